@@ -1,0 +1,65 @@
+"""The command line: argparse only.  Each command is one light module that imports its runner to run.
+
+A command module offers ``add_parser(commands)`` and ``run(arguments) -> int`` (the exit status).
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from sodbench import __version__
+from sodbench.errors import SodbenchError
+
+COMMANDS = (
+    "run",
+    "eval",
+    "predict",
+    "report",
+    "train",
+    "compare",
+    "bench",
+    "export",
+    "merge",
+    "data",
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, without any heavy import."""
+    parser = argparse.ArgumentParser(
+        prog="sodbench",
+        description="Measure salient object detection: train, predict, score, report.",
+        epilog="'sodbench COMMAND --help' explains one command; 'sodbench run --sample' shows everything "
+        "at work in a few minutes, without any data.",
+    )
+    parser.add_argument("--version", action="version", version=f"sodbench {__version__}")
+    parser.add_argument(
+        "--quiet", action="store_true", help="no progress bars, no messages but errors"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        try:
+            importlib.import_module(f"sodbench.cli.{name}").add_parser(commands)
+        except ModuleNotFoundError:
+            if importlib.util.find_spec(f"sodbench.cli.{name}"):
+                raise
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (0 clean, 1 finished with problems, 2 refused)."""
+    arguments = build_parser().parse_args(argv)
+    from sodbench.progress import set_quiet
+
+    set_quiet(arguments.quiet)
+    try:
+        return int(arguments.run(arguments))
+    except SodbenchError as error:
+        print(f"sodbench: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("sodbench: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141

@@ -1,0 +1,60 @@
+"""One family of errors; every message says what was found, where, and what to do.
+
+Anything a user can cause ends in a :class:`SodbenchError`, which the command line prints as one
+message with exit status 2.  Problems with files are collected as :class:`Problem` values, so that one
+run shows all of them together.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class SodbenchError(Exception):
+    """Something the user can mend; the message says how."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with one file.
+
+    kind: a short stable word, e.g. ``missing``, ``extra``, ``unreadable``, ``size``.
+    file: the path or name concerned, as the user would look for it.
+    detail: what was found there.
+    """
+
+    kind: str
+    file: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.file}: {self.detail}"
+
+
+class ImageError(SodbenchError):
+    """A picture that cannot be read or written."""
+
+    def __init__(self, file: str, detail: str, kind: str = "unreadable"):
+        super().__init__(f"{file}: {detail}")
+        self.problem = Problem(kind, file, detail)
+
+
+class ProblemsError(SodbenchError):
+    """A run refused because of its files; carries every problem found, and the way out."""
+
+    def __init__(self, summary: str, problems: Iterable[Problem], way_out: str = ""):
+        self.problems = tuple(problems)
+        super().__init__("\n".join(filter(None, [summary, *listing(self.problems), way_out])))
+
+
+def listing(problems: Iterable[Problem], per_kind: int = 10) -> list[str]:
+    """Lines that show problems grouped by kind, at most ``per_kind`` of each, with the counts."""
+    groups: dict[str, list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault(problem.kind, []).append(problem)
+    lines = []
+    for kind, group in groups.items():
+        lines.append(f"  {kind} ({len(group)}):")
+        lines += [f"    {p.file}: {p.detail}" for p in group[:per_kind]]
+        if len(group) > per_kind:
+            lines.append(f"    ... and {len(group) - per_kind} more")
+    return lines

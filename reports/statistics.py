@@ -1,0 +1,280 @@
+"""Uncertainty and significance from stored per-image statistics; no image is read again.
+
+What is resampled is always the image.  An aggregate such as max F is not a mean of per-image
+numbers but a function of mean curves, so a resample first averages the per-image *curves* with
+new weights (one matrix product for all resamples) and then takes the function.  Every function
+here takes arrays and a seed and gives the same answer for the same seed.
+
+Sources: bootstrap and percentile interval after Efron and Tibshirani, *An Introduction to the
+Bootstrap* (1993); sign-flip permutation test after Noreen, *Computer-Intensive Methods for Testing
+Hypotheses* (1989); step-down correction after Holm (1979); Friedman test with the Nemenyi critical
+difference after Demsar, "Statistical Comparisons of Classifiers over Multiple Data Sets" (JMLR 2006).
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Aggregate = Callable[[Floats], Floats]
+"""From means, float64 [resamples, columns], to aggregates, float64 [resamples, metrics]."""
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+_BATCH = 250  # resamples per matrix product: bounds memory at 16,784 images to some 35 MB
+
+
+# ---- bootstrap --------------------------------------------------------------------------------
+
+
+def resampling_weights(
+    images: int, resamples: int = RESAMPLES, seed: int | Sequence[int] = 0
+) -> Iterator[Floats]:
+    """Batches float64 [<= 250, images] of bootstrap weights; each row sums to 1.
+
+    A row says how often each image was drawn, divided by ``images``.  The draws are those of
+    ``numpy.random.default_rng(seed).integers(0, images, (resamples, images))``, row by row.
+    """
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, _BATCH):
+        rows = min(_BATCH, resamples - start)
+        drawn = rng.integers(0, images, (rows, images))
+        drawn += np.arange(rows)[:, None] * images
+        counted = np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images)
+        yield counted / images
+
+
+def seed_for(name: str, seed: int) -> tuple[int, int]:
+    """A seed for one data set that does not change when another set joins the report."""
+    return seed, zlib.crc32(name.encode())
+
+
+def weighted_means(weights: Floats, statistics: Floats) -> Floats:
+    """Means float64 [resamples, columns] of ``statistics`` [images, columns] under ``weights``.
+
+    A NaN (a measure undefined for an image) is left out of its column's mean, weight and all.
+    """
+    defined = np.isfinite(statistics)
+    if defined.all():
+        return weights @ statistics
+    whole = defined.all(axis=0)
+    means = np.empty((len(weights), statistics.shape[1]))
+    means[:, whole] = weights @ statistics[:, whole]
+    with np.errstate(invalid="ignore"):
+        total = weights @ np.where(defined, statistics, 0.0)[:, ~whole]
+        means[:, ~whole] = total / (weights @ defined[:, ~whole].astype(float))
+    return means
+
+
+def bootstrap(
+    statistics: Floats,
+    aggregate: Aggregate,
+    resamples: int = RESAMPLES,
+    seed: int | Sequence[int] = 0,
+) -> Floats:
+    """The bootstrap distribution float64 [resamples, metrics] of ``aggregate``.
+
+    statistics: float64 [images, columns], what ``aggregate`` wants the means of.
+    Two methods with the same images in the same order and the same seed get the same draws, so
+    that the row-wise difference of their distributions is the paired bootstrap.
+    """
+    batches = resampling_weights(len(statistics), resamples, seed)
+    return np.concatenate([aggregate(weighted_means(w, statistics)) for w in batches])
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An aggregate with its percentile interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def interval(value: float, distribution: Floats, confidence: float = CONFIDENCE) -> Interval:
+    """Percentile interval of a bootstrap distribution float64 [resamples]."""
+    tail = (1 - confidence) / 2
+    if np.isnan(distribution).all():
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.nanquantile(distribution, [tail, 1 - tail])
+    return Interval(value, float(low), float(high))
+
+
+# ---- paired tests -----------------------------------------------------------------------------
+
+
+def bootstrap_p(difference: float, distribution: Floats) -> float:
+    """Two-sided p-value of an aggregate's difference from its paired bootstrap distribution.
+
+    The distribution's standard deviation is taken as the standard error of the difference (normal
+    theory): counting how often the resampled difference changes sign could say no less than
+    1 / resamples, which is too coarse once Holm's correction multiplies it by many pairs.
+    """
+    from scipy.stats import norm
+
+    error = float(np.nanstd(distribution, ddof=1))
+    if error == 0:
+        return 1.0 if difference == 0 else 0.0
+    return float(2 * norm.sf(abs(difference) / error))
+
+
+def permutation_p(
+    first: Floats,
+    second: Floats,
+    aggregate: Aggregate,
+    resamples: int = 10_000,
+    seed: int | Sequence[int] = 0,
+) -> Floats:
+    """Two-sided p-values float64 [metrics] of the paired permutation (sign-flip) test.
+
+    first, second: float64 [images, columns], the statistics of two methods on the same images.
+    Under the hypothesis that the two are exchangeable, the two methods' statistics are swapped
+    image by image at random; p is the share of swaps whose difference is at least as large as the
+    one observed, the observed one counted in.
+    """
+    if np.isnan(first).any() or np.isnan(second).any():
+        raise ValueError("the permutation test needs statistics without NaN")
+    images = len(first)
+    mean_first, mean_second = first.mean(axis=0), second.mean(axis=0)
+    observed = np.abs(aggregate(mean_first[None]) - aggregate(mean_second[None]))[0]
+    change = (second - first) / images
+    rng = np.random.default_rng(seed)
+    as_large = np.ones_like(observed)
+    tolerance = 1e-12 * np.maximum(1, observed)
+    for start in range(0, resamples, _BATCH):
+        rows = min(_BATCH, resamples - start)
+        moved = rng.integers(0, 2, (rows, images)).astype(np.float64) @ change
+        swapped = np.abs(aggregate(mean_first + moved) - aggregate(mean_second - moved))
+        as_large += (swapped >= observed - tolerance).sum(axis=0)
+    return np.asarray(as_large / (resamples + 1), float)
+
+
+def wilcoxon_p(first: Floats, second: Floats) -> float:
+    """Wilcoxon signed-rank test of per-image scores float64 [images], zeros dropped; NaN pairs too.
+
+    p = 1 where no pair differs.
+    """
+    from scipy.stats import wilcoxon
+
+    difference = first - second
+    difference = difference[np.isfinite(difference)]
+    if not difference.any():
+        return 1.0
+    return float(wilcoxon(difference, zero_method="wilcox").pvalue)
+
+
+def holm(p_values: Floats) -> Floats:
+    """Holm's step-down adjusted p-values, same shape; NaN (no test made) stays NaN and is not counted."""
+    flat = np.asarray(p_values, float).ravel()
+    adjusted = np.full_like(flat, np.nan)
+    tested = np.flatnonzero(np.isfinite(flat))
+    order = tested[np.argsort(flat[tested], kind="stable")]
+    steps = (len(order) - np.arange(len(order))) * flat[order]
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted.reshape(np.shape(p_values))
+
+
+@dataclass(frozen=True)
+class Tally:
+    """On how many images the first method is better, equal, worse."""
+
+    wins: int
+    ties: int
+    losses: int
+
+
+def win_tie_loss(first: Floats, second: Floats, higher_is_better: bool, tie: float = 1e-9) -> Tally:
+    """Count images by which of two methods scores better; NaN pairs are not counted.
+
+    tie: scores closer than this are equal (the default only absorbs rounding).
+    """
+    difference = first - second if higher_is_better else second - first
+    difference = difference[np.isfinite(difference)]
+    wins, losses = int((difference > tie).sum()), int((difference < -tie).sum())
+    return Tally(wins, len(difference) - wins - losses, losses)
+
+
+# ---- several data sets ------------------------------------------------------------------------
+
+
+def average_ranks(values: Floats, higher_is_better: bool) -> Floats:
+    """Ranks float64 [sets, methods] within each set; 1 is best, equal values share their mean rank.
+
+    NaN values get no rank (NaN).
+    """
+    from scipy.stats import rankdata
+
+    ordered = -values if higher_is_better else values
+    return np.asarray(rankdata(ordered, method="average", axis=1, nan_policy="omit"), float)
+
+
+@dataclass(frozen=True)
+class CriticalDifference:
+    """Friedman's test over data sets and Nemenyi's critical difference of mean ranks.
+
+    methods and mean_ranks are sorted, best first; ``groups`` are index ranges (first, last) of
+    neighbours that the data cannot tell apart.
+    """
+
+    methods: tuple[str, ...]
+    mean_ranks: tuple[float, ...]
+    sets: int
+    statistic: float
+    p_value: float
+    difference: float
+    alpha: float
+    groups: tuple[tuple[int, int], ...]
+
+
+def nemenyi_difference(methods: int, sets: int, alpha: float = 0.05) -> float:
+    """Nemenyi's critical difference of mean ranks (Demsar 2006, section 3.2.2)."""
+    from scipy.stats import studentized_range
+
+    quantile = studentized_range.isf(alpha, methods, np.inf) / np.sqrt(2)
+    return float(quantile * np.sqrt(methods * (methods + 1) / (6 * sets)))
+
+
+def critical_difference(
+    values: Mapping[str, Sequence[float]], higher_is_better: bool, alpha: float = 0.05
+) -> CriticalDifference | None:
+    """Friedman and Nemenyi over data sets; None where there are fewer than 3 methods or 2 sets.
+
+    values: for each method one aggregate per data set, the same sets in the same order, no NaN.
+    """
+    from scipy.stats import friedmanchisquare
+
+    table = np.array([list(scores) for scores in values.values()], float)
+    if len(table) < 3 or table.shape[1] < 2:
+        return None
+    if np.isnan(table).any():
+        raise ValueError("every method needs a score on every data set")
+    ranks = average_ranks(table.T, higher_is_better).mean(axis=0)
+    order = np.argsort(ranks, kind="stable")
+    statistic, p_value = (
+        (0.0, 1.0) if (table == table[0]).all() else friedmanchisquare(*table)
+    )  # scipy divides by zero where nobody differs
+    difference = nemenyi_difference(len(table), table.shape[1], alpha)
+    names = list(values)
+    return CriticalDifference(
+        methods=tuple(names[i] for i in order),
+        mean_ranks=tuple(float(ranks[i]) for i in order),
+        sets=table.shape[1],
+        statistic=float(statistic),
+        p_value=float(p_value),
+        difference=difference,
+        alpha=alpha,
+        groups=_indistinguishable(ranks[order], difference),
+    )
+
+
+def _indistinguishable(ranks: Floats, difference: float) -> tuple[tuple[int, int], ...]:
+    """Maximal runs (first, last) of sorted ranks that span less than the critical difference."""
+    groups: list[tuple[int, int]] = []
+    for first in range(len(ranks)):
+        last = int(np.searchsorted(ranks, ranks[first] + difference, side="left")) - 1
+        if last > first and (not groups or last > groups[-1][1]):
+            groups.append((first, last))
+    return tuple(groups)

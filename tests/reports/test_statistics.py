@@ -1,0 +1,176 @@
+"""Statistics against scipy, against published tables, and against themselves."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sodbench.reports import statistics as st
+
+
+def means(x):
+    return x
+
+
+def max_f(x):
+    """Max F of mean precision and recall, both of 4 thresholds."""
+    p, r = x[:, :4], x[:, 4:]
+    return (1.3 * p * r / (0.3 * p + r)).max(axis=1, keepdims=True)
+
+
+@pytest.fixture
+def curves():
+    rng = np.random.default_rng(3)
+    return rng.uniform(0.2, 1, (23, 8))
+
+
+def test_bootstrap_of_a_mean_equals_scipy():
+    x = np.random.default_rng(0).normal(size=37)
+    ours = st.bootstrap(x[:, None], means, resamples=600, seed=5)[:, 0]
+    theirs = stats.bootstrap(
+        (x,), np.mean, n_resamples=600, method="percentile", rng=np.random.default_rng(5)
+    )
+    assert np.allclose(np.sort(ours), np.sort(theirs.bootstrap_distribution), atol=1e-12)
+    found = st.interval(x.mean(), ours)
+    assert found.low == pytest.approx(theirs.confidence_interval.low, abs=1e-12)
+    assert found.high == pytest.approx(theirs.confidence_interval.high, abs=1e-12)
+
+
+def test_bootstrap_of_max_f_equals_scipy(curves):
+    def of_images(index):
+        return max_f(curves[index.astype(int)].mean(axis=0)[None])[0, 0]
+
+    ours = st.bootstrap(curves, max_f, resamples=300, seed=9)[:, 0]
+    theirs = stats.bootstrap(
+        (np.arange(len(curves)),),
+        of_images,
+        n_resamples=300,
+        vectorized=False,
+        method="percentile",
+        rng=np.random.default_rng(9),
+    )
+    assert np.allclose(np.sort(ours), np.sort(theirs.bootstrap_distribution), atol=1e-12)
+
+
+def test_bootstrap_is_deterministic_and_batches_do_not_matter(curves, monkeypatch):
+    whole = st.bootstrap(curves, max_f, resamples=101, seed=1)
+    monkeypatch.setattr(st, "_BATCH", 7)
+    assert np.allclose(whole, st.bootstrap(curves, max_f, resamples=101, seed=1), atol=1e-15)
+    assert not np.array_equal(whole, st.bootstrap(curves, max_f, resamples=101, seed=2))
+
+
+def test_undefined_images_are_left_out_of_their_own_column_only():
+    x = np.array([[1.0, 1.0], [np.nan, 2.0], [3.0, 3.0]])
+    assert st.weighted_means(np.full((1, 3), 1 / 3), x)[0] == pytest.approx([2.0, 2.0])
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(200):
+        x = rng.normal(size=80)
+        found = st.interval(x.mean(), st.bootstrap(x[:, None], means, 400, trial)[:, 0])
+        covered += found.low <= 0 <= found.high
+    assert 0.89 <= covered / 200 <= 0.99
+
+
+def test_permutation_equals_scipy_exactly_where_all_swaps_can_be_listed():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(0.3, 1, 10), rng.normal(0, 1, 10)
+    exact = stats.permutation_test(
+        (a, b),
+        lambda x, y, axis: np.abs(np.mean(x, axis) - np.mean(y, axis)),
+        permutation_type="samples",
+        alternative="greater",
+        vectorized=True,
+        n_resamples=np.inf,
+    ).pvalue
+    ours = st.permutation_p(a[:, None], b[:, None], means, resamples=40_000, seed=0)[0]
+    assert ours == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 40_000))
+
+
+def test_permutation_of_equal_methods_says_so(curves):
+    assert st.permutation_p(curves, curves, max_f, 200)[0] == 1
+
+
+def test_permutation_refuses_nan():
+    x = np.array([[1.0], [np.nan]])
+    with pytest.raises(ValueError, match="NaN"):
+        st.permutation_p(x, x, means)
+
+
+def test_bootstrap_p_agrees_with_the_paired_t_test_on_a_mean():
+    rng = np.random.default_rng(2)
+    a = rng.normal(0, 1, 400)
+    b = a + rng.normal(0.08, 0.6, 400)
+    difference = st.bootstrap(a[:, None], means, 4000, 3) - st.bootstrap(b[:, None], means, 4000, 3)
+    ours = st.bootstrap_p(a.mean() - b.mean(), difference[:, 0])
+    assert ours == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=0.25)
+
+
+def test_wilcoxon_equals_scipy_and_drops_undefined_pairs():
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(0.1, 1, 60), rng.normal(0, 1, 60)
+    expected = stats.wilcoxon(a, b).pvalue
+    assert st.wilcoxon_p(a, b) == pytest.approx(expected, rel=1e-12)
+    assert st.wilcoxon_p(np.append(a, np.nan), np.append(b, 1.0)) == pytest.approx(expected)
+    assert st.wilcoxon_p(a, a) == 1.0
+
+
+def test_holm_by_hand():
+    assert st.holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert st.holm(np.array([0.9, 0.8])) == pytest.approx([1.0, 1.0])
+    kept = st.holm(np.array([0.02, np.nan, 0.03]))
+    assert kept[[0, 2]] == pytest.approx([0.04, 0.04]) and np.isnan(kept[1])
+
+
+def test_win_tie_loss_respects_the_direction():
+    a, b = np.array([0.1, 0.2, 0.3, np.nan]), np.array([0.2, 0.2, 0.1, 0.5])
+    assert st.win_tie_loss(a, b, higher_is_better=True) == st.Tally(1, 1, 1)
+    assert st.win_tie_loss(a, b * 0, higher_is_better=False) == st.Tally(0, 0, 3)
+
+
+# Demsar (2006), table 5(a): critical values of the two-tailed Nemenyi test.
+NEMENYI = {
+    0.05: [1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164],
+    0.10: [1.645, 2.052, 2.291, 2.459, 2.589, 2.693, 2.780, 2.855, 2.920],
+}
+
+
+@pytest.mark.parametrize("alpha", NEMENYI)
+def test_nemenyi_equals_the_published_critical_values(alpha):
+    for methods, published in enumerate(NEMENYI[alpha], start=2):
+        unit = st.nemenyi_difference(methods, 14, alpha) / np.sqrt(methods * (methods + 1) / 84)
+        assert unit == pytest.approx(published, abs=1.1e-3)
+
+
+def test_critical_difference_of_demsars_own_example():
+    # Demsar (2006), table 6 and section 3.2.4: mean ranks 3.143, 2.000, 2.893, 1.964 on 14 sets,
+    # chi-square 9.28 (not corrected for ties; scipy corrects); critical difference 1.25 at alpha
+    # 0.05, which separates no two of the four.
+    auc = {
+        "C4.5": [.763, .599, .954, .628, .882, .936, .661, .583, .775, 1.0, .940, .619, .972, .957],
+        "C4.5+m": [.768, .591, .971, .661, .888, .931, .668, .583, .838, 1.0, .962, .666, .981, .978],
+        "C4.5+cf": [.771, .590, .968, .654, .886, .916, .609, .563, .866, 1.0, .965, .614, .9751, .946],
+        "C4.5+m+cf": [.798, .569, .967, .657, .898, .931, .685, .625, .875, 1.0, .962, .669, .975, .970],
+    }  # fmt: skip
+    found = st.critical_difference(auc, higher_is_better=True)
+    ranks = dict(zip(found.methods, found.mean_ranks, strict=True))
+    assert ranks == pytest.approx(
+        {"C4.5": 3.143, "C4.5+m": 2.000, "C4.5+cf": 2.893, "C4.5+m+cf": 1.964}, abs=1e-3
+    )
+    squares = sum(rank**2 for rank in found.mean_ranks)
+    assert 12 * 14 / 20 * (squares - 4 * 25 / 4) == pytest.approx(9.28, abs=0.01)
+    assert found.statistic == pytest.approx(stats.friedmanchisquare(*auc.values()).statistic)
+    assert found.difference == pytest.approx(1.25, abs=0.005)
+    assert found.groups == ((0, 3),)
+
+
+def test_critical_difference_needs_three_methods_and_two_sets():
+    assert st.critical_difference({"a": [1, 2], "b": [2, 3]}, True) is None
+    assert st.critical_difference({"a": [1], "b": [2], "c": [3]}, True) is None
+
+
+def test_groups_join_neighbours_closer_than_the_difference():
+    assert st._indistinguishable(np.array([1.0, 1.5, 3.0, 3.2]), 1.0) == ((0, 1), (2, 3))
+    assert st._indistinguishable(np.array([1.0, 1.8, 2.6]), 1.0) == ((0, 1), (1, 2))
+    assert st._indistinguishable(np.array([1.0, 3.0]), 1.0) == ()

@@ -1,0 +1,65 @@
+"""The data sets: what is known of them, what is on disk, and how maps meet masks.
+
+>>> from sodbench.datasets import find_dataset
+>>> find_dataset("SOD", "data").samples[0]              # doctest: +SKIP
+Sample(stem='100075', image=PosixPath('data/SOD/Imgs/100075.jpg'), mask=PosixPath(...))
+"""
+
+from sodbench.datasets.dataset import Dataset, DatasetNotFound, Sample, listed_stems
+from sodbench.datasets.layouts import (
+    LAYOUTS,
+    find_dataset,
+    find_datasets,
+    find_masks,
+    folder_pairs,
+    guess_name,
+    listed_pairs,
+    pictures,
+)
+from sodbench.datasets.official import official_names
+from sodbench.datasets.pairing import (
+    Ambiguous,
+    Pair,
+    Pairing,
+    Unpaired,
+    pair_files,
+    read_pair_list,
+)
+from sodbench.datasets.registry import (
+    DATASETS,
+    TEST_SETS,
+    TRAIN_SET,
+    DatasetInfo,
+    Source,
+    canonical_name,
+    known_name,
+)
+
+__all__ = [
+    "DATASETS",
+    "LAYOUTS",
+    "TEST_SETS",
+    "TRAIN_SET",
+    "Ambiguous",
+    "Dataset",
+    "DatasetInfo",
+    "DatasetNotFound",
+    "Pair",
+    "Pairing",
+    "Sample",
+    "Source",
+    "Unpaired",
+    "canonical_name",
+    "find_dataset",
+    "find_datasets",
+    "find_masks",
+    "folder_pairs",
+    "guess_name",
+    "known_name",
+    "listed_pairs",
+    "listed_stems",
+    "official_names",
+    "pair_files",
+    "pictures",
+    "read_pair_list",
+]

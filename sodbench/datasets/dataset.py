@@ -1,0 +1,119 @@
+"""What a data set on disk is: samples, where they were found, and what was noticed on the way."""
+
+import dataclasses
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from sodbench.datasets.pairing import read_lines
+from sodbench.errors import Problem, SodbenchError
+
+
+class DatasetNotFound(SodbenchError):
+    """No such data set on this disk; the message lists what was looked for."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One item: its stem, and the files that were found of it."""
+
+    stem: str
+    image: Path | None
+    mask: Path | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A resolved data set.
+
+    name: canonical, with its subset (``HKU-IS/test``).
+    root: the folder that holds it; layout: how it is laid out there, in words.
+    samples: sorted by stem; a sample may lack its image or its mask (see ``problems``).
+    expected: the official number of items, or None where nobody says.
+    notes: what was found and done, one sentence each.
+    problems: items without image or mask, listed items without files, stems claimed twice.
+    left_out: stems of the whole set that are not in the subset asked for.
+    """
+
+    name: str
+    root: Path
+    layout: str
+    samples: tuple[Sample, ...]
+    expected: int | None = None
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    left_out: frozenset[str] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def images(self) -> dict[str, Path]:
+        """Stem -> image, for the samples that have one."""
+        return {s.stem: s.image for s in self.samples if s.image}
+
+    @property
+    def masks(self) -> dict[str, Path]:
+        """Stem -> mask, for the samples that have one."""
+        return {s.stem: s.mask for s in self.samples if s.mask}
+
+    def select(self, stems: Collection[str], subset: str) -> "Dataset":
+        """The samples of these stems, as the subset of that name (``test``, ``list:1a2b3c4d``, ...).
+
+        Stems that the set does not have become problems of kind ``missing``.
+        """
+        wanted = set(stems)
+        found = {sample.stem for sample in self.samples}
+        return dataclasses.replace(
+            self,
+            name=f"{self.name}/{subset}",
+            samples=tuple(s for s in self.samples if s.stem in wanted),
+            expected=len(wanted),
+            notes=(*self.notes, f"subset {subset}: {len(wanted & found)} of {len(found)} items"),
+            problems=(
+                *(p for p in self.problems if Path(p.file).stem not in found - wanted),
+                *(
+                    Problem(
+                        "missing", stem, f"item of the subset {subset}, not found in {self.root}"
+                    )
+                    for stem in sorted(wanted - found)
+                ),
+            ),
+            left_out=self.left_out | (found - wanted),
+        )
+
+    def head(self, limit: int) -> "Dataset":
+        """The first ``limit`` samples in the order of their stems, as subset ``first<limit>``."""
+        if limit < 1:
+            raise SodbenchError(f"--limit {limit}: give a positive number of images")
+        if limit >= len(self.samples):
+            return self
+        return self.select([sample.stem for sample in self.samples[:limit]], f"first{limit}")
+
+    def listed(self, list_file: Path | str) -> "Dataset":
+        """The samples named in a list file, one name a line (extensions and folders are ignored).
+
+        The subset's name carries a hash of the names, so that two people can see that they mean the
+        same list.
+        """
+        stems = listed_stems(Path(list_file))
+        digest = hashlib.sha256("\n".join(sorted(stems)).encode()).hexdigest()[:8]
+        return self.select(stems, f"list-{digest}")
+
+
+def listed_stems(list_file: Path) -> tuple[str, ...]:
+    """The stems of a list of file names, one item a line, as ``test.lst`` has them.
+
+    A picture's extension and leading folders are stripped; of several columns the first counts.
+    """
+    from sodbench.images import IMAGE_EXTENSIONS
+
+    stems = []
+    for line in read_lines(list_file):
+        name = line.split()[0].replace("\\", "/").rsplit("/", 1)[-1]
+        stem, dot, extension = name.rpartition(".")
+        stems.append(stem if dot and f".{extension.lower()}" in IMAGE_EXTENSIONS else name)
+    if not stems:
+        raise SodbenchError(f"{list_file}: the list names no items")
+    return tuple(dict.fromkeys(stems))

@@ -1,0 +1,71 @@
+"""Markdown (GitHub's flavour): escaping and tables."""
+
+import re
+from collections.abc import Sequence
+
+from sodbench.reports.tables import Cell, Row, Table
+
+WIDEST = 13
+"""Columns beyond which a table is split by data set, so that it can be read without scrolling far."""
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$])")
+_RAISED = str.maketrans("abcdefghij0123456789", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def escape(text: object) -> str:
+    """Any text, to appear as it is: no markup, no HTML, one line."""
+    plain = " ".join(str(text).split())
+    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\1", plain)
+
+
+def code(text: object) -> str:
+    """A code span around any text (not for table cells: a pipe would end the cell)."""
+    plain = " ".join(str(text).split())
+    longest = max((len(run) for run in re.findall("`+", plain)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if plain.startswith("`") or plain.endswith("`") else ""
+    return f"{fence}{pad}{plain}{pad}{fence}"
+
+
+def link(path: str) -> str:
+    """A relative path as the target of a link or picture."""
+    from urllib.parse import quote
+
+    return quote(path, safe="/-_.~")
+
+
+def table(of: Table) -> str:
+    """One GitHub table (several where it is too wide), with its notes below."""
+    from tabulate import tabulate
+
+    blocks = []
+    for part in of.split(WIDEST):
+        headers = [escape(part.corner)] + [escape(c.flat) for c in part.columns]
+        align = ["left"] + ["right" if c.kind == "number" else "left" for c in part.columns]
+        body = [[_label(row), *(_cell(cell) for cell in row.cells)] for row in part.rows]
+        blocks.append(
+            tabulate(body, headers, tablefmt="github", colalign=align, disable_numparse=True)
+        )
+    return "\n\n".join([*blocks, *(escape(note) for note in of.notes)])
+
+
+def _label(row: Row) -> str:
+    return _emphasis(escape(row.label), row.published) + row.letter.translate(_RAISED)
+
+
+def _emphasis(text: str, on: bool) -> str:
+    return f"*{text}*" if on else text
+
+
+def _cell(cell: Cell) -> str:
+    """Best in bold, second in italics; third is not marked in Markdown."""
+    text = escape(cell.text)
+    text = {1: f"**{text}**", 2: f"*{text}*"}.get(cell.place, text)
+    wins = escape(cell.wins) if cell.wins == "*" else cell.wins.translate(_RAISED)
+    return text + wins + (f" [{escape(cell.mark)}]" if cell.mark else "")
+
+
+def bullets(lines: Sequence[str]) -> str:
+    """A list; the lines are Markdown already."""
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,35 @@
+"""The numbers: every measure of salient object detection, from one pass over the pixels.
+
+Arrays in, numbers out; no file is touched here.  See counts.py for the idea, protocols.py for the conventions.
+"""
+
+from sodbench.metrics.counts import Counts, PreparedMask, count_pair
+from sodbench.metrics.evaluator import Evaluator
+from sodbench.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Protocol, protocol
+from sodbench.metrics.scores import (
+    CURVES,
+    LOWER_IS_BETTER,
+    PerImage,
+    Scores,
+    image_measures,
+    score,
+    summarise,
+)
+
+__all__ = [
+    "CURVES",
+    "DEFAULT_PROTOCOL",
+    "LOWER_IS_BETTER",
+    "PROTOCOLS",
+    "Counts",
+    "Evaluator",
+    "PerImage",
+    "PreparedMask",
+    "Protocol",
+    "Scores",
+    "count_pair",
+    "image_measures",
+    "protocol",
+    "score",
+    "summarise",
+]

@@ -1,0 +1,140 @@
+"""From joint counts to true and false positives: at 256 thresholds, and at the adaptive one."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sodbench.metrics.counts import (
+    LEVELS,
+    TIE_EXCLUDED,
+    Counts,
+    CountingRule,
+    Preparation,
+    adaptive_level,
+    value_range,
+    values,
+)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """True and false positives, float64 [N, T] holding exact integers, for masks with the given class sizes.
+
+    positives, negatives: float64 [N, 1], foreground and background pixels of the masks.
+    """
+
+    tp: Floats
+    fp: Floats
+    positives: Floats
+    negatives: Floats
+
+    @property
+    def fn(self) -> Floats:
+        """False negatives [N, T]."""
+        return self.positives - self.tp
+
+    @property
+    def tn(self) -> Floats:
+        """True negatives [N, T]."""
+        return self.negatives - self.fp
+
+    @property
+    def total(self) -> Floats:
+        """Pixels [N, 1]."""
+        return self.positives + self.negatives
+
+
+@dataclass(frozen=True)
+class PreparedCounts:
+    """The counts of N pairs under one counting rule, with the value of each grey level under one preparation.
+
+    joint: float64 [N, 4, 2, 256]; per_class: float64 [N, 2, 256], the same without the quadrants.
+    low, high: int64 [N], the grey levels with the values 0 and 1; value: float64 [N, 256].
+    knife_edge: uint8 [N], the flags that belong to this preparation (0 where there are none).
+    """
+
+    joint: Floats
+    per_class: Floats
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    value: Floats
+    knife_edge: NDArray[np.uint8]
+
+    @property
+    def positives(self) -> Floats:
+        """Foreground pixels [N, 1]."""
+        return self.per_class[:, 1].sum(axis=-1, keepdims=True)
+
+    @property
+    def negatives(self) -> Floats:
+        """Background pixels [N, 1]."""
+        return self.per_class[:, 0].sum(axis=-1, keepdims=True)
+
+
+def prepare(counts: Counts, rule: CountingRule, preparation: Preparation) -> PreparedCounts:
+    """Apply a counting rule and a map preparation to N pairs."""
+    joint = counts.under(rule).astype(np.float64)
+    per_class = joint.sum(axis=1)
+    present = per_class.any(axis=1)
+    darkest = present.argmax(axis=1)
+    brightest = 255 - present[:, ::-1].argmax(axis=1)
+    ranges = [
+        value_range(a, b, preparation)
+        for a, b in zip(darkest.tolist(), brightest.tolist(), strict=True)
+    ]
+    low, high = np.array(ranges, np.int64).reshape(-1, 2).T
+    flags = {"raw": counts.knife_edge[:, 0], "min-max": counts.knife_edge[:, 1]}
+    return PreparedCounts(
+        joint=joint,
+        per_class=per_class,
+        low=low,
+        high=high,
+        value=np.array([_values(a, b) for a, b in ranges]).reshape(-1, 256),
+        knife_edge=flags.get(preparation, np.zeros(len(counts), np.uint8)),
+    )
+
+
+_values = lru_cache(maxsize=None)(values)
+
+
+@lru_cache(maxsize=None)
+def _first_levels(low: int, high: int, comparison: str) -> NDArray[np.intp]:
+    """The lowest selected grey level at each threshold 0..255, intp [256]; 256 where no level is selected."""
+    if comparison == ">":
+        scaled = 255 * values(low, high)
+        return np.searchsorted(scaled, LEVELS, side="right")
+    if comparison == "trunc>=":
+        truncated = np.trunc(np.maximum(values(low, high) * 255, -1))
+        return np.searchsorted(truncated, LEVELS, side="left")
+    return np.searchsorted(values(low, high), LEVELS / 255, side="left")
+
+
+def at_thresholds(prepared: PreparedCounts, comparison: str) -> Confusion:
+    """The confusion at the thresholds 0..255 under one comparison of protocols.Protocol, [N, 256]."""
+    n = len(prepared.low)
+    at_least = np.zeros((n, 2, 257))
+    np.cumsum(prepared.per_class[..., ::-1], axis=-1, out=at_least[..., -2::-1])
+    first = np.array(
+        [
+            _first_levels(low, high, comparison)
+            for low, high in zip(prepared.low.tolist(), prepared.high.tolist(), strict=True)
+        ]
+    ).reshape(n, 1, 256)
+    selected = np.take_along_axis(at_least, first, axis=-1)
+    return Confusion(selected[:, 1], selected[:, 0], prepared.positives, prepared.negatives)
+
+
+def at_adaptive(prepared: PreparedCounts) -> Confusion:
+    """The confusion at the adaptive threshold, twice the map's mean but at most 1 (value >= threshold), [N, 1]."""
+    per_level = prepared.per_class.sum(axis=1).astype(np.int64)
+    first = [
+        adaptive_level(per_level[i], int(prepared.low[i]), int(prepared.high[i]))
+        for i in range(len(per_level))
+    ]
+    first_level = np.array(first, np.int64) + (prepared.knife_edge & TIE_EXCLUDED > 0)
+    selected = np.where(LEVELS >= first_level[:, None, None], prepared.per_class, 0).sum(axis=-1)
+    return Confusion(selected[:, 1:], selected[:, :1], prepared.positives, prepared.negatives)

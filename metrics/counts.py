@@ -1,0 +1,395 @@
+"""The joint counts of one pass over a map and its mask: what every measure but weighted F is computed from.
+
+For a pair of uint8 pictures the *joint histogram* says how many pixels lie in each quadrant of the mask's
+centroid split (4: top left, top right, bottom left, bottom right), belong to each mask class (2: background,
+foreground) and have each grey level of the map (256).  The counts are integers: they add, store and compare
+exactly, in any order.
+
+Two things are not functions of that histogram alone and are kept beside it: the absolute error against a mask of
+several grey levels (SalMetric's MAE), and the outcome of two knife-edge comparisons that PySODMetrics decides by
+the rounding inside numpy's ``mean``; they are looked up in the pixels on the rare pairs where they occur.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Literal
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from sodbench.metrics.weighted import Geometry, weighted_f, weighted_geometry
+
+
+@dataclass(frozen=True)
+class CountingRule:
+    """What makes a mask pixel foreground, and how the centroid is rounded to a split of the picture.
+
+    foreground_above: a mask pixel is foreground when its value is greater than this.
+    centroid: the split lies after row and column ``round(mean of the 0-based coordinates) + 1``, with ties rounded
+        to even (PySODMetrics) or up (MATLAB's ``round`` of the 1-based mean).
+    """
+
+    foreground_above: int
+    centroid: Literal["half-even", "half-up"]
+
+
+STANDARD_RULE = CountingRule(128, "half-even")
+"""Foreground above 128, as SalMetric and PySODMetrics; PySODMetrics' centroid."""
+MATLAB_RULE = CountingRule(25, "half-up")
+"""Foreground from 26 (0.1 of 255), MATLAB's centroid: sal_eval_toolbox."""
+
+Preparation = Literal["raw", "min-max", "maximum"]
+PREPARATIONS: tuple[Preparation, ...] = ("raw", "min-max", "maximum")
+"""How a map's bytes become values in [0, 1]: divided by 255; stretched from its minimum and maximum to 0 and 1; divided
+by its maximum.  A constant map (min-max) or a black one (maximum) is left as it is.  The index in this tuple is
+the column of :attr:`Counts.wf`."""
+
+
+def value_range(darkest: int, brightest: int, preparation: Preparation) -> tuple[int, int]:
+    """The grey levels that a preparation sends to 0 and to 1, for a map with these extremes."""
+    if preparation == "min-max" and brightest > darkest:
+        return darkest, brightest
+    if preparation == "maximum" and brightest > 0:
+        return 0, brightest
+    return 0, 255
+
+
+def values(low: int, high: int) -> NDArray[np.float64]:
+    """The value of each grey level, float64[256]; the same float64 operations as PySODMetrics, in its order.
+
+    Levels outside [low, high], which the map does not contain, get values outside [0, 1].
+    """
+    level = np.arange(256) / 255
+    return (level - low / 255) / (high / 255 - low / 255)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The centroid split of one mask: rows < ``row`` are the upper half, columns < ``column`` the left one."""
+
+    foreground_above: int
+    row: int
+    column: int
+
+
+class PreparedMask:
+    """Everything about one mask that all maps scored against it share.
+
+    pixels: uint8 [h, w], values 0..255, as stored.
+    levels: the grey levels that occur, ascending.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8]):
+        check_picture(pixels, "mask")
+        self.pixels = np.ascontiguousarray(pixels)
+        histogram = np.zeros(256, np.int64)
+        moments = np.zeros((2, 3), np.int64)
+        _survey(
+            self.pixels,
+            STANDARD_RULE.foreground_above,
+            MATLAB_RULE.foreground_above,
+            histogram,
+            moments,
+        )
+        self.levels: tuple[int, ...] = tuple(np.flatnonzero(histogram).tolist())
+        self.standard = _split(STANDARD_RULE, moments[0], self.pixels.shape)
+        self.matlab = _split(MATLAB_RULE, moments[1], self.pixels.shape)
+        self.foreground = int(moments[0, 0])
+        self._same_foreground = bool(moments[0, 0] == moments[1, 0])
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the only grey levels are 0 and 255."""
+        return set(self.levels) <= {0, 255}
+
+    @property
+    def rules_differ(self) -> bool:
+        """Whether the two counting rules give different counts on this mask."""
+        same_split = (self.standard.row, self.standard.column) == (
+            self.matlab.row,
+            self.matlab.column,
+        )
+        return not (self._same_foreground and same_split)
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """The mask's part of weighted F, under the standard rule."""
+        return self._geometry(STANDARD_RULE)
+
+    @cached_property
+    def matlab_geometry(self) -> Geometry:
+        """The mask's part of weighted F, under MATLAB's foreground."""
+        return self.geometry if self._same_foreground else self._geometry(MATLAB_RULE)
+
+    def _geometry(self, rule: CountingRule) -> Geometry:
+        return weighted_geometry((self.pixels > rule.foreground_above).view(np.uint8))
+
+
+def check_picture(pixels: Any, name: str) -> None:
+    """Raise ValueError unless ``pixels`` is a non-empty uint8 array [h, w]."""
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2:
+        found = (
+            f"{pixels.dtype} {pixels.shape}"
+            if isinstance(pixels, np.ndarray)
+            else type(pixels).__name__
+        )
+        raise ValueError(f"a {name} is a uint8 array [h, w]; this one is {found}")
+    if pixels.size == 0:
+        raise ValueError(f"the {name} has no pixels: its shape is {pixels.shape}")
+
+
+def _split(rule: CountingRule, moments: NDArray[np.int64], shape: tuple[int, ...]) -> Split:
+    count, rows, columns = (int(moment) for moment in moments)
+    if count == 0:
+        return Split(rule.foreground_above, shape[0], shape[1])
+    return Split(
+        rule.foreground_above,
+        _rounded(rows, count, rule.centroid) + 1,
+        _rounded(columns, count, rule.centroid) + 1,
+    )
+
+
+def _rounded(total: int, count: int, ties: str) -> int:
+    whole, rest = divmod(total, count)
+    if 2 * rest == count:
+        return whole + (whole % 2 if ties == "half-even" else 1)
+    return whole + (2 * rest > count)
+
+
+@numba.njit(nogil=True, cache=True)
+def _survey(mask, above, other_above, histogram, moments):  # type: ignore[no-untyped-def]
+    """Histogram of a mask; number, sum of rows and sum of columns of its foreground under two thresholds."""
+    height, width = mask.shape
+    for y in range(height):
+        n = n_other = x_sum = x_sum_other = 0
+        for x in range(width):
+            value = mask[y, x]
+            histogram[value] += 1
+            if value > above:
+                n += 1
+                x_sum += x
+            if value > other_above:
+                n_other += 1
+                x_sum_other += x
+        moments[0, 0] += n
+        moments[0, 1] += n * y
+        moments[0, 2] += x_sum
+        moments[1, 0] += n_other
+        moments[1, 1] += n_other * y
+        moments[1, 2] += x_sum_other
+
+
+@numba.njit(nogil=True, cache=True)
+def _count(map_, mask, above, row, column, joint):  # type: ignore[no-untyped-def]
+    """Add one pair's pixels to joint uint32 [4, 2, 256]."""
+    height, width = map_.shape
+    for y in range(height):
+        upper = 0 if y < row else 2
+        left = joint[upper]
+        for x in range(column):
+            left[1 if mask[y, x] > above else 0, map_[y, x]] += np.uint32(1)
+        right = joint[upper + 1]
+        for x in range(column, width):
+            right[1 if mask[y, x] > above else 0, map_[y, x]] += np.uint32(1)
+
+
+@numba.njit(nogil=True, cache=True)
+def _absolute_error(map_, mask):  # type: ignore[no-untyped-def]
+    total = np.int64(0)
+    height, width = map_.shape
+    for y in range(height):
+        for x in range(width):
+            total += abs(np.int64(map_[y, x]) - np.int64(mask[y, x]))
+    return total
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The counts of N pairs; slice them like an array, join them with :meth:`concatenate`.
+
+    joint: uint32 [N, 4, 2, 256] (quadrant, mask class, grey level) under :data:`STANDARD_RULE`.
+    matlab_rows: int64 [K], ascending: the pairs whose counts differ under :data:`MATLAB_RULE`.
+    matlab_joint: uint32 [K, 4, 2, 256]: their counts under that rule.
+    size: int32 [N, 2], height and width in pixels.
+    absolute_error: int64 [N], the sum over the pixels of abs(map - mask), in grey levels of the mask as stored.
+    knife_edge: uint8 [N, 2], for the raw and the min-max map: bits 0..3, the numpy mean of that flat quadrant is
+        not its value; bit 4, the numpy mean puts the adaptive threshold above a level that equals it.
+    wf: float64 [N, 3], weighted F of the raw, min-max and divided-by-maximum map (NaN where it was not computed).
+    """
+
+    joint: NDArray[np.uint32]
+    matlab_rows: NDArray[np.int64]
+    matlab_joint: NDArray[np.uint32]
+    size: NDArray[np.int32]
+    absolute_error: NDArray[np.int64]
+    knife_edge: NDArray[np.uint8]
+    wf: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.joint)
+
+    def __getitem__(self, rows: slice | NDArray[np.intp] | Sequence[int]) -> "Counts":
+        chosen = np.arange(len(self))[rows]
+        slot = np.full(len(self), -1)
+        slot[self.matlab_rows] = np.arange(len(self.matlab_rows))
+        slots = slot[chosen]
+        return Counts(
+            joint=self.joint[rows],
+            matlab_rows=np.flatnonzero(slots >= 0),
+            matlab_joint=self.matlab_joint[slots[slots >= 0]],
+            size=self.size[rows],
+            absolute_error=self.absolute_error[rows],
+            knife_edge=self.knife_edge[rows],
+            wf=self.wf[rows],
+        )
+
+    def under(self, rule: CountingRule) -> NDArray[np.uint32]:
+        """The joint counts of every pair under one of the two rules, uint32 [N, 4, 2, 256]."""
+        if rule == STANDARD_RULE or not len(self.matlab_rows):
+            return self.joint
+        joint = self.joint.copy()
+        joint[self.matlab_rows] = self.matlab_joint
+        return joint
+
+    @classmethod
+    def concatenate(cls, parts: Iterable["Counts"]) -> "Counts":
+        """All pairs of ``parts``, in order."""
+        parts = [EMPTY, *parts]
+        offsets = np.cumsum([0, *(len(part) for part in parts)])
+        arrays = {
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(cls)
+        }
+        arrays["matlab_rows"] = np.concatenate(
+            [part.matlab_rows + offset for part, offset in zip(parts, offsets, strict=False)]
+        )
+        return cls(**arrays)
+
+
+EMPTY = Counts(
+    joint=np.zeros((0, 4, 2, 256), np.uint32),
+    matlab_rows=np.zeros(0, np.int64),
+    matlab_joint=np.zeros((0, 4, 2, 256), np.uint32),
+    size=np.zeros((0, 2), np.int32),
+    absolute_error=np.zeros(0, np.int64),
+    knife_edge=np.zeros((0, 2), np.uint8),
+    wf=np.zeros((0, 3)),
+)
+
+
+def count_pair(map_: NDArray[np.uint8], mask: PreparedMask, *, weighted: bool = True) -> Counts:
+    """Count one saliency map, uint8 [h, w], against one mask of the same size.
+
+    weighted: also compute weighted F, the only measure that needs the pixels' places (else NaN).
+    Raises ValueError for another dtype or size.
+    """
+    check_picture(map_, "saliency map")
+    if map_.shape != mask.pixels.shape:
+        raise ValueError(
+            f"the saliency map is {_size(map_)} and the mask {_size(mask.pixels)} (height x width); resize the map to the mask"
+        )
+    map_ = np.ascontiguousarray(map_)
+    joint = _joint(map_, mask.pixels, mask.standard)
+    present = np.flatnonzero(joint.any(axis=(0, 1)))
+    darkest, brightest = int(present[0]), int(present[-1])
+    matlab = [_joint(map_, mask.pixels, mask.matlab)] if mask.rules_differ else []
+    return Counts(
+        joint=joint[None],
+        matlab_rows=np.arange(len(matlab)),
+        matlab_joint=np.array(matlab, np.uint32).reshape(-1, 4, 2, 256),
+        size=np.array([map_.shape], np.int32),
+        absolute_error=np.array([_error_sum(map_, mask, joint)]),
+        knife_edge=_knife_edges(map_, mask, joint, darkest, brightest)[None],
+        wf=_weighted(map_, mask, darkest, brightest)[None] if weighted else np.full((1, 3), np.nan),
+    )
+
+
+def _size(pixels: NDArray[np.uint8]) -> str:
+    return f"{pixels.shape[0]}x{pixels.shape[1]}"
+
+
+def _joint(map_: NDArray[np.uint8], mask: NDArray[np.uint8], split: Split) -> NDArray[np.uint32]:
+    joint = np.zeros((4, 2, 256), np.uint32)
+    _count(map_, mask, split.foreground_above, split.row, split.column, joint)
+    return joint
+
+
+def _error_sum(map_: NDArray[np.uint8], mask: PreparedMask, joint: NDArray[np.uint32]) -> int:
+    if not mask.is_binary:
+        return int(_absolute_error(map_, mask.pixels))
+    background, foreground = joint.sum(axis=0, dtype=np.int64)
+    return int(background @ LEVELS + foreground @ (255 - LEVELS))
+
+
+LEVELS = np.arange(256)
+
+
+def _weighted(
+    map_: NDArray[np.uint8], mask: PreparedMask, darkest: int, brightest: int
+) -> NDArray[np.float64]:
+    scales = []
+    for preparation in PREPARATIONS:
+        low, high = value_range(darkest, brightest, preparation)
+        scales.append((1 / (high - low), -low / (high - low)))
+    same = mask.matlab_geometry is mask.geometry
+    distinct = list(dict.fromkeys(scales if same else scales[:2]))
+    found = dict(
+        zip(distinct, weighted_f(map_, mask.geometry, np.array(distinct)).tolist(), strict=True)
+    )
+    scores = [found[scale] for scale in (scales if same else scales[:2])]
+    if not same:
+        scores += weighted_f(map_, mask.matlab_geometry, np.array(scales[2:])).tolist()
+    return np.array(scores)
+
+
+FLAT_QUADRANTS = 0b01111
+TIE_EXCLUDED = 0b10000
+
+
+def _knife_edges(
+    map_: NDArray[np.uint8],
+    mask: PreparedMask,
+    joint: NDArray[np.uint32],
+    darkest: int,
+    brightest: int,
+) -> NDArray[np.uint8]:
+    """The flags of :attr:`Counts.knife_edge` of one pair, uint8 [2]: the pixels are asked only where it matters."""
+    per_level = joint.sum(axis=(0, 1), dtype=np.int64)
+    flat = _flat_quadrants(joint)
+    flags = np.zeros(2, np.uint8)
+    for column, preparation in enumerate(PREPARATIONS[:2]):
+        low, high = value_range(darkest, brightest, preparation)
+        value = values(low, high)
+        level = adaptive_level(per_level, low, high)
+        if map_.size * (level - low) == 2 * int(per_level @ (LEVELS - low)) and per_level[level]:
+            threshold = min(2 * value[map_].mean(), 1)
+            flags[column] |= TIE_EXCLUDED * bool(value[level] < threshold)
+        for quadrant, grey in flat:
+            if 0 < value[grey] < 1:
+                block = _quadrant(np.full(map_.shape, value[grey]), mask.standard, quadrant)
+                flags[column] |= (1 << quadrant) * bool(block.mean() != value[grey])
+    return flags
+
+
+def _flat_quadrants(joint: NDArray[np.uint32]) -> list[tuple[int, int]]:
+    """(quadrant, grey level) of the non-empty quadrants with a single grey level and a single mask class."""
+    occupied = joint.reshape(4, -1).astype(bool)
+    return [(q, int(occupied[q].argmax()) % 256) for q in range(4) if occupied[q].sum() == 1]
+
+
+def _quadrant(values_: NDArray[np.float64], split: Split, quadrant: int) -> NDArray[np.float64]:
+    rows = slice(None, split.row) if quadrant < 2 else slice(split.row, None)
+    columns = slice(None, split.column) if quadrant % 2 == 0 else slice(split.column, None)
+    return values_[rows, columns]
+
+
+def adaptive_level(per_level: NDArray[np.int64], low: int, high: int) -> int:
+    """The first grey level at or above the adaptive threshold min(2 * mean, 1), in exact arithmetic.
+
+    per_level: int64 [256], pixels per grey level; ``low`` and ``high`` as from :func:`value_range`.
+    """
+    total = int(per_level.sum())
+    twice = 2 * int(per_level @ (LEVELS - low))
+    return min(low - (-twice // total), high)

@@ -1,0 +1,244 @@
+"""Scores: per-image measures and their aggregates under one protocol, from counts alone.
+
+Names (METRICS in docs/protocols.md): ``mae``; ``f_max`` and its ``precision``, ``recall``, ``threshold``; ``f_mean``, ``f_adp``; the
+two honest aggregates ``f_max_meanpr`` (F of the mean precision and recall) and ``f_max_meanf`` (maximum of the mean F
+curve), of which the protocol calls one ``f_max``; ``f_max_best`` (mean of the per-image maxima, never called max F); ``s``,
+``s_object``, ``s_region``; ``e_max``, ``e_mean``, ``e_adp``; ``wf``; ``iou_*``, ``dice_*``, ``specificity_*``, ``ber_*``, ``accuracy_*``, ``kappa_*``
+(PySODMetrics' formula), ``cohen_kappa_*`` with max, mean and adp; ``auc_pr``, ``auc_roc``.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sodbench.metrics import curves
+from sodbench.metrics.alignment import e_measure
+from sodbench.metrics.confusion import (
+    Confusion,
+    PreparedCounts,
+    at_adaptive,
+    at_thresholds,
+    prepare,
+)
+from sodbench.metrics.counts import PREPARATIONS, Counts
+from sodbench.metrics.protocols import Protocol, protocol
+from sodbench.metrics.structure import s_measure
+
+Floats = NDArray[np.float64]
+
+BINARY_MEASURES: dict[str, Callable[[Confusion], Floats]] = {
+    "e": e_measure,
+    "iou": curves.iou,
+    "dice": curves.dice,
+    "specificity": curves.specificity,
+    "fpr": curves.fpr,
+    "ber": curves.ber,
+    "accuracy": curves.accuracy,
+    "kappa": curves.kappa,
+    "cohen_kappa": curves.cohen_kappa,
+}
+"""Measures of a binarised map beside precision, recall and F, each with a curve, its max and mean, and an adaptive form."""
+CURVES = ("precision", "recall", "f", *BINARY_MEASURES)
+LOWER_IS_BETTER = frozenset(
+    {"mae", "ber_max", "ber_mean", "ber_adp", "fpr_max", "fpr_mean", "fpr_adp"}
+)
+BLOCK = 256
+"""Pairs worked on at a time, so that memory does not grow with their number."""
+
+
+@dataclass(frozen=True)
+class PerImage:
+    """Measures of N images: what a bootstrap resamples.
+
+    scalars: name -> float64 [N]; curves: name -> float64 [N, 256], threshold ascending.
+    counted: bool [N], whether the image enters the mean curves (a protocol may exclude empty masks or black maps).
+    """
+
+    scalars: dict[str, Floats]
+    curves: dict[str, Floats]
+    counted: NDArray[np.bool_]
+
+
+def image_measures(
+    counts: Counts, protocol_: str | Protocol, curve_names: Iterable[str] = CURVES
+) -> PerImage:
+    """Every per-image measure of N pairs under a protocol, and the named curves (see :data:`CURVES`)."""
+    rules = protocol(protocol_)
+    prepared = prepare(counts, rules.rule, rules.map)
+    wanted = tuple(curve_names)
+    found: dict[str, Floats] = {}
+
+    confusion = at_thresholds(prepared, rules.comparison)
+    found["precision"] = curves.precision(confusion, rules.smoothing)
+    found["recall"] = curves.recall(confusion, rules.smoothing)
+    found["f"] = curves.f_measure(found["precision"], found["recall"], rules.beta2)
+    other = (
+        confusion
+        if rules.comparison == rules.other_comparison
+        else at_thresholds(prepared, rules.other_comparison)
+    )
+    for name, measure in BINARY_MEASURES.items():
+        if name in wanted:
+            found[name] = measure(other)
+
+    scalars = {"mae": _mae(counts, prepared, rules)}
+    scalars["s"], scalars["s_object"], scalars["s_region"] = s_measure(prepared)
+    scalars["wf"] = counts.wf[:, PREPARATIONS.index(rules.map)]
+    adaptive = at_adaptive(prepared)
+    p, r = curves.precision(adaptive), curves.recall(adaptive)
+    scalars["precision_adp"], scalars["recall_adp"] = p[:, 0], r[:, 0]
+    scalars["f_adp"] = curves.f_measure(p, r, rules.beta2)[:, 0]
+    for name, measure in BINARY_MEASURES.items():
+        scalars[f"{name}_adp"] = measure(adaptive)[:, 0]
+    for name in ("f", *(n for n in BINARY_MEASURES if n in found)):
+        scalars[f"{name}_max"] = found[name].max(axis=-1)
+        scalars[f"{name}_mean"] = found[name].mean(axis=-1)
+
+    counted = np.ones(len(counts), bool)
+    if rules.empty_masks == "exclude":
+        counted &= prepared.positives[:, 0] > 0
+    if rules.black_maps == "exclude":
+        counted &= prepared.per_class[:, :, 1:].any(axis=(1, 2))
+    return PerImage(scalars, {name: found[name] for name in wanted}, counted)
+
+
+def _mae(counts: Counts, prepared: PreparedCounts, rules: Protocol) -> Floats:
+    """Mean absolute error, on the mask as stored or on its two classes."""
+    total = (prepared.positives + prepared.negatives)[:, 0]
+    if rules.mae_mask == "raw":
+        return counts.absolute_error / (255 * total)
+    if rules.mae_map != rules.map:
+        prepared = prepare(counts, rules.rule, rules.mae_map)
+    background, foreground = prepared.per_class[:, 0], prepared.per_class[:, 1]
+    return (background * prepared.value + foreground * (1 - prepared.value)).sum(axis=-1) / total
+
+
+def summarise(
+    means: dict[str, Floats], curve_means: dict[str, Floats], protocol_: str | Protocol
+) -> dict[str, Floats]:
+    """The aggregates from the means over images of the scalars [...] and of the curves [..., 256].
+
+    Any leading axes are kept, so that a bootstrap can hand in its resampled means at once.  ``s`` and the other scalars are
+    passed on; the maxima and means of the curves replace the per-image ones.
+    """
+    rules = protocol(protocol_)
+    metrics = {
+        name: np.asarray(value)
+        for name, value in means.items()
+        if not name.endswith(("_max", "_mean"))
+    }
+    if {"precision", "recall", "f"} <= curve_means.keys():
+        p, r = curve_means["precision"], curve_means["recall"]
+        by_curve = {"meanpr": curves.f_measure(p, r, rules.beta2), "meanf": curve_means["f"]}
+        best = by_curve[rules.f_max].argmax(axis=-1)
+        metrics["f_max"] = by_curve[rules.f_max].max(axis=-1)
+        metrics["f_mean"] = by_curve[rules.f_max].mean(axis=-1)
+        metrics["f_max_meanpr"] = by_curve["meanpr"].max(axis=-1)
+        metrics["f_max_meanf"] = by_curve["meanf"].max(axis=-1)
+        metrics["precision"] = np.take_along_axis(p, best[..., None], -1)[..., 0]
+        metrics["recall"] = np.take_along_axis(r, best[..., None], -1)[..., 0]
+        metrics["threshold"] = best
+        metrics["auc_pr"] = _area(r, p)
+    if "f_max" in means:
+        metrics["f_max_best"] = np.asarray(means["f_max"])
+    for name in BINARY_MEASURES:
+        if name in curve_means:
+            metrics[f"{name}_max"] = curve_means[name].max(axis=-1)
+            metrics[f"{name}_mean"] = curve_means[name].mean(axis=-1)
+    if "fpr" in curve_means and "recall" in curve_means:
+        metrics["auc_roc"] = _area(curve_means["fpr"], curve_means["recall"])
+    return metrics
+
+
+def _area(x: Floats, y: Floats) -> Floats:
+    """Area under the curve y(x) by trapezoids, the points sorted by x; float64 [...] of [..., 256]."""
+    order = np.argsort(x, axis=-1, kind="stable")
+    x, y = np.take_along_axis(x, order, -1), np.take_along_axis(y, order, -1)
+    return (np.diff(x) * (y[..., 1:] + y[..., :-1]) / 2).sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a method reaches on a set of pairs under one protocol.
+
+    metrics: name -> aggregate; a measure without a value (no pair counted) is NaN.
+    curves: name -> float64 [256], the means over images at thresholds 0..255.
+    per_image: one row a pair, index ``stem``, a column a measure.
+    undefined: stems whose S-measure is undefined (an empty block; see structure.py).
+    uncounted: stems that the protocol leaves out of the mean curves.
+    """
+
+    protocol: str
+    n: int
+    metrics: dict[str, float]
+    curves: dict[str, Floats]
+    per_image: pd.DataFrame
+    undefined: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
+
+
+def score(
+    counts: Counts,
+    protocol_: str | Protocol,
+    stems: Sequence[str],
+    *,
+    undefined_s: str | None = None,
+    order_by: Sequence[str] | None = None,
+) -> Scores:
+    """Score N counted pairs.
+
+    stems: their names.  undefined_s: ``keep`` or ``skip`` undefined S-measures, instead of the protocol's choice.
+    The aggregates do not depend on the order of the pairs, to the last bit, because they are summed in the order of
+    ``order_by``, a key for each pair; by default its name.
+    """
+    rules = protocol(protocol_)
+    if len(stems) != len(counts):
+        raise ValueError(f"{len(stems)} names for {len(counts)} pairs")
+    if not len(counts):
+        raise ValueError("there is no pair to score")
+    order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
+    blocks: list[PerImage] = []
+    curve_sums = {name: np.zeros(256) for name in CURVES}
+    for start in range(0, len(order), BLOCK):
+        block = image_measures(counts[order[start : start + BLOCK]], rules)
+        for name, values in block.curves.items():
+            curve_sums[name] += values[block.counted].sum(axis=0)
+        blocks.append(PerImage(block.scalars, {}, block.counted))
+    scalars = {
+        name: np.concatenate([b.scalars[name] for b in blocks]) for name in blocks[0].scalars
+    }
+    counted = np.concatenate([b.counted for b in blocks])
+    n_counted = int(counted.sum())
+    means = {
+        name: _mean(name, x, counted, undefined_s or rules.undefined_s)
+        for name, x in scalars.items()
+    }
+    mean_curves = {
+        name: total / n_counted if n_counted else np.full(256, np.nan)
+        for name, total in curve_sums.items()
+    }
+    names = np.array(stems, dtype=object)
+    back = np.argsort(order)
+    return Scores(
+        protocol=rules.name,
+        n=len(counts),
+        metrics={name: float(x) for name, x in summarise(means, mean_curves, rules).items()},
+        curves=mean_curves,
+        per_image=pd.DataFrame(
+            {name: x[back] for name, x in scalars.items()},
+            index=pd.Index(names, name="stem", dtype=object),
+        ),
+        undefined=tuple(names[np.isnan(scalars["s"][back])].tolist()),
+        uncounted=tuple(names[~counted[back]].tolist()),
+    )
+
+
+def _mean(name: str, values: Floats, kept: NDArray[np.bool_], undefined_s: str) -> Floats:
+    if name in ("s", "s_object", "s_region") and undefined_s == "skip":
+        values = values[~np.isnan(values)]
+    elif name.startswith(("f_", "precision_", "recall_", *(f"{n}_" for n in BINARY_MEASURES))):
+        values = values[kept]
+    return np.asarray(values.mean() if len(values) else np.nan)

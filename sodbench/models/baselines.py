@@ -1,0 +1,75 @@
+"""Baselines that need no weights: RGB uint8 [h, w, 3] -> saliency map uint8 [h, w].
+
+A method that does not clearly beat these has learnt nothing.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+
+CENTRE_SPREAD = 0.25
+"""Standard deviation of the centre prior, as a share of the image's height and width."""
+
+
+def centre_prior(image: Picture) -> Picture:
+    """A Gaussian at the image's centre, 255 at its peak; looks at nothing but the image's size.
+
+    Photographers centre their subject: the simplest of all predictors (cf. Judd et al., ICCV 2009).
+    """
+    height, width = image.shape[:2]
+    vertical = _bell(height)[:, None]
+    return np.rint(255 * vertical * _bell(width)).astype(np.uint8)
+
+
+def _bell(n: int) -> NDArray[np.float64]:
+    place = (np.arange(n) - (n - 1) / 2) / n
+    bell: NDArray[np.float64] = np.exp(-0.5 * np.square(place / CENTRE_SPREAD))
+    return bell
+
+
+def frequency_tuned(image: Picture) -> Picture:
+    """Distance in Lab of each slightly blurred pixel from the image's mean colour, stretched to 0..255.
+
+    Achanta et al., "Frequency-tuned Salient Region Detection", CVPR 2009, equation 8, with their
+    binomial 5x5 blur.  An image of one colour gives an empty map.
+    """
+    from scipy.ndimage import correlate1d
+
+    lab = _lab(image)
+    mean = lab.mean((0, 1), dtype=np.float64)
+    binomial = np.array([1, 4, 6, 4, 1]) / 16
+    blurred = correlate1d(
+        correlate1d(lab, binomial, 0, mode="nearest"), binomial, 1, mode="nearest"
+    )
+    distance = np.sqrt(np.square(blurred - mean).sum(2))
+    low, high = distance.min(), distance.max()
+    if high - low < 1e-3:  # rounding alone; a just noticeable difference is about 2
+        return np.zeros(distance.shape, np.uint8)
+    return np.rint(255 * (distance - low) / (high - low)).astype(np.uint8)
+
+
+def _lab(image: Picture) -> NDArray[np.float32]:
+    """sRGB uint8 [h, w, 3] -> CIE L*a*b* (D65) float32 [h, w, 3] (IEC 61966-2-1, CIE 15)."""
+    level = np.arange(256) / 255
+    linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array(
+        [
+            [0.4124564, 0.3575761, 0.1804375],
+            [0.2126729, 0.7151522, 0.0721750],
+            [0.0193339, 0.1191920, 0.9503041],
+        ]
+    )
+    relative = to_xyz / to_xyz.sum(1, keepdims=True)  # white is (1, 1, 1)
+    t = linear.astype(np.float32)[image] @ relative.T.astype(np.float32)
+    f = np.where(t > (6 / 29) ** 3, np.cbrt(t), t * np.float32(841 / 108) + np.float32(4 / 29))
+    x, y, z = np.moveaxis(f, 2, 0)
+    return np.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), 2).astype(np.float32)
+
+
+BASELINES: dict[str, Callable[[Picture], Picture]] = {
+    "centre-prior": centre_prior,
+    "frequency-tuned": frequency_tuned,
+}

@@ -1,0 +1,164 @@
+"""Weights from files: strictly, safely, and with an error that says which file was given instead.
+
+A checkpoint is what ``torch.save(model.state_dict(), path)`` writes: a plain dictionary from parameter
+names to tensors.  Only tensors are ever unpickled (``weights_only=True``).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sodbench.errors import SodbenchError
+
+COUNTER = "num_batches_tracked"
+"""Old files lack these; inference does not use them."""
+
+
+def load_checkpoint(model: nn.Module, path: Path | str) -> str:
+    """Load a whole network's weights into ``model``; every tensor must be there and fit.
+
+    Returns the SHA-256 of the file (hexadecimal).  Raises :class:`SodbenchError` for anything else than
+    a state dictionary of this network: a missing, truncated or foreign file, a backbone, names that
+    begin with ``module.``, a dictionary around the state dictionary, other names or shapes.
+    """
+    path = Path(path)
+    state = read_state(path)
+    own = model.state_dict()
+    if _looks_like_backbone(state, own):
+        raise SodbenchError(
+            f"{path}: this is an ImageNet backbone, not a checkpoint of the whole network (its names lack "
+            "the prefix 'base.'). Train from it with 'sodbench train --backbone FILE', or load it with "
+            "load_backbone; give a trained network as the checkpoint"
+        )
+    _load(path, model, state)
+    return file_sha256(path)
+
+
+def load_backbone(model: nn.Module, path: Path | str) -> str:
+    """Load ImageNet weights into ``model.base``; the file's classifier ``fc.*`` is left out.
+
+    Returns the SHA-256 of the file (hexadecimal).  Raises :class:`SodbenchError` as
+    :func:`load_checkpoint` does, and where the file is a whole network's checkpoint.
+    """
+    path = Path(path)
+    base = getattr(model, "base", None)
+    if not isinstance(base, nn.Module):
+        raise SodbenchError(f"{type(model).__name__} has no backbone 'base' to load {path} into")
+    state = read_state(path)
+    if any(name.startswith("base.") for name in state):
+        raise SodbenchError(
+            f"{path}: this is a checkpoint of a whole network (its names begin with 'base.'), not a "
+            "backbone file; give it as the checkpoint"
+        )
+    _load(path, base, {k: v for k, v in state.items() if k not in ("fc.weight", "fc.bias")})
+    return file_sha256(path)
+
+
+def read_state(path: Path | str) -> dict[str, Tensor]:
+    """The state dictionary in a file, on the CPU; :class:`SodbenchError` if it holds anything else."""
+    path = Path(path)
+    content = _unpickled(path)
+    if not isinstance(content, Mapping):
+        raise SodbenchError(f"{path}: not a checkpoint: it holds a {type(content).__name__}")
+    inner = [k for k, v in content.items() if isinstance(v, Mapping) and _is_state(v)]
+    if inner:
+        key = inner[0]
+        raise SodbenchError(
+            f"{path}: the weights are inside it under {key!r}, beside other things. Take them out with\n"
+            f"  python -c \"import torch; torch.save(torch.load('{path}', weights_only=True, "
+            f"map_location='cpu')['{key}'], '{path.stem}-weights.pth')\""
+        )
+    if not _is_state(content):
+        shown = ", ".join(f"{k!r}: {type(v).__name__}" for k, v in list(content.items())[:4])
+        raise SodbenchError(
+            f"{path}: not a checkpoint: it holds no dictionary from names to tensors ({{{shown}}})"
+        )
+    return dict(content)
+
+
+def file_sha256(path: Path | str) -> str:
+    """The SHA-256 of a file's bytes, hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unpickled(path: Path) -> Any:
+    if not path.exists():
+        raise SodbenchError(f"{path}: no such file")
+    if path.is_dir():
+        raise SodbenchError(f"{path}: a folder; a checkpoint is one file")
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head:
+        raise SodbenchError(f"{path}: the file is empty (0 bytes)")
+    zipped, pickled = head.startswith(b"PK\x03\x04"), head[:1] == b"\x80"
+    if not (zipped or pickled):
+        raise SodbenchError(
+            f"{path}: not a torch file (first bytes {head!r}); a download page saved by mistake?"
+        )
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds; all of them mean that the file is no use
+        if type(error).__name__ == "UnpicklingError" and "weights_only" in str(error).lower():
+            detail = "it holds Python objects other than tensors, which are not loaded from files"
+        elif zipped or isinstance(error, EOFError):
+            detail = (
+                f"damaged or truncated ({path.stat().st_size} bytes); download or copy it again"
+            )
+        else:
+            detail = "not a checkpoint, or truncated"
+        first_line = next(iter(str(error).splitlines()), "")
+        raise SodbenchError(f"{path}: {detail} (torch: {first_line[:160]})") from error
+
+
+def _is_state(content: Mapping[Any, Any]) -> bool:
+    return bool(content) and all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    )
+
+
+def _looks_like_backbone(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
+    return not any(k in own for k in state) and any(f"base.{k}" in own for k in state)
+
+
+def _load(path: Path, model: nn.Module, state: dict[str, Tensor]) -> None:
+    own = model.state_dict()
+    counters = {k: v for k, v in own.items() if k.rpartition(".")[2] == COUNTER}
+    state = counters | state
+    if all(k.startswith("module.") for k in state.keys() - counters.keys()):
+        raise SodbenchError(
+            f"{path}: every name begins with 'module.': it was saved from a DataParallel wrapper. Save "
+            "model.module.state_dict() instead, or strip the prefix with\n"
+            f"  python -c \"import torch; s = torch.load('{path}', weights_only=True, map_location='cpu'); "
+            "torch.save({k.removeprefix('module.'): v for k, v in s.items()}, "
+            f"'{path.stem}-weights.pth')\""
+        )
+    wrong = _differences(state, own)
+    if wrong:
+        raise SodbenchError(
+            f"{path}: not a checkpoint of this network ({type(model).__name__}):\n  "
+            + "\n  ".join(wrong)
+        )
+    model.load_state_dict(state, strict=True)
+
+
+def _differences(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    shapes = [
+        f"{k} {list(state[k].shape)} instead of {list(own[k].shape)}"
+        for k in own
+        if k in state and state[k].shape != own[k].shape
+    ]
+    groups = {
+        "missing": [k for k in own if k not in state],
+        "not in the network": [k for k in state if k not in own],
+        "of another shape": shapes,
+    }
+    return [
+        f"{len(names)} tensors {kind}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        for kind, names in groups.items()
+        if names
+    ]

@@ -1,0 +1,161 @@
+"""CSF: Res2Net-50 with cross-stage fusion.
+
+Gao et al., "Highly Efficient Salient Object Detection with 100K Parameters", ECCV 2020.  Four feature
+maps of the backbone are fused across scales by one generalised octave convolution, each is seen through
+five dilations, and a second octave convolution gathers all into the finest scale, where one logit a
+pixel is read.  Parameter names, shapes, order and freezing equal the authors' released network.
+"""
+
+import math
+from itertools import accumulate, pairwise
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sodbench.models.res2net import Res2Net50, Res2NetBlock
+
+BRANCHES = (128, 256, 512, 512)
+"""Channels of the four scales between the two fusions."""
+DILATIONS = (1, 2, 4, 8, 16)
+GROUPS = 32
+
+
+class OctaveConv1x1(nn.Module):
+    """1x1 convolutions between every pair of scales, stored as one matrix ``weights``.
+
+    Rows belong to the output scales, columns to the input scales, finest first.
+    """
+
+    def __init__(self, ins: tuple[int, ...], outs: tuple[int, ...]):
+        super().__init__()
+        self.weights = nn.Parameter(torch.empty(sum(outs), sum(ins), 1, 1))
+        nn.init.kaiming_uniform_(self.weights, a=math.sqrt(5))
+        self._rows = tuple(pairwise(accumulate(outs, initial=0)))
+        self._columns = tuple(pairwise(accumulate(ins, initial=0)))
+
+    def kernel(self, j: int, i: int) -> Tensor:
+        """The kernel [out, in, 1, 1] from input scale ``i`` to output scale ``j``."""
+        (top, bottom), (left, right) = self._rows[j], self._columns[i]
+        return self.weights[top:bottom, left:right]
+
+    def forward(self, xs: list[Tensor]) -> list[Tensor]:
+        """Feature maps [n, in_i, h_i, w_i], finest first -> [n, out_j, h_j, w_j], not normalised.
+
+        Finer inputs are resized before their convolution and coarser ones after it: at the smaller
+        size, either way.
+        """
+        outs = []
+        for j in range(len(self._rows)):
+            size = xs[j].shape[-2:]
+            terms = []
+            for i, x in enumerate(xs):
+                if i < j:
+                    terms.append(F.conv2d(_resize(x, size), self.kernel(j, i)))
+                else:
+                    terms.append(_resize(F.conv2d(x, self.kernel(j, i)), size))
+            total = terms[0]
+            for term in terms[1:]:
+                total = total + term
+            outs.append(total)
+        return outs
+
+
+class Fusion(nn.Module):
+    """An octave convolution, then group normalisation and PReLU on each output scale."""
+
+    def __init__(self, ins: tuple[int, ...], outs: tuple[int, ...]):
+        super().__init__()
+        self.conv = OctaveConv1x1(ins, outs)
+        self.bns = nn.ModuleList(nn.GroupNorm(GROUPS, out) for out in outs)
+        self.prelus = nn.ModuleList(nn.PReLU(out) for out in outs)
+
+    def forward(self, xs: list[Tensor]) -> list[Tensor]:
+        """Feature maps, finest first -> the first ``len(outs)`` scales of them, fused."""
+        ys = self.conv(xs)
+        return [prelu(bn(y)) for y, bn, prelu in zip(ys, self.bns, self.prelus, strict=True)]
+
+
+class MultiDilation(nn.Module):
+    """Five parallel dilated 3x3 convolutions of the whole input, concatenated to as many channels."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        share = channels // len(DILATIONS)
+        widths = [share] * (len(DILATIONS) - 1)
+        widths.append(channels - sum(widths))
+        self.msconv = nn.ModuleList(
+            nn.Conv2d(channels, width, 3, padding=dilation, dilation=dilation, bias=False)
+            for width, dilation in zip(widths, DILATIONS, strict=True)
+        )
+        self.bn = nn.GroupNorm(GROUPS, channels)
+        self.prelu = nn.PReLU(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, channels, h, w] -> the same shape."""
+        y = torch.cat([conv(x) for conv in self.msconv], 1)
+        return cast(Tensor, self.prelu(self.bn(y)))
+
+
+class MultiScale(nn.Module):
+    """A :class:`MultiDilation` for each scale."""
+
+    def __init__(self, channels: tuple[int, ...]):
+        super().__init__()
+        self.convs = nn.ModuleList(MultiDilation(width) for width in channels)
+
+    def forward(self, xs: list[Tensor]) -> list[Tensor]:
+        """Feature maps -> feature maps of the same shapes."""
+        return [conv(x) for conv, x in zip(self.convs, xs, strict=True)]
+
+
+class CSF(nn.Module):
+    """Res2Net-50 + cross-stage fusion: normalised RGB [n, 3, h, w] -> logits [n, 1, h, w], any size.
+
+    ``frozen`` (the default) fixes what the authors fix in training: the affine parameters of nearly
+    every batch normalisation of the backbone, and the four shortcut convolutions.  Without it every
+    parameter is trained.  Without a backbone file the kernels are drawn as the authors draw them
+    (normal, 0.01), which trains only while batch normalisation is in training mode.
+    """
+
+    def __init__(self, frozen: bool = True):
+        super().__init__()
+        self.base = Res2Net50()
+        self.fuse = Fusion(self.base.channels, BRANCHES)
+        self.ms = MultiScale(BRANCHES)
+        self.fuse1x1 = Fusion(BRANCHES, (sum(BRANCHES),))
+        self.cls_layer = nn.Conv2d(sum(BRANCHES), 1, 1)
+        self.apply(_draw_kernel)
+        if frozen:
+            self._freeze()
+
+    def _freeze(self) -> None:
+        self.base.bn1.requires_grad_(False)
+        for block in self.base.modules():
+            if isinstance(block, Res2NetBlock):
+                block.bn1.requires_grad_(False)
+                block.bns.requires_grad_(False)
+                block.bn3.requires_grad_(False)
+                if block.first:
+                    # The authors meant the shortcut's batch normalisation; because pooling comes
+                    # first in it, child 1 is the convolution, and that is what they hold fixed.
+                    block.downsample[1].requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised RGB [n, 3, h, w] -> logits [n, 1, h, w]; the caller applies the sigmoid."""
+        (y,) = self.fuse1x1(self.ms(self.fuse(self.base(x))))
+        return _resize(self.cls_layer(y), x.shape[-2:])
+
+
+def _draw_kernel(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, std=0.01)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _resize(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    if x.shape[-2:] == size:
+        return x
+    return F.interpolate(x, size=(size[0], size[1]), mode="bilinear", align_corners=False)

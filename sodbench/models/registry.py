@@ -1,0 +1,181 @@
+"""Networks by name, or by ``path/to/file.py:factory``.
+
+A network maps normalised RGB float [n, 3, h, w] to saliency logits [n, 1, h', w'].  What it asks of
+its input's size it says in an attribute ``input_size`` (:class:`InputSize`); without one it gets every
+image as it is.  Maps come back at the image's own size in any case.
+"""
+
+import difflib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sodbench.errors import SodbenchError
+from sodbench.models.baselines import BASELINES
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Factory = TypeVar("Factory", bound="Callable[..., nn.Module]")
+
+_factories: "dict[str, Callable[..., nn.Module]]" = {}
+
+
+@dataclass(frozen=True)
+class InputSize:
+    """The sizes a network takes; images of other sizes are resized bilinearly to one it takes.
+
+    ``InputSize()``: any size, so images stay as they are.  ``InputSize(multiple=32)``: height and width
+    are rounded to the nearest multiple of 32, never to 0.  ``InputSize(fixed=(352, 352))``: always
+    that (height, width).
+    """
+
+    multiple: int = 1
+    fixed: tuple[int, int] | None = None
+
+    def of(self, height: int, width: int) -> tuple[int, int]:
+        """The (height, width) at which an image of this size enters the network."""
+        if self.fixed:
+            return self.fixed
+        k = self.multiple
+        return max(k, (height + k // 2) // k * k), max(k, (width + k // 2) // k * k)
+
+
+def register_model(name: str) -> Callable[[Factory], Factory]:
+    """Decorate a factory to offer its network under ``name``.
+
+    The factory's keyword arguments become the options of :func:`create_model`.  Import heavy packages
+    inside it.
+    """
+
+    def register(factory: Factory) -> Factory:
+        if name in _factories or name in BASELINES:
+            raise ValueError(f"a model named {name!r} is registered already")
+        _factories[name] = factory
+        return factory
+
+    return register
+
+
+def model_names() -> tuple[str, ...]:
+    """The registered networks."""
+    return tuple(_factories)
+
+
+def create_model(name: str, **options: Any) -> "nn.Module":
+    """The network ``name``, or the one that ``path/to/file.py:factory`` makes; weights as initialised.
+
+    Raises :class:`SodbenchError` for an unknown name, for a file or factory that cannot be used, and
+    for a factory that does not return a ``torch.nn.Module``.
+    """
+    path, colon, attribute = name.rpartition(":")
+    if colon and path.endswith(".py"):
+        with _importable(Path(path).parent):
+            return _made(name, _factory_in(Path(path), attribute), options)
+    if name.endswith(".py"):
+        raise SodbenchError(f"{name}: which factory in the file? Write {name}:FACTORY")
+    if name in BASELINES:
+        raise SodbenchError(
+            f"{name} is a baseline without a network, so there is nothing to create"
+        )
+    if name not in _factories:
+        near = difflib.get_close_matches(name, _factories, 1, 0.4)
+        raise SodbenchError(
+            f"unknown model {name!r}"
+            + (f"; did you mean {near[0]!r}?" if near else "")
+            + f" Known: {', '.join([*_factories, *BASELINES])}; or your own as path/to/file.py:factory"
+        )
+    return _made(name, _factories[name], options)
+
+
+def input_size_of(model: "nn.Module") -> InputSize:
+    """What the network declares in ``input_size``; any size where it declares nothing."""
+    declared = getattr(model, "input_size", None) or InputSize()
+    if not isinstance(declared, InputSize):
+        raise SodbenchError(
+            f"{type(model).__name__}.input_size is {declared!r}; it must be a "
+            "sodbench.models.InputSize: InputSize(), InputSize(multiple=32) or InputSize(fixed=(h, w))"
+        )
+    return declared
+
+
+def _made(name: str, factory: "Callable[..., nn.Module]", options: dict[str, Any]) -> "nn.Module":
+    from torch import nn
+
+    try:
+        inspect.signature(factory).bind(**options)
+    except TypeError as error:
+        raise SodbenchError(
+            f"model {name}: its factory was called with {options}: {error}"
+        ) from error
+    model = factory(**options)
+    if not isinstance(model, nn.Module):
+        raise SodbenchError(
+            f"model {name}: the factory returned {type(model)}, not a torch.nn.Module"
+        )
+    return model
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let a user's file import its neighbours while it is loaded."""
+    entry = str(folder.resolve())
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        sys.path.remove(entry)
+
+
+def _factory_in(path: Path, attribute: str) -> "Callable[..., nn.Module]":
+    if not path.is_file():
+        raise SodbenchError(f"{path}: no such file (--model path/to/file.py:factory)")
+    module = _module(path)
+    factory = getattr(module, attribute, None)
+    if not callable(factory):
+        own = [
+            k for k, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__
+        ]
+        raise SodbenchError(f"{path}: no callable {attribute!r} in it; it defines {', '.join(own)}")
+    return factory  # type: ignore[no-any-return]
+
+
+def _module(path: Path) -> ModuleType:
+    name = f"sodbench_model_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look their module up by name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise SodbenchError(
+            f"{path}: cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    return module
+
+
+@register_model("csf-res2net50")
+def csf_res2net50(frozen: bool = True) -> "nn.Module":
+    """Res2Net-50 + cross-stage fusion (Gao et al., ECCV 2020); ``frozen`` as :class:`CSF` says."""
+    from sodbench.models.csf import CSF
+
+    return CSF(frozen)
+
+
+@register_model("lraspp-mobilenet-v3")
+def lraspp_mobilenet_v3() -> "nn.Module":
+    """MobileNetV3-Large with LR-ASPP (Howard et al., ICCV 2019), torchvision's, one output channel.
+
+    A small network (3.2 million parameters) for trials and as an example; it starts untrained.
+    """
+    from sodbench.models.lraspp import LRASPP
+
+    return LRASPP()

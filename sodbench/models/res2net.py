@@ -1,0 +1,109 @@
+"""Res2Net-50 v1b, 26 width x 4 scales: the backbone of CSF.
+
+Gao et al., "Res2Net: A New Multi-scale Backbone Architecture", TPAMI 2021; "v1b" has a stem of three
+3x3 convolutions and average pooling in its shortcuts.  Parameter names, shapes and order equal those
+of the authors' ImageNet file ``res2net50_v1b_26w_4s-3cf99910.pth``, less its classifier ``fc``.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+SCALES = 4
+BASE_WIDTH = 26
+PLANES = (64, 128, 256, 512)
+BLOCKS = (3, 4, 6, 3)
+EXPANSION = 4
+
+
+class Res2NetBlock(nn.Module):
+    """A bottleneck whose 3x3 convolution is split into four channel groups.
+
+    In most blocks each group's result is added to the next group before its convolution.  The first
+    block of a stage (``first``) keeps its groups apart, and average-pools the group that has no
+    convolution.
+    """
+
+    def __init__(self, channels: int, planes: int, stride: int, first: bool):
+        super().__init__()
+        width = planes * BASE_WIDTH // 64
+        out = planes * EXPANSION
+        self.first = first
+        self.conv1 = nn.Conv2d(channels, width * SCALES, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width * SCALES)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(width, width, 3, stride, 1, bias=False) for _ in range(SCALES - 1)
+        )
+        self.bns = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(SCALES - 1))
+        self.conv3 = nn.Conv2d(width * SCALES, out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out)
+        self.relu = nn.ReLU(inplace=True)
+        if first:
+            self.pool = nn.AvgPool2d(3, stride, 1)
+            self.downsample = nn.Sequential(
+                nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False),
+                nn.Conv2d(channels, out, 1, bias=False),
+                nn.BatchNorm2d(out),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, channels, h, w] -> [n, 4 planes, ceil(h / stride), ceil(w / stride)]."""
+        *groups, rest = self.relu(self.bn1(self.conv1(x))).chunk(SCALES, 1)
+        outs: list[Tensor] = []
+        for group, conv, bn in zip(groups, self.convs, self.bns, strict=True):
+            carried = group if self.first or not outs else group + outs[-1]
+            outs.append(self.relu(bn(conv(carried))))
+        outs.append(self.pool(rest) if self.first else rest)
+        shortcut = self.downsample(x) if self.first else x
+        return cast(Tensor, self.relu(self.bn3(self.conv3(torch.cat(outs, 1))) + shortcut))
+
+
+class Res2Net50(nn.Module):
+    """The convolutional part of Res2Net-50 v1b: an image to four feature maps."""
+
+    channels = tuple(planes * EXPANSION for planes in PLANES)
+    """Channels of the four feature maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Sequential(
+            nn.Conv2d(3, 32, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(32, 32, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(32, 64, 3, 1, 1, bias=False),
+        )
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.layer1 = _stage(64, PLANES[0], BLOCKS[0], 1)
+        self.layer2 = _stage(256, PLANES[1], BLOCKS[1], 2)
+        self.layer3 = _stage(512, PLANES[2], BLOCKS[2], 2)
+        self.layer4 = _stage(1024, PLANES[3], BLOCKS[3], 2)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialise as before ImageNet training: Kaiming normal (fan out) kernels, plain norms."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Normalised RGB [n, 3, h, w] -> features of 256, 512, 1024, 2048 channels at 1/4 to 1/32."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        features = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+def _stage(channels: int, planes: int, blocks: int, stride: int) -> nn.Sequential:
+    first = Res2NetBlock(channels, planes, stride, first=True)
+    rest = (Res2NetBlock(planes * EXPANSION, planes, 1, first=False) for _ in range(blocks - 1))
+    return nn.Sequential(first, *rest)

@@ -205,6 +205,11 @@ def _restricted(dataset: Dataset, image_list: Path) -> Dataset:
 
 def _compared(dataset: Dataset, info: DatasetInfo) -> Dataset:
     """The set with its official count, and a note where it differs from the official names."""
+    from sodbench.sample import is_sample
+
+    if is_sample(dataset.root):
+        note = "a sample drawn by sodbench, not the real set: its numbers compare with nothing else"
+        return dataclasses.replace(dataset, notes=(*dataset.notes, note))
     found = {sample.stem for sample in dataset.samples}
     notes = list(dataset.notes)
     if len(found) != info.count:

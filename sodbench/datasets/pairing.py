@@ -42,7 +42,9 @@ class Ambiguous(NamedTuple):
 
 @dataclass(frozen=True)
 class Pairing:
-    """What :func:`pair_files` found; every file given is in exactly one of the four lists.
+    """What :func:`pair_files` found: each mask and map given is in exactly one of the lists.
+
+    (But of a stem whose maps are ambiguous the single mask is listed nowhere, and the other way round.)
 
     suffix: what every paired map's stem carries after the mask's stem, or empty.
     missing: masks without a map; extra: maps without a mask; ambiguous: stems claimed twice.
@@ -113,8 +115,6 @@ def pair_files(
             beyond += of_map
         elif len(of_mask) > 1 or len(of_map) > 1:
             ambiguous += [Ambiguous(stem, tuple(p)) for p in (of_mask, of_map) if len(p) > 1]
-            if len(of_mask) == 1 and not of_map:
-                missing.append(Unpaired(stem, of_mask[0]))
         elif of_mask and of_map:
             pairs.append(Pair(stem, of_mask[0], of_map[0]))
         elif of_mask:

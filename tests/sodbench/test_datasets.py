@@ -1,0 +1,409 @@
+"""Registry, official name lists, and the layouts that data sets have on people's disks."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from sodbench.datasets import (
+    DATASETS,
+    TEST_SETS,
+    TRAIN_SET,
+    DatasetNotFound,
+    canonical_name,
+    find_dataset,
+    find_datasets,
+    find_masks,
+    folder_pairs,
+    guess_name,
+    listed_pairs,
+    official_names,
+    pictures,
+)
+from sodbench.errors import SodbenchError
+
+
+def touch(folder: Path, names: Iterable[str]) -> None:
+    """Empty stand-in files: resolution never opens a picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+
+
+def pairs(
+    root: Path, images: str, masks: str, stems: Iterable[str] = ("a", "b"), ext: str = ".jpg"
+) -> None:
+    stems = list(stems)
+    touch(root / images, (stem + ext for stem in stems))
+    touch(root / masks, (stem + ".png" for stem in stems))
+
+
+# ------------------------------------------------------------------------------------- the registry
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("PASCALS", "PASCAL-S"),
+        ("pascal", "PASCAL-S"),
+        ("dut_omron", "DUT-OMRON"),
+        ("DUTO", "DUT-OMRON"),
+        ("DUT-O", "DUT-OMRON"),
+        ("omron", "DUT-OMRON"),
+        ("hkuis", "HKU-IS"),
+        ("DUTS", "DUTS-TE"),
+        ("duts_tr", "DUTS-TR"),
+        ("hku-is/TEST", "HKU-IS/test"),
+        ("DUTS/clean", "DUTS-TE/clean"),
+    ],
+)
+def test_aliases(written: str, name: str) -> None:
+    assert canonical_name(written) == name
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("ECSD", "ECSSD"),
+        ("PASKAL-S", "PASCAL-S"),
+        ("DUTS-TX", "DUTS-T"),
+        ("HKU-IS/tset", "HKU-IS/test"),
+        ("SOD/clean", "none"),
+    ],
+)
+def test_unknown_names_suggest_the_nearest(written: str, hint: str) -> None:
+    with pytest.raises(SodbenchError, match=hint):
+        canonical_name(written)
+
+
+def test_reference_order_and_codes() -> None:
+    assert "".join(DATASETS[name].code for name in TEST_SETS) == "epdhst"
+    assert DATASETS[TRAIN_SET].count == 10553
+
+
+def test_official_lists_have_the_official_counts() -> None:
+    assert {name: len(official_names(name)) for name in DATASETS} == {
+        name: info.count for name, info in DATASETS.items()
+    }
+    counts = {
+        "HKU-IS/train": 2500,
+        "HKU-IS/val": 500,
+        "HKU-IS/test": 1447,
+        "HKU-IS/4445": 4445,
+        "DUTS-TE/clean": 5017,
+        "DUTS-TR/clean": 10550,
+        "DUT-OMRON/5166": 5166,
+    }
+    offered = {f"{name}/{s}" for name, info in DATASETS.items() for s in info.subsets}
+    assert {name: len(official_names(name)) for name in offered} == counts
+
+
+def test_known_items_are_items() -> None:
+    for name, info in DATASETS.items():
+        assert official_names(name) >= info.known.keys()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", DATASETS)
+def test_public_lists_are_matched_exactly(name: str, shared: Path, tmp_path: Path) -> None:
+    listing = shared / "lists" / "fastsaliency" / f"{name.replace('PASCAL-S', 'PASCALS')}.txt"
+    rows = [line.split() for line in listing.read_text().splitlines()]
+    folder = tmp_path / rows[0][0].split("/")[0]
+    folder.mkdir()
+    for image, mask in rows:
+        (tmp_path / image).touch()
+        (tmp_path / mask).touch()
+    dataset = find_dataset(name, tmp_path)
+    assert {sample.stem for sample in dataset.samples} == official_names(name)
+    assert len(dataset) == dataset.expected == DATASETS[name].count
+    assert all(sample.image and sample.mask for sample in dataset.samples)
+    assert not dataset.notes and not dataset.problems
+
+
+@pytest.mark.real
+def test_hku_is_splits_match_the_public_ones(shared: Path) -> None:
+    for split in ("train", "val", "test"):
+        listing = (shared / "lists" / "hku_is_split" / f"{split}.txt").read_text().split()
+        assert official_names(f"HKU-IS/{split}") == {name.removesuffix(".png") for name in listing}
+
+
+@pytest.mark.real
+def test_real_sod_is_recognised(shared: Path) -> None:
+    dataset = find_dataset("sod", shared / "real")
+    assert (dataset.name, len(dataset), dataset.expected) == ("SOD", 300, 300)
+    assert dataset.layout == "Imgs + GT + test.lst"
+    assert not dataset.problems and not dataset.notes
+    assert {sample.stem for sample in dataset.samples} == official_names("SOD")
+
+
+# ------------------------------------------------------------------------------------------ layouts
+
+LAYOUTS = [
+    # reference: Imgs/ with the masks beside, or in gt/
+    ("ECSSD", "ECSSD/Imgs", "ECSSD/Imgs", ".jpg"),
+    ("PASCAL-S", "PASCALS/Imgs", "PASCALS/gt", ".jpg"),
+    ("DUT-OMRON", "DUTOMRON/Imgs", "DUTOMRON/gt", ".jpg"),
+    ("HKU-IS", "HKU-IS/Imgs", "HKU-IS/gt", ".png"),
+    ("SOD", "SOD/Imgs", "SOD/Imgs", ".jpg"),
+    ("DUTS-TE", "DUTS-TE/Imgs", "DUTS-TE/gt", ".jpg"),
+    # CSNet
+    ("ECSSD", "ECSSD/images", "ECSSD/GT", ".jpg"),
+    ("HKU-IS", "HKU_IS/images", "HKU_IS/GT", ".png"),
+    # as distributed
+    ("DUTS-TR", "DUTS-TR/DUTS-TR-Image", "DUTS-TR/DUTS-TR-Mask", ".jpg"),
+    ("DUTS-TE", "DUTS-TE/DUTS-TE-Image", "DUTS-TE/DUTS-TE-Mask", ".jpg"),
+    ("DUTS-TR", "DUTS/DUTS-TR/DUTS-TR-Image", "DUTS/DUTS-TR/DUTS-TR-Mask", ".jpg"),
+    ("DUTS-TE", "DUTS/DUTS-TE/DUTS-TE-Image", "DUTS/DUTS-TE/DUTS-TE-Mask", ".jpg"),
+    ("DUTS-TR", "DUTS/DUTS-TR-Image", "DUTS/DUTS-TR-Mask", ".jpg"),
+    ("DUTS-TE", "DUTS/DUTS-TE-Image", "DUTS/DUTS-TE-Mask", ".jpg"),
+    ("DUTS-TR", "DUTS-TR-Image", "DUTS-TR-Mask", ".jpg"),
+    ("DUTS-TE", "DUTS-TE/DUTS-TE/DUTS-TE-Image", "DUTS-TE/DUTS-TE/DUTS-TE-Mask", ".jpg"),
+    ("ECSSD", "ECSSD/images", "ECSSD/ground_truth_mask", ".jpg"),
+    ("DUT-OMRON", "DUT-OMRON/DUT-OMRON-image", "DUT-OMRON/pixelwiseGT-new-PNG", ".jpg"),
+    ("HKU-IS", "HKU-IS/imgs", "HKU-IS/gt", ".png"),
+    ("PASCAL-S", "PASCAL-S/datasets/imgs/pascal", "PASCAL-S/datasets/masks/pascal", ".jpg"),
+    # other common pairs
+    ("SOD", "SOD/Imgs", "SOD/GT", ".jpg"),
+    ("SOD", "sod/image", "sod/mask", ".jpg"),
+    ("SOD", "SOD/img", "SOD/gt", ".jpg"),
+    ("SOD", "SOD/Image", "SOD/GroundTruth", ".JPG"),
+    ("ECSSD", "ECSSD", "ECSSD", ".jpg"),
+]
+
+
+@pytest.mark.parametrize(("name", "images", "masks", "ext"), LAYOUTS)
+def test_every_layout(name: str, images: str, masks: str, ext: str, tmp_path: Path) -> None:
+    pairs(tmp_path, images, masks, ext=ext)
+    for stray in (".DS_Store", "._a.jpg", "._a.png", "Thumbs.db"):
+        touch(tmp_path / images, [stray])
+        touch(tmp_path / masks, [stray])
+    touch(tmp_path / "__MACOSX" / images, ["._a.jpg"])
+    dataset = find_dataset(name, tmp_path)
+    assert dataset.name == name
+    assert [(s.stem, s.image, s.mask) for s in dataset.samples] == [
+        (stem, tmp_path / images / f"{stem}{ext}", tmp_path / masks / f"{stem}.png")
+        for stem in ("a", "b")
+    ]
+    assert not dataset.problems
+    assert dataset.expected == DATASETS[name].count
+    assert any("2 items found" in note for note in dataset.notes)
+    assert [found.name for found in find_datasets(tmp_path)] == [name]
+    (masks_found,) = find_masks(tmp_path)
+    assert masks_found.masks == dataset.masks
+
+
+def test_duts_holds_both_sets(tmp_path: Path) -> None:
+    for part in ("TR", "TE"):
+        pairs(
+            tmp_path,
+            f"DUTS/DUTS-{part}/DUTS-{part}-Image",
+            f"DUTS/DUTS-{part}/DUTS-{part}-Mask",
+            [part],
+        )
+    assert [s.stem for s in find_dataset("DUTS-TR", tmp_path).samples] == ["TR"]
+    assert [s.stem for s in find_dataset("DUTS", tmp_path).samples] == ["TE"]
+
+
+def test_data_root_may_be_the_set_itself(tmp_path: Path) -> None:
+    pairs(tmp_path, "SOD/Imgs", "SOD/GT")
+    assert len(find_dataset("SOD", tmp_path / "SOD")) == 2
+    assert find_dataset(tmp_path / "SOD").name == "SOD"
+
+
+def test_test_list_decides_what_belongs(tmp_path: Path) -> None:
+    pairs(tmp_path, "SOD/Imgs", "SOD/GT", ["a", "b", "c.d"])
+    (tmp_path / "SOD/test.lst").write_text("a.jpg\n\nc.d.jpg\nz.jpg\n")
+    dataset = find_dataset("SOD", tmp_path)
+    assert [sample.stem for sample in dataset.samples] == ["a", "c.d"]
+    assert dataset.left_out == {"b"}
+    assert "test.lst" in dataset.layout
+    assert [(p.kind, p.file) for p in dataset.problems] == [("missing", "z")]
+    assert any("1 other items on disk are left out" in note for note in dataset.notes)
+
+
+def test_masks_in_their_folder_win_over_masks_beside(tmp_path: Path) -> None:
+    pairs(tmp_path, "SOD/Imgs", "SOD/gt")
+    touch(tmp_path / "SOD/Imgs", ["a.png", "b.png"])
+    dataset = find_dataset("SOD", tmp_path)
+    assert dataset.masks["a"] == tmp_path / "SOD/gt/a.png"
+    assert dataset.images["a"] == tmp_path / "SOD/Imgs/a.jpg"
+    assert any("2 masks beside the images" in note for note in dataset.notes)
+
+
+def test_training_list(tmp_path: Path) -> None:
+    pairs(tmp_path, "DUTS-TR/DUTS-TR-Image", "DUTS-TR/DUTS-TR-Mask", ["a", "b", "c"])
+    (tmp_path / "DUTS-TR/train_pair.lst").write_text(
+        "DUTS-TR-Image/b.jpg DUTS-TR-Mask/b.png DUTS-TR-Edge/b.png\n"
+        "DUTS-TR-Image/a.jpg DUTS-TR-Mask/a.png\n"
+        "DUTS-TR-Image/z.jpg DUTS-TR-Mask/c.png\n"
+    )
+    dataset = find_dataset("DUTS-TR", tmp_path)
+    assert dataset.layout == "train_pair.lst"
+    assert [sample.stem for sample in dataset.samples] == ["a", "b", "z"]
+    assert dataset.masks["b"] == tmp_path / "DUTS-TR/DUTS-TR-Mask/b.png"
+    assert [p.kind for p in dataset.problems] == ["missing"]
+    with pytest.raises(SodbenchError, match="line 1"):
+        (tmp_path / "bad.lst").write_text("only-one-column.jpg\n")
+        listed_pairs(tmp_path / "bad.lst")
+
+
+def test_incomplete_items_are_problems(tmp_path: Path) -> None:
+    pairs(tmp_path, "SOD/Imgs", "SOD/GT", ["a", "b"])
+    touch(tmp_path / "SOD/Imgs", ["c.jpg", "a.jpeg"])
+    touch(tmp_path / "SOD/GT", ["d.png"])
+    dataset = find_dataset("SOD", tmp_path)
+    assert sorted((p.kind, Path(p.file).name) for p in dataset.problems) == [
+        ("ambiguous", "a.jpeg"),
+        ("no-image", "d.png"),
+        ("no-mask", "c.jpg"),
+    ]
+
+
+def test_images_only_and_masks_only(tmp_path: Path) -> None:
+    touch(tmp_path / "SOD/Imgs", ["a.jpg"])
+    assert find_dataset("SOD", tmp_path).masks == {}
+    touch(tmp_path / "other/ECSSD/GT", ["a.png"])
+    assert find_dataset("ECSSD", tmp_path / "other").images == {}
+
+
+def test_not_found_says_what_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "PASCALS" / "stuff").mkdir(parents=True)
+    with pytest.raises(DatasetNotFound) as caught:
+        find_dataset("PASCAL-S", tmp_path)
+    message = str(caught.value)
+    for part in (
+        str(tmp_path),
+        "PASCALS",
+        "stuff",
+        "train_pair.lst",
+        "run --sample",
+        "sodbench data",
+    ):
+        assert part in message
+    with pytest.raises(DatasetNotFound, match="does not exist"):
+        find_dataset("SOD", tmp_path / "nowhere")
+
+
+def test_two_places_are_refused(tmp_path: Path) -> None:
+    pairs(tmp_path, "PASCALS/Imgs", "PASCALS/GT")
+    pairs(tmp_path, "PASCAL-S/images", "PASCAL-S/masks")
+    with pytest.raises(SodbenchError, match="several places"):
+        find_dataset("PASCAL-S", tmp_path)
+    touch(tmp_path / "SOD/Imgs", ["a.jpg"])
+    touch(tmp_path / "SOD/images", ["a.jpg"])
+    with pytest.raises(SodbenchError, match="several image folders"):
+        find_dataset("SOD", tmp_path)
+
+
+# ------------------------------------------------------------------------------------------ subsets
+
+
+def test_named_subset(tmp_path: Path) -> None:
+    test = sorted(official_names("HKU-IS/test"))
+    pairs(tmp_path, "HKU-IS/imgs", "HKU-IS/gt", [*test, "9999x"], ext=".png")
+    subset = find_dataset("HKUIS/test", tmp_path)
+    assert (subset.name, len(subset), subset.expected) == ("HKU-IS/test", 1447, 1447)
+    assert subset.left_out == {"9999x"}
+    assert not subset.problems
+    (tmp_path / "HKU-IS/imgs/9999x.png").unlink()
+    (tmp_path / "HKU-IS/gt/9999x.png").unlink()
+    assert any("exactly HKU-IS/test" in note for note in find_dataset("HKU-IS", tmp_path).notes)
+    (tmp_path / f"HKU-IS/imgs/{test[0]}.png").unlink()
+    (tmp_path / f"HKU-IS/gt/{test[0]}.png").unlink()
+    lacking = find_dataset("HKU-IS/test", tmp_path)
+    assert [(p.kind, p.file) for p in lacking.problems] == [("missing", test[0])]
+    assert lacking.expected == 1447 and len(lacking) == 1446
+
+
+def test_limit_and_list(tmp_path: Path) -> None:
+    pairs(tmp_path, "SOD/Imgs", "SOD/GT", ["a", "b", "c"])
+    whole = find_dataset("SOD", tmp_path)
+    assert [s.stem for s in whole.head(2).samples] == ["a", "b"]
+    assert whole.head(2).name == "SOD/first2"
+    assert whole.head(3) is whole
+    (tmp_path / "mine.txt").write_text("c.jpg\nfolder/a.png\n")
+    (tmp_path / "same.txt").write_text("a\nc\n")
+    mine = whole.listed(tmp_path / "mine.txt")
+    assert [s.stem for s in mine.samples] == ["a", "c"]
+    assert mine.name == whole.listed(tmp_path / "same.txt").name != whole.name
+    (tmp_path / "wrong.txt").write_text("a\nq\n")
+    assert [p.file for p in whole.listed(tmp_path / "wrong.txt").problems] == ["q"]
+
+
+# --------------------------------------------------------------------------------------- your own
+
+
+def test_own_folder_and_toml(tmp_path: Path) -> None:
+    pairs(tmp_path, "data/MySet/images", "data/MySet/masks")
+    for name in (tmp_path / "data/MySet", "MySet"):
+        own = find_dataset(name, tmp_path / "data")
+        assert (own.name, len(own), own.expected) == ("MySet", 2, None)
+    pairs(tmp_path, "photos", "drawn", ["x", "y"])
+    (tmp_path / "mine.toml").write_text('name = "Mine"\nimages = "photos"\nmasks = "drawn"\n')
+    mine = find_dataset(tmp_path / "mine.toml")
+    assert (mine.name, len(mine), mine.layout) == ("Mine", 2, "photos + drawn")
+    assert find_masks(tmp_path / "mine.toml")[0].masks == mine.masks
+    (tmp_path / "mine.toml").write_text('nam = "Mine"\nimages = "photos"\n')
+    with pytest.raises(SodbenchError, match="expected"):
+        find_dataset(tmp_path / "mine.toml")
+    with pytest.raises(DatasetNotFound, match="no such file"):
+        find_dataset(tmp_path / "gone.toml")
+    with pytest.raises(SodbenchError, match="unknown data set"):
+        find_dataset("Gone", tmp_path / "data")
+
+
+def test_mask_suffix_of_own_set_is_recognised(tmp_path: Path) -> None:
+    touch(tmp_path / "images", ["a_1.jpg", "b.jpg"])
+    touch(tmp_path / "masks", ["a_1_mask.png", "b_mask.png"])
+    own = folder_pairs(tmp_path / "images", tmp_path / "masks", name="own")
+    assert own.masks.keys() == {"a_1", "b"} and not own.problems
+    assert any("_mask" in note for note in own.notes)
+
+
+def test_empty_folder_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path / "images", ["notes.txt"])
+    with pytest.raises(SodbenchError, match="holds no pictures"):
+        folder_pairs(tmp_path / "images", None)
+    with pytest.raises(SodbenchError, match="not a readable folder"):
+        folder_pairs(None, tmp_path / "gone")
+
+
+# ------------------------------------------------------------------------------------- find_masks
+
+
+def test_masks_of_one_folder_or_of_many(tmp_path: Path) -> None:
+    pairs(tmp_path, "data/SOD/Imgs", "data/SOD/GT", ["a"])
+    pairs(tmp_path, "data/Own/images", "data/Own/masks", ["b"])
+    touch(tmp_path / "data/ECSSD", ["c.png"])
+    touch(tmp_path / "data/notes", ["readme.txt"])
+    found = find_masks(tmp_path / "data")
+    assert [(d.name, list(d.masks)) for d in found] == [
+        ("ECSSD", ["c"]),
+        ("SOD", ["a"]),
+        ("Own", ["b"]),
+    ]
+    (alone,) = find_masks(tmp_path / "data/SOD/GT")
+    assert (alone.name, alone.expected, list(alone.masks)) == ("SOD", 300, ["a"])
+    assert find_masks(tmp_path / "data/Own/masks", name="x")[0].name == "x"
+    with pytest.raises(DatasetNotFound, match="no masks found"):
+        find_masks(tmp_path / "data/notes")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("x/SOD/GT", "SOD"),
+        ("preds/DSS/pascals", "PASCAL-S"),
+        ("DUTS/DUTS-TE-Mask", "DUTS-TE"),
+        ("PASCAL-S/datasets/masks/pascal", "PASCAL-S"),
+        ("MySet/ground_truth", "MySet"),
+        ("SOD-project/MySet", "MySet"),
+    ],
+)
+def test_names_read_off_paths(path: str, name: str, tmp_path: Path) -> None:
+    assert guess_name(tmp_path / path) == name
+
+
+def test_pictures_ignores_strays_and_keeps_case(tmp_path: Path) -> None:
+    touch(tmp_path, ["b.PNG", "a.x.png", "._b.png", ".DS_Store", "Thumbs.db", "c.txt"])
+    assert [path.name for path in pictures(tmp_path)] == ["a.x.png", "b.PNG"]

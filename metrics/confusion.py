@@ -1,7 +1,7 @@
 """From joint counts to true and false positives: at 256 thresholds, and at the adaptive one."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sodbench.metrics.counts import (
     LEVELS,
     TIE_EXCLUDED,
-    Counts,
     CountingRule,
+    Counts,
     Preparation,
     adaptive_level,
     value_range,
@@ -67,12 +67,14 @@ class PreparedCounts:
     @property
     def positives(self) -> Floats:
         """Foreground pixels [N, 1]."""
-        return self.per_class[:, 1].sum(axis=-1, keepdims=True)
+        pixels: Floats = self.per_class[:, 1].sum(axis=-1, keepdims=True)
+        return pixels
 
     @property
     def negatives(self) -> Floats:
         """Background pixels [N, 1]."""
-        return self.per_class[:, 0].sum(axis=-1, keepdims=True)
+        pixels: Floats = self.per_class[:, 0].sum(axis=-1, keepdims=True)
+        return pixels
 
 
 def prepare(counts: Counts, rule: CountingRule, preparation: Preparation) -> PreparedCounts:
@@ -101,7 +103,7 @@ def prepare(counts: Counts, rule: CountingRule, preparation: Preparation) -> Pre
 _values = lru_cache(maxsize=None)(values)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _first_levels(low: int, high: int, comparison: str) -> NDArray[np.intp]:
     """The lowest selected grey level at each threshold 0..255, intp [256]; 256 where no level is selected."""
     if comparison == ">":
@@ -136,5 +138,5 @@ def at_adaptive(prepared: PreparedCounts) -> Confusion:
         for i in range(len(per_level))
     ]
     first_level = np.array(first, np.int64) + (prepared.knife_edge & TIE_EXCLUDED > 0)
-    selected = np.where(LEVELS >= first_level[:, None, None], prepared.per_class, 0).sum(axis=-1)
+    selected = np.where(first_level[:, None, None] <= LEVELS, prepared.per_class, 0).sum(axis=-1)
     return Confusion(selected[:, 1:], selected[:, :1], prepared.positives, prepared.negatives)

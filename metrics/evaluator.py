@@ -140,4 +140,5 @@ def _as_uint8(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
             f"the {what} has {int(wrong.sum())} value(s) that are NaN or outside [0, 1], "
             f"the first {array[where]} at index {where} (n, y, x); apply a sigmoid to logits"
         )
-    return np.rint(array * array.dtype.type(255)).astype(np.uint8)
+    quantised: NDArray[np.uint8] = np.rint(array * array.dtype.type(255)).astype(np.uint8)
+    return quantised

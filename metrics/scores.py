@@ -9,6 +9,7 @@ curve), of which the protocol calls one ``f_max``; ``f_max_best`` (mean of the p
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol as Protocol_
 
 import numpy as np
 import pandas as pd
@@ -109,11 +110,13 @@ def _mae(counts: Counts, prepared: PreparedCounts, rules: Protocol) -> Floats:
     """Mean absolute error, on the mask as stored or on its two classes."""
     total = (prepared.positives + prepared.negatives)[:, 0]
     if rules.mae_mask == "raw":
-        return counts.absolute_error / (255 * total)
+        error: Floats = counts.absolute_error / (255 * total)
+        return error
     if rules.mae_map != rules.map:
         prepared = prepare(counts, rules.rule, rules.mae_map)
     background, foreground = prepared.per_class[:, 0], prepared.per_class[:, 1]
-    return (background * prepared.value + foreground * (1 - prepared.value)).sum(axis=-1) / total
+    summed: Floats = (background * prepared.value + foreground * (1 - prepared.value)).sum(axis=-1)
+    return summed / total
 
 
 def summarise(
@@ -157,7 +160,8 @@ def _area(x: Floats, y: Floats) -> Floats:
     """Area under the curve y(x) by trapezoids, the points sorted by x; float64 [...] of [..., 256]."""
     order = np.argsort(x, axis=-1, kind="stable")
     x, y = np.take_along_axis(x, order, -1), np.take_along_axis(y, order, -1)
-    return (np.diff(x) * (y[..., 1:] + y[..., :-1]) / 2).sum(axis=-1)
+    area: Floats = (np.diff(x) * (y[..., 1:] + y[..., :-1]) / 2).sum(axis=-1)
+    return area
 
 
 @dataclass(frozen=True)
@@ -180,8 +184,16 @@ class Scores:
     uncounted: tuple[str, ...] = ()
 
 
+class CountsSource(Protocol_):
+    """Where :func:`score` takes counts from, a block of rows at a time: a Counts, or a file of them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> Counts: ...
+
+
 def score(
-    counts: Counts,
+    counts: CountsSource,
     protocol_: str | Protocol,
     stems: Sequence[str],
     *,

@@ -43,7 +43,8 @@ def _object_score(pixels: Floats, value: Floats) -> Floats:
     mean = (pixels * value).sum(axis=-1) / number
     squares = (pixels * (value - mean[:, None]) ** 2).sum(axis=-1)
     deviation = np.sqrt(squares / np.maximum(number - 1, 1))
-    return 2 * mean / (mean * mean + 1 + deviation + EPSILON)
+    score: Floats = 2 * mean / (mean * mean + 1 + deviation + EPSILON)
+    return score
 
 
 def _region(prepared: PreparedCounts) -> Floats:
@@ -71,4 +72,5 @@ def _region(prepared: PreparedCounts) -> Floats:
     similarity = np.where(area == 0, np.nan, similarity)
     weight = area / area.sum(axis=-1, keepdims=True)
     weight[:, 3] = 1 - weight[:, :3].sum(axis=-1)
-    return (weight * similarity).sum(axis=-1)
+    region: Floats = (weight * similarity).sum(axis=-1)
+    return region

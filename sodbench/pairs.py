@@ -1,0 +1,257 @@
+"""Counted pairs on disk: a journal while they are being counted, and ``counts.npz`` when they are done.
+
+Both hold the same record of each pair: what its two files were (size, time, content hash), what was noticed while
+reading them, and the counts.  The journal is only appended to, one checksummed record at a time, so that a run
+killed at any moment loses no more than the pairs in flight.
+"""
+
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sodbench.errors import SodbenchError
+from sodbench.metrics import Counts
+
+FORMAT = 1
+"""Raised whenever a record or the way pixels are counted changes: older files are then counted anew."""
+
+Records = NDArray[np.void]
+
+PLAIN, BILINEAR, NEAREST, ZERO = 0, 1, 2, 3
+"""How the map came to the mask's size: as it is, resized, or taken to be all black because it is missing."""
+
+_PAIR_FIELDS: list[Any] = [
+    ("map_bytes", "<i8"),
+    ("map_time", "<i8"),
+    ("map_hash", "<u8"),
+    ("mask_bytes", "<i8"),
+    ("mask_time", "<i8"),
+    ("mask_hash", "<u8"),
+    ("fitted", "u1"),
+    ("map_size", "<i4", (2,)),
+    ("mask_levels", "<i4"),
+    ("map_note", "S60"),
+    ("mask_note", "S60"),
+    ("size", "<i4", (2,)),
+    ("absolute_error", "<i8"),
+    ("knife_edge", "u1", (2,)),
+    ("wf", "<f8", (3,)),
+    ("joint", "<u4", (4, 2, 256)),
+]
+PAIR = np.dtype(_PAIR_FIELDS)
+"""One pair.  map_bytes/_time/_hash: size, modification time (ns) and content hash of the map's file, likewise the
+mask's; fitted: PLAIN, BILINEAR, NEAREST or ZERO; map_size: its own height and width; mask_levels: number of grey levels
+that are neither 0 nor 255; notes: how the decoder converted the picture; the rest as in metrics.Counts."""
+
+_JOURNAL = np.dtype([("stem", "S16"), ("kind", "u1"), ("pair", PAIR), ("crc", "<u4")])
+_STANDARD, _MATLAB = 0, 1
+_MAGIC = f"sodbench pairs {FORMAT}\n".encode()
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class StoredPairs:
+    """Counted pairs with their names: ``pairs`` of dtype PAIR [N]; MATLAB's counts where they differ."""
+
+    stems: tuple[str, ...]
+    pairs: Records
+    matlab_rows: NDArray[np.int64]
+    matlab_joint: NDArray[np.uint32]
+
+    @property
+    def counts(self) -> Counts:
+        """The counts alone."""
+        return _counts(self.pairs, self.matlab_rows, self.matlab_joint)
+
+
+def _counts(
+    pairs: Records, matlab_rows: NDArray[np.int64], matlab_joint: NDArray[np.uint32]
+) -> Counts:
+    return Counts(
+        joint=pairs["joint"],
+        matlab_rows=matlab_rows,
+        matlab_joint=matlab_joint,
+        size=pairs["size"],
+        absolute_error=pairs["absolute_error"],
+        knife_edge=pairs["knife_edge"],
+        wf=pairs["wf"],
+    )
+
+
+def content_hash(data: bytes) -> int:
+    """A 64-bit hash of a file's content."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
+def _key(stem: str) -> bytes:
+    digest = hashlib.blake2b(stem.encode("utf-8", "surrogateescape"), digest_size=15).digest()
+    return digest + b"\1"  # numpy strips trailing zero bytes from S fields
+
+
+class Journal:
+    """Pairs counted so far, appended one by one to a file; also the source that scores are computed from.
+
+    Opening it checks every record.  A record cut short at the end is what a killed run leaves, and is dropped; any
+    other damage makes the whole journal untrustworthy: ``damage`` says what it was, and the journal starts empty.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.damage = ""
+        self._row: dict[tuple[bytes, int], int] = {}
+        self._rows = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = not path.exists() or path.stat().st_size < len(_MAGIC)
+        # unbuffered, so that what was appended survives a killed process
+        self._file = path.open("w+b" if fresh else "r+b", buffering=0)
+        if fresh:
+            self._file.write(_MAGIC)
+        else:
+            self._read()
+        self._file.seek(0, os.SEEK_END)
+
+    def _read(self) -> None:
+        if self._file.read(len(_MAGIC)) != _MAGIC:
+            self._restart("it was written by another version or is not a journal")
+            return
+        while block := self._file.read(_JOURNAL.itemsize * _BLOCK):
+            whole = len(block) // _JOURNAL.itemsize
+            records = np.frombuffer(block, _JOURNAL, count=whole)
+            for record in records:
+                if zlib.crc32(record.tobytes()[:-4]) != record["crc"]:
+                    self._restart(f"record {self._rows} does not match its checksum")
+                    return
+                self._row[record["stem"], int(record["kind"])] = self._rows
+                self._rows += 1
+        self._file.truncate(len(_MAGIC) + self._rows * _JOURNAL.itemsize)
+
+    def _restart(self, damage: str) -> None:
+        self.damage = damage
+        self._row.clear()
+        self._rows = 0
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(_MAGIC)
+
+    def append(self, stem: str, pair: Records, matlab_joint: NDArray[np.uint32] | None) -> None:
+        """Add one pair (dtype PAIR, shape [1]); a later record of the same stem replaces an earlier one."""
+        records = np.zeros(1 if matlab_joint is None else 2, _JOURNAL)
+        records["stem"] = _key(stem)
+        records["pair"] = pair
+        if matlab_joint is not None:  # before the pair, whose presence says that all of it is there
+            records["kind"][0] = _MATLAB
+            records["pair"]["joint"][0] = matlab_joint
+        for record in records:
+            record["crc"] = zlib.crc32(record.tobytes()[:-4])
+        self._file.write(records.tobytes())
+        key = _key(stem)
+        self._row.pop((key, _MATLAB), None)
+        for record in records:
+            self._row[key, int(record["kind"])] = self._rows
+            self._rows += 1
+
+    def find(self, stem: str) -> Records | None:
+        """The pair of that stem, dtype PAIR [1], or None."""
+        row = self._row.get((_key(stem), _STANDARD))
+        return None if row is None else self._at(row)
+
+    def _at(self, row: int) -> Records:
+        data = os.pread(
+            self._file.fileno(), _JOURNAL.itemsize, len(_MAGIC) + row * _JOURNAL.itemsize
+        )
+        records: Records = np.frombuffer(data, _JOURNAL)["pair"]
+        return records
+
+    def stored(self, stems: Sequence[str]) -> StoredPairs:
+        """These pairs, in this order."""
+        pairs = np.concatenate(
+            [self._at(self._row[_key(s), _STANDARD]) for s in stems] or [np.zeros(0, PAIR)]
+        )
+        rows = [i for i, stem in enumerate(stems) if (_key(stem), _MATLAB) in self._row]
+        joints = [self._at(self._row[_key(stems[i]), _MATLAB])["joint"][0] for i in rows]
+        return StoredPairs(
+            tuple(stems),
+            pairs,
+            np.array(rows, np.int64),
+            np.array(joints, np.uint32).reshape(-1, 4, 2, 256),
+        )
+
+    def close(self, *, delete: bool = False) -> None:
+        """Close the file, and delete it when its pairs are safe elsewhere."""
+        self._file.close()
+        if delete:
+            self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class JournalCounts:
+    """A metrics.CountsSource over a journal: blocks of counts are read as they are asked for."""
+
+    journal: Journal
+    stems: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.stems)
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> Counts:
+        return self.journal.stored([self.stems[row] for row in rows]).counts
+
+
+def write_counts(path: Path, journal: Journal, stems: Sequence[str]) -> None:
+    """Write ``counts.npz`` of these pairs, a block at a time; the file appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    small: dict[str, list[NDArray[Any]]] = {
+        name: [] for name in PAIR.names or () if name != "joint"
+    }
+    matlab_rows = [np.zeros(0, np.int64)]
+    matlab_joint = [np.zeros((0, 4, 2, 256), np.uint32)]
+    # archive members that are named by a string are dated 1980, so that equal pairs make equal files
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("joint.npy", "w", force_zip64=True) as member:
+            header = {"descr": "<u4", "fortran_order": False, "shape": (len(stems), 4, 2, 256)}
+            np.lib.format.write_array_header_1_0(member, header)
+            for start in range(0, len(stems), _BLOCK):
+                block = journal.stored(stems[start : start + _BLOCK])
+                member.write(block.pairs["joint"].tobytes())
+                for name, parts in small.items():
+                    parts.append(block.pairs[name])
+                matlab_rows.append(block.matlab_rows + start)
+                matlab_joint.append(block.matlab_joint)
+        arrays = {
+            "format": np.array([FORMAT]),
+            "stems": np.array(stems, dtype=np.str_),
+            **{name: np.concatenate(parts) for name, parts in small.items()},
+            "matlab_rows": np.concatenate(matlab_rows),
+            "matlab_joint": np.concatenate(matlab_joint),
+        }
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    temporary.replace(path)
+
+
+def read_counts(path: Path) -> StoredPairs:
+    """Read ``counts.npz``.  Raises :class:`SodbenchError` when it is damaged or of another version."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if archive["format"].tolist() != [FORMAT]:
+                raise SodbenchError(
+                    f"{path}: written by another version of sodbench; score again with --force"
+                )
+            stems = tuple(archive["stems"].tolist())
+            pairs = np.zeros(len(stems), PAIR)
+            for name in PAIR.names or ():
+                pairs[name] = archive[name]
+            return StoredPairs(stems, pairs, archive["matlab_rows"], archive["matlab_joint"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise SodbenchError(
+            f"{path}: damaged counts file ({error}); score again with --force"
+        ) from error

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sodbench.errors import SodbenchError
+from sodbench.metrics.scores import LOWER_IS_BETTER
 
 DEFAULT = ("mae", "f_max", "s", "e_max", "wf")
 """What tables show when nothing else was asked for: the five classical measures."""
@@ -20,6 +21,7 @@ _FAMILIES = {
     "fpr": "FPR",
     "accuracy": "accuracy",
     "kappa": "kappa",
+    "cohen_kappa": "Cohen's kappa",
 }
 _FORMS = {
     "max": "max {}",
@@ -39,9 +41,8 @@ _LABELS = {
     "recall": "recall",
     "threshold": "threshold",
     "auc_pr": "AUC-PR",
-    "ap": "AP",
+    "auc_roc": "AUC-ROC",
 }
-_LOWER = ("mae", "ber", "fpr")
 _NEUTRAL = ("threshold",)
 
 
@@ -75,13 +76,13 @@ class Measure:
 
 def measure(name: str) -> Measure:
     """The printed form of a measure's name; a name not known here keeps its own spelling."""
-    family = name.split("_")[0]
-    direction = 0 if name in _NEUTRAL else -1 if family in _LOWER else 1
+    direction = 0 if name in _NEUTRAL else -1 if name in LOWER_IS_BETTER else 1
     if name in _LABELS:
         return Measure(name, _LABELS[name], direction)
-    form = name.removeprefix(family + "_")
-    if family in _FAMILIES and form in _FORMS:
-        return Measure(name, _FORMS[form].format(_FAMILIES[family]), direction)
+    for family, label in _FAMILIES.items():
+        form = name.removeprefix(f"{family}_")
+        if form in _FORMS:
+            return Measure(name, _FORMS[form].format(label), direction)
     return Measure(name, name, direction)
 
 

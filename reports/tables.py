@@ -157,7 +157,7 @@ def letters(methods: Sequence[str]) -> dict[str, str]:
 
 def pairs(values: pd.DataFrame) -> list[tuple[str, str]]:
     """The columns of a frame of scores, as (data set, measure name)."""
-    return [(str(dataset), str(name)) for dataset, name in values.columns.to_flat_index()]
+    return [(str(column[0]), str(column[1])) for column in values.columns]
 
 
 # ---- the tables of a report -------------------------------------------------------------------

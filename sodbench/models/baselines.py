@@ -48,7 +48,8 @@ def frequency_tuned(image: Picture) -> Picture:
     low, high = distance.min(), distance.max()
     if high - low < 1e-3:  # rounding alone; a just noticeable difference is about 2
         return np.zeros(distance.shape, np.uint8)
-    return np.rint(255 * (distance - low) / (high - low)).astype(np.uint8)
+    stretched: Picture = np.rint(255 * (distance - low) / (high - low)).astype(np.uint8)
+    return stretched
 
 
 def _lab(image: Picture) -> NDArray[np.float32]:

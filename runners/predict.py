@@ -1,0 +1,550 @@
+"""Images to saliency maps: decode, predict, encode, side by side.
+
+Images are decoded by threads, gathered into batches of exactly equal size (padding would change every
+pixel, because group normalisation sees the whole map), predicted, and written as 8-bit grey PNG of the
+image's own size by threads again.  Every queue is bounded.  A manifest beside the maps says what made
+them; a later run goes on where this one stopped, and never mixes the maps of two networks.
+
+Under torchrun every rank predicts its share into the same folder, under one manifest.
+"""
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sodbench import __version__
+from sodbench.datasets import pictures
+from sodbench.datasets.pairing import read_lines
+from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
+from sodbench.images import image_size, read_rgb, write_grey
+from sodbench.models import BASELINES, create_model
+from sodbench.progress import bar, say
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MANIFEST = "prediction.json"
+MAX_BATCH_PIXELS = 2**23
+"""Images of a batch hold no more than this together (32 of 512x512), unless one alone does."""
+IDENTITY = ("model", "source_sha256", "weights", "weights_sha256", "precision", "max_side")
+"""What two runs must share for their maps to lie in one folder."""
+
+Picture = NDArray[np.uint8]
+Maps = Sequence[Picture | None]
+
+
+class Predictor(Protocol):
+    """What makes maps: a network (:class:`NetworkPredictor`) or a classical method."""
+
+    name: str
+    default_batch_size: int
+
+    def start(self, pixels: Picture, max_side: int | None) -> Callable[[], Maps]:
+        """Begin RGB uint8 [n, h, w, 3]; calling the result waits for n maps uint8 [h, w] (None: NaN)."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What the manifest states of it."""
+        ...
+
+
+class NetworkPredictor:
+    """A network made ready by :class:`sodbench.models.inference.InferenceNetwork`."""
+
+    def __init__(
+        self,
+        model: "nn.Module",
+        name: str,
+        *,
+        device: str = "auto",
+        precision: str | None = None,
+        compiled: bool = False,
+        weights: str = "in memory",
+        sha256: str | None = None,
+        source_sha256: str | None = None,
+    ):
+        from sodbench.models.inference import InferenceNetwork, weights_sha256
+
+        self.name = name
+        self.network = InferenceNetwork(model, device, precision, compiled)
+        self.default_batch_size = 32 if self.network.device.type == "cuda" else 1
+        self._origin = {
+            "model": name,
+            "source_sha256": source_sha256,
+            "weights": weights,
+            "weights_sha256": sha256 or weights_sha256(model.state_dict()),
+        }
+
+    def start(self, pixels: Picture, max_side: int | None) -> Callable[[], Maps]:
+        """As :class:`Predictor` says."""
+        return self.network.start(pixels, max_side)
+
+    def describe(self) -> dict[str, Any]:
+        """As :class:`Predictor` says."""
+        from sodbench.models.inference import describe_machine
+
+        return {
+            **self._origin,
+            "precision": self.network.precision,
+            "compiled": self.network.compiled,
+            **describe_machine(self.network.device),
+        }
+
+
+class BaselinePredictor:
+    """A classical method of :data:`sodbench.models.BASELINES`, on the CPU, without torch."""
+
+    default_batch_size = 1
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def start(self, pixels: Picture, max_side: int | None) -> Callable[[], Maps]:
+        """As :class:`Predictor` says; a baseline never needs a smaller image."""
+        maps = [BASELINES[self.name](image) for image in pixels]
+        return lambda: maps
+
+    def describe(self) -> dict[str, Any]:
+        """As :class:`Predictor` says."""
+        return {"model": self.name, "weights": "none", "numpy": np.__version__}
+
+
+@dataclass(frozen=True)
+class PredictionSummary:
+    """What one call of :func:`predict` did.
+
+    written, finished_before: numbers of maps; problems: the images without a map, and why;
+    seconds: wall time; manifest: the manifest's path.
+    """
+
+    written: int
+    finished_before: int
+    problems: tuple[Problem, ...]
+    seconds: float
+    manifest: Path
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Images of one size: (stem, path) and that (height, width)."""
+
+    samples: tuple[tuple[str, Path], ...]
+    size: tuple[int, int]
+
+    @property
+    def pixels(self) -> int:
+        return len(self.samples) * self.size[0] * self.size[1]
+
+
+@dataclass
+class _Work:
+    """What the stages of one run share."""
+
+    predictor: Predictor
+    out_dir: Path
+    max_side: int | None
+    decoders: ThreadPoolExecutor
+    encoders: ThreadPoolExecutor
+    ahead: int
+    problems: list[Problem] = field(default_factory=list)
+    written: int = 0
+
+
+def load_predictor(
+    model: str = "csf-res2net50",
+    checkpoint: Path | str | None = None,
+    *,
+    device: str = "auto",
+    precision: str | None = None,
+    compiled: bool = False,
+) -> Predictor:
+    """The predictor of a registered name, a ``file.py:factory``, or a baseline.
+
+    Without ``checkpoint`` a network has random weights, the same on every call, and that is said aloud.
+    Raises :class:`SodbenchError` for an unknown model, a wrong checkpoint, or a missing device.
+    """
+    if model in BASELINES:
+        if checkpoint is not None:
+            raise SodbenchError(f"{model} has no weights; leave out the checkpoint {checkpoint}")
+        return BaselinePredictor(model)
+
+    import torch
+
+    from sodbench.models import file_sha256, load_checkpoint
+    from sodbench.models.inference import choose_device
+
+    choose_device(device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = create_model(model)
+    if checkpoint is None:
+        say(
+            f"WARNING: no checkpoint was given, so {model} has RANDOM, UNTRAINED weights: its maps mean "
+            "nothing. Give --checkpoint FILE for a trained network."
+        )
+    source = Path(model.rpartition(":")[0])
+    return NetworkPredictor(
+        network,
+        model,
+        device=device,
+        precision=precision,
+        compiled=compiled,
+        weights="random (untrained)" if checkpoint is None else "checkpoint",
+        sha256=load_checkpoint(network, checkpoint) if checkpoint is not None else None,
+        source_sha256=file_sha256(source) if source.suffix == ".py" else None,
+    )
+
+
+def find_images(inputs: Iterable[Path | str]) -> list[tuple[str, Path]]:
+    """(stem, path) of the images named by folders, files and lists (``.txt``, ``.lst``), in order.
+
+    In a folder that also holds masks beside its images (a JPEG and another format of one stem, as the
+    reference's layout has it) the JPEGs are the images.  The names of a list are relative to its folder, or
+    to ``Imgs`` in it.  Raises :class:`ProblemsError` for names that do not exist and for two images of
+    one stem, whose maps would be one file.
+    """
+    images: dict[str, Path] = {}
+    problems = []
+    for path in _named(inputs):
+        if not path.exists():
+            problems.append(Problem("missing", str(path), "no such file"))
+        elif path.resolve() != images.setdefault(path.stem, path).resolve():
+            other = images[path.stem]
+            problems.append(Problem("ambiguous", str(path), f"its map would be that of {other}"))
+    if problems:
+        raise ProblemsError("the images cannot be predicted as named:", problems)
+    if not images:
+        raise SodbenchError("no images to predict")
+    return list(images.items())
+
+
+def _named(inputs: Iterable[Path | str]) -> Iterator[Path]:
+    for entry in map(Path, inputs):
+        if entry.is_dir():
+            found = pictures(entry)
+            if not found:
+                raise SodbenchError(f"{entry}: this folder holds no pictures")
+            jpegs = {p.stem for p in found if p.suffix.lower() in (".jpg", ".jpeg")}
+            images = [
+                p for p in found if p.suffix.lower() in (".jpg", ".jpeg") or p.stem not in jpegs
+            ]
+            if len(images) < len(found):
+                say(f"{entry}: {len(found) - len(images)} masks beside the images are left out")
+            yield from images
+        elif entry.suffix.lower() in (".txt", ".lst"):
+            for line in read_lines(entry):
+                beside, below = entry.parent / line, entry.parent / "Imgs" / line
+                yield below if below.exists() and not beside.exists() else beside
+        else:
+            yield entry
+
+
+def predict(
+    predictor: Predictor,
+    samples: Sequence[tuple[str, Path]],
+    out_dir: Path | str,
+    *,
+    batch_size: int | None = None,
+    max_side: int | None = None,
+    force: bool = False,
+    workers: int | None = None,
+    description: str | None = None,
+) -> PredictionSummary:
+    """Write ``out_dir/<stem>.png`` (uint8 grey, the image's size) for every (stem, image path).
+
+    batch_size: most images of a batch, by default what suits the device; max_side: longer images are
+    shrunk to it for the network, and their maps enlarged again; force: replace maps that are there, of
+    whatever network; workers: threads that decode, and as many that encode.
+
+    Maps that an earlier call with an equal predictor finished are kept.  Images that cannot be read, or
+    whose maps cannot be written, become problems of the summary; everything else is finished.  Raises
+    :class:`SodbenchError` where ``out_dir`` holds maps of another predictor or other people's pictures.
+    """
+    began = time.perf_counter()
+    out_dir = Path(out_dir)
+    identity = {**predictor.describe(), "max_side": max_side}
+    with _Ranks() as ranks:
+        todo = ranks.from_first(lambda: _prepare_folder(samples, out_dir, identity, force))
+        workers = workers or max(2, min(16, (os.cpu_count() or 2) // ranks.local_size))
+        with ExitStack() as stack:
+            decoders, encoders = (
+                stack.enter_context(ThreadPoolExecutor(workers, thread_name_prefix=role))
+                for role in ("decode", "encode")
+            )
+            work = _Work(predictor, out_dir, max_side, decoders, encoders, 2 * workers)
+            batches = _batches(work, todo, batch_size or predictor.default_batch_size)
+            mine = batches[ranks.rank :: ranks.size]
+            count = sum(len(batch.samples) for batch in mine)
+            title = description or f"predict ({predictor.name})"
+            with stack.enter_context(bar(count, title, "image")) as progress:
+                _run(work, mine, progress.update)
+        gathered = ranks.gathered((work.written, tuple(work.problems)))
+    written = sum(w for w, _ in gathered)
+    # The headers are read by every rank, so a broken one is found by each.
+    problems = tuple(dict.fromkeys(p for _, own in gathered for p in own))
+    before = len(samples) - len(todo)
+    seconds = time.perf_counter() - began
+    return PredictionSummary(written, before, problems, seconds, out_dir / MANIFEST)
+
+
+def _prepare_folder(
+    samples: Sequence[tuple[str, Path]], out_dir: Path, identity: dict[str, Any], force: bool
+) -> list[tuple[str, Path]]:
+    """Check or write the manifest; return the samples whose maps are still to be made."""
+    targets = {f"{stem}.png" for stem, _ in samples}
+    manifest = out_dir / MANIFEST
+    try:
+        present = {p.name for p in pictures(out_dir)} if out_dir.exists() else set()
+        if any(path.resolve().parent == out_dir.resolve() for _, path in samples):
+            raise SodbenchError(
+                f"{out_dir}: this is the images' folder; choose another for the maps"
+            )
+        if present and not manifest.exists():
+            raise SodbenchError(
+                f"{out_dir}: holds {len(present)} pictures that sodbench did not write (there is no "
+                f"{MANIFEST}); choose another folder for the maps"
+            )
+        different = _differences(manifest, identity) if present else []
+        if different and not force:
+            raise SodbenchError(
+                f"{out_dir}: holds maps made otherwise: {'; '.join(different)}. Choose another folder, or "
+                "give --force to replace them"
+            )
+        if different and present - targets:
+            raise SodbenchError(
+                f"{out_dir}: holds {len(present - targets)} maps made otherwise ({'; '.join(different)}) "
+                "that this run would not replace; choose another folder, or delete this one"
+            )
+        if force:
+            for name in present & targets:
+                (out_dir / name).unlink()
+            present -= targets
+        out_dir.mkdir(parents=True, exist_ok=True)
+        _write_manifest(manifest, identity)
+    except OSError as error:
+        raise SodbenchError(f"{out_dir}: cannot be written ({error.strerror})") from error
+    return [(stem, path) for stem, path in samples if f"{stem}.png" not in present]
+
+
+def _differences(manifest: Path, identity: dict[str, Any]) -> list[str]:
+    try:
+        before = json.loads(manifest.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SodbenchError(f"{manifest}: damaged ({error}); delete the folder's maps") from error
+    return [
+        f"{key} {_short(before.get(key))} there, {_short(identity.get(key))} now"
+        for key in IDENTITY
+        if before.get(key) != identity.get(key)
+    ]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[:12] if len(text) == 64 else text
+
+
+def _write_manifest(path: Path, identity: dict[str, Any]) -> None:
+    content = {"made_by": f"sodbench {__version__}", **identity}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _batches(work: _Work, todo: Sequence[tuple[str, Path]], batch_size: int) -> list[_Batch]:
+    """Group by exact size, largest first, so that memory runs out early or not at all."""
+    if batch_size < 1:
+        raise SodbenchError(f"a batch of {batch_size} images: it must hold at least 1")
+    by_size: dict[tuple[int, int], list[tuple[str, Path]]] = {}
+    for sample, size in zip(todo, work.decoders.map(_size, [p for _, p in todo]), strict=True):
+        if isinstance(size, Problem):
+            work.problems.append(size)
+        else:
+            by_size.setdefault(size, []).append(sample)
+    batches = []
+    for size in sorted(by_size, key=lambda s: (-s[0] * s[1], s)):
+        group = by_size[size]
+        step = max(1, min(batch_size, MAX_BATCH_PIXELS // (size[0] * size[1])))
+        batches += [_Batch(tuple(group[i : i + step]), size) for i in range(0, len(group), step)]
+    return batches
+
+
+def _size(path: Path) -> tuple[int, int] | Problem:
+    try:
+        return image_size(path)
+    except ImageError as error:
+        return error.problem
+
+
+def _run(work: _Work, batches: Iterable[_Batch], done: Callable[[int], object]) -> None:
+    """Decode ahead, predict, and write behind: at most two batches on the device at a time."""
+    computing: deque[tuple[Sequence[str], Callable[[], Maps]]] = deque()
+    writing: deque[Future[Problem | None]] = deque()
+
+    def collect(limit: int) -> None:
+        while len(writing) > limit:
+            problem = writing.popleft().result()
+            if problem:
+                work.problems.append(problem)
+            else:
+                work.written += 1
+            done(1)
+
+    def encode_oldest() -> None:
+        stems, wait = computing.popleft()
+        for stem, pixels in zip(stems, wait(), strict=True):
+            writing.append(work.encoders.submit(_write, work.out_dir / f"{stem}.png", pixels))
+        collect(work.ahead)
+
+    for stems, images in _decoded(work, batches, done):
+        for part, wait in _started(work, stems, images, done):
+            computing.append((part, wait))
+            if len(computing) > 1:
+                encode_oldest()
+    while computing:
+        encode_oldest()
+    collect(0)
+
+
+def _decoded(
+    work: _Work, batches: Iterable[_Batch], done: Callable[[int], object]
+) -> Iterator[tuple[list[str], Picture]]:
+    """Batches as pixels RGB uint8 [n, h, w, 3], a bounded number of images decoded ahead."""
+    waiting: deque[tuple[_Batch, list[Future[Picture | Problem]]]] = deque()
+    images = pixels = 0
+    coming = iter(batches)
+    batch = next(coming, None)
+    while waiting or batch:
+        while batch and (
+            not waiting or (images < work.ahead and pixels + batch.pixels <= 2 * MAX_BATCH_PIXELS)
+        ):
+            futures = [work.decoders.submit(_read, path, batch.size) for _, path in batch.samples]
+            waiting.append((batch, futures))
+            images, pixels = images + len(futures), pixels + batch.pixels
+            batch = next(coming, None)
+        oldest, futures = waiting.popleft()
+        images, pixels = images - len(futures), pixels - oldest.pixels
+        good: dict[str, Picture] = {}
+        for (stem, _), future in zip(oldest.samples, futures, strict=True):
+            result = future.result()
+            if isinstance(result, Problem):
+                work.problems.append(result)
+                done(1)
+            else:
+                good[stem] = result
+        if good:
+            yield list(good), np.stack(list(good.values()))
+
+
+def _read(path: Path, size: tuple[int, int]) -> Picture | Problem:
+    try:
+        pixels = read_rgb(path)
+    except ImageError as error:
+        return error.problem
+    if pixels.shape[:2] != size:
+        return Problem("size", str(path), f"its header says {size}, its pixels {pixels.shape[:2]}")
+    return pixels
+
+
+def _write(path: Path, pixels: Picture | None) -> Problem | None:
+    if pixels is None:
+        return Problem(
+            "not-finite", path.stem, "the network gave NaN or infinity; no map is written"
+        )
+    try:
+        write_grey(path, pixels)
+    except ImageError as error:
+        return error.problem
+    return None
+
+
+def _started(
+    work: _Work, stems: Sequence[str], images: Picture, done: Callable[[int], object]
+) -> Iterator[tuple[Sequence[str], Callable[[], Maps]]]:
+    """Begin a batch; where memory runs out, its halves one after the other."""
+    try:
+        yield stems, work.predictor.start(images, work.max_side)
+        return
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+    height, width = images.shape[1:3]
+    if len(stems) == 1:
+        detail = f"{height}x{width} does not fit in memory ({reason[:120]}); try --max-side"
+        work.problems.append(Problem("memory", stems[0], detail))
+        done(1)
+        return
+    half = len(stems) // 2
+    say(f"{len(stems)} images of {height}x{width} do not fit in memory: going on with {half}")
+    yield from _started(work, stems[:half], images[:half], done)
+    yield from _started(work, stems[half:], images[half:], done)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return "can't allocate memory" in str(error) or "out of memory" in str(error)
+
+
+class _Ranks:
+    """This process among those that torchrun started; alone where it started none."""
+
+    def __init__(self) -> None:
+        self.size = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+    def __enter__(self) -> Self:
+        if self.size > 1:
+            from torch import distributed
+
+            self._joined = not distributed.is_initialized()
+            if self._joined:
+                distributed.init_process_group("gloo")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.size > 1 and self._joined:
+            from torch import distributed
+
+            distributed.destroy_process_group()
+
+    def from_first(self, make: Callable[[], list[tuple[str, Path]]]) -> list[tuple[str, Path]]:
+        """What ``make`` returns, or raises, on the first rank; on every rank."""
+        if self.size == 1:
+            return make()
+        from torch import distributed
+
+        outcome: list[Any] = [None]
+        if self.rank == 0:
+            try:
+                outcome = [make()]
+            except SodbenchError as error:
+                outcome = [error]
+        distributed.broadcast_object_list(outcome, 0)
+        if isinstance(outcome[0], SodbenchError):
+            raise outcome[0]
+        made: list[tuple[str, Path]] = outcome[0]
+        return made
+
+    def gathered(
+        self, own: tuple[int, tuple[Problem, ...]]
+    ) -> list[tuple[int, tuple[Problem, ...]]]:
+        """Every rank's value, on every rank."""
+        if self.size == 1:
+            return [own]
+        from torch import distributed
+
+        values: list[Any] = [None] * self.size
+        distributed.all_gather_object(values, own)
+        return values

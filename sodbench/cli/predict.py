@@ -1,0 +1,101 @@
+"""``sodbench predict``: images to saliency maps."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "predict",
+        help="predict saliency maps of images",
+        description="Predict a saliency map for every image: MAPS/<stem>.png, 8-bit grey, the image's own "
+        "size. A rerun makes only the maps that are missing. Under torchrun the images are shared among "
+        "its processes.",
+    )
+    parser.add_argument(
+        "images",
+        nargs="+",
+        type=Path,
+        metavar="IMAGES",
+        help="folders of images, image files, or lists of names (.txt, .lst)",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="MAPS", help="folder of the maps"
+    )
+    add_network_options(parser)
+    parser.add_argument(
+        "--batch-size", type=int, metavar="N", help="most images of a batch (default: by device)"
+    )
+    parser.add_argument(
+        "--max-side",
+        type=int,
+        metavar="N",
+        help="shrink longer images to N pixels for the network; maps keep the image's size",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace the maps that sodbench made there before"
+    )
+    parser.set_defaults(run=run)
+
+
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """The options that choose a network and how it is computed."""
+    parser.add_argument(
+        "--model",
+        default="csf-res2net50",
+        metavar="NAME",
+        help="a registered name, a baseline, or path/to/file.py:factory (default: %(default)s)",
+    )
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="its weights (state_dict)")
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "tf32", "bf16", "fp16"),
+        help="default: tf32 on CUDA devices that have it, as torch's own, else fp32",
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="torch.compile the network: faster, after minutes for each image size on a CPU",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict; returns 0, or raises with every problem after all other images are done."""
+    from sodbench.errors import ProblemsError
+    from sodbench.progress import say
+    from sodbench.runners.predict import find_images, load_predictor, predict
+
+    samples = find_images(arguments.images)
+    predictor = load_predictor(
+        arguments.model,
+        arguments.checkpoint,
+        device=arguments.device,
+        precision=arguments.precision,
+        compiled=arguments.compile,
+    )
+    summary = predict(
+        predictor,
+        samples,
+        arguments.output,
+        batch_size=arguments.batch_size,
+        max_side=arguments.max_side,
+        force=arguments.force,
+    )
+    rate = summary.written / summary.seconds
+    before = f", {summary.finished_before} were there" if summary.finished_before else ""
+    say(
+        f"{summary.written} maps written to {arguments.output}{before}: "
+        f"{summary.seconds:.1f} s, {rate:.1f} images/s"
+    )
+    if summary.problems:
+        raise ProblemsError(
+            f"{len(summary.problems)} of {len(samples)} images have no map:",
+            summary.problems,
+            "The other maps are finished; mend these and run the same command again.",
+        )
+    return 0

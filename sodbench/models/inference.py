@@ -1,0 +1,242 @@
+"""A network made ready to predict: on its device, at its precision, from pixels to maps.
+
+The arithmetic is the reference's: pixels / 255, less the ImageNet mean, over its deviation; sigmoid; 255
+times, rounded to the nearest integer and halves to even, as OpenCV writes floats.  ``fp32`` maps equal
+those of a plain loop but for rounding in the last place of the logits.
+"""
+
+import copy
+import hashlib
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sodbench.errors import SodbenchError
+from sodbench.models.registry import input_size_of
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""ImageNet's, of RGB in 0..1."""
+
+PRECISIONS = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """``auto``: CUDA, else MPS, else the CPU.  Raises :class:`SodbenchError` for one that is not there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SodbenchError(
+            f"unknown device {name!r}; one of auto, cpu, cuda, cuda:N, mps"
+        ) from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count == 0:
+            built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
+            raise SodbenchError(
+                f"device {name}: no CUDA device is usable (torch {torch.__version__} was built {built}); "
+                "use --device cpu, or install a CUDA build of torch and its driver"
+            )
+        if (device.index or 0) >= count:
+            raise SodbenchError(f"device {name}: there are {count} CUDA devices, cuda:0 the first")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise SodbenchError("device mps: not available on this machine; use --device cpu")
+    return device
+
+
+def choose_precision(name: str | None, device: torch.device) -> str:
+    """The precision asked for, else the device's default.
+
+    The default is ``fp32``; on CUDA devices that have it, ``tf32``, because that is what torch's
+    convolutions use there unless told otherwise, so what the reference's own script gets.
+    """
+    if name is None:
+        ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        return "tf32" if ampere else "fp32"
+    if name not in PRECISIONS:
+        raise SodbenchError(f"unknown precision {name!r}; one of {', '.join(PRECISIONS)}")
+    if name == "tf32" and device.type != "cuda":
+        raise SodbenchError(f"precision tf32 exists on CUDA devices only, not on {device.type}")
+    return name
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """RGB uint8 [n, h, w, 3] -> normalised float32 [n, 3, h, w] in channels-last memory, same device.
+
+    Looked up in a table of the reference's own two float32 roundings, so bit-equal to it.
+    """
+    table, offsets = _normalisation(pixels.device)
+    return table[pixels.long() + offsets].permute(0, 3, 1, 2)
+
+
+def quantise(probabilities: Tensor) -> Tensor:
+    """Probabilities in [0, 1] -> uint8: 255 p to the nearest integer, halves to even."""
+    return (255 * probabilities).round().to(torch.uint8)
+
+
+class InferenceNetwork:
+    """A network on its device at its precision, its batch normalisation folded where it offers that.
+
+    The given module is left as it is.  A network may offer ``for_inference()``, called on a copy in
+    evaluation mode, to return a faster module of the same function.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        device: str | torch.device = "auto",
+        precision: str | None = None,
+        compiled: bool = False,
+    ):
+        self.device = device if isinstance(device, torch.device) else choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        self.compiled = compiled
+        self.input_size = input_size_of(model)
+        network: Any = copy.deepcopy(model).eval().requires_grad_(False)
+        if hasattr(network, "for_inference"):
+            network = network.for_inference()
+        network = network.to(self.device, PRECISIONS[self.precision])
+        network = network.to(memory_format=torch.channels_last)
+        self.network: Callable[[Tensor], Tensor] = torch.compile(network) if compiled else network
+
+    @torch.inference_mode()
+    def logits(self, pixels: NDArray[np.uint8], max_side: int | None = None) -> Tensor:
+        """RGB uint8 [n, h, w, 3] -> logits float32 [n, 1, h, w] on the device.
+
+        Images enter the network at the size that it declares, or, if their longer side exceeds
+        ``max_side``, no longer than that.
+        """
+        height, width = pixels.shape[1:3]
+        inner = self.input_size.of(*_within(height, width, max_side))
+        x = normalise(self._to_device(pixels))
+        if inner != (height, width):
+            x = F.interpolate(x, size=inner, mode="bilinear", antialias=True)
+        with _tensor_float(self.precision == "tf32"):
+            y = self.network(x.to(PRECISIONS[self.precision]))
+        if not isinstance(y, Tensor) or y.ndim != 4 or y.shape[:2] != (len(pixels), 1):
+            found = list(y.shape) if isinstance(y, Tensor) else type(y).__name__
+            raise SodbenchError(
+                f"the network gave {found} for a batch [{len(pixels)}, 3, {inner[0]}, {inner[1]}]; it must "
+                f"give one logit map an image: a tensor [{len(pixels)}, 1, h, w]"
+            )
+        y = y.float()
+        if y.shape[-2:] != (height, width):
+            y = F.interpolate(y, size=(height, width), mode="bilinear")
+        return y
+
+    @torch.inference_mode()
+    def start(
+        self, pixels: NDArray[np.uint8], max_side: int | None = None
+    ) -> "Callable[[], list[NDArray[np.uint8] | None]]":
+        """Begin to predict RGB uint8 [n, h, w, 3]; call the result to wait for the maps.
+
+        The maps are uint8 [h, w]; None stands for one whose logits were not finite.
+        """
+        y = self.logits(pixels, max_side)[:, 0]
+        finite = y.isfinite().flatten(1).all(1)
+        maps = quantise(y.sigmoid())
+        if self.device.type != "cuda":
+            return lambda: _valid(maps.cpu(), finite.cpu())
+        maps_here = torch.empty(maps.shape, dtype=torch.uint8, pin_memory=True)
+        finite_here = torch.empty(finite.shape, dtype=torch.bool, pin_memory=True)
+        maps_here.copy_(maps, non_blocking=True)
+        finite_here.copy_(finite, non_blocking=True)
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record(torch.cuda.current_stream(self.device))
+
+        def wait() -> "list[NDArray[np.uint8] | None]":
+            copied.synchronize()
+            return _valid(maps_here, finite_here)
+
+        return wait
+
+    def _to_device(self, pixels: NDArray[np.uint8]) -> Tensor:
+        here = torch.from_numpy(pixels)
+        if self.device.type == "cuda":
+            return here.pin_memory().to(self.device, non_blocking=True)
+        return here.to(self.device)
+
+
+def weights_sha256(state: Mapping[str, Tensor]) -> str:
+    """A SHA-256 of a state dictionary's names and values, for networks that come from no file."""
+    digest = hashlib.sha256()
+    for name, value in state.items():
+        digest.update(name.encode())
+        digest.update(
+            value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
+    return digest.hexdigest()
+
+
+def describe_machine(device: torch.device) -> dict[str, str]:
+    """The device and the versions that a manifest or a benchmark states; no host names, no paths."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+    return {
+        "device": device.type,
+        "device_name": name,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def cpu_name() -> str:
+    """The processor's model, as the system states it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _valid(maps: Tensor, finite: Tensor) -> "list[NDArray[np.uint8] | None]":
+    return [m if ok else None for m, ok in zip(maps.numpy(), finite.tolist(), strict=True)]
+
+
+def _within(height: int, width: int, max_side: int | None) -> tuple[int, int]:
+    longer = max(height, width)
+    if max_side is None or longer <= max_side:
+        return height, width
+    return max(1, round(height * max_side / longer)), max(1, round(width * max_side / longer))
+
+
+@cache
+def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
+    """float32 [768], the normalised value of each level of red, green, blue; where each colour starts."""
+    level = np.arange(256, dtype=np.float32) / np.float32(255)
+    # The reference subtracts and divides by float64 constants in place: a rounding after each.
+    centred = (level - np.array(MEAN)[:, None]).astype(np.float32)
+    table = (centred / np.array(STD)[:, None]).astype(np.float32)
+    return torch.from_numpy(table.ravel()).to(device), torch.tensor((0, 256, 512), device=device)
+
+
+@contextmanager
+def _tensor_float(allowed: bool) -> Iterator[None]:
+    """Let CUDA convolutions and products use TF32, or forbid it, within."""
+    settings: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+    before = [setting.fp32_precision for setting in settings]
+    try:
+        for setting in settings:
+            setting.fp32_precision = "tf32" if allowed else "ieee"
+        yield
+    finally:
+        for setting, value in zip(settings, before, strict=True):
+            setting.fp32_precision = value

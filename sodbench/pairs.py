@@ -38,6 +38,8 @@ _PAIR_FIELDS: list[Any] = [
     ("fitted", "u1"),
     ("map_size", "<i4", (2,)),
     ("mask_levels", "<i4"),
+    ("foreground", "<i8"),
+    ("brightest", "u1"),
     ("map_note", "S60"),
     ("mask_note", "S60"),
     ("size", "<i4", (2,)),
@@ -49,7 +51,7 @@ _PAIR_FIELDS: list[Any] = [
 PAIR = np.dtype(_PAIR_FIELDS)
 """One pair.  map_bytes/_time/_hash: size, modification time (ns) and content hash of the map's file, likewise the
 mask's; fitted: PLAIN, BILINEAR, NEAREST or ZERO; map_size: its own height and width; mask_levels: number of grey levels
-that are neither 0 nor 255; notes: how the decoder converted the picture; the rest as in metrics.Counts."""
+that are neither 0 nor 255; foreground: its pixels above 128; brightest: the map's highest grey level; notes: how the decoder converted the picture; the rest as in metrics.Counts."""
 
 _JOURNAL = np.dtype([("stem", "S16"), ("kind", "u1"), ("pair", PAIR), ("crc", "<u4")])
 _STANDARD, _MATLAB = 0, 1

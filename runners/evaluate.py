@@ -1,0 +1,656 @@
+"""Score maps against masks: every pixel is visited once, everything after that is arithmetic.
+
+The work goes mask by mask: a mask is decoded, split and distance-transformed once for the maps of all methods.  What was
+counted is written to a journal at once (sodbench.pairs), so an interrupted run goes on where it stopped, and a
+pair whose files have not changed since is never read again.
+"""
+
+import os
+import shlex
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from sodbench.datasets import find_masks
+from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
+from sodbench.images import read_grey, resize_grey
+from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask, count_pair, protocol, score
+from sodbench.pairs import (
+    BILINEAR,
+    NEAREST,
+    PAIR,
+    PLAIN,
+    ZERO,
+    Journal,
+    JournalCounts,
+    Records,
+    content_hash,
+    read_counts,
+    write_counts,
+)
+from sodbench.progress import bar, say
+from sodbench.results import (
+    Result,
+    build_result,
+    folder_name,
+    save_result,
+    versions,
+)
+from sodbench.runners.trees import Task, Understood, understand
+
+JOURNAL = "unfinished.pairs"
+COUNTS = "counts.npz"
+MANIFEST = "sodbench-maps.json"
+NOTES = frozenset({"grey-mask", "empty-mask", "black-map", "converted", "undefined-s"})
+"""Kinds of problems that a stated rule settles; the others make a run end with status 1 or 2."""
+_FITTED = {"bilinear": BILINEAR, "nearest": NEAREST}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What to do about what is wrong; each choice that touched a pair stands in the signature.
+
+    missing: ``error``, ``skip`` the mask, or score it against an all-black map (``zero``); also for unreadable maps.
+    resize: a map of another size than its mask: ``error``, or resize it ``bilinear`` or ``nearest``.
+    undefined: ``keep`` or ``skip`` undefined S-measures in the mean; None is the protocol's choice.
+    weighted: whether weighted F is computed.
+    shard: (i, n): score only every n-th pair, from the i-th on, i = 1..n.
+    """
+
+    missing: Literal["error", "skip", "zero"] = "error"
+    resize: Literal["error", "bilinear", "nearest"] = "bilinear"
+    undefined: Literal["keep", "skip"] | None = None
+    weighted: bool = True
+    shard: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run of many tasks gave: results in the order of the tasks (and protocols), and all problems found."""
+
+    results: tuple[Result, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found but what a stated rule settles."""
+        return all(problem.kind in NOTES for problem in self.problems)
+
+
+def evaluate(
+    predictions: Path | str,
+    truth: Path | str,
+    protocol: str = DEFAULT_PROTOCOL,
+    *,
+    output: Path | str | None = None,
+    policy: Policy | None = None,
+    name: str | None = None,
+    jobs: int | None = None,
+) -> Result:
+    """Score one folder of maps against one folder (or data set) of masks.
+
+    Files pair by name; a missing map, a name claimed twice or an unreadable file raises :class:`ProblemsError`, which
+    carries all of them.  With ``output`` the result is also stored in ``output/<method>/<dataset>/``.
+    """
+    understood = understand(Path(predictions), find_masks(truth), name=name)
+    if len(understood.tasks) > 1:
+        raise SodbenchError(
+            f"{predictions}: {len(understood.tasks)} methods or data sets; use evaluate_all for trees"
+        )
+    return evaluate_all(understood, [protocol], output=output, policy=policy, jobs=jobs).results[0]
+
+
+def evaluate_all(
+    understood: Understood,
+    protocols: Sequence[str] = (DEFAULT_PROTOCOL,),
+    *,
+    output: Path | str | None = None,
+    policy: Policy | None = None,
+    jobs: int | None = None,
+    force: bool = False,
+    trust_folders: bool = False,
+) -> Evaluation:
+    """Score every task under every protocol; the first protocol is the one that is stored.
+
+    output: where results are kept; pairs found there that were scored from the same files are not read again.
+    jobs: threads, by default one a core; the results do not depend on it.
+    force: score everything anew.  trust_folders: do not refuse folders that look swapped.
+
+    Raises :class:`ProblemsError` with every problem of every task when one is not covered by the policy.  Whatever could be
+    finished is stored by then.
+    """
+    policy = policy or Policy()
+    with tempfile.TemporaryDirectory(prefix="sodbench-") as scratch:
+        store = Path(output) if output else Path(scratch)
+        _check_writable(store)
+        works = [_Work(task, store, policy) for task in understood.tasks]
+        refusals = [problem for work in works for problem in work.refusals]
+        if refusals:
+            raise ProblemsError(
+                f"{len(refusals)} problem(s) with the files; nothing was scored",
+                refusals,
+                _way_out(refusals),
+            )
+        if not trust_folders:
+            for work in works:
+                _check_not_swapped(work.task)
+        results: dict[int, list[Result]] = {}
+        blocked: list[Problem] = []
+        for group in _by_dataset(works):
+            _count(group, jobs or os.cpu_count() or 1, force, bool(output))
+            for work in group:
+                if work.blocked:
+                    blocked += work.blocked
+                    work.journal.close()
+                else:
+                    results[works.index(work)] = work.finish(protocols, keep=bool(output))
+        found = [problem for rows in results.values() for problem in rows[0].problems]
+        if blocked:
+            raise ProblemsError(
+                f"{len(blocked)} file(s) could not be scored; "
+                + (
+                    "the rest is done and stored"
+                    if output
+                    else "nothing was stored (no output folder was given)"
+                ),
+                list(dict.fromkeys(blocked)),
+                _way_out(blocked),
+            )
+        return Evaluation(
+            tuple(r for i in sorted(results) for r in results[i]), tuple(dict.fromkeys(found))
+        )
+
+
+def _way_out(problems: Iterable[Problem]) -> str:
+    advice = {
+        "missing": "missing maps: add them, or choose --missing skip (leave them out) or --missing zero (score them as black)",
+        "unreadable": "unreadable maps: write them again, or treat them as missing with --missing skip or zero",
+        "unreadable-mask": "unreadable masks: replace them ('sodbench data check' lists all of them)",
+        "size": "sizes: predict at the image's own size, or choose --resize bilinear",
+        "ambiguous": "names claimed twice: keep one file of each name in the folder",
+    }
+    kinds = {problem.kind for problem in problems}
+    return "\n".join(text for kind, text in advice.items() if kind in kinds)
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SodbenchError(
+            f"{folder}: cannot be written to ({error.strerror}); choose another output folder"
+        ) from error
+
+
+def _check_not_swapped(task: Task, look_at: int = 3) -> None:
+    """Refuse when the masks look like maps and the maps like masks."""
+    pairs = task.pairing.pairs[:: max(1, len(task.pairing.pairs) // look_at)][:look_at]
+    levels = []
+    for pair in pairs:
+        try:
+            levels.append(
+                [len(np.unique(read_grey(path).pixels)) for path in (pair.map, pair.mask)]
+            )
+        except ImageError:
+            return  # reported when its turn comes
+    if levels and all(of_map <= 2 and of_mask > 32 for of_map, of_mask in levels):
+        raise SodbenchError(
+            f"{task.maps} holds pictures of two grey levels, as masks are, and {task.masks} pictures of many, as maps are: "
+            "are the two folders swapped? The order is PREDS GT. If they are right, add --trust-folders"
+        )
+
+
+def _by_dataset(works: Sequence["_Work"]) -> Iterator[list["_Work"]]:
+    for name in dict.fromkeys(work.task.dataset for work in works):
+        yield [work for work in works if work.task.dataset == name]
+
+
+class _Work:
+    """One task under way: which pairs it has, which are counted, and what stands in the way."""
+
+    def __init__(self, task: Task, store: Path, policy: Policy):
+        self.task = task
+        self.policy = policy
+        self.folder = store / folder_name(task.method) / folder_name(task.dataset)
+        self.blocked: list[Problem] = []
+        self.skipped: list[Problem] = []
+        pairing = task.pairing
+        self.maps: dict[str, Path | None] = {pair.stem: pair.map for pair in pairing.pairs}
+        self.masks: dict[str, Path] = {pair.stem: pair.mask for pair in pairing.pairs}
+        problems = pairing.problems()
+        absent = [p for p in problems if p.kind == "missing"]
+        if policy.missing == "zero":
+            self.maps |= {item.stem: None for item in pairing.missing}
+            self.masks |= {item.stem: item.path for item in pairing.missing}
+        if not self.masks and not absent:
+            absent = [Problem("missing", str(task.masks), "no mask meets a map")]
+        tolerated = {"extra", "missing"} if policy.missing != "error" else {"extra"}
+        self.refusals = [
+            p for p in (*task.problems, *problems) if p.kind not in (*tolerated, "no-mask")
+        ]
+        if not self.masks and not self.refusals:
+            self.refusals = absent
+        self.found = [
+            p for p in (*task.problems, *problems) if p.kind in ("extra", "missing", "no-mask")
+        ]
+        self.n_missing = len(pairing.missing)
+        if pairing.hint and self.refusals:
+            self.refusals.append(Problem("hint", str(task.maps), pairing.hint))
+        self.stems = sorted(self.masks)
+        if policy.shard:
+            self._take_shard(*policy.shard)
+
+    def _take_shard(self, index: int, number: int) -> None:
+        mine = set(self.stems[index - 1 :: number])
+        own_missing = {item.stem: str(item.path) for item in self.task.pairing.missing}
+        missing = sorted(own_missing)[index - 1 :: number]
+        if self.policy.missing == "zero":
+            missing = [stem for stem in own_missing if stem in mine]
+        kept = {own_missing[stem] for stem in missing}
+        self.found = [
+            p for p in self.found if (p.file in kept if p.kind == "missing" else index == 1)
+        ]
+        self.n_missing = len(kept)
+        self.stems = [stem for stem in self.stems if stem in mine]
+
+    # -- what is counted already --------------------------------------------------------------------
+
+    def open(self, force: bool, stored: bool) -> list[str]:
+        """Open the journal, take over what is still valid, and return the stems that must be counted."""
+        path = self.folder / JOURNAL
+        if force:
+            path.unlink(missing_ok=True)
+        self.journal = Journal(path)
+        if self.journal.damage:
+            say(f"{path}: damaged ({self.journal.damage}); its pairs are scored again")
+        if stored and not force:
+            self._take_over_counts()
+        todo = []
+        for stem in self.stems:
+            record = self.journal.find(stem)
+            if record is None or not self._is_current(stem, record[0]):
+                todo.append(stem)
+        return todo
+
+    def _take_over_counts(self) -> None:
+        path = self.folder / COUNTS
+        if not path.exists():
+            return
+        try:
+            stored = read_counts(path)
+        except SodbenchError as error:
+            say(f"{error}; its pairs are scored again now")
+            path.unlink()
+            return
+        slot = {
+            int(row): joint
+            for row, joint in zip(stored.matlab_rows, stored.matlab_joint, strict=True)
+        }
+        wanted = set(self.stems)
+        for row, stem in enumerate(stored.stems):
+            if stem in wanted and self.journal.find(stem) is None:
+                self.journal.append(stem, stored.pairs[row : row + 1], slot.get(row))
+
+    def _is_current(self, stem: str, record: Any) -> bool:
+        """Whether a record was counted from the files as they are, under this policy."""
+        if bool(np.isnan(record["wf"]).any()) == self.policy.weighted:
+            return False
+        if not _same_file(
+            self.masks[stem], record["mask_bytes"], record["mask_time"], record["mask_hash"]
+        ):
+            return False
+        fitted = int(record["fitted"])
+        if fitted == ZERO:
+            return self.policy.missing == "zero" and self.maps[stem] is None
+        map_ = self.maps[stem]
+        if fitted != PLAIN and fitted != _FITTED.get(self.policy.resize):
+            return False
+        return map_ is not None and _same_file(
+            map_, record["map_bytes"], record["map_time"], record["map_hash"]
+        )
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def finish(self, protocols: Sequence[str], *, keep: bool) -> list[Result]:
+        """Score what is counted; with ``keep`` write the result's folder and drop the journal."""
+        skipped = {p.file for p in self.skipped}
+        stems = [stem for stem in self.stems if str(self.maps[stem]) not in skipped]
+        results = finish(
+            folder=self.folder,
+            journal=self.journal,
+            stems=stems,
+            names=self._names(stems),
+            protocols=protocols,
+            policy=self.policy,
+            n_missing=self.n_missing + len(self.skipped),
+            method=self.task.method,
+            dataset=self.task.dataset,
+            problems=[*self.found, *self.skipped],
+            folders={
+                "maps": str(self.task.maps.resolve())
+                if self.task.maps
+                else str(self.task.masks.resolve()),
+                "masks": str(self.task.masks.resolve()),
+                "images": _images_folder(self.task),
+            },
+            provenance=self._provenance(),
+            keep=keep,
+        )
+        return results
+
+    def _names(self, stems: Sequence[str]) -> pd.DataFrame:
+        base = {
+            "map": self.task.maps or self.task.masks,
+            "mask": self.task.masks,
+            "image": _images_folder(self.task),
+        }
+        files: dict[str, Mapping[str, Path | None]] = {
+            "map": self.maps,
+            "mask": self.masks,
+            "image": self.task.images,
+        }
+        return pd.DataFrame(
+            {kind: [_below(files[kind].get(stem), base[kind]) for stem in stems] for kind in files},
+            index=pd.Index(stems, name="stem", dtype=object),
+        )
+
+    def _provenance(self) -> dict[str, Any]:
+        maps = self.task.maps
+        command = (
+            ["sodbench", "eval", str(maps), str(self.task.masks)]
+            if maps
+            else ["sodbench", "eval", "--list", "LIST"]
+        )
+        command += ["--missing", self.policy.missing] * (self.policy.missing != "error")
+        command += ["--resize", self.policy.resize] * (self.policy.resize != "bilinear")
+        manifest = None
+        if maps and (maps / MANIFEST).is_file():
+            import json
+
+            try:
+                manifest = json.loads((maps / MANIFEST).read_text(encoding="utf-8"))
+            except ValueError:
+                say(
+                    f"{maps / MANIFEST}: not readable, so the report cannot say how the maps were made"
+                )
+        return {
+            "scored_by": shlex.join(command),
+            "versions": versions(),
+            "maps": manifest,
+            "suffix": self.task.pairing.suffix,
+        }
+
+
+def _same_file(path: Path, size: int, time: int, content: int) -> bool:
+    try:
+        status = path.stat()
+        if status.st_size != size:
+            return False
+        return status.st_mtime_ns == time or content_hash(path.read_bytes()) == content
+    except OSError:
+        return False
+
+
+def _images_folder(task: Task) -> str | None:
+    first = next(iter(task.images.values()), None)
+    return str(first.parent.resolve()) if first else None
+
+
+def _below(path: Path | None, base: Path | str | None) -> str:
+    if path is None or base is None:
+        return ""
+    return os.path.relpath(path.resolve(), Path(base).resolve())
+
+
+# -- counting ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """One mask and the maps of all works that must be counted against it."""
+
+    stem: str
+    mask: Path
+    maps: tuple[tuple[int, Path | None], ...]
+
+
+@dataclass(frozen=True)
+class _Counted:
+    pair: Records
+    matlab_joint: Any
+
+
+def _count(works: Sequence[_Work], jobs: int, force: bool, stored: bool) -> None:
+    """Count every pair of one data set that is not counted yet."""
+    todo: dict[tuple[str, Path], list[tuple[int, Path | None]]] = {}
+    for index, work in enumerate(works):
+        for stem in work.open(force, stored):
+            todo.setdefault((stem, work.masks[stem]), []).append((index, work.maps[stem]))
+    visits = [_Visit(stem, mask, tuple(maps)) for (stem, mask), maps in sorted(todo.items())]
+    total = sum(len(work.stems) for work in works)
+    left = sum(len(visit.maps) for visit in visits)
+    name = works[0].task.dataset
+    if left < total:
+        say(f"{name}: {total - left} of {total} pairs were scored before and have not changed")
+    policy = works[0].policy
+    with bar(total, f"score {name}", "map", initial=total - left) as progress:
+        for visit, outcomes in _in_threads(lambda v: _visit(v, policy), visits, jobs):
+            for (index, _), outcome in zip(visit.maps, outcomes, strict=True):
+                work = works[index]
+                if isinstance(outcome, _Counted):
+                    work.journal.append(visit.stem, outcome.pair, outcome.matlab_joint)
+                elif outcome.kind == "unreadable" and policy.missing != "error":
+                    work.skipped.append(outcome)
+                else:
+                    work.blocked.append(outcome)
+            progress.update(len(visit.maps))
+
+
+def _in_threads(
+    work: Callable[[_Visit], list["_Counted | Problem"]], items: Sequence[_Visit], jobs: int
+) -> Iterator[tuple[_Visit, list["_Counted | Problem"]]]:
+    """(item, work(item)) in order, a bounded number of them under way."""
+    if jobs == 1:
+        yield from ((item, work(item)) for item in items)
+        return
+    pool = ThreadPoolExecutor(jobs)
+    waiting: deque[tuple[_Visit, Future[list[_Counted | Problem]]]] = deque()
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(work, item)))
+            if len(waiting) > 4 * jobs:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        while waiting:
+            done, future = waiting.popleft()
+            yield done, future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _visit(visit: _Visit, policy: Policy) -> list["_Counted | Problem"]:
+    """Count all maps of one mask; a problem in place of what could not be counted."""
+    try:
+        mask_file = _file_facts(visit.mask)
+        decoded = read_grey(visit.mask)
+    except (ImageError, OSError) as error:
+        detail = error.problem.detail if isinstance(error, ImageError) else str(error)
+        return [Problem("unreadable-mask", str(visit.mask), detail)] * len(visit.maps)
+    mask = PreparedMask(decoded.pixels)
+    note = "values 0 and 1 only" if mask.levels[-1] == 1 else decoded.note
+    blank = np.zeros(1, PAIR)
+    blank["mask_bytes"], blank["mask_time"], blank["mask_hash"] = mask_file
+    blank["mask_levels"] = len(set(mask.levels) - {0, 255})
+    blank["foreground"] = mask.foreground
+    blank["mask_note"] = note.encode()[:60]
+    return [_count_map(path, mask, blank.copy(), policy) for _, path in visit.maps]
+
+
+def _count_map(
+    path: Path | None, mask: PreparedMask, pair: Records, policy: Policy
+) -> "_Counted | Problem":
+    if path is None:
+        map_ = np.zeros(mask.pixels.shape, np.uint8)
+        pair["map_bytes"], pair["fitted"] = -1, ZERO
+        pair["map_size"] = map_.shape
+    else:
+        try:
+            pair["map_bytes"], pair["map_time"], pair["map_hash"] = _file_facts(path)
+            decoded = read_grey(path)
+        except (ImageError, OSError) as error:
+            return Problem(
+                "unreadable",
+                str(path),
+                error.problem.detail if isinstance(error, ImageError) else str(error),
+            )
+        map_ = decoded.pixels
+        pair["map_size"] = map_.shape
+        pair["map_note"] = decoded.note.encode()[:60]
+        if map_.shape != mask.pixels.shape:
+            if policy.resize == "error":
+                return Problem(
+                    "size",
+                    str(path),
+                    f"{_size(map_.shape)}, but its mask is {_size(mask.pixels.shape)}",
+                )
+            pair["fitted"] = _FITTED[policy.resize]
+            map_ = resize_grey(map_, (mask.pixels.shape[0], mask.pixels.shape[1]), policy.resize)
+    counts = count_pair(map_, mask, weighted=policy.weighted)
+    pair["brightest"] = map_.max()
+    pair["joint"], pair["size"] = counts.joint, counts.size
+    pair["absolute_error"], pair["knife_edge"], pair["wf"] = (
+        counts.absolute_error,
+        counts.knife_edge,
+        counts.wf,
+    )
+    return _Counted(pair, counts.matlab_joint[0] if len(counts.matlab_joint) else None)
+
+
+def _file_facts(path: Path) -> tuple[int, int, int]:
+    """Size, modification time in ns, and content hash of a file."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, content_hash(path.read_bytes())
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[0]}x{shape[1]}"
+
+
+# -- from counted pairs to results ------------------------------------------------------------------
+
+
+def finish(
+    *,
+    folder: Path,
+    journal: Journal,
+    stems: Sequence[str],
+    names: pd.DataFrame,
+    protocols: Sequence[str],
+    policy: Policy,
+    n_missing: int,
+    method: str,
+    dataset: str,
+    problems: Sequence[Problem],
+    folders: Mapping[str, str | None],
+    provenance: Mapping[str, Any],
+    keep: bool,
+) -> list[Result]:
+    """Results of one task from its journal, one a protocol; with ``keep`` the first is stored in ``folder``."""
+    if not stems:
+        journal.close()
+        raise SodbenchError(f"{method} on {dataset}: no pair is left to score")
+    source = JournalCounts(journal, stems)
+    facts = _facts(journal, stems)
+    files = names.assign(height=facts["size"][:, 0], width=facts["size"][:, 1])
+    noticed = _pair_problems(facts, names, folders, protocol(protocols[0]).rule.foreground_above)
+    chosen = {
+        "missing": policy.missing,
+        "resize": policy.resize,
+        "undefined": policy.undefined,
+        "weighted": policy.weighted,
+        "shard": None if policy.shard is None else "/".join(map(str, policy.shard)),
+        "n_missing": n_missing,
+        "n_resized": int(np.isin(facts["fitted"], (BILINEAR, NEAREST)).sum()),
+    }
+    results = []
+    for number, name in enumerate(protocols):
+        scores = score(source, name, stems, undefined_s=policy.undefined)
+        result = build_result(
+            scores=scores,
+            counts=None if keep else journal.stored(stems).counts,
+            method=method,
+            dataset=dataset,
+            files=files,
+            policy=chosen,
+            problems=[*problems, *noticed],
+            folders=folders,
+            provenance=provenance,
+        )
+        if keep and number == 0:
+            write_counts(folder / COUNTS, journal, stems)
+            result = save_result(result, folder, pd.concat([files, scores.per_image], axis=1))
+        results.append(result)
+    journal.close(delete=True)
+    return results
+
+
+def _facts(journal: Journal, stems: Sequence[str]) -> Records:
+    """The records without their counts, which a hundred thousand pairs could not all keep in memory."""
+    small = [name for name in PAIR.names or () if name != "joint"]
+    blocks = [journal.stored(stems[i : i + 256]).pairs[small] for i in range(0, len(stems), 256)]
+    from numpy.lib.recfunctions import repack_fields
+
+    return np.concatenate([repack_fields(block) for block in blocks])
+
+
+def _pair_problems(
+    facts: Records, names: pd.DataFrame, folders: Mapping[str, str | None], above: int
+) -> list[Problem]:
+    """What was noticed about single pairs, in the order of kinds and stems."""
+    maps = [
+        str(Path(folders["maps"] or "") / name) if name else stem
+        for stem, name in names["map"].items()
+    ]
+    masks = [str(Path(folders["masks"] or "") / name) for name in names["mask"]]
+    how = {BILINEAR: "bilinear", NEAREST: "nearest"}
+    found = []
+    for row, (map_, mask, fact) in enumerate(zip(maps, masks, facts, strict=True)):
+        size = _size(fact["size"])
+        if int(fact["fitted"]) in how:
+            detail = f"{_size(fact['map_size'])}, resized to its mask's {size} ({how[int(fact['fitted'])]})"
+            found.append(Problem("size", map_, detail))
+        note = fact["mask_note"].decode()
+        if note == "values 0 and 1 only":
+            found.append(
+                Problem(
+                    "mask-coding",
+                    mask,
+                    f"{note}, so all of it is background; store it as 0 and 255",
+                )
+            )
+        elif fact["mask_levels"]:
+            detail = f"{fact['mask_levels']} grey level(s) beside 0 and 255; foreground is >{above}"
+            found.append(Problem("grey-mask", mask, detail))
+        if worth_telling(note):
+            found.append(Problem("converted", mask, note))
+        if worth_telling(fact["map_note"].decode()):
+            found.append(Problem("converted", map_, fact["map_note"].decode()))
+        if not fact["foreground"]:
+            found.append(Problem("empty-mask", mask, "no pixel is foreground (>128)"))
+        if not fact["brightest"] and fact["fitted"] != ZERO:
+            found.append(Problem("black-map", map_, "every pixel is 0"))
+    return sorted(found, key=lambda p: (p.kind, p.file))
+
+
+def worth_telling(note: str) -> bool:
+    """Whether a decoder's conversion can change numbers or deserves a look; 1-bit masks are as good as 8-bit ones."""
+    return bool(note) and note not in ("1-bit", "values 0 and 1 only")

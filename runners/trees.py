@@ -1,0 +1,175 @@
+"""What a user's folders mean: which methods' maps stand against which data sets' masks."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sodbench.datasets import Dataset, Pairing, known_name, pair_files, pictures, read_pair_list
+from sodbench.datasets.registry import folder_key
+from sodbench.errors import Problem, SodbenchError
+
+_DEPTH = 4
+
+
+@dataclass(frozen=True)
+class Task:
+    """Score one method's maps on one data set.
+
+    maps: the folder of the maps, or None for a pair list.  pairing: how they meet the masks.
+    problems: what was found in the ground truth's own folders.
+    """
+
+    method: str
+    dataset: str
+    maps: Path | None
+    masks: Path
+    images: dict[str, Path]
+    pairing: Pairing
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What two paths were taken to mean.
+
+    tasks: sorted by data set, then method.  ignored: folders with maps for which there is no ground truth, and why.
+    """
+
+    tasks: tuple[Task, ...]
+    ignored: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The understanding in words, a line a task."""
+        lines = []
+        for task in self.tasks:
+            pairing = task.pairing
+            parts = [f"{len(pairing.pairs)} pairs"]
+            parts += [f"{len(pairing.missing)} without a map"] * bool(pairing.missing)
+            parts += [f"{len(pairing.extra)} maps without a mask"] * bool(pairing.extra)
+            parts += [f"{len(pairing.ambiguous)} names claimed twice"] * bool(pairing.ambiguous)
+            parts += [f"{len(pairing.outside)} maps outside the subset"] * bool(pairing.outside)
+            parts += [f"suffix '{pairing.suffix}' on the maps' names"] * bool(pairing.suffix)
+            lines.append(f"{task.method} on {task.dataset}: {', '.join(parts)}")
+        return lines + [f"not scored: {reason}" for reason in self.ignored]
+
+
+def understand(
+    predictions: Path,
+    truths: Sequence[Dataset],
+    *,
+    methods: Collection[str] = (),
+    datasets: Collection[str] = (),
+    name: str | None = None,
+) -> Understood:
+    """Find the methods below ``predictions`` and pair their maps with the masks of ``truths``.
+
+    predictions: one folder of maps, or a tree of them: ``<set>/``, ``<method>/<set>/``, ``<set>/<method>/``, or
+        ``<method>/`` where there is one data set.
+    methods, datasets: only these (names as printed; case and punctuation do not matter); name: what to call the one method.
+
+    Raises :class:`SodbenchError` where there are no maps, or nothing is left to do.
+    """
+    truths = [t for t in truths if not datasets or _named(t.name, datasets)]
+    if not truths:
+        raise SodbenchError(f"no ground truth for {', '.join(datasets)}")
+    folders = list(_picture_folders(predictions))
+    if not folders:
+        raise SodbenchError(
+            f"{predictions}: no maps in it"
+            + ("" if predictions.is_dir() else " (there is no such folder)")
+            + "; give a folder of pictures, or a tree <method>/<set>/ of them"
+        )
+    tasks, ignored = [], []
+    for folder in folders:
+        method, truth, reason = _meaning(folder, predictions, truths)
+        if truth is None:
+            ignored.append(reason)
+            continue
+        method = name or method
+        if not methods or _named(method, methods):
+            tasks.append(_task(method, truth, folder))
+    twice = [(t.method, t.dataset) for t in tasks]
+    for method, dataset in sorted({key for key in twice if twice.count(key) > 1}):
+        folders_ = [str(t.maps) for t in tasks if (t.method, t.dataset) == (method, dataset)]
+        raise SodbenchError(
+            f"{method} on {dataset} has maps in {len(folders_)} folders: {', '.join(folders_)}; name one of them"
+        )
+    if not tasks:
+        raise SodbenchError(
+            "\n".join([f"{predictions}: nothing to score", *(f"  {reason}" for reason in ignored)])
+        )
+    order = {truth.name: i for i, truth in enumerate(truths)}
+    tasks.sort(key=lambda task: (order[task.dataset], task.method))
+    return Understood(tuple(tasks), tuple(ignored))
+
+
+def from_pair_list(list_file: Path, name: str | None = None) -> Understood:
+    """The pairs of a SalMetric list, ``map.png mask.png`` a line, as one task."""
+    pairing = read_pair_list(list_file)
+    task = Task(name or list_file.stem, "list", None, list_file.parent, {}, pairing)
+    return Understood((task,))
+
+
+def _picture_folders(root: Path, depth: int = _DEPTH) -> Iterator[Path]:
+    """The folders at or below root that hold pictures."""
+    if not root.is_dir():
+        return
+    if pictures(root):
+        yield root
+    if depth:
+        for child in sorted(root.iterdir()):
+            if child.is_dir() and not child.name.startswith((".", "__")):
+                yield from _picture_folders(child, depth - 1)
+
+
+def _meaning(
+    folder: Path, root: Path, truths: Sequence[Dataset]
+) -> tuple[str, Dataset | None, str]:
+    """(method, data set, why there is none) of one folder of maps."""
+    below = folder.relative_to(root).parts
+    for at in range(len(below) - 1, -1, -1):
+        if truth := _truth_named(below[at], truths):
+            rest = below[:at] + below[at + 1 :]
+            return "/".join(rest) or _own_name(root), truth, ""
+    if unknown := next((known_name(part) for part in below if known_name(part)), None):
+        return "", None, f"{folder}: no ground truth for {unknown} was given"
+    if len(truths) == 1:  # PREDS/<method>/ or PREDS itself
+        truth = truths[0]
+        name = "/".join(below) or _own_name(root, truths)
+        return name, truth, ""
+    if not below and (truth := _truth_named(root.name, truths)):
+        return _own_name(root, truths), truth, ""
+    known = ", ".join(t.name for t in truths)
+    return "", None, f"{folder}: no part of its path names one of the data sets {known}"
+
+
+def _truth_named(part: str, truths: Sequence[Dataset]) -> Dataset | None:
+    for truth in truths:
+        base = truth.name.split("/")[0]
+        if folder_key(part) in (folder_key(truth.name), folder_key(base)):
+            return truth
+        if known_name(part) == base:
+            return truth
+    return None
+
+
+def _own_name(root: Path, truths: Sequence[Dataset] = ()) -> str:
+    """The method's name that the path itself suggests; a folder named as the data set is skipped (DSS/SOD)."""
+    resolved = root.resolve()
+    own = resolved.name
+    if resolved.parent.name and (known_name(own) or _truth_named(own, truths)):
+        return resolved.parent.name
+    return own or "method"
+
+
+def _named(name: str, wanted: Collection[str]) -> bool:
+    keys = {folder_key(w) for w in wanted} | {known_name(w) for w in wanted}
+    return folder_key(name) in keys or name in keys or name.split("/")[0] in keys
+
+
+def _task(method: str, truth: Dataset, folder: Path) -> Task:
+    masks = truth.masks
+    pairing = pair_files(masks, pictures(folder), truth.left_out)
+    parent = next(iter(masks.values())).parent if masks else truth.root
+    about_masks = tuple(p for p in truth.problems if p.kind in ("ambiguous", "no-mask"))
+    return Task(method, truth.name, folder, parent, truth.images, pairing, about_masks)

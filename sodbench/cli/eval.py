@@ -1,0 +1,336 @@
+"""``sodbench eval``: score maps against masks."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from sodbench.errors import ProblemsError, SodbenchError, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sodbench.errors import Problem
+    from sodbench.results import Result
+    from sodbench.runners.evaluate import Policy
+
+PROTOCOL_NAMES = ("salmetric", "pysodmetrics", "matlab")
+DEFAULT_METRICS = ("mae", "f_max", "precision", "recall", "threshold", "s", "e_max", "wf")
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``eval`` to the command line."""
+    parser = commands.add_parser(
+        "eval",
+        help="score saliency maps against ground truth",
+        description="Score saliency maps against ground truth masks. PREDS is a folder of maps, or a tree of them "
+        "(<set>/, <method>/<set>/ or <set>/<method>/); GT a folder of masks, a data set, or a root of data sets.",
+        epilog="Exit status: 0 clean, 1 finished with problems that a policy covers, 2 refused. "
+        "Example: sodbench eval preds/DSS/SOD data/SOD/GT --protocol all",
+    )
+    parser.add_argument(
+        "predictions", metavar="PREDS", nargs="?", help="folder or tree of saliency maps"
+    )
+    parser.add_argument(
+        "truth", metavar="GT", nargs="?", help="folder of masks, data set, or root of data sets"
+    )
+    parser.add_argument(
+        "--list",
+        metavar="FILE",
+        help="score the pairs of a SalMetric list instead: 'map.png mask.png' a line",
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=(*PROTOCOL_NAMES, "all"),
+        default="salmetric",
+        help="whose conventions to follow (default: salmetric)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("table", "markdown", "csv", "json"),
+        default="table",
+        help="how to print the scores",
+    )
+    parser.add_argument(
+        "--metrics",
+        metavar="NAME,...",
+        help=f"which measures to print (default: {','.join(DEFAULT_METRICS)}; 'all' for all)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="store the results there, and use the pairs already scored there",
+    )
+    parser.add_argument("--methods", metavar="NAME,...", help="only these methods of a tree")
+    parser.add_argument("--datasets", metavar="NAME,...", help="only these data sets")
+    parser.add_argument("--name", help="what to call the method, when there is one")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what the folders were taken to mean, and stop"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        help="threads (default: all cores); the results do not depend on it",
+    )
+    parser.add_argument("--force", action="store_true", help="score everything anew")
+    parser.add_argument(
+        "--worst", type=_positive, metavar="N", help="also list the N worst images of each method"
+    )
+    parser.add_argument(
+        "--worst-by",
+        metavar="NAME",
+        default="mae",
+        help="the measure that --worst goes by (default: mae)",
+    )
+    add_policy(parser)
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="score one N-th of the pairs; 'sodbench merge' joins the parts",
+    )
+    parser.add_argument(
+        "--trust-folders", action="store_true", help="do not refuse when PREDS and GT look swapped"
+    )
+    parser.set_defaults(run=run)
+
+
+def add_policy(parser: argparse.ArgumentParser) -> None:
+    """The options that say what to do about problems with the files; shared by ``eval`` and ``run``."""
+    group = parser.add_argument_group(
+        "what to do about problems (each choice that touched a pair stands in the signature)"
+    )
+    group.add_argument(
+        "--missing",
+        choices=("error", "skip", "zero"),
+        default="error",
+        help="missing or unreadable maps: refuse, leave the image out, or score an all-black map (default: error)",
+    )
+    group.add_argument(
+        "--resize",
+        choices=("error", "bilinear", "nearest"),
+        default="bilinear",
+        help="maps of another size than their mask: refuse, or resize the map (default: bilinear, and reported)",
+    )
+    group.add_argument(
+        "--undefined",
+        choices=("keep", "skip"),
+        help="undefined S-measures: the mean is undefined too, or they are left out (default: as the protocol's program does)",
+    )
+    group.add_argument("--no-wf", action="store_true", help="leave weighted F out")
+
+
+def read_policy(arguments: argparse.Namespace) -> "Policy":
+    """The policy that the options of :func:`add_policy` say."""
+    from sodbench.runners.evaluate import Policy
+
+    return Policy(
+        missing=arguments.missing,
+        resize=arguments.resize,
+        undefined=arguments.undefined,
+        weighted=not arguments.no_wf,
+        shard=getattr(arguments, "shard", None),
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _shard(text: str) -> tuple[int, int]:
+    try:
+        index, number = (int(part) for part in text.split("/"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form I/N, e.g. 2/8") from None
+    if not 1 <= index <= number:
+        raise argparse.ArgumentTypeError(f"{text}: I must lie between 1 and N")
+    return index, number
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score, print, and say what was found."""
+    from pathlib import Path
+
+    from sodbench.datasets import find_masks
+    from sodbench.progress import say
+    from sodbench.runners.evaluate import evaluate_all
+    from sodbench.runners.trees import from_pair_list, understand
+
+    if arguments.list:
+        if arguments.predictions or arguments.truth:
+            raise SodbenchError("give either PREDS and GT, or --list FILE")
+        understood = from_pair_list(Path(arguments.list), arguments.name)
+    else:
+        if not arguments.predictions or not arguments.truth:
+            raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
+        understood = understand(
+            Path(arguments.predictions),
+            find_masks(arguments.truth),
+            methods=_names(arguments.methods),
+            datasets=_names(arguments.datasets),
+            name=arguments.name,
+        )
+    for line in understood.lines():
+        say(line)
+    if arguments.dry_run:
+        return 0
+    protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
+    try:
+        evaluation = evaluate_all(
+            understood,
+            protocols,
+            output=arguments.output,
+            policy=read_policy(arguments),
+            jobs=arguments.jobs,
+            force=arguments.force,
+            trust_folders=arguments.trust_folders,
+        )
+    except ProblemsError as error:
+        if arguments.format == "json":
+            print(to_json([], error.problems))
+        raise
+    results = list(evaluation.results)
+    wanted = _metrics(arguments.metrics, results)
+    if arguments.format == "json":
+        print(to_json(results, evaluation.problems))
+    elif arguments.format == "csv":
+        print(to_frame(results, wanted).to_csv(index=False), end="")
+    else:
+        print(to_text(results, wanted, markdown=arguments.format == "markdown"))
+    if arguments.worst:
+        _print_worst(results, arguments.worst, arguments.worst_by, len(protocols))
+    if evaluation.problems:
+        say(f"{len(evaluation.problems)} thing(s) to know about the files:")
+        for line in listing(evaluation.problems, per_kind=5):
+            say(line)
+    return 0 if evaluation.clean else 1
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def _metrics(text: str | None, results: "Sequence[Result]") -> tuple[str, ...]:
+    known = tuple(results[0].metrics)
+    if text is None:
+        return DEFAULT_METRICS
+    if text == "all":
+        return known
+    wanted = _names(text)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise SodbenchError(f"unknown measure {', '.join(unknown)}; known are {', '.join(known)}")
+    return wanted
+
+
+def to_json(results: "Sequence[Result]", problems: "Sequence[Problem]") -> str:
+    """The machine-readable form: every measure with all its digits; an undefined one is null."""
+    import json
+
+    from sodbench.results import finite
+
+    rows = [
+        {
+            "method": r.method,
+            "dataset": r.dataset,
+            "protocol": r.protocol,
+            "n": r.n,
+            "signature": r.signature,
+            "metrics": r.metrics,
+        }
+        for r in results
+    ]
+    content = {"results": rows, "problems": [vars(problem) for problem in problems]}
+    return json.dumps(finite(content), indent=1, ensure_ascii=False)
+
+
+def to_frame(results: "Sequence[Result]", metrics: "Sequence[str]") -> Any:
+    """One row a result, all digits."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {"dataset": r.dataset, "method": r.method, "protocol": r.protocol, "n": r.n}
+            | {name: r.metrics[name] for name in metrics}
+            | {"signature": r.signature}
+            for r in results
+        ]
+    )
+
+
+def to_text(results: "Sequence[Result]", metrics: "Sequence[str]", *, markdown: bool) -> str:
+    """A table of the results, and their signatures; several protocols stand side by side with their differences."""
+    from tabulate import tabulate
+
+    style = "pipe" if markdown else "simple"
+    protocols = list(dict.fromkeys(r.protocol for r in results))
+    blocks = []
+    if len(protocols) == 1:
+        frame = to_frame(results, metrics).drop(columns=["signature", "protocol"])
+        rows = [
+            [_cell(name, value) for name, value in row.items()] for row in frame.to_dict("records")
+        ]
+        right = ["left", "left"] + ["right"] * (len(frame.columns) - 2)
+        blocks.append(
+            tabulate(
+                rows,
+                headers=list(frame.columns),
+                tablefmt=style,
+                disable_numparse=True,
+                colalign=right,
+            )
+        )
+    else:
+        for start in range(0, len(results), len(protocols)):
+            group = results[start : start + len(protocols)]
+            first = group[0]
+            rows = [
+                [
+                    name,
+                    *(_cell(name, r.metrics[name]) for r in group),
+                    *(_difference(name, first, r) for r in group[1:]),
+                ]
+                for name in metrics
+            ]
+            headers = [
+                f"{first.method} on {first.dataset}",
+                *protocols,
+                *(f"{p} - {protocols[0]}" for p in protocols[1:]),
+            ]
+            right = ["left"] + ["right"] * (len(headers) - 1)
+            blocks.append(
+                tabulate(
+                    rows, headers=headers, tablefmt=style, disable_numparse=True, colalign=right
+                )
+            )
+    signatures = list(dict.fromkeys(r.signature for r in results))
+    return "\n\n".join([*blocks, "\n".join(signatures)])
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "threshold" and value == value:
+        return str(int(value))
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _difference(name: str, first: "Result", other: "Result") -> str:
+    difference = other.metrics[name] - first.metrics[name]
+    return f"{difference:+.0f}" if name == "threshold" else f"{difference:+.4f}"
+
+
+def _print_worst(results: "Sequence[Result]", number: int, measure: str, protocols: int) -> None:
+    from sodbench.metrics import LOWER_IS_BETTER
+
+    for result in results[::protocols]:
+        if measure not in result.table:
+            known = ", ".join(result.scores_columns)
+            raise SodbenchError(f"unknown per-image measure {measure}; known are {known}")
+        worst = (
+            result.table[measure].sort_values(ascending=measure not in LOWER_IS_BETTER).head(number)
+        )
+        print(f"\n{result.method} on {result.dataset}: the {len(worst)} worst by {measure}")
+        for stem, value in worst.items():
+            print(f"  {value:.4f}  {result.files(str(stem))['map']}")

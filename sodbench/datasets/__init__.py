@@ -14,6 +14,7 @@ from sodbench.datasets.layouts import (
     folder_pairs,
     guess_name,
     listed_pairs,
+    own_datasets,
     pictures,
 )
 from sodbench.datasets.official import official_names
@@ -59,6 +60,7 @@ __all__ = [
     "listed_pairs",
     "listed_stems",
     "official_names",
+    "own_datasets",
     "pair_files",
     "pictures",
     "read_pair_list",

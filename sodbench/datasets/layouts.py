@@ -193,6 +193,10 @@ def _restricted(dataset: Dataset, image_list: Path) -> Dataset:
         Problem("missing", stem, f"named in {image_list}, but neither image nor mask is there")
         for stem in sorted(stems - found)
     ]
+    problems += [
+        Problem("extra", stem, f"on disk, but not named in {image_list}")
+        for stem in sorted(found - stems)
+    ]
     return dataclasses.replace(
         dataset,
         layout=f"{dataset.layout} + {image_list.name}",
@@ -554,15 +558,20 @@ def find_datasets(root: Path | str) -> list[Dataset]:
     A known set that could be meant twice raises :class:`SodbenchError`, as :func:`find_dataset` does.
     """
     root = Path(root)
-    datasets = []
+    known = []
     for name in DATASETS:
         try:
-            datasets.append(_find_known(name, root))
+            known.append(_find_known(name, root))
         except DatasetNotFound:
             continue
-    taken = {dataset.root.resolve() for dataset in datasets}
-    for child in _subfolders(root):
-        if known_name(child.name) or child.resolve() in taken:
+    return known + own_datasets(root)
+
+
+def own_datasets(root: Path | str) -> list[Dataset]:
+    """The folders directly below ``root`` that are laid out like a data set, but are no known one."""
+    datasets = []
+    for child in _subfolders(Path(root)):
+        if known_name(guess_name(child)) or folder_key(child.name) == "duts":
             continue
         found = _recognise(child, None)
         if found and found.complete:

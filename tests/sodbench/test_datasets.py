@@ -217,7 +217,7 @@ def test_test_list_decides_what_belongs(tmp_path: Path) -> None:
     assert [sample.stem for sample in dataset.samples] == ["a", "c.d"]
     assert dataset.left_out == {"b"}
     assert "test.lst" in dataset.layout
-    assert [(p.kind, p.file) for p in dataset.problems] == [("missing", "z")]
+    assert [(p.kind, p.file) for p in dataset.problems] == [("missing", "z"), ("extra", "b")]
     assert any("1 other items on disk are left out" in note for note in dataset.notes)
 
 

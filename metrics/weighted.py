@@ -14,7 +14,7 @@ by its maximum), because everything but the last minimum is linear in the map.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numba import njit
@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 RADIUS = 3  # of the 7x7 Gaussian
 SIGMA = 5.0
 HALF_LIFE = 5.0  # a false alarm's extra weight closes half of its gap to 1 every 5 pixels
-REACH = 2 * RADIUS * RADIUS  # squared distance of the window's corner
-SATURATED = 266**2  # from this squared distance on, the weight is 2 in float64
+REACH = 2 * RADIUS * RADIUS  # squared distance of the 7x7 Gaussian's corner from its centre
+MARGIN = 4  # holds every pixel within that reach of the foreground
+SATURATED = 266**2  # from this squared distance on, a false alarm weighs 2 in float64
+LONGEST_SIDE = 32767  # squared distances are kept in int32
 EPS = float(np.spacing(1.0))
 
 
@@ -32,14 +34,12 @@ EPS = float(np.spacing(1.0))
 class Geometry:
     """What weighted F needs to know of a mask.
 
-    The *window* is the foreground's bounding box and the 3 pixels around it, beyond the image's border
+    The *window* is the foreground's bounding box and the 4 pixels around it, beyond the image's border
     where the box touches it.
     """
 
-    weights: NDArray[np.float64]
-    """[h, w], importance of a false alarm at each background pixel, in [1, 2); 0 on the foreground."""
-    weight: float
-    """Sum of the weights."""
+    squared_distance: NDArray[np.int32]
+    """[h, w], to the nearest foreground pixel, 0 on the foreground; meaningless for an empty mask."""
     area: int
     """Number of foreground pixels."""
     top: int
@@ -62,19 +62,23 @@ def weighted_geometry(foreground: NDArray[np.uint8]) -> Geometry:
 
     Args:
         foreground: uint8 [h, w], 1 on the foreground and 0 elsewhere; any shape from 1x1 up.
+
+    Raises:
+        ValueError: if a side is longer than 32767 pixels.
     """
     foreground = np.ascontiguousarray(foreground)
     height, width = foreground.shape
+    if max(height, width) > LONGEST_SIDE:
+        raise ValueError(
+            f"the mask is {height}x{width}; weighted F takes sides up to {LONGEST_SIDE} pixels"
+        )
     area, top, left, bottom, right = _bounding_box(foreground)
     if area == 0:
-        weights, weight, band = np.zeros((height, width)), 0.0, np.empty((0, 2), np.int32)
+        squared, band = np.empty((height, width), np.int32), np.empty((0, 2), np.int32)
     else:
-        squared = _squared_distances(foreground)
-        weights, weight = _weights(squared, _importance())
-        band = _band(foreground, squared, top, left, bottom, right, *_offsets())
+        squared, band = _squared_distances(foreground, top, left, right)
     return Geometry(
-        weights=weights,
-        weight=weight,
+        squared_distance=squared,
         area=area,
         top=top,
         left=left,
@@ -103,28 +107,28 @@ def weighted_f(
     Returns:
         float64 [K]; 0 where the mask is empty.
     """
-    if values.shape != geometry.weights.shape:
+    if values.shape != geometry.squared_distance.shape:
         raise ValueError(
-            f"the map is {values.shape} and the mask {geometry.weights.shape}; they must have one shape"
+            f"the map is {values.shape} and the mask {geometry.squared_distance.shape}; they must have one shape"
         )
     if geometry.area == 0:
         return np.zeros(len(preparations))
-    inner, alarms = _weighted_errors(
-        np.ascontiguousarray(values),
-        geometry.weights,
+    preparations = np.ascontiguousarray(preparations)
+    values = np.ascontiguousarray(values)
+    missed = _missed(
+        values,
         geometry.top,
         geometry.left,
         geometry.inside,
         geometry.band,
         geometry.rows,
         geometry.columns,
-        np.ascontiguousarray(preparations),
+        preparations,
         gaussian(),
     )
-    slopes, offsets = preparations[:, 0], preparations[:, 1]
-    false_positive = slopes * alarms + offsets * geometry.weight
-    true_positive = np.maximum(geometry.area - inner, 0.0)
-    recall = np.maximum(1.0 - inner / geometry.area, 0.0)
+    false_positive = _false_alarms(values, geometry.squared_distance, preparations, _importance())
+    true_positive = np.maximum(geometry.area - missed, 0.0)
+    recall = np.maximum(1.0 - missed / geometry.area, 0.0)
     precision = true_positive / (true_positive + false_positive + EPS)
     f: NDArray[np.float64] = (
         (1.0 + beta_squared) * recall * precision / (recall + beta_squared * precision + EPS)
@@ -149,21 +153,7 @@ def _importance() -> NDArray[np.float64]:
     return importance
 
 
-@cache
-def _offsets() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Offsets (row, column) of squared length 1..18 in the order in which a nearest pixel is chosen.
-
-    Returns:
-        int32 [m, 2] and int32 [20]: the offsets of squared length d are those from starts[d] to starts[d + 1].
-    """
-    reach = range(-4, 5)
-    ranked = sorted((y * y + x * x, x, y) for y in reach for x in reach)
-    near = [(d, x, y) for d, x, y in ranked if d <= REACH]
-    lengths = np.array([d for d, _, _ in near])
-    offsets = np.array([(y, x) for _, x, y in near], dtype=np.int32)
-    return offsets, np.searchsorted(lengths, np.arange(REACH + 2)).astype(np.int32)
-
-
+@lru_cache(maxsize=256)
 def _share_in_image(length: int) -> NDArray[np.float64]:
     """For each place on an axis of this length, how much of the Gaussian centred there falls on the axis."""
     taps = gaussian()
@@ -177,74 +167,8 @@ def _share_in_image(length: int) -> NDArray[np.float64]:
 
 
 @njit(nogil=True, cache=True)
-def _squared_distances(foreground):  # type: ignore[no-untyped-def]
-    """int32 [h, w], exact squared distance to the nearest foreground pixel; the mask must not be empty.
-
-    Meijster, Roerdink and Hesselink, "A general algorithm for computing distance transforms in linear
-    time", 2000: down and up the columns, then along each row the lower envelope of one parabola per
-    column. A stretch of background sees nothing beyond the foreground pixels at its two ends.
-    """
-    height, width = foreground.shape
-    squared = np.empty((height, width), np.int32)
-    far = np.int32(height + width)
-    one, two = np.int32(1), np.int32(2)
-    for x in range(width):
-        squared[0, x] = 0 if foreground[0, x] else far
-    for y in range(1, height):
-        for x in range(width):
-            below = squared[y - 1, x] + one
-            squared[y, x] = 0 if foreground[y, x] else min(below, far)
-    for y in range(height - 2, -1, -1):
-        for x in range(width):
-            squared[y, x] = min(squared[y, x], squared[y + 1, x] + one)
-
-    column = np.empty(width + 1, np.int32)
-    lowest = np.empty(width + 1, np.int32)
-    start = np.empty(width + 1, np.int32)
-    for y in range(height):
-        vertical = squared[y].copy()
-        row = squared[y]
-        end = 0
-        while end < width:
-            begin = end
-            while begin < width and vertical[begin] == 0:
-                begin += 1
-            end = begin
-            while end < width and vertical[end] != 0:
-                end += 1
-            last = np.int32(end - 1)
-            depth = np.int32(-1)
-            for place in range(max(begin - 1, 0), min(end + 1, width)):
-                x, low = np.int32(place), vertical[place]
-                if low >= far:
-                    continue
-                low *= low
-                while depth >= 0:
-                    here, c = start[depth], column[depth]
-                    if (here - x) * (here - x) + low > (here - c) * (here - c) + lowest[depth]:
-                        break
-                    depth -= one
-                if depth < 0:
-                    here = np.int32(begin)
-                else:
-                    c, bottom = column[depth], lowest[depth]
-                    if (last - x) * (last - x) + low >= (last - c) * (last - c) + bottom:
-                        continue
-                    here = (x * x - c * c + low - bottom) // (two * (x - c)) + one
-                depth += one
-                column[depth], lowest[depth], start[depth] = x, low, here
-            start[depth + 1] = end
-            for part in range(depth + 1):
-                c, low = column[part], lowest[part]
-                for place in range(start[part], start[part + 1]):
-                    away = np.int32(place) - c
-                    row[place] = away * away + low
-    return squared
-
-
-@njit(nogil=True, cache=True)
 def _bounding_box(foreground):  # type: ignore[no-untyped-def]
-    """Number of foreground pixels; top, left, bottom and right (exclusive) of their box, 0 if there are none."""
+    """Number of foreground pixels; top, left, bottom and right (exclusive) of their box, 0 for none."""
     height, width = foreground.shape
     area, top, bottom = 0, height, 0
     columns = np.zeros(width, np.uint8)
@@ -267,98 +191,184 @@ def _bounding_box(foreground):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _weights(squared, importance):  # type: ignore[no-untyped-def]
-    """Importance of every pixel, and their sum. Columns are summed first: the same sum on every machine."""
-    height, width = squared.shape
-    weights = np.empty((height, width))
-    total = np.zeros(width)
-    for y in range(height):
-        for x in range(width):
-            weights[y, x] = importance[min(squared[y, x], SATURATED)]
-        for x in range(width):
-            total[x] += weights[y, x]
-    return weights, total.sum()
-
-
-@njit(nogil=True, cache=True)
-def _band(foreground, squared, top, left, bottom, right, offsets, starts):  # type: ignore[no-untyped-def]
-    """Background pixels in reach of a foreground pixel's Gaussian, each with its nearest foreground pixel."""
+def _vertical_distances(foreground, far):  # type: ignore[no-untyped-def]
+    """int32 [h, w], distance to the nearest foreground pixel of the same column, far if there is none."""
     height, width = foreground.shape
-    stride = right - left + 2 * RADIUS
-    origin = (RADIUS - top) * stride + RADIUS - left
-    band = np.empty((1024, 2), np.int32)
-    count = 0
-    for y in range(max(top - RADIUS, 0), min(bottom + RADIUS, height)):
-        for x in range(max(left - RADIUS, 0), min(right + RADIUS, width)):
-            length = squared[y, x]
-            if length == 0 or length > REACH:
-                continue
-            if count == len(band):
-                band = np.concatenate((band, np.empty_like(band)))
-            for k in range(starts[length], starts[length + 1]):
-                ny, nx = y + offsets[k, 0], x + offsets[k, 1]
-                if 0 <= ny < height and 0 <= nx < width and foreground[ny, nx]:
-                    band[count, 0] = origin + y * stride + x
-                    band[count, 1] = origin + ny * stride + nx
-                    break
-            count += 1
-    return band[:count].copy()
+    vertical = np.empty((height, width), np.int32)
+    one = np.int32(1)
+    for x in range(width):
+        vertical[0, x] = 0 if foreground[0, x] else far
+    for y in range(1, height):
+        for x in range(width):
+            above = min(vertical[y - 1, x] + one, far)
+            vertical[y, x] = 0 if foreground[y, x] else above
+    for y in range(height - 2, -1, -1):
+        for x in range(width):
+            vertical[y, x] = min(vertical[y, x], vertical[y + 1, x] + one)
+    return vertical
 
 
 @njit(nogil=True, cache=True)
-def _weighted_errors(  # type: ignore[no-untyped-def]
-    values, weights, top, left, inside, band, rows, columns, preparations, taps
-):
-    """Weighted error sums: float64 [K] over the foreground; sum of weight * value over the background.
+def _lower_envelope(vertical, far, begin, end, columns, lowest, starts):  # type: ignore[no-untyped-def]
+    """The nearest column for each pixel of a stretch of background in one row, as pieces from left to right.
 
-    Sums run down the columns first, so that they are the same on every machine.
+    Every column holds a parabola, (x - column)^2 + vertical^2; the envelope lists those that are lowest
+    somewhere from begin to end (exclusive), with the pixel from which on they are. A stretch of background sees
+    nothing beyond the foreground pixels at its two ends. Among equals the leftmost column stays.
+
+    Returns:
+        The number of pieces; columns, lowest (vertical^2) and starts are written.
+    """
+    one, two = np.int32(1), np.int32(2)
+    last = np.int32(end - 1)
+    piece = np.int32(-1)
+    for place in range(max(begin - 1, 0), min(end + 1, len(vertical))):
+        x, low = np.int32(place), vertical[place]
+        if low >= far:
+            continue
+        low *= low
+        while piece >= 0:
+            start, c = starts[piece], columns[piece]
+            if (start - x) * (start - x) + low >= (start - c) * (start - c) + lowest[piece]:
+                break
+            piece -= one
+        if piece < 0:
+            start = np.int32(begin)
+        else:
+            c, c_low = columns[piece], lowest[piece]
+            if (last - x) * (last - x) + low >= (last - c) * (last - c) + c_low:
+                continue
+            start = (x * x - c * c + low - c_low) // (two * (x - c)) + one
+        piece += one
+        columns[piece], lowest[piece], starts[piece] = x, low, start
+    starts[piece + 1] = end
+    return piece + 1
+
+
+@njit(nogil=True, cache=True)
+def _squared_distances(foreground, top, left, right):  # type: ignore[no-untyped-def]
+    """Squared distances and the band of a mask that is not empty; both as in Geometry.
+
+    Meijster, Roerdink and Hesselink, "A general algorithm for computing distance transforms in linear
+    time", 2000: down and up the columns, then along each row.
+    """
+    height, width = foreground.shape
+    far = np.int32(height + width)
+    squared = _vertical_distances(foreground, far)
+    stride = right - left + 2 * MARGIN
+    origin = (MARGIN - top) * stride + MARGIN - left
+    band = np.empty((4096, 2), np.int32)
+    count = 0
+    columns = np.empty(width + 1, np.int32)
+    lowest = np.empty(width + 1, np.int32)
+    starts = np.empty(width + 1, np.int32)
+    for y in range(height):
+        row = squared[y]
+        vertical = row.copy()
+        end = 0
+        while end < width:
+            begin = end
+            while begin < width and vertical[begin] == 0:
+                begin += 1
+            end = begin
+            while end < width and vertical[end] != 0:
+                end += 1
+            pieces = _lower_envelope(vertical, far, begin, end, columns, lowest, starts)
+            for piece in range(pieces):
+                column, low = columns[piece], lowest[piece]
+                for place in range(starts[piece], starts[piece + 1]):
+                    away = np.int32(place) - column
+                    row[place] = away * away + low
+                if low > REACH:
+                    continue
+                up = vertical[column]
+                nearest = y - up if y >= up and foreground[y - up, column] else y + up
+                first, stop = (
+                    max(starts[piece], column - MARGIN),
+                    min(starts[piece + 1], column + MARGIN + 1),
+                )
+                for place in range(first, stop):
+                    if row[place] <= REACH:
+                        if count == len(band):
+                            band = np.concatenate((band, np.empty_like(band)))
+                        band[count, 0] = origin + y * stride + place
+                        band[count, 1] = origin + nearest * stride + column
+                        count += 1
+    return squared, band[:count].copy()
+
+
+@njit(nogil=True, cache=True)
+def _false_alarms(values, squared, preparations, importance):  # type: ignore[no-untyped-def]
+    """float64 [K], sum over the background of importance times the prepared map.
+
+    Sums run down the columns first, here and in _missed: more exact, and the same on every machine.
     """
     height, width = values.shape
-    alarm = np.zeros(width)
+    weighted = np.zeros(width)
     for y in range(height):
         for x in range(width):
-            alarm[x] += weights[y, x] * values[y, x]
+            if values[y, x] != 0:
+                weighted[x] += importance[min(squared[y, x], SATURATED)] * values[y, x]
+    weights = np.zeros(width)
+    if np.any(preparations[:, 1] != 0.0):
+        for y in range(height):
+            for x in range(width):
+                weights[x] += importance[min(squared[y, x], SATURATED)]
+    return preparations[:, 0] * weighted.sum() + preparations[:, 1] * weights.sum()
 
+
+@njit(nogil=True, cache=True)
+def _missed(values, top, left, inside, band, rows, columns, preparations, taps):  # type: ignore[no-untyped-def]
+    """float64 [K], sum over the foreground of the smaller of an error and the Gaussian mean of errors."""
+    height, width = values.shape
     box_height, box_width = inside.shape
-    stride = box_width + 2 * RADIUS
-    window = np.zeros((box_height + 2 * RADIUS, stride), values.dtype)
-    for y in range(max(top - RADIUS, 0), min(top + box_height + RADIUS, height)):
-        for x in range(max(left - RADIUS, 0), min(left + box_width + RADIUS, width)):
-            window[y - top + RADIUS, x - left + RADIUS] = values[y, x]
+    stride = box_width + 2 * MARGIN
+    window = np.zeros((box_height + 2 * MARGIN, stride), values.dtype)
+    for y in range(max(top - MARGIN, 0), min(top + box_height + MARGIN, height)):
+        first, stop = max(left - MARGIN, 0), min(left + box_width + MARGIN, width)
+        shift = left - MARGIN
+        window[y - top + MARGIN, first - shift : stop - shift] = values[y, first:stop]
     flat = window.reshape(-1)
     for k in range(len(band)):
         flat[band[k, 0]] = flat[band[k, 1]]
 
-    count = len(preparations)
-    errors = np.zeros((count, box_width))
-    blurred_down = np.empty(stride)
-    blurred = np.empty(box_width)
+    missed = np.zeros((len(preparations), box_width))
+    down = np.empty(box_width + 6)
+    value = np.empty(box_width)
+    mean = np.empty(box_width)
+    counts = np.empty(box_width)
     w0, w1, w2, w3 = taps[0], taps[1], taps[2], taps[3]
     for y in range(box_height):
-        r0, r1, r2, r3 = window[y], window[y + 1], window[y + 2], window[y + 3]
-        r4, r5, r6 = window[y + 4], window[y + 5], window[y + 6]
-        for x in range(stride):
-            blurred_down[x] = (
-                w0 * r3[x]
-                + w1 * (np.float64(r2[x]) + np.float64(r4[x]))
-                + w2 * (np.float64(r1[x]) + np.float64(r5[x]))
-                + w3 * (np.float64(r0[x]) + np.float64(r6[x]))
-            )
+        r1, r2, r3 = window[y + 1, 1:-1], window[y + 2, 1:-1], window[y + 3, 1:-1]
+        r4, r5, r6, r7 = (
+            window[y + 4, 1:-1],
+            window[y + 5, 1:-1],
+            window[y + 6, 1:-1],
+            window[y + 7, 1:-1],
+        )
+        for x in range(box_width + 6):
+            ones = np.float64(r3[x]) + np.float64(r5[x])
+            twos = np.float64(r2[x]) + np.float64(r6[x])
+            threes = np.float64(r1[x]) + np.float64(r7[x])
+            down[x] = w0 * np.float64(r4[x]) + w1 * ones + w2 * twos + w3 * threes
         for x in range(box_width):
-            blurred[x] = (
-                w0 * blurred_down[x + 3]
-                + w1 * (blurred_down[x + 2] + blurred_down[x + 4])
-                + w2 * (blurred_down[x + 1] + blurred_down[x + 5])
-                + w3 * (blurred_down[x] + blurred_down[x + 6])
+            ones, twos, threes = (
+                down[x + 2] + down[x + 4],
+                down[x + 1] + down[x + 5],
+                down[x] + down[x + 6],
             )
-        for k in range(count):
+            mean[x] = w0 * down[x + 3] + w1 * ones + w2 * twos + w3 * threes
+        for x in range(box_width):
+            value[x] = np.float64(r4[x + 3])
+            counts[x] = np.float64(inside[y, x])
+        for k in range(len(preparations)):
             a, rest = preparations[k, 0], 1.0 - preparations[k, 1]
             share = rest * rows[y]
+            total = missed[k]
             for x in range(box_width):
-                error = rest - a * r3[x + 3]
-                around = share * columns[x] - a * blurred[x]
-                errors[k, x] += min(error, around) * inside[y, x]
-    totals = np.empty(count)
-    for k in range(count):
-        totals[k] = errors[k].sum()
-    return totals, alarm.sum()
+                error = min(rest - a * value[x], share * columns[x] - a * mean[x])
+                total[x] += counts[x] * error
+    totals = np.empty(len(preparations))
+    for k in range(len(preparations)):
+        totals[k] = missed[k].sum()
+    return totals

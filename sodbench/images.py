@@ -4,10 +4,14 @@ Grey pictures (saliency maps and masks) are decoded to the bytes that OpenCV's `
 returns, because that is what SalMetric and most published evaluators read: colour goes through
 OpenCV's integer luminance, 16-bit pictures keep their high byte, alpha is ignored, and an EXIF
 orientation is applied.  Whatever was not plain 8-bit grey is said in :attr:`Grey.note`.
+
+Plain grey PNG is read and written by :mod:`sodbench.png`, everything else by Pillow.  A picture is
+either decoded whole or refused with an :class:`ImageError` that names it.
 """
 
-import os
-import warnings
+import io
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,18 +20,36 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import (
+    Image,
+    ImageFile,
+    ImageOps,
+    TiffImagePlugin,  # noqa: F401  imported so that Image.open knows TIFF ...
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401  ... and WebP without loading every reader Pillow has
+)
 
+from sodbench import png
 from sodbench.errors import ImageError
 
 IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-MAX_PIXELS = 2**28
-"""Larger pictures are refused before they are decoded (decompression bombs)."""
+MAX_PIXELS = 89_478_485
+"""Larger pictures are refused before they are decoded (decompression bombs); Pillow's own limit."""
+MAX_BYTES = 2**30
+"""Larger files are refused before they are read."""
+
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
+"""What Pillow may take a file for, whatever its name.  Some of its other readers start programs."""
+_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
 class Grey:
-    """A decoded grey picture: ``pixels`` uint8 [h, w]; ``note`` says what was converted, or is empty."""
+    """A decoded grey picture.
+
+    pixels: uint8 [h, w], fresh, contiguous and writable.
+    note: what was converted, or empty for plain 8-bit grey.
+    """
 
     pixels: NDArray[np.uint8]
     note: str = ""
@@ -38,106 +60,201 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_EXTENSIONS and not path.name.startswith(".")
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                width, height = picture.size
-                if width * height > MAX_PIXELS:
-                    raise ImageError(
-                        str(path), f"its header claims {width}x{height} pixels; refused as unsafe"
-                    )
-                yield picture
-    except FileNotFoundError:
-        raise ImageError(str(path), "no such file", "missing") from None
-    except UnidentifiedImageError:
-        raise ImageError(str(path), _not_a_picture(path)) from None
-    except ImageError:
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ImageError(str(path), f"cannot be decoded ({error})") from error
-
-
-def _not_a_picture(path: Path) -> str:
-    if path.stat().st_size == 0:
-        return "the file is empty (0 bytes)"
-    with path.open("rb") as file:
-        head = file.read(16)
-    kind = (
-        "text" if head.isascii() and b"\0" not in head else "not a picture format that Pillow knows"
-    )
-    return f"not a picture: its content is {kind} (first bytes {head!r})"
-
-
 def read_grey(path: Path | str) -> Grey:
     """Decode a saliency map or a mask to uint8 [h, w], as OpenCV's grey reader does.
 
     Raises :class:`ImageError` for anything that is not a complete picture.
     """
     path = Path(path)
-    with _opened(path) as picture:
-        if picture.format == "JPEG":
-            picture.draft("L", None)  # the Y channel as stored, which is what OpenCV takes
-        picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        rotated = upright is not picture and upright.size != picture.size
-        pixels, note = _grey(upright)
-        if picture.format == "JPEG":
-            note = "JPEG (lossy)" + (f", {note}" if note else "")
-        if rotated:
-            note = f"{note}, " * bool(note) + "rotated by its EXIF orientation"
-        return Grey(pixels, note)
-
-
-def _grey(picture: Image.Image) -> tuple[NDArray[np.uint8], str]:
-    mode = picture.mode
-    if mode == "L":
-        return np.asarray(picture, np.uint8), ""
-    if mode == "1":
-        return np.asarray(picture, np.uint8) * np.uint8(255), "1-bit"
-    if mode == "LA":
-        return np.asarray(picture.getchannel(0), np.uint8), "grey with alpha (alpha ignored)"
-    if mode.startswith("I;16") or mode == "I":
-        values = np.asarray(picture).astype(np.int64)
-        if values.min() < 0 or values.max() > 0xFFFF:
-            raise ValueError(f"mode {mode} values outside 16 bits")
-        return (values >> 8).astype(np.uint8), "16-bit (high byte kept)"
-    if mode in ("RGB", "RGBA", "P", "PA", "RGBX"):
-        rgb = np.asarray(
-            picture.convert("RGBA").convert("RGB")
-            if "A" in mode or mode == "P"
-            else picture.convert("RGB"),
-            np.uint32,
-        )
-        grey = (9797 * rgb[..., 0] + 19234 * rgb[..., 1] + 3737 * rgb[..., 2]) >> 15
-        name = {"P": "palette", "PA": "palette"}.get(mode, mode)
-        coloured = (rgb[..., 0] != rgb[..., 1]).any() or (rgb[..., 1] != rgb[..., 2]).any()
-        return grey.astype(
-            np.uint8
-        ), f"{name} {'in colour (luminance taken)' if coloured else 'grey'}"
-    if mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-        return np.asarray(picture.convert("L"), np.uint8), f"{mode} (luminance taken)"
-    raise ValueError(f"pixel mode {mode} is not supported; save it as 8-bit grey PNG")
+    data = _content(path)
+    parts = _png_chunks(path, data)
+    if parts and png.is_plain(parts):
+        head = png.header(parts)
+        assert head is not None
+        _refuse_huge(path, head.width, head.height)
+        pixels = png.decode(parts)
+        if pixels is not None:
+            return Grey(pixels, "1-bit" if head.depth == 1 else "")
+    picture, notes = _load(path, data, grey=True)
+    pixels, note = _grey(path, picture)
+    return Grey(pixels, ", ".join(filter(None, [*notes, note])))
 
 
 def read_rgb(path: Path | str) -> NDArray[np.uint8]:
-    """Decode an image to RGB uint8 [h, w, 3], its EXIF orientation applied (as the reference's reader)."""
-    with _opened(Path(path)) as picture:
-        picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        if upright.mode.startswith("I"):
-            return np.repeat(_grey(upright)[0][..., None], 3, axis=2)
-        return np.array(upright.convert("RGB"), np.uint8)
+    """Decode an image to RGB uint8 [h, w, 3], its EXIF orientation applied and its alpha ignored.
+
+    Raises :class:`ImageError` for anything that is not a complete picture.
+    """
+    path = Path(path)
+    data = _content(path)
+    _png_chunks(path, data)
+    picture, _ = _load(path, data)
+    if picture.mode.startswith("I"):
+        return np.repeat(_grey(path, picture)[0][..., None], 3, axis=2)
+    return np.array(_rgb(path, picture), np.uint8)
 
 
 def image_size(path: Path | str) -> tuple[int, int]:
-    """(height, width) after EXIF orientation, read from the header alone."""
-    with _opened(Path(path)) as picture:
+    """(height, width) that :func:`read_grey` and :func:`read_rgb` give, without decoding a pixel.
+
+    Raises :class:`ImageError` where the header is not that of a picture.
+    """
+    path = Path(path)
+    data = _content(path)
+    parts = _png_chunks(path, data)
+    head = png.header(parts) if parts and png.is_upright(parts) else None
+    if head:
+        _refuse_huge(path, head.width, head.height)
+        return head.height, head.width
+    with _opened(path, data) as picture:
         width, height = picture.size
-        sideways = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        return (width, height) if sideways else (height, width)
+        turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        if turned and picture.format != "TIFF":  # Pillow has turned a TIFF's size already
+            return width, height
+        return height, width
+
+
+def _content(path: Path) -> bytes:
+    """The whole file, read once; folders, pipes and monsters are refused without touching them."""
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageError(str(path), "it is a folder, not a picture")
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(str(path), "it is not a regular file")
+        if status.st_size > MAX_BYTES:
+            raise ImageError(str(path), f"it has {status.st_size} bytes; refused as unsafe")
+        with path.open("rb", buffering=0) as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ImageError(str(path), "no such file", "missing") from None
+    except OSError as error:
+        raise ImageError(str(path), f"cannot be read ({error.strerror or error})") from error
+
+
+def _png_chunks(path: Path, data: bytes) -> list[png.Chunk]:
+    """The chunks of a PNG, found to be whole; none for another kind of file."""
+    if not data.startswith(png.SIGNATURE):
+        return []
+    try:
+        return png.chunks(data)
+    except png.Damaged as error:
+        raise ImageError(str(path), f"this PNG is {error}") from None
+
+
+def _refuse_huge(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageError(str(path), f"its header claims {width}x{height} pixels; refused as unsafe")
+
+
+@contextmanager
+def _opened(path: Path, data: bytes) -> Iterator[Image.Image]:
+    """The picture as Pillow sees it, not yet decoded; any failure of Pillow's names the file."""
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise ImageError(
+            str(path),
+            "not decoded, because this program has set PIL.ImageFile.LOAD_TRUNCATED_IMAGES, which "
+            "makes truncated pictures look whole; set it back to False",
+        )
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            _refuse_huge(path, *picture.size)
+            yield picture
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        raise ImageError(str(path), _not_a_picture(data)) from None
+    except Image.DecompressionBombError:
+        detail = f"its header claims more than {MAX_PIXELS} pixels; refused as unsafe"
+        raise ImageError(str(path), detail) from None
+    except Exception as error:  # what a broken file makes Pillow raise is not documented
+        reason = str(error) or type(error).__name__
+        raise ImageError(str(path), f"cannot be decoded ({reason})") from error
+
+
+def _not_a_picture(data: bytes) -> str:
+    if not data:
+        return "the file is empty (0 bytes)"
+    head = data[:16]
+    text = head.isascii() and b"\0" not in head
+    kind = "text" if text else "not a picture format that sodbench reads"
+    return f"not a picture: its content is {kind} (first bytes {head!r})"
+
+
+def _load(path: Path, data: bytes, *, grey: bool = False) -> tuple[Image.Image, list[str]]:
+    """The decoded picture, upright, its first frame; and what there is to say about that."""
+    with _opened(path, data) as picture:
+        lossy = picture.format in ("JPEG", "MPO")
+        if grey and lossy:
+            picture.draft("L", None)  # the Y channel as stored, which is what OpenCV takes
+        animated = not lossy and getattr(picture, "is_animated", False)
+        turned = picture.getexif().get(_ORIENTATION, 1) in range(2, 9)
+        picture.load()
+        ImageOps.exif_transpose(picture, in_place=True)
+        notes = [
+            "JPEG (lossy)" if lossy else "",
+            "the first of several frames" if animated else "",
+            "turned upright by its EXIF orientation" if turned else "",
+        ]
+        return picture, notes
+
+
+def _grey(path: Path, picture: Image.Image) -> tuple[NDArray[np.uint8], str]:
+    """Decoded picture to grey as OpenCV does it, and what was converted."""
+    mode = picture.mode
+    if mode == "L":
+        return np.array(picture, np.uint8), ""
+    if mode == "1":
+        return np.array(picture, np.uint8) * np.uint8(255), "1-bit"
+    if mode == "LA":
+        return np.array(picture.getchannel(0), np.uint8), "grey with alpha (alpha ignored)"
+    if mode.startswith("I"):
+        return _high_byte(path, picture), "16-bit (high byte kept)"
+    if mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        return np.array(picture.convert("L"), np.uint8), f"{mode} (luminance taken)"
+    pixels, coloured = _luminance(_rgb(path, picture))
+    name = "palette" if mode in ("P", "PA") else mode
+    return pixels, f"{name} {'in colour (luminance taken)' if coloured else 'grey'}"
+
+
+def _high_byte(path: Path, picture: Image.Image) -> NDArray[np.uint8]:
+    values = np.asarray(picture)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise ImageError(str(path), f"its values ({picture.mode}) do not fit 16 bits")
+    return (values >> 8).astype(np.uint8)
+
+
+def _rgb(path: Path, picture: Image.Image) -> Image.Image:
+    if picture.mode not in (
+        "L",
+        "LA",
+        "1",
+        "P",
+        "PA",
+        "RGB",
+        "RGBA",
+        "RGBX",
+        "CMYK",
+        "YCbCr",
+        "LAB",
+    ):
+        raise ImageError(
+            str(path), f"pixel mode {picture.mode} is not supported; save it as 8-bit PNG"
+        )
+    picture.info.pop("transparency", None)  # alpha is ignored, and Pillow would warn of it
+    return picture.convert("RGB")
+
+
+def _luminance(picture: Image.Image) -> tuple[NDArray[np.uint8], bool]:
+    """OpenCV's grey of an RGB picture (its PNG reader's, in libpng), and whether it has colour."""
+    rgb = np.asarray(picture)
+    grey = np.empty(rgb.shape[:2], np.uint8)
+    coloured = False
+    for top in range(0, len(rgb), 64):  # a few rows at a time, to stay in the cache
+        red, green, blue = np.moveaxis(rgb[top : top + 64].astype(np.uint32), 2, 0)
+        grey[top : top + 64] = (9797 * red + 19234 * green + 3737 * blue) >> 15
+        coloured = coloured or bool((red != green).any() or (green != blue).any())
+    return grey, coloured
 
 
 def resize_grey(
@@ -145,26 +262,46 @@ def resize_grey(
 ) -> NDArray[np.uint8]:
     """Resize uint8 [h, w] to ``size`` = (height, width) with Pillow (antialiased when shrinking)."""
     resample = Image.Resampling.BILINEAR if how == "bilinear" else Image.Resampling.NEAREST
-    return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), resample), np.uint8)
+    return np.array(Image.fromarray(pixels).resize((size[1], size[0]), resample), np.uint8)
 
 
 def write_grey(path: Path | str, pixels: NDArray[np.uint8]) -> None:
-    """Write uint8 [h, w] as an 8-bit grey PNG; the file appears whole or not at all."""
+    """Write uint8 [h, w] as an 8-bit grey PNG; see :func:`write_picture`."""
     write_picture(path, pixels)
 
 
 def write_picture(path: Path | str, pixels: NDArray[np.uint8]) -> None:
-    """Write uint8 [h, w] or [h, w, 3] in the format of the name; whole or not at all."""
+    """Write uint8 [h, w] or [h, w, 3] as PNG or JPEG, by the name's ending.
+
+    The file appears whole or not at all; folders are made as needed.  Raises :class:`ImageError`
+    where that is not possible.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    content = _encoded(path, pixels)
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture = Image.fromarray(np.ascontiguousarray(pixels))
-        if path.suffix.lower() == ".png":
-            picture.save(temporary, format="PNG", compress_level=4)
-        else:
-            picture.save(temporary, format="JPEG", quality=92)
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ImageError(str(path), f"cannot be written ({error.strerror or error})") from error
+        reason = error.strerror or error
+        raise ImageError(str(path), f"cannot be written ({reason})", "unwritable") from error
+
+
+def _encoded(path: Path, pixels: NDArray[np.uint8]) -> bytes:
+    shape = pixels.shape
+    if pixels.dtype != np.uint8 or 0 in shape or not (len(shape) == 2 or shape[2:] == (3,)):
+        raise ValueError(f"a picture is uint8 [h, w] or [h, w, 3], not {pixels.dtype} {shape}")
+    kind = path.suffix.lower()
+    if kind == ".png" and pixels.ndim == 2:
+        return png.encode(pixels)
+    if kind not in (".png", ".jpg", ".jpeg"):
+        raise ImageError(str(path), "can be written as .png, .jpg or .jpeg only", "unwritable")
+    content = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(
+        content, format="PNG" if kind == ".png" else "JPEG", quality=92
+    )
+    return content.getvalue()

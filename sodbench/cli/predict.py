@@ -1,6 +1,7 @@
 """``sodbench predict``: images to saliency maps."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,17 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict; returns 0, or raises with every problem after all other images are done."""
+    """Predict; returns 0, or raises with every problem after all other images are done.
+
+    Under torchrun the first rank speaks for all.
+    """
     from sodbench.errors import ProblemsError
-    from sodbench.progress import say
+    from sodbench.progress import say, set_quiet
     from sodbench.runners.predict import find_images, load_predictor, predict
 
+    first = os.environ.get("RANK", "0") == "0"
+    if not first:
+        set_quiet(True)
     samples = find_images(arguments.images)
     predictor = load_predictor(
         arguments.model,
@@ -92,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"{summary.written} maps written to {arguments.output}{before}: "
         f"{summary.seconds:.1f} s, {rate:.1f} images/s"
     )
-    if summary.problems:
+    if summary.problems and first:
         raise ProblemsError(
             f"{len(summary.problems)} of {len(samples)} images have no map:",
             summary.problems,

@@ -1,0 +1,382 @@
+"""Prediction: the reference's pixels, resuming, refusing to mix, problems, shares."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from reference import model_rule
+from torch import nn
+
+from sodbench.cli import main
+from sodbench.errors import ProblemsError, SodbenchError
+from sodbench.images import read_grey, write_picture
+from sodbench.models import InputSize
+from sodbench.models.inference import (
+    InferenceNetwork,
+    choose_device,
+    choose_precision,
+    normalise,
+    quantise,
+)
+from sodbench.runners.predict import (
+    MANIFEST,
+    BaselinePredictor,
+    NetworkPredictor,
+    find_images,
+    load_predictor,
+    predict,
+)
+
+SIZES = {"a": (20, 30), "b": (30, 20), "c": (20, 30), "d": (1, 1), "e": (20, 30), "f": (7, 31)}
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    rng = np.random.default_rng(5)
+    for stem, size in SIZES.items():
+        write_picture(folder / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
+    return folder
+
+
+class Tiny(nn.Module):
+    """Sees its whole input through a group normalisation, as CSF does."""
+
+    def __init__(self, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.GroupNorm(2, 4)
+        self.out = nn.Conv2d(4, 1, 1)
+        nn.init.normal_(self.out.weight, std=2)
+        self.sizes = []
+
+    def forward(self, x):
+        return self.out(self.norm(self.conv(x)))
+
+
+def tiny(seed=0, **options):
+    return NetworkPredictor(Tiny(seed), "tiny", device="cpu", **options)
+
+
+def plain_loop(model, images, size=None):
+    """What the reference does, an image at a time."""
+    maps = {}
+    for path in sorted(images.iterdir()):
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        x = pixels.astype(np.float32) / 255
+        x -= np.array((0.485, 0.456, 0.406))
+        x /= np.array((0.229, 0.224, 0.225))
+        with torch.no_grad():
+            p = torch.sigmoid(model.eval()(torch.from_numpy(x.transpose(2, 0, 1)[None])))
+        maps[path.stem] = np.rint(255 * p[0, 0].numpy()).astype(np.uint8)
+    return maps
+
+
+def read_maps(folder):
+    return {p.stem: read_grey(p).pixels for p in sorted(folder.glob("*.png"))}
+
+
+def test_maps_are_the_plain_loops(images, tmp_path):
+    summary = predict(tiny(), find_images([images]), tmp_path / "maps", batch_size=3)
+    maps, expected = read_maps(tmp_path / "maps"), plain_loop(Tiny(), images)
+    assert summary.written == len(SIZES) and not summary.problems
+    assert {stem: m.shape for stem, m in maps.items()} == SIZES
+    for stem, map_ in maps.items():
+        assert np.abs(map_.astype(int) - expected[stem]).max() <= 1
+        assert map_.size < 100 or map_.std() > 5
+
+
+def test_csf_maps_are_the_plain_loops(ruled_csf, tmp_path):
+    folder = tmp_path / "images"
+    image = np.clip(model_rule.network_input(2, 70, 90, 1)[:, 0, :, :, None] * 60 + 120, 0, 255)
+    for i in range(2):
+        write_picture(folder / f"{i}.png", np.repeat(image[i].astype(np.uint8), 3, 2))
+    predictor = NetworkPredictor(ruled_csf, "csf", device="cpu")
+    predict(predictor, find_images([folder]), tmp_path / "maps", batch_size=2)
+    expected = plain_loop(ruled_csf, folder)
+    for stem, map_ in read_maps(tmp_path / "maps").items():
+        assert np.abs(map_.astype(int) - expected[stem]).max() <= 1
+        assert (map_ != expected[stem]).mean() <= 1e-3
+        assert map_.std() > 5
+
+
+def test_normalisation_is_the_references_to_the_bit():
+    levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
+    expected = levels.astype(np.float32) / 255
+    expected -= np.array((0.485, 0.456, 0.406))
+    expected /= np.array((0.229, 0.224, 0.225))
+    actual = normalise(torch.from_numpy(levels))
+    assert actual.dtype == torch.float32
+    assert actual.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(actual.numpy(), expected.transpose(0, 3, 1, 2))
+
+
+def test_rounding_is_to_nearest_halves_to_even():
+    halves = torch.tensor([0.5, 1.5, 2.5, 254.5, 0.49, 254.51, 0, 255], dtype=torch.float64)
+    assert quantise(halves / 255).tolist() == [0, 2, 2, 254, 0, 255, 0, 255]
+
+
+def test_batches_hold_one_size_and_no_more_than_asked(images, tmp_path):
+    seen = []
+
+    class Spy(BaselinePredictor):
+        def start(self, pixels, max_side):
+            seen.append(pixels.shape)
+            return super().start(pixels, max_side)
+
+    predict(Spy("centre-prior"), find_images([images]), tmp_path / "maps", batch_size=2)
+    assert sorted(seen) == [
+        (1, 1, 1, 3),
+        (1, 7, 31, 3),
+        (1, 20, 30, 3),
+        (1, 30, 20, 3),
+        (2, 20, 30, 3),
+    ]
+
+
+@pytest.mark.parametrize("policy", [InputSize(multiple=16), InputSize(fixed=(24, 40))])
+def test_input_size_is_the_networks_and_output_the_images(images, tmp_path, policy):
+    seen = []
+
+    class Choosy(Tiny):
+        input_size = policy
+
+        def forward(self, x):
+            seen.append(tuple(x.shape[-2:]))
+            return super().forward(x)
+
+    predict(
+        NetworkPredictor(Choosy(), "choosy", device="cpu"), find_images([images]), tmp_path / "m"
+    )
+    assert {m.shape for m in read_maps(tmp_path / "m").values()} == set(SIZES.values())
+    assert set(seen) == {policy.of(*size) for size in SIZES.values()}
+
+
+def test_max_side_shrinks_for_the_network_alone(images, tmp_path):
+    network = InferenceNetwork(Tiny(), "cpu")
+    inner = []
+    forward = network.network
+    network.network = lambda x: inner.append(tuple(x.shape[-2:])) or forward(x)
+    pixels = np.zeros((2, 40, 90, 3), np.uint8)
+    maps = network.start(pixels, max_side=30)()
+    assert inner == [(13, 30)]
+    assert [m.shape for m in maps] == [(40, 90)] * 2
+    network.start(pixels, max_side=90)()
+    assert inner[-1] == (40, 90)
+
+
+def test_rerun_makes_only_what_is_missing(images, tmp_path):
+    out, samples = tmp_path / "maps", find_images([images])
+    predict(tiny(), samples, out)
+    first = {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in out.glob("*.png")}
+    (out / "c.png").unlink()
+    summary = predict(tiny(), samples, out)
+    assert (summary.written, summary.finished_before) == (1, len(SIZES) - 1)
+    second = {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in out.glob("*.png")}
+    assert {n for n in first if first[n][0] != second[n][0]} == {"c.png"}
+    assert {n: b for n, (_, b) in first.items()} == {n: b for n, (_, b) in second.items()}
+    assert not list(out.glob(".*"))
+
+
+def test_maps_of_two_networks_are_never_mixed(images, tmp_path):
+    out, samples = tmp_path / "maps", find_images([images])
+    predict(tiny(0), samples, out)
+    before = read_maps(out)
+    for other in (tiny(1), BaselinePredictor("centre-prior")):
+        with pytest.raises(SodbenchError, match=r"holds maps made otherwise.*--force"):
+            predict(other, samples, out)
+    with pytest.raises(SodbenchError, match="max_side None there, 9 now"):
+        predict(tiny(0), samples, out, max_side=9)
+    with pytest.raises(SodbenchError, match=r"5 maps made otherwise .* would not replace"):
+        predict(tiny(1), samples[:1], out, force=True)
+    assert all((read_maps(out)[k] == v).all() for k, v in before.items())
+    predict(tiny(1), samples, out, force=True)
+    assert any((read_maps(out)[k] != v).any() for k, v in before.items())
+
+
+def test_other_peoples_pictures_are_never_touched(images, tmp_path):
+    samples = find_images([images])
+    masks = tmp_path / "masks"
+    for stem in SIZES:
+        write_picture(masks / f"{stem}.png", np.zeros((2, 2), np.uint8))
+    for force in (False, True):
+        with pytest.raises(SodbenchError, match="6 pictures that sodbench did not write"):
+            predict(tiny(), samples, masks, force=force)
+        with pytest.raises(SodbenchError, match="this is the images' folder"):
+            predict(tiny(), samples, images, force=force)
+    assert len(list(images.iterdir())) == len(list(masks.iterdir())) == 6
+
+
+def test_problems_come_together_after_all_else_is_done(images, tmp_path, capsys):
+    (images / "b.png").write_bytes(b"this is no picture")
+    whole = (images / "e.png").read_bytes()
+    (images / "e.png").write_bytes(whole[: len(whole) // 2])
+    out = tmp_path / "maps"
+    arguments = ["predict", str(images), "-o", str(out), "--model", "centre-prior"]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "2 of 6 images have no map" in error
+    assert "b.png" in error and "e.png" in error
+    assert set(read_maps(out)) == set(SIZES) - {"b", "e"}
+    (images / "e.png").write_bytes(whole)
+    (images / "b.png").write_bytes(whole)
+    assert main(arguments) == 0
+    assert set(read_maps(out)) == set(SIZES)
+
+
+def test_nan_is_a_problem_not_a_map(images, tmp_path):
+    class Broken(Tiny):
+        def forward(self, x):
+            y = super().forward(x)
+            return y / (x.shape[-1] != 31)
+
+    summary = predict(
+        NetworkPredictor(Broken(), "broken", device="cpu"), find_images([images]), tmp_path / "maps"
+    )
+    assert [(p.kind, p.file) for p in summary.problems] == [("not-finite", "f")]
+    assert summary.written == 5 and not (tmp_path / "maps" / "f.png").exists()
+
+
+def test_memory_running_out_halves_the_batch(images, tmp_path, capsys):
+    class Hungry(Tiny):
+        def forward(self, x):
+            if len(x) > 1 or x.shape[-1] == 31:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            return super().forward(x)
+
+    predictor = NetworkPredictor(Hungry(), "hungry", device="cpu")
+    summary = predict(predictor, find_images([images]), tmp_path / "maps", batch_size=3)
+    assert "3 images of 20x30 do not fit in memory: going on with 1" in capsys.readouterr().err
+    assert [(p.kind, p.file) for p in summary.problems] == [("memory", "f")]
+    assert "--max-side" in summary.problems[0].detail
+    expected = plain_loop(Tiny(), images)
+    for stem, map_ in read_maps(tmp_path / "maps").items():
+        assert np.abs(map_.astype(int) - expected[stem]).max() <= 1
+
+
+def test_other_errors_of_a_network_are_not_swallowed(images, tmp_path):
+    class Wrong(Tiny):
+        def forward(self, x):
+            raise RuntimeError("a mistake in the network")
+
+    with pytest.raises(RuntimeError, match="a mistake in the network"):
+        predict(NetworkPredictor(Wrong(), "w", device="cpu"), find_images([images]), tmp_path / "m")
+
+
+def test_output_of_another_shape_is_refused(images, tmp_path):
+    with pytest.raises(SodbenchError, match=r"gave \[1, 2, 30, 20\].*one logit map an image"):
+        predictor = NetworkPredictor(nn.Conv2d(3, 2, 1), "two", device="cpu")
+        predict(predictor, [("b", images / "b.png")], tmp_path / "maps")
+
+
+def test_manifest_says_what_made_the_maps(images, tmp_path):
+    from sodbench.models import file_sha256
+
+    source, checkpoint = tmp_path / "net.py", tmp_path / "net.pth"
+    source.write_text("from torch import nn\ndef make():\n    return nn.Conv2d(3, 1, 1)\n")
+    torch.save(nn.Conv2d(3, 1, 1).state_dict(), checkpoint)
+    command = ["predict", str(images), "-o", str(tmp_path / "m"), "--model", f"{source}:make"]
+    assert main([*command, "--checkpoint", str(checkpoint), "--device", "cpu"]) == 0
+    manifest = json.loads((tmp_path / "m" / MANIFEST).read_text())
+    assert manifest["weights"] == "checkpoint"
+    assert manifest["weights_sha256"] == file_sha256(checkpoint)
+    assert manifest["source_sha256"] == file_sha256(source)
+    assert manifest["precision"] == "fp32" and manifest["device"] == "cpu"
+
+
+def test_random_weights_are_said_aloud_and_repeat(images, tmp_path, capsys):
+    source = tmp_path / "net.py"
+    source.write_text("from torch import nn\ndef make():\n    return nn.Conv2d(3, 1, 1)\n")
+    first = load_predictor(f"{source}:make", device="cpu").describe()
+    assert "RANDOM, UNTRAINED" in capsys.readouterr().err
+    assert load_predictor(f"{source}:make", device="cpu").describe() == first
+    assert first["weights"] == "random (untrained)"
+
+
+def test_images_by_folder_file_and_list(images, tmp_path):
+    assert [s for s, _ in find_images([images])] == list("abcdef")
+    assert find_images([images / "b.png"]) == [("b", images / "b.png")]
+    (tmp_path / "test.lst").write_text("images/a.png\n\nimages/f.png\n")
+    assert [s for s, _ in find_images([tmp_path / "test.lst", images / "a.png"])] == ["a", "f"]
+    (images / "Imgs").mkdir()
+    (images / "a.png").rename(images / "Imgs" / "a.png")
+    (images / "test.txt").write_text("a.png\nb.png\n")
+    assert [p.parent.name for _, p in find_images([images / "test.txt"])] == ["Imgs", "images"]
+
+
+def test_masks_beside_jpegs_are_left_out(tmp_path, capsys):
+    for name in ("x.jpg", "x.png", "y.png"):
+        write_picture(tmp_path / name, np.zeros((2, 2), np.uint8))
+    assert [p.name for _, p in find_images([tmp_path])] == ["x.jpg", "y.png"]
+    assert "1 masks beside the images are left out" in capsys.readouterr().err
+
+
+def test_images_that_cannot_be_meant_are_refused_together(images, tmp_path):
+    write_picture(tmp_path / "other" / "a.png", np.zeros((2, 2), np.uint8))
+    with pytest.raises(ProblemsError) as caught:
+        find_images([images, tmp_path / "other" / "a.png", tmp_path / "none.jpg"])
+    assert [p.kind for p in caught.value.problems] == ["ambiguous", "missing"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SodbenchError, match="holds no pictures"):
+        find_images([tmp_path / "empty"])
+
+
+def test_devices_and_precisions_that_are_not_there():
+    with pytest.raises(SodbenchError, match="unknown device 'gpu'"):
+        choose_device("gpu")
+    with pytest.raises(SodbenchError, match="tf32 exists on CUDA devices only"):
+        choose_precision("tf32", torch.device("cpu"))
+    with pytest.raises(SodbenchError, match="unknown precision 'int8'"):
+        choose_precision("int8", torch.device("cpu"))
+    assert choose_precision(None, torch.device("cpu")) == "fp32"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_no_cuda_is_one_error(images, tmp_path, capsys):
+    status = main(["predict", str(images), "-o", str(tmp_path / "m"), "--device", "cuda"])
+    assert status == 2
+    error = capsys.readouterr().err
+    assert "no CUDA device is usable" in error and "--device cpu" in error
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precisions_stay_near(precision):
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 24, 32, 3), np.uint8)
+    full = InferenceNetwork(Tiny(), "cpu", "fp32").logits(pixels)
+    half = InferenceNetwork(Tiny(), "cpu", precision).logits(pixels)
+    assert half.dtype == torch.float32
+    difference = (full - half).abs().max().item()
+    assert 0 < difference < 0.1 * full.abs().max().item()
+
+
+def test_two_processes_share_the_work_and_one_manifest(images, tmp_path):
+    write_picture(images / "broken.png", np.zeros((3, 3), np.uint8))
+    (images / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    source = tmp_path / "net.py"
+    source.write_text("from torch import nn\ndef make():\n    return nn.Conv2d(3, 1, 1)\n")
+    common = ["predict", str(images), "--model", f"{source}:make", "--device", "cpu"]
+    assert main([*common, "-o", str(tmp_path / "one")]) == 2
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*torchrun, "-m", "sodbench", *common, "-o", str(tmp_path / "two")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert done.stderr.count("1 of 7 images have no map") == 1, done.stderr
+    one, two = (
+        {p.name: p.read_bytes() for p in Path(tmp_path / name).iterdir()} for name in ("one", "two")
+    )
+    assert len(one) == 7
+    assert one == two

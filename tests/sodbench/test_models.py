@@ -1,0 +1,294 @@
+"""Models by name and by file, what a wrong checkpoint is told, and the baselines."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sodbench.errors import SodbenchError
+from sodbench.models import (
+    BASELINES,
+    InputSize,
+    create_model,
+    file_sha256,
+    input_size_of,
+    load_backbone,
+    load_checkpoint,
+    model_names,
+    register_model,
+)
+from sodbench.models import registry as registry_module
+
+TINY = """
+from torch import nn
+from sodbench.models import InputSize
+
+class Tiny(nn.Sequential):
+    input_size = InputSize(multiple=8)
+
+def factory(width=4):
+    return Tiny(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 1, 1))
+
+def no_module():
+    return 3
+"""
+
+
+@pytest.fixture
+def tiny_file(tmp_path):
+    path = tmp_path / "my_net.py"
+    path.write_text(TINY)
+    return path
+
+
+def test_unknown_name_suggests_the_nearest():
+    with pytest.raises(SodbenchError, match="did you mean 'csf-res2net50'"):
+        create_model("csf-resnet50")
+
+
+def test_baseline_is_no_network():
+    with pytest.raises(SodbenchError, match="without a network"):
+        create_model("centre-prior")
+
+
+def test_factory_of_a_file(tiny_file):
+    model = create_model(f"{tiny_file}:factory", width=2)
+    assert model(torch.zeros(1, 3, 5, 7)).shape == (1, 1, 5, 7)
+    assert input_size_of(model) == InputSize(multiple=8)
+
+
+def test_file_may_import_its_neighbours(tmp_path):
+    (tmp_path / "neighbour_of_the_net.py").write_text("WIDTH = 3\n")
+    path = tmp_path / "net.py"
+    path.write_text(
+        "from neighbour_of_the_net import WIDTH\nfrom torch import nn\n"
+        "def make():\n    return nn.Conv2d(3, 1, WIDTH, padding=1)\n"
+    )
+    before = list(sys.path)
+    assert create_model(f"{path}:make")(torch.zeros(1, 3, 4, 4)).shape == (1, 1, 4, 4)
+    assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("nowhere.py:factory", "nowhere.py: no such file"),
+        ("{file}", "which factory in the file"),
+        ("{file}:other", "no callable 'other' in it; it defines Tiny, factory, no_module"),
+        ("{file}:no_module", "returned <class 'int'>, not a torch.nn.Module"),
+    ],
+)
+def test_wrong_file_or_factory(tiny_file, spec, message):
+    with pytest.raises(SodbenchError, match=message):
+        create_model(spec.format(file=tiny_file))
+
+
+def test_broken_file_says_why(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("import surely_not_installed\n")
+    with pytest.raises(SodbenchError, match=r"broken.py: cannot be imported: ModuleNotFoundError"):
+        create_model(f"{path}:factory")
+
+
+def test_wrong_option_is_named():
+    with pytest.raises(SodbenchError, match="unexpected keyword argument 'depth'"):
+        create_model("csf-res2net50", depth=101)
+
+
+def test_registering(monkeypatch):
+    monkeypatch.setattr(registry_module, "_factories", dict(registry_module._factories))
+
+    @register_model("one-by-one")
+    def one_by_one(bias=True):
+        return nn.Conv2d(3, 1, 1, bias=bias)
+
+    assert "one-by-one" in model_names()
+    assert create_model("one-by-one", bias=False).bias is None
+    with pytest.raises(ValueError, match="registered already"):
+        register_model("one-by-one")(one_by_one)
+
+
+def test_second_network_gives_a_logit_a_pixel():
+    model = create_model("lraspp-mobilenet-v3").eval()
+    with torch.inference_mode():
+        assert model(torch.zeros(2, 3, 50, 70)).shape == (2, 1, 50, 70)
+
+
+def test_input_sizes():
+    assert InputSize().of(97, 131) == (97, 131)
+    assert InputSize(multiple=32).of(97, 15) == (96, 32)
+    assert InputSize(multiple=32).of(112, 113) == (128, 128)
+    assert InputSize(fixed=(352, 320)).of(1, 1) == (352, 320)
+    model = nn.Conv2d(3, 1, 1)
+    assert input_size_of(model) == InputSize()
+    model.input_size = 352
+    with pytest.raises(SodbenchError, match="input_size is 352; it must be"):
+        input_size_of(model)
+
+
+# ---- checkpoints
+
+
+@pytest.fixture(scope="module")
+def csf():
+    return create_model("csf-res2net50")
+
+
+@pytest.fixture(scope="module")
+def state(ruled_csf):
+    return ruled_csf.state_dict()
+
+
+def test_checkpoint_loads_whole(csf, state, tmp_path):
+    path = tmp_path / "final.pth"
+    torch.save(state, path)
+    assert load_checkpoint(csf, path) == file_sha256(path)
+    assert all(torch.equal(v, state[k]) for k, v in csf.state_dict().items())
+
+
+def test_old_checkpoint_without_counters_loads(csf, state, tmp_path):
+    path = tmp_path / "old.pth"
+    torch.save({k: v for k, v in state.items() if "num_batches_tracked" not in k}, path)
+    load_checkpoint(csf, path)
+
+
+def test_backbone_loads_without_its_classifier(state, tmp_path):
+    model = create_model("csf-res2net50")
+    torch.save(backbone(state), tmp_path / "backbone.pth")
+    load_backbone(model, tmp_path / "backbone.pth")
+    loaded = model.state_dict()
+    assert all(torch.equal(loaded[k], v) for k, v in state.items() if k.startswith("base."))
+    assert not torch.equal(loaded["cls_layer.weight"], state["cls_layer.weight"])
+
+
+def backbone(state):
+    base = {k.removeprefix("base."): v for k, v in state.items() if k.startswith("base.")}
+    assert len(base) == 522
+    return {**base, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
+
+
+class Trainer:
+    """Something that a checkpoint should not hold."""
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda s: backbone(s), "this is an ImageNet backbone, not a checkpoint"),
+        (lambda s: {f"module.{k}": v for k, v in s.items()}, "every name begins with 'module.'"),
+        (lambda s: {"epoch": 3, "state_dict": s}, "the weights are inside it under 'state_dict'"),
+        (lambda s: {"trainer": Trainer()}, "holds Python objects other than tensors"),
+        (lambda s: [1, 2], "not a checkpoint: it holds a list"),
+        (lambda s: {"lr": 0.1}, "no dictionary from names to tensors ({'lr': float})"),
+        (lambda s: {}, "no dictionary from names to tensors"),
+        (lambda s: {**s, "cls_layer.bias": torch.zeros(2)}, r"cls_layer.bias [2] instead of [1]"),
+        (
+            lambda s: {k: v for k, v in s.items() if k != "cls_layer.bias"},
+            "1 tensors missing: cls_layer.bias",
+        ),
+        (lambda s: {**s, "more": torch.zeros(2)}, "1 tensors not in the network: more"),
+    ],
+    ids=lambda v: "" if callable(v) else v.split()[-1],
+)
+def test_wrong_checkpoint_is_told_what_it_is(csf, state, tmp_path, content, message):
+    path = tmp_path / "wrong.pth"
+    torch.save(content(state), path)
+    before = csf.cls_layer.weight.clone()
+    with pytest.raises(SodbenchError) as caught:
+        load_checkpoint(csf, path)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert torch.equal(csf.cls_layer.weight, before)
+
+
+def test_checkpoint_is_no_backbone(csf, state, tmp_path):
+    torch.save(state, tmp_path / "final.pth")
+    with pytest.raises(SodbenchError, match="a checkpoint of a whole network"):
+        load_backbone(csf, tmp_path / "final.pth")
+
+
+def test_network_without_backbone(tmp_path):
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "b.pth")
+    with pytest.raises(SodbenchError, match="Conv2d has no backbone 'base'"):
+        load_backbone(nn.Conv2d(1, 1, 1), tmp_path / "b.pth")
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_truncated_file(tmp_path, legacy):
+    path = tmp_path / "whole.pth"
+    model = nn.Conv2d(3, 8, 3)
+    torch.save(model.state_dict(), path, _use_new_zipfile_serialization=not legacy)
+    content = path.read_bytes()
+    for size in (len(content) // 2, len(content) - 100, 40):
+        (tmp_path / "cut.pth").write_bytes(content[:size])
+        with pytest.raises(SodbenchError, match=r"cut\.pth: .*truncated"):
+            load_checkpoint(model, tmp_path / "cut.pth")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "the file is empty"), (b"<!DOCTYPE html><html>", "not a torch file .*<!DOCTYPE html>")],
+)
+def test_file_that_torch_did_not_write(tmp_path, content, message):
+    path = tmp_path / "page.pth"
+    path.write_bytes(content)
+    with pytest.raises(SodbenchError, match=message):
+        load_checkpoint(nn.Conv2d(1, 1, 1), path)
+
+
+def test_no_such_checkpoint(tmp_path):
+    with pytest.raises(SodbenchError, match="no such file"):
+        load_checkpoint(nn.Conv2d(1, 1, 1), tmp_path / "none.pth")
+    with pytest.raises(SodbenchError, match="a folder"):
+        load_checkpoint(nn.Conv2d(1, 1, 1), tmp_path)
+
+
+# ---- baselines
+
+
+def test_baselines_need_no_torch():
+    code = (
+        "import sys, numpy as np; from sodbench.models import BASELINES\n"
+        "for f in BASELINES.values(): assert f(np.zeros((5, 7, 3), np.uint8)).shape == (5, 7)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (30, 41)])
+def test_baselines_give_a_map_of_the_images_size(name, size):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    result = BASELINES[name](image)
+    assert result.shape == size
+    assert result.dtype == np.uint8
+
+
+def test_centre_prior_is_a_bell_in_the_middle():
+    result = BASELINES["centre-prior"](np.zeros((41, 61, 3), np.uint8)).astype(int)
+    assert np.unravel_index(result.argmax(), result.shape) == (20, 30)
+    assert result.max() == 255
+    assert (result == result[::-1, ::-1]).all()
+    # one standard deviation is a quarter of the width: at the border exp(-2), in the corner exp(-4)
+    assert result[20, 0] == pytest.approx(255 * np.exp(-0.5 * (30 / 61 / 0.25) ** 2), abs=0.5)
+
+
+def test_frequency_tuned_finds_the_odd_colour():
+    image = np.full((40, 50, 3), (60, 120, 60), np.uint8)
+    image[10:20, 30:40] = (200, 40, 40)
+    result = BASELINES["frequency-tuned"](image)
+    assert (result[12:18, 32:38] == 255).all()
+    assert result[:8].max() < 20  # the blurred edge, mixed, is nearest to the mean colour
+    assert (BASELINES["frequency-tuned"](np.full((9, 9, 3), 77, np.uint8)) == 0).all()
+
+
+def test_lab_of_known_colours():
+    from sodbench.models.baselines import _lab
+
+    colours = np.array([[[255, 255, 255], [0, 0, 0], [255, 0, 0], [0, 0, 255]]], np.uint8)
+    # Lindbloom's calculator, sRGB, D65
+    expected = [(100, 0, 0), (0, 0, 0), (53.24, 80.09, 67.20), (32.30, 79.19, -107.86)]
+    assert np.abs(_lab(colours)[0] - expected).max() < 0.02

@@ -43,7 +43,7 @@ class DatasetInfo:
     count: official number of images; extension: that of the official images.
     citation: one line; bibtex: the entry; licence: as far as known.
     known: item name -> what is known to be wrong with, or special about, it.
-    subsets: subset name -> what it is (see :func:`sodbench.datasets.subset_names`).
+    subsets: subset name -> what it is (their items: :func:`sodbench.datasets.official_names`).
     """
 
     name: str

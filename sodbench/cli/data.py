@@ -1,0 +1,231 @@
+"""``sodbench data``: know, fetch, check and describe data sets."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sodbench.datasets import Dataset, DatasetInfo
+
+
+def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Describe the command and its own commands."""
+    parser = commands.add_parser(
+        "data",
+        help="list, download, check and describe data sets",
+        description="Data sets: what is known, what is on this disk, and what is wrong with it.",
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _add_list(actions)
+    _add_check(actions)
+
+
+def _add_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-root",
+        type=Path,
+        default=Path("data"),
+        metavar="DIR",
+        help="the folder that holds the sets, in any layout (default: %(default)s)",
+    )
+
+
+# ------------------------------------------------------------------------------------------- list
+
+
+def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
+    parser = actions.add_parser(
+        "list",
+        help="what is known, and what is on this disk",
+        description="The known data sets, and what of them is found below the data root. With names: "
+        "everything known of these (counts, subsets, citation, licence, links, known faults).",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="tell everything about these sets")
+    _add_root(parser)
+    parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
+    parser.set_defaults(run=run_list)
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """Print the registry and what was found."""
+    from sodbench.datasets import DATASETS, canonical_name, own_datasets
+
+    names = [canonical_name(name).partition("/")[0] for name in arguments.names] or list(DATASETS)
+    found = {name: _found(name, arguments.data_root) for name in dict.fromkeys(names)}
+    own = [] if arguments.names else own_datasets(arguments.data_root)
+    if arguments.format == "json":
+        entries = [_as_dict(DATASETS[name], *found[name]) for name in found]
+        entries += [
+            {"name": d.name, "count": None, "found": _found_dict(d), "error": None} for d in own
+        ]
+        print(json.dumps({"datasets": entries}, indent=1))
+    elif arguments.names:
+        print("\n\n".join(_describe(DATASETS[name], *found[name]) for name in found))
+    else:
+        print(_table(found, own, arguments.format == "markdown"))
+    return 0
+
+
+def _found(name: str, data_root: Path) -> tuple["Dataset | None", str]:
+    """The data set if it is there; else why not, in a line (empty where it is simply absent)."""
+    from sodbench.datasets import DatasetNotFound, find_dataset
+    from sodbench.errors import SodbenchError
+
+    try:
+        return find_dataset(name, data_root), ""
+    except DatasetNotFound:
+        return None, ""
+    except SodbenchError as error:
+        return None, str(error)
+
+
+def _table(
+    found: "dict[str, tuple[Dataset | None, str]]", own: "list[Dataset]", markdown: bool
+) -> str:
+    from tabulate import tabulate
+
+    from sodbench.datasets import DATASETS
+
+    rows: list[tuple[str | int, ...]] = []
+    for name, (dataset, error) in found.items():
+        info = DATASETS[name]
+        where = (str(dataset.root), dataset.layout) if dataset else (error or "not found", "")
+        items = len(dataset) if dataset else ""
+        rows.append((name, ", ".join(info.aliases), info.count, items, *where))
+    rows += [(d.name, "(your own)", "", len(d), str(d.root), d.layout) for d in own]
+    table = tabulate(
+        rows,
+        ("set", "also called", "official", "found", "where", "layout"),
+        tablefmt="github" if markdown else "simple",
+        disable_numparse=True,
+        colalign=("left", "left", "right", "right", "left", "left"),
+    )
+    subsets = [f"{name}/{s}" for name in DATASETS for s in DATASETS[name].subsets]
+    notes = [f"{d.name}: {note}" for d, _ in found.values() if d for note in d.notes]
+    return "\n".join(
+        [
+            table,
+            *(["", *notes] if notes else []),
+            "",
+            f"named subsets: {', '.join(subsets)}",
+            "'sodbench data list NAME'  tells sources, citation and known faults",
+            "'sodbench data check'      looks at every file",
+        ]
+    )
+
+
+def _describe(info: "DatasetInfo", dataset: "Dataset | None", error: str) -> str:
+    from sodbench.datasets import official_names
+
+    lines = [
+        f"{info.name}: {info.about}",
+        f"  items      {info.count} ({info.extension} images)",
+        f"  aliases    {', '.join(info.aliases) or 'none'}",
+        *(
+            f"  subset     {info.name}/{s}: {len(official_names(f'{info.name}/{s}'))} items, {what}"
+            for s, what in info.subsets.items()
+        ),
+        *(f"  known      {item}: {what}" for item, what in info.known.items()),
+        f"  on disk    {f'{dataset.root} ({dataset.layout}), {len(dataset)} items' if dataset else error or 'not found'}",
+        *(f"  note       {note}" for note in (dataset.notes if dataset else ())),
+        f"  licence    {info.licence}",
+        f"  page       {info.page}",
+        *(f"  source     {s.url} ({s.holds})" for s in info.sources if s.url != info.page),
+        f"  cite       {info.citation}",
+        "",
+        info.bibtex,
+    ]
+    return "\n".join(lines)
+
+
+def _as_dict(info: "DatasetInfo", dataset: "Dataset | None", error: str) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "aliases": info.aliases,
+        "count": info.count,
+        "extension": info.extension,
+        "about": info.about,
+        "subsets": dict(info.subsets),
+        "known": dict(info.known),
+        "licence": info.licence,
+        "page": info.page,
+        "sources": [{"url": s.url, "kind": s.kind, "holds": s.holds} for s in info.sources],
+        "citation": info.citation,
+        "bibtex": info.bibtex,
+        "found": _found_dict(dataset) if dataset else None,
+        "error": error or None,
+    }
+
+
+def _found_dict(dataset: "Dataset") -> dict[str, Any]:
+    return {
+        "root": str(dataset.root),
+        "layout": dataset.layout,
+        "items": len(dataset),
+        "images": len(dataset.images),
+        "masks": len(dataset.masks),
+        "notes": dataset.notes,
+    }
+
+
+# ------------------------------------------------------------------------------------------ check
+
+
+def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
+    parser = actions.add_parser(
+        "check",
+        help="look at every file and say what is wrong",
+        description="Decode every image and mask and report what is wrong: counts and names against the "
+        "official lists, files that cannot be read, sizes that differ, masks that are grey, empty or "
+        "full, the same picture twice within or across sets. One verdict line a set. Exit status 1 where "
+        "a fault was found.",
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="sets, subsets, folders or TOML files (default: all found)",
+    )
+    _add_root(parser)
+    parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="also write FILE (.md or .json) in full"
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="threads (default: all processors)")
+    parser.set_defaults(run=run_check)
+
+
+def run_check(arguments: argparse.Namespace) -> int:
+    """Check; 1 where a fault was found or a named set could not be had."""
+    from sodbench.errors import SodbenchError
+    from sodbench.runners.data_check import as_markdown, as_text, check, locate
+
+    if arguments.output and arguments.output.suffix not in (".md", ".json"):
+        raise SodbenchError(f"{arguments.output}: the report is written as .md or .json")
+    datasets, refused = locate(arguments.names, arguments.data_root)
+    reports = check(datasets, arguments.jobs)
+    as_json = json.dumps({"sets": [report.as_dict() for report in reports]}, indent=1)
+    if arguments.format == "json":
+        print(as_json)
+    else:
+        print((as_text if arguments.format == "table" else as_markdown)(reports).rstrip())
+    for error in refused.values():
+        print(f"\nsodbench: error: {error}", file=sys.stderr)
+    if arguments.output:
+        text = as_json + "\n" if arguments.output.suffix == ".json" else as_markdown(reports)
+        _write(arguments.output, text)
+    return 1 if refused or any(report.faults for report in reports) else 0
+
+
+def _write(path: Path, text: str) -> None:
+    from sodbench.errors import SodbenchError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(text, "utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise SodbenchError(f"{path}: cannot be written ({error.strerror or error})") from error

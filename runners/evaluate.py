@@ -33,6 +33,7 @@ from sodbench.pairs import (
     Records,
     content_hash,
     read_counts,
+    read_facts,
     write_counts,
 )
 from sodbench.progress import bar, say
@@ -40,6 +41,7 @@ from sodbench.results import (
     Result,
     build_result,
     folder_name,
+    load_result,
     save_result,
     versions,
 )
@@ -47,9 +49,11 @@ from sodbench.runners.trees import Task, Understood, understand
 
 JOURNAL = "unfinished.pairs"
 COUNTS = "counts.npz"
-MANIFEST = "sodbench-maps.json"
+MANIFEST = "prediction.json"
 NOTES = frozenset({"grey-mask", "empty-mask", "black-map", "converted", "undefined-s"})
 """Kinds of problems that a stated rule settles; the others make a run end with status 1 or 2."""
+PAIR_PROBLEMS = NOTES | {"size", "mask-coding"}
+"""Kinds that are noticed pair by pair; the others concern the folders."""
 _FITTED = {"bilinear": BILINEAR, "nearest": NEAREST}
 
 
@@ -143,7 +147,17 @@ def evaluate_all(
                 _check_not_swapped(work.task)
         results: dict[int, list[Result]] = {}
         blocked: list[Problem] = []
-        for group in _by_dataset(works):
+        if output and not force and len(protocols) == 1:
+            for index, work in enumerate(works):
+                if stored := work.unchanged(protocols[0]):
+                    results[index] = [stored]
+            if results:
+                say(
+                    f"{len(results)} of {len(works)} results are there already and nothing they stand on has changed"
+                )
+        for group in _by_dataset(
+            [work for index, work in enumerate(works) if index not in results]
+        ):
             _count(group, jobs or os.cpu_count() or 1, force, bool(output))
             for work in group:
                 if work.blocked:
@@ -262,6 +276,25 @@ class _Work:
         self.n_missing = len(kept)
         self.stems = [stem for stem in self.stems if stem in mine]
 
+    def unchanged(self, protocol_name: str) -> Result | None:
+        """The stored result, if it is what scoring would give again: same pairs, files, policy and protocol."""
+        try:
+            stored = load_result(self.folder)
+            stems, facts = read_facts(self.folder / COUNTS)
+        except SodbenchError:
+            return None
+        same = (
+            stored.protocol == protocol_name
+            and list(stems) == self.stems
+            and stored.policy
+            == {**stored.policy, **_chosen(self.policy), "n_missing": self.n_missing}
+            and stored.provenance
+            == {**self._provenance(), "pairs": _digest(self._names(self.stems))}
+            and [p for p in stored.problems if p.kind not in PAIR_PROBLEMS] == in_order(self.found)
+            and all(self._is_current(stem, fact) for stem, fact in zip(stems, facts, strict=True))
+        )
+        return stored if same else None
+
     # -- what is counted already --------------------------------------------------------------------
 
     def open(self, force: bool, stored: bool) -> list[str]:
@@ -360,7 +393,7 @@ class _Work:
         }
         return pd.DataFrame(
             {kind: [_below(files[kind].get(stem), base[kind]) for stem in stems] for kind in files},
-            index=pd.Index(stems, name="stem", dtype=object),
+            index=pd.Index(list(stems), name="stem"),
         )
 
     def _provenance(self) -> dict[str, Any]:
@@ -569,15 +602,12 @@ def finish(
         journal.close()
         raise SodbenchError(f"{method} on {dataset}: no pair is left to score")
     source = JournalCounts(journal, stems)
-    facts = _facts(journal, stems)
+    facts = journal.facts(stems)
+    provenance = {**provenance, "pairs": _digest(names)}
     files = names.assign(height=facts["size"][:, 0], width=facts["size"][:, 1])
     noticed = _pair_problems(facts, names, folders, protocol(protocols[0]).rule.foreground_above)
     chosen = {
-        "missing": policy.missing,
-        "resize": policy.resize,
-        "undefined": policy.undefined,
-        "weighted": policy.weighted,
-        "shard": None if policy.shard is None else "/".join(map(str, policy.shard)),
+        **_chosen(policy),
         "n_missing": n_missing,
         "n_resized": int(np.isin(facts["fitted"], (BILINEAR, NEAREST)).sum()),
     }
@@ -591,7 +621,7 @@ def finish(
             dataset=dataset,
             files=files,
             policy=chosen,
-            problems=[*problems, *noticed],
+            problems=[*in_order(problems), *noticed],
             folders=folders,
             provenance=provenance,
         )
@@ -603,27 +633,40 @@ def finish(
     return results
 
 
-def _facts(journal: Journal, stems: Sequence[str]) -> Records:
-    """The records without their counts, which a hundred thousand pairs could not all keep in memory."""
-    small = [name for name in PAIR.names or () if name != "joint"]
-    blocks = [journal.stored(stems[i : i + 256]).pairs[small] for i in range(0, len(stems), 256)]
-    from numpy.lib.recfunctions import repack_fields
+def _chosen(policy: Policy) -> dict[str, Any]:
+    """The policy as it stands in a result."""
+    return {
+        "missing": policy.missing,
+        "resize": policy.resize,
+        "undefined": policy.undefined,
+        "weighted": policy.weighted,
+        "shard": None if policy.shard is None else "/".join(map(str, policy.shard)),
+    }
 
-    return np.concatenate([repack_fields(block) for block in blocks])
+
+def _digest(names: pd.DataFrame) -> str:
+    """A hash of all pairs' names and files, so that a stored result is known to be of the same pairs."""
+    lines = "\n".join("\t".join(row) for row in names.reset_index().astype(str).to_numpy())
+    return f"{content_hash(lines.encode('utf-8', 'surrogateescape')):016x}"
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """The same problems, each once, by kind and file."""
+    return sorted(set(problems), key=lambda p: (p.kind, p.file, p.detail))
 
 
 def _pair_problems(
     facts: Records, names: pd.DataFrame, folders: Mapping[str, str | None], above: int
 ) -> list[Problem]:
     """What was noticed about single pairs, in the order of kinds and stems."""
-    maps = [
-        str(Path(folders["maps"] or "") / name) if name else stem
+    maps: list[str] = [
+        str(Path(folders["maps"] or "") / name) if name else str(stem)
         for stem, name in names["map"].items()
     ]
     masks = [str(Path(folders["masks"] or "") / name) for name in names["mask"]]
     how = {BILINEAR: "bilinear", NEAREST: "nearest"}
     found = []
-    for row, (map_, mask, fact) in enumerate(zip(maps, masks, facts, strict=True)):
+    for map_, mask, fact in zip(maps, masks, facts, strict=True):
         size = _size(fact["size"])
         if int(fact["fitted"]) in how:
             detail = f"{_size(fact['map_size'])}, resized to its mask's {size} ({how[int(fact['fitted'])]})"
@@ -648,7 +691,7 @@ def _pair_problems(
             found.append(Problem("empty-mask", mask, "no pixel is foreground (>128)"))
         if not fact["brightest"] and fact["fitted"] != ZERO:
             found.append(Problem("black-map", map_, "every pixel is 0"))
-    return sorted(found, key=lambda p: (p.kind, p.file))
+    return in_order(found)
 
 
 def worth_telling(note: str) -> bool:

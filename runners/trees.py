@@ -87,7 +87,7 @@ def understand(
             continue
         method = name or method
         if not methods or _named(method, methods):
-            tasks.append(_task(method, truth, folder))
+            tasks.append(task_of(method, truth, folder))
     twice = [(t.method, t.dataset) for t in tasks]
     for method, dataset in sorted({key for key in twice if twice.count(key) > 1}):
         folders_ = [str(t.maps) for t in tasks if (t.method, t.dataset) == (method, dataset)]
@@ -167,7 +167,8 @@ def _named(name: str, wanted: Collection[str]) -> bool:
     return folder_key(name) in keys or name in keys or name.split("/")[0] in keys
 
 
-def _task(method: str, truth: Dataset, folder: Path) -> Task:
+def task_of(method: str, truth: Dataset, folder: Path) -> Task:
+    """Score the maps in ``folder`` on a data set."""
     masks = truth.masks
     pairing = pair_files(masks, pictures(folder), truth.left_out)
     parent = next(iter(masks.values())).parent if masks else truth.root

@@ -9,7 +9,8 @@ import hashlib
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,15 @@ class Journal:
             np.array(joints, np.uint32).reshape(-1, 4, 2, 256),
         )
 
+    def facts(self, stems: Sequence[str]) -> Records:
+        """These pairs without their joint counts, dtype SMALL, in this order."""
+        facts = np.zeros(len(stems), SMALL)
+        for row, stem in enumerate(stems):
+            record = self._at(self._row[_key(stem), _STANDARD])
+            for name in SMALL.names or ():
+                facts[name][row] = record[name][0]
+        return facts
+
     def close(self, *, delete: bool = False) -> None:
         """Close the file, and delete it when its pairs are safe elsewhere."""
         self._file.close()
@@ -240,20 +250,44 @@ def write_counts(path: Path, journal: Journal, stems: Sequence[str]) -> None:
     temporary.replace(path)
 
 
+SMALL = np.dtype([entry for entry in _PAIR_FIELDS if entry[0] != "joint"])
+"""A pair without its joint counts, which a hundred thousand of could not all be kept in memory."""
+
+
+def read_facts(path: Path) -> tuple[tuple[str, ...], Records]:
+    """Names and facts (dtype SMALL) of the pairs in ``counts.npz``.  Raises as :func:`read_counts`."""
+    with _opened(path) as archive:
+        return _stems(archive), _fields(archive, SMALL)
+
+
 def read_counts(path: Path) -> StoredPairs:
     """Read ``counts.npz``.  Raises :class:`SodbenchError` when it is damaged or of another version."""
+    with _opened(path) as archive:
+        pairs = _fields(archive, PAIR)
+        return StoredPairs(_stems(archive), pairs, archive["matlab_rows"], archive["matlab_joint"])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             if archive["format"].tolist() != [FORMAT]:
                 raise SodbenchError(
                     f"{path}: written by another version of sodbench; score again with --force"
                 )
-            stems = tuple(archive["stems"].tolist())
-            pairs = np.zeros(len(stems), PAIR)
-            for name in PAIR.names or ():
-                pairs[name] = archive[name]
-            return StoredPairs(stems, pairs, archive["matlab_rows"], archive["matlab_joint"])
+            yield archive
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise SodbenchError(
             f"{path}: damaged counts file ({error}); score again with --force"
         ) from error
+
+
+def _stems(archive: Any) -> tuple[str, ...]:
+    return tuple(archive["stems"].tolist())
+
+
+def _fields(archive: Any, dtype: np.dtype[Any]) -> Records:
+    records = np.zeros(len(archive["stems"]), dtype)
+    for name in dtype.names or ():
+        records[name] = archive[name]
+    return records

@@ -68,13 +68,13 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--jobs",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="threads (default: all cores); the results do not depend on it",
     )
     parser.add_argument("--force", action="store_true", help="score everything anew")
     parser.add_argument(
-        "--worst", type=_positive, metavar="N", help="also list the N worst images of each method"
+        "--worst", type=positive, metavar="N", help="also list the N worst images of each method"
     )
     parser.add_argument(
         "--worst-by",
@@ -133,7 +133,8 @@ def read_policy(arguments: argparse.Namespace) -> "Policy":
     )
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An option's number, at least 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
@@ -169,10 +170,12 @@ def run(arguments: argparse.Namespace) -> int:
         understood = understand(
             Path(arguments.predictions),
             find_masks(arguments.truth),
-            methods=_names(arguments.methods),
-            datasets=_names(arguments.datasets),
+            methods=names(arguments.methods),
+            datasets=names(arguments.datasets),
             name=arguments.name,
         )
+    if arguments.shard and not arguments.output:
+        raise SodbenchError("--shard needs -o DIR, a folder of its own for each shard")
     for line in understood.lines():
         say(line)
     if arguments.dry_run:
@@ -209,7 +212,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if evaluation.clean else 1
 
 
-def _names(text: str | None) -> tuple[str, ...]:
+def names(text: str | None) -> tuple[str, ...]:
+    """The names of a comma-separated option."""
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
@@ -219,7 +223,7 @@ def _metrics(text: str | None, results: "Sequence[Result]") -> tuple[str, ...]:
         return DEFAULT_METRICS
     if text == "all":
         return known
-    wanted = _names(text)
+    wanted = names(text)
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise SodbenchError(f"unknown measure {', '.join(unknown)}; known are {', '.join(known)}")
@@ -311,9 +315,9 @@ def to_text(results: "Sequence[Result]", metrics: "Sequence[str]", *, markdown: 
 
 
 def _cell(name: str, value: Any) -> str:
-    if name == "threshold" and value == value:
-        return str(int(value))
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if name == "threshold" else f"{value:.4f}"
 
 
 def _difference(name: str, first: "Result", other: "Result") -> str:
@@ -326,7 +330,7 @@ def _print_worst(results: "Sequence[Result]", number: int, measure: str, protoco
 
     for result in results[::protocols]:
         if measure not in result.table:
-            known = ", ".join(result.scores_columns)
+            known = ", ".join(result.table.columns[5:])
             raise SodbenchError(f"unknown per-image measure {measure}; known are {known}")
         worst = (
             result.table[measure].sort_values(ascending=measure not in LOWER_IS_BETTER).head(number)

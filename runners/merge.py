@@ -1,0 +1,137 @@
+"""Join the parts that ``sodbench eval --shard I/N`` scored into what one run would have written."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sodbench.errors import SodbenchError
+from sodbench.pairs import Journal, StoredPairs, read_counts
+from sodbench.results import Result, find_results, folder_name
+from sodbench.runners.evaluate import COUNTS, JOURNAL, PAIR_PROBLEMS, Policy, finish
+
+
+def merge(parts: Sequence[Path], output: Path) -> list[Result]:
+    """Join the shards found below ``parts``, every (method, data set) for itself, into ``output``.
+
+    Raises :class:`SodbenchError`, by name, where shards overlap, are missing, or were not made in the same way.
+    """
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in find_results(parts):
+        groups.setdefault((result.method, result.dataset), []).append(result)
+    ordered = {key: _in_order(key, results) for key, results in groups.items()}
+    return [_join(results, output) for results in ordered.values()]
+
+
+def _in_order(key: tuple[str, str], results: Sequence[Result]) -> list[Result]:
+    """The shards 1..N of one (method, data set), checked to belong together."""
+    name = " on ".join(key)
+    shards: dict[int, Result] = {}
+    numbers = set()
+    for result in results:
+        shard = result.policy["shard"]
+        if shard is None:
+            raise SodbenchError(
+                f"{name}: {result.folder} is no shard but a whole result; leave it out"
+            )
+        index, number = map(int, shard.split("/"))
+        numbers.add(number)
+        if index in shards:
+            raise SodbenchError(
+                f"{name}: shard {shard} is there twice: {shards[index].folder} and {result.folder}"
+            )
+        shards[index] = result
+    if len(numbers) > 1:
+        raise SodbenchError(
+            f"{name}: shards of different divisions: {', '.join(f'1/{n}' for n in sorted(numbers))}"
+        )
+    gaps = sorted(set(range(1, numbers.pop() + 1)) - shards.keys())
+    if gaps:
+        raise SodbenchError(
+            f"{name}: shard(s) {', '.join(map(str, gaps))} of {len(shards) + len(gaps)} are missing"
+        )
+    chain = [shards[index] for index in sorted(shards)]
+    for other in chain[1:]:
+        for what, one, two in _ways(chain[0], other):
+            if one != two:
+                raise SodbenchError(
+                    f"{name}: {chain[0].folder} has {what} {one}, {other.folder} has {two}; score them alike"
+                )
+    return chain
+
+
+def _ways(first: Result, other: Result) -> list[tuple[str, object, object]]:
+    """(what, its value in one, in the other) of everything that shards must share."""
+    chosen = ("missing", "resize", "undefined", "weighted")
+    return [
+        ("protocol", first.protocol, other.protocol),
+        ("versions", first.provenance["versions"], other.provenance["versions"]),
+        *((f"--{what}", first.policy[what], other.policy[what]) for what in chosen),
+        *(
+            (f"{kind} folder", first.folders[kind], other.folders[kind])
+            for kind in ("maps", "masks", "images")
+        ),
+        ("maps made by", first.provenance["maps"], other.provenance["maps"]),
+    ]
+
+
+def _join(shards: Sequence[Result], output: Path) -> Result:
+    first = shards[0]
+    name = f"{first.method} on {first.dataset}"
+    stored = [read_counts(_folder(shard) / COUNTS) for shard in shards]
+    _check_division(name, stored)
+    folder = output / folder_name(first.method) / folder_name(first.dataset)
+    (folder / JOURNAL).unlink(missing_ok=True)
+    journal = Journal(folder / JOURNAL)
+    for part in stored:
+        slot = dict(zip(part.matlab_rows.tolist(), part.matlab_joint, strict=True))
+        for row, stem in enumerate(part.stems):
+            journal.append(stem, part.pairs[row : row + 1], slot.get(row))
+    names = pd.concat([shard.table[["map", "mask", "image"]] for shard in shards]).sort_index()
+    policy = Policy(
+        missing=first.policy["missing"],
+        resize=first.policy["resize"],
+        undefined=first.policy["undefined"],
+        weighted=first.policy["weighted"],
+    )
+    return finish(
+        folder=folder,
+        journal=journal,
+        stems=sorted(stem for part in stored for stem in part.stems),
+        names=names,
+        protocols=[first.protocol],
+        policy=policy,
+        n_missing=sum(shard.policy["n_missing"] for shard in shards),
+        method=first.method,
+        dataset=first.dataset,
+        problems=[p for shard in shards for p in shard.problems if p.kind not in PAIR_PROBLEMS],
+        folders=first.folders,
+        provenance=first.provenance,
+        keep=True,
+    )[0]
+
+
+def _folder(result: Result) -> Path:
+    if result.folder is None:
+        raise SodbenchError(f"{result.method} on {result.dataset} is not stored")
+    return result.folder
+
+
+def _check_division(name: str, stored: Sequence[StoredPairs]) -> None:
+    """Every shard must hold exactly the pairs that its number gives it in the division of all of them."""
+    union = sorted(stem for part in stored for stem in part.stems)
+    twice = sorted({a for a, b in itertools.pairwise(union) if a == b})
+    if twice:
+        raise SodbenchError(
+            f"{name}: {len(twice)} pair(s) are in more than one shard, the first {twice[0]}"
+        )
+    for index, part in enumerate(stored):
+        mine = np.array(union, dtype=object)[index :: len(stored)].tolist()
+        if list(part.stems) != mine:
+            other = next(iter(set(part.stems) ^ set(mine)), "")
+            raise SodbenchError(
+                f"{name}: shard {index + 1}/{len(stored)} was divided from other files than the rest "
+                f"({other} does not belong where it is); score all shards from the same folders"
+            )

@@ -1,0 +1,181 @@
+"""``sodbench run``: predict, score and report, data set by data set; a rerun does only what is missing.
+
+Everything lies below one output folder: ``maps/<method>/<set>/``, ``scores/<method>/<set>/``, ``report.md`` with its
+figures, and for the built-in sample also ``sample-data/`` and ``sample-model/``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sodbench.datasets import TEST_SETS, Dataset, DatasetNotFound, canonical_name, find_dataset
+from sodbench.errors import Problem, ProblemsError, SodbenchError
+from sodbench.metrics import DEFAULT_PROTOCOL
+from sodbench.models import BASELINES
+from sodbench.progress import say
+from sodbench.results import folder_name
+from sodbench.runners.evaluate import Evaluation, Policy, evaluate_all
+from sodbench.runners.predict import Predictor, load_predictor, predict
+from sodbench.runners.trees import Task, Understood, task_of
+
+DEFAULT_MODEL = "csf-res2net50"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to run.
+
+    datasets: names, subsets (``HKU-IS/test``) or folders of one's own; data_root: where they lie.
+    model, checkpoint, device, precision, batch_size: as for ``sodbench predict``; name: what to call the method.
+    baselines: also run the classical methods that need no weights.
+    limit: only the first so many images of each set.  skip_missing: go on without sets that are not there.
+    """
+
+    output: Path
+    datasets: Sequence[str] = TEST_SETS
+    data_root: Path = Path("data")
+    model: str = DEFAULT_MODEL
+    checkpoint: Path | None = None
+    name: str | None = None
+    device: str = "auto"
+    precision: str | None = None
+    batch_size: int | None = None
+    baselines: bool = False
+    limit: int | None = None
+    skip_missing: bool = False
+    force: bool = False
+    protocols: Sequence[str] = (DEFAULT_PROTOCOL,)
+    policy: Policy = field(default_factory=Policy)
+    jobs: int | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run left behind."""
+
+    evaluation: Evaluation
+    report: Path
+
+
+def run_sample(run: Run) -> Finished:
+    """The whole of sodbench on six tiny drawn sets: fit the network (unless a checkpoint is given), then as :func:`run_datasets`."""
+    from dataclasses import replace
+
+    from sodbench.sample import write_sample
+
+    say(
+        "This is the built-in sample: drawn pictures that show the toolkit at work, not a benchmark."
+    )
+    data_root = write_sample(run.output / "sample-data")
+    checkpoint = run.checkpoint
+    if checkpoint is None and run.model == DEFAULT_MODEL:
+        from sodbench.runners.train import fit_sample
+
+        checkpoint = fit_sample(
+            data_root, run.output / "sample-model", device=run.device, force=run.force
+        )
+    return run_datasets(
+        replace(run, data_root=data_root, checkpoint=checkpoint, baselines=True),
+        title="The built-in sample (drawn pictures, not a benchmark)",
+        sample=True,
+    )
+
+
+def run_datasets(run: Run, *, title: str | None = None, sample: bool = False) -> Finished:
+    """Predict, score and report.
+
+    Raises :class:`SodbenchError` where a data set is not there (all of them are named), and :class:`ProblemsError` for
+    images or maps that could not be used; what was finished by then stays.
+    """
+    datasets = _find(run)
+    predictors = [_predictor(run)]
+    if run.baselines:
+        predictors += [(name, load_predictor(name)) for name in BASELINES if name != run.model]
+    tasks, problems = [], []
+    for dataset in datasets:
+        for method, predictor in predictors:
+            task, failed = _predict(run, dataset, method, predictor)
+            tasks.append(task)
+            problems += failed
+    if problems and run.policy.missing == "error":
+        raise ProblemsError(
+            f"{len(problems)} image(s) have no map; the other maps are finished",
+            problems,
+            "mend them and run the same command again, or choose --missing skip or --missing zero",
+        )
+    evaluation = evaluate_all(
+        Understood(tuple(tasks)),
+        run.protocols,
+        output=run.output / "scores",
+        policy=run.policy,
+        jobs=run.jobs,
+        force=run.force,
+    )
+    from sodbench.reports.report import write_report
+
+    say("writing the report")
+    stored = evaluation.results[:: len(run.protocols)]
+    report = write_report(stored, run.output / "report.md", title=title, sample=sample)
+    return Finished(evaluation, report)
+
+
+def _find(run: Run) -> list[Dataset]:
+    found, missing = [], []
+    for name in run.datasets:
+        try:
+            dataset = find_dataset(name, run.data_root)
+            found.append(dataset.head(run.limit) if run.limit else dataset)
+        except DatasetNotFound as error:
+            missing.append((name, error))
+    for dataset in found:
+        say(f"{dataset.name}: {len(dataset)} images in {dataset.root} ({dataset.layout})")
+        for note in dataset.notes:
+            say(f"  {note}")
+    if missing and not found:
+        raise SodbenchError(
+            "\n".join(str(error) for _, error in missing[:1]) + _also([n for n, _ in missing[1:]])
+        )
+    if missing and not run.skip_missing:
+        raise SodbenchError(
+            "\n".join(
+                [
+                    f"{len(missing)} of {len(run.datasets)} data sets are not there:",
+                    *(str(e) for _, e in missing),
+                ]
+            )
+            + "\nadd them, name the ones you want with --datasets, or go on without them with --skip-missing"
+        )
+    for name, _ in missing:
+        say(f"{name}: not there; left out as --skip-missing says")
+    return found
+
+
+def _also(names: Sequence[str]) -> str:
+    return f"\nnor were found: {', '.join(map(canonical_name, names))}" if names else ""
+
+
+def _predictor(run: Run) -> tuple[str, Predictor]:
+    predictor = load_predictor(
+        run.model, run.checkpoint, device=run.device, precision=run.precision
+    )
+    untrained = run.checkpoint is None and run.model not in BASELINES
+    method = run.name or Path(run.model).name.replace(".py:", "-") + " (untrained)" * untrained
+    return method, predictor
+
+
+def _predict(
+    run: Run, dataset: Dataset, method: str, predictor: Predictor
+) -> tuple[Task, list[Problem]]:
+    maps = run.output / "maps" / folder_name(method) / folder_name(dataset.name)
+    images = [
+        (sample.stem, sample.image) for sample in dataset.samples if sample.image and sample.mask
+    ]
+    summary = predict(
+        predictor,
+        images,
+        maps,
+        batch_size=run.batch_size,
+        force=run.force,
+        description=f"predict {dataset.name} ({method})",
+    )
+    return task_of(method, dataset, maps), list(summary.problems)

@@ -1,0 +1,33 @@
+"""``sodbench merge``: join what ``sodbench eval --shard`` scored on several machines."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``merge`` to the command line."""
+    parser = commands.add_parser(
+        "merge",
+        help="join the shards of an evaluation",
+        description="Join the parts that 'sodbench eval --shard I/N -o DIR' wrote into exactly what one run "
+        "would have written. Overlaps, gaps and parts that were made differently are refused by name.",
+        epilog="Example: sodbench merge part1 part2 part3 part4 -o results",
+    )
+    parser.add_argument(
+        "parts", nargs="+", type=Path, metavar="DIR", help="the shards' output folders"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="where the whole goes"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Merge and print the table."""
+    from sodbench.cli.eval import DEFAULT_METRICS, to_text
+    from sodbench.runners.merge import merge
+
+    results = merge(arguments.parts, arguments.output)
+    print(to_text(results, DEFAULT_METRICS, markdown=False))
+    return 0

@@ -1,0 +1,64 @@
+"""Every measure from counts against the same measure from pixels, under every protocol."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from reference import pixels
+from reference.pairs import pairs
+
+from sodbench.metrics import PROTOCOLS, PreparedMask, count_pair, image_measures
+from sodbench.metrics.counts import MATLAB_RULE, STANDARD_RULE
+
+CLOSE = {"abs": 1e-12, "rel": 1e-12}
+ONE_PIXEL = (np.full((1, 1), 7, np.uint8), np.full((1, 1), 255, np.uint8))
+
+
+@given(pairs())
+@settings(max_examples=150, deadline=None)
+def test_the_joint_counts(pair):
+    map_, mask = pair
+    counts = count_pair(map_, PreparedMask(mask), weighted=False)
+    for rule in (STANDARD_RULE, MATLAB_RULE):
+        expected = pixels.joint(map_, mask, rule.foreground_above, rule.centroid)
+        assert (counts.under(rule)[0] == expected).all()
+    assert counts.absolute_error == np.abs(map_.astype(int) - mask).sum()
+
+
+@pytest.mark.parametrize("rules", PROTOCOLS.values(), ids=list(PROTOCOLS))
+@given(pair=pairs())
+@example(pair=ONE_PIXEL)
+@settings(max_examples=40, deadline=None)
+def test_every_curve(rules, pair):
+    map_, mask = pair
+    found = image_measures(count_pair(map_, PreparedMask(mask), weighted=False), rules).curves
+    p = pixels.prepared(map_, rules.map)
+    foreground = mask > rules.rule.foreground_above
+    own = {"precision", "recall", "f"}  # in the protocol's comparison; the others in PySODMetrics'
+    for t in range(0, 256, 5):
+        binary = pixels.selected(p, t, rules.comparison)
+        smoothed = pixels.binary_measures(binary, foreground, rules.smoothing)
+        plain = pixels.binary_measures(pixels.selected(p, t, rules.other_comparison), foreground)
+        for name, curve in found.items():
+            expected = smoothed[name] if name in own else plain[name]
+            assert curve[0, t] == pytest.approx(expected, **CLOSE), (name, t)
+
+
+@pytest.mark.parametrize("rules", PROTOCOLS.values(), ids=list(PROTOCOLS))
+@given(pair=pairs())
+@example(pair=ONE_PIXEL)
+@settings(max_examples=150, deadline=None)
+def test_every_scalar(rules, pair):
+    map_, mask = pair
+    found = image_measures(count_pair(map_, PreparedMask(mask)), rules, ()).scalars
+    p = pixels.prepared(map_, rules.map)
+    foreground = mask > rules.rule.foreground_above
+
+    truth = mask / 255 if rules.mae_mask == "raw" else foreground
+    assert found["mae"][0] == pytest.approx(pixels.mae(pixels.prepared(map_, rules.mae_map), truth))
+    exact = rules.map == "maximum"
+    s = pixels.s_measure(p, foreground, rules.rule.centroid, exact)
+    assert found["s"][0] == pytest.approx(s, nan_ok=True, **CLOSE)
+    assert found["wf"][0] == pytest.approx(pixels.weighted_f(p, foreground), **CLOSE)
+    adaptive = pixels.binary_measures(pixels.adaptively_selected(map_, rules.map), foreground)
+    for name, expected in adaptive.items():
+        assert found[f"{name}_adp"][0] == pytest.approx(expected, **CLOSE), name

@@ -1,0 +1,113 @@
+"""Weighted F against the transparent version, ties and borders included, and against PySODMetrics' numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from reference import pixels
+from reference.pairs import pairs
+from scipy import ndimage
+
+from sodbench.metrics.weighted import LONGEST_SIDE, REACH, weighted_f, weighted_geometry
+
+RAW = (1 / 255, 0.0)
+
+
+def scale(map_):
+    """The min-max preparation as slope and offset; raw for a constant map."""
+    low, high = int(map_.min()), int(map_.max())
+    return (1 / (high - low), -low / (high - low)) if high > low else RAW
+
+
+@pytest.fixture(scope="module", params=["metrics_public.npz", "metrics_real3.npz"])
+def fixture(request, data: Path):
+    if request.param == "metrics_public.npz":
+        return np.load(data / request.param)
+    shared = request.getfixturevalue("shared")
+    return np.load(shared / "fixtures" / request.param)
+
+
+def test_the_numbers_of_pysodmetrics(fixture):
+    for i, (stretched, raw) in enumerate(
+        zip(fixture["pysod/wfm"], fixture["pysod_nonorm/wfm"], strict=True)
+    ):
+        map_, mask = fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"]
+        geometry = weighted_geometry((mask > 128).view(np.uint8))
+        found = weighted_f(map_, geometry, np.array([scale(map_), RAW]))
+        assert found == pytest.approx([stretched, raw], abs=1e-14, rel=0), i
+
+
+@given(pairs())
+@settings(max_examples=300, deadline=None)
+def test_the_transparent_version(pair):
+    map_, mask = pair
+    foreground = mask > 128
+    scales = np.array([RAW, scale(map_), (0.25 / 255, 0.5)])
+    found = weighted_f(map_, weighted_geometry(foreground.view(np.uint8)), scales)
+    for (a, b), value in zip(scales, found, strict=True):
+        expected = pixels.weighted_f(a * map_ + b, foreground)
+        assert value == pytest.approx(expected, abs=1e-13, rel=0)
+
+
+@given(pairs(), st.floats(0.1, 4))
+@settings(max_examples=50, deadline=None)
+def test_float_maps_and_other_betas(pair, beta_squared):
+    map_, mask = pair
+    foreground = mask > 128
+    p = np.sqrt(map_ / 255)  # not on the grid of bytes
+    geometry = weighted_geometry(foreground.view(np.uint8))
+    (found,) = weighted_f(p, geometry, np.array([[1.0, 0.0]]), beta_squared)
+    expected = pixels.weighted_f(p, foreground, beta_squared)
+    assert found == pytest.approx(expected, abs=1e-13, rel=0)
+
+
+@given(pairs(40))
+@example((np.zeros((1, 1), np.uint8), np.full((1, 1), 255, np.uint8)))
+@settings(max_examples=300, deadline=None)
+def test_distances_and_nearest_pixels_are_scipys(pair):
+    foreground = pair[1] > 128
+    if not foreground.any():
+        return
+    geometry = weighted_geometry(foreground.view(np.uint8))
+    distance, nearest = ndimage.distance_transform_edt(~foreground, return_indices=True)
+    squared = np.rint(distance**2).astype(int)
+    assert (geometry.squared_distance == squared).all()
+
+    stride = geometry.inside.shape[1] + 8  # the window is the box and 4 pixels around it
+    corner = np.array([geometry.top - 4, geometry.left - 4])
+    band = np.stack(np.divmod(geometry.band, stride), axis=-1) + corner
+    near = np.argwhere((squared > 0) & (squared <= REACH)).tolist()
+    assert sorted(band[:, 0].tolist()) == near
+    assert (band[:, 1] == nearest[:, band[:, 0, 0], band[:, 0, 1]].T).all()
+
+
+def test_a_perfect_map_scores_one_and_an_empty_mask_zero():
+    mask = np.zeros((9, 7), np.uint8)
+    assert weighted_f(mask, weighted_geometry(mask), np.array([RAW])) == [0]
+    mask[2:5, 3:] = 1
+    assert weighted_f(
+        mask * np.uint8(255), weighted_geometry(mask), np.array([RAW])
+    ) == pytest.approx([1])
+
+
+def test_a_long_way_off_a_false_alarm_weighs_twice():
+    """The table of weights ends where float64 cannot tell them from 2."""
+    mask = np.zeros((1, 700), np.uint8)
+    mask[0, 0] = 1
+    p = np.zeros((1, 700))
+    p[0, [0, 265, 266, 267, 699]] = 1.0
+    (found,) = weighted_f(p, weighted_geometry(mask), np.array([[1.0, 0.0]]))
+    assert found == pytest.approx(pixels.weighted_f(p, mask > 0), abs=1e-15, rel=0)
+    assert found == pytest.approx(
+        2 / 9 / (1 + 1 / 9)
+    )  # precision 1/9: one hit, four alarms of weight 2
+
+
+def test_sizes_that_differ_and_pictures_too_long_are_errors():
+    geometry = weighted_geometry(np.ones((2, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"\(3, 2\).*\(2, 3\)"):
+        weighted_f(np.zeros((3, 2), np.uint8), geometry, np.array([RAW]))
+    with pytest.raises(ValueError, match="32767"):
+        weighted_geometry(np.zeros((1, LONGEST_SIDE + 1), np.uint8))

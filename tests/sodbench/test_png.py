@@ -1,0 +1,207 @@
+import io
+import itertools
+import struct
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+from reference.pictures import pillow_grey
+from reference.png import IEND, SIGNATURE, chunk, filtered, grey_png, ihdr
+from reference.png import paeth as paeth_of_the_specification
+
+from sodbench import png
+from sodbench.errors import ImageError
+from sodbench.images import read_grey
+from sodbench.png_filters import paeth
+
+SIZES = [(1, 1), (1, 2), (2, 1), (1, 9), (9, 1), (3, 7), (4, 8), (5, 17), (33, 31)]
+
+
+def decoded(data: bytes) -> np.ndarray | None:
+    parts = png.chunks(data)
+    return png.decode(parts) if png.is_plain(parts) else None
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("bits", [False, True])
+@pytest.mark.parametrize("code", range(5))
+def test_every_filter(size, bits, code):
+    pixels = noise(*size)
+    data = grey_png(pixels, code, bits=bits)
+    expected = np.where(pixels > 127, 255, 0) if bits else pixels
+    got = decoded(data)
+    assert got.dtype == np.uint8 and got.flags.c_contiguous and got.flags.writeable
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(got, pillow_grey(data))
+
+
+@given(
+    pixels=arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12))),
+    bits=st.booleans(),
+    level=st.integers(0, 9),
+    pieces=st.integers(1, 4),
+    data=st.data(),
+)
+def test_any_filters_levels_and_pieces(pixels, bits, level, pieces, data):
+    codes = data.draw(st.lists(st.integers(0, 4), min_size=len(pixels), max_size=len(pixels)))
+    file = grey_png(pixels, codes, bits=bits, level=level, pieces=pieces)
+    np.testing.assert_array_equal(decoded(file), pillow_grey(file))
+
+
+def test_paeth_is_the_specification_s():
+    values = [*range(0, 256, 9), 1, 254, 255]
+    for a, b, c in itertools.product(values, repeat=3):
+        assert paeth.py_func(a, b, c) == paeth_of_the_specification(a, b, c)
+
+
+def test_chunks_that_cannot_touch_a_pixel_are_passed_over():
+    before = b"".join(
+        [
+            chunk(b"gAMA", struct.pack(">I", 45455)),
+            chunk(b"sBIT", b"\x04"),
+            chunk(b"bKGD", b"\x00\x09"),
+            chunk(b"pHYs", struct.pack(">IIB", 2835, 2835, 1)),
+            chunk(b"tEXt", b"Software\x00a program"),
+        ]
+    )
+    after = chunk(b"tIME", struct.pack(">HBBBBB", 2020, 1, 2, 3, 4, 5))
+    data = grey_png(noise(5, 6), 4, before=before, after=after)
+    np.testing.assert_array_equal(decoded(data), pillow_grey(data))
+
+
+EXIF = Image.Exif()
+EXIF[0x0112] = 6
+ODD = {
+    "transparency": chunk(b"tRNS", b"\x00\x05"),
+    "an orientation": chunk(b"eXIf", EXIF.tobytes()[6:]),
+    "an animation": chunk(b"acTL", struct.pack(">II", 1, 0)),
+    "a profile": chunk(b"iCCP", b"x\x00\x00" + zlib.compress(b"profile")),
+    "a palette": chunk(b"PLTE", bytes(6)),
+    "XMP": chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + b'<x tiff:Orientation="6"/>'),
+    "compressed text": chunk(b"zTXt", b"k\x00\x00" + zlib.compress(b"text")),
+    "a private chunk": chunk(b"prVt", b"?"),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_odd_chunks_go_to_pillow(what, tmp_path):
+    data = grey_png(noise(5, 6), 4, before=ODD[what])
+    assert decoded(data) is None
+    path = tmp_path / "odd.png"
+    path.write_bytes(data)
+    np.testing.assert_array_equal(read_grey(path).pixels, pillow_grey(data))
+
+
+@pytest.mark.parametrize(("depth", "colour", "interlace"), [(16, 0, 0), (4, 0, 0), (8, 3, 0)])
+def test_other_kinds_are_not_plain(depth, colour, interlace):
+    data = SIGNATURE + ihdr(4, 4, depth, colour, interlace) + chunk(b"IDAT", b"") + IEND
+    assert not png.is_plain(png.chunks(data))
+
+
+def test_a_file_cut_anywhere_is_damaged():
+    data = grey_png(noise(9, 8), 4, pieces=2, after=chunk(b"tIME", bytes(7)))
+    png.chunks(data)
+    for end in range(len(SIGNATURE), len(data)):
+        with pytest.raises(png.Damaged, match="cut short"):
+            png.chunks(data[:end])
+
+
+def test_a_bit_flipped_anywhere_is_damaged():
+    data = grey_png(noise(9, 8), 4, pieces=2, after=chunk(b"tIME", bytes(7)))
+    for i, bit in itertools.product(range(len(SIGNATURE), len(data)), (0, 7)):
+        flipped = bytearray(data)
+        flipped[i] ^= 1 << bit
+        with pytest.raises(png.Damaged):
+            png.chunks(bytes(flipped))
+
+
+PIXELS = noise(20, 30)
+ROWS = filtered(PIXELS, [1] * 20)
+STREAM = zlib.compress(ROWS)
+DOUBTFUL = {
+    "too few rows": zlib.compress(ROWS[:-31]),
+    "half a row too few": zlib.compress(ROWS[:-15]),
+    "a row too many": zlib.compress(ROWS + ROWS[:31]),
+    "one byte too many": zlib.compress(ROWS + b"x"),
+    "bytes after the stream": STREAM + b"xyz",
+    "no checksum of the stream": STREAM[:-4],
+    "a wrong checksum of the stream": STREAM[:-1] + bytes([STREAM[-1] ^ 1]),
+    "half a stream": STREAM[: len(STREAM) // 2],
+    "no stream": b"",
+    "no zlib": b"certainly not a zlib stream",
+    "an unknown filter": zlib.compress(ROWS[:310] + b"\x05" + ROWS[311:]),
+}
+
+
+@pytest.mark.parametrize("what", DOUBTFUL)
+def test_a_doubtful_stream_is_decided_by_pillow(what, tmp_path):
+    data = SIGNATURE + ihdr(30, 20) + chunk(b"IDAT", DOUBTFUL[what]) + IEND
+    assert decoded(data) is None
+    path = tmp_path / "map.png"
+    path.write_bytes(data)
+    try:
+        expected = pillow_grey(data)
+    except OSError:
+        with pytest.raises(ImageError, match=r"map\.png: cannot be decoded"):
+            read_grey(path)
+    else:
+        np.testing.assert_array_equal(read_grey(path).pixels, expected)
+
+
+def test_idat_chunks_with_another_between_them_are_left_to_pillow():
+    between = chunk(b"IDAT", STREAM[:50]) + chunk(b"tIME", bytes(7)) + chunk(b"IDAT", STREAM[50:])
+    assert decoded(SIGNATURE + ihdr(30, 20) + between + IEND) is None
+
+
+def test_no_more_is_inflated_than_announced():
+    bomb = zlib.compress(bytes(200_000_000))
+    data = SIGNATURE + ihdr(10, 10) + chunk(b"IDAT", bomb) + IEND
+    parts = png.chunks(data)
+    assert png.is_plain(parts)
+    decoded(grey_png(PIXELS))  # compiles what has to be compiled
+    tracemalloc.start()
+    try:
+        assert png.decode(parts) is None
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(bomb)
+
+
+@given(arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20))))
+def test_encode_is_undone_by_pillow_and_by_decode(pixels):
+    data = png.encode(pixels)
+    with Image.open(io.BytesIO(data)) as picture:
+        assert (picture.format, picture.mode) == ("PNG", "L")
+        np.testing.assert_array_equal(np.asarray(picture), pixels)
+    np.testing.assert_array_equal(decoded(data), pixels)
+
+
+def test_encode_takes_any_strides():
+    pixels = noise(40, 60)[::2, ::-3]
+    np.testing.assert_array_equal(decoded(png.encode(pixels)), pixels)
+
+
+@pytest.mark.real
+def test_real_maps_and_masks_are_plain_and_equal_pillow_s(shared):
+    folders = [
+        *sorted((shared / "real/preds").iterdir()),
+        shared / "real/SOD",
+        shared / "real/CSSD18",
+    ]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.png"))]
+    assert len(paths) > 1000
+    for path in paths:
+        data = path.read_bytes()
+        got = decoded(data)
+        assert got is not None, path
+        assert np.array_equal(got, pillow_grey(data)), path

@@ -1,9 +1,11 @@
 """Markdown (GitHub's flavour): escaping and tables."""
 
 import re
-from collections.abc import Sequence
 
+from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Picture
 from sodbench.reports.tables import Cell, Row, Table
+
+MARKER = "<!-- written by sodbench report: changes made here are lost when it is run again -->"
 
 WIDEST = 13
 """Columns beyond which a table is split by data set, so that it can be read without scrolling far."""
@@ -66,6 +68,26 @@ def _cell(cell: Cell) -> str:
     return text + wins + (f" [{escape(cell.mark)}]" if cell.mark else "")
 
 
-def bullets(lines: Sequence[str]) -> str:
-    """A list; the lines are Markdown already."""
-    return "\n".join(f"- {line}" for line in lines)
+def document(of: Document, figures: str) -> str:
+    """The whole report; ``figures`` is the path from the file to the figures' folder."""
+    lines = [MARKER, f"# {escape(of.title)}"]
+    for section in of.sections:
+        lines.append(f"## {escape(section.title)}")
+        lines += [_block(block, figures) for block in section.blocks]
+    return "\n\n".join(lines) + "\n"
+
+
+def _block(block: Block, figures: str) -> str:
+    match block:
+        case Table():
+            return f"**{escape(block.title)}**\n\n{table(block)}"
+        case Paragraph(text, notice):
+            return ("> " if notice else "") + escape(text)
+        case Bullets(lines, fixed):
+            return "\n".join(f"- {code(line) if fixed else escape(line)}" for line in lines)
+        case Code(text, language):
+            return f"```{language}\n{text.rstrip().replace('```', '` ` `')}\n```"
+        case Picture(name, caption):
+            path = f"{link(figures)}/{link(name)}"
+            files = " · ".join(f"[{kind.upper()}]({path}.{kind})" for kind in ("svg", "pdf"))
+            return f"![{escape(caption)}]({path}.png)\n\n{escape(caption)} ({files})"

@@ -115,6 +115,8 @@ def bootstrap_p(difference: float, distribution: Floats) -> float:
     """
     from scipy.stats import norm
 
+    if np.isnan(difference) or np.isnan(distribution).all():
+        return float("nan")
     error = float(np.nanstd(distribution, ddof=1))
     if error == 0:
         return 1.0 if difference == 0 else 0.0
@@ -164,6 +166,20 @@ def wilcoxon_p(first: Floats, second: Floats) -> float:
     if not difference.any():
         return 1.0
     return float(wilcoxon(difference, zero_method="wilcox").pvalue)
+
+
+def wilcoxon_rows(differences: Sequence[Floats]) -> Floats:
+    """:func:`wilcoxon_p` of many rows of per-image differences at once; NaN where nothing is defined."""
+    from scipy.stats import wilcoxon
+
+    stacked = np.stack(differences)
+    p_values = np.full(len(stacked), np.nan)
+    plain = np.isfinite(stacked).all(axis=1) & (stacked != 0).any(axis=1)
+    if plain.any():
+        p_values[plain] = wilcoxon(stacked[plain], zero_method="wilcox", axis=1).pvalue
+    for i in np.flatnonzero(~plain & np.isfinite(stacked).any(axis=1)):
+        p_values[i] = wilcoxon_p(stacked[i], np.zeros(stacked.shape[1]))
+    return p_values
 
 
 def holm(p_values: Floats) -> Floats:

@@ -1,0 +1,282 @@
+"""The figures of a report, drawn from a study: which curves, points and pictures go where."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sodbench.progress import track
+from sodbench.reports import figures, gallery
+from sodbench.reports.document import Picture
+from sodbench.reports.measures import Measure, measure
+from sodbench.reports.statistics import Floats
+from sodbench.reports.study import SIZES, Study, headline
+
+PICTURE_METHODS = 6
+"""How many methods a strip of pictures has room for on a page."""
+
+Drawing = tuple[Picture, Callable[[], Figure]]
+
+
+def draw(
+    study: Study, folder: Path, pictures: Sequence[str], costs: Mapping[str, Mapping[str, float]]
+) -> "Drawn":
+    """Draw every figure that the study has data for, and save it in all formats."""
+    styles = figures.lines(study.methods)
+    strips, remarks = _strips(study, pictures)
+    groups = {
+        "curves": _curves(study, styles),
+        "images": _per_image(study, styles),
+        "rank": _ranks(study),
+        "protocols": _protocols(study),
+        "cost": _costs(study, costs, styles),
+        "pictures": strips,
+    }
+    for picture, make in track([d for g in groups.values() for d in g], "figures", "figure"):
+        figures.save(make(), folder, picture.name)
+    return Drawn({name: tuple(p for p, _ in group) for name, group in groups.items()}, remarks)
+
+
+class Drawn:
+    """What was drawn: the pictures by group, and remarks about pictures that could not be shown."""
+
+    def __init__(self, groups: Mapping[str, tuple[Picture, ...]], remarks: tuple[str, ...]):
+        self.groups = groups
+        self.remarks = remarks
+
+
+def _of(
+    study: Study, curve: Callable[[str, str], tuple[Floats, Floats]]
+) -> dict[str, dict[str, tuple[Floats, Floats]]]:
+    return {
+        d: {m: curve(m, d) for m in study.methods if (m, d) in study.results}
+        for d in study.datasets
+    }
+
+
+def _curves(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
+    results = study.results
+    thresholds = np.arange(256.0)
+    drawings: list[Drawing] = []
+
+    def precision_recall(m: str, d: str) -> tuple[Floats, Floats]:
+        return results[m, d].curves["recall"], results[m, d].curves["precision"]
+
+    best = {
+        d: {
+            m: (results[m, d].metrics["recall"], results[m, d].metrics["precision"])
+            for m in study.methods
+            if (m, d) in results
+        }
+        for d in study.datasets
+    }
+    drawings.append(
+        (
+            Picture(
+                "pr",
+                "Precision against recall over the 256 thresholds; the mark is where F is highest.",
+            ),
+            lambda: figures.curve_panels(
+                _of(study, precision_recall), "recall", "precision", styles, best
+            ),
+        )
+    )
+    for name, label in (("f", "F-measure"), ("e", "E-measure")):
+        drawings.append(
+            (
+                Picture(
+                    f"{name}_threshold", f"{label} against the threshold that binarises the map."
+                ),
+                lambda name=name, label=label: figures.curve_panels(  # type: ignore[misc]
+                    _of(study, lambda m, d: (thresholds, _curve(study, m, d, name))),
+                    "threshold",
+                    label,
+                    styles,
+                ),
+            )
+        )
+    return drawings
+
+
+def _curve(study: Study, method: str, dataset: str, name: str) -> Floats:
+    """A mean curve; that of F is the one whose maximum the protocol calls max F."""
+    result = study.results[method, dataset]
+    if name != "f" or "f_max_meanpr" not in result.metrics:
+        return result.curves[name]
+    if result.metrics["f_max"] != result.metrics["f_max_meanpr"]:
+        return result.curves["f"]
+    precision, recall = result.curves["precision"], result.curves["recall"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.nan_to_num(1.3 * precision * recall / (0.3 * precision + recall))
+
+
+def _per_image(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
+    shown = _per_image_measure(study)
+    chief = headline(study.measures)
+    drawings: list[Drawing] = []
+    if shown:
+        panels = {
+            d: {
+                m: study.results[m, d].table[shown.name].to_numpy(float)
+                for m in study.methods
+                if (m, d) in study.results
+            }
+            for d in study.datasets
+        }
+        caption = (
+            f"{shown.label} of single images: box from the first to the third quartile, line at the median, "
+            "diamond at the mean, whiskers at the 5th and 95th percentiles."
+        )
+        drawings.append(
+            (Picture("per_image", caption), lambda: figures.box_panels(panels, shown, styles))
+        )
+    sizes = {
+        d: {
+            m: [(i.value, i.low, i.high) if i else (np.nan,) * 3 for i in study.sizes[m, d]]
+            for m in study.methods
+            if (m, d) in study.sizes
+        }
+        for d in study.datasets
+    }
+    names = {
+        d: [f"{s[0]}\n(n = {n})" for s, n in zip(SIZES, study.size_counts[d], strict=True)]
+        for d in study.datasets
+    }
+    caption = (
+        f"{chief.label} by the object's share of the image: small up to 10 %, medium up to 30 %, large above; "
+        "with 95 % intervals where a group has at least ten images."
+    )
+    drawings.append(
+        (Picture("object_size", caption), lambda: figures.size_panels(sizes, names, chief, styles))
+    )
+    return drawings
+
+
+def _per_image_measure(study: Study) -> Measure | None:
+    """S where it was computed for every image, else the first measure that has per-image scores."""
+    for m in sorted(study.measures, key=lambda m: m.name != "s"):
+        if all(m.name in r.table for r in study.results.values()):
+            return m
+    return None
+
+
+def _ranks(study: Study) -> list[Drawing]:
+    return [
+        (
+            Picture(
+                f"critical_difference_{name}",
+                f"Mean ranks over {found.sets} data sets for {measure(name).label}, best on the left (Friedman test "
+                f"p = {found.p_value:.2g}). Bars join methods whose mean ranks differ by less than Nemenyi's critical "
+                f"difference at the {found.alpha:.0%} level.",
+            ),
+            lambda found=found, name=name: figures.critical_difference_diagram(  # type: ignore[misc]
+                found, measure(name).label
+            ),
+        )
+        for name, found in study.critical_differences().items()
+    ]
+
+
+def _protocols(study: Study) -> list[Drawing]:
+    panels = {
+        d: {m: study.by_protocol[m, d] for m in study.methods if study.by_protocol.get((m, d))}
+        for d in study.datasets
+    }
+    panels = {d: rows for d, rows in panels.items() if rows}
+    if not panels:
+        return []
+    caption = "Max F of the same maps as each evaluator's conventions give it."
+    return [(Picture("protocols", caption), lambda: figures.dot_panels(panels, "max F"))]
+
+
+def _costs(
+    study: Study, costs: Mapping[str, Mapping[str, float]], styles: Mapping[str, figures.Line]
+) -> list[Drawing]:
+    chief = headline(study.measures)
+    columns = study.values[[(d, chief.name) for d in study.datasets]].to_numpy(float)
+    mean = dict(zip(study.methods, columns.mean(axis=1).tolist(), strict=True))
+    drawings: list[Drawing] = []
+    for cost in dict.fromkeys(c for row in costs.values() for c in row):
+        points = {
+            m: (float(costs[m][cost]), float(mean[m]))
+            for m in study.methods
+            if cost in costs.get(m, {}) and np.isfinite(mean[m]) and costs[m][cost] > 0
+        }
+        if len(points) < 2:
+            continue
+        stem = "".join(c if c.isalnum() else "_" for c in cost).strip("_")
+        drawings.append(
+            (
+                Picture(f"cost_{stem}", f"{chief.label} (mean over the data sets) against {cost}."),
+                lambda points=points, cost=cost: figures.cost_scatter(  # type: ignore[misc]
+                    points, cost, chief.heading, styles
+                ),
+            )
+        )
+    return drawings
+
+
+def _strips(study: Study, wanted: Sequence[str]) -> tuple[list[Drawing], tuple[str, ...]]:
+    """A grid of pictures for each data set, and what is to be said of pictures that are gone."""
+    drawings: list[Drawing] = []
+    remarks: list[str] = []
+    chief = headline(study.measures)
+    for number, dataset in enumerate(study.datasets):
+        results = {
+            m: study.results[m, dataset] for m in study.methods if (m, dataset) in study.results
+        }
+        chosen = gallery.choose(results, chief, wanted, dataset, study.seed)
+        shown = dict(list(results.items())[:PICTURE_METHODS])
+        rows = []
+        gone: list[Path] = []
+        for choice in chosen:
+            found, missing = gallery.show(choice.stem, shown, 320)
+            gone += missing
+            captions = [_score(results[m], choice.stem, chief) for m in shown]
+            rows.append(
+                (
+                    f"{choice.stem} ({choice.why})",
+                    [(found.image, ""), (found.mask, "")]
+                    + [(found.maps[m], c) for m, c in zip(shown, captions, strict=True)],
+                )
+            )
+        if gone:
+            remarks.append(
+                f"{len(set(gone))} pictures of {dataset} are no longer where they were when they were scored, "
+                f"for example {gone[0]}; the numbers are not affected."
+            )
+        if not any(picture is not None for _, cells in rows for picture, _ in cells):
+            continue
+        caption = (
+            f"Images of {dataset} with mask and maps; below each map its {chief.label} (best threshold of that image). "
+            + ", ".join(f"{c.stem}: {_WHY[c.why]}" for c in chosen)
+            + "."
+        )
+        if len(results) > len(shown):
+            caption += f" The first {len(shown)} of {len(results)} methods are shown."
+        drawings.append(
+            (
+                Picture(f"pictures_{number + 1}", caption),
+                lambda rows=rows, shown=shown: figures.picture_grid(  # type: ignore[misc]
+                    rows, ["image", "mask", *shown]
+                ),
+            )
+        )
+    return drawings, tuple(remarks)
+
+
+_WHY = {
+    "best": "best on average",
+    "worst": "worst on average",
+    "disputed": "where the methods differ most",
+    "random": "drawn at random",
+    "named": "as asked for",
+}
+
+
+def _score(result: "object", stem: str, shown: Measure) -> str:
+    table = result.table  # type: ignore[attr-defined]
+    if stem not in table.index or shown.name not in table:
+        return ""
+    return f"{table.loc[stem, shown.name]:.3f}"

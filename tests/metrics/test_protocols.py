@@ -1,0 +1,166 @@
+"""Parity with the reference programs, per image and over curves, on the committed synthetic cases."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sodbench.metrics import (
+    PROTOCOLS,
+    Counts,
+    Evaluator,
+    PreparedMask,
+    count_pair,
+    image_measures,
+    protocol,
+    score,
+)
+
+CASES = 26
+CODED_AS_ONES = 22
+SCALARS = {
+    "mae": "mae",
+    "s": "sm",
+    "wf": "wfm",
+    "e_adp": "em_adp",
+    "f_adp": "fm_adp",
+    "precision_adp": "pre_adp",
+    "recall_adp": "rec_adp",
+    "iou_adp": "iou_adp",
+    "dice_adp": "dice_adp",
+    "specificity_adp": "spec_adp",
+    "fpr_adp": "fpr_adp",
+    "ber_adp": "ber_adp",
+    "accuracy_adp": "oa_adp",
+    "kappa_adp": "kappa_adp",
+}
+CURVES = {
+    "e": "em_curve",
+    "f": "fm_curve",
+    "precision": "pre_curve",
+    "recall": "rec_curve",
+    "iou": "iou_curve",
+    "dice": "dice_curve",
+    "specificity": "spec_curve",
+    "fpr": "fpr_curve",
+    "ber": "ber_curve",
+    "accuracy": "oa_curve",
+    "kappa": "kappa_curve",
+}
+NORMALISED = PROTOCOLS["pysodmetrics"]
+AS_STORED = replace(NORMALISED, name="pysodmetrics-as-stored", map="raw", mae_map="raw")
+
+
+@pytest.fixture(scope="module")
+def fixture(data):
+    with np.load(data / "metrics_public.npz") as archive:
+        return dict(archive)
+
+
+@pytest.fixture(scope="module")
+def counts(fixture):
+    return Counts.concatenate(
+        count_pair(fixture[f"pred_{i:03d}"], PreparedMask(fixture[f"gt_{i:03d}"]))
+        for i in range(CASES)
+    )
+
+
+def assert_equal(found, expected, tolerance):
+    """Within the tolerance, relative where the expected value is above 1; NaN exactly where expected."""
+    assert np.array_equal(np.isnan(found), np.isnan(expected))
+    error = np.abs(found - expected) / np.maximum(1, np.abs(expected))
+    assert np.nanmax(error) <= tolerance
+
+
+@pytest.mark.parametrize(("key", "rules"), [("pysod", NORMALISED), ("pysod_nonorm", AS_STORED)])
+def test_every_measure_is_that_of_pysodmetrics(fixture, counts, key, rules):
+    measures = image_measures(counts, rules)
+    for ours, theirs in SCALARS.items():
+        assert_equal(measures.scalars[ours], fixture[f"{key}/{theirs}"], 1e-12)
+    for ours, theirs in CURVES.items():
+        assert_equal(measures.curves[ours], fixture[f"{key}/{theirs}"], 1e-12)
+
+
+def test_precision_recall_and_f_are_those_of_salmetric(fixture, counts):
+    measures = image_measures(counts, "salmetric")
+    for ours, theirs in {"precision": "precision", "recall": "recall", "f": "fmeasure"}.items():
+        assert_equal(measures.curves[ours], fixture[f"salmetric/{theirs}"].astype(float), 3e-7)
+    assert_equal(measures.scalars["f_max"], fixture["salmetric/maxf"].astype(float), 3e-7)
+    # the program adds up float32 pixel by pixel; see test_reference for its own sum
+    assert_equal(measures.scalars["mae"], fixture["salmetric/mae"].astype(float), 1e-5)
+
+
+def test_the_data_set_curves_are_those_of_salmetric(fixture, counts, data):
+    scores = score(counts, "salmetric", [f"{i:03d}" for i in range(CASES)])
+    for ours, theirs in {"precision": "precision", "recall": "recall"}.items():
+        assert_equal(
+            scores.curves[ours], fixture[f"salmetric_dataset/{theirs}_t1"].astype(float), 3e-7
+        )
+    keys = json.loads((data / "metrics_keys.json").read_text())
+    printed = keys["files"]["metrics_public.npz"]["dataset"]["salmetric_t1"]
+    found = [scores.metrics[name] for name in ("f_max", "precision", "recall")]
+    assert found == pytest.approx(
+        [printed["maxf"], printed["p_at_max"], printed["r_at_max"]], abs=2e-6
+    )
+
+
+def test_aggregates_are_those_of_pysodmetrics(counts, data):
+    keys = json.loads((data / "metrics_keys.json").read_text())
+    expected = keys["files"]["metrics_public.npz"]["dataset"]["pysod"]
+    metrics = score(counts, "pysodmetrics", [f"{i:03d}" for i in range(CASES)]).metrics
+    names = {
+        "mae": "mae",
+        "wf": "wfm",
+        "f_max": "maxfm",
+        "f_mean": "avgfm",
+        "f_adp": "adpfm",
+        "e_max": "maxem",
+        "e_mean": "avgem",
+        "e_adp": "adpem",
+    }
+    for ours, theirs in names.items():
+        assert metrics[ours] == pytest.approx(expected[theirs], rel=1e-12)
+    assert np.isnan(metrics["s"])  # cases 13 and 14 have an empty block
+
+
+def test_an_undefined_s_is_named_and_left_out_only_on_request(counts):
+    stems = [f"{i:03d}" for i in range(CASES)]
+    kept = score(counts, "pysodmetrics", stems)
+    assert kept.undefined == ("013", "014")
+    skipped = score(counts, "pysodmetrics", stems, undefined_s="skip")
+    assert skipped.metrics["s"] == pytest.approx(kept.per_image["s"].dropna().mean(), abs=1e-15)
+
+
+def test_matlab_leaves_empty_masks_and_black_maps_out_of_the_curves(counts):
+    scores = score(counts, "matlab", [f"{i:03d}" for i in range(CASES)])
+    assert set(scores.uncounted) == {"003", "004", "006", "022"}
+
+
+def test_the_two_forms_of_max_f_are_told_apart(counts):
+    stems = [f"{i:03d}" for i in range(CASES)]
+    salmetric = score(counts, "salmetric", stems).metrics
+    assert salmetric["f_max"] == salmetric["f_max_meanpr"] != salmetric["f_max_meanf"]
+    pysodmetrics = score(counts, "pysodmetrics", stems).metrics
+    assert pysodmetrics["f_max"] == pysodmetrics["f_max_meanf"] != pysodmetrics["f_max_meanpr"]
+    assert pysodmetrics["f_max_best"] > pysodmetrics["f_max"]
+
+
+def test_an_unknown_protocol_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="salmetric, pysodmetrics, matlab"):
+        protocol("salmetrics")
+
+
+def test_the_evaluator_takes_the_same_pictures(fixture):
+    evaluator = Evaluator(protocol="pysodmetrics")
+    for i in range(CASES):
+        if i != CODED_AS_ONES:
+            evaluator.update(fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"])
+    coded = fixture[f"pred_{CODED_AS_ONES:03d}"], fixture[f"gt_{CODED_AS_ONES:03d}"]
+    with pytest.warns(UserWarning, match="0 and 1 only"):
+        evaluator.update(*coded)
+    expected = fixture["pysod/wfm"]
+    found = evaluator.compute().per_image["wf"].to_numpy()
+    assert_equal(
+        found, np.append(np.delete(expected, CODED_AS_ONES), expected[CODED_AS_ONES]), 1e-12
+    )

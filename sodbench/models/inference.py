@@ -129,7 +129,7 @@ class InferenceNetwork:
         x = normalise(self._to_device(pixels))
         if inner != (height, width):
             x = F.interpolate(x, size=inner, mode="bilinear", antialias=True)
-        with _tensor_float(self.precision == "tf32"):
+        with tensor_float(self.precision == "tf32"):
             y = self.network(x.to(PRECISIONS[self.precision]))
         if not isinstance(y, Tensor) or y.ndim != 4 or y.shape[:2] != (len(pixels), 1):
             found = list(y.shape) if isinstance(y, Tensor) else type(y).__name__
@@ -229,7 +229,7 @@ def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def _tensor_float(allowed: bool) -> Iterator[None]:
+def tensor_float(allowed: bool) -> Iterator[None]:
     """Let CUDA convolutions and products use TF32, or forbid it, within."""
     settings: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
     before = [setting.fp32_precision for setting in settings]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sodbench.datasets import Dataset, DatasetInfo
+    from sodbench.datasets import Dataset, DatasetInfo, Source
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -132,12 +132,16 @@ def _describe(info: "DatasetInfo", dataset: "Dataset | None", error: str) -> str
         *(f"  note       {note}" for note in (dataset.notes if dataset else ())),
         f"  licence    {info.licence}",
         f"  page       {info.page}",
-        *(f"  source     {s.url} ({s.holds})" for s in info.sources if s.url != info.page),
+        *(f"  source     {s.url} ({s.holds})" for s in _sources(info)),
         f"  cite       {info.citation}",
         "",
         info.bibtex,
     ]
     return "\n".join(lines)
+
+
+def _sources(info: "DatasetInfo") -> "list[Source]":
+    return [*(source for way in info.downloads for source in way), *info.pages]
 
 
 def _as_dict(info: "DatasetInfo", dataset: "Dataset | None", error: str) -> dict[str, Any]:
@@ -151,7 +155,7 @@ def _as_dict(info: "DatasetInfo", dataset: "Dataset | None", error: str) -> dict
         "known": dict(info.known),
         "licence": info.licence,
         "page": info.page,
-        "sources": [{"url": s.url, "kind": s.kind, "holds": s.holds} for s in info.sources],
+        "sources": [{"url": s.url, "holds": s.holds} for s in _sources(info)],
         "citation": info.citation,
         "bibtex": info.bibtex,
         "found": _found_dict(dataset) if dataset else None,

@@ -16,22 +16,40 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Source:
-    """One place to get a set from.
+    """One archive or page to get a set from; links were found in public lists and code, and may be dead.
 
-    url: an archive to fetch, or a page to visit.
-    kind: ``zip`` and ``file`` can be fetched by a program; ``drive`` (Google Drive) through gdown;
-        ``page`` only by hand.
-    holds: what it contains, in words.
-    into: folder below the set's own folder (or below the data root for ``shared`` sources) to
-        extract into.
-    shared: the archive holds several sets, each in its own folder.
+    url: the address; holds: what it contains, in words.
+    into: folder below the set's own folder to extract into.
+    several: the archive holds several sets, each in a folder of its own name.
+    drive: a Google Drive link, which needs gdown.
     """
 
     url: str
-    kind: str
     holds: str
     into: str = "."
-    shared: bool = False
+    several: bool = False
+    drive: bool = False
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of published weights; ``sha256`` is its SHA-256, or as many of its first digits as are known."""
+
+    name: str
+    url: str
+    sha256: str
+    about: str
+
+
+WEIGHTS = (
+    Weights(
+        "res2net50-v1b",
+        "https://shanghuagao.oss-cn-beijing.aliyuncs.com/res2net/res2net50_v1b_26w_4s-3cf99910.pth",
+        "3cf99910",
+        "Res2Net-50 v1b (26w x 4s) trained on ImageNet: the backbone that CSF starts from",
+    ),
+)
+"""Published weights that can be fetched by name."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,8 @@ class DatasetInfo:
     code: the letter of the reference's test script, or empty.
     count: official number of images; extension: that of the official images.
     citation: one line; bibtex: the entry; licence: as far as known.
+    downloads: ways to fetch it, best first; each is the archives that together give the whole set.
+    pages: places to visit by hand.
     known: item name -> what is known to be wrong with, or special about, it.
     subsets: subset name -> what it is (their items: :func:`sodbench.datasets.official_names`).
     """
@@ -56,7 +76,8 @@ class DatasetInfo:
     bibtex: str
     licence: str
     page: str
-    sources: tuple[Source, ...]
+    downloads: tuple[tuple[Source, ...], ...]
+    pages: tuple[Source, ...]
     known: Mapping[str, str]
     subsets: Mapping[str, str]
 
@@ -72,7 +93,8 @@ def _info(
     citation: str,
     bibtex: str,
     page: str,
-    sources: tuple[Source, ...] = (),
+    downloads: tuple[tuple[Source, ...], ...] = (),
+    pages: tuple[Source, ...] = (),
     known: dict[str, str] | None = None,
     subsets: dict[str, str] | None = None,
 ) -> DatasetInfo:
@@ -87,7 +109,8 @@ def _info(
         bibtex,
         UNKNOWN,
         page,
-        sources,
+        downloads,
+        pages,
         MappingProxyType(known or {}),
         MappingProxyType(subsets or {}),
     )
@@ -95,9 +118,8 @@ def _info(
 
 _ALL_SIX = Source(
     "https://github.com/yuhuan-wu/EDN/releases/download/v1.0/SOD_datasets.zip",
-    "zip",
     "all six test sets in one archive",
-    shared=True,
+    several=True,
 )
 
 _DUTS_BIBTEX = """@inproceedings{wang2017duts,
@@ -125,20 +147,20 @@ _INFOS = (
   year = {2013}
 }""",
         page="http://www.cse.cuhk.edu.hk/leojia/projects/hsaliency/",
-        sources=(
-            Source(
-                "http://www.cse.cuhk.edu.hk/leojia/projects/hsaliency/data/ECSSD/images.zip",
-                "zip",
-                "images",
-                "images",
+        downloads=(
+            (
+                Source(
+                    "http://www.cse.cuhk.edu.hk/leojia/projects/hsaliency/data/ECSSD/images.zip",
+                    "images",
+                    "images",
+                ),
+                Source(
+                    "http://www.cse.cuhk.edu.hk/leojia/projects/hsaliency/data/ECSSD/ground_truth_mask.zip",
+                    "masks",
+                    "ground_truth_mask",
+                ),
             ),
-            Source(
-                "http://www.cse.cuhk.edu.hk/leojia/projects/hsaliency/data/ECSSD/ground_truth_mask.zip",
-                "zip",
-                "masks",
-                "ground_truth_mask",
-            ),
-            _ALL_SIX,
+            (_ALL_SIX,),
         ),
         known={"0557": "the original image is grey, not colour"},
     ),
@@ -157,11 +179,11 @@ _INFOS = (
   year = {2014}
 }""",
         page="http://cbi.gatech.edu/salobj/",
-        sources=(
-            _ALL_SIX,
-            Source("http://cbi.gatech.edu/salobj/", "page", "the set's page (reported dead)"),
-            Source("https://ccvl.jhu.edu/datasets/", "page", "a page of the authors' group"),
+        downloads=(
+            (_ALL_SIX,),
+            (Source("http://cbi.gatech.edu/salobj/download/salObj.zip", "whole set"),),
         ),
+        pages=(Source("https://ccvl.jhu.edu/datasets/", "a page of the authors' group"),),
     ),
     _info(
         "DUT-OMRON",
@@ -177,16 +199,12 @@ _INFOS = (
   year = {2013}
 }""",
         page="http://saliencydetection.net/dut-omron/",
-        sources=(
+        downloads=((_ALL_SIX,),),
+        pages=(
             Source(
                 "http://saliencydetection.net/dut-omron/download/DUT-OMRON-image.zip",
-                "zip",
-                "images",
+                "the images alone; the masks are on the set's page",
             ),
-            Source(
-                "http://saliencydetection.net/dut-omron/", "page", "the page that has the masks"
-            ),
-            _ALL_SIX,
         ),
         known={
             "sun_akxddynsopjifavt": "missing from the released maps of some methods",
@@ -212,10 +230,8 @@ _INFOS = (
   year = {2015}
 }""",
         page="https://i.cs.hku.hk/~gbli/deep_saliency.html",
-        sources=(
-            _ALL_SIX,
-            Source("https://i.cs.hku.hk/~gbli/deep_saliency.html", "page", "the set's page"),
-        ),
+        downloads=((_ALL_SIX,),),
+        pages=(Source("https://sites.google.com/site/ligb86/hkuis", "an older page of the set"),),
         known={
             "4544": "missing from some lists, which then have 4445 names",
             "8103": "missing from some lists, which then have 4445 names",
@@ -242,10 +258,7 @@ _INFOS = (
   year = {2010}
 }""",
         page="https://www.elderlab.yorku.ca/SOD/",
-        sources=(
-            _ALL_SIX,
-            Source("https://www.elderlab.yorku.ca/SOD/", "page", "masks (images: BSDS300)"),
-        ),
+        downloads=((_ALL_SIX,),),
     ),
     _info(
         "DUTS-TE",
@@ -256,9 +269,9 @@ _INFOS = (
         citation=_DUTS_CITATION,
         bibtex=_DUTS_BIBTEX,
         page="http://saliencydetection.net/duts/",
-        sources=(
-            Source("http://saliencydetection.net/duts/download/DUTS-TE.zip", "zip", "whole set"),
-            _ALL_SIX,
+        downloads=(
+            (Source("http://saliencydetection.net/duts/download/DUTS-TE.zip", "whole set"),),
+            (_ALL_SIX,),
         ),
         known={
             "ILSVRC2012_test_00036002": "wrong or wrongly sized mask in the old release",
@@ -274,12 +287,14 @@ _INFOS = (
         citation=_DUTS_CITATION,
         bibtex=_DUTS_BIBTEX,
         page="http://saliencydetection.net/duts/",
-        sources=(
-            Source("http://saliencydetection.net/duts/download/DUTS-TR.zip", "zip", "whole set"),
-            Source(
-                "https://drive.google.com/uc?id=1immMDAPC9Eb2KCtGi6AdfvXvQJnSkHHo",
-                "drive",
-                "whole set with train_pair.lst",
+        downloads=(
+            (Source("http://saliencydetection.net/duts/download/DUTS-TR.zip", "whole set"),),
+            (
+                Source(
+                    "https://drive.google.com/uc?id=1immMDAPC9Eb2KCtGi6AdfvXvQJnSkHHo",
+                    "whole set with train_pair.lst",
+                    drive=True,
+                ),
             ),
         ),
         known={

@@ -175,6 +175,8 @@ def _opened(path: Path, data: bytes) -> Iterator[Image.Image]:
 def _not_a_picture(data: bytes) -> str:
     if not data:
         return "the file is empty (0 bytes)"
+    if data.startswith((png.SIGNATURE, b"\xff\xd8")):
+        return "a PNG or JPEG, but its header is broken"
     head = data[:16]
     text = head.isascii() and b"\0" not in head
     kind = "text" if text else "not a picture format that sodbench reads"

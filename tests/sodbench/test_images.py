@@ -1,0 +1,416 @@
+import errno
+import io
+import os
+import struct
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+from reference.pictures import pillow_grey
+from reference.png import IEND, SIGNATURE, chunk, grey_png, ihdr
+
+from sodbench.errors import ImageError
+from sodbench.images import (
+    image_size,
+    is_picture,
+    read_grey,
+    read_rgb,
+    resize_grey,
+    write_grey,
+    write_picture,
+)
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def encoded(picture: Image.Image, kind: str, **options) -> bytes:
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return content.getvalue()
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes bytes to a file and returns its path."""
+
+    def write(content: bytes, name: str = "map.png") -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def opencv(data):
+    """18 encoded files, each with what OpenCV 4.14's grey reader makes of it."""
+    with np.load(data / "metrics_decode.npz") as stored:
+        return {i: (stored[f"file_{i:02d}"], stored[f"cv2_gray_{i:02d}"]) for i in range(18)}
+
+
+# --- what is decoded ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("i", range(18))
+def test_grey_is_opencv_s(i, opencv, file):
+    content, expected = opencv[i]
+    path = file(content.tobytes(), "picture")
+    pixels = read_grey(path).pixels
+    np.testing.assert_array_equal(pixels, expected)
+    assert pixels.dtype == np.uint8 and pixels.flags.c_contiguous and pixels.flags.writeable
+    assert image_size(path) == pixels.shape
+
+
+@pytest.mark.parametrize(
+    ("picture", "note"),
+    [
+        (Image.fromarray(noise(4, 5)), ""),
+        (Image.fromarray(noise(4, 5) > 99), "1-bit"),
+        (Image.fromarray(noise(4, 5, 2), "LA"), "grey with alpha (alpha ignored)"),
+        (Image.fromarray(noise(4, 5, 3)), "RGB in colour (luminance taken)"),
+        (Image.fromarray(noise(4, 5)).convert("RGB"), "RGB grey"),
+        (Image.fromarray(noise(4, 5, 4)), "RGBA in colour (luminance taken)"),
+        (Image.fromarray(noise(4, 5)).convert("P"), "palette grey"),
+        (Image.fromarray(noise(4, 5).astype(np.uint16) * 257), "16-bit (high byte kept)"),
+    ],
+)
+def test_the_note_says_what_was_converted(picture, note, file):
+    data = encoded(picture, "PNG")
+    grey = read_grey(file(data))
+    assert grey.note == note
+    np.testing.assert_array_equal(grey.pixels, pillow_grey(data))
+
+
+def test_a_mask_of_0_and_1_stays_so(file):
+    pixels = noise(6, 7) % 2
+    np.testing.assert_array_equal(
+        read_grey(file(encoded(Image.fromarray(pixels), "PNG"))).pixels, pixels
+    )
+
+
+def test_transparency_changes_no_pixel_and_makes_no_warning(file):
+    palette = Image.fromarray(noise(6, 7)).convert("P")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        opaque = read_grey(file(encoded(palette, "PNG"))).pixels
+        path = file(encoded(palette, "PNG", transparency=bytes(range(256))))
+        np.testing.assert_array_equal(read_grey(path).pixels, opaque)
+        np.testing.assert_array_equal(read_rgb(path)[..., 0], opaque)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_exif_orientation_is_applied(kind, orientation, file):
+    flat = np.zeros((24, 40), np.uint8)
+    flat[:8, :16] = 255
+    options = {"lossless": True} if kind == "WEBP" else {}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = file(encoded(Image.fromarray(flat), kind, exif=exif, **options))
+    turns = {2: "flipX", 3: "180", 4: "flipY", 5: "T", 6: "90", 7: "antiT", 8: "270"}
+    upright = {
+        None: flat,
+        "flipX": flat[:, ::-1],
+        "180": flat[::-1, ::-1],
+        "flipY": flat[::-1],
+        "T": flat.T,
+        "90": np.rot90(flat, -1),
+        "antiT": flat[::-1, ::-1].T,
+        "270": np.rot90(flat),
+    }[turns.get(orientation)]
+    grey = read_grey(path)
+    np.testing.assert_array_equal(grey.pixels > 127, upright > 127)
+    np.testing.assert_array_equal(read_rgb(path)[..., 1] > 127, upright > 127)
+    assert image_size(path) == upright.shape
+    assert ("turned upright by its EXIF orientation" in grey.note) == (orientation > 1)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg_is_called_lossy(mode, file):
+    picture = Image.fromarray(noise(24, 40, 3)).convert(mode)
+    assert read_grey(file(encoded(picture, "JPEG"))).note.startswith("JPEG (lossy)")
+
+
+def test_jpeg_luminance_is_the_stored_one(file):
+    data = encoded(Image.fromarray(noise(24, 40, 3)), "JPEG")
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.draft("YCbCr", None)
+        stored = np.asarray(picture)[..., 0]
+    np.testing.assert_array_equal(read_grey(file(data)).pixels, stored)
+
+
+def test_a_camera_s_multi_picture_jpeg_is_its_first_picture(file):
+    first, second = (Image.fromarray(noise(24, 40, 3, seed=i)) for i in (1, 2))
+    several = encoded(first, "MPO", save_all=True, append_images=[second])
+    alone = encoded(first, "JPEG")
+    grey = read_grey(file(several))
+    np.testing.assert_array_equal(grey.pixels, read_grey(file(alone)).pixels)
+    assert grey.note == "JPEG (lossy)"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
+def test_of_an_animation_the_first_frame_is_taken_and_said_so(kind, file):
+    frames = [Image.fromarray(np.full((8, 9), value, np.uint8)) for value in (200, 10)]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    path = file(encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options))
+    grey = read_grey(path)
+    assert (grey.pixels == 200).all() and grey.pixels.shape == (8, 9)
+    assert "the first of several frames" in grey.note
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_rgb_of_every_mode(mode, file):
+    picture = Image.fromarray(noise(6, 7, 3)).convert(mode)
+    rgb = read_rgb(file(encoded(picture, "PNG")))
+    assert rgb.dtype == np.uint8 and rgb.flags.writeable
+    np.testing.assert_array_equal(rgb, np.asarray(picture.convert("RGB")))
+
+
+def test_rgb_of_16_bit_grey(file):
+    pixels = noise(6, 7)
+    rgb = read_rgb(file(encoded(Image.fromarray(pixels.astype(np.uint16) << 8), "PNG")))
+    np.testing.assert_array_equal(rgb, np.repeat(pixels[..., None], 3, axis=2))
+
+
+def test_threads_read_alike(file):
+    paths = [file(grey_png(noise(40, 30, seed=i), i % 5), f"{i}.png") for i in range(20)]
+    alone = [read_grey(path).pixels for path in paths]
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(5):
+            for a, b in zip(alone, threads.map(read_grey, paths), strict=True):
+                np.testing.assert_array_equal(a, b.pixels)
+
+
+def test_stray_files_are_no_pictures():
+    names = ["a.png", "b.JPG", "c.jpeg", "._a.png", ".DS_Store", "Thumbs.db", "a.png.tmp", ".1.tmp"]
+    assert [name for name in names if is_picture(Path(name))] == ["a.png", "b.JPG", "c.jpeg"]
+
+
+@pytest.mark.real
+def test_real_oddities_are_read_as_pillow_reads_them(shared):
+    paths = [*(shared / "real/edge").rglob("*.png"), *(shared / "real/edge").rglob("*.jpg")]
+    notes = set()
+    for path in paths:
+        grey = read_grey(path)
+        assert np.array_equal(grey.pixels, pillow_grey(path.read_bytes())), path
+        assert image_size(path) == grey.pixels.shape
+        notes.add(grey.note)
+    assert {"", "1-bit", "16-bit (high byte kept)", "RGB grey", "RGBA grey"} <= notes
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+READERS = [read_grey, read_rgb, image_size]
+
+
+def refusal(reader, path: Path) -> ImageError:
+    with pytest.raises(ImageError) as caught:
+        reader(path)
+    assert str(caught.value).startswith(str(path))
+    assert caught.value.problem.file == str(path)
+    return caught.value
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty (0 bytes)"),
+        (b"not found\n", "its content is text"),
+        (b"\x00\x01\x02\x03" * 9, "not a picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "its content is text"),
+        (SIGNATURE, "cut short"),
+        (SIGNATURE + IEND, "its header is broken"),
+        (grey_png(noise(9, 9))[:-1], "cut short"),
+        (SIGNATURE + ihdr(9, 9) + chunk(b"IDAT", b"x", checksum_off_by=1) + IEND, "checksum"),
+    ],
+)
+def test_not_a_whole_picture(reader, content, reason, file):
+    assert reason in str(refusal(reader, file(content)))
+
+
+@pytest.mark.parametrize("reader", [read_grey, read_rgb])
+def test_a_truncated_jpeg(reader, file, monkeypatch):
+    content = encoded(Image.fromarray(noise(60, 80, 3)), "JPEG")
+    path = file(content[: len(content) // 2], "map.jpg")
+    assert "truncated" in str(refusal(reader, path))
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    assert "LOAD_TRUNCATED_IMAGES" in str(refusal(reader, path))
+
+
+def bmp(width: int, height: int) -> bytes:
+    head = struct.pack("<2sIHHI", b"BM", 54, 0, 0, 54)
+    return head + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+
+
+def jpeg(width: int, height: int) -> bytes:
+    content = encoded(Image.fromarray(noise(8, 8)), "JPEG")
+    frame = content.index(b"\xff\xc0") + 5
+    return content[:frame] + struct.pack(">HH", height, width) + content[frame + 4 :]
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("sides", [(10_000, 10_000), (60_000, 60_000)])
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda w, h: SIGNATURE + ihdr(w, h) + chunk(b"IDAT", b"") + IEND,
+        lambda w, h: SIGNATURE + ihdr(w, h, 8, 2) + chunk(b"IDAT", b"") + IEND,
+        bmp,
+        jpeg,
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_huge_declared_size(reader, sides, content, file):
+    assert "refused as unsafe" in str(refusal(reader, file(content(*sides))))
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_file_too_large_to_be_a_picture(reader, tmp_path):
+    path = tmp_path / "huge.png"
+    with path.open("wb") as sparse:
+        sparse.truncate(2**40)
+    assert "refused as unsafe" in str(refusal(reader, path))
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_things_that_are_not_files(reader, tmp_path):
+    folder, pipe, missing = (tmp_path / f"{name}.png" for name in ("folder", "pipe", "missing"))
+    folder.mkdir()
+    os.mkfifo(pipe)
+    assert "it is a folder" in str(refusal(reader, folder))
+    assert "not a regular file" in str(refusal(reader, pipe))
+    error = refusal(reader, missing)
+    assert "no such file" in str(error) and error.problem.kind == "missing"
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("number", "reason"), [(errno.EACCES, "Permission denied"), (errno.EIO, "Input/output error")]
+)
+def test_a_file_that_cannot_be_opened(reader, number, reason, file, monkeypatch):
+    path = file(grey_png(noise(3, 3)))
+
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert reason in str(refusal(reader, path))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission(file):
+    path = file(grey_png(noise(3, 3)))
+    path.chmod(0)
+    assert "Permission denied" in str(refusal(read_grey, path))
+
+
+@pytest.mark.parametrize("reader", [read_grey, read_rgb])
+def test_floating_point_pixels(reader, file):
+    path = file(encoded(Image.fromarray(np.ones((3, 4), np.float32)), "TIFF"), "map.tif")
+    assert "pixel mode F" in str(refusal(reader, path))
+
+
+# --- what is written ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["map.png", "new/folders/map.PNG"])
+def test_grey_comes_back(name, tmp_path):
+    pixels = noise(30, 41)
+    write_grey(tmp_path / name, pixels)
+    assert read_grey(tmp_path / name).note == ""
+    np.testing.assert_array_equal(read_grey(tmp_path / name).pixels, pixels)
+    with Image.open(tmp_path / name) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), pixels)
+
+
+def test_colour_comes_back(tmp_path):
+    pixels = noise(30, 41, 3)
+    write_picture(tmp_path / "image.png", pixels)
+    np.testing.assert_array_equal(read_rgb(tmp_path / "image.png"), pixels)
+    write_picture(tmp_path / "image.jpg", np.full((30, 41, 3), 90, np.uint8))
+    assert np.abs(read_rgb(tmp_path / "image.jpg").astype(int) - 90).max() <= 1
+
+
+def test_any_strides_are_written(tmp_path):
+    pixels = noise(60, 41)[::-2, ::3]
+    write_grey(tmp_path / "map.png", pixels)
+    np.testing.assert_array_equal(read_grey(tmp_path / "map.png").pixels, pixels)
+
+
+def test_threads_may_write_the_same_file(tmp_path):
+    path = tmp_path / "map.png"
+    with ThreadPoolExecutor(8) as threads:
+        jobs = [threads.submit(write_grey, path, np.full((50, 60), i, np.uint8)) for i in range(64)]
+        for job in jobs:
+            job.result()
+    pixels = read_grey(path).pixels
+    assert pixels.shape == (50, 60) and len(np.unique(pixels)) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "map.png"
+    write_grey(path, noise(5, 5, seed=1))
+
+    def half(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(
+        ImageError, match=r"map\.png: cannot be written \(No space left on device\)"
+    ):
+        write_grey(path, noise(5, 5, seed=2))
+    np.testing.assert_array_equal(read_grey(path).pixels, noise(5, 5, seed=1))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_grey(tmp_path / "map.png", noise(5, 5))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.png" / "inside").mkdir(parents=True)
+    for path in (tmp_path / "file" / "map.png", tmp_path / "folder.png"):
+        with pytest.raises(ImageError, match="cannot be written"):
+            write_grey(path, noise(5, 5))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(ImageError, match="Permission denied"):
+        write_grey(tmp_path / "map.png", noise(5, 5))
+
+
+def test_what_is_not_a_picture_is_not_written(tmp_path):
+    for pixels in (np.zeros((3, 4)), np.zeros((3, 4, 2), np.uint8), np.zeros((0, 4), np.uint8)):
+        with pytest.raises(ValueError, match="a picture is uint8"):
+            write_picture(tmp_path / "map.png", pixels)
+    with pytest.raises(ImageError, match=r"\.png, \.jpg or \.jpeg only"):
+        write_picture(tmp_path / "map.bmp", noise(3, 4))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resize_is_pillow_s(data):
+    with np.load(data / "metrics_decode.npz") as stored:
+        for i in range(4):
+            height, width = stored[f"resize_pil_bilinear_{i}"].shape
+            resized = resize_grey(stored[f"resize_in_{i}"], (height, width), "bilinear")
+            np.testing.assert_array_equal(resized, stored[f"resize_pil_bilinear_{i}"])
+    assert set(np.unique(resize_grey(noise(9, 9) & 128, (20, 31), "nearest"))) <= {0, 128}

@@ -271,6 +271,11 @@ def _pick(rng: np.random.Generator, options: tuple[T, ...]) -> T:
     return options[int(len(options) * rng.random())]
 
 
+COOL, WARM = (0.22, 0.72), (-0.14, 0.14)
+"""Hues of scenes (green to violet) and of objects (magenta to yellow): what a network learns first.  Scenes
+differ more from light to dark than from objects, so that contrast alone does not tell them apart."""
+
+
 # --- textures ------------------------------------------------------------------------------------
 
 
@@ -305,10 +310,8 @@ def _background(rng: np.random.Generator, height: int, width: int) -> Floats:
     """A scene without objects, RGB in 0..1, [h, w, 3]: field, horizon, wall or foliage, unevenly lit."""
     size = (height, width)
     rows, columns = np.mgrid[:height, :width] / max(size)
-    hue = _between(rng, (0, 1))
-    apart = _between(rng, (0.1, 0.5))
-    dark = _rgb(hue, _between(rng, (0.3, 0.8)), _between(rng, (0.15, 0.45)))
-    light = _rgb(hue + apart, _between(rng, (0.1, 0.7)), _between(rng, (0.6, 1.0)))
+    dark = _rgb(_between(rng, COOL), _between(rng, (0.2, 0.8)), _between(rng, (0.1, 0.4)))
+    light = _rgb(_between(rng, COOL), _between(rng, (0.0, 0.5)), _between(rng, (0.65, 1.0)))
     kind = _pick(rng, ("field", "horizon", "wall", "foliage"))
     if kind == "field":
         weight = _noise(rng, size, _between(rng, (2, 5)), 5)
@@ -457,11 +460,8 @@ SHAPES: tuple[Shape, ...] = (
 
 def _coat(rng: np.random.Generator, place: Place) -> Floats:
     """An object's own colours, RGB in 0..1, [h, w, 3]: two tones in a pattern."""
-    hue = _between(rng, (0, 1))
-    base = _rgb(hue, _between(rng, (0.2, 1.0)), _between(rng, (0.3, 1.0)))
-    other = _rgb(
-        hue + _between(rng, (-0.2, 0.2)), _between(rng, (0.2, 1.0)), _between(rng, (0.1, 1.0))
-    )
+    base = _rgb(_between(rng, WARM), _between(rng, (0.5, 1.0)), _between(rng, (0.4, 1.0)))
+    other = _rgb(_between(rng, WARM), _between(rng, (0.1, 1.0)), _between(rng, (0.1, 1.0)))
     kind = _pick(rng, ("plain", "stripes", "dots", "checks", "mottled"))
     wave = 2 * np.pi * _between(rng, (1.2, 2.6))
     if kind == "plain":

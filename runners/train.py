@@ -1,0 +1,610 @@
+"""Training: one readable loop, exact to the reference by default, safe to interrupt.
+
+An update gathers the gradient of ``accumulate`` images (ten in the reference) and makes one optimiser step.
+Because batch normalisation is frozen and group normalisation sees one image at a time, images of equal
+size may run together: the sum of their losses, and so the update, is that of running them one by one.
+
+A run's folder::
+
+    recipe.toml   the recipe           run.json    what made it: model, data, versions, device
+    log.jsonl     one line an update   loss.png    the loss curve
+    state/        the last states, from which ``resume`` goes on to the same bits
+    best.pth      the weights of the best validated epoch
+    final.pth     the weights: a state dictionary in the network's own names
+
+Under torchrun every process computes its share of each update and the gradients are added up, so that
+the effective batch does not depend on the number of processes.
+"""
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sodbench import __version__
+from sodbench.datasets import TRAIN_SET, Dataset, find_dataset
+from sodbench.errors import SodbenchError
+from sodbench.images import read_grey, read_rgb
+from sodbench.metrics import LOWER_IS_BETTER, Evaluator
+from sodbench.models import (
+    create_model,
+    file_sha256,
+    input_size_of,
+    load_backbone,
+    load_checkpoint,
+)
+from sodbench.models.inference import (
+    InferenceNetwork,
+    choose_device,
+    describe_machine,
+    normalise,
+    tensor_float,
+)
+from sodbench.progress import bar, say
+from sodbench.runners.losses import LOSSES
+from sodbench.runners.ranks import Ranks
+from sodbench.runners.recipe import RECIPES, Recipe
+from sodbench.runners.training_data import (
+    Item,
+    TrainingSet,
+    check_pairs,
+    default_workers,
+    grouped,
+    loaded_updates,
+    share_of,
+    total_updates,
+    updates_of_epoch,
+)
+from sodbench.runners.training_log import TrainingLog, draw_curve
+from sodbench.runners.training_state import (
+    load_latest_state,
+    random_state,
+    restore_random_state,
+    save_atomically,
+    save_state,
+)
+
+RUN, RECIPE, STATES = "run.json", "recipe.toml", "state"
+FINAL, BEST = "final.pth", "best.pth"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training run is asked to do, beside the recipe.
+
+    dataset: the training pairs; out: the run's folder.
+    model: a registered name or ``path/to/file.py:factory``; backbone: a file of ImageNet weights for it;
+    checkpoint: weights of the whole network to start from.
+    validation: a set to score after each epoch; measure: the one that decides which epoch is best.
+    save_every: updates between saved states; keep: how many of them stay.
+    resume: go on with the run in ``out`` (or begin it).  skip_bad: leave unreadable pairs out.
+    """
+
+    dataset: Dataset
+    out: Path
+    recipe: Recipe = RECIPES["reference"]
+    model: str = "csf-res2net50"
+    backbone: Path | None = None
+    checkpoint: Path | None = None
+    device: str = "auto"
+    validation: Dataset | None = None
+    measure: str = "f_max"
+    save_every: int = 200
+    keep: int = 2
+    resume: bool = False
+    skip_bad: bool = False
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What a call of :func:`train` did.
+
+    weights: ``final.pth``, or None if the run was interrupted; updates: made in all calls together;
+    images: run in this call; seconds: of this call; best: (epoch counted from 1, its measure) or None;
+    skipped: pairs left out; signal: the number of the signal that interrupted it, or None.
+    """
+
+    weights: Path | None
+    updates: int
+    images: int
+    seconds: float
+    best: tuple[int, float] | None
+    skipped: int
+    signal: int | None = None
+
+
+def train(training: Training) -> TrainingSummary:
+    """Train as asked; resumes, saves and stops as the module says.
+
+    Raises :class:`SodbenchError` for bad data before the first step, for a folder that holds another
+    run, and for a loss or gradient that is not finite (naming the images).
+    """
+    began = time.perf_counter()
+    device = choose_device(training.device)
+    with Ranks(device) as ranks, ExitStack() as stack:
+        device = ranks.device
+        data = check_pairs(
+            training.dataset,
+            skip_bad=training.skip_bad,
+            decode=ranks.first and not (training.out / RUN).exists(),
+            workers=training.workers,
+        )
+        stack.enter_context(_random_numbers(training.recipe.seed, device))
+        trainer = Trainer(training, data, device, ranks)
+        finished = trainer.prepare()
+        if finished:
+            say(f"{finished}: this training is finished already")
+            return TrainingSummary(finished, trainer.step, 0, 0.0, trainer.best, len(data.skipped))
+        stopped = trainer.run()
+    return TrainingSummary(
+        training.out / FINAL if stopped is None else None,
+        trainer.step,
+        trainer.images,
+        time.perf_counter() - began,
+        trainer.best,
+        len(data.skipped),
+        stopped,
+    )
+
+
+def fit_sample(data_root: Path, out: Path, *, device: str = "auto", force: bool = False) -> Path:
+    """Fit CSF to the sample's training split from scratch; returns the weights' path.
+
+    The recipe ``sample``: the real network and this very loop, in two minutes on two CPU cores.  A finished
+    fit of the same recipe and data is kept unless ``force``; an interrupted one goes on.
+    """
+    out = Path(out)
+    if force:
+        _forget(out)
+    summary = train(
+        Training(
+            dataset=find_dataset(TRAIN_SET, data_root),
+            out=out,
+            recipe=RECIPES["sample"],
+            device=device,
+            resume=True,
+        )
+    )
+    if summary.weights is None:
+        raise KeyboardInterrupt
+    return summary.weights
+
+
+def _forget(out: Path) -> None:
+    """Delete the files of a run that this module wrote, and nothing else."""
+    for name in (FINAL, BEST, RUN):
+        (out / name).unlink(missing_ok=True)
+    for state in (out / STATES).glob("step-*.pt"):
+        state.unlink()
+
+
+class Trainer:
+    """The state of a training, and its loop."""
+
+    def __init__(self, training: Training, data: TrainingSet, device: torch.device, ranks: Ranks):
+        self.training, self.recipe, self.data = training, training.recipe, data
+        self.device, self.ranks = device, ranks
+        self.total = total_updates(self.recipe, len(data))
+        if self.total == 0:
+            raise SodbenchError(
+                f"{data.name}: {len(data)} images do not fill one update of {self.recipe.accumulate}; "
+                "give more images, a smaller accumulate, or counter = flush"
+            )
+        self.model = _network(training).to(device)
+        if self.recipe.channels_last:
+            self.model.to(memory_format=torch.channels_last)
+        if ranks.size > 1 and not self.recipe.frozen and any(_batch_norms(self.model)):
+            raise SodbenchError(
+                "batch normalisation is trained (frozen = false), which several processes would do each "
+                "on its own; train in one process, or with frozen = true"
+            )
+        self.network: nn.Module = (
+            torch.compile(self.model) if self.recipe.compiled else self.model  # type: ignore[assignment]
+        )
+        self.optimizer = _optimizer(self.model, self.recipe)
+        self.epoch = self.update = self.step = self.images = 0
+        self.best: tuple[int, float] | None = None
+
+    # --- the run's folder --------------------------------------------------------------------------
+
+    def prepare(self) -> Path | None:
+        """Begin the run's folder, or take up the run in it; the weights' path if that is finished."""
+        out = self.training.out
+        try:
+            before = json.loads((out / RUN).read_text("utf-8")) if (out / RUN).exists() else None
+            foreign = before is None and out.exists() and any(out.iterdir())
+        except (OSError, ValueError) as error:
+            raise SodbenchError(f"{out / RUN}: cannot be read ({error})") from error
+        if foreign:
+            raise SodbenchError(
+                f"{out}: holds other files than a run of ours; choose another folder"
+            )
+        identity = self._identity()
+        state = None
+        if before is not None:
+            if not self.training.resume:
+                raise SodbenchError(
+                    f"{out}: holds a training run; give --resume to go on with it, or another folder"
+                )
+            self._compare(before, identity)
+            if before["finished"] and (out / FINAL).exists():
+                self.step = before["updates"]
+                return out / FINAL
+            state = load_latest_state(out / STATES)
+        self.ranks.gathered(None)  # nobody writes before all have read
+        if state is not None:
+            self._restore(state)
+            say(f"{out}: going on after update {self.step} of {self.total}")
+        if self.ranks.first:
+            self._write_run(identity, finished=False)
+            (out / RECIPE).write_text(self.recipe.to_toml(), "utf-8")
+        return None
+
+    def _identity(self) -> dict[str, Any]:
+        """What a resumed run must share with the one it goes on with."""
+        training = self.training
+        source = Path(training.model.rpartition(":")[0])
+        start = {"backbone": training.backbone, "checkpoint": training.checkpoint}
+        return {
+            "recipe": self.recipe.plain(),
+            "model": training.model,
+            "source_sha256": file_sha256(source) if source.suffix == ".py" else None,
+            "data": {
+                "name": self.data.name,
+                "pairs": len(self.data),
+                "fingerprint": self.data.fingerprint,
+            },
+            "start": {k: file_sha256(path) if path else None for k, path in start.items()},
+        }
+
+    def _compare(self, before: dict[str, Any], identity: dict[str, Any]) -> None:
+        differences = [
+            f"{key} {before.get(key)} there, {value} now"
+            for key, value in identity.items()
+            if key != "recipe" and before.get(key) != value
+        ]
+        recipe = before.get("recipe", {})
+        differences += [
+            f"recipe {key} = {recipe.get(key)} there, {value} now"
+            for key, value in identity["recipe"].items()
+            if recipe.get(key) != value
+        ]
+        if differences:
+            raise SodbenchError(
+                f"{self.training.out}: holds a training made otherwise: {'; '.join(differences)}. Choose "
+                "another folder, or resume with what it was begun with"
+            )
+
+    def _write_run(self, identity: dict[str, Any], finished: bool) -> None:
+        content = {
+            "made_by": f"sodbench {__version__}",
+            "finished": finished,
+            "updates": self.step,
+            "best": self.best,
+            **identity,
+            "skipped": [str(problem) for problem in self.data.skipped],
+            "processes": self.ranks.size,
+            "threads": torch.get_num_threads(),
+            **describe_machine(self.device),
+        }
+        path = self.training.out / RUN
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise SodbenchError(f"{path}: cannot be written ({error.strerror})") from error
+
+    def _save(self) -> None:
+        if self.ranks.first:
+            state = {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "epoch": self.epoch,
+                "update": self.update,
+                "best": self.best,
+                "random": random_state(self.device),
+            }
+            save_state(self.training.out / STATES, self.step, state, self.training.keep)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.update, self.step = state["epoch"], state["update"], state["step"]
+        self.best = state["best"]
+        restore_random_state(state["random"], self.device)
+
+    def _save_weights(self, name: str) -> None:
+        """A plain state dictionary, as the reference saves it."""
+        if self.ranks.first:
+            weights = {k: v.cpu().contiguous() for k, v in self.model.state_dict().items()}
+            save_atomically(weights, self.training.out / name)
+
+    # --- the loop ----------------------------------------------------------------------------------
+
+    def run(self) -> int | None:
+        """Train to the end; or, after SIGINT or SIGTERM, save, and return the signal's number."""
+        with ExitStack() as stack:
+            caught = stack.enter_context(_interrupts())
+            log = (
+                stack.enter_context(TrainingLog(self.training.out, self.step))
+                if self.ranks.first
+                else None
+            )
+            stack.enter_context(tensor_float(self.recipe.precision == "tf32"))
+            progress = stack.enter_context(
+                bar(self.total, "train", "update", initial=self.step, smoothing=0.05)
+            )
+            while self.epoch < self.recipe.epochs:
+                progress.set_description(f"train: epoch {self.epoch + 1}/{self.recipe.epochs}")
+                for record in self._epoch():
+                    progress.set_postfix_str(
+                        f"loss {record['loss']:.4g}, lr {record['lr']:.2g}, "
+                        f"{record['images_per_second']:.1f} images/s"
+                    )
+                    progress.update()
+                    if log:
+                        log.write(record)
+                    if self._stopped(caught):
+                        self._save()
+                        say(
+                            f"saved after update {self.step} of {self.total}; --resume goes on there"
+                        )
+                        return caught[0] if caught else int(signal.SIGTERM)
+                    if self.training.save_every and self.step % self.training.save_every == 0:
+                        self._save()
+                self._end_epoch(log)
+        self._save_weights(FINAL)
+        if self.ranks.first:
+            self._write_run(self._identity(), finished=True)
+            draw_curve(self.training.out)
+            for state in (self.training.out / STATES).glob("step-*.pt"):
+                state.unlink()
+        return None
+
+    def _epoch(self) -> Iterator[dict[str, Any]]:
+        """Make the updates of this epoch that are still to be made; yields a log record after each."""
+        recipe, ranks = self.recipe, self.ranks
+        if self.update == 0 and recipe.restart_optimizer and self.epoch - 1 in _milestones(recipe):
+            self.optimizer = _optimizer(self.model, recipe)
+        _training_mode(self.model, recipe)
+        plan = updates_of_epoch(recipe, self.epoch, len(self.data))
+        shares = [
+            (n, share_of(self.data, plan[n], ranks.rank, ranks.size))
+            for n in range(self.update, len(plan))
+        ]
+        loaded = loaded_updates(self.data, recipe, self.epoch, shares, self.training.workers)
+        for (number, _), items in zip(shares, loaded, strict=True):
+            began = time.perf_counter()
+            rate = learning_rate(recipe, self.epoch, self.step, self.total)
+            loss, norm = self.make_update(items, rate)
+            seconds = time.perf_counter() - began
+            self.update, self.step = number + 1, self.step + 1
+            self.images += len(plan[number])
+            yield {
+                "step": self.step,
+                "epoch": self.epoch + 1,
+                "images": len(plan[number]),
+                "loss": loss,
+                "lr": rate,
+                "gradient_norm": norm,
+                "images_per_second": round(len(plan[number]) / seconds, 3),
+            }
+
+    def make_update(self, items: Sequence[Item], rate: float) -> tuple[float, float]:
+        """One optimiser step on these images (of this process); its loss and gradient norm, of all."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        stems: list[str] = []
+        losses: list[Tensor] = []
+        for batch in grouped(items, self.recipe.sub_batch):
+            of_images = self._losses(batch.pixels, batch.masks)
+            (of_images.sum() / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
+            stems += batch.stems
+            losses.append(of_images.detach())
+        values = torch.cat(losses).double().cpu() if losses else torch.zeros(0, dtype=torch.float64)
+        self._stop_unless_finite(values, stems, "the loss")
+        loss = self.ranks.add_up((values.sum() / self.recipe.accumulate).to(self.device))
+        gradients = self._added_gradients()
+        norm = nn.utils.get_total_norm(gradients)
+        self._stop_unless_finite(norm.cpu().reshape(1).expand(len(stems)), stems, "the gradient")
+        if self.recipe.clip:
+            parameters = [p for p in self.model.parameters() if p.grad is not None]
+            nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip, norm)
+        self.optimizer.step()
+        return loss.item(), norm.item()
+
+    def _losses(self, pixels: "np.ndarray[Any, np.dtype[np.uint8]]", masks: Any) -> Tensor:
+        """The loss of each image of a batch, [n]: uint8 RGB [n, h, w, 3] and masks [n, h, w]."""
+        x = normalise(torch.from_numpy(pixels).to(self.device))
+        y = torch.from_numpy(masks).to(self.device).float()[:, None] / 255
+        if not self.recipe.channels_last:
+            x = x.contiguous()
+        inner = input_size_of(self.model).of(*y.shape[-2:])
+        if inner != tuple(y.shape[-2:]):
+            x = F.interpolate(x, size=inner, mode="bilinear", antialias=True)
+        narrow = self.recipe.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16) if narrow else nullcontext():
+            logits = self.network(x)
+        if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.shape[:2] != y.shape[:2]:
+            found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise SodbenchError(
+                f"the network gave {found} for a batch {list(x.shape)}; it must give one logit map an "
+                f"image: a tensor [{len(y)}, 1, h, w]"
+            )
+        logits = logits.float()
+        if logits.shape[-2:] != y.shape[-2:]:
+            logits = F.interpolate(logits, size=tuple(y.shape[-2:]), mode="bilinear")
+        return LOSSES[self.recipe.loss](logits, y)
+
+    def _added_gradients(self) -> list[Tensor]:
+        """The gradients of all processes' shares, added up, on every process."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        if self.ranks.size > 1 and parameters:
+            has = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
+            self.ranks.add_up(has)
+            parameters = [p for p, any_has in zip(parameters, has.tolist(), strict=True) if any_has]
+            flat = self.ranks.add_up(
+                torch.cat(
+                    [
+                        (p.grad if p.grad is not None else torch.zeros_like(p)).flatten()
+                        for p in parameters
+                    ]
+                )
+            )
+            for p, gradient in zip(
+                parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True
+            ):
+                p.grad = gradient.view_as(p)
+        return [p.grad for p in parameters if p.grad is not None]
+
+    def _stop_unless_finite(self, values: Tensor, stems: Sequence[str], what: str) -> None:
+        bad = [stem for stem, ok in zip(stems, values.isfinite().tolist(), strict=True) if not ok]
+        total = self.ranks.add_up(torch.tensor(float(len(bad)), device=self.device))
+        if total:
+            names = [name for own in self.ranks.gathered(bad) for name in own]
+            raise SodbenchError(
+                f"{what} is not finite in update {self.step + 1} (epoch {self.epoch + 1}) for "
+                f"{', '.join(names)}. The last saved state is from before; look at these images, or lower "
+                "the learning rate"
+            )
+
+    def _stopped(self, caught: list[int]) -> bool:
+        return bool(self.ranks.add_up(torch.tensor(float(bool(caught)), device=self.device)))
+
+    def _end_epoch(self, log: TrainingLog | None) -> None:
+        self.epoch, self.update = self.epoch + 1, 0
+        if self.training.validation is not None:
+            metrics = self._validated(self.training.validation)
+            value = metrics[self.training.measure]
+            sign = -1 if self.training.measure in LOWER_IS_BETTER else 1
+            if self.best is None or sign * value > sign * self.best[1]:
+                self.best = (self.epoch, value)
+                self._save_weights(BEST)
+            if log:
+                shown = {
+                    k: metrics[k] for k in ("mae", "f_max", "s", "e_max", self.training.measure)
+                }
+                log.write({"step": self.step, "epoch": self.epoch, "validation": shown})
+                figures = ", ".join(f"{k} {v:.4f}" for k, v in shown.items())
+                say(f"epoch {self.epoch}: {figures} on {self.training.validation.name}")
+        if self.training.save_every:
+            self._save()
+            if self.ranks.first:
+                draw_curve(self.training.out)
+
+    def _validated(self, dataset: Dataset) -> dict[str, float]:
+        """The measures of the network as it is, by the pixels that ``predict`` would write."""
+        network = InferenceNetwork(self.model, self.device)
+        pairs = [s for s in dataset.samples if s.image and s.mask]
+        mine = pairs[self.ranks.rank :: self.ranks.size]
+        evaluator = Evaluator(weighted=self.training.measure == "wf")
+        with ThreadPoolExecutor(self.training.workers or default_workers()) as pool:
+            images = pool.map(lambda s: (read_rgb(s.image), read_grey(s.mask).pixels), mine)
+            for sample, (pixels, mask) in zip(mine, images, strict=True):
+                (map_,) = network.start(pixels[None])()
+                if map_ is None:
+                    raise SodbenchError(f"{sample.image}: the network's logits are not finite")
+                evaluator.update(map_, mask, sample.stem)
+        first, *others = self.ranks.gathered(evaluator)
+        for other in others:
+            first.merge(other)
+        scores: dict[str, float] = first.compute().metrics
+        return scores
+
+
+def learning_rate(recipe: Recipe, epoch: int, step: int, total: int) -> float:
+    """The learning rate of update ``step`` (of ``total``, counted from 0) in epoch ``epoch``."""
+    rate = recipe.learning_rate
+    for milestone in _milestones(recipe):
+        if epoch > milestone:  # the reference divides at the end of epoch index 15: its sixteenth
+            rate *= 0.1
+    if recipe.schedule == "cosine":
+        rate *= (1 + math.cos(math.pi * step / total)) / 2
+    return rate * min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else rate
+
+
+def _milestones(recipe: Recipe) -> tuple[int, ...]:
+    return recipe.milestones if recipe.schedule == "steps" else ()
+
+
+def _network(training: Training) -> nn.Module:
+    """The network at its start: drawn, or loaded, and with what is to be trained requiring gradients."""
+    model = create_model(training.model)
+    if training.recipe.initialise == "kaiming":
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    if training.backbone:
+        load_backbone(model, training.backbone)
+    if training.checkpoint:
+        load_checkpoint(model, training.checkpoint)
+    if not training.recipe.frozen:
+        model.requires_grad_(True)
+    return model
+
+
+def _batch_norms(model: nn.Module) -> Iterator[nn.Module]:
+    return (m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+
+
+def _training_mode(model: nn.Module, recipe: Recipe) -> None:
+    model.train()
+    if recipe.frozen:
+        for module in _batch_norms(model):
+            module.eval()
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    makers: dict[str, Callable[[], torch.optim.Optimizer]] = {
+        "adam": lambda: torch.optim.Adam(parameters, rate, weight_decay=decay),
+        "adamw": lambda: torch.optim.AdamW(parameters, rate, weight_decay=decay),
+        "sgd": lambda: torch.optim.SGD(parameters, rate, 0.9, weight_decay=decay, nesterov=True),
+    }
+    return makers[recipe.optimizer]()
+
+
+@contextmanager
+def _random_numbers(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch within, and leave the caller's random state as it was."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """The SIGINT and SIGTERM caught so far; a second one acts as it would without us."""
+    caught: list[int] = []
+    before: dict[int, Any] = {}
+
+    def note(number: int, _: Any) -> None:
+        caught.append(number)
+        signal.signal(number, before[number])
+        say("interrupted: this update is finished, then the state is saved")
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (int(signal.SIGINT), int(signal.SIGTERM)):
+            before[number] = signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

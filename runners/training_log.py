@@ -1,0 +1,101 @@
+"""What a training tells while it runs: JSON lines, TensorBoard where it is installed, a loss curve."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+LOG = "log.jsonl"
+CURVE = "loss.png"
+
+
+class TrainingLog:
+    """Appends records to ``<folder>/log.jsonl``, and their numbers to TensorBoard.
+
+    A record is a dictionary with at least ``step`` (updates made so far).  Records after ``step``, which a
+    killed run may have left behind its last saved state, are removed first.
+    """
+
+    def __init__(self, folder: Path, step: int):
+        self.path = folder / LOG
+        kept = [json.dumps(r) + "\n" for r in read_log(folder) if r["step"] <= step]
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text("".join(kept), "utf-8")
+        temporary.replace(self.path)
+        self._file = self.path.open("a", encoding="utf-8")
+        self._board = _tensorboard(folder / "tensorboard", step)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        if self._board:
+            self._board.close()
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append one record, at once on disk."""
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+        if self._board:
+            for key, value in record.items():
+                if isinstance(value, float):
+                    self._board.add_scalar(key, value, record["step"])
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The records of a training's log, in order; a line cut off by a kill is left out."""
+    path = folder / LOG
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text("utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return records
+
+
+def draw_curve(folder: Path) -> None:
+    """Loss by update (each, and a running mean) and validation measures by epoch: ``loss.png``."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    records = read_log(folder)
+    losses = [(r["step"], r["loss"]) for r in records if "loss" in r]
+    validated = [r for r in records if "validation" in r]
+    if not losses:
+        return
+    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    axes = figure.subplots()
+    steps, values = (np.array(column) for column in zip(*losses, strict=True))
+    window = max(1, len(values) // 40)
+    axes.plot(steps, values, color="#b0c4de", linewidth=0.7, label="each update")
+    if window > 1:
+        mean = np.convolve(values, np.ones(window) / window, "valid")
+        axes.plot(steps[window - 1 :], mean, color="#0072b2", label=f"mean of {window}")
+    axes.set(xlabel="update", ylabel="loss", ylim=(0, np.quantile(values, 0.99) * 1.15))
+    axes.legend(loc="upper right", frameon=False)
+    if validated:
+        right = axes.twinx()
+        for name, colour in (("f_max", "#d55e00"), ("mae", "#009e73")):
+            points = [(r["step"], r["validation"][name]) for r in validated]
+            right.plot(*zip(*points, strict=True), "o-", color=colour, markersize=3, label=name)
+        right.set(ylabel="validation", ylim=(0, 1))
+        right.legend(loc="center right", frameon=False)
+    FigureCanvasAgg(figure).print_figure(folder / CURVE, dpi=120)
+
+
+def _tensorboard(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1)

@@ -1,0 +1,77 @@
+"""Where a training stands, on disk: everything that a resumed run needs to go on as if nothing had happened.
+
+A state is one file of tensors, numbers and strings, loadable with ``weights_only=True``; it is written
+beside its place and renamed, so that a killed run leaves whole files only.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sodbench.errors import SodbenchError
+
+FORMAT = "sodbench training state 1"
+
+
+def save_atomically(content: Any, path: Path) -> None:
+    """``torch.save`` that leaves the whole file or none.  Raises :class:`SodbenchError` where it cannot."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise SodbenchError(f"{path}: cannot be written ({error})") from error
+
+
+def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> None:
+    """Write the state after update ``step`` and delete all but the last ``keep``."""
+    save_atomically({"format": FORMAT, "step": step, **state}, folder / f"step-{step:07d}.pt")
+    for old in _states(folder)[:-keep]:
+        old.unlink()
+
+
+def load_latest_state(folder: Path) -> dict[str, Any] | None:
+    """The newest state in the folder, on the CPU; None where there is none.
+
+    Raises :class:`SodbenchError` where it cannot be read.
+    """
+    states = _states(folder)
+    if not states:
+        return None
+    try:
+        state: dict[str, Any] = torch.load(states[-1], map_location="cpu", weights_only=True)
+        if state["format"] != FORMAT:
+            raise ValueError(f"format {state['format']!r} instead of {FORMAT!r}")
+    except Exception as error:  # torch raises many kinds; all of them mean that the file is no use
+        raise SodbenchError(
+            f"{states[-1]}: cannot be read as a training state ({error}); delete it to go on from the "
+            "one before"
+        ) from error
+    return state
+
+
+def _states(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.pt"))
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """torch's random states (what dropout draws from), as tensors."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore_random_state(states: dict[str, Tensor], device: torch.device) -> None:
+    """Put back what :func:`random_state` returned."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

@@ -1,0 +1,451 @@
+"""Folders against folders: pairing, policies, problems, trees, resuming, sharding."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sodbench
+from sodbench.cli import main
+from sodbench.datasets import find_masks
+from sodbench.errors import ProblemsError, SodbenchError
+from sodbench.metrics import Evaluator
+from sodbench.results import load_result
+from sodbench.runners.evaluate import JOURNAL, Policy, evaluate, evaluate_all
+from sodbench.runners.trees import understand
+
+STEMS = [f"img{i:02d}" for i in range(8)]
+
+
+def draw(seed, height=30, width=40):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((height, width), np.uint8)
+    y, x = rng.integers(0, height // 2), rng.integers(0, width // 2)
+    mask[y : y + height // 2, x : x + width // 2] = 255
+    noise = rng.integers(-60, 60, mask.shape)
+    return np.clip(mask * 0.7 + 40 + noise, 0, 255).astype(np.uint8), mask
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    root = tmp_path / "toys"
+    for seed, stem in enumerate(STEMS):
+        map_, mask = draw(seed)
+        save(root / "maps" / f"{stem}.png", map_)
+        save(root / "gt" / f"{stem}.png", mask)
+    return root
+
+
+def run(folders, *options, preds="maps", gt="gt"):
+    return main(["--quiet", "eval", str(folders / preds), str(folders / gt), *options])
+
+
+def kinds(error):
+    return sorted({problem.kind for problem in error.value.problems})
+
+
+def test_a_folder_gives_the_numbers_of_its_arrays(folders):
+    result = evaluate(folders / "maps", folders / "gt", "pysodmetrics")
+    evaluator = Evaluator("pysodmetrics")
+    for seed, stem in enumerate(STEMS):
+        evaluator.update(*draw(seed), name=stem)
+    assert result.metrics == evaluator.compute().metrics
+    assert result.signature == (
+        f"sodbench:{sodbench.__version__}|protocol:pysodmetrics|n:8|missing:error|resize:none|gt:>128"
+    )
+    assert list(result.table.index) == STEMS
+    assert not result.problems
+
+
+def test_json_is_complete(folders, capsys):
+    assert run(folders, "--format", "json", "--name", "ours") == 0
+    printed = json.loads(capsys.readouterr().out)
+    (row,) = printed["results"]
+    assert (row["method"], row["dataset"], row["protocol"], row["n"]) == (
+        "ours",
+        "toys",
+        "salmetric",
+        8,
+    )
+    assert {"mae", "f_max", "s", "wf", "e_max", "iou_mean"} <= row["metrics"].keys()
+    assert printed["problems"] == []
+
+
+@pytest.mark.parametrize("style", ["table", "markdown", "csv"])
+def test_other_formats_show_the_signature(folders, capsys, style):
+    assert run(folders, "--format", style) == 0
+    assert "protocol:salmetric|n:8" in capsys.readouterr().out
+
+
+def test_all_protocols_stand_side_by_side(folders, capsys):
+    assert run(folders, "--protocol", "all") == 0
+    printed = capsys.readouterr().out
+    assert "pysodmetrics - salmetric" in printed and printed.count("sodbench:") == 3
+
+
+# -- problems ---------------------------------------------------------------------------------------
+
+
+def test_all_problems_are_shown_together_and_nothing_is_scored(folders, capsys):
+    (folders / "maps/img03.png").unlink()
+    shutil.copy(folders / "maps/img04.png", folders / "maps/img04.jpg.png")
+    Image.open(folders / "maps/img05.png").save(folders / "maps/img05.jpg")
+    assert run(folders, "-o", str(folders / "out")) == 2
+    message = capsys.readouterr().err
+    assert "missing (1)" in message and "img03" in message
+    assert "ambiguous (1)" in message and "img05" in message
+    assert "--missing skip" in message
+    assert not list((folders / "out").rglob("result.json"))
+
+
+def test_missing_maps_may_be_skipped_or_scored_as_black(folders):
+    (folders / "maps/img03.png").unlink()
+    with pytest.raises(ProblemsError) as error:
+        evaluate(folders / "maps", folders / "gt")
+    assert kinds(error) == ["missing"]
+    skipped = evaluate(folders / "maps", folders / "gt", policy=Policy(missing="skip"))
+    assert skipped.n == 7 and "missing:skip(1)" in skipped.signature
+    zero = evaluate(folders / "maps", folders / "gt", policy=Policy(missing="zero"))
+    assert zero.n == 8 and "missing:zero(1)" in zero.signature
+    assert zero.table.loc["img03", "mae"] == pytest.approx(draw(3)[1].mean() / 255)
+    assert [p.kind for p in zero.problems] == ["missing"]
+
+
+def test_extra_maps_are_reported(folders, capsys):
+    save(folders / "maps/other.png", draw(99)[0])
+    assert run(folders, "--format", "json") == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["kind"] == "extra" and problem["file"].endswith("other.png")
+
+
+def test_maps_of_another_size_are_resized_and_reported_or_refused(folders):
+    save(folders / "maps/img02.png", draw(2, 15, 20)[0])
+    result = evaluate(folders / "maps", folders / "gt")
+    assert "resize:bilinear(1)" in result.signature
+    (problem,) = result.problems
+    assert problem.kind == "size" and "15x20" in problem.detail and "30x40" in problem.detail
+    with pytest.raises(ProblemsError) as error:
+        evaluate(folders / "maps", folders / "gt", policy=Policy(resize="error"))
+    assert kinds(error) == ["size"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty (0 bytes)"),
+        (b"a text file\n", "text"),
+        (None, "IDAT"),
+    ],
+)
+def test_unreadable_maps_are_named_and_the_rest_is_kept(folders, capsys, content, says):
+    broken = folders / "maps/img06.png"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    assert run(folders, "-o", str(folders / "out")) == 2
+    message = capsys.readouterr().err
+    assert "img06.png" in message and says in message and "--missing skip" in message
+    assert run(folders, "-o", str(folders / "out"), "--missing", "skip", "--format", "json") == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert (
+        printed["results"][0]["n"] == 7 and "missing:skip(1)" in printed["results"][0]["signature"]
+    )
+    broken.write_bytes(whole)
+    assert run(folders, "-o", str(folders / "out")) == 0
+
+
+def test_an_unreadable_mask_is_never_skipped(folders):
+    (folders / "gt/img01.png").write_bytes(b"GIF89a")
+    with pytest.raises(ProblemsError) as error:
+        evaluate(folders / "maps", folders / "gt", policy=Policy(missing="skip"))
+    assert kinds(error) == ["unreadable-mask"]
+
+
+def test_what_was_converted_is_said_and_counts_as_clean(folders, capsys):
+    grey = Image.open(folders / "maps/img00.png")
+    grey.convert("RGBA").save(folders / "maps/img00.png")
+    grey.convert("P").save(folders / "maps/img01.png")
+    pixels = np.asarray(grey).astype(np.uint16) * 257
+    Image.fromarray(pixels).save(folders / "maps/img02.png")
+    (folders / "maps/img03.png").unlink()
+    grey.save(folders / "maps/img03.jpg")
+    Image.open(folders / "gt/img04.png").convert("1").save(folders / "gt/img04.png")
+    levels = np.asarray(Image.open(folders / "gt/img05.png")) // 255 * 200
+    levels[:7, 0] = np.arange(7) * 30
+    save(folders / "gt/img05.png", levels)
+    save(folders / "gt/img06.png", np.zeros((30, 40), np.uint8))
+    save(folders / "maps/img07.png", np.zeros((30, 40), np.uint8))
+    assert run(folders, "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)["problems"]
+    by_stem = {(p["kind"], Path(p["file"]).name[:5]) for p in found}
+    assert by_stem == {
+        ("converted", "img00"),
+        ("converted", "img01"),
+        ("converted", "img02"),
+        ("converted", "img03"),
+        ("grey-mask", "img05"),
+        ("empty-mask", "img06"),
+        ("black-map", "img07"),
+    }
+    assert all("7 grey level(s)" in p["detail"] for p in found if p["kind"] == "grey-mask")
+
+
+def test_a_mask_of_zeros_and_ones_is_a_problem(folders):
+    save(folders / "gt/img05.png", np.asarray(Image.open(folders / "gt/img05.png")) // 255)
+    result = evaluate(folders / "maps", folders / "gt")
+    assert [p.kind for p in result.problems] == ["empty-mask", "mask-coding"]
+
+
+def test_swapped_folders_are_refused(folders, capsys):
+    assert run(folders, preds="gt", gt="maps") == 2
+    assert "swapped" in capsys.readouterr().err
+    assert run(folders, "--trust-folders", preds="gt", gt="maps") == 0
+
+
+def test_empty_and_absent_folders(folders, capsys):
+    (folders / "none").mkdir()
+    assert run(folders, preds="none") == 2
+    assert run(folders, preds="nowhere") == 2
+    assert run(folders, gt="none") == 2
+    message = capsys.readouterr().err
+    assert "no maps in it" in message and "no such folder" in message and "no masks" in message
+
+
+def test_an_output_that_cannot_be_written(folders, capsys):
+    (folders / "file").write_text("")
+    assert run(folders, "-o", str(folders / "file/out")) == 2
+    assert "choose another output folder" in capsys.readouterr().err
+
+
+def test_unknown_measures_are_refused_with_the_known_ones(folders, capsys):
+    assert run(folders, "--metrics", "mae,fmax") == 2
+    assert "fmax" in capsys.readouterr().err
+
+
+# -- trees ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for seed, stem in enumerate(STEMS):
+        for name in ("ECSSD", "SOD"):
+            map_, mask = draw(seed + len(name))
+            save(tmp_path / f"data/{name}/GT/{stem}.png", mask)
+            save(tmp_path / f"data/{name}/Imgs/{stem}.jpg", np.dstack([map_] * 3))
+            save(tmp_path / f"by_method/A/{name}/{stem}_A.png", map_)
+            save(tmp_path / f"by_method/B/{name}/{stem}.png", 255 - map_)
+            save(tmp_path / f"by_set/{name}/A/{stem}.png", map_)
+            save(tmp_path / f"one/{name}/{stem}.png", map_)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("root", "expected"),
+    [
+        ("by_method", {("A", "ECSSD"), ("A", "SOD"), ("B", "ECSSD"), ("B", "SOD")}),
+        ("by_set", {("A", "ECSSD"), ("A", "SOD")}),
+        ("one", {("one", "ECSSD"), ("one", "SOD")}),
+        ("by_method/A", {("A", "ECSSD"), ("A", "SOD")}),
+        ("by_method/A/SOD", {("A", "SOD")}),
+    ],
+)
+def test_trees_are_understood(tree, root, expected):
+    understood = understand(tree / root, find_masks(tree / "data"))
+    assert {(task.method, task.dataset) for task in understood.tasks} == expected
+    assert all(len(task.pairing.pairs) == 8 for task in understood.tasks)
+
+
+def test_methods_below_one_flat_ground_truth(tree):
+    understood = understand(tree / "by_set/SOD", find_masks(tree / "data/SOD/GT"))
+    assert [(t.method, t.dataset) for t in understood.tasks] == [("A", "SOD")]
+    understood = understand(tree / "by_method", find_masks(tree / "data/SOD/GT"))
+    assert [(t.method, t.dataset) for t in understood.tasks] == [("A", "SOD"), ("B", "SOD")]
+    assert any("ECSSD" in reason for reason in understood.ignored)
+
+
+def test_a_common_suffix_is_recognised_and_said(tree, capsys):
+    assert main(["eval", str(tree / "by_method/A"), str(tree / "data"), "--dry-run"]) == 0
+    captured = capsys.readouterr()
+    assert "suffix '_A'" in captured.err and captured.out == ""
+
+
+def test_methods_and_sets_can_be_chosen(tree):
+    truths = find_masks(tree / "data")
+    understood = understand(tree / "by_method", truths, methods=["b"], datasets=["sod"])
+    assert [(t.method, t.dataset) for t in understood.tasks] == [("B", "SOD")]
+
+
+def test_images_of_the_set_are_found_for_the_report(tree):
+    understood = understand(tree / "by_method/B/SOD", find_masks(tree / "data"))
+    result = evaluate_all(understood, output=tree / "out").results[0]
+    assert result.files("img03")["image"] == tree / "data/SOD/Imgs/img03.jpg"
+    assert result.files("img03")["map"] == tree / "by_method/B/SOD/img03.png"
+
+
+def test_a_pair_list(tree, capsys):
+    lines = [f"by_method/A/SOD/{s}_A.png data/SOD/GT/{s}.png" for s in STEMS]
+    (tree / "pairs.txt").write_text("\n".join(lines))
+    assert main(["--quiet", "eval", "--list", str(tree / "pairs.txt"), "--format", "json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["results"][0]
+    direct = evaluate(tree / "by_method/A/SOD", tree / "data/SOD/GT")
+    assert listed["metrics"] == pytest.approx(direct.metrics, nan_ok=True)
+
+
+# -- results, resuming, sharding --------------------------------------------------------------------
+
+
+def content(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_results_do_not_depend_on_the_number_of_jobs(tree):
+    truths = find_masks(tree / "data")
+    for jobs in (1, 3):
+        evaluate_all(understand(tree / "by_method", truths), output=tree / f"out{jobs}", jobs=jobs)
+    assert content(tree / "out1") == content(tree / "out3")
+
+
+def test_a_stored_result_comes_back_as_it_was(folders):
+    result = evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    stored = load_result(folders / "out/maps/toys")
+    assert stored.metrics == result.metrics
+    fresh = evaluate(folders / "maps", folders / "gt")
+    assert (stored.table.columns == fresh.table.columns).all()
+    np.testing.assert_allclose(stored.table["wf"], fresh.table["wf"], rtol=0, atol=0)
+    assert (
+        stored.rescored("matlab").metrics
+        == evaluate(folders / "maps", folders / "gt", "matlab").metrics
+    )
+
+
+def test_what_was_scored_is_not_read_again(folders, monkeypatch):
+    from sodbench.runners import evaluate as runner
+
+    first = evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    read = []
+    monkeypatch.setattr(runner, "read_grey", lambda path: read.append(path) or real(path))
+    real = sodbench.images.read_grey
+    monkeypatch.setattr(runner, "_check_not_swapped", lambda task: None)
+
+    again = evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    other = evaluate(folders / "maps", folders / "gt", "pysodmetrics", output=folders / "out")
+    assert again.metrics == first.metrics and other.protocol == "pysodmetrics" and not read
+
+    os.utime(folders / "maps/img00.png", (1, 1))  # touched, but the same bytes
+    evaluate(folders / "maps", folders / "gt", "pysodmetrics", output=folders / "out")
+    assert not read
+    save(folders / "maps/img01.png", draw(55)[0])
+    changed = evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    assert {path.name for path in read} == {"img01.png"} and changed.metrics != first.metrics
+    read.clear()
+    evaluate_all(
+        understand(folders / "maps", find_masks(folders / "gt")), output=folders / "out", force=True
+    )
+    assert len(read) == 16
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "text"])
+def test_a_damaged_cache_is_said_and_rebuilt(folders, capsys, damage):
+    first = evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    counts = folders / "out/maps/toys/counts.npz"
+    whole = bytearray(counts.read_bytes())
+    whole[len(whole) // 3] ^= 0xFF
+    counts.write_bytes({"truncate": whole[:-200], "flip": whole, "text": b"hello"}[damage])
+    (folders / "out/maps/toys/result.json").unlink()
+    again = evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    assert again.metrics == first.metrics
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_a_damaged_journal_is_said_and_dropped(folders, capsys):
+    (folders / "gt/img07.png").write_bytes(b"broken")
+    with pytest.raises(ProblemsError):
+        evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    journal = folders / "out/maps/toys" / JOURNAL
+    data = bytearray(journal.read_bytes())
+    data[3000] ^= 0xFF
+    journal.write_bytes(data)
+    save(folders / "gt/img07.png", draw(7)[1])
+    result = evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    assert "checksum" in capsys.readouterr().err and result.n == 8
+    assert not journal.exists()
+
+
+def test_killed_runs_resume_to_the_same_bytes(tmp_path):
+    """SIGKILL at a few moments; the runs over the real set are in benchmarks/kill.py."""
+    for seed in range(60):
+        map_, mask = draw(seed, 120, 160)
+        save(tmp_path / f"toys/maps/{seed:03d}.png", map_)
+        save(tmp_path / f"toys/gt/{seed:03d}.png", mask)
+    command = [sys.executable, "-m", "sodbench", "--quiet", "eval", "toys/maps", "toys/gt", "-o"]
+    subprocess.run([*command, "whole"], cwd=tmp_path, check=True, capture_output=True)
+    journal = tmp_path / "killed/maps/toys" / JOURNAL
+    kills = 0
+    for part in (0.2, 0.5, 0.8):
+        process = subprocess.Popen([*command, "killed"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+        while process.poll() is None and not (
+            journal.exists() and journal.stat().st_size > part * 60 * 8500
+        ):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills
+    subprocess.run([*command, "killed"], cwd=tmp_path, check=True, capture_output=True)
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+def test_shards_merge_into_what_one_run_writes(folders):
+    save(folders / "maps/img02.png", draw(2, 15, 20)[0])
+    save(folders / "maps/other.png", draw(99)[0])
+    (folders / "maps/img03.png").unlink()
+    options = ["--missing", "skip", "-o"]
+    assert run(folders, *options, str(folders / "whole")) == 1
+    for i in (1, 2, 3):
+        run(folders, *options, str(folders / f"part{i}"), "--shard", f"{i}/3")
+    parts = [str(folders / f"part{i}") for i in (1, 2, 3)]
+    assert main(["--quiet", "merge", *parts, "-o", str(folders / "merged")]) == 0
+    assert content(folders / "merged") == content(folders / "whole")
+
+
+def test_shards_that_do_not_belong_together_are_refused(folders, capsys):
+    for i in (1, 2, 3):
+        run(folders, "-o", str(folders / f"part{i}"), "--shard", f"{i}/3")
+    run(folders, "-o", str(folders / "other"), "--shard", "2/3", "--resize", "nearest")
+    run(folders, "-o", str(folders / "all"))
+
+    def merged(*parts):
+        return main(["merge", *(str(folders / p) for p in parts), "-o", str(folders / "merged")])
+
+    for parts, says in (
+        (("part1", "part3"), "shard(s) 2 of 3 are missing"),
+        (("part1", "part2", "part2", "part3"), "there twice"),
+        (("part1", "other", "part3"), "--resize"),
+        (("part1", "all"), "no shard but a whole result"),
+    ):
+        assert merged(*parts) == 2
+        assert says in capsys.readouterr().err
+    save(folders / "maps/img00b.png", draw(1)[0])
+    save(folders / "gt/img00b.png", draw(1)[1])
+    run(folders, "-o", str(folders / "part2"), "--shard", "2/3")
+    assert merged("part1", "part2", "part3") == 2
+
+
+def test_a_tree_needs_evaluate_all(tree):
+    with pytest.raises(SodbenchError, match="evaluate_all"):
+        evaluate(tree / "by_method", tree / "data")

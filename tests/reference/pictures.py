@@ -21,6 +21,8 @@ def pillow_grey(data: bytes) -> np.ndarray:
             return np.asarray(picture) * np.uint8(255)
         if picture.mode.startswith("I"):
             return (np.asarray(picture).astype(int) // 256).astype(np.uint8)
+        if picture.mode == "CMYK":
+            return np.asarray(picture.convert("L"))
         if picture.mode == "P":
             picture = picture.convert("RGBA")
         red, green, blue = np.asarray(picture.convert("RGB")).astype(int).transpose(2, 0, 1)

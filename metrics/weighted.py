@@ -114,9 +114,9 @@ def weighted_f(
     if geometry.area == 0:
         return np.zeros(len(preparations))
     preparations = np.ascontiguousarray(preparations)
-    values = np.ascontiguousarray(values)
+    contiguous = np.ascontiguousarray(values)
     missed = _missed(
-        values,
+        contiguous,
         geometry.top,
         geometry.left,
         geometry.inside,
@@ -126,7 +126,9 @@ def weighted_f(
         preparations,
         gaussian(),
     )
-    false_positive = _false_alarms(values, geometry.squared_distance, preparations, _importance())
+    false_positive = _false_alarms(
+        contiguous, geometry.squared_distance, preparations, _importance()
+    )
     true_positive = np.maximum(geometry.area - missed, 0.0)
     recall = np.maximum(1.0 - missed / geometry.area, 0.0)
     precision = true_positive / (true_positive + false_positive + EPS)

@@ -1,0 +1,248 @@
+"""The drop-in against PySODMetrics 1.6.2: its numbers on the fixtures, and itself where it is installed."""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from reference.pairs import pairs
+
+from sodbench.images import read_grey
+from sodbench.metrics import compat
+
+HANDLERS = {
+    "fm": ("FmeasureHandler", {"beta": 0.3}),
+    "f1": ("FmeasureHandler", {"beta": 1}),
+    "pre": ("PrecisionHandler", {}),
+    "rec": ("RecallHandler", {}),
+    "fpr": ("FPRHandler", {}),
+    "iou": ("IOUHandler", {}),
+    "dice": ("DICEHandler", {}),
+    "spec": ("SpecificityHandler", {}),
+    "ber": ("BERHandler", {}),
+    "oa": ("OverallAccuracyHandler", {}),
+    "kappa": ("KappaHandler", {}),
+}
+
+
+def everything(library, steps, normalize=True):
+    """Every number the library gives for some pairs, flat, by the fixtures' names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # PySODMetrics warns that Fmeasure will go, numpy of empty blocks
+        single = {
+            name: getattr(library, name)()
+            for name in ("MAE", "Smeasure", "Emeasure", "WeightedFmeasure", "Fmeasure")
+        }
+        per_sample, overall = library.FmeasureV2(), library.FmeasureV2()
+        for name, (handler, options) in HANDLERS.items():
+            made = getattr(library, handler)
+            per_sample.add_handler(name, made(True, True, with_binary=True, **options))
+            overall.add_handler(
+                name, made(False, False, with_binary=True, sample_based=False, **options)
+            )
+        for pred, gt in steps:
+            for metric in (*single.values(), per_sample, overall):
+                metric.step(pred, gt, normalize=normalize)
+        found = {name: metric.get_results() for name, metric in single.items()}
+        fm, pr = found["Fmeasure"]["fm"], found["Fmeasure"]["pr"]
+        em = found["Emeasure"]["em"]
+        flat = {
+            **found["MAE"],
+            **found["Smeasure"],
+            **found["WeightedFmeasure"],
+            "em_adp": em["adp"],
+            "em_curve": em["curve"],
+            "fmv1_adp": fm["adp"],
+            "fmv1_curve": fm["curve"],
+            "fmv1_p": pr["p"],
+            "fmv1_r": pr["r"],
+        }
+        modes = {"dynamic": "curve", "adaptive": "adp", "binary": "bin"}
+        for name, result in per_sample.get_results().items():
+            flat |= {f"{name}_{modes[mode]}": value for mode, value in result.items()}
+        for name, result in overall.get_results().items():
+            flat[f"overall_bi{name}"] = result["binary"]
+    return flat
+
+
+def assert_same(found, expected, tolerance=1e-9):
+    assert found.keys() == expected.keys()
+    for name in expected:
+        assert np.shape(found[name]) == np.shape(expected[name]), name
+        np.testing.assert_allclose(
+            found[name], expected[name], rtol=tolerance, atol=tolerance, err_msg=name
+        )
+
+
+@pytest.fixture(scope="module", params=["metrics_public.npz", "metrics_real3.npz"])
+def cases(request, data: Path):
+    folder = data
+    if request.param == "metrics_real3.npz":
+        folder = request.getfixturevalue("shared") / "fixtures"
+    numbers = json.loads((data / "metrics_keys.json").read_text())["files"][request.param]
+    return np.load(folder / request.param), numbers
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_every_pair_of_the_fixtures(cases, normalize):
+    fixture, numbers = cases
+    group = "pysod" if normalize else "pysod_nonorm"
+    for i in range(numbers["n"]):
+        pred, gt = fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"]
+        if not normalize:
+            pred, gt = pred / 255.0, gt > 128
+        found = everything(compat, [(pred, gt)], normalize)
+        for name, value in found.items():
+            if f"{group}/{name}" in fixture:
+                expected = fixture[f"{group}/{name}"][i]
+                ascending = value[::-1] if np.ndim(value) else value
+                np.testing.assert_allclose(
+                    ascending, expected, rtol=1e-9, atol=1e-9, err_msg=f"{name} of pair {i}"
+                )
+
+
+def test_the_data_set_of_the_fixtures(cases):
+    fixture, numbers = cases
+    steps = [(fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"]) for i in range(numbers["n"])]
+    found = everything(compat, steps)
+    found |= {
+        "maxem": found["em_curve"].max(),
+        "avgem": found["em_curve"].mean(),
+        "adpem": found["em_adp"],
+        "maxfm": found["fmv1_curve"].max(),
+        "avgfm": found["fmv1_curve"].mean(),
+        "adpfm": found["fmv1_adp"],
+    }
+    for name, expected in numbers["dataset"]["pysod"].items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.real
+def test_the_example_test_of_pysodmetrics(shared):
+    """Its three pictures and the results its own example test asserts."""
+    folder = shared / "real" / "edge" / "pysodmetrics_test_data"
+    stored = json.loads((shared / "gold" / "pysodmetrics_version_performance.json").read_text())
+    expected = stored["v1_3_0"] | stored["v1_4_0"] | stored["v1_4_1"]
+    steps = [
+        (read_grey(folder / "preds" / path.name).pixels, read_grey(path).pixels)
+        for path in sorted((folder / "masks").iterdir())
+    ]
+    found = everything(compat, steps)
+    em, fm = found["em_curve"], found["fmv1_curve"]
+    flat = {
+        "MAE": found["mae"],
+        "Smeasure": found["sm"],
+        "wFmeasure": found["wfm"],
+        "adpEm": found["em_adp"],
+        "meanEm": em.mean(),
+        "maxEm": em.max(),
+        "adpFm": found["fmv1_adp"],
+        "meanFm": fm.mean(),
+        "maxFm": fm.max(),
+    }
+    for name in HANDLERS:
+        curve = found[f"{name}_curve"]
+        flat |= {
+            f"adp{name}": found[f"{name}_adp"],
+            f"mean{name}": curve.mean(),
+            f"max{name}": curve.max(),
+            f"sample_bi{name}": found[f"{name}_bin"],
+            f"overall_bi{name}": found[f"overall_bi{name}"],
+        }
+    del expected["MSIOU"]  # of a version before the present definition
+    assert flat.keys() == expected.keys()
+    for name, value in expected.items():
+        assert flat[name] == pytest.approx(value, abs=1e-12), name
+
+
+@given(pairs())
+@settings(max_examples=150, deadline=None)
+def test_beside_the_library(pair):
+    library = pytest.importorskip("py_sod_metrics")
+    pred, gt = pair
+    assert_same(everything(compat, [pair]), everything(library, [pair]))
+    floats = [(np.sqrt(pred / 255), gt > 128)]
+    assert_same(everything(compat, floats, False), everything(library, floats, False))
+    assert_same(everything(compat, [(pred / 255, gt)]), everything(library, [(pred / 255, gt)]))
+    single = [(np.sqrt(pred / np.float32(255)), gt > 128)]
+    if pred.size > 1:  # E divides by epsilon there, and magnifies float32's rounding
+        assert_same(everything(compat, single, False), everything(library, single, False), 1e-5)
+
+
+def test_alpha_and_beta(data):
+    fixture = np.load(data / "metrics_public.npz")
+    pred, gt = fixture["pred_001"], fixture["gt_001"]
+
+    def s(alpha):
+        metric = compat.Smeasure(alpha=alpha)
+        metric.step(pred, gt)
+        return metric.get_results()["sm"]
+
+    assert s(0.25) == pytest.approx(0.75 * s(0) + 0.25 * s(1))
+    assert s(0) != s(1)
+    f = compat.Fmeasure(beta=1)
+    f.step(pred, gt)
+    np.testing.assert_allclose(f.get_results()["fm"]["curve"][::-1], fixture["pysod/f1_curve"][1])
+
+
+def test_results_are_numpy_numbers_that_can_be_rounded():
+    metric = compat.MAE()
+    metric.step(np.array([[0, 255]], np.uint8), np.array([[0, 255]], np.uint8))
+    assert metric.get_results()["mae"].round(3).tolist() == 0
+
+
+def test_a_handler_takes_numbers_of_pixels():
+    assert compat.IOUHandler(False, False)(tp=1, fp=1, tn=0, fn=2) == 0.25
+    curve = compat.PrecisionHandler(False, False)(
+        tp=np.array([0, 3]), fp=np.array([0, 1]), tn=np.array([4, 3]), fn=np.array([3, 0])
+    )
+    assert curve.tolist() == [0, 0.75]
+
+
+def test_a_handler_of_ones_own():
+    class Selected(compat.PrecisionHandler):
+        def __call__(self, tp, fp, tn, fn):
+            return tp + fp
+
+    metric = compat.FmeasureV2({"selected": Selected(with_dynamic=True, with_adaptive=False)})
+    metric.step(np.array([[0, 128, 255]], np.uint8), np.array([[0, 0, 255]], np.uint8))
+    curve = metric.get_results()["selected"]["dynamic"]
+    assert (curve[0], curve[-1]) == (1, 3)
+
+
+def test_input_that_pysodmetrics_refuses_is_refused():
+    grey, mask = np.zeros((2, 3), np.uint8), np.zeros((2, 3), bool)
+    metric = compat.MAE()
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(3, 2\)"):
+        metric.step(grey, grey.T)
+    with pytest.raises(TypeError, match="float32 or float64, not uint8"):
+        metric.step(grey, mask, normalize=False)
+    with pytest.raises(TypeError, match="bool, not uint8"):
+        metric.step(grey / 255, grey, normalize=False)
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        metric.step(grey + 1.5, mask, normalize=False)
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        metric.step(grey + np.nan, mask, normalize=False)
+    with pytest.raises(ValueError, match="handler"):
+        compat.FmeasureV2().step(grey, grey)
+    assert metric.maes == []
+
+
+def test_a_bool_mask_is_all_background_as_there_but_said_so():
+    metric = compat.WeightedFmeasure()
+    mask = np.array([[True, False]])
+    with pytest.warns(UserWarning, match="all of it is background"):
+        metric.step(np.array([[255, 0]], np.uint8), mask)
+    assert metric.get_results() == {"wfm": 0}
+
+
+@pytest.mark.parametrize(
+    "name", ["HumanCorrectionEffortMeasure", "ContextMeasure", "CamouflageContextMeasure"]
+)
+def test_what_is_not_offered_says_so(name):
+    with pytest.raises(NotImplementedError, match=name):
+        getattr(compat, name)()

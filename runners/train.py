@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from sodbench import __version__
 from sodbench.datasets import TRAIN_SET, Dataset, find_dataset
-from sodbench.errors import SodbenchError
+from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, read_rgb
 from sodbench.metrics import LOWER_IS_BETTER, Evaluator
 from sodbench.models import (
@@ -57,6 +57,7 @@ from sodbench.runners.losses import LOSSES
 from sodbench.runners.ranks import Ranks
 from sodbench.runners.recipe import RECIPES, Recipe
 from sodbench.runners.training_data import (
+    Batch,
     Item,
     TrainingSet,
     check_pairs,
@@ -114,7 +115,8 @@ class TrainingSummary:
 
     weights: ``final.pth``, or None if the run was interrupted; updates: made in all calls together;
     images: run in this call; seconds: of this call; best: (epoch counted from 1, its measure) or None;
-    skipped: pairs left out; signal: the number of the signal that interrupted it, or None.
+    left_out: missing or unreadable pairs left out by ``skip_bad``; mismatched: pairs left out because their
+    sizes differ; signal: the number of the signal that interrupted it, or None.
     """
 
     weights: Path | None
@@ -122,7 +124,8 @@ class TrainingSummary:
     images: int
     seconds: float
     best: tuple[int, float] | None
-    skipped: int
+    left_out: int
+    mismatched: int
     signal: int | None = None
 
 
@@ -142,21 +145,24 @@ def train(training: Training) -> TrainingSummary:
             decode=ranks.first and not (training.out / RUN).exists(),
             workers=training.workers,
         )
+        if training.validation is not None and ranks.first:
+            _check_validation(training.validation, training.measure, training.workers)
         stack.enter_context(_random_numbers(training.recipe.seed, device))
         trainer = Trainer(training, data, device, ranks)
         finished = trainer.prepare()
         if finished:
             say(f"{finished}: this training is finished already")
-            return TrainingSummary(finished, trainer.step, 0, 0.0, trainer.best, len(data.skipped))
-        stopped = trainer.run()
+        stopped = None if finished else trainer.run()
+    mismatched = sum(problem.kind == "size" for problem in data.skipped)
     return TrainingSummary(
-        training.out / FINAL if stopped is None else None,
-        trainer.step,
-        trainer.images,
-        time.perf_counter() - began,
-        trainer.best,
-        len(data.skipped),
-        stopped,
+        weights=training.out / FINAL if stopped is None else None,
+        updates=trainer.step,
+        images=trainer.images,
+        seconds=time.perf_counter() - began if not finished else 0.0,
+        best=trainer.best,
+        left_out=len(data.skipped) - mismatched,
+        mismatched=mismatched,
+        signal=stopped,
     )
 
 
@@ -242,6 +248,7 @@ class Trainer:
             self._compare(before, identity)
             if before["finished"] and (out / FINAL).exists():
                 self.step = before["updates"]
+                self.best = before["best"] and tuple(before["best"])
                 return out / FINAL
             state = load_latest_state(out / STATES)
         self.ranks.gathered(None)  # nobody writes before all have read
@@ -325,7 +332,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.update, self.step = state["epoch"], state["update"], state["step"]
-        self.best = state["best"]
+        self.best = state["best"] and tuple(state["best"])
         restore_random_state(state["random"], self.device)
 
     def _save_weights(self, name: str) -> None:
@@ -413,7 +420,7 @@ class Trainer:
         stems: list[str] = []
         losses: list[Tensor] = []
         for batch in grouped(items, self.recipe.sub_batch):
-            of_images = self._losses(batch.pixels, batch.masks)
+            of_images = self._losses(*self._inputs(batch))
             (of_images.sum() / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
             stems += batch.stems
             losses.append(of_images.detach())
@@ -429,12 +436,14 @@ class Trainer:
         self.optimizer.step()
         return loss.item(), norm.item()
 
-    def _losses(self, pixels: "np.ndarray[Any, np.dtype[np.uint8]]", masks: Any) -> Tensor:
-        """The loss of each image of a batch, [n]: uint8 RGB [n, h, w, 3] and masks [n, h, w]."""
-        x = normalise(torch.from_numpy(pixels).to(self.device))
-        y = torch.from_numpy(masks).to(self.device).float()[:, None] / 255
-        if not self.recipe.channels_last:
-            x = x.contiguous()
+    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Normalised images float32 [n, 3, h, w] and masks float32 [n, 1, h, w] in 0..1, on the device."""
+        x = normalise(torch.from_numpy(batch.pixels).to(self.device))
+        y = torch.from_numpy(batch.masks).to(self.device).float()[:, None] / 255
+        return x if self.recipe.channels_last else x.contiguous(), y
+
+    def _losses(self, x: Tensor, y: Tensor) -> Tensor:
+        """The loss of each image, [n], of normalised images [n, 3, h, w] and masks [n, 1, h, w]."""
         inner = input_size_of(self.model).of(*y.shape[-2:])
         if inner != tuple(y.shape[-2:]):
             x = F.interpolate(x, size=inner, mode="bilinear", antialias=True)
@@ -579,6 +588,20 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         "sgd": lambda: torch.optim.SGD(parameters, rate, 0.9, weight_decay=decay, nesterov=True),
     }
     return makers[recipe.optimizer]()
+
+
+def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> None:
+    """Refuse an unknown measure, or files that could not be scored, before the first step."""
+    probe = Evaluator()
+    probe.update(np.full((4, 4), 255, np.uint8), np.eye(4, dtype=bool))
+    known = probe.compute().metrics
+    if measure not in known:
+        raise SodbenchError(f"unknown measure {measure!r}; one of {', '.join(known)}")
+    skipped = check_pairs(dataset, workers=workers).skipped
+    if skipped:
+        raise ProblemsError(
+            f"{dataset.name} cannot be scored for validation:", skipped, "Mend these files."
+        )
 
 
 @contextmanager

@@ -1,0 +1,178 @@
+"""``sodbench train``: a network on DUTS-TR, or on pairs of one's own, by a recipe."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sodbench.datasets import Dataset
+
+
+def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "train",
+        help="train a network",
+        description="Train a network. The recipe 'reference' (the default) repeats the CSF authors' training "
+        "step for step; equal sizes run together, which leaves every update the same. Interrupted (Ctrl-C, "
+        "SIGTERM) it saves; --resume goes on to the same weights. Under torchrun the processes share each "
+        "update.",
+        epilog="Example: sodbench train --data-root data --backbone res2net50_v1b_26w_4s-3cf99910.pth "
+        "-o runs/csf",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="RUN", help="folder of the run"
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data-root", type=Path, default=Path("data"), metavar="DIR", help="(default: %(default)s)"
+    )
+    data.add_argument(
+        "--train",
+        default="DUTS-TR",
+        metavar="SET",
+        help="a known set, a folder with images and masks, or a train_pair.lst (default: %(default)s)",
+    )
+    data.add_argument(
+        "--validate",
+        metavar="SET",
+        help="score this set after every epoch, and keep the best weights (best.pth)",
+    )
+    data.add_argument(
+        "--hold-out",
+        type=int,
+        metavar="N",
+        help="validate on N of the training images instead, evenly spread over their names",
+    )
+    data.add_argument(
+        "--best-by",
+        default="f_max",
+        metavar="MEASURE",
+        help="the measure that decides what is best (default: %(default)s)",
+    )
+    data.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out pairs that are missing or unreadable, instead of stopping (exit status 1)",
+    )
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "--model",
+        default="csf-res2net50",
+        metavar="NAME",
+        help="a registered name or path/to/file.py:factory (default: %(default)s)",
+    )
+    network.add_argument(
+        "--backbone", type=Path, metavar="FILE", help="ImageNet weights of its backbone"
+    )
+    network.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="weights of the whole network to start from"
+    )
+    network.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps"
+    )
+    recipe = parser.add_argument_group("recipe")
+    recipe.add_argument(
+        "--recipe",
+        default="reference",
+        metavar="NAME",
+        help="reference, scratch, sample, or a .toml file (default: %(default)s)",
+    )
+    recipe.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="changes",
+        help="change one value of the recipe; may be repeated",
+    )
+    recipe.add_argument(
+        "--print-recipe", action="store_true", help="print the recipe as TOML and stop"
+    )
+    state = parser.add_argument_group("saving")
+    state.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in RUN (or begin it, if there is none)",
+    )
+    state.add_argument(
+        "--save-every",
+        type=int,
+        default=200,
+        metavar="N",
+        help="save the state every N updates and after each epoch; 0: only when interrupted "
+        "(default: %(default)s)",
+    )
+    state.add_argument(
+        "--keep", type=int, default=2, metavar="K", help="saved states that stay (default: 2)"
+    )
+    state.add_argument("--workers", type=int, metavar="N", help="threads that decode images")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train; returns 0, 1 if pairs were left out by --skip-bad, or 128 + the signal that stopped it."""
+    from sodbench.runners.recipe import load_recipe
+
+    recipe = load_recipe(arguments.recipe, arguments.changes)
+    if arguments.print_recipe:
+        print(recipe.to_toml(), end="")
+        return 0
+
+    from sodbench.datasets import find_dataset, listed_pairs
+    from sodbench.errors import SodbenchError
+    from sodbench.progress import say
+    from sodbench.runners.train import Training, train
+
+    if arguments.keep < 1 or arguments.save_every < 0:
+        raise SodbenchError("--keep must be at least 1, and --save-every not negative")
+    if arguments.validate and arguments.hold_out:
+        raise SodbenchError("give --validate or --hold-out, not both")
+    if arguments.train.endswith((".lst", ".txt")):
+        dataset = listed_pairs(arguments.train)
+    else:
+        dataset = find_dataset(arguments.train, arguments.data_root)
+    validation = None
+    if arguments.validate:
+        validation = find_dataset(arguments.validate, arguments.data_root)
+    elif arguments.hold_out:
+        dataset, validation = hold_out(dataset, arguments.hold_out)
+    summary = train(
+        Training(
+            dataset=dataset,
+            out=arguments.output,
+            recipe=recipe,
+            model=arguments.model,
+            backbone=arguments.backbone,
+            checkpoint=arguments.checkpoint,
+            device=arguments.device,
+            validation=validation,
+            measure=arguments.best_by,
+            save_every=arguments.save_every,
+            keep=arguments.keep,
+            resume=arguments.resume,
+            skip_bad=arguments.skip_bad,
+            workers=arguments.workers,
+        )
+    )
+    if summary.signal is not None:
+        return 128 + summary.signal
+    if summary.seconds:
+        rate = summary.images / summary.seconds
+        say(f"{summary.updates} updates in {summary.seconds:.0f} s ({rate:.1f} images/s)")
+    if summary.best:
+        say(f"best: epoch {summary.best[0]}, {arguments.best_by} {summary.best[1]:.4f} (best.pth)")
+    print(summary.weights)
+    return 1 if arguments.skip_bad and summary.left_out else 0
+
+
+def hold_out(dataset: "Dataset", count: int) -> "tuple[Dataset, Dataset]":
+    """A data set in two: the rest, and ``count`` pairs evenly spread over its names."""
+    from sodbench.errors import SodbenchError
+
+    stems = [sample.stem for sample in dataset.samples]
+    if not 0 < count < len(stems):
+        raise SodbenchError(f"--hold-out {count}: there are {len(stems)} training images")
+    held = {stems[i * len(stems) // count] for i in range(count)}
+    rest = [stem for stem in stems if stem not in held]
+    return dataset.select(rest, "rest"), dataset.select(held, f"hold-out{count}")

@@ -1,0 +1,77 @@
+"""Recipes: the reference's values, TOML there and back, changes with their types checked."""
+
+from pathlib import Path
+
+import pytest
+
+from sodbench.errors import SodbenchError
+from sodbench.runners.recipe import RECIPES, Recipe, changed, load_recipe
+from sodbench.runners.train import learning_rate
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_toml_there_and_back(name: str, tmp_path: Path) -> None:
+    recipe = changed(RECIPES[name], {"scales": [0.75, 1, 1.25]})
+    path = tmp_path / f"{name}.toml"
+    path.write_text(recipe.to_toml())
+    assert load_recipe(str(path)) == recipe
+
+
+def test_a_file_changes_the_recipe_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "scratch"\nlearning_rate = 1\nmilestones = [3, 5]\n')
+    recipe = load_recipe(str(path), ["epochs=2", "loss=structure", "flip=false", "scales=[1.0, 2]"])
+    assert recipe == changed(
+        RECIPES["scratch"],
+        {
+            "name": "mine",
+            "learning_rate": 1.0,
+            "milestones": [3, 5],
+            "epochs": 2,
+            "loss": "structure",
+            "flip": False,
+            "scales": [1.0, 2.0],
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("epoch=3", "no 'epoch'"),
+        ("epochs=3.5", "epochs = 3.5: expected a whole number"),
+        ("epochs=0", "epochs = 0: at least 1"),
+        ("flip=1", "flip = 1: expected true or false"),
+        ("loss=mse", "loss = 'mse': one of bce-sum, bce, bce-iou, structure"),
+        ("scales=2", "scales = 2: expected a list of numbers"),
+        ("learning_rate=-1", "must be positive"),
+        ("epochs", "key=value"),
+    ],
+)
+def test_wrong_changes_are_named(change: str, message: str) -> None:
+    with pytest.raises(SodbenchError, match=message):
+        load_recipe("reference", [change])
+
+
+def test_unknown_recipes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SodbenchError, match="reference, scratch, sample"):
+        load_recipe("refrence")
+    with pytest.raises(SodbenchError, match="no such recipe file"):
+        load_recipe(str(tmp_path / "none.toml"))
+    broken = tmp_path / "broken.toml"
+    broken.write_text("epochs 3")
+    with pytest.raises(SodbenchError, match=r"broken\.toml: cannot be read as TOML"):
+        load_recipe(str(broken))
+
+
+def test_the_reference_schedule_divides_after_the_sixteenth_epoch() -> None:
+    rates = [learning_rate(Recipe(), epoch, 0, 1) for epoch in range(24)]
+    assert rates == [5e-5] * 16 + [5e-5 * 0.1] * 8
+
+
+def test_cosine_with_warmup() -> None:
+    recipe = changed(Recipe(), {"schedule": "cosine", "warmup": 4, "learning_rate": 1.0})
+    rates = [learning_rate(recipe, 0, step, 100) for step in range(100)]
+    assert rates[0] == 0.25
+    assert rates[50] == pytest.approx(0.5)
+    assert rates[99] == pytest.approx(0.000247, rel=1e-2)

@@ -66,7 +66,11 @@ def read_grey(path: Path | str) -> Grey:
     Raises :class:`ImageError` for anything that is not a complete picture.
     """
     path = Path(path)
-    data = _content(path)
+    return decode_grey(read_bytes(path), path)
+
+
+def decode_grey(data: bytes, path: Path) -> Grey:
+    """What :func:`read_grey` does, for a file whose content ``data`` was read already."""
     parts = _png_chunks(path, data)
     if parts and png.is_plain(parts):
         head = png.header(parts)
@@ -80,42 +84,11 @@ def read_grey(path: Path | str) -> Grey:
     return Grey(pixels, ", ".join(filter(None, [*notes, note])))
 
 
-def read_rgb(path: Path | str) -> NDArray[np.uint8]:
-    """Decode an image to RGB uint8 [h, w, 3], its EXIF orientation applied and its alpha ignored.
+def read_bytes(path: Path) -> bytes:
+    """The content of a picture's file; raises :class:`ImageError` that says why it cannot be had.
 
-    Raises :class:`ImageError` for anything that is not a complete picture.
+    Folders, pipes and monstrous files are refused without being opened.
     """
-    path = Path(path)
-    data = _content(path)
-    _png_chunks(path, data)
-    picture, _ = _load(path, data)
-    if picture.mode.startswith("I"):
-        return np.repeat(_grey(path, picture)[0][..., None], 3, axis=2)
-    return np.array(_rgb(path, picture), np.uint8)
-
-
-def image_size(path: Path | str) -> tuple[int, int]:
-    """(height, width) that :func:`read_grey` and :func:`read_rgb` give, without decoding a pixel.
-
-    Raises :class:`ImageError` where the header is not that of a picture.
-    """
-    path = Path(path)
-    data = _content(path)
-    parts = _png_chunks(path, data)
-    head = png.header(parts) if parts and png.is_upright(parts) else None
-    if head:
-        _refuse_huge(path, head.width, head.height)
-        return head.height, head.width
-    with _opened(path, data) as picture:
-        width, height = picture.size
-        turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-        if turned and picture.format != "TIFF":  # Pillow has turned a TIFF's size already
-            return width, height
-        return height, width
-
-
-def _content(path: Path) -> bytes:
-    """The whole file, read once; folders, pipes and monsters are refused without touching them."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -130,6 +103,40 @@ def _content(path: Path) -> bytes:
         raise ImageError(str(path), "no such file", "missing") from None
     except OSError as error:
         raise ImageError(str(path), f"cannot be read ({error.strerror or error})") from error
+
+
+def read_rgb(path: Path | str) -> NDArray[np.uint8]:
+    """Decode an image to RGB uint8 [h, w, 3], its EXIF orientation applied and its alpha ignored.
+
+    Raises :class:`ImageError` for anything that is not a complete picture.
+    """
+    path = Path(path)
+    data = read_bytes(path)
+    _png_chunks(path, data)
+    picture, _ = _load(path, data)
+    if picture.mode.startswith("I"):
+        return np.repeat(_grey(path, picture)[0][..., None], 3, axis=2)
+    return np.array(_rgb(path, picture), np.uint8)
+
+
+def image_size(path: Path | str) -> tuple[int, int]:
+    """(height, width) that :func:`read_grey` and :func:`read_rgb` give, without decoding a pixel.
+
+    Raises :class:`ImageError` where the header is not that of a picture.
+    """
+    path = Path(path)
+    data = read_bytes(path)
+    parts = _png_chunks(path, data)
+    head = png.header(parts) if parts and png.is_upright(parts) else None
+    if head:
+        _refuse_huge(path, head.width, head.height)
+        return head.height, head.width
+    with _opened(path, data) as picture:
+        width, height = picture.size
+        turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        if turned and picture.format != "TIFF":  # Pillow has turned a TIFF's size already
+            return width, height
+        return height, width
 
 
 def _png_chunks(path: Path, data: bytes) -> list[png.Chunk]:

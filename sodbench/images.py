@@ -75,7 +75,7 @@ def decode_grey(data: bytes, path: Path) -> Grey:
     if parts and png.is_plain(parts):
         head = png.header(parts)
         assert head is not None
-        _refuse_huge(path, head.width, head.height)
+        _check_sides(path, head.width, head.height)
         pixels = png.decode(parts)
         if pixels is not None:
             return Grey(pixels, "1-bit" if head.depth == 1 else "")
@@ -129,7 +129,7 @@ def image_size(path: Path | str) -> tuple[int, int]:
     parts = _png_chunks(path, data)
     head = png.header(parts) if parts and png.is_upright(parts) else None
     if head:
-        _refuse_huge(path, head.width, head.height)
+        _check_sides(path, head.width, head.height)
         return head.height, head.width
     with _opened(path, data) as picture:
         width, height = picture.size
@@ -149,7 +149,9 @@ def _png_chunks(path: Path, data: bytes) -> list[png.Chunk]:
         raise ImageError(str(path), f"this PNG is {error}") from None
 
 
-def _refuse_huge(path: Path, width: int, height: int) -> None:
+def _check_sides(path: Path, width: int, height: int) -> None:
+    if width * height == 0:
+        raise ImageError(str(path), f"its header claims {width}x{height} pixels, so it has none")
     if width * height > MAX_PIXELS:
         raise ImageError(str(path), f"its header claims {width}x{height} pixels; refused as unsafe")
 
@@ -165,7 +167,7 @@ def _opened(path: Path, data: bytes) -> Iterator[Image.Image]:
         )
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-            _refuse_huge(path, *picture.size)
+            _check_sides(path, *picture.size)
             yield picture
     except ImageError:
         raise

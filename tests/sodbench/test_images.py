@@ -271,6 +271,12 @@ def test_a_huge_declared_size(reader, sides, content, file):
 
 
 @pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("sides", [(0, 5), (5, 0)])
+def test_a_picture_without_pixels(reader, sides, file):
+    refusal(reader, file(SIGNATURE + ihdr(*sides) + chunk(b"IDAT", b"") + IEND))
+
+
+@pytest.mark.parametrize("reader", READERS)
 def test_a_file_too_large_to_be_a_picture(reader, tmp_path):
     path = tmp_path / "huge.png"
     with path.open("wb") as sparse:

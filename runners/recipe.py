@@ -143,7 +143,7 @@ RECIPES = {
         Recipe(
             name="sample",
             optimizer="adamw",
-            learning_rate=1e-3,
+            learning_rate=3e-4,
             weight_decay=1e-4,
             epochs=4,
             schedule="cosine",

@@ -13,6 +13,8 @@ from sodbench.metrics import PROTOCOLS
 from sodbench.reports import tables
 from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Section
 from sodbench.reports.drawings import Drawn
+from sodbench.reports.literature import Source
+from sodbench.reports.measures import measure
 from sodbench.reports.references import bibtex
 from sodbench.reports.study import Comparison, Key, Study, headline
 from sodbench.reports.tables import Table
@@ -36,12 +38,12 @@ def contents(
     baseline: str | None = None,
     sample: bool = False,
     costs: Mapping[str, Mapping[str, float]] | None = None,
-    published: Sequence[Table] = (),
+    published: Sequence[Source] = (),
     command: str = "",
 ) -> Document:
     """The whole report as a document."""
     sections = [
-        Section("Scores", _scores(study, sample, costs or {}, drawn), "scores"),
+        Section("Scores", _scores(study, sample, costs or {}, drawn, published), "scores"),
         Section("How sure the numbers are", _uncertainty(study, baseline, drawn), "uncertainty"),
         Section("Curves", drawn.groups["curves"], "curves"),
         Section("Single images", _images(drawn), "images"),
@@ -57,7 +59,11 @@ def contents(
 
 
 def _scores(
-    study: Study, sample: bool, costs: Mapping[str, Mapping[str, float]], drawn: Drawn
+    study: Study,
+    sample: bool,
+    costs: Mapping[str, Mapping[str, float]],
+    drawn: Drawn,
+    published: Sequence[Source],
 ) -> tuple[Block, ...]:
     marks, notes = signature_marks({k: r.signature for k, r in study.results.items()})
     pairs = len(study.methods) * (len(study.methods) - 1) // 2
@@ -77,6 +83,8 @@ def _scores(
         marks=marks,
         notes=notes,
     )
+    if published:
+        table = _with_published(study, table, published)
     blocks: list[Block] = [Paragraph(SAMPLE_NOTICE, notice=True)] if sample else []
     blocks += [Paragraph(_overview(study)), table]
     if len(study.datasets) > 1:
@@ -284,14 +292,57 @@ def _protocols(study: Study, drawn: Drawn) -> tuple[Block, ...]:
     return (Paragraph(intro), table, *drawn.groups["protocols"])
 
 
-def _published(published: Sequence[Table]) -> tuple[Block, ...]:
+def _with_published(study: Study, table: Table, published: Sequence[Source]) -> Table:
+    """The score table with a row for each published method that has a number in one of its columns, or none at all."""
+    columns = tables.pairs(study.values)
+    rows = []
+    for source in published:
+        for method in source.methods:
+            cells = []
+            for dataset, name in columns:
+                key = (method, dataset, name)
+                value = source.values.get(key)
+                doubtful = "?" if key in source.doubts else ""
+                cells.append(
+                    tables.Cell()
+                    if value is None
+                    else tables.Cell(tables.printed(value), value, mark=doubtful)
+                )
+            empty = not any(m == method for m, _, _ in source.values)
+            if empty or any(not np.isnan(c.value) for c in cells):
+                cells += [tables.Cell()] * (len(table.columns) - len(columns))
+                label = f"{method}, as published ({source.title})"
+                row = tables.Row(label, (*cells, tables.Cell(source.evaluator)), published=True)
+                rows.append(row)
+    evaluators = [
+        ", ".join(dict.fromkeys(r.protocol for (m, _), r in study.results.items() if m == method))
+        for method in study.methods
+    ]
+    note = (
+        "Rows marked as published are printed in the literature, not measured here; they take no part in marks, "
+        "ranks or tests. A question mark: a misprint or a doubt, see the section on published numbers."
+    )
+    return tables.with_published(table, rows, evaluators, (note,))
+
+
+def _published(published: Sequence[Source]) -> tuple[Block, ...]:
     if not published:
         return ()
+    lines = []
+    for source in published:
+        doubts = [
+            f"{m} on {d}, {measure(n).label}: {why}" for (m, d, n), why in source.doubts.items()
+        ]
+        remarks = " ".join([*source.notes, *(f"{doubt}." for doubt in doubts)])
+        lines.append(
+            f"{source.title}: {source.citation}. Transcribed from {source.transcribed_from}. "
+            f"Evaluator: {source.evaluator}. {remarks}".strip()
+        )
     intro = (
-        "As printed in the literature, not measured here; they take no part in marks, ranks or tests. The evaluator "
-        "is named where it is known; the same method's numbers differ between tables."
+        "Where the published rows of the score table come from. The same method's numbers differ between tables, "
+        "because evaluators, masks and released maps differ."
     )
-    return (Paragraph(intro), *published)
+    return (Paragraph(intro), Bullets(tuple(lines)))
 
 
 # ---- problems and provenance ------------------------------------------------------------------

@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from sodbench.metrics import protocol
+from sodbench.metrics.curves import f_measure
 from sodbench.progress import track
 from sodbench.reports import figures, gallery
 from sodbench.reports.document import Picture
 from sodbench.reports.measures import Measure, measure
 from sodbench.reports.statistics import Floats
 from sodbench.reports.study import SIZES, Study, headline
+from sodbench.results import Result
 
 PICTURE_METHODS = 6
 """How many methods a strip of pictures has room for on a page."""
@@ -61,7 +64,9 @@ def _curves(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
     drawings: list[Drawing] = []
 
     def precision_recall(m: str, d: str) -> tuple[Floats, Floats]:
-        return results[m, d].curves["recall"], results[m, d].curves["precision"]
+        result = results[m, d]
+        kept = slice(255 if protocol(result.protocol).comparison == ">" else 256)
+        return result.curves["recall"][kept], result.curves["precision"][kept]
 
     best = {
         d: {
@@ -75,7 +80,7 @@ def _curves(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
         (
             Picture(
                 "pr",
-                "Precision against recall over the 256 thresholds; the mark is where F is highest.",
+                "Precision against recall over all thresholds that can select a pixel; the mark is where F is highest.",
             ),
             lambda: figures.curve_panels(
                 _of(study, precision_recall), "recall", "precision", styles, best
@@ -89,7 +94,7 @@ def _curves(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
                     f"{name}_threshold", f"{label} against the threshold that binarises the map."
                 ),
                 lambda name=name, label=label: figures.curve_panels(  # type: ignore[misc]
-                    _of(study, lambda m, d: (thresholds, _curve(study, m, d, name))),
+                    _of(study, lambda m, d: (thresholds, _curve(study.results[m, d], name))),
                     "threshold",
                     label,
                     styles,
@@ -99,16 +104,16 @@ def _curves(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
     return drawings
 
 
-def _curve(study: Study, method: str, dataset: str, name: str) -> Floats:
-    """A mean curve; that of F is the one whose maximum the protocol calls max F."""
-    result = study.results[method, dataset]
-    if name != "f" or "f_max_meanpr" not in result.metrics:
-        return result.curves[name]
-    if result.metrics["f_max"] != result.metrics["f_max_meanpr"]:
+def _curve(result: Result, name: str) -> Floats:
+    return f_curve(result) if name == "f" else result.curves[name]
+
+
+def f_curve(result: Result) -> Floats:
+    """The curve whose maximum the result's protocol calls max F, float64 [256]."""
+    rules = protocol(result.protocol)
+    if rules.f_max == "meanf":
         return result.curves["f"]
-    precision, recall = result.curves["precision"], result.curves["recall"]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.nan_to_num(1.3 * precision * recall / (0.3 * precision + recall))
+    return f_measure(result.curves["precision"], result.curves["recall"], rules.beta2)
 
 
 def _per_image(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
@@ -275,8 +280,9 @@ _WHY = {
 }
 
 
-def _score(result: "object", stem: str, shown: Measure) -> str:
-    table = result.table  # type: ignore[attr-defined]
+def _score(result: Result, stem: str, shown: Measure) -> str:
+    table = result.table
     if stem not in table.index or shown.name not in table:
         return ""
-    return f"{table.loc[stem, shown.name]:.3f}"
+    value = float(table[shown.name].to_dict()[stem])
+    return f"{value:.3f}"

@@ -387,12 +387,13 @@ def picture_grid(
     columns = len(headings)
     side = PAGE / max(columns, 4)
     heights = [
-        side * np.mean([p.shape[0] / p.shape[1] for p, _ in cells if p is not None] or [0.75])
-        + 0.16
+        side
+        * min(1.5, np.mean([p.shape[0] / p.shape[1] for p, _ in cells if p is not None] or [0.75]))
         for _, cells in rows
     ]
     figure = Figure(
-        figsize=(side * columns, sum(heights) + 0.2 + 0.14 * len(rows)), layout="constrained"
+        figsize=(side * columns, float(sum(heights)) + 0.18 + 0.13 * len(rows)),
+        layout="constrained",
     )
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
     grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)

@@ -6,7 +6,6 @@ marked as :class:`Latex`, as autoescape does for HTML.
 
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 
@@ -184,9 +183,3 @@ def _kind(block: object) -> str:
         (Table, "table"),
     )
     return next(name for type_, name in kinds if isinstance(block, type_))
-
-
-def write_tables(of: Document, folder: Path, colours: bool = False) -> None:
-    """One ``.tex`` file a table, to be ``\\input`` in a paper."""
-    for name, found in of.tables.items():
-        (folder / f"{name}.tex").write_text(table(found, colours), encoding="utf-8")

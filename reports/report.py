@@ -1,27 +1,40 @@
 """Write a report from stored results: no picture is scored again, nothing is typed by hand."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from sodbench import __version__
 from sodbench.errors import SodbenchError
-from sodbench.reports import contents, gallery, markdown
+from sodbench.reports import contents, gallery, html, latex, literature, markdown
+from sodbench.reports.document import Document
 from sodbench.reports.drawings import draw
 from sodbench.reports.statistics import RESAMPLES
-from sodbench.reports.study import study
-from sodbench.results import Result, write_text
+from sodbench.reports.study import Study, study
+from sodbench.results import Result, finite, write_text
+
+TITLE = "Salient object detection: comparison"
 
 
 def write_report(
     results: Sequence[Result],
     out: Path | str,
     *,
-    title: str = "Salient object detection: comparison",
+    title: str | None = None,
     sample: bool = False,
     metrics: Sequence[str] | None = None,
     methods: Sequence[str] | None = None,
     datasets: Sequence[str] | None = None,
     baseline: str | None = None,
+    published: Sequence[str] | None = None,
+    bench: Sequence[Path] = (),
     pictures: Sequence[str] = gallery.DEFAULT,
+    thumbnails: int | None = None,
+    template: Path | None = None,
+    colours: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
     command: str = "",
@@ -32,7 +45,12 @@ def write_report(
     JSON as well.
     sample: say at the top that these are the built-in sample's numbers (also said when the results say so).
     metrics, methods, datasets: keep these only, in this order.  baseline: a method the others are compared with.
+    published: names of published tables to add as marked rows; an empty sequence: all of them.
+    bench: files written by ``sodbench bench``.
     pictures: which images to show, see :func:`sodbench.reports.gallery.choose`.
+    thumbnails: images of each set in the page's browser; None: all.
+    template: a Jinja template (.md, .html, .tex, .txt) to fill in as well, see docs/reports.md.
+    colours: colour best, second and third in LaTeX.
     resamples, seed: of the bootstrap.  command: the command line, for the report's last section.
 
     Raises :class:`SodbenchError` for an unknown name, for an ``out`` that holds something else than a report, and for
@@ -41,6 +59,8 @@ def write_report(
     out = Path(out)
     _check_output(out, results)
     gallery.check_wanted(pictures, results)
+    literature_ = [] if published is None else literature.sources(published)
+    costs = read_costs(bench)
     found = study(
         results,
         measures=metrics,
@@ -55,19 +75,150 @@ def write_report(
         )
     single = out.suffix.lower() == ".md"
     figures = out.with_name(f"{out.stem}_figures") if single else out / "figures"
-    drawn = draw(found, figures, pictures, {})
+    drawn = draw(found, figures, pictures, costs)
     document = contents.contents(
         found,
         drawn,
-        title=title,
+        title=title or TITLE,
         baseline=baseline,
         sample=sample or found.sample,
+        costs=costs,
+        published=literature_,
         command=command,
     )
+    if template is not None:
+        _fill(template, out.parent if single else out, document, found, figures.name)
     if single:
         write_text(out, markdown.document(document, figures.name))
         return out
-    return out
+    _write_tables(document, found, out / "tables", colours)
+    write_text(out / "report.tex", latex.document(document, colours))
+    write_text(out / "report.json", _as_json(document, found))
+    write_text(out / "report.md", markdown.document(document, figures.name))
+    return html.write_page(document, found, out, thumbnails)
+
+
+# ---- cost -------------------------------------------------------------------------------------
+
+
+def read_costs(files: Sequence[Path]) -> dict[str, dict[str, float]]:
+    """Parameters, MACs and speed by method, from the files of ``sodbench bench``.
+
+    Raises :class:`SodbenchError` for a file that is none.
+    """
+    costs: dict[str, dict[str, float]] = {}
+    for file in files:
+        try:
+            content = json.loads(Path(file).read_text(encoding="utf-8"))
+            method = str(content.get("method") or content["model"])
+            numbers = {
+                heading: float(content[key]) / unit
+                for key, (heading, unit) in COSTS.items()
+                if content.get(key) is not None
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SodbenchError(f"{file}: not a result of 'sodbench bench' ({error!r})") from error
+        costs.setdefault(method, {}).update(numbers)
+    return costs
+
+
+COSTS = {
+    "parameters": ("parameters (M)", 1e6),
+    "macs": ("MACs (G)", 1e9),
+    "images_per_second": ("images/s", 1.0),
+}
+
+
+# ---- files ------------------------------------------------------------------------------------
+
+
+def _write_tables(document: Document, found: Study, folder: Path, colours: bool) -> None:
+    """Every table as CSV and LaTeX; all intervals and all comparisons as CSV with all their digits."""
+    for name, table in document.tables.items():
+        write_text(folder / f"{name}.csv", table.frame().to_csv(lineterminator="\n"))
+        write_text(folder / f"{name}.tex", latex.table(table, colours))
+    write_text(folder / "all_intervals.csv", pd.DataFrame(_intervals(found)).to_csv(index=False))
+    write_text(
+        folder / "all_comparisons.csv",
+        pd.DataFrame([vars(c) for c in found.comparisons]).to_csv(index=False),
+    )
+
+
+def _intervals(found: Study) -> list[dict[str, Any]]:
+    return [
+        {"method": m, "dataset": d, "measure": n, **vars(interval)}
+        for (m, d, n), interval in found.intervals.items()
+    ]
+
+
+def _as_json(document: Document, found: Study) -> str:
+    tables = {
+        name: {
+            "title": table.title,
+            "columns": [{"group": c.group, "heading": c.heading} for c in table.columns],
+            "rows": [
+                {
+                    "label": row.label,
+                    "published": row.published,
+                    "cells": [
+                        {"text": c.text, "value": c.value, "place": c.place} for c in row.cells
+                    ],
+                }
+                for row in table.rows
+            ],
+            "notes": table.notes,
+        }
+        for name, table in document.tables.items()
+    }
+    content = {
+        "sodbench": __version__,
+        "title": document.title,
+        "sample": document.sample,
+        "resamples": found.resamples,
+        "seed": found.seed,
+        "signatures": [
+            {"method": m, "dataset": d, "signature": r.signature}
+            for (m, d), r in found.results.items()
+        ],
+        "tables": tables,
+        "intervals": _intervals(found),
+        "comparisons": [vars(c) for c in found.comparisons],
+    }
+    return json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n"
+
+
+def _fill(template: Path, folder: Path, document: Document, found: Study, figures: str) -> None:
+    """Fill in a user's template; its result has its name without ``.j2`` or ``.jinja``."""
+    from jinja2 import Environment, FileSystemLoader, TemplateError
+
+    name = template.name.removesuffix(".j2").removesuffix(".jinja")
+    target = folder / name
+    if target.resolve() == template.resolve() or name in OWN_FILES:
+        raise SodbenchError(
+            f"--template {template}: its result would be {target}; rename the template"
+        )
+    kind = target.suffix.lower()
+    loader = FileSystemLoader(template.parent)
+    if kind == ".tex":
+        environment = latex.environment().overlay(loader=loader)
+        environment.filters["table"] = lambda t: latex.Latex(latex.table(t))
+    elif kind in (".html", ".htm"):
+        environment = Environment(loader=loader, autoescape=True)
+    elif kind in (".md", ".txt"):
+        environment = Environment(loader=loader, autoescape=False)
+        environment.filters |= {"escape": markdown.escape, "table": markdown.table}
+    else:
+        raise SodbenchError(f"--template {template}: must be a .md, .txt, .html or .tex template")
+    try:
+        text = environment.get_template(template.name).render(
+            document=document, tables=document.tables, study=found, figures=figures
+        )
+    except TemplateError as error:
+        raise SodbenchError(f"--template {template}: {error or type(error).__name__}") from error
+    write_text(target, text)
+
+
+OWN_FILES = ("report.md", "report.tex", "report.json", "index.html")
 
 
 def _check_output(out: Path, results: Sequence[Result]) -> None:

@@ -351,3 +351,25 @@ def _plain_cell(value: object, kind: str) -> Cell:
         return Cell(str(value))
     number = float(value)  # type: ignore[arg-type]
     return Cell(f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}", number)
+
+
+def with_published(
+    table: Table, rows: Sequence[Row], evaluators: Sequence[str], notes: Sequence[str]
+) -> Table:
+    """The table with published rows below its own, and a last column that names each row's evaluator.
+
+    rows: published rows with as many cells as ``table`` has columns, their last one the evaluator; evaluators: those of the
+    table's own rows.
+    """
+    own = tuple(
+        Row(row.label, (*row.cells, Cell(evaluator)), row.letter)
+        for row, evaluator in zip(table.rows, evaluators, strict=True)
+    )
+    return Table(
+        table.name,
+        table.title,
+        (*table.columns, Column("", "evaluator", "text")),
+        (*own, *rows),
+        (*table.notes, *notes),
+        table.corner,
+    )

@@ -1,0 +1,242 @@
+"""The HTML page: one folder that opens from disk, without a server or a network.
+
+``index.html`` holds every table and picture; ``data/*.js`` the curves and per-image scores as scripts (a page opened from disk
+may load scripts, but not fetch files); ``pictures/`` thumbnails, made once.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from sodbench import __version__
+from sodbench.images import write_picture
+from sodbench.progress import bar
+from sodbench.reports import figures, gallery
+from sodbench.reports.document import Bullets, Code, Document, Paragraph, Picture
+from sodbench.reports.drawings import f_curve
+from sodbench.reports.statistics import Floats
+from sodbench.reports.study import Study, headline
+from sodbench.reports.tables import Cell, Column, Table, spans
+from sodbench.results import Result, folder_name, write_text
+
+THUMBNAIL = 200
+"""Pixels of a thumbnail's longer side."""
+
+
+def write_page(
+    document: Document, study: Study, folder: Path, thumbnails: int | None = None
+) -> Path:
+    """Write the page into ``folder``, whose ``figures`` and ``tables`` are there already.
+
+    thumbnails: make them for so many images of each set only (best, worst and most disputed first); None: for all.
+    """
+    shown = {d: _shown_images(study, d, thumbnails) for d in study.datasets}
+    folders = _folders(study.methods)
+    _write_data(study, folder / "data", folders, shown)
+    _write_thumbnails(study, folder / "pictures", folders, shown)
+    for name in ("report.css", "report.js"):
+        write_text(
+            folder / "assets" / name,
+            (files("sodbench.reports") / "templates" / name).read_text("utf-8"),
+        )
+    partial = any(len(shown[d]) < len(_stems(study, d)) for d in study.datasets)
+    page = _environment().get_template("report.html")
+    text = page.render(
+        document=document,
+        version=__version__,
+        remark=f"Pictures of {thumbnails} images a set are in this folder." if partial else "",
+    )
+    write_text(folder / "index.html", text)
+    return folder / "index.html"
+
+
+def _environment() -> Environment:
+    found = Environment(
+        loader=PackageLoader("sodbench.reports", "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.globals |= {
+        "kind": _kind,
+        "spans": spans,
+        "sort_key": _sort_key,
+        "places": lambda t: any(c.place for r in t.rows for c in r.cells),
+    }
+    return found
+
+
+def _kind(block: object) -> str:
+    kinds = {
+        Paragraph: "paragraph",
+        Bullets: "bullets",
+        Code: "code",
+        Picture: "picture",
+        Table: "table",
+    }
+    return kinds[type(block)]
+
+
+def _sort_key(cell: Cell, column: Column) -> str:
+    if column.kind == "text":
+        return cell.text
+    return "" if math.isnan(cell.value) else repr(float(cell.value))
+
+
+# ---- data -------------------------------------------------------------------------------------
+
+
+def _folders(methods: Sequence[str]) -> list[str]:
+    """A folder name for each method's thumbnails, unlike each other and unlike ``image`` and ``mask``."""
+    names = [f"map-{folder_name(m)[:60]}" for m in methods]
+    return [n if names.count(n) == 1 else f"{n}-{i}" for i, n in enumerate(names)]
+
+
+def _stems(study: Study, dataset: str) -> list[str]:
+    tables = [r.table for (_, d), r in study.results.items() if d == dataset]
+    return sorted(set().union(*(t.index for t in tables)))
+
+
+def _shown_images(study: Study, dataset: str, number: int | None) -> list[int]:
+    """The positions of the images that get thumbnails, among the set's sorted stems."""
+    stems = _stems(study, dataset)
+    if number is None or number >= len(stems):
+        return list(range(len(stems)))
+    results = {m: r for (m, d), r in study.results.items() if d == dataset}
+    third = -(-number // 3)
+    wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
+    chosen = gallery.choose(results, headline(study.measures), wanted, dataset, study.seed)
+    position = {stem: i for i, stem in enumerate(stems)}
+    return sorted(position[c.stem] for c in chosen[:number])
+
+
+def _write_data(
+    study: Study, folder: Path, folders: Sequence[str], shown: Mapping[str, Sequence[int]]
+) -> None:
+    styles = figures.lines(study.methods)
+    chief = headline(study.measures)
+    sets = [
+        {"name": d, "folder": folder_name(d), "file": f"data/set-{i}.js"}
+        for i, d in enumerate(study.datasets)
+    ]
+    overview = {
+        "methods": study.methods,
+        "folders": folders,
+        "lines": [{"colour": s.colour, "dash": s.dash} for s in styles.values()],
+        "measures": [{"name": m.name, "heading": m.heading} for m in study.measures],
+        "chief": study.measures.index(chief),
+        "sets": sets,
+        "curves": [
+            [_curves(study.results.get((m, d))) for m in study.methods] for d in study.datasets
+        ],
+        "images": {},
+    }
+    write_text(folder / "report.js", f"window.SODBENCH = {_json(overview)};\n")
+    for i, dataset in enumerate(study.datasets):
+        write_text(
+            folder / f"set-{i}.js",
+            f"window.SODBENCH.images[{i}] = {_json(_set_data(study, dataset))};\n",
+        )
+
+
+def _curves(result: Result | None) -> dict[str, list[float | None]] | None:
+    if result is None:
+        return None
+    found = {name: result.curves[name] for name in ("precision", "recall", "e")}
+    return {name: _rounded(c, 4) for name, c in {**found, "f": f_curve(result)}.items()}
+
+
+def _set_data(study: Study, dataset: str) -> dict[str, Any]:
+    stems = _stems(study, dataset)
+    here = [i for i, m in enumerate(study.methods) if (m, dataset) in study.results]
+    tables = [study.results[study.methods[i], dataset].table.reindex(stems) for i in here]
+    empty = np.full(len(stems), np.nan)
+    return {
+        "stems": stems,
+        "methods": here,
+        "scores": [
+            [_rounded(t[m.name].to_numpy(float) if m.name in t else empty, 4) for t in tables]
+            for m in study.measures
+        ],
+    }
+
+
+def _rounded(values: Floats, digits: int) -> list[float | None]:
+    return [None if math.isnan(v) else v for v in np.round(values, digits).tolist()]
+
+
+def _json(value: Any) -> str:
+    """JSON that is a script expression too: ASCII only."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+# ---- thumbnails -------------------------------------------------------------------------------
+
+
+def _write_thumbnails(
+    study: Study, folder: Path, folders: Sequence[str], shown: Mapping[str, Sequence[int]]
+) -> None:
+    """Thumbnails of images, masks and maps; those of unchanged files are kept from an earlier report."""
+    jobs: list[tuple[Path, Path, bool]] = []
+    for dataset in study.datasets:
+        stems = _stems(study, dataset)
+        results = {
+            folders[i]: study.results[m, dataset]
+            for i, m in enumerate(study.methods)
+            if (m, dataset) in study.results
+        }
+        sources = {name: _sources(r, "map", stems) for name, r in results.items()}
+        for kind in ("image", "mask"):
+            found: dict[str, Path] = {}
+            for r in results.values():
+                found = {**_sources(r, kind, stems), **found}
+            sources[kind] = found
+        place = folder / folder_name(dataset)
+        for kind, of_stem in sources.items():
+            _forget_if_changed(place / kind, stems, of_stem)
+            jobs += [
+                (of_stem[stems[i]], place / kind / f"{i:06d}.jpg", kind == "image")
+                for i in shown[dataset]
+                if stems[i] in of_stem
+            ]
+    with bar(len(jobs), "thumbnails", "picture") as progress, ThreadPoolExecutor(2) as pool:
+        for _ in pool.map(_make, jobs, chunksize=16):
+            progress.update()
+
+
+def _sources(result: Result, kind: str, stems: Sequence[str]) -> dict[str, Path]:
+    """The files of one kind by stem, where there are any."""
+    base = result.folders.get(f"{kind}s")
+    names = result.table[kind].to_dict() if base else {}
+    return {s: Path(str(base)) / str(names[s]) for s in stems if names.get(s)}
+
+
+def _forget_if_changed(folder: Path, stems: Sequence[str], of_stem: Mapping[str, Path]) -> None:
+    """Empty a folder of thumbnails that were made of other files than those of now."""
+    listing = "\n".join(f"{stem}\t{of_stem.get(stem, '')}" for stem in stems)
+    index = folder / "index.txt"
+    if index.is_file() and index.read_text(encoding="utf-8") == listing:
+        return
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    write_text(index, listing)
+
+
+def _make(job: tuple[Path, Path, bool]) -> None:
+    source, target, colour = job
+    try:
+        if target.stat().st_mtime_ns >= source.stat().st_mtime_ns:
+            return
+    except OSError:
+        pass
+    pixels = gallery.thumbnail(source, THUMBNAIL, colour)
+    if pixels is not None:
+        write_picture(target, pixels)

@@ -1,0 +1,113 @@
+"""``sodbench report``: tables, figures and pages from stored results."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "report",
+        help="write tables, figures and pages from stored results",
+        description="Write a report from results that 'sodbench eval' or 'sodbench run' stored. "
+        "Nothing is scored again; pictures are opened only to be shown.",
+        epilog="example: sodbench report results -o report  (then open report/index.html)",
+    )
+    parser.add_argument(
+        "results", nargs="+", type=Path, metavar="RESULTS", help="folders of results"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="DIR|FILE.md",
+        help="a folder for everything (HTML, Markdown, LaTeX, CSV, JSON, figures), or a Markdown "
+        "file with its figures beside it",
+    )
+    parser.add_argument("--title", help="the report's heading")
+    parser.add_argument(
+        "--metrics", nargs="+", metavar="NAME", help="these measures, in this order"
+    )
+    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="these sets, in this order")
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help="these methods, in this order")
+    parser.add_argument("--baseline", metavar="METHOD", help="show differences to this method")
+    parser.add_argument(
+        "--published",
+        nargs="*",
+        metavar="SOURCE",
+        help="add published numbers, marked as such (no name: every table there is)",
+    )
+    parser.add_argument(
+        "--bench",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="results of 'sodbench bench', to put cost beside accuracy",
+    )
+    parser.add_argument(
+        "--pictures",
+        nargs="+",
+        default=["best", "disputed", "worst"],
+        metavar="WHICH",
+        help="images to show of each set: best, worst, disputed, random (worst:3 for three), or names "
+        "(default: best disputed worst)",
+    )
+    parser.add_argument(
+        "--thumbnails",
+        type=int,
+        metavar="N",
+        help="images of each set in the page's browser (default: all)",
+    )
+    parser.add_argument(
+        "--template",
+        type=Path,
+        metavar="FILE",
+        help="also fill in this Jinja template (.md, .html, .tex or .txt)",
+    )
+    parser.add_argument(
+        "--colours", action="store_true", help="colour best, second and third in LaTeX tables"
+    )
+    parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and random pictures")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the report and print where it is."""
+    from sodbench.datasets import canonical_name
+    from sodbench.errors import SodbenchError
+    from sodbench.reports.report import write_report
+    from sodbench.results import find_results
+
+    if arguments.resamples < 100:
+        raise SodbenchError("--resamples: at least 100, or the intervals mean nothing")
+    results = find_results(arguments.results)
+    present = {r.dataset for r in results}
+    datasets = arguments.datasets and [
+        name if name in present else canonical_name(name) for name in arguments.datasets
+    ]
+    written = write_report(
+        results,
+        arguments.output,
+        title=arguments.title,
+        metrics=arguments.metrics,
+        methods=arguments.methods,
+        datasets=datasets,
+        baseline=arguments.baseline,
+        published=arguments.published,
+        bench=arguments.bench,
+        pictures=arguments.pictures,
+        thumbnails=arguments.thumbnails,
+        template=arguments.template,
+        colours=arguments.colours,
+        resamples=arguments.resamples,
+        seed=arguments.seed,
+        command=shlex.join(["sodbench", *sys.argv[1:]]),
+    )
+    print(written)
+    return 0

@@ -20,6 +20,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_list(actions)
     _add_check(actions)
+    _add_download(actions)
 
 
 def _add_root(parser: argparse.ArgumentParser) -> None:
@@ -221,6 +222,48 @@ def run_check(arguments: argparse.Namespace) -> int:
         text = as_json + "\n" if arguments.output.suffix == ".json" else as_markdown(reports)
         _write(arguments.output, text)
     return 1 if refused or any(report.faults for report in reports) else 0
+
+
+# --------------------------------------------------------------------------------------- download
+
+
+def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
+    parser = actions.add_parser(
+        "download",
+        help="fetch data sets and backbone weights",
+        description="Fetch data sets and put them below the data root, where sodbench reads them; cut "
+        "connections are resumed, archives are unpacked safely, what is there already is left alone. "
+        "Weights (res2net50-v1b) go to <data root>/weights/ and are verified by the hash in their name.",
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="data sets, or weights such as res2net50-v1b"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="all six test sets, the training set and the weights"
+    )
+    parser.add_argument(
+        "--from",
+        dest="given",
+        metavar="FILE_OR_URL",
+        help="take the one named set from this ZIP archive instead of the known places",
+    )
+    _add_root(parser)
+    parser.set_defaults(run=run_download)
+
+
+def run_download(arguments: argparse.Namespace) -> int:
+    """Fetch; raises with the alternatives where something could not be had."""
+    from sodbench.datasets import DATASETS, WEIGHTS
+    from sodbench.errors import SodbenchError
+    from sodbench.runners.data_download import download
+
+    everything = [*DATASETS, *(weights.name for weights in WEIGHTS)]
+    names = everything if arguments.all else arguments.names
+    if not names:
+        raise SodbenchError(f"download what? --all, or some of: {', '.join(everything)}")
+    for item in download(names, arguments.data_root, given=arguments.given):
+        print(f"{item.name}: {item.path}: {item.how}")
+    return 0
 
 
 def _write(path: Path, text: str) -> None:

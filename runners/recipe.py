@@ -55,8 +55,9 @@ class Recipe:
     Network:
         frozen: batch normalisation keeps its statistics, and what the network's author froze stays so;
             false trains everything.
-        initialise: ``model``: as the network's factory leaves it; ``kaiming``: draw every convolution by Kaiming's
-            rule, for training without a backbone file.
+        initialise: ``model``: as the network's factory leaves it; ``kaiming``: draw the convolutions of its
+            backbone (``base``; of all of it, where it has none) by Kaiming's rule, for training
+            without a backbone file.
     Execution (the same mathematics but for rounding):
         sub_batch: most images run together.  Images of an update are grouped by exact size; 1 runs them
             one by one, as the reference does.
@@ -143,9 +144,9 @@ RECIPES = {
         Recipe(
             name="sample",
             optimizer="adamw",
-            learning_rate=3e-4,
+            learning_rate=1e-3,
             weight_decay=1e-4,
-            epochs=4,
+            epochs=3,
             schedule="cosine",
             warmup=10,
             accumulate=8,

@@ -428,7 +428,9 @@ class Trainer:
         self._stop_unless_finite(values, stems, "the loss")
         loss = self.ranks.add_up((values.sum() / self.recipe.accumulate).to(self.device))
         gradients = self._added_gradients()
-        norm = nn.utils.get_total_norm(gradients)
+        # float64, because float32 loses the fourth digit over millions of values on a CPU
+        norms = [torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients]
+        norm = torch.linalg.vector_norm(torch.stack(norms))
         self._stop_unless_finite(norm.cpu().reshape(1).expand(len(stems)), stems, "the gradient")
         if self.recipe.clip:
             parameters = [p for p in self.model.parameters() if p.grad is not None]
@@ -556,7 +558,7 @@ def _network(training: Training) -> nn.Module:
     """The network at its start: drawn, or loaded, and with what is to be trained requiring gradients."""
     model = create_model(training.model)
     if training.recipe.initialise == "kaiming":
-        for module in model.modules():
+        for module in getattr(model, "base", model).modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     if training.backbone:

@@ -350,6 +350,10 @@ def _report(dataset: Dataset, items: Sequence[_Item], copies: Sequence[Problem])
 
 def _name_problems(dataset: Dataset) -> list[Problem]:
     """What resolution found, and the differences from the official names, each named once."""
+    if not dataset.masks:
+        return [Problem("no-mask", str(dataset.root), "no masks were found at all")]
+    if not dataset.images:
+        return [Problem("no-image", str(dataset.root), "no images were found at all")]
     problems = {
         (p.kind, Path(p.file).stem if p.kind == "missing" else p.file): p for p in dataset.problems
     }

@@ -1,0 +1,265 @@
+"""``sodbench data check``: each fault is named once, and nothing else is."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sodbench.cli import main
+from sodbench.datasets import find_dataset, folder_pairs, official_names
+from sodbench.runners.data_check import KINDS, SetReport, check, locate
+from sodbench.sample import MARKER, draw
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A part of the built-in sample: a test set, a set with grey masks, and a training set."""
+    root = tmp_path_factory.mktemp("sample")
+    (root / MARKER).write_text("a sample")
+    for name, images, masks in (
+        ("ECSSD", "ECSSD/Imgs", "ECSSD/GT"),
+        ("PASCAL-S", "PASCAL-S/Imgs", "PASCAL-S/GT"),
+        ("DUTS-TR", "DUTS-TR/DUTS-TR-Image", "DUTS-TR/DUTS-TR-Mask"),
+    ):
+        (root / images).mkdir(parents=True)
+        (root / masks).mkdir()
+        for number in range(1, COUNT + 1):
+            image, mask = draw(name, number)
+            Image.fromarray(image).save(root / images / f"{number:04}.jpg", quality=92)
+            Image.fromarray(mask).save(root / masks / f"{number:04}.png")
+    (root / "ECSSD/test.lst").write_text("".join(f"{n:04}.jpg\n" for n in range(1, COUNT + 1)))
+    return root
+
+
+def reports(root: Path) -> dict[str, SetReport]:
+    return {report.name: report for report in check(locate([], root)[0], jobs=2)}
+
+
+def grey(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
+def test_clean_sample_has_no_faults(clean: Path) -> None:
+    found = reports(clean)
+    assert list(found) == ["ECSSD", "PASCAL-S", "DUTS-TR"]
+    for report in found.values():
+        assert report.faults == () and report.items == COUNT and report.content
+        assert report.verdict.startswith(f"{report.name}: ok")
+    assert [p.kind for p in found["PASCAL-S"].remarks] == ["grey-mask"]
+    assert found["ECSSD"].remarks == ()
+
+
+def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path) -> None:
+    root = tmp_path / "broken"
+    shutil.copytree(clean, root)
+    images, masks = root / "ECSSD/Imgs", root / "ECSSD/GT"
+
+    (images / "0001.jpg").unlink()
+    (masks / "0001.png").unlink()
+    shutil.copy(images / "0002.jpg", images / "new.jpg")
+    shutil.copy(masks / "0002.png", masks / "new.png")
+    (masks / "0002.png").unlink()
+    (images / "0003.jpg").unlink()
+    shutil.copy(images / "0004.jpg", images / "0004.jpeg")
+    whole = (images / "0005.jpg").read_bytes()
+    (images / "0005.jpg").write_bytes(whole[: len(whole) * 2 // 3])
+    mask = grey(masks / "0006.png")
+    Image.fromarray(mask[:-2]).save(masks / "0006.png")
+    mask = grey(masks / "0007.png")
+    mask[:2, :3] = 37
+    Image.fromarray(mask).save(masks / "0007.png")
+    Image.fromarray(np.zeros_like(grey(masks / "0008.png"))).save(masks / "0008.png")
+    Image.fromarray(np.full_like(grey(masks / "0009.png"), 255)).save(masks / "0009.png")
+    shutil.copy(images / "0011.jpg", images / "0010.jpg")
+    shutil.copy(masks / "0011.png", masks / "0010.png")
+    train = root / "DUTS-TR/DUTS-TR-Image"
+    with Image.open(train / "0001.jpg") as picture:  # encoded anew and scaled
+        picture.resize((picture.width * 3 // 4, picture.height * 3 // 4)).save(
+            images / "0012.jpg", quality=80
+        )
+        mask_size = (picture.width * 3 // 4, picture.height * 3 // 4)
+    with Image.open(masks / "0012.png") as picture:
+        picture.resize(mask_size, Image.Resampling.NEAREST).save(masks / "0012.png")
+
+    found = reports(root)
+    named = [(p.kind, Path(p.file).stem) for p in found["ECSSD"].faults]
+    assert sorted(named) == [
+        ("ambiguous", "0004"),
+        ("duplicate", "0011"),
+        ("empty-mask", "0008"),
+        ("extra", "new"),
+        ("full-mask", "0009"),
+        ("grey-mask", "0007"),
+        ("leak", "0012"),
+        ("missing", "0001"),
+        ("no-image", "0003"),
+        ("no-mask", "0002"),
+        ("size", "0006"),
+        ("unreadable", "0005"),
+    ]
+    assert {kind for kind, _ in named} == KINDS.keys()
+    assert found["ECSSD"].remarks == ()
+    assert found["DUTS-TR"].faults == found["PASCAL-S"].faults == ()
+    detail = {p.kind: p.detail for p in found["ECSSD"].faults}
+    assert "37" in detail["grey-mask"] and "DUTS-TR/0001" in detail["leak"]
+    assert "no content hash" in found["ECSSD"].verdict
+    assert "12 faults" in found["ECSSD"].verdict
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n"], ids=["empty", "text", "header"]
+)
+def test_files_that_are_no_pictures(content: bytes, clean: Path, tmp_path: Path) -> None:
+    shutil.copytree(clean / "ECSSD", tmp_path / "ECSSD")
+    (tmp_path / MARKER).touch()
+    (tmp_path / "ECSSD/GT/0001.png").write_bytes(content)
+    (report,) = check([find_dataset("ECSSD", tmp_path)])
+    assert [(p.kind, Path(p.file).name) for p in report.faults] == [("unreadable", "0001.png")]
+
+
+def test_content_hash_is_of_the_content(clean: Path, tmp_path: Path) -> None:
+    """Equal for another layout and another encoding of the masks; another for one changed pixel."""
+    (before,) = check([find_dataset("ECSSD", clean)])
+    (tmp_path / MARKER).touch()
+    shutil.copytree(clean / "ECSSD/Imgs", tmp_path / "ECSSD/images")
+    (tmp_path / "ECSSD/masks").mkdir()
+    for path in (clean / "ECSSD/GT").iterdir():
+        with Image.open(path) as picture:
+            picture.convert("1").save(tmp_path / "ECSSD/masks" / path.name)
+    (same,) = check([find_dataset("ECSSD", tmp_path)])
+    assert (same.content, same.masks_content) == (before.content, before.masks_content)
+    first = tmp_path / "ECSSD/masks/0001.png"
+    mask = grey(first).astype(np.uint8) * 255
+    mask[0, 0] ^= 255
+    Image.fromarray(mask).save(first)
+    (other,) = check([find_dataset("ECSSD", tmp_path)])
+    assert other.content != before.content and other.masks_content != before.masks_content
+    with Image.open(tmp_path / "ECSSD/images/0002.jpg") as picture:
+        picture.save(tmp_path / "ECSSD/images/0002.jpg", quality=50)
+    (images,) = check([find_dataset("ECSSD", tmp_path)])
+    assert images.masks_content == other.masks_content and images.content != other.content
+
+
+def test_mask_of_zeros_and_ones(clean: Path, tmp_path: Path) -> None:
+    shutil.copytree(clean / "ECSSD", tmp_path / "ECSSD")
+    (tmp_path / MARKER).touch()
+    path = tmp_path / "ECSSD/GT/0001.png"
+    Image.fromarray((grey(path) > 128).astype(np.uint8)).save(path)
+    (report,) = check([find_dataset("ECSSD", tmp_path)])
+    assert [p.kind for p in report.faults] == ["grey-mask"]
+    assert "would be empty" in report.faults[0].detail
+
+
+def noise(root: Path, stems: list[str], ext: str = ".jpg") -> None:
+    rng = np.random.default_rng(1)
+    for folder in ("images", "GT"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for stem in stems:
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(
+            root / f"images/{stem}{ext}"
+        )
+        mask = np.zeros((16, 16), np.uint8)
+        mask[4:9, 4:9] = 255
+        Image.fromarray(mask).save(root / f"GT/{stem}.png")
+
+
+def test_official_names_counts_and_known_items(tmp_path: Path) -> None:
+    official = sorted(official_names("SOD"))
+    noise(tmp_path / "SOD", [*official[1:], "stranger"])
+    noise(tmp_path / "HKU-IS", ["4777", "8205", "0001"], ".png")
+    datasets = [find_dataset("SOD", tmp_path), find_dataset("HKU-IS/test", tmp_path)]
+    sod, hku = check(datasets)
+    assert [(p.kind, p.file) for p in sod.faults] == [
+        ("missing", official[0]),
+        ("extra", "stranger"),
+    ]
+    assert sod.verdict.startswith("SOD: 2 faults (1 missing, 1 extra)")
+    assert Counter(p.kind for p in hku.faults) == {"missing": 1445}
+    assert "2 of 1447 items" in hku.verdict
+
+
+def test_known_items_are_explained(tmp_path: Path) -> None:
+    noise(tmp_path / "DUTS-TR", ["n04442312_17818", "n01532829_13482"])
+    Image.new("L", (16, 17), 255).save(tmp_path / "DUTS-TR/GT/n04442312_17818.png")
+    (report,) = check([find_dataset("DUTS-TR", tmp_path)])
+    (size,) = (p for p in report.faults if p.kind == "size")
+    assert "the reference skips it" in size.detail
+    assert [(p.kind, p.file) for p in report.remarks] == [("known", "n01532829_13482")]
+    (missing,) = (p for p in report.faults if "00023530" in p.file)
+    assert missing.kind == "missing" and "known" in missing.detail
+
+
+def test_a_subset_and_its_set_share_files_without_being_copies(tmp_path: Path) -> None:
+    noise(tmp_path / "HKU-IS", sorted(official_names("HKU-IS/test"))[:5], ".png")
+    found = check([find_dataset("HKU-IS", tmp_path), find_dataset("HKU-IS/test", tmp_path)])
+    assert not {"duplicate", "leak", "shared"} & {
+        p.kind for r in found for p in (*r.faults, *r.remarks)
+    }
+
+
+def test_pictures_shared_by_two_test_sets_are_a_remark(clean: Path, tmp_path: Path) -> None:
+    shutil.copytree(clean / "ECSSD", tmp_path / "ECSSD")
+    shutil.copytree(clean / "ECSSD", tmp_path / "SOD")
+    (tmp_path / MARKER).touch()
+    ecssd, sod = check([find_dataset("ECSSD", tmp_path), find_dataset("SOD", tmp_path)])
+    assert not ecssd.faults and not ecssd.remarks and not sod.faults
+    assert Counter(p.kind for p in sod.remarks) == {"shared": COUNT}
+
+
+def test_images_without_any_masks(clean: Path, tmp_path: Path) -> None:
+    shutil.copytree(clean / "ECSSD/Imgs", tmp_path / "ECSSD/Imgs")
+    (tmp_path / MARKER).touch()
+    (report,) = check([find_dataset("ECSSD", tmp_path)])
+    assert [p.kind for p in report.faults] == ["no-mask"]
+
+
+def test_command_line(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = ["--data-root", str(clean)]
+    assert main(["data", "check", *root]) == 0
+    out = capsys.readouterr().out
+    assert out.count(": ok") == 3
+    output = tmp_path / "sub/check.md"
+    assert main(["data", "check", "ecssd", "--format", "json", "-o", str(output), *root]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["sets"]
+    assert (told["name"], told["ok"], told["items"], told["faults"]) == ("ECSSD", True, COUNT, [])
+    assert "| ECSSD | ok |" in output.read_text()
+    assert main(["data", "check", "ECSSD", "DUTS-TE", *root]) == 1
+    assert "DUTS-TE not found" in capsys.readouterr().err
+    assert main(["data", "check", "DUTS-TE", *root]) == 2
+    assert main(["data", "check", "-o", "x.txt", *root]) == 2
+    assert main(["data", "list", *root]) == 0
+    assert "ECSSD" in capsys.readouterr().out
+    assert main(["data", "list", "PASCALS", *root]) == 0
+    assert "li2014secrets" in capsys.readouterr().out
+    assert main(["data", "list", "--format", "json", *root]) == 0
+    names = [entry["name"] for entry in json.loads(capsys.readouterr().out)["datasets"]]
+    assert names[:2] == ["ECSSD", "PASCAL-S"]
+
+
+@pytest.mark.real
+def test_real_sod_passes(shared: Path) -> None:
+    (report,) = check([find_dataset("SOD", shared / "real")])
+    assert report.faults == report.remarks == ()
+    assert (report.items, report.sizes, report.smallest) == (300, 2, (321, 481))
+
+
+@pytest.mark.real
+def test_real_masks_with_quirks(shared: Path) -> None:
+    edge = shared / "real/edge"
+    folders = [edge / "F360iSOD3/GT", edge / "LFSD3/GT_1bit", edge / "pysodmetrics_test_data/masks"]
+    found = check([folder_pairs(None, folder) for folder in folders])
+    assert [
+        [(p.kind, Path(p.file).name) for p in r.faults if p.kind != "no-image"] for r in found
+    ] == [
+        [("empty-mask", "011.png")],
+        [],
+        [("grey-mask", "19.png"), ("empty-mask", "aerial-1867541__340.png")],
+    ]
+    assert any(p.detail.startswith("7 grey levels") for p in found[2].faults)

@@ -191,8 +191,10 @@ def _best_and_equal(study: Study) -> Table:
             losers = beaten.get((best, dataset, m.name), [])
             equal = [str(x) for x in scores.index if x != best and x not in losers]
             rows.append((f"{dataset} {m.label}", best, ", ".join(equal) or "none: it is ahead"))
-    frame = pd.DataFrame(rows, columns=["", "best", "cannot be told from it"]).set_index("")
-    return tables.text_table("best", "What the images can tell apart", frame, corner="")
+    corner = "data set and measure"
+    columns = [corner, "best", "cannot be told from it"]
+    frame = pd.DataFrame(rows, columns=columns).set_index(corner)
+    return tables.text_table("best", "What the images can tell apart", frame, corner=corner)
 
 
 def _record(study: Study) -> Table:
@@ -311,8 +313,8 @@ def _with_published(study: Study, table: Table, published: Sequence[Source]) -> 
             empty = not any(m == method for m, _, _ in source.values)
             if empty or any(not np.isnan(c.value) for c in cells):
                 cells += [tables.Cell()] * (len(table.columns) - len(columns))
-                label = f"{method}, as published ({source.title})"
-                row = tables.Row(label, (*cells, tables.Cell(source.evaluator)), published=True)
+                evaluator = tables.Cell(f"{source.evaluator} ({source.title})")
+                row = tables.Row(f"{method}, as published", (*cells, evaluator), published=True)
                 rows.append(row)
     evaluators = [
         ", ".join(dict.fromkeys(r.protocol for (m, _), r in study.results.items() if m == method))

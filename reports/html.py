@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from sodbench import __version__
 from sodbench.images import write_picture
+from sodbench.metrics import protocol
 from sodbench.progress import bar
 from sodbench.reports import figures, gallery
 from sodbench.reports.document import Bullets, Code, Document, Paragraph, Picture
@@ -150,8 +151,10 @@ def _write_data(
 def _curves(result: Result | None) -> dict[str, list[float | None]] | None:
     if result is None:
         return None
-    found = {name: result.curves[name] for name in ("precision", "recall", "e")}
-    return {name: _rounded(c, 4) for name, c in {**found, "f": f_curve(result)}.items()}
+    curves = {n: result.curves[n].copy() for n in ("precision", "recall", "e")}
+    if protocol(result.protocol).comparison == ">":  # nothing is above 255
+        curves["precision"][255] = curves["recall"][255] = np.nan
+    return {name: _rounded(c, 4) for name, c in {**curves, "f": f_curve(result)}.items()}
 
 
 def _set_data(study: Study, dataset: str) -> dict[str, Any]:

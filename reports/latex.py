@@ -165,13 +165,21 @@ def code(text: str) -> Latex:
 
 
 def table(of: Table, colours: bool = False) -> str:
-    """A complete ``table*`` environment (several where it is too wide) that needs booktabs and graphicx."""
-    return environment().get_template("table.tex").render(table=of, colours=colours)
+    """A complete ``table*`` environment (several where it is too wide) that needs booktabs and adjustbox."""
+    return (
+        environment()
+        .get_template("table.tex")
+        .render(table=of, colours=colours, float=Latex("table*"), placement="tbp")
+    )
 
 
 def document(of: Document, colours: bool = False) -> str:
     """A LaTeX document that compiles with pdfTeX, XeTeX and LuaTeX beside the figures folder."""
-    return environment().get_template("report.tex").render(document=of, colours=colours, kind=_kind)
+    return (
+        environment()
+        .get_template("report.tex")
+        .render(document=of, colours=colours, kind=_kind, float=Latex("table"), placement="H")
+    )
 
 
 def _kind(block: object) -> str:

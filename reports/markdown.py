@@ -49,7 +49,10 @@ def table(of: Table) -> str:
         blocks.append(
             tabulate(body, headers, tablefmt="github", colalign=align, disable_numparse=True)
         )
-    return "\n\n".join([*blocks, *(escape(note) for note in of.notes)])
+    marks = ["Best in **bold**, second in *italics*, as printed."] * any(
+        cell.place for row in of.rows for cell in row.cells
+    )
+    return "\n\n".join([*blocks, *marks, *(escape(note) for note in of.notes)])
 
 
 def _label(row: Row) -> str:
@@ -90,4 +93,4 @@ def _block(block: Block, figures: str) -> str:
         case Picture(name, caption):
             path = f"{link(figures)}/{link(name)}"
             files = " · ".join(f"[{kind.upper()}]({path}.{kind})" for kind in ("svg", "pdf"))
-            return f"![{escape(caption)}]({path}.png)\n\n{escape(caption)} ({files})"
+            return f"![{escape(re.split('[:;.,]', caption)[0])}]({path}.png)\n\n{escape(caption)} ({files})"

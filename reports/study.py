@@ -180,7 +180,7 @@ def study(
     table = _arranged(_kept(results, methods, datasets))
     shown = choose(list(next(iter(table.values())).metrics), measures)
     method_names = tuple(methods or dict.fromkeys(m for m, _ in table))
-    dataset_names = tuple(datasets or _in_order(d for _, d in table))
+    dataset_names = tuple(datasets or in_order(d for _, d in table))
     columns = [(d, m.name) for d in dataset_names for m in shown]
     values = pd.DataFrame(
         [[_value(table.get((m, d)), name) for d, name in columns] for m in method_names],
@@ -256,7 +256,7 @@ def _arranged(results: Iterable[Result]) -> dict[Key, Result]:
     return table
 
 
-def _in_order(datasets: Iterable[str]) -> list[str]:
+def in_order(datasets: Iterable[str]) -> list[str]:
     """The six standard sets in their usual order, then the others as they came."""
     found = list(dict.fromkeys(datasets))
     return [d for d in TEST_SETS if d in found] + [d for d in found if d not in TEST_SETS]

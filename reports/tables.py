@@ -138,14 +138,15 @@ def places(values: Sequence[float], direction: int, digits: int = DIGITS) -> lis
     """1, 2, 3 for the best three *as printed*, 0 for the rest.
 
     Equal printed values share a place and use up the following ones (1, 1, 3): nobody is called second
-    whom two beat.  NaN has no place; where ``direction`` is 0, or fewer than two values are there to
-    compare, nobody has one.
+    whom two beat.  The last of few is not marked: of two values only the best is, of three the first two.
+    NaN has no place, and nobody has one where ``direction`` is 0.
     """
     shown = np.round(np.asarray(values, float), digits) * (1 if direction > 0 else -1)
     if direction == 0 or np.isfinite(shown).sum() < 2:
         return [0] * len(shown)
     found = [int((shown > v).sum()) + 1 if np.isfinite(v) else 0 for v in shown]
-    return [place if place <= 3 else 0 for place in found]
+    marked = min(3, int(np.isfinite(shown).sum()) - 1)
+    return [place if place <= marked else 0 for place in found]
 
 
 def letters(methods: Sequence[str]) -> dict[str, str]:

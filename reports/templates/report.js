@@ -61,6 +61,13 @@
     return element;
   };
 
+  function ticks(low, high) {
+    const step = [0.01, 0.02, 0.05, 0.1, 0.2, 50].find((s) => (high - low) / s <= 7);
+    const found = [];
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9; i++) found.push(i * step);
+    return found;
+  }
+
   function drawChart() {
     const kind = $("chart-kind").value, found = report.curves[$("chart-set").value];
     const thresholds = Array.from({ length: 256 }, (_, t) => t);
@@ -79,11 +86,12 @@
     const clip = draw("clipPath", { id: "area" });
     clip.append(draw("rect", { x: area.left, y: area.top, width: area.right - area.left, height: area.bottom - area.top }));
     svg.append(clip);
-    for (let i = 0; i <= 5; i++) {
-      const x = x0 + ((x1 - x0) * i) / 5, y = low + ((high - low) * i) / 5;
+    for (const x of ticks(x0, x1)) {
       svg.append(draw("line", { class: "grid", x1: scaleX(x), x2: scaleX(x), y1: area.top, y2: area.bottom }));
-      svg.append(draw("line", { class: "grid", x1: area.left, x2: area.right, y1: scaleY(y), y2: scaleY(y) }));
       svg.append(draw("text", { x: scaleX(x), y: area.bottom + 18, "text-anchor": "middle" }, kind === "pr" ? x.toFixed(1) : x.toFixed(0)));
+    }
+    for (const y of ticks(low, high)) {
+      svg.append(draw("line", { class: "grid", x1: area.left, x2: area.right, y1: scaleY(y), y2: scaleY(y) }));
       svg.append(draw("text", { x: area.left - 8, y: scaleY(y) + 4, "text-anchor": "end" }, y.toFixed(2)));
     }
     svg.append(draw("text", { x: (area.left + area.right) / 2, y: 412, "text-anchor": "middle" }, kind === "pr" ? "recall" : "threshold"));

@@ -1,0 +1,231 @@
+"""The paired comparison of two methods, from stored results: nothing is scored again."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from sodbench.errors import SodbenchError
+from sodbench.reports import markdown, tables
+from sodbench.reports.contents import p_text
+from sodbench.reports.measures import Measure, choose, measure
+from sodbench.reports.statistics import (
+    RESAMPLES,
+    Floats,
+    bootstrap,
+    holm,
+    interval,
+    permutation_p,
+    seed_for,
+    weighted_means,
+    wilcoxon_p,
+    win_tie_loss,
+)
+from sodbench.reports.study import in_order, statistics
+from sodbench.results import Result, finite
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One measure on one data set: the first method against the second, paired over ``images``.
+
+    a, b: the aggregates over those images; low, high: 95 % bootstrap interval of a - b.
+    p: permutation test of the aggregate; p_holm: the same, Holm-corrected over the measures shown of this data set.
+    p_wilcoxon: signed ranks of the per-image scores.  wins, ties, losses: images on which the first is better, equal, worse.
+    """
+
+    dataset: str
+    measure: str
+    images: int
+    a: float
+    b: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    p_wilcoxon: float
+    wins: int
+    ties: int
+    losses: int
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Two methods compared; ``remarks`` say what a reader has to know, e.g. that images differ."""
+
+    first: str
+    second: str
+    differences: tuple[Difference, ...]
+    remarks: tuple[str, ...]
+    resamples: int
+    seed: int
+
+
+def compare(
+    first: Sequence[Result],
+    second: Sequence[Result],
+    *,
+    measures: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> PairedComparison:
+    """Compare two methods on the data sets that both have.
+
+    first, second: the results of one method each.
+    Raises :class:`SodbenchError` where a side holds several methods, no set is shared, or the protocols differ.
+    """
+    a, b = _one_method(first), _one_method(second)
+    shared = [d for d in in_order(r.dataset for r in first) if d in {r.dataset for r in second}]
+    missing = [d for d in datasets or () if d not in shared]
+    if missing or not shared:
+        raise SodbenchError(
+            f"{a} and {b} have no common result on {', '.join(missing) or 'any data set'}; "
+            f"{a} has {', '.join(r.dataset for r in first)}; {b} has {', '.join(r.dataset for r in second)}"
+        )
+    remarks: list[str] = []
+    found: list[Difference] = []
+    for dataset in datasets or shared:
+        one = next(r for r in first if r.dataset == dataset)
+        two = next(r for r in second if r.dataset == dataset)
+        if one.protocol != two.protocol:
+            raise SodbenchError(
+                f"{dataset}: {a} was scored under {one.protocol}, {b} under {two.protocol}; score both under one "
+                "protocol (no image is read again: sodbench eval --protocol)"
+            )
+        chosen = [m for m in choose(list(one.metrics), measures) if m.direction]
+        found += _on(dataset, one, two, chosen, resamples, seed)
+        remarks += _remarks(dataset, a, b, one, two)
+    names = (a, b) if a != b else (f"{a} (first)", f"{b} (second)")
+    return PairedComparison(*names, tuple(found), tuple(remarks), resamples, seed)
+
+
+def _one_method(results: Sequence[Result]) -> str:
+    methods = list(dict.fromkeys(r.method for r in results))
+    if len(methods) != 1:
+        raise SodbenchError(
+            f"one side of a comparison is one method, this one has {', '.join(methods)}; name the folder of one"
+        )
+    seen = [(r.dataset, r.protocol) for r in results]
+    if len({d for d, _ in seen}) != len(seen):
+        raise SodbenchError(
+            f"{methods[0]} has several results on one data set; name the folder of one of them"
+        )
+    return methods[0]
+
+
+def _remarks(dataset: str, a: str, b: str, one: Result, two: Result) -> list[str]:
+    remarks = []
+    common = set(one.table.index) & set(two.table.index)
+    if len(common) < max(one.n, two.n):
+        remarks.append(
+            f"{dataset}: {a} has {one.n} images, {b} has {two.n}; compared on the {len(common)} that both have."
+        )
+    if one.signature != two.signature:
+        remarks.append(f"{dataset}: the signatures differ: {one.signature} and {two.signature}.")
+    return remarks
+
+
+def _on(
+    dataset: str, one: Result, two: Result, measures: Sequence[Measure], resamples: int, seed: int
+) -> list[Difference]:
+    stems = sorted(set(one.table.index) & set(two.table.index))
+    if not stems:
+        raise SodbenchError(f"{dataset}: the two results have no image in common")
+    names = [m.name for m in measures]
+    columns, per_image = [], []
+    for result in (one, two):
+        row = {str(stem): i for i, stem in enumerate(result.table.index)}
+        found = statistics(result, result.counts, names)
+        columns.append(found.columns[[row[s] for s in stems]])
+        per_image.append(result.table.loc[stems])
+    aggregate = found.aggregate
+    even = np.full((1, len(stems)), 1 / len(stems))
+    a, b = (aggregate(weighted_means(even, c))[0] for c in columns)
+    draws = seed_for(dataset, seed)
+    change = bootstrap(columns[0], aggregate, resamples, draws) - bootstrap(
+        columns[1], aggregate, resamples, draws
+    )
+    defined = np.isfinite(columns[0]).all(axis=1) & np.isfinite(columns[1]).all(axis=1)
+    p = np.full(len(measures), np.nan)
+    if defined.any():
+        p = permutation_p(columns[0][defined], columns[1][defined], aggregate, resamples, draws)
+    p[~np.isfinite(a - b)] = np.nan
+    p_holm = holm(p)
+    differences = []
+    for i, m in enumerate(measures):
+        own, other = (_scores(t, m.name) for t in per_image)
+        between = interval(float(a[i] - b[i]), change[:, i])
+        tally = win_tie_loss(own, other, m.higher)
+        differences.append(
+            Difference(
+                dataset=dataset,
+                measure=m.name,
+                images=len(stems),
+                a=float(a[i]),
+                b=float(b[i]),
+                low=between.low,
+                high=between.high,
+                p=float(p[i]),
+                p_holm=float(p_holm[i]),
+                p_wilcoxon=wilcoxon_p(own, other) if m.name in per_image[0] else float("nan"),
+                wins=tally.wins,
+                ties=tally.ties,
+                losses=tally.losses,
+            )
+        )
+    return differences
+
+
+def _scores(table: pd.DataFrame, name: str) -> Floats:
+    return table[name].to_numpy(float) if name in table else np.full(len(table), np.nan)
+
+
+# ---- print ------------------------------------------------------------------------------------
+
+
+def render(found: PairedComparison, form: Literal["table", "markdown", "csv", "json"]) -> str:
+    """The comparison as text for a terminal, Markdown, CSV or JSON (all digits in the last two)."""
+    if form == "json":
+        content = {**vars(found), "differences": [vars(d) for d in found.differences]}
+        return json.dumps(finite(content), indent=1, ensure_ascii=False)
+    if form == "csv":
+        rows = [
+            {"first": found.first, "second": found.second, **vars(d)} for d in found.differences
+        ]
+        return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").rstrip("\n")
+    frame = pd.DataFrame(
+        [_texts(found, d) for d in found.differences],
+        index=[f"{d.dataset} {measure(d.measure).heading}" for d in found.differences],
+    )
+    meaning = (
+        f"Difference: {found.first} minus {found.second}, with its 95 % bootstrap interval. p: paired permutation test of "
+        "the aggregate, Holm-corrected over the measures of a data set. Wilcoxon: signed ranks of the images' own scores. "
+        f"Images: on how many {found.first} is better, equal, worse. {found.resamples} resamples, seed {found.seed}."
+    )
+    notes = (meaning, *found.remarks)
+    title = f"{found.first} against {found.second}"
+    table = tables.text_table("compare", title, frame, notes, "measure")
+    if form == "markdown":
+        return f"**{markdown.escape(title)}**\n\n{markdown.table(table)}"
+    from tabulate import tabulate
+
+    lines = [[row.label, *(cell.text for cell in row.cells)] for row in table.rows]
+    heads = [table.corner, *(column.heading for column in table.columns)]
+    body = tabulate(lines, headers=heads, disable_numparse=True)
+    return "\n".join([title, "", body, "", *notes])
+
+
+def _texts(found: PairedComparison, d: Difference) -> dict[str, str]:
+    return {
+        found.first: tables.printed(d.a, 4),
+        found.second: tables.printed(d.b, 4),
+        "difference": f"{d.a - d.b:+.4f}",
+        "95 % interval": f"[{d.low:+.4f}, {d.high:+.4f}]",
+        "p (Holm)": p_text(d.p_holm),
+        "Wilcoxon": p_text(d.p_wilcoxon),
+        "images": f"{d.wins} / {d.ties} / {d.losses}",
+    }

@@ -29,7 +29,7 @@ from sodbench.datasets import (
     own_datasets,
 )
 from sodbench.errors import ImageError, Problem, SodbenchError, listing
-from sodbench.images import read_grey, resize_grey
+from sodbench.images import decode_grey, read_bytes, read_grey, resize_grey
 from sodbench.progress import bar
 
 KINDS = {
@@ -227,10 +227,11 @@ def _inspect(sample: Sample) -> _Item:
     mask_digest = b""
     if sample.image:
         try:
-            pixels = read_grey(sample.image).pixels
+            data = read_bytes(sample.image)
+            pixels = decode_grey(data, sample.image).pixels
             image = _Picture(
                 _size(pixels),
-                hashlib.sha256(sample.image.read_bytes()).digest(),
+                hashlib.sha256(data).digest(),
                 resize_grey(pixels, (16, 16), "bilinear"),
             )
         except ImageError as error:
@@ -260,24 +261,23 @@ def _by(size: tuple[int, int]) -> str:
 
 
 def _mask_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator[Problem]:
+    white = pixels == 255
+    number_white = int(np.count_nonzero(white))
+    if np.array_equal(white, pixels > 0):  # only 0 and 255: most masks, so the quick way
+        if number_white == 0:
+            yield Problem("empty-mask", str(path), "all black: no object")
+        elif number_white == pixels.size:
+            yield Problem("full-mask", str(path), "all white: no background")
+        return
     counts = np.bincount(pixels.ravel(), minlength=256)
     levels = np.flatnonzero(counts)
-    between = levels[(levels > 0) & (levels < 255)]
-    above = int(counts[_THRESHOLD + 1 :].sum())
-    if len(between):
-        share = counts[between].sum() / pixels.size
-        shown = ", ".join(map(str, levels[:7])) + (", ..." if len(levels) > 7 else "")
-        detail = (
-            f"{len(levels)} grey levels ({shown}); {share:.2%} of the pixels are neither 0 nor 255"
-        )
-        detail += f"; {note}" * bool(note)
-        if not above:
-            detail += f"; none is above {_THRESHOLD}, so the mask would be empty"
-        yield Problem("grey-mask", str(path), detail)
-    elif above == 0:
-        yield Problem("empty-mask", str(path), "all black: no object")
-    elif above == pixels.size:
-        yield Problem("full-mask", str(path), "all white: no background")
+    share = counts[1:255].sum() / pixels.size
+    shown = ", ".join(map(str, levels[:7])) + (", ..." if len(levels) > 7 else "")
+    detail = f"{len(levels)} grey levels ({shown}); {share:.2%} of the pixels are neither 0 nor 255"
+    detail += f"; {note}" * bool(note)
+    if not counts[_THRESHOLD + 1 :].any():
+        detail += f"; none is above {_THRESHOLD}, so the mask would be empty"
+    yield Problem("grey-mask", str(path), detail)
 
 
 # ---------------------------------------------------------------------------------------------------

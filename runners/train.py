@@ -68,7 +68,7 @@ from sodbench.runners.training_data import (
     total_updates,
     updates_of_epoch,
 )
-from sodbench.runners.training_log import TrainingLog, draw_curve
+from sodbench.runners.training_log import BOARD, CURVE, LOG, TrainingLog, draw_curve
 from sodbench.runners.training_state import (
     load_latest_state,
     random_state,
@@ -190,8 +190,8 @@ def fit_sample(data_root: Path, out: Path, *, device: str = "auto", force: bool 
 
 
 def _forget(out: Path) -> None:
-    """Delete the files of a run that this module wrote, and nothing else."""
-    for name in (FINAL, BEST, RUN):
+    """Delete what this module wrote of a run, and nothing else."""
+    for name in (RUN, RECIPE, LOG, CURVE, FINAL, BEST):
         (out / name).unlink(missing_ok=True)
     for state in (out / STATES).glob("step-*.pt"):
         state.unlink()
@@ -231,12 +231,12 @@ class Trainer:
         out = self.training.out
         try:
             before = json.loads((out / RUN).read_text("utf-8")) if (out / RUN).exists() else None
-            foreign = before is None and out.exists() and any(out.iterdir())
+            names = {path.name for path in out.iterdir()} if out.exists() else set()
         except (OSError, ValueError) as error:
             raise SodbenchError(f"{out / RUN}: cannot be read ({error})") from error
-        if foreign:
+        if before is None and names - {STATES, BOARD}:
             raise SodbenchError(
-                f"{out}: holds other files than a run of ours; choose another folder"
+                f"{out}: holds other files than a training run; choose another folder"
             )
         identity = self._identity()
         state = None

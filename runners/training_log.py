@@ -7,6 +7,7 @@ from typing import Any, Self
 
 LOG = "log.jsonl"
 CURVE = "loss.png"
+BOARD = "tensorboard"
 
 
 class TrainingLog:
@@ -23,7 +24,7 @@ class TrainingLog:
         temporary.write_text("".join(kept), "utf-8")
         temporary.replace(self.path)
         self._file = self.path.open("a", encoding="utf-8")
-        self._board = _tensorboard(folder / "tensorboard", step)
+        self._board = _tensorboard(folder / BOARD, step)
 
     def __enter__(self) -> Self:
         return self

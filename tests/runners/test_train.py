@@ -1,0 +1,492 @@
+"""Training: the reference's updates, resuming to the same bits, several processes, bad numbers, the folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from reference import model_rule
+from reference import training as reference_training
+from torch import Tensor, nn
+
+from sodbench import cli, sample
+from sodbench.datasets import Dataset, folder_pairs
+from sodbench.errors import ProblemsError, SodbenchError
+from sodbench.images import read_grey, write_grey, write_picture
+from sodbench.metrics import Evaluator
+from sodbench.models import create_model, load_checkpoint
+from sodbench.models.inference import normalise
+from sodbench.runners import train as train_module
+from sodbench.runners.predict import load_predictor, predict
+from sodbench.runners.ranks import Ranks
+from sodbench.runners.recipe import RECIPES, Recipe, changed
+from sodbench.runners.train import Trainer, Training, fit_sample, train
+from sodbench.runners.training_data import (
+    Item,
+    TrainingSet,
+    draw_item,
+    updates_of_epoch,
+)
+from sodbench.runners.training_log import TrainingLog, read_log
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def short(networks: Path, twelve: Dataset, tmp_path: Path) -> Training:
+    """Four epochs of the small network on twelve pairs; the learning rate falls after the second."""
+    recipe = changed(
+        Recipe(), {"epochs": 4, "milestones": [1], "accumulate": 5, "learning_rate": 1e-2}
+    )
+    return Training(
+        twelve, tmp_path / "run", recipe, model=f"{networks}:small", device="cpu", save_every=3
+    )
+
+
+def losses_of(training: Training) -> list[float]:
+    return [record["loss"] for record in read_log(training.out) if "loss" in record]
+
+
+def weights_of(training: Training) -> dict[str, Tensor]:
+    weights: dict[str, Tensor] = torch.load(training.out / "final.pth", weights_only=True)
+    return weights
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+# --- the reference -------------------------------------------------------------------------------
+
+
+def trainer_of(model: nn.Module, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    """A trainer around this very network."""
+    monkeypatch.setattr(train_module, "_network", lambda training: model)
+    data = TrainingSet("none", (None,) * 10, ((8, 8),) * 10, (), "")  # type: ignore[arg-type]
+    dataset = Dataset("none", Path(), "none", ())
+    trainer = Trainer(Training(dataset, Path("none"), recipe), data, CPU, Ranks(CPU))
+    train_module._training_mode(model, recipe)
+    return trainer
+
+
+def test_one_step_of_csf_is_the_references(
+    ruled_csf: nn.Module, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = json.loads((data / "train_step_seed0.json").read_text())
+    model = create_model("csf-res2net50")
+    model.load_state_dict(ruled_csf.state_dict())
+    trainer = trainer_of(model, Recipe(), monkeypatch)
+    x = torch.from_numpy(model_rule.network_input(1, 97, 131, 0))
+    y = torch.from_numpy(model_rule.label(1, 97, 131, 0))
+    monkeypatch.setattr(trainer, "_inputs", lambda batch: (x, y))
+    item = Item("fixture", np.zeros((97, 131, 3), np.uint8), np.zeros((97, 131), np.uint8))
+
+    loss, norm = trainer.make_update([item], 5e-5)
+
+    assert loss == pytest.approx(expected["loss"], rel=1e-5)
+    groups = expected["grad_norm_l2_per_group"]
+    assert norm == pytest.approx(groups.pop("TOTAL"), rel=1e-4)
+    groups["base"] = groups.pop("base(all)")
+    for group, value in groups.items():
+        gradients = [
+            p.grad.double().flatten()
+            for name, p in model.named_parameters()
+            if name.startswith(f"{group}.") and p.grad is not None
+        ]
+        assert torch.cat(gradients).norm().item() == pytest.approx(value, rel=1e-4), group
+
+    before, after = ruled_csf.state_dict(), model.state_dict()
+    assert sum(not torch.equal(before[k], after[k]) for k in before) == 146
+    buffers = dict(model.named_buffers())
+    assert all(torch.equal(before[k], buffers[k]) for k in buffers)
+    with torch.no_grad():
+        assert trainer._losses(x, y).item() / 10 == pytest.approx(2363.677, rel=1e-4)
+
+
+def tensors(items: list[Item]) -> list[tuple[Tensor, Tensor]]:
+    return [
+        (normalise(torch.from_numpy(i.pixels[None].copy())).contiguous(),
+         torch.from_numpy(i.mask.copy())[None, None].float() / 255)
+        for i in items
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("sub_batch", [1, 10])
+def test_the_whole_training_is_the_references(
+    short: Training, twelve: Dataset, sub_batch: int
+) -> None:
+    """Against the plain loop: counter carried over, Adam made anew, the same losses and weights."""
+    short = replace(short, recipe=changed(short.recipe, {"sub_batch": sub_batch}))
+    train(short)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = create_model(short.model)
+    epochs = []
+    for epoch in range(4):
+        order = np.concatenate(
+            updates_of_epoch(changed(short.recipe, {"counter": "flush"}), epoch, 12)
+        )
+        items = [draw_item(twelve.samples[i], int(i), epoch, 1.0, short.recipe) for i in order]
+        epochs.append(tensors(items))
+    expected = reference_training.train(model, epochs, 1e-2, 5e-4, 5, [1])
+
+    assert len(expected) == 4 * 12 // 5
+    np.testing.assert_allclose(losses_of(short), expected, rtol=1e-5)
+    weights = weights_of(short)
+    for name, value in model.state_dict().items():
+        np.testing.assert_allclose(weights[name], value, rtol=2e-4, atol=2e-6, err_msg=name)
+
+
+def test_grouped_updates_of_csf_equal_one_by_one(
+    twelve: Dataset, monkeypatch: pytest.MonkeyPatch, ruled_csf: nn.Module
+) -> None:
+    """Several updates of the real network: losses and gradients to float rounding."""
+    recipe = changed(Recipe(), {"accumulate": 3})
+    items = [draw_item(s, i, 0, 1.0, recipe) for i, s in enumerate(twelve.samples)]
+    results = []
+    for sub_batch in (1, 3):
+        model = create_model("csf-res2net50")
+        model.load_state_dict(ruled_csf.state_dict())
+        trainer = trainer_of(model, changed(recipe, {"sub_batch": sub_batch}), monkeypatch)
+        updates = [trainer.make_update(items[i::3][:3], 1e-6) for i in (0, 1)]
+        results.append((np.array(updates), model.cls_layer.weight.grad))
+    (one, one_gradient), (grouped, grouped_gradient) = results
+    np.testing.assert_allclose(grouped, one, rtol=1e-5)
+    scale = one_gradient.abs().max().item()
+    np.testing.assert_allclose(grouped_gradient, one_gradient, rtol=0, atol=2e-5 * scale)
+
+
+# --- the run's folder, stopping and resuming ------------------------------------------------------
+
+
+def test_a_run_leaves_what_the_module_says(
+    short: Training, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = train(short)
+    assert (
+        summary.updates == 9 and summary.images == 38 and summary.weights == short.out / "final.pth"
+    )
+    assert {p.name for p in short.out.iterdir()} >= {
+        "recipe.toml", "run.json", "log.jsonl", "loss.png", "final.pth"
+    }  # fmt: skip
+    load_checkpoint(create_model(short.model), short.out / "final.pth")
+    run = json.loads((short.out / "run.json").read_text())
+    assert run["finished"] and run["recipe"] == short.recipe.plain() and run["data"]["pairs"] == 12
+    first = read_log(short.out)[0]
+    assert (
+        first["step"] == 1 and first["epoch"] == 1 and first["images"] == 5 and first["lr"] == 1e-2
+    )
+
+    with pytest.raises(SodbenchError, match="--resume"):
+        train(short)
+    again = train(replace(short, resume=True))
+    assert again.images == 0 and "finished already" in capsys.readouterr().err
+
+
+def stop_after(step: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None:
+    """Do something right after the log record of an update."""
+    write = TrainingLog.write
+
+    def writing(self: TrainingLog, record: dict[str, Any]) -> None:
+        write(self, record)
+        if record["step"] == step and "loss" in record:
+            act()
+
+    monkeypatch.setattr(TrainingLog, "write", writing)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_stopped_run_resumes_to_the_same_bits(
+    short: Training, networks: Path, tmp_path: Path, step: int, number: int
+) -> None:
+    """With dropout, so that torch's random state matters; stopped within an epoch."""
+    whole = replace(short, model=f"{networks}:dropping", out=tmp_path / "whole")
+    broken = replace(whole, out=tmp_path / "broken")
+    train(whole)
+    before = signal.getsignal(number)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        stop_after(step, monkeypatch, lambda: os.kill(os.getpid(), number))
+        summary = train(broken)
+    assert signal.getsignal(number) is before
+    assert summary.signal == number and summary.weights is None and summary.updates == step
+    assert not (broken.out / "final.pth").exists()
+
+    train(replace(broken, resume=True))
+    assert losses_of(broken) == losses_of(whole)
+    assert same(weights_of(broken), weights_of(whole))
+
+
+def test_a_killed_run_resumes_from_its_last_state(
+    short: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is saved at the kill: updates after the last state are made, and logged, again."""
+    train(replace(short, out=tmp_path / "whole"))
+
+    class Kill(BaseException):
+        pass
+
+    def kill() -> None:
+        raise Kill
+
+    with monkeypatch.context() as patch:
+        stop_after(8, patch, kill)
+        with pytest.raises(Kill):
+            train(short)
+    states = sorted(p.name for p in (short.out / "state").iterdir())
+    assert states == ["step-0000006.pt", "step-0000007.pt"]
+    with (short.out / "log.jsonl").open("a") as log:
+        log.write('{"step": 9, "loss": ')
+    train(replace(short, resume=True))
+    whole = replace(short, out=tmp_path / "whole")
+    assert losses_of(short) == losses_of(whole)
+    assert same(weights_of(short), weights_of(whole))
+
+
+def test_states_load_safely_and_only_the_last_stay(
+    short: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(7, monkeypatch, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    train(replace(short, save_every=1, keep=3))
+    states = sorted((short.out / "state").iterdir())
+    assert [p.name for p in states] == [f"step-000000{n}.pt" for n in (5, 6, 7)]
+    state = torch.load(states[-1], weights_only=True)
+    assert state["random"]["cpu"].dtype == torch.uint8
+    states[-1].write_bytes(states[-1].read_bytes()[:1000])
+    with pytest.raises(SodbenchError, match=r"step-0000007\.pt: cannot be read"):
+        train(replace(short, resume=True))
+
+
+def test_resuming_refuses_another_recipe_or_other_data(
+    short: Training, twelve: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(2, patch, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        train(short)
+    other = replace(short, resume=True, recipe=changed(short.recipe, {"learning_rate": 1.0}))
+    with pytest.raises(SodbenchError, match=r"recipe learning_rate = 0\.01 there, 1\.0 now"):
+        train(other)
+    fewer = replace(twelve, samples=twelve.samples[:-1])
+    with pytest.raises(SodbenchError, match="data"):
+        train(replace(short, resume=True, dataset=fewer))
+
+
+def test_foreign_folders_are_left_alone(short: Training) -> None:
+    short.out.mkdir()
+    (short.out / "thesis.txt").write_text("mine")
+    with pytest.raises(SodbenchError, match="holds other files"):
+        train(short)
+    assert [p.name for p in short.out.iterdir()] == ["thesis.txt"]
+
+
+# --- the network ---------------------------------------------------------------------------------
+
+
+def test_frozen_and_trained(short: Training, tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        start = create_model(short.model).state_dict()
+
+    def unchanged(training: Training) -> set[str]:
+        train(training)
+        return {k for k, v in weights_of(training).items() if torch.equal(v, start[k])}
+
+    kept = {"bn.running_mean", "bn.running_var", "bn.num_batches_tracked"}
+    assert unchanged(short) == kept | {"fixed.weight", "fixed.bias"}
+    free = changed(short.recipe, {"frozen": False})
+    assert unchanged(replace(short, recipe=free, out=tmp_path / "free")) == set()
+
+
+def test_a_checkpoint_is_where_training_starts(short: Training, tmp_path: Path) -> None:
+    train(short)
+    still = changed(short.recipe, {"learning_rate": 1e-30, "weight_decay": 0.0})
+    onward = replace(
+        short, out=tmp_path / "onward", checkpoint=short.out / "final.pth", recipe=still
+    )
+    train(onward)
+    assert same(weights_of(onward), weights_of(short))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "bf16"},
+        {"channels_last": True, "optimizer": "adamw", "loss": "structure", "clip": 1.0},
+        {"optimizer": "sgd", "loss": "bce-iou", "crop": 0.5, "size": 24, "scales": [0.75, 1.0]},
+    ],
+)
+def test_choices_train(short: Training, changes: dict[str, Any]) -> None:
+    train(replace(short, recipe=changed(short.recipe, changes)))
+    assert len(losses_of(short)) == 9 and all(np.isfinite(losses_of(short)))
+    assert json.loads((short.out / "run.json").read_text())["recipe"].items() >= changes.items()
+
+
+def test_loss_falls_on_the_sample(
+    networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {name: replace(c, count=16) for name, c in sample.CHARACTERS.items()}
+    monkeypatch.setattr(sample, "CHARACTERS", {"DUTS-TR": few["DUTS-TR"]})
+    recipe = changed(
+        RECIPES["sample"],
+        {"name": "sample", "epochs": 10, "size": 48, "learning_rate": 3e-2, "warmup": 2},
+    )
+    monkeypatch.setitem(train_module.RECIPES, "sample", recipe)
+    monkeypatch.setattr(train_module, "Training", partial(Training, model=f"{networks}:small"))
+    root = sample.write_sample(tmp_path / "data")
+    path = fit_sample(root, tmp_path / "fit", device="cpu")
+    losses = [record["loss"] for record in read_log(tmp_path / "fit")]
+    assert len(losses) == 20
+    assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
+    written = path.stat().st_mtime_ns
+    assert fit_sample(root, tmp_path / "fit", device="cpu").stat().st_mtime_ns == written
+    assert fit_sample(root, tmp_path / "fit", device="cpu", force=True).stat().st_mtime_ns > written
+
+
+# --- validation ----------------------------------------------------------------------------------
+
+
+def test_validation_gives_the_numbers_of_eval(
+    short: Training, twelve: Dataset, tmp_path: Path
+) -> None:
+    summary = train(replace(short, validation=twelve, measure="mae"))
+    records = [r for r in read_log(short.out) if "validation" in r]
+    assert [r["epoch"] for r in records] == [1, 2, 3, 4]
+    values = [r["validation"]["mae"] for r in records]
+    assert summary.best == (int(np.argmin(values)) + 1, min(values))
+
+    predictor = load_predictor(short.model, short.out / "best.pth", device="cpu")
+    pictures = [(s.stem, s.image) for s in twelve.samples if s.image]
+    predict(predictor, pictures, tmp_path / "maps")
+    evaluator = Evaluator()
+    for pair in twelve.samples:
+        assert pair.mask
+        map_ = read_grey(tmp_path / "maps" / f"{pair.stem}.png").pixels
+        evaluator.update(map_, read_grey(pair.mask).pixels, pair.stem)
+    metrics = evaluator.compute().metrics
+    best = records[summary.best[0] - 1]["validation"]
+    assert {k: metrics[k] for k in best} == best
+
+
+def test_validation_is_checked_before_the_first_step(
+    short: Training, twelve: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(SodbenchError, match="unknown measure 'maxf'; one of"):
+        train(replace(short, validation=twelve, measure="maxf"))
+    write_picture(tmp_path / "i/a.png", np.zeros((8, 8, 3), np.uint8))
+    write_grey(tmp_path / "m/a.png", np.zeros((9, 8), np.uint8))
+    write_picture(tmp_path / "i/b.png", np.zeros((8, 8, 3), np.uint8))
+    write_grey(tmp_path / "m/b.png", np.zeros((8, 8), np.uint8))
+    broken = folder_pairs(tmp_path / "i", tmp_path / "m")
+    with pytest.raises(ProblemsError, match="cannot be scored for validation"):
+        train(replace(short, validation=broken))
+    assert not short.out.exists()
+
+
+# --- bad numbers, bad data ------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_not_finite_names_its_images(
+    short: Training, networks: Path, twelve: Dataset, tmp_path: Path
+) -> None:
+    for pair in twelve.samples[:4]:
+        assert pair.image and pair.mask
+        (tmp_path / "i").mkdir(exist_ok=True)
+        (tmp_path / "m").mkdir(exist_ok=True)
+        (tmp_path / "i" / pair.image.name).write_bytes(pair.image.read_bytes())
+        (tmp_path / "m" / pair.mask.name).write_bytes(pair.mask.read_bytes())
+    write_picture(tmp_path / "i/night.png", np.zeros((32, 40, 3), np.uint8))
+    write_grey(tmp_path / "m/night.png", np.zeros((32, 40), np.uint8))
+    dark = replace(
+        short, dataset=folder_pairs(tmp_path / "i", tmp_path / "m"), model=f"{networks}:logarithm"
+    )
+    with pytest.raises(SodbenchError, match=r"the loss is not finite in update 1 .* for night\."):
+        train(dark)
+    assert not (dark.out / "final.pth").exists()
+
+
+def test_too_few_images_for_one_update(short: Training, twelve: Dataset) -> None:
+    few = replace(twelve, samples=twelve.samples[:3])
+    recipe = changed(short.recipe, {"counter": "drop"})
+    with pytest.raises(SodbenchError, match="3 images do not fill one update of 5"):
+        train(replace(short, dataset=few, recipe=recipe))
+
+
+# --- several processes ----------------------------------------------------------------------------
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+from sodbench.datasets import folder_pairs
+from sodbench.runners.recipe import load_recipe
+from sodbench.runners.train import Training, train
+
+images, masks, model, recipe, out = sys.argv[1:]
+dataset = folder_pairs(images, masks, name="twelve")
+train(Training(dataset, Path(out), load_recipe(recipe), model=model, device="cpu", save_every=3,
+               validation=dataset))
+"""
+
+
+def test_two_processes_give_the_result_of_one(
+    short: Training, twelve: Dataset, tmp_path: Path
+) -> None:
+    train(replace(short, validation=twelve))
+    script, recipe = tmp_path / "two.py", tmp_path / "recipe.toml"
+    script.write_text(TWO_PROCESSES)
+    recipe.write_text(short.recipe.to_toml())
+    first = twelve.samples[0]
+    assert first.image and first.mask
+    finished = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+            *(script, first.image.parent, first.mask.parent, short.model, recipe, tmp_path / "two"),
+        ],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    two = replace(short, out=tmp_path / "two")
+    np.testing.assert_allclose(losses_of(two), losses_of(short), rtol=1e-5)
+    one_weights, two_weights = weights_of(short), weights_of(two)
+    for name in one_weights:
+        np.testing.assert_allclose(
+            two_weights[name], one_weights[name], rtol=2e-4, atol=2e-6, err_msg=name
+        )
+    assert json.loads((two.out / "run.json").read_text())["processes"] == 2
+    of_two, of_one = ([r for r in read_log(t.out) if "validation" in r] for t in (two, short))
+    assert [r["step"] for r in of_two] == [r["step"] for r in of_one]
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def test_command(
+    short: Training, twelve: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "short.toml"
+    recipe.write_text(short.recipe.to_toml())
+    root = twelve.root
+    command = ["train", "--train", str(root), "--model", short.model, "--device", "cpu",
+               "--recipe", str(recipe), "-o", str(tmp_path / "run")]  # fmt: skip
+    assert cli.main([*command, "--set", "epochs=2", "--hold-out", "4", "--best-by", "s"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"{tmp_path / 'run' / 'final.pth'}\n"
+    assert "best: epoch" in captured.err
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["pairs"] == 8
+    assert cli.main(command) == 2
+    assert cli.main([*command, "--print-recipe"]) == 0
+    assert capsys.readouterr().out == recipe.read_text()
+    assert cli.main([*command, "--validate", "x", "--hold-out", "3"]) == 2

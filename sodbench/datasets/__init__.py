@@ -5,6 +5,7 @@
 Sample(stem='100075', image=PosixPath('data/SOD/Imgs/100075.jpg'), mask=PosixPath(...))
 """
 
+from sodbench.datasets.attributes import attribute_groups, attributes_of
 from sodbench.datasets.dataset import Dataset, DatasetNotFound, Sample, listed_stems
 from sodbench.datasets.layouts import (
     LAYOUTS,
@@ -54,6 +55,8 @@ __all__ = [
     "Source",
     "Unpaired",
     "Weights",
+    "attribute_groups",
+    "attributes_of",
     "canonical_name",
     "find_dataset",
     "find_datasets",

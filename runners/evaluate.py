@@ -46,6 +46,7 @@ from sodbench.results import (
     versions,
 )
 from sodbench.runners.trees import Task, Understood, understand
+from sodbench.sample import is_sample
 
 JOURNAL = "unfinished.pairs"
 COUNTS = "counts.npz"
@@ -420,6 +421,9 @@ class _Work:
             "versions": versions(),
             "maps": manifest,
             "suffix": self.task.pairing.suffix,
+            "sample": any(
+                is_sample(folder) for folder in (self.task.masks, self.task.masks.parent)
+            ),
         }
 
 

@@ -81,7 +81,9 @@ def run_sample(run: Run) -> Finished:
     )
 
 
-def run_datasets(run: Run, *, title: str | None = None, sample: bool = False) -> Finished:
+def run_datasets(
+    run: Run, *, title: str = "Salient object detection: scores", sample: bool = False
+) -> Finished:
     """Predict, score and report.
 
     Raises :class:`SodbenchError` where a data set is not there (all of them are named), and :class:`ProblemsError` for
@@ -140,7 +142,7 @@ def _find(run: Run) -> list[Dataset]:
             "\n".join(
                 [
                     f"{len(missing)} of {len(run.datasets)} data sets are not there:",
-                    *(str(e) for _, e in missing),
+                    *(str(error).partition("\n  layouts")[0] for _, error in missing),
                 ]
             )
             + "\nadd them, name the ones you want with --datasets, or go on without them with --skip-missing"

@@ -27,7 +27,8 @@ def shared() -> Path:
     """The folder of real files that may not be committed: $SODBENCH_REAL, else ../shared."""
     folder = Path(os.environ.get("SODBENCH_REAL") or ROOT.parent / "shared")
     if not (folder / "real").is_dir():
-        pytest.skip(f"real files not found: no folder {folder}/real (set SODBENCH_REAL)")
+        message = f"real files not found: no folder {folder}/real (set SODBENCH_REAL)"
+        pytest.fail(message) if os.environ.get("SODBENCH_REQUIRE_REAL") else pytest.skip(message)
     return folder
 
 

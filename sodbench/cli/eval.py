@@ -51,7 +51,8 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--metrics",
-        metavar="NAME,...",
+        nargs="+",
+        metavar="NAME",
         help=f"which measures to print (default: {','.join(DEFAULT_METRICS)}; 'all' for all)",
     )
     parser.add_argument(
@@ -60,8 +61,8 @@ def add_parser(commands: Any) -> None:
         metavar="DIR",
         help="store the results there, and use the pairs already scored there",
     )
-    parser.add_argument("--methods", metavar="NAME,...", help="only these methods of a tree")
-    parser.add_argument("--datasets", metavar="NAME,...", help="only these data sets")
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help="only these methods of a tree")
+    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="only these data sets")
     parser.add_argument("--name", help="what to call the method, when there is one")
     parser.add_argument(
         "--dry-run", action="store_true", help="say what the folders were taken to mean, and stop"
@@ -212,18 +213,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if evaluation.clean else 1
 
 
-def names(text: str | None) -> tuple[str, ...]:
-    """The names of a comma-separated option."""
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+def names(given: "Sequence[str] | None") -> tuple[str, ...]:
+    """The names of an option that takes several, apart by spaces or commas."""
+    return tuple(name.strip() for text in given or () for name in text.split(",") if name.strip())
 
 
-def _metrics(text: str | None, results: "Sequence[Result]") -> tuple[str, ...]:
+def _metrics(given: "Sequence[str] | None", results: "Sequence[Result]") -> tuple[str, ...]:
     known = tuple(results[0].metrics)
-    if text is None:
-        return DEFAULT_METRICS
-    if text == "all":
+    wanted = names(given) or DEFAULT_METRICS
+    if wanted == ("all",):
         return known
-    wanted = names(text)
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise SodbenchError(f"unknown measure {', '.join(unknown)}; known are {', '.join(known)}")

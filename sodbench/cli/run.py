@@ -36,7 +36,8 @@ def add_parser(commands: Any) -> None:
     )
     which.add_argument(
         "--datasets",
-        metavar="NAME,...",
+        nargs="+",
+        metavar="NAME",
         help="these sets or subsets (HKU-IS/test), or folders of your own",
     )
     which.add_argument(
@@ -99,10 +100,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not (arguments.all_datasets or arguments.datasets or arguments.sample):
         raise SodbenchError(
-            "which data? Say --all-datasets, --datasets NAME,..., or --sample for the built-in sample"
+            "which data? Say --all-datasets, --datasets NAME ..., or --sample for the built-in sample"
         )
     if arguments.all_datasets and arguments.datasets:
-        raise SodbenchError("give either --all-datasets or --datasets NAME,..., not both")
+        raise SodbenchError("give either --all-datasets or --datasets NAME ..., not both")
     protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
     wanted = Run(
         output=arguments.output or Path("sample-run" if arguments.sample else "results"),

@@ -138,6 +138,8 @@ def cell(of: Cell, colours: bool = False) -> Latex:
 def label(row: Row) -> Latex:
     """The first column: the method, in italics where its numbers are published ones, and its letter."""
     text = str(escape(row.label))
+    if text[:1] in ("[", "*"):
+        text = "{}" + text  # else the line end above would take it for its own argument
     if row.published:
         text = rf"\textit{{{text}}}"
     return Latex(text + (rf"\textsuperscript{{{row.letter}}}" if row.letter else ""))

@@ -1,0 +1,46 @@
+"""Results with odd names, and a whole report over them."""
+
+from pathlib import Path
+
+import pytest
+from synthetic import ODD, synthetic
+
+from sodbench.errors import Problem
+from sodbench.results import Result
+
+
+@pytest.fixture(scope="session")
+def odd_results(tmp_path_factory) -> list[Result]:
+    """Four methods with odd names on two sets, pictures on disk."""
+    root = tmp_path_factory.mktemp("odd")
+    noises = dict(zip(ODD, (0.1, 0.25, 0.5, 0.9), strict=True))
+    return [
+        synthetic(
+            method,
+            dataset,
+            noise=noise,
+            seed=3,
+            folder=root / dataset,
+            problems=(Problem("extra", "a_b<c>.png", "no mask & no hope 100%"),),
+        )
+        for dataset in ("SOD", "own_set <1>")
+        for method, noise in noises.items()
+    ]
+
+
+@pytest.fixture(scope="session")
+def odd_report(odd_results, tmp_path_factory) -> Path:
+    """A whole report folder over them."""
+    from sodbench.reports.report import write_report
+
+    out = tmp_path_factory.mktemp("report") / "out"
+    write_report(
+        odd_results,
+        out,
+        title="Odd names: <b>, &, _, %",
+        baseline=ODD[0],
+        published=["u2net"],
+        resamples=200,
+        command="sodbench report <x> & y",
+    )
+    return out

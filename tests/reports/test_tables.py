@@ -1,0 +1,157 @@
+"""Tables: marks, ranks, signatures, escaping; golden files for Markdown, CSV and LaTeX."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import ODD
+
+from sodbench.errors import SodbenchError
+from sodbench.metrics.scores import LOWER_IS_BETTER
+from sodbench.reports import contents, latex, markdown, tables
+from sodbench.reports.measures import DEFAULT, choose, measure
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize(
+    ("values", "direction", "expected"),
+    [
+        ([0.9, 0.8, 0.7, 0.6], 1, [1, 2, 3, 0]),
+        ([0.9, 0.8, 0.7, 0.6], -1, [0, 3, 2, 1]),
+        ([0.9, 0.9, 0.7, 0.6], 1, [1, 1, 3, 0]),
+        ([0.9, 0.8, 0.8, 0.6], 1, [1, 2, 2, 0]),
+        ([0.9001, 0.9004, 0.7, 0.6], 1, [1, 1, 3, 0]),  # equal as printed
+        ([0.9, 0.8, 0.7], 1, [1, 2, 0]),
+        ([0.9, 0.8], 1, [1, 0]),
+        ([0.9], 1, [0]),
+        ([np.nan, 0.8, 0.7, 0.6, 0.5], 1, [0, 1, 2, 3, 0]),
+        ([0.9, 0.8, 0.7, 0.6], 0, [0, 0, 0, 0]),
+        ([0.5, 0.5, 0.5, 0.5], 1, [1, 1, 1, 1]),
+    ],
+)
+def test_places(values, direction, expected):
+    assert tables.places(values, direction) == expected
+
+
+def test_mean_ranks_share_ties_and_skip_absent_scores():
+    values = pd.DataFrame(
+        {("A", "mae"): [0.1, 0.1, 0.3], ("B", "f_max"): [0.9, np.nan, 0.8]}, index=list("xyz")
+    )
+    values.columns = pd.MultiIndex.from_tuples(values.columns)
+    ranks = tables.mean_ranks(values, [measure("mae"), measure("f_max")])
+    assert ranks == pytest.approx([(1.5 + 1) / 2, 1.5, (3 + 2) / 2])
+
+
+def test_directions_are_those_of_the_metrics():
+    for name in (*LOWER_IS_BETTER, *DEFAULT, "iou_max", "cohen_kappa_mean", "auc_pr"):
+        assert (measure(name).direction < 0) == (name in LOWER_IS_BETTER), name
+    assert measure("threshold").direction == 0
+    assert measure("cohen_kappa_max").label == "max Cohen's kappa"
+    assert measure("f_adp").label == "adaptive F"
+
+
+def test_choose_names_what_there_is():
+    assert [m.name for m in choose(["s", "mae", "x"])] == ["mae", "s"]
+    with pytest.raises(SodbenchError, match=r"no result has the measure nope; there are: mae"):
+        choose(["mae"], ["nope"])
+
+
+def test_split_keeps_groups_whole():
+    columns = tuple(tables.Column(g, h) for g in "ABC" for h in ("x", "y"))
+    row = tables.Row("m", tuple(tables.Cell(str(i)) for i in range(6)))
+    parts = tables.Table("t", "T", columns, (row,), ("note",)).split(4)
+    assert [[c.group for c in p.columns] for p in parts] == [["A", "A", "B", "B"], ["C", "C"]]
+    assert [c.text for c in parts[1].rows[0].cells] == ["4", "5"]
+    assert parts[0].notes == () and parts[1].notes == ("note",)
+
+
+def test_signature_marks_say_what_differs():
+    usual = "sodbench:0.1.0|protocol:salmetric|n:{}|missing:error|resize:none|gt:>128"
+    signatures = {
+        ("a", "SOD"): usual.format(300),
+        ("b", "SOD"): usual.format(300),
+        ("c", "SOD"): usual.format(298).replace("missing:error", "missing:skip(2)"),
+        ("a", "ECSSD"): usual.format(1000),
+        ("b", "ECSSD"): usual.format(1000).replace("salmetric", "matlab"),
+    }
+    marks, notes = contents.signature_marks(signatures)
+    assert marks == {("c", "SOD"): "†", ("b", "ECSSD"): "‡"}
+    assert "n:298 instead of n:300; missing:skip(2) instead of missing:error" in notes[0]
+    assert "protocol:matlab instead of protocol:salmetric" in notes[1]
+    assert contents.signature_marks(dict(list(signatures.items())[:2])) == ({}, [])
+
+
+# ---- golden files -----------------------------------------------------------------------------
+
+
+def example() -> tables.Table:
+    """A table with every kind of cell and name."""
+    columns = [("SOD", "mae"), ("SOD", "f_max"), ("own_set <1>", "mae"), ("own_set <1>", "f_max")]
+    values = pd.DataFrame(
+        [
+            [0.1, 0.9, 0.05, 0.95],
+            [0.1001, 0.8, 0.06, np.nan],
+            [0.2, 0.7, np.nan, np.nan],
+            [0.3, 0.85, 0.055, 0.94],
+        ],
+        index=list(ODD),
+        columns=pd.MultiIndex.from_tuples(columns),
+    )
+    table = tables.score_table(
+        values,
+        [measure("mae"), measure("f_max")],
+        present={(m, "SOD") for m in ODD} | {(m, "own_set <1>") for m in ODD if m != ODD[2]},
+        beaten={(ODD[0], "SOD", "f_max"): [ODD[2], ODD[1]]},
+        marks={(ODD[1], "SOD"): "†"},
+        notes=["† was made with 50% & <other> means_"],
+        title="Scores_1 & more",
+    )
+    cells = (tables.Cell("0.080", 0.08, mark="?"), *[tables.Cell()] * 4, tables.Cell("not_stated"))
+    published = tables.Row("X_Net, as published", cells, published=True)
+    return tables.with_published(table, [published], ["salmetric"] * 4, ["A note."])
+
+
+@pytest.mark.parametrize(
+    ("file", "render"),
+    [
+        ("table.md", markdown.table),
+        ("table.tex", latex.table),
+        ("table_coloured.tex", lambda t: latex.table(t, colours=True)),
+        ("table.csv", lambda t: t.frame().to_csv(lineterminator="\n")),
+    ],
+)
+def test_golden(file, render):
+    """SODBENCH_REGOLD=1 writes the files anew; read the difference before committing it."""
+    text = render(example())
+    if os.environ.get("SODBENCH_REGOLD"):
+        GOLDEN.mkdir(exist_ok=True)
+        (GOLDEN / file).write_text(text, encoding="utf-8")
+    assert text == (GOLDEN / file).read_text(encoding="utf-8")
+
+
+def test_markdown_escapes_everything_that_means_something():
+    assert markdown.escape("a|b*c_d`e[f]<g>&\\$") == "a\\|b\\*c\\_d\\`e\\[f\\]&lt;g&gt;&amp;\\\\\\$"
+    assert markdown.code("plain|x") == "`plain|x`"
+    assert markdown.code("a`b``c") == "```a`b``c```"
+    assert markdown.code("`") == "`` ` ``"
+
+
+def test_latex_escapes_everything_that_means_something():
+    assert latex.escape("50%_a & #$^~{}\\") == (
+        r"50\%\_a \& \#\$\textasciicircum{}\textasciitilde{}\{\}\textbackslash{}"
+    )
+    assert latex.escape("βΔé漢") == r"$\beta$$\Delta$é\sodbenchchar{6F22}{漢}"
+    assert latex.escape("e\u0301") == "é"  # composed
+
+
+def test_a_report_stores_the_same_tables_as_json(odd_report):
+    found = json.loads((odd_report / "report.json").read_text(encoding="utf-8"))
+    scores = found["tables"]["scores"]
+    own = [row for row in scores["rows"] if not row["published"]]
+    assert [row["label"] for row in own] == list(ODD)
+    frame = pd.read_csv(odd_report / "tables" / "scores.csv", index_col=0)
+    assert frame.iloc[0, 0] == own[0]["cells"][0]["value"]

@@ -1,0 +1,82 @@
+"""Small synthetic results, with pictures on disk if wanted, and names that try every escape."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sodbench.errors import Problem
+from sodbench.images import write_grey, write_picture
+from sodbench.metrics import Counts, PreparedMask, count_pair, score
+from sodbench.results import Result, build_result
+
+ODD = ("plain", "<b>bold</b> & co", "50%_net #1 $x$ ^~", "U²-Net β漢|*_`[x](y)")
+"""Method names that mean something in HTML, LaTeX or Markdown."""
+
+
+def pair(rng: np.random.Generator, noise: float, size=(24, 30)):
+    """A mask with one disc, and a map that blurs and disturbs it."""
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    centre = rng.uniform(8, 16), rng.uniform(8, 22)
+    radius = rng.uniform(3, 9)
+    inside = radius - np.hypot(rows - centre[0], columns - centre[1])
+    mask = np.where(inside > 0, 255, 0).astype(np.uint8)
+    values = 1 / (1 + np.exp(-inside)) + rng.normal(0, noise, size)
+    return np.clip(255 * values, 0, 255).astype(np.uint8), mask
+
+
+def synthetic(
+    method: str,
+    dataset: str,
+    *,
+    noise: float = 0.2,
+    images: int = 12,
+    seed: int = 0,
+    protocol: str = "salmetric",
+    folder: Path | None = None,
+    missing: int = 0,
+    problems: tuple[Problem, ...] = (),
+    provenance: dict | None = None,
+    resized: int = 0,
+) -> Result:
+    """A result of ``images`` drawn pairs; the masks of a data set are the same for every method.
+
+    folder: also write the pictures there.  missing: leave out so many pairs, as ``--missing skip`` does.
+    """
+    rng = np.random.default_rng([seed, sum(dataset.encode())])
+    own = np.random.default_rng([seed, sum(method.encode()), 1])
+    parts, rows = [], []
+    for i in range(images):
+        _, mask = pair(rng, 0)
+        soft = 255 * (0.1 + 0.8 * (mask > 0)) + 255 * own.normal(0, noise, mask.shape)
+        map_ = np.clip(soft, 0, 255).astype(np.uint8)
+        stem = f"im_{i:03d} <&%>" if i == 0 else f"im_{i:03d}"
+        rows.append((stem, f"{i}.png", f"{i}.png", f"{i}.jpg", *mask.shape))
+        parts.append(count_pair(map_, PreparedMask(mask)))
+        if folder:
+            write_grey(folder / "maps" / method.replace("/", "_") / f"{i}.png", map_)
+            write_grey(folder / "masks" / f"{i}.png", mask)
+            write_picture(folder / "images" / f"{i}.jpg", np.stack([mask // 2 + 60] * 3, axis=2))
+    files = pd.DataFrame(rows, columns=["stem", "map", "mask", "image", "height", "width"])
+    files = files.set_index("stem").iloc[missing:]
+    counts = Counts.concatenate(parts[missing:])
+    return build_result(
+        scores=score(counts, protocol, list(files.index)),
+        counts=counts,
+        method=method,
+        dataset=dataset,
+        files=files,
+        policy={
+            "missing": "skip",
+            "resize": "bilinear",
+            "n_missing": missing,
+            "n_resized": resized,
+        },
+        problems=problems,
+        folders={
+            "maps": str(folder / "maps" / method.replace("/", "_")) if folder else None,
+            "masks": str(folder / "masks") if folder else None,
+            "images": str(folder / "images") if folder else None,
+        },
+        provenance=provenance or {"scored_by": f"sodbench eval {method} masks", "maps": None},
+    )

@@ -21,6 +21,8 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     _add_list(actions)
     _add_check(actions)
     _add_download(actions)
+    _add_stats(actions)
+    _add_prepare(actions)
 
 
 def _add_root(parser: argparse.ArgumentParser) -> None:
@@ -263,6 +265,88 @@ def run_download(arguments: argparse.Namespace) -> int:
         raise SodbenchError(f"download what? --all, or some of: {', '.join(everything)}")
     for item in download(names, arguments.data_root, given=arguments.given):
         print(f"{item.name}: {item.path}: {item.how}")
+    return 0
+
+
+# ------------------------------------------------------------------------------------------ stats
+
+
+def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
+    parser = actions.add_parser(
+        "stats",
+        help="what the sets are like: object size, centre bias, contrast, ...",
+        description="Measure every picture: object size, number of objects, contrast, border, position, "
+        "image size. Prints a summary; with -o also a page of plots and a CSV for each set.",
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="sets, subsets, folders or TOML files (default: all found)",
+    )
+    _add_root(parser)
+    parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write stats.md, plots and CSV files into DIR",
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="threads (default: all processors)")
+    parser.set_defaults(run=run_stats)
+
+
+def run_stats(arguments: argparse.Namespace) -> int:
+    """Describe; raises where a named set cannot be had or a file cannot be read."""
+    from sodbench.progress import say
+    from sodbench.runners.data_check import locate
+    from sodbench.runners.data_stats import as_json, describe, table, write_pages
+
+    datasets, refused = locate(arguments.names, arguments.data_root)
+    for error in refused.values():
+        raise error
+    sets = [describe(dataset, arguments.jobs) for dataset in datasets]
+    if arguments.output:
+        say(f"written: {write_pages(sets, arguments.output)}")
+    as_json_asked = arguments.format == "json"
+    print(as_json(sets) if as_json_asked else table(sets, arguments.format == "markdown"))
+    return 0
+
+
+# ---------------------------------------------------------------------------------------- prepare
+
+
+def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
+    parser = actions.add_parser(
+        "prepare",
+        help="write the reference's list files (test.lst, train_pair.lst)",
+        description="Write test.lst (image names) and train_pair.lst (image and mask) for sets in any "
+        "layout, as the reference's scripts read them; they are written to DIR/<set>/, not into the data.",
+    )
+    parser.add_argument(
+        "names", nargs="+", metavar="NAME", help="sets, subsets, folders or TOML files"
+    )
+    _add_root(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("lists"),
+        metavar="DIR",
+        help="default: %(default)s",
+    )
+    parser.set_defaults(run=run_prepare)
+
+
+def run_prepare(arguments: argparse.Namespace) -> int:
+    """Write the lists and say what their names are relative to."""
+    from sodbench.datasets import find_dataset
+    from sodbench.runners.data_prepare import prepare
+
+    for name in arguments.names:
+        for written in prepare(find_dataset(name, arguments.data_root), arguments.output):
+            print(f"{written.file}: {written.lines} lines, relative to {written.relative_to}")
     return 0
 
 

@@ -5,7 +5,7 @@ Gao et al., "Res2Net: A New Multi-scale Backbone Architecture", TPAMI 2021; "v1b
 of the authors' ImageNet file ``res2net50_v1b_26w_4s-3cf99910.pth``, less its classifier ``fc``.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +93,21 @@ class Res2Net50(nn.Module):
             elif isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
 
+    def fold_batch_norms(self) -> None:
+        """Move every batch normalisation, at its running statistics, into the convolution before it."""
+        self.conv1[0], self.conv1[1] = _folded(self.conv1[0], self.conv1[1])
+        self.conv1[3], self.conv1[4] = _folded(self.conv1[3], self.conv1[4])
+        self.conv1[6], self.bn1 = _folded(self.conv1[6], self.bn1)
+        for block in self.modules():
+            if isinstance(block, Res2NetBlock):
+                block.conv1, block.bn1 = _folded(block.conv1, block.bn1)
+                for i in range(len(block.convs)):
+                    block.convs[i], block.bns[i] = _folded(block.convs[i], block.bns[i])
+                block.conv3, block.bn3 = _folded(block.conv3, block.bn3)
+                if block.first:
+                    shortcut = block.downsample
+                    shortcut[1], shortcut[2] = _folded(shortcut[1], shortcut[2])
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised RGB [n, 3, h, w] -> features of 256, 512, 1024, 2048 channels at 1/4 to 1/32."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
@@ -107,3 +122,12 @@ def _stage(channels: int, planes: int, blocks: int, stride: int) -> nn.Sequentia
     first = Res2NetBlock(channels, planes, stride, first=True)
     rest = (Res2NetBlock(planes * EXPANSION, planes, 1, first=False) for _ in range(blocks - 1))
     return nn.Sequential(first, *rest)
+
+
+def _folded(conv: Any, norm: Any) -> Any:
+    """The two as one convolution with a bias, and nothing after it; computed in float64."""
+    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    conv.weight.data = (conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype)
+    shift = norm.bias.double() - norm.running_mean.double() * scale
+    conv.bias = nn.Parameter(shift.to(conv.weight.dtype), requires_grad=False)
+    return conv, nn.Identity()

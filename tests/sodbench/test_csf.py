@@ -112,6 +112,13 @@ def test_batch_of_two_is_two_singles(ruled_csf):
     assert (together - apart).abs().max() <= 1e-5
 
 
+@pytest.mark.parametrize("shape", [(1, 97, 131), (2, 64, 80), (1, 33, 50), (1, 5, 3)])
+def test_inference_form_is_the_same_function(ruled_csf, shape):
+    fast = copy.deepcopy(ruled_csf).for_inference().to(memory_format=torch.channels_last)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.modules())
+    assert (logits(fast, *shape) - logits(ruled_csf, *shape)).abs().max() <= 2e-5
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (8, 8), (15, 17), (31, 33), (33, 200)])
 def test_any_size_goes_through(ruled_csf, size):
     result = logits(ruled_csf, 1, *size)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from sodbench.datasets.official import official_names
 from sodbench.datasets.pairing import read_lines
 from sodbench.errors import Problem, SodbenchError
 
@@ -82,6 +83,12 @@ class Dataset:
             ),
             left_out=self.left_out | (found - wanted),
         )
+
+    def subset(self, subset: str) -> "Dataset":
+        """A named subset of a known set (``test`` of HKU-IS).  Raises :class:`SodbenchError` if unknown."""
+        official = official_names(f"{self.name}/{subset}")
+        notes = tuple(note for note in self.notes if " are official" not in note)
+        return dataclasses.replace(self, notes=notes).select(official, subset.lower())
 
     def head(self, limit: int) -> "Dataset":
         """The first ``limit`` samples in the order of their stems, as subset ``first<limit>``."""

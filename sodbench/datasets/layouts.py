@@ -407,12 +407,22 @@ def find_dataset(name: str | Path, data_root: Path | str = "data") -> Dataset:
     for folder in (Path(text), data_root / text):
         if folder.is_dir():
             return _own_folder(folder)
+        if subset := _subset_of_folder(folder):
+            return subset
     if slash:
         raise DatasetNotFound(
             f"no data set {text!r}: neither {text} nor {data_root / text} is a folder"
         )
     canonical_name(text)  # raises, with the nearest name
     raise AssertionError("unreachable")
+
+
+def _subset_of_folder(path: Path) -> Dataset | None:
+    """``some/where/HKU-IS/test``: a named subset of the known set in the folder above, if it is one."""
+    name = known_name(guess_name(path.parent))
+    if name is None or not path.parent.is_dir() or not _is_subset(f"{name}/{path.name}"):
+        return None
+    return _own_folder(path.parent).subset(path.name)
 
 
 def _is_subset(text: str) -> bool:
@@ -484,11 +494,7 @@ def _find_known(name: str, data_root: Path) -> Dataset:
             "that is meant in place of the name"
         )
     dataset = _build(base_name, choice[0])
-    if subset:
-        official = official_names(name)
-        notes = tuple(note for note in dataset.notes if " are official" not in note)
-        dataset = dataclasses.replace(dataset, notes=notes).select(official, subset)
-    return dataset
+    return dataset.subset(subset) if subset else dataset
 
 
 def _same(a: _Found, b: _Found) -> bool:
@@ -579,11 +585,14 @@ def own_datasets(root: Path | str) -> list[Dataset]:
     return datasets
 
 
-def find_masks(path: Path | str, name: str | None = None) -> list[Dataset]:
-    """The ground truth that a path stands for: one data set, or every one below it.
+def find_masks(
+    path: Path | str, name: str | None = None, data_root: Path | str = "data"
+) -> list[Dataset]:
+    """The ground truth that a path or a name stands for: one data set, or every one below it.
 
     path: a plain folder of masks (its samples then have no image), a folder of one data set in any
-    layout, a TOML file, or a root that holds several data sets or several folders of masks.
+    layout, a named subset of it (``data/HKU-IS/test``), a TOML file, a root that holds several data
+    sets or several folders of masks, or the name of a data set below ``data_root`` (``HKU-IS/test``).
     name: what to call a single one; by default the name is read off the path (:func:`guess_name`).
 
     Raises :class:`DatasetNotFound` where there are no masks.
@@ -592,7 +601,10 @@ def find_masks(path: Path | str, name: str | None = None) -> list[Dataset]:
     if path.suffix.lower() == ".toml":
         return [_renamed(_from_toml(path), name)]
     if not path.is_dir():
-        raise DatasetNotFound(f"{path}: no such folder of masks")
+        subset = _subset_of_folder(path)
+        if subset is None and not known_name(str(path).partition("/")[0]):
+            raise DatasetNotFound(f"{path}: no such folder of masks, and no data set of this name")
+        return [_renamed(subset or find_dataset(path, data_root), name)]
     if _has_pictures(path) and not _holds_both(path):
         return [_named_masks(path, name)]
     known = known_name(guess_name(path))

@@ -305,6 +305,12 @@ def test_named_subset(tmp_path: Path) -> None:
     assert (subset.name, len(subset), subset.expected) == ("HKU-IS/test", 1447, 1447)
     assert subset.left_out == {"9999x"}
     assert not subset.problems
+    for path in (tmp_path / "HKU-IS/test", "HKU-IS/TEST"):
+        (found,) = find_masks(path, data_root=tmp_path)
+        assert (found.name, len(found.masks), found.left_out) == ("HKU-IS/test", 1447, {"9999x"})
+    assert find_dataset(tmp_path / "HKU-IS/test").samples == subset.samples
+    with pytest.raises(DatasetNotFound, match="no such folder"):
+        find_masks(tmp_path / "HKU-IS/tset")
     (tmp_path / "HKU-IS/imgs/9999x.png").unlink()
     (tmp_path / "HKU-IS/gt/9999x.png").unlink()
     assert any("exactly HKU-IS/test" in note for note in find_dataset("HKU-IS", tmp_path).notes)

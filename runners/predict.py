@@ -17,21 +17,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from sodbench import __version__
 from sodbench.datasets import pictures
 from sodbench.datasets.pairing import read_lines
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import image_size, read_rgb, write_grey
-from sodbench.models import BASELINES, create_model
+from sodbench.models import BASELINES, create_model, file_sha256, load_checkpoint
+from sodbench.models.inference import (
+    InferenceNetwork,
+    choose_device,
+    describe_machine,
+    weights_sha256,
+)
 from sodbench.progress import bar, say
-
-if TYPE_CHECKING:
-    from torch import nn
+from sodbench.runners.ranks import Ranks
 
 MANIFEST = "prediction.json"
 MAX_BATCH_PIXELS = 2**23
@@ -41,12 +47,14 @@ IDENTITY = ("model", "source_sha256", "weights", "weights_sha256", "precision", 
 
 Picture = NDArray[np.uint8]
 Maps = Sequence[Picture | None]
+Todo = list[tuple[str, Path]]
 
 
 class Predictor(Protocol):
     """What makes maps: a network (:class:`NetworkPredictor`) or a classical method."""
 
     name: str
+    device: torch.device
     default_batch_size: int
 
     def start(self, pixels: Picture, max_side: int | None) -> Callable[[], Maps]:
@@ -63,7 +71,7 @@ class NetworkPredictor:
 
     def __init__(
         self,
-        model: "nn.Module",
+        model: nn.Module,
         name: str,
         *,
         device: str = "auto",
@@ -73,11 +81,10 @@ class NetworkPredictor:
         sha256: str | None = None,
         source_sha256: str | None = None,
     ):
-        from sodbench.models.inference import InferenceNetwork, weights_sha256
-
         self.name = name
         self.network = InferenceNetwork(model, device, precision, compiled)
-        self.default_batch_size = 32 if self.network.device.type == "cuda" else 1
+        self.device = self.network.device
+        self.default_batch_size = 32 if self.device.type == "cuda" else 1
         self._origin = {
             "model": name,
             "source_sha256": source_sha256,
@@ -91,23 +98,22 @@ class NetworkPredictor:
 
     def describe(self) -> dict[str, Any]:
         """As :class:`Predictor` says."""
-        from sodbench.models.inference import describe_machine
-
         return {
             **self._origin,
             "precision": self.network.precision,
             "compiled": self.network.compiled,
-            **describe_machine(self.network.device),
+            **describe_machine(self.device),
         }
 
 
 class BaselinePredictor:
-    """A classical method of :data:`sodbench.models.BASELINES`, on the CPU, without torch."""
+    """A classical method of :data:`sodbench.models.BASELINES`, on the CPU."""
 
     default_batch_size = 1
 
     def __init__(self, name: str):
         self.name = name
+        self.device = torch.device("cpu")
 
     def start(self, pixels: Picture, max_side: int | None) -> Callable[[], Maps]:
         """As :class:`Predictor` says; a baseline never needs a smaller image."""
@@ -177,11 +183,6 @@ def load_predictor(
         if checkpoint is not None:
             raise SodbenchError(f"{model} has no weights; leave out the checkpoint {checkpoint}")
         return BaselinePredictor(model)
-
-    import torch
-
-    from sodbench.models import file_sha256, load_checkpoint
-    from sodbench.models.inference import choose_device
 
     choose_device(device)
     with torch.random.fork_rng(devices=[]):
@@ -271,18 +272,22 @@ def predict(
     :class:`SodbenchError` where ``out_dir`` holds maps of another predictor or other people's pictures.
     """
     began = time.perf_counter()
+    most = predictor.default_batch_size if batch_size is None else batch_size
+    if most < 1 or (max_side is not None and max_side < 1):
+        raise SodbenchError(f"batch size {most}, longest side {max_side}: neither may be below 1")
     out_dir = Path(out_dir)
     identity = {**predictor.describe(), "max_side": max_side}
-    with _Ranks() as ranks:
-        todo = ranks.from_first(lambda: _prepare_folder(samples, out_dir, identity, force))
-        workers = workers or max(2, min(16, (os.cpu_count() or 2) // ranks.local_size))
+    with Ranks(predictor.device) as ranks:
+        todo = _agreed(ranks, lambda: _prepare_folder(samples, out_dir, identity, force))
+        neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        workers = workers or max(2, min(16, (os.cpu_count() or 2) // neighbours))
         with ExitStack() as stack:
             decoders, encoders = (
                 stack.enter_context(ThreadPoolExecutor(workers, thread_name_prefix=role))
                 for role in ("decode", "encode")
             )
-            work = _Work(predictor, out_dir, max_side, decoders, encoders, 2 * workers)
-            batches = _batches(work, todo, batch_size or predictor.default_batch_size)
+            work = _Work(predictor, out_dir, max_side, decoders, encoders, most + 2 * workers)
+            batches = _batches(work, todo, most)
             mine = batches[ranks.rank :: ranks.size]
             count = sum(len(batch.samples) for batch in mine)
             title = description or f"predict ({predictor.name})"
@@ -295,6 +300,21 @@ def predict(
     before = len(samples) - len(todo)
     seconds = time.perf_counter() - began
     return PredictionSummary(written, before, problems, seconds, out_dir / MANIFEST)
+
+
+def _agreed(ranks: Ranks, make: Callable[[], Todo]) -> Todo:
+    """What ``make`` returns or raises on the first rank, on every rank."""
+    outcome: Todo | SodbenchError | None = None
+    if ranks.first:
+        try:
+            outcome = make()
+        except SodbenchError as error:
+            outcome = error
+    (outcome, *_) = ranks.gathered(outcome)
+    if isinstance(outcome, SodbenchError):
+        raise outcome
+    assert outcome is not None
+    return outcome
 
 
 def _prepare_folder(
@@ -362,8 +382,6 @@ def _write_manifest(path: Path, identity: dict[str, Any]) -> None:
 
 def _batches(work: _Work, todo: Sequence[tuple[str, Path]], batch_size: int) -> list[_Batch]:
     """Group by exact size, largest first, so that memory runs out early or not at all."""
-    if batch_size < 1:
-        raise SodbenchError(f"a batch of {batch_size} images: it must hold at least 1")
     by_size: dict[tuple[int, int], list[tuple[str, Path]]] = {}
     for sample, size in zip(todo, work.decoders.map(_size, [p for _, p in todo]), strict=True):
         if isinstance(size, Problem):
@@ -494,57 +512,3 @@ def _out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return "can't allocate memory" in str(error) or "out of memory" in str(error)
-
-
-class _Ranks:
-    """This process among those that torchrun started; alone where it started none."""
-
-    def __init__(self) -> None:
-        self.size = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0"))
-        self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-
-    def __enter__(self) -> Self:
-        if self.size > 1:
-            from torch import distributed
-
-            self._joined = not distributed.is_initialized()
-            if self._joined:
-                distributed.init_process_group("gloo")
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.size > 1 and self._joined:
-            from torch import distributed
-
-            distributed.destroy_process_group()
-
-    def from_first(self, make: Callable[[], list[tuple[str, Path]]]) -> list[tuple[str, Path]]:
-        """What ``make`` returns, or raises, on the first rank; on every rank."""
-        if self.size == 1:
-            return make()
-        from torch import distributed
-
-        outcome: list[Any] = [None]
-        if self.rank == 0:
-            try:
-                outcome = [make()]
-            except SodbenchError as error:
-                outcome = [error]
-        distributed.broadcast_object_list(outcome, 0)
-        if isinstance(outcome[0], SodbenchError):
-            raise outcome[0]
-        made: list[tuple[str, Path]] = outcome[0]
-        return made
-
-    def gathered(
-        self, own: tuple[int, tuple[Problem, ...]]
-    ) -> list[tuple[int, tuple[Problem, ...]]]:
-        """Every rank's value, on every rank."""
-        if self.size == 1:
-            return [own]
-        from torch import distributed
-
-        values: list[Any] = [None] * self.size
-        distributed.all_gather_object(values, own)
-        return values

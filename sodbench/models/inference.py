@@ -7,6 +7,7 @@ those of a plain loop but for rounding in the last place of the logits.
 
 import copy
 import hashlib
+import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,11 +37,15 @@ PRECISIONS = {
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """``auto``: CUDA, else MPS, else the CPU.  Raises :class:`SodbenchError` for one that is not there."""
+    """``auto``: CUDA, else MPS, else the CPU; under torchrun, CUDA is the device of the local rank.
+
+    Raises :class:`SodbenchError` for a device that is not there.
+    """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        mps = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else mps
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -56,7 +61,9 @@ def choose_device(name: str = "auto") -> torch.device:
                 "use --device cpu, or install a CUDA build of torch and its driver"
             )
         if (device.index or 0) >= count:
-            raise SodbenchError(f"device {name}: there are {count} CUDA devices, cuda:0 the first")
+            raise SodbenchError(
+                f"device {name}: there are only {count} CUDA devices, from cuda:0 on"
+            )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise SodbenchError("device mps: not available on this machine; use --device cpu")
     return device

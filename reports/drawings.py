@@ -167,19 +167,24 @@ def _per_image_measure(study: Study) -> Measure | None:
 
 
 def _ranks(study: Study) -> list[Drawing]:
+    found = study.critical_differences()
+    if not found:
+        return []
+    titles = {
+        f"{measure(name).label} (Friedman p = {test.p_value:.2g})": test
+        for name, test in found.items()
+    }
+    first = next(iter(found.values()))
+    caption = (
+        f"Mean ranks over {first.sets} data sets, best on the left. Bars join methods whose mean ranks differ by less "
+        f"than Nemenyi's critical difference (CD) at the {first.alpha:.0%} level: with so few sets only large "
+        "differences of rank can be shown."
+    )
     return [
         (
-            Picture(
-                f"critical_difference_{name}",
-                f"Mean ranks over {found.sets} data sets for {measure(name).label}, best on the left (Friedman test "
-                f"p = {found.p_value:.2g}). Bars join methods whose mean ranks differ by less than Nemenyi's critical "
-                f"difference at the {found.alpha:.0%} level.",
-            ),
-            lambda found=found, name=name: figures.critical_difference_diagram(  # type: ignore[misc]
-                found, measure(name).label
-            ),
+            Picture("critical_difference", caption),
+            lambda: figures.critical_difference_diagrams(titles),
         )
-        for name, found in study.critical_differences().items()
     ]
 
 

@@ -100,12 +100,16 @@ def _styled(function: Callable[P, T]) -> Callable[P, T]:
 
 @_styled
 def save(
-    figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS
+    figure: Figure, folder: Path, name: str, formats: Sequence[str] | None = None
 ) -> dict[str, Path]:
-    """Write a figure in every format; the same figure gives the same bytes.  Returns format -> path."""
+    """Write a figure in the formats (all three); the same figure gives the same bytes.  Returns format -> path."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
-    for extension in formats:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, not once a format
+    for extension in formats or FORMATS:
         paths[extension] = folder / f"{name}.{extension}"
         undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
         with warnings.catch_warnings():
@@ -336,14 +340,28 @@ def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label:
 
 
 @_styled
-def critical_difference_diagram(found: CriticalDifference, title: str) -> Figure:
-    """Demsar's diagram: mean ranks on a line, best left; bars join what the test cannot tell apart."""
+def critical_difference_diagrams(found: Mapping[str, CriticalDifference]) -> Figure:
+    """Demsar's diagrams, one below the other: {title: test}.
+
+    Mean ranks on a line, best left; bars join what the test cannot tell apart.
+    """
+    count = max(len(f.methods) for f in found.values())
+    rows = (count + 1) // 2
+    levels = max(len(f.groups) for f in found.values())
+    height = 0.75 + 0.07 * levels + 0.15 * rows
+    width = COLUMN if count <= 12 else PAGE
+    figure = Figure(figsize=(width, height * len(found)), layout="constrained")
+    for i, (title, test) in enumerate(found.items()):
+        axes = figure.add_subplot(len(found), 1, i + 1)
+        axes.set_title(label(title))
+        _critical_difference(axes, test)
+    return figure
+
+
+def _critical_difference(axes: Axes, found: CriticalDifference) -> None:
     count = len(found.methods)
     left_side = (count + 1) // 2
     top = 0.55 + 0.13 * len(found.groups)
-    width = COLUMN if count <= 12 else PAGE
-    figure = Figure(figsize=(width, 0.55 + top * 0.55 + 0.16 * left_side), layout="constrained")
-    axes = figure.add_subplot()
     axes.axis("off")
     low, high = 1.0, float(count)
     margin = 0.42 * (high - low)
@@ -357,9 +375,7 @@ def critical_difference_diagram(found: CriticalDifference, title: str) -> Figure
     shown = min(found.difference, high - low)
     axes.hlines(0.62, low, low + shown, color="black", lw=0.8)
     axes.vlines([low, low + shown], 0.56, 0.68, color="black", lw=0.8)
-    text = f"CD = {found.difference:.2f}" + (
-        " (wider than the axis)" if shown < found.difference else ""
-    )
+    text = f"CD = {found.difference:.2f}" + " (wider than the axis)" * (shown < found.difference)
     axes.text(low + shown / 2, 0.7, text, ha="center", va="bottom", fontsize=6.5)
     for level, (first, last) in enumerate(found.groups):
         y = -0.18 - 0.13 * level
@@ -371,11 +387,10 @@ def critical_difference_diagram(found: CriticalDifference, title: str) -> Figure
         y = -top - 0.3 * (i if on_left else count - 1 - i)
         end = low - 0.02 * (high - low) if on_left else high + 0.02 * (high - low)
         axes.plot([rank, rank, end], [0, y, y], color="#555555", lw=0.6)
-        name = f"{label(method)}  {rank:.2f}" if on_left else f"{rank:.2f}  {label(method)}"
+        name = _short(method, 26)
+        name = f"{label(name)}  {rank:.2f}" if on_left else f"{rank:.2f}  {label(name)}"
         gap = (-0.01 if on_left else 0.01) * (high - low)
         axes.text(end + gap, y, name, ha="right" if on_left else "left", va="center", fontsize=6.5)
-    axes.set_title(title)
-    return figure
 
 
 @_styled

@@ -144,7 +144,7 @@ RECIPES = {
         Recipe(
             name="sample",
             optimizer="adamw",
-            learning_rate=3e-4,
+            learning_rate=1e-3,
             weight_decay=1e-4,
             epochs=3,
             schedule="cosine",

@@ -36,7 +36,7 @@ class Signature:
     """The one line that says how a number was made; numbers of different signatures are not the same quantity.
 
     missing, resize: the policy and the number of pairs it touched, e.g. ``skip(2)``; ``error`` and ``none`` when there
-    were none.  undefined: likewise for undefined S-measures.
+    were none.  undefined: likewise for undefined S-measures.  subset: of the data set, e.g. ``test`` for HKU-IS/test.
     """
 
     protocol: str
@@ -45,12 +45,14 @@ class Signature:
     resize: str = "none"
     gt: str = ">128"
     undefined: str = ""
+    subset: str = ""
     version: str = __version__
 
     def __str__(self) -> str:
         parts = [
             f"sodbench:{self.version}",
             f"protocol:{self.protocol}",
+            *[f"subset:{self.subset}"] * bool(self.subset),
             f"n:{self.n}",
             f"missing:{self.missing}",
             f"resize:{self.resize}",
@@ -191,6 +193,7 @@ def build_result(
         resize=_touched(policy["resize"], policy["n_resized"], "none"),
         gt=rules.mask_signature,
         undefined=f"{rule}({len(undefined)})" if undefined else "",
+        subset=dataset.partition("/")[2],
     )
     known = [p for p in problems if p.kind != "undefined-s"]
     return Result(

@@ -1,10 +1,14 @@
 """Registry, official name lists, and the layouts that data sets have on people's disks."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from sodbench.cli import main
 from sodbench.datasets import (
     DATASETS,
     TEST_SETS,
@@ -334,6 +338,20 @@ def test_limit_and_list(tmp_path: Path) -> None:
     assert mine.name == whole.listed(tmp_path / "same.txt").name != whole.name
     (tmp_path / "wrong.txt").write_text("a\nq\n")
     assert [p.file for p in whole.listed(tmp_path / "wrong.txt").problems] == ["q"]
+
+
+def test_subset_stands_in_the_signature(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = np.zeros((8, 8), np.uint8)
+    picture[2:5, 2:5] = 255
+    for folder in ("maps", "HKU-IS/imgs", "HKU-IS/gt"):
+        (tmp_path / folder).mkdir(parents=True)
+        for stem in official_names("HKU-IS/val"):
+            Image.fromarray(picture).save(tmp_path / folder / f"{stem}.png")
+    run = ["eval", str(tmp_path / "maps"), str(tmp_path / "HKU-IS/val"), "--format", "json"]
+    assert main(run) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert (result["dataset"], result["n"]) == ("HKU-IS/val", 500)
+    assert "|subset:val|n:500|" in result["signature"]
 
 
 # --------------------------------------------------------------------------------------- your own

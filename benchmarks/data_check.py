@@ -1,0 +1,151 @@
+"""How long ``sodbench data check`` takes for as many files as the six test sets have.
+
+    python benchmarks/data_check.py [--scale 1.0] [-o benchmarks/results/data_check.json]
+
+The sets are drawn: under the official names, pictures of smooth random colours with grain at 300x400 or 400x300 (the
+commonest sizes of DUTS), JPEG but for HKU-IS, whose images are PNG, and masks with one ellipse.  In one run:
+
+- ``check``   sodbench.runners.data_check.check on all sets: everything it looks for, with all processors
+- ``plain``   what a short script of one's own would do, one thread: Pillow decodes image and mask, sizes are compared,
+              numpy.unique gives the mask's levels, SHA-256 of the image's file finds exact copies
+
+``--scale`` draws that share of each set.  Files are read once beforehand, so both find them in the file cache.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sodbench.datasets import DATASETS, TEST_SETS, Dataset, find_dataset, official_names
+from sodbench.progress import track
+from sodbench.runners.data_check import check
+
+ROUNDS = 2
+
+
+def draw(job: tuple[Path, str, str, int]) -> None:
+    root, stem, extension, seed = job
+    rng = np.random.default_rng(seed)
+    height, width = (300, 400) if seed % 3 else (400, 300)
+    coarse = rng.integers(0, 256, (12, 16, 3), np.uint8)
+    smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    grain = rng.integers(-9, 10, (height, width, 1))
+    image = np.clip(np.asarray(smooth, np.int16) + grain, 0, 255).astype(np.uint8)
+    y, x = np.ogrid[:height, :width]
+    centre = rng.uniform(0.3, 0.7, 2) * (height, width)
+    radius = rng.uniform(0.1, 0.3, 2) * (height, width)
+    inside = ((y - centre[0]) / radius[0]) ** 2 + ((x - centre[1]) / radius[1]) ** 2 < 1
+    Image.fromarray(image).save(root / f"images/{stem}{extension}", quality=90)
+    Image.fromarray(np.where(inside, np.uint8(255), np.uint8(0))).save(root / f"GT/{stem}.png")
+
+
+def draw_sets(root: Path, scale: float) -> None:
+    jobs = []
+    for name in TEST_SETS:
+        for folder in ("images", "GT"):
+            (root / name / folder).mkdir(parents=True)
+        stems = sorted(official_names(name))
+        for stem in stems[: max(1, round(scale * len(stems)))]:
+            jobs.append((root / name, stem, DATASETS[name].extension, len(jobs)))
+    with ProcessPoolExecutor() as pool:
+        for _ in track(list(pool.map(draw, jobs, chunksize=64)), "drawing"):
+            pass
+
+
+def plain(datasets: list[Dataset]) -> int:
+    seen: set[bytes] = set()
+    faults = 0
+    for dataset in datasets:
+        for sample in dataset.samples:
+            assert sample.image and sample.mask
+            data = sample.image.read_bytes()
+            image = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+            mask = np.asarray(Image.open(sample.mask).convert("L"))
+            digest = hashlib.sha256(data).digest()
+            faults += image.shape[:2] != mask.shape
+            faults += not np.isin(np.unique(mask), (0, 255)).all()
+            faults += digest in seen
+            seen.add(digest)
+    return faults
+
+
+def machine() -> dict[str, Any]:
+    model = "unknown"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    packages = ("numpy", "pillow", "scipy", "numba", "isal")
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in packages},
+    }
+
+
+def timed(work: Any) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("-o", "--output", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        draw_sets(root, arguments.scale)
+        datasets = [find_dataset(name, root) for name in TEST_SETS]
+        pairs = sum(len(dataset) for dataset in datasets)
+        size = sum(path.stat().st_size for path in root.rglob("*.*") if path.is_file())
+        assert plain(datasets) == 0  # also brings the files into the cache
+        found: set[str] = set()
+        ours, theirs, resolve = [], [], []
+        for _ in range(ROUNDS):
+            ours.append(
+                timed(lambda: found.update(p.kind for r in check(datasets) for p in r.faults))
+            )
+            theirs.append(timed(lambda: plain(datasets)))
+            resolve.append(timed(lambda: [find_dataset(name, root) for name in TEST_SETS]))
+    assert found <= {"missing"}, found
+    check_s, plain_s = statistics.median(ours), statistics.median(theirs)
+    result = {
+        "machine": machine(),
+        "pairs": pairs,
+        "megabytes": round(size / 1e6),
+        "rounds": ROUNDS,
+        "seconds": {
+            "check": round(check_s, 2),
+            "plain": round(plain_s, 2),
+            "find_dataset": round(statistics.median(resolve), 3),
+        },
+        "ratio_plain_to_check": round(plain_s / check_s, 2),
+        "load_average_at_end": os.getloadavg()[0],
+    }
+    text = json.dumps(result, indent=1) + "\n"
+    print(text, end="")
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -28,9 +28,12 @@ from sodbench.datasets import (
     official_names,
     own_datasets,
 )
+from sodbench.datasets.dataset import stem_of
 from sodbench.errors import ImageError, Problem, SodbenchError, listing
 from sodbench.images import decode_grey, read_bytes, read_grey, resize_grey
 from sodbench.progress import bar
+from sodbench.sample import is_sample
+from sodbench.sample import stems as sample_stems
 
 KINDS = {
     "missing": "an item that the official list (or the set's own list) names is not there",
@@ -312,7 +315,10 @@ def check(datasets: Sequence[Dataset], jobs: int | None = None) -> list[SetRepor
 
 def _report(dataset: Dataset, items: Sequence[_Item], copies: Sequence[Problem]) -> SetReport:
     base, _, _ = dataset.name.partition("/")
-    found = [*_name_problems(dataset), *(p for item in items for p in item.problems), *copies]
+    named = _name_problems(dataset)
+    copied = {stem_of(p.file) for p in copies if p.kind != "shared"}
+    named = [p for p in named if not (p.kind == "extra" and p.file in copied)]  # told as copies
+    found = [*named, *(p for item in items for p in item.problems), *copies]
     remarks = [p for p in found if p.kind == "shared"]
     faults = [p for p in found if p.kind != "shared"]
     if base in _GREY_BY_DESIGN:
@@ -354,24 +360,27 @@ def _name_problems(dataset: Dataset) -> list[Problem]:
         return [Problem("no-mask", str(dataset.root), "no masks were found at all")]
     if not dataset.images:
         return [Problem("no-image", str(dataset.root), "no images were found at all")]
-    problems = {
-        (p.kind, Path(p.file).stem if p.kind == "missing" else p.file): p for p in dataset.problems
-    }
-    base, _, subset = dataset.name.partition("/")
-    if (
-        dataset.expected is not None
-        and base in DATASETS
-        and subset in ("", *DATASETS[base].subsets)
-    ):
-        official = official_names(dataset.name)
-        stems = {sample.stem for sample in dataset.samples}
-        for stem in sorted(official - stems):
+    problems = {(p.kind, stem_of(p.file)): p for p in dataset.problems}
+    official = _official(dataset)
+    if official is not None:
+        present = {sample.stem for sample in dataset.samples}
+        for stem in sorted(official - present):
             problems.setdefault(
                 ("missing", stem), Problem("missing", stem, "official item, not found")
             )
-        for stem in sorted(stems - official):
+        for stem in sorted(present - official):
             problems[("extra", stem)] = Problem("extra", stem, "no official item has this name")
     return list(problems.values())
+
+
+def _official(dataset: Dataset) -> frozenset[str] | None:
+    """The names that the set should have, where somebody says: the official ones, or the sample's."""
+    base, _, subset = dataset.name.partition("/")
+    if base not in DATASETS or subset not in ("", *DATASETS[base].subsets):
+        return None
+    if is_sample(dataset.root):
+        return None if subset else sample_stems(base)
+    return official_names(dataset.name)
 
 
 def _with_what_is_known(
@@ -379,11 +388,11 @@ def _with_what_is_known(
 ) -> tuple[list[Problem], list[Problem]]:
     """Faults of known items with what is known added; remarks for known items without a fault."""
     info = DATASETS.get(dataset.name.partition("/")[0])
-    if info is None or dataset.expected is None:
+    if info is None or is_sample(dataset.root):
         return list(faults), []
     explained, spoken_of = [], set()
     for fault in faults:
-        stem = fault.file if fault.file in info.known else Path(fault.file).stem
+        stem = stem_of(fault.file)
         if stem in info.known:
             spoken_of.add(stem)
             fault = Problem(fault.kind, fault.file, f"{fault.detail} (known: {info.known[stem]})")
@@ -433,14 +442,24 @@ def _copies(
     ]
     if len(flat) < 2:
         return {}
+    official = [_official(dataset) for dataset in datasets]
+
+    def rank(entry: tuple[int, _Item]) -> tuple[bool, int, bool]:
+        """Training sets first, then the sets in order; in a set the official items first."""
+        number, item = entry
+        names = official[number]
+        return (
+            not _trains(datasets[number]),
+            number,
+            names is not None and item.sample.stem not in names,
+        )
+
     grids = np.array([item.image.grid.ravel() for _, item in flat if item.image], np.float32)
     close = cKDTree(grids).query_pairs(_NEAR * 16, output_type="ndarray")
     copies: dict[int, list[Problem]] = {}
     told: set[tuple[int, str]] = set()
     for a, b in sorted(map(tuple, close.tolist())):
-        (first, one), (second, other) = sorted(
-            (flat[a], flat[b]), key=lambda entry: (not _trains(datasets[entry[0]]), entry[0])
-        )
+        (first, one), (second, other) = sorted((flat[a], flat[b]), key=rank)
         how = _alike(one, other, float(grids[a].std()))
         again = (second, other.sample.stem)
         if not how or again in told or _same_file(one, other):

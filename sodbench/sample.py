@@ -184,6 +184,11 @@ def write_sample(root: Path) -> Path:
     return root
 
 
+def stems(name: str) -> frozenset[str]:
+    """The names of the pictures that the sample's set ``name`` has."""
+    return frozenset(f"{number:04d}" for number in range(1, CHARACTERS[name].count + 1))
+
+
 def _pictures() -> list[tuple[str, int]]:
     return [
         (name, number)

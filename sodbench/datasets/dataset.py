@@ -9,6 +9,7 @@ from pathlib import Path
 from sodbench.datasets.official import official_names
 from sodbench.datasets.pairing import read_lines
 from sodbench.errors import Problem, SodbenchError
+from sodbench.images import IMAGE_EXTENSIONS
 
 
 class DatasetNotFound(SodbenchError):
@@ -73,7 +74,7 @@ class Dataset:
             expected=len(wanted),
             notes=(*self.notes, f"subset {subset}: {len(wanted & found)} of {len(found)} items"),
             problems=(
-                *(p for p in self.problems if Path(p.file).stem not in found - wanted),
+                *(p for p in self.problems if stem_of(p.file) not in found - wanted),
                 *(
                     Problem(
                         "missing", stem, f"item of the subset {subset}, not found in {self.root}"
@@ -114,13 +115,14 @@ def listed_stems(list_file: Path) -> tuple[str, ...]:
 
     A picture's extension and leading folders are stripped; of several columns the first counts.
     """
-    from sodbench.images import IMAGE_EXTENSIONS
-
-    stems = []
-    for line in read_lines(list_file):
-        name = line.split()[0].replace("\\", "/").rsplit("/", 1)[-1]
-        stem, dot, extension = name.rpartition(".")
-        stems.append(stem if dot and f".{extension.lower()}" in IMAGE_EXTENSIONS else name)
+    stems = [stem_of(line.split()[0]) for line in read_lines(list_file)]
     if not stems:
         raise SodbenchError(f"{list_file}: the list names no items")
     return tuple(dict.fromkeys(stems))
+
+
+def stem_of(name: str) -> str:
+    """A file's name without folders, and without its extension if it is a picture's (stems have dots)."""
+    name = name.replace("\\", "/").rsplit("/", 1)[-1]
+    stem, dot, extension = name.rpartition(".")
+    return stem if dot and f".{extension.lower()}" in IMAGE_EXTENSIONS else name

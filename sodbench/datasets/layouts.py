@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sodbench.datasets.dataset import Dataset, DatasetNotFound, Sample, listed_stems
+from sodbench.datasets.dataset import Dataset, DatasetNotFound, Sample, listed_stems, stem_of
 from sodbench.datasets.official import official_names
 from sodbench.datasets.pairing import common_suffix, read_lines
 from sodbench.datasets.registry import (
@@ -188,7 +188,7 @@ def _restricted(dataset: Dataset, image_list: Path) -> Dataset:
             f"{image_list.name} names {len(stems)} items; {len(found - stems)} other items on disk "
             f"are left out ({_some(found - stems)})"
         )
-    problems = [p for p in dataset.problems if Path(p.file).stem not in found - stems]
+    problems = [p for p in dataset.problems if stem_of(p.file) not in found - stems]
     problems += [
         Problem("missing", stem, f"named in {image_list}, but neither image nor mask is there")
         for stem in sorted(stems - found)
@@ -209,11 +209,12 @@ def _restricted(dataset: Dataset, image_list: Path) -> Dataset:
 
 def _compared(dataset: Dataset, info: DatasetInfo) -> Dataset:
     """The set with its official count, and a note where it differs from the official names."""
-    from sodbench.sample import is_sample
+    from sodbench.sample import is_sample, stems
 
     if is_sample(dataset.root):
         note = "a sample drawn by sodbench, not the real set: its numbers compare with nothing else"
-        return dataclasses.replace(dataset, notes=(*dataset.notes, note))
+        count = len(stems(info.name))
+        return dataclasses.replace(dataset, expected=count, notes=(*dataset.notes, note))
     found = {sample.stem for sample in dataset.samples}
     notes = list(dataset.notes)
     if len(found) != info.count:

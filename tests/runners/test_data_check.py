@@ -1,8 +1,10 @@
 """``sodbench data check``: each fault is named once, and nothing else is."""
 
+import dataclasses
 import json
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +14,23 @@ from PIL import Image
 from sodbench.cli import main
 from sodbench.datasets import find_dataset, folder_pairs, official_names
 from sodbench.runners.data_check import KINDS, SetReport, check, locate
-from sodbench.sample import MARKER, draw
+from sodbench.sample import CHARACTERS, MARKER, draw
 
 COUNT = 12
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_sample() -> Iterator[None]:
+    """The sample, with fewer pictures in each set."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, character in CHARACTERS.items():
+            patch.setitem(CHARACTERS, name, dataclasses.replace(character, count=COUNT))
+        yield
+
+
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A part of the built-in sample: a test set, a set with grey masks, and a training set."""
+def clean(small_sample: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A part of the small sample: a test set, a set with grey masks, and a training set."""
     root = tmp_path_factory.mktemp("sample")
     (root / MARKER).write_text("a sample")
     for name, images, masks in (
@@ -111,6 +122,30 @@ def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path)
     assert "37" in detail["grey-mask"] and "DUTS-TR/0001" in detail["leak"]
     assert "no content hash" in found["ECSSD"].verdict
     assert "12 faults" in found["ECSSD"].verdict
+
+
+def test_missing_extra_and_copied_items_without_a_list(clean: Path, tmp_path: Path) -> None:
+    """The sample's own names are known; an extra item that is a copy is told once, as the copy."""
+    root = tmp_path / "broken"
+    shutil.copytree(clean, root)
+    images, masks = root / "ECSSD/Imgs", root / "ECSSD/GT"
+    train_images, train_masks = root / "DUTS-TR/DUTS-TR-Image", root / "DUTS-TR/DUTS-TR-Mask"
+    (root / "ECSSD/test.lst").unlink()
+    shutil.copy(images / "0003.jpg", images / "0000copy.jpg")
+    shutil.copy(masks / "0003.png", masks / "0000copy.png")
+    shutil.copy(train_images / "0002.jpg", images / "leaked.jpg")
+    shutil.copy(train_masks / "0002.png", masks / "leaked.png")
+    image, mask = draw("ECSSD", 99)
+    Image.fromarray(image).save(images / "new.jpg")
+    Image.fromarray(mask).save(masks / "new.png")
+    (images / "0001.jpg").unlink()
+    (masks / "0001.png").unlink()
+    assert sorted((p.kind, Path(p.file).stem) for p in reports(root)["ECSSD"].faults) == [
+        ("duplicate", "0000copy"),
+        ("extra", "new"),
+        ("leak", "leaked"),
+        ("missing", "0001"),
+    ]
 
 
 @pytest.mark.parametrize(

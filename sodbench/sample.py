@@ -139,7 +139,7 @@ CHARACTERS = {
     ),
     "DUTS-TR": Character(
         folders=("DUTS-TR/DUTS-TR-Image", "DUTS-TR/DUTS-TR-Mask"),
-        count=240,
+        count=200,
         extension=".jpg",
         sizes=((120, 160), (160, 120), (128, 128), (136, 160)),
         objects=(1, 3),

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader
 from sodbench.reports.document import Bullets, Code, Document, Paragraph, Picture
 from sodbench.reports.tables import Cell, Row, Table, spans
 
-WIDEST = 13
+WIDEST = 130
 COLOURS = {1: "red", 2: "green!50!black", 3: "blue"}
 """The colours in which this field's papers print best, second and third."""
 

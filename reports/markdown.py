@@ -7,8 +7,8 @@ from sodbench.reports.tables import Cell, Row, Table
 
 MARKER = "<!-- written by sodbench report: changes made here are lost when it is run again -->"
 
-WIDEST = 13
-"""Columns beyond which a table is split by data set, so that it can be read without scrolling far."""
+WIDEST = 150
+"""Characters beyond which a table is split by data set, so that it can be read without scrolling far."""
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$])")
 _RAISED = str.maketrans("abcdefghij0123456789", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -84,14 +84,22 @@ class Table:
         index = pd.Index([row.label for row in self.rows], name=self.corner)
         return pd.DataFrame(data, index=index)
 
+    def _width(self, column: int) -> int:
+        texts = [row.cells[column].text for row in self.rows]
+        return max(len(text) for text in (self.columns[column].heading, *texts)) + 2
+
     def split(self, widest: int) -> tuple["Table", ...]:
-        """The same table in parts of whole groups with at most ``widest`` columns each, if possible."""
+        """The same table in parts of whole groups, each at most ``widest`` characters wide if possible."""
         parts: list[list[int]] = []
+        used = 0
         for _, members in _groups(self.columns):
-            if parts and len(parts[-1]) + len(members) <= widest:
+            wide = sum(self._width(i) for i in members)
+            if parts and used + wide <= widest:
                 parts[-1] += members
+                used += wide
             else:
                 parts.append(list(members))
+                used = wide
         if len(parts) <= 1:
             return (self,)
         return tuple(

@@ -63,7 +63,7 @@ def test_choose_names_what_there_is():
 def test_split_keeps_groups_whole():
     columns = tuple(tables.Column(g, h) for g in "ABC" for h in ("x", "y"))
     row = tables.Row("m", tuple(tables.Cell(str(i)) for i in range(6)))
-    parts = tables.Table("t", "T", columns, (row,), ("note",)).split(4)
+    parts = tables.Table("t", "T", columns, (row,), ("note",)).split(4 * 3)
     assert [[c.group for c in p.columns] for p in parts] == [["A", "A", "B", "B"], ["C", "C"]]
     assert [c.text for c in parts[1].rows[0].cells] == ["4", "5"]
     assert parts[0].notes == () and parts[1].notes == ("note",)

@@ -1,0 +1,102 @@
+"""Figures: drawn once, compared with stored pictures; legends that cover nothing; styles that stay apart."""
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.testing.compare import compare_images
+
+from sodbench.reports import figures
+from sodbench.reports.measures import measure
+from sodbench.reports.statistics import critical_difference
+
+GOLDEN = Path(__file__).parent / "golden"
+METHODS = [f"Method {i}" for i in range(5)]
+
+
+def curves(methods, seed=0):
+    rng = np.random.default_rng(seed)
+    recall = np.linspace(1, 0.05, 40)
+    return {m: (recall, rng.uniform(0.7, 1) * (1 - 0.6 * recall**8)) for m in methods}
+
+
+def drawings():
+    rng = np.random.default_rng(1)
+    styles = figures.lines(METHODS)
+    sets = ["SOD", "own_set $1"]
+    scores = {d: {m: rng.beta(6, 2, 60) for m in METHODS} for d in sets}
+    spread = {
+        d: {m: [(0.7, 0.6, 0.8), (0.8, 0.7, 0.85), (np.nan,) * 3] for m in METHODS} for d in sets
+    }
+    groups = {d: ["small\n(n = 20)", "medium\n(n = 40)", "large\n(n = 0)"] for d in sets}
+    positions = {
+        "SOD": {m: {"one": rng.uniform(0.7, 0.9), "two": rng.uniform(0.7, 0.9)} for m in METHODS}
+    }
+    test = critical_difference(
+        {m: list(rng.uniform(size=6) + i) for i, m in enumerate(METHODS)}, True
+    )
+    grey = np.tile(np.arange(0, 240, 8, dtype=np.uint8), (20, 1))
+    rows = [("image (best)", [(np.stack([grey] * 3, 2), ""), (grey, "0.9"), (None, "")])]
+    return {
+        "curves": lambda: figures.curve_panels({d: curves(METHODS) for d in sets}, "recall", "precision", styles),
+        "boxes": lambda: figures.box_panels(scores, measure("s"), styles),
+        "sizes": lambda: figures.size_panels(spread, groups, measure("f_max"), styles),
+        "dots": lambda: figures.dot_panels(positions, "max F"),
+        "cost": lambda: figures.cost_scatter({m: (5.0 * 2**i, 0.8) for i, m in enumerate(METHODS)}, "M", "F", styles),
+        "ranks": lambda: figures.critical_difference_diagrams({"max F": test, "S": test}),
+        "pictures": lambda: figures.picture_grid(rows, ["image", "mask", "<a_$b>"]),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", drawings())
+def test_figures_look_as_they_did(name, tmp_path, monkeypatch):
+    """Root-mean-square difference below 8 of 255: other fonts' hinting passes, a moved curve does not.
+
+    SODBENCH_REGOLD=1 draws the stored pictures anew; look at them before committing.
+    """
+    monkeypatch.setitem(figures.STYLE, "savefig.dpi", 70)
+    drawn = figures.save(drawings()[name](), tmp_path, name, ["png"])["png"]
+    stored = GOLDEN / f"{name}.png"
+    if os.environ.get("SODBENCH_REGOLD"):
+        stored.write_bytes(drawn.read_bytes())
+    assert compare_images(str(stored), str(drawn), tol=8) is None
+
+
+def test_the_comparison_notices_a_moved_curve(tmp_path, monkeypatch):
+    monkeypatch.setitem(figures.STYLE, "savefig.dpi", 70)
+    panels = {d: curves(METHODS, seed=5) for d in ("SOD", "own_set $1")}
+    moved = figures.curve_panels(panels, "recall", "precision", figures.lines(METHODS))
+    drawn = figures.save(moved, tmp_path, "moved", ["png"])["png"]
+    assert compare_images(str(GOLDEN / "curves.png"), str(drawn), tol=8) is not None
+
+
+@pytest.mark.parametrize("sets", [1, 2, 6])
+def test_a_legend_of_twenty_methods_covers_no_data(sets):
+    methods = [f"A method with a long name {i}" for i in range(20)]
+    panels = {f"set {i}": curves(methods) for i in range(sets)}
+    figure = figures.curve_panels(panels, "recall", "precision", figures.lines(methods))
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert len(figure.legends[0].get_texts()) == 20
+    for axes in figure.axes:
+        assert not legend.overlaps(axes.get_tightbbox())
+        assert axes.get_window_extent().height > 90  # the legend has not eaten the panel
+    assert legend.x0 >= 0 and legend.x1 <= figure.bbox.width + 1
+
+
+def test_styles_stay_apart_in_colour_and_in_grey():
+    styles = list(figures.lines([str(i) for i in range(30)]).values())
+    assert len({(s.colour, s.dash) for s in styles}) == 30
+    assert len({s.dash for s in styles[:6]}) == 6
+    for one, next_ in pairwise(styles):
+        assert one.dash != next_.dash and one.colour != next_.colour
+
+
+def test_figures_change_nobodys_settings():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    drawings()["curves"]()
+    assert dict(matplotlib.rcParams) == before

@@ -1,0 +1,216 @@
+"""The page in a real browser, without a server: clicks, sorting, search, curves, the image browser."""
+
+import shutil
+import time
+
+import pytest
+from synthetic import ODD
+
+pytest.importorskip("selenium", reason="selenium is not installed")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="no chromium and chromedriver on this machine"
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--window-size=1200,900",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser, odd_report):
+    browser.get("about:blank")
+    browser.get((odd_report / "index.html").as_uri())
+    wait(lambda: "images" in text(browser, "#view-count"))
+    yield browser
+    assert [e for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []
+
+
+def wait(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the page did not get there"
+        time.sleep(0.05)
+
+
+def find(page, selector):
+    return page.find_element("css selector", selector)
+
+
+def all_(page, selector):
+    return page.find_elements("css selector", selector)
+
+
+def text(page, selector):
+    return find(page, selector).text
+
+
+def choose(page, selector, value):
+    from selenium.webdriver.support.select import Select
+
+    Select(find(page, selector)).select_by_value(value)
+
+
+def names(page):
+    return [cell.text for cell in all_(page, "[data-table=scores] tbody tr:not([hidden]) th")]
+
+
+def test_tables_sort_by_number_and_by_name(page):
+    heads = all_(page, "[data-table=scores] thead tr:last-child .sort")
+    heads[1].click()  # SOD MAE: the best first
+    first = [float(c.get_attribute("data-value")) for c in all_(page, "[data-table=scores] tbody td:nth-child(2)")
+             if c.get_attribute("data-value")]  # fmt: skip
+    assert first == sorted(first) and len(first) > 4
+    heads[1].click()
+    assert find(page, "[data-table=scores] [aria-sort=descending]").text.startswith("MAE")
+    heads[0].click()
+    assert names(page) == sorted(names(page), key=str.lower)
+
+
+def test_tables_filter_by_text(page):
+    box = find(page, "[data-table=scores] .filter")
+    box.send_keys("<b>")
+    assert names(page) == [ODD[1] + "b"]
+    box.clear()
+    box.send_keys("published")
+    assert names(page) and all(n.endswith("as published") for n in names(page))
+
+
+def test_curves_answer_to_pointer_keys_and_clicks(page):
+    from selenium.webdriver import ActionChains, Keys
+
+    assert len(all_(page, "#chart-svg .curve")) == 4
+    svg = find(page, "#chart-svg")
+    page.execute_script("arguments[0].scrollIntoView()", svg)
+    ActionChains(page).move_to_element(svg).perform()
+    assert ", threshold " in text(page, "#chart-tip") and "precision 0." in text(page, "#chart-tip")
+    svg.send_keys(Keys.ARROW_LEFT)
+    before = text(page, "#chart-tip")
+    svg.send_keys(Keys.ARROW_LEFT)
+    assert text(page, "#chart-tip") != before
+    button = all_(page, "#chart-legend button")[1]
+    assert button.text == ODD[1]
+    button.click()
+    assert len(all_(page, "#chart-svg .curve")) == 3
+    assert button.get_attribute("aria-pressed") == "false"
+    button.click()
+    choose(page, "#chart-kind", "f")
+    choose(page, "#chart-set", "1")
+    assert "F-measure" in text(page, "#chart-svg")
+
+
+def test_browser_sorts_searches_and_shows_errors(page):
+    assert text(page, "#view-count") == "12 of 12 images"
+    values = [float(item.text.split("\n")[-1]) for item in all_(page, "#view-list .item")]
+    assert values == sorted(values)
+    choose(page, "#view-order", "-1")
+    values = [float(item.text.split("\n")[-1]) for item in all_(page, "#view-list .item")]
+    assert values == sorted(values, reverse=True)
+    choose(page, "#view-sort", "0")
+    choose(page, "#view-minus", "3")  # the difference of two methods
+    assert float(all_(page, "#view-list .item")[0].text.split("\n")[-1]) > 0
+    cards = [c.text for c in all_(page, "#view-detail h4")]
+    assert cards == ["image", "mask", *ODD]
+    find(page, "#view-errors").click()
+    assert len(all_(page, "#view-detail .layer.map")) == 4
+    find(page, "#view-filter").send_keys("IM_003")
+    assert text(page, "#view-count") == "1 of 12 images"
+    wait(
+        lambda: page.execute_script(
+            "return [...document.querySelectorAll('#view-detail img')].every(i => i.naturalWidth > 0)"
+        )
+    )
+
+
+def test_browser_follows_keys_and_links(page, odd_report):
+    from selenium.webdriver import Keys
+
+    box = find(page, "#view-list")
+    box.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+    assert find(page, "#view-list [aria-selected=true]").get_attribute("aria-posinset") == "3"
+    stem = find(page, "#view-list [aria-selected=true] .name").text
+    assert stem in text(page, "#view-detail h3")
+    box.send_keys(Keys.END)
+    assert find(page, "#view-list [aria-selected=true]").get_attribute("aria-posinset") == "12"
+    address = page.current_url
+    page.get("about:blank")
+    page.get(
+        (odd_report / "index.html").as_uri() + "#image=own_set%20%3C1%3E/im_000%20%3C%26%25%3E"
+    )
+    wait(lambda: "own_set <1>: im_000 <&%>" in text(page, "#view-detail h3"))
+    assert "#image=SOD/" in address
+
+
+def test_a_screenshot_shows_the_page_in_light_and_dark(page, tmp_path):
+    from PIL import Image
+
+    brightness = {}
+    for scheme in ("light", "dark"):
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        page.execute_script("scrollTo(0, 0)")
+        page.save_screenshot(str(tmp_path / f"{scheme}.png"))
+        brightness[scheme] = (
+            Image.open(tmp_path / f"{scheme}.png").convert("L").resize((1, 1)).getpixel((0, 0))
+        )
+    assert brightness["light"] > 200 and brightness["dark"] < 90
+
+
+def test_text_has_contrast_in_light_and_dark(page):
+    """WCAG 2 contrast of at least 4.5 for every colour that text has on its background."""
+    script = """
+      const seen = {}, lum = (c) => { const v = c.map(x => { x /= 255; return x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4; });
+        return .2126 * v[0] + .7152 * v[1] + .0722 * v[2]; };
+      const rgb = (s) => (s.match(/[0-9.]+/g) || []).map(Number);
+      for (const e of document.querySelectorAll('h1,h2,h3,h4,p,a,th,td,label,code,button,summary,figcaption,dt,dd,span')) {
+        if (!e.innerText || e.closest('[hidden], .sr, .skip, .photo')) continue;
+        let b = e, back = [0, 0, 0, 0];
+        while (b && !(back.length === 3 || back[3] > 0)) { back = rgb(getComputedStyle(b).backgroundColor); b = b.parentElement; }
+        if (back.length === 4 && back[3] === 0) continue;
+        const pair = [lum(rgb(getComputedStyle(e).color)), lum(back)].sort();
+        const ratio = (Math.max(...pair) + .05) / (Math.min(...pair) + .05);
+        if (ratio < 4.5) seen[e.tagName + '.' + e.className] = ratio;
+      }
+      return seen;"""
+    for scheme in ("light", "dark"):
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        assert page.execute_script(script) == {}, scheme
+
+
+def test_five_thousand_images_do_not_make_five_thousand_elements(page):
+    script = """
+      const d = window.SODBENCH.images[0], n = 5000;
+      d.stems = Array.from({length: n}, (_, i) => 'image ' + i);
+      d.scores = d.scores.map(m => m.map(() => d.stems.map((_, i) => (i * 7919 % n) / n)));
+      const start = performance.now();
+      document.getElementById('view-filter').dispatchEvent(new Event('input'));
+      return performance.now() - start;"""
+    spent = page.execute_script(script)
+    assert text(page, "#view-count") == "5000 of 5000 images"
+    assert len(all_(page, "#view-list .item")) < 40
+    page.execute_script("document.getElementById('view-list').scrollTop = 100000")
+    wait(lambda: int(find(page, "#view-list .item").get_attribute("aria-posinset")) > 2000)
+    assert len(all_(page, "#view-list .item")) < 40
+    print(f"arranged 5000 images in {spent:.0f} ms")
+    page.get_log(
+        "browser"
+    )  # these images have no thumbnails, which the log says and the page shows

@@ -1,0 +1,289 @@
+"""The report as files: what is written, what is refused, what is said."""
+
+import csv
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import ODD, synthetic
+
+from sodbench.cli import main
+from sodbench.errors import SodbenchError
+from sodbench.reports import figures, literature
+from sodbench.reports.markdown import MARKER
+from sodbench.reports.report import read_costs, write_report
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """PNG alone: embedding fonts in PDF is what takes time."""
+    monkeypatch.setattr(figures, "FORMATS", ("png",))
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """For tests of the text alone: no figure is drawn."""
+    monkeypatch.setattr(figures, "save", lambda *_: {})
+
+
+def test_markdown_report_with_figures_beside_it(odd_results, tmp_path, quick):
+    out = tmp_path / "report.md"
+    assert write_report(odd_results[:4], out, resamples=100, sample=True) == out
+    text = out.read_text(encoding="utf-8")
+    assert text.startswith(MARKER)
+    assert "> This is the built-in sample." in text
+    for heading in ("Scores", "Curves", "Single images", "Problems found", "How this was made"):
+        assert f"\n## {heading}\n" in text
+    assert "extra (1): a\\_b&lt;c&gt;.png: no mask &amp; no hope 100%" in text
+    assert f"`{odd_results[0].signature}`" in text
+    assert "@inproceedings{movahedi2010design" in text
+    shown = [
+        line.split("](")[1].split(")")[0] for line in text.splitlines() if line.startswith("![")
+    ]
+    assert len(shown) >= 6
+    for picture in shown:
+        assert (tmp_path / picture).stat().st_size > 1000
+    for raw in ("<b>", "|*_`"):
+        assert raw not in text.replace("`sodbench", "")
+
+
+def test_a_folder_gets_every_format(odd_report):
+    for name in ("index.html", "report.md", "report.tex", "report.json", "assets/report.js"):
+        assert (odd_report / name).stat().st_size > 500
+    for name in ("scores", "intervals", "best", "record", "comparisons", "differences", "ranks"):
+        assert (odd_report / "tables" / f"{name}.csv").is_file()
+        assert (odd_report / "tables" / f"{name}.tex").is_file()
+    rows = list(csv.DictReader((odd_report / "tables/all_comparisons.csv").open(encoding="utf-8")))
+    assert len(rows) == 6 * 2 * 5  # pairs x sets x measures
+    thumbnails = list((odd_report / "pictures").rglob("*.jpg"))
+    assert len(thumbnails) == 2 * 12 * (2 + 4)
+
+
+class Tags(HTMLParser):
+    """Collects the elements and text of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_page_needs_no_network_and_escapes_names(odd_report):
+    page = (odd_report / "index.html").read_text(encoding="utf-8")
+    found = Tags()
+    found.feed(page)
+    for tag, attributes in found.tags:
+        assert tag != "b"
+        for name in ("src", "href"):
+            target = attributes.get(name) or ""
+            assert not target.startswith(("http:", "https:", "//")), target
+            if target and not target.startswith(("#", "data:")):
+                assert (odd_report / target).is_file(), target
+    assert ODD[1] in found.text and ODD[3] in found.text
+    for file in (odd_report / "data").iterdir():
+        assert file.read_bytes().isascii()
+    labelled = {a["id"] for _, a in found.tags if "id" in a}
+    for _, attributes in found.tags:
+        if "aria-labelledby" in attributes:
+            assert attributes["aria-labelledby"] in labelled
+    images = [a for tag, a in found.tags if tag == "img"]
+    assert images and all(a.get("alt") for a in images)
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on this machine")
+def test_the_latex_compiles(odd_report, tmp_path):
+    pictures = tmp_path / "figures"
+    shutil.copytree(odd_report / "figures", pictures, ignore=shutil.ignore_patterns("*.pdf"))
+    shutil.copy(odd_report / "report.tex", tmp_path)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "report.pdf").stat().st_size > 10_000
+
+
+def test_the_same_results_give_the_same_report(odd_results, tmp_path, undrawn):
+    for name in ("a", "b"):
+        write_report(odd_results[:2], tmp_path / name / "report.md", resamples=100, pictures=[])
+    assert (tmp_path / "a" / "report.md").read_bytes() == (
+        tmp_path / "b" / "report.md"
+    ).read_bytes()
+
+
+def test_figures_are_the_same_bytes_in_every_format(tmp_path):
+    def drawn(folder):
+        panels = {"SOD": {"m": (np.array([0.0, 1.0]), np.array([1.0, 0.5]))}}
+        figure = figures.curve_panels(panels, "recall", "precision", figures.lines(["m"]))
+        return figures.save(figure, folder, "pr")
+
+    one, two = drawn(tmp_path / "one"), drawn(tmp_path / "two")
+    assert set(one) == {"png", "svg", "pdf"}
+    for kind in one:
+        assert one[kind].read_bytes() == two[kind].read_bytes()
+
+
+def test_thumbnails_are_made_once(odd_results, tmp_path, monkeypatch, undrawn):
+    from sodbench.reports import gallery
+
+    made = []
+    original = gallery.thumbnail
+    monkeypatch.setattr(gallery, "thumbnail", lambda *a: made.append(a[0]) or original(*a))
+    options = {"resamples": 100, "pictures": []}
+    write_report(odd_results[:1], tmp_path / "out", **options)
+    assert len(made) == 12 * 3
+    write_report(odd_results[:1], tmp_path / "out", **options)
+    assert len(made) == 12 * 3
+    write_report(odd_results[:2], tmp_path / "out", **options)
+    assert len(made) == 12 * 4
+
+
+def test_pictures_that_moved_are_said_politely(tmp_path, undrawn):
+    results = [synthetic("m", "SOD", folder=tmp_path / "data")]
+    shutil.rmtree(tmp_path / "data" / "images")
+    shutil.rmtree(tmp_path / "data" / "maps")
+    out = write_report(results, tmp_path / "report.md", resamples=100)
+    text = out.read_text(encoding="utf-8")
+    assert "are no longer where they were when they were scored" in text
+    assert "the numbers are not affected" in text
+    without = [synthetic("m", "SOD")]  # no folders at all: in memory
+    text = write_report(without, tmp_path / "other.md", resamples=100).read_text(encoding="utf-8")
+    assert "pictures_1" not in text
+
+
+def test_different_signatures_are_marked_and_explained(tmp_path, undrawn):
+    results = [
+        synthetic("a", "SOD"),
+        synthetic("b", "SOD"),
+        synthetic("c", "SOD", missing=2),
+        synthetic("d", "SOD", protocol="matlab"),
+    ]
+    text = write_report(results, tmp_path / "r.md", resamples=100, pictures=[]).read_text("utf-8")
+    row = next(line for line in text.splitlines() if line.startswith("| c"))
+    assert row.count("[†]") == 5
+    assert (
+        "† was made in another way" in text and "missing:skip(2) instead of missing:error" in text
+    )
+    assert "‡ was made in another way" in text and "protocol:matlab" in text
+
+
+def test_published_rows_are_marked_and_take_no_part(tmp_path, undrawn):
+    results = [synthetic(m, "SOD", noise=n) for m, n in (("a", 0.1), ("b", 0.3), ("c", 0.6))]
+    plain, with_rows = (
+        write_report(results, tmp_path / f"{n}.md", resamples=100, pictures=[], published=p)
+        for n, p in (("plain", None), ("rows", []))
+    )
+    own = next(line for line in plain.read_text("utf-8").splitlines() if line.startswith("| a"))
+    text = with_rows.read_text("utf-8")
+    same = next(line for line in text.splitlines() if line.startswith("| a"))
+    assert [c.strip() for c in own.split("|")[1:-1]] == [c.strip() for c in same.split("|")[1:-2]]
+    row = next(line for line in text.splitlines() if "*CPD (VGG16), as published*" in line)
+    assert "0.113 [?]" in row and "not stated (ICON table 1)" in row
+    assert (
+        next(li for li in text.splitlines() if "CSF+Res2Net-50, as published" in li).count("–") == 6
+    )
+    assert "the decimal point is missing" in text
+
+
+def test_published_tables_are_whole_and_doubts_are_noted():
+    found = {s.name: s for s in literature.sources()}
+    assert set(found) == {"csf", "icon", "salod", "u2net", "sal_eval_toolbox"}
+    assert found["csf"].values == {} and found["csf"].methods == ("CSF+Res2Net-50",)
+    assert found["icon"].values["CPD (VGG16)", "SOD", "mae"] == 0.113
+    assert found["sal_eval_toolbox"].values["DSS", "SOD", "f_max"] == 0.844
+    for source in found.values():
+        for (_, _, measure), value in source.values.items():
+            assert 0 < value < (0.3 if measure == "mae" else 1), source.name
+    with pytest.raises(
+        SodbenchError, match="--published nope: no such table; there are: csf, icon"
+    ):
+        literature.sources(["nope"])
+
+
+def test_templates_are_filled_in_with_the_right_escaping(odd_results, tmp_path, undrawn):
+    (tmp_path / "mine.tex.j2").write_text(
+        r"\title{((( document.title )))} ((( tables.scores|table )))"
+    )
+    (tmp_path / "mine.html").write_text("<p>{{ document.title }}</p>")
+    for name in ("mine.tex.j2", "mine.html"):
+        out = tmp_path / "out" / "report.md"
+        write_report(
+            odd_results[:2],
+            out,
+            title="a_b <c>",
+            template=tmp_path / name,
+            resamples=100,
+            pictures=[],
+        )
+    tex = (tmp_path / "out" / "mine.tex").read_text("utf-8")
+    assert tex.startswith(r"\title{a\_b \textless{}c\textgreater{}} % Written")
+    assert r"\toprule" in tex
+    assert (tmp_path / "out" / "mine.html").read_text("utf-8") == "<p>a_b &lt;c&gt;</p>"
+    (tmp_path / "bad.md").write_text("{% if %}")
+    with pytest.raises(SodbenchError, match=r"--template .*bad.md"):
+        write_report(
+            odd_results[:1], tmp_path / "out" / "x.md", template=tmp_path / "bad.md", resamples=100
+        )
+
+
+def test_refuses_to_overwrite_or_to_write_among_data(tmp_path):
+    results = [synthetic("m", "SOD", folder=tmp_path / "data")]
+    mine = tmp_path / "notes.md"
+    mine.write_text("my thesis")
+    with pytest.raises(SodbenchError, match="exists and was not written by sodbench"):
+        write_report(results, mine)
+    assert mine.read_text() == "my thesis"
+    with pytest.raises(SodbenchError, match="holds other files"):
+        write_report(results, tmp_path)
+    with pytest.raises(SodbenchError, match="holds maps or data"):
+        write_report(results, tmp_path / "data" / "maps" / "m" / "report")
+    with pytest.raises(SodbenchError, match=r"a report is a folder .* or a .md file"):
+        write_report(results, tmp_path / "report.pdf")
+    with pytest.raises(SodbenchError, match="--baseline nobody: no such method here; there are: m"):
+        write_report(results, tmp_path / "r.md", baseline="nobody", resamples=100)
+    with pytest.raises(SodbenchError, match="--pictures nowhere: neither an image"):
+        write_report(results, tmp_path / "r.md", pictures=["nowhere"])
+
+
+def test_costs_are_read_or_refused(tmp_path):
+    good = tmp_path / "bench.json"
+    good.write_text('{"model": "m", "parameters": 36500000, "macs": null}')
+    assert read_costs([good]) == {"m": {"parameters (M)": 36.5}}
+    bad = tmp_path / "bad.json"
+    bad.write_text("[]")
+    with pytest.raises(SodbenchError, match=r"bad.json: not a result of 'sodbench bench'"):
+        read_costs([bad])
+
+
+def test_command_line_without_results(tmp_path, capsys):
+    assert main(["report", str(tmp_path), "-o", str(tmp_path / "r.md")]) == 2
+    assert "no results below it" in capsys.readouterr().err
+    assert main(["report", str(tmp_path), "-o", "r", "--resamples", "5"]) == 2
+
+
+@pytest.mark.real
+def test_real_maps_reach_the_gold_numbers_in_the_report(shared, tmp_path, quick):
+    """From files to the page: three published methods on SOD, as the command line does it."""
+    results = tmp_path / "results"
+    arguments = ["eval", str(shared / "real/preds/DSS/SOD"), str(shared / "real/SOD/GT")]
+    assert main([*arguments, "--name", "DSS", "-o", str(results)]) == 0
+    out = tmp_path / "report.md"
+    assert (
+        main(["report", str(results), "-o", str(out), "--resamples", "100", "--pictures", "random"])
+        == 0
+    )
+    row = next(x for x in out.read_text("utf-8").splitlines() if x.startswith("| DSS"))
+    assert "0.844" in row and "0.121" in row and "0.751" in row
+    assert Path(tmp_path / "report_figures" / "pictures_1.png").is_file()

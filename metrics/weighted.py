@@ -221,28 +221,34 @@ def _lower_envelope(vertical, far, begin, end, columns, lowest, starts):  # type
     Returns:
         The number of pieces; columns, lowest (vertical^2) and starts are written.
     """
-    one, two = np.int32(1), np.int32(2)
+    two = np.int32(2)
     last = np.int32(end - 1)
-    piece = np.int32(-1)
+    piece = -1
+    top, top_low, start = np.int32(0), np.int32(0), np.int32(begin)  # the last piece
     for place in range(max(begin - 1, 0), min(end + 1, len(vertical))):
         x, low = np.int32(place), vertical[place]
         if low >= far:
             continue
         low *= low
-        while piece >= 0:
-            start, c = starts[piece], columns[piece]
-            if (start - x) * (start - x) + low >= (start - c) * (start - c) + lowest[piece]:
-                break
-            piece -= one
-        if piece < 0:
-            start = np.int32(begin)
+        # this parabola is below the last piece's where 2 * apart * pixel > rise
+        apart = x - top
+        rise = apart * (x + top) + low - top_low
+        if piece >= 0 and rise >= two * apart * last:
+            continue
+        while piece >= 0 and rise < two * apart * start:
+            piece -= 1
+            top, top_low, start = columns[piece], lowest[piece], starts[piece]
+            apart = x - top
+            rise = apart * (x + top) + low - top_low
+        if (
+            piece >= 0
+        ):  # both are positive, and a float64 quotient of them is never rounded up to an integer
+            start = np.int32(np.float64(rise) / np.float64(two * apart)) + np.int32(1)
         else:
-            c, c_low = columns[piece], lowest[piece]
-            if (last - x) * (last - x) + low >= (last - c) * (last - c) + c_low:
-                continue
-            start = (x * x - c * c + low - c_low) // (two * (x - c)) + one
-        piece += one
-        columns[piece], lowest[piece], starts[piece] = x, low, start
+            start = np.int32(begin)
+        piece += 1
+        top, top_low = x, low
+        columns[piece], lowest[piece], starts[piece] = top, top_low, start
     starts[piece + 1] = end
     return piece + 1
 

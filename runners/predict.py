@@ -493,7 +493,7 @@ def _started(
         yield stems, work.predictor.start(images, work.max_side)
         return
     except (RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         reason = next(iter(str(error).splitlines()), type(error).__name__)
     height, width = images.shape[1:3]
@@ -508,7 +508,8 @@ def _started(
     yield from _started(work, stems[half:], images[half:], done)
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error of torch or Python says that memory ran out, on any device."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return "can't allocate memory" in str(error) or "out of memory" in str(error)

@@ -1,0 +1,246 @@
+"""What a model costs: parameters, multiply-adds, time, memory.
+
+Times run from pixels in memory to maps in memory, so device copies and synchronisation are in them, after
+a warm-up; ``end_to_end`` runs from JPEG files to PNG files, as ``sodbench predict`` does.
+"""
+
+import json
+import math
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from sodbench import __version__
+from sodbench.errors import SodbenchError
+from sodbench.images import write_picture
+from sodbench.models import BASELINES, create_model, input_size_of
+from sodbench.models.inference import choose_device
+from sodbench.progress import say, track
+from sodbench.runners.predict import Predictor, load_predictor, out_of_memory, predict
+
+SIZES = ((224, 224), (300, 400))
+"""Height and width: the field's usual input, and the commonest size in DUTS."""
+HEADLINE = (300, 400)
+"""The size whose end-to-end speed a report shows beside accuracy."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost at one image size.
+
+    macs: multiply-adds of the convolutions and matrix products of one image (None without a network);
+    latency_*: seconds of one image alone, median and quartiles of the repeats; throughput: images a
+    second at ``best_batch``, median; end_to_end: images a second from JPEG to PNG; peak_memory_bytes: of the
+    device on CUDA, else of the process.
+    """
+
+    height: int
+    width: int
+    macs: int | None
+    latency_median: float
+    latency_quartiles: tuple[float, float]
+    repeats: int
+    throughput: float
+    best_batch: int
+    end_to_end: float
+    peak_memory_bytes: int
+
+
+def benchmark(
+    model: str = "csf-res2net50",
+    checkpoint: Path | str | None = None,
+    *,
+    device: str = "auto",
+    precision: str | None = None,
+    compiled: bool = False,
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    repeats: int = 10,
+) -> dict[str, Any]:
+    """Measure a model as :func:`sodbench.runners.predict.load_predictor` knows it; returns the record.
+
+    The record is JSON: method, device, versions, precision, parameters, and for each size a :class:`Cost`.
+    ``macs`` and ``images_per_second`` at the top are those of 300x400, or else of the last size.
+    """
+    if repeats < 1 or not sizes or min(min(s) for s in sizes) < 1:
+        raise SodbenchError("a benchmark needs at least one size, of at least 1x1, and one repeat")
+    choose_device(device)
+    network = None if model in BASELINES else create_model(model).eval()
+    predictor = load_predictor(
+        model, checkpoint, device=device, precision=precision, compiled=compiled
+    )
+    costs = [_cost(predictor, network, size, repeats) for size in track(sizes, "bench", "size")]
+    headline = next((c for c in costs if (c.height, c.width) == HEADLINE), costs[-1])
+    parameters = list(network.parameters()) if network else []
+    state = network.state_dict().values() if network else []
+    return {
+        "made_by": f"sodbench {__version__}",
+        "method": model,
+        **predictor.describe(),
+        "threads": torch.get_num_threads(),
+        "parameters": sum(p.numel() for p in parameters),
+        "checkpoint_bytes": sum(v.numel() * v.element_size() for v in state),
+        "macs": headline.macs,
+        "images_per_second": headline.end_to_end,
+        "sizes": [asdict(cost) for cost in costs],
+    }
+
+
+def table(record: dict[str, Any]) -> str:
+    """The record as lines for people."""
+    where = f"{record.get('device_name', 'cpu')}, {record['threads']} threads"
+    how = record.get("precision", "no network") + ", compiled" * bool(record.get("compiled"))
+    size = (
+        f"{record['parameters'] / 1e6:.2f} M parameters, {record['checkpoint_bytes'] / 1e6:.1f} MB"
+    )
+    lines = [
+        f"{record['method']} on {where}, {how}: {size}",
+        "    size       MACs   latency (quartiles)           images/s (batch)   JPEG to PNG   peak memory",
+    ]
+    for c in record["sizes"]:
+        macs = f"{c['macs'] / 1e9:.2f} G" if c["macs"] is not None else "-"
+        low, high = (1e3 * q for q in c["latency_quartiles"])
+        lines.append(
+            f"{c['height']:>4}x{c['width']:<4} {macs:>9}   {1e3 * c['latency_median']:8.1f} ms "
+            f"({low:.1f} to {high:.1f})   {c['throughput']:10.2f} ({c['best_batch']:>2})   "
+            f"{c['end_to_end']:8.2f}/s   {c['peak_memory_bytes'] / 2**20:8.0f} MiB"
+        )
+    return "\n".join(lines)
+
+
+def save(record: dict[str, Any], path: Path | str) -> None:
+    """Write the record as JSON, whole or not at all."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise SodbenchError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def count_macs(network: nn.Module, height: int, width: int) -> int:
+    """Multiply-adds of convolutions and matrix products for one image of this size, on the CPU."""
+    inner = input_size_of(network).of(height, width)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(torch.zeros(1, 3, *inner))
+    return int(counter.get_total_flops()) // 2
+
+
+def _cost(
+    predictor: Predictor, network: nn.Module | None, size: tuple[int, int], repeats: int
+) -> Cost:
+    macs = count_macs(network, *size) if network else None
+    _forget_peak(predictor.device)
+    times = _times(predictor, _pictures(1, size), repeats)
+    throughput, best = _throughput(predictor, size, statistics.median(times), repeats)
+    quartiles = np.quantile(times, (0.25, 0.75))
+    return Cost(
+        height=size[0],
+        width=size[1],
+        macs=macs,
+        latency_median=statistics.median(times),
+        latency_quartiles=(float(quartiles[0]), float(quartiles[1])),
+        repeats=repeats,
+        throughput=throughput,
+        best_batch=best,
+        end_to_end=_end_to_end(predictor, size, best, throughput),
+        peak_memory_bytes=_peak(predictor.device),
+    )
+
+
+def _throughput(
+    predictor: Predictor, size: tuple[int, int], latency: float, repeats: int
+) -> tuple[float, int]:
+    """Images a second, and the batch that gives it: doubled until it gains less than 5 %."""
+    best, best_batch = 1 / latency, 1
+    for batch in _doubling(predictor.device):
+        try:
+            times = _times(predictor, _pictures(batch, size), max(3, repeats // 2))
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            say(f"a batch of {batch} at {size[0]}x{size[1]} does not fit in memory")
+            break
+        rate = batch / statistics.median(times)
+        if rate < 1.05 * best:
+            break
+        best, best_batch = rate, batch
+    return best, best_batch
+
+
+def _doubling(device: torch.device) -> Iterator[int]:
+    largest = 256 if device.type == "cuda" else 8
+    return (2**k for k in range(1, int(math.log2(largest)) + 1))
+
+
+def _times(predictor: Predictor, pixels: NDArray[np.uint8], repeats: int) -> list[float]:
+    """Seconds of each repeat, after two that do not count."""
+    times = []
+    for _ in range(repeats + 2):
+        start = time.perf_counter()
+        predictor.start(pixels, None)()
+        times.append(time.perf_counter() - start)
+    return times[2:]
+
+
+def _end_to_end(predictor: Predictor, size: tuple[int, int], batch: int, rate: float) -> float:
+    """Images a second from drawn JPEG files to PNG files: of about five seconds, or 40 batches."""
+    count = max(4, min(40 * batch, int(5 * rate)))
+    with tempfile.TemporaryDirectory() as folder:
+        different = _pictures(min(count, 16), size)
+        samples = []
+        for i in range(count):
+            path = Path(folder, "images", f"{i:04}.jpg")
+            write_picture(path, different[i % len(different)])
+            samples.append((path.stem, path))
+        summary = predict(
+            predictor, samples, Path(folder, "maps"), batch_size=batch, description="JPEG to PNG"
+        )
+    return summary.written / summary.seconds
+
+
+def _pictures(count: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Drawn images RGB uint8 [count, h, w, 3]: blobs of colour under noise, about as large as JPEGs as photographs."""
+    rng = np.random.default_rng(0)
+    height, width = size
+    coarse = rng.integers(0, 200, (count, -(-height // 24), -(-width // 24), 3))
+    blobs = coarse.repeat(24, 1).repeat(24, 2)[:, :height, :width]
+    return (blobs + rng.integers(0, 40, (count, height, width, 1))).astype(np.uint8)
+
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+"""Linux: this process's memory, and where writing 5 forgets its peak."""
+
+
+def _forget_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif CLEAR.exists():
+        try:
+            CLEAR.write_text("5")
+        except OSError:
+            say("the system does not let peak memory be reset: later sizes include earlier ones")
+
+
+def _peak(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if STATUS.exists():
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,61 @@
+"""``sodbench bench``: what a model costs."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Describe the command."""
+    from sodbench.cli.predict import add_network_options
+
+    parser = commands.add_parser(
+        "bench",
+        help="measure a model's size, speed and memory",
+        description="Measure parameters, multiply-adds, latency of one image, images a second at the best "
+        "batch, peak memory, and images a second from JPEG to PNG files.",
+        epilog="'sodbench report RESULTS -o report --bench FILE' shows the result beside accuracy.",
+    )
+    add_network_options(parser)
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        type=_size,
+        metavar="HxW",
+        help="image sizes, height first (default: 224x224 300x400)",
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=10, metavar="N", help="timed runs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write the record as JSON"
+    )
+    parser.set_defaults(run=run)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, x, width = text.lower().partition("x")
+    if not (x and height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a size; write HEIGHTxWIDTH, as in 300x400"
+        )
+    return int(height), int(width)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, print, save."""
+    from sodbench.runners.benchmark import SIZES, benchmark, save, table
+
+    record = benchmark(
+        arguments.model,
+        arguments.checkpoint,
+        device=arguments.device,
+        precision=arguments.precision,
+        compiled=arguments.compile,
+        sizes=arguments.sizes or SIZES,
+        repeats=arguments.repeats,
+    )
+    print(table(record))
+    if arguments.output:
+        save(record, arguments.output)
+    return 0

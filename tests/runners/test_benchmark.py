@@ -1,0 +1,133 @@
+"""sodbench bench and export, on small networks; times are not asserted, only that they are there."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sodbench.cli import main
+from sodbench.errors import SodbenchError
+from sodbench.models import InputSize, create_model
+from sodbench.runners import benchmark as benchmark_module
+from sodbench.runners import export as export_module
+from sodbench.runners.benchmark import benchmark, count_macs
+from sodbench.runners.export import export_onnx
+from sodbench.runners.predict import NetworkPredictor
+
+NET = """
+import torch.nn.functional as F
+from torch import nn
+from sodbench.models import InputSize
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.out = nn.Conv2d(3, 4, 3, 2, 1), nn.GroupNorm(2, 4), nn.Conv2d(4, 1, 1)
+    def forward(self, x):
+        y = self.out(self.norm(self.conv(x)))
+        return F.interpolate(y, size=x.shape[-2:], mode="bilinear")
+
+class Fixed(Net):
+    input_size = InputSize(fixed=(32, 48))
+"""
+
+
+@pytest.fixture
+def net(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(NET)
+    return path
+
+
+def test_macs_are_those_counted_by_hand():
+    conv = nn.Conv2d(3, 8, 3, padding=1)
+    assert count_macs(conv, 10, 20) == 10 * 20 * 8 * 3 * 9
+    conv.input_size = InputSize(fixed=(5, 4))
+    assert count_macs(conv, 10, 20) == 5 * 4 * 8 * 3 * 9
+
+
+def test_csf_macs_are_the_references(ruled_csf):
+    assert count_macs(ruled_csf, 224, 224) == 7_775_875_072
+
+
+def test_record_holds_the_costs_at_every_size(net, tmp_path, capsys):
+    out = tmp_path / "bench" / "net.json"
+    command = ["bench", "--model", f"{net}:Net", "--device", "cpu", "--repeats", "2"]
+    assert main([*command, "--sizes", "20x30", "33x17", "-o", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "20x30" in printed and "33x17" in printed
+    record = json.loads(out.read_text())
+    assert record["parameters"] == 3 * 4 * 9 + 4 + 8 + 5
+    assert record["checkpoint_bytes"] == 4 * record["parameters"]
+    assert record["precision"] == "fp32" and record["device"] == "cpu"
+    first, second = record["sizes"]
+    assert (first["height"], first["width"], first["repeats"]) == (20, 30, 2)
+    assert first["macs"] == 10 * 15 * 4 * 28
+    low, high = first["latency_quartiles"]
+    assert 0 < low <= first["latency_median"] <= high
+    assert (
+        first["throughput"] > 0 and first["end_to_end"] > 0 and first["peak_memory_bytes"] > 2**20
+    )
+    assert record["images_per_second"] == second["end_to_end"]
+
+
+def test_baseline_has_no_network(capsys):
+    record = benchmark("centre-prior", sizes=[(20, 30)], repeats=1)
+    assert record["parameters"] == 0 and record["macs"] is None
+    assert "centre-prior" in benchmark_module.table(record)
+
+
+def test_memory_running_out_ends_the_search_for_the_best_batch(monkeypatch, capsys):
+    class Hungry(nn.Conv2d):
+        def forward(self, x):
+            if len(x) > 2:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().forward(x)
+
+    predictor = NetworkPredictor(Hungry(3, 1, 1), "hungry", device="cpu")
+    # one image alone is called so slow that every larger batch pays
+    rate, batch = benchmark_module._throughput(predictor, (8, 8), 10.0, 3)
+    assert (batch, rate > 0.1) in {(2, True), (1, True)}
+
+
+def test_wrong_size_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["bench", "--sizes", "300"])
+    assert "write HEIGHTxWIDTH" in capsys.readouterr().err
+    with pytest.raises(SodbenchError, match="at least one size"):
+        benchmark("centre-prior", sizes=[(0, 3)])
+
+
+# ---- export
+
+
+def test_onnx_gives_torchs_logits_at_every_size(net, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    path = tmp_path / "net.onnx"
+    differences = export_onnx(f"{net}:Net", None, path)
+    assert len(differences) == 3
+    x = np.random.default_rng(1).standard_normal((3, 3, 41, 53), np.float32)
+    (logits,) = runtime.InferenceSession(path).run(None, {"image": x})
+    torch.manual_seed(0)
+    expected = create_model(f"{net}:Net").eval()(torch.from_numpy(x)).detach().numpy()
+    assert logits.shape == (3, 1, 41, 53)
+    assert np.abs(logits - expected).max() <= 1e-4  # onnxruntime rounds a resize's places otherwise
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_export_that_differs_leaves_no_file(net, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(export_module, "TOLERANCE", -1.0)
+    with pytest.raises(SodbenchError, match=r"differs from torch by .* at 32x48"):
+        export_onnx(f"{net}:Fixed", None, tmp_path / "net.onnx")
+    assert {p.name for p in tmp_path.iterdir()} <= {"net.py", "__pycache__"}
+
+
+def test_missing_packages_are_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(SodbenchError, match=r"pip install 'sodbench\[onnx\]'"):
+        export_onnx("csf-res2net50", None, tmp_path / "x.onnx")

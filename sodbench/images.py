@@ -10,6 +10,7 @@ either decoded whole or refused with an :class:`ImageError` that names it.
 """
 
 import io
+import os
 import secrets
 import stat
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ MAX_BYTES = 2**30
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 """What Pillow may take a file for, whatever its name.  Some of its other readers start programs."""
 _ORIENTATION = 0x0112
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""How a file is opened: not waiting for whoever might write to a pipe; without Windows' text mode."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,10 @@ def read_grey(path: Path | str) -> Grey:
 def decode_grey(data: bytes, path: Path) -> Grey:
     """What :func:`read_grey` does, for a file whose content ``data`` was read already."""
     parts = _png_chunks(path, data)
-    if parts and png.is_plain(parts):
-        head = png.header(parts)
-        assert head is not None
+    head = png.plain_header(parts) if parts else None
+    if head:
         _check_sides(path, head.width, head.height)
-        pixels = png.decode(parts)
+        pixels = png.decode(parts, head)
         if pixels is not None:
             return Grey(pixels, "1-bit" if head.depth == 1 else "")
     picture, notes = _load(path, data, grey=True)
@@ -87,22 +89,28 @@ def decode_grey(data: bytes, path: Path) -> Grey:
 def read_bytes(path: Path) -> bytes:
     """The content of a picture's file; raises :class:`ImageError` that says why it cannot be had.
 
-    Folders, pipes and monstrous files are refused without being opened.
+    Folders, pipes and monstrous files are refused without being read.
     """
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise ImageError(str(path), "it is a folder, not a picture")
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError(str(path), "it is not a regular file")
-        if status.st_size > MAX_BYTES:
-            raise ImageError(str(path), f"it has {status.st_size} bytes; refused as unsafe")
-        with path.open("rb", buffering=0) as file:
-            return file.read()
+        file = os.open(path, _READ)
+        try:
+            status = os.fstat(file)
+            if stat.S_ISDIR(status.st_mode):
+                raise ImageError(str(path), "it is a folder, not a picture")
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError(str(path), "it is not a regular file")
+            if status.st_size > MAX_BYTES:
+                raise ImageError(str(path), f"it has {status.st_size} bytes; refused as unsafe")
+            data = os.read(file, status.st_size + 1)
+        finally:
+            os.close(file)
     except (FileNotFoundError, NotADirectoryError):
         raise ImageError(str(path), "no such file", "missing") from None
     except OSError as error:
         raise ImageError(str(path), f"cannot be read ({error.strerror or error})") from error
+    if len(data) != status.st_size:
+        raise ImageError(str(path), "it changed while it was being read")
+    return data
 
 
 def read_rgb(path: Path | str) -> NDArray[np.uint8]:

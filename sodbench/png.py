@@ -94,26 +94,27 @@ def _is_harmless(chunk: Chunk) -> bool:
     return len(chunk.content) == _HARMLESS.get(chunk.kind)
 
 
-def is_plain(parts: list[Chunk]) -> bool:
-    """Whether this is grey of 8 or 1 bit, not interlaced, with one run of IDAT and no odd chunk."""
+def plain_header(parts: list[Chunk]) -> Header | None:
+    """The header of a PNG that :func:`decode` reads, else None.
+
+    Such a one is grey of 8 or 1 bit, not interlaced, with one run of IDAT and no odd chunk.
+    """
     head = header(parts)
     if head is None or head.depth not in (1, 8) or any(head[3:]) or 0 in head[:2]:
-        return False
-    kinds = [kind for kind, _ in groupby(chunk.kind for chunk in parts[1:])]
+        return None
+    runs = [kind for kind, _ in groupby(chunk.kind for chunk in parts)]
     others = [chunk for chunk in parts[1:-1] if chunk.kind != b"IDAT"]
-    return kinds.count(b"IDAT") == 1 and all(map(_is_harmless, others))
+    return head if runs.count(b"IDAT") == 1 and all(map(_is_harmless, others)) else None
 
 
-def decode(parts: list[Chunk]) -> NDArray[np.uint8] | None:
-    """Grey pixels, uint8 [h, w], of a PNG that :func:`is_plain`; a bit becomes 0 or 255.
+def decode(parts: list[Chunk], head: Header) -> NDArray[np.uint8] | None:
+    """Grey pixels, uint8 [h, w], of a PNG with a :func:`plain_header`; a bit becomes 0 or 255.
 
     None where Pillow must decide, because the data do not fill the picture exactly.  No more is
     inflated than the header announces; whoever calls has looked whether that is a sane number.
     """
     from sodbench.png_filters import unfilter  # numba: slow to import, and not always needed
 
-    head = header(parts)
-    assert head is not None
     data = [chunk.content for chunk in parts if chunk.kind == b"IDAT"]
     row_bytes = (head.width * head.depth + 7) // 8
     size = head.height * (1 + row_bytes)

@@ -305,7 +305,7 @@ def test_a_file_that_cannot_be_opened(reader, number, reason, file, monkeypatch)
     def refuse(*_, **__):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert reason in str(refusal(reader, path))
 
 

@@ -143,7 +143,7 @@ def _cost(
     predictor: Predictor, network: nn.Module | None, size: tuple[int, int], repeats: int
 ) -> Cost:
     macs = count_macs(network, *size) if network else None
-    _forget_peak(predictor.device)
+    forget_peak(predictor.device)
     times = _times(predictor, _pictures(1, size), repeats)
     throughput, best = _throughput(predictor, size, statistics.median(times), repeats)
     quartiles = np.quantile(times, (0.25, 0.75))
@@ -157,7 +157,7 @@ def _cost(
         throughput=throughput,
         best_batch=best,
         end_to_end=_end_to_end(predictor, size, best, throughput),
-        peak_memory_bytes=_peak(predictor.device),
+        peak_memory_bytes=peak(predictor.device),
     )
 
 
@@ -225,7 +225,8 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 """Linux: this process's memory, and where writing 5 forgets its peak."""
 
 
-def _forget_peak(device: torch.device) -> None:
+def forget_peak(device: torch.device) -> None:
+    """Begin to measure peak memory anew."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif CLEAR.exists():
@@ -235,12 +236,13 @@ def _forget_peak(device: torch.device) -> None:
             say("the system does not let peak memory be reset: later sizes include earlier ones")
 
 
-def _peak(device: torch.device) -> int:
+def peak(device: torch.device) -> int:
+    """Most bytes in use since :func:`forget_peak`: of the device on CUDA, else of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if STATUS.exists():
         for line in STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -1,7 +1,7 @@
 """From joint counts to true and false positives: at 256 thresholds, and at the adaptive one."""
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,12 +95,9 @@ def prepare(counts: Counts, rule: CountingRule, preparation: Preparation) -> Pre
         per_class=per_class,
         low=low,
         high=high,
-        value=np.array([_values(a, b) for a, b in ranges]).reshape(-1, 256),
+        value=np.array([values(a, b) for a, b in ranges]).reshape(-1, 256),
         knife_edge=flags.get(preparation, np.zeros(len(counts), np.uint8)),
     )
-
-
-_values = lru_cache(maxsize=None)(values)
 
 
 @cache

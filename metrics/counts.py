@@ -12,7 +12,7 @@ the rounding inside numpy's ``mean``; they are looked up in the pixels on the ra
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import numba
@@ -56,13 +56,16 @@ def value_range(darkest: int, brightest: int, preparation: Preparation) -> tuple
     return 0, 255
 
 
+@cache
 def values(low: int, high: int) -> NDArray[np.float64]:
     """The value of each grey level, float64[256]; the same float64 operations as PySODMetrics, in its order.
 
     Levels outside [low, high], which the map does not contain, get values outside [0, 1].
     """
     level = np.arange(256) / 255
-    return (level - low / 255) / (high / 255 - low / 255)
+    found: NDArray[np.float64] = (level - low / 255) / (high / 255 - low / 255)
+    found.flags.writeable = False
+    return found
 
 
 @dataclass(frozen=True)
@@ -84,20 +87,20 @@ class PreparedMask:
     def __init__(self, pixels: NDArray[np.uint8]):
         check_picture(pixels, "mask")
         self.pixels = np.ascontiguousarray(pixels)
-        histogram = np.zeros(256, np.int64)
-        moments = np.zeros((2, 3), np.int64)
-        _survey(
-            self.pixels,
-            STANDARD_RULE.foreground_above,
-            MATLAB_RULE.foreground_above,
-            histogram,
-            moments,
-        )
-        self.levels: tuple[int, ...] = tuple(np.flatnonzero(histogram).tolist())
+        present = np.zeros(256, np.bool_)
+        _mark_levels(self.pixels, present)
+        self.levels: tuple[int, ...] = tuple(np.flatnonzero(present).tolist())
+        moments = [self._moments(STANDARD_RULE)]
+        moments.append(moments[0] if self.is_binary else self._moments(MATLAB_RULE))
         self.standard = _split(STANDARD_RULE, moments[0], self.pixels.shape)
         self.matlab = _split(MATLAB_RULE, moments[1], self.pixels.shape)
-        self.foreground = int(moments[0, 0])
-        self._same_foreground = bool(moments[0, 0] == moments[1, 0])
+        self.foreground = moments[0][0]
+        self._same_foreground = moments[0][0] == moments[1][0]
+
+    def _moments(self, rule: CountingRule) -> tuple[int, int, int]:
+        """Number, sum of rows and sum of columns of the foreground pixels."""
+        count, rows, columns = _moments(self.pixels, rule.foreground_above)
+        return int(count), int(rows), int(columns)
 
     @property
     def is_binary(self) -> bool:
@@ -140,8 +143,8 @@ def check_picture(pixels: Any, name: str) -> None:
         raise ValueError(f"the {name} has no pixels: its shape is {pixels.shape}")
 
 
-def _split(rule: CountingRule, moments: NDArray[np.int64], shape: tuple[int, ...]) -> Split:
-    count, rows, columns = (int(moment) for moment in moments)
+def _split(rule: CountingRule, moments: tuple[int, int, int], shape: tuple[int, ...]) -> Split:
+    count, rows, columns = moments
     if count == 0:
         return Split(rule.foreground_above, shape[0], shape[1])
     return Split(
@@ -159,26 +162,28 @@ def _rounded(total: int, count: int, ties: str) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def _survey(mask, above, other_above, histogram, moments):  # type: ignore[no-untyped-def]
-    """Histogram of a mask; number, sum of rows and sum of columns of its foreground under two thresholds."""
+def _mark_levels(mask, present):  # type: ignore[no-untyped-def]
     height, width = mask.shape
     for y in range(height):
-        n = n_other = x_sum = x_sum_other = 0
         for x in range(width):
-            value = mask[y, x]
-            histogram[value] += 1
-            if value > above:
-                n += 1
-                x_sum += x
-            if value > other_above:
-                n_other += 1
-                x_sum_other += x
-        moments[0, 0] += n
-        moments[0, 1] += n * y
-        moments[0, 2] += x_sum
-        moments[1, 0] += n_other
-        moments[1, 1] += n_other * y
-        moments[1, 2] += x_sum_other
+            present[mask[y, x]] = True
+
+
+@numba.njit(nogil=True, cache=True)
+def _moments(mask, above):  # type: ignore[no-untyped-def]
+    """Number, sum of rows and sum of columns of a mask's foreground; the inner loop is without branches."""
+    height, width = mask.shape
+    total = rows = columns = np.int64(0)
+    for y in range(height):
+        count = column_sum = np.int64(0)
+        for x in range(width):
+            inside = np.int64(mask[y, x] > above)
+            count += inside
+            column_sum += inside * x
+        total += count
+        rows += count * y
+        columns += column_sum
+    return total, rows, columns
 
 
 @numba.njit(nogil=True, cache=True)
@@ -363,7 +368,8 @@ def _knife_edges(
         low, high = value_range(darkest, brightest, preparation)
         value = values(low, high)
         level = adaptive_level(per_level, low, high)
-        if map_.size * (level - low) == 2 * int(per_level @ (LEVELS - low)) and per_level[level]:
+        excess = int(per_level @ LEVELS) - low * map_.size
+        if map_.size * (level - low) == 2 * excess and per_level[level]:
             threshold = min(2 * value[map_].mean(), 1)
             flags[column] |= TIE_EXCLUDED * bool(value[level] < threshold)
         for quadrant, grey in flat:

@@ -328,12 +328,12 @@ def _false_alarms(values, squared, preparations, importance):  # type: ignore[no
 @njit(nogil=True, cache=True)
 def _missed(values, top, left, inside, band, rows, columns, preparations, taps):  # type: ignore[no-untyped-def]
     """float64 [K], sum over the foreground of the smaller of an error and the Gaussian mean of errors."""
-    height, width = values.shape
+    height, picture_width = values.shape
     box_height, box_width = inside.shape
     stride = box_width + 2 * MARGIN
     window = np.zeros((box_height + 2 * MARGIN, stride), values.dtype)
     for y in range(max(top - MARGIN, 0), min(top + box_height + MARGIN, height)):
-        first, stop = max(left - MARGIN, 0), min(left + box_width + MARGIN, width)
+        first, stop = max(left - MARGIN, 0), min(left + box_width + MARGIN, picture_width)
         shift = left - MARGIN
         window[y - top + MARGIN, first - shift : stop - shift] = values[y, first:stop]
     flat = window.reshape(-1)
@@ -347,34 +347,41 @@ def _missed(values, top, left, inside, band, rows, columns, preparations, taps):
     counts = np.empty(box_width)
     w0, w1, w2, w3 = taps[0], taps[1], taps[2], taps[3]
     for y in range(box_height):
-        r1, r2, r3 = window[y + 1, 1:-1], window[y + 2, 1:-1], window[y + 3, 1:-1]
-        r4, r5, r6, r7 = (
-            window[y + 4, 1:-1],
-            window[y + 5, 1:-1],
-            window[y + 6, 1:-1],
-            window[y + 7, 1:-1],
-        )
-        for x in range(box_width + 6):
-            ones = np.float64(r3[x]) + np.float64(r5[x])
-            twos = np.float64(r2[x]) + np.float64(r6[x])
-            threes = np.float64(r1[x]) + np.float64(r7[x])
-            down[x] = w0 * np.float64(r4[x]) + w1 * ones + w2 * twos + w3 * threes
-        for x in range(box_width):
-            ones, twos, threes = (
+        stop = box_width
+        while stop > 0 and not inside[y, stop - 1]:
+            stop -= 1
+        if stop == 0:
+            continue
+        first = 0
+        while not inside[y, first]:
+            first += 1
+        width = stop - first  # slices from 0 on let the compiler use vector instructions
+        here, around = inside[y, first:stop], slice(first + 1, stop + 7)
+        r1, r2, r3 = window[y + 1, around], window[y + 2, around], window[y + 3, around]
+        r4 = window[y + 4, around]
+        r5, r6, r7 = window[y + 5, around], window[y + 6, around], window[y + 7, around]
+        for x in range(width + 6):
+            near = np.float64(r3[x]) + np.float64(r5[x])
+            middle = np.float64(r2[x]) + np.float64(r6[x])
+            far = np.float64(r1[x]) + np.float64(r7[x])
+            down[x] = w0 * np.float64(r4[x]) + w1 * near + w2 * middle + w3 * far
+        for x in range(width):
+            near, middle, far = (
                 down[x + 2] + down[x + 4],
                 down[x + 1] + down[x + 5],
                 down[x] + down[x + 6],
             )
-            mean[x] = w0 * down[x + 3] + w1 * ones + w2 * twos + w3 * threes
-        for x in range(box_width):
+            mean[x] = w0 * down[x + 3] + w1 * near + w2 * middle + w3 * far
+        for x in range(width):
             value[x] = np.float64(r4[x + 3])
-            counts[x] = np.float64(inside[y, x])
+            counts[x] = np.float64(here[x])
+        shares = columns[first:stop]
         for k in range(len(preparations)):
             a, rest = preparations[k, 0], 1.0 - preparations[k, 1]
             share = rest * rows[y]
-            total = missed[k]
-            for x in range(box_width):
-                error = min(rest - a * value[x], share * columns[x] - a * mean[x])
+            total = missed[k, first:stop]
+            for x in range(width):
+                error = min(rest - a * value[x], share * shares[x] - a * mean[x])
                 total[x] += counts[x] * error
     totals = np.empty(len(preparations))
     for k in range(len(preparations)):

@@ -1,0 +1,238 @@
+"""How long the measures take, and how long PySODMetrics takes for the same pairs, in one run.
+
+    python benchmarks/metrics.py --peer-python PATH/TO/OTHER/python [-o benchmarks/results/metrics.json]
+
+The peer lives in an environment of its own, with pysodmetrics==1.6.2; this script starts it there as a subprocess on the
+same arrays.  Both have one thread.  The pairs are drawn: smooth objects with soft maps that miss a part and add a part.
+Rounds of both programs alternate, and times are medians over rounds and pairs of wall-clock time per pair already
+decoded, in milliseconds:
+
+- ``counts``       a mask's preparation (histogram, centroid) and the joint counts of a map
+- ``weighted_f``   the mask's geometry and weighted F of the map, raw and stretched (two preparations)
+- ``measures``     every count-based measure with every curve, of many pairs at once, per pair
+- ``evaluator``    ``Evaluator.update`` and ``compute``: everything above, per pair; ``evaluator_no_wf`` without weighted F
+- ``drop_in``      MAE, F, S, E and weighted F of sodbench.metrics.compat, stepped one by one; ``drop_in_no_wf``
+- ``peer``         the same five of PySODMetrics, stepped one by one; ``peer_no_wf``; ``peer_wf`` weighted F alone
+
+``first_call`` is what a process pays before its first score, with an empty cache of compiled code (once per machine)
+and with a filled one.
+"""
+
+import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIZES = {"300x400": (300, 400, 12), "1024x1024": (1024, 1024, 4), "2048x2048": (2048, 2048, 2)}
+"""Height, width and number of pairs."""
+ROUNDS = 5
+FIRST_CALL = """
+import time, numpy as np
+start = time.perf_counter()
+from sodbench.metrics import Evaluator
+imported = time.perf_counter()
+picture = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+evaluator = Evaluator("pysodmetrics")
+evaluator.update(picture, picture)
+evaluator.compute()
+print(imported - start, time.perf_counter() - imported)
+"""
+
+
+def drawn_pair(height: int, width: int, seed: int) -> tuple[Any, Any]:
+    """A map and a mask: a smooth random object of a fifth of the picture, and a soft guess at it."""
+    rng = np.random.default_rng(seed)
+    field, other = (_smooth(rng.standard_normal((height, width)), 0.12) for _ in range(2))
+    mask = field > np.quantile(field, 0.8)
+    guess = field + 0.5 * other
+    soft = 1 / (1 + np.exp(-12 * (guess - np.quantile(guess, 0.8)) / guess.std()))
+    return np.rint(230 * soft).astype(np.uint8), mask.astype(np.uint8) * np.uint8(255)
+
+
+def _smooth(noise: Any, width: float) -> Any:
+    """Noise under a Gaussian whose width is a share of the picture's shorter side."""
+    y, x = (np.fft.fftfreq(n)[:, None] for n in noise.shape)
+    sigma = width * min(noise.shape)
+    kernel = np.exp(-2 * (np.pi * sigma) ** 2 * (y**2 + x.T**2))
+    return np.fft.ifft2(np.fft.fft2(noise) * kernel).real
+
+
+def milliseconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1e3
+
+
+def ours(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
+    """One round over the pairs: times per pair."""
+    from sodbench.metrics import Counts, Evaluator, PreparedMask, compat, count_pair, image_measures
+    from sodbench.metrics.weighted import weighted_f, weighted_geometry
+
+    times: dict[str, list[float]] = {}
+
+    def clock(name: str, work: Callable[[], Any], pairs_at_once: int = 1) -> None:
+        times.setdefault(name, []).append(milliseconds(work) / pairs_at_once)
+
+    def evaluate(weighted: bool) -> None:
+        evaluator = Evaluator("pysodmetrics", weighted=weighted)
+        for map_, mask in pairs:
+            evaluator.update(map_, mask)
+        evaluator.compute()
+
+    scales = np.array([[1 / 255, 0.0], [1 / 230, 0.0]])  # these maps span 0..230
+    for map_, mask in pairs:
+        clock("counts", lambda: count_pair(map_, PreparedMask(mask), weighted=False))  # noqa: B023
+        foreground = (mask > 128).view(np.uint8)
+        clock("weighted_f", lambda: weighted_f(map_, weighted_geometry(foreground), scales))  # noqa: B023
+    many = Counts.concatenate(
+        [count_pair(map_, PreparedMask(mask), weighted=False) for map_, mask in pairs]
+        * (256 // len(pairs))
+    )
+    clock("measures", lambda: image_measures(many, "pysodmetrics"), len(many))
+    repeats = max(1, 24 // len(pairs))
+    pairs = pairs * repeats  # compute() is shared by many pairs, as in any use of it
+    clock("evaluator", lambda: evaluate(True), len(pairs))
+    clock("evaluator_no_wf", lambda: evaluate(False), len(pairs))
+    clock("drop_in", lambda: classical(compat, pairs, True), len(pairs))
+    clock("drop_in_no_wf", lambda: classical(compat, pairs, False), len(pairs))
+    return times
+
+
+def peer(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
+    """One round over the pairs with PySODMetrics: times per pair."""
+    import py_sod_metrics
+
+    whole = [milliseconds(lambda p=p: classical(py_sod_metrics, [p], True)) for p in pairs]
+    rest = [milliseconds(lambda p=p: classical(py_sod_metrics, [p], False)) for p in pairs]
+
+    def weighted(pair: tuple[Any, Any]) -> None:
+        py_sod_metrics.WeightedFmeasure().step(*pair)
+
+    alone = [milliseconds(lambda p=p: weighted(p)) for p in pairs]
+    return {"peer": whole, "peer_no_wf": rest, "peer_wf": alone}
+
+
+def classical(library: Any, pairs: list[tuple[Any, Any]], weighted: bool) -> None:
+    """MAE, F, S, E and weighted F as both libraries' users write it."""
+    names = ["MAE", "Fmeasure", "Smeasure", "Emeasure", *["WeightedFmeasure"] * weighted]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PySODMetrics announces the end of Fmeasure
+        metrics = [getattr(library, name)() for name in names]
+    for map_, mask in pairs:
+        for metric in metrics:
+            metric.step(map_, mask)
+    for metric in metrics:
+        metric.get_results()
+
+
+def peer_round(python: str, pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pairs.npz"
+        np.savez(file, maps=[p for p, _ in pairs], masks=[m for _, m in pairs])
+        command = [python, __file__, "--as-peer", str(file)]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return json.loads(printed)
+
+
+def first_call() -> dict[str, dict[str, float]]:
+    """Seconds of import and of the first pair, without and with compiled code on the disk."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for state in ("empty cache", "filled cache"):
+            printed = subprocess.run(
+                [sys.executable, "-c", FIRST_CALL],
+                env={**os.environ, "NUMBA_CACHE_DIR": folder},
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+            imported, called = map(float, printed.split())
+            found[state] = {"import_s": round(imported, 2), "first_pair_s": round(called, 2)}
+    return found
+
+
+def machine() -> dict[str, Any]:
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), model)
+    packages = ("numpy", "numba", "scipy", "pandas", "pysodmetrics", "opencv-python-headless")
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--peer-python", help="python of an environment with pysodmetrics==1.6.2")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path(__file__).parent / "results" / "metrics.json"
+    )
+    parser.add_argument("--as-peer", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.as_peer:
+        stored = np.load(arguments.as_peer)
+        pairs = list(zip(stored["maps"], stored["masks"], strict=True))
+        peer(pairs[:1])
+        print(json.dumps({**peer(pairs), "machine": machine()}))
+        return
+
+    report: dict[str, Any] = {"machine": machine(), "threads": 1, "first_call": first_call()}
+    report["milliseconds"], report["ratios"] = {}, {}
+    for size, (height, width, number) in SIZES.items():
+        pairs = [drawn_pair(height, width, seed) for seed in range(number)]
+        ours(pairs[:1])  # compiled code is loaded
+        times: dict[str, list[float]] = {}
+        for _ in range(ROUNDS):
+            rounds = ours(pairs)
+            if arguments.peer_python:
+                answer: dict[str, Any] = peer_round(arguments.peer_python, pairs)
+                report["peer_machine"] = answer.pop("machine")
+                rounds |= answer
+            for name, values in rounds.items():
+                times.setdefault(name, []).extend(values)
+        medians = {name: statistics.median(values) for name, values in times.items()}
+        report["milliseconds"][size] = {name: round(value, 4) for name, value in medians.items()}
+        if arguments.peer_python:
+            report["ratios"][size] = {
+                f"{theirs} / {name}": round(medians[theirs] / medians[name], 1)
+                for theirs, name in (
+                    ("peer", "evaluator"),
+                    ("peer_no_wf", "evaluator_no_wf"),
+                    ("peer_wf", "weighted_f"),
+                    ("peer", "drop_in"),
+                    ("peer_no_wf", "drop_in_no_wf"),
+                )
+            }
+        print(
+            size, json.dumps(report["milliseconds"][size]), json.dumps(report["ratios"].get(size))
+        )
+    arguments.output.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -44,6 +44,12 @@ class Ranks:
             distributed.all_reduce(tensor)
         return tensor
 
+    def total(self, number: float) -> float:
+        """The sum of a number over all processes."""
+        if self.size == 1:
+            return number
+        return self.add_up(torch.tensor(number, dtype=torch.float64, device=self.device)).item()
+
     def gathered(self, own: Any) -> list[Any]:
         """Every process's value, in the order of ranks."""
         if self.size == 1:

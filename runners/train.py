@@ -52,7 +52,7 @@ from sodbench.models.inference import (
     normalise,
     tensor_float,
 )
-from sodbench.progress import bar, say
+from sodbench.progress import bar, say, set_quiet
 from sodbench.runners.losses import LOSSES
 from sodbench.runners.ranks import Ranks
 from sodbench.runners.recipe import RECIPES, Recipe
@@ -139,6 +139,8 @@ def train(training: Training) -> TrainingSummary:
     device = choose_device(training.device)
     with Ranks(device) as ranks, ExitStack() as stack:
         device = ranks.device
+        if not ranks.first:
+            set_quiet(True)
         data = check_pairs(
             training.dataset,
             skip_bad=training.skip_bad,
@@ -417,16 +419,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        stems: list[str] = []
-        losses: list[Tensor] = []
-        for batch in grouped(items, self.recipe.sub_batch):
-            of_images = self._losses(*self._inputs(batch))
-            (of_images.sum() / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
-            stems += batch.stems
-            losses.append(of_images.detach())
-        values = torch.cat(losses).double().cpu() if losses else torch.zeros(0, dtype=torch.float64)
+        stems, values = self._accumulated(items)
         self._stop_unless_finite(values, stems, "the loss")
-        loss = self.ranks.add_up((values.sum() / self.recipe.accumulate).to(self.device))
+        loss = self.ranks.total(values.sum().item() / self.recipe.accumulate)
         gradients = self._added_gradients()
         # float64, because float32 loses the fourth digit over millions of values on a CPU
         norms = [torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients]
@@ -436,7 +431,26 @@ class Trainer:
             parameters = [p for p in self.model.parameters() if p.grad is not None]
             nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip, norm)
         self.optimizer.step()
-        return loss.item(), norm.item()
+        return loss, norm.item()
+
+    def _accumulated(self, items: Sequence[Item]) -> tuple[list[str], Tensor]:
+        """Add the images' gradients up; their stems, and the loss of each (float64 on the CPU)."""
+        stems: list[str] = []
+        losses = [torch.zeros(0, device=self.device)]
+        try:
+            for batch in grouped(items, self.recipe.sub_batch):
+                of_images = self._losses(*self._inputs(batch))
+                (of_images.sum() / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
+                stems += batch.stems
+                losses.append(of_images.detach())
+        except torch.OutOfMemoryError as error:
+            n, height, width = batch.masks.shape
+            raise SodbenchError(
+                f"{n} images of {height}x{width} do not fit into the device's memory "
+                f"({str(error).splitlines()[0]}); run fewer together: --set sub_batch=N leaves the "
+                "result the same"
+            ) from error
+        return stems, torch.cat(losses).double().cpu()
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Normalised images float32 [n, 3, h, w] and masks float32 [n, 1, h, w] in 0..1, on the device."""
@@ -486,8 +500,7 @@ class Trainer:
 
     def _stop_unless_finite(self, values: Tensor, stems: Sequence[str], what: str) -> None:
         bad = [stem for stem, ok in zip(stems, values.isfinite().tolist(), strict=True) if not ok]
-        total = self.ranks.add_up(torch.tensor(float(len(bad)), device=self.device))
-        if total:
+        if self.ranks.total(len(bad)):
             names = [name for own in self.ranks.gathered(bad) for name in own]
             raise SodbenchError(
                 f"{what} is not finite in update {self.step + 1} (epoch {self.epoch + 1}) for "
@@ -496,7 +509,8 @@ class Trainer:
             )
 
     def _stopped(self, caught: list[int]) -> bool:
-        return bool(self.ranks.add_up(torch.tensor(float(bool(caught)), device=self.device)))
+        """Whether any process was told to stop; all of them learn it after the same update."""
+        return self.ranks.total(len(caught)) > 0
 
     def _end_epoch(self, log: TrainingLog | None) -> None:
         self.epoch, self.update = self.epoch + 1, 0

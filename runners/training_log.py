@@ -44,7 +44,7 @@ class TrainingLog:
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
         if self._board:
-            for key, value in record.items():
+            for key, value in (record | record.get("validation", {})).items():
                 if isinstance(value, float):
                     self._board.add_scalar(key, value, record["step"])
 

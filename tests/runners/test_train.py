@@ -414,6 +414,17 @@ def test_a_loss_that_is_not_finite_names_its_images(
     assert not (dark.out / "final.pth").exists()
 
 
+def test_too_little_memory_names_the_batch(
+    short: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    monkeypatch.setattr(Trainer, "_losses", full)
+    with pytest.raises(SodbenchError, match=r"images of \d+x\d+ do not fit .* --set sub_batch=N"):
+        train(short)
+
+
 def test_too_few_images_for_one_update(short: Training, twelve: Dataset) -> None:
     few = replace(twelve, samples=twelve.samples[:3])
     recipe = changed(short.recipe, {"counter": "drop"})

@@ -20,7 +20,7 @@ import pandas as pd
 
 from sodbench.datasets import find_masks
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.images import read_grey, resize_grey
+from sodbench.images import Grey, decode_grey, read_bytes, read_grey, resize_grey
 from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask, count_pair, protocol, score
 from sodbench.pairs import (
     BILINEAR,
@@ -445,6 +445,8 @@ def _images_folder(task: Task) -> str | None:
 def _below(path: Path | None, base: Path | str | None) -> str:
     if path is None or base is None:
         return ""
+    if str(path.parent) == str(base):  # resolving every file would take as long as decoding it
+        return path.name
     return os.path.relpath(path.resolve(), Path(base).resolve())
 
 
@@ -517,8 +519,7 @@ def _in_threads(
 def _visit(visit: _Visit, policy: Policy) -> list["_Counted | Problem"]:
     """Count all maps of one mask; a problem in place of what could not be counted."""
     try:
-        mask_file = _file_facts(visit.mask)
-        decoded = read_grey(visit.mask)
+        mask_file, decoded = _decoded(visit.mask)
     except (ImageError, OSError) as error:
         detail = error.problem.detail if isinstance(error, ImageError) else str(error)
         return [Problem("unreadable-mask", str(visit.mask), detail)] * len(visit.maps)
@@ -541,14 +542,14 @@ def _count_map(
         pair["map_size"] = map_.shape
     else:
         try:
-            pair["map_bytes"], pair["map_time"], pair["map_hash"] = _file_facts(path)
-            decoded = read_grey(path)
+            facts, decoded = _decoded(path)
         except (ImageError, OSError) as error:
             return Problem(
                 "unreadable",
                 str(path),
                 error.problem.detail if isinstance(error, ImageError) else str(error),
             )
+        pair["map_bytes"], pair["map_time"], pair["map_hash"] = facts
         map_ = decoded.pixels
         pair["map_size"] = map_.shape
         pair["map_note"] = decoded.note.encode()[:60]
@@ -572,10 +573,11 @@ def _count_map(
     return _Counted(pair, counts.matlab_joint[0] if len(counts.matlab_joint) else None)
 
 
-def _file_facts(path: Path) -> tuple[int, int, int]:
-    """Size, modification time in ns, and content hash of a file."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns, content_hash(path.read_bytes())
+def _decoded(path: Path) -> tuple[tuple[int, int, int], Grey]:
+    """(size, modification time in ns, content hash) of a file, and the picture: of the same bytes, read once."""
+    time = path.stat().st_mtime_ns
+    data = read_bytes(path)
+    return (len(data), time, content_hash(data)), decode_grey(data, path)
 
 
 def _size(shape: Sequence[int]) -> str:

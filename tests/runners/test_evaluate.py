@@ -339,8 +339,10 @@ def test_what_was_scored_is_not_read_again(folders, monkeypatch):
 
     first = evaluate(folders / "maps", folders / "gt", output=folders / "out")
     read = []
-    monkeypatch.setattr(runner, "read_grey", lambda path: read.append(path) or real(path))
-    real = sodbench.images.read_grey
+    monkeypatch.setattr(
+        runner, "decode_grey", lambda data, path: read.append(path) or real(data, path)
+    )
+    real = sodbench.images.decode_grey
     monkeypatch.setattr(runner, "_check_not_swapped", lambda task: None)
 
     again = evaluate(folders / "maps", folders / "gt", output=folders / "out")

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sodbench.datasets import TEST_SETS, Dataset, DatasetNotFound, canonical_name, find_dataset
+from sodbench.datasets import (
+    TEST_SETS,
+    Dataset,
+    DatasetNotFound,
+    canonical_name,
+    chosen,
+    find_dataset,
+)
 from sodbench.errors import Problem, ProblemsError, SodbenchError
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES
@@ -28,7 +35,7 @@ class Run:
     datasets: names, subsets (``HKU-IS/test``) or folders of one's own; data_root: where they lie.
     model, checkpoint, device, precision, batch_size: as for ``sodbench predict``; name: what to call the method.
     baselines: also run the classical methods that need no weights.
-    limit: only the first so many images of each set.  skip_missing: go on without sets that are not there.
+    limit: only the first so many images of each set; items: a file that names the only ones of one set.  skip_missing: go on without sets that are not there.
     """
 
     output: Path
@@ -42,6 +49,7 @@ class Run:
     batch_size: int | None = None
     baselines: bool = False
     limit: int | None = None
+    items: Path | None = None
     skip_missing: bool = False
     force: bool = False
     protocols: Sequence[str] = (DEFAULT_PROTOCOL,)
@@ -125,10 +133,10 @@ def _find(run: Run) -> list[Dataset]:
     found, missing = [], []
     for name in run.datasets:
         try:
-            dataset = find_dataset(name, run.data_root)
-            found.append(dataset.head(run.limit) if run.limit else dataset)
+            found.append(find_dataset(name, run.data_root))
         except DatasetNotFound as error:
             missing.append((name, error))
+    found = chosen(found, run.items, run.limit)
     for dataset in found:
         say(f"{dataset.name}: {len(dataset)} images in {dataset.root} ({dataset.layout})")
         for note in dataset.notes:

@@ -173,4 +173,8 @@ def task_of(method: str, truth: Dataset, folder: Path) -> Task:
     pairing = pair_files(masks, pictures(folder), truth.left_out)
     parent = next(iter(masks.values())).parent if masks else truth.root
     about_masks = tuple(p for p in truth.problems if p.kind in ("ambiguous", "no-mask"))
+    # an item that a list or subset names and that has no mask: no policy for missing maps covers it
+    about_masks += tuple(
+        Problem("no-item", p.file, p.detail) for p in truth.problems if p.kind == "missing"
+    )
     return Task(method, truth.name, folder, parent, truth.images, pairing, about_masks)

@@ -35,7 +35,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--list",
         metavar="FILE",
-        help="score the pairs of a SalMetric list instead: 'map.png mask.png' a line",
+        help="without PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' a line; "
+        "with them: only the items that FILE names, one a line",
+    )
+    parser.add_argument(
+        "--limit", type=positive, metavar="N", help="only the first N items of each data set"
     )
     parser.add_argument(
         "--protocol",
@@ -156,21 +160,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Score, print, and say what was found."""
     from pathlib import Path
 
-    from sodbench.datasets import find_masks
+    from sodbench.datasets import chosen, find_masks
     from sodbench.progress import say
     from sodbench.runners.evaluate import evaluate_all
     from sodbench.runners.trees import from_pair_list, understand
 
-    if arguments.list:
-        if arguments.predictions or arguments.truth:
-            raise SodbenchError("give either PREDS and GT, or --list FILE")
+    if arguments.list and not (arguments.predictions or arguments.truth):
+        if arguments.limit:
+            raise SodbenchError("--limit needs PREDS and GT: a SalMetric list names its own pairs")
         understood = from_pair_list(Path(arguments.list), arguments.name)
     else:
         if not arguments.predictions or not arguments.truth:
             raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
         understood = understand(
             Path(arguments.predictions),
-            find_masks(arguments.truth),
+            chosen(find_masks(arguments.truth), arguments.list, arguments.limit),
             methods=names(arguments.methods),
             datasets=names(arguments.datasets),
             name=arguments.name,

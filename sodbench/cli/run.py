@@ -56,6 +56,12 @@ def add_parser(commands: Any) -> None:
         "--limit", type=positive, metavar="N", help="only the first N images of each set"
     )
     which.add_argument(
+        "--list",
+        type=Path,
+        metavar="FILE",
+        help="only the images that FILE names, one a line, of one set",
+    )
+    which.add_argument(
         "--skip-missing", action="store_true", help="go on without sets that are not there"
     )
     add_network_options(parser)
@@ -117,6 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
         baselines=arguments.baselines,
         limit=arguments.limit,
+        items=arguments.list,
         skip_missing=arguments.skip_missing,
         force=arguments.force,
         protocols=protocols,

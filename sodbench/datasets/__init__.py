@@ -6,7 +6,7 @@ Sample(stem='100075', image=PosixPath('data/SOD/Imgs/100075.jpg'), mask=PosixPat
 """
 
 from sodbench.datasets.attributes import attribute_groups, attributes_of
-from sodbench.datasets.dataset import Dataset, DatasetNotFound, Sample, listed_stems
+from sodbench.datasets.dataset import Dataset, DatasetNotFound, Sample, chosen, listed_stems
 from sodbench.datasets.layouts import (
     LAYOUTS,
     find_dataset,
@@ -58,6 +58,7 @@ __all__ = [
     "attribute_groups",
     "attributes_of",
     "canonical_name",
+    "chosen",
     "find_dataset",
     "find_datasets",
     "find_masks",

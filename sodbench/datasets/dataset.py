@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +108,23 @@ class Dataset:
         stems = listed_stems(Path(list_file))
         digest = hashlib.sha256("\n".join(sorted(stems)).encode()).hexdigest()[:8]
         return self.select(stems, f"list-{digest}")
+
+
+def chosen(
+    datasets: Sequence[Dataset], list_file: Path | str | None, limit: int | None
+) -> list[Dataset]:
+    """The data sets restricted as ``--list FILE`` and ``--limit N`` say (None: not).
+
+    Raises :class:`SodbenchError` where a list is given for several sets: it names the items of one.
+    """
+    if list_file is not None:
+        if len(datasets) != 1:
+            names = ", ".join(dataset.name for dataset in datasets)
+            raise SodbenchError(
+                f"--list names the items of one data set, but there are several: {names}"
+            )
+        datasets = [datasets[0].listed(list_file)]
+    return [dataset.head(limit) if limit is not None else dataset for dataset in datasets]
 
 
 def listed_stems(list_file: Path) -> tuple[str, ...]:

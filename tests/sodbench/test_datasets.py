@@ -1,5 +1,6 @@
 """Registry, official name lists, and the layouts that data sets have on people's disks."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -340,18 +341,54 @@ def test_limit_and_list(tmp_path: Path) -> None:
     assert [p.file for p in whole.listed(tmp_path / "wrong.txt").problems] == ["q"]
 
 
-def test_subset_stands_in_the_signature(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "dataset", "n"),
+    [
+        ([], "HKU-IS/val", 500),
+        (["--limit", "3"], "HKU-IS/val/first3", 3),
+        (["--list", "mine.txt"], "HKU-IS/val/list-b522b7fe", 2),
+    ],
+)
+def test_subset_stands_in_the_signature(
+    options: list[str],
+    dataset: str,
+    n: int,
+    hku: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(hku)
+    two = "\n".join(sorted(official_names("HKU-IS/val"))[7:9])
+    assert hashlib.sha256(two.encode()).hexdigest().startswith("b522b7fe")
+    Path("mine.txt").write_text(two)
+    assert main(["eval", "maps", "HKU-IS/val", "--format", "json", *options]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert (result["dataset"], result["n"]) == (dataset, n)
+    assert f"|subset:{dataset.partition('/')[2]}|n:{n}|" in result["signature"]
+
+
+def test_item_of_a_subset_without_mask_is_refused(
+    hku: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (hku / "mine.txt").write_text("nobody.png\n")
+    run = ["eval", str(hku / "maps"), str(hku / "HKU-IS/val"), "--list", str(hku / "mine.txt")]
+    assert main(run) == 2
+    assert "nobody" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def hku(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The validation split of HKU-IS with one tiny picture for all, and maps of it."""
+    root = tmp_path_factory.mktemp("hku")
     picture = np.zeros((8, 8), np.uint8)
     picture[2:5, 2:5] = 255
+    Image.fromarray(picture).save(root / "one.png")
+    content = (root / "one.png").read_bytes()
     for folder in ("maps", "HKU-IS/imgs", "HKU-IS/gt"):
-        (tmp_path / folder).mkdir(parents=True)
+        (root / folder).mkdir(parents=True)
         for stem in official_names("HKU-IS/val"):
-            Image.fromarray(picture).save(tmp_path / folder / f"{stem}.png")
-    run = ["eval", str(tmp_path / "maps"), str(tmp_path / "HKU-IS/val"), "--format", "json"]
-    assert main(run) == 0
-    (result,) = json.loads(capsys.readouterr().out)["results"]
-    assert (result["dataset"], result["n"]) == ("HKU-IS/val", 500)
-    assert "|subset:val|n:500|" in result["signature"]
+            (root / folder / f"{stem}.png").write_bytes(content)
+    return root
 
 
 # --------------------------------------------------------------------------------------- your own

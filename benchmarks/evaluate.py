@@ -1,0 +1,314 @@
+"""How long scoring takes from files, against Pillow that merely decodes them and PySODMetrics that scores them.
+
+    python benchmarks/evaluate.py --peer-python PATH/TO/OTHER/python [--real MAPS MASKS] [-o FILE.json]
+
+The peer lives in an environment of its own (pysodmetrics==1.6.2, opencv-python-headless).  The pairs are drawn: soft maps
+and binary masks of about 300x400, saved by Pillow as 8-bit grey PNG; or real files of the same names.  All of them are in
+the page cache.  Everything runs on one core in one thread unless it says otherwise, and the contenders take turns within
+one run.  Times are medians, in milliseconds per pair: of processor time where one thread works, which on an idle machine
+is the wall-clock time and on a busy one is fairer; of wall-clock time for ``cores`` and ``scale``.
+
+- ``decode``   Pillow's ``Image.open(...).load()`` of map and mask, and ``read_grey`` of the same two, pair by pair
+- ``scoring``  from two folders to all measures, with and without weighted F: finding and pairing the files, decoding,
+               counting, aggregating; Pillow decoding the same files; PySODMetrics with OpenCV in a loop
+- ``cores``    the same scoring by two threads on two cores, against one
+- ``methods``  four methods scored in one visit of each mask, against the four one after the other
+- ``scale``    many small pairs: the first run, the second that finds everything counted, and their peak memory
+"""
+
+import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sodbench.images import read_grey, write_grey
+
+SIZES = ((300, 400), (400, 300), (300, 400), (267, 400), (400, 320))
+PARTS = ("decode", "scoring", "cores", "methods", "scale")
+SCALES = (16_784, 100_000)
+SCALED_RUN = """
+import resource, sys, time
+from sodbench.progress import set_quiet
+from sodbench.datasets import find_masks
+from sodbench.runners.evaluate import evaluate_all
+from sodbench.runners.trees import understand
+set_quiet(True)
+start = time.perf_counter()
+maps, masks, output = sys.argv[1:]
+from pathlib import Path
+evaluate_all(understand(Path(maps), find_masks(masks), name="drawn"), output=output)
+print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+# --- the pairs ------------------------------------------------------------------------------------
+
+
+def draw_pairs(folder: Path, count: int, methods: int = 1) -> tuple[list[Path], Path]:
+    """Folders of maps, one a method, and of masks: objects of a fifth of the picture, and soft guesses.
+
+    With a little grain, so that the files are as large as those of published methods: 10 to 25 KB.
+    """
+    masks = folder / "masks"
+    maps = [folder / f"method{i}" / "drawn" for i in range(methods)]
+    for path in (masks, *maps):
+        path.mkdir(parents=True)
+    rng = np.random.default_rng(4)
+    for number in range(count):
+        shape = SIZES[number % len(SIZES)]
+        field = smooth(rng, shape, 0.12)
+        edge = np.quantile(field, 0.8)
+        save(masks / f"{number:05d}.png", np.where(field > edge, 255, 0))
+        for path in maps:
+            guess = field + 0.4 * smooth(rng, shape, 0.12) + 0.003 * rng.standard_normal(shape)
+            save(path / f"{number:05d}.png", 255 / (1 + np.exp(-6 * (guess - edge))))
+    return maps, masks
+
+
+def smooth(rng: np.random.Generator, shape: tuple[int, int], width: float) -> Any:
+    """Noise of unit variance under a Gaussian whose width is a share of the picture's shorter side."""
+    y, x = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])
+    kernel = np.exp(-2 * (np.pi * width * min(shape)) ** 2 * (y**2 + x**2))
+    field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * kernel, shape)
+    return field / field.std()
+
+
+def save(path: Path, values: Any) -> None:
+    Image.fromarray(values.round().astype(np.uint8)).save(path)
+
+
+def draw_small_pairs(folder: Path, count: int) -> tuple[Path, Path]:
+    """``count`` pairs of 24x32, of 50 kinds, in two folders."""
+    maps, masks = folder / "maps", folder / "masks"
+    rng = np.random.default_rng(5)
+    kinds = [
+        (rng.random((24, 32)) * 255, np.where(rng.random((24, 32)) < 0.3, 255, 0))
+        for _ in range(50)
+    ]
+    for number in range(count):
+        for path, pixels in zip((maps, masks), kinds[number % 50], strict=True):
+            write_grey(path / f"{number:06d}.png", pixels.astype(np.uint8))
+    return maps, masks
+
+
+# --- the parts ------------------------------------------------------------------------------------
+
+
+def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.process_time) -> float:
+    start = clock()
+    work()
+    return clock() - start
+
+
+def pillow(path: Path) -> None:
+    with Image.open(path) as picture:
+        picture.load()
+
+
+def decode(pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, float]:
+    """Median milliseconds per pair, the two readers taking turns at each pair."""
+    times: dict[str, list[float]] = {"pillow": [], "sodbench": []}
+    for _ in range(rounds):
+        for pair in pairs:
+            times["pillow"].append(seconds(lambda: [pillow(path) for path in pair]))  # noqa: B023
+            times["sodbench"].append(seconds(lambda: [read_grey(path) for path in pair]))  # noqa: B023
+    found = {name: 1e3 * median(values) for name, values in times.items()}
+    return {**found, "sodbench / pillow": found["sodbench"] / found["pillow"]}
+
+
+def score(maps: Path, masks: Path, *, weighted: bool = True, jobs: int = 1) -> None:
+    """What ``sodbench eval MAPS MASKS`` does, without its printing."""
+    from sodbench.datasets import find_masks
+    from sodbench.runners.evaluate import Policy, evaluate_all
+    from sodbench.runners.trees import understand
+
+    evaluate_all(understand(maps, find_masks(masks)), policy=Policy(weighted=weighted), jobs=jobs)
+
+
+def scoring(
+    maps: Path, masks: Path, pairs: list[tuple[Path, Path]], rounds: int, peer_python: str | None
+) -> dict[str, Any]:
+    """Median milliseconds per pair of whole passes over all pairs, the contenders taking turns."""
+    contenders: dict[str, Callable[[], float]] = {
+        "pillow decodes": lambda: seconds(
+            lambda: [pillow(path) for pair in pairs for path in pair]
+        ),
+        "sodbench without wF": lambda: seconds(lambda: score(maps, masks, weighted=False)),
+        "sodbench": lambda: seconds(lambda: score(maps, masks)),
+    }
+    with peer(peer_python, maps, masks) as (ask, versions):
+        if peer_python:
+            contenders["pysodmetrics without wF"] = lambda: ask("no-wf")
+            contenders["pysodmetrics"] = lambda: ask("all")
+        times: dict[str, list[float]] = {name: [] for name in contenders}
+        for _ in range(rounds):
+            for name, contender in contenders.items():
+                times[name].append(contender())
+    found = {name: 1e3 * median(values) / len(pairs) for name, values in times.items()}
+    ratios = {
+        f"{name} / pillow decodes": found[name] / found["pillow decodes"]
+        for name in ("sodbench without wF", "sodbench")
+    }
+    for name in ("sodbench without wF", "sodbench") if peer_python else ():
+        other = name.replace("sodbench", "pysodmetrics")
+        ratios[f"{other} / {name}"] = found[other] / found[name]
+    return {**found, **ratios, "peer": versions}
+
+
+@contextmanager
+def peer(
+    python: str | None, maps: Path, masks: Path
+) -> Iterator[tuple[Callable[[str], float], Any]]:
+    """A question to the peer, answered by the seconds it took; and the peer's versions."""
+    if not python:
+        yield (lambda _: 0.0), None
+        return
+    script = Path(__file__).with_name("pysodmetrics_loop.py")
+    command = [python, str(script), str(maps), str(masks)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin and process.stdout
+        versions = json.loads(process.stdout.readline())
+
+        def ask(which: str) -> float:
+            print(which, file=process.stdin, flush=True)
+            return float(process.stdout.readline())  # type: ignore[union-attr]
+
+        yield ask, versions
+        process.stdin.close()
+
+
+def cores(maps: Path, masks: Path, count: int, rounds: int) -> dict[str, float]:
+    """Scoring by one and two threads, both cores allowed."""
+    times: dict[int, list[float]] = {1: [], 2: []}
+    with on_cores(2):
+        for _ in range(rounds):
+            for jobs, taken in times.items():
+                taken.append(seconds(lambda: score(maps, masks, jobs=jobs), time.perf_counter))  # noqa: B023
+    one, two = (1e3 * median(taken) / count for taken in times.values())
+    return {"1 thread": one, "2 threads": two, "speed-up": one / two}
+
+
+def methods(
+    tree: Path, folders: list[Path], masks: Path, count: int, rounds: int
+) -> dict[str, float]:
+    """All methods in one run, and each in a run of its own; milliseconds per mask."""
+    together, alone = [], []
+    for _ in range(rounds):
+        together.append(seconds(lambda: score(tree, masks)))
+        alone.append(sum(seconds(lambda: score(folder, masks)) for folder in folders))  # noqa: B023
+    one, several = 1e3 * median(together) / count, 1e3 * median(alone) / count
+    return {
+        "methods": len(folders),
+        "one visit": one,
+        "single runs": several,
+        "ratio": one / several,
+    }
+
+
+def scale(counts: tuple[int, ...], jobs_on: int) -> dict[str, Any]:
+    """Seconds and peak MB of a first and a second run over many pairs, each in a process of its own."""
+    found: dict[str, Any] = {}
+    with on_cores(jobs_on):
+        for count in counts:
+            with tempfile.TemporaryDirectory() as folder:
+                maps, masks = draw_small_pairs(Path(folder), count)
+                command = [sys.executable, "-c", SCALED_RUN, str(maps), str(masks), f"{folder}/out"]
+                for run in ("first run", "second run"):
+                    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+                    taken, memory = map(float, answer.stdout.split())
+                    found[f"{count} pairs, {run}"] = {"seconds": taken, "peak MB": memory}
+    return found
+
+
+@contextmanager
+def on_cores(number: int) -> Iterator[None]:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(sorted(ALL_CORES)[:number]))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+ALL_CORES = os.sched_getaffinity(0)
+
+
+def machine() -> dict[str, Any]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    packages = ("sodbench", "pillow", "numpy", "numba", "isal")
+    return {
+        "cpu": model,
+        "cores": len(ALL_CORES),
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peer-python", help="Python of an environment with the peer")
+    parser.add_argument("--real", nargs=2, type=Path, metavar=("MAPS", "MASKS"), help="real files")
+    parser.add_argument("--pairs", type=int, default=300, help="how many pairs to draw")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--scales", nargs="+", type=int, default=SCALES)
+    parser.add_argument("-o", "--output", type=Path, help="where to store the JSON")
+    arguments = parser.parse_args()
+
+    from sodbench.progress import set_quiet
+
+    set_quiet(True)
+    found: dict[str, Any] = {"machine": machine()}
+    with tempfile.TemporaryDirectory() as folder, on_cores(1):
+        if arguments.real:
+            folders, masks = [arguments.real[0]], arguments.real[1]
+        else:
+            folders, masks = draw_pairs(Path(folder), arguments.pairs, methods=4)
+        maps = folders[0]
+        pairs = [(path, masks / path.name) for path in sorted(maps.glob("*.png"))]
+        found["pairs"] = {
+            "what": "real" if arguments.real else "drawn, 8-bit grey PNG of about 300x400",
+            "number": len(pairs),
+            "median map bytes": median(map_.stat().st_size for map_, _ in pairs),
+            "median mask bytes": median(mask.stat().st_size for _, mask in pairs),
+        }
+        score(maps, masks)  # compiles, and fills the page cache
+        rounds = arguments.rounds
+        parts: dict[str, Callable[[], dict[str, Any]]] = {
+            "decode": lambda: decode(pairs, rounds),
+            "scoring": lambda: scoring(maps, masks, pairs, rounds, arguments.peer_python),
+            "cores": lambda: cores(maps, masks, len(pairs), rounds),
+            "methods": lambda: methods(Path(folder), folders, masks, len(pairs), rounds),
+            "scale": lambda: scale(tuple(arguments.scales), len(ALL_CORES)),
+        }
+        if arguments.real:
+            del parts["methods"], parts["scale"]
+        for name, part in parts.items():
+            if name in arguments.parts:
+                found[name] = part()
+                print(json.dumps({name: found[name]}, indent=1), flush=True)
+    if arguments.output:
+        arguments.output.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -31,7 +31,7 @@ T = TypeVar("T")
 MARKER = "THIS_IS_A_SAMPLE.txt"
 """The file by which a folder says that its sets were drawn by :func:`write_sample`."""
 
-VERSION = 1
+VERSION = 2
 """Raise it when the drawing changes: older samples are then drawn anew."""
 
 
@@ -180,8 +180,19 @@ def write_sample(root: Path) -> Path:
         image_path, mask_path = _paths(root, name, number)
         write_picture(image_path, image)
         write_grey(mask_path, mask)
+    _remove_surplus(root)
     marker.write_text(_marker_text(_digest(root)), "utf-8")
     return root
+
+
+def _remove_surplus(root: Path) -> None:
+    """Delete pictures that an older version drew beyond today's counts."""
+    drawn = {path for name, number in _pictures() for path in _paths(root, name, number)}
+    for character in CHARACTERS.values():
+        for folder in character.folders:
+            for path in (root / folder).glob("[0-9][0-9][0-9][0-9].*"):
+                if path not in drawn:
+                    path.unlink()
 
 
 def stems(name: str) -> frozenset[str]:

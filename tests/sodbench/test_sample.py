@@ -82,7 +82,9 @@ def test_a_damaged_sample_is_drawn_anew(tmp_path: Path, monkeypatch: pytest.Monk
     marker = (root / sample.MARKER).read_text("utf-8")
     victim = root / "ECSSD" / "GT" / "0001.png"
     victim.write_bytes(victim.read_bytes()[:100])
+    (root / "ECSSD" / "Imgs" / "0002.jpg").write_bytes(b"drawn by an older version")
     sample.write_sample(root)
+    assert [p.name for p in (root / "ECSSD" / "Imgs").iterdir()] == ["0001.jpg"]
     assert (root / sample.MARKER).read_text("utf-8") == marker
     assert read_grey(victim).pixels.any()
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sodbench.metrics import curves
 from sodbench.metrics.alignment import e_measure
 from sodbench.metrics.confusion import Confusion, PreparedCounts, at_adaptive, prepare
+from sodbench.metrics.context import context_measure
 from sodbench.metrics.counts import STANDARD_RULE, PreparedMask, count_pair
 from sodbench.metrics.multiscale import grids, multiscale_iou, outline
 from sodbench.metrics.size_invariant import object_boxes, size_invariant_mae
@@ -588,6 +589,25 @@ class MSIoU:
         return {mode: np.mean(each, axis=0) for mode, each in modes.items() if each is not None}
 
 
+class ContextMeasure:
+    """Context measure (context.py), to some 1e-9; ``get_results()`` is ``{"cm": mean}``."""
+
+    def __init__(self, beta2: float = 1.0, alpha: float = 6.0):
+        self.beta2 = beta2
+        self.alpha = alpha
+        self.scores: list[float] = []
+
+    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
+        """Add a pair; see :func:`pair`, and ValueError where the measure is undefined."""
+        counted = pair(pred, gt, normalize)
+        score = context_measure(counted.values, counted.foreground, self.beta2, self.alpha)
+        self.scores.append(score)
+
+    def get_results(self) -> dict[str, Any]:
+        """The mean over the pairs."""
+        return {"cm": np.mean(self.scores)}
+
+
 class _NotOffered:
     """A measure of PySODMetrics that sodbench does not have."""
 
@@ -599,10 +619,6 @@ class _NotOffered:
 
 class HumanCorrectionEffortMeasure(_NotOffered):
     """Not offered: its value depends on the version of OpenCV."""
-
-
-class ContextMeasure(_NotOffered):
-    """Not offered."""
 
 
 class CamouflageContextMeasure(_NotOffered):

@@ -242,7 +242,7 @@ def _lower_envelope(vertical, far, begin, end, columns, lowest, starts):  # type
             rise = apart * (x + top) + low - top_low
         if (
             piece >= 0
-        ):  # both are positive, and a float64 quotient of them is never rounded up to an integer
+        ):  # a float64 quotient of these positive integers never rounds up to an integer
             start = np.int32(np.float64(rise) / np.float64(two * apart)) + np.int32(1)
         else:
             start = np.int32(begin)
@@ -309,7 +309,8 @@ def _squared_distances(foreground, top, left, right):  # type: ignore[no-untyped
 def _false_alarms(values, squared, preparations, importance):  # type: ignore[no-untyped-def]
     """float64 [K], sum over the background of importance times the prepared map.
 
-    Sums run down the columns first, here and in _missed: more exact, and the same on every machine.
+    Sums run down the columns first, here and in _missed: more exact, and in one order whatever the width of the
+    machine's vectors.
     """
     height, width = values.shape
     weighted = np.zeros(width)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from reference import model_rule
 from torch import nn
 
-from sodbench.models import create_model
+from sodbench.models import create_model, csf
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +113,13 @@ def test_batch_of_two_is_two_singles(ruled_csf):
 
 
 @pytest.mark.parametrize("shape", [(1, 97, 131), (2, 64, 80), (1, 33, 50), (1, 5, 3)])
-def test_inference_form_is_the_same_function(ruled_csf, shape):
+def test_inference_form_is_the_same_function(ruled_csf, shape, monkeypatch):
     fast = copy.deepcopy(ruled_csf).for_inference().to(memory_format=torch.channels_last)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.modules())
-    assert (logits(fast, *shape) - logits(ruled_csf, *shape)).abs().max() <= 2e-5
+    expected = logits(ruled_csf, *shape)
+    for elements in (1, 700_000, 2**40):  # one group of channels at a time, some, all
+        monkeypatch.setattr(csf, "MAX_ELEMENTS_CPU", elements)
+        assert (logits(fast, *shape) - expected).abs().max() <= 2e-5
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (8, 8), (15, 17), (31, 33), (33, 200)])

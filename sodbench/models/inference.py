@@ -91,7 +91,7 @@ def normalise(pixels: Tensor) -> Tensor:
     Looked up in a table of the reference's own two float32 roundings, so bit-equal to it.
     """
     table, offsets = _normalisation(pixels.device)
-    return table[pixels.long() + offsets].permute(0, 3, 1, 2)
+    return table[pixels.int() + offsets].permute(0, 3, 1, 2)
 
 
 def quantise(probabilities: Tensor) -> Tensor:
@@ -232,7 +232,9 @@ def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
     # The reference subtracts and divides by float64 constants in place: a rounding after each.
     centred = (level - np.array(MEAN)[:, None]).astype(np.float32)
     table = (centred / np.array(STD)[:, None]).astype(np.float32)
-    return torch.from_numpy(table.ravel()).to(device), torch.tensor((0, 256, 512), device=device)
+    return torch.from_numpy(table.ravel()).to(device), torch.tensor(
+        (0, 256, 512), dtype=torch.int32, device=device
+    )
 
 
 @contextmanager

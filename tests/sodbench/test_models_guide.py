@@ -1,0 +1,31 @@
+"""The examples of docs/models.md run as they stand."""
+
+import re
+
+import numpy as np
+import torch
+
+from sodbench.images import read_grey, write_picture
+from sodbench.models import create_model
+from sodbench.models import registry as registry_module
+
+
+def test_the_guides_network_predicts_and_is_registered(data, tmp_path, monkeypatch):
+    guide = (data.parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    network, registered, in_memory = (
+        next(b for b in blocks if marker in b)
+        for marker in ("class MyNet", "register_model(", "NetworkPredictor")
+    )
+    assert len([line for line in network.splitlines() if line]) <= 10
+    (tmp_path / "my_net.py").write_text(network)
+    write_picture(tmp_path / "photos" / "a.png", np.zeros((21, 33, 3), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry_module, "_factories", dict(registry_module._factories))
+
+    assert create_model("my_net.py:small")(torch.zeros(1, 3, 16, 24)).shape == (1, 1, 8, 12)
+    names: dict[str, object] = {}
+    exec(registered, names)  # noqa: S102 -- the guide's own words
+    exec(in_memory, names)  # noqa: S102
+    assert read_grey(tmp_path / "maps" / "a.png").pixels.shape == (21, 33)

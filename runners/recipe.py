@@ -140,6 +140,7 @@ RECIPES = {
             size=224,
             frozen=False,
             initialise="kaiming",
+            channels_last=True,
         ),
         Recipe(
             name="sample",

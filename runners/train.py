@@ -70,6 +70,7 @@ from sodbench.runners.training_data import (
 )
 from sodbench.runners.training_log import BOARD, CURVE, LOG, TrainingLog, draw_curve
 from sodbench.runners.training_state import (
+    delete_states,
     load_latest_state,
     random_state,
     restore_random_state,
@@ -195,8 +196,7 @@ def _forget(out: Path) -> None:
     """Delete what this module wrote of a run, and nothing else."""
     for name in (RUN, RECIPE, LOG, CURVE, FINAL, BEST):
         (out / name).unlink(missing_ok=True)
-    for state in (out / STATES).glob("step-*.pt"):
-        state.unlink()
+    delete_states(out / STATES)
 
 
 class Trainer:
@@ -381,8 +381,7 @@ class Trainer:
         if self.ranks.first:
             self._write_run(self._identity(), finished=True)
             draw_curve(self.training.out)
-            for state in (self.training.out / STATES).glob("step-*.pt"):
-                state.unlink()
+            delete_states(self.training.out / STATES)
         return None
 
     def _epoch(self) -> Iterator[dict[str, Any]]:

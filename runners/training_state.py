@@ -58,6 +58,14 @@ def load_latest_state(folder: Path) -> dict[str, Any] | None:
     return state
 
 
+def delete_states(folder: Path) -> None:
+    """Delete the states of a finished training, and their folder if nothing else is in it."""
+    for state in _states(folder):
+        state.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def _states(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.pt"))
 

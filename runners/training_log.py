@@ -83,14 +83,13 @@ def draw_curve(folder: Path) -> None:
         mean = np.convolve(values, np.ones(window) / window, "valid")
         axes.plot(steps[window - 1 :], mean, color="#0072b2", label=f"mean of {window}")
     axes.set(xlabel="update", ylabel="loss", ylim=(0, np.quantile(values, 0.99) * 1.15))
-    axes.legend(loc="upper right", frameon=False)
     if validated:
         right = axes.twinx()
         for name, colour in (("f_max", "#d55e00"), ("mae", "#009e73")):
             points = [(r["step"], r["validation"][name]) for r in validated]
             right.plot(*zip(*points, strict=True), "o-", color=colour, markersize=3, label=name)
         right.set(ylabel="validation", ylim=(0, 1))
-        right.legend(loc="center right", frameon=False)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False)
     FigureCanvasAgg(figure).print_figure(folder / CURVE, dpi=120)
 
 

@@ -431,44 +431,58 @@ _ALIKE = 8.0  # grey levels, root mean square at 64 x 64, to confirm
 def _copies(
     datasets: Sequence[Dataset], inspected: Sequence[Sequence[_Item]]
 ) -> dict[int, list[Problem]]:
-    """Pairs of items with the same picture, as problems of the set (by number) they are to be told of.
+    """Items whose picture another item has too, as problems of the set (by number) that has the copy.
 
-    Candidates have nearly equal 16 x 16 grids; they are confirmed by their bytes, or at 64 x 64.
+    Training sets are taken for the originals, then the sets in their order, then official items.
+    Equal files are found by their digest.  Of the others, those with nearly equal 16 x 16 grids are
+    compared at 64 x 64.
     """
-    from scipy.spatial import cKDTree
-
-    flat = [
-        (number, item) for number, items in enumerate(inspected) for item in items if item.image
-    ]
-    if len(flat) < 2:
-        return {}
     official = [_official(dataset) for dataset in datasets]
 
-    def rank(entry: tuple[int, _Item]) -> tuple[bool, int, bool]:
-        """Training sets first, then the sets in order; in a set the official items first."""
+    def rank(entry: tuple[int, _Item]) -> tuple[bool, int, bool, str]:
         number, item = entry
-        names = official[number]
-        return (
-            not _trains(datasets[number]),
-            number,
-            names is not None and item.sample.stem not in names,
-        )
+        names, stem = official[number], item.sample.stem
+        return not _trains(datasets[number]), number, names is not None and stem not in names, stem
 
-    grids = np.array([item.image.grid.ravel() for _, item in flat if item.image], np.float32)
-    close = cKDTree(grids).query_pairs(_NEAR * 16, output_type="ndarray")
+    entries = sorted(
+        ((number, item) for number, items in enumerate(inspected) for item in items if item.image),
+        key=rank,
+    )
     copies: dict[int, list[Problem]] = {}
-    told: set[tuple[int, str]] = set()
-    for a, b in sorted(map(tuple, close.tolist())):
-        (first, one), (second, other) = sorted((flat[a], flat[b]), key=rank)
-        how = _alike(one, other, float(grids[a].std()))
-        again = (second, other.sample.stem)
-        if not how or again in told or _same_file(one, other):
-            continue
-        told.add(again)
+
+    def tell(original: tuple[int, _Item], copy: tuple[int, _Item], how: str) -> None:
+        (first, one), (second, other) = original, copy
         copies.setdefault(second, []).append(
             _copy_problem(datasets[first], one, datasets[second], other, how)
         )
+
+    originals: dict[bytes, tuple[int, _Item]] = {}
+    for entry in entries:
+        assert entry[1].image
+        original = originals.setdefault(entry[1].image.digest, entry)
+        if original is not entry and not _one_file(original[1], entry[1]):
+            tell(original, entry, "the same file")
+    different = list(originals.values())
+    found: set[int] = set()
+    for a, b in _near(different):
+        if b not in found and _alike(different[a][1], different[b][1]):
+            found.add(b)
+            tell(different[a], different[b], "the same picture, encoded or scaled anew,")
     return copies
+
+
+def _near(entries: Sequence[tuple[int, _Item]]) -> list[tuple[int, int]]:
+    """Index pairs (the smaller first, sorted) of pictures with nearly equal grids that are not flat."""
+    from scipy.spatial import cKDTree
+
+    grids = np.array([item.image.grid.ravel() for _, item in entries if item.image], np.float32)
+    if len(grids) < 2:
+        return []
+    telling = np.flatnonzero(grids.std(axis=1) >= _FLAT)
+    if not len(telling):
+        return []
+    pairs = cKDTree(grids[telling]).query_pairs(_NEAR * 16, output_type="ndarray")
+    return sorted((int(a), int(b)) for a, b in telling[np.sort(pairs, axis=1)])
 
 
 def _trains(dataset: Dataset) -> bool:
@@ -476,31 +490,21 @@ def _trains(dataset: Dataset) -> bool:
     return base == TRAIN_SET or subset in ("train", "val")
 
 
-def _alike(one: _Item, other: _Item, contrast: float) -> str:
-    """How two pictures are the same, in words, or nothing where they are not."""
+def _alike(one: _Item, other: _Item) -> bool:
+    """Whether two pictures agree at 64 x 64 and in the ratio of their sides."""
     assert one.image and other.image and one.sample.image and other.sample.image
-    if one.image.digest == other.image.digest:
-        return "the same file"
-    if contrast < _FLAT:
-        return ""
-    small = [
-        resize_grey(read_grey(item.sample.image).pixels, (64, 64), "bilinear").astype(np.float32)
-        for item in (one, other)
-        if item.sample.image
-    ]
-    if float(np.sqrt(np.mean((small[0] - small[1]) ** 2))) >= _ALIKE:
-        return ""
-    return "the same picture, encoded or scaled anew" if _shapes_agree(one, other) else ""
-
-
-def _shapes_agree(one: _Item, other: _Item) -> bool:
-    assert one.image and other.image
     (h1, w1), (h2, w2) = one.image.size, other.image.size
-    return abs(h1 * w2 - h2 * w1) <= 0.03 * h1 * w2
+    if abs(h1 * w2 - h2 * w1) > 0.03 * h1 * w2:
+        return False
+    small, again = (
+        resize_grey(read_grey(path).pixels, (64, 64), "bilinear").astype(np.float32)
+        for path in (one.sample.image, other.sample.image)
+    )
+    return float(np.sqrt(np.mean((small - again) ** 2))) < _ALIKE
 
 
-def _same_file(one: _Item, other: _Item) -> bool:
-    """Whether both are one file on disk (two subsets of one set are being checked)."""
+def _one_file(one: _Item, other: _Item) -> bool:
+    """Whether both are one file on disk (a set and a subset of it are being checked)."""
     assert one.sample.image and other.sample.image
     return one.sample.image.resolve() == other.sample.image.resolve()
 

@@ -234,13 +234,14 @@ def _archive(source: Source, data_root: Path, attempts: int, dead: dict[str, str
     target = _store(data_root) / f"{host}-{name}"
     if target.exists():
         return target
-    if source.drive:
-        return _from_drive(source, target)
     if source.url in dead:
         raise SodbenchError(dead[source.url])
     say(f"fetching {source.url} ({source.holds})")
     try:
-        fetched = fetch(source.url, target, attempts=attempts)
+        if source.drive:
+            fetched = _from_drive(source, target)
+        else:
+            fetched = fetch(source.url, target, attempts=attempts)
     except SodbenchError as error:
         dead[source.url] = str(error)
         raise
@@ -248,7 +249,7 @@ def _archive(source: Source, data_root: Path, attempts: int, dead: dict[str, str
     return fetched.path
 
 
-def _from_drive(source: Source, target: Path) -> Path:
+def _from_drive(source: Source, target: Path) -> Fetched:
     """Google Drive answers programs with pages to click through; gdown knows how."""
     try:
         import gdown
@@ -263,7 +264,7 @@ def _from_drive(source: Source, target: Path) -> Path:
         raise SodbenchError(f"{source.url}: {error}") from error
     if got is None:
         raise SodbenchError(f"{source.url}: gdown could not fetch it")
-    return target
+    return Fetched(target, target.stat().st_size, digest(target))
 
 
 def _move(content: Path, target: Path) -> None:

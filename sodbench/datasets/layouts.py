@@ -48,12 +48,16 @@ def pictures(folder: Path | str) -> tuple[Path, ...]:
     Raises :class:`SodbenchError` where the folder does not exist or cannot be read.
     """
     folder = Path(folder)
+    return tuple(folder / e.name for e in _entries(folder) if _is_picture_name(e.name))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name."""
     try:
         with os.scandir(folder) as entries:
-            names = sorted(e.name for e in entries if _is_picture_name(e.name))
+            return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise SodbenchError(f"{folder}: not a readable folder ({error.strerror})") from error
-    return tuple(folder / name for name in names)
 
 
 def _is_picture_name(name: str) -> bool:
@@ -61,19 +65,17 @@ def _is_picture_name(name: str) -> bool:
 
 
 def _has_pictures(folder: Path) -> bool:
-    with os.scandir(folder) as entries:
-        return any(_is_picture_name(entry.name) for entry in entries)
+    return any(_is_picture_name(entry.name) for entry in _entries(folder))
 
 
 def _subfolders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    with os.scandir(folder) as entries:
-        return sorted(
-            folder / e.name
-            for e in entries
-            if not e.name.startswith(".") and e.name != "__MACOSX" and e.is_dir()
-        )
+    return [
+        folder / e.name
+        for e in _entries(folder)
+        if not e.name.startswith(".") and e.name != "__MACOSX" and e.is_dir()
+    ]
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -248,6 +248,19 @@ def test_pictures_shared_by_two_test_sets_are_a_remark(clean: Path, tmp_path: Pa
     assert Counter(p.kind for p in sod.remarks) == {"shared": COUNT}
 
 
+def test_many_copies_of_one_picture(clean: Path, tmp_path: Path) -> None:
+    (tmp_path / "Own/images").mkdir(parents=True)
+    (tmp_path / "Own/masks").mkdir()
+    image = (clean / "ECSSD/Imgs/0001.jpg").read_bytes()
+    mask = (clean / "ECSSD/GT/0001.png").read_bytes()
+    for number in range(100):
+        (tmp_path / f"Own/images/{number:03}.jpg").write_bytes(image)
+        (tmp_path / f"Own/masks/{number:03}.png").write_bytes(mask)
+    (report,) = check([find_dataset(tmp_path / "Own")])
+    assert Counter(p.kind for p in report.faults) == {"duplicate": 99}
+    assert all("as 000 (masks equal)" in p.detail for p in report.faults)
+
+
 def test_images_without_any_masks(clean: Path, tmp_path: Path) -> None:
     shutil.copytree(clean / "ECSSD/Imgs", tmp_path / "ECSSD/Imgs")
     (tmp_path / MARKER).touch()

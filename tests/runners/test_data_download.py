@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -178,3 +179,23 @@ def test_command_line_takes_an_archive(
     assert main(["data", "download", *root]) == 2
     assert main(["data", "download", "SODD", *root]) == 2
     assert "did you mean SOD" in capsys.readouterr().err
+
+
+def test_google_drive_goes_through_gdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drive = Source("https://drive.google.com/uc?id=abc", "whole set", drive=True)
+    registry = known("DUTS-TR", (drive,))
+    monkeypatch.setitem(sys.modules, "gdown", None)  # not installed
+    with pytest.raises(SodbenchError, match=r"sodbench\[drive\]"):
+        download(["DUTS-TR"], tmp_path, registry=registry)
+
+    class Gdown:
+        @staticmethod
+        def download(url: str, output: str, quiet: bool, resume: bool) -> str:
+            assert url == drive.url and resume
+            zipped(Path(output), "DUTS-TR/DUTS-TR-Image/a.jpg", "DUTS-TR/DUTS-TR-Mask/a.png")
+            return output
+
+    monkeypatch.setitem(sys.modules, "gdown", Gdown)
+    (done,) = download(["DUTS-TR"], tmp_path, registry=registry)
+    assert done.path == tmp_path / "DUTS-TR" and "1 of 10553" in done.how
+    assert drive.url in json.loads((tmp_path / RECORD).read_text())

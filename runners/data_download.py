@@ -172,14 +172,8 @@ def _install(
         aside = Path(scratch)
         for number, (source, archive) in enumerate(zip(way, archives, strict=True)):
             content = aside / str(number)
-            try:
-                extract(
-                    archive, content, keep=_belongs_to(info) if source.several else lambda _: True
-                )
-            except SodbenchError:
-                if archive.parent == _store(data_root):
-                    archive.unlink()  # or the next run would meet the same damaged archive
-                raise
+            keep = _belongs_to(info) if source.several else lambda _: True
+            extract(archive, content, keep=keep)
             into = aside / "root" / info.name / source.into
             _move(_without_wrapping(info, content, into.name), into)
         found = find_dataset(info.name, aside / "root")

@@ -72,7 +72,7 @@ def test_two_archives_make_one_set(served: tuple[Path, str], tmp_path: Path) -> 
 
 
 def test_dead_links_fall_back_to_the_archive_of_all(
-    served: tuple[Path, str], tmp_path: Path
+    served: tuple[Path, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder, url = served
     zipped(
@@ -90,6 +90,7 @@ def test_dead_links_fall_back_to_the_archive_of_all(
     done = download(["ECSSD", "DUT-OMRON"], tmp_path / "data", registry=registry, attempts=1)
     assert [item.name for item in done] == ["ECSSD", "DUT-OMRON"]
     assert sorted(p.name for p in (tmp_path / "data").iterdir()) == ["DUT-OMRON", "ECSSD", RECORD]
+    assert capfd.readouterr().err.count(f"fetching {url}/all.zip") == 1
     assert find_dataset("DUT-OMRON", tmp_path / "data").masks.keys() == {"a"}
 
 

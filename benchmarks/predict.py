@@ -123,7 +123,10 @@ def own_throughput(
         x = torch.randn(batch, 3, *size, device=device, dtype=dtype)
         x = x.to(memory_format=torch.channels_last)
         with torch.inference_mode(), tensor_float(precision == "tf32"):
-            times = [timed(lambda x=x: network.network(x), device) for _ in range(7)][2:]
+            try:
+                times = [timed(lambda x=x: network.network(x), device) for _ in range(7)][2:]
+            except torch.OutOfMemoryError:
+                break
         rate = batch / statistics.median(times)
         if rate > best["images_per_second"]:
             best = {"images_per_second": rate, "batch": batch}

@@ -268,7 +268,7 @@ class PreparedCSF(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As :meth:`CSF.forward`."""
-        return _resize(self.read(self.ms(self.fuse(self.base(x)))), x.shape[-2:])
+        return _resize(self.read(self.ms(self.fuse(self.base(x)))).float(), x.shape[-2:])
 
 
 def _draw_kernel(module: nn.Module) -> None:

@@ -80,8 +80,11 @@ def understand(
             + "; give a folder of pictures, or a tree <method>/<set>/ of them"
         )
     tasks, ignored = [], []
+    by_set = any(
+        _truth_named(part, truths) for f in folders for part in f.relative_to(predictions).parts
+    )
     for folder in folders:
-        method, truth, reason = _meaning(folder, predictions, truths)
+        method, truth, reason = _meaning(folder, predictions, truths, by_set)
         if truth is None:
             ignored.append(reason)
             continue
@@ -123,9 +126,9 @@ def _picture_folders(root: Path, depth: int = _DEPTH) -> Iterator[Path]:
 
 
 def _meaning(
-    folder: Path, root: Path, truths: Sequence[Dataset]
+    folder: Path, root: Path, truths: Sequence[Dataset], by_set: bool
 ) -> tuple[str, Dataset | None, str]:
-    """(method, data set, why there is none) of one folder of maps."""
+    """(method, data set, why there is none) of one folder of maps; by_set: folders of this tree are named after sets."""
     below = folder.relative_to(root).parts
     for at in range(len(below) - 1, -1, -1):
         if truth := _truth_named(below[at], truths):
@@ -133,7 +136,7 @@ def _meaning(
             return "/".join(rest) or _own_name(root), truth, ""
     if unknown := next((known_name(part) for part in below if known_name(part)), None):
         return "", None, f"{folder}: no ground truth for {unknown} was given"
-    if len(truths) == 1:  # PREDS/<method>/ or PREDS itself
+    if len(truths) == 1 and not by_set:  # PREDS/<method>/ or PREDS itself
         truth = truths[0]
         name = "/".join(below) or _own_name(root, truths)
         return name, truth, ""

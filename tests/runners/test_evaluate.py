@@ -451,3 +451,10 @@ def test_shards_that_do_not_belong_together_are_refused(folders, capsys):
 def test_a_tree_needs_evaluate_all(tree):
     with pytest.raises(SodbenchError, match="evaluate_all"):
         evaluate(tree / "by_method", tree / "data")
+
+
+def test_other_sets_of_a_tree_are_left_alone_and_named(tree):
+    shutil.copytree(tree / "by_method/A/SOD", tree / "by_method/A/Unheard18")
+    understood = understand(tree / "by_method", find_masks(tree / "data/SOD/GT"))
+    assert [(t.method, t.dataset) for t in understood.tasks] == [("A", "SOD"), ("B", "SOD")]
+    assert any("Unheard18" in reason for reason in understood.ignored)

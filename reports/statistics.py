@@ -14,11 +14,13 @@ difference after Demsar, "Statistical Comparisons of Classifiers over Multiple D
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Reals = NDArray[np.floating[Any]]
 Aggregate = Callable[[Floats], Floats]
 """From means, float64 [resamples, columns], to aggregates, float64 [resamples, metrics]."""
 
@@ -52,20 +54,21 @@ def seed_for(name: str, seed: int) -> tuple[int, int]:
     return seed, zlib.crc32(name.encode())
 
 
-def weighted_means(weights: Floats, statistics: Floats) -> Floats:
+def weighted_means(weights: Reals, statistics: Reals) -> Floats:
     """Means float64 [resamples, columns] of ``statistics`` [images, columns] under ``weights``.
 
     A NaN (a measure undefined for an image) is left out of its column's mean, weight and all.
+    The product is computed in the precision of the two.
     """
     defined = np.isfinite(statistics)
     if defined.all():
-        return weights @ statistics
+        return np.asarray(weights @ statistics, np.float64)
     whole = defined.all(axis=0)
     means = np.empty((len(weights), statistics.shape[1]))
     means[:, whole] = weights @ statistics[:, whole]
     with np.errstate(invalid="ignore"):
         total = weights @ np.where(defined, statistics, 0.0)[:, ~whole]
-        means[:, ~whole] = total / (weights @ defined[:, ~whole].astype(float))
+        means[:, ~whole] = total / (weights @ defined[:, ~whole].astype(weights.dtype))
     return means
 
 

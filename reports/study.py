@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from sodbench.datasets import TEST_SETS
 from sodbench.errors import SodbenchError
-from sodbench.metrics import PROTOCOLS, Counts, image_measures, protocol, summarise
+from sodbench.metrics import PROTOCOLS, Counts, image_curves, protocol, summarise
+from sodbench.metrics.curves import f_measure
 from sodbench.metrics.scores import BINARY_MEASURES, BLOCK
 from sodbench.progress import bar
 from sodbench.reports.measures import Measure, choose
@@ -24,6 +25,7 @@ from sodbench.reports.statistics import (
     CriticalDifference,
     Floats,
     Interval,
+    Reals,
     bootstrap_p,
     critical_difference,
     holm,
@@ -278,7 +280,11 @@ class Statistics:
 
 def statistics(result: Result, counts: Counts, names: Sequence[str]) -> Statistics:
     """The per-image statistics behind the aggregates ``names`` of a result (its counts in table order)."""
+    rules = protocol(result.protocol)
     curves = list(dict.fromkeys(c for n in names for c in _FROM_CURVES.get(n, ())))
+    from_means = "f" in curves and rules.f_max == "meanpr" and "f_max_meanf" not in names
+    if from_means:  # F of the mean precision and recall: the curve of F itself is not needed
+        curves.remove("f")
     scalars = [n for n in names if n not in _FROM_CURVES]
     if curves:
         from_counts, counted = _curves(counts, result.protocol, curves)
@@ -294,7 +300,9 @@ def statistics(result: Result, counts: Counts, names: Sequence[str]) -> Statisti
         by_curve = {
             c: means[..., width + 256 * i : width + 256 * (i + 1)] for i, c in enumerate(curves)
         }
-        found = summarise({}, by_curve, result.protocol)
+        if from_means:
+            by_curve["f"] = f_measure(by_curve["precision"], by_curve["recall"], rules.beta2)
+        found = summarise({}, by_curve, rules)
         found |= {n: means[..., i] for i, n in enumerate(scalars)}
         return np.stack([np.asarray(found[n], float) for n in names], axis=-1)
 
@@ -309,7 +317,7 @@ def _curves(
     counted = np.ones(len(counts), bool)
     for start in range(0, len(counts), BLOCK):
         rows = slice(start, start + BLOCK)
-        block = image_measures(counts[rows], protocol_, names)
+        block = image_curves(counts[rows], protocol_, names)
         curves[rows] = np.concatenate([block.curves[n] for n in names], axis=1)
         counted[rows] = block.counted
     return curves, counted
@@ -346,13 +354,12 @@ class _DatasetStudy:
         stems = {method: list(r.table.index) for method, r in results.items()}
         everywhere = sorted(set.intersection(*(set(s) for s in stems.values())))
         alike = all(len(s) == len(everywhere) for s in stems.values())
-        weights: dict[int, list[Floats]] = {}
+        weights: dict[int, list[Reals]] = {}
 
-        def drawn(images: int) -> list[Floats]:
+        def drawn(images: int) -> list[Reals]:
             if images not in weights:
-                weights[images] = list(
-                    resampling_weights(images, resamples, seed_for(dataset, seed))
-                )
+                batches = resampling_weights(images, resamples, seed_for(dataset, seed))
+                weights[images] = [w.astype(np.float32) for w in batches]
             return weights[images]
 
         intervals, sizes, by_protocol = {}, {}, {}
@@ -364,17 +371,13 @@ class _DatasetStudy:
             counts = replace(result).counts  # not kept: a data set's counts are large
             found = statistics(result, counts, names)
             columns = found.columns[order]
-            resampled = np.concatenate(
-                [found.aggregate(weighted_means(w, columns)) for w in drawn(len(columns))]
-            )
+            resampled = _resampled(found, columns, drawn(len(columns)))
             for i, name in enumerate(names):
                 intervals[method, dataset, name] = interval(_value(result, name), resampled[:, i])
             share = _object_share(counts, result.protocol)[order]
+            chief = statistics(result, counts, [headline(measures).name])
             sizes[method, dataset], size_counts = _by_size(
-                _only(found, names.index(headline(measures).name)),
-                columns,
-                share,
-                drawn(len(columns)),
+                chief, chief.columns[order], share, drawn(len(columns))[0]
             )
             by_protocol[method, dataset] = _f_under_each_protocol(result, counts)
             if alike:
@@ -384,9 +387,7 @@ class _DatasetStudy:
                 kept = np.isin(np.array(stems[method], dtype=object)[order], everywhere)
                 columns = columns[kept]
                 observed[method] = found.aggregate(_means(columns))[0]
-                distributions[method] = np.concatenate(
-                    [found.aggregate(weighted_means(w, columns)) for w in drawn(len(columns))]
-                )
+                distributions[method] = _resampled(found, columns, drawn(len(columns)))
             done()  # type: ignore[operator]
         note = (
             f"The methods were not all scored on the same images of {dataset}; comparisons between methods "
@@ -403,9 +404,10 @@ class _DatasetStudy:
         )
 
 
-def _only(of: Statistics, measure: int) -> Statistics:
-    """The same statistics, aggregated to one measure."""
-    return Statistics(of.columns, lambda means: of.aggregate(means)[..., [measure]])
+def _resampled(of: Statistics, columns: Floats, weights: Sequence[Reals]) -> Floats:
+    """The bootstrap distribution [resamples, M]; in single precision, whose error no interval shows."""
+    single = columns.astype(np.float32)
+    return np.concatenate([of.aggregate(weighted_means(w, single)) for w in weights])
 
 
 def _object_share(counts: Counts, protocol_: str) -> Floats:
@@ -416,7 +418,7 @@ def _object_share(counts: Counts, protocol_: str) -> Floats:
 
 
 def _by_size(
-    of: Statistics, columns: Floats, share: Floats, weights: Sequence[Floats]
+    of: Statistics, columns: Floats, share: Floats, weights: Reals
 ) -> tuple[tuple[Interval | None, ...], tuple[int, ...]]:
     """The measure for each group of object sizes, with intervals; images without an object are in none."""
     found: list[Interval | None] = []
@@ -428,16 +430,11 @@ def _by_size(
             found.append(None)
             continue
         value = float(of.aggregate(_means(columns[group]))[0, 0])
-        resampled = [
-            of.aggregate(weighted_means(w[:, group] / w[:, group].sum(1)[:, None], columns[group]))
-            for w in weights
-            if len(group) >= 10
-        ]
-        found.append(
-            interval(value, np.concatenate(resampled)[:, 0])
-            if resampled
-            else Interval(value, float("nan"), float("nan"))
-        )
+        if len(group) < 10:
+            found.append(Interval(value, float("nan"), float("nan")))
+            continue
+        drawn = weights[:, group] / weights[:, group].sum(axis=1, keepdims=True)
+        found.append(interval(value, _resampled(of, columns[group], [drawn])[:, 0]))
     return tuple(found), tuple(counted)
 
 

@@ -1,0 +1,164 @@
+"""How long statistics and reports take: `python benchmarks/report.py [--quick]`.
+
+Synthetic results: real counts of drawn pairs, repeated at random up to the size wanted.
+- bootstrap: 16,784 images (the six standard sets together) x 5 methods, 1000 resamples, five classical measures, all
+  intervals and paired tests; beside it scipy.stats.bootstrap for one method and MAE alone, in the same run.
+- report: 30 methods x 6 sets, everything `sodbench report DIR` writes but pictures (there are none to show).
+The result goes to benchmarks/results/report.json.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics as stats
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sodbench.metrics import Counts, PreparedMask, count_pair, score
+from sodbench.reports.report import write_report
+from sodbench.reports.study import study
+from sodbench.results import Result, build_result
+
+SIZES = {
+    "ECSSD": 1000,
+    "PASCAL-S": 850,
+    "DUT-OMRON": 5168,
+    "HKU-IS": 4447,
+    "SOD": 300,
+    "DUTS-TE": 5019,
+}
+
+
+def pool(pairs: int, quality: float, seed: int) -> Counts:
+    """Counts of drawn pairs: a disc, and a blurred, disturbed map of it."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:60, :80]
+    parts = []
+    for _ in range(pairs):
+        distance = np.hypot(rows - rng.uniform(15, 45), columns - rng.uniform(15, 65))
+        inside = rng.uniform(5, 22) - distance
+        map_ = 1 / (1 + np.exp(-inside / 2)) + rng.normal(0, 0.5 - 0.4 * quality, inside.shape)
+        mask = np.where(inside > 0, 255, 0).astype(np.uint8)
+        parts.append(count_pair(np.clip(255 * map_, 0, 255).astype(np.uint8), PreparedMask(mask)))
+    return Counts.concatenate(parts)
+
+
+def result(method: str, dataset: str, images: int, counts: Counts, seed: int) -> Result:
+    """A result of ``images`` pairs drawn from counted ones; the order of masks is that of the data set."""
+    rng = np.random.default_rng(seed)
+    chosen = counts[rng.integers(0, len(counts), images)]
+    stems = [f"{dataset}_{i:05d}" for i in range(images)]
+    files = pd.DataFrame(
+        {"map": "", "mask": "", "image": "", "height": 60, "width": 80}, index=stems
+    )
+    policy = {"missing": "error", "resize": "bilinear", "n_missing": 0, "n_resized": 0}
+    return build_result(
+        scores=score(chosen, "salmetric", stems),
+        counts=chosen,
+        method=method,
+        dataset=dataset,
+        files=files,
+        policy=policy,
+        problems=(),
+        folders={"maps": None, "masks": None, "images": None},
+        provenance={},
+    )  # fmt: skip
+
+
+def timed(work, repeats: int) -> dict[str, object]:
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return {"median_s": round(stats.median(seconds), 2), "all_s": [round(s, 2) for s in seconds]}
+
+
+def scipy_mae(values: np.ndarray) -> None:
+    from scipy.stats import bootstrap
+
+    bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=1000,
+        method="percentile",
+        batch=50,
+        rng=np.random.default_rng(0),
+    )
+
+
+def machine() -> dict[str, object]:
+    import matplotlib
+    import scipy
+
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [
+            x.split(":")[1].strip()
+            for x in cpuinfo.read_text().splitlines()
+            if x.startswith("model name")
+        ]
+        model = names[0] if names else model
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "pandas": pd.__version__,
+        "matplotlib": matplotlib.__version__,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the images, one repeat")
+    arguments = parser.parse_args()
+    share, repeats = (10, 1) if arguments.quick else (1, 3)
+    found: dict[str, object] = {"machine": machine()}
+
+    images = sum(SIZES.values()) // share
+    counts = [pool(300, q, i) for i, q in enumerate(np.linspace(0.3, 1, 5))]
+    five = [result(f"method {i}", "all six", images, c, seed=7) for i, c in enumerate(counts)]
+    found["bootstrap"] = {
+        "images": images,
+        "methods": 5,
+        "resamples": 1000,
+        **timed(lambda: study(five, resamples=1000), repeats),
+    }
+    mae = five[0].table["mae"].to_numpy(float)
+    found["scipy_one_method_mae_alone"] = timed(lambda: scipy_mae(mae), repeats)
+    del five
+
+    for name, sizes in (
+        ("report_30_methods_6_sets_of_300", dict.fromkeys(SIZES, 300 // share)),
+        ("report_30_methods_6_sets_of_1000", dict.fromkeys(SIZES, 1000 // share)),
+    ):
+        many = [
+            result(f"method {i:02d}", dataset, n, counts[i % 5], seed=i)
+            for dataset, n in sizes.items()
+            for i in range(30)
+        ]
+        with tempfile.TemporaryDirectory() as folder:
+            found[name] = timed(
+                lambda many=many, folder=folder: write_report(many, Path(folder) / "r"), 1
+            )
+            page = Path(folder) / "r"
+            found[name]["page_MB"] = round(
+                sum(f.stat().st_size for f in page.rglob("*.*")) / 1e6, 1
+            )
+    text = json.dumps(found, indent=1)
+    print(text)
+    if not arguments.quick:
+        (Path(__file__).parent / "results" / "report.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -141,8 +141,10 @@ def _folders_of_kind(
         named = info and any(
             key.startswith(own) and key[len(own) :] in kind for own in keys_of(info)
         )
-        if (named or (not strict and key in kind)) and _has_pictures(folder):
-            found.append(folder)
+        if named or (not strict and key in kind):
+            # unpacking twice over gives images/images/
+            repeated = [inner for inner in _subfolders(folder) if folder_key(inner.name) == key]
+            found += [place for place in (folder, *repeated) if _has_pictures(place)]
     return found
 
 

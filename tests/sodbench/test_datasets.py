@@ -167,6 +167,7 @@ LAYOUTS = [
     ("DUT-OMRON", "DUT-OMRON/DUT-OMRON-image", "DUT-OMRON/pixelwiseGT-new-PNG", ".jpg"),
     ("HKU-IS", "HKU-IS/imgs", "HKU-IS/gt", ".png"),
     ("PASCAL-S", "PASCAL-S/datasets/imgs/pascal", "PASCAL-S/datasets/masks/pascal", ".jpg"),
+    ("ECSSD", "ECSSD/images/images", "ECSSD/ground_truth_mask/ground_truth_mask", ".jpg"),
     # other common pairs
     ("SOD", "SOD/Imgs", "SOD/GT", ".jpg"),
     ("SOD", "sod/image", "sod/mask", ".jpg"),

@@ -258,6 +258,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": model,
         "cores": len(ALL_CORES),
+        "load at the start": os.getloadavg()[0],  # a busy machine shares its caches
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }

@@ -1,0 +1,104 @@
+"""How long a grey picture takes to be read and written, against Pillow, in one run.
+
+    python benchmarks/pictures.py FOLDER [FOLDER ...] [-o benchmarks/results/pictures.json]
+
+For each folder of PNG maps or masks (in the page cache), medians over files and rounds of processor time in
+milliseconds, the contenders taking turns at each file: ``Image.open(...).load()`` and ``read_grey``; then, for 8-bit
+maps, the encoding of the same pixels by Pillow at several levels and by ``sodbench.png.encode``, with the median bytes.
+"""
+
+import argparse
+import io
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sodbench import png
+from sodbench.images import read_grey
+
+LEVELS = (1, 4, 6)
+
+
+def pillow_reads(path: Path) -> None:
+    with Image.open(path) as picture:
+        picture.load()
+
+
+def pillow_writes(level: int) -> Callable[[Any], bytes]:
+    def write(pixels: Any) -> bytes:
+        content = io.BytesIO()
+        Image.fromarray(pixels).save(content, "PNG", compress_level=level)
+        return content.getvalue()
+
+    return write
+
+
+def milliseconds(
+    contenders: dict[str, Callable[[Any], Any]], items: list[Any], rounds: int
+) -> dict[str, float]:
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for item in items:
+            for name, work in contenders.items():
+                start = time.process_time_ns()
+                work(item)
+                times[name].append((time.process_time_ns() - start) / 1e6)
+    return {name: median(taken) for name, taken in times.items()}
+
+
+def measure(folder: Path, files: int, rounds: int) -> dict[str, Any]:
+    paths = sorted(folder.glob("*.png"))[:files]
+    pictures = [read_grey(path).pixels for path in paths]
+    found: dict[str, Any] = {
+        "files": len(paths),
+        "median bytes": median(path.stat().st_size for path in paths),
+        "median pixels": median(pixels.size for pixels in pictures),
+        "read ms": milliseconds({"pillow": pillow_reads, "sodbench": read_grey}, paths, rounds),
+    }
+    if any(len(np.unique(pixels)) > 2 for pixels in pictures[:9]):
+        writers = {f"pillow level {level}": pillow_writes(level) for level in LEVELS}
+        writers["sodbench"] = png.encode
+        found["write ms"] = milliseconds(writers, pictures, rounds)
+        found["written bytes"] = {
+            name: median(len(write(pixels)) for pixels in pictures)
+            for name, write in writers.items()
+        }
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--files", type=int, default=60, help="how many of each folder")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("-o", "--output", type=Path, help="where to store the JSON")
+    arguments = parser.parse_args()
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    found: dict[str, Any] = {
+        "machine": {
+            "cpu": model,
+            "load at the start": os.getloadavg()[0],  # a busy machine shares its caches
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("sodbench", "pillow", "numpy", "numba", "isal")},
+        }
+    }
+    for folder in arguments.folders:
+        name = "/".join(folder.parts[-2:])
+        found[name] = measure(folder, arguments.files, arguments.rounds)
+        print(json.dumps({name: found[name]}, indent=1), flush=True)
+    if arguments.output:
+        arguments.output.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ the map's values.  A float32 map is compared and quantised in float32, as there,
 differ from PySODMetrics' by its rounding, up to 1e-6.
 """
 
+import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,17 +111,45 @@ class Pair:
         return float(weighted_f(map_, self.mask.geometry, preparation, beta_squared)[0])
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """The pair that a thread stepped last, by content."""
+
+    pred: NDArray[Any]
+    gt: NDArray[Any]
+    normalize: bool
+    pair: Pair
+
+    def is_of(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool) -> bool:
+        return normalize == self.normalize and all(
+            new.dtype == old.dtype and np.array_equal(new, old)
+            for new, old in ((pred, self.pred), (gt, self.gt))
+        )
+
+
+_seen = threading.local()
+
+
 def pair(pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> Pair:
     """Check and prepare a pair as PySODMetrics does.
 
     With ``normalize`` the mask is foreground above 128 and the map, divided by 255, is stretched to [0, 1] unless it is
-    constant.  Without, the map must be float32 or float64 in [0, 1] and the mask bool.  Both are [h, w].
+    constant.  Without, the map must be float32 or float64 in [0, 1] and the mask bool.  Both are [h, w].  Scripts step
+    several metrics with one pair, so the last one is kept: it is counted once for all of them.
 
     Raises:
         ValueError: for shapes that differ or are not [h, w], no pixels, NaN, or values outside [0, 1].
         TypeError: without ``normalize``, for other types.
     """
     pred, gt = np.asarray(pred), np.asarray(gt)
+    last: _Seen | None = getattr(_seen, "last", None)
+    if last is None or not last.is_of(pred, gt, normalize):
+        pred, gt = pred.copy(), gt.copy()  # the caller may write into the originals
+        last = _seen.last = _Seen(pred, gt, normalize, _prepared(pred, gt, normalize))
+    return last.pair
+
+
+def _prepared(pred: NDArray[Any], gt: NDArray[Any], normalize: bool) -> Pair:
     if pred.shape != gt.shape:
         raise ValueError(
             f"the prediction is {pred.shape} and the mask {gt.shape}; resize one of them"
@@ -134,7 +163,7 @@ def pair(pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> Pair:
             warnings.warn(
                 "no value of a bool mask is above 128, so all of it is background with normalize=True; "
                 "pass mask * 255 as uint8, or normalize=False",
-                stacklevel=3,
+                stacklevel=4,
             )
         p = pred / 255
         low, high = p.min(), p.max()

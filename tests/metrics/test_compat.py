@@ -322,6 +322,17 @@ def test_input_that_pysodmetrics_refuses_is_refused():
     assert metric.maes == []
 
 
+def test_a_pair_that_is_written_into_is_counted_anew():
+    pred, gt = np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8)
+    found = []
+    for _ in range(2):
+        metric = compat.MAE()
+        metric.step(pred, gt)
+        found.append(metric.get_results()["mae"])
+        pred[0, 0] = gt[0] = 255
+    assert found == [0, 0.25]
+
+
 def test_a_bool_mask_is_all_background_as_there_but_said_so():
     metric = compat.WeightedFmeasure()
     mask = np.array([[True, False]])

@@ -35,9 +35,10 @@ from sodbench.datasets import Dataset, folder_pairs
 from sodbench.images import read_grey, read_rgb, write_grey, write_picture
 from sodbench.models import create_model
 from sodbench.models.inference import choose_device, describe_machine, normalise, tensor_float
+from sodbench.runners.optimisation import set_training_mode
 from sodbench.runners.ranks import Ranks
 from sodbench.runners.recipe import RECIPES, changed
-from sodbench.runners.train import Trainer, Training, _training_mode
+from sodbench.runners.train import Trainer, Training
 from sodbench.runners.training_data import check_pairs, loaded_updates, updates_of_epoch
 
 # Shares of DUTS-TR's commonest sizes (height, width), in percent; the rest is spread over 418 others.
@@ -114,7 +115,7 @@ def ours(
     torch.manual_seed(0)
     data = check_pairs(dataset, decode=False)
     trainer = Trainer(Training(dataset, Path("unused"), recipe), data, device, Ranks(device))
-    _training_mode(trainer.model, recipe)
+    set_training_mode(trainer.model, recipe)
 
     def update(indices: list[int]) -> float:
         (items,) = loaded_updates(data, recipe, 0, [(0, np.array(indices))])

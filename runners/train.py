@@ -17,11 +17,10 @@ the effective batch does not depend on the number of processes.
 """
 
 import json
-import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -39,11 +38,8 @@ from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, read_rgb
 from sodbench.metrics import LOWER_IS_BETTER, Evaluator
 from sodbench.models import (
-    create_model,
     file_sha256,
     input_size_of,
-    load_backbone,
-    load_checkpoint,
 )
 from sodbench.models.inference import (
     InferenceNetwork,
@@ -54,6 +50,14 @@ from sodbench.models.inference import (
 )
 from sodbench.progress import bar, say, set_quiet
 from sodbench.runners.losses import LOSSES
+from sodbench.runners.optimisation import (
+    batch_norms,
+    initial_network,
+    learning_rate,
+    make_optimizer,
+    restarts_optimizer,
+    set_training_mode,
+)
 from sodbench.runners.ranks import Ranks
 from sodbench.runners.recipe import RECIPES, Recipe
 from sodbench.runners.training_data import (
@@ -211,10 +215,11 @@ class Trainer:
                 f"{data.name}: {len(data)} images do not fill one update of {self.recipe.accumulate}; "
                 "give more images, a smaller accumulate, or counter = flush"
             )
-        self.model = _network(training).to(device)
+        start = initial_network(training.model, self.recipe, training.backbone, training.checkpoint)
+        self.model = start.to(device)
         if self.recipe.channels_last:
             self.model.to(memory_format=torch.channels_last)
-        if ranks.size > 1 and not self.recipe.frozen and any(_batch_norms(self.model)):
+        if ranks.size > 1 and not self.recipe.frozen and any(batch_norms(self.model)):
             raise SodbenchError(
                 "batch normalisation is trained (frozen = false), which several processes would do each "
                 "on its own; train in one process, or with frozen = true"
@@ -222,7 +227,7 @@ class Trainer:
         self.network: nn.Module = (
             torch.compile(self.model) if self.recipe.compiled else self.model  # type: ignore[assignment]
         )
-        self.optimizer = _optimizer(self.model, self.recipe)
+        self.optimizer = make_optimizer(self.model, self.recipe)
         self.epoch = self.update = self.step = self.images = 0
         self.best: tuple[int, float] | None = None
 
@@ -387,9 +392,9 @@ class Trainer:
     def _epoch(self) -> Iterator[dict[str, Any]]:
         """Make the updates of this epoch that are still to be made; yields a log record after each."""
         recipe, ranks = self.recipe, self.ranks
-        if self.update == 0 and recipe.restart_optimizer and self.epoch - 1 in _milestones(recipe):
-            self.optimizer = _optimizer(self.model, recipe)
-        _training_mode(self.model, recipe)
+        if self.update == 0 and restarts_optimizer(recipe, self.epoch):
+            self.optimizer = make_optimizer(self.model, recipe)
+        set_training_mode(self.model, recipe)
         plan = updates_of_epoch(recipe, self.epoch, len(self.data))
         shares = [
             (n, share_of(self.data, plan[n], ranks.rank, ranks.size))
@@ -550,59 +555,6 @@ class Trainer:
             first.merge(other)
         scores: dict[str, float] = first.compute().metrics
         return scores
-
-
-def learning_rate(recipe: Recipe, epoch: int, step: int, total: int) -> float:
-    """The learning rate of update ``step`` (of ``total``, counted from 0) in epoch ``epoch``."""
-    rate = recipe.learning_rate
-    for milestone in _milestones(recipe):
-        if epoch > milestone:  # the reference divides at the end of epoch index 15: its sixteenth
-            rate *= 0.1
-    if recipe.schedule == "cosine":
-        rate *= (1 + math.cos(math.pi * step / total)) / 2
-    return rate * min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else rate
-
-
-def _milestones(recipe: Recipe) -> tuple[int, ...]:
-    return recipe.milestones if recipe.schedule == "steps" else ()
-
-
-def _network(training: Training) -> nn.Module:
-    """The network at its start: drawn, or loaded, and with what is to be trained requiring gradients."""
-    model = create_model(training.model)
-    if training.recipe.initialise == "kaiming":
-        for module in getattr(model, "base", model).modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    if training.backbone:
-        load_backbone(model, training.backbone)
-    if training.checkpoint:
-        load_checkpoint(model, training.checkpoint)
-    if not training.recipe.frozen:
-        model.requires_grad_(True)
-    return model
-
-
-def _batch_norms(model: nn.Module) -> Iterator[nn.Module]:
-    return (m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
-
-
-def _training_mode(model: nn.Module, recipe: Recipe) -> None:
-    model.train()
-    if recipe.frozen:
-        for module in _batch_norms(model):
-            module.eval()
-
-
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    makers: dict[str, Callable[[], torch.optim.Optimizer]] = {
-        "adam": lambda: torch.optim.Adam(parameters, rate, weight_decay=decay),
-        "adamw": lambda: torch.optim.AdamW(parameters, rate, weight_decay=decay),
-        "sgd": lambda: torch.optim.SGD(parameters, rate, 0.9, weight_decay=decay, nesterov=True),
-    }
-    return makers[recipe.optimizer]()
 
 
 def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> None:

@@ -26,6 +26,7 @@ from sodbench.metrics import Evaluator
 from sodbench.models import create_model, load_checkpoint
 from sodbench.models.inference import normalise
 from sodbench.runners import train as train_module
+from sodbench.runners.optimisation import set_training_mode
 from sodbench.runners.predict import load_predictor, predict
 from sodbench.runners.ranks import Ranks
 from sodbench.runners.recipe import RECIPES, Recipe, changed
@@ -70,11 +71,11 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 def trainer_of(model: nn.Module, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Trainer:
     """A trainer around this very network."""
-    monkeypatch.setattr(train_module, "_network", lambda training: model)
+    monkeypatch.setattr(train_module, "initial_network", lambda *_: model)
     data = TrainingSet("none", (None,) * 10, ((8, 8),) * 10, (), "")  # type: ignore[arg-type]
     dataset = Dataset("none", Path(), "none", ())
     trainer = Trainer(Training(dataset, Path("none"), recipe), data, CPU, Ranks(CPU))
-    train_module._training_mode(model, recipe)
+    set_training_mode(model, recipe)
     return trainer
 
 

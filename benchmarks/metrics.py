@@ -4,8 +4,8 @@
 
 The peer lives in an environment of its own, with pysodmetrics==1.6.2; this script starts it there as a subprocess on the
 same arrays.  Both have one thread.  The pairs are drawn: smooth objects with soft maps that miss a part and add a part.
-Rounds of both programs alternate, and times are medians over rounds and pairs of wall-clock time per pair already
-decoded, in milliseconds:
+Rounds of both programs alternate, and times are medians over rounds and pairs of the processor time per pair already
+decoded, in milliseconds (wall-clock time, if nothing else runs on the machine):
 
 - ``counts``       a mask's preparation (histogram, centroid) and the joint counts of a map
 - ``weighted_f``   the mask's geometry and weighted F of the map, raw and stretched (two preparations)
@@ -73,9 +73,9 @@ def _smooth(noise: Any, width: float) -> Any:
 
 
 def milliseconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     work()
-    return (time.perf_counter() - start) * 1e3
+    return (time.process_time() - start) * 1e3
 
 
 def ours(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
@@ -200,7 +200,12 @@ def main() -> None:
         print(json.dumps({**peer(pairs), "machine": machine()}))
         return
 
-    report: dict[str, Any] = {"machine": machine(), "threads": 1, "first_call": first_call()}
+    report: dict[str, Any] = {
+        "machine": machine(),
+        "threads": 1,
+        "load_average": os.getloadavg()[0],
+        "first_call": first_call(),
+    }
     report["milliseconds"], report["ratios"] = {}, {}
     for size, (height, width, number) in SIZES.items():
         pairs = [drawn_pair(height, width, seed) for seed in range(number)]

@@ -159,7 +159,7 @@ def _on(
     for i, m in enumerate(measures):
         own, other = (_scores(t, m.name) for t in per_image)
         between = interval(float(a[i] - b[i]), change[:, i])
-        tally = win_tie_loss(own, other, m.higher)
+        tally = win_tie_loss(own - other, m.higher)
         differences.append(
             Difference(
                 dataset=dataset,

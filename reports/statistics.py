@@ -99,18 +99,27 @@ class Interval:
 
 def interval(value: float, distribution: Floats, confidence: float = CONFIDENCE) -> Interval:
     """Percentile interval of a bootstrap distribution float64 [resamples]."""
-    tail = (1 - confidence) / 2
-    if np.isnan(distribution).all():
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.nanquantile(distribution, [tail, 1 - tail])
-    return Interval(value, float(low), float(high))
+    low, high = percentiles(distribution[None], confidence)
+    return Interval(value, float(low[0]), float(high[0]))
+
+
+def percentiles(distributions: Floats, confidence: float = CONFIDENCE) -> tuple[Floats, Floats]:
+    """Lower and upper percentile float64 [K] of bootstrap distributions [K, resamples]; NaN where all are."""
+    tail = [(1 - confidence) / 2, (1 + confidence) / 2]
+    found = np.full((2, len(distributions)), np.nan)
+    whole = np.isfinite(distributions).all(axis=1)
+    if whole.any():
+        found[:, whole] = np.quantile(distributions[whole], tail, axis=1)
+    for i in np.flatnonzero(~whole & np.isfinite(distributions).any(axis=1)):
+        found[:, i] = np.nanquantile(distributions[i], tail)
+    return found[0], found[1]
 
 
 # ---- paired tests -----------------------------------------------------------------------------
 
 
-def bootstrap_p(difference: float, distribution: Floats) -> float:
-    """Two-sided p-value of an aggregate's difference from its paired bootstrap distribution.
+def bootstrap_p(differences: Floats, distributions: Floats) -> Floats:
+    """Two-sided p-values [K] of differences [K] of aggregates from paired bootstrap distributions [K, resamples].
 
     The distribution's standard deviation is taken as the standard error of the difference (normal
     theory): counting how often the resampled difference changes sign could say no less than
@@ -118,12 +127,11 @@ def bootstrap_p(difference: float, distribution: Floats) -> float:
     """
     from scipy.stats import norm
 
-    if np.isnan(difference) or np.isnan(distribution).all():
-        return float("nan")
-    error = float(np.nanstd(distribution, ddof=1))
-    if error == 0:
-        return 1.0 if difference == 0 else 0.0
-    return float(2 * norm.sf(abs(difference) / error))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = distributions.std(axis=1, ddof=1)
+        p = 2 * norm.sf(np.abs(differences) / error)
+    never_differs = (error == 0) & (differences == 0)
+    return np.where(never_differs, 1.0, p)
 
 
 def permutation_p(
@@ -171,17 +179,16 @@ def wilcoxon_p(first: Floats, second: Floats) -> float:
     return float(wilcoxon(difference, zero_method="wilcox").pvalue)
 
 
-def wilcoxon_rows(differences: Sequence[Floats]) -> Floats:
-    """:func:`wilcoxon_p` of many rows of per-image differences at once; NaN where nothing is defined."""
+def wilcoxon_rows(differences: Floats) -> Floats:
+    """:func:`wilcoxon_p` of rows of per-image differences [K, images] at once; NaN where nothing is defined."""
     from scipy.stats import wilcoxon
 
-    stacked = np.stack(differences)
-    p_values = np.full(len(stacked), np.nan)
-    plain = np.isfinite(stacked).all(axis=1) & (stacked != 0).any(axis=1)
+    p_values = np.full(len(differences), np.nan)
+    plain = np.isfinite(differences).all(axis=1) & (differences != 0).any(axis=1)
     if plain.any():
-        p_values[plain] = wilcoxon(stacked[plain], zero_method="wilcox", axis=1).pvalue
-    for i in np.flatnonzero(~plain & np.isfinite(stacked).any(axis=1)):
-        p_values[i] = wilcoxon_p(stacked[i], np.zeros(stacked.shape[1]))
+        p_values[plain] = wilcoxon(differences[plain], zero_method="wilcox", axis=1).pvalue
+    for i in np.flatnonzero(~plain & np.isfinite(differences).any(axis=1)):
+        p_values[i] = wilcoxon_p(differences[i], np.zeros(differences.shape[1]))
     return p_values
 
 
@@ -205,15 +212,15 @@ class Tally:
     losses: int
 
 
-def win_tie_loss(first: Floats, second: Floats, higher_is_better: bool, tie: float = 1e-9) -> Tally:
-    """Count images by which of two methods scores better; NaN pairs are not counted.
+def win_tie_loss(differences: Floats, higher_is_better: bool, tie: float = 1e-9) -> Tally:
+    """Count images by the sign of the difference float64 [images] of two methods' scores; NaN is not counted.
 
     tie: scores closer than this are equal (the default only absorbs rounding).
     """
-    difference = first - second if higher_is_better else second - first
-    difference = difference[np.isfinite(difference)]
-    wins, losses = int((difference > tie).sum()), int((difference < -tie).sum())
-    return Tally(wins, len(difference) - wins - losses, losses)
+    gains = differences if higher_is_better else -differences
+    gains = gains[np.isfinite(gains)]
+    wins, losses = int((gains > tie).sum()), int((gains < -tie).sum())
+    return Tally(wins, len(gains) - wins - losses, losses)
 
 
 # ---- several data sets ------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from sodbench.reports.statistics import (
     critical_difference,
     holm,
     interval,
+    percentiles,
     resampling_weights,
     seed_for,
     weighted_means,
@@ -469,6 +470,7 @@ def _compared(
     if not pairs:
         return []
     found = []
+    order = {m: i for i, m in enumerate(observed)}
     tables = {m: results[m].table.loc[list(stems)] for m in observed}
     for i, measure in enumerate(measures):
         if not measure.direction:
@@ -477,14 +479,19 @@ def _compared(
             m: t[measure.name].to_numpy(float) if measure.name in t else np.full(len(t), np.nan)
             for m, t in tables.items()
         }
-        spread = [distributions[a][:, i] - distributions[b][:, i] for a, b in pairs]
-        difference = [float(observed[a][i] - observed[b][i]) for a, b in pairs]
-        p = np.array([bootstrap_p(d, s) for d, s in zip(difference, spread, strict=True)])
-        p_wilcoxon = wilcoxon_rows([per_image[a] - per_image[b] for a, b in pairs])
+        first, second = np.array([(order[a], order[b]) for a, b in pairs]).T
+        spread = np.stack([distributions[m][:, i] for m in observed])
+        spread = spread[first] - spread[second]
+        value = np.array([observed[m][i] for m in observed])
+        difference = value[first] - value[second]
+        low, high = percentiles(spread)
+        p = bootstrap_p(difference, spread)
+        scores = np.stack([per_image[m] for m in observed])
+        by_image = scores[first] - scores[second]
+        p_wilcoxon = wilcoxon_rows(by_image)
         p_holm, p_wilcoxon_holm = holm(p), holm(p_wilcoxon)
         for k, (a, b) in enumerate(pairs):
-            between = interval(difference[k], spread[k])
-            tally = win_tie_loss(per_image[a], per_image[b], measure.higher)
+            tally = win_tie_loss(by_image[k], measure.higher)
             found.append(
                 Comparison(
                     dataset=dataset,
@@ -493,9 +500,9 @@ def _compared(
                     first=a,
                     second=b,
                     images=len(stems),
-                    difference=difference[k],
-                    low=between.low,
-                    high=between.high,
+                    difference=float(difference[k]),
+                    low=float(low[k]),
+                    high=float(high[k]),
                     p=float(p[k]),
                     p_holm=float(p_holm[k]),
                     p_wilcoxon=float(p_wilcoxon[k]),

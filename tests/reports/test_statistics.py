@@ -103,8 +103,8 @@ def test_bootstrap_p_agrees_with_the_paired_t_test_on_a_mean():
     a = rng.normal(0, 1, 400)
     b = a + rng.normal(0.08, 0.6, 400)
     difference = st.bootstrap(a[:, None], means, 4000, 3) - st.bootstrap(b[:, None], means, 4000, 3)
-    ours = st.bootstrap_p(a.mean() - b.mean(), difference[:, 0])
-    assert ours == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=0.25)
+    ours = st.bootstrap_p(np.array([a.mean() - b.mean()]), difference.T)
+    assert ours[0] == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=0.25)
 
 
 def test_wilcoxon_equals_scipy_and_drops_undefined_pairs():
@@ -116,6 +116,16 @@ def test_wilcoxon_equals_scipy_and_drops_undefined_pairs():
     assert st.wilcoxon_p(a, a) == 1.0
 
 
+def test_wilcoxon_of_many_rows_is_that_of_each():
+    rng = np.random.default_rng(5)
+    rows = rng.normal(0.1, 1, (4, 60))
+    rows[1, 3:6] = 0
+    rows[2, 7] = np.nan
+    rows[3] = 0
+    each = [st.wilcoxon_p(row, np.zeros(60)) for row in rows]
+    assert st.wilcoxon_rows(rows) == pytest.approx(each, rel=1e-12)
+
+
 def test_holm_by_hand():
     assert st.holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert st.holm(np.array([0.9, 0.8])) == pytest.approx([1.0, 1.0])
@@ -125,8 +135,8 @@ def test_holm_by_hand():
 
 def test_win_tie_loss_respects_the_direction():
     a, b = np.array([0.1, 0.2, 0.3, np.nan]), np.array([0.2, 0.2, 0.1, 0.5])
-    assert st.win_tie_loss(a, b, higher_is_better=True) == st.Tally(1, 1, 1)
-    assert st.win_tie_loss(a, b * 0, higher_is_better=False) == st.Tally(0, 0, 3)
+    assert st.win_tie_loss(a - b, higher_is_better=True) == st.Tally(1, 1, 1)
+    assert st.win_tie_loss(a - b * 0, higher_is_better=False) == st.Tally(0, 0, 3)
 
 
 # Demsar (2006), table 5(a): critical values of the two-tailed Nemenyi test.

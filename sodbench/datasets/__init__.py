@@ -7,17 +7,8 @@ Sample(stem='100075', image=PosixPath('data/SOD/Imgs/100075.jpg'), mask=PosixPat
 
 from sodbench.datasets.attributes import attribute_groups, attributes_of
 from sodbench.datasets.dataset import Dataset, DatasetNotFound, Sample, chosen, listed_stems
-from sodbench.datasets.layouts import (
-    LAYOUTS,
-    find_dataset,
-    find_datasets,
-    find_masks,
-    folder_pairs,
-    guess_name,
-    listed_pairs,
-    own_datasets,
-    pictures,
-)
+from sodbench.datasets.finding import find_dataset, find_datasets, find_masks, own_datasets
+from sodbench.datasets.layouts import LAYOUTS, guess_name, pictures
 from sodbench.datasets.official import official_names
 from sodbench.datasets.pairing import (
     Ambiguous,
@@ -38,6 +29,7 @@ from sodbench.datasets.registry import (
     canonical_name,
     known_name,
 )
+from sodbench.datasets.samples import folder_pairs, listed_pairs
 
 __all__ = [
     "DATASETS",

@@ -1,0 +1,234 @@
+"""From folders and lists to samples: which image belongs to which mask.  No picture is opened here."""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sodbench.datasets.dataset import Dataset, Sample, listed_stems, stem_of
+from sodbench.datasets.layouts import IMAGE_LIST, JPEG, Found, guess_name, holds_both, pictures
+from sodbench.datasets.official import official_names
+from sodbench.datasets.pairing import common_suffix, read_lines
+from sodbench.datasets.registry import DATASETS, DatasetInfo
+from sodbench.errors import Problem, SodbenchError
+from sodbench.images import IMAGE_EXTENSIONS
+
+
+def build(name: str, found: Found) -> Dataset:
+    """The data set of a recognised layout; ``name`` is canonical or the user's own, without subset."""
+    if found.pair_list:
+        dataset = listed_pairs(found.pair_list, name=name)
+    else:
+        dataset = folder_pairs(found.images, found.masks, name=name)
+        image_list = found.base / IMAGE_LIST
+        if image_list.is_file():
+            dataset = restricted(dataset, image_list)
+    dataset = dataclasses.replace(dataset, root=found.base)
+    info = DATASETS.get(name)
+    return dataset if info is None else compared(dataset, info)
+
+
+def restricted(dataset: Dataset, image_list: Path) -> Dataset:
+    """The samples that ``test.lst`` names; what it leaves out is noted, what it lacks is a problem."""
+    stems = set(listed_stems(image_list))
+    found = {sample.stem for sample in dataset.samples}
+    notes = list(dataset.notes)
+    if found - stems:
+        notes.append(
+            f"{image_list.name} names {len(stems)} items; {len(found - stems)} other items on disk "
+            f"are left out ({_some(found - stems)})"
+        )
+    problems = [p for p in dataset.problems if stem_of(p.file) not in found - stems]
+    problems += [
+        Problem("missing", stem, f"named in {image_list}, but neither image nor mask is there")
+        for stem in sorted(stems - found)
+    ]
+    problems += [
+        Problem("extra", stem, f"on disk, but not named in {image_list}")
+        for stem in sorted(found - stems)
+    ]
+    return dataclasses.replace(
+        dataset,
+        layout=f"{dataset.layout} + {image_list.name}",
+        samples=tuple(s for s in dataset.samples if s.stem in stems),
+        notes=tuple(notes),
+        problems=tuple(problems),
+        left_out=frozenset(found - stems),
+    )
+
+
+def compared(dataset: Dataset, info: DatasetInfo) -> Dataset:
+    """The set with its official count, and a note where it differs from the official names."""
+    from sodbench.sample import is_sample, stems
+
+    if is_sample(dataset.root):
+        note = "a sample drawn by sodbench, not the real set: its numbers compare with nothing else"
+        count = len(stems(info.name))
+        return dataclasses.replace(dataset, expected=count, notes=(*dataset.notes, note))
+    found = {sample.stem for sample in dataset.samples}
+    notes = list(dataset.notes)
+    if len(found) != info.count:
+        notes.append(f"{len(found)} items found, {info.count} are official")
+        for subset in info.subsets:
+            if found == official_names(f"{info.name}/{subset}"):
+                notes.append(f"these are exactly {info.name}/{subset}; ask for it by this name")
+    return dataclasses.replace(dataset, expected=info.count, notes=tuple(notes))
+
+
+def folder_pairs(
+    images: Path | str | None, masks: Path | str | None, name: str | None = None
+) -> Dataset:
+    """Two plain folders as a data set; either may be None, both may be the same folder.
+
+    In one shared folder the JPEGs are the images and the files of the same stem in another format the
+    masks.  Otherwise items are paired by stem; a suffix common to all masks (``x_mask.png``) is
+    recognised and noted.  Raises :class:`SodbenchError` where a folder is unreadable or holds no
+    pictures.
+    """
+    image_folder = Path(images) if images is not None else None
+    mask_folder = Path(masks) if masks is not None else None
+    first = image_folder or mask_folder
+    if first is None:
+        raise SodbenchError("folder_pairs needs a folder of images, of masks, or both")
+    notes: list[str] = []
+    if image_folder and mask_folder and image_folder == mask_folder:
+        image_of, mask_of, problems = _side_by_side(image_folder)
+        layout = f"{image_folder.name} (masks beside the images)"
+        root = image_folder
+    else:
+        image_of, problems = _unique(image_folder, "image", bool(mask_folder), notes)
+        mask_of, mask_problems = _unique(mask_folder, "mask", False, notes)
+        problems += mask_problems
+        if image_folder and mask_folder:
+            root = Path(os.path.commonpath([image_folder.absolute(), mask_folder.absolute()]))
+            layout = " + ".join(
+                str(f.absolute().relative_to(root)) for f in (image_folder, mask_folder)
+            )
+            mask_of = _without_suffix(mask_of, image_of, notes)
+        else:
+            root = first
+            layout = f"{first.name} ({'images' if image_folder else 'masks'} only)"
+    if image_of and mask_of:
+        no_mask, no_image = image_of.keys() - mask_of.keys(), mask_of.keys() - image_of.keys()
+        problems += [
+            Problem("no-mask", str(image_of[s]), "no mask of this name") for s in sorted(no_mask)
+        ]
+        problems += [
+            Problem("no-image", str(mask_of[s]), "no image of this name") for s in sorted(no_image)
+        ]
+        if no_mask:
+            notes.append(f"{len(no_mask)} images have no mask ({_some(no_mask)})")
+        if no_image:
+            notes.append(f"{len(no_image)} masks have no image ({_some(no_image)})")
+    samples = tuple(
+        Sample(stem, image_of.get(stem), mask_of.get(stem))
+        for stem in sorted(image_of.keys() | mask_of.keys())
+    )
+    return Dataset(
+        name or guess_name(first), root, layout, samples, None, tuple(notes), tuple(problems)
+    )
+
+
+def _unique(
+    folder: Path | None, kind: str, masks_elsewhere: bool, notes: list[str]
+) -> tuple[dict[str, Path], list[Problem]]:
+    """Stem -> picture of one folder, and the stems that two files claim."""
+    if folder is None:
+        return {}, []
+    paths = pictures(folder)
+    if not paths:
+        raise SodbenchError(f"{folder}: holds no pictures ({', '.join(sorted(IMAGE_EXTENSIONS))})")
+    if masks_elsewhere and holds_both(folder):
+        jpegs = {p.stem for p in paths if p.suffix.lower() in JPEG}
+        beside = [p for p in paths if p.suffix.lower() not in JPEG and p.stem in jpegs]
+        notes.append(
+            f"{len(beside)} masks beside the images in {folder.name}/ are not used: the mask folder is"
+        )
+        ignored = set(beside)
+        paths = tuple(p for p in paths if p not in ignored)
+    by_stem: dict[str, list[Path]] = {}
+    for path in paths:
+        by_stem.setdefault(path.stem, []).append(path)
+    problems = [_claimed_twice(kind, same) for same in by_stem.values() if len(same) > 1]
+    return {stem: same[0] for stem, same in by_stem.items()}, problems
+
+
+def _side_by_side(folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[Problem]]:
+    images: dict[str, Path] = {}
+    masks: dict[str, Path] = {}
+    problems = []
+    for path in pictures(folder):
+        kind, chosen = ("image", images) if path.suffix.lower() in JPEG else ("mask", masks)
+        if path.stem in chosen:
+            problems.append(_claimed_twice(kind, [chosen[path.stem], path]))
+        else:
+            chosen[path.stem] = path
+    if not images and not masks:
+        raise SodbenchError(f"{folder}: holds no pictures ({', '.join(sorted(IMAGE_EXTENSIONS))})")
+    return images, masks, problems
+
+
+def _claimed_twice(kind: str, paths: list[Path]) -> Problem:
+    names = ", ".join(path.name for path in paths)
+    return Problem(
+        "ambiguous", str(paths[0]), f"{len(paths)} {kind} files of one stem ({names}); keep one"
+    )
+
+
+def _without_suffix(
+    masks: dict[str, Path], images: Mapping[str, Path], notes: list[str]
+) -> dict[str, Path]:
+    suffix = common_suffix(masks, images)
+    if not suffix:
+        return masks
+    notes.append(f"mask names carry the suffix {suffix!r} after the image's name")
+    return {stem if stem in images else stem.removesuffix(suffix): p for stem, p in masks.items()}
+
+
+def listed_pairs(list_file: Path | str, name: str | None = None) -> Dataset:
+    """The pairs of a training list (``train_pair.lst``): ``image mask [edge]`` a line.
+
+    Paths are relative to the list's folder (or, where nothing is found there, to the folder above).
+    Files that are named but do not exist are problems of kind ``missing``.
+    Raises :class:`SodbenchError` for a line of another form.
+    """
+    list_file = Path(list_file)
+    rows = []
+    for number, line in enumerate(read_lines(list_file), start=1):
+        parts = line.split()
+        if len(parts) not in (2, 3):
+            raise SodbenchError(
+                f"{list_file}, line {number}: expected 'image mask [edge]', found {line!r}"
+            )
+        rows.append((parts[0], parts[1]))
+    if not rows:
+        raise SodbenchError(f"{list_file}: the list names no pairs")
+    here, above = list_file.parent, list_file.absolute().parent.parent
+    root = here if (here / rows[0][0]).exists() or not (above / rows[0][0]).exists() else above
+    samples: dict[str, Sample] = {}
+    problems = []
+    for image_name, mask_name in rows:
+        image, mask = root / image_name, root / mask_name
+        gone = [path for path in (image, mask) if not path.is_file()]
+        problems += [
+            Problem("missing", str(path), f"named in {list_file}, but not there") for path in gone
+        ]
+        if image.stem in samples:
+            problems.append(Problem("ambiguous", str(image), f"listed twice in {list_file}"))
+        samples[image.stem] = Sample(
+            image.stem, None if image in gone else image, None if mask in gone else mask
+        )
+    return Dataset(
+        name or guess_name(list_file.absolute().parent),
+        root,
+        list_file.name,
+        tuple(samples[stem] for stem in sorted(samples)),
+        None,
+        (),
+        tuple(problems),
+    )
+
+
+def _some(stems: Iterable[str], limit: int = 3) -> str:
+    chosen = sorted(stems)
+    return ", ".join(chosen[:limit]) + (", ..." if len(chosen) > limit else "")

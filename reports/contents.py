@@ -92,7 +92,7 @@ def _scores(
         blocks += [ranks] if ranks else []
     if costs:
         frame = pd.DataFrame(list(costs.values()), index=list(costs))
-        blocks.append(tables.text_table("cost", "Cost", frame, ("From sodbench bench.",)))
+        blocks.append(tables.text_table("cost", "Cost", frame, ("From sodbench bench; images/s from JPEG to PNG on the machine of that record.",)))
         blocks += drawn.groups["cost"]
     return tuple(blocks)
 

@@ -75,6 +75,8 @@ def write_report(
         )
     single = out.suffix.lower() == ".md"
     figures = out.with_name(f"{out.stem}_figures") if single else out / "figures"
+    if not single:
+        write_text(out / "report.md", markdown.MARKER + "\n")  # the folder is ours from here on
     drawn = draw(found, figures, pictures, costs)
     document = contents.contents(
         found,

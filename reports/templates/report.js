@@ -50,8 +50,8 @@
 
   const line = (method) => report.lines[method];
   const stroke = (element, method) => {
-    element.style.setProperty("--stroke", line(method).colour);
-    if (line(method).colour === "#000000") element.dataset.dark = "";
+    const colour = line(method).colour;
+    element.style.setProperty("--stroke", colour === "#000000" ? "var(--text)" : colour); // black has to show in dark mode
     element.setAttribute("stroke-dasharray", line(method).dash.map((d) => d * 2).join(" "));
   };
   const draw = (tag, attributes, text) => {

@@ -130,16 +130,22 @@ def test_the_data_set_of_the_fixtures(cases):
         np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
-@pytest.mark.real
-def test_the_example_test_of_pysodmetrics(shared):
-    """Its three pictures and the results its own example test asserts."""
+@pytest.fixture(scope="module")
+def example(shared):
+    """The three pairs of PySODMetrics' example test, and the results it keeps, by the version they came with."""
     folder = shared / "real" / "edge" / "pysodmetrics_test_data"
     stored = json.loads((shared / "gold" / "pysodmetrics_version_performance.json").read_text())
-    expected = stored["v1_3_0"] | stored["v1_4_0"] | stored["v1_4_1"]
     steps = [
         (read_grey(folder / "preds" / path.name).pixels, read_grey(path).pixels)
         for path in sorted((folder / "masks").iterdir())
     ]
+    return steps, stored
+
+
+@pytest.mark.real
+def test_the_example_test_of_pysodmetrics(example):
+    steps, stored = example
+    expected = stored["v1_3_0"] | stored["v1_4_0"] | stored["v1_4_1"]
     found = everything(compat, steps)
     em, fm = found["em_curve"], found["fmv1_curve"]
     flat = {
@@ -234,6 +240,44 @@ def test_size_invariant_measures_beside_the_library(library, pair):
     assert_same(size_invariant(compat, [pair, pair]), expected)
     floats = [(np.sqrt(pred / 255), gt > 128)]
     assert_same(size_invariant(compat, floats, False), size_invariant(library, floats, False))
+
+
+@pytest.mark.real
+def test_the_size_invariant_part_of_the_example_test(example):
+    steps, stored = example
+    found = size_invariant(compat, steps)
+    per_object = compat.SizeInvarianceFmeasureV2(
+        {name: getattr(compat, h)(True, False, **o) for name, (h, o) in HANDLERS.items()}
+    )
+    for pred, gt in steps:
+        per_object.step(pred, gt)
+    flat = {"si_mae": found["si_mae"]}
+    for name, result in per_object.get_results().items():
+        overall = found[f"overall_{name}_dynamic"]
+        flat |= {
+            f"si_sample_max{name}": np.mean([c.max(axis=1).mean() for c in result["dynamic"]]),
+            f"si_sample_mean{name}": np.mean([c.mean() for c in result["dynamic"]]),
+            f"si_sample_adp{name}": found[f"{name}_adp"],
+            f"si_sample_bi{name}": found[f"{name}_bin"],
+            f"si_overall_max{name}": overall.max(),
+            f"si_overall_mean{name}": overall.mean(),
+            f"si_overall_bi{name}": found[f"overall_{name}_binary"],
+        }
+    expected = {name: x for name, x in stored["v1_5_0"].items() if "auc" not in name}
+    assert (
+        flat.keys() == expected.keys()
+    )  # the areas are computed, and not asserted, by the example itself
+    for name, value in expected.items():
+        assert flat[name] == pytest.approx(value, abs=1e-12), name
+
+
+@pytest.mark.real
+def test_the_context_measure_of_the_example_test(example):
+    steps, stored = example
+    metric = compat.ContextMeasure()
+    for pred, gt in steps:
+        metric.step(pred, gt)
+    assert metric.get_results()["cm"] == pytest.approx(stored["v1_6_0"]["cm"], abs=1e-8)
 
 
 def msiou(library, steps, with_dynamic=True):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sodbench import __version__
 from sodbench.errors import Problem
 from sodbench.metrics import PROTOCOLS
 from sodbench.reports import tables
@@ -92,7 +93,14 @@ def _scores(
         blocks += [ranks] if ranks else []
     if costs:
         frame = pd.DataFrame(list(costs.values()), index=list(costs))
-        blocks.append(tables.text_table("cost", "Cost", frame, ("From sodbench bench; images/s from JPEG to PNG on the machine of that record.",)))
+        blocks.append(
+            tables.text_table(
+                "cost",
+                "Cost",
+                frame,
+                ("From sodbench bench; images/s from JPEG to PNG on the machine of that record.",),
+            )
+        )
         blocks += drawn.groups["cost"]
     return tuple(blocks)
 
@@ -398,12 +406,23 @@ def _provenance(study: Study, command: str) -> tuple[Block, ...]:
             Bullets(tuple(f"{n}: {v}" for n, v in shared.items())) if shared else None,
             Paragraph("Result by result:") if own else None,
             Bullets(tuple(own)) if own else None,
-            Paragraph("This report:") if command else None,
+            Paragraph(f"This report: {_made_with()}."),
             Code(command, "sh") if command else None,
             Paragraph("To cite the data sets, the measures and the models:"),
             Code(bibtex(study.datasets, study.methods, [m.name for m in study.measures]), "bibtex"),
         )
         if block is not None
+    )
+
+
+def _made_with() -> str:
+    """The versions that the report's own statistics and figures depend on."""
+    import matplotlib
+    import scipy
+
+    return (
+        f"sodbench {__version__}, numpy {np.__version__}, scipy {scipy.__version__}, "
+        f"matplotlib {matplotlib.__version__}"
     )
 
 
@@ -415,7 +434,7 @@ def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
             for key, item in value.items()
             for pair in _flat(item, f"{name} {key}".strip().replace("_", " "))
         ]
-    if value is None or value == "" or value == [] or value == ():
+    if value is None or value is False or value == "" or value == [] or value == ():
         return []
     if isinstance(value, (list, tuple)):
         shown = ", ".join(map(str, value[:8]))

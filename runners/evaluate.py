@@ -55,6 +55,7 @@ NOTES = frozenset({"grey-mask", "empty-mask", "black-map", "converted", "undefin
 """Kinds of problems that a stated rule settles; the others make a run end with status 1 or 2."""
 PAIR_PROBLEMS = NOTES | {"size", "mask-coding"}
 """Kinds that are noticed pair by pair; the others concern the folders."""
+ZERO_ONE = "values 0 and 1 only"
 _FITTED = {"bilinear": BILINEAR, "nearest": NEAREST}
 
 
@@ -138,6 +139,8 @@ def evaluate_all(
         works = [_Work(task, store, policy) for task in understood.tasks]
         refusals = [problem for work in works for problem in work.refusals]
         if refusals:
+            extra = [p for work in works for p in work.found if p.kind not in ("missing",)]
+            refusals = list(dict.fromkeys([*refusals, *extra]))
             raise ProblemsError(
                 f"{len(refusals)} problem(s) with the files; nothing was scored",
                 refusals,
@@ -524,7 +527,7 @@ def _visit(visit: _Visit, policy: Policy) -> list["_Counted | Problem"]:
         detail = error.problem.detail if isinstance(error, ImageError) else str(error)
         return [Problem("unreadable-mask", str(visit.mask), detail)] * len(visit.maps)
     mask = PreparedMask(decoded.pixels)
-    note = "values 0 and 1 only" if mask.levels[-1] == 1 else decoded.note
+    note = ZERO_ONE if mask.levels[-1] == 1 else decoded.note
     blank = np.zeros(1, PAIR)
     blank["mask_bytes"], blank["mask_time"], blank["mask_hash"] = mask_file
     blank["mask_levels"] = len(set(mask.levels) - {0, 255})
@@ -665,41 +668,49 @@ def _pair_problems(
     facts: Records, names: pd.DataFrame, folders: Mapping[str, str | None], above: int
 ) -> list[Problem]:
     """What was noticed about single pairs, in the order of kinds and stems."""
-    maps: list[str] = [
-        str(Path(folders["maps"] or "") / name) if name else str(stem)
-        for stem, name in names["map"].items()
-    ]
-    masks = [str(Path(folders["masks"] or "") / name) for name in names["mask"]]
     how = {BILINEAR: "bilinear", NEAREST: "nearest"}
-    found = []
-    for map_, mask, fact in zip(maps, masks, facts, strict=True):
-        size = _size(fact["size"])
-        if int(fact["fitted"]) in how:
-            detail = f"{_size(fact['map_size'])}, resized to its mask's {size} ({how[int(fact['fitted'])]})"
-            found.append(Problem("size", map_, detail))
-        note = fact["mask_note"].decode()
-        if note == "values 0 and 1 only":
-            found.append(
-                Problem(
-                    "mask-coding",
-                    mask,
-                    f"{note}, so all of it is background; store it as 0 and 255",
-                )
+    found: list[Problem] = []
+
+    def tell(kind: str, row: int, which: str, detail: str) -> None:
+        name = str(names[which].iloc[row])
+        file = Path(folders[f"{which}s"] or "") / name if name else names.index[row]
+        found.append(Problem(kind, str(file), detail))
+
+    columns = [
+        facts[name].tolist() for name in ("mask_levels", "foreground", "brightest", "fitted")
+    ]
+    notes = [facts[name].tolist() for name in ("mask_note", "map_note")]
+    for row, (levels, foreground, brightest, fitted) in enumerate(zip(*columns, strict=True)):
+        mask_note, map_note = (column[row].decode() for column in notes)
+        if fitted in how:
+            sizes = _size(facts["map_size"][row]), _size(facts["size"][row])
+            detail = f"{sizes[0]}, resized to its mask's {sizes[1]} ({how[fitted]})"
+            tell("size", row, "map", detail)
+        if mask_note == ZERO_ONE:
+            tell(
+                "mask-coding",
+                row,
+                "mask",
+                f"{ZERO_ONE}, so all of it is background; store it as 0 and 255",
             )
-        elif fact["mask_levels"]:
-            detail = f"{fact['mask_levels']} grey level(s) beside 0 and 255; foreground is >{above}"
-            found.append(Problem("grey-mask", mask, detail))
-        if worth_telling(note):
-            found.append(Problem("converted", mask, note))
-        if worth_telling(fact["map_note"].decode()):
-            found.append(Problem("converted", map_, fact["map_note"].decode()))
-        if not fact["foreground"]:
-            found.append(Problem("empty-mask", mask, "no pixel is foreground (>128)"))
-        if not fact["brightest"] and fact["fitted"] != ZERO:
-            found.append(Problem("black-map", map_, "every pixel is 0"))
+        elif levels:
+            tell(
+                "grey-mask",
+                row,
+                "mask",
+                f"{levels} grey level(s) beside 0 and 255; foreground is >{above}",
+            )
+        if worth_telling(mask_note):
+            tell("converted", row, "mask", mask_note)
+        if worth_telling(map_note):
+            tell("converted", row, "map", map_note)
+        if not foreground:
+            tell("empty-mask", row, "mask", "no pixel is foreground (>128)")
+        if not brightest and fitted != ZERO:
+            tell("black-map", row, "map", "every pixel is 0")
     return in_order(found)
 
 
 def worth_telling(note: str) -> bool:
     """Whether a decoder's conversion can change numbers or deserves a look; 1-bit masks are as good as 8-bit ones."""
-    return bool(note) and note not in ("1-bit", "values 0 and 1 only")
+    return bool(note) and note not in ("1-bit", ZERO_ONE)

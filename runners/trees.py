@@ -72,7 +72,8 @@ def understand(
     truths = [t for t in truths if not datasets or _named(t.name, datasets)]
     if not truths:
         raise SodbenchError(f"no ground truth for {', '.join(datasets)}")
-    folders = list(_picture_folders(predictions))
+    files = dict(_picture_folders(predictions))
+    folders = list(files)
     if not folders:
         raise SodbenchError(
             f"{predictions}: no maps in it"
@@ -90,7 +91,7 @@ def understand(
             continue
         method = name or method
         if not methods or _named(method, methods):
-            tasks.append(task_of(method, truth, folder))
+            tasks.append(task_of(method, truth, folder, files[folder]))
     twice = [(t.method, t.dataset) for t in tasks]
     for method, dataset in sorted({key for key in twice if twice.count(key) > 1}):
         folders_ = [str(t.maps) for t in tasks if (t.method, t.dataset) == (method, dataset)]
@@ -113,12 +114,12 @@ def from_pair_list(list_file: Path, name: str | None = None) -> Understood:
     return Understood((task,))
 
 
-def _picture_folders(root: Path, depth: int = _DEPTH) -> Iterator[Path]:
-    """The folders at or below root that hold pictures."""
+def _picture_folders(root: Path, depth: int = _DEPTH) -> Iterator[tuple[Path, tuple[Path, ...]]]:
+    """The folders at or below root that hold pictures, and those pictures."""
     if not root.is_dir():
         return
-    if pictures(root):
-        yield root
+    if found := pictures(root):
+        yield root, found
     if depth:
         for child in sorted(root.iterdir()):
             if child.is_dir() and not child.name.startswith((".", "__")):
@@ -170,10 +171,10 @@ def _named(name: str, wanted: Collection[str]) -> bool:
     return folder_key(name) in keys or name in keys or name.split("/")[0] in keys
 
 
-def task_of(method: str, truth: Dataset, folder: Path) -> Task:
-    """Score the maps in ``folder`` on a data set."""
+def task_of(method: str, truth: Dataset, folder: Path, maps: Sequence[Path] | None = None) -> Task:
+    """Score the maps in ``folder`` (its pictures, unless they are given) on a data set."""
     masks = truth.masks
-    pairing = pair_files(masks, pictures(folder), truth.left_out)
+    pairing = pair_files(masks, pictures(folder) if maps is None else maps, truth.left_out)
     parent = next(iter(masks.values())).parent if masks else truth.root
     about_masks = tuple(p for p in truth.problems if p.kind in ("ambiguous", "no-mask"))
     # an item that a list or subset names and that has no mask: no policy for missing maps covers it

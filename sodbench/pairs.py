@@ -54,7 +54,11 @@ PAIR = np.dtype(_PAIR_FIELDS)
 mask's; fitted: PLAIN, BILINEAR, NEAREST or ZERO; map_size: its own height and width; mask_levels: number of grey levels
 that are neither 0 nor 255; foreground: its pixels above 128; brightest: the map's highest grey level; notes: how the decoder converted the picture; the rest as in metrics.Counts."""
 
+SMALL = np.dtype(_PAIR_FIELDS[:-1])
+"""A pair without its joint counts, its last field: a hundred thousand of these fit in memory."""
+
 _JOURNAL = np.dtype([("stem", "S16"), ("kind", "u1"), ("pair", PAIR), ("crc", "<u4")])
+_PAIR_OFFSET = _JOURNAL.itemsize - PAIR.itemsize - 4
 _STANDARD, _MATLAB = 0, 1
 _MAGIC = f"sodbench pairs {FORMAT}\n".encode()
 _BLOCK = 256
@@ -146,20 +150,20 @@ class Journal:
 
     def append(self, stem: str, pair: Records, matlab_joint: NDArray[np.uint32] | None) -> None:
         """Add one pair (dtype PAIR, shape [1]); a later record of the same stem replaces an earlier one."""
-        records = np.zeros(1 if matlab_joint is None else 2, _JOURNAL)
-        records["stem"] = _key(stem)
-        records["pair"] = pair
-        if matlab_joint is not None:  # before the pair, whose presence says that all of it is there
-            records["kind"][0] = _MATLAB
-            records["pair"]["joint"][0] = matlab_joint
-        for record in records:
-            record["crc"] = zlib.crc32(record.tobytes()[:-4])
-        self._file.write(records.tobytes())
         key = _key(stem)
+        records = [(_STANDARD, pair)]
+        if matlab_joint is not None:  # before the pair, whose presence says that all of it is there
+            matlab = pair.copy()
+            matlab["joint"][0] = matlab_joint
+            records.insert(0, (_MATLAB, matlab))
         self._row.pop((key, _MATLAB), None)
-        for record in records:
-            self._row[key, int(record["kind"])] = self._rows
+        content = b""
+        for kind, record in records:
+            body = key + bytes([kind]) + record.tobytes()
+            content += body + zlib.crc32(body).to_bytes(4, "little")
+            self._row[key, kind] = self._rows
             self._rows += 1
+        self._file.write(content)
 
     def find(self, stem: str) -> Records | None:
         """The pair of that stem, dtype PAIR [1], or None."""
@@ -167,34 +171,30 @@ class Journal:
         return None if row is None else self._at(row)
 
     def _at(self, row: int) -> Records:
-        data = os.pread(
-            self._file.fileno(), _JOURNAL.itemsize, len(_MAGIC) + row * _JOURNAL.itemsize
-        )
-        records: Records = np.frombuffer(data, _JOURNAL)["pair"]
-        return records
+        return np.frombuffer(self._bytes(row, PAIR.itemsize), PAIR)
+
+    def _bytes(self, row: int, length: int) -> bytes:
+        """The first bytes of a row's pair."""
+        start = len(_MAGIC) + row * _JOURNAL.itemsize + _PAIR_OFFSET
+        return os.pread(self._file.fileno(), length, start)
 
     def stored(self, stems: Sequence[str]) -> StoredPairs:
         """These pairs, in this order."""
-        pairs = np.concatenate(
-            [self._at(self._row[_key(s), _STANDARD]) for s in stems] or [np.zeros(0, PAIR)]
-        )
-        rows = [i for i, stem in enumerate(stems) if (_key(stem), _MATLAB) in self._row]
-        joints = [self._at(self._row[_key(stems[i]), _MATLAB])["joint"][0] for i in rows]
+        keys = [_key(stem) for stem in stems]
+        data = b"".join(self._bytes(self._row[key, _STANDARD], PAIR.itemsize) for key in keys)
+        rows = [i for i, key in enumerate(keys) if (key, _MATLAB) in self._row]
+        joints = [self._at(self._row[keys[i], _MATLAB])["joint"][0] for i in rows]
         return StoredPairs(
             tuple(stems),
-            pairs,
+            np.frombuffer(data, PAIR),
             np.array(rows, np.int64),
             np.array(joints, np.uint32).reshape(-1, 4, 2, 256),
         )
 
     def facts(self, stems: Sequence[str]) -> Records:
         """These pairs without their joint counts, dtype SMALL, in this order."""
-        facts = np.zeros(len(stems), SMALL)
-        for row, stem in enumerate(stems):
-            record = self._at(self._row[_key(stem), _STANDARD])
-            for name in SMALL.names or ():
-                facts[name][row] = record[name][0]
-        return facts
+        rows = (self._row[_key(stem), _STANDARD] for stem in stems)
+        return np.frombuffer(b"".join(self._bytes(row, SMALL.itemsize) for row in rows), SMALL)
 
     def close(self, *, delete: bool = False) -> None:
         """Close the file, and delete it when its pairs are safe elsewhere."""
@@ -248,10 +248,6 @@ def write_counts(path: Path, journal: Journal, stems: Sequence[str]) -> None:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
     temporary.replace(path)
-
-
-SMALL = np.dtype([entry for entry in _PAIR_FIELDS if entry[0] != "joint"])
-"""A pair without its joint counts, which a hundred thousand of could not all be kept in memory."""
 
 
 def read_facts(path: Path) -> tuple[tuple[str, ...], Records]:

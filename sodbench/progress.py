@@ -5,7 +5,7 @@ output holds results only.
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -35,7 +35,7 @@ def bar(total: int | None, description: str, unit: str = "it", **options: Any) -
 
 def track(items: Iterable[T], description: str, unit: str = "it") -> Iterator[T]:
     """Iterate with a bar."""
-    total = len(items) if hasattr(items, "__len__") else None
+    total = len(items) if isinstance(items, Sized) else None
     with bar(total, description, unit) as progress:
         for item in items:
             yield item

@@ -6,6 +6,7 @@ A command module offers ``add_parser(commands)`` and ``run(arguments) -> int`` (
 import argparse
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 
 from sodbench import __version__
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from sodbench.progress import set_quiet
 
     set_quiet(arguments.quiet)
+    # what Pillow warns of names no file; the decoder says the same with the file's name
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         return int(arguments.run(arguments))
     except SodbenchError as error:

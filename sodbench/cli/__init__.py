@@ -40,11 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        try:
-            importlib.import_module(f"sodbench.cli.{name}").add_parser(commands)
-        except ModuleNotFoundError:
-            if importlib.util.find_spec(f"sodbench.cli.{name}"):
-                raise
+        importlib.import_module(f"sodbench.cli.{name}").add_parser(commands)
     return parser
 
 

@@ -9,31 +9,26 @@ was re-encoded or resized.
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sodbench.datasets import (
     DATASETS,
-    TRAIN_SET,
     Dataset,
     DatasetNotFound,
-    Sample,
+    expected_names,
     find_dataset,
-    official_names,
     own_datasets,
 )
 from sodbench.datasets.dataset import stem_of
-from sodbench.errors import ImageError, Problem, SodbenchError, listing
-from sodbench.images import decode_grey, read_bytes, read_grey, resize_grey
+from sodbench.errors import Problem, SodbenchError, listing
 from sodbench.progress import bar
+from sodbench.runners.data_copies import copies_among
+from sodbench.runners.data_items import THRESHOLD, Item, inspect
 from sodbench.sample import is_sample
-from sodbench.sample import stems as sample_stems
 
 KINDS = {
     "missing": "an item that the official list (or the set's own list) names is not there",
@@ -52,7 +47,6 @@ KINDS = {
 """The faults that are looked for, and what each means."""
 
 _GREY_BY_DESIGN = frozenset({"PASCAL-S"})
-_THRESHOLD = 128
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -202,88 +196,6 @@ def locate(
 
 
 # ---------------------------------------------------------------------------------------------------
-# One item
-# ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """What is kept of an image: its size, its file's digest, its mean grey on a 16 x 16 grid."""
-
-    size: tuple[int, int]
-    digest: bytes
-    grid: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class _Item:
-    sample: Sample
-    image: _Picture | None = None
-    mask_size: tuple[int, int] | None = None
-    mask_digest: bytes = b""
-    problems: list[Problem] = field(default_factory=list)
-
-
-def _inspect(sample: Sample) -> _Item:
-    problems: list[Problem] = []
-    image = mask_size = None
-    mask_digest = b""
-    if sample.image:
-        try:
-            data = read_bytes(sample.image)
-            pixels = decode_grey(data, sample.image).pixels
-            image = _Picture(
-                _size(pixels),
-                hashlib.sha256(data).digest(),
-                resize_grey(pixels, (16, 16), "bilinear"),
-            )
-        except ImageError as error:
-            problems.append(error.problem)
-    if sample.mask:
-        try:
-            mask = read_grey(sample.mask)
-            mask_size = _size(mask.pixels)
-            mask_digest = hashlib.sha256(
-                f"{mask_size[0]} {mask_size[1]} ".encode() + mask.pixels.tobytes()
-            ).digest()
-            problems += _mask_problems(sample.mask, mask.pixels, mask.note)
-        except ImageError as error:
-            problems.append(error.problem)
-    if image and mask_size and image.size != mask_size:
-        detail = f"{_by(mask_size)} (h x w), its image {_by(image.size)}"
-        problems.append(Problem("size", str(sample.mask), detail))
-    return _Item(sample, image, mask_size, mask_digest, problems)
-
-
-def _size(pixels: NDArray[np.uint8]) -> tuple[int, int]:
-    return int(pixels.shape[0]), int(pixels.shape[1])
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
-
-
-def _mask_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator[Problem]:
-    white = pixels == 255
-    number_white = int(np.count_nonzero(white))
-    if np.array_equal(white, pixels > 0):  # only 0 and 255: most masks, so the quick way
-        if number_white == 0:
-            yield Problem("empty-mask", str(path), "all black: no object")
-        elif number_white == pixels.size:
-            yield Problem("full-mask", str(path), "all white: no background")
-        return
-    counts = np.bincount(pixels.ravel(), minlength=256)
-    levels = np.flatnonzero(counts)
-    share = counts[1:255].sum() / pixels.size
-    shown = ", ".join(map(str, levels[:7])) + (", ..." if len(levels) > 7 else "")
-    detail = f"{len(levels)} grey levels ({shown}); {share:.2%} of the pixels are neither 0 nor 255"
-    detail += f"; {note}" * bool(note)
-    if not counts[_THRESHOLD + 1 :].any():
-        detail += f"; none is above {_THRESHOLD}, so the mask would be empty"
-    yield Problem("grey-mask", str(path), detail)
-
-
-# ---------------------------------------------------------------------------------------------------
 # Whole sets
 # ---------------------------------------------------------------------------------------------------
 
@@ -294,7 +206,7 @@ def check(datasets: Sequence[Dataset], jobs: int | None = None) -> list[SetRepor
     jobs: threads that decode (default: the number of processors).  Items are decoded side by side,
     the sets are then compared with one another.
     """
-    inspected: list[list[_Item]] = []
+    inspected: list[list[Item]] = []
     total = sum(len(dataset) for dataset in datasets)
     with (
         ThreadPoolExecutor(jobs or os.cpu_count()) as pool,
@@ -302,18 +214,18 @@ def check(datasets: Sequence[Dataset], jobs: int | None = None) -> list[SetRepor
     ):
         for dataset in datasets:
             items = []
-            for item in pool.map(_inspect, dataset.samples):
+            for item in pool.map(inspect, dataset.samples):
                 items.append(item)
                 progress.update()
             inspected.append(items)
-    copies = _copies(datasets, inspected)
+    copies = copies_among(datasets, inspected)
     return [
         _report(dataset, items, copies.get(number, []))
         for number, (dataset, items) in enumerate(zip(datasets, inspected, strict=True))
     ]
 
 
-def _report(dataset: Dataset, items: Sequence[_Item], copies: Sequence[Problem]) -> SetReport:
+def _report(dataset: Dataset, items: Sequence[Item], copies: Sequence[Problem]) -> SetReport:
     base, _, _ = dataset.name.partition("/")
     named = _name_problems(dataset)
     copied = {stem_of(p.file) for p in copies if p.kind != "shared"}
@@ -328,7 +240,7 @@ def _report(dataset: Dataset, items: Sequence[_Item], copies: Sequence[Problem])
             empty = sum("would be empty" in p.detail for p in grey)
             detail = (
                 f"{len(grey)} masks have levels other than 0 and 255, as this set's have; the rule that "
-                f"makes them binary (here: above {_THRESHOLD}) belongs into every report"
+                f"makes them binary (here: above {THRESHOLD}) belongs into every report"
             )
             detail += f"; under it {empty} become empty" * bool(empty)
             remarks.append(Problem("grey-mask", base, detail))
@@ -361,7 +273,7 @@ def _name_problems(dataset: Dataset) -> list[Problem]:
     if not dataset.images:
         return [Problem("no-image", str(dataset.root), "no images were found at all")]
     problems = {(p.kind, stem_of(p.file)): p for p in dataset.problems}
-    official = _official(dataset)
+    official = expected_names(dataset)
     if official is not None:
         present = {sample.stem for sample in dataset.samples}
         for stem in sorted(official - present):
@@ -371,16 +283,6 @@ def _name_problems(dataset: Dataset) -> list[Problem]:
         for stem in sorted(present - official):
             problems[("extra", stem)] = Problem("extra", stem, "no official item has this name")
     return list(problems.values())
-
-
-def _official(dataset: Dataset) -> frozenset[str] | None:
-    """The names that the set should have, where somebody says: the official ones, or the sample's."""
-    base, _, subset = dataset.name.partition("/")
-    if base not in DATASETS or subset not in ("", *DATASETS[base].subsets):
-        return None
-    if is_sample(dataset.root):
-        return None if subset else sample_stems(base)
-    return official_names(dataset.name)
 
 
 def _with_what_is_known(
@@ -406,7 +308,7 @@ def _with_what_is_known(
     return explained, remarks
 
 
-def _content(items: Iterable[_Item], with_images: bool) -> str:
+def _content(items: Iterable[Item], with_images: bool) -> str:
     """SHA-256 (hex) over 'stem image-digest mask-digest' lines in the order of the stems."""
     whole = hashlib.sha256()
     for item in sorted(items, key=lambda item: item.sample.stem):
@@ -417,103 +319,3 @@ def _content(items: Iterable[_Item], with_images: bool) -> str:
         image = item.image.digest.hex() if with_images and item.image else "-"
         whole.update(f"{item.sample.stem} {image} {item.mask_digest.hex() or '-'}\n".encode())
     return whole.hexdigest()
-
-
-# ---------------------------------------------------------------------------------------------------
-# The same picture twice
-# ---------------------------------------------------------------------------------------------------
-
-_NEAR = 2.0  # grey levels, root mean square over the 16 x 16 grid
-_FLAT = 4.0  # grids with a smaller standard deviation say too little of the picture
-_ALIKE = 8.0  # grey levels, root mean square at 64 x 64, to confirm
-
-
-def _copies(
-    datasets: Sequence[Dataset], inspected: Sequence[Sequence[_Item]]
-) -> dict[int, list[Problem]]:
-    """Items whose picture another item has too, as problems of the set (by number) that has the copy.
-
-    Training sets are taken for the originals, then the sets in their order, then official items.
-    Equal files are found by their digest.  Of the others, those with nearly equal 16 x 16 grids are
-    compared at 64 x 64.
-    """
-    official = [_official(dataset) for dataset in datasets]
-
-    def rank(entry: tuple[int, _Item]) -> tuple[bool, int, bool, str]:
-        number, item = entry
-        names, stem = official[number], item.sample.stem
-        return not _trains(datasets[number]), number, names is not None and stem not in names, stem
-
-    entries = sorted(
-        ((number, item) for number, items in enumerate(inspected) for item in items if item.image),
-        key=rank,
-    )
-    copies: dict[int, list[Problem]] = {}
-
-    def tell(original: tuple[int, _Item], copy: tuple[int, _Item], how: str) -> None:
-        (first, one), (second, other) = original, copy
-        copies.setdefault(second, []).append(
-            _copy_problem(datasets[first], one, datasets[second], other, how)
-        )
-
-    originals: dict[bytes, tuple[int, _Item]] = {}
-    for entry in entries:
-        assert entry[1].image
-        original = originals.setdefault(entry[1].image.digest, entry)
-        if original is not entry and not _one_file(original[1], entry[1]):
-            tell(original, entry, "the same file")
-    different = list(originals.values())
-    found: set[int] = set()
-    for a, b in _near(different):
-        if b not in found and _alike(different[a][1], different[b][1]):
-            found.add(b)
-            tell(different[a], different[b], "the same picture, encoded or scaled anew,")
-    return copies
-
-
-def _near(entries: Sequence[tuple[int, _Item]]) -> list[tuple[int, int]]:
-    """Index pairs (the smaller first, sorted) of pictures with nearly equal grids that are not flat."""
-    from scipy.spatial import cKDTree
-
-    grids = np.array([item.image.grid.ravel() for _, item in entries if item.image], np.float32)
-    if len(grids) < 2:
-        return []
-    telling = np.flatnonzero(grids.std(axis=1) >= _FLAT)
-    if not len(telling):
-        return []
-    pairs = cKDTree(grids[telling]).query_pairs(_NEAR * 16, output_type="ndarray")
-    return sorted((int(a), int(b)) for a, b in telling[np.sort(pairs, axis=1)])
-
-
-def _trains(dataset: Dataset) -> bool:
-    base, _, subset = dataset.name.partition("/")
-    return base == TRAIN_SET or subset in ("train", "val")
-
-
-def _alike(one: _Item, other: _Item) -> bool:
-    """Whether two pictures agree at 64 x 64 and in the ratio of their sides."""
-    assert one.image and other.image and one.sample.image and other.sample.image
-    (h1, w1), (h2, w2) = one.image.size, other.image.size
-    if abs(h1 * w2 - h2 * w1) > 0.03 * h1 * w2:
-        return False
-    small, again = (
-        resize_grey(read_grey(path).pixels, (64, 64), "bilinear").astype(np.float32)
-        for path in (one.sample.image, other.sample.image)
-    )
-    return float(np.sqrt(np.mean((small - again) ** 2))) < _ALIKE
-
-
-def _one_file(one: _Item, other: _Item) -> bool:
-    """Whether both are one file on disk (a set and a subset of it are being checked)."""
-    assert one.sample.image and other.sample.image
-    return one.sample.image.resolve() == other.sample.image.resolve()
-
-
-def _copy_problem(first: Dataset, one: _Item, second: Dataset, other: _Item, how: str) -> Problem:
-    masks = "masks equal" if one.mask_digest == other.mask_digest else "masks differ"
-    if first is second:
-        kind, whose = "duplicate", one.sample.stem
-    else:
-        kind = "leak" if _trains(first) != _trains(second) else "shared"
-        whose = f"{first.name}/{one.sample.stem}"
-    return Problem(kind, str(other.sample.image), f"{how} as {whose} ({masks})")

@@ -29,7 +29,7 @@ from sodbench.datasets.registry import (
     canonical_name,
     known_name,
 )
-from sodbench.datasets.samples import folder_pairs, listed_pairs
+from sodbench.datasets.samples import expected_names, folder_pairs, listed_pairs
 
 __all__ = [
     "DATASETS",
@@ -51,6 +51,7 @@ __all__ = [
     "attributes_of",
     "canonical_name",
     "chosen",
+    "expected_names",
     "find_dataset",
     "find_datasets",
     "find_masks",

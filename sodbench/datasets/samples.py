@@ -75,6 +75,18 @@ def compared(dataset: Dataset, info: DatasetInfo) -> Dataset:
     return dataclasses.replace(dataset, expected=info.count, notes=tuple(notes))
 
 
+def expected_names(dataset: Dataset) -> frozenset[str] | None:
+    """The stems that a set should have, where somebody says: the official ones, or the sample's own."""
+    from sodbench.sample import is_sample, stems
+
+    base, _, subset = dataset.name.partition("/")
+    if base not in DATASETS or subset not in ("", *DATASETS[base].subsets):
+        return None
+    if is_sample(dataset.root):
+        return None if subset else stems(base)
+    return official_names(dataset.name)
+
+
 def folder_pairs(
     images: Path | str | None, masks: Path | str | None, name: str | None = None
 ) -> Dataset:

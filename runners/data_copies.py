@@ -1,0 +1,105 @@
+"""The same picture twice: within a set, and, worse, in a training set and a test set."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sodbench.datasets import TRAIN_SET, Dataset, expected_names
+from sodbench.errors import Problem
+from sodbench.images import read_grey, resize_grey
+from sodbench.runners.data_items import Item
+
+_NEAR = 2.0  # grey levels, root mean square over the 16 x 16 grid
+_FLAT = 4.0  # grids with a smaller standard deviation say too little of the picture
+_ALIKE = 8.0  # grey levels, root mean square at 64 x 64, to confirm
+
+
+def copies_among(
+    datasets: Sequence[Dataset], inspected: Sequence[Sequence[Item]]
+) -> dict[int, list[Problem]]:
+    """Items whose picture another item has too, as problems of the set (by number) that has the copy.
+
+    Training sets are taken for the originals, then the sets in their order, then official items.
+    Equal files are found by their digest.  Of the others, those with nearly equal 16 x 16 grids are
+    compared at 64 x 64.
+    """
+    official = [expected_names(dataset) for dataset in datasets]
+
+    def rank(entry: tuple[int, Item]) -> tuple[bool, int, bool, str]:
+        number, item = entry
+        names, stem = official[number], item.sample.stem
+        return not _trains(datasets[number]), number, names is not None and stem not in names, stem
+
+    entries = sorted(
+        ((number, item) for number, items in enumerate(inspected) for item in items if item.image),
+        key=rank,
+    )
+    copies: dict[int, list[Problem]] = {}
+
+    def tell(original: tuple[int, Item], copy: tuple[int, Item], how: str) -> None:
+        (first, one), (second, other) = original, copy
+        copies.setdefault(second, []).append(
+            _copy_problem(datasets[first], one, datasets[second], other, how)
+        )
+
+    originals: dict[bytes, tuple[int, Item]] = {}
+    for entry in entries:
+        assert entry[1].image
+        original = originals.setdefault(entry[1].image.digest, entry)
+        if original is not entry and not _one_file(original[1], entry[1]):
+            tell(original, entry, "the same file")
+    different = list(originals.values())
+    found: set[int] = set()
+    for a, b in _near(different):
+        if b not in found and _alike(different[a][1], different[b][1]):
+            found.add(b)
+            tell(different[a], different[b], "the same picture, encoded or scaled anew,")
+    return copies
+
+
+def _near(entries: Sequence[tuple[int, Item]]) -> list[tuple[int, int]]:
+    """Index pairs (the smaller first, sorted) of pictures with nearly equal grids that are not flat."""
+    from scipy.spatial import cKDTree
+
+    grids = np.array([item.image.grid.ravel() for _, item in entries if item.image], np.float32)
+    if len(grids) < 2:
+        return []
+    telling = np.flatnonzero(grids.std(axis=1) >= _FLAT)
+    if not len(telling):
+        return []
+    pairs = cKDTree(grids[telling]).query_pairs(_NEAR * 16, output_type="ndarray")
+    return sorted((int(a), int(b)) for a, b in telling[np.sort(pairs, axis=1)])
+
+
+def _trains(dataset: Dataset) -> bool:
+    base, _, subset = dataset.name.partition("/")
+    return base == TRAIN_SET or subset in ("train", "val")
+
+
+def _alike(one: Item, other: Item) -> bool:
+    """Whether two pictures agree at 64 x 64 and in the ratio of their sides."""
+    assert one.image and other.image and one.sample.image and other.sample.image
+    (h1, w1), (h2, w2) = one.image.size, other.image.size
+    if abs(h1 * w2 - h2 * w1) > 0.03 * h1 * w2:
+        return False
+    small, again = (
+        resize_grey(read_grey(path).pixels, (64, 64), "bilinear").astype(np.float32)
+        for path in (one.sample.image, other.sample.image)
+    )
+    return float(np.sqrt(np.mean((small - again) ** 2))) < _ALIKE
+
+
+def _one_file(one: Item, other: Item) -> bool:
+    """Whether both are one file on disk (a set and a subset of it are being checked)."""
+    assert one.sample.image and other.sample.image
+    return one.sample.image.resolve() == other.sample.image.resolve()
+
+
+def _copy_problem(first: Dataset, one: Item, second: Dataset, other: Item, how: str) -> Problem:
+    masks = "masks equal" if one.mask_digest == other.mask_digest else "masks differ"
+    if first is second:
+        kind, whose = "duplicate", one.sample.stem
+    else:
+        kind = "leak" if _trains(first) != _trains(second) else "shared"
+        whose = f"{first.name}/{one.sample.stem}"
+    return Problem(kind, str(other.sample.image), f"{how} as {whose} ({masks})")

@@ -1,0 +1,96 @@
+"""One item of a data set looked at: both files decoded once, and what is wrong with them."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sodbench.datasets import Sample
+from sodbench.errors import ImageError, Problem
+from sodbench.images import decode_grey, read_bytes, read_grey, resize_grey
+
+THRESHOLD = 128
+"""What is above it is foreground, as in scoring."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is kept of an image: its size, its file's digest, its mean grey on a 16 x 16 grid."""
+
+    size: tuple[int, int]
+    digest: bytes
+    grid: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A sample and what its files hold; what could not be read is None or empty, and a problem."""
+
+    sample: Sample
+    image: Picture | None = None
+    mask_size: tuple[int, int] | None = None
+    mask_digest: bytes = b""
+    problems: list[Problem] = field(default_factory=list)
+
+
+def inspect(sample: Sample) -> Item:
+    """Decode the image and the mask of a sample, and compare them."""
+    problems: list[Problem] = []
+    image = mask_size = None
+    mask_digest = b""
+    if sample.image:
+        try:
+            data = read_bytes(sample.image)
+            pixels = decode_grey(data, sample.image).pixels
+            image = Picture(
+                _size(pixels),
+                hashlib.sha256(data).digest(),
+                resize_grey(pixels, (16, 16), "bilinear"),
+            )
+        except ImageError as error:
+            problems.append(error.problem)
+    if sample.mask:
+        try:
+            mask = read_grey(sample.mask)
+            mask_size = _size(mask.pixels)
+            mask_digest = hashlib.sha256(
+                f"{mask_size[0]} {mask_size[1]} ".encode() + mask.pixels.tobytes()
+            ).digest()
+            problems += _mask_problems(sample.mask, mask.pixels, mask.note)
+        except ImageError as error:
+            problems.append(error.problem)
+    if image and mask_size and image.size != mask_size:
+        detail = f"{_by(mask_size)} (h x w), its image {_by(image.size)}"
+        problems.append(Problem("size", str(sample.mask), detail))
+    return Item(sample, image, mask_size, mask_digest, problems)
+
+
+def _size(pixels: NDArray[np.uint8]) -> tuple[int, int]:
+    return int(pixels.shape[0]), int(pixels.shape[1])
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _mask_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator[Problem]:
+    white = pixels == 255
+    number_white = int(np.count_nonzero(white))
+    if np.array_equal(white, pixels > 0):  # only 0 and 255: most masks, so the quick way
+        if number_white == 0:
+            yield Problem("empty-mask", str(path), "all black: no object")
+        elif number_white == pixels.size:
+            yield Problem("full-mask", str(path), "all white: no background")
+        return
+    counts = np.bincount(pixels.ravel(), minlength=256)
+    levels = np.flatnonzero(counts)
+    share = counts[1:255].sum() / pixels.size
+    shown = ", ".join(map(str, levels[:7])) + (", ..." if len(levels) > 7 else "")
+    detail = f"{len(levels)} grey levels ({shown}); {share:.2%} of the pixels are neither 0 nor 255"
+    detail += f"; {note}" * bool(note)
+    if not counts[THRESHOLD + 1 :].any():
+        detail += f"; none is above {THRESHOLD}, so the mask would be empty"
+    yield Problem("grey-mask", str(path), detail)

@@ -114,7 +114,7 @@ class PreparedReadout(nn.Module):
         self.norm, self.slopes, self.classifier = norm, prelu.weight, classifier
 
     def forward(self, xs: list[Tensor]) -> Tensor:
-        """Feature maps [n, c_i, h_i, w_i], finest first -> logits [n, 1, h_0, w_0]."""
+        """Feature maps [n, c_i, h_i, w_i], finest first -> logits float32 [n, 1, h_0, w_0]."""
         n, _, h, w = xs[0].shape
         width = len(self.slopes) // GROUPS
         at_once = MAX_ELEMENTS_CPU if xs[0].device.type == "cpu" else MAX_ELEMENTS
@@ -137,7 +137,8 @@ class PreparedReadout(nn.Module):
         y = F.prelu(
             F.group_norm(y, groups, norm.weight[a:b], norm.bias[a:b], norm.eps), self.slopes[a:b]
         )
-        return F.conv2d(y, self.classifier.weight[:, a:b], self.classifier.bias if a == 0 else None)
+        bias = self.classifier.bias if a == 0 else None
+        return F.conv2d(y, self.classifier.weight[:, a:b], bias).float()
 
 
 def _constant(kernel: Tensor) -> nn.Parameter:
@@ -268,7 +269,7 @@ class PreparedCSF(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As :meth:`CSF.forward`."""
-        return _resize(self.read(self.ms(self.fuse(self.base(x)))).float(), x.shape[-2:])
+        return _resize(self.read(self.ms(self.fuse(self.base(x)))), x.shape[-2:])
 
 
 def _draw_kernel(module: nn.Module) -> None:

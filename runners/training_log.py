@@ -77,7 +77,7 @@ def draw_curve(folder: Path) -> None:
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     axes = figure.subplots()
     steps, values = (np.array(column) for column in zip(*losses, strict=True))
-    window = max(1, len(values) // 40)
+    window = max(1, len(values) // 20)
     axes.plot(steps, values, color="#b0c4de", linewidth=0.7, label="each update")
     if window > 1:
         mean = np.convolve(values, np.ones(window) / window, "valid")

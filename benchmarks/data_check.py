@@ -53,7 +53,11 @@ def draw(job: tuple[Path, str, str, int]) -> None:
     rng = np.random.default_rng(seed)
     image = base(seed % 60)
     height, width = image.shape[:2]
-    image = np.roll(image, (rng.integers(height), rng.integers(width)), axis=(0, 1))
+    first, second = (
+        np.roll(one, (rng.integers(height), rng.integers(width)), axis=(0, 1))
+        for one in (image, image[::-1])
+    )
+    image = first // 2 + second // 2  # of two shifts: no two pictures are alike
     y, x = np.ogrid[:height, :width]
     centre = rng.uniform(0.3, 0.7, 2) * (height, width)
     radius = rng.uniform(0.1, 0.3, 2) * (height, width)
@@ -144,6 +148,7 @@ def main() -> None:
     }
     result = {
         "machine": machine(),
+        "scale": arguments.scale,
         "pairs": pairs,
         "megabytes": round(size / 1e6),
         "rounds": ROUNDS,

@@ -3,7 +3,7 @@
 Arrays in, numbers out; no file is touched here.  See counts.py for the idea, protocols.py for the conventions.
 """
 
-from sodbench.metrics.counts import Counts, PreparedMask, count_pair
+from sodbench.metrics.counts import Counts, PreparedMask, compile_kernels, count_pair
 from sodbench.metrics.evaluator import Evaluator
 from sodbench.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Protocol, protocol
 from sodbench.metrics.scores import (
@@ -28,6 +28,7 @@ __all__ = [
     "PreparedMask",
     "Protocol",
     "Scores",
+    "compile_kernels",
     "count_pair",
     "image_curves",
     "image_measures",

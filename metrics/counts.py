@@ -10,6 +10,7 @@ several grey levels (SalMetric's MAE), and the outcome of two knife-edge compari
 the rounding inside numpy's ``mean``; they are looked up in the pixels on the rare pairs where they occur.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
@@ -309,6 +310,13 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask, *, weighted: bool = 
         knife_edge=_knife_edges(map_, mask, joint, darkest, brightest)[None],
         wf=_weighted(map_, mask, darkest, brightest)[None] if weighted else np.full((1, 3), np.nan),
     )
+
+
+def compile_kernels() -> float:
+    """Compile what :func:`count_pair` calls, or load it from numba's cache; returns the seconds it took."""
+    began = time.perf_counter()
+    count_pair(np.eye(8, dtype=np.uint8), PreparedMask(np.eye(8, dtype=np.uint8) * np.uint8(200)))
+    return time.perf_counter() - began
 
 
 def _size(pixels: NDArray[np.uint8]) -> str:

@@ -32,6 +32,7 @@ class Evaluator:
         self.weighted = weighted
         self._parts: list[Counts] = []
         self._names: list[str | None] = []
+        self._taken: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._names)
@@ -54,9 +55,8 @@ class Evaluator:
             raise ValueError(
                 f"{len(maps)} predictions, {len(masks)} masks and {len(names)} names in one update"
             )
-        taken = {known for known in self._names if known is not None}
         for map_, mask_, name_ in zip(maps, masks, names, strict=True):
-            if name_ is not None and name_ in taken:
+            if name_ in self._taken:
                 raise ValueError(f"the name {name_!r} was already given to a pair")
             prepared = PreparedMask(mask_)
             if prepared.levels[-1] == 1:
@@ -67,17 +67,16 @@ class Evaluator:
             self._parts.append(count_pair(map_, prepared, weighted=self.weighted))
             self._names.append(name_)
             if name_ is not None:
-                taken.add(name_)
+                self._taken.add(name_)
 
     def merge(self, other: "Evaluator") -> None:
         """Add all pairs of another evaluator."""
-        both = {n for n in self._names if n is not None} & {
-            n for n in other._names if n is not None
-        }
+        both = self._taken & other._taken
         if both:
             raise ValueError(f"both evaluators hold the pair {min(both)!r} ({len(both)} in common)")
         self._parts.extend(other._parts)
         self._names.extend(other._names)
+        self._taken |= other._taken
 
     @property
     def counts(self) -> Counts:
@@ -89,9 +88,7 @@ class Evaluator:
         """Scores of all pairs so far, under another protocol if one is given.  ValueError when there is no pair."""
         counts = self.counts
         stems = [name if name is not None else str(i) for i, name in enumerate(self._names)]
-        keys = [
-            name if name is not None else _content(counts, i) for i, name in enumerate(self._names)
-        ]
+        keys = [name or _content(counts, i) for i, name in enumerate(self._names)]
         return score(counts, _protocol(protocol or self.protocol), stems, order_by=keys)
 
 
@@ -100,8 +97,9 @@ _protocol = protocol  # the keyword argument of the same name hides it above
 
 def _content(counts: Counts, row: int) -> str:
     """A key of a pair without a name that depends on nothing but what was counted."""
+    slots = np.flatnonzero(counts.matlab_rows == row)
     parts = (counts.joint, counts.size, counts.absolute_error, counts.knife_edge, counts.wf)
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(counts.matlab_joint[slots].tobytes(), digest_size=16)
     for part in parts:
         digest.update(part[row].tobytes())
     return digest.hexdigest()

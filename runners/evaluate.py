@@ -21,7 +21,14 @@ import pandas as pd
 from sodbench.datasets import find_masks
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import Grey, decode_grey, read_bytes, read_grey, resize_grey
-from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask, count_pair, protocol, score
+from sodbench.metrics import (
+    DEFAULT_PROTOCOL,
+    PreparedMask,
+    compile_kernels,
+    count_pair,
+    protocol,
+    score,
+)
 from sodbench.pairs import (
     BILINEAR,
     NEAREST,
@@ -484,6 +491,8 @@ def _count(works: Sequence[_Work], jobs: int, force: bool, stored: bool) -> None
     if left < total:
         say(f"{name}: {total - left} of {total} pairs were scored before and have not changed")
     policy = works[0].policy
+    if visits and (seconds := compile_kernels()) > 2:
+        say(f"compiled the counting kernels in {seconds:.0f} s; this happens once on a machine")
     with bar(total, f"score {name}", "map", initial=total - left) as progress:
         for visit, outcomes in _in_threads(lambda v: _visit(v, policy), visits, jobs):
             for (index, _), outcome in zip(visit.maps, outcomes, strict=True):

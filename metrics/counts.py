@@ -189,16 +189,32 @@ def _moments(mask, above):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _count(map_, mask, above, row, column, joint):  # type: ignore[no-untyped-def]
-    """Add one pair's pixels to joint uint32 [4, 2, 256]."""
+    """Add one pair's pixels to joint uint32 [4, 2, 256].
+
+    Neighbours are counted in tables of their own: they are mostly alike, and an increment that waits for the one
+    before it takes twice as long.
+    """
     height, width = map_.shape
+    tables = np.zeros((4, 4, 512), np.uint32)  # table, quadrant, class and grey level
     for y in range(height):
-        upper = 0 if y < row else 2
-        left = joint[upper]
-        for x in range(column):
-            left[1 if mask[y, x] > above else 0, map_[y, x]] += np.uint32(1)
-        right = joint[upper + 1]
-        for x in range(column, width):
-            right[1 if mask[y, x] > above else 0, map_[y, x]] += np.uint32(1)
+        for right in range(2):
+            quadrant = (0 if y < row else 2) + right
+            levels = map_[y, column:] if right else map_[y, :column]
+            truth = mask[y, column:] if right else mask[y, :column]
+            first, second = tables[0, quadrant], tables[1, quadrant]
+            third, fourth = tables[2, quadrant], tables[3, quadrant]
+            for four in range(len(levels) // 4):
+                x = 4 * four
+                first[(256 if truth[x] > above else 0) + levels[x]] += np.uint32(1)
+                second[(256 if truth[x + 1] > above else 0) + levels[x + 1]] += np.uint32(1)
+                third[(256 if truth[x + 2] > above else 0) + levels[x + 2]] += np.uint32(1)
+                fourth[(256 if truth[x + 3] > above else 0) + levels[x + 3]] += np.uint32(1)
+            for x in range(len(levels) // 4 * 4, len(levels)):
+                first[(256 if truth[x] > above else 0) + levels[x]] += np.uint32(1)
+    for quadrant in range(4):
+        for level in range(512):
+            for table in range(4):
+                joint[quadrant, level // 256, level % 256] += tables[table, quadrant, level]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -313,10 +329,10 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask, *, weighted: bool = 
 
 
 def compile_kernels() -> float:
-    """Compile what :func:`count_pair` calls, or load it from numba's cache; returns the seconds it took."""
+    """Have numba compile what :func:`count_pair` calls; returns the seconds, or 0 where its cache had it already."""
     began = time.perf_counter()
     count_pair(np.eye(8, dtype=np.uint8), PreparedMask(np.eye(8, dtype=np.uint8) * np.uint8(200)))
-    return time.perf_counter() - began
+    return time.perf_counter() - began if _count.stats.cache_misses else 0.0
 
 
 def _size(pixels: NDArray[np.uint8]) -> str:

@@ -491,7 +491,7 @@ def _count(works: Sequence[_Work], jobs: int, force: bool, stored: bool) -> None
     if left < total:
         say(f"{name}: {total - left} of {total} pairs were scored before and have not changed")
     policy = works[0].policy
-    if visits and (seconds := compile_kernels()) > 2:
+    if visits and (seconds := compile_kernels()):
         say(f"compiled the counting kernels in {seconds:.0f} s; this happens once on a machine")
     with bar(total, f"score {name}", "map", initial=total - left) as progress:
         for visit, outcomes in _in_threads(lambda v: _visit(v, policy), visits, jobs):

@@ -194,7 +194,7 @@ def _count(map_, mask, above, row, column, joint):  # type: ignore[no-untyped-de
     Neighbours are counted in tables of their own: they are mostly alike, and an increment that waits for the one
     before it takes twice as long.
     """
-    height, width = map_.shape
+    height = len(map_)
     tables = np.zeros((4, 4, 512), np.uint32)  # table, quadrant, class and grey level
     for y in range(height):
         for right in range(2):

@@ -322,15 +322,20 @@ def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label:
     styles = lines(variants)
     handles: dict[str, Any] = {}
     for panel, methods in zip(axes, panels.values(), strict=True):
-        for row, values in enumerate(methods.values()):
-            panel.plot(
-                [min(values.values()), max(values.values())], [row, row], color="#999999", lw=0.8
+        found = list(methods.values())
+        rows = range(len(found))
+        ends = [(min(v.values()), max(v.values())) for v in found]
+        panel.hlines(rows, *zip(*ends, strict=True), color="#999999", lw=0.8)
+        for variant in variants:
+            style = styles[variant]
+            (handles[variant],) = panel.plot(
+                [values.get(variant, np.nan) for values in found],
+                rows,
+                style.marker,
+                color=style.colour,
+                markersize=4,
+                alpha=0.9,
             )
-            for variant, value in values.items():
-                style = styles[variant]
-                (handles[variant],) = panel.plot(
-                    value, row, style.marker, color=style.colour, markersize=4, alpha=0.9
-                )
         panel.set_yticks(range(len(methods)), [label(m) for m in methods])
         panel.set_ylim(len(methods) - 0.5, -0.5)
         panel.margins(x=0.08)

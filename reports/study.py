@@ -446,12 +446,14 @@ def _f_under_each_protocol(result: Result, counts: Counts) -> dict[str, float]:
         if name == result.protocol:
             found[name] = result.metrics["f_max"]
             continue
-        names = ("precision", "recall", "f")
-        curves, counted = _curves(counts, name, names)
-        if counted.any():
-            mean = curves[counted].mean(axis=0)
-            by_name = {c: mean[256 * i : 256 * (i + 1)] for i, c in enumerate(names)}
-            found[name] = float(summarise({}, by_name, name)["f_max"])
+        total, images = np.zeros((3, 256)), 0
+        for start in range(0, len(counts), BLOCK):
+            block = image_curves(counts[start : start + BLOCK], name, ("precision", "recall", "f"))
+            total += [curve[block.counted].sum(axis=0) for curve in block.curves.values()]
+            images += int(block.counted.sum())
+        if images:
+            by_curve = dict(zip(("precision", "recall", "f"), total / images, strict=True))
+            found[name] = float(summarise({}, by_curve, name)["f_max"])
     return found
 
 

@@ -55,19 +55,23 @@ class Evaluator:
             raise ValueError(
                 f"{len(maps)} predictions, {len(masks)} masks and {len(names)} names in one update"
             )
-        for map_, mask_, name_ in zip(maps, masks, names, strict=True):
-            if name_ in self._taken:
+        given = [name_ for name_ in names if name_ is not None]
+        for name_ in given:
+            if name_ in self._taken or given.count(name_) > 1:
                 raise ValueError(f"the name {name_!r} was already given to a pair")
-            prepared = PreparedMask(mask_)
-            if prepared.levels[-1] == 1:
-                warnings.warn(
-                    "a uint8 mask holds the values 0 and 1 only, so all of it is background; pass it as bool or as 0 and 255",
-                    stacklevel=2,
-                )
-            self._parts.append(count_pair(map_, prepared, weighted=self.weighted))
-            self._names.append(name_)
-            if name_ is not None:
-                self._taken.add(name_)
+        prepared = [PreparedMask(mask_) for mask_ in masks]
+        if any(m.levels[-1] == 1 for m in prepared) or any(m.max() == 1 for m in maps):
+            warnings.warn(
+                "a uint8 picture holds the values 0 and 1 only, which are black and almost black; pass it as bool or as 0 and 255",
+                stacklevel=2,
+            )
+        parts = [
+            count_pair(map_, mask_, weighted=self.weighted)
+            for map_, mask_ in zip(maps, prepared, strict=True)
+        ]
+        self._parts += parts
+        self._names += names
+        self._taken.update(given)
 
     def merge(self, other: "Evaluator") -> None:
         """Add all pairs of another evaluator."""
@@ -110,7 +114,15 @@ def _pictures(values: Any, what: str) -> list[NDArray[np.uint8]]:
     if hasattr(values, "detach"):  # a torch tensor, without importing torch
         values = values.detach().cpu()
         values = (values.float() if values.is_floating_point() else values).numpy()
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(
+            f"the {what} is a masked array, whose hidden values would count; fill it first"
+        )
     array = np.asarray(values)
+    if array.ndim == 3 and array.shape[2] in (1, 3, 4):
+        raise ValueError(
+            f"the {what} has shape {array.shape}, which looks like channels last; pass [..., 0], or a batch as [n, 1, h, w]"
+        )
     if array.ndim == 4 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim == 2:
@@ -127,6 +139,8 @@ def _as_uint8(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
         return array
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
     if not np.issubdtype(array.dtype, np.floating):
         raise ValueError(
             f"the {what} is {array.dtype}; pass uint8 in 0..255, bool, or float in [0, 1]"

@@ -11,7 +11,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +45,7 @@ from sodbench.pairs import (
 )
 from sodbench.progress import bar, say
 from sodbench.results import (
+    FILE,
     Result,
     build_result,
     folder_name,
@@ -60,7 +61,7 @@ COUNTS = "counts.npz"
 MANIFEST = "prediction.json"
 NOTES = frozenset({"grey-mask", "empty-mask", "black-map", "converted", "undefined-s"})
 """Kinds of problems that a stated rule settles; the others make a run end with status 1 or 2."""
-PAIR_PROBLEMS = NOTES | {"size", "mask-coding"}
+PAIR_PROBLEMS = NOTES | {"size", "mask-coding", "map-coding"}
 """Kinds that are noticed pair by pair; the others concern the folders."""
 ZERO_ONE = "values 0 and 1 only"
 _FITTED = {"bilinear": BILINEAR, "nearest": NEAREST}
@@ -144,6 +145,8 @@ def evaluate_all(
         store = Path(output) if output else Path(scratch)
         _check_writable(store)
         works = [_Work(task, store, policy) for task in understood.tasks]
+        for work in works:
+            work.check_folder(works)
         refusals = [problem for work in works for problem in work.refusals]
         if refusals:
             extra = [p for work in works for p in work.found if p.kind not in ("missing",)]
@@ -181,7 +184,7 @@ def evaluate_all(
             raise ProblemsError(
                 f"{len(blocked)} file(s) could not be scored; "
                 + (
-                    "the rest is done and stored"
+                    "what could be scored is kept"
                     if output
                     else "nothing was stored (no output folder was given)"
                 ),
@@ -191,6 +194,10 @@ def evaluate_all(
         return Evaluation(
             tuple(r for i in sorted(results) for r in results[i]), tuple(dict.fromkeys(found))
         )
+
+
+def _part(shard: str | None) -> str:
+    return f"shard {shard}" if shard else "a whole result"
 
 
 def _way_out(problems: Iterable[Problem]) -> str:
@@ -245,9 +252,11 @@ class _Work:
     def __init__(self, task: Task, store: Path, policy: Policy):
         self.task = task
         self.policy = policy
+        self.store = store
         self.folder = store / folder_name(task.method) / folder_name(task.dataset)
         self.blocked: list[Problem] = []
         self.skipped: list[Problem] = []
+        self.blackened: list[Problem] = []
         pairing = task.pairing
         self.maps: dict[str, Path | None] = {pair.stem: pair.map for pair in pairing.pairs}
         self.masks: dict[str, Path] = {pair.stem: pair.mask for pair in pairing.pairs}
@@ -274,6 +283,36 @@ class _Work:
         if policy.shard:
             self._take_shard(*policy.shard)
 
+    def check_folder(self, works: Sequence["_Work"]) -> None:
+        """Refuse an output folder that belongs to the user's data, to another task or to another shard."""
+        task = self.task
+        if task.maps and task.maps.resolve() == task.masks.resolve():
+            raise SodbenchError(
+                f"{task.maps}: PREDS and GT are the same folder; masks scored against themselves are no result"
+            )
+        image = next(iter(task.images.values()), None)
+        for folder in filter(None, (task.maps, task.masks, image and image.parent)):
+            if any(p.resolve().is_relative_to(folder.resolve()) for p in (self.folder, self.store)):
+                raise SodbenchError(
+                    f"{self.store}: lies in {folder}, which holds maps or data; choose an output folder of its own"
+                )
+        for other in works:
+            if other is not self and other.folder == self.folder:
+                raise SodbenchError(
+                    f"{task.method} and {other.task.method} would both be stored in {self.folder}; rename one"
+                )
+        if (self.folder / FILE).exists():
+            stored, mine = load_result(self.folder), _chosen(self.policy)["shard"]
+            if (stored.method, stored.dataset) != (task.method, task.dataset):
+                raise SodbenchError(
+                    f"{self.folder}: holds {stored.method} on {stored.dataset}; choose another output folder"
+                )
+            if stored.policy["shard"] != mine:
+                raise SodbenchError(
+                    f"{self.folder}: holds {_part(stored.policy['shard'])}, and this run makes {_part(mine)}; "
+                    "give each an output folder of its own"
+                )
+
     def _take_shard(self, index: int, number: int) -> None:
         mine = set(self.stems[index - 1 :: number])
         own_missing = {item.stem: str(item.path) for item in self.task.pairing.missing}
@@ -292,6 +331,8 @@ class _Work:
         try:
             stored = load_result(self.folder)
             stems, facts = read_facts(self.folder / COUNTS)
+            if not (self.folder / "scores.csv").is_file():
+                return None
         except SodbenchError:
             return None
         same = (
@@ -375,10 +416,10 @@ class _Work:
             names=self._names(stems),
             protocols=protocols,
             policy=self.policy,
-            n_missing=self.n_missing + len(self.skipped),
+            n_missing=self.n_missing + len(self.skipped) + len(self.blackened),
             method=self.task.method,
             dataset=self.task.dataset,
-            problems=[*self.found, *self.skipped],
+            problems=[*self.found, *self.skipped, *self.blackened],
             folders={
                 "maps": str(self.task.maps.resolve())
                 if self.task.maps
@@ -442,7 +483,7 @@ def _same_file(path: Path, size: int, time: int, content: int) -> bool:
         status = path.stat()
         if status.st_size != size:
             return False
-        return status.st_mtime_ns == time or content_hash(path.read_bytes()) == content
+        return _stamp(status) == time or content_hash(path.read_bytes()) == content
     except OSError:
         return False
 
@@ -474,8 +515,11 @@ class _Visit:
 
 @dataclass(frozen=True)
 class _Counted:
+    """A counted pair; with the problem that its map could not be read where a black one took its place."""
+
     pair: Records
     matlab_joint: Any
+    problem: Problem | None = None
 
 
 def _count(works: Sequence[_Work], jobs: int, force: bool, stored: bool) -> None:
@@ -499,6 +543,8 @@ def _count(works: Sequence[_Work], jobs: int, force: bool, stored: bool) -> None
                 work = works[index]
                 if isinstance(outcome, _Counted):
                     work.journal.append(visit.stem, outcome.pair, outcome.matlab_joint)
+                    if outcome.problem:
+                        work.blackened.append(outcome.problem)
                 elif outcome.kind == "unreadable" and policy.missing != "error":
                     work.skipped.append(outcome)
                 else:
@@ -556,11 +602,12 @@ def _count_map(
         try:
             facts, decoded = _decoded(path)
         except (ImageError, OSError) as error:
-            return Problem(
-                "unreadable",
-                str(path),
-                error.problem.detail if isinstance(error, ImageError) else str(error),
-            )
+            detail = error.problem.detail if isinstance(error, ImageError) else str(error)
+            problem = Problem("unreadable", str(path), detail)
+            if policy.missing != "zero":
+                return problem
+            black = _count_map(None, mask, pair, policy)
+            return replace(black, problem=problem) if isinstance(black, _Counted) else black
         pair["map_bytes"], pair["map_time"], pair["map_hash"] = facts
         map_ = decoded.pixels
         pair["map_size"] = map_.shape
@@ -587,9 +634,13 @@ def _count_map(
 
 def _decoded(path: Path) -> tuple[tuple[int, int, int], Grey]:
     """(size, modification time in ns, content hash) of a file, and the picture: of the same bytes, read once."""
-    time = path.stat().st_mtime_ns
     data = read_bytes(path)
-    return (len(data), time, content_hash(data)), decode_grey(data, path)
+    return (len(data), _stamp(path.stat()), content_hash(data)), decode_grey(data, path)
+
+
+def _stamp(status: os.stat_result) -> int:
+    """When the file was last written, replaced or renamed, in ns: a set-back modification time hides nothing."""
+    return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _size(shape: Sequence[int]) -> str:
@@ -644,6 +695,8 @@ def finish(
             provenance=provenance,
         )
         if keep and number == 0:
+            # first, so that a run broken off in between leaves no old numbers beside new counts
+            (folder / FILE).unlink(missing_ok=True)
             write_counts(folder / COUNTS, journal, stems)
             result = save_result(result, folder, pd.concat([files, scores.per_image], axis=1))
         results.append(result)
@@ -715,6 +768,13 @@ def _pair_problems(
             tell("converted", row, "map", map_note)
         if not foreground:
             tell("empty-mask", row, "mask", "no pixel is foreground (>128)")
+        if brightest == 1:
+            tell(
+                "map-coding",
+                row,
+                "map",
+                f"{ZERO_ONE}, so all of it is almost black; store it as 0 and 255",
+            )
         if not brightest and fitted != ZERO:
             tell("black-map", row, "map", "every pixel is 0")
     return in_order(found)

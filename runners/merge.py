@@ -18,6 +18,11 @@ def merge(parts: Sequence[Path], output: Path) -> list[Result]:
 
     Raises :class:`SodbenchError`, by name, where shards overlap, are missing, or were not made in the same way.
     """
+    for part in parts:
+        if output.resolve().is_relative_to(part.resolve()):
+            raise SodbenchError(
+                f"{output}: is or lies in the part {part}; choose an output folder of its own"
+            )
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in find_results(parts):
         groups.setdefault((result.method, result.dataset), []).append(result)
@@ -81,7 +86,8 @@ def _join(shards: Sequence[Result], output: Path) -> Result:
     first = shards[0]
     name = f"{first.method} on {first.dataset}"
     stored = [read_counts(_folder(shard) / COUNTS) for shard in shards]
-    _check_division(name, stored)
+    skipped = any(p.kind == "unreadable" for shard in shards for p in shard.problems)
+    _check_division(name, stored, skipped)
     folder = output / folder_name(first.method) / folder_name(first.dataset)
     (folder / JOURNAL).unlink(missing_ok=True)
     journal = Journal(folder / JOURNAL)
@@ -119,15 +125,18 @@ def _folder(result: Result) -> Path:
     return result.folder
 
 
-def _check_division(name: str, stored: Sequence[StoredPairs]) -> None:
-    """Every shard must hold exactly the pairs that its number gives it in the division of all of them."""
+def _check_division(name: str, stored: Sequence[StoredPairs], skipped: bool) -> None:
+    """Every shard must hold exactly the pairs that its number gives it in the division of all of them.
+
+    skipped: some pairs were left out as unreadable, so that only overlaps can be told.
+    """
     union = sorted(stem for part in stored for stem in part.stems)
     twice = sorted({a for a, b in itertools.pairwise(union) if a == b})
     if twice:
         raise SodbenchError(
             f"{name}: {len(twice)} pair(s) are in more than one shard, the first {twice[0]}"
         )
-    for index, part in enumerate(stored):
+    for index, part in enumerate(() if skipped else stored):
         mine = np.array(union, dtype=object)[index :: len(stored)].tolist()
         if list(part.stems) != mine:
             other = next(iter(set(part.stems) ^ set(mine)), "")

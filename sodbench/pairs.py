@@ -116,14 +116,30 @@ class Journal:
         self._row: dict[tuple[bytes, int], int] = {}
         self._rows = 0
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not path.exists() or path.stat().st_size < len(_MAGIC)
         # unbuffered, so that what was appended survives a killed process
-        self._file = path.open("w+b" if fresh else "r+b", buffering=0)
-        if fresh:
+        self._file = path.open("a+b", buffering=0)
+        self._lock()
+        self._file.seek(0)
+        if path.stat().st_size < len(_MAGIC):
+            self._file.truncate(0)
             self._file.write(_MAGIC)
         else:
             self._read()
         self._file.seek(0, os.SEEK_END)
+
+    def _lock(self) -> None:
+        """Refuse a journal that another process is writing to (where the system has such locks)."""
+        try:
+            import fcntl
+        except ImportError:
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise SodbenchError(
+                f"{self.path.parent}: another process is scoring into this folder; wait for it, or choose another output folder"
+            ) from error
 
     def _read(self) -> None:
         if self._file.read(len(_MAGIC)) != _MAGIC:

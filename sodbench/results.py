@@ -333,5 +333,9 @@ def find_results(paths: Iterable[Path | str]) -> list[Result]:
 
 
 def folder_name(name: str) -> str:
-    """A method's or data set's name as the name of a folder (``HKU-IS/test`` -> ``HKU-IS@test``)."""
-    return re.sub(r"[\\/:*?\"<>|\0]", "@", name).strip(". ") or "_"
+    """A method's or data set's name as the name of a folder, e.g. ``HKU-IS/test`` -> ``HKU-IS@test``.
+
+    Two names never share a folder: what a folder cannot be called is written as its code.
+    """
+    coded = re.sub(r"[\\:*?\"<>|\0#%=@]|^\.|[. ]$", lambda m: f"={ord(m[0]):02X}", name)
+    return coded.replace("/", "@") or "="

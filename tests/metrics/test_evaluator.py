@@ -94,3 +94,20 @@ def test_another_protocol_needs_no_second_pass():
     for map_, mask in PAIRS:
         direct.update(map_, mask)
     assert evaluator.compute("matlab").metrics == direct.compute().metrics
+
+
+def test_channels_last_and_masked_arrays_are_refused():
+    for channels in (1, 3):
+        with pytest.raises(ValueError, match="channels last"):
+            Evaluator().update(np.zeros((24, 31, channels), np.uint8), np.ones((24, 31), bool))
+    with pytest.raises(TypeError, match="masked"):
+        Evaluator().update(np.ma.zeros((4, 5)), np.ones((4, 5), bool))
+
+
+def test_a_batch_is_taken_whole_or_not_at_all():
+    evaluator = Evaluator()
+    with pytest.raises(ValueError, match="4x5"):
+        evaluator.update(np.zeros((2, 4, 6)), np.ones((2, 4, 5), bool))
+    with pytest.raises(ValueError, match="'a'"):
+        evaluator.update(np.zeros((2, 4, 5)), np.ones((2, 4, 5), bool), ["a", "a"])
+    assert len(evaluator) == 0

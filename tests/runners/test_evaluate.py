@@ -18,6 +18,7 @@ from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.metrics import Evaluator
+from sodbench.pairs import Journal
 from sodbench.results import load_result
 from sodbench.runners.evaluate import JOURNAL, Policy, evaluate, evaluate_all
 from sodbench.runners.trees import understand
@@ -458,3 +459,84 @@ def test_other_sets_of_a_tree_are_left_alone_and_named(tree):
     understood = understand(tree / "by_method", find_masks(tree / "data/SOD/GT"))
     assert [(t.method, t.dataset) for t in understood.tasks] == [("A", "SOD"), ("B", "SOD")]
     assert any("Unheard18" in reason for reason in understood.ignored)
+
+
+# -- what fresh eyes broke --------------------------------------------------------------------------
+
+
+def test_unreadable_maps_count_as_black_where_that_is_asked_for(folders):
+    (folders / "maps/img03.png").unlink()
+    (folders / "maps/img06.png").write_bytes(b"junk")
+    result = evaluate(folders / "maps", folders / "gt", policy=Policy(missing="zero"))
+    assert result.n == 8 and "missing:zero(2)" in result.signature
+    assert result.table.loc["img06", "mae"] == pytest.approx(draw(6)[1].mean() / 255)
+    assert [p.kind for p in result.problems] == ["missing", "unreadable"]
+
+
+def test_methods_whose_folders_look_alike_stay_apart(tmp_path):
+    for seed, stem in enumerate(STEMS):
+        map_, mask = draw(seed)
+        save(tmp_path / f"gt/{stem}.png", mask)
+        save(tmp_path / f"preds/a/b/{stem}.png", map_)
+        save(tmp_path / f"preds/a@b/{stem}.png", 255 - map_)
+    understood = understand(tmp_path / "preds", find_masks(tmp_path / "gt"))
+    first, second = evaluate_all(understood, output=tmp_path / "out").results
+    assert (first.method, second.method) == ("a/b", "a@b") and first.folder != second.folder
+    assert first.metrics["mae"] != second.metrics["mae"]
+
+
+def test_a_run_broken_off_before_its_result_leaves_no_old_numbers(folders, monkeypatch):
+    from sodbench.runners import evaluate as runner
+
+    evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    save(folders / "maps/img01.png", draw(55)[0])
+    with monkeypatch.context() as broken:
+        broken.setattr(runner, "save_result", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    again = evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    assert again.metrics == evaluate(folders / "maps", folders / "gt").metrics
+
+
+def test_other_files_of_the_same_size_and_time_are_told_apart(tmp_path):
+    for seed, stem in enumerate(STEMS):
+        map_, mask = draw(seed)
+        save(tmp_path / f"set/gt/{stem}.png", mask)
+        for name, pixels in (("p1", map_), ("p2", 255 - map_)):
+            save(tmp_path / f"{name}/{stem}.bmp", pixels)
+            os.utime(tmp_path / f"{name}/{stem}.bmp", (1, 1))
+    for name in ("p1", "p2"):
+        kept = evaluate(tmp_path / name, tmp_path / "set/gt", output=tmp_path / "out", name="X")
+        assert kept.metrics == evaluate(tmp_path / name, tmp_path / "set/gt", name="X").metrics
+
+
+def test_two_runs_into_one_folder_do_not_mix(folders):
+    held = Journal(folders / "out/maps/toys" / JOURNAL)
+    with pytest.raises(SodbenchError, match="another process"):
+        evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    held.close(delete=True)
+    assert evaluate(folders / "maps", folders / "gt", output=folders / "out").n == 8
+
+
+def test_maps_of_zeros_and_ones_are_a_problem(folders):
+    save(folders / "maps/img05.png", np.asarray(Image.open(folders / "gt/img05.png")) // 255)
+    result = evaluate(folders / "maps", folders / "gt")
+    assert [p.kind for p in result.problems] == ["map-coding"]
+
+
+@pytest.mark.parametrize("place", ["maps", "gt", "maps/results"])
+def test_results_are_never_written_among_the_users_files(folders, capsys, place):
+    before = content(folders)
+    assert run(folders, "-o", str(folders / place)) == 2
+    assert "an output folder of its own" in capsys.readouterr().err
+    assert content(folders) == before
+
+
+def test_a_shard_does_not_replace_another_and_masks_are_not_scored_against_themselves(
+    folders, capsys
+):
+    run(folders, "-o", str(folders / "out"), "--shard", "1/2")
+    assert run(folders, "-o", str(folders / "out"), "--shard", "2/2") == 2
+    assert "holds shard 1/2" in capsys.readouterr().err
+    assert run(folders, preds="gt") == 2
+    assert "same folder" in capsys.readouterr().err

@@ -69,9 +69,14 @@ def understand(
 
     Raises :class:`SodbenchError` where there are no maps, or nothing is left to do.
     """
+    if unknown := [
+        wanted for wanted in datasets if not any(_named(t.name, [wanted]) for t in truths)
+    ]:
+        raise SodbenchError(
+            f"no ground truth for {', '.join(unknown)}; there is {', '.join(t.name for t in truths)} "
+            "(a subset such as HKU-IS/test is asked for as GT itself: data/HKU-IS/test)"
+        )
     truths = [t for t in truths if not datasets or _named(t.name, datasets)]
-    if not truths:
-        raise SodbenchError(f"no ground truth for {', '.join(datasets)}")
     files = dict(_picture_folders(predictions))
     folders = list(files)
     if not folders:
@@ -80,7 +85,7 @@ def understand(
             + ("" if predictions.is_dir() else " (there is no such folder)")
             + "; give a folder of pictures, or a tree <method>/<set>/ of them"
         )
-    tasks, ignored = [], []
+    tasks, ignored, seen = [], [], set()
     by_set = any(
         _truth_named(part, truths) for f in folders for part in f.relative_to(predictions).parts
     )
@@ -90,8 +95,15 @@ def understand(
             ignored.append(reason)
             continue
         method = name or method
+        seen.add(method)
         if not methods or _named(method, methods):
             tasks.append(task_of(method, truth, folder, files[folder]))
+    if unknown := [
+        wanted for wanted in methods if not any(_named(name, [wanted]) for name in seen)
+    ]:
+        raise SodbenchError(
+            f"{predictions}: no method named {', '.join(unknown)}; there are {', '.join(sorted(seen))}"
+        )
     twice = [(t.method, t.dataset) for t in tasks]
     for method, dataset in sorted({key for key in twice if twice.count(key) > 1}):
         folders_ = [str(t.maps) for t in tasks if (t.method, t.dataset) == (method, dataset)]

@@ -185,6 +185,7 @@ def run(arguments: argparse.Namespace) -> int:
         say(line)
     if arguments.dry_run:
         return 0
+    wanted = _metrics(arguments.metrics)
     protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
     try:
         evaluation = evaluate_all(
@@ -201,7 +202,6 @@ def run(arguments: argparse.Namespace) -> int:
             print(to_json([], error.problems))
         raise
     results = list(evaluation.results)
-    wanted = _metrics(arguments.metrics, results)
     if arguments.format == "json":
         print(to_json(results, evaluation.problems))
     elif arguments.format == "csv":
@@ -222,8 +222,14 @@ def names(given: "Sequence[str] | None") -> tuple[str, ...]:
     return tuple(name.strip() for text in given or () for name in text.split(",") if name.strip())
 
 
-def _metrics(given: "Sequence[str] | None", results: "Sequence[Result]") -> tuple[str, ...]:
-    known = tuple(results[0].metrics)
+def _metrics(given: "Sequence[str] | None") -> tuple[str, ...]:
+    """The measures to print, checked against those there are."""
+    import numpy as np
+
+    from sodbench.metrics import PreparedMask, count_pair, score
+
+    pair = count_pair(np.eye(4, dtype=np.uint8), PreparedMask(np.eye(4, dtype=np.uint8)))
+    known = tuple(score(pair, "salmetric", ["any"]).metrics)
     wanted = names(given) or DEFAULT_METRICS
     if wanted == ("all",):
         return known

@@ -540,3 +540,16 @@ def test_a_shard_does_not_replace_another_and_masks_are_not_scored_against_thems
     assert "holds shard 1/2" in capsys.readouterr().err
     assert run(folders, preds="gt") == 2
     assert "same folder" in capsys.readouterr().err
+
+
+def test_names_that_match_nothing_are_refused_with_what_there_is(tree, capsys):
+    for option, name, there in (
+        ("--methods", "nope", "A, B"),
+        ("--datasets", "nope", "ECSSD, SOD"),
+    ):
+        assert (
+            main(["--quiet", "eval", str(tree / "by_method"), str(tree / "data"), option, name])
+            == 2
+        )
+        message = capsys.readouterr().err
+        assert "nope" in message and there in message

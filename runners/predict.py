@@ -3,7 +3,8 @@
 Images are decoded by threads, gathered into batches of exactly equal size (padding would change every
 pixel, because group normalisation sees the whole map), predicted, and written as 8-bit grey PNG of the
 image's own size by threads again.  Every queue is bounded.  A manifest beside the maps says what made
-them; a later run goes on where this one stopped, and never mixes the maps of two networks.
+them, and a comment in each PNG which image it is of.  A later run goes on where this one stopped,
+makes the maps of changed images anew, and never mixes the maps of two networks.
 
 Under torchrun every rank predicts its share into the same folder, under one manifest.
 """
@@ -11,7 +12,7 @@ Under torchrun every rank predicts its share into the same folder, under one man
 import json
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -28,7 +29,7 @@ from sodbench import __version__
 from sodbench.datasets import pictures
 from sodbench.datasets.pairing import read_lines
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.images import image_size, read_rgb, write_grey
+from sodbench.images import decode_rgb, image_size, read_bytes, read_comment, write_grey
 from sodbench.models import BASELINES, create_model, file_sha256, load_checkpoint
 from sodbench.models.inference import (
     InferenceNetwork,
@@ -36,6 +37,7 @@ from sodbench.models.inference import (
     describe_machine,
     weights_sha256,
 )
+from sodbench.pairs import content_hash
 from sodbench.progress import bar, say
 from sodbench.runners.ranks import Ranks
 
@@ -44,6 +46,8 @@ MAX_BATCH_PIXELS = 2**23
 """Images of a batch hold no more than this together (32 of 512x512), unless one alone does."""
 IDENTITY = ("model", "source_sha256", "weights", "weights_sha256", "precision", "max_side")
 """What two runs must share for their maps to lie in one folder."""
+ORIGIN = "sodbench: map of an image of "
+"""So begins the comment in a map; its image's length and hash follow."""
 
 Picture = NDArray[np.uint8]
 Maps = Sequence[Picture | None]
@@ -154,7 +158,7 @@ class _Batch:
 
 @dataclass
 class _Work:
-    """What the stages of one run share."""
+    """What the stages of one run share; origins: of the images under way, by stem."""
 
     predictor: Predictor
     out_dir: Path
@@ -162,6 +166,7 @@ class _Work:
     decoders: ThreadPoolExecutor
     encoders: ThreadPoolExecutor
     ahead: int
+    origins: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     written: int = 0
 
@@ -193,10 +198,11 @@ def load_predictor(
             f"WARNING: no checkpoint was given, so {model} has RANDOM, UNTRAINED weights: its maps mean "
             "nothing. Give --checkpoint FILE for a trained network."
         )
-    source = Path(model.rpartition(":")[0])
+    file, _, factory = model.rpartition(":")
+    source = Path(file)
     return NetworkPredictor(
         network,
-        model,
+        f"{os.path.normpath(source)}:{factory}" if source.suffix == ".py" else model,
         device=device,
         precision=precision,
         compiled=compiled,
@@ -267,7 +273,8 @@ def predict(
     shrunk to it for the network, and their maps enlarged again; force: replace maps that are there, of
     whatever network; workers: threads that decode, and as many that encode.
 
-    Maps that an earlier call with an equal predictor finished are kept.  Images that cannot be read, or
+    Maps that an earlier call with an equal predictor made of the same images (the same bytes) are
+    kept.  Images that cannot be read, or
     whose maps cannot be written, become problems of the summary; everything else is finished.  Raises
     :class:`SodbenchError` where ``out_dir`` holds maps of another predictor or other people's pictures.
     """
@@ -334,7 +341,8 @@ def _prepare_folder(
                 f"{out_dir}: holds {len(present)} pictures that sodbench did not write (there is no "
                 f"{MANIFEST}); choose another folder for the maps"
             )
-        different = _differences(manifest, identity) if present else []
+        made_by = _read_manifest(manifest) if manifest.exists() else {}
+        different = _differences(made_by, identity) if present else []
         if different and not force:
             raise SodbenchError(
                 f"{out_dir}: holds maps made otherwise: {'; '.join(different)}. Choose another folder, or "
@@ -345,10 +353,10 @@ def _prepare_folder(
                 f"{out_dir}: holds {len(present - targets)} maps made otherwise ({'; '.join(different)}) "
                 "that this run would not replace; choose another folder, or delete this one"
             )
-        if force:
-            for name in present & targets:
-                (out_dir / name).unlink()
-            present -= targets
+        there = {f"{stem}.png": image for stem, image in samples if f"{stem}.png" in present}
+        for name in there if force else _outdated(out_dir, there):
+            (out_dir / name).unlink()
+            present.remove(name)
         out_dir.mkdir(parents=True, exist_ok=True)
         _write_manifest(manifest, identity)
     except OSError as error:
@@ -356,11 +364,50 @@ def _prepare_folder(
     return [(stem, path) for stem, path in samples if f"{stem}.png" not in present]
 
 
-def _differences(manifest: Path, identity: dict[str, Any]) -> list[str]:
+def _outdated(out_dir: Path, there: dict[str, Path]) -> list[str]:
+    """The maps, of those that are there (with their images), not known to be of these very images."""
+    with ThreadPoolExecutor() as threads:
+        doubts = list(threads.map(lambda name: _doubt(out_dir / name, there[name]), there))
+    for doubt, count in Counter(filter(None, doubts)).items():
+        say(f"{out_dir}: {count} {doubt}; predicted anew")
+    return [name for name, doubt in zip(there, doubts, strict=True) if doubt]
+
+
+def _doubt(path: Path, image: Path) -> str:
+    """Why a map cannot be kept, nothing where it says that it is of this image."""
     try:
-        before = json.loads(manifest.read_text(encoding="utf-8"))
+        said = read_comment(path)
+    except ImageError:
+        return "maps are damaged"
+    if not said.startswith(ORIGIN):
+        return "maps do not say of which image they are"
+    try:
+        same = said == _origin(read_bytes(image))
+    except ImageError:
+        return "images can no longer be read"
+    return "" if same else "images have changed since"
+
+
+def _origin(content: bytes) -> str:
+    """What a map says of the image file that it was made from."""
+    return f"{ORIGIN}{len(content)} bytes, blake2b {content_hash(content):016x}"
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        fault = "" if isinstance(content, dict) else "it is not a JSON object"
     except ValueError as error:
-        raise SodbenchError(f"{manifest}: damaged ({error}); delete the folder's maps") from error
+        content, fault = {}, str(error)
+    if fault:
+        raise SodbenchError(
+            f"{path}: damaged, or not sodbench's ({fault}); choose another folder for the maps, or "
+            "delete this one"
+        )
+    return dict(content)
+
+
+def _differences(before: dict[str, Any], identity: dict[str, Any]) -> list[str]:
     return [
         f"{key} {_short(before.get(key))} there, {_short(identity.get(key))} now"
         for key in IDENTITY
@@ -420,7 +467,8 @@ def _run(work: _Work, batches: Iterable[_Batch], done: Callable[[int], object]) 
     def encode_oldest() -> None:
         stems, wait = computing.popleft()
         for stem, pixels in zip(stems, wait(), strict=True):
-            writing.append(work.encoders.submit(_write, work.out_dir / f"{stem}.png", pixels))
+            path, origin = work.out_dir / f"{stem}.png", work.origins.pop(stem)
+            writing.append(work.encoders.submit(_write, path, pixels, origin))
         collect(work.ahead)
 
     for stems, images in _decoded(work, batches, done):
@@ -437,7 +485,7 @@ def _decoded(
     work: _Work, batches: Iterable[_Batch], done: Callable[[int], object]
 ) -> Iterator[tuple[list[str], Picture]]:
     """Batches as pixels RGB uint8 [n, h, w, 3], a bounded number of images decoded ahead."""
-    waiting: deque[tuple[_Batch, list[Future[Picture | Problem]]]] = deque()
+    waiting: deque[tuple[_Batch, list[Future[tuple[Picture, str] | Problem]]]] = deque()
     images = pixels = 0
     coming = iter(batches)
     batch = next(coming, None)
@@ -458,28 +506,30 @@ def _decoded(
                 work.problems.append(result)
                 done(1)
             else:
-                good[stem] = result
+                good[stem], work.origins[stem] = result
         if good:
             yield list(good), np.stack(list(good.values()))
 
 
-def _read(path: Path, size: tuple[int, int]) -> Picture | Problem:
+def _read(path: Path, size: tuple[int, int]) -> tuple[Picture, str] | Problem:
+    """Pixels and origin, both of the same bytes."""
     try:
-        pixels = read_rgb(path)
+        content = read_bytes(path)
+        pixels = decode_rgb(content, path)
     except ImageError as error:
         return error.problem
     if pixels.shape[:2] != size:
         return Problem("size", str(path), f"its header says {size}, its pixels {pixels.shape[:2]}")
-    return pixels
+    return pixels, _origin(content)
 
 
-def _write(path: Path, pixels: Picture | None) -> Problem | None:
+def _write(path: Path, pixels: Picture | None, origin: str) -> Problem | None:
     if pixels is None:
         return Problem(
             "not-finite", path.stem, "the network gave NaN or infinity; no map is written"
         )
     try:
-        write_grey(path, pixels)
+        write_grey(path, pixels, origin)
     except ImageError as error:
         return error.problem
     return None

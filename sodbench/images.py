@@ -119,12 +119,24 @@ def read_rgb(path: Path | str) -> NDArray[np.uint8]:
     Raises :class:`ImageError` for anything that is not a complete picture.
     """
     path = Path(path)
-    data = read_bytes(path)
+    return decode_rgb(read_bytes(path), path)
+
+
+def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
+    """What :func:`read_rgb` does, for a file whose content ``data`` was read already."""
     _png_chunks(path, data)
     picture, _ = _load(path, data)
     if picture.mode.startswith("I"):
         return np.repeat(_grey(path, picture)[0][..., None], 3, axis=2)
     return np.array(_rgb(path, picture), np.uint8)
+
+
+def read_comment(path: Path) -> str:
+    """The comment that :func:`write_grey` put into a PNG; nothing where there is none.
+
+    Raises :class:`ImageError` for a file that cannot be read and for a damaged PNG.
+    """
+    return png.comment(_png_chunks(path, read_bytes(path)))
 
 
 def image_size(path: Path | str) -> tuple[int, int]:
@@ -284,9 +296,9 @@ def resize_grey(
     return np.array(Image.fromarray(pixels).resize((size[1], size[0]), resample), np.uint8)
 
 
-def write_grey(path: Path | str, pixels: NDArray[np.uint8]) -> None:
-    """Write uint8 [h, w] as an 8-bit grey PNG; see :func:`write_picture`."""
-    write_picture(path, pixels)
+def write_grey(path: Path | str, pixels: NDArray[np.uint8], comment: str = "") -> None:
+    """Write uint8 [h, w] as an 8-bit grey PNG, with a comment (Latin-1); see :func:`write_picture`."""
+    _write(Path(path), _encoded(Path(path), pixels, comment))
 
 
 def write_picture(path: Path | str, pixels: NDArray[np.uint8]) -> None:
@@ -295,8 +307,10 @@ def write_picture(path: Path | str, pixels: NDArray[np.uint8]) -> None:
     The file appears whole or not at all; folders are made as needed.  Raises :class:`ImageError`
     where that is not possible.
     """
-    path = Path(path)
-    content = _encoded(path, pixels)
+    _write(Path(path), _encoded(Path(path), pixels))
+
+
+def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -310,13 +324,13 @@ def write_picture(path: Path | str, pixels: NDArray[np.uint8]) -> None:
         raise ImageError(str(path), f"cannot be written ({reason})", "unwritable") from error
 
 
-def _encoded(path: Path, pixels: NDArray[np.uint8]) -> bytes:
+def _encoded(path: Path, pixels: NDArray[np.uint8], comment: str = "") -> bytes:
     shape = pixels.shape
     if pixels.dtype != np.uint8 or 0 in shape or not (len(shape) == 2 or shape[2:] == (3,)):
         raise ValueError(f"a picture is uint8 [h, w] or [h, w, 3], not {pixels.dtype} {shape}")
     kind = path.suffix.lower()
     if kind == ".png" and pixels.ndim == 2:
-        return png.encode(pixels)
+        return png.encode(pixels, comment)
     if kind not in (".png", ".jpg", ".jpeg"):
         raise ImageError(str(path), "can be written as .png, .jpg or .jpeg only", "unwritable")
     content = io.BytesIO()

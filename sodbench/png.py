@@ -23,7 +23,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HARMLESS = {b"tIME": 7, b"pHYs": 9, b"gAMA": 4, b"sRGB": 1, b"cHRM": 32, b"sBIT": 1, b"bKGD": 2}
 """Chunks of a grey PNG, with their lengths, that neither Pillow nor OpenCV lets touch a pixel."""
 
-_HARMLESS_TEXT = (b"Software\0", b"Comment\0", b"date:create\0", b"date:modify\0")
+_COMMENT = b"Comment\0"
+_HARMLESS_TEXT = (b"Software\0", _COMMENT, b"date:create\0", b"date:modify\0")
 """Text with another keyword may carry an orientation, which Pillow honours."""
 
 _TURNING = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}
@@ -134,8 +135,15 @@ def decode(parts: list[Chunk], head: Header) -> NDArray[np.uint8] | None:
     return np.negative(bits, out=bits)  # modulo 256: 1 becomes 255
 
 
-def encode(pixels: NDArray[np.uint8]) -> bytes:
-    """An 8-bit grey PNG of ``pixels``, uint8 [h, w].
+def comment(parts: list[Chunk]) -> str:
+    """The first text of a PNG under the keyword Comment, or nothing."""
+    texts = (bytes(chunk.content) for chunk in parts if chunk.kind == b"tEXt")
+    found = (text.removeprefix(_COMMENT) for text in texts if text.startswith(_COMMENT))
+    return next(found, b"").decode("latin-1")
+
+
+def encode(pixels: NDArray[np.uint8], comment: str = "") -> bytes:
+    """An 8-bit grey PNG of ``pixels``, uint8 [h, w], with a ``comment`` in Latin-1 where one is given.
 
     Every row is stored as its difference from the row above: on saliency maps this, with isal's
     level 1, takes a tenth of the time of Pillow's level 4 for an eighth more bytes
@@ -148,7 +156,8 @@ def encode(pixels: NDArray[np.uint8]) -> bytes:
     np.subtract(pixels[1:], pixels[:-1], out=filtered[1:, 1:])
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     data = isal_zlib.compress(filtered, 1)
-    return SIGNATURE + _chunk(b"IHDR", head) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+    text = _chunk(b"tEXt", _COMMENT + comment.encode("latin-1")) if comment else b""
+    return SIGNATURE + _chunk(b"IHDR", head) + text + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

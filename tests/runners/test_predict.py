@@ -15,7 +15,7 @@ from torch import nn
 
 from sodbench.cli import main
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.images import read_grey, write_picture
+from sodbench.images import read_grey, write_grey, write_picture
 from sodbench.models import InputSize
 from sodbench.models.inference import (
     InferenceNetwork,
@@ -183,6 +183,84 @@ def test_rerun_makes_only_what_is_missing(images, tmp_path):
     assert {n for n in first if first[n][0] != second[n][0]} == {"c.png"}
     assert {n: b for n, (_, b) in first.items()} == {n: b for n, (_, b) in second.items()}
     assert not list(out.glob(".*"))
+
+
+def test_maps_of_changed_images_are_made_anew(images, tmp_path, capsys):
+    out, samples = tmp_path / "maps", find_images([images])
+    predict(tiny(), samples, out)
+    before = {p.name: p.stat().st_mtime_ns for p in out.glob("*.png")}
+    time = (images / "a.png").stat().st_mtime_ns
+    for stem, value in (("a", 7), ("e", 99)):  # of the old size, the one even of the old time
+        pixels = np.full((20, 30, 3), value, np.uint8)
+        pixels[5:9, 5:9] = 200
+        write_picture(images / f"{stem}.png", pixels)
+    os.utime(images / "a.png", ns=(time, time))
+    manifest = (out / MANIFEST).read_bytes()
+    summary = predict(tiny(), samples, out)
+    assert "2 images have changed since; predicted anew" in capsys.readouterr().err
+    assert (summary.written, summary.finished_before) == (2, 4)
+    after = {p.name: p.stat().st_mtime_ns for p in out.glob("*.png")}
+    assert {n for n in after if after[n] != before[n]} == {"a.png", "e.png"}
+    expected = plain_loop(Tiny(), images)
+    for stem, map_ in read_maps(out).items():
+        assert np.abs(map_.astype(int) - expected[stem]).max() <= 1
+    assert (out / MANIFEST).read_bytes() == manifest
+    assert predict(tiny(), samples, out).finished_before == 6
+
+
+def test_another_set_of_the_same_stems_gets_its_own_maps(images, tmp_path):
+    other = tmp_path / "other" / "images"
+    for stem, size in SIZES.items():
+        rng = np.random.default_rng(len(stem) + size[1])
+        write_picture(other / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
+    predict(tiny(), find_images([images]), tmp_path / "maps")
+    summary = predict(tiny(), find_images([other]), tmp_path / "maps")
+    predict(tiny(), find_images([other]), tmp_path / "alone")
+    assert summary.written == 6
+    for path in (tmp_path / "alone").iterdir():
+        assert path.read_bytes() == (tmp_path / "maps" / path.name).read_bytes()
+
+
+def test_maps_that_prove_nothing_are_made_anew(images, tmp_path, capsys):
+    out, samples = tmp_path / "maps", find_images([images])
+    predict(tiny(), samples, out)
+    whole = {p.name: p.read_bytes() for p in out.iterdir()}
+    write_grey(out / "a.png", np.zeros((20, 30), np.uint8))
+    (out / "b.png").write_bytes(whole["b.png"][:-9])
+    (images / "c.png").write_bytes(b"no picture any more")
+    summary = predict(tiny(), samples, out)
+    error = capsys.readouterr().err
+    assert "1 maps do not say of which image they are" in error
+    assert "1 maps are damaged" in error and "1 images have changed since" in error
+    assert (summary.written, summary.finished_before) == (2, 3)
+    assert [Path(p.file).name for p in summary.problems] == ["c.png"]
+    del whole["c.png"]  # a map of what is no longer there would be a wrong one
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == whole
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", '{"model": ', ""])
+@pytest.mark.parametrize("maps", [0, 1])
+def test_a_manifest_that_is_none_is_one_error(images, tmp_path, content, maps):
+    out = tmp_path / "maps"
+    out.mkdir()
+    (out / MANIFEST).write_text(content)
+    if maps:
+        write_grey(out / "a.png", np.zeros((20, 30), np.uint8))
+    for force in (False, True):
+        with pytest.raises(SodbenchError, match=r"prediction\.json: damaged, or not sodbench's"):
+            predict(tiny(), find_images([images]), out, force=force)
+    assert (out / MANIFEST).read_text() == content and len(list(out.iterdir())) == 1 + maps
+
+
+def test_one_file_named_in_two_ways_is_one_model(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text("from torch import nn\ndef small():\n    return nn.Conv2d(3, 1, 1)\n")
+    names = ("net.py:small", "./net.py:small", "images/../net.py:small")
+    described = [load_predictor(name, device="cpu").describe() for name in names]
+    assert [d["model"] for d in described] == ["net.py:small"] * 3
+    for name in names:
+        summary = predict(load_predictor(name, device="cpu"), find_images([images]), "maps")
+    assert summary.finished_before == 6
 
 
 def test_maps_of_two_networks_are_never_mixed(images, tmp_path):

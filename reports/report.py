@@ -74,9 +74,10 @@ def write_report(
             f"--baseline {baseline}: no such method here; there are: {', '.join(found.methods)}"
         )
     single = out.suffix.lower() == ".md"
-    figures = out.with_name(f"{out.stem}_figures") if single else out / "figures"
-    if not single:
-        write_text(out / "report.md", markdown.MARKER + "\n")  # the folder is ours from here on
+    figures = _figures_of(out) if single else out / "figures"
+    page = out if single else out / "report.md"
+    if not page.exists():
+        write_text(page, markdown.MARKER + "\n")  # the figures beside it are ours from here on
     drawn = draw(found, figures, pictures, costs)
     document = contents.contents(
         found,
@@ -225,18 +226,21 @@ OWN_FILES = ("report.md", "report.tex", "report.json", "index.html")
 
 def _check_output(out: Path, results: Sequence[Result]) -> None:
     """Refuse what would overwrite somebody's work or write among maps and data."""
-    place = out.resolve()
-    for result in results:
-        for folder in filter(None, result.folders.values()):
-            if place.is_relative_to(Path(folder).resolve()):
+    single = out.suffix.lower() == ".md"
+    for place in (out, _figures_of(out)) if single else (out,):
+        for result in results:
+            for folder in filter(None, result.folders.values()):
+                if place.resolve().is_relative_to(Path(folder).resolve()):
+                    raise SodbenchError(
+                        f"{place}: lies inside {folder}, which holds maps or data; choose another "
+                        "place"
+                    )
+    if single:
+        for place in (out, _figures_of(out)):
+            if _holds_something(place) and not _is_report(out):
                 raise SodbenchError(
-                    f"{out}: lies inside {folder}, which holds maps or data; choose another place"
+                    f"{place}: exists and was not written by sodbench; move it or choose another name"
                 )
-    if out.suffix.lower() == ".md":
-        if out.is_file() and not _is_report(out):
-            raise SodbenchError(
-                f"{out}: exists and was not written by sodbench; move it or choose another name"
-            )
     elif out.is_file():
         raise SodbenchError(f"{out}: is a file; name a folder, or a file that ends in .md")
     elif out.suffix and not out.is_dir():
@@ -245,6 +249,15 @@ def _check_output(out: Path, results: Sequence[Result]) -> None:
         )
     elif out.is_dir() and any(out.iterdir()) and not _is_report(out / "report.md"):
         raise SodbenchError(f"{out}: holds other files; name a new folder for the report")
+
+
+def _figures_of(page: Path) -> Path:
+    """The folder of figures beside a Markdown report."""
+    return page.with_name(f"{page.stem}_figures")
+
+
+def _holds_something(place: Path) -> bool:
+    return any(place.iterdir()) if place.is_dir() else place.exists()
 
 
 def _is_report(file: Path) -> bool:

@@ -13,6 +13,7 @@ from sodbench.datasets import Dataset, attributes_of
 from sodbench.datasets.attributes import CENTRAL, LARGE, SMALL, THRESHOLD
 from sodbench.errors import SodbenchError
 from sodbench.images import read_grey, resize_grey
+from sodbench.runners.data_output import marker, refuse_foreign_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GRID = 64
+COMMAND, INDEX = "data stats", "stats.md"
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,22 @@ def _plain(summary: dict[str, float | int]) -> dict[str, Any]:
 def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
     """Write ``stats.md``, ``stats.json``, and for each set its attributes (CSV) and page of plots.
 
-    Returns the path of the Markdown page.
+    Returns the path of the Markdown page.  Raises :class:`SodbenchError` for a folder that holds other files.
     """
     from sodbench.reports.figures import save
 
+    refuse_foreign_folder(folder, INDEX, COMMAND)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lines = ["# What the data sets are like", "", table(sets, markdown=True), "", _LEGEND]
+        (folder / INDEX).write_text(marker(COMMAND) + "\n", "utf-8")  # ours from here on
+        lines = [
+            marker(COMMAND),
+            "# What the data sets are like",
+            "",
+            table(sets, markdown=True),
+            "",
+            _LEGEND,
+        ]
         for stats in sets:
             stem = stats.name.replace("/", "-")
             stats.frame.to_csv(folder / f"{stem}.csv")
@@ -123,10 +134,10 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
             lines += ["", f"## {stats.name}", "", f"![{stats.name}]({stem}.png)"]
             lines += ["", f"Every picture: [{stem}.csv]({stem}.csv)"]
         (folder / "stats.json").write_text(as_json(sets) + "\n", "utf-8")
-        (folder / "stats.md").write_text("\n".join(lines) + "\n", "utf-8")
+        (folder / INDEX).write_text("\n".join(lines) + "\n", "utf-8")
     except OSError as error:
         raise SodbenchError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    return folder / "stats.md"
+    return folder / INDEX
 
 
 _LEGEND = (

@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from sodbench.cli.eval import names
+from sodbench.cli.report import seed
+
 
 def add_parser(commands: Any) -> None:
     """Declare the command."""
@@ -26,7 +29,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--resamples", type=int, default=10_000, help="of bootstrap and permutation (10000)"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed, default=0)
     parser.set_defaults(run=run)
 
 
@@ -41,8 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     found = compare(
         find_results([arguments.first]),
         find_results([arguments.second]),
-        measures=arguments.metrics,
-        datasets=arguments.datasets,
+        measures=names(arguments.metrics) or None,
+        datasets=names(arguments.datasets) or None,
         resamples=arguments.resamples,
         seed=arguments.seed,
     )

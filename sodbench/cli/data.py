@@ -208,12 +208,23 @@ def run_check(arguments: argparse.Namespace) -> int:
     """Check; 1 where a fault was found or a named set could not be had."""
     from sodbench.errors import SodbenchError
     from sodbench.runners.data_check import as_markdown, as_text, check, locate
+    from sodbench.runners.data_output import (
+        WRITTEN_BY,
+        marker,
+        refuse_among_data,
+        refuse_foreign_file,
+    )
 
+    command = "data check"
     if arguments.output and arguments.output.suffix not in (".md", ".json"):
         raise SodbenchError(f"{arguments.output}: the report is written as .md or .json")
     datasets, refused = locate(arguments.names, arguments.data_root)
+    if arguments.output:
+        refuse_among_data(arguments.output, datasets)
+        refuse_foreign_file(arguments.output, command)
     reports = check(datasets, arguments.jobs)
-    as_json = json.dumps({"sets": [report.as_dict() for report in reports]}, indent=1)
+    content = {WRITTEN_BY: command, "sets": [report.as_dict() for report in reports]}
+    as_json = json.dumps(content, indent=1)
     if arguments.format == "json":
         print(as_json)
     else:
@@ -221,8 +232,8 @@ def run_check(arguments: argparse.Namespace) -> int:
     for error in refused.values():
         print(f"\nsodbench: error: {error}", file=sys.stderr)
     if arguments.output:
-        text = as_json + "\n" if arguments.output.suffix == ".json" else as_markdown(reports)
-        _write(arguments.output, text)
+        page = f"{marker(command)}\n{as_markdown(reports)}"
+        _write(arguments.output, as_json + "\n" if arguments.output.suffix == ".json" else page)
     return 1 if refused or any(report.faults for report in reports) else 0
 
 
@@ -301,11 +312,15 @@ def run_stats(arguments: argparse.Namespace) -> int:
     """Describe; raises where a named set cannot be had or a file cannot be read."""
     from sodbench.progress import say
     from sodbench.runners.data_check import locate
-    from sodbench.runners.data_stats import as_json, describe, table, write_pages
+    from sodbench.runners.data_output import refuse_among_data, refuse_foreign_folder
+    from sodbench.runners.data_stats import COMMAND, INDEX, as_json, describe, table, write_pages
 
     datasets, refused = locate(arguments.names, arguments.data_root)
     for error in refused.values():
         raise error
+    if arguments.output:
+        refuse_among_data(arguments.output, datasets)
+        refuse_foreign_folder(arguments.output, INDEX, COMMAND)
     sets = [describe(dataset, arguments.jobs) for dataset in datasets]
     if arguments.output:
         say(f"written: {write_pages(sets, arguments.output)}")

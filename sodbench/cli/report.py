@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sodbench.cli.eval import names
+
 
 def add_parser(commands: Any) -> None:
     """Declare the command."""
@@ -73,8 +75,16 @@ def add_parser(commands: Any) -> None:
         "--colours", action="store_true", help="colour best, second and third in LaTeX tables"
     )
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (1000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and random pictures")
+    parser.add_argument("--seed", type=seed, default=0, help="of the bootstrap and random pictures")
     parser.set_defaults(run=run)
+
+
+def seed(text: str) -> int:
+    """A seed, as numpy's generators take it: a whole number, at least 0."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must be at least 0")
+    return number
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -88,16 +98,16 @@ def run(arguments: argparse.Namespace) -> int:
         raise SodbenchError("--resamples: at least 100, or the intervals mean nothing")
     results = find_results(arguments.results)
     present = {r.dataset for r in results}
-    datasets = arguments.datasets and [
-        name if name in present else canonical_name(name) for name in arguments.datasets
+    datasets = [
+        name if name in present else canonical_name(name) for name in names(arguments.datasets)
     ]
     written = write_report(
         results,
         arguments.output,
         title=arguments.title,
-        metrics=arguments.metrics,
+        metrics=names(arguments.metrics) or None,
         methods=arguments.methods,
-        datasets=datasets,
+        datasets=datasets or None,
         baseline=arguments.baseline,
         published=arguments.published,
         bench=arguments.bench,

@@ -47,7 +47,7 @@ def find_dataset(name: str | Path, data_root: Path | str = "data") -> Dataset:
     for folder in (Path(text), data_root / text):
         if folder.is_dir():
             return _own_folder(folder)
-        if subset := _subset_of_folder(folder):
+        if (subset := _subset_of_folder(folder)) is not None:
             return subset
     if slash:
         raise DatasetNotFound(
@@ -239,7 +239,8 @@ def find_masks(
         subset = _subset_of_folder(path)
         if subset is None and not known_name(str(path).partition("/")[0]):
             raise DatasetNotFound(f"{path}: no such folder of masks, and no data set of this name")
-        return [_renamed(subset or find_dataset(path, data_root), name)]
+        found_set = find_dataset(path, data_root) if subset is None else subset
+        return [_renamed(found_set, name)]
     if has_pictures(path) and not holds_both(path):
         return [_named_masks(path, name)]
     known = known_name(guess_name(path))

@@ -5,6 +5,7 @@ A map belongs to the mask of the same stem; extensions may differ.  Released map
 it, and reported in :attr:`Pairing.suffix`.
 """
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -195,6 +196,10 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
     return by_stem
 
 
+def _composed(stem: str) -> str:
+    return unicodedata.normalize("NFC", stem)
+
+
 def _hint(missing: Sequence[str], extra: Sequence[str]) -> str:
     """What the two lists of unmatched stems have in common, in words; empty if nothing."""
     if not missing or not extra:
@@ -203,6 +208,7 @@ def _hint(missing: Sequence[str], extra: Sequence[str]) -> str:
         "in the zeros before the number": lambda stem: stem.lstrip("0") or "0",
         "in the case of the letters": str.lower,
         "in punctuation or case": folder_key,
+        "in how accents are encoded (Unicode NFC or NFD; macOS writes NFD)": _composed,
     }
     for difference, simplify in ways.items():
         if {simplify(stem) for stem in missing} & {simplify(stem) for stem in extra}:

@@ -245,6 +245,12 @@ def test_refuses_to_overwrite_or_to_write_among_data(tmp_path):
     with pytest.raises(SodbenchError, match="exists and was not written by sodbench"):
         write_report(results, mine)
     assert mine.read_text() == "my thesis"
+    theirs = tmp_path / "paper_figures"
+    theirs.mkdir()
+    (theirs / "pr.png").write_text("my plot")
+    with pytest.raises(SodbenchError, match="paper_figures: exists and was not written by"):
+        write_report(results, tmp_path / "paper.md")
+    assert (theirs / "pr.png").read_text() == "my plot" and not (tmp_path / "paper.md").exists()
     with pytest.raises(SodbenchError, match="holds other files"):
         write_report(results, tmp_path)
     with pytest.raises(SodbenchError, match="holds maps or data"):
@@ -255,6 +261,22 @@ def test_refuses_to_overwrite_or_to_write_among_data(tmp_path):
         write_report(results, tmp_path / "r.md", baseline="nobody", resamples=100)
     with pytest.raises(SodbenchError, match="--pictures nowhere: neither an image"):
         write_report(results, tmp_path / "r.md", pictures=["nowhere"])
+
+
+def test_a_markdown_report_may_be_written_again(tmp_path, monkeypatch):
+    def interrupted(_, folder, name):
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.png").touch()
+        raise KeyboardInterrupt
+
+    results, out = [synthetic("m", "SOD")], tmp_path / "r.md"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(figures, "save", interrupted)
+        write_report(results, out, resamples=100, pictures=[])
+    assert any((tmp_path / "r_figures").iterdir())
+    monkeypatch.setattr(figures, "save", lambda *_: {})
+    for _ in range(2):
+        assert "## Scores" in write_report(results, out, resamples=100, pictures=[]).read_text()
 
 
 def test_costs_are_read_or_refused(tmp_path):
@@ -271,6 +293,33 @@ def test_command_line_without_results(tmp_path, capsys):
     assert main(["report", str(tmp_path), "-o", str(tmp_path / "r.md")]) == 2
     assert "no results below it" in capsys.readouterr().err
     assert main(["report", str(tmp_path), "-o", "r", "--resamples", "5"]) == 2
+
+
+@pytest.mark.parametrize("command", [["report", "a", "-o", "r"], ["compare", "a", "b"]])
+def test_negative_seed_is_refused(command, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, "--seed", "-1"])
+    assert "--seed: must be at least 0" in capsys.readouterr().err
+
+
+def test_names_apart_by_commas(tmp_path, undrawn, monkeypatch, capsys):
+    stored = [synthetic(m, d) for m in ("A", "B") for d in ("SOD", "ECSSD", "HKU-IS")]
+    monkeypatch.setattr(
+        "sodbench.results.find_results",
+        lambda folders: [
+            r for r in stored if Path(r.method) in folders or folders == [Path("all")]
+        ],
+    )
+    chosen = ["--metrics", "mae,f_max", "--datasets", "SOD,ECSSD", "--resamples", "100"]
+    out = tmp_path / "r.md"
+    assert main(["report", "all", "-o", str(out), "--pictures", "random", *chosen]) == 0
+    text = out.read_text("utf-8").partition("\n## How this was made")[0]
+    assert "ECSSD" in text and "HKU-IS" not in text
+    capsys.readouterr()
+    assert main(["compare", "A", "B", *chosen, "--format", "csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert {row["dataset"] for row in rows} == {"SOD", "ECSSD"}
+    assert {row["measure"] for row in rows} == {"mae", "f_max"}
 
 
 @pytest.mark.real

@@ -291,6 +291,30 @@ def test_command_line(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert names[:2] == ["ECSSD", "PASCAL-S"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("c.md", "MINE"), ("c.json", '{"sets": []}'), ("c.json", "MINE")]
+)
+def test_report_writes_over_nothing_of_the_users(
+    name: str, content: str, clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / name
+    mine.write_text(content)
+    check_ecssd = ["data", "check", "ECSSD", "--data-root", str(clean), "-o"]
+    assert main([*check_ecssd, str(mine)]) == 2
+    assert "not written by sodbench data check" in capsys.readouterr().err
+    assert mine.read_text() == content
+    mine.unlink()
+    assert main([*check_ecssd, str(mine)]) == main([*check_ecssd, str(mine)]) == 0  # ours
+
+
+def test_report_is_not_written_among_pictures(
+    clean: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = clean / "ECSSD/Imgs/check.md"
+    assert main(["data", "check", "ECSSD", "--data-root", str(clean), "-o", str(out)]) == 2
+    assert "holds pictures of ECSSD" in capsys.readouterr().err and not out.exists()
+
+
 @pytest.mark.real
 def test_real_sod_passes(shared: Path) -> None:
     (report,) = check([find_dataset("SOD", shared / "real")])

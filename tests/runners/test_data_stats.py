@@ -129,6 +129,25 @@ def test_prepare_for_other_layouts(images: str, masks: str, line: str, tmp_path:
     assert tests.file.read_text() == "a.jpg\n" and pairs.file.read_text() == f"{line}\n"
 
 
+def test_stats_write_over_nothing_of_the_users(
+    four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stats = ["data", "stats", str(four), "-o"]
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for name in ("stats.md", "Four.csv"):
+        (mine / name).write_text("MINE")
+        assert main([*stats, str(mine)]) == 2
+        assert "holds other files" in capsys.readouterr().err
+        assert (mine / name).read_text() == "MINE"
+        (mine / name).unlink()
+    for folder in (four / "images", four / "GT/sub"):
+        assert main([*stats, str(folder)]) == 2
+        assert "holds pictures of Four" in capsys.readouterr().err
+    assert len(list((four / "images").iterdir())) == len(list((four / "GT").iterdir())) == 4
+    assert main([*stats, str(mine)]) == main([*stats, str(mine)]) == 0  # ours may be renewed
+
+
 def test_command_line(four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = ["--data-root", str(four.parent)]
     assert main(["data", "stats", "--format", "json", *root]) == 0

@@ -377,6 +377,12 @@ def test_item_of_a_subset_without_mask_is_refused(
     assert "nobody" in capsys.readouterr().err
 
 
+def test_subset_without_any_item_says_what_is_missing(hku: Path) -> None:
+    for empty in (find_dataset(hku / "HKU-IS/test"), *find_masks(hku / "HKU-IS/test")):
+        assert (empty.name, len(empty)) == ("HKU-IS/test", 0)
+        assert len(empty.problems) == empty.expected == len(official_names("HKU-IS/test"))
+
+
 @pytest.fixture(scope="module")
 def hku(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The validation split of HKU-IS with one tiny picture for all, and maps of it."""

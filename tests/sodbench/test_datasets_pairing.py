@@ -90,6 +90,11 @@ def test_zero_padding_is_not_guessed_but_pointed_out() -> None:
     assert "case" in pair(["Abc.png"], ["abc.png"]).hint
 
 
+def test_names_that_differ_in_unicode_form_alone_are_pointed_out() -> None:
+    found = pair(["caf\u00e9.png"], ["cafe\u0301.png"])  # NFC, NFD: they look the same
+    assert found.pairs == () and "NFC" in found.hint
+
+
 def test_two_files_of_one_stem() -> None:
     found = pair(["a.png", "b.png", "c.png", "c.jpg"], ["a.png", "a.jpg", "b.png", "c.png"])
     assert stems(found.pairs) == ["b"]

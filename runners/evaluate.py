@@ -156,9 +156,6 @@ def evaluate_all(
                 refusals,
                 _way_out(refusals),
             )
-        if not trust_folders:
-            for work in works:
-                _check_not_swapped(work.task)
         results: dict[int, list[Result]] = {}
         blocked: list[Problem] = []
         if output and not force and len(protocols) == 1:
@@ -172,7 +169,7 @@ def evaluate_all(
         for group in _by_dataset(
             [work for index, work in enumerate(works) if index not in results]
         ):
-            _count(group, jobs or os.cpu_count() or 1, force, bool(output))
+            _count(group, jobs or os.cpu_count() or 1, force, bool(output), trust_folders)
             for work in group:
                 if work.blocked:
                     blocked += work.blocked
@@ -223,9 +220,11 @@ def _check_writable(folder: Path) -> None:
         ) from error
 
 
-def _check_not_swapped(task: Task, look_at: int = 3) -> None:
-    """Refuse when the masks look like maps and the maps like masks."""
-    pairs = task.pairing.pairs[:: max(1, len(task.pairing.pairs) // look_at)][:look_at]
+def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) -> None:
+    """Refuse when the masks of these pairs look like maps and the maps like masks."""
+    task, wanted = work.task, set(stems)
+    pairs = [pair for pair in task.pairing.pairs if pair.stem in wanted]
+    pairs = pairs[:: max(1, len(pairs) // look_at)][:look_at]
     levels = []
     for pair in pairs:
         try:
@@ -302,7 +301,11 @@ class _Work:
                     f"{task.method} and {other.task.method} would both be stored in {self.folder}; rename one"
                 )
         if (self.folder / FILE).exists():
-            stored, mine = load_result(self.folder), _chosen(self.policy)["shard"]
+            try:
+                stored, mine = load_result(self.folder), _chosen(self.policy)["shard"]
+            except SodbenchError:
+                say(f"{self.folder / FILE}: cannot be read; it is written anew")
+                return
             if (stored.method, stored.dataset) != (task.method, task.dataset):
                 raise SodbenchError(
                     f"{self.folder}: holds {stored.method} on {stored.dataset}; choose another output folder"
@@ -376,14 +379,8 @@ class _Work:
             say(f"{error}; its pairs are scored again now")
             path.unlink()
             return
-        slot = {
-            int(row): joint
-            for row, joint in zip(stored.matlab_rows, stored.matlab_joint, strict=True)
-        }
-        wanted = set(self.stems)
-        for row, stem in enumerate(stored.stems):
-            if stem in wanted and self.journal.find(stem) is None:
-                self.journal.append(stem, stored.pairs[row : row + 1], slot.get(row))
+        newer = {stem for stem in stored.stems if self.journal.find(stem) is not None}
+        self.journal.append_all(stored, newer | (set(stored.stems) - set(self.stems)))
 
     def _is_current(self, stem: str, record: Any) -> bool:
         """Whether a record was counted from the files as they are, under this policy."""
@@ -522,11 +519,16 @@ class _Counted:
     problem: Problem | None = None
 
 
-def _count(works: Sequence[_Work], jobs: int, force: bool, stored: bool) -> None:
+def _count(
+    works: Sequence[_Work], jobs: int, force: bool, stored: bool, trust_folders: bool
+) -> None:
     """Count every pair of one data set that is not counted yet."""
     todo: dict[tuple[str, Path], list[tuple[int, Path | None]]] = {}
     for index, work in enumerate(works):
-        for stem in work.open(force, stored):
+        stems = work.open(force, stored)
+        if stems and not trust_folders:
+            _check_not_swapped(work, stems)
+        for stem in stems:
             todo.setdefault((stem, work.masks[stem]), []).append((index, work.maps[stem]))
     visits = [_Visit(stem, mask, tuple(maps)) for (stem, mask), maps in sorted(todo.items())]
     total = sum(len(work.stems) for work in works)

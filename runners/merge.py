@@ -92,9 +92,7 @@ def _join(shards: Sequence[Result], output: Path) -> Result:
     (folder / JOURNAL).unlink(missing_ok=True)
     journal = Journal(folder / JOURNAL)
     for part in stored:
-        slot = dict(zip(part.matlab_rows.tolist(), part.matlab_joint, strict=True))
-        for row, stem in enumerate(part.stems):
-            journal.append(stem, part.pairs[row : row + 1], slot.get(row))
+        journal.append_all(part)
     names = pd.concat([shard.table[["map", "mask", "image"]] for shard in shards]).sort_index()
     policy = Policy(
         missing=first.policy["missing"],

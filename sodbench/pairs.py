@@ -9,7 +9,7 @@ import hashlib
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,6 +180,13 @@ class Journal:
             self._row[key, kind] = self._rows
             self._rows += 1
         self._file.write(content)
+
+    def append_all(self, stored: StoredPairs, leave_out: Collection[str] = ()) -> None:
+        """Add the pairs of another store, but those of some names."""
+        slot = dict(zip(stored.matlab_rows.tolist(), stored.matlab_joint, strict=True))
+        for row, stem in enumerate(stored.stems):
+            if stem not in leave_out:
+                self.append(stem, stored.pairs[row : row + 1], slot.get(row))
 
     def find(self, stem: str) -> Records | None:
         """The pair of that stem, dtype PAIR [1], or None."""

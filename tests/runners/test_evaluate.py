@@ -17,6 +17,7 @@ import sodbench
 from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError
+from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
 from sodbench.pairs import Journal
 from sodbench.results import load_result
@@ -344,7 +345,7 @@ def test_what_was_scored_is_not_read_again(folders, monkeypatch):
         runner, "decode_grey", lambda data, path: read.append(path) or real(data, path)
     )
     real = sodbench.images.decode_grey
-    monkeypatch.setattr(runner, "_check_not_swapped", lambda task: None)
+    monkeypatch.setattr(runner, "read_grey", lambda path: read.append(path) or read_grey(path))
 
     again = evaluate(folders / "maps", folders / "gt", output=folders / "out")
     other = evaluate(folders / "maps", folders / "gt", "pysodmetrics", output=folders / "out")
@@ -358,7 +359,10 @@ def test_what_was_scored_is_not_read_again(folders, monkeypatch):
     assert {path.name for path in read} == {"img01.png"} and changed.metrics != first.metrics
     read.clear()
     evaluate_all(
-        understand(folders / "maps", find_masks(folders / "gt")), output=folders / "out", force=True
+        understand(folders / "maps", find_masks(folders / "gt")),
+        output=folders / "out",
+        force=True,
+        trust_folders=True,
     )
     assert len(read) == 16
 
@@ -553,3 +557,13 @@ def test_names_that_match_nothing_are_refused_with_what_there_is(tree, capsys):
         )
         message = capsys.readouterr().err
         assert "nope" in message and there in message
+
+
+@pytest.mark.parametrize("options", [[], ["--force"]])
+def test_a_damaged_result_is_said_and_written_anew(folders, capsys, options):
+    first = evaluate(folders / "maps", folders / "gt", output=folders / "out")
+    (folders / "out/maps/toys/result.json").write_text("{")
+    command = ["eval", str(folders / "maps"), str(folders / "gt"), "-o", str(folders / "out")]
+    assert main([*command, *options]) == 0
+    assert "written anew" in capsys.readouterr().err
+    assert load_result(folders / "out/maps/toys").metrics == first.metrics

@@ -130,10 +130,9 @@ def at_thresholds(prepared: PreparedCounts, comparison: str) -> Confusion:
 def at_adaptive(prepared: PreparedCounts) -> Confusion:
     """The confusion at the adaptive threshold, twice the map's mean but at most 1 (value >= threshold), [N, 1]."""
     per_level = prepared.per_class.sum(axis=1).astype(np.int64)
-    first = [
-        adaptive_level(per_level[i], int(prepared.low[i]), int(prepared.high[i]))
-        for i in range(len(per_level))
-    ]
-    first_level = np.array(first, np.int64) + (prepared.knife_edge & TIE_EXCLUDED > 0)
+    pixels = per_level.sum(axis=1)
+    excess = per_level @ LEVELS - pixels * prepared.low
+    first_level = adaptive_level(excess, pixels, prepared.low, prepared.high)
+    first_level += prepared.knife_edge & TIE_EXCLUDED > 0
     selected = np.where(first_level[:, None, None] <= LEVELS, prepared.per_class, 0).sum(axis=-1)
     return Confusion(selected[:, 1:], selected[:, :1], prepared.positives, prepared.negatives)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numba
 import numpy as np
@@ -88,10 +88,8 @@ class PreparedMask:
     def __init__(self, pixels: NDArray[np.uint8]):
         check_picture(pixels, "mask")
         self.pixels = np.ascontiguousarray(pixels)
-        present = np.zeros(256, np.bool_)
-        _mark_levels(self.pixels, present)
-        self.levels: tuple[int, ...] = tuple(np.flatnonzero(present).tolist())
         moments = [self._moments(STANDARD_RULE)]
+        self.levels: tuple[int, ...] = self._binary_levels(moments[0][0]) or self._all_levels()
         moments.append(moments[0] if self.is_binary else self._moments(MATLAB_RULE))
         self.standard = _split(STANDARD_RULE, moments[0], self.pixels.shape)
         self.matlab = _split(MATLAB_RULE, moments[1], self.pixels.shape)
@@ -102,6 +100,16 @@ class PreparedMask:
         """Number, sum of rows and sum of columns of the foreground pixels."""
         count, rows, columns = _moments(self.pixels, rule.foreground_above)
         return int(count), int(rows), int(columns)
+
+    def _binary_levels(self, foreground: int) -> tuple[int, ...]:
+        """The grey levels if there are no others than 0 and 255, else nothing."""
+        if not _is_binary(self.pixels):
+            return ()
+        return (0,) * (foreground < self.pixels.size) + (255,) * (foreground > 0)
+
+    def _all_levels(self) -> tuple[int, ...]:
+        per_level = np.bincount(self.pixels.ravel(), minlength=256)
+        return tuple(np.flatnonzero(per_level).tolist())
 
     @property
     def is_binary(self) -> bool:
@@ -163,11 +171,18 @@ def _rounded(total: int, count: int, ties: str) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def _mark_levels(mask, present):  # type: ignore[no-untyped-def]
+def _is_binary(mask):  # type: ignore[no-untyped-def]
+    """Whether a mask has no other grey levels than 0 and 255; each row is looked at without branches."""
     height, width = mask.shape
     for y in range(height):
+        between = np.uint8(0)
         for x in range(width):
-            present[mask[y, x]] = True
+            between |= np.uint8(mask[y, x] + np.uint8(1)) & np.uint8(
+                254
+            )  # 255 and 0 become 0 and 1
+        if between:
+            return False
+    return True
 
 
 @numba.njit(nogil=True, cache=True)
@@ -314,17 +329,17 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask, *, weighted: bool = 
         )
     map_ = np.ascontiguousarray(map_)
     joint = _joint(map_, mask.pixels, mask.standard)
-    present = np.flatnonzero(joint.any(axis=(0, 1)))
-    darkest, brightest = int(present[0]), int(present[-1])
+    survey = _Survey(*_survey(joint))
     matlab = [_joint(map_, mask.pixels, mask.matlab)] if mask.rules_differ else []
+    error = survey.binary_error if mask.is_binary else _absolute_error(map_, mask.pixels)
     return Counts(
         joint=joint[None],
         matlab_rows=np.arange(len(matlab)),
         matlab_joint=np.array(matlab, np.uint32).reshape(-1, 4, 2, 256),
         size=np.array([map_.shape], np.int32),
-        absolute_error=np.array([_error_sum(map_, mask, joint)]),
-        knife_edge=_knife_edges(map_, mask, joint, darkest, brightest)[None],
-        wf=_weighted(map_, mask, darkest, brightest)[None] if weighted else np.full((1, 3), np.nan),
+        absolute_error=np.array([error]),
+        knife_edge=_knife_edges(map_, mask, joint, survey)[None],
+        wf=_weighted(map_, mask, survey)[None] if weighted else np.full((1, 3), np.nan),
     )
 
 
@@ -345,22 +360,47 @@ def _joint(map_: NDArray[np.uint8], mask: NDArray[np.uint8], split: Split) -> ND
     return joint
 
 
-def _error_sum(map_: NDArray[np.uint8], mask: PreparedMask, joint: NDArray[np.uint32]) -> int:
-    if not mask.is_binary:
-        return int(_absolute_error(map_, mask.pixels))
-    background, foreground = joint.sum(axis=0, dtype=np.int64)
-    return int(background @ LEVELS + foreground @ (255 - LEVELS))
-
-
 LEVELS = np.arange(256)
 
 
-def _weighted(
-    map_: NDArray[np.uint8], mask: PreparedMask, darkest: int, brightest: int
-) -> NDArray[np.float64]:
+class _Survey(NamedTuple):
+    """What the joint counts of one pair say about the map.
+
+    level_sum: sum of the pixels' grey levels.  binary_error: sum of abs(map - mask) if the mask is 0 and 255.
+    flat: for each quadrant the grey level that all its pixels share, if they share the mask's class too, else -1.
+    """
+
+    darkest: int
+    brightest: int
+    level_sum: int
+    binary_error: int
+    flat: tuple[int, int, int, int]
+
+
+@numba.njit(nogil=True, cache=True)
+def _survey(joint):  # type: ignore[no-untyped-def]
+    darkest, brightest = 256, -1
+    level_sum = binary_error = np.int64(0)
+    occupied = np.zeros(4, np.int64)
+    flat = np.full(4, -1, np.int64)
+    for quadrant in range(4):
+        for foreground in range(2):
+            for level in range(256):
+                pixels = np.int64(joint[quadrant, foreground, level])
+                if pixels == 0:
+                    continue
+                darkest, brightest = min(darkest, level), max(brightest, level)
+                level_sum += pixels * level
+                binary_error += pixels * (255 - level if foreground else level)
+                occupied[quadrant] += 1
+                flat[quadrant] = level if occupied[quadrant] == 1 else -1
+    return darkest, brightest, level_sum, binary_error, (flat[0], flat[1], flat[2], flat[3])
+
+
+def _weighted(map_: NDArray[np.uint8], mask: PreparedMask, survey: _Survey) -> NDArray[np.float64]:
     scales = []
     for preparation in PREPARATIONS:
-        low, high = value_range(darkest, brightest, preparation)
+        low, high = value_range(survey.darkest, survey.brightest, preparation)
         scales.append((1 / (high - low), -low / (high - low)))
     same = mask.matlab_geometry is mask.geometry
     distinct = list(dict.fromkeys(scales if same else scales[:2]))
@@ -378,35 +418,24 @@ TIE_EXCLUDED = 0b10000
 
 
 def _knife_edges(
-    map_: NDArray[np.uint8],
-    mask: PreparedMask,
-    joint: NDArray[np.uint32],
-    darkest: int,
-    brightest: int,
+    map_: NDArray[np.uint8], mask: PreparedMask, joint: NDArray[np.uint32], survey: _Survey
 ) -> NDArray[np.uint8]:
     """The flags of :attr:`Counts.knife_edge` of one pair, uint8 [2]: the pixels are asked only where it matters."""
-    per_level = joint.sum(axis=(0, 1), dtype=np.int64)
-    flat = _flat_quadrants(joint)
     flags = np.zeros(2, np.uint8)
     for column, preparation in enumerate(PREPARATIONS[:2]):
-        low, high = value_range(darkest, brightest, preparation)
-        value = values(low, high)
-        level = adaptive_level(per_level, low, high)
-        excess = int(per_level @ LEVELS) - low * map_.size
-        if map_.size * (level - low) == 2 * excess and per_level[level]:
+        low, high = value_range(survey.darkest, survey.brightest, preparation)
+        excess = survey.level_sum - low * map_.size
+        level = int(adaptive_level(excess, map_.size, low, high))
+        if map_.size * (level - low) == 2 * excess and joint[:, :, level].any():
+            value = values(low, high)
             threshold = min(2 * value[map_].mean(), 1)
             flags[column] |= TIE_EXCLUDED * bool(value[level] < threshold)
-        for quadrant, grey in flat:
-            if 0 < value[grey] < 1:
-                block = _quadrant(np.full(map_.shape, value[grey]), mask.standard, quadrant)
-                flags[column] |= (1 << quadrant) * bool(block.mean() != value[grey])
+        for quadrant, grey in enumerate(survey.flat):
+            if low < grey < high:
+                value = values(low, high)[grey]
+                block = _quadrant(np.full(map_.shape, value), mask.standard, quadrant)
+                flags[column] |= (1 << quadrant) * bool(block.mean() != value)
     return flags
-
-
-def _flat_quadrants(joint: NDArray[np.uint32]) -> list[tuple[int, int]]:
-    """(quadrant, grey level) of the non-empty quadrants with a single grey level and a single mask class."""
-    occupied = joint.reshape(4, -1).astype(bool)
-    return [(q, int(occupied[q].argmax()) % 256) for q in range(4) if occupied[q].sum() == 1]
 
 
 def _quadrant(values_: NDArray[np.float64], split: Split, quadrant: int) -> NDArray[np.float64]:
@@ -415,11 +444,11 @@ def _quadrant(values_: NDArray[np.float64], split: Split, quadrant: int) -> NDAr
     return values_[rows, columns]
 
 
-def adaptive_level(per_level: NDArray[np.int64], low: int, high: int) -> int:
+def adaptive_level(excess: Any, pixels: Any, low: Any, high: Any) -> Any:
     """The first grey level at or above the adaptive threshold min(2 * mean, 1), in exact arithmetic.
 
-    per_level: int64 [256], pixels per grey level; ``low`` and ``high`` as from :func:`value_range`.
+    Integers, or int64 arrays of one shape.  excess: sum over the pixels of level - low; ``low`` and ``high`` as from
+    :func:`value_range`.
     """
-    total = int(per_level.sum())
-    twice = 2 * int(per_level @ (LEVELS - low))
-    return min(low - (-twice // total), high)
+    level = low - (-2 * excess // pixels)
+    return np.where(level > high, high, level)

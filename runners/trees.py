@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sodbench.datasets import Dataset, Pairing, known_name, pair_files, pictures, read_pair_list
+from sodbench.datasets.layouts import subfolders
 from sodbench.datasets.registry import folder_key
 from sodbench.errors import Problem, SodbenchError
 
@@ -133,8 +134,8 @@ def _picture_folders(root: Path, depth: int = _DEPTH) -> Iterator[tuple[Path, tu
     if found := pictures(root):
         yield root, found
     if depth:
-        for child in sorted(root.iterdir()):
-            if child.is_dir() and not child.name.startswith((".", "__")):
+        for child in subfolders(root):
+            if not child.name.startswith("__"):
                 yield from _picture_folders(child, depth - 1)
 
 

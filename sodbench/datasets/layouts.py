@@ -47,7 +47,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_picture_name(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_EXTENSIONS
+    return os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS and not name.startswith(".")
 
 
 def has_pictures(folder: Path) -> bool:
@@ -142,8 +142,10 @@ def holds_both(folder: Path | None) -> bool:
         return False
     jpegs: set[str] = set()
     others: set[str] = set()
-    for path in pictures(folder):
-        (jpegs if path.suffix.lower() in JPEG else others).add(path.stem)
+    for entry in _entries(folder):
+        if _is_picture_name(entry.name):
+            stem, extension = os.path.splitext(entry.name)
+            (jpegs if extension.lower() in JPEG else others).add(stem)
     return not jpegs.isdisjoint(others)
 
 

@@ -28,6 +28,9 @@ LAYOUTS = (
 """The layouts that are read, in words; folder names are compared without case and punctuation."""
 
 
+_ENDINGS = tuple(IMAGE_EXTENSIONS)
+
+
 def pictures(folder: Path | str) -> tuple[Path, ...]:
     """The picture files directly in a folder, sorted; stray files (``._x``, Thumbs.db) are ignored.
 
@@ -47,7 +50,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_picture_name(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS and not name.startswith(".")
+    return name.lower().endswith(_ENDINGS) and not name.startswith(".")
 
 
 def has_pictures(folder: Path) -> bool:
@@ -144,8 +147,8 @@ def holds_both(folder: Path | None) -> bool:
     others: set[str] = set()
     for entry in _entries(folder):
         if _is_picture_name(entry.name):
-            stem, extension = os.path.splitext(entry.name)
-            (jpegs if extension.lower() in JPEG else others).add(stem)
+            stem, _, ending = entry.name.rpartition(".")
+            (jpegs if f".{ending.lower()}" in JPEG else others).add(stem)
     return not jpegs.isdisjoint(others)
 
 

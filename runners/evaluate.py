@@ -20,7 +20,7 @@ import pandas as pd
 
 from sodbench.datasets import find_masks
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.images import Grey, decode_grey, read_bytes, read_grey, resize_grey
+from sodbench.images import Grey, decode_grey, read_file, read_grey, resize_grey
 from sodbench.metrics import (
     DEFAULT_PROTOCOL,
     PreparedMask,
@@ -141,56 +141,54 @@ def evaluate_all(
     finished is stored by then.
     """
     policy = policy or Policy()
-    with tempfile.TemporaryDirectory(prefix="sodbench-") as scratch:
-        store = Path(output) if output else Path(scratch)
+    store = Path(output) if output else None
+    if store:
         _check_writable(store)
-        works = [_Work(task, store, policy) for task in understood.tasks]
-        for work in works:
-            work.check_folder(works)
-        refusals = [problem for work in works for problem in work.refusals]
-        if refusals:
-            extra = [p for work in works for p in work.found if p.kind not in ("missing",)]
-            refusals = list(dict.fromkeys([*refusals, *extra]))
-            raise ProblemsError(
-                f"{len(refusals)} problem(s) with the files; nothing was scored",
-                refusals,
-                _way_out(refusals),
-            )
-        results: dict[int, list[Result]] = {}
-        blocked: list[Problem] = []
-        if output and not force and len(protocols) == 1:
-            for index, work in enumerate(works):
-                if stored := work.unchanged(protocols[0]):
-                    results[index] = [stored]
-            if results:
-                say(
-                    f"{len(results)} of {len(works)} results are there already and nothing they stand on has changed"
-                )
-        for group in _by_dataset(
-            [work for index, work in enumerate(works) if index not in results]
-        ):
-            _count(group, jobs or os.cpu_count() or 1, force, bool(output), trust_folders)
-            for work in group:
-                if work.blocked:
-                    blocked += work.blocked
-                    work.journal.close()
-                else:
-                    results[works.index(work)] = work.finish(protocols, keep=bool(output))
-        found = [problem for rows in results.values() for problem in rows[0].problems]
-        if blocked:
-            raise ProblemsError(
-                f"{len(blocked)} file(s) could not be scored; "
-                + (
-                    "what could be scored is kept"
-                    if output
-                    else "nothing was stored (no output folder was given)"
-                ),
-                list(dict.fromkeys(blocked)),
-                _way_out(blocked),
-            )
-        return Evaluation(
-            tuple(r for i in sorted(results) for r in results[i]), tuple(dict.fromkeys(found))
+    works = [_Work(task, store, policy) for task in understood.tasks]
+    for work in works:
+        work.check_folder(works)
+    refusals = [problem for work in works for problem in work.refusals]
+    if refusals:
+        extra = [p for work in works for p in work.found if p.kind not in ("missing",)]
+        refusals = list(dict.fromkeys([*refusals, *extra]))
+        raise ProblemsError(
+            f"{len(refusals)} problem(s) with the files; nothing was scored",
+            refusals,
+            _way_out(refusals),
         )
+    results: dict[int, list[Result]] = {}
+    blocked: list[Problem] = []
+    if output and not force and len(protocols) == 1:
+        for index, work in enumerate(works):
+            if stored := work.unchanged(protocols[0]):
+                results[index] = [stored]
+        if results:
+            say(
+                f"{len(results)} of {len(works)} results are there already and nothing they stand on has changed"
+            )
+    for group in _by_dataset([work for index, work in enumerate(works) if index not in results]):
+        _count(group, jobs or os.cpu_count() or 1, force, trust_folders)
+        for work in group:
+            if work.blocked:
+                blocked += work.blocked
+                work.journal.close()
+            else:
+                results[works.index(work)] = work.finish(protocols)
+    found = [problem for rows in results.values() for problem in rows[0].problems]
+    if blocked:
+        raise ProblemsError(
+            f"{len(blocked)} file(s) could not be scored; "
+            + (
+                "what could be scored is kept"
+                if output
+                else "nothing was stored (no output folder was given)"
+            ),
+            list(dict.fromkeys(blocked)),
+            _way_out(blocked),
+        )
+    return Evaluation(
+        tuple(r for i in sorted(results) for r in results[i]), tuple(dict.fromkeys(found))
+    )
 
 
 def _part(shard: str | None) -> str:
@@ -229,7 +227,7 @@ def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) ->
     for pair in pairs:
         try:
             levels.append(
-                [len(np.unique(read_grey(path).pixels)) for path in (pair.map, pair.mask)]
+                [len(PreparedMask(read_grey(p).pixels).levels) for p in (pair.map, pair.mask)]
             )
         except ImageError:
             return  # reported when its turn comes
@@ -248,11 +246,11 @@ def _by_dataset(works: Sequence["_Work"]) -> Iterator[list["_Work"]]:
 class _Work:
     """One task under way: which pairs it has, which are counted, and what stands in the way."""
 
-    def __init__(self, task: Task, store: Path, policy: Policy):
+    def __init__(self, task: Task, store: Path | None, policy: Policy):
         self.task = task
         self.policy = policy
         self.store = store
-        self.folder = store / folder_name(task.method) / folder_name(task.dataset)
+        self.folder = (store or Path()) / folder_name(task.method) / folder_name(task.dataset)
         self.blocked: list[Problem] = []
         self.skipped: list[Problem] = []
         self.blackened: list[Problem] = []
@@ -290,8 +288,9 @@ class _Work:
                 f"{task.maps}: PREDS and GT are the same folder; masks scored against themselves are no result"
             )
         image = next(iter(task.images.values()), None)
+        places = (self.folder, self.store) if self.store else ()
         for folder in filter(None, (task.maps, task.masks, image and image.parent)):
-            if any(p.resolve().is_relative_to(folder.resolve()) for p in (self.folder, self.store)):
+            if any(place.resolve().is_relative_to(folder.resolve()) for place in places):
                 raise SodbenchError(
                     f"{self.store}: lies in {folder}, which holds maps or data; choose an output folder of its own"
                 )
@@ -300,7 +299,7 @@ class _Work:
                 raise SodbenchError(
                     f"{task.method} and {other.task.method} would both be stored in {self.folder}; rename one"
                 )
-        if (self.folder / FILE).exists():
+        if self.store and (self.folder / FILE).exists():
             try:
                 stored, mine = load_result(self.folder), _chosen(self.policy)["shard"]
             except SodbenchError:
@@ -352,15 +351,15 @@ class _Work:
 
     # -- what is counted already --------------------------------------------------------------------
 
-    def open(self, force: bool, stored: bool) -> list[str]:
+    def open(self, force: bool) -> list[str]:
         """Open the journal, take over what is still valid, and return the stems that must be counted."""
-        path = self.folder / JOURNAL
-        if force:
+        path = self.folder / JOURNAL if self.store else None
+        if path and force:
             path.unlink(missing_ok=True)
         self.journal = Journal(path)
         if self.journal.damage:
             say(f"{path}: damaged ({self.journal.damage}); its pairs are scored again")
-        if stored and not force:
+        if path and not force:
             self._take_over_counts()
         todo = []
         for stem in self.stems:
@@ -402,8 +401,8 @@ class _Work:
 
     # -- the end ------------------------------------------------------------------------------------
 
-    def finish(self, protocols: Sequence[str], *, keep: bool) -> list[Result]:
-        """Score what is counted; with ``keep`` write the result's folder and drop the journal."""
+    def finish(self, protocols: Sequence[str]) -> list[Result]:
+        """Score what is counted; write the result's folder, if there is one, and drop the journal."""
         skipped = {p.file for p in self.skipped}
         stems = [stem for stem in self.stems if str(self.maps[stem]) not in skipped]
         results = finish(
@@ -425,7 +424,7 @@ class _Work:
                 "images": _images_folder(self.task),
             },
             provenance=self._provenance(),
-            keep=keep,
+            keep=self.store is not None,
         )
         return results
 
@@ -519,13 +518,11 @@ class _Counted:
     problem: Problem | None = None
 
 
-def _count(
-    works: Sequence[_Work], jobs: int, force: bool, stored: bool, trust_folders: bool
-) -> None:
+def _count(works: Sequence[_Work], jobs: int, force: bool, trust_folders: bool) -> None:
     """Count every pair of one data set that is not counted yet."""
     todo: dict[tuple[str, Path], list[tuple[int, Path | None]]] = {}
     for index, work in enumerate(works):
-        stems = work.open(force, stored)
+        stems = work.open(force)
         if stems and not trust_folders:
             _check_not_swapped(work, stems)
         for stem in stems:
@@ -636,8 +633,8 @@ def _count_map(
 
 def _decoded(path: Path) -> tuple[tuple[int, int, int], Grey]:
     """(size, modification time in ns, content hash) of a file, and the picture: of the same bytes, read once."""
-    data = read_bytes(path)
-    return (len(data), _stamp(path.stat()), content_hash(data)), decode_grey(data, path)
+    data, status = read_file(path)
+    return (len(data), _stamp(status), content_hash(data)), decode_grey(data, path)
 
 
 def _stamp(status: os.stat_result) -> int:

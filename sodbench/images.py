@@ -91,6 +91,11 @@ def read_bytes(path: Path) -> bytes:
 
     Folders, pipes and monstrous files are refused without being read.
     """
+    return read_file(path)[0]
+
+
+def read_file(path: Path) -> tuple[bytes, os.stat_result]:
+    """What :func:`read_bytes` gives, and the file's status as it was before it was read."""
     try:
         file = os.open(path, _READ)
         try:
@@ -110,7 +115,7 @@ def read_bytes(path: Path) -> bytes:
         raise ImageError(str(path), f"cannot be read ({error.strerror or error})") from error
     if len(data) != status.st_size:
         raise ImageError(str(path), "it changed while it was being read")
-    return data
+    return data, status
 
 
 def read_rgb(path: Path | str) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ killed at any moment loses no more than the pairs in flight.
 """
 
 import hashlib
+import io
 import os
 import zipfile
 import zlib
@@ -13,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,26 +109,28 @@ class Journal:
 
     Opening it checks every record.  A record cut short at the end is what a killed run leaves, and is dropped; any
     other damage makes the whole journal untrustworthy: ``damage`` says what it was, and the journal starts empty.
+    Without a path the pairs are kept in memory.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path | None):
         self.path = path
         self.damage = ""
         self._row: dict[tuple[bytes, int], int] = {}
         self._rows = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # unbuffered, so that what was appended survives a killed process
-        self._file = path.open("a+b", buffering=0)
-        self._lock()
-        self._file.seek(0)
-        if path.stat().st_size < len(_MAGIC):
+        self._file: BinaryIO | io.FileIO = io.BytesIO()
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # unbuffered, so that what was appended survives a killed process
+            self._file = path.open("a+b", buffering=0)
+            self._lock(path)
+        if self._file.seek(0, os.SEEK_END) < len(_MAGIC):
             self._file.truncate(0)
             self._file.write(_MAGIC)
         else:
+            self._file.seek(0)
             self._read()
-        self._file.seek(0, os.SEEK_END)
 
-    def _lock(self) -> None:
+    def _lock(self, path: Path) -> None:
         """Refuse a journal that another process is writing to (where the system has such locks)."""
         try:
             import fcntl
@@ -138,7 +141,7 @@ class Journal:
         except OSError as error:
             self._file.close()
             raise SodbenchError(
-                f"{self.path.parent}: another process is scoring into this folder; wait for it, or choose another output folder"
+                f"{path.parent}: another process is scoring into this folder; wait for it, or choose another output folder"
             ) from error
 
     def _read(self) -> None:
@@ -179,6 +182,7 @@ class Journal:
             content += body + zlib.crc32(body).to_bytes(4, "little")
             self._row[key, kind] = self._rows
             self._rows += 1
+        self._file.seek(0, os.SEEK_END)
         self._file.write(content)
 
     def append_all(self, stored: StoredPairs, leave_out: Collection[str] = ()) -> None:
@@ -198,8 +202,8 @@ class Journal:
 
     def _bytes(self, row: int, length: int) -> bytes:
         """The first bytes of a row's pair."""
-        start = len(_MAGIC) + row * _JOURNAL.itemsize + _PAIR_OFFSET
-        return os.pread(self._file.fileno(), length, start)
+        self._file.seek(len(_MAGIC) + row * _JOURNAL.itemsize + _PAIR_OFFSET)
+        return self._file.read(length)
 
     def stored(self, stems: Sequence[str]) -> StoredPairs:
         """These pairs, in this order."""
@@ -222,7 +226,7 @@ class Journal:
     def close(self, *, delete: bool = False) -> None:
         """Close the file, and delete it when its pairs are safe elsewhere."""
         self._file.close()
-        if delete:
+        if delete and self.path:
             self.path.unlink(missing_ok=True)
 
 

@@ -34,6 +34,8 @@ SIZES = ((224, 224), (300, 400))
 """Height and width: the field's usual input, and the commonest size in DUTS."""
 HEADLINE = (300, 400)
 """The size whose end-to-end speed a report shows beside accuracy."""
+END_TO_END_SECONDS, END_TO_END_BATCHES = 5, 40
+"""About how long the end-to-end run takes, and the most that it holds."""
 
 
 @dataclass(frozen=True)
@@ -197,8 +199,8 @@ def _times(predictor: Predictor, pixels: NDArray[np.uint8], repeats: int) -> lis
 
 
 def _end_to_end(predictor: Predictor, size: tuple[int, int], batch: int, rate: float) -> float:
-    """Images a second from drawn JPEG files to PNG files: of about five seconds, or 40 batches."""
-    count = max(4, min(40 * batch, int(5 * rate)))
+    """Images a second from drawn JPEG files to PNG files."""
+    count = max(4, min(END_TO_END_BATCHES * batch, int(END_TO_END_SECONDS * rate)))
     with tempfile.TemporaryDirectory() as folder:
         different = _pictures(min(count, 16), size)
         samples = []

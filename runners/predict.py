@@ -284,23 +284,23 @@ def predict(
         raise SodbenchError(f"batch size {most}, longest side {max_side}: neither may be below 1")
     out_dir = Path(out_dir)
     identity = {**predictor.describe(), "max_side": max_side}
-    with Ranks(predictor.device) as ranks:
-        todo = _agreed(ranks, lambda: _prepare_folder(samples, out_dir, identity, force))
-        neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        workers = workers or max(2, min(16, (os.cpu_count() or 2) // neighbours))
-        with ExitStack() as stack:
-            decoders, encoders = (
-                stack.enter_context(ThreadPoolExecutor(workers, thread_name_prefix=role))
-                for role in ("decode", "encode")
-            )
-            work = _Work(predictor, out_dir, max_side, decoders, encoders, most + 2 * workers)
-            batches = _batches(work, todo, most)
-            mine = batches[ranks.rank :: ranks.size]
-            count = sum(len(batch.samples) for batch in mine)
-            title = description or f"predict ({predictor.name})"
-            with stack.enter_context(bar(count, title, "image")) as progress:
-                _run(work, mine, progress.update)
-        gathered = ranks.gathered((work.written, tuple(work.problems)))
+    ranks = Ranks(predictor.device)
+    todo = _agreed(ranks, lambda: _prepare_folder(samples, out_dir, identity, force))
+    neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    workers = workers or max(2, min(16, (os.cpu_count() or 2) // neighbours))
+    with ExitStack() as stack:
+        decoders, encoders = (
+            stack.enter_context(ThreadPoolExecutor(workers, thread_name_prefix=role))
+            for role in ("decode", "encode")
+        )
+        work = _Work(predictor, out_dir, max_side, decoders, encoders, most + 2 * workers)
+        batches = _batches(work, todo, most)
+        mine = batches[ranks.rank :: ranks.size]
+        count = sum(len(batch.samples) for batch in mine)
+        title = description or f"predict ({predictor.name})"
+        with stack.enter_context(bar(count, title, "image")) as progress:
+            _run(work, mine, progress.update)
+    gathered = ranks.gathered((work.written, tuple(work.problems)))
     written = sum(w for w, _ in gathered)
     # The headers are read by every rank, so a broken one is found by each.
     problems = tuple(dict.fromkeys(p for _, own in gathered for p in own))

@@ -1,8 +1,8 @@
-"""The processes that torchrun started, for training: who I am, and sums over all."""
+"""The processes that torchrun started: who I am, and sums and values over all."""
 
+import atexit
 import os
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -11,7 +11,8 @@ from torch import Tensor, distributed
 class Ranks:
     """This process among those of torchrun; alone where torchrun started none.
 
-    device: where this process computes: with CUDA, the device of its local rank.
+    The first use in a process joins them, and they stay joined until it ends, because torchrun lets
+    them meet but once.  device: where this process computes: with CUDA, the device of its local rank.
     """
 
     def __init__(self, device: torch.device):
@@ -22,21 +23,9 @@ class Ranks:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
             torch.cuda.set_device(device)
         self.device = device
-
-    def __enter__(self) -> Self:
-        self._joined = self.size > 1 and not distributed.is_initialized()
-        if self._joined:
-            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._joined:
-            distributed.destroy_process_group()
+        if self.size > 1 and not distributed.is_initialized():
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            atexit.register(distributed.destroy_process_group)
 
     def add_up(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in place."""

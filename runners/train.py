@@ -141,20 +141,19 @@ def train(training: Training) -> TrainingSummary:
     run, and for a loss or gradient that is not finite (naming the images).
     """
     began = time.perf_counter()
-    device = choose_device(training.device)
-    with Ranks(device) as ranks, ExitStack() as stack:
-        device = ranks.device
-        if not ranks.first:
-            set_quiet(True)
-        data = check_pairs(
-            training.dataset,
-            skip_bad=training.skip_bad,
-            decode=ranks.first and not (training.out / RUN).exists(),
-            workers=training.workers,
-        )
-        if training.validation is not None and ranks.first:
-            _check_validation(training.validation, training.measure, training.workers)
-        stack.enter_context(_random_numbers(training.recipe.seed, device))
+    ranks = Ranks(choose_device(training.device))
+    device = ranks.device
+    if not ranks.first:
+        set_quiet(True)
+    data = check_pairs(
+        training.dataset,
+        skip_bad=training.skip_bad,
+        decode=ranks.first and not (training.out / RUN).exists(),
+        workers=training.workers,
+    )
+    if training.validation is not None and ranks.first:
+        _check_validation(training.validation, training.measure, training.workers)
+    with _random_numbers(training.recipe.seed, device):
         trainer = Trainer(training, data, device, ranks)
         finished = trainer.prepare()
         if finished:

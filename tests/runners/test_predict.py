@@ -1,9 +1,7 @@
-"""Prediction: the reference's pixels, resuming, refusing to mix, problems, shares."""
+"""Prediction: the reference's pixels, resuming, refusing to mix, problems."""
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -433,28 +431,3 @@ def test_half_precisions_stay_near(precision):
     assert half.dtype == torch.float32
     difference = (full - half).abs().max().item()
     assert 0 < difference < 0.1 * full.abs().max().item()
-
-
-def test_two_processes_share_the_work_and_one_manifest(images, tmp_path):
-    write_picture(images / "broken.png", np.zeros((3, 3), np.uint8))
-    (images / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    source = tmp_path / "net.py"
-    source.write_text("from torch import nn\ndef make():\n    return nn.Conv2d(3, 1, 1)\n")
-    common = ["predict", str(images), "--model", f"{source}:make", "--device", "cpu"]
-    assert main([*common, "-o", str(tmp_path / "one")]) == 2
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*torchrun, "-m", "sodbench", *common, "-o", str(tmp_path / "two")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert done.stderr.count("1 of 7 images have no map") == 1, done.stderr
-    one, two = (
-        {p.name: p.read_bytes() for p in Path(tmp_path / name).iterdir()} for name in ("one", "two")
-    )
-    assert len(one) == 7
-    assert one == two

@@ -1,10 +1,9 @@
-"""Training: the reference's updates, resuming to the same bits, several processes, bad numbers, the folder."""
+"""Training: the reference's updates, resuming to the same bits, bad numbers, the folder."""
 
+import copy
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -37,13 +36,19 @@ from sodbench.runners.training_data import (
     draw_item,
     updates_of_epoch,
 )
-from sodbench.runners.training_log import TrainingLog, read_log
+from sodbench.runners.training_log import TrainingLog, draw_curve, read_log
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def short(networks: Path, twelve: Dataset, tmp_path: Path) -> Training:
+def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than a small training."""
+    monkeypatch.setattr(train_module, "draw_curve", lambda _: None)
+
+
+@pytest.fixture
+def short(networks: Path, twelve: Dataset, tmp_path: Path, no_curve: None) -> Training:
     """Four epochs of the small network on twelve pairs; the learning rate falls after the second."""
     recipe = changed(
         Recipe(), {"epochs": 4, "milestones": [1], "accumulate": 5, "learning_rate": 1e-2}
@@ -83,8 +88,7 @@ def test_one_step_of_csf_is_the_references(
     ruled_csf: nn.Module, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = json.loads((data / "train_step_seed0.json").read_text())
-    model = create_model("csf-res2net50")
-    model.load_state_dict(ruled_csf.state_dict())
+    model = copy.deepcopy(ruled_csf)
     trainer = trainer_of(model, Recipe(), monkeypatch)
     x = torch.from_numpy(model_rule.network_input(1, 97, 131, 0))
     y = torch.from_numpy(model_rule.label(1, 97, 131, 0))
@@ -156,8 +160,7 @@ def test_grouped_updates_of_csf_equal_one_by_one(
     items = [draw_item(s, i, 0, 1.0, recipe) for i, s in enumerate(twelve.samples)]
     results = []
     for sub_batch in (1, 3):
-        model = create_model("csf-res2net50")
-        model.load_state_dict(ruled_csf.state_dict())
+        model = copy.deepcopy(ruled_csf)
         trainer = trainer_of(model, changed(recipe, {"sub_batch": sub_batch}), monkeypatch)
         updates = [trainer.make_update(items[i::3][:3], 1e-6) for i in (0, 1)]
         results.append((np.array(updates), model.cls_layer.weight.grad))
@@ -171,8 +174,9 @@ def test_grouped_updates_of_csf_equal_one_by_one(
 
 
 def test_a_run_leaves_what_the_module_says(
-    short: Training, capsys: pytest.CaptureFixture[str]
+    short: Training, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(train_module, "draw_curve", draw_curve)
     summary = train(short)
     assert (
         summary.updates == 9 and summary.images == 38 and summary.weights == short.out / "final.pth"
@@ -333,7 +337,7 @@ def test_choices_train(short: Training, changes: dict[str, Any]) -> None:
 
 
 def test_loss_falls_on_the_sample(
-    networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_curve: None
 ) -> None:
     few = {name: replace(c, count=16) for name, c in sample.CHARACTERS.items()}
     monkeypatch.setattr(sample, "CHARACTERS", {"DUTS-TR": few["DUTS-TR"]})
@@ -431,55 +435,6 @@ def test_too_few_images_for_one_update(short: Training, twelve: Dataset) -> None
     recipe = changed(short.recipe, {"counter": "drop"})
     with pytest.raises(SodbenchError, match="3 images do not fill one update of 5"):
         train(replace(short, dataset=few, recipe=recipe))
-
-
-# --- several processes ----------------------------------------------------------------------------
-
-TWO_PROCESSES = """
-import sys
-from pathlib import Path
-from sodbench.datasets import folder_pairs
-from sodbench.runners.recipe import load_recipe
-from sodbench.runners.train import Training, train
-
-images, masks, model, recipe, out = sys.argv[1:]
-dataset = folder_pairs(images, masks, name="twelve")
-train(Training(dataset, Path(out), load_recipe(recipe), model=model, device="cpu", save_every=3,
-               validation=dataset))
-"""
-
-
-def test_two_processes_give_the_result_of_one(
-    short: Training, twelve: Dataset, tmp_path: Path
-) -> None:
-    train(replace(short, validation=twelve))
-    script, recipe = tmp_path / "two.py", tmp_path / "recipe.toml"
-    script.write_text(TWO_PROCESSES)
-    recipe.write_text(short.recipe.to_toml())
-    first = twelve.samples[0]
-    assert first.image and first.mask
-    finished = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
-            *(script, first.image.parent, first.mask.parent, short.model, recipe, tmp_path / "two"),
-        ],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-2000:]
-    two = replace(short, out=tmp_path / "two")
-    np.testing.assert_allclose(losses_of(two), losses_of(short), rtol=1e-5)
-    one_weights, two_weights = weights_of(short), weights_of(two)
-    for name in one_weights:
-        np.testing.assert_allclose(
-            two_weights[name], one_weights[name], rtol=2e-4, atol=2e-6, err_msg=name
-        )
-    assert json.loads((two.out / "run.json").read_text())["processes"] == 2
-    of_two, of_one = ([r for r in read_log(t.out) if "validation" in r] for t in (two, short))
-    assert [r["step"] for r in of_two] == [r["step"] for r in of_one]
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from sodbench.datasets import pictures
 from sodbench.datasets.pairing import read_lines
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import decode_rgb, image_size, read_bytes, read_comment, write_grey
-from sodbench.models import BASELINES, create_model, file_sha256, load_checkpoint
+from sodbench.models import BASELINES, create_model, load_checkpoint, model_identity
 from sodbench.models.inference import (
     InferenceNetwork,
     choose_device,
@@ -198,17 +198,16 @@ def load_predictor(
             f"WARNING: no checkpoint was given, so {model} has RANDOM, UNTRAINED weights: its maps mean "
             "nothing. Give --checkpoint FILE for a trained network."
         )
-    file, _, factory = model.rpartition(":")
-    source = Path(file)
+    name, source_sha256 = model_identity(model)
     return NetworkPredictor(
         network,
-        f"{os.path.normpath(source)}:{factory}" if source.suffix == ".py" else model,
+        name,
         device=device,
         precision=precision,
         compiled=compiled,
         weights="random (untrained)" if checkpoint is None else "checkpoint",
         sha256=load_checkpoint(network, checkpoint) if checkpoint is not None else None,
-        source_sha256=file_sha256(source) if source.suffix == ".py" else None,
+        source_sha256=source_sha256,
     )
 
 

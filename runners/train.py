@@ -37,10 +37,7 @@ from sodbench.datasets import TRAIN_SET, Dataset, find_dataset
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, read_rgb
 from sodbench.metrics import LOWER_IS_BETTER, Evaluator
-from sodbench.models import (
-    file_sha256,
-    input_size_of,
-)
+from sodbench.models import file_sha256, input_size_of, model_identity
 from sodbench.models.inference import (
     InferenceNetwork,
     choose_device,
@@ -269,12 +266,12 @@ class Trainer:
     def _identity(self) -> dict[str, Any]:
         """What a resumed run must share with the one it goes on with."""
         training = self.training
-        source = Path(training.model.rpartition(":")[0])
+        model, source_sha256 = model_identity(training.model)
         start = {"backbone": training.backbone, "checkpoint": training.checkpoint}
         return {
             "recipe": self.recipe.plain(),
-            "model": training.model,
-            "source_sha256": file_sha256(source) if source.suffix == ".py" else None,
+            "model": model,
+            "source_sha256": source_sha256,
             "data": {
                 "name": self.data.name,
                 "pairs": len(self.data),

@@ -13,6 +13,7 @@ from sodbench.models.registry import (
     InputSize,
     create_model,
     input_size_of,
+    model_identity,
     model_names,
     register_model,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "input_size_of",
     "load_backbone",
     "load_checkpoint",
+    "model_identity",
     "model_names",
     "register_model",
 ]

@@ -74,10 +74,10 @@ def create_model(name: str, **options: Any) -> "nn.Module":
     Raises :class:`SodbenchError` for an unknown name, for a file or factory that cannot be used, and
     for a factory that does not return a ``torch.nn.Module``.
     """
-    path, colon, attribute = name.rpartition(":")
-    if colon and path.endswith(".py"):
-        with _importable(Path(path).parent):
-            return _made(name, _factory_in(Path(path), attribute), options)
+    if in_file := _file_and_factory(name):
+        path, attribute = in_file
+        with _importable(path.parent):
+            return _made(name, _factory_in(path, attribute), options)
     if name.endswith(".py"):
         raise SodbenchError(f"{name}: which factory in the file? Write {name}:FACTORY")
     if name in BASELINES:
@@ -92,6 +92,26 @@ def create_model(name: str, **options: Any) -> "nn.Module":
             + f" Known: {', '.join([*_factories, *BASELINES])}; or your own as path/to/file.py:factory"
         )
     return _made(name, _factories[name], options)
+
+
+def model_identity(name: str) -> tuple[str, str | None]:
+    """What a manifest states of a model: its name (a file's without folders), and the file's SHA-256 or None.
+
+    So a file is one model however its path is written, and another as soon as its content changes.
+    """
+    in_file = _file_and_factory(name)
+    if in_file is None:
+        return name, None
+    from sodbench.models.checkpoints import file_sha256
+
+    path, attribute = in_file
+    return f"{path.name}:{attribute}", file_sha256(path)
+
+
+def _file_and_factory(name: str) -> tuple[Path, str] | None:
+    """The two parts of ``path/to/file.py:factory``; None for a registered name."""
+    path, colon, attribute = name.rpartition(":")
+    return (Path(path), attribute) if colon and path.endswith(".py") else None
 
 
 def input_size_of(model: "nn.Module") -> InputSize:

@@ -253,12 +253,16 @@ def test_a_manifest_that_is_none_is_one_error(images, tmp_path, content, maps):
 def test_one_file_named_in_two_ways_is_one_model(images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("net.py").write_text("from torch import nn\ndef small():\n    return nn.Conv2d(3, 1, 1)\n")
-    names = ("net.py:small", "./net.py:small", "images/../net.py:small")
+    names = ("net.py:small", "images/../net.py:small", f"{tmp_path}/net.py:small")
     described = [load_predictor(name, device="cpu").describe() for name in names]
     assert [d["model"] for d in described] == ["net.py:small"] * 3
     for name in names:
         summary = predict(load_predictor(name, device="cpu"), find_images([images]), "maps")
     assert summary.finished_before == 6
+    with Path("net.py").open("a") as file:
+        file.write("# changed\n")
+    with pytest.raises(SodbenchError, match="holds maps made otherwise: source_sha256"):
+        predict(load_predictor(names[0], device="cpu"), find_images([images]), "maps")
 
 
 def test_maps_of_two_networks_are_never_mixed(images, tmp_path):

@@ -25,10 +25,10 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
     while y < height:
         start, end = y * (1 + width), (y + 1) * (1 + width)
         code, source = filtered[start], filtered[start + 1 : end]
-        if code == PAETH and y + 1 < height and filtered[end] == PAETH:
-            source_below = filtered[end + 1 : end + 1 + width]
-            _undo_paeth_twice(source, source_below, above, rows[y], rows[y + 1])
-            y += 1
+        if code == PAETH and _four_in_turn(filtered, y, height, width):
+            sources = filtered[start : start + 4 * (1 + width)].reshape(4, 1 + width)[:, 1:]
+            _undo_paeth_of_four(sources, above, rows[y : y + 4])
+            y += 3
         elif code == PAETH:
             _undo_paeth(source, above, rows[y])
         elif code <= AVERAGE:
@@ -74,26 +74,46 @@ def _undo_paeth(
 
 
 @numba.njit(nogil=True, cache=True)
-def _undo_paeth_twice(
-    source: NDArray[np.uint8],
-    source_below: NDArray[np.uint8],
-    above: NDArray[np.uint8],
-    row: NDArray[np.uint8],
-    row_below: NDArray[np.uint8],
+def _four_in_turn(filtered: NDArray[np.uint8], y: int, height: int, width: int) -> bool:
+    """Whether the next three rows are stored by the Paeth filter too."""
+    if y + 4 > height:
+        return False
+    for below in range(y + 1, y + 4):
+        if filtered[below * (1 + width)] != PAETH:
+            return False
+    return True
+
+
+@numba.njit(nogil=True, cache=True)
+def _undo_paeth_of_four(
+    sources: NDArray[np.uint8], above: NDArray[np.uint8], rows: NDArray[np.uint8]
 ) -> None:
-    """Two rows at once, the lower one pixel behind: both wait for their left pixels together."""
-    a = c = a_below = c_below = np.int32(0)
-    for x in range(len(row) + 1):
-        if x > 0:
-            from_above = a
-            a_below = (source_below[x - 1] + paeth(a_below, from_above, c_below)) & np.int32(255)
-            c_below = from_above
-            row_below[x - 1] = a_below
-        if x < len(row):
-            b = np.int32(above[x])
-            a = (source[x] + paeth(a, b, c)) & np.int32(255)
-            c = b
-            row[x] = a
+    """Four rows at once, each one pixel behind the row above it: all four wait for their left pixels together."""
+    first, second, third, fourth = sources[0], sources[1], sources[2], sources[3]
+    byte = np.int32(255)
+    width = rows.shape[1]
+    a0 = a1 = a2 = a3 = c0 = c1 = c2 = c3 = np.int32(0)
+    for x in range(width + 3):
+        if 3 <= x:
+            b3 = a2
+            a3 = (fourth[x - 3] + paeth(a3, b3, c3)) & byte
+            c3 = b3
+            rows[3, x - 3] = a3
+        if 2 <= x < width + 2:
+            b2 = a1
+            a2 = (third[x - 2] + paeth(a2, b2, c2)) & byte
+            c2 = b2
+            rows[2, x - 2] = a2
+        if 1 <= x < width + 1:
+            b1 = a0
+            a1 = (second[x - 1] + paeth(a1, b1, c1)) & byte
+            c1 = b1
+            rows[1, x - 1] = a1
+        if x < width:
+            b0 = np.int32(above[x])
+            a0 = (first[x] + paeth(a0, b0, c0)) & byte
+            c0 = b0
+            rows[0, x] = a0
 
 
 @numba.njit(nogil=True, cache=True, inline="always")

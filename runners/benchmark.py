@@ -28,6 +28,7 @@ from sodbench.images import write_picture
 from sodbench.models import BASELINES, create_model, input_size_of
 from sodbench.models.inference import choose_device
 from sodbench.progress import say, track
+from sodbench.results import write_text
 from sodbench.runners.predict import Predictor, load_predictor, out_of_memory, predict
 
 SIZES = ((224, 224), (300, 400))
@@ -123,14 +124,7 @@ def table(record: dict[str, Any]) -> str:
 
 def save(record: dict[str, Any], path: Path | str) -> None:
     """Write the record as JSON, whole or not at all."""
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise SodbenchError(f"{path}: cannot be written ({error.strerror})") from error
+    write_text(Path(path), json.dumps(record, indent=2) + "\n")
 
 
 def count_macs(network: nn.Module, height: int, width: int) -> int:

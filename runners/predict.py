@@ -2,17 +2,15 @@
 
 Images are decoded by threads, gathered into batches of exactly equal size (padding would change every
 pixel, because group normalisation sees the whole map), predicted, and written as 8-bit grey PNG of the
-image's own size by threads again.  Every queue is bounded.  A manifest beside the maps says what made
-them, and a comment in each PNG which image it is of.  A later run goes on where this one stopped,
-makes the maps of changed images anew, and never mixes the maps of two networks.
+image's own size by threads again.  Every queue is bounded.  A later run goes on where this one stopped
+(:mod:`sodbench.runners.prediction_folder`).
 
 Under torchrun every rank predicts its share into the same folder, under one manifest.
 """
 
-import json
 import os
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -25,11 +23,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sodbench import __version__
 from sodbench.datasets import pictures
 from sodbench.datasets.pairing import read_lines
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.images import decode_rgb, image_size, read_bytes, read_comment, write_grey
+from sodbench.images import decode_rgb, image_size, read_bytes, write_grey
 from sodbench.models import BASELINES, create_model, load_checkpoint, model_identity
 from sodbench.models.inference import (
     InferenceNetwork,
@@ -37,21 +34,15 @@ from sodbench.models.inference import (
     describe_machine,
     weights_sha256,
 )
-from sodbench.pairs import content_hash
 from sodbench.progress import bar, say
+from sodbench.runners.prediction_folder import MANIFEST, Samples, origin_of, prepare_folder
 from sodbench.runners.ranks import Ranks
 
-MANIFEST = "prediction.json"
 MAX_BATCH_PIXELS = 2**23
 """Images of a batch hold no more than this together (32 of 512x512), unless one alone does."""
-IDENTITY = ("model", "source_sha256", "weights", "weights_sha256", "precision", "max_side")
-"""What two runs must share for their maps to lie in one folder."""
-ORIGIN = "sodbench: map of an image of "
-"""So begins the comment in a map; its image's length and hash follow."""
 
 Picture = NDArray[np.uint8]
 Maps = Sequence[Picture | None]
-Todo = list[tuple[str, Path]]
 
 
 class Predictor(Protocol):
@@ -257,7 +248,7 @@ def _named(inputs: Iterable[Path | str]) -> Iterator[Path]:
 
 def predict(
     predictor: Predictor,
-    samples: Sequence[tuple[str, Path]],
+    samples: Samples,
     out_dir: Path | str,
     *,
     batch_size: int | None = None,
@@ -273,9 +264,9 @@ def predict(
     whatever network; workers: threads that decode, and as many that encode.
 
     Maps that an earlier call with an equal predictor made of the same images (the same bytes) are
-    kept.  Images that cannot be read, or
-    whose maps cannot be written, become problems of the summary; everything else is finished.  Raises
-    :class:`SodbenchError` where ``out_dir`` holds maps of another predictor or other people's pictures.
+    kept.  Images that cannot be read, or whose maps cannot be written, become problems of the summary;
+    everything else is finished.  Raises :class:`SodbenchError` where ``out_dir`` holds maps of another
+    predictor or other people's pictures.
     """
     began = time.perf_counter()
     most = predictor.default_batch_size if batch_size is None else batch_size
@@ -284,7 +275,7 @@ def predict(
     out_dir = Path(out_dir)
     identity = {**predictor.describe(), "max_side": max_side}
     ranks = Ranks(predictor.device)
-    todo = _agreed(ranks, lambda: _prepare_folder(samples, out_dir, identity, force))
+    todo = _agreed(ranks, lambda: prepare_folder(out_dir, samples, identity, force))
     neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     workers = workers or max(2, min(16, (os.cpu_count() or 2) // neighbours))
     with ExitStack() as stack:
@@ -308,9 +299,9 @@ def predict(
     return PredictionSummary(written, before, problems, seconds, out_dir / MANIFEST)
 
 
-def _agreed(ranks: Ranks, make: Callable[[], Todo]) -> Todo:
+def _agreed(ranks: Ranks, make: Callable[[], list[tuple[str, Path]]]) -> list[tuple[str, Path]]:
     """What ``make`` returns or raises on the first rank, on every rank."""
-    outcome: Todo | SodbenchError | None = None
+    outcome: list[tuple[str, Path]] | SodbenchError | None = None
     if ranks.first:
         try:
             outcome = make()
@@ -323,110 +314,7 @@ def _agreed(ranks: Ranks, make: Callable[[], Todo]) -> Todo:
     return outcome
 
 
-def _prepare_folder(
-    samples: Sequence[tuple[str, Path]], out_dir: Path, identity: dict[str, Any], force: bool
-) -> list[tuple[str, Path]]:
-    """Check or write the manifest; return the samples whose maps are still to be made."""
-    targets = {f"{stem}.png" for stem, _ in samples}
-    manifest = out_dir / MANIFEST
-    try:
-        present = {p.name for p in pictures(out_dir)} if out_dir.exists() else set()
-        if any(path.resolve().parent == out_dir.resolve() for _, path in samples):
-            raise SodbenchError(
-                f"{out_dir}: this is the images' folder; choose another for the maps"
-            )
-        if present and not manifest.exists():
-            raise SodbenchError(
-                f"{out_dir}: holds {len(present)} pictures that sodbench did not write (there is no "
-                f"{MANIFEST}); choose another folder for the maps"
-            )
-        made_by = _read_manifest(manifest) if manifest.exists() else {}
-        different = _differences(made_by, identity) if present else []
-        if different and not force:
-            raise SodbenchError(
-                f"{out_dir}: holds maps made otherwise: {'; '.join(different)}. Choose another folder, or "
-                "give --force to replace them"
-            )
-        if different and present - targets:
-            raise SodbenchError(
-                f"{out_dir}: holds {len(present - targets)} maps made otherwise ({'; '.join(different)}) "
-                "that this run would not replace; choose another folder, or delete this one"
-            )
-        there = {f"{stem}.png": image for stem, image in samples if f"{stem}.png" in present}
-        for name in there if force else _outdated(out_dir, there):
-            (out_dir / name).unlink()
-            present.remove(name)
-        out_dir.mkdir(parents=True, exist_ok=True)
-        _write_manifest(manifest, identity)
-    except OSError as error:
-        raise SodbenchError(f"{out_dir}: cannot be written ({error.strerror})") from error
-    return [(stem, path) for stem, path in samples if f"{stem}.png" not in present]
-
-
-def _outdated(out_dir: Path, there: dict[str, Path]) -> list[str]:
-    """The maps, of those that are there (with their images), not known to be of these very images."""
-    with ThreadPoolExecutor() as threads:
-        doubts = list(threads.map(lambda name: _doubt(out_dir / name, there[name]), there))
-    for doubt, count in Counter(filter(None, doubts)).items():
-        say(f"{out_dir}: {count} {doubt}; predicted anew")
-    return [name for name, doubt in zip(there, doubts, strict=True) if doubt]
-
-
-def _doubt(path: Path, image: Path) -> str:
-    """Why a map cannot be kept, nothing where it says that it is of this image."""
-    try:
-        said = read_comment(path)
-    except ImageError:
-        return "maps are damaged"
-    if not said.startswith(ORIGIN):
-        return "maps do not say of which image they are"
-    try:
-        same = said == _origin(read_bytes(image))
-    except ImageError:
-        return "images can no longer be read"
-    return "" if same else "images have changed since"
-
-
-def _origin(content: bytes) -> str:
-    """What a map says of the image file that it was made from."""
-    return f"{ORIGIN}{len(content)} bytes, blake2b {content_hash(content):016x}"
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        fault = "" if isinstance(content, dict) else "it is not a JSON object"
-    except ValueError as error:
-        content, fault = {}, str(error)
-    if fault:
-        raise SodbenchError(
-            f"{path}: damaged, or not sodbench's ({fault}); choose another folder for the maps, or "
-            "delete this one"
-        )
-    return dict(content)
-
-
-def _differences(before: dict[str, Any], identity: dict[str, Any]) -> list[str]:
-    return [
-        f"{key} {_short(before.get(key))} there, {_short(identity.get(key))} now"
-        for key in IDENTITY
-        if before.get(key) != identity.get(key)
-    ]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text[:12] if len(text) == 64 else text
-
-
-def _write_manifest(path: Path, identity: dict[str, Any]) -> None:
-    content = {"made_by": f"sodbench {__version__}", **identity}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
-
-
-def _batches(work: _Work, todo: Sequence[tuple[str, Path]], batch_size: int) -> list[_Batch]:
+def _batches(work: _Work, todo: Samples, batch_size: int) -> list[_Batch]:
     """Group by exact size, largest first, so that memory runs out early or not at all."""
     by_size: dict[tuple[int, int], list[tuple[str, Path]]] = {}
     for sample, size in zip(todo, work.decoders.map(_size, [p for _, p in todo]), strict=True):
@@ -519,7 +407,7 @@ def _read(path: Path, size: tuple[int, int]) -> tuple[Picture, str] | Problem:
         return error.problem
     if pixels.shape[:2] != size:
         return Problem("size", str(path), f"its header says {size}, its pixels {pixels.shape[:2]}")
-    return pixels, _origin(content)
+    return pixels, origin_of(content)
 
 
 def _write(path: Path, pixels: Picture | None, origin: str) -> Problem | None:

@@ -46,6 +46,7 @@ from sodbench.models.inference import (
     tensor_float,
 )
 from sodbench.progress import bar, say, set_quiet
+from sodbench.results import write_text
 from sodbench.runners.losses import LOSSES
 from sodbench.runners.optimisation import (
     batch_norms,
@@ -260,7 +261,7 @@ class Trainer:
             say(f"{out}: going on after update {self.step} of {self.total}")
         if self.ranks.first:
             self._write_run(identity, finished=False)
-            (out / RECIPE).write_text(self.recipe.to_toml(), "utf-8")
+            write_text(out / RECIPE, self.recipe.to_toml())
         return None
 
     def _identity(self) -> dict[str, Any]:
@@ -310,14 +311,7 @@ class Trainer:
             "threads": torch.get_num_threads(),
             **describe_machine(self.device),
         }
-        path = self.training.out / RUN
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-            temporary.replace(path)
-        except OSError as error:
-            raise SodbenchError(f"{path}: cannot be written ({error.strerror})") from error
+        write_text(self.training.out / RUN, json.dumps(content, indent=2) + "\n")
 
     def _save(self) -> None:
         if self.ranks.first:

@@ -5,6 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sodbench.results import write_text
+
 LOG = "log.jsonl"
 CURVE = "loss.png"
 BOARD = "tensorboard"
@@ -20,9 +22,7 @@ class TrainingLog:
     def __init__(self, folder: Path, step: int):
         self.path = folder / LOG
         kept = [json.dumps(r) + "\n" for r in read_log(folder) if r["step"] <= step]
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(kept), "utf-8")
-        temporary.replace(self.path)
+        write_text(self.path, "".join(kept))
         self._file = self.path.open("a", encoding="utf-8")
         self._board = _tensorboard(folder / BOARD, step)
 

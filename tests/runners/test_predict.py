@@ -23,13 +23,13 @@ from sodbench.models.inference import (
     quantise,
 )
 from sodbench.runners.predict import (
-    MANIFEST,
     BaselinePredictor,
     NetworkPredictor,
     find_images,
     load_predictor,
     predict,
 )
+from sodbench.runners.prediction_folder import MANIFEST
 
 SIZES = {"a": (20, 30), "b": (30, 20), "c": (20, 30), "d": (1, 1), "e": (20, 30), "f": (7, 31)}
 

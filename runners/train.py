@@ -16,7 +16,6 @@ Under torchrun every process computes its share of each update and the gradients
 the effective batch does not depend on the number of processes.
 """
 
-import json
 import signal
 import threading
 import time
@@ -32,12 +31,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sodbench import __version__
 from sodbench.datasets import TRAIN_SET, Dataset, find_dataset
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, read_rgb
 from sodbench.metrics import LOWER_IS_BETTER, Evaluator
-from sodbench.models import file_sha256, input_size_of, model_identity
+from sodbench.models import input_size_of
 from sodbench.models.inference import (
     InferenceNetwork,
     choose_device,
@@ -70,7 +68,19 @@ from sodbench.runners.training_data import (
     total_updates,
     updates_of_epoch,
 )
-from sodbench.runners.training_log import BOARD, CURVE, LOG, TrainingLog, draw_curve
+from sodbench.runners.training_log import TrainingLog, draw_curve
+from sodbench.runners.training_run import (
+    BEST,
+    FINAL,
+    RECIPE,
+    RUN,
+    STATES,
+    forget_run,
+    read_run,
+    refuse_another_run,
+    run_identity,
+    write_run,
+)
 from sodbench.runners.training_state import (
     delete_states,
     load_latest_state,
@@ -79,9 +89,6 @@ from sodbench.runners.training_state import (
     save_atomically,
     save_state,
 )
-
-RUN, RECIPE, STATES = "run.json", "recipe.toml", "state"
-FINAL, BEST = "final.pth", "best.pth"
 
 
 @dataclass(frozen=True)
@@ -178,7 +185,7 @@ def fit_sample(data_root: Path, out: Path, *, device: str = "auto", force: bool 
     """
     out = Path(out)
     if force:
-        _forget(out)
+        forget_run(out)
     summary = train(
         Training(
             dataset=find_dataset(TRAIN_SET, data_root),
@@ -191,13 +198,6 @@ def fit_sample(data_root: Path, out: Path, *, device: str = "auto", force: bool 
     if summary.weights is None:
         raise KeyboardInterrupt
     return summary.weights
-
-
-def _forget(out: Path) -> None:
-    """Delete what this module wrote of a run, and nothing else."""
-    for name in (RUN, RECIPE, LOG, CURVE, FINAL, BEST):
-        (out / name).unlink(missing_ok=True)
-    delete_states(out / STATES)
 
 
 class Trainer:
@@ -225,6 +225,8 @@ class Trainer:
             torch.compile(self.model) if self.recipe.compiled else self.model  # type: ignore[assignment]
         )
         self.optimizer = make_optimizer(self.model, self.recipe)
+        weights = {"backbone": training.backbone, "checkpoint": training.checkpoint}
+        self.identity = run_identity(self.recipe, training.model, data, weights)
         self.epoch = self.update = self.step = self.images = 0
         self.best: tuple[int, float] | None = None
 
@@ -233,23 +235,14 @@ class Trainer:
     def prepare(self) -> Path | None:
         """Begin the run's folder, or take up the run in it; the weights' path if that is finished."""
         out = self.training.out
-        try:
-            before = json.loads((out / RUN).read_text("utf-8")) if (out / RUN).exists() else None
-            names = {path.name for path in out.iterdir()} if out.exists() else set()
-        except (OSError, ValueError) as error:
-            raise SodbenchError(f"{out / RUN}: cannot be read ({error})") from error
-        if before is None and names - {STATES, BOARD}:
-            raise SodbenchError(
-                f"{out}: holds other files than a training run; choose another folder"
-            )
-        identity = self._identity()
+        before = read_run(out)
         state = None
         if before is not None:
             if not self.training.resume:
                 raise SodbenchError(
                     f"{out}: holds a training run; give --resume to go on with it, or another folder"
                 )
-            self._compare(before, identity)
+            refuse_another_run(out, before, self.identity)
             if before["finished"] and (out / FINAL).exists():
                 self.step = before["updates"]
                 self.best = before["best"] and tuple(before["best"])
@@ -260,58 +253,22 @@ class Trainer:
             self._restore(state)
             say(f"{out}: going on after update {self.step} of {self.total}")
         if self.ranks.first:
-            self._write_run(identity, finished=False)
+            self._write_run(finished=False)
             write_text(out / RECIPE, self.recipe.to_toml())
         return None
 
-    def _identity(self) -> dict[str, Any]:
-        """What a resumed run must share with the one it goes on with."""
-        training = self.training
-        model, source_sha256 = model_identity(training.model)
-        start = {"backbone": training.backbone, "checkpoint": training.checkpoint}
-        return {
-            "recipe": self.recipe.plain(),
-            "model": model,
-            "source_sha256": source_sha256,
-            "data": {
-                "name": self.data.name,
-                "pairs": len(self.data),
-                "fingerprint": self.data.fingerprint,
-            },
-            "start": {k: file_sha256(path) if path else None for k, path in start.items()},
-        }
-
-    def _compare(self, before: dict[str, Any], identity: dict[str, Any]) -> None:
-        differences = [
-            f"{key} {before.get(key)} there, {value} now"
-            for key, value in identity.items()
-            if key != "recipe" and before.get(key) != value
-        ]
-        recipe = before.get("recipe", {})
-        differences += [
-            f"recipe {key} = {recipe.get(key)} there, {value} now"
-            for key, value in identity["recipe"].items()
-            if recipe.get(key) != value
-        ]
-        if differences:
-            raise SodbenchError(
-                f"{self.training.out}: holds a training made otherwise: {'; '.join(differences)}. Choose "
-                "another folder, or resume with what it was begun with"
-            )
-
-    def _write_run(self, identity: dict[str, Any], finished: bool) -> None:
+    def _write_run(self, finished: bool) -> None:
         content = {
-            "made_by": f"sodbench {__version__}",
             "finished": finished,
             "updates": self.step,
             "best": self.best,
-            **identity,
+            **self.identity,
             "skipped": [str(problem) for problem in self.data.skipped],
             "processes": self.ranks.size,
             "threads": torch.get_num_threads(),
             **describe_machine(self.device),
         }
-        write_text(self.training.out / RUN, json.dumps(content, indent=2) + "\n")
+        write_run(self.training.out, content)
 
     def _save(self) -> None:
         if self.ranks.first:
@@ -374,7 +331,7 @@ class Trainer:
                 self._end_epoch(log)
         self._save_weights(FINAL)
         if self.ranks.first:
-            self._write_run(self._identity(), finished=True)
+            self._write_run(finished=True)
             draw_curve(self.training.out)
             delete_states(self.training.out / STATES)
         return None

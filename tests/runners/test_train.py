@@ -295,6 +295,15 @@ def test_foreign_folders_are_left_alone(short: Training) -> None:
     assert [p.name for p in short.out.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"finished": true'])
+def test_a_run_json_that_is_none_is_one_error(short: Training, content: str) -> None:
+    short.out.mkdir()
+    (short.out / "run.json").write_text(content)
+    with pytest.raises(SodbenchError, match=r"run\.json: .*choose another folder"):
+        train(replace(short, resume=True))
+    assert (short.out / "run.json").read_text() == content
+
+
 # --- the network ---------------------------------------------------------------------------------
 
 

@@ -66,7 +66,7 @@ def draw_pairs(folder: Path, count: int, methods: int = 1) -> tuple[list[Path], 
     With a little grain, so that the files are as large as those of published methods: 10 to 25 KB.
     """
     masks = folder / "masks"
-    maps = [folder / f"method{i}" / "drawn" for i in range(methods)]
+    maps = [folder / "maps" / f"method{i}" / "drawn" for i in range(methods)]
     for path in (masks, *maps):
         path.mkdir(parents=True)
     rng = np.random.default_rng(4)
@@ -298,7 +298,7 @@ def main() -> None:
             "decode": lambda: decode(pairs, rounds),
             "scoring": lambda: scoring(maps, masks, pairs, rounds, arguments.peer_python),
             "cores": lambda: cores(maps, masks, len(pairs), rounds),
-            "methods": lambda: methods(Path(folder), folders, masks, len(pairs), rounds),
+            "methods": lambda: methods(Path(folder) / "maps", folders, masks, len(pairs), rounds),
             "scale": lambda: scale(tuple(arguments.scales), len(ALL_CORES)),
         }
         if arguments.real:

@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sodbench.datasets import TRAIN_SET, Dataset, find_dataset
@@ -40,6 +39,7 @@ from sodbench.models.inference import (
     InferenceNetwork,
     choose_device,
     describe_machine,
+    logits_at,
     normalise,
     tensor_float,
 )
@@ -329,12 +329,16 @@ class Trainer:
                     if self.training.save_every and self.step % self.training.save_every == 0:
                         self._save()
                 self._end_epoch(log)
+        self._finish()
+        return None
+
+    def _finish(self) -> None:
+        """Leave the weights, the curve and a finished ``run.json``; states are needed no more."""
         self._save_weights(FINAL)
         if self.ranks.first:
             self._write_run(finished=True)
             draw_curve(self.training.out)
             delete_states(self.training.out / STATES)
-        return None
 
     def _epoch(self) -> Iterator[dict[str, Any]]:
         """Make the updates of this epoch that are still to be made; yields a log record after each."""
@@ -412,21 +416,14 @@ class Trainer:
     def _losses(self, x: Tensor, y: Tensor) -> Tensor:
         """The loss of each image, [n], of normalised images [n, 3, h, w] and masks [n, 1, h, w]."""
         inner = input_size_of(self.model).of(*y.shape[-2:])
-        if inner != tuple(y.shape[-2:]):
-            x = F.interpolate(x, size=inner, mode="bilinear", antialias=True)
+        logits = logits_at(inner, self._run_network, x)
+        return LOSSES[self.recipe.loss](logits, y)
+
+    def _run_network(self, x: Tensor) -> Tensor:
         narrow = self.recipe.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16) if narrow else nullcontext():
-            logits = self.network(x)
-        if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.shape[:2] != y.shape[:2]:
-            found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise SodbenchError(
-                f"the network gave {found} for a batch {list(x.shape)}; it must give one logit map an "
-                f"image: a tensor [{len(y)}, 1, h, w]"
-            )
-        logits = logits.float()
-        if logits.shape[-2:] != y.shape[-2:]:
-            logits = F.interpolate(logits, size=tuple(y.shape[-2:]), mode="bilinear")
-        return LOSSES[self.recipe.loss](logits, y)
+            output: Tensor = self.network(x)
+        return output
 
     def _added_gradients(self) -> list[Tensor]:
         """The gradients of all processes' shares, added up, on every process."""
@@ -466,25 +463,27 @@ class Trainer:
     def _end_epoch(self, log: TrainingLog | None) -> None:
         self.epoch, self.update = self.epoch + 1, 0
         if self.training.validation is not None:
-            metrics = self._validated(self.training.validation)
-            value = metrics[self.training.measure]
-            sign = -1 if self.training.measure in LOWER_IS_BETTER else 1
-            if self.best is None or sign * value > sign * self.best[1]:
-                self.best = (self.epoch, value)
-                self._save_weights(BEST)
-            if log:
-                shown = {
-                    k: metrics[k] for k in ("mae", "f_max", "s", "e_max", self.training.measure)
-                }
-                log.write({"step": self.step, "epoch": self.epoch, "validation": shown})
-                figures = ", ".join(f"{k} {v:.4f}" for k, v in shown.items())
-                say(f"epoch {self.epoch}: {figures} on {self.training.validation.name}")
+            self._validate(self.training.validation, log)
         if self.training.save_every:
             self._save()
             if self.ranks.first:
                 draw_curve(self.training.out)
 
-    def _validated(self, dataset: Dataset) -> dict[str, float]:
+    def _validate(self, dataset: Dataset, log: TrainingLog | None) -> None:
+        """Score the network on the data set, and keep its weights if they are the best so far."""
+        measure = self.training.measure
+        metrics = self._scores(dataset)
+        sign = -1 if measure in LOWER_IS_BETTER else 1
+        if self.best is None or sign * metrics[measure] > sign * self.best[1]:
+            self.best = (self.epoch, metrics[measure])
+            self._save_weights(BEST)
+        if log:
+            shown = {k: metrics[k] for k in ("mae", "f_max", "s", "e_max", measure)}
+            log.write({"step": self.step, "epoch": self.epoch, "validation": shown})
+            figures = ", ".join(f"{k} {v:.4f}" for k, v in shown.items())
+            say(f"epoch {self.epoch}: {figures} on {dataset.name}")
+
+    def _scores(self, dataset: Dataset) -> dict[str, float]:
         """The measures of the network as it is, by the pixels that ``predict`` would write."""
         network = InferenceNetwork(self.model, self.device)
         pairs = [s for s in dataset.samples if s.image and s.mask]

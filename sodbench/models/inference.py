@@ -99,6 +99,25 @@ def quantise(probabilities: Tensor) -> Tensor:
     return (255 * probabilities).round().to(torch.uint8)
 
 
+def logits_at(inner: tuple[int, int], network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Normalised images float32 [n, 3, h, w], entering at ``inner`` (height, width) -> logits float32 [n, 1, h, w].
+
+    Raises :class:`SodbenchError` where the network gives anything else than one map an image.
+    """
+    size = x.shape[-2:]
+    if inner != tuple(size):
+        x = F.interpolate(x, size=inner, mode="bilinear", antialias=True)
+    y = network(x)
+    if not isinstance(y, Tensor) or y.ndim != 4 or y.shape[:2] != (len(x), 1):
+        found = list(y.shape) if isinstance(y, Tensor) else type(y).__name__
+        raise SodbenchError(
+            f"the network gave {found} for a batch {list(x.shape)}; it must give one logit map an image: "
+            f"a tensor [{len(x)}, 1, h, w]"
+        )
+    y = y.float()
+    return y if y.shape[-2:] == size else F.interpolate(y, size=tuple(size), mode="bilinear")
+
+
 class InferenceNetwork:
     """A network on its device at its precision, its batch normalisation folded where it offers that.
 
@@ -134,20 +153,8 @@ class InferenceNetwork:
         height, width = pixels.shape[1:3]
         inner = self.input_size.of(*_within(height, width, max_side))
         x = normalise(self._to_device(pixels))
-        if inner != (height, width):
-            x = F.interpolate(x, size=inner, mode="bilinear", antialias=True)
         with tensor_float(self.precision == "tf32"):
-            y = self.network(x.to(PRECISIONS[self.precision]))
-        if not isinstance(y, Tensor) or y.ndim != 4 or y.shape[:2] != (len(pixels), 1):
-            found = list(y.shape) if isinstance(y, Tensor) else type(y).__name__
-            raise SodbenchError(
-                f"the network gave {found} for a batch [{len(pixels)}, 3, {inner[0]}, {inner[1]}]; it must "
-                f"give one logit map an image: a tensor [{len(pixels)}, 1, h, w]"
-            )
-        y = y.float()
-        if y.shape[-2:] != (height, width):
-            y = F.interpolate(y, size=(height, width), mode="bilinear")
-        return y
+            return logits_at(inner, lambda x: self.network(x.to(PRECISIONS[self.precision])), x)
 
     @torch.inference_mode()
     def start(

@@ -14,7 +14,9 @@ from sodbench.datasets import (
     DatasetNotFound,
     canonical_name,
     chosen,
+    distinct,
     find_dataset,
+    refuse_namesakes,
 )
 from sodbench.errors import Problem, ProblemsError, SodbenchError
 from sodbench.metrics import DEFAULT_PROTOCOL
@@ -136,6 +138,8 @@ def _find(run: Run) -> list[Dataset]:
             found.append(find_dataset(name, run.data_root))
         except DatasetNotFound as error:
             missing.append((name, error))
+    found = distinct(found)
+    refuse_namesakes(found)
     found = chosen(found, run.items, run.limit)
     for dataset in found:
         say(f"{dataset.name}: {len(dataset)} images in {dataset.root} ({dataset.layout})")

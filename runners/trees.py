@@ -1,15 +1,13 @@
 """What a user's folders mean: which methods' maps stand against which data sets' masks."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sodbench.datasets import Dataset, Pairing, known_name, pair_files, pictures, read_pair_list
-from sodbench.datasets.layouts import subfolders
 from sodbench.datasets.registry import folder_key
 from sodbench.errors import Problem, SodbenchError
-
-_DEPTH = 4
+from sodbench.folders import walk
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,8 @@ class Task:
 class Understood:
     """What two paths were taken to mean.
 
-    tasks: sorted by data set, then method.  ignored: folders with maps for which there is no ground truth, and why.
+    tasks: sorted by data set, then method.  ignored: folders with maps for which there is no ground truth, and
+    links that could not be followed, and why.
     """
 
     tasks: tuple[Task, ...]
@@ -65,32 +64,18 @@ def understand(
     """Find the methods below ``predictions`` and pair their maps with the masks of ``truths``.
 
     predictions: one folder of maps, or a tree of them: ``<set>/``, ``<method>/<set>/``, ``<set>/<method>/``, or
-        ``<method>/`` where there is one data set.
+        ``<method>/`` where there is one data set; a method's name may be several folders deep (``<paper>/<backbone>``).
     methods, datasets: only these (names as printed; case and punctuation do not matter); name: what to call the one method.
 
     Raises :class:`SodbenchError` where there are no maps, or nothing is left to do.
     """
-    if unknown := [
-        wanted for wanted in datasets if not any(_named(t.name, [wanted]) for t in truths)
-    ]:
-        raise SodbenchError(
-            f"no ground truth for {', '.join(unknown)}; there is {', '.join(t.name for t in truths)} "
-            "(a subset such as HKU-IS/test is asked for as GT itself: data/HKU-IS/test)"
-        )
-    truths = [t for t in truths if not datasets or _named(t.name, datasets)]
-    files = dict(_picture_folders(predictions))
-    folders = list(files)
-    if not folders:
-        raise SodbenchError(
-            f"{predictions}: no maps in it"
-            + ("" if predictions.is_dir() else " (there is no such folder)")
-            + "; give a folder of pictures, or a tree <method>/<set>/ of them"
-        )
-    tasks, ignored, seen = [], [], set()
+    truths = _wanted_truths(truths, datasets)
+    folders, ignored = _picture_folders(predictions)
+    tasks, seen = [], set()
     by_set = any(
         _truth_named(part, truths) for f in folders for part in f.relative_to(predictions).parts
     )
-    for folder in folders:
+    for folder, maps in folders.items():
         method, truth, reason = _meaning(folder, predictions, truths, by_set)
         if truth is None:
             ignored.append(reason)
@@ -98,26 +83,65 @@ def understand(
         method = name or method
         seen.add(method)
         if not methods or _named(method, methods):
-            tasks.append(task_of(method, truth, folder, files[folder]))
-    if unknown := [
-        wanted for wanted in methods if not any(_named(name, [wanted]) for name in seen)
-    ]:
+            tasks.append(task_of(method, truth, folder, maps))
+    _check(tasks, predictions, methods, seen, ignored)
+    order = {truth.name: i for i, truth in enumerate(truths)}
+    tasks.sort(key=lambda task: (order[task.dataset], task.method))
+    return Understood(tuple(tasks), tuple(ignored))
+
+
+def _wanted_truths(truths: Sequence[Dataset], datasets: Collection[str]) -> Sequence[Dataset]:
+    """The data sets of these names, or all; raises :class:`SodbenchError` for a name that there is not."""
+    if unknown := [w for w in datasets if not any(_named(t.name, [w]) for t in truths)]:
+        raise SodbenchError(
+            f"no ground truth for {', '.join(unknown)}; there is {', '.join(t.name for t in truths)} "
+            "(a subset such as HKU-IS/test is asked for as GT itself: data/HKU-IS/test)"
+        )
+    return [t for t in truths if not datasets or _named(t.name, datasets)]
+
+
+def _picture_folders(root: Path) -> tuple[dict[Path, tuple[Path, ...]], list[str]]:
+    """The folders at or below root that hold pictures, with these; and what could not be entered, and why."""
+    folders, obstacles = {}, []
+    for folder, obstacle in walk(root) if root.is_dir() else ():
+        if obstacle:
+            obstacles.append(f"{folder}: {obstacle}")
+        elif found := pictures(folder):
+            folders[folder] = found
+    if not folders:
+        raise SodbenchError(
+            f"{root}: no maps in it"
+            + ("" if root.is_dir() else " (there is no such folder)")
+            + "; give a folder of pictures, or a tree <method>/<set>/ of them"
+            + "".join(f"\n  {obstacle}" for obstacle in obstacles)
+        )
+    return folders, obstacles
+
+
+def _check(
+    tasks: Sequence[Task],
+    predictions: Path,
+    methods: Collection[str],
+    seen: Collection[str],
+    ignored: Sequence[str],
+) -> None:
+    """Raise :class:`SodbenchError` for a method that there is not or that is there twice, and where nothing is left."""
+    if unknown := [w for w in methods if not any(_named(name, [w]) for name in seen)]:
         raise SodbenchError(
             f"{predictions}: no method named {', '.join(unknown)}; there are {', '.join(sorted(seen))}"
         )
-    twice = [(t.method, t.dataset) for t in tasks]
-    for method, dataset in sorted({key for key in twice if twice.count(key) > 1}):
-        folders_ = [str(t.maps) for t in tasks if (t.method, t.dataset) == (method, dataset)]
-        raise SodbenchError(
-            f"{method} on {dataset} has maps in {len(folders_)} folders: {', '.join(folders_)}; name one of them"
-        )
+    folders_of: dict[tuple[str, str], list[str]] = {}
+    for task in tasks:
+        folders_of.setdefault((task.method, task.dataset), []).append(str(task.maps))
+    for (method, dataset), folders in sorted(folders_of.items()):
+        if len(folders) > 1:
+            raise SodbenchError(
+                f"{method} on {dataset} has maps in {len(folders)} folders: {', '.join(folders)}; name one of them"
+            )
     if not tasks:
         raise SodbenchError(
             "\n".join([f"{predictions}: nothing to score", *(f"  {reason}" for reason in ignored)])
         )
-    order = {truth.name: i for i, truth in enumerate(truths)}
-    tasks.sort(key=lambda task: (order[task.dataset], task.method))
-    return Understood(tuple(tasks), tuple(ignored))
 
 
 def from_pair_list(list_file: Path, name: str | None = None) -> Understood:
@@ -125,18 +149,6 @@ def from_pair_list(list_file: Path, name: str | None = None) -> Understood:
     pairing = read_pair_list(list_file)
     task = Task(name or list_file.stem, "list", None, list_file.parent, {}, pairing)
     return Understood((task,))
-
-
-def _picture_folders(root: Path, depth: int = _DEPTH) -> Iterator[tuple[Path, tuple[Path, ...]]]:
-    """The folders at or below root that hold pictures, and those pictures."""
-    if not root.is_dir():
-        return
-    if found := pictures(root):
-        yield root, found
-    if depth:
-        for child in subfolders(root):
-            if not child.name.startswith("__"):
-                yield from _picture_folders(child, depth - 1)
 
 
 def _meaning(

@@ -4,12 +4,15 @@ Bars (tqdm) appear on a terminal and nowhere else; messages go to standard error
 output holds results only.
 """
 
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Sized
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _quiet = False
@@ -40,6 +43,29 @@ def track(items: Iterable[T], description: str, unit: str = "it") -> Iterator[T]
         for item in items:
             yield item
             progress.update()
+
+
+def in_threads(
+    work: Callable[[S], T],
+    items: Collection[S],
+    description: str,
+    unit: str,
+    jobs: int | None = None,
+) -> list[T]:
+    """``work`` done on every item in threads (default: one a processor), with a bar; results in the items' order.
+
+    What ``work`` raises is raised here, and what has not begun by then is left undone.
+    """
+    results = []
+    pool = ThreadPoolExecutor(jobs or os.cpu_count())
+    try:
+        with bar(len(items), description, unit) as progress:
+            for result in pool.map(work, items):
+                results.append(result)
+                progress.update()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return results
 
 
 def say(message: str) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sodbench import __version__
 from sodbench.errors import Problem, SodbenchError
+from sodbench.folders import walk
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -311,11 +312,12 @@ def load_result(folder: Path | str) -> Result:
 
 
 def find_results(paths: Iterable[Path | str]) -> list[Result]:
-    """Every result at or below the paths, in order of data set and method as found.
+    """Every result at or below the paths, in the order of the paths and of the folders' names.
 
+    Links are followed; a result that is reached in two ways is given once.
     Raises :class:`SodbenchError` for a path that holds none.
     """
-    results: list[Result] = []
+    found: dict[Path, Path] = {}
     for path in map(Path, paths):
         if path.is_file():
             path = path.parent
@@ -323,13 +325,14 @@ def find_results(paths: Iterable[Path | str]) -> list[Result]:
             raise SodbenchError(
                 f"{path}: no such folder of results; 'sodbench eval PREDS GT -o {path}' makes one"
             )
-        files = sorted(file for file in path.rglob(FILE) if not file.parent.name.startswith("."))
-        if not files:
+        folders = [f for f, obstacle in walk(path) if not obstacle and (f / FILE).is_file()]
+        if not folders:
             raise SodbenchError(
                 f"{path}: no results below it (no {FILE}); 'sodbench eval PREDS GT -o {path}' makes them"
             )
-        results += [load_result(file.parent) for file in files]
-    return results
+        for folder in folders:
+            found.setdefault(folder.resolve(), folder)
+    return [load_result(folder) for folder in found.values()]
 
 
 def folder_name(name: str) -> str:

@@ -6,7 +6,15 @@ Sample(stem='100075', image=PosixPath('data/SOD/Imgs/100075.jpg'), mask=PosixPat
 """
 
 from sodbench.datasets.attributes import attribute_groups, attributes_of
-from sodbench.datasets.dataset import Dataset, DatasetNotFound, Sample, chosen, listed_stems
+from sodbench.datasets.dataset import (
+    Dataset,
+    DatasetNotFound,
+    Sample,
+    chosen,
+    distinct,
+    listed_stems,
+    refuse_namesakes,
+)
 from sodbench.datasets.finding import find_dataset, find_datasets, find_masks, own_datasets
 from sodbench.datasets.layouts import LAYOUTS, guess_name, pictures
 from sodbench.datasets.official import official_names
@@ -51,6 +59,7 @@ __all__ = [
     "attributes_of",
     "canonical_name",
     "chosen",
+    "distinct",
     "expected_names",
     "find_dataset",
     "find_datasets",
@@ -65,4 +74,5 @@ __all__ = [
     "pair_files",
     "pictures",
     "read_pair_list",
+    "refuse_namesakes",
 ]

@@ -6,9 +6,7 @@ Borji et al. (Salient Object Detection: A Benchmark, TIP 2015); the contrast of 
 surroundings is, as in the former, the chi-square distance of two colour histograms.
 """
 
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.images import read_grey, read_rgb
-from sodbench.progress import bar
+from sodbench.progress import in_threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,14 +60,7 @@ def attributes_of(
             "contrast": colour_contrast(read_rgb(image), mask) if image else float("nan")
         }
 
-    with (
-        ThreadPoolExecutor(jobs or os.cpu_count()) as pool,
-        bar(len(masks), "measuring", "pictures") as progress,
-    ):
-        rows = []
-        for row in pool.map(one, masks):
-            rows.append(row)
-            progress.update()
+    rows = in_threads(one, masks, "measuring", "pictures", jobs)
     frame = pd.DataFrame(rows, index=pd.Index(list(masks), name="stem"), columns=list(COLUMNS))
     kinds = {"height": int, "width": int, "objects": int, "border": bool}
     return frame.astype(kinds)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from sodbench.datasets.official import official_names
 from sodbench.datasets.pairing import read_lines
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import IMAGE_EXTENSIONS
+from sodbench.progress import say
 
 
 class DatasetNotFound(SodbenchError):
@@ -108,6 +109,32 @@ class Dataset:
         stems = listed_stems(Path(list_file))
         digest = hashlib.sha256("\n".join(sorted(stems)).encode()).hexdigest()[:8]
         return self.select(stems, f"list-{digest}")
+
+
+def distinct(datasets: Iterable[Dataset]) -> list[Dataset]:
+    """Each data set once, in the order given; one that was named several times is said to be."""
+    kept: dict[tuple[object, ...], Dataset] = {}
+    repeated: dict[str, None] = {}
+    for dataset in datasets:
+        stems = tuple(sample.stem for sample in dataset.samples)
+        key = (dataset.name, dataset.root.resolve(), dataset.layout, stems)
+        if kept.setdefault(key, dataset) is not dataset:
+            repeated[dataset.name] = None
+    for name in repeated:
+        say(f"{name} is named several times; it is taken once")
+    return list(kept.values())
+
+
+def refuse_namesakes(datasets: Iterable[Dataset]) -> None:
+    """Raise :class:`SodbenchError` where different data sets have one name, under which they would be mixed up."""
+    by_name: dict[str, Dataset] = {}
+    for dataset in datasets:
+        first = by_name.setdefault(dataset.name, dataset)
+        if first is not dataset:
+            raise SodbenchError(
+                f"two data sets are called {dataset.name}: {first.root} ({first.layout}) and {dataset.root} "
+                f"({dataset.layout}); leave one out, or give it another name in a TOML file"
+            )
 
 
 def chosen(

@@ -14,7 +14,6 @@ from sodbench.datasets.layouts import (
     has_pictures,
     holds_both,
     recognise,
-    subfolders,
 )
 from sodbench.datasets.registry import (
     DATASETS,
@@ -26,6 +25,7 @@ from sodbench.datasets.registry import (
 )
 from sodbench.datasets.samples import build, compared, folder_pairs, restricted
 from sodbench.errors import SodbenchError
+from sodbench.folders import subfolders
 
 
 def find_dataset(name: str | Path, data_root: Path | str = "data") -> Dataset:

@@ -1,11 +1,11 @@
 """The layouts that data sets have on people's disks, recognised by the names of folders and files."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from sodbench.datasets.registry import DATASETS, TRAIN_SET, DatasetInfo, folder_key, keys_of
 from sodbench.errors import SodbenchError
+from sodbench.folders import entries, subfolders
 from sodbench.images import IMAGE_EXTENSIONS
 
 IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image"})
@@ -27,7 +27,6 @@ LAYOUTS = (
 )
 """The layouts that are read, in words; folder names are compared without case and punctuation."""
 
-
 _ENDINGS = tuple(IMAGE_EXTENSIONS)
 
 
@@ -37,16 +36,7 @@ def pictures(folder: Path | str) -> tuple[Path, ...]:
     Raises :class:`SodbenchError` where the folder does not exist or cannot be read.
     """
     folder = Path(folder)
-    return tuple(folder / e.name for e in _entries(folder) if _is_picture_name(e.name))
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, by name."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise SodbenchError(f"{folder}: not a readable folder ({error.strerror})") from error
+    return tuple(folder / e.name for e in entries(folder) if _is_picture_name(e.name))
 
 
 def _is_picture_name(name: str) -> bool:
@@ -55,18 +45,7 @@ def _is_picture_name(name: str) -> bool:
 
 def has_pictures(folder: Path) -> bool:
     """Whether pictures lie directly in a folder."""
-    return any(_is_picture_name(entry.name) for entry in _entries(folder))
-
-
-def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, by name; hidden and stray ones are ignored."""
-    if not folder.is_dir():
-        return []
-    return [
-        folder / e.name
-        for e in _entries(folder)
-        if not e.name.startswith(".") and e.name != "__MACOSX" and e.is_dir()
-    ]
+    return any(_is_picture_name(entry.name) for entry in entries(folder))
 
 
 @dataclass(frozen=True)
@@ -145,7 +124,7 @@ def holds_both(folder: Path | None) -> bool:
         return False
     jpegs: set[str] = set()
     others: set[str] = set()
-    for entry in _entries(folder):
+    for entry in entries(folder):
         if _is_picture_name(entry.name):
             stem, _, ending = entry.name.rpartition(".")
             (jpegs if f".{ending.lower()}" in JPEG else others).add(stem)

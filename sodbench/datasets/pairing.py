@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sodbench.datasets.registry import folder_key
-from sodbench.errors import Problem, SodbenchError
+from sodbench.errors import Problem, ProblemsError, SodbenchError
 
 _SEPARATORS = "_-. "
 _NEARLY_ALL = 0.9
@@ -28,10 +28,11 @@ class Pair(NamedTuple):
 
 
 class Unpaired(NamedTuple):
-    """A file without its counterpart; ``stem`` as compared, a map's suffix stripped."""
+    """A file without its counterpart; ``stem`` as compared, a map's suffix stripped; ``why`` where that is known."""
 
     stem: str
     path: Path
+    why: str = ""
 
 
 class Ambiguous(NamedTuple):
@@ -78,7 +79,7 @@ class Pairing:
                 Problem(
                     "missing",
                     str(item.path),
-                    f"no map named {looked_for.format(stem=item.stem)} for this mask",
+                    item.why or f"no map named {looked_for.format(stem=item.stem)} for this mask",
                 )
                 for item in self.missing
             ),
@@ -157,36 +158,68 @@ def common_suffix(stems: Collection[str], wanted: Collection[str]) -> str:
 def read_pair_list(list_file: Path | str) -> Pairing:
     """Pairs named one by one in a SalMetric list: ``map.png mask.png`` a line.
 
-    Paths are taken relative to the list's folder; whether the files exist is left to their reader.
-    Raises :class:`SodbenchError` for a line of another form.
+    Paths are taken relative to the list's folder.  A map that is not there is in :attr:`Pairing.missing`.
+    Raises :class:`SodbenchError` for a line of another form, and :class:`ProblemsError` with every mask that
+    is not there; both name the lines.
     """
     list_file = Path(list_file)
-    pairs = []
-    for number, line in enumerate(read_lines(list_file), start=1):
+    pairs, missing, no_mask = [], [], []
+    for number, line in numbered_lines(list_file):
         parts = line.split()
         if len(parts) != 2:
             raise SodbenchError(
                 f"{list_file}, line {number}: expected 'map.png mask.png', found {line!r}"
             )
         map_path, mask_path = (list_file.parent / part for part in parts)
-        pairs.append(Pair(mask_path.stem, mask_path, map_path))
-    twice = [stem for stem, n in Counter(pair.stem for pair in pairs).items() if n > 1]
+        where = f"{list_file}, line {number}"
+        if not mask_path.exists():
+            no_mask.append(Problem("no-mask", str(mask_path), f"named in {where}, but not there"))
+        elif map_path.exists():
+            pairs.append(Pair(mask_path.stem, mask_path, map_path))
+        else:
+            why = f"its map {map_path} is named in {where}, but not there"
+            missing.append(Unpaired(mask_path.stem, mask_path, why))
+    if no_mask:
+        raise ProblemsError(
+            f"{list_file}: {len(no_mask)} mask(s) of this list are not there",
+            no_mask,
+            f"paths are relative to the list's folder, {list_file.absolute().parent}; mend these lines or take them out",
+        )
+    if not (pairs or missing):
+        raise SodbenchError(f"{list_file}: the list names no pairs")
+    return _each_once(pairs, missing)
+
+
+def _each_once(pairs: Sequence[Pair], missing: Sequence[Unpaired]) -> Pairing:
+    """Listed pairs and masks without a map as a pairing; stems that are listed twice are ambiguous."""
+    files: dict[str, list[Path]] = {}
+    for pair in pairs:
+        files.setdefault(pair.stem, []).append(pair.map)
+    for item in missing:
+        files.setdefault(item.stem, []).append(item.path)
+    twice = {stem: tuple(paths) for stem, paths in files.items() if len(paths) > 1}
     return Pairing(
         tuple(pair for pair in pairs if pair.stem not in twice),
-        ambiguous=tuple(
-            Ambiguous(stem, tuple(pair.map for pair in pairs if pair.stem == stem))
-            for stem in twice
-        ),
+        missing=tuple(item for item in missing if item.stem not in twice),
+        ambiguous=tuple(Ambiguous(stem, paths) for stem, paths in twice.items()),
     )
 
 
-def read_lines(list_file: Path) -> list[str]:
-    """The lines of a list file that hold something.  Raises :class:`SodbenchError` if unreadable."""
+def numbered_lines(list_file: Path) -> list[tuple[int, str]]:
+    """The lines of a list file that hold something, with their numbers from 1.
+
+    Raises :class:`SodbenchError` for a file that cannot be read as text.
+    """
     try:
         text = list_file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SodbenchError(f"{list_file}: cannot be read as a list of names ({error})") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [(n, line.strip()) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
+
+
+def read_lines(list_file: Path) -> list[str]:
+    """The lines of :func:`numbered_lines` without their numbers."""
+    return [line for _, line in numbered_lines(list_file)]
 
 
 def _by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:

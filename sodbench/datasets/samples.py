@@ -8,7 +8,7 @@ from pathlib import Path
 from sodbench.datasets.dataset import Dataset, Sample, listed_stems, stem_of
 from sodbench.datasets.layouts import IMAGE_LIST, JPEG, Found, guess_name, holds_both, pictures
 from sodbench.datasets.official import official_names
-from sodbench.datasets.pairing import common_suffix, read_lines
+from sodbench.datasets.pairing import common_suffix, numbered_lines
 from sodbench.datasets.registry import DATASETS, DatasetInfo
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import IMAGE_EXTENSIONS
@@ -206,7 +206,7 @@ def listed_pairs(list_file: Path | str, name: str | None = None) -> Dataset:
     """
     list_file = Path(list_file)
     rows = []
-    for number, line in enumerate(read_lines(list_file), start=1):
+    for number, line in numbered_lines(list_file):
         parts = line.split()
         if len(parts) not in (2, 3):
             raise SodbenchError(

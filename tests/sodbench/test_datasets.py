@@ -16,6 +16,7 @@ from sodbench.datasets import (
     TRAIN_SET,
     DatasetNotFound,
     canonical_name,
+    distinct,
     find_dataset,
     find_datasets,
     find_masks,
@@ -24,6 +25,7 @@ from sodbench.datasets import (
     listed_pairs,
     official_names,
     pictures,
+    refuse_namesakes,
 )
 from sodbench.errors import SodbenchError
 
@@ -418,6 +420,21 @@ def test_own_folder_and_toml(tmp_path: Path) -> None:
         find_dataset(tmp_path / "gone.toml")
     with pytest.raises(SodbenchError, match="unknown data set"):
         find_dataset("Gone", tmp_path / "data")
+
+
+def test_sets_named_twice_and_namesakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs(tmp_path, "data/MySet/images", "data/MySet/masks")
+    pairs(tmp_path, "old/MySet/images", "old/MySet/masks")
+    mine, again, other = (
+        find_dataset(name, tmp_path / "data")
+        for name in ("MySet", tmp_path / "data/MySet", tmp_path / "old/MySet")
+    )
+    assert distinct([mine, again]) == [mine]
+    assert "MySet is named several times" in capsys.readouterr().err
+    assert distinct([mine, other]) == [mine, other] and not capsys.readouterr().err
+    refuse_namesakes([mine])
+    with pytest.raises(SodbenchError, match=r"two data sets are called MySet.*old/MySet"):
+        refuse_namesakes([mine, other])
 
 
 def test_mask_suffix_of_own_set_is_recognised(tmp_path: Path) -> None:

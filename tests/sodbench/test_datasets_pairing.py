@@ -158,10 +158,18 @@ def test_real_suffixes(method: str, shared: Path) -> None:
 
 
 def test_salmetric_list(tmp_path: Path) -> None:
+    for folder, names in (("maps", ("a_x", "b_x")), ("GT", ("a", "b"))):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f"{name}.png").touch()
     listing = tmp_path / "list.txt"
     listing.write_text("maps/a_x.png GT/a.png\nmaps/b_x.png GT/b.png\n")
     found = read_pair_list(listing)
     assert [(p.stem, p.map.name) for p in found.pairs] == [("a", "a_x.png"), ("b", "b_x.png")]
-    listing.write_text("maps/a.png\n")
-    with pytest.raises(SodbenchError, match="line 1"):
-        read_pair_list(listing)
+    listing.write_text("maps/a_x.png GT/a.png\nmaps/b_x.png GT/a.png\nmaps/b.png GT/b.png")
+    found = read_pair_list(listing)
+    assert not found.pairs and stems(found.ambiguous) == ["a"] and stems(found.missing) == ["b"]
+    for content, said in (("\n\nmaps/a.png\n", "line 3"), (" \n", "names no pairs")):
+        listing.write_text(content)
+        with pytest.raises(SodbenchError, match=said):
+            read_pair_list(listing)

@@ -1,0 +1,53 @@
+"""A user's folders: listed by name, links followed, loops not."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sodbench.errors import SodbenchError
+
+
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name.  Raises :class:`SodbenchError` where it cannot be read."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise SodbenchError(f"{folder}: not a readable folder ({error.strerror})") from error
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, by name; hidden and stray ones are ignored."""
+    if not folder.is_dir():
+        return []
+    return [folder / e.name for e in entries(folder) if not _is_stray(e.name) and _is_folder(e)]
+
+
+def walk(folder: Path, _holders: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
+    """A folder and all folders below it, in order; with each why it was not entered, or nothing.
+
+    Links are followed, but not to a folder that holds them; a link that leads nowhere is given too.
+    Hidden and stray folders are ignored.
+    """
+    real = folder.resolve()
+    if real in _holders:
+        yield folder, f"a link back to {real}, which holds it"
+        return
+    yield folder, ""
+    for entry in entries(folder):
+        path = folder / entry.name
+        if _is_stray(entry.name):
+            continue
+        if _is_folder(entry):
+            yield from walk(path, (*_holders, real))
+        elif entry.is_symlink() and not path.exists():
+            yield path, "a link that leads nowhere"
+
+
+def _is_stray(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; files are not asked, and links in a circle are none."""
+    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and Path(entry).is_dir())

@@ -1,0 +1,103 @@
+"""Trees of maps as people have them: deep, linked together, broken."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sodbench.cli import main
+from sodbench.datasets import find_masks
+from sodbench.errors import SodbenchError
+from sodbench.images import write_grey
+from sodbench.results import find_results
+from sodbench.runners.trees import Understood, understand
+
+STEMS = ("a", "b", "c")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Ground truth of two sets in data/, and maps of one method for both in preds/."""
+    mask = np.zeros((12, 16), np.uint8)
+    mask[3:9, 4:12] = 255
+    for name in ("ECSSD", "SOD"):
+        for number, stem in enumerate(STEMS):
+            write_grey(tmp_path / f"data/{name}/GT/{stem}.png", np.roll(mask, number))
+            write_grey(tmp_path / f"preds/DSS/{name}/{stem}.png", np.roll(mask, number + 1))
+    return tmp_path
+
+
+def understood(root: Path, predictions: str = "preds") -> Understood:
+    return understand(root / predictions, find_masks(root / "data"))
+
+
+def found(what: Understood) -> list[tuple[str, str]]:
+    return [(task.method, task.dataset) for task in what.tasks]
+
+
+def test_maps_many_folders_down(root: Path) -> None:
+    deep = root / "preds/2024/ours/swin/seed-1/epoch-30"
+    shutil.copytree(root / "preds/DSS/SOD", deep / "SOD")
+    assert found(understood(root)) == [
+        ("DSS", "ECSSD"),
+        ("2024/ours/swin/seed-1/epoch-30", "SOD"),
+        ("DSS", "SOD"),
+    ]
+
+
+def test_links_are_followed_and_loops_are_said(root: Path) -> None:
+    (root / "elsewhere").mkdir()
+    shutil.move(root / "preds/DSS/SOD", root / "elsewhere/maps")
+    (root / "preds/DSS/SOD").symlink_to(root / "elsewhere/maps")
+    (root / "preds/DSS/all").symlink_to(root / "preds")
+    (root / "preds/itself").symlink_to("itself")
+    (root / "preds/gone").symlink_to(root / "nowhere")
+    what = understood(root)
+    assert found(what) == [("DSS", "ECSSD"), ("DSS", "SOD")]
+    assert what.ignored == (
+        f"{root}/preds/DSS/all: a link back to {root}/preds, which holds it",
+        f"{root}/preds/gone: a link that leads nowhere",
+        f"{root}/preds/itself: a link that leads nowhere",
+    )
+    assert f"not scored: {root}/preds/gone: a link that leads nowhere" in what.lines()
+
+
+def test_nothing_but_broken_links(root: Path) -> None:
+    (root / "empty").mkdir()
+    (root / "empty/DSS").symlink_to(root / "unmounted")
+    with pytest.raises(SodbenchError, match=r"no maps in it(.|\n)*empty/DSS: a link that leads"):
+        understood(root, "empty")
+
+
+def test_results_are_found_behind_links_and_once(root: Path) -> None:
+    options = ["-o", str(root / "out"), "--format", "json"]
+    assert main(["eval", str(root / "preds"), str(root / "data"), *options]) == 0
+    (root / "mine").mkdir()
+    (root / "mine/linked").symlink_to(root / "out/DSS")
+    (root / "mine/linked again").symlink_to(root / "out")
+    (root / "out/loop").symlink_to(root / "mine")
+    results = find_results([root / "mine", root / "out"])
+    assert [(r.method, r.dataset) for r in results] == [("DSS", "ECSSD"), ("DSS", "SOD")]
+
+
+def test_a_pair_list_with_missing_files_names_its_lines(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"preds/DSS/SOD/{s}.png data/SOD/GT/{s}.png" for s in STEMS]
+    pair_list = root / "pairs.lst"
+    pair_list.write_text("\n\n".join([*lines[:2], lines[2].replace("DSS", "SSD")]))
+    options = ["eval", "--list", str(pair_list), "--format", "json"]
+    assert main(options) == 2
+    message = capsys.readouterr().err
+    assert f"SSD/SOD/c.png is named in {pair_list}, line 5, but not there" in message
+    assert "no map named" not in message and "--missing skip" in message
+    assert main([*options, "--missing", "skip"]) == 1
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["n"] == 2 and "missing:skip(1)" in result["signature"]
+    pair_list.write_text("\n".join(lines).replace("data/SOD/GT/b", "data/SOD/GT/x"))
+    assert main([*options, "--missing", "skip"]) == 2
+    message = capsys.readouterr().err
+    assert f"GT/x.png: named in {pair_list}, line 2, but not there" in message
+    assert f"relative to the list's folder, {root}" in message

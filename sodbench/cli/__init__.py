@@ -8,6 +8,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from sodbench import __version__
 from sodbench.errors import SodbenchError
@@ -26,6 +27,23 @@ COMMANDS = (
 )
 
 
+class _Command(argparse.ArgumentParser):
+    """The parser of one command (and of its own commands), which takes ``--quiet`` as the program does."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        _add_quiet(self, default=argparse.SUPPRESS)  # not given here: what was said before stays
+
+
+def _add_quiet(parser: argparse.ArgumentParser, default: Any) -> None:
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        default=default,
+        help="no progress bars, no messages but errors",
+    )
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line, without any heavy import."""
     parser = argparse.ArgumentParser(
@@ -35,10 +53,10 @@ def build_parser() -> argparse.ArgumentParser:
         "at work in a few minutes, without any data.",
     )
     parser.add_argument("--version", action="version", version=f"sodbench {__version__}")
-    parser.add_argument(
-        "--quiet", action="store_true", help="no progress bars, no messages but errors"
+    _add_quiet(parser, default=False)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_Command
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         importlib.import_module(f"sodbench.cli.{name}").add_parser(commands)
     return parser

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sodbench.cli.eval import positive
+
 if TYPE_CHECKING:
     from sodbench.datasets import Dataset, DatasetInfo, Source
 
@@ -200,7 +202,9 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="also write FILE (.md or .json) in full"
     )
-    parser.add_argument("--jobs", type=int, metavar="N", help="threads (default: all processors)")
+    parser.add_argument(
+        "--jobs", type=positive, metavar="N", help="threads (default: all processors)"
+    )
     parser.set_defaults(run=run_check)
 
 
@@ -304,12 +308,15 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
         metavar="DIR",
         help="write stats.md, plots and CSV files into DIR",
     )
-    parser.add_argument("--jobs", type=int, metavar="N", help="threads (default: all processors)")
+    parser.add_argument(
+        "--jobs", type=positive, metavar="N", help="threads (default: all processors)"
+    )
     parser.set_defaults(run=run_stats)
 
 
 def run_stats(arguments: argparse.Namespace) -> int:
     """Describe; raises where a named set cannot be had or a file cannot be read."""
+    from sodbench.datasets import refuse_namesakes
     from sodbench.progress import say
     from sodbench.runners.data_check import locate
     from sodbench.runners.data_output import refuse_among_data, refuse_foreign_folder
@@ -318,6 +325,7 @@ def run_stats(arguments: argparse.Namespace) -> int:
     datasets, refused = locate(arguments.names, arguments.data_root)
     for error in refused.values():
         raise error
+    refuse_namesakes(datasets)
     if arguments.output:
         refuse_among_data(arguments.output, datasets)
         refuse_foreign_folder(arguments.output, INDEX, COMMAND)

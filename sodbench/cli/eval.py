@@ -1,16 +1,21 @@
 """``sodbench eval``: score maps against masks."""
 
 import argparse
+import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sodbench.errors import ProblemsError, SodbenchError, listing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from sodbench.errors import Problem
+    from sodbench.metrics import Scores
     from sodbench.results import Result
     from sodbench.runners.evaluate import Policy
+    from sodbench.runners.trees import Understood
 
 PROTOCOL_NAMES = ("salmetric", "pysodmetrics", "matlab")
 DEFAULT_METRICS = ("mae", "f_max", "precision", "recall", "threshold", "s", "e_max", "wf")
@@ -158,34 +163,19 @@ def _shard(text: str) -> tuple[int, int]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score, print, and say what was found."""
-    from pathlib import Path
-
-    from sodbench.datasets import chosen, find_masks
     from sodbench.progress import say
     from sodbench.runners.evaluate import evaluate_all
-    from sodbench.runners.trees import from_pair_list, understand
 
-    if arguments.list and not (arguments.predictions or arguments.truth):
-        if arguments.limit:
-            raise SodbenchError("--limit needs PREDS and GT: a SalMetric list names its own pairs")
-        understood = from_pair_list(Path(arguments.list), arguments.name)
-    else:
-        if not arguments.predictions or not arguments.truth:
-            raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
-        understood = understand(
-            Path(arguments.predictions),
-            chosen(find_masks(arguments.truth), arguments.list, arguments.limit),
-            methods=names(arguments.methods),
-            datasets=names(arguments.datasets),
-            name=arguments.name,
-        )
+    wanted = _metrics(arguments.metrics)
+    if arguments.worst:
+        _check_worst_by(arguments.worst_by, weighted=not arguments.no_wf)
     if arguments.shard and not arguments.output:
         raise SodbenchError("--shard needs -o DIR, a folder of its own for each shard")
+    understood = _understood(arguments)
     for line in understood.lines():
         say(line)
     if arguments.dry_run:
         return 0
-    wanted = _metrics(arguments.metrics)
     protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
     try:
         evaluation = evaluate_all(
@@ -202,19 +192,48 @@ def run(arguments: argparse.Namespace) -> int:
             print(to_json([], error.problems))
         raise
     results = list(evaluation.results)
+    worst = [
+        Worst.of(result, arguments.worst_by, arguments.worst)
+        for result in results[:: len(protocols)] * bool(arguments.worst)
+    ]
     if arguments.format == "json":
-        print(to_json(results, evaluation.problems))
+        print(to_json(results, evaluation.problems, worst))
     elif arguments.format == "csv":
         print(to_frame(results, wanted).to_csv(index=False), end="")
+        for one in worst:  # a second table would spoil the CSV
+            print(one.to_text(markdown=False), file=sys.stderr)
     else:
-        print(to_text(results, wanted, markdown=arguments.format == "markdown"))
-    if arguments.worst:
-        _print_worst(results, arguments.worst, arguments.worst_by, len(protocols))
+        markdown = arguments.format == "markdown"
+        print(to_text(results, wanted, markdown=markdown))
+        for one in worst:
+            print(f"\n{one.to_text(markdown=markdown)}")
     if evaluation.problems:
         say(f"{len(evaluation.problems)} thing(s) to know about the files:")
         for line in listing(evaluation.problems, per_kind=5):
             say(line)
     return 0 if evaluation.clean else 1
+
+
+def _understood(arguments: argparse.Namespace) -> "Understood":
+    """What PREDS, GT and --list were taken to mean."""
+    from pathlib import Path
+
+    from sodbench.datasets import chosen, find_masks
+    from sodbench.runners.trees import from_pair_list, understand
+
+    if arguments.list and not (arguments.predictions or arguments.truth):
+        if arguments.limit:
+            raise SodbenchError("--limit needs PREDS and GT: a SalMetric list names its own pairs")
+        return from_pair_list(Path(arguments.list), arguments.name)
+    if not arguments.predictions or not arguments.truth:
+        raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
+    return understand(
+        Path(arguments.predictions),
+        chosen(find_masks(arguments.truth), arguments.list, arguments.limit),
+        methods=names(arguments.methods),
+        datasets=names(arguments.datasets),
+        name=arguments.name,
+    )
 
 
 def names(given: "Sequence[str] | None") -> tuple[str, ...]:
@@ -224,12 +243,7 @@ def names(given: "Sequence[str] | None") -> tuple[str, ...]:
 
 def _metrics(given: "Sequence[str] | None") -> tuple[str, ...]:
     """The measures to print, checked against those there are."""
-    import numpy as np
-
-    from sodbench.metrics import PreparedMask, count_pair, score
-
-    pair = count_pair(np.eye(4, dtype=np.uint8), PreparedMask(np.eye(4, dtype=np.uint8)))
-    known = tuple(score(pair, "salmetric", ["any"]).metrics)
+    known = tuple(_any_scores().metrics)
     wanted = names(given) or DEFAULT_METRICS
     if wanted == ("all",):
         return known
@@ -239,7 +253,73 @@ def _metrics(given: "Sequence[str] | None") -> tuple[str, ...]:
     return wanted
 
 
-def to_json(results: "Sequence[Result]", problems: "Sequence[Problem]") -> str:
+def _check_worst_by(measure: str, *, weighted: bool) -> None:
+    """Refuse a measure that single images will not have."""
+    known = list(_any_scores().per_image.columns)
+    if measure not in known:
+        raise SodbenchError(
+            f"--worst-by {measure}: images have no such measure; theirs are {', '.join(known)}"
+        )
+    if measure == "wf" and not weighted:
+        raise SodbenchError("--worst-by wf needs weighted F, which --no-wf leaves out")
+
+
+def _any_scores() -> "Scores":
+    """The scores of some pair, for the names of the measures."""
+    import numpy as np
+
+    from sodbench.metrics import PreparedMask, count_pair, score
+
+    pair = count_pair(np.eye(4, dtype=np.uint8), PreparedMask(np.eye(4, dtype=np.uint8)))
+    return score(pair, "salmetric", ["any"])
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The worst images of a result by one measure: ``images`` are (stem, map or None, value), the worst first."""
+
+    result: "Result"
+    measure: str
+    images: "tuple[tuple[str, Path | None, float], ...]"
+
+    @classmethod
+    def of(cls, result: "Result", measure: str, number: int) -> "Worst":
+        """The ``number`` worst images; those without a value come last."""
+        from sodbench.metrics import LOWER_IS_BETTER
+
+        lowest_first = measure not in LOWER_IS_BETTER
+        values = result.table[measure].sort_values(ascending=lowest_first, kind="stable")
+        images = [
+            (str(stem), result.files(str(stem))["map"], float(value))
+            for stem, value in values.head(number).items()
+        ]
+        return cls(result, measure, tuple(images))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "method": self.result.method,
+            "dataset": self.result.dataset,
+            "measure": self.measure,
+            "images": [
+                {"stem": stem, "map": path and str(path), "value": value}
+                for stem, path, value in self.images
+            ],
+        }
+
+    def to_text(self, *, markdown: bool) -> str:
+        """A title and a line an image."""
+        start = "- " if markdown else "  "
+        title = f"{self.result.method} on {self.result.dataset}: the {len(self.images)} worst by {self.measure}"
+        lines = [
+            f"{start}{value:.4f}  {path or f'{stem} (no map)'}" for stem, path, value in self.images
+        ]
+        return "\n".join([title, *[""] * markdown, *lines])
+
+
+def to_json(
+    results: "Sequence[Result]", problems: "Sequence[Problem]", worst: "Sequence[Worst]" = ()
+) -> str:
     """The machine-readable form: every measure with all its digits; an undefined one is null."""
     import json
 
@@ -257,6 +337,8 @@ def to_json(results: "Sequence[Result]", problems: "Sequence[Problem]") -> str:
         for r in results
     ]
     content = {"results": rows, "problems": [vars(problem) for problem in problems]}
+    if worst:
+        content["worst"] = [one.as_dict() for one in worst]
     return json.dumps(finite(content), indent=1, ensure_ascii=False)
 
 
@@ -332,18 +414,3 @@ def _cell(name: str, value: Any) -> str:
 def _difference(name: str, first: "Result", other: "Result") -> str:
     difference = other.metrics[name] - first.metrics[name]
     return f"{difference:+.0f}" if name == "threshold" else f"{difference:+.4f}"
-
-
-def _print_worst(results: "Sequence[Result]", number: int, measure: str, protocols: int) -> None:
-    from sodbench.metrics import LOWER_IS_BETTER
-
-    for result in results[::protocols]:
-        if measure not in result.table:
-            known = ", ".join(result.table.columns[5:])
-            raise SodbenchError(f"unknown per-image measure {measure}; known are {known}")
-        worst = (
-            result.table[measure].sort_values(ascending=measure not in LOWER_IS_BETTER).head(number)
-        )
-        print(f"\n{result.method} on {result.dataset}: the {len(worst)} worst by {measure}")
-        for stem, value in worst.items():
-            print(f"  {value:.4f}  {result.files(str(stem))['map']}")

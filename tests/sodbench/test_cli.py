@@ -1,11 +1,16 @@
 """The command line as a whole: light to start, honest about errors."""
 
+import csv
+import io
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from sodbench.cli import COMMANDS, main
+from sodbench.images import write_grey
 
 HEAVY = ("torch", "torchvision", "pandas", "matplotlib", "scipy", "numba", "numpy")
 
@@ -39,10 +44,6 @@ def test_help_imports_nothing_heavy(arguments):
 
 
 def test_eval_does_not_import_torch(tmp_path):
-    import numpy as np
-
-    from sodbench.images import write_grey
-
     for folder in ("maps", "gt"):
         write_grey(tmp_path / folder / "a.png", np.eye(9, dtype=np.uint8) * 255)
     loaded = loaded_after(
@@ -78,3 +79,110 @@ def test_an_unknown_command_exits_with_2(capsys):
         main(["evaluate"])
     assert stop.value.code == 2
     assert "invalid choice" in capsys.readouterr().err
+
+
+@pytest.fixture
+def maps(tmp_path):
+    """Ground truth gt/SOD/ and maps of one method preds/ours/SOD/: right, half wrong, all wrong."""
+    mask = np.zeros((12, 16), np.uint8)
+    mask[:, :8] = 255
+    for stem, shift in (("right", 0), ("half", 4), ("wrong", 8)):
+        write_grey(tmp_path / f"gt/SOD/{stem}.png", mask)
+        write_grey(tmp_path / f"preds/ours/SOD/{stem}.png", np.roll(mask, shift, axis=1))
+    return tmp_path
+
+
+def score(maps, *options):
+    return main(["eval", str(maps / "preds"), str(maps / "gt"), *options])
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_quiet_before_and_after_the_command(maps, capsys, place):
+    command = ["eval", str(maps / "preds"), str(maps / "gt")]
+    assert main(["--quiet", *command] if place == "before" else [*command, "--quiet"]) == 0
+    captured = capsys.readouterr()
+    assert "ours" in captured.out and not captured.err
+
+
+def test_quiet_after_an_action_of_a_command(tmp_path, capsys):
+    for options, notes in (([], True), (["--quiet"], False)):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        write_grey(tmp_path / "data/Own/masks/a.png", np.eye(9, dtype=np.uint8) * 255)
+        write_grey(tmp_path / "data/Own/images/a.png", np.eye(9, dtype=np.uint8))
+        root = ["--data-root", str(tmp_path / "data")]
+        output = ["-o", str(tmp_path / "stats")]
+        assert main(["data", "stats", "Own", *root, *output, *options]) == 0
+        assert ("written" in capsys.readouterr().err) is notes
+
+
+def test_the_worst_images_stand_in_the_json(maps, capsys):
+    assert score(maps, "--format", "json", "--worst", "2", "--protocol", "all") == 0
+    printed = json.loads(capsys.readouterr().out)
+    (worst,) = printed["worst"]
+    assert (worst["method"], worst["dataset"], worst["measure"]) == ("ours", "SOD", "mae")
+    folder = maps / "preds/ours/SOD"
+    assert worst["images"] == [
+        {"stem": "wrong", "map": str(folder / "wrong.png"), "value": 1.0},
+        {"stem": "half", "map": str(folder / "half.png"), "value": 0.5},
+    ]
+    assert score(maps, "--format", "json") == 0
+    assert "worst" not in json.loads(capsys.readouterr().out)
+
+
+def test_the_worst_images_do_not_spoil_a_csv(maps, capsys):
+    assert score(maps, "--format", "csv", "--worst", "1", "--worst-by", "f_max", "--quiet") == 0
+    captured = capsys.readouterr()
+    (row,) = csv.DictReader(io.StringIO(captured.out))
+    assert row["method"] == "ours" and float(row["mae"]) == 0.5
+    assert "the 1 worst by f_max" in captured.err and "wrong.png" in captured.err
+
+
+@pytest.mark.parametrize("style", ["table", "markdown"])
+def test_the_worst_images_below_a_table(maps, capsys, style):
+    (maps / "preds/ours/SOD/right.png").unlink()
+    options = ["--worst", "3", "--missing", "zero", "--format", style]
+    assert score(maps, *options) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1].rpartition("/")[2] for line in lines[-3:]] == [
+        "wrong.png",
+        "half.png",
+        "map)",
+    ]
+    assert "right (no map)" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--worst-by", "f_mux"], "theirs are mae, "),
+        (["--worst-by", "iou_curve"], "theirs are mae, "),
+        (["--worst-by", "wf", "--no-wf"], "which --no-wf leaves out"),
+    ],
+)
+def test_a_measure_that_images_do_not_have_is_refused_before_scoring(maps, capsys, options, said):
+    assert score(maps, "--worst", "3", *options, "-o", str(maps / "out")) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err and not captured.out and not (maps / "out").exists()
+
+
+def test_run_refuses_two_sets_of_one_name_and_merges_aliases(maps, capsys):
+    for root in ("data", "old"):
+        for name in ("SOD", "Own"):
+            write_grey(maps / root / name / "GT/a.png", np.eye(9, dtype=np.uint8) * 255)
+            write_grey(maps / root / name / "Imgs/a.png", np.eye(9, dtype=np.uint8))
+    command = ["run", "--model", "centre-prior", "--data-root", str(maps / "data")]
+    command += ["-o", str(maps / "out"), "--datasets"]
+    assert main([*command, "Own", str(maps / "old/Own")]) == 2
+    assert "two data sets are called Own" in capsys.readouterr().err
+    assert not (maps / "out").exists()
+    assert main([*command, "SOD,sod", str(maps / "data/SOD")]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("SOD is named several times") == 1
+    assert captured.out.count("centre-prior") == 1
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "two"])
+def test_jobs_are_a_positive_number(jobs, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["data", "check", "--jobs", jobs])
+    assert stop.value.code == 2 and "--jobs" in capsys.readouterr().err

@@ -7,10 +7,9 @@ was re-encoded or resized.
 """
 
 import hashlib
-import os
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,14 @@ from sodbench.datasets import (
     DATASETS,
     Dataset,
     DatasetNotFound,
+    distinct,
     expected_names,
     find_dataset,
     own_datasets,
 )
 from sodbench.datasets.dataset import stem_of
 from sodbench.errors import Problem, SodbenchError, listing
-from sodbench.progress import bar
+from sodbench.progress import in_threads
 from sodbench.runners.data_copies import copies_among
 from sodbench.runners.data_items import THRESHOLD, Item, inspect
 from sodbench.sample import is_sample
@@ -192,7 +192,7 @@ def locate(
             or f"no data set found under {data_root}: 'sodbench data list' says what is known and where "
             "to get it, 'sodbench run --sample' needs no data"
         )
-    return found, refused
+    return distinct(found), refused
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -206,18 +206,9 @@ def check(datasets: Sequence[Dataset], jobs: int | None = None) -> list[SetRepor
     jobs: threads that decode (default: the number of processors).  Items are decoded side by side,
     the sets are then compared with one another.
     """
-    inspected: list[list[Item]] = []
-    total = sum(len(dataset) for dataset in datasets)
-    with (
-        ThreadPoolExecutor(jobs or os.cpu_count()) as pool,
-        bar(total, "checking", "items") as progress,
-    ):
-        for dataset in datasets:
-            items = []
-            for item in pool.map(inspect, dataset.samples):
-                items.append(item)
-                progress.update()
-            inspected.append(items)
+    samples = [sample for dataset in datasets for sample in dataset.samples]
+    items = iter(in_threads(inspect, samples, "checking", "items", jobs))
+    inspected = [list(itertools.islice(items, len(dataset))) for dataset in datasets]
     copies = copies_among(datasets, inspected)
     return [
         _report(dataset, items, copies.get(number, []))

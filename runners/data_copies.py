@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sodbench.datasets import TRAIN_SET, Dataset, expected_names
 from sodbench.errors import Problem
@@ -59,16 +60,32 @@ def copies_among(
 
 def _near(entries: Sequence[tuple[int, Item]]) -> list[tuple[int, int]]:
     """Index pairs (the smaller first, sorted) of pictures with nearly equal grids that are not flat."""
-    from scipy.spatial import cKDTree
-
-    grids = np.array([item.image.grid.ravel() for _, item in entries if item.image], np.float32)
+    grids = np.array([item.image.grid.ravel() for _, item in entries if item.image], np.float64)
     if len(grids) < 2:
         return []
     telling = np.flatnonzero(grids.std(axis=1) >= _FLAT)
-    if not len(telling):
-        return []
-    pairs = cKDTree(grids[telling]).query_pairs(_NEAR * 16, output_type="ndarray")
-    return sorted((int(a), int(b)) for a, b in telling[np.sort(pairs, axis=1)])
+    pairs = telling[within(grids[telling], _NEAR * 16)]
+    return sorted((int(a), int(b)) for a, b in pairs)
+
+
+def within(points: NDArray[np.float64], radius: float, directions: int = 8) -> NDArray[np.intp]:
+    """Index pairs [n, 2], the smaller index first, of points [n, d] at most ``radius`` apart.
+
+    Seen along a few directions no two points are further apart than they are.  So a tree over the
+    directions in which they differ most finds the candidates; over all of 256 it would compare every
+    point with every other.
+    """
+    from scipy.spatial import cKDTree
+
+    if not len(points):
+        return np.zeros((0, 2), np.intp)
+    centred = points - points.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)  # by how much the points differ, ascending
+    slack = 1e-6 * radius  # for rounding
+    tree = cKDTree(centred @ axes[:, -directions:])
+    pairs: NDArray[np.intp] = tree.query_pairs(radius + slack, output_type="ndarray")
+    away = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
+    return np.sort(pairs[away <= radius], axis=1)
 
 
 def _trains(dataset: Dataset) -> bool:

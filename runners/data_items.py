@@ -56,9 +56,7 @@ def inspect(sample: Sample) -> Item:
         try:
             mask = read_grey(sample.mask)
             mask_size = _size(mask.pixels)
-            mask_digest = hashlib.sha256(
-                f"{mask_size[0]} {mask_size[1]} ".encode() + mask.pixels.tobytes()
-            ).digest()
+            mask_digest = _pixels_digest(mask.pixels)
             problems += _mask_problems(sample.mask, mask.pixels, mask.note)
         except ImageError as error:
             problems.append(error.problem)
@@ -70,6 +68,13 @@ def inspect(sample: Sample) -> Item:
 
 def _size(pixels: NDArray[np.uint8]) -> tuple[int, int]:
     return int(pixels.shape[0]), int(pixels.shape[1])
+
+
+def _pixels_digest(pixels: NDArray[np.uint8]) -> bytes:
+    """SHA-256 of "height width " and the pixels: the same however they are encoded."""
+    digest = hashlib.sha256(f"{pixels.shape[0]} {pixels.shape[1]} ".encode())
+    digest.update(pixels)
+    return digest.digest()
 
 
 def _by(size: tuple[int, int]) -> str:

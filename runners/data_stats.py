@@ -13,6 +13,7 @@ from sodbench.datasets import Dataset, attributes_of
 from sodbench.datasets.attributes import CENTRAL, LARGE, SMALL, THRESHOLD
 from sodbench.errors import SodbenchError
 from sodbench.images import read_grey, resize_grey
+from sodbench.progress import in_threads
 from sodbench.runners.data_output import marker, refuse_foreign_folder
 
 if TYPE_CHECKING:
@@ -63,12 +64,15 @@ def describe(dataset: Dataset, jobs: int | None = None) -> SetStats:
         raise SodbenchError(
             f"{dataset.name}: no masks in {dataset.root}, so nothing can be measured"
         )
-    total = np.zeros((GRID, GRID))
-    for path in masks.values():
-        mask = np.where(read_grey(path).pixels > THRESHOLD, np.uint8(255), np.uint8(0))
-        total += resize_grey(mask, (GRID, GRID), "bilinear")
-    frame = attributes_of(masks, dataset.images, jobs)
-    return SetStats(dataset.name, frame, total / (255 * len(masks)))
+    places = in_threads(_places, masks.values(), "where objects are", "masks", jobs)
+    centre_map = np.mean(np.stack(places), axis=0, dtype=np.float64) / 255
+    return SetStats(dataset.name, attributes_of(masks, dataset.images, jobs), centre_map)
+
+
+def _places(mask: Path) -> NDArray[np.uint8]:
+    """Where a mask's foreground is, 0 to 255 on a square grid [GRID, GRID]."""
+    foreground = np.where(read_grey(mask).pixels > THRESHOLD, np.uint8(255), np.uint8(0))
+    return resize_grey(foreground, (GRID, GRID), "bilinear")
 
 
 def table(sets: Sequence[SetStats], markdown: bool = False) -> str:

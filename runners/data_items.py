@@ -73,7 +73,7 @@ def _size(pixels: NDArray[np.uint8]) -> tuple[int, int]:
 def _pixels_digest(pixels: NDArray[np.uint8]) -> bytes:
     """SHA-256 of "height width " and the pixels: the same however they are encoded."""
     digest = hashlib.sha256(f"{pixels.shape[0]} {pixels.shape[1]} ".encode())
-    digest.update(pixels)
+    digest.update(pixels.data)
     return digest.digest()
 
 

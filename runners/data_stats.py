@@ -65,7 +65,7 @@ def describe(dataset: Dataset, jobs: int | None = None) -> SetStats:
             f"{dataset.name}: no masks in {dataset.root}, so nothing can be measured"
         )
     places = in_threads(_places, masks.values(), "where objects are", "masks", jobs)
-    centre_map = np.mean(np.stack(places), axis=0, dtype=np.float64) / 255
+    centre_map = np.stack(places).mean(axis=0, dtype=np.float64) / 255
     return SetStats(dataset.name, attributes_of(masks, dataset.images, jobs), centre_map)
 
 

@@ -1,6 +1,7 @@
 """``sodbench data check``: each fault is named once, and nothing else is."""
 
 import dataclasses
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -9,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from sodbench.cli import main
 from sodbench.datasets import find_dataset, folder_pairs, official_names
 from sodbench.runners.data_check import KINDS, SetReport, check, locate
+from sodbench.runners.data_copies import within
 from sodbench.sample import CHARACTERS, MARKER, draw
 
 COUNT = 12
@@ -259,6 +263,15 @@ def test_many_copies_of_one_picture(clean: Path, tmp_path: Path) -> None:
     (report,) = check([find_dataset(tmp_path / "Own")])
     assert Counter(p.kind for p in report.faults) == {"duplicate": 99}
     assert all("as 000 (masks equal)" in p.detail for p in report.faults)
+
+
+@given(st.integers(0, 9999), st.integers(0, 60), st.floats(0, 40), st.integers(1, 20))
+def test_points_near_one_another(seed: int, n: int, radius: float, dimensions: int) -> None:
+    """The same pairs as comparing every point with every other."""
+    points = np.random.default_rng(seed).integers(0, 12, (n, dimensions)).astype(float)
+    away = np.linalg.norm(points[:, None] - points[None], axis=2)
+    expected = [(a, b) for a, b in itertools.combinations(range(n), 2) if away[a, b] <= radius]
+    assert sorted(map(tuple, within(points, radius).tolist())) == expected
 
 
 def test_images_without_any_masks(clean: Path, tmp_path: Path) -> None:

@@ -130,12 +130,14 @@ def evaluate_all(
     jobs: int | None = None,
     force: bool = False,
     trust_folders: bool = False,
+    keep_counts: bool = True,
 ) -> Evaluation:
     """Score every task under every protocol; the first protocol is the one that is stored.
 
     output: where results are kept; pairs found there that were scored from the same files are not read again.
     jobs: threads, by default one a core; the results do not depend on it.
     force: score everything anew.  trust_folders: do not refuse folders that look swapped.
+    keep_counts: without an output folder, whether the results hold their counts (8 KB a pair), as ``Result.rescored`` needs.
 
     Raises :class:`ProblemsError` with every problem of every task when one is not covered by the policy.  Whatever could be
     finished is stored by then.
@@ -173,7 +175,7 @@ def evaluate_all(
                 blocked += work.blocked
                 work.journal.close()
             else:
-                results[works.index(work)] = work.finish(protocols)
+                results[works.index(work)] = work.finish(protocols, keep_counts)
     found = [problem for rows in results.values() for problem in rows[0].problems]
     if blocked:
         raise ProblemsError(
@@ -401,7 +403,7 @@ class _Work:
 
     # -- the end ------------------------------------------------------------------------------------
 
-    def finish(self, protocols: Sequence[str]) -> list[Result]:
+    def finish(self, protocols: Sequence[str], keep_counts: bool) -> list[Result]:
         """Score what is counted; write the result's folder, if there is one, and drop the journal."""
         skipped = {p.file for p in self.skipped}
         stems = [stem for stem in self.stems if str(self.maps[stem]) not in skipped]
@@ -425,6 +427,7 @@ class _Work:
             },
             provenance=self._provenance(),
             keep=self.store is not None,
+            keep_counts=keep_counts,
         )
         return results
 
@@ -664,8 +667,12 @@ def finish(
     folders: Mapping[str, str | None],
     provenance: Mapping[str, Any],
     keep: bool,
+    keep_counts: bool = False,
 ) -> list[Result]:
-    """Results of one task from its journal, one a protocol; with ``keep`` the first is stored in ``folder``."""
+    """Results of one task from its journal, one a protocol; with ``keep`` the first is stored in ``folder``.
+
+    keep_counts: whether results that are not stored hold their counts.
+    """
     if not stems:
         journal.close()
         raise SodbenchError(f"{method} on {dataset}: no pair is left to score")
@@ -679,12 +686,13 @@ def finish(
         "n_missing": n_missing,
         "n_resized": int(np.isin(facts["fitted"], (BILINEAR, NEAREST)).sum()),
     }
+    counts = journal.stored(stems).counts if keep_counts and not keep else None
     results = []
     for number, name in enumerate(protocols):
         scores = score(source, name, stems, undefined_s=policy.undefined)
         result = build_result(
             scores=scores,
-            counts=None if keep else journal.stored(stems).counts,
+            counts=counts,
             method=method,
             dataset=dataset,
             files=files,
@@ -697,7 +705,7 @@ def finish(
             # first, so that a run broken off in between leaves no old numbers beside new counts
             (folder / FILE).unlink(missing_ok=True)
             write_counts(folder / COUNTS, journal, stems)
-            result = save_result(result, folder, pd.concat([files, scores.per_image], axis=1))
+            result = save_result(result, folder)
         results.append(result)
     journal.close(delete=True)
     return results

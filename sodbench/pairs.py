@@ -6,15 +6,15 @@ killed at any moment loses no more than the pairs in flight.
 """
 
 import hashlib
-import io
 import os
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,7 @@ _PAIR_OFFSET = _JOURNAL.itemsize - PAIR.itemsize - 4
 _STANDARD, _MATLAB = 0, 1
 _MAGIC = f"sodbench pairs {FORMAT}\n".encode()
 _BLOCK = 256
+_IN_MEMORY = 1000 * _JOURNAL.itemsize
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Journal:
 
     Opening it checks every record.  A record cut short at the end is what a killed run leaves, and is dropped; any
     other damage makes the whole journal untrustworthy: ``damage`` says what it was, and the journal starts empty.
-    Without a path the pairs are kept in memory.
+    Without a path the pairs live in memory, and from a thousand on in a temporary file.
     """
 
     def __init__(self, path: Path | None):
@@ -117,8 +118,10 @@ class Journal:
         self.damage = ""
         self._row: dict[tuple[bytes, int], int] = {}
         self._rows = 0
-        self._file: BinaryIO | io.FileIO = io.BytesIO()
-        if path is not None:
+        self._file: Any
+        if path is None:
+            self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
+        else:
             path.parent.mkdir(parents=True, exist_ok=True)
             # unbuffered, so that what was appended survives a killed process
             self._file = path.open("a+b", buffering=0)

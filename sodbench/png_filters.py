@@ -76,12 +76,13 @@ def _undo_paeth(
 @numba.njit(nogil=True, cache=True)
 def _four_in_turn(filtered: NDArray[np.uint8], y: int, height: int, width: int) -> bool:
     """Whether the next three rows are stored by the Paeth filter too."""
-    if y + 4 > height:
-        return False
-    for below in range(y + 1, y + 4):
-        if filtered[below * (1 + width)] != PAETH:
-            return False
-    return True
+    stride = 1 + width
+    return (
+        y + 4 <= height
+        and filtered[(y + 1) * stride] == PAETH
+        and filtered[(y + 2) * stride] == PAETH
+        and filtered[(y + 3) * stride] == PAETH
+    )
 
 
 @numba.njit(nogil=True, cache=True)
@@ -94,7 +95,7 @@ def _undo_paeth_of_four(
     width = rows.shape[1]
     a0 = a1 = a2 = a3 = c0 = c1 = c2 = c3 = np.int32(0)
     for x in range(width + 3):
-        if 3 <= x:
+        if x >= 3:
             b3 = a2
             a3 = (fourth[x - 3] + paeth(a3, b3, c3)) & byte
             c3 = b3

@@ -86,7 +86,9 @@ class Result:
     folders: Mapping[str, str | None]
     provenance: Mapping[str, Any]
     folder: Path | None = None
-    in_memory: "tuple[pd.DataFrame, Counts] | None" = field(default=None, repr=False, compare=False)
+    in_memory: "tuple[pd.DataFrame, Counts | None] | None" = field(
+        default=None, repr=False, compare=False
+    )
 
     @cached_property
     def table(self) -> "pd.DataFrame":
@@ -114,7 +116,7 @@ class Result:
     @cached_property
     def counts(self) -> "Counts":
         """The counts of every pair, in the order of ``table``."""
-        if self.in_memory:
+        if self.in_memory and self.in_memory[1] is not None:
             return self.in_memory[1]
         from sodbench.pairs import read_counts
 
@@ -209,9 +211,7 @@ def build_result(
         problems=(*known, *undefined),
         folders=folders,
         provenance=provenance,
-        in_memory=None
-        if counts is None
-        else (pd.concat([files, scores.per_image], axis=1), counts),
+        in_memory=(pd.concat([files, scores.per_image], axis=1), counts),
     )
 
 
@@ -234,9 +234,9 @@ def versions() -> dict[str, str]:
     }
 
 
-def save_result(result: Result, folder: Path, table: "pd.DataFrame") -> Result:
+def save_result(result: Result, folder: Path) -> Result:
     """Write ``scores.csv`` and then ``result.json``, whose presence says that the result is complete."""
-    write_text(folder / "scores.csv", table.to_csv(index_label="stem", lineterminator="\n"))
+    write_text(folder / "scores.csv", result.table.to_csv(index_label="stem", lineterminator="\n"))
     content = {
         "format": FORMAT,
         "method": result.method,

@@ -186,6 +186,7 @@ def run(arguments: argparse.Namespace) -> int:
             jobs=arguments.jobs,
             force=arguments.force,
             trust_folders=arguments.trust_folders,
+            keep_counts=False,
         )
     except ProblemsError as error:
         if arguments.format == "json":

@@ -567,3 +567,21 @@ def test_a_damaged_result_is_said_and_written_anew(folders, capsys, options):
     assert main([*command, *options]) == 0
     assert "written anew" in capsys.readouterr().err
     assert load_result(folders / "out/maps/toys").metrics == first.metrics
+
+
+def test_without_an_output_folder_counts_are_held_only_if_asked_for(folders):
+    understood = understand(folders / "maps", find_masks(folders / "gt"))
+    held = evaluate_all(understood).results[0]
+    bare = evaluate_all(understood, keep_counts=False).results[0]
+    assert bare.metrics == held.metrics and bare.table.equals(held.table)
+    assert held.rescored("matlab").protocol == "matlab"
+    with pytest.raises(SodbenchError, match="score it with an output folder"):
+        bare.rescored("matlab")
+
+
+def test_a_journal_without_a_path_moves_to_a_file_when_it_grows(folders, monkeypatch):
+    in_memory = evaluate(folders / "maps", folders / "gt")
+    monkeypatch.setattr("sodbench.pairs._IN_MEMORY", 10_000)
+    spilled = evaluate(folders / "maps", folders / "gt")
+    assert spilled.table.equals(in_memory.table)
+    assert np.array_equal(spilled.counts.joint, in_memory.counts.joint)

@@ -206,7 +206,8 @@ class Journal:
     def _bytes(self, row: int, length: int) -> bytes:
         """The first bytes of a row's pair."""
         self._file.seek(len(_MAGIC) + row * _JOURNAL.itemsize + _PAIR_OFFSET)
-        return self._file.read(length)
+        content: bytes = self._file.read(length)
+        return content
 
     def stored(self, stems: Sequence[str]) -> StoredPairs:
         """These pairs, in this order."""

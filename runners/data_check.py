@@ -184,7 +184,9 @@ def locate(
             if names or not isinstance(error, DatasetNotFound):
                 refused[name] = error
     if not names:
-        found += own_datasets(data_root)
+        own, odd = own_datasets(data_root)
+        found += own
+        refused |= odd
     if not found:
         reasons = "\n".join(str(error) for error in refused.values())
         raise DatasetNotFound(
@@ -231,7 +233,7 @@ def _report(dataset: Dataset, items: Sequence[Item], copies: Sequence[Problem]) 
             empty = sum("would be empty" in p.detail for p in grey)
             detail = (
                 f"{len(grey)} masks have levels other than 0 and 255, as this set's have; the rule that "
-                f"makes them binary (here: above {THRESHOLD}) belongs into every report"
+                f"makes them binary (here: above {THRESHOLD}) belongs in every report"
             )
             detail += f"; under it {empty} become empty" * bool(empty)
             remarks.append(Problem("grey-mask", base, detail))
@@ -259,9 +261,9 @@ def _report(dataset: Dataset, items: Sequence[Item], copies: Sequence[Problem]) 
 
 def _name_problems(dataset: Dataset) -> list[Problem]:
     """What resolution found, and the differences from the official names, each named once."""
-    if not dataset.masks:
+    if dataset.samples and not dataset.masks:
         return [Problem("no-mask", str(dataset.root), "no masks were found at all")]
-    if not dataset.images:
+    if dataset.samples and not dataset.images:
         return [Problem("no-image", str(dataset.root), "no images were found at all")]
     problems = {(p.kind, stem_of(p.file)): p for p in dataset.problems}
     official = expected_names(dataset)
@@ -299,8 +301,10 @@ def _with_what_is_known(
     return explained, remarks
 
 
-def _content(items: Iterable[Item], with_images: bool) -> str:
-    """SHA-256 (hex) over 'stem image-digest mask-digest' lines in the order of the stems."""
+def _content(items: Sequence[Item], with_images: bool) -> str:
+    """SHA-256 (hex) over 'stem image-digest mask-digest' lines in the order of the stems; empty for no items."""
+    if not items:
+        return ""
     whole = hashlib.sha256()
     for item in sorted(items, key=lambda item: item.sample.stem):
         if (item.sample.mask and not item.mask_digest) or (

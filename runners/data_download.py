@@ -66,11 +66,15 @@ def download(
     for name in names:
         try:
             file = next((w for w in weights if folder_key(w.name) == folder_key(name)), None)
-            if file:
+            if file is None:
+                info = registry[_known(name, weights)]
+                done.append(_dataset(info, data_root, given, attempts, dead))
+            elif given is None:
                 done.append(_weights(file, data_root, attempts))
             else:
-                info = registry[canonical_name(name).partition("/")[0]]
-                done.append(_dataset(info, data_root, given, attempts, dead))
+                raise SodbenchError(
+                    f"--from takes the archive of a data set; save weights as {file.place(data_root)}"
+                )
         except SodbenchError as error:
             failures.append(str(error))
     _forget_archives(data_root)
@@ -81,8 +85,16 @@ def download(
     return done
 
 
+def _known(name: str, weights: Sequence[Weights]) -> str:
+    """The set that a name (or a subset's name) means; an error speaks of the weights too."""
+    try:
+        return canonical_name(name).partition("/")[0]
+    except SodbenchError as error:
+        raise SodbenchError(f"{error}\n  weights: {', '.join(w.name for w in weights)}") from None
+
+
 def _weights(file: Weights, data_root: Path, attempts: int) -> Downloaded:
-    target = data_root / "weights" / Path(urlsplit(file.url).path).name
+    target = file.place(data_root)
     if target.exists():
         if not digest(target).startswith(file.sha256):
             raise SodbenchError(
@@ -114,7 +126,7 @@ def _dataset(
         how = (
             "already there"
             if complete
-            else f"already there, but only {len(present)} of {info.count} items"
+            else f"already there, but only {len(present)} of {info.count} items; move it away to fetch it anew"
         )
         return Downloaded(info.name, present.root, how)
     ways = [(Source(str(given), "the archive given"),)] if given is not None else info.downloads
@@ -128,7 +140,7 @@ def _dataset(
             continue
         items = f"{len(found)} of {info.count} items"
         return Downloaded(info.name, found.root, f"{items}, layout {found.layout}")
-    raise SodbenchError(_by_hand(info, data_root, reasons))
+    raise SodbenchError(_by_hand(info, data_root, given, reasons))
 
 
 def _present(info: DatasetInfo, data_root: Path) -> Dataset | None:
@@ -139,9 +151,12 @@ def _present(info: DatasetInfo, data_root: Path) -> Dataset | None:
     return found if found.images and found.masks else None
 
 
-def _by_hand(info: DatasetInfo, data_root: Path, reasons: Sequence[str]) -> str:
+def _by_hand(
+    info: DatasetInfo, data_root: Path, given: str | Path | None, reasons: Sequence[str]
+) -> str:
     folder = data_root / info.name
-    lines = [f"{info.name} could not be fetched from any known place"]
+    place = "any known place" if given is None else given
+    lines = [f"{info.name} could not be had from {place}"]
     lines += [f"  tried: {reason}" for reason in reasons]
     pages = (Source(info.page, "the set's page"), *info.pages)
     lines += [f"  page:  {page.url} ({page.holds})" for page in pages]
@@ -176,7 +191,12 @@ def _install(
             extract(archive, content, keep=keep)
             into = aside / "root" / info.name / source.into
             _move(_without_wrapping(info, content, into.name), into)
-        found = find_dataset(info.name, aside / "root")
+        try:
+            found = find_dataset(info.name, aside / "root")
+        except DatasetNotFound:
+            raise SodbenchError(
+                f"{way[0].url}: holds no images or masks of {info.name} in a layout that is read"
+            ) from None
         if not (found.images and found.masks):
             lacking = "masks" if found.images else "images"
             raise SodbenchError(f"{way[0].url}: brought no {lacking} (layout {found.layout})")

@@ -178,6 +178,9 @@ def _receive(part: _Part, start: int, answer: Any) -> _Part:
     needed = (length or 0) + _SPARE
     if shutil.disk_usage(part.file.parent).free < needed:
         raise FetchError(f"{part.url}: {needed / 1e9:.1f} GB of disk are needed, less is free")
+    chunk = answer.read(_CHUNK)
+    if start == 0:
+        _refuse_web_page(part.url, _looks_like(chunk))
     part = _Part(part.file, part.url, _validator(answer.headers), total)
     part.remember()
     with (
@@ -186,11 +189,10 @@ def _receive(part: _Part, start: int, answer: Any) -> _Part:
             total, Path(urlsplit(part.url).path).name, "B", initial=start, unit_scale=True
         ) as progress,
     ):
-        while chunk := answer.read(_CHUNK):
-            if start == 0 and file.tell() == 0:
-                _refuse_web_page(part.url, _looks_like(chunk))
+        while chunk:
             file.write(chunk)
             progress.update(len(chunk))
+            chunk = answer.read(_CHUNK)
     if total is not None and part.size < total:
         raise _Interrupted(f"the connection was cut after {part.size} of {total} bytes")
     if total is not None and part.size > total:

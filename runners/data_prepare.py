@@ -42,11 +42,12 @@ def prepare(dataset: Dataset, folder: Path) -> list[Written]:
     names = [_relative(images[stem], image_root) for stem in sorted(images)]
     written = [_write(target / "test.lst", names, image_root)]
     if masks:
+        root = dataset.root.absolute()
         pairs = [
-            f"{_relative(images[stem], dataset.root)} {_relative(masks[stem], dataset.root)}"
+            f"{_relative(images[stem], root)} {_relative(masks[stem], root)}"
             for stem in sorted(images)
         ]
-        written.append(_write(target / "train_pair.lst", pairs, dataset.root))
+        written.append(_write(target / "train_pair.lst", pairs, root))
     return written
 
 

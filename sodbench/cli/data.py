@@ -11,6 +11,9 @@ from sodbench.cli.eval import positive
 if TYPE_CHECKING:
     from sodbench.datasets import Dataset, DatasetInfo, Source
 
+    Found = tuple[Dataset | None, str]
+    """A data set, or why it could not be had."""
+
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     """Describe the command and its own commands."""
@@ -55,26 +58,37 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_list(arguments: argparse.Namespace) -> int:
     """Print the registry and what was found."""
-    from sodbench.datasets import DATASETS, canonical_name, own_datasets
+    from sodbench.datasets import DATASETS, WEIGHTS, canonical_name, own_datasets
 
+    root = arguments.data_root
     names = [canonical_name(name).partition("/")[0] for name in arguments.names] or list(DATASETS)
-    found = {name: _found(name, arguments.data_root) for name in dict.fromkeys(names)}
-    own = [] if arguments.names else own_datasets(arguments.data_root)
+    found = {name: _found(name, root) for name in dict.fromkeys(names)}
+    own: dict[str, Found] = {}
+    if not arguments.names:
+        datasets, odd = own_datasets(root)
+        own = {d.name: (d, "") for d in datasets} | {
+            name: (None, str(e)) for name, e in odd.items()
+        }
     if arguments.format == "json":
         entries = [_as_dict(DATASETS[name], *found[name]) for name in found]
         entries += [
-            {"name": d.name, "count": None, "found": _found_dict(d), "error": None} for d in own
+            {"name": name, "count": None, "found": d and _found_dict(d), "error": error or None}
+            for name, (d, error) in own.items()
         ]
-        print(json.dumps({"datasets": entries}, indent=1))
+        weights = [
+            {**vars(w), "found": str(w.place(root)) if w.place(root).exists() else None}
+            for w in WEIGHTS
+        ]
+        print(json.dumps({"datasets": entries, "weights": weights}, indent=1))
     elif arguments.names:
         print("\n\n".join(_describe(DATASETS[name], *found[name]) for name in found))
     else:
-        print(_table(found, own, arguments.format == "markdown"))
+        print(_table(found, own, root, arguments.format == "markdown"))
     return 0
 
 
-def _found(name: str, data_root: Path) -> tuple["Dataset | None", str]:
-    """The data set if it is there; else why not, in a line (empty where it is simply absent)."""
+def _found(name: str, data_root: Path) -> "Found":
+    """The data set if it is there; else why not (empty where it is simply absent)."""
     from sodbench.datasets import DatasetNotFound, find_dataset
     from sodbench.errors import SodbenchError
 
@@ -87,19 +101,20 @@ def _found(name: str, data_root: Path) -> tuple["Dataset | None", str]:
 
 
 def _table(
-    found: "dict[str, tuple[Dataset | None, str]]", own: "list[Dataset]", markdown: bool
+    found: "dict[str, Found]", own: "dict[str, Found]", data_root: Path, markdown: bool
 ) -> str:
     from tabulate import tabulate
 
-    from sodbench.datasets import DATASETS
+    from sodbench.datasets import DATASETS, WEIGHTS
 
     rows: list[tuple[str | int, ...]] = []
-    for name, (dataset, error) in found.items():
-        info = DATASETS[name]
-        where = (str(dataset.root), dataset.layout) if dataset else (error or "not found", "")
-        items = len(dataset) if dataset else ""
-        rows.append((name, ", ".join(info.aliases), info.count, items, *where))
-    rows += [(d.name, "(your own)", "", len(d), str(d.root), d.layout) for d in own]
+    for name, (dataset, error) in (found | own).items():
+        aliases, count = "(your own)", ""
+        if info := DATASETS.get(name):
+            aliases, count = ", ".join(info.aliases), str(info.count)
+        where = "see below" if error else "not found"
+        here = (len(dataset), dataset.root, dataset.layout) if dataset else ("", where, "")
+        rows.append((name, aliases, count, *map(str, here)))
     table = tabulate(
         rows,
         ("set", "also called", "official", "found", "where", "layout"),
@@ -107,14 +122,23 @@ def _table(
         disable_numparse=True,
         colalign=("left", "left", "right", "right", "left", "left"),
     )
+    notes = [] if data_root.is_dir() else [f"the folder {data_root} does not exist (--data-root)"]
+    for name, (dataset, error) in (found | own).items():
+        notes += [
+            f"{name}: {note}" for note in (dataset.notes if dataset else filter(None, [error]))
+        ]
     subsets = [f"{name}/{s}" for name in DATASETS for s in DATASETS[name].subsets]
-    notes = [f"{d.name}: {note}" for d, _ in found.values() if d for note in d.notes]
+    weights = [
+        f"{w.name} ({w.place(data_root) if w.place(data_root).exists() else 'not found'})"
+        for w in WEIGHTS
+    ]
     return "\n".join(
         [
             table,
             *(["", *notes] if notes else []),
             "",
             f"named subsets: {', '.join(subsets)}",
+            f"weights: {', '.join(weights)}",
             "'sodbench data list NAME'  tells sources, citation and known faults",
             "'sodbench data check'      looks at every file",
         ]

@@ -50,18 +50,25 @@ def find_dataset(name: str | Path, data_root: Path | str = "data") -> Dataset:
         if (subset := _subset_of_folder(folder)) is not None:
             return subset
     if slash:
-        raise DatasetNotFound(
-            f"no data set {text!r}: neither {text} nor {data_root / text} is a folder"
-        )
+        places = dict.fromkeys((text, str(data_root / text)))
+        raise DatasetNotFound(f"no data set {text!r}: no such folder ({', '.join(places)})")
     canonical_name(text)  # raises, with the nearest name
     raise AssertionError("unreachable")
 
 
 def _subset_of_folder(path: Path) -> Dataset | None:
-    """``some/where/HKU-IS/test``: a named subset of the known set in the folder above, if it is one."""
+    """``some/where/HKU-IS/test``: a named subset of the known set in the folder above, if that is one.
+
+    Raises :class:`DatasetNotFound` where the set has no such subset.
+    """
     name = known_name(guess_name(path.parent))
-    if name is None or not path.parent.is_dir() or not _is_subset(f"{name}/{path.name}"):
+    if name is None or not path.parent.is_dir():
         return None
+    if not _is_subset(f"{name}/{path.name}"):
+        subsets = ", ".join(DATASETS[name].subsets) or "none"
+        raise DatasetNotFound(
+            f"{path}: no such folder, and no named subset of {name} (these are: {subsets})"
+        )
     return _own_folder(path.parent).subset(path.name)
 
 
@@ -93,7 +100,7 @@ def _from_toml(file: Path) -> Dataset:
         raise DatasetNotFound(
             f"{file}: no such file; a data set's TOML has {TOML_EXAMPLE}"
         ) from None
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # no TOML, or no UTF-8
         raise SodbenchError(f"{file}: cannot be read as TOML ({error})") from error
     unknown = table.keys() - {"name", "images", "masks", "list"}
     wrong = [key for key in table if not isinstance(table[key], str)]
@@ -104,11 +111,15 @@ def _from_toml(file: Path) -> Dataset:
         )
     folders = {key: file.parent / table[key] for key in ("images", "masks") if key in table}
     name = table.get("name", file.stem)
+    if not name.strip() or "/" in name:
+        raise SodbenchError(
+            f"{file}: name = {name!r}: a set's name is not empty and has no '/', which parts off a subset"
+        )
     dataset = folder_pairs(
         folders.get("images"), folders.get("masks"), name=known_name(name) or name
     )
     if "list" in table:
-        dataset = restricted(dataset, file.parent / table["list"])
+        dataset = restricted(dataset, file.parent / table["list"], whole=False)
     info = DATASETS.get(dataset.name)
     return dataset if info is None else compared(dataset, info)
 
@@ -205,19 +216,29 @@ def find_datasets(root: Path | str) -> list[Dataset]:
             known.append(_find_known(name, root))
         except DatasetNotFound:
             continue
-    return known + own_datasets(root)
+    own, refused = own_datasets(root)
+    for error in refused.values():
+        raise error
+    return known + own
 
 
-def own_datasets(root: Path | str) -> list[Dataset]:
-    """The folders directly below ``root`` that are laid out like a data set, but are no known one."""
-    datasets = []
+def own_datasets(root: Path | str) -> tuple[list[Dataset], dict[str, SodbenchError]]:
+    """The folders directly below ``root`` that are laid out like a data set, but are no known one.
+
+    With them, by name, why folders that look like one could not be read.
+    """
+    datasets: list[Dataset] = []
+    refused: dict[str, SodbenchError] = {}
     for child in subfolders(Path(root)):
         if known_name(guess_name(child)) or folder_key(child.name) == "duts":
             continue
-        found = recognise(child, None)
-        if found and found.complete:
-            datasets.append(build(child.name, found))
-    return datasets
+        try:
+            found = recognise(child, None)
+            if found and found.complete:
+                datasets.append(build(child.name, found))
+        except SodbenchError as error:
+            refused[child.name] = error
+    return datasets, refused
 
 
 def find_masks(

@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 from sodbench.errors import SodbenchError
@@ -39,6 +40,10 @@ class Weights:
     url: str
     sha256: str
     about: str
+
+    def place(self, data_root: Path) -> Path:
+        """Where the file lies once it is fetched."""
+        return data_root / "weights" / self.url.rpartition("/")[2]
 
 
 WEIGHTS = (

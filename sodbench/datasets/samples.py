@@ -28,8 +28,12 @@ def build(name: str, found: Found) -> Dataset:
     return dataset if info is None else compared(dataset, info)
 
 
-def restricted(dataset: Dataset, image_list: Path) -> Dataset:
-    """The samples that ``test.lst`` names; what it leaves out is noted, what it lacks is a problem."""
+def restricted(dataset: Dataset, image_list: Path, whole: bool = True) -> Dataset:
+    """The samples that a list such as ``test.lst`` names; what it leaves out is noted.
+
+    Items that are not there are problems; whole: the list claims to name all of the set, so that
+    items on disk that it does not name are problems too.
+    """
     stems = set(listed_stems(image_list))
     found = {sample.stem for sample in dataset.samples}
     notes = list(dataset.notes)
@@ -46,6 +50,7 @@ def restricted(dataset: Dataset, image_list: Path) -> Dataset:
     problems += [
         Problem("extra", stem, f"on disk, but not named in {image_list}")
         for stem in sorted(found - stems)
+        if whole
     ]
     return dataclasses.replace(
         dataset,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sodbench.cli import main
-from sodbench.datasets import find_dataset, folder_pairs, official_names
+from sodbench.datasets import WEIGHTS, find_dataset, folder_pairs, official_names
 from sodbench.runners.data_check import KINDS, SetReport, check, locate
 from sodbench.runners.data_copies import within
 from sodbench.sample import CHARACTERS, MARKER, draw
@@ -241,6 +241,46 @@ def test_a_subset_and_its_set_share_files_without_being_copies(tmp_path: Path) -
     assert not {"duplicate", "leak", "shared"} & {
         p.kind for r in found for p in (*r.faults, *r.remarks)
     }
+
+
+def test_a_subset_without_any_item_lacks_all_of_them(clean: Path) -> None:
+    (report,) = check([find_dataset("DUTS-TR/clean", clean)])
+    assert Counter(p.kind for p in report.faults) == {"missing": 10550}
+    assert report.content == report.masks_content == ""
+
+
+def test_an_odd_folder_beside_the_sets_does_not_hide_them(
+    clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(clean, tmp_path / "data")
+    for folder in ("images", "imgs", "GT"):
+        shutil.copytree(clean / "ECSSD/GT", tmp_path / "data/odd" / folder)
+    root = ["--data-root", str(tmp_path / "data")]
+    assert main(["data", "check", *root]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.count(": ok") == 3
+    assert "odd: several image folders (images, imgs)" in captured.err
+    assert main(["data", "list", *root]) == 0
+    listed = capsys.readouterr().out
+    assert "Imgs + GT + test.lst" in listed and "odd: several image folders" in listed
+    assert main(["data", "list", "--format", "json", *root]) == 0
+    entry = json.loads(capsys.readouterr().out)["datasets"][-1]
+    assert entry["name"] == "odd" and entry["found"] is None and "several" in entry["error"]
+
+
+def test_list_tells_of_weights_and_of_a_missing_root(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = WEIGHTS[0].place(tmp_path / "data")
+    options = ["data", "list", "--data-root", str(tmp_path / "data")]
+    assert main(options) == 0
+    listed = capsys.readouterr().out
+    assert f"{WEIGHTS[0].name} (not found)" in listed and "data does not exist" in listed
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    assert main(options) == 0
+    listed = capsys.readouterr().out
+    assert f"{WEIGHTS[0].name} ({weights})" in listed and "does not exist" not in listed
 
 
 def test_pictures_shared_by_two_test_sets_are_a_remark(clean: Path, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_all_links_dead_tells_what_is_left(served: tuple[Path, str], tmp_path: P
     ("content", "reason"),
     [
         (["SOD/../../evil.png", "SOD/Imgs/a.jpg"], "would leave"),
-        (["notes.txt"], "not found"),
+        (["notes.txt"], "holds no images or masks of SOD"),
         (["SOD/Imgs/a.jpg"], "brought no masks"),
     ],
 )
@@ -176,10 +176,16 @@ def test_command_line_takes_an_archive(
     assert "DUTS-TE: " in capsys.readouterr().out
     assert main(["data", "download", "DUTS-TE", "--from", str(folder / "my.zip"), *root]) == 0
     assert (folder / "my.zip").exists()
+    capsys.readouterr()
     assert main(["data", "download", "SOD", "--from", str(folder / "none.zip"), *root]) == 2
+    message = capsys.readouterr().err
+    assert f"SOD could not be had from {folder}/none.zip" in message and "any known" not in message
     assert main(["data", "download", *root]) == 2
     assert main(["data", "download", "SODD", *root]) == 2
-    assert "did you mean SOD" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "did you mean SOD" in message and "weights: res2net50-v1b" in message
+    assert main(["data", "download", "res2net50-v1b", "--from", str(folder / "my.zip"), *root]) == 2
+    assert f"save weights as {tmp_path}/data/weights/res2net50" in capsys.readouterr().err
 
 
 def test_google_drive_goes_through_gdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

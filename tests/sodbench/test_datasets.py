@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -379,6 +380,12 @@ def test_item_of_a_subset_without_mask_is_refused(
     assert "nobody" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("find", [find_dataset, find_masks])
+def test_a_path_that_is_no_subset_says_which_there_are(hku: Path, find: Any) -> None:
+    with pytest.raises(DatasetNotFound, match=r"no named subset of HKU-IS \(these are: train, "):
+        find(hku / "HKU-IS/tset")
+
+
 def test_subset_without_any_item_says_what_is_missing(hku: Path) -> None:
     for empty in (find_dataset(hku / "HKU-IS/test"), *find_masks(hku / "HKU-IS/test")):
         assert (empty.name, len(empty)) == ("HKU-IS/test", 0)
@@ -416,10 +423,26 @@ def test_own_folder_and_toml(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('nam = "Mine"\nimages = "photos"\n')
     with pytest.raises(SodbenchError, match="expected"):
         find_dataset(tmp_path / "mine.toml")
+    for name in ("HKU-IS/test", " "):
+        (tmp_path / "mine.toml").write_text(f'name = "{name}"\nimages = "photos"\n')
+        with pytest.raises(SodbenchError, match="which parts off a subset"):
+            find_dataset(tmp_path / "mine.toml")
+    (tmp_path / "mine.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SodbenchError, match="cannot be read as TOML"):
+        find_dataset(tmp_path / "mine.toml")
     with pytest.raises(DatasetNotFound, match="no such file"):
         find_dataset(tmp_path / "gone.toml")
     with pytest.raises(SodbenchError, match="unknown data set"):
         find_dataset("Gone", tmp_path / "data")
+
+
+def test_the_list_of_a_toml_file_is_a_choice(tmp_path: Path) -> None:
+    pairs(tmp_path, "photos", "drawn", ["x", "y", "z"])
+    (tmp_path / "mine.toml").write_text('images = "photos"\nmasks = "drawn"\nlist = "mine.lst"\n')
+    (tmp_path / "mine.lst").write_text("x.jpg\nw.jpg\n")
+    mine = find_dataset(tmp_path / "mine.toml")
+    assert list(mine.masks) == ["x"] and mine.left_out == {"y", "z"}
+    assert [(p.kind, p.file) for p in mine.problems] == [("missing", "w")]
 
 
 def test_sets_named_twice_and_namesakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -158,6 +158,12 @@ def evaluate_all(
             refusals,
             _way_out(refusals),
         )
+    for work in works:
+        if not work.stems:
+            say(
+                f"{work.task.method} on {work.task.dataset}: its {work.n_divided} pair(s) are in other shards"
+            )
+    works = [work for work in works if work.stems]
     results: dict[int, list[Result]] = {}
     blocked: list[Problem] = []
     if output and not force and len(protocols) == 1:
@@ -279,6 +285,7 @@ class _Work:
         if pairing.hint and self.refusals:
             self.refusals.append(Problem("hint", str(task.maps), pairing.hint))
         self.stems = sorted(self.masks)
+        self.n_divided: int | None = None
         if policy.shard:
             self._take_shard(*policy.shard)
 
@@ -303,7 +310,7 @@ class _Work:
                 )
         if self.store and (self.folder / FILE).exists():
             try:
-                stored, mine = load_result(self.folder), _chosen(self.policy)["shard"]
+                stored, mine = load_result(self.folder), self._chosen()["shard"]
             except SodbenchError:
                 say(f"{self.folder / FILE}: cannot be read; it is written anew")
                 return
@@ -318,17 +325,18 @@ class _Work:
                 )
 
     def _take_shard(self, index: int, number: int) -> None:
-        mine = set(self.stems[index - 1 :: number])
-        own_missing = {item.stem: str(item.path) for item in self.task.pairing.missing}
-        missing = sorted(own_missing)[index - 1 :: number]
+        """Keep every ``number``-th pair; what is wrong with the folders, and masks left out, belong to the first shard."""
+        self.n_divided = len(self.stems)
+        self.stems = self.stems[index - 1 :: number]
         if self.policy.missing == "zero":
-            missing = [stem for stem in own_missing if stem in mine]
-        kept = {own_missing[stem] for stem in missing}
+            mine = {str(self.masks[stem]) for stem in self.stems}
+        else:
+            mine = {str(item.path) for item in self.task.pairing.missing if index == 1}
+        kept = {p.file for p in self.found if p.kind == "missing" and p.file in mine}
         self.found = [
             p for p in self.found if (p.file in kept if p.kind == "missing" else index == 1)
         ]
         self.n_missing = len(kept)
-        self.stems = [stem for stem in self.stems if stem in mine]
 
     def unchanged(self, protocol_name: str) -> Result | None:
         """The stored result, if it is what scoring would give again: same pairs, files, policy and protocol."""
@@ -342,14 +350,16 @@ class _Work:
         same = (
             stored.protocol == protocol_name
             and list(stems) == self.stems
-            and stored.policy
-            == {**stored.policy, **_chosen(self.policy), "n_missing": self.n_missing}
+            and stored.policy == {**stored.policy, **self._chosen(), "n_missing": self.n_missing}
             and stored.provenance
             == {**self._provenance(), "pairs": _digest(self._names(self.stems))}
             and [p for p in stored.problems if p.kind not in PAIR_PROBLEMS] == in_order(self.found)
             and all(self._is_current(stem, fact) for stem, fact in zip(stems, facts, strict=True))
         )
         return stored if same else None
+
+    def _chosen(self) -> dict[str, Any]:
+        return _chosen(self.policy, self.n_divided)
 
     # -- what is counted already --------------------------------------------------------------------
 
@@ -413,7 +423,7 @@ class _Work:
             stems=stems,
             names=self._names(stems),
             protocols=protocols,
-            policy=self.policy,
+            policy=self._chosen(),
             n_missing=self.n_missing + len(self.skipped) + len(self.blackened),
             method=self.task.method,
             dataset=self.task.dataset,
@@ -659,7 +669,7 @@ def finish(
     stems: Sequence[str],
     names: pd.DataFrame,
     protocols: Sequence[str],
-    policy: Policy,
+    policy: Mapping[str, Any],
     n_missing: int,
     method: str,
     dataset: str,
@@ -682,14 +692,14 @@ def finish(
     files = names.assign(height=facts["size"][:, 0], width=facts["size"][:, 1])
     noticed = _pair_problems(facts, names, folders, protocol(protocols[0]).rule.foreground_above)
     chosen = {
-        **_chosen(policy),
+        **policy,
         "n_missing": n_missing,
         "n_resized": int(np.isin(facts["fitted"], (BILINEAR, NEAREST)).sum()),
     }
     counts = journal.stored(stems).counts if keep_counts and not keep else None
     results = []
     for number, name in enumerate(protocols):
-        scores = score(source, name, stems, undefined_s=policy.undefined)
+        scores = score(source, name, stems, undefined_s=policy["undefined"])
         result = build_result(
             scores=scores,
             counts=counts,
@@ -711,14 +721,15 @@ def finish(
     return results
 
 
-def _chosen(policy: Policy) -> dict[str, Any]:
-    """The policy as it stands in a result."""
+def _chosen(policy: Policy, n_divided: int | None) -> dict[str, Any]:
+    """The policy as it stands in a result; n_divided: the number of pairs of all shards together."""
     return {
         "missing": policy.missing,
         "resize": policy.resize,
         "undefined": policy.undefined,
         "weighted": policy.weighted,
         "shard": None if policy.shard is None else "/".join(map(str, policy.shard)),
+        "n_divided": n_divided,
     }
 
 

@@ -9,8 +9,9 @@ import pandas as pd
 
 from sodbench.errors import SodbenchError
 from sodbench.pairs import Journal, StoredPairs, read_counts
-from sodbench.results import Result, find_results, folder_name
-from sodbench.runners.evaluate import COUNTS, JOURNAL, PAIR_PROBLEMS, Policy, finish
+from sodbench.progress import say
+from sodbench.results import FILE, Result, find_results, folder_name
+from sodbench.runners.evaluate import COUNTS, JOURNAL, PAIR_PROBLEMS, finish
 
 
 def merge(parts: Sequence[Path], output: Path) -> list[Result]:
@@ -23,8 +24,11 @@ def merge(parts: Sequence[Path], output: Path) -> list[Result]:
             raise SodbenchError(
                 f"{output}: is or lies in the part {part}; choose an output folder of its own"
             )
+    empty = [part for part in parts if part.is_dir() and not any(part.rglob(FILE))]
+    for part in empty:
+        say(f"{part}: holds no result (a shard to which no pair fell writes none)")
     groups: dict[tuple[str, str], list[Result]] = {}
-    for result in find_results(parts):
+    for result in find_results([part for part in parts if part not in empty] or parts):
         groups.setdefault((result.method, result.dataset), []).append(result)
     ordered = {key: _in_order(key, results) for key, results in groups.items()}
     return [_join(results, output) for results in ordered.values()]
@@ -52,11 +56,11 @@ def _in_order(key: tuple[str, str], results: Sequence[Result]) -> list[Result]:
         raise SodbenchError(
             f"{name}: shards of different divisions: {', '.join(f'1/{n}' for n in sorted(numbers))}"
         )
-    gaps = sorted(set(range(1, numbers.pop() + 1)) - shards.keys())
+    number = numbers.pop()
+    pairs = max(result.policy["n_divided"] for result in shards.values())
+    gaps = sorted(set(range(1, min(number, pairs) + 1)) - shards.keys())
     if gaps:
-        raise SodbenchError(
-            f"{name}: shard(s) {', '.join(map(str, gaps))} of {len(shards) + len(gaps)} are missing"
-        )
+        raise SodbenchError(f"{name}: shard(s) {', '.join(map(str, gaps))} of {number} are missing")
     chain = [shards[index] for index in sorted(shards)]
     for other in chain[1:]:
         for what, one, two in _ways(chain[0], other):
@@ -72,6 +76,7 @@ def _ways(first: Result, other: Result) -> list[tuple[str, object, object]]:
     chosen = ("missing", "resize", "undefined", "weighted")
     return [
         ("protocol", first.protocol, other.protocol),
+        ("a number of pairs of", first.policy["n_divided"], other.policy["n_divided"]),
         ("versions", first.provenance["versions"], other.provenance["versions"]),
         *((f"--{what}", first.policy[what], other.policy[what]) for what in chosen),
         *(
@@ -94,19 +99,13 @@ def _join(shards: Sequence[Result], output: Path) -> Result:
     for part in stored:
         journal.append_all(part)
     names = pd.concat([shard.table[["map", "mask", "image"]] for shard in shards]).sort_index()
-    policy = Policy(
-        missing=first.policy["missing"],
-        resize=first.policy["resize"],
-        undefined=first.policy["undefined"],
-        weighted=first.policy["weighted"],
-    )
     return finish(
         folder=folder,
         journal=journal,
         stems=sorted(stem for part in stored for stem in part.stems),
         names=names,
         protocols=[first.protocol],
-        policy=policy,
+        policy={**first.policy, "shard": None, "n_divided": None},
         n_missing=sum(shard.policy["n_missing"] for shard in shards),
         method=first.method,
         dataset=first.dataset,

@@ -35,7 +35,16 @@ def add_parser(commands: Any) -> None:
         "predictions", metavar="PREDS", nargs="?", help="folder or tree of saliency maps"
     )
     parser.add_argument(
-        "truth", metavar="GT", nargs="?", help="folder of masks, data set, or root of data sets"
+        "truth",
+        metavar="GT",
+        nargs="?",
+        help="folder of masks, root of data sets, TOML file, or name of a data set (HKU-IS/test)",
+    )
+    parser.add_argument(
+        "--data-root",
+        metavar="DIR",
+        default="data",
+        help="where a data set that GT names lies (default: data)",
     )
     parser.add_argument(
         "--list",
@@ -203,7 +212,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(to_frame(results, wanted).to_csv(index=False), end="")
         for one in worst:  # a second table would spoil the CSV
             print(one.to_text(markdown=False), file=sys.stderr)
-    else:
+    elif results:
         markdown = arguments.format == "markdown"
         print(to_text(results, wanted, markdown=markdown))
         for one in worst:
@@ -220,7 +229,7 @@ def _understood(arguments: argparse.Namespace) -> "Understood":
     from pathlib import Path
 
     from sodbench.datasets import chosen, find_masks
-    from sodbench.runners.trees import from_pair_list, understand
+    from sodbench.runners.trees import from_pair_list, understand, wanted_truths
 
     if arguments.list and not (arguments.predictions or arguments.truth):
         if arguments.limit:
@@ -228,11 +237,12 @@ def _understood(arguments: argparse.Namespace) -> "Understood":
         return from_pair_list(Path(arguments.list), arguments.name)
     if not arguments.predictions or not arguments.truth:
         raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
+    found = find_masks(arguments.truth, data_root=arguments.data_root)
+    truths = wanted_truths(found, names(arguments.datasets))
     return understand(
         Path(arguments.predictions),
-        chosen(find_masks(arguments.truth), arguments.list, arguments.limit),
+        chosen(truths, arguments.list, arguments.limit),
         methods=names(arguments.methods),
-        datasets=names(arguments.datasets),
         name=arguments.name,
     )
 

@@ -430,9 +430,39 @@ def test_shards_merge_into_what_one_run_writes(folders):
     assert content(folders / "merged") == content(folders / "whole")
 
 
+def test_more_shards_than_pairs(folders, capsys):
+    number = len(STEMS) + 2
+    run(folders, "-o", str(folders / "whole"))
+    for i in range(1, number + 1):
+        assert run(folders, "-o", str(folders / f"part{i}"), "--shard", f"{i}/{number}") == 0
+    assert (
+        main(
+            [
+                "eval",
+                str(folders / "maps"),
+                str(folders / "gt"),
+                "--shard",
+                f"{number}/{number}",
+                "-o",
+                str(folders / "none"),
+            ]
+        )
+        == 0
+    )
+    assert "pair(s) are in other shards" in capsys.readouterr().err
+    parts = [str(folders / f"part{i}") for i in range(1, len(STEMS) + 1)]
+    assert main(["merge", *parts[:-1], "-o", str(folders / "gap")]) == 2
+    assert f"shard(s) {len(STEMS)} of {number} are missing" in capsys.readouterr().err
+    assert main(["merge", *parts, str(folders / "none"), "-o", str(folders / "merged")]) == 0
+    for name in ("result.json", "scores.csv", "counts.npz"):
+        file = Path("maps/toys") / name
+        assert (folders / "merged" / file).read_bytes() == (folders / "whole" / file).read_bytes()
+
+
 def test_shards_that_do_not_belong_together_are_refused(folders, capsys):
     for i in (1, 2, 3):
         run(folders, "-o", str(folders / f"part{i}"), "--shard", f"{i}/3")
+    shutil.copytree(folders / "part2", folders / "part2-again")
     run(folders, "-o", str(folders / "other"), "--shard", "2/3", "--resize", "nearest")
     run(folders, "-o", str(folders / "all"))
 
@@ -441,7 +471,7 @@ def test_shards_that_do_not_belong_together_are_refused(folders, capsys):
 
     for parts, says in (
         (("part1", "part3"), "shard(s) 2 of 3 are missing"),
-        (("part1", "part2", "part2", "part3"), "there twice"),
+        (("part1", "part2", "part2-again", "part3"), "there twice"),
         (("part1", "other", "part3"), "--resize"),
         (("part1", "all"), "no shard but a whole result"),
     ):

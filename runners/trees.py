@@ -69,7 +69,7 @@ def understand(
 
     Raises :class:`SodbenchError` where there are no maps, or nothing is left to do.
     """
-    truths = _wanted_truths(truths, datasets)
+    truths = wanted_truths(truths, datasets)
     folders, ignored = _picture_folders(predictions)
     tasks, seen = [], set()
     by_set = any(
@@ -90,7 +90,7 @@ def understand(
     return Understood(tuple(tasks), tuple(ignored))
 
 
-def _wanted_truths(truths: Sequence[Dataset], datasets: Collection[str]) -> Sequence[Dataset]:
+def wanted_truths(truths: Sequence[Dataset], datasets: Collection[str]) -> Sequence[Dataset]:
     """The data sets of these names, or all; raises :class:`SodbenchError` for a name that there is not."""
     if unknown := [w for w in datasets if not any(_named(t.name, [w]) for t in truths)]:
         raise SodbenchError(

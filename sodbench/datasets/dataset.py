@@ -148,7 +148,7 @@ def chosen(
         if len(datasets) != 1:
             names = ", ".join(dataset.name for dataset in datasets)
             raise SodbenchError(
-                f"--list names the items of one data set, but there are several: {names}"
+                f"--list names the items of one data set, but there are several: {names}; choose one with --datasets"
             )
         datasets = [datasets[0].listed(list_file)]
     return [dataset.head(limit) if limit is not None else dataset for dataset in datasets]

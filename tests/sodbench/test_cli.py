@@ -165,6 +165,29 @@ def test_a_measure_that_images_do_not_have_is_refused_before_scoring(maps, capsy
     assert said in captured.err and not captured.out and not (maps / "out").exists()
 
 
+def test_eval_finds_ground_truth_by_name_below_a_data_root(maps, capsys):
+    command = ["eval", str(maps / "preds"), "sod", "--format", "json"]
+    assert main([*command, "--data-root", str(maps / "gt")]) == 2  # masks only, no data set
+    (maps / "gt/SOD").rename(maps / "GT")
+    (maps / "data/SOD").mkdir(parents=True)
+    (maps / "GT").rename(maps / "data/SOD/GT")
+    capsys.readouterr()
+    assert main([*command, "--data-root", str(maps / "data")]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["results"]
+    assert (row["dataset"], row["n"]) == ("SOD", 3)
+
+
+def test_a_list_of_items_of_one_of_several_sets(maps, capsys):
+    write_grey(maps / "gt/ECSSD/right.png", np.eye(9, dtype=np.uint8) * 255)
+    (maps / "items.txt").write_text("right\nhalf.png\n")
+    options = ["--list", str(maps / "items.txt"), "--format", "json"]
+    assert score(maps, *options) == 2
+    assert "there are several: ECSSD, SOD; choose one with --datasets" in capsys.readouterr().err
+    assert score(maps, *options, "--datasets", "sod") == 0
+    (row,) = json.loads(capsys.readouterr().out)["results"]
+    assert row["dataset"].startswith("SOD/list-") and row["n"] == 2
+
+
 def test_run_refuses_two_sets_of_one_name_and_merges_aliases(maps, capsys):
     for root in ("data", "old"):
         for name in ("SOD", "Own"):

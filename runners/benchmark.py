@@ -105,14 +105,14 @@ def table(record: dict[str, Any]) -> str:
     where = f"{record.get('device_name', 'cpu')}, {record['threads']} threads"
     how = record.get("precision", "no network") + ", compiled" * bool(record.get("compiled"))
     size = (
-        f"{record['parameters'] / 1e6:.2f} M parameters, {record['checkpoint_bytes'] / 1e6:.1f} MB"
+        f"{record['parameters'] / 1e6:.4g} M parameters, {record['checkpoint_bytes'] / 1e6:.4g} MB"
     )
     lines = [
         f"{record['method']} on {where}, {how}: {size}",
         "    size       MACs   latency (quartiles)           images/s (batch)   JPEG to PNG   peak memory",
     ]
     for c in record["sizes"]:
-        macs = f"{c['macs'] / 1e9:.2f} G" if c["macs"] is not None else "-"
+        macs = f"{c['macs'] / 1e9:.4g} G" if c["macs"] is not None else "-"
         low, high = (1e3 * q for q in c["latency_quartiles"])
         lines.append(
             f"{c['height']:>4}x{c['width']:<4} {macs:>9}   {1e3 * c['latency_median']:8.1f} ms "

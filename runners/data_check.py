@@ -219,24 +219,15 @@ def check(datasets: Sequence[Dataset], jobs: int | None = None) -> list[SetRepor
 
 
 def _report(dataset: Dataset, items: Sequence[Item], copies: Sequence[Problem]) -> SetReport:
-    base, _, _ = dataset.name.partition("/")
     named = _name_problems(dataset)
     copied = {stem_of(p.file) for p in copies if p.kind != "shared"}
     named = [p for p in named if not (p.kind == "extra" and p.file in copied)]  # told as copies
     found = [*named, *(p for item in items for p in item.problems), *copies]
     remarks = [p for p in found if p.kind == "shared"]
     faults = [p for p in found if p.kind != "shared"]
-    if base in _GREY_BY_DESIGN:
-        grey = [p for p in faults if p.kind == "grey-mask"]
+    if dataset.name.partition("/")[0] in _GREY_BY_DESIGN:
+        remarks += _about_grey_masks(dataset.name, faults)
         faults = [p for p in faults if p.kind != "grey-mask"]
-        if grey:
-            empty = sum("would be empty" in p.detail for p in grey)
-            detail = (
-                f"{len(grey)} masks have levels other than 0 and 255, as this set's have; the rule that "
-                f"makes them binary (here: above {THRESHOLD}) belongs in every report"
-            )
-            detail += f"; under it {empty} become empty" * bool(empty)
-            remarks.append(Problem("grey-mask", base, detail))
     faults, known = _with_what_is_known(dataset, faults)
     sizes = Counter(item.image.size for item in items if item.image)
     by_area = sorted(sizes, key=lambda size: (size[0] * size[1], size))
@@ -257,6 +248,20 @@ def _report(dataset: Dataset, items: Sequence[Item], copies: Sequence[Problem]) 
         remarks=tuple(remarks + known),
         notes=dataset.notes,
     )
+
+
+def _about_grey_masks(name: str, faults: Iterable[Problem]) -> list[Problem]:
+    """One remark in place of a fault for every mask of a set whose masks are grey by design."""
+    grey = [p for p in faults if p.kind == "grey-mask"]
+    if not grey:
+        return []
+    empty = sum("would be empty" in p.detail for p in grey)
+    detail = (
+        f"{len(grey)} masks have levels other than 0 and 255, as this set's have; the rule that "
+        f"makes them binary (here: above {THRESHOLD}) belongs in every report"
+    )
+    detail += f"; under it {empty} become empty" * bool(empty)
+    return [Problem("grey-mask", name, detail)]
 
 
 def _name_problems(dataset: Dataset) -> list[Problem]:

@@ -4,7 +4,7 @@ Everything lies below one output folder: ``maps/<method>/<set>/``, ``scores/<met
 figures, and for the built-in sample also ``sample-data/`` and ``sample-model/``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from sodbench.datasets import (
     TEST_SETS,
     Dataset,
     DatasetNotFound,
-    canonical_name,
     chosen,
     distinct,
     find_dataset,
@@ -132,12 +131,18 @@ def run_datasets(
 
 
 def _find(run: Run) -> list[Dataset]:
-    found, missing = [], []
+    """The data sets of the run, restricted as it says; raises :class:`SodbenchError` where some are not there."""
+    found: list[Dataset] = []
+    missing: dict[str, DatasetNotFound] = {}
     for name in run.datasets:
         try:
             found.append(find_dataset(name, run.data_root))
         except DatasetNotFound as error:
-            missing.append((name, error))
+            missing[name] = error
+    if missing and not (found and run.skip_missing):
+        raise SodbenchError(_not_there(missing, bool(found)))
+    for name in missing:
+        say(f"{name}: not there; left out as --skip-missing says")
     found = distinct(found)
     refuse_namesakes(found)
     found = chosen(found, run.items, run.limit)
@@ -145,27 +150,22 @@ def _find(run: Run) -> list[Dataset]:
         say(f"{dataset.name}: {len(dataset)} images in {dataset.root} ({dataset.layout})")
         for note in dataset.notes:
             say(f"  {note}")
-    if missing and not found:
-        raise SodbenchError(
-            "\n".join(str(error) for _, error in missing[:1]) + _also([n for n, _ in missing[1:]])
-        )
-    if missing and not run.skip_missing:
-        raise SodbenchError(
-            "\n".join(
-                [
-                    f"{len(missing)} of {len(run.datasets)} data sets are not there:",
-                    *(str(error).partition("\n  layouts")[0] for _, error in missing),
-                ]
-            )
-            + "\nadd them, name the ones you want with --datasets, or go on without them with --skip-missing"
-        )
-    for name, _ in missing:
-        say(f"{name}: not there; left out as --skip-missing says")
     return found
 
 
-def _also(names: Sequence[str]) -> str:
-    return f"\nnor were found: {', '.join(map(canonical_name, names))}" if names else ""
+def _not_there(missing: Mapping[str, DatasetNotFound], others: bool) -> str:
+    """What to say of sets that were not found, where there are others and where there are none."""
+    if others:
+        return "\n".join(
+            [
+                f"{len(missing)} of the data sets are not there:",
+                *(str(error).partition("\n  layouts")[0] for error in missing.values()),
+                "add them, name the ones you want with --datasets, or go on without them with --skip-missing",
+            ]
+        )
+    (_, error), *rest = missing.items()
+    also = ", ".join(name for name, _ in rest)
+    return str(error) + f"\nnor were found: {also}" * bool(also)
 
 
 def _predictor(run: Run) -> tuple[str, Predictor]:

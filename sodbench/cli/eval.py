@@ -369,51 +369,57 @@ def to_frame(results: "Sequence[Result]", metrics: "Sequence[str]") -> Any:
 
 def to_text(results: "Sequence[Result]", metrics: "Sequence[str]", *, markdown: bool) -> str:
     """A table of the results, and their signatures; several protocols stand side by side with their differences."""
+    protocols = len({r.protocol for r in results})
+    if protocols == 1:
+        tables = [_table(*_listed(results, metrics), left=2, markdown=markdown)]
+    else:
+        groups = (results[at : at + protocols] for at in range(0, len(results), protocols))
+        tables = [_table(*_compared(group, metrics), left=1, markdown=markdown) for group in groups]
+    signatures = dict.fromkeys(r.signature for r in results)
+    return "\n\n".join([*tables, "\n".join(signatures)])
+
+
+def _table(headers: list[str], rows: list[list[str]], *, left: int, markdown: bool) -> str:
+    """Rows as a table whose first ``left`` columns are words."""
     from tabulate import tabulate
 
-    style = "pipe" if markdown else "simple"
-    protocols = list(dict.fromkeys(r.protocol for r in results))
-    blocks = []
-    if len(protocols) == 1:
-        frame = to_frame(results, metrics).drop(columns=["signature", "protocol"])
-        rows = [
-            [_cell(name, value) for name, value in row.items()] for row in frame.to_dict("records")
+    return tabulate(
+        rows,
+        headers=headers,
+        tablefmt="pipe" if markdown else "simple",
+        disable_numparse=True,
+        colalign=["left"] * left + ["right"] * (len(headers) - left),
+    )
+
+
+def _listed(
+    results: "Sequence[Result]", metrics: "Sequence[str]"
+) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows, one row a result."""
+    frame = to_frame(results, metrics).drop(columns=["signature", "protocol"])
+    rows = [[_cell(name, value) for name, value in row.items()] for row in frame.to_dict("records")]
+    return list(frame.columns), rows
+
+
+def _compared(
+    group: "Sequence[Result]", metrics: "Sequence[str]"
+) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows, one row a measure: one method on one data set under each protocol."""
+    first, *others = group
+    headers = [
+        f"{first.method} on {first.dataset}",
+        *(r.protocol for r in group),
+        *(f"{r.protocol} - {first.protocol}" for r in others),
+    ]
+    rows = [
+        [
+            name,
+            *(_cell(name, r.metrics[name]) for r in group),
+            *(_difference(name, first, r) for r in others),
         ]
-        right = ["left", "left"] + ["right"] * (len(frame.columns) - 2)
-        blocks.append(
-            tabulate(
-                rows,
-                headers=list(frame.columns),
-                tablefmt=style,
-                disable_numparse=True,
-                colalign=right,
-            )
-        )
-    else:
-        for start in range(0, len(results), len(protocols)):
-            group = results[start : start + len(protocols)]
-            first = group[0]
-            rows = [
-                [
-                    name,
-                    *(_cell(name, r.metrics[name]) for r in group),
-                    *(_difference(name, first, r) for r in group[1:]),
-                ]
-                for name in metrics
-            ]
-            headers = [
-                f"{first.method} on {first.dataset}",
-                *protocols,
-                *(f"{p} - {protocols[0]}" for p in protocols[1:]),
-            ]
-            right = ["left"] + ["right"] * (len(headers) - 1)
-            blocks.append(
-                tabulate(
-                    rows, headers=headers, tablefmt=style, disable_numparse=True, colalign=right
-                )
-            )
-    signatures = list(dict.fromkeys(r.signature for r in results))
-    return "\n\n".join([*blocks, "\n".join(signatures)])
+        for name in metrics
+    ]
+    return headers, rows
 
 
 def _cell(name: str, value: Any) -> str:

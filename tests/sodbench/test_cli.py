@@ -69,6 +69,15 @@ def test_run_without_data_says_where_it_looked(tmp_path, monkeypatch, capsys):
     assert "--sample" in message and "sodbench data" in message
 
 
+def test_run_with_a_list_and_no_data_speaks_of_the_data(tmp_path, capsys):
+    command = ["run", "--data-root", str(tmp_path), "--datasets", "SOD", "--list", "items.txt"]
+    assert main(command) == 2
+    message = capsys.readouterr().err
+    assert "data set SOD not found" in message and "--list" not in message
+    assert main(["run", "--data-root", str(tmp_path), "--datasets", "SOD,pascals"]) == 2
+    assert "nor were found: pascals" in capsys.readouterr().err
+
+
 def test_run_asks_which_data(capsys):
     assert main(["run"]) == 2
     assert "--sample" in capsys.readouterr().err

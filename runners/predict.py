@@ -8,7 +8,6 @@ image's own size by threads again.  Every queue is bounded.  A later run goes on
 Under torchrun every rank predicts its share into the same folder, under one manifest.
 """
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,7 +35,7 @@ from sodbench.models.inference import (
 )
 from sodbench.progress import bar, say
 from sodbench.runners.prediction_folder import MANIFEST, Samples, origin_of, prepare_folder
-from sodbench.runners.ranks import Ranks
+from sodbench.runners.ranks import Ranks, default_workers
 
 MAX_BATCH_PIXELS = 2**23
 """Images of a batch hold no more than this together (32 of 512x512), unless one alone does."""
@@ -189,6 +188,9 @@ def load_predictor(
             f"WARNING: no checkpoint was given, so {model} has RANDOM, UNTRAINED weights: its maps mean "
             "nothing. Give --checkpoint FILE for a trained network."
         )
+        weights, sha256 = "random (untrained)", None
+    else:
+        weights, sha256 = "checkpoint", load_checkpoint(network, checkpoint)
     name, source_sha256 = model_identity(model)
     return NetworkPredictor(
         network,
@@ -196,8 +198,8 @@ def load_predictor(
         device=device,
         precision=precision,
         compiled=compiled,
-        weights="random (untrained)" if checkpoint is None else "checkpoint",
-        sha256=load_checkpoint(network, checkpoint) if checkpoint is not None else None,
+        weights=weights,
+        sha256=sha256,
         source_sha256=source_sha256,
     )
 
@@ -276,8 +278,7 @@ def predict(
     identity = {**predictor.describe(), "max_side": max_side}
     ranks = Ranks(predictor.device)
     todo = _agreed(ranks, lambda: prepare_folder(out_dir, samples, identity, force))
-    neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    workers = workers or max(2, min(16, (os.cpu_count() or 2) // neighbours))
+    workers = workers or default_workers()
     with ExitStack() as stack:
         decoders, encoders = (
             stack.enter_context(ThreadPoolExecutor(workers, thread_name_prefix=role))

@@ -46,3 +46,9 @@ class Ranks:
         values: list[Any] = [None] * self.size
         distributed.all_gather_object(values, own)
         return values
+
+
+def default_workers() -> int:
+    """Threads that read or write images: this process's share of the machine's cores, 2 to 16."""
+    neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(2, min(16, (os.cpu_count() or 2) // neighbours))

@@ -54,14 +54,13 @@ from sodbench.runners.optimisation import (
     restarts_optimizer,
     set_training_mode,
 )
-from sodbench.runners.ranks import Ranks
+from sodbench.runners.ranks import Ranks, default_workers
 from sodbench.runners.recipe import RECIPES, Recipe
 from sodbench.runners.training_data import (
     Batch,
     Item,
     TrainingSet,
     check_pairs,
-    default_workers,
     grouped,
     loaded_updates,
     share_of,

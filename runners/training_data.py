@@ -6,7 +6,6 @@ or processes draws the same, and each image is drawn once an epoch.
 """
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from sodbench.datasets import Dataset, Sample
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import image_size, read_grey, read_rgb
 from sodbench.progress import bar, say
+from sodbench.runners.ranks import default_workers
 from sodbench.runners.recipe import Recipe
 
 Picture = NDArray[np.uint8]
@@ -246,8 +246,3 @@ def loaded_updates(
                 yield [future.result() for future in ahead.popleft()]
         while ahead:
             yield [future.result() for future in ahead.popleft()]
-
-
-def default_workers() -> int:
-    """Threads that decode: one for each core, at least 2 and at most 16."""
-    return max(2, min(16, os.cpu_count() or 2))

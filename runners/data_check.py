@@ -140,7 +140,7 @@ def as_markdown(reports: Sequence[SetReport]) -> str:
         official = "" if r.expected is None else str(r.expected)
         lines.append(
             f"| {r.name} | {verdict} | {r.items} | {official} | {_span(r)} | {r.layout} "
-            f"| `{r.content[:16]}` | `{r.masks_content[:16]}` |"
+            f"| {_digest(r.content)} | {_digest(r.masks_content)} |"
         )
     for r in reports:
         lines += ["", f"## {r.name}", "", r.verdict]
@@ -150,6 +150,10 @@ def as_markdown(reports: Sequence[SetReport]) -> str:
                 lines += ["", f"| {title}: kind | file | found |", "|---|---|---|"]
                 lines += [f"| {p.kind} | {_cell(p.file)} | {_cell(p.detail)} |" for p in problems]
     return "\n".join(lines) + "\n"
+
+
+def _digest(content: str) -> str:
+    return f"`{content[:16]}`" if content else "none"
 
 
 def _cell(text: str) -> str:

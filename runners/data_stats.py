@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sodbench.datasets import Dataset, attributes_of
 from sodbench.datasets.attributes import CENTRAL, LARGE, SMALL, THRESHOLD
-from sodbench.errors import SodbenchError
+from sodbench.errors import ImageError, SodbenchError
 from sodbench.images import read_grey, resize_grey
 from sodbench.progress import in_threads
 from sodbench.runners.data_output import marker, refuse_foreign_folder
@@ -58,15 +58,24 @@ class SetStats:
 
 
 def describe(dataset: Dataset, jobs: int | None = None) -> SetStats:
-    """Measure every picture of a set.  Raises :class:`SodbenchError` where it has no masks."""
+    """Measure every picture of a set.
+
+    Raises :class:`SodbenchError` where it has no masks, and where a picture cannot be read.
+    """
     masks = dataset.masks
     if not masks:
         raise SodbenchError(
             f"{dataset.name}: no masks in {dataset.root}, so nothing can be measured"
         )
-    places = in_threads(_places, masks.values(), "where objects are", "masks", jobs)
+    try:
+        places = in_threads(_places, masks.values(), "where objects are", "masks", jobs)
+        attributes = attributes_of(masks, dataset.images, jobs)
+    except ImageError as error:
+        raise SodbenchError(
+            f"{dataset.name} cannot be measured: {error}; 'sodbench data check' lists all such files"
+        ) from error
     centre_map = np.stack(places).mean(axis=0, dtype=np.float64) / 255
-    return SetStats(dataset.name, attributes_of(masks, dataset.images, jobs), centre_map)
+    return SetStats(dataset.name, attributes, centre_map)
 
 
 def _places(mask: Path) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """``sodbench data stats`` and ``prepare``, on a set whose numbers are known."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,13 @@ def test_masks_are_needed(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "images/a.bmp")
     with pytest.raises(SodbenchError, match="no masks"):
         describe(find_dataset(tmp_path))
+
+
+def test_a_picture_that_cannot_be_read_is_named(four: Path, tmp_path: Path) -> None:
+    shutil.copytree(four, tmp_path / "broken")
+    (tmp_path / "broken/images/2.bmp").write_bytes(b"")
+    with pytest.raises(SodbenchError, match=r"2\.bmp.*'sodbench data check' lists"):
+        describe(find_dataset(tmp_path / "broken"))
 
 
 def test_prepare_writes_lists_that_are_read_again(four: Path, tmp_path: Path) -> None:

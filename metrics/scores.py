@@ -74,7 +74,7 @@ def image_measures(
 
     scalars = {"mae": _mae(counts, prepared, rules)}
     scalars["s"], scalars["s_object"], scalars["s_region"] = s_measure(prepared)
-    scalars["wf"] = counts.wf[:, PREPARATIONS.index(rules.map)]
+    scalars["wf"] = counts.wf[:, PREPARATIONS.index(rules.map)].copy()  # not a view of all counts
     adaptive = at_adaptive(prepared)
     p, r = curves.precision(adaptive), curves.recall(adaptive)
     scalars["precision_adp"], scalars["recall_adp"] = p[:, 0], r[:, 0]

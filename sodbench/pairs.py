@@ -265,7 +265,7 @@ def write_counts(path: Path, journal: Journal, stems: Sequence[str]) -> None:
                 block = journal.stored(stems[start : start + _BLOCK])
                 member.write(block.pairs["joint"].tobytes())
                 for name, parts in small.items():
-                    parts.append(block.pairs[name])
+                    parts.append(block.pairs[name].copy())  # not a view of the joint counts
                 matlab_rows.append(block.matlab_rows + start)
                 matlab_joint.append(block.matlab_joint)
         arrays = {

@@ -10,21 +10,19 @@ import pandas as pd
 
 from sodbench.errors import SodbenchError
 from sodbench.reports import markdown, tables
+from sodbench.reports.aggregates import Statistics, statistics
 from sodbench.reports.contents import p_text
 from sodbench.reports.measures import Measure, choose, measure
+from sodbench.reports.resampling import RESAMPLES, seed_for
 from sodbench.reports.statistics import (
-    RESAMPLES,
-    Floats,
     bootstrap,
     holm,
     interval,
     permutation_p,
-    seed_for,
-    weighted_means,
     wilcoxon_p,
     win_tie_loss,
 )
-from sodbench.reports.study import in_order, statistics
+from sodbench.reports.study import in_order, per_image
 from sodbench.results import Result, finite
 
 
@@ -136,28 +134,24 @@ def _on(
     if not stems:
         raise SodbenchError(f"{dataset}: the two results have no image in common")
     names = [m.name for m in measures]
-    columns, per_image = [], []
-    for result in (one, two):
-        row = {str(stem): i for i, stem in enumerate(result.table.index)}
-        found = statistics(result, result.counts, names)
-        columns.append(found.columns[[row[s] for s in stems]])
-        per_image.append(result.table.loc[stems])
-    aggregate = found.aggregate
-    even = np.full((1, len(stems)), 1 / len(stems))
-    a, b = (aggregate(weighted_means(even, c))[0] for c in columns)
+    first, second = (_statistics(result, names, stems) for result in (one, two))
+    tables_ = [result.table.loc[stems] for result in (one, two)]
+    a, b = first.observed(), second.observed()
     draws = seed_for(dataset, seed)
-    change = bootstrap(columns[0], aggregate, resamples, draws) - bootstrap(
-        columns[1], aggregate, resamples, draws
+    change = bootstrap(first.columns, first.aggregate, resamples, draws) - bootstrap(
+        second.columns, second.aggregate, resamples, draws
     )
-    defined = np.isfinite(columns[0]).all(axis=1) & np.isfinite(columns[1]).all(axis=1)
+    defined = np.isfinite(first.columns).all(axis=1) & np.isfinite(second.columns).all(axis=1)
     p = np.full(len(measures), np.nan)
     if defined.any():
-        p = permutation_p(columns[0][defined], columns[1][defined], aggregate, resamples, draws)
+        p = permutation_p(
+            first.columns[defined], second.columns[defined], first.aggregate, resamples, draws
+        )
     p[~np.isfinite(a - b)] = np.nan
     p_holm = holm(p)
     differences = []
     for i, m in enumerate(measures):
-        own, other = (_scores(t, m.name) for t in per_image)
+        own, other = (per_image(t, m.name) for t in tables_)
         between = interval(float(a[i] - b[i]), change[:, i])
         tally = win_tie_loss(own - other, m.higher)
         differences.append(
@@ -171,7 +165,7 @@ def _on(
                 high=between.high,
                 p=float(p[i]),
                 p_holm=float(p_holm[i]),
-                p_wilcoxon=wilcoxon_p(own, other) if m.name in per_image[0] else float("nan"),
+                p_wilcoxon=wilcoxon_p(own, other) if m.name in tables_[0] else float("nan"),
                 wins=tally.wins,
                 ties=tally.ties,
                 losses=tally.losses,
@@ -180,8 +174,10 @@ def _on(
     return differences
 
 
-def _scores(table: pd.DataFrame, name: str) -> Floats:
-    return table[name].to_numpy(float) if name in table else np.full(len(table), np.nan)
+def _statistics(result: Result, names: Sequence[str], stems: Sequence[str]) -> Statistics:
+    """The statistics of these images, in this order."""
+    row = {str(stem): i for i, stem in enumerate(result.table.index)}
+    return statistics(result, result.counts, names, np.array([row[s] for s in stems]))
 
 
 # ---- print ------------------------------------------------------------------------------------

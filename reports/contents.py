@@ -17,7 +17,7 @@ from sodbench.reports.drawings import Drawn
 from sodbench.reports.literature import Source
 from sodbench.reports.measures import measure
 from sodbench.reports.references import bibtex
-from sodbench.reports.study import Comparison, Key, Study, headline
+from sodbench.reports.study import FEW, SIZE, Comparison, Key, Study, headline
 from sodbench.reports.tables import Table
 
 MARKS = "†‡§¶‖"
@@ -48,6 +48,7 @@ def contents(
         Section("How sure the numbers are", _uncertainty(study, baseline, drawn), "uncertainty"),
         Section("Curves", drawn.groups["curves"], "curves"),
         Section("Single images", _images(drawn), "images"),
+        Section("Scores by kind of image", _attributes(study, drawn), "attributes"),
         Section("The same maps under other evaluators", _protocols(study, drawn), "protocols"),
         Section("Published numbers", _published(published), "published"),
         Section("Problems found", _problems(study), "problems"),
@@ -269,6 +270,34 @@ def p_text(p: float) -> str:
 def _images(drawn: Drawn) -> tuple[Block, ...]:
     remarks = tuple(Paragraph(r, notice=True) for r in drawn.remarks)
     return (*drawn.groups["images"], *drawn.groups["pictures"], *remarks)
+
+
+_ATTRIBUTES = {
+    SIZE: "the share of the image that is foreground",
+    "objects": "how many connected parts the foreground has",
+    "border": "whether the foreground touches the image's border",
+    "position": "how far the foreground's centroid is from the image's centre",
+    "contrast": "how much the colours of foreground and background differ, in thirds of the set",
+}
+"""What the attributes of :func:`sodbench.datasets.attribute_groups` mean."""
+
+
+def _attributes(study: Study, drawn: Drawn) -> tuple[Block, ...]:
+    chief = headline(study.measures)
+    named = "; ".join(f"{b.attribute}: {_ATTRIBUTES[b.attribute]}" for b in study.breakdowns)
+    intro = f"{chief.label} of groups of images, each group scored by itself. {named}."
+    if len(study.breakdowns) == 1:
+        intro += (
+            " For number, place and contrast of the objects, measure the data sets once with 'sodbench data stats "
+            "-o DIR' and add --attributes DIR here."
+        )
+    blocks: list[Block] = [Paragraph(intro)]
+    for breakdown, picture in zip(study.breakdowns, drawn.groups["attributes"], strict=True):
+        blocks += [
+            tables.breakdown_table(breakdown, study.methods, study.datasets, chief, FEW),
+            picture,
+        ]
+    return tuple(blocks)
 
 
 def _protocols(study: Study, drawn: Drawn) -> tuple[Block, ...]:

@@ -7,13 +7,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sodbench.metrics import protocol
-from sodbench.metrics.curves import f_measure
 from sodbench.progress import track
 from sodbench.reports import figures, gallery
+from sodbench.reports.aggregates import f_curve
 from sodbench.reports.document import Picture
 from sodbench.reports.measures import Measure, measure
-from sodbench.reports.statistics import Floats
-from sodbench.reports.study import SIZES, Study, headline
+from sodbench.reports.resampling import Floats
+from sodbench.reports.study import FEW, Breakdown, Study, headline
 from sodbench.results import Result
 
 PICTURE_METHODS = 6
@@ -31,6 +31,7 @@ def draw(
     groups = {
         "curves": _curves(study, styles),
         "images": _per_image(study, styles),
+        "attributes": [_breakdown(study, b, styles) for b in study.breakdowns],
         "rank": _ranks(study),
         "protocols": _protocols(study),
         "cost": _costs(study, costs, styles),
@@ -105,57 +106,51 @@ def _curves(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
 
 
 def _curve(result: Result, name: str) -> Floats:
-    return f_curve(result) if name == "f" else result.curves[name]
-
-
-def f_curve(result: Result) -> Floats:
-    """The curve whose maximum the result's protocol calls max F, float64 [256]."""
-    rules = protocol(result.protocol)
-    if rules.f_max == "meanf":
-        return result.curves["f"]
-    return f_measure(result.curves["precision"], result.curves["recall"], rules.beta2)
+    return f_curve(result.curves, protocol(result.protocol)) if name == "f" else result.curves[name]
 
 
 def _per_image(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
     shown = _per_image_measure(study)
-    chief = headline(study.measures)
-    drawings: list[Drawing] = []
-    if shown:
-        panels = {
-            d: {
-                m: study.results[m, d].table[shown.name].to_numpy(float)
-                for m in study.methods
-                if (m, d) in study.results
-            }
-            for d in study.datasets
-        }
-        caption = (
-            f"{shown.label} of single images: box from the first to the third quartile, line at the median, "
-            "diamond at the mean, whiskers at the 5th and 95th percentiles."
-        )
-        drawings.append(
-            (Picture("per_image", caption), lambda: figures.box_panels(panels, shown, styles))
-        )
-    sizes = {
+    if shown is None:
+        return []
+    panels = {
         d: {
-            m: [(i.value, i.low, i.high) if i else (np.nan,) * 3 for i in study.sizes[m, d]]
+            m: study.results[m, d].table[shown.name].to_numpy(float)
             for m in study.methods
-            if (m, d) in study.sizes
+            if (m, d) in study.results
         }
-        for d in study.datasets
-    }
-    names = {
-        d: [f"{s[0]}\n(n = {n})" for s, n in zip(SIZES, study.size_counts[d], strict=True)]
         for d in study.datasets
     }
     caption = (
-        f"{chief.label} by the object's share of the image: small up to 10 %, medium up to 30 %, large above; "
-        "with 95 % intervals where a group has at least ten images."
+        f"{shown.label} of single images: box from the first to the third quartile, line at the median, "
+        "diamond at the mean, whiskers at the 5th and 95th percentiles."
     )
-    drawings.append(
-        (Picture("object_size", caption), lambda: figures.size_panels(sizes, names, chief, styles))
+    return [(Picture("per_image", caption), lambda: figures.box_panels(panels, shown, styles))]
+
+
+def _breakdown(study: Study, of: Breakdown, styles: Mapping[str, figures.Line]) -> Drawing:
+    chief = headline(study.measures)
+    scores = {
+        d: {
+            m: [(i.value, i.low, i.high) if i else (np.nan,) * 3 for i in of.values[m, d]]
+            for m in study.methods
+            if (m, d) in of.values
+        }
+        for d in of.images
+    }
+    groups = {
+        d: [
+            f"{name}\nn = {n}".replace(" (", "\n(")
+            for name, n in zip(of.groups, numbers, strict=True)
+        ]
+        for d, numbers in of.images.items()
+    }
+    caption = (
+        f"{chief.label} by {of.attribute}, with 95 % intervals where a group has at least {FEW} images; "
+        "n: number of images."
     )
-    return drawings
+    name = "_".join(of.attribute.split())
+    return Picture(name, caption), lambda: figures.group_panels(scores, groups, chief, styles)
 
 
 def _per_image_measure(study: Study) -> Measure | None:

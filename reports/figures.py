@@ -21,7 +21,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from sodbench.reports.measures import Measure
-from sodbench.reports.statistics import CriticalDifference, Floats
+from sodbench.reports.resampling import Floats
+from sodbench.reports.statistics import CriticalDifference
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,15 +107,17 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     with warnings.catch_warnings():
+        # a script that DejaVu lacks is drawn as boxes; the names stand in the tables too
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once, not once a format
-    for extension in formats or FORMATS:
-        paths[extension] = folder / f"{name}.{extension}"
-        undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
-        with warnings.catch_warnings():
-            # a script that DejaVu lacks is drawn as boxes; the names stand in the tables too
-            warnings.filterwarnings("ignore", message="Glyph .* missing")
+        engine = figure.get_layout_engine()
+        if (
+            engine
+        ):  # lay out once: left to savefig, it would be done and drawn unseen for every format
+            engine.execute(figure)
+            figure.set_layout_engine(None)
+        for extension in formats or FORMATS:
+            paths[extension] = folder / f"{name}.{extension}"
+            undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
             figure.savefig(paths[extension], metadata=undated)
     return paths
 
@@ -241,13 +244,13 @@ def _pale(colour: str) -> tuple[float, float, float]:
 
 
 @_styled
-def size_panels(
+def group_panels(
     panels: Mapping[str, Mapping[str, Sequence[tuple[float, float, float]]]],
     groups: Mapping[str, Sequence[str]],
     measure: Measure,
     styles: Mapping[str, Line],
 ) -> Figure:
-    """A score per group of object sizes, with intervals: (value, low, high) per group and method.
+    """A score per group of images, with intervals: (value, low, high) per group and method.
 
     groups: for each data set the groups' names, with the number of images in each.
     """

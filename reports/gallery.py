@@ -12,7 +12,7 @@ from PIL import Image
 from sodbench.errors import ImageError, SodbenchError
 from sodbench.images import read_grey, read_rgb
 from sodbench.reports.measures import Measure
-from sodbench.reports.statistics import seed_for
+from sodbench.reports.resampling import seed_for
 from sodbench.results import Result
 
 Pixels = NDArray[np.uint8]

@@ -21,9 +21,9 @@ from sodbench.images import write_picture
 from sodbench.metrics import protocol
 from sodbench.progress import bar
 from sodbench.reports import figures, gallery
+from sodbench.reports.aggregates import f_curve
 from sodbench.reports.document import Bullets, Code, Document, Paragraph, Picture
-from sodbench.reports.drawings import f_curve
-from sodbench.reports.statistics import Floats
+from sodbench.reports.resampling import Floats
 from sodbench.reports.study import Study, headline
 from sodbench.reports.tables import Cell, Column, Table, spans
 from sodbench.results import Result, folder_name, write_text
@@ -152,9 +152,11 @@ def _curves(result: Result | None) -> dict[str, list[float | None]] | None:
     if result is None:
         return None
     curves = {n: result.curves[n].copy() for n in ("precision", "recall", "e")}
-    if protocol(result.protocol).comparison == ">":  # nothing is above 255
+    rules = protocol(result.protocol)
+    f = f_curve(result.curves, rules)
+    if rules.comparison == ">":  # nothing is above 255
         curves["precision"][255] = curves["recall"][255] = np.nan
-    return {name: _rounded(c, 4) for name, c in {**curves, "f": f_curve(result)}.items()}
+    return {name: _rounded(c, 4) for name, c in {**curves, "f": f}.items()}
 
 
 def _set_data(study: Study, dataset: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sodbench.errors import SodbenchError
 from sodbench.reports import contents, gallery, html, latex, literature, markdown
 from sodbench.reports.document import Document
 from sodbench.reports.drawings import draw
-from sodbench.reports.statistics import RESAMPLES
+from sodbench.reports.resampling import RESAMPLES
 from sodbench.reports.study import Study, study
 from sodbench.results import Result, finite, write_text
 

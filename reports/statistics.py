@@ -2,7 +2,7 @@
 
 What is resampled is always the image.  An aggregate such as max F is not a mean of per-image
 numbers but a function of mean curves, so a resample first averages the per-image *curves* with
-new weights (one matrix product for all resamples) and then takes the function.  Every function
+new weights and then takes the function.  Every function
 here takes arrays and a seed and gives the same answer for the same seed.
 
 Sources: bootstrap and percentile interval after Efron and Tibshirani, *An Introduction to the
@@ -11,65 +11,29 @@ Hypotheses* (1989); step-down correction after Holm (1979); Friedman test with t
 difference after Demsar, "Statistical Comparisons of Classifiers over Multiple Data Sets" (JMLR 2006).
 """
 
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Reals = NDArray[np.floating[Any]]
+from sodbench.reports.resampling import (
+    BATCH,
+    RESAMPLES,
+    Draws,
+    Floats,
+    resamples_of,
+    totals,
+    weighted_sums,
+)
+
 Aggregate = Callable[[Floats], Floats]
 """From means, float64 [resamples, columns], to aggregates, float64 [resamples, metrics]."""
 
-RESAMPLES = 1000
 CONFIDENCE = 0.95
-_BATCH = 250  # resamples per matrix product: bounds memory at 16,784 images to some 35 MB
 
 
 # ---- bootstrap --------------------------------------------------------------------------------
-
-
-def resampling_weights(
-    images: int, resamples: int = RESAMPLES, seed: int | Sequence[int] = 0
-) -> Iterator[Floats]:
-    """Batches float64 [<= 250, images] of bootstrap weights; each row sums to 1.
-
-    A row says how often each image was drawn, divided by ``images``.  The draws are those of
-    ``numpy.random.default_rng(seed).integers(0, images, (resamples, images))``, row by row.
-    """
-    rng = np.random.default_rng(seed)
-    for start in range(0, resamples, _BATCH):
-        rows = min(_BATCH, resamples - start)
-        drawn = rng.integers(0, images, (rows, images))
-        drawn += np.arange(rows)[:, None] * images
-        counted = np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images)
-        yield counted / images
-
-
-def seed_for(name: str, seed: int) -> tuple[int, int]:
-    """A seed for one data set that does not change when another set joins the report."""
-    return seed, zlib.crc32(name.encode())
-
-
-def weighted_means(weights: Reals, statistics: Reals) -> Floats:
-    """Means float64 [resamples, columns] of ``statistics`` [images, columns] under ``weights``.
-
-    A NaN (a measure undefined for an image) is left out of its column's mean, weight and all.
-    The product is computed in the precision of the two.
-    """
-    defined = np.isfinite(statistics)
-    if defined.all():
-        return np.asarray(weights @ statistics, np.float64)
-    whole = defined.all(axis=0)
-    means = np.empty((len(weights), statistics.shape[1]))
-    means[:, whole] = weights @ statistics[:, whole]
-    with np.errstate(invalid="ignore"):
-        total = weights @ np.where(defined, statistics, 0.0)[:, ~whole]
-        means[:, ~whole] = total / (weights @ defined[:, ~whole].astype(weights.dtype))
-    return means
 
 
 def bootstrap(
@@ -84,8 +48,14 @@ def bootstrap(
     Two methods with the same images in the same order and the same seed get the same draws, so
     that the row-wise difference of their distributions is the paired bootstrap.
     """
-    batches = resampling_weights(len(statistics), resamples, seed)
-    return np.concatenate([aggregate(weighted_means(w, statistics)) for w in batches])
+
+    def resampled(draws: Draws) -> Floats:
+        return aggregate(totals(draws, statistics).means)
+
+    with ThreadPoolExecutor() as pool:
+        return np.concatenate(
+            list(pool.map(resampled, resamples_of(len(statistics), resamples, seed)))
+        )
 
 
 @dataclass(frozen=True)
@@ -118,18 +88,22 @@ def percentiles(distributions: Floats, confidence: float = CONFIDENCE) -> tuple[
 # ---- paired tests -----------------------------------------------------------------------------
 
 
-def bootstrap_p(differences: Floats, distributions: Floats) -> Floats:
+def bootstrap_p(differences: Floats, distributions: Floats, images: int) -> Floats:
     """Two-sided p-values [K] of differences [K] of aggregates from paired bootstrap distributions [K, resamples].
 
-    The distribution's standard deviation is taken as the standard error of the difference (normal
-    theory): counting how often the resampled difference changes sign could say no less than
-    1 / resamples, which is too coarse once Holm's correction multiplies it by many pairs.
+    The distribution's standard deviation is taken as the standard error of the difference, with
+    the factor sqrt(n / (n - 1)) that a resample of n images lacks, and p from Student's t with
+    n - 1 degrees of freedom: for a mean that is the paired t-test.  Counting how often the resampled
+    difference changes sign could say no less than 1 / resamples, which is too coarse once Holm's
+    correction multiplies it by many pairs.  NaN for fewer than two images.
     """
-    from scipy.stats import norm
+    from scipy.stats import t
 
+    if images < 2:
+        return np.full(len(differences), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = distributions.std(axis=1, ddof=1)
-        p = 2 * norm.sf(np.abs(differences) / error)
+        error = distributions.std(axis=1, ddof=1) * np.sqrt(images / (images - 1))
+        p = 2 * t.sf(np.abs(differences) / error, images - 1)
     never_differs = (error == 0) & (differences == 0)
     return np.where(never_differs, 1.0, p)
 
@@ -154,15 +128,24 @@ def permutation_p(
     mean_first, mean_second = first.mean(axis=0), second.mean(axis=0)
     observed = np.abs(aggregate(mean_first[None]) - aggregate(mean_second[None]))[0]
     change = (second - first) / images
-    rng = np.random.default_rng(seed)
-    as_large = np.ones_like(observed)
     tolerance = 1e-12 * np.maximum(1, observed)
-    for start in range(0, resamples, _BATCH):
-        rows = min(_BATCH, resamples - start)
-        moved = rng.integers(0, 2, (rows, images)).astype(np.float64) @ change
+
+    def as_large(swaps: Draws) -> Floats:
+        moved = weighted_sums(swaps, change)
         swapped = np.abs(aggregate(mean_first + moved) - aggregate(mean_second - moved))
-        as_large += (swapped >= observed - tolerance).sum(axis=0)
-    return np.asarray(as_large / (resamples + 1), float)
+        return np.asarray((swapped >= observed - tolerance).sum(axis=0), float)
+
+    with ThreadPoolExecutor() as pool:
+        found = sum(pool.map(as_large, _swaps(images, resamples, seed)), np.ones_like(observed))
+    return found / (resamples + 1)
+
+
+def _swaps(images: int, resamples: int, seed: int | Sequence[int]) -> Iterator[Draws]:
+    """Batches uint8 [<= 250, images] of coin flips: 1 where the two methods are swapped."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, BATCH):
+        rows = min(BATCH, resamples - start)
+        yield rng.integers(0, 2, (rows, images)).astype(np.uint8)
 
 
 def wilcoxon_p(first: Floats, second: Floats) -> float:

@@ -3,9 +3,11 @@
 Everything here comes from stored counts and per-image tables; no picture is opened.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -13,27 +15,25 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sodbench.datasets import TEST_SETS
+from sodbench.datasets.attributes import LARGE, SMALL
 from sodbench.errors import SodbenchError
-from sodbench.metrics import PROTOCOLS, Counts, image_curves, protocol, summarise
-from sodbench.metrics.curves import f_measure
-from sodbench.metrics.scores import BINARY_MEASURES, BLOCK
-from sodbench.progress import bar
+from sodbench.progress import in_threads
+from sodbench.reports.aggregates import (
+    Statistics,
+    f_under_each_protocol,
+    object_share,
+    statistics,
+)
 from sodbench.reports.measures import Measure, choose
+from sodbench.reports.resampling import RESAMPLES, Draws, Floats, Totals, resamples_of, seed_for
 from sodbench.reports.statistics import (
-    RESAMPLES,
-    Aggregate,
     CriticalDifference,
-    Floats,
     Interval,
-    Reals,
     bootstrap_p,
     critical_difference,
     holm,
     interval,
     percentiles,
-    resampling_weights,
-    seed_for,
-    weighted_means,
     wilcoxon_rows,
     win_tie_loss,
 )
@@ -43,19 +43,13 @@ Key = tuple[str, str]
 """(method, data set)"""
 
 ALPHA = 0.05
-SIZES = (("small", 0.0, 0.1), ("medium", 0.1, 0.3), ("large", 0.3, 1.0))
-"""Object sizes as shares of the image: at most a tenth, at most three tenths, more."""
-
-_FROM_CURVES = {
-    **dict.fromkeys(
-        ("f_max", "f_mean", "f_max_meanpr", "f_max_meanf", "precision", "recall", "threshold"),
-        ("precision", "recall", "f"),
-    ),
-    "auc_pr": ("precision", "recall", "f"),
-    "auc_roc": ("precision", "recall", "f", "fpr"),
-    **{f"{name}_{form}": (name,) for name in BINARY_MEASURES for form in ("max", "mean")},
-}
-"""The mean curves an aggregate is a function of; every other aggregate is a mean of per-image scores."""
+FEW = 10
+"""A group of fewer images than this gets no interval."""
+SIZE = "object size"
+SIZES = (f"small (to {SMALL:.0%})", "medium", f"large (above {LARGE:.0%})")
+"""Groups of :data:`SIZE`, the share of the image that is foreground; known from the counts alone."""
+_THREADS = min(4, os.cpu_count() or 1)
+"""Results worked on at a time; each of them holds some 300 MB for 5,000 images."""
 
 
 @dataclass(frozen=True)
@@ -99,14 +93,28 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Breakdown:
+    """The headline measure by groups of images that an attribute makes.
+
+    groups: their names, in order; images: by data set, how many images each group has.
+    values: by (method, data set), the interval for each group; None where a group has no image, NaN limits where it
+    has fewer than :data:`FEW`.
+    """
+
+    attribute: str
+    groups: tuple[str, ...]
+    images: Mapping[str, tuple[int, ...]]
+    values: Mapping[Key, tuple[Interval | None, ...]]
+
+
+@dataclass(frozen=True)
 class Study:
     """Results arranged for a report.
 
     results: by (method, data set); values: methods x (data set, measure name), the aggregates.
     intervals: by (method, data set, measure name).
     comparisons: every pair of methods, for every data set and measure.
-    sizes: by (method, data set), the headline measure's interval for each group of :data:`SIZES` (None: no image);
-    size_counts: by data set, how many images each group has.
+    breakdowns: the headline measure by groups of images; the first is by :data:`SIZE`.
     by_protocol: by (method, data set), max F under every protocol.
     notes: what a reader has to know about how this was computed.
     """
@@ -118,8 +126,7 @@ class Study:
     values: pd.DataFrame
     intervals: Mapping[tuple[str, str, str], Interval]
     comparisons: tuple[Comparison, ...]
-    sizes: Mapping[Key, tuple[Interval | None, ...]]
-    size_counts: Mapping[str, tuple[int, ...]]
+    breakdowns: "tuple[Breakdown, ...]"
     by_protocol: Mapping[Key, Mapping[str, float]]
     resamples: int
     seed: int
@@ -172,12 +179,15 @@ def study(
     measures: Sequence[str] | None = None,
     methods: Sequence[str] | None = None,
     datasets: Sequence[str] | None = None,
+    attributes: Mapping[str, pd.DataFrame] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Study:
     """Arrange results and compute everything a report states.
 
     measures, methods, datasets: keep these only, in this order.
+    attributes: by data set, a frame with index stem and a categorical column for each attribute of its images, as
+    :func:`sodbench.datasets.attribute_groups` gives it; scores are broken down by these.
     Raises :class:`SodbenchError` for a name that no result has and for two results of one method on one set.
     """
     table = _arranged(_kept(results, methods, datasets))
@@ -190,25 +200,43 @@ def study(
         index=pd.Index(method_names, name="method"),
         columns=pd.MultiIndex.from_tuples(columns, names=["data set", "measure"]),
     )
-    parts = []
-    with bar(len(table), "statistics", "result") as progress:
-        for dataset in dataset_names:
-            here = {m: table[m, dataset] for m in method_names if (m, dataset) in table}
-            parts.append(_DatasetStudy.of(dataset, here, shown, resamples, seed, progress.update))
+    sets = {
+        d: _Set.of(
+            {m: table[m, d] for m in method_names if (m, d) in table}, resamples, seed_for(d, seed)
+        )
+        for d in dataset_names
+    }
+    keys = [(m, d) for d, found in sets.items() for m in found.results]
+    measure = partial(_measured, sets, shown, attributes or {})
+    measured = dict(
+        zip(keys, in_threads(measure, keys, "statistics", "result", _THREADS), strict=True)
+    )
     return Study(
         results=table,
         methods=method_names,
         datasets=dataset_names,
         measures=shown,
         values=values,
-        intervals={k: v for p in parts for k, v in p.intervals.items()},
-        comparisons=tuple(c for p in parts for c in p.comparisons),
-        sizes={k: v for p in parts for k, v in p.sizes.items()},
-        size_counts={p.dataset: p.size_counts for p in parts},
-        by_protocol={k: v for p in parts for k, v in p.by_protocol.items()},
+        intervals={
+            (m, d, name): found
+            for (m, d), one in measured.items()
+            for name, found in one.intervals.items()
+        },
+        comparisons=tuple(
+            c
+            for d, found in sets.items()
+            for c in _compared(d, found, shown, {m: measured[m, d] for m in found.results})
+        ),
+        breakdowns=_breakdowns(measured),
+        by_protocol={key: one.by_protocol for key, one in measured.items()},
         resamples=resamples,
         seed=seed,
-        notes=tuple(note for p in parts for note in p.notes),
+        notes=tuple(
+            f"The methods were not all scored on the same images of {d}; comparisons between methods "
+            f"use the {len(found.shared)} images that all of them have."
+            for d, found in sets.items()
+            if not found.alike
+        ),
     )
 
 
@@ -265,231 +293,188 @@ def in_order(datasets: Iterable[str]) -> list[str]:
     return [d for d in TEST_SETS if d in found] + [d for d in found if d not in TEST_SETS]
 
 
-# ---- per-image statistics of one result -------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What a bootstrap of one result resamples, and how its means become aggregates.
-
-    columns: float64 [images, K]; aggregate: means [..., K] -> the chosen measures [..., M].
-    """
-
-    columns: Floats
-    aggregate: Aggregate
-
-
-def statistics(result: Result, counts: Counts, names: Sequence[str]) -> Statistics:
-    """The per-image statistics behind the aggregates ``names`` of a result (its counts in table order)."""
-    rules = protocol(result.protocol)
-    curves = list(dict.fromkeys(c for n in names for c in _FROM_CURVES.get(n, ())))
-    from_means = "f" in curves and rules.f_max == "meanpr" and "f_max_meanf" not in names
-    if from_means:  # F of the mean precision and recall: the curve of F itself is not needed
-        curves.remove("f")
-    scalars = [n for n in names if n not in _FROM_CURVES]
-    if curves:
-        from_counts, counted = _curves(counts, result.protocol, curves)
-        from_counts[~counted] = np.nan
-    else:
-        from_counts = np.empty((len(counts), 0))
-    source = {"f_max_best": "f_max"}
-    per_image = [result.table[source.get(n, n)].to_numpy(float) for n in scalars]
-    columns = np.column_stack([*per_image, from_counts]) if per_image else from_counts
-
-    def aggregate(means: Floats) -> Floats:
-        width = len(scalars)
-        by_curve = {
-            c: means[..., width + 256 * i : width + 256 * (i + 1)] for i, c in enumerate(curves)
-        }
-        if from_means:
-            by_curve["f"] = f_measure(by_curve["precision"], by_curve["recall"], rules.beta2)
-        found = summarise({}, by_curve, rules)
-        found |= {n: means[..., i] for i, n in enumerate(scalars)}
-        return np.stack([np.asarray(found[n], float) for n in names], axis=-1)
-
-    return Statistics(columns, aggregate)
-
-
-def _curves(
-    counts: Counts, protocol_: str, names: Sequence[str]
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Per-image curves float64 [N, 256 * len(names)], and which images the protocol counts."""
-    curves = np.empty((len(counts), 256 * len(names)))
-    counted = np.ones(len(counts), bool)
-    for start in range(0, len(counts), BLOCK):
-        rows = slice(start, start + BLOCK)
-        block = image_curves(counts[rows], protocol_, names)
-        curves[rows] = np.concatenate([block.curves[n] for n in names], axis=1)
-        counted[rows] = block.counted
-    return curves, counted
-
-
-def _means(columns: Floats) -> Floats:
-    """Means over images [1, K], leaving out what is undefined, as the resamples do."""
-    return weighted_means(np.full((1, len(columns)), 1 / len(columns)), columns)
-
-
 # ---- one data set -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _DatasetStudy:
-    dataset: str
-    intervals: dict[tuple[str, str, str], Interval]
-    comparisons: list[Comparison]
-    sizes: dict[Key, tuple[Interval | None, ...]]
-    size_counts: tuple[int, ...]
-    by_protocol: dict[Key, dict[str, float]]
-    notes: tuple[str, ...]
+class _Set:
+    """One data set's results, the images that all of them have (sorted), and the draws for each number of images."""
+
+    results: Mapping[str, Result]
+    shared: tuple[str, ...]
+    draws: Mapping[int, tuple[Draws, ...]]
 
     @staticmethod
-    def of(
-        dataset: str,
-        results: Mapping[str, Result],
-        measures: Sequence[Measure],
-        resamples: int,
-        seed: int,
-        done: object,
-    ) -> "_DatasetStudy":
-        names = [m.name for m in measures]
-        stems = {method: list(r.table.index) for method, r in results.items()}
-        everywhere = sorted(set.intersection(*(set(s) for s in stems.values())))
-        alike = all(len(s) == len(everywhere) for s in stems.values())
-        weights: dict[int, list[Reals]] = {}
-
-        def drawn(images: int) -> list[Reals]:
-            if images not in weights:
-                batches = resampling_weights(images, resamples, seed_for(dataset, seed))
-                weights[images] = [w.astype(np.float32) for w in batches]
-            return weights[images]
-
-        intervals, sizes, by_protocol = {}, {}, {}
-        observed: dict[str, Floats] = {}
-        distributions: dict[str, Floats] = {}
-        size_counts: tuple[int, ...] = (0,) * len(SIZES)
-        for method, result in results.items():
-            order = np.argsort(np.array(stems[method], dtype=object), kind="stable")
-            counts = replace(result).counts  # not kept: a data set's counts are large
-            found = statistics(result, counts, names)
-            columns = found.columns[order]
-            resampled = _resampled(found, columns, drawn(len(columns)))
-            for i, name in enumerate(names):
-                intervals[method, dataset, name] = interval(_value(result, name), resampled[:, i])
-            share = _object_share(counts, result.protocol)[order]
-            chief = statistics(result, counts, [headline(measures).name])
-            sizes[method, dataset], size_counts = _by_size(
-                chief, chief.columns[order], share, drawn(len(columns))[0]
-            )
-            by_protocol[method, dataset] = _f_under_each_protocol(result, counts)
-            if alike:
-                observed[method] = found.aggregate(_means(columns))[0]
-                distributions[method] = resampled
-            elif everywhere:
-                kept = np.isin(np.array(stems[method], dtype=object)[order], everywhere)
-                columns = columns[kept]
-                observed[method] = found.aggregate(_means(columns))[0]
-                distributions[method] = _resampled(found, columns, drawn(len(columns)))
-            done()  # type: ignore[operator]
-        note = (
-            f"The methods were not all scored on the same images of {dataset}; comparisons between methods "
-            f"use the {len(everywhere)} images that all of them have."
-        )
-        return _DatasetStudy(
-            dataset,
-            intervals,
-            _compared(dataset, results, measures, everywhere, observed, distributions),
-            sizes,
-            size_counts,
-            by_protocol,
-            () if alike else (note,),
+    def of(results: Mapping[str, Result], resamples: int, seed: Sequence[int]) -> "_Set":
+        shared = set.intersection(*(set(r.table.index) for r in results.values()))
+        sizes = {len(shared), *(r.n for r in results.values())} - {0}
+        return _Set(
+            results,
+            tuple(sorted(shared)),
+            {n: tuple(resamples_of(n, resamples, seed)) for n in sizes},
         )
 
-
-def _resampled(of: Statistics, columns: Floats, weights: Sequence[Reals]) -> Floats:
-    """The bootstrap distribution [resamples, M]; in single precision, whose error no interval shows."""
-    single = columns.astype(np.float32)
-    return np.concatenate([of.aggregate(weighted_means(w, single)) for w in weights])
-
-
-def _object_share(counts: Counts, protocol_: str) -> Floats:
-    """The share of each image that its mask calls foreground, float64 [N]."""
-    joint = counts.under(protocol(protocol_).rule)
-    foreground = joint[:, :, 1].sum(axis=(1, 2), dtype=np.int64)
-    return np.asarray(foreground / counts.size.astype(np.int64).prod(axis=1), float)
+    @property
+    def alike(self) -> bool:
+        """Whether all methods were scored on the same images."""
+        return all(r.n == len(self.shared) for r in self.results.values())
 
 
-def _by_size(
-    of: Statistics, columns: Floats, share: Floats, weights: Reals
-) -> tuple[tuple[Interval | None, ...], tuple[int, ...]]:
-    """The measure for each group of object sizes, with intervals; images without an object are in none."""
-    found: list[Interval | None] = []
-    counted = []
-    for _, above, up_to in SIZES:
-        group = np.flatnonzero((share > above) & (share <= up_to))
-        counted.append(len(group))
-        if not len(group):
-            found.append(None)
-            continue
-        value = float(of.aggregate(_means(columns[group]))[0, 0])
-        if len(group) < 10:
-            found.append(Interval(value, float("nan"), float("nan")))
-            continue
-        drawn = weights[:, group] / weights[:, group].sum(axis=1, keepdims=True)
-        found.append(interval(value, _resampled(of, columns[group], [drawn])[:, 0]))
-    return tuple(found), tuple(counted)
+@dataclass(frozen=True)
+class _Measured:
+    """What one result says by itself, and what comparing it needs.
+
+    intervals: by measure name; by_group: by attribute; by_protocol: max F.
+    observed [M], distribution [resamples, M]: the measures on the images that all methods have.
+    """
+
+    intervals: dict[str, Interval]
+    by_group: "dict[str, _ByGroup]"
+    by_protocol: dict[str, float]
+    observed: Floats
+    distribution: Floats
 
 
-def _f_under_each_protocol(result: Result, counts: Counts) -> dict[str, float]:
-    """Max F of the same maps as each evaluator would print it."""
-    found = {}
-    for name in PROTOCOLS:
-        if name == result.protocol:
-            found[name] = result.metrics["f_max"]
-            continue
-        total, images = np.zeros((3, 256)), 0
-        for start in range(0, len(counts), BLOCK):
-            block = image_curves(counts[start : start + BLOCK], name, ("precision", "recall", "f"))
-            total += [curve[block.counted].sum(axis=0) for curve in block.curves.values()]
-            images += int(block.counted.sum())
-        if images:
-            by_curve = dict(zip(("precision", "recall", "f"), total / images, strict=True))
-            found[name] = float(summarise({}, by_curve, name)["f_max"])
+def _measured(
+    sets: Mapping[str, _Set],
+    measures: Sequence[Measure],
+    attributes: Mapping[str, pd.DataFrame],
+    key: Key,
+) -> _Measured:
+    method, dataset = key
+    own = sets[dataset]
+    result = own.results[method]
+    counts = replace(result).counts  # not kept: a data set's counts are large
+    stems = np.array(result.table.index, dtype=object)
+    order = np.argsort(stems, kind="stable")
+    found = statistics(result, counts, [m.name for m in measures], order)
+    draws = own.draws[len(order)]
+    groupings = _groupings(stems[order], object_share(counts)[order], attributes.get(dataset))
+    chief = headline(measures).name
+    by_group = {a: _by_group(found, draws, g, chief) for a, g in groupings.items()}
+    distribution = next(iter(by_group.values())).whole
+    shared, resampled = found, distribution
+    if not own.alike:
+        shared = found.of(np.isin(stems[order], own.shared))
+        resampled = shared.resampled(own.draws[len(own.shared)]) if own.shared else distribution
+    return _Measured(
+        {
+            m.name: interval(_value(result, m.name), distribution[:, i])
+            for i, m in enumerate(measures)
+        },
+        by_group,
+        f_under_each_protocol(result, counts),
+        shared.observed(),
+        resampled,
+    )
+
+
+Grouping = tuple[tuple[str, ...], NDArray[np.intp]]
+"""The names of an attribute's groups, and each image's group (-1: none, as for an empty mask)."""
+
+
+def _groupings(
+    stems: NDArray[np.object_], share: Floats, attributes: pd.DataFrame | None
+) -> dict[str, Grouping]:
+    size: NDArray[np.intp] = np.where(
+        share > 0, np.searchsorted([SMALL, LARGE], share, side="left"), -1
+    )
+    found: dict[str, Grouping] = {SIZE: (SIZES, size)}
+    if attributes is not None:
+        here = attributes.reindex(stems)
+        for name in here.columns.drop(SIZE, errors="ignore"):
+            codes = np.asarray(here[name].cat.codes, np.intp)
+            found[str(name)] = (tuple(here[name].cat.categories), codes)
     return found
+
+
+@dataclass(frozen=True)
+class _ByGroup:
+    """One attribute's groups: their names, numbers of images and intervals; ``whole``: the distribution of all images."""
+
+    names: tuple[str, ...]
+    images: tuple[int, ...]
+    intervals: tuple[Interval | None, ...]
+    whole: Floats
+
+
+def _by_group(of: Statistics, draws: Sequence[Draws], grouping: Grouping, chief: str) -> _ByGroup:
+    """The measure ``chief`` for each group.  A resample of the set is one of the group, in number too.
+
+    The groups' totals add up to those of all images, so that these cost nothing more.
+    """
+    names, group_of = grouping
+    members = [np.flatnonzero(group_of == i) for i in range(len(names))]
+    groups = [_of_group(of, draws, images, chief) for images in members if len(images)]
+    parts = [total for total, _ in groups]
+    rest = np.flatnonzero(group_of < 0)
+    if len(rest):
+        parts.append(of.of(rest).totals([d[:, rest] for d in draws]))
+    found = iter(groups)
+    return _ByGroup(
+        names,
+        tuple(len(images) for images in members),
+        tuple(next(found)[1] if len(images) else None for images in members),
+        of.aggregate(sum(parts[1:], parts[0]).means),
+    )
+
+
+def _of_group(
+    of: Statistics, draws: Sequence[Draws], images: NDArray[np.intp], chief: str
+) -> tuple[Totals, Interval]:
+    group = of.of(images)
+    totals = group.totals([d[:, images] for d in draws])
+    distribution = group.aggregate(totals.means, [chief])[:, 0]
+    if len(images) < FEW:
+        distribution = distribution * np.nan
+    return totals, interval(float(group.observed([chief])[0]), distribution)
+
+
+def _breakdowns(measured: Mapping[Key, _Measured]) -> tuple[Breakdown, ...]:
+    attributes = dict.fromkeys(a for one in measured.values() for a in one.by_group)
+    found = []
+    for attribute in attributes:
+        here = {
+            k: one.by_group[attribute] for k, one in measured.items() if attribute in one.by_group
+        }
+        images: dict[str, tuple[int, ...]] = {}
+        for (_, dataset), groups in here.items():
+            most = zip(images.get(dataset, groups.images), groups.images, strict=True)
+            images[dataset] = tuple(max(pair) for pair in most)
+        names = next(iter(here.values())).names
+        found.append(Breakdown(attribute, names, images, {k: g.intervals for k, g in here.items()}))
+    return tuple(found)
 
 
 def _compared(
     dataset: str,
-    results: Mapping[str, Result],
+    of: _Set,
     measures: Sequence[Measure],
-    stems: Sequence[str],
-    observed: Mapping[str, Floats],
-    distributions: Mapping[str, Floats],
+    measured: Mapping[str, _Measured],
 ) -> list[Comparison]:
     """Every pair of methods scored under one protocol, per measure, Holm-corrected over the pairs."""
     pairs = [
-        (a, b) for a, b in combinations(observed, 2) if results[a].protocol == results[b].protocol
+        (a, b)
+        for a, b in combinations(of.results, 2)
+        if of.results[a].protocol == of.results[b].protocol
     ]
-    if not pairs:
+    if not pairs or not of.shared:
         return []
     found = []
-    order = {m: i for i, m in enumerate(observed)}
-    tables = {m: results[m].table.loc[list(stems)] for m in observed}
+    position = {m: i for i, m in enumerate(of.results)}
+    first, second = np.array([(position[a], position[b]) for a, b in pairs]).T
+    tables = [r.table.loc[list(of.shared)] for r in of.results.values()]
+    observed = np.stack([one.observed for one in measured.values()])
+    spread = np.stack([one.distribution for one in measured.values()])
     for i, measure in enumerate(measures):
         if not measure.direction:
             continue
-        per_image = {
-            m: t[measure.name].to_numpy(float) if measure.name in t else np.full(len(t), np.nan)
-            for m, t in tables.items()
-        }
-        first, second = np.array([(order[a], order[b]) for a, b in pairs]).T
-        spread = np.stack([distributions[m][:, i] for m in observed])
-        spread = spread[first] - spread[second]
-        value = np.array([observed[m][i] for m in observed])
-        difference = value[first] - value[second]
-        low, high = percentiles(spread)
-        p = bootstrap_p(difference, spread)
-        scores = np.stack([per_image[m] for m in observed])
+        difference = observed[first, i] - observed[second, i]
+        distributions = spread[first, :, i] - spread[second, :, i]
+        low, high = percentiles(distributions)
+        scores = np.stack([per_image(t, measure.name) for t in tables])
         by_image = scores[first] - scores[second]
+        p = bootstrap_p(difference, distributions, len(of.shared))
         p_wilcoxon = wilcoxon_rows(by_image)
         p_holm, p_wilcoxon_holm = holm(p), holm(p_wilcoxon)
         for k, (a, b) in enumerate(pairs):
@@ -501,7 +486,7 @@ def _compared(
                     higher=measure.higher,
                     first=a,
                     second=b,
-                    images=len(stems),
+                    images=len(of.shared),
                     difference=float(difference[k]),
                     low=float(low[k]),
                     high=float(high[k]),
@@ -515,3 +500,8 @@ def _compared(
                 )
             )
     return found
+
+
+def per_image(table: pd.DataFrame, name: str) -> Floats:
+    """A measure of every image, float64 [N]; NaN where single images do not have it."""
+    return table[name].to_numpy(float) if name in table else np.full(len(table), np.nan)

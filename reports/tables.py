@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from sodbench.reports.measures import Measure
-from sodbench.reports.statistics import Floats, Interval, average_ranks
+from sodbench.reports.resampling import Floats
+from sodbench.reports.statistics import Interval, average_ranks
+from sodbench.reports.study import Breakdown
 
 DIGITS = 3
 ABSENT = "–"
@@ -302,6 +304,29 @@ def _interval_cell(found: Interval | None) -> Cell:
     return Cell(
         f"{printed(found.value)} [{printed(found.low)}, {printed(found.high)}]", found.value
     )
+
+
+def breakdown_table(
+    of: Breakdown, methods: Sequence[str], datasets: Sequence[str], measure: Measure, few: int
+) -> Table:
+    """Methods x (data set, group of images); groups of fewer than ``few`` images carry no marks of place."""
+    columns, cells = [], {m: list[Cell]() for m in methods}
+    small = False
+    for dataset in (d for d in datasets if d in of.images):
+        for i, (group, images) in enumerate(zip(of.groups, of.images[dataset], strict=True)):
+            columns.append(Column(dataset, f"{group}, n = {images}"))
+            found = [of.values.get((m, dataset), (None,) * len(of.groups))[i] for m in methods]
+            scores = [x.value if x else float("nan") for x in found]
+            small |= 0 < images < few
+            ranked = places(scores, measure.direction) if images >= few else [0] * len(scores)
+            for method, score, place in zip(methods, scores, ranked, strict=True):
+                text = ABSENT if np.isnan(score) else printed(score)
+                cells[method].append(Cell(text, score, place))
+    rows = tuple(Row(m, tuple(cells[m])) for m in methods)
+    note = f"Groups of fewer than {few} images are too small to rank methods by; they have no interval either."
+    title = f"{measure.heading} by {of.attribute}"
+    name = "by_" + "_".join(of.attribute.split())
+    return Table(name, title, tuple(columns), rows, (note,) if small else ())
 
 
 def difference_table(

@@ -42,7 +42,7 @@ def drawings():
     return {
         "curves": lambda: figures.curve_panels({d: curves(METHODS) for d in sets}, "recall", "precision", styles),
         "boxes": lambda: figures.box_panels(scores, measure("s"), styles),
-        "sizes": lambda: figures.size_panels(spread, groups, measure("f_max"), styles),
+        "sizes": lambda: figures.group_panels(spread, groups, measure("f_max"), styles),
         "dots": lambda: figures.dot_panels(positions, "max F"),
         "cost": lambda: figures.cost_scatter({m: (5.0 * 2**i, 0.8) for i, m in enumerate(METHODS)}, "M", "F", styles),
         "ranks": lambda: figures.critical_difference_diagrams({"max F": test, "S": test}),

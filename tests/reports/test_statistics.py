@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sodbench.reports import resampling
 from sodbench.reports import statistics as st
 
 
@@ -53,14 +54,36 @@ def test_bootstrap_of_max_f_equals_scipy(curves):
 
 def test_bootstrap_is_deterministic_and_batches_do_not_matter(curves, monkeypatch):
     whole = st.bootstrap(curves, max_f, resamples=101, seed=1)
-    monkeypatch.setattr(st, "_BATCH", 7)
+    monkeypatch.setattr(resampling, "BATCH", 7)
     assert np.allclose(whole, st.bootstrap(curves, max_f, resamples=101, seed=1), atol=1e-15)
     assert not np.array_equal(whole, st.bootstrap(curves, max_f, resamples=101, seed=2))
 
 
 def test_undefined_images_are_left_out_of_their_own_column_only():
     x = np.array([[1.0, 1.0], [np.nan, 2.0], [3.0, 3.0]])
-    assert st.weighted_means(np.full((1, 3), 1 / 3), x)[0] == pytest.approx([2.0, 2.0])
+    once = np.ones((1, 3), np.uint8)
+    assert resampling.totals(once, x).means[0] == pytest.approx([2.0, 2.0])
+    first_left_out = np.array([[0, 2, 0]], np.uint8)
+    assert resampling.totals(first_left_out, x).means[0] == pytest.approx(
+        [np.nan, 2.0], nan_ok=True
+    )
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_weighted_sums_are_a_matrix_product(precision):
+    rng = np.random.default_rng(6)
+    draws = rng.poisson(1, (9, 131)).astype(np.uint8)
+    draws[0] = 0
+    x = rng.normal(size=(131, 37)).astype(precision)
+    expected = draws.astype(float) @ x.astype(float)
+    tolerance = 1e-5 if precision is np.float32 else 1e-13
+    assert np.allclose(resampling.weighted_sums(draws, x), expected, rtol=0, atol=tolerance)
+
+
+def test_resamples_are_those_of_numpys_generator():
+    drawn = np.random.default_rng([3, 4]).integers(0, 6, (300, 6))
+    counted = np.stack([np.bincount(row, minlength=6) for row in drawn])
+    assert np.array_equal(np.concatenate(list(resampling.resamples_of(6, 300, (3, 4)))), counted)
 
 
 def test_interval_covers_the_truth_about_as_often_as_it_says():
@@ -103,8 +126,22 @@ def test_bootstrap_p_agrees_with_the_paired_t_test_on_a_mean():
     a = rng.normal(0, 1, 400)
     b = a + rng.normal(0.08, 0.6, 400)
     difference = st.bootstrap(a[:, None], means, 4000, 3) - st.bootstrap(b[:, None], means, 4000, 3)
-    ours = st.bootstrap_p(np.array([a.mean() - b.mean()]), difference.T)
+    ours = st.bootstrap_p(np.array([a.mean() - b.mean()]), difference.T, 400)
     assert ours[0] == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=0.25)
+
+
+@pytest.mark.parametrize("images", [5, 8, 12])
+def test_bootstrap_p_is_the_paired_t_test_on_few_images_too(images):
+    rng = np.random.default_rng(images)
+    a = rng.normal(0, 1, images)
+    b = a + rng.normal(0.5, 0.6, images)
+    difference = (st.bootstrap(x[:, None], means, 20_000, 3) for x in (a, b))
+    ours = st.bootstrap_p(np.array([a.mean() - b.mean()]), np.subtract(*difference).T, images)
+    assert ours[0] == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=0.05)
+
+
+def test_bootstrap_p_of_one_image_is_no_p():
+    assert np.isnan(st.bootstrap_p(np.array([0.1]), np.zeros((1, 5)), 1)).all()
 
 
 def test_wilcoxon_equals_scipy_and_drops_undefined_pairs():

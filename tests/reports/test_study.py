@@ -1,12 +1,14 @@
 """What a report states, checked against the metrics themselves."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic import synthetic
 
 from sodbench.errors import SodbenchError
-from sodbench.reports.statistics import weighted_means
-from sodbench.reports.study import statistics, study
+from sodbench.reports.aggregates import statistics
+from sodbench.reports.resampling import resamples_of, seed_for, totals
+from sodbench.reports.study import FEW, SIZES, study
 
 MEASURES = [
     "mae", "f_max", "f_mean", "f_adp", "f_max_meanf", "f_max_meanpr", "f_max_best", "precision", "recall",
@@ -18,10 +20,8 @@ MEASURES = [
 def test_statistics_give_back_every_aggregate(protocol):
     result = synthetic("m", "SOD", protocol=protocol, images=30)
     found = statistics(result, result.counts, MEASURES)
-    even = np.full((1, result.n), 1 / result.n)
-    again = found.aggregate(weighted_means(even, found.columns))[0]
     expected = [result.metrics[name] for name in MEASURES]
-    assert again == pytest.approx(expected, abs=1e-12)
+    assert found.observed() == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_resample_is_the_score_of_the_images_drawn():
@@ -33,8 +33,8 @@ def test_a_resample_is_the_score_of_the_images_drawn():
     counts = Counts.concatenate([result.counts[[i]] for i in drawn])
     expected = score(counts, "salmetric", [str(i) for i in range(9)]).metrics
     found = statistics(result, result.counts, MEASURES)
-    weights = np.bincount(drawn, minlength=9)[None] / 9
-    again = found.aggregate(weighted_means(weights, found.columns))[0]
+    draws = np.bincount(drawn, minlength=9)[None].astype(np.uint8)
+    again = found.aggregate(totals(draws, found.columns).means)[0]
     assert again == pytest.approx([expected[n] for n in MEASURES], abs=1e-12)
 
 
@@ -84,21 +84,36 @@ def test_different_protocols_are_shown_but_not_compared():
     assert {(c.first, c.second) for c in found.comparisons} == {("a (salmetric)", "b")}
 
 
-def test_size_groups_split_the_images_and_score_them():
-    found = study(three(), resamples=100)
-    assert sum(found.size_counts["SOD"]) == 20
-    groups = found.sizes["good", "SOD"]
-    for group, count in zip(groups, found.size_counts["SOD"], strict=True):
-        assert (group is None) == (count == 0)
-    # one group holding every image has the whole set's score
-    small = study([synthetic("one", "SOD", images=3)], resamples=100)
-    whole = [
-        g
-        for g, n in zip(small.sizes["one", "SOD"], small.size_counts["SOD"], strict=True)
-        if n == 3
-    ]
-    for group in whole:
-        assert group.value == pytest.approx(small.results["one", "SOD"].metrics["f_max"])
+def test_groups_of_images_are_scored_as_sets_of_their_own():
+    """By hand: score the images of each group again; and groups drawn apart add up to the whole set's intervals."""
+    from sodbench.metrics import score
+
+    result = synthetic("m", "SOD", images=40, noise=0.5)
+    share = result.counts.joint[:, :, 1].sum(axis=(1, 2)) / result.counts.size.prod(axis=1)
+    parity = pd.Categorical(["odd", "even"] * 19 + [None] * 2, ["even", "odd", "never"])
+    attributes = {"SOD": pd.DataFrame({"parity": parity}, index=result.table.index)}
+    found = study([result], attributes=attributes, resamples=200)
+    size, other = found.breakdowns
+    assert (size.attribute, size.groups) == ("object size", SIZES)
+    assert (other.attribute, other.groups) == ("parity", ("even", "odd", "never"))
+    assert other.images["SOD"] == (19, 19, 0) and other.values["m", "SOD"][2] is None
+    members = [share <= 0.1, (share > 0.1) & (share <= 0.3), share > 0.3]
+    assert size.images["SOD"] == tuple(m.sum() for m in members)
+    members += [parity == "even", parity == "odd"]
+    groups = [*size.values["m", "SOD"], *other.values["m", "SOD"][:2]]
+    for images, interval in zip(members, groups, strict=True):
+        if images.any():
+            rows = np.flatnonzero(images)
+            alone = score(result.counts[rows], "salmetric", [str(i) for i in rows]).metrics
+            assert interval.value == pytest.approx(alone["f_max"], abs=1e-12)
+            assert np.isnan(interval.low) == (len(rows) < FEW)
+            if len(rows) >= FEW:
+                assert interval.low <= interval.value <= interval.high
+    plain = statistics(result, result.counts, ["f_max"]).resampled(
+        list(resamples_of(40, 200, seed_for("SOD", 0)))
+    )
+    whole = found.intervals["m", "SOD", "f_max"]
+    assert np.quantile(plain, [0.025, 0.975]) == pytest.approx([whole.low, whole.high], abs=1e-6)
 
 
 def test_max_f_under_each_protocol_is_that_of_the_result_rescored():

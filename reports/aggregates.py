@@ -1,0 +1,149 @@
+"""From the stored counts of one result to its aggregates: what a bootstrap resamples, and how means become scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sodbench.metrics import PROTOCOLS, Counts, image_curves, protocol, summarise
+from sodbench.metrics.counts import STANDARD_RULE
+from sodbench.metrics.curves import f_measure
+from sodbench.metrics.protocols import Protocol
+from sodbench.metrics.scores import BINARY_MEASURES, BLOCK
+from sodbench.reports.resampling import Draws, Floats, Totals, totals
+from sodbench.results import Result
+
+_FROM_CURVES = {
+    **dict.fromkeys(
+        ("f_max", "f_mean", "f_max_meanpr", "f_max_meanf", "precision", "recall", "threshold"),
+        ("precision", "recall", "f"),
+    ),
+    "auc_pr": ("precision", "recall", "f"),
+    "auc_roc": ("precision", "recall", "f", "fpr"),
+    **{f"{name}_{form}": (name,) for name in BINARY_MEASURES for form in ("max", "mean")},
+}
+"""The mean curves an aggregate is a function of; every other aggregate is a mean of per-image scores."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a bootstrap of one result resamples, and how its means become aggregates.
+
+    columns: float64 [images, K]: the per-image scores ``scalars``, then 256 columns for each of ``curves``.
+    names: the measures that :meth:`aggregate` gives, in this order.
+    """
+
+    columns: Floats
+    names: tuple[str, ...]
+    scalars: tuple[str, ...]
+    curves: tuple[str, ...]
+    protocol: str
+
+    def aggregate(self, means: Floats, names: Sequence[str] = ()) -> Floats:
+        """Means [..., K] of the columns -> the measures [..., M], or those of them that are named."""
+        names, rules, first = names or self.names, protocol(self.protocol), len(self.scalars)
+        by_curve = {
+            c: means[..., first + 256 * i : first + 256 * (i + 1)]
+            for i, c in enumerate(self.curves)
+        }
+        found = {n: means[..., i] for i, n in enumerate(self.scalars)}
+        for name in names:
+            family, _, form = name.rpartition("_")
+            if name not in found and form in ("max", "mean"):
+                curve = f_curve(by_curve, rules) if family == "f" else by_curve[family]
+                found[name] = curve.max(axis=-1) if form == "max" else curve.mean(axis=-1)
+        if not found.keys() >= set(names):  # summarise computes areas too, which take the longest
+            by_curve.setdefault("f", f_curve(by_curve, rules))
+            found |= summarise({}, by_curve, rules)
+        return np.stack([np.asarray(found[n], float) for n in names], axis=-1)
+
+    def observed(self, names: Sequence[str] = ()) -> Floats:
+        """The measures [M] of the images as they are."""
+        once = np.ones((1, len(self.columns)), np.uint8)
+        found: Floats = self.aggregate(totals(once, self.columns).means, names)[0]
+        return found
+
+    def resampled(self, draws: Sequence[Draws]) -> Floats:
+        """Their bootstrap distribution [resamples, M]."""
+        return self.aggregate(self.totals(draws).means)
+
+    def totals(self, draws: Sequence[Draws]) -> Totals:
+        """Of the columns, in single precision, whose error no interval shows."""
+        single = self.columns.astype(np.float32)
+        found = [totals(d, single) for d in draws]
+        return Totals(
+            np.concatenate([f.sums for f in found]), np.concatenate([f.images for f in found])
+        )
+
+    def of(self, images: NDArray[np.intp] | NDArray[np.bool_]) -> "Statistics":
+        """The same for some of the images."""
+        return Statistics(
+            self.columns[images], self.names, self.scalars, self.curves, self.protocol
+        )
+
+
+def f_curve(curves: Mapping[str, Floats], rules: Protocol) -> Floats:
+    """The curve [..., 256] whose maximum the protocol calls max F, from the mean curves."""
+    if rules.f_max == "meanf":
+        return curves["f"]
+    return f_measure(curves["precision"], curves["recall"], rules.beta2)
+
+
+def statistics(
+    result: Result, counts: Counts, names: Sequence[str], rows: NDArray[np.intp] | None = None
+) -> Statistics:
+    """The per-image statistics behind the aggregates ``names`` of a result.
+
+    counts: the result's, in the order of its table.  rows: the images wanted, in this order; None: all.
+    """
+    rows = np.arange(len(counts)) if rows is None else rows
+    scalars, curves = _needed(tuple(names), result.protocol)
+    columns = np.empty((len(rows), len(scalars) + 256 * len(curves)))
+    source = {"f_max_best": "f_max"}
+    for i, name in enumerate(scalars):
+        columns[:, i] = result.table[source.get(name, name)].to_numpy(float)[rows]
+    for start in range(0, len(rows) if curves else 0, BLOCK):
+        block = slice(start, start + BLOCK)
+        found = image_curves(counts[rows[block]], result.protocol, curves)
+        for i, curve in enumerate(curves):
+            at = len(scalars) + 256 * i
+            columns[block, at : at + 256] = np.where(
+                found.counted[:, None], found.curves[curve], np.nan
+            )
+    return Statistics(columns, tuple(names), scalars, curves, result.protocol)
+
+
+def _needed(names: tuple[str, ...], protocol_: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The per-image scores and the curves behind these aggregates."""
+    curves = list(dict.fromkeys(c for n in names for c in _FROM_CURVES.get(n, ())))
+    if "f" in curves and protocol(protocol_).f_max == "meanpr" and "f_max_meanf" not in names:
+        curves.remove(
+            "f"
+        )  # F of the mean precision and recall: the curve of F itself is not needed
+    return tuple(n for n in names if n not in _FROM_CURVES), tuple(curves)
+
+
+def object_share(counts: Counts) -> Floats:
+    """The share of each image that its mask calls foreground (above 128), float64 [N]."""
+    foreground = counts.under(STANDARD_RULE)[:, :, 1].sum(axis=(1, 2), dtype=np.int64)
+    return np.asarray(foreground / counts.size.astype(np.int64).prod(axis=1), float)
+
+
+def f_under_each_protocol(result: Result, counts: Counts) -> dict[str, float]:
+    """Max F of the same maps as each evaluator would print it."""
+    names = ("precision", "recall", "f")
+    found = {}
+    for name in PROTOCOLS:
+        if name == result.protocol:
+            found[name] = result.metrics["f_max"]
+            continue
+        total, images = np.zeros((3, 256)), 0
+        for start in range(0, len(counts), BLOCK):
+            block = image_curves(counts[start : start + BLOCK], name, names)
+            total += [block.curves[n][block.counted].sum(axis=0) for n in names]
+            images += int(block.counted.sum())
+        if images:
+            by_curve = dict(zip(names, total / images, strict=True))
+            found[name] = float(summarise({}, by_curve, name)["f_max"])
+    return found

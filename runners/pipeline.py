@@ -24,7 +24,7 @@ from sodbench.progress import say
 from sodbench.results import folder_name
 from sodbench.runners.evaluate import Evaluation, Policy, evaluate_all
 from sodbench.runners.predict import Predictor, load_predictor, predict
-from sodbench.runners.trees import Task, Understood, task_of
+from sodbench.runners.trees import Task, Understood, mask_problems, task_of
 
 DEFAULT_MODEL = "csf-res2net50"
 
@@ -146,6 +146,12 @@ def _find(run: Run) -> list[Dataset]:
     found = distinct(found)
     refuse_namesakes(found)
     found = chosen(found, run.items, run.limit)
+    if refused := [p for d in found for p in mask_problems(d) if p.kind != "no-mask"]:
+        raise ProblemsError(
+            f"{len(refused)} problem(s) with the data sets; nothing was predicted",
+            refused,
+            "mend them ('sodbench data check' lists everything), or name a subset without these items",
+        )
     for dataset in found:
         say(f"{dataset.name}: {len(dataset)} images in {dataset.root} ({dataset.layout})")
         for note in dataset.notes:

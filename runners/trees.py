@@ -8,6 +8,7 @@ from sodbench.datasets import Dataset, Pairing, known_name, pair_files, pictures
 from sodbench.datasets.registry import folder_key
 from sodbench.errors import Problem, SodbenchError
 from sodbench.folders import walk
+from sodbench.images import is_picture
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,11 @@ def _picture_folders(root: Path) -> tuple[dict[Path, tuple[Path, ...]], list[str
     """The folders at or below root that hold pictures, with these; and what could not be entered, and why."""
     folders, obstacles = {}, []
     for folder, obstacle in walk(root) if root.is_dir() else ():
-        if obstacle:
+        if obstacle and not is_picture(
+            folder
+        ):  # a picture's dead link is told as an unreadable map
             obstacles.append(f"{folder}: {obstacle}")
-        elif found := pictures(folder):
+        elif not obstacle and (found := pictures(folder)):
             folders[folder] = found
     if not folders:
         raise SodbenchError(
@@ -201,9 +204,15 @@ def task_of(method: str, truth: Dataset, folder: Path, maps: Sequence[Path] | No
     masks = truth.masks
     pairing = pair_files(masks, pictures(folder) if maps is None else maps, truth.left_out)
     parent = next(iter(masks.values())).parent if masks else truth.root
-    about_masks = tuple(p for p in truth.problems if p.kind in ("ambiguous", "no-mask"))
-    # an item that a list or subset names and that has no mask: no policy for missing maps covers it
-    about_masks += tuple(
-        Problem("no-item", p.file, p.detail) for p in truth.problems if p.kind == "missing"
-    )
-    return Task(method, truth.name, folder, parent, truth.images, pairing, about_masks)
+    return Task(method, truth.name, folder, parent, truth.images, pairing, mask_problems(truth))
+
+
+def mask_problems(truth: Dataset) -> tuple[Problem, ...]:
+    """What was found about a set's masks: ``no-mask``, which is told, and ``ambiguous`` and ``no-item``.
+
+    The latter two are refused: no policy for missing maps covers an item that a list or subset names
+    and that has no mask.
+    """
+    found = [p for p in truth.problems if p.kind in ("ambiguous", "no-mask")]
+    found += [Problem("no-item", p.file, p.detail) for p in truth.problems if p.kind == "missing"]
+    return tuple(found)

@@ -64,6 +64,18 @@ def test_links_are_followed_and_loops_are_said(root: Path) -> None:
     assert f"not scored: {root}/preds/gone: a link that leads nowhere" in what.lines()
 
 
+def test_a_map_that_is_a_dead_link_is_an_unreadable_map(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "preds/DSS/SOD/a.png").unlink()
+    (root / "preds/DSS/SOD/a.png").symlink_to(root / "nowhere.png")
+    assert understood(root).ignored == ()
+    options = ["--format", "json", "--datasets", "SOD"]
+    assert main(["eval", str(root / "preds"), str(root / "data"), *options]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["file"].endswith("SOD/a.png") and problem["detail"] == "no such file"
+
+
 def test_nothing_but_broken_links(root: Path) -> None:
     (root / "empty").mkdir()
     (root / "empty/DSS").symlink_to(root / "unmounted")

@@ -213,6 +213,17 @@ def test_run_refuses_two_sets_of_one_name_and_merges_aliases(maps, capsys):
     assert captured.out.count("centre-prior") == 1
 
 
+def test_run_refuses_a_set_that_cannot_be_scored_before_predicting(maps, capsys):
+    for folder in ("GT", "Imgs"):
+        write_grey(maps / f"data/SOD/{folder}/a.png", np.eye(9, dtype=np.uint8) * 255)
+    (maps / "data/SOD/test.lst").write_text("a.png\ngone.png\n")
+    command = ["run", "--model", "centre-prior", "--data-root", str(maps / "data")]
+    assert main([*command, "--datasets", "SOD", "-o", str(maps / "out")]) == 2
+    message = capsys.readouterr().err
+    assert "nothing was predicted" in message and "gone: named in" in message
+    assert not (maps / "out").exists()
+
+
 @pytest.mark.parametrize("jobs", ["0", "-1", "two"])
 def test_jobs_are_a_positive_number(jobs, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -105,12 +105,11 @@ def _picture_folders(root: Path) -> tuple[dict[Path, tuple[Path, ...]], list[str
     """The folders at or below root that hold pictures, with these; and what could not be entered, and why."""
     folders, obstacles = {}, []
     for folder, obstacle in walk(root) if root.is_dir() else ():
-        if obstacle and not is_picture(
-            folder
-        ):  # a picture's dead link is told as an unreadable map
+        if not obstacle:
+            if found := pictures(folder):
+                folders[folder] = found
+        elif not is_picture(folder):  # a map that is a dead link is told as an unreadable map
             obstacles.append(f"{folder}: {obstacle}")
-        elif not obstacle and (found := pictures(folder)):
-            folders[folder] = found
     if not folders:
         raise SodbenchError(
             f"{root}: no maps in it"

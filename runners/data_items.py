@@ -1,9 +1,10 @@
 """One item of a data set looked at: both files decoded once, and what is wrong with them."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from sodbench.datasets import Sample
 from sodbench.errors import ImageError, Problem
 from sodbench.images import decode_grey, read_bytes, read_grey, resize_grey
+
+T = TypeVar("T")
 
 THRESHOLD = 128
 """What is above it is foreground, as in scoring."""
@@ -31,7 +34,6 @@ class Item:
 
     sample: Sample
     image: Picture | None = None
-    mask_size: tuple[int, int] | None = None
     mask_digest: bytes = b""
     problems: list[Problem] = field(default_factory=list)
 
@@ -39,31 +41,42 @@ class Item:
 def inspect(sample: Sample) -> Item:
     """Decode the image and the mask of a sample, and compare them."""
     problems: list[Problem] = []
-    image = mask_size = None
-    mask_digest = b""
-    if sample.image:
-        try:
-            data = read_bytes(sample.image)
-            pixels = decode_grey(data, sample.image).pixels
-            image = Picture(
-                _size(pixels),
-                hashlib.sha256(data).digest(),
-                resize_grey(pixels, (16, 16), "bilinear"),
-            )
-        except ImageError as error:
-            problems.append(error.problem)
-    if sample.mask:
-        try:
-            mask = read_grey(sample.mask)
-            mask_size = _size(mask.pixels)
-            mask_digest = _pixels_digest(mask.pixels)
-            problems += _mask_problems(sample.mask, mask.pixels, mask.note)
-        except ImageError as error:
-            problems.append(error.problem)
-    if image and mask_size and image.size != mask_size:
-        detail = f"{_by(mask_size)} (h x w), its image {_by(image.size)}"
+    image = _looked_at(_image, sample.image, problems)
+    mask = _looked_at(_mask, sample.mask, problems)
+    if mask:
+        problems += mask.problems
+    if image and mask and image.size != mask.size:
+        detail = f"{_by(mask.size)} (h x w), its image {_by(image.size)}"
         problems.append(Problem("size", str(sample.mask), detail))
-    return Item(sample, image, mask_size, mask_digest, problems)
+    return Item(sample, image, mask.digest if mask else b"", problems)
+
+
+def _looked_at(look: Callable[[Path], T], path: Path | None, problems: list[Problem]) -> T | None:
+    """What a file holds; None where there is none, and where it cannot be read, which is a problem."""
+    try:
+        return look(path) if path else None
+    except ImageError as error:
+        problems.append(error.problem)
+        return None
+
+
+def _image(path: Path) -> Picture:
+    data = read_bytes(path)
+    pixels = decode_grey(data, path).pixels
+    grid = resize_grey(pixels, (16, 16), "bilinear")
+    return Picture(_size(pixels), hashlib.sha256(data).digest(), grid)
+
+
+class _Mask(NamedTuple):
+    size: tuple[int, int]
+    digest: bytes
+    problems: list[Problem]
+
+
+def _mask(path: Path) -> _Mask:
+    mask = read_grey(path)
+    problems = list(_mask_problems(path, mask.pixels, mask.note))
+    return _Mask(_size(mask.pixels), _pixels_digest(mask.pixels), problems)
 
 
 def _size(pixels: NDArray[np.uint8]) -> tuple[int, int]:

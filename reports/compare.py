@@ -200,7 +200,9 @@ def render(found: PairedComparison, form: Literal["table", "markdown", "csv", "j
     meaning = (
         f"Difference: {found.first} minus {found.second}, with its 95 % bootstrap interval. p: paired permutation test of "
         "the aggregate, Holm-corrected over the measures of a data set. Wilcoxon: signed ranks of the images' own scores. "
-        f"Images: on how many {found.first} is better, equal, worse. {found.resamples} resamples, seed {found.seed}."
+        f"Images: on how many {found.first} is better, equal, worse. {found.resamples} resamples, seed {found.seed}. "
+        "The superscripts of a report come from the bootstrap, corrected over all pairs of its methods for one measure: "
+        "near the 5 % level, above all on few images, the two can differ."
     )
     notes = (meaning, *found.remarks)
     title = f"{found.first} against {found.second}"

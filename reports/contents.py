@@ -74,7 +74,8 @@ def _scores(
         what = "the methods with these letters" if letters else "as many of the other methods"
         meaning = (
             f"A superscript means: significantly better than {what} (paired bootstrap over images, "
-            f"{study.resamples} resamples, 5 % level, Holm-corrected over all pairs of methods in the column)."
+            f"{study.resamples} resamples, 5 % level, Holm-corrected over all pairs of methods in the column). Near that level "
+            "'sodbench compare' can differ: it permutes, and corrects over the measures of two methods instead."
         )
         notes = [meaning, *notes]
     table = tables.score_table(
@@ -240,7 +241,7 @@ def _pairs(study: Study) -> list[Block]:
         index=[f"{c.dataset}: {c.first} − {c.second}" for c in rows],
     )
     note = (
-        "p: paired bootstrap of the aggregate (normal approximation); Wilcoxon: signed ranks of the single images' "
+        "p: paired bootstrap of the aggregate (Student's t of its standard error); Wilcoxon: signed ranks of the single images' "
         f"{chief.label}, which is another question: an aggregate is not the mean of single images' best values. Both "
         "Holm-corrected. Images: on how many the first is better, equal, worse."
     )
@@ -285,7 +286,7 @@ _ATTRIBUTES = {
 def _attributes(study: Study, drawn: Drawn) -> tuple[Block, ...]:
     chief = headline(study.measures)
     named = "; ".join(f"{b.attribute}: {_ATTRIBUTES[b.attribute]}" for b in study.breakdowns)
-    intro = f"{chief.label} of groups of images, each group scored by itself. {named}."
+    intro = f"{chief.title} of groups of images, each group scored by itself. {named}."
     if len(study.breakdowns) == 1:
         intro += (
             " For number, place and contrast of the objects, measure the data sets once with 'sodbench data stats "

@@ -146,7 +146,7 @@ def _breakdown(study: Study, of: Breakdown, styles: Mapping[str, figures.Line]) 
         for d, numbers in of.images.items()
     }
     caption = (
-        f"{chief.label} by {of.attribute}, with 95 % intervals where a group has at least {FEW} images; "
+        f"{chief.title} by {of.attribute}, with 95 % intervals where a group has at least {FEW} images; "
         "n: number of images."
     )
     name = "_".join(of.attribute.split())

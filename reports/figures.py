@@ -323,6 +323,9 @@ def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label:
     most = max(len(methods) for methods in panels.values())
     figure, axes = _panels(list(panels), 0.65 + 0.17 * most, 1)
     styles = lines(variants)
+    sizes = dict(
+        zip(variants, np.linspace(6.5, 3, len(variants)), strict=True)
+    )  # none hides another
     handles: dict[str, Any] = {}
     for panel, methods in zip(axes, panels.values(), strict=True):
         found = list(methods.values())
@@ -336,8 +339,7 @@ def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label:
                 rows,
                 style.marker,
                 color=style.colour,
-                markersize=4,
-                alpha=0.9,
+                markersize=sizes[variant],
             )
         panel.set_yticks(range(len(methods)), [label(m) for m in methods])
         panel.set_ylim(len(methods) - 0.5, -0.5)

@@ -71,9 +71,9 @@ def _cell(cell: Cell) -> str:
     return text + wins + (f" [{escape(cell.mark)}]" if cell.mark else "")
 
 
-def document(of: Document, figures: str) -> str:
-    """The whole report; ``figures`` is the path from the file to the figures' folder."""
-    lines = [MARKER, f"# {escape(of.title)}"]
+def document(of: Document, figures: str, record: str = "") -> str:
+    """The whole report; ``figures`` is the path from the file to the figures' folder, ``record`` a comment below the first line."""
+    lines = ["\n".join(filter(None, [MARKER, record])), f"# {escape(of.title)}"]
     for section in of.sections:
         lines.append(f"## {escape(section.title)}")
         lines += [_block(block, figures) for block in section.blocks]

@@ -64,6 +64,11 @@ class Measure:
         return {1: "↑", -1: "↓", 0: ""}[self.direction]
 
     @property
+    def title(self) -> str:
+        """The label as it begins a sentence."""
+        return self.label[:1].upper() + self.label[1:]
+
+    @property
     def heading(self) -> str:
         """The label with its arrow, as a column is headed."""
         return f"{self.label} {self.arrow}".strip()

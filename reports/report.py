@@ -1,20 +1,26 @@
 """Write a report from stored results: no picture is scored again, nothing is typed by hand."""
 
+import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from sodbench import __version__
 from sodbench.errors import SodbenchError
 from sodbench.reports import contents, gallery, html, latex, literature, markdown
+from sodbench.reports.attributes import read_attributes
 from sodbench.reports.document import Document
 from sodbench.reports.drawings import draw
 from sodbench.reports.resampling import RESAMPLES
 from sodbench.reports.study import Study, study
 from sodbench.results import Result, finite, write_text
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TITLE = "Salient object detection: comparison"
 
@@ -31,6 +37,7 @@ def write_report(
     baseline: str | None = None,
     published: Sequence[str] | None = None,
     bench: Sequence[Path] = (),
+    attributes: Sequence[Path] = (),
     pictures: Sequence[str] = gallery.DEFAULT,
     thumbnails: int | None = None,
     template: Path | None = None,
@@ -47,6 +54,7 @@ def write_report(
     metrics, methods, datasets: keep these only, in this order.  baseline: a method the others are compared with.
     published: names of published tables to add as marked rows; an empty sequence: all of them.
     bench: files written by ``sodbench bench``.
+    attributes: what ``sodbench data stats`` wrote, see :func:`sodbench.reports.attributes.read_attributes`.
     pictures: which images to show, see :func:`sodbench.reports.gallery.choose`.
     thumbnails: images of each set in the page's browser; None: all.
     template: a Jinja template (.md, .html, .tex, .txt) to fill in as well, see docs/reports.md.
@@ -58,14 +66,26 @@ def write_report(
     """
     out = Path(out)
     _check_output(out, results)
+    single = out.suffix.lower() == ".md"
+    page = out if single else out / "report.md"
+    filled = Filled.of(template, page) if template else None
     gallery.check_wanted(pictures, results)
     literature_ = [] if published is None else literature.sources(published)
     costs = read_costs(bench)
+    groups = read_attributes(
+        attributes,
+        [
+            r
+            for r in results
+            if r.dataset in (datasets or [r.dataset]) and r.method in (methods or [r.method])
+        ],
+    )
     found = study(
         results,
         measures=metrics,
         methods=methods,
         datasets=datasets,
+        attributes=groups,
         resamples=resamples,
         seed=seed,
     )
@@ -73,9 +93,7 @@ def write_report(
         raise SodbenchError(
             f"--baseline {baseline}: no such method here; there are: {', '.join(found.methods)}"
         )
-    single = out.suffix.lower() == ".md"
     figures = _figures_of(out) if single else out / "figures"
-    page = out if single else out / "report.md"
     if not page.exists():
         write_text(page, markdown.MARKER + "\n")  # the figures beside it are ours from here on
     drawn = draw(found, figures, pictures, costs)
@@ -89,15 +107,15 @@ def write_report(
         published=literature_,
         command=command,
     )
-    if template is not None:
-        _fill(template, out.parent if single else out, document, found, figures.name)
+    record = ""
+    if filled:
+        record = filled.write(document, found, figures.name)
+    write_text(page, markdown.document(document, figures.name, record))
     if single:
-        write_text(out, markdown.document(document, figures.name))
-        return out
+        return page
     _write_tables(document, found, out / "tables", colours)
     write_text(out / "report.tex", latex.document(document, colours))
     write_text(out / "report.json", _as_json(document, found))
-    write_text(out / "report.md", markdown.document(document, figures.name))
     return html.write_page(document, found, out, thumbnails)
 
 
@@ -141,10 +159,23 @@ def _write_tables(document: Document, found: Study, folder: Path, colours: bool)
         write_text(folder / f"{name}.csv", table.frame().to_csv(lineterminator="\n"))
         write_text(folder / f"{name}.tex", latex.table(table, colours))
     write_text(folder / "all_intervals.csv", pd.DataFrame(_intervals(found)).to_csv(index=False))
+    write_text(folder / "all_groups.csv", pd.DataFrame(_group_intervals(found)).to_csv(index=False))
     write_text(
         folder / "all_comparisons.csv",
         pd.DataFrame([vars(c) for c in found.comparisons]).to_csv(index=False),
     )
+
+
+def _group_intervals(found: Study) -> list[dict[str, Any]]:
+    """The intervals of every breakdown; groups without an image left out."""
+    return [
+        {"attribute": b.attribute, "method": m, "dataset": d, "group": group, "images": images}
+        | vars(interval)
+        for b in found.breakdowns
+        for (m, d), intervals in b.values.items()
+        for group, images, interval in zip(b.groups, b.images[d], intervals, strict=True)
+        if interval
+    ]
 
 
 def _intervals(found: Study) -> list[dict[str, Any]]:
@@ -186,39 +217,88 @@ def _as_json(document: Document, found: Study) -> str:
         "tables": tables,
         "intervals": _intervals(found),
         "comparisons": [vars(c) for c in found.comparisons],
+        "groups": _group_intervals(found),
     }
     return json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n"
 
 
-def _fill(template: Path, folder: Path, document: Document, found: Study, figures: str) -> None:
-    """Fill in a user's template; its result has its name without ``.j2`` or ``.jinja``."""
-    from jinja2 import Environment, FileSystemLoader, TemplateError
+# ---- the user's own template ------------------------------------------------------------------
 
-    name = template.name.removesuffix(".j2").removesuffix(".jinja")
-    target = folder / name
-    if target.resolve() == template.resolve() or name in OWN_FILES:
-        raise SodbenchError(
-            f"--template {template}: its result would be {target}; rename the template"
-        )
-    kind = target.suffix.lower()
-    loader = FileSystemLoader(template.parent)
+
+@dataclass(frozen=True)
+class Filled:
+    """A template and the file that it becomes, beside the page ``report.md``, which records its content's SHA-256.
+
+    By that record a file of ours is known from a user's, and from one that a user has changed.
+    """
+
+    template: Path
+    target: Path
+
+    @staticmethod
+    def of(template: Path, page: Path) -> "Filled":
+        """Raises :class:`SodbenchError` for a target that must not be written, or is not ours."""
+        name = template.name.removesuffix(".j2").removesuffix(".jinja")
+        filled = Filled(template, page.parent / name)
+        if filled.target.suffix.lower() not in (".md", ".txt", ".html", ".htm", ".tex"):
+            raise SodbenchError(
+                f"--template {template}: must be a .md, .txt, .html or .tex template"
+            )
+        if filled.target.resolve() in (template.resolve(), page.resolve()) or name in OWN_FILES:
+            raise SodbenchError(
+                f"--template {template}: its result would be {filled.target}; rename the template"
+            )
+        target = filled.target
+        if target.exists() and not (target.is_file() and filled._is_recorded(page)):
+            raise SodbenchError(
+                f"--template {template}: its result would be {target}, which was not written by sodbench or "
+                "was changed since; move it, or rename the template"
+            )
+        return filled
+
+    def _is_recorded(self, page: Path) -> bool:
+        record = self._record(self.target.read_bytes())
+        return page.is_file() and record in page.read_text("utf-8", "replace").splitlines()[:2]
+
+    def _record(self, content: bytes) -> str:
+        name = self.target.name.replace("--", "- -")  # two hyphens would end the comment
+        return f"<!-- filled in: {name} {hashlib.sha256(content).hexdigest()} -->"
+
+    def write(self, document: Document, found: Study, figures: str) -> str:
+        """Fill the template in; returns the line by which its result is known again."""
+        from jinja2 import TemplateError
+
+        try:
+            text = (
+                _template_environment(self.target.suffix.lower(), self.template.parent)
+                .get_template(self.template.name)
+                .render(document=document, tables=document.tables, study=found, figures=figures)
+            )
+        except TemplateError as error:
+            raise SodbenchError(
+                f"--template {self.template}: {error or type(error).__name__}"
+            ) from error
+        write_text(self.target, text)
+        return self._record(text.encode("utf-8"))
+
+
+def _template_environment(kind: str, folder: Path) -> "Environment":
+    """Jinja for a template of this kind (``.tex``): what is escaped, and how a table becomes text."""
+    from jinja2 import Environment, FileSystemLoader
+
+    loader = FileSystemLoader(folder)
     if kind == ".tex":
         environment = latex.environment().overlay(loader=loader)
         environment.filters["table"] = lambda t: latex.Latex(latex.table(t))
-    elif kind in (".html", ".htm"):
-        environment = Environment(loader=loader, autoescape=True)
-    elif kind in (".md", ".txt"):
-        environment = Environment(loader=loader, autoescape=False)
-        environment.filters |= {"escape": markdown.escape, "table": markdown.table}
-    else:
-        raise SodbenchError(f"--template {template}: must be a .md, .txt, .html or .tex template")
-    try:
-        text = environment.get_template(template.name).render(
-            document=document, tables=document.tables, study=found, figures=figures
-        )
-    except TemplateError as error:
-        raise SodbenchError(f"--template {template}: {error or type(error).__name__}") from error
-    write_text(target, text)
+        return environment
+    if kind in (".html", ".htm"):
+        return Environment(loader=loader, autoescape=True)
+    environment = Environment(loader=loader, autoescape=False)
+    environment.filters |= {"escape": markdown.escape, "table": markdown.table}
+    return environment
+
+
+# ---- where it is written ----------------------------------------------------------------------
 
 
 OWN_FILES = ("report.md", "report.tex", "report.json", "index.html")

@@ -324,7 +324,7 @@ def breakdown_table(
                 cells[method].append(Cell(text, score, place))
     rows = tuple(Row(m, tuple(cells[m])) for m in methods)
     note = f"Groups of fewer than {few} images are too small to rank methods by; they have no interval either."
-    title = f"{measure.heading} by {of.attribute}"
+    title = f"{measure.title} by {of.attribute}"
     name = "by_" + "_".join(of.attribute.split())
     return Table(name, title, tuple(columns), rows, (note,) if small else ())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sodbench.cli.eval import names
-from sodbench.cli.report import seed
+from sodbench.cli.report import chosen_datasets, seed
 
 
 def add_parser(commands: Any) -> None:
@@ -41,11 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.resamples < 100:
         raise SodbenchError("--resamples: at least 100, or the tests mean nothing")
+    first, second = find_results([arguments.first]), find_results([arguments.second])
     found = compare(
-        find_results([arguments.first]),
-        find_results([arguments.second]),
+        first,
+        second,
         measures=names(arguments.metrics) or None,
-        datasets=names(arguments.datasets) or None,
+        datasets=chosen_datasets(arguments.datasets, [*first, *second]),
         resamples=arguments.resamples,
         seed=arguments.seed,
     )

@@ -4,9 +4,14 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.eval import names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sodbench.results import Result
 
 
 def add_parser(commands: Any) -> None:
@@ -52,6 +57,15 @@ def add_parser(commands: Any) -> None:
         help="results of 'sodbench bench', to put cost beside accuracy",
     )
     parser.add_argument(
+        "--attributes",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="what 'sodbench data stats -o DIR' wrote (DIR, or its CSV files): break scores down by number, "
+        "place and contrast of the objects too",
+    )
+    parser.add_argument(
         "--pictures",
         nargs="+",
         default=["best", "disputed", "worst"],
@@ -87,9 +101,16 @@ def seed(text: str) -> int:
     return number
 
 
+def chosen_datasets(given: "Sequence[str] | None", results: "Sequence[Result]") -> list[str] | None:
+    """The data sets that ``--datasets`` names, by the registry's aliases too; None: all."""
+    from sodbench.datasets import canonical_name
+
+    present = {r.dataset for r in results}
+    return [n if n in present else canonical_name(n) for n in names(given)] or None
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print where it is."""
-    from sodbench.datasets import canonical_name
     from sodbench.errors import SodbenchError
     from sodbench.reports.report import write_report
     from sodbench.results import find_results
@@ -97,20 +118,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resamples < 100:
         raise SodbenchError("--resamples: at least 100, or the intervals mean nothing")
     results = find_results(arguments.results)
-    present = {r.dataset for r in results}
-    datasets = [
-        name if name in present else canonical_name(name) for name in names(arguments.datasets)
-    ]
     written = write_report(
         results,
         arguments.output,
         title=arguments.title,
         metrics=names(arguments.metrics) or None,
         methods=arguments.methods,
-        datasets=datasets or None,
+        datasets=chosen_datasets(arguments.datasets, results),
         baseline=arguments.baseline,
         published=arguments.published,
         bench=arguments.bench,
+        attributes=arguments.attributes,
         pictures=arguments.pictures,
         thumbnails=arguments.thumbnails,
         template=arguments.template,

@@ -7,12 +7,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic import ODD, synthetic
 
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.reports import figures, literature
+from sodbench.reports.attributes import read_attributes
 from sodbench.reports.markdown import MARKER
 from sodbench.reports.report import read_costs, write_report
 
@@ -238,6 +240,84 @@ def test_templates_are_filled_in_with_the_right_escaping(odd_results, tmp_path, 
         )
 
 
+@pytest.mark.parametrize("name", ["report.md", ""])
+def test_a_template_overwrites_its_own_result_alone(name, tmp_path, undrawn):
+    results = [synthetic("m", "SOD")]
+    template = tmp_path / "mine.txt.j2"
+    out = tmp_path / "out" / name
+    target = tmp_path / "out" / "mine.txt"
+
+    def write(text):
+        template.write_text(text)
+        write_report(results, out, template=template, resamples=100, pictures=[])
+
+    write("one")
+    write("two")
+    assert target.read_text() == "two"
+    target.write_text("two, and my own words")
+    with pytest.raises(SodbenchError, match=r"mine.txt, which was not written by sodbench or was"):
+        write("three")
+    assert target.read_text() == "two, and my own words"
+    target.unlink()
+    write("three")
+    assert target.read_text() == "three"
+
+
+def stats_of(result, folder, images=None):
+    """What ``sodbench data stats`` writes: ten small single objects at the border, the others large and in two parts."""
+    stems = list(result.table.index)[:images]
+    few = np.arange(len(stems)) < 10
+    frame = pd.DataFrame(
+        {
+            "height": 24, "width": 30, "object_size": np.where(few, 0.05, 0.5), "objects": np.where(few, 1, 2),
+            "border": few, "centre_distance": 0.1, "contrast": np.linspace(0, 1, len(stems)),
+        },
+        index=pd.Index(stems, name="stem"),
+    )  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    frame.to_csv(folder / f"{result.dataset.replace('/', '-')}.csv")
+    return folder
+
+
+def test_scores_by_kind_of_image(tmp_path, quick, capsys, monkeypatch):
+    results = [synthetic(m, "HKU-IS/test", images=14, noise=n) for m, n in (("a", 0.1), ("b", 0.6))]
+    monkeypatch.setattr("sodbench.results.find_results", lambda _: results)
+    stats = stats_of(results[0], tmp_path / "stats")
+    arguments = ["report", "x", "-o", str(tmp_path / "out"), "--resamples", "100"]
+    assert main([*arguments, "--attributes", str(stats), "--pictures", "random"]) == 0
+    tables = tmp_path / "out" / "tables"
+    by_border = pd.read_csv(tables / "by_border.csv", index_col=0)
+    assert list(by_border.columns) == ["HKU-IS/test free, n = 4", "HKU-IS/test touching, n = 10"]
+    rows = pd.read_csv(tables / "all_groups.csv")
+    several = rows[(rows.attribute == "objects") & (rows.group == "several") & (rows.method == "a")]
+    assert several["images"].item() == 4 and several["low"].isna().item()
+    assert several["value"].item() == by_border.loc["a"].iloc[0]
+    assert {p.stem for p in (tmp_path / "out/figures").glob("*.png")} > {
+        "object_size", "objects", "border", "position", "contrast"
+    }  # fmt: skip
+    text = (tmp_path / "out" / "report.md").read_text("utf-8")
+    assert "Groups of fewer than 10 images are too small to rank methods by" in text
+    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert 'id="table-by_contrast"' in page and r"by\_contrast" not in page
+    assert (tables / "by_position.tex").is_file()
+
+
+def test_attributes_that_do_not_fit_are_refused(tmp_path):
+    result = synthetic("m", "SOD")
+
+    def refused(message, *places):
+        with pytest.raises(SodbenchError, match=message):
+            read_attributes(places, [result])
+
+    refused("nowhere: no such file", tmp_path / "nowhere")
+    refused("nothing about SOD in .*'sodbench data stats SOD -o DIR' measures it", tmp_path)
+    stats_of(result, tmp_path, images=10)
+    refused("lacks 2 of the 12 images of SOD that m was scored on, for example im_010", tmp_path)
+    (tmp_path / "SOD.csv").write_text("stem,a\nx,1\n")
+    refused("SOD.csv: not the attributes that", tmp_path / "SOD.csv")
+    assert read_attributes((), [result]) == {}
+
+
 def test_refuses_to_overwrite_or_to_write_among_data(tmp_path):
     results = [synthetic("m", "SOD", folder=tmp_path / "data")]
     mine = tmp_path / "notes.md"
@@ -320,6 +400,8 @@ def test_names_apart_by_commas(tmp_path, undrawn, monkeypatch, capsys):
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert {row["dataset"] for row in rows} == {"SOD", "ECSSD"}
     assert {row["measure"] for row in rows} == {"mae", "f_max"}
+    assert main(["compare", "A", "B", "--datasets", "hkuis", *chosen[-2:], "--format", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("A,B,HKU-IS,")
 
 
 @pytest.mark.real

@@ -189,7 +189,10 @@
   const picture = (set, kind, i) => url(report.sets[set].folder, kind, `${String(i).padStart(6, "0")}.jpg`);
   const image = (source, alt) => {
     const element = make("img", { src: source, alt, loading: "lazy", decoding: "async" });
-    element.addEventListener("error", () => element.replaceWith(make("div", { class: "gone" }, "no picture")));
+    element.addEventListener("error", () => {
+      element.closest(".photo")?.querySelectorAll(".layer").forEach((layer) => layer.remove()); // nothing to lay errors over
+      element.replaceWith(make("div", { class: "gone" }, "no picture"));
+    });
     return element;
   };
 

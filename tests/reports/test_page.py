@@ -174,6 +174,16 @@ def test_a_screenshot_shows_the_page_in_light_and_dark(page, tmp_path):
     assert brightness["light"] > 200 and brightness["dark"] < 90
 
 
+def test_wide_tables_scroll_by_themselves(page):
+    """The page itself is never wider than the window, however many columns its tables have."""
+    page.execute_script("""
+      for (const row of document.querySelectorAll('[data-table=scores] tr'))
+        for (let i = 0; i < 40; i++) row.append(row.lastElementChild.cloneNode(true));""")
+    assert page.execute_script("return document.querySelector('.scroll').scrollWidth") > 2000
+    width = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.execute_script(width) == 0
+
+
 def test_text_has_contrast_in_light_and_dark(page):
     """WCAG 2 contrast of at least 4.5 for every colour that text has on its background."""
     script = """

@@ -1,5 +1,6 @@
 """A few drawn pairs on disk, and small networks, to train on."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,17 @@ def dropping():
 def logarithm():
     return Logarithm()
 '''
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Small networks: on a busy machine threads that wait for each other take longer than the work."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ from sodbench.runners.benchmark import benchmark, count_macs
 from sodbench.runners.export import export_onnx
 from sodbench.runners.predict import NetworkPredictor
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NET = """
 import torch.nn.functional as F
 from torch import nn

@@ -31,6 +31,8 @@ from sodbench.runners.predict import (
 )
 from sodbench.runners.prediction_folder import MANIFEST
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZES = {"a": (20, 30), "b": (30, 20), "c": (20, 30), "d": (1, 1), "e": (20, 30), "f": (7, 31)}
 
 

@@ -26,7 +26,7 @@ print(os.environ["RANK"], statuses)
 
 @pytest.fixture(scope="module")
 def runs(
-    tmp_path_factory: pytest.TempPathFactory, networks: Path, twelve: Dataset
+    tmp_path_factory: pytest.TempPathFactory, networks: Path, twelve: Dataset, one_thread: None
 ) -> tuple[Path, str]:
     """A folder with what one process made (``one``) and two (``two``), and what the two said."""
     root = tmp_path_factory.mktemp("ranks")

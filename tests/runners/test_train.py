@@ -40,6 +40,8 @@ from sodbench.runners.training_log import TrainingLog, draw_curve, read_log
 
 CPU = torch.device("cpu")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture
 def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,22 +47,25 @@ def runs(
             ["train", *data, "--recipe", str(root / "recipe.toml"), "-o", str(out / "run"), *common],
         ]  # fmt: skip
 
-    assert [main(command) for command in commands(root / "one")] == [2, 0]
     (root / "both.py").write_text(BOTH)
-    finished = subprocess.run(
+    torchrun = subprocess.Popen(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
             *(root / "both.py", json.dumps(commands(root / "two"))),
         ],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
-        check=False,
     )
-    assert finished.returncode == 0, finished.stderr[-2000:]
-    assert "0 [2, 0]" in finished.stdout and "1 [0, 0]" in finished.stdout
-    return root, finished.stderr
+    try:
+        assert [main(command) for command in commands(root / "one")] == [2, 0]
+        printed, said = torchrun.communicate(timeout=120)
+    finally:
+        torchrun.terminate()
+    assert torchrun.returncode == 0, said[-2000:]
+    assert "0 [2, 0]" in printed and "1 [0, 0]" in printed
+    return root, said
 
 
 def test_two_processes_share_the_maps_and_one_manifest(runs: tuple[Path, str]) -> None:

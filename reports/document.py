@@ -40,6 +40,11 @@ class Picture:
 Block = Paragraph | Bullets | Code | Picture | Table
 
 
+def kind_of(block: Block) -> str:
+    """The block's kind in lower case, for templates: ``paragraph``, ``bullets``, ``code``, ``picture`` or ``table``."""
+    return type(block).__name__.lower()
+
+
 @dataclass(frozen=True)
 class Section:
     """A heading and what stands below it.  ``anchor`` names it in links and file names."""

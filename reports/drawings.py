@@ -1,6 +1,7 @@
 """The figures of a report, drawn from a study: which curves, points and pictures go where."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,23 @@ from sodbench.results import Result
 
 PICTURE_METHODS = 6
 """How many methods a strip of pictures has room for on a page."""
+DIAGRAMS_TOGETHER = 12
+"""With more methods than this each measure's critical-difference diagram is a figure of its own."""
 
 Drawing = tuple[Picture, Callable[[], Figure]]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn: the pictures by group, and remarks about pictures that could not be shown."""
+
+    groups: Mapping[str, tuple[Picture, ...]]
+    remarks: tuple[str, ...]
+
+
 def draw(
     study: Study, folder: Path, pictures: Sequence[str], costs: Mapping[str, Mapping[str, float]]
-) -> "Drawn":
+) -> Drawn:
     """Draw every figure that the study has data for, and save it in all formats."""
     styles = figures.lines(study.methods)
     strips, remarks = _strips(study, pictures)
@@ -40,14 +51,6 @@ def draw(
     for picture, make in track([d for g in groups.values() for d in g], "figures", "figure"):
         figures.save(make(), folder, picture.name)
     return Drawn({name: tuple(p for p, _ in group) for name, group in groups.items()}, remarks)
-
-
-class Drawn:
-    """What was drawn: the pictures by group, and remarks about pictures that could not be shown."""
-
-    def __init__(self, groups: Mapping[str, tuple[Picture, ...]], remarks: tuple[str, ...]):
-        self.groups = groups
-        self.remarks = remarks
 
 
 def _of(
@@ -175,11 +178,15 @@ def _ranks(study: Study) -> list[Drawing]:
         f"than Nemenyi's critical difference (CD) at the {first.alpha:.0%} level: with so few sets only large "
         "differences of rank can be shown."
     )
+    if len(first.methods) <= DIAGRAMS_TOGETHER:
+        picture = Picture("critical_difference", caption)
+        return [(picture, lambda: figures.critical_difference_diagrams(titles))]
     return [
         (
-            Picture("critical_difference", caption),
-            lambda: figures.critical_difference_diagrams(titles),
+            Picture(f"critical_difference_{name}", f"{measure(name).title}: {caption}"),
+            lambda title=title: figures.critical_difference_diagrams({title: titles[title]}),  # type: ignore[misc]
         )
+        for name, title in zip(found, titles, strict=True)
     ]
 
 

@@ -22,10 +22,10 @@ from sodbench.metrics import protocol
 from sodbench.progress import bar
 from sodbench.reports import figures, gallery
 from sodbench.reports.aggregates import f_curve
-from sodbench.reports.document import Bullets, Code, Document, Paragraph, Picture
+from sodbench.reports.document import Document, kind_of
 from sodbench.reports.resampling import Floats
 from sodbench.reports.study import Study, headline
-from sodbench.reports.tables import Cell, Column, Table, spans
+from sodbench.reports.tables import Cell, Column, spans
 from sodbench.results import Result, folder_name, write_text
 
 THUMBNAIL = 200
@@ -67,23 +67,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.globals |= {
-        "kind": _kind,
+        "kind": kind_of,
         "spans": spans,
         "sort_key": _sort_key,
         "places": lambda t: any(c.place for r in t.rows for c in r.cells),
     }
     return found
-
-
-def _kind(block: object) -> str:
-    kinds = {
-        Paragraph: "paragraph",
-        Bullets: "bullets",
-        Code: "code",
-        Picture: "picture",
-        Table: "table",
-    }
-    return kinds[type(block)]
 
 
 def _sort_key(cell: Cell, column: Column) -> str:

@@ -5,11 +5,10 @@ marked as :class:`Latex`, as autoescape does for HTML.
 """
 
 import unicodedata
-from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader
 
-from sodbench.reports.document import Bullets, Code, Document, Paragraph, Picture
+from sodbench.reports.document import Document, kind_of
 from sodbench.reports.tables import Cell, Row, Table, spans
 
 WIDEST = 130
@@ -180,16 +179,5 @@ def document(of: Document, colours: bool = False) -> str:
     return (
         environment()
         .get_template("report.tex")
-        .render(document=of, colours=colours, kind=_kind, float=Latex("table"), placement="H")
+        .render(document=of, colours=colours, kind=kind_of, float=Latex("table"), placement="H")
     )
-
-
-def _kind(block: object) -> str:
-    kinds: Sequence[tuple[type, str]] = (
-        (Paragraph, "paragraph"),
-        (Bullets, "bullets"),
-        (Code, "code"),
-        (Picture, "picture"),
-        (Table, "table"),
-    )
-    return next(name for type_, name in kinds if isinstance(block, type_))

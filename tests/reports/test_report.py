@@ -359,6 +359,27 @@ def test_a_markdown_report_may_be_written_again(tmp_path, monkeypatch):
         assert "## Scores" in write_report(results, out, resamples=100, pictures=[]).read_text()
 
 
+@pytest.mark.parametrize(
+    ("methods", "figure"), [(3, "critical_difference.png"), (13, "critical_difference_f_max.png")]
+)
+def test_many_methods_get_a_rank_diagram_a_page(methods, figure, tmp_path, undrawn):
+    results = [
+        synthetic(f"m{i}", d, images=5, noise=0.05 * (i + 1))
+        for d in ("SOD", "ECSSD")
+        for i in range(methods)
+    ]
+    out = write_report(
+        results, tmp_path / "r.md", metrics=["mae", "f_max"], resamples=100, pictures=[]
+    )
+    shown = [
+        line.rpartition("/")[2][:-1]
+        for line in out.read_text("utf-8").splitlines()
+        if line.startswith("![")
+    ]
+    assert figure in shown
+    assert sum("critical" in name for name in shown) == (1 if methods == 3 else 2)
+
+
 def test_costs_are_read_or_refused(tmp_path):
     good = tmp_path / "bench.json"
     good.write_text('{"model": "m", "parameters": 36500000, "macs": null}')

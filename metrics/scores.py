@@ -74,7 +74,7 @@ def image_measures(
 
     scalars = {"mae": _mae(counts, prepared, rules)}
     scalars["s"], scalars["s_object"], scalars["s_region"] = s_measure(prepared)
-    scalars["wf"] = counts.wf[:, PREPARATIONS.index(rules.map)].copy()  # not a view of all counts
+    scalars["wf"] = counts.wf[:, PREPARATIONS.index(rules.map)]
     adaptive = at_adaptive(prepared)
     p, r = curves.precision(adaptive), curves.recall(adaptive)
     scalars["precision_adp"], scalars["recall_adp"] = p[:, 0], r[:, 0]
@@ -231,17 +231,17 @@ def score(
     if not len(counts):
         raise ValueError("there is no pair to score")
     order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
-    blocks: list[PerImage] = []
+    scalars: dict[str, Floats] = {}
+    counted = np.empty(len(order), bool)
     curve_sums = {name: np.zeros(256) for name in CURVES}
     for start in range(0, len(order), BLOCK):
-        block = image_measures(counts[order[start : start + BLOCK]], rules)
+        rows = slice(start, start + BLOCK)
+        block = image_measures(counts[order[rows]], rules)
         for name, values in block.curves.items():
             curve_sums[name] += values[block.counted].sum(axis=0)
-        blocks.append(PerImage(block.scalars, {}, block.counted))
-    scalars = {
-        name: np.concatenate([b.scalars[name] for b in blocks]) for name in blocks[0].scalars
-    }
-    counted = np.concatenate([b.counted for b in blocks])
+        for name, values in block.scalars.items():
+            scalars.setdefault(name, np.empty(len(order)))[rows] = values
+        counted[rows] = block.counted
     n_counted = int(counted.sum())
     means = {
         name: _mean(name, x, counted, undefined_s or rules.undefined_s)

@@ -10,11 +10,12 @@ import math
 import os
 import platform
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -236,7 +237,8 @@ def versions() -> dict[str, str]:
 
 def save_result(result: Result, folder: Path) -> Result:
     """Write ``scores.csv`` and then ``result.json``, whose presence says that the result is complete."""
-    write_text(folder / "scores.csv", result.table.to_csv(index_label="stem", lineterminator="\n"))
+    with writing(folder / "scores.csv") as file:
+        result.table.to_csv(file, index_label="stem", lineterminator="\n")
     content = {
         "format": FORMAT,
         "method": result.method,
@@ -267,11 +269,19 @@ def finite(value: Any) -> Any:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.  Raises :class:`SodbenchError` where that is not allowed."""
+    """Write a text file as :func:`writing` does."""
+    with writing(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[TextIO]:
+    """A text file to write, which appears whole or not at all.  Raises :class:`SodbenchError` where that is not allowed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            yield file
         temporary.replace(path)
     except OSError as error:
         raise SodbenchError(

@@ -4,6 +4,7 @@ Everything lies below one output folder: ``maps/<method>/<set>/``, ``scores/<met
 figures, and for the built-in sample also ``sample-data/`` and ``sample-model/``.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,10 @@ def run_datasets(
     Raises :class:`SodbenchError` where a data set is not there (all of them are named), and :class:`ProblemsError` for
     images or maps that could not be used; what was finished by then stays.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SodbenchError(
+            "run scores and reports in one process; predict under torchrun with 'sodbench predict', and score with 'sodbench eval'"
+        )
     datasets = _find(run)
     predictors = [_predictor(run)]
     if run.baselines:

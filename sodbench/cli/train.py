@@ -1,6 +1,7 @@
 """``sodbench train``: a network on DUTS-TR, or on pairs of one's own, by a recipe."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,11 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "-o runs/csf",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="RUN", help="folder of the run"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="RUN",
+        help="folder of the run; needed, but for --print-recipe",
     )
     data = parser.add_argument_group("data")
     data.add_argument(
@@ -124,6 +129,8 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.progress import say
     from sodbench.runners.train import Training, train
 
+    if arguments.output is None:
+        raise SodbenchError("say with -o RUN where the training's folder shall be")
     if arguments.keep < 1 or arguments.save_every < 0:
         raise SodbenchError("--keep must be at least 1, and --save-every not negative")
     if arguments.validate and arguments.hold_out:
@@ -157,13 +164,16 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if summary.signal is not None:
         return 128 + summary.signal
+    left_out = 1 if arguments.skip_bad and summary.left_out else 0
+    if os.environ.get("RANK", "0") != "0":  # the first of torchrun's processes speaks for all
+        return left_out
     if summary.seconds:
         rate = summary.images / summary.seconds
         say(f"{summary.updates} updates in {summary.seconds:.0f} s ({rate:.1f} images/s)")
     if summary.best:
         say(f"best: epoch {summary.best[0]}, {arguments.best_by} {summary.best[1]:.4f} (best.pth)")
     print(summary.weights)
-    return 1 if arguments.skip_bad and summary.left_out else 0
+    return left_out
 
 
 def hold_out(dataset: "Dataset", count: int) -> "tuple[Dataset, Dataset]":

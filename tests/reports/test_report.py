@@ -1,6 +1,7 @@
 """The report as files: what is written, what is refused, what is said."""
 
 import csv
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -99,6 +100,12 @@ def test_the_page_needs_no_network_and_escapes_names(odd_report):
             assert attributes["aria-labelledby"] in labelled
     images = [a for tag, a in found.tags if tag == "img"]
     assert images and all(a.get("alt") for a in images)
+
+
+def test_latex_labels_need_no_escapes(odd_report):
+    labels = re.findall(r"\\label\{([^}]*)\}", (odd_report / "report.tex").read_text("utf-8"))
+    assert "tab:by-object-size" in labels
+    assert all(re.fullmatch("[a-z0-9:-]+", label) for label in labels)
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on this machine")

@@ -88,24 +88,18 @@ class PreparedMask:
     def __init__(self, pixels: NDArray[np.uint8]):
         check_picture(pixels, "mask")
         self.pixels = np.ascontiguousarray(pixels)
-        moments = [self._moments(STANDARD_RULE)]
-        self.levels: tuple[int, ...] = self._binary_levels(moments[0][0]) or self._all_levels()
-        moments.append(moments[0] if self.is_binary else self._moments(MATLAB_RULE))
-        self.standard = _split(STANDARD_RULE, moments[0], self.pixels.shape)
-        self.matlab = _split(MATLAB_RULE, moments[1], self.pixels.shape)
-        self.foreground = moments[0][0]
-        self._same_foreground = moments[0][0] == moments[1][0]
+        *standard, binary = _moments(self.pixels, STANDARD_RULE.foreground_above)
+        matlab = standard
+        if not binary:
+            *matlab, _ = _moments(self.pixels, MATLAB_RULE.foreground_above)
+        self.standard = _split(STANDARD_RULE, standard, self.pixels.shape)
+        self.matlab = _split(MATLAB_RULE, matlab, self.pixels.shape)
+        self.foreground: int = standard[0]
+        self._same_foreground = standard[0] == matlab[0]
+        self.levels: tuple[int, ...] = self._binary_levels() if binary else self._all_levels()
 
-    def _moments(self, rule: CountingRule) -> tuple[int, int, int]:
-        """Number, sum of rows and sum of columns of the foreground pixels."""
-        count, rows, columns = _moments(self.pixels, rule.foreground_above)
-        return int(count), int(rows), int(columns)
-
-    def _binary_levels(self, foreground: int) -> tuple[int, ...]:
-        """The grey levels if there are no others than 0 and 255, else nothing."""
-        if not _is_binary(self.pixels):
-            return ()
-        return (0,) * (foreground < self.pixels.size) + (255,) * (foreground > 0)
+    def _binary_levels(self) -> tuple[int, ...]:
+        return (0,) * (self.foreground < self.pixels.size) + (255,) * (self.foreground > 0)
 
     def _all_levels(self) -> tuple[int, ...]:
         per_level = np.bincount(self.pixels.ravel(), minlength=256)
@@ -152,7 +146,7 @@ def check_picture(pixels: Any, name: str) -> None:
         raise ValueError(f"the {name} has no pixels: its shape is {pixels.shape}")
 
 
-def _split(rule: CountingRule, moments: tuple[int, int, int], shape: tuple[int, ...]) -> Split:
+def _split(rule: CountingRule, moments: Sequence[int], shape: tuple[int, ...]) -> Split:
     count, rows, columns = moments
     if count == 0:
         return Split(rule.foreground_above, shape[0], shape[1])
@@ -171,35 +165,25 @@ def _rounded(total: int, count: int, ties: str) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def _is_binary(mask):  # type: ignore[no-untyped-def]
-    """Whether a mask has no other grey levels than 0 and 255; each row is looked at without branches."""
-    height, width = mask.shape
-    for y in range(height):
-        between = np.uint8(0)
-        for x in range(width):
-            between |= np.uint8(mask[y, x] + np.uint8(1)) & np.uint8(
-                254
-            )  # 255 and 0 become 0 and 1
-        if between:
-            return False
-    return True
-
-
-@numba.njit(nogil=True, cache=True)
 def _moments(mask, above):  # type: ignore[no-untyped-def]
-    """Number, sum of rows and sum of columns of a mask's foreground; the inner loop is without branches."""
+    """Number, sum of rows and sum of columns of a mask's foreground, and whether all of it is 0 or 255.
+
+    The inner loop is without branches.
+    """
     height, width = mask.shape
     total = rows = columns = np.int64(0)
+    between = np.uint8(0)
     for y in range(height):
         count = column_sum = np.int64(0)
         for x in range(width):
             inside = np.int64(mask[y, x] > above)
             count += inside
             column_sum += inside * x
+            between |= np.uint8(mask[y, x] + np.uint8(1)) & np.uint8(254)  # 255 and 0 become 0 and 1
         total += count
         rows += count * y
         columns += column_sum
-    return total, rows, columns
+    return total, rows, columns, between == 0
 
 
 @numba.njit(nogil=True, cache=True)

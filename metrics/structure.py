@@ -21,7 +21,7 @@ def s_measure(prepared: PreparedCounts) -> tuple[Floats, Floats, Floats]:
     """(S, object part, region part) of N pairs, float64 [N] each."""
     share = (prepared.positives / (prepared.positives + prepared.negatives))[:, 0]
     per_level = prepared.per_class.sum(axis=1)
-    mean = (per_level * prepared.value).sum(axis=-1) / per_level.sum(axis=-1)
+    mean = np.vecdot(per_level, prepared.value) / per_level.sum(axis=-1)
     trivial = np.where(share == 0, 1 - mean, mean)
     one_class = (share == 0) | (share == 1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -40,8 +40,8 @@ def _object(prepared: PreparedCounts, share: Floats) -> Floats:
 def _object_score(pixels: Floats, value: Floats) -> Floats:
     """2m / (m^2 + 1 + sd) of one mask class; sd of the sample (n - 1), 0 for a single pixel."""
     number = pixels.sum(axis=-1)
-    mean = (pixels * value).sum(axis=-1) / number
-    squares = (pixels * (value - mean[:, None]) ** 2).sum(axis=-1)
+    mean = np.vecdot(pixels, value) / number
+    squares = np.vecdot(pixels, (value - mean[:, None]) ** 2)
     deviation = np.sqrt(squares / np.maximum(number - 1, 1))
     score: Floats = 2 * mean / (mean * mean + 1 + deviation + EPSILON)
     return score
@@ -52,16 +52,14 @@ def _region(prepared: PreparedCounts) -> Floats:
     pixels = background + foreground
     area = pixels.sum(axis=-1)
     value = prepared.value[:, None]
-    x = (pixels * value).sum(axis=-1) / area
+    x = np.vecdot(pixels, value) / area
     y = foreground.sum(axis=-1) / area
     flat = (pixels > 0).sum(axis=-1) == 1
     offset = value - x[..., None]
-    sigma_x = np.where(flat, 0, (pixels * offset**2).sum(axis=-1)) / (area - 1 + EPSILON)
+    sigma_x = np.where(flat, 0, np.vecdot(pixels, offset * offset)) / (area - 1 + EPSILON)
     # the sum of (mask - y)^2 over the block's two classes
     sigma_y = area * y * (1 - y) / (area - 1 + EPSILON)
-    covariance = (1 - y) * (foreground * offset).sum(axis=-1) - y * (background * offset).sum(
-        axis=-1
-    )
+    covariance = (1 - y) * np.vecdot(foreground, offset) - y * np.vecdot(background, offset)
     covariance = np.where(flat, 0, covariance) / (area - 1 + EPSILON)
     a = 4 * x * y * covariance
     b = (x * x + y * y) * (sigma_x + sigma_y)

@@ -505,8 +505,9 @@ def _images_folder(task: Task) -> str | None:
 def _below(path: Path | None, base: Path | str | None) -> str:
     if path is None or base is None:
         return ""
-    if str(path.parent) == str(base):  # resolving every file would take as long as decoding it
-        return path.name
+    folder, name = os.path.split(path)
+    if folder == str(base):  # resolving every file would take as long as decoding it
+        return name
     return os.path.relpath(path.resolve(), Path(base).resolve())
 
 

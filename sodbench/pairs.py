@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ def content_hash(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
+@lru_cache(1024)
 def _key(stem: str) -> bytes:
     digest = hashlib.blake2b(stem.encode("utf-8", "surrogateescape"), digest_size=15).digest()
     return digest + b"\1"  # numpy strips trailing zero bytes from S fields

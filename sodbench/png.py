@@ -11,7 +11,6 @@ Definition: Portable Network Graphics Specification, third edition, W3C.
 """
 
 import struct
-from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -103,9 +102,14 @@ def plain_header(parts: list[Chunk]) -> Header | None:
     head = header(parts)
     if head is None or head.depth not in (1, 8) or any(head[3:]) or 0 in head[:2]:
         return None
-    runs = [kind for kind, _ in groupby(chunk.kind for chunk in parts)]
-    others = [chunk for chunk in parts[1:-1] if chunk.kind != b"IDAT"]
-    return head if runs.count(b"IDAT") == 1 and all(map(_is_harmless, others)) else None
+    kinds = [chunk.kind for chunk in parts]
+    if b"IDAT" not in kinds:
+        return None
+    first, number = kinds.index(b"IDAT"), kinds.count(b"IDAT")
+    if kinds[first : first + number] != [b"IDAT"] * number:
+        return None
+    others = parts[1:first] + parts[first + number : -1]
+    return head if all(map(_is_harmless, others)) else None
 
 
 def decode(parts: list[Chunk], head: Header) -> NDArray[np.uint8] | None:

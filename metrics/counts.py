@@ -179,7 +179,9 @@ def _moments(mask, above):  # type: ignore[no-untyped-def]
             inside = np.int64(mask[y, x] > above)
             count += inside
             column_sum += inside * x
-            between |= np.uint8(mask[y, x] + np.uint8(1)) & np.uint8(254)  # 255 and 0 become 0 and 1
+            between |= np.uint8(mask[y, x] + np.uint8(1)) & np.uint8(
+                254
+            )  # 255 and 0 become 0 and 1
         total += count
         rows += count * y
         columns += column_sum
@@ -193,27 +195,26 @@ def _count(map_, mask, above, row, column, joint):  # type: ignore[no-untyped-de
     Neighbours are counted in tables of their own: they are mostly alike, and an increment that waits for the one
     before it takes twice as long.
     """
-    height = len(map_)
-    tables = np.zeros((4, 4, 512), np.uint32)  # table, quadrant, class and grey level
+    height, width = map_.shape
+    tables = np.zeros((4, 512, 4), np.uint32)  # quadrant, code, table
+    row_codes = np.empty(width, np.uint16)  # class and grey level of each pixel
     for y in range(height):
+        for x in range(width):
+            row_codes[x] = np.uint16(map_[y, x]) | (np.uint16(mask[y, x] > above) << np.uint16(8))
         for right in range(2):
-            quadrant = (0 if y < row else 2) + right
-            levels = map_[y, column:] if right else map_[y, :column]
-            truth = mask[y, column:] if right else mask[y, :column]
-            first, second = tables[0, quadrant], tables[1, quadrant]
-            third, fourth = tables[2, quadrant], tables[3, quadrant]
-            for four in range(len(levels) // 4):
-                x = 4 * four
-                first[(256 if truth[x] > above else 0) + levels[x]] += np.uint32(1)
-                second[(256 if truth[x + 1] > above else 0) + levels[x + 1]] += np.uint32(1)
-                third[(256 if truth[x + 2] > above else 0) + levels[x + 2]] += np.uint32(1)
-                fourth[(256 if truth[x + 3] > above else 0) + levels[x + 3]] += np.uint32(1)
-            for x in range(len(levels) // 4 * 4, len(levels)):
-                first[(256 if truth[x] > above else 0) + levels[x]] += np.uint32(1)
+            table = tables[(0 if y < row else 2) + right]
+            codes = row_codes[column:] if right else row_codes[:column]
+            whole = len(codes) // 4 * 4
+            for x in range(0, whole, 4):
+                table[codes[x], 0] += np.uint32(1)
+                table[codes[x + 1], 1] += np.uint32(1)
+                table[codes[x + 2], 2] += np.uint32(1)
+                table[codes[x + 3], 3] += np.uint32(1)
+            for x in range(whole, len(codes)):
+                table[codes[x], 0] += np.uint32(1)
     for quadrant in range(4):
-        for level in range(512):
-            for table in range(4):
-                joint[quadrant, level // 256, level % 256] += tables[table, quadrant, level]
+        for code in range(512):
+            joint[quadrant, code // 256, code % 256] += tables[quadrant, code].sum()
 
 
 @numba.njit(nogil=True, cache=True)

@@ -123,7 +123,8 @@ def at_thresholds(prepared: PreparedCounts, comparison: str) -> Confusion:
             for low, high in zip(prepared.low.tolist(), prepared.high.tolist(), strict=True)
         ]
     ).reshape(n, 1, 256)
-    selected = np.take_along_axis(at_least, first, axis=-1)
+    begin = 257 * np.arange(2 * n).reshape(n, 2, 1)  # take is far quicker than take_along_axis
+    selected = at_least.ravel().take(begin + first)
     return Confusion(selected[:, 1], selected[:, 0], prepared.positives, prepared.negatives)
 
 

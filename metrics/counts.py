@@ -330,6 +330,8 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask, *, weighted: bool = 
 
 def compile_kernels() -> float:
     """Have numba compile what :func:`count_pair` calls; returns the seconds, or 0 where its cache had it already."""
+    if _count.signatures:
+        return 0.0
     began = time.perf_counter()
     count_pair(np.eye(8, dtype=np.uint8), PreparedMask(np.eye(8, dtype=np.uint8) * np.uint8(200)))
     return time.perf_counter() - began if _count.stats.cache_misses else 0.0

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from sodbench.datasets import find_masks
+from sodbench.datasets import Pair, find_masks
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import Grey, decode_grey, read_file, read_grey, resize_grey
 from sodbench.metrics import (
@@ -231,19 +231,24 @@ def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) ->
     task, wanted = work.task, set(stems)
     pairs = [pair for pair in task.pairing.pairs if pair.stem in wanted]
     pairs = pairs[:: max(1, len(pairs) // look_at)][:look_at]
-    levels = []
-    for pair in pairs:
-        try:
-            levels.append(
-                [len(PreparedMask(read_grey(p).pixels).levels) for p in (pair.map, pair.mask)]
-            )
-        except ImageError:
-            return  # reported when its turn comes
-    if levels and all(of_map <= 2 and of_mask > 32 for of_map, of_mask in levels):
+    try:
+        swapped = bool(pairs) and all(map(_looks_swapped, pairs))
+    except ImageError:
+        return  # reported when its turn comes
+    if swapped:
         raise SodbenchError(
             f"{task.maps} holds pictures of two grey levels, as masks are, and {task.masks} pictures of many, as maps are: "
             "are the two folders swapped? The order is PREDS GT. If they are right, add --trust-folders"
         )
+
+
+def _looks_swapped(pair: Pair) -> bool:
+    """Whether the mask has many grey levels, as maps do, and the map two, as masks do."""
+    return _levels(pair.mask) > 32 and _levels(pair.map) <= 2
+
+
+def _levels(path: Path) -> int:
+    return len(PreparedMask(read_grey(path).pixels).levels)
 
 
 def _by_dataset(works: Sequence["_Work"]) -> Iterator[list["_Work"]]:

@@ -741,7 +741,8 @@ def _chosen(policy: Policy, n_divided: int | None) -> dict[str, Any]:
 
 def _digest(names: pd.DataFrame) -> str:
     """A hash of all pairs' names and files, so that a stored result is known to be of the same pairs."""
-    lines = "\n".join("\t".join(row) for row in names.reset_index().astype(str).to_numpy())
+    columns = (names.index, *(names[kind] for kind in names))
+    lines = "\n".join("\t".join(row) for row in zip(*columns, strict=True))
     return f"{content_hash(lines.encode('utf-8', 'surrogateescape')):016x}"
 
 

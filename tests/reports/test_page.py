@@ -45,8 +45,17 @@ def page(browser, odd_report):
 
 
 def wait(condition, seconds=10):
+    """Until it holds; an element that the page redraws between finding and reading it is looked for again."""
+    from selenium.common.exceptions import StaleElementReferenceException
+
+    def holds():
+        try:
+            return condition()
+        except StaleElementReferenceException:
+            return False
+
     end = time.monotonic() + seconds
-    while not condition():
+    while not holds():
         assert time.monotonic() < end, "the page did not get there"
         time.sleep(0.05)
 

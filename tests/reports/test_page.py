@@ -45,17 +45,8 @@ def page(browser, odd_report):
 
 
 def wait(condition, seconds=10):
-    """Until it holds; an element that the page redraws between finding and reading it is looked for again."""
-    from selenium.common.exceptions import StaleElementReferenceException
-
-    def holds():
-        try:
-            return condition()
-        except StaleElementReferenceException:
-            return False
-
     end = time.monotonic() + seconds
-    while not holds():
+    while not condition():
         assert time.monotonic() < end, "the page did not get there"
         time.sleep(0.05)
 
@@ -68,8 +59,20 @@ def all_(page, selector):
     return page.find_elements("css selector", selector)
 
 
+def texts(page, selector):
+    """What the elements say, read at once: one that the page redraws in between would be lost."""
+    script = "return [...document.querySelectorAll(arguments[0])].map(e => (e.innerText ?? e.textContent).trim())"
+    return page.execute_script(script, selector)
+
+
 def text(page, selector):
-    return find(page, selector).text
+    return texts(page, selector)[0]
+
+
+def position(page, selector):
+    """The place in the whole list of the first such element."""
+    script = "return document.querySelector(arguments[0]).getAttribute('aria-posinset')"
+    return int(page.execute_script(script, selector))
 
 
 def choose(page, selector, value):
@@ -79,7 +82,7 @@ def choose(page, selector, value):
 
 
 def names(page):
-    return [cell.text for cell in all_(page, "[data-table=scores] tbody tr:not([hidden]) th")]
+    return texts(page, "[data-table=scores] tbody tr:not([hidden]) th")
 
 
 def test_tables_sort_by_number_and_by_name(page):
@@ -89,7 +92,7 @@ def test_tables_sort_by_number_and_by_name(page):
              if c.get_attribute("data-value")]  # fmt: skip
     assert first == sorted(first) and len(first) > 4
     heads[1].click()
-    assert find(page, "[data-table=scores] [aria-sort=descending]").text.startswith("MAE")
+    assert text(page, "[data-table=scores] [aria-sort=descending]").startswith("MAE")
     heads[0].click()
     assert names(page) == sorted(names(page), key=str.lower)
 
@@ -128,16 +131,15 @@ def test_curves_answer_to_pointer_keys_and_clicks(page):
 
 def test_browser_sorts_searches_and_shows_errors(page):
     assert text(page, "#view-count") == "12 of 12 images"
-    values = [float(item.text.split("\n")[-1]) for item in all_(page, "#view-list .item")]
+    values = [float(item.split("\n")[-1]) for item in texts(page, "#view-list .item")]
     assert values == sorted(values)
     choose(page, "#view-order", "-1")
-    values = [float(item.text.split("\n")[-1]) for item in all_(page, "#view-list .item")]
+    values = [float(item.split("\n")[-1]) for item in texts(page, "#view-list .item")]
     assert values == sorted(values, reverse=True)
     choose(page, "#view-sort", "0")
     choose(page, "#view-minus", "3")  # the difference of two methods
-    assert float(all_(page, "#view-list .item")[0].text.split("\n")[-1]) > 0
-    cards = [c.text for c in all_(page, "#view-detail h4")]
-    assert cards == ["image", "mask", *ODD]
+    assert float(text(page, "#view-list .item").split("\n")[-1]) > 0
+    assert texts(page, "#view-detail h4") == ["image", "mask", *ODD]
     find(page, "#view-errors").click()
     assert len(all_(page, "#view-detail .layer.map")) == 4
     find(page, "#view-filter").send_keys("IM_003")
@@ -154,11 +156,11 @@ def test_browser_follows_keys_and_links(page, odd_report):
 
     box = find(page, "#view-list")
     box.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
-    assert find(page, "#view-list [aria-selected=true]").get_attribute("aria-posinset") == "3"
-    stem = find(page, "#view-list [aria-selected=true] .name").text
+    assert position(page, "#view-list [aria-selected=true]") == 3
+    stem = text(page, "#view-list [aria-selected=true] .name")
     assert stem in text(page, "#view-detail h3")
     box.send_keys(Keys.END)
-    assert find(page, "#view-list [aria-selected=true]").get_attribute("aria-posinset") == "12"
+    assert position(page, "#view-list [aria-selected=true]") == 12
     address = page.current_url
     page.get("about:blank")
     page.get(
@@ -227,7 +229,7 @@ def test_five_thousand_images_do_not_make_five_thousand_elements(page):
     assert text(page, "#view-count") == "5000 of 5000 images"
     assert len(all_(page, "#view-list .item")) < 40
     page.execute_script("document.getElementById('view-list').scrollTop = 100000")
-    wait(lambda: int(find(page, "#view-list .item").get_attribute("aria-posinset")) > 2000)
+    wait(lambda: position(page, "#view-list .item") > 2000)
     assert len(all_(page, "#view-list .item")) < 40
     print(f"arranged 5000 images in {spent:.0f} ms")
     page.get_log(

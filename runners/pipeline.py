@@ -73,6 +73,7 @@ def run_sample(run: Run) -> Finished:
 
     from sodbench.sample import write_sample
 
+    _refuse_torchrun()
     say(
         "This is the built-in sample: drawn pictures that show the toolkit at work, not a benchmark."
     )
@@ -99,10 +100,7 @@ def run_datasets(
     Raises :class:`SodbenchError` where a data set is not there (all of them are named), and :class:`ProblemsError` for
     images or maps that could not be used; what was finished by then stays.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise SodbenchError(
-            "run scores and reports in one process; predict under torchrun with 'sodbench predict', and score with 'sodbench eval'"
-        )
+    _refuse_torchrun()
     datasets = _find(run)
     predictors = [_predictor(run)]
     if run.baselines:
@@ -133,6 +131,13 @@ def run_datasets(
     stored = evaluation.results[:: len(run.protocols)]
     report = write_report(stored, run.output / "report.md", title=title, sample=sample)
     return Finished(evaluation, report)
+
+
+def _refuse_torchrun() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SodbenchError(
+            "run scores and reports in one process; predict under torchrun with 'sodbench predict', and score with 'sodbench eval'"
+        )
 
 
 def _find(run: Run) -> list[Dataset]:

@@ -224,6 +224,21 @@ def test_run_refuses_a_set_that_cannot_be_scored_before_predicting(maps, capsys)
     assert not (maps / "out").exists()
 
 
+@pytest.mark.parametrize("which", [["--sample"], ["--datasets", "SOD"]])
+def test_run_refuses_torchrun(which, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["run", *which, "-o", str(tmp_path / "out")]) == 2
+    assert "in one process" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_is_printed_without_a_folder(capsys):
+    assert main(["train", "--print-recipe"]) == 0
+    assert "learning_rate" in capsys.readouterr().out
+    assert main(["train"]) == 2
+    assert "-o RUN" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("jobs", ["0", "-1", "two"])
 def test_jobs_are_a_positive_number(jobs, capsys):
     with pytest.raises(SystemExit) as stop:

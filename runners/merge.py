@@ -10,7 +10,7 @@ import pandas as pd
 from sodbench.errors import SodbenchError
 from sodbench.pairs import Journal, StoredPairs, read_counts
 from sodbench.progress import say
-from sodbench.results import FILE, Result, find_results, folder_name
+from sodbench.results import Result, find_results, folder_name, result_folders
 from sodbench.runners.evaluate import COUNTS, JOURNAL, PAIR_PROBLEMS, finish
 
 
@@ -24,7 +24,7 @@ def merge(parts: Sequence[Path], output: Path) -> list[Result]:
             raise SodbenchError(
                 f"{output}: is or lies in the part {part}; choose an output folder of its own"
             )
-    empty = [part for part in parts if part.is_dir() and not any(part.rglob(FILE))]
+    empty = [part for part in parts if part.is_dir() and not result_folders(part)]
     for part in empty:
         say(f"{part}: holds no result (a shard to which no pair fell writes none)")
     groups: dict[tuple[str, str], list[Result]] = {}

@@ -321,6 +321,11 @@ def load_result(folder: Path | str) -> Result:
         ) from error
 
 
+def result_folders(path: Path) -> list[Path]:
+    """The folders at or below a folder that hold a result, in the order of their names; links are followed."""
+    return [f for f, obstacle in walk(path) if not obstacle and (f / FILE).is_file()]
+
+
 def find_results(paths: Iterable[Path | str]) -> list[Result]:
     """Every result at or below the paths, in the order of the paths and of the folders' names.
 
@@ -335,7 +340,7 @@ def find_results(paths: Iterable[Path | str]) -> list[Result]:
             raise SodbenchError(
                 f"{path}: no such folder of results; 'sodbench eval PREDS GT -o {path}' makes one"
             )
-        folders = [f for f, obstacle in walk(path) if not obstacle and (f / FILE).is_file()]
+        folders = result_folders(path)
         if not folders:
             raise SodbenchError(
                 f"{path}: no results below it (no {FILE}); 'sodbench eval PREDS GT -o {path}' makes them"

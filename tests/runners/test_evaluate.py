@@ -430,6 +430,18 @@ def test_shards_merge_into_what_one_run_writes(folders):
     assert content(folders / "merged") == content(folders / "whole")
 
 
+def test_a_shard_behind_a_link_is_merged(folders):
+    for i in (1, 2):
+        run(folders, "-o", str(folders / f"part{i}"), "--shard", f"{i}/2")
+    run(folders, "-o", str(folders / "whole"))
+    (folders / "link").mkdir()
+    (folders / "link/maps").symlink_to(folders / "part1/maps")
+    parts = [str(folders / name) for name in ("link", "part2")]
+    assert main(["merge", *parts, "-o", str(folders / "merged")]) == 0
+    merged, whole = (load_result(folders / name / "maps/toys") for name in ("merged", "whole"))
+    assert merged.metrics == whole.metrics
+
+
 def test_more_shards_than_pairs(folders, capsys):
     number = len(STEMS) + 2
     run(folders, "-o", str(folders / "whole"))

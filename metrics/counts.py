@@ -179,9 +179,8 @@ def _moments(mask, above):  # type: ignore[no-untyped-def]
             inside = np.int64(mask[y, x] > above)
             count += inside
             column_sum += inside * x
-            between |= np.uint8(mask[y, x] + np.uint8(1)) & np.uint8(
-                254
-            )  # 255 and 0 become 0 and 1
+            # 255 and 0 become 0 and 1, whose higher bits are 0
+            between |= np.uint8(mask[y, x] + np.uint8(1)) & np.uint8(254)
         total += count
         rows += count * y
         columns += column_sum

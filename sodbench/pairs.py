@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +104,6 @@ def content_hash(data: bytes) -> int:
     return isal_zlib.crc32(data) << 32 | isal_zlib.adler32(data)
 
 
-@lru_cache(1024)
 def _key(stem: str) -> bytes:
     digest = hashlib.blake2b(stem.encode("utf-8", "surrogateescape"), digest_size=15).digest()
     return digest + b"\1"  # numpy strips trailing zero bytes from S fields

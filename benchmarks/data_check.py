@@ -103,7 +103,7 @@ def machine() -> dict[str, Any]:
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
-    packages = ("numpy", "pillow", "scipy", "numba", "isal")
+    packages = ("numpy", "pillow", "scipy", "numba", "deflate")
     return {
         "cpu": model,
         "cores": os.cpu_count(),

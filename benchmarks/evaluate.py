@@ -254,7 +254,7 @@ ALL_CORES = os.sched_getaffinity(0)
 def machine() -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    packages = ("sodbench", "pillow", "numpy", "numba", "isal")
+    packages = ("sodbench", "pillow", "numpy", "numba", "deflate")
     return {
         "cpu": model,
         "cores": len(ALL_CORES),

@@ -89,7 +89,7 @@ def main() -> None:
             "cpu": model,
             "load at the start": os.getloadavg()[0],  # a busy machine shares its caches
             "python": platform.python_version(),
-            **{name: version(name) for name in ("sodbench", "pillow", "numpy", "numba", "isal")},
+            **{name: version(name) for name in ("sodbench", "pillow", "numpy", "numba", "deflate")},
         }
     }
     for folder in arguments.folders:

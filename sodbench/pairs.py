@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import deflate
 import numpy as np
-from isal import isal_zlib
 from numpy.typing import NDArray
 
 from sodbench.errors import SodbenchError
@@ -101,7 +101,7 @@ def content_hash(data: bytes) -> int:
 
     Two checksums take a tenth of a cryptographic hash's time, and nobody forges maps against his own cache.
     """
-    return isal_zlib.crc32(data) << 32 | isal_zlib.adler32(data)
+    return deflate.crc32(data) << 32 | deflate.adler32(data)
 
 
 def _key(stem: str) -> bytes:

@@ -4,13 +4,32 @@ PNG stores each row as one byte that names a filter and the row's differences fr
 256 (Portable Network Graphics Specification, third edition, W3C, section 9).  With one byte or less per
 pixel a byte is predicted from its left neighbour a, the byte above b and the one above left c; outside
 the picture all three are 0.
+
+Three of the filters wait for the byte to the left, so a row cannot be undone in vector instructions.  But
+many rows can: lane k works on row k, one byte behind lane k - 1, and finds b and c where its neighbour
+was one and two steps before.  numba has no vectors of its own, so :func:`_tile` builds them from LLVM's.
 """
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.core.cgutils import get_or_insert_function
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
+
+LANES = 32
+"""Rows that are undone together."""
+TILE = 16
+"""Bytes of each of them that are undone between reading and writing."""
+FEW = 8
+"""So many rows that wait for their left neighbours are undone sooner one by one."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -20,101 +39,52 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
     Returns False where a filter byte is none of the five; ``rows`` is then unfinished.
     """
     height, width = rows.shape
-    above = np.zeros(width, np.uint8)
-    y = 0
-    while y < height:
-        start, end = y * (1 + width), (y + 1) * (1 + width)
-        code, source = filtered[start], filtered[start + 1 : end]
-        if code == PAETH and _four_in_turn(filtered, y, height, width):
-            sources = filtered[start : start + 4 * (1 + width)].reshape(4, 1 + width)[:, 1:]
-            _undo_paeth_of_four(sources, above, rows[y : y + 4])
-            y += 3
-        elif code == PAETH:
-            _undo_paeth(source, above, rows[y])
-        elif code <= AVERAGE:
-            _undo_simple(code, source, above, rows[y])
+    stored = filtered.reshape(height, 1 + width)
+    if stored[:, 0].max() > PAETH:
+        return False
+    for top in range(0, height, LANES):
+        bottom = min(top + LANES, height)
+        waiting = 0
+        for y in range(top, bottom):
+            waiting += stored[y, 0] != NONE and stored[y, 0] != UP
+        if waiting <= FEW:
+            for y in range(top, bottom):
+                _undo_row(stored, rows, y)
         else:
-            return False
-        above = rows[y]
-        y += 1
+            _undo_together(stored[top:bottom], rows, top)
     return True
 
 
 @numba.njit(nogil=True, cache=True)
-def _undo_simple(
-    code: int, source: NDArray[np.uint8], above: NDArray[np.uint8], row: NDArray[np.uint8]
-) -> None:
-    left = np.uint8(0)
-    if code == NONE:
-        for x in range(len(row)):
-            row[x] = source[x]
-    elif code == SUB:
-        for x in range(len(row)):
-            left = np.uint8(left + source[x])
-            row[x] = left
-    elif code == UP:
-        for x in range(len(row)):
-            row[x] = source[x] + above[x]
-    else:
-        for x in range(len(row)):
-            left = np.uint8(source[x] + ((np.uint32(left) + np.uint32(above[x])) >> 1))
-            row[x] = left
-
-
-@numba.njit(nogil=True, cache=True)
-def _undo_paeth(
-    source: NDArray[np.uint8], above: NDArray[np.uint8], row: NDArray[np.uint8]
-) -> None:
-    a = c = np.int32(0)
-    for x in range(len(row)):
-        b = np.int32(above[x])
-        a = (source[x] + paeth(a, b, c)) & np.int32(255)
-        c = b
-        row[x] = a
-
-
-@numba.njit(nogil=True, cache=True)
-def _four_in_turn(filtered: NDArray[np.uint8], y: int, height: int, width: int) -> bool:
-    """Whether the next three rows are stored by the Paeth filter too."""
-    stride = 1 + width
-    return (
-        y + 4 <= height
-        and filtered[(y + 1) * stride] == PAETH
-        and filtered[(y + 2) * stride] == PAETH
-        and filtered[(y + 3) * stride] == PAETH
-    )
-
-
-@numba.njit(nogil=True, cache=True)
-def _undo_paeth_of_four(
-    sources: NDArray[np.uint8], above: NDArray[np.uint8], rows: NDArray[np.uint8]
-) -> None:
-    """Four rows at once, each one pixel behind the row above it: all four wait for their left pixels together."""
-    first, second, third, fourth = sources[0], sources[1], sources[2], sources[3]
-    byte = np.int32(255)
+def _undo_row(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> None:
+    """Row y of ``stored`` uint8 [h, 1 + n], the filter and what it left, into ``rows``."""
     width = rows.shape[1]
-    a0 = a1 = a2 = a3 = c0 = c1 = c2 = c3 = np.int32(0)
-    for x in range(width + 3):
-        if x >= 3:
-            b3 = a2
-            a3 = (fourth[x - 3] + paeth(a3, b3, c3)) & byte
-            c3 = b3
-            rows[3, x - 3] = a3
-        if 2 <= x < width + 2:
-            b2 = a1
-            a2 = (third[x - 2] + paeth(a2, b2, c2)) & byte
-            c2 = b2
-            rows[2, x - 2] = a2
-        if 1 <= x < width + 1:
-            b1 = a0
-            a1 = (second[x - 1] + paeth(a1, b1, c1)) & byte
-            c1 = b1
-            rows[1, x - 1] = a1
-        if x < width:
-            b0 = np.int32(above[x])
-            a0 = (first[x] + paeth(a0, b0, c0)) & byte
-            c0 = b0
-            rows[0, x] = a0
+    code = stored[y, 0]
+    left = np.uint8(0)
+    if y == 0:  # there are only zeros above
+        code = (NONE, SUB, NONE, AVERAGE, SUB)[code]
+    if code == NONE:
+        for x in range(width):
+            rows[y, x] = stored[y, 1 + x]
+    elif code == SUB:
+        for x in range(width):
+            left = np.uint8(left + stored[y, 1 + x])
+            rows[y, x] = left
+    elif code == UP:
+        for x in range(width):
+            rows[y, x] = stored[y, 1 + x] + rows[y - 1, x]
+    elif code == AVERAGE:
+        for x in range(width):
+            above = np.uint32(rows[y - 1, x]) if y > 0 else np.uint32(0)
+            left = np.uint8(stored[y, 1 + x] + ((np.uint32(left) + above) >> 1))
+            rows[y, x] = left
+    else:
+        a = c = np.int32(0)
+        for x in range(width):
+            b = np.int32(rows[y - 1, x])
+            a = (stored[y, 1 + x] + paeth(a, b, c)) & np.int32(255)
+            c = b
+            rows[y, x] = a
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -130,3 +100,127 @@ def paeth(a: np.int32, b: np.int32, c: np.int32) -> np.int32:
     high = max(a, b)
     nearest = low if high <= threshold else c
     return high if threshold <= low else nearest
+
+
+@numba.njit(nogil=True, cache=True)
+def _undo_together(stored: NDArray[np.uint8], rows: NDArray[np.uint8], top: int) -> None:
+    """Rows ``stored`` uint8 [up to LANES, 1 + n] into ``rows``, from ``top`` on."""
+    number, width = len(stored), rows.shape[1]
+    # before each row there are LANES zeros, and the tiles may run as far past its end
+    stride = width + 3 * LANES
+    source = np.zeros(LANES * stride, np.uint8)
+    undone = np.zeros((1 + LANES) * stride, np.uint8)  # after the row above
+    filters = np.zeros((PAETH + 1, LANES), np.uint8)
+    state = np.zeros((2, LANES), np.uint8)
+    for k in range(number):
+        filters[stored[k, 0], k] = 255
+        _copy(stored[k, 1:], source[k * stride + LANES :], width)
+    if top > 0:
+        _copy(rows[top - 1], undone[LANES:], width)
+    filters[NONE] = 1  # the row of that filter, which predicts nothing, is not needed
+    for x in range(LANES, LANES + width + LANES, TILE):
+        _tile(source, undone, stride, x, filters, state)  # type: ignore[call-arg]
+    for k in range(number):
+        _copy(undone[(1 + k) * stride + LANES :], rows[top + k], width)
+
+
+@numba.njit(nogil=True, cache=True)
+def _copy(source: NDArray[np.uint8], target: NDArray[np.uint8], number: int) -> None:
+    """The first bytes of an array into another; numba's own copy of a slice goes byte by byte."""
+    for i in range(number):
+        target[i] = source[i]
+
+
+@intrinsic
+def _tile(
+    typing_context: Any, source: Any, undone: Any, stride: Any, x: Any, filters: Any, state: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """Undo TILE bytes of LANES rows: of row k those from x - k on.
+
+    source, undone: uint8, rows of ``stride`` bytes; ``undone`` has the row above them before the first.
+    filters: uint8 [5, LANES], 255 where the row has that filter, else 0; but 1 in all lanes of the first.
+    state: uint8 [2, LANES], the byte to the left in each lane and the one above that, carried from tile to tile.
+    """
+    byte = ir.IntType(8)
+    lanes, run = ir.VectorType(byte, LANES), ir.VectorType(byte, TILE)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        long = context.get_value_type(types.intp)
+
+        def place(argument: int, offset: Any, kind: Any) -> Any:
+            array = context.make_array(signature.args[argument])
+            first = array(context, builder, arguments[argument]).data
+            return builder.bitcast(builder.gep(first, [offset]), kind.as_pointer())
+
+        def load(argument: int, offset: Any, kind: Any) -> Any:
+            return builder.load(place(argument, offset, kind), align=1)
+
+        def store(value: Any, argument: int, offset: Any) -> None:
+            builder.store(value, place(argument, offset, value.type), align=1)
+
+        def shuffled(x: Any, y: Any, order: Sequence[int]) -> Any:
+            indices = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
+            return builder.shuffle_vector(x, y, indices)
+
+        def transposed(square: list[Any]) -> list[Any]:
+            """Each round turns the eight bits of (row, column) by one place, so four exchange the two."""
+            low = [i // 2 + TILE * (i % 2) for i in range(TILE)]
+            high = [i + TILE // 2 for i in low]
+            for _ in range(4):
+                pairs = list(zip(square[: TILE // 2], square[TILE // 2 :], strict=True))
+                square = [shuffled(x, y, order) for x, y in pairs for order in (low, high)]
+            return square
+
+        def excess(x: Any, y: Any) -> Any:
+            """x - y, but at least 0."""
+            kind = ir.FunctionType(lanes, [lanes, lanes])
+            name = f"llvm.usub.sat.v{LANES}i8"
+            return builder.call(get_or_insert_function(builder.module, kind, name), [x, y])
+
+        ones, is_sub, is_up, is_average, is_paeth = (
+            load(4, long(LANES * kind), lanes) for kind in (NONE, SUB, UP, AVERAGE, PAETH)
+        )
+        zero, zero_run = lanes(None), run(None)
+
+        def where_zero(x: Any) -> Any:
+            """255 where x is 0, else 0; a comparison would go through slow mask registers."""
+            smaller = builder.select(builder.icmp_unsigned("<", x, ones), x, ones)
+            return builder.sub(smaller, ones)
+
+        def both(*masks: Any) -> Any:
+            return reduce(builder.and_, masks)
+
+        stride, x = arguments[2], arguments[3]
+        starts = [
+            builder.add(builder.mul(stride, long(k)), builder.sub(x, long(k))) for k in range(LANES)
+        ]
+        stored = [load(0, start, run) for start in starts]
+        upper, lower = transposed(stored[:TILE]), transposed(stored[TILE:])
+        row_above = load(1, x, run)
+        a, c = (load(5, long(LANES * k), lanes) for k in range(2))
+        for step in range(TILE):
+            from_above = shuffled(row_above, zero_run, [step] + [TILE] * (LANES - 1))
+            b = builder.add(shuffled(zero, a, [0, *range(LANES, 2 * LANES - 1)]), from_above)
+            half = builder.lshr(builder.xor(a, b), lanes([1] * LANES))
+            average = builder.add(both(a, b), half)
+            # Paeth: c, unless that is at least twice as near to one of the others: then the opposite one
+            ordered = builder.icmp_unsigned("<", a, b)
+            low, high = builder.select(ordered, a, b), builder.select(ordered, b, a)
+            to_high, to_low = excess(high, c), excess(c, low)
+            near_high = where_zero(excess(to_high, excess(to_low, to_high)))
+            near_low = where_zero(excess(to_low, excess(to_high, to_low)))
+            undone_ = shuffled(upper[step], lower[step], range(LANES))
+            for value, chosen in ((a, is_sub), (b, is_up), (c, is_paeth), (average, is_average)):
+                undone_ = builder.add(undone_, both(value, chosen))
+            undone_ = builder.sub(undone_, both(to_low, near_high, is_paeth))
+            a, c = builder.add(undone_, both(to_high, near_low, is_paeth)), b
+            upper[step] = shuffled(a, a, range(TILE))
+            lower[step] = shuffled(a, a, range(TILE, LANES))
+        for row, start in zip(transposed(upper) + transposed(lower), starts, strict=True):
+            store(row, 1, builder.add(stride, start))
+        for k, value in enumerate((a, c)):
+            store(value, 5, long(LANES * k))
+        return context.get_dummy_value()
+
+    signature = types.void(source, undone, types.intp, types.intp, filters, state)
+    return signature, generate

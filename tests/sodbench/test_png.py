@@ -45,6 +45,32 @@ def test_every_filter(size, bits, code):
     np.testing.assert_array_equal(got, pillow_grey(data))
 
 
+@pytest.mark.parametrize(
+    "size", [(31, 40), (32, 16), (33, 15), (64, 47), (65, 100), (96, 1), (130, 33)]
+)
+@pytest.mark.parametrize("codes", [[0, 1, 2, 3, 4], [4], [3], [1], [2, 2, 2, 2, 2, 2, 4, 2]])
+def test_many_rows_of_any_filters(size, codes):
+    """Rows are undone many at a time: more than that, fewer, and of different filters."""
+    rng = np.random.default_rng(size)
+    for pixels in (
+        noise(*size),
+        noise(*size) // 86 * 85,
+        np.minimum.accumulate(noise(*size), axis=1),
+    ):
+        data = grey_png(pixels, rng.choice(codes, len(pixels)).tolist())
+        np.testing.assert_array_equal(decoded(data), pixels)
+        np.testing.assert_array_equal(decoded(data), pillow_grey(data))
+
+
+def test_a_filter_that_there_is_not_in_any_row_is_left_to_pillow():
+    pixels = noise(40, 9)
+    for row in (0, 17, 39):
+        raw = bytearray(filtered(pixels, [0] * 40))
+        raw[row * 10] = 5
+        head = png.Header(9, 40, 8, 0, 0, 0, 0)
+        assert png.decode([png.Chunk(b"IDAT", memoryview(zlib.compress(raw)))], head) is None
+
+
 @given(
     pixels=arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12))),
     bits=st.booleans(),

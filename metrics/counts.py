@@ -130,7 +130,7 @@ class PreparedMask:
         return self.geometry if self._same_foreground else self._geometry(MATLAB_RULE)
 
     def _geometry(self, rule: CountingRule) -> Geometry:
-        return weighted_geometry((self.pixels > rule.foreground_above).view(np.uint8))
+        return weighted_geometry(self.pixels, rule.foreground_above)
 
 
 def check_picture(pixels: Any, name: str) -> None:

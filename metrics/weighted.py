@@ -20,14 +20,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from sodbench.metrics.distances import SATURATED, squared_distances
+
 RADIUS = 3  # of the 7x7 Gaussian
 SIGMA = 5.0
 HALF_LIFE = 5.0  # a false alarm's extra weight closes half of its gap to 1 every 5 pixels
-REACH = 2 * RADIUS * RADIUS  # squared distance of the 7x7 Gaussian's corner from its centre
-MARGIN = 4  # holds every pixel within that reach of the foreground
-SATURATED = 266**2  # from this squared distance on, a false alarm weighs 2 in float64
-LONGEST_SIDE = 32767  # squared distances are kept in int32
+MARGIN = 4  # holds every background pixel from which the Gaussian reaches the foreground
 EPS = float(np.spacing(1.0))
+ONE, TWO, THREE, FOUR, FIVE, SIX = (np.uint64(i) for i in range(1, 7))
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,9 @@ class Geometry:
     where the box touches it.
     """
 
-    squared_distance: NDArray[np.int32]
-    """[h, w], to the nearest foreground pixel, 0 on the foreground; meaningless for an empty mask."""
+    squared_distance: NDArray[np.uint16]
+    """[h, w], to the nearest foreground pixel, 0 on the foreground; meaningless for an empty mask. From
+    255 pixels on it is 255^2: a false alarm weighs 2 there, but for the last bits of a float64."""
     area: int
     """Number of foreground pixels."""
     top: int
@@ -48,41 +49,38 @@ class Geometry:
     """Column of the bounding box."""
     inside: NDArray[np.uint8]
     """[box h, box w], the mask in its bounding box, 0 or 1."""
+    runs: NDArray[np.int32]
+    """[box h, 2], first column of the box's foreground in each row, and the one after its last; 0, 0 for none."""
     band: NDArray[np.int32]
-    """[m, 2], background pixels near the foreground and the foreground pixel nearest to each, as indices
-    into the flattened window."""
+    """[m, 4], row and column of each background pixel near the foreground, and of the foreground pixel
+    nearest to it."""
     rows: NDArray[np.float64]
     """[box h], share of the Gaussian's rows that lies in the image."""
     columns: NDArray[np.float64]
     """[box w], share of the Gaussian's columns that lies in the image."""
 
 
-def weighted_geometry(foreground: NDArray[np.uint8]) -> Geometry:
+def weighted_geometry(mask: NDArray[np.uint8], above: int = 0) -> Geometry:
     """The part of weighted F that depends on the mask alone.
 
     Args:
-        foreground: uint8 [h, w], 1 on the foreground and 0 elsewhere; any shape from 1x1 up.
-
-    Raises:
-        ValueError: if a side is longer than 32767 pixels.
+        mask: uint8 [h, w], any shape from 1x1 up.
+        above: a pixel is foreground when its value is greater than this.
     """
-    foreground = np.ascontiguousarray(foreground)
-    height, width = foreground.shape
-    if max(height, width) > LONGEST_SIDE:
-        raise ValueError(
-            f"the mask is {height}x{width}; weighted F takes sides up to {LONGEST_SIDE} pixels"
-        )
-    area, top, left, bottom, right = _bounding_box(foreground)
+    mask = np.ascontiguousarray(mask)
+    height, width = mask.shape
+    area, top, left, bottom, right, inside, runs = _outline(mask, above)
     if area == 0:
-        squared, band = np.empty((height, width), np.int32), np.empty((0, 2), np.int32)
+        squared, band = np.empty((height, width), np.uint16), np.empty((0, 4), np.int32)
     else:
-        squared, band = _squared_distances(foreground, top, left, right)
+        squared, band = squared_distances(mask, above, top, bottom)
     return Geometry(
         squared_distance=squared,
         area=area,
         top=top,
         left=left,
-        inside=np.ascontiguousarray(foreground[top:bottom, left:right]),
+        inside=inside,
+        runs=runs,
         band=band,
         rows=_share_in_image(height)[top:bottom],
         columns=_share_in_image(width)[left:right],
@@ -120,6 +118,7 @@ def weighted_f(
         geometry.top,
         geometry.left,
         geometry.inside,
+        geometry.runs,
         geometry.band,
         geometry.rows,
         geometry.columns,
@@ -169,140 +168,33 @@ def _share_in_image(length: int) -> NDArray[np.float64]:
 
 
 @njit(nogil=True, cache=True)
-def _bounding_box(foreground):  # type: ignore[no-untyped-def]
-    """Number of foreground pixels; top, left, bottom and right (exclusive) of their box, 0 for none."""
-    height, width = foreground.shape
-    area, top, bottom = 0, height, 0
-    columns = np.zeros(width, np.uint8)
+def _outline(mask, above):  # type: ignore[no-untyped-def]
+    """Number of foreground pixels; top, left, bottom and right (exclusive) of their box, 0 for none; the mask
+    in that box, and the first and last (exclusive) column of the box's foreground in each of its rows."""
+    height, width = mask.shape
+    runs = np.zeros((height, 2), np.int32)
+    area, top, left, bottom, right = 0, height, width, 0, 0
     for y in range(height):
-        count = 0
+        count, first, last = np.int32(0), np.int32(width), np.int32(0)
         for x in range(width):
-            count += foreground[y, x]
-            columns[x] |= foreground[y, x]
+            inside = mask[y, x] > above
+            count += np.int32(inside)
+            first = min(first, np.int32(x) if inside else np.int32(width))
+            last = max(last, np.int32(x + 1) if inside else np.int32(0))
         if count > 0:
-            area += count
+            area += int(count)
             top, bottom = min(top, y), y + 1
+            left, right = min(left, int(first)), max(right, int(last))
+            runs[y] = first, last
     if area == 0:
-        return 0, 0, 0, 0, 0
-    left, right = 0, width
-    while not columns[left]:
-        left += 1
-    while not columns[right - 1]:
-        right -= 1
-    return area, top, left, bottom, right
-
-
-@njit(nogil=True, cache=True)
-def _vertical_distances(foreground, far):  # type: ignore[no-untyped-def]
-    """int32 [h, w], distance to the nearest foreground pixel of the same column, far if there is none."""
-    height, width = foreground.shape
-    vertical = np.empty((height, width), np.int32)
-    one = np.int32(1)
-    for x in range(width):
-        vertical[0, x] = 0 if foreground[0, x] else far
-    for y in range(1, height):
-        for x in range(width):
-            above = min(vertical[y - 1, x] + one, far)
-            vertical[y, x] = 0 if foreground[y, x] else above
-    for y in range(height - 2, -1, -1):
-        for x in range(width):
-            vertical[y, x] = min(vertical[y, x], vertical[y + 1, x] + one)
-    return vertical
-
-
-@njit(nogil=True, cache=True)
-def _lower_envelope(vertical, far, begin, end, columns, lowest, starts):  # type: ignore[no-untyped-def]
-    """The nearest column for each pixel of a stretch of background in one row, as pieces from left to right.
-
-    Every column holds a parabola, (x - column)^2 + vertical^2; the envelope lists those that are lowest
-    somewhere from begin to end (exclusive), with the pixel from which on they are. A stretch of background sees
-    nothing beyond the foreground pixels at its two ends. Among equals the leftmost column stays.
-
-    Returns:
-        The number of pieces; columns, lowest (vertical^2) and starts are written.
-    """
-    two = np.int32(2)
-    last = np.int32(end - 1)
-    piece = -1
-    top, top_low, start = np.int32(0), np.int32(0), np.int32(begin)  # the last piece
-    for place in range(max(begin - 1, 0), min(end + 1, len(vertical))):
-        x, low = np.int32(place), vertical[place]
-        if low >= far:
-            continue
-        low *= low
-        # this parabola is below the last piece's where 2 * apart * pixel > rise
-        apart = x - top
-        rise = apart * (x + top) + low - top_low
-        if piece >= 0 and rise >= two * apart * last:
-            continue
-        while piece >= 0 and rise < two * apart * start:
-            piece -= 1
-            top, top_low, start = columns[piece], lowest[piece], starts[piece]
-            apart = x - top
-            rise = apart * (x + top) + low - top_low
-        if (
-            piece >= 0
-        ):  # a float64 quotient of these positive integers never rounds up to an integer
-            start = np.int32(np.float64(rise) / np.float64(two * apart)) + np.int32(1)
-        else:
-            start = np.int32(begin)
-        piece += 1
-        top, top_low = x, low
-        columns[piece], lowest[piece], starts[piece] = top, top_low, start
-    starts[piece + 1] = end
-    return piece + 1
-
-
-@njit(nogil=True, cache=True)
-def _squared_distances(foreground, top, left, right):  # type: ignore[no-untyped-def]
-    """Squared distances and the band of a mask that is not empty; both as in Geometry.
-
-    Meijster, Roerdink and Hesselink, "A general algorithm for computing distance transforms in linear
-    time", 2000: down and up the columns, then along each row.
-    """
-    height, width = foreground.shape
-    far = np.int32(height + width)
-    squared = _vertical_distances(foreground, far)
-    stride = right - left + 2 * MARGIN
-    origin = (MARGIN - top) * stride + MARGIN - left
-    band = np.empty((4096, 2), np.int32)
-    count = 0
-    columns = np.empty(width + 1, np.int32)
-    lowest = np.empty(width + 1, np.int32)
-    starts = np.empty(width + 1, np.int32)
-    for y in range(height):
-        row = squared[y]
-        vertical = row.copy()
-        end = 0
-        while end < width:
-            begin = end
-            while begin < width and vertical[begin] == 0:
-                begin += 1
-            end = begin
-            while end < width and vertical[end] != 0:
-                end += 1
-            pieces = _lower_envelope(vertical, far, begin, end, columns, lowest, starts)
-            for piece in range(pieces):
-                column, low = columns[piece], lowest[piece]
-                for place in range(starts[piece], starts[piece + 1]):
-                    away = np.int32(place) - column
-                    row[place] = away * away + low
-                if low > REACH:
-                    continue
-                up = vertical[column]
-                nearest = y - up if y >= up and foreground[y - up, column] else y + up
-                first, stop = (
-                    max(starts[piece], column - MARGIN),
-                    min(starts[piece + 1], column + MARGIN + 1),
-                )
-                for place in range(first, stop):
-                    if row[place] <= REACH:
-                        if count == len(band):
-                            band = np.concatenate((band, np.empty_like(band)))
-                        band[count, 0] = origin + y * stride + place
-                        band[count, 1] = origin + nearest * stride + column
-                        count += 1
-    return squared, band[:count].copy()
+        top = left = 0
+    box = np.empty((bottom - top, right - left), np.uint8)
+    for y in range(top, bottom):
+        for x in range(right - left):
+            box[y - top, x] = mask[y, np.uint64(left + x)] > above
+        if runs[y, 1] > 0:
+            runs[y] -= left
+    return area, top, left, bottom, right, box, runs[top:bottom].copy()
 
 
 @njit(nogil=True, cache=True)
@@ -317,73 +209,58 @@ def _false_alarms(values, squared, preparations, importance):  # type: ignore[no
     for y in range(height):
         for x in range(width):
             if values[y, x] != 0:
-                weighted[x] += importance[min(squared[y, x], SATURATED)] * values[y, x]
+                weighted[x] += importance[squared[y, x]] * values[y, x]
     weights = np.zeros(width)
     if np.any(preparations[:, 1] != 0.0):
         for y in range(height):
             for x in range(width):
-                weights[x] += importance[min(squared[y, x], SATURATED)]
+                weights[x] += importance[squared[y, x]]
     return preparations[:, 0] * weighted.sum() + preparations[:, 1] * weights.sum()
 
 
 @njit(nogil=True, cache=True)
-def _missed(values, top, left, inside, band, rows, columns, preparations, taps):  # type: ignore[no-untyped-def]
+def _missed(values, top, left, inside, runs, band, rows, columns, preparations, taps):  # type: ignore[no-untyped-def]
     """float64 [K], sum over the foreground of the smaller of an error and the Gaussian mean of errors."""
     height, picture_width = values.shape
     box_height, box_width = inside.shape
-    stride = box_width + 2 * MARGIN
-    window = np.zeros((box_height + 2 * MARGIN, stride), values.dtype)
+    window = np.zeros((box_height + 2 * MARGIN, box_width + 2 * MARGIN), values.dtype)
+    first, stop = max(left - MARGIN, 0), min(left + box_width + MARGIN, picture_width)
+    begin = first - left + MARGIN
     for y in range(max(top - MARGIN, 0), min(top + box_height + MARGIN, height)):
-        first, stop = max(left - MARGIN, 0), min(left + box_width + MARGIN, picture_width)
-        shift = left - MARGIN
-        window[y - top + MARGIN, first - shift : stop - shift] = values[y, first:stop]
-    flat = window.reshape(-1)
+        for x in range(stop - first):
+            window[y - top + MARGIN, np.uint64(begin + x)] = values[y, np.uint64(first + x)]
     for k in range(len(band)):
-        flat[band[k, 0]] = flat[band[k, 1]]
+        y, x = band[k, 0] - top + MARGIN, band[k, 1] - left + MARGIN
+        window[y, x] = window[band[k, 2] - top + MARGIN, band[k, 3] - left + MARGIN]
 
     missed = np.zeros((len(preparations), box_width))
     down = np.empty(box_width + 6)
-    value = np.empty(box_width)
     mean = np.empty(box_width)
-    counts = np.empty(box_width)
     w0, w1, w2, w3 = taps[0], taps[1], taps[2], taps[3]
+    one, two, three, four, five, six = ONE, TWO, THREE, FOUR, FIVE, SIX
     for y in range(box_height):
-        stop = box_width
-        while stop > 0 and not inside[y, stop - 1]:
-            stop -= 1
-        if stop == 0:
-            continue
-        first = 0
-        while not inside[y, first]:
-            first += 1
-        width = stop - first  # slices from 0 on let the compiler use vector instructions
-        here, around = inside[y, first:stop], slice(first + 1, stop + 7)
-        r1, r2, r3 = window[y + 1, around], window[y + 2, around], window[y + 3, around]
-        r4 = window[y + 4, around]
-        r5, r6, r7 = window[y + 5, around], window[y + 6, around], window[y + 7, around]
-        for x in range(width + 6):
-            near = np.float64(r3[x]) + np.float64(r5[x])
-            middle = np.float64(r2[x]) + np.float64(r6[x])
-            far = np.float64(r1[x]) + np.float64(r7[x])
-            down[x] = w0 * np.float64(r4[x]) + w1 * near + w2 * middle + w3 * far
-        for x in range(width):
+        # by unsigned indices, which need no look at whether they count from the end
+        here, end = np.uint64(runs[y, 0]), np.uint64(runs[y, 1])
+        for x in range(here, end + six):
+            at = x + one
+            near = np.float64(window[y + 3, at]) + np.float64(window[y + 5, at])
+            middle = np.float64(window[y + 2, at]) + np.float64(window[y + 6, at])
+            far = np.float64(window[y + 1, at]) + np.float64(window[y + 7, at])
+            down[x] = w0 * np.float64(window[y + 4, at]) + w1 * near + w2 * middle + w3 * far
+        for x in range(here, end):
             near, middle, far = (
-                down[x + 2] + down[x + 4],
-                down[x + 1] + down[x + 5],
-                down[x] + down[x + 6],
+                down[x + two] + down[x + four],
+                down[x + one] + down[x + five],
+                down[x] + down[x + six],
             )
-            mean[x] = w0 * down[x + 3] + w1 * near + w2 * middle + w3 * far
-        for x in range(width):
-            value[x] = np.float64(r4[x + 3])
-            counts[x] = np.float64(here[x])
-        shares = columns[first:stop]
+            mean[x] = w0 * down[x + three] + w1 * near + w2 * middle + w3 * far
         for k in range(len(preparations)):
             a, rest = preparations[k, 0], 1.0 - preparations[k, 1]
             share = rest * rows[y]
-            total = missed[k, first:stop]
-            for x in range(width):
-                error = min(rest - a * value[x], share * shares[x] - a * mean[x])
-                total[x] += counts[x] * error
+            for x in range(here, end):
+                value = np.float64(window[y + 4, x + four])
+                error = min(rest - a * value, share * columns[x] - a * mean[x])
+                missed[k, x] += np.float64(inside[y, x]) * error
     totals = np.empty(len(preparations))
     for k in range(len(preparations)):
         totals[k] = missed[k].sum()

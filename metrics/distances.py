@@ -1,0 +1,233 @@
+"""Squared Euclidean distances of a mask's background to its foreground, exact, and the nearest pixel where it is near.
+
+Distances go down and up the columns first, as Meijster, Roerdink and Hesselink do ("A general algorithm for
+computing distance transforms in linear time", 2000).  Then each row asks, for every pixel x, which column c
+makes (x - c)^2 + vertical(c)^2 smallest.  Instead of building the envelope of these parabolas one by one, whole
+vectors of pixels try the columns that can be the nearest at all: those that no chord between two others rules
+out, and that are no farther than the row above allows.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+FARTHEST = 255
+"""Distances are exact below this number of pixels; :data:`SATURATED` stands for all others."""
+SATURATED = FARTHEST**2
+REACH = 18
+"""Squared distance up to which the nearest foreground pixel is told: the corner of a 7x7 window."""
+_NEAR = 4
+"""Pixels within REACH lie within so many columns of their nearest foreground pixel."""
+_LANES = 32
+"""Pixels of a row that are worked on together."""
+_WORD = 8
+"""Columns whose candidates are counted together."""
+_PAD = 16
+_WAYS = 16
+_NO_SITE = 1 << 24
+
+
+@njit(nogil=True, cache=True)
+def squared_distances(  # type: ignore[no-untyped-def]
+    mask, above, top, bottom
+) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
+    """Distances to the pixels of ``mask`` uint8 [h, w] that are greater than ``above``, if there are any.
+
+    top, bottom: their first row, and the one after their last.
+
+    Returns:
+        uint16 [h, w], the squared distance, 0 on the foreground, at most SATURATED.
+        int32 [m, 4], row and column of each background pixel within REACH, in the order of rows, and of the
+        foreground pixel nearest to it: of several the one in the leftmost column, there the topmost.
+    """
+    height, width = mask.shape
+    squared = np.empty((height, width), np.uint16)
+    vertical = _vertical_distances(mask, above)
+    whole = (width + _LANES - 1) // _LANES * _LANES
+    squares = np.empty(
+        2 * whole + _LANES, np.uint16
+    )  # by the difference of two columns, plus `whole`
+    for k in range(len(squares)):
+        squares[k] = min((k - whole) ** 2, SATURATED)
+    low = np.full(whole + 2 * _PAD, np.int32(_NO_SITE), np.int32)  # squared vertical distances
+    marked = np.empty(whole, np.uint8)
+    columns = np.empty(whole + _WORD, np.int32)
+    before = np.empty(whole // _WORD + 1, np.int32)
+    padded = np.full(whole + 2 * _PAD, np.uint16((_NEAR + 1) ** 2 * _WAYS), np.uint16)
+    ways = np.empty(whole, np.uint16)
+    row = np.full(whole, np.uint16(SATURATED), np.uint16)
+    near = np.empty((max(4096, width), 4), np.int32)
+    found = 0
+    for y in range(height):
+        own = vertical[y]
+        for x in range(width):
+            distance = np.int32(own[x])
+            low[_PAD + x] = distance * distance if distance < FARTHEST else np.int32(_NO_SITE)
+        _rule_out(low, marked)
+        _list(marked, columns, before)
+        for x in range(0, whole, _LANES):
+            # distances change by no more than one from pixel to pixel, here from the one above the middle
+            reach = int(np.sqrt(np.float64(row[x + _LANES // 2]))) + _LANES // 2 + 2
+            first = before[max(x - reach, 0) // _WORD]
+            last = before[min(x + _LANES + reach, whole - 1) // _WORD + 1]
+            _lowest(row, x, squares, whole + x, columns, low, first, last)  # type: ignore[call-arg]
+        for x in range(width):
+            row[x] = row[x] if own[x] else np.uint16(0)
+            squared[y, x] = row[x]
+        if top - _NEAR <= y < bottom + _NEAR:
+            _find_near(own, padded, ways, marked)
+            number = _list(marked, columns, before)
+            if found + number > len(near):
+                near = np.concatenate((near, np.empty_like(near)))
+            for i in range(number):
+                x = columns[i]
+                column = x + np.int64(ways[x]) % _WAYS - _NEAR
+                up = y - np.int64(own[column])
+                nearest = up if up >= 0 and mask[up, column] > above else 2 * y - up
+                near[found + i, 0], near[found + i, 1] = y, x
+                near[found + i, 2], near[found + i, 3] = nearest, column
+            found += number
+    return squared, near[:found].copy()
+
+
+@njit(nogil=True, cache=True)
+def _vertical_distances(mask, above):  # type: ignore[no-untyped-def]
+    """uint8 [h, w], distance to the nearest foreground pixel of the same column, at most FARTHEST."""
+    height, width = mask.shape
+    vertical = np.empty((height, width), np.uint8)
+    for x in range(width):
+        vertical[0, x] = 0 if mask[0, x] > above else FARTHEST
+    for y in range(1, height):
+        for x in range(width):
+            further = np.uint8(min(vertical[y - 1, x], np.uint8(FARTHEST - 1)) + np.uint8(1))
+            vertical[y, x] = np.uint8(0) if mask[y, x] > above else further
+    for y in range(height - 2, -1, -1):
+        for x in range(width):
+            further = np.uint8(min(vertical[y + 1, x], np.uint8(FARTHEST - 1)) + np.uint8(1))
+            vertical[y, x] = min(vertical[y, x], further)
+    return vertical
+
+
+@njit(nogil=True, cache=True)
+def _rule_out(low, marked):  # type: ignore[no-untyped-def]
+    """Mark the columns of one row that may be nearest to some background pixel of it.
+
+    The nearest column to x has the smallest c^2 + low(c) - 2xc: it is a corner of the lower convex hull of
+    the points (c, c^2 + low(c)).  So a column is ruled out that lies above a chord between two others.
+    Foreground between foreground is nearest only to itself.
+    """
+    for x in range(len(marked)):
+        at = _PAD + x
+        twice = np.int32(2) * low[at]
+        bend1 = np.int32(low[at - 1] + low[at + 1] - twice)
+        bend2 = np.int32(low[at - 2] + low[at + 2] - twice)
+        bend4 = np.int32(low[at - 4] + low[at + 4] - twice)
+        bend8 = np.int32(low[at - 8] + low[at + 8] - twice)
+        bend16 = np.int32(low[at - 16] + low[at + 16] - twice)
+        inner = (low[at - 1] | low[at] | low[at + 1]) == 0
+        marked[x] = (
+            (low[at] < np.int32(_NO_SITE))
+            & (not inner)
+            & (bend1 >= np.int32(-2))
+            & (bend2 >= np.int32(-8))
+            & (bend4 >= np.int32(-32))
+            & (bend8 >= np.int32(-128))
+            & (bend16 >= np.int32(-512))
+        )
+
+
+@njit(nogil=True, cache=True)
+def _list(marked, columns, before):  # type: ignore[no-untyped-def]
+    """Write the marked columns, and for each word of columns how many of them come before it; returns how many."""
+    words = marked.view(np.uint64)
+    number = 0
+    for word in range(len(words)):
+        before[word] = number
+        if words[word]:
+            for x in range(_WORD * word, _WORD * word + _WORD):
+                columns[number] = x
+                number += marked[x]
+    before[len(words)] = number
+    return number
+
+
+@intrinsic
+def _lowest(
+    typing_context: Any,
+    row: Any,
+    x: Any,
+    squares: Any,
+    offset: Any,
+    columns: Any,
+    low: Any,
+    first: Any,
+    last: Any,
+) -> tuple[Any, Callable[..., Any]]:
+    """Write the squared distance of _LANES pixels of ``row``, from x on, to the nearest of some columns.
+
+    These are ``columns[first:last]``; the difference of two columns is squared by ``squares[offset - column + i]``.
+    numba has no vectors of its own that stay in a register from one column to the next.
+    """
+    lanes = ir.VectorType(ir.IntType(16), _LANES)
+    index = ir.IntType(32)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        long = context.get_value_type(types.intp)
+
+        def place(argument: int, at: Any) -> Any:
+            array = context.make_array(signature.args[argument])
+            return builder.gep(array(context, builder, arguments[argument]).data, [at])
+
+        def as_lanes(pointer: Any) -> Any:
+            return builder.bitcast(pointer, lanes.as_pointer())
+
+        def each(operation: str, a: Any, b: Any) -> Any:
+            kind = ir.FunctionType(lanes, [lanes, lanes])
+            name = f"llvm.{operation}.v{_LANES}i16"
+            return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b])
+
+        best = cgutils.alloca_once_value(builder, lanes([SATURATED] * _LANES))
+        begin, end = arguments[6], arguments[7]
+        with cgutils.for_range_slice(builder, begin, end, long(1), inc=True) as (i, _):
+            column = builder.sext(builder.load(place(4, i)), long)
+            apart = builder.load(as_lanes(place(2, builder.sub(arguments[3], column))), align=2)
+            up = builder.load(place(5, builder.add(column, long(_PAD))))
+            up = builder.insert_element(lanes(None), builder.trunc(up, lanes.element), index(0))
+            up = builder.shuffle_vector(up, up, ir.Constant(ir.VectorType(index, _LANES), None))
+            value = each("umin", builder.load(best), each("uadd.sat", apart, up))
+            builder.store(value, best)
+        builder.store(builder.load(best), as_lanes(place(0, arguments[1])), align=2)
+        return context.get_dummy_value()
+
+    signature = types.void(
+        row, types.intp, squares, types.intp, columns, low, types.intp, types.intp
+    )
+    return signature, generate
+
+
+@njit(nogil=True, cache=True)
+def _find_near(own, padded, ways, marked):  # type: ignore[no-untyped-def]
+    """Mark the background of one row within REACH, and find the way there, coded as _WAYS times the squared
+    distance plus the columns to the right plus _NEAR: the smallest code is that of the nearest, leftmost column.
+
+    own: uint8 [w], vertical distances.  padded: uint16, for their codes.  ways, marked: what is written.
+    """
+    far = np.uint16(_NEAR + 1)
+    for x in range(len(own)):
+        distance = min(np.uint16(own[x]), far)
+        padded[_PAD + x] = np.uint16(distance * distance) * np.uint16(_WAYS)
+    for x in range(len(ways)):
+        way = np.uint16(0xFFFF)
+        for k in range(2 * _NEAR + 1):
+            code = np.uint16(_WAYS * (k - _NEAR) ** 2 + k)
+            way = min(way, np.uint16(padded[_PAD - _NEAR + x + k] + code))
+        ways[x] = way
+    for x in range(len(ways)):
+        beyond = np.uint16(ways[x] - np.uint16(_WAYS))  # the foreground itself comes out large
+        marked[x] = (beyond < np.uint16(_WAYS * REACH)) & (x < len(own))

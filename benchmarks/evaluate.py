@@ -135,7 +135,8 @@ def decode(pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, float]:
 def score(maps: Path, masks: Path, *, weighted: bool = True, jobs: int = 1) -> None:
     """What ``sodbench eval MAPS MASKS`` does, without its printing."""
     from sodbench.datasets import find_masks
-    from sodbench.runners.evaluate import Policy, evaluate_all
+    from sodbench.runners.counting import Policy
+    from sodbench.runners.evaluate import evaluate_all
     from sodbench.runners.trees import understand
 
     evaluate_all(understand(maps, find_masks(masks)), policy=Policy(weighted=weighted), jobs=jobs)

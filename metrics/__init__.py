@@ -3,7 +3,14 @@
 Arrays in, numbers out; no file is touched here.  See counts.py for the idea, protocols.py for the conventions.
 """
 
-from sodbench.metrics.counts import Counts, PreparedMask, compile_kernels, count_pair
+from sodbench.metrics.counts import (
+    Counts,
+    PairCounts,
+    PreparedMask,
+    compile_kernels,
+    count_pair,
+    pair_counts,
+)
 from sodbench.metrics.evaluator import Evaluator
 from sodbench.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Protocol, protocol
 from sodbench.metrics.scores import (
@@ -24,6 +31,7 @@ __all__ = [
     "PROTOCOLS",
     "Counts",
     "Evaluator",
+    "PairCounts",
     "PerImage",
     "PreparedMask",
     "Protocol",
@@ -32,6 +40,7 @@ __all__ = [
     "count_pair",
     "image_curves",
     "image_measures",
+    "pair_counts",
     "protocol",
     "score",
     "summarise",

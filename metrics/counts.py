@@ -10,6 +10,7 @@ several grey levels (SalMetric's MAE), and the outcome of two knife-edge compari
 the rounding inside numpy's ``mean``; they are looked up in the pixels on the rare pairs where they occur.
 """
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -106,6 +107,11 @@ class PreparedMask:
         return tuple(np.flatnonzero(per_level).tolist())
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
     def is_binary(self) -> bool:
         """Whether the only grey levels are 0 and 255."""
         return set(self.levels) <= {0, 255}
@@ -187,9 +193,25 @@ def _moments(mask, above):  # type: ignore[no-untyped-def]
     return total, rows, columns, between == 0
 
 
+class _Tally(NamedTuple):
+    """What one pass over a pair counts, and what its joint counts say about the map.
+
+    joint: uint32 [4, 2, 256].  darkest, brightest: grey levels; level_sum: sum of the pixels' grey levels.
+    binary_error: sum of abs(map - mask) if the mask is 0 and 255.
+    flat: for each quadrant the grey level that all its pixels share, if they share the mask's class too, else -1.
+    """
+
+    joint: NDArray[np.uint32]
+    darkest: int
+    brightest: int
+    level_sum: int
+    binary_error: int
+    flat: tuple[int, int, int, int]
+
+
 @numba.njit(nogil=True, cache=True)
-def _count(map_, mask, above, row, column, joint):  # type: ignore[no-untyped-def]
-    """Add one pair's pixels to joint uint32 [4, 2, 256].
+def _tally(map_, mask, above, row, column):  # type: ignore[no-untyped-def]
+    """The fields of a _Tally.
 
     Neighbours are counted in tables of their own: they are mostly alike, and an increment that waits for the one
     before it takes twice as long.
@@ -211,9 +233,26 @@ def _count(map_, mask, above, row, column, joint):  # type: ignore[no-untyped-de
                 table[codes[x + 3], 3] += np.uint32(1)
             for x in range(whole, len(codes)):
                 table[codes[x], 0] += np.uint32(1)
+    joint = np.empty((4, 2, 256), np.uint32)
+    darkest, brightest = 256, -1
+    level_sum = binary_error = np.int64(0)
+    occupied = np.zeros(4, np.int64)
+    flat = np.full(4, -1, np.int64)
     for quadrant in range(4):
         for code in range(512):
-            joint[quadrant, code // 256, code % 256] += tables[quadrant, code].sum()
+            foreground, level = code // 256, code % 256
+            table = tables[quadrant, code]
+            pixels = np.int64(table[0]) + table[1] + table[2] + table[3]
+            joint[quadrant, foreground, level] = pixels
+            if pixels == 0:
+                continue
+            darkest, brightest = min(darkest, level), max(brightest, level)
+            level_sum += pixels * level
+            binary_error += pixels * (255 - level if foreground else level)
+            occupied[quadrant] += 1
+            flat[quadrant] = level if occupied[quadrant] == 1 else -1
+    flats = (flat[0], flat[1], flat[2], flat[3])
+    return joint, darkest, brightest, level_sum, binary_error, flats
 
 
 @numba.njit(nogil=True, cache=True)
@@ -300,127 +339,132 @@ EMPTY = Counts(
 )
 
 
+class PairCounts(NamedTuple):
+    """The counts of one pair, as in :class:`Counts`; ``matlab_joint`` where the two rules differ.
+
+    brightest: the map's highest grey level.
+    """
+
+    joint: NDArray[np.uint32]
+    matlab_joint: NDArray[np.uint32] | None
+    size: tuple[int, int]
+    absolute_error: int
+    knife_edge: tuple[int, int]
+    wf: tuple[float, float, float]
+    brightest: int
+
+    @property
+    def counts(self) -> Counts:
+        """The same as the counts of N = 1 pairs."""
+        matlab = [] if self.matlab_joint is None else [self.matlab_joint]
+        return Counts(
+            joint=self.joint[None],
+            matlab_rows=np.arange(len(matlab)),
+            matlab_joint=np.array(matlab, np.uint32).reshape(-1, 4, 2, 256),
+            size=np.array([self.size], np.int32),
+            absolute_error=np.array([self.absolute_error]),
+            knife_edge=np.array([self.knife_edge], np.uint8),
+            wf=np.array([self.wf]),
+        )
+
+
 def count_pair(map_: NDArray[np.uint8], mask: PreparedMask, *, weighted: bool = True) -> Counts:
     """Count one saliency map, uint8 [h, w], against one mask of the same size.
 
     weighted: also compute weighted F, the only measure that needs the pixels' places (else NaN).
     Raises ValueError for another dtype or size.
     """
+    return pair_counts(map_, mask, weighted=weighted).counts
+
+
+def pair_counts(
+    map_: NDArray[np.uint8], mask: PreparedMask, *, weighted: bool = True
+) -> PairCounts:
+    """The same as :func:`count_pair`, in a lighter form."""
     check_picture(map_, "saliency map")
     if map_.shape != mask.pixels.shape:
         raise ValueError(
             f"the saliency map is {_size(map_)} and the mask {_size(mask.pixels)} (height x width); resize the map to the mask"
         )
     map_ = np.ascontiguousarray(map_)
-    joint = _joint(map_, mask.pixels, mask.standard)
-    survey = _Survey(*_survey(joint))
-    matlab = [_joint(map_, mask.pixels, mask.matlab)] if mask.rules_differ else []
-    error = survey.binary_error if mask.is_binary else _absolute_error(map_, mask.pixels)
-    return Counts(
-        joint=joint[None],
-        matlab_rows=np.arange(len(matlab)),
-        matlab_joint=np.array(matlab, np.uint32).reshape(-1, 4, 2, 256),
-        size=np.array([map_.shape], np.int32),
-        absolute_error=np.array([error]),
-        knife_edge=_knife_edges(map_, mask, joint, survey)[None],
-        wf=_weighted(map_, mask, survey)[None] if weighted else np.full((1, 3), np.nan),
+    tally = _count(map_, mask, mask.standard)
+    error = tally.binary_error if mask.is_binary else _absolute_error(map_, mask.pixels)
+    return PairCounts(
+        joint=tally.joint,
+        matlab_joint=_count(map_, mask, mask.matlab).joint if mask.rules_differ else None,
+        size=(map_.shape[0], map_.shape[1]),
+        absolute_error=error,
+        knife_edge=_knife_edges(map_, mask, tally),
+        wf=_weighted(map_, mask, tally) if weighted else (math.nan, math.nan, math.nan),
+        brightest=tally.brightest,
     )
 
 
 def compile_kernels() -> float:
-    """Have numba compile what :func:`count_pair` calls; returns the seconds, or 0 where its cache had it already."""
-    if _count.signatures:
+    """Have numba compile what :func:`pair_counts` calls; returns the seconds, or 0 where its cache had it already."""
+    if _tally.signatures:
         return 0.0
     began = time.perf_counter()
-    count_pair(np.eye(8, dtype=np.uint8), PreparedMask(np.eye(8, dtype=np.uint8) * np.uint8(200)))
-    return time.perf_counter() - began if _count.stats.cache_misses else 0.0
+    pair_counts(np.eye(8, dtype=np.uint8), PreparedMask(np.eye(8, dtype=np.uint8) * np.uint8(200)))
+    return time.perf_counter() - began if _tally.stats.cache_misses else 0.0
 
 
 def _size(pixels: NDArray[np.uint8]) -> str:
     return f"{pixels.shape[0]}x{pixels.shape[1]}"
 
 
-def _joint(map_: NDArray[np.uint8], mask: NDArray[np.uint8], split: Split) -> NDArray[np.uint32]:
-    joint = np.zeros((4, 2, 256), np.uint32)
-    _count(map_, mask, split.foreground_above, split.row, split.column, joint)
-    return joint
+def _count(map_: NDArray[np.uint8], mask: PreparedMask, split: Split) -> _Tally:
+    return _Tally(*_tally(map_, mask.pixels, split.foreground_above, split.row, split.column))
 
 
 LEVELS = np.arange(256)
 
 
-class _Survey(NamedTuple):
-    """What the joint counts of one pair say about the map.
-
-    level_sum: sum of the pixels' grey levels.  binary_error: sum of abs(map - mask) if the mask is 0 and 255.
-    flat: for each quadrant the grey level that all its pixels share, if they share the mask's class too, else -1.
-    """
-
-    darkest: int
-    brightest: int
-    level_sum: int
-    binary_error: int
-    flat: tuple[int, int, int, int]
-
-
-@numba.njit(nogil=True, cache=True)
-def _survey(joint):  # type: ignore[no-untyped-def]
-    darkest, brightest = 256, -1
-    level_sum = binary_error = np.int64(0)
-    occupied = np.zeros(4, np.int64)
-    flat = np.full(4, -1, np.int64)
-    for quadrant in range(4):
-        for foreground in range(2):
-            for level in range(256):
-                pixels = np.int64(joint[quadrant, foreground, level])
-                if pixels == 0:
-                    continue
-                darkest, brightest = min(darkest, level), max(brightest, level)
-                level_sum += pixels * level
-                binary_error += pixels * (255 - level if foreground else level)
-                occupied[quadrant] += 1
-                flat[quadrant] = level if occupied[quadrant] == 1 else -1
-    return darkest, brightest, level_sum, binary_error, (flat[0], flat[1], flat[2], flat[3])
-
-
-def _weighted(map_: NDArray[np.uint8], mask: PreparedMask, survey: _Survey) -> NDArray[np.float64]:
+def _weighted(
+    map_: NDArray[np.uint8], mask: PreparedMask, tally: _Tally
+) -> tuple[float, float, float]:
+    """Weighted F under each of PREPARATIONS, of which several may be the same."""
     scales = []
     for preparation in PREPARATIONS:
-        low, high = value_range(survey.darkest, survey.brightest, preparation)
+        low, high = value_range(tally.darkest, tally.brightest, preparation)
         scales.append((1 / (high - low), -low / (high - low)))
-    same = mask.matlab_geometry is mask.geometry
-    distinct = list(dict.fromkeys(scales if same else scales[:2]))
-    found = dict(
-        zip(distinct, weighted_f(map_, mask.geometry, np.array(distinct)).tolist(), strict=True)
-    )
-    scores = [found[scale] for scale in (scales if same else scales[:2])]
-    if not same:
-        scores += weighted_f(map_, mask.matlab_geometry, np.array(scales[2:])).tolist()
-    return np.array(scores)
+    alike = scales if mask.matlab_geometry is mask.geometry else scales[:2]
+    distinct = list(dict.fromkeys(alike))
+    scores = weighted_f(map_, mask.geometry, np.array(distinct)).tolist()
+    found = [scores[distinct.index(scale)] for scale in alike]
+    if len(alike) < len(scales):
+        found += weighted_f(map_, mask.matlab_geometry, np.array(scales[2:])).tolist()
+    return found[0], found[1], found[2]
 
 
 FLAT_QUADRANTS = 0b01111
 TIE_EXCLUDED = 0b10000
 
 
-def _knife_edges(
-    map_: NDArray[np.uint8], mask: PreparedMask, joint: NDArray[np.uint32], survey: _Survey
-) -> NDArray[np.uint8]:
-    """The flags of :attr:`Counts.knife_edge` of one pair, uint8 [2]: the pixels are asked only where it matters."""
-    flags = np.zeros(2, np.uint8)
-    for column, preparation in enumerate(PREPARATIONS[:2]):
-        low, high = value_range(survey.darkest, survey.brightest, preparation)
-        excess = survey.level_sum - low * map_.size
-        level = int(adaptive_level(excess, map_.size, low, high))
-        if map_.size * (level - low) == 2 * excess and joint[:, :, level].any():
-            value = values(low, high)
-            threshold = min(2 * value[map_].mean(), 1)
-            flags[column] |= TIE_EXCLUDED * bool(value[level] < threshold)
-        for quadrant, grey in enumerate(survey.flat):
-            if low < grey < high:
-                value = values(low, high)[grey]
-                block = _quadrant(np.full(map_.shape, value), mask.standard, quadrant)
-                flags[column] |= (1 << quadrant) * bool(block.mean() != value)
+def _knife_edges(map_: NDArray[np.uint8], mask: PreparedMask, tally: _Tally) -> tuple[int, int]:
+    """The flags of :attr:`Counts.knife_edge` of one pair: the pixels are asked only where it matters."""
+    raw, stretched = (
+        value_range(tally.darkest, tally.brightest, name) for name in PREPARATIONS[:2]
+    )
+    flags = _knife_edge(map_, mask, tally, *raw)
+    return flags, flags if stretched == raw else _knife_edge(map_, mask, tally, *stretched)
+
+
+def _knife_edge(
+    map_: NDArray[np.uint8], mask: PreparedMask, tally: _Tally, low: int, high: int
+) -> int:
+    flags = 0
+    excess = tally.level_sum - low * map_.size
+    level, rest = divmod(2 * excess, map_.size)
+    if rest == 0 and low + level <= high and tally.joint[:, :, low + level].any():
+        value = values(low, high)
+        threshold = min(2 * value[map_].mean(), 1)
+        flags |= TIE_EXCLUDED * bool(value[low + level] < threshold)
+    for quadrant, grey in enumerate(tally.flat):
+        if low < grey < high:
+            value_ = values(low, high)[grey]
+            block = _quadrant(np.full(map_.shape, value_), mask.standard, quadrant)
+            flags |= (1 << quadrant) * bool(block.mean() != value_)
     return flags
 
 

@@ -109,12 +109,10 @@ def weighted_f(
         raise ValueError(
             f"the map is {values.shape} and the mask {geometry.squared_distance.shape}; they must have one shape"
         )
-    if geometry.area == 0:
-        return np.zeros(len(preparations))
-    preparations = np.ascontiguousarray(preparations)
-    contiguous = np.ascontiguousarray(values)
-    missed = _missed(
-        contiguous,
+    return _weighted_f(
+        np.ascontiguousarray(values),
+        geometry.squared_distance,
+        geometry.area,
         geometry.top,
         geometry.left,
         geometry.inside,
@@ -122,19 +120,11 @@ def weighted_f(
         geometry.band,
         geometry.rows,
         geometry.columns,
-        preparations,
+        np.ascontiguousarray(preparations),
         gaussian(),
+        _importance(),
+        beta_squared,
     )
-    false_positive = _false_alarms(
-        contiguous, geometry.squared_distance, preparations, _importance()
-    )
-    true_positive = np.maximum(geometry.area - missed, 0.0)
-    recall = np.maximum(1.0 - missed / geometry.area, 0.0)
-    precision = true_positive / (true_positive + false_positive + EPS)
-    f: NDArray[np.float64] = (
-        (1.0 + beta_squared) * recall * precision / (recall + beta_squared * precision + EPS)
-    )
-    return f
 
 
 @cache
@@ -195,6 +185,38 @@ def _outline(mask, above):  # type: ignore[no-untyped-def]
         if runs[y, 1] > 0:
             runs[y] -= left
     return area, top, left, bottom, right, box, runs[top:bottom].copy()
+
+
+@njit(nogil=True, cache=True)
+def _weighted_f(  # type: ignore[no-untyped-def]
+    values,
+    squared,
+    area,
+    top,
+    left,
+    inside,
+    runs,
+    band,
+    rows,
+    columns,
+    preparations,
+    taps,
+    importance,
+    beta_squared,
+) -> NDArray[np.float64]:
+    """float64 [K]; the arguments are those of weighted_f, a Geometry's fields and two tables."""
+    scores = np.zeros(len(preparations))
+    if area == 0:
+        return scores
+    missed = _missed(values, top, left, inside, runs, band, rows, columns, preparations, taps)
+    false_positive = _false_alarms(values, squared, preparations, importance)
+    for k in range(len(preparations)):
+        true_positive = max(area - missed[k], 0.0)
+        recall = max(1.0 - missed[k] / area, 0.0)
+        precision = true_positive / (true_positive + false_positive[k] + EPS)
+        weighted = recall + beta_squared * precision
+        scores[k] = (1.0 + beta_squared) * recall * precision / (weighted + EPS)
+    return scores
 
 
 @njit(nogil=True, cache=True)

@@ -8,31 +8,27 @@ pair whose files have not changed since is never read again.
 import os
 import shlex
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sodbench.datasets import Pair, find_masks
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.images import Grey, decode_grey, read_file, read_grey, resize_grey
+from sodbench.images import read_grey
 from sodbench.metrics import (
     DEFAULT_PROTOCOL,
     PreparedMask,
     compile_kernels,
-    count_pair,
     protocol,
     score,
 )
 from sodbench.pairs import (
     BILINEAR,
     NEAREST,
-    PAIR,
     PLAIN,
     ZERO,
     Journal,
@@ -53,9 +49,11 @@ from sodbench.results import (
     save_result,
     versions,
 )
+from sodbench.runners.counting import FITTED, ZERO_ONE, Counted, Policy, Visit, count, stamp
 from sodbench.runners.trees import Task, Understood, understand
 from sodbench.sample import is_sample
 
+CHUNK = 16
 JOURNAL = "unfinished.pairs"
 COUNTS = "counts.npz"
 MANIFEST = "prediction.json"
@@ -63,26 +61,6 @@ NOTES = frozenset({"grey-mask", "empty-mask", "black-map", "converted", "undefin
 """Kinds of problems that a stated rule settles; the others make a run end with status 1 or 2."""
 PAIR_PROBLEMS = NOTES | {"size", "mask-coding", "map-coding"}
 """Kinds that are noticed pair by pair; the others concern the folders."""
-ZERO_ONE = "values 0 and 1 only"
-_FITTED = {"bilinear": BILINEAR, "nearest": NEAREST}
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What to do about what is wrong; each choice that touched a pair stands in the signature.
-
-    missing: ``error``, ``skip`` the mask, or score it against an all-black map (``zero``); also for unreadable maps.
-    resize: a map of another size than its mask: ``error``, or resize it ``bilinear`` or ``nearest``.
-    undefined: ``keep`` or ``skip`` undefined S-measures in the mean; None is the protocol's choice.
-    weighted: whether weighted F is computed.
-    shard: (i, n): score only every n-th pair, from the i-th on, i = 1..n.
-    """
-
-    missing: Literal["error", "skip", "zero"] = "error"
-    resize: Literal["error", "bilinear", "nearest"] = "bilinear"
-    undefined: Literal["keep", "skip"] | None = None
-    weighted: bool = True
-    shard: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -410,7 +388,7 @@ class _Work:
         if fitted == ZERO:
             return self.policy.missing == "zero" and self.maps[stem] is None
         map_ = self.maps[stem]
-        if fitted != PLAIN and fitted != _FITTED.get(self.policy.resize):
+        if fitted != PLAIN and fitted != FITTED.get(self.policy.resize):
             return False
         return map_ is not None and _same_file(
             map_, record["map_bytes"], record["map_time"], record["map_hash"]
@@ -497,7 +475,7 @@ def _same_file(path: Path, size: int, time: int, content: int) -> bool:
         status = path.stat()
         if status.st_size != size:
             return False
-        return _stamp(status) == time or content_hash(path.read_bytes()) == content
+        return stamp(status) == time or content_hash(path.read_bytes()) == content
     except OSError:
         return False
 
@@ -519,24 +497,6 @@ def _below(path: Path | None, base: Path | str | None) -> str:
 # -- counting ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Visit:
-    """One mask and the maps of all works that must be counted against it."""
-
-    stem: str
-    mask: Path
-    maps: tuple[tuple[int, Path | None], ...]
-
-
-@dataclass(frozen=True)
-class _Counted:
-    """A counted pair; with the problem that its map could not be read where a black one took its place."""
-
-    pair: Records
-    matlab_joint: Any
-    problem: Problem | None = None
-
-
 def _count(works: Sequence[_Work], jobs: int, force: bool, trust_folders: bool) -> None:
     """Count every pair of one data set that is not counted yet."""
     todo: dict[tuple[str, Path], list[tuple[int, Path | None]]] = {}
@@ -546,7 +506,7 @@ def _count(works: Sequence[_Work], jobs: int, force: bool, trust_folders: bool) 
             _check_not_swapped(work, stems)
         for stem in stems:
             todo.setdefault((stem, work.masks[stem]), []).append((index, work.maps[stem]))
-    visits = [_Visit(stem, mask, tuple(maps)) for (stem, mask), maps in sorted(todo.items())]
+    visits = [Visit(stem, mask, tuple(maps)) for (stem, mask), maps in sorted(todo.items())]
     total = sum(len(work.stems) for work in works)
     left = sum(len(visit.maps) for visit in visits)
     name = works[0].task.dataset
@@ -556,113 +516,22 @@ def _count(works: Sequence[_Work], jobs: int, force: bool, trust_folders: bool) 
     if visits and (seconds := compile_kernels()):
         say(f"compiled the counting kernels in {seconds:.0f} s; this happens once on a machine")
     with bar(total, f"score {name}", "map", initial=total - left) as progress:
-        for visit, outcomes in _in_threads(lambda v: _visit(v, policy), visits, jobs):
-            for (index, _), outcome in zip(visit.maps, outcomes, strict=True):
-                work = works[index]
-                if isinstance(outcome, _Counted):
-                    work.journal.append(visit.stem, outcome.pair, outcome.matlab_joint)
-                    if outcome.problem:
-                        work.blackened.append(outcome.problem)
-                elif outcome.kind == "unreadable" and policy.missing != "error":
-                    work.skipped.append(outcome)
-                else:
-                    work.blocked.append(outcome)
-            progress.update(len(visit.maps))
-
-
-def _in_threads(
-    work: Callable[[_Visit], list["_Counted | Problem"]], items: Sequence[_Visit], jobs: int
-) -> Iterator[tuple[_Visit, list["_Counted | Problem"]]]:
-    """(item, work(item)) in order, a bounded number of them under way."""
-    if jobs == 1:
-        yield from ((item, work(item)) for item in items)
-        return
-    pool = ThreadPoolExecutor(jobs)
-    waiting: deque[tuple[_Visit, Future[list[_Counted | Problem]]]] = deque()
-    try:
-        for item in items:
-            waiting.append((item, pool.submit(work, item)))
-            if len(waiting) > 4 * jobs:
-                done, future = waiting.popleft()
-                yield done, future.result()
-        while waiting:
-            done, future = waiting.popleft()
-            yield done, future.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _visit(visit: _Visit, policy: Policy) -> list["_Counted | Problem"]:
-    """Count all maps of one mask; a problem in place of what could not be counted."""
-    try:
-        mask_file, decoded = _decoded(visit.mask)
-    except (ImageError, OSError) as error:
-        detail = error.problem.detail if isinstance(error, ImageError) else str(error)
-        return [Problem("unreadable-mask", str(visit.mask), detail)] * len(visit.maps)
-    mask = PreparedMask(decoded.pixels)
-    note = ZERO_ONE if mask.levels[-1] == 1 else decoded.note
-    blank = np.zeros(1, PAIR)
-    blank["mask_bytes"], blank["mask_time"], blank["mask_hash"] = mask_file
-    blank["mask_levels"] = len(set(mask.levels) - {0, 255})
-    blank["foreground"] = mask.foreground
-    blank["mask_note"] = note.encode()[:60]
-    return [_count_map(path, mask, blank.copy(), policy) for _, path in visit.maps]
-
-
-def _count_map(
-    path: Path | None, mask: PreparedMask, pair: Records, policy: Policy
-) -> "_Counted | Problem":
-    if path is None:
-        map_ = np.zeros(mask.pixels.shape, np.uint8)
-        pair["map_bytes"], pair["fitted"] = -1, ZERO
-        pair["map_size"] = map_.shape
-    else:
-        try:
-            facts, decoded = _decoded(path)
-        except (ImageError, OSError) as error:
-            detail = error.problem.detail if isinstance(error, ImageError) else str(error)
-            problem = Problem("unreadable", str(path), detail)
-            if policy.missing != "zero":
-                return problem
-            black = _count_map(None, mask, pair, policy)
-            return replace(black, problem=problem) if isinstance(black, _Counted) else black
-        pair["map_bytes"], pair["map_time"], pair["map_hash"] = facts
-        map_ = decoded.pixels
-        pair["map_size"] = map_.shape
-        pair["map_note"] = decoded.note.encode()[:60]
-        if map_.shape != mask.pixels.shape:
-            if policy.resize == "error":
-                return Problem(
-                    "size",
-                    str(path),
-                    f"{_size(map_.shape)}, but its mask is {_size(mask.pixels.shape)}",
-                )
-            pair["fitted"] = _FITTED[policy.resize]
-            map_ = resize_grey(map_, (mask.pixels.shape[0], mask.pixels.shape[1]), policy.resize)
-    counts = count_pair(map_, mask, weighted=policy.weighted)
-    pair["brightest"] = map_.max()
-    pair["joint"], pair["size"] = counts.joint, counts.size
-    pair["absolute_error"], pair["knife_edge"], pair["wf"] = (
-        counts.absolute_error,
-        counts.knife_edge,
-        counts.wf,
-    )
-    return _Counted(pair, counts.matlab_joint[0] if len(counts.matlab_joint) else None)
-
-
-def _decoded(path: Path) -> tuple[tuple[int, int, int], Grey]:
-    """(size, modification time in ns, content hash) of a file, and the picture: of the same bytes, read once."""
-    data, status = read_file(path)
-    return (len(data), _stamp(status), content_hash(data)), decode_grey(data, path)
-
-
-def _stamp(status: os.stat_result) -> int:
-    """When the file was last written, replaced or renamed, in ns: a set-back modification time hides nothing."""
-    return max(status.st_mtime_ns, status.st_ctime_ns)
-
-
-def _size(shape: Sequence[int]) -> str:
-    return f"{shape[0]}x{shape[1]}"
+        for done in count(visits, policy, jobs):
+            counted: list[list[tuple[str, bytes, Any]]] = [[] for _ in works]
+            for visit, outcomes in done:
+                for (index, _), outcome in zip(visit.maps, outcomes, strict=True):
+                    work = works[index]
+                    if isinstance(outcome, Counted):
+                        counted[index].append((visit.stem, outcome.pair, outcome.matlab_joint))
+                        if outcome.problem:
+                            work.blackened.append(outcome.problem)
+                    elif outcome.kind == "unreadable" and policy.missing != "error":
+                        work.skipped.append(outcome)
+                    else:
+                        work.blocked.append(outcome)
+            for work, pairs in zip(works, counted, strict=True):
+                work.journal.append(pairs)
+            progress.update(sum(len(visit.maps) for visit, _ in done))
 
 
 # -- from counted pairs to results ------------------------------------------------------------------
@@ -770,7 +639,7 @@ def _pair_problems(
     for row, (levels, foreground, brightest, fitted) in enumerate(zip(*columns, strict=True)):
         mask_note, map_note = (column[row].decode() for column in notes)
         if fitted in how:
-            sizes = _size(facts["map_size"][row]), _size(facts["size"][row])
+            sizes = ["x".join(map(str, facts[name][row])) for name in ("map_size", "size")]
             detail = f"{sizes[0]}, resized to its mask's {sizes[1]} ({how[fitted]})"
             tell("size", row, "map", detail)
         if mask_note == ZERO_ONE:

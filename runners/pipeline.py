@@ -23,7 +23,8 @@ from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES
 from sodbench.progress import say
 from sodbench.results import folder_name
-from sodbench.runners.evaluate import Evaluation, Policy, evaluate_all
+from sodbench.runners.counting import Policy
+from sodbench.runners.evaluate import Evaluation, evaluate_all
 from sodbench.runners.predict import Predictor, load_predictor, predict
 from sodbench.runners.trees import Task, Understood, mask_problems, task_of
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sodbench.errors import Problem
     from sodbench.metrics import Scores
     from sodbench.results import Result
-    from sodbench.runners.evaluate import Policy
+    from sodbench.runners.counting import Policy
     from sodbench.runners.trees import Understood
 
 PROTOCOL_NAMES = ("salmetric", "pysodmetrics", "matlab")
@@ -141,7 +141,7 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
 
 def read_policy(arguments: argparse.Namespace) -> "Policy":
     """The policy that the options of :func:`add_policy` say."""
-    from sodbench.runners.evaluate import Policy
+    from sodbench.runners.counting import Policy
 
     return Policy(
         missing=arguments.missing,

@@ -21,7 +21,8 @@ from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
 from sodbench.pairs import Journal
 from sodbench.results import load_result
-from sodbench.runners.evaluate import JOURNAL, Policy, evaluate, evaluate_all
+from sodbench.runners.counting import Policy
+from sodbench.runners.evaluate import JOURNAL, evaluate, evaluate_all
 from sodbench.runners.trees import understand
 
 STEMS = [f"img{i:02d}" for i in range(8)]
@@ -337,12 +338,13 @@ def test_a_stored_result_comes_back_as_it_was(folders):
 
 
 def test_what_was_scored_is_not_read_again(folders, monkeypatch):
+    from sodbench.runners import counting
     from sodbench.runners import evaluate as runner
 
     first = evaluate(folders / "maps", folders / "gt", output=folders / "out")
     read = []
     monkeypatch.setattr(
-        runner, "decode_grey", lambda data, path: read.append(path) or real(data, path)
+        counting, "decode_grey", lambda data, path: read.append(path) or real(data, path)
     )
     real = sodbench.images.decode_grey
     monkeypatch.setattr(runner, "read_grey", lambda path: read.append(path) or read_grey(path))

@@ -1,0 +1,190 @@
+"""Count maps against masks, mask by mask and in threads: the only part of an evaluation that reads pictures.
+
+A mask is decoded, split and distance-transformed once for the maps of all methods.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sodbench.errors import ImageError, Problem
+from sodbench.images import Grey, decode_grey, read_file, resize_grey
+from sodbench.metrics import PairCounts, PreparedMask, pair_counts
+from sodbench.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, content_hash, packed
+
+ZERO_ONE = "values 0 and 1 only"
+FITTED = {"bilinear": BILINEAR, "nearest": NEAREST}
+CHUNK = 8
+"""Maps that a thread counts before it hands them over: threads that meet at every map wait for each other."""
+ABSENT = FileFacts(-1, 0, 0)
+"""The facts of a map that is not there and counts as black."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What to do about what is wrong; each choice that touched a pair stands in the signature.
+
+    missing: ``error``, ``skip`` the mask, or score it against an all-black map (``zero``); also for unreadable maps.
+    resize: a map of another size than its mask: ``error``, or resize it ``bilinear`` or ``nearest``.
+    undefined: ``keep`` or ``skip`` undefined S-measures in the mean; None is the protocol's choice.
+    weighted: whether weighted F is computed.
+    shard: (i, n): score only every n-th pair, from the i-th on, i = 1..n.
+    """
+
+    missing: Literal["error", "skip", "zero"] = "error"
+    resize: Literal["error", "bilinear", "nearest"] = "bilinear"
+    undefined: Literal["keep", "skip"] | None = None
+    weighted: bool = True
+    shard: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One mask and the maps that must be counted against it, each with the number of the work it belongs to."""
+
+    stem: str
+    mask: Path
+    maps: tuple[tuple[int, Path | None], ...]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A counted pair: its record (pairs.PAIR), and MATLAB's counts where they differ, uint32 [4, 2, 256].
+
+    problem: that its map could not be read, where a black one took its place.
+    """
+
+    pair: bytes
+    matlab_joint: NDArray[np.uint32] | None
+    problem: Problem | None = None
+
+
+Outcomes = list[Counted | Problem]
+"""For each map of a visit what was counted, or the problem that stood in the way."""
+
+
+def count(
+    visits: Sequence[Visit], policy: Policy, jobs: int
+) -> Iterator[Sequence[tuple[Visit, Outcomes]]]:
+    """Count everything, by ``jobs`` threads; what is done is given in the order of the visits, some at a time."""
+    if jobs == 1:
+        yield from ([(visit, _visit(visit, policy))] for visit in visits)
+        return
+    stopped = threading.Event()
+
+    def work(chunk: Sequence[Visit]) -> list[tuple[Visit, Outcomes]]:
+        return [(visit, _visit(visit, policy)) for visit in chunk if not stopped.is_set()]
+
+    pool = ThreadPoolExecutor(jobs)
+    under_way: deque[Future[list[tuple[Visit, Outcomes]]]] = deque()
+    try:
+        for chunk in _chunks(visits):
+            under_way.append(pool.submit(work, chunk))
+            if len(under_way) > 2 * jobs:  # memory is bounded, whatever the number of files
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _chunks(visits: Sequence[Visit]) -> Iterator[Sequence[Visit]]:
+    begin = maps = 0
+    for end, visit in enumerate(visits, start=1):
+        maps += len(visit.maps)
+        if maps >= CHUNK or end == len(visits):
+            yield visits[begin:end]
+            begin, maps = end, 0
+
+
+def _visit(visit: Visit, policy: Policy) -> Outcomes:
+    """Count all maps of one mask."""
+    try:
+        file, decoded = _decoded(visit.mask)
+    except (ImageError, OSError) as error:
+        return [Problem("unreadable-mask", str(visit.mask), _detail(error))] * len(visit.maps)
+    mask = PreparedMask(decoded.pixels)
+    note = ZERO_ONE if mask.levels[-1] == 1 else decoded.note
+    visited = _Mask(mask, file, note)
+    return [_count_map(path, visited, policy) for _, path in visit.maps]
+
+
+@dataclass(frozen=True)
+class _Mask:
+    prepared: PreparedMask
+    file: FileFacts
+    note: str
+
+
+def _count_map(path: Path | None, mask: _Mask, policy: Policy) -> Counted | Problem:
+    size = mask.prepared.size
+    if path is None:
+        return _counted(np.zeros(size, np.uint8), mask, policy, ABSENT, ZERO, size)
+    try:
+        file, decoded = _decoded(path)
+    except (ImageError, OSError) as error:
+        problem = Problem("unreadable", str(path), _detail(error))
+        if policy.missing != "zero":
+            return problem
+        black = np.zeros(size, np.uint8)
+        return replace(_counted(black, mask, policy, ABSENT, ZERO, size), problem=problem)
+    map_, fitted = decoded.pixels, PLAIN
+    own_size = (map_.shape[0], map_.shape[1])
+    if own_size != size:
+        if policy.resize == "error":
+            detail = f"{_size(own_size)}, but its mask is {_size(size)}"
+            return Problem("size", str(path), detail)
+        map_, fitted = resize_grey(map_, size, policy.resize), FITTED[policy.resize]
+    return _counted(map_, mask, policy, file, fitted, own_size, decoded.note)
+
+
+def _counted(
+    map_: NDArray[np.uint8],
+    mask: _Mask,
+    policy: Policy,
+    file: FileFacts,
+    fitted: int,
+    own_size: tuple[int, int],
+    note: str = "",
+) -> Counted:
+    counts: PairCounts = pair_counts(map_, mask.prepared, weighted=policy.weighted)
+    pair = packed(
+        map_file=file,
+        mask_file=mask.file,
+        fitted=fitted,
+        map_size=own_size,
+        mask_levels=len(set(mask.prepared.levels) - {0, 255}),
+        foreground=mask.prepared.foreground,
+        map_note=note,
+        mask_note=mask.note,
+        counts=counts,
+    )
+    return Counted(pair, counts.matlab_joint)
+
+
+def _decoded(path: Path) -> tuple[FileFacts, Grey]:
+    """What a file is, and the picture: of the same bytes, read once."""
+    data, status = read_file(path)
+    return FileFacts(len(data), stamp(status), content_hash(data)), decode_grey(data, path)
+
+
+def _detail(error: ImageError | OSError) -> str:
+    return error.problem.detail if isinstance(error, ImageError) else str(error)
+
+
+def stamp(status: os.stat_result) -> int:
+    """When the file was last written, replaced or renamed, in ns: a set-back modification time hides nothing."""
+    return max(status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[0]}x{shape[1]}"

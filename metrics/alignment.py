@@ -7,32 +7,43 @@ empty mask the sum is the number of unselected pixels, with a full one the numbe
 one pixel has no meaningful E: the divisor is machine epsilon, as it is there.
 """
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.confusion import Confusion
 
 Floats = NDArray[np.float64]
-EPSILON = np.finfo(np.float64).eps
+EPSILON = float(np.finfo(np.float64).eps)
 
 
 def e_measure(c: Confusion) -> Floats:
     """E-measure at each threshold, [N, T]."""
-    total = c.total
-    selected = c.tp + c.fp
-    map_mean = selected / total
-    mask_mean = c.positives / total
-    aligned = np.zeros(c.tp.shape)
-    for pixels, map_value, mask_value in (
-        (c.tp, 1.0, 1.0),
-        (c.fp, 1.0, 0.0),
-        (c.fn, 0.0, 1.0),
-        (c.tn, 0.0, 0.0),
-    ):
-        a = map_value - map_mean
-        b = mask_value - mask_mean
-        alignment = 2 * a * b / (a * a + b * b + EPSILON)
-        aligned += pixels * (alignment + 1) ** 2 / 4
-    aligned = np.where(c.positives == 0, total - selected, aligned)
-    aligned = np.where(c.negatives == 0, selected, aligned)
+    found: Floats = _e_measure(c.tp, c.fp, c.positives, c.negatives)
+    return found
+
+
+@numba.vectorize(cache=True)
+def _e_measure(tp, fp, positives, negatives):  # type: ignore[no-untyped-def]
+    total = positives + negatives
+    selected = tp + fp
+    map_mean, mask_mean = selected / total, positives / total
+    if positives == 0:
+        aligned = total - selected
+    elif negatives == 0:
+        aligned = selected
+    else:
+        aligned = (
+            tp * _enhanced(1 - map_mean, 1 - mask_mean)
+            + fp * _enhanced(1 - map_mean, -mask_mean)
+            + (positives - tp) * _enhanced(-map_mean, 1 - mask_mean)
+            + (negatives - fp) * _enhanced(-map_mean, -mask_mean)
+        )
     return aligned / (total - 1 + EPSILON)
+
+
+@numba.njit(nogil=True, cache=True)
+def _enhanced(a, b):  # type: ignore[no-untyped-def]
+    """(alignment + 1)^2 / 4 of two deviations from the mean."""
+    alignment = 2 * a * b / (a * a + b * b + EPSILON)
+    return (alignment + 1) ** 2 / 4

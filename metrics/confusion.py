@@ -1,7 +1,7 @@
 """From joint counts to true and false positives: at 256 thresholds, and at the adaptive one."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,17 +64,24 @@ class PreparedCounts:
     value: Floats
     knife_edge: NDArray[np.uint8]
 
-    @property
+    @cached_property
     def positives(self) -> Floats:
         """Foreground pixels [N, 1]."""
         pixels: Floats = self.per_class[:, 1].sum(axis=-1, keepdims=True)
         return pixels
 
-    @property
+    @cached_property
     def negatives(self) -> Floats:
         """Background pixels [N, 1]."""
         pixels: Floats = self.per_class[:, 0].sum(axis=-1, keepdims=True)
         return pixels
+
+    @cached_property
+    def at_least(self) -> Floats:
+        """Pixels of each class at or above each grey level, float64 [N, 2, 257]; none at 256."""
+        found = np.zeros((*self.per_class.shape[:2], 257))
+        np.cumsum(self.per_class[..., ::-1], axis=-1, out=found[..., -2::-1])
+        return found
 
 
 def prepare(counts: Counts, rule: CountingRule, preparation: Preparation) -> PreparedCounts:
@@ -115,8 +122,6 @@ def _first_levels(low: int, high: int, comparison: str) -> NDArray[np.intp]:
 def at_thresholds(prepared: PreparedCounts, comparison: str) -> Confusion:
     """The confusion at the thresholds 0..255 under one comparison of protocols.Protocol, [N, 256]."""
     n = len(prepared.low)
-    at_least = np.zeros((n, 2, 257))
-    np.cumsum(prepared.per_class[..., ::-1], axis=-1, out=at_least[..., -2::-1])
     first = np.array(
         [
             _first_levels(low, high, comparison)
@@ -124,7 +129,7 @@ def at_thresholds(prepared: PreparedCounts, comparison: str) -> Confusion:
         ]
     ).reshape(n, 1, 256)
     begin = 257 * np.arange(2 * n).reshape(n, 2, 1)  # take is far quicker than take_along_axis
-    selected = at_least.ravel().take(begin + first)
+    selected = prepared.at_least.ravel().take(begin + first)
     return Confusion(selected[:, 1], selected[:, 0], prepared.positives, prepared.negatives)
 
 

@@ -12,6 +12,7 @@ An undefined quotient counts as 0, as in PySODMetrics 1.6.2.  b2 = 0.3 is the fi
 al., CVPR 2009).
 """
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,14 +76,21 @@ def accuracy(c: Confusion) -> Floats:
 
 def cohen_kappa(c: Confusion) -> Floats:
     """Agreement beyond chance (Cohen 1960)."""
-    return _kappa(c, (c.tn + c.fn) * c.negatives)
+    found: Floats = _kappa(c.tp, c.fp, c.positives, c.negatives, c.negatives)
+    return found
 
 
 def kappa(c: Confusion) -> Floats:
     """Kappa as PySODMetrics 1.6.2 computes it: its chance term has (TN + FN)(TN + TP), which is not Cohen's."""
-    return _kappa(c, (c.tn + c.fn) * (c.tn + c.tp))
+    found: Floats = _kappa(c.tp, c.fp, c.positives, c.negatives, c.tn + c.tp)
+    return found
 
 
-def _kappa(c: Confusion, both_negative: Floats) -> Floats:
-    chance = ratio((c.tp + c.fp) * c.positives + both_negative, c.total**2)
-    return ratio(accuracy(c) - chance, 1 - chance)
+@numba.vectorize(cache=True)
+def _kappa(tp, fp, positives, negatives, also_negative):  # type: ignore[no-untyped-def]
+    total = positives + negatives
+    if total == 0:
+        return 0.0
+    selected, right = tp + fp, tp + (negatives - fp)
+    chance = (selected * positives + (total - selected) * also_negative) / total**2
+    return (right / total - chance) / (1 - chance) if chance != 1 else 0.0

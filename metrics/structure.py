@@ -8,67 +8,104 @@ Conventions of PySODMetrics 1.6.2: with an empty mask S is 1 - mean(map), with a
 given that value here.  A block without pixels (the centroid lies in the last row or column) makes S undefined: NaN.
 """
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.confusion import PreparedCounts
 
 Floats = NDArray[np.float64]
-EPSILON = np.finfo(np.float64).eps
+EPSILON = float(np.finfo(np.float64).eps)
 
 
 def s_measure(prepared: PreparedCounts) -> tuple[Floats, Floats, Floats]:
     """(S, object part, region part) of N pairs, float64 [N] each."""
-    share = (prepared.positives / (prepared.positives + prepared.negatives))[:, 0]
-    per_level = prepared.per_class.sum(axis=1)
-    mean = np.vecdot(per_level, prepared.value) / per_level.sum(axis=-1)
-    trivial = np.where(share == 0, 1 - mean, mean)
-    one_class = (share == 0) | (share == 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        object_part = np.where(one_class, trivial, _object(prepared, share))
-        region_part = np.where(one_class, trivial, _region(prepared))
-    s = np.maximum(0.5 * object_part + 0.5 * region_part, 0)  # a NaN stays a NaN
-    return np.where(one_class, trivial, s), object_part, region_part
+    s, object_part, region_part = _s_measure(
+        prepared.joint, prepared.per_class, prepared.value, prepared.knife_edge
+    ).T
+    return s, object_part, region_part
 
 
-def _object(prepared: PreparedCounts, share: Floats) -> Floats:
-    foreground = _object_score(prepared.per_class[:, 1], prepared.value)
-    background = _object_score(prepared.per_class[:, 0], 1 - prepared.value)
-    return share * foreground + (1 - share) * background
+@numba.njit(nogil=True, cache=True)
+def _s_measure(joint, per_class, value, knife_edge):  # type: ignore[no-untyped-def]
+    """float64 [N, 3]; the arguments are fields of PreparedCounts."""
+    found = np.empty((len(joint), 3))
+    for n in range(len(joint)):
+        background, mean_outside, spread_outside = _moments(per_class[n, 0], value[n])
+        foreground, mean_inside, spread_inside = _moments(per_class[n, 1], value[n])
+        total = background + foreground
+        share = foreground / total
+        if background == 0 or foreground == 0:
+            mean = mean_inside if background == 0 else 1 - mean_outside
+            found[n] = mean
+            continue
+        object_part = share * _object(mean_inside, spread_inside, foreground)
+        object_part += (1 - share) * _object(1 - mean_outside, spread_outside, background)
+        region_part = 0.0
+        last_weight = 1.0
+        for quadrant in range(4):
+            area, similarity = _similarity(joint[n, quadrant], value[n])
+            # numpy's mean of a flat block can miss the value by a rounding: PySODMetrics then sees spread where there is none
+            if knife_edge[n] >> quadrant & 1 and area > 0:
+                similarity = 0.0
+            weight = area / total if quadrant < 3 else last_weight
+            last_weight -= weight
+            region_part += weight * similarity
+        found[n, 0] = max(0.5 * object_part + 0.5 * region_part, 0.0)
+        if np.isnan(region_part):
+            found[n, 0] = np.nan
+        found[n, 1], found[n, 2] = object_part, region_part
+    return found
 
 
-def _object_score(pixels: Floats, value: Floats) -> Floats:
+@numba.njit(nogil=True, cache=True)
+def _moments(pixels, value):  # type: ignore[no-untyped-def]
+    """Number of pixels, mean of their values and sum of the squared distances from it; 0 where there are none."""
+    number = total = squares = 0.0
+    for level in range(len(value)):
+        number += pixels[level]
+        total += pixels[level] * value[level]
+    mean = total / number if number > 0 else 0.0
+    for level in range(len(value)):
+        squares += pixels[level] * (value[level] - mean) ** 2
+    return number, mean, squares
+
+
+@numba.njit(nogil=True, cache=True)
+def _object(mean, squares, number):  # type: ignore[no-untyped-def]
     """2m / (m^2 + 1 + sd) of one mask class; sd of the sample (n - 1), 0 for a single pixel."""
-    number = pixels.sum(axis=-1)
-    mean = np.vecdot(pixels, value) / number
-    squares = np.vecdot(pixels, (value - mean[:, None]) ** 2)
-    deviation = np.sqrt(squares / np.maximum(number - 1, 1))
-    score: Floats = 2 * mean / (mean * mean + 1 + deviation + EPSILON)
-    return score
+    deviation = np.sqrt(squares / max(number - 1, 1.0))
+    return 2 * mean / (mean * mean + 1 + deviation + EPSILON)
 
 
-def _region(prepared: PreparedCounts) -> Floats:
-    background, foreground = prepared.joint[:, :, 0], prepared.joint[:, :, 1]
-    pixels = background + foreground
-    area = pixels.sum(axis=-1)
-    value = prepared.value[:, None]
-    x = np.vecdot(pixels, value) / area
-    y = foreground.sum(axis=-1) / area
-    flat = (pixels > 0).sum(axis=-1) == 1
-    offset = value - x[..., None]
-    sigma_x = np.where(flat, 0, np.vecdot(pixels, offset * offset)) / (area - 1 + EPSILON)
+@numba.njit(nogil=True, cache=True)
+def _similarity(block, value):  # type: ignore[no-untyped-def]
+    """Pixels of one block, counts float64 [2, L], and the similarity of map and mask there: NaN without pixels."""
+    area = foreground = total = 0.0
+    occupied = 0
+    for level in range(len(value)):
+        pixels = block[0, level] + block[1, level]
+        area += pixels
+        foreground += block[1, level]
+        total += pixels * value[level]
+        occupied += pixels > 0
+    if area == 0:
+        return area, np.nan
+    x, y = total / area, foreground / area
+    squares = inside = outside = 0.0
+    for level in range(len(value)):
+        offset = value[level] - x
+        squares += (block[0, level] + block[1, level]) * (offset * offset)
+        outside += block[0, level] * offset
+        inside += block[1, level] * offset
+    if occupied == 1:  # flat
+        squares = inside = outside = 0.0
+    sigma_x = squares / (area - 1 + EPSILON)
     # the sum of (mask - y)^2 over the block's two classes
     sigma_y = area * y * (1 - y) / (area - 1 + EPSILON)
-    covariance = (1 - y) * np.vecdot(foreground, offset) - y * np.vecdot(background, offset)
-    covariance = np.where(flat, 0, covariance) / (area - 1 + EPSILON)
+    covariance = ((1 - y) * inside - y * outside) / (area - 1 + EPSILON)
     a = 4 * x * y * covariance
     b = (x * x + y * y) * (sigma_x + sigma_y)
-    similarity = np.where(a != 0, a / (b + EPSILON), np.where(b == 0, 1.0, 0.0))
-    # numpy's mean of a flat block can miss the value by a rounding: PySODMetrics then sees spread where there is none
-    inexact = (prepared.knife_edge[:, None] >> np.arange(4)) & 1 > 0
-    similarity = np.where(inexact, 0.0, similarity)
-    similarity = np.where(area == 0, np.nan, similarity)
-    weight = area / area.sum(axis=-1, keepdims=True)
-    weight[:, 3] = 1 - weight[:, :3].sum(axis=-1)
-    region: Floats = (weight * similarity).sum(axis=-1)
-    return region
+    if a != 0:
+        return area, a / (b + EPSILON)
+    return area, 1.0 if b == 0 else 0.0

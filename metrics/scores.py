@@ -9,10 +9,10 @@ curve), of which the protocol calls one ``f_max``; ``f_max_best`` (mean of the p
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from typing import Protocol as Protocol_
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from sodbench.metrics import curves
@@ -27,6 +27,9 @@ from sodbench.metrics.confusion import (
 from sodbench.metrics.counts import PREPARATIONS, Counts
 from sodbench.metrics.protocols import Protocol, protocol
 from sodbench.metrics.structure import s_measure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 
@@ -198,7 +201,7 @@ class Scores:
     n: int
     metrics: dict[str, float]
     curves: dict[str, Floats]
-    per_image: pd.DataFrame
+    per_image: "pd.DataFrame"
     undefined: tuple[str, ...] = ()
     uncounted: tuple[str, ...] = ()
 
@@ -225,6 +228,8 @@ def score(
     The aggregates do not depend on the order of the pairs, to the last bit, because they are summed in the order of
     ``order_by``, a key for each pair; by default its name.
     """
+    import pandas as pd  # slow, and not needed where pairs are only counted
+
     rules = protocol(protocol_)
     if len(stems) != len(counts):
         raise ValueError(f"{len(stems)} names for {len(counts)} pairs")

@@ -3,14 +3,21 @@
 A mask is decoded, split and distance-transformed once for the maps of all methods.
 """
 
+import gc
 import os
+import pickle
+import queue
+import signal
+import sys
 import threading
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +29,10 @@ from sodbench.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, content_ha
 
 ZERO_ONE = "values 0 and 1 only"
 FITTED = {"bilinear": BILINEAR, "nearest": NEAREST}
-CHUNK = 8
-"""Maps that a thread counts before it hands them over: threads that meet at every map wait for each other."""
+SMALLEST, LARGEST = 8, 64
+"""Maps that are handed over at a time: threads that meet at every map wait for each other."""
+MUCH = 500
+"""So many maps are worth processes of their own."""
 ABSENT = FileFacts(-1, 0, 0)
 """The facts of a map that is not there and counts as black."""
 
@@ -74,19 +83,36 @@ Outcomes = list[Counted | Problem]
 def count(
     visits: Sequence[Visit], policy: Policy, jobs: int
 ) -> Iterator[Sequence[tuple[Visit, Outcomes]]]:
-    """Count everything, by ``jobs`` threads; what is done is given in the order of the visits, some at a time."""
+    """Count everything, ``jobs`` visits at a time; what is done is given in the order of the visits, some at a time.
+
+    One at a time is counted by this thread; more by threads, each with a :class:`Helper` that does its work if there is much.
+    """
     if jobs == 1:
         yield from ([(visit, _visit(visit, policy))] for visit in visits)
         return
+    maps = sum(len(visit.maps) for visit in visits)
+    helpers = Helper.some(jobs, policy) if maps >= MUCH else []
+    idle = queue.SimpleQueue[Helper]()
+    for helper in helpers:
+        idle.put(helper)
     stopped = threading.Event()
 
     def work(chunk: Sequence[Visit]) -> list[tuple[Visit, Outcomes]]:
+        outcomes = None
+        if helpers:  # as many as there are threads
+            helper = idle.get()
+            try:
+                outcomes = helper.count(chunk)
+            finally:
+                idle.put(helper)
+        if outcomes is not None:
+            return list(zip(chunk, outcomes, strict=True))
         return [(visit, _visit(visit, policy)) for visit in chunk if not stopped.is_set()]
 
     pool = ThreadPoolExecutor(jobs)
     under_way: deque[Future[list[tuple[Visit, Outcomes]]]] = deque()
     try:
-        for chunk in _chunks(visits):
+        for chunk in _chunks(visits, min(max(maps // (100 * jobs), SMALLEST), LARGEST)):
             under_way.append(pool.submit(work, chunk))
             if len(under_way) > 2 * jobs:  # memory is bounded, whatever the number of files
                 yield under_way.popleft().result()
@@ -95,13 +121,107 @@ def count(
     finally:
         stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
+        for helper in helpers:
+            helper.close()
 
 
-def _chunks(visits: Sequence[Visit]) -> Iterator[Sequence[Visit]]:
+class Helper:
+    """A process that counts for a thread: threads hold each other up whenever they come back from compiled code.
+
+    It is a copy of this process, made in a few milliseconds, that is fed through pipes: when this process ends, however that
+    is, the pipe ends, and so does the copy.
+    """
+
+    def __init__(self, policy: Policy):
+        """Raises OSError where there can be no further process."""
+        original = os.getpid()
+        requests, to_copy = os.pipe()
+        from_copy, answers = os.pipe()
+        with warnings.catch_warnings():
+            # the copy has this thread only; it calls nothing but _visit, for which others hold no locks
+            warnings.simplefilter("ignore", DeprecationWarning)
+            try:
+                self._process = os.fork()
+            except OSError:
+                for end in (requests, to_copy, from_copy, answers):
+                    os.close(end)
+                raise
+        if not self._process:
+            _serve(requests, answers, policy, original)
+        os.close(requests)
+        os.close(answers)
+        self._to_copy, self._from_copy = os.fdopen(to_copy, "wb"), os.fdopen(from_copy, "rb")
+
+    @classmethod
+    def some(cls, number: int, policy: Policy) -> list["Helper"]:
+        """As many helpers, or none where a process cannot be copied safely or memory is short."""
+        helpers: list[Helper] = []
+        try:
+            while sys.platform == "linux" and len(helpers) < number:
+                helpers.append(cls(policy))
+        except OSError:
+            for helper in helpers:
+                helper.close()
+            return []
+        return helpers
+
+    def count(self, visits: Sequence[Visit]) -> list[Outcomes] | None:
+        """The outcomes of these visits, or None where the process is gone.  Raises what counting them raised."""
+        try:
+            pickle.dump(visits, self._to_copy)
+            self._to_copy.flush()
+            answer: list[Outcomes] | Exception = pickle.load(self._from_copy)
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
+            return None  # it was killed, perhaps for its memory
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        with suppress(ProcessLookupError):
+            os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+        for pipe in (self._to_copy, self._from_copy):
+            with suppress(OSError):
+                pipe.close()
+
+
+def _serve(requests: int, answers: int, policy: Policy, original: int) -> None:
+    """The life of a copy: count what comes in through one pipe and send it through the other, until the first ends.
+
+    original: the number of the process it is a copy of.  This does not return.
+    """
+    try:
+        gc.freeze()  # what belongs to the original is not closed here: its files' numbers are used anew
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the original's to answer
+        for file in (int(entry.name) for entry in list(Path("/proc/self/fd").iterdir())):
+            if file > 2 and file not in (requests, answers):
+                with suppress(OSError):
+                    os.close(file)  # the other helpers' pipes, and the lock on the journal
+        with os.fdopen(requests, "rb") as source, os.fdopen(answers, "wb") as target:
+            while True:
+                visits = pickle.load(source)
+                answer: Any = []
+                try:
+                    for visit in visits:
+                        if os.getppid() != original:  # nobody waits for the rest
+                            return
+                        answer.append(_visit(visit, policy))
+                except Exception as error:  # noqa: BLE001  it is raised where the visits came from
+                    answer = error
+                pickle.dump(answer, target)
+                target.flush()
+    finally:  # EOFError, at the end of the pipe
+        os._exit(0)
+
+
+def _chunks(visits: Sequence[Visit], size: int) -> Iterator[Sequence[Visit]]:
+    """The visits in groups of about ``size`` maps."""
     begin = maps = 0
     for end, visit in enumerate(visits, start=1):
         maps += len(visit.maps)
-        if maps >= CHUNK or end == len(visits):
+        if maps >= size or end == len(visits):
             yield visits[begin:end]
             begin, maps = end, 0
 

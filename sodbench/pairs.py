@@ -270,26 +270,33 @@ class Journal:
         joints = [self._at(self._row[keys[i], _MATLAB])["joint"][0] for i in rows]
         return StoredPairs(
             tuple(stems),
-            self._gathered([self._row[key, _STANDARD] for key in keys], PAIR),
+            self._read_rows([self._row[key, _STANDARD] for key in keys]).view(_JOURNAL)["pair"][
+                :, 0
+            ],
             np.array(rows, np.int64),
             np.array(joints, np.uint32).reshape(-1, 4, 2, 256),
         )
 
     def facts(self, stems: Sequence[str]) -> Records:
         """These pairs without their joint counts, dtype SMALL, in this order."""
-        return self._gathered([self._row[_key(stem), _STANDARD] for stem in stems], SMALL)
+        rows = [self._row[_key(stem), _STANDARD] for stem in stems]
+        found = np.empty((len(rows), SMALL.itemsize), np.uint8)
+        for start in range(0, len(rows), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            small = slice(_PAIR_OFFSET, _PAIR_OFFSET + SMALL.itemsize)
+            found[block] = self._read_rows(rows[block])[:, small]
+        return found.view(SMALL)[:, 0]
 
-    def _gathered(self, rows: Sequence[int], dtype: np.dtype[Any]) -> Records:
-        """The first fields of these rows' pairs.  Rows that follow each other, as they mostly do, are read at once."""
-        found = np.empty(len(rows), dtype)
+    def _read_rows(self, rows: Sequence[int]) -> NDArray[np.uint8]:
+        """Whole records, uint8 [n, bytes].  Rows that follow each other, as they mostly do, are read at once."""
+        found = np.empty((len(rows), _JOURNAL.itemsize), np.uint8)
         begin = 0
         while begin < len(rows):
             end = begin + 1
-            while end < min(len(rows), begin + _BLOCK) and rows[end] == rows[end - 1] + 1:
+            while end < len(rows) and rows[end] == rows[end - 1] + 1:
                 end += 1
             self._file.seek(len(_MAGIC) + rows[begin] * _JOURNAL.itemsize)
-            whole = np.frombuffer(self._file.read((end - begin) * _JOURNAL.itemsize), _JOURNAL)
-            found[begin:end] = whole["pair"].view(PAIR)[list(dtype.names or ())]
+            self._file.readinto(found[begin:end].data.cast("B"))
             begin = end
         return found
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sodbench.datasets.registry import DATASETS, TRAIN_SET, DatasetInfo, folder_key, keys_of
 from sodbench.errors import SodbenchError
-from sodbench.folders import entries, subfolders
+from sodbench.folders import children, entries, subfolders
 from sodbench.images import IMAGE_EXTENSIONS
 
 IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image"})
@@ -35,8 +35,7 @@ def pictures(folder: Path | str) -> tuple[Path, ...]:
 
     Raises :class:`SodbenchError` where the folder does not exist or cannot be read.
     """
-    folder = Path(folder)
-    return tuple(folder / e.name for e in entries(folder) if _is_picture_name(e.name))
+    return tuple(path for path in children(Path(folder)) if _is_picture_name(path.name))
 
 
 def _is_picture_name(name: str) -> bool:

@@ -236,39 +236,44 @@ def score(
     if not len(counts):
         raise ValueError("there is no pair to score")
     order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
-    scalars: dict[str, Floats] = {}
+    columns: tuple[str, ...] = ()
+    scalars = np.empty((0, len(order)))  # a row a measure, in the order of `stems`
     counted = np.empty(len(order), bool)
     curve_sums = {name: np.zeros(256) for name in CURVES}
     for start in range(0, len(order), BLOCK):
-        rows = slice(start, start + BLOCK)
-        block = image_measures(counts[order[rows]], rules)
+        rows = order[start : start + BLOCK]
+        block = image_measures(counts[rows], rules)
         for name, values in block.curves.items():
             curve_sums[name] += values[block.counted].sum(axis=0)
-        for name, values in block.scalars.items():
-            scalars.setdefault(name, np.empty(len(order)))[rows] = values
+        if not columns:
+            columns = tuple(block.scalars)
+            scalars = np.empty((len(columns), len(order)))
+        for scalar, values in zip(scalars, block.scalars.values(), strict=True):
+            scalar[rows] = values
         counted[rows] = block.counted
     n_counted = int(counted.sum())
     means = {
-        name: _mean(name, x, counted, undefined_s or rules.undefined_s)
-        for name, x in scalars.items()
+        name: _mean(name, x[order], counted[order], undefined_s or rules.undefined_s)
+        for name, x in zip(columns, scalars, strict=True)
     }
     mean_curves = {
         name: total / n_counted if n_counted else np.full(256, np.nan)
         for name, total in curve_sums.items()
     }
     names = np.array(stems, dtype=object)
-    back = np.argsort(order)
     return Scores(
         protocol=rules.name,
         n=len(counts),
         metrics={name: float(x) for name, x in summarise(means, mean_curves, rules).items()},
         curves=mean_curves,
         per_image=pd.DataFrame(
-            {name: x[back] for name, x in scalars.items()},
+            scalars.T,
+            columns=list(columns),
             index=pd.Index(names, name="stem", dtype=object),
+            copy=False,
         ),
-        undefined=tuple(names[np.isnan(scalars["s"][back])].tolist()),
-        uncounted=tuple(names[~counted[back]].tolist()),
+        undefined=tuple(names[np.isnan(scalars[columns.index("s")])].tolist()),
+        uncounted=tuple(names[~counted].tolist()),
     )
 
 

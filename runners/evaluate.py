@@ -512,14 +512,19 @@ def _below(path: Path | None, base: Path | str | None) -> str:
 
 def _count(works: Sequence[_Work], jobs: int, force: bool, trust_folders: bool) -> None:
     """Count every pair of one data set that is not counted yet."""
-    todo: dict[tuple[str, Path], list[tuple[int, Path | None]]] = {}
-    for index, work in enumerate(works):
+    todo = []
+    for work in works:
         stems = work.open(force)
         if stems and not trust_folders:
             _check_not_swapped(work, stems)
-        for stem in stems:
-            todo.setdefault((stem, work.masks[stem]), []).append((index, work.maps[stem]))
-    visits = [Visit(stem, mask, tuple(maps)) for (stem, mask), maps in sorted(todo.items())]
+        todo.append(set(stems))
+    visits: list[Visit] = []
+    for stem in sorted(set().union(*todo)):
+        maps: dict[Path, list[tuple[int, Path | None]]] = {}
+        for index, work in enumerate(works):
+            if stem in todo[index]:
+                maps.setdefault(work.masks[stem], []).append((index, work.maps[stem]))
+        visits += (Visit(stem, mask, tuple(of_it)) for mask, of_it in sorted(maps.items()))
     total = sum(len(work.stems) for work in works)
     left = sum(len(visit.maps) for visit in visits)
     name = works[0].task.dataset
@@ -585,6 +590,7 @@ def finish(
         "n_missing": n_missing,
         "n_resized": int(np.isin(facts["fitted"], (BILINEAR, NEAREST)).sum()),
     }
+    del facts  # a few hundred bytes a pair
     counts = journal.stored(stems).counts if keep_counts and not keep else None
     results = []
     for number, name in enumerate(protocols):

@@ -163,7 +163,7 @@ class Journal:
     def __init__(self, path: Path | None):
         self.path = path
         self.damage = ""
-        self._row: dict[tuple[bytes, int], int] = {}
+        self._row: dict[int, dict[bytes, int]] = {_STANDARD: {}, _MATLAB: {}}
         self._rows = 0
         self._file: Any
         if path is None:
@@ -205,13 +205,14 @@ class Journal:
                 if deflate.crc32(record.tobytes()[:-4]) != record["crc"]:
                     self._restart(f"record {self._rows} does not match its checksum")
                     return
-                self._row[record["stem"], int(record["kind"])] = self._rows
+                self._row[int(record["kind"])][record["stem"]] = self._rows
                 self._rows += 1
         self._file.truncate(len(_MAGIC) + self._rows * _JOURNAL.itemsize)
 
     def _restart(self, damage: str) -> None:
         self.damage = damage
-        self._row.clear()
+        for rows in self._row.values():
+            rows.clear()
         self._rows = 0
         self._file.seek(0)
         self._file.truncate()
@@ -225,7 +226,7 @@ class Journal:
         content = []
         for stem, pair, matlab_joint in pairs:
             key = _key(stem)
-            self._row.pop((key, _MATLAB), None)
+            self._row[_MATLAB].pop(key, None)
             if (
                 matlab_joint is not None
             ):  # before the pair, whose presence says that all of it is there
@@ -237,7 +238,7 @@ class Journal:
 
     def _record(self, key: bytes, kind: int, pair: bytes) -> bytes:
         """The next record, counted in."""
-        self._row[key, kind] = self._rows
+        self._row[kind][key] = self._rows
         self._rows += 1
         body = key + bytes([kind]) + pair
         return body + deflate.crc32(body).to_bytes(4, "little")
@@ -251,7 +252,7 @@ class Journal:
 
     def find(self, stem: str) -> Records | None:
         """The pair of that stem, dtype PAIR [1], or None."""
-        row = self._row.get((_key(stem), _STANDARD))
+        row = self._row[_STANDARD].get(_key(stem))
         return None if row is None else self._at(row)
 
     def _at(self, row: int) -> Records:
@@ -266,11 +267,11 @@ class Journal:
     def stored(self, stems: Sequence[str]) -> StoredPairs:
         """These pairs, in this order."""
         keys = [_key(stem) for stem in stems]
-        rows = [i for i, key in enumerate(keys) if (key, _MATLAB) in self._row]
-        joints = [self._at(self._row[keys[i], _MATLAB])["joint"][0] for i in rows]
+        rows = [i for i, key in enumerate(keys) if key in self._row[_MATLAB]]
+        joints = [self._at(self._row[_MATLAB][keys[i]])["joint"][0] for i in rows]
         return StoredPairs(
             tuple(stems),
-            self._read_rows([self._row[key, _STANDARD] for key in keys]).view(_JOURNAL)["pair"][
+            self._read_rows([self._row[_STANDARD][key] for key in keys]).view(_JOURNAL)["pair"][
                 :, 0
             ],
             np.array(rows, np.int64),
@@ -279,7 +280,7 @@ class Journal:
 
     def facts(self, stems: Sequence[str]) -> Records:
         """These pairs without their joint counts, dtype SMALL, in this order."""
-        rows = [self._row[_key(stem), _STANDARD] for stem in stems]
+        rows = [self._row[_STANDARD][_key(stem)] for stem in stems]
         found = np.empty((len(rows), SMALL.itemsize), np.uint8)
         for start in range(0, len(rows), _BLOCK):
             block = slice(start, start + _BLOCK)
@@ -324,9 +325,7 @@ class JournalCounts:
 def write_counts(path: Path, journal: Journal, stems: Sequence[str]) -> None:
     """Write ``counts.npz`` of these pairs, a block at a time; the file appears whole or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
-    small: dict[str, list[NDArray[Any]]] = {
-        name: [] for name in PAIR.names or () if name != "joint"
-    }
+    facts = journal.facts(stems)
     matlab_rows = [np.zeros(0, np.int64)]
     matlab_joint = [np.zeros((0, 4, 2, 256), np.uint32)]
     # archive members that are named by a string are dated 1980, so that equal pairs make equal files
@@ -337,20 +336,18 @@ def write_counts(path: Path, journal: Journal, stems: Sequence[str]) -> None:
             for start in range(0, len(stems), _BLOCK):
                 block = journal.stored(stems[start : start + _BLOCK])
                 member.write(block.pairs["joint"].tobytes())
-                for name, parts in small.items():
-                    parts.append(block.pairs[name].copy())  # not a view of the joint counts
                 matlab_rows.append(block.matlab_rows + start)
                 matlab_joint.append(block.matlab_joint)
-        arrays = {
-            "format": np.array([FORMAT]),
-            "stems": np.array(stems, dtype=np.str_),
-            **{name: np.concatenate(parts) for name, parts in small.items()},
-            "matlab_rows": np.concatenate(matlab_rows),
-            "matlab_joint": np.concatenate(matlab_joint),
-        }
-        for name, array in arrays.items():
+        arrays = [
+            ("format", np.array([FORMAT])),
+            ("stems", np.array(stems, dtype=np.str_)),
+            *((name, facts[name]) for name in SMALL.names or ()),
+            ("matlab_rows", np.concatenate(matlab_rows)),
+            ("matlab_joint", np.concatenate(matlab_joint)),
+        ]
+        for name, array in arrays:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
     temporary.replace(path)
 
 

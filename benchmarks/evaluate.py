@@ -11,7 +11,7 @@ is the wall-clock time and on a busy one is fairer; of wall-clock time for ``cor
 - ``decode``   Pillow's ``Image.open(...).load()`` of map and mask, and ``read_grey`` of the same two, pair by pair
 - ``scoring``  from two folders to all measures, with and without weighted F: finding and pairing the files, decoding,
                counting, aggregating; Pillow decoding the same files; PySODMetrics with OpenCV in a loop
-- ``cores``    the same scoring by two threads on two cores, against one
+- ``cores``    the same scoring by two jobs on two cores, against one: of these pairs, and of thousands of copies
 - ``methods``  four methods scored in one visit of each mask, against the four one after the other
 - ``scale``    many small pairs: the first run, the second that finds everything counted, and their peak memory
 """
@@ -23,6 +23,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 import argparse
 import json
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,7 @@ from sodbench.images import read_grey, write_grey
 SIZES = ((300, 400), (400, 300), (300, 400), (267, 400), (400, 320))
 PARTS = ("decode", "scoring", "cores", "methods", "scale")
 SCALES = (16_784, 100_000)
+MANY = 6000
 SCALED_RUN = """
 import resource, sys, time
 from sodbench.progress import set_quiet
@@ -53,7 +55,9 @@ start = time.perf_counter()
 maps, masks, output = sys.argv[1:]
 from pathlib import Path
 evaluate_all(understand(Path(maps), find_masks(masks), name="drawn"), output=output)
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+helper = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # it shares most of that
+print(time.perf_counter() - start, peak / 1024, helper / 1024)
 """
 
 
@@ -196,15 +200,31 @@ def peer(
         process.stdin.close()
 
 
-def cores(maps: Path, masks: Path, count: int, rounds: int) -> dict[str, float]:
-    """Scoring by one and two threads, both cores allowed."""
-    times: dict[int, list[float]] = {1: [], 2: []}
-    with on_cores(2):
-        for _ in range(rounds):
-            for jobs, taken in times.items():
-                taken.append(seconds(lambda: score(maps, masks, jobs=jobs), time.perf_counter))  # noqa: B023
-    one, two = (1e3 * median(taken) / count for taken in times.values())
-    return {"1 thread": one, "2 threads": two, "speed-up": one / two}
+def cores(folder: Path, pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, Any]:
+    """Scoring on one core and on two, of few pairs and of many."""
+    found: dict[str, Any] = {}
+    with on_cores(2), tempfile.TemporaryDirectory(dir=folder) as scratch:
+        for times in (1, MANY // len(pairs)):
+            maps, masks = copied(Path(scratch) / str(times), pairs, times)
+            taken: dict[int, list[float]] = {1: [], 2: []}
+            for _ in range(rounds):
+                for jobs, runs in taken.items():
+                    runs.append(seconds(lambda: score(maps, masks, jobs=jobs), time.perf_counter))  # noqa: B023
+            number = times * len(pairs)
+            one, two = (1e3 * median(runs) / number for runs in taken.values())
+            found[f"{number} pairs"] = {"1 job": one, "2 jobs": two, "speed-up": one / two}
+    return found
+
+
+def copied(folder: Path, pairs: list[tuple[Path, Path]], times: int) -> tuple[Path, Path]:
+    """Folders of maps and masks that hold every pair that many times, under different names."""
+    folders = folder / "maps", folder / "masks"
+    for kind, target in enumerate(folders):
+        target.mkdir(parents=True)
+        for pair in pairs:
+            for number in range(times):
+                shutil.copyfile(pair[kind], target / f"{number:03d}_{pair[kind].name}")
+    return folders
 
 
 def methods(
@@ -234,8 +254,12 @@ def scale(counts: tuple[int, ...], jobs_on: int) -> dict[str, Any]:
                 command = [sys.executable, "-c", SCALED_RUN, str(maps), str(masks), f"{folder}/out"]
                 for run in ("first run", "second run"):
                     answer = subprocess.run(command, capture_output=True, text=True, check=True)
-                    taken, memory = map(float, answer.stdout.split())
-                    found[f"{count} pairs, {run}"] = {"seconds": taken, "peak MB": memory}
+                    taken, memory, helper = map(float, answer.stdout.split())
+                    found[f"{count} pairs, {run}"] = {
+                        "seconds": taken,
+                        "peak MB": memory,
+                        "peak MB of a helper": helper,
+                    }
     return found
 
 
@@ -298,7 +322,7 @@ def main() -> None:
         parts: dict[str, Callable[[], dict[str, Any]]] = {
             "decode": lambda: decode(pairs, rounds),
             "scoring": lambda: scoring(maps, masks, pairs, rounds, arguments.peer_python),
-            "cores": lambda: cores(maps, masks, len(pairs), rounds),
+            "cores": lambda: cores(Path(folder), pairs, rounds),
             "methods": lambda: methods(Path(folder) / "maps", folders, masks, len(pairs), rounds),
             "scale": lambda: scale(tuple(arguments.scales), len(ALL_CORES)),
         }

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -63,8 +63,7 @@ class Visit(NamedTuple):
     maps: tuple[tuple[int, Path | None], ...]
 
 
-@dataclass(frozen=True)
-class Counted:
+class Counted(NamedTuple):
     """A counted pair: its record (pairs.PAIR), and MATLAB's counts where they differ, uint32 [4, 2, 256].
 
     problem: that its map could not be read, where a black one took its place.
@@ -90,13 +89,13 @@ def count(
         yield from ([(visit, _visit(visit, policy))] for visit in visits)
         return
     maps = sum(len(visit.maps) for visit in visits)
-    helpers = Helper.some(jobs, policy) if maps >= MUCH else []
+    helpers = Helper.some(jobs, visits, policy) if maps >= MUCH else []
     idle = queue.SimpleQueue[Helper]()
     for helper in helpers:
         idle.put(helper)
     stopped = threading.Event()
 
-    def work(chunk: Sequence[Visit]) -> list[tuple[Visit, Outcomes]]:
+    def work(chunk: range) -> list[tuple[Visit, Outcomes]]:
         outcomes = None
         if helpers:  # as many as there are threads
             helper = idle.get()
@@ -105,8 +104,8 @@ def count(
             finally:
                 idle.put(helper)
         if outcomes is not None:
-            return list(zip(chunk, outcomes, strict=True))
-        return [(visit, _visit(visit, policy)) for visit in chunk if not stopped.is_set()]
+            return [(visits[i], of_it) for i, of_it in zip(chunk, outcomes, strict=True)]
+        return [(visits[i], _visit(visits[i], policy)) for i in chunk if not stopped.is_set()]
 
     pool = ThreadPoolExecutor(jobs)
     under_way: deque[Future[list[tuple[Visit, Outcomes]]]] = deque()
@@ -131,7 +130,7 @@ class Helper:
     is, the pipe ends, and so does the copy.
     """
 
-    def __init__(self, policy: Policy):
+    def __init__(self, visits: Sequence[Visit], policy: Policy):
         """Raises OSError where there can be no further process."""
         original = os.getpid()
         requests, to_copy = os.pipe()
@@ -146,28 +145,28 @@ class Helper:
                     os.close(end)
                 raise
         if not self._process:
-            _serve(requests, answers, policy, original)
+            _serve(requests, answers, visits, policy, original)
         os.close(requests)
         os.close(answers)
         self._to_copy, self._from_copy = os.fdopen(to_copy, "wb"), os.fdopen(from_copy, "rb")
 
     @classmethod
-    def some(cls, number: int, policy: Policy) -> list["Helper"]:
+    def some(cls, number: int, visits: Sequence[Visit], policy: Policy) -> list["Helper"]:
         """As many helpers, or none where a process cannot be copied safely or memory is short."""
         helpers: list[Helper] = []
         try:
             while sys.platform == "linux" and len(helpers) < number:
-                helpers.append(cls(policy))
+                helpers.append(cls(visits, policy))
         except OSError:
             for helper in helpers:
                 helper.close()
             return []
         return helpers
 
-    def count(self, visits: Sequence[Visit]) -> list[Outcomes] | None:
-        """The outcomes of these visits, or None where the process is gone.  Raises what counting them raised."""
+    def count(self, chunk: range) -> list[Outcomes] | None:
+        """The outcomes of some visits, by number, or None where the process is gone.  Raises what counting them raised."""
         try:
-            pickle.dump(visits, self._to_copy)
+            pickle.dump(chunk, self._to_copy)
             self._to_copy.flush()
             answer: list[Outcomes] | Exception = pickle.load(self._from_copy)
         except (OSError, EOFError, ValueError, pickle.UnpicklingError):
@@ -186,7 +185,9 @@ class Helper:
                 pipe.close()
 
 
-def _serve(requests: int, answers: int, policy: Policy, original: int) -> None:
+def _serve(
+    requests: int, answers: int, visits: Sequence[Visit], policy: Policy, original: int
+) -> None:
     """The life of a copy: count what comes in through one pipe and send it through the other, until the first ends.
 
     original: the number of the process it is a copy of.  This does not return.
@@ -200,13 +201,13 @@ def _serve(requests: int, answers: int, policy: Policy, original: int) -> None:
                     os.close(file)  # the other helpers' pipes, and the lock on the journal
         with os.fdopen(requests, "rb") as source, os.fdopen(answers, "wb") as target:
             while True:
-                visits = pickle.load(source)
+                chunk = pickle.load(source)
                 answer: Any = []
                 try:
-                    for visit in visits:
+                    for i in chunk:
                         if os.getppid() != original:  # nobody waits for the rest
                             return
-                        answer.append(_visit(visit, policy))
+                        answer.append(_visit(visits[i], policy))
                 except Exception as error:  # noqa: BLE001  it is raised where the visits came from
                     answer = error
                 pickle.dump(answer, target)
@@ -215,13 +216,13 @@ def _serve(requests: int, answers: int, policy: Policy, original: int) -> None:
         os._exit(0)
 
 
-def _chunks(visits: Sequence[Visit], size: int) -> Iterator[Sequence[Visit]]:
-    """The visits in groups of about ``size`` maps."""
+def _chunks(visits: Sequence[Visit], size: int) -> Iterator[range]:
+    """The numbers of all visits, in groups of about ``size`` maps."""
     begin = maps = 0
     for end, visit in enumerate(visits, start=1):
         maps += len(visit.maps)
         if maps >= size or end == len(visits):
-            yield visits[begin:end]
+            yield range(begin, end)
             begin, maps = end, 0
 
 
@@ -255,7 +256,7 @@ def _count_map(path: Path | None, mask: _Mask, policy: Policy) -> Counted | Prob
         if policy.missing != "zero":
             return problem
         black = np.zeros(size, np.uint8)
-        return replace(_counted(black, mask, policy, ABSENT, ZERO, size), problem=problem)
+        return _counted(black, mask, policy, ABSENT, ZERO, size)._replace(problem=problem)
     map_, fitted = decoded.pixels, PLAIN
     own_size = (map_.shape[0], map_.shape[1])
     if own_size != size:

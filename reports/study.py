@@ -3,7 +3,6 @@
 Everything here comes from stored counts and per-image tables; no picture is opened.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from sodbench.datasets import TEST_SETS
 from sodbench.datasets.attributes import LARGE, SMALL
 from sodbench.errors import SodbenchError
-from sodbench.progress import in_threads
+from sodbench.progress import in_threads, processors
 from sodbench.reports.aggregates import (
     Statistics,
     f_under_each_protocol,
@@ -48,7 +47,7 @@ FEW = 10
 SIZE = "object size"
 SIZES = (f"small (to {SMALL:.0%})", "medium", f"large (above {LARGE:.0%})")
 """Groups of :data:`SIZE`, the share of the image that is foreground; known from the counts alone."""
-_THREADS = min(4, os.cpu_count() or 1)
+_THREADS = min(4, processors())
 """Results worked on at a time; each of them holds some 300 MB for 5,000 images."""
 
 

@@ -1,8 +1,7 @@
 """Score maps against masks: every pixel is visited once, everything after that is arithmetic.
 
-The work goes mask by mask: a mask is decoded, split and distance-transformed once for the maps of all methods.  What was
-counted is written to a journal at once (sodbench.pairs), so an interrupted run goes on where it stopped, and a
-pair whose files have not changed since is never read again.
+What is counted (runners.counting) is written to a journal at once (sodbench.pairs), so an interrupted run goes on where it
+stopped, and a pair whose files have not changed since is never read again.
 """
 
 import gc
@@ -41,7 +40,7 @@ from sodbench.pairs import (
     read_facts,
     write_counts,
 )
-from sodbench.progress import bar, say
+from sodbench.progress import bar, processors, say
 from sodbench.results import (
     FILE,
     Result,
@@ -115,7 +114,7 @@ def evaluate_all(
     """Score every task under every protocol; the first protocol is the one that is stored.
 
     output: where results are kept; pairs found there that were scored from the same files are not read again.
-    jobs: threads, by default one a core; the results do not depend on it.
+    jobs: how many pairs are counted at a time, by default one a core; the results do not depend on it.
     force: score everything anew.  trust_folders: do not refuse folders that look swapped.
     keep_counts: without an output folder, whether the results hold their counts (8 KB a pair), as ``Result.rescored`` needs.
 
@@ -156,7 +155,7 @@ def evaluate_all(
             )
     for group in _by_dataset([work for index, work in enumerate(works) if index not in results]):
         with _known_to_stay():
-            _count(group, jobs or os.cpu_count() or 1, force, trust_folders)
+            _count(group, jobs or processors(), force, trust_folders)
             for work in group:
                 if work.blocked:
                     blocked += work.blocked

@@ -45,6 +45,13 @@ def track(items: Iterable[T], description: str, unit: str = "it") -> Iterator[T]
             progress.update()
 
 
+def processors() -> int:
+    """How many processors this process may use; on a shared machine that can be fewer than it has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def in_threads(
     work: Callable[[S], T],
     items: Collection[S],
@@ -57,7 +64,7 @@ def in_threads(
     What ``work`` raises is raised here, and what has not begun by then is left undone.
     """
     results = []
-    pool = ThreadPoolExecutor(jobs or os.cpu_count())
+    pool = ThreadPoolExecutor(jobs or processors())
     try:
         with bar(len(items), description, unit) as progress:
             for result in pool.map(work, items):

@@ -76,7 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sodbench: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("sodbench: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        kept = getattr(arguments, "output", "") is not None
+        way = "the same command" if kept else "nothing was kept; with -o DIR the same command"
+        print(f"sodbench: interrupted; {way} goes on where it stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 141

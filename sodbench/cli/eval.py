@@ -89,7 +89,7 @@ def add_parser(commands: Any) -> None:
         "--jobs",
         type=positive,
         metavar="N",
-        help="threads (default: all cores); the results do not depend on it",
+        help="maps that are scored at a time (default: one a core); the results do not depend on it",
     )
     parser.add_argument("--force", action="store_true", help="score everything anew")
     parser.add_argument(

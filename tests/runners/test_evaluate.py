@@ -419,6 +419,38 @@ def test_killed_runs_resume_to_the_same_bytes(tmp_path):
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of a terminal")
+@pytest.mark.parametrize("options", [[], ["-o", "out"], ["-o", "out", "--jobs", "1"]])
+def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path, options):
+    (tmp_path / "toys/maps").mkdir(parents=True)
+    (tmp_path / "toys/gt").mkdir()
+    map_, mask = draw(0, 300, 400)
+    save(tmp_path / "map.png", map_)
+    save(tmp_path / "mask.png", mask)
+    for number in range(3000):
+        os.link(tmp_path / "map.png", tmp_path / f"toys/maps/{number:04d}.png")
+        os.link(tmp_path / "mask.png", tmp_path / f"toys/gt/{number:04d}.png")
+    command = [sys.executable, "-m", "sodbench", "eval", "toys/maps", "toys/gt", *options]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr.readline() == "maps on toys: 3000 pairs\n"
+        journal = tmp_path / "out/maps/toys" / JOURNAL
+        while options and not (journal.exists() and journal.stat().st_size > 8500):
+            time.sleep(0.01)
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        message = process.communicate(timeout=60)[1]
+        assert (
+            time.monotonic() - began < 10
+        )  # within a second on a machine that has nothing else to do
+    assert process.returncode == 130
+    assert message.count("\n") == 1 and "goes on where it stopped" in message
+    assert ("nothing was kept" in message) == (not options)
+    if options:
+        assert 8500 < journal.stat().st_size < 3000 * 8500
+
+
 def test_shards_merge_into_what_one_run_writes(folders):
     save(folders / "maps/img02.png", draw(2, 15, 20)[0])
     save(folders / "maps/other.png", draw(99)[0])

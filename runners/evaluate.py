@@ -181,7 +181,7 @@ def evaluate_all(
 
 @contextmanager
 def _known_to_stay() -> Iterator[None]:
-    """Spare the garbage collector the files' names and paths: looking through them took a tenth of a large run."""
+    """Spare the garbage collector the files' names and paths, which it would look through again and again."""
     gc.freeze()
     try:
         yield

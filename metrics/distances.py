@@ -50,9 +50,8 @@ def squared_distances(  # type: ignore[no-untyped-def]
     squared = np.empty((height, width), np.uint16)
     vertical = _vertical_distances(mask, above)
     whole = (width + _LANES - 1) // _LANES * _LANES
-    squares = np.empty(
-        2 * whole + _LANES, np.uint16
-    )  # by the difference of two columns, plus `whole`
+    # by the difference of two columns, plus `whole`
+    squares = np.empty(2 * whole + _LANES, np.uint16)
     for k in range(len(squares)):
         squares[k] = min((k - whole) ** 2, SATURATED)
     low = np.full(whole + 2 * _PAD, np.int32(_NO_SITE), np.int32)  # squared vertical distances

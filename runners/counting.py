@@ -1,4 +1,4 @@
-"""Count maps against masks, mask by mask and in threads: the only part of an evaluation that reads pictures.
+"""Count maps against masks, mask by mask, on all cores: the only part of an evaluation that reads pictures.
 
 A mask is decoded, split and distance-transformed once for the maps of all methods.
 """

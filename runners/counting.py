@@ -261,8 +261,7 @@ def _count_map(path: Path | None, mask: _Mask, policy: Policy) -> Counted | Prob
     own_size = (map_.shape[0], map_.shape[1])
     if own_size != size:
         if policy.resize == "error":
-            detail = f"{_size(own_size)}, but its mask is {_size(size)}"
-            return Problem("size", str(path), detail)
+            return size_problem(path, own_size, size)
         map_, fitted = resize_grey(map_, size, policy.resize), FITTED[policy.resize]
     return _counted(map_, mask, policy, file, fitted, own_size, decoded.note)
 
@@ -306,5 +305,7 @@ def stamp(status: os.stat_result) -> int:
     return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _size(shape: Sequence[int]) -> str:
-    return f"{shape[0]}x{shape[1]}"
+def size_problem(path: Path, size: tuple[int, int], wanted: tuple[int, int]) -> Problem:
+    """That a map has another size (height, width) than its mask."""
+    own, others = ("x".join(map(str, sides)) for sides in (size, wanted))
+    return Problem("size", str(path), f"{own}, but its mask is {others}")

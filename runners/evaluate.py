@@ -19,7 +19,7 @@ import pandas as pd
 
 from sodbench.datasets import Pair, find_masks
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.images import read_grey
+from sodbench.images import image_size, read_grey
 from sodbench.metrics import (
     DEFAULT_PROTOCOL,
     PreparedMask,
@@ -40,7 +40,7 @@ from sodbench.pairs import (
     read_facts,
     write_counts,
 )
-from sodbench.progress import bar, processors, say
+from sodbench.progress import bar, in_threads, processors, say
 from sodbench.results import (
     FILE,
     Result,
@@ -50,7 +50,16 @@ from sodbench.results import (
     save_result,
     versions,
 )
-from sodbench.runners.counting import FITTED, ZERO_ONE, Counted, Policy, Visit, count, stamp
+from sodbench.runners.counting import (
+    FITTED,
+    ZERO_ONE,
+    Counted,
+    Policy,
+    Visit,
+    count,
+    size_problem,
+    stamp,
+)
 from sodbench.runners.trees import Task, Understood, understand
 from sodbench.sample import is_sample
 
@@ -131,7 +140,7 @@ def evaluate_all(
     refusals = [problem for work in works for problem in work.refusals]
     if refusals:
         extra = [p for work in works for p in work.found if p.kind not in ("missing",)]
-        refusals = list(dict.fromkeys([*refusals, *extra]))
+        refusals = list(dict.fromkeys([*refusals, *extra, *_in_the_way(works, policy)]))
         raise ProblemsError(
             f"{len(refusals)} problem(s) with the files; nothing was scored",
             refusals,
@@ -187,6 +196,34 @@ def _known_to_stay() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def _in_the_way(works: Sequence["_Work"], policy: Policy) -> list[Problem]:
+    """What scoring would stumble over, as far as headers and checksums tell: a run that is refused names all at once."""
+    kinds: dict[Path, str] = {
+        mask: "unreadable-mask" for work in works for mask in work.masks.values()
+    }
+    pairs = [(m, work.masks[stem]) for work in works for stem, m in work.maps.items() if m]
+    if policy.missing == "error" or policy.resize == "error":
+        kinds |= {map_: "unreadable" for map_, _ in pairs}
+
+    def look(path: Path) -> tuple[int, int] | str:
+        try:
+            return image_size(path)
+        except ImageError as error:
+            return error.problem.detail
+
+    seen = dict(zip(kinds, in_threads(look, list(kinds), "looking", "files"), strict=True))
+    found = [
+        Problem(kinds[path], str(path), what)
+        for path, what in seen.items()
+        if isinstance(what, str) and (kinds[path] != "unreadable" or policy.missing == "error")
+    ]
+    for map_, mask in pairs if policy.resize == "error" else ():
+        size, wanted = seen[map_], seen[mask]
+        if size != wanted and not isinstance(size, str) and not isinstance(wanted, str):
+            found.append(size_problem(map_, size, wanted))
+    return in_order(found)
 
 
 def _part(shard: str | None) -> str:

@@ -75,10 +75,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SodbenchError as error:
         print(f"sodbench: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        if not _is_interrupt(error):
+            raise
         kept = getattr(arguments, "output", "") is not None
         way = "the same command" if kept else "nothing was kept; with -o DIR the same command"
         print(f"sodbench: interrupted; {way} goes on where it stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 141
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C was pressed; within compiled code it comes out as the cause of a SystemError."""
+    return error is not None and (
+        isinstance(error, KeyboardInterrupt) or _is_interrupt(error.__cause__)
+    )

@@ -106,8 +106,19 @@ def test_all_problems_are_shown_together_and_nothing_is_scored(folders, capsys):
     (folders / "maps/img03.png").unlink()
     shutil.copy(folders / "maps/img04.png", folders / "maps/img04.jpg.png")
     Image.open(folders / "maps/img05.png").save(folders / "maps/img05.jpg")
+    whole = (folders / "maps/img06.png").read_bytes()
+    (folders / "maps/img06.png").write_bytes(whole[:-20])
+    (folders / "gt/img00.png").write_bytes(b"")
+    save(folders / "maps/img01.png", draw(1, 9, 8)[0])
     assert run(folders, "-o", str(folders / "out")) == 2
     message = capsys.readouterr().err
+    assert "unreadable (1)" in message and "img06.png: this PNG is cut short" in message
+    assert "unreadable-mask (1)" in message and "img00.png: the file is empty" in message
+    assert "size (" not in message  # it would be resized
+    assert run(folders, "-o", str(folders / "out"), "--resize", "error", "--missing", "skip") == 2
+    refused = capsys.readouterr().err
+    assert "size (1)" in refused and "img01.png: 9x8, but its mask is 30x40" in refused
+    assert "unreadable (" not in refused and "missing (" not in refused  # they would be skipped
     assert "missing (1)" in message and "img03" in message
     assert "ambiguous (1)" in message and "img05" in message
     assert "--missing skip" in message
@@ -444,7 +455,7 @@ def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path, options):
         assert (
             time.monotonic() - began < 10
         )  # within a second on a machine that has nothing else to do
-    assert process.returncode == 130
+    assert process.returncode == 130, message
     assert message.count("\n") == 1 and "goes on where it stopped" in message
     assert ("nothing was kept" in message) == (not options)
     if options:

@@ -83,6 +83,27 @@ def test_run_asks_which_data(capsys):
     assert "--sample" in capsys.readouterr().err
 
 
+def test_ctrl_c_within_compiled_code_is_an_interruption(monkeypatch, capsys):
+    """numba's boxing of a result meets the signal, and Python calls that a SystemError."""
+
+    def interrupted(*_, **__):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as cause:
+            raise SystemError("returned a result with an exception set") from cause
+
+    monkeypatch.setattr("sodbench.datasets.find_masks", interrupted)
+    assert main(["eval", "maps", "gt"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+    def broken(*_, **__):
+        raise SystemError("something else")
+
+    monkeypatch.setattr("sodbench.datasets.find_masks", broken)
+    with pytest.raises(SystemError, match="something else"):
+        main(["eval", "maps", "gt"])
+
+
 def test_an_unknown_command_exits_with_2(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["evaluate"])

@@ -88,8 +88,8 @@ def count(
     if jobs == 1:
         yield from ([(visit, _visit(visit, policy))] for visit in visits)
         return
-    maps = sum(len(visit.maps) for visit in visits)
-    helpers = Helper.some(jobs, visits, policy) if maps >= MUCH else []
+    much = sum(len(visit.maps) for visit in visits) >= MUCH
+    helpers = Helper.some(jobs, visits, policy) if much else []
     idle = queue.SimpleQueue[Helper]()
     for helper in helpers:
         idle.put(helper)
@@ -110,7 +110,7 @@ def count(
     pool = ThreadPoolExecutor(jobs)
     under_way: deque[Future[list[tuple[Visit, Outcomes]]]] = deque()
     try:
-        for chunk in _chunks(visits, min(max(maps // (100 * jobs), SMALLEST), LARGEST)):
+        for chunk in _chunks(visits, jobs):
             under_way.append(pool.submit(work, chunk))
             if len(under_way) > 2 * jobs:  # memory is bounded, whatever the number of files
                 yield under_way.popleft().result()
@@ -119,8 +119,7 @@ def count(
     finally:
         stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        for helper in helpers:
-            helper.close()
+        Helper.close_all(helpers)
 
 
 class Helper:
@@ -158,10 +157,21 @@ class Helper:
             while sys.platform == "linux" and len(helpers) < number:
                 helpers.append(cls(visits, policy))
         except OSError:
-            for helper in helpers:
-                helper.close()
+            cls.close_all(helpers)
             return []
         return helpers
+
+    @staticmethod
+    def close_all(helpers: Sequence["Helper"]) -> None:
+        """End these processes."""
+        for helper in helpers:
+            with suppress(ProcessLookupError):
+                os.kill(helper._process, signal.SIGKILL)
+        for helper in helpers:
+            os.waitpid(helper._process, 0)
+            for pipe in (helper._to_copy, helper._from_copy):
+                with suppress(OSError):
+                    pipe.close()
 
     def count(self, chunk: range) -> list[Outcomes] | None:
         """The outcomes of some visits, by number, or None where the process is gone.  Raises what counting them raised."""
@@ -174,15 +184,6 @@ class Helper:
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-    def close(self) -> None:
-        """End the process."""
-        with suppress(ProcessLookupError):
-            os.kill(self._process, signal.SIGKILL)
-        os.waitpid(self._process, 0)
-        for pipe in (self._to_copy, self._from_copy):
-            with suppress(OSError):
-                pipe.close()
 
 
 def _serve(
@@ -216,13 +217,15 @@ def _serve(
         os._exit(0)
 
 
-def _chunks(visits: Sequence[Visit], size: int) -> Iterator[range]:
-    """The numbers of all visits, in groups of about ``size`` maps."""
+def _chunks(visits: Sequence[Visit], jobs: int) -> Iterator[range]:
+    """The numbers of all visits in groups: of many maps first, of few in the end, so that all threads end together."""
+    left = sum(len(visit.maps) for visit in visits)
     begin = maps = 0
     for end, visit in enumerate(visits, start=1):
         maps += len(visit.maps)
-        if maps >= size or end == len(visits):
+        if maps >= min(max(left // (8 * jobs), SMALLEST), LARGEST) or end == len(visits):
             yield range(begin, end)
+            left -= maps
             begin, maps = end, 0
 
 

@@ -115,8 +115,7 @@ def test_helpers_hold_none_of_our_files(visits, tmp_path):
                 files = [str(f.readlink()) for f in Path(f"/proc/{helper._process}/fd").iterdir()]
                 assert str(tmp_path / "open") not in files
         finally:
-            for helper in helpers:
-                helper.close()
+            Helper.close_all(helpers)
     assert not any(running(helper._process) for helper in helpers)
     assert helpers[0].count(range(1)) is None
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sodbench.datasets import Dataset, attributes_of
 from sodbench.datasets.attributes import CENTRAL, LARGE, SMALL, THRESHOLD
 from sodbench.errors import ImageError, SodbenchError
+from sodbench.folders import unwritable
 from sodbench.images import read_grey, resize_grey
 from sodbench.progress import in_threads
 from sodbench.runners.data_output import marker, refuse_foreign_folder
@@ -149,7 +150,7 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
         (folder / "stats.json").write_text(as_json(sets) + "\n", "utf-8")
         (folder / INDEX).write_text("\n".join(lines) + "\n", "utf-8")
     except OSError as error:
-        raise SodbenchError(f"{folder}: cannot be written ({error.strerror or error})") from error
+        raise unwritable(folder, error) from error
     return folder / INDEX
 
 

@@ -19,6 +19,7 @@ import pandas as pd
 
 from sodbench.datasets import Pair, find_masks
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
+from sodbench.folders import unwritable
 from sodbench.images import image_size, read_grey
 from sodbench.metrics import (
     DEFAULT_PROTOCOL,
@@ -63,7 +64,6 @@ from sodbench.runners.counting import (
 from sodbench.runners.trees import Task, Understood, understand
 from sodbench.sample import is_sample
 
-CHUNK = 16
 JOURNAL = "unfinished.pairs"
 COUNTS = "counts.npz"
 MANIFEST = "prediction.json"
@@ -248,9 +248,7 @@ def _check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise SodbenchError(
-            f"{folder}: cannot be written to ({error.strerror}); choose another output folder"
-        ) from error
+        raise unwritable(folder, error) from error
 
 
 def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) -> None:

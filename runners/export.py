@@ -1,7 +1,6 @@
 """A network as an ONNX file, checked against torch with onnxruntime before it is kept."""
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from sodbench.errors import SodbenchError
+from sodbench.folders import replacing
 from sodbench.models import create_model, input_size_of, load_checkpoint
 from sodbench.progress import say
 
@@ -38,17 +38,9 @@ def export_onnx(
         load_checkpoint(network, checkpoint)
     else:
         say(f"WARNING: no checkpoint was given: {model} is exported with RANDOM, UNTRAINED weights")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
         _export(network, temporary)
-        differences = _compare(network, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise SodbenchError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return differences
+        return _compare(network, temporary)
 
 
 def _require_onnx() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from sodbench import __version__
 from sodbench.datasets import pictures
 from sodbench.errors import ImageError, SodbenchError
+from sodbench.folders import unwritable
 from sodbench.images import read_bytes, read_comment
 from sodbench.progress import say
 from sodbench.results import write_text
@@ -46,7 +47,7 @@ def prepare_folder(
         for name in replaced:
             (out_dir / name).unlink()
     except OSError as error:
-        raise SodbenchError(f"{out_dir}: cannot be written ({error.strerror})") from error
+        raise unwritable(out_dir, error) from error
     content = {"made_by": f"sodbench {__version__}", **identity}
     write_text(out_dir / MANIFEST, json.dumps(content, indent=2) + "\n")
     kept = there.keys() - set(replaced)

@@ -1,7 +1,9 @@
-"""A user's folders: listed by name, links followed, loops not."""
+"""A user's folders: listed by name, links followed, loops not; and files that are put there whole."""
 
+import errno
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sodbench.errors import SodbenchError
@@ -49,6 +51,34 @@ def walk(folder: Path, _holders: tuple[Path, ...] = ()) -> Iterator[tuple[Path, 
             yield from walk(folder / entry.name, (*_holders, real))
         elif entry.is_symlink() and not Path(entry).exists():
             yield folder / entry.name, "a link that leads nowhere"
+
+
+@contextmanager
+def replacing(path: Path, *, locked: bool = False) -> Iterator[Path]:
+    """A place to write a file that is moved to ``path`` in the end: it appears whole or not at all.
+
+    locked: nobody else can be writing the same file, so that what a killed run left is written over.
+    Raises :class:`SodbenchError` where it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp" if locked else f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> SodbenchError:
+    """That a file or folder of the output cannot be written, and why."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    way_out = (
+        "make room and give the same command again" if full else "choose another output folder"
+    )
+    return SodbenchError(f"{path}: cannot be written ({error.strerror or error}); {way_out}")
 
 
 def _is_stray(name: str) -> bool:

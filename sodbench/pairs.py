@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.errors import SodbenchError
+from sodbench.folders import replacing, unwritable
 from sodbench.metrics import Counts, PairCounts
 
 FORMAT = 2
@@ -152,18 +153,27 @@ def _key(stem: str) -> bytes:
     return digest + b"\1"  # numpy strips trailing zero bytes from S fields
 
 
+def _record(key: bytes, kind: int, pair: bytes) -> bytes:
+    """A record of the journal."""
+    body = key + bytes([kind]) + pair
+    return body + deflate.crc32(body).to_bytes(4, "little")
+
+
 class Journal:
     """Pairs counted so far, appended one by one to a file; also the source that scores are computed from.
 
     Opening it checks every record.  A record cut short at the end is what a killed run leaves, and is dropped; any
     other damage makes the whole journal untrustworthy: ``damage`` says what it was, and the journal starts empty.
     Without a path the pairs live in memory, and from a thousand on in a temporary file.
+
+    MATLAB's counts of a pair, where they differ, are a record of their own, directly before the pair's.
     """
 
     def __init__(self, path: Path | None):
         self.path = path
         self.damage = ""
-        self._row: dict[int, dict[bytes, int]] = {_STANDARD: {}, _MATLAB: {}}
+        self._row: dict[bytes, int] = {}
+        self._with_matlab: set[bytes] = set()
         self._rows = 0
         self._file: Any
         if path is None:
@@ -174,8 +184,7 @@ class Journal:
             self._file = path.open("a+b", buffering=0)
             self._lock(path)
         if self._file.seek(0, os.SEEK_END) < len(_MAGIC):
-            self._file.truncate(0)
-            self._file.write(_MAGIC)
+            self._start()
         else:
             self._file.seek(0)
             self._read()
@@ -198,50 +207,80 @@ class Journal:
         if self._file.read(len(_MAGIC)) != _MAGIC:
             self._restart("it was written by another version or is not a journal")
             return
+        matlab: bytes | None = None  # the pair whose MATLAB counts were the record before
         while block := self._file.read(_JOURNAL.itemsize * _BLOCK):
             whole = len(block) // _JOURNAL.itemsize
-            records = np.frombuffer(block, _JOURNAL, count=whole)
-            for record in records:
+            for record in np.frombuffer(block, _JOURNAL, count=whole):
                 if deflate.crc32(record.tobytes()[:-4]) != record["crc"]:
                     self._restart(f"record {self._rows} does not match its checksum")
                     return
-                self._row[int(record["kind"])][record["stem"]] = self._rows
+                key = record["stem"]
+                if record["kind"] == _MATLAB:
+                    matlab = key
+                else:
+                    self._enter(key, self._rows, matlab=matlab == key)
+                    matlab = None
                 self._rows += 1
-        self._file.truncate(len(_MAGIC) + self._rows * _JOURNAL.itemsize)
+        self._rows -= matlab is not None  # without its pair it says nothing
+        self._file.truncate(self._end)
 
     def _restart(self, damage: str) -> None:
         self.damage = damage
-        for rows in self._row.values():
-            rows.clear()
+        self._row.clear()
+        self._with_matlab.clear()
         self._rows = 0
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(_MAGIC)
+        self._start()
+
+    def _start(self) -> None:
+        """Begin the file anew."""
+        self._file.truncate(0)
+        self._write(0, _MAGIC)
+
+    @property
+    def _end(self) -> int:
+        """Where the next record goes."""
+        return len(_MAGIC) + self._rows * _JOURNAL.itemsize
+
+    def _enter(self, key: bytes, row: int, *, matlab: bool) -> None:
+        """Remember where a pair is, and whether MATLAB's counts stand before it."""
+        self._row[key] = row
+        if matlab:
+            self._with_matlab.add(key)
+        else:
+            self._with_matlab.discard(key)
 
     def append(self, pairs: Iterable[tuple[str, bytes, NDArray[np.uint32] | None]]) -> None:
         """Add pairs: name, record (dtype PAIR) and MATLAB's counts where they differ, uint32 [4, 2, 256].
 
-        A later record of the same name replaces an earlier one.
+        A later record of the same name replaces an earlier one.  Raises :class:`SodbenchError` where they cannot be
+        written; the journal is then what it was.
         """
-        content = []
+        content: list[bytes] = []
+        places: list[tuple[bytes, int, bool]] = []
         for stem, pair, matlab_joint in pairs:
             key = _key(stem)
-            self._row[_MATLAB].pop(key, None)
-            if (
-                matlab_joint is not None
-            ):  # before the pair, whose presence says that all of it is there
+            if matlab_joint is not None:
                 matlab = pair[: SMALL.itemsize] + matlab_joint.astype("<u4").tobytes()
-                content.append(self._record(key, _MATLAB, matlab))
-            content.append(self._record(key, _STANDARD, pair))
-        self._file.seek(0, os.SEEK_END)
-        self._file.write(b"".join(content))
+                content.append(_record(key, _MATLAB, matlab))
+            places.append((key, self._rows + len(content), matlab_joint is not None))
+            content.append(_record(key, _STANDARD, pair))
+        self._write(self._end, b"".join(content))
+        self._rows += len(content)
+        for key, row, has_matlab in places:
+            self._enter(key, row, matlab=has_matlab)
 
-    def _record(self, key: bytes, kind: int, pair: bytes) -> bytes:
-        """The next record, counted in."""
-        self._row[kind][key] = self._rows
-        self._rows += 1
-        body = key + bytes([kind]) + pair
-        return body + deflate.crc32(body).to_bytes(4, "little")
+    def _write(self, start: int, content: bytes) -> None:
+        """Write at the end of the file, which is at ``start``: all of it or nothing."""
+        try:
+            self._file.seek(start)
+            rest = memoryview(content)
+            while rest:  # a file without a buffer may take a part
+                rest = rest[self._file.write(rest) :]
+            self._file.flush()
+        except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(start)
+            raise unwritable(self.path or Path(tempfile.gettempdir()), error) from error
 
     def append_all(self, stored: StoredPairs, leave_out: Collection[str] = ()) -> None:
         """Add the pairs of another store, but those of some names."""
@@ -252,41 +291,35 @@ class Journal:
 
     def find(self, stem: str) -> Records | None:
         """The pair of that stem, dtype PAIR [1], or None."""
-        row = self._row[_STANDARD].get(_key(stem))
-        return None if row is None else self._at(row)
-
-    def _at(self, row: int) -> Records:
-        return np.frombuffer(self._bytes(row, PAIR.itemsize), PAIR)
-
-    def _bytes(self, row: int, length: int) -> bytes:
-        """The first bytes of a row's pair."""
-        self._file.seek(len(_MAGIC) + row * _JOURNAL.itemsize + _PAIR_OFFSET)
-        content: bytes = self._file.read(length)
-        return content
+        row = self._row.get(_key(stem))
+        return None if row is None else self._read_pairs([row])
 
     def stored(self, stems: Sequence[str]) -> StoredPairs:
         """These pairs, in this order."""
         keys = [_key(stem) for stem in stems]
-        rows = [i for i, key in enumerate(keys) if key in self._row[_MATLAB]]
-        joints = [self._at(self._row[_MATLAB][keys[i]])["joint"][0] for i in rows]
+        matlab_rows = [i for i, key in enumerate(keys) if key in self._with_matlab]
+        matlab = self._read_pairs([self._row[keys[i]] - 1 for i in matlab_rows])
         return StoredPairs(
             tuple(stems),
-            self._read_rows([self._row[_STANDARD][key] for key in keys]).view(_JOURNAL)["pair"][
-                :, 0
-            ],
-            np.array(rows, np.int64),
-            np.array(joints, np.uint32).reshape(-1, 4, 2, 256),
+            self._read_pairs([self._row[key] for key in keys]),
+            np.array(matlab_rows, np.int64),
+            np.ascontiguousarray(matlab["joint"]),
         )
 
     def facts(self, stems: Sequence[str]) -> Records:
         """These pairs without their joint counts, dtype SMALL, in this order."""
-        rows = [self._row[_STANDARD][_key(stem)] for stem in stems]
+        rows = [self._row[_key(stem)] for stem in stems]
         found = np.empty((len(rows), SMALL.itemsize), np.uint8)
         for start in range(0, len(rows), _BLOCK):
             block = slice(start, start + _BLOCK)
             small = slice(_PAIR_OFFSET, _PAIR_OFFSET + SMALL.itemsize)
             found[block] = self._read_rows(rows[block])[:, small]
         return found.view(SMALL)[:, 0]
+
+    def _read_pairs(self, rows: Sequence[int]) -> Records:
+        """The pairs of these rows, dtype PAIR [n]."""
+        found: Records = self._read_rows(rows).view(_JOURNAL)["pair"][:, 0]
+        return found
 
     def _read_rows(self, rows: Sequence[int]) -> NDArray[np.uint8]:
         """Whole records, uint8 [n, bytes].  Rows that follow each other, as they mostly do, are read at once."""
@@ -297,7 +330,14 @@ class Journal:
             while end < len(rows) and rows[end] == rows[end - 1] + 1:
                 end += 1
             self._file.seek(len(_MAGIC) + rows[begin] * _JOURNAL.itemsize)
-            self._file.readinto(found[begin:end].data.cast("B"))
+            rest = found[begin:end].data.cast("B")
+            while rest:
+                part = self._file.readinto(rest)
+                if not part:
+                    raise SodbenchError(
+                        f"{self.path or 'the temporary file of counts'}: was cut short while it was in use; score again"
+                    )
+                rest = rest[part:]
             begin = end
         return found
 
@@ -324,12 +364,14 @@ class JournalCounts:
 
 def write_counts(path: Path, journal: Journal, stems: Sequence[str]) -> None:
     """Write ``counts.npz`` of these pairs, a block at a time; the file appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
     facts = journal.facts(stems)
     matlab_rows = [np.zeros(0, np.int64)]
     matlab_joint = [np.zeros((0, 4, 2, 256), np.uint32)]
     # archive members that are named by a string are dated 1980, so that equal pairs make equal files
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with (
+        replacing(path, locked=True) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
         with archive.open("joint.npy", "w", force_zip64=True) as member:
             header = {"descr": "<u4", "fortran_order": False, "shape": (len(stems), 4, 2, 256)}
             np.lib.format.write_array_header_1_0(member, header)
@@ -348,7 +390,6 @@ def write_counts(path: Path, journal: Journal, stems: Sequence[str]) -> None:
         for name, array in arrays:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-    temporary.replace(path)
 
 
 def read_facts(path: Path) -> tuple[tuple[str, ...], Records]:

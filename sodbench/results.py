@@ -7,7 +7,6 @@ or bootstrap is computed without reading an image).
 
 import json
 import math
-import os
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from sodbench import __version__
 from sodbench.errors import Problem, SodbenchError
-from sodbench.folders import walk
+from sodbench.folders import replacing, walk
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -276,17 +275,9 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[TextIO]:
-    """A text file to write, which appears whole or not at all.  Raises :class:`SodbenchError` where that is not allowed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            yield file
-        temporary.replace(path)
-    except OSError as error:
-        raise SodbenchError(
-            f"{path}: cannot be written ({error.strerror}); choose another output folder"
-        ) from error
+    """A text file to write, put in place by :func:`sodbench.folders.replacing`."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file
 
 
 def load_result(folder: Path | str) -> Result:

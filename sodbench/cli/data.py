@@ -235,6 +235,7 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
 def run_check(arguments: argparse.Namespace) -> int:
     """Check; 1 where a fault was found or a named set could not be had."""
     from sodbench.errors import SodbenchError
+    from sodbench.folders import replacing
     from sodbench.runners.data_check import as_markdown, as_text, check, locate
     from sodbench.runners.data_output import (
         WRITTEN_BY,
@@ -261,7 +262,9 @@ def run_check(arguments: argparse.Namespace) -> int:
         print(f"\nsodbench: error: {error}", file=sys.stderr)
     if arguments.output:
         page = f"{marker(command)}\n{as_markdown(reports)}"
-        _write(arguments.output, as_json + "\n" if arguments.output.suffix == ".json" else page)
+        text = as_json + "\n" if arguments.output.suffix == ".json" else page
+        with replacing(arguments.output) as temporary:
+            temporary.write_text(text, "utf-8")
     return 1 if refused or any(report.faults for report in reports) else 0
 
 
@@ -395,15 +398,3 @@ def run_prepare(arguments: argparse.Namespace) -> int:
         for written in prepare(find_dataset(name, arguments.data_root), arguments.output):
             print(f"{written.file}: {written.lines} lines, relative to {written.relative_to}")
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    from sodbench.errors import SodbenchError
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(text, "utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise SodbenchError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -12,7 +12,7 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
+from sodbench import png
 from sodbench.errors import ImageError, Problem
 from sodbench.images import Grey, decode_grey, read_file, resize_grey
-from sodbench.metrics import PairCounts, PreparedMask, pair_counts
+from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
 from sodbench.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, content_hash, packed
 
 ZERO_ONE = "values 0 and 1 only"
@@ -74,13 +76,23 @@ class Counted(NamedTuple):
     problem: Problem | None = None
 
 
+def get_ready() -> float:
+    """Have all compiled that counting calls, so that no copy of this process needs the compiler.
+
+    Returns the seconds, or 0 where numba's cache had it already.
+    """
+    parts = png.chunks(png.encode(np.zeros((1, 1), np.uint8)))
+    png.decode(parts, png.Header(1, 1, 8, 0, 0, 0, 0))
+    return compile_kernels()
+
+
 Outcomes = list[Counted | Problem]
 """For each map of a visit what was counted, or the problem that stood in the way."""
 
 
 def count(
     visits: Sequence[Visit], policy: Policy, jobs: int
-) -> Iterator[Sequence[tuple[Visit, Outcomes]]]:
+) -> Generator[Sequence[tuple[Visit, Outcomes]], None, None]:
     """Count everything, ``jobs`` visits at a time; what is done is given in the order of the visits, some at a time.
 
     One at a time is counted by this thread; more by threads, each with a :class:`Helper` that does its work if there is much.
@@ -89,10 +101,8 @@ def count(
         yield from ([(visit, _visit(visit, policy))] for visit in visits)
         return
     much = sum(len(visit.maps) for visit in visits) >= MUCH
-    helpers = Helper.some(jobs, visits, policy) if much else []
+    helpers: list[Helper] = []
     idle = queue.SimpleQueue[Helper]()
-    for helper in helpers:
-        idle.put(helper)
     stopped = threading.Event()
 
     def work(chunk: range) -> list[tuple[Visit, Outcomes]]:
@@ -110,6 +120,10 @@ def count(
     pool = ThreadPoolExecutor(jobs)
     under_way: deque[Future[list[tuple[Visit, Outcomes]]]] = deque()
     try:
+        if much:
+            helpers += Helper.some(jobs, visits, policy)
+        for helper in helpers:
+            idle.put(helper)
         for chunk in _chunks(visits, jobs):
             under_way.append(pool.submit(work, chunk))
             if len(under_way) > 2 * jobs:  # memory is bounded, whatever the number of files
@@ -134,8 +148,9 @@ class Helper:
         original = os.getpid()
         requests, to_copy = os.pipe()
         from_copy, answers = os.pipe()
-        with warnings.catch_warnings():
-            # the copy has this thread only; it calls nothing but _visit, for which others hold no locks
+        with warnings.catch_warnings(), global_compiler_lock:
+            # The copy has this thread only, so that a lock which another one holds is never released there.  All that
+            # _visit calls was compiled before (get_ready) and the compiler's lock is this thread's own.
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
                 self._process = os.fork()
@@ -143,8 +158,8 @@ class Helper:
                 for end in (requests, to_copy, from_copy, answers):
                     os.close(end)
                 raise
-        if not self._process:
-            _serve(requests, answers, visits, policy, original)
+            if not self._process:
+                _serve(requests, answers, visits, policy, original)
         os.close(requests)
         os.close(answers)
         self._to_copy, self._from_copy = os.fdopen(to_copy, "wb"), os.fdopen(from_copy, "rb")
@@ -152,23 +167,37 @@ class Helper:
     @classmethod
     def some(cls, number: int, visits: Sequence[Visit], policy: Policy) -> list["Helper"]:
         """As many helpers, or none where a process cannot be copied safely or memory is short."""
+        if sys.platform != "linux":
+            return []
+        get_ready()
         helpers: list[Helper] = []
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
         try:
-            while sys.platform == "linux" and len(helpers) < number:
-                helpers.append(cls(visits, policy))
+            try:
+                # Ctrl-C waits: its exception would be lost within os.fork, and a copy must not answer it at all
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+                while len(helpers) < number:
+                    helpers.append(cls(visits, policy))
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         except OSError:
             cls.close_all(helpers)
             return []
+        except BaseException:
+            cls.close_all(helpers)
+            raise
         return helpers
 
     @staticmethod
     def close_all(helpers: Sequence["Helper"]) -> None:
         """End these processes."""
         for helper in helpers:
-            with suppress(ProcessLookupError):
-                os.kill(helper._process, signal.SIGKILL)
+            # a program that ignores or answers SIGCHLD may have let it go, and its number may be another's by now
+            with suppress(ProcessLookupError, ChildProcessError):
+                if os.waitpid(helper._process, os.WNOHANG) == (0, 0):
+                    os.kill(helper._process, signal.SIGKILL)
+                    os.waitpid(helper._process, 0)
         for helper in helpers:
-            os.waitpid(helper._process, 0)
             for pipe in (helper._to_copy, helper._from_copy):
                 with suppress(OSError):
                     pipe.close()
@@ -195,7 +224,6 @@ def _serve(
     """
     try:
         gc.freeze()  # what belongs to the original is not closed here: its files' numbers are used anew
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the original's to answer
         for file in (int(entry.name) for entry in list(Path("/proc/self/fd").iterdir())):
             if file > 2 and file not in (requests, answers):
                 with suppress(OSError):

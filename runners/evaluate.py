@@ -9,7 +9,7 @@ import os
 import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from sodbench.images import image_size, read_grey
 from sodbench.metrics import (
     DEFAULT_PROTOCOL,
     PreparedMask,
-    compile_kernels,
     protocol,
     score,
 )
@@ -58,6 +57,7 @@ from sodbench.runners.counting import (
     Policy,
     Visit,
     count,
+    get_ready,
     size_problem,
     stamp,
 )
@@ -190,7 +190,13 @@ def evaluate_all(
 
 @contextmanager
 def _known_to_stay() -> Iterator[None]:
-    """Spare the garbage collector the files' names and paths, which it would look through again and again."""
+    """Spare the garbage collector the files' names and paths, which it would look through again and again.
+
+    Nothing is done where the program does so itself, since what it has frozen would be thawed with the rest.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
     gc.freeze()
     try:
         yield
@@ -565,11 +571,13 @@ def _count(works: Sequence[_Work], jobs: int, force: bool, trust_folders: bool) 
     if left < total:
         say(f"{name}: {total - left} of {total} pairs were scored before and have not changed")
     policy = works[0].policy
-    gc.freeze()
-    if visits and (seconds := compile_kernels()):
+    if visits and (seconds := get_ready()):
         say(f"compiled the counting kernels in {seconds:.0f} s; this happens once on a machine")
-    with bar(total, f"score {name}", "map", initial=total - left) as progress:
-        for done in count(visits, policy, jobs):
+    with (
+        bar(total, f"score {name}", "map", initial=total - left) as progress,
+        closing(count(visits, policy, jobs)) as counting,
+    ):
+        for done in counting:
             counted: list[list[tuple[str, bytes, Any]]] = [[] for _ in works]
             for visit, outcomes in done:
                 for (index, _), outcome in zip(visit.maps, outcomes, strict=True):

@@ -4,11 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core.compiler_lock import global_compiler_lock
+from PIL import Image
 
 from sodbench.errors import Problem
 from sodbench.images import write_grey
@@ -118,6 +121,94 @@ def test_helpers_hold_none_of_our_files(visits, tmp_path):
             Helper.close_all(helpers)
     assert not any(running(helper._process) for helper in helpers)
     assert helpers[0].count(range(1)) is None
+
+
+@linux
+@pytest.mark.parametrize("answer", [signal.SIG_IGN, lambda *_: os.waitpid(-1, os.WNOHANG)])
+def test_a_program_may_let_its_children_go_itself(visits, monkeypatch, answer):
+    monkeypatch.setattr(counting, "MUCH", 1)
+    expected = outcomes(visits, Policy(), 1)
+    before = signal.signal(signal.SIGCHLD, answer)
+    try:
+        found = outcomes(visits, Policy(), 2)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert [len(o) for _, o in found] == [len(o) for _, o in expected]
+
+
+COMPILED = """
+import sys
+from pathlib import Path
+import numba
+import numpy as np
+from sodbench.runners import counting
+counting.get_ready()
+kernels = [
+    thing
+    for name, module in list(sys.modules.items()) if name.startswith("sodbench")
+    for thing in vars(module).values() if isinstance(thing, numba.core.dispatcher.Dispatcher)
+]
+assert len(kernels) > 10
+for kernel in kernels:
+    kernel._can_compile = False  # disable_compile() wants to have been compiled already
+for gt in sorted(Path("gt").iterdir()):
+    maps = tuple((i, Path(f"m{i}") / gt.name) for i in range(3))
+    for weighted in (True, False):
+        counting._visit(counting.Visit(gt.stem, gt, maps), counting.Policy(weighted=weighted))
+"""
+
+
+def test_after_get_ready_nothing_is_left_to_compile(visits, tmp_path):
+    """A copy of the process must not need the compiler, whose lock another thread may have held."""
+    rng = np.random.default_rng(1)
+    write_grey(tmp_path / "gt/08.png", rng.integers(0, 256, (28, 31), np.uint8))
+    Image.fromarray(rng.random((25, 31)) < 0.4).save(tmp_path / "gt/05.png")
+    Image.fromarray(rng.integers(0, 256, (30, 31, 3), np.uint8)).save(tmp_path / "m0/10.png")
+    ran = subprocess.run(
+        [sys.executable, "-c", COMPILED], check=False, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+@linux
+def test_helpers_are_made_while_another_thread_compiles(visits):
+    """They are copied when it is done, not with a lock that nobody will release."""
+    held, release = threading.Event(), threading.Event()
+
+    def compiling():
+        with global_compiler_lock:
+            held.set()
+            release.wait(20)
+
+    thread = threading.Thread(target=compiling)
+    thread.start()
+    held.wait(20)
+    threading.Timer(0.2, release.set).start()
+    helpers = Helper.some(1, visits, Policy())
+    try:
+        assert release.is_set() and len(helpers[0].count(range(2))) == 2
+    finally:
+        Helper.close_all(helpers)
+        thread.join()
+
+
+@linux
+def test_ctrl_c_while_processes_are_copied_is_not_lost(visits, monkeypatch):
+    """An exception within os.fork is printed and forgotten."""
+    real, copies = os.fork, []
+
+    def fork():
+        if not copies:
+            os.kill(os.getpid(), signal.SIGINT)
+        process = real()
+        copies.append(process)
+        return process
+
+    monkeypatch.setattr(os, "fork", fork)
+    with pytest.raises(KeyboardInterrupt):
+        Helper.some(3, visits, Policy())
+    assert len(copies) == 3 and not any(map(running, copies))
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 @linux

@@ -1,5 +1,6 @@
 """Folders against folders: pairing, policies, problems, trees, resuming, sharding."""
 
+import gc
 import json
 import os
 import shutil
@@ -599,6 +600,34 @@ def test_other_files_of_the_same_size_and_time_are_told_apart(tmp_path):
     for name in ("p1", "p2"):
         kept = evaluate(tmp_path / name, tmp_path / "set/gt", output=tmp_path / "out", name="X")
         assert kept.metrics == evaluate(tmp_path / name, tmp_path / "set/gt", name="X").metrics
+
+
+def test_what_a_program_keeps_from_the_collector_stays_so(folders):
+    gc.freeze()
+    try:
+        evaluate(folders / "maps", folders / "gt")
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
+    evaluate(folders / "maps", folders / "gt")
+    assert not gc.get_freeze_count()
+
+
+def test_a_full_disk_ends_a_run_which_goes_on_where_it_stopped(folders, capsys):
+    resource = pytest.importorskip("resource")
+    out = folders / "out"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
+    try:
+        assert run(folders, "-o", str(out), "--jobs", "1") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    message = capsys.readouterr().err
+    assert "unfinished.pairs: cannot be written (File too large); make room" in message
+    assert main(["eval", str(folders / "maps"), str(folders / "gt"), "-o", str(out)]) == 0
+    assert "2 of 8 pairs were scored before" in capsys.readouterr().err
+    expected = evaluate(folders / "maps", folders / "gt")
+    assert load_result(out / "maps/toys").metrics == expected.metrics
 
 
 def test_two_runs_into_one_folder_do_not_mix(folders):

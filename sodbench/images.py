@@ -81,7 +81,7 @@ def decode_grey(data: bytes, path: Path) -> Grey:
         pixels = png.decode(parts, head)
         if pixels is not None:
             return Grey(pixels, "1-bit" if head.depth == 1 else "")
-    picture, notes = _load(path, data, grey=True)
+    picture, notes = _load(path, data, parts, grey=True)
     pixels, note = _grey(path, picture)
     return Grey(pixels, ", ".join(filter(None, [*notes, note])))
 
@@ -129,8 +129,7 @@ def read_rgb(path: Path | str) -> NDArray[np.uint8]:
 
 def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
     """What :func:`read_rgb` does, for a file whose content ``data`` was read already."""
-    _png_chunks(path, data)
-    picture, _ = _load(path, data)
+    picture, _ = _load(path, data, _png_chunks(path, data))
     if picture.mode.startswith("I"):
         return np.repeat(_grey(path, picture)[0][..., None], 3, axis=2)
     return np.array(_rgb(path, picture), np.uint8)
@@ -168,8 +167,21 @@ def _png_chunks(path: Path, data: bytes) -> list[png.Chunk]:
     """The chunks of a PNG, found to be whole; none for another kind of file."""
     if not data.startswith(png.SIGNATURE):
         return []
-    try:
+    with _named(path):
         return png.chunks(data)
+
+
+def _check_filled(path: Path, parts: list[png.Chunk]) -> None:
+    """Refuse a PNG, of which these are the chunks, whose last rows are missing."""
+    if parts:
+        with _named(path):
+            png.check_filled(parts)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
     except png.Damaged as error:
         raise ImageError(str(path), f"this PNG is {error}") from None
 
@@ -217,9 +229,15 @@ def _not_a_picture(data: bytes) -> str:
     return f"not a picture: its content is {kind} (first bytes {head!r})"
 
 
-def _load(path: Path, data: bytes, *, grey: bool = False) -> tuple[Image.Image, list[str]]:
-    """The decoded picture, upright, its first frame; and what there is to say about that."""
+def _load(
+    path: Path, data: bytes, parts: list[png.Chunk], *, grey: bool = False
+) -> tuple[Image.Image, list[str]]:
+    """The decoded picture, upright, its first frame; and what there is to say about that.
+
+    parts: the chunks of a PNG.
+    """
     with _opened(path, data) as picture:
+        _check_filled(path, parts)
         lossy = picture.format in ("JPEG", "MPO")
         if grey and lossy:
             picture.draft("L", None)  # the Y channel as stored, which is what OpenCV takes

@@ -11,6 +11,8 @@ Definition: Portable Network Graphics Specification, third edition, W3C.
 """
 
 import struct
+import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import deflate
@@ -30,6 +32,19 @@ _TURNING = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}
 
 _CHUNK_START = struct.Struct(">I4s")
 _IHDR = struct.Struct(">IIBBBBB")
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Samples of a pixel for each colour type."""
+_ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
+"""First column and row, and the steps from there, of each pass of an interlaced picture."""
+_PIECE = 2**20
 _MOST_INFLATED = 1032
 """Bytes that one byte of a deflate stream can stand for at the most."""
 
@@ -144,6 +159,39 @@ def decode(parts: list[Chunk], head: Header) -> NDArray[np.uint8] | None:
         return rows
     bits = np.unpackbits(rows, axis=1, count=head.width)
     return np.negative(bits, out=bits)  # modulo 256: 1 becomes 255
+
+
+def check_filled(parts: list[Chunk]) -> None:
+    """Raise :class:`Damaged` where the pixel data of a PNG of any kind end before its last row.
+
+    Pillow leaves the rows that are missing black if the stream ends properly.  No more is inflated at a time
+    than a piece; a stream with errors is left to Pillow, which refuses it.
+    """
+    head = header(parts)
+    channels = _CHANNELS.get(head.colour) if head else None
+    if head is None or channels is None:
+        return
+    wanted = sum(
+        height * (1 + (width * channels * head.depth + 7) // 8) for width, height in _passes(head)
+    )
+    found, stream = 0, zlib.decompressobj()
+    rest = b"".join(chunk.content for chunk in parts if chunk.kind == b"IDAT")
+    try:
+        while found < wanted and (piece := stream.decompress(rest, _PIECE)):
+            found += len(piece)
+            rest = stream.unconsumed_tail
+    except zlib.error:
+        return
+    if found < wanted:
+        raise Damaged(f"damaged: its pixel data end after {found} of {wanted} bytes")
+
+
+def _passes(head: Header) -> Iterator[tuple[int, int]]:
+    """Width and height of the reduced pictures that the pixel data consist of: one, or Adam7's."""
+    for x, y, step_x, step_y in _ADAM7 if head.interlace else ((0, 0, 1, 1),):
+        width, height = -(-(head.width - x) // step_x), -(-(head.height - y) // step_y)
+        if width > 0 and height > 0:
+            yield width, height
 
 
 def comment(parts: list[Chunk]) -> str:

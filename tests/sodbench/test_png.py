@@ -16,7 +16,7 @@ from reference.png import paeth as paeth_of_the_specification
 
 from sodbench import png
 from sodbench.errors import ImageError
-from sodbench.images import read_grey
+from sodbench.images import read_grey, read_rgb
 from sodbench.png_filters import paeth
 
 SIZES = [(1, 1), (1, 2), (2, 1), (1, 9), (9, 1), (3, 7), (4, 8), (5, 17), (33, 31)]
@@ -154,16 +154,20 @@ def test_a_bit_flipped_anywhere_is_damaged():
 PIXELS = noise(20, 30)
 ROWS = filtered(PIXELS, [1] * 20)
 STREAM = zlib.compress(ROWS)
-DOUBTFUL = {
+SHORT = {
     "too few rows": zlib.compress(ROWS[:-31]),
     "half a row too few": zlib.compress(ROWS[:-15]),
+    "a byte too few": zlib.compress(ROWS[:-1]),
+    "half a stream": STREAM[: len(STREAM) // 2],
+    "nothing in the stream": zlib.compress(b""),
+    "no stream": b"",
+}
+DOUBTFUL = {
     "a row too many": zlib.compress(ROWS + ROWS[:31]),
     "one byte too many": zlib.compress(ROWS + b"x"),
     "bytes after the stream": STREAM + b"xyz",
     "no checksum of the stream": STREAM[:-4],
     "a wrong checksum of the stream": STREAM[:-1] + bytes([STREAM[-1] ^ 1]),
-    "half a stream": STREAM[: len(STREAM) // 2],
-    "no stream": b"",
     "no zlib": b"certainly not a zlib stream",
     "an unknown filter": zlib.compress(ROWS[:310] + b"\x05" + ROWS[311:]),
 }
@@ -182,6 +186,63 @@ def test_a_doubtful_stream_is_decided_by_pillow(what, tmp_path):
             read_grey(path)
     else:
         np.testing.assert_array_equal(read_grey(path).pixels, expected)
+
+
+@pytest.mark.parametrize("what", SHORT)
+def test_pixel_data_that_end_too_early_are_refused(what, tmp_path):
+    """Pillow leaves black what is missing, if the stream ends as it should."""
+    path = tmp_path / "map.png"
+    path.write_bytes(SIGNATURE + ihdr(30, 20) + chunk(b"IDAT", SHORT[what]) + IEND)
+    for read in (read_grey, read_rgb):
+        with pytest.raises(ImageError, match=r"map\.png: this PNG is damaged: its .* of 620 bytes"):
+            read(path)
+
+
+@pytest.mark.parametrize("interlace", [0, 1])
+@pytest.mark.parametrize(
+    ("depth", "colour"),
+    [(1, 0), (2, 0), (16, 0), (8, 2), (16, 2), (1, 3), (4, 3), (8, 3), (8, 4), (16, 4), (8, 6)],
+)
+@pytest.mark.parametrize("sides", [(13, 9), (1, 1), (3, 2), (8, 5)])
+def test_pixel_data_of_every_kind_are_counted(sides, depth, colour, interlace, tmp_path):
+    """What Pillow takes to be the whole picture is enough, and a byte less is not."""
+    rows = sum(
+        height * (1 + -(-width * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour] * depth // 8))
+        for width, height in ([sides] if not interlace else passes(*sides))
+    )
+    path = tmp_path / "map.png"
+    palette = chunk(b"PLTE", bytes(range(6))) if colour == 3 else b""
+    start = SIGNATURE + ihdr(*sides, depth, colour, interlace) + palette
+    for number in (rows, rows + 5):
+        path.write_bytes(start + chunk(b"IDAT", zlib.compress(bytes(number))) + IEND)
+        assert read_grey(path).pixels.shape == sides[::-1]
+    path.write_bytes(start + chunk(b"IDAT", zlib.compress(bytes(rows - 1))) + IEND)
+    with pytest.raises(ImageError, match=f"end after {rows - 1} of {rows} bytes"):
+        read_grey(path)
+
+
+def passes(width, height):
+    """The sides of Adam7's reduced pictures, from the pattern that the specification draws."""
+    pattern = np.array(
+        [
+            list(map(int, row.split()))
+            for row in (
+                "1 6 4 6 2 6 4 6",
+                "7 7 7 7 7 7 7 7",
+                "5 6 5 6 5 6 5 6",
+                "7 7 7 7 7 7 7 7",
+                "3 6 4 6 3 6 4 6",
+                "7 7 7 7 7 7 7 7",
+                "5 6 5 6 5 6 5 6",
+                "7 7 7 7 7 7 7 7",
+            )
+        ]
+    )
+    whole = np.tile(pattern, (-(-height // 8), -(-width // 8)))[:height, :width]
+    for number in range(1, 8):
+        there = whole == number
+        if there.any():
+            yield int(there.any(axis=0).sum()), int(there.any(axis=1).sum())
 
 
 def test_idat_chunks_with_another_between_them_are_left_to_pillow():

@@ -14,7 +14,7 @@ import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -171,15 +171,10 @@ class Helper:
             return []
         get_ready()
         helpers: list[Helper] = []
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
         try:
-            try:
-                # Ctrl-C waits: its exception would be lost within os.fork, and a copy must not answer it at all
-                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+            with _ctrl_c_waits():
                 while len(helpers) < number:
                     helpers.append(cls(visits, policy))
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         except OSError:
             cls.close_all(helpers)
             return []
@@ -213,6 +208,27 @@ class Helper:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Answer Ctrl-C afterwards: its exception would be lost within os.fork; and never in a copy made here."""
+    pressed: list[int] = []
+    answer = signal.getsignal(signal.SIGINT)
+    answered_here = threading.current_thread() is threading.main_thread() and answer is not None
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        # a copy has this thread only and inherits what it blocks; of the original another thread may be told
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        if answered_here:
+            signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if answered_here:
+            signal.signal(signal.SIGINT, answer)
+            if pressed:
+                signal.raise_signal(signal.SIGINT)
 
 
 def _serve(

@@ -27,6 +27,7 @@ from sodbench.datasets import (
 from sodbench.datasets.registry import folder_key, keys_of
 from sodbench.errors import SodbenchError
 from sodbench.progress import say
+from sodbench.results import write_text
 from sodbench.runners.data_extract import extract
 from sodbench.runners.data_fetch import Fetched, digest, fetch
 
@@ -311,6 +312,4 @@ def _record(data_root: Path, url: str, fetched: Fetched) -> None:
         "size": fetched.size,
         "day": datetime.now(UTC).date().isoformat(),
     }
-    temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    temporary.replace(file)
+    write_text(file, json.dumps(record, indent=1) + "\n")

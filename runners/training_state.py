@@ -12,22 +12,19 @@ import torch
 from torch import Tensor
 
 from sodbench.errors import SodbenchError
+from sodbench.folders import replacing
 
 FORMAT = "sodbench training state 1"
 
 
 def save_atomically(content: Any, path: Path) -> None:
     """``torch.save`` that leaves the whole file or none.  Raises :class:`SodbenchError` where it cannot."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
+    except RuntimeError as error:  # torch's own, where writing fails
         raise SodbenchError(f"{path}: cannot be written ({error})") from error
 
 

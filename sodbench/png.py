@@ -11,7 +11,6 @@ Definition: Portable Network Graphics Specification, third edition, W3C.
 """
 
 import struct
-import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -44,7 +43,6 @@ _ADAM7 = (
     (0, 1, 1, 2),
 )
 """First column and row, and the steps from there, of each pass of an interlaced picture."""
-_PIECE = 2**20
 _MOST_INFLATED = 1032
 """Bytes that one byte of a deflate stream can stand for at the most."""
 
@@ -164,8 +162,7 @@ def decode(parts: list[Chunk], head: Header) -> NDArray[np.uint8] | None:
 def check_filled(parts: list[Chunk]) -> None:
     """Raise :class:`Damaged` where the pixel data of a PNG of any kind end before its last row.
 
-    Pillow leaves the rows that are missing black if the stream ends properly.  No more is inflated at a time
-    than a piece; a stream with errors is left to Pillow, which refuses it.
+    Pillow leaves the rows that are missing black if the stream ends as it should; one that does not it refuses.
     """
     head = header(parts)
     channels = _CHANNELS.get(head.colour) if head else None
@@ -174,13 +171,10 @@ def check_filled(parts: list[Chunk]) -> None:
     wanted = sum(
         height * (1 + (width * channels * head.depth + 7) // 8) for width, height in _passes(head)
     )
-    found, stream = 0, zlib.decompressobj()
-    rest = b"".join(chunk.content for chunk in parts if chunk.kind == b"IDAT")
+    data = b"".join(chunk.content for chunk in parts if chunk.kind == b"IDAT")
     try:
-        while found < wanted and (piece := stream.decompress(rest, _PIECE)):
-            found += len(piece)
-            rest = stream.unconsumed_tail
-    except zlib.error:
+        found = len(deflate.zlib_decompress(data, min(wanted, _MOST_INFLATED * len(data))))
+    except deflate.DeflateError:  # more than enough, or broken
         return
     if found < wanted:
         raise Damaged(f"damaged: its pixel data end after {found} of {wanted} bytes")

@@ -1,6 +1,9 @@
 """Shared fixtures: where the test data and the real files are."""
 
 import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,24 @@ ROOT = Path(__file__).resolve().parents[1]
 def audible() -> None:
     """Messages are on, whatever an earlier test asked the command line for."""
     set_quiet(False)
+
+
+@pytest.fixture
+def no_file_beyond() -> Callable[[int], AbstractContextManager[None]]:
+    """``with no_file_beyond(size)``: as a full disk is. A write takes what there is room for, and the next one nothing."""
+    resource = pytest.importorskip("resource", reason="this system does not limit files' sizes")
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        assert signal.getsignal(signal.SIGXFSZ) == signal.SIG_IGN
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited
 
 
 @pytest.fixture(scope="session")

@@ -235,7 +235,7 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
 def run_check(arguments: argparse.Namespace) -> int:
     """Check; 1 where a fault was found or a named set could not be had."""
     from sodbench.errors import SodbenchError
-    from sodbench.folders import replacing
+    from sodbench.results import write_text
     from sodbench.runners.data_check import as_markdown, as_text, check, locate
     from sodbench.runners.data_output import (
         WRITTEN_BY,
@@ -262,9 +262,8 @@ def run_check(arguments: argparse.Namespace) -> int:
         print(f"\nsodbench: error: {error}", file=sys.stderr)
     if arguments.output:
         page = f"{marker(command)}\n{as_markdown(reports)}"
-        text = as_json + "\n" if arguments.output.suffix == ".json" else page
-        with replacing(arguments.output) as temporary:
-            temporary.write_text(text, "utf-8")
+        is_json = arguments.output.suffix == ".json"
+        write_text(arguments.output, as_json + "\n" if is_json else page)
     return 1 if refused or any(report.faults for report in reports) else 0
 
 

@@ -613,15 +613,10 @@ def test_what_a_program_keeps_from_the_collector_stays_so(folders):
     assert not gc.get_freeze_count()
 
 
-def test_a_full_disk_ends_a_run_which_goes_on_where_it_stopped(folders, capsys):
-    resource = pytest.importorskip("resource")
+def test_a_full_disk_ends_a_run_which_goes_on_where_it_stopped(folders, capsys, no_file_beyond):
     out = folders / "out"
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
-    try:
+    with no_file_beyond(30_000):
         assert run(folders, "-o", str(out), "--jobs", "1") == 2
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     message = capsys.readouterr().err
     assert "unfinished.pairs: cannot be written (File too large); make room" in message
     assert main(["eval", str(folders / "maps"), str(folders / "gt"), "-o", str(out)]) == 0

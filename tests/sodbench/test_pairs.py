@@ -1,16 +1,11 @@
 """The journal of counted pairs: what is in it is whole, or it says so."""
 
-import signal
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 
 from sodbench.errors import SodbenchError
 from sodbench.metrics import PreparedMask, pair_counts
 from sodbench.pairs import _JOURNAL, _MAGIC, FileFacts, Journal, StoredPairs, packed, write_counts
-
-resource = pytest.importorskip("resource", reason="no limits of the size of a file on this system")
 
 
 def pair(seed, *, grey=False):
@@ -45,20 +40,10 @@ def stored(path, *stems) -> StoredPairs:
         journal.close()
 
 
-@contextmanager
-def no_file_beyond(size):
-    """As a full disk is: a write takes what there is room for, and the next one nothing."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    assert signal.getsignal(signal.SIGXFSZ) == signal.SIG_IGN
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("room", [0, 1, _JOURNAL.itemsize, _JOURNAL.itemsize + 10])
-def test_pairs_that_a_full_disk_cuts_short_are_refused_and_those_before_stay(tmp_path, room):
+def test_pairs_that_a_full_disk_cuts_short_are_refused_and_those_before_stay(
+    tmp_path, room, no_file_beyond
+):
     path = tmp_path / "out" / "journal"
     journal = Journal(path)
     journal.append([("a", *pair(1))])
@@ -76,7 +61,7 @@ def test_pairs_that_a_full_disk_cuts_short_are_refused_and_those_before_stay(tmp
     assert found.pairs["map_hash"].tolist() == [1, 3] and found.matlab_rows.tolist() == [1]
 
 
-def test_a_full_disk_leaves_no_half_of_the_counts_file(tmp_path):
+def test_a_full_disk_leaves_no_half_of_the_counts_file(tmp_path, no_file_beyond):
     journal = Journal(None)
     journal.append([(str(i), *pair(i)) for i in range(20)])
     with (
@@ -87,7 +72,7 @@ def test_a_full_disk_leaves_no_half_of_the_counts_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_journal_cannot_begin_on_a_full_disk(tmp_path):
+def test_a_journal_cannot_begin_on_a_full_disk(tmp_path, no_file_beyond):
     with no_file_beyond(5), pytest.raises(SodbenchError, match="cannot be written"):
         Journal(tmp_path / "journal")
     assert not Journal(tmp_path / "journal").damage

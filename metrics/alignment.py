@@ -19,27 +19,33 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 def e_measure(c: Confusion) -> Floats:
     """E-measure at each threshold, [N, T]."""
-    found: Floats = _e_measure(c.tp, c.fp, c.positives, c.negatives)
+    found: Floats = _e_measure(c.flat).reshape(c.tp.shape)
     return found
 
 
-@numba.vectorize(cache=True)
-def _e_measure(tp, fp, positives, negatives):  # type: ignore[no-untyped-def]
-    total = positives + negatives
-    selected = tp + fp
-    map_mean, mask_mean = selected / total, positives / total
-    if positives == 0:
-        aligned = total - selected
-    elif negatives == 0:
-        aligned = selected
-    else:
-        aligned = (
-            tp * _enhanced(1 - map_mean, 1 - mask_mean)
-            + fp * _enhanced(1 - map_mean, -mask_mean)
-            + (positives - tp) * _enhanced(-map_mean, 1 - mask_mean)
-            + (negatives - fp) * _enhanced(-map_mean, -mask_mean)
-        )
-    return aligned / (total - 1 + EPSILON)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _e_measure(confusion):  # type: ignore[no-untyped-def]
+    """float64 [M] of a Confusion.flat [4, M]."""
+    found = np.empty(confusion.shape[1])
+    for i in range(len(found)):
+        tp, fp = confusion[0, i], confusion[1, i]
+        positives, negatives = confusion[2, i], confusion[3, i]
+        total = positives + negatives
+        selected = tp + fp
+        map_mean, mask_mean = selected / total, positives / total
+        if positives == 0:
+            aligned = total - selected
+        elif negatives == 0:
+            aligned = selected
+        else:
+            aligned = (
+                tp * _enhanced(1 - map_mean, 1 - mask_mean)
+                + fp * _enhanced(1 - map_mean, -mask_mean)
+                + (positives - tp) * _enhanced(-map_mean, 1 - mask_mean)
+                + (negatives - fp) * _enhanced(-map_mean, -mask_mean)
+            )
+        found[i] = aligned / (total - 1 + EPSILON)
+    return found
 
 
 @numba.njit(nogil=True, cache=True)

@@ -47,6 +47,12 @@ class Confusion:
         """Pixels [N, 1]."""
         return self.positives + self.negatives
 
+    @cached_property
+    def flat(self) -> Floats:
+        """tp, fp, positives and negatives of every threshold, contiguous [4, N * T]: what compiled code takes."""
+        fields = (self.tp, self.fp, self.positives, self.negatives)
+        return np.stack(np.broadcast_arrays(*fields)).reshape(4, -1)
+
 
 @dataclass(frozen=True)
 class PreparedCounts:

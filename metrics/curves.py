@@ -76,21 +76,29 @@ def accuracy(c: Confusion) -> Floats:
 
 def cohen_kappa(c: Confusion) -> Floats:
     """Agreement beyond chance (Cohen 1960)."""
-    found: Floats = _kappa(c.tp, c.fp, c.positives, c.negatives, c.negatives)
+    found: Floats = _kappa(c.flat, True).reshape(c.tp.shape)
     return found
 
 
 def kappa(c: Confusion) -> Floats:
     """Kappa as PySODMetrics 1.6.2 computes it: its chance term has (TN + FN)(TN + TP), which is not Cohen's."""
-    found: Floats = _kappa(c.tp, c.fp, c.positives, c.negatives, c.tn + c.tp)
+    found: Floats = _kappa(c.flat, False).reshape(c.tp.shape)
     return found
 
 
-@numba.vectorize(cache=True)
-def _kappa(tp, fp, positives, negatives, also_negative):  # type: ignore[no-untyped-def]
-    total = positives + negatives
-    if total == 0:
-        return 0.0
-    selected, right = tp + fp, tp + (negatives - fp)
-    chance = (selected * positives + (total - selected) * also_negative) / total**2
-    return (right / total - chance) / (1 - chance) if chance != 1 else 0.0
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _kappa(confusion, cohens):  # type: ignore[no-untyped-def]
+    """float64 [M] of a Confusion.flat [4, M], with one of the two chance terms."""
+    found = np.zeros(confusion.shape[1])
+    for i in range(len(found)):
+        tp, fp = confusion[0, i], confusion[1, i]
+        positives, negatives = confusion[2, i], confusion[3, i]
+        total = positives + negatives
+        if total == 0:
+            continue
+        selected, right = tp + fp, tp + (negatives - fp)
+        also_negative = negatives if cohens else right
+        chance = (selected * positives + (total - selected) * also_negative) / total**2
+        if chance != 1:
+            found[i] = (right / total - chance) / (1 - chance)
+    return found

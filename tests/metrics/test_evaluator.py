@@ -1,6 +1,8 @@
 """The array interface: what it accepts, what it refuses, and that merging changes nothing."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -111,3 +113,34 @@ def test_a_batch_is_taken_whole_or_not_at_all():
     with pytest.raises(ValueError, match="'a'"):
         evaluator.update(np.zeros((2, 4, 5)), np.ones((2, 4, 5), bool), ["a", "a"])
     assert len(evaluator) == 0
+
+
+IN_THREADS = """
+import threading
+import numpy as np
+from sodbench.metrics import PreparedMask, count_pair, score
+
+rng = np.random.default_rng(0)
+mask = np.where(rng.random((30, 40)) < 0.4, 255, 0).astype(np.uint8)
+counts = count_pair(rng.integers(0, 256, mask.shape, np.uint8), PreparedMask(mask))
+together = threading.Barrier(4)
+
+def work():
+    together.wait()
+    score(counts, "pysodmetrics", ["a"])
+
+threads = [threading.Thread(target=work) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_the_first_scores_of_a_process_may_be_computed_in_several_threads():
+    """As a report does: nothing is compiled twice, and nobody is warned of it."""
+    ran = subprocess.run(
+        [sys.executable, "-W", "always", "-c", IN_THREADS],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0 and not ran.stderr, ran.stderr

@@ -8,6 +8,7 @@ the picture all three are 0.
 Three of the filters wait for the byte to the left, so a row cannot be undone in vector instructions.  But
 many rows can: lane k works on row k, one byte behind lane k - 1, and finds b and c where its neighbour
 was one and two steps before.  numba has no vectors of its own, so :func:`_tile` builds them from LLVM's.
+A step waits for the one before it, so more rows than a register has bytes take hardly longer.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,18 +19,21 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
-from numba.core.cgutils import get_or_insert_function
+from numba.core.cgutils import get_or_insert_function, raw_memcpy
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
-LANES = 32
+LANES = 64
 """Rows that are undone together."""
-TILE = 16
+HALF = LANES // 2
+TILE = HALF // 2
 """Bytes of each of them that are undone between reading and writing."""
-FEW = 8
+FEW = 24
 """So many rows that wait for their left neighbours are undone sooner one by one."""
+RUN = 16
+"""Bytes that are undone at once where nothing changes, as in most of a mask."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -42,6 +46,10 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
     stored = filtered.reshape(height, 1 + width)
     if stored[:, 0].max() > PAETH:
         return False
+    # LANES zeros before each row; the tiles run as far past its end, over bytes that nobody reads
+    stride = width + 3 * LANES
+    source = np.zeros(LANES * stride, np.uint8)
+    undone = np.empty((1 + LANES) * stride, np.uint8)  # the row above them comes first
     for top in range(0, height, LANES):
         bottom = min(top + LANES, height)
         waiting = 0
@@ -51,7 +59,7 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
             for y in range(top, bottom):
                 _undo_row(stored, rows, y)
         else:
-            _undo_together(stored[top:bottom], rows, top)
+            _undo_together(stored[top:bottom], rows, top, source, undone)
     return True
 
 
@@ -60,31 +68,71 @@ def _undo_row(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> Non
     """Row y of ``stored`` uint8 [h, 1 + n], the filter and what it left, into ``rows``."""
     width = rows.shape[1]
     code = stored[y, 0]
-    left = np.uint8(0)
     if y == 0:  # there are only zeros above
         code = (NONE, SUB, NONE, AVERAGE, SUB)[code]
     if code == NONE:
-        for x in range(width):
-            rows[y, x] = stored[y, 1 + x]
+        _copy(stored[y, 1:], rows[y], width)  # type: ignore[call-arg]
     elif code == SUB:
-        for x in range(width):
-            left = np.uint8(left + stored[y, 1 + x])
-            rows[y, x] = left
+        _undo_sub(stored[y, 1:], rows[y])
     elif code == UP:
         for x in range(width):
             rows[y, x] = stored[y, 1 + x] + rows[y - 1, x]
     elif code == AVERAGE:
+        left = np.uint8(0)
         for x in range(width):
             above = np.uint32(rows[y - 1, x]) if y > 0 else np.uint32(0)
             left = np.uint8(stored[y, 1 + x] + ((np.uint32(left) + above) >> 1))
             rows[y, x] = left
     else:
-        a = c = np.int32(0)
-        for x in range(width):
-            b = np.int32(rows[y - 1, x])
-            a = (stored[y, 1 + x] + paeth(a, b, c)) & np.int32(255)
-            c = b
-            rows[y, x] = a
+        _undo_paeth(stored[y, 1:], rows[y - 1], rows[y])
+
+
+@numba.njit(nogil=True, cache=True)
+def _undo_sub(changes: NDArray[np.uint8], row: NDArray[np.uint8]) -> None:
+    left = np.uint8(0)
+    whole = len(row) // RUN * RUN
+    for begin in range(0, whole, RUN):
+        run = range(begin, begin + RUN)
+        found = np.uint8(0)
+        for x in run:
+            found |= changes[x]
+        if found == 0:
+            for x in run:
+                row[x] = left
+        else:
+            for x in run:
+                left = np.uint8(left + changes[x])
+                row[x] = left
+    for x in range(whole, len(row)):
+        left = np.uint8(left + changes[x])
+        row[x] = left
+
+
+@numba.njit(nogil=True, cache=True)
+def _undo_paeth(
+    changes: NDArray[np.uint8], above: NDArray[np.uint8], row: NDArray[np.uint8]
+) -> None:
+    a = c = np.int32(0)
+    whole = len(row) // RUN * RUN
+    for begin in range(0, whole, RUN):
+        run = range(begin, begin + RUN)
+        found = np.uint8(0)
+        for x in run:
+            found |= changes[x] | (above[x] ^ np.uint8(c))
+        if found == 0:  # where b is c, a is nearest
+            for x in run:
+                row[x] = a
+        else:
+            for x in run:
+                b = np.int32(above[x])
+                a = (changes[x] + paeth(a, b, c)) & np.int32(255)
+                c = b
+                row[x] = a
+    for x in range(whole, len(row)):
+        b = np.int32(above[x])
+        a = (changes[x] + paeth(a, b, c)) & np.int32(255)
+        c = b
+        row[x] = a
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -103,32 +151,47 @@ def paeth(a: np.int32, b: np.int32, c: np.int32) -> np.int32:
 
 
 @numba.njit(nogil=True, cache=True)
-def _undo_together(stored: NDArray[np.uint8], rows: NDArray[np.uint8], top: int) -> None:
-    """Rows ``stored`` uint8 [up to LANES, 1 + n] into ``rows``, from ``top`` on."""
+def _undo_together(
+    stored: NDArray[np.uint8],
+    rows: NDArray[np.uint8],
+    top: int,
+    source: NDArray[np.uint8],
+    undone: NDArray[np.uint8],
+) -> None:
+    """Rows ``stored`` uint8 [up to LANES, 1 + n] into ``rows``, from ``top`` on, by way of the scratch of unfilter."""
     number, width = len(stored), rows.shape[1]
-    # before each row there are LANES zeros, and the tiles may run as far past its end
     stride = width + 3 * LANES
-    source = np.zeros(LANES * stride, np.uint8)
-    undone = np.zeros((1 + LANES) * stride, np.uint8)  # after the row above
     filters = np.zeros((PAETH + 1, LANES), np.uint8)
     state = np.zeros((2, LANES), np.uint8)
     for k in range(number):
         filters[stored[k, 0], k] = 255
-        _copy(stored[k, 1:], source[k * stride + LANES :], width)
+        _copy(stored[k, 1:], source[k * stride + LANES :], width)  # type: ignore[call-arg]
     if top > 0:
-        _copy(rows[top - 1], undone[LANES:], width)
+        _copy(rows[top - 1], undone[LANES:], width)  # type: ignore[call-arg]
+    else:
+        undone[:stride] = 0
     filters[NONE] = 1  # the row of that filter, which predicts nothing, is not needed
     for x in range(LANES, LANES + width + LANES, TILE):
         _tile(source, undone, stride, x, filters, state)  # type: ignore[call-arg]
     for k in range(number):
-        _copy(undone[(1 + k) * stride + LANES :], rows[top + k], width)
+        _copy(undone[(1 + k) * stride + LANES :], rows[top + k], width)  # type: ignore[call-arg]
 
 
-@numba.njit(nogil=True, cache=True)
-def _copy(source: NDArray[np.uint8], target: NDArray[np.uint8], number: int) -> None:
+@intrinsic
+def _copy(
+    typing_context: Any, source: Any, target: Any, number: Any
+) -> tuple[Any, Callable[..., Any]]:
     """The first bytes of an array into another; numba's own copy of a slice goes byte by byte."""
-    for i in range(number):
-        target[i] = source[i]
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        first, second = (
+            context.make_array(kind)(context, builder, argument).data
+            for kind, argument in zip(signature.args[:2], arguments[:2], strict=True)
+        )
+        raw_memcpy(builder, second, first, arguments[2], 1)
+        return context.get_dummy_value()
+
+    return types.void(source, target, types.intp), generate
 
 
 @intrinsic
@@ -163,8 +226,11 @@ def _tile(
             return builder.shuffle_vector(x, y, indices)
 
         def transposed(square: list[Any]) -> list[Any]:
-            """Each round turns the eight bits of (row, column) by one place, so four exchange the two."""
-            low = [i // 2 + TILE * (i % 2) for i in range(TILE)]
+            """Rows to columns, in two squares side by side that are TILE high.
+
+            Each round turns the eight bits of (row, column) by one place, so four exchange the two.
+            """
+            low = [side + i // 2 + HALF * (i % 2) for side in (0, TILE) for i in range(TILE)]
             high = [i + TILE // 2 for i in low]
             for _ in range(4):
                 pairs = list(zip(square[: TILE // 2], square[TILE // 2 :], strict=True))
@@ -195,7 +261,13 @@ def _tile(
             builder.add(builder.mul(stride, long(k)), builder.sub(x, long(k))) for k in range(LANES)
         ]
         stored = [load(0, start, run) for start in starts]
-        upper, lower = transposed(stored[:TILE]), transposed(stored[TILE:])
+
+        def columns_of(first: int) -> list[Any]:
+            """The columns of half the rows."""
+            pairs = ((stored[first + i], stored[first + TILE + i]) for i in range(TILE))
+            return transposed([shuffled(x, y, range(HALF)) for x, y in pairs])
+
+        upper, lower = columns_of(0), columns_of(HALF)
         row_above = load(1, x, run)
         a, c = (load(5, long(LANES * k), lanes) for k in range(2))
         for step in range(TILE):
@@ -214,10 +286,13 @@ def _tile(
                 undone_ = builder.add(undone_, both(value, chosen))
             undone_ = builder.sub(undone_, both(to_low, near_high, is_paeth))
             a, c = builder.add(undone_, both(to_high, near_low, is_paeth)), b
-            upper[step] = shuffled(a, a, range(TILE))
-            lower[step] = shuffled(a, a, range(TILE, LANES))
-        for row, start in zip(transposed(upper) + transposed(lower), starts, strict=True):
-            store(row, 1, builder.add(stride, start))
+            upper[step] = shuffled(a, a, range(HALF))
+            lower[step] = shuffled(a, a, range(HALF, LANES))
+        for first, half_ in ((0, transposed(upper)), (HALF, transposed(lower))):
+            for side in (0, TILE):
+                for start, two in zip(starts[first + side :], half_, strict=False):
+                    row = shuffled(two, two, range(side, side + TILE))
+                    store(row, 1, builder.add(stride, start))
         for k, value in enumerate((a, c)):
             store(value, 5, long(LANES * k))
         return context.get_dummy_value()

@@ -46,16 +46,20 @@ def test_every_filter(size, bits, code):
 
 
 @pytest.mark.parametrize(
-    "size", [(31, 40), (32, 16), (33, 15), (64, 47), (65, 100), (96, 1), (130, 33)]
+    "size", [(31, 40), (32, 16), (63, 15), (64, 47), (65, 100), (96, 1), (129, 33), (200, 150)]
 )
-@pytest.mark.parametrize("codes", [[0, 1, 2, 3, 4], [4], [3], [1], [2, 2, 2, 2, 2, 2, 4, 2]])
+@pytest.mark.parametrize(
+    "codes", [[0, 1, 2, 3, 4], [4], [3], [1], [2, 2, 2, 2, 4, 2], [2, 2, 2, 1], [0, 0, 3, 0, 4, 1]]
+)
 def test_many_rows_of_any_filters(size, codes):
-    """Rows are undone many at a time: more than that, fewer, and of different filters."""
+    """Rows are undone many at a time or, where few of them wait for their left neighbours, one by one."""
     rng = np.random.default_rng(size)
     for pixels in (
         noise(*size),
         noise(*size) // 86 * 85,
         np.minimum.accumulate(noise(*size), axis=1),
+        np.where(noise(*size) > 253, 255, 0).cumsum(axis=1).cumsum(axis=0).astype(np.uint8),
+        (noise(*size) > 253).astype(np.uint8) * noise(*size, seed=1),
     ):
         data = grey_png(pixels, rng.choice(codes, len(pixels)).tolist())
         np.testing.assert_array_equal(decoded(data), pixels)

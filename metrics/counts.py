@@ -174,23 +174,33 @@ def _rounded(total: int, count: int, ties: str) -> int:
 def _moments(mask, above):  # type: ignore[no-untyped-def]
     """Number, sum of rows and sum of columns of a mask's foreground, and whether all of it is 0 or 255.
 
-    The inner loop is without branches.
+    Everything is added up column by column, a row at a time, in small integers and without branches: LLVM makes that
+    vectors.  The sum of the running counts after each of a block's rows says how far above its end the pixels lie.
     """
     height, width = mask.shape
+    threshold = np.uint8(above)
     total = rows = columns = np.int64(0)
-    between = np.uint8(0)
-    for y in range(height):
-        count = column_sum = np.int64(0)
+    others = np.uint8(0)
+    for top in range(0, height, 256):
+        bottom = min(top + 256, height)
+        count = np.zeros(width, np.uint16)
+        running = np.zeros(width, np.uint16)
+        between = np.zeros(width, np.uint8)
+        for y in range(top, bottom):
+            for x in range(width):
+                count[x] += np.uint16(mask[y, x] > threshold)
+            for x in range(width):
+                running[x] += count[x]
+            for x in range(width):
+                # 255 and 0 become 0 and 1, whose higher bits are 0
+                between[x] |= np.uint8(mask[y, x] + np.uint8(1)) & np.uint8(254)
         for x in range(width):
-            inside = np.int64(mask[y, x] > above)
-            count += inside
-            column_sum += inside * x
-            # 255 and 0 become 0 and 1, whose higher bits are 0
-            between |= np.uint8(mask[y, x] + np.uint8(1)) & np.uint8(254)
-        total += count
-        rows += count * y
-        columns += column_sum
-    return total, rows, columns, between == 0
+            inside = np.int64(count[x])
+            total += inside
+            columns += inside * x
+            rows += inside * bottom - running[x]
+            others |= between[x]
+    return total, rows, columns, others == 0
 
 
 class _Tally(NamedTuple):
@@ -209,50 +219,90 @@ class _Tally(NamedTuple):
     flat: tuple[int, int, int, int]
 
 
+CODES = 4 * 2 * 256
+"""Quadrant, mask class and grey level of a pixel in one number."""
+TABLES = 8
+"""Neighbouring pixels are counted in tables of their own: they are mostly alike, and an increment waits for the one before it."""
+APART = 80
+"""Entries between the tables: a processor takes addresses whose last twelve bits are equal for the same."""
+PIECE = 4096
+"""About so many pixels are coded at a time, to be counted while they are in the nearest cache."""
+
+
 @numba.njit(nogil=True, cache=True)
 def _tally(map_, mask, above, row, column):  # type: ignore[no-untyped-def]
-    """The fields of a _Tally.
-
-    Neighbours are counted in tables of their own: they are mostly alike, and an increment that waits for the one
-    before it takes twice as long.
-    """
+    """The fields of a _Tally, of contiguous pictures."""
     height, width = map_.shape
-    tables = np.zeros((4, 512, 4), np.uint32)  # quadrant, code, table
-    row_codes = np.empty(width, np.uint16)  # class and grey level of each pixel
-    for y in range(height):
-        for x in range(width):
-            row_codes[x] = np.uint16(map_[y, x]) | (np.uint16(mask[y, x] > above) << np.uint16(8))
-        for right in range(2):
-            table = tables[(0 if y < row else 2) + right]
-            codes = row_codes[column:] if right else row_codes[:column]
-            whole = len(codes) // 4 * 4
-            for x in range(0, whole, 4):
-                table[codes[x], 0] += np.uint32(1)
-                table[codes[x + 1], 1] += np.uint32(1)
-                table[codes[x + 2], 2] += np.uint32(1)
-                table[codes[x + 3], 3] += np.uint32(1)
-            for x in range(whole, len(codes)):
-                table[codes[x], 0] += np.uint32(1)
-    joint = np.empty((4, 2, 256), np.uint32)
-    darkest, brightest = 256, -1
+    levels, classes = map_.reshape(-1), mask.reshape(-1)
+    tables = np.zeros((TABLES, CODES + APART), np.uint32)
+    step = max(PIECE // width, 1)
+    codes = np.empty(step * width, np.uint16)
+    quadrants = np.zeros((step, width), np.uint16)
+    quadrants[:, column:] = 512
+    for lower in range(2):
+        for top in range(row if lower else 0, height if lower else row, step):
+            begin, end = top * width, min(top + step, height if lower else row) * width
+            _code(levels[begin:end], classes[begin:end], above, quadrants.reshape(-1), codes)
+            _add(codes[: end - begin], tables)
+        quadrants += np.uint16(1024)
+    joint = np.empty((4, 512), np.uint32)
+    per_class = np.empty((2, 256), np.uint32)
+    _total(tables, joint.reshape(-1), per_class.reshape(-1))
+    darkest, brightest = 0, 255
+    while per_class[0, darkest] + per_class[1, darkest] == 0:
+        darkest += 1
+    while per_class[0, brightest] + per_class[1, brightest] == 0:
+        brightest -= 1
     level_sum = binary_error = np.int64(0)
-    occupied = np.zeros(4, np.int64)
-    flat = np.full(4, -1, np.int64)
-    for quadrant in range(4):
+    for level in range(256):
+        background, foreground = np.int64(per_class[0, level]), np.int64(per_class[1, level])
+        level_sum += (background + foreground) * level
+        binary_error += background * level + foreground * (255 - level)
+    flat = (_only(joint[0]), _only(joint[1]), _only(joint[2]), _only(joint[3]))
+    return joint.reshape(4, 2, 256), darkest, brightest, level_sum, binary_error, flat
+
+
+@numba.njit(nogil=True, cache=True)
+def _code(levels, classes, above, quadrants, codes):  # type: ignore[no-untyped-def]
+    threshold = np.uint8(above)
+    for i in range(len(levels)):
+        inside = np.uint16(classes[i] > threshold)
+        codes[i] = np.uint16(levels[i]) | (inside << np.uint16(8)) | quadrants[i]
+
+
+@numba.njit(nogil=True, cache=True)
+def _add(codes, tables):  # type: ignore[no-untyped-def]
+    """Count each code in one of the tables."""
+    whole = len(codes) // TABLES * TABLES
+    for i in range(0, whole, TABLES):
+        for table in range(TABLES):
+            tables[table, codes[i + table]] += np.uint32(1)
+    for i in range(whole, len(codes)):
+        tables[0, codes[i]] += np.uint32(1)
+
+
+@numba.njit(nogil=True, cache=True)
+def _total(tables, joint, per_class):  # type: ignore[no-untyped-def]
+    """The tables together, and that without the quadrants."""
+    joint[:] = 0
+    for table in range(TABLES):
+        for code in range(CODES):
+            joint[code] += tables[table, code]
+    for code in range(512):
+        per_class[code] = joint[code] + joint[512 + code] + joint[1024 + code] + joint[1536 + code]
+
+
+@numba.njit(nogil=True, cache=True)
+def _only(quadrant):  # type: ignore[no-untyped-def]
+    """The grey level that all pixels of a quadrant share, counts [512], if they share their class too; else -1."""
+    occupied = 0
+    for code in range(512):
+        occupied += quadrant[code] > 0
+    if occupied == 1:
         for code in range(512):
-            foreground, level = code // 256, code % 256
-            table = tables[quadrant, code]
-            pixels = np.int64(table[0]) + table[1] + table[2] + table[3]
-            joint[quadrant, foreground, level] = pixels
-            if pixels == 0:
-                continue
-            darkest, brightest = min(darkest, level), max(brightest, level)
-            level_sum += pixels * level
-            binary_error += pixels * (255 - level if foreground else level)
-            occupied[quadrant] += 1
-            flat[quadrant] = level if occupied[quadrant] == 1 else -1
-    flats = (flat[0], flat[1], flat[2], flat[3])
-    return joint, darkest, brightest, level_sum, binary_error, flats
+            if quadrant[code]:
+                return code % 256
+    return -1
 
 
 @numba.njit(nogil=True, cache=True)

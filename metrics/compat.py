@@ -202,7 +202,7 @@ def _pair_of_floats(p: NDArray[Any], foreground: NDArray[np.bool_]) -> Pair:
     quadrant = 2 * (np.arange(p.shape[0]) >= row)[:, None] + (np.arange(p.shape[1]) >= column)
     cell = (2 * quadrant + foreground) * len(levels) + level.reshape(p.shape)
     counts = np.bincount(cell.ravel(), minlength=8 * len(levels))
-    joint = counts.reshape(1, 4, 2, -1).astype(np.float64)
+    joint = counts.reshape(1, 4, 2, -1).astype(np.uint32)
     # a flat quadrant whose numpy mean is not its value: see structure.py
     quadrants = (p[:row, :column], p[:row, column:], p[row:, :column], p[row:, column:])
     flags = sum(
@@ -212,7 +212,7 @@ def _pair_of_floats(p: NDArray[Any], foreground: NDArray[np.bool_]) -> Pair:
     )
     prepared = PreparedCounts(
         joint=joint,
-        per_class=joint.sum(axis=1),
+        per_class=joint.sum(axis=1, dtype=np.float64),
         low=np.zeros(1, np.int64),
         high=np.ones(1, np.int64),
         value=levels[None].astype(np.float64),

@@ -70,8 +70,7 @@ def values(low: int, high: int) -> NDArray[np.float64]:
     return found
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """The centroid split of one mask: rows < ``row`` are the upper half, columns < ``column`` the left one."""
 
     foreground_above: int
@@ -97,6 +96,8 @@ class PreparedMask:
         self.matlab = _split(MATLAB_RULE, matlab, self.pixels.shape)
         self.foreground: int = standard[0]
         self._same_foreground = standard[0] == matlab[0]
+        self.is_binary: bool = binary
+        """Whether the only grey levels are 0 and 255."""
         self.levels: tuple[int, ...] = self._binary_levels() if binary else self._all_levels()
 
     def _binary_levels(self) -> tuple[int, ...]:
@@ -112,18 +113,9 @@ class PreparedMask:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     @property
-    def is_binary(self) -> bool:
-        """Whether the only grey levels are 0 and 255."""
-        return set(self.levels) <= {0, 255}
-
-    @property
     def rules_differ(self) -> bool:
         """Whether the two counting rules give different counts on this mask."""
-        same_split = (self.standard.row, self.standard.column) == (
-            self.matlab.row,
-            self.matlab.column,
-        )
-        return not (self._same_foreground and same_split)
+        return not (self._same_foreground and self.standard[1:] == self.matlab[1:])
 
     @cached_property
     def geometry(self) -> Geometry:

@@ -23,10 +23,18 @@ Floats = NDArray[np.float64]
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
     """numerator / denominator, 0 where the denominator is 0."""
-    numerator, denominator = np.broadcast_arrays(numerator, denominator)
-    return np.divide(
-        numerator, denominator, out=np.zeros(denominator.shape), where=denominator != 0
-    )
+    if numerator.shape != denominator.shape:
+        numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    found: Floats = _ratio(numerator.ravel(), denominator.ravel()).reshape(numerator.shape)
+    return found
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _ratio(numerator, denominator):  # type: ignore[no-untyped-def]
+    found = np.empty(len(numerator))
+    for i in range(len(numerator)):
+        found[i] = numerator[i] / denominator[i] if denominator[i] != 0 else 0.0
+    return found
 
 
 def precision(c: Confusion, smoothing: float = 0.0) -> Floats:

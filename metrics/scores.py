@@ -251,6 +251,7 @@ def score(
         for scalar, values in zip(scalars, block.scalars.values(), strict=True):
             scalar[rows] = values
         counted[rows] = block.counted
+        del block, values  # the next one takes their memory
     n_counted = int(counted.sum())
     means = {
         name: _mean(name, x[order], counted[order], undefined_s or rules.undefined_s)

@@ -285,8 +285,7 @@ def _visit(visit: Visit, policy: Policy) -> Outcomes:
     return [_count_map(path, visited, policy) for _, path in visit.maps]
 
 
-@dataclass(frozen=True)
-class _Mask:
+class _Mask(NamedTuple):
     prepared: PreparedMask
     file: FileFacts
     note: str

@@ -541,7 +541,7 @@ def _images_folder(task: Task) -> str | None:
 def _below(path: Path | None, base: Path | str | None) -> str:
     if path is None or base is None:
         return ""
-    folder, name = os.path.split(path)
+    folder, _, name = str(path).rpartition(os.sep)
     if folder == str(base):  # resolving every file would take as long as decoding it
         return name
     return os.path.relpath(path.resolve(), Path(base).resolve())
@@ -672,7 +672,7 @@ def _chosen(policy: Policy, n_divided: int | None) -> dict[str, Any]:
 
 def _digest(names: pd.DataFrame) -> str:
     """A hash of all pairs' names and files, so that a stored result is known to be of the same pairs."""
-    columns = (names.index, *(names[kind] for kind in names))
+    columns = (names.index.tolist(), *(names[kind].tolist() for kind in names))
     lines = "\n".join("\t".join(row) for row in zip(*columns, strict=True))
     return f"{content_hash(lines.encode('utf-8', 'surrogateescape')):016x}"
 

@@ -15,9 +15,8 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +45,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """How a file is opened: not waiting for whoever might write to a pipe; without Windows' text mode."""
 
 
-@dataclass(frozen=True)
-class Grey:
+class Grey(NamedTuple):
     """A decoded grey picture.
 
     pixels: uint8 [h, w], fresh, contiguous and writable.
@@ -167,23 +165,23 @@ def _png_chunks(path: Path, data: bytes) -> list[png.Chunk]:
     """The chunks of a PNG, found to be whole; none for another kind of file."""
     if not data.startswith(png.SIGNATURE):
         return []
-    with _named(path):
+    try:
         return png.chunks(data)
+    except png.Damaged as error:
+        raise _damaged(path, error) from None
 
 
 def _check_filled(path: Path, parts: list[png.Chunk]) -> None:
     """Refuse a PNG, of which these are the chunks, whose last rows are missing."""
-    if parts:
-        with _named(path):
-            png.check_filled(parts)
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
     try:
-        yield
+        if parts:
+            png.check_filled(parts)
     except png.Damaged as error:
-        raise ImageError(str(path), f"this PNG is {error}") from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: png.Damaged) -> ImageError:
+    return ImageError(str(path), f"this PNG is {error}")
 
 
 def _check_sides(path: Path, width: int, height: int) -> None:

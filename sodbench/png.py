@@ -75,17 +75,17 @@ def chunks(data: bytes) -> list[Chunk]:
 
     Raises :class:`Damaged`.
     """
-    view = memoryview(data)
+    view, size = memoryview(data), len(data)
     found: list[Chunk] = []
     start = len(SIGNATURE)
     kind = b""
     while kind != b"IEND":
-        if start + 12 > len(data):
-            raise Damaged(f"cut short: its {len(data)} bytes end without an IEND chunk")
+        if start + 12 > size:
+            raise Damaged(f"cut short: its {size} bytes end without an IEND chunk")
         length, kind = _CHUNK_START.unpack_from(data, start)
         end = start + 8 + length
-        if end + 4 > len(data):
-            raise Damaged(f"cut short: its {len(data)} bytes end within the chunk {kind!r}")
+        if end + 4 > size:
+            raise Damaged(f"cut short: its {size} bytes end within the chunk {kind!r}")
         if deflate.crc32(view[start + 4 : end]) != int.from_bytes(data[end : end + 4]):
             raise Damaged(f"damaged: its chunk {kind!r} at byte {start} fails the checksum")
         found.append(Chunk(kind, view[start + 8 : end]))
@@ -119,14 +119,15 @@ def plain_header(parts: list[Chunk]) -> Header | None:
     head = header(parts)
     if head is None or head.depth not in (1, 8) or any(head[3:]) or 0 in head[:2]:
         return None
-    kinds = [chunk.kind for chunk in parts]
-    if b"IDAT" not in kinds:
+    kinds = [kind for kind, _ in parts]
+    number = kinds.count(b"IDAT")
+    if not number:
         return None
-    first, number = kinds.index(b"IDAT"), kinds.count(b"IDAT")
+    first = kinds.index(b"IDAT")
     if kinds[first : first + number] != [b"IDAT"] * number:
         return None
     others = parts[1:first] + parts[first + number : -1]
-    return head if all(map(_is_harmless, others)) else None
+    return head if not others or all(map(_is_harmless, others)) else None
 
 
 def decode(parts: list[Chunk], head: Header) -> NDArray[np.uint8] | None:

@@ -119,9 +119,8 @@ def _at_least(per_class):  # type: ignore[no-untyped-def]
 
 def prepare(counts: Counts, rule: CountingRule, preparation: Preparation) -> PreparedCounts:
     """Apply a counting rule and a map preparation to N pairs."""
-    joint = counts.under(rule).astype(
-        np.uint32
-    )  # contiguous and aligned, as records of a file are not
+    # contiguous and aligned, as records of a file are not
+    joint = counts.under(rule).astype(np.uint32)
     per_class, extremes = _without_quadrants(joint)
     ranges = [value_range(a, b, preparation) for a, b in extremes.tolist()]
     low, high = np.array(ranges, np.int64).reshape(-1, 2).T

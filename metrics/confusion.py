@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -86,43 +85,23 @@ class PreparedCounts:
     @cached_property
     def at_least(self) -> Floats:
         """Pixels of each class at or above each grey level, float64 [N, 2, 257]; none at 256."""
-        found: Floats = _at_least(self.per_class)
+        found = np.zeros((*self.per_class.shape[:2], 257))
+        np.cumsum(self.per_class[..., ::-1], axis=-1, out=found[..., -2::-1])
         return found
-
-
-@numba.njit(nogil=True, cache=True)
-def _without_quadrants(joint):  # type: ignore[no-untyped-def]
-    """The counts of each class, float64 [N, 2, 256], and the darkest and the brightest level that occur, int64 [N, 2]."""
-    per_class = np.zeros((len(joint), 2, 256))
-    extremes = np.empty((len(joint), 2), np.int64)
-    for n in range(len(joint)):
-        for quadrant in range(4):
-            for class_ in range(2):
-                for level in range(256):
-                    per_class[n, class_, level] += joint[n, quadrant, class_, level]
-        present = np.flatnonzero(per_class[n, 0] + per_class[n, 1])
-        extremes[n, 0], extremes[n, 1] = present[0], present[-1]
-    return per_class, extremes
-
-
-@numba.njit(nogil=True, cache=True)
-def _at_least(per_class):  # type: ignore[no-untyped-def]
-    pairs, classes, levels = per_class.shape
-    found = np.zeros((pairs, classes, levels + 1))
-    for n in range(pairs):
-        for class_ in range(classes):
-            for level in range(levels - 1, -1, -1):
-                more = found[n, class_, level + 1]
-                found[n, class_, level] = more + per_class[n, class_, level]
-    return found
 
 
 def prepare(counts: Counts, rule: CountingRule, preparation: Preparation) -> PreparedCounts:
     """Apply a counting rule and a map preparation to N pairs."""
     # contiguous and aligned, as records of a file are not
     joint = counts.under(rule).astype(np.uint32)
-    per_class, extremes = _without_quadrants(joint)
-    ranges = [value_range(a, b, preparation) for a, b in extremes.tolist()]
+    per_class = joint.sum(axis=1, dtype=np.float64)
+    present = per_class.any(axis=1)
+    darkest = present.argmax(axis=1)
+    brightest = 255 - present[:, ::-1].argmax(axis=1)
+    ranges = [
+        value_range(a, b, preparation)
+        for a, b in zip(darkest.tolist(), brightest.tolist(), strict=True)
+    ]
     low, high = np.array(ranges, np.int64).reshape(-1, 2).T
     flags = {"raw": counts.knife_edge[:, 0], "min-max": counts.knife_edge[:, 1]}
     return PreparedCounts(

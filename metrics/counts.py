@@ -231,9 +231,9 @@ def _tally(map_, mask, above, row, column):  # type: ignore[no-untyped-def]
     codes = np.empty(step * width, np.uint16)
     quadrants = np.zeros((step, width), np.uint16)
     quadrants[:, column:] = 512
-    for lower in range(2):
-        for top in range(row if lower else 0, height if lower else row, step):
-            begin, end = top * width, min(top + step, height if lower else row) * width
+    for first, last in ((0, row), (row, height)):
+        for top in range(first, last, step):
+            begin, end = top * width, min(top + step, last) * width
             _code(levels[begin:end], classes[begin:end], above, quadrants.reshape(-1), codes)
             _add(codes[: end - begin], tables)
         quadrants += np.uint16(1024)

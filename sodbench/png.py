@@ -127,7 +127,7 @@ def plain_header(parts: list[Chunk]) -> Header | None:
     if kinds[first : first + number] != [b"IDAT"] * number:
         return None
     others = parts[1:first] + parts[first + number : -1]
-    return head if not others or all(map(_is_harmless, others)) else None
+    return head if all(map(_is_harmless, others)) else None
 
 
 def decode(parts: list[Chunk], head: Header) -> NDArray[np.uint8] | None:

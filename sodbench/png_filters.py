@@ -46,10 +46,7 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
     stored = filtered.reshape(height, 1 + width)
     if stored[:, 0].max() > PAETH:
         return False
-    # LANES zeros before each row; the tiles run as far past its end, over bytes that nobody reads
-    stride = width + 3 * LANES
-    source = np.zeros(LANES * stride, np.uint8)
-    undone = np.empty((1 + LANES) * stride, np.uint8)  # the row above them comes first
+    source = undone = np.empty(0, np.uint8)
     for top in range(0, height, LANES):
         bottom = min(top + LANES, height)
         waiting = 0
@@ -59,6 +56,11 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
             for y in range(top, bottom):
                 _undo_row(stored, rows, y)
         else:
+            if not len(source):  # much for wide rows: not before there are many of them
+                # LANES zeros before each row; the tiles run as far past its end, over bytes that nobody reads
+                stride = width + 3 * LANES
+                source = np.zeros(LANES * stride, np.uint8)
+                undone = np.empty((1 + LANES) * stride, np.uint8)  # the row above them comes first
             _undo_together(stored[top:bottom], rows, top, source, undone)
     return True
 
@@ -89,6 +91,7 @@ def _undo_row(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> Non
 
 @numba.njit(nogil=True, cache=True)
 def _undo_sub(changes: NDArray[np.uint8], row: NDArray[np.uint8]) -> None:
+    """A row of that filter, uint8 [n]; a run is as many bytes as LLVM can look at together, the rest follows one by one."""
     left = np.uint8(0)
     whole = len(row) // RUN * RUN
     for begin in range(0, whole, RUN):
@@ -112,6 +115,7 @@ def _undo_sub(changes: NDArray[np.uint8], row: NDArray[np.uint8]) -> None:
 def _undo_paeth(
     changes: NDArray[np.uint8], above: NDArray[np.uint8], row: NDArray[np.uint8]
 ) -> None:
+    """The same of a row below another."""
     a = c = np.int32(0)
     whole = len(row) // RUN * RUN
     for begin in range(0, whole, RUN):

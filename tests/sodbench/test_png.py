@@ -1,6 +1,8 @@
 import io
 import itertools
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 
@@ -64,6 +66,26 @@ def test_many_rows_of_any_filters(size, codes):
         data = grey_png(pixels, rng.choice(codes, len(pixels)).tolist())
         np.testing.assert_array_equal(decoded(data), pixels)
         np.testing.assert_array_equal(decoded(data), pillow_grey(data))
+
+
+WIDE = """
+import resource, sys
+import numpy as np
+from sodbench import png
+from sodbench.runners.counting import get_ready
+
+get_ready()
+parts = png.chunks(png.encode(np.zeros((1, 8_000_000), np.uint8)))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert not png.decode(parts, png.plain_header(parts)).any()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def test_a_wide_row_takes_no_memory_for_many_of_them():
+    pytest.importorskip("resource", reason="this system does not tell how much memory was used")
+    ran = subprocess.run([sys.executable, "-c", WIDE], capture_output=True, text=True, check=True)
+    assert float(ran.stdout) < 100  # MB; the picture has 8
 
 
 def test_a_filter_that_there_is_not_in_any_row_is_left_to_pillow():

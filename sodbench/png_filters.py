@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
-from numba.core.cgutils import get_or_insert_function, raw_memcpy
+from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -52,91 +52,94 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
         waiting = 0
         for y in range(top, bottom):
             waiting += stored[y, 0] != NONE and stored[y, 0] != UP
-        if waiting <= FEW:
-            for y in range(top, bottom):
-                _undo_row(stored, rows, y)
-        else:
+        if waiting > FEW:
             if not len(source):  # much for wide rows: not before there are many of them
                 # LANES zeros before each row; the tiles run as far past its end, over bytes that nobody reads
                 stride = width + 3 * LANES
                 source = np.zeros(LANES * stride, np.uint8)
                 undone = np.empty((1 + LANES) * stride, np.uint8)  # the row above them comes first
             _undo_together(stored[top:bottom], rows, top, source, undone)
+            continue
+        for y in range(top, bottom):
+            code = stored[y, 0]
+            if y == 0:  # there are only zeros above
+                code = (NONE, SUB, NONE, AVERAGE, SUB)[code]
+            # a call takes longer than a row of these two
+            if code == NONE:
+                for x in range(width):
+                    rows[y, x] = stored[y, 1 + x]
+            elif code == UP:
+                for x in range(width):
+                    rows[y, x] = stored[y, 1 + x] + rows[y - 1, x]
+            elif code == SUB:
+                _undo_sub(stored, rows, y)
+            elif code == AVERAGE:
+                _undo_average(stored, rows, y)
+            else:
+                _undo_paeth(stored, rows, y)
     return True
 
 
 @numba.njit(nogil=True, cache=True)
-def _undo_row(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> None:
-    """Row y of ``stored`` uint8 [h, 1 + n], the filter and what it left, into ``rows``."""
+def _undo_sub(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> None:
+    """Row y of ``stored`` uint8 [h, 1 + n], the filter and what it left, into ``rows``.
+
+    A run is as many bytes as LLVM can look at together; the rest follows one by one.
+    """
     width = rows.shape[1]
-    code = stored[y, 0]
-    if y == 0:  # there are only zeros above
-        code = (NONE, SUB, NONE, AVERAGE, SUB)[code]
-    if code == NONE:
-        _copy(stored[y, 1:], rows[y], width)  # type: ignore[call-arg]
-    elif code == SUB:
-        _undo_sub(stored[y, 1:], rows[y])
-    elif code == UP:
-        for x in range(width):
-            rows[y, x] = stored[y, 1 + x] + rows[y - 1, x]
-    elif code == AVERAGE:
-        left = np.uint8(0)
-        for x in range(width):
-            above = np.uint32(rows[y - 1, x]) if y > 0 else np.uint32(0)
-            left = np.uint8(stored[y, 1 + x] + ((np.uint32(left) + above) >> 1))
-            rows[y, x] = left
-    else:
-        _undo_paeth(stored[y, 1:], rows[y - 1], rows[y])
-
-
-@numba.njit(nogil=True, cache=True)
-def _undo_sub(changes: NDArray[np.uint8], row: NDArray[np.uint8]) -> None:
-    """A row of that filter, uint8 [n]; a run is as many bytes as LLVM can look at together, the rest follows one by one."""
     left = np.uint8(0)
-    whole = len(row) // RUN * RUN
+    whole = width // RUN * RUN
     for begin in range(0, whole, RUN):
         run = range(begin, begin + RUN)
         found = np.uint8(0)
         for x in run:
-            found |= changes[x]
+            found |= stored[y, 1 + x]
         if found == 0:
             for x in run:
-                row[x] = left
+                rows[y, x] = left
         else:
             for x in run:
-                left = np.uint8(left + changes[x])
-                row[x] = left
-    for x in range(whole, len(row)):
-        left = np.uint8(left + changes[x])
-        row[x] = left
+                left = np.uint8(left + stored[y, 1 + x])
+                rows[y, x] = left
+    for x in range(whole, width):
+        left = np.uint8(left + stored[y, 1 + x])
+        rows[y, x] = left
 
 
 @numba.njit(nogil=True, cache=True)
-def _undo_paeth(
-    changes: NDArray[np.uint8], above: NDArray[np.uint8], row: NDArray[np.uint8]
-) -> None:
-    """The same of a row below another."""
+def _undo_average(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> None:
+    left = np.uint8(0)
+    for x in range(rows.shape[1]):
+        above = np.uint32(rows[y - 1, x]) if y > 0 else np.uint32(0)
+        left = np.uint8(stored[y, 1 + x] + ((np.uint32(left) + above) >> 1))
+        rows[y, x] = left
+
+
+@numba.njit(nogil=True, cache=True)
+def _undo_paeth(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> None:
+    """A row below another; runs as in _undo_sub."""
+    width = rows.shape[1]
     a = c = np.int32(0)
-    whole = len(row) // RUN * RUN
+    whole = width // RUN * RUN
     for begin in range(0, whole, RUN):
         run = range(begin, begin + RUN)
         found = np.uint8(0)
         for x in run:
-            found |= changes[x] | (above[x] ^ np.uint8(c))
+            found |= stored[y, 1 + x] | (rows[y - 1, x] ^ np.uint8(c))
         if found == 0:  # where b is c, a is nearest
             for x in run:
-                row[x] = a
+                rows[y, x] = a
         else:
             for x in run:
-                b = np.int32(above[x])
-                a = (changes[x] + paeth(a, b, c)) & np.int32(255)
+                b = np.int32(rows[y - 1, x])
+                a = (stored[y, 1 + x] + paeth(a, b, c)) & np.int32(255)
                 c = b
-                row[x] = a
-    for x in range(whole, len(row)):
-        b = np.int32(above[x])
-        a = (changes[x] + paeth(a, b, c)) & np.int32(255)
+                rows[y, x] = a
+    for x in range(whole, width):
+        b = np.int32(rows[y - 1, x])
+        a = (stored[y, 1 + x] + paeth(a, b, c)) & np.int32(255)
         c = b
-        row[x] = a
+        rows[y, x] = a
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -169,33 +172,19 @@ def _undo_together(
     state = np.zeros((2, LANES), np.uint8)
     for k in range(number):
         filters[stored[k, 0], k] = 255
-        _copy(stored[k, 1:], source[k * stride + LANES :], width)  # type: ignore[call-arg]
+        for x in range(width):
+            source[k * stride + LANES + x] = stored[k, 1 + x]
     if top > 0:
-        _copy(rows[top - 1], undone[LANES:], width)  # type: ignore[call-arg]
+        for x in range(width):
+            undone[LANES + x] = rows[top - 1, x]
     else:
         undone[:stride] = 0
     filters[NONE] = 1  # the row of that filter, which predicts nothing, is not needed
     for x in range(LANES, LANES + width + LANES, TILE):
         _tile(source, undone, stride, x, filters, state)  # type: ignore[call-arg]
     for k in range(number):
-        _copy(undone[(1 + k) * stride + LANES :], rows[top + k], width)  # type: ignore[call-arg]
-
-
-@intrinsic
-def _copy(
-    typing_context: Any, source: Any, target: Any, number: Any
-) -> tuple[Any, Callable[..., Any]]:
-    """The first bytes of an array into another; numba's own copy of a slice goes byte by byte."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        first, second = (
-            context.make_array(kind)(context, builder, argument).data
-            for kind, argument in zip(signature.args[:2], arguments[:2], strict=True)
-        )
-        raw_memcpy(builder, second, first, arguments[2], 1)
-        return context.get_dummy_value()
-
-    return types.void(source, target, types.intp), generate
+        for x in range(width):
+            rows[top + k, x] = undone[(1 + k) * stride + LANES + x]
 
 
 @intrinsic

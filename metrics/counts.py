@@ -162,37 +162,55 @@ def _rounded(total: int, count: int, ties: str) -> int:
     return whole + (2 * rest > count)
 
 
+ABREAST = 16
+"""Rows of a mask that are added up side by side: one alone leaves most of a vector loop to its scalar end."""
+DEEP = 22
+"""So many times, one below the other, before a byte could overflow: 0 + 1 + ... + 21 is 231."""
+
+
 @numba.njit(nogil=True, cache=True)
 def _moments(mask, above):  # type: ignore[no-untyped-def]
-    """Number, sum of rows and sum of columns of a mask's foreground, and whether all of it is 0 or 255.
-
-    Everything is added up column by column, a row at a time, in small integers and without branches: LLVM makes that
-    vectors.  The sum of the running counts after each of a block's rows says how far above its end the pixels lie.
-    """
+    """Number, sum of rows and sum of columns of a mask's foreground, and whether all of it is 0 or 255."""
     height, width = mask.shape
-    threshold = np.uint8(above)
+    pixels = mask.reshape(-1)
+    abreast = min(ABREAST, height)
+    count = np.empty(abreast * width, np.uint8)
+    below = np.empty(abreast * width, np.uint8)
+    others = np.zeros(abreast * width, np.uint8)
     total = rows = columns = np.int64(0)
-    others = np.uint8(0)
-    for top in range(0, height, 256):
-        bottom = min(top + 256, height)
-        count = np.zeros(width, np.uint16)
-        running = np.zeros(width, np.uint16)
-        between = np.zeros(width, np.uint8)
-        for y in range(top, bottom):
+    for top in range(0, height, ABREAST * DEEP):
+        count[:] = below[:] = 0
+        for deep in range(min(DEEP, -(-(height - top) // ABREAST))):
+            begin = (top + deep * ABREAST) * width
+            _add_foreground(pixels[begin : begin + len(count)], above, deep, count, below, others)
+        for row in range(abreast):
+            here = down = np.int64(0)
             for x in range(width):
-                count[x] += np.uint16(mask[y, x] > threshold)
-            for x in range(width):
-                running[x] += count[x]
-            for x in range(width):
-                # 255 and 0 become 0 and 1, whose higher bits are 0
-                between[x] |= np.uint8(mask[y, x] + np.uint8(1)) & np.uint8(254)
-        for x in range(width):
-            inside = np.int64(count[x])
-            total += inside
-            columns += inside * x
-            rows += inside * bottom - running[x]
-            others |= between[x]
-    return total, rows, columns, others == 0
+                inside = np.int64(count[row * width + x])
+                here += inside
+                down += np.int64(below[row * width + x])
+                columns += inside * x
+            total += here
+            rows += here * (top + row) + down * ABREAST
+    other = np.uint8(0)
+    for i in range(len(others)):
+        other |= others[i]
+    return total, rows, columns, other == 0
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_foreground(pixels, above, deep, count, below, others):  # type: ignore[no-untyped-def]
+    """Add to the count of each pixel's place, and to its sum of ``deep``; note values that are not 0 or 255.
+
+    Everything is a byte and there are no branches: LLVM makes that vectors.
+    """
+    threshold, weight = np.uint8(above), np.uint8(deep)
+    for i in range(len(pixels)):
+        inside = np.uint8(pixels[i] > threshold)
+        count[i] += inside
+        below[i] += inside * weight
+        # 255 and 0 become 0 and 1, whose higher bits are 0
+        others[i] |= np.uint8(pixels[i] + np.uint8(1)) & np.uint8(254)
 
 
 class _Tally(NamedTuple):

@@ -33,7 +33,6 @@ from sodbench.pairs import (
     PLAIN,
     ZERO,
     Journal,
-    JournalCounts,
     Records,
     content_hash,
     read_counts,
@@ -478,18 +477,17 @@ class _Work:
         return results
 
     def _names(self, stems: Sequence[str]) -> pd.DataFrame:
-        base = {
-            "map": self.task.maps or self.task.masks,
-            "mask": self.task.masks,
-            "image": _images_folder(self.task),
-        }
-        files: dict[str, Mapping[str, Path | None]] = {
-            "map": self.maps,
-            "mask": self.masks,
-            "image": self.task.images,
+        task, images = self.task, _images_folder(self.task)
+        files: dict[str, tuple[Mapping[str, Path | None], Path | str | None]] = {
+            "map": (self.maps, task.maps or task.masks),
+            "mask": (self.masks, task.masks),
+            "image": (task.images, images),
         }
         return pd.DataFrame(
-            {kind: [_below(files[kind].get(stem), base[kind]) for stem in stems] for kind in files},
+            {
+                kind: _below([paths.get(stem) for stem in stems], base)
+                for kind, (paths, base) in files.items()
+            },
             index=pd.Index(list(stems), name="stem"),
         )
 
@@ -538,13 +536,21 @@ def _images_folder(task: Task) -> str | None:
     return str(first.parent.resolve()) if first else None
 
 
-def _below(path: Path | None, base: Path | str | None) -> str:
-    if path is None or base is None:
-        return ""
-    folder, _, name = str(path).rpartition(os.sep)
-    if folder == str(base):  # resolving every file would take as long as decoding it
-        return name
-    return os.path.relpath(path.resolve(), Path(base).resolve())
+def _below(paths: Sequence[Path | None], base: Path | str | None) -> list[str]:
+    """The paths from a folder on; nothing where there is no path or no folder."""
+    if base is None:
+        return [""] * len(paths)
+    inside = f"{base}{os.sep}"
+
+    def below(path: Path | None) -> str:
+        if path is None:
+            return ""
+        start, found, name = str(path).rpartition(inside)
+        if found and not start and os.sep not in name:
+            return name  # resolving every file would take as long as decoding it
+        return os.path.relpath(path.resolve(), Path(base).resolve())
+
+    return list(map(below, paths))
 
 
 # -- counting ---------------------------------------------------------------------------------------
@@ -622,8 +628,8 @@ def finish(
     if not stems:
         journal.close()
         raise SodbenchError(f"{method} on {dataset}: no pair is left to score")
-    source = JournalCounts(journal, stems)
-    facts = journal.facts(stems)
+    pairs = journal.chosen(stems)
+    facts = pairs.facts()
     provenance = {**provenance, "pairs": _digest(names)}
     files = names.assign(height=facts["size"][:, 0], width=facts["size"][:, 1])
     noticed = _pair_problems(facts, names, folders, protocol(protocols[0]).rule.foreground_above)
@@ -633,10 +639,10 @@ def finish(
         "n_resized": int(np.isin(facts["fitted"], (BILINEAR, NEAREST)).sum()),
     }
     del facts  # a few hundred bytes a pair
-    counts = journal.stored(stems).counts if keep_counts and not keep else None
+    counts = pairs.stored().counts if keep_counts and not keep else None
     results = []
     for number, name in enumerate(protocols):
-        scores = score(source, name, stems, undefined_s=policy["undefined"])
+        scores = score(pairs, name, stems, undefined_s=policy["undefined"])
         result = build_result(
             scores=scores,
             counts=counts,
@@ -651,7 +657,7 @@ def finish(
         if keep and number == 0:
             # first, so that a run broken off in between leaves no old numbers beside new counts
             (folder / FILE).unlink(missing_ok=True)
-            write_counts(folder / COUNTS, journal, stems)
+            write_counts(folder / COUNTS, pairs)
             result = save_result(result, folder)
         results.append(result)
     journal.close(delete=True)

@@ -6,6 +6,7 @@ killed at any moment loses no more than the pairs in flight.
 """
 
 import hashlib
+import itertools
 import os
 import struct
 import tempfile
@@ -173,7 +174,7 @@ class Journal:
         self.path = path
         self.damage = ""
         self._row: dict[bytes, int] = {}
-        self._with_matlab: set[bytes] = set()
+        self._after_matlab: set[int] = set()
         self._rows = 0
         self._file: Any
         if path is None:
@@ -227,7 +228,7 @@ class Journal:
     def _restart(self, damage: str) -> None:
         self.damage = damage
         self._row.clear()
-        self._with_matlab.clear()
+        self._after_matlab.clear()
         self._rows = 0
         self._start()
 
@@ -245,9 +246,7 @@ class Journal:
         """Remember where a pair is, and whether MATLAB's counts stand before it."""
         self._row[key] = row
         if matlab:
-            self._with_matlab.add(key)
-        else:
-            self._with_matlab.discard(key)
+            self._after_matlab.add(row)
 
     def append(self, pairs: Iterable[tuple[str, bytes, NDArray[np.uint32] | None]]) -> None:
         """Add pairs: name, record (dtype PAIR) and MATLAB's counts where they differ, uint32 [4, 2, 256].
@@ -291,45 +290,20 @@ class Journal:
 
     def find(self, stem: str) -> Records | None:
         """The pair of that stem, dtype PAIR [1], or None."""
-        row = self._row.get(_key(stem))
-        return None if row is None else self._read_pairs([row])
+        row = self._row.get(_key(stem)) if self._row else None
+        return None if row is None else _pairs(self._read_rows(np.array([row])))
 
-    def stored(self, stems: Sequence[str]) -> StoredPairs:
+    def chosen(self, stems: Sequence[str]) -> "JournalPairs":
         """These pairs, in this order."""
-        keys = [_key(stem) for stem in stems]
-        matlab_rows = [i for i, key in enumerate(keys) if key in self._with_matlab]
-        matlab = self._read_pairs([self._row[keys[i]] - 1 for i in matlab_rows])
-        return StoredPairs(
-            tuple(stems),
-            self._read_pairs([self._row[key] for key in keys]),
-            np.array(matlab_rows, np.int64),
-            np.ascontiguousarray(matlab["joint"]),
-        )
-
-    def facts(self, stems: Sequence[str]) -> Records:
-        """These pairs without their joint counts, dtype SMALL, in this order."""
         rows = [self._row[_key(stem)] for stem in stems]
-        found = np.empty((len(rows), SMALL.itemsize), np.uint8)
-        for start in range(0, len(rows), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            small = slice(_PAIR_OFFSET, _PAIR_OFFSET + SMALL.itemsize)
-            found[block] = self._read_rows(rows[block])[:, small]
-        return found.view(SMALL)[:, 0]
+        return JournalPairs(self, tuple(stems), np.array(rows, np.int64))
 
-    def _read_pairs(self, rows: Sequence[int]) -> Records:
-        """The pairs of these rows, dtype PAIR [n]."""
-        found: Records = self._read_rows(rows).view(_JOURNAL)["pair"][:, 0]
-        return found
-
-    def _read_rows(self, rows: Sequence[int]) -> NDArray[np.uint8]:
+    def _read_rows(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Whole records, uint8 [n, bytes].  Rows that follow each other, as they mostly do, are read at once."""
         found = np.empty((len(rows), _JOURNAL.itemsize), np.uint8)
-        begin = 0
-        while begin < len(rows):
-            end = begin + 1
-            while end < len(rows) and rows[end] == rows[end - 1] + 1:
-                end += 1
-            self._file.seek(len(_MAGIC) + rows[begin] * _JOURNAL.itemsize)
+        breaks = (np.flatnonzero(np.diff(rows) != 1) + 1).tolist()
+        for begin, end in itertools.pairwise([0, *breaks, len(rows)] if len(rows) else []):
+            self._file.seek(len(_MAGIC) + int(rows[begin]) * _JOURNAL.itemsize)
             rest = found[begin:end].data.cast("B")
             while rest:
                 part = self._file.readinto(rest)
@@ -338,7 +312,6 @@ class Journal:
                         f"{self.path or 'the temporary file of counts'}: was cut short while it was in use; score again"
                     )
                 rest = rest[part:]
-            begin = end
         return found
 
     def close(self, *, delete: bool = False) -> None:
@@ -348,23 +321,56 @@ class Journal:
             self.path.unlink(missing_ok=True)
 
 
+def _pairs(records: NDArray[np.uint8]) -> Records:
+    """The pairs, dtype PAIR [n], of whole records."""
+    found: Records = records.view(_JOURNAL)["pair"][:, 0]
+    return found
+
+
 @dataclass(frozen=True)
-class JournalCounts:
-    """A metrics.CountsSource over a journal: blocks of counts are read as they are asked for."""
+class JournalPairs:
+    """Some pairs of a journal, in an order; a metrics.CountsSource: counts are read as they are asked for.
+
+    rows: int64 [N], the numbers of their records.
+    """
 
     journal: Journal
-    stems: Sequence[str]
+    stems: tuple[str, ...]
+    rows: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.stems)
 
-    def __getitem__(self, rows: NDArray[np.intp]) -> Counts:
-        return self.journal.stored([self.stems[row] for row in rows]).counts
+    def __getitem__(self, which: NDArray[np.intp] | slice) -> Counts:
+        return _counts(*self._read(which))
+
+    def stored(self) -> StoredPairs:
+        """All of them."""
+        return StoredPairs(self.stems, *self._read(slice(None)))
+
+    def facts(self) -> Records:
+        """All of them without their joint counts, dtype SMALL."""
+        found = np.empty((len(self), SMALL.itemsize), np.uint8)
+        small = slice(_PAIR_OFFSET, _PAIR_OFFSET + SMALL.itemsize)
+        for start in range(0, len(self), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            found[block] = self.journal._read_rows(self.rows[block])[:, small]
+        return found.view(SMALL)[:, 0]
+
+    def _read(
+        self, which: NDArray[np.intp] | slice
+    ) -> tuple[Records, NDArray[np.int64], NDArray[np.uint32]]:
+        """The pairs, dtype PAIR [n]; which of them have MATLAB's counts, and these."""
+        rows, after_matlab = self.rows[which], self.journal._after_matlab
+        matlab_rows = [i for i, row in enumerate(rows.tolist()) if row in after_matlab]
+        matlab = _pairs(self.journal._read_rows(rows[matlab_rows] - 1))
+        pairs = _pairs(self.journal._read_rows(rows))
+        return pairs, np.array(matlab_rows, np.int64), np.ascontiguousarray(matlab["joint"])
 
 
-def write_counts(path: Path, journal: Journal, stems: Sequence[str]) -> None:
+def write_counts(path: Path, pairs: JournalPairs) -> None:
     """Write ``counts.npz`` of these pairs, a block at a time; the file appears whole or not at all."""
-    facts = journal.facts(stems)
+    facts = pairs.facts()
     matlab_rows = [np.zeros(0, np.int64)]
     matlab_joint = [np.zeros((0, 4, 2, 256), np.uint32)]
     # archive members that are named by a string are dated 1980, so that equal pairs make equal files
@@ -373,16 +379,16 @@ def write_counts(path: Path, journal: Journal, stems: Sequence[str]) -> None:
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
         with archive.open("joint.npy", "w", force_zip64=True) as member:
-            header = {"descr": "<u4", "fortran_order": False, "shape": (len(stems), 4, 2, 256)}
+            header = {"descr": "<u4", "fortran_order": False, "shape": (len(pairs), 4, 2, 256)}
             np.lib.format.write_array_header_1_0(member, header)
-            for start in range(0, len(stems), _BLOCK):
-                block = journal.stored(stems[start : start + _BLOCK])
-                member.write(block.pairs["joint"].tobytes())
+            for start in range(0, len(pairs), _BLOCK):
+                block = pairs[start : start + _BLOCK]
+                member.write(block.joint.tobytes())
                 matlab_rows.append(block.matlab_rows + start)
                 matlab_joint.append(block.matlab_joint)
         arrays = [
             ("format", np.array([FORMAT])),
-            ("stems", np.array(stems, dtype=np.str_)),
+            ("stems", np.array(pairs.stems, dtype=np.str_)),
             *((name, facts[name]) for name in SMALL.names or ()),
             ("matlab_rows", np.concatenate(matlab_rows)),
             ("matlab_joint", np.concatenate(matlab_joint)),

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics import curves
-from sodbench.metrics.alignment import e_measure
 from sodbench.metrics.confusion import Confusion, PreparedCounts, at_adaptive, prepare
 from sodbench.metrics.context import context_measure
 from sodbench.metrics.counts import STANDARD_RULE, PreparedMask, count_pair
@@ -272,7 +271,7 @@ class Smeasure:
 
 
 class Emeasure:
-    """E-measure (alignment.py); ``get_results()`` is ``{"em": {"adp": mean, "curve": [256]}}``."""
+    """E-measure (curves.py); ``get_results()`` is ``{"em": {"adp": mean, "curve": [256]}}``."""
 
     def __init__(self) -> None:
         self.adaptive_ems: list[float] = []
@@ -281,8 +280,8 @@ class Emeasure:
     def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
         """Add a pair; see :func:`pair`."""
         counted = pair(pred, gt, normalize)
-        self.adaptive_ems.append(float(e_measure(counted.adaptive)[0, 0]))
-        self.changeable_ems.append(e_measure(counted.dynamic)[0])
+        self.adaptive_ems.append(float(curves.binary_measures(counted.adaptive)["e"][0, 0]))
+        self.changeable_ems.append(curves.binary_measures(counted.dynamic)["e"][0])
 
     def get_results(self) -> dict[str, Any]:
         """The means over the pairs."""
@@ -322,13 +321,12 @@ class Fmeasure:
     def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
         """Add a pair; see :func:`pair`."""
         counted = pair(pred, gt, normalize)
-        self.adaptive_fms.append(float(self._f(counted.adaptive)[0, 0]))
-        self.precisions.append(curves.precision(counted.dynamic)[0])
-        self.recalls.append(curves.recall(counted.dynamic)[0])
-        self.changeable_fms.append(self._f(counted.dynamic)[0])
-
-    def _f(self, c: Confusion) -> Floats:
-        return curves.f_measure(curves.precision(c), curves.recall(c), self.beta)
+        adaptive = curves.precision_recall_f(counted.adaptive, beta2=self.beta)
+        dynamic = curves.precision_recall_f(counted.dynamic, beta2=self.beta)
+        self.adaptive_fms.append(float(adaptive["f"][0, 0]))
+        self.precisions.append(dynamic["precision"][0])
+        self.recalls.append(dynamic["recall"][0])
+        self.changeable_fms.append(dynamic["f"][0])
 
     def get_results(self) -> dict[str, Any]:
         """The means over the pairs."""
@@ -348,6 +346,9 @@ class _Handler:
     sample_based: whether the binary form is the mean over the pairs, or the measure of all pairs' pixels together.
     """
 
+    name: str
+    beta = 0.3
+
     def __init__(
         self,
         with_dynamic: bool,
@@ -363,72 +364,73 @@ class _Handler:
         if with_binary:
             self.binary_results = [] if sample_based else {"tp": 0, "fp": 0, "tn": 0, "fn": 0}
 
-    def measure(self, c: Confusion) -> Floats:
-        """The measure of a confusion."""
-        raise NotImplementedError
-
     def __call__(self, tp: Any, fp: Any, tn: Any, fn: Any) -> Floats:
         """The measure of numbers of pixels, arrays or scalars."""
-        tp, fp, tn, fn = (np.asarray(pixels, np.float64) for pixels in (tp, fp, tn, fn))
-        return self.measure(Confusion(tp, fp, tp + fn, fp + tn))
+        pixels = np.stack(np.broadcast_arrays(tp, fp, tn, fn)).astype(np.float64)
+        tp, fp, tn, fn = pixels.reshape(4, -1, 1)
+        c = Confusion(tp, fp, tp + fn, fp + tn)
+        found = curves.precision_recall_f(c, beta2=self.beta) | curves.binary_measures(c)
+        return found[self.name].reshape(pixels.shape[1:])
 
 
 class PrecisionHandler(_Handler):
     """Precision."""
 
-    measure = staticmethod(curves.precision)
+    name = "precision"
 
 
 class RecallHandler(_Handler):
     """Recall, also called true positive rate or sensitivity."""
 
-    measure = staticmethod(curves.recall)
+    name = "recall"
 
 
 class FPRHandler(_Handler):
     """False positive rate."""
 
-    measure = staticmethod(curves.fpr)
+    name = "fpr"
 
 
 class SpecificityHandler(_Handler):
     """Specificity, also called true negative rate."""
 
-    measure = staticmethod(curves.specificity)
+    name = "specificity"
 
 
 class IOUHandler(_Handler):
     """Intersection over union."""
 
-    measure = staticmethod(curves.iou)
+    name = "iou"
 
 
 class DICEHandler(_Handler):
     """Dice coefficient."""
 
-    measure = staticmethod(curves.dice)
+    name = "dice"
 
 
 class BERHandler(_Handler):
     """Balanced error rate."""
 
-    measure = staticmethod(curves.ber)
+    name = "ber"
 
 
 class OverallAccuracyHandler(_Handler):
     """Share of the pixels that are right."""
 
-    measure = staticmethod(curves.accuracy)
+    name = "accuracy"
 
 
 class KappaHandler(_Handler):
     """Kappa by PySODMetrics' formula, which is not Cohen's (see curves.py)."""
 
-    measure = staticmethod(curves.kappa)
+    name = "kappa"
 
 
 class FmeasureHandler(_Handler):
     """F; beta is what the papers call beta^2."""
+
+    name = "f"
 
     def __init__(
         self,
@@ -443,10 +445,6 @@ class FmeasureHandler(_Handler):
             with_dynamic, with_adaptive, with_binary=with_binary, sample_based=sample_based
         )
         self.beta = beta
-
-    def measure(self, c: Confusion) -> Floats:
-        """F of a confusion."""
-        return curves.f_measure(curves.precision(c), curves.recall(c), self.beta)
 
 
 TPRHandler = SensitivityHandler = RecallHandler

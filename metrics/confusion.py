@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache, cached_property
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,12 +48,6 @@ class Confusion:
         """Pixels [N, 1]."""
         return self.positives + self.negatives
 
-    @cached_property
-    def flat(self) -> Floats:
-        """tp, fp, positives and negatives of every threshold, contiguous [4, N * T]: what compiled code takes."""
-        fields = (self.tp, self.fp, self.positives, self.negatives)
-        return np.stack(np.broadcast_arrays(*fields)).reshape(4, -1)
-
 
 @dataclass(frozen=True)
 class PreparedCounts:
@@ -81,13 +76,6 @@ class PreparedCounts:
         """Background pixels [N, 1]."""
         pixels: Floats = self.per_class[:, 0].sum(axis=-1, keepdims=True)
         return pixels
-
-    @cached_property
-    def at_least(self) -> Floats:
-        """Pixels of each class at or above each grey level, float64 [N, 2, 257]; none at 256."""
-        found = np.zeros((*self.per_class.shape[:2], 257))
-        np.cumsum(self.per_class[..., ::-1], axis=-1, out=found[..., -2::-1])
-        return found
 
 
 def prepare(counts: Counts, rule: CountingRule, preparation: Preparation) -> PreparedCounts:
@@ -128,16 +116,9 @@ def _first_levels(low: int, high: int, comparison: str) -> NDArray[np.intp]:
 
 def at_thresholds(prepared: PreparedCounts, comparison: str) -> Confusion:
     """The confusion at the thresholds 0..255 under one comparison of protocols.Protocol, [N, 256]."""
-    n = len(prepared.low)
-    first = np.array(
-        [
-            _first_levels(low, high, comparison)
-            for low, high in zip(prepared.low.tolist(), prepared.high.tolist(), strict=True)
-        ]
-    ).reshape(n, 1, 256)
-    begin = 257 * np.arange(2 * n).reshape(n, 2, 1)  # take is far quicker than take_along_axis
-    selected = prepared.at_least.ravel().take(begin + first)
-    return Confusion(selected[:, 1], selected[:, 0], prepared.positives, prepared.negatives)
+    ranges = zip(prepared.low.tolist(), prepared.high.tolist(), strict=True)
+    first = np.array([_first_levels(low, high, comparison) for low, high in ranges])
+    return _at_least(prepared, first.reshape(-1, 256))
 
 
 def at_adaptive(prepared: PreparedCounts) -> Confusion:
@@ -147,5 +128,27 @@ def at_adaptive(prepared: PreparedCounts) -> Confusion:
     excess = per_level @ LEVELS - pixels * prepared.low
     first_level = adaptive_level(excess, pixels, prepared.low, prepared.high)
     first_level += prepared.knife_edge & TIE_EXCLUDED > 0
-    selected = np.where(first_level[:, None, None] <= LEVELS, prepared.per_class, 0).sum(axis=-1)
-    return Confusion(selected[:, 1:], selected[:, :1], prepared.positives, prepared.negatives)
+    return _at_least(prepared, first_level[:, None])
+
+
+def _at_least(prepared: PreparedCounts, first: NDArray[np.intp]) -> Confusion:
+    """The confusion where the grey levels from ``first`` [N, T] on are selected; none from 256 on."""
+    fp, tp = _selected(prepared.per_class, first)
+    return Confusion(tp, fp, prepared.positives, prepared.negatives)
+
+
+@numba.njit(nogil=True, cache=True)
+def _selected(per_class, first):  # type: ignore[no-untyped-def]
+    """Pixels of each class at or above the levels, float64 [2, N, T]."""
+    found = np.empty((2, *first.shape))
+    at_least = np.zeros((2, 257))
+    for n in range(len(first)):
+        background = foreground = 0.0
+        for level in range(255, -1, -1):
+            background += per_class[n, 0, level]
+            foreground += per_class[n, 1, level]
+            at_least[0, level], at_least[1, level] = background, foreground
+        for class_ in range(2):
+            for t in range(first.shape[1]):
+                found[class_, n, t] = at_least[class_, first[n, t]]
+    return found

@@ -9,7 +9,13 @@ With TP, FP, FN, TN the pixels selected and foreground, selected and background,
     Cohen's kappa  (accuracy - e) / (1 - e), e = [(TP+FP)(TP+FN) + (TN+FN)(TN+FP)] / N^2
 
 An undefined quotient counts as 0, as in PySODMetrics 1.6.2.  b2 = 0.3 is the field's convention for F (Achanta et
-al., CVPR 2009).
+al., CVPR 2009).  ``kappa`` is PySODMetrics' kappa, whose chance term has (TN + FN)(TN + TP), which is not Cohen's (1960).
+
+E-measure, the enhanced alignment of a binarised map with its mask (Fan et al., IJCAI 2018): with B the binary map, G the
+mask, and a = B - mean(B), c = G - mean(G) at a pixel, the pixel's alignment is 2ac / (a^2 + c^2), and E is the sum of
+(alignment + 1)^2 / 4 over the pixels, divided by their number less one.  A pixel can only be in one of four classes.
+Conventions of PySODMetrics 1.6.2: with an empty mask the sum is the number of unselected pixels, with a full one the
+number of selected pixels.  A picture of one pixel has no meaningful E: the divisor is machine epsilon, as it is there.
 """
 
 import numba
@@ -19,94 +25,147 @@ from numpy.typing import NDArray
 from sodbench.metrics.confusion import Confusion
 
 Floats = NDArray[np.float64]
+EPSILON = float(np.finfo(np.float64).eps)
+BINARY_MEASURES = (
+    "e",
+    "iou",
+    "dice",
+    "specificity",
+    "fpr",
+    "ber",
+    "accuracy",
+    "kappa",
+    "cohen_kappa",
+)
+"""Measures of a binarised map beside precision, recall and F."""
 
 
-def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """numerator / denominator, 0 where the denominator is 0."""
-    if numerator.shape != denominator.shape:
-        numerator, denominator = np.broadcast_arrays(numerator, denominator)
-    found: Floats = _ratio(numerator.ravel(), denominator.ravel()).reshape(numerator.shape)
+def precision_recall_f(
+    c: Confusion, smoothing: float = 0.0, beta2: float = 0.3
+) -> dict[str, Floats]:
+    """``precision``, ``recall`` and ``f``, float64 [N, T] each.
+
+    smoothing: added above and below in precision and recall (SalMetric).
+    """
+    found = _precision_recall_f(c.tp, c.fp, c.positives[:, 0], float(smoothing), float(beta2))
+    return dict(zip(("precision", "recall", "f"), found, strict=True))
+
+
+def binary_measures(c: Confusion) -> dict[str, Floats]:
+    """All of :data:`BINARY_MEASURES`, float64 [N, T] each."""
+    found = _binary_measures(c.tp, c.fp, c.positives[:, 0], c.negatives[:, 0])
+    return dict(zip(BINARY_MEASURES, found, strict=True))
+
+
+def f_measure(precision: Floats, recall: Floats, beta2: float = 0.3) -> Floats:
+    """F of a precision and a recall of one shape; 0 where both are 0."""
+    precision, recall = np.asarray(precision), np.asarray(recall)
+    found: Floats = _f_measures(precision.ravel(), recall.ravel(), float(beta2)).reshape(
+        precision.shape
+    )
     return found
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _ratio(numerator, denominator):  # type: ignore[no-untyped-def]
-    found = np.empty(len(numerator))
-    for i in range(len(numerator)):
-        found[i] = numerator[i] / denominator[i] if denominator[i] != 0 else 0.0
-    return found
+_compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
-def precision(c: Confusion, smoothing: float = 0.0) -> Floats:
-    """Share of the selected pixels that are foreground; ``smoothing`` is added above and below (SalMetric)."""
-    return ratio(c.tp + smoothing, c.tp + c.fp + smoothing)
+@_compiled
+def _quotient(numerator, denominator):  # type: ignore[no-untyped-def]
+    return numerator / denominator if denominator != 0 else 0.0
 
 
-def recall(c: Confusion, smoothing: float = 0.0) -> Floats:
-    """Share of the foreground that is selected; ``smoothing`` as in :func:`precision`."""
-    return ratio(c.tp + smoothing, c.positives + smoothing)
+@_compiled
+def _f(precision, recall, beta2):  # type: ignore[no-untyped-def]
+    return _quotient((1 + beta2) * precision * recall, beta2 * precision + recall)
 
 
-def f_measure(precision_: Floats, recall_: Floats, beta2: float = 0.3) -> Floats:
-    """F of a precision and a recall; 0 where both are 0."""
-    return ratio((1 + beta2) * precision_ * recall_, beta2 * precision_ + recall_)
-
-
-def iou(c: Confusion) -> Floats:
-    """Intersection over union."""
-    return ratio(c.tp, c.positives + c.fp)
-
-
-def dice(c: Confusion) -> Floats:
-    """Dice coefficient, the F-measure with b2 = 1."""
-    return ratio(2 * c.tp, c.tp + c.fp + c.positives)
-
-
-def specificity(c: Confusion) -> Floats:
-    """Share of the background that is not selected."""
-    return ratio(c.tn, c.negatives)
-
-
-def fpr(c: Confusion) -> Floats:
-    """Share of the background that is selected."""
-    return ratio(c.fp, c.negatives)
-
-
-def ber(c: Confusion) -> Floats:
-    """Balanced error rate; a class that the mask lacks counts as wholly wrong."""
-    return 1 - 0.5 * (recall(c) + specificity(c))
-
-
-def accuracy(c: Confusion) -> Floats:
-    """Share of the pixels that are right."""
-    return ratio(c.tp + c.tn, c.total)
-
-
-def cohen_kappa(c: Confusion) -> Floats:
-    """Agreement beyond chance (Cohen 1960)."""
-    found: Floats = _kappa(c.flat, True).reshape(c.tp.shape)
-    return found
-
-
-def kappa(c: Confusion) -> Floats:
-    """Kappa as PySODMetrics 1.6.2 computes it: its chance term has (TN + FN)(TN + TP), which is not Cohen's."""
-    found: Floats = _kappa(c.flat, False).reshape(c.tp.shape)
-    return found
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _kappa(confusion, cohens):  # type: ignore[no-untyped-def]
-    """float64 [M] of a Confusion.flat [4, M], with one of the two chance terms."""
-    found = np.zeros(confusion.shape[1])
+@_compiled
+def _f_measures(precision, recall, beta2):  # type: ignore[no-untyped-def]
+    found = np.empty(len(precision))
     for i in range(len(found)):
-        tp, fp = confusion[0, i], confusion[1, i]
-        positives, negatives = confusion[2, i], confusion[3, i]
-        total = positives + negatives
-        if total == 0:
-            continue
-        selected, right = tp + fp, tp + (negatives - fp)
-        also_negative = negatives if cohens else right
-        chance = (selected * positives + (total - selected) * also_negative) / total**2
-        if chance != 1:
-            found[i] = (right / total - chance) / (1 - chance)
+        found[i] = _f(precision[i], recall[i], beta2)
     return found
+
+
+@_compiled
+def _precision_recall_f(tp, fp, positives, smoothing, beta2):  # type: ignore[no-untyped-def]
+    """float64 [3, N, T]."""
+    found = np.empty((3, *tp.shape))
+    thresholds = range(tp.shape[1])
+    for n in range(len(tp)):
+        precision, recall, f = found[0, n], found[1, n], found[2, n]
+        for t in thresholds:
+            precision[t] = _quotient(tp[n, t] + smoothing, tp[n, t] + fp[n, t] + smoothing)
+        for t in thresholds:
+            recall[t] = _quotient(tp[n, t] + smoothing, positives[n] + smoothing)
+        for t in thresholds:
+            f[t] = _f(precision[t], recall[t], beta2)
+    return found
+
+
+@_compiled
+def _binary_measures(tp, fp, positives, negatives):  # type: ignore[no-untyped-def]
+    """float64 [M, N, T], M in the order of BINARY_MEASURES.
+
+    One loop for each of them: LLVM makes vectors of loops that fill one array.
+    """
+    found = np.empty((len(BINARY_MEASURES), *tp.shape))
+    thresholds = range(tp.shape[1])
+    for n in range(len(tp)):
+        a, b, p, q = tp[n], fp[n], positives[n], negatives[n]
+        for t in thresholds:
+            found[0, n, t] = _e(a[t], b[t], p, q)
+        for t in thresholds:
+            found[1, n, t] = _quotient(a[t], p + b[t])
+        for t in thresholds:
+            found[2, n, t] = _quotient(2 * a[t], a[t] + b[t] + p)
+        for t in thresholds:
+            found[3, n, t] = _quotient(q - b[t], q)
+        for t in thresholds:
+            found[4, n, t] = _quotient(b[t], q)
+        for t in thresholds:
+            found[5, n, t] = 1 - 0.5 * (_quotient(a[t], p) + _quotient(q - b[t], q))
+        for t in thresholds:
+            found[6, n, t] = _quotient(a[t] + (q - b[t]), p + q)
+        for t in thresholds:
+            found[7, n, t] = _kappa(a[t], b[t], p, q, a[t] + (q - b[t]))
+        for t in thresholds:
+            found[8, n, t] = _kappa(a[t], b[t], p, q, q)
+    return found
+
+
+@_compiled
+def _kappa(tp, fp, positives, negatives, also_negative):  # type: ignore[no-untyped-def]
+    """also_negative: what the unselected pixels are multiplied with in the chance term."""
+    total = positives + negatives
+    if total == 0:
+        return 0.0
+    selected, right = tp + fp, tp + (negatives - fp)
+    chance = (selected * positives + (total - selected) * also_negative) / total**2
+    return (right / total - chance) / (1 - chance) if chance != 1 else 0.0
+
+
+@_compiled
+def _e(tp, fp, positives, negatives):  # type: ignore[no-untyped-def]
+    total = positives + negatives
+    selected = tp + fp
+    map_mean, mask_mean = selected / total, positives / total
+    if positives == 0:
+        aligned = total - selected
+    elif negatives == 0:
+        aligned = selected
+    else:
+        aligned = (
+            tp * _enhanced(1 - map_mean, 1 - mask_mean)
+            + fp * _enhanced(1 - map_mean, -mask_mean)
+            + (positives - tp) * _enhanced(-map_mean, 1 - mask_mean)
+            + (negatives - fp) * _enhanced(-map_mean, -mask_mean)
+        )
+    return aligned / (total - 1 + EPSILON)
+
+
+@_compiled
+def _enhanced(a, b):  # type: ignore[no-untyped-def]
+    """(alignment + 1)^2 / 4 of two deviations from the mean."""
+    alignment = 2 * a * b / (a * a + b * b + EPSILON)
+    return (alignment + 1) ** 2 / 4

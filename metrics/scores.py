@@ -7,7 +7,7 @@ curve), of which the protocol calls one ``f_max``; ``f_max_best`` (mean of the p
 (PySODMetrics' formula), ``cohen_kappa_*`` with max, mean and adp; ``auc_pr``, ``auc_roc``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Protocol as Protocol_
@@ -15,16 +15,19 @@ from typing import Protocol as Protocol_
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.metrics import curves
-from sodbench.metrics.alignment import e_measure
 from sodbench.metrics.confusion import (
-    Confusion,
     PreparedCounts,
     at_adaptive,
     at_thresholds,
     prepare,
 )
 from sodbench.metrics.counts import PREPARATIONS, Counts
+from sodbench.metrics.curves import (
+    BINARY_MEASURES,
+    binary_measures,
+    f_measure,
+    precision_recall_f,
+)
 from sodbench.metrics.protocols import Protocol, protocol
 from sodbench.metrics.structure import s_measure
 
@@ -33,18 +36,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-BINARY_MEASURES: dict[str, Callable[[Confusion], Floats]] = {
-    "e": e_measure,
-    "iou": curves.iou,
-    "dice": curves.dice,
-    "specificity": curves.specificity,
-    "fpr": curves.fpr,
-    "ber": curves.ber,
-    "accuracy": curves.accuracy,
-    "kappa": curves.kappa,
-    "cohen_kappa": curves.cohen_kappa,
-}
-"""Measures of a binarised map beside precision, recall and F, each with a curve, its max and mean, and an adaptive form."""
 CURVES = ("precision", "recall", "f", *BINARY_MEASURES)
 LOWER_IS_BETTER = frozenset(
     {"mae", "ber_max", "ber_mean", "ber_adp", "fpr_max", "fpr_mean", "fpr_adp"}
@@ -66,29 +57,23 @@ class PerImage:
     counted: NDArray[np.bool_]
 
 
-def image_measures(
-    counts: Counts, protocol_: str | Protocol, curve_names: Iterable[str] = CURVES
-) -> PerImage:
-    """Every per-image measure of N pairs under a protocol, and the named curves (see :data:`CURVES`)."""
+def image_measures(counts: Counts, protocol_: str | Protocol) -> PerImage:
+    """Every per-image measure of N pairs under a protocol, and all :data:`CURVES`."""
     rules = protocol(protocol_)
     prepared = prepare(counts, rules.rule, rules.map)
-    wanted = tuple(curve_names)
-    found = _curves(prepared, rules, wanted)
+    found = _curves(prepared, rules, CURVES)
 
     scalars = {"mae": _mae(counts, prepared, rules)}
     scalars["s"], scalars["s_object"], scalars["s_region"] = s_measure(prepared)
     scalars["wf"] = counts.wf[:, PREPARATIONS.index(rules.map)]
     adaptive = at_adaptive(prepared)
-    p, r = curves.precision(adaptive), curves.recall(adaptive)
-    scalars["precision_adp"], scalars["recall_adp"] = p[:, 0], r[:, 0]
-    scalars["f_adp"] = curves.f_measure(p, r, rules.beta2)[:, 0]
-    for name, measure in BINARY_MEASURES.items():
-        scalars[f"{name}_adp"] = measure(adaptive)[:, 0]
-    for name in ("f", *(n for n in BINARY_MEASURES if n in found)):
+    at_once = precision_recall_f(adaptive, beta2=rules.beta2) | binary_measures(adaptive)
+    scalars |= {f"{name}_adp": values[:, 0] for name, values in at_once.items()}
+    for name in ("f", *BINARY_MEASURES):
         scalars[f"{name}_max"] = found[name].max(axis=-1)
         scalars[f"{name}_mean"] = found[name].mean(axis=-1)
 
-    return PerImage(scalars, {name: found[name] for name in wanted}, _counted(prepared, rules))
+    return PerImage(scalars, found, _counted(prepared, rules))
 
 
 def image_curves(
@@ -103,19 +88,14 @@ def image_curves(
 
 
 def _curves(prepared: PreparedCounts, rules: Protocol, wanted: Sequence[str]) -> dict[str, Floats]:
-    """Precision, recall, F and the wanted curves of binary measures, float64 [N, 256] each."""
+    """At least the wanted of CURVES, float64 [N, 256] each."""
     confusion = at_thresholds(prepared, rules.comparison)
-    precision = curves.precision(confusion, rules.smoothing)
-    recall = curves.recall(confusion, rules.smoothing)
-    found = {
-        "precision": precision,
-        "recall": recall,
-        "f": curves.f_measure(precision, recall, rules.beta2),
-    }
-    binary = [name for name in BINARY_MEASURES if name in wanted]
-    if binary and rules.comparison != rules.other_comparison:
+    found = precision_recall_f(confusion, rules.smoothing, rules.beta2)
+    if found.keys() >= set(wanted):
+        return found
+    if rules.comparison != rules.other_comparison:
         confusion = at_thresholds(prepared, rules.other_comparison)
-    return found | {name: BINARY_MEASURES[name](confusion) for name in binary}
+    return found | binary_measures(confusion)
 
 
 def _counted(prepared: PreparedCounts, rules: Protocol) -> NDArray[np.bool_]:
@@ -157,7 +137,7 @@ def summarise(
     }
     if {"precision", "recall", "f"} <= curve_means.keys():
         p, r = curve_means["precision"], curve_means["recall"]
-        by_curve = {"meanpr": curves.f_measure(p, r, rules.beta2), "meanf": curve_means["f"]}
+        by_curve = {"meanpr": f_measure(p, r, rules.beta2), "meanf": curve_means["f"]}
         best = by_curve[rules.f_max].argmax(axis=-1)
         metrics["f_max"] = by_curve[rules.f_max].max(axis=-1)
         metrics["f_mean"] = by_curve[rules.f_max].mean(axis=-1)

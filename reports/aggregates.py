@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from sodbench.metrics import PROTOCOLS, Counts, image_curves, protocol, summarise
 from sodbench.metrics.counts import STANDARD_RULE
-from sodbench.metrics.curves import f_measure
+from sodbench.metrics.curves import BINARY_MEASURES, f_measure
 from sodbench.metrics.protocols import Protocol
-from sodbench.metrics.scores import BINARY_MEASURES, BLOCK
+from sodbench.metrics.scores import BLOCK
 from sodbench.reports.resampling import Draws, Floats, Totals, totals
 from sodbench.results import Result
 

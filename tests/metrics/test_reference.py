@@ -49,7 +49,7 @@ def test_every_curve(rules, pair):
 @settings(max_examples=150, deadline=None)
 def test_every_scalar(rules, pair):
     map_, mask = pair
-    found = image_measures(count_pair(map_, PreparedMask(mask)), rules, ()).scalars
+    found = image_measures(count_pair(map_, PreparedMask(mask)), rules).scalars
     p = pixels.prepared(map_, rules.map)
     foreground = mask > rules.rule.foreground_above
 

@@ -117,7 +117,7 @@ def _first_levels(low: int, high: int, comparison: str) -> NDArray[np.intp]:
 def at_thresholds(prepared: PreparedCounts, comparison: str) -> Confusion:
     """The confusion at the thresholds 0..255 under one comparison of protocols.Protocol, [N, 256]."""
     ranges = zip(prepared.low.tolist(), prepared.high.tolist(), strict=True)
-    first = np.array([_first_levels(low, high, comparison) for low, high in ranges])
+    first = np.array([_first_levels(low, high, comparison) for low, high in ranges], np.intp)
     return _at_least(prepared, first.reshape(-1, 256))
 
 

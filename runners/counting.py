@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +29,7 @@ from sodbench.errors import ImageError, Problem
 from sodbench.images import Grey, decode_grey, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
 from sodbench.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, content_hash, packed
+from sodbench.progress import say
 
 ZERO_ONE = "values 0 and 1 only"
 FITTED = {"bilinear": BILINEAR, "nearest": NEAREST}
@@ -76,14 +78,13 @@ class Counted(NamedTuple):
     problem: Problem | None = None
 
 
-def get_ready() -> float:
-    """Have all compiled that counting calls, so that no copy of this process needs the compiler.
-
-    Returns the seconds, or 0 where numba's cache had it already.
-    """
+@cache
+def get_ready() -> None:
+    """Have all compiled that counting calls, so that no copy of this process needs the compiler."""
     parts = png.chunks(png.encode(np.zeros((1, 1), np.uint8)))
     png.decode(parts, png.Header(1, 1, 8, 0, 0, 0, 0))
-    return compile_kernels()
+    if seconds := compile_kernels():
+        say(f"compiled the counting kernels in {seconds:.0f} s; this happens once on a machine")
 
 
 Outcomes = list[Counted | Problem]

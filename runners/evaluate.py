@@ -566,19 +566,20 @@ def _count(works: Sequence[_Work], jobs: int, force: bool, trust_folders: bool) 
         todo.append(set(stems))
     visits: list[Visit] = []
     for stem in sorted(set().union(*todo)):
-        maps: dict[Path, list[tuple[int, Path | None]]] = {}
+        maps: dict[str, list[tuple[int, Path | None]]] = {}
         for index, work in enumerate(works):
             if stem in todo[index]:
-                maps.setdefault(work.masks[stem], []).append((index, work.maps[stem]))
-        visits += (Visit(stem, mask, tuple(of_it)) for mask, of_it in sorted(maps.items()))
+                maps.setdefault(str(work.masks[stem]), []).append((index, work.maps[stem]))
+        for _, of_it in sorted(maps.items()):
+            visits.append(Visit(stem, works[of_it[0][0]].masks[stem], tuple(of_it)))
     total = sum(len(work.stems) for work in works)
     left = sum(len(visit.maps) for visit in visits)
     name = works[0].task.dataset
     if left < total:
         say(f"{name}: {total - left} of {total} pairs were scored before and have not changed")
     policy = works[0].policy
-    if visits and (seconds := get_ready()):
-        say(f"compiled the counting kernels in {seconds:.0f} s; this happens once on a machine")
+    if visits:
+        get_ready()
     with (
         bar(total, f"score {name}", "map", initial=total - left) as progress,
         closing(count(visits, policy, jobs)) as counting,
@@ -597,7 +598,8 @@ def _count(works: Sequence[_Work], jobs: int, force: bool, trust_folders: bool) 
                     else:
                         work.blocked.append(outcome)
             for work, pairs in zip(works, counted, strict=True):
-                work.journal.append(pairs)
+                if pairs:
+                    work.journal.append(pairs)
             progress.update(sum(len(visit.maps) for visit, _ in done))
 
 

@@ -29,7 +29,11 @@ _HARMLESS_TEXT = (b"Software\0", _COMMENT, b"date:create\0", b"date:modify\0")
 
 _TURNING = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}
 
+Chunk = tuple[bytes, memoryview]
+"""The type of a chunk, e.g. ``b"IDAT"``, and its content."""
+
 _CHUNK_START = struct.Struct(">I4s")
+_CHUNK_END = struct.Struct(">I")
 _IHDR = struct.Struct(">IIBBBBB")
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples of a pixel for each colour type."""
@@ -49,13 +53,6 @@ _MOST_INFLATED = 1032
 
 class Damaged(ValueError):
     """A PNG that is cut short or fails a checksum; the message says where."""
-
-
-class Chunk(NamedTuple):
-    """One chunk: its type, e.g. ``b"IDAT"``, and its content."""
-
-    kind: bytes
-    content: memoryview
 
 
 class Header(NamedTuple):
@@ -86,29 +83,31 @@ def chunks(data: bytes) -> list[Chunk]:
         end = start + 8 + length
         if end + 4 > size:
             raise Damaged(f"cut short: its {size} bytes end within the chunk {kind!r}")
-        if deflate.crc32(view[start + 4 : end]) != int.from_bytes(data[end : end + 4]):
+        if deflate.crc32(view[start + 4 : end]) != _CHUNK_END.unpack_from(data, end)[0]:
             raise Damaged(f"damaged: its chunk {kind!r} at byte {start} fails the checksum")
-        found.append(Chunk(kind, view[start + 8 : end]))
+        found.append((kind, view[start + 8 : end]))
         start = end + 4
     return found
 
 
 def header(parts: list[Chunk]) -> Header | None:
     """What the first of the :func:`chunks` announces, or None where that is no proper IHDR."""
-    if parts[0].kind != b"IHDR" or len(parts[0].content) != 13:
+    kind, content = parts[0]
+    if kind != b"IHDR" or len(content) != _IHDR.size:
         return None
-    return Header(*_IHDR.unpack(parts[0].content))
+    return Header(*_IHDR.unpack(content))
 
 
 def is_upright(parts: list[Chunk]) -> bool:
     """Whether no chunk can carry an orientation, so that the header's sides are the picture's."""
-    return all(_is_harmless(chunk) for chunk in parts if chunk.kind in _TURNING)
+    return all(_is_harmless(chunk) for chunk in parts if chunk[0] in _TURNING)
 
 
 def _is_harmless(chunk: Chunk) -> bool:
-    if chunk.kind == b"tEXt":
-        return bytes(chunk.content[:16]).startswith(_HARMLESS_TEXT)
-    return len(chunk.content) == _HARMLESS.get(chunk.kind)
+    kind, content = chunk
+    if kind == b"tEXt":
+        return bytes(content[:16]).startswith(_HARMLESS_TEXT)
+    return len(content) == _HARMLESS.get(kind)
 
 
 def plain_header(parts: list[Chunk]) -> Header | None:
@@ -119,14 +118,10 @@ def plain_header(parts: list[Chunk]) -> Header | None:
     head = header(parts)
     if head is None or head.depth not in (1, 8) or any(head[3:]) or 0 in head[:2]:
         return None
-    kinds = [kind for kind, _ in parts]
-    number = kinds.count(b"IDAT")
-    if not number:
+    data = [i for i, (kind, _) in enumerate(parts) if kind == b"IDAT"]
+    if not data or data[-1] - data[0] >= len(data):
         return None
-    first = kinds.index(b"IDAT")
-    if kinds[first : first + number] != [b"IDAT"] * number:
-        return None
-    others = parts[1:first] + parts[first + number : -1]
+    others = parts[1 : data[0]] + parts[data[-1] + 1 : -1]
     return head if all(map(_is_harmless, others)) else None
 
 
@@ -138,7 +133,7 @@ def decode(parts: list[Chunk], head: Header) -> NDArray[np.uint8] | None:
     """
     from sodbench.png_filters import unfilter  # numba: slow to import, and not always needed
 
-    pieces = [chunk.content for chunk in parts if chunk.kind == b"IDAT"]
+    pieces = [content for kind, content in parts if kind == b"IDAT"]
     data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     row_bytes = (head.width * head.depth + 7) // 8
     size = head.height * (1 + row_bytes)
@@ -172,7 +167,7 @@ def check_filled(parts: list[Chunk]) -> None:
     wanted = sum(
         height * (1 + (width * channels * head.depth + 7) // 8) for width, height in _passes(head)
     )
-    data = b"".join(chunk.content for chunk in parts if chunk.kind == b"IDAT")
+    data = b"".join(content for kind, content in parts if kind == b"IDAT")
     try:
         found = len(deflate.zlib_decompress(data, min(wanted, _MOST_INFLATED * len(data))))
     except deflate.DeflateError:  # more than enough, or broken
@@ -191,7 +186,7 @@ def _passes(head: Header) -> Iterator[tuple[int, int]]:
 
 def comment(parts: list[Chunk]) -> str:
     """The first text of a PNG under the keyword Comment, or nothing."""
-    texts = (bytes(chunk.content) for chunk in parts if chunk.kind == b"tEXt")
+    texts = (bytes(content) for kind, content in parts if kind == b"tEXt")
     found = (text.removeprefix(_COMMENT) for text in texts if text.startswith(_COMMENT))
     return next(found, b"").decode("latin-1")
 

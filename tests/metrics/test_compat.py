@@ -337,6 +337,13 @@ def test_a_handler_takes_numbers_of_pixels():
     assert curve.tolist() == [0, 0.75]
 
 
+@pytest.mark.parametrize("name", sorted({name for name, _ in HANDLERS.values()}))
+def test_of_no_pixels_every_quotient_is_0(name):
+    """As in PySODMetrics 1.6.2; FmeasureV2 asks for that where no pair was stepped."""
+    found = getattr(compat, name)(False, False)(tp=0, fp=0, tn=0, fn=0)
+    assert found == (1 if name == "BERHandler" else 0)
+
+
 def test_a_handler_of_ones_own():
     class Selected(compat.PrecisionHandler):
         def __call__(self, tp, fp, tn, fn):

@@ -24,6 +24,21 @@ def test_the_joint_counts(pair):
     assert counts.absolute_error == np.abs(map_.astype(int) - mask).sum()
 
 
+@pytest.mark.parametrize("height", [1, 15, 16, 17, 351, 352, 353, 1000])
+@pytest.mark.parametrize("width", [1, 7, 64, 131])
+def test_what_is_summed_over_a_mask(height, width):
+    rng = np.random.default_rng(height * width)
+    for share in (0.0, 0.02, 0.6, 1.0):
+        mask = np.where(rng.random((height, width)) < share, 255, 0).astype(np.uint8)
+        assert PreparedMask(mask).levels == tuple(np.unique(mask))
+        mask[rng.integers(height), rng.integers(width)] = 77
+        prepared = PreparedMask(mask)
+        assert prepared.levels == tuple(np.unique(mask)) and not prepared.is_binary
+        for rule, split in ((STANDARD_RULE, prepared.standard), (MATLAB_RULE, prepared.matlab)):
+            foreground = mask > rule.foreground_above
+            assert split[1:] == pixels.split(foreground, rule.centroid)
+
+
 @pytest.mark.parametrize("rules", PROTOCOLS.values(), ids=list(PROTOCOLS))
 @given(pair=pairs())
 @example(pair=ONE_PIXEL)

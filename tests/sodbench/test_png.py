@@ -94,7 +94,7 @@ def test_a_filter_that_there_is_not_in_any_row_is_left_to_pillow():
         raw = bytearray(filtered(pixels, [0] * 40))
         raw[row * 10] = 5
         head = png.Header(9, 40, 8, 0, 0, 0, 0)
-        assert png.decode([png.Chunk(b"IDAT", memoryview(zlib.compress(raw)))], head) is None
+        assert png.decode([(b"IDAT", memoryview(zlib.compress(raw)))], head) is None
 
 
 @given(

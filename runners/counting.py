@@ -187,12 +187,16 @@ class Helper:
     @staticmethod
     def close_all(helpers: Sequence["Helper"]) -> None:
         """End these processes."""
-        for helper in helpers:
+        ending = []
+        for helper in helpers:  # all of them first: each takes some milliseconds to let go of its memory
             # a program that ignores or answers SIGCHLD may have let it go, and its number may be another's by now
             with suppress(ProcessLookupError, ChildProcessError):
                 if os.waitpid(helper._process, os.WNOHANG) == (0, 0):
                     os.kill(helper._process, signal.SIGKILL)
-                    os.waitpid(helper._process, 0)
+                    ending.append(helper)
+        for helper in ending:
+            with suppress(ChildProcessError):
+                os.waitpid(helper._process, 0)
         for helper in helpers:
             for pipe in (helper._to_copy, helper._from_copy):
                 with suppress(OSError):

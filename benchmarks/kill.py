@@ -2,8 +2,9 @@
 
     python benchmarks/kill.py preds/ data/SOD --kills 30 --seed 0
 
-Each of the kills (SIGKILL) hits a run of its own, at a moment drawn uniformly from the time that the part of a run takes
-which reads pictures; then the same command is run to its end, and every file it leaves is compared byte by byte.
+Each of the kills (SIGKILL) hits a run of its own, at a moment drawn uniformly from the time between the first sign of a
+journal and the end of an uninterrupted run, which is when pictures are read and results written; then the same command is
+run to its end, and every file it leaves is compared byte by byte.
 """
 
 import argparse
@@ -39,20 +40,21 @@ def main() -> int:
     ]
     with tempfile.TemporaryDirectory() as scratch:
         whole = Path(scratch) / "whole"
+        process = begin(command, whole)
         began = time.perf_counter()
-        finish(command, whole)
+        if process.wait():
+            return 1
         duration = time.perf_counter() - began
         expected = content(whole)
         during = 0
         for number in range(arguments.kills):
             output = Path(scratch) / "killed"
-            process = subprocess.Popen([*command, str(output)], stdout=subprocess.DEVNULL)
-            time.sleep(rng.uniform(0.1, duration))
+            process = begin(command, output)
+            time.sleep(rng.uniform(0, duration))
             process.send_signal(signal.SIGKILL)
             killed = process.wait() == -signal.SIGKILL
-            left = [p for p in output.rglob("*.pairs")] if output.exists() else []
-            during += killed and bool(left)
-            finish(command, output)
+            during += killed and any(output.rglob("*.pairs"))
+            subprocess.run([*command, str(output)], check=True, stdout=subprocess.DEVNULL)
             found = content(output)
             if found != expected:
                 wrong = sorted(
@@ -62,14 +64,18 @@ def main() -> int:
                 return 1
             shutil.rmtree(output)
     print(
-        f"{arguments.kills} runs killed within {duration:.1f} s, {during} of them while pairs were being counted; "
+        f"{arguments.kills} runs killed within {duration:.2f} s, {during} of them while there was a journal; "
         f"every resumed run left the same {len(expected)} files, byte for byte"
     )
     return 0
 
 
-def finish(command: list[str], output: Path) -> None:
-    subprocess.run([*command, str(output)], check=True, stdout=subprocess.DEVNULL)
+def begin(command: list[str], output: Path) -> "subprocess.Popen[bytes]":
+    """A run that has just begun to count."""
+    process = subprocess.Popen([*command, str(output)], stdout=subprocess.DEVNULL)
+    while process.poll() is None and not any(output.rglob("*.pairs")):
+        time.sleep(0.001)
+    return process
 
 
 def content(folder: Path) -> dict[str, bytes]:

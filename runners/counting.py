@@ -187,8 +187,8 @@ class Helper:
     @staticmethod
     def close_all(helpers: Sequence["Helper"]) -> None:
         """End these processes."""
-        ending = []
-        for helper in helpers:  # all of them first: each takes some milliseconds to let go of its memory
+        ending = []  # all of them at once: each takes some milliseconds to let go of its memory
+        for helper in helpers:
             # a program that ignores or answers SIGCHLD may have let it go, and its number may be another's by now
             with suppress(ProcessLookupError, ChildProcessError):
                 if os.waitpid(helper._process, os.WNOHANG) == (0, 0):

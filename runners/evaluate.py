@@ -378,8 +378,8 @@ class _Work:
         try:
             stored = load_result(self.folder)
             stems, facts = read_facts(self.folder / COUNTS)
-            if not (self.folder / "scores.csv").is_file():
-                return None
+            if not (self.folder / "scores.csv").is_file() or (self.folder / JOURNAL).exists():
+                return None  # a run killed between its last two steps leaves its journal beside the result
         except SodbenchError:
             return None
         same = (

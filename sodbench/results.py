@@ -235,8 +235,11 @@ def versions() -> dict[str, str]:
 
 
 def save_result(result: Result, folder: Path) -> Result:
-    """Write ``scores.csv`` and then ``result.json``, whose presence says that the result is complete."""
-    with writing(folder / "scores.csv") as file:
+    """Write ``scores.csv`` and then ``result.json``, whose presence says that the result is complete.
+
+    The caller sees to it that nobody else writes to the folder: what a killed run left half written is written over.
+    """
+    with writing(folder / "scores.csv", locked=True) as file:
         result.table.to_csv(file, index_label="stem", lineterminator="\n")
     content = {
         "format": FORMAT,
@@ -252,7 +255,8 @@ def save_result(result: Result, folder: Path) -> Result:
         "provenance": dict(result.provenance),
         "curves": {name: curve.tolist() for name, curve in result.curves.items()},
     }
-    write_text(folder / FILE, json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n")
+    with writing(folder / FILE, locked=True) as file:
+        file.write(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n")
     return load_result(folder)
 
 
@@ -274,9 +278,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[TextIO]:
-    """A text file to write, put in place by :func:`sodbench.folders.replacing`."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+def writing(path: Path, *, locked: bool = False) -> Iterator[TextIO]:
+    """A text file to write, put in place by :func:`sodbench.folders.replacing`, where ``locked`` is explained."""
+    with (
+        replacing(path, locked=locked) as temporary,
+        temporary.open("w", encoding="utf-8") as file,
+    ):
         yield file
 
 

@@ -431,6 +431,67 @@ def test_killed_runs_resume_to_the_same_bytes(tmp_path):
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
 
+KILLED_AT_EVERY_STEP = """
+import itertools, os, shutil, sys
+from pathlib import Path
+from sodbench.progress import set_quiet
+from sodbench.runners.evaluate import evaluate
+
+def content(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+def score(output, protocol="salmetric"):
+    evaluate("toys/maps", "toys/gt", protocol, output=output, jobs=1)
+
+def step(event, arguments):
+    global left
+    if event in ("open", "os.rename", "os.remove") and "killed" in str(arguments[0]):
+        left -= 1
+        if not left:
+            os._exit(9)  # as SIGKILL does: nothing is closed, flushed or removed
+
+set_quiet(True)
+score("whole")
+score("scored before", "pysodmetrics")
+for start in (None, Path("scored before")):
+    for number in itertools.count(1):
+        shutil.rmtree("killed", ignore_errors=True)
+        if start:
+            shutil.copytree(start, "killed")
+        process = os.fork()
+        if not process:
+            left = number
+            sys.addaudithook(step)
+            score("killed")
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        left_over = content(Path("killed")) if Path("killed").exists() else {}
+        if "maps/toys/result.json" in left_over:  # then all that belongs to it is of the same run
+            runs = [content(Path(run)) for run in ("whole", start) if run]
+            assert any(run.items() <= left_over.items() for run in runs), (start, number)
+        score("killed")
+        assert content(Path("killed")) == content(Path("whole")), (start, number)
+        if status == 0:
+            break
+        assert status == 9
+    print(number)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_run_killed_before_any_step_leaves_nothing_behind_when_resumed(folders):
+    """Before each file it opens, moves or removes in its output, the first time and over an older result."""
+    ran = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_EVERY_STEP],
+        check=False,
+        cwd=folders.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert [int(number) > 10 for number in ran.stdout.split()] == [True, True]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of a terminal")
 @pytest.mark.parametrize("options", [[], ["-o", "out"], ["-o", "out", "--jobs", "1"]])
 def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path, options):

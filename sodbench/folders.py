@@ -9,19 +9,28 @@ from pathlib import Path
 from sodbench.errors import SodbenchError
 
 
+def names(folder: Path) -> list[str]:
+    """The names in a folder, in any order.  Raises :class:`SodbenchError` where it cannot be read."""
+    with _reading(folder):
+        return os.listdir(folder)  # noqa: PTH208  paths take several times as long
+
+
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, by name.  Raises :class:`SodbenchError` where it cannot be read."""
-    try:
-        with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        raise SodbenchError(f"{folder}: not a readable folder ({error.strerror})") from error
+    """What lies in a folder, by name.  Raises as :func:`names`."""
+    with _reading(folder), os.scandir(folder) as found:
+        return sorted(found, key=lambda entry: entry.name)
 
 
 def children(folder: Path) -> list[Path]:
     """The paths of :func:`entries`; joined to the folder one by one they would take three times as long."""
-    try:
+    with _reading(folder):
         return sorted(folder.iterdir(), key=lambda path: path.name)
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise SodbenchError(f"{folder}: not a readable folder ({error.strerror})") from error
 

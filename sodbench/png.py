@@ -11,7 +11,8 @@ Definition: Portable Network Graphics Specification, third edition, W3C.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 import deflate
@@ -131,8 +132,6 @@ def decode(parts: list[Chunk], head: Header) -> NDArray[np.uint8] | None:
     None where Pillow must decide, because the data do not fill the picture exactly.  No more is
     inflated than the header announces; whoever calls has looked whether that is a sane number.
     """
-    from sodbench.png_filters import unfilter  # numba: slow to import, and not always needed
-
     pieces = [content for kind, content in parts if kind == b"IDAT"]
     data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     row_bytes = (head.width * head.depth + 7) // 8
@@ -147,12 +146,19 @@ def decode(parts: list[Chunk], head: Header) -> NDArray[np.uint8] | None:
     if len(filtered) != size or deflate.adler32(filtered) != int.from_bytes(data[-4:]):
         return None
     rows = np.empty((head.height, row_bytes), np.uint8)
-    if not unfilter(np.frombuffer(filtered, np.uint8), rows):
+    if not _unfilter()(np.frombuffer(filtered, np.uint8), rows):
         return None
     if head.depth == 8:
         return rows
     bits = np.unpackbits(rows, axis=1, count=head.width)
     return np.negative(bits, out=bits)  # modulo 256: 1 becomes 255
+
+
+@cache
+def _unfilter() -> Callable[[NDArray[np.uint8], NDArray[np.uint8]], bool]:
+    from sodbench.png_filters import unfilter  # numba: slow to import, and not always needed
+
+    return unfilter
 
 
 def check_filled(parts: list[Chunk]) -> None:

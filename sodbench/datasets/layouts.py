@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sodbench.datasets.registry import DATASETS, TRAIN_SET, DatasetInfo, folder_key, keys_of
 from sodbench.errors import SodbenchError
-from sodbench.folders import children, entries, subfolders
+from sodbench.folders import children, names, subfolders
 from sodbench.images import IMAGE_EXTENSIONS
 
 IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image"})
@@ -44,7 +44,7 @@ def _is_picture_name(name: str) -> bool:
 
 def has_pictures(folder: Path) -> bool:
     """Whether pictures lie directly in a folder."""
-    return any(_is_picture_name(entry.name) for entry in entries(folder))
+    return any(map(_is_picture_name, names(folder)))
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,9 @@ def holds_both(folder: Path | None) -> bool:
         return False
     jpegs: set[str] = set()
     others: set[str] = set()
-    for entry in entries(folder):
-        if _is_picture_name(entry.name):
-            stem, _, ending = entry.name.rpartition(".")
-            (jpegs if f".{ending.lower()}" in JPEG else others).add(stem)
+    for name in filter(_is_picture_name, names(folder)):
+        stem, _, ending = name.rpartition(".")
+        (jpegs if f".{ending.lower()}" in JPEG else others).add(stem)
     return not jpegs.isdisjoint(others)
 
 

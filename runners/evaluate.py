@@ -41,6 +41,7 @@ from sodbench.pairs import (
 )
 from sodbench.progress import bar, in_threads, processors, say
 from sodbench.results import (
+    COUNTS,
     FILE,
     Result,
     build_result,
@@ -64,7 +65,6 @@ from sodbench.runners.trees import Task, Understood, understand
 from sodbench.sample import is_sample
 
 JOURNAL = "unfinished.pairs"
-COUNTS = "counts.npz"
 MANIFEST = "prediction.json"
 NOTES = frozenset({"grey-mask", "empty-mask", "black-map", "converted", "undefined-s"})
 """Kinds of problems that a stated rule settles; the others make a run end with status 1 or 2."""
@@ -377,9 +377,12 @@ class _Work:
         """The stored result, if it is what scoring would give again: same pairs, files, policy and protocol."""
         try:
             stored = load_result(self.folder)
+            if (self.folder / JOURNAL).exists():
+                return None  # a run killed between its last two steps leaves it beside the result
+            if altered := stored.altered():
+                say(f"{', '.join(map(str, altered))}: not what was stored; written anew")
+                return None
             stems, facts = read_facts(self.folder / COUNTS)
-            if not (self.folder / "scores.csv").is_file() or (self.folder / JOURNAL).exists():
-                return None  # a run killed between its last two steps leaves its journal beside the result
         except SodbenchError:
             return None
         same = (

@@ -10,8 +10,8 @@ import pandas as pd
 from sodbench.errors import SodbenchError
 from sodbench.pairs import Journal, StoredPairs, read_counts
 from sodbench.progress import say
-from sodbench.results import Result, find_results, folder_name, result_folders
-from sodbench.runners.evaluate import COUNTS, JOURNAL, PAIR_PROBLEMS, finish
+from sodbench.results import COUNTS, Result, find_results, folder_name, result_folders
+from sodbench.runners.evaluate import JOURNAL, PAIR_PROBLEMS, finish
 
 
 def merge(parts: Sequence[Path], output: Path) -> list[Result]:

@@ -110,6 +110,15 @@ def content_hash(data: bytes) -> int:
     return deflate.crc32(data) << 32 | deflate.adler32(data)
 
 
+def file_hash(path: Path) -> str:
+    """The :func:`content_hash` of a file, 16 hexadecimal digits, a piece at a time."""
+    crc, adler = 0, 1
+    with path.open("rb") as file:
+        while piece := file.read(2**20):
+            crc, adler = deflate.crc32(piece, crc), deflate.adler32(piece, adler)
+    return f"{crc << 32 | adler:016x}"
+
+
 class FileFacts(NamedTuple):
     """What a file was when it was read: bytes, time of its last change (ns), content hash."""
 

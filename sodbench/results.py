@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILE = "result.json"
+TABLE = "scores.csv"
+COUNTS = "counts.npz"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Result:
     problems: everything found on the way; problems[i].kind is one of the audit's words.
     folders: ``maps``, ``masks``, ``images`` -> folder, or None; the file names of a pair are in ``table``.
     provenance: versions, how to score again, and the manifest of the maps where they have one.
+    hashes: what ``scores.csv`` and ``counts.npz`` were when they were stored, by name (pairs.file_hash).
     folder: where it is stored, or None.
     """
 
@@ -85,6 +88,7 @@ class Result:
     problems: tuple[Problem, ...]
     folders: Mapping[str, str | None]
     provenance: Mapping[str, Any]
+    hashes: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     in_memory: "tuple[pd.DataFrame, Counts | None] | None" = field(
         default=None, repr=False, compare=False
@@ -97,7 +101,11 @@ class Result:
             return self.in_memory[0]
         import pandas as pd
 
-        path = self._file("scores.csv")
+        path = self._file(TABLE)
+        if self.altered([TABLE]):
+            raise SodbenchError(
+                f"{path}: is not what was stored; score again into the same folder, which writes it anew"
+            )
         try:
             table = pd.read_csv(
                 path,
@@ -120,7 +128,21 @@ class Result:
             return self.in_memory[1]
         from sodbench.pairs import read_counts
 
-        return read_counts(self._file("counts.npz")).counts
+        return read_counts(self._file(COUNTS)).counts
+
+    def altered(self, names: Sequence[str] = (TABLE, COUNTS)) -> list[Path]:
+        """Which of the stored files cannot be read or are not what was stored."""
+        from sodbench.pairs import file_hash
+
+        found = []
+        for path in map(self._file, names):
+            try:
+                same = file_hash(path) == self.hashes.get(path.name)
+            except OSError:
+                same = False
+            if not same:
+                found.append(path)
+        return found
 
     def _file(self, name: str) -> Path:
         if self.folder is None:
@@ -237,9 +259,11 @@ def versions() -> dict[str, str]:
 def save_result(result: Result, folder: Path) -> Result:
     """Write ``scores.csv`` and then ``result.json``, whose presence says that the result is complete.
 
-    The caller sees to it that nobody else writes to the folder: what a killed run left half written is written over.
+    ``counts.npz`` is there already.  The caller sees to it that nobody else writes to the folder: what a killed run left half written is written over.
     """
-    with writing(folder / "scores.csv", locked=True) as file:
+    from sodbench.pairs import file_hash
+
+    with writing(folder / TABLE, locked=True) as file:
         result.table.to_csv(file, index_label="stem", lineterminator="\n")
     content = {
         "format": FORMAT,
@@ -253,6 +277,7 @@ def save_result(result: Result, folder: Path) -> Result:
         "folders": dict(result.folders),
         "problems": [vars(problem) for problem in result.problems],
         "provenance": dict(result.provenance),
+        "hashes": {name: file_hash(folder / name) for name in (TABLE, COUNTS)},
         "curves": {name: curve.tolist() for name, curve in result.curves.items()},
     }
     with writing(folder / FILE, locked=True) as file:
@@ -309,6 +334,7 @@ def load_result(folder: Path | str) -> Result:
             problems=tuple(Problem(**problem) for problem in content["problems"]),
             folders=content["folders"],
             provenance=content["provenance"],
+            hashes=content["hashes"],
             folder=folder,
         )
     except FileNotFoundError:

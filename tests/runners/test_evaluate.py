@@ -741,6 +741,34 @@ def test_a_damaged_result_is_said_and_written_anew(folders, capsys, options):
     assert load_result(folders / "out/maps/toys").metrics == first.metrics
 
 
+@pytest.mark.parametrize("damage", ["cut short", "one bit", "gone"])
+@pytest.mark.parametrize("name", ["scores.csv", "counts.npz"])
+def test_a_damaged_file_beside_a_result_is_said_and_written_anew(folders, capsys, name, damage):
+    """Though the aggregates in result.json are whole, so that nothing else would have to be done."""
+    command = ["eval", str(folders / "maps"), str(folders / "gt"), "-o", str(folders / "out")]
+    assert main(command) == 0
+    folder = folders / "out/maps/toys"
+    stored = content(folder)
+    damaged = bytearray(stored[name])
+    damaged[len(damaged) // 2] ^= 1
+    (folder / name).write_bytes(stored[name][:-50] if damage == "cut short" else damaged)
+    if damage == "gone":
+        (folder / name).unlink()
+    assert load_result(folder).altered() == [folder / name]
+    if name == "scores.csv":
+        with pytest.raises(
+            SodbenchError, match=r"scores\.csv: is not what was stored; score again"
+        ):
+            _ = load_result(folder).table
+    capsys.readouterr()
+    assert main(command) == 0
+    message = capsys.readouterr().err
+    assert content(folder) == stored
+    assert f"{name}: not what was stored; written anew" in message
+    assert main(command) == 0
+    assert "nothing they stand on has changed" in capsys.readouterr().err
+
+
 def test_without_an_output_folder_counts_are_held_only_if_asked_for(folders):
     understood = understand(folders / "maps", find_masks(folders / "gt"))
     held = evaluate_all(understood).results[0]

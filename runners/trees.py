@@ -17,6 +17,8 @@ class Task:
 
     maps: the folder of the maps, or None for a pair list.  pairing: how they meet the masks.
     problems: what was found in the ground truth's own folders.
+    source: the arguments that select the ground truth, see :attr:`Dataset.source`: ``sodbench eval <maps> *source``
+        scores this task, and for a pair list ``sodbench eval *source``.  Empty where no arguments do.
     """
 
     method: str
@@ -26,6 +28,7 @@ class Task:
     images: dict[str, Path]
     pairing: Pairing
     problems: tuple[Problem, ...] = ()
+    source: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,8 @@ def _check(
 def from_pair_list(list_file: Path, name: str | None = None) -> Understood:
     """The pairs of a SalMetric list, ``map.png mask.png`` a line, as one task."""
     pairing = read_pair_list(list_file)
-    task = Task(name or list_file.stem, "list", None, list_file.parent, {}, pairing)
+    source = ("--list", str(list_file.absolute()))
+    task = Task(name or list_file.stem, "list", None, list_file.parent, {}, pairing, source=source)
     return Understood((task,))
 
 
@@ -203,7 +207,16 @@ def task_of(method: str, truth: Dataset, folder: Path, maps: Sequence[Path] | No
     masks = truth.masks
     pairing = pair_files(masks, pictures(folder) if maps is None else maps, truth.left_out)
     parent = next(iter(masks.values())).parent if masks else truth.root
-    return Task(method, truth.name, folder, parent, truth.images, pairing, mask_problems(truth))
+    return Task(
+        method,
+        truth.name,
+        folder,
+        parent,
+        truth.images,
+        pairing,
+        mask_problems(truth),
+        truth.source,
+    )
 
 
 def mask_problems(truth: Dataset) -> tuple[Problem, ...]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from sodbench.datasets import Dataset
     from sodbench.errors import Problem
     from sodbench.metrics import Scores
     from sodbench.results import Result
@@ -43,8 +44,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--data-root",
         metavar="DIR",
-        default="data",
-        help="where a data set that GT names lies (default: data)",
+        help="the folder where a dataset that GT names is looked up, before the working folder (default: data)",
+    )
+    parser.add_argument(
+        "--dataset-name",
+        metavar="NAME",
+        help="what to call the dataset, when GT is one (default: as its folder)",
     )
     parser.add_argument(
         "--list",
@@ -228,8 +233,7 @@ def _understood(arguments: argparse.Namespace) -> "Understood":
     """What PREDS, GT and --list were taken to mean."""
     from pathlib import Path
 
-    from sodbench.datasets import chosen, find_masks
-    from sodbench.runners.trees import from_pair_list, understand, wanted_truths
+    from sodbench.runners.trees import from_pair_list, understand
 
     if arguments.list and not (arguments.predictions or arguments.truth):
         if arguments.limit:
@@ -237,14 +241,22 @@ def _understood(arguments: argparse.Namespace) -> "Understood":
         return from_pair_list(Path(arguments.list), arguments.name)
     if not arguments.predictions or not arguments.truth:
         raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
-    found = find_masks(arguments.truth, data_root=arguments.data_root)
-    truths = wanted_truths(found, names(arguments.datasets))
     return understand(
         Path(arguments.predictions),
-        chosen(truths, arguments.list, arguments.limit),
+        read_truths(arguments),
         methods=names(arguments.methods),
         name=arguments.name,
     )
+
+
+def read_truths(arguments: argparse.Namespace) -> "list[Dataset]":
+    """The datasets that GT and the options that narrow it select."""
+    from sodbench.datasets import chosen, find_masks
+    from sodbench.runners.trees import wanted_truths
+
+    found = find_masks(arguments.truth, arguments.dataset_name, arguments.data_root)
+    truths = wanted_truths(found, names(arguments.datasets))
+    return chosen(truths, arguments.list, arguments.limit)
 
 
 def names(given: "Sequence[str] | None") -> tuple[str, ...]:

@@ -12,6 +12,9 @@ from sodbench.errors import Problem, SodbenchError
 from sodbench.images import IMAGE_EXTENSIONS
 from sodbench.progress import say
 
+MAX_NAME_BYTES = 200
+"""Longer names of datasets are refused: most file systems take 255 bytes for a folder's name."""
+
 
 class DatasetNotFound(SodbenchError):
     """No such data set on this disk; the message lists what was looked for."""
@@ -37,6 +40,9 @@ class Dataset:
     notes: what was found and done, one sentence each.
     problems: items without image or mask, listed items without files, stems claimed twice.
     left_out: stems of the whole set that are not in the subset asked for.
+    source: the arguments that select this very dataset as GT on the command line (``sodbench eval PREDS *source``):
+        an absolute path or a name, then options.  Empty where no arguments do, for example for samples
+        chosen in Python.
     """
 
     name: str
@@ -47,6 +53,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     left_out: frozenset[str] = frozenset()
+    source: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -84,13 +91,27 @@ class Dataset:
                 ),
             ),
             left_out=self.left_out | (found - wanted),
+            source=(),
         )
 
     def subset(self, subset: str) -> "Dataset":
         """A named subset of a known set (``test`` of HKU-IS).  Raises :class:`SodbenchError` if unknown."""
         official = official_names(f"{self.name}/{subset}")
         notes = tuple(note for note in self.notes if " are official" not in note)
-        return dataclasses.replace(self, notes=notes).select(official, subset.lower())
+        dataset = dataclasses.replace(self, notes=notes).select(official, subset.lower())
+        return dataclasses.replace(dataset, source=self._subset_source(subset.lower()))
+
+    def _subset_source(self, subset: str) -> tuple[str, ...]:
+        """The arguments that select a named subset: ``<path or name of the set>/<subset>``."""
+        if not self.source or self.source[0].lower().endswith(".toml"):
+            return ()
+        path = f"{self.source[0]}/{subset}"
+        if Path(path).is_dir():  # a folder of this name would be read instead of the subset
+            return (f"{self.name}/{subset}", "--data-root", str(Path(self.source[0]).parent))
+        return (path, *self.source[1:])
+
+    def _with_options(self, *options: str) -> tuple[str, ...]:
+        return (*self.source, *options) if self.source else ()
 
     def head(self, limit: int) -> "Dataset":
         """The first ``limit`` samples in the order of their stems, as subset ``first<limit>``."""
@@ -98,7 +119,8 @@ class Dataset:
             raise SodbenchError(f"--limit {limit}: give a positive number of images")
         if limit >= len(self.samples):
             return self
-        return self.select([sample.stem for sample in self.samples[:limit]], f"first{limit}")
+        first = self.select([sample.stem for sample in self.samples[:limit]], f"first{limit}")
+        return dataclasses.replace(first, source=self._with_options("--limit", str(limit)))
 
     def listed(self, list_file: Path | str) -> "Dataset":
         """The samples named in a list file, one name a line (extensions and folders are ignored).
@@ -107,8 +129,35 @@ class Dataset:
         same list.
         """
         stems = listed_stems(Path(list_file))
-        digest = hashlib.sha256("\n".join(sorted(stems)).encode()).hexdigest()[:8]
-        return self.select(stems, f"list-{digest}")
+        chosen = self.select(stems, subset_name(stems))
+        source = self._with_options("--list", str(Path(list_file).absolute()))
+        return dataclasses.replace(chosen, source=source)
+
+
+def subset_name(stems: Collection[str]) -> str:
+    """The name of the subset that a list selects: a hash of its names, whatever their order."""
+    digest = hashlib.sha256("\n".join(sorted(stems)).encode("utf-8", "surrogateescape"))
+    return f"list-{digest.hexdigest()[:8]}"
+
+
+def check_name(name: str, where: str) -> None:
+    """Raise :class:`SodbenchError` for a text that cannot name a dataset; ``where``: what gives the name.
+
+    A name becomes part of messages, of tables and of folders' names, and ``/`` separates a subset from it.
+    """
+    if not name.strip():
+        reason = "a name is not empty"
+    elif name in (".", ".."):
+        reason = "this is not a name, but a folder"
+    elif "/" in name or "\\" in name:
+        reason = "a name has no '/' or '\\', which separates a subset or a folder"
+    elif not name.isprintable():
+        reason = "a name has no line breaks, control or invisible characters"
+    elif len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
+        reason = f"a name has at most {MAX_NAME_BYTES} bytes"
+    else:
+        return
+    raise SodbenchError(f"{where} = {name[:200]!a}: {reason}")
 
 
 def distinct(datasets: Iterable[Dataset]) -> list[Dataset]:

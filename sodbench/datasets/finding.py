@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from sodbench.datasets.dataset import Dataset, DatasetNotFound
+from sodbench.datasets.dataset import Dataset, DatasetNotFound, check_name
 from sodbench.datasets.layouts import (
     LAYOUTS,
     TOML_EXAMPLE,
@@ -111,13 +111,13 @@ def _from_toml(file: Path) -> Dataset:
         )
     folders = {key: file.parent / table[key] for key in ("images", "masks") if key in table}
     name = table.get("name", file.stem)
-    if not name.strip() or "/" in name:
-        raise SodbenchError(
-            f"{file}: name = {name!r}: a set's name is not empty and has no '/', which parts off a subset"
-        )
+    check_name(
+        name, f"{file}: name" if "name" in table else f"{file}: no name is given, and the file's"
+    )
     dataset = folder_pairs(
         folders.get("images"), folders.get("masks"), name=known_name(name) or name
     )
+    dataset = dataclasses.replace(dataset, source=(str(file.absolute()),))
     if "list" in table:
         dataset = restricted(dataset, file.parent / table["list"], whole=False)
     info = DATASETS.get(dataset.name)
@@ -129,11 +129,13 @@ def _find_known(name: str, data_root: Path) -> Dataset:
     info = DATASETS[base_name]
     looked: list[Path] = []
     found: list[Found] = []
+    own_folder: list[Found] = []  # layouts whose folder holds nothing but this dataset
     for base, strict in _bases(info, data_root):
         looked.append(base)
         layout = recognise(base, info, strict)
         if layout and not any(_same(layout, other) for other in found):
             found.append(layout)
+            own_folder += [layout] * (not strict)
     complete = [layout for layout in found if layout.complete]
     choice = complete or found
     if not choice:
@@ -145,6 +147,9 @@ def _find_known(name: str, data_root: Path) -> Dataset:
             "that is meant in place of the name"
         )
     dataset = build(base_name, choice[0])
+    if choice[0] not in own_folder:
+        source = (base_name, "--data-root", str(data_root.absolute()))
+        dataset = dataclasses.replace(dataset, source=source)
     return dataset.subset(subset) if subset else dataset
 
 
@@ -242,7 +247,7 @@ def own_datasets(root: Path | str) -> tuple[list[Dataset], dict[str, SodbenchErr
 
 
 def find_masks(
-    path: Path | str, name: str | None = None, data_root: Path | str = "data"
+    path: Path | str, name: str | None = None, data_root: Path | str | None = None
 ) -> list[Dataset]:
     """The ground truth that a path or a name stands for: one data set, or every one below it.
 
@@ -250,29 +255,52 @@ def find_masks(
     layout, a named subset of it (``data/HKU-IS/test``), a TOML file, a root that holds several data
     sets or several folders of masks, or the name of a data set below ``data_root`` (``HKU-IS/test``).
     name: what to call a single one; by default the name is read off the path (:func:`guess_name`).
+    data_root: the folder where a name is looked up.  Where it is given, a name is looked up there first, and
+    not in the working folder; by default it is ``data``.
 
-    Raises :class:`DatasetNotFound` where there are no masks.
+    Raises :class:`DatasetNotFound` where there are no masks, and :class:`SodbenchError` for a name that cannot be
+    one, or that is given for several datasets.
     """
-    path = Path(path)
+    if name is None:
+        return _find_masks(Path(path), data_root)
+    check_name(name, "--dataset-name")
+    found = _find_masks(Path(path), data_root)
+    if len(found) > 1:
+        names = ", ".join(dataset.name for dataset in found)
+        raise SodbenchError(
+            f"--dataset-name {name}: it names one dataset, but {path} has {len(found)}: {names}; "
+            "give the path of one of them as GT"
+        )
+    return [_renamed(found[0], name)]
+
+
+def _find_masks(path: Path, data_root: Path | str | None) -> list[Dataset]:
     if path.suffix.lower() == ".toml":
-        return [_renamed(_from_toml(path), name)]
+        return [_from_toml(path)]
+    if data_root is not None and not path.is_absolute():
+        place = Path(data_root) / path
+        if known_name(path.parts[0]) if path.parts else False:
+            return [find_dataset(path, data_root)]
+        if place.is_dir():
+            return _find_masks(place, None)
+    data_root = data_root or "data"
     if not path.is_dir():
         subset = _subset_of_folder(path)
         if subset is None and not known_name(str(path).partition("/")[0]):
             raise DatasetNotFound(f"{path}: no such folder of masks, and no data set of this name")
         found_set = find_dataset(path, data_root) if subset is None else subset
-        return [_renamed(found_set, name)]
+        return [found_set]
     if has_pictures(path) and not holds_both(path):
-        return [_named_masks(path, name)]
+        return [_named_masks(path)]
     known = known_name(guess_name(path))
     found = recognise(path, DATASETS.get(known or ""))
     if found and (found.masks or found.pair_list):
-        return [_renamed(build(guess_name(path), found), name)]
+        return [build(guess_name(path), found)]
     datasets = [dataset for dataset in find_datasets(path) if dataset.masks]
     taken = {dataset.name for dataset in datasets}
     for child in subfolders(path):
         if guess_name(child) not in taken and has_pictures(child) and not holds_both(child):
-            datasets.append(_named_masks(child, None))
+            datasets.append(_named_masks(child))
     if not datasets:
         inside = ", ".join(f.name for f in subfolders(path)) or "no folders"
         raise DatasetNotFound(
@@ -283,11 +311,24 @@ def find_masks(
     return sorted(datasets, key=lambda d: (order.index(d.name) if d.name in order else 99, d.name))
 
 
-def _named_masks(folder: Path, name: str | None) -> Dataset:
-    dataset = folder_pairs(None, folder, name=name or guess_name(folder))
+def _named_masks(folder: Path) -> Dataset:
+    dataset = folder_pairs(None, folder)
     info = DATASETS.get(dataset.name)
     return dataset if info is None else compared(dataset, info)
 
 
-def _renamed(dataset: Dataset, name: str | None) -> Dataset:
-    return dataset if name is None else dataclasses.replace(dataset, name=name)
+def _renamed(dataset: Dataset, name: str) -> Dataset:
+    """The dataset under another name; the name of its subset stays, since it is part of every signature."""
+    _, slash, subset = dataset.name.partition("/")
+    source = dataset.source
+    if source and name != dataset.name.partition("/")[0]:
+        source = (*_without_name(source), "--dataset-name", name)
+    name = known_name(name) or name
+    return dataclasses.replace(dataset, name=f"{name}{slash}{subset}", source=source)
+
+
+def _without_name(source: tuple[str, ...]) -> tuple[str, ...]:
+    if "--dataset-name" not in source:
+        return source
+    at = source.index("--dataset-name")
+    return source[:at] + source[at + 2 :]

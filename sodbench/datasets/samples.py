@@ -23,7 +23,7 @@ def build(name: str, found: Found) -> Dataset:
         image_list = found.base / IMAGE_LIST
         if image_list.is_file():
             dataset = restricted(dataset, image_list)
-    dataset = dataclasses.replace(dataset, root=found.base)
+    dataset = dataclasses.replace(dataset, root=found.base, source=_folder_source(found.base, name))
     info = DATASETS.get(name)
     return dataset if info is None else compared(dataset, info)
 
@@ -142,8 +142,21 @@ def folder_pairs(
         for stem in sorted(image_of.keys() | mask_of.keys())
     )
     return Dataset(
-        name or guess_name(first), root, layout, samples, None, tuple(notes), tuple(problems)
+        name or guess_name(first),
+        root,
+        layout,
+        samples,
+        None,
+        tuple(notes),
+        tuple(problems),
+        source=_folder_source(first, name) if image_folder is None else (),
     )
+
+
+def _folder_source(folder: Path, name: str | None) -> tuple[str, ...]:
+    """The arguments that select what a folder holds, under this name or the one that its path suggests."""
+    path = str(folder.absolute())
+    return (path,) if name is None or name == guess_name(folder) else (path, "--dataset-name", name)
 
 
 def _unique(

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sodbench.cli import main
+from sodbench.cli import build_parser, main
+from sodbench.cli.eval import read_truths
 from sodbench.datasets import (
     DATASETS,
     TEST_SETS,
     TRAIN_SET,
+    Dataset,
     DatasetNotFound,
     canonical_name,
     distinct,
@@ -199,6 +201,102 @@ def test_every_layout(name: str, images: str, masks: str, ext: str, tmp_path: Pa
     assert [found.name for found in find_datasets(tmp_path)] == [name]
     (masks_found,) = find_masks(tmp_path)
     assert masks_found.masks == dataset.masks
+
+
+def select_again(dataset: Dataset) -> Dataset:
+    """What the command line makes of the arguments that a dataset records."""
+    arguments = build_parser().parse_args(["eval", "PREDS", *dataset.source])
+    (found,) = read_truths(arguments)
+    return found
+
+
+def assert_selected_again(*datasets: Dataset) -> None:
+    for dataset in datasets:
+        again = select_again(dataset)
+        assert (again.name, again.masks) == (dataset.name, dataset.masks)
+        assert [s.stem for s in again.samples] == [s.stem for s in dataset.samples]
+        assert (again.left_out, again.source) == (dataset.left_out, dataset.source)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder that holds other folders of the datasets' names."""
+    for name in (*DATASETS, "Own", "data"):
+        touch(tmp_path / "elsewhere" / name, ["other.png"])
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(("name", "images", "masks", "ext"), LAYOUTS)
+def test_every_layout_is_selected_again_by_its_source(
+    name: str, images: str, masks: str, ext: str, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    pairs(data, images, masks, ["a", "b", "c"], ext=ext)
+    (data / "some.lst").write_text("a\nc\n")
+    whole = find_dataset(name, data)
+    listed = whole.listed(data / "some.lst")
+    assert_selected_again(whole, *find_masks(data), whole.head(2), listed, listed.head(1))
+    (plain,) = find_masks(data / masks)
+    assert_selected_again(plain)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_every_selection_is_selected_again_by_its_source(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    pairs(data, "HKU-IS/imgs", "HKU-IS/gt", sorted(official_names("HKU-IS/val"))[:4], ext=".png")
+    pairs(data, "DUTS/DUTS-TE-Image", "DUTS/DUTS-TE-Mask")
+    pairs(data, "Own/images", "Own/masks")
+    touch(data / "flat", ["a.png", "b.png"])
+    (data / "Own/test.lst").write_text("a.jpg\n")
+    (data / "own.toml").write_text('name = "Mine"\nmasks = "flat"\nlist = "own.lst"\n')
+    (data / "own.lst").write_text("b.png\n")
+    assert_selected_again(*find_masks(data))
+    assert_selected_again(find_dataset(data / "Own"), find_dataset("DUTS-TE/clean", data))
+    assert_selected_again(find_dataset("HKU-IS/test", data), find_dataset(data / "HKU-IS/val"))
+    assert_selected_again(*find_masks(data / "own.toml"), *find_masks(data / "own.toml", "Other"))
+    assert_selected_again(*find_masks(data / "flat", "Other"), *find_masks(data / "Own", "Other"))
+    assert_selected_again(*find_masks(data / "HKU-IS/val", "Other"))
+    # a folder of the subset's name would be read in its place
+    (data / "HKU-IS/test").mkdir()
+    assert_selected_again(find_dataset("HKU-IS/test", data))
+
+
+def test_samples_chosen_in_python_have_no_source(tmp_path: Path) -> None:
+    pairs(tmp_path, "SOD/Imgs", "SOD/GT")
+    chosen = find_dataset("SOD", tmp_path).select(["a"], "mine")
+    assert chosen.source == () and chosen.head(1).source == ()
+
+
+def test_a_dataset_can_be_named_on_the_command_line(
+    hku: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--dataset-name", "Mine", "--format", "json", "--limit", "3"]
+    assert main(["eval", str(hku / "maps"), str(hku / "HKU-IS/val"), *options]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["dataset"] == "Mine/val/first3"
+    for name in ("", "..", "a/b", "a\\b", "a\nb", "x" * 300):
+        options[1] = name
+        assert main(["eval", str(hku / "maps"), str(hku / "HKU-IS/val"), *options]) == 2
+        assert "--dataset-name = " in capsys.readouterr().err
+    pairs(hku, "several/SOD/Imgs", "several/SOD/GT")
+    pairs(hku, "several/Own/Imgs", "several/Own/GT")
+    options[1] = "Mine"
+    assert main(["eval", str(hku / "maps"), str(hku / "several"), *options]) == 2
+    assert "it names one dataset" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["HKU-IS/test", " ", "", ".", "..", r"a\\b", r"a\nb", r"\u001b[2J", "x" * 300]
+)
+def test_names_that_no_dataset_can_have_are_refused_where_the_toml_is_read(
+    name: str, tmp_path: Path
+) -> None:
+    pairs(tmp_path, "photos", "drawn")
+    (tmp_path / "mine.toml").write_text(f'name = "{name}"\nimages = "photos"\n')
+    with pytest.raises(SodbenchError, match=r"mine\.toml: name = '") as caught:
+        find_dataset(tmp_path / "mine.toml")
+    assert str(caught.value).isprintable()
 
 
 def test_duts_holds_both_sets(tmp_path: Path) -> None:
@@ -423,10 +521,6 @@ def test_own_folder_and_toml(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('nam = "Mine"\nimages = "photos"\n')
     with pytest.raises(SodbenchError, match="expected"):
         find_dataset(tmp_path / "mine.toml")
-    for name in ("HKU-IS/test", " "):
-        (tmp_path / "mine.toml").write_text(f'name = "{name}"\nimages = "photos"\n')
-        with pytest.raises(SodbenchError, match="which parts off a subset"):
-            find_dataset(tmp_path / "mine.toml")
     (tmp_path / "mine.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SodbenchError, match="cannot be read as TOML"):
         find_dataset(tmp_path / "mine.toml")

@@ -143,7 +143,7 @@ def evaluate_all(
         raise ProblemsError(
             f"{len(refusals)} problem(s) with the files; nothing was scored",
             refusals,
-            _way_out(refusals),
+            *_way_out(refusals),
         )
     for work in works:
         if not work.stems:
@@ -180,7 +180,7 @@ def evaluate_all(
                 else "nothing was stored (no output folder was given)"
             ),
             list(dict.fromkeys(blocked)),
-            _way_out(blocked),
+            *_way_out(blocked),
         )
     return Evaluation(
         tuple(r for i in sorted(results) for r in results[i]), tuple(dict.fromkeys(found))
@@ -235,7 +235,7 @@ def _part(shard: str | None) -> str:
     return f"shard {shard}" if shard else "a whole result"
 
 
-def _way_out(problems: Iterable[Problem]) -> str:
+def _way_out(problems: Iterable[Problem]) -> list[str]:
     advice = {
         "missing": "missing maps: add them, or choose --missing skip (leave them out) or --missing zero (score them as black)",
         "unreadable": "unreadable maps: write them again, or treat them as missing with --missing skip or zero",
@@ -244,7 +244,7 @@ def _way_out(problems: Iterable[Problem]) -> str:
         "ambiguous": "names claimed twice: keep one file of each name in the folder",
     }
     kinds = {problem.kind for problem in problems}
-    return "\n".join(text for kind, text in advice.items() if kind in kinds)
+    return [text for kind, text in advice.items() if kind in kinds]
 
 
 def _check_writable(folder: Path) -> None:

@@ -117,8 +117,8 @@ def _picture_folders(root: Path) -> tuple[dict[Path, tuple[Path, ...]], list[str
         raise SodbenchError(
             f"{root}: no maps in it"
             + ("" if root.is_dir() else " (there is no such folder)")
-            + "; give a folder of pictures, or a tree <method>/<set>/ of them"
-            + "".join(f"\n  {obstacle}" for obstacle in obstacles)
+            + "; give a folder of pictures, or a tree <method>/<set>/ of them",
+            *(f"  {obstacle}" for obstacle in obstacles),
         )
     return folders, obstacles
 
@@ -145,7 +145,7 @@ def _check(
             )
     if not tasks:
         raise SodbenchError(
-            "\n".join([f"{predictions}: nothing to score", *(f"  {reason}" for reason in ignored)])
+            f"{predictions}: nothing to score", *(f"  {reason}" for reason in ignored)
         )
 
 

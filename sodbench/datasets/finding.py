@@ -85,8 +85,8 @@ def _own_folder(folder: Path) -> Dataset:
     if found is None:
         inside = ", ".join(f.name for f in subfolders(folder)) or "no folders"
         raise DatasetNotFound(
-            f"{folder} is no data set: no image or mask folder was recognised in it "
-            f"(it has {inside})\n" + _layout_lines()
+            f"{folder} is no data set: no image or mask folder was recognised in it (it has {inside})",
+            *_layout_lines(),
         )
     return build(name, found)
 
@@ -139,7 +139,7 @@ def _find_known(name: str, data_root: Path) -> Dataset:
     complete = [layout for layout in found if layout.complete]
     choice = complete or found
     if not choice:
-        raise DatasetNotFound(_not_found(info, data_root, looked))
+        raise DatasetNotFound(*_not_found(info, data_root, looked))
     if len(choice) > 1:
         places = ", ".join(str(layout.base) for layout in choice)
         raise SodbenchError(
@@ -185,7 +185,7 @@ def _bases(info: DatasetInfo, data_root: Path) -> Iterator[tuple[Path, bool]]:
     yield data_root, True
 
 
-def _not_found(info: DatasetInfo, data_root: Path, looked: list[Path]) -> str:
+def _not_found(info: DatasetInfo, data_root: Path, looked: list[Path]) -> list[str]:
     spellings = ", ".join(dict.fromkeys((info.name, *info.aliases)))
     lines = [f"data set {info.name} not found under {data_root}"]
     if not data_root.is_dir():
@@ -197,16 +197,16 @@ def _not_found(info: DatasetInfo, data_root: Path, looked: list[Path]) -> str:
             lines.append(
                 f"  {base} is there, but no image or mask folder with pictures (has {inside})"
             )
-    lines.append(_layout_lines())
+    lines += _layout_lines()
     lines.append(
         "  ways out: 'sodbench run --sample' needs no data; 'sodbench data download "
         f"{info.name}' fetches it; 'sodbench data list' shows what is found and where to get the rest"
     )
-    return "\n".join(lines)
+    return lines
 
 
-def _layout_lines() -> str:
-    return "\n".join(["  layouts that are read:", *(f"    {layout}" for layout in LAYOUTS)])
+def _layout_lines() -> list[str]:
+    return ["  layouts that are read:", *(f"    {layout}" for layout in LAYOUTS)]
 
 
 def find_datasets(root: Path | str) -> list[Dataset]:
@@ -304,8 +304,8 @@ def _find_masks(path: Path, data_root: Path | str | None) -> list[Dataset]:
     if not datasets:
         inside = ", ".join(f.name for f in subfolders(path)) or "no folders"
         raise DatasetNotFound(
-            f"{path}: no masks found in it: neither pictures nor a known layout (it has {inside})\n"
-            + _layout_lines()
+            f"{path}: no masks found in it: neither pictures nor a known layout (it has {inside})",
+            *_layout_lines(),
         )
     order = list(DATASETS)
     return sorted(datasets, key=lambda d: (order.index(d.name) if d.name in order else 99, d.name))

@@ -59,6 +59,14 @@ class ImageError(SodbenchError):
         self.problem = Problem(kind, file, detail)
 
 
+class StoredFileError(SodbenchError):
+    """A file of a stored result that cannot be used; ``fault`` is the message without the remedy."""
+
+    def __init__(self, path: object, reason: str, remedy: str = "score again with --force"):
+        self.fault = f"{path}: {reason}"
+        super().__init__(f"{self.fault}; {remedy}")
+
+
 class ProblemsError(SodbenchError):
     """A run refused because of its files; carries every problem found, and the way out."""
 

@@ -346,7 +346,7 @@ def to_json(
     """The machine-readable form: every measure with all its digits; an undefined one is null."""
     import json
 
-    from sodbench.results import finite
+    from sodbench.result_file import finite
 
     rows = [
         {

@@ -566,7 +566,8 @@ def _read_table(path: Path, stored_hash: str) -> "pd.DataFrame":
         table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, encoding="utf-8")
         for name in table.columns.difference(["stem", *_NAMES], sort=False):
             number = int if name in ("height", "width") else float
-            table[name] = [number(cell) if cell else math.nan for cell in table[name]]
+            cells = table[name].tolist()
+            table[name] = [number(cell) if cell else math.nan for cell in cells]
         table = table.set_index("stem")
         table[list(_NAMES)]  # KeyError where a column is missing
     except (ValueError, KeyError, TypeError, AttributeError) as error:

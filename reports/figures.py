@@ -21,6 +21,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from sodbench.folders import writing_to
+from sodbench.quoting import printable
 from sodbench.reports.measures import Measure
 from sodbench.reports.resampling import Floats
 from sodbench.reports.statistics import CriticalDifference
@@ -85,8 +86,8 @@ def lines(methods: Sequence[str]) -> dict[str, Line]:
 
 
 def label(text: str) -> str:
-    """Any text as matplotlib should show it: a dollar sign starts no formula."""
-    return text.replace("$", r"\$")
+    """Any text as matplotlib should show it: on one line, and a dollar sign starts no formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def _styled(function: Callable[P, T]) -> Callable[P, T]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import filled, path, positive
-from sodbench.quoting import json_text, printable
+from sodbench.quoting import json_text, markdown_text, printable
 
 if TYPE_CHECKING:
     from sodbench.datasets import Dataset, DatasetInfo, Source
@@ -114,6 +114,7 @@ def _table(
 
     from sodbench.datasets import DATASETS, WEIGHTS
 
+    quote = markdown_text if markdown else printable
     rows: list[tuple[str, ...]] = []
     for name, (dataset, error) in (found | own).items():
         aliases, count = "(your own)", ""
@@ -121,7 +122,7 @@ def _table(
             aliases, count = ", ".join(info.aliases), str(info.count)
         where = "see below" if error else "not found"
         here = (len(dataset), dataset.root, dataset.layout) if dataset else ("", where, "")
-        rows.append(tuple(map(printable, (name, aliases, count, *here))))
+        rows.append(tuple(map(quote, (name, aliases, count, *here))))
     table = tabulate(
         rows,
         ("set", "also called", "official", "found", "where", "layout"),

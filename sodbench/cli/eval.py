@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
 from sodbench.errors import ProblemsError, SodbenchError, listing
-from sodbench.quoting import json_text, printable
+from sodbench.quoting import json_text, markdown_text, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sodbench.errors import Problem
@@ -338,11 +338,14 @@ class Worst:
     def to_lines(self, *, markdown: bool) -> list[str]:
         """Return a title and one line for each image, printable."""
         start = "- " if markdown else "  "
-        title = f"{self.result.method} on {self.result.dataset}: the {len(self.images)} worst by {self.measure}"
+        quote = markdown_text if markdown else printable
+        name = quote(f"{self.result.method} on {self.result.dataset}")
+        title = f"{name}: the {len(self.images)} worst by {self.measure}"
         lines = [
-            f"{start}{value:.4f}  {path or f'{stem} (no map)'}" for stem, path, value in self.images
+            f"{start}{value:.4f}  {quote(path or f'{stem} (no map)')}"
+            for stem, path, value in self.images
         ]
-        return [printable(line) for line in [title, *[""] * markdown, *lines]]
+        return [title, *[""] * markdown, *lines]
 
 
 def to_json(
@@ -397,11 +400,14 @@ def to_frame(results: "Sequence[Result]", metrics: "Sequence[str]") -> Any:
 def to_text(results: "Sequence[Result]", metrics: "Sequence[str]", *, markdown: bool) -> str:
     """A table of the results, and their signatures; several protocols stand side by side with their differences."""
     protocols = len({r.protocol for r in results})
+    quote = markdown_text if markdown else printable
     if protocols == 1:
-        tables = [_table(*_listed(results, metrics), left=2, markdown=markdown)]
+        tables = [_table(*_listed(results, metrics, quote), left=2, markdown=markdown)]
     else:
         groups = (results[at : at + protocols] for at in range(0, len(results), protocols))
-        tables = [_table(*_compared(group, metrics), left=1, markdown=markdown) for group in groups]
+        tables = [
+            _table(*_compared(group, metrics, quote), left=1, markdown=markdown) for group in groups
+        ]
     signatures = dict.fromkeys(r.signature for r in results)
     return "\n\n".join([*tables, "\n".join(map(printable, signatures))])
 
@@ -420,28 +426,31 @@ def _table(headers: list[str], rows: list[list[str]], *, left: int, markdown: bo
 
 
 def _listed(
-    results: "Sequence[Result]", metrics: "Sequence[str]"
+    results: "Sequence[Result]", metrics: "Sequence[str]", quote: "Callable[[object], str]"
 ) -> tuple[list[str], list[list[str]]]:
     """Headers and rows, one row a result."""
     frame = to_frame(results, metrics).drop(columns=["signature", "protocol"])
-    rows = [[_cell(name, value) for name, value in row.items()] for row in frame.to_dict("records")]
+    rows = [
+        [_cell(name, value, quote) for name, value in row.items()]
+        for row in frame.to_dict("records")
+    ]
     return list(frame.columns), rows
 
 
 def _compared(
-    group: "Sequence[Result]", metrics: "Sequence[str]"
+    group: "Sequence[Result]", metrics: "Sequence[str]", quote: "Callable[[object], str]"
 ) -> tuple[list[str], list[list[str]]]:
     """Headers and rows, one row a measure: one method on one data set under each protocol."""
     first, *others = group
     headers = [
-        printable(f"{first.method} on {first.dataset}"),
+        quote(f"{first.method} on {first.dataset}"),
         *(r.protocol for r in group),
         *(f"{r.protocol} - {first.protocol}" for r in others),
     ]
     rows = [
         [
             name,
-            *(_cell(name, r.metrics[name]) for r in group),
+            *(_cell(name, r.metrics[name], quote) for r in group),
             *(_difference(name, first, r) for r in others),
         ]
         for name in metrics
@@ -449,9 +458,9 @@ def _compared(
     return headers, rows
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: Any, quote: "Callable[[object], str]") -> str:
     if not isinstance(value, float):
-        return printable(value)
+        return quote(value)
     return f"{value:.0f}" if name == "threshold" else f"{value:.4f}"
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from sodbench.datasets import Dataset, Sample
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import image_size, read_grey, read_rgb
-from sodbench.progress import bar, say, thread_pool
+from sodbench.progress import bar, thread_pool, warn
 from sodbench.runners.ranks import default_workers
 from sodbench.runners.recipe import Recipe
 
@@ -92,7 +92,7 @@ def check_pairs(
             + (" (pairs of differing size are left out in any case)." if mismatched else "."),
         )
     for problem in (*bad, *mismatched):
-        say(f"left out: {problem}")
+        warn(f"left out: {problem}")
     usable = [(s, o) for s, o in zip(pairs, found, strict=True) if not isinstance(o, list)]
     if not usable:
         raise SodbenchError(

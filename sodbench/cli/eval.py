@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
         help="score saliency maps against ground truth",
         description="Score saliency maps against ground truth masks. PREDS is a folder of maps, or a tree of them "
         "(<set>/, <method>/<set>/ or <set>/<method>/); GT a folder of masks, a data set, or a root of data sets.",
-        epilog="Exit status: 0 clean, 1 finished with problems that a policy covers, 2 refused. "
+        epilog="Exit status: 0 clean, 1 finished with problems that an option covers, 2 refused. "
         "Example: sodbench eval preds/DSS/SOD data/SOD/GT --protocol all",
     )
     parser.add_argument(
@@ -92,7 +92,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--name", type=filled, help="what to call the method, when there is one")
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what the folders were taken to mean, and stop"
+        "--dry-run", action="store_true", help="print how the folders are understood, and stop"
     )
     parser.add_argument(
         "--jobs",
@@ -187,10 +187,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.shard and not arguments.output:
         raise SodbenchError("--shard needs -o DIR, a folder of its own for each shard")
     understood = _understood(arguments)
+    if arguments.dry_run:
+        show("\n".join(map(printable, understood.lines())))
+        return 0
     for line in understood.lines():
         say(line)
-    if arguments.dry_run:
-        return 0
     protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
     try:
         evaluation = evaluate_all(

@@ -140,6 +140,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with _one_line_warnings():
         # Pillow's warnings name no file; the decoder reports the same with the file's name
         warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.filterwarnings("ignore", message="tqdm:disabling monitor")  # only the bar lags
         return int(arguments.run(arguments))
 
 
@@ -168,6 +169,9 @@ def _explain(error: BaseException, arguments: argparse.Namespace) -> tuple[int, 
             return INTERRUPTED, [_after_interrupt(arguments)]
         case SodbenchError():
             return REFUSED, error.lines or ["failed"]
+        case _ if _is_memory(error):
+            detail = f" ({error})" if str(error) else ""
+            return REFUSED, [f"not enough memory{detail}{_less_memory(arguments)}"]
         case BrokenPipeError():
             return PIPE_CLOSED, [""]
         case OSError():
@@ -175,14 +179,10 @@ def _explain(error: BaseException, arguments: argparse.Namespace) -> tuple[int, 
         case ModuleNotFoundError() if error.name and not error.name.startswith("sodbench"):
             module = error.name.partition(".")[0]
             install = EXTRAS.get(module, module)
-            return REFUSED, [
-                f"this command needs {module}, which is not installed: pip install {install}"
-            ]
+            way_out = f": pip install {install}" if module.isidentifier() else ""
+            return REFUSED, [f"this command needs {module}, which is not installed{way_out}"]
         case ImportError() if error.name and not error.name.startswith("sodbench"):
             return REFUSED, [f"{error.name} is installed, but cannot be imported: {error}"]
-        case MemoryError() | RuntimeError() if _is_memory(error):
-            detail = f" ({error})" if str(error) else ""
-            return REFUSED, [f"not enough memory{detail}{_less_memory(arguments)}"]
         case RuntimeError() if "can't start new thread" in str(error):
             return REFUSED, [
                 "no thread can be started: the limit on processes (ulimit -u) is reached; raise it, or end others"
@@ -202,8 +202,15 @@ def _is_interrupt(error: BaseException | None) -> bool:
 
 
 def _is_memory(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    words = {
+        RuntimeError: ("can't allocate memory", "out of memory"),  # torch
+        ImportError: ("failed to map segment", "Cannot allocate memory"),  # the loader of libraries
+    }
     return isinstance(error, MemoryError) or any(
-        words in str(error) for words in ("can't allocate memory", "out of memory")
+        isinstance(error, kind) and any(word in str(error) for word in known)
+        for kind, known in words.items()
     )
 
 

@@ -317,7 +317,7 @@ def test_attributes_that_do_not_fit_are_refused(tmp_path):
             read_attributes(places, [result])
 
     refused("nowhere: no such file", tmp_path / "nowhere")
-    refused("nothing about SOD in .*'sodbench data stats SOD -o DIR' measures it", tmp_path)
+    refused("nothing about SOD in .*'sodbench data stats NAME -o DIR' measures it", tmp_path)
     stats_of(result, tmp_path, images=10)
     refused("lacks 2 of the 12 images of SOD that m was scored on, for example im_010", tmp_path)
     (tmp_path / "SOD.csv").write_text("stem,a\nx,1\n")

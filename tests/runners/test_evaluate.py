@@ -293,7 +293,7 @@ def test_methods_below_one_flat_ground_truth(tree):
 def test_a_common_suffix_is_recognised_and_said(tree, capsys):
     assert main(["eval", str(tree / "by_method/A"), str(tree / "data"), "--dry-run"]) == 0
     captured = capsys.readouterr()
-    assert "suffix '_A'" in captured.err and captured.out == ""
+    assert "suffix '_A'" in captured.out and captured.err == ""
 
 
 def test_methods_and_sets_can_be_chosen(tree):

@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from sodbench.errors import SodbenchError
 from sodbench.images import write_grey
 from sodbench.models.checkpoints import read_state
 from sodbench.models.inference import choose_device
+from sodbench.runners.data_extract import ArchiveError, extract
 from sodbench.runners.recipe import load_recipe
 from sodbench.runners.training_log import LOG, TrainingLog, draw_curve, read_log
 
@@ -197,3 +199,16 @@ def test_tensors_without_plain_numbers_are_refused(kind, tmp_path):
 def test_a_device_that_cannot_compute_is_refused(name):
     with pytest.raises(SodbenchError, match="unknown device"):
         choose_device(name)
+
+
+def test_a_broken_lzma_member_of_an_archive_is_refused(tmp_path):
+    archive = tmp_path / "set.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_LZMA) as opened:
+        opened.writestr("SOD/a.png", bytes(range(256)) * 40)
+    content = bytearray(archive.read_bytes())
+    start = content.index(b"SOD/a.png") + len(b"SOD/a.png") + 9  # after the properties
+    content[start : start + 8] = b"\xff" * 8
+    archive.write_bytes(content)
+    with pytest.raises(ArchiveError, match=r"set\.zip: no intact ZIP archive"):
+        extract(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

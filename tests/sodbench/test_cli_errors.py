@@ -58,6 +58,8 @@ ERRORS = [
     (OSError("no number"), 2, "sodbench: error: no number"),
     (MemoryError(), 2, "not enough memory; try a smaller --jobs"),
     (RuntimeError("[enforce fail] can't allocate memory: 5 bytes"), 2, "not enough memory"),
+    (OSError(errno.ENOMEM, "Cannot allocate memory"), 2, "not enough memory"),
+    (ImportError("x.so: failed to map segment", name="_imaging"), 2, "not enough memory"),
     (RuntimeError("can't start new thread"), 2, "ulimit -u"),
     (
         ModuleNotFoundError("No module named 'torch'", name="torch"),
@@ -436,3 +438,35 @@ def test_problems_are_printed_under_quiet_and_notes_are_not(maps, capsys):
     assert main(command) == 1
     loud = capsys.readouterr().err
     assert "1 note(s) with the files:" in loud and "b.png" in loud
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_run_compiles_the_network_when_asked(compiled, maps, monkeypatch):
+    for folder in ("GT", "Imgs"):
+        write_grey(maps / f"data/SOD/{folder}/a.png", np.eye(9, dtype=np.uint8) * 255)
+    given = []
+
+    def load(*_, compiled, **__):
+        given.append(compiled)
+        raise SodbenchError("stop here")
+
+    monkeypatch.setattr("sodbench.runners.pipeline.load_predictor", load)
+    command = ["run", "--datasets", "SOD", "--data-root", str(maps / "data")]
+    assert main([*command, "-o", str(maps / "out"), *["--compile"] * compiled]) == 2
+    assert given == [compiled]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited on Linux only")
+@pytest.mark.parametrize("megabytes", [200, 400, 700, 1000])
+def test_too_little_memory_is_one_plain_line(megabytes, maps):
+    limit = f"ulimit -v {megabytes * 1024}; exec"
+    words = [sys.executable, "-m", "sodbench", "eval", "preds", "gt", "--jobs", "2"]
+    done = subprocess.run(
+        ["sh", "-c", f'{limit} "$@"', "sh", *words],
+        cwd=maps,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 2), done.stderr

@@ -1,7 +1,9 @@
 """Text from outside is shown, not obeyed: in a terminal, a shell, Python, JSON and Markdown."""
 
 import ast
+import itertools
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -150,3 +152,19 @@ def test_messages_pass_their_lines_separately():
         if isinstance(part, ast.Constant) and isinstance(part.value, str) and "\n" in part.value
     ]
     assert not broken
+
+
+def test_no_message_puts_content_into_a_command():
+    """A command in a message is fixed text; what a file says is shown next to it."""
+    command = re.compile(r"(sodbench (eval|run|predict|report|train|data|merge)|python -c) [^']*$")
+    fixed = {"data_download.py"}  # the registry's names
+    embedded = []
+    for where, call in calls_of(("Error", "NotFound", "say", "warn")):
+        for part in ast.walk(call):
+            if not isinstance(part, ast.JoinedStr):
+                continue
+            for text, value in itertools.pairwise(part.values):
+                before = getattr(text, "value", "")
+                if isinstance(value, ast.FormattedValue) and isinstance(before, str):
+                    embedded += [where] * bool(command.search(before))
+    assert not [where for where in embedded if where.partition(":")[0] not in fixed]

@@ -27,7 +27,7 @@ def read_attributes(places: Sequence[Path], results: Iterable[Result]) -> dict[s
         if file is None:
             raise SodbenchError(
                 f"--attributes: nothing about {name} in {', '.join(map(str, places))}; "
-                f"'sodbench data stats {name} -o DIR' measures it"
+                "'sodbench data stats NAME -o DIR' measures it"
             )
         if name not in found:
             found[name] = attribute_groups(_read(file))
@@ -35,7 +35,7 @@ def read_attributes(places: Sequence[Path], results: Iterable[Result]) -> dict[s
         if len(missing):
             raise SodbenchError(
                 f"{file}: lacks {len(missing)} of the {result.n} images of {name} that {result.method} was scored on, "
-                f"for example {missing[0]}; measure the set that was scored: 'sodbench data stats {name} -o DIR'"
+                f"for example {missing[0]}; measure the set that was scored with 'sodbench data stats NAME -o DIR'"
             )
     return found
 

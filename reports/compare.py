@@ -1,6 +1,5 @@
 """The paired comparison of two methods, from stored results: nothing is scored again."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sodbench.errors import SodbenchError
+from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.reports import markdown, tables
 from sodbench.reports.aggregates import Statistics, statistics
 from sodbench.reports.contents import p_text
@@ -188,10 +188,14 @@ def render(found: PairedComparison, form: Literal["table", "markdown", "csv", "j
     """The comparison as text for a terminal, Markdown, CSV or JSON (all digits in the last two)."""
     if form == "json":
         content = {**vars(found), "differences": [vars(d) for d in found.differences]}
-        return json.dumps(finite(content), indent=1, ensure_ascii=False)
+        return json_text(finite(content))
     if form == "csv":
         rows = [
-            {"first": found.first, "second": found.second, **vars(d)} for d in found.differences
+            {
+                key: printable(value) if isinstance(value, str) else value
+                for key, value in {"first": found.first, "second": found.second, **vars(d)}.items()
+            }
+            for d in found.differences
         ]
         return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").rstrip("\n")
     frame = pd.DataFrame(
@@ -209,13 +213,13 @@ def render(found: PairedComparison, form: Literal["table", "markdown", "csv", "j
     title = f"{found.first} against {found.second}"
     table = tables.text_table("compare", title, frame, notes, "measure")
     if form == "markdown":
-        return f"**{markdown.escape(title)}**\n\n{markdown.table(table)}"
+        return f"**{markdown_text(title)}**\n\n{markdown.table(table)}"
     from tabulate import tabulate
 
-    lines = [[row.label, *(cell.text for cell in row.cells)] for row in table.rows]
-    heads = [table.corner, *(column.heading for column in table.columns)]
+    lines = [[printable(row.label), *(cell.text for cell in row.cells)] for row in table.rows]
+    heads = [table.corner, *(printable(column.heading) for column in table.columns)]
     body = tabulate(lines, headers=heads, disable_numparse=True)
-    return "\n".join([title, "", body, "", *notes])
+    return "\n".join([printable(title), "", body, "", *map(printable, notes)])
 
 
 def _texts(found: PairedComparison, d: Difference) -> dict[str, str]:

@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from sodbench.folders import writing_to
+from sodbench.quoting import printable
 from sodbench.reports.measures import Measure
 from sodbench.reports.resampling import Floats
 from sodbench.reports.statistics import CriticalDifference
@@ -84,8 +86,8 @@ def lines(methods: Sequence[str]) -> dict[str, Line]:
 
 
 def label(text: str) -> str:
-    """Any text as matplotlib should show it: a dollar sign starts no formula."""
-    return text.replace("$", r"\$")
+    """Any text as matplotlib should show it: on one line, and a dollar sign starts no formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def _styled(function: Callable[P, T]) -> Callable[P, T]:
@@ -104,7 +106,8 @@ def save(
     figure: Figure, folder: Path, name: str, formats: Sequence[str] | None = None
 ) -> dict[str, Path]:
     """Write a figure in the formats (all three); the same figure gives the same bytes.  Returns format -> path."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     with warnings.catch_warnings():
         # a script that DejaVu lacks is drawn as boxes; the names stand in the tables too
@@ -118,7 +121,8 @@ def save(
         for extension in formats or FORMATS:
             paths[extension] = folder / f"{name}.{extension}"
             undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
-            figure.savefig(paths[extension], metadata=undated)
+            with writing_to(paths[extension]):
+                figure.savefig(paths[extension], metadata=undated)
     return paths
 
 

@@ -8,7 +8,6 @@ import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from sodbench import __version__
 from sodbench.images import write_picture
 from sodbench.metrics import protocol
-from sodbench.progress import bar
+from sodbench.progress import bar, thread_pool
+from sodbench.quoting import printable, printable_lines
 from sodbench.reports import figures, gallery
 from sodbench.reports.aggregates import f_curve
 from sodbench.reports.document import Document, kind_of
@@ -63,6 +63,7 @@ def _environment() -> Environment:
     found = Environment(
         loader=PackageLoader("sodbench.reports", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -73,6 +74,11 @@ def _environment() -> Environment:
         "places": lambda t: any(c.place for r in t.rows for c in r.cells),
     }
     return found
+
+
+def _shown(value: Any) -> Any:
+    """Text of the page with nothing in it that reorders or hides other text; Jinja escapes the markup."""
+    return printable_lines(value) if type(value) is str else value
 
 
 def _sort_key(cell: Cell, column: Column) -> str:
@@ -201,7 +207,7 @@ def _write_thumbnails(
                 for i in shown[dataset]
                 if stems[i] in of_stem
             ]
-    with bar(len(jobs), "thumbnails", "picture") as progress, ThreadPoolExecutor(2) as pool:
+    with bar(len(jobs), "thumbnails", "picture") as progress, thread_pool(2) as pool:
         for _ in pool.map(_make, jobs, chunksize=16):
             progress.update()
 
@@ -215,7 +221,7 @@ def _sources(result: Result, kind: str, stems: Sequence[str]) -> dict[str, Path]
 
 def _forget_if_changed(folder: Path, stems: Sequence[str], of_stem: Mapping[str, Path]) -> None:
     """Empty a folder of thumbnails that were made of other files than those of now."""
-    listing = "\n".join(f"{stem}\t{of_stem.get(stem, '')}" for stem in stems)
+    listing = "\n".join(f"{printable(stem)}\t{printable(of_stem.get(stem, ''))}" for stem in stems)
     index = folder / "index.txt"
     if index.is_file() and index.read_text(encoding="utf-8") == listing:
         return

@@ -8,6 +8,7 @@ import unicodedata
 
 from jinja2 import Environment, PackageLoader
 
+from sodbench.quoting import printable
 from sodbench.reports.document import Document, kind_of
 from sodbench.reports.tables import Cell, Row, Table, spans
 
@@ -86,7 +87,7 @@ def escape(text: object) -> Latex:
     What pdfTeX's fonts lack (Chinese, say) goes through ``\sodbenchchar{code}{character}``, which the templates
     define: the character itself under XeTeX and LuaTeX, ``U+code`` under pdfTeX, which has no such glyph.
     """
-    plain = unicodedata.normalize("NFC", " ".join(str(text).split()))
+    plain = unicodedata.normalize("NFC", printable(" ".join(str(text).split())))
     return Latex("".join(_character(c) for c in plain))
 
 

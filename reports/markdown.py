@@ -2,6 +2,7 @@
 
 import re
 
+from sodbench.quoting import markdown_text, printable, printable_lines
 from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Picture
 from sodbench.reports.tables import Cell, Row, Table
 
@@ -10,20 +11,13 @@ MARKER = "<!-- written by sodbench report: changes made here are lost when it is
 WIDEST = 150
 """Characters beyond which a table is split by data set, so that it can be read without scrolling far."""
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$])")
+escape = markdown_text
 _RAISED = str.maketrans("abcdefghij0123456789", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def escape(text: object) -> str:
-    """Any text, to appear as it is: no markup, no HTML, one line."""
-    plain = " ".join(str(text).split())
-    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(r"\\\1", plain)
 
 
 def code(text: object) -> str:
     """A code span around any text (not for table cells: a pipe would end the cell)."""
-    plain = " ".join(str(text).split())
+    plain = printable(" ".join(str(text).split()))
     longest = max((len(run) for run in re.findall("`+", plain)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if plain.startswith("`") or plain.endswith("`") else ""
@@ -89,7 +83,7 @@ def _block(block: Block, figures: str) -> str:
         case Bullets(lines, fixed):
             return "\n".join(f"- {code(line) if fixed else escape(line)}" for line in lines)
         case Code(text, language):
-            return f"```{language}\n{text.rstrip().replace('```', '` ` `')}\n```"
+            return f"```{language}\n{printable_lines(text.rstrip()).replace('```', '` ` `')}\n```"
         case Picture(name, caption):
             path = f"{link(figures)}/{link(name)}"
             files = " · ".join(f"[{kind.upper()}]({path}.{kind})" for kind in ("svg", "pdf"))

@@ -11,6 +11,7 @@ import pandas as pd
 
 from sodbench import __version__
 from sodbench.errors import SodbenchError
+from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.reports import contents, gallery, html, latex, literature, markdown
 from sodbench.reports.attributes import read_attributes
 from sodbench.reports.document import Document
@@ -138,7 +139,14 @@ def read_costs(files: Sequence[Path]) -> dict[str, dict[str, float]]:
                 for key, (heading, unit) in COSTS.items()
                 if content.get(key) is not None
             }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise SodbenchError(f"{file}: not a result of 'sodbench bench' ({error!r})") from error
         costs.setdefault(method, {}).update(numbers)
     return costs
@@ -157,14 +165,22 @@ COSTS = {
 def _write_tables(document: Document, found: Study, folder: Path, colours: bool) -> None:
     """Every table as CSV and LaTeX; all intervals and all comparisons as CSV with all their digits."""
     for name, table in document.tables.items():
-        write_text(folder / f"{name}.csv", table.frame().to_csv(lineterminator="\n"))
+        write_text(folder / f"{name}.csv", _csv(table.frame(), index=True))
         write_text(folder / f"{name}.tex", latex.table(table, colours))
-    write_text(folder / "all_intervals.csv", pd.DataFrame(_intervals(found)).to_csv(index=False))
-    write_text(folder / "all_groups.csv", pd.DataFrame(_group_intervals(found)).to_csv(index=False))
+    write_text(folder / "all_intervals.csv", _csv(pd.DataFrame(_intervals(found))))
+    write_text(folder / "all_groups.csv", _csv(pd.DataFrame(_group_intervals(found))))
     write_text(
         folder / "all_comparisons.csv",
-        pd.DataFrame([vars(c) for c in found.comparisons]).to_csv(index=False),
+        _csv(pd.DataFrame([vars(c) for c in found.comparisons])),
     )
+
+
+def _csv(frame: pd.DataFrame, *, index: bool = False) -> str:
+    """A frame as CSV with all its digits; names on one line each, as in the other files."""
+    shown = frame.map(lambda value: printable(value) if isinstance(value, str) else value)
+    if index:
+        shown.index = pd.Index(map(printable, frame.index), name=frame.index.name)
+    return shown.rename(columns=printable).to_csv(index=index, lineterminator="\n")
 
 
 def _group_intervals(found: Study) -> list[dict[str, Any]]:
@@ -220,7 +236,7 @@ def _as_json(document: Document, found: Study) -> str:
         "comparisons": [vars(c) for c in found.comparisons],
         "groups": _group_intervals(found),
     }
-    return json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n"
+    return json_text(finite(content)) + "\n"
 
 
 # ---- the user's own template ------------------------------------------------------------------
@@ -295,7 +311,7 @@ def _template_environment(kind: str, folder: Path) -> "Environment":
     if kind in (".html", ".htm"):
         return Environment(loader=loader, autoescape=True)
     environment = Environment(loader=loader, autoescape=False)
-    environment.filters |= {"escape": markdown.escape, "table": markdown.table}
+    environment.filters |= {"escape": markdown_text, "table": markdown.table}
     return environment
 
 

@@ -28,6 +28,7 @@ from sodbench.images import write_picture
 from sodbench.models import BASELINES, create_model, input_size_of
 from sodbench.models.inference import choose_device
 from sodbench.progress import say, track
+from sodbench.quoting import printable
 from sodbench.results import write_text
 from sodbench.runners.predict import Predictor, load_predictor, out_of_memory, predict
 
@@ -108,7 +109,7 @@ def table(record: dict[str, Any]) -> str:
         f"{record['parameters'] / 1e6:.4g} M parameters, {record['checkpoint_bytes'] / 1e6:.4g} MB"
     )
     lines = [
-        f"{record['method']} on {where}, {how}: {size}",
+        printable(f"{record['method']} on {where}, {how}: {size}"),
         "    size       MACs   latency (quartiles)           images/s (batch)   JPEG to PNG   peak memory",
     ]
     for c in record["sizes"]:

@@ -26,6 +26,7 @@ from sodbench.datasets import (
 from sodbench.datasets.dataset import stem_of
 from sodbench.errors import Problem, SodbenchError, listing
 from sodbench.progress import in_threads
+from sodbench.quoting import markdown_text, printable
 from sodbench.runners.data_copies import copies_among
 from sodbench.runners.data_items import THRESHOLD, Item, inspect
 from sodbench.sample import is_sample
@@ -118,10 +119,10 @@ def as_text(reports: Sequence[SetReport], per_kind: int = 10) -> str:
     """Verdict lines, each with its findings below it."""
     lines = []
     for report in reports:
-        lines.append(report.verdict)
-        lines += [f"  note: {note}" for note in report.notes]
+        lines.append(printable(report.verdict))
+        lines += [printable(f"  note: {note}") for note in report.notes]
         lines += listing(report.faults, per_kind)
-        lines += [f"  remark: {p.file}: {p.detail}" for p in report.remarks[:per_kind]]
+        lines += [printable(f"  remark: {p.file}: {p.detail}") for p in report.remarks[:per_kind]]
         if len(report.remarks) > per_kind:
             lines.append(f"  ... and {len(report.remarks) - per_kind} more remarks")
     return "\n".join(lines)
@@ -139,25 +140,24 @@ def as_markdown(reports: Sequence[SetReport]) -> str:
         verdict = f"{len(r.faults)} faults" if r.faults else "ok"
         official = "" if r.expected is None else str(r.expected)
         lines.append(
-            f"| {r.name} | {verdict} | {r.items} | {official} | {_span(r)} | {r.layout} "
+            f"| {markdown_text(r.name)} | {verdict} | {r.items} | {official} | {_span(r)} | {markdown_text(r.layout)} "
             f"| {_digest(r.content)} | {_digest(r.masks_content)} |"
         )
     for r in reports:
-        lines += ["", f"## {r.name}", "", r.verdict]
-        lines += ["", *(f"- {note}" for note in r.notes)] if r.notes else []
+        lines += ["", f"## {markdown_text(r.name)}", "", markdown_text(r.verdict)]
+        lines += ["", *(f"- {markdown_text(note)}" for note in r.notes)] if r.notes else []
         for title, problems in (("faults", r.faults), ("remarks", r.remarks)):
             if problems:
                 lines += ["", f"| {title}: kind | file | found |", "|---|---|---|"]
-                lines += [f"| {p.kind} | {_cell(p.file)} | {_cell(p.detail)} |" for p in problems]
+                lines += [
+                    f"| {p.kind} | {markdown_text(p.file)} | {markdown_text(p.detail)} |"
+                    for p in problems
+                ]
     return "\n".join(lines) + "\n"
 
 
 def _digest(content: str) -> str:
     return f"`{content[:16]}`" if content else "none"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _span(report: SetReport) -> str:

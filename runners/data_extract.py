@@ -4,6 +4,7 @@ The whole table of contents is judged before a byte is written; sizes are counte
 because an archive can lie about them.
 """
 
+import lzma
 import shutil
 import stat
 import zipfile
@@ -59,7 +60,14 @@ def extract(
     except ArchiveError:
         shutil.rmtree(target, ignore_errors=True)
         raise
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        NotImplementedError,
+        EOFError,
+        ValueError,
+    ) as error:
         shutil.rmtree(target, ignore_errors=True)
         raise ArchiveError(f"{archive}: no intact ZIP archive ({error})") from error
     except (OSError, RuntimeError) as error:

@@ -55,6 +55,6 @@ def _is_ours(file: Path, command: str) -> bool:
         return text.startswith(marker(command))
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(content, dict) and content.get(WRITTEN_BY) == command

@@ -15,6 +15,7 @@ from sodbench.errors import ImageError, SodbenchError
 from sodbench.folders import unwritable
 from sodbench.images import read_grey, resize_grey
 from sodbench.progress import in_threads
+from sodbench.quoting import markdown_text, printable
 from sodbench.runners.data_output import marker, refuse_foreign_folder
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def table(sets: Sequence[SetStats], markdown: bool = False) -> str:
     """The summaries side by side, a column a set."""
     from tabulate import tabulate
 
-    summaries = {stats.name: stats.summary() for stats in sets}
+    quote = markdown_text if markdown else printable
+    summaries = {quote(stats.name): stats.summary() for stats in sets}
     first = next(iter(summaries.values()))
     rows = [[what, *(_shown(what, s[what]) for s in summaries.values())] for what in first]
     return tabulate(
@@ -128,6 +130,7 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
     Returns the path of the Markdown page.  Raises :class:`SodbenchError` for a folder that holds other files.
     """
     from sodbench.reports.figures import save
+    from sodbench.reports.markdown import link
 
     refuse_foreign_folder(folder, INDEX, COMMAND)
     try:
@@ -142,11 +145,11 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
             _LEGEND,
         ]
         for stats in sets:
-            stem = stats.name.replace("/", "-")
+            name, stem = markdown_text(stats.name), stats.name.replace("/", "-")
             stats.frame.to_csv(folder / f"{stem}.csv")
             save(page(stats), folder, stem, ("png", "svg"))
-            lines += ["", f"## {stats.name}", "", f"![{stats.name}]({stem}.png)"]
-            lines += ["", f"Every picture: [{stem}.csv]({stem}.csv)"]
+            lines += ["", f"## {name}", "", f"![{name}]({link(stem)}.png)"]
+            lines += ["", f"Every picture: [{markdown_text(stem)}.csv]({link(stem)}.csv)"]
         (folder / "stats.json").write_text(as_json(sets) + "\n", "utf-8")
         (folder / INDEX).write_text("\n".join(lines) + "\n", "utf-8")
     except OSError as error:
@@ -167,11 +170,11 @@ def page(stats: SetStats) -> "Figure":
     import matplotlib
     from matplotlib.figure import Figure
 
-    from sodbench.reports.figures import PAGE, STYLE
+    from sodbench.reports.figures import PAGE, STYLE, label
 
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 4.6), layout="constrained")
-        figure.suptitle(f"{stats.name}: {len(stats.frame)} pictures", fontsize=9)
+        figure.suptitle(label(f"{stats.name}: {len(stats.frame)} pictures"), fontsize=9)
         panels = figure.subplots(2, 3).ravel()
         full = stats.frame[stats.frame["object_size"] > 0]
         _centre_bias(panels[0], stats.centre_map)

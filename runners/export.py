@@ -12,7 +12,7 @@ from torch import nn
 from sodbench.errors import SodbenchError
 from sodbench.folders import replacing
 from sodbench.models import create_model, input_size_of, load_checkpoint
-from sodbench.progress import say
+from sodbench.progress import warn
 
 SIZES = ((224, 224), (97, 131), (300, 400))
 """Height and width at which the exported network is compared; those that the network takes of them."""
@@ -37,7 +37,9 @@ def export_onnx(
     if checkpoint is not None:
         load_checkpoint(network, checkpoint)
     else:
-        say(f"WARNING: no checkpoint was given: {model} is exported with RANDOM, UNTRAINED weights")
+        warn(
+            f"WARNING: no checkpoint was given: {model} is exported with RANDOM, UNTRAINED weights"
+        )
     with replacing(path) as temporary:
         _export(network, temporary)
         return _compare(network, temporary)

@@ -33,7 +33,7 @@ from sodbench.models.inference import (
     describe_machine,
     weights_sha256,
 )
-from sodbench.progress import bar, say
+from sodbench.progress import bar, say, warn
 from sodbench.runners.prediction_folder import MANIFEST, Samples, origin_of, prepare_folder
 from sodbench.runners.ranks import Ranks, default_workers
 
@@ -184,7 +184,7 @@ def load_predictor(
         torch.manual_seed(0)
         network = create_model(model)
     if checkpoint is None:
-        say(
+        warn(
             f"WARNING: no checkpoint was given, so {model} has RANDOM, UNTRAINED weights: its maps mean "
             "nothing. Give --checkpoint FILE for a trained network."
         )

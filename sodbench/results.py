@@ -646,12 +646,12 @@ def find_results(paths: Iterable[Path | str]) -> list[Result]:
             path = path.parent
         if not path.is_dir():
             raise SodbenchError(
-                f"{path}: no such folder of results; 'sodbench eval PREDS GT -o {path}' makes one"
+                f"{path}: no such folder of results; 'sodbench eval PREDS GT -o DIR' makes one"
             )
         folders = result_folders(path)
         if not folders:
             raise SodbenchError(
-                f"{path}: no results below it (no {FILE}); 'sodbench eval PREDS GT -o {path}' makes them"
+                f"{path}: no results below it (no {FILE}); 'sodbench eval PREDS GT -o DIR' makes them"
             )
         for folder in folders:
             found.setdefault(folder.resolve(), folder)

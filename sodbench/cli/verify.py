@@ -2,10 +2,9 @@
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.eval import positive
+from sodbench.cli.options import path, positive
 from sodbench.errors import SodbenchError
 from sodbench.quoting import printable
 
@@ -28,19 +27,24 @@ def add_parser(commands: Any) -> None:
         epilog="Exit status: 0 everything agrees, 1 something differs, 2 nothing could be checked. "
         "Example: sodbench verify results/ preds/ data/",
     )
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of results")
+    parser.add_argument("results", type=path, metavar="RESULTS", help="folder of results")
     parser.add_argument(
         "predictions",
-        type=Path,
+        type=path,
         nargs="?",
         metavar="PREDS",
         help="folder or tree of the saliency maps that were scored",
     )
     parser.add_argument(
-        "truth", nargs="?", metavar="GT", help="folder of masks, dataset, or root of datasets"
+        "truth",
+        type=path,
+        nargs="?",
+        metavar="GT",
+        help="folder of masks, dataset, or root of datasets",
     )
     parser.add_argument(
         "--data-root",
+        type=path,
         metavar="DIR",
         default="data",
         help="root folder of a dataset that GT names (default: data)",

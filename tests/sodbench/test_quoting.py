@@ -1,12 +1,16 @@
 """Text from outside is shown, not obeyed: in a terminal, a shell, Python, JSON and Markdown."""
 
 import ast
+import itertools
 import json
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from hostile import TEXTS, acts_on_terminal
 
+import sodbench
 from sodbench import progress
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError, listing
 from sodbench.quoting import (
@@ -121,3 +125,46 @@ def test_keys_for_commands_are_words():
     assert not any(
         map(is_plain_key, ["", "-rf", ".x", "a b", "a'", "$(x)", "é", "a\n", "a;b", "a/b"])
     )
+
+
+def calls_of(name_ends):
+    """The calls of functions whose name ends so, in the whole package: (where, call)."""
+    package = Path(sodbench.__file__).parent
+    files = {file.resolve() for file in package.rglob("*.py")}
+    for folder in ("metrics", "runners", "reports"):
+        files |= {file.resolve() for file in (package / folder).glob("*.py")}
+    assert len(files) > 80
+    for file in sorted(files):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            name = getattr(getattr(node, "func", None), "id", "")
+            if name.endswith(name_ends):
+                yield f"{file.name}:{node.lineno}", node
+
+
+def test_messages_pass_their_lines_separately():
+    """A line break within a line comes from quoted content and is shown escaped."""
+    found = list(calls_of(("Error", "NotFound", "say", "warn")))
+    assert len(found) > 200
+    broken = [
+        where
+        for where, call in found
+        for part in ast.walk(call)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str) and "\n" in part.value
+    ]
+    assert not broken
+
+
+def test_no_message_puts_content_into_a_command():
+    """A command in a message is fixed text; what a file says is shown next to it."""
+    command = re.compile(r"(sodbench (eval|run|predict|report|train|data|merge)|python -c) [^']*$")
+    fixed = {"data_download.py"}  # the registry's names
+    embedded = []
+    for where, call in calls_of(("Error", "NotFound", "say", "warn")):
+        for part in ast.walk(call):
+            if not isinstance(part, ast.JoinedStr):
+                continue
+            for text, value in itertools.pairwise(part.values):
+                before = getattr(text, "value", "")
+                if isinstance(value, ast.FormattedValue) and isinstance(before, str):
+                    embedded += [where] * bool(command.search(before))
+    assert not [where for where in embedded if where.partition(":")[0] not in fixed]

@@ -55,9 +55,11 @@ def _parse(content: bytes, order: str) -> int:
     values = []
     clean = start + 2 + 12 * number <= len(content)
     for entry in range(start + 2, start + 2 + 12 * number, 12):
-        if entry + 12 > len(content):
+        if entry + 10 > len(content):  # so far OpenCV reads an entry that is cut short
             break
-        tag, kind, count, place = struct.unpack_from(f"{order}HHII", content, entry)
+        tag, kind, count, place = struct.unpack(
+            f"{order}HHII", content[entry : entry + 12].ljust(12, b"\0")
+        )
         size = _TYPE_SIZES.get(kind, 0) * count
         clean &= kind in _TYPE_SIZES and kind == _TYPES.get(tag, kind)
         clean &= size <= 4 or place + size <= len(content)

@@ -561,14 +561,14 @@ def _check_grey_tiff(path: Path, picture: TiffImagePlugin.TiffImageFile) -> None
     bits = set(tags.get(_BITS, (1,)))
     number = tags.get(_SAMPLES, 1)
     kind = tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO)
+    sizes = " and ".join(map(str, sorted(bits)))
     if set(tags.get(_SAMPLE_FORMAT, (1,))) != {1}:
-        kinds = {2: "signed integers", 3: "floating-point numbers"}
-        name = kinds.get(max(tags[_SAMPLE_FORMAT]), "an unknown type of numbers")
-        raise _refusal(path, f"a TIFF of {name}")
+        names = {2: "signed integers", 3: "floating-point numbers"}
+        name = names.get(max(tags[_SAMPLE_FORMAT]), "numbers of an unknown type")
+        raise _refusal(path, f"a TIFF of {sizes}-bit {name}")
     if _orientation(picture) >= _ON_ITS_SIDE:
         raise _refusal(path, "a TIFF that is stored on its side (Orientation tag)")
     if (kind, number, *sorted(bits)) not in _GREY_TIFF_KINDS:
-        sizes = " and ".join(map(str, sorted(bits)))
         name = _PHOTOMETRIC_NAMES.get(kind, "of an unknown kind")
         raise _refusal(path, f"a TIFF {name} with {number} samples of {sizes} bits")
     if _TILE_WIDTH in tags and (number == 2 or bits == {16} or _orientation(picture) > 1):

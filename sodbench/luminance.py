@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.uint8] | NDArray[np.uint16]
 
-UNIT = 100_000
-"""A gamma of 1 as a PNG file stores it."""
 _ALMOST_UNIT = range(95_000, 105_001)
 """Exponents that libpng takes for 1."""
 _LOWEST_SHIFT, _HIGHEST_SHIFT = 5, 8

@@ -51,6 +51,8 @@ _DEPTHS = {
 }
 """Bits per sample that the specification allows for each colour type."""
 _LARGEST_PALETTE = 3 * 256
+UNIT = 100_000
+"""1 as a PNG stores gammas and chromaticities."""
 SRGB_GAMMA = 45455
 """The gamma that stands for sRGB, in units of 1/100,000."""
 _GAMMAS = range(16, 625_000_001)
@@ -198,14 +200,14 @@ def _check_palette(parts: list[Chunk]) -> None:
 
 def orientation(parts: list[Chunk]) -> int:
     """Return the EXIF orientation, 1 to 8, or :data:`sodbench.exif.UNCLEAR`; XMP and text do not count, as in OpenCV."""
-    found = (bytes(content) for kind, content in parts if kind == b"eXIf")
-    return next((exif.orientation(data) for data in found if data[:4] in exif.HEADERS), 1)
+    values = {exif.orientation(bytes(content)) for kind, content in parts if kind == b"eXIf"} or {1}
+    return values.pop() if len(values) == 1 else exif.UNCLEAR
 
 
 class ColourSpace(NamedTuple):
     """What a PNG declares about its samples, as far as OpenCV's conversion to grey depends on it.
 
-    gamma: in units of 1/100,000, or None; significant_bits: the largest of the sBIT chunk, or 0.
+    gamma: in units of 1/:data:`UNIT`, or None; significant_bits: the largest of the sBIT chunk, or 0.
     has_profile: whether there is an ICC profile beside anything but a gamma of sRGB; some versions of OpenCV follow it.
     fault: what is contradictory or malformed, so that versions of OpenCV differ; or empty.
     """
@@ -234,6 +236,8 @@ def colour_space(parts: list[Chunk], head: Header) -> ColourSpace:
         fault = "has a malformed sRGB chunk"
     elif not all(map(_is_sane_chromaticity, declared.get(b"cHRM", []))):
         fault = "declares impossible primaries (cHRM chunk)"
+    elif b"cICP" in declared:
+        fault = "declares code points for its colours (cICP chunk)"
     has_profile = b"iCCP" in declared and (bool(intents) or gamma != SRGB_GAMMA)
     bits = _significant_bits(declared.get(b"sBIT", []), head)
     return ColourSpace(SRGB_GAMMA if intents else gamma, bits, has_profile, fault)
@@ -250,12 +254,13 @@ def _is_sane_chromaticity(content: bytes) -> bool:
     """Whether the white point lies well within the triangle of the primaries, in positive coordinates."""
     if len(content) != 32:
         return False
-    white, *primaries = np.frombuffer(content, ">u4").reshape(4, 2) / 100_000
-    matrix = np.array([[x, y, 1 - x - y] for x, y in primaries]).T
-    if (matrix < 0).any() or white[1] < 0.05 or abs(np.linalg.det(matrix)) < 1e-3:
+    x, y = np.frombuffer(content, ">u4").astype(np.int64).reshape(4, 2).T
+    points = np.stack([x, y, UNIT - x - y]) / UNIT  # the white point comes first
+    white, primaries = points[:, 0], points[:, 1:]
+    if (points < 0).any() or white[1] < 0.05 or abs(np.linalg.det(primaries)) < 1e-3:
         return False
-    shares = np.linalg.solve(matrix, [white[0], white[1], 1 - white.sum()])
-    return bool((shares > 0.01).all())
+    shares = np.linalg.solve(primaries, white)
+    return bool((shares > 0.05).all())
 
 
 def is_animated(parts: list[Chunk]) -> bool:

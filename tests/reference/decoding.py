@@ -177,12 +177,14 @@ def png_metadata(rng: np.random.Generator) -> Iterator[File]:
         REFUSED,
         png(grey, 8, 0, before=chunk(b"eXIf", bad)),
     )
+    yield "PNG eXIf cut short", REFUSED, png(grey, 8, 0, before=chunk(b"eXIf", exif(6)[:20]))
     for name, before in {
         "two gammas": gamma(45455) + gamma(50_000),
         "no gamma": gamma(0),
         "malformed sRGB": gamma(45455) + chunk(b"sRGB", b"\7"),
         "impossible primaries": gamma(45455) + chunk(b"cHRM", bytes(32)),
         "ICC profile": PROFILE,
+        "cICP, sRGB": chunk(b"cICP", b"\1\4\0\1") + SRGB,
     }.items():
         yield f"PNG in colour, {name}", REFUSED, png(rgb, 8, 2, before=before)
     same = np.repeat(grey, 3, axis=2)

@@ -32,14 +32,19 @@ def pillow_grey(data: bytes) -> np.ndarray:
         if picture.mode.startswith("I"):
             return (np.asarray(picture).astype(int) // 256).astype(np.uint8)
         if picture.mode == "CMYK":
-            cyan, magenta, yellow, black = 255 - np.asarray(picture).astype(int).transpose(2, 0, 1)
-            colours = [black - (255 - ink) * black // 256 for ink in (cyan, magenta, yellow)]
-            weighted = sum(w * c for w, c in zip((4899, 9617, 1868), colours, strict=True))
-            return ((weighted + 8192) // 16384).astype(np.uint8)
+            return np.array([_grey_of_inks(row) for row in 255 - np.asarray(picture)], np.uint8)
         if picture.mode == "P":
             picture = picture.convert("RGBA")
         red, green, blue = np.asarray(picture.convert("RGB")).astype(int).transpose(2, 0, 1)
         return ((9797 * red + 19234 * green + 3737 * blue) // 32768).astype(np.uint8)
+
+
+def _grey_of_inks(row: np.ndarray) -> np.ndarray:
+    """One row [w, 4] of a CMYK JPEG, as stored."""
+    *inks, black = row.astype(int).T
+    colours = [black - (255 - ink) * black // 256 for ink in inks]
+    weighted = sum(w * c for w, c in zip((4899, 9617, 1868), colours, strict=True))
+    return (weighted + 8192) // 16384
 
 
 def without_chunks(data: bytes) -> bytes:

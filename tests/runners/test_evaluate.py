@@ -717,7 +717,10 @@ def test_maps_of_32_bit_integers_are_refused(folders, capsys):
     (folders / "maps/img05.png").unlink()
     Image.fromarray(pixels).save(folders / "maps/img05.tif")
     assert run(folders) == 2
-    assert "img05.tif: a TIFF of 32-bit signed integers is not read as a map" in capsys.readouterr().err
+    assert (
+        "img05.tif: a TIFF of 32-bit signed integers is not read as a map"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("place", ["maps", "gt", "maps/results"])

@@ -249,10 +249,9 @@ def image_size(path: Path | str) -> tuple[int, int]:
     else:
         with _opened(path, data) as picture:
             width, height = picture.size
-            is_tiff = isinstance(picture, TiffImagePlugin.TiffImageFile)
-            turn = (
-                1 if is_tiff else _orientation(picture)
-            )  # Pillow has turned a TIFF's size already
+            turn = _orientation(picture)
+            if isinstance(picture, TiffImagePlugin.TiffImageFile):
+                turn = 1  # Pillow has turned its size already
     return (width, height) if turn >= _ON_ITS_SIDE else (height, width)
 
 
@@ -408,7 +407,7 @@ def max_pixels() -> int:
     value = os.environ.get(MAX_PIXELS_VARIABLE)
     if not value:
         return MAX_PIXELS
-    if not (value.isascii() and value.isdigit() and int(value)):
+    if not re.fullmatch("0*[1-9][0-9]{0,17}", value):
         raise SodbenchError(
             f"the environment variable {MAX_PIXELS_VARIABLE} is {value!r}; set it to a number of pixels, "
             "such as 200000000, or unset it"
@@ -445,11 +444,8 @@ def _opened(path: Path, data: bytes) -> Iterator[ImageFile.ImageFile]:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             _check_sides(path, *picture.size)
-            for name in (
-                "xmp",
-                "XML:com.adobe.xmp",
-            ):  # OpenCV takes no orientation from XMP, Pillow does
-                picture.info.pop(name, None)
+            for name in ("xmp", "XML:com.adobe.xmp"):
+                picture.info.pop(name, None)  # OpenCV takes no orientation from XMP, Pillow does
             yield picture
     except SodbenchError:
         raise

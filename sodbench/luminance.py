@@ -9,7 +9,7 @@ results differ by one grey level on about half of the pixels:
 - CMYK is converted to RGB first, in a JPEG and in a TIFF differently (:func:`jpeg_cmyk_grey`, :func:`tiff_cmyk_grey`).
 
 The functions reproduce these bytes.  They were written from the Portable Network Graphics Specification
-(third edition, W3C, section 13.13) and from the output of OpenCV 4.10, 4.12 and 4.14 for thousands of generated files.
+(third edition, W3C, section 13.13) and from the output of OpenCV 4.10, 4.12, 4.14 and 5.0 for thousands of generated files.
 """
 
 from functools import lru_cache

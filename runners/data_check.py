@@ -39,6 +39,7 @@ KINDS = {
     "ambiguous": "two files claim one item",
     "unreadable": "a file that cannot be decoded to its end",
     "size": "image and mask differ in size",
+    "mask-coding": "a 16-bit mask whose values all fit 8 bits, which is read as black",
     "grey-mask": "a mask with levels other than 0 and 255",
     "empty-mask": "a mask without any pixel above 128",
     "full-mask": "a mask without any background",

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from sodbench.datasets import Sample
 from sodbench.errors import ImageError, Problem
-from sodbench.images import decode_grey, read_bytes, read_grey, resize_grey
+from sodbench.images import (
+    FIX_OF_LOW_16_BIT,
+    LOW_16_BIT,
+    decode_luminance,
+    read_bytes,
+    read_grey,
+    resize_grey,
+)
 
 T = TypeVar("T")
 
@@ -62,7 +69,7 @@ def _looked_at(look: Callable[[Path], T], path: Path | None, problems: list[Prob
 
 def _image(path: Path) -> Picture:
     data = read_bytes(path)
-    pixels = decode_grey(data, path).pixels
+    pixels = decode_luminance(data, path)
     grid = resize_grey(pixels, (16, 16), "bilinear")
     return Picture(_size(pixels), hashlib.sha256(data).digest(), grid)
 
@@ -95,6 +102,9 @@ def _by(size: tuple[int, int]) -> str:
 
 
 def _mask_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator[Problem]:
+    if LOW_16_BIT in note:
+        yield Problem("mask-coding", str(path), f"{note}; so it is all black; {FIX_OF_LOW_16_BIT}")
+        return
     white = pixels == 255
     number_white = int(np.count_nonzero(white))
     if np.array_equal(white, pixels > 0):  # only 0 and 255: most masks, so the quick way

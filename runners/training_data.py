@@ -17,7 +17,14 @@ from PIL import Image
 
 from sodbench.datasets import Dataset, Sample
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.images import image_size, read_grey, read_rgb
+from sodbench.images import (
+    FIX_OF_LOW_16_BIT,
+    LOW_16_BIT,
+    Grey,
+    image_size,
+    read_grey,
+    read_rgb,
+)
 from sodbench.progress import bar, thread_pool, warn
 from sodbench.runners.ranks import default_workers
 from sodbench.runners.recipe import Recipe
@@ -121,9 +128,13 @@ def _decoded(sample: Sample) -> Size | list[Problem]:
     problems = []
     for read, path in ((read_rgb, sample.image), (read_grey, sample.mask)):
         try:
-            read(path)
+            content = read(path)
         except ImageError as error:
             problems.append(error.problem)
+            continue
+        if isinstance(content, Grey) and LOW_16_BIT in content.note:
+            detail = f"{content.note}; so all of it is background; {FIX_OF_LOW_16_BIT}"
+            problems.append(Problem("mask-coding", str(path), detail))
     return problems or _measured(sample)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.errors import Problem
+from sodbench.images import FIX_OF_LOW_16_BIT, LOW_16_BIT
 from sodbench.metrics import Protocol
 from sodbench.pairs import BILINEAR, NEAREST, ZERO, Records
 
@@ -77,6 +78,9 @@ def find_pair_problems(
         if mask_note == ZERO_ONE:
             detail = f"{ZERO_ONE}, so all of it is background; store it as 0 and 255"
             add("mask-coding", row, "mask", detail)
+        elif LOW_16_BIT in mask_note:
+            detail = f"{mask_note}; so all of it is background; {FIX_OF_LOW_16_BIT}"
+            add("mask-coding", row, "mask", detail)
         elif levels:
             add("grey-mask", row, "mask", f"{levels} grey level(s) beside 0 and 255; {rule}")
         if is_noteworthy(mask_note):
@@ -88,14 +92,17 @@ def find_pair_problems(
         if brightest == 1:
             detail = f"{ZERO_ONE}, so all of it is almost black; store it as 0 and 255"
             add("map-coding", row, "map", detail)
-        if not brightest and fitted != ZERO:
+        if LOW_16_BIT in map_note:
+            detail = f"{map_note}; so all of it is black; {FIX_OF_LOW_16_BIT}"
+            add("map-coding", row, "map", detail)
+        elif not brightest and fitted != ZERO:
             add("black-map", row, "map", "every pixel is 0")
     return sorted_unique(problems)
 
 
 def is_noteworthy(note: str) -> bool:
     """Whether a decoder's conversion can change numbers or deserves a look; 1-bit masks are as good as 8-bit ones."""
-    return bool(note) and note not in ("1-bit", ZERO_ONE)
+    return bool(note) and note not in ("1-bit", ZERO_ONE) and LOW_16_BIT not in note
 
 
 def sorted_unique(problems: Iterable[Problem]) -> list[Problem]:

@@ -20,7 +20,7 @@ from sodbench.runners.data_check import KINDS, SetReport, check, locate
 from sodbench.runners.data_copies import within
 from sodbench.sample import CHARACTERS, MARKER, draw
 
-COUNT = 12
+COUNT = 13
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,6 +92,7 @@ def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path)
     Image.fromarray(mask).save(masks / "0007.png")
     Image.fromarray(np.zeros_like(grey(masks / "0008.png"))).save(masks / "0008.png")
     Image.fromarray(np.full_like(grey(masks / "0009.png"), 255)).save(masks / "0009.png")
+    Image.fromarray(grey(masks / "0013.png").astype(np.uint16)).save(masks / "0013.png")
     shutil.copy(images / "0011.jpg", images / "0010.jpg")
     shutil.copy(masks / "0011.png", masks / "0010.png")
     train = root / "DUTS-TR/DUTS-TR-Image"
@@ -113,6 +114,7 @@ def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path)
         ("full-mask", "0009"),
         ("grey-mask", "0007"),
         ("leak", "0012"),
+        ("mask-coding", "0013"),
         ("missing", "0001"),
         ("no-image", "0003"),
         ("no-mask", "0002"),
@@ -124,8 +126,9 @@ def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path)
     assert found["DUTS-TR"].faults == found["PASCAL-S"].faults == ()
     detail = {p.kind: p.detail for p in found["ECSSD"].faults}
     assert "37" in detail["grey-mask"] and "DUTS-TR/0001" in detail["leak"]
+    assert "values of 0..255 only" in detail["mask-coding"]
     assert "no content hash" in found["ECSSD"].verdict
-    assert "12 faults" in found["ECSSD"].verdict
+    assert "13 faults" in found["ECSSD"].verdict
 
 
 def test_missing_extra_and_copied_items_without_a_list(clean: Path, tmp_path: Path) -> None:

@@ -701,6 +701,29 @@ def test_maps_of_zeros_and_ones_are_a_problem(folders):
     assert [p.kind for p in result.problems] == ["map-coding"]
 
 
+@pytest.mark.parametrize(("folder", "kind"), [("gt", "mask-coding"), ("maps", "map-coding")])
+def test_16_bit_files_with_values_of_8_bits_are_a_problem(folders, capsys, folder, kind):
+    """Their high bytes are all 0, so they would be scored as black."""
+    pixels = np.asarray(Image.open(folders / "gt/img05.png")).astype(np.uint16)
+    Image.fromarray(pixels).save(folders / folder / "img05.png")
+    assert run(folders, "--format", "json") == 1
+    found = json.loads(capsys.readouterr().out)["problems"]
+    (problem,) = [p for p in found if p["kind"] == kind]
+    assert problem["file"] == str(folders / folder / "img05.png")
+    assert "values of 0..255 only" in problem["detail"] and "multiply" in problem["detail"]
+
+
+def test_maps_of_32_bit_integers_are_refused(folders, capsys):
+    pixels = np.asarray(Image.open(folders / "gt/img05.png")).astype(np.int32)
+    (folders / "maps/img05.png").unlink()
+    Image.fromarray(pixels).save(folders / "maps/img05.tif")
+    assert run(folders) == 2
+    assert (
+        "img05.tif: a TIFF of 32-bit signed integers is not read as a map"
+        in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("place", ["maps", "gt", "maps/results"])
 def test_results_are_never_written_among_the_users_files(folders, capsys, place):
     before = content(folders)

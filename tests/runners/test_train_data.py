@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sodbench.datasets import Dataset, folder_pairs, listed_pairs
 from sodbench.errors import ProblemsError, SodbenchError
@@ -82,6 +83,18 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     checked = check_pairs(dataset, skip_bad=True)
     assert [s.stem for s in checked.samples] == ["0", "5"]
     assert len(checked.skipped) == 4
+
+
+def test_a_16_bit_mask_with_values_of_8_bits_is_no_mask_to_learn(tmp_path: Path) -> None:
+    """Its high bytes are all 0, so a network would learn black."""
+    for number in range(2):
+        write_picture(tmp_path / f"i/{number}.png", np.zeros((9, 8, 3), np.uint8))
+        write_grey(tmp_path / f"m/{number}.png", np.full((9, 8), 255, np.uint8))
+    Image.fromarray(np.full((9, 8), 255, np.uint16)).save(tmp_path / "m/1.png")
+    with pytest.raises(ProblemsError) as caught:
+        check_pairs(folder_pairs(tmp_path / "i", tmp_path / "m"))
+    (problem,) = caught.value.problems
+    assert problem.kind == "mask-coding" and problem.file.endswith("m/1.png")
 
 
 def test_differing_sizes_alone_are_named_and_left_out(

@@ -290,23 +290,37 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
         metavar="FILE_OR_URL",
         help="take the one named set from this ZIP archive instead of the known places",
     )
+    parser.add_argument(
+        "--max-gb",
+        type=positive,
+        metavar="N",
+        help="largest file that is downloaded, and most that an archive may unpack to, in GB (default: 17)",
+    )
     _add_root(parser)
     parser.set_defaults(run=run_download)
 
 
 def run_download(arguments: argparse.Namespace) -> int:
-    """Fetch; raises with the alternatives where something could not be had."""
+    """Download; 1 if a dataset is incomplete; raises with the alternatives if something cannot be downloaded."""
     from sodbench.datasets import DATASETS, WEIGHTS
     from sodbench.errors import SodbenchError
+    from sodbench.progress import warn
+    from sodbench.quoting import printable
     from sodbench.runners.data_download import download
+    from sodbench.runners.data_fetch import Limits
 
+    limits = Limits(max_bytes=arguments.max_gb * 10**9) if arguments.max_gb else Limits()
     everything = [*DATASETS, *(weights.name for weights in WEIGHTS)]
     names = everything if arguments.all else arguments.names
     if not names:
         raise SodbenchError(f"download what? --all, or some of: {', '.join(everything)}")
-    for item in download(names, arguments.data_root, given=arguments.given):
-        print(f"{item.name}: {item.path}: {item.how}")
-    return 0
+    done = download(names, arguments.data_root, given=arguments.given, limits=limits)
+    for item in done:
+        print(printable(f"{item.name}: {item.path}: {item.how}"))
+    incomplete = [item.name for item in done if not item.complete]
+    if incomplete:
+        warn(f"incomplete: {', '.join(incomplete)}; 'sodbench data check' lists what is missing")
+    return 1 if incomplete else 0
 
 
 # ------------------------------------------------------------------------------------------ stats

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +58,7 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
 def run_list(arguments: argparse.Namespace) -> int:
     """Print the registry and what was found."""
     from sodbench.datasets import DATASETS, WEIGHTS, canonical_name, own_datasets
+    from sodbench.quoting import printable_lines
 
     root = arguments.data_root
     names = [canonical_name(name).partition("/")[0] for name in arguments.names] or list(DATASETS)
@@ -81,7 +81,9 @@ def run_list(arguments: argparse.Namespace) -> int:
         ]
         print(json.dumps({"datasets": entries, "weights": weights}, indent=1))
     elif arguments.names:
-        print("\n\n".join(_describe(DATASETS[name], *found[name]) for name in found))
+        print(
+            printable_lines("\n\n".join(_describe(DATASETS[name], *found[name]) for name in found))
+        )
     else:
         print(_table(found, own, root, arguments.format == "markdown"))
     return 0
@@ -106,6 +108,7 @@ def _table(
     from tabulate import tabulate
 
     from sodbench.datasets import DATASETS, WEIGHTS
+    from sodbench.quoting import printable, printable_lines
 
     rows: list[tuple[str | int, ...]] = []
     for name, (dataset, error) in (found | own).items():
@@ -114,7 +117,7 @@ def _table(
             aliases, count = ", ".join(info.aliases), str(info.count)
         where = "see below" if error else "not found"
         here = (len(dataset), dataset.root, dataset.layout) if dataset else ("", where, "")
-        rows.append((name, aliases, count, *map(str, here)))
+        rows.append((printable(name), aliases, count, *map(printable, here)))
     table = tabulate(
         rows,
         ("set", "also called", "official", "found", "where", "layout"),
@@ -135,7 +138,7 @@ def _table(
     return "\n".join(
         [
             table,
-            *(["", *notes] if notes else []),
+            *(["", *map(printable_lines, notes)] if notes else []),
             "",
             f"named subsets: {', '.join(subsets)}",
             f"weights: {', '.join(weights)}",
@@ -212,8 +215,9 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
         help="look at every file and say what is wrong",
         description="Decode every image and mask and report what is wrong: counts and names against the "
         "official lists, files that cannot be read, sizes that differ, masks that are grey, empty or "
-        "full, the same picture twice within or across sets. One verdict line a set. Exit status 1 where "
-        "a fault was found.",
+        "full, the same image twice within or across datasets, files that are not read. One verdict line a "
+        "dataset. Exit status: 0 without faults; 1 if a fault was found, or one of several datasets cannot be "
+        "read; 2 if nothing was checked.",
     )
     parser.add_argument(
         "names",
@@ -235,8 +239,15 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
 def run_check(arguments: argparse.Namespace) -> int:
     """Check; 1 where a fault was found or a named set could not be had."""
     from sodbench.errors import SodbenchError
+    from sodbench.progress import warn
     from sodbench.results import write_text
-    from sodbench.runners.data_check import as_markdown, as_text, check, locate
+    from sodbench.runners.data_check import (
+        as_markdown,
+        as_text,
+        check,
+        locate,
+        report_unrecognised,
+    )
     from sodbench.runners.data_output import (
         WRITTEN_BY,
         marker,
@@ -251,6 +262,8 @@ def run_check(arguments: argparse.Namespace) -> int:
     if arguments.output:
         refuse_among_data(arguments.output, datasets)
         refuse_foreign_file(arguments.output, command)
+    if not arguments.names:
+        report_unrecognised(arguments.data_root, datasets, refused)
     reports = check(datasets, arguments.jobs)
     content = {WRITTEN_BY: command, "sets": [report.as_dict() for report in reports]}
     as_json = json.dumps(content, indent=1)
@@ -259,7 +272,10 @@ def run_check(arguments: argparse.Namespace) -> int:
     else:
         print((as_text if arguments.format == "table" else as_markdown)(reports).rstrip())
     for error in refused.values():
-        print(f"\nsodbench: error: {error}", file=sys.stderr)
+        warn("")
+        warn(f"sodbench: error: {error.lines[0]}")
+        for line in error.lines[1:]:
+            warn(line)
     if arguments.output:
         page = f"{marker(command)}\n{as_markdown(reports)}"
         is_json = arguments.output.suffix == ".json"
@@ -331,7 +347,8 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
         "stats",
         help="what the sets are like: object size, centre bias, contrast, ...",
         description="Measure every picture: object size, number of objects, contrast, border, position, "
-        "image size. Prints a summary; with -o also a page of plots and a CSV for each set.",
+        "image size. Prints a summary; with -o also a page of plots and a CSV for each dataset. Exit status: 0; "
+        "1 if a dataset is not complete, so that items are not measured; 2 if one cannot be read.",
     )
     parser.add_argument(
         "names",
@@ -355,26 +372,43 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_stats(arguments: argparse.Namespace) -> int:
-    """Describe; raises where a named set cannot be had or a file cannot be read."""
+    """Describe; 1 if a dataset is not complete; raises if one cannot be read."""
     from sodbench.datasets import refuse_namesakes
-    from sodbench.progress import say
-    from sodbench.runners.data_check import locate
-    from sodbench.runners.data_output import refuse_among_data, refuse_foreign_folder
-    from sodbench.runners.data_stats import COMMAND, INDEX, as_json, describe, table, write_pages
+    from sodbench.errors import SodbenchError
+    from sodbench.progress import say, warn
+    from sodbench.runners.data_check import locate, report_unrecognised
+    from sodbench.runners.data_output import refuse_among_data
+    from sodbench.runners.data_stats import (
+        as_json,
+        check_output,
+        describe,
+        not_measured,
+        table,
+        write_pages,
+    )
 
     datasets, refused = locate(arguments.names, arguments.data_root)
-    for error in refused.values():
-        raise error
+    if refused:
+        raise SodbenchError(*(line for error in refused.values() for line in error.lines))
     refuse_namesakes(datasets)
     if arguments.output:
         refuse_among_data(arguments.output, datasets)
-        refuse_foreign_folder(arguments.output, INDEX, COMMAND)
+        check_output([dataset.name for dataset in datasets], arguments.output)
+    if not arguments.names:
+        report_unrecognised(arguments.data_root, datasets, refused)
     sets = [describe(dataset, arguments.jobs) for dataset in datasets]
-    if arguments.output:
-        say(f"written: {write_pages(sets, arguments.output)}")
     as_json_asked = arguments.format == "json"
     print(as_json(sets) if as_json_asked else table(sets, arguments.format == "markdown"))
-    return 0
+    if arguments.output:
+        say(f"written: {write_pages(sets, arguments.output)}")
+    warnings = [
+        line
+        for dataset, measured in zip(datasets, sets, strict=True)
+        for line in not_measured(dataset, measured)
+    ]
+    for line in warnings:
+        warn(line)
+    return 1 if warnings else 0
 
 
 # ---------------------------------------------------------------------------------------- prepare
@@ -385,7 +419,9 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
         "prepare",
         help="write the reference's list files (test.lst, train_pair.lst)",
         description="Write test.lst (image names) and train_pair.lst (image and mask) for sets in any "
-        "layout, as the reference's scripts read them; they are written to DIR/<set>/, not into the data.",
+        "layout, as the reference's scripts read them; they are written to DIR/<set>/, not into the data, and "
+        "replace nothing. Exit status: 0; 1 if a dataset lacks official items or has others; 2 if nothing was "
+        "written.",
     )
     parser.add_argument(
         "names", nargs="+", metavar="NAME", help="sets, subsets, folders or TOML files"
@@ -397,17 +433,25 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
         type=Path,
         default=Path("lists"),
         metavar="DIR",
-        help="default: %(default)s",
+        help="folder in which a folder of lists is created for each dataset (default: %(default)s)",
     )
     parser.set_defaults(run=run_prepare)
 
 
 def run_prepare(arguments: argparse.Namespace) -> int:
-    """Write the lists and say what their names are relative to."""
-    from sodbench.datasets import find_dataset
+    """Write the lists and print what their names are relative to."""
+    from sodbench.datasets import distinct, find_dataset
+    from sodbench.progress import warn
+    from sodbench.quoting import printable
+    from sodbench.runners.data_check import refuse_empty_names, summarise_problems
     from sodbench.runners.data_prepare import prepare
 
-    for name in arguments.names:
-        for written in prepare(find_dataset(name, arguments.data_root), arguments.output):
-            print(f"{written.file}: {written.lines} lines, relative to {written.relative_to}")
-    return 0
+    refuse_empty_names(arguments.names)
+    datasets = distinct(find_dataset(name, arguments.data_root) for name in arguments.names)
+    for written in prepare(datasets, arguments.output):
+        text = f"{written.file}: {written.lines} lines, relative to {written.relative_to}"
+        print(printable(text))
+    incomplete = [line for dataset in datasets for line in summarise_problems(dataset)]
+    for line in incomplete:
+        warn(line)
+    return 1 if incomplete else 0

@@ -8,7 +8,6 @@ import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from sodbench import __version__
 from sodbench.images import write_picture
 from sodbench.metrics import protocol
-from sodbench.progress import bar
+from sodbench.progress import bar, thread_pool
 from sodbench.reports import figures, gallery
 from sodbench.reports.aggregates import f_curve
 from sodbench.reports.document import Document, kind_of
@@ -201,7 +200,7 @@ def _write_thumbnails(
                 for i in shown[dataset]
                 if stems[i] in of_stem
             ]
-    with bar(len(jobs), "thumbnails", "picture") as progress, ThreadPoolExecutor(2) as pool:
+    with bar(len(jobs), "thumbnails", "picture") as progress, thread_pool(2) as pool:
         for _ in pool.map(_make, jobs, chunksize=16):
             progress.update()
 

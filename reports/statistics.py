@@ -12,11 +12,11 @@ difference after Demsar, "Statistical Comparisons of Classifiers over Multiple D
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from sodbench.progress import thread_pool
 from sodbench.reports.resampling import (
     BATCH,
     RESAMPLES,
@@ -52,7 +52,7 @@ def bootstrap(
     def resampled(draws: Draws) -> Floats:
         return aggregate(totals(draws, statistics).means)
 
-    with ThreadPoolExecutor() as pool:
+    with thread_pool() as pool:
         return np.concatenate(
             list(pool.map(resampled, resamples_of(len(statistics), resamples, seed)))
         )
@@ -135,7 +135,7 @@ def permutation_p(
         swapped = np.abs(aggregate(mean_first + moved) - aggregate(mean_second - moved))
         return np.asarray((swapped >= observed - tolerance).sum(axis=0), float)
 
-    with ThreadPoolExecutor() as pool:
+    with thread_pool() as pool:
         found = sum(pool.map(as_large, _swaps(images, resamples, seed)), np.ones_like(observed))
     return found / (resamples + 1)
 

@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -29,7 +29,7 @@ from sodbench.errors import ImageError, Problem
 from sodbench.images import Grey, decode_grey, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
 from sodbench.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, content_hash, packed
-from sodbench.progress import say
+from sodbench.progress import say, thread_pool
 
 ZERO_ONE = "values 0 and 1 only"
 FITTED = {"bilinear": BILINEAR, "nearest": NEAREST}
@@ -118,7 +118,7 @@ def count(
             return [(visits[i], of_it) for i, of_it in zip(chunk, outcomes, strict=True)]
         return [(visits[i], _visit(visits[i], policy)) for i in chunk if not stopped.is_set()]
 
-    pool = ThreadPoolExecutor(jobs)
+    pool = thread_pool(jobs)  # fewer threads where the system starts no more
     under_way: deque[Future[list[tuple[Visit, Outcomes]]]] = deque()
     try:
         if much:

@@ -178,12 +178,6 @@ def _span(report: SetReport) -> str:
 # ---------------------------------------------------------------------------------------------------
 
 
-def refuse_empty_names(names: Collection[str]) -> None:
-    """Raise :class:`SodbenchError` for an empty name: an unset variable, not the working folder."""
-    if any(not name.strip() for name in names):
-        raise SodbenchError("a dataset's name is empty; is a shell variable not set?")
-
-
 def locate(
     names: Collection[str], data_root: Path
 ) -> tuple[list[Dataset], dict[str, SodbenchError]]:
@@ -191,7 +185,6 @@ def locate(
 
     Raises :class:`DatasetNotFound` where nothing at all is found.
     """
-    refuse_empty_names(names)
     found: list[Dataset] = []
     refused: dict[str, SodbenchError] = {}
     for name in names or DATASETS:

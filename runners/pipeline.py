@@ -37,7 +37,7 @@ class Run:
     """What to run.
 
     datasets: names, subsets (``HKU-IS/test``) or folders of one's own; data_root: where they lie.
-    model, checkpoint, device, precision, batch_size: as for ``sodbench predict``; name: what to call the method.
+    model, checkpoint, device, precision, compiled, batch_size: as for ``sodbench predict``; name: what to call the method.
     baselines: also run the classical methods that need no weights.
     limit: only the first so many images of each set; items: a file that names the only ones of one set.  skip_missing: go on without sets that are not there.
     """
@@ -50,6 +50,7 @@ class Run:
     name: str | None = None
     device: str = "auto"
     precision: str | None = None
+    compiled: bool = False
     batch_size: int | None = None
     baselines: bool = False
     limit: int | None = None
@@ -190,7 +191,11 @@ def _not_there(missing: Mapping[str, DatasetNotFound], others: bool) -> list[str
 
 def _predictor(run: Run) -> tuple[str, Predictor]:
     predictor = load_predictor(
-        run.model, run.checkpoint, device=run.device, precision=run.precision
+        run.model,
+        run.checkpoint,
+        device=run.device,
+        precision=run.precision,
+        compiled=run.compiled,
     )
     untrained = run.checkpoint is None and run.model not in BASELINES
     method = run.name or Path(run.model).name.replace(".py:", "-") + " (untrained)" * untrained

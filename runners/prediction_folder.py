@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from sodbench.datasets import pictures
 from sodbench.errors import ImageError, SodbenchError
 from sodbench.folders import unwritable
 from sodbench.images import read_bytes, read_comment
-from sodbench.progress import say
+from sodbench.progress import say, thread_pool
 from sodbench.results import write_text
 
 MANIFEST = "prediction.json"
@@ -121,7 +120,7 @@ def _short(value: Any) -> str:
 
 def _outdated(out_dir: Path, there: Mapping[str, Path]) -> list[str]:
     """The maps, of those that are there (with their images), not known to be of these very images."""
-    with ThreadPoolExecutor() as threads:
+    with thread_pool() as threads:
         doubts = list(threads.map(lambda name: _doubt(out_dir / name, there[name]), there))
     for doubt, count in Counter(filter(None, doubts)).items():
         say(f"{out_dir}: {count} {doubt}; predicted anew")

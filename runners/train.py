@@ -20,7 +20,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +42,7 @@ from sodbench.models.inference import (
     normalise,
     tensor_float,
 )
-from sodbench.progress import bar, say, set_quiet
+from sodbench.progress import bar, say, set_quiet, thread_pool
 from sodbench.results import write_text
 from sodbench.runners.losses import LOSSES
 from sodbench.runners.optimisation import (
@@ -488,7 +487,7 @@ class Trainer:
         pairs = [s for s in dataset.samples if s.image and s.mask]
         mine = pairs[self.ranks.rank :: self.ranks.size]
         evaluator = Evaluator(weighted=self.training.measure == "wf")
-        with ThreadPoolExecutor(self.training.workers or default_workers()) as pool:
+        with thread_pool(self.training.workers or default_workers()) as pool:
             images = pool.map(lambda s: (read_rgb(s.image), read_grey(s.mask).pixels), mine)
             for sample, (pixels, mask) in zip(mine, images, strict=True):
                 (map_,) = network.start(pixels[None])()

@@ -8,7 +8,7 @@ or processes draws the same, and each image is drawn once an epoch.
 import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from PIL import Image
 from sodbench.datasets import Dataset, Sample
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import image_size, read_grey, read_rgb
-from sodbench.progress import bar, say
+from sodbench.progress import bar, say, thread_pool
 from sodbench.runners.ranks import default_workers
 from sodbench.runners.recipe import Recipe
 
@@ -74,7 +74,7 @@ def check_pairs(
     """
     pairs = [sample for sample in dataset.samples if sample.image and sample.mask]
     with (
-        ThreadPoolExecutor(workers or default_workers()) as pool,
+        thread_pool(workers or default_workers()) as pool,
         bar(len(pairs), "checking the training images", "pair") as progress,
     ):
         found: list[Size | list[Problem]] = []
@@ -232,7 +232,7 @@ def loaded_updates(
     workers: int | None = None,
 ) -> Iterator[list[Item]]:
     """The augmented items of each (number, image indices) in turn, read ahead by threads."""
-    with ThreadPoolExecutor(workers or default_workers()) as pool:
+    with thread_pool(workers or default_workers()) as pool:
         ahead: deque[list[Future[Item]]] = deque()
         for number, indices in updates:
             scale = scale_of_update(recipe, epoch, number)

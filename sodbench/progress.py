@@ -6,13 +6,16 @@ output holds results only.
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sized
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from sodbench.quoting import printable
+from sodbench.errors import SodbenchError
+from sodbench.quoting import printable, printable_lines
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -32,7 +35,7 @@ def bar(total: int | None, description: str, unit: str = "it", **options: Any) -
         total=total,
         desc=printable(description),
         unit=unit,
-        disable=True if _quiet else None,
+        disable=True if _quiet or sys.stderr is None else None,
         dynamic_ncols=True,
         **options,
     )
@@ -54,6 +57,53 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
+def thread_pool(wanted: int | None = None) -> Executor:
+    """Return a pool of threads, or of as many as the system lets this process start.
+
+    Parameters
+    ----------
+    wanted : int, optional
+        The number of threads; by default one for each processor.
+
+    Returns
+    -------
+    concurrent.futures.Executor
+        Where no thread can be started (``ulimit -u``), the pool does its work at once in the calling thread.
+    """
+    number = _startable_threads(wanted or processors())
+    return ThreadPoolExecutor(number) if number else _CallingThread()
+
+
+class _CallingThread(Executor):
+    """A pool without threads: work is done when it is submitted."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  raised where the result is asked for, as by other pools
+            future.set_exception(error)
+        return future
+
+
+def _startable_threads(wanted: int) -> int:
+    """How many threads can be started now; a pool would only find out when it is half full of work."""
+    finished = threading.Event()
+    threads: list[threading.Thread] = []
+    try:
+        while len(threads) < wanted:
+            thread = threading.Thread(target=finished.wait, daemon=True)
+            thread.start()
+            threads.append(thread)
+    except RuntimeError:  # can't start new thread
+        pass
+    finally:
+        finished.set()
+        for thread in threads:
+            thread.join()
+    return len(threads)
+
+
 def in_threads(
     work: Callable[[S], T],
     items: Collection[S],
@@ -61,12 +111,13 @@ def in_threads(
     unit: str,
     jobs: int | None = None,
 ) -> list[T]:
-    """``work`` done on every item in threads (default: one a processor), with a bar; results in the items' order.
+    """Do ``work`` on every item in threads (by default one for each processor), with a bar.
 
-    What ``work`` raises is raised here, and what has not begun by then is left undone.
+    Returns the results in the order of the items. What ``work`` raises is raised here; items that were not
+    begun by then are left undone.
     """
     results = []
-    pool = ThreadPoolExecutor(jobs or processors())
+    pool = thread_pool(min(jobs or processors(), max(1, len(items))))
     try:
         with bar(len(items), description, unit) as progress:
             for result in pool.map(work, items):
@@ -75,6 +126,27 @@ def in_threads(
     finally:
         pool.shutdown(cancel_futures=True)
     return results
+
+
+def show(text: str) -> None:
+    """Print results on standard output, at once.
+
+    Line breaks are the caller's own, so quoted content must be made `printable` before it is put into lines or
+    cells; other control characters are escaped here.
+
+    Raises
+    ------
+    SodbenchError
+        If standard output is closed or its disk is full. A pipe whose reader has gone raises BrokenPipeError.
+    """
+    try:
+        print(printable_lines(text), flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SodbenchError(
+            f"standard output: cannot be written ({error.strerror or error}); the results were not printed"
+        ) from error
 
 
 def say(message: str) -> None:
@@ -95,4 +167,5 @@ def warn(message: str) -> None:
 def _write_line(message: str) -> None:
     """Quoted content (file names, fields of files) cannot act on the terminal or begin a line of its own."""
     if sys.stderr is not None:
-        tqdm.write(printable(message), file=sys.stderr)
+        with suppress(OSError):  # nobody can read it; the work itself is not affected
+            tqdm.write(printable(message), file=sys.stderr)

@@ -4,14 +4,19 @@ A command module offers ``add_parser(commands)`` and ``run(arguments) -> int`` (
 """
 
 import argparse
+import errno
 import importlib
+import os
 import sys
+import traceback
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 from sodbench import __version__
 from sodbench.errors import SodbenchError
+from sodbench.quoting import printable
 
 COMMANDS = (
     "run",
@@ -26,13 +31,41 @@ COMMANDS = (
     "data",
 )
 
+REFUSED, INTERNAL, INTERRUPTED, PIPE_CLOSED = 2, 70, 130, 141
+STATUSES = """\
+exit status:
+  0    finished, nothing to report
+  1    finished with problems, all of which are listed
+  2    refused or failed; the message says why and what to do
+  70   an error in sodbench itself; SODBENCH_TRACEBACK=1 shows where
+  130  interrupted (Ctrl-C); train also gives 143 after SIGTERM
+  141  the program that read the output has ended (as in 'sodbench ... | head')
+"""
 
-class _Command(argparse.ArgumentParser):
+EXTRAS = {
+    "torch": "torch torchvision",
+    "torchvision": "torch torchvision",
+    "onnx": "'sodbench[onnx]'",
+    "onnxruntime": "'sodbench[onnx]'",
+    "onnxscript": "'sodbench[onnx]'",
+    "gdown": "'sodbench[drive]'",
+}
+"""What to install for a module that not every installation has."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose error messages show quoted arguments escaped."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
+class _Command(_Parser):
     """The parser of one command (and of its own commands), which takes ``--quiet`` as the program does."""
 
     def __init__(self, **options: Any):
         super().__init__(**options)
-        _add_quiet(self, default=argparse.SUPPRESS)  # not given here: what was said before stays
+        _add_quiet(self, default=argparse.SUPPRESS)  # not given here: the program's value stays
 
 
 def _add_quiet(parser: argparse.ArgumentParser, default: Any) -> None:
@@ -40,17 +73,19 @@ def _add_quiet(parser: argparse.ArgumentParser, default: Any) -> None:
         "--quiet",
         action="store_true",
         default=default,
-        help="no progress bars, no messages but errors",
+        help="print no progress bars and no notes; problems and errors are still printed",
     )
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line, without any heavy import."""
-    parser = argparse.ArgumentParser(
+    """Return the parser of the whole command line, without any heavy import."""
+    parser = _Parser(
         prog="sodbench",
         description="Measure salient object detection: train, predict, score, report.",
-        epilog="'sodbench COMMAND --help' explains one command; 'sodbench run --sample' shows everything "
-        "at work in a few minutes, without any data.",
+        epilog="'sodbench COMMAND --help' explains one command.\n"
+        "'sodbench run --sample' shows everything at work in a few minutes, without any data.\n\n"
+        f"{STATUSES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"sodbench {__version__}")
     _add_quiet(parser, default=False)
@@ -63,31 +98,180 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (0 clean, 1 finished with problems, 2 refused)."""
-    arguments = build_parser().parse_args(argv)
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; by default those of this process.
+
+    Returns
+    -------
+    int
+        The exit status, see `STATUSES`. Whatever goes wrong ends in a message of plain lines, never in a traceback.
+
+    Raises
+    ------
+    SystemExit
+        For ``--help``, ``--version`` and arguments that argparse refuses (status 2).
+    """
+    arguments = argparse.Namespace()
+    try:
+        _prepare_streams()
+        try:
+            build_parser().parse_args(argv, arguments)
+            return _run(arguments)
+        finally:
+            _flush_output()  # also after --help, which ends in SystemExit
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  every error ends in a message
+        status, lines = _explain(error, arguments)
+        if status == INTERNAL and os.environ.get("SODBENCH_TRACEBACK"):
+            lines = [*lines, *"".join(traceback.format_exception(error)).splitlines()]
+        _print_error(lines)
+        if status == PIPE_CLOSED or lines[0].startswith("standard output:"):
+            _discard_output()
+        return status
+
+
+def _run(arguments: argparse.Namespace) -> int:
     from sodbench.progress import set_quiet
 
     set_quiet(arguments.quiet)
-    # what Pillow warns of names no file; the decoder says the same with the file's name
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    try:
+    with _one_line_warnings():
+        # Pillow's warnings name no file; the decoder reports the same with the file's name
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         return int(arguments.run(arguments))
-    except SodbenchError as error:
-        print(f"sodbench: error: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, SystemError) as error:
-        if not _is_interrupt(error):
-            raise
-        kept = getattr(arguments, "output", "") is not None
-        way = "the same command" if kept else "nothing was kept; with -o DIR the same command"
-        print(f"sodbench: interrupted; {way} goes on where it stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        return 141
+
+
+@contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Print Python warnings as one line each, quoted content escaped, without source code."""
+    before = warnings.formatwarning
+
+    def format_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> str:
+        return printable(f"sodbench: warning: {message} ({category.__name__})") + "\n"
+
+    warnings.formatwarning = format_warning
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+# ------------------------------------------------------------------------------------------ errors
+
+
+def _explain(error: BaseException, arguments: argparse.Namespace) -> tuple[int, Sequence[str]]:
+    """The exit status and the lines of the message for anything that a command raised."""
+    match error:
+        case _ if _is_interrupt(error):
+            return INTERRUPTED, [_after_interrupt(arguments)]
+        case SodbenchError():
+            return REFUSED, error.lines or ["failed"]
+        case BrokenPipeError():
+            return PIPE_CLOSED, [""]
+        case OSError():
+            return REFUSED, [_describe_os_error(error)]
+        case ModuleNotFoundError() if error.name and not error.name.startswith("sodbench"):
+            module = error.name.partition(".")[0]
+            install = EXTRAS.get(module, module)
+            return REFUSED, [
+                f"this command needs {module}, which is not installed: pip install {install}"
+            ]
+        case ImportError() if error.name and not error.name.startswith("sodbench"):
+            return REFUSED, [f"{error.name} is installed, but cannot be imported: {error}"]
+        case MemoryError() | RuntimeError() if _is_memory(error):
+            detail = f" ({error})" if str(error) else ""
+            return REFUSED, [f"not enough memory{detail}{_less_memory(arguments)}"]
+        case RuntimeError() if "can't start new thread" in str(error):
+            return REFUSED, [
+                "no thread can be started: the limit on processes (ulimit -u) is reached; raise it, or end others"
+            ]
+        case _:
+            what = f"internal error: {type(error).__name__}: {error}"
+            return INTERNAL, [
+                f"{what}; please report it with the command (SODBENCH_TRACEBACK=1 shows where it happened)"
+            ]
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
     """Whether Ctrl-C was pressed; within compiled code it comes out as the cause of a SystemError."""
-    return error is not None and (
-        isinstance(error, KeyboardInterrupt) or _is_interrupt(error.__cause__)
+    return isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, SystemError) and _is_interrupt(error.__cause__)
     )
+
+
+def _is_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in ("can't allocate memory", "out of memory")
+    )
+
+
+def _less_memory(arguments: argparse.Namespace) -> str:
+    for option in ("jobs", "batch_size"):
+        if hasattr(arguments, option):
+            return f"; try a smaller --{option.replace('_', '-')}, or end other programs"
+    return "; end other programs"
+
+
+def _describe_os_error(error: OSError) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        reason += "; make room and run the same command again"
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]
+    return f"{' -> '.join(names)}: {reason}" if names else reason
+
+
+def _after_interrupt(arguments: argparse.Namespace) -> str:
+    """What an interrupted command leaves behind."""
+    resumed: str | None = getattr(arguments, "resumed", None)
+    if resumed is None:
+        return "interrupted"
+    if getattr(arguments, "output", "") is None:
+        return "interrupted; nothing was stored (no output folder was given)"
+    return f"interrupted; {resumed}"
+
+
+# ----------------------------------------------------------------------------------------- streams
+
+
+def _prepare_streams() -> None:
+    """Give closed streams a place to go, and show what an encoding cannot print as escapes."""
+    for name in ("stdin", "stdout", "stderr"):
+        # A closed stream is None, and its number would go to the next file that is opened. Writing to a
+        # standard output that was closed must fail, so it is opened for reading.
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flush_output() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SodbenchError(f"standard output: cannot be written ({reason})") from error
+
+
+def _print_error(lines: Sequence[str]) -> None:
+    first, *others = lines
+    if not first:
+        return
+    prefix = "" if first.startswith(("interrupted", "internal error")) else "error: "
+    with suppress(OSError, ValueError):  # nobody can read it
+        text = [f"sodbench: {prefix}{first}", *others]
+        print(*map(printable, text), sep="\n", file=sys.stderr, flush=True)
+
+
+def _discard_output() -> None:
+    """Let what standard output still holds go nowhere; Python would complain at its end."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,8 +1,9 @@
 """``sodbench bench``: what a model costs."""
 
 import argparse
-from pathlib import Path
 from typing import Any
+
+from sodbench.cli.options import path, positive
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -25,25 +26,34 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="image sizes, height first (default: 224x224 300x400)",
     )
     parser.add_argument(
-        "--repeats", type=int, default=10, metavar="N", help="timed runs (default: %(default)s)"
+        "--repeats",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="timed runs (default: %(default)s)",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="write the record as JSON"
+        "-o", "--output", type=path, metavar="FILE", help="write the record as JSON"
     )
     parser.set_defaults(run=run)
 
 
 def _size(text: str) -> tuple[int, int]:
     height, x, width = text.lower().partition("x")
-    if not (x and height.isdigit() and width.isdigit()):
+    if not (x and _is_side(height) and _is_side(width)):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a size; write HEIGHTxWIDTH, as in 300x400"
         )
     return int(height), int(width)
 
 
+def _is_side(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) > 0
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, save."""
+    from sodbench.progress import show
     from sodbench.runners.benchmark import SIZES, benchmark, save, table
 
     record = benchmark(
@@ -55,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         sizes=arguments.sizes or SIZES,
         repeats=arguments.repeats,
     )
-    print(table(record))
+    show(table(record))
     if arguments.output:
         save(record, arguments.output)
     return 0

@@ -1,11 +1,10 @@
 """``sodbench compare``: the paired comparison of two results."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from sodbench.cli.eval import names
-from sodbench.cli.report import chosen_datasets, seed
+from sodbench.cli.options import names, not_negative, path, resamples, some_names
+from sodbench.cli.report import chosen_datasets
 
 
 def add_parser(commands: Any) -> None:
@@ -18,29 +17,39 @@ def add_parser(commands: Any) -> None:
         "Nothing is scored again.",
     )
     parser.add_argument(
-        "first", type=Path, metavar="RESULT_A", help="folder of results of one method"
+        "first", type=path, metavar="RESULT_A", help="folder of results of one method"
     )
-    parser.add_argument("second", type=Path, metavar="RESULT_B", help="likewise, of another")
+    parser.add_argument("second", type=path, metavar="RESULT_B", help="likewise, of another")
     parser.add_argument(
-        "--metrics", nargs="+", metavar="NAME", help="these measures, in this order"
+        "--metrics",
+        nargs="+",
+        type=some_names,
+        metavar="NAME",
+        help="these measures, in this order",
     )
-    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="these sets, in this order")
+    parser.add_argument(
+        "--datasets", nargs="+", type=some_names, metavar="NAME", help="these sets, in this order"
+    )
     parser.add_argument("--format", choices=["table", "markdown", "csv", "json"], default="table")
     parser.add_argument(
-        "--resamples", type=int, default=10_000, help="of bootstrap and permutation (10000)"
+        "--resamples",
+        type=resamples,
+        metavar="N",
+        default=10_000,
+        help="of bootstrap and permutation tests, at least 100 (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=seed, default=0)
+    parser.add_argument(
+        "--seed", type=not_negative, metavar="N", default=0, help="of the resamples (default: 0)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the comparison on standard output."""
-    from sodbench.errors import SodbenchError
+    from sodbench.progress import show
     from sodbench.reports.compare import compare, render
     from sodbench.results import find_results
 
-    if arguments.resamples < 100:
-        raise SodbenchError("--resamples: at least 100, or the tests mean nothing")
     first, second = find_results([arguments.first]), find_results([arguments.second])
     found = compare(
         first,
@@ -50,5 +59,5 @@ def run(arguments: argparse.Namespace) -> int:
         resamples=arguments.resamples,
         seed=arguments.seed,
     )
-    print(render(found, arguments.format))
+    show(render(found, arguments.format))
     return 0

@@ -1,11 +1,11 @@
 """``sodbench data``: know, fetch, check and describe data sets."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.eval import positive
+from sodbench.cli.options import filled, path, positive
+from sodbench.quoting import json_text, printable
 
 if TYPE_CHECKING:
     from sodbench.datasets import Dataset, DatasetInfo, Source
@@ -32,7 +32,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 def _add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-root",
-        type=Path,
+        type=path,
         default=Path("data"),
         metavar="DIR",
         help="the folder that holds the sets, in any layout (default: %(default)s)",
@@ -49,7 +49,9 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
         description="The known data sets, and what of them is found below the data root. With names: "
         "everything known of these (counts, subsets, citation, licence, links, known faults).",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="tell everything about these sets")
+    parser.add_argument(
+        "names", nargs="*", type=filled, metavar="NAME", help="tell everything about these sets"
+    )
     _add_root(parser)
     parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
     parser.set_defaults(run=run_list)
@@ -58,8 +60,13 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
 def run_list(arguments: argparse.Namespace) -> int:
     """Print the registry and what was found."""
     from sodbench.datasets import DATASETS, WEIGHTS, canonical_name, own_datasets
-    from sodbench.quoting import printable_lines
+    from sodbench.errors import SodbenchError
+    from sodbench.progress import show
 
+    if arguments.names and arguments.format == "markdown":
+        raise SodbenchError(
+            "--format markdown shows the table of all sets; with names, choose table or json"
+        )
     root = arguments.data_root
     names = [canonical_name(name).partition("/")[0] for name in arguments.names] or list(DATASETS)
     found = {name: _found(name, root) for name in dict.fromkeys(names)}
@@ -79,13 +86,11 @@ def run_list(arguments: argparse.Namespace) -> int:
             {**vars(w), "found": str(w.place(root)) if w.place(root).exists() else None}
             for w in WEIGHTS
         ]
-        print(json.dumps({"datasets": entries, "weights": weights}, indent=1))
+        show(json_text({"datasets": entries, "weights": weights}))
     elif arguments.names:
-        print(
-            printable_lines("\n\n".join(_describe(DATASETS[name], *found[name]) for name in found))
-        )
+        show("\n\n".join(_describe(DATASETS[name], *found[name]) for name in found))
     else:
-        print(_table(found, own, root, arguments.format == "markdown"))
+        show(_table(found, own, root, arguments.format == "markdown"))
     return 0
 
 
@@ -108,16 +113,15 @@ def _table(
     from tabulate import tabulate
 
     from sodbench.datasets import DATASETS, WEIGHTS
-    from sodbench.quoting import printable, printable_lines
 
-    rows: list[tuple[str | int, ...]] = []
+    rows: list[tuple[str, ...]] = []
     for name, (dataset, error) in (found | own).items():
         aliases, count = "(your own)", ""
         if info := DATASETS.get(name):
             aliases, count = ", ".join(info.aliases), str(info.count)
         where = "see below" if error else "not found"
         here = (len(dataset), dataset.root, dataset.layout) if dataset else ("", where, "")
-        rows.append((printable(name), aliases, count, *map(printable, here)))
+        rows.append(tuple(map(printable, (name, aliases, count, *here))))
     table = tabulate(
         rows,
         ("set", "also called", "official", "found", "where", "layout"),
@@ -127,9 +131,7 @@ def _table(
     )
     notes = [] if data_root.is_dir() else [f"the folder {data_root} does not exist (--data-root)"]
     for name, (dataset, error) in (found | own).items():
-        notes += [
-            f"{name}: {note}" for note in (dataset.notes if dataset else filter(None, [error]))
-        ]
+        notes += [f"{name}: {note}" for note in (dataset.notes if dataset else error.splitlines())]
     subsets = [f"{name}/{s}" for name in DATASETS for s in DATASETS[name].subsets]
     weights = [
         f"{w.name} ({w.place(data_root) if w.place(data_root).exists() else 'not found'})"
@@ -138,10 +140,10 @@ def _table(
     return "\n".join(
         [
             table,
-            *(["", *map(printable_lines, notes)] if notes else []),
+            *(["", *map(printable, notes)] if notes else []),
             "",
             f"named subsets: {', '.join(subsets)}",
-            f"weights: {', '.join(weights)}",
+            printable(f"weights: {', '.join(weights)}"),
             "'sodbench data list NAME'  tells sources, citation and known faults",
             "'sodbench data check'      looks at every file",
         ]
@@ -151,6 +153,9 @@ def _table(
 def _describe(info: "DatasetInfo", dataset: "Dataset | None", error: str) -> str:
     from sodbench.datasets import official_names
 
+    on_disk = error.splitlines() or ["not found"]
+    if dataset:
+        on_disk = [f"{dataset.root} ({dataset.layout}), {len(dataset)} items"]
     lines = [
         f"{info.name}: {info.about}",
         f"  items      {info.count} ({info.extension} images)",
@@ -160,16 +165,14 @@ def _describe(info: "DatasetInfo", dataset: "Dataset | None", error: str) -> str
             for s, what in info.subsets.items()
         ),
         *(f"  known      {item}: {what}" for item, what in info.known.items()),
-        f"  on disk    {f'{dataset.root} ({dataset.layout}), {len(dataset)} items' if dataset else error or 'not found'}",
+        *(f"  on disk    {line}" for line in on_disk),
         *(f"  note       {note}" for note in (dataset.notes if dataset else ())),
         f"  licence    {info.licence}",
         f"  page       {info.page}",
         *(f"  source     {s.url} ({s.holds})" for s in _sources(info)),
         f"  cite       {info.citation}",
-        "",
-        info.bibtex,
     ]
-    return "\n".join(lines)
+    return "\n".join([*map(printable, lines), "", info.bibtex])
 
 
 def _sources(info: "DatasetInfo") -> "list[Source]":
@@ -222,13 +225,14 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "names",
         nargs="*",
+        type=filled,
         metavar="NAME",
         help="sets, subsets, folders or TOML files (default: all found)",
     )
     _add_root(parser)
     parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="also write FILE (.md or .json) in full"
+        "-o", "--output", type=path, metavar="FILE", help="also write FILE (.md or .json) in full"
     )
     parser.add_argument(
         "--jobs", type=positive, metavar="N", help="threads (default: all processors)"
@@ -239,7 +243,7 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
 def run_check(arguments: argparse.Namespace) -> int:
     """Check; 1 where a fault was found or a named set could not be had."""
     from sodbench.errors import SodbenchError
-    from sodbench.progress import warn
+    from sodbench.progress import show, warn
     from sodbench.results import write_text
     from sodbench.runners.data_check import (
         as_markdown,
@@ -266,15 +270,13 @@ def run_check(arguments: argparse.Namespace) -> int:
         report_unrecognised(arguments.data_root, datasets, refused)
     reports = check(datasets, arguments.jobs)
     content = {WRITTEN_BY: command, "sets": [report.as_dict() for report in reports]}
-    as_json = json.dumps(content, indent=1)
+    as_json = json_text(content)
     if arguments.format == "json":
-        print(as_json)
+        show(as_json)
     else:
-        print((as_text if arguments.format == "table" else as_markdown)(reports).rstrip())
+        show((as_text if arguments.format == "table" else as_markdown)(reports).rstrip())
     for error in refused.values():
-        warn("")
-        warn(f"sodbench: error: {error.lines[0]}")
-        for line in error.lines[1:]:
+        for line in (f"sodbench: error: {error.lines[0]}", *error.lines[1:]):
             warn(line)
     if arguments.output:
         page = f"{marker(command)}\n{as_markdown(reports)}"
@@ -295,7 +297,11 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
         "Weights (res2net50-v1b) go to <data root>/weights/ and are verified by the hash in their name.",
     )
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="data sets, or weights such as res2net50-v1b"
+        "names",
+        nargs="*",
+        type=filled,
+        metavar="NAME",
+        help="data sets, or weights such as res2net50-v1b",
     )
     parser.add_argument(
         "--all", action="store_true", help="all six test sets, the training set and the weights"
@@ -303,6 +309,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--from",
         dest="given",
+        type=filled,
         metavar="FILE_OR_URL",
         help="take the one named set from this ZIP archive instead of the known places",
     )
@@ -320,19 +327,20 @@ def run_download(arguments: argparse.Namespace) -> int:
     """Download; 1 if a dataset is incomplete; raises with the alternatives if something cannot be downloaded."""
     from sodbench.datasets import DATASETS, WEIGHTS
     from sodbench.errors import SodbenchError
-    from sodbench.progress import warn
-    from sodbench.quoting import printable
+    from sodbench.progress import show, warn
     from sodbench.runners.data_download import download
     from sodbench.runners.data_fetch import Limits
 
     limits = Limits(max_bytes=arguments.max_gb * 10**9) if arguments.max_gb else Limits()
     everything = [*DATASETS, *(weights.name for weights in WEIGHTS)]
+    if arguments.all and arguments.names:
+        raise SodbenchError("give either --all or names, not both")
     names = everything if arguments.all else arguments.names
     if not names:
         raise SodbenchError(f"download what? --all, or some of: {', '.join(everything)}")
     done = download(names, arguments.data_root, given=arguments.given, limits=limits)
     for item in done:
-        print(printable(f"{item.name}: {item.path}: {item.how}"))
+        show(printable(f"{item.name}: {item.path}: {item.how}"))
     incomplete = [item.name for item in done if not item.complete]
     if incomplete:
         warn(f"incomplete: {', '.join(incomplete)}; 'sodbench data check' lists what is missing")
@@ -353,6 +361,7 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "names",
         nargs="*",
+        type=filled,
         metavar="NAME",
         help="sets, subsets, folders or TOML files (default: all found)",
     )
@@ -361,7 +370,7 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="write stats.md, plots and CSV files into DIR",
     )
@@ -375,7 +384,7 @@ def run_stats(arguments: argparse.Namespace) -> int:
     """Describe; 1 if a dataset is not complete; raises if one cannot be read."""
     from sodbench.datasets import refuse_namesakes
     from sodbench.errors import SodbenchError
-    from sodbench.progress import say, warn
+    from sodbench.progress import say, show, warn
     from sodbench.runners.data_check import locate, report_unrecognised
     from sodbench.runners.data_output import refuse_among_data
     from sodbench.runners.data_stats import (
@@ -398,7 +407,7 @@ def run_stats(arguments: argparse.Namespace) -> int:
         report_unrecognised(arguments.data_root, datasets, refused)
     sets = [describe(dataset, arguments.jobs) for dataset in datasets]
     as_json_asked = arguments.format == "json"
-    print(as_json(sets) if as_json_asked else table(sets, arguments.format == "markdown"))
+    show(as_json(sets) if as_json_asked else table(sets, arguments.format == "markdown"))
     if arguments.output:
         say(f"written: {write_pages(sets, arguments.output)}")
     warnings = [
@@ -424,13 +433,13 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
         "written.",
     )
     parser.add_argument(
-        "names", nargs="+", metavar="NAME", help="sets, subsets, folders or TOML files"
+        "names", nargs="+", type=filled, metavar="NAME", help="sets, subsets, folders or TOML files"
     )
     _add_root(parser)
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=path,
         default=Path("lists"),
         metavar="DIR",
         help="folder in which a folder of lists is created for each dataset (default: %(default)s)",
@@ -441,16 +450,14 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
 def run_prepare(arguments: argparse.Namespace) -> int:
     """Write the lists and print what their names are relative to."""
     from sodbench.datasets import distinct, find_dataset
-    from sodbench.progress import warn
-    from sodbench.quoting import printable
-    from sodbench.runners.data_check import refuse_empty_names, summarise_problems
+    from sodbench.progress import show, warn
+    from sodbench.runners.data_check import summarise_problems
     from sodbench.runners.data_prepare import prepare
 
-    refuse_empty_names(arguments.names)
     datasets = distinct(find_dataset(name, arguments.data_root) for name in arguments.names)
     for written in prepare(datasets, arguments.output):
         text = f"{written.file}: {written.lines} lines, relative to {written.relative_to}"
-        print(printable(text))
+        show(printable(text))
     incomplete = [line for dataset in datasets for line in summarise_problems(dataset)]
     for line in incomplete:
         warn(line)

@@ -1,11 +1,12 @@
 """``sodbench eval``: score maps against masks."""
 
 import argparse
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
 from sodbench.errors import ProblemsError, SodbenchError, listing
+from sodbench.quoting import json_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,22 +33,24 @@ def add_parser(commands: Any) -> None:
         "Example: sodbench eval preds/DSS/SOD data/SOD/GT --protocol all",
     )
     parser.add_argument(
-        "predictions", metavar="PREDS", nargs="?", help="folder or tree of saliency maps"
+        "predictions", type=path, metavar="PREDS", nargs="?", help="folder or tree of saliency maps"
     )
     parser.add_argument(
         "truth",
+        type=filled,
         metavar="GT",
         nargs="?",
         help="folder of masks, root of data sets, TOML file, or name of a data set (HKU-IS/test)",
     )
     parser.add_argument(
         "--data-root",
+        type=path,
         metavar="DIR",
-        default="data",
-        help="where a data set that GT names lies (default: data)",
+        help="the folder of a dataset that GT gives by name (default: data)",
     )
     parser.add_argument(
         "--list",
+        type=path,
         metavar="FILE",
         help="without PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' a line; "
         "with them: only the items that FILE names, one a line",
@@ -70,18 +73,24 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--metrics",
         nargs="+",
+        type=some_names,
         metavar="NAME",
-        help=f"which measures to print (default: {','.join(DEFAULT_METRICS)}; 'all' for all)",
+        help=f"which measures to print (default: {','.join(DEFAULT_METRICS)}, in JSON all; 'all' for all)",
     )
     parser.add_argument(
         "-o",
         "--output",
+        type=path,
         metavar="DIR",
         help="store the results there, and use the pairs already scored there",
     )
-    parser.add_argument("--methods", nargs="+", metavar="NAME", help="only these methods of a tree")
-    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="only these data sets")
-    parser.add_argument("--name", help="what to call the method, when there is one")
+    parser.add_argument(
+        "--methods", nargs="+", type=some_names, metavar="NAME", help="only these methods of a tree"
+    )
+    parser.add_argument(
+        "--datasets", nargs="+", type=some_names, metavar="NAME", help="only these datasets"
+    )
+    parser.add_argument("--name", type=filled, help="what to call the method, when there is one")
     parser.add_argument(
         "--dry-run", action="store_true", help="say what the folders were taken to mean, and stop"
     )
@@ -97,9 +106,9 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--worst-by",
+        type=filled,
         metavar="NAME",
-        default="mae",
-        help="the measure that --worst goes by (default: mae)",
+        help="the metric that --worst sorts by (default: mae)",
     )
     add_policy(parser)
     parser.add_argument(
@@ -111,7 +120,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--trust-folders", action="store_true", help="do not refuse when PREDS and GT look swapped"
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, resumed="the same command goes on where it stopped")
 
 
 def add_policy(parser: argparse.ArgumentParser) -> None:
@@ -152,14 +161,6 @@ def read_policy(arguments: argparse.Namespace) -> "Policy":
     )
 
 
-def positive(text: str) -> int:
-    """An option's number, at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
 def _shard(text: str) -> tuple[int, int]:
     try:
         index, number = (int(part) for part in text.split("/"))
@@ -172,12 +173,17 @@ def _shard(text: str) -> tuple[int, int]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score, print, and say what was found."""
-    from sodbench.progress import say
+    from sodbench.progress import say, show, warn
     from sodbench.runners.evaluate import evaluate_all
 
     wanted = _metrics(arguments.metrics)
-    if arguments.worst:
-        _check_worst_by(arguments.worst_by, weighted=not arguments.no_wf)
+    worst_by = arguments.worst_by or "mae"
+    if not arguments.worst:
+        refuse_without_effect(arguments, ("worst_by",), "without --worst N")
+    else:
+        _check_worst_by(worst_by, weighted=not arguments.no_wf)
+    if not arguments.output:
+        refuse_without_effect(arguments, ("force",), "without -o DIR, where scores are kept")
     if arguments.shard and not arguments.output:
         raise SodbenchError("--shard needs -o DIR, a folder of its own for each shard")
     understood = _understood(arguments)
@@ -199,57 +205,68 @@ def run(arguments: argparse.Namespace) -> int:
         )
     except ProblemsError as error:
         if arguments.format == "json":
-            print(to_json([], error.problems))
+            show(to_json([], error.problems))
         raise
     results = list(evaluation.results)
     worst = [
-        Worst.of(result, arguments.worst_by, arguments.worst)
+        Worst.of(result, worst_by, arguments.worst)
         for result in results[:: len(protocols)] * bool(arguments.worst)
     ]
     if arguments.format == "json":
-        print(to_json(results, evaluation.problems, worst))
+        show(to_json(results, evaluation.problems, worst, wanted if arguments.metrics else None))
     elif arguments.format == "csv":
-        print(to_frame(results, wanted).to_csv(index=False), end="")
+        show(to_csv(results, wanted))
         for one in worst:  # a second table would spoil the CSV
-            print(one.to_text(markdown=False), file=sys.stderr)
+            for line in one.to_lines(markdown=False):
+                warn(line)
     elif results:
         markdown = arguments.format == "markdown"
-        print(to_text(results, wanted, markdown=markdown))
+        show(to_text(results, wanted, markdown=markdown))
         for one in worst:
-            print(f"\n{one.to_text(markdown=markdown)}")
-    if evaluation.problems:
-        say(f"{len(evaluation.problems)} thing(s) to know about the files:")
-        for line in listing(evaluation.problems, per_kind=5):
-            say(line)
-    return 0 if evaluation.clean else 1
+            show("\n".join(["", *one.to_lines(markdown=markdown)]))
+    return report_problems(evaluation.problems, per_kind=5)
+
+
+def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:
+    """Print what was found in the files on standard error; return the exit status that follows from it.
+
+    Problems, which lead to status 1, are printed even when quiet; what a documented rule settles is a note.
+    """
+    from sodbench.progress import say, warn
+    from sodbench.runners.evaluate import NOTES
+
+    notes = [problem for problem in problems if problem.kind in NOTES]
+    faults = [problem for problem in problems if problem.kind not in NOTES]
+    for write, found, what in ((warn, faults, "problem(s)"), (say, notes, "note(s)")):
+        if found:
+            write(f"{len(found)} {what} with the files:")
+            for line in listing(found, per_kind):
+                write(line)
+    return 1 if faults else 0
 
 
 def _understood(arguments: argparse.Namespace) -> "Understood":
     """What PREDS, GT and --list were taken to mean."""
-    from pathlib import Path
-
     from sodbench.datasets import chosen, find_masks
     from sodbench.runners.trees import from_pair_list, understand, wanted_truths
 
     if arguments.list and not (arguments.predictions or arguments.truth):
-        if arguments.limit:
-            raise SodbenchError("--limit needs PREDS and GT: a SalMetric list names its own pairs")
-        return from_pair_list(Path(arguments.list), arguments.name)
+        for option in ("limit", "methods", "datasets", "data_root"):
+            if getattr(arguments, option):
+                raise SodbenchError(
+                    f"--{option.replace('_', '-')} needs PREDS and GT: a SalMetric list names its own pairs"
+                )
+        return from_pair_list(arguments.list, arguments.name)
     if not arguments.predictions or not arguments.truth:
         raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
-    found = find_masks(arguments.truth, data_root=arguments.data_root)
+    found = find_masks(arguments.truth, data_root=arguments.data_root or "data")
     truths = wanted_truths(found, names(arguments.datasets))
     return understand(
-        Path(arguments.predictions),
+        arguments.predictions,
         chosen(truths, arguments.list, arguments.limit),
         methods=names(arguments.methods),
         name=arguments.name,
     )
-
-
-def names(given: "Sequence[str] | None") -> tuple[str, ...]:
-    """The names of an option that takes several, apart by spaces or commas."""
-    return tuple(name.strip() for text in given or () for name in text.split(",") if name.strip())
 
 
 def _metrics(given: "Sequence[str] | None") -> tuple[str, ...]:
@@ -318,22 +335,23 @@ class Worst:
             ],
         }
 
-    def to_text(self, *, markdown: bool) -> str:
-        """A title and a line an image."""
+    def to_lines(self, *, markdown: bool) -> list[str]:
+        """Return a title and one line for each image, printable."""
         start = "- " if markdown else "  "
         title = f"{self.result.method} on {self.result.dataset}: the {len(self.images)} worst by {self.measure}"
         lines = [
             f"{start}{value:.4f}  {path or f'{stem} (no map)'}" for stem, path, value in self.images
         ]
-        return "\n".join([title, *[""] * markdown, *lines])
+        return [printable(line) for line in [title, *[""] * markdown, *lines]]
 
 
 def to_json(
-    results: "Sequence[Result]", problems: "Sequence[Problem]", worst: "Sequence[Worst]" = ()
+    results: "Sequence[Result]",
+    problems: "Sequence[Problem]",
+    worst: "Sequence[Worst]" = (),
+    metrics: "Sequence[str] | None" = None,
 ) -> str:
-    """The machine-readable form: every measure with all its digits; an undefined one is null."""
-    import json
-
+    """The machine-readable form: the metrics (all by default) with all their digits; undefined ones are null."""
     from sodbench.results import finite
 
     rows = [
@@ -343,14 +361,23 @@ def to_json(
             "protocol": r.protocol,
             "n": r.n,
             "signature": r.signature,
-            "metrics": r.metrics,
+            "metrics": {name: r.metrics[name] for name in metrics or r.metrics},
         }
         for r in results
     ]
     content = {"results": rows, "problems": [vars(problem) for problem in problems]}
     if worst:
         content["worst"] = [one.as_dict() for one in worst]
-    return json.dumps(finite(content), indent=1, ensure_ascii=False)
+    return json_text(finite(content))
+
+
+def to_csv(results: "Sequence[Result]", metrics: "Sequence[str]") -> str:
+    """The rows of `to_frame` as CSV, with all digits; names on one line each."""
+    frame = to_frame(results, metrics)
+    for column in ("dataset", "method", "signature"):
+        frame[column] = [printable(text) for text in frame[column]]
+    written: str = frame.to_csv(index=False)
+    return written.rstrip("\n")
 
 
 def to_frame(results: "Sequence[Result]", metrics: "Sequence[str]") -> Any:
@@ -376,7 +403,7 @@ def to_text(results: "Sequence[Result]", metrics: "Sequence[str]", *, markdown: 
         groups = (results[at : at + protocols] for at in range(0, len(results), protocols))
         tables = [_table(*_compared(group, metrics), left=1, markdown=markdown) for group in groups]
     signatures = dict.fromkeys(r.signature for r in results)
-    return "\n\n".join([*tables, "\n".join(signatures)])
+    return "\n\n".join([*tables, "\n".join(map(printable, signatures))])
 
 
 def _table(headers: list[str], rows: list[list[str]], *, left: int, markdown: bool) -> str:
@@ -407,7 +434,7 @@ def _compared(
     """Headers and rows, one row a measure: one method on one data set under each protocol."""
     first, *others = group
     headers = [
-        f"{first.method} on {first.dataset}",
+        printable(f"{first.method} on {first.dataset}"),
         *(r.protocol for r in group),
         *(f"{r.protocol} - {first.protocol}" for r in others),
     ]
@@ -424,7 +451,7 @@ def _compared(
 
 def _cell(name: str, value: Any) -> str:
     if not isinstance(value, float):
-        return str(value)
+        return printable(value)
     return f"{value:.0f}" if name == "threshold" else f"{value:.4f}"
 
 

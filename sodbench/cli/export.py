@@ -1,8 +1,9 @@
 """``sodbench export``: a network as an ONNX file."""
 
 import argparse
-from pathlib import Path
 from typing import Any
+
+from sodbench.cli.options import filled, path
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -13,18 +14,22 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         description="Write a network as ONNX (input 'image': RGB, ImageNet-normalised, [n, 3, h, w]; output "
         "'logits': [n, 1, h, w]) and compare it with torch at three sizes. Needs the extra 'onnx'.",
     )
-    parser.add_argument("--model", default="csf-res2net50", metavar="NAME", help="as for predict")
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="its weights (state_dict)")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.onnx")
+    parser.add_argument(
+        "--model", type=filled, default="csf-res2net50", metavar="NAME", help="as for predict"
+    )
+    parser.add_argument("--checkpoint", type=path, metavar="FILE", help="its weights (state_dict)")
+    parser.add_argument("-o", "--output", type=path, required=True, metavar="FILE.onnx")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Export and say how near it is."""
+    from sodbench.progress import show
+    from sodbench.quoting import printable
     from sodbench.runners.export import export_onnx
 
     differences = export_onnx(arguments.model, arguments.checkpoint, arguments.output)
     for (height, width), difference in differences.items():
-        print(f"{height}x{width}: logits differ from torch by at most {difference:.2g}")
-    print(f"written to {arguments.output}")
+        show(f"{height}x{width}: logits differ from torch by at most {difference:.2g}")
+    show(f"written to {printable(arguments.output)}")
     return 0

@@ -1,8 +1,9 @@
 """``sodbench merge``: join what ``sodbench eval --shard`` scored on several machines."""
 
 import argparse
-from pathlib import Path
 from typing import Any
+
+from sodbench.cli.options import path
 
 
 def add_parser(commands: Any) -> None:
@@ -15,19 +16,21 @@ def add_parser(commands: Any) -> None:
         epilog="Example: sodbench merge part1 part2 part3 part4 -o results",
     )
     parser.add_argument(
-        "parts", nargs="+", type=Path, metavar="DIR", help="the shards' output folders"
+        "parts", nargs="+", type=path, metavar="DIR", help="the shards' output folders"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="where the whole goes"
+        "-o", "--output", type=path, required=True, metavar="DIR", help="where the whole goes"
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Merge and print the table."""
-    from sodbench.cli.eval import DEFAULT_METRICS, to_text
+    """Merge and print the table; returns 1 where the whole has problems, as one run would have."""
+    from sodbench.cli.eval import DEFAULT_METRICS, report_problems, to_text
+    from sodbench.progress import show
     from sodbench.runners.merge import merge
 
     results = merge(arguments.parts, arguments.output)
-    print(to_text(results, DEFAULT_METRICS, markdown=False))
-    return 0
+    show(to_text(results, DEFAULT_METRICS, markdown=False))
+    found = dict.fromkeys(problem for result in results for problem in result.problems)
+    return report_problems(list(found), per_kind=5)

@@ -2,8 +2,9 @@
 
 import argparse
 import os
-from pathlib import Path
 from typing import Any
+
+from sodbench.cli.options import filled, path, positive
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -18,40 +19,48 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "images",
         nargs="+",
-        type=Path,
+        type=path,
         metavar="IMAGES",
         help="folders of images, image files, or lists of names (.txt, .lst)",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="MAPS", help="folder of the maps"
+        "-o", "--output", type=path, required=True, metavar="MAPS", help="folder of the maps"
     )
     add_network_options(parser)
     parser.add_argument(
-        "--batch-size", type=int, metavar="N", help="most images of a batch (default: by device)"
+        "--batch-size",
+        type=positive,
+        metavar="N",
+        help="most images of a batch (default: by device)",
     )
     parser.add_argument(
         "--max-side",
-        type=int,
+        type=positive,
         metavar="N",
         help="shrink longer images to N pixels for the network; maps keep the image's size",
     )
     parser.add_argument(
         "--force", action="store_true", help="replace the maps that sodbench made there before"
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, resumed="the same command goes on where it stopped")
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     """The options that choose a network and how it is computed."""
     parser.add_argument(
         "--model",
+        type=filled,
         default="csf-res2net50",
         metavar="NAME",
         help="a registered name, a baseline, or path/to/file.py:factory (default: %(default)s)",
     )
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="its weights (state_dict)")
+    parser.add_argument("--checkpoint", type=path, metavar="FILE", help="its weights (state_dict)")
     parser.add_argument(
-        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps"
+        "--device",
+        type=filled,
+        default="auto",
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:N or mps",
     )
     parser.add_argument(
         "--precision",
@@ -103,6 +112,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise ProblemsError(
             f"{len(summary.problems)} of {len(samples)} images have no map:",
             summary.problems,
-            "The other maps are finished; mend these and run the same command again.",
+            "The other maps are finished; fix these and run the same command again.",
         )
     return 0

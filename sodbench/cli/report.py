@@ -3,10 +3,17 @@
 import argparse
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.eval import names
+from sodbench.cli.options import (
+    filled,
+    names,
+    not_negative,
+    path,
+    refuse_without_effect,
+    resamples,
+    some_names,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,34 +31,45 @@ def add_parser(commands: Any) -> None:
         epilog="example: sodbench report results -o report  (then open report/index.html)",
     )
     parser.add_argument(
-        "results", nargs="+", type=Path, metavar="RESULTS", help="folders of results"
+        "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"
     )
     parser.add_argument(
         "-o",
         "--output",
         required=True,
-        type=Path,
+        type=path,
         metavar="DIR|FILE.md",
         help="a folder for everything (HTML, Markdown, LaTeX, CSV, JSON, figures), or a Markdown "
         "file with its figures beside it",
     )
     parser.add_argument("--title", help="the report's heading")
     parser.add_argument(
-        "--metrics", nargs="+", metavar="NAME", help="these measures, in this order"
+        "--metrics",
+        nargs="+",
+        type=some_names,
+        metavar="NAME",
+        help="these measures, in this order",
     )
-    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="these sets, in this order")
-    parser.add_argument("--methods", nargs="+", metavar="NAME", help="these methods, in this order")
-    parser.add_argument("--baseline", metavar="METHOD", help="show differences to this method")
+    parser.add_argument(
+        "--datasets", nargs="+", type=some_names, metavar="NAME", help="these sets, in this order"
+    )
+    parser.add_argument(
+        "--methods", nargs="+", type=some_names, metavar="NAME", help="these methods, in this order"
+    )
+    parser.add_argument(
+        "--baseline", type=filled, metavar="METHOD", help="show differences to this method"
+    )
     parser.add_argument(
         "--published",
         nargs="*",
+        type=filled,
         metavar="SOURCE",
         help="add published numbers, marked as such (no name: every table there is)",
     )
     parser.add_argument(
         "--bench",
         nargs="+",
-        type=Path,
+        type=path,
         default=[],
         metavar="FILE",
         help="results of 'sodbench bench', to put cost beside accuracy",
@@ -59,7 +77,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--attributes",
         nargs="+",
-        type=Path,
+        type=path,
         default=[],
         metavar="PATH",
         help="what 'sodbench data stats -o DIR' wrote (DIR, or its CSV files): break scores down by number, "
@@ -68,6 +86,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--pictures",
         nargs="+",
+        type=filled,
         default=["best", "disputed", "worst"],
         metavar="WHICH",
         help="images to show of each set: best, worst, disputed, random (worst:3 for three), or names "
@@ -75,30 +94,34 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--thumbnails",
-        type=int,
+        type=not_negative,
         metavar="N",
         help="images of each set in the page's browser (default: all)",
     )
     parser.add_argument(
         "--template",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="also fill in this Jinja template (.md, .html, .tex or .txt)",
     )
     parser.add_argument(
         "--colours", action="store_true", help="colour best, second and third in LaTeX tables"
     )
-    parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (1000)")
-    parser.add_argument("--seed", type=seed, default=0, help="of the bootstrap and random pictures")
+    parser.add_argument(
+        "--resamples",
+        type=resamples,
+        metavar="N",
+        default=1000,
+        help="of the bootstrap, at least 100 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=not_negative,
+        metavar="N",
+        default=0,
+        help="of the bootstrap and random pictures",
+    )
     parser.set_defaults(run=run)
-
-
-def seed(text: str) -> int:
-    """A seed, as numpy's generators take it: a whole number, at least 0."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must be at least 0")
-    return number
 
 
 def chosen_datasets(given: "Sequence[str] | None", results: "Sequence[Result]") -> list[str] | None:
@@ -111,19 +134,22 @@ def chosen_datasets(given: "Sequence[str] | None", results: "Sequence[Result]") 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print where it is."""
-    from sodbench.errors import SodbenchError
+    from sodbench.progress import show
+    from sodbench.quoting import printable
     from sodbench.reports.report import write_report
     from sodbench.results import find_results
 
-    if arguments.resamples < 100:
-        raise SodbenchError("--resamples: at least 100, or the intervals mean nothing")
+    if arguments.output.suffix.lower() == ".md":
+        refuse_without_effect(
+            arguments, ("thumbnails", "colours"), "on a single Markdown file; name a folder"
+        )
     results = find_results(arguments.results)
     written = write_report(
         results,
         arguments.output,
         title=arguments.title,
         metrics=names(arguments.metrics) or None,
-        methods=arguments.methods,
+        methods=names(arguments.methods) or None,
         datasets=chosen_datasets(arguments.datasets, results),
         baseline=arguments.baseline,
         published=arguments.published,
@@ -137,5 +163,5 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         command=shlex.join(["sodbench", *sys.argv[1:]]),
     )
-    print(written)
+    show(printable(written))
     return 0

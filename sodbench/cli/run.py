@@ -8,13 +8,13 @@ from sodbench.cli.eval import (
     DEFAULT_METRICS,
     PROTOCOL_NAMES,
     add_policy,
-    names,
-    positive,
     read_policy,
+    report_problems,
     to_text,
 )
+from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
 from sodbench.cli.predict import add_network_options
-from sodbench.errors import SodbenchError, listing
+from sodbench.errors import SodbenchError
 
 
 def add_parser(commands: Any) -> None:
@@ -37,15 +37,15 @@ def add_parser(commands: Any) -> None:
     which.add_argument(
         "--datasets",
         nargs="+",
+        type=some_names,
         metavar="NAME",
         help="these sets or subsets (HKU-IS/test), or folders of your own",
     )
     which.add_argument(
         "--data-root",
-        type=Path,
-        default=Path("data"),
+        type=path,
         metavar="DIR",
-        help="where they lie (default: data)",
+        help="the folder that holds them (default: data)",
     )
     which.add_argument(
         "--sample",
@@ -57,7 +57,7 @@ def add_parser(commands: Any) -> None:
     )
     which.add_argument(
         "--list",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="only the images that FILE names, one a line, of one set",
     )
@@ -72,7 +72,7 @@ def add_parser(commands: Any) -> None:
         help="most images of a batch (default: by device)",
     )
     parser.add_argument(
-        "--name", help="what to call the method in tables (default: the model's name)"
+        "--name", type=filled, help="what to call the method in tables (default: the model's name)"
     )
     parser.add_argument(
         "--baselines", action="store_true", help="also run the two methods that need no weights"
@@ -80,7 +80,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="where everything goes (default: results, or sample-run with --sample)",
     )
@@ -95,18 +95,23 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--force", action="store_true", help="predict and score everything anew")
     add_policy(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, resumed="the same command goes on where it stopped")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run, print the table, and say where the report is."""
     from sodbench.datasets import TEST_SETS
-    from sodbench.progress import say
+    from sodbench.progress import show
+    from sodbench.quoting import printable
     from sodbench.runners.pipeline import Run, run_datasets, run_sample
 
     if not (arguments.all_datasets or arguments.datasets or arguments.sample):
         raise SodbenchError(
             "which data? Say --all-datasets, --datasets NAME ..., or --sample for the built-in sample"
+        )
+    if arguments.sample:
+        refuse_without_effect(
+            arguments, ("all_datasets", "data_root", "baselines"), "with --sample"
         )
     if arguments.all_datasets and arguments.datasets:
         raise SodbenchError("give either --all-datasets or --datasets NAME ..., not both")
@@ -114,12 +119,13 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = Run(
         output=arguments.output or Path("sample-run" if arguments.sample else "results"),
         datasets=names(arguments.datasets) or TEST_SETS,
-        data_root=arguments.data_root,
+        data_root=arguments.data_root or Path("data"),
         model=arguments.model,
         checkpoint=arguments.checkpoint,
         name=arguments.name,
         device=arguments.device,
         precision=arguments.precision,
+        compiled=arguments.compile,
         batch_size=arguments.batch_size,
         baselines=arguments.baselines,
         limit=arguments.limit,
@@ -132,10 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     finished = (run_sample if arguments.sample else run_datasets)(wanted)
     results = finished.evaluation.results
-    print(to_text(results, DEFAULT_METRICS, markdown=False))
-    if finished.evaluation.problems:
-        say(f"{len(finished.evaluation.problems)} thing(s) to know about the files:")
-        for line in listing(finished.evaluation.problems, per_kind=3):
-            say(line)
-    print(f"\nreport: {finished.report}")
-    return 0 if finished.evaluation.clean else 1
+    show(to_text(results, DEFAULT_METRICS, markdown=False))
+    status = report_problems(finished.evaluation.problems, per_kind=3)
+    show(f"\nreport: {printable(finished.report)}")
+    return status

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sodbench.cli.options import filled, not_negative, path, positive, refuse_without_effect
+
 if TYPE_CHECKING:
     from sodbench.datasets import Dataset
 
@@ -24,36 +26,38 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=path,
         metavar="RUN",
         help="folder of the run; needed, but for --print-recipe",
     )
     data = parser.add_argument_group("data")
     data.add_argument(
-        "--data-root", type=Path, default=Path("data"), metavar="DIR", help="(default: %(default)s)"
+        "--data-root", type=path, default=Path("data"), metavar="DIR", help="(default: %(default)s)"
     )
     data.add_argument(
         "--train",
+        type=filled,
         default="DUTS-TR",
         metavar="SET",
         help="a known set, a folder with images and masks, or a train_pair.lst (default: %(default)s)",
     )
     data.add_argument(
         "--validate",
+        type=filled,
         metavar="SET",
         help="score this set after every epoch, and keep the best weights (best.pth)",
     )
     data.add_argument(
         "--hold-out",
-        type=int,
+        type=positive,
         metavar="N",
         help="validate on N of the training images instead, evenly spread over their names",
     )
     data.add_argument(
         "--best-by",
-        default="f_max",
-        metavar="MEASURE",
-        help="the measure that decides what is best (default: %(default)s)",
+        type=filled,
+        metavar="METRIC",
+        help="the metric that decides what is best (default: f_max)",
     )
     data.add_argument(
         "--skip-bad",
@@ -63,22 +67,28 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     network = parser.add_argument_group("network")
     network.add_argument(
         "--model",
+        type=filled,
         default="csf-res2net50",
         metavar="NAME",
         help="a registered name or path/to/file.py:factory (default: %(default)s)",
     )
     network.add_argument(
-        "--backbone", type=Path, metavar="FILE", help="ImageNet weights of its backbone"
+        "--backbone", type=path, metavar="FILE", help="ImageNet weights of its backbone"
     )
     network.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="weights of the whole network to start from"
+        "--checkpoint", type=path, metavar="FILE", help="weights of the whole network to start from"
     )
     network.add_argument(
-        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps"
+        "--device",
+        type=filled,
+        default="auto",
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:N or mps",
     )
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument(
         "--recipe",
+        type=filled,
         default="reference",
         metavar="NAME",
         help="reference, scratch, sample, or a .toml file (default: %(default)s)",
@@ -102,39 +112,43 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     state.add_argument(
         "--save-every",
-        type=int,
+        type=not_negative,
         default=200,
         metavar="N",
         help="save the state every N updates and after each epoch; 0: only when interrupted "
         "(default: %(default)s)",
     )
     state.add_argument(
-        "--keep", type=int, default=2, metavar="K", help="saved states that stay (default: 2)"
+        "--keep", type=positive, default=2, metavar="K", help="saved states that stay (default: 2)"
     )
-    state.add_argument("--workers", type=int, metavar="N", help="threads that decode images")
-    parser.set_defaults(run=run)
+    state.add_argument("--workers", type=positive, metavar="N", help="threads that decode images")
+    parser.set_defaults(
+        run=run, resumed="--resume continues from the last saved state, if there is one"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train; returns 0, 1 if pairs were left out by --skip-bad, or 128 + the signal that stopped it."""
+    from sodbench.progress import say, show
+    from sodbench.quoting import printable
     from sodbench.runners.recipe import load_recipe
 
     recipe = load_recipe(arguments.recipe, arguments.changes)
     if arguments.print_recipe:
-        print(recipe.to_toml(), end="")
+        show(recipe.to_toml().rstrip("\n"))
         return 0
 
     from sodbench.datasets import find_dataset, listed_pairs
     from sodbench.errors import SodbenchError
-    from sodbench.progress import say
     from sodbench.runners.train import Training, train
 
     if arguments.output is None:
         raise SodbenchError("say with -o RUN where the training's folder shall be")
-    if arguments.keep < 1 or arguments.save_every < 0:
-        raise SodbenchError("--keep must be at least 1, and --save-every not negative")
     if arguments.validate and arguments.hold_out:
         raise SodbenchError("give --validate or --hold-out, not both")
+    best_by = arguments.best_by or "f_max"
+    if not (arguments.validate or arguments.hold_out):
+        refuse_without_effect(arguments, ("best_by",), "without --validate or --hold-out")
     if arguments.train.endswith((".lst", ".txt")):
         dataset = listed_pairs(arguments.train)
     else:
@@ -154,7 +168,7 @@ def run(arguments: argparse.Namespace) -> int:
             checkpoint=arguments.checkpoint,
             device=arguments.device,
             validation=validation,
-            measure=arguments.best_by,
+            measure=best_by,
             save_every=arguments.save_every,
             keep=arguments.keep,
             resume=arguments.resume,
@@ -171,8 +185,8 @@ def run(arguments: argparse.Namespace) -> int:
         rate = summary.images / summary.seconds
         say(f"{summary.updates} updates in {summary.seconds:.0f} s ({rate:.1f} images/s)")
     if summary.best:
-        say(f"best: epoch {summary.best[0]}, {arguments.best_by} {summary.best[1]:.4f} (best.pth)")
-    print(summary.weights)
+        say(f"best: epoch {summary.best[0]}, {best_by} {summary.best[1]:.4f} (best.pth)")
+    show(printable(summary.weights))
     return left_out
 
 

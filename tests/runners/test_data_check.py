@@ -525,12 +525,6 @@ def test_a_name_that_is_not_utf_8_is_checked(
     assert not (tmp_path / "lists").exists()
 
 
-def test_an_empty_name_is_refused(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("check", "stats", "prepare"):
-        assert main(["data", command, "", "--data-root", str(clean)]) == 2
-        assert "name is empty" in capsys.readouterr().err
-
-
 def test_report_is_not_written_through_links(clean: Path, tmp_path: Path) -> None:
     check_ecssd = ["data", "check", "ECSSD", "--data-root", str(clean), "-o"]
     out = tmp_path / "ours.md"

@@ -1,0 +1,438 @@
+"""Whatever goes wrong ends in a plain message and the documented exit status, never in a traceback."""
+
+import argparse
+import ast
+import errno
+import inspect
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hostile import acts_on_terminal
+
+from sodbench import progress
+from sodbench.cli import STATUSES, build_parser, main
+from sodbench.errors import SodbenchError
+from sodbench.images import write_grey
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture
+def maps(tmp_path):
+    """Ground truth gt/ and maps of two pairs."""
+    mask = np.zeros((12, 16), np.uint8)
+    mask[:, :8] = 255
+    for stem in ("a", "b"):
+        write_grey(tmp_path / f"gt/{stem}.png", mask)
+        write_grey(tmp_path / f"preds/{stem}.png", mask)
+    return tmp_path
+
+
+def through_shell(arguments, redirect, cwd, **variables):
+    """Run a command with its streams redirected by a shell."""
+    command = f'exec "$@" {redirect}'
+    words = ["sh", "-c", command, "sh", sys.executable, "-m", "sodbench", *map(str, arguments)]
+    return subprocess.run(
+        words, capture_output=True, text=True, check=False, cwd=cwd, env=os.environ | variables
+    )
+
+
+ERRORS = [
+    (SodbenchError("a.png: broken"), 2, "sodbench: error: a.png: broken"),
+    (PermissionError(errno.EACCES, "Permission denied", "x/y"), 2, "x/y: Permission denied"),
+    (OSError(errno.ENAMETOOLONG, "File name too long", "z" * 300), 2, "zzz: File name too long"),
+    (
+        OSError(errno.ENOSPC, "No space left on device", "out"),
+        2,
+        "out: No space left on device; make",
+    ),
+    (OSError(errno.EXDEV, "Invalid link", "a", None, "b"), 2, "a -> b: Invalid link"),
+    (FileNotFoundError(errno.ENOENT, "No such file", b"\xff.png"), 2, "\\udcff.png: No such file"),
+    (OSError("no number"), 2, "sodbench: error: no number"),
+    (MemoryError(), 2, "not enough memory; try a smaller --jobs"),
+    (RuntimeError("[enforce fail] can't allocate memory: 5 bytes"), 2, "not enough memory"),
+    (RuntimeError("can't start new thread"), 2, "ulimit -u"),
+    (
+        ModuleNotFoundError("No module named 'torch'", name="torch"),
+        2,
+        "pip install torch torchvision",
+    ),
+    (ModuleNotFoundError("No", name="onnxscript.x"), 2, "pip install 'sodbench[onnx]'"),
+    (ModuleNotFoundError("No", name="gdown"), 2, "pip install 'sodbench[drive]'"),
+    (
+        ImportError("libc: cannot map", name="numpy"),
+        2,
+        "numpy is installed, but cannot be imported",
+    ),
+    (ModuleNotFoundError("No", name="sodbench.nothing"), 70, "sodbench: internal error: Module"),
+    (ValueError("x\x1b[2J\ny"), 70, "internal error: ValueError: x\\x1b[2J\\ny; please report it"),
+    (RecursionError("too deep"), 70, "internal error: RecursionError"),
+    (KeyboardInterrupt(), 130, "sodbench: interrupted"),
+    (BrokenPipeError(), 141, ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"), ERRORS, ids=[repr(e[0])[:40] for e in ERRORS]
+)
+def test_every_exception_ends_in_one_plain_line(error, status, words, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("sodbench.datasets.find_masks", fail)
+    assert main(["eval", "maps", "gt"]) == status
+    printed = capsys.readouterr()
+    assert words in printed.err and not printed.out
+    assert printed.err.count("\n") == bool(words) and "Traceback" not in printed.err
+    assert not acts_on_terminal(printed.err)
+
+
+def test_the_traceback_of_an_internal_error_is_shown_on_request(monkeypatch, capsys):
+    def fail(*_, **__):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("sodbench.datasets.find_masks", fail)
+    monkeypatch.setenv("SODBENCH_TRACEBACK", "1")
+    assert main(["eval", "maps", "gt"]) == 70
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_the_statuses_are_documented(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert STATUSES in capsys.readouterr().out
+    page = (DOCS / "evaluation.md").read_text()
+    for status in (0, 1, 2, 70, 130, 141):
+        assert f"| {status} |" in page and f"\n  {status} " in "\n" + STATUSES.replace(
+            "exit status:", ""
+        )
+
+
+@pytest.mark.parametrize("moment", ["sodbench.cli.build_parser", "sodbench.progress.set_quiet"])
+def test_ctrl_c_before_the_command_begins_is_an_interruption(moment, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(moment, interrupted)
+    assert main(["eval", "maps", "gt"]) == 130
+    assert capsys.readouterr().err.startswith("sodbench: interrupted")
+
+
+def test_a_real_ctrl_c_while_a_command_is_imported(tmp_path):
+    code = (
+        "import sys, os, signal, importlib\n"
+        "from sodbench.cli import main\n"
+        "real = importlib.import_module\n"
+        "def slow(name):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(name)\n"
+        "importlib.import_module = slow\n"
+        "sys.exit(main(['eval', 'a', 'b']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "sodbench: interrupted\n")
+
+
+# ----------------------------------------------------------------------------------------- streams
+
+
+def test_a_full_standard_output_is_one_line_and_the_results_are_kept(maps):
+    command = ["eval", "preds", "gt", "-o", "out"]
+    done = through_shell(command, "> /dev/full", maps)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith("sodbench: error: standard output: cannot be written (No space")
+    assert "Exception ignored" not in done.stderr
+    again = through_shell(command, "", maps)
+    assert again.returncode == 0 and "mae" in again.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["eval", "--help"], ["--version"]])
+def test_help_on_a_full_disk_is_one_line(arguments, tmp_path):
+    done = through_shell(arguments, "> /dev/full", tmp_path, PYTHONUNBUFFERED="")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "standard output: cannot be written" in done.stderr
+
+
+def test_a_closed_standard_output_is_an_error(maps):
+    done = through_shell(["eval", "preds", "gt", "-o", "out"], ">&-", maps)
+    assert done.returncode == 2 and "standard output: cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("redirect", ["2>&-", "2> /dev/full", "<&- 2>&-"])
+def test_results_are_printed_without_a_standard_error(maps, redirect):
+    (maps / "preds/extra.png").write_bytes((maps / "preds/a.png").read_bytes())
+    done = through_shell(["eval", "preds", "gt"], redirect, maps)
+    assert done.returncode == 1 and "mae" in done.stdout and not done.stderr
+    done = through_shell(["eval", "nothing", "gt"], redirect, maps)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+def test_a_closed_pipe_is_silent(maps):
+    code = "import os, sys; r, w = os.pipe(); os.dup2(w, 1); os.close(w); os.close(r)\n"
+    code += f"from sodbench.cli import main; sys.exit(main(['eval', {str(maps / 'preds')!r}, {str(maps / 'gt')!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 141 and "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("style", ["table", "markdown", "csv", "json"])
+def test_an_encoding_that_lacks_a_letter_loses_nothing(maps, encoding, style):
+    command = ["eval", "preds", "gt", "--name", "čaj 猫", "--format", style]
+    done = through_shell(command, "", maps, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    if style == "json":
+        assert json.loads(done.stdout)["results"][0]["method"] == "čaj 猫"
+    else:
+        assert "\\u010daj \\u732b" in done.stdout
+
+
+# --------------------------------------------------------------------------- threads and modules
+
+
+@pytest.fixture
+def few_threads(monkeypatch):
+    """Let a process start a certain number of threads at a time, and no more."""
+
+    def allow(number):
+        start, join = threading.Thread.start, threading.Thread.join
+        running = []
+
+        def limited_start(thread):
+            running[:] = [t for t in running if t.is_alive()]
+            if len(running) >= number:
+                raise RuntimeError("can't start new thread")
+            start(thread)
+            running.append(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", limited_start)
+        monkeypatch.setattr(threading.Thread, "join", join)
+
+    return allow
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_work_is_done_by_the_threads_that_can_be_started(number, few_threads):
+    few_threads(number)
+    assert progress.in_threads(lambda x: x * x, range(50), "squaring", "numbers", jobs=8) == [
+        x * x for x in range(50)
+    ]
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_maps_are_scored_by_the_threads_that_can_be_started(number, few_threads, maps, capsys):
+    command = ["eval", str(maps / "preds"), str(maps / "gt"), "--format", "json"]
+    assert main([*command, "--jobs", "1"]) == 0
+    alone = capsys.readouterr().out
+    few_threads(number)
+    assert main([*command, "--jobs", "8"]) == 0
+    assert capsys.readouterr().out == alone
+
+
+def test_an_error_in_a_pool_without_threads_is_raised_with_the_result(few_threads):
+    few_threads(0)
+
+    def fail():
+        raise ValueError("no")
+
+    with progress.thread_pool(4) as pool:
+        future = pool.submit(fail)
+    with pytest.raises(ValueError, match="no"):
+        future.result()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "gt", "-o", "out"],
+        ["bench"],
+        ["export", "-o", "x.onnx"],
+        ["run", "--sample", "-o", "out"],
+        ["train", "-o", "out"],
+    ],
+    ids=lambda a: a[0],
+)
+def test_a_missing_torch_is_one_line(arguments, maps):
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = sys.modules['torchvision'] = None\n"
+        "from sodbench.cli import main\n"
+        f"sys.exit(main({arguments!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=maps, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "sodbench: error: this command needs torch, which is not installed: pip install torch torchvision"
+    )
+    assert "Traceback" not in done.stderr
+
+
+# ----------------------------------------------------------------------------------------- options
+
+
+def commands(parser=None, words=()):
+    """Every command of the command line: (its words, its parser)."""
+    parser = parser or build_parser()
+    groups = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not groups:
+        yield words, parser
+    for group in groups:
+        for name, inner in group.choices.items():
+            yield from commands(inner, (*words, name))
+
+
+COMMANDS = dict(commands())
+in_every_command = pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+
+
+def destinations_read(function, seen=None):
+    """The attributes of ``arguments`` that a function reads, or the functions that it hands them to."""
+    seen = set() if seen is None else seen
+    if function in seen:
+        return set()
+    seen.add(function)
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    read = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "arguments":
+            read.add(node.attr)
+        if isinstance(node, ast.Call) and any(
+            getattr(a, "id", "") == "arguments" for a in node.args
+        ):
+            name = getattr(node.func, "id", "")
+            if name == "getattr":
+                read |= {a.value for a in node.args if isinstance(a, ast.Constant)}
+            elif inspect.isfunction(called := function.__globals__.get(name)):
+                read |= destinations_read(called, seen)
+    return read
+
+
+@in_every_command
+def test_every_option_is_read_by_its_command(words):
+    parser = COMMANDS[words]
+    given = {a.dest for a in parser._actions} - {"help", "quiet"}
+    assert given - destinations_read(parser.get_default("run")) == set()
+
+
+@in_every_command
+def test_every_number_is_checked_where_it_is_given(words, capsys):
+    for action in COMMANDS[words]._actions:
+        if (
+            action.nargs != 0
+            and isinstance(action.type, type(main))
+            and action.metavar in ("N", "K")
+        ):
+            for text in ("-1", "two", "1.5", ""):
+                with pytest.raises(SystemExit) as stop:
+                    main([*words, f"{action.option_strings[0]}={text}"])
+                assert stop.value.code == 2
+                message = capsys.readouterr().err
+                assert action.option_strings[0] in message and "whole number" in message
+        assert action.type is not int, f"{action.dest}: use a type of sodbench.cli.options"
+
+
+@in_every_command
+def test_an_empty_value_is_refused(words, capsys):
+    """What a shell makes of "$UNSET" would mean the current folder, no output, or all methods."""
+    for action in COMMANDS[words]._actions:
+        if action.nargs == 0 or action.choices or not action.option_strings:
+            continue
+        if action.dest in ("title", "changes"):
+            continue
+        with pytest.raises(SystemExit) as stop:
+            main([*words, action.option_strings[-1], ""])
+        assert stop.value.code == 2
+        assert action.option_strings[-1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["eval", "", "gt"], ["eval", "maps", ""], ["predict", ""]])
+def test_an_empty_folder_name_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments, "-o", "out"])
+    assert stop.value.code == 2 and "is empty" in capsys.readouterr().err
+
+
+def test_a_refused_argument_is_printed_escaped(capsys):
+    with pytest.raises(SystemExit):
+        main(["eval", "a", "b", "c\x1b[31m\nd"])
+    assert not acts_on_terminal(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["eval", "preds", "gt", "--worst-by", "f_max"],
+            "--worst-by has no effect without --worst",
+        ),
+        (["eval", "preds", "gt", "--force"], "--force has no effect without -o"),
+        (["train", "-o", "run", "--best-by", "mae"], "--best-by has no effect without"),
+        (["eval", "--list", "l.txt", "--methods", "A"], "--methods needs PREDS and GT"),
+        (["eval", "--list", "l.txt", "--datasets", "A"], "--datasets needs PREDS and GT"),
+        (["eval", "--list", "l.txt", "--data-root", "A"], "--data-root needs PREDS and GT"),
+        (["run", "--sample", "--all-datasets"], "--all-datasets has no effect with --sample"),
+        (["run", "--sample", "--data-root", "d"], "--data-root has no effect with --sample"),
+        (["run", "--sample", "--baselines"], "--baselines has no effect with --sample"),
+        (["data", "download", "--all", "SOD"], "either --all or names"),
+        (["data", "list", "SOD", "--format", "markdown"], "--format markdown"),
+        (["report", "r", "-o", "r.md", "--thumbnails", "3"], "--thumbnails has no effect"),
+        (["report", "r", "-o", "r.md", "--colours"], "--colours has no effect"),
+    ],
+)
+def test_an_option_without_effect_is_refused(arguments, words, maps, monkeypatch, capsys):
+    monkeypatch.chdir(maps)
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.fixture
+def stored(maps):
+    """Results of two methods on one dataset."""
+    (maps / "truth").mkdir()
+    (maps / "gt").rename(maps / "truth/SOD")
+    for method in ("A", "B"):
+        for stem in ("a", "b"):
+            write_grey(maps / f"tree/{method}/SOD/{stem}.png", np.eye(12, 16, dtype=np.uint8) * 255)
+    assert main(["eval", str(maps / "tree"), str(maps / "truth"), "-o", str(maps / "out")]) == 0
+    return maps / "out"
+
+
+def test_methods_are_separated_by_commas_in_report_as_in_eval(stored, capsys):
+    report = stored.parent / "report.md"
+    assert main(["report", str(stored), "-o", str(report), "--methods", "B,A"]) == 0
+    assert "| B" in report.read_text()
+
+
+def test_merge_ends_with_the_status_of_the_whole(maps, capsys):
+    write_grey(maps / "preds/a.png", np.eye(24, 32, dtype=np.uint8) * 255)  # of another size
+    command = ["eval", str(maps / "preds"), str(maps / "gt")]
+    parts = [str(maps / f"part{i}") for i in (1, 2)]
+    for i, part in enumerate(parts, 1):
+        main([*command, "-o", part, "--shard", f"{i}/2"])
+    assert main([*command, "-o", str(maps / "whole")]) == 1
+    capsys.readouterr()
+    assert main(["merge", *parts, "-o", str(maps / "merged"), "--quiet"]) == 1
+    assert "size (1):" in capsys.readouterr().err
+
+
+def test_problems_are_printed_under_quiet_and_notes_are_not(maps, capsys):
+    write_grey(maps / "preds/a.png", np.eye(24, 32, dtype=np.uint8) * 255)  # a problem: resized
+    write_grey(maps / "preds/b.png", np.zeros((12, 16), np.uint8))  # a note: a black map
+    command = ["eval", str(maps / "preds"), str(maps / "gt")]
+    assert main([*command, "--quiet"]) == 1
+    quiet = capsys.readouterr().err
+    assert "1 problem(s) with the files:" in quiet and "a.png" in quiet and "b.png" not in quiet
+    assert main(command) == 1
+    loud = capsys.readouterr().err
+    assert "1 note(s) with the files:" in loud and "b.png" in loud

@@ -35,6 +35,7 @@ from sodbench.results import write_text
 from sodbench.runners.data_extract import extract
 from sodbench.runners.data_fetch import Fetched, FetchError, Limits, digest, fetch
 
+_UNPACKING = ".unpacking-"
 RECORD = "downloads.json"
 """Written into the data root: URL, size, SHA-256 and day of every file that was downloaded."""
 
@@ -111,6 +112,8 @@ def download(
                 failures.append(error)
     finally:
         _delete_archives(run)
+    for left in sorted(data_root.glob(f"{_UNPACKING}*")):
+        say(f"{left}: left by a killed run, or in use by another one; delete it if none is running")
     if failures:
         for item in done:
             warn(f"{item.name}: {item.how}: {item.path}")
@@ -160,7 +163,7 @@ def _weights(file: Weights, run: _Run) -> Downloaded:
         fetched = fetch(file.url, target, sha256=file.sha256, limits=run.limits)
     except SodbenchError as error:
         raise SodbenchError(
-            f"{file.name} could not be fetched",
+            f"{file.name} could not be downloaded",
             f"  {error}",
             f"  by hand: get {file.url} and save it as {target}",
         ) from None
@@ -249,7 +252,7 @@ def _install(
     data_root = run.data_root
     data_root.mkdir(parents=True, exist_ok=True)
     archives = [_archive(source, run) for source in way]
-    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=data_root) as scratch:
+    with tempfile.TemporaryDirectory(prefix=_UNPACKING, dir=data_root) as scratch:
         aside = Path(scratch)
         for number, (source, archive) in enumerate(zip(way, archives, strict=True)):
             content = aside / str(number)
@@ -333,8 +336,11 @@ def _delete_archives(run: _Run) -> None:
 def _archive(source: Source, run: _Run) -> Path:
     """The path of a source's archive, which is downloaded if need be."""
     if "://" not in source.url:
-        if not Path(source.url).is_file():
-            raise SodbenchError(f"{source.url}: no such file")
+        if not os.path.isfile(source.url):  # noqa: PTH113  Path.is_file raises PermissionError
+            there = os.path.lexists(source.url)
+            raise SodbenchError(
+                f"{source.url}: {'not a regular file' if there else 'no such file'}"
+            )
         return Path(source.url)
     if source.url in run.failed:
         raise SodbenchError(run.failed[source.url])

@@ -202,7 +202,7 @@ def _transfer_until_complete(part: _Part, limits: Limits, pause: Callable[[float
                     f"{part.url}: {reason} ({limits.attempts} attempts in a row made no real "
                     f"progress{kept * bool(part.size)})"
                 ) from None
-            pause(min(30.0, 2.0**fruitless))
+            pause(min(30.0, max(1.0, 2.0 ** (fruitless - 1))))
 
 
 def _check_url(url: str) -> None:

@@ -525,6 +525,33 @@ def test_a_name_that_is_not_utf_8_is_checked(
     assert not (tmp_path / "lists").exists()
 
 
+@pytest.mark.parametrize("command", ["check", "stats", "prepare"])
+def test_a_null_character_in_a_path_is_one_line(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = tmp_path / "own.toml"
+    toml.write_text('name = "own"\nimages = "images\\u0000"\nmasks = "GT"\n')
+    assert main(["data", command, str(toml)]) == 2
+    assert "images\\x00: not a readable folder" in capsys.readouterr().err
+
+
+def test_a_link_to_a_place_without_permission_is_no_folder(
+    clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(clean / "ECSSD", tmp_path / "ECSSD")
+    (tmp_path / "link").symlink_to(tmp_path / "private")
+    stat = os.stat
+
+    def refusing(path: object, **options: object) -> os.stat_result:
+        if str(path).endswith("link") and options.get("follow_symlinks", True):
+            raise PermissionError(13, "Permission denied", path)
+        return stat(path, **options)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(os, "stat", refusing)
+    (found,), refused = locate([], tmp_path)
+    assert found.name == "ECSSD" and not refused
+
+
 def test_report_is_not_written_through_links(clean: Path, tmp_path: Path) -> None:
     check_ecssd = ["data", "check", "ECSSD", "--data-root", str(clean), "-o"]
     out = tmp_path / "ours.md"

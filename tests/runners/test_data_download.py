@@ -15,7 +15,7 @@ import pytest
 from sodbench.cli import main
 from sodbench.datasets import DATASETS, DatasetInfo, Source, Weights, find_dataset
 from sodbench.errors import SodbenchError
-from sodbench.runners.data_download import RECORD, download
+from sodbench.runners.data_download import RECORD, _archive_name, download
 from sodbench.runners.data_fetch import Limits
 
 
@@ -328,3 +328,34 @@ def test_the_largest_size_can_be_chosen(
     options = ["--data-root", str(tmp_path / "data"), "--max-gb", "1"]
     assert main(["data", "download", "SOD", "--from", f"{url}/big.zip", *options]) == 2
     assert "more than 1 GB, the most that is downloaded; --max-gb" in capsys.readouterr().err
+
+
+def test_what_a_killed_run_left_is_reported_and_used(
+    served: tuple[Path, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A complete archive is not downloaded again; a half unpacked folder is not mixed in."""
+    folder, url = served
+    zipped(folder / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png")
+    registry = known("SOD", (Source(f"{url}/set.zip", "x"),))
+    root = tmp_path / "data"
+    (root / ".unpacking-abc/SOD/GT").mkdir(parents=True)
+    (root / ".unpacking-abc/SOD/GT/b.png").touch()
+    archive = root / ".downloads" / _archive_name(f"{url}/set.zip")
+    archive.parent.mkdir()
+    (folder / "set.zip").rename(archive)
+    download(["SOD"], root, registry=registry)
+    message = capfd.readouterr().err
+    assert ".unpacking-abc: left by a killed run" in message and "downloading" not in message
+    assert find_dataset("SOD", root).masks.keys() == {"a"}
+    assert json.loads((root / RECORD).read_text()).keys() == {f"{url}/set.zip"}
+    assert not archive.exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h/../..", "http://h/a/", "http://h/%2e%2e", "http://h/" + "x" * 999, "http://h?x"],
+)
+def test_names_of_archives_stay_in_their_folder(url: str) -> None:
+    name = _archive_name(url)
+    assert name.startswith("h-") and len(name) < 150 and "/" not in name
+    assert name != _archive_name(f"{url}?other")

@@ -9,7 +9,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -104,22 +105,54 @@ def download(
     run = _Run(data_root, limits or Limits())
     done: list[Downloaded] = []
     failures: list[SodbenchError] = []
-    try:
-        for name in names:
-            try:
-                done.append(_one(name, run, given, registry, weights))
-            except SodbenchError as error:
-                failures.append(error)
-    finally:
-        _delete_archives(run)
-    for left in sorted(data_root.glob(f"{_UNPACKING}*")):
-        say(f"{left}: left by a killed run, or in use by another one; delete it if none is running")
+    with _locked(data_root):
+        try:
+            for name in names:
+                try:
+                    done.append(_one(name, run, given, registry, weights))
+                except SodbenchError as error:
+                    failures.append(error)
+        finally:
+            _delete_archives(run)
+        for left in sorted(data_root.glob(f"{_UNPACKING}*")):
+            say(f"{left}: left by a run that was killed; it can be deleted")
     if failures:
         for item in done:
             warn(f"{item.name}: {item.how}: {item.path}")
         first, *others = failures
         raise SodbenchError(*first.lines, *(line for f in others for line in ("", *f.lines)))
     return done
+
+
+@contextmanager
+def _locked(data_root: Path) -> Iterator[None]:
+    """Hold the data root for this process, so that two runs never write the same partial download."""
+    try:
+        data_root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(data_root, error) from error
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    try:
+        number = os.open(data_root, os.O_RDONLY)
+    except OSError as error:
+        raise unwritable(data_root, error) from error
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(number)
+        raise SodbenchError(
+            f"{data_root}: another process is downloading into this folder; wait until it has ended"
+        ) from None
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(number)
 
 
 def _one(

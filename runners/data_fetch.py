@@ -265,27 +265,10 @@ def _is_token(text: object) -> bool:
     return isinstance(text, str) and text.isascii() and (text.isprintable() or not text)
 
 
-@contextlib.contextmanager
-def _open_part(part: _Part, append: bool) -> Iterator[BinaryIO]:
-    """The part's file for writing, locked against another run; a link in its place is not followed."""
-    flags = os.O_WRONLY | os.O_CREAT | _NO_FOLLOW
-    with os.fdopen(os.open(part.file, flags, 0o666), "wb") as file:
-        with contextlib.suppress(ImportError):  # Windows has no fcntl
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise FetchError(
-                    f"{part.file}: another run is downloading this file; wait until it has ended"
-                ) from None
-            except OSError:
-                pass  # some network file systems have no locks
-        if append:
-            file.seek(0, os.SEEK_END)
-        else:
-            file.truncate(0)
-        yield file
+def _open_part(part: _Part, append: bool) -> BinaryIO:
+    """The part's file for writing; a link in its place is not followed."""
+    flags = os.O_WRONLY | os.O_CREAT | _NO_FOLLOW | (os.O_APPEND if append else os.O_TRUNC)
+    return os.fdopen(os.open(part.file, flags, 0o666), "ab" if append else "wb")
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -428,7 +411,6 @@ def _receive(part: _Part, start: int, answer: Any, watchdog: "_Watchdog", limits
     if start == 0:
         _refuse_web_page(part.url, _looks_like(first))
     part = _Part(part.file, part.url, validator, total)
-    part.save()
     try:
         _write_body(part, start, first, answer, watchdog, limits)
     except OSError:
@@ -455,6 +437,8 @@ def _write_body(
         _open_part(part, append=bool(start)) as file,
         bar(part.total, name, "B", initial=start, unit_scale=True) as progress,
     ):
+        # only now: an older version's bytes must never be on disk with a newer version's note
+        part.save()
         while chunk:
             size += len(chunk)
             _check_size(part, size, limits)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 import threading
 import zipfile
@@ -345,7 +346,7 @@ def test_what_a_killed_run_left_is_reported_and_used(
     (folder / "set.zip").rename(archive)
     download(["SOD"], root, registry=registry)
     message = capfd.readouterr().err
-    assert ".unpacking-abc: left by a killed run" in message and "downloading" not in message
+    assert ".unpacking-abc: left by a run that was killed" in message and "downloading" not in message
     assert find_dataset("SOD", root).masks.keys() == {"a"}
     assert json.loads((root / RECORD).read_text()).keys() == {f"{url}/set.zip"}
     assert not archive.exists()
@@ -359,3 +360,18 @@ def test_names_of_archives_stay_in_their_folder(url: str) -> None:
     name = _archive_name(url)
     assert name.startswith("h-") and len(name) < 150 and "/" not in name
     assert name != _archive_name(f"{url}?other")
+
+
+def test_two_runs_do_not_mix_their_bytes(served: tuple[Path, str], tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    folder, url = served
+    zipped(folder / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png")
+    root = tmp_path / "data"
+    root.mkdir()
+    other = os.open(root, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(SodbenchError, match="another process is downloading"):
+        download(["SOD"], root, given=f"{url}/set.zip")
+    assert list(root.iterdir()) == []
+    os.close(other)
+    assert download(["SOD"], root, given=f"{url}/set.zip")[0].path == root / "SOD"

@@ -1,7 +1,6 @@
 """Downloading from a server on localhost that cuts connections, lies about lengths and never ends."""
 
 import hashlib
-import json
 import os
 import shutil
 import socket
@@ -15,7 +14,7 @@ from typing import Self
 import pytest
 
 from sodbench.errors import SodbenchError
-from sodbench.runners.data_fetch import Fetched, FetchError, Limits, fetch
+from sodbench.runners.data_fetch import Fetched, FetchError, Limits, _Part, fetch
 
 BODY = bytes(range(256)) * 400  # 102,400 bytes
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -532,14 +531,28 @@ def test_a_folder_that_cannot_be_written_is_one_line(server: Server, tmp_path: P
         get(server, tmp_path / ("x" * 300))
 
 
-def test_two_runs_do_not_mix_their_bytes(server: Server, tmp_path: Path) -> None:
-    fcntl = pytest.importorskip("fcntl")
-    part = tmp_path / "set.zip.part"
-    part.write_bytes(b"")
-    note = {"url": server.url, "validator": '"v1"', "total": len(BODY)}
-    (tmp_path / "set.zip.part.json").write_text(json.dumps(note))
-    with part.open("ab") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(FetchError, match="another run is downloading this file"):
+def test_a_kill_while_another_version_begins_mixes_nothing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note of the new version is written only when the bytes of the old one are gone."""
+    server.answer = ranges(b"x" * len(BODY), cut=30_000, resume=False)
+    with pytest.raises(FetchError):
+        get(server, tmp_path / "set.zip", attempts=1)
+
+    save = _Part.save
+
+    def killed_before(part: _Part) -> None:
+        raise KeyboardInterrupt
+
+    def killed_after(part: _Part) -> None:
+        save(part)
+        raise KeyboardInterrupt
+
+    server.answer = ranges(tag='"v2"')
+    for killed in (killed_before, killed_after):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(_Part, "save", killed)
             get(server, tmp_path / "set.zip")
-    assert get(server, tmp_path / "set.zip").size == len(BODY)
+        assert (tmp_path / "set.zip.part").read_bytes() == b""
+    get(server, tmp_path / "set.zip")
+    assert (tmp_path / "set.zip").read_bytes() == BODY

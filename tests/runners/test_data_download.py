@@ -346,7 +346,9 @@ def test_what_a_killed_run_left_is_reported_and_used(
     (folder / "set.zip").rename(archive)
     download(["SOD"], root, registry=registry)
     message = capfd.readouterr().err
-    assert ".unpacking-abc: left by a run that was killed" in message and "downloading" not in message
+    assert (
+        ".unpacking-abc: left by a run that was killed" in message and "downloading" not in message
+    )
     assert find_dataset("SOD", root).masks.keys() == {"a"}
     assert json.loads((root / RECORD).read_text()).keys() == {f"{url}/set.zip"}
     assert not archive.exists()

@@ -114,8 +114,8 @@ def download(
                     failures.append(error)
         finally:
             _delete_archives(run)
-        for left in sorted(data_root.glob(f"{_UNPACKING}*")):
-            say(f"{left}: left by a run that was killed; it can be deleted")
+        for left in _left_behind(data_root):
+            say(f"{left}: not in use, probably left by a run that was killed; it can be deleted")
     if failures:
         for item in done:
             warn(f"{item.name}: {item.how}: {item.path}")
@@ -364,6 +364,14 @@ def _delete_archives(run: _Run) -> None:
     store = _store(run.data_root)
     if store.is_dir() and not store.is_symlink() and not any(store.iterdir()):
         store.rmdir()
+
+
+def _left_behind(data_root: Path) -> list[Path]:
+    """What killed runs leave, besides partial downloads, which are resumed."""
+    store = _store(data_root)
+    archives = store.iterdir() if store.is_dir() else ()
+    complete = [file for file in archives if not file.name.endswith((".part", ".part.json"))]
+    return sorted([*data_root.glob(f"{_UNPACKING}*"), *complete])
 
 
 def _archive(source: Source, run: _Run) -> Path:

@@ -231,7 +231,9 @@ def test_archives_of_one_name_are_not_confused(served: tuple[Path, str], tmp_pat
     assert find_dataset("ECSSD", tmp_path / "data").masks.keys() == {"b"}
 
 
-def test_only_archives_of_this_run_are_deleted(served: tuple[Path, str], tmp_path: Path) -> None:
+def test_only_archives_of_this_run_are_deleted(
+    served: tuple[Path, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     folder, url = served
     zipped(folder / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png")
     mine = tmp_path / "data/.downloads/mine.zip"
@@ -241,6 +243,7 @@ def test_only_archives_of_this_run_are_deleted(served: tuple[Path, str], tmp_pat
     download(["SOD"], tmp_path / "data", registry=registry)
     assert mine.read_text() == "mine"
     assert sorted(p.name for p in mine.parent.iterdir()) == ["folder", "mine.zip"]
+    assert f"{mine}: not in use" in capfd.readouterr().err
 
 
 def test_an_occupied_place_is_refused_before_anything_is_downloaded(
@@ -346,9 +349,7 @@ def test_what_a_killed_run_left_is_reported_and_used(
     (folder / "set.zip").rename(archive)
     download(["SOD"], root, registry=registry)
     message = capfd.readouterr().err
-    assert (
-        ".unpacking-abc: left by a run that was killed" in message and "downloading" not in message
-    )
+    assert ".unpacking-abc: not in use" in message and "downloading" not in message
     assert find_dataset("SOD", root).masks.keys() == {"a"}
     assert json.loads((root / RECORD).read_text()).keys() == {f"{url}/set.zip"}
     assert not archive.exists()

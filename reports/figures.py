@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from sodbench.folders import writing_to
 from sodbench.reports.measures import Measure
 from sodbench.reports.resampling import Floats
 from sodbench.reports.statistics import CriticalDifference
@@ -104,7 +105,8 @@ def save(
     figure: Figure, folder: Path, name: str, formats: Sequence[str] | None = None
 ) -> dict[str, Path]:
     """Write a figure in the formats (all three); the same figure gives the same bytes.  Returns format -> path."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     with warnings.catch_warnings():
         # a script that DejaVu lacks is drawn as boxes; the names stand in the tables too
@@ -118,7 +120,8 @@ def save(
         for extension in formats or FORMATS:
             paths[extension] = folder / f"{name}.{extension}"
             undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
-            figure.savefig(paths[extension], metadata=undated)
+            with writing_to(paths[extension]):
+                figure.savefig(paths[extension], metadata=undated)
     return paths
 
 

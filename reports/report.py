@@ -137,7 +137,14 @@ def read_costs(files: Sequence[Path]) -> dict[str, dict[str, float]]:
                 for key, (heading, unit) in COSTS.items()
                 if content.get(key) is not None
             }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise SodbenchError(f"{file}: not a result of 'sodbench bench' ({error!r})") from error
         costs.setdefault(method, {}).update(numbers)
     return costs

@@ -509,9 +509,9 @@ class _Work:
 
             try:
                 manifest = json.loads((maps / MANIFEST).read_text(encoding="utf-8"))
-            except ValueError:
+            except (OSError, ValueError, RecursionError) as error:
                 say(
-                    f"{maps / MANIFEST}: not readable, so the report cannot say how the maps were made"
+                    f"{maps / MANIFEST}: cannot be read ({error}), so the report cannot say how the maps were made"
                 )
         return {
             "scored_by": shlex.join(command),

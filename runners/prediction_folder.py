@@ -102,7 +102,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         fault = "" if isinstance(content, dict) else "it is not a JSON object"
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         content, fault = {}, str(error)
     if fault:
         raise SodbenchError(

@@ -5,6 +5,7 @@ and is saved with every run.  ``reference`` is the protocol of the CSF authors, 
 """
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,12 @@ CHOICES = {
     "precision": ("fp32", "tf32", "bf16"),
 }
 """The values of the fields that name a choice."""
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    """The floats of a field, a number or a tuple of numbers."""
+    values = value if isinstance(value, tuple) else (value,)
+    return tuple(v for v in values if isinstance(v, float))
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,16 @@ class Recipe:
             f"{field} = {getattr(self, field)}: at least {least}"
             for field, least in at_least.items()
             if getattr(self, field) < least
+        ]
+        floats = {
+            field.name: value
+            for field in dataclasses.fields(self)
+            for value in _numbers(getattr(self, field.name))
+        }
+        problems += [
+            f"{name} = {value}: not a finite number"
+            for name, value in floats.items()
+            if not math.isfinite(value)
         ]
         if self.learning_rate <= 0 or self.weight_decay < 0 or self.clip < 0:
             problems.append("learning_rate must be positive; weight_decay and clip not negative")
@@ -205,7 +222,7 @@ def _from_toml(path: Path) -> Recipe:
         table = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise SodbenchError(f"{path}: no such recipe file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SodbenchError(f"{path}: cannot be read as TOML ({error})") from error
     base = table.pop("base", "reference")
     if base not in RECIPES:
@@ -220,7 +237,7 @@ def _parsed(text: str) -> Any:
     """A value of ``--set`` as TOML reads it; anything else is taken as plain text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sodbench.errors import SodbenchError
+from sodbench.folders import writing_to
 from sodbench.results import write_text
 
 LOG = "log.jsonl"
@@ -23,7 +25,8 @@ class TrainingLog:
         self.path = folder / LOG
         kept = [json.dumps(r) + "\n" for r in read_log(folder) if r["step"] <= step]
         write_text(self.path, "".join(kept))
-        self._file = self.path.open("a", encoding="utf-8")
+        with writing_to(self.path):
+            self._file = self.path.open("a", encoding="utf-8")
         self._board = _tensorboard(folder / BOARD, step)
 
     def __enter__(self) -> Self:
@@ -35,14 +38,16 @@ class TrainingLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        with writing_to(self.path):  # what a full disk did not take is tried once more
+            self._file.close()
         if self._board:
             self._board.close()
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record, at once on disk."""
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
+        with writing_to(self.path):
+            self._file.write(json.dumps(record) + "\n")
+            self._file.flush()
         if self._board:
             for key, value in (record | record.get("validation", {})).items():
                 if isinstance(value, float):
@@ -50,17 +55,41 @@ class TrainingLog:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The records of a training's log, in order; a line cut off by a kill is left out."""
+    """The records of a training's log, in order; a last line cut off by a kill is left out.
+
+    Raises :class:`SodbenchError` for lines that no training writes.
+    """
     path = folder / LOG
     if not path.exists():
         return []
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SodbenchError(f"{path}: cannot be read ({error}); move it away") from error
     records = []
-    for line in path.read_text("utf-8").splitlines():
+    for number, line in enumerate(lines, 1):
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            if number == len(lines):
+                break
+            record = None
+        if not _is_record(record):
+            raise SodbenchError(
+                f"{path}: line {number} is not a record of a training; delete the line, or move the file away"
+            )
+        records.append(record)
     return records
+
+
+def _is_record(record: Any) -> bool:
+    if not isinstance(record, dict) or type(record.get("step")) is not int:
+        return False
+    validation = record.get("validation", {})
+    if not isinstance(validation, dict):
+        return False
+    numbers = [record.get("loss"), *validation.values()]
+    return all(value is None or isinstance(value, (int, float)) for value in numbers)
 
 
 def draw_curve(folder: Path) -> None:
@@ -70,7 +99,7 @@ def draw_curve(folder: Path) -> None:
     from matplotlib.figure import Figure
 
     records = read_log(folder)
-    losses = [(r["step"], r["loss"]) for r in records if "loss" in r]
+    losses = [(r["step"], r["loss"]) for r in records if r.get("loss") is not None]
     validated = [r for r in records if "validation" in r]
     if not losses:
         return
@@ -90,7 +119,8 @@ def draw_curve(folder: Path) -> None:
             right.plot(*zip(*points, strict=True), "o-", color=colour, markersize=3, label=name)
         right.set(ylabel="validation", ylim=(0, 1))
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
-    FigureCanvasAgg(figure).print_figure(folder / CURVE, dpi=120)
+    with writing_to(folder / CURVE):
+        FigureCanvasAgg(figure).print_figure(folder / CURVE, dpi=120)
 
 
 def _tensorboard(folder: Path, step: int) -> Any:

@@ -46,7 +46,7 @@ def read_run(out: Path) -> dict[str, Any] | None:
                 )
             return None
         run = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SodbenchError(f"{path}: cannot be read ({error}); choose another folder") from error
     if not isinstance(run, dict) or not run.keys() >= {"finished", "updates", "best"}:
         raise SodbenchError(f"{path}: not of a training run; choose another folder")

@@ -83,6 +83,15 @@ def replacing(path: Path, *, locked: bool = False) -> Iterator[Path]:
         raise unwritable(path, error) from error
 
 
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Name the file in an OSError of the block, as a SodbenchError; what fails while writing has no name."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def unwritable(path: Path, error: OSError) -> SodbenchError:
     """That a file or folder of the output cannot be written, and why."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

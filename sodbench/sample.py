@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sodbench.errors import SodbenchError
+from sodbench.folders import writing_to
 from sodbench.images import write_grey, write_picture
 from sodbench.progress import track
 
@@ -166,22 +167,24 @@ def write_sample(root: Path) -> Path:
     root = Path(root)
     marker = root / MARKER
     if marker.is_file():
-        if marker.read_text("utf-8") == _marker_text(_digest(root)):
+        if marker.read_text("utf-8", errors="replace") == _marker_text(_digest(root)):
             return root
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise SodbenchError(
             f"{root} exists and is not a sample drawn by sodbench (it holds no {MARKER}); "
             "nothing was written there. Name another folder for the sample, or move this one away."
         )
-    root.mkdir(parents=True, exist_ok=True)
-    marker.write_text(_marker_text("unfinished"), "utf-8")
+    with writing_to(marker):
+        root.mkdir(parents=True, exist_ok=True)
+        marker.write_text(_marker_text("unfinished"), "utf-8")
     for name, number in track(_pictures(), "drawing the sample", unit="image"):
         image, mask = draw(name, number)
         image_path, mask_path = _paths(root, name, number)
         write_picture(image_path, image)
         write_grey(mask_path, mask)
     _remove_surplus(root)
-    marker.write_text(_marker_text(_digest(root)), "utf-8")
+    with writing_to(marker):
+        marker.write_text(_marker_text(_digest(root)), "utf-8")
     return root
 
 

@@ -228,7 +228,7 @@ def _after_interrupt(arguments: argparse.Namespace) -> str:
     if resumed is None:
         return "interrupted"
     if getattr(arguments, "output", "") is None:
-        return "interrupted; nothing was stored (no output folder was given)"
+        return f"interrupted; nothing was stored, but with -o DIR {resumed}"
     return f"interrupted; {resumed}"
 
 

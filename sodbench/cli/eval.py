@@ -120,7 +120,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--trust-folders", action="store_true", help="do not refuse when PREDS and GT look swapped"
     )
-    parser.set_defaults(run=run, resumed="the same command goes on where it stopped")
+    parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
 def add_policy(parser: argparse.ArgumentParser) -> None:

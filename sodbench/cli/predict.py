@@ -42,7 +42,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--force", action="store_true", help="replace the maps that sodbench made there before"
     )
-    parser.set_defaults(run=run, resumed="the same command goes on where it stopped")
+    parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:

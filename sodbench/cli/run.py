@@ -95,7 +95,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--force", action="store_true", help="predict and score everything anew")
     add_policy(parser)
-    parser.set_defaults(run=run, resumed="the same command goes on where it stopped")
+    parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
 def run(arguments: argparse.Namespace) -> int:

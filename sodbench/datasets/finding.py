@@ -100,10 +100,10 @@ def _from_toml(file: Path) -> Dataset:
         raise DatasetNotFound(
             f"{file}: no such file; a data set's TOML has {TOML_EXAMPLE}"
         ) from None
-    except (OSError, ValueError) as error:  # no TOML, or no UTF-8
+    except (OSError, ValueError, RecursionError) as error:  # no TOML, or no UTF-8
         raise SodbenchError(f"{file}: cannot be read as TOML ({error})") from error
     unknown = table.keys() - {"name", "images", "masks", "list"}
-    wrong = [key for key in table if not isinstance(table[key], str)]
+    wrong = [key for key, value in table.items() if not isinstance(value, str) or "\0" in value]
     if unknown or wrong or not table.keys() & {"images", "masks"}:
         raise SodbenchError(
             f'{file}: expected {TOML_EXAMPLE} and optionally list = "file", all of them text; '

@@ -49,9 +49,9 @@ def choose_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise SodbenchError(
-            f"unknown device {name!r}; one of auto, cpu, cuda, cuda:N, mps"
-        ) from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise SodbenchError(f"unknown device {name!r}; one of auto, cpu, cuda, cuda:N, mps")
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:

@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 
 from sodbench.datasets import Sample
 from sodbench.errors import ImageError, Problem
-from sodbench.images import decode_grey, read_bytes, read_grey, resize_grey
+from sodbench.images import (
+    FIX_OF_LOW_16_BIT,
+    LOW_16_BIT,
+    decode_luminance,
+    read_bytes,
+    read_grey,
+    resize_grey,
+)
 
 T = TypeVar("T")
 
 THRESHOLD = 128
 """What is above it is foreground, as in scoring."""
+
+_FIX = "write it again with 0 and 255 as 8-bit PNG"
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ def _looked_at(look: Callable[[Path], T], path: Path | None, problems: list[Prob
 
 def _image(path: Path) -> Picture:
     data = read_bytes(path)
-    pixels = decode_grey(data, path).pixels
+    pixels = decode_luminance(data, path)
     grid = resize_grey(pixels, (16, 16), "bilinear")
     return Picture(_size(pixels), hashlib.sha256(data).digest(), grid)
 
@@ -99,11 +108,15 @@ def _by(size: tuple[int, int]) -> str:
 
 
 def _mask_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator[Problem]:
+    if LOW_16_BIT in note:
+        yield Problem("mask-coding", str(path), f"{note}; so it is all black; {FIX_OF_LOW_16_BIT}")
+        return
     white = pixels == 255
     number_white = int(np.count_nonzero(white))
     if np.array_equal(white, pixels > 0):  # only 0 and 255: most masks, so the quick way
         if number_white == 0:
-            yield _black_mask(path, note)
+            detail = "all black: no object" + f"; {note}" * bool(note)
+            yield Problem("empty-mask", str(path), detail)
         elif number_white == pixels.size:
             yield Problem("full-mask", str(path), "all white: no background")
         return
@@ -114,18 +127,8 @@ def _mask_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator
     detail = f"{len(levels)} grey levels ({shown}); {share:.2%} of the pixels are neither 0 nor 255"
     detail += f"; {note}" * bool(note)
     if len(levels) <= 2 and levels[-1] == 1:
-        yield Problem("mask-coding", str(path), f"coded 0 and 1, so it is read as empty{_FIX}")
+        yield Problem("mask-coding", str(path), f"coded 0 and 1, so it is read as empty; {_FIX}")
         return
     if not counts[THRESHOLD + 1 :].any():
         detail += f"; none is above {THRESHOLD}, so the mask would be empty"
     yield Problem("grey-mask", str(path), detail)
-
-
-_FIX = "; write it again with 0 and 255 as 8-bit PNG"
-
-
-def _black_mask(path: Path, note: str) -> Problem:
-    """A mask that is read as black: because it is, or because its 16-bit values are all small."""
-    if note.startswith("16-bit, but"):
-        return Problem("mask-coding", str(path), f"read as empty: {note}{_FIX}")
-    return Problem("empty-mask", str(path), "all black: no object" + f"; {note}" * bool(note))

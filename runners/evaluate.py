@@ -20,7 +20,7 @@ import pandas as pd
 from sodbench.datasets import Pair, find_masks
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.folders import unwritable
-from sodbench.images import image_size, read_grey
+from sodbench.images import FIX_OF_LOW_16_BIT, LOW_16_BIT, image_size, read_grey
 from sodbench.metrics import (
     DEFAULT_PROTOCOL,
     PreparedMask,
@@ -722,6 +722,9 @@ def _pair_problems(
                 "mask",
                 f"{ZERO_ONE}, so all of it is background; store it as 0 and 255",
             )
+        elif LOW_16_BIT in mask_note:
+            detail = f"{mask_note}; so all of it is background; {FIX_OF_LOW_16_BIT}"
+            tell("mask-coding", row, "mask", detail)
         elif levels:
             tell(
                 "grey-mask",
@@ -742,11 +745,14 @@ def _pair_problems(
                 "map",
                 f"{ZERO_ONE}, so all of it is almost black; store it as 0 and 255",
             )
-        if not brightest and fitted != ZERO:
+        if LOW_16_BIT in map_note:
+            detail = f"{map_note}; so all of it is black; {FIX_OF_LOW_16_BIT}"
+            tell("map-coding", row, "map", detail)
+        elif not brightest and fitted != ZERO:
             tell("black-map", row, "map", "every pixel is 0")
     return in_order(found)
 
 
 def worth_telling(note: str) -> bool:
     """Whether a decoder's conversion can change numbers or deserves a look; 1-bit masks are as good as 8-bit ones."""
-    return bool(note) and note not in ("1-bit", ZERO_ONE)
+    return bool(note) and note not in ("1-bit", ZERO_ONE) and LOW_16_BIT not in note

@@ -17,6 +17,8 @@ from PIL import Image
 
 from sodbench.cli import main
 from sodbench.datasets import WEIGHTS, find_dataset, folder_pairs, official_names
+from sodbench.errors import SodbenchError
+from sodbench.folders import names
 from sodbench.runners.data_check import KINDS, SetReport, check, locate
 from sodbench.runners.data_copies import within
 from sodbench.runners.data_items import _mask_problems
@@ -382,7 +384,8 @@ def test_16_bit_mask_with_8_bit_values_is_not_just_black(tmp_path: Path) -> None
     Image.fromarray(values * 257).save(tmp_path / "Own/GT/b.png")
     (report,) = check([find_dataset(tmp_path / "Own")])
     (fault,) = report.faults
-    assert Path(fault.file).name == "a.png" and "16-bit" in fault.detail
+    assert (fault.kind, Path(fault.file).name) == ("mask-coding", "a.png")
+    assert "16-bit" in fault.detail
     assert any("not plain 8-bit grey" in note and "16-bit" in note for note in report.notes)
 
 
@@ -532,7 +535,10 @@ def test_a_null_character_in_a_path_is_one_line(
     toml = tmp_path / "own.toml"
     toml.write_text('name = "own"\nimages = "images\\u0000"\nmasks = "GT"\n')
     assert main(["data", command, str(toml)]) == 2
-    assert "images\\x00: not a readable folder" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sodbench: error: {tmp_path}") and line.isprintable()
+    with pytest.raises(SodbenchError, match="not a readable folder"):
+        names(Path("images\0"))
 
 
 def test_a_link_to_a_place_without_permission_is_no_folder(

@@ -1,8 +1,12 @@
 import errno
 import io
+import json
 import os
 import struct
+import subprocess
+import sys
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,10 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 from reference.pictures import pillow_grey
-from reference.png import IEND, SIGNATURE, chunk, grey_png, ihdr
+from reference.png import IEND, SIGNATURE, chunk, filtered, grey_png, ihdr
 
-from sodbench.errors import ImageError
+from sodbench.errors import ImageError, SodbenchError
 from sodbench.images import (
+    LOW_16_BIT,
+    MAX_PIXELS,
+    MAX_PIXELS_VARIABLE,
     image_size,
     is_picture,
     read_grey,
@@ -64,6 +71,51 @@ def test_grey_is_opencv_s(i, opencv, file):
     np.testing.assert_array_equal(pixels, expected)
     assert pixels.dtype == np.uint8 and pixels.flags.c_contiguous and pixels.flags.writeable
     assert image_size(path) == pixels.shape
+
+
+def decoding_cases(data: Path) -> tuple[list[dict[str, str]], dict[str, np.ndarray]]:
+    """The files of tests/reference/decoding.py: what each is and must become, and the arrays."""
+    with np.load(data / "decoding.npz") as stored:
+        arrays = dict(stored)
+    return json.loads(str(arrays.pop("index")))["files"], arrays
+
+
+CASES, ARRAYS = decoding_cases(Path(__file__).parents[1] / "data")
+
+
+@pytest.mark.parametrize("i", range(len(CASES)), ids=[case["name"] for case in CASES])
+def test_every_kind_of_file_is_opencv_s_or_refused(i, file):
+    path = file(ARRAYS[f"file_{i:03d}"].tobytes(), "map")
+    if CASES[i]["must"] == "refused":
+        error = refusal(read_grey, path)
+        assert "save it as 8-bit" in str(error) or "this PNG is damaged" in str(error)
+        return
+    grey = read_grey(path)
+    np.testing.assert_array_equal(grey.pixels, ARRAYS[f"grey_{i:03d}"])
+    assert grey.pixels.flags.c_contiguous and grey.pixels.flags.writeable
+    assert image_size(path) == grey.pixels.shape == read_rgb(path).shape[:2]
+
+
+def test_what_cannot_be_a_map_can_still_be_a_photograph(file):
+    names = [
+        "PNG in colour, ICC profile",
+        "TIFF RGBA",
+        "BMP of 16 bits",
+        "WebP with EXIF orientation",
+        "JPEG with XMP, then EXIF",
+        "GIF with transparency",
+    ]
+    for name in names:
+        i = next(i for i, case in enumerate(CASES) if case["name"] == name)
+        path = file(ARRAYS[f"file_{i:03d}"].tobytes())
+        assert read_rgb(path).shape[:2] == image_size(path)
+
+
+def test_magenta_with_srgb_is_foreground_as_for_every_opencv_user(file):
+    """OpenCV 4.10 to 4.14: 147 and 170; without the conversion to linear light 76 and 105."""
+    i = next(i for i, case in enumerate(CASES) if case["name"] == "PNG red and magenta, sRGB")
+    pixels = read_grey(file(ARRAYS[f"file_{i:03d}"].tobytes())).pixels
+    assert pixels[0, 0] == 147 and pixels[0, 1] == 170
 
 
 @pytest.mark.parametrize(
@@ -123,10 +175,13 @@ def test_an_exif_orientation_is_applied(kind, orientation, file):
         "antiT": flat[::-1, ::-1].T,
         "270": np.rot90(flat),
     }[turns.get(orientation)]
-    grey = read_grey(path)
-    np.testing.assert_array_equal(grey.pixels > 127, upright > 127)
     np.testing.assert_array_equal(read_rgb(path)[..., 1] > 127, upright > 127)
     assert image_size(path) == upright.shape
+    if (kind == "WEBP" and orientation > 1) or (kind == "TIFF" and orientation > 4):
+        refusal(read_grey, path)  # versions of OpenCV differ
+        return
+    grey = read_grey(path)
+    np.testing.assert_array_equal(grey.pixels > 127, upright > 127)
     assert ("turned upright by its EXIF orientation" in grey.note) == (orientation > 1)
 
 
@@ -319,7 +374,75 @@ def test_a_file_without_permission(file):
 @pytest.mark.parametrize("reader", [read_grey, read_rgb])
 def test_floating_point_pixels(reader, file):
     path = file(encoded(Image.fromarray(np.ones((3, 4), np.float32)), "TIFF"), "map.tif")
-    assert "pixel mode F" in str(refusal(reader, path))
+    assert "floating-point" in str(refusal(reader, path))
+
+
+@pytest.mark.parametrize("reader", [read_grey, read_rgb])
+def test_32_bit_integers_are_not_taken_for_16_bit(reader, file):
+    """OpenCV refuses them; their high byte of 16 bits is 0, so a mask would be black."""
+    pixels = np.where(noise(5, 6) > 127, 255, 0).astype(np.int32)
+    error = refusal(reader, file(encoded(Image.fromarray(pixels), "TIFF"), "map.tif"))
+    assert "32" in str(error) and "save it as 8-bit grey PNG" in str(error)
+
+
+def grey_alpha_16(samples: np.ndarray) -> bytes:
+    alpha = np.full_like(samples, 65535)
+    rows = np.stack([samples, alpha], axis=2).astype(">u2").view(np.uint8).reshape(len(samples), -1)
+    data = zlib.compress(filtered(rows, [0] * len(rows)))
+    return SIGNATURE + ihdr(samples.shape[1], len(rows), 16, 4) + chunk(b"IDAT", data) + IEND
+
+
+@pytest.mark.parametrize("largest", [1, 255])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM", "grey with alpha"])
+def test_16_bit_files_with_values_of_8_bits_are_noted(kind, largest, file):
+    pixels = np.where(noise(5, 6) > 127, largest, 0).astype(np.uint16)
+    if kind == "grey with alpha":
+        data = grey_alpha_16(pixels)
+    elif kind == "PPM":
+        data = b"P5\n6 5\n65535\n" + pixels.astype(">u2").tobytes()
+    else:
+        data = encoded(Image.fromarray(pixels), kind)
+    grey = read_grey(file(data))
+    assert not grey.pixels.any()
+    assert f"{LOW_16_BIT}{largest} only" in grey.note and len(grey.note) <= 60
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((5, 6)), np.full((5, 6), 256)])
+def test_16_bit_files_that_are_black_or_reach_the_high_byte_are_not(pixels, file):
+    note = read_grey(file(encoded(Image.fromarray(pixels.astype(np.uint16)), "PNG"))).note
+    assert note == "16-bit (high byte kept)"
+
+
+def test_an_exif_segment_that_pillow_chokes_on_leaves_a_sound_jpeg(file):
+    tiff = b"II*\0\x08\0\0\0\xff\xff" + bytes(30)
+    segment = b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff
+    plain = encoded(Image.fromarray(noise(24, 40)), "JPEG")
+    path = file(plain[:2] + segment + plain[2:])
+    np.testing.assert_array_equal(read_grey(path).pixels, read_grey(file(plain, "plain")).pixels)
+
+
+def test_a_large_image_is_read_where_the_environment_allows_it(file, monkeypatch):
+    path = file(grey_png(noise(30, 40)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back in the end
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, "1000")
+    for reader in READERS:
+        message = str(refusal(reader, path))
+        assert "40x30 pixels" in message and MAX_PIXELS_VARIABLE in message
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, "1200")
+    assert read_grey(path).pixels.shape == (30, 40)
+    side = 10_000  # beyond MAX_PIXELS, and beyond what Pillow opens
+    assert side * side > MAX_PIXELS
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, str(side * side))
+    assert image_size(file(bmp(side, side))) == (side, side)
+    monkeypatch.delenv(MAX_PIXELS_VARIABLE)
+    assert "refused as unsafe" in str(refusal(image_size, path=file(bmp(side, side))))
+
+
+@pytest.mark.parametrize("value", ["many", "-1", "0", "1e9", "\u0662"])
+def test_an_environment_that_makes_no_sense_is_named(value, file, monkeypatch):
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, value)
+    with pytest.raises(SodbenchError, match=MAX_PIXELS_VARIABLE):
+        read_grey(file(grey_png(noise(3, 4))))
 
 
 # --- what is written ------------------------------------------------------------------------------
@@ -420,3 +543,26 @@ def test_resize_is_pillow_s(data):
             resized = resize_grey(stored[f"resize_in_{i}"], (height, width), "bilinear")
             np.testing.assert_array_equal(resized, stored[f"resize_pil_bilinear_{i}"])
     assert set(np.unique(resize_grey(noise(9, 9) & 128, (20, 31), "nearest"))) <= {0, 128}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from sodbench.images import write_grey
+
+Path.replace = lambda self, target: os.kill(os.getpid(), signal.SIGKILL)
+write_grey(Path(sys.argv[1]), np.zeros((5, 5), np.uint8))
+"""
+
+
+def test_what_a_killed_process_was_writing_is_removed_by_the_next(tmp_path):
+    ran = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "a.png"], check=False)
+    (leftover,) = tmp_path.iterdir()
+    assert ran.returncode < 0 and leftover.suffix == ".tmp"
+    alive = tmp_path / leftover.name.replace(leftover.name.split("-")[2], str(os.getpid()))
+    alive.write_bytes(b"being written")
+    foreign = tmp_path / ".image-of-mine.tmp"
+    foreign.write_bytes(b"not ours")
+    write_grey(tmp_path / "b.png", noise(5, 5))
+    assert set(tmp_path.iterdir()) == {tmp_path / "b.png", alive, foreign}

@@ -1,9 +1,9 @@
-"""``sodbench data check``: what is wrong with the data sets on a disk, item by item, in one pass.
+"""``sodbench data check``: what is wrong with the datasets on a disk, item by item, in one pass.
 
-Every image and mask is decoded once (that is what shows a truncated file).  Faults are things that
-change numbers or stop a run; remarks are things to know.  Images are compared by content within and
-across the sets, so that a training image among the test images is found under any name, also when it
-was re-encoded or resized.
+Every image and mask is decoded once (that is what shows a truncated file). Faults are things that
+change numbers or stop a run; remarks are things to know. Images are compared by content within and
+across the datasets, so that a training image among the test images is found under any name, also when it
+was encoded again or resized. Files beside the images and masks that are not read are reported too.
 """
 
 import hashlib
@@ -24,8 +24,11 @@ from sodbench.datasets import (
     own_datasets,
 )
 from sodbench.datasets.dataset import stem_of
+from sodbench.datasets.layouts import PAIR_LIST, TOML_EXAMPLE, has_pictures
 from sodbench.errors import Problem, SodbenchError, listing
-from sodbench.progress import in_threads
+from sodbench.folders import entries, subfolders
+from sodbench.images import IMAGE_EXTENSIONS
+from sodbench.progress import in_threads, say
 from sodbench.quoting import markdown_text, printable
 from sodbench.runners.data_copies import copies_among
 from sodbench.runners.data_items import THRESHOLD, Item, inspect
@@ -39,12 +42,13 @@ KINDS = {
     "ambiguous": "two files claim one item",
     "unreadable": "a file that cannot be decoded to its end",
     "size": "image and mask differ in size",
-    "mask-coding": "a 16-bit mask whose values all fit 8 bits, which is read as black",
     "grey-mask": "a mask with levels other than 0 and 255",
+    "mask-coding": "a mask coded 0 and 1, or 16-bit with small values, which is read as black",
     "empty-mask": "a mask without any pixel above 128",
     "full-mask": "a mask without any background",
     "duplicate": "the same picture twice within a set",
     "leak": "a picture of the training set in a test set",
+    "not-read": "an image or mask of a type that is not read, so that an item is incomplete or left out",
 }
 """The faults that are looked for, and what each means."""
 
@@ -126,7 +130,7 @@ def as_text(reports: Sequence[SetReport], per_kind: int = 10) -> str:
         lines += [printable(f"  remark: {p.file}: {p.detail}") for p in report.remarks[:per_kind]]
         if len(report.remarks) > per_kind:
             lines.append(f"  ... and {len(report.remarks) - per_kind} more remarks")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def as_markdown(reports: Sequence[SetReport]) -> str:
@@ -202,6 +206,36 @@ def locate(
     return distinct(found), refused
 
 
+def report_unrecognised(
+    data_root: Path, datasets: Collection[Dataset], refused: Collection[str]
+) -> None:
+    """Print which folders of the data root hold images, but belong to no dataset that was found."""
+    used = [file for d in datasets for file in (*d.images.values(), *d.masks.values())]
+    places = {parent.resolve() for parent in {file.parent for file in used}}
+    places |= {dataset.root.resolve() for dataset in datasets}
+    left = [
+        folder
+        for folder in subfolders(data_root)
+        if folder.name not in refused
+        and not any(place.is_relative_to(folder.resolve()) for place in places)
+        and _holds_images(folder)
+    ]
+    if left:
+        say(
+            f"not looked at: {', '.join(map(str, left))}: images, but no images and masks in a layout that is "
+            f"read; a TOML file can name the folders ({TOML_EXAMPLE})"
+        )
+
+
+def _holds_images(folder: Path, depth: int = 3) -> bool:
+    try:
+        return has_pictures(folder) or (
+            depth > 1 and any(_holds_images(inner, depth - 1) for inner in subfolders(folder))
+        )
+    except SodbenchError:
+        return True  # not readable, so nobody knows
+
+
 # ---------------------------------------------------------------------------------------------------
 # Whole sets
 # ---------------------------------------------------------------------------------------------------
@@ -224,10 +258,11 @@ def check(datasets: Sequence[Dataset], jobs: int | None = None) -> list[SetRepor
 
 
 def _report(dataset: Dataset, items: Sequence[Item], copies: Sequence[Problem]) -> SetReport:
-    named = _name_problems(dataset)
+    named = name_problems(dataset)
+    unread, passed_over = files_not_read(dataset)
     copied = {stem_of(p.file) for p in copies if p.kind != "shared"}
     named = [p for p in named if not (p.kind == "extra" and p.file in copied)]  # told as copies
-    found = [*named, *(p for item in items for p in item.problems), *copies]
+    found = [*named, *unread, *(p for item in items for p in item.problems), *copies]
     remarks = [p for p in found if p.kind == "shared"]
     faults = [p for p in found if p.kind != "shared"]
     if dataset.name.partition("/")[0] in _GREY_BY_DESIGN:
@@ -250,8 +285,8 @@ def _report(dataset: Dataset, items: Sequence[Item], copies: Sequence[Problem]) 
         content=_content(items, with_images=True),
         masks_content=_content(items, with_images=False),
         faults=tuple(faults),
-        remarks=tuple(remarks + known),
-        notes=dataset.notes,
+        remarks=(*remarks, *known, *passed_over),
+        notes=(*dataset.notes, *_about_conversions(items)),
     )
 
 
@@ -269,23 +304,95 @@ def _about_grey_masks(name: str, faults: Iterable[Problem]) -> list[Problem]:
     return [Problem("grey-mask", name, detail)]
 
 
-def _name_problems(dataset: Dataset) -> list[Problem]:
-    """What resolution found, and the differences from the official names, each named once."""
+def _about_conversions(items: Sequence[Item]) -> list[str]:
+    """How many masks were not plain 8-bit grey, and what they are."""
+    kinds = Counter(item.mask_note for item in items if item.mask_note)
+    if not kinds:
+        return []
+    counts = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+    return [f"masks that are not plain 8-bit grey: {counts}"]
+
+
+def name_problems(dataset: Dataset) -> list[Problem]:
+    """What resolution found, and the differences from the official names, each listed once."""
+    problems = list(dict.fromkeys(dataset.problems))
     if dataset.samples and not dataset.masks:
-        return [Problem("no-mask", str(dataset.root), "no masks were found at all")]
+        problems.append(Problem("no-mask", str(dataset.root), "no masks were found at all"))
     if dataset.samples and not dataset.images:
-        return [Problem("no-image", str(dataset.root), "no images were found at all")]
-    problems = {(p.kind, stem_of(p.file)): p for p in dataset.problems}
+        problems.append(Problem("no-image", str(dataset.root), "no images were found at all"))
     official = expected_names(dataset)
-    if official is not None:
-        present = {sample.stem for sample in dataset.samples}
-        for stem in sorted(official - present):
-            problems.setdefault(
-                ("missing", stem), Problem("missing", stem, "official item, not found")
+    if official is None:
+        return problems
+    present = {sample.stem for sample in dataset.samples}
+    listed = {stem_of(p.file) for p in problems if p.kind == "missing"}
+    problems += [
+        Problem("missing", stem, "official item, not found")
+        for stem in sorted(official - present - listed)
+    ]
+    extra = present - official
+    problems = [p for p in problems if not (p.kind == "extra" and stem_of(p.file) in extra)]
+    problems += [Problem("extra", stem, "no official item has this name") for stem in sorted(extra)]
+    return problems
+
+
+def summarise_problems(dataset: Dataset) -> list[str]:
+    """One line on the problems of `name_problems`; none for a complete dataset."""
+    kinds = Counter(problem.kind for problem in name_problems(dataset))
+    if not kinds:
+        return []
+    counts = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+    return [
+        f"{dataset.name}: not complete ({counts}); 'sodbench data check' lists every one of these"
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------
+# Files that are not read
+# ---------------------------------------------------------------------------------------------------
+
+_OTHER_IMAGE_TYPES = frozenset(
+    {".gif", ".jfif", ".jpe", ".jp2", ".jxl", ".ppm", ".pgm", ".pbm", ".pnm", ".exr", ".hdr", ".heic",
+     ".heif", ".avif", ".tga", ".psd", ".svg", ".npy", ".npz", ".mat"}
+)  # fmt: skip
+_STRAYS = frozenset({"thumbs.db", "desktop.ini"})
+
+
+def files_not_read(dataset: Dataset) -> tuple[list[Problem], list[Problem]]:
+    """What is in the folders of images and masks, but is not read, as faults and as remarks.
+
+    A file of another image type is a fault if its item lacks an image or a mask: the item is then incomplete, or
+    is left out without anyone noticing. All else is counted, a remark per folder.
+    """
+    files = {*dataset.images.values(), *dataset.masks.values()}
+    complete = {s.stem for s in dataset.samples if s.image and s.mask} | dataset.left_out
+    faults: list[Problem] = []
+    remarks: list[Problem] = []
+    for folder in sorted({file.parent for file in files}):
+        others: Counter[str] = Counter()
+        unlisted = 0
+        for entry in entries(folder):
+            path = folder / entry.name
+            if entry.name.startswith(".") or entry.name.lower() in _STRAYS or path in files:
+                continue
+            if entry.is_dir():
+                # beside the images of a flat layout, other folders are not meant to be read
+                others["sub-folder"] += folder != dataset.root and _holds_images(path, depth=1)
+            elif path.suffix.lower() in IMAGE_EXTENSIONS:
+                unlisted += dataset.layout == PAIR_LIST
+            elif path.suffix.lower() in _OTHER_IMAGE_TYPES and path.stem not in complete:
+                detail = f"{path.suffix} files are not read; convert it, masks to 8-bit PNG"
+                faults.append(Problem("not-read", str(path), detail))
+            else:
+                others[path.suffix.lower() or "without extension"] += 1
+        if unlisted:
+            detail = f"{unlisted} images are not in {PAIR_LIST} and not used"
+            remarks.append(Problem("not-listed", str(folder), detail))
+        counts = ", ".join(f"{n} {kind}" for kind, n in sorted(others.items()) if n)
+        if counts:
+            remarks.append(
+                Problem("other-files", str(folder), f"files that are not read: {counts}")
             )
-        for stem in sorted(present - official):
-            problems[("extra", stem)] = Problem("extra", stem, "no official item has this name")
-    return list(problems.values())
+    return faults, remarks
 
 
 def _with_what_is_known(

@@ -54,7 +54,7 @@ def copies_among(
     for a, b in _near(different):
         if b not in found and _alike(different[a][1], different[b][1]):
             found.add(b)
-            tell(different[a], different[b], "the same picture, encoded or scaled anew,")
+            tell(different[a], different[b], "the same image, encoded or scaled again,")
     return copies
 
 

@@ -1,16 +1,20 @@
-"""``sodbench data download``: fetch data sets and weights, and put them where sodbench reads them.
+"""``sodbench data download``: download datasets and weights, and put them where sodbench reads them.
 
-Links in this field die often.  Every way that is known is tried; when none works the error says what
-each answered, which pages are left to visit, and the folders to make by hand.
+Links in this field die often. Every known source is tried; if none works, the error lists what each answered,
+which pages are left to visit, and which folders to create by hand.
 """
 
+import hashlib
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 from sodbench.datasets import (
@@ -26,22 +30,39 @@ from sodbench.datasets import (
 )
 from sodbench.datasets.registry import folder_key, keys_of
 from sodbench.errors import SodbenchError
-from sodbench.progress import say
+from sodbench.folders import unwritable
+from sodbench.progress import say, warn
 from sodbench.results import write_text
 from sodbench.runners.data_extract import extract
-from sodbench.runners.data_fetch import Fetched, digest, fetch
+from sodbench.runners.data_fetch import Fetched, FetchError, Limits, digest, fetch
 
+_UNPACKING = ".unpacking-"
 RECORD = "downloads.json"
-"""Written into the data root: address, size, SHA-256 and day of every file that was fetched."""
+"""Written into the data root: URL, size, SHA-256 and day of every file that was downloaded."""
 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """One name that was asked for: where it is now, and in words what was done."""
+    """One requested name: where it is now, in words what was done, and whether it has all its official items."""
 
     name: str
     path: Path
     how: str
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One call of `download`: where to, within which limits, and what is known so far.
+
+    failed: URL -> why it failed, so that it is not tried again for another dataset.
+    archives: archives that this run downloaded or found complete; they are deleted when it ends.
+    """
+
+    data_root: Path
+    limits: Limits
+    failed: dict[str, str] = field(default_factory=dict)
+    archives: set[Path] = field(default_factory=set)
 
 
 def download(
@@ -51,40 +72,107 @@ def download(
     given: str | Path | None = None,
     registry: Mapping[str, DatasetInfo] = DATASETS,
     weights: Sequence[Weights] = WEIGHTS,
-    attempts: int = 5,
+    limits: Limits | None = None,
 ) -> list[Downloaded]:
-    """Fetch each name unless it is there already; all are tried before an error is raised.
+    """Download each name unless it is there already; all are tried before an error is raised.
 
-    names: data sets (any alias; of a subset the whole set) and weights.
-    given: an archive (path or address) to take the one named set from, instead of the known ways.
-    Raises :class:`SodbenchError` that tells, for every name that failed, how to get it by hand.
+    Parameters
+    ----------
+    names : collection of str
+        Datasets (any alias; for a subset the whole dataset) and weights.
+    data_root : Path
+        The folder that the datasets are put into.
+    given : str or Path, optional
+        An archive (path or URL) to take the one named dataset from, instead of the known sources.
+    registry, weights : optional
+        What can be downloaded.
+    limits : Limits, optional
+        When a download is given up.
+
+    Returns
+    -------
+    list of Downloaded
+        One entry per name.
+
+    Raises
+    ------
+    SodbenchError
+        Says, for every name that failed, how to get it by hand.
     """
     if given is not None and len(names) != 1:
         raise SodbenchError("--from takes exactly one data set, whose archive it is")
+    _read_record(data_root)  # refused now, not after hours
+    run = _Run(data_root, limits or Limits())
     done: list[Downloaded] = []
-    dead: dict[str, str] = {}
     failures: list[SodbenchError] = []
-    for name in names:
+    with _locked(data_root):
         try:
-            file = next((w for w in weights if folder_key(w.name) == folder_key(name)), None)
-            if file is None:
-                info = registry[_known(name, weights)]
-                done.append(_dataset(info, data_root, given, attempts, dead))
-            elif given is None:
-                done.append(_weights(file, data_root, attempts))
-            else:
-                raise SodbenchError(
-                    f"--from takes the archive of a data set; save weights as {file.place(data_root)}"
-                )
-        except SodbenchError as error:
-            failures.append(error)
-    _forget_archives(data_root)
+            for name in names:
+                try:
+                    done.append(_one(name, run, given, registry, weights))
+                except SodbenchError as error:
+                    failures.append(error)
+        finally:
+            _delete_archives(run)
+        for left in _left_behind(data_root):
+            say(f"{left}: not in use, probably left by a run that was killed; it can be deleted")
     if failures:
         for item in done:
-            say(f"{item.name}: {item.how}: {item.path}")
+            warn(f"{item.name}: {item.how}: {item.path}")
         first, *others = failures
         raise SodbenchError(*first.lines, *(line for f in others for line in ("", *f.lines)))
     return done
+
+
+@contextmanager
+def _locked(data_root: Path) -> Iterator[None]:
+    """Hold the data root for this process, so that two runs never write the same partial download."""
+    try:
+        data_root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(data_root, error) from error
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    try:
+        number = os.open(data_root, os.O_RDONLY)
+    except OSError as error:
+        raise unwritable(data_root, error) from error
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(number)
+        raise SodbenchError(
+            f"{data_root}: another process is downloading into this folder; wait until it has ended"
+        ) from None
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(number)
+
+
+def _one(
+    name: str,
+    run: _Run,
+    given: str | Path | None,
+    registry: Mapping[str, DatasetInfo],
+    weights: Sequence[Weights],
+) -> Downloaded:
+    file = next((w for w in weights if folder_key(w.name) == folder_key(name)), None)
+    try:
+        if file is None:
+            return _dataset(registry[_known(name, weights)], run, given)
+        if given is None:
+            return _weights(file, run)
+    except OSError as error:
+        raise unwritable(run.data_root, error) from error
+    raise SodbenchError(
+        f"--from takes the archive of a data set; save weights as {file.place(run.data_root)}"
+    )
 
 
 def _known(name: str, weights: Sequence[Weights]) -> str:
@@ -96,55 +184,66 @@ def _known(name: str, weights: Sequence[Weights]) -> str:
         raise SodbenchError(*error.lines, f"  weights: {names}") from None
 
 
-def _weights(file: Weights, data_root: Path, attempts: int) -> Downloaded:
-    target = file.place(data_root)
-    if target.exists():
+def _weights(file: Weights, run: _Run) -> Downloaded:
+    target = file.place(run.data_root)
+    if os.path.lexists(target):
         if not digest(target).startswith(file.sha256):
             raise SodbenchError(
                 f"{target} is there, but its SHA-256 does not begin with {file.sha256}: delete it and try again"
             )
         return Downloaded(file.name, target, f"already there, SHA-256 begins with {file.sha256}")
     try:
-        fetched = fetch(file.url, target, sha256=file.sha256, attempts=attempts)
+        fetched = fetch(file.url, target, sha256=file.sha256, limits=run.limits)
     except SodbenchError as error:
         raise SodbenchError(
-            f"{file.name} could not be fetched",
+            f"{file.name} could not be downloaded",
             f"  {error}",
             f"  by hand: get {file.url} and save it as {target}",
         ) from None
-    _record(data_root, file.url, fetched)
+    _record(run.data_root, file.url, fetched)
     return Downloaded(file.name, target, f"SHA-256 begins with {file.sha256}, as its name says")
 
 
-def _dataset(
-    info: DatasetInfo,
-    data_root: Path,
-    given: str | Path | None,
-    attempts: int,
-    dead: dict[str, str],
-) -> Downloaded:
-    """Try the ways to a set in turn; ``dead`` remembers addresses that failed for an earlier set."""
-    present = _present(info, data_root)
+def _dataset(info: DatasetInfo, run: _Run, given: str | Path | None) -> Downloaded:
+    """Try the sources of a dataset in turn."""
+    present = _present(info, run.data_root)
     if present:
         complete = len(present) >= info.count
         how = (
             "already there"
             if complete
-            else f"already there, but only {len(present)} of {info.count} items; move it away to fetch it anew"
+            else f"already there, but only {len(present)} of {info.count} items; move it away to download it again"
         )
-        return Downloaded(info.name, present.root, how)
+        return Downloaded(info.name, present.root, how, complete)
+    _refuse_occupied(run.data_root / info.name)
     ways = [(Source(str(given), "the archive given"),)] if given is not None else info.downloads
     reasons = []
     for way in ways:
         try:
-            _install(info, way, data_root, attempts, dead)
-            found = find_dataset(info.name, data_root)
+            _install(info, way, run)
+            found = find_dataset(info.name, run.data_root)
         except SodbenchError as error:
-            reasons.append(str(error).partition("\n")[0])
+            reasons.append(error.lines[0])
             continue
         items = f"{len(found)} of {info.count} items"
-        return Downloaded(info.name, found.root, f"{items}, layout {found.layout}")
-    raise SodbenchError(*_by_hand(info, data_root, given, reasons))
+        return Downloaded(
+            info.name, found.root, f"{items}, layout {found.layout}", len(found) >= info.count
+        )
+    raise SodbenchError(*_by_hand(info, run.data_root, given, reasons))
+
+
+def _refuse_occupied(target: Path) -> None:
+    """Refuse, before anything is downloaded, to put a dataset where something else is."""
+    if not os.path.lexists(target) or _is_empty_folder(target):
+        return
+    raise SodbenchError(
+        f"{target} exists, but holds no complete dataset (images and masks); nothing is replaced: "
+        "complete it by hand, or move it away and give the same command again"
+    )
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
 def _present(info: DatasetInfo, data_root: Path) -> Dataset | None:
@@ -160,14 +259,14 @@ def _by_hand(
 ) -> list[str]:
     folder = data_root / info.name
     place = "any known place" if given is None else given
-    lines = [f"{info.name} could not be had from {place}"]
+    lines = [f"{info.name} could not be downloaded from {place}"]
     lines += [f"  tried: {reason}" for reason in reasons]
     pages = (Source(info.page, "the set's page"), *info.pages)
     lines += [f"  page:  {page.url} ({page.holds})" for page in pages]
     lines += [
         f"  by hand: put the {info.count} images (*{info.extension}) into {folder}/images/",
         f"           and the masks (*.png) into {folder}/GT/; or unpack the set as distributed into {folder}/",
-        f"  an archive that you have: sodbench data download {info.name} --from FILE_OR_URL",
+        f"  with an archive: sodbench data download {info.name} --from FILE_OR_URL",
     ]
     return lines
 
@@ -180,21 +279,22 @@ def _by_hand(
 def _install(
     info: DatasetInfo,
     way: Sequence[Source],
-    data_root: Path,
-    attempts: int,
-    dead: dict[str, str],
+    run: _Run,
 ) -> None:
-    """Fetch the archives of one way and unpack them aside; what is a data set is moved to its place."""
+    """Download the archives of one source, unpack them aside, and move what is a dataset to its place."""
+    data_root = run.data_root
     data_root.mkdir(parents=True, exist_ok=True)
-    archives = [_archive(source, data_root, attempts, dead) for source in way]
-    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=data_root) as scratch:
+    archives = [_archive(source, run) for source in way]
+    with tempfile.TemporaryDirectory(prefix=_UNPACKING, dir=data_root) as scratch:
         aside = Path(scratch)
         for number, (source, archive) in enumerate(zip(way, archives, strict=True)):
             content = aside / str(number)
             keep = _belongs_to(info) if source.several else lambda _: True
-            extract(archive, content, keep=keep)
+            extract(archive, content, keep=keep, max_bytes=run.limits.max_bytes)
             into = aside / "root" / info.name / source.into
-            _move(_without_wrapping(info, content, into.name), into)
+            dataset = _without_wrapping(info, archive, content, into.name)
+            _report_left_out(archive, content, dataset)
+            _move(dataset, into)
         try:
             found = find_dataset(info.name, aside / "root")
         except DatasetNotFound:
@@ -204,71 +304,121 @@ def _install(
         if not (found.images and found.masks):
             lacking = "masks" if found.images else "images"
             raise SodbenchError(f"{way[0].url}: brought no {lacking} (layout {found.layout})")
+        if _is_empty_folder(data_root / info.name):
+            (data_root / info.name).rmdir()
         _move(aside / "root" / info.name, data_root / info.name)
 
 
 def _belongs_to(info: DatasetInfo) -> Callable[[PurePosixPath], bool]:
-    """Whether a path in an archive of several sets lies in this set's folder."""
+    """Whether a path in an archive of several datasets is in this dataset's folder."""
     keys = keys_of(info)
     return lambda path: any(folder_key(part) in keys for part in path.parts[:-1])
 
 
-def _without_wrapping(info: DatasetInfo, content: Path, place: str) -> Path:
-    """The folder of the unpacked content that is the set, or that only repeats the name of its place."""
+def _without_wrapping(info: DatasetInfo, archive: Path, content: Path, place: str) -> Path:
+    """The folder of the unpacked content that is the dataset, or that only repeats the name of its place."""
     for depth in ("*", "*/*"):
-        for folder in sorted(content.glob(depth)):
-            if folder.is_dir() and folder_key(folder.name) in keys_of(info):
-                return folder
+        folders = [
+            folder
+            for folder in sorted(content.glob(depth))
+            if folder.is_dir() and folder_key(folder.name) in keys_of(info)
+        ]
+        if len(folders) > 1:
+            names = ", ".join(str(folder.relative_to(content)) for folder in folders)
+            raise SodbenchError(
+                f"{archive}: several folders could be {info.name} ({names}); unpack it by hand"
+            )
+        if folders:
+            return folders[0]
     children = list(content.iterdir())
     if len(children) == 1 and children[0].is_dir() and children[0].name == place:
         return children[0]
     return content
 
 
+def _report_left_out(archive: Path, content: Path, dataset: Path) -> None:
+    """Say which files of an archive lie outside the dataset's folder and are not kept."""
+    if dataset == content:
+        return
+    outside = sorted(
+        str(path.relative_to(content))
+        for path in content.rglob("*")
+        if path.is_file() and not path.is_relative_to(dataset)
+    )
+    if outside:
+        some = ", ".join(outside[:3]) + ", ..." * (len(outside) > 3)
+        say(
+            f"{archive.name}: {len(outside)} files outside {dataset.relative_to(content)}/ are not kept ({some})"
+        )
+
+
 def _store(data_root: Path) -> Path:
-    """Where archives lie while they are needed."""
+    """Where archives are while they are needed."""
     return data_root / ".downloads"
 
 
-def _forget_archives(data_root: Path) -> None:
-    """Delete archives that were fetched whole and unpacked; parts stay, to be gone on with."""
-    store = _store(data_root)
-    if not store.is_dir():
-        return
-    for file in store.iterdir():
-        if not file.name.endswith((".part", ".part.json")):
-            file.unlink()
-    if not any(store.iterdir()):
+def _delete_archives(run: _Run) -> None:
+    """Delete archives that this run downloaded completely; partial downloads stay, to be resumed."""
+    for archive in run.archives:
+        archive.unlink(missing_ok=True)
+    store = _store(run.data_root)
+    if store.is_dir() and not store.is_symlink() and not any(store.iterdir()):
         store.rmdir()
 
 
-def _archive(source: Source, data_root: Path, attempts: int, dead: dict[str, str]) -> Path:
+def _left_behind(data_root: Path) -> list[Path]:
+    """What killed runs leave, besides partial downloads, which are resumed."""
+    store = _store(data_root)
+    archives = store.iterdir() if store.is_dir() else ()
+    complete = [file for file in archives if not file.name.endswith((".part", ".part.json"))]
+    return sorted([*data_root.glob(f"{_UNPACKING}*"), *complete])
+
+
+def _archive(source: Source, run: _Run) -> Path:
+    """The path of a source's archive, which is downloaded if need be."""
     if "://" not in source.url:
-        if not Path(source.url).is_file():
-            raise SodbenchError(f"{source.url}: no such file")
+        if not os.path.isfile(source.url):  # noqa: PTH113  Path.is_file raises PermissionError
+            there = os.path.lexists(source.url)
+            raise SodbenchError(
+                f"{source.url}: {'not a regular file' if there else 'no such file'}"
+            )
         return Path(source.url)
-    name = Path(urlsplit(source.url).path).name or "archive.zip"
-    host = urlsplit(source.url).hostname or "host"
-    target = _store(data_root) / f"{host}-{name}"
-    if target.exists():
-        return target
-    if source.url in dead:
-        raise SodbenchError(dead[source.url])
-    say(f"fetching {source.url} ({source.holds})")
+    if source.url in run.failed:
+        raise SodbenchError(run.failed[source.url])
     try:
-        if source.drive:
-            fetched = _from_drive(source, target)
+        target = _store(run.data_root) / _archive_name(source.url)
+        if target in run.archives:
+            return target
+        if os.path.lexists(target):  # complete, from a run that was killed
+            fetched = Fetched(target, target.stat().st_size, digest(target))
         else:
-            fetched = fetch(source.url, target, attempts=attempts)
+            say(f"downloading {source.url} ({source.holds})")
+            if source.drive:
+                fetched = _from_drive(source, target, run.limits)
+            else:
+                fetched = fetch(source.url, target, limits=run.limits)
     except SodbenchError as error:
-        dead[source.url] = str(error)
+        run.failed[source.url] = error.lines[0]
         raise
-    _record(data_root, source.url, fetched)
+    run.archives.add(target)
+    _record(run.data_root, source.url, fetched)
     return fetched.path
 
 
-def _from_drive(source: Source, target: Path) -> Fetched:
-    """Google Drive answers programs with pages to click through; gdown knows how."""
+def _archive_name(url: str) -> str:
+    """The name of a downloaded archive: no two URLs share one, and it is a plain file name."""
+    try:
+        parts = urlsplit(url)
+        host, name = parts.hostname or "host", Path(parts.path).name
+    except ValueError as error:
+        raise FetchError(f"{url}: not a valid URL ({error})") from None
+    code = hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
+    return f"{host[:60]}-{code}-{plain[-60:] or 'archive.zip'}"
+
+
+def _from_drive(source: Source, target: Path, limits: Limits) -> Fetched:
+    """Google Drive answers programs with pages to click through, which gdown handles."""
     try:
         import gdown
     except ImportError:
@@ -281,8 +431,14 @@ def _from_drive(source: Source, target: Path) -> Fetched:
     except Exception as error:  # gdown raises errors of its own and of its libraries
         raise SodbenchError(f"{source.url}: {error}") from error
     if got is None:
-        raise SodbenchError(f"{source.url}: gdown could not fetch it")
-    return Fetched(target, target.stat().st_size, digest(target))
+        raise SodbenchError(f"{source.url}: gdown could not download it")
+    size = target.stat().st_size
+    if size > limits.max_bytes:
+        target.unlink()
+        raise SodbenchError(
+            f"{source.url}: the file has {size / 1e9:g} GB, more than --max-gb allows; it was deleted"
+        )
+    return Fetched(target, size, digest(target))
 
 
 def _move(content: Path, target: Path) -> None:
@@ -300,19 +456,34 @@ def _move(content: Path, target: Path) -> None:
         shutil.move(child, target / child.name)
 
 
-def _record(data_root: Path, url: str, fetched: Fetched) -> None:
-    """Write down what came from where, and say so when an address brings another file than last time."""
+def _read_record(data_root: Path) -> dict[str, dict[str, Any]]:
+    """What was downloaded before.  Raises :class:`SodbenchError` for a file that is no such record."""
     file = data_root / RECORD
     try:
+        if not os.path.lexists(file):
+            return {}
+        if not file.is_file():
+            raise ValueError("not a regular file")
         record = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        record = {}
-    before = record.get(url, {}).get("sha256")
-    if before and before != fetched.sha256:
-        say(f"{url} brings another file than on {record[url]['day']} (SHA-256 was {before})")
+        for entry in record.values():
+            if not (isinstance(entry["sha256"], str) and isinstance(entry["day"], str)):
+                raise TypeError("unexpected values")
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise SodbenchError(
+            f"{file}: not a record of downloads ({error}); it is not replaced: move it away"
+        ) from error
+    return dict(record)
+
+
+def _record(data_root: Path, url: str, fetched: Fetched) -> None:
+    """Write down what came from where, and warn if a URL brings another file than last time."""
+    record = _read_record(data_root)
+    before = record.get(url)
+    if before and before["sha256"] != fetched.sha256:
+        warn(f"{url} brings another file than on {before['day']} (SHA-256 was {before['sha256']})")
     record[url] = {
         "sha256": fetched.sha256,
         "size": fetched.size,
         "day": datetime.now(UTC).date().isoformat(),
     }
-    write_text(file, json.dumps(record, indent=1) + "\n")
+    write_text(data_root / RECORD, json.dumps(record, indent=1) + "\n")

@@ -1,22 +1,26 @@
-"""Extract a ZIP archive that nobody vouches for: nothing leaves the target, nothing explodes.
+"""Unpack a ZIP archive that is not trusted: nothing is written outside the target, no bomb fills the disk.
 
-The whole table of contents is judged before a byte is written; sizes are counted again while writing,
+The whole table of contents is checked before a byte is written; sizes are counted again while writing,
 because an archive can lie about them.
 """
 
-import lzma
 import shutil
 import stat
 import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from sodbench.errors import SodbenchError
 from sodbench.progress import bar
+from sodbench.quoting import printable
 
 MAX_BYTES = 1 << 34
-"""Most bytes that one archive may unpack to (16 GiB; the largest set has under 1)."""
+"""Largest file that is downloaded, and most bytes an archive may unpack to (16 GiB; the known ones have under 3)."""
+
+SPARE_BYTES = 1 << 28
+"""Bytes of the disk that downloading and unpacking leave free (256 MiB)."""
 
 MAX_MEMBERS = 200_000
 MAX_RATIO = 100
@@ -38,48 +42,93 @@ def extract(
     max_bytes: int = MAX_BYTES,
     max_members: int = MAX_MEMBERS,
 ) -> int:
-    """Unpack into ``target``, which must not exist yet; returns the number of files.
+    """Unpack into ``target``, which must not exist yet.
 
-    keep: which members are wanted, by their path in the archive; all of them are judged.
+    Parameters
+    ----------
+    archive : Path
+        The ZIP file.
+    target : Path
+        A new folder.
+    keep : callable
+        Whether a member is wanted, by its path in the archive; all members are checked.
+    max_bytes, max_members : int
+        Most bytes and members to unpack.
 
-    Stray files (``__MACOSX``, ``.DS_Store``, ``._x``) are left out.  Raises :class:`ArchiveError`
-    for no ZIP, encrypted or damaged members, absolute paths, ``..``, links, names that collide, and
-    bombs (too many members or bytes, too high a ratio, overlapping members); the target is then
-    removed again.
+    Returns
+    -------
+    int
+        The number of files. Stray files (``__MACOSX``, ``.DS_Store``, ``._x``) are left out.
+
+    Raises
+    ------
+    ArchiveError
+        For no ZIP, encrypted or damaged members, absolute paths, ``..``, links, control characters in names,
+        names that collide, bombs (too many members or bytes, too high a ratio, overlapping members), and
+        too little disk space. The target is then removed again.
     """
     if target.exists():
         raise ArchiveError(f"{target} exists already; nothing is unpacked over it")
     try:
-        with zipfile.ZipFile(archive) as opened:
-            members = _judged(archive, opened, max_bytes, max_members)
+        with _intact(archive), zipfile.ZipFile(archive) as opened:
+            members = _checked(archive, opened, max_bytes, max_members)
             members = {path: info for path, info in members.items() if keep(path)}
             if not members:
                 raise ArchiveError(f"{archive}: holds no files that are wanted")
-            target.mkdir(parents=True)
+            _check_room(archive, target, sum(info.file_size for info in members.values()))
+            with _on_disk(target):
+                target.mkdir(parents=True)
             _write(archive, opened, members, target, max_bytes)
-    except ArchiveError:
+    except BaseException:  # Ctrl-C too
         shutil.rmtree(target, ignore_errors=True)
         raise
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        NotImplementedError,
-        EOFError,
-        ValueError,
-    ) as error:
-        shutil.rmtree(target, ignore_errors=True)
-        raise ArchiveError(f"{archive}: no intact ZIP archive ({error})") from error
-    except (OSError, RuntimeError) as error:
-        shutil.rmtree(target, ignore_errors=True)
-        raise ArchiveError(f"{archive}: cannot be unpacked to {target} ({error})") from error
     return len(members)
 
 
-def _judged(
+class _WriteError(Exception):
+    """Files cannot be written, which is not the archive's fault."""
+
+
+@contextmanager
+def _on_disk(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _WriteError(f"{target}: cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
+def _intact(archive: Path) -> Iterator[None]:
+    """Turn whatever reading an archive raises into an `ArchiveError`.
+
+    Each compression module has errors of its own (``lzma.LZMAError`` is no ``OSError``, bzip2 raises
+    ``OSError``), and a header can make them ask for any amount of memory.
+    """
+    try:
+        yield
+    except ArchiveError:
+        raise
+    except _WriteError as error:
+        raise ArchiveError(f"{archive}: cannot be unpacked; {error}") from error
+    except Exception as error:
+        reason = printable(error)[:200] or type(error).__name__
+        raise ArchiveError(f"{archive}: no intact ZIP archive ({reason})") from error
+
+
+def _check_room(archive: Path, target: Path, needed: int) -> None:
+    existing = next(folder for folder in target.absolute().parents if folder.is_dir())
+    free = shutil.disk_usage(existing).free
+    if free < needed + SPARE_BYTES:
+        raise ArchiveError(
+            f"{archive}: unpacks to {needed / 1e9:.2f} GB; {free / 1e9:.2f} GB are free in {existing}, and "
+            f"{SPARE_BYTES / 1e9:.2f} GB are left free; make room and give the same command again"
+        )
+
+
+def _checked(
     archive: Path, opened: zipfile.ZipFile, max_bytes: int, max_members: int
 ) -> dict[PurePosixPath, zipfile.ZipInfo]:
-    """The members to write by relative path; raises at the first reason not to touch the archive."""
+    """The members to write by relative path; raises at the first reason to refuse the archive."""
     infos = opened.infolist()
     if len(infos) > max_members:
         raise ArchiveError(f"{archive}: {len(infos)} members, more than {max_members}; refused")
@@ -115,6 +164,10 @@ def _safe_path(archive: Path, info: zipfile.ZipInfo) -> PurePosixPath:
     drive = ":" in path.parts[0] if path.parts else True
     if path.is_absolute() or drive or ".." in path.parts or "\0" in name:
         raise ArchiveError(f"{archive}: member {name!r} would leave the target folder; refused")
+    if printable(name) != name:
+        raise ArchiveError(
+            f"{archive}: member {name!r} has control characters in its name; refused"
+        )
     if info.flag_bits & 0x1:
         raise ArchiveError(f"{archive}: member {name!r} is encrypted; unpack it by hand")
     return path
@@ -135,9 +188,11 @@ def _write(
     with bar(len(members), "unpacking", "files") as progress:
         for path, info in members.items():
             file = target / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with opened.open(info) as source, file.open("xb") as sink:
-                while chunk := source.read(1 << 18):
+            with _on_disk(target):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                sink = file.open("xb")
+            with opened.open(info) as source, _on_disk(target), sink:
+                while chunk := _read_member(source, path):
                     written += len(chunk)
                     if written > max_bytes:
                         raise ArchiveError(
@@ -145,3 +200,12 @@ def _write(
                         )
                     sink.write(chunk)
             progress.update()
+
+
+def _read_member(source: IO[bytes], path: PurePosixPath) -> bytes:
+    """The next bytes of a member; a bzip2 error is an OSError and must not look like one of the disk."""
+    try:
+        return source.read(1 << 18)
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise zipfile.BadZipFile(f"member {str(path)!r}: {reason}") from error

@@ -25,6 +25,8 @@ T = TypeVar("T")
 THRESHOLD = 128
 """What is above it is foreground, as in scoring."""
 
+_FIX = "write it again with 0 and 255 as 8-bit PNG"
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -42,6 +44,7 @@ class Item:
     sample: Sample
     image: Picture | None = None
     mask_digest: bytes = b""
+    mask_note: str = ""
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -55,7 +58,9 @@ def inspect(sample: Sample) -> Item:
     if image and mask and image.size != mask.size:
         detail = f"{_by(mask.size)} (h x w), its image {_by(image.size)}"
         problems.append(Problem("size", str(sample.mask), detail))
-    return Item(sample, image, mask.digest if mask else b"", problems)
+    if mask is None:
+        return Item(sample, image, problems=problems)
+    return Item(sample, image, mask.digest, mask.note, problems)
 
 
 def _looked_at(look: Callable[[Path], T], path: Path | None, problems: list[Problem]) -> T | None:
@@ -77,13 +82,14 @@ def _image(path: Path) -> Picture:
 class _Mask(NamedTuple):
     size: tuple[int, int]
     digest: bytes
+    note: str
     problems: list[Problem]
 
 
 def _mask(path: Path) -> _Mask:
     mask = read_grey(path)
     problems = list(_mask_problems(path, mask.pixels, mask.note))
-    return _Mask(_size(mask.pixels), _pixels_digest(mask.pixels), problems)
+    return _Mask(_size(mask.pixels), _pixels_digest(mask.pixels), mask.note, problems)
 
 
 def _size(pixels: NDArray[np.uint8]) -> tuple[int, int]:
@@ -109,7 +115,8 @@ def _mask_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator
     number_white = int(np.count_nonzero(white))
     if np.array_equal(white, pixels > 0):  # only 0 and 255: most masks, so the quick way
         if number_white == 0:
-            yield Problem("empty-mask", str(path), "all black: no object")
+            detail = "all black: no object" + f"; {note}" * bool(note)
+            yield Problem("empty-mask", str(path), detail)
         elif number_white == pixels.size:
             yield Problem("full-mask", str(path), "all white: no background")
         return
@@ -119,6 +126,9 @@ def _mask_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator
     shown = ", ".join(map(str, levels[:7])) + (", ..." if len(levels) > 7 else "")
     detail = f"{len(levels)} grey levels ({shown}); {share:.2%} of the pixels are neither 0 nor 255"
     detail += f"; {note}" * bool(note)
+    if len(levels) <= 2 and levels[-1] == 1:
+        yield Problem("mask-coding", str(path), f"coded 0 and 1, so it is read as empty; {_FIX}")
+        return
     if not counts[THRESHOLD + 1 :].any():
         detail += f"; none is above {THRESHOLD}, so the mask would be empty"
     yield Problem("grey-mask", str(path), detail)

@@ -1,10 +1,12 @@
-"""``sodbench data stats``: what a data set is like, in numbers and on one page of plots."""
+"""``sodbench data stats``: what a dataset is like, in numbers and on one page of plots."""
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,15 @@ from sodbench.folders import unwritable
 from sodbench.images import read_grey, resize_grey
 from sodbench.progress import in_threads
 from sodbench.quoting import markdown_text, printable
-from sodbench.runners.data_output import marker, refuse_foreign_folder
+from sodbench.results import write_text, writing
+from sodbench.runners.data_check import files_not_read, summarise_problems
+from sodbench.runners.data_output import (
+    WRITTEN_BY,
+    is_plain_file,
+    marker,
+    refuse_foreign_folder,
+    refuse_unsafe_name,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +34,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GRID = 64
-COMMAND, INDEX = "data stats", "stats.md"
+COMMAND, INDEX, NUMBERS = "data stats", "stats.md", "stats.json"
+_ENDINGS = (".csv", ".png", ".svg")
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ def table(sets: Sequence[SetStats], markdown: bool = False) -> str:
     rows = [[what, *(_shown(what, s[what]) for s in summaries.values())] for what in first]
     return tabulate(
         rows,
-        ["", *summaries],
+        ["", *map(markdown_text if markdown else printable, summaries)],
         tablefmt="github" if markdown else "simple",
         disable_numparse=True,
         colalign=("left", *("right" for _ in summaries)),
@@ -115,43 +126,118 @@ def _shown(what: str, value: float) -> str:
     return f"{value:.3f}" if what == "median contrast" else f"{value:g}"
 
 
+def not_measured(dataset: Dataset, stats: SetStats) -> list[str]:
+    """What is missing from the numbers of a dataset, one line each; none for a complete one."""
+    lines = summarise_problems(dataset)
+    unread, _ = files_not_read(dataset)
+    if unread:
+        lines.append(
+            f"{dataset.name}: {len(unread)} files of types that are not read are not measured; "
+            "'sodbench data check' lists them"
+        )
+    frame = stats.frame
+    without = int((frame["contrast"].isna() & frame["object_size"].between(0, 1, "neither")).sum())
+    if without and dataset.images:
+        lines.append(
+            f"{dataset.name}: the contrast of {without} items is not measured, because they have no image of "
+            "the mask's size"
+        )
+    return lines
+
+
 def as_json(sets: Sequence[SetStats]) -> str:
     """The summaries as JSON, with all their digits."""
-    return json.dumps({"sets": {stats.name: _plain(stats.summary()) for stats in sets}}, indent=1)
+    return json.dumps(_numbers_of(sets), indent=1)
+
+
+def _numbers_of(sets: Sequence[SetStats]) -> dict[str, Any]:
+    return {"sets": {stats.name: _plain(stats.summary()) for stats in sets}}
 
 
 def _plain(summary: dict[str, float | int]) -> dict[str, Any]:
     return {what: None if np.isnan(value) else value for what, value in summary.items()}
 
 
-def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
-    """Write ``stats.md``, ``stats.json``, and for each set its attributes (CSV) and page of plots.
+def check_output(names: Sequence[str], folder: Path) -> None:
+    """Raise :class:`SodbenchError` if pages on datasets of these names cannot be written without loss.
 
-    Returns the path of the Markdown page.  Raises :class:`SodbenchError` for a folder that holds other files.
+    In a folder of ours, only files that an earlier run wrote are replaced.
+    """
+    refuse_foreign_folder(folder, INDEX, COMMAND)
+    stems: dict[str, str] = {}
+    for name in names:
+        refuse_unsafe_name(name)
+        other = stems.setdefault(_stem(name), name)
+        if other != name:
+            raise SodbenchError(
+                f"{name} and {other} would be written to the same files ({_stem(name)}.csv); measure them "
+                "one by one into two folders"
+            )
+    ours = {*_written_before(folder), INDEX, NUMBERS}
+    for file in (INDEX, NUMBERS, *_files(names)):
+        path = folder / file
+        if os.path.lexists(path) and (file not in ours or not is_plain_file(path)):
+            raise SodbenchError(
+                f"{path}: exists and was not written by sodbench {COMMAND}; move it or choose another folder"
+            )
+
+
+def _stem(name: str) -> str:
+    return name.replace("/", "-")
+
+
+def _files(names: Iterable[str]) -> list[str]:
+    return [f"{_stem(name)}{ending}" for name in names for ending in _ENDINGS]
+
+
+def _written_before(folder: Path) -> list[str]:
+    """The files of pages on datasets that earlier runs wrote into the folder and that still exist."""
+    try:
+        content = json.loads((folder / NUMBERS).read_text("utf-8"))
+        # the first versions of this file had no list of files, but named the datasets
+        files = content.get("files") or _files(content["sets"])
+        return [file for file in files if os.path.lexists(folder / file)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+
+
+def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
+    """Write ``stats.md``, ``stats.json``, and for each dataset its attributes (CSV) and page of plots.
+
+    Returns the path of the Markdown page.  Raises :class:`SodbenchError` if other files are in the way.
     """
     from sodbench.reports.figures import save
     from sodbench.reports.markdown import link
 
-    refuse_foreign_folder(folder, INDEX, COMMAND)
+    names = [stats.name for stats in sets]
+    check_output(names, folder)
+    files = sorted({*_written_before(folder), *_files(names)})
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / INDEX).write_text(marker(COMMAND) + "\n", "utf-8")  # ours from here on
+        write_text(folder / INDEX, marker(COMMAND) + "\n")  # ours from here on
+        numbers = {WRITTEN_BY: COMMAND, **_numbers_of(sets), "files": files}
+        write_text(folder / NUMBERS, json.dumps(numbers, indent=1) + "\n")
         lines = [
             marker(COMMAND),
-            "# What the data sets are like",
+            "# What the datasets are like",
             "",
             table(sets, markdown=True),
             "",
             _LEGEND,
         ]
         for stats in sets:
-            name, stem = markdown_text(stats.name), stats.name.replace("/", "-")
-            stats.frame.to_csv(folder / f"{stem}.csv")
+            stem, title = _stem(stats.name), markdown_text(stats.name)
+            with writing(folder / f"{stem}.csv") as file:
+                stats.frame.to_csv(file)
             save(page(stats), folder, stem, ("png", "svg"))
-            lines += ["", f"## {name}", "", f"![{name}]({link(stem)}.png)"]
-            lines += ["", f"Every picture: [{markdown_text(stem)}.csv]({link(stem)}.csv)"]
-        (folder / "stats.json").write_text(as_json(sets) + "\n", "utf-8")
-        (folder / INDEX).write_text("\n".join(lines) + "\n", "utf-8")
+            link = quote(stem)
+            lines += ["", f"## {title}", "", f"![{title}]({link}.png)"]
+            lines += ["", f"Every image: [{markdown_text(stem)}.csv]({link}.csv)"]
+        write_text(folder / INDEX, "\n".join(lines) + "\n")
+    except UnicodeEncodeError as error:
+        raise SodbenchError(
+            f"{folder}: file names that are not UTF-8 cannot be written ({error.object!r:.200}); rename the files"
+        ) from error
     except OSError as error:
         raise unwritable(folder, error) from error
     return folder / INDEX

@@ -35,6 +35,8 @@ def _reading(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise SodbenchError(f"{folder}: not a readable folder ({error.strerror})") from error
+    except ValueError as error:  # a null character, which a TOML file can hold
+        raise SodbenchError(f"{folder}: not a readable folder ({error})") from error
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -60,7 +62,7 @@ def walk(folder: Path, _holders: tuple[Path, ...] = ()) -> Iterator[tuple[Path, 
             continue
         if _is_folder(entry):
             yield from walk(folder / entry.name, (*_holders, real))
-        elif entry.is_symlink() and not Path(entry).exists():
+        elif entry.is_symlink() and not os.path.exists(entry):  # noqa: PTH110
             yield folder / entry.name, "a link that leads nowhere"
 
 
@@ -156,5 +158,6 @@ def _is_stray(name: str) -> bool:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder or a link to one; files are not asked, and links in a circle are none."""
-    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and Path(entry).is_dir())
+    """Whether it is a folder or a link to one; links in a circle and to places without permission are not."""
+    # Path.is_dir raises PermissionError; files are not asked, because that takes time
+    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry))  # noqa: PTH112

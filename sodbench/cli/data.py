@@ -219,8 +219,9 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
         help="look at every file and say what is wrong",
         description="Decode every image and mask and report what is wrong: counts and names against the "
         "official lists, files that cannot be read, sizes that differ, masks that are grey, empty or "
-        "full, the same picture twice within or across sets. One verdict line a set. Exit status 1 where "
-        "a fault was found.",
+        "full, the same image twice within or across datasets, files that are not read. One verdict line a "
+        "dataset. Exit status: 0 without faults; 1 if a fault was found, or one of several datasets cannot be "
+        "read; 2 if nothing was checked.",
     )
     parser.add_argument(
         "names",
@@ -245,7 +246,13 @@ def run_check(arguments: argparse.Namespace) -> int:
     from sodbench.errors import SodbenchError
     from sodbench.progress import show, warn
     from sodbench.results import write_text
-    from sodbench.runners.data_check import as_markdown, as_text, check, locate
+    from sodbench.runners.data_check import (
+        as_markdown,
+        as_text,
+        check,
+        locate,
+        report_unrecognised,
+    )
     from sodbench.runners.data_output import (
         WRITTEN_BY,
         marker,
@@ -260,6 +267,8 @@ def run_check(arguments: argparse.Namespace) -> int:
     if arguments.output:
         refuse_among_data(arguments.output, datasets)
         refuse_foreign_file(arguments.output, command)
+    if not arguments.names:
+        report_unrecognised(arguments.data_root, datasets, refused)
     reports = check(datasets, arguments.jobs)
     content = {WRITTEN_BY: command, "sets": [report.as_dict() for report in reports]}
     as_json = json_text(content)
@@ -305,26 +314,38 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
         metavar="FILE_OR_URL",
         help="take the one named set from this ZIP archive instead of the known places",
     )
+    parser.add_argument(
+        "--max-gb",
+        type=positive,
+        metavar="N",
+        help="largest file that is downloaded, and most that an archive may unpack to, in GB (default: 17)",
+    )
     _add_root(parser)
     parser.set_defaults(run=run_download)
 
 
 def run_download(arguments: argparse.Namespace) -> int:
-    """Fetch; raises with the alternatives where something could not be had."""
+    """Download; 1 if a dataset is incomplete; raises with the alternatives if something cannot be downloaded."""
     from sodbench.datasets import DATASETS, WEIGHTS
     from sodbench.errors import SodbenchError
-    from sodbench.progress import show
+    from sodbench.progress import show, warn
     from sodbench.runners.data_download import download
+    from sodbench.runners.data_fetch import Limits
 
+    limits = Limits(max_bytes=arguments.max_gb * 10**9) if arguments.max_gb else Limits()
     everything = [*DATASETS, *(weights.name for weights in WEIGHTS)]
     if arguments.all and arguments.names:
         raise SodbenchError("give either --all or names, not both")
     names = everything if arguments.all else arguments.names
     if not names:
         raise SodbenchError(f"download what? --all, or some of: {', '.join(everything)}")
-    for item in download(names, arguments.data_root, given=arguments.given):
+    done = download(names, arguments.data_root, given=arguments.given, limits=limits)
+    for item in done:
         show(printable(f"{item.name}: {item.path}: {item.how}"))
-    return 0
+    incomplete = [item.name for item in done if not item.complete]
+    if incomplete:
+        warn(f"incomplete: {', '.join(incomplete)}; 'sodbench data check' lists what is missing")
+    return 1 if incomplete else 0
 
 
 # ------------------------------------------------------------------------------------------ stats
@@ -335,7 +356,8 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
         "stats",
         help="what the sets are like: object size, centre bias, contrast, ...",
         description="Measure every picture: object size, number of objects, contrast, border, position, "
-        "image size. Prints a summary; with -o also a page of plots and a CSV for each set.",
+        "image size. Prints a summary; with -o also a page of plots and a CSV for each dataset. Exit status: 0; "
+        "1 if a dataset is not complete, so that items are not measured; 2 if one cannot be read.",
     )
     parser.add_argument(
         "names",
@@ -360,26 +382,43 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_stats(arguments: argparse.Namespace) -> int:
-    """Describe; raises where a named set cannot be had or a file cannot be read."""
+    """Describe; 1 if a dataset is not complete; raises if one cannot be read."""
     from sodbench.datasets import refuse_namesakes
-    from sodbench.progress import say, show
-    from sodbench.runners.data_check import locate
-    from sodbench.runners.data_output import refuse_among_data, refuse_foreign_folder
-    from sodbench.runners.data_stats import COMMAND, INDEX, as_json, describe, table, write_pages
+    from sodbench.errors import SodbenchError
+    from sodbench.progress import say, show, warn
+    from sodbench.runners.data_check import locate, report_unrecognised
+    from sodbench.runners.data_output import refuse_among_data
+    from sodbench.runners.data_stats import (
+        as_json,
+        check_output,
+        describe,
+        not_measured,
+        table,
+        write_pages,
+    )
 
     datasets, refused = locate(arguments.names, arguments.data_root)
-    for error in refused.values():
-        raise error
+    if refused:
+        raise SodbenchError(*(line for error in refused.values() for line in error.lines))
     refuse_namesakes(datasets)
     if arguments.output:
         refuse_among_data(arguments.output, datasets)
-        refuse_foreign_folder(arguments.output, INDEX, COMMAND)
+        check_output([dataset.name for dataset in datasets], arguments.output)
+    if not arguments.names:
+        report_unrecognised(arguments.data_root, datasets, refused)
     sets = [describe(dataset, arguments.jobs) for dataset in datasets]
-    if arguments.output:
-        say(f"written: {write_pages(sets, arguments.output)}")
     as_json_asked = arguments.format == "json"
     show(as_json(sets) if as_json_asked else table(sets, arguments.format == "markdown"))
-    return 0
+    if arguments.output:
+        say(f"written: {write_pages(sets, arguments.output)}")
+    warnings = [
+        line
+        for dataset, measured in zip(datasets, sets, strict=True)
+        for line in not_measured(dataset, measured)
+    ]
+    for line in warnings:
+        warn(line)
+    return 1 if warnings else 0
 
 
 # ---------------------------------------------------------------------------------------- prepare
@@ -390,7 +429,9 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
         "prepare",
         help="write the reference's list files (test.lst, train_pair.lst)",
         description="Write test.lst (image names) and train_pair.lst (image and mask) for sets in any "
-        "layout, as the reference's scripts read them; they are written to DIR/<set>/, not into the data.",
+        "layout, as the reference's scripts read them; they are written to DIR/<set>/, not into the data, and "
+        "replace nothing. Exit status: 0; 1 if a dataset lacks official items or has others; 2 if nothing was "
+        "written.",
     )
     parser.add_argument(
         "names", nargs="+", type=filled, metavar="NAME", help="sets, subsets, folders or TOML files"
@@ -402,22 +443,23 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
         type=path,
         default=Path("lists"),
         metavar="DIR",
-        help="default: %(default)s",
+        help="folder in which a folder of lists is created for each dataset (default: %(default)s)",
     )
     parser.set_defaults(run=run_prepare)
 
 
 def run_prepare(arguments: argparse.Namespace) -> int:
-    """Write the lists and say what their names are relative to."""
-    from sodbench.datasets import find_dataset
-    from sodbench.progress import show
+    """Write the lists and print what their names are relative to."""
+    from sodbench.datasets import distinct, find_dataset
+    from sodbench.progress import show, warn
+    from sodbench.runners.data_check import summarise_problems
     from sodbench.runners.data_prepare import prepare
 
-    for name in arguments.names:
-        for written in prepare(find_dataset(name, arguments.data_root), arguments.output):
-            show(
-                printable(
-                    f"{written.file}: {written.lines} lines, relative to {written.relative_to}"
-                )
-            )
-    return 0
+    datasets = distinct(find_dataset(name, arguments.data_root) for name in arguments.names)
+    for written in prepare(datasets, arguments.output):
+        text = f"{written.file}: {written.lines} lines, relative to {written.relative_to}"
+        show(printable(text))
+    incomplete = [line for dataset in datasets for line in summarise_problems(dataset)]
+    for line in incomplete:
+        warn(line)
+    return 1 if incomplete else 0

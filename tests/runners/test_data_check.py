@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -16,8 +17,11 @@ from PIL import Image
 
 from sodbench.cli import main
 from sodbench.datasets import WEIGHTS, find_dataset, folder_pairs, official_names
+from sodbench.errors import SodbenchError
+from sodbench.folders import names
 from sodbench.runners.data_check import KINDS, SetReport, check, locate
 from sodbench.runners.data_copies import within
+from sodbench.runners.data_items import _mask_problems
 from sodbench.sample import CHARACTERS, MARKER, draw
 
 COUNT = 13
@@ -95,6 +99,8 @@ def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path)
     Image.fromarray(grey(masks / "0013.png").astype(np.uint16)).save(masks / "0013.png")
     shutil.copy(images / "0011.jpg", images / "0010.jpg")
     shutil.copy(masks / "0011.png", masks / "0010.png")
+    Image.fromarray((grey(masks / "0011.png") > 128).astype(np.uint8)).save(masks / "0011.png")
+    Image.new("L", (8, 8)).save(images / "gone.gif")
     train = root / "DUTS-TR/DUTS-TR-Image"
     with Image.open(train / "0001.jpg") as picture:  # encoded anew and scaled
         picture.resize((picture.width * 3 // 4, picture.height * 3 // 4)).save(
@@ -114,21 +120,23 @@ def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path)
         ("full-mask", "0009"),
         ("grey-mask", "0007"),
         ("leak", "0012"),
+        ("mask-coding", "0011"),
         ("mask-coding", "0013"),
         ("missing", "0001"),
         ("no-image", "0003"),
         ("no-mask", "0002"),
+        ("not-read", "gone"),
         ("size", "0006"),
         ("unreadable", "0005"),
     ]
     assert {kind for kind, _ in named} == KINDS.keys()
     assert found["ECSSD"].remarks == ()
     assert found["DUTS-TR"].faults == found["PASCAL-S"].faults == ()
-    detail = {p.kind: p.detail for p in found["ECSSD"].faults}
+    detail = {p.kind: p.detail for p in found["ECSSD"].faults}  # the last of each kind
     assert "37" in detail["grey-mask"] and "DUTS-TR/0001" in detail["leak"]
     assert "values of 0..255 only" in detail["mask-coding"]
     assert "no content hash" in found["ECSSD"].verdict
-    assert "13 faults" in found["ECSSD"].verdict
+    assert "15 faults" in found["ECSSD"].verdict
 
 
 def test_missing_extra_and_copied_items_without_a_list(clean: Path, tmp_path: Path) -> None:
@@ -195,8 +203,8 @@ def test_mask_of_zeros_and_ones(clean: Path, tmp_path: Path) -> None:
     path = tmp_path / "ECSSD/GT/0001.png"
     Image.fromarray((grey(path) > 128).astype(np.uint8)).save(path)
     (report,) = check([find_dataset("ECSSD", tmp_path)])
-    assert [p.kind for p in report.faults] == ["grey-mask"]
-    assert "would be empty" in report.faults[0].detail
+    assert [p.kind for p in report.faults] == ["mask-coding"]
+    assert "read as empty; write it again" in report.faults[0].detail
 
 
 def noise(root: Path, stems: list[str], ext: str = ".jpg") -> None:
@@ -368,7 +376,203 @@ def test_report_is_not_written_among_pictures(
 ) -> None:
     out = clean / "ECSSD/Imgs/check.md"
     assert main(["data", "check", "ECSSD", "--data-root", str(clean), "-o", str(out)]) == 2
-    assert "holds pictures of ECSSD" in capsys.readouterr().err and not out.exists()
+    assert "holds images or masks of ECSSD" in capsys.readouterr().err and not out.exists()
+
+
+def test_16_bit_mask_with_8_bit_values_is_not_just_black(tmp_path: Path) -> None:
+    noise(tmp_path / "Own", ["a", "b", "c"])
+    values = np.zeros((16, 16), np.uint16)
+    values[4:9, 4:9] = 255
+    Image.fromarray(values).save(tmp_path / "Own/GT/a.png")
+    Image.fromarray(values * 257).save(tmp_path / "Own/GT/b.png")
+    (report,) = check([find_dataset(tmp_path / "Own")])
+    (fault,) = report.faults
+    assert (fault.kind, Path(fault.file).name) == ("mask-coding", "a.png")
+    assert "16-bit" in fault.detail
+    assert any("not plain 8-bit grey" in note and "16-bit" in note for note in report.notes)
+
+
+def test_the_note_on_small_16_bit_values_is_its_own_kind() -> None:
+    black, note = np.zeros((4, 4), np.uint8), "16-bit, but values of 0..255 only"
+    (problem,) = _mask_problems(Path("a.png"), black, note)
+    assert problem.kind == "mask-coding" and note in problem.detail
+    (problem,) = _mask_problems(Path("a.png"), black, "1-bit")
+    assert (problem.kind, problem.detail) == ("empty-mask", "all black: no object; 1-bit")
+
+
+def test_files_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    root = tmp_path / "Own"
+    noise(root, ["a", "b"])
+    Image.new("L", (16, 16)).save(root / "images/lost.gif")
+    Image.new("L", (16, 16)).save(root / "GT/lost.gif")
+    (root / "GT/a.npy").write_bytes(b"")  # a has its mask
+    for name in ("notes.txt", "more.txt", "README", "Thumbs.db", ".DS_Store", "._a.png"):
+        (root / "images" / name).write_text("x")
+    noise(root / "images/inner", ["c"])
+    (root / "images/empty").mkdir()
+    shutil.move(root / "images/inner/GT/c.png", root / "images/inner/c.png")
+    (report,) = check([find_dataset(root)])
+    assert [(p.kind, p.file) for p in report.faults] == [
+        ("not-read", str(root / "GT/lost.gif")),
+        ("not-read", str(root / "images/lost.gif")),
+    ]
+    assert [(p.kind, p.file, p.detail) for p in report.remarks] == [
+        ("other-files", str(root / "GT"), "files that are not read: 1 .npy"),
+        (
+            "other-files",
+            str(root / "images"),
+            "files that are not read: 2 .txt, 1 sub-folder, 1 without extension",
+        ),
+    ]
+
+
+def test_images_that_a_pair_list_leaves_out_are_counted(tmp_path: Path) -> None:
+    noise(tmp_path / "Own", ["a", "b", "c"])
+    (tmp_path / "Own/train_pair.lst").write_text("images/a.jpg GT/a.png\n")
+    (report,) = check([find_dataset(tmp_path / "Own")])
+    assert [p.kind for p in report.remarks] == ["not-listed", "not-listed"]
+    assert report.remarks[0].detail == "2 images are not in train_pair.lst and not used"
+
+
+def test_two_faults_of_one_kind_and_item_are_both_listed(tmp_path: Path) -> None:
+    """An image and a mask that are claimed twice; both files of a listed pair missing."""
+    noise(tmp_path / "Own", ["a", "b"])
+    shutil.copy(tmp_path / "Own/images/a.jpg", tmp_path / "Own/images/a.jpeg")
+    shutil.copy(tmp_path / "Own/GT/a.png", tmp_path / "Own/GT/a.bmp")
+    (report,) = check([find_dataset(tmp_path / "Own")])
+    assert Counter(p.kind for p in report.faults) == {"ambiguous": 2}
+    lines = "images/b.jpg GT/b.png\nimages/x.jpg GT/x.png\n"
+    (tmp_path / "Own/train_pair.lst").write_text(lines)
+    (report,) = check([find_dataset(tmp_path / "Own")])
+    assert Counter(p.kind for p in report.faults) == {"missing": 2}
+
+
+def test_missing_items_of_images_without_masks_are_listed(clean: Path, tmp_path: Path) -> None:
+    shutil.copytree(clean / "ECSSD/Imgs", tmp_path / "ECSSD/Imgs")
+    (tmp_path / MARKER).touch()
+    (tmp_path / "ECSSD/Imgs/0005.jpg").unlink()
+    (report,) = check([find_dataset("ECSSD", tmp_path)])
+    assert [(p.kind, Path(p.file).name) for p in report.faults] == [
+        ("no-mask", "ECSSD"),
+        ("missing", "0005"),
+    ]
+
+
+def test_folders_with_images_that_are_no_dataset_are_reported(
+    clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(clean, root)
+    shutil.copytree(clean / "ECSSD/GT", root / "Mine/left")
+    (root / "weights").mkdir()
+    for command in ("check", "stats"):
+        assert main(["data", command, "--data-root", str(root)]) == 0
+        message = capsys.readouterr().err
+        assert f"not looked at: {root / 'Mine'}: images, but" in message and "TOML" in message
+    assert main(["data", "check", "ECSSD", "--data-root", str(root)]) == 0
+    assert "not looked at" not in capsys.readouterr().err
+
+
+def test_problems_are_visible_under_quiet(
+    clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(clean, root)
+    (root / "ECSSD/GT/0001.png").unlink()
+    options = ["--data-root", str(root)]
+    assert main(["--quiet", "data", "check", "ECSSD", "SOD", *options]) == 1
+    captured = capsys.readouterr()
+    assert "1 no-mask" in captured.out and "SOD not found" in captured.err
+    assert main(["--quiet", "data", "stats", "ECSSD", *options]) == 1
+    assert "ECSSD: not complete (1 no-mask)" in capsys.readouterr().err
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\nsodbench: ok | <b> \u202e"
+
+
+def test_control_characters_in_names_are_shown_escaped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "data" / f"Own{HOSTILE}"
+    noise(own, ["a", f"b{HOSTILE}"])
+    (own / "images/b.txt").write_text("x")
+    (own / f"images/x{HOSTILE}.gif").write_text("x")
+    root = ["--data-root", str(tmp_path / "data")]
+    for command in (["check"], ["check", "--format", "markdown"], ["list"], ["stats"]):
+        main(["data", *command, *root])
+        captured = capsys.readouterr()
+        for line in (captured.out + captured.err).splitlines():
+            assert line.isprintable() and not line.startswith("sodbench: ok"), line
+    out = tmp_path / "check.md"
+    assert main(["data", "check", *root, "-o", str(out)]) == 1
+    page = out.read_text()
+    assert "<b>" not in page and all(line.isprintable() for line in page.splitlines())
+
+
+def test_a_name_that_is_not_utf_8_is_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise(tmp_path / "data/Own", ["a", "b"])
+    latin = os.fsdecode(b"\xe9t\xe9")
+    for folder, ending in (("images", ".jpg"), ("GT", ".png")):
+        place = tmp_path / "data/Own" / folder
+        (place / f"b{ending}").rename(place / f"{latin}{ending}")
+    (tmp_path / "data/Own/GT" / f"{latin}.png").write_bytes(b"")
+    root = ["--data-root", str(tmp_path / "data")]
+    out = tmp_path / "check.md"
+    assert main(["data", "check", *root, "-o", str(out)]) == 1
+    assert "\\udce9t\\udce9.png" in capsys.readouterr().out
+    assert "udce9t" in out.read_text()
+    assert main(["data", "check", *root, "--format", "json"]) == 1
+    assert main(["data", "stats", *root]) == 2
+    assert main(["data", "prepare", "Own", *root, "-o", str(tmp_path / "lists")]) == 2
+    message = capsys.readouterr().err
+    assert "not UTF-8" in message and "Traceback" not in message
+    assert not (tmp_path / "lists").exists()
+
+
+@pytest.mark.parametrize("command", ["check", "stats", "prepare"])
+def test_a_null_character_in_a_path_is_one_line(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = tmp_path / "own.toml"
+    toml.write_text('name = "own"\nimages = "images\\u0000"\nmasks = "GT"\n')
+    assert main(["data", command, str(toml)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sodbench: error: {tmp_path}") and line.isprintable()
+    with pytest.raises(SodbenchError, match="not a readable folder"):
+        names(Path("images\0"))
+
+
+def test_a_link_to_a_place_without_permission_is_no_folder(
+    clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(clean / "ECSSD", tmp_path / "ECSSD")
+    (tmp_path / "link").symlink_to(tmp_path / "private")
+    stat = os.stat
+
+    def refusing(path: object, **options: object) -> os.stat_result:
+        if str(path).endswith("link") and options.get("follow_symlinks", True):
+            raise PermissionError(13, "Permission denied", path)
+        return stat(path, **options)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(os, "stat", refusing)
+    (found,), refused = locate([], tmp_path)
+    assert found.name == "ECSSD" and not refused
+
+
+def test_report_is_not_written_through_links(clean: Path, tmp_path: Path) -> None:
+    check_ecssd = ["data", "check", "ECSSD", "--data-root", str(clean), "-o"]
+    out = tmp_path / "ours.md"
+    assert main([*check_ecssd, str(out)]) == 0
+    link = tmp_path / "link.md"
+    for target in (out, tmp_path / "unmounted"):
+        link.symlink_to(target)
+        assert main([*check_ecssd, str(link)]) == 2
+        assert link.is_symlink()
+        link.unlink()
+    os.mkfifo(link)
+    assert main([*check_ecssd, str(link)]) == 2
 
 
 @pytest.mark.real

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 import threading
 import zipfile
@@ -15,7 +16,8 @@ import pytest
 from sodbench.cli import main
 from sodbench.datasets import DATASETS, DatasetInfo, Source, Weights, find_dataset
 from sodbench.errors import SodbenchError
-from sodbench.runners.data_download import RECORD, download
+from sodbench.runners.data_download import RECORD, _archive_name, download
+from sodbench.runners.data_fetch import Limits
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -87,10 +89,12 @@ def test_dead_links_fall_back_to_the_archive_of_all(
     registry = known("ECSSD", (Source(f"{url}/gone.zip", "whole"),), (both,)) | known(
         "DUT-OMRON", (both,)
     )
-    done = download(["ECSSD", "DUT-OMRON"], tmp_path / "data", registry=registry, attempts=1)
+    done = download(
+        ["ECSSD", "DUT-OMRON"], tmp_path / "data", registry=registry, limits=Limits(attempts=1)
+    )
     assert [item.name for item in done] == ["ECSSD", "DUT-OMRON"]
     assert sorted(p.name for p in (tmp_path / "data").iterdir()) == ["DUT-OMRON", "ECSSD", RECORD]
-    assert capfd.readouterr().err.count(f"fetching {url}/all.zip") == 1
+    assert capfd.readouterr().err.count(f"downloading {url}/all.zip") == 1
     assert find_dataset("DUT-OMRON", tmp_path / "data").masks.keys() == {"a"}
 
 
@@ -100,7 +104,7 @@ def test_all_links_dead_tells_what_is_left(served: tuple[Path, str], tmp_path: P
         "PASCAL-S", (Source(f"{url}/gone.zip", "whole"),), (Source(f"{url}/x.zip", "x"),)
     )
     with pytest.raises(SodbenchError) as caught:
-        download(["pascals"], tmp_path / "data", registry=registry, attempts=1)
+        download(["pascals"], tmp_path / "data", registry=registry, limits=Limits(attempts=1))
     message = str(caught.value)
     for part in (
         "gone.zip",
@@ -130,7 +134,7 @@ def test_bad_archives_leave_nothing(
     zipped(folder / "set.zip", *content)
     registry = known("SOD", (Source(f"{url}/set.zip", "whole"),))
     with pytest.raises(SodbenchError, match=reason):
-        download(["SOD"], tmp_path / "data", registry=registry, attempts=1)
+        download(["SOD"], tmp_path / "data", registry=registry, limits=Limits(attempts=1))
     assert sorted(p.name for p in (tmp_path / "data").iterdir()) == [RECORD]
     assert not (tmp_path / "evil.png").exists()
 
@@ -172,14 +176,19 @@ def test_command_line_takes_an_archive(
     folder, url = served
     zipped(folder / "my.zip", "DUTS-TE/DUTS-TE-Image/a.jpg", "DUTS-TE/DUTS-TE-Mask/a.png")
     root = ["--data-root", str(tmp_path / "data")]
-    assert main(["data", "download", "DUTS-TE", "--from", f"{url}/my.zip", *root]) == 0
-    assert "DUTS-TE: " in capsys.readouterr().out
-    assert main(["data", "download", "DUTS-TE", "--from", str(folder / "my.zip"), *root]) == 0
+    # the archive has one of 5019 items: 1, also under --quiet and when it is there already
+    assert main(["--quiet", "data", "download", "DUTS-TE", "--from", f"{url}/my.zip", *root]) == 1
+    captured = capsys.readouterr()
+    assert "DUTS-TE: " in captured.out and "incomplete: DUTS-TE" in captured.err
+    assert main(["data", "download", "DUTS-TE", "--from", str(folder / "my.zip"), *root]) == 1
     assert (folder / "my.zip").exists()
     capsys.readouterr()
     assert main(["data", "download", "SOD", "--from", str(folder / "none.zip"), *root]) == 2
     message = capsys.readouterr().err
-    assert f"SOD could not be had from {folder}/none.zip" in message and "any known" not in message
+    assert (
+        f"SOD could not be downloaded from {folder}/none.zip" in message
+        and "any known" not in message
+    )
     assert main(["data", "download", *root]) == 2
     assert main(["data", "download", "SODD", *root]) == 2
     message = capsys.readouterr().err
@@ -206,3 +215,166 @@ def test_google_drive_goes_through_gdown(tmp_path: Path, monkeypatch: pytest.Mon
     (done,) = download(["DUTS-TR"], tmp_path, registry=registry)
     assert done.path == tmp_path / "DUTS-TR" and "1 of 10553" in done.how
     assert drive.url in json.loads((tmp_path / RECORD).read_text())
+
+
+def test_archives_of_one_name_are_not_confused(served: tuple[Path, str], tmp_path: Path) -> None:
+    """Two URLs that end in the same name: the second dataset is not taken from the first one's archive."""
+    folder, url = served
+    for part, stem in (("one", "a"), ("two", "b")):
+        (folder / part).mkdir()
+        zipped(folder / part / "set.zip", f"images/{stem}.jpg", f"GT/{stem}.png")
+    registry = known("SOD", (Source(f"{url}/one/set.zip", "x"),)) | known(
+        "ECSSD", (Source(f"{url}/two/set.zip", "x"),)
+    )
+    download(["SOD", "ECSSD"], tmp_path / "data", registry=registry)
+    assert find_dataset("SOD", tmp_path / "data").masks.keys() == {"a"}
+    assert find_dataset("ECSSD", tmp_path / "data").masks.keys() == {"b"}
+
+
+def test_only_archives_of_this_run_are_deleted(
+    served: tuple[Path, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = served
+    zipped(folder / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png")
+    mine = tmp_path / "data/.downloads/mine.zip"
+    (mine.parent / "folder").mkdir(parents=True)
+    mine.write_text("mine")
+    registry = known("SOD", (Source(f"{url}/set.zip", "x"),))
+    download(["SOD"], tmp_path / "data", registry=registry)
+    assert mine.read_text() == "mine"
+    assert sorted(p.name for p in mine.parent.iterdir()) == ["folder", "mine.zip"]
+    assert f"{mine}: not in use" in capfd.readouterr().err
+
+
+def test_an_occupied_place_is_refused_before_anything_is_downloaded(
+    served: tuple[Path, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = served
+    zipped(folder / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png")
+    registry = known("SOD", (Source(f"{url}/set.zip", "x"),))
+    place = tmp_path / "data/SOD"
+    place.parent.mkdir()
+    place.symlink_to(tmp_path / "unmounted")
+    with pytest.raises(SodbenchError, match="holds no complete dataset"):
+        download(["SOD"], tmp_path / "data", registry=registry)
+    assert "downloading" not in capfd.readouterr().err and place.is_symlink()
+    place.unlink()
+    place.mkdir()  # empty: nothing to lose
+    assert download(["SOD"], tmp_path / "data", registry=registry)[0].path == place
+
+
+@pytest.mark.parametrize(
+    "content", ["mine", "[]", '{"url": 1}', '{"u": {"sha256": 1}}', "[" * 9999]
+)
+def test_a_record_that_is_none_is_kept(
+    content: str, served: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, url = served
+    zipped(folder / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png")
+    (tmp_path / RECORD).write_text(content)
+    with pytest.raises(SodbenchError, match=r"not a record of downloads.*move it away"):
+        download(["SOD"], tmp_path, registry=known("SOD", (Source(f"{url}/set.zip", "x"),)))
+    assert (tmp_path / RECORD).read_text() == content
+    assert [p.name for p in tmp_path.iterdir() if p.name != "served"] == [RECORD]
+
+
+def test_files_outside_the_dataset_are_reported(
+    served: tuple[Path, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = served
+    zipped(folder / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png", "README", "edges/a.png")
+    download(["SOD"], tmp_path / "data", given=folder / "set.zip")
+    assert "2 files outside SOD/ are not kept (README, edges/a.png)" in capfd.readouterr().err
+
+
+def test_two_folders_that_could_be_the_dataset_are_refused(
+    served: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, _ = served
+    names = ("Imgs/a.jpg", "GT/a.png")
+    zipped(folder / "set.zip", *(f"{d}/{n}" for d in ("HKU-IS", "hkuis") for n in names))
+    with pytest.raises(SodbenchError, match=r"several folders could be HKU-IS \(HKU-IS, hkuis\)"):
+        download(["HKU-IS"], tmp_path / "data", given=folder / "set.zip")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://", "gopher://host/x.zip", "http://a b/x"])
+def test_an_odd_url_is_one_line_with_the_way_by_hand(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = ["--data-root", str(tmp_path / "data")]
+    assert main(["data", "download", "SOD", "--from", url, *root]) == 2
+    message = capsys.readouterr().err
+    assert f"tried: {url}" in message and "by hand" in message and "Traceback" not in message
+
+
+def test_a_data_root_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("mine")
+    zipped(tmp_path / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png")
+    options = ["--from", str(tmp_path / "set.zip"), "--data-root", str(tmp_path / "file")]
+    assert main(["data", "download", "SOD", *options]) == 2
+    assert "file" in capsys.readouterr().err and (tmp_path / "file").read_text() == "mine"
+
+
+def test_weights_that_are_no_file_are_refused(tmp_path: Path) -> None:
+    net = Weights("net", "http://127.0.0.1:1/net.pth", "2c26b46b", "a test")
+    net.place(tmp_path).mkdir(parents=True)
+    with pytest.raises(SodbenchError, match="not a regular file"):
+        download(["net"], tmp_path, weights=[net])
+
+
+def test_the_largest_size_can_be_chosen(
+    served: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, url = served
+    with (folder / "big.zip").open("wb") as file:
+        file.truncate(1_000_000_001)
+    options = ["--data-root", str(tmp_path / "data"), "--max-gb", "1"]
+    assert main(["data", "download", "SOD", "--from", f"{url}/big.zip", *options]) == 2
+    assert "more than 1 GB, the most that is downloaded; --max-gb" in capsys.readouterr().err
+
+
+def test_what_a_killed_run_left_is_reported_and_used(
+    served: tuple[Path, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A complete archive is not downloaded again; a half unpacked folder is not mixed in."""
+    folder, url = served
+    zipped(folder / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png")
+    registry = known("SOD", (Source(f"{url}/set.zip", "x"),))
+    root = tmp_path / "data"
+    (root / ".unpacking-abc/SOD/GT").mkdir(parents=True)
+    (root / ".unpacking-abc/SOD/GT/b.png").touch()
+    archive = root / ".downloads" / _archive_name(f"{url}/set.zip")
+    archive.parent.mkdir()
+    (folder / "set.zip").rename(archive)
+    download(["SOD"], root, registry=registry)
+    message = capfd.readouterr().err
+    assert ".unpacking-abc: not in use" in message and "downloading" not in message
+    assert find_dataset("SOD", root).masks.keys() == {"a"}
+    assert json.loads((root / RECORD).read_text()).keys() == {f"{url}/set.zip"}
+    assert not archive.exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h/../..", "http://h/a/", "http://h/%2e%2e", "http://h/" + "x" * 999, "http://h?x"],
+)
+def test_names_of_archives_stay_in_their_folder(url: str) -> None:
+    name = _archive_name(url)
+    assert name.startswith("h-") and len(name) < 150 and "/" not in name
+    assert name != _archive_name(f"{url}?other")
+
+
+def test_two_runs_do_not_mix_their_bytes(served: tuple[Path, str], tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    folder, url = served
+    zipped(folder / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png")
+    root = tmp_path / "data"
+    root.mkdir()
+    other = os.open(root, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(SodbenchError, match="another process is downloading"):
+        download(["SOD"], root, given=f"{url}/set.zip")
+    assert list(root.iterdir()) == []
+    os.close(other)
+    assert download(["SOD"], root, given=f"{url}/set.zip")[0].path == root / "SOD"

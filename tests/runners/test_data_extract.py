@@ -1,5 +1,6 @@
 """Hostile archives: each is refused, and nothing is written outside or left inside the target."""
 
+import shutil
 import struct
 import zipfile
 from pathlib import Path
@@ -134,3 +135,56 @@ def test_encrypted_member(tmp_path: Path) -> None:
     content[entry + 8] |= 1
     path.write_bytes(content)
     refused(path, tmp_path, "encrypted")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_members_of_every_method(method: int, tmp_path: Path) -> None:
+    """Each damage is one line that names the archive, or is not noticed because the content is the same."""
+    content = bytes(range(256)) * 40
+    whole = archive(tmp_path / "whole.zip", {"a.png": content}, method).read_bytes()
+    name_end = 30 + len("a.png")
+    refusals = 0
+    for number, at in enumerate(range(name_end, whole.index(b"PK\x01\x02"), 7)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0xFF
+        path = tmp_path / "a.zip"
+        path.write_bytes(damaged)
+        target = tmp_path / f"t{number}"
+        try:
+            extract(path, target)
+        except ArchiveError as error:
+            refusals += 1
+            assert str(error).startswith(f"{path}: no intact ZIP archive") and "\n" not in str(
+                error
+            )
+            assert not target.exists()
+        else:
+            assert (target / "a.png").read_bytes() == content
+    assert refusals
+
+
+def test_a_member_of_an_unknown_method(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.zip", {"a.png": b"abc"})
+    content = bytearray(path.read_bytes())
+    content[8:10] = content[content.rindex(b"PK\x01\x02") + 10 :][:2] = struct.pack("<H", 97)
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 10 : entry + 12] = struct.pack("<H", 97)
+    path.write_bytes(content)
+    refused(path, tmp_path, "no intact ZIP")
+
+
+def test_control_characters_in_a_name(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.zip", {"\x1b[2Ja.png": b"abc", "b.png": b"x"})
+    refused(path, tmp_path, "control characters")
+
+
+def test_a_disk_that_is_too_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = archive(tmp_path / "a.zip", {"a.png": bytes(1000)})
+    free = shutil._ntuple_diskusage(1 << 30, 0, (1 << 28) + 999)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
+    refused(path, tmp_path, "make room")
+
+
+def test_a_file_in_the_way_is_not_the_archives_fault(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.zip", {"a": b"x", "a/b.png": b"y"})
+    refused(path, tmp_path, "cannot be written")

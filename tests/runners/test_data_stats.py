@@ -1,6 +1,8 @@
 """``sodbench data stats`` and ``prepare``, on a set whose numbers are known."""
 
+import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -95,26 +97,26 @@ def test_a_picture_that_cannot_be_read_is_named(four: Path, tmp_path: Path) -> N
 
 def test_prepare_writes_lists_that_are_read_again(four: Path, tmp_path: Path) -> None:
     dataset = find_dataset(four)
-    tests, pairs = prepare(dataset, tmp_path / "lists")
+    tests, pairs = prepare([dataset], tmp_path / "lists")
     assert tests.file.read_text() == "0.bmp\n1.bmp\n2.bmp\n3.bmp\n"
     assert (tests.lines, tests.relative_to) == (4, four / "images")
     again = listed_pairs(pairs.file.replace(four / "train_pair.lst"))
     assert again.samples == dataset.samples
-    assert prepare(dataset, tmp_path / "lists")[0].file == tests.file
+    assert prepare([dataset], tmp_path / "lists")[0].file == tests.file
     tests.file.write_text("mine\n")
     with pytest.raises(SodbenchError, match="not replaced"):
-        prepare(dataset, tmp_path / "lists")
+        prepare([dataset], tmp_path / "lists")
 
 
 def test_prepare_refuses_what_lists_cannot_hold(four: Path, tmp_path: Path) -> None:
     (four / "GT/3.png").unlink()
     with pytest.raises(SodbenchError, match="not complete"):
-        prepare(find_dataset(four), tmp_path)
+        prepare([find_dataset(four)], tmp_path / "lists")
     (four / "images/3.bmp").unlink()
     (four / "images/2.bmp").rename(four / "images/2 b.bmp")
     (four / "GT/2.png").rename(four / "GT/2 b.png")
     with pytest.raises(SodbenchError, match="space"):
-        prepare(find_dataset(four), tmp_path)
+        prepare([find_dataset(four)], tmp_path / "lists")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_prepare_for_other_layouts(images: str, masks: str, line: str, tmp_path:
     for folder, name in ((images, "a.jpg"), (masks, "a.png")):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         (tmp_path / folder / name).touch()
-    tests, pairs = prepare(find_dataset("DUTS-TR", tmp_path), tmp_path / "lists")
+    tests, pairs = prepare([find_dataset("DUTS-TR", tmp_path)], tmp_path / "lists")
     assert tests.file.read_text() == "a.jpg\n" and pairs.file.read_text() == f"{line}\n"
 
 
@@ -151,7 +153,7 @@ def test_stats_write_over_nothing_of_the_users(
         (mine / name).unlink()
     for folder in (four / "images", four / "GT/sub"):
         assert main([*stats, str(folder)]) == 2
-        assert "holds pictures of Four" in capsys.readouterr().err
+        assert "holds images or masks of Four" in capsys.readouterr().err
     assert len(list((four / "images").iterdir())) == len(list((four / "GT").iterdir())) == 4
     assert main([*stats, str(mine)]) == main([*stats, str(mine)]) == 0  # ours may be renewed
 
@@ -166,3 +168,155 @@ def test_command_line(four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["data", "prepare", "Four", *root, "-o", str(tmp_path / "lists")]) == 0
     assert "4 lines, relative to" in capsys.readouterr().out
     assert (tmp_path / "lists/Four/test.lst").exists()
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", "a/../../b", "/", "a\\b", "a\nb", "\x1b[2J", "x" * 300]
+)
+def test_no_name_of_a_dataset_leads_outside_the_output(
+    name: str, four: Path, tmp_path: Path
+) -> None:
+    dataset = dataclasses.replace(find_dataset(four), name=name)
+    before = snapshot(tmp_path)
+    with pytest.raises(SodbenchError, match="cannot be written to disk"):
+        prepare([dataset], tmp_path / "own/lists")
+    with pytest.raises(SodbenchError, match="cannot be written to disk"):
+        write_pages([dataclasses.replace(describe(dataset), name=name)], tmp_path / "own/pages")
+    assert snapshot(tmp_path) == before and not (tmp_path / "own").exists()
+
+
+def test_prepare_with_the_name_of_the_folder_above(
+    four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name comes from a TOML file of somebody else."""
+    toml = tmp_path / "theirs.toml"
+    toml.write_text(f'name = ".."\nimages = "{four}/images"\nmasks = "{four}/GT"\n')
+    mine = tmp_path / "own/test.lst"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    assert main(["data", "prepare", str(toml), "-o", str(tmp_path / "own/lists")]) == 2
+    assert str(capsys.readouterr().err)
+    assert mine.read_text() == "mine" and list(mine.parent.iterdir()) == [mine]
+
+
+def test_prepare_checks_everything_before_it_writes(four: Path, tmp_path: Path) -> None:
+    other = four.rename(tmp_path / "Other")
+    shutil.copytree(other, four)
+    datasets = [find_dataset(four), find_dataset(other)]
+    lists = tmp_path / "lists"
+    (lists / "Other").mkdir(parents=True)
+    for name in ("mine.txt", "test.lst", "train_pair.lst"):
+        file = lists / "Other" / name
+        file.write_text("mine")
+        with pytest.raises(SodbenchError, match=f"Other.*{'mine' if 'mine' in name else name}"):
+            prepare(datasets, lists)
+        assert file.read_text() == "mine" and not (lists / "Four").exists()
+        file.unlink()
+        file.symlink_to(tmp_path / "nowhere")
+        with pytest.raises(SodbenchError, match="Other"):
+            prepare(datasets, lists)
+        assert not (tmp_path / "nowhere").exists() and not (lists / "Four").exists()
+        file.unlink()
+    os.mkfifo(lists / "Other/test.lst")
+    with pytest.raises(SodbenchError, match="not replaced"):
+        prepare(datasets, lists)
+
+
+def test_prepare_never_writes_into_the_data(four: Path, tmp_path: Path) -> None:
+    before = snapshot(tmp_path)
+    dataset = find_dataset(four)
+    for out in (tmp_path, four / "images"):
+        with pytest.raises(SodbenchError, match="choose another place"):
+            prepare([dataset], out)
+    theirs = shutil.copytree(four, tmp_path / "data/Mine")  # another dataset under this name
+    with pytest.raises(SodbenchError, match="holds other files"):
+        prepare([dataclasses.replace(dataset, name="Mine")], tmp_path / "data")
+    shutil.rmtree(theirs.parent)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("space", [" ", "\t", "\u00a0", "\u2028", "\x85", "\n"])
+def test_prepare_refuses_every_kind_of_space(space: str, four: Path, tmp_path: Path) -> None:
+    for file in (four / "images/2.bmp", four / "GT/2.png"):
+        file.rename(file.with_name(f"2{space}b{file.suffix}"))
+    with pytest.raises(SodbenchError, match="cannot hold a name with a space"):
+        prepare([find_dataset(four)], tmp_path / "lists")
+    assert not (tmp_path / "lists").exists()
+
+
+def test_prepare_says_that_official_items_are_missing(
+    four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    four.rename(tmp_path / "SOD")
+    root = ["--data-root", str(tmp_path), "-o", str(tmp_path / "lists")]
+    assert main(["--quiet", "data", "prepare", "SOD", *root]) == 1
+    assert "SOD: not complete (300 missing, 4 extra)" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_no_part_of_a_list(
+    four: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sodbench.runners.data_prepare._List.content", Full())
+    with pytest.raises(SodbenchError, match="cannot be written"):
+        prepare([find_dataset(four)], tmp_path / "lists")
+    assert snapshot(tmp_path / "lists") == {}
+
+
+class Full:
+    """Content that ends in ENOSPC."""
+
+    def __get__(self, *_: object) -> bytes:
+        raise OSError(28, "No space left on device")
+
+
+def test_pages_replace_only_what_they_wrote(
+    four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of the user, and a link in a folder of somebody else, in a folder that holds our page."""
+    stats = ["data", "stats", "-o", str(tmp_path / "out")]
+    shutil.copytree(four, tmp_path / "Other")
+    assert main([*stats, str(tmp_path / "Other")]) == 0
+    mine = tmp_path / "mine.csv"
+    mine.write_text("mine")
+    for place in ("Four.csv", "Four.png"):
+        (tmp_path / "out" / place).symlink_to(mine)
+        assert main([*stats, str(four)]) == 2
+        assert f"{place}: exists and was not written by" in capsys.readouterr().err
+        (tmp_path / "out" / place).unlink()
+        (tmp_path / "out" / place).write_text("mine too")
+        assert main([*stats, str(four)]) == 2
+        assert (tmp_path / "out" / place).read_text() == "mine too"
+        (tmp_path / "out" / place).unlink()
+    (tmp_path / "out/Other.csv").unlink()
+    (tmp_path / "out/Other.csv").symlink_to(mine)
+    assert main([*stats, str(tmp_path / "Other")]) == 2
+    assert mine.read_text() == "mine"
+    (tmp_path / "out/Other.csv").unlink()
+    assert main([*stats, str(four)]) == main([*stats, str(tmp_path / "Other")]) == 0
+    assert main([*stats, str(four)]) == 0  # written two runs ago
+
+
+def test_two_names_never_share_a_page(four: Path, tmp_path: Path) -> None:
+    stats = describe(find_dataset(four))
+    sets = [dataclasses.replace(stats, name=name) for name in ("HKU-IS/test", "HKU-IS-test")]
+    with pytest.raises(SodbenchError, match="same files"):
+        write_pages(sets, tmp_path / "out")
+
+
+def test_items_that_are_not_measured_are_reported(
+    four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stats = ["--quiet", "data", "stats", str(four)]
+    assert main(stats) == 0
+    assert capsys.readouterr().err == ""
+    Image.new("RGB", (5, 5)).save(four / "images/0.bmp")
+    Image.new("RGB", (5, 5)).save(four / "images/9.bmp")
+    Image.new("L", (5, 5)).save(four / "GT/gone.gif")
+    assert main(stats) == 1
+    message = capsys.readouterr().err
+    for line in ("1 no-mask", "1 files of types that are not read", "the contrast of 1 items"):
+        assert f"Four: {line}" in message or line in message

@@ -241,6 +241,7 @@ def _way_out(problems: Iterable[Problem]) -> str:
         "unreadable": "unreadable maps: write them again, or treat them as missing with --missing skip or zero",
         "unreadable-mask": "unreadable masks: replace them ('sodbench data check' lists all of them)",
         "size": "sizes: predict at the image's own size, or choose --resize bilinear",
+        "same-file": "maps that are their masks: give the folder or list of the saliency maps themselves",
         "ambiguous": "names claimed twice: keep one file of each name in the folder",
     }
     kinds = {problem.kind for problem in problems}
@@ -265,6 +266,12 @@ def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) ->
         swapped = bool(pairs) and all(map(_looks_swapped, pairs))
     except ImageError:
         return  # reported when its turn comes
+    if swapped and task.maps is None:
+        raise SodbenchError(
+            f"{task.source[-1] if task.source else 'the list'}: the first column names pictures of two grey levels, as "
+            "masks are, and the second pictures of many, as maps are: are the columns swapped? A line is "
+            "'map.png mask.png'. If they are right, add --trust-folders"
+        )
     if swapped:
         raise SodbenchError(
             f"{task.maps} holds pictures of two grey levels, as masks are, and {task.masks} pictures of many, as maps are: "
@@ -333,7 +340,10 @@ class _Work:
             )
         image = next(iter(task.images.values()), None)
         places = (self.folder, self.store) if self.store else ()
-        for folder in filter(None, (task.maps, task.masks, image and image.parent)):
+        data = (task.maps, task.masks, image and image.parent)
+        if task.maps is None:  # a list's own folder holds nothing but the list, as far as is known
+            data = tuple({file.parent for pair in task.pairing.pairs for file in pair[1:]})
+        for folder in filter(None, data):
             if any(place.resolve().is_relative_to(folder.resolve()) for place in places):
                 raise SodbenchError(
                     f"{self.store}: lies in {folder}, which holds maps or data; choose an output folder of its own"

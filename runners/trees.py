@@ -1,5 +1,6 @@
 """What a user's folders mean: which methods' maps stand against which data sets' masks."""
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,8 @@ def from_pair_list(list_file: Path, name: str | None = None) -> Understood:
     """The pairs of a SalMetric list, ``map.png mask.png`` a line, as one task."""
     pairing = read_pair_list(list_file)
     source = ("--list", str(list_file.absolute()))
-    task = Task(name or list_file.stem, "list", None, list_file.parent, {}, pairing, source=source)
+    same = same_files(pairing)
+    task = Task(name or list_file.stem, "list", None, list_file.parent, {}, pairing, same, source)
     return Understood((task,))
 
 
@@ -214,7 +216,7 @@ def task_of(method: str, truth: Dataset, folder: Path, maps: Sequence[Path] | No
         parent,
         truth.images,
         pairing,
-        mask_problems(truth),
+        (*mask_problems(truth), *same_files(pairing)),
         truth.source,
     )
 
@@ -227,4 +229,18 @@ def mask_problems(truth: Dataset) -> tuple[Problem, ...]:
     """
     found = [p for p in truth.problems if p.kind in ("ambiguous", "no-mask")]
     found += [Problem("no-item", p.file, p.detail) for p in truth.problems if p.kind == "missing"]
+    return tuple(found)
+
+
+def same_files(pairing: Pairing) -> tuple[Problem, ...]:
+    """Pairs whose map and mask are one file, by the same path or by a link: they would score as perfect."""
+    found = []
+    for pair in pairing.pairs:
+        try:
+            map_file, mask_file = pair.map.stat(), pair.mask.stat()
+        except OSError:
+            continue  # reported when the pair is scored
+        if os.path.samestat(map_file, mask_file):
+            detail = f"is the same file as its mask {pair.mask}: a mask scored against itself is no result"
+            found.append(Problem("same-file", str(pair.map), detail))
     return tuple(found)

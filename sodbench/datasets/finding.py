@@ -23,7 +23,7 @@ from sodbench.datasets.registry import (
     keys_of,
     known_name,
 )
-from sodbench.datasets.samples import build, compared, folder_pairs, restricted
+from sodbench.datasets.samples import build, compared, folder_pairs
 from sodbench.errors import SodbenchError
 from sodbench.folders import subfolders
 
@@ -117,11 +117,11 @@ def _from_toml(file: Path) -> Dataset:
     dataset = folder_pairs(
         folders.get("images"), folders.get("masks"), name=known_name(name) or name
     )
-    dataset = dataclasses.replace(dataset, source=(str(file.absolute()),))
-    if "list" in table:
-        dataset = restricted(dataset, file.parent / table["list"], whole=False)
-    info = DATASETS.get(dataset.name)
-    return dataset if info is None else compared(dataset, info)
+    if "list" in table:  # as --list: the name of the subset becomes part of every signature
+        dataset = dataset.listed(file.parent / table["list"])
+    elif info := DATASETS.get(dataset.name):
+        dataset = compared(dataset, info)
+    return dataclasses.replace(dataset, source=(str(file.absolute()),))
 
 
 def _find_known(name: str, data_root: Path) -> Dataset:

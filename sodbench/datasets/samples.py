@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sodbench.datasets.dataset import Dataset, Sample, listed_stems, stem_of
+from sodbench.datasets.dataset import Dataset, Sample, listed_stems, stem_of, subset_name
 from sodbench.datasets.layouts import IMAGE_LIST, JPEG, Found, guess_name, holds_both, pictures
 from sodbench.datasets.official import official_names
-from sodbench.datasets.pairing import common_suffix, numbered_lines
+from sodbench.datasets.pairing import columns, common_suffix, is_comment, numbered_lines
 from sodbench.datasets.registry import DATASETS, DatasetInfo
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import IMAGE_EXTENSIONS
@@ -28,14 +28,14 @@ def build(name: str, found: Found) -> Dataset:
     return dataset if info is None else compared(dataset, info)
 
 
-def restricted(dataset: Dataset, image_list: Path, whole: bool = True) -> Dataset:
-    """The samples that a list such as ``test.lst`` names; what it leaves out is noted.
+def restricted(dataset: Dataset, image_list: Path) -> Dataset:
+    """The samples that a set's own list such as ``test.lst`` names; what it leaves out is noted.
 
-    Items that are not there are problems; whole: the list claims to name all of the set, so that
-    items on disk that it does not name are problems too.
+    Items that are not there are problems, and so are items on disk that the list does not name.  Where there are
+    such, the list selects a subset, whose name is part of the dataset's name and so of every signature.
     """
-    stems = set(listed_stems(image_list))
     found = {sample.stem for sample in dataset.samples}
+    stems = set(listed_stems(image_list, found))
     notes = list(dataset.notes)
     if found - stems:
         notes.append(
@@ -50,16 +50,27 @@ def restricted(dataset: Dataset, image_list: Path, whole: bool = True) -> Datase
     problems += [
         Problem("extra", stem, f"on disk, but not named in {image_list}")
         for stem in sorted(found - stems)
-        if whole
     ]
     return dataclasses.replace(
         dataset,
+        name=dataset.name + _subset_of_list(dataset.name, stems) * bool(found - stems),
         layout=f"{dataset.layout} + {image_list.name}",
         samples=tuple(s for s in dataset.samples if s.stem in stems),
         notes=tuple(notes),
         problems=tuple(problems),
         left_out=frozenset(found - stems),
     )
+
+
+def _subset_of_list(name: str, stems: set[str]) -> str:
+    """``/<subset>`` for the items of a list: the official subset, a hash of the names, or nothing for all official items."""
+    if name in DATASETS:
+        if stems == official_names(name):
+            return ""
+        for subset in DATASETS[name].subsets:
+            if stems == official_names(f"{name}/{subset}"):
+                return f"/{subset}"
+    return f"/{subset_name(stems)}"
 
 
 def compared(dataset: Dataset, info: DatasetInfo) -> Dataset:
@@ -225,10 +236,13 @@ def listed_pairs(list_file: Path | str, name: str | None = None) -> Dataset:
     list_file = Path(list_file)
     rows = []
     for number, line in numbered_lines(list_file):
-        parts = line.split()
+        if is_comment(line):
+            continue
+        parts = [part.replace("\\", "/") for part in columns(line)]
         if len(parts) not in (2, 3):
             raise SodbenchError(
-                f"{list_file}, line {number}: expected 'image mask [edge]', found {line!r}"
+                f"{list_file}, line {number}: expected 'image mask [edge]', found {line!r}; where names have "
+                "spaces, separate the columns by tabs or put the names in double quotes"
             )
         rows.append((parts[0], parts[1]))
     if not rows:

@@ -539,6 +539,38 @@ def test_the_list_of_a_toml_file_is_a_choice(tmp_path: Path) -> None:
     assert [(p.kind, p.file) for p in mine.problems] == [("missing", "w")]
 
 
+def test_every_way_to_give_a_list_names_the_subset_alike(tmp_path: Path) -> None:
+    pairs(tmp_path, "data/Mine/Imgs", "data/Mine/GT", ["x", "y", "z"])
+    (tmp_path / "two.lst").write_text("x.jpg\nz.jpg\n")
+    (tmp_path / "other.lst").write_text("x.jpg\ny.jpg\n")
+    toml = 'name = "Mine"\nimages = "data/Mine/Imgs"\nmasks = "data/Mine/GT"\nlist = "{}"\n'
+    for file in ("two", "other"):
+        (tmp_path / f"{file}.toml").write_text(toml.format(f"{file}.lst"))
+    by_option = find_dataset(tmp_path / "data/Mine").listed(tmp_path / "two.lst")
+    assert by_option.name.startswith("Mine/list-")
+    assert find_dataset(tmp_path / "two.toml").name == by_option.name
+    assert find_dataset(tmp_path / "other.toml").name != by_option.name
+    (tmp_path / "data/Mine/test.lst").write_text("z\nx\n")
+    own = find_dataset(tmp_path / "data/Mine")
+    assert (own.name, own.left_out, list(own.masks)) == (by_option.name, {"y"}, ["x", "z"])
+    (tmp_path / "data/Mine/test.lst").write_text("x\ny\nz\n")  # all there is: no subset
+    assert find_dataset(tmp_path / "data/Mine").name == "Mine"
+
+
+def test_the_own_list_of_a_known_set_may_be_an_official_subset(tmp_path: Path) -> None:
+    names = sorted(official_names("HKU-IS"))
+    pairs(tmp_path, "HKU-IS/imgs", "HKU-IS/gt", [*names, "more"], ext=".png")
+    own_list = tmp_path / "HKU-IS/test.lst"
+    own_list.write_text("\n".join(official_names("HKU-IS/test")))
+    for found in (find_dataset(name, tmp_path) for name in ("HKU-IS", "HKU-IS/test")):
+        assert (found.name, len(found)) == ("HKU-IS/test", 1447)
+        assert_selected_again(found)
+    own_list.write_text("\n".join(names))
+    assert find_dataset("HKU-IS", tmp_path).name == "HKU-IS"
+    own_list.write_text("\n".join(names[:9]))
+    assert find_dataset("HKU-IS", tmp_path).name.startswith("HKU-IS/list-")
+
+
 def test_sets_named_twice_and_namesakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pairs(tmp_path, "data/MySet/images", "data/MySet/masks")
     pairs(tmp_path, "old/MySet/images", "old/MySet/masks")

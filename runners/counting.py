@@ -359,4 +359,14 @@ def stamp(status: os.stat_result) -> int:
 def size_problem(path: Path, size: tuple[int, int], wanted: tuple[int, int]) -> Problem:
     """That a map has another size (height, width) than its mask."""
     own, others = ("x".join(map(str, sides)) for sides in (size, wanted))
-    return Problem("size", str(path), f"{own}, but its mask is {others}")
+    hint = swapped_sides(size, wanted)
+    return Problem("size", str(path), f"{own}, but its mask is {others}{hint}")
+
+
+def swapped_sides(size: Sequence[int], wanted: Sequence[int]) -> str:
+    """A hint where a map has its mask's sides the other way round, else nothing."""
+    if size[0] == size[1] or tuple(size) != (wanted[1], wanted[0]):
+        return ""
+    return (
+        "; its sides are swapped: was the map turned, for example by its image's EXIF orientation?"
+    )

@@ -32,7 +32,22 @@ from PIL import (
 from sodbench import png
 from sodbench.errors import ImageError
 
-IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+IMAGE_EXTENSIONS = frozenset(
+    {
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".gif",
+        ".pgm",
+        ".ppm",
+        ".pbm",
+        ".pnm",
+    }
+)
 MAX_PIXELS = 89_478_485
 """Larger pictures are refused before they are decoded (decompression bombs); Pillow's own limit."""
 MAX_BYTES = 2**30

@@ -189,7 +189,7 @@ def run(arguments: argparse.Namespace) -> int:
     for line in understood.lines():
         say(line)
     if arguments.dry_run:
-        return 0
+        return report_problems(understood.problems, per_kind=5)
     protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
     try:
         evaluation = evaluate_all(
@@ -222,11 +222,27 @@ def run(arguments: argparse.Namespace) -> int:
         print(to_text(results, wanted, markdown=markdown))
         for one in worst:
             print(f"\n{one.to_text(markdown=markdown)}")
-    if evaluation.problems:
-        say(f"{len(evaluation.problems)} thing(s) to know about the files:")
-        for line in listing(evaluation.problems, per_kind=5):
+    return report_problems(evaluation.problems, per_kind=5)
+
+
+def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:
+    """Print what was found in the files on standard error; return the exit status that follows from it.
+
+    Problems that lead to status 1 are printed even under ``--quiet``; what a documented rule settles is a note.
+    """
+    from sodbench.progress import say
+    from sodbench.runners.evaluate import NOTES
+
+    notes = [problem for problem in problems if problem.kind in NOTES]
+    faults = [problem for problem in problems if problem.kind not in NOTES]
+    if faults:
+        lines = [f"{len(faults)} problem(s) with the files:", *listing(faults, per_kind)]
+        print("\n".join(lines), file=sys.stderr)
+    if notes:
+        say(f"{len(notes)} note(s) about the files:")
+        for line in listing(notes, per_kind):
             say(line)
-    return 0 if evaluation.clean else 1
+    return 1 if faults else 0
 
 
 def _understood(arguments: argparse.Namespace) -> "Understood":
@@ -241,22 +257,27 @@ def _understood(arguments: argparse.Namespace) -> "Understood":
         return from_pair_list(Path(arguments.list), arguments.name)
     if not arguments.predictions or not arguments.truth:
         raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
+    truths, others = read_truths(arguments)
     return understand(
         Path(arguments.predictions),
-        read_truths(arguments),
+        truths,
         methods=names(arguments.methods),
         name=arguments.name,
+        others=others if arguments.datasets else None,
     )
 
 
-def read_truths(arguments: argparse.Namespace) -> "list[Dataset]":
-    """The datasets that GT and the options that narrow it select."""
+def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dataset]]":
+    """The datasets that GT and the options that narrow it select, and those that --datasets leaves out."""
     from sodbench.datasets import chosen, find_masks
     from sodbench.runners.trees import wanted_truths
 
-    found = find_masks(arguments.truth, arguments.dataset_name, arguments.data_root)
+    found = find_masks(
+        arguments.truth, arguments.dataset_name, arguments.data_root, arguments.predictions
+    )
     truths = wanted_truths(found, names(arguments.datasets))
-    return chosen(truths, arguments.list, arguments.limit)
+    others = [dataset for dataset in found if dataset not in truths]
+    return chosen(truths, arguments.list, arguments.limit), others
 
 
 def names(given: "Sequence[str] | None") -> tuple[str, ...]:

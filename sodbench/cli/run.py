@@ -11,10 +11,11 @@ from sodbench.cli.eval import (
     names,
     positive,
     read_policy,
+    report_problems,
     to_text,
 )
 from sodbench.cli.predict import add_network_options
-from sodbench.errors import SodbenchError, listing
+from sodbench.errors import SodbenchError
 
 
 def add_parser(commands: Any) -> None:
@@ -101,7 +102,6 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run, print the table, and say where the report is."""
     from sodbench.datasets import TEST_SETS
-    from sodbench.progress import say
     from sodbench.runners.pipeline import Run, run_datasets, run_sample
 
     if not (arguments.all_datasets or arguments.datasets or arguments.sample):
@@ -133,9 +133,6 @@ def run(arguments: argparse.Namespace) -> int:
     finished = (run_sample if arguments.sample else run_datasets)(wanted)
     results = finished.evaluation.results
     print(to_text(results, DEFAULT_METRICS, markdown=False))
-    if finished.evaluation.problems:
-        say(f"{len(finished.evaluation.problems)} thing(s) to know about the files:")
-        for line in listing(finished.evaluation.problems, per_kind=3):
-            say(line)
+    status = report_problems(finished.evaluation.problems, per_kind=3)
     print(f"\nreport: {finished.report}")
-    return 0 if finished.evaluation.clean else 1
+    return status

@@ -96,10 +96,7 @@ class Dataset:
 
     def subset(self, subset: str) -> "Dataset":
         """A named subset of a known set (``test`` of HKU-IS).  Raises :class:`SodbenchError` if unknown."""
-        base, _, own = self.name.partition("/")
-        official = official_names(f"{base}/{subset}")
-        if own == subset.lower():  # its own list names exactly this subset
-            return dataclasses.replace(self, source=self._subset_source(own))
+        official = official_names(f"{self.name}/{subset}")
         notes = tuple(note for note in self.notes if " are official" not in note)
         dataset = dataclasses.replace(self, notes=notes).select(official, subset.lower())
         return dataclasses.replace(dataset, source=self._subset_source(subset.lower()))

@@ -31,8 +31,7 @@ def build(name: str, found: Found) -> Dataset:
 def restricted(dataset: Dataset, image_list: Path) -> Dataset:
     """The samples that a set's own list such as ``test.lst`` names; what it leaves out is noted.
 
-    Items that are not there are problems, and so are items on disk that the list does not name.  Where there are
-    such, the list selects a subset, whose name is part of the dataset's name and so of every signature.
+    Items that are not there are problems, and so are items on disk that the list does not name.
     """
     found = {sample.stem for sample in dataset.samples}
     stems = set(listed_stems(image_list, found))
@@ -53,7 +52,6 @@ def restricted(dataset: Dataset, image_list: Path) -> Dataset:
     ]
     return dataclasses.replace(
         dataset,
-        name=dataset.name + _subset_of_list(dataset.name, stems) * bool(found - stems),
         layout=f"{dataset.layout} + {image_list.name}",
         samples=tuple(s for s in dataset.samples if s.stem in stems),
         notes=tuple(notes),
@@ -62,15 +60,23 @@ def restricted(dataset: Dataset, image_list: Path) -> Dataset:
     )
 
 
-def _subset_of_list(name: str, stems: set[str]) -> str:
-    """``/<subset>`` for the items of a list: the official subset, a hash of the names, or nothing for all official items."""
+def name_own_subset(dataset: Dataset) -> Dataset:
+    """The dataset under the name of the subset that its own list selects, if that leaves out items on disk.
+
+    The name becomes part of every signature: an official subset, or a hash of the names as for ``--list``.
+    """
+    name = dataset.name
+    if "/" in name or not dataset.left_out:
+        return dataset
+    stems = {sample.stem for sample in dataset.samples}
+    stems |= {problem.file for problem in dataset.problems if problem.kind == "missing"}
+    subset = subset_name(stems)
     if name in DATASETS:
         if stems == official_names(name):
-            return ""
-        for subset in DATASETS[name].subsets:
-            if stems == official_names(f"{name}/{subset}"):
-                return f"/{subset}"
-    return f"/{subset_name(stems)}"
+            return dataset
+        official = (s for s in DATASETS[name].subsets if stems == official_names(f"{name}/{s}"))
+        subset = next(official, subset)
+    return dataclasses.replace(dataset, name=f"{name}/{subset}")
 
 
 def compared(dataset: Dataset, info: DatasetInfo) -> Dataset:
@@ -236,7 +242,7 @@ def listed_pairs(list_file: Path | str, name: str | None = None) -> Dataset:
     list_file = Path(list_file)
     rows = []
     for number, line in numbered_lines(list_file):
-        if is_comment(line):
+        if is_comment(line) and not (list_file.parent / columns(line)[0]).exists():
             continue
         parts = [part.replace("\\", "/") for part in columns(line)]
         if len(parts) not in (2, 3):

@@ -9,7 +9,7 @@ import pytest
 
 from sodbench.cli import main
 from sodbench.datasets import find_masks
-from sodbench.errors import SodbenchError
+from sodbench.errors import Problem, SodbenchError
 from sodbench.images import write_grey
 from sodbench.results import find_results
 from sodbench.runners.trees import Understood, understand
@@ -56,12 +56,11 @@ def test_links_are_followed_and_loops_are_said(root: Path) -> None:
     (root / "preds/gone").symlink_to(root / "nowhere")
     what = understood(root)
     assert found(what) == [("DSS", "ECSSD"), ("DSS", "SOD")]
-    assert what.ignored == (
-        f"{root}/preds/DSS/all: a link back to {root}/preds, which holds it",
-        f"{root}/preds/gone: a link that leads nowhere",
-        f"{root}/preds/itself: a link that leads nowhere",
+    assert what.ignored == (f"{root}/preds/DSS/all: a link back to {root}/preds, which holds it",)
+    assert what.problems == (
+        Problem("broken-link", f"{root}/preds/gone", "a link that leads nowhere"),
+        Problem("broken-link", f"{root}/preds/itself", "a link that leads nowhere"),
     )
-    assert f"not scored: {root}/preds/gone: a link that leads nowhere" in what.lines()
 
 
 def test_a_map_that_is_a_dead_link_is_an_unreadable_map(
@@ -69,7 +68,7 @@ def test_a_map_that_is_a_dead_link_is_an_unreadable_map(
 ) -> None:
     (root / "preds/DSS/SOD/a.png").unlink()
     (root / "preds/DSS/SOD/a.png").symlink_to(root / "nowhere.png")
-    assert understood(root).ignored == ()
+    assert understood(root).problems == ()
     options = ["--format", "json", "--datasets", "SOD"]
     assert main(["eval", str(root / "preds"), str(root / "data"), *options]) == 2
     (problem,) = json.loads(capsys.readouterr().out)["problems"]

@@ -23,7 +23,8 @@ from sodbench.reports.statistics import (
     win_tie_loss,
 )
 from sodbench.reports.study import in_order, per_image
-from sodbench.results import Result, finite
+from sodbench.result_file import finite
+from sodbench.results import Result
 
 
 @dataclass(frozen=True)

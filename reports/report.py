@@ -17,7 +17,8 @@ from sodbench.reports.document import Document
 from sodbench.reports.drawings import draw
 from sodbench.reports.resampling import RESAMPLES
 from sodbench.reports.study import Study, study
-from sodbench.results import Result, finite, write_text
+from sodbench.result_file import finite
+from sodbench.results import Result, write_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -10,6 +10,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -28,17 +29,19 @@ from sodbench import png
 from sodbench.errors import ImageError, Problem
 from sodbench.images import Grey, decode_grey, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
-from sodbench.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, content_hash, packed
+from sodbench.pair_problems import ZERO_ONE, describe_swapped_sides
+from sodbench.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, packed
 from sodbench.progress import say
 
-ZERO_ONE = "values 0 and 1 only"
 FITTED = {"bilinear": BILINEAR, "nearest": NEAREST}
 SMALLEST, LARGEST = 8, 64
 """Maps that are handed over at a time: threads that meet at every map wait for each other."""
 MUCH = 500
 """So many maps are worth processes of their own."""
-ABSENT = FileFacts(-1, 0, 0)
+ABSENT = FileFacts(-1, 0, 0, 0)
 """The facts of a map that is not there and counts as black."""
+CLOCK_TICK_NS = 20_000_000
+"""File systems set times in steps of up to some ten milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -344,29 +347,19 @@ def _counted(
 def _decoded(path: Path) -> tuple[FileFacts, Grey]:
     """What a file is, and the picture: of the same bytes, read once."""
     data, status = read_file(path)
-    return FileFacts(len(data), stamp(status), content_hash(data)), decode_grey(data, path)
+    if 0 <= time.time_ns() - status.st_ctime_ns < CLOCK_TICK_NS:
+        # Changed so recently that it could change again without a new time, and the change would never be noticed.
+        time.sleep(CLOCK_TICK_NS / 1e9)
+        data, status = read_file(path)
+    return FileFacts.of(data, status), decode_grey(data, path)
 
 
 def _detail(error: ImageError | OSError) -> str:
     return error.problem.detail if isinstance(error, ImageError) else str(error)
 
 
-def stamp(status: os.stat_result) -> int:
-    """When the file was last written, replaced or renamed, in ns: a set-back modification time hides nothing."""
-    return max(status.st_mtime_ns, status.st_ctime_ns)
-
-
 def size_problem(path: Path, size: tuple[int, int], wanted: tuple[int, int]) -> Problem:
     """That a map has another size (height, width) than its mask."""
     own, others = ("x".join(map(str, sides)) for sides in (size, wanted))
-    hint = swapped_sides(size, wanted)
+    hint = describe_swapped_sides(size, wanted)
     return Problem("size", str(path), f"{own}, but its mask is {others}{hint}")
-
-
-def swapped_sides(size: Sequence[int], wanted: Sequence[int]) -> str:
-    """A hint where a map has its mask's sides the other way round, else nothing."""
-    if size[0] == size[1] or tuple(size) != (wanted[1], wanted[0]):
-        return ""
-    return (
-        "; its sides are swapped: was the map turned, for example by its image's EXIF orientation?"
-    )

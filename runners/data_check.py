@@ -192,12 +192,12 @@ def locate(
         found += own
         refused |= odd
     if not found:
-        reasons = "\n".join(str(error) for error in refused.values())
-        raise DatasetNotFound(
-            reasons
-            or f"no data set found under {data_root}: 'sodbench data list' says what is known and where "
+        reasons = [line for error in refused.values() for line in error.lines]
+        nothing = (
+            f"no data set found under {data_root}: 'sodbench data list' says what is known and where "
             "to get it, 'sodbench run --sample' needs no data"
         )
+        raise DatasetNotFound(*(reasons or [nothing]))
     return distinct(found), refused
 
 

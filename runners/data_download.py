@@ -63,7 +63,7 @@ def download(
         raise SodbenchError("--from takes exactly one data set, whose archive it is")
     done: list[Downloaded] = []
     dead: dict[str, str] = {}
-    failures: list[str] = []
+    failures: list[SodbenchError] = []
     for name in names:
         try:
             file = next((w for w in weights if folder_key(w.name) == folder_key(name)), None)
@@ -77,12 +77,13 @@ def download(
                     f"--from takes the archive of a data set; save weights as {file.place(data_root)}"
                 )
         except SodbenchError as error:
-            failures.append(str(error))
+            failures.append(error)
     _forget_archives(data_root)
     if failures:
         for item in done:
             say(f"{item.name}: {item.how}: {item.path}")
-        raise SodbenchError("\n\n".join(failures))
+        first, *others = failures
+        raise SodbenchError(*first.lines, *(line for f in others for line in ("", *f.lines)))
     return done
 
 
@@ -91,7 +92,8 @@ def _known(name: str, weights: Sequence[Weights]) -> str:
     try:
         return canonical_name(name).partition("/")[0]
     except SodbenchError as error:
-        raise SodbenchError(f"{error}\n  weights: {', '.join(w.name for w in weights)}") from None
+        names = ", ".join(w.name for w in weights)
+        raise SodbenchError(*error.lines, f"  weights: {names}") from None
 
 
 def _weights(file: Weights, data_root: Path, attempts: int) -> Downloaded:
@@ -106,8 +108,9 @@ def _weights(file: Weights, data_root: Path, attempts: int) -> Downloaded:
         fetched = fetch(file.url, target, sha256=file.sha256, attempts=attempts)
     except SodbenchError as error:
         raise SodbenchError(
-            f"{file.name} could not be fetched\n  {error}\n"
-            f"  by hand: get {file.url} and save it as {target}"
+            f"{file.name} could not be fetched",
+            f"  {error}",
+            f"  by hand: get {file.url} and save it as {target}",
         ) from None
     _record(data_root, file.url, fetched)
     return Downloaded(file.name, target, f"SHA-256 begins with {file.sha256}, as its name says")
@@ -141,7 +144,7 @@ def _dataset(
             continue
         items = f"{len(found)} of {info.count} items"
         return Downloaded(info.name, found.root, f"{items}, layout {found.layout}")
-    raise SodbenchError(_by_hand(info, data_root, given, reasons))
+    raise SodbenchError(*_by_hand(info, data_root, given, reasons))
 
 
 def _present(info: DatasetInfo, data_root: Path) -> Dataset | None:
@@ -154,7 +157,7 @@ def _present(info: DatasetInfo, data_root: Path) -> Dataset | None:
 
 def _by_hand(
     info: DatasetInfo, data_root: Path, given: str | Path | None, reasons: Sequence[str]
-) -> str:
+) -> list[str]:
     folder = data_root / info.name
     place = "any known place" if given is None else given
     lines = [f"{info.name} could not be had from {place}"]
@@ -166,7 +169,7 @@ def _by_hand(
         f"           and the masks (*.png) into {folder}/GT/; or unpack the set as distributed into {folder}/",
         f"  an archive that you have: sodbench data download {info.name} --from FILE_OR_URL",
     ]
-    return "\n".join(lines)
+    return lines
 
 
 # ---------------------------------------------------------------------------------------------------

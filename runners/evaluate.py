@@ -5,11 +5,12 @@ stopped, and a pair whose files have not changed since is never read again.
 """
 
 import gc
+import json
 import os
 import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,25 +19,20 @@ import numpy as np
 import pandas as pd
 
 from sodbench.datasets import Pair, find_masks
-from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.folders import unwritable
+from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError, StoredFileError
+from sodbench.folders import locked, open_regular, unwritable
 from sodbench.images import image_size, read_grey
-from sodbench.metrics import (
-    DEFAULT_PROTOCOL,
-    PreparedMask,
-    protocol,
-    score,
-)
+from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask
+from sodbench.pair_problems import NOTES, sorted_unique
 from sodbench.pairs import (
-    BILINEAR,
-    NEAREST,
     PLAIN,
     ZERO,
+    CountsFile,
+    FileFacts,
     Journal,
-    Records,
+    JournalPairs,
+    StoredPairs,
     content_hash,
-    read_counts,
-    read_facts,
     write_counts,
 )
 from sodbench.progress import bar, in_threads, processors, say
@@ -44,33 +40,31 @@ from sodbench.results import (
     COUNTS,
     FILE,
     Result,
-    build_result,
+    derive_result,
+    differences,
+    digest_names,
     folder_name,
     load_result,
+    n_resized,
     save_result,
     versions,
 )
 from sodbench.runners.counting import (
     FITTED,
-    ZERO_ONE,
     Counted,
     Policy,
     Visit,
     count,
     get_ready,
     size_problem,
-    stamp,
-    swapped_sides,
 )
 from sodbench.runners.trees import Task, Understood, understand
 from sodbench.sample import is_sample
 
 JOURNAL = "unfinished.pairs"
 MANIFEST = "prediction.json"
-NOTES = frozenset({"grey-mask", "empty-mask", "black-map", "converted", "undefined-s"})
-"""Kinds of problems that a stated rule settles; the others make a run end with status 1 or 2."""
-PAIR_PROBLEMS = NOTES | {"size", "mask-coding", "map-coding"}
-"""Kinds that are noticed pair by pair; the others concern the folders."""
+MOST_MANIFEST = 2**26
+"""Bytes of a manifest that are read."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +139,7 @@ def evaluate_all(
         raise ProblemsError(
             f"{len(refusals)} problem(s) with the files; nothing was scored",
             refusals,
-            _way_out(refusals, nothing_matches=not any(w.task.pairing.pairs for w in works)),
+            *_way_out(refusals, nothing_matches=not any(w.task.pairing.pairs for w in works)),
         )
     for work in works:
         if not work.stems:
@@ -155,25 +149,22 @@ def evaluate_all(
     works = [work for work in works if work.stems]
     results: dict[int, list[Result]] = {}
     blocked: list[Problem] = []
-    if output and not force and len(protocols) == 1:
-        for index, work in enumerate(works):
-            if stored := work.unchanged(protocols[0]):
-                results[index] = [stored]
-        if results:
-            say(
-                f"{len(results)} of {len(works)} results are there already and nothing they stand on has changed"
-            )
-    for group in _by_dataset([work for index, work in enumerate(works) if index not in results]):
-        with _known_to_stay():
-            _count(group, jobs or processors(), force, trust_folders)
+    for group in _by_dataset(works):
+        with _known_to_stay(), ExitStack() as held:
+            for work in group:
+                if store:
+                    held.enter_context(locked(work.folder))
+                held.callback(work.close)
+            _count(group, protocols[0], jobs or processors(), force, trust_folders)
             for work in group:
                 if work.blocked:
                     blocked += work.blocked
-                    work.journal.close()
                 else:
                     results[works.index(work)] = work.finish(protocols, keep_counts)
+    if reused := sum(work.reused is not None for work in works):
+        say(f"{reused} of {len(works)} results are up to date and were reused")
     found = [*understood.problems]
-    found += [problem for rows in results.values() for problem in rows[0].problems]
+    found += [problem for rows in results.values() for row in rows for problem in row.problems]
     if blocked:
         raise ProblemsError(
             f"{len(blocked)} file(s) could not be scored; "
@@ -183,7 +174,7 @@ def evaluate_all(
                 else "nothing was stored (no output folder was given)"
             ),
             list(dict.fromkeys(blocked)),
-            _way_out(blocked),
+            *_way_out(blocked),
         )
     return Evaluation(
         tuple(r for i in sorted(results) for r in results[i]), tuple(dict.fromkeys(found))
@@ -231,14 +222,14 @@ def _in_the_way(works: Sequence["_Work"], policy: Policy) -> list[Problem]:
         size, wanted = seen[map_], seen[mask]
         if size != wanted and not isinstance(size, str) and not isinstance(wanted, str):
             found.append(size_problem(map_, size, wanted))
-    return in_order(found)
+    return sorted_unique(found)
 
 
 def _part(shard: str | None) -> str:
     return f"shard {shard}" if shard else "a whole result"
 
 
-def _way_out(problems: Iterable[Problem], nothing_matches: bool = False) -> str:
+def _way_out(problems: Iterable[Problem], nothing_matches: bool = False) -> list[str]:
     names = (
         "names: a map is named as its mask, with any ending and a suffix that all maps share (0001.png or 0001_net.png "
         "for 0001.jpg); is this GT the dataset of these maps?"
@@ -254,7 +245,7 @@ def _way_out(problems: Iterable[Problem], nothing_matches: bool = False) -> str:
         "ambiguous": "names claimed twice: keep one file of each name in the folder",
     }
     kinds = {problem.kind for problem in problems}
-    return "\n".join(text for kind, text in advice.items() if kind in kinds)
+    return [text for kind, text in advice.items() if kind in kinds]
 
 
 def _check_writable(folder: Path) -> None:
@@ -276,11 +267,6 @@ def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) ->
         photographs = bool(pairs) and all(_looks_like_a_photograph(pair.mask) for pair in pairs)
     except ImageError:
         return  # reported when its turn comes
-    if photographs:
-        raise SodbenchError(
-            f"{task.masks}: holds pictures that look like photographs, not like masks (most of their pixels are neither "
-            "black nor white); give the folder of the masks as GT. If these are the masks, add --trust-folders"
-        )
     if swapped and task.maps is None:
         raise SodbenchError(
             f"{task.source[-1] if task.source else 'the list'}: the first column names pictures of two grey levels, as "
@@ -291,6 +277,11 @@ def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) ->
         raise SodbenchError(
             f"{task.maps} holds pictures of two grey levels, as masks are, and {task.masks} pictures of many, as maps are: "
             "are the two folders swapped? The order is PREDS GT. If they are right, add --trust-folders"
+        )
+    if photographs:
+        raise SodbenchError(
+            f"{task.masks}: holds pictures that look like photographs, not like masks (most of their pixels are neither "
+            "black nor white); give the folder of the masks as GT. If these are the masks, add --trust-folders"
         )
 
 
@@ -326,6 +317,11 @@ class _Work:
         self.blocked: list[Problem] = []
         self.skipped: list[Problem] = []
         self.blackened: list[Problem] = []
+        self.journal: Journal | None = None
+        self.counts_file: CountsFile | None = None
+        self.stored: Result | None = None
+        self.derived: Result | None = None
+        self.reused: Result | None = None
         pairing = task.pairing
         self.maps: dict[str, Path | None] = {pair.stem: pair.map for pair in pairing.pairs}
         self.masks: dict[str, Path] = {pair.stem: pair.mask for pair in pairing.pairs}
@@ -346,6 +342,8 @@ class _Work:
             p for p in (*task.problems, *problems) if p.kind in ("extra", "missing", "no-mask")
         ]
         self.n_missing = len(pairing.missing)
+        if store:
+            self.refusals += self._names_that_cannot_be_stored()
         if pairing.hint and self.refusals:
             self.refusals.append(Problem("hint", str(task.maps), pairing.hint))
         if not pairing.pairs and pairing.missing and pairing.extra and not pairing.hint:
@@ -358,6 +356,18 @@ class _Work:
         self.n_divided: int | None = None
         if policy.shard:
             self._take_shard(*policy.shard)
+
+    def _names_that_cannot_be_stored(self) -> list[Problem]:
+        """Names that are not UTF-8, from old archives: neither JSON nor CSV can hold them."""
+        task = self.task
+        names = [task.method, task.dataset, str(task.maps or ""), _images_folder(task) or ""]
+        names += [str(mask) for mask in self.masks.values()]
+        names += [str(map_) for map_ in self.maps.values() if map_]
+        return [
+            Problem("name", name, "is not UTF-8, so that no result can hold it; rename it")
+            for name in dict.fromkeys(names)
+            if any("\udc80" <= letter <= "\udcff" for letter in name)
+        ]
 
     def check_folder(self, works: Sequence["_Work"]) -> None:
         """Refuse an output folder that belongs to the user's data, to another task or to another shard."""
@@ -381,21 +391,30 @@ class _Work:
                 raise SodbenchError(
                     f"{task.method} and {other.task.method} would both be stored in {self.folder}; rename one"
                 )
-        if self.store and (self.folder / FILE).exists():
-            try:
-                stored, mine = load_result(self.folder), self._chosen()["shard"]
-            except SodbenchError:
-                say(f"{self.folder / FILE}: cannot be read; it is written anew")
-                return
-            if (stored.method, stored.dataset) != (task.method, task.dataset):
-                raise SodbenchError(
-                    f"{self.folder}: holds {stored.method} on {stored.dataset}; choose another output folder"
-                )
-            if stored.policy["shard"] != mine:
-                raise SodbenchError(
-                    f"{self.folder}: holds {_part(stored.policy['shard'])}, and this run makes {_part(mine)}; "
-                    "give each an output folder of its own"
-                )
+        if not self.store:
+            return
+        stored = self._load_stored()
+        if stored is None:
+            return
+        if (stored.method, stored.dataset) != (task.method, task.dataset):
+            raise SodbenchError(
+                f"{self.folder}: holds {stored.method} on {stored.dataset}; choose another output folder"
+            )
+        mine = self._policy_record()["shard"]
+        if stored.policy["shard"] != mine:
+            raise SodbenchError(
+                f"{self.folder}: holds {_part(stored.policy['shard'])}, and this run makes {_part(mine)}; "
+                "give each an output folder of its own"
+            )
+
+    def _load_stored(self) -> Result | None:
+        """The result in the output folder, if there is one that can be read."""
+        if not os.path.lexists(self.folder / FILE):
+            return None
+        try:
+            return load_result(self.folder)
+        except StoredFileError:
+            return None  # reported where it is replaced
 
     def _take_shard(self, index: int, number: int) -> None:
         """Keep every ``number``-th pair; what is wrong with the folders, and masks left out, belong to the first shard."""
@@ -411,44 +430,51 @@ class _Work:
         ]
         self.n_missing = len(kept)
 
-    def unchanged(self, protocol_name: str) -> Result | None:
-        """The stored result, if it is what scoring would give again: same pairs, files, policy and protocol."""
-        try:
-            stored = load_result(self.folder)
-            if (self.folder / JOURNAL).exists():
-                return None  # a run killed between its last two steps leaves it beside the result
-            if altered := stored.altered():
-                say(f"{', '.join(map(str, altered))}: not what was stored; written anew")
-                return None
-            stems, facts = read_facts(self.folder / COUNTS)
-        except SodbenchError:
-            return None
-        same = (
-            stored.protocol == protocol_name
-            and list(stems) == self.stems
-            and stored.policy == {**stored.policy, **self._chosen(), "n_missing": self.n_missing}
-            and stored.provenance
-            == {**self._provenance(), "pairs": _digest(self._names(self.stems))}
-            and [p for p in stored.problems if p.kind not in PAIR_PROBLEMS] == in_order(self.found)
-            and all(self._is_current(stem, fact) for stem, fact in zip(stems, facts, strict=True))
-        )
-        return stored if same else None
-
-    def _chosen(self) -> dict[str, Any]:
-        return _chosen(self.policy, self.n_divided)
+    def _policy_record(self) -> dict[str, Any]:
+        """The policy as it is stored in a result."""
+        policy = self.policy
+        return {
+            "missing": policy.missing,
+            "resize": policy.resize,
+            "undefined": policy.undefined,
+            "weighted": policy.weighted,
+            "shard": None if policy.shard is None else "/".join(map(str, policy.shard)),
+            "n_divided": self.n_divided,
+        }
 
     # -- what is counted already --------------------------------------------------------------------
 
-    def open(self, force: bool) -> list[str]:
-        """Open the journal, take over what is still valid, and return the stems that must be counted."""
-        path = self.folder / JOURNAL if self.store else None
-        if path and force:
-            path.unlink(missing_ok=True)
-        self.journal = Journal(path)
+    def open(self, protocol: str, force: bool) -> list[str]:
+        """Open what the output folder holds, reuse what is still valid, and return the stems that must be counted."""
+        if not self.store:
+            self.journal = Journal(None)
+            return self.stems
+        journal = self.folder / JOURNAL
+        usable = False
+        if not force:
+            self.stored = self._read_stored()
+            usable = self._open_counts()
+        # a run killed between its last two steps leaves its journal beside the result
+        if usable and not os.path.lexists(journal) and self._counts_are_current():
+            if self._check_stored(protocol):
+                return []
+            usable = False
+        self.journal = Journal(journal, empty=force)
         if self.journal.damage:
-            say(f"{path}: damaged ({self.journal.damage}); its pairs are scored again")
-        if path and not force:
-            self._take_over_counts()
+            say(f"{journal}: damaged ({self.journal.damage}); its pairs are scored again")
+        if self.counts_file:
+            if usable:
+                newer = {s for s in self.counts_file.stems if self.journal.find(s) is not None}
+                mine = set(self.stems)
+                try:
+                    self.journal.append_all(
+                        self.counts_file.blocks(),
+                        newer | {s for s in self.counts_file.stems if s not in mine},
+                    )
+                except StoredFileError as error:
+                    say(f"{error.fault}; its pairs are scored again now")
+            self.counts_file.close()
+            self.counts_file = None
         todo = []
         for stem in self.stems:
             record = self.journal.find(stem)
@@ -456,66 +482,153 @@ class _Work:
                 todo.append(stem)
         return todo
 
-    def _take_over_counts(self) -> None:
-        path = self.folder / COUNTS
-        if not path.exists():
-            return
+    def _read_stored(self) -> Result | None:
+        """The stored result; a damaged or modified one is reported, and replaced in the end."""
+        if not os.path.lexists(self.folder / FILE):
+            return None
         try:
-            stored = read_counts(path)
-        except SodbenchError as error:
-            say(f"{error}; its pairs are scored again now")
-            path.unlink()
-            return
-        newer = {stem for stem in stored.stems if self.journal.find(stem) is not None}
-        self.journal.append_all(stored, newer | (set(stored.stems) - set(self.stems)))
+            return load_result(self.folder)
+        except StoredFileError as error:
+            say(f"{error.fault}; it is written again now")
+            return None
+
+    def _open_counts(self) -> bool:
+        """Open the stored counts, if they can be trusted."""
+        path = self.folder / COUNTS
+        if not os.path.lexists(path):
+            if self.stored:
+                say(f"{path}: is missing; its pairs are scored again now")
+            return False
+        try:
+            self.counts_file = CountsFile(path, self.stored.hashes[COUNTS] if self.stored else None)
+        except StoredFileError as error:
+            say(f"{error.fault}; its pairs are scored again now")
+            return False
+        return True
+
+    def _counts_are_current(self) -> bool:
+        """Whether the stored counts are of exactly these pairs, from the files as they are."""
+        assert self.counts_file is not None
+        facts = self.counts_file.facts()
+        return list(self.counts_file.stems) == self.stems and all(
+            self._is_current(stem, fact) for stem, fact in zip(self.stems, facts, strict=True)
+        )
+
+    def _check_stored(self, protocol: str) -> bool:
+        """Derive the result again from the stored counts, and see whether the stored one agrees.
+
+        Returns False where the two contradict each other: then neither is used.
+        """
+        assert self.counts_file is not None
+        try:
+            self.derived = self._derive(self.counts_file, self.stems, [protocol])[0]
+            stored = self.stored
+            if stored is None:
+                return True
+            _ = stored.table  # raises where it was modified
+            if not differences(stored, self.derived):
+                self.reused = stored
+            elif wrong := stored.contradictions(self.counts_file):
+                say(
+                    f"{self.folder / FILE}: contradicts the counts it is stored with ({wrong[0]}), so at least one of "
+                    "them was modified; scored again from the images"
+                )
+                return False
+        except StoredFileError as error:
+            say(f"{error.fault}; it is written again now")
+            # the counts themselves may be what cannot be read
+            return self.derived is not None
+        return True
 
     def _is_current(self, stem: str, record: Any) -> bool:
         """Whether a record was counted from the files as they are, under this policy."""
         if bool(np.isnan(record["wf"]).any()) == self.policy.weighted:
             return False
-        if not _same_file(
-            self.masks[stem], record["mask_bytes"], record["mask_time"], record["mask_hash"]
-        ):
+        if not _is_same_file(self.masks[stem], record, "mask"):
             return False
         fitted = int(record["fitted"])
-        if fitted == ZERO:
-            return self.policy.missing == "zero" and self.maps[stem] is None
         map_ = self.maps[stem]
+        if fitted == ZERO:
+            return self.policy.missing == "zero" and map_ is None
         if fitted != PLAIN and fitted != FITTED.get(self.policy.resize):
             return False
-        return map_ is not None and _same_file(
-            map_, record["map_bytes"], record["map_time"], record["map_hash"]
-        )
+        return map_ is not None and _is_same_file(map_, record, "map")
 
     # -- the end ------------------------------------------------------------------------------------
 
     def finish(self, protocols: Sequence[str], keep_counts: bool) -> list[Result]:
-        """Score what is counted; write the result's folder, if there is one, and drop the journal."""
+        """Score what is counted; write the result's folder, if there is one, and remove the journal."""
         skipped = {p.file for p in self.skipped}
         stems = [stem for stem in self.stems if str(self.maps[stem]) not in skipped]
-        results = finish(
-            folder=self.folder,
-            journal=self.journal,
-            stems=stems,
-            names=self._names(stems),
-            protocols=protocols,
-            policy=self._chosen(),
-            n_missing=self.n_missing + len(self.skipped) + len(self.blackened),
-            method=self.task.method,
-            dataset=self.task.dataset,
-            problems=[*self.found, *self.skipped, *self.blackened],
-            folders={
-                "maps": str(self.task.maps.resolve())
-                if self.task.maps
-                else str(self.task.masks.resolve()),
-                "masks": str(self.task.masks.resolve()),
-                "images": _images_folder(self.task),
-            },
-            provenance=self._provenance(),
-            keep=self.store is not None,
-            keep_counts=keep_counts,
-        )
+        if not stems:
+            raise SodbenchError(
+                f"{self.task.method} on {self.task.dataset}: no pair is left to score"
+            )
+        if self.counts_file:
+            first = self.reused or self.derived
+            assert first is not None
+            others = self._derive(self.counts_file, stems, protocols[1:])
+            if not self.reused:
+                first = self._save(first, self.counts_file)
+            return [first, *others]
+        assert self.journal is not None
+        pairs = self.journal.select(stems)
+        counts = pairs.stored() if keep_counts and not self.store else None
+        results = self._derive(pairs, stems, protocols, counts)
+        if self.store:
+            results[0] = self._save(results[0], pairs)
+        self.journal.close(delete=True)
         return results
+
+    def _derive(
+        self,
+        source: CountsFile | JournalPairs,
+        stems: Sequence[str],
+        protocols: Sequence[str],
+        counts: StoredPairs | None = None,
+    ) -> list[Result]:
+        task = self.task
+        facts = source.facts()
+        names = self._names(stems)
+        policy = {
+            **self._policy_record(),
+            "n_missing": self.n_missing + len(self.skipped) + len(self.blackened),
+            "n_resized": n_resized(facts),
+        }
+        masks = str(task.masks.resolve())
+        return [
+            derive_result(
+                source,
+                facts=facts,
+                stems=stems,
+                protocol=protocol,
+                method=task.method,
+                dataset=task.dataset,
+                names=names,
+                policy=policy,
+                problems=[*self.found, *self.skipped, *self.blackened],
+                folders={
+                    "maps": str(task.maps.resolve()) if task.maps else masks,
+                    "masks": masks,
+                    "images": _images_folder(task),
+                },
+                provenance={**self._provenance(protocol), "pairs": digest_names(names)},
+                counts=counts,
+            )
+            for protocol in protocols
+        ]
+
+    def _save(self, result: Result, source: CountsFile | JournalPairs) -> Result:
+        if self.stored and self.stored.signature != result.signature:
+            say(f"{self.folder}: replaces the stored result, which was {self.stored.signature}")
+        return store_result(self.folder, result, source)
+
+    def close(self) -> None:
+        """Close what is open; a journal stays for the next run."""
+        if self.journal:
+            self.journal.close()
+        if self.counts_file:
+            self.counts_file.close()
 
     def _names(self, stems: Sequence[str]) -> pd.DataFrame:
         task, images = self.task, _images_folder(self.task)
@@ -526,48 +639,65 @@ class _Work:
         }
         return pd.DataFrame(
             {
-                kind: _below([paths.get(stem) for stem in stems], base)
+                kind: _relative_names([paths.get(stem) for stem in stems], base)
                 for kind, (paths, base) in files.items()
             },
             index=pd.Index(list(stems), name="stem"),
         )
 
-    def _provenance(self) -> dict[str, Any]:
+    def _provenance(self, protocol: str) -> dict[str, Any]:
         maps = self.task.maps
-        command = (
-            ["sodbench", "eval", str(maps), str(self.task.masks)]
-            if maps
-            else ["sodbench", "eval", "--list", "LIST"]
-        )
-        command += ["--missing", self.policy.missing] * (self.policy.missing != "error")
-        command += ["--resize", self.policy.resize] * (self.policy.resize != "bilinear")
-        manifest = None
-        if maps and (maps / MANIFEST).is_file():
-            import json
-
-            try:
-                manifest = json.loads((maps / MANIFEST).read_text(encoding="utf-8"))
-            except ValueError:
-                say(
-                    f"{maps / MANIFEST}: not readable, so the report cannot say how the maps were made"
-                )
         return {
-            "scored_by": shlex.join(command),
+            "scored_by": shlex.join(self._command(protocol)),
             "versions": versions(),
-            "maps": manifest,
+            "maps": _read_manifest(maps / MANIFEST) if maps else None,
             "suffix": self.task.pairing.suffix,
             "sample": any(
                 is_sample(folder) for folder in (self.task.masks, self.task.masks.parent)
             ),
         }
 
+    def _command(self, protocol: str) -> list[str]:
+        """The command that gives this very result again, from any folder."""
+        task, policy = self.task, self.policy
+        command = ["sodbench", "eval"]
+        if task.maps:
+            command.append(str(task.maps.absolute()))
+        # a dataset chosen in Python cannot be named by arguments: its folder of masks comes nearest
+        command += task.source or (str(task.masks.absolute()),)
+        command += ["--name", task.method]
+        command += ["--dataset-name", task.dataset] * (not task.source)
+        command += ["--protocol", protocol, "--missing", policy.missing, "--resize", policy.resize]
+        command += ["--undefined", policy.undefined] if policy.undefined else []
+        command += ["--no-wf"] * (not policy.weighted)
+        command += ["--shard", "/".join(map(str, policy.shard))] if policy.shard else []
+        return command
 
-def _same_file(path: Path, size: int, time: int, content: int) -> bool:
+
+def _read_manifest(path: Path) -> Any:
+    """How the maps were made, where the program that wrote them left word of it."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        with open_regular(path) as file:
+            return json.loads(file.read(MOST_MANIFEST).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        say(f"{path}: not readable ({error}), so the report cannot say how the maps were made")
+        return None
+
+
+def _is_same_file(path: Path, record: Any, which: str) -> bool:
+    """Whether a file is the one that a record was counted from: by its size and times, or else by its content."""
+    stored = FileFacts(
+        *(int(record[f"{which}_{name}"]) for name in ("bytes", "mtime", "ctime", "hash"))
+    )
     try:
         status = path.stat()
-        if status.st_size != size:
+        if status.st_size != stored.size:
             return False
-        return stamp(status) == time or content_hash(path.read_bytes()) == content
+        if (status.st_mtime_ns, status.st_ctime_ns) == (stored.mtime, stored.ctime):
+            return True
+        return content_hash(path.read_bytes()) == stored.content
     except OSError:
         return False
 
@@ -577,7 +707,7 @@ def _images_folder(task: Task) -> str | None:
     return str(first.parent.resolve()) if first else None
 
 
-def _below(paths: Sequence[Path | None], base: Path | str | None) -> list[str]:
+def _relative_names(paths: Sequence[Path | None], base: Path | str | None) -> list[str]:
     """The paths from a folder on; nothing where there is no path or no folder."""
     if base is None:
         return [""] * len(paths)
@@ -597,11 +727,13 @@ def _below(paths: Sequence[Path | None], base: Path | str | None) -> list[str]:
 # -- counting ---------------------------------------------------------------------------------------
 
 
-def _count(works: Sequence[_Work], jobs: int, force: bool, trust_folders: bool) -> None:
-    """Count every pair of one data set that is not counted yet."""
+def _count(
+    works: Sequence[_Work], protocol: str, jobs: int, force: bool, trust_folders: bool
+) -> None:
+    """Count every pair of one dataset that is not counted yet."""
     todo = []
     for work in works:
-        stems = work.open(force)
+        stems = work.open(protocol, force)
         if stems and not trust_folders:
             _check_not_swapped(work, stems)
         todo.append(set(stems))
@@ -616,7 +748,7 @@ def _count(works: Sequence[_Work], jobs: int, force: bool, trust_folders: bool) 
     total = sum(len(work.stems) for work in works)
     left = sum(len(visit.maps) for visit in visits)
     name = works[0].task.dataset
-    if left < total:
+    if left < total and visits:
         say(f"{name}: {total - left} of {total} pairs were scored before and have not changed")
     policy = works[0].policy
     if visits:
@@ -640,6 +772,7 @@ def _count(works: Sequence[_Work], jobs: int, force: bool, trust_folders: bool) 
                         work.blocked.append(outcome)
             for work, pairs in zip(works, counted, strict=True):
                 if pairs:
+                    assert work.journal is not None
                     work.journal.append(pairs)
             progress.update(sum(len(visit.maps) for visit, _ in done))
 
@@ -647,145 +780,15 @@ def _count(works: Sequence[_Work], jobs: int, force: bool, trust_folders: bool) 
 # -- from counted pairs to results ------------------------------------------------------------------
 
 
-def finish(
-    *,
-    folder: Path,
-    journal: Journal,
-    stems: Sequence[str],
-    names: pd.DataFrame,
-    protocols: Sequence[str],
-    policy: Mapping[str, Any],
-    n_missing: int,
-    method: str,
-    dataset: str,
-    problems: Sequence[Problem],
-    folders: Mapping[str, str | None],
-    provenance: Mapping[str, Any],
-    keep: bool,
-    keep_counts: bool = False,
-) -> list[Result]:
-    """Results of one task from its journal, one a protocol; with ``keep`` the first is stored in ``folder``.
-
-    keep_counts: whether results that are not stored hold their counts.
-    """
-    if not stems:
-        journal.close()
-        raise SodbenchError(f"{method} on {dataset}: no pair is left to score")
-    pairs = journal.chosen(stems)
-    facts = pairs.facts()
-    provenance = {**provenance, "pairs": _digest(names)}
-    files = names.assign(height=facts["size"][:, 0], width=facts["size"][:, 1])
-    noticed = _pair_problems(facts, names, folders, protocol(protocols[0]).rule.foreground_above)
-    chosen = {
-        **policy,
-        "n_missing": n_missing,
-        "n_resized": int(np.isin(facts["fitted"], (BILINEAR, NEAREST)).sum()),
-    }
-    del facts  # a few hundred bytes a pair
-    counts = pairs.stored().counts if keep_counts and not keep else None
-    results = []
-    for number, name in enumerate(protocols):
-        scores = score(pairs, name, stems, undefined_s=policy["undefined"])
-        result = build_result(
-            scores=scores,
-            counts=counts,
-            method=method,
-            dataset=dataset,
-            files=files,
-            policy=chosen,
-            problems=[*in_order(problems), *noticed],
-            folders=folders,
-            provenance=provenance,
-        )
-        if keep and number == 0:
-            # first, so that a run broken off in between leaves no old numbers beside new counts
-            (folder / FILE).unlink(missing_ok=True)
-            write_counts(folder / COUNTS, pairs)
-            result = save_result(result, folder)
-        results.append(result)
-    journal.close(delete=True)
-    return results
-
-
-def _chosen(policy: Policy, n_divided: int | None) -> dict[str, Any]:
-    """The policy as it stands in a result; n_divided: the number of pairs of all shards together."""
-    return {
-        "missing": policy.missing,
-        "resize": policy.resize,
-        "undefined": policy.undefined,
-        "weighted": policy.weighted,
-        "shard": None if policy.shard is None else "/".join(map(str, policy.shard)),
-        "n_divided": n_divided,
-    }
-
-
-def _digest(names: pd.DataFrame) -> str:
-    """A hash of all pairs' names and files, so that a stored result is known to be of the same pairs."""
-    columns = (names.index.tolist(), *(names[kind].tolist() for kind in names))
-    lines = "\n".join("\t".join(row) for row in zip(*columns, strict=True))
-    return f"{content_hash(lines.encode('utf-8', 'surrogateescape')):016x}"
-
-
-def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """The same problems, each once, by kind and file."""
-    return sorted(set(problems), key=lambda p: (p.kind, p.file, p.detail))
-
-
-def _pair_problems(
-    facts: Records, names: pd.DataFrame, folders: Mapping[str, str | None], above: int
-) -> list[Problem]:
-    """What was noticed about single pairs, in the order of kinds and stems."""
-    how = {BILINEAR: "bilinear", NEAREST: "nearest"}
-    found: list[Problem] = []
-
-    def tell(kind: str, row: int, which: str, detail: str) -> None:
-        name = str(names[which].iloc[row])
-        file = Path(folders[f"{which}s"] or "") / name if name else names.index[row]
-        found.append(Problem(kind, str(file), detail))
-
-    columns = [
-        facts[name].tolist() for name in ("mask_levels", "foreground", "brightest", "fitted")
-    ]
-    notes = [facts[name].tolist() for name in ("mask_note", "map_note")]
-    for row, (levels, foreground, brightest, fitted) in enumerate(zip(*columns, strict=True)):
-        mask_note, map_note = (column[row].decode() for column in notes)
-        if fitted in how:
-            sizes = ["x".join(map(str, facts[name][row])) for name in ("map_size", "size")]
-            detail = f"{sizes[0]}, resized to its mask's {sizes[1]} ({how[fitted]})"
-            detail += swapped_sides(facts["map_size"][row], facts["size"][row])
-            tell("size", row, "map", detail)
-        if mask_note == ZERO_ONE:
-            tell(
-                "mask-coding",
-                row,
-                "mask",
-                f"{ZERO_ONE}, so all of it is background; store it as 0 and 255",
-            )
-        elif levels:
-            tell(
-                "grey-mask",
-                row,
-                "mask",
-                f"{levels} grey level(s) beside 0 and 255; foreground is >{above}",
-            )
-        if worth_telling(mask_note):
-            tell("converted", row, "mask", mask_note)
-        if worth_telling(map_note):
-            tell("converted", row, "map", map_note)
-        if not foreground:
-            tell("empty-mask", row, "mask", "no pixel is foreground (>128)")
-        if brightest == 1:
-            tell(
-                "map-coding",
-                row,
-                "map",
-                f"{ZERO_ONE}, so all of it is almost black; store it as 0 and 255",
-            )
-        if not brightest and fitted != ZERO:
-            tell("black-map", row, "map", "every pixel is 0")
-    return in_order(found)
-
-
-def worth_telling(note: str) -> bool:
-    """Whether a decoder's conversion can change numbers or deserves a look; 1-bit masks are as good as 8-bit ones."""
-    return bool(note) and note not in ("1-bit", ZERO_ONE)
+def store_result(folder: Path, result: Result, source: CountsFile | JournalPairs) -> Result:
+    """Write a result's folder, whose lock the caller holds; counts that are stored there already stay."""
+    try:
+        # first, so that a run killed in between leaves no old numbers beside new counts
+        (folder / FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(folder / FILE, error) from error
+    if isinstance(source, CountsFile):
+        counts_hash = source.hash
+    else:
+        counts_hash = write_counts(folder / COUNTS, source)
+    return save_result(result, folder, counts_hash)

@@ -1,17 +1,28 @@
 """Join the parts that ``sodbench eval --shard I/N`` scored into what one run would have written."""
 
 import itertools
+import shlex
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from sodbench.errors import SodbenchError
-from sodbench.pairs import Journal, StoredPairs, read_counts
+from sodbench.folders import locked
+from sodbench.pairs import Journal, StoredPairs
 from sodbench.progress import say
-from sodbench.results import COUNTS, Result, find_results, folder_name, result_folders
-from sodbench.runners.evaluate import JOURNAL, PAIR_PROBLEMS, finish
+from sodbench.results import (
+    Result,
+    derive_result,
+    digest_names,
+    find_results,
+    folder_name,
+    n_resized,
+    result_folders,
+)
+from sodbench.runners.evaluate import JOURNAL, store_result
 
 
 def merge(parts: Sequence[Path], output: Path) -> list[Result]:
@@ -57,7 +68,7 @@ def _in_order(key: tuple[str, str], results: Sequence[Result]) -> list[Result]:
             f"{name}: shards of different divisions: {', '.join(f'1/{n}' for n in sorted(numbers))}"
         )
     number = numbers.pop()
-    pairs = max(result.policy["n_divided"] for result in shards.values())
+    pairs = max(result.policy["n_divided"] or 0 for result in shards.values())
     gaps = sorted(set(range(1, min(number, pairs) + 1)) - shards.keys())
     if gaps:
         raise SodbenchError(f"{name}: shard(s) {', '.join(map(str, gaps))} of {number} are missing")
@@ -90,36 +101,53 @@ def _ways(first: Result, other: Result) -> list[tuple[str, object, object]]:
 def _join(shards: Sequence[Result], output: Path) -> Result:
     first = shards[0]
     name = f"{first.method} on {first.dataset}"
-    stored = [read_counts(_folder(shard) / COUNTS) for shard in shards]
+    stored = [shard.stored_pairs() for shard in shards]
     skipped = any(p.kind == "unreadable" for shard in shards for p in shard.problems)
     _check_division(name, stored, skipped)
     folder = output / folder_name(first.method) / folder_name(first.dataset)
-    (folder / JOURNAL).unlink(missing_ok=True)
-    journal = Journal(folder / JOURNAL)
-    for part in stored:
-        journal.append_all(part)
     names = pd.concat([shard.table[["map", "mask", "image"]] for shard in shards]).sort_index()
-    return finish(
-        folder=folder,
-        journal=journal,
-        stems=sorted(stem for part in stored for stem in part.stems),
-        names=names,
-        protocols=[first.protocol],
-        policy={**first.policy, "shard": None, "n_divided": None},
-        n_missing=sum(shard.policy["n_missing"] for shard in shards),
-        method=first.method,
-        dataset=first.dataset,
-        problems=[p for shard in shards for p in shard.problems if p.kind not in PAIR_PROBLEMS],
-        folders=first.folders,
-        provenance=first.provenance,
-        keep=True,
-    )[0]
+    stems = sorted(stem for part in stored for stem in part.stems)
+    with locked(folder), closing(Journal(folder / JOURNAL, empty=True)) as journal:
+        journal.append_all(stored)
+        pairs = journal.select(stems)
+        facts = pairs.facts()
+        provenance = {
+            **first.provenance,
+            "scored_by": _without_shard(str(first.provenance["scored_by"])),
+            "pairs": digest_names(names),
+        }
+        merged = derive_result(
+            pairs,
+            facts=facts,
+            stems=stems,
+            protocol=first.protocol,
+            method=first.method,
+            dataset=first.dataset,
+            names=names,
+            policy={
+                **first.policy,
+                "shard": None,
+                "n_divided": None,
+                "n_missing": sum(shard.policy["n_missing"] for shard in shards),
+                "n_resized": n_resized(facts),
+            },
+            problems=[p for shard in shards for p in shard.problems],
+            folders=first.folders,
+            provenance=provenance,
+        )
+        result = store_result(folder, merged, pairs)
+        journal.close(delete=True)
+    return result
 
 
-def _folder(result: Result) -> Path:
-    if result.folder is None:
-        raise SodbenchError(f"{result.method} on {result.dataset} is not stored")
-    return result.folder
+def _without_shard(command: str) -> str:
+    """The command that scores the whole, from one that scores a part."""
+    try:
+        words = shlex.split(command)
+        at = words.index("--shard")
+    except ValueError:
+        return command
+    return shlex.join(words[:at] + words[at + 2 :])
 
 
 def _check_division(name: str, stored: Sequence[StoredPairs], skipped: bool) -> None:

@@ -7,6 +7,7 @@ figures, and for the built-in sample also ``sample-data/`` and ``sample-model/``
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from sodbench.datasets import (
@@ -152,7 +153,7 @@ def _find(run: Run) -> list[Dataset]:
         except DatasetNotFound as error:
             missing[name] = error
     if missing and not (found and run.skip_missing):
-        raise SodbenchError(_not_there(missing, bool(found)))
+        raise SodbenchError(*_not_there(missing, bool(found)))
     for name in missing:
         say(f"{name}: not there; left out as --skip-missing says")
     found = distinct(map(name_own_subset, found))
@@ -177,19 +178,21 @@ def _find(run: Run) -> list[Dataset]:
     return found
 
 
-def _not_there(missing: Mapping[str, DatasetNotFound], others: bool) -> str:
+def _not_there(missing: Mapping[str, DatasetNotFound], others: bool) -> list[str]:
     """What to say of sets that were not found, where there are others and where there are none."""
     if others:
-        return "\n".join(
-            [
-                f"{len(missing)} of the data sets are not there:",
-                *(str(error).partition("\n  layouts")[0] for error in missing.values()),
-                "add them, name the ones you want with --datasets, or go on without them with --skip-missing",
-            ]
-        )
+        return [
+            f"{len(missing)} of the data sets are not there:",
+            *(
+                line
+                for error in missing.values()
+                for line in takewhile(lambda line: not line.startswith("  layouts"), error.lines)
+            ),
+            "add them, name the ones you want with --datasets, or go on without them with --skip-missing",
+        ]
     (_, error), *rest = missing.items()
     also = ", ".join(name for name, _ in rest)
-    return str(error) + f"\nnor were found: {also}" * bool(also)
+    return [*error.lines, *[f"nor were found: {also}"] * bool(also)]
 
 
 def _predictor(run: Run) -> tuple[str, Predictor]:

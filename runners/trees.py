@@ -168,8 +168,8 @@ class _Tree:
             raise SodbenchError(
                 f"{root}: no maps in it"
                 + ("" if root.is_dir() else " (there is no such folder)")
-                + "; give a folder of pictures, or a tree <method>/<set>/ of them"
-                + "".join(f"\n  {obstacle}" for obstacle in obstacles)
+                + "; give a folder of pictures, or a tree <method>/<set>/ of them",
+                *(f"  {obstacle}" for obstacle in obstacles),
             )
         parts = {part for folder in self.folders for part in folder.relative_to(root).parts}
         self.by_set = any(_truth_named(part, [*truths, *others]) for part in parts)
@@ -223,10 +223,11 @@ _NAMED = 8
 """How many data sets a message names."""
 
 
-_WAYS_OUT = f"""\
-  PREDS is read as <set>/*.png, <method>/<set>/*.png or <set>/<method>/*.png where GT has several datasets
-{describe_layouts()}
-  or give the folder of the dataset and --dataset-name NAME"""
+_WAYS_OUT = (
+    "  PREDS is read as <set>/*.png, <method>/<set>/*.png or <set>/<method>/*.png where GT has several datasets",
+    *describe_layouts(),
+    "  or give the folder of the dataset and --dataset-name NAME",
+)
 
 
 def _check(
@@ -250,8 +251,9 @@ def _check(
                 f"{method} on {dataset} has maps in {len(folders)} folders: {', '.join(folders)}; name one of them"
             )
     if not tasks:
-        lines = [f"{predictions}: nothing to score", *(f"  {reason}" for reason in ignored)]
-        raise SodbenchError("\n".join([*lines, _WAYS_OUT]))
+        raise SodbenchError(
+            f"{predictions}: nothing to score", *(f"  {reason}" for reason in ignored), *_WAYS_OUT
+        )
 
 
 def from_pair_list(list_file: Path, name: str | None = None) -> Understood:

@@ -8,9 +8,30 @@ run shows all of them together.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sodbench.quoting import printable
+
 
 class SodbenchError(Exception):
-    """Something the user can mend; the message says how."""
+    """Something the user can fix; the message says how.
+
+    Parameters
+    ----------
+    *lines : str
+        The message, one argument for each line. A line break or control character within a line comes from
+        quoted content, such as a file name, and is shown escaped: content cannot begin a line of its own.
+
+    Attributes
+    ----------
+    lines : tuple of str
+        The lines as they are printed.
+    """
+
+    def __init__(self, *lines: str):
+        super().__init__(*lines)
+        self.lines = tuple(map(printable, lines))
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 @dataclass(frozen=True)
@@ -27,7 +48,7 @@ class Problem:
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.file}: {self.detail}"
+        return printable(f"{self.kind}: {self.file}: {self.detail}")
 
 
 class ImageError(SodbenchError):
@@ -38,23 +59,31 @@ class ImageError(SodbenchError):
         self.problem = Problem(kind, file, detail)
 
 
+class StoredFileError(SodbenchError):
+    """A file of a stored result that cannot be used; ``fault`` is the message without the remedy."""
+
+    def __init__(self, path: object, reason: str, remedy: str = "score again with --force"):
+        self.fault = f"{path}: {reason}"
+        super().__init__(f"{self.fault}; {remedy}")
+
+
 class ProblemsError(SodbenchError):
     """A run refused because of its files; carries every problem found, and the way out."""
 
-    def __init__(self, summary: str, problems: Iterable[Problem], way_out: str = ""):
+    def __init__(self, summary: str, problems: Iterable[Problem], *way_out: str):
         self.problems = tuple(problems)
-        super().__init__("\n".join(filter(None, [summary, *listing(self.problems), way_out])))
+        super().__init__(summary, *listing(self.problems), *way_out)
 
 
 def listing(problems: Iterable[Problem], per_kind: int = 10) -> list[str]:
-    """Lines that show problems grouped by kind, at most ``per_kind`` of each, with the counts."""
+    """Printable lines that show problems grouped by kind, at most ``per_kind`` of each, with the counts."""
     groups: dict[str, list[Problem]] = {}
     for problem in problems:
         groups.setdefault(problem.kind, []).append(problem)
     lines = []
     for kind, group in groups.items():
-        lines.append(f"  {kind} ({len(group)}):")
-        lines += [f"    {p.file}: {p.detail}" for p in group[:per_kind]]
+        lines.append(printable(f"  {kind} ({len(group)}):"))
+        lines += [printable(f"    {p.file}: {p.detail}") for p in group[:per_kind]]
         if len(group) > per_kind:
             lines.append(f"    ... and {len(group) - per_kind} more")
     return lines

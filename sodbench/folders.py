@@ -1,10 +1,12 @@
-"""A user's folders: listed by name, links followed, loops not; and files that are put there whole."""
+"""A user's folders: listed by name, links followed, loops not; files that appear whole, and locks."""
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from sodbench.errors import SodbenchError
 
@@ -62,16 +64,66 @@ def walk(folder: Path, _holders: tuple[Path, ...] = ()) -> Iterator[tuple[Path, 
             yield folder / entry.name, "a link that leads nowhere"
 
 
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a regular file to read it.
+
+    Raises OSError for anything else: opening a named pipe would wait for ever.
+    """
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(number).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(number)
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise OSError(errno.EINVAL, f"it is {kind}", str(path))
+    return os.fdopen(number, "rb")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder of results for this process, where the system has such locks; the folder is made if need be.
+
+    The folder itself is locked, not a file in it: a file could be removed and made again by another run, and both
+    would hold a lock.  The lock ends with the process, however that ends.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    try:
+        number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SodbenchError(
+                f"{folder}: another process is scoring into this folder; wait for it, or choose another output folder"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(number)
+
+
 @contextmanager
 def replacing(path: Path, *, locked: bool = False) -> Iterator[Path]:
     """A place to write a file that is moved to ``path`` in the end: it appears whole or not at all.
 
-    locked: nobody else can be writing the same file, so that what a killed run left is written over.
+    locked: no one else can be writing the same file, so that what a killed run left is replaced.
+    Whatever has the temporary name is removed first: a link there would lead the content to another file.
     Raises :class:`SodbenchError` where it cannot be written.
     """
     temporary = path.with_name(f".{path.name}.tmp" if locked else f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
         try:
             yield temporary
             temporary.replace(path)

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from sodbench.quoting import printable
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -19,7 +21,7 @@ _quiet = False
 
 
 def set_quiet(quiet: bool) -> None:
-    """Silence bars and messages (``--quiet``); errors are still printed."""
+    """Silence bars and notes (``--quiet``); warnings and errors are still printed."""
     global _quiet
     _quiet = quiet
 
@@ -28,7 +30,7 @@ def bar(total: int | None, description: str, unit: str = "it", **options: Any) -
     """A tqdm bar to be updated by hand; shows nothing when quiet or when stderr is no terminal."""
     return tqdm(
         total=total,
-        desc=description,
+        desc=printable(description),
         unit=unit,
         disable=True if _quiet else None,
         dynamic_ncols=True,
@@ -76,6 +78,21 @@ def in_threads(
 
 
 def say(message: str) -> None:
-    """One line on standard error, above any bar."""
+    """Print one line on standard error, above any bar; nothing when quiet. For progress and notes."""
     if not _quiet:
-        tqdm.write(message, file=sys.stderr)
+        _write_line(message)
+
+
+def warn(message: str) -> None:
+    """Print one line on standard error, above any bar, even when quiet.
+
+    For what the user must know about the results: problems that lead to exit status 1, and errors after which
+    a command continues.
+    """
+    _write_line(message)
+
+
+def _write_line(message: str) -> None:
+    """Quoted content (file names, fields of files) cannot act on the terminal or begin a line of its own."""
+    if sys.stderr is not None:
+        tqdm.write(printable(message), file=sys.stderr)

@@ -1,11 +1,15 @@
-"""A result: what one method reaches on one data set, how that number was made, and what was found on the way.
+"""A result: what one method reaches on one dataset, how that number was made, and which problems were met.
 
 On disk a result is a folder, ``results/<method>/<dataset>/``, with ``result.json`` (aggregates, signature,
 provenance, problems), ``scores.csv`` (one row a pair) and ``counts.npz`` (from which every other protocol, curve
 or bootstrap is computed without reading an image).
+
+Nothing that is stored is believed: ``result.json`` carries a digest of itself and the hashes of the other two, and
+whoever opens the counts also checks that the stored numbers follow from them.
 """
 
-import json
+import csv
+import io
 import math
 import platform
 import re
@@ -20,26 +24,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench import __version__
-from sodbench.errors import Problem, SodbenchError
-from sodbench.folders import replacing, walk
+from sodbench.errors import Problem, SodbenchError, StoredFileError
+from sodbench.folders import open_regular, replacing, walk
+from sodbench.result_file import decode_result, encode_result, finite
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sodbench.metrics import Counts
+    from sodbench.metrics import Counts, Scores
+    from sodbench.metrics.scores import CountsSource
+    from sodbench.pairs import CountsFile, Records, StoredPairs
 
-FORMAT = 1
 FILE = "result.json"
 TABLE = "scores.csv"
 COUNTS = "counts.npz"
+_NAMES = ("map", "mask", "image")
 
 
 @dataclass(frozen=True)
 class Signature:
     """The one line that says how a number was made; numbers of different signatures are not the same quantity.
 
-    missing, resize: the policy and the number of pairs it touched, e.g. ``skip(2)``; ``error`` and ``none`` when there
-    were none.  undefined: likewise for undefined S-measures.  subset: of the data set, e.g. ``test`` for HKU-IS/test.
+    missing, resize: the policy and the number of pairs it affected, e.g. ``skip(2)``; ``error`` and ``none`` when there
+    were none.  undefined: likewise for undefined S-measures.  subset: of the dataset, e.g. ``test`` for HKU-IS/test.
     """
 
     protocol: str
@@ -66,15 +73,24 @@ class Signature:
 
 @dataclass(frozen=True)
 class Result:
-    """One scored (method, data set).
+    """One scored (method, dataset).
 
-    metrics, curves: the aggregates (see metrics.Scores), float and float64 [256].
-    signature: one line, see :class:`Signature`; policy: the same as key and value.
-    problems: everything found on the way; problems[i].kind is one of the audit's words.
-    folders: ``maps``, ``masks``, ``images`` -> folder, or None; the file names of a pair are in ``table``.
-    provenance: versions, how to score again, and the manifest of the maps where they have one.
-    hashes: what ``scores.csv`` and ``counts.npz`` were when they were stored, by name (pairs.file_hash).
-    folder: where it is stored, or None.
+    Attributes
+    ----------
+    metrics, curves : dict
+        The aggregates (see metrics.Scores), float and float64 [256].
+    signature : str
+        One line, see :class:`Signature`; ``policy`` is the same as keys and values.
+    problems : tuple of Problem
+        Everything noticed; the kinds are listed in docs/evaluation.md.
+    folders : mapping
+        ``maps``, ``masks``, ``images`` -> folder, or None; the file names of a pair are in ``table``.
+    provenance : mapping
+        Versions, the command that scores it again, and the manifest of the maps where they have one.
+    hashes : mapping
+        The hashes of ``scores.csv`` and ``counts.npz`` as they were stored, by name (pairs.file_hash).
+    folder : Path or None
+        Where it is stored.
     """
 
     method: str
@@ -90,59 +106,125 @@ class Result:
     provenance: Mapping[str, Any]
     hashes: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
-    in_memory: "tuple[pd.DataFrame, Counts | None] | None" = field(
+    in_memory: "tuple[pd.DataFrame, Counts | StoredPairs | None] | None" = field(
         default=None, repr=False, compare=False
     )
 
     @cached_property
     def table(self) -> "pd.DataFrame":
-        """One row a pair, index ``stem``: file names below the folders, height, width, and every per-image measure."""
+        """One row a pair, index ``stem``: file names below the folders, height, width, and every per-image metric.
+
+        Raises
+        ------
+        SodbenchError
+            Where the stored table was modified or cannot be read.
+        """
         if self.in_memory:
             return self.in_memory[0]
-        import pandas as pd
-
-        path = self._file(TABLE)
-        if self.altered([TABLE]):
-            raise SodbenchError(
-                f"{path}: is not what was stored; score again into the same folder, which writes it anew"
-            )
-        try:
-            table = pd.read_csv(
-                path,
-                dtype={"stem": str, "map": str, "mask": str, "image": str},
-                keep_default_na=False,
-                na_values={},
-            )
-            numeric = table.columns.difference(["stem", "map", "mask", "image"], sort=False)
-            table[numeric] = table[numeric].apply(pd.to_numeric, errors="coerce")
-            return table.set_index("stem")
-        except (OSError, ValueError, KeyError) as error:
-            raise SodbenchError(
-                f"{path}: damaged per-image table ({error}); score again with --force"
-            ) from error
+        return _read_table(self._file(TABLE), self.hashes.get(TABLE, ""))
 
     @cached_property
     def counts(self) -> "Counts":
-        """The counts of every pair, in the order of ``table``."""
-        if self.in_memory and self.in_memory[1] is not None:
-            return self.in_memory[1]
+        """The counts of every pair, in the order of ``table``.
+
+        Raises
+        ------
+        SodbenchError
+            Where the stored counts cannot be read or were modified, and where anything else of the stored result does
+            not follow from them.
+        """
+        from sodbench.pairs import StoredPairs
+
+        held = self.in_memory[1] if self.in_memory else None
+        if held is None:
+            held = self.stored_pairs()
+        return held.counts if isinstance(held, StoredPairs) else held
+
+    def stored_pairs(self) -> "StoredPairs":
+        """The counted pairs with what is known of their files.  Raises as :attr:`counts`."""
         from sodbench.pairs import read_counts
 
-        return read_counts(self._file(COUNTS)).counts
+        stored = read_counts(self._file(COUNTS), self.hashes.get(COUNTS, ""))
+        if wrong := self.contradictions(stored):
+            more = f"; {len(wrong) - 1} more" * (len(wrong) > 1)
+            raise StoredFileError(
+                self._file(FILE),
+                "contradicts the counts it is stored with, so at least one of them was modified "
+                f"({wrong[0]}{more})",
+                "run the same evaluation again with --force",
+            )
+        return stored
 
-    def altered(self, names: Sequence[str] = (TABLE, COUNTS)) -> list[Path]:
+    def contradictions(self, source: "StoredPairs | CountsFile") -> list[str]:
+        """Every stored number, name and note that does not follow from the counted pairs, in words."""
+        from sodbench.metrics import PROTOCOLS
+
+        if self.protocol not in PROTOCOLS:
+            return [f"protocol is {self.protocol!r}, which this version does not know"]
+        if list(self.table.index) != list(source.stems):
+            return ["scores.csv and counts.npz are of different pairs"]
+        return self._policy_contradictions() + differences(self, self._derived(source))
+
+    def _policy_contradictions(self) -> list[str]:
+        """What the policy and the provenance state that the rest of the result does not bear out."""
+        policy = self.policy
+        absent = sum(problem.kind in ("missing", "unreadable") for problem in self.problems)
+        divided = policy["shard"] is not None
+        statements = {
+            f"policy.n_missing is {policy['n_missing']}, but {absent} are listed as problems": (
+                policy["n_missing"] == absent
+            ),
+            f"policy.missing is '{policy['missing']}', under which no map can be missing": (
+                policy["missing"] != "error" or not policy["n_missing"]
+            ),
+            f"policy.resize is '{policy['resize']}', under which no map can be resized": (
+                policy["resize"] != "error" or not policy["n_resized"]
+            ),
+            f"policy.weighted is {policy['weighted']}, but weighted F says otherwise": (
+                policy["weighted"] == bool(self.table["wf"].notna().any())
+            ),
+            f"policy.n_divided is {policy['n_divided']}, but shard is {policy['shard']}": (
+                divided == (policy["n_divided"] is not None)
+            ),
+            "provenance.pairs is not the digest of the names in scores.csv": (
+                self.provenance["pairs"] == digest_names(self.table[list(_NAMES)])
+            ),
+            f"provenance.scored_by does not give protocol {self.protocol}": (
+                f"--protocol {self.protocol} " in self.provenance["scored_by"] + " "
+            ),
+        }
+        return [text for text, holds in statements.items() if not holds]
+
+    def _derived(self, source: "StoredPairs | CountsFile") -> "Result":
+        """The result that the counts give, with the names, policy and provenance of this one."""
+        facts = source.facts()
+        return derive_result(
+            source,
+            facts=facts,
+            stems=source.stems,
+            protocol=self.protocol,
+            method=self.method,
+            dataset=self.dataset,
+            names=self.table[list(_NAMES)],
+            policy={**self.policy, "n_resized": n_resized(facts)},
+            problems=self.problems,
+            folders=self.folders,
+            provenance=self.provenance,
+        )
+
+    def modified_files(self, names: Sequence[str] = (TABLE, COUNTS)) -> list[Path]:
         """Which of the stored files cannot be read or are not what was stored."""
         from sodbench.pairs import file_hash
 
-        found = []
+        changed = []
         for path in map(self._file, names):
             try:
                 same = file_hash(path) == self.hashes.get(path.name)
             except OSError:
                 same = False
             if not same:
-                found.append(path)
-        return found
+                changed.append(path)
+        return changed
 
     def _file(self, name: str) -> Path:
         if self.folder is None:
@@ -154,37 +236,127 @@ class Result:
     def files(self, stem: str) -> dict[str, Path | None]:
         """The pair's ``map``, ``mask`` and ``image`` files; None where there is none. They may have moved since."""
         row = self.table.loc[stem]
-        found: dict[str, Path | None] = {}
-        for kind in ("map", "mask", "image"):
+        paths: dict[str, Path | None] = {}
+        for kind in _NAMES:
             base, name = self.folders.get(f"{kind}s"), str(row[kind])
-            found[kind] = Path(base) / name if base and name else None
-        return found
+            paths[kind] = Path(base) / name if base and name else None
+        return paths
 
     def rescored(self, protocol: str) -> "Result":
         """The same pairs under another protocol; computed from the counts, no image is read."""
         if protocol == self.protocol:
             return self
         from sodbench.metrics import score
+        from sodbench.pairs import StoredPairs
 
+        held = self.in_memory[1] if self.in_memory else None
+        source = self.stored_pairs() if held is None else held
+        provenance = {**self.provenance, "scored_by": self._command_for(protocol)}
+        if isinstance(source, StoredPairs):
+            return derive_result(
+                source,
+                facts=source.facts(),
+                stems=source.stems,
+                protocol=protocol,
+                method=self.method,
+                dataset=self.dataset,
+                names=self.table[list(_NAMES)],
+                policy=self.policy,
+                problems=self.problems,
+                folders=self.folders,
+                provenance=provenance,
+                counts=source,
+            )
         rule = self.policy.get("undefined")
-        scores = score(self.counts, protocol, list(self.table.index), undefined_s=rule)
         return build_result(
-            scores=scores,
-            counts=self.counts,
+            scores=score(source, protocol, list(self.table.index), undefined_s=rule),
+            counts=source,
             method=self.method,
             dataset=self.dataset,
-            files=self.table[["map", "mask", "image", "height", "width"]],
+            files=self.table[[*_NAMES, "height", "width"]],
             policy=self.policy,
             problems=self.problems,
             folders=self.folders,
-            provenance=self.provenance,
+            provenance=provenance,
         )
+
+    def _command_for(self, protocol: str) -> str:
+        """The command that scores the same pairs under another protocol."""
+        ours = f"--protocol {self.protocol}"
+        return str(self.provenance.get("scored_by", "")).replace(ours, f"--protocol {protocol}")
+
+
+def derive_result(
+    source: "CountsSource",
+    *,
+    facts: "Records",
+    stems: Sequence[str],
+    protocol: str,
+    method: str,
+    dataset: str,
+    names: "pd.DataFrame",
+    policy: Mapping[str, Any],
+    problems: Iterable[Problem],
+    folders: Mapping[str, str | None],
+    provenance: Mapping[str, Any],
+    counts: "StoredPairs | None" = None,
+) -> Result:
+    """A result from counted pairs alone: scores, table, signature, and what was noticed about single pairs.
+
+    Parameters
+    ----------
+    source : CountsSource
+        Counts of the pairs ``stems``; ``facts`` are their records without counts.
+    names : DataFrame
+        Index ``stems``, columns ``map``, ``mask``, ``image``: file names below ``folders``.
+    problems : iterable of Problem
+        Those of the folders; those of single pairs are derived again, for this protocol.
+    counts : StoredPairs, optional
+        Held by the result, for results that are not stored.
+    """
+    from sodbench.metrics import protocol as get_protocol
+    from sodbench.metrics import score
+    from sodbench.pair_problems import (
+        PAIR_PROBLEMS,
+        find_pair_problems,
+        foreground_pixels,
+        sorted_unique,
+    )
+
+    rules = get_protocol(protocol)
+    foreground = foreground_pixels(source, facts, rules)
+    own = find_pair_problems(facts, foreground, names, folders, rules)
+    return build_result(
+        scores=score(source, protocol, stems, undefined_s=policy["undefined"]),
+        counts=counts,
+        method=method,
+        dataset=dataset,
+        files=names.assign(height=facts["size"][:, 0], width=facts["size"][:, 1]),
+        policy=policy,
+        problems=[*sorted_unique(p for p in problems if p.kind not in PAIR_PROBLEMS), *own],
+        folders=folders,
+        provenance=provenance,
+    )
+
+
+def digest_names(names: "pd.DataFrame") -> str:
+    """A hash of all pairs' names and files, so that a stored result is known to be of the same pairs."""
+    columns = (names.index.tolist(), *(names[kind].tolist() for kind in names))
+    lines = "\n".join("\t".join(row) for row in zip(*columns, strict=True))
+    return _hash(lines.encode("utf-8", "surrogateescape"))
+
+
+def n_resized(facts: "Records") -> int:
+    """How many maps were resized to their masks."""
+    from sodbench.pairs import BILINEAR, NEAREST
+
+    return int(np.isin(facts["fitted"], (BILINEAR, NEAREST)).sum())
 
 
 def build_result(
     *,
-    scores: Any,
-    counts: "Counts | None",
+    scores: "Scores",
+    counts: "Counts | StoredPairs | None",
     method: str,
     dataset: str,
     files: "pd.DataFrame",
@@ -193,20 +365,20 @@ def build_result(
     folders: Mapping[str, str | None],
     provenance: Mapping[str, Any],
 ) -> Result:
-    """A result from the scores of one (method, data set).
+    """A result from the scores of one (method, dataset).
 
-    policy: ``missing``, ``resize``, ``undefined`` as asked for, and ``n_missing``, ``n_resized``, the pairs they touched.
+    policy: ``missing``, ``resize``, ``undefined`` as asked for, and ``n_missing``, ``n_resized``, the pairs they affected.
     """
     import pandas as pd
 
-    from sodbench.metrics import protocol
+    from sodbench.metrics import protocol as get_protocol
 
-    rules = protocol(scores.protocol)
+    rules = get_protocol(scores.protocol)
     undefined = [
         Problem(
             "undefined-s",
             stem,
-            "S-measure is undefined: the mask's centroid lies in its last row or column",
+            "S-measure is undefined: the mask's centroid is in its last row or column",
         )
         for stem in scores.undefined
     ]
@@ -219,6 +391,7 @@ def build_result(
         gt=rules.mask_signature,
         undefined=f"{rule}({len(undefined)})" if undefined else "",
         subset=dataset.partition("/")[2],
+        version=provenance["versions"]["sodbench"],
     )
     known = [p for p in problems if p.kind != "undefined-s"]
     return Result(
@@ -241,6 +414,81 @@ def _touched(policy: str, number: int, untouched: str) -> str:
     return f"{policy}({number})" if number else untouched
 
 
+def differences(stored: Result, expected: Result) -> list[str]:
+    """Every field in which two results differ, in words; the table of single images cell by cell.
+
+    Numbers are equal when they agree to 1e-12: a stored weighted F is repeated exactly, sums may round otherwise on
+    another processor.
+    """
+    found = [
+        f"{name} is {_shown(getattr(stored, name))}, expected {_shown(getattr(expected, name))}"
+        for name in ("method", "dataset", "protocol", "n", "signature")
+        if getattr(stored, name) != getattr(expected, name)
+    ]
+    for name in ("policy", "folders", "provenance"):
+        theirs, ours = finite(getattr(stored, name)), finite(getattr(expected, name))
+        found += [
+            f"{name}.{key} is {_shown(theirs.get(key))}, expected {_shown(ours.get(key))}"
+            for key in sorted(theirs.keys() | ours.keys())
+            if theirs.get(key) != ours.get(key)
+        ]
+    found += _differing("metrics", stored.metrics, expected.metrics)
+    for name in sorted(stored.curves.keys() | expected.curves.keys()):
+        one, other = stored.curves.get(name), expected.curves.get(name)
+        if one is None or other is None:
+            found.append(f"curves.{name} is {'missing' if one is None else 'not a curve'}")
+            continue
+        wrong = np.flatnonzero(~_equal(one, other))
+        if len(wrong):
+            at = int(wrong[0])
+            found.append(f"curves.{name}[{at}] is {one[at]:.12g}, expected {other[at]:.12g}")
+    for problem in [p for p in stored.problems if p not in set(expected.problems)]:
+        found.append(f"problems holds '{problem}', which is not one")
+    for problem in [p for p in expected.problems if p not in set(stored.problems)]:
+        found.append(f"problems lacks '{problem}'")
+    return found + _differing_cells(stored.table, expected.table)
+
+
+def _differing(name: str, stored: Mapping[str, float], expected: Mapping[str, float]) -> list[str]:
+    found = []
+    for key in sorted(stored.keys() | expected.keys()):
+        if key not in stored or key not in expected:
+            found.append(f"{name}.{key} is {'missing' if key not in stored else 'not a metric'}")
+        elif not _equal(stored[key], expected[key]):
+            found.append(f"{name}.{key} is {stored[key]:.12g}, expected {expected[key]:.12g}")
+    return found
+
+
+def _differing_cells(stored: "pd.DataFrame", expected: "pd.DataFrame") -> list[str]:
+    if list(stored.columns) != list(expected.columns):
+        odd = sorted(set(stored.columns) ^ set(expected.columns))
+        return [f"scores.csv has other columns ({', '.join(odd) or 'in another order'})"]
+    if list(stored.index) != list(expected.index):
+        return ["scores.csv has other rows"]
+    found = []
+    for name in stored.columns:
+        one, other = stored[name].to_numpy(), expected[name].to_numpy()
+        wrong = one != other if name in _NAMES else ~_equal(one, other)
+        for row in np.flatnonzero(wrong)[:3]:
+            found.append(
+                f"scores.csv {stored.index[row]}: {name} is {_shown(one[row])}, expected {_shown(other[row])}"
+            )
+    return found
+
+
+def _equal(one: Any, other: Any) -> Any:
+    """Elementwise: equal to 1e-12, absolute and relative, or both undefined."""
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    if one.shape != other.shape:
+        return np.zeros(other.shape, bool)
+    return np.isclose(one, other, rtol=1e-12, atol=1e-12, equal_nan=True)
+
+
+def _shown(value: Any) -> str:
+    text = f"{value:.12g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
 def versions() -> dict[str, str]:
     """What the numbers may depend on: sodbench, Python and the packages that decode and count."""
     import numba
@@ -256,17 +504,26 @@ def versions() -> dict[str, str]:
     }
 
 
-def save_result(result: Result, folder: Path) -> Result:
+def save_result(result: Result, folder: Path, counts_hash: str) -> Result:
     """Write ``scores.csv`` and then ``result.json``, whose presence says that the result is complete.
 
-    ``counts.npz`` is there already.  The caller sees to it that nobody else writes to the folder: what a killed run left half written is written over.
+    ``counts.npz`` is there already; ``counts_hash`` is the hash of what was written, not of what is there now.
+    The caller holds the folder's lock.  What a killed run left half written is replaced.
     """
-    from sodbench.pairs import file_hash
-
-    with writing(folder / TABLE, locked=True) as file:
-        result.table.to_csv(file, index_label="stem", lineterminator="\n")
+    text = io.StringIO(newline="")
+    strings = result.table.loc[:, list(_NAMES)].to_numpy().ravel()
+    # the csv module quotes a line feed, but a carriage return only if it quotes all text
+    returns = any("\r" in name for name in (*strings, *result.table.index))
+    result.table.to_csv(
+        text,
+        index_label="stem",
+        lineterminator="\n",
+        quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL,
+    )
+    table = text.getvalue().encode("utf-8")
+    with replacing(folder / TABLE, locked=True) as temporary:
+        temporary.write_bytes(table)
     content = {
-        "format": FORMAT,
         "method": result.method,
         "dataset": result.dataset,
         "protocol": result.protocol,
@@ -277,23 +534,48 @@ def save_result(result: Result, folder: Path) -> Result:
         "folders": dict(result.folders),
         "problems": [vars(problem) for problem in result.problems],
         "provenance": dict(result.provenance),
-        "hashes": {name: file_hash(folder / name) for name in (TABLE, COUNTS)},
+        "hashes": {TABLE: _hash(table), COUNTS: counts_hash},
         "curves": {name: curve.tolist() for name, curve in result.curves.items()},
     }
     with writing(folder / FILE, locked=True) as file:
-        file.write(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n")
+        file.write(encode_result(content))
     return load_result(folder)
 
 
-def finite(value: Any) -> Any:
-    """The same value with NaN and infinities as None, which JSON can say."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
-    return value
+def _hash(data: bytes) -> str:
+    from sodbench.pairs import content_hash
+
+    return f"{content_hash(data):016x}"
+
+
+def _read_table(path: Path, stored_hash: str) -> "pd.DataFrame":
+    """Read ``scores.csv``, which must be what was stored."""
+    import pandas as pd
+
+    from sodbench.pairs import modified
+
+    try:
+        with open_regular(path) as file:
+            data = file.read()
+    except OSError as error:
+        raise StoredFileError(path, f"cannot be read ({error.strerror or error})") from error
+    if _hash(data) != stored_hash:
+        raise modified(path)
+    try:
+        # as text: pandas' own float parsers change the last bit of some values, by version
+        table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, encoding="utf-8")
+        for name in table.columns.difference(["stem", *_NAMES], sort=False):
+            number = int if name in ("height", "width") else float
+            table[name] = [number(cell) if cell else math.nan for cell in table[name]]
+        table = table.set_index("stem")
+        table[list(_NAMES)]  # KeyError where a column is missing
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoredFileError(path, f"not a readable table of scores ({error})") from error
+    if "wf" not in table:
+        raise StoredFileError(path, "not a table of scores (it has no column wf)")
+    if not table.index.is_unique:
+        raise StoredFileError(path, "names a pair twice")
+    return table
 
 
 def write_text(path: Path, text: str) -> None:
@@ -313,36 +595,37 @@ def writing(path: Path, *, locked: bool = False) -> Iterator[TextIO]:
 
 
 def load_result(folder: Path | str) -> Result:
-    """Read a stored result; its table and counts are read when they are asked for."""
+    """Read a stored result; its table and counts are read when they are asked for.
+
+    Raises
+    ------
+    SodbenchError
+        Where there is none, and where ``result.json`` was modified, is damaged or of another version.
+    """
     folder = Path(folder)
-    file = folder / FILE
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise SodbenchError(
-                f"{file}: written by another version of sodbench; score again with --force"
-            )
-        return Result(
-            method=content["method"],
-            dataset=content["dataset"],
-            protocol=content["protocol"],
-            n=content["n"],
-            signature=content["signature"],
-            metrics={k: math.nan if v is None else float(v) for k, v in content["metrics"].items()},
-            curves={k: np.array(v, np.float64) for k, v in content["curves"].items()},
-            policy=content["policy"],
-            problems=tuple(Problem(**problem) for problem in content["problems"]),
-            folders=content["folders"],
-            provenance=content["provenance"],
-            hashes=content["hashes"],
-            folder=folder,
-        )
-    except FileNotFoundError:
+        content = decode_result(folder / FILE)
+    except (FileNotFoundError, NotADirectoryError):
         raise SodbenchError(f"{folder}: no result there (no {FILE})") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SodbenchError(
-            f"{file}: not a readable result ({error!r}); score again with --force"
-        ) from error
+    return Result(
+        method=content["method"],
+        dataset=content["dataset"],
+        protocol=content["protocol"],
+        n=content["n"],
+        signature=content["signature"],
+        metrics=_numbers(content["metrics"]),
+        curves={name: np.array(v, np.float64) for name, v in content["curves"].items()},
+        policy=content["policy"],
+        problems=tuple(Problem(**problem) for problem in content["problems"]),
+        folders=content["folders"],
+        provenance=content["provenance"],
+        hashes=content["hashes"],
+        folder=folder,
+    )
+
+
+def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else float(value) for name, value in values.items()}
 
 
 def result_folders(path: Path) -> list[Path]:
@@ -375,7 +658,7 @@ def find_results(paths: Iterable[Path | str]) -> list[Result]:
 
 
 def folder_name(name: str) -> str:
-    """A method's or data set's name as the name of a folder, e.g. ``HKU-IS/test`` -> ``HKU-IS@test``.
+    """A method's or dataset's name as the name of a folder, e.g. ``HKU-IS/test`` -> ``HKU-IS@test``.
 
     Two names never share a folder: what a folder cannot be called is written as its code.
     """

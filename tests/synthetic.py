@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from sodbench.errors import Problem
 from sodbench.images import write_grey, write_picture
@@ -80,3 +81,19 @@ def synthetic(
         },
         provenance=provenance or {"scored_by": f"sodbench eval {method} masks", "maps": None},
     )
+
+
+def draw_pair(seed: int, height: int, width: int):
+    """A noisy map and the rectangle it shows, uint8 [height, width] each."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((height, width), np.uint8)
+    y, x = rng.integers(0, height // 2), rng.integers(0, width // 2)
+    mask[y : y + height // 2, x : x + width // 2] = 255
+    noise = rng.integers(-60, 60, mask.shape)
+    return np.clip(mask * 0.7 + 40 + noise, 0, 255).astype(np.uint8), mask
+
+
+def save_image(path: Path, pixels) -> None:
+    """Write an image into a folder that is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)

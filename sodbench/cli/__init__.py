@@ -23,6 +23,7 @@ COMMANDS = (
     "bench",
     "export",
     "merge",
+    "verify",
     "data",
 )
 

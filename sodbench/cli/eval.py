@@ -230,18 +230,16 @@ def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:
 
     Problems that lead to status 1 are printed even under ``--quiet``; what a documented rule settles is a note.
     """
-    from sodbench.progress import say
-    from sodbench.runners.evaluate import NOTES
+    from sodbench.pair_problems import NOTES
+    from sodbench.progress import say, warn
 
     notes = [problem for problem in problems if problem.kind in NOTES]
     faults = [problem for problem in problems if problem.kind not in NOTES]
-    if faults:
-        lines = [f"{len(faults)} problem(s) with the files:", *listing(faults, per_kind)]
-        print("\n".join(lines), file=sys.stderr)
-    if notes:
-        say(f"{len(notes)} note(s) about the files:")
-        for line in listing(notes, per_kind):
-            say(line)
+    for write, found, what in ((warn, faults, "problem(s)"), (say, notes, "note(s)")):
+        if found:
+            write(f"{len(found)} {what} with the files:")
+            for line in listing(found, per_kind):
+                write(line)
     return 1 if faults else 0
 
 
@@ -367,7 +365,7 @@ def to_json(
     """The machine-readable form: every measure with all its digits; an undefined one is null."""
     import json
 
-    from sodbench.results import finite
+    from sodbench.result_file import finite
 
     rows = [
         {

@@ -95,8 +95,8 @@ def _own_folder(folder: Path) -> Dataset:
     if found is None:
         inside = ", ".join(f.name for f in subfolders(folder)) or "no folders"
         raise DatasetNotFound(
-            f"{folder} is no data set: no image or mask folder was recognised in it "
-            f"(it has {inside})\n" + describe_layouts()
+            f"{folder} is no data set: no image or mask folder was recognised in it (it has {inside})",
+            *describe_layouts(),
         )
     return build(name, found)
 
@@ -149,7 +149,7 @@ def _find_known(name: str, data_root: Path) -> Dataset:
     complete = [layout for layout in found if layout.complete]
     choice = complete or found
     if not choice:
-        raise DatasetNotFound(_not_found(info, data_root, looked))
+        raise DatasetNotFound(*_not_found(info, data_root, looked))
     if len(choice) > 1:
         places = ", ".join(str(layout.base) for layout in choice)
         raise SodbenchError(
@@ -195,7 +195,7 @@ def _bases(info: DatasetInfo, data_root: Path) -> Iterator[tuple[Path, bool]]:
     yield data_root, True
 
 
-def _not_found(info: DatasetInfo, data_root: Path, looked: list[Path]) -> str:
+def _not_found(info: DatasetInfo, data_root: Path, looked: list[Path]) -> list[str]:
     spellings = ", ".join(dict.fromkeys((info.name, *info.aliases)))
     lines = [f"data set {info.name} not found under {data_root}"]
     if not data_root.is_dir():
@@ -207,12 +207,12 @@ def _not_found(info: DatasetInfo, data_root: Path, looked: list[Path]) -> str:
             lines.append(
                 f"  {base} is there, but no image or mask folder with pictures (has {inside})"
             )
-    lines.append(describe_layouts())
+    lines += describe_layouts()
     lines.append(
         "  ways out: 'sodbench run --sample' needs no data; 'sodbench data download "
         f"{info.name}' fetches it; 'sodbench data list' shows what is found and where to get the rest"
     )
-    return "\n".join(lines)
+    return lines
 
 
 def find_datasets(root: Path | str) -> list[Dataset]:
@@ -303,8 +303,9 @@ def _find_masks(path: Path, data_root: Path | str | None, without: Path | None) 
     if not path.is_dir():
         subset = _subset_of_folder(path)
         if subset is None and not known_name(str(path).partition("/")[0]):
+            hint, *known = _suggestion(path, data_root)
             raise DatasetNotFound(
-                f"{path}: no such folder of masks, and no dataset of this name{_suggestion(path, data_root)}"
+                f"{path}: no such folder of masks, and no dataset of this name{hint}", *known
             )
         found_set = find_dataset(path, data_root) if subset is None else subset
         return [name_own_subset(found_set)]
@@ -314,13 +315,9 @@ def _find_masks(path: Path, data_root: Path | str | None, without: Path | None) 
     if not datasets:
         inside = ", ".join(f.name for f in subfolders(path)) or "no folders"
         raise DatasetNotFound(
-            "\n".join(
-                [
-                    f"{path}: no masks found in it: neither pictures nor a known layout (it has {inside})",
-                    *(f"  {reason}" for reason in search.unclear),
-                    describe_layouts(),
-                ]
-            )
+            f"{path}: no masks found in it: neither pictures nor a known layout (it has {inside})",
+            *(f"  {reason}" for reason in search.unclear),
+            *describe_layouts(),
         )
     datasets = [name_own_subset(dataset) for dataset in datasets]
     refuse_namesakes(datasets)
@@ -334,8 +331,8 @@ def _find_masks(path: Path, data_root: Path | str | None, without: Path | None) 
     )
 
 
-def _suggestion(path: Path, data_root: Path | str) -> str:
-    """The folder or dataset that a path that leads nowhere may mean, and the known names."""
+def _suggestion(path: Path, data_root: Path | str) -> tuple[str, ...]:
+    """What a path that leads nowhere may mean, to end a line with, and lines with the known names."""
     place = path
     while not place.parent.is_dir():
         place = place.parent
@@ -348,8 +345,9 @@ def _suggestion(path: Path, data_root: Path | str) -> str:
     if place != path and not near:
         hint = f"; there is no {place}"
     return (
-        f"{hint}\n  known datasets: {', '.join(DATASETS)}, looked up in {data_root} (--data-root names another folder)"
-        f"\n  your own: the path of a folder of masks, of a dataset, or of a TOML file ({TOML_EXAMPLE})"
+        hint,
+        f"  known datasets: {', '.join(DATASETS)}, looked up in {data_root} (--data-root names another folder)",
+        f"  your own: the path of a folder of masks, of a dataset, or of a TOML file ({TOML_EXAMPLE})",
     )
 
 

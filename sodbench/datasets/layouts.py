@@ -107,11 +107,13 @@ def recognise(base: Path, info: DatasetInfo | None, strict: bool = False) -> Fou
     return None
 
 
-def describe_layouts() -> str:
+def describe_layouts() -> tuple[str, ...]:
     """The layouts that are read, and the way out for others, as indented lines."""
-    lines = ["  layouts that are read:", *(f"    {layout}" for layout in LAYOUTS)]
-    way_out = f"  another layout or name: describe the dataset in a TOML file ({TOML_EXAMPLE}) and give that file"
-    return "\n".join([*lines, way_out])
+    return (
+        "  layouts that are read:",
+        *(f"    {layout}" for layout in LAYOUTS),
+        f"  another layout or name: describe the dataset in a TOML file ({TOML_EXAMPLE}) and give that file",
+    )
 
 
 TOML_EXAMPLE = 'name = "...", images = "folder", masks = "folder"'

@@ -348,7 +348,7 @@ def canonical_name(name: str) -> str:
     base, slash, subset = name.strip().partition("/")
     known = known_name(base)
     if known is None:
-        raise SodbenchError(_unknown(base))
+        raise SodbenchError(*_unknown(base))
     if not slash:
         return known
     subsets = DATASETS[known].subsets
@@ -358,11 +358,11 @@ def canonical_name(name: str) -> str:
     return f"{known}/{subset.lower()}"
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str) -> tuple[str, ...]:
     near = difflib.get_close_matches(folder_key(name), _BY_KEY, n=1, cutoff=0.5)
     hint = f"; did you mean {_BY_KEY[near[0]]}?" if near else ""
     return (
-        f"unknown data set {name!r}{hint}\n"
-        f"  known: {', '.join(DATASETS)} (and subsets such as HKU-IS/test)\n"
-        "  your own: give the path of a folder with images and masks, or of a TOML file"
+        f"unknown data set {name!r}{hint}",
+        f"  known: {', '.join(DATASETS)} (and subsets such as HKU-IS/test)",
+        "  your own: give the path of a folder with images and masks, or of a TOML file",
     )

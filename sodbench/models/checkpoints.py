@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sodbench.errors import SodbenchError
+from sodbench.quoting import is_plain_key, python_literal, shell_command
 
 COUNTER = "num_batches_tracked"
 """Old files lack these; inference does not use them."""
@@ -67,11 +68,10 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     inner = [k for k, v in content.items() if isinstance(v, Mapping) and _is_state(v)]
     if inner:
         key = inner[0]
-        raise SodbenchError(
-            f"{path}: the weights are inside it under {key!r}, beside other things. Take them out with\n"
-            f"  python -c \"import torch; torch.save(torch.load('{path}', weights_only=True, "
-            f"map_location='cpu')['{key}'], '{path.stem}-weights.pth')\""
-        )
+        found = f"{path}: the weights are inside it under {key!r}, next to other things."
+        if not (isinstance(key, str) and is_plain_key(key)):  # never part of a command to paste
+            raise SodbenchError(f"{found} Load it with torch.load and save that value alone")
+        raise SodbenchError(*_with_command(found, path, f"w = w[{python_literal(key)}]"))
     if not _is_state(content):
         shown = ", ".join(f"{k!r}: {type(v).__name__}" for k, v in list(content.items())[:4])
         raise SodbenchError(
@@ -131,19 +131,30 @@ def _load(path: Path, model: nn.Module, state: dict[str, Tensor]) -> None:
     state = counters | state
     if all(k.startswith("module.") for k in state.keys() - counters.keys()):
         raise SodbenchError(
-            f"{path}: every name begins with 'module.': it was saved from a DataParallel wrapper. Save "
-            "model.module.state_dict() instead, or strip the prefix with\n"
-            f"  python -c \"import torch; s = torch.load('{path}', weights_only=True, map_location='cpu'); "
-            "torch.save({k.removeprefix('module.'): v for k, v in s.items()}, "
-            f"'{path.stem}-weights.pth')\""
+            *_with_command(
+                f"{path}: every name begins with 'module.': it was saved from a DataParallel wrapper. "
+                "Save model.module.state_dict() instead, or strip the prefix.",
+                path,
+                'w = {k.removeprefix("module."): v for k, v in w.items()}',
+            )
         )
     wrong = _differences(state, own)
     if wrong:
         raise SodbenchError(
-            f"{path}: not a checkpoint of this network ({type(model).__name__}):\n  "
-            + "\n  ".join(wrong)
+            f"{path}: not a checkpoint of this network ({type(model).__name__}):",
+            *(f"  {line}" for line in wrong),
         )
     model.load_state_dict(state, strict=True)
+
+
+def _with_command(message: str, path: Path, change: str) -> list[str]:
+    """The message, and a command that saves the changed weights; it is ASCII, whatever the path."""
+    source, target = python_literal(str(path)), python_literal(f"{path.stem}-weights.pth")
+    code = (
+        f'import torch; w = torch.load({source}, weights_only=True, map_location="cpu"); '
+        f"{change}; torch.save(w, {target})"
+    )
+    return [f"{message} This command does it:", f"  {shell_command(['python', '-c', code])}"]
 
 
 def _differences(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:

@@ -270,8 +270,10 @@ def test_photographs_are_not_scored_as_masks(
 ) -> None:
     rng = np.random.default_rng(0)
     for stem in STEMS:
-        draw(tmp_path / f"preds/{OWN}/{stem}.png", 1)
-        (tmp_path / f"data/{OWN}").mkdir(parents=True, exist_ok=True)
+        for folder in ("preds", "data"):
+            (tmp_path / folder / OWN).mkdir(parents=True, exist_ok=True)
+        ramp = np.arange(192, dtype=np.uint8).reshape(12, 16)
+        Image.fromarray(ramp).save(tmp_path / f"preds/{OWN}/{stem}.png")
         photograph = rng.normal(128, 40, (48, 64)).clip(0, 255).astype(np.uint8)
         Image.fromarray(photograph).save(tmp_path / f"data/{OWN}/{stem}.jpg")
     assert run(tmp_path / "preds", tmp_path / "data") == 2

@@ -16,14 +16,14 @@ def pair(seed, *, grey=False):
         mask[:4] = 60
     counts = pair_counts(rng.integers(0, 256, mask.shape, np.uint8), PreparedMask(mask))
     assert (counts.matlab_joint is not None) == grey
-    facts = FileFacts(1, 2, seed)
+    facts = FileFacts(1, 2, 3, seed)
     record = packed(
         map_file=facts,
         mask_file=facts,
         fitted=0,
         map_size=counts.size,
         mask_levels=int(grey),
-        foreground=9,
+        foreground=int((mask > 128).sum()),
         map_note="",
         mask_note="",
         counts=counts,
@@ -35,7 +35,7 @@ def stored(path, *stems) -> StoredPairs:
     journal = Journal(path)
     try:
         assert not journal.damage
-        return journal.chosen(stems).stored()
+        return journal.select(stems).stored()
     finally:
         journal.close()
 
@@ -68,7 +68,7 @@ def test_a_full_disk_leaves_no_half_of_the_counts_file(tmp_path, no_file_beyond)
         no_file_beyond(3000),
         pytest.raises(SodbenchError, match=r"counts\.npz: cannot be written"),
     ):
-        write_counts(tmp_path / "counts.npz", journal.chosen([str(i) for i in range(20)]))
+        write_counts(tmp_path / "counts.npz", journal.select([str(i) for i in range(20)]))
     assert not list(tmp_path.iterdir())
 
 
@@ -83,7 +83,7 @@ def test_a_journal_that_somebody_cut_is_not_made_up_from_memory(tmp_path):
     journal.append([("a", *pair(1)), ("b", *pair(2))])
     with (tmp_path / "journal").open("r+b") as file:
         file.truncate(len(_MAGIC) + _JOURNAL.itemsize + 100)
-    both = journal.chosen(["a", "b"])
+    both = journal.select(["a", "b"])
     for read in (both.stored, both.facts):
         with pytest.raises(SodbenchError, match="journal: was cut short"):
             read()
@@ -94,9 +94,9 @@ def test_matlabs_counts_go_with_the_pair_they_were_counted_with(tmp_path):
     path = tmp_path / "journal"
     journal = Journal(path)
     journal.append([("a", *pair(1, grey=True)), ("b", *pair(2, grey=True)), ("c", *pair(3))])
-    assert journal.chosen("abc").stored().matlab_rows.tolist() == [0, 1]
+    assert journal.select("abc").stored().matlab_rows.tolist() == [0, 1]
     journal.append([("a", *pair(4)), ("c", *pair(5, grey=True))])
-    for found in (journal.chosen("abc").stored(), (journal.close(), stored(path, *"abc"))[1]):
+    for found in (journal.select("abc").stored(), (journal.close(), stored(path, *"abc"))[1]):
         assert found.pairs["map_hash"].tolist() == [4, 2, 5]
         assert found.matlab_rows.tolist() == [1, 2]
         assert np.array_equal(found.matlab_joint[0], pair(2, grey=True)[1])
@@ -115,6 +115,6 @@ def test_matlabs_counts_whose_pair_was_lost_belong_to_no_other(tmp_path, extra):
     assert np.array_equal(found.matlab_joint, pair(1, grey=True)[1][None])
     journal = Journal(path)
     journal.append([("a", *pair(3))])
-    assert not len(journal.chosen("a").stored().matlab_rows)
+    assert not len(journal.select("a").stored().matlab_rows)
     journal.close()
     assert not len(stored(path, "a").matlab_rows)

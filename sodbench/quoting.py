@@ -1,0 +1,107 @@
+"""Text from outside (file names, tensor names, JSON and TOML fields, HTTP replies) made safe to print.
+
+Whoever makes a file chooses its name and its content. Printed as it is, such text can move the cursor, recolour
+or overwrite the terminal, start a new line that looks like one of sodbench's own, or run a command when a
+printed command is pasted into a shell. There is one function for each place that text can go to: `printable`
+(terminal, log, plain text), `shell_command`, `python_literal`, `json_text` and `markdown_text`. HTML pages are
+escaped by Jinja's autoescape, LaTeX by `sodbench.reports.latex.escape`.
+"""
+
+import json
+import re
+import shlex
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+_JOINERS = "\u200c\u200d"
+"""Invisible, but a part of correct spelling in Persian and of many emoji; they cannot reorder text."""
+
+_SUSPECT = re.compile(r"[^\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff]")
+"""Everything but printable Latin text: a fast test, after which each character is looked up."""
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+def is_printable(character: str) -> bool:
+    """Whether a character shows as itself and nothing else.
+
+    Control characters, line separators, characters that reorder text (such as U+202E), other invisible
+    formatting characters and lone surrogates (bytes of a file name that are not UTF-8) do not.
+    """
+    if character in _JOINERS:
+        return True
+    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def printable(text: object) -> str:
+    r"""Text on one line, without anything that a terminal acts on.
+
+    Parameters
+    ----------
+    text : object
+        A string, or anything with a useful ``str()``, such as a path.
+
+    Returns
+    -------
+    str
+        The text with line breaks, control characters, invisible formatting characters and lone surrogates
+        written as Python escapes (``\n``, ``\x1b``, ``\u202e``). Other text is unchanged, so that
+        applying the function twice is the same as once.
+
+    Examples
+    --------
+    >>> printable("cat.png\nsodbench: error")
+    'cat.png\\nsodbench: error'
+    """
+    return _SUSPECT.sub(_escape, str(text))
+
+
+def printable_lines(text: str) -> str:
+    """Text whose line breaks are sodbench's own: every line made `printable`; tabs stay."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if is_printable(character):
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def is_plain_key(text: str) -> bool:
+    """Whether a name has only letters, digits, ``_``, ``.`` and ``-``, and does not begin with a dash or dot.
+
+    Only such names from files are put into commands that a user may paste into a shell.
+    """
+    return _PLAIN_KEY.fullmatch(text) is not None
+
+
+def shell_command(words: Sequence[str]) -> str | None:
+    """A command that a POSIX shell reads back as exactly these words, or None if it cannot be shown.
+
+    A word that `printable` would change cannot be shown on one line without meaning another file.
+    """
+    if any(printable(word) != word for word in words):
+        return None
+    return shlex.join(words)
+
+
+def python_literal(text: str) -> str:
+    """A string as Python source in double quotes, ASCII only."""
+    return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
+
+
+def json_text(content: Any, indent: int | None = 1) -> str:
+    """JSON of plain values in ASCII: exact for every string, whatever the terminal or its encoding."""
+    return json.dumps(content, indent=indent, ensure_ascii=True)
+
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]#|~$])")
+
+
+def markdown_text(text: object) -> str:
+    """Text as Markdown that shows it literally in a paragraph, a heading or a table cell: no markup, no HTML, one line."""
+    plain = printable(" ".join(str(text).split()))
+    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKUP.sub(r"\\\1", plain)

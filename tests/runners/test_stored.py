@@ -1,0 +1,613 @@
+"""Stored results that were edited, damaged or made up: nothing wrong is believed, and everything is named."""
+
+import json
+import os
+import shlex
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+from synthetic import draw_pair, save_image
+
+from sodbench.cli import main
+from sodbench.datasets import find_masks
+from sodbench.errors import ProblemsError, SodbenchError, StoredFileError
+from sodbench.folders import locked
+from sodbench.images import read_file
+from sodbench.pairs import CountsFile, _seal, content_hash, file_hash, read_counts
+from sodbench.result_file import _digest, encode_result
+from sodbench.results import differences, find_results, load_result
+from sodbench.runners import counting
+from sodbench.runners.evaluate import evaluate, evaluate_all
+from sodbench.runners.trees import understand
+from sodbench.runners.verify import verify_results
+
+STEMS = [f"img{i:02d}" for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """Two methods on six pairs, one of them with a grey mask and a resized map, and their results."""
+    root = tmp_path_factory.mktemp("stored")
+    for seed, stem in enumerate(STEMS):
+        map_, mask = draw_pair(seed, 30, 40)
+        save_image(root / f"preds/A/{stem}.png", map_)
+        save_image(root / f"preds/B/{stem}.png", 255 - map_)
+        save_image(root / f"gt/{stem}.png", mask)
+    grey = np.where(draw_pair(2, 30, 40)[1] > 0, 200, 60).astype(np.uint8)
+    save_image(root / "gt/img02.png", grey)
+    save_image(root / "preds/A/img03.png", draw_pair(3, 15, 20)[0])
+    for method in "AB":
+        evaluate(root / "preds" / method, root / "gt", output=root / "out", name=method)
+    return root
+
+
+@pytest.fixture
+def stored(original, tmp_path):
+    """A copy of the results, which a test may edit: the folder of method A."""
+    shutil.copytree(original / "out", tmp_path / "out")
+    (dataset,) = (tmp_path / "out/A").iterdir()
+    return dataset
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def edit_json(folder, change, *, forge=False):
+    """Change result.json; ``forge``: give it the digest that belongs to the change."""
+    path = folder / "result.json"
+    stored = json.loads(path.read_text())
+    change(stored)
+    if forge:
+        del stored["digest"]
+        path.write_text(encode_result({k: v for k, v in stored.items() if k != "format"}))
+    else:
+        path.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
+
+
+def set_hash(folder, name):
+    """Put the hash of the file that is there now into result.json, and the digest that belongs to it."""
+
+    def change(stored):
+        stored["hashes"][name] = file_hash(folder / name)
+
+    edit_json(folder, change, forge=True)
+
+
+def edit_counts(folder, change, *, forge=False):
+    """Change the arrays of counts.npz; ``forge``: with the right seal and hash."""
+    path = folder / "counts.npz"
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    change(arrays)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, version=(1, 0))
+        if forge:
+            archive.comment = _seal(archive)
+    if forge:
+        set_hash(folder, "counts.npz")
+
+
+def assert_named(folder, *words):
+    """``verify`` and everything that opens the counts name the folder's fault."""
+    (found,) = (one for one in verify_results(folder.parents[1]) if one.folder == folder)
+    assert found.differences
+    for word in words:
+        assert any(word in text for text in found.differences), found.differences
+    with pytest.raises(SodbenchError):
+        _ = load_result(folder).counts
+
+
+def assert_restored(original, folder):
+    """The same evaluation again writes what it wrote first, to the byte."""
+    method = folder.parent.name
+    evaluate(original / "preds" / method, original / "gt", output=folder.parents[1], name=method)
+    assert content(folder) == content(original / "out" / method / folder.name)
+
+
+def leaves(value, path=()):
+    """The values in result.json with their places; of metrics, problems and curves some stand for all."""
+    if isinstance(value, dict):
+        some = list(value.items())[:: 12 if path in (("metrics",), ("curves",)) else 1]
+        for name, item in some:
+            yield from leaves(item, (*path, name))
+    elif isinstance(value, list) and path[:1] == ("curves",):
+        yield (*path, 100), value[100]
+    elif isinstance(value, list):
+        for number, item in enumerate(value[:1]):
+            yield from leaves(item, (*path, number))
+    else:
+        yield path, value
+
+
+def put(stored, path, value):
+    for name in path[:-1]:
+        stored = stored[name]
+    stored[path[-1]] = value
+
+
+def altered(value):
+    """Another value of the same type."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, (int, float)):
+        return value + 1
+    return "zero" if value in ("error", "skip") else f"{value}x" if value else "x"
+
+
+def test_sound_results_are_verified(original, capsys):
+    assert main(["verify", str(original / "out")]) == 0
+    assert "2 of 2 result(s) verified" in capsys.readouterr().out
+    again = ["verify", str(original / "out"), str(original / "preds"), str(original / "gt")]
+    assert main(again) == 0
+    assert capsys.readouterr().out.count("agree with their counts and images") == 2
+
+
+@pytest.mark.parametrize("forge", [False, True], ids=["edited", "digest forged, too"])
+def test_every_field_of_a_result_is_guarded(original, stored, forge):
+    """Without a forged digest every edit is named; with one, whatever the counts and names decide."""
+    whole = (stored / "result.json").read_text()
+    fields = list(leaves(json.loads(whole)))
+    assert len(fields) > 35
+    unnoticed = []
+    for path, value in fields:
+        if forge and path in (("digest",), ("format",)):
+            continue
+        edit_json(stored, lambda content, p=path, v=value: put(content, p, altered(v)), forge=forge)
+        (found,) = (one for one in verify_results(stored) if one.folder == stored)
+        if not found.differences:
+            unnoticed.append(".".join(map(str, path)))
+        if not (forge and path[-1] in ("method", "dataset", "shard")):
+            assert_restored(original, stored)  # those three are refused: another result is there
+        (stored / "result.json").write_text(whole)
+    # nothing in the folder can decide these; a run of eval does, and wrote them again above
+    undecidable = {
+        "method",
+        "dataset",
+        "folders.maps",
+        "folders.masks",
+        "folders.images",
+        "policy.resize",
+        "policy.missing",
+        "policy.undefined",
+        "provenance.maps",
+        "provenance.sample",
+        "provenance.scored_by",
+        "provenance.suffix",
+    }
+    versions = {
+        f"provenance.versions.{name}" for name in json.loads(whole)["provenance"]["versions"]
+    }
+    assert set(unnoticed) <= (undecidable | versions if forge else set())
+
+
+ODD_VALUES = [
+    None,
+    True,
+    -1,
+    1e308,
+    10**30,
+    "",
+    "\ud800",
+    "\x1b[2J",
+    [[]],
+    {"a": {"b": 1}},
+]
+
+
+def test_no_value_in_a_result_ends_in_a_traceback(stored):
+    whole = (stored / "result.json").read_text()
+    for path, value in leaves(json.loads(whole)):
+        for depth in {1, len(path)}:
+            for odd in ODD_VALUES:
+                if odd == value:
+                    continue
+                edit_json(
+                    stored, lambda content, p=path[:depth], v=odd: put(content, p, v), forge=True
+                )
+                try:
+                    _ = load_result(stored).counts
+                except StoredFileError as error:
+                    assert str(stored) in str(error)
+                (stored / "result.json").write_text(whole)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '"text"',
+        "[" * 100_000,
+        '{"format": 2, "format": 2}',
+        '{"format": 2, "n": NaN}',
+        "\ufeff{}",
+        '{"format": 1}',
+    ],
+)
+def test_a_file_that_is_no_result_is_named(original, stored, text):
+    (stored / "result.json").write_text(text)
+    with pytest.raises(StoredFileError, match=r"result\.json: "):
+        load_result(stored)
+    assert_restored(original, stored)
+
+
+def test_cells_of_the_table_are_guarded(original, stored):
+    whole = (stored / "scores.csv").read_text()
+    header, first, *_ = whole.splitlines()
+    for column, cell in enumerate(first.split(",")):
+        cells = first.split(",")
+        cells[column] = str(float(cell) + 1) if cell.replace(".", "").isdigit() else f"{cell}x"
+        (stored / "scores.csv").write_text(whole.replace(first, ",".join(cells)))
+        assert_named(stored, "scores.csv: was modified")
+        set_hash(stored, "scores.csv")  # now the hash fits, and the number still does not follow
+        name = header.split(",")[column]
+        (found,) = (one for one in verify_results(stored) if one.folder == stored)
+        assert found.differences, name
+        if column % 6:
+            (stored / "scores.csv").write_text(whole)
+            set_hash(stored, "scores.csv")
+        else:
+            assert_restored(original, stored)
+
+
+def test_bytes_of_the_counts_are_guarded(original, stored):
+    whole = (stored / "counts.npz").read_bytes()
+    for at in np.linspace(0, len(whole) - 1, 30).astype(int):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0xFF
+        (stored / "counts.npz").write_bytes(damaged)
+        assert_named(stored, "counts.npz: was modified")
+        (stored / "counts.npz").write_bytes(whole)
+    (stored / "counts.npz").write_bytes(damaged)
+    assert_restored(original, stored)
+
+
+def test_swapped_counts_are_refused(original, stored):
+    other = stored.parents[1] / "B" / stored.name
+    ours, theirs = (folder / "counts.npz" for folder in (stored, other))
+    (data, instead) = ours.read_bytes(), theirs.read_bytes()
+    ours.write_bytes(instead)
+    theirs.write_bytes(data)
+    assert_named(stored, "counts.npz: was modified")
+    set_hash(stored, "counts.npz")
+    assert_named(stored, "metrics.mae is ")
+    assert_restored(original, stored)
+    assert_restored(original, other)
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "merge"])
+def test_modified_results_are_refused_by_every_command(stored, tmp_path, capsys, command):
+    edit_json(stored, lambda content: content["metrics"].update(f_max=0.9439))
+    out = str(stored.parents[1])
+    options = {
+        "report": [out, "-o", str(tmp_path / "report.md")],
+        "compare": [f"{out}/A", f"{out}/B"],
+        "merge": [out, "-o", str(tmp_path / "merged")],
+    }
+    assert main([command, *options[command]]) == 2
+    assert "result.json: was modified after it was written" in capsys.readouterr().err
+
+
+def test_halved_errors_are_not_taken_over(original, stored):
+    """The counts are edited, and all digests fit: what they imply about themselves does not."""
+
+    def halve(arrays):
+        arrays["absolute_error"] //= 2
+
+    edit_counts(stored, halve, forge=True)
+    assert_named(stored, "absolute_error is not what its counts give")
+    assert_restored(original, stored)
+    edit_counts(stored, halve, forge=True)
+    (stored / "result.json").unlink()  # as if a run had been killed
+    assert_restored(original, stored)
+
+
+def test_a_complete_forgery_is_found_with_the_images(original, stored):
+    """Counts, table and aggregates agree with each other; only the images do not."""
+    forged = original / "forged"
+    shutil.copytree(original / "preds/A", forged / "A", dirs_exist_ok=True)
+    save_image(forged / "A/img00.png", draw_pair(0, 30, 40)[1])
+    evaluate(forged / "A", original / "gt", output=forged / "out", name="A")
+    (folder,) = (forged / "out/A").iterdir()
+    shutil.copytree(folder, stored, dirs_exist_ok=True)
+    assert not verify_results(stored)[0].differences
+    (found,) = verify_results(stored, original / "preds/A", original / "gt")
+    assert found.from_images and len(found.differences) == 1
+    assert found.differences[0].startswith("img00: the images give another ")
+    again = evaluate(original / "preds/A", original / "gt", output=stored.parents[1], name="A")
+    assert again.metrics == load_result(original / "out/A" / stored.name).metrics
+
+
+def rewritten(path, change):
+    """The archive with some members' bytes changed: ``change`` gives the new bytes of a member, or None."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            if (new := change(name, data)) is not None:
+                archive.writestr(name, new)
+        archive.comment = _seal(archive)
+
+
+def header(text):
+    head = text.encode()
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head
+
+
+HOSTILE_MEMBERS = {
+    "terabytes": lambda n, d: (
+        header("{'descr':'<u4','fortran_order':False,'shape':(500000000,4,2,256),}")
+        if n == "joint.npy"
+        else d
+    ),
+    "stems": lambda n, d: (
+        header("{'descr':'<U1000000','fortran_order':False,'shape':(1000000,),}")
+        if n == "stems.npy"
+        else d
+    ),
+    "object": lambda n, d: (
+        header("{'descr':'|O','fortran_order':False,'shape':(6,),}") + d[-60:]
+        if n == "stems.npy"
+        else d
+    ),
+    "negative": lambda n, d: (
+        header("{'descr':'<i8','fortran_order':False,'shape':(-1,),}")
+        if n == "matlab_rows.npy"
+        else d
+    ),
+    "code": lambda n, d: header("__import__('os').abort()") if n == "stems.npy" else d,
+    "deep": lambda n, d: header("(" * 900) if n == "stems.npy" else d,
+    "no array": lambda n, d: b"hello" if n == "joint.npy" else d,
+    "empty": lambda n, d: b"" if n == "size.npy" else d,
+    "short": lambda n, d: d[:-100] if n == "joint.npy" else d,
+    "long": lambda n, d: d + b"more" if n == "joint.npy" else d,
+    "gone": lambda n, d: None if n == "wf.npy" else d,
+    "other order": lambda n, d: (
+        d.replace(b"'fortran_order': False", b"'fortran_order': True ") if n == "joint.npy" else d
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_MEMBERS)
+def test_hostile_counts_files_are_refused_in_one_line(original, stored, kind):
+    rewritten(stored / "counts.npz", HOSTILE_MEMBERS[kind])
+    with pytest.raises(StoredFileError, match=r"counts\.npz: damaged counts file"):
+        read_counts(stored / "counts.npz")
+    set_hash(stored, "counts.npz")
+    assert_restored(original, stored)
+
+
+def test_a_counts_file_that_would_unfold_to_gigabytes_is_refused_unread(stored):
+    path = stored / "counts.npz"
+    zeros = bytes(2**20)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            with archive.open(name, "w") as member:
+                member.write(data)
+                if name == "joint.npy":
+                    for _ in range(200):
+                        member.write(zeros)
+        archive.comment = _seal(archive)
+    with pytest.raises(StoredFileError, match="as its shape says"):
+        read_counts(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compression_is_refused(stored, method):
+    path = stored / "counts.npz"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+        archive.comment = _seal(archive)
+    with pytest.raises(StoredFileError, match="compressed in another way"):
+        read_counts(path)
+
+
+@pytest.mark.parametrize("name", ["result.json", "scores.csv", "counts.npz", "unfinished.pairs"])
+@pytest.mark.parametrize("kind", ["a folder", "a named pipe"])
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_files_of_another_kind_are_named_and_nothing_waits(original, stored, name, kind):
+    (stored / name).unlink(missing_ok=True)
+    (stored / name).mkdir() if kind == "a folder" else os.mkfifo(stored / name)
+    method = stored.parent.name
+    try:
+        evaluate(
+            original / "preds" / method, original / "gt", output=stored.parents[1], name=method
+        )
+    except SodbenchError as error:
+        assert name in str(error)
+    else:
+        assert content(stored) == content(original / "out" / method / stored.name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["unfinished.pairs", ".counts.npz.tmp", ".scores.csv.tmp", ".result.json.tmp", "result.json"],
+)
+def test_links_in_an_output_folder_do_not_lead_out_of_it(original, stored, tmp_path, name):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (stored / "result.json").unlink()
+    (stored / name).unlink(missing_ok=True)
+    (stored / name).symlink_to(mine)
+    method = stored.parent.name
+    try:
+        evaluate(
+            original / "preds" / method, original / "gt", output=stored.parents[1], name=method
+        )
+    except SodbenchError as error:
+        assert "is a link" in str(error)
+    assert mine.read_text() == "mine"
+
+
+def test_a_file_that_only_has_the_journals_name_is_not_emptied(original, stored):
+    (stored / "unfinished.pairs").write_text("a diary")
+    with pytest.raises(SodbenchError, match="is not a journal of sodbench"):
+        evaluate(original / "preds/A", original / "gt", output=stored.parents[1], name="A")
+    assert (stored / "unfinished.pairs").read_text() == "a diary"
+
+
+def test_results_of_an_earlier_format_are_reported_and_written_again(original, stored, capsys):
+    path = stored / "result.json"
+    content_ = json.loads(path.read_text())
+    content_["format"] = 1
+    path.write_text(json.dumps(content_))
+    with pytest.raises(StoredFileError, match="written by another version"):
+        load_result(stored)
+    assert_restored(original, stored)
+    assert "written by another version of sodbench; it is written again now" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_replaced_result_is_reported(original, stored, capsys):
+    options = ["--protocol", "pysodmetrics", "--name", "A", "-o", str(stored.parents[1])]
+    assert main(["eval", str(original / "preds/A"), str(original / "gt"), *options]) == 1
+    message = capsys.readouterr().err
+    assert "replaces the stored result, which was sodbench:" in message
+    assert "protocol:salmetric" in message
+
+
+def test_a_run_that_is_forced_waits_for_no_lock_and_takes_none_away(original, stored):
+    """It used to delete the journal of the run under way, and both wrote their files into one folder."""
+    before = content(stored)
+    with locked(stored), pytest.raises(SodbenchError, match="another process is scoring into"):
+        evaluate_all(
+            understand(original / "preds/A", find_masks(original / "gt")),
+            output=stored.parents[1],
+            force=True,
+        )
+    assert content(stored) == before
+
+
+def test_a_replaced_file_is_noticed_though_its_time_is_in_the_future(original, tmp_path):
+    """A wrong clock, or a ZIP from another time zone: both files have the same size and the same time."""
+    later = 2_000_000_000
+    for folder, pixels in (("first", 40), ("second", 200)):
+        save_image(tmp_path / folder / "a.bmp", np.full((30, 40), pixels, np.uint8))
+        os.utime(tmp_path / folder / "a.bmp", (later, later))
+    save_image(tmp_path / "gt/a.png", draw_pair(0, 30, 40)[1])
+    shutil.copytree(tmp_path / "first", tmp_path / "preds")
+    evaluate(tmp_path / "preds", tmp_path / "gt", output=tmp_path / "out")
+    (tmp_path / "second/a.bmp").replace(tmp_path / "preds/a.bmp")
+    os.utime(tmp_path / "preds/a.bmp", (later, later))
+    again = evaluate(tmp_path / "preds", tmp_path / "gt", output=tmp_path / "out")
+    assert again.metrics["mae"] == evaluate(tmp_path / "preds", tmp_path / "gt").metrics["mae"]
+
+
+def test_a_file_written_within_the_same_tick_of_the_clock_is_read_once_more(tmp_path, monkeypatch):
+    save_image(tmp_path / "a.png", draw_pair(0, 30, 40)[0])
+    reads = []
+
+    def read_and_replace(path):
+        data, status = read_file(path)
+        if not reads:  # changed after it was read; its time may not show that
+            save_image(path, draw_pair(1, 30, 40)[0])
+        reads.append(path)
+        return data, status
+
+    monkeypatch.setattr(counting, "read_file", read_and_replace)
+    facts, decoded = counting._decoded(tmp_path / "a.png")
+    assert len(reads) == 2 and np.array_equal(decoded.pixels, draw_pair(1, 30, 40)[0])
+    assert facts.content == content_hash((tmp_path / "a.png").read_bytes())
+
+
+def test_names_that_are_not_utf8_are_refused_before_anything_is_counted(original, tmp_path):
+    name = os.fsdecode(b"\xe9t\xe9")
+    for folder in ("preds", "gt"):
+        save_image(tmp_path / folder / f"{name}.png", draw_pair(0, 30, 40)[folder == "gt"])
+    assert evaluate(tmp_path / "preds", tmp_path / "gt").n == 1
+    with pytest.raises(ProblemsError, match="is not UTF-8") as error:
+        evaluate(tmp_path / "preds", tmp_path / "gt", output=tmp_path / "out")
+    assert {problem.kind for problem in error.value.problems} == {"name"}
+    assert not list((tmp_path / "out").rglob("*.npz"))
+
+
+def test_a_carriage_return_in_a_name_does_not_break_the_table(tmp_path):
+    for folder in ("preds", "gt"):
+        save_image(tmp_path / folder / "a\rb.png", draw_pair(0, 30, 40)[folder == "gt"])
+        save_image(tmp_path / folder / 'c "d", e.png', draw_pair(1, 30, 40)[folder == "gt"])
+    evaluate(tmp_path / "preds", tmp_path / "gt", output=tmp_path / "out")
+    (result,) = find_results([tmp_path / "out"])
+    assert list(result.table.index) == ["a\rb", 'c "d", e'] and len(result.counts) == 2
+
+
+def test_notes_about_masks_are_those_of_the_protocol(original):
+    """A mask with values up to 60 is empty above 128 and not empty above 25."""
+    folder = original / "dark"
+    save_image(folder / "gt/a.png", np.where(draw_pair(0, 30, 40)[1], 60, 0).astype(np.uint8))
+    save_image(folder / "preds/a.png", draw_pair(0, 30, 40)[0])
+    understood = understand(folder / "preds", find_masks(folder / "gt"))
+    first, second = evaluate_all(understood, ["salmetric", "matlab"]).results
+    assert [p.kind for p in first.problems] == ["empty-mask", "grey-mask"]
+    assert [p.kind for p in second.problems] == ["grey-mask"]
+    assert "foreground is >25 under matlab" in second.problems[0].detail
+    assert first.rescored("matlab").problems == second.problems
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--protocol", "pysodmetrics", "--undefined", "skip", "--no-wf", "--name", "Foo"],
+        ["--protocol", "matlab", "--limit", "3"],
+        ["--list", "items.txt", "--resize", "nearest"],
+        ["--shard", "2/3"],
+        ["--missing", "zero"],
+    ],
+)
+def test_the_stored_command_gives_the_stored_result(original, tmp_path, monkeypatch, options):
+    monkeypatch.chdir(original)
+    (original / "items.txt").write_text("img01.png\nimg03.png\n")
+    if "--missing" in options:
+        shutil.copytree(original / "preds/A", "incomplete", dirs_exist_ok=True)
+        (original / "incomplete/img00.png").unlink()
+    preds = "incomplete" if "--missing" in options else "preds/A"
+    assert main(["eval", preds, "gt", *options, "-o", str(tmp_path / "out")]) in (0, 1)
+    (result,) = find_results([tmp_path / "out"])
+    command = shlex.split(result.provenance["scored_by"])
+    assert command[:2] == ["sodbench", "eval"]
+    monkeypatch.chdir(tmp_path)
+    main([*command[1:], "-o", str(tmp_path / "again")])
+    (again,) = find_results([tmp_path / "again"])
+    # problems name files as the user did, here relative to a folder
+    assert not [text for text in differences(result, again) if not text.startswith("problems")]
+
+
+def test_the_stored_counts_are_streamed_and_read_at_random(stored):
+    whole = read_counts(stored / "counts.npz")
+    with CountsFile(stored / "counts.npz") as file:
+        first = file[np.arange(4)]
+        rest = file[np.arange(4, 6)]
+        mixed = file[np.array([5, 2])]
+    assert np.array_equal(first.joint, whole.counts.joint[:4])
+    assert np.array_equal(rest.joint, whole.counts.joint[4:])
+    assert np.array_equal(mixed.joint, whole.counts.joint[[5, 2]])
+    for part, rows in ((first, range(4)), (rest, range(4, 6)), (mixed, (5, 2))):
+        wanted = whole.counts[list(rows)]
+        assert part.matlab_rows.tolist() == wanted.matlab_rows.tolist()
+        assert np.array_equal(part.matlab_joint, wanted.matlab_joint)
+    assert 2 in first.matlab_rows
+
+
+def test_a_digest_depends_on_every_value():
+    one = {"a": 1.0, "b": [1, 2]}
+    assert len({_digest(one), _digest({**one, "a": 1}), _digest({**one, "b": [2, 1]})}) == 3
+
+
+def test_all_results_of_a_tree_are_verified_at_once(stored):
+    assert len(find_results([stored.parents[1]])) == 2
+    (stored / "scores.csv").unlink()
+    wrong = {one.folder.parent.name: one.differences for one in verify_results(stored.parents[1])}
+    assert not wrong["B"] and "cannot be read" in wrong["A"][0]

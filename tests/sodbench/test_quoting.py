@@ -1,0 +1,123 @@
+"""Text from outside is shown, not obeyed: in a terminal, a shell, Python, JSON and Markdown."""
+
+import ast
+import json
+import subprocess
+
+import pytest
+from hostile import TEXTS, acts_on_terminal
+
+from sodbench import progress
+from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError, listing
+from sodbench.quoting import (
+    is_plain_key,
+    json_text,
+    markdown_text,
+    printable,
+    printable_lines,
+    python_literal,
+    shell_command,
+)
+
+hostile = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+
+
+@hostile
+def test_printable_text_is_one_line_that_a_terminal_only_shows(text):
+    shown = printable(text)
+    assert not acts_on_terminal(shown, allowed="")
+    assert printable(shown) == shown
+    shown.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "text", ["plain.png", "été.png", "猫/狗.png", "گربه‌ها", "👩‍🚀", "a\\nb", "", "C:\\x"]
+)
+def test_harmless_text_is_printed_as_it_is(text):
+    assert printable(text) == text
+
+
+def test_escapes_are_those_of_python():
+    assert (
+        printable("a\x1b\n\r\t\u202e\udce9\U000e0041") == "a\\x1b\\n\\r\\t\\u202e\\udce9\\U000e0041"
+    )
+
+
+def test_own_line_breaks_stay_and_nothing_else():
+    assert printable_lines("a\x1b\tb\nc\r\n") == "a\\x1b\tb\nc\\r\n"
+
+
+@hostile
+def test_an_error_shows_each_of_its_lines_as_one_line(text):
+    message = str(SodbenchError(f"{text}: cannot be read", f"  {text}"))
+    assert message.count("\n") == 1 and not acts_on_terminal(message)
+    assert not acts_on_terminal(str(ImageError(text, text)), allowed="")
+    problem = Problem(text, text, text)
+    assert not acts_on_terminal(str(problem), allowed="")
+    assert len(listing([problem])) == 2
+    assert not any(acts_on_terminal(line, allowed="") for line in listing([problem]))
+    whole = str(ProblemsError(text, [problem], text))
+    assert whole.count("\n") == 3 and not acts_on_terminal(whole)
+
+
+@hostile
+@pytest.mark.parametrize("write", [progress.say, progress.warn])
+def test_a_message_is_one_line(text, write, capsys):
+    progress.set_quiet(False)
+    write(f"{text}: ignored")
+    printed = capsys.readouterr().err
+    assert printed.endswith(": ignored\n") and printed.count("\n") == 1
+    assert not acts_on_terminal(printed)
+
+
+def test_warnings_are_printed_when_quiet_and_notes_are_not(capsys):
+    progress.set_quiet(True)
+    try:
+        progress.say("a note")
+        progress.warn("a problem")
+    finally:
+        progress.set_quiet(False)
+    assert capsys.readouterr().err == "a problem\n"
+
+
+def test_messages_without_a_standard_error_are_dropped(monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    progress.warn("nobody reads this")
+
+
+@hostile
+def test_a_shell_gets_back_exactly_the_words(text, tmp_path):
+    command = shell_command(["printf", "%s", text])
+    if printable(text) != text:
+        assert command is None
+        return
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, check=True)
+    assert done.stdout.decode() == text
+    assert not list(tmp_path.iterdir())
+
+
+@hostile
+def test_python_gets_back_exactly_the_text(text):
+    literal = python_literal(text)
+    assert literal.isascii() and literal.isprintable() and ast.literal_eval(literal) == text
+
+
+@hostile
+def test_json_is_ascii_and_exact(text):
+    written = json_text({text: text})
+    assert written.isascii() and json.loads(written) == {text: text}
+    assert not acts_on_terminal(written)
+
+
+@hostile
+def test_markdown_shows_the_text(text):
+    shown = markdown_text(text)
+    assert not acts_on_terminal(shown, allowed="") and "<" not in shown
+    assert "|" not in shown.replace("\\|", "")
+
+
+def test_keys_for_commands_are_words():
+    assert all(map(is_plain_key, ["state_dict", "model.0", "a-b", "0"]))
+    assert not any(
+        map(is_plain_key, ["", "-rf", ".x", "a b", "a'", "$(x)", "é", "a\n", "a;b", "a/b"])
+    )

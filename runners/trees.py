@@ -13,6 +13,7 @@ from sodbench.datasets import (
     pictures,
     read_pair_list,
 )
+from sodbench.datasets.dataset import check_name, subset_name
 from sodbench.datasets.layouts import describe_layouts
 from sodbench.datasets.registry import folder_key
 from sodbench.errors import Problem, SodbenchError
@@ -256,12 +257,32 @@ def _check(
         )
 
 
-def from_pair_list(list_file: Path, name: str | None = None) -> Understood:
-    """The pairs of a SalMetric list, ``map.png mask.png`` a line, as one task."""
+def from_pair_list(
+    list_file: Path, name: str | None = None, dataset_name: str | None = None
+) -> Understood:
+    """The pairs of a SalMetric list, ``map.png mask.png`` a line, as one task.
+
+    name: what to call the method, by default as the list; dataset_name: what to call the dataset.  A hash of the items'
+    names is its subset, so that the numbers of two lists have different signatures.
+    """
+    source: tuple[str, ...] = ("--list", str(list_file.absolute()))
+    if dataset_name is not None:
+        check_name(dataset_name, "--dataset-name")
+        source = (*source, "--dataset-name", dataset_name)
     pairing = read_pair_list(list_file)
-    source = ("--list", str(list_file.absolute()))
-    same = same_files(pairing)
-    task = Task(name or list_file.stem, "list", None, list_file.parent, {}, pairing, same, source)
+    stems = {item.stem for item in pairing.pairs}
+    stems |= {item.stem for item in pairing.missing} | {item.stem for item in pairing.ambiguous}
+    dataset = f"{dataset_name or 'list'}/{subset_name(stems)}"
+    task = Task(
+        name or list_file.stem,
+        dataset,
+        None,
+        list_file.parent,
+        {},
+        pairing,
+        same_files(pairing),
+        source,
+    )
     return Understood((task,))
 
 

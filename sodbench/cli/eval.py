@@ -252,7 +252,7 @@ def _understood(arguments: argparse.Namespace) -> "Understood":
     if arguments.list and not (arguments.predictions or arguments.truth):
         if arguments.limit:
             raise SodbenchError("--limit needs PREDS and GT: a SalMetric list names its own pairs")
-        return from_pair_list(Path(arguments.list), arguments.name)
+        return from_pair_list(Path(arguments.list), arguments.name, arguments.dataset_name)
     if not arguments.predictions or not arguments.truth:
         raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
     truths, others = read_truths(arguments)

@@ -69,7 +69,9 @@ def name_own_subset(dataset: Dataset) -> Dataset:
     if "/" in name or not dataset.left_out:
         return dataset
     stems = {sample.stem for sample in dataset.samples}
-    stems |= {problem.file for problem in dataset.problems if problem.kind == "missing"}
+    # an own list's items without files; those of a list of pairs are paths, and samples as well
+    missing = (problem.file for problem in dataset.problems if problem.kind == "missing")
+    stems |= {stem for stem in missing if os.sep not in stem}
     subset = subset_name(stems)
     if name in DATASETS:
         if stems == official_names(name):
@@ -276,7 +278,16 @@ def listed_pairs(list_file: Path | str, name: str | None = None) -> Dataset:
         None,
         (),
         tuple(problems),
+        _unlisted(samples),
     )
+
+
+def _unlisted(samples: Mapping[str, Sample]) -> frozenset[str]:
+    """The stems on disk, next to the images of a list of pairs, that the list leaves out; masks beside images are none."""
+    images = [sample.image for sample in samples.values() if sample.image]
+    stems = {path.stem for folder in {i.parent for i in images} for path in pictures(folder)}
+    masks = {sample.mask.stem for sample in samples.values() if sample.mask}
+    return frozenset(stems - samples.keys() - masks)
 
 
 def _some(stems: Iterable[str], limit: int = 3) -> str:

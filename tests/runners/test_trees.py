@@ -154,6 +154,21 @@ def test_swapped_columns_of_a_pair_list_are_named(
     assert "None" not in message
 
 
+def test_two_pair_lists_have_different_signatures(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signatures = []
+    for stems in ("ab", "bc"):
+        lines = [f"preds/DSS/SOD/{s}.png data/SOD/GT/{s}.png" for s in stems]
+        (root / "pairs.lst").write_text("\n".join(lines))
+        options = ["--list", str(root / "pairs.lst"), "--dataset-name", "Mine", "--format", "json"]
+        assert main(["eval", *options]) == 0
+        (result,) = json.loads(capsys.readouterr().out)["results"]
+        assert result["dataset"].startswith("Mine/list-") and result["n"] == 2
+        signatures.append(result["signature"])
+    assert signatures[0] != signatures[1]
+
+
 def test_results_may_be_stored_beside_a_pair_list(root: Path) -> None:
     lines = [f"preds/DSS/SOD/{s}.png data/SOD/GT/{s}.png" for s in STEMS]
     (root / "pairs.lst").write_text("\n".join(lines))

@@ -580,6 +580,21 @@ def test_every_way_to_give_a_list_names_the_subset_alike(tmp_path: Path) -> None
     assert find_masks(tmp_path / "data/Mine")[0].name == "Mine"
 
 
+def test_a_list_of_pairs_that_leaves_out_items_is_a_subset(tmp_path: Path) -> None:
+    pairs(tmp_path, "Mine/Imgs", "Mine/GT", ["x", "y", "z"])
+    names = {}
+    for stems in ("xyz", "xy", "xz"):
+        lines = [f"Imgs/{stem}.jpg GT/{stem}.png" for stem in stems]
+        (tmp_path / "Mine/train_pair.lst").write_text("\n".join(lines))
+        (found,) = find_masks(tmp_path / "Mine")
+        assert found.layout == "train_pair.lst" and "".join(found.masks) == stems
+        assert_selected_again(found)
+        names[stems] = found.name
+    assert names["xyz"] == "Mine" and len(set(names.values())) == 3
+    (tmp_path / "xy.lst").write_text("x\ny\n")
+    assert names["xy"] == find_dataset(tmp_path / "Mine").listed(tmp_path / "xy.lst").name
+
+
 def test_the_own_list_of_a_known_set_may_be_an_official_subset(tmp_path: Path) -> None:
     names = sorted(official_names("HKU-IS"))
     pairs(tmp_path, "HKU-IS/imgs", "HKU-IS/gt", [*names, "more"], ext=".png")

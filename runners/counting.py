@@ -29,7 +29,7 @@ from sodbench import png
 from sodbench.errors import ImageError, Problem
 from sodbench.images import Grey, decode_grey, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
-from sodbench.pair_problems import ZERO_ONE
+from sodbench.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, packed
 from sodbench.progress import say, thread_pool
 
@@ -361,4 +361,5 @@ def _detail(error: ImageError | OSError) -> str:
 def size_problem(path: Path, size: tuple[int, int], wanted: tuple[int, int]) -> Problem:
     """That a map has another size (height, width) than its mask."""
     own, others = ("x".join(map(str, sides)) for sides in (size, wanted))
-    return Problem("size", str(path), f"{own}, but its mask is {others}")
+    hint = describe_swapped_sides(size, wanted)
+    return Problem("size", str(path), f"{own}, but its mask is {others}{hint}")

@@ -134,11 +134,12 @@ def evaluate_all(
     refusals = [problem for work in works for problem in work.refusals]
     if refusals:
         extra = [p for work in works for p in work.found if p.kind not in ("missing",)]
-        refusals = list(dict.fromkeys([*refusals, *extra, *_in_the_way(works, policy)]))
+        refusals += [*extra, *understood.problems, *_in_the_way(works, policy)]
+        refusals = list(dict.fromkeys(refusals))
         raise ProblemsError(
             f"{len(refusals)} problem(s) with the files; nothing was scored",
             refusals,
-            *_way_out(refusals),
+            *_way_out(refusals, nothing_matches=not any(w.task.pairing.pairs for w in works)),
         )
     for work in works:
         if not work.stems:
@@ -162,7 +163,8 @@ def evaluate_all(
                     results[works.index(work)] = work.finish(protocols, keep_counts)
     if reused := sum(work.reused is not None for work in works):
         say(f"{reused} of {len(works)} results are up to date and were reused")
-    found = [problem for rows in results.values() for row in rows for problem in row.problems]
+    found = [*understood.problems]
+    found += [problem for rows in results.values() for row in rows for problem in row.problems]
     if blocked:
         raise ProblemsError(
             f"{len(blocked)} file(s) could not be scored; "
@@ -227,12 +229,19 @@ def _part(shard: str | None) -> str:
     return f"shard {shard}" if shard else "a whole result"
 
 
-def _way_out(problems: Iterable[Problem]) -> list[str]:
+def _way_out(problems: Iterable[Problem], nothing_matches: bool = False) -> list[str]:
+    names = (
+        "names: a map is named as its mask, with any ending and a suffix that all maps share (0001.png or 0001_net.png "
+        "for 0001.jpg); is this GT the dataset of these maps?"
+    )
     advice = {
-        "missing": "missing maps: add them, or choose --missing skip (leave them out) or --missing zero (score them as black)",
+        "missing": names
+        if nothing_matches
+        else "missing maps: add them, or choose --missing skip (leave them out) or --missing zero (score them as black)",
         "unreadable": "unreadable maps: write them again, or treat them as missing with --missing skip or zero",
         "unreadable-mask": "unreadable masks: replace them ('sodbench data check' lists all of them)",
         "size": "sizes: predict at the image's own size, or choose --resize bilinear",
+        "same-file": "maps that are their masks: give the folder or list of the saliency maps themselves",
         "ambiguous": "names claimed twice: keep one file of each name in the folder",
     }
     kinds = {problem.kind for problem in problems}
@@ -255,18 +264,37 @@ def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) ->
     pairs = pairs[:: max(1, len(pairs) // look_at)][:look_at]
     try:
         swapped = bool(pairs) and all(map(_looks_swapped, pairs))
+        photographs = bool(pairs) and all(_looks_like_a_photograph(pair.mask) for pair in pairs)
     except ImageError:
         return  # reported when its turn comes
+    if swapped and task.maps is None:
+        raise SodbenchError(
+            f"{task.source[-1] if task.source else 'the list'}: the first column names pictures of two grey levels, as "
+            "masks are, and the second pictures of many, as maps are: are the columns swapped? A line is "
+            "'map.png mask.png'. If they are right, add --trust-folders"
+        )
     if swapped:
         raise SodbenchError(
             f"{task.maps} holds pictures of two grey levels, as masks are, and {task.masks} pictures of many, as maps are: "
             "are the two folders swapped? The order is PREDS GT. If they are right, add --trust-folders"
+        )
+    if photographs:
+        raise SodbenchError(
+            f"{task.masks}: holds pictures that look like photographs, not like masks (most of their pixels are neither "
+            "black nor white); give the folder of the masks as GT. If these are the masks, add --trust-folders"
         )
 
 
 def _looks_swapped(pair: Pair) -> bool:
     """Whether the mask has many grey levels, as maps do, and the map two, as masks do."""
     return _levels(pair.mask) > 32 and _levels(pair.map) <= 2
+
+
+def _looks_like_a_photograph(path: Path) -> bool:
+    """Whether most pixels are neither dark nor bright, in many grey levels; JPEG masks have many levels, too, but few such pixels."""
+    pixels = read_grey(path).pixels
+    between = (pixels >= 32) & (pixels < 224)
+    return len(PreparedMask(pixels).levels) > 128 and float(between.mean()) > 0.5
 
 
 def _levels(path: Path) -> int:
@@ -318,6 +346,12 @@ class _Work:
             self.refusals += self._names_that_cannot_be_stored()
         if pairing.hint and self.refusals:
             self.refusals.append(Problem("hint", str(task.maps), pairing.hint))
+        if not pairing.pairs and pairing.missing and pairing.extra and not pairing.hint:
+            detail = (
+                f"no map has the name of a mask: masks are named as {pairing.missing[0].path.name}, "
+                f"maps as {pairing.extra[0].path.name}"
+            )
+            self.refusals.append(Problem("hint", str(task.maps), detail))
         self.stems = sorted(self.masks)
         self.n_divided: int | None = None
         if policy.shard:
@@ -344,7 +378,10 @@ class _Work:
             )
         image = next(iter(task.images.values()), None)
         places = (self.folder, self.store) if self.store else ()
-        for folder in filter(None, (task.maps, task.masks, image and image.parent)):
+        data = {task.maps, task.masks, image and image.parent}
+        if task.maps is None:  # a list's own folder holds nothing but the list, as far as is known
+            data = {file.parent for pair in task.pairing.pairs for file in (pair.mask, pair.map)}
+        for folder in filter(None, data):
             if any(place.resolve().is_relative_to(folder.resolve()) for place in places):
                 raise SodbenchError(
                     f"{self.store}: lies in {folder}, which holds maps or data; choose an output folder of its own"

@@ -17,6 +17,7 @@ from sodbench.datasets import (
     chosen,
     distinct,
     find_dataset,
+    name_own_subset,
     refuse_namesakes,
 )
 from sodbench.errors import Problem, ProblemsError, SodbenchError
@@ -156,8 +157,14 @@ def _find(run: Run) -> list[Dataset]:
         raise SodbenchError(*_not_there(missing, bool(found)))
     for name in missing:
         say(f"{name}: not there; left out as --skip-missing says")
-    found = distinct(found)
+    found = distinct(map(name_own_subset, found))
     refuse_namesakes(found)
+    for dataset in found:
+        if not dataset.images:
+            raise SodbenchError(
+                f"{dataset.name}: no images in {dataset.root} ({dataset.layout}), so nothing can be predicted; "
+                "'sodbench eval PREDS GT' scores maps that exist"
+            )
     found = chosen(found, run.items, run.limit)
     if refused := [p for d in found for p in mask_problems(d) if p.kind != "no-mask"]:
         raise ProblemsError(

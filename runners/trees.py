@@ -1,13 +1,23 @@
 """What a user's folders mean: which methods' maps stand against which data sets' masks."""
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sodbench.datasets import Dataset, Pairing, known_name, pair_files, pictures, read_pair_list
+from sodbench.datasets import (
+    Dataset,
+    Pairing,
+    known_name,
+    pair_files,
+    pictures,
+    read_pair_list,
+)
+from sodbench.datasets.dataset import check_name, subset_name
+from sodbench.datasets.layouts import describe_layouts
 from sodbench.datasets.registry import folder_key
 from sodbench.errors import Problem, SodbenchError
-from sodbench.folders import walk
+from sodbench.folders import names, walk
 from sodbench.images import is_picture
 
 
@@ -35,12 +45,14 @@ class Task:
 class Understood:
     """What two paths were taken to mean.
 
-    tasks: sorted by data set, then method.  ignored: folders with maps for which there is no ground truth, and
-    links that could not be followed, and why.
+    tasks: sorted by data set, then method.  problems: folders of maps that are not scored (``unscored-maps``) and links
+    that lead nowhere (``broken-link``): they make a run finish with problems.  ignored: what is left out on purpose or
+    without loss, in words.
     """
 
     tasks: tuple[Task, ...]
     ignored: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     def lines(self) -> list[str]:
         """The understanding in words, a line a task."""
@@ -64,34 +76,47 @@ def understand(
     methods: Collection[str] = (),
     datasets: Collection[str] = (),
     name: str | None = None,
+    others: Sequence[Dataset] | None = None,
 ) -> Understood:
     """Find the methods below ``predictions`` and pair their maps with the masks of ``truths``.
 
     predictions: one folder of maps, or a tree of them: ``<set>/``, ``<method>/<set>/``, ``<set>/<method>/``, or
         ``<method>/`` where there is one data set; a method's name may be several folders deep (``<paper>/<backbone>``).
     methods, datasets: only these (names as printed; case and punctuation do not matter); name: what to call the one method.
+    others: where the user chose among data sets, those that are not wanted: maps of further sets are then left out
+        without a problem.
 
     Raises :class:`SodbenchError` where there are no maps, or nothing is left to do.
     """
-    truths = wanted_truths(truths, datasets)
-    folders, ignored = _picture_folders(predictions)
-    tasks, seen = [], set()
-    by_set = any(
-        _truth_named(part, truths) for f in folders for part in f.relative_to(predictions).parts
-    )
-    for folder, maps in folders.items():
-        method, truth, reason = _meaning(folder, predictions, truths, by_set)
+    wanted = wanted_truths(truths, datasets)
+    on_purpose = bool(datasets) or others is not None
+    unwanted = [*(others or ()), *(truth for truth in truths if truth not in wanted)]
+    reader = _Tree(predictions, wanted, unwanted, on_purpose)
+    tasks, seen, problems = [], set(), list(reader.broken)
+    ignored = list(reader.loops)
+    for folder, maps in reader.folders.items():
+        method, truth, reason = reader.meaning(folder)
         if truth is None:
-            ignored.append(reason)
+            if reader.on_purpose:
+                ignored.append(f"{folder}: {reason}")
+            else:
+                problems.append(
+                    Problem("unscored-maps", str(folder), f"{len(maps)} maps: {reason}")
+                )
             continue
         method = name or method
         seen.add(method)
         if not methods or _named(method, methods):
             tasks.append(task_of(method, truth, folder, maps))
-    _check(tasks, predictions, methods, seen, ignored)
-    order = {truth.name: i for i, truth in enumerate(truths)}
+    problems += reader.without_maps()
+    _check(tasks, predictions, methods, seen, [*ignored, *map(_line, problems)])
+    order = {truth.name: i for i, truth in enumerate(wanted)}
     tasks.sort(key=lambda task: (order[task.dataset], task.method))
-    return Understood(tuple(tasks), tuple(ignored))
+    return Understood(tuple(tasks), tuple(ignored), tuple(problems))
+
+
+def _line(problem: Problem) -> str:
+    return f"{problem.file}: {problem.detail}"
 
 
 def wanted_truths(truths: Sequence[Dataset], datasets: Collection[str]) -> Sequence[Dataset]:
@@ -104,23 +129,106 @@ def wanted_truths(truths: Sequence[Dataset], datasets: Collection[str]) -> Seque
     return [t for t in truths if not datasets or _named(t.name, datasets)]
 
 
-def _picture_folders(root: Path) -> tuple[dict[Path, tuple[Path, ...]], list[str]]:
-    """The folders at or below root that hold pictures, with these; and what could not be entered, and why."""
-    folders, obstacles = {}, []
-    for folder, obstacle in walk(root) if root.is_dir() else ():
-        if not obstacle:
-            if found := pictures(folder):
-                folders[folder] = found
-        elif not is_picture(folder):  # a map that is a dead link is told as an unreadable map
-            obstacles.append(f"{folder}: {obstacle}")
-    if not folders:
-        raise SodbenchError(
-            f"{root}: no maps in it"
-            + ("" if root.is_dir() else " (there is no such folder)")
-            + "; give a folder of pictures, or a tree <method>/<set>/ of them",
-            *(f"  {obstacle}" for obstacle in obstacles),
+UNREADABLE_MAPS = frozenset(
+    {".npy", ".npz", ".mat", ".exr", ".jp2", ".heic", ".avif", ".pfm", ".tga", ".h5", ".hdf5"}
+)
+"""Endings of files that hold maps for other programs, but are not read."""
+
+
+class _Tree:
+    """The folders of maps below a root, and what their places mean.
+
+    folders: those that hold pictures, with these.  others: data sets that are not wanted.
+    on_purpose: the user chose among data sets, so that maps of further ones are left out on purpose.
+    broken: links that lead nowhere; loops: links that are not followed, without loss.
+    by_set: whether folders of this tree are named after data sets.
+    """
+
+    def __init__(
+        self, root: Path, truths: Sequence[Dataset], others: Sequence[Dataset], on_purpose: bool
+    ):
+        self.root, self.truths, self.others, self.on_purpose = root, truths, others, on_purpose
+        self.folders: dict[Path, tuple[Path, ...]] = {}
+        self.broken: list[Problem] = []
+        self.loops: list[str] = []
+        self._empty: list[Path] = []
+        for folder, obstacle in walk(root) if root.is_dir() else ():
+            if not obstacle:
+                if found := pictures(folder):
+                    self.folders[folder] = found
+                else:
+                    self._empty.append(folder)
+            elif folder.exists():
+                self.loops.append(f"{folder}: {obstacle}")
+            elif not is_picture(
+                folder
+            ):  # a map that is a dead link is reported as an unreadable map
+                self.broken.append(Problem("broken-link", str(folder), obstacle))
+        if not self.folders:
+            obstacles = [*self.loops, *map(_line, [*self.broken, *self.without_maps()])]
+            raise SodbenchError(
+                f"{root}: no maps in it"
+                + ("" if root.is_dir() else " (there is no such folder)")
+                + "; give a folder of pictures, or a tree <method>/<set>/ of them",
+                *(f"  {obstacle}" for obstacle in obstacles),
+            )
+        parts = {part for folder in self.folders for part in folder.relative_to(root).parts}
+        self.by_set = any(_truth_named(part, [*truths, *others]) for part in parts)
+
+    def meaning(self, folder: Path) -> tuple[str, Dataset | None, str]:
+        """(method, data set, why there is none) of one folder of maps."""
+        root, truths = self.root, self.truths
+        below = folder.relative_to(root).parts
+        for at in range(len(below) - 1, -1, -1):
+            if truth := _truth_named(below[at], truths):
+                rest = below[:at] + below[at + 1 :]
+                return "/".join(rest) or _own_name(root, truths), truth, ""
+            if other := _truth_named(below[at], self.others):
+                return "", None, f"maps of {other.name}, which is not wanted"
+        if unknown := next((known_name(part) for part in below if known_name(part)), None):
+            way = "" if self.on_purpose else f"; --datasets {truths[0].name} leaves them out"
+            return "", None, f"no ground truth for {unknown} was given{way}"
+        if len(truths) == 1 and not self.by_set:  # PREDS/<method>/ or PREDS itself
+            return "/".join(below) or _own_name(root, truths), truths[0], ""
+        if truth := _truth_named(root.absolute().name, truths):  # PREDS/ of a set, or PREDS/<part>/
+            own = _own_name(root, truths)
+            return "/".join((own, *below)), truth, ""
+        known = ", ".join(f"{truth.name} ({truth.root})" for truth in truths[:_NAMED])
+        known += f" and {len(truths) - _NAMED} more" * (len(truths) > _NAMED)
+        return (
+            "",
+            None,
+            (
+                f"no folder of its path is named as a dataset that was found: {known}; give their ground truth too, or "
+                "choose the datasets that are meant with --datasets"
+            ),
         )
-    return folders, obstacles
+
+    def without_maps(self) -> list[Problem]:
+        """Folders without pictures where maps were to be expected: of a data set's name, or with maps of other formats."""
+        found = []
+        for folder in self._empty:
+            endings = {Path(name).suffix.lower() for name in names(folder)} & UNREADABLE_MAPS
+            if endings and not self.on_purpose:
+                detail = f"holds {', '.join(sorted(endings))} files, which are not read; convert them to PNG"
+                found.append(Problem("unscored-maps", str(folder), detail))
+                continue
+            truth = _truth_named(folder.name, self.truths) if folder != self.root else None
+            if truth and not any(inner.is_relative_to(folder) for inner in self.folders):
+                detail = f"is named as the dataset {truth.name}, but holds no maps"
+                found.append(Problem("unscored-maps", str(folder), detail))
+        return found
+
+
+_NAMED = 8
+"""How many data sets a message names."""
+
+
+_WAYS_OUT = (
+    "  PREDS is read as <set>/*.png, <method>/<set>/*.png or <set>/<method>/*.png where GT has several datasets",
+    *describe_layouts(),
+    "  or give the folder of the dataset and --dataset-name NAME",
+)
 
 
 def _check(
@@ -145,47 +253,59 @@ def _check(
             )
     if not tasks:
         raise SodbenchError(
-            f"{predictions}: nothing to score", *(f"  {reason}" for reason in ignored)
+            f"{predictions}: nothing to score", *(f"  {reason}" for reason in ignored), *_WAYS_OUT
         )
 
 
-def from_pair_list(list_file: Path, name: str | None = None) -> Understood:
-    """The pairs of a SalMetric list, ``map.png mask.png`` a line, as one task."""
+def from_pair_list(
+    list_file: Path, name: str | None = None, dataset_name: str | None = None
+) -> Understood:
+    """The pairs of a SalMetric list, ``map.png mask.png`` a line, as one task.
+
+    name: what to call the method, by default as the list; dataset_name: what to call the dataset.  A hash of the items'
+    names is its subset, so that the numbers of two lists have different signatures.
+    """
+    source: tuple[str, ...] = ("--list", str(list_file.absolute()))
+    if dataset_name is not None:
+        check_name(dataset_name, "--dataset-name")
+        source = (*source, "--dataset-name", dataset_name)
     pairing = read_pair_list(list_file)
-    source = ("--list", str(list_file.absolute()))
-    task = Task(name or list_file.stem, "list", None, list_file.parent, {}, pairing, source=source)
+    stems = {item.stem for item in pairing.pairs}
+    stems |= {item.stem for item in pairing.missing} | {item.stem for item in pairing.ambiguous}
+    dataset = f"{dataset_name or 'list'}/{subset_name(stems)}"
+    task = Task(
+        name or list_file.stem,
+        dataset,
+        None,
+        list_file.parent,
+        {},
+        pairing,
+        same_files(pairing),
+        source,
+    )
     return Understood((task,))
 
 
-def _meaning(
-    folder: Path, root: Path, truths: Sequence[Dataset], by_set: bool
-) -> tuple[str, Dataset | None, str]:
-    """(method, data set, why there is none) of one folder of maps; by_set: folders of this tree are named after sets."""
-    below = folder.relative_to(root).parts
-    for at in range(len(below) - 1, -1, -1):
-        if truth := _truth_named(below[at], truths):
-            rest = below[:at] + below[at + 1 :]
-            return "/".join(rest) or _own_name(root), truth, ""
-    if unknown := next((known_name(part) for part in below if known_name(part)), None):
-        return "", None, f"{folder}: no ground truth for {unknown} was given"
-    if len(truths) == 1 and not by_set:  # PREDS/<method>/ or PREDS itself
-        truth = truths[0]
-        name = "/".join(below) or _own_name(root, truths)
-        return name, truth, ""
-    if not below and (truth := _truth_named(root.name, truths)):
-        return _own_name(root, truths), truth, ""
-    known = ", ".join(t.name for t in truths)
-    return "", None, f"{folder}: no part of its path names one of the data sets {known}"
-
-
 def _truth_named(part: str, truths: Sequence[Dataset]) -> Dataset | None:
-    for truth in truths:
-        base = truth.name.split("/")[0]
-        if folder_key(part) in (folder_key(truth.name), folder_key(base)):
-            return truth
-        if known_name(part) == base:
-            return truth
-    return None
+    """The data set that a folder is named as: by its exact name, else without case and punctuation.
+
+    Raises :class:`SodbenchError` where that could be several.
+    """
+    found = [truth for truth in truths if part in (truth.name, truth.name.split("/")[0])]
+    if not found:
+        key = folder_key(part)
+        found = [
+            truth
+            for truth in truths
+            if key in (folder_key(truth.name), folder_key(truth.name.split("/")[0]))
+            or known_name(part) == truth.name.split("/")[0]
+        ]
+    if len(found) > 1:
+        raise SodbenchError(
+            f"a folder of maps named {part} could belong to {' or '.join(t.name for t in found)}; rename it, or "
+            "choose the data set with --datasets"
+        )
+    return found[0] if found else None
 
 
 def _own_name(root: Path, truths: Sequence[Dataset] = ()) -> str:
@@ -214,7 +334,7 @@ def task_of(method: str, truth: Dataset, folder: Path, maps: Sequence[Path] | No
         parent,
         truth.images,
         pairing,
-        mask_problems(truth),
+        (*mask_problems(truth), *same_files(pairing)),
         truth.source,
     )
 
@@ -227,4 +347,18 @@ def mask_problems(truth: Dataset) -> tuple[Problem, ...]:
     """
     found = [p for p in truth.problems if p.kind in ("ambiguous", "no-mask")]
     found += [Problem("no-item", p.file, p.detail) for p in truth.problems if p.kind == "missing"]
+    return tuple(found)
+
+
+def same_files(pairing: Pairing) -> tuple[Problem, ...]:
+    """Pairs whose map and mask are one file, by the same path or by a link: they would score as perfect."""
+    found = []
+    for pair in pairing.pairs:
+        try:
+            map_file, mask_file = pair.map.stat(), pair.mask.stat()
+        except OSError:
+            continue  # reported when the pair is scored
+        if os.path.samestat(map_file, mask_file):
+            detail = f"is the same file as its mask {pair.mask}: a mask scored against itself is no result"
+            found.append(Problem("same-file", str(pair.map), detail))
     return tuple(found)

@@ -37,7 +37,22 @@ from sodbench import exif, jpeg, png
 from sodbench.errors import ImageError, SodbenchError
 from sodbench.luminance import jpeg_cmyk_grey, png_grey, rounded_grey, tiff_cmyk_grey
 
-IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+IMAGE_EXTENSIONS = frozenset(
+    {
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".gif",
+        ".pgm",
+        ".ppm",
+        ".pbm",
+        ".pnm",
+    }
+)
 MAX_PIXELS = 89_478_485
 """Larger images are refused before they are decoded (decompression bombs), unless :data:`MAX_PIXELS_VARIABLE` allows
 them; Pillow's own limit."""

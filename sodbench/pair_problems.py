@@ -1,6 +1,6 @@
 """What is worth knowing about single pairs, derived from their records alone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,8 @@ def find_pair_problems(
         mask_note, map_note = (text.decode() for text in texts)
         if fitted in _HOW:
             own, wanted = ("x".join(map(str, facts[name][row])) for name in ("map_size", "size"))
-            add("size", row, "map", f"{own}, resized to its mask's {wanted} ({_HOW[fitted]})")
+            hint = describe_swapped_sides(facts["map_size"][row], facts["size"][row])
+            add("size", row, "map", f"{own}, resized to its mask's {wanted} ({_HOW[fitted]}){hint}")
         if mask_note == ZERO_ONE:
             detail = f"{ZERO_ONE}, so all of it is background; store it as 0 and 255"
             add("mask-coding", row, "mask", detail)
@@ -98,6 +99,15 @@ def find_pair_problems(
         elif not brightest and fitted != ZERO:
             add("black-map", row, "map", "every pixel is 0")
     return sorted_unique(problems)
+
+
+def describe_swapped_sides(size: Sequence[int], wanted: Sequence[int]) -> str:
+    """A hint where a map has its mask's sides the other way round, else nothing."""
+    if size[0] == size[1] or tuple(size) != (wanted[1], wanted[0]):
+        return ""
+    return (
+        "; its sides are swapped: was the map turned, for example by its image's EXIF orientation?"
+    )
 
 
 def is_noteworthy(note: str) -> bool:

@@ -195,7 +195,7 @@ def run(arguments: argparse.Namespace) -> int:
     understood = _understood(arguments)
     if arguments.dry_run:
         show("\n".join(map(printable, understood.lines())))
-        return 0
+        return report_problems(understood.problems, per_kind=5)
     for line in understood.lines():
         say(line)
     protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
@@ -239,8 +239,8 @@ def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:
 
     Problems, which lead to status 1, are printed even when quiet; what a documented rule settles is a note.
     """
+    from sodbench.pair_problems import NOTES
     from sodbench.progress import say, warn
-    from sodbench.runners.evaluate import NOTES
 
     notes = [problem for problem in problems if problem.kind in NOTES]
     faults = [problem for problem in problems if problem.kind not in NOTES]
@@ -262,25 +262,30 @@ def _understood(arguments: argparse.Namespace) -> "Understood":
                 raise SodbenchError(
                     f"--{option.replace('_', '-')} needs PREDS and GT: a SalMetric list names its own pairs"
                 )
-        return from_pair_list(arguments.list, arguments.name)
+        return from_pair_list(arguments.list, arguments.name, arguments.dataset_name)
     if not arguments.predictions or not arguments.truth:
         raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
+    truths, others = read_truths(arguments)
     return understand(
         arguments.predictions,
-        read_truths(arguments),
+        truths,
         methods=names(arguments.methods),
         name=arguments.name,
+        others=others if arguments.datasets else None,
     )
 
 
-def read_truths(arguments: argparse.Namespace) -> "list[Dataset]":
-    """The datasets that GT and the options that narrow it select."""
+def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dataset]]":
+    """The datasets that GT and the options that narrow it select, and those that --datasets leaves out."""
     from sodbench.datasets import chosen, find_masks
     from sodbench.runners.trees import wanted_truths
 
-    found = find_masks(arguments.truth, arguments.dataset_name, arguments.data_root or "data")
+    found = find_masks(
+        arguments.truth, arguments.dataset_name, arguments.data_root, arguments.predictions
+    )
     truths = wanted_truths(found, names(arguments.datasets))
-    return chosen(truths, arguments.list, arguments.limit)
+    others = [dataset for dataset in found if dataset not in truths]
+    return chosen(truths, arguments.list, arguments.limit), others
 
 
 def _metrics(given: "Sequence[str] | None") -> tuple[str, ...]:

@@ -37,7 +37,7 @@ from sodbench.datasets.registry import (
     canonical_name,
     known_name,
 )
-from sodbench.datasets.samples import expected_names, folder_pairs, listed_pairs
+from sodbench.datasets.samples import expected_names, folder_pairs, listed_pairs, name_own_subset
 
 __all__ = [
     "DATASETS",
@@ -69,6 +69,7 @@ __all__ = [
     "known_name",
     "listed_pairs",
     "listed_stems",
+    "name_own_subset",
     "official_names",
     "own_datasets",
     "pair_files",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sodbench.datasets.official import official_names
-from sodbench.datasets.pairing import read_lines
+from sodbench.datasets.pairing import columns, is_comment, is_delimited, numbered_lines
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import IMAGE_EXTENSIONS
 from sodbench.progress import say
@@ -107,7 +107,8 @@ class Dataset:
             return ()
         path = f"{self.source[0]}/{subset}"
         if Path(path).is_dir():  # a folder of this name would be read instead of the subset
-            return (f"{self.name}/{subset}", "--data-root", str(Path(self.source[0]).parent))
+            name = self.name.partition("/")[0]
+            return (f"{name}/{subset}", "--data-root", str(Path(self.source[0]).parent))
         return (path, *self.source[1:])
 
     def _with_options(self, *options: str) -> tuple[str, ...]:
@@ -128,7 +129,8 @@ class Dataset:
         The subset's name carries a hash of the names, so that two people can see that they mean the
         same list.
         """
-        stems = listed_stems(Path(list_file))
+        items = {sample.stem for sample in self.samples} | self.left_out
+        stems = listed_stems(Path(list_file), items)
         chosen = self.select(stems, subset_name(stems))
         source = self._with_options("--list", str(Path(list_file).absolute()))
         return dataclasses.replace(chosen, source=source)
@@ -203,15 +205,63 @@ def chosen(
     return [dataset.head(limit) if limit is not None else dataset for dataset in datasets]
 
 
-def listed_stems(list_file: Path) -> tuple[str, ...]:
+def listed_stems(list_file: Path, items: Collection[str]) -> tuple[str, ...]:
     """The stems of a list of file names, one item a line, as ``test.lst`` has them.
 
-    A picture's extension and leading folders are stripped; of several columns the first counts.
+    A picture's extension and leading folders are stripped.  A line is a whole name, which may hold spaces, or several
+    columns of which the first counts; comments (``#``) are ignored.
+
+    Parameters
+    ----------
+    list_file
+        The list.
+    items
+        The stems of the dataset, which show what a line with spaces means.
+
+    Raises
+    ------
+    SodbenchError
+        For a list without items, and for a line of two meanings.
     """
-    stems = [stem_of(line.split()[0]) for line in read_lines(list_file)]
+    stems: dict[str, None] = {}
+    for number, line in numbered_lines(list_file):
+        if is_comment(line) and stem_of(line) not in items:
+            continue
+        stems[_listed_stem(line, items, f"{list_file}, line {number}")] = None
     if not stems:
         raise SodbenchError(f"{list_file}: the list names no items")
-    return tuple(dict.fromkeys(stems))
+    return tuple(stems)
+
+
+def _listed_stem(line: str, items: Collection[str], where: str) -> str:
+    """The item that a line of a list names, whether it is there or not."""
+    parts = columns(line)
+    if not parts:
+        raise SodbenchError(f"{where}: {line!r} names nothing")
+    if is_delimited(line) or len(parts) == 1:
+        return stem_of(parts[0])
+    whole, first = stem_of(line), stem_of(parts[0])
+    folder = line.replace("\\", "/").rpartition("/")[0]
+    if is_picture_name(parts[0]) and any(map(is_picture_name, folder.split())):
+        return first  # 'images/a.jpg masks/a.png': the part before the last slash is no folder
+    if first not in items:
+        return first if whole not in items and is_picture_name(parts[0]) else whole
+    if whole not in items and is_picture_name(parts[0]):
+        return first
+    both = (
+        f"{whole!r} and {first!r} are items"
+        if whole in items
+        else f"{first!r} is an item, {whole!r} is not"
+    )
+    raise SodbenchError(
+        f"{where}: {line!r} is one name with a space, or several columns: {both}; put a name with spaces in "
+        "double quotes, or separate columns by tabs"
+    )
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a listed name ends as a picture's does."""
+    return f".{name.rpartition('.')[2].lower()}" in IMAGE_EXTENSIONS
 
 
 def stem_of(name: str) -> str:

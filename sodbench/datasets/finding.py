@@ -1,19 +1,26 @@
 """Finding data sets on disk: by name, by path, or everything below a folder."""
 
 import dataclasses
+import difflib
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from sodbench.datasets.dataset import Dataset, DatasetNotFound, check_name
+from sodbench.datasets.dataset import Dataset, DatasetNotFound, check_name, refuse_namesakes
 from sodbench.datasets.layouts import (
-    LAYOUTS,
+    IMAGE_FOLDERS,
+    MASK_FOLDERS,
+    OTHER_FOLDERS,
     TOML_EXAMPLE,
     Found,
+    describe_layouts,
     guess_name,
     has_pictures,
     holds_both,
     recognise,
+    sibling_sets,
+    without_kind,
 )
 from sodbench.datasets.registry import (
     DATASETS,
@@ -23,9 +30,12 @@ from sodbench.datasets.registry import (
     keys_of,
     known_name,
 )
-from sodbench.datasets.samples import build, compared, folder_pairs, restricted
+from sodbench.datasets.samples import build, compared, folder_pairs, name_own_subset
 from sodbench.errors import SodbenchError
 from sodbench.folders import subfolders
+
+DEEPEST = 3
+"""How many folders below a root datasets are looked for, e.g. ``<group>/<task>/<set>``."""
 
 
 def find_dataset(name: str | Path, data_root: Path | str = "data") -> Dataset:
@@ -86,7 +96,7 @@ def _own_folder(folder: Path) -> Dataset:
         inside = ", ".join(f.name for f in subfolders(folder)) or "no folders"
         raise DatasetNotFound(
             f"{folder} is no data set: no image or mask folder was recognised in it (it has {inside})",
-            *_layout_lines(),
+            *describe_layouts(),
         )
     return build(name, found)
 
@@ -117,11 +127,11 @@ def _from_toml(file: Path) -> Dataset:
     dataset = folder_pairs(
         folders.get("images"), folders.get("masks"), name=known_name(name) or name
     )
-    dataset = dataclasses.replace(dataset, source=(str(file.absolute()),))
-    if "list" in table:
-        dataset = restricted(dataset, file.parent / table["list"], whole=False)
-    info = DATASETS.get(dataset.name)
-    return dataset if info is None else compared(dataset, info)
+    if "list" in table:  # as --list: the name of the subset becomes part of every signature
+        dataset = dataset.listed(file.parent / table["list"])
+    elif info := DATASETS.get(dataset.name):
+        dataset = compared(dataset, info)
+    return dataclasses.replace(dataset, source=(str(file.absolute()),))
 
 
 def _find_known(name: str, data_root: Path) -> Dataset:
@@ -197,7 +207,7 @@ def _not_found(info: DatasetInfo, data_root: Path, looked: list[Path]) -> list[s
             lines.append(
                 f"  {base} is there, but no image or mask folder with pictures (has {inside})"
             )
-    lines += _layout_lines()
+    lines += describe_layouts()
     lines.append(
         "  ways out: 'sodbench run --sample' needs no data; 'sodbench data download "
         f"{info.name}' fetches it; 'sodbench data list' shows what is found and where to get the rest"
@@ -205,26 +215,26 @@ def _not_found(info: DatasetInfo, data_root: Path, looked: list[Path]) -> list[s
     return lines
 
 
-def _layout_lines() -> list[str]:
-    return ["  layouts that are read:", *(f"    {layout}" for layout in LAYOUTS)]
-
-
 def find_datasets(root: Path | str) -> list[Dataset]:
     """Every data set below a folder: known ones in the registry's order, then folders like them.
 
     A known set that could be meant twice raises :class:`SodbenchError`, as :func:`find_dataset` does.
     """
-    root = Path(root)
+    known = _known_datasets(Path(root))
+    own, refused = own_datasets(root)
+    for error in refused.values():
+        raise error
+    return known + own
+
+
+def _known_datasets(root: Path) -> list[Dataset]:
     known = []
     for name in DATASETS:
         try:
             known.append(_find_known(name, root))
         except DatasetNotFound:
             continue
-    own, refused = own_datasets(root)
-    for error in refused.values():
-        raise error
-    return known + own
+    return known
 
 
 def own_datasets(root: Path | str) -> tuple[list[Dataset], dict[str, SodbenchError]]:
@@ -232,7 +242,9 @@ def own_datasets(root: Path | str) -> tuple[list[Dataset], dict[str, SodbenchErr
 
     With them, by name, why folders that look like one could not be read.
     """
-    datasets: list[Dataset] = []
+    datasets = [
+        build(name, found) for name, found in sibling_sets(Path(root)) if not known_name(name)
+    ]
     refused: dict[str, SodbenchError] = {}
     for child in subfolders(Path(root)):
         if known_name(guess_name(child)) or folder_key(child.name) == "duts":
@@ -240,31 +252,36 @@ def own_datasets(root: Path | str) -> tuple[list[Dataset], dict[str, SodbenchErr
         try:
             found = recognise(child, None)
             if found and found.complete:
-                datasets.append(build(child.name, found))
+                datasets.append(build(guess_name(child), found))
         except SodbenchError as error:
             refused[child.name] = error
     return datasets, refused
 
 
 def find_masks(
-    path: Path | str, name: str | None = None, data_root: Path | str | None = None
+    path: Path | str,
+    name: str | None = None,
+    data_root: Path | str | None = None,
+    without: Path | str | None = None,
 ) -> list[Dataset]:
     """The ground truth that a path or a name stands for: one data set, or every one below it.
 
     path: a plain folder of masks (its samples then have no image), a folder of one data set in any
     layout, a named subset of it (``data/HKU-IS/test``), a TOML file, a root that holds several data
-    sets or several folders of masks, or the name of a data set below ``data_root`` (``HKU-IS/test``).
+    sets or several folders of masks, up to three folders deep, or the name of a data set below ``data_root`` (``HKU-IS/test``).
     name: what to call a single one; by default the name is read off the path (:func:`guess_name`).
     data_root: the folder where a name is looked up.  Where it is given, a name is looked up there first, and
     not in the working folder; by default it is ``data``.
+    without: a folder below ``path`` that holds no masks, namely the maps that are to be scored.
 
     Raises :class:`DatasetNotFound` where there are no masks, and :class:`SodbenchError` for a name that cannot be
     one, or that is given for several datasets.
     """
+    maps = Path(without) if without is not None else None
     if name is None:
-        return _find_masks(Path(path), data_root)
+        return _find_masks(Path(path), data_root, maps)
     check_name(name, "--dataset-name")
-    found = _find_masks(Path(path), data_root)
+    found = _find_masks(Path(path), data_root, maps)
     if len(found) > 1:
         names = ", ".join(dataset.name for dataset in found)
         raise SodbenchError(
@@ -274,41 +291,162 @@ def find_masks(
     return [_renamed(found[0], name)]
 
 
-def _find_masks(path: Path, data_root: Path | str | None) -> list[Dataset]:
+def _find_masks(path: Path, data_root: Path | str | None, without: Path | None) -> list[Dataset]:
     if path.suffix.lower() == ".toml":
         return [_from_toml(path)]
     if data_root is not None and not path.is_absolute():
-        place = Path(data_root) / path
-        if known_name(path.parts[0]) if path.parts else False:
-            return [find_dataset(path, data_root)]
-        if place.is_dir():
-            return _find_masks(place, None)
+        if path.parts and known_name(path.parts[0]):
+            return [name_own_subset(find_dataset(path, data_root))]
+        if (Path(data_root) / path).is_dir():
+            return _find_masks(Path(data_root) / path, None, without)
     data_root = data_root or "data"
     if not path.is_dir():
         subset = _subset_of_folder(path)
         if subset is None and not known_name(str(path).partition("/")[0]):
-            raise DatasetNotFound(f"{path}: no such folder of masks, and no data set of this name")
+            hint, *known = _suggestion(path, data_root)
+            raise DatasetNotFound(
+                f"{path}: no such folder of masks, and no dataset of this name{hint}", *known
+            )
         found_set = find_dataset(path, data_root) if subset is None else subset
-        return [found_set]
-    if has_pictures(path) and not holds_both(path):
-        return [_named_masks(path)]
-    known = known_name(guess_name(path))
-    found = recognise(path, DATASETS.get(known or ""))
-    if found and (found.masks or found.pair_list):
-        return [build(guess_name(path), found)]
-    datasets = [dataset for dataset in find_datasets(path) if dataset.masks]
-    taken = {dataset.name for dataset in datasets}
-    for child in subfolders(path):
-        if guess_name(child) not in taken and has_pictures(child) and not holds_both(child):
-            datasets.append(_named_masks(child))
+        return [name_own_subset(found_set)]
+    here = _masks_in(path, asked_for=True)
+    search = _Search(without)
+    datasets = [here] if here else search.below(path)
     if not datasets:
         inside = ", ".join(f.name for f in subfolders(path)) or "no folders"
         raise DatasetNotFound(
             f"{path}: no masks found in it: neither pictures nor a known layout (it has {inside})",
-            *_layout_lines(),
+            *(f"  {reason}" for reason in search.unclear),
+            *describe_layouts(),
         )
-    order = list(DATASETS)
-    return sorted(datasets, key=lambda d: (order.index(d.name) if d.name in order else 99, d.name))
+    datasets = [name_own_subset(dataset) for dataset in datasets]
+    refuse_namesakes(datasets)
+    order = [*DATASETS]
+    return sorted(
+        datasets,
+        key=lambda d: (
+            order.index(base) if (base := d.name.split("/")[0]) in order else 99,
+            d.name,
+        ),
+    )
+
+
+def _suggestion(path: Path, data_root: Path | str) -> tuple[str, ...]:
+    """What a path that leads nowhere may mean, to end a line with, and lines with the known names."""
+    place = path
+    while not place.parent.is_dir():
+        place = place.parent
+    beside = {folder.name: str(folder) for folder in subfolders(place.parent)}
+    if place.parent == Path():
+        beside |= {folder.name: folder.name for folder in subfolders(Path(data_root))}
+        beside |= {name: name for name in DATASETS}
+    near = difflib.get_close_matches(place.name, beside, n=1, cutoff=0.6)
+    hint = f"; did you mean {beside[near[0]]}?" if near else ""
+    if place != path and not near:
+        hint = f"; there is no {place}"
+    return (
+        hint,
+        f"  known datasets: {', '.join(DATASETS)}, looked up in {data_root} (--data-root names another folder)",
+        f"  your own: the path of a folder of masks, of a dataset, or of a TOML file ({TOML_EXAMPLE})",
+    )
+
+
+def _masks_in(folder: Path, asked_for: bool = False) -> Dataset | None:
+    """The one dataset that a folder is, if it has masks.
+
+    asked_for: the user gave this very folder, so that its name does not matter where it holds nothing but pictures.
+    """
+    name = guess_name(folder)
+    found = recognise(folder, DATASETS.get(name))
+    has_masks = found is not None and bool(found.masks or found.pair_list)
+    plain = has_pictures(folder) and not holds_both(folder)
+    if plain and found and has_masks and not found.complete:
+        raise SodbenchError(
+            f"{folder}: holds pictures itself, and masks in {found.masks}; give the path of those that are meant, "
+            f"or a TOML file ({TOML_EXAMPLE})"
+        )
+    if found and has_masks:
+        return build(name, found)
+    key = folder_key(folder.name)
+    if plain and (asked_for or key not in IMAGE_FOLDERS | OTHER_FOLDERS):
+        if asked_for and key in IMAGE_FOLDERS:
+            _refuse_images(folder)
+        return _named_masks(folder)
+    return None
+
+
+def _refuse_images(folder: Path) -> None:
+    """Raise :class:`SodbenchError` for a folder of images that has its masks next to it."""
+    beside = recognise(folder.absolute().parent, None)
+    if beside and beside.masks and beside.images and beside.images.samefile(folder):
+        raise SodbenchError(f"{folder}: holds the images; their masks are in {beside.masks}")
+
+
+class _Search:
+    """The search for all datasets below a folder.
+
+    without: a folder that is left out.  unclear: folders that may hold masks, but were not read, and why.
+    """
+
+    def __init__(self, without: Path | None):
+        self.without = without.resolve() if without else None
+        self.unclear: list[str] = []
+
+    def below(self, root: Path) -> list[Dataset]:
+        """Every dataset with masks in the folders below ``root``; own ones of the same name get their parent's name too."""
+        known = [dataset for dataset in _known_datasets(root) if dataset.masks]
+        in_known = {mask for dataset in known for mask in dataset.masks.values()}
+        own = self._walk(root, DEEPEST, plain=True)
+        datasets = known + [d for d in own if in_known.isdisjoint(d.masks.values())]
+        keys = Counter(folder_key(dataset.name) for dataset in datasets)
+        return [
+            dataset
+            if keys[folder_key(dataset.name)] == 1 or dataset.name in DATASETS
+            else _renamed(dataset, f"{dataset.root.absolute().parent.name}-{dataset.name}")
+            for dataset in datasets
+        ]
+
+    def _walk(self, root: Path, depth: int, plain: bool) -> list[Dataset]:
+        """The datasets in the folders of ``root`` and, where a folder is none, in its own folders.
+
+        plain: whether a folder of nothing but pictures is one of masks.  Far below a root it may as well be one of maps,
+        unless a folder above it is named as masks are.
+        """
+        datasets: list[Dataset] = []
+        halves: set[Path] = set()
+        for name, found in sibling_sets(root):
+            # the folder of one half does not lead to the other, so the set is selected by its name
+            source = (str(root.absolute()), "--datasets", name) if "," not in name else ()
+            datasets.append(dataclasses.replace(build(name, found), source=source))
+            halves |= {folder for folder in (found.images, found.masks) if folder}
+        is_masks = folder_key(root.absolute().name) in MASK_FOLDERS
+        at_root = recognise(root, None)
+        for child in subfolders(root):
+            key = folder_key(child.name)
+            if child in halves or key in IMAGE_FOLDERS | OTHER_FOLDERS:
+                continue
+            if self.without and child.resolve() == self.without:
+                continue
+            dataset = _masks_in(child)
+            if dataset is None:
+                deeper = depth - (key not in MASK_FOLDERS)  # GT/<set>/
+                plain_below = is_masks or key in MASK_FOLDERS
+                datasets += self._walk(child, deeper, plain_below) if deeper else []
+            elif not has_pictures(child) or holds_both(child):
+                datasets.append(dataset)
+            elif at_root and at_root.images:
+                self.unclear.append(
+                    f"{root}: images are in {at_root.images.name}, but no mask folder was recognised; if the masks are "
+                    f"in {child.name}, give {child} as GT"
+                )
+            elif plain or is_masks or without_kind(child.name, MASK_FOLDERS) != child.name:
+                datasets.append(dataset)
+            else:
+                self.unclear.append(
+                    f"{child}: holds pictures, which may be masks or maps; if they are masks, give {child} or "
+                    f"{root} as GT"
+                )
+        return datasets
 
 
 def _named_masks(folder: Path) -> Dataset:

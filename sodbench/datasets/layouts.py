@@ -1,5 +1,6 @@
 """The layouts that data sets have on people's disks, recognised by the names of folders and files."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,22 +9,30 @@ from sodbench.errors import SodbenchError
 from sodbench.folders import children, names, subfolders
 from sodbench.images import IMAGE_EXTENSIONS
 
-IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image"})
+IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image", "im", "rgb", "jpegimages"})
 MASK_FOLDERS = frozenset(
     {"gt", "gts", "mask", "masks", "groundtruth", "groundtruths", "groundtruthmask",
-     "groundtruthmasks", "pixelwisegt", "pixelwisegtnewpng"}
+     "groundtruthmasks", "pixelwisegt", "pixelwisegtnewpng", "gtobject", "annotation", "annotations"}
 )  # fmt: skip
+OTHER_FOLDERS = frozenset(
+    {"depth", "depths", "edge", "edges", "gtedge", "gtedges", "gtinstance", "instance", "contour",
+     "contours", "boundary", "thermal"}
+)  # fmt: skip
+"""Folders of a dataset that hold pictures, but neither its images nor its masks."""
 JPEG = frozenset({".jpg", ".jpeg"})
 PAIR_LIST, IMAGE_LIST = "train_pair.lst", "test.lst"
 
 LAYOUTS = (
     "<set>/Imgs/*.jpg with the masks beside them (Imgs/*.png) or in <set>/gt/ [+ test.lst]",
-    "<set>/images + <set>/GT; Imgs + GT; imgs + gt; image + mask; Image + GroundTruth",
-    "<set>/<set>-Image + <set>/<set>-Mask, also below DUTS/",
+    "<set>/images + <set>/GT; Imgs + GT; imgs + gt; im + gt; image + mask; Image + GroundTruth; Img + GroundTruth",
+    "<set>/RGB + <set>/GT (+ depth, which is ignored); Image + GT_Object; JPEGImages + Annotations",
+    "<set>/<set>-Image + <set>/<set>-Mask, also below DUTS/; <set> + <set>_mask next to each other",
     "<set>/images + <set>/ground_truth_mask; <set>-image + pixelwiseGT-new-PNG",
     "PASCAL-S/datasets/imgs/pascal + PASCAL-S/datasets/masks/pascal",
     "<set>/train_pair.lst: 'image mask' a line, relative to its folder",
     "<set>/*.jpg + <set>/*.png side by side",
+    "masks alone: <set>/*.png, <set>/GT/*.png or any of the above without images (enough to score maps)",
+    "several sets in one folder: <set>/*.png directly in it or in GT/, others up to three deep (DIS5K/DIS-TE1/im + gt)",
 )
 """The layouts that are read, in words; folder names are compared without case and punctuation."""
 
@@ -71,8 +80,12 @@ def recognise(base: Path, info: DatasetInfo | None, strict: bool = False) -> Fou
     is_training = info is None or info.name == TRAIN_SET
     if is_training and not strict and (base / PAIR_LIST).is_file():
         return Found(base, None, None, base / PAIR_LIST)
-    images = _folders_of_kind(base, IMAGE_FOLDERS, info, strict)
-    masks = _folders_of_kind(base, MASK_FOLDERS, info, strict)
+    own_keys = keys_of(info) if info else () if strict else (folder_key(base.absolute().name),)
+    images = _folders_of_kind(base, IMAGE_FOLDERS, own_keys, strict)
+    masks = _folders_of_kind(base, MASK_FOLDERS, own_keys, strict)
+    if masks and not images:  # <set> + <set>_mask
+        same_name = (f for f in subfolders(base) if folder_key(f.name) in own_keys)
+        images = [folder for folder in same_name if has_pictures(folder)]
     if not strict and not images and not masks:
         inner = base / "datasets" if (base / "datasets").is_dir() else base
         images = _if_pictures(inner / "imgs" / "pascal")
@@ -94,23 +107,56 @@ def recognise(base: Path, info: DatasetInfo | None, strict: bool = False) -> Fou
     return None
 
 
+def describe_layouts() -> tuple[str, ...]:
+    """The layouts that are read, and the way out for others, as indented lines."""
+    return (
+        "  layouts that are read:",
+        *(f"    {layout}" for layout in LAYOUTS),
+        f"  another layout or name: describe the dataset in a TOML file ({TOML_EXAMPLE}) and give that file",
+    )
+
+
 TOML_EXAMPLE = 'name = "...", images = "folder", masks = "folder"'
 
 
 def _folders_of_kind(
-    base: Path, kind: frozenset[str], info: DatasetInfo | None, strict: bool
+    base: Path, kind: frozenset[str], own_keys: Collection[str], strict: bool
 ) -> list[Path]:
     found = []
     for folder in subfolders(base):
         key = folder_key(folder.name)
-        named = info and any(
-            key.startswith(own) and key[len(own) :] in kind for own in keys_of(info)
-        )
+        named = any(key.startswith(own) and key[len(own) :] in kind for own in own_keys)
         if named or (not strict and key in kind):
             # unpacking twice over gives images/images/
             repeated = [inner for inner in subfolders(folder) if folder_key(inner.name) == key]
             found += [place for place in (folder, *repeated) if has_pictures(place)]
     return found
+
+
+def sibling_sets(base: Path) -> list[tuple[str, Found]]:
+    """Datasets whose folders are next to each other: ``<set>`` or ``<set>_image``, and ``<set>_mask``; with their names.
+
+    Datasets without images are not among them.
+    """
+    folders = {folder_key(folder.name): folder for folder in subfolders(base)}
+    found = []
+    for folder in folders.values():
+        name = without_kind(folder.name, MASK_FOLDERS)
+        if name == folder.name or not has_pictures(folder):
+            continue
+        image_keys = [folder_key(name) + kind for kind in ("", *sorted(IMAGE_FOLDERS))]
+        images = [folders[k] for k in image_keys if k in folders and has_pictures(folders[k])]
+        if len(images) == 1:
+            found.append((name, Found(base, images[0], folder)))
+    return found
+
+
+def without_kind(name: str, kinds: Collection[str]) -> str:
+    """A folder's name without an ending such as ``_mask`` or ``-Image``; as it is if it has none."""
+    for at in range(1, len(name)):
+        if name[at] in "_- ." and folder_key(name[at:]) in kinds:
+            return name[:at]
+    return name
 
 
 def _if_pictures(folder: Path) -> list[Path]:
@@ -142,7 +188,7 @@ def guess_name(folder: Path | str) -> str:
         if known := _BY_PREFIX.get(key):
             return known
         if key not in generic and key not in ("datasets", "pascal"):
-            return part
+            return without_kind(part, generic)
     return parts[0] if parts else "data"
 
 

@@ -5,6 +5,8 @@ A map belongs to the mask of the same stem; extensions may differ.  Released map
 it, and reported in :attr:`Pairing.suffix`.
 """
 
+import codecs
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -159,21 +161,23 @@ def read_pair_list(list_file: Path | str) -> Pairing:
     """Pairs named one by one in a SalMetric list: ``map.png mask.png`` a line.
 
     Paths are taken relative to the list's folder.  A map that is not there is in :attr:`Pairing.missing`.
+    Blank lines and comments (``#``) are ignored.  Names with spaces: see :func:`columns`.
     Raises :class:`SodbenchError` for a line of another form, and :class:`ProblemsError` with every mask that
     is not there; both name the lines.
     """
     list_file = Path(list_file)
     pairs, missing, no_mask = [], [], []
     for number, line in numbered_lines(list_file):
-        parts = line.split()
-        if len(parts) != 2:
-            raise SodbenchError(
-                f"{list_file}, line {number}: expected 'map.png mask.png', found {line!r}"
-            )
-        map_path, mask_path = (list_file.parent / part for part in parts)
         where = f"{list_file}, line {number}"
+        if is_comment(line) and not _listed_path(list_file, columns(line)[0]).exists():
+            continue
+        map_path, mask_path = _map_and_mask(list_file, line, where)
         if not mask_path.exists():
-            no_mask.append(Problem("no-mask", str(mask_path), f"named in {where}, but not there"))
+            no_mask.append(
+                Problem(
+                    "no-mask", str(mask_path), f"named in {where}, but not there{_windows(line)}"
+                )
+            )
         elif map_path.exists():
             pairs.append(Pair(mask_path.stem, mask_path, map_path))
         else:
@@ -183,11 +187,57 @@ def read_pair_list(list_file: Path | str) -> Pairing:
         raise ProblemsError(
             f"{list_file}: {len(no_mask)} mask(s) of this list are not there",
             no_mask,
-            f"paths are relative to the list's folder, {list_file.absolute().parent}; mend these lines or take them out",
+            f"paths are relative to the list's folder, {list_file.absolute().parent}; fix these lines or remove them",
         )
     if not (pairs or missing):
         raise SodbenchError(f"{list_file}: the list names no pairs")
     return _each_once(pairs, missing)
+
+
+def _map_and_mask(list_file: Path, line: str, where: str) -> tuple[Path, Path]:
+    """The two paths of a line.  Names may hold spaces where files, tabs or quotes show where the map's name ends.
+
+    Raises :class:`SodbenchError` for a line of another form, or of two readings.
+    """
+    if is_delimited(line):
+        ways = [columns(line)]
+    else:
+        ways = [[line[: gap.start()], line[gap.end() :]] for gap in re.finditer(r"\s+", line)]
+    pairs = [
+        (_listed_path(list_file, way[0]), _listed_path(list_file, way[1]))
+        for way in ways
+        if len(way) == 2
+    ]
+    if len(pairs) > 1:
+        # a map that is missing must not make a line unreadable, so the mask alone may decide
+        with_mask = [pair for pair in pairs if pair[1].is_file()]
+        pairs = [pair for pair in with_mask if pair[0].is_file()] or with_mask
+    if len(pairs) == 1:
+        return pairs[0]
+    if pairs:
+        raise SodbenchError(
+            f"{where}: {line!r} can be read in {len(pairs)} ways; separate map and mask by a tab, or quote the names"
+        )
+    raise SodbenchError(
+        f"{where}: expected 'map.png mask.png', found {line!r}; where names have spaces, separate map and mask "
+        f'by a tab or quote them ("my map.png" "my mask.png"){_windows(line)}'
+    )
+
+
+def _listed_path(list_file: Path, name: str) -> Path:
+    """A listed file, relative to the list's folder; backslashes are folders where that leads to a file."""
+    path = list_file.parent / name
+    if "\\" in name and not path.exists():
+        on_windows = list_file.parent / name.replace("\\", "/")
+        return on_windows if on_windows.exists() else path
+    return path
+
+
+def _windows(line: str) -> str:
+    """A hint where a line looks like a path of another machine."""
+    if "\\" in line or re.match(r"[A-Za-z]:", line):
+        return " (the list looks as if it was written on Windows; paths are relative to the list's folder)"
+    return ""
 
 
 def _each_once(pairs: Sequence[Pair], missing: Sequence[Unpaired]) -> Pairing:
@@ -206,20 +256,50 @@ def _each_once(pairs: Sequence[Pair], missing: Sequence[Unpaired]) -> Pairing:
 
 
 def numbered_lines(list_file: Path) -> list[tuple[int, str]]:
-    """The lines of a list file that hold something, with their numbers from 1.
+    """The lines of a list file that are not blank, with their numbers from 1.
 
+    Lists written on Windows are read too: byte order marks, UTF-16 (PowerShell writes it) and CRLF.
     Raises :class:`SodbenchError` for a file that cannot be read as text.
     """
     try:
-        text = list_file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SodbenchError(f"{list_file}: cannot be read as a list of names ({error})") from error
-    return [(n, line.strip()) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
+        data = list_file.read_bytes()
+        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except OSError as error:
+        raise SodbenchError(
+            f"{list_file}: cannot be read as a list of names ({error.strerror})"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SodbenchError(
+            f"{list_file}: cannot be read as a list of names ({error}); save it as UTF-8 text"
+        ) from error
+    # not str.splitlines: names may hold the rarer characters that it splits at
+    lines = enumerate(re.split(r"\r\n|\n|\r", text), start=1)
+    return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
 def read_lines(list_file: Path) -> list[str]:
     """The lines of :func:`numbered_lines` without their numbers."""
     return [line for _, line in numbered_lines(list_file)]
+
+
+def is_comment(line: str) -> bool:
+    """Whether a line of a list is a comment; a name may begin with ``#`` too, so ask for the name first."""
+    return line.startswith("#")
+
+
+def columns(line: str) -> list[str]:
+    """The columns of a list's line: separated by tabs if there are any, else by spaces outside double quotes."""
+    if "\t" in line:
+        return [column.strip().strip('"') for column in line.split("\t") if column.strip()]
+    if line.count('"') % 2:  # a name with a quote in it
+        return line.split()
+    return [quoted or plain for quoted, plain in re.findall(r'"([^"]+)"|([^"\s]+)', line)]
+
+
+def is_delimited(line: str) -> bool:
+    """Whether tabs or quotes say where the columns of a line end."""
+    return "\t" in line or (line.count('"') >= 2 and line.count('"') % 2 == 0)
 
 
 def _by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:

@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sodbench.datasets.dataset import Dataset, Sample, listed_stems, stem_of
+from sodbench.datasets.dataset import Dataset, Sample, listed_stems, stem_of, subset_name
 from sodbench.datasets.layouts import IMAGE_LIST, JPEG, Found, guess_name, holds_both, pictures
 from sodbench.datasets.official import official_names
-from sodbench.datasets.pairing import common_suffix, numbered_lines
+from sodbench.datasets.pairing import columns, common_suffix, is_comment, numbered_lines
 from sodbench.datasets.registry import DATASETS, DatasetInfo
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import IMAGE_EXTENSIONS
@@ -28,14 +28,13 @@ def build(name: str, found: Found) -> Dataset:
     return dataset if info is None else compared(dataset, info)
 
 
-def restricted(dataset: Dataset, image_list: Path, whole: bool = True) -> Dataset:
-    """The samples that a list such as ``test.lst`` names; what it leaves out is noted.
+def restricted(dataset: Dataset, image_list: Path) -> Dataset:
+    """The samples that a set's own list such as ``test.lst`` names; what it leaves out is noted.
 
-    Items that are not there are problems; whole: the list claims to name all of the set, so that
-    items on disk that it does not name are problems too.
+    Items that are not there are problems, and so are items on disk that the list does not name.
     """
-    stems = set(listed_stems(image_list))
     found = {sample.stem for sample in dataset.samples}
+    stems = set(listed_stems(image_list, found))
     notes = list(dataset.notes)
     if found - stems:
         notes.append(
@@ -50,7 +49,6 @@ def restricted(dataset: Dataset, image_list: Path, whole: bool = True) -> Datase
     problems += [
         Problem("extra", stem, f"on disk, but not named in {image_list}")
         for stem in sorted(found - stems)
-        if whole
     ]
     return dataclasses.replace(
         dataset,
@@ -60,6 +58,27 @@ def restricted(dataset: Dataset, image_list: Path, whole: bool = True) -> Datase
         problems=tuple(problems),
         left_out=frozenset(found - stems),
     )
+
+
+def name_own_subset(dataset: Dataset) -> Dataset:
+    """The dataset under the name of the subset that its own list selects, if that leaves out items on disk.
+
+    The name becomes part of every signature: an official subset, or a hash of the names as for ``--list``.
+    """
+    name = dataset.name
+    if "/" in name or not dataset.left_out:
+        return dataset
+    stems = {sample.stem for sample in dataset.samples}
+    # an own list's items without files; those of a list of pairs are paths, and samples as well
+    missing = (problem.file for problem in dataset.problems if problem.kind == "missing")
+    stems |= {stem for stem in missing if os.sep not in stem}
+    subset = subset_name(stems)
+    if name in DATASETS:
+        if stems == official_names(name):
+            return dataset
+        official = (s for s in DATASETS[name].subsets if stems == official_names(f"{name}/{s}"))
+        subset = next(official, subset)
+    return dataclasses.replace(dataset, name=f"{name}/{subset}")
 
 
 def compared(dataset: Dataset, info: DatasetInfo) -> Dataset:
@@ -225,10 +244,13 @@ def listed_pairs(list_file: Path | str, name: str | None = None) -> Dataset:
     list_file = Path(list_file)
     rows = []
     for number, line in numbered_lines(list_file):
-        parts = line.split()
+        if is_comment(line) and not (list_file.parent / columns(line)[0]).exists():
+            continue
+        parts = [part.replace("\\", "/") for part in columns(line)]
         if len(parts) not in (2, 3):
             raise SodbenchError(
-                f"{list_file}, line {number}: expected 'image mask [edge]', found {line!r}"
+                f"{list_file}, line {number}: expected 'image mask [edge]', found {line!r}; where names have "
+                "spaces, separate the columns by tabs or put the names in double quotes"
             )
         rows.append((parts[0], parts[1]))
     if not rows:
@@ -256,7 +278,16 @@ def listed_pairs(list_file: Path | str, name: str | None = None) -> Dataset:
         None,
         (),
         tuple(problems),
+        _unlisted(samples),
     )
+
+
+def _unlisted(samples: Mapping[str, Sample]) -> frozenset[str]:
+    """The stems on disk, next to the images of a list of pairs, that the list leaves out; masks beside images are none."""
+    images = [sample.image for sample in samples.values() if sample.image]
+    stems = {path.stem for folder in {i.parent for i in images} for path in pictures(folder)}
+    masks = {sample.mask.stem for sample in samples.values() if sample.mask}
+    return frozenset(stems - samples.keys() - masks)
 
 
 def _some(stems: Iterable[str], limit: int = 3) -> str:

@@ -287,7 +287,10 @@ def test_methods_below_one_flat_ground_truth(tree):
     assert [(t.method, t.dataset) for t in understood.tasks] == [("A", "SOD")]
     understood = understand(tree / "by_method", find_masks(tree / "data/SOD/GT"))
     assert [(t.method, t.dataset) for t in understood.tasks] == [("A", "SOD"), ("B", "SOD")]
-    assert any("ECSSD" in reason for reason in understood.ignored)
+    assert [(p.kind, Path(p.file).name) for p in understood.problems] == [
+        ("unscored-maps", "ECSSD"),
+        ("unscored-maps", "ECSSD"),
+    ]
 
 
 def test_a_common_suffix_is_recognised_and_said(tree, capsys):
@@ -611,7 +614,7 @@ def test_other_sets_of_a_tree_are_left_alone_and_named(tree):
     shutil.copytree(tree / "by_method/A/SOD", tree / "by_method/A/Unheard18")
     understood = understand(tree / "by_method", find_masks(tree / "data/SOD/GT"))
     assert [(t.method, t.dataset) for t in understood.tasks] == [("A", "SOD"), ("B", "SOD")]
-    assert any("Unheard18" in reason for reason in understood.ignored)
+    assert f"{tree}/by_method/A/Unheard18" in [p.file for p in understood.problems]
 
 
 # -- what fresh eyes broke --------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from sodbench.cli import main
 from sodbench.datasets import find_masks
-from sodbench.errors import SodbenchError
+from sodbench.errors import Problem, SodbenchError
 from sodbench.images import write_grey
 from sodbench.results import find_results
 from sodbench.runners.trees import Understood, understand
@@ -56,12 +56,11 @@ def test_links_are_followed_and_loops_are_said(root: Path) -> None:
     (root / "preds/gone").symlink_to(root / "nowhere")
     what = understood(root)
     assert found(what) == [("DSS", "ECSSD"), ("DSS", "SOD")]
-    assert what.ignored == (
-        f"{root}/preds/DSS/all: a link back to {root}/preds, which holds it",
-        f"{root}/preds/gone: a link that leads nowhere",
-        f"{root}/preds/itself: a link that leads nowhere",
+    assert what.ignored == (f"{root}/preds/DSS/all: a link back to {root}/preds, which holds it",)
+    assert what.problems == (
+        Problem("broken-link", f"{root}/preds/gone", "a link that leads nowhere"),
+        Problem("broken-link", f"{root}/preds/itself", "a link that leads nowhere"),
     )
-    assert f"not scored: {root}/preds/gone: a link that leads nowhere" in what.lines()
 
 
 def test_a_map_that_is_a_dead_link_is_an_unreadable_map(
@@ -69,7 +68,7 @@ def test_a_map_that_is_a_dead_link_is_an_unreadable_map(
 ) -> None:
     (root / "preds/DSS/SOD/a.png").unlink()
     (root / "preds/DSS/SOD/a.png").symlink_to(root / "nowhere.png")
-    assert understood(root).ignored == ()
+    assert understood(root).problems == ()
     options = ["--format", "json", "--datasets", "SOD"]
     assert main(["eval", str(root / "preds"), str(root / "data"), *options]) == 2
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
@@ -113,3 +112,67 @@ def test_a_pair_list_with_missing_files_names_its_lines(
     message = capsys.readouterr().err
     assert f"GT/x.png: named in {pair_list}, line 2, but not there" in message
     assert f"relative to the list's folder, {root}" in message
+
+
+# ------------------------------------------------------------------- masks that are scored against themselves
+
+
+def test_maps_that_are_links_to_their_masks_are_refused_by_name(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "preds/DSS/SOD/a.png").unlink()
+    (root / "preds/DSS/SOD/a.png").hardlink_to(root / "data/SOD/GT/a.png")
+    (root / "preds/DSS/SOD/b.png").unlink()
+    (root / "preds/DSS/SOD/b.png").symlink_to(root / "data/SOD/GT/b.png")
+    assert main(["eval", str(root / "preds/DSS/SOD"), str(root / "data/SOD")]) == 2
+    message = capsys.readouterr().err
+    assert "same-file (2)" in message and "nothing was scored" in message
+    assert f"DSS/SOD/a.png: is the same file as its mask {root}/data/SOD/GT/a.png" in message
+    assert "give the folder or list of the saliency maps" in message
+
+
+def test_a_pair_list_of_masks_with_themselves_is_refused_by_name(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"data/SOD/GT/{s}.png data/SOD/GT/{s}.png" for s in STEMS]
+    (root / "pairs.lst").write_text("\n".join(lines))
+    assert main(["eval", "--list", str(root / "pairs.lst")]) == 2
+    assert "same-file (3)" in capsys.readouterr().err
+
+
+def test_swapped_columns_of_a_pair_list_are_named(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ramp = np.arange(192, dtype=np.uint8).reshape(12, 16)
+    for stem in STEMS:
+        write_grey(root / f"preds/DSS/SOD/{stem}.png", ramp)
+    lines = [f"data/SOD/GT/{s}.png preds/DSS/SOD/{s}.png" for s in STEMS]
+    (root / "pairs.lst").write_text("\n".join(lines))
+    assert main(["eval", "--list", str(root / "pairs.lst")]) == 2
+    message = capsys.readouterr().err
+    assert f"{root}/pairs.lst" in message and "are the columns swapped?" in message
+    assert "None" not in message
+
+
+def test_two_pair_lists_have_different_signatures(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signatures = []
+    for stems in ("ab", "bc"):
+        lines = [f"preds/DSS/SOD/{s}.png data/SOD/GT/{s}.png" for s in stems]
+        (root / "pairs.lst").write_text("\n".join(lines))
+        options = ["--list", str(root / "pairs.lst"), "--dataset-name", "Mine", "--format", "json"]
+        assert main(["eval", *options]) == 0
+        (result,) = json.loads(capsys.readouterr().out)["results"]
+        assert result["dataset"].startswith("Mine/list-") and result["n"] == 2
+        signatures.append(result["signature"])
+    assert signatures[0] != signatures[1]
+
+
+def test_results_may_be_stored_beside_a_pair_list(root: Path) -> None:
+    lines = [f"preds/DSS/SOD/{s}.png data/SOD/GT/{s}.png" for s in STEMS]
+    (root / "pairs.lst").write_text("\n".join(lines))
+    run = ["eval", "--list", str(root / "pairs.lst"), "-o"]
+    assert main([*run, str(root / "out")]) == 0
+    assert main([*run, str(root / "data/SOD/GT/out")]) == 2
+    assert main([*run, str(root / "preds/DSS/SOD")]) == 2

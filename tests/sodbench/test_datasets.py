@@ -206,7 +206,7 @@ def test_every_layout(name: str, images: str, masks: str, ext: str, tmp_path: Pa
 def select_again(dataset: Dataset) -> Dataset:
     """What the command line makes of the arguments that a dataset records."""
     arguments = build_parser().parse_args(["eval", "PREDS", *dataset.source])
-    (found,) = read_truths(arguments)
+    (found,), _ = read_truths(arguments)
     return found
 
 
@@ -252,7 +252,7 @@ def test_every_selection_is_selected_again_by_its_source(tmp_path: Path) -> None
     (data / "own.toml").write_text('name = "Mine"\nmasks = "flat"\nlist = "own.lst"\n')
     (data / "own.lst").write_text("b.png\n")
     assert_selected_again(*find_masks(data))
-    assert_selected_again(find_dataset(data / "Own"), find_dataset("DUTS-TE/clean", data))
+    assert_selected_again(*find_masks(data / "Own"), find_dataset("DUTS-TE/clean", data))
     assert_selected_again(find_dataset("HKU-IS/test", data), find_dataset(data / "HKU-IS/val"))
     assert_selected_again(*find_masks(data / "own.toml"), *find_masks(data / "own.toml", "Other"))
     assert_selected_again(*find_masks(data / "flat", "Other"), *find_masks(data / "Own", "Other"))
@@ -537,6 +537,77 @@ def test_the_list_of_a_toml_file_is_a_choice(tmp_path: Path) -> None:
     mine = find_dataset(tmp_path / "mine.toml")
     assert list(mine.masks) == ["x"] and mine.left_out == {"y", "z"}
     assert [(p.kind, p.file) for p in mine.problems] == [("missing", "w")]
+
+
+def test_a_listed_name_with_a_space_never_selects_another_item(tmp_path: Path) -> None:
+    pairs(tmp_path, "data/Cats/Imgs", "data/Cats/GT", ["cat", "cat 2", "dog"])
+    (tmp_path / "cats.toml").write_text('masks = "data/Cats/GT"\nlist = "cats.lst"\n')
+    own_list, toml_list = tmp_path / "data/Cats/test.lst", tmp_path / "cats.lst"
+    dataset = find_dataset(tmp_path / "data/Cats")
+    for line, stem in (('"cat 2.png"', "cat 2"), ("cat 2.png", ""), ("dog.png", "dog")):
+        toml_list.write_text(f"{line}\n")
+        own_list.write_text(f"{line}\n")
+        ways = (
+            lambda: dataset.listed(toml_list),
+            lambda: find_masks(tmp_path / "cats.toml")[0],
+            lambda: find_masks(tmp_path / "data/Cats")[0],
+        )
+        for find in ways:
+            if stem:
+                assert [sample.stem for sample in find().samples] == [stem]
+            else:
+                with pytest.raises(
+                    SodbenchError, match=r"cats.lst|test.lst, line 1: 'cat 2.png' is"
+                ):
+                    find()
+
+
+def test_every_way_to_give_a_list_names_the_subset_alike(tmp_path: Path) -> None:
+    pairs(tmp_path, "data/Mine/Imgs", "data/Mine/GT", ["x", "y", "z"])
+    (tmp_path / "two.lst").write_text("x.jpg\nz.jpg\n")
+    (tmp_path / "other.lst").write_text("x.jpg\ny.jpg\n")
+    toml = 'name = "Mine"\nimages = "data/Mine/Imgs"\nmasks = "data/Mine/GT"\nlist = "{}"\n'
+    for file in ("two", "other"):
+        (tmp_path / f"{file}.toml").write_text(toml.format(f"{file}.lst"))
+    by_option = find_dataset(tmp_path / "data/Mine").listed(tmp_path / "two.lst")
+    assert by_option.name.startswith("Mine/list-")
+    assert find_dataset(tmp_path / "two.toml").name == by_option.name
+    assert find_dataset(tmp_path / "other.toml").name != by_option.name
+    (tmp_path / "data/Mine/test.lst").write_text("z\nx\n")
+    (own,) = find_masks(tmp_path / "data/Mine")
+    assert (own.name, own.left_out, list(own.masks)) == (by_option.name, {"y"}, ["x", "z"])
+    (tmp_path / "data/Mine/test.lst").write_text("x\ny\nz\n")  # all there is: no subset
+    assert find_masks(tmp_path / "data/Mine")[0].name == "Mine"
+
+
+def test_a_list_of_pairs_that_leaves_out_items_is_a_subset(tmp_path: Path) -> None:
+    pairs(tmp_path, "Mine/Imgs", "Mine/GT", ["x", "y", "z"])
+    names = {}
+    for stems in ("xyz", "xy", "xz"):
+        lines = [f"Imgs/{stem}.jpg GT/{stem}.png" for stem in stems]
+        (tmp_path / "Mine/train_pair.lst").write_text("\n".join(lines))
+        (found,) = find_masks(tmp_path / "Mine")
+        assert found.layout == "train_pair.lst" and "".join(found.masks) == stems
+        assert_selected_again(found)
+        names[stems] = found.name
+    assert names["xyz"] == "Mine" and len(set(names.values())) == 3
+    (tmp_path / "xy.lst").write_text("x\ny\n")
+    assert names["xy"] == find_dataset(tmp_path / "Mine").listed(tmp_path / "xy.lst").name
+
+
+def test_the_own_list_of_a_known_set_may_be_an_official_subset(tmp_path: Path) -> None:
+    names = sorted(official_names("HKU-IS"))
+    pairs(tmp_path, "HKU-IS/imgs", "HKU-IS/gt", [*names, "more"], ext=".png")
+    own_list = tmp_path / "HKU-IS/test.lst"
+    own_list.write_text("\n".join(official_names("HKU-IS/test")))
+    for name in ("HKU-IS", "HKU-IS/test"):
+        (found,) = find_masks(tmp_path / name)
+        assert (found.name, len(found)) == ("HKU-IS/test", 1447)
+        assert_selected_again(found)
+    own_list.write_text("\n".join(names))
+    assert find_masks(tmp_path / "HKU-IS")[0].name == "HKU-IS"
+    own_list.write_text("\n".join(names[:9]))
+    assert find_masks(tmp_path / "HKU-IS")[0].name.startswith("HKU-IS/list-")
 
 
 def test_sets_named_twice_and_namesakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

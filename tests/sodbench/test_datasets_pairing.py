@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sodbench.datasets import Pairing, pair_files, pictures, read_pair_list
+from sodbench.datasets import Pairing, listed_stems, pair_files, pictures, read_pair_list
 from sodbench.errors import SodbenchError
 
 
@@ -173,3 +173,102 @@ def test_salmetric_list(tmp_path: Path) -> None:
         listing.write_text(content)
         with pytest.raises(SodbenchError, match=said):
             read_pair_list(listing)
+
+
+# ----------------------------------------------------------------------------------- lists, as people write them
+
+
+@pytest.fixture
+def cats(tmp_path: Path) -> Path:
+    """Maps and masks whose names hold spaces, one name the start of another."""
+    for folder in ("my maps", "my masks"):
+        (tmp_path / folder).mkdir()
+        for name in ("cat", "cat 2", "dog"):
+            (tmp_path / folder / f"{name}.png").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "my maps/cat 2.png my masks/cat 2.png",
+        "my maps/cat 2.png\tmy masks/cat 2.png",
+        '"my maps/cat 2.png" "my masks/cat 2.png"',
+        "my maps\\cat 2.png my masks\\cat 2.png",
+        "my maps\\cat 2.png\tmy masks\\cat 2.png",
+    ],
+)
+def test_pair_lists_hold_names_with_spaces(line: str, cats: Path) -> None:
+    (cats / "pairs.txt").write_text(f"# map mask\n\n{line}\n")
+    found = read_pair_list(cats / "pairs.txt")
+    (one,) = found.pairs
+    assert (one.map, one.mask) == (cats / "my maps/cat 2.png", cats / "my masks/cat 2.png")
+
+
+def test_a_missing_map_with_a_space_is_missing(cats: Path) -> None:
+    (cats / "pairs.txt").write_text("my maps/gone 2.png my masks/cat 2.png\n")
+    (item,) = read_pair_list(cats / "pairs.txt").missing
+    assert item.path == cats / "my masks/cat 2.png"
+    assert f"{cats}/my maps/gone 2.png is named in" in item.why
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a b c", r"line 1: 'a b c' can be read in 2 ways; separate map and mask by a tab"),
+        ("my maps/cat 9.png my masks/cat 9.png", r"line 1: expected 'map.png mask.png'.*by a tab"),
+        ("D:\\maps\\x.png D:\\masks\\x.png", "written on Windows"),
+        ("one.png", "line 1: expected"),
+    ],
+)
+def test_pair_lists_that_could_mean_several_things_are_refused(
+    line: str, message: str, cats: Path
+) -> None:
+    for name in ("a", "b c", "a b", "c"):
+        (cats / name).touch()
+    (cats / "pairs.txt").write_text(line)
+    with pytest.raises(SodbenchError, match=f"(?s){message}"):
+        read_pair_list(cats / "pairs.txt")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_written_on_windows(encoding: str, cats: Path) -> None:
+    text = "my maps\\dog.png my masks\\dog.png\r\n\r\nmy maps\\cat.png my masks\\cat.png\r\n"
+    (cats / "pairs.txt").write_bytes(text.encode(encoding))
+    assert stems(read_pair_list(cats / "pairs.txt").pairs) == ["dog", "cat"]
+    (cats / "items.txt").write_bytes("imgs\\dog.jpg\r\nimgs\\cat.jpg\r\n".encode(encoding))
+    assert listed_stems(cats / "items.txt", {"dog", "cat"}) == ("dog", "cat")
+    (cats / "items.txt").write_bytes("caf\u00e9.png\n".encode("latin-1"))
+    with pytest.raises(SodbenchError, match="save it as UTF-8"):
+        listed_stems(cats / "items.txt", set())
+
+
+@pytest.mark.parametrize(
+    ("line", "stem"),
+    [
+        ("dog", "dog"),
+        ("dog.png", "dog"),
+        ("imgs/dog.jpg gt/dog.png", "dog"),
+        ("dog.jpg cat.png", "dog"),
+        ("imgs/dog.jpg gt/cat.png", "dog"),
+        ("dog.jpg\tcat 2.png", "dog"),
+        ('"cat 2.png"', "cat 2"),
+        ("cat 2.png\tanything", "cat 2"),
+        ("old 2.png", "old 2"),
+        ("bird 2.png", "bird 2"),
+        ("bird.jpg bird.png", "bird"),
+        ("#5.png", "#5"),
+        ("my imgs/old 2.jpg", "old 2"),
+    ],
+)
+def test_items_with_spaces_in_a_list(line: str, stem: str, tmp_path: Path) -> None:
+    (tmp_path / "items.txt").write_text(f"# a comment\n{line}\n")
+    items = {"dog", "cat", "cat 2", "old 2", "#5"}
+    assert listed_stems(tmp_path / "items.txt", items) == (stem,)
+
+
+@pytest.mark.parametrize("line", ["cat 2.png", "cat 2", "cat 9.png", "cat 9"])
+def test_a_line_that_could_name_another_item_is_refused(line: str, tmp_path: Path) -> None:
+    (tmp_path / "items.txt").write_text(f"dog\n{line}\n")
+    with pytest.raises(SodbenchError, match=f"line 2: '{line}' is one name .*double quotes"):
+        listed_stems(tmp_path / "items.txt", {"dog", "cat", "cat 2"})

@@ -13,7 +13,7 @@ import io
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -133,12 +133,13 @@ def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
     return np.array(_rgb(path, picture), np.uint8)
 
 
-def read_comment(path: Path) -> str:
-    """The comment that :func:`write_grey` put into a PNG; nothing where there is none.
+def read_comment(path: Path) -> tuple[str, str]:
+    """The comment that :func:`write_grey` put into a PNG, or nothing; and the file's digest (:func:`png.digest`).
 
     Raises :class:`ImageError` for a file that cannot be read and for a damaged PNG.
     """
-    return png.comment(_png_chunks(path, read_bytes(path)))
+    parts = _png_chunks(path, read_bytes(path))
+    return png.comment(parts), png.digest(parts)
 
 
 def image_size(path: Path | str) -> tuple[int, int]:
@@ -317,8 +318,10 @@ def resize_grey(
     return np.array(Image.fromarray(pixels).resize((size[1], size[0]), resample), np.uint8)
 
 
-def write_grey(path: Path | str, pixels: NDArray[np.uint8], comment: str = "") -> None:
-    """Write uint8 [h, w] as an 8-bit grey PNG, with a comment (Latin-1); see :func:`write_picture`."""
+def write_grey(
+    path: Path | str, pixels: NDArray[np.uint8], comment: str | Callable[[str], str] = ""
+) -> None:
+    """Write uint8 [h, w] as an 8-bit grey PNG, with a comment (:func:`png.encode`); see :func:`write_picture`."""
     _write(Path(path), _encoded(Path(path), pixels, comment))
 
 
@@ -332,7 +335,8 @@ def write_picture(path: Path | str, pixels: NDArray[np.uint8]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    # the process is in the name, so that what a killed one left can be recognised and removed
+    temporary = path.with_name(f".{secrets.token_hex(8)}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -345,7 +349,9 @@ def _write(path: Path, content: bytes) -> None:
         raise ImageError(str(path), f"cannot be written ({reason})", "unwritable") from error
 
 
-def _encoded(path: Path, pixels: NDArray[np.uint8], comment: str = "") -> bytes:
+def _encoded(
+    path: Path, pixels: NDArray[np.uint8], comment: str | Callable[[str], str] = ""
+) -> bytes:
     shape = pixels.shape
     if pixels.dtype != np.uint8 or 0 in shape or not (len(shape) == 2 or shape[2:] == (3,)):
         raise ValueError(f"a picture is uint8 [h, w] or [h, w, 3], not {pixels.dtype} {shape}")

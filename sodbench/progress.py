@@ -79,3 +79,8 @@ def say(message: str) -> None:
     """One line on standard error, above any bar."""
     if not _quiet:
         tqdm.write(message, file=sys.stderr)
+
+
+def warn(message: str) -> None:
+    """Print one line on standard error, above any bar, even when quiet."""
+    tqdm.write(message, file=sys.stderr)

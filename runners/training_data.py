@@ -88,7 +88,7 @@ def check_pairs(
         raise ProblemsError(
             f"{dataset.name}: {len(bad)} problems with its files:",
             [*bad, *mismatched],
-            "Mend these files, or leave them out with --skip-bad"
+            "Fix these files, or leave them out with --skip-bad"
             + (" (pairs of differing size are left out in any case)." if mismatched else "."),
         )
     for problem in (*bad, *mismatched):
@@ -119,11 +119,17 @@ def _decoded(sample: Sample) -> Size | list[Problem]:
     """As :func:`_measured`, after both files were read whole."""
     assert sample.image and sample.mask
     problems = []
-    for read, path in ((read_rgb, sample.image), (read_grey, sample.mask)):
-        try:
-            read(path)
-        except ImageError as error:
-            problems.append(error.problem)
+    try:
+        read_rgb(sample.image)
+    except ImageError as error:
+        problems.append(error.problem)
+    try:
+        # read as levels of 0 to 255, such a mask is all but black, and the network would learn that
+        if read_grey(sample.mask).pixels.max() == 1:
+            detail = "its values are 0 and 1, not 0 and 255; multiply it by 255"
+            problems.append(Problem("mask-coding", str(sample.mask), detail))
+    except ImageError as error:
+        problems.append(error.problem)
     return problems or _measured(sample)
 
 
@@ -172,14 +178,14 @@ def draw_item(sample: Sample, index: int, epoch: int, scale: float, recipe: Reci
     height, width = mask.shape
     if recipe.crop:
         shorter = min(height, width)
-        side = round(shorter * (recipe.crop + (1 - recipe.crop) * share))
+        side = max(1, round(shorter * (recipe.crop + (1 - recipe.crop) * share)))
         top, left = int(down * (height - side + 1)), int(across * (width - side + 1))
         pixels, mask = (p[top : top + side, left : left + side] for p in (pixels, mask))
         height, width = side, side
     if recipe.size:
         height, width = recipe.size, recipe.size
-    pixels = _resized(pixels, round(height * scale), round(width * scale))
-    mask = _resized(mask, round(height * scale), round(width * scale))
+    height, width = max(1, round(height * scale)), max(1, round(width * scale))
+    pixels, mask = _resized(pixels, height, width), _resized(mask, height, width)
     return Item(sample.stem, pixels, mask)
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sodbench.errors import SodbenchError
+from sodbench.folders import unwritable
 from sodbench.results import write_text
 
 LOG = "log.jsonl"
@@ -23,8 +25,11 @@ class TrainingLog:
         self.path = folder / LOG
         kept = [json.dumps(r) + "\n" for r in read_log(folder) if r["step"] <= step]
         write_text(self.path, "".join(kept))
-        self._file = self.path.open("a", encoding="utf-8")
-        self._board = _tensorboard(folder / BOARD, step)
+        try:
+            self._file = self.path.open("a", encoding="utf-8")
+            self._board = _tensorboard(folder / BOARD, step)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -35,14 +40,21 @@ class TrainingLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        if self._board:
-            self._board.close()
+        try:
+            self._file.close()
+            if self._board:
+                self._board.close()
+        except OSError as failure:  # a full disk, which stopped the training already
+            if error is None:
+                raise unwritable(self.path, failure) from failure
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record, at once on disk."""
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(record) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise unwritable(self.path, error) from error
         if self._board:
             for key, value in (record | record.get("validation", {})).items():
                 if isinstance(value, float):
@@ -50,17 +62,40 @@ class TrainingLog:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The records of a training's log, in order; a line cut off by a kill is left out."""
+    """The records of a training's log, in order; a last line that a kill cut off is left out.
+
+    Raises :class:`SodbenchError` where the file cannot be read or another line is not a record.
+    """
     path = folder / LOG
     if not path.exists():
         return []
+    try:
+        *lines, last = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise SodbenchError(f"{path}: cannot be read ({error.strerror})") from error
     records = []
-    for line in path.read_text("utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
+    for number, line in enumerate([*lines, last], 1):
+        record = _record(line)
+        if record is not None:
+            records.append(record)
+        elif number <= len(lines):
+            raise SodbenchError(
+                f"{path}: line {number} is not a record of a training; delete that line"
+            )
     return records
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The record in a line; None where there is none."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    step = record.get("step") if isinstance(record, dict) else None
+    shape = isinstance(step, int) and (
+        isinstance(record.get("loss"), float | int) or isinstance(record.get("validation"), dict)
+    )
+    return record if shape else None
 
 
 def draw_curve(folder: Path) -> None:
@@ -90,7 +125,10 @@ def draw_curve(folder: Path) -> None:
             right.plot(*zip(*points, strict=True), "o-", color=colour, markersize=3, label=name)
         right.set(ylabel="validation", ylim=(0, 1))
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
-    FigureCanvasAgg(figure).print_figure(folder / CURVE, dpi=120)
+    try:
+        FigureCanvasAgg(figure).print_figure(folder / CURVE, dpi=120)
+    except OSError as error:
+        raise unwritable(folder / CURVE, error) from error
 
 
 def _tensorboard(folder: Path, step: int) -> Any:

@@ -101,7 +101,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run, print the table, and say where the report is."""
     from sodbench.datasets import TEST_SETS
-    from sodbench.progress import say
+    from sodbench.progress import say, warn
     from sodbench.runners.pipeline import Run, run_datasets, run_sample
 
     if not (arguments.all_datasets or arguments.datasets or arguments.sample):
@@ -137,5 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"{len(finished.evaluation.problems)} thing(s) to know about the files:")
         for line in listing(finished.evaluation.problems, per_kind=3):
             say(line)
+    for line in listing(finished.problems):
+        warn(line)
     print(f"\nreport: {finished.report}")
-    return 0 if finished.evaluation.clean else 1
+    return 0 if finished.evaluation.clean and not finished.problems else 1

@@ -26,7 +26,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "--output",
         type=Path,
         metavar="RUN",
-        help="folder of the run; needed, but for --print-recipe",
+        help="output folder (required unless --print-recipe)",
     )
     data = parser.add_argument_group("data")
     data.add_argument(
@@ -74,6 +74,11 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "--checkpoint", type=Path, metavar="FILE", help="weights of the whole network to start from"
     )
     network.add_argument(
+        "--random-start",
+        action="store_true",
+        help="train random weights even where the recipe freezes their batch normalisation",
+    )
+    network.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps"
     )
     recipe = parser.add_argument_group("recipe")
@@ -98,7 +103,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     state.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the run in RUN (or begin it, if there is none)",
+        help="continue the run in RUN (or start it, if there is none)",
     )
     state.add_argument(
         "--save-every",
@@ -116,7 +121,10 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train; returns 0, 1 if pairs were left out by --skip-bad, or 128 + the signal that stopped it."""
+    """Train; returns 0, or 128 + the signal that stopped it.
+
+    It returns 1 where --skip-bad left pairs out or the network is likely to be wrong.
+    """
     from sodbench.runners.recipe import load_recipe
 
     recipe = load_recipe(arguments.recipe, arguments.changes)
@@ -130,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.runners.train import Training, train
 
     if arguments.output is None:
-        raise SodbenchError("say with -o RUN where the training's folder shall be")
+        raise SodbenchError("missing -o RUN, the output folder")
     if arguments.keep < 1 or arguments.save_every < 0:
         raise SodbenchError("--keep must be at least 1, and --save-every not negative")
     if arguments.validate and arguments.hold_out:
@@ -160,11 +168,12 @@ def run(arguments: argparse.Namespace) -> int:
             resume=arguments.resume,
             skip_bad=arguments.skip_bad,
             workers=arguments.workers,
+            random_start=arguments.random_start,
         )
     )
     if summary.signal is not None:
         return 128 + summary.signal
-    left_out = 1 if arguments.skip_bad and summary.left_out else 0
+    left_out = 1 if (arguments.skip_bad and summary.left_out) or summary.problems else 0
     if os.environ.get("RANK", "0") != "0":  # the first of torchrun's processes speaks for all
         return left_out
     if summary.seconds:

@@ -41,7 +41,7 @@ def runs(
 
     def commands(out: Path) -> list[list[str]]:
         common = ["--model", f"{networks}:small", "--device", "cpu"]
-        data = ["--train", str(twelve.root), "--validate", str(twelve.root)]
+        data = ["--train", str(twelve.root), "--validate", str(twelve.root), "--random-start"]
         return [
             ["predict", str(root / "images"), "-o", str(out / "maps"), *common],
             ["train", *data, "--recipe", str(root / "recipe.toml"), "-o", str(out / "run"), *common],

@@ -138,6 +138,8 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         same = f"the files of the training set {here} have changed"
         changes.append(same if there == here else f"the training set was {there}, is {here} now")
     start = _table(before, "start")
+    if start.keys() != now["start"].keys():
+        changes.append("the weights that it started from are not recorded")
     for kind, sha256 in now["start"].items():
         if start.get(kind) == sha256:
             continue

@@ -4,7 +4,6 @@ Everything lies below one output folder: ``maps/<method>/<set>/``, ``scores/<met
 figures, and for the built-in sample also ``sample-data/`` and ``sample-model/``.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from sodbench.results import folder_name
 from sodbench.runners.counting import Policy
 from sodbench.runners.evaluate import Evaluation, evaluate_all
 from sodbench.runners.predict import PredictionSummary, Predictor, load_predictor, predict
+from sodbench.runners.ranks import environment_number
 from sodbench.runners.trees import Task, Understood, mask_problems, task_of
 
 DEFAULT_MODEL = "csf-res2net50"
@@ -139,7 +139,7 @@ def run_datasets(
 
 
 def _refuse_torchrun() -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if environment_number("WORLD_SIZE", 1) > 1:
         raise SodbenchError(
             "run scores and reports in one process; predict under torchrun with 'sodbench predict', and score with 'sodbench eval'"
         )

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from sodbench.errors import SodbenchError
 from sodbench.models.registry import input_size_of, output_of
-from sodbench.models.user_code import user_code
+from sodbench.models.user_code import describe_failure, user_code
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -135,6 +135,11 @@ def needs_contiguous(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and ("view size" in text or "contiguous" in text)
 
 
+def cannot_compile(error: Exception) -> bool:
+    """Whether torch.compile itself failed, for want of a compiler, say; no image is to blame then."""
+    return any(kind.__name__ == "BackendCompilerFailed" for kind in type(error).__mro__)
+
+
 @dataclass(frozen=True)
 class OutputRange:
     """The smallest and the largest value that a network gave for some images."""
@@ -216,6 +221,10 @@ class InferenceNetwork:
             try:
                 return logits_at(inner, self._run, x)
             except RuntimeError as error:
+                if cannot_compile(error):
+                    raise SodbenchError(
+                        f"the network cannot be compiled ({describe_failure(error)}); leave out --compile"
+                    ) from error
                 if not (self.channels_last and needs_contiguous(error)):
                     raise
             self._run_contiguous()

@@ -22,6 +22,7 @@ _LIBRARIES = tuple(
     )
 )
 _INSTALLED = {"site-packages", "dist-packages"}
+_ADVICE = re.compile(r"\s*Set TORCHDYNAMO_VERBOSE=1 for")
 _TERMINAL_CODE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -47,8 +48,9 @@ def describe_failure(error: BaseException) -> str:
 
 
 def one_line(text: str, longest: int = _LONGEST) -> str:
-    """Join the lines of a message, without the colours that torch adds, cut to ``longest`` characters."""
-    joined = " ".join(_TERMINAL_CODE.sub("", text).split())
+    """Join the lines of a message, without torch's colours and advice, cut to ``longest`` characters."""
+    text = _ADVICE.split(_TERMINAL_CODE.sub("", text))[0]
+    joined = " ".join(text.split())
     return joined if len(joined) <= longest else joined[: longest - 3] + "..."
 
 

@@ -307,6 +307,22 @@ def test_a_batch_that_did_not_fit_is_not_tried_again(images, tmp_path, capsys):
     assert capsys.readouterr().err.count("do not fit in memory") == 1
 
 
+def test_a_network_that_cannot_be_compiled_is_one_line(command, net, monkeypatch, capsys):
+    import torch._inductor.config as inductor
+
+    monkeypatch.setattr(inductor.cpp, "cxx", (None, "/no/compiler"))
+    monkeypatch.setattr(inductor, "force_disable_caches", True)
+    net.write_text(
+        NETWORKS.replace("return self.c(x)\n", "return self.c(x).tan() - x.sum(1, True)\n", 1)
+    )
+    assert command("Logits", "--compile") == 2
+    error = capsys.readouterr().err
+    assert re.search(
+        r"the network cannot be compiled \(.*compiler.*\); leave out --compile\n$", error
+    )
+    assert "TORCHDYNAMO" not in error
+
+
 # --- errors in the user's file -------------------------------------------------------------------------
 
 

@@ -35,7 +35,7 @@ from sodbench.models import (
     model_identity,
     starts_untrained,
 )
-from sodbench.models.user_code import FAILURES, describe_failure, one_line
+from sodbench.models.user_code import FAILURES, describe_failure, one_line, user_code
 from sodbench.progress import bar, say, warn
 from sodbench.runners.prediction_folder import (
     MANIFEST,
@@ -119,11 +119,14 @@ class NetworkPredictor:
         self.network = InferenceNetwork(model, device, precision, compiled)
         self.device: torch.device | None = self.network.device
         self.default_batch_size = 32 if self.network.device.type == "cuda" else 1
+        if sha256 is None:
+            with user_code(f"{name}: the network does not give its weights"):
+                sha256 = weights_sha256(model.state_dict())
         self._origin = {
             "model": name,
             "source_sha256": source_sha256,
             "weights": weights,
-            "weights_sha256": sha256 or weights_sha256(model.state_dict()),
+            "weights_sha256": sha256,
         }
 
     def start(self, pixels: Picture, max_side: int | None) -> Callable[[], Maps]:

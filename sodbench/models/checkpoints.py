@@ -177,7 +177,7 @@ def _wrong_kind(value: Tensor, own: Tensor) -> str:
 
     Floating point numbers of any precision can; whole numbers and truth values would be cast without a word.
     """
-    if unusable := unusable_kind(value):
+    if (unusable := unusable_kind(value)) and unusable != unusable_kind(own):
         return unusable
     floats = value.is_floating_point(), own.is_floating_point()
     if floats == (True, True) or value.dtype == own.dtype:

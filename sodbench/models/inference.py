@@ -119,11 +119,12 @@ def logits_at(inner: tuple[int, int], network: Callable[[Tensor], Tensor], x: Te
     if inner != tuple(size):
         x = F.interpolate(x, size=inner, mode="bilinear", antialias=True)
     y = network(x)
-    if not isinstance(y, Tensor) or y.ndim != 4 or y.shape[:2] != (len(x), 1):
-        found = list(y.shape) if isinstance(y, Tensor) else type(y).__name__
+    good = isinstance(y, Tensor) and y.ndim == 4 and y.shape[:2] == (len(x), 1) and 0 not in y.shape
+    if not (good and y.is_floating_point()):
+        found = f"{list(y.shape)} of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
         raise SodbenchError(
             f"the network gave {found} for a batch {list(x.shape)}; it must give one logit map an image: "
-            f"a tensor [{len(x)}, 1, h, w]"
+            f"a floating point tensor [{len(x)}, 1, h, w]"
         )
     y = y.float()
     return y if y.shape[-2:] == size else F.interpolate(y, size=tuple(size), mode="bilinear")
@@ -197,7 +198,9 @@ class InferenceNetwork:
         self.channels_last = True
         name = type(model).__name__
         with user_code(f"{name}: the network cannot be copied", "let it define __deepcopy__"):
-            network: Any = copy.deepcopy(model).eval().requires_grad_(False)
+            network: Any = copy.deepcopy(model)
+        with user_code(f"{name}: the network cannot be set to evaluation mode"):
+            network = network.eval().requires_grad_(False)
         if hasattr(network, "for_inference"):
             with user_code(f"{name}.for_inference failed"):
                 network = network.for_inference()
@@ -291,10 +294,12 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
     """A SHA-256 of a state dictionary's names and values, for networks that come from no file."""
     digest = hashlib.sha256()
     for name, value in state.items():
-        if unusable := unusable_kind(value):
-            raise SodbenchError(
-                f"the network's tensor {name} is {unusable}; it has no plain values"
-            )
+        if value.is_meta:
+            raise SodbenchError(f"the network's tensor {name} is {unusable_kind(value)}")
+        if value.is_quantized:
+            value = value.int_repr()
+        elif value.layout != torch.strided:
+            value = value.to_dense()
         digest.update(name.encode())
         digest.update(
             value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()

@@ -93,6 +93,31 @@ class Prepared(Logits):
     def for_inference(self):
         raise KeyError("missing")
 
+class Unprepared(Logits):
+    def eval(self):
+        raise TypeError("no evaluation")
+
+class Secret(Logits):
+    def state_dict(self, *args, **options):
+        raise RuntimeError("no weights")
+
+class Whole(Logits):
+    def forward(self, x):
+        return (super().forward(x) > 0).long()
+
+class Complex(Logits):
+    def forward(self, x):
+        return super().forward(x) * 1j
+
+class Empty(Logits):
+    def forward(self, x):
+        return super().forward(x)[:, :, :0]
+
+class Sparse(Logits):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("graph", torch.eye(3).to_sparse())
+
 def pretrained():
     network = Logits()
     nn.init.constant_(network.c.weight, 0.25)
@@ -336,17 +361,40 @@ def line_of(text):
         ("failing", "its factory failed: OSError: cannot open weights.bin (net.py:{line})"),
         ("leaving", "its factory failed: SystemExit: usage: net.py (net.py:{line})"),
         ("Prepared", "Prepared.for_inference failed: KeyError: 'missing' (net.py:{line})"),
+        (
+            "Unprepared",
+            "cannot be set to evaluation mode: TypeError: no evaluation (net.py:{line})",
+        ),
+        ("Secret", "does not give its weights: RuntimeError: no weights (net.py:{line})"),
         ("Uncopied", "cannot be copied: TypeError: cannot pickle 'Session' object (net.py:{line})"),
     ],
 )
 def test_errors_of_the_users_code_are_one_line(command, tmp_path, capsys, model, message):
     raising = {"failing": "raise OSError", "leaving": "raise SystemExit",
-               "Prepared": "raise KeyError", "Uncopied": "raise TypeError"}  # fmt: skip
+               "Prepared": "raise KeyError", "Uncopied": "raise TypeError",
+               "Unprepared": 'raise TypeError("no ev', "Secret": "raise RuntimeError"}  # fmt: skip
     assert command(model) == 2
     error = capsys.readouterr().err
     assert message.format(line=line_of(raising[model])) in error
     assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "maps").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        ("Whole", "[1, 1, 20, 30] of torch.int64"),
+        ("Complex", "[1, 1, 20, 30] of torch.complex64"),
+        ("Empty", "[1, 1, 0, 30] of torch.float32"),
+    ],
+)
+def test_outputs_that_are_no_logits_are_refused(command, capsys, model, found):
+    assert command(model) == 2
+    assert f"the network gave {found} for a batch" in capsys.readouterr().err
+
+
+def test_a_network_with_a_sparse_buffer_predicts(command):
+    assert command("Sparse") == 0
 
 
 def test_weights_without_values_are_one_line(images, tmp_path):

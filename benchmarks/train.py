@@ -114,7 +114,9 @@ def ours(
     recipe = changed(RECIPES["reference"], {"flip": False, **changes})
     torch.manual_seed(0)
     data = check_pairs(dataset, decode=False)
-    trainer = Trainer(Training(dataset, Path("unused"), recipe), data, device, Ranks(device))
+    trainer = Trainer(
+        Training(dataset, Path("unused"), recipe, random_start=True), data, device, Ranks(device)
+    )
     set_training_mode(trainer.model, recipe)
 
     def update(indices: list[int]) -> float:

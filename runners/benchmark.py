@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from sodbench.errors import SodbenchError
 from sodbench.images import write_picture
 from sodbench.models import BASELINES, create_model, input_size_of
 from sodbench.models.inference import choose_device
+from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.progress import say, track
 from sodbench.quoting import printable
 from sodbench.results import write_text
@@ -38,6 +40,8 @@ HEADLINE = (300, 400)
 """The size whose end-to-end speed a report shows beside accuracy."""
 END_TO_END_SECONDS, END_TO_END_BATCHES = 5, 40
 """About how long the end-to-end run takes, and the most that it holds."""
+LARGEST_SIDE = 16384
+"""Sizes beyond are refused: their images alone would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +80,24 @@ def benchmark(
 
     The record is JSON: method, device, versions, precision, parameters, and for each size a :class:`Cost`.
     ``macs`` and ``images_per_second`` at the top are those of 300x400, or else of the last size.
+    Raises :class:`SodbenchError` that names a size which the network cannot take.
     """
     if repeats < 1 or not sizes or min(min(s) for s in sizes) < 1:
         raise SodbenchError("a benchmark needs at least one size, of at least 1x1, and one repeat")
+    if max(max(s) for s in sizes) > LARGEST_SIDE:
+        raise SodbenchError(f"--sizes: a side above {LARGEST_SIDE} pixels cannot be measured")
     choose_device(device)
     network = None if model in BASELINES else create_model(model).eval()
     predictor = load_predictor(
         model, checkpoint, device=device, precision=precision, compiled=compiled
     )
-    costs = [_cost(predictor, network, size, repeats) for size in track(sizes, "bench", "size")]
+    for size in sizes:  # a size that cannot be measured is named before the others take their time
+        with _taking(size):
+            predictor.start(_pictures(1, size), None)()
+    costs = []
+    for size in track(sizes, "bench", "size"):
+        with _taking(size):
+            costs.append(_cost(predictor, network, size, repeats))
     headline = next((c for c in costs if (c.height, c.width) == HEADLINE), costs[-1])
     parameters = list(network.parameters()) if network else []
     state = network.state_dict().values() if network else []
@@ -136,6 +149,22 @@ def count_macs(network: nn.Module, height: int, width: int) -> int:
     return int(counter.get_total_flops()) // 2
 
 
+@contextmanager
+def _taking(size: tuple[int, int]) -> Iterator[None]:
+    """Turn an error of the network at this size into one line that names the size and the option."""
+    try:
+        yield
+    except SodbenchError:
+        raise
+    except FAILURES as error:
+        what = "does not fit in memory" if out_of_memory(error) else "is refused by the network"
+        reason = describe_failure(error)
+        raise SodbenchError(
+            f"an image of {size[0]}x{size[1]} {what} ({reason}); choose other sizes with --sizes HxW, or declare "
+            "the sizes that the network takes in its input_size"
+        ) from error
+
+
 def _cost(
     predictor: Predictor, network: nn.Module | None, size: tuple[int, int], repeats: int
 ) -> Cost:
@@ -166,10 +195,11 @@ def _throughput(
     for batch in _doubling(predictor.device):
         try:
             times = _times(predictor, _pictures(batch, size), max(3, repeats // 2))
-        except (RuntimeError, MemoryError) as error:
+        except FAILURES as error:
+            what = "does not fit in memory"
             if not out_of_memory(error):
-                raise
-            say(f"a batch of {batch} at {size[0]}x{size[1]} does not fit in memory")
+                what = f"is refused by the network ({describe_failure(error)})"
+            say(f"a batch of {batch} at {size[0]}x{size[1]} {what}")
             break
         rate = batch / statistics.median(times)
         if rate < 1.05 * best:
@@ -178,8 +208,8 @@ def _throughput(
     return best, best_batch
 
 
-def _doubling(device: torch.device) -> Iterator[int]:
-    largest = 256 if device.type == "cuda" else 8
+def _doubling(device: torch.device | None) -> Iterator[int]:
+    largest = 256 if device is not None and device.type == "cuda" else 8
     return (2**k for k in range(1, int(math.log2(largest)) + 1))
 
 
@@ -206,6 +236,11 @@ def _end_to_end(predictor: Predictor, size: tuple[int, int], batch: int, rate: f
         summary = predict(
             predictor, samples, Path(folder, "maps"), batch_size=batch, description="JPEG to PNG"
         )
+    if summary.problems:
+        raise SodbenchError(
+            f"{len(summary.problems)} of {count} images of {size[0]}x{size[1]} could not be predicted, the first "
+            f"because: {summary.problems[0]}"
+        )
     return summary.written / summary.seconds
 
 
@@ -222,9 +257,9 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 """Linux: this process's memory, and where writing 5 forgets its peak."""
 
 
-def forget_peak(device: torch.device) -> None:
-    """Begin to measure peak memory anew."""
-    if device.type == "cuda":
+def forget_peak(device: torch.device | None) -> None:
+    """Start to measure peak memory again."""
+    if device is not None and device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif CLEAR.exists():
         try:
@@ -233,9 +268,9 @@ def forget_peak(device: torch.device) -> None:
             say("the system does not let peak memory be reset: later sizes include earlier ones")
 
 
-def peak(device: torch.device) -> int:
+def peak(device: torch.device | None) -> int:
     """Most bytes in use since :func:`forget_peak`: of the device on CUDA, else of the process."""
-    if device.type == "cuda":
+    if device is not None and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if STATUS.exists():
         for line in STATUS.read_text().splitlines():

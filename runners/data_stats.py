@@ -230,9 +230,9 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
             with writing(folder / f"{stem}.csv") as file:
                 stats.frame.to_csv(file)
             save(page(stats), folder, stem, ("png", "svg"))
-            link = quote(stem)
-            lines += ["", f"## {title}", "", f"![{title}]({link}.png)"]
-            lines += ["", f"Every image: [{markdown_text(stem)}.csv]({link}.csv)"]
+            target = quote(stem)
+            lines += ["", f"## {title}", "", f"![{title}]({target}.png)"]
+            lines += ["", f"Every image: [{markdown_text(stem)}.csv]({target}.csv)"]
         write_text(folder / INDEX, "\n".join(lines) + "\n")
     except UnicodeEncodeError as error:
         raise SodbenchError(

@@ -7,15 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from sodbench.errors import SodbenchError
 from sodbench.folders import replacing
-from sodbench.models import create_model, input_size_of, load_checkpoint
-from sodbench.progress import warn
+from sodbench.models import (
+    create_model,
+    input_size_of,
+    load_checkpoint,
+    model_identity,
+    output_of,
+)
+from sodbench.models.user_code import FAILURES, describe_failure
+from sodbench.progress import say
+from sodbench.runners.predict import describe_own_weights
 
 SIZES = ((224, 224), (97, 131), (300, 400))
-"""Height and width at which the exported network is compared; those that the network takes of them."""
+"""Height and width at which the exported network is compared, or what the network makes of them."""
 TOLERANCE = 1e-4
 """Largest difference of logits, for logits up to 1 in magnitude; beyond, relative to the largest."""
 
@@ -25,9 +34,20 @@ def export_onnx(
 ) -> dict[tuple[int, int], float]:
     """Write ``path``: input ``image``, normalised RGB float32 [n, 3, h, w]; output ``logits`` [n, 1, h, w].
 
-    Any n; any h and w unless the network declares a fixed size.  Returns the largest difference of logits
-    between onnxruntime and torch at each size compared.  Raises :class:`SodbenchError` where the extra
-    packages are missing, the network cannot be exported, or the results differ; then no file is left.
+    Any n; any h and w unless the network declares a fixed size.  The output of a network that declares
+    ``output = "probabilities"`` has that name.
+
+    Returns
+    -------
+    dict
+        The largest difference between onnxruntime and torch at each (height, width) compared. A size that the
+        network itself refuses is left out, with a message.
+
+    Raises
+    ------
+    SodbenchError
+        Where the extra packages are missing, the network takes none of the sizes or gives NaN, it cannot be
+        exported, or the results differ. Then no file is left.
     """
     path = Path(path)
     _require_onnx()
@@ -37,12 +57,11 @@ def export_onnx(
     if checkpoint is not None:
         load_checkpoint(network, checkpoint)
     else:
-        warn(
-            f"WARNING: no checkpoint was given: {model} is exported with RANDOM, UNTRAINED weights"
-        )
+        describe_own_weights(model, model_identity(model)[0])
+    expected = _expected(network)
     with replacing(path) as temporary:
-        _export(network, temporary)
-        return _compare(network, temporary)
+        _export(network, temporary, next(iter(expected)))
+        return _compare(temporary, output_of(network), expected)
 
 
 def _require_onnx() -> None:
@@ -62,42 +81,91 @@ def _sizes(network: nn.Module) -> list[tuple[int, int]]:
     return list(dict.fromkeys(policy.of(*size) for size in SIZES))
 
 
-def _export(network: nn.Module, path: Path) -> None:
+def _probe(size: tuple[int, int]) -> NDArray[np.float32]:
+    """A drawn input of this height and width."""
+    return np.random.default_rng(0).standard_normal((1, 3, *size), np.float32)
+
+
+def _expected(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]:
+    """What torch gives at each size that the network takes."""
+    expected = {}
+    for size in _sizes(network):
+        try:
+            with torch.inference_mode():
+                output = network(torch.from_numpy(_probe(size)))
+        except FAILURES as error:
+            refusal = f"{size[0]}x{size[1]} is refused by the network ({describe_failure(error)})"
+            say(f"not compared: {refusal}")
+            continue
+        if not isinstance(output, Tensor) or output.ndim != 4 or output.shape[:2] != (1, 1):
+            found = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise SodbenchError(
+                f"the network gave {found} for an image of {size[0]}x{size[1]}; it must give one map: a tensor "
+                "[1, 1, h, w]"
+            )
+        if not output.isfinite().all():
+            raise SodbenchError(
+                f"the network itself gives NaN or infinity for an image of {size[0]}x{size[1]}, in torch; nothing "
+                "was exported. Give trained weights with --checkpoint"
+            )
+        expected[size] = output.numpy()
+    if not expected:
+        raise SodbenchError(
+            f"{refusal}, and so is every other size tried; let the network declare the sizes that it takes, as in "
+            "input_size = InputSize(fixed=(352, 352))"
+        )
+    return expected
+
+
+def _export(network: nn.Module, path: Path, size: tuple[int, int]) -> None:
     dynamic = torch.export.Dim.DYNAMIC
     fixed = input_size_of(network).fixed is not None
     free = {0: dynamic} if fixed else {0: dynamic, 2: dynamic, 3: dynamic}
-    example = torch.zeros(2, 3, *_sizes(network)[0])
+    example = torch.zeros(2, 3, *size)
     try:
         with _silent():
             program = torch.onnx.export(
                 network,
                 (example,),
                 input_names=["image"],
-                output_names=["logits"],
+                output_names=[output_of(network)],
                 dynamic_shapes=(free,),
                 dynamo=True,
                 verbose=False,
             )
-    except Exception as error:
+    except FAILURES as error:
         raise SodbenchError(
-            f"torch cannot export this network ({type(error).__name__}): {str(error)[:300]}"
+            f"torch cannot export this network: {describe_failure(_cause(error))}"
         ) from error
     assert program is not None
     program.save(path)
 
 
-def _compare(network: nn.Module, path: Path) -> dict[tuple[int, int], float]:
+def _cause(error: BaseException) -> BaseException:
+    """The first error of a chain: the exporter wraps it in pages of advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _compare(
+    path: Path, output: str, expected: dict[tuple[int, int], NDArray[np.float32]]
+) -> dict[tuple[int, int], float]:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(
+            path.read_bytes(), providers=["CPUExecutionProvider"]
+        )
+        actual = {size: session.run([output], {"image": _probe(size)})[0] for size in expected}
+    except FAILURES as error:  # onnxruntime has a class for each of its errors
+        raise SodbenchError(
+            f"onnxruntime cannot run the exported network: {describe_failure(error)}; no file was written"
+        ) from error
     differences = {}
-    for size in _sizes(network):
-        x = np.random.default_rng(0).standard_normal((1, 3, *size), np.float32)
-        with torch.inference_mode():
-            expected = network(torch.from_numpy(x)).numpy()
-        (actual,) = session.run(["logits"], {"image": x})
-        difference = float(np.abs(actual - expected).max())
-        if not difference <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
+    for size, values in expected.items():
+        difference = float(np.abs(actual[size] - values).max())
+        if not difference <= TOLERANCE * max(1.0, float(np.abs(values).max())):
             raise SodbenchError(
                 f"the exported network differs from torch by {difference:.2g} at {size[0]}x{size[1]}; "
                 "no file was written"

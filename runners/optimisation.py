@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from sodbench.errors import SodbenchError
 from sodbench.models import create_model, load_backbone, load_checkpoint
 from sodbench.runners.recipe import Recipe
 
@@ -29,7 +30,23 @@ def initial_network(
     return network
 
 
-def batch_norms(network: nn.Module) -> Iterator[nn.Module]:
+def has_initial_statistics(network: nn.Module) -> bool:
+    """Whether the network normalises by statistics of no data: means of 0 and variances of 1 in every layer.
+
+    That is how batch normalisation is created. Loaded weights have other values in at least one layer.
+    """
+    statistics = [
+        (norm.running_mean, norm.running_var)
+        for norm in batch_norms(network)
+        if norm.running_mean is not None and norm.running_var is not None
+    ]
+    return bool(statistics) and all(
+        not mean.count_nonzero() and not (variance - 1).count_nonzero()
+        for mean, variance in statistics
+    )
+
+
+def batch_norms(network: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:
     """Its batch normalisations."""
     return (m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
 
@@ -45,6 +62,11 @@ def set_training_mode(network: nn.Module, recipe: Recipe) -> None:
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser over everything that requires a gradient."""
     parameters = [p for p in network.parameters() if p.requires_grad]
+    if not parameters:
+        raise SodbenchError(
+            f"{type(network).__name__}: no parameter is trained; every one of them is frozen "
+            "(--set frozen=false trains all)"
+        )
     rate, decay = recipe.learning_rate, recipe.weight_decay
     makers: dict[str, Callable[[], torch.optim.Optimizer]] = {
         "adam": lambda: torch.optim.Adam(parameters, rate, weight_decay=decay),

@@ -4,7 +4,6 @@ Everything lies below one output folder: ``maps/<method>/<set>/``, ``scores/<met
 figures, and for the built-in sample also ``sample-data/`` and ``sample-model/``.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -22,12 +21,13 @@ from sodbench.datasets import (
 )
 from sodbench.errors import Problem, ProblemsError, SodbenchError
 from sodbench.metrics import DEFAULT_PROTOCOL
-from sodbench.models import BASELINES
+from sodbench.models import BASELINES, starts_untrained
 from sodbench.progress import say
 from sodbench.results import folder_name
 from sodbench.runners.counting import Policy
 from sodbench.runners.evaluate import Evaluation, evaluate_all
-from sodbench.runners.predict import Predictor, load_predictor, predict
+from sodbench.runners.predict import PredictionSummary, Predictor, load_predictor, predict
+from sodbench.runners.ranks import environment_number
 from sodbench.runners.trees import Task, Understood, mask_problems, task_of
 
 DEFAULT_MODEL = "csf-res2net50"
@@ -65,10 +65,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run left behind."""
+    """What a run left behind; problems: what prediction reported, the images without a map and doubtful networks."""
 
     evaluation: Evaluation
     report: Path
+    problems: tuple[Problem, ...] = ()
 
 
 def run_sample(run: Run) -> Finished:
@@ -109,17 +110,20 @@ def run_datasets(
     predictors = [_predictor(run)]
     if run.baselines:
         predictors += [(name, load_predictor(name)) for name in BASELINES if name != run.model]
-    tasks, problems = [], []
+    tasks = []
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
     for dataset in datasets:
         for method, predictor in predictors:
-            task, failed = _predict(run, dataset, method, predictor)
+            task, summary = _predict(run, dataset, method, predictor)
             tasks.append(task)
-            problems += failed
+            problems += summary.problems
+            warnings += (w for w in summary.warnings if w not in warnings)
     if problems and run.policy.missing == "error":
         raise ProblemsError(
             f"{len(problems)} image(s) have no map; the other maps are finished",
             problems,
-            "mend them and run the same command again, or choose --missing skip or --missing zero",
+            "fix them and run the same command again, or choose --missing skip or --missing zero",
         )
     evaluation = evaluate_all(
         Understood(tuple(tasks)),
@@ -134,11 +138,11 @@ def run_datasets(
     say("writing the report")
     stored = evaluation.results[:: len(run.protocols)]
     report = write_report(stored, run.output / "report.md", title=title, sample=sample)
-    return Finished(evaluation, report)
+    return Finished(evaluation, report, (*warnings, *problems))
 
 
 def _refuse_torchrun() -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if environment_number("WORLD_SIZE", 1) > 1:
         raise SodbenchError(
             "run scores and reports in one process; predict under torchrun with 'sodbench predict', and score with 'sodbench eval'"
         )
@@ -204,14 +208,14 @@ def _predictor(run: Run) -> tuple[str, Predictor]:
         precision=run.precision,
         compiled=run.compiled,
     )
-    untrained = run.checkpoint is None and run.model not in BASELINES
+    untrained = run.checkpoint is None and starts_untrained(run.model)
     method = run.name or Path(run.model).name.replace(".py:", "-") + " (untrained)" * untrained
     return method, predictor
 
 
 def _predict(
     run: Run, dataset: Dataset, method: str, predictor: Predictor
-) -> tuple[Task, list[Problem]]:
+) -> tuple[Task, PredictionSummary]:
     maps = run.output / "maps" / folder_name(method) / folder_name(dataset.name)
     images = [
         (sample.stem, sample.image) for sample in dataset.samples if sample.image and sample.mask
@@ -224,4 +228,4 @@ def _predict(
         force=run.force,
         description=f"predict {dataset.name} ({method})",
     )
-    return task_of(method, dataset, maps), list(summary.problems)
+    return task_of(method, dataset, maps), summary

@@ -5,7 +5,7 @@ and is saved with every run.  ``reference`` is the protocol of the CSF authors, 
 """
 
 import dataclasses
-import math
+import json
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +23,24 @@ CHOICES = {
     "precision": ("fp32", "tf32", "bf16"),
 }
 """The values of the fields that name a choice."""
+
+RANGES: dict[str, tuple[float, float]] = {
+    "learning_rate": (0, 1e3),
+    "weight_decay": (0, 1e3),
+    "epochs": (1, 100_000),
+    "milestones": (0, 100_000),
+    "warmup": (0, 10**9),
+    "clip": (0, 1e12),
+    "accumulate": (1, 100_000),
+    "crop": (0, 1),
+    "size": (0, 8192),
+    "scales": (0, 8),
+    "sub_batch": (1, 100_000),
+    "seed": (0, 2**63 - 1),
+}
+"""The least and the largest value of a field, or of each of its values. Beyond them a training cannot run."""
+POSITIVE = ("learning_rate", "scales")
+"""Fields that may not be 0 either."""
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
@@ -103,28 +121,14 @@ class Recipe:
             for field, allowed in CHOICES.items()
             if getattr(self, field) not in allowed
         ]
-        at_least = {"epochs": 1, "accumulate": 1, "sub_batch": 1, "warmup": 0, "size": 0, "seed": 0}
-        problems += [
-            f"{field} = {getattr(self, field)}: at least {least}"
-            for field, least in at_least.items()
-            if getattr(self, field) < least
-        ]
-        floats = {
-            field.name: value
-            for field in dataclasses.fields(self)
-            for value in _numbers(getattr(self, field.name))
-        }
-        problems += [
-            f"{name} = {value}: not a finite number"
-            for name, value in floats.items()
-            if not math.isfinite(value)
-        ]
-        if self.learning_rate <= 0 or self.weight_decay < 0 or self.clip < 0:
-            problems.append("learning_rate must be positive; weight_decay and clip not negative")
-        if not 0 <= self.crop <= 1:
-            problems.append(f"crop = {self.crop}: a share of the shorter side, 0 to 1")
-        if any(scale <= 0 for scale in self.scales):
-            problems.append(f"scales = {self.scales}: all must be positive")
+        for field, (least, largest) in RANGES.items():
+            value = getattr(self, field)
+            numbers = value if isinstance(value, tuple) else (value,)
+            positive = field in POSITIVE
+            # written so that nan, which is neither below nor above anything, fails
+            if not all(least <= n <= largest and (n > 0 or not positive) for n in numbers):
+                lower = "above 0" if positive else f"at least {least}"
+                problems.append(f"{field} = {value}: must be {lower} and at most {largest:.12g}")
         if problems:
             raise SodbenchError(f"recipe {self.name}: " + "; ".join(problems))
 
@@ -259,7 +263,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value).replace("\x7f", "\\u007f")  # TOML's escapes are JSON's
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
     return repr(value)

@@ -29,30 +29,35 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sodbench.datasets import TRAIN_SET, Dataset, find_dataset
+from sodbench.datasets import TRAIN_SET, WEIGHTS, Dataset, find_dataset
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, read_rgb
 from sodbench.metrics import LOWER_IS_BETTER, Evaluator
-from sodbench.models import input_size_of
+from sodbench.models import input_size_of, output_of
 from sodbench.models.inference import (
     InferenceNetwork,
+    OutputRange,
     choose_device,
     describe_machine,
     logits_at,
+    needs_contiguous,
     normalise,
     tensor_float,
 )
-from sodbench.progress import bar, say, set_quiet, thread_pool
+from sodbench.models.user_code import FAILURES, describe_failure, user_code
+from sodbench.progress import bar, say, set_quiet, thread_pool, warn
 from sodbench.results import write_text
 from sodbench.runners.losses import LOSSES
 from sodbench.runners.optimisation import (
     batch_norms,
+    has_initial_statistics,
     initial_network,
     learning_rate,
     make_optimizer,
     restarts_optimizer,
     set_training_mode,
 )
+from sodbench.runners.predict import FIRST_IMAGES, out_of_memory, squashed_twice
 from sodbench.runners.ranks import Ranks, default_workers
 from sodbench.runners.recipe import RECIPES, Recipe
 from sodbench.runners.training_data import (
@@ -74,8 +79,11 @@ from sodbench.runners.training_run import (
     RUN,
     STATES,
     forget_run,
+    lock_run,
+    made_no_update,
     read_run,
     refuse_another_run,
+    remove_leftovers,
     run_identity,
     write_run,
 )
@@ -98,7 +106,8 @@ class Training:
     checkpoint: weights of the whole network to start from.
     validation: a set to score after each epoch; measure: the one that decides which epoch is best.
     save_every: updates between saved states; keep: how many of them stay.
-    resume: go on with the run in ``out`` (or begin it).  skip_bad: leave unreadable pairs out.
+    resume: continue the run in ``out`` (or start it).  skip_bad: leave unreadable pairs out.
+    random_start: train random weights even where the recipe freezes their batch normalisation.
     """
 
     dataset: Dataset
@@ -115,6 +124,7 @@ class Training:
     resume: bool = False
     skip_bad: bool = False
     workers: int | None = None
+    random_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,8 @@ class TrainingSummary:
     weights: ``final.pth``, or None if the run was interrupted; updates: made in all calls together;
     images: run in this call; seconds: of this call; best: (epoch counted from 1, its measure) or None;
     left_out: missing or unreadable pairs left out by ``skip_bad``; mismatched: pairs left out because their
-    sizes differ; signal: the number of the signal that interrupted it, or None.
+    sizes differ; signal: the number of the signal that interrupted it, or None; problems: what is likely to be
+    wrong with the network.
     """
 
     weights: Path | None
@@ -135,30 +146,38 @@ class TrainingSummary:
     left_out: int
     mismatched: int
     signal: int | None = None
+    problems: tuple[str, ...] = ()
 
 
 def train(training: Training) -> TrainingSummary:
-    """Train as asked; resumes, saves and stops as the module says.
+    """Train as asked; resumes, saves and stops as the module describes.
 
-    Raises :class:`SodbenchError` for bad data before the first step, for a folder that holds another
-    run, and for a loss or gradient that is not finite (naming the images).
+    Raises
+    ------
+    SodbenchError
+        For bad data before the first step, for a folder that holds another run or in which another process
+        trains, for a network that fails or whose frozen batch normalisation has no statistics, and for a loss or
+        gradient that is not finite (naming the images).
     """
     began = time.perf_counter()
-    ranks = Ranks(choose_device(training.device))
-    device = ranks.device
+    if training.workers is not None and training.workers < 1:
+        raise SodbenchError(f"{training.workers} workers: at least 1 is needed")
+    device = choose_device(training.device)
+    ranks = Ranks(device)
+    device = ranks.device or device
     if not ranks.first:
         set_quiet(True)
     data = check_pairs(
         training.dataset,
         skip_bad=training.skip_bad,
-        decode=ranks.first and not (training.out / RUN).exists(),
+        decode=ranks.first and (not (training.out / RUN).exists() or made_no_update(training.out)),
         workers=training.workers,
     )
     if training.validation is not None and ranks.first:
         _check_validation(training.validation, training.measure, training.workers)
-    with _random_numbers(training.recipe.seed, device):
+    with _random_numbers(training.recipe.seed, device), ExitStack() as held:
         trainer = Trainer(training, data, device, ranks)
-        finished = trainer.prepare()
+        finished = trainer.prepare(held)
         if finished:
             say(f"{finished}: this training is finished already")
         stopped = None if finished else trainer.run()
@@ -172,6 +191,7 @@ def train(training: Training) -> TrainingSummary:
         left_out=len(data.skipped) - mismatched,
         mismatched=mismatched,
         signal=stopped,
+        problems=tuple(trainer.problems),
     )
 
 
@@ -179,7 +199,7 @@ def fit_sample(data_root: Path, out: Path, *, device: str = "auto", force: bool 
     """Fit CSF to the sample's training split from scratch; returns the weights' path.
 
     The recipe ``sample``: the real network and this very loop, in two minutes on two CPU cores.  A finished
-    fit of the same recipe and data is kept unless ``force``; an interrupted one goes on.
+    fit of the same recipe and data is kept unless ``force``; an interrupted one is resumed.
     """
     out = Path(out)
     if force:
@@ -211,8 +231,11 @@ class Trainer:
                 "give more images, a smaller accumulate, or counter = flush"
             )
         start = initial_network(training.model, self.recipe, training.backbone, training.checkpoint)
-        self.model = start.to(device)
-        if self.recipe.channels_last:
+        _refuse_unfit_network(start, training)
+        with user_code(f"{training.model}: the network cannot be moved to {device}"):
+            self.model = start.to(device)
+        self.channels_last = self.recipe.channels_last
+        if self.channels_last:
             self.model.to(memory_format=torch.channels_last)
         if ranks.size > 1 and not self.recipe.frozen and any(batch_norms(self.model)):
             raise SodbenchError(
@@ -227,33 +250,62 @@ class Trainer:
         self.identity = run_identity(self.recipe, training.model, data, weights)
         self.epoch = self.update = self.step = self.images = 0
         self.best: tuple[int, float] | None = None
+        self.problems: list[str] = []
+        self._ran = False
+        self._range = OutputRange()
 
     # --- the run's folder --------------------------------------------------------------------------
 
-    def prepare(self) -> Path | None:
-        """Begin the run's folder, or take up the run in it; the weights' path if that is finished."""
+    def prepare(self, held: ExitStack) -> Path | None:
+        """Start the run's folder, or resume the run in it; the weights' path if that is finished.
+
+        held: keeps other processes from training in the folder until it is closed.
+        """
         out = self.training.out
+        if self.ranks.first:
+            self._take_folder(held)
+        self.ranks.gathered(None)  # the others look at the folder after that
         before = read_run(out)
         state = None
         if before is not None:
             if not self.training.resume:
                 raise SodbenchError(
-                    f"{out}: holds a training run; give --resume to go on with it, or another folder"
+                    f"{out}: holds a training run; give --resume to continue it, or another folder"
                 )
             refuse_another_run(out, before, self.identity)
             if before["finished"] and (out / FINAL).exists():
                 self.step = before["updates"]
                 self.best = before["best"] and tuple(before["best"])
+                self.problems = before.get("problems", [])
+                if self.ranks.first:  # where a kill came before a finished run deleted them
+                    delete_states(out / STATES)
                 return out / FINAL
+            self.problems = before.get("problems", [])
             state = load_latest_state(out / STATES)
         self.ranks.gathered(None)  # nobody writes before all have read
         if state is not None:
-            self._restore(state)
-            say(f"{out}: going on after update {self.step} of {self.total}")
+            try:
+                self._restore(state)
+            except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+                raise SodbenchError(
+                    f"{out / STATES}: the last state there does not fit this training "
+                    f"({describe_failure(error)}); delete it to continue from the one before"
+                ) from error
+            say(f"{out}: continuing after update {self.step} of {self.total}")
         if self.ranks.first:
             self._write_run(finished=False)
             write_text(out / RECIPE, self.recipe.to_toml())
         return None
+
+    def _take_folder(self, held: ExitStack) -> None:
+        """Keep other processes out of the run's folder, and remove what killed ones left there."""
+        out = self.training.out
+        run = read_run(out)
+        held.enter_context(lock_run(out))
+        remove_leftovers(out)
+        if run is not None and made_no_update(out):
+            say(f"{out}: the run there made no update, so it is started again")
+            forget_run(out)
 
     def _write_run(self, finished: bool) -> None:
         content = {
@@ -261,6 +313,9 @@ class Trainer:
             "updates": self.step,
             "best": self.best,
             **self.identity,
+            "random_start": self.training.random_start,
+            "problems": self.problems,
+            "memory_format": "channels_last" if self.channels_last else "contiguous",
             "skipped": [str(problem) for problem in self.data.skipped],
             "processes": self.ranks.size,
             "threads": torch.get_num_threads(),
@@ -321,7 +376,7 @@ class Trainer:
                     if self._stopped(caught):
                         self._save()
                         say(
-                            f"saved after update {self.step} of {self.total}; --resume goes on there"
+                            f"saved after update {self.step} of {self.total}; --resume continues there"
                         )
                         return caught[0] if caught else int(signal.SIGTERM)
                     if self.training.save_every and self.step % self.training.save_every == 0:
@@ -396,12 +451,19 @@ class Trainer:
                 (of_images.sum() / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
                 stems += batch.stems
                 losses.append(of_images.detach())
-        except torch.OutOfMemoryError as error:
+        except SodbenchError:
+            raise
+        except FAILURES as error:
             n, height, width = batch.masks.shape
+            reason = describe_failure(error)
+            if out_of_memory(error):
+                raise SodbenchError(
+                    f"{n} images of {height}x{width} do not fit into the device's memory ({reason}); run "
+                    "fewer together: --set sub_batch=N leaves the result the same"
+                ) from error
             raise SodbenchError(
-                f"{n} images of {height}x{width} do not fit into the device's memory "
-                f"({str(error).splitlines()[0]}); run fewer together: --set sub_batch=N leaves the "
-                "result the same"
+                f"the network failed in update {self.step + 1} on {n} image(s) of {height}x{width} "
+                f"({', '.join(batch.stems[:3])}{', ...' if n > 3 else ''}): {reason}"
             ) from error
         return stems, torch.cat(losses).double().cpu()
 
@@ -409,15 +471,56 @@ class Trainer:
         """Normalised images float32 [n, 3, h, w] and masks float32 [n, 1, h, w] in 0..1, on the device."""
         x = normalise(torch.from_numpy(batch.pixels).to(self.device))
         y = torch.from_numpy(batch.masks).to(self.device).float()[:, None] / 255
-        return x if self.recipe.channels_last else x.contiguous(), y
+        return x if self.channels_last else x.contiguous(), y
 
     def _losses(self, x: Tensor, y: Tensor) -> Tensor:
         """The loss of each image, [n], of normalised images [n, 3, h, w] and masks [n, 1, h, w]."""
         inner = input_size_of(self.model).of(*y.shape[-2:])
-        logits = logits_at(inner, self._run_network, x)
+        logits = self._first_logits(inner, x) if not self._ran else None
+        if logits is None:
+            logits = logits_at(inner, self._run_network, x)
+        if self._range.images < FIRST_IMAGES and not self.problems:
+            self._check_range(logits.detach().flatten(1))
         return LOSSES[self.recipe.loss](logits, y)
 
+    def _first_logits(self, inner: tuple[int, int], x: Tensor) -> Tensor | None:
+        """The logits of the first batch; None where the network cannot run channels-last, which it then need not.
+
+        What the failed attempt changed (random state, statistics of batch normalisation) is put back, so that a
+        resumed run, which tries again, continues to the same bits.
+        """
+        self._ran = True
+        if not self.channels_last:
+            return None
+        random = random_state(self.device)
+        buffers = {name: value.clone() for name, value in self.model.named_buffers()}
+        try:
+            return logits_at(inner, self._run_network, x)
+        except RuntimeError as error:
+            if not needs_contiguous(error):
+                raise
+        restore_random_state(random, self.device)
+        with torch.no_grad():
+            for name, value in self.model.named_buffers():
+                value.copy_(buffers[name])
+        self.model.to(memory_format=torch.contiguous_format)
+        self.channels_last = False
+        return None
+
+    def _check_range(self, values: Tensor) -> None:
+        """Warn where the first images' logits look like probabilities, so that the sigmoid would be applied twice."""
+        self._range = self._range.with_images(torch.stack((values.amin(1), values.amax(1)), 1))
+        enough = self._range.images >= FIRST_IMAGES
+        declared = isinstance(getattr(self.model, "output", None), str)
+        if enough and not declared and self._range.looks_like_probabilities:
+            problem = str(squashed_twice(self.identity["model"], self._range))
+            self.problems.append(problem)
+            if self.ranks.first:
+                warn(f"WARNING: {problem}")
+                self._write_run(finished=False)
+
     def _run_network(self, x: Tensor) -> Tensor:
+        x = x if self.channels_last else x.contiguous()
         narrow = self.recipe.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16) if narrow else nullcontext():
             output: Tensor = self.network(x)
@@ -459,9 +562,16 @@ class Trainer:
         return self.ranks.total(len(caught)) > 0
 
     def _end_epoch(self, log: TrainingLog | None) -> None:
+        updates = self.update
         self.epoch, self.update = self.epoch + 1, 0
         if self.training.validation is not None:
-            self._validate(self.training.validation, log)
+            try:
+                self._validate(self.training.validation, log)
+            except SodbenchError:
+                # the epoch is not lost: a resumed run begins with its validation
+                self.epoch, self.update = self.epoch - 1, updates
+                self._save()
+                raise
         if self.training.save_every:
             self._save()
             if self.ranks.first:
@@ -490,7 +600,8 @@ class Trainer:
         with thread_pool(self.training.workers or default_workers()) as pool:
             images = pool.map(lambda s: (read_rgb(s.image), read_grey(s.mask).pixels), mine)
             for sample, (pixels, mask) in zip(mine, images, strict=True):
-                (map_,) = network.start(pixels[None])()
+                with user_code(f"{sample.image}: the network fails on this image in validation"):
+                    (map_,) = network.start(pixels[None])()
                 if map_ is None:
                     raise SodbenchError(f"{sample.image}: the network's logits are not finite")
                 evaluator.update(map_, mask, sample.stem)
@@ -499,6 +610,27 @@ class Trainer:
             first.merge(other)
         scores: dict[str, float] = first.compute().metrics
         return scores
+
+
+def _refuse_unfit_network(network: nn.Module, training: Training) -> None:
+    """Refuse a network from whose start nothing can be learnt, or whose output has no loss."""
+    if output_of(network) != "logits":
+        raise SodbenchError(
+            f"{training.model}: declares output = 'probabilities', but the losses need logits; train it without "
+            "its final sigmoid"
+        )
+    given = training.backbone or training.checkpoint or training.random_start
+    if given or not training.recipe.frozen or not has_initial_statistics(network):
+        return
+    weights = ""
+    if training.model == "csf-res2net50":
+        weights = f" ({WEIGHTS[0].url.rpartition('/')[2]}; 'sodbench data download {WEIGHTS[0].name}' fetches it)"
+    raise SodbenchError(
+        f"{training.model}: neither --backbone nor --checkpoint was given, and the recipe freezes batch "
+        "normalisation (frozen = true), whose statistics would stay as they were created, so a random backbone "
+        f"would be frozen. Give --backbone FILE{weights}, or train everything from random weights with "
+        "--recipe scratch; --random-start trains it all the same"
+    )
 
 
 def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> None:
@@ -511,7 +643,7 @@ def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> No
     skipped = check_pairs(dataset, workers=workers).skipped
     if skipped:
         raise ProblemsError(
-            f"{dataset.name} cannot be scored for validation:", skipped, "Mend these files."
+            f"{dataset.name} cannot be scored for validation:", skipped, "Fix these files."
         )
 
 
@@ -532,7 +664,7 @@ def _interrupts() -> Iterator[list[int]]:
     def note(number: int, _: Any) -> None:
         caught.append(number)
         signal.signal(number, before[number])
-        say("interrupted: this update is finished, then the state is saved")
+        say("interrupted: finishing this update, then saving the state")
 
     if threading.current_thread() is threading.main_thread():
         for number in (int(signal.SIGINT), int(signal.SIGTERM)):

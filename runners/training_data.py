@@ -95,7 +95,7 @@ def check_pairs(
         raise ProblemsError(
             f"{dataset.name}: {len(bad)} problems with its files:",
             [*bad, *mismatched],
-            "Mend these files, or leave them out with --skip-bad"
+            "Fix these files, or leave them out with --skip-bad"
             + (" (pairs of differing size are left out in any case)." if mismatched else "."),
         )
     for problem in (*bad, *mismatched):
@@ -132,8 +132,14 @@ def _decoded(sample: Sample) -> Size | list[Problem]:
         except ImageError as error:
             problems.append(error.problem)
             continue
-        if isinstance(content, Grey) and LOW_16_BIT in content.note:
+        if not isinstance(content, Grey):
+            continue
+        if LOW_16_BIT in content.note:
             detail = f"{content.note}; so all of it is background; {FIX_OF_LOW_16_BIT}"
+            problems.append(Problem("mask-coding", str(path), detail))
+        elif content.pixels.max() == 1:
+            # read as levels of 0 to 255, such a mask is all but black, and the network would learn that
+            detail = "its values are 0 and 1, not 0 and 255; multiply it by 255"
             problems.append(Problem("mask-coding", str(path), detail))
     return problems or _measured(sample)
 
@@ -183,14 +189,14 @@ def draw_item(sample: Sample, index: int, epoch: int, scale: float, recipe: Reci
     height, width = mask.shape
     if recipe.crop:
         shorter = min(height, width)
-        side = round(shorter * (recipe.crop + (1 - recipe.crop) * share))
+        side = max(1, round(shorter * (recipe.crop + (1 - recipe.crop) * share)))
         top, left = int(down * (height - side + 1)), int(across * (width - side + 1))
         pixels, mask = (p[top : top + side, left : left + side] for p in (pixels, mask))
         height, width = side, side
     if recipe.size:
         height, width = recipe.size, recipe.size
-    pixels = _resized(pixels, round(height * scale), round(width * scale))
-    mask = _resized(mask, round(height * scale), round(width * scale))
+    height, width = max(1, round(height * scale)), max(1, round(width * scale))
+    pixels, mask = _resized(pixels, height, width), _resized(mask, height, width)
     return Item(sample.stem, pixels, mask)
 
 

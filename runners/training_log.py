@@ -38,10 +38,14 @@ class TrainingLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with writing_to(self.path):  # what a full disk did not take is tried once more
-            self._file.close()
-        if self._board:
-            self._board.close()
+        try:
+            with writing_to(self.path):  # what a full disk did not take is tried once more
+                self._file.close()
+            if self._board:
+                self._board.close()
+        except (SodbenchError, OSError):
+            if error is None:  # else a full disk stopped the training already
+                raise
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record, at once on disk."""
@@ -55,41 +59,40 @@ class TrainingLog:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The records of a training's log, in order; a last line cut off by a kill is left out.
+    """The records of a training's log, in order; a last line that a kill cut off is left out.
 
-    Raises :class:`SodbenchError` for lines that no training writes.
+    Raises :class:`SodbenchError` where the file cannot be read or another line is not a record.
     """
     path = folder / LOG
     if not path.exists():
         return []
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SodbenchError(f"{path}: cannot be read ({error}); move it away") from error
+        *lines, last = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise SodbenchError(f"{path}: cannot be read ({error.strerror})") from error
     records = []
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            if number == len(lines):
-                break
-            record = None
-        if not _is_record(record):
+    for number, line in enumerate([*lines, last], 1):
+        record = _record(line)
+        if record is not None:
+            records.append(record)
+        elif number <= len(lines):
             raise SodbenchError(
-                f"{path}: line {number} is not a record of a training; delete the line, or move the file away"
+                f"{path}: line {number} is not a record of a training; delete that line"
             )
-        records.append(record)
     return records
 
 
-def _is_record(record: Any) -> bool:
-    if not isinstance(record, dict) or type(record.get("step")) is not int:
-        return False
-    validation = record.get("validation", {})
-    if not isinstance(validation, dict):
-        return False
-    numbers = [record.get("loss"), *validation.values()]
-    return all(value is None or isinstance(value, (int, float)) for value in numbers)
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The record in a line; None where there is none."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    step = record.get("step") if isinstance(record, dict) else None
+    shape = isinstance(step, int) and (
+        isinstance(record.get("loss"), float | int) or isinstance(record.get("validation"), dict)
+    )
+    return record if shape else None
 
 
 def draw_curve(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where a training stands, on disk: everything that a resumed run needs to go on as if nothing had happened.
+"""The state of a training on disk: everything that a resumed run needs to continue to the same bits.
 
 A state is one file of tensors, numbers and strings, loadable with ``weights_only=True``; it is written
 beside its place and renamed, so that a killed run leaves whole files only.
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sodbench.errors import SodbenchError
 from sodbench.folders import replacing
+from sodbench.models.user_code import one_line
 
 FORMAT = "sodbench training state 1"
 
@@ -25,7 +26,7 @@ def save_atomically(content: Any, path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     except RuntimeError as error:  # torch's own, where writing fails
-        raise SodbenchError(f"{path}: cannot be written ({error})") from error
+        raise SodbenchError(f"{path}: cannot be written ({one_line(str(error))})") from error
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> None:
@@ -49,10 +50,15 @@ def load_latest_state(folder: Path) -> dict[str, Any] | None:
             raise ValueError(f"format {state['format']!r} instead of {FORMAT!r}")
     except Exception as error:  # torch raises many kinds; all of them mean that the file is no use
         raise SodbenchError(
-            f"{states[-1]}: cannot be read as a training state ({error}); delete it to go on from the "
-            "one before"
+            f"{states[-1]}: cannot be read as a training state ({one_line(str(error))}); delete it to continue "
+            "from the one before"
         ) from error
     return state
+
+
+def has_states(folder: Path) -> bool:
+    """Whether the folder holds a saved state."""
+    return bool(_states(folder))
 
 
 def delete_states(folder: Path) -> None:

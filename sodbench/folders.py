@@ -2,9 +2,11 @@
 
 import errno
 import os
+import re
 import stat
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -142,6 +144,42 @@ def writing_to(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+_TEMPORARY = re.compile(r"\.(?:.+\.)?(?:(?P<process>\d+)|[0-9a-f]{16})\.tmp")
+"""Names under which sodbench writes a file before it is moved to its place."""
+
+
+def is_temporary(name: str) -> bool:
+    """Whether sodbench gives such a name to a file that it is writing."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Remove the files that killed processes of sodbench left half written in a folder.
+
+    Files of a process that still runs stay. What cannot be removed stays too: such a file harms nothing.
+    """
+    if not folder.is_dir():
+        return
+    for name in names(folder):
+        found = _TEMPORARY.fullmatch(name)
+        if found and found["process"] and not is_running(int(found["process"])):
+            with suppress(OSError):
+                (folder / name).unlink()
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this number runs; where that cannot be asked safely, it does."""
+    if sys.platform == "win32":  # there os.kill ends the process, whatever the signal
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it runs, but belongs to another user
+        return True
+    return True
 
 
 def unwritable(path: Path, error: OSError) -> SodbenchError:

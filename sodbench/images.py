@@ -17,7 +17,7 @@ import secrets
 import socket
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -35,6 +35,7 @@ from PIL import (
 
 from sodbench import exif, jpeg, png
 from sodbench.errors import ImageError, SodbenchError
+from sodbench.folders import is_running
 from sodbench.luminance import jpeg_cmyk_grey, png_grey, rounded_grey, tiff_cmyk_grey
 
 IMAGE_EXTENSIONS = frozenset(
@@ -234,16 +235,17 @@ def decode_luminance(data: bytes, path: Path) -> NDArray[np.uint8]:
     return rounded_grey(decode_rgb(data, path), 15)[0]
 
 
-def read_comment(path: Path) -> str:
-    """Read the comment that :func:`write_grey` put into a PNG; empty where there is none.
+def read_comment(path: Path) -> tuple[str, str]:
+    """Read the comment that :func:`write_grey` put into a PNG, or nothing, and the digest of its chunks.
 
     Raises :class:`ImageError` for a file that cannot be read and for a damaged PNG.
     """
     data = read_bytes(path)
     if not data.startswith(png.SIGNATURE):
-        return ""
+        return "", png.digest(())
     with _named_damage(path):
-        return png.comment(png.chunks(data))
+        parts = png.chunks(data)
+        return png.comment(parts), png.digest(parts)
 
 
 def image_size(path: Path | str) -> tuple[int, int]:
@@ -643,7 +645,9 @@ def resize_grey(
     return np.array(Image.fromarray(pixels).resize((size[1], size[0]), resample), np.uint8)
 
 
-def write_grey(path: Path | str, pixels: NDArray[np.uint8], comment: str = "") -> None:
+def write_grey(
+    path: Path | str, pixels: NDArray[np.uint8], comment: str | Callable[[str], str] = ""
+) -> None:
     """Write a saliency map or mask as an 8-bit grey PNG.
 
     Parameters
@@ -651,8 +655,8 @@ def write_grey(path: Path | str, pixels: NDArray[np.uint8], comment: str = "") -
     path : Path or str
         File to write; it appears whole or not at all, and its folders are made as needed.
     pixels : ndarray of uint8, shape (h, w)
-    comment : str
-        Text in Latin-1 that :func:`read_comment` gives back.
+    comment : str or callable
+        Text in Latin-1 that :func:`read_comment` gives back, or a function of the digest (:func:`png.digest`).
 
     Raises
     ------
@@ -698,23 +702,13 @@ def _remove_leftovers(folder: Path) -> None:
     with suppress(OSError):
         for name in os.listdir(folder):  # noqa: PTH208  paths take several times as long
             found = _LEFTOVER.fullmatch(name)
-            if found and found[1] == _host() and not _is_running(int(found[2])):
+            if found and found[1] == _host() and not is_running(int(found[2])):
                 (folder / name).unlink(missing_ok=True)
 
 
-def _is_running(process: int) -> bool:
-    if os.name != "posix":  # elsewhere a signal 0 is not harmless
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return True
-
-
-def _encoded(path: Path, pixels: NDArray[np.uint8], comment: str = "") -> bytes:
+def _encoded(
+    path: Path, pixels: NDArray[np.uint8], comment: str | Callable[[str], str] = ""
+) -> bytes:
     shape = pixels.shape
     if pixels.dtype != np.uint8 or 0 in shape or not (len(shape) == 2 or shape[2:] == (3,)):
         raise ValueError(f"a picture is uint8 [h, w] or [h, w, 3], not {pixels.dtype} {shape}")

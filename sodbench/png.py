@@ -10,9 +10,10 @@ a second header.  :func:`chunks`, :func:`check` and :func:`check_data` refuse th
 Definition: Portable Network Graphics Specification, third edition, W3C.
 """
 
+import hashlib
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -379,8 +380,20 @@ def comment(parts: list[Chunk]) -> str:
     return next(found, b"").decode("latin-1")
 
 
-def encode(pixels: NDArray[np.uint8], comment: str = "") -> bytes:
+def digest(parts: Iterable[tuple[bytes, bytes | memoryview]]) -> str:
+    """A hash (hexadecimal) of the chunks other than text: equal for files that hold the same image data."""
+    found = hashlib.blake2b(digest_size=8)
+    for kind, content in parts:
+        if kind != b"tEXt":
+            found.update(kind + len(content).to_bytes(8, "big"))
+            found.update(content)
+    return found.hexdigest()
+
+
+def encode(pixels: NDArray[np.uint8], comment: str | Callable[[str], str] = "") -> bytes:
     """An 8-bit grey PNG of ``pixels``, uint8 [h, w], with a ``comment`` in Latin-1 where one is given.
+
+    A comment may be a function of the :func:`digest` of the file.
 
     Every row is stored as its difference from the row above: on saliency maps this, with libdeflate's
     level 1, takes a quarter to two fifths of the time of Pillow's level 4 for up to an eighth more bytes
@@ -393,6 +406,8 @@ def encode(pixels: NDArray[np.uint8], comment: str = "") -> bytes:
     np.subtract(pixels[1:], pixels[:-1], out=filtered[1:, 1:])
     head = _IHDR.pack(width, height, 8, 0, 0, 0, 0)
     data = bytes(deflate.zlib_compress(filtered, 1))
+    if callable(comment):
+        comment = comment(digest([(b"IHDR", head), (b"IDAT", data), (b"IEND", b"")]))
     text = _chunk(b"tEXt", _COMMENT + comment.encode("latin-1")) if comment else b""
     return SIGNATURE + _chunk(b"IHDR", head) + text + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 

@@ -391,7 +391,7 @@ def build_result(
         gt=rules.mask_signature,
         undefined=f"{rule}({len(undefined)})" if undefined else "",
         subset=dataset.partition("/")[2],
-        version=provenance["versions"]["sodbench"],
+        version=provenance.get("versions", {}).get("sodbench", __version__),
     )
     known = [p for p in problems if p.kind != "undefined-s"]
     return Result(

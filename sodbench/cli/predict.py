@@ -31,7 +31,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "--batch-size",
         type=positive,
         metavar="N",
-        help="most images of a batch (default: by device)",
+        help="maximum batch size (default: depends on the device)",
     )
     parser.add_argument(
         "--max-side",
@@ -40,7 +40,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="shrink longer images to N pixels for the network; maps keep the image's size",
     )
     parser.add_argument(
-        "--force", action="store_true", help="replace the maps that sodbench made there before"
+        "--force",
+        action="store_true",
+        help="replace the maps of these images that exist, whatever made them",
     )
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
@@ -75,12 +77,12 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict; returns 0, or raises with every problem after all other images are done.
+    """Predict; returns 0, or 1 where some images have no map or the maps are likely to be wrong.
 
-    Under torchrun the first rank speaks for all.
+    Raises with every problem where no image has a map. Under torchrun the first rank reports for all.
     """
-    from sodbench.errors import ProblemsError
-    from sodbench.progress import say, set_quiet
+    from sodbench.errors import ProblemsError, listing
+    from sodbench.progress import say, set_quiet, warn
     from sodbench.runners.predict import find_images, load_predictor, predict
 
     first = os.environ.get("RANK", "0") == "0"
@@ -103,15 +105,18 @@ def run(arguments: argparse.Namespace) -> int:
         force=arguments.force,
     )
     rate = summary.written / summary.seconds
-    before = f", {summary.finished_before} were there" if summary.finished_before else ""
+    before = f", {summary.finished_before} were finished before" * bool(summary.finished_before)
     say(
         f"{summary.written} maps written to {arguments.output}{before}: "
-        f"{summary.seconds:.1f} s, {rate:.1f} images/s"
+        f"{summary.seconds:.1f} s, {rate:.3g} images/s"
     )
-    if summary.problems and first:
-        raise ProblemsError(
-            f"{len(summary.problems)} of {len(samples)} images have no map:",
-            summary.problems,
-            "The other maps are finished; fix these and run the same command again.",
-        )
-    return 0
+    if not first:
+        return 0
+    if summary.problems:
+        failed = f"{len(summary.problems)} of {len(samples)} images have no map:"
+        way_out = "Fix these images and run the same command again."
+        if not (summary.written or summary.finished_before):
+            raise ProblemsError(failed, summary.problems, way_out)
+        for line in (failed, *listing(summary.problems), f"The other maps are finished. {way_out}"):
+            warn(line)
+    return 1 if summary.problems or summary.warnings else 0

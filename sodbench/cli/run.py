@@ -14,7 +14,7 @@ from sodbench.cli.eval import (
 )
 from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
 from sodbench.cli.predict import add_network_options
-from sodbench.errors import SodbenchError
+from sodbench.errors import SodbenchError, listing
 
 
 def add_parser(commands: Any) -> None:
@@ -101,7 +101,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run, print the table, and say where the report is."""
     from sodbench.datasets import TEST_SETS
-    from sodbench.progress import show
+    from sodbench.progress import show, warn
     from sodbench.quoting import printable
     from sodbench.runners.pipeline import Run, run_datasets, run_sample
 
@@ -140,5 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
     results = finished.evaluation.results
     show(to_text(results, DEFAULT_METRICS, markdown=False))
     status = report_problems(finished.evaluation.problems, per_kind=3)
+    for line in listing(finished.problems):
+        warn(line)
     show(f"\nreport: {printable(finished.report)}")
-    return status
+    return 1 if finished.problems else status

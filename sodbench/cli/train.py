@@ -28,7 +28,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "--output",
         type=path,
         metavar="RUN",
-        help="folder of the run; needed, but for --print-recipe",
+        help="output folder (required unless --print-recipe)",
     )
     data = parser.add_argument_group("data")
     data.add_argument(
@@ -79,6 +79,11 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "--checkpoint", type=path, metavar="FILE", help="weights of the whole network to start from"
     )
     network.add_argument(
+        "--random-start",
+        action="store_true",
+        help="train random weights even where the recipe freezes their batch normalisation",
+    )
+    network.add_argument(
         "--device",
         type=filled,
         default="auto",
@@ -108,7 +113,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     state.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the run in RUN (or begin it, if there is none)",
+        help="continue the run in RUN (or start it, if there is none)",
     )
     state.add_argument(
         "--save-every",
@@ -128,7 +133,10 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train; returns 0, 1 if pairs were left out by --skip-bad, or 128 + the signal that stopped it."""
+    """Train; returns 0, or 128 + the signal that stopped it.
+
+    It returns 1 where --skip-bad left pairs out or the network is likely to be wrong.
+    """
     from sodbench.progress import say, show
     from sodbench.quoting import printable
     from sodbench.runners.recipe import load_recipe
@@ -143,7 +151,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.runners.train import Training, train
 
     if arguments.output is None:
-        raise SodbenchError("say with -o RUN where the training's folder shall be")
+        raise SodbenchError("missing -o RUN, the output folder")
     if arguments.validate and arguments.hold_out:
         raise SodbenchError("give --validate or --hold-out, not both")
     best_by = arguments.best_by or "f_max"
@@ -174,11 +182,12 @@ def run(arguments: argparse.Namespace) -> int:
             resume=arguments.resume,
             skip_bad=arguments.skip_bad,
             workers=arguments.workers,
+            random_start=arguments.random_start,
         )
     )
     if summary.signal is not None:
         return 128 + summary.signal
-    left_out = 1 if arguments.skip_bad and summary.left_out else 0
+    left_out = 1 if (arguments.skip_bad and summary.left_out) or summary.problems else 0
     if os.environ.get("RANK", "0") != "0":  # the first of torchrun's processes speaks for all
         return left_out
     if summary.seconds:

@@ -15,7 +15,9 @@ from sodbench.models.registry import (
     input_size_of,
     model_identity,
     model_names,
+    output_of,
     register_model,
+    starts_untrained,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ __all__ = [
     "load_checkpoint",
     "model_identity",
     "model_names",
+    "output_of",
     "register_model",
+    "starts_untrained",
 ]
 
 

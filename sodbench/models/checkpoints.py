@@ -5,6 +5,7 @@ names to tensors.  Only tensors are ever unpickled (``weights_only=True``).
 """
 
 import hashlib
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sodbench.errors import SodbenchError
+from sodbench.models.inference import unusable_kind
 from sodbench.quoting import is_plain_key, python_literal, shell_command
 
 COUNTER = "num_batches_tracked"
@@ -101,6 +103,8 @@ def _unpickled(path: Path) -> Any:
     if not head:
         raise SodbenchError(f"{path}: the file is empty (0 bytes)")
     zipped, pickled = head.startswith(b"PK\x03\x04"), head[:1] == b"\x80"
+    if other := _other_kind(path, head, zipped):
+        raise SodbenchError(f"{path}: {other}")
     if not (zipped or pickled):
         raise SodbenchError(
             f"{path}: not a torch file (first bytes {head!r}); a download page saved by mistake?"
@@ -118,6 +122,28 @@ def _unpickled(path: Path) -> Any:
             detail = "not a checkpoint, or truncated"
         first_line = next(iter(str(error).splitlines()), "")
         raise SodbenchError(f"{path}: {detail} (torch: {first_line[:160]})") from error
+
+
+def _other_kind(path: Path, head: bytes, zipped: bool) -> str:
+    """What a file is that is recognised, but is no checkpoint or a damaged one; nothing for others."""
+    not_ours = "not a checkpoint; give a file that torch.save(model.state_dict(), ...) wrote"
+    if head[8:10] == b'{"':
+        return f"a safetensors file, {not_ours}"
+    if not zipped:
+        return ""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.rpartition("/")[2] for name in archive.namelist()}
+            if names and all(name.endswith(".npy") for name in names):
+                return f"a NumPy archive, {not_ours}"
+            if "constants.pkl" in names:
+                return f"a TorchScript program, {not_ours}"
+            damaged = archive.testzip()  # torch itself does not compare the checksums
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
+        return ""  # torch says what is wrong with it
+    return (
+        f"damaged: its part {damaged} does not match its checksum; copy it again" if damaged else ""
+    )
 
 
 def _is_state(content: Mapping[Any, Any]) -> bool:
@@ -168,16 +194,33 @@ def _with_command(message: str, path: Path, change: str) -> list[str]:
     return [f"{message} This command does it:", f"  {shell_command(['python', '-c', code])}"]
 
 
+def _wrong_kind(value: Tensor, own: Tensor) -> str:
+    """Why a tensor cannot become a weight, as ``int8 instead of float32``; nothing where it can.
+
+    Floating point numbers of any precision can; whole numbers and truth values would be cast without a word.
+    """
+    if (unusable := unusable_kind(value)) and unusable != unusable_kind(own):
+        return unusable
+    floats = value.is_floating_point(), own.is_floating_point()
+    if floats == (True, True) or value.dtype == own.dtype:
+        return ""
+    if floats == (False, False) and not (value.is_complex() or own.is_complex()):
+        return ""
+    return f"{value.dtype} instead of {own.dtype}".replace("torch.", "")
+
+
 def _differences(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
     shapes = [
         f"{k} {list(state[k].shape)} instead of {list(own[k].shape)}"
         for k in own
         if k in state and state[k].shape != own[k].shape
     ]
+    kinds = [f"{k} {kind}" for k in own if k in state and (kind := _wrong_kind(state[k], own[k]))]
     groups = {
         "missing": [k for k in own if k not in state],
         "not in the network": [k for k in state if k not in own],
         "of another shape": shapes,
+        "of another kind": kinds,
     }
     return [
         f"{len(names)} tensors {kind}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"

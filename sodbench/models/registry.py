@@ -1,8 +1,8 @@
 """Networks by name, or by ``path/to/file.py:factory``.
 
-A network maps normalised RGB float [n, 3, h, w] to saliency logits [n, 1, h', w'].  What it asks of
-its input's size it says in an attribute ``input_size`` (:class:`InputSize`); without one it gets every
-image as it is.  Maps come back at the image's own size in any case.
+A network maps normalised RGB float [n, 3, h, w] to saliency logits [n, 1, h', w'].  The sizes that it takes
+are declared in an attribute ``input_size`` (:class:`InputSize`); without one every image enters at its own size.
+A network that ends in a sigmoid declares ``output = "probabilities"``.  Maps have the image's own size in any case.
 """
 
 import difflib
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sodbench.errors import SodbenchError
 from sodbench.models.baselines import BASELINES
+from sodbench.models.user_code import FAILURES, describe_failure, user_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 Factory = TypeVar("Factory", bound="Callable[..., nn.Module]")
 
 _factories: "dict[str, Callable[..., nn.Module]]" = {}
+
+OUTPUTS = ("logits", "probabilities")
+"""What a network may declare in ``output``; the first is what it gives where it declares nothing."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,17 @@ class InputSize:
 
     multiple: int = 1
     fixed: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if not _is_whole(self.multiple):
+            raise SodbenchError(
+                f"InputSize(multiple={self.multiple!r}): write a whole number of at least 1"
+            )
+        pair = isinstance(self.fixed, (tuple, list)) and len(self.fixed) == 2
+        if self.fixed is not None and not (pair and all(map(_is_whole, self.fixed))):
+            raise SodbenchError(
+                f"InputSize(fixed={self.fixed!r}): write (height, width), two whole numbers of at least 1"
+            )
 
     def of(self, height: int, width: int) -> tuple[int, int]:
         """The (height, width) at which an image of this size enters the network."""
@@ -89,7 +104,7 @@ def create_model(name: str, **options: Any) -> "nn.Module":
         raise SodbenchError(
             f"unknown model {name!r}"
             + (f"; did you mean {near[0]!r}?" if near else "")
-            + f" Known: {', '.join([*_factories, *BASELINES])}; or your own as path/to/file.py:factory"
+            + f". Known: {', '.join([*_factories, *BASELINES])}; or your own as path/to/file.py:factory"
         )
     return _made(name, _factories[name], options)
 
@@ -125,16 +140,48 @@ def input_size_of(model: "nn.Module") -> InputSize:
     return declared
 
 
+def output_of(model: "nn.Module") -> str:
+    """Return what the network declares in ``output``: ``logits`` (the default) or ``probabilities``.
+
+    Raises
+    ------
+    SodbenchError
+        For any other declaration.
+    """
+    declared = getattr(model, "output", None)
+    if not isinstance(declared, str):  # nothing, or a layer of that name
+        return OUTPUTS[0]
+    if declared not in OUTPUTS:
+        raise SodbenchError(
+            f"{type(model).__name__}.output is {declared!r}; it must be 'logits', or 'probabilities' where the "
+            "network ends in a sigmoid"
+        )
+    return declared
+
+
+def starts_untrained(name: str) -> bool:
+    """Whether a model without a checkpoint is known to have random weights.
+
+    That is known of sodbench's own networks. A user's factory may load weights itself.
+    """
+    return name in _BUILT_IN
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 def _made(name: str, factory: "Callable[..., nn.Module]", options: dict[str, Any]) -> "nn.Module":
     from torch import nn
 
     try:
         inspect.signature(factory).bind(**options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise SodbenchError(
             f"model {name}: its factory was called with {options}: {error}"
         ) from error
-    model = factory(**options)
+    with user_code(f"model {name}: its factory failed"):
+        model = factory(**options)
     if not isinstance(model, nn.Module):
         raise SodbenchError(
             f"model {name}: the factory returned {type(model)}, not a torch.nn.Module"
@@ -150,7 +197,8 @@ def _importable(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.path.remove(entry)
+        if entry in sys.path:  # the file may have changed the path itself
+            sys.path.remove(entry)
 
 
 def _factory_in(path: Path, attribute: str) -> "Callable[..., nn.Module]":
@@ -174,11 +222,9 @@ def _module(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickle look their module up by name
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise SodbenchError(
-            f"{path}: cannot be imported: {type(error).__name__}: {error}"
-        ) from error
+    except FAILURES as error:
+        sys.modules.pop(name, None)
+        raise SodbenchError(f"{path}: cannot be imported: {describe_failure(error)}") from error
     return module
 
 
@@ -199,3 +245,6 @@ def lraspp_mobilenet_v3() -> "nn.Module":
     from sodbench.models.lraspp import LRASPP
 
     return LRASPP()
+
+
+_BUILT_IN = frozenset(_factories)

@@ -1,6 +1,7 @@
 """sodbench bench and export, on small networks; times are not asserted, only that they are there."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -134,3 +135,132 @@ def test_missing_packages_are_named(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     with pytest.raises(SodbenchError, match=r"pip install 'sodbench\[onnx\]'"):
         export_onnx("csf-res2net50", None, tmp_path / "x.onnx")
+
+
+# ---- networks that cannot do what is asked
+
+FAULTY = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.c = nn.Conv2d(3, 1, 1)
+    def forward(self, x):
+        return self.c(x)
+
+class Large(Net):
+    def forward(self, x):
+        if min(x.shape[-2:]) < 100:
+            raise RuntimeError("Kernel size can't be greater\\nthan actual input size")
+        return super().forward(x)
+
+class Never(Net):
+    def forward(self, x):
+        raise RuntimeError("no size will do")
+
+class NotFinite(Net):
+    def forward(self, x):
+        return super().forward(x) / 0
+
+class Two(Net):
+    def forward(self, x):
+        return [super().forward(x)]
+
+class Viewing(Net):
+    def forward(self, x):
+        return self.c(x.view(len(x), -1).view(x.shape))
+
+class Squashed(Net):
+    output = "probabilities"
+    def forward(self, x):
+        return super().forward(x).sigmoid()
+
+class Spectrum(Net):
+    def forward(self, x):
+        return torch.linalg.eigvals(self.c(x)[..., :8, :8]).real[..., None] + self.c(x)[..., :8, :8]
+"""
+
+
+@pytest.fixture
+def faulty(tmp_path):
+    path = tmp_path / "faulty.py"
+    path.write_text(FAULTY)
+    return path
+
+
+@pytest.fixture
+def onnx():
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+
+
+def error_of(capsys, command):
+    """The one line that a refused command prints."""
+    assert main([*command, "--quiet"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def test_bench_names_the_size_that_the_network_refuses(faulty, tmp_path, capsys):
+    command = ["bench", "--model", f"{faulty}:Large", "--device", "cpu", "--repeats", "1"]
+    error = error_of(
+        capsys, [*command, "--sizes", "120x130", "30x200", "-o", str(tmp_path / "b.json")]
+    )
+    line = FAULTY[: FAULTY.index("raise RuntimeError")].count("\n") + 1
+    assert "an image of 30x200 is refused by the network (RuntimeError: Kernel size" in error
+    assert f"than actual input size (faulty.py:{line})" in error and "--sizes" in error
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_bench_of_sizes_that_cannot_exist_is_one_line(capsys):
+    command = ["bench", "--model", "centre-prior", "--sizes", "99999999x99999999"]
+    assert "a side above 16384 pixels" in error_of(capsys, command)
+
+
+def test_bench_of_a_network_without_finite_maps_is_refused(faulty, capsys):
+    """Its speed from JPEG to PNG would be that of writing no map."""
+    command = ["bench", "--model", f"{faulty}:NotFinite", "--device", "cpu", "--sizes", "20x30"]
+    assert "could not be predicted, the first because: not-finite" in error_of(capsys, command)
+
+
+def test_bench_of_a_network_that_uses_view(faulty, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark_module, "END_TO_END_BATCHES", 2)
+    record = benchmark(f"{faulty}:Viewing", device="cpu", sizes=[(20, 30)], repeats=1)
+    assert record["memory_format"] == "contiguous" and record["macs"] == 20 * 30 * 3
+
+
+@pytest.mark.usefixtures("onnx")
+def test_export_leaves_out_sizes_that_the_network_refuses(faulty, tmp_path, capsys):
+    differences = export_onnx(f"{faulty}:Large", None, tmp_path / "net.onnx")
+    assert list(differences) == [(224, 224), (300, 400)]
+    error = capsys.readouterr().err
+    assert "not compared: 97x131 is refused by the network (RuntimeError: Kernel size" in error
+    assert "keeps the weights that its factory gives it" in error and "RANDOM" not in error
+
+
+@pytest.mark.usefixtures("onnx")
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("Never", r"300x400 is refused .*no size will do .* input_size = InputSize"),
+        ("NotFinite", r"the network itself gives NaN or infinity for an image of 224x224"),
+        ("Two", r"gave list for an image of 224x224; it must give one map"),
+        ("Spectrum", r"torch cannot export this network: \w+: .*linalg_eig"),
+    ],
+)
+def test_export_of_what_cannot_be_exported_is_one_line(faulty, tmp_path, capsys, model, message):
+    command = ["export", "--model", f"{faulty}:{model}", "-o", str(tmp_path / "net.onnx")]
+    error = error_of(capsys, command)
+    assert re.search(message, error) and "\x1b" not in error
+    assert not list(tmp_path.glob("*.onnx*")) and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.usefixtures("onnx")
+def test_exported_probabilities_are_called_so(faulty, tmp_path):
+    import onnxruntime
+
+    export_onnx(f"{faulty}:Squashed", None, tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    assert [output.name for output in session.get_outputs()] == ["probabilities"]

@@ -197,7 +197,7 @@ def test_maps_of_changed_images_are_made_anew(images, tmp_path, capsys):
     os.utime(images / "a.png", ns=(time, time))
     manifest = (out / MANIFEST).read_bytes()
     summary = predict(tiny(), samples, out)
-    assert "2 images have changed since; predicted anew" in capsys.readouterr().err
+    assert "2 images have changed since; predicted again" in capsys.readouterr().err
     assert (summary.written, summary.finished_before) == (2, 4)
     after = {p.name: p.stat().st_mtime_ns for p in out.glob("*.png")}
     assert {n for n in after if after[n] != before[n]} == {"a.png", "e.png"}
@@ -221,17 +221,16 @@ def test_another_set_of_the_same_stems_gets_its_own_maps(images, tmp_path):
         assert path.read_bytes() == (tmp_path / "maps" / path.name).read_bytes()
 
 
-def test_maps_that_prove_nothing_are_made_anew(images, tmp_path, capsys):
+def test_damaged_maps_and_maps_of_changed_images_are_predicted_again(images, tmp_path, capsys):
     out, samples = tmp_path / "maps", find_images([images])
     predict(tiny(), samples, out)
     whole = {p.name: p.read_bytes() for p in out.iterdir()}
-    write_grey(out / "a.png", np.zeros((20, 30), np.uint8))
+    (out / "a.png").write_bytes(whole["a.png"][:150])
     (out / "b.png").write_bytes(whole["b.png"][:-9])
     (images / "c.png").write_bytes(b"no picture any more")
     summary = predict(tiny(), samples, out)
     error = capsys.readouterr().err
-    assert "1 maps do not say of which image they are" in error
-    assert "1 maps are damaged" in error and "1 images have changed since" in error
+    assert "2 maps are damaged" in error and "1 images have changed since" in error
     assert (summary.written, summary.finished_before) == (2, 3)
     assert [Path(p.file).name for p in summary.problems] == ["c.png"]
     del whole["c.png"]  # a map of what is no longer there would be a wrong one
@@ -263,7 +262,7 @@ def test_one_file_named_in_two_ways_is_one_model(images, tmp_path, monkeypatch):
     assert summary.finished_before == 6
     with Path("net.py").open("a") as file:
         file.write("# changed\n")
-    with pytest.raises(SodbenchError, match="holds maps made otherwise: source_sha256"):
+    with pytest.raises(SodbenchError, match="holds maps made with other settings: source_sha256"):
         predict(load_predictor(names[0], device="cpu"), find_images([images]), "maps")
 
 
@@ -272,11 +271,13 @@ def test_maps_of_two_networks_are_never_mixed(images, tmp_path):
     predict(tiny(0), samples, out)
     before = read_maps(out)
     for other in (tiny(1), BaselinePredictor("centre-prior")):
-        with pytest.raises(SodbenchError, match=r"holds maps made otherwise.*--force"):
+        with pytest.raises(SodbenchError, match=r"holds maps made with other settings.*--force"):
             predict(other, samples, out)
     with pytest.raises(SodbenchError, match="max_side None there, 9 now"):
         predict(tiny(0), samples, out, max_side=9)
-    with pytest.raises(SodbenchError, match=r"5 maps made otherwise .* would not replace"):
+    with pytest.raises(
+        SodbenchError, match=r"5 maps made with other settings .* would not replace"
+    ):
         predict(tiny(1), samples[:1], out, force=True)
     assert all((read_maps(out)[k] == v).all() for k, v in before.items())
     predict(tiny(1), samples, out, force=True)
@@ -302,7 +303,7 @@ def test_problems_come_together_after_all_else_is_done(images, tmp_path, capsys)
     (images / "e.png").write_bytes(whole[: len(whole) // 2])
     out = tmp_path / "maps"
     arguments = ["predict", str(images), "-o", str(out), "--model", "centre-prior"]
-    assert main(arguments) == 2
+    assert main([*arguments, "--quiet"]) == 1
     error = capsys.readouterr().err
     assert "2 of 6 images have no map" in error
     assert "b.png" in error and "e.png" in error
@@ -335,21 +336,12 @@ def test_memory_running_out_halves_the_batch(images, tmp_path, capsys):
 
     predictor = NetworkPredictor(Hungry(), "hungry", device="cpu")
     summary = predict(predictor, find_images([images]), tmp_path / "maps", batch_size=3)
-    assert "3 images of 20x30 do not fit in memory: going on with 1" in capsys.readouterr().err
+    assert "3 images of 20x30 do not fit in memory: continuing with 1" in capsys.readouterr().err
     assert [(p.kind, p.file) for p in summary.problems] == [("memory", "f")]
     assert "--max-side" in summary.problems[0].detail
     expected = plain_loop(Tiny(), images)
     for stem, map_ in read_maps(tmp_path / "maps").items():
         assert np.abs(map_.astype(int) - expected[stem]).max() <= 1
-
-
-def test_other_errors_of_a_network_are_not_swallowed(images, tmp_path):
-    class Wrong(Tiny):
-        def forward(self, x):
-            raise RuntimeError("a mistake in the network")
-
-    with pytest.raises(RuntimeError, match="a mistake in the network"):
-        predict(NetworkPredictor(Wrong(), "w", device="cpu"), find_images([images]), tmp_path / "m")
 
 
 def test_output_of_another_shape_is_refused(images, tmp_path):
@@ -371,15 +363,6 @@ def test_manifest_says_what_made_the_maps(images, tmp_path):
     assert manifest["weights_sha256"] == file_sha256(checkpoint)
     assert manifest["source_sha256"] == file_sha256(source)
     assert manifest["precision"] == "fp32" and manifest["device"] == "cpu"
-
-
-def test_random_weights_are_said_aloud_and_repeat(images, tmp_path, capsys):
-    source = tmp_path / "net.py"
-    source.write_text("from torch import nn\ndef make():\n    return nn.Conv2d(3, 1, 1)\n")
-    first = load_predictor(f"{source}:make", device="cpu").describe()
-    assert "RANDOM, UNTRAINED" in capsys.readouterr().err
-    assert load_predictor(f"{source}:make", device="cpu").describe() == first
-    assert first["weights"] == "random (untrained)"
 
 
 def test_images_by_folder_file_and_list(images, tmp_path):
@@ -411,8 +394,9 @@ def test_images_that_cannot_be_meant_are_refused_together(images, tmp_path):
 
 
 def test_devices_and_precisions_that_are_not_there():
-    with pytest.raises(SodbenchError, match="unknown device 'gpu'"):
-        choose_device("gpu")
+    for name in ("gpu", "meta", "xla", "vulkan:0", "cpu:3", "", "cuda:x"):
+        with pytest.raises(SodbenchError, match=f"unknown device '{name}'; one of auto, cpu"):
+            choose_device(name)
     with pytest.raises(SodbenchError, match="tf32 exists on CUDA devices only"):
         choose_precision("tf32", torch.device("cpu"))
     with pytest.raises(SodbenchError, match="unknown precision 'int8'"):

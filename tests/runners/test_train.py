@@ -56,7 +56,13 @@ def short(networks: Path, twelve: Dataset, tmp_path: Path, no_curve: None) -> Tr
         Recipe(), {"epochs": 4, "milestones": [1], "accumulate": 5, "learning_rate": 1e-2}
     )
     return Training(
-        twelve, tmp_path / "run", recipe, model=f"{networks}:small", device="cpu", save_every=3
+        twelve,
+        tmp_path / "run",
+        recipe,
+        model=f"{networks}:small",
+        device="cpu",
+        save_every=3,
+        random_start=True,
     )
 
 
@@ -282,10 +288,12 @@ def test_resuming_refuses_another_recipe_or_other_data(
         stop_after(2, patch, lambda: os.kill(os.getpid(), signal.SIGTERM))
         train(short)
     other = replace(short, resume=True, recipe=changed(short.recipe, {"learning_rate": 1.0}))
-    with pytest.raises(SodbenchError, match=r"recipe learning_rate = 0\.01 there, 1\.0 now"):
+    with pytest.raises(SodbenchError, match=r"the recipe's learning_rate was 0\.01, is 1\.0 now"):
         train(other)
     fewer = replace(twelve, samples=twelve.samples[:-1])
-    with pytest.raises(SodbenchError, match="data"):
+    with pytest.raises(
+        SodbenchError, match=r"the training set was twelve \(12 pairs\), is twelve \(11 pairs\) now"
+    ):
         train(replace(short, resume=True, dataset=fewer))
 
 
@@ -459,7 +467,7 @@ def test_command(
     recipe.write_text(short.recipe.to_toml())
     root = twelve.root
     command = ["train", "--train", str(root), "--model", short.model, "--device", "cpu",
-               "--recipe", str(recipe), "-o", str(tmp_path / "run")]  # fmt: skip
+               "--recipe", str(recipe), "-o", str(tmp_path / "run"), "--random-start"]  # fmt: skip
     assert cli.main([*command, "--set", "epochs=2", "--hold-out", "4", "--best-by", "s"]) == 0
     captured = capsys.readouterr()
     assert captured.out == f"{tmp_path / 'run' / 'final.pth'}\n"

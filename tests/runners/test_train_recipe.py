@@ -11,7 +11,7 @@ from sodbench.runners.recipe import RECIPES, Recipe, changed, load_recipe
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_toml_there_and_back(name: str, tmp_path: Path) -> None:
-    recipe = changed(RECIPES[name], {"scales": [0.75, 1, 1.25]})
+    recipe = changed(RECIPES[name], {"scales": [0.75, 1, 1.25], "name": 'a "b" \\ \n\x7f é'})
     path = tmp_path / f"{name}.toml"
     path.write_text(recipe.to_toml())
     assert load_recipe(str(path)) == recipe
@@ -40,11 +40,27 @@ def test_a_file_changes_the_recipe_it_names(tmp_path: Path) -> None:
     [
         ("epoch=3", "no 'epoch'"),
         ("epochs=3.5", "epochs = 3.5: expected a whole number"),
-        ("epochs=0", "epochs = 0: at least 1"),
+        ("epochs=0", "epochs = 0: must be at least 1"),
         ("flip=1", "flip = 1: expected true or false"),
         ("loss=mse", "loss = 'mse': one of bce-sum, bce, bce-iou, structure"),
         ("scales=2", "scales = 2: expected a list of numbers"),
-        ("learning_rate=-1", "must be positive"),
+        ("learning_rate=-1", "learning_rate = -1.0: must be above 0 and at most 1000"),
+        ("learning_rate=0", "must be above 0"),
+        ("learning_rate=nan", "learning_rate = nan: must be above 0"),
+        ("learning_rate=inf", "at most 1000"),
+        ("weight_decay=nan", "weight_decay = nan: must be at least 0"),
+        ("weight_decay=-0.1", "weight_decay = -0.1"),
+        ("clip=nan", "clip = nan"),
+        ("crop=nan", "crop = nan: must be at least 0 and at most 1"),
+        ("crop=1.5", "at most 1"),
+        ("scales=[1.0, nan]", r"scales = \(1.0, nan\): must be above 0 and at most 8"),
+        ("scales=[0.0]", "must be above 0"),
+        ("scales=[1000000]", "at most 8"),
+        ("size=1000000", "size = 1000000: must be at least 0 and at most 8192"),
+        ("epochs=1000000000000", "epochs = 1000000000000: must be at least 1 and at most 100000"),
+        ("milestones=[-1]", "milestones"),
+        ("seed=99999999999999999999", "seed"),
+        ("sub_batch=0", "sub_batch = 0: must be at least 1"),
         ("epochs", "key=value"),
     ],
 )

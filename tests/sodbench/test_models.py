@@ -93,6 +93,40 @@ def test_broken_file_says_why(tmp_path):
         create_model(f"{path}:factory")
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("x = 1\nimport surely_not_installed\n", r"ModuleNotFoundError: No module .* \(net\.py:2\)"),
+        ("def f(:\n", r"SyntaxError: .*net\.py, line 1\)"),
+        ("def f():\n    return 1 / 0\n\nf()\n", r"ZeroDivisionError: division by zero \(net\.py:2\)"),
+        ("import argparse\nargparse.ArgumentParser().error('bad')\n", r"SystemExit: 2 \(net\.py:2\)"),
+        ("raise ValueError('two\\nlines')\n", r"ValueError: two lines \(net\.py:1\)"),
+        ("from sodbench.models import InputSize\nInputSize(multiple=0)\n",
+         r"InputSize\(multiple=0\): write a whole number .*\(net\.py:2\)"),
+        ("from sodbench.models import InputSize\nInputSize(fixed=352)\n",
+         r"InputSize\(fixed=352\): write \(height, width\).*\(net\.py:2\)"),
+    ],
+)  # fmt: skip
+def test_an_error_while_importing_names_the_line(tmp_path, source, message):
+    path = tmp_path / "net.py"
+    path.write_text(source)
+    with pytest.raises(SodbenchError, match=rf"net\.py: cannot be imported: {message}") as caught:
+        create_model(f"{path}:factory")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_error_of_the_factory_names_the_innermost_line_of_the_users_code(tmp_path):
+    (tmp_path / "net_parts.py").write_text(
+        "from torch import nn\n\ndef block():\n    return nn.Conv2d(3, -1, 1)\n"
+    )
+    path = tmp_path / "net.py"
+    path.write_text("def make():\n    from net_parts import block\n    return block()\n")
+    with pytest.raises(
+        SodbenchError, match=r"net\.py:make: its factory failed: .*\(net_parts\.py:4\)$"
+    ):
+        create_model(f"{path}:make")
+
+
 def test_wrong_option_is_named():
     with pytest.raises(SodbenchError, match="unexpected keyword argument 'depth'"):
         create_model("csf-res2net50", depth=101)
@@ -213,6 +247,67 @@ def test_wrong_checkpoint_is_told_what_it_is(small, state, tmp_path, content, me
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
     assert torch.equal(small.cls_layer.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda w: (100 * w).to(torch.int8), "int8 instead of float32"),
+        (lambda w: w > 0, "bool instead of float32"),
+        (lambda w: w.long(), "int64 instead of float32"),
+        (lambda w: w.to(torch.complex64), "complex64 instead of float32"),
+        (lambda w: w.to_sparse(), "sparse"),
+        (lambda w: torch.quantize_per_tensor(w, 0.1, 0, torch.qint8), "quantised"),
+        (lambda w: w.to("meta"), "without values (on the meta device)"),
+    ],
+    ids=["int8", "bool", "int64", "complex", "sparse", "quantised", "meta"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_weights_that_are_no_plain_numbers_are_refused(small, state, tmp_path, change, kind):
+    """Cast to float, whole numbers and truth values would be weights of 0."""
+    torch.save({**state, "cls_layer.weight": change(state["cls_layer.weight"])}, tmp_path / "w.pth")
+    before = small.cls_layer.weight.clone()
+    with pytest.raises(SodbenchError) as caught:
+        load_checkpoint(small, tmp_path / "w.pth")
+    assert f"1 tensors of another kind: cls_layer.weight {kind}" in str(caught.value)
+    assert "torch:" not in str(caught.value)
+    assert torch.equal(small.cls_layer.weight, before)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_load(small, state, tmp_path, kind):
+    torch.save(
+        {k: v.to(kind) if v.is_floating_point() else v for k, v in state.items()},
+        tmp_path / "w.pth",
+    )
+    load_checkpoint(small, tmp_path / "w.pth")
+    assert torch.equal(small.cls_layer.weight, state["cls_layer.weight"].to(kind).float())
+
+
+def test_a_flipped_bit_in_the_weights_is_noticed(small, state, tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save(state, path)
+    content = bytearray(path.read_bytes())
+    place = content.index(state["cls_layer.weight"].numpy().tobytes())
+    content[place + 1] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(SodbenchError, match=r"w\.pth: damaged: .* checksum"):
+        load_checkpoint(small, path)
+
+
+def test_files_of_other_kinds_are_recognised(small, tmp_path):
+    np.savez(tmp_path / "w.npz", weight=np.zeros(3))
+    script = torch.jit.trace(nn.Conv2d(3, 1, 1), torch.zeros(1, 3, 4, 4))
+    script.save(tmp_path / "script.pt")
+    header = b'{"weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    for name, kind in (
+        ("w.npz", "a NumPy archive"),
+        ("script.pt", "a TorchScript program"),
+        ("w.safetensors", "a safetensors file"),
+    ):
+        with pytest.raises(SodbenchError, match=rf"{name}: {kind}, not a checkpoint"):
+            load_checkpoint(small, tmp_path / name)
 
 
 def test_checkpoint_is_no_backbone(small, state, tmp_path):

@@ -18,10 +18,10 @@ Conventions of PySODMetrics 1.6.2: with an empty mask the sum is the number of u
 number of selected pixels.  A picture of one pixel has no meaningful E: the divisor is machine epsilon, as it is there.
 """
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.compiled import compiled
 from sodbench.metrics.confusion import Confusion
 
 Floats = NDArray[np.float64]
@@ -51,6 +51,13 @@ def precision_recall_f(
     return dict(zip(("precision", "recall", "f"), found, strict=True))
 
 
+def true_positive_rate(c: Confusion) -> Floats:
+    """TP / (TP + FN), float64 [N, T]; 0 where undefined."""
+    rate = np.zeros_like(c.tp)
+    np.divide(c.tp, c.positives, out=rate, where=c.positives > 0)
+    return rate
+
+
 def binary_measures(c: Confusion) -> dict[str, Floats]:
     """All of :data:`BINARY_MEASURES`, float64 [N, T] each."""
     found = _binary_measures(c.tp, c.fp, c.positives[:, 0], c.negatives[:, 0])
@@ -66,7 +73,7 @@ def f_measure(precision: Floats, recall: Floats, beta2: float = 0.3) -> Floats:
     return found
 
 
-_compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+_compiled = compiled(error_model="numpy")
 
 
 @_compiled

@@ -52,7 +52,12 @@ def _files(place: Path) -> list[tuple[str, Path]]:
 
 def _read(file: Path) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(file, dtype={"stem": str, "border": str}, keep_default_na=False)
+        frame = pd.read_csv(
+            file,
+            dtype={"stem": str, "border": str},
+            keep_default_na=False,
+            float_precision="round_trip",  # the default of pandas 2 misses the last bit
+        )
         frame = frame.set_index("stem")[list(COLUMNS)]
         border = frame["border"].map({"True": True, "False": False})
         if border.isna().any() or not frame.index.is_unique:

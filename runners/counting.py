@@ -28,6 +28,7 @@ from sodbench import png
 from sodbench.errors import ImageError, Problem
 from sodbench.images import Grey, decode_grey, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
+from sodbench.metrics.compiled import announcing
 from sodbench.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, content_hash, packed
 from sodbench.progress import say
 
@@ -81,10 +82,10 @@ class Counted(NamedTuple):
 @cache
 def get_ready() -> None:
     """Have all compiled that counting calls, so that no copy of this process needs the compiler."""
-    parts = png.chunks(png.encode(np.zeros((1, 1), np.uint8)))
-    png.decode(parts, png.Header(1, 1, 8, 0, 0, 0, 0))
-    if seconds := compile_kernels():
-        say(f"compiled the counting kernels in {seconds:.0f} s; this happens once on a machine")
+    with announcing(lambda: say("compiling the kernels: about 20 s, once on a machine")):
+        parts = png.chunks(png.encode(np.zeros((1, 1), np.uint8)))
+        png.decode(parts, png.Header(1, 1, 8, 0, 0, 0, 0))
+        compile_kernels()
 
 
 Outcomes = list[Counted | Problem]

@@ -66,7 +66,7 @@ from sodbench.sample import is_sample
 
 JOURNAL = "unfinished.pairs"
 MANIFEST = "prediction.json"
-NOTES = frozenset({"grey-mask", "empty-mask", "black-map", "converted", "undefined-s"})
+NOTES = frozenset({"grey-mask", "empty-mask", "black-map", "converted", "undefined-s", "left-out"})
 """Kinds of problems that a stated rule settles; the others make a run end with status 1 or 2."""
 PAIR_PROBLEMS = NOTES | {"size", "mask-coding", "map-coding"}
 """Kinds that are noticed pair by pair; the others concern the folders."""

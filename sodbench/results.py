@@ -112,9 +112,11 @@ class Result:
                 dtype={"stem": str, "map": str, "mask": str, "image": str},
                 keep_default_na=False,
                 na_values={},
+                float_precision="round_trip",  # the default of pandas 2 misses the last bit
             )
-            numeric = table.columns.difference(["stem", "map", "mask", "image"], sort=False)
-            table[numeric] = table[numeric].apply(pd.to_numeric, errors="coerce")
+            for name in table.columns.difference(["stem", "map", "mask", "image"], sort=False):
+                if not pd.api.types.is_numeric_dtype(table[name]):  # it has empty cells
+                    table[name] = table[name].replace("", "nan").astype(float)
             return table.set_index("stem")
         except (OSError, ValueError, KeyError) as error:
             raise SodbenchError(
@@ -210,6 +212,11 @@ def build_result(
         )
         for stem in scores.undefined
     ]
+    left_out = [
+        Problem("left-out", stem, f"has no {name} under {rules.name}, left out of the mean: {why}")
+        for name, why in _WHY_LEFT_OUT.items()
+        for stem in scores.left_out.get(name, ())
+    ]
     rule = policy.get("undefined") or rules.undefined_s
     signature = Signature(
         protocol=rules.name,
@@ -220,7 +227,7 @@ def build_result(
         undefined=f"{rule}({len(undefined)})" if undefined else "",
         subset=dataset.partition("/")[2],
     )
-    known = [p for p in problems if p.kind != "undefined-s"]
+    known = [p for p in problems if p.kind not in ("undefined-s", "left-out")]
     return Result(
         method=method,
         dataset=dataset,
@@ -230,11 +237,19 @@ def build_result(
         metrics=scores.metrics,
         curves=scores.curves,
         policy=policy,
-        problems=(*known, *undefined),
+        problems=(*known, *undefined, *left_out),
         folders=folders,
         provenance=provenance,
         in_memory=(pd.concat([files, scores.per_image], axis=1), counts),
     )
+
+
+_WHY_LEFT_OUT = {
+    "mae": "the map is constant",
+    "f_max": "the mask has no foreground",
+    "auc_roc": "the mask has no foreground or no background",
+}
+"""By the keys of metrics.Scores.left_out."""
 
 
 def _touched(policy: str, number: int, untouched: str) -> str:

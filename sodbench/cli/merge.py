@@ -25,7 +25,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Merge and print the table."""
-    from sodbench.cli.eval import DEFAULT_METRICS, to_text
+    from sodbench.cli.eval import to_text
+    from sodbench.metrics.catalogue import DEFAULT_METRICS
     from sodbench.runners.merge import merge
 
     results = merge(arguments.parts, arguments.output)

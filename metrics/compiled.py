@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numba.core import event
 
-JIT: bool = not numba.config.DISABLE_JIT
+JIT: bool = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 """Whether kernels are compiled; False under ``NUMBA_DISABLE_JIT=1``."""
 
 _no_cache = threading.Event()  # set once a kernel could not be cached: one warning is enough

@@ -146,7 +146,7 @@ def _rule_out(low, marked):  # type: ignore[no-untyped-def]
 def _list(marked, columns, before):  # type: ignore[no-untyped-def]
     """Write the marked columns, and for each word of columns how many of them come before it; returns how many."""
     words = marked.view(np.uint64)
-    number = 0
+    number = np.int64(0)
     for word in range(len(words)):
         before[word] = number
         if words[word]:

@@ -109,7 +109,7 @@ def weighted_f(
         raise ValueError(
             f"the map is {values.shape} and the mask {geometry.squared_distance.shape}; they must have one shape"
         )
-    return _weighted_f(
+    scores: NDArray[np.float64] = _weighted_f(
         np.ascontiguousarray(values),
         geometry.squared_distance,
         geometry.area,
@@ -125,6 +125,7 @@ def weighted_f(
         _importance(),
         beta_squared,
     )
+    return scores
 
 
 @cache

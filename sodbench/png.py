@@ -158,7 +158,7 @@ def decode(parts: list[Chunk], head: Header) -> NDArray[np.uint8] | None:
 def _unfilter() -> Callable[[NDArray[np.uint8], NDArray[np.uint8]], bool]:
     from sodbench.png_filters import unfilter  # numba: slow to import, and not always needed
 
-    return unfilter
+    return unfilter  # type: ignore[no-any-return]
 
 
 def check_filled(parts: list[Chunk]) -> None:

@@ -107,12 +107,12 @@ class Result:
                 f"{path}: is not what was stored; score again into the same folder, which writes it anew"
             )
         try:
-            table = pd.read_csv(
+            table: pd.DataFrame = pd.read_csv(
                 path,
                 dtype={"stem": str, "map": str, "mask": str, "image": str},
                 keep_default_na=False,
                 na_values={},
-                float_precision="round_trip",  # the default of pandas 2 misses the last bit
+                **exact_floats(),
             )
             for name in table.columns.difference(["stem", "map", "mask", "image"], sort=False):
                 if not pd.api.types.is_numeric_dtype(table[name]):  # it has empty cells
@@ -242,6 +242,14 @@ def build_result(
         provenance=provenance,
         in_memory=(pd.concat([files, scores.per_image], axis=1), counts),
     )
+
+
+def exact_floats() -> dict[str, Any]:
+    """The option of ``pandas.read_csv`` that reads each float as it was written, where that is not the default."""
+    import pandas as pd
+
+    # before pandas 3 the default parser misses the last bit of many numbers; pandas 3.1 deprecates the option
+    return {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
 
 
 _WHY_LEFT_OUT = {

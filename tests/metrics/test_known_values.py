@@ -24,6 +24,13 @@ def one_pixel_off():
     return map_
 
 
+def graded():
+    """Foreground of two grey levels on a black background: every pixel is ranked right."""
+    map_ = np.where(MASK, 100, 0).astype(np.uint8)
+    map_[4:8, 5:7] = 200
+    return map_
+
+
 MAPS = {
     "perfect": MASK * np.uint8(255),
     "inverted": ~MASK * np.uint8(255),
@@ -31,6 +38,7 @@ MAPS = {
     "white": np.full(MASK.shape, 255, np.uint8),
     "constant 128": np.full(MASK.shape, 128, np.uint8),
     "one pixel off": one_pixel_off(),
+    "graded": graded(),
     "random": np.random.default_rng(16).integers(3, 240, MASK.shape, dtype=np.uint8),
 }
 PROTOCOLS = ("salmetric", "pysodmetrics", "matlab")
@@ -182,7 +190,7 @@ def runs(kind, protocol):
     return [(1, "everything"), (255, WHITE_PART[kind])]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MAPS if kind != "random"])
+@pytest.mark.parametrize("kind", [kind for kind in MAPS if kind not in ("random", "graded")])
 def test_iou_in_closed_form(kind, protocol):
     metrics = scored([MAPS[kind]], protocol).metrics
     parts = runs(kind, protocol)
@@ -228,6 +236,13 @@ def test_areas_max_f_and_mae_in_closed_form(kind, protocol):
         assert metrics["f_max"] < 3e-5  # nothing of the foreground is ever selected
     else:
         assert metrics["f_max"] == pytest.approx(MAX_F[kind], abs=2e-5)
+
+
+def test_a_map_that_ranks_every_pixel_right_has_an_area_of_one(protocol):
+    """Its ROC curve goes straight up before it goes right: points that share an x keep their order."""
+    metrics = scored([MAPS["graded"]], protocol).metrics
+    assert metrics["auc_roc"] == metrics["f_max"] == 1
+    assert metrics["ap"] == pytest.approx(1, abs=2e-5)
 
 
 def false_alarm_weight():

@@ -13,6 +13,7 @@ from typing import Protocol as Protocol_
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench import __version__
 from sodbench.metrics.catalogue import LOWER_IS_BETTER
 from sodbench.metrics.confusion import (
     PreparedCounts,
@@ -234,6 +235,8 @@ class Scores:
         The protocol's name.
     n : int
         The number of pairs.
+    signature : str
+        One line that says how the numbers were made; those of different signatures are not comparable.
     metrics : dict of str to float
         Aggregates by name; NaN where no pair has a value.
     curves : dict of str to float64 [256]
@@ -262,6 +265,7 @@ class Scores:
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     empty_masks: tuple[str, ...] = ()
     comparisons: dict[str, str] = field(default_factory=dict)
+    signature: str = ""
 
 
 class CountsSource(Protocol_):
@@ -330,6 +334,11 @@ def score(
         "auc_roc": ~has_value["tpr"],
     }
     curves = _with_both_f(mean_curves, rules)
+    undefined = tuple(names[np.isnan(scalars[columns.index("s")])].tolist())
+    rule = undefined_s or rules.undefined_s
+    signature = [f"sodbench:{__version__}", f"protocol:{rules.name}", f"n:{len(counts)}"]
+    signature += [f"gt:{rules.mask_signature}"]
+    signature += [f"undefined:{rule}({len(undefined)})"] * bool(undefined)
     return Scores(
         protocol=rules.name,
         n=len(counts),
@@ -341,12 +350,13 @@ def score(
             index=pd.Index(names, name="stem", dtype=object),
             copy=False,
         ),
-        undefined=tuple(names[np.isnan(scalars[columns.index("s")])].tolist()),
+        undefined=undefined,
         left_out={
             name: tuple(names[rows].tolist()) for name, rows in without_value.items() if rows.any()
         },
         empty_masks=tuple(names[foreground == 0].tolist()),
         comparisons={name: rules.comparison_of(name) for name in curves},
+        signature="|".join(signature),
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sodbench.metrics import Counts
 
-FORMAT = 1
+FORMAT = 2
 FILE = "result.json"
 TABLE = "scores.csv"
 COUNTS = "counts.npz"

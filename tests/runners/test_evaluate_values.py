@@ -99,3 +99,18 @@ def test_all_leaves_out_what_says_nothing_and_a_name_brings_it_back(folders, cap
     assert set(catalogue.LISTED) < set(header) and not {"fpr_max", "auc_pr"} & set(header)
     assert main([*command, "--metrics", "fpr_max,auc_pr,mae"]) == 0
     assert capsys.readouterr().out.splitlines()[0].split(",")[4:7] == ["fpr_max", "auc_pr", "mae"]
+
+
+def test_a_result_of_an_older_format_is_scored_again_from_its_counts(folders, capsys):
+    """Its auc_roc was wrong, it has no ap, and its counts are what they were."""
+    command = ["eval", str(folders / "maps"), str(folders / "gt"), "-o", str(folders / "out")]
+    assert main(command) == 0
+    (file,) = (folders / "out").rglob("result.json")
+    content = json.loads(file.read_text())
+    expected = content["metrics"]["auc_roc"]
+    content["format"], content["metrics"] = 1, {"auc_roc": 0.1}
+    file.write_text(json.dumps(content))
+    capsys.readouterr()
+    assert main([*command, "--metrics", "auc_roc,ap", "--format", "csv"]) == 0
+    assert f",{expected!r}," in capsys.readouterr().out
+    assert load_result(file.parent).metrics["auc_roc"] == expected

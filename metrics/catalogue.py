@@ -249,7 +249,7 @@ _METRICS = (
         "AP",
         "higher",
         "auc",
-        "average precision of the mean precision-recall curve, recall starting at 0",
+        "average precision: mean precision weighted by the recall gained, from recall 0",
         per_image=False,
     ),
     Metric(
@@ -288,6 +288,7 @@ CURVES: tuple[str, ...] = (
     "f_meanf",
     "f_meanpr",
     "tpr",
+    "ppv",
     *(family.name for family in _BINARY_FAMILIES),
 )
 """The curves of a set of images, 256 thresholds each: the keys of ``Scores.curves``."""

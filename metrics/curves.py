@@ -51,11 +51,19 @@ def precision_recall_f(
     return dict(zip(("precision", "recall", "f"), found, strict=True))
 
 
-def true_positive_rate(c: Confusion) -> Floats:
-    """TP / (TP + FN), float64 [N, T]; 0 where undefined."""
-    rate = np.zeros_like(c.tp)
-    np.divide(c.tp, c.positives, out=rate, where=c.positives > 0)
-    return rate
+def ranking_rates(c: Confusion, smoothing: float = 0.0) -> dict[str, Floats]:
+    """``tpr``, TP / (TP + FN), and ``ppv``, TP / (TP + FP), float64 [N, T] each; 0 where undefined.
+
+    They are recall and precision under other names: a protocol may take those at another comparison than the false
+    positive rate, at which no threshold selects everything.
+
+    smoothing: added above and below in ``ppv``, which says what precision is where nothing is selected.
+    """
+    selected = c.tp + c.fp + smoothing
+    rates = {"tpr": np.zeros_like(c.tp), "ppv": np.zeros_like(c.tp)}
+    np.divide(c.tp, c.positives, out=rates["tpr"], where=c.positives > 0)
+    np.divide(c.tp + smoothing, selected, out=rates["ppv"], where=selected > 0)
+    return rates
 
 
 def binary_measures(c: Confusion) -> dict[str, Floats]:

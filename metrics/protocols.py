@@ -39,7 +39,7 @@ class Protocol:
     beta2: the weight of precision in F.
     f_max: which aggregate is max F: of the mean precision and recall (``meanpr``) or of the mean F (``meanf``).
     empty_masks: whether a mask without foreground counts in the mean precision, recall and F (``keep``), or has no value
-        there (``exclude``); then an image without background has no place in the ROC curve either.  All other metrics
+        there (``exclude``); then an image without background has no place in the curves of ``auc_roc`` and ``ap`` either.  All other metrics
         count it.
     undefined_s: whether an undefined (NaN) S-measure makes the mean undefined (``keep``) or is left out (``skip``).
     defines: the measures the program itself prints; the others follow PySODMetrics' definitions on this protocol's map.

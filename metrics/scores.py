@@ -27,7 +27,7 @@ from sodbench.metrics.curves import (
     binary_measures,
     f_measure,
     precision_recall_f,
-    true_positive_rate,
+    ranking_rates,
 )
 from sodbench.metrics.protocols import Protocol, protocol
 from sodbench.metrics.structure import s_measure
@@ -50,10 +50,10 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-CURVES = ("precision", "recall", "f", "tpr", *BINARY_MEASURES)
+CURVES = ("precision", "recall", "f", "tpr", "ppv", *BINARY_MEASURES)
 """The curves of a single image."""
 _FOREGROUND_CURVES = ("precision", "recall", "f")
-_ROC_CURVES = ("tpr", "fpr")
+_RANKING_CURVES = ("tpr", "fpr", "ppv")
 _MAY_BE_LEFT_OUT = frozenset({"mae", "f_max", "f_mean", "fpr_max", "fpr_mean"})
 """Per-image metrics that a protocol may leave undefined; a NaN anywhere else means that the value was not computed."""
 BLOCK = 48
@@ -116,8 +116,8 @@ def _curves(prepared: PreparedCounts, rules: Protocol, wanted: Sequence[str]) ->
     if not found.keys() >= set(wanted):
         if rules.comparison != rules.other_comparison:
             confusion = at_thresholds(prepared, rules.other_comparison)
-        # both axes of the ROC curve come from one comparison; recall may be of another one, and smoothed
-        found |= {"tpr": true_positive_rate(confusion)} | binary_measures(confusion)
+        # both axes of a ranking's curve come from one comparison; recall may be of another one, and smoothed
+        found |= ranking_rates(confusion, rules.smoothing) | binary_measures(confusion)
     if rules.empty_masks == "exclude":
         _leave_out_undefined(found, prepared)
     return found
@@ -128,7 +128,7 @@ def _leave_out_undefined(found: dict[str, Floats], prepared: PreparedCounts) -> 
     empty, full = prepared.positives[:, 0] == 0, prepared.negatives[:, 0] == 0
     for name in _FOREGROUND_CURVES:
         found[name][empty] = np.nan
-    for name in _ROC_CURVES:
+    for name in _RANKING_CURVES:
         if name in found:
             found[name][empty | full] = np.nan
 
@@ -176,7 +176,6 @@ def summarise(
         metrics["precision"] = np.take_along_axis(p, best[..., None], -1)[..., 0]
         metrics["recall"] = np.take_along_axis(r, best[..., None], -1)[..., 0]
         metrics["threshold"] = best
-        metrics["ap"] = _average_precision(p, r)
         metrics["auc_pr"] = _area(r, p)
     if "f_max" in means:
         metrics["f_max_best"] = np.asarray(means["f_max"])
@@ -186,6 +185,8 @@ def summarise(
             metrics[f"{name}_mean"] = curve_means[name].mean(axis=-1)
     if "fpr" in curve_means and "tpr" in curve_means:
         metrics["auc_roc"] = _roc_area(curve_means["fpr"], curve_means["tpr"])
+    if "ppv" in curve_means and "tpr" in curve_means:
+        metrics["ap"] = _average_precision(curve_means["ppv"], curve_means["tpr"])
     return metrics
 
 
@@ -250,8 +251,8 @@ class Scores:
     undefined : tuple of str
         Stems whose S-measure is undefined (an empty block; see structure.py).
     left_out : dict of str to tuple of str
-        For ``mae``, ``f_max`` (with every metric of the mean precision and recall) and ``auc_roc``, the stems that have no
-        value under the protocol and are left out of the mean; a key is absent when there are none.
+        For ``mae``, ``f_max`` (with every metric of the mean precision and recall) and ``auc_roc`` (with ``ap``), the stems
+        that have no value under the protocol and are left out of the mean; a key is absent when there are none.
     empty_masks : tuple of str
         Stems whose mask has no foreground under the protocol's rule.
     """
@@ -300,7 +301,9 @@ def score(
     order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
     columns: tuple[str, ...] = ()
     scalars = np.empty((0, len(order)))  # a row a metric, in the order of `stems`
-    has_value = {name: np.ones(len(order), bool) for name in (*_FOREGROUND_CURVES, *_ROC_CURVES)}
+    has_value = {
+        name: np.ones(len(order), bool) for name in (*_FOREGROUND_CURVES, *_RANKING_CURVES)
+    }
     foreground = np.empty(len(order))
     curve_sums = {name: np.zeros(256) for name in CURVES}
     for start in range(0, len(order), BLOCK):

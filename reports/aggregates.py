@@ -26,11 +26,11 @@ _FROM_CURVES = {
             "precision",
             "recall",
             "threshold",
-            "ap",
             "auc_pr",
         ),
         ("precision", "recall", "f"),
     ),
+    "ap": ("tpr", "ppv"),
     "auc_roc": ("tpr", "fpr"),
     **{f"{name}_{form}": (name,) for name in BINARY_MEASURES for form in ("max", "mean")},
 }

@@ -255,7 +255,7 @@ def exact_floats() -> dict[str, Any]:
 _WHY_LEFT_OUT = {
     "mae": "the map is constant",
     "f_max": "the mask has no foreground",
-    "auc_roc": "the mask has no foreground or no background",
+    "auc_roc": "the mask has no foreground or no background (nor has it ap)",
 }
 """By the keys of metrics.Scores.left_out."""
 

@@ -165,11 +165,13 @@ def test_the_f_curve_is_the_one_whose_maximum_is_max_f(counts, name):
         assert curves[f"f_{form}"].mean() == metrics[f"f_mean_{form}"]
     own = ">" if name == "salmetric" else PROTOCOLS[name].comparison
     expected = {
-        curve: own if curve[0] in "prf" and curve != "fpr" else PROTOCOLS[name].other_comparison
+        curve: own
+        if curve in ("precision", "recall") or curve.split("_")[0] == "f"
+        else PROTOCOLS[name].other_comparison
         for curve in curves
     }
     assert scores.comparisons == expected
-    assert scores.comparisons["tpr"] == scores.comparisons["fpr"]
+    assert scores.comparisons["tpr"] == scores.comparisons["fpr"] == scores.comparisons["ppv"]
 
 
 def test_the_two_forms_of_max_f_are_told_apart(counts):

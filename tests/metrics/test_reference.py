@@ -53,11 +53,15 @@ def test_every_curve(rules, pair):
         binary = pixels.selected(p, t, rules.comparison)
         smoothed = pixels.binary_measures(binary, foreground, rules.smoothing)
         plain = pixels.binary_measures(pixels.selected(p, t, rules.other_comparison), foreground)
+        ppv = pixels.binary_measures(
+            pixels.selected(p, t, rules.other_comparison), foreground, rules.smoothing
+        )["precision"]
         for name, curve in found.items():
-            expected = smoothed[name] if name in own else plain["recall" if name == "tpr" else name]
+            others = {**plain, "tpr": plain["recall"], "ppv": ppv}
+            expected = smoothed[name] if name in own else others[name]
             if rules.empty_masks == "exclude" and (
                 (name in own and not foreground.any())
-                or (name in ("tpr", "fpr") and (not foreground.any() or foreground.all()))
+                or (name in ("tpr", "fpr", "ppv") and (not foreground.any() or foreground.all()))
             ):
                 expected = np.nan
             assert curve[0, t] == pytest.approx(expected, nan_ok=True, **CLOSE), (name, t)

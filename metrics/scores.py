@@ -175,7 +175,7 @@ def summarise(
             metrics[f"f_mean_{form}"] = curve.mean(axis=-1)
         metrics["precision"] = np.take_along_axis(p, best[..., None], -1)[..., 0]
         metrics["recall"] = np.take_along_axis(r, best[..., None], -1)[..., 0]
-        metrics["threshold"] = best
+        metrics["threshold"] = np.where(np.isnan(metrics["f_max"]), np.nan, best)
         metrics["auc_pr"] = _area(r, p)
     if "f_max" in means:
         metrics["f_max_best"] = np.asarray(means["f_max"])

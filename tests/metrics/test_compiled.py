@@ -59,7 +59,7 @@ sys.stdout.buffer.write(bytes([JIT]) + b"".join(digits))
 def ran(code, **environment):
     done = subprocess.run(
         [sys.executable, "-W", "always", "-c", code],
-        env={**os.environ, **environment},
+        env={**os.environ, "NUMBA_DISABLE_JIT": "0", **environment},
         capture_output=True,
         check=False,
     )
@@ -70,7 +70,7 @@ def ran(code, **environment):
 def test_plain_python_gives_the_bits_of_the_compiled_kernels():
     """NUMBA_DISABLE_JIT=1, the way to debug a kernel and to measure its coverage."""
     plain, warned = ran(EVERYTHING, NUMBA_DISABLE_JIT="1")
-    compiled, _ = ran(EVERYTHING, NUMBA_DISABLE_JIT="0")
+    compiled, _ = ran(EVERYTHING)
     assert not warned
     assert (plain[0], compiled[0]) == (0, 1)
     assert plain[1:] == compiled[1:]

@@ -149,6 +149,35 @@ def test_matlab_names_what_it_leaves_out_of_each_mean(counts):
     assert set(scores.per_image.index[scores.per_image["mae"].isna()]) == constant
 
 
+def test_a_set_of_empty_masks_has_no_max_f_and_no_threshold_under_matlab(fixture):
+    empty = Counts.concatenate(
+        count_pair(fixture[f"pred_{i:03d}"], PreparedMask(fixture[f"gt_{i:03d}"]))
+        for i in (3, 4, 22)
+    )
+    metrics = score(empty, "matlab", ["a", "b", "c"]).metrics
+    undefined = {name for name, value in metrics.items() if np.isnan(value)}
+    of_f = (
+        "f_max",
+        "f_mean",
+        "f_max_meanpr",
+        "f_max_meanf",
+        "f_mean_meanpr",
+        "f_mean_meanf",
+        "f_max_best",
+    )
+    of_others = (
+        "precision",
+        "recall",
+        "threshold",
+        "ap",
+        "auc_pr",
+        "auc_roc",
+        "fpr_max",
+        "fpr_mean",
+    )
+    assert undefined == {*of_f, *of_others}
+
+
 @pytest.mark.parametrize("name", ["salmetric", "pysodmetrics"])
 def test_the_other_protocols_leave_nothing_out(counts, name):
     scores = score(counts, name, [f"{i:03d}" for i in range(CASES)])

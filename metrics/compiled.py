@@ -57,6 +57,11 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
+def have_cache() -> bool:
+    """Whether the kernels decorated so far are kept for the next process."""
+    return JIT and not _no_cache.is_set()
+
+
 def _as_plain_python(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, without numpy's warnings of integers that wrap around, which compiled code does silently."""
 

@@ -55,7 +55,8 @@ class Evaluator:
 
     def __repr__(self) -> str:
         without = "" if self.weighted else ", weighted=False"
-        return f"Evaluator({self.protocol.name!r}{without}) with {len(self)} pairs"
+        pairs = "1 pair" if len(self) == 1 else f"{len(self)} pairs"
+        return f"Evaluator({self.protocol.name!r}{without}) with {pairs}"
 
     def update(self, prediction: Any, mask: Any, name: str | list[str] | None = None) -> None:
         """Add one pair, or a batch of pairs; a batch is added whole or not at all.

@@ -1,8 +1,8 @@
 """PySODMetrics' names over sodbench's kernels: ``import sodbench.metrics.compat as py_sod_metrics``.
 
 Classes, constructor arguments, ``step(pred, gt, normalize=True)``, the shapes and order of ``get_results()`` and the
-numbers are those of PySODMetrics 1.6.2 (to 1e-9; curves run from threshold 255 down to 0, as there).  What is not
-offered raises NotImplementedError when it is constructed.
+numbers are those of PySODMetrics 1.6.2 (to 1e-9, but for MSIoU and the context measure, see multiscale.py and context.py;
+curves run from threshold 255 down to 0, as there).  What is not offered raises NotImplementedError when it is constructed.
 
 uint8 pairs are counted (see counts.py), which is where the speed comes from.  Other input goes a slower way that sorts
 the map's values.  A float32 map is compared and quantised in float32, as there, but summed in float64: its measures

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.compiled import compiled
 from sodbench.metrics.counts import (
     LEVELS,
+    STANDARD_RULE,
     TIE_EXCLUDED,
     CountingRule,
     Counts,
@@ -92,13 +93,16 @@ def prepare(counts: Counts, rule: CountingRule, preparation: Preparation) -> Pre
     ]
     low, high = np.array(ranges, np.int64).reshape(-1, 2).T
     flags = {"raw": counts.knife_edge[:, 0], "min-max": counts.knife_edge[:, 1]}
+    edges = flags.get(preparation, np.zeros(len(counts), np.uint8))
+    if rule != STANDARD_RULE:  # the flat quadrants that were noted are the standard rule's
+        edges = edges & np.uint8(TIE_EXCLUDED)
     return PreparedCounts(
         joint=joint,
         per_class=per_class,
         low=low,
         high=high,
         value=np.array([values(a, b) for a, b in ranges]).reshape(-1, 256),
-        knife_edge=flags.get(preparation, np.zeros(len(counts), np.uint8)),
+        knife_edge=edges,
     )
 
 
@@ -137,7 +141,7 @@ def _at_least(prepared: PreparedCounts, first: NDArray[np.intp]) -> Confusion:
     return Confusion(tp, fp, prepared.positives, prepared.negatives)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _selected(per_class, first):  # type: ignore[no-untyped-def]
     """Pixels of each class at or above the levels, float64 [2, N, T]."""
     found = np.empty((2, *first.shape))

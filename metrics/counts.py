@@ -11,16 +11,15 @@ the rounding inside numpy's ``mean``; they are looked up in the pixels on the ra
 """
 
 import math
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.compiled import compiled
 from sodbench.metrics.weighted import Geometry, weighted_f, weighted_geometry
 
 
@@ -36,6 +35,16 @@ class CountingRule:
     foreground_above: int
     centroid: Literal["half-even", "half-up"]
 
+    def __post_init__(self) -> None:
+        above: Any = self.foreground_above
+        if isinstance(above, bool) or not isinstance(above, int) or not 0 <= above <= 254:
+            raise ValueError(f"foreground_above is an integer in 0..254, not {above!r}")
+        if self.centroid not in ("half-even", "half-up"):
+            raise ValueError(f"centroid is 'half-even' or 'half-up', not {self.centroid!r}")
+
+    def __str__(self) -> str:
+        return f"foreground >{self.foreground_above}, centroid rounded {self.centroid}"
+
 
 STANDARD_RULE = CountingRule(128, "half-even")
 """Foreground above 128, as SalMetric and PySODMetrics; PySODMetrics' centroid."""
@@ -47,6 +56,27 @@ PREPARATIONS: tuple[Preparation, ...] = ("raw", "min-max", "maximum")
 """How a map's bytes become values in [0, 1]: divided by 255; stretched from its minimum and maximum to 0 and 1; divided
 by its maximum.  A constant map (min-max) or a black one (maximum) is left as it is.  The index in this tuple is
 the column of :attr:`Counts.wf`."""
+
+
+@dataclass(frozen=True)
+class SecondRule:
+    """What pairs are counted under beside :data:`STANDARD_RULE`.
+
+    Attributes
+    ----------
+    rule : CountingRule
+        Pairs whose counts differ under it are counted twice.
+    map : {"raw", "min-max", "maximum"}
+        The one preparation whose weighted F is computed with this rule's foreground; that of the others has the
+        standard rule's.
+    """
+
+    rule: CountingRule
+    map: Preparation
+
+
+MATLAB_SECOND = SecondRule(MATLAB_RULE, "maximum")
+"""What is counted, and stored in files, for the three protocols of :mod:`sodbench.metrics.protocols`."""
 
 
 def value_range(darkest: int, brightest: int, preparation: Preparation) -> tuple[int, int]:
@@ -83,25 +113,29 @@ class PreparedMask:
 
     pixels: uint8 [h, w], values 0..255, as stored.
     levels: the grey levels that occur, ascending.
+    second_rule: the rule, besides the standard one, that maps are counted under.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8]):
+    def __init__(self, pixels: NDArray[np.uint8], second_rule: SecondRule = MATLAB_SECOND):
         check_picture(pixels, "mask")
         self.pixels = np.ascontiguousarray(pixels)
-        *standard, binary = _moments(self.pixels, STANDARD_RULE.foreground_above)
-        matlab = standard
+        self.second_rule = second_rule
+        # int(): without the compiler these are numpy's integers, whose arithmetic wraps around
+        *standard, binary = map(int, _moments(self.pixels, STANDARD_RULE.foreground_above))
+        second = standard
         if not binary:
-            *matlab, _ = _moments(self.pixels, MATLAB_RULE.foreground_above)
+            *second, _ = map(int, _moments(self.pixels, second_rule.rule.foreground_above))
         self.standard = _split(STANDARD_RULE, standard, self.pixels.shape)
-        self.matlab = _split(MATLAB_RULE, matlab, self.pixels.shape)
+        self.second = _split(second_rule.rule, second, self.pixels.shape)
         self.foreground: int = standard[0]
-        self._same_foreground = standard[0] == matlab[0]
-        self.is_binary: bool = binary
+        self._same_foreground = standard[0] == second[0]
+        self.is_binary = bool(binary)
         """Whether the only grey levels are 0 and 255."""
         self.levels: tuple[int, ...] = self._binary_levels() if binary else self._all_levels()
 
     def _binary_levels(self) -> tuple[int, ...]:
-        return (0,) * (self.foreground < self.pixels.size) + (255,) * (self.foreground > 0)
+        background = self.pixels.size - self.foreground
+        return (0,) * (background > 0) + (255,) * (self.foreground > 0)
 
     def _all_levels(self) -> tuple[int, ...]:
         per_level = np.bincount(self.pixels.ravel(), minlength=256)
@@ -115,7 +149,7 @@ class PreparedMask:
     @property
     def rules_differ(self) -> bool:
         """Whether the two counting rules give different counts on this mask."""
-        return not (self._same_foreground and self.standard[1:] == self.matlab[1:])
+        return not (self._same_foreground and self.standard[1:] == self.second[1:])
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -123,9 +157,9 @@ class PreparedMask:
         return self._geometry(STANDARD_RULE)
 
     @cached_property
-    def matlab_geometry(self) -> Geometry:
-        """The mask's part of weighted F, under MATLAB's foreground."""
-        return self.geometry if self._same_foreground else self._geometry(MATLAB_RULE)
+    def second_geometry(self) -> Geometry:
+        """The mask's part of weighted F, under the second rule's foreground."""
+        return self.geometry if self._same_foreground else self._geometry(self.second_rule.rule)
 
     def _geometry(self, rule: CountingRule) -> Geometry:
         return weighted_geometry(self.pixels, rule.foreground_above)
@@ -168,7 +202,7 @@ DEEP = 22
 """So many times, one below the other, before a byte could overflow: 0 + 1 + ... + 21 is 231."""
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _moments(mask, above):  # type: ignore[no-untyped-def]
     """Number, sum of rows and sum of columns of a mask's foreground, and whether all of it is 0 or 255."""
     height, width = mask.shape
@@ -198,7 +232,7 @@ def _moments(mask, above):  # type: ignore[no-untyped-def]
     return total, rows, columns, other == 0
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _add_foreground(pixels, above, deep, count, below, others):  # type: ignore[no-untyped-def]
     """Add to the count of each pixel's place, and to its sum of ``deep``; note values that are not 0 or 255.
 
@@ -239,7 +273,7 @@ PIECE = 4096
 """About so many pixels are coded at a time, to be counted while they are in the nearest cache."""
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _tally(map_, mask, above, row, column):  # type: ignore[no-untyped-def]
     """The fields of a _Tally, of contiguous pictures."""
     height, width = map_.shape
@@ -272,7 +306,7 @@ def _tally(map_, mask, above, row, column):  # type: ignore[no-untyped-def]
     return joint.reshape(4, 2, 256), darkest, brightest, level_sum, binary_error, flat
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _code(levels, classes, above, quadrants, codes):  # type: ignore[no-untyped-def]
     threshold = np.uint8(above)
     for i in range(len(levels)):
@@ -280,7 +314,7 @@ def _code(levels, classes, above, quadrants, codes):  # type: ignore[no-untyped-
         codes[i] = np.uint16(levels[i]) | (inside << np.uint16(8)) | quadrants[i]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _add(codes, tables):  # type: ignore[no-untyped-def]
     """Count each code in one of the tables."""
     whole = len(codes) // TABLES * TABLES
@@ -291,7 +325,7 @@ def _add(codes, tables):  # type: ignore[no-untyped-def]
         tables[0, codes[i]] += np.uint32(1)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _total(tables, joint, per_class):  # type: ignore[no-untyped-def]
     """The tables together, and that without the quadrants."""
     joint[:] = 0
@@ -302,7 +336,7 @@ def _total(tables, joint, per_class):  # type: ignore[no-untyped-def]
         per_class[code] = joint[code] + joint[512 + code] + joint[1024 + code] + joint[1536 + code]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _only(quadrant):  # type: ignore[no-untyped-def]
     """The grey level that all pixels of a quadrant share, counts [512], if they share their class too; else -1."""
     occupied = 0
@@ -315,7 +349,7 @@ def _only(quadrant):  # type: ignore[no-untyped-def]
     return -1
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _absolute_error(map_, mask):  # type: ignore[no-untyped-def]
     total = np.int64(0)
     height, width = map_.shape
@@ -330,13 +364,16 @@ class Counts:
     """The counts of N pairs; slice them like an array, join them with :meth:`concatenate`.
 
     joint: uint32 [N, 4, 2, 256] (quadrant, mask class, grey level) under :data:`STANDARD_RULE`.
-    matlab_rows: int64 [K], ascending: the pairs whose counts differ under :data:`MATLAB_RULE`.
+    matlab_rows: int64 [K], ascending: the pairs whose counts differ under the second rule, which is
+        :data:`MATLAB_RULE` unless the pairs were counted for a protocol with another one.
     matlab_joint: uint32 [K, 4, 2, 256]: their counts under that rule.
     size: int32 [N, 2], height and width in pixels.
     absolute_error: int64 [N], the sum over the pixels of abs(map - mask), in grey levels of the mask as stored.
     knife_edge: uint8 [N, 2], for the raw and the min-max map: bits 0..3, the numpy mean of that flat quadrant is
         not its value; bit 4, the numpy mean puts the adaptive threshold above a level that equals it.
-    wf: float64 [N, 3], weighted F of the raw, min-max and divided-by-maximum map (NaN where it was not computed).
+    wf: float64 [N, 3], weighted F of the raw, min-max and divided-by-maximum map (NaN where it was not computed); the
+        column of ``second_rule.map`` with that rule's foreground, the others with the standard one.
+    second_rule: what ``matlab_rows``, ``matlab_joint`` and that column were counted under.
     """
 
     joint: NDArray[np.uint32]
@@ -346,6 +383,7 @@ class Counts:
     absolute_error: NDArray[np.int64]
     knife_edge: NDArray[np.uint8]
     wf: NDArray[np.float64]
+    second_rule: SecondRule = MATLAB_SECOND
 
     def __len__(self) -> int:
         return len(self.joint)
@@ -363,29 +401,96 @@ class Counts:
             absolute_error=self.absolute_error[rows],
             knife_edge=self.knife_edge[rows],
             wf=self.wf[rows],
+            second_rule=self.second_rule,
         )
 
     def under(self, rule: CountingRule) -> NDArray[np.uint32]:
-        """The joint counts of every pair under one of the two rules, uint32 [N, 4, 2, 256]."""
-        if rule == STANDARD_RULE or not len(self.matlab_rows):
+        """The joint counts of every pair under one of the two rules that were counted.
+
+        Parameters
+        ----------
+        rule : CountingRule
+            :data:`STANDARD_RULE` or ``second_rule.rule``.
+
+        Returns
+        -------
+        uint32 [N, 4, 2, 256]
+            Quadrant, mask class, grey level.
+
+        Raises
+        ------
+        ValueError
+            For any other rule: what is foreground under it cannot be told from these counts.
+        """
+        if rule == STANDARD_RULE:
+            return self.joint
+        if rule != self.second_rule.rule:
+            raise ValueError(
+                f"these counts do not hold the rule '{rule}', only '{STANDARD_RULE}' and '{self.second_rule.rule}'; "
+                "count the pairs again with an Evaluator made for this protocol"
+            )
+        if not len(self.matlab_rows):
             return self.joint
         joint = self.joint.copy()
         joint[self.matlab_rows] = self.matlab_joint
         return joint
 
+    def foreground(self, rule: CountingRule) -> NDArray[np.int64]:
+        """Number of foreground pixels of each mask under one of the two rules, int64 [N]."""
+        pixels: NDArray[np.int64] = self.under(rule)[:, :, 1].sum(axis=(1, 2), dtype=np.int64)
+        return pixels
+
+    def weighted_f(self, preparation: Preparation, rule: CountingRule) -> NDArray[np.float64]:
+        """Weighted F of each pair under a preparation and a rule's foreground.
+
+        Returns
+        -------
+        float64 [N]
+            NaN where weighted F was left out when the pairs were counted.
+
+        Raises
+        ------
+        ValueError
+            When it was computed with another foreground.
+        """
+        found: NDArray[np.float64] = self.wf[:, PREPARATIONS.index(preparation)]
+        second = self.second_rule
+        held = second.rule if preparation == second.map else STANDARD_RULE
+        if held.foreground_above != rule.foreground_above and not np.isnan(found).all():
+            raise ValueError(
+                f"weighted F of the {preparation} map was counted with foreground >{held.foreground_above}, "
+                f"not >{rule.foreground_above}; count the pairs again with an Evaluator made for this protocol, "
+                "or without weighted F"
+            )
+        return found
+
     @classmethod
     def concatenate(cls, parts: Iterable["Counts"]) -> "Counts":
-        """All pairs of ``parts``, in order."""
+        """All pairs of ``parts``, in order.
+
+        Raises
+        ------
+        ValueError
+            When they were counted under different rules.
+        """
+        parts = list(parts)
+        rules = list(dict.fromkeys(part.second_rule for part in parts))
+        if len(rules) > 1:
+            raise ValueError(
+                f"counts under different rules cannot be joined: '{rules[0].rule}' of the {rules[0].map} map "
+                f"and '{rules[1].rule}' of the {rules[1].map} map"
+            )
         parts = [EMPTY, *parts]
         offsets = np.cumsum([0, *(len(part) for part in parts)])
         arrays = {
-            field.name: np.concatenate([getattr(part, field.name) for part in parts])
-            for field in fields(cls)
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in (field.name for field in fields(cls))
+            if name != "second_rule"
         }
         arrays["matlab_rows"] = np.concatenate(
             [part.matlab_rows + offset for part, offset in zip(parts, offsets, strict=False)]
         )
-        return cls(**arrays)
+        return cls(**arrays, second_rule=rules[0] if rules else MATLAB_SECOND)
 
 
 EMPTY = Counts(
@@ -403,6 +508,7 @@ class PairCounts(NamedTuple):
     """The counts of one pair, as in :class:`Counts`; ``matlab_joint`` where the two rules differ.
 
     brightest: the map's highest grey level.
+    second_rule: of the mask.
     """
 
     joint: NDArray[np.uint32]
@@ -412,6 +518,7 @@ class PairCounts(NamedTuple):
     knife_edge: tuple[int, int]
     wf: tuple[float, float, float]
     brightest: int
+    second_rule: SecondRule = MATLAB_SECOND
 
     @property
     def counts(self) -> Counts:
@@ -425,6 +532,7 @@ class PairCounts(NamedTuple):
             absolute_error=np.array([self.absolute_error]),
             knife_edge=np.array([self.knife_edge], np.uint8),
             wf=np.array([self.wf]),
+            second_rule=self.second_rule,
         )
 
 
@@ -451,21 +559,23 @@ def pair_counts(
     error = tally.binary_error if mask.is_binary else _absolute_error(map_, mask.pixels)
     return PairCounts(
         joint=tally.joint,
-        matlab_joint=_count(map_, mask, mask.matlab).joint if mask.rules_differ else None,
+        matlab_joint=_count(map_, mask, mask.second).joint if mask.rules_differ else None,
         size=(map_.shape[0], map_.shape[1]),
         absolute_error=error,
         knife_edge=_knife_edges(map_, mask, tally),
         wf=_weighted(map_, mask, tally) if weighted else (math.nan, math.nan, math.nan),
         brightest=tally.brightest,
+        second_rule=mask.second_rule,
     )
 
 
-def compile_kernels() -> float:
-    """Have numba compile all that :func:`pair_counts` may call; returns the seconds, or 0 where its cache had it already."""
-    first, began = not _tally.signatures, time.perf_counter()
+def compile_kernels() -> None:
+    """Have numba compile, or load from its cache, all that :func:`pair_counts` may call.
+
+    :func:`sodbench.metrics.compiled.announcing` tells whether anything is compiled, before it is.
+    """
     grey = np.eye(8, dtype=np.uint8) * np.uint8(200)  # for what binary masks do not need
     pair_counts(grey, PreparedMask(grey))
-    return time.perf_counter() - began if first and _tally.stats.cache_misses else 0.0
 
 
 def _size(pixels: NDArray[np.uint8]) -> str:
@@ -473,7 +583,11 @@ def _size(pixels: NDArray[np.uint8]) -> str:
 
 
 def _count(map_: NDArray[np.uint8], mask: PreparedMask, split: Split) -> _Tally:
-    return _Tally(*_tally(map_, mask.pixels, split.foreground_above, split.row, split.column))
+    joint, darkest, brightest, level_sum, binary_error, flat = _tally(
+        map_, mask.pixels, split.foreground_above, split.row, split.column
+    )
+    # int(): as in PreparedMask
+    return _Tally(joint, darkest, brightest, int(level_sum), int(binary_error), flat)
 
 
 LEVELS = np.arange(256)
@@ -487,12 +601,12 @@ def _weighted(
     for preparation in PREPARATIONS:
         low, high = value_range(tally.darkest, tally.brightest, preparation)
         scales.append((1 / (high - low), -low / (high - low)))
-    alike = scales if mask.matlab_geometry is mask.geometry else scales[:2]
-    distinct = list(dict.fromkeys(alike))
+    distinct = list(dict.fromkeys(scales))
     scores = weighted_f(map_, mask.geometry, np.array(distinct)).tolist()
-    found = [scores[distinct.index(scale)] for scale in alike]
-    if len(alike) < len(scales):
-        found += weighted_f(map_, mask.matlab_geometry, np.array(scales[2:])).tolist()
+    found = [scores[distinct.index(scale)] for scale in scales]
+    if mask.second_geometry is not mask.geometry:
+        second = PREPARATIONS.index(mask.second_rule.map)
+        found[second] = float(weighted_f(map_, mask.second_geometry, np.array([scales[second]]))[0])
     return found[0], found[1], found[2]
 
 

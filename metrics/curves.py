@@ -18,10 +18,10 @@ Conventions of PySODMetrics 1.6.2: with an empty mask the sum is the number of u
 number of selected pixels.  A picture of one pixel has no meaningful E: the divisor is machine epsilon, as it is there.
 """
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.compiled import compiled
 from sodbench.metrics.confusion import Confusion
 
 Floats = NDArray[np.float64]
@@ -51,6 +51,21 @@ def precision_recall_f(
     return dict(zip(("precision", "recall", "f"), found, strict=True))
 
 
+def ranking_rates(c: Confusion, smoothing: float = 0.0) -> dict[str, Floats]:
+    """``tpr``, TP / (TP + FN), and ``ppv``, TP / (TP + FP), float64 [N, T] each; 0 where undefined.
+
+    They are recall and precision under other names: a protocol may take those at another comparison than the false
+    positive rate, at which no threshold selects everything.
+
+    smoothing: added above and below in ``ppv``, which says what precision is where nothing is selected.
+    """
+    selected = c.tp + c.fp + smoothing
+    rates = {"tpr": np.zeros_like(c.tp), "ppv": np.zeros_like(c.tp)}
+    np.divide(c.tp, c.positives, out=rates["tpr"], where=c.positives > 0)
+    np.divide(c.tp + smoothing, selected, out=rates["ppv"], where=selected > 0)
+    return rates
+
+
 def binary_measures(c: Confusion) -> dict[str, Floats]:
     """All of :data:`BINARY_MEASURES`, float64 [N, T] each."""
     found = _binary_measures(c.tp, c.fp, c.positives[:, 0], c.negatives[:, 0])
@@ -66,7 +81,7 @@ def f_measure(precision: Floats, recall: Floats, beta2: float = 0.3) -> Floats:
     return found
 
 
-_compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+_compiled = compiled(error_model="numpy")
 
 
 @_compiled

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from sodbench.metrics.compiled import JIT, compiled
 
 FARTHEST = 255
 """Distances are exact below this number of pixels; :data:`SATURATED` stands for all others."""
@@ -33,7 +34,7 @@ _WAYS = 16
 _NO_SITE = 1 << 24
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def squared_distances(  # type: ignore[no-untyped-def]
     mask, above, top, bottom
 ) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
@@ -95,7 +96,7 @@ def squared_distances(  # type: ignore[no-untyped-def]
     return squared, near[:found].copy()
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _vertical_distances(mask, above):  # type: ignore[no-untyped-def]
     """uint8 [h, w], distance to the nearest foreground pixel of the same column, at most FARTHEST."""
     height, width = mask.shape
@@ -113,7 +114,7 @@ def _vertical_distances(mask, above):  # type: ignore[no-untyped-def]
     return vertical
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _rule_out(low, marked):  # type: ignore[no-untyped-def]
     """Mark the columns of one row that may be nearest to some background pixel of it.
 
@@ -141,23 +142,23 @@ def _rule_out(low, marked):  # type: ignore[no-untyped-def]
         )
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _list(marked, columns, before):  # type: ignore[no-untyped-def]
     """Write the marked columns, and for each word of columns how many of them come before it; returns how many."""
     words = marked.view(np.uint64)
-    number = 0
+    number = np.int64(0)
     for word in range(len(words)):
         before[word] = number
         if words[word]:
             for x in range(_WORD * word, _WORD * word + _WORD):
                 columns[number] = x
-                number += marked[x]
+                number += np.int64(marked[x])
     before[len(words)] = number
     return number
 
 
 @intrinsic
-def _lowest(
+def _lowest_by_lanes(
     typing_context: Any,
     row: Any,
     x: Any,
@@ -210,7 +211,22 @@ def _lowest(
     return signature, generate
 
 
-@njit(nogil=True, cache=True)
+def _lowest_in_python(  # type: ignore[no-untyped-def]
+    row, x, squares, offset, columns, low, first, last
+) -> None:
+    """The same in numpy, for NUMBA_DISABLE_JIT: an intrinsic exists in compiled code only."""
+    best = np.full(_LANES, SATURATED, np.uint32)
+    for column in columns[first:last].tolist():
+        start = offset - column
+        apart = squares[start : start + _LANES].astype(np.uint32)
+        best = np.minimum(best, apart + np.uint32(low[_PAD + column]))
+    row[x : x + _LANES] = best
+
+
+_lowest = _lowest_by_lanes if JIT else _lowest_in_python
+
+
+@compiled()
 def _find_near(own, padded, ways, marked):  # type: ignore[no-untyped-def]
     """Mark the background of one row within REACH, and find the way there, coded as _WAYS times the squared
     distance plus the columns to the right plus _NEAR: the smallest code is that of the nearest, leftmost column.

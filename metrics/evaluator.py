@@ -1,7 +1,6 @@
 """Scoring arrays as they come, e.g. in a validation loop."""
 
 import hashlib
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,25 +10,42 @@ from sodbench.metrics.counts import Counts, PreparedMask, count_pair
 from sodbench.metrics.protocols import DEFAULT_PROTOCOL, Protocol, protocol
 from sodbench.metrics.scores import Scores, score
 
+OVERSHOOT = 1e-6
+"""A float value may miss [0, 1] by this much, as after bicubic interpolation; it is clipped."""
+
 
 class Evaluator:
     """Collects pairs of saliency maps and masks and scores them under a protocol.
 
+    Only counts are kept (8 KB a pair).  Evaluators can be pickled, and merged in any order: the aggregates come out
+    the same to the last bit.
+
+    Parameters
+    ----------
+    protocol : str or Protocol
+        The protocol to score under.  An evaluator made for one of the protocols by name can compute all of them.
+        Pairs of a protocol of one's own are counted under its foreground rule; :meth:`compute` refuses a protocol
+        whose rule was not counted.
+    weighted : bool
+        Whether to compute weighted F, which takes most of the time of a pair; without it ``wf`` is NaN.
+
+    Examples
+    --------
     ::
 
         evaluator = Evaluator(protocol="pysodmetrics")
         for prediction, mask in loader:
             evaluator.update(prediction, mask)
         print(evaluator.compute().metrics["f_max"])
-
-    Only counts are kept (8 KB a pair).  Evaluators can be pickled, and merged in any order: the aggregates come out
-    the same to the last bit.
     """
 
     def __init__(self, protocol: str | Protocol = DEFAULT_PROTOCOL, *, weighted: bool = True):
-        """Weighted F takes most of the time of a pair; ``weighted=False`` leaves it out (NaN)."""
         self.protocol = _protocol(protocol)
         self.weighted = weighted
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all pairs, e.g. before the next epoch."""
         self._parts: list[Counts] = []
         self._names: list[str | None] = []
         self._taken: set[str] = set()
@@ -37,19 +53,36 @@ class Evaluator:
     def __len__(self) -> int:
         return len(self._names)
 
+    def __repr__(self) -> str:
+        without = "" if self.weighted else ", weighted=False"
+        pairs = "1 pair" if len(self) == 1 else f"{len(self)} pairs"
+        return f"Evaluator({self.protocol.name!r}{without}) with {pairs}"
+
     def update(self, prediction: Any, mask: Any, name: str | list[str] | None = None) -> None:
-        """Add one pair, or a batch of pairs.
+        """Add one pair, or a batch of pairs; a batch is added whole or not at all.
 
-        prediction: saliency map(s): uint8 0..255, or float in [0, 1], which is quantised to ``rint(255 * p)`` (halves to
-            even, as the field's map writers do); numpy array or torch tensor on any device, shape [h, w], [n, h, w] or
-            [n, 1, h, w].
-        mask: ground truth of the same shape: uint8 0..255 (foreground above the protocol's threshold), bool, or float in [0, 1].
-        name: name(s) for the rows of ``Scores.per_image``; numbered by default.
+        Parameters
+        ----------
+        prediction : array or tensor [h, w], [n, h, w] or [n, 1, h, w], or a list of arrays [h, w]
+            Saliency map(s): uint8 0..255, or float in [0, 1], which is quantised to ``rint(255 * p)`` (halves to even, as
+            the field's map writers do).  Floats up to 1e-6 outside of [0, 1] are clipped.  NumPy arrays, or torch tensors
+            on any device.  The arrays of a list may differ in size.
+        mask : as ``prediction``
+            Ground truth of the same shape: bool, integers of any type that are all 0 or 1, uint8 0..255 (foreground above
+            the protocol's threshold), or float in [0, 1].
+        name : str or list of str, optional
+            Name(s) for the rows of ``Scores.per_image``; numbered by default.
 
-        Raises ValueError for values out of range or NaN (it says where), and for sizes that differ.
+        Raises
+        ------
+        ValueError
+            For values out of range or NaN (the message says where), sizes that differ, a name given twice, and what has two
+            readings: a uint8 map whose largest value is 1, and a batch with one mask of 0 and 1 and another of 0 to 255.
+        TypeError
+            For masked arrays.
         """
-        maps = _pictures(prediction, "prediction")
-        masks = _pictures(mask, "mask")
+        maps = [_as_map(array, n) for n, array in enumerate(_pictures(prediction, "prediction"))]
+        masks = _as_masks(_pictures(mask, "mask"))
         names = list(name) if isinstance(name, (list, tuple)) else [name] * len(maps)
         if len(maps) != len(masks) or len(names) != len(maps):
             raise ValueError(
@@ -59,25 +92,32 @@ class Evaluator:
         for name_ in given:
             if name_ in self._taken or given.count(name_) > 1:
                 raise ValueError(f"the name {name_!r} was already given to a pair")
-        prepared = [PreparedMask(mask_) for mask_ in masks]
-        if any(m.levels[-1] == 1 for m in prepared) or any(m.max() == 1 for m in maps):
-            warnings.warn(
-                "a uint8 picture holds the values 0 and 1 only, which are black and almost black; pass it as bool or as 0 and 255",
-                stacklevel=2,
-            )
+        second_rule = self.protocol.second_rule
         parts = [
-            count_pair(map_, mask_, weighted=self.weighted)
-            for map_, mask_ in zip(maps, prepared, strict=True)
+            count_pair(map_, PreparedMask(mask_, second_rule), weighted=self.weighted)
+            for map_, mask_ in zip(maps, masks, strict=True)
         ]
         self._parts += parts
         self._names += names
         self._taken.update(given)
 
     def merge(self, other: "Evaluator") -> None:
-        """Add all pairs of another evaluator."""
+        """Add all pairs of another evaluator.
+
+        Raises
+        ------
+        ValueError
+            When both hold a pair of one name, or have counted under different foreground rules.
+        """
         both = self._taken & other._taken
         if both:
             raise ValueError(f"both evaluators hold the pair {min(both)!r} ({len(both)} in common)")
+        mine, others = self.protocol.second_rule, other.protocol.second_rule
+        if mine != others:
+            raise ValueError(
+                f"the evaluators count under different rules, '{mine.rule}' ({self.protocol.name}) "
+                f"and '{others.rule}' ({other.protocol.name})"
+            )
         self._parts.extend(other._parts)
         self._names.extend(other._names)
         self._taken |= other._taken
@@ -89,7 +129,13 @@ class Evaluator:
         return self._parts[0]
 
     def compute(self, protocol: str | Protocol | None = None) -> Scores:
-        """Scores of all pairs so far, under another protocol if one is given.  ValueError when there is no pair."""
+        """Scores of all pairs so far, under another protocol if one is given.
+
+        Raises
+        ------
+        ValueError
+            When there is no pair, or the pairs were not counted under the other protocol's foreground rule.
+        """
         counts = self.counts
         stems = [name if name is not None else str(i) for i, name in enumerate(self._names)]
         keys = [name or _content(counts, i) for i, name in enumerate(self._names)]
@@ -109,16 +155,21 @@ def _content(counts: Counts, row: int) -> str:
     return digest.hexdigest()
 
 
-def _pictures(values: Any, what: str) -> list[NDArray[np.uint8]]:
-    """The uint8 pictures [h, w] of one update."""
-    if hasattr(values, "detach"):  # a torch tensor, without importing torch
-        values = values.detach().cpu()
-        values = (values.float() if values.is_floating_point() else values).numpy()
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(
-            f"the {what} is a masked array, whose hidden values would count; fill it first"
-        )
-    array = np.asarray(values)
+def _pictures(values: Any, what: str) -> list[NDArray[Any]]:
+    """The arrays [h, w] of one update, of any dtype."""
+    if isinstance(values, (list, tuple)) and values and all(np.ndim(one) >= 2 for one in values):
+        found = []
+        for index, one in enumerate(values):
+            array = _as_array(one, what)
+            if array.ndim == 3 and array.shape[0] == 1:
+                array = array[0]
+            if array.ndim != 2:
+                raise ValueError(
+                    f"the {what}'s item {index} has shape {array.shape}; a list holds arrays [h, w] or [1, h, w]"
+                )
+            found.append(array)
+        return found
+    array = _as_array(values, what)
     if array.ndim == 3 and array.shape[2] in (1, 3, 4):
         raise ValueError(
             f"the {what} has shape {array.shape}, which looks like channels last; pass [..., 0], or a batch as [n, 1, h, w]"
@@ -129,12 +180,51 @@ def _pictures(values: Any, what: str) -> list[NDArray[np.uint8]]:
         array = array[None]
     if array.ndim != 3:
         raise ValueError(
-            f"the {what} has shape {np.shape(values)}; pass [h, w], [n, h, w] or [n, 1, h, w]"
+            f"the {what} has shape {array.shape}; pass [h, w], [n, h, w] or [n, 1, h, w]"
         )
-    return list(_as_uint8(array, what))
+    return list(array)
 
 
-def _as_uint8(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
+def _as_array(values: Any, what: str) -> NDArray[Any]:
+    if hasattr(values, "detach"):  # a torch tensor, without importing torch
+        values = values.detach().cpu()
+        values = (values.float() if values.is_floating_point() else values).numpy()
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(
+            f"the {what} is a masked array, whose hidden values would count; fill it first"
+        )
+    return np.asarray(values)
+
+
+def _as_map(array: NDArray[Any], n: int) -> NDArray[np.uint8]:
+    """The grey levels of the update's n-th saliency map."""
+    if array.dtype == np.uint8 and array.size and array.max() == 1:
+        # 1 of 255 is almost black, and 1 of 1 is white: both are written, and their scores have nothing in common
+        raise ValueError(
+            "the prediction is uint8 and its largest value is 1: pass a binary map as bool or as 0 and 255, "
+            "and a map of 0..255 that is almost black as float, divided by 255"
+        )
+    return _as_uint8(array, "prediction", n)
+
+
+def _as_masks(arrays: list[NDArray[Any]]) -> list[NDArray[np.uint8]]:
+    """The grey levels of one update's masks: integers that are all 0 or 1 are classes."""
+    integer = [np.issubdtype(array.dtype, np.integer) and array.size > 0 for array in arrays]
+    largest = [
+        int(array.max()) for array, is_integer in zip(arrays, integer, strict=True) if is_integer
+    ]
+    if 1 in largest and max(largest) > 1:
+        raise ValueError(
+            f"one mask's largest value is 1 and another's {max(largest)}: pass all of them as bool, or all as 0 and 255"
+        )
+    found = []
+    for n, (array, is_integer) in enumerate(zip(arrays, integer, strict=True)):
+        classes = is_integer and array.min() >= 0 and array.max() <= 1
+        found.append(_as_uint8(array.astype(np.bool_) if classes else array, "mask", n))
+    return found
+
+
+def _as_uint8(array: NDArray[Any], what: str, n: int) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
     if array.dtype == np.bool_:
@@ -142,15 +232,29 @@ def _as_uint8(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
     if array.dtype == np.float16:
         array = array.astype(np.float32)
     if not np.issubdtype(array.dtype, np.floating):
+        classes = ", integers that are all 0 or 1" if what == "mask" else ""
         raise ValueError(
-            f"the {what} is {array.dtype}; pass uint8 in 0..255, bool, or float in [0, 1]"
+            f"the {what} is {array.dtype}; pass uint8 in 0..255, bool{classes}, or float in [0, 1]"
         )
-    wrong = ~((array >= 0) & (array <= 1))  # NaN compares false
+    wrong = ~((array >= -OVERSHOOT) & (array <= 1 + OVERSHOOT))  # NaN compares false
     if wrong.any():
-        where = tuple(np.argwhere(wrong)[0].tolist())
+        y, x = np.argwhere(wrong)[0].tolist()
         raise ValueError(
             f"the {what} has {int(wrong.sum())} value(s) that are NaN or outside [0, 1], "
-            f"the first {array[where]} at index {where} (n, y, x); apply a sigmoid to logits"
+            f"the first {array[y, x]} at index {(n, y, x)} (n, y, x); {_advice(array, what)}"
         )
+    array = np.clip(array, 0, 1)
     quantised: NDArray[np.uint8] = np.rint(array * array.dtype.type(255)).astype(np.uint8)
     return quantised
+
+
+def _advice(array: NDArray[Any], what: str) -> str:
+    """What probably has to be done to a float array with values outside [0, 1]."""
+    if not np.isfinite(array).all():
+        return "no value can be chosen for NaN or infinity"
+    if array.min() >= 0 and array.max() <= 255:
+        grey = "divide grey levels of 0..255 by 255, or pass them as uint8"
+        return grey if what == "mask" or array.max() > 50 else f"{grey}; apply a sigmoid to logits"
+    if what == "mask":
+        return "a mask holds 0 to 1"
+    return "apply a sigmoid to logits"

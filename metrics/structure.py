@@ -8,10 +8,10 @@ Conventions of PySODMetrics 1.6.2: with an empty mask S is 1 - mean(map), with a
 given that value here.  A block without pixels (the centroid lies in the last row or column) makes S undefined: NaN.
 """
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.compiled import compiled
 from sodbench.metrics.confusion import PreparedCounts
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ def s_measure(prepared: PreparedCounts) -> tuple[Floats, Floats, Floats]:
     return s, object_part, region_part
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _s_measure(joint, per_class, value, knife_edge):  # type: ignore[no-untyped-def]
     """float64 [N, 3]; the arguments are fields of PreparedCounts."""
     found = np.empty((len(joint), 3))
@@ -58,7 +58,7 @@ def _s_measure(joint, per_class, value, knife_edge):  # type: ignore[no-untyped-
     return found
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _moments(pixels, value):  # type: ignore[no-untyped-def]
     """Number of pixels, mean of their values and sum of the squared distances from it; 0 where there are none."""
     number = total = squares = 0.0
@@ -71,14 +71,14 @@ def _moments(pixels, value):  # type: ignore[no-untyped-def]
     return number, mean, squares
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _object(mean, squares, number):  # type: ignore[no-untyped-def]
     """2m / (m^2 + 1 + sd) of one mask class; sd of the sample (n - 1), 0 for a single pixel."""
     deviation = np.sqrt(squares / max(number - 1, 1.0))
     return 2 * mean / (mean * mean + 1 + deviation + EPSILON)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _similarity(block, value):  # type: ignore[no-untyped-def]
     """Pixels of one block, counts float64 [2, L], and the similarity of map and mask there: NaN without pixels."""
     area = foreground = total = 0.0

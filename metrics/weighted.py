@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from sodbench.metrics.compiled import compiled
 from sodbench.metrics.distances import SATURATED, squared_distances
 
 RADIUS = 3  # of the 7x7 Gaussian
@@ -109,7 +109,7 @@ def weighted_f(
         raise ValueError(
             f"the map is {values.shape} and the mask {geometry.squared_distance.shape}; they must have one shape"
         )
-    return _weighted_f(
+    scores: NDArray[np.float64] = _weighted_f(
         np.ascontiguousarray(values),
         geometry.squared_distance,
         geometry.area,
@@ -125,6 +125,7 @@ def weighted_f(
         _importance(),
         beta_squared,
     )
+    return scores
 
 
 @cache
@@ -157,7 +158,7 @@ def _share_in_image(length: int) -> NDArray[np.float64]:
     return share
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _outline(mask, above):  # type: ignore[no-untyped-def]
     """Number of foreground pixels; top, left, bottom and right (exclusive) of their box, 0 for none; the mask
     in that box, and the first and last (exclusive) column of the box's foreground in each of its rows."""
@@ -187,7 +188,7 @@ def _outline(mask, above):  # type: ignore[no-untyped-def]
     return area, top, left, bottom, right, box, runs[top:bottom].copy()
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _weighted_f(  # type: ignore[no-untyped-def]
     values,
     squared,
@@ -219,7 +220,7 @@ def _weighted_f(  # type: ignore[no-untyped-def]
     return scores
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _false_alarms(values, squared, preparations, importance):  # type: ignore[no-untyped-def]
     """float64 [K], sum over the background of importance times the prepared map.
 
@@ -237,10 +238,19 @@ def _false_alarms(values, squared, preparations, importance):  # type: ignore[no
         for y in range(height):
             for x in range(width):
                 weights[x] += importance[squared[y, x]]
-    return preparations[:, 0] * weighted.sum() + preparations[:, 1] * weights.sum()
+    return preparations[:, 0] * _total(weighted) + preparations[:, 1] * _total(weights)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
+def _total(addends):  # type: ignore[no-untyped-def]
+    """Their sum, one after the other: numpy's own sum adds in another order than numba's."""
+    total = 0.0
+    for i in range(len(addends)):
+        total += addends[i]
+    return total
+
+
+@compiled()
 def _missed(values, top, left, inside, runs, band, rows, columns, preparations, taps):  # type: ignore[no-untyped-def]
     """float64 [K], sum over the foreground of the smaller of an error and the Gaussian mean of errors."""
     height, picture_width = values.shape
@@ -285,5 +295,5 @@ def _missed(values, top, left, inside, runs, band, rows, columns, preparations, 
                 missed[k, x] += np.float64(inside[y, x]) * error
     totals = np.empty(len(preparations))
     for k in range(len(preparations)):
-        totals[k] = missed[k].sum()
+        totals[k] = _total(missed[k])
     return totals

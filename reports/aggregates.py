@@ -16,11 +16,22 @@ from sodbench.results import Result
 
 _FROM_CURVES = {
     **dict.fromkeys(
-        ("f_max", "f_mean", "f_max_meanpr", "f_max_meanf", "precision", "recall", "threshold"),
+        (
+            "f_max",
+            "f_mean",
+            "f_max_meanpr",
+            "f_max_meanf",
+            "f_mean_meanpr",
+            "f_mean_meanf",
+            "precision",
+            "recall",
+            "threshold",
+            "auc_pr",
+        ),
         ("precision", "recall", "f"),
     ),
-    "auc_pr": ("precision", "recall", "f"),
-    "auc_roc": ("precision", "recall", "f", "fpr"),
+    "ap": ("tpr", "ppv"),
+    "auc_roc": ("tpr", "fpr"),
     **{f"{name}_{form}": (name,) for name in BINARY_MEASURES for form in ("max", "mean")},
 }
 """The mean curves an aggregate is a function of; every other aggregate is a mean of per-image scores."""
@@ -54,7 +65,8 @@ class Statistics:
                 curve = f_curve(by_curve, rules) if family == "f" else by_curve[family]
                 found[name] = curve.max(axis=-1) if form == "max" else curve.mean(axis=-1)
         if not found.keys() >= set(names):  # summarise computes areas too, which take the longest
-            by_curve.setdefault("f", f_curve(by_curve, rules))
+            if "precision" in by_curve:
+                by_curve.setdefault("f", f_curve(by_curve, rules))
             found |= summarise({}, by_curve, rules)
         return np.stack([np.asarray(found[n], float) for n in names], axis=-1)
 
@@ -108,16 +120,15 @@ def statistics(
         found = image_curves(counts[rows[block]], result.protocol, curves)
         for i, curve in enumerate(curves):
             at = len(scalars) + 256 * i
-            columns[block, at : at + 256] = np.where(
-                found.counted[:, None], found.curves[curve], np.nan
-            )
+            columns[block, at : at + 256] = found.curves[curve]
     return Statistics(columns, tuple(names), scalars, curves, result.protocol)
 
 
 def _needed(names: tuple[str, ...], protocol_: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The per-image scores and the curves behind these aggregates."""
     curves = list(dict.fromkeys(c for n in names for c in _FROM_CURVES.get(n, ())))
-    if "f" in curves and protocol(protocol_).f_max == "meanpr" and "f_max_meanf" not in names:
+    means_of_f = {"f_max_meanf", "f_mean_meanf"} & set(names)
+    if "f" in curves and protocol(protocol_).f_max == "meanpr" and not means_of_f:
         curves.remove(
             "f"
         )  # F of the mean precision and recall: the curve of F itself is not needed
@@ -126,7 +137,7 @@ def _needed(names: tuple[str, ...], protocol_: str) -> tuple[tuple[str, ...], tu
 
 def object_share(counts: Counts) -> Floats:
     """The share of each image that its mask calls foreground (above 128), float64 [N]."""
-    foreground = counts.under(STANDARD_RULE)[:, :, 1].sum(axis=(1, 2), dtype=np.int64)
+    foreground = counts.foreground(STANDARD_RULE)
     return np.asarray(foreground / counts.size.astype(np.int64).prod(axis=1), float)
 
 
@@ -141,8 +152,9 @@ def f_under_each_protocol(result: Result, counts: Counts) -> dict[str, float]:
         total, images = np.zeros((3, 256)), 0
         for start in range(0, len(counts), BLOCK):
             block = image_curves(counts[start : start + BLOCK], name, names)
-            total += [block.curves[n][block.counted].sum(axis=0) for n in names]
-            images += int(block.counted.sum())
+            defined = ~np.isnan(block.curves["f"][:, 0])
+            total += [block.curves[n][defined].sum(axis=0) for n in names]
+            images += int(defined.sum())
         if images:
             by_curve = dict(zip(names, total / images, strict=True))
             found[name] = float(summarise({}, by_curve, name)["f_max"])

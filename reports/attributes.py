@@ -8,7 +8,7 @@ import pandas as pd
 from sodbench.datasets import attribute_groups
 from sodbench.datasets.attributes import COLUMNS
 from sodbench.errors import SodbenchError
-from sodbench.results import Result
+from sodbench.results import Result, exact_floats
 
 
 def read_attributes(places: Sequence[Path], results: Iterable[Result]) -> dict[str, pd.DataFrame]:
@@ -52,7 +52,12 @@ def _files(place: Path) -> list[tuple[str, Path]]:
 
 def _read(file: Path) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(file, dtype={"stem": str, "border": str}, keep_default_na=False)
+        frame: pd.DataFrame = pd.read_csv(
+            file,
+            dtype={"stem": str, "border": str},
+            keep_default_na=False,
+            **exact_floats(),
+        )
         frame = frame.set_index("stem")[list(COLUMNS)]
         border = frame["border"].map({"True": True, "False": False})
         if border.isna().any() or not frame.index.is_unique:

@@ -4,46 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics.scores import LOWER_IS_BETTER
+from sodbench.metrics.catalogue import METRICS
 
 DEFAULT = ("mae", "f_max", "s", "e_max", "wf")
 """What tables show when nothing else was asked for: the five classical measures."""
 
-_FAMILIES = {
-    "f": "F",
-    "e": "E",
-    "iou": "IoU",
-    "dice": "Dice",
-    "specificity": "specificity",
-    "precision": "precision",
-    "recall": "recall",
-    "ber": "BER",
-    "fpr": "FPR",
-    "accuracy": "accuracy",
-    "kappa": "kappa",
-    "cohen_kappa": "Cohen's kappa",
-}
-_FORMS = {
-    "max": "max {}",
-    "mean": "mean {}",
-    "adp": "adaptive {}",
-    "max_meanpr": "max {} (mean P, R)",
-    "max_meanf": "max {} (mean F)",
-    "max_best": "mean of best {}",
-}
-_LABELS = {
-    "mae": "MAE",
-    "s": "S",
-    "s_object": "S object",
-    "s_region": "S region",
-    "wf": "weighted F",
-    "precision": "precision",
-    "recall": "recall",
-    "threshold": "threshold",
-    "auc_pr": "AUC-PR",
-    "auc_roc": "AUC-ROC",
-}
-_NEUTRAL = ("threshold",)
+_SIGNS = {"higher": 1, "lower": -1, "neither": 0}
 
 
 @dataclass(frozen=True)
@@ -81,14 +47,10 @@ class Measure:
 
 def measure(name: str) -> Measure:
     """The printed form of a measure's name; a name not known here keeps its own spelling."""
-    direction = 0 if name in _NEUTRAL else -1 if name in LOWER_IS_BETTER else 1
-    if name in _LABELS:
-        return Measure(name, _LABELS[name], direction)
-    for family, label in _FAMILIES.items():
-        form = name.removeprefix(f"{family}_")
-        if form in _FORMS:
-            return Measure(name, _FORMS[form].format(label), direction)
-    return Measure(name, name, direction)
+    known = METRICS.get(name)
+    if known is None:
+        return Measure(name, name, 1)
+    return Measure(name, known.label, _SIGNS[known.direction])
 
 
 def choose(available: Sequence[str], asked: Sequence[str] | None = None) -> tuple[Measure, ...]:

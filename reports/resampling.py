@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from sodbench.metrics.compiled import compiled
 
 Floats = NDArray[np.float64]
 Reals = NDArray[np.floating[Any]]
@@ -89,7 +90,7 @@ def weighted_sums(draws: Draws, statistics: Reals) -> Floats:
     return sums
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _add(draws, statistics, sums):  # type: ignore[no-untyped-def]
     images, columns = statistics.shape
     drawn = np.empty(_BLOCK, np.int64)

@@ -29,6 +29,7 @@ from sodbench import png
 from sodbench.errors import ImageError, Problem
 from sodbench.images import Grey, decode_grey, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
+from sodbench.metrics.compiled import announcing, have_cache
 from sodbench.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, packed
 from sodbench.progress import say, thread_pool
@@ -84,10 +85,11 @@ class Counted(NamedTuple):
 @cache
 def get_ready() -> None:
     """Have all compiled that counting calls, so that no copy of this process needs the compiler."""
-    parts = png.chunks(png.encode(np.zeros((1, 1), np.uint8)))
-    png.decode(parts, png.Header(1, 1, 8, 0, 0, 0, 0))
-    if seconds := compile_kernels():
-        say(f"compiled the counting kernels in {seconds:.0f} s; this happens once on a machine")
+    once = ", once on a machine" if have_cache() else ""
+    with announcing(lambda: say(f"compiling the kernels: about 20 s{once}")):
+        parts = png.chunks(png.encode(np.zeros((1, 1), np.uint8)))
+        png.decode(parts, png.Header(1, 1, 8, 0, 0, 0, 0))
+        compile_kernels()
 
 
 Outcomes = list[Counted | Problem]

@@ -207,7 +207,6 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
     Returns the path of the Markdown page.  Raises :class:`SodbenchError` if other files are in the way.
     """
     from sodbench.reports.figures import save
-    from sodbench.reports.markdown import link
 
     names = [stats.name for stats in sets]
     check_output(names, folder)

@@ -33,6 +33,7 @@ from sodbench.datasets import TRAIN_SET, WEIGHTS, Dataset, find_dataset
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, read_rgb
 from sodbench.metrics import LOWER_IS_BETTER, Evaluator
+from sodbench.metrics.catalogue import AGGREGATES, suggest
 from sodbench.models import input_size_of, output_of
 from sodbench.models.inference import (
     InferenceNetwork,
@@ -604,7 +605,8 @@ class Trainer:
                     (map_,) = network.start(pixels[None])()
                 if map_ is None:
                     raise SodbenchError(f"{sample.image}: the network's logits are not finite")
-                evaluator.update(map_, mask, sample.stem)
+                # as float: a uint8 map whose largest value is 1 is refused, and a young network may write one
+                evaluator.update(map_.astype(np.float32) / 255, mask, sample.stem)
         first, *others = self.ranks.gathered(evaluator)
         for other in others:
             first.merge(other)
@@ -635,11 +637,10 @@ def _refuse_unfit_network(network: nn.Module, training: Training) -> None:
 
 def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> None:
     """Refuse an unknown measure, or files that could not be scored, before the first step."""
-    probe = Evaluator()
-    probe.update(np.full((4, 4), 255, np.uint8), np.eye(4, dtype=bool))
-    known = probe.compute().metrics
-    if measure not in known:
-        raise SodbenchError(f"unknown measure {measure!r}; one of {', '.join(known)}")
+    if measure not in AGGREGATES:
+        meant = suggest(measure, AGGREGATES)
+        hint = f"did you mean {meant}?" if meant else f"one of {', '.join(AGGREGATES)}"
+        raise SodbenchError(f"unknown metric {measure!r}; {hint}")
     skipped = check_pairs(dataset, workers=workers).skipped
     if skipped:
         raise ProblemsError(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ZERO_ONE = "values 0 and 1 only"
 """A decoder's note: the image holds 0 and 1, where 0 and 255 are expected."""
-NOTES = frozenset({"grey-mask", "empty-mask", "black-map", "converted", "undefined-s"})
+NOTES = frozenset({"grey-mask", "empty-mask", "black-map", "converted", "undefined-s", "left-out"})
 """Kinds of problems that a stated rule settles; the others make a run end with status 1 or 2."""
 PAIR_PROBLEMS = NOTES | {"size", "mask-coding", "map-coding"}
 """Kinds that are noticed pair by pair; the others concern the folders."""
@@ -38,7 +38,7 @@ def foreground_pixels(
         return pixels
     for start in range(0, len(pixels), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, len(pixels)))
-        pixels[rows] = source[rows].under(protocol.rule)[:, :, 1].sum(axis=(1, 2))
+        pixels[rows] = source[rows].foreground(protocol.rule)
     return pixels
 
 

@@ -332,7 +332,7 @@ def _inflated(parts: list[Chunk], size: int) -> bytes | bytearray | None:
 def _unfilter() -> Callable[[NDArray[np.uint8], NDArray[np.uint8]], bool]:
     from sodbench.png_filters import unfilter  # numba: slow to import, and not always needed
 
-    return unfilter
+    return unfilter  # type: ignore[no-any-return]
 
 
 def check_data(parts: list[Chunk], head: Header) -> None:

@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from sodbench.metrics.compiled import JIT, compiled
 
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
@@ -36,7 +37,7 @@ RUN = 16
 """Bytes that are undone at once where nothing changes, as in most of a mask."""
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
     """Fill ``rows`` uint8 [h, n] from the inflated stream ``filtered`` uint8 [h * (1 + n)].
 
@@ -52,7 +53,7 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
         waiting = 0
         for y in range(top, bottom):
             waiting += stored[y, 0] != NONE and stored[y, 0] != UP
-        if waiting > FEW:
+        if JIT and waiting > FEW:  # plain Python has no vectors: one by one
             if not len(source):  # much for wide rows: not before there are many of them
                 # LANES zeros before each row; the tiles run as far past its end, over bytes that nobody reads
                 stride = width + 3 * LANES
@@ -80,7 +81,7 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
     return True
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _undo_sub(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> None:
     """Row y of ``stored`` uint8 [h, 1 + n], the filter and what it left, into ``rows``.
 
@@ -106,7 +107,7 @@ def _undo_sub(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> Non
         rows[y, x] = left
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _undo_average(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> None:
     left = np.uint8(0)
     for x in range(rows.shape[1]):
@@ -115,7 +116,7 @@ def _undo_average(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) ->
         rows[y, x] = left
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _undo_paeth(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> None:
     """A row below another; runs as in _undo_sub."""
     width = rows.shape[1]
@@ -142,7 +143,7 @@ def _undo_paeth(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> N
         rows[y, x] = a
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def paeth(a: np.int32, b: np.int32, c: np.int32) -> np.int32:
     """Whichever of a, b, c is nearest to a + b - c; of equals the first.
 
@@ -157,7 +158,7 @@ def paeth(a: np.int32, b: np.int32, c: np.int32) -> np.int32:
     return high if threshold <= low else nearest
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _undo_together(
     stored: NDArray[np.uint8],
     rows: NDArray[np.uint8],

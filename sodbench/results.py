@@ -382,6 +382,11 @@ def build_result(
         )
         for stem in scores.undefined
     ]
+    left_out = [
+        Problem("left-out", stem, f"has no {name} under {rules.name}, left out of the mean: {why}")
+        for name, why in _WHY_LEFT_OUT.items()
+        for stem in scores.left_out.get(name, ())
+    ]
     rule = policy.get("undefined") or rules.undefined_s
     signature = Signature(
         protocol=rules.name,
@@ -393,7 +398,7 @@ def build_result(
         subset=dataset.partition("/")[2],
         version=provenance.get("versions", {}).get("sodbench", __version__),
     )
-    known = [p for p in problems if p.kind != "undefined-s"]
+    known = [p for p in problems if p.kind not in ("undefined-s", "left-out")]
     return Result(
         method=method,
         dataset=dataset,
@@ -403,11 +408,27 @@ def build_result(
         metrics=scores.metrics,
         curves=scores.curves,
         policy=policy,
-        problems=(*known, *undefined),
+        problems=(*known, *undefined, *left_out),
         folders=folders,
         provenance=provenance,
         in_memory=(pd.concat([files, scores.per_image], axis=1), counts),
     )
+
+
+def exact_floats() -> dict[str, Any]:
+    """The option of ``pandas.read_csv`` that reads each float as it was written, where that is not the default."""
+    import pandas as pd
+
+    # before pandas 3 the default parser misses the last bit of many numbers; pandas 3.1 deprecates the option
+    return {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
+
+
+_WHY_LEFT_OUT = {
+    "mae": "the map is constant",
+    "f_max": "the mask has no foreground",
+    "auc_roc": "the mask has no foreground or no background (nor has it ap)",
+}
+"""By the keys of metrics.Scores.left_out."""
 
 
 def _touched(policy: str, number: int, untouched: str) -> str:

@@ -6,6 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
 from sodbench.errors import ProblemsError, SodbenchError, listing
+from sodbench.metrics.catalogue import (
+    AGGREGATES,
+    DEFAULT_METRICS,
+    DEFAULT_PROTOCOL,
+    LISTED,
+    LOWER_IS_BETTER,
+    PER_IMAGE,
+    PROTOCOL_NAMES,
+    describe_metrics,
+    suggest,
+)
 from sodbench.quoting import json_text, markdown_text, printable
 
 if TYPE_CHECKING:
@@ -14,13 +25,9 @@ if TYPE_CHECKING:
 
     from sodbench.datasets import Dataset
     from sodbench.errors import Problem
-    from sodbench.metrics import Scores
     from sodbench.results import Result
     from sodbench.runners.counting import Policy
     from sodbench.runners.trees import Understood
-
-PROTOCOL_NAMES = ("salmetric", "pysodmetrics", "matlab")
-DEFAULT_METRICS = ("mae", "f_max", "precision", "recall", "threshold", "s", "e_max", "wf")
 
 
 def add_parser(commands: Any) -> None:
@@ -67,8 +74,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--protocol",
         choices=(*PROTOCOL_NAMES, "all"),
-        default="salmetric",
-        help="whose conventions to follow (default: salmetric)",
+        default=DEFAULT_PROTOCOL,
+        help=f"whose conventions to follow (default: {DEFAULT_PROTOCOL})",
     )
     parser.add_argument(
         "--format",
@@ -81,7 +88,8 @@ def add_parser(commands: Any) -> None:
         nargs="+",
         type=some_names,
         metavar="NAME",
-        help=f"which measures to print (default: {','.join(DEFAULT_METRICS)}, in JSON all; 'all' for all)",
+        help=f"which metrics to print (default: {','.join(DEFAULT_METRICS)}, in JSON all; 'all' for all listed; "
+        "'help' lists them)",
     )
     parser.add_argument(
         "-o",
@@ -182,6 +190,9 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.progress import say, show, warn
     from sodbench.runners.evaluate import evaluate_all
 
+    if names(arguments.metrics) == ("help",):
+        show(describe_metrics())
+        return 0
     wanted = _metrics(arguments.metrics)
     worst_by = arguments.worst_by or "mae"
     if not arguments.worst:
@@ -289,36 +300,34 @@ def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dat
 
 
 def _metrics(given: "Sequence[str] | None") -> tuple[str, ...]:
-    """The measures to print, checked against those there are."""
-    known = tuple(_any_scores().metrics)
+    """The metrics to print, checked against those there are."""
     wanted = names(given) or DEFAULT_METRICS
     if wanted == ("all",):
-        return known
-    unknown = [name for name in wanted if name not in known]
+        return LISTED
+    unknown = [name for name in wanted if name not in AGGREGATES]
     if unknown:
-        raise SodbenchError(f"unknown measure {', '.join(unknown)}; known are {', '.join(known)}")
-    return wanted
-
-
-def _check_worst_by(measure: str, *, weighted: bool) -> None:
-    """Refuse a measure that single images will not have."""
-    known = list(_any_scores().per_image.columns)
-    if measure not in known:
         raise SodbenchError(
-            f"--worst-by {measure}: images have no such measure; theirs are {', '.join(known)}"
+            f"unknown metric {', '.join(_with_suggestion(name, AGGREGATES) for name in unknown)}; "
+            "'sodbench eval --metrics help' lists them all"
         )
-    if measure == "wf" and not weighted:
+    return tuple(dict.fromkeys(wanted))
+
+
+def _with_suggestion(name: str, known: "Sequence[str]") -> str:
+    """An unknown name and the one that was probably meant."""
+    meant = suggest(name, known)
+    return f"{name!r} (did you mean {meant}?)" if meant else repr(name)
+
+
+def _check_worst_by(metric: str, *, weighted: bool) -> None:
+    """Refuse a metric that single images will not have."""
+    if metric not in PER_IMAGE:
+        raise SodbenchError(
+            f"--worst-by: images have no metric {_with_suggestion(metric, PER_IMAGE)}; "
+            f"theirs are {', '.join(PER_IMAGE)}"
+        )
+    if metric == "wf" and not weighted:
         raise SodbenchError("--worst-by wf needs weighted F, which --no-wf leaves out")
-
-
-def _any_scores() -> "Scores":
-    """The scores of some pair, for the names of the measures."""
-    import numpy as np
-
-    from sodbench.metrics import PreparedMask, count_pair, score
-
-    pair = count_pair(np.eye(4, dtype=np.uint8), PreparedMask(np.eye(4, dtype=np.uint8)))
-    return score(pair, "salmetric", ["any"])
 
 
 @dataclass(frozen=True)
@@ -332,8 +341,6 @@ class Worst:
     @classmethod
     def of(cls, result: "Result", measure: str, number: int) -> "Worst":
         """The ``number`` worst images; those without a value come last."""
-        from sodbench.metrics import LOWER_IS_BETTER
-
         lowest_first = measure not in LOWER_IS_BETTER
         values = result.table[measure].sort_values(ascending=lowest_first, kind="stable")
         images = [

@@ -26,7 +26,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Merge and print the table; returns 1 where the whole has problems, as one run would have."""
-    from sodbench.cli.eval import DEFAULT_METRICS, report_problems, to_text
+    from sodbench.cli.eval import report_problems, to_text
+    from sodbench.metrics.catalogue import DEFAULT_METRICS
     from sodbench.progress import show
     from sodbench.runners.merge import merge
 

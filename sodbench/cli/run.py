@@ -4,17 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sodbench.cli.eval import (
-    DEFAULT_METRICS,
-    PROTOCOL_NAMES,
-    add_policy,
-    read_policy,
-    report_problems,
-    to_text,
-)
+from sodbench.cli.eval import add_policy, read_policy, report_problems, to_text
 from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
 from sodbench.cli.predict import add_network_options
 from sodbench.errors import SodbenchError, listing
+from sodbench.metrics.catalogue import DEFAULT_METRICS, DEFAULT_PROTOCOL, PROTOCOL_NAMES
 
 
 def add_parser(commands: Any) -> None:
@@ -87,8 +81,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--protocol",
         choices=(*PROTOCOL_NAMES, "all"),
-        default="salmetric",
-        help="whose conventions to follow (default: salmetric)",
+        default=DEFAULT_PROTOCOL,
+        help=f"whose conventions to follow (default: {DEFAULT_PROTOCOL})",
     )
     parser.add_argument(
         "--jobs", type=positive, metavar="N", help="threads that score (default: all cores)"

@@ -3,13 +3,15 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sodbench.metrics import Evaluator
+from sodbench.metrics import PROTOCOLS, Evaluator
+from sodbench.metrics.counts import MATLAB_RULE, CountingRule
 
 
 def pair(seed, height=24, width=31):
@@ -144,3 +146,198 @@ def test_the_first_scores_of_a_process_may_be_computed_in_several_threads():
         text=True,
     )
     assert ran.returncode == 0 and not ran.stderr, ran.stderr
+
+
+def same(one, other):
+    """Whether two sets of aggregates are equal, bit for bit."""
+    return one.keys() == other.keys() and all(
+        one[name] == other[name] or (np.isnan(one[name]) and np.isnan(other[name])) for name in one
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int32, np.int64])
+def test_an_integer_mask_of_zeros_and_ones_is_a_bool_mask(dtype):
+    map_, mask = PAIRS[0]
+    classes, as_bool = Evaluator(), Evaluator()
+    classes.update(map_, (mask > 0).astype(dtype))
+    as_bool.update(map_, mask > 0)
+    assert same(classes.compute().metrics, as_bool.compute().metrics)
+    assert classes.compute().metrics["f_max"] < 1
+
+
+def test_a_mask_of_other_integers_is_refused():
+    map_, mask = PAIRS[0]
+    for wrong in (mask.astype(np.int64), np.where(mask, -1, 0), np.full(mask.shape, 2)):
+        with pytest.raises(ValueError, match="integers that are all 0 or 1"):
+            Evaluator().update(map_, wrong)
+
+
+def test_masks_of_two_codings_in_one_batch_are_refused():
+    maps, masks = np.stack([PAIRS[0][0]] * 2), np.stack([PAIRS[0][1]] * 2)
+    masks[0] //= 255
+    with pytest.raises(ValueError, match="pass all of them as bool"):
+        Evaluator().update(maps, masks)
+
+
+def test_a_uint8_map_of_zeros_and_ones_is_refused_unless_it_is_black():
+    map_, mask = PAIRS[0]
+    evaluator = Evaluator()
+    with pytest.raises(ValueError, match="its largest value is 1"):
+        evaluator.update((map_ > 99).astype(np.uint8), mask)
+    assert len(evaluator) == 0
+    evaluator.update(np.zeros_like(map_), mask)
+    # a float map has one reading, also when it is almost black
+    evaluator.update(np.full(map_.shape, 1 / 255), mask)
+    assert evaluator.compute().per_image["mae"].iloc[1] > 0
+
+
+def test_a_value_that_hardly_misses_the_range_is_clipped():
+    _, mask = PAIRS[0]
+    over = np.where(mask, 1 + 1e-7, -1e-7)
+    clipped, exact = Evaluator(), Evaluator()
+    clipped.update(over, mask)
+    exact.update(mask > 0, mask)
+    assert same(clipped.compute().metrics, exact.compute().metrics)
+    with pytest.raises(ValueError, match="outside"):
+        Evaluator().update(np.where(mask, 1 + 1e-5, 0), mask)
+
+
+def test_the_advice_fits_the_values():
+    map_, mask = PAIRS[0]
+    grey, logits = map_.astype(float), map_ / 10.0 - 9
+    with pytest.raises(ValueError, match="divide grey levels") as raised:
+        Evaluator().update(grey, mask)
+    assert "sigmoid" not in str(raised.value)
+    with pytest.raises(ValueError, match="apply a sigmoid to logits") as raised:
+        Evaluator().update(logits, mask)
+    assert "255" not in str(raised.value)
+    with pytest.raises(ValueError, match="divide grey levels") as raised:
+        Evaluator().update(map_, mask.astype(float))
+    assert "sigmoid" not in str(raised.value)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        Evaluator().update(np.full(mask.shape, np.nan), mask)
+
+
+def test_a_list_may_hold_arrays_of_different_sizes():
+    pairs = [
+        pair(seed, 20 + seed, 3 + seed) for seed in range(3)
+    ]  # one of them is three pixels wide
+    one_by_one, listed = Evaluator(), Evaluator()
+    for map_, mask in pairs:
+        one_by_one.update(map_, mask)
+    listed.update([map_ for map_, _ in pairs], [mask for _, mask in pairs])
+    assert same(listed.compute().metrics, one_by_one.compute().metrics)
+    with pytest.raises(ValueError, match=r"item 1 has shape \(2, 20, 3\)"):
+        Evaluator().update([pairs[0][0], np.zeros((2, 20, 3))], [pairs[0][1]] * 2)
+
+
+def test_reset_forgets_all_pairs_and_repr_counts_them():
+    evaluator = evaluated(range(3), named=True)
+    assert repr(evaluator) == "Evaluator('pysodmetrics') with 3 pairs"
+    evaluator.reset()
+    assert repr(evaluator) == "Evaluator('pysodmetrics') with 0 pairs"
+    evaluator.update(*PAIRS[0], name="image-0")
+    assert same(evaluator.compute().metrics, evaluated([0], named=True).compute().metrics)
+
+
+# -- protocols of one's own -------------------------------------------------------------------------
+
+
+def grey_pair(seed=3):
+    """A mask of three grey levels, whose foreground depends on the rule."""
+    rng = np.random.default_rng(seed)
+    mask = rng.choice(np.array([0, 60, 255], np.uint8), (24, 31), p=[0.5, 0.2, 0.3])
+    return rng.integers(0, 256, mask.shape, dtype=np.uint8), mask
+
+
+@pytest.mark.parametrize("base", ["salmetric", "pysodmetrics", "matlab"])
+@pytest.mark.parametrize("above", [0, 25, 59, 60, 100, 128, 254])
+def test_a_protocol_of_ones_own_is_counted_by_its_own_rule(base, above):
+    """A mask of grey levels under a rule is the binary mask of that rule."""
+    rules = replace(
+        PROTOCOLS[base],
+        name="own",
+        mae_map="raw",
+        mae_mask="binary",
+        constant_mae="bytes",
+        rule=CountingRule(above, "half-even"),
+    )
+    binary = replace(rules, rule=CountingRule(128, "half-even"))
+    map_, mask = grey_pair()
+    own, expected = Evaluator(rules), Evaluator(binary)
+    own.update(map_, mask)
+    expected.update(map_, mask > above)
+    assert same(own.compute().metrics, expected.compute().metrics)
+
+
+@pytest.mark.parametrize("map_rule", ["raw", "min-max", "maximum"])
+def test_weighted_f_is_of_the_protocols_own_foreground(map_rule):
+    """Also where only the preparation is not the one that a rule is usually counted with."""
+    map_, mask = grey_pair()
+    for rule in (CountingRule(128, "half-even"), MATLAB_RULE):
+        rules = replace(PROTOCOLS["pysodmetrics"], name="own", map=map_rule, rule=rule)
+        own, expected = (
+            Evaluator(rules),
+            Evaluator(replace(rules, rule=CountingRule(128, "half-even"))),
+        )
+        own.update(map_, mask)
+        expected.update(map_, mask > rule.foreground_above)
+        assert own.compute().metrics["wf"] == expected.compute().metrics["wf"]
+
+
+def test_counts_refuse_a_rule_that_they_do_not_hold():
+    usual, own = (
+        Evaluator(),
+        Evaluator(replace(PROTOCOLS["salmetric"], name="own", rule=CountingRule(100, "half-even"))),
+    )
+    for evaluator in (usual, own):
+        evaluator.update(*grey_pair())
+    with pytest.raises(ValueError, match=r"foreground >100.*only.*>128.*>25"):
+        usual.compute(own.protocol)
+    with pytest.raises(ValueError, match=r"foreground >25.*only.*>128.*>100"):
+        own.compute("matlab")
+    with pytest.raises(ValueError, match="different rules"):
+        usual.merge(own)
+    assert same(own.compute("pysodmetrics").metrics, usual.compute("pysodmetrics").metrics)
+
+
+def test_counts_refuse_weighted_f_of_another_foreground():
+    usual = Evaluator("salmetric")
+    usual.update(*grey_pair())
+    with pytest.raises(
+        ValueError, match="weighted F of the maximum map was counted with foreground >25"
+    ):
+        usual.compute(replace(PROTOCOLS["matlab"], name="own", rule=CountingRule(128, "half-even")))
+    own = Evaluator(
+        replace(PROTOCOLS["salmetric"], name="own", rule=CountingRule(100, "half-even"))
+    )
+    own.update(*grey_pair())
+    with pytest.raises(
+        ValueError, match="weighted F of the raw map was counted with foreground >100"
+    ):
+        own.compute("salmetric")
+    without = Evaluator("salmetric", weighted=False)
+    without.update(*grey_pair())
+    rules = replace(PROTOCOLS["matlab"], name="own", rule=CountingRule(128, "half-even"))
+    assert np.isnan(without.compute(rules).metrics["wf"])
+
+
+@pytest.mark.parametrize("wrong", [-1, 255, 127.5, True, "128"])
+def test_a_rule_without_meaning_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"0\.\.254"):
+        CountingRule(wrong, "half-even")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mae_mask": "raw"},  # the mask as stored is compared with the map as stored
+        {"constant_mae": "undefined", "mae_map": "raw"},
+        {"map": "minmax"},
+        {"comparison": ">>"},
+        {"empty_masks": "drop"},
+    ],
+)
+def test_a_protocol_that_contradicts_itself_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        replace(PROTOCOLS["pysodmetrics"], name="own", **wrong)

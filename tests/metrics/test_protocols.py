@@ -128,13 +128,79 @@ def test_an_undefined_s_is_named_and_left_out_only_on_request(counts):
     stems = [f"{i:03d}" for i in range(CASES)]
     kept = score(counts, "pysodmetrics", stems)
     assert kept.undefined == ("013", "014")
+    assert kept.signature.endswith("|protocol:pysodmetrics|n:26|gt:>128|undefined:keep(2)")
     skipped = score(counts, "pysodmetrics", stems, undefined_s="skip")
     assert skipped.metrics["s"] == pytest.approx(kept.per_image["s"].dropna().mean(), abs=1e-15)
 
 
-def test_matlab_leaves_empty_masks_and_black_maps_out_of_the_curves(counts):
+def test_matlab_names_what_it_leaves_out_of_each_mean(counts):
     scores = score(counts, "matlab", [f"{i:03d}" for i in range(CASES)])
-    assert set(scores.uncounted) == {"003", "004", "006", "022"}
+    empty, full, constant = (
+        {"003", "004", "022"},
+        {"005", "016"},
+        {"004", "006", "007", "008", "009", "016"},
+    )
+    assert set(scores.empty_masks) == empty
+    assert {name: set(stems) for name, stems in scores.left_out.items()} == {
+        "mae": constant,
+        "f_max": empty,
+        "auc_roc": empty | full,
+    }
+    assert set(scores.per_image.index[scores.per_image["mae"].isna()]) == constant
+
+
+def test_a_set_of_empty_masks_has_no_max_f_and_no_threshold_under_matlab(fixture):
+    empty = Counts.concatenate(
+        count_pair(fixture[f"pred_{i:03d}"], PreparedMask(fixture[f"gt_{i:03d}"]))
+        for i in (3, 4, 22)
+    )
+    metrics = score(empty, "matlab", ["a", "b", "c"]).metrics
+    undefined = {name for name, value in metrics.items() if np.isnan(value)}
+    of_f = (
+        "f_max",
+        "f_mean",
+        "f_max_meanpr",
+        "f_max_meanf",
+        "f_mean_meanpr",
+        "f_mean_meanf",
+        "f_max_best",
+    )
+    of_others = (
+        "precision",
+        "recall",
+        "threshold",
+        "ap",
+        "auc_pr",
+        "auc_roc",
+        "fpr_max",
+        "fpr_mean",
+    )
+    assert undefined == {*of_f, *of_others}
+
+
+@pytest.mark.parametrize("name", ["salmetric", "pysodmetrics"])
+def test_the_other_protocols_leave_nothing_out(counts, name):
+    scores = score(counts, name, [f"{i:03d}" for i in range(CASES)])
+    assert scores.left_out == {} and scores.empty_masks == ("003", "004", "022")
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_the_f_curve_is_the_one_whose_maximum_is_max_f(counts, name):
+    scores = score(counts, name, [f"{i:03d}" for i in range(CASES)])
+    curves, metrics = scores.curves, scores.metrics
+    assert curves["f"].max() == metrics["f_max"] and curves["f"].mean() == metrics["f_mean"]
+    for form in ("meanpr", "meanf"):
+        assert curves[f"f_{form}"].max() == metrics[f"f_max_{form}"]
+        assert curves[f"f_{form}"].mean() == metrics[f"f_mean_{form}"]
+    own = ">" if name == "salmetric" else PROTOCOLS[name].comparison
+    expected = {
+        curve: own
+        if curve in ("precision", "recall") or curve.split("_")[0] == "f"
+        else PROTOCOLS[name].other_comparison
+        for curve in curves
+    }
+    assert scores.comparisons == expected
+    assert scores.comparisons["tpr"] == scores.comparisons["fpr"] == scores.comparisons["ppv"]
 
 
 def test_the_two_forms_of_max_f_are_told_apart(counts):
@@ -157,10 +223,10 @@ def test_the_evaluator_takes_the_same_pictures(fixture):
         if i != CODED_AS_ONES:
             evaluator.update(fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"])
     coded = fixture[f"pred_{CODED_AS_ONES:03d}"], fixture[f"gt_{CODED_AS_ONES:03d}"]
-    with pytest.warns(UserWarning, match="0 and 1 only"):
-        evaluator.update(*coded)
-    expected = fixture["pysod/wfm"]
-    found = evaluator.compute().per_image["wf"].to_numpy()
-    assert_equal(
-        found, np.append(np.delete(expected, CODED_AS_ONES), expected[CODED_AS_ONES]), 1e-12
-    )
+    evaluator.update(*coded)  # of which PySODMetrics sees an empty mask
+    whitened = image_measures(
+        count_pair(coded[0], PreparedMask(coded[1] * np.uint8(255))), NORMALISED
+    ).scalars["wf"]
+    expected = np.append(np.delete(fixture["pysod/wfm"], CODED_AS_ONES), whitened)
+    assert whitened[0] > 0
+    assert_equal(evaluator.compute().per_image["wf"].to_numpy(), expected, 1e-12)

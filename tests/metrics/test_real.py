@@ -47,6 +47,38 @@ def test_salmetric(counted, masks, expected):
     assert metrics["mae"] == pytest.approx(printed["mae"], rel=2e-4)
 
 
+@pytest.mark.parametrize(
+    ("method", "area"), [("DSS", 0.8495), ("Amulet", 0.9164), ("CSNet-L-x2", 0.9298)]
+)
+def test_the_roc_area_under_salmetric(shared, masks, method, area):
+    """To four digits; sal_eval_toolbox prints .8495 and .9164 for the first two, whose maps reach from 0 to 255."""
+    folder = shared / "real/preds" / method / "SOD"
+    counts = Counts.concatenate(
+        count_pair(
+            read_grey(folder / f"{stem}.png").pixels, PreparedMask(masks[stem]), weighted=False
+        )
+        for stem in masks
+    )
+    assert score(counts, "salmetric", list(masks)).metrics["auc_roc"] == pytest.approx(
+        area, abs=5e-5
+    )
+
+
+def test_average_precision_and_roc_area_of_forty_pairs(shared, masks):
+    """The evaluator of eval-co-sod and VST prints AP .92862 and AUC .96704 for them, from 255 thresholds instead of 256."""
+    stems = list(masks)[:40]
+    folder = shared / "real/preds/CSNet-L-x2/SOD"
+    counts = Counts.concatenate(
+        count_pair(
+            read_grey(folder / f"{stem}.png").pixels, PreparedMask(masks[stem]), weighted=False
+        )
+        for stem in stems
+    )
+    metrics = score(counts, "pysodmetrics", stems).metrics
+    assert metrics["ap"] == pytest.approx(0.928617528455288, abs=2e-4)
+    assert metrics["auc_roc"] == pytest.approx(0.9670432209968567, abs=5e-5)
+
+
 def float32_mae(maps, masks):
     """MAE as SalMetric adds it up: one float32 accumulator a picture, then one over the pictures."""
     total = np.float32(0)

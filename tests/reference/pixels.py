@@ -139,10 +139,18 @@ def s_measure(p: Floats, foreground: NDArray[np.bool_], centroid: str, exact: bo
 
     exact: the mean of a flat block is its value, not what numpy's sum of rounded numbers makes of it.
     """
+    objects, regions = s_parts(p, foreground, centroid, exact)
+    return regions if np.isnan(regions) else max(0.0, float((objects + regions) / 2))
+
+
+def s_parts(
+    p: Floats, foreground: NDArray[np.bool_], centroid: str, exact: bool
+) -> tuple[float, float]:
+    """The object part and the region part of S."""
     if not foreground.any():
-        return float(1 - p.mean())
+        return (float(1 - p.mean()),) * 2
     if foreground.all():
-        return float(p.mean())
+        return (float(p.mean()),) * 2
     share = foreground.mean()
     objects = share * _object(p[foreground]) + (1 - share) * _object(1 - p[~foreground])
     row, column = split(foreground, centroid)
@@ -158,11 +166,11 @@ def s_measure(p: Floats, foreground: NDArray[np.bool_], centroid: str, exact: bo
     ):
         block, truth = p[rows, columns], foreground[rows, columns]
         if block.size == 0:
-            return float("nan")
+            return float(objects), float("nan")
         weight = block.size / (height * width) if place < 3 else weights
         weights -= weight
         regions += weight * _similarity(block, truth * 1.0, exact)
-    return max(0.0, float((objects + regions) / 2))
+    return float(objects), float(regions)
 
 
 def _object(x: Floats) -> float:

@@ -1,12 +1,15 @@
 """What a report states, checked against the metrics themselves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from synthetic import synthetic
 
 from sodbench.errors import SodbenchError
-from sodbench.reports.aggregates import statistics
+from sodbench.metrics import Counts, PreparedMask, catalogue, count_pair, score
+from sodbench.reports.aggregates import f_under_each_protocol, statistics
 from sodbench.reports.resampling import resamples_of, seed_for, totals
 from sodbench.reports.study import FEW, SIZES, study
 
@@ -24,10 +27,47 @@ def test_statistics_give_back_every_aggregate(protocol):
     assert found.observed() == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.fixture
+def with_black_constant_empty_and_full(data):
+    """Counts of the cases of metrics_public.npz whose S is defined, but for those of a few pixels."""
+    cases = [i for i in range(26) if i not in (12, 13, 14, 16, 17)]
+    with np.load(data / "metrics_public.npz") as archive:
+        return Counts.concatenate(
+            count_pair(archive[f"pred_{i:03d}"], PreparedMask(archive[f"gt_{i:03d}"]))
+            for i in cases
+        )
+
+
+@pytest.mark.parametrize("protocol", catalogue.PROTOCOL_NAMES)
+def test_statistics_leave_out_what_the_scores_leave_out(
+    with_black_constant_empty_and_full, protocol
+):
+    counts = with_black_constant_empty_and_full
+    scores = score(counts, protocol, [f"{i:03d}" for i in range(len(counts))])
+    assert bool(scores.left_out) == (protocol == "matlab")
+    result = replace(
+        synthetic("m", "SOD", protocol=protocol, images=2),
+        metrics=scores.metrics,
+        in_memory=(scores.per_image, counts),
+    )
+    found = statistics(result, counts, catalogue.AGGREGATES)
+    expected = [scores.metrics[name] for name in catalogue.AGGREGATES]
+    assert found.observed() == pytest.approx(expected, abs=1e-12)
+    for name, value in scores.metrics.items():  # each alone, as from the fewest curves
+        assert statistics(result, counts, [name]).observed()[0] == pytest.approx(value, abs=1e-12)
+
+
+def test_f_under_each_protocol_is_what_each_of_them_scores(with_black_constant_empty_and_full):
+    counts = with_black_constant_empty_and_full
+    stems = [f"{i:03d}" for i in range(len(counts))]
+    scores = {name: score(counts, name, stems).metrics for name in catalogue.PROTOCOL_NAMES}
+    result = replace(synthetic("m", "SOD", images=2), metrics=scores["salmetric"])
+    found = f_under_each_protocol(result, counts)
+    assert found == pytest.approx({n: m["f_max"] for n, m in scores.items()}, abs=1e-12)
+
+
 def test_a_resample_is_the_score_of_the_images_drawn():
     """The bootstrap's shortcut (means under weights) against scoring the drawn images again."""
-    from sodbench.metrics import Counts, score
-
     result = synthetic("m", "SOD", images=9)
     drawn = np.array([0, 0, 3, 3, 3, 5, 7, 8, 8])
     counts = Counts.concatenate([result.counts[[i]] for i in drawn])

@@ -405,7 +405,7 @@ def test_validation_gives_the_numbers_of_eval(
 def test_validation_is_checked_before_the_first_step(
     short: Training, twelve: Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(SodbenchError, match="unknown measure 'maxf'; one of"):
+    with pytest.raises(SodbenchError, match="unknown metric 'maxf'; did you mean f_max"):
         train(replace(short, validation=twelve, measure="maxf"))
     write_picture(tmp_path / "i/a.png", np.zeros((8, 8, 3), np.uint8))
     write_grey(tmp_path / "m/a.png", np.zeros((9, 8), np.uint8))

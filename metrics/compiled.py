@@ -1,0 +1,96 @@
+"""Compiled kernels: the one place where sodbench meets numba's decorator.
+
+Kernels are compiled on first use and kept in numba's cache.  Where no cache folder is writable (a read-only installation
+with an unwritable home, as in many containers), numba refuses to decorate at all; here they are compiled again in each
+process instead, and one warning says so.  ``NUMBA_CACHE_DIR`` chooses the folder, and ``NUMBA_DISABLE_JIT=1`` runs every
+kernel as plain Python, for debugging and coverage.
+"""
+
+import functools
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import event
+
+JIT: bool = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+"""Whether kernels are compiled; False under ``NUMBA_DISABLE_JIT=1``."""
+
+_no_cache = threading.Event()  # set once a kernel could not be cached: one warning is enough
+
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorate a kernel: ``@compiled()``, with options of ``numba.njit`` in the parentheses.
+
+    Parameters
+    ----------
+    **options
+        For ``numba.njit``, e.g. ``error_model="numpy"``.
+
+    Returns
+    -------
+    callable
+        The decorator.  What it returns releases the interpreter's lock and is kept in numba's cache where there is
+        a writable folder.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        if not JIT:
+            return _as_plain_python(function)
+        try:
+            return numba.njit(nogil=True, cache=True, **options)(function)
+        except RuntimeError:  # numba's "no locator available": no folder to cache in
+            if not _no_cache.is_set():
+                _no_cache.set()
+                warnings.warn(
+                    "numba finds no writable folder for its cache, so the kernels are compiled again in each process "
+                    "(about 20 s); set NUMBA_CACHE_DIR to a writable folder",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            return numba.njit(nogil=True, **options)(function)
+
+    return decorate
+
+
+def have_cache() -> bool:
+    """Whether the kernels decorated so far are kept for the next process."""
+    return JIT and not _no_cache.is_set()
+
+
+def _as_plain_python(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, without numpy's warnings of integers that wrap around, which compiled code does silently."""
+
+    @functools.wraps(function)
+    def plain(*arguments: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return plain
+
+
+class _FirstCompilation(event.Listener):
+    """Calls a function when numba begins to compile, once."""
+
+    def __init__(self, announce: Callable[[], None]):
+        self._announce = announce
+        self._announced = False
+
+    def on_start(self, event: event.Event) -> None:
+        if not self._announced:
+            self._announced = True
+            self._announce()
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+@contextmanager
+def announcing(announce: Callable[[], None]) -> Iterator[None]:
+    """Call ``announce`` before the first kernel that is compiled in the block; never where the cache has them all."""
+    with event.install_listener("numba:compile", _FirstCompilation(announce)):
+        yield

@@ -1,0 +1,109 @@
+"""The catalogue of metrics is what is computed, and reading it computes nothing."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sodbench.cli.eval import DEFAULT_METRICS
+from sodbench.metrics import (
+    DEFAULT_PROTOCOL,
+    LOWER_IS_BETTER,
+    PROTOCOLS,
+    PreparedMask,
+    catalogue,
+    count_pair,
+    score,
+)
+from sodbench.reports.measures import measure
+
+
+@pytest.fixture(scope="module")
+def scores():
+    mask = np.eye(9, dtype=np.uint8) * np.uint8(255)
+    return {name: score(count_pair(mask, PreparedMask(mask)), name, ["a"]) for name in PROTOCOLS}
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_the_catalogue_names_what_is_computed(scores, name):
+    assert sorted(catalogue.AGGREGATES) == sorted(scores[name].metrics)
+    assert sorted(catalogue.PER_IMAGE) == sorted(scores[name].per_image.columns)
+    assert (
+        sorted(catalogue.CURVES) == sorted(scores[name].curves) == sorted(scores[name].comparisons)
+    )
+
+
+def test_protocols_and_defaults_exist():
+    assert tuple(PROTOCOLS) == catalogue.PROTOCOL_NAMES
+    assert DEFAULT_PROTOCOL == catalogue.DEFAULT_PROTOCOL in PROTOCOLS
+    assert set(DEFAULT_METRICS) <= set(catalogue.LISTED)
+    assert all(set(rules.defines) <= set(catalogue.AGGREGATES) for rules in PROTOCOLS.values())
+    assert {metric.citation for metric in catalogue.METRICS.values()} - {""} <= set(
+        catalogue.CITATIONS
+    )
+
+
+def test_direction_and_label_of_a_report_are_the_catalogues():
+    for name, metric in catalogue.METRICS.items():
+        assert measure(name).label == metric.label
+        assert (
+            (measure(name).direction < 0)
+            == (metric.direction == "lower")
+            == (name in LOWER_IS_BETTER)
+        )
+    assert measure("threshold").direction == 0
+
+
+def test_metrics_that_say_nothing_of_a_map_are_not_listed():
+    unlisted = set(catalogue.AGGREGATES) - set(catalogue.LISTED)
+    assert unlisted == {"auc_pr", "fpr_max", "ber_max", "specificity_max"}
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("MAE", "mae"),
+        ("fmax", "f_max"),
+        ("maxF", "f_max"),
+        ("weighted F", "wf"),
+        ("mIoU", "iou_mean"),
+        ("AUC", "auc_roc"),
+        ("f_mean_meanff", "f_mean_meanf"),
+        ("zzz", None),
+    ],
+)
+def test_a_wrong_name_gets_a_suggestion(given, meant):
+    if given in ("mIoU", "AUC"):  # several are close: any of that family will do
+        assert catalogue.suggest(given, catalogue.LISTED).split("_")[0] == meant.split("_")[0]
+    else:
+        assert catalogue.suggest(given, catalogue.AGGREGATES) == meant
+
+
+def test_reading_names_imports_nothing_heavy():
+    code = (
+        "import sys, sodbench.metrics.catalogue, sodbench.cli.eval, sodbench.metrics\n"
+        "assert 'Evaluator' in dir(sodbench.metrics)\n"
+        "print(*[m for m in ('numba', 'numpy', 'pandas', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error():
+    import sodbench.metrics
+
+    with pytest.raises(AttributeError, match="no attribute 'evaluator_'"):
+        sodbench.metrics.evaluator_  # noqa: B018
+
+
+def test_the_list_is_printed_and_marks_what_all_leaves_out(capsys):
+    from sodbench.cli import main
+
+    assert main(["eval", "--metrics", "help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    listed = {line.split()[0]: line for line in lines[1:]}
+    assert set(listed) == set(catalogue.METRICS)
+    assert {n for n, line in listed.items() if "only when named" in line} == set(
+        catalogue.AGGREGATES
+    ) - set(catalogue.LISTED)

@@ -1,0 +1,141 @@
+"""The kernels without numba's compiler, without a folder for its cache, and what is said before they are compiled."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from sodbench.images import write_grey
+
+EVERYTHING = """
+import sys
+import numpy as np
+from sodbench import png
+from sodbench.metrics import Evaluator, PROTOCOLS
+from sodbench.metrics.compiled import JIT
+from sodbench.reports.resampling import weighted_sums
+
+rng = np.random.default_rng(7)
+evaluator = Evaluator()
+height, width = 41, 37
+for kind in range(6):
+    smooth = np.add.outer(np.sin(np.arange(height) / 5 + kind), np.cos(np.arange(width) / 7))
+    mask = np.where(smooth > 0.4, 255, 0).astype(np.uint8)
+    if kind == 1:
+        mask[:, :9] = 70  # grey: the rules differ
+    if kind == 2:
+        mask[:] = 0
+    if kind == 3:
+        mask[:] = 0
+        mask[-1, 5] = 255
+    map_ = np.clip(90 + 60 * smooth + rng.normal(0, 25, mask.shape), 0, 255).astype(np.uint8)
+    if kind == 4:
+        map_[:] = 128
+    if kind == 5:
+        map_[:] = 0
+    evaluator.update(map_, mask)
+digits = []
+for name in PROTOCOLS:
+    scores = evaluator.compute(name)
+    digits += [scores.per_image.to_numpy().tobytes(), np.array(list(scores.metrics.values())).tobytes()]
+    digits += [curve.tobytes() for curve in scores.curves.values()]
+draws = rng.integers(0, 3, (5, 80)).astype(np.uint8)
+digits.append(weighted_sums(draws, rng.random((80, 9)).astype(np.float32)).tobytes())
+
+# each of PNG's filters, in as many rows as are undone together
+from sodbench.png_filters import unfilter
+stored = rng.integers(0, 256, (70, 31), dtype=np.uint8)
+stored[:, 0] = rng.integers(0, 5, 70)
+for first in (0, 4):
+    stored[:35, 0] = first or stored[:35, 0]
+    rows = np.empty((70, 30), np.uint8)
+    assert unfilter(stored.reshape(-1), rows)
+    digits.append(rows.tobytes())
+sys.stdout.buffer.write(bytes([JIT]) + b"".join(digits))
+"""
+
+
+def ran(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", code],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "0", **environment},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout, done.stderr.decode()
+
+
+def test_plain_python_gives_the_bits_of_the_compiled_kernels():
+    """NUMBA_DISABLE_JIT=1, the way to debug a kernel and to measure its coverage."""
+    plain, warned = ran(EVERYTHING, NUMBA_DISABLE_JIT="1")
+    compiled, _ = ran(EVERYTHING)
+    assert not warned
+    assert (plain[0], compiled[0]) == (0, 1)
+    assert plain[1:] == compiled[1:]
+
+
+NO_FOLDER = """
+from numba.core import caching
+
+def refused(self):
+    raise OSError("read-only file system")
+
+# as for a read-only installation whose user has no home
+caching._CacheLocator.ensure_cache_path = refused
+import numpy as np
+import sodbench.metrics
+from sodbench import png_filters
+from sodbench.metrics import curves
+from sodbench.reports import resampling
+
+assert curves.f_measure(np.array([0.5]), np.array([1.0]))[0] == 0.5 * 1.3 / (0.3 * 0.5 + 1)
+"""
+
+
+def test_without_a_folder_for_the_cache_kernels_are_compiled_and_one_warning_says_so():
+    _, warned = ran(NO_FOLDER)
+    assert warned.count("RuntimeWarning") == 1
+    assert "numba finds no writable folder" in warned and "NUMBA_CACHE_DIR" in warned
+
+
+FOLDER = """
+import numpy as np
+from sodbench.metrics import curves
+
+curves.f_measure(np.array([0.5]), np.array([1.0]))
+"""
+
+
+def test_numba_cache_dir_is_where_the_kernels_are_kept(tmp_path):
+    _, warned = ran(FOLDER, NUMBA_CACHE_DIR=str(tmp_path))
+    assert not warned and list(tmp_path.rglob("*.nbc"))
+
+
+def test_eval_announces_the_compilation_before_it_and_only_then(tmp_path):
+    for folder in ("maps", "gt"):
+        write_grey(tmp_path / folder / "a.png", np.eye(9, dtype=np.uint8) * 255)
+
+    def printed(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "sodbench", "eval", *arguments],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stderr
+
+    folders = [str(tmp_path / "maps"), str(tmp_path / "gt")]
+    # a wrong name or folder is found before anything is compiled
+    status, err = printed(str(tmp_path / "nope"), str(tmp_path / "gt"))
+    assert status == 2 and "compiling" not in err
+    status, err = printed(*folders, "--metrics", "MAE")
+    assert status == 2 and "did you mean mae" in err
+    assert not list(tmp_path.rglob("*.nbc"))
+
+    status, err = printed(*folders)
+    assert status == 0 and err.count("compiling the kernels") == 1
+    status, err = printed(*folders)
+    assert status == 0 and "compiling" not in err

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from sodbench.folders import replacing
 from sodbench.reports.measures import Measure
 from sodbench.reports.resampling import Floats
 from sodbench.reports.statistics import CriticalDifference
@@ -118,7 +119,8 @@ def save(
         for extension in formats or FORMATS:
             paths[extension] = folder / f"{name}.{extension}"
             undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
-            figure.savefig(paths[extension], metadata=undated)
+            with replacing(paths[extension]) as temporary:
+                figure.savefig(temporary, format=extension, metadata=undated)
     return paths
 
 

@@ -13,6 +13,7 @@ from sodbench.errors import ImageError, SodbenchError
 from sodbench.images import read_grey, read_rgb
 from sodbench.reports.measures import Measure
 from sodbench.reports.resampling import seed_for
+from sodbench.reports.sources import files_of
 from sodbench.results import Result
 
 Pixels = NDArray[np.uint8]
@@ -103,7 +104,7 @@ class Shown:
 def show(stem: str, results: Mapping[str, Result], longest: int) -> tuple[Shown, list[Path]]:
     """The pictures of one image, made small; also the files that are no longer there."""
     gone: list[Path] = []
-    files = {m: r.files(stem) for m, r in results.items() if stem in r.table.index}
+    files = {m: files_of(r, stem) for m, r in results.items() if stem in r.table.index}
     image = _first([f["image"] for f in files.values()], longest, gone, colour=True)
     mask = _first([f["mask"] for f in files.values()], longest, gone, colour=False)
     maps = {

@@ -43,7 +43,8 @@ _LABELS = {
     "auc_pr": "AUC-PR",
     "auc_roc": "AUC-ROC",
 }
-_NEUTRAL = ("threshold",)
+_NEUTRAL = ("threshold", "ber_max", "fpr_max")
+"""Neither direction is better: the maximum of an error over all thresholds is that of the worst threshold (FPR is 1)."""
 
 
 @dataclass(frozen=True)

@@ -466,25 +466,32 @@ class _Work:
             method=self.task.method,
             dataset=self.task.dataset,
             problems=[*self.found, *self.skipped, *self.blackened],
-            folders={
-                "maps": str(self.task.maps.resolve())
-                if self.task.maps
-                else str(self.task.masks.resolve()),
-                "masks": str(self.task.masks.resolve()),
-                "images": _images_folder(self.task),
-            },
+            folders=self._folders(),
             provenance=self._provenance(),
             keep=self.store is not None,
             keep_counts=keep_counts,
         )
         return results
 
+    def _folders(self) -> dict[str, str | None]:
+        """The folders that hold the files, so that no file's name leads out of them; for a list, those of its files."""
+        task, pairs = self.task, self.task.pairing.pairs
+        listed = task.maps is None
+        maps = _common_folder([p.map for p in pairs if p.map]) if listed else task.maps
+        masks = _common_folder([p.mask for p in pairs]) if listed else task.masks
+        return {
+            "maps": str((maps or task.masks).resolve()),
+            "masks": str((masks or task.masks).resolve()),
+            "images": str(images) if (images := _common_folder(task.images.values())) else None,
+        }
+
     def _names(self, stems: Sequence[str]) -> pd.DataFrame:
-        task, images = self.task, _images_folder(self.task)
+        task, folders = self.task, self._folders()
+        listed = task.maps is None
         files: dict[str, tuple[Mapping[str, Path | None], Path | str | None]] = {
-            "map": (self.maps, task.maps or task.masks),
-            "mask": (self.masks, task.masks),
-            "image": (task.images, images),
+            "map": (self.maps, folders["maps"] if listed else task.maps),
+            "mask": (self.masks, folders["masks"] if listed else task.masks),
+            "image": (task.images, folders["images"]),
         }
         return pd.DataFrame(
             {
@@ -534,9 +541,16 @@ def _same_file(path: Path, size: int, time: int, content: int) -> bool:
         return False
 
 
-def _images_folder(task: Task) -> str | None:
-    first = next(iter(task.images.values()), None)
-    return str(first.parent.resolve()) if first else None
+def _common_folder(files: Iterable[Path]) -> Path | None:
+    """The folder that holds all files; that of the first one where they share no more than the root."""
+    folders = [folder.resolve() for folder in dict.fromkeys(file.parent for file in files)]
+    if not folders:
+        return None
+    try:
+        common = Path(os.path.commonpath(folders))
+    except ValueError:  # on two drives
+        return folders[0]
+    return folders[0] if common == Path(common.anchor) else common
 
 
 def _below(paths: Sequence[Path | None], base: Path | str | None) -> list[str]:

@@ -28,6 +28,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "--repeats", type=int, default=10, metavar="N", help="timed runs (default: %(default)s)"
     )
     parser.add_argument(
+        "--name", help="what to call the method, as in its results (default: the model's name)"
+    )
+    parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="write the record as JSON"
     )
     parser.set_defaults(run=run)
@@ -55,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         sizes=arguments.sizes or SIZES,
         repeats=arguments.repeats,
     )
+    if arguments.name:
+        record["method"] = arguments.name
     print(table(record))
     if arguments.output:
         save(record, arguments.output)

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 from synthetic import synthetic
 
 from sodbench.errors import SodbenchError
 from sodbench.reports.compare import compare, render
+from sodbench.reports.statistics import holm
 
 
 def test_numbers_are_those_of_the_results_and_the_better_one_wins():
@@ -34,8 +36,31 @@ def test_prints_in_every_format():
     found = compare([synthetic("A_1", "SOD")], [synthetic("B", "SOD", noise=0.5)], resamples=100)
     assert "SOD MAE ↓" in render(found, "table")
     assert "| A\\_1" in render(found, "markdown")
-    assert render(found, "csv").startswith("first,second,dataset,measure,images,a,b,low,high,p,")
-    assert json.loads(render(found, "json"))["differences"][0]["measure"] == "mae"
+    assert render(found, "csv").startswith("first,second,dataset,metric,images,a,b,low,high,p,")
+    assert json.loads(render(found, "json"))["differences"][0]["metric"] == "mae"
+
+
+def test_both_tests_are_corrected_and_named():
+    found = compare([synthetic("A", "own", noise=0.3)], [synthetic("B", "own", noise=0.33)])
+    raw = np.array([d.p_wilcoxon for d in found.differences])
+    assert [d.p_wilcoxon_holm for d in found.differences] == pytest.approx(holm(raw))
+    assert (holm(raw) > raw).any()
+    text = render(found, "table")
+    assert "permutation p (Holm)" in text and "Wilcoxon p (Holm)" in text
+    assert "the intervals are not corrected" in text and "own has 12 images" in text
+
+
+def test_few_images_have_no_interval_and_no_test():
+    found = compare([synthetic("A", "own", images=9)], [synthetic("B", "own", images=9, noise=0.9)])
+    for d in found.differences:
+        assert np.isnan([d.low, d.high, d.p, d.p_holm, d.p_wilcoxon, d.p_wilcoxon_holm]).all()
+    assert "too few (below 10)" in found.remarks[0]
+
+
+def test_a_difference_of_zero_has_no_sign():
+    one = synthetic("A", "SOD")
+    assert "-0.0000" not in (text := render(compare([one], [one], resamples=100), "table"))
+    assert "+0.0000" not in text
 
 
 def test_different_images_and_signatures_are_said():

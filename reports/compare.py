@@ -127,7 +127,7 @@ def _remarks(dataset: str, a: str, b: str, one: Result, two: Result) -> list[str
         )
     if one.signature != two.signature:
         remarks.append(f"{dataset}: the signatures differ: {one.signature} and {two.signature}.")
-    return [*remarks, *filter(None, [warn_of_few(dataset, len(common))])]
+    return [*remarks, *warn_of_few({dataset: len(common)})]
 
 
 def _on(

@@ -259,7 +259,8 @@ def _strips(study: Study, wanted: Sequence[str]) -> tuple[list[Drawing], tuple[s
         results = {
             m: study.results[m, dataset] for m in study.methods if (m, dataset) in study.results
         }
-        chosen = gallery.choose(results, chief, wanted, dataset, study.seed)
+        judged = study.comparable.compared[dataset]
+        chosen = gallery.choose(results, chief, wanted, dataset, study.seed, judged)
         shown = dict(list(results.items())[:PICTURE_METHODS])
         rows = []
         gone: list[Path] = []

@@ -110,7 +110,8 @@ def _shown_images(study: Study, dataset: str, number: int | None) -> list[int]:
     results = {m: r for (m, d), r in study.results.items() if d == dataset}
     third = -(-number // 3)
     wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
-    chosen = gallery.choose(results, headline(study.measures), wanted, dataset, study.seed)
+    judged = study.comparable.compared[dataset]
+    chosen = gallery.choose(results, headline(study.measures), wanted, dataset, study.seed, judged)
     position = {stem: i for i, stem in enumerate(stems)}
     return sorted(position[c.stem] for c in chosen[:number])
 
@@ -167,6 +168,7 @@ def _set_data(study: Study, dataset: str) -> dict[str, Any]:
     return {
         "stems": stems,
         "methods": here,
+        "compared": [study.comparable.has(study.methods[i], dataset) for i in here],
         "scores": [
             [_rounded(t[m.name].to_numpy(float) if m.name in t else empty, 4) for t in tables]
             for m in study.measures

@@ -285,13 +285,7 @@ def study(
         comparable=comparable,
         ranking=_find_ranking(comparable),
         notes=tuple(
-            filter(
-                None,
-                (
-                    warn_of_few(d, min(r.n for r in found.results.values()))
-                    for d, found in sets.items()
-                ),
-            )
+            warn_of_few({d: min(r.n for r in s.results.values()) for d, s in sets.items()})
         ),
     )
 

@@ -36,12 +36,12 @@ def rows_of(markdown, title):
     return found
 
 
-def mixed():
+def mixed(**options):
     """The best method of three was scored under another protocol."""
     return [
-        synthetic("other", "own", noise=0.05, protocol="pysodmetrics"),
-        synthetic("good", "own", noise=0.3),
-        synthetic("poor", "own", noise=0.9),
+        synthetic("other", "own", noise=0.05, protocol="pysodmetrics", **options),
+        synthetic("good", "own", noise=0.3, **options),
+        synthetic("poor", "own", noise=0.9, **options),
     ]
 
 
@@ -121,6 +121,24 @@ def test_results_of_two_policies_are_not_compared():
         ("touched", "own"): "resize:bilinear(3) instead of resize:none"
     }
     assert {(c.first, c.second) for c in found.comparisons} == {("a", "b")}
+
+
+def test_images_are_chosen_by_the_scores_of_comparable_methods(tmp_path):
+    """The one image on which the method under another protocol fails is not the most disputed one."""
+    other, *compared = mixed(folder=tmp_path / "data")
+    other.table.loc["im_005", "f_max"] = 0.0
+    for result in compared:
+        result.table["f_max"] = 0.5
+    compared[0].table.loc["im_007", "f_max"] = 0.9
+    out = tmp_path / "out"
+    write_report([other, *compared], out, resamples=100, pictures=["disputed"], thumbnails=1)
+    shown = (
+        (out / "report.md").read_text("utf-8").partition("Images of own with mask and maps; ")[2]
+    )
+    assert "im\\_007: where the methods differ most" in shown
+    assert [p.name for p in (out / "pictures/own/mask").glob("*.jpg")] != ["000005.jpg"]
+    data = (out / "data" / "set-0.js").read_text("utf-8")
+    assert '"compared":[false,true,true]' in data
 
 
 def test_the_larger_class_is_compared_and_of_equal_ones_that_of_the_commonest_protocol():

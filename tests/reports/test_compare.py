@@ -47,14 +47,16 @@ def test_both_tests_are_corrected_and_named():
     assert (holm(raw) > raw).any()
     text = render(found, "table")
     assert "permutation p (Holm)" in text and "Wilcoxon p (Holm)" in text
-    assert "the intervals are not corrected" in text and "own has 12 images" in text
+    assert (
+        "the intervals are not corrected" in text and "own (12 images): with fewer than 50" in text
+    )
 
 
 def test_few_images_have_no_interval_and_no_test():
     found = compare([synthetic("A", "own", images=9)], [synthetic("B", "own", images=9, noise=0.9)])
     for d in found.differences:
         assert np.isnan([d.low, d.high, d.p, d.p_holm, d.p_wilcoxon, d.p_wilcoxon_holm]).all()
-    assert "too few (below 10)" in found.remarks[0]
+    assert "own (9 images): too few images (below 10)" in found.remarks[0]
 
 
 def test_a_difference_of_zero_has_no_sign():

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sodbench.errors import SodbenchError
 from sodbench.reports import markdown, tables
-from sodbench.reports.aggregates import Statistics, statistics
+from sodbench.reports.aggregates import Statistics, object_share, statistics
 from sodbench.reports.contents import p_text
 from sodbench.reports.image_counts import FEW, warn_of_few
 from sodbench.reports.measures import Measure, choose, measure
@@ -127,6 +127,15 @@ def _remarks(dataset: str, a: str, b: str, one: Result, two: Result) -> list[str
         )
     if one.signature != two.signature:
         remarks.append(f"{dataset}: the signatures differ: {one.signature} and {two.signature}.")
+    stems = sorted(common)
+    covered = [
+        pd.Series(object_share(checked_counts(r)), r.table.index).loc[stems] for r in (one, two)
+    ]
+    others = int((covered[0] != covered[1]).sum())
+    if others:
+        remarks.append(
+            f"{dataset}: {others} of {len(stems)} images were scored against different masks; the numbers are not comparable."
+        )
     return [*remarks, *warn_of_few({dataset: len(common)})]
 
 

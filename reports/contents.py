@@ -423,7 +423,7 @@ def _protocols(study: Study, drawn: Drawn) -> tuple[Block, ...]:
         "has several right numbers. Compare a paper's number with the column of the evaluator it used."
     )
     columns = tuple(
-        tables.Column(study.heading(d), p, key=f"{d} f_max {p}")
+        tables.Column(study.heading(d), p, key=f"{d} f_max {p}", dataset=d)
         for d in study.datasets
         for p in names
     )

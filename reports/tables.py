@@ -57,8 +57,8 @@ class Column:
 
     @property
     def flat(self) -> str:
-        """One line for formats without grouped headings."""
-        return f"{self.group} {self.heading}".strip()
+        """One line for formats without grouped headings, which print :meth:`Table.remarked` once instead."""
+        return f"{self.dataset or self.group} {self.heading}".strip()
 
     @property
     def name(self) -> str:
@@ -130,6 +130,12 @@ class Table:
         return {
             name: values for name, values in columns.items() if any(value != "" for value in values)
         }
+
+    @property
+    def remarked(self) -> list[str]:
+        """The groups whose heading is more than the dataset's name, e.g. ``ECSSD (160 of 1,000 images)``."""
+        groups = [c.group for c in self.columns if c.dataset and c.group != c.dataset]
+        return list(dict.fromkeys(groups))
 
     def beaten(self, cell: Cell) -> str:
         """The methods that a cell's letters name; the letters themselves where they name none."""

@@ -178,7 +178,7 @@ def test_a_dataset_with_another_number_of_images_is_named_so(tmp_path):
     write_report(results, out, resamples=100, pictures=[])
     text = (out / "report.md").read_text("utf-8")
     assert "2 methods on ECSSD (16 of 1,000 images), scored" in text
-    assert "| ECSSD (16 of 1,000 images) MAE ↓" in text.replace("   ", " ").replace("  ", " ")
+    assert "**Scores**\n\nECSSD (16 of 1,000 images):\n\n| method" in text
     assert "a, b on ECSSD: images: 16 of 1,000 images were scored, 16 of them not official" in text
     assert "None: every mask" not in text
     assert "ECSSD (16 of 1,000 images)" in (out / "index.html").read_text("utf-8")

@@ -72,6 +72,11 @@ def test_different_images_and_signatures_are_said():
     assert "signatures differ" in found.remarks[1]
 
 
+def test_different_masks_under_the_same_names_are_named():
+    found = compare([synthetic("A", "own")], [synthetic("B", "own", seed=1)], resamples=100)
+    assert "own: 12 of 12 images were scored against different masks" in found.remarks[0]
+
+
 def test_what_cannot_be_compared_is_refused():
     a, b = synthetic("A", "SOD"), synthetic("B", "ECSSD")
     with pytest.raises(SodbenchError, match="no common result on any data set; A has SOD; B has"):

@@ -10,8 +10,9 @@ import pandas as pd
 from sodbench.errors import SodbenchError
 from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.reports import markdown, tables
-from sodbench.reports.aggregates import Statistics, statistics
+from sodbench.reports.aggregates import Statistics, object_share, statistics
 from sodbench.reports.contents import p_text
+from sodbench.reports.image_counts import FEW, warn_of_few
 from sodbench.reports.measures import Measure, choose, measure
 from sodbench.reports.resampling import RESAMPLES, seed_for
 from sodbench.reports.statistics import (
@@ -22,18 +23,19 @@ from sodbench.reports.statistics import (
     wilcoxon_p,
     win_tie_loss,
 )
-from sodbench.reports.study import in_order, per_image
+from sodbench.reports.study import checked_counts, in_order, per_image
 from sodbench.result_file import finite
 from sodbench.results import Result
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One measure on one data set: the first method against the second, paired over ``images``.
+    """One metric on one dataset: the first method against the second, paired over ``images``.
 
     a, b: the aggregates over those images; low, high: 95 % bootstrap interval of a - b.
-    p: permutation test of the aggregate; p_holm: the same, Holm-corrected over the measures shown of this data set.
-    p_wilcoxon: signed ranks of the per-image scores.  wins, ties, losses: images on which the first is better, equal, worse.
+    p: permutation test of the aggregate; p_wilcoxon: signed ranks of the per-image scores; both also Holm-corrected over
+    the metrics shown of this dataset.  NaN where there are too few images for a test.
+    wins, ties, losses: images on which the first is better, equal, worse.
     """
 
     dataset: str
@@ -46,6 +48,7 @@ class Difference:
     p: float
     p_holm: float
     p_wilcoxon: float
+    p_wilcoxon_holm: float
     wins: int
     ties: int
     losses: int
@@ -53,7 +56,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Two methods compared; ``remarks`` say what a reader has to know, e.g. that images differ."""
+    """Two methods compared; ``remarks`` are what a reader has to know, e.g. that images differ."""
 
     first: str
     second: str
@@ -125,7 +128,16 @@ def _remarks(dataset: str, a: str, b: str, one: Result, two: Result) -> list[str
         )
     if one.signature != two.signature:
         remarks.append(f"{dataset}: the signatures differ: {one.signature} and {two.signature}.")
-    return remarks
+    stems = sorted(common)
+    covered = [
+        pd.Series(object_share(checked_counts(r)), r.table.index).loc[stems] for r in (one, two)
+    ]
+    others = int((covered[0] != covered[1]).sum())
+    if others:
+        remarks.append(
+            f"{dataset}: {others} of {len(stems)} images were scored against different masks; the numbers are not comparable."
+        )
+    return [*remarks, *warn_of_few({dataset: len(common)})]
 
 
 def _on(
@@ -144,12 +156,23 @@ def _on(
     )
     defined = np.isfinite(first.columns).all(axis=1) & np.isfinite(second.columns).all(axis=1)
     p = np.full(len(measures), np.nan)
-    if defined.any():
+    enough = len(stems) >= FEW
+    if defined.any() and enough:
         p = permutation_p(
             first.columns[defined], second.columns[defined], first.aggregate, resamples, draws
         )
     p[~np.isfinite(a - b)] = np.nan
-    p_holm = holm(p)
+    p_wilcoxon = np.array(
+        [
+            wilcoxon_p(*(per_image(t, m.name) for t in tables_))
+            if enough and m.name in tables_[0]
+            else np.nan
+            for m in measures
+        ]
+    )
+    p_holm, p_wilcoxon_holm = holm(p), holm(p_wilcoxon)
+    if not enough:
+        change = np.full_like(change, np.nan)
     differences = []
     for i, m in enumerate(measures):
         own, other = (per_image(t, m.name) for t in tables_)
@@ -166,7 +189,8 @@ def _on(
                 high=between.high,
                 p=float(p[i]),
                 p_holm=float(p_holm[i]),
-                p_wilcoxon=wilcoxon_p(own, other) if m.name in tables_[0] else float("nan"),
+                p_wilcoxon=float(p_wilcoxon[i]),
+                p_wilcoxon_holm=float(p_wilcoxon_holm[i]),
                 wins=tally.wins,
                 ties=tally.ties,
                 losses=tally.losses,
@@ -178,7 +202,7 @@ def _on(
 def _statistics(result: Result, names: Sequence[str], stems: Sequence[str]) -> Statistics:
     """The statistics of these images, in this order."""
     row = {str(stem): i for i, stem in enumerate(result.table.index)}
-    return statistics(result, result.counts, names, np.array([row[s] for s in stems]))
+    return statistics(result, checked_counts(result), names, np.array([row[s] for s in stems]))
 
 
 # ---- print ------------------------------------------------------------------------------------
@@ -187,13 +211,17 @@ def _statistics(result: Result, names: Sequence[str], stems: Sequence[str]) -> S
 def render(found: PairedComparison, form: Literal["table", "markdown", "csv", "json"]) -> str:
     """The comparison as text for a terminal, Markdown, CSV or JSON (all digits in the last two)."""
     if form == "json":
-        content = {**vars(found), "differences": [vars(d) for d in found.differences]}
+        content = {**vars(found), "differences": [_record(d) for d in found.differences]}
         return json_text(finite(content))
     if form == "csv":
         rows = [
             {
                 key: printable(value) if isinstance(value, str) else value
-                for key, value in {"first": found.first, "second": found.second, **vars(d)}.items()
+                for key, value in {
+                    "first": found.first,
+                    "second": found.second,
+                    **_record(d),
+                }.items()
             }
             for d in found.differences
         ]
@@ -203,15 +231,14 @@ def render(found: PairedComparison, form: Literal["table", "markdown", "csv", "j
         index=[f"{d.dataset} {measure(d.measure).heading}" for d in found.differences],
     )
     meaning = (
-        f"Difference: {found.first} minus {found.second}, with its 95 % bootstrap interval. p: paired permutation test of "
-        "the aggregate, Holm-corrected over the measures of a data set. Wilcoxon: signed ranks of the images' own scores. "
-        f"Images: on how many {found.first} is better, equal, worse. {found.resamples} resamples, seed {found.seed}. "
-        "The superscripts of a report come from the bootstrap, corrected over all pairs of its methods for one measure: "
-        "near the 5 % level, above all on few images, the two can differ."
+        f"Difference: {found.first} minus {found.second}, with its 95 % bootstrap interval. Permutation p: paired test of "
+        "the aggregate. Wilcoxon p: signed ranks of the images' own scores. Both are Holm-corrected over the metrics of a "
+        "dataset; the intervals are not corrected, so that one may exclude zero where the corrected p is above 5 %. "
+        f"Images: on how many {found.first} is better, equal, worse. {found.resamples} resamples, seed {found.seed}."
     )
     notes = (meaning, *found.remarks)
     title = f"{found.first} against {found.second}"
-    table = tables.text_table("compare", title, frame, notes, "measure")
+    table = tables.text_table("compare", title, frame, notes, "metric")
     if form == "markdown":
         return f"**{markdown_text(title)}**\n\n{markdown.table(table)}"
     from tabulate import tabulate
@@ -222,13 +249,20 @@ def render(found: PairedComparison, form: Literal["table", "markdown", "csv", "j
     return "\n".join([printable(title), "", body, "", *map(printable, notes)])
 
 
+def _record(d: Difference) -> dict[str, object]:
+    """The difference as it is stored, under the names that a report's files use."""
+    return {"metric" if name == "measure" else name: value for name, value in vars(d).items()}
+
+
 def _texts(found: PairedComparison, d: Difference) -> dict[str, str]:
     return {
         found.first: tables.printed(d.a, 4),
         found.second: tables.printed(d.b, 4),
-        "difference": f"{d.a - d.b:+.4f}",
-        "95 % interval": f"[{d.low:+.4f}, {d.high:+.4f}]",
-        "p (Holm)": p_text(d.p_holm),
-        "Wilcoxon": p_text(d.p_wilcoxon),
+        "difference": tables.signed(d.a - d.b, 4),
+        "95 % interval": tables.ABSENT
+        if np.isnan(d.low)
+        else f"[{tables.signed(d.low, 4)}, {tables.signed(d.high, 4)}]",
+        "permutation p (Holm)": p_text(d.p_holm),
+        "Wilcoxon p (Holm)": p_text(d.p_wilcoxon_holm),
         "images": f"{d.wins} / {d.ties} / {d.losses}",
     }

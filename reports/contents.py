@@ -1,4 +1,4 @@
-"""What a report says, section by section, as a document without markup."""
+"""The sections of a report, as a document without markup."""
 
 import re
 from collections import Counter
@@ -12,13 +12,24 @@ from sodbench import __version__
 from sodbench.errors import Problem
 from sodbench.metrics import PROTOCOLS
 from sodbench.reports import tables
+from sodbench.reports.comparability import (
+    EVERYWHERE,
+    NOT_COMPARED,
+    VERSION,
+    Comparable,
+    Key,
+    differing_fields,
+    find_comparable,
+    signature_fields,
+)
 from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Section
 from sodbench.reports.drawings import Drawn
+from sodbench.reports.image_counts import FEW, NARROW
 from sodbench.reports.literature import Source
 from sodbench.reports.measures import measure
 from sodbench.reports.references import bibtex
-from sodbench.reports.study import FEW, SIZE, Comparison, Key, Study, headline
-from sodbench.reports.tables import Table
+from sodbench.reports.study import SIZE, Comparison, Study, headline
+from sodbench.reports.tables import ABSENT, Table
 
 MARKS = "†‡§¶‖"
 PAIRS_SHOWN = 45
@@ -41,17 +52,18 @@ def contents(
     costs: Mapping[str, Mapping[str, float]] | None = None,
     published: Sequence[Source] = (),
     command: str = "",
+    problems: Sequence[str] = (),
 ) -> Document:
-    """The whole report as a document."""
+    """The whole report as a document.  problems: what is wrong with the report's inputs, a line each."""
     sections = [
         Section("Scores", _scores(study, sample, costs or {}, drawn, published), "scores"),
         Section("How sure the numbers are", _uncertainty(study, baseline, drawn), "uncertainty"),
-        Section("Curves", drawn.groups["curves"], "curves"),
+        Section("Curves", (*_curves_remark(study), *drawn.groups["curves"]), "curves"),
         Section("Single images", _images(drawn), "images"),
         Section("Scores by kind of image", _attributes(study, drawn), "attributes"),
         Section("The same maps under other evaluators", _protocols(study, drawn), "protocols"),
         Section("Published numbers", _published(published), "published"),
-        Section("Problems found", _problems(study), "problems"),
+        Section("Problems found", _problems(study, problems), "problems"),
         Section("How this was made", _provenance(study, command), "provenance"),
     ]
     return Document(title, tuple(s for s in sections if s.blocks), sample)
@@ -67,31 +79,33 @@ def _scores(
     drawn: Drawn,
     published: Sequence[Source],
 ) -> tuple[Block, ...]:
-    marks, notes = signature_marks({k: r.signature for k, r in study.results.items()})
-    pairs = len(study.methods) * (len(study.methods) - 1) // 2
-    if pairs:
+    signatures = {k: r.signature for k, r in study.results.items()}
+    marks, notes = signature_marks(signatures, study.comparable)
+    if any(c.tested for c in study.comparisons):
         letters = tables.letters(study.methods)[study.methods[0]] != ""
         what = "the methods with these letters" if letters else "as many of the other methods"
         meaning = (
             f"A superscript means: significantly better than {what} (paired bootstrap over images, "
-            f"{study.resamples} resamples, 5 % level, Holm-corrected over all pairs of methods in the column). Near that level "
-            "'sodbench compare' can differ: it permutes, and corrects over the measures of two methods instead."
+            f"{study.resamples} resamples, 5 % level, Holm-corrected over all compared pairs of methods in the column)."
         )
         notes = [meaning, *notes]
     table = tables.score_table(
         study.values,
         study.measures,
-        present=set(study.results),
+        compared=study.comparable.compared,
+        ranking=study.ranking,
         beaten=study.beaten(),
         marks=marks,
+        signatures=signatures,
+        headings=study.headings,
         notes=notes,
     )
     if published:
         table = _with_published(study, table, published)
     blocks: list[Block] = [Paragraph(SAMPLE_NOTICE, notice=True)] if sample else []
     blocks += [Paragraph(_overview(study)), table]
-    if len(study.datasets) > 1:
-        ranks = tables.rank_table(study.values, study.measures)
+    if len(study.ranking.datasets) > 1:
+        ranks = tables.rank_table(study.values, study.measures, study.ranking)
         blocks += [ranks] if ranks else []
     if costs:
         frame = pd.DataFrame(list(costs.values()), index=list(costs))
@@ -109,51 +123,52 @@ def _scores(
 
 def _overview(study: Study) -> str:
     images = {d: max(r.n for (_, e), r in study.results.items() if e == d) for d in study.datasets}
-    sets = ", ".join(f"{d} ({n} images)" for d, n in images.items())
+    sets = ", ".join(
+        study.heading(d) if study.heading(d) != d else f"{d} ({n:,} images)"
+        for d, n in images.items()
+    )
     protocols = dict.fromkeys(r.protocol for r in study.results.values())
     named = " and ".join(f"{PROTOCOLS[p].title} ({p})" for p in protocols if p in PROTOCOLS)
     methods = f"{len(study.methods)} method" + "s" * (len(study.methods) != 1)
     return f"{methods} on {sets}, scored by the conventions of {named}."
 
 
-def signature_marks(signatures: Mapping[Key, str]) -> tuple[dict[Key, str], list[str]]:
-    """Footnote marks for results made in another way than most, and the footnotes.
+def signature_marks(
+    signatures: Mapping[Key, str], comparable: Comparable | None = None
+) -> tuple[dict[Key, str], list[str]]:
+    """Footnote marks for results made in another way than the others, and the footnotes.
 
-    signatures: by (method, data set).  The number of images is compared within a data set, the rest over all.
+    signatures: by (method, dataset).  Protocol, rule for masks and version are expected to be the same on all datasets,
+    the rest within a dataset.  comparable: what :func:`find_comparable` found, by default from the signatures alone.
     """
-    parsed = {key: _fields(s) for key, s in signatures.items()}
-    names = list(dict.fromkeys(name for fields in parsed.values() for name in fields))
-    usual = {
-        name: _commonest(f.get(name, "") for f in parsed.values()) for name in names if name != "n"
-    }
-    usual_n = {
-        d: _commonest(f.get("n", "") for (_, e), f in parsed.items() if e == d)
-        for d in dict.fromkeys(d for _, d in parsed)
-    }
+    comparable = comparable or find_comparable(signatures)
+    everywhere = _commonest(
+        "|".join(f"{n}:{v}" for n, v in signature_fields(s).items() if n in EVERYWHERE)
+        for s in signatures.values()
+    )
     marks: dict[Key, str] = {}
-    meaning: dict[str, str] = {}
-    for (method, dataset), fields in parsed.items():
-        expected = {**usual, "n": usual_n[dataset]}
-        other = [
-            f"{n}:{fields.get(n) or 'none'} instead of {n}:{expected[n] or 'none'}"
-            for n in names
-            if fields.get(n, "") != expected[n]
+    notes: dict[str, str] = {}
+    for (method, dataset), signature in signatures.items():
+        differences = [
+            *differing_fields(signature, everywhere, only=EVERYWHERE),
+            *differing_fields(signature, comparable.usual[dataset], ignored=EVERYWHERE),
         ]
+        other = not comparable.has(method, dataset) and bool(comparable.compared[dataset])
+        if other and not differences:
+            differences = [comparable.reasons[method, dataset]]
+        if not differences:
+            continue
+        only_version = all(d.startswith(f"{VERSION}:") for d in differences)
+        what = "was made in another way"
         if other:
-            text = "; ".join(other)
-            if text not in meaning:
-                number = len(meaning)
-                meaning[text] = MARKS[number] if number < len(MARKS) else f"#{number + 1}"
-            marks[method, dataset] = meaning[text]
-    notes = [
-        f"{mark} was made in another way and cannot be compared without care: {text}."
-        for text, mark in meaning.items()
-    ]
-    return marks, notes
-
-
-def _fields(signature: str) -> dict[str, str]:
-    return dict(part.partition(":")[::2] for part in signature.split("|"))
+            what += f" and is {NOT_COMPARED} with the others"
+        elif only_version:
+            what = "was made by another version"
+        text = f"{what}: {'; '.join(differences)}."
+        if text not in notes:
+            notes[text] = MARKS[len(notes)] if len(notes) < len(MARKS) else f"#{len(notes) + 1}"
+        marks[method, dataset] = notes[text]
+    return marks, [f"{mark} {text}" for text, mark in notes.items()]
 
 
 def _commonest(values: Any) -> str:
@@ -165,104 +180,190 @@ def _commonest(values: Any) -> str:
 
 def _uncertainty(study: Study, baseline: str | None, drawn: Drawn) -> tuple[Block, ...]:
     intro = (
-        f"Intervals are 95 % percentile intervals over {study.resamples} bootstrap resamples of each set's images "
+        f"Intervals are 95 % percentile intervals over {study.resamples} bootstrap resamples of each dataset's images "
         f"(seed {study.seed}): how far a number would move with other images of the same kind. They do not cover the "
         "choice of training data or of a random seed in training."
     )
+    signatures = {k: r.signature for k, r in study.results.items()}
     blocks: list[Block] = [
         Paragraph(intro),
-        tables.interval_table(study.intervals, study.methods, study.datasets, study.measures),
+        *(Paragraph(note, notice=True) for note in study.notes),
+        tables.interval_table(
+            study.intervals,
+            study.methods,
+            study.datasets,
+            study.measures,
+            headings=study.headings,
+            signatures=signatures,
+        ),
     ]
-    blocks += [Paragraph(note) for note in study.notes]
-    if len(study.methods) > 1:
-        blocks.append(_best_and_equal(study))
-        blocks += [_record(study)]
+    blocks += _not_compared(study)
+    if any(study.comparable.compared.values()):
+        blocks.append(_best_and_tied(study))
+    if any(c.tested for c in study.comparisons):
+        blocks.append(_record(study))
         blocks += _pairs(study)
     if baseline:
         blocks.append(
             tables.difference_table(
-                study.values, study.measures, baseline, study.differing_from(baseline)
+                study.values,
+                study.measures,
+                baseline,
+                study.differing_from(baseline),
+                compared=study.comparable.compared,
+                headings=study.headings,
+                signatures=signatures,
             )
         )
     blocks += drawn.groups["rank"]
     return tuple(blocks)
 
 
-def _best_and_equal(study: Study) -> Table:
-    """For each data set and measure: the best method, and those that cannot be told from it."""
+def _not_compared(study: Study) -> list[Block]:
+    """Which results take no part in places, ranks and tests, and why."""
+    if not study.comparable.reasons:
+        return []
+    intro = (
+        "Methods are ranked, marked and tested only among results that were made in the same way from the same images. "
+        "These results are not compared:"
+    )
+    lines = tuple(f"{m} on {d}: {why}" for (m, d), why in study.comparable.reasons.items())
+    return [Paragraph(intro), Bullets(lines)]
+
+
+def _best_and_tied(study: Study) -> Table:
+    """For each dataset and metric: the best method, those tied with it, and those that it was not compared with."""
     beaten = study.beaten()
     rows = []
+    undecided = False
     for dataset in study.datasets:
-        for m in (m for m in study.measures if m.direction):
+        compared = study.comparable.compared[dataset]
+        for m in (m for m in study.measures if m.direction and compared):
             scores = study.values[(dataset, m.name)].dropna()
-            if scores.empty:
+            ranked = scores[scores.index.isin(compared)]
+            if len(ranked) < 2:
                 continue
-            best = str(scores.idxmax() if m.higher else scores.idxmin())
-            losers = beaten.get((best, dataset, m.name), [])
-            equal = [str(x) for x in scores.index if x != best and x not in losers]
-            rows.append((f"{dataset} {m.label}", best, ", ".join(equal) or "none: it is ahead"))
-    corner = "data set and measure"
-    columns = [corner, "best", "cannot be told from it"]
-    frame = pd.DataFrame(rows, columns=columns).set_index(corner)
-    return tables.text_table("best", "What the images can tell apart", frame, corner=corner)
+            best = str(ranked.idxmax() if m.higher else ranked.idxmin())
+            tied = {
+                c.second if c.first == best else c.first: c.undecided
+                for c in study.tied(best, dataset, m.name)
+            }
+            undecided |= any(tied.values())
+            worse = beaten.get((best, dataset, m.name), [])
+            others = [x for x in map(str, scores.index) if x not in (best, *tied, *worse)]
+            shown = ", ".join(name + " ≈" * close for name, close in tied.items())
+            nobody = "none" if worse else ABSENT
+            cells = (best, shown or nobody, ", ".join(others) or ABSENT)
+            rows.append(
+                tables.Row(
+                    f"{study.heading(dataset)} {m.label}",
+                    tuple(map(tables.Cell, cells)),
+                    key=f"{dataset} {m.name}",
+                )
+            )
+    meaning = (
+        "Tied: the test found no significant difference at the 5 % level. Not compared: made in another way, or no test "
+        "could be made."
+    )
+    notes = [meaning, *[_undecided_note(study)] * undecided]
+    heads = ("best", "tied with best", NOT_COMPARED)
+    columns = tuple(tables.Column("", head, "text", key=head.replace(" ", "_")) for head in heads)
+    title = "Best and tied methods"
+    return Table("best", title, columns, tuple(rows), tuple(notes), "dataset and metric")
+
+
+def _undecided_note(study: Study) -> str:
+    return (
+        f"≈: p is within the Monte Carlo error of {study.resamples} resamples of the 5 % level, so that another seed could "
+        "decide otherwise; it counts as not significant. More resamples decide it: --resamples 10000."
+    )
 
 
 def _record(study: Study) -> Table:
-    """How often each method is significantly better, not different, or worse, over sets and measures."""
+    """How often each method is significantly better, not different, or worse, over datasets and metrics."""
     counts = {m: Counter[str]() for m in study.methods}
     for c in study.comparisons:
-        if np.isnan(c.p_holm):
+        if not c.tested:
             continue
         counts[c.first]["won" if c.winner == c.first else "lost" if c.winner else "equal"] += 1
         counts[c.second]["won" if c.winner == c.second else "lost" if c.winner else "equal"] += 1
-    frame = pd.DataFrame(
-        {
-            "significantly better": [counts[m]["won"] for m in study.methods],
-            "not different": [counts[m]["equal"] for m in study.methods],
-            "significantly worse": [counts[m]["lost"] for m in study.methods],
-        },
-        index=list(study.methods),
+    heads = {"significantly better": "won", "not different": "equal", "significantly worse": "lost"}
+    rows = tuple(
+        tables.Row(
+            m,
+            tuple(
+                tables.Cell(str(found[k]), found[k]) if found else tables.Cell(NOT_COMPARED)
+                for k in heads.values()
+            ),
+        )
+        for m, found in counts.items()
     )
-    return tables.text_table(
-        "record",
-        "Comparisons with the other methods, over all sets and measures",
-        frame,
-    )
+    columns = tuple(tables.Column("", head, key=head.replace(" ", "_")) for head in heads)
+    title = "Comparisons with the other methods, over all datasets and metrics"
+    return Table("record", title, columns, rows)
 
 
 def _pairs(study: Study) -> list[Block]:
-    """The paired comparisons of the headline measure, if they are few enough to be read."""
+    """The paired comparisons of the headline metric, if they are few enough to be read."""
     chief = headline(study.measures)
-    rows = [c for c in study.comparisons if c.measure == chief.name]
-    if not rows or len(rows) > PAIRS_SHOWN:
+    found = [c for c in study.comparisons if c.measure == chief.name]
+    if not found or len(found) > PAIRS_SHOWN:
         return []
-    frame = pd.DataFrame(
-        [comparison_texts(c) for c in rows],
-        index=[f"{c.dataset}: {c.first} − {c.second}" for c in rows],
+    rows = tuple(
+        tables.Row(
+            f"{study.heading(c.dataset)}: {c.first} − {c.second}",
+            comparison_cells(c),
+            key=f"{c.dataset}: {c.first} - {c.second}",
+        )
+        for c in found
     )
-    note = (
+    meaning = (
         "p: paired bootstrap of the aggregate (Student's t of its standard error); Wilcoxon: signed ranks of the single images' "
-        f"{chief.label}, which is another question: an aggregate is not the mean of single images' best values. Both "
-        "Holm-corrected. Images: on how many the first is better, equal, worse."
+        f"{chief.label}, which is another question: an aggregate is not the mean of single images' best values. Both are "
+        "Holm-corrected over all compared pairs of methods on the dataset. The intervals are not corrected: one may "
+        "exclude zero where the corrected p is above 5 %. Better, equal, worse: the number of images on which the first method is."
     )
+    notes = [meaning, *[_undecided_note(study)] * any(c.undecided for c in found)]
     title = f"Differences in {chief.label}"
-    return [tables.text_table("comparisons", title, frame, (note,), "pair")]
+    return [Table("comparisons", title, _COMPARISON_COLUMNS, rows, tuple(notes), "pair")]
 
 
-def comparison_texts(c: Comparison) -> dict[str, str]:
-    """A comparison as it is printed."""
-    return {
-        "difference": f"{c.difference:+.4f}",
-        "95 % interval": f"[{c.low:+.4f}, {c.high:+.4f}]",
-        "p (Holm)": p_text(c.p_holm),
-        "Wilcoxon (Holm)": p_text(c.p_wilcoxon_holm),
-        "images": f"{c.wins} / {c.ties} / {c.losses}",
-    }
+_COMPARISON_COLUMNS = (
+    tables.Column("", "difference [95 % interval]", key="difference"),
+    tables.Column("", "bootstrap p (Holm)", key="p_holm"),
+    tables.Column("", "Wilcoxon p (Holm)", key="p_wilcoxon_holm"),
+    tables.Column("", "better", key="wins"),
+    tables.Column("", "equal", key="ties"),
+    tables.Column("", "worse", key="losses"),
+)
+
+
+def comparison_cells(c: Comparison) -> tuple[tables.Cell, ...]:
+    """A comparison as it is printed, in the order of the columns above."""
+    difference, low, high = (tables.signed(x, 4) for x in (c.difference, c.low, c.high))
+    return (
+        tables.Cell(f"{difference} [{low}, {high}]", c.difference, low=c.low, high=c.high),
+        tables.Cell(p_text(c.p_holm), c.p_holm, mark="≈" * c.undecided),
+        tables.Cell(p_text(c.p_wilcoxon_holm), c.p_wilcoxon_holm),
+        *(tables.Cell(str(n), n) for n in (c.wins, c.ties, c.losses)),
+    )
 
 
 def p_text(p: float) -> str:
     """A p-value in print."""
     return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _curves_remark(study: Study) -> tuple[Block, ...]:
+    """That curves made under several protocols are drawn into one panel."""
+    protocols: dict[str, list[str]] = {}
+    for (method, _), result in study.results.items():
+        protocols.setdefault(result.protocol, []).append(method)
+    if len(protocols) < 2:
+        return ()
+    named = "; ".join(f"{p}: {', '.join(dict.fromkeys(ms))}" for p, ms in protocols.items())
+    text = f"Curves of different protocols are not comparable. Protocols here: {named}."
+    return (Paragraph(text, notice=True),)
 
 
 # ---- images, protocols, published -------------------------------------------------------------
@@ -286,16 +387,28 @@ _ATTRIBUTES = {
 def _attributes(study: Study, drawn: Drawn) -> tuple[Block, ...]:
     chief = headline(study.measures)
     named = "; ".join(f"{b.attribute}: {_ATTRIBUTES[b.attribute]}" for b in study.breakdowns)
-    intro = f"{chief.title} of groups of images, each group scored by itself. {named}."
+    intro = (
+        f"{chief.title} of groups of images, each group scored by itself. {named}. Intervals of groups of fewer than "
+        f"{NARROW} images are too narrow."
+    )
     if len(study.breakdowns) == 1:
         intro += (
-            " For number, place and contrast of the objects, measure the data sets once with 'sodbench data stats "
+            " For number, place and contrast of the objects, measure the datasets once with 'sodbench data stats "
             "-o DIR' and add --attributes DIR here."
         )
     blocks: list[Block] = [Paragraph(intro)]
     for breakdown, picture in zip(study.breakdowns, drawn.groups["attributes"], strict=True):
         blocks += [
-            tables.breakdown_table(breakdown, study.methods, study.datasets, chief, FEW),
+            tables.breakdown_table(
+                breakdown,
+                study.methods,
+                study.datasets,
+                chief,
+                FEW,
+                compared=study.comparable.compared,
+                headings=study.headings,
+                signatures={k: r.signature for k, r in study.results.items()},
+            ),
             picture,
         ]
     return tuple(blocks)
@@ -309,27 +422,28 @@ def _protocols(study: Study, drawn: Drawn) -> tuple[Block, ...]:
         "Evaluators differ in how they prepare maps and masks and in which F they call max F, so that one set of maps "
         "has several right numbers. Compare a paper's number with the column of the evaluator it used."
     )
-    frame = pd.DataFrame(
-        {
-            f"{d} {p}": [study.by_protocol.get((m, d), {}).get(p, np.nan) for m in study.methods]
-            for d in study.datasets
-            for p in names
-        },
-        index=list(study.methods),
+    columns = tuple(
+        tables.Column(study.heading(d), p, key=f"{d} f_max {p}", dataset=d)
+        for d in study.datasets
+        for p in names
     )
-    columns = tuple(tables.Column(d, p) for d in study.datasets for p in names)
     rows = tuple(
         tables.Row(
-            str(m),
+            m,
             tuple(
-                tables.Cell() if np.isnan(v) else tables.Cell(tables.printed(float(v)), float(v))
-                for v in values
+                _number_cell(study.by_protocol.get((m, d), {}).get(p, np.nan))
+                for d in study.datasets
+                for p in names
             ),
         )
-        for m, values in zip(frame.index, frame.to_numpy(), strict=True)
+        for m in study.methods
     )
     table = Table("protocols", "Max F under each protocol", columns, rows)
     return (Paragraph(intro), table, *drawn.groups["protocols"])
+
+
+def _number_cell(value: float) -> tables.Cell:
+    return tables.Cell() if np.isnan(value) else tables.Cell(tables.printed(value), float(value))
 
 
 def _with_published(study: Study, table: Table, published: Sequence[Source]) -> Table:
@@ -388,8 +502,8 @@ def _published(published: Sequence[Source]) -> tuple[Block, ...]:
 # ---- problems and provenance ------------------------------------------------------------------
 
 
-def _problems(study: Study) -> tuple[Block, ...]:
-    lines = []
+def _problems(study: Study, further: Sequence[str]) -> tuple[Block, ...]:
+    lines = [*further, *study.check_images()]
     for (method, dataset), result in study.results.items():
         kinds: dict[str, list[Problem]] = {}
         for problem in result.problems:
@@ -400,17 +514,17 @@ def _problems(study: Study) -> tuple[Block, ...]:
             tail = f"; and {more} more (see result.json)" if more > 0 else ""
             lines.append(f"{method} on {dataset}: {kind} ({len(found)}): {shown}{tail}")
     if not lines:
-        return (Paragraph("None: every mask met exactly one map of its own size."),)
+        return (Paragraph("None: every mask has exactly one map of its own size."),)
     return (Bullets(tuple(_shared(lines))),)
 
 
 def _shared(lines: Sequence[str]) -> list[str]:
-    """The lines with those that differ in the method alone put together."""
+    """The lines, with those that differ in the method alone put together."""
     groups: dict[str, list[str]] = {}
     for line in lines:
-        method, _, rest = line.partition(" on ")
-        groups.setdefault(rest, []).append(method)
-    return [f"{', '.join(methods)} on {rest}" for rest, methods in groups.items()]
+        method, on, rest = line.partition(" on ")
+        groups.setdefault(on + rest, []).append(method)
+    return [f"{', '.join(methods)}{rest}" for rest, methods in groups.items()]
 
 
 def _provenance(study: Study, command: str) -> tuple[Block, ...]:

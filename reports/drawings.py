@@ -12,9 +12,10 @@ from sodbench.progress import track
 from sodbench.reports import figures, gallery
 from sodbench.reports.aggregates import f_curve
 from sodbench.reports.document import Picture
+from sodbench.reports.image_counts import FEW
 from sodbench.reports.measures import Measure, measure
 from sodbench.reports.resampling import Floats
-from sodbench.reports.study import FEW, Breakdown, Study, headline
+from sodbench.reports.study import Breakdown, Study, headline
 from sodbench.results import Result
 
 PICTURE_METHODS = 6
@@ -34,9 +35,16 @@ class Drawn:
 
 
 def draw(
-    study: Study, folder: Path, pictures: Sequence[str], costs: Mapping[str, Mapping[str, float]]
+    study: Study,
+    folder: Path,
+    pictures: Sequence[str],
+    costs: Mapping[str, Mapping[str, float]],
+    claim: Callable[[Path], Path],
 ) -> Drawn:
-    """Draw every figure that the study has data for, and save it in all formats."""
+    """Draw every figure that the study has data for, and save it in all formats.
+
+    claim: called with the path of every file before it is written.
+    """
     styles = figures.lines(study.methods)
     strips, remarks = _strips(study, pictures)
     groups = {
@@ -49,6 +57,8 @@ def draw(
         "pictures": strips,
     }
     for picture, make in track([d for g in groups.values() for d in g], "figures", "figure"):
+        for extension in figures.FORMATS:
+            claim(folder / f"{picture.name}.{extension}")
         figures.save(make(), folder, picture.name)
     return Drawn({name: tuple(p for p, _ in group) for name, group in groups.items()}, remarks)
 
@@ -57,7 +67,7 @@ def _of(
     study: Study, curve: Callable[[str, str], tuple[Floats, Floats]]
 ) -> dict[str, dict[str, tuple[Floats, Floats]]]:
     return {
-        d: {m: curve(m, d) for m in study.methods if (m, d) in study.results}
+        study.heading(d): {m: curve(m, d) for m in study.methods if (m, d) in study.results}
         for d in study.datasets
     }
 
@@ -73,7 +83,7 @@ def _curves(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
         return result.curves["recall"][kept], result.curves["precision"][kept]
 
     best = {
-        d: {
+        study.heading(d): {
             m: (results[m, d].metrics["recall"], results[m, d].metrics["precision"])
             for m in study.methods
             if (m, d) in results
@@ -117,7 +127,7 @@ def _per_image(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing
     if shown is None:
         return []
     panels = {
-        d: {
+        study.heading(d): {
             m: study.results[m, d].table[shown.name].to_numpy(float)
             for m in study.methods
             if (m, d) in study.results
@@ -134,7 +144,7 @@ def _per_image(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing
 def _breakdown(study: Study, of: Breakdown, styles: Mapping[str, figures.Line]) -> Drawing:
     chief = headline(study.measures)
     scores = {
-        d: {
+        study.heading(d): {
             m: [(i.value, i.low, i.high) if i else (np.nan,) * 3 for i in of.values[m, d]]
             for m in study.methods
             if (m, d) in of.values
@@ -142,7 +152,7 @@ def _breakdown(study: Study, of: Breakdown, styles: Mapping[str, figures.Line]) 
         for d in of.images
     }
     groups = {
-        d: [
+        study.heading(d): [
             f"{name}\nn = {n}".replace(" (", "\n(")
             for name, n in zip(of.groups, numbers, strict=True)
         ]
@@ -174,7 +184,7 @@ def _ranks(study: Study) -> list[Drawing]:
     }
     first = next(iter(found.values()))
     caption = (
-        f"Mean ranks over {first.sets} data sets, best on the left. Bars join methods whose mean ranks differ by less "
+        f"Mean ranks over {first.sets} datasets ({', '.join(study.ranking.datasets)}), best on the left. Bars join methods whose mean ranks differ by less "
         f"than Nemenyi's critical difference (CD) at the {first.alpha:.0%} level: with so few sets only large "
         "differences of rank can be shown."
     )
@@ -192,7 +202,9 @@ def _ranks(study: Study) -> list[Drawing]:
 
 def _protocols(study: Study) -> list[Drawing]:
     panels = {
-        d: {m: study.by_protocol[m, d] for m in study.methods if study.by_protocol.get((m, d))}
+        study.heading(d): {
+            m: study.by_protocol[m, d] for m in study.methods if study.by_protocol.get((m, d))
+        }
         for d in study.datasets
     }
     panels = {d: rows for d, rows in panels.items() if rows}
@@ -206,21 +218,30 @@ def _costs(
     study: Study, costs: Mapping[str, Mapping[str, float]], styles: Mapping[str, figures.Line]
 ) -> list[Drawing]:
     chief = headline(study.measures)
-    columns = study.values[[(d, chief.name) for d in study.datasets]].to_numpy(float)
-    mean = dict(zip(study.methods, columns.mean(axis=1).tolist(), strict=True))
+    mean = study.values[[(d, chief.name) for d in study.datasets]].mean(axis=1, skipna=False)
+    alike = [
+        m
+        for m in study.methods
+        if len(study.methods) == 1 or all(study.comparable.has(m, d) for d in study.datasets)
+    ]
     drawings: list[Drawing] = []
     for cost in dict.fromkeys(c for row in costs.values() for c in row):
+        known = [m for m in study.methods if costs.get(m, {}).get(cost, 0) > 0]
         points = {
             m: (float(costs[m][cost]), float(mean[m]))
-            for m in study.methods
-            if cost in costs.get(m, {}) and np.isfinite(mean[m]) and costs[m][cost] > 0
+            for m in known
+            if m in alike and np.isfinite(mean[m])
         }
         if len(points) < 2:
             continue
+        left_out = [m for m in study.methods if m not in points]
+        caption = f"{chief.label} (mean over the datasets) against {cost}."
+        if left_out:
+            caption += f" Not drawn, because there is no such cost or no comparable score on every dataset: {', '.join(left_out)}."
         stem = "".join(c if c.isalnum() else "_" for c in cost).strip("_")
         drawings.append(
             (
-                Picture(f"cost_{stem}", f"{chief.label} (mean over the data sets) against {cost}."),
+                Picture(f"cost_{stem}", caption),
                 lambda points=points, cost=cost: figures.cost_scatter(  # type: ignore[misc]
                     points, cost, chief.heading, styles
                 ),
@@ -238,7 +259,8 @@ def _strips(study: Study, wanted: Sequence[str]) -> tuple[list[Drawing], tuple[s
         results = {
             m: study.results[m, dataset] for m in study.methods if (m, dataset) in study.results
         }
-        chosen = gallery.choose(results, chief, wanted, dataset, study.seed)
+        judged = study.comparable.compared[dataset]
+        chosen = gallery.choose(results, chief, wanted, dataset, study.seed, judged)
         shown = dict(list(results.items())[:PICTURE_METHODS])
         rows = []
         gone: list[Path] = []

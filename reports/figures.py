@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from sodbench.folders import writing_to
+from sodbench.folders import replacing, writing_to
 from sodbench.quoting import printable
 from sodbench.reports.measures import Measure
 from sodbench.reports.resampling import Floats
@@ -121,8 +121,8 @@ def save(
         for extension in formats or FORMATS:
             paths[extension] = folder / f"{name}.{extension}"
             undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
-            with writing_to(paths[extension]):
-                figure.savefig(paths[extension], metadata=undated)
+            with replacing(paths[extension]) as temporary:
+                figure.savefig(temporary, format=extension, metadata=undated)
     return paths
 
 

@@ -1,6 +1,6 @@
 """Which images a report shows, and their pictures; the only part of reports that opens a picture, to show it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from sodbench.errors import ImageError, SodbenchError
 from sodbench.images import read_grey, read_rgb
 from sodbench.reports.measures import Measure
 from sodbench.reports.resampling import seed_for
+from sodbench.reports.sources import files_of
 from sodbench.results import Result
 
 Pixels = NDArray[np.uint8]
@@ -41,13 +42,16 @@ def choose(
     wanted: Sequence[str] = DEFAULT,
     dataset: str = "",
     seed: int = 0,
+    judged: Collection[str] = (),
 ) -> list[Choice]:
     """The images to show of one data set, each once.
 
     wanted: ``best``, ``worst`` (by the mean over methods), ``disputed`` (methods differ most), ``random``, each with an
-    optional number (``worst:3``), or the stem of an image.
+    optional number (``worst:3``), or the stem of an image.  judged: the methods whose scores decide, by default all:
+    scores of different protocols have no common mean, and their differences mean nothing.
     """
-    scores = per_image_scores(results, measure.name)
+    deciding = {m: r for m, r in results.items() if not judged or m in judged}
+    scores = per_image_scores(deciding, measure.name)
     stems = set.union(*(set(r.table.index) for r in results.values()))
     found: dict[str, str] = {}
     for item in wanted:
@@ -103,7 +107,7 @@ class Shown:
 def show(stem: str, results: Mapping[str, Result], longest: int) -> tuple[Shown, list[Path]]:
     """The pictures of one image, made small; also the files that are no longer there."""
     gone: list[Path] = []
-    files = {m: r.files(stem) for m, r in results.items() if stem in r.table.index}
+    files = {m: files_of(r, stem) for m, r in results.items() if stem in r.table.index}
     image = _first([f["image"] for f in files.values()], longest, gone, colour=True)
     mask = _first([f["mask"] for f in files.values()], longest, gone, colour=False)
     maps = {

@@ -4,9 +4,9 @@
 may load scripts, but not fetch files); ``pictures/`` thumbnails, made once.
 """
 
+import hashlib
 import json
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -19,11 +19,13 @@ from sodbench import __version__
 from sodbench.images import write_picture
 from sodbench.metrics import protocol
 from sodbench.progress import bar, thread_pool
-from sodbench.quoting import printable, printable_lines
+from sodbench.quoting import printable_lines
 from sodbench.reports import figures, gallery
 from sodbench.reports.aggregates import f_curve
 from sodbench.reports.document import Document, kind_of
+from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
 from sodbench.reports.resampling import Floats
+from sodbench.reports.sources import source_file
 from sodbench.reports.study import Study, headline
 from sodbench.reports.tables import Cell, Column, spans
 from sodbench.results import Result, folder_name, write_text
@@ -33,19 +35,24 @@ THUMBNAIL = 200
 
 
 def write_page(
-    document: Document, study: Study, folder: Path, thumbnails: int | None = None
+    document: Document,
+    study: Study,
+    folder: Path,
+    owner: ReportFolder,
+    thumbnails: int | None = None,
 ) -> Path:
     """Write the page into ``folder``, whose ``figures`` and ``tables`` are there already.
 
+    owner: the report's record of its files.
     thumbnails: make them for so many images of each set only (best, worst and most disputed first); None: for all.
     """
     shown = {d: _shown_images(study, d, thumbnails) for d in study.datasets}
     folders = _folders(study.methods)
-    _write_data(study, folder / "data", folders, shown)
-    _write_thumbnails(study, folder / "pictures", folders, shown)
+    _write_data(study, folder / "data", folders, shown, owner)
+    _write_thumbnails(study, folder / "pictures", folders, shown, owner)
     for name in ("report.css", "report.js"):
         write_text(
-            folder / "assets" / name,
+            owner.claim(folder / "assets" / name),
             (files("sodbench.reports") / "templates" / name).read_text("utf-8"),
         )
     partial = any(len(shown[d]) < len(_stems(study, d)) for d in study.datasets)
@@ -55,7 +62,7 @@ def write_page(
         version=__version__,
         remark=f"Pictures of {thumbnails} images a set are in this folder." if partial else "",
     )
-    write_text(folder / "index.html", text)
+    write_text(owner.claim(folder / "index.html"), text)
     return folder / "index.html"
 
 
@@ -109,13 +116,18 @@ def _shown_images(study: Study, dataset: str, number: int | None) -> list[int]:
     results = {m: r for (m, d), r in study.results.items() if d == dataset}
     third = -(-number // 3)
     wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
-    chosen = gallery.choose(results, headline(study.measures), wanted, dataset, study.seed)
+    judged = study.comparable.compared[dataset]
+    chosen = gallery.choose(results, headline(study.measures), wanted, dataset, study.seed, judged)
     position = {stem: i for i, stem in enumerate(stems)}
     return sorted(position[c.stem] for c in chosen[:number])
 
 
 def _write_data(
-    study: Study, folder: Path, folders: Sequence[str], shown: Mapping[str, Sequence[int]]
+    study: Study,
+    folder: Path,
+    folders: Sequence[str],
+    shown: Mapping[str, Sequence[int]],
+    owner: ReportFolder,
 ) -> None:
     styles = figures.lines(study.methods)
     chief = headline(study.measures)
@@ -135,10 +147,10 @@ def _write_data(
         ],
         "images": {},
     }
-    write_text(folder / "report.js", f"window.SODBENCH = {_json(overview)};\n")
+    write_text(owner.claim(folder / "report.js"), f"window.SODBENCH = {_json(overview)};\n")
     for i, dataset in enumerate(study.datasets):
         write_text(
-            folder / f"set-{i}.js",
+            owner.claim(folder / f"set-{i}.js"),
             f"window.SODBENCH.images[{i}] = {_json(_set_data(study, dataset))};\n",
         )
 
@@ -162,6 +174,7 @@ def _set_data(study: Study, dataset: str) -> dict[str, Any]:
     return {
         "stems": stems,
         "methods": here,
+        "compared": [study.comparable.has(study.methods[i], dataset) for i in here],
         "scores": [
             [_rounded(t[m.name].to_numpy(float) if m.name in t else empty, 4) for t in tables]
             for m in study.measures
@@ -182,7 +195,11 @@ def _json(value: Any) -> str:
 
 
 def _write_thumbnails(
-    study: Study, folder: Path, folders: Sequence[str], shown: Mapping[str, Sequence[int]]
+    study: Study,
+    folder: Path,
+    folders: Sequence[str],
+    shown: Mapping[str, Sequence[int]],
+    owner: ReportFolder,
 ) -> None:
     """Thumbnails of images, masks and maps; those of unchanged files are kept from an earlier report."""
     jobs: list[tuple[Path, Path, bool]] = []
@@ -201,7 +218,10 @@ def _write_thumbnails(
             sources[kind] = found
         place = folder / folder_name(dataset)
         for kind, of_stem in sources.items():
+            owner.claim_thumbnails(place / kind)
             _forget_if_changed(place / kind, stems, of_stem)
+            names = {f"{i:06d}.jpg" for i in shown[dataset] if stems[i] in of_stem}
+            remove_thumbnails(place / kind, {"index.txt", *names})
             jobs += [
                 (of_stem[stems[i]], place / kind / f"{i:06d}.jpg", kind == "image")
                 for i in shown[dataset]
@@ -214,20 +234,23 @@ def _write_thumbnails(
 
 def _sources(result: Result, kind: str, stems: Sequence[str]) -> dict[str, Path]:
     """The files of one kind by stem, where there are any."""
-    base = result.folders.get(f"{kind}s")
-    names = result.table[kind].to_dict() if base else {}
-    return {s: Path(str(base)) / str(names[s]) for s in stems if names.get(s)}
+    names = result.table[kind].to_dict()
+    found = {s: source_file(result, kind, str(names[s])) for s in stems if names.get(s)}
+    return {s: file for s, file in found.items() if file}
 
 
 def _forget_if_changed(folder: Path, stems: Sequence[str], of_stem: Mapping[str, Path]) -> None:
-    """Empty a folder of thumbnails that were made of other files than those of now."""
-    listing = "\n".join(f"{printable(stem)}\t{printable(of_stem.get(stem, ''))}" for stem in stems)
+    """Remove the thumbnails of a folder that were made of other files than those of now.
+
+    Its ``index.txt`` holds a digest of the files' names: the names themselves would publish folders of this machine.
+    """
+    listing = "\n".join(f"{stem}\t{of_stem.get(stem, '')}" for stem in stems)
+    digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest() + "\n"
     index = folder / "index.txt"
-    if index.is_file() and index.read_text(encoding="utf-8") == listing:
+    if index.is_file() and index.read_text(encoding="utf-8", errors="replace") == digest:
         return
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    write_text(index, listing)
+    remove_thumbnails(folder)
+    write_text(index, digest)
 
 
 def _make(job: tuple[Path, Path, bool]) -> None:

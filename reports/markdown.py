@@ -35,7 +35,7 @@ def table(of: Table) -> str:
     """One GitHub table (several where it is too wide), with its notes below."""
     from tabulate import tabulate
 
-    blocks = []
+    blocks = [escape(", ".join(of.remarked) + ":")] if of.remarked else []
     for part in of.split(WIDEST):
         headers = [escape(part.corner)] + [escape(c.flat) for c in part.columns]
         align = ["left"] + ["right" if c.kind == "number" else "left" for c in part.columns]

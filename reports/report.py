@@ -1,8 +1,9 @@
-"""Write a report from stored results: no picture is scored again, nothing is typed by hand."""
+"""Write a report from stored results: no image is scored again, nothing is typed by hand."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,17 @@ import pandas as pd
 
 from sodbench import __version__
 from sodbench.errors import SodbenchError
+from sodbench.progress import say
 from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.reports import contents, gallery, html, latex, literature, markdown
 from sodbench.reports.attributes import read_attributes
 from sodbench.reports.document import Document
 from sodbench.reports.drawings import draw
+from sodbench.reports.hidden_paths import known_roots, without_paths
+from sodbench.reports.report_folder import ReportFolder, check_free, figures_of, is_single
 from sodbench.reports.resampling import RESAMPLES
-from sodbench.reports.study import Study, study
+from sodbench.reports.sources import find_outside
+from sodbench.reports.study import Study, headline, study
 from sodbench.result_file import finite
 from sodbench.results import Result, write_text
 
@@ -38,7 +43,7 @@ def write_report(
     datasets: Sequence[str] | None = None,
     baseline: str | None = None,
     published: Sequence[str] | None = None,
-    bench: Sequence[Path] = (),
+    bench: Sequence[Path | str] = (),
     attributes: Sequence[Path] = (),
     pictures: Sequence[str] = gallery.DEFAULT,
     thumbnails: int | None = None,
@@ -47,33 +52,37 @@ def write_report(
     resamples: int = RESAMPLES,
     seed: int = 0,
     command: str = "",
+    with_paths: bool = False,
+    problems: list[str] | None = None,
 ) -> Path:
     """Write a report over results and return the file to open.
 
-    out: a ``.md`` file, beside which a folder of figures is made, or a folder, which gets Markdown, HTML, LaTeX, CSV and
-    JSON as well.
-    sample: say at the top that these are the built-in sample's numbers (also said when the results say so).
+    out: a ``.md`` file, next to which a folder of figures is made, or a folder, which gets Markdown, HTML, LaTeX, CSV and
+    JSON as well. Files of an earlier report there that this one does not write are removed.
+    sample: state at the top that these are the built-in sample's numbers (also done when the results record it).
     metrics, methods, datasets: keep these only, in this order.  baseline: a method the others are compared with.
     published: names of published tables to add as marked rows; an empty sequence: all of them.
-    bench: files written by ``sodbench bench``.
+    bench: files written by ``sodbench bench``, or ``METHOD=FILE`` where the record has another name than the results.
     attributes: what ``sodbench data stats`` wrote, see :func:`sodbench.reports.attributes.read_attributes`.
     pictures: which images to show, see :func:`sodbench.reports.gallery.choose`.
     thumbnails: images of each set in the page's browser; None: all.
     template: a Jinja template (.md, .html, .tex, .txt) to fill in as well, see docs/reports.md.
     colours: colour best, second and third in LaTeX.
     resamples, seed: of the bootstrap.  command: the command line, for the report's last section.
+    with_paths: keep absolute paths in the text, which name folders of this machine.
+    problems: a list that gets a line for each problem of the inputs, which are in the report too.
 
-    Raises :class:`SodbenchError` for an unknown name, for an ``out`` that holds something else than a report, and for
+    Raises :class:`SodbenchError` for an unknown name, for an ``out`` that holds something other than a report, and for
     one inside a folder of maps or data.
     """
     out = Path(out)
     _check_output(out, results)
-    single = out.suffix.lower() == ".md"
+    single = is_single(out)
     page = out if single else out / "report.md"
     filled = Filled.of(template, page) if template else None
     gallery.check_wanted(pictures, results)
     literature_ = [] if published is None else literature.sources(published)
-    costs = read_costs(bench)
+    costs = read_costs(bench, [r.method for r in results])
     groups = read_attributes(
         attributes,
         [
@@ -95,45 +104,63 @@ def write_report(
         raise SodbenchError(
             f"--baseline {baseline}: no such method here; there are: {', '.join(found.methods)}"
         )
-    figures = _figures_of(out) if single else out / "figures"
-    if not page.exists():
-        write_text(page, markdown.MARKER + "\n")  # the figures beside it are ours from here on
-    drawn = draw(found, figures, pictures, costs)
-    document = contents.contents(
-        found,
-        drawn,
-        title=title or TITLE,
-        baseline=baseline,
-        sample=sample or found.sample,
-        costs=costs,
-        published=literature_,
-        command=command,
-    )
-    record = ""
-    if filled:
-        record = filled.write(document, found, figures.name)
-    write_text(page, markdown.document(document, figures.name, record))
-    if single:
-        return page
-    _write_tables(document, found, out / "tables", colours)
-    write_text(out / "report.tex", latex.document(document, colours))
-    write_text(out / "report.json", _as_json(document, found))
-    return html.write_page(document, found, out, thumbnails)
+    other = {r.method for r in results} - set(found.methods)
+    unknown, without = check_costs(costs, found.methods, other)
+    outside = find_outside(found.results)
+    lines = [*unknown, *without, *outside]
+    if problems is not None:
+        problems += lines if unknown or outside else []
+    if without and not unknown:
+        say("; ".join(without))
+    with ReportFolder.open(out) as folder:
+        figures = figures_of(out) if single else out / "figures"
+        drawn = draw(found, figures, pictures, costs, folder.claim)
+        document = contents.contents(
+            found,
+            drawn,
+            title=title or TITLE,
+            baseline=baseline,
+            sample=sample or found.sample,
+            costs=costs,
+            published=literature_,
+            command=command,
+            problems=lines,
+        )
+        if not with_paths:
+            document = without_paths(document, known_roots(found.results.values()))
+        remove_filled(page, filled)
+        record = filled.write(document, found, figures.name) if filled else ""
+        write_text(folder.claim(page), markdown.document(document, figures.name, record))
+        if single:
+            return page
+        _write_tables(document, found, out / "tables", colours, folder)
+        write_text(folder.claim(out / "report.tex"), latex.document(document, colours))
+        write_text(folder.claim(out / "report.json"), _as_json(document, found))
+        return html.write_page(document, found, out, folder, thumbnails)
 
 
 # ---- cost -------------------------------------------------------------------------------------
 
 
-def read_costs(files: Sequence[Path]) -> dict[str, dict[str, float]]:
+def read_costs(
+    files: Sequence[Path | str], methods: Iterable[str] = ()
+) -> dict[str, dict[str, float]]:
     """Parameters, MACs and speed by method, from the files of ``sodbench bench``.
 
-    Raises :class:`SodbenchError` for a file that is none.
+    files: ``FILE``, whose method is the one that the record names, or ``METHOD=FILE``, where METHOD is one of ``methods``.
+    Raises :class:`SodbenchError` for a file that is none, and for a METHOD that has no result.
     """
+    known = list(dict.fromkeys(methods))
     costs: dict[str, dict[str, float]] = {}
-    for file in files:
+    for given in files:
+        name, file = _named_file(str(given))
+        if name and name not in known:
+            raise SodbenchError(
+                f"--bench {given}: no result of the method {name}; there are: {', '.join(known)}"
+            )
         try:
-            content = json.loads(Path(file).read_text(encoding="utf-8"))
-            method = str(content.get("method") or content["model"])
+            content = json.loads(file.read_text(encoding="utf-8"))
+            method = name or str(content.get("method") or content["model"])
             numbers = {
                 heading: float(content[key]) / unit
                 for key, (heading, unit) in COSTS.items()
@@ -152,6 +179,36 @@ def read_costs(files: Sequence[Path]) -> dict[str, dict[str, float]]:
     return costs
 
 
+def _named_file(given: str) -> tuple[str, Path]:
+    """``METHOD=FILE`` in parts; both may contain the sign, so that an existing file decides."""
+    if not Path(given).is_file():
+        for at in (i for i, c in enumerate(given) if c == "="):
+            if at and Path(given[at + 1 :]).is_file():
+                return given[:at], Path(given[at + 1 :])
+    return "", Path(given)
+
+
+def check_costs(
+    costs: Mapping[str, Mapping[str, float]], methods: Sequence[str], other: Iterable[str] = ()
+) -> tuple[list[str], list[str]]:
+    """A line for every bench record without a method of the report, and one for the methods without a record.
+
+    The latter is no fault by itself: a method that is not a network costs nothing that is recorded.
+    other: methods with results that this report leaves out on purpose; their records are no problem.
+    """
+    if not costs:
+        return [], []
+    unknown = [
+        f"--bench: the record of {name!r} belongs to no method of this report ({', '.join(methods)}); if it is one of "
+        f"them under another name, give it as METHOD=FILE"
+        for name in costs
+        if name not in methods and name not in other
+    ]
+    missing = [m for m in methods if m not in costs]
+    without = [f"--bench: no record of the cost of {', '.join(missing)}"] if missing else []
+    return unknown, without
+
+
 COSTS = {
     "parameters": ("parameters (M)", 1e6),
     "macs": ("MACs (G)", 1e9),
@@ -162,32 +219,71 @@ COSTS = {
 # ---- files ------------------------------------------------------------------------------------
 
 
-def _write_tables(document: Document, found: Study, folder: Path, colours: bool) -> None:
-    """Every table as CSV and LaTeX; all intervals and all comparisons as CSV with all their digits."""
+def _write_tables(
+    document: Document, found: Study, place: Path, colours: bool, folder: ReportFolder
+) -> None:
+    """Every table as CSV and LaTeX; all scores, group scores and comparisons as CSV, one a row."""
     for name, table in document.tables.items():
-        write_text(folder / f"{name}.csv", _csv(table.frame(), index=True))
-        write_text(folder / f"{name}.tex", latex.table(table, colours))
-    write_text(folder / "all_intervals.csv", _csv(pd.DataFrame(_intervals(found))))
-    write_text(folder / "all_groups.csv", _csv(pd.DataFrame(_group_intervals(found))))
-    write_text(
-        folder / "all_comparisons.csv",
-        _csv(pd.DataFrame([vars(c) for c in found.comparisons])),
-    )
+        write_text(folder.claim(place / f"{name}.csv"), to_csv(table.frame(), index=True))
+        write_text(folder.claim(place / f"{name}.tex"), latex.table(table, colours))
+    for name, rows in (
+        ("scores_long", _scores(document, found)),
+        ("all_groups", _group_intervals(found)),
+        ("all_comparisons", _comparisons(found)),
+    ):
+        write_text(folder.claim(place / f"{name}.csv"), to_csv(pd.DataFrame(rows), index=False))
 
 
-def _csv(frame: pd.DataFrame, *, index: bool = False) -> str:
-    """A frame as CSV with all its digits; names on one line each, as in the other files."""
+def to_csv(frame: pd.DataFrame, *, index: bool) -> str:
+    """A frame as CSV with all its digits; names are on one line each and escaped, as in the other files."""
     shown = frame.map(lambda value: printable(value) if isinstance(value, str) else value)
     if index:
         shown.index = pd.Index(map(printable, frame.index), name=frame.index.name)
     return shown.rename(columns=printable).to_csv(index=index, lineterminator="\n")
 
 
+def _scores(document: Document, found: Study) -> list[dict[str, Any]]:
+    """One row a score: its interval, how it was made, and its marks in the table of scores."""
+    beaten = found.beaten()
+    table = document.tables["scores"]
+    column = {(c.dataset, c.metric): i for i, c in enumerate(table.columns) if c.metric}
+    cells = {row.label: row.cells for row in table.rows if not row.published}
+    rows = []
+    for (method, dataset, metric), interval in found.intervals.items():
+        result = found.results[method, dataset]
+        cell = cells[method][column[dataset, metric]]
+        rows.append(
+            {
+                "method": method,
+                "dataset": dataset,
+                "metric": metric,
+                **vars(interval),
+                "n": result.n,
+                "protocol": result.protocol,
+                "signature": result.signature,
+                "mark": cell.mark,
+                "compared": found.comparable.has(method, dataset),
+                "place": cell.place or "",
+                "significantly_better_than": "; ".join(beaten.get((method, dataset, metric), ())),
+            }
+        )
+    return rows
+
+
 def _group_intervals(found: Study) -> list[dict[str, Any]]:
     """The intervals of every breakdown; groups without an image left out."""
     return [
-        {"attribute": b.attribute, "method": m, "dataset": d, "group": group, "images": images}
-        | vars(interval)
+        {
+            "attribute": b.attribute,
+            "method": m,
+            "dataset": d,
+            "metric": headline(found.measures).name,
+            "group": group,
+            "images": images,
+            **vars(interval),
+            "protocol": found.results[m, d].protocol,
+            "signature": found.results[m, d].signature,
+        }
         for b in found.breakdowns
         for (m, d), intervals in b.values.items()
         for group, images, interval in zip(b.groups, b.images[d], intervals, strict=True)
@@ -195,24 +291,48 @@ def _group_intervals(found: Study) -> list[dict[str, Any]]:
     ]
 
 
-def _intervals(found: Study) -> list[dict[str, Any]]:
-    return [
-        {"method": m, "dataset": d, "measure": n, **vars(interval)}
-        for (m, d, n), interval in found.intervals.items()
-    ]
+def _comparisons(found: Study) -> list[dict[str, Any]]:
+    """Every test; both methods of a pair have one signature but for the version."""
+    rows = []
+    for comparison in found.comparisons:
+        row = vars(comparison).copy()
+        dataset, metric = row.pop("dataset"), row.pop("measure")
+        result = found.results[comparison.first, dataset]
+        made = {"protocol": result.protocol, "signature": result.signature}
+        rows.append({"dataset": dataset, "metric": metric, **row, **made})
+    return rows
 
 
 def _as_json(document: Document, found: Study) -> str:
     tables = {
         name: {
             "title": table.title,
-            "columns": [{"group": c.group, "heading": c.heading} for c in table.columns],
+            "columns": [
+                {
+                    "key": c.name,
+                    "dataset": c.dataset,
+                    "metric": c.metric,
+                    "group": c.group,
+                    "heading": c.heading,
+                }
+                for c in table.columns
+            ],
             "rows": [
                 {
                     "label": row.label,
                     "published": row.published,
                     "cells": [
-                        {"text": c.text, "value": c.value, "place": c.place} for c in row.cells
+                        {
+                            "text": c.text,
+                            "value": c.value,
+                            "low": c.low,
+                            "high": c.high,
+                            "place": c.place,
+                            "better_than": table.beaten(c),
+                            "mark": c.mark,
+                            "signature": c.signature,
+                        }
+                        for c in row.cells
                     ],
                 }
                 for row in table.rows
@@ -228,12 +348,20 @@ def _as_json(document: Document, found: Study) -> str:
         "resamples": found.resamples,
         "seed": found.seed,
         "signatures": [
-            {"method": m, "dataset": d, "signature": r.signature}
+            {
+                "method": m,
+                "dataset": d,
+                "n": r.n,
+                "protocol": r.protocol,
+                "signature": r.signature,
+                "compared": found.comparable.has(m, d),
+                "not_compared_because": found.comparable.reasons.get((m, d), ""),
+            }
             for (m, d), r in found.results.items()
         ],
+        "scores": _scores(document, found),
         "tables": tables,
-        "intervals": _intervals(found),
-        "comparisons": [vars(c) for c in found.comparisons],
+        "comparisons": _comparisons(found),
         "groups": _group_intervals(found),
     }
     return json_text(finite(content)) + "\n"
@@ -299,6 +427,23 @@ class Filled:
         return self._record(text.encode("utf-8"))
 
 
+def remove_filled(page: Path, filled: Filled | None) -> None:
+    """Remove what an earlier report made of its template, if this one does not replace it and nobody changed it."""
+    if not page.is_file():
+        return
+    second = "".join(page.read_text("utf-8", "replace").splitlines()[1:2])
+    found = re.fullmatch(r"<!-- filled in: ([^/\\]+) ([0-9a-f]{64}) -->", second)
+    if not found or found[1] in OWN_FILES or (filled and filled.target.name == found[1]):
+        return
+    old = page.parent / found[1]
+    if (
+        old.is_file()
+        and not old.is_symlink()
+        and hashlib.sha256(old.read_bytes()).hexdigest() == found[2]
+    ):
+        old.unlink()
+
+
 def _template_environment(kind: str, folder: Path) -> "Environment":
     """Jinja for a template of this kind (``.tex``): what is escaped, and how a table becomes text."""
     from jinja2 import Environment, FileSystemLoader
@@ -322,43 +467,12 @@ OWN_FILES = ("report.md", "report.tex", "report.json", "index.html")
 
 
 def _check_output(out: Path, results: Sequence[Result]) -> None:
-    """Refuse what would overwrite somebody's work or write among maps and data."""
-    single = out.suffix.lower() == ".md"
-    for place in (out, _figures_of(out)) if single else (out,):
+    """Refuse what would overwrite other people's work or write among maps and data."""
+    for place in (out, figures_of(out)) if is_single(out) else (out,):
         for result in results:
             for folder in filter(None, result.folders.values()):
                 if place.resolve().is_relative_to(Path(folder).resolve()):
                     raise SodbenchError(
-                        f"{place}: lies inside {folder}, which holds maps or data; choose another "
-                        "place"
+                        f"{place}: is inside {folder}, which holds maps or data; choose another place"
                     )
-    if single:
-        for place in (out, _figures_of(out)):
-            if _holds_something(place) and not _is_report(out):
-                raise SodbenchError(
-                    f"{place}: exists and was not written by sodbench; move it or choose another name"
-                )
-    elif out.is_file():
-        raise SodbenchError(f"{out}: is a file; name a folder, or a file that ends in .md")
-    elif out.suffix and not out.is_dir():
-        raise SodbenchError(
-            f"{out}: a report is a folder (Markdown, HTML, LaTeX, CSV, JSON, figures) or a .md file"
-        )
-    elif out.is_dir() and any(out.iterdir()) and not _is_report(out / "report.md"):
-        raise SodbenchError(f"{out}: holds other files; name a new folder for the report")
-
-
-def _figures_of(page: Path) -> Path:
-    """The folder of figures beside a Markdown report."""
-    return page.with_name(f"{page.stem}_figures")
-
-
-def _holds_something(place: Path) -> bool:
-    return any(place.iterdir()) if place.is_dir() else place.exists()
-
-
-def _is_report(file: Path) -> bool:
-    if not file.is_file():
-        return False
-    with file.open(encoding="utf-8", errors="replace") as text:
-        return text.readline().strip() == markdown.MARKER
+    check_free(out)

@@ -88,7 +88,9 @@ def percentiles(distributions: Floats, confidence: float = CONFIDENCE) -> tuple[
 # ---- paired tests -----------------------------------------------------------------------------
 
 
-def bootstrap_p(differences: Floats, distributions: Floats, images: int) -> Floats:
+def bootstrap_p(
+    differences: Floats, distributions: Floats, images: int, errors: float = 0.0
+) -> Floats:
     """Two-sided p-values [K] of differences [K] of aggregates from paired bootstrap distributions [K, resamples].
 
     The distribution's standard deviation is taken as the standard error of the difference, with
@@ -96,6 +98,9 @@ def bootstrap_p(differences: Floats, distributions: Floats, images: int) -> Floa
     n - 1 degrees of freedom: for a mean that is the paired t-test.  Counting how often the resampled
     difference changes sign could say no less than 1 / resamples, which is too coarse once Holm's
     correction multiplies it by many pairs.  NaN for fewer than two images.
+
+    errors: move the standard error by so many of its own standard errors, which it has because the number of resamples
+    is finite: 2 and -2 give the range in which p would be with other draws.
     """
     from scipy.stats import t
 
@@ -103,9 +108,25 @@ def bootstrap_p(differences: Floats, distributions: Floats, images: int) -> Floa
         return np.full(len(differences), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         error = distributions.std(axis=1, ddof=1) * np.sqrt(images / (images - 1))
+        if errors:
+            error = error * (1 + errors * monte_carlo_error(distributions))
         p = 2 * t.sf(np.abs(differences) / error, images - 1)
     never_differs = (error == 0) & (differences == 0)
     return np.where(never_differs, 1.0, p)
+
+
+def monte_carlo_error(distributions: Floats) -> Floats:
+    """The relative standard error [K] of the standard deviations of distributions [K, resamples].
+
+    From the fourth moment: the variance of a sample variance is about (kurtosis - 1) / resamples of its square.
+    0 where a distribution does not vary.
+    """
+    deviation = distributions - distributions.mean(axis=1, keepdims=True)
+    variance = (deviation**2).mean(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kurtosis = (deviation**4).mean(axis=1) / variance**2
+        error = np.sqrt((kurtosis - 1) / distributions.shape[1]) / 2
+    return np.where(variance == 0, 0.0, error)
 
 
 def permutation_p(

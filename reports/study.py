@@ -1,8 +1,9 @@
-"""What a report says, before it is said: results in order, intervals, paired comparisons, breakdowns.
+"""The numbers of a report: results in order, intervals, paired comparisons, breakdowns.
 
-Everything here comes from stored counts and per-image tables; no picture is opened.
+Everything here comes from stored counts and per-image tables; no image is opened.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from sodbench.datasets import TEST_SETS
 from sodbench.datasets.attributes import LARGE, SMALL
 from sodbench.errors import SodbenchError
+from sodbench.metrics import Counts
 from sodbench.progress import in_threads, processors
 from sodbench.reports.aggregates import (
     Statistics,
@@ -23,6 +25,15 @@ from sodbench.reports.aggregates import (
     object_share,
     statistics,
 )
+from sodbench.reports.comparability import (
+    Comparable,
+    Key,
+    Ranking,
+    find_comparable,
+    find_ranking,
+    signature_fields,
+)
+from sodbench.reports.image_counts import FEW, check_images, describe_dataset, warn_of_few
 from sodbench.reports.measures import Measure, choose
 from sodbench.reports.resampling import RESAMPLES, Draws, Floats, Totals, resamples_of, seed_for
 from sodbench.reports.statistics import (
@@ -38,12 +49,9 @@ from sodbench.reports.statistics import (
 )
 from sodbench.results import Result
 
-Key = tuple[str, str]
-"""(method, data set)"""
-
 ALPHA = 0.05
-FEW = 10
-"""A group of fewer images than this gets no interval."""
+MONTE_CARLO = 2.0
+"""A p-value is undecided where so many standard errors of the resampling would move it across ALPHA."""
 SIZE = "object size"
 SIZES = (f"small (to {SMALL:.0%})", "medium", f"large (above {LARGE:.0%})")
 """Groups of :data:`SIZE`, the share of the image that is foreground; known from the counts alone."""
@@ -53,11 +61,12 @@ _THREADS = min(4, processors())
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two methods on one data set by one measure, paired over the ``images`` that both were scored on.
+    """Two methods on one dataset by one metric, paired over the ``images`` that both were scored on.
 
     difference: the aggregate of ``first`` minus that of ``second``, with its 95 % interval; higher: more is better.
-    p: paired bootstrap; p_wilcoxon: signed ranks of the per-image scores; both also Holm-corrected over all pairs of
-    methods for this data set and measure.  NaN where it is undefined.
+    p: paired bootstrap; p_wilcoxon: signed ranks of the per-image scores; both also Holm-corrected over all compared
+    pairs of methods for this dataset and metric. NaN where it is undefined.
+    undecided: p_holm is within the Monte Carlo error of the resampling of the 5 % level.
     wins, ties, losses: images on which ``first`` scores better, equal, worse.
     """
 
@@ -74,14 +83,20 @@ class Comparison:
     p_holm: float
     p_wilcoxon: float
     p_wilcoxon_holm: float
+    undecided: bool
     wins: int
     ties: int
     losses: int
 
     @property
+    def tested(self) -> bool:
+        """Whether there is a test result at all."""
+        return bool(np.isfinite(self.p_holm))
+
+    @property
     def winner(self) -> str:
         """The method shown to be better at the 5 % level, or nothing."""
-        if not self.p_holm < ALPHA or self.difference == 0:
+        if self.undecided or not self.p_holm < ALPHA or self.difference == 0:
             return ""
         return self.first if (self.difference > 0) == self.higher else self.second
 
@@ -110,11 +125,12 @@ class Breakdown:
 class Study:
     """Results arranged for a report.
 
-    results: by (method, data set); values: methods x (data set, measure name), the aggregates.
-    intervals: by (method, data set, measure name).
-    comparisons: every pair of methods, for every data set and measure.
-    breakdowns: the headline measure by groups of images; the first is by :data:`SIZE`.
-    by_protocol: by (method, data set), max F under every protocol.
+    results: by (method, dataset); values: methods x (dataset, metric name), the aggregates.
+    intervals: by (method, dataset, metric name); NaN limits for fewer than :data:`FEW` images.
+    comparisons: every pair of comparable methods, for every dataset and metric.
+    breakdowns: the headline metric by groups of images; the first is by :data:`SIZE`.
+    by_protocol: by (method, dataset), max F under every protocol.
+    comparable: which results may be compared; ranking: the methods and datasets of the mean ranks.
     notes: what a reader has to know about how this was computed.
     """
 
@@ -129,7 +145,35 @@ class Study:
     by_protocol: Mapping[Key, Mapping[str, float]]
     resamples: int
     seed: int
+    comparable: Comparable
+    ranking: Ranking
     notes: tuple[str, ...] = ()
+
+    def heading(self, dataset: str) -> str:
+        """The dataset's name, with its number of images where it is not the official one."""
+        return describe_dataset(
+            dataset, (r.n for (_, d), r in self.results.items() if d == dataset)
+        )
+
+    @property
+    def headings(self) -> dict[str, str]:
+        """:meth:`heading` of every dataset."""
+        return {d: self.heading(d) for d in self.datasets}
+
+    def check_images(self) -> list[str]:
+        """A line for each result whose images are not the official ones of its dataset."""
+        return check_images(self.results)
+
+    def tied(self, best: str, dataset: str, measure: str) -> list[Comparison]:
+        """The tests that found no significant difference between ``best`` and another method."""
+        return [
+            c
+            for c in self.comparisons
+            if (c.dataset, c.measure) == (dataset, measure)
+            and best in (c.first, c.second)
+            and c.tested
+            and not c.winner
+        ]
 
     @property
     def sample(self) -> bool:
@@ -153,13 +197,12 @@ class Study:
         }
 
     def critical_differences(self) -> dict[str, CriticalDifference]:
-        """Per measure, Friedman and Nemenyi over the data sets; only methods that have them all."""
+        """Per metric, Friedman and Nemenyi over the datasets of :attr:`ranking`, for its methods."""
         found = {}
+        methods, datasets = list(self.ranking.methods), list(self.ranking.datasets)
         for measure in (m for m in self.measures if m.direction):
-            scores = {
-                str(method): list(row)
-                for method, row in self.values.xs(measure.name, axis=1, level=1).iterrows()
-            }
+            here = self.values.xs(measure.name, axis=1, level=1).loc[methods, datasets]
+            scores = {str(method): list(row) for method, row in here.iterrows()}
             whole = {m: s for m, s in scores.items() if np.isfinite(s).all()}
             result = critical_difference(whole, measure.higher) if whole else None
             if result:
@@ -210,6 +253,10 @@ def study(
     measured = dict(
         zip(keys, in_threads(measure, keys, "statistics", "result", _THREADS), strict=True)
     )
+    comparable = find_comparable(
+        {key: table[key].signature for key in keys},
+        {key: one.fingerprint for key, one in measured.items()},
+    )
     return Study(
         results=table,
         methods=method_names,
@@ -224,19 +271,36 @@ def study(
         comparisons=tuple(
             c
             for d, found in sets.items()
-            for c in _compared(d, found, shown, {m: measured[m, d] for m in found.results})
+            for c in _compared(
+                d,
+                {m: found.results[m] for m in comparable.compared[d]},
+                shown,
+                {m: measured[m, d] for m in comparable.compared[d]},
+            )
         ),
         breakdowns=_breakdowns(measured),
         by_protocol={key: one.by_protocol for key, one in measured.items()},
         resamples=resamples,
         seed=seed,
+        comparable=comparable,
+        ranking=_find_ranking(comparable),
         notes=tuple(
-            f"The methods were not all scored on the same images of {d}; comparisons between methods "
-            f"use the {len(found.shared)} images that all of them have."
-            for d, found in sets.items()
-            if not found.alike
+            warn_of_few({d: min(r.n for r in s.results.values()) for d, s in sets.items()})
         ),
     )
+
+
+def _find_ranking(comparable: Comparable) -> Ranking:
+    """Over the datasets whose class has the protocol and the rule for masks that most datasets have."""
+    rules = {
+        d: tuple(signature_fields(comparable.usual[d]).get(name) for name in ("protocol", "gt"))
+        for d, methods in comparable.compared.items()
+        if methods
+    }
+    if not rules:
+        return Ranking()
+    main = Counter(rules.values()).most_common(1)[0][0]
+    return find_ranking({d: comparable.compared[d] for d, rule in rules.items() if rule == main})
 
 
 def _value(result: Result | None, name: str) -> float:
@@ -297,34 +361,24 @@ def in_order(datasets: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Set:
-    """One data set's results, the images that all of them have (sorted), and the draws for each number of images."""
+    """One dataset's results, and the draws for each number of images."""
 
     results: Mapping[str, Result]
-    shared: tuple[str, ...]
     draws: Mapping[int, tuple[Draws, ...]]
 
     @staticmethod
     def of(results: Mapping[str, Result], resamples: int, seed: Sequence[int]) -> "_Set":
-        shared = set.intersection(*(set(r.table.index) for r in results.values()))
-        sizes = {len(shared), *(r.n for r in results.values())} - {0}
-        return _Set(
-            results,
-            tuple(sorted(shared)),
-            {n: tuple(resamples_of(n, resamples, seed)) for n in sizes},
-        )
-
-    @property
-    def alike(self) -> bool:
-        """Whether all methods were scored on the same images."""
-        return all(r.n == len(self.shared) for r in self.results.values())
+        sizes = {r.n for r in results.values()} - {0}
+        return _Set(results, {n: tuple(resamples_of(n, resamples, seed)) for n in sizes})
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """What one result says by itself, and what comparing it needs.
+    """What is computed from one result, and what comparing it needs.
 
-    intervals: by measure name; by_group: by attribute; by_protocol: max F.
-    observed [M], distribution [resamples, M]: the measures on the images that all methods have.
+    intervals: by metric name; by_group: by attribute; by_protocol: max F.
+    observed [M], distribution [resamples, M]: the metrics, images in the order of their names.
+    fingerprint: of the images and masks, equal for two results that were scored on the same ones.
     """
 
     intervals: dict[str, Interval]
@@ -332,6 +386,7 @@ class _Measured:
     by_protocol: dict[str, float]
     observed: Floats
     distribution: Floats
+    fingerprint: str
 
 
 def _measured(
@@ -343,29 +398,49 @@ def _measured(
     method, dataset = key
     own = sets[dataset]
     result = own.results[method]
-    counts = replace(result).counts  # not kept: a data set's counts are large
+    counts = checked_counts(replace(result))  # not kept: the counts of a dataset are large
     stems = np.array(result.table.index, dtype=object)
     order = np.argsort(stems, kind="stable")
     found = statistics(result, counts, [m.name for m in measures], order)
     draws = own.draws[len(order)]
-    groupings = _groupings(stems[order], object_share(counts)[order], attributes.get(dataset))
+    share = object_share(counts)[order]
+    groupings = _groupings(stems[order], share, attributes.get(dataset))
     chief = headline(measures).name
     by_group = {a: _by_group(found, draws, g, chief) for a, g in groupings.items()}
     distribution = next(iter(by_group.values())).whole
-    shared, resampled = found, distribution
-    if not own.alike:
-        shared = found.of(np.isin(stems[order], own.shared))
-        resampled = shared.resampled(own.draws[len(own.shared)]) if own.shared else distribution
+    limits = distribution if len(order) >= FEW else np.full_like(distribution, np.nan)
     return _Measured(
-        {
-            m.name: interval(_value(result, m.name), distribution[:, i])
-            for i, m in enumerate(measures)
-        },
+        {m.name: interval(_value(result, m.name), limits[:, i]) for i, m in enumerate(measures)},
         by_group,
         f_under_each_protocol(result, counts),
-        shared.observed(),
-        resampled,
+        found.observed(),
+        distribution,
+        _fingerprint(result.table, order, share),
     )
+
+
+def checked_counts(result: Result) -> Counts:
+    """The counts of a result, one for each row of its table.
+
+    Raises :class:`SodbenchError` where the two stored files do not belong together.
+    """
+    counts = result.counts
+    if not len(counts) == len(result.table) == result.n:
+        place = result.folder or f"{result.method} on {result.dataset}"
+        raise SodbenchError(
+            f"{place}: scores.csv has {len(result.table)} rows, counts.npz has {len(counts)} pairs and result.json "
+            f"names {result.n} images; score again into the same folder with --force"
+        )
+    return counts
+
+
+def _fingerprint(table: pd.DataFrame, order: NDArray[np.intp], share: Floats) -> str:
+    """A digest of the images' names and sizes and of how much of each its mask covers."""
+    digest = hashlib.sha256(share.tobytes())
+    rows = table.iloc[order]
+    for stem, height, width in zip(rows.index, rows["height"], rows["width"], strict=True):
+        digest.update(f"{stem}\0{height:g}x{width:g}\0".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 Grouping = tuple[tuple[str, ...], NDArray[np.intp]]
@@ -447,22 +522,19 @@ def _breakdowns(measured: Mapping[Key, _Measured]) -> tuple[Breakdown, ...]:
 
 def _compared(
     dataset: str,
-    of: _Set,
+    results: Mapping[str, Result],
     measures: Sequence[Measure],
     measured: Mapping[str, _Measured],
 ) -> list[Comparison]:
-    """Every pair of methods scored under one protocol, per measure, Holm-corrected over the pairs."""
-    pairs = [
-        (a, b)
-        for a, b in combinations(of.results, 2)
-        if of.results[a].protocol == of.results[b].protocol
-    ]
-    if not pairs or not of.shared:
+    """Every pair of results of one class, per metric, Holm-corrected over the pairs; none for too few images."""
+    pairs = list(combinations(results, 2))
+    if not pairs or next(iter(results.values())).n < FEW:
         return []
     found = []
-    position = {m: i for i, m in enumerate(of.results)}
+    position = {m: i for i, m in enumerate(results)}
     first, second = np.array([(position[a], position[b]) for a, b in pairs]).T
-    tables = [r.table.loc[list(of.shared)] for r in of.results.values()]
+    stems = sorted(next(iter(results.values())).table.index)
+    tables = [r.table.loc[stems] for r in results.values()]
     observed = np.stack([one.observed for one in measured.values()])
     spread = np.stack([one.distribution for one in measured.values()])
     for i, measure in enumerate(measures):
@@ -473,9 +545,10 @@ def _compared(
         low, high = percentiles(distributions)
         scores = np.stack([per_image(t, measure.name) for t in tables])
         by_image = scores[first] - scores[second]
-        p = bootstrap_p(difference, distributions, len(of.shared))
+        p = bootstrap_p(difference, distributions, len(stems))
         p_wilcoxon = wilcoxon_rows(by_image)
         p_holm, p_wilcoxon_holm = holm(p), holm(p_wilcoxon)
+        undecided = _undecided(difference, distributions, len(stems))
         for k, (a, b) in enumerate(pairs):
             tally = win_tie_loss(by_image[k], measure.higher)
             found.append(
@@ -485,7 +558,7 @@ def _compared(
                     higher=measure.higher,
                     first=a,
                     second=b,
-                    images=len(of.shared),
+                    images=len(stems),
                     difference=float(difference[k]),
                     low=float(low[k]),
                     high=float(high[k]),
@@ -493,12 +566,22 @@ def _compared(
                     p_holm=float(p_holm[k]),
                     p_wilcoxon=float(p_wilcoxon[k]),
                     p_wilcoxon_holm=float(p_wilcoxon_holm[k]),
+                    undecided=bool(undecided[k]),
                     wins=tally.wins,
                     ties=tally.ties,
                     losses=tally.losses,
                 )
             )
     return found
+
+
+def _undecided(difference: Floats, distributions: Floats, images: int) -> NDArray[np.bool_]:
+    """Where other draws of the same number of resamples could put the corrected p on the other side of ALPHA."""
+    least, most = (
+        holm(bootstrap_p(difference, distributions, images, errors))
+        for errors in (-MONTE_CARLO, MONTE_CARLO)
+    )
+    return np.asarray((least < ALPHA) & (most >= ALPHA))
 
 
 def per_image(table: pd.DataFrame, name: str) -> Floats:

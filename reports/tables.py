@@ -1,16 +1,17 @@
-"""Tables as values: what stands in each cell and how it is marked, before any markup.
+"""Tables as values: the content of each cell and how it is marked, before any markup.
 
 A :class:`Table` is rendered by :mod:`~sodbench.reports.markdown`, :mod:`~sodbench.reports.latex` and the
-HTML page; :meth:`Table.frame` gives the bare numbers, all digits, for CSV and JSON.
+HTML page; :meth:`Table.frame` gives the numbers with all their digits and marks, for CSV.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from sodbench.reports.comparability import NOT_COMPARED, Key, Ranking, signature_fields
 from sodbench.reports.measures import Measure
 from sodbench.reports.resampling import Floats
 from sodbench.reports.statistics import Interval, average_ranks
@@ -24,9 +25,9 @@ ABSENT = "–"
 class Cell:
     """One entry.
 
-    text: as printed; value: the number with all its digits (NaN where there is none);
+    text: as printed; value: the number with all its digits (NaN where there is none); low, high: its interval's limits.
     place: 1, 2, 3 for best, second, third, else 0; wins: the letters of the methods this one beats
-    significantly; mark: a footnote mark.
+    significantly; mark: a footnote mark; signature: how the number was made.
     """
 
     text: str = ABSENT
@@ -34,38 +35,62 @@ class Cell:
     place: int = 0
     wins: str = ""
     mark: str = ""
+    low: float = float("nan")
+    high: float = float("nan")
+    signature: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its group (a data set, or nothing), its heading, its kind for alignment."""
+    """A column: its group (a dataset, or nothing), its heading, its kind for alignment.
+
+    key: its name in CSV and JSON, e.g. ``SOD f_max``, where the headings have arrows and remarks; dataset, metric: what
+    its numbers are, where they are scores.
+    """
 
     group: str
     heading: str
     kind: Literal["number", "text"] = "number"
+    key: str = ""
+    dataset: str = ""
+    metric: str = ""
 
     @property
     def flat(self) -> str:
-        """One line for formats without grouped headings."""
-        return f"{self.group} {self.heading}".strip()
+        """One line for formats without grouped headings, which print :meth:`Table.remarked` once instead."""
+        return f"{self.dataset or self.group} {self.heading}".strip()
+
+    @property
+    def name(self) -> str:
+        """The name in CSV and JSON."""
+        return self.key or f"{self.dataset} {self.metric}".strip() or self.flat
+
+
+def score_column(
+    dataset: str, measure: Measure, headings: Mapping[str, str] | None = None
+) -> Column:
+    """The column of one metric on one dataset; headings: what to print for a dataset."""
+    group = (headings or {}).get(dataset, dataset)
+    return Column(group, measure.heading, dataset=dataset, metric=measure.name)
 
 
 @dataclass(frozen=True)
 class Row:
     """A row: its label, the letter by which superscripts refer to it, and its cells.
 
-    published: the numbers were printed in a paper, not measured here.
+    published: the numbers were printed in a paper, not measured here; key: the label in CSV, where it is another one.
     """
 
     label: str
     cells: tuple[Cell, ...]
     letter: str = ""
     published: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table: ``name`` is its file's stem; ``notes`` stand below it, the marks' meanings among them."""
+    """A table: ``name`` is its file's stem; ``notes`` are printed below it, the marks' meanings among them."""
 
     name: str
     title: str
@@ -75,16 +100,59 @@ class Table:
     corner: str = "method"
 
     def frame(self) -> pd.DataFrame:
-        """The numbers, all digits (the text where a column holds text); one row a method."""
-        data = {
-            column.flat: [
-                row.cells[i].value if column.kind == "number" else row.cells[i].text
-                for row in self.rows
-            ]
-            for i, column in enumerate(self.columns)
-        }
-        index = pd.Index([row.label for row in self.rows], name=self.corner)
+        """The numbers with all their digits and their marks (the text where a column holds text); one row a method.
+
+        Behind a column come its intervals' limits, places, significant wins and footnote marks where it has any, and
+        behind the columns of a dataset the protocol and signature of its numbers.
+        """
+        data: dict[str, list[object]] = {}
+        for i, column in enumerate(self.columns):
+            cells = [row.cells[i] for row in self.rows]
+            numbers = column.kind == "number"
+            data[column.name] = [cell.value if numbers else cell.text for cell in cells]
+            for name, values in self._beside(cells).items():
+                data[f"{column.name} {name}"] = values
+            following = self.columns[i + 1 : i + 2]
+            if column.dataset and not (following and following[0].dataset == column.dataset):
+                data |= self._made(column.dataset)
+        index = pd.Index([row.key or row.label for row in self.rows], name=self.corner)
         return pd.DataFrame(data, index=index)
+
+    def _beside(self, cells: Sequence[Cell]) -> dict[str, list[object]]:
+        """The further CSV columns of a column: those for which any cell has something."""
+        columns: dict[str, list[object]] = {
+            "low": [c.low if np.isfinite(c.low) else "" for c in cells],
+            "high": [c.high if np.isfinite(c.high) else "" for c in cells],
+            "place": [c.place or "" for c in cells],
+            "better than": [self.beaten(c) for c in cells],
+            "mark": [c.mark for c in cells],
+        }
+        return {
+            name: values for name, values in columns.items() if any(value != "" for value in values)
+        }
+
+    @property
+    def remarked(self) -> list[str]:
+        """The groups whose heading is more than the dataset's name, e.g. ``ECSSD (160 of 1,000 images)``."""
+        groups = [c.group for c in self.columns if c.dataset and c.group != c.dataset]
+        return list(dict.fromkeys(groups))
+
+    def beaten(self, cell: Cell) -> str:
+        """The methods that a cell's letters name; the letters themselves where they name none."""
+        names = {row.letter: row.label for row in self.rows if row.letter}
+        return "; ".join(names.get(c, c) for c in cell.wins) if names else cell.wins
+
+    def _made(self, dataset: str) -> dict[str, list[object]]:
+        """The protocol and signature of each row's numbers on a dataset."""
+        columns = [i for i, column in enumerate(self.columns) if column.dataset == dataset]
+        signatures = [
+            next((row.cells[i].signature for i in columns if row.cells[i].signature), "")
+            for row in self.rows
+        ]
+        if not any(signatures):
+            return {}
+        protocols = [signature_fields(s).get("protocol", "") for s in signatures]
+        return {f"{dataset} protocol": [*protocols], f"{dataset} signature": [*signatures]}
 
     def _width(self, column: int) -> int:
         texts = [row.cells[column].text for row in self.rows]
@@ -109,10 +177,7 @@ class Table:
                 f"{self.name}-{number}",
                 self.title,
                 tuple(self.columns[i] for i in part),
-                tuple(
-                    Row(r.label, tuple(r.cells[i] for i in part), r.letter, r.published)
-                    for r in self.rows
-                ),
+                tuple(replace(r, cells=tuple(r.cells[i] for i in part)) for r in self.rows),
                 self.notes if number == len(parts) else (),
                 self.corner,
             )
@@ -141,7 +206,20 @@ def spans(columns: Sequence[Column]) -> list[tuple[str, int]]:
 
 def printed(value: float, digits: int = DIGITS) -> str:
     """A score as it is printed: fixed digits; ``undefined`` for NaN."""
-    return "undefined" if np.isnan(value) else f"{value:.{digits}f}"
+    return "undefined" if np.isnan(value) else _minus(f"{value:.{digits}f}")
+
+
+def signed(value: float, digits: int = DIGITS) -> str:
+    """A difference as it is printed: with its sign, and without one where it is zero in these digits."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else _minus(text)
+
+
+def _minus(text: str) -> str:
+    """A printed number with a minus sign in place of the hyphen; no sign before a zero."""
+    if not text.startswith("-"):
+        return text
+    return text[1:] if float(text) == 0 else f"−{text[1:]}"
 
 
 def places(values: Sequence[float], direction: int, digits: int = DIGITS) -> list[int]:
@@ -167,7 +245,7 @@ def letters(methods: Sequence[str]) -> dict[str, str]:
 
 
 def pairs(values: pd.DataFrame) -> list[tuple[str, str]]:
-    """The columns of a frame of scores, as (data set, measure name)."""
+    """The columns of a frame of scores, as (dataset, metric name)."""
     return [(str(column[0]), str(column[1])) for column in values.columns]
 
 
@@ -178,52 +256,61 @@ def score_table(
     values: pd.DataFrame,
     measures: Sequence[Measure],
     *,
-    present: Collection[tuple[str, str]] = (),
+    compared: Mapping[str, Collection[str]],
+    ranking: Ranking,
     beaten: Mapping[tuple[str, str, str], Sequence[str]] | None = None,
-    marks: Mapping[tuple[str, str], str] | None = None,
+    marks: Mapping[Key, str] | None = None,
+    signatures: Mapping[Key, str] | None = None,
+    headings: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     title: str = "Scores",
 ) -> Table:
-    """Methods x (data set, measure), best three marked, with each method's mean rank.
+    """Methods x (dataset, metric), best three marked, with each method's mean rank.
 
-    values: index methods, columns (data set, measure name); NaN where there is no result or where the
-    measure is undefined; ``present`` lists the (method, data set) that have a result, to tell the two apart.
-    beaten: for (method, data set, measure) the methods it beats significantly.
-    marks: for (method, data set) a footnote mark.
+    values: index methods, columns (dataset, metric name); NaN where there is no result or where the metric is undefined.
+    compared: for each dataset the methods that may be compared, see :mod:`sodbench.reports.comparability`; only these
+    have places.  ranking: the methods and datasets of the mean ranks.
+    beaten: for (method, dataset, metric) the methods it beats significantly.
+    marks, signatures: for (method, dataset) a footnote mark, and how the numbers were made; the latter tells a result
+    with an undefined metric from no result.  headings: what to print for a dataset.
     """
     by_name = {m.name: m for m in measures}
     letter = letters(list(values.index))
     columns, cells = [], dict[str, list[Cell]]((str(m), []) for m in values.index)
     for dataset, name in pairs(values):
         measure = by_name[name]
-        columns.append(Column(dataset, measure.heading))
-        scores = values[(dataset, name)].to_numpy(float)
-        for method, score, place in zip(
-            values.index, scores, places(list(scores), measure.direction), strict=True
-        ):
+        columns.append(score_column(dataset, measure, headings))
+        scores = values[(dataset, name)]
+        ranked = scores.where(scores.index.isin(list(compared.get(dataset, ()))))
+        found = places(list(ranked.to_numpy(float)), measure.direction)
+        for method, score, place in zip(values.index, scores.to_numpy(float), found, strict=True):
             rivals = (beaten or {}).get((method, dataset, name), ())
+            signature = (signatures or {}).get((method, dataset), "")
             cells[method].append(
                 Cell(
-                    ABSENT
-                    if np.isnan(score) and (method, dataset) not in present
-                    else printed(score),
+                    ABSENT if np.isnan(score) and not signature else printed(score),
                     float(score),
                     place,
                     _superscript(rivals, letter, len(values)),
                     (marks or {}).get((method, dataset), ""),
+                    signature=signature,
                 )
             )
-    ranks = mean_ranks(values, measures)
+    ranks = mean_ranks(values, measures, ranking)
     if ranks is not None:
-        columns.append(Column("", "mean rank ↓"))
-        for method, rank, place in zip(
-            values.index, ranks, places(list(ranks), -1, digits=2), strict=True
-        ):
-            cells[method].append(
-                Cell(ABSENT if np.isnan(rank) else f"{rank:.2f}", float(rank), place)
-            )
+        columns.append(Column("", "mean rank ↓", key="mean_rank"))
+        for method, cell in zip(values.index, _rank_cells(ranks.ranks), strict=True):
+            cells[method].append(cell)
+        notes = [*notes, ranks.note(by_name, ranking, list(values.index))]
     rows = tuple(Row(m, tuple(cells[m]), letter[m]) for m in values.index)
     return Table("scores", title, tuple(columns), rows, tuple(notes))
+
+
+def _rank_cells(ranks: Floats) -> list[Cell]:
+    return [
+        Cell(NOT_COMPARED if np.isnan(rank) else f"{rank:.2f}", float(rank), place)
+        for rank, place in zip(ranks, places(list(ranks), -1, digits=2), strict=True)
+    ]
 
 
 def _superscript(rivals: Sequence[str], letter: Mapping[str, str], methods: int) -> str:
@@ -235,44 +322,73 @@ def _superscript(rivals: Sequence[str], letter: Mapping[str, str], methods: int)
     return str(len(rivals))
 
 
-def mean_ranks(values: pd.DataFrame, measures: Sequence[Measure]) -> Floats | None:
-    """Each method's rank, averaged over all (data set, measure) columns in which it has a score.
+@dataclass(frozen=True)
+class MeanRanks:
+    """Mean ranks [methods], NaN for a method that is not ranked, and the (dataset, metric name) they are means over."""
 
-    Ranks use all digits; equal values share their mean rank.  None with fewer than two methods.
+    ranks: Floats
+    columns: tuple[tuple[str, str], ...]
+
+    def note(
+        self, measures: Mapping[str, Measure], ranking: Ranking, methods: Sequence[str]
+    ) -> str:
+        """What the ranks are means over, and who has none."""
+        datasets = ", ".join(dict.fromkeys(d for d, _ in self.columns))
+        names = ", ".join(dict.fromkeys(measures[n].label for _, n in self.columns))
+        text = (
+            f"Mean rank: 1 is best; over {names} on {datasets}, with ranks among the {len(ranking.methods)} methods that "
+            "have comparable results there."
+        )
+        without = [m for m in methods if m not in ranking.methods]
+        return text + f" Not compared: {', '.join(without)}." * bool(without)
+
+
+def mean_ranks(
+    values: pd.DataFrame, measures: Sequence[Measure], ranking: Ranking
+) -> MeanRanks | None:
+    """Each ranked method's rank, averaged over the columns of the ranking's datasets.
+
+    A column in which a ranked method has no number is left out for all of them. Ranks use all digits; equal values share
+    their mean rank. None where there is nothing to rank.
     """
-    if len(values) < 2:
-        return None
+    methods = list(ranking.methods)
     higher = {m.name: m.higher for m in measures if m.direction}
-    ranks = [
-        average_ranks(values[column].to_numpy(float)[None], higher[column[1]])[0]
-        for column in values.columns
-        if column[1] in higher
-    ]
+    columns, ranks = [], []
+    for dataset, name in pairs(values):
+        if len(methods) < 2 or dataset not in ranking.datasets or name not in higher:
+            continue
+        scores = values.loc[methods, (dataset, name)].to_numpy(float)
+        if np.isfinite(scores).all():
+            columns.append((dataset, name))
+            ranks.append(average_ranks(scores[None], higher[name])[0])
     if not ranks:
         return None
-    stacked = np.array(ranks)
-    counted = np.isfinite(stacked).sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        means = np.nansum(stacked, axis=0) / np.where(counted, counted, np.nan)
-    return np.asarray(means, float)
+    means = pd.Series(np.mean(ranks, axis=0), index=methods)
+    return MeanRanks(means.reindex(values.index).to_numpy(float), tuple(columns))
 
 
-def rank_table(values: pd.DataFrame, measures: Sequence[Measure]) -> Table | None:
-    """Methods x measures: the rank averaged over data sets; None with fewer than two methods."""
-    if len(values) < 2:
-        return None
+def rank_table(values: pd.DataFrame, measures: Sequence[Measure], ranking: Ranking) -> Table | None:
+    """Methods x metrics: the rank averaged over the ranking's datasets; None where there is nothing to rank."""
     columns, cells = [], [list[Cell]() for _ in values.index]
+    used: list[tuple[str, str]] = []
     for measure in (m for m in measures if m.direction):
-        chosen = values.loc[:, values.columns.get_level_values(1) == measure.name]
-        ranks = mean_ranks(chosen, [measure])
+        own = values.loc[:, values.columns.get_level_values(1) == measure.name]
+        ranks = mean_ranks(own, [measure], ranking)
         if ranks is None:
             continue
-        columns.append(Column("", measure.label))
-        for row, rank, place in zip(cells, ranks, places(list(ranks), -1, 2), strict=True):
-            row.append(Cell(ABSENT if np.isnan(rank) else f"{rank:.2f}", float(rank), place))
+        used += ranks.columns
+        columns.append(Column("", measure.label, key=f"mean_rank {measure.name}"))
+        for row, cell in zip(cells, _rank_cells(ranks.ranks), strict=True):
+            row.append(cell)
+    if not columns:
+        return None
     rows = tuple(Row(m, tuple(row)) for m, row in zip(values.index, cells, strict=True))
-    note = "Rank 1 is best; averaged over the data sets on which the method has a score."
-    return Table("ranks", "Mean rank over data sets", tuple(columns), rows, (note,))
+    datasets = ", ".join(dict.fromkeys(d for d, _ in used))
+    note = (
+        f"Rank 1 is best; averaged over {datasets}, with ranks among the {len(ranking.methods)} methods that have "
+        "comparable results on all of them."
+    )
+    return Table("ranks", "Mean rank over datasets", tuple(columns), rows, (note,))
 
 
 def interval_table(
@@ -281,16 +397,21 @@ def interval_table(
     datasets: Sequence[str],
     measures: Sequence[Measure],
     notes: Sequence[str] = (),
+    *,
+    headings: Mapping[str, str] | None = None,
+    signatures: Mapping[Key, str] | None = None,
 ) -> Table:
-    """Methods x (data set, measure): the value with its interval, e.g. ``0.844 [0.828, 0.860]``."""
-    columns = tuple(Column(d, m.heading) for d in datasets for m in measures)
+    """Methods x (dataset, metric): the value with its interval, e.g. ``0.844 [0.828, 0.860]``."""
+    columns = tuple(score_column(d, m, headings) for d in datasets for m in measures)
     rows = tuple(
         Row(
             method,
             tuple(
-                _interval_cell(intervals.get((method, d, m.name)))
-                for d in datasets
-                for m in measures
+                _interval_cell(
+                    intervals.get((method, c.dataset, c.metric)),
+                    (signatures or {}).get((method, c.dataset), ""),
+                )
+                for c in columns
             ),
         )
         for method in methods
@@ -298,30 +419,60 @@ def interval_table(
     return Table("intervals", "Bootstrap intervals (95 %)", columns, rows, tuple(notes))
 
 
-def _interval_cell(found: Interval | None) -> Cell:
+def _interval_cell(found: Interval | None, signature: str) -> Cell:
     if found is None or np.isnan(found.value):
-        return Cell()
-    return Cell(
-        f"{printed(found.value)} [{printed(found.low)}, {printed(found.high)}]", found.value
-    )
+        return Cell(signature=signature)
+    text = printed(found.value)
+    if np.isfinite(found.low):
+        text += f" [{printed(found.low)}, {printed(found.high)}]"
+    return Cell(text, found.value, low=found.low, high=found.high, signature=signature)
 
 
 def breakdown_table(
-    of: Breakdown, methods: Sequence[str], datasets: Sequence[str], measure: Measure, few: int
+    of: Breakdown,
+    methods: Sequence[str],
+    datasets: Sequence[str],
+    measure: Measure,
+    few: int,
+    *,
+    compared: Mapping[str, Collection[str]],
+    headings: Mapping[str, str] | None = None,
+    signatures: Mapping[Key, str] | None = None,
 ) -> Table:
-    """Methods x (data set, group of images); groups of fewer than ``few`` images carry no marks of place."""
+    """Methods x (dataset, group of images); groups of fewer than ``few`` images carry no marks of place."""
     columns, cells = [], {m: list[Cell]() for m in methods}
     small = False
     for dataset in (d for d in datasets if d in of.images):
+        ranked_here = compared.get(dataset, ())
         for i, (group, images) in enumerate(zip(of.groups, of.images[dataset], strict=True)):
-            columns.append(Column(dataset, f"{group}, n = {images}"))
+            heading = f"{group}, n = {images}"
+            name = (headings or {}).get(dataset, dataset)
+            key = f"{dataset} {measure.name} {heading}"
+            columns.append(Column(name, heading, key=key, dataset=dataset))
             found = [of.values.get((m, dataset), (None,) * len(of.groups))[i] for m in methods]
-            scores = [x.value if x else float("nan") for x in found]
             small |= 0 < images < few
-            ranked = places(scores, measure.direction) if images >= few else [0] * len(scores)
-            for method, score, place in zip(methods, scores, ranked, strict=True):
-                text = ABSENT if np.isnan(score) else printed(score)
-                cells[method].append(Cell(text, score, place))
+            scores = [x.value if x else float("nan") for x in found]
+            ranked = [
+                score if method in ranked_here and images >= few else float("nan")
+                for method, score in zip(methods, scores, strict=True)
+            ]
+            for method, interval, place in zip(
+                methods, found, places(ranked, measure.direction), strict=True
+            ):
+                signature = (signatures or {}).get((method, dataset), "")
+                if interval is None or np.isnan(interval.value):
+                    cells[method].append(Cell(signature=signature))
+                    continue
+                cells[method].append(
+                    Cell(
+                        printed(interval.value),
+                        interval.value,
+                        place,
+                        low=interval.low,
+                        high=interval.high,
+                        signature=signature,
+                    )
+                )
     rows = tuple(Row(m, tuple(cells[m])) for m in methods)
     note = f"Groups of fewer than {few} images are too small to rank methods by; they have no interval either."
     title = f"{measure.title} by {of.attribute}"
@@ -334,21 +485,31 @@ def difference_table(
     measures: Sequence[Measure],
     baseline: str,
     significant: Iterable[tuple[str, str, str]] = (),
+    *,
+    compared: Mapping[str, Collection[str]],
+    headings: Mapping[str, str] | None = None,
+    signatures: Mapping[Key, str] | None = None,
 ) -> Table:
-    """Each method's scores minus the baseline's; ``*`` where the difference is significant."""
+    """Each method's scores minus the baseline's where both may be compared; ``*`` where the difference is significant."""
     known = set(significant)
     by_name = {m.name: m for m in measures}
-    columns = tuple(Column(d, by_name[name].heading) for d, name in pairs(values))
+    columns = tuple(score_column(d, by_name[name], headings) for d, name in pairs(values))
     rows = []
     for method in (m for m in values.index if m != baseline):
-        change = values.loc[method] - values.loc[baseline]
-        cells = tuple(
-            Cell()
-            if np.isnan(v)
-            else Cell(f"{v:+.{DIGITS}f}", float(v), wins="*" if (method, d, name) in known else "")
-            for (d, name), v in zip(pairs(values), change, strict=True)
-        )
-        rows.append(Row(method, cells))
+        cells = []
+        for dataset, name in pairs(values):
+            column = values[(dataset, name)]
+            change = float(column[method] - column[baseline])
+            signature = (signatures or {}).get((method, dataset), "")
+            here = compared.get(dataset, ())
+            if np.isnan(change):
+                cells.append(Cell(signature=signature))
+            elif method not in here or baseline not in here:
+                cells.append(Cell(NOT_COMPARED, signature=signature))
+            else:
+                star = "*" if (method, dataset, name) in known else ""
+                cells.append(Cell(signed(change), change, wins=star, signature=signature))
+        rows.append(Row(method, tuple(cells)))
     note = (
         "* differs from the baseline at the 5 % level (paired bootstrap, Holm-corrected over all "
         "pairs of methods). Where the arrow points down, a negative difference is an improvement."
@@ -384,7 +545,8 @@ def _plain_cell(value: object, kind: str) -> Cell:
     if kind == "text":
         return Cell(str(value))
     number = float(value)  # type: ignore[arg-type]
-    return Cell(f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}", number)
+    text = f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
+    return Cell(text.replace("-", "−", 1) if number < 0 else text, number)
 
 
 def with_published(
@@ -396,7 +558,7 @@ def with_published(
     table's own rows.
     """
     own = tuple(
-        Row(row.label, (*row.cells, Cell(evaluator)), row.letter)
+        replace(row, cells=(*row.cells, Cell(evaluator)))
         for row, evaluator in zip(table.rows, evaluators, strict=True)
     )
     return Table(

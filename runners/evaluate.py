@@ -360,7 +360,7 @@ class _Work:
     def _names_that_cannot_be_stored(self) -> list[Problem]:
         """Names that are not UTF-8, from old archives: neither JSON nor CSV can hold them."""
         task = self.task
-        names = [task.method, task.dataset, str(task.maps or ""), _images_folder(task) or ""]
+        names = [task.method, task.dataset, *filter(None, self._folders().values())]
         names += [str(mask) for mask in self.masks.values()]
         names += [str(map_) for map_ in self.maps.values() if map_]
         return [
@@ -595,7 +595,6 @@ class _Work:
             "n_missing": self.n_missing + len(self.skipped) + len(self.blackened),
             "n_resized": n_resized(facts),
         }
-        masks = str(task.masks.resolve())
         return [
             derive_result(
                 source,
@@ -607,11 +606,7 @@ class _Work:
                 names=names,
                 policy=policy,
                 problems=[*self.found, *self.skipped, *self.blackened],
-                folders={
-                    "maps": str(task.maps.resolve()) if task.maps else masks,
-                    "masks": masks,
-                    "images": _images_folder(task),
-                },
+                folders=self._folders(),
                 provenance={**self._provenance(protocol), "pairs": digest_names(names)},
                 counts=counts,
             )
@@ -630,12 +625,25 @@ class _Work:
         if self.counts_file:
             self.counts_file.close()
 
+    def _folders(self) -> dict[str, str | None]:
+        """The folders that hold the files, so that no file's name leads out of them; for a list, those of its files."""
+        task, pairs = self.task, self.task.pairing.pairs
+        listed = task.maps is None
+        maps = _common_folder([p.map for p in pairs if p.map]) if listed else task.maps
+        masks = _common_folder([p.mask for p in pairs]) if listed else task.masks
+        return {
+            "maps": str((maps or task.masks).resolve()),
+            "masks": str((masks or task.masks).resolve()),
+            "images": str(images) if (images := _common_folder(task.images.values())) else None,
+        }
+
     def _names(self, stems: Sequence[str]) -> pd.DataFrame:
-        task, images = self.task, _images_folder(self.task)
+        task, folders = self.task, self._folders()
+        listed = task.maps is None
         files: dict[str, tuple[Mapping[str, Path | None], Path | str | None]] = {
-            "map": (self.maps, task.maps or task.masks),
-            "mask": (self.masks, task.masks),
-            "image": (task.images, images),
+            "map": (self.maps, folders["maps"] if listed else task.maps),
+            "mask": (self.masks, folders["masks"] if listed else task.masks),
+            "image": (task.images, folders["images"]),
         }
         return pd.DataFrame(
             {
@@ -702,9 +710,16 @@ def _is_same_file(path: Path, record: Any, which: str) -> bool:
         return False
 
 
-def _images_folder(task: Task) -> str | None:
-    first = next(iter(task.images.values()), None)
-    return str(first.parent.resolve()) if first else None
+def _common_folder(files: Iterable[Path]) -> Path | None:
+    """The folder that holds all files; that of the first one where they share no more than the root."""
+    folders = [folder.resolve() for folder in dict.fromkeys(file.parent for file in files)]
+    if not folders:
+        return None
+    try:
+        common = Path(os.path.commonpath(folders))
+    except ValueError:  # on two drives
+        return folders[0]
+    return folders[0] if common == Path(common.anchor) else common
 
 
 def _relative_names(paths: Sequence[Path | None], base: Path | str | None) -> list[str]:

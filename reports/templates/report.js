@@ -225,7 +225,9 @@
   function arrange() {
     const scores = data.scores[$("view-measure").value], by = $("view-sort").value, minus = $("view-minus").value;
     $("view-minus").disabled = isNaN(parseInt(by));
-    const row = (i) => scores.map((column) => column[i]).filter((v) => v !== null);
+    // scores made in different ways have no common mean: only comparable methods count, where there are any
+    const judged = data.compared.some(Boolean) ? scores.filter((_, m) => data.compared[m]) : scores;
+    const row = (i) => judged.map((column) => column[i]).filter((v) => v !== null);
     keys = data.stems.map((stem, i) => {
       if (by === "name") return stem;
       if (by === "mean") { const r = row(i); return r.length ? r.reduce((a, b) => a + b, 0) / r.length : null; }

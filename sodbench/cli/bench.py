@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import path, positive
+from sodbench.cli.options import filled, path, positive
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -31,6 +31,12 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         default=10,
         metavar="N",
         help="timed runs (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--name",
+        type=filled,
+        metavar="NAME",
+        help="what to call the method, as in its results (default: the model's name)",
     )
     parser.add_argument(
         "-o", "--output", type=path, metavar="FILE", help="write the record as JSON"
@@ -65,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
         sizes=arguments.sizes or SIZES,
         repeats=arguments.repeats,
     )
+    if arguments.name:
+        record["method"] = arguments.name
     show(table(record))
     if arguments.output:
         save(record, arguments.output)

@@ -487,9 +487,11 @@ def _compared(
 def _cell(name: str, value: Any, quote: "Callable[[object], str]") -> str:
     if not isinstance(value, float):
         return quote(value)
-    return f"{value:.0f}" if name == "threshold" else f"{value:.4f}"
+    text = f"{value:.0f}" if name == "threshold" else f"{value:.4f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def _difference(name: str, first: "Result", other: "Result") -> str:
     difference = other.metrics[name] - first.metrics[name]
-    return f"{difference:+.0f}" if name == "threshold" else f"{difference:+.4f}"
+    text = f"{difference:+.0f}" if name == "threshold" else f"{difference:+.4f}"
+    return text[1:] if float(text) == 0 else text  # a difference of zero has no sign

@@ -27,7 +27,8 @@ def add_parser(commands: Any) -> None:
         "report",
         help="write tables, figures and pages from stored results",
         description="Write a report from results that 'sodbench eval' or 'sodbench run' stored. "
-        "Nothing is scored again; pictures are opened only to be shown.",
+        "Nothing is scored again; images are opened only to be shown. A report written into the folder of an earlier one "
+        "replaces all of it.",
         epilog="example: sodbench report results -o report  (then open report/index.html)",
     )
     parser.add_argument(
@@ -69,10 +70,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--bench",
         nargs="+",
-        type=path,
+        type=filled,
         default=[],
-        metavar="FILE",
-        help="results of 'sodbench bench', to put cost beside accuracy",
+        metavar="[METHOD=]FILE",
+        help="results of 'sodbench bench', to show cost next to accuracy; METHOD=FILE where the results have another name "
+        "than the record",
     )
     parser.add_argument(
         "--attributes",
@@ -108,6 +110,11 @@ def add_parser(commands: Any) -> None:
         "--colours", action="store_true", help="colour best, second and third in LaTeX tables"
     )
     parser.add_argument(
+        "--with-paths",
+        action="store_true",
+        help="keep absolute paths in the text (default: only names, because a report is published)",
+    )
+    parser.add_argument(
         "--resamples",
         type=resamples,
         metavar="N",
@@ -119,7 +126,7 @@ def add_parser(commands: Any) -> None:
         type=not_negative,
         metavar="N",
         default=0,
-        help="of the bootstrap and random pictures",
+        help="of the bootstrap and random images",
     )
     parser.set_defaults(run=run)
 
@@ -132,9 +139,16 @@ def chosen_datasets(given: "Sequence[str] | None", results: "Sequence[Result]") 
     return [n if n in present else canonical_name(n) for n in names(given)] or None
 
 
+def chosen_methods(given: "Sequence[str] | None", results: "Sequence[Result]") -> list[str] | None:
+    """The methods that ``--methods`` names, apart by spaces or commas; None: all."""
+    present = {r.method for r in results}
+    found = [n for text in given or () for n in ([text] if text in present else names([text]))]
+    return found or None
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Write the report and print where it is."""
-    from sodbench.progress import show
+    """Write the report and print where it is; the status is 1 where a named input could not be used."""
+    from sodbench.progress import show, warn
     from sodbench.quoting import printable
     from sodbench.reports.report import write_report
     from sodbench.results import find_results
@@ -144,12 +158,13 @@ def run(arguments: argparse.Namespace) -> int:
             arguments, ("thumbnails", "colours"), "on a single Markdown file; name a folder"
         )
     results = find_results(arguments.results)
+    problems: list[str] = []
     written = write_report(
         results,
         arguments.output,
         title=arguments.title,
         metrics=names(arguments.metrics) or None,
-        methods=names(arguments.methods) or None,
+        methods=chosen_methods(arguments.methods, results),
         datasets=chosen_datasets(arguments.datasets, results),
         baseline=arguments.baseline,
         published=arguments.published,
@@ -162,6 +177,10 @@ def run(arguments: argparse.Namespace) -> int:
         resamples=arguments.resamples,
         seed=arguments.seed,
         command=shlex.join(["sodbench", *sys.argv[1:]]),
+        with_paths=arguments.with_paths,
+        problems=problems,
     )
     show(printable(written))
-    return 0
+    for problem in problems:
+        warn(problem)
+    return 1 if problems else 0

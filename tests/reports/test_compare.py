@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 from synthetic import synthetic
 
 from sodbench.errors import SodbenchError
 from sodbench.reports.compare import compare, render
+from sodbench.reports.statistics import holm
 
 
 def test_numbers_are_those_of_the_results_and_the_better_one_wins():
@@ -34,8 +36,33 @@ def test_prints_in_every_format():
     found = compare([synthetic("A_1", "SOD")], [synthetic("B", "SOD", noise=0.5)], resamples=100)
     assert "SOD MAE ↓" in render(found, "table")
     assert "| A\\_1" in render(found, "markdown")
-    assert render(found, "csv").startswith("first,second,dataset,measure,images,a,b,low,high,p,")
-    assert json.loads(render(found, "json"))["differences"][0]["measure"] == "mae"
+    assert render(found, "csv").startswith("first,second,dataset,metric,images,a,b,low,high,p,")
+    assert json.loads(render(found, "json"))["differences"][0]["metric"] == "mae"
+
+
+def test_both_tests_are_corrected_and_named():
+    found = compare([synthetic("A", "own", noise=0.3)], [synthetic("B", "own", noise=0.33)])
+    raw = np.array([d.p_wilcoxon for d in found.differences])
+    assert [d.p_wilcoxon_holm for d in found.differences] == pytest.approx(holm(raw))
+    assert (holm(raw) > raw).any()
+    text = render(found, "table")
+    assert "permutation p (Holm)" in text and "Wilcoxon p (Holm)" in text
+    assert (
+        "the intervals are not corrected" in text and "own (12 images): with fewer than 50" in text
+    )
+
+
+def test_few_images_have_no_interval_and_no_test():
+    found = compare([synthetic("A", "own", images=9)], [synthetic("B", "own", images=9, noise=0.9)])
+    for d in found.differences:
+        assert np.isnan([d.low, d.high, d.p, d.p_holm, d.p_wilcoxon, d.p_wilcoxon_holm]).all()
+    assert "own (9 images): too few images (below 10)" in found.remarks[0]
+
+
+def test_a_difference_of_zero_has_no_sign():
+    one = synthetic("A", "SOD")
+    assert "-0.0000" not in (text := render(compare([one], [one], resamples=100), "table"))
+    assert "+0.0000" not in text
 
 
 def test_different_images_and_signatures_are_said():
@@ -43,6 +70,11 @@ def test_different_images_and_signatures_are_said():
     assert {d.images for d in found.differences} == {10}
     assert "A has 12 images, B has 10; compared on the 10 that both have" in found.remarks[0]
     assert "signatures differ" in found.remarks[1]
+
+
+def test_different_masks_under_the_same_names_are_named():
+    found = compare([synthetic("A", "own")], [synthetic("B", "own", seed=1)], resamples=100)
+    assert "own: 12 of 12 images were scored against different masks" in found.remarks[0]
 
 
 def test_what_cannot_be_compared_is_refused():

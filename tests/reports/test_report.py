@@ -226,20 +226,24 @@ def test_templates_are_filled_in_with_the_right_escaping(odd_results, tmp_path, 
         r"\title{((( document.title )))} ((( tables.scores|table )))"
     )
     (tmp_path / "mine.html").write_text("<p>{{ document.title }}</p>")
-    for name in ("mine.tex.j2", "mine.html"):
-        out = tmp_path / "out" / "report.md"
+
+    def fill(name):
         write_report(
             odd_results[:2],
-            out,
+            tmp_path / "out" / "report.md",
             title="a_b <c>",
             template=tmp_path / name,
             resamples=100,
             pictures=[],
         )
+
+    fill("mine.tex.j2")
     tex = (tmp_path / "out" / "mine.tex").read_text("utf-8")
     assert tex.startswith(r"\title{a\_b \textless{}c\textgreater{}} % Written")
     assert r"\toprule" in tex
+    fill("mine.html")
     assert (tmp_path / "out" / "mine.html").read_text("utf-8") == "<p>a_b &lt;c&gt;</p>"
+    assert not (tmp_path / "out" / "mine.tex").exists()  # of the report that this one replaced
     (tmp_path / "bad.md").write_text("{% if %}")
     with pytest.raises(SodbenchError, match=r"--template .*bad.md"):
         write_report(
@@ -294,7 +298,8 @@ def test_scores_by_kind_of_image(tmp_path, quick, capsys, monkeypatch):
     assert main([*arguments, "--attributes", str(stats), "--pictures", "random"]) == 0
     tables = tmp_path / "out" / "tables"
     by_border = pd.read_csv(tables / "by_border.csv", index_col=0)
-    assert list(by_border.columns) == ["HKU-IS/test free, n = 4", "HKU-IS/test touching, n = 10"]
+    free, touching = "HKU-IS/test f_max free, n = 4", "HKU-IS/test f_max touching, n = 10"
+    assert list(by_border.columns)[:4] == [free, touching, f"{touching} low", f"{touching} high"]
     rows = pd.read_csv(tables / "all_groups.csv")
     several = rows[(rows.attribute == "objects") & (rows.group == "several") & (rows.method == "a")]
     assert several["images"].item() == 4 and several["low"].isna().item()
@@ -428,7 +433,7 @@ def test_names_apart_by_commas(tmp_path, undrawn, monkeypatch, capsys):
     assert main(["compare", "A", "B", *chosen, "--format", "csv"]) == 0
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert {row["dataset"] for row in rows} == {"SOD", "ECSSD"}
-    assert {row["measure"] for row in rows} == {"mae", "f_max"}
+    assert {row["metric"] for row in rows} == {"mae", "f_max"}
     assert main(["compare", "A", "B", "--datasets", "hkuis", *chosen[-2:], "--format", "csv"]) == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("A,B,HKU-IS,")
 

@@ -221,3 +221,18 @@ def test_groups_join_neighbours_closer_than_the_difference():
     assert st._indistinguishable(np.array([1.0, 1.5, 3.0, 3.2]), 1.0) == ((0, 1), (2, 3))
     assert st._indistinguishable(np.array([1.0, 1.8, 2.6]), 1.0) == ((0, 1), (1, 2))
     assert st._indistinguishable(np.array([1.0, 3.0]), 1.0) == ()
+
+
+def test_monte_carlo_error_is_that_of_repeated_draws():
+    rng = np.random.default_rng(2)
+    for draw in (rng.standard_normal, lambda shape: rng.exponential(size=shape)):
+        deviations = draw((4000, 200)).std(axis=1, ddof=1)
+        predicted = st.monte_carlo_error(draw((1, 100_000)))[0] * np.sqrt(100_000 / 200)
+        assert predicted == pytest.approx(deviations.std() / deviations.mean(), rel=0.12)
+    assert st.monte_carlo_error(np.zeros((2, 50))).tolist() == [0, 0]
+
+
+def test_a_p_value_moved_by_the_monte_carlo_error():
+    distribution = np.random.default_rng(0).normal(0.02, 0.01, (1, 1000))
+    low, p, high = (st.bootstrap_p(np.array([0.02]), distribution, 100, e)[0] for e in (-2, 0, 2))
+    assert 0.03 < low < p < high < 0.07

@@ -1,6 +1,8 @@
 """What a report states, checked against the metrics themselves."""
 
+import dataclasses
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from synthetic import synthetic
 from sodbench.errors import SodbenchError
 from sodbench.metrics import Counts, PreparedMask, catalogue, count_pair, score
 from sodbench.reports.aggregates import f_under_each_protocol, statistics
+from sodbench.reports.compare import compare
 from sodbench.reports.resampling import resamples_of, seed_for, totals
 from sodbench.reports.study import FEW, SIZES, study
 
@@ -103,14 +106,68 @@ def test_the_same_seed_gives_the_same_study_and_a_further_set_changes_nothing():
     assert more.datasets == ("ECSSD", "SOD")  # the standard order
 
 
-def test_methods_on_different_images_are_compared_on_the_common_ones():
+def test_a_method_on_other_images_is_not_compared():
     short = synthetic("short", "SOD", noise=0.1, images=20, missing=3)
     found = study([*three(), short], resamples=100)
-    assert {c.images for c in found.comparisons} == {17}
-    assert "17 images that all of them have" in found.notes[0]
-    assert (
-        found.intervals["good", "SOD", "mae"].value == found.results["good", "SOD"].metrics["mae"]
+    assert {c.images for c in found.comparisons} == {20}
+    assert "short" not in {m for c in found.comparisons for m in (c.first, c.second)}
+    assert found.comparable.reasons["short", "SOD"] == (
+        "n:17 instead of n:20; missing:skip(3) instead of missing:error"
     )
+    assert found.ranking.methods == ("good", "fair", "poor")
+    assert np.isfinite(found.intervals["short", "SOD", "mae"].low)
+
+
+def test_a_method_scored_on_other_masks_of_the_same_names_is_not_compared():
+    other = synthetic("other", "SOD", noise=0.1, images=20, seed=1)
+    assert list(other.table.index) == list(three()[0].table.index)
+    found = study([*three(), other], resamples=100)
+    assert found.comparable.reasons == {("other", "SOD"): "scored on other images or masks"}
+    assert found.comparable.compared["SOD"] == ("good", "fair", "poor")
+
+
+@pytest.mark.parametrize(("images", "intervals", "note"), [(9, False, "too few"), (10, True, "too narrow"),
+                                                           (49, True, "too narrow"), (50, True, "")])  # fmt: skip
+def test_few_images_get_no_intervals_and_no_tests_and_some_more_get_a_warning(
+    images, intervals, note
+):
+    results = [synthetic(m, "own", noise=n, images=images) for m, n in (("a", 0.1), ("b", 0.9))]
+    found = study(results, resamples=100)
+    assert np.isfinite(found.intervals["a", "own", "f_max"].low) == intervals
+    assert bool(found.comparisons) == intervals
+    assert note in "".join(found.notes) and bool(found.notes) == bool(note)
+
+
+def test_stored_files_that_do_not_belong_together_are_refused():
+    result = synthetic("m", "SOD", images=12)
+    counts = result.counts[np.arange(11)]
+    broken = dataclasses.replace(result, in_memory=(result.table, counts), folder=Path("results/m"))
+    with pytest.raises(
+        SodbenchError, match=r"results/m: scores.csv has 12 rows, counts.npz has 11"
+    ):
+        study([broken], resamples=100)
+    with pytest.raises(
+        SodbenchError, match=r"results/m: scores.csv has 12 rows, counts.npz has 11"
+    ):
+        compare([broken], [synthetic("n", "SOD", images=12)], resamples=100)
+
+
+def test_a_decision_that_another_seed_would_change_is_undecided():
+    """Two methods whose p is close to .05: whatever the seed, none of the decided ones contradict each other."""
+    results = [
+        synthetic("a", "own", noise=0.5, images=40),
+        synthetic("b", "own", noise=0.515, images=40),
+    ]
+    decisions: dict[str, set[str]] = {}
+    undecided = 0
+    for seed in range(40):
+        for c in study(results, resamples=100, seed=seed).comparisons:
+            undecided += c.undecided
+            assert not (c.undecided and c.winner)
+            if not c.undecided:
+                decisions.setdefault(c.measure, set()).add(c.winner)
+    assert undecided
+    assert all(len(found) == 1 for found in decisions.values()), decisions
 
 
 def test_different_protocols_are_shown_but_not_compared():

@@ -12,9 +12,11 @@ from synthetic import ODD
 from sodbench.errors import SodbenchError
 from sodbench.metrics.scores import LOWER_IS_BETTER
 from sodbench.reports import contents, latex, markdown, tables
+from sodbench.reports.comparability import Ranking, find_ranking
 from sodbench.reports.measures import DEFAULT, choose, measure
 
 GOLDEN = Path(__file__).parent / "golden"
+SIGNATURE = "sodbench:0.1.0|protocol:salmetric|n:4|missing:error|resize:none|gt:>128"
 
 
 @pytest.mark.parametrize(
@@ -37,19 +39,39 @@ def test_places(values, direction, expected):
     assert tables.places(values, direction) == expected
 
 
-def test_mean_ranks_share_ties_and_skip_absent_scores():
+def test_mean_ranks_are_over_the_datasets_that_all_ranked_methods_share():
     values = pd.DataFrame(
-        {("A", "mae"): [0.1, 0.1, 0.3], ("B", "f_max"): [0.9, np.nan, 0.8]}, index=list("xyz")
+        {
+            ("A", "mae"): [0.1, 0.1, 0.3, 0.01],
+            ("B", "f_max"): [0.9, np.nan, 0.8, np.nan],
+            ("C", "mae"): [0.2, 0.1, 0.3, np.nan],
+        },
+        index=list("xyzw"),
     )
     values.columns = pd.MultiIndex.from_tuples(values.columns)
-    ranks = tables.mean_ranks(values, [measure("mae"), measure("f_max")])
-    assert ranks == pytest.approx([(1.5 + 1) / 2, 1.5, (3 + 2) / 2])
+    measures = [measure("mae"), measure("f_max")]
+    ranking = find_ranking({"A": "xyzw", "B": "xz", "C": "xyz"})
+    assert ranking == Ranking(("x", "y", "z"), ("A", "C"))
+    found = tables.mean_ranks(values, measures, ranking)
+    assert found.ranks == pytest.approx([(1.5 + 2) / 2, (1.5 + 1) / 2, 3, np.nan], nan_ok=True)
+    assert found.columns == (("A", "mae"), ("C", "mae"))
+    assert tables.mean_ranks(values, measures, find_ranking({"A": "x"})) is None
+    undefined = values.copy()
+    undefined.loc["y", ("C", "mae")] = np.nan
+    assert tables.mean_ranks(undefined, measures, ranking).columns == (("A", "mae"),)
+
+
+def test_a_zero_has_no_sign_and_a_negative_number_a_minus():
+    assert tables.signed(-0.00001) == "0.000" and tables.signed(0.00001) == "0.000"
+    assert tables.signed(-0.02) == "−0.020" and tables.signed(0.02) == "+0.020"
+    assert tables.printed(-0.0001) == "0.000" and tables.printed(-0.5) == "−0.500"
 
 
 def test_directions_are_those_of_the_metrics():
-    for name in (*LOWER_IS_BETTER, *DEFAULT, "iou_max", "cohen_kappa_mean", "auc_pr"):
+    maxima = {"ber_max", "fpr_max"}  # of an error, over all thresholds: neither direction is better
+    for name in {*LOWER_IS_BETTER, *DEFAULT, "iou_max", "cohen_kappa_mean", "auc_pr"} - maxima:
         assert (measure(name).direction < 0) == (name in LOWER_IS_BETTER), name
-    assert measure("threshold").direction == 0
+    assert {measure(name).direction for name in ("threshold", *maxima)} == {0}
     assert measure("cohen_kappa_max").label == "max Cohen's kappa"
     assert measure("f_adp").label == "adaptive F"
 
@@ -76,12 +98,21 @@ def test_signature_marks_say_what_differs():
         ("b", "SOD"): usual.format(300),
         ("c", "SOD"): usual.format(298).replace("missing:error", "missing:skip(2)"),
         ("a", "ECSSD"): usual.format(1000),
+        ("c", "ECSSD"): usual.format(1000).replace("0.1.0", "0.2.0"),
         ("b", "ECSSD"): usual.format(1000).replace("salmetric", "matlab"),
+        ("a", "HKU-IS/test"): usual.format(1447).replace("|n:", "|subset:test|n:"),
+        ("b", "HKU-IS/test"): usual.format(1447).replace("|n:", "|subset:test|n:"),
     }
     marks, notes = contents.signature_marks(signatures)
-    assert marks == {("c", "SOD"): "†", ("b", "ECSSD"): "‡"}
-    assert "n:298 instead of n:300; missing:skip(2) instead of missing:error" in notes[0]
-    assert "protocol:matlab instead of protocol:salmetric" in notes[1]
+    assert marks == {("c", "SOD"): "†", ("c", "ECSSD"): "‡", ("b", "ECSSD"): "§"}
+    assert notes[0] == (
+        "† was made in another way and is not compared with the others: n:298 instead of n:300; "
+        "missing:skip(2) instead of missing:error."
+    )
+    assert notes[1] == "‡ was made by another version: sodbench:0.2.0 instead of sodbench:0.1.0."
+    assert notes[2].endswith(
+        "not compared with the others: protocol:matlab instead of protocol:salmetric."
+    )
     assert contents.signature_marks(dict(list(signatures.items())[:2])) == ({}, [])
 
 
@@ -101,10 +132,14 @@ def example() -> tables.Table:
         index=list(ODD),
         columns=pd.MultiIndex.from_tuples(columns),
     )
+    compared = {"SOD": ODD, "own_set <1>": [m for m in ODD if m != ODD[2]]}
     table = tables.score_table(
         values,
         [measure("mae"), measure("f_max")],
-        present={(m, "SOD") for m in ODD} | {(m, "own_set <1>") for m in ODD if m != ODD[2]},
+        compared=compared,
+        ranking=find_ranking(compared),
+        signatures={(m, "SOD"): SIGNATURE for m in ODD}
+        | {(m, "own_set <1>"): SIGNATURE for m in ODD if m != ODD[2]},
         beaten={(ODD[0], "SOD", "f_max"): [ODD[2], ODD[1]]},
         marks={(ODD[1], "SOD"): "†"},
         notes=["† was made with 50% & <other> means_"],
@@ -146,6 +181,7 @@ def test_latex_escapes_everything_that_means_something():
     )
     assert latex.escape("βΔé漢") == r"$\beta$$\Delta$é\sodbenchchar{6F22}{漢}"
     assert latex.escape("e\u0301") == "é"  # composed
+    assert latex.escape("a ≈ −0.5") == r"a $\approx$ $-$0.5"
 
 
 def test_a_report_stores_the_same_tables_as_json(odd_report):

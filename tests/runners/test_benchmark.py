@@ -59,10 +59,12 @@ def test_record_holds_the_costs_at_every_size(net, tmp_path, capsys, monkeypatch
     monkeypatch.setattr(benchmark_module, "END_TO_END_BATCHES", 2)
     out = tmp_path / "bench" / "net.json"
     command = ["bench", "--model", f"{net}:Net", "--device", "cpu", "--repeats", "2"]
+    command += ["--name", "TinyNet"]
     assert main([*command, "--sizes", "20x30", "33x17", "-o", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "20x30" in printed and "33x17" in printed
+    assert printed.startswith("TinyNet on ") and "20x30" in printed and "33x17" in printed
     record = json.loads(out.read_text())
+    assert record["method"] == "TinyNet"
     assert record["parameters"] == 3 * 4 * 9 + 4 + 8 + 5
     assert record["checkpoint_bytes"] == 4 * record["parameters"]
     assert record["precision"] == "fp32" and record["device"] == "cpu"

@@ -1,0 +1,438 @@
+"""A report's folder: what is removed, what is refused, what survives a kill; and what a crafted one may not do."""
+
+import os
+import shutil
+import signal
+import sys
+
+import pytest
+from synthetic import synthetic
+
+from sodbench.cli import main
+from sodbench.errors import SodbenchError
+from sodbench.folders import replacing
+from sodbench.images import write_picture
+from sodbench.reports import figures
+from sodbench.reports.report import write_report
+from sodbench.reports.report_folder import RECORD
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """PNG alone, and an empty one: drawing takes time."""
+
+    def save(figure, folder, name):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.png").write_bytes(b"drawn")
+
+    monkeypatch.setattr(figures, "FORMATS", ("png",))
+    monkeypatch.setattr(figures, "save", save)
+
+
+def files_below(folder):
+    return {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if not p.is_dir()}
+
+
+def write(results, out, **options):
+    return write_report(results, out, resamples=100, **{"pictures": ["random"], **options})
+
+
+def bench_file(folder, method="a"):
+    file = folder / f"bench-{method}.json"
+    file.write_text(f'{{"method": "{method}", "parameters": 36500000, "images_per_second": 3}}')
+    return file
+
+
+def test_a_rewritten_folder_holds_nothing_of_the_earlier_report(tmp_path, quick):
+    first = [
+        synthetic(m, d, folder=tmp_path / "data" / d.replace("/", "-"))
+        for m in ("a", "b", "c")
+        for d in ("SOD", "own")
+    ]
+    benches = [bench_file(tmp_path, m) for m in "abc"]
+    out = tmp_path / "out"
+    write(first, out, bench=benches, published=["icon"], baseline="a")
+    notes = out / "tables" / "notes.txt"
+    notes.write_text("mine")
+    write([r for r in first if r.dataset == "SOD" and r.method != "c"], out)
+    fresh = tmp_path / "fresh"
+    write([r for r in first if r.dataset == "SOD" and r.method != "c"], fresh)
+    assert set(files_below(out)) == {*files_below(fresh), "tables/notes.txt"}
+    assert notes.read_text() == "mine"
+    for name, path in files_below(fresh).items():
+        assert path.read_bytes() == (out / name).read_bytes(), name
+
+
+def test_a_rewritten_markdown_report_leaves_no_old_figures(tmp_path, quick):
+    results = [synthetic(m, "SOD") for m in ("a", "b")]
+    out = tmp_path / "r.md"
+    write(results, out, bench=[bench_file(tmp_path, m) for m in "ab"])
+    assert (tmp_path / "r_figures" / "cost_parameters__M.png").is_file()
+    write(results, out)
+    assert not (tmp_path / "r_figures" / "cost_parameters__M.png").exists()
+    assert (tmp_path / "r_figures" / "pr.png").is_file()
+
+
+def test_what_was_made_of_a_template_is_removed_unless_it_was_changed(tmp_path, quick):
+    template = tmp_path / "mine.txt.j2"
+    template.write_text("{{ document.title }}")
+    results, out = [synthetic("a", "SOD")], tmp_path / "out"
+    write(results, out, template=template)
+    assert (out / "mine.txt").is_file()
+    write(results, out)
+    assert not (out / "mine.txt").exists()
+    write(results, out, template=template)
+    (out / "mine.txt").write_text("my own words")
+    write(results, out)
+    assert (out / "mine.txt").read_text() == "my own words"
+
+
+def test_a_file_of_other_people_in_the_way_is_refused(tmp_path, quick):
+    results, out = [synthetic("a", "SOD")], tmp_path / "out"
+    write(results, out)
+    (out / "tables" / "cost.csv").write_text("mine")
+    with pytest.raises(
+        SodbenchError, match=r"cost.csv: was not written by the report that is here"
+    ):
+        write(results, out, bench=[bench_file(tmp_path)])
+    assert (out / "tables" / "cost.csv").read_text() == "mine"
+
+
+def test_fewer_thumbnails_than_before_leave_none_of_the_others(tmp_path, quick):
+    results, out = [synthetic("a", "SOD", folder=tmp_path / "data")], tmp_path / "out"
+    write(results, out)
+    assert len(list((out / "pictures").rglob("*.jpg"))) == 36
+    write(results, out, thumbnails=3)
+    assert len(list((out / "pictures").rglob("*.jpg"))) == 9
+
+
+# ---- kills ----------------------------------------------------------------------------------------
+
+
+def killed_at(number, place, work):
+    """Run ``work`` in a process that is killed at its ``number``-th event on files below a place; whether it was."""
+    child = os.fork()
+    if child == 0:
+        left = number
+
+        def event(name, arguments):
+            nonlocal left
+            writing = name in ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir")
+            if writing and str(place) in str(arguments[0]):
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            sys.addaudithook(event)
+            work()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize("name", ["out", "r.md"])
+def test_after_a_kill_at_any_event_the_same_command_works_and_leaves_no_other_file(
+    name, tmp_path, monkeypatch
+):
+    def save(figure, folder, name):
+        with replacing(folder / f"{name}.png") as temporary:
+            temporary.write_bytes(b"drawn")
+
+    monkeypatch.setattr(figures, "FORMATS", ("png",))
+    monkeypatch.setattr(figures, "save", save)
+    results = [synthetic(m, "SOD", images=2, folder=tmp_path / "data") for m in "ab"]
+    fresh, place = tmp_path / "fresh", tmp_path / "place"
+    for folder in (fresh, place):
+        folder.mkdir()
+    write(results[:1], fresh / name)
+    killed, number = True, 0
+    while killed:
+        killed = killed_at(number, place, lambda: write(results[:1], place / name))
+        write(results[:1], place / name)
+        assert set(files_below(place)) == set(files_below(fresh)), number
+        if number % 2:  # killed while another report is replaced, or the first one is written
+            write(results, place / name, baseline="a")
+        else:
+            shutil.rmtree(place)
+            place.mkdir()
+        number += 1 if number < 5 else 31
+    assert number > 36
+
+
+def test_two_reports_at_once_in_one_folder_are_refused(tmp_path, quick, monkeypatch):
+    pytest.importorskip("fcntl")
+    results, out = [synthetic("a", "SOD")], tmp_path / "out"
+    refused = []
+
+    def meanwhile(*_):
+        if not refused:
+            with pytest.raises(
+                SodbenchError, match="another report is being written here"
+            ) as found:
+                write(results, out)
+            refused.append(found)
+
+    monkeypatch.setattr(figures, "save", meanwhile)
+    write(results, out)
+    assert refused
+
+
+# ---- crafted folders ------------------------------------------------------------------------------
+
+
+def test_links_in_a_report_folder_are_not_written_through(tmp_path, quick):
+    results, mine = [synthetic("a", "SOD")], tmp_path / "mine"
+    mine.mkdir()
+    (mine / "pr.png").write_text("my plot")
+    out = tmp_path / "out"
+    write(results, out)
+    for file in (out / "figures").iterdir():
+        file.unlink()
+    (out / "figures").rmdir()
+    (out / "figures").symlink_to(mine)
+    with pytest.raises(SodbenchError, match=r"figures: is a link; a report is not written through"):
+        write(results, out)
+    assert (mine / "pr.png").read_text() == "my plot"
+
+
+def test_a_figure_replaces_a_link_and_not_its_target(tmp_path):
+    target = tmp_path / "target"
+    target.write_text("mine")
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "pr.png").symlink_to(target)
+    panels = {"SOD": {"m": ([0.0, 1.0], [1.0, 0.5])}}
+    figure = figures.curve_panels(panels, "recall", "precision", figures.lines(["m"]))
+    figures.save(figure, tmp_path / "figures", "pr", ["png"])
+    assert target.read_text() == "mine" and not (tmp_path / "figures" / "pr.png").is_symlink()
+
+
+def test_a_record_that_names_files_outside_removes_none(tmp_path, quick):
+    results, out, mine = [synthetic("a", "SOD")], tmp_path / "out", tmp_path / "mine.txt"
+    mine.write_text("mine")
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "a.txt").write_text("mine")
+    write(results, out)
+    (out / "link").symlink_to(linked)
+    with (out / RECORD).open("a") as record:
+        record.write(f'"../mine.txt"\n"{mine}"\n"link/a.txt"\n"link/"\n"x\\u0000y"\n3\nno JSON\n')
+    write(results, out)
+    assert mine.read_text() == "mine" and (linked / "a.txt").read_text() == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
+def test_a_record_that_is_no_file_is_refused(tmp_path, quick):
+    results, out = [synthetic("a", "SOD")], tmp_path / "out"
+    write(results, out)
+    for make in (os.mkfifo, lambda path: path.symlink_to(tmp_path / "target")):
+        (out / RECORD).unlink()
+        make(out / RECORD)
+        with pytest.raises(SodbenchError, match=r"\.sodbench-report: not a "):
+            write(results, out)
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize(
+    "outside", ["{secret}", "../../secret/private.png", "x/../../../secret/private.png"]
+)
+def test_files_outside_the_recorded_folders_are_named_and_not_shown(
+    outside, tmp_path, quick, monkeypatch, capsys
+):
+    """A result is a folder that anyone can hand out; its table may name any file of the reader's disk."""
+    import numpy as np
+
+    secret = tmp_path / "secret" / "private.png"
+    write_picture(secret, np.full((20, 30, 3), (250, 10, 10), np.uint8))
+    result = synthetic("a", "SOD", folder=tmp_path / "data")
+    result.table.loc["im_003", ["image", "map"]] = outside.format(secret=secret)
+    opened = []
+    monkeypatch.setattr(
+        "sodbench.reports.gallery.read_rgb",
+        lambda p: opened.append(p) or np.zeros((2, 2, 3), np.uint8),
+    )
+    monkeypatch.setattr("sodbench.results.find_results", lambda _: [result])
+    out = tmp_path / "out"
+    arguments = ["report", "x", "-o", str(out), "--resamples", "100", "--pictures", "im_003"]
+    assert main(arguments) == 1
+    assert opened and not any("secret" in str(path) for path in opened)
+    error = capsys.readouterr().err
+    assert "a on SOD: image files (1): not opened, because scores.csv names files outside" in error
+    assert "a on SOD: map files (1): not opened" in error and "private.png" in error
+    assert "not opened" in (out / "report.md").read_text("utf-8")
+    assert not (out / "pictures/SOD/image/000003.jpg").exists()
+
+
+def test_images_in_neighbouring_recorded_folders_are_shown(tmp_path, quick):
+    result = synthetic("a", "SOD", folder=tmp_path / "data")
+    result.table["image"] = "../images/" + result.table["image"]
+    out = tmp_path / "out"
+    problems: list[str] = []
+    write([result], out, problems=problems)
+    assert not problems and (out / "pictures/SOD/image/000003.jpg").is_file()
+
+
+# ---- paths ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_report_names_no_folder_of_its_authors_machine(kept, tmp_path, quick):
+    from sodbench.errors import Problem
+
+    home = tmp_path / "home dir" / "me"
+    results = [
+        synthetic(
+            "a",
+            "SOD",
+            folder=home / "data",
+            problems=(Problem("extra", str(home / "data/maps/odd name.png"), f"see {home}/x.png"),),
+            provenance={
+                "scored_by": f"sodbench eval '{home}/data/maps' '{home}/data/masks' --name=a",
+                "maps": {
+                    "checkpoint": f"{home}/weights/best.pth",
+                    "made_with": "C:\\\\Users\\\\me\\\\net.py",
+                },
+                "working_folder": str(home),
+            },
+        )
+    ]
+    (home / "data/images/3.jpg").unlink()
+    command = f"sodbench report '{home}/results' -o {tmp_path}/out --bench=/opt/secret/bench.json"
+    out = tmp_path / "out"
+    write(results, out, pictures=["im_003"], command=command, with_paths=kept)
+    texts = {
+        name: path.read_bytes().decode("utf-8", "replace")
+        for name, path in files_below(out).items()
+        if not name.endswith(".jpg")
+    }
+    assert {"index.html", "report.md", "report.tex", "report.json", RECORD} <= set(texts)
+    naming = {
+        name
+        for name, text in texts.items()
+        for word in (str(tmp_path), "home dir", "/opt/secret", "Users")
+        if word in text
+    }
+    assert naming == ({"index.html", "report.md", "report.tex"} if kept else set())
+    page = texts["report.md"]
+    assert (
+        ("odd name.png" in page)
+        and "best.pth" in page
+        and "net.py" in page
+        and "bench.json" in page
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("206 / 0 / 94 images/s, and/or", "206 / 0 / 94 images/s, and/or"),
+        ("see https://example.org/a/b", "see https://example.org/a/b"),
+        ("(/a/b/c.png), /d/e: bad", "(c.png), e: bad"),
+        ("--gt=/a/b --x ~/c/d", "--gt=b --x d"),
+        ("'/a b/c d.png' \"/e f/g\"", "'c d.png' \"g\""),
+        ("/root one/x.png and /root one", "x.png and root one"),
+        ("/root onery/x", "root onery/x"),
+        ("relative/path/x.png ../y", "relative/path/x.png ../y"),
+        ("C:\\a\\b.png", "b.png"),
+        ("", ""),
+    ],
+)
+def test_paths_are_cut_and_nothing_else(text, expected):
+    from sodbench.reports.hidden_paths import hide_paths
+
+    assert hide_paths(text, ["/root one"]) == expected
+
+
+# ---- cost -----------------------------------------------------------------------------------------
+
+
+def test_a_bench_record_of_another_name_is_a_problem_and_can_be_mapped(
+    tmp_path, quick, monkeypatch, capsys
+):
+    results = [synthetic(m, "SOD") for m in ("TinyNet", "Other", "Third")]
+    monkeypatch.setattr("sodbench.results.find_results", lambda _: results)
+    tiny, other = bench_file(tmp_path, "my_net.py:small"), bench_file(tmp_path, "Other")
+    arguments = ["report", "x", "--resamples", "100", "--pictures", "random", "-o"]
+    assert main([*arguments, str(tmp_path / "a.md"), "--bench", str(tiny), str(other)]) == 1
+    error = capsys.readouterr().err
+    assert "--bench: the record of 'my_net.py:small' belongs to no method of this report" in error
+    assert "--bench: no record of the cost of TinyNet, Third" in error
+    assert "belongs to no method" in (tmp_path / "a.md").read_text("utf-8")
+    assert not (tmp_path / "a_figures" / "cost_parameters__M.png").exists()
+    mapped = ["--bench", f"TinyNet={tiny}", str(other), "--methods", "TinyNet,Other"]
+    assert main([*arguments, str(tmp_path / "b.md"), *mapped]) == 0
+    assert "| TinyNet" in (tmp_path / "b.md").read_text("utf-8").split("**Cost**")[1]
+    assert (tmp_path / "b_figures" / "cost_parameters__M.png").is_file()
+    capsys.readouterr()
+    assert main([*arguments, str(tmp_path / "c.md"), "--bench", f"Nobody={tiny}"]) == 2
+    assert (
+        "no result of the method Nobody; there are: TinyNet, Other, Third"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_record_of_a_method_left_out_on_purpose_is_no_problem(tmp_path, quick):
+    results = [synthetic(m, "SOD") for m in ("a", "b")]
+    problems: list[str] = []
+    files = [bench_file(tmp_path, m) for m in "ab"]
+    write(results, tmp_path / "r.md", methods=["a"], bench=files, problems=problems)
+    assert not problems
+
+
+def test_methods_without_a_record_are_named_and_are_no_fault_by_themselves(tmp_path, quick, capsys):
+    results = [synthetic(m, "SOD") for m in ("net", "centre-prior")]
+    problems: list[str] = []
+    out = write(results, tmp_path / "r.md", bench=[bench_file(tmp_path, "net")], problems=problems)
+    assert not problems
+    assert "no record of the cost of centre-prior" in capsys.readouterr().err
+    assert "no record of the cost of centre-prior" in out.read_text("utf-8")
+
+
+def test_a_modified_result_is_refused_by_name_and_nothing_is_written(
+    tmp_path, quick, monkeypatch, capsys
+):
+    from sodbench.results import Result
+
+    def modified(result):
+        raise SodbenchError(f"results/{result.method}/counts.npz: modified since it was stored")
+
+    results = [synthetic("a", "SOD")]
+    monkeypatch.setattr("sodbench.results.find_results", lambda _: results)
+    monkeypatch.setattr(Result, "counts", property(modified))
+    assert main(["report", "x", "-o", str(tmp_path / "out"), "--resamples", "100"]) == 2
+    assert "results/a/counts.npz: modified" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_with_a_carriage_return_survive_in_csv(tmp_path, quick):
+    import csv
+
+    results = [synthetic(m, "own", images=3) for m in ("a\rb", "c")]
+    write(results, tmp_path / "out")
+    for name in ("scores", "scores_long"):
+        with (tmp_path / "out" / "tables" / f"{name}.csv").open(
+            encoding="utf-8", newline=""
+        ) as file:
+            assert {row["method"] for row in csv.DictReader(file)} == {"a\rb", "c"}
+
+
+def test_pairs_of_a_list_that_is_elsewhere_are_shown(tmp_path, quick):
+    """The result records the folders of the files, not that of the list: no name leads out of them."""
+    import numpy as np
+
+    lines = []
+    for name in ("one/a", "two/b"):
+        mask = np.zeros((30, 40), np.uint8)
+        mask[5:20, 8:30] = 255
+        for kind, pixels in (("maps", mask // 2), ("masks", mask)):
+            write_picture(tmp_path / "data" / kind / f"{name}.png", pixels)
+        lines.append(" ".join(f"{tmp_path}/data/{kind}/{name}.png" for kind in ("maps", "masks")))
+    listed = tmp_path / "lists" / "pairs.txt"
+    listed.parent.mkdir()
+    listed.write_text("\n".join(lines) + "\n")
+    results, out = tmp_path / "results", tmp_path / "out"
+    assert main(["eval", "--list", str(listed), "-o", str(results)]) == 0
+    assert main(["report", str(results), "-o", str(out), "--resamples", "100"]) == 0
+    assert len(list((out / "pictures").rglob("*.jpg"))) == 4

@@ -414,7 +414,8 @@ def test_16_bit_files_that_are_black_or_reach_the_high_byte_are_not(pixels, file
 
 
 def test_an_exif_segment_that_pillow_chokes_on_leaves_a_sound_jpeg(file):
-    tiff = b"II*\0\x08\0\0\0\xff\xff" + bytes(30)
+    resolution = struct.pack("<HHII", 0x011A, 7, 1, 5000) + struct.pack("<HHII", 0x0128, 3, 1, 2)
+    tiff = b"II*\0\x08\0\0\0\x02\0" + resolution + bytes(4)
     segment = b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff
     plain = encoded(Image.fromarray(noise(24, 40)), "JPEG")
     path = file(plain[:2] + segment + plain[2:])

@@ -95,7 +95,8 @@ def evaluate(
     Files pair by name; a missing map, a name claimed twice or an unreadable file raises :class:`ProblemsError`, which
     carries all of them.  With ``output`` the result is also stored in ``output/<method>/<dataset>/``.
     """
-    understood = understand(Path(predictions), find_masks(truth), name=name)
+    truths = find_masks(truth, without=predictions)
+    understood = understand(Path(predictions), truths, name=name)
     if len(understood.tasks) > 1:
         raise SodbenchError(
             f"{predictions}: {len(understood.tasks)} methods or data sets; use evaluate_all for trees"

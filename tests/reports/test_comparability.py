@@ -203,6 +203,12 @@ def test_official_numbers_of_other_images_are_a_problem():
     ]
 
 
+def test_the_built_in_sample_borrows_names_and_that_is_no_problem():
+    sample = synthetic("m", "ECSSD", images=12, provenance={"sample": True})
+    assert check_images({("m", "ECSSD"): sample}) == []
+    assert len(check_images({("m", "ECSSD"): synthetic("m", "ECSSD", images=12)})) == 1
+
+
 @pytest.mark.real
 def test_dss_under_pysodmetrics_next_to_two_methods_under_salmetric(shared, tmp_path):
     """The published maps: DSS is neither best in weighted F nor tied with CSNet in max F."""

@@ -82,6 +82,19 @@ class Frozen(Plain):
         super().__init__()
         self.requires_grad_(False)
 
+class Secret(Plain):
+    def state_dict(self, *args, **options):
+        raise RuntimeError("no weights")
+
+class Untrained(Plain):
+    def train(self, mode=True):
+        raise RuntimeError("no training")
+
+class Sparse(Plain):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("graph", torch.eye(3).to_sparse())
+
 class Normalised(Plain):
     def __init__(self):
         super().__init__()
@@ -231,6 +244,30 @@ def test_an_error_of_the_network_names_images_size_and_line(short: Training, fil
         rf"RuntimeError: squares are not welcome \(nets\.py:{line}\)",
         str(caught.value),
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            "Secret",
+            r"the network does not give its weights: RuntimeError: no weights \(nets\.py:\d+\)$",
+        ),
+        (
+            "Untrained",
+            r"cannot be set to training mode: RuntimeError: no training \(nets\.py:\d+\)$",
+        ),
+    ],
+)
+def test_other_errors_of_the_users_code_are_one_line(
+    short: Training, file: Path, model: str, message: str
+) -> None:
+    with pytest.raises(SodbenchError, match=message):
+        train(of_model(short, file, model))
+
+
+def test_a_network_with_a_sparse_buffer_trains(short: Training, file: Path) -> None:
+    assert train(of_model(short, file, "Sparse")).updates == 6
 
 
 def test_a_validation_that_fails_loses_no_epoch(

@@ -647,10 +647,15 @@ def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> No
     known = probe.compute().metrics
     if measure not in known:
         raise SodbenchError(f"unknown measure {measure!r}; one of {', '.join(known)}")
-    skipped = check_pairs(dataset, workers=workers).skipped
-    if skipped:
+    try:
+        problems = check_pairs(dataset, workers=workers).skipped
+    except ProblemsError as error:
+        problems = error.problems
+    if problems:
         raise ProblemsError(
-            f"{dataset.name} cannot be scored for validation:", skipped, "Fix these files."
+            f"{dataset.name} cannot be scored for validation:",
+            problems,
+            "Fix these files: a validation set is used as a whole, also with --skip-bad.",
         )
 
 

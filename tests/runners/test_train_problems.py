@@ -320,6 +320,20 @@ def test_masks_of_0_and_1_are_refused_by_name(
     assert train(replace(training, skip_bad=True)).left_out == 2
 
 
+def test_bad_files_of_a_validation_set_are_not_sent_to_skip_bad(
+    short: Training, twelve: Dataset, tmp_path: Path
+) -> None:
+    for kind in ("i", "m"):
+        write_picture(tmp_path / kind / "a.png", np.full((8, 8), 1, np.uint8))
+        write_picture(tmp_path / kind / "b.png", np.full((8, 8), 255, np.uint8))
+    (tmp_path / "i" / "b.png").write_bytes(b"no image")
+    validation = folder_pairs(tmp_path / "i", tmp_path / "m", name="held")
+    with pytest.raises(ProblemsError, match="held cannot be scored for validation") as caught:
+        train(replace(short, validation=validation, skip_bad=True))
+    assert sorted(p.kind for p in caught.value.problems) == ["mask-coding", "unreadable"]
+    assert "leave them out" not in str(caught.value)
+
+
 # --- the folder ----------------------------------------------------------------------------------------
 
 

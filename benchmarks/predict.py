@@ -5,7 +5,7 @@
 
 The plain loop does what the reference's test script does: one image at a time, fp32, one loader process, sigmoid, encoding in
 the loop.  Its network is sodbench's, as built: neither folded nor channels-last.  Its PNG compression is the quickest
-(level 1); sodbench's is 4.  Programs alternate, round by round, after a warm-up on the first two images.  Reported:
+(level 1); sodbench uses libdeflate's level 1.  Programs alternate, round by round, after a warm-up on the first two images.  Reported:
 
 - images a second of each, median over rounds, and the ratio to the plain loop;
 - peak memory: of the process on a CPU, of the device on CUDA;

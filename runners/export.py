@@ -176,9 +176,9 @@ def _compare(
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """The exporter logs its steps; only errors are of use here."""
+    """The exporter logs its steps, and the errors that it raises as well."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
         yield
     finally:

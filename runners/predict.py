@@ -233,7 +233,7 @@ class _Work:
     """What the stages of one run share.
 
     settings: the digest for the maps' comments; origins: of the images under way, by stem.
-    largest_batch, most_pixels: most images, and most pixels of them, that are tried together.
+    reports: whether this process prints for all.  largest_batch, most_pixels: most images, and most pixels of them, that are tried together.
     """
 
     predictor: Predictor
@@ -243,6 +243,7 @@ class _Work:
     decoders: ThreadPoolExecutor
     encoders: ThreadPoolExecutor
     ahead: int
+    reports: bool
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -258,8 +259,8 @@ class _Work:
         """Warn, once, of what the images so far show about the predictor."""
         if not self.warnings:
             self.warnings += self.predictor.problems(finished)
-            for problem in self.warnings:
-                warn(f"WARNING: {problem}")
+            if self.reports:
+                _warn_of(self.warnings)
 
 
 def load_predictor(
@@ -423,8 +424,8 @@ def predict(
     identity = {**predictor.describe(), "max_side": max_side}
     ranks = Ranks(predictor.device)
     prepared = _prepare_once(ranks, lambda: prepare_folder(out_dir, samples, identity, force))
-    for problem in prepared.problems:
-        warn(f"WARNING: {problem}")
+    if ranks.first:
+        _warn_of(prepared.problems)
     workers = workers or default_workers()
     with ExitStack() as stack:
         decoders, encoders = (
@@ -439,6 +440,7 @@ def predict(
             decoders,
             encoders,
             most + 2 * workers,
+            ranks.first,
             warnings=list(prepared.problems),
         )
         batches = _batches(work, prepared.todo, most)
@@ -455,6 +457,8 @@ def predict(
     # The headers are read by every rank, so a broken one is found by each.
     problems = tuple(dict.fromkeys(p for own in gathered for p in own[1]))
     warnings = _one_per_kind(p for own in gathered for p in own[2])
+    if ranks.first and not work.warnings:  # another process has seen what this one has not
+        _warn_of(warnings)
     if ranks.first and written:
         if layouts := {own[3] for own in gathered} - {None}:
             identity["memory_format"] = " and ".join(sorted(layouts))
@@ -463,6 +467,11 @@ def predict(
     return PredictionSummary(
         written, prepared.kept, problems, seconds, out_dir / MANIFEST, warnings
     )
+
+
+def _warn_of(problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        warn(f"WARNING: {problem}")
 
 
 def _one_per_kind(problems: Iterable[Problem]) -> tuple[Problem, ...]:

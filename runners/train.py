@@ -235,6 +235,8 @@ class Trainer:
         _refuse_unfit_network(start, training)
         with user_code(f"{training.model}: the network cannot be moved to {device}"):
             self.model = start.to(device)
+        with user_code(f"{training.model}: the network does not give its weights"):
+            self.model.state_dict()
         self.channels_last = self.recipe.channels_last
         if self.channels_last:
             self.model.to(memory_format=torch.channels_last)
@@ -346,7 +348,10 @@ class Trainer:
     def _save_weights(self, name: str) -> None:
         """A plain state dictionary, as the reference saves it."""
         if self.ranks.first:
-            weights = {k: v.cpu().contiguous() for k, v in self.model.state_dict().items()}
+            weights = {k: v.cpu() for k, v in self.model.state_dict().items()}
+            weights = {
+                k: v.contiguous() if v.layout == torch.strided else v for k, v in weights.items()
+            }
             save_atomically(weights, self.training.out / name)
 
     # --- the loop ----------------------------------------------------------------------------------
@@ -399,7 +404,8 @@ class Trainer:
         recipe, ranks = self.recipe, self.ranks
         if self.update == 0 and restarts_optimizer(recipe, self.epoch):
             self.optimizer = make_optimizer(self.model, recipe)
-        set_training_mode(self.model, recipe)
+        with user_code(f"{self.training.model}: the network cannot be set to training mode"):
+            set_training_mode(self.model, recipe)
         plan = updates_of_epoch(recipe, self.epoch, len(self.data))
         shares = [
             (n, share_of(self.data, plan[n], ranks.rank, ranks.size))
@@ -641,10 +647,15 @@ def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> No
         meant = suggest(measure, AGGREGATES)
         hint = f"did you mean {meant}?" if meant else f"one of {', '.join(AGGREGATES)}"
         raise SodbenchError(f"unknown metric {measure!r}; {hint}")
-    skipped = check_pairs(dataset, workers=workers).skipped
-    if skipped:
+    try:
+        problems = check_pairs(dataset, workers=workers).skipped
+    except ProblemsError as error:
+        problems = error.problems
+    if problems:
         raise ProblemsError(
-            f"{dataset.name} cannot be scored for validation:", skipped, "Fix these files."
+            f"{dataset.name} cannot be scored for validation:",
+            problems,
+            "Fix these files: a validation set is used as a whole, also with --skip-bad.",
         )
 
 

@@ -7,6 +7,7 @@ run shows all of them together.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sodbench.quoting import printable
 
@@ -32,6 +33,18 @@ class SodbenchError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # pickling calls a class with its args otherwise, and subclasses are called with others
+        return _unpickled, (type(self), self.args, vars(self))
+
+
+def _unpickled(
+    kind: type[SodbenchError], args: tuple[Any, ...], state: dict[str, Any]
+) -> SodbenchError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import nn
 
 from sodbench.cli import main
-from sodbench.errors import ProblemsError, SodbenchError
+from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import read_comment, read_grey, write_grey, write_picture
 from sodbench.models.inference import InferenceNetwork
 from sodbench.runners.predict import (
@@ -582,6 +583,18 @@ def test_a_full_disk_ends_the_prediction_at_once(images, tmp_path, no_file_beyon
     kept = len(list(out.glob("*.png")))
     summary = predict(BaselinePredictor("centre-prior"), samples, out)
     assert summary.finished_before == kept and summary.written == len(samples) - kept
+
+
+def test_errors_pass_between_processes():
+    """torchrun's processes exchange them, pickled."""
+    problems = [Problem("size", "a.png", "3x4")]
+    for error in (
+        SodbenchError("one"),
+        ImageError("a.png", "no image", "missing"),
+        ProblemsError("some:", problems, "fix them"),
+    ):
+        copy = pickle.loads(pickle.dumps(error))
+        assert type(copy) is type(error) and str(copy) == str(error) and vars(copy) == vars(error)
 
 
 # --- without torch -------------------------------------------------------------------------------------

@@ -82,6 +82,19 @@ class Frozen(Plain):
         super().__init__()
         self.requires_grad_(False)
 
+class Secret(Plain):
+    def state_dict(self, *args, **options):
+        raise RuntimeError("no weights")
+
+class Untrained(Plain):
+    def train(self, mode=True):
+        raise RuntimeError("no training")
+
+class Sparse(Plain):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("graph", torch.eye(3).to_sparse())
+
 class Normalised(Plain):
     def __init__(self):
         super().__init__()
@@ -233,6 +246,30 @@ def test_an_error_of_the_network_names_images_size_and_line(short: Training, fil
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            "Secret",
+            r"the network does not give its weights: RuntimeError: no weights \(nets\.py:\d+\)$",
+        ),
+        (
+            "Untrained",
+            r"cannot be set to training mode: RuntimeError: no training \(nets\.py:\d+\)$",
+        ),
+    ],
+)
+def test_other_errors_of_the_users_code_are_one_line(
+    short: Training, file: Path, model: str, message: str
+) -> None:
+    with pytest.raises(SodbenchError, match=message):
+        train(of_model(short, file, model))
+
+
+def test_a_network_with_a_sparse_buffer_trains(short: Training, file: Path) -> None:
+    assert train(of_model(short, file, "Sparse")).updates == 6
+
+
 def test_a_validation_that_fails_loses_no_epoch(
     short: Training, file: Path, twelve: Dataset
 ) -> None:
@@ -281,6 +318,20 @@ def test_masks_of_0_and_1_are_refused_by_name(
     ]
     assert not training.out.exists()
     assert train(replace(training, skip_bad=True)).left_out == 2
+
+
+def test_bad_files_of_a_validation_set_are_not_sent_to_skip_bad(
+    short: Training, twelve: Dataset, tmp_path: Path
+) -> None:
+    for kind in ("i", "m"):
+        write_picture(tmp_path / kind / "a.png", np.full((8, 8), 1, np.uint8))
+        write_picture(tmp_path / kind / "b.png", np.full((8, 8), 255, np.uint8))
+    (tmp_path / "i" / "b.png").write_bytes(b"no image")
+    validation = folder_pairs(tmp_path / "i", tmp_path / "m", name="held")
+    with pytest.raises(ProblemsError, match="held cannot be scored for validation") as caught:
+        train(replace(short, validation=validation, skip_bad=True))
+    assert sorted(p.kind for p in caught.value.problems) == ["mask-coding", "unreadable"]
+    assert "leave them out" not in str(caught.value)
 
 
 # --- the folder ----------------------------------------------------------------------------------------

@@ -106,7 +106,9 @@ def _binary_metrics(family: _BinaryFamily) -> Iterator[Metric]:
     yield Metric(
         f"{family.name}_max",
         f"max {family.label}",
-        *common,
+        # the maximum of an error is that of the worst threshold: neither direction is better
+        "neither" if lower else family.direction,
+        family.name,
         f"maximum of the mean curve{', its worst value' if lower else ''}: {family.what}",
         family.citation,
         listed=family.max_listed,

@@ -351,8 +351,8 @@ def summarise_problems(dataset: Dataset) -> list[str]:
 # ---------------------------------------------------------------------------------------------------
 
 _OTHER_IMAGE_TYPES = frozenset(
-    {".gif", ".jfif", ".jpe", ".jp2", ".jxl", ".ppm", ".pgm", ".pbm", ".pnm", ".exr", ".hdr", ".heic",
-     ".heif", ".avif", ".tga", ".psd", ".svg", ".npy", ".npz", ".mat"}
+    {".jfif", ".jpe", ".jp2", ".jxl", ".exr", ".hdr", ".heic", ".heif",
+      ".avif", ".tga", ".psd", ".svg", ".npy", ".npz", ".mat"}
 )  # fmt: skip
 _STRAYS = frozenset({"thumbs.db", "desktop.ini"})
 

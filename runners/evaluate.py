@@ -691,7 +691,7 @@ def _read_manifest(path: Path) -> Any:
         with open_regular(path) as file:
             return json.loads(file.read(MOST_MANIFEST).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        say(f"{path}: not readable ({error}), so the report cannot say how the maps were made")
+        say(f"{path}: cannot be read ({error}), so the report cannot say how the maps were made")
         return None
 
 

@@ -58,6 +58,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--dataset-name",
+        type=filled,
         metavar="NAME",
         help="what to call the dataset, when GT is one (default: as its folder)",
     )

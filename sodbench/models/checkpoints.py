@@ -79,11 +79,6 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
         raise SodbenchError(
             f"{path}: not a checkpoint: it holds no dictionary from names to tensors ({{{shown}}})"
         )
-    if odd := [name for name, tensor in content.items() if not _is_plain(tensor)]:
-        raise SodbenchError(
-            f"{path}: {len(odd)} of its tensors hold no plain numbers (sparse, quantised, nested or without data): "
-            f"{', '.join(odd[:3])}{', ...' if len(odd) > 3 else ''}; save the weights of a plain float model"
-        )
     return dict(content)
 
 
@@ -150,12 +145,6 @@ def _is_state(content: Mapping[Any, Any]) -> bool:
     return bool(content) and all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
     )
-
-
-def _is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor holds its numbers one by one, so that they can be copied into a parameter."""
-    dense = tensor.layout == torch.strided
-    return dense and not (tensor.is_quantized or tensor.is_meta or tensor.is_nested)
 
 
 def _looks_like_backbone(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:

@@ -100,7 +100,7 @@ def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path)
     shutil.copy(images / "0011.jpg", images / "0010.jpg")
     shutil.copy(masks / "0011.png", masks / "0010.png")
     Image.fromarray((grey(masks / "0011.png") > 128).astype(np.uint8)).save(masks / "0011.png")
-    Image.new("L", (8, 8)).save(images / "gone.gif")
+    (images / "gone.tga").write_bytes(b"")
     train = root / "DUTS-TR/DUTS-TR-Image"
     with Image.open(train / "0001.jpg") as picture:  # encoded anew and scaled
         picture.resize((picture.width * 3 // 4, picture.height * 3 // 4)).save(
@@ -403,8 +403,8 @@ def test_the_note_on_small_16_bit_values_is_its_own_kind() -> None:
 def test_files_that_are_not_read_are_counted(tmp_path: Path) -> None:
     root = tmp_path / "Own"
     noise(root, ["a", "b"])
-    Image.new("L", (16, 16)).save(root / "images/lost.gif")
-    Image.new("L", (16, 16)).save(root / "GT/lost.gif")
+    (root / "images/lost.tga").write_bytes(b"")
+    (root / "GT/lost.tga").write_bytes(b"")
     (root / "GT/a.npy").write_bytes(b"")  # a has its mask
     for name in ("notes.txt", "more.txt", "README", "Thumbs.db", ".DS_Store", "._a.png"):
         (root / "images" / name).write_text("x")
@@ -413,8 +413,8 @@ def test_files_that_are_not_read_are_counted(tmp_path: Path) -> None:
     shutil.move(root / "images/inner/GT/c.png", root / "images/inner/c.png")
     (report,) = check([find_dataset(root)])
     assert [(p.kind, p.file) for p in report.faults] == [
-        ("not-read", str(root / "GT/lost.gif")),
-        ("not-read", str(root / "images/lost.gif")),
+        ("not-read", str(root / "GT/lost.tga")),
+        ("not-read", str(root / "images/lost.tga")),
     ]
     assert [(p.kind, p.file, p.detail) for p in report.remarks] == [
         ("other-files", str(root / "GT"), "files that are not read: 1 .npy"),
@@ -496,7 +496,7 @@ def test_control_characters_in_names_are_shown_escaped(
     own = tmp_path / "data" / f"Own{HOSTILE}"
     noise(own, ["a", f"b{HOSTILE}"])
     (own / "images/b.txt").write_text("x")
-    (own / f"images/x{HOSTILE}.gif").write_text("x")
+    (own / f"images/x{HOSTILE}.tga").write_text("x")
     root = ["--data-root", str(tmp_path / "data")]
     for command in (["check"], ["check", "--format", "markdown"], ["list"], ["stats"]):
         main(["data", *command, *root])

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.images import write_grey
-from sodbench.models.checkpoints import read_state
+from sodbench.models.checkpoints import load_checkpoint
 from sodbench.models.inference import choose_device
 from sodbench.runners.data_extract import ArchiveError, extract
 from sodbench.runners.recipe import load_recipe
@@ -110,7 +111,7 @@ def test_a_name_that_is_too_long_for_a_file_is_one_line(which, maps, capsys):
 
 @pytest.mark.parametrize("change", ["learning_rate=nan", "weight_decay=inf", "scales=[1.0, nan]"])
 def test_numbers_of_a_recipe_are_finite(change):
-    with pytest.raises(SodbenchError, match=f"{change.partition('=')[0]} = .*not a finite number"):
+    with pytest.raises(SodbenchError, match=f"{change.partition('=')[0]} = .*: must be "):
         load_recipe("reference", [change])
 
 
@@ -171,7 +172,7 @@ def test_the_last_line_of_a_training_log_may_be_cut_off(tmp_path):
     (tmp_path / LOG).write_text(f'{good}\n{{"step": 2, "lo')
     assert read_log(tmp_path) == [{"step": 1, "loss": 0.5}]
     (tmp_path / LOG).write_bytes(b"\xff\n")
-    with pytest.raises(SodbenchError, match=r"log\.jsonl: cannot be read"):
+    with pytest.raises(SodbenchError, match=r"log\.jsonl: line 1 is not a record"):
         draw_curve(tmp_path)
 
 
@@ -182,17 +183,17 @@ ODD = {
     "sparse": lambda: torch.eye(3).to_sparse(),
     "compressed": lambda: torch.eye(3).to_sparse_csr(),
     "quantised": lambda: torch.quantize_per_tensor(torch.eye(3), 0.1, 0, torch.qint8),
-    "without data": lambda: torch.empty(3, device="meta"),
+    "without data": lambda: torch.empty(3, 3, device="meta"),
 }
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ODD)
 def test_tensors_without_plain_numbers_are_refused(kind, tmp_path):
-    torch.save({"good": torch.eye(2), "base.odd": ODD[kind]()}, tmp_path / "odd.pth")
-    with pytest.raises(SodbenchError, match=r"odd\.pth: .*") as refused:
-        read_state(tmp_path / "odd.pth")
-    assert str(refused.value).count("\n") == 0
+    network = nn.Linear(3, 3)
+    torch.save({**network.state_dict(), "weight": ODD[kind]()}, tmp_path / "odd.pth")
+    with pytest.raises(SodbenchError, match=r"(?s)odd\.pth: .*1 tensors of another kind: weight "):
+        load_checkpoint(network, tmp_path / "odd.pth")
 
 
 @pytest.mark.parametrize("name", ["meta", "xpu", "vulkan", "", "cpu:x", "gpu"])

@@ -21,7 +21,7 @@ from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.images import write_grey
 from sodbench.models.checkpoints import load_checkpoint, read_state
-from sodbench.runners.data_fetch import fetch
+from sodbench.runners.data_fetch import Limits, fetch
 
 hostile = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 NAMES = {kind: as_file_name(text) for kind, text in TEXTS.items()}
@@ -91,15 +91,20 @@ def test_names_in_data_commands(folders, capsys):
 
 
 def test_names_of_data_in_statistics(folders, capsys):
-    for kind in ("colour", "line", "script", "latex"):
-        place = folders / "root" / f"s{NAMES[kind]}"
+    for kind in ("script",):
         for part in ("Imgs", "GT"):
-            write_grey(place / part / "a.png", MASK)
+            write_grey(folders / "root" / f"s{NAMES[kind]}" / part / "a.png", MASK)
     out = folders / "stats"
     run(capsys, "data", "stats", "--data-root", folders / "root", "-o", out)
     page = (out / "stats.md").read_text()
     assert not acts_on_terminal(page) and "<script" not in page.replace("\\", "")
-    assert "](s\x1b" not in page
+    for kind in ("colour", "line"):  # such a name cannot be that of a file
+        root = folders / f"root of {kind}"
+        for part in ("Imgs", "GT"):
+            write_grey(root / f"s{NAMES[kind]}" / part / "a.png", MASK)
+        assert main(["data", "stats", "--data-root", str(root), "-o", str(folders / kind)]) == 2
+        message = capsys.readouterr().err
+        assert not acts_on_terminal(message) and "cannot be written to disk" in message
 
 
 # ------------------------------------------------------------------- methods, datasets and their pages
@@ -344,6 +349,6 @@ def test_the_reason_of_a_server(kind, tmp_path, capsys):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/x"
         with pytest.raises(SodbenchError) as refused:
-            fetch(url, tmp_path / "x", attempts=1)
+            fetch(url, tmp_path / "x", limits=Limits(attempts=1))
         server.shutdown()
     assert not acts_on_terminal(str(refused.value))

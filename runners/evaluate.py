@@ -387,6 +387,10 @@ class _Work:
                 raise SodbenchError(
                     f"{self.store}: lies in {folder}, which holds maps or data; choose an output folder of its own"
                 )
+        if task.root and self.store and self.store.resolve() == task.root.resolve():
+            raise SodbenchError(
+                f"{self.store}: is the folder of the dataset {task.dataset}; choose an output folder of its own"
+            )
         for other in works:
             if other is not self and other.folder == self.folder:
                 raise SodbenchError(

@@ -29,6 +29,7 @@ class Task:
     problems: what was found in the ground truth's own folders.
     source: the arguments that select the ground truth, see :attr:`Dataset.source`: ``sodbench eval <maps> *source``
         scores this task, and for a pair list ``sodbench eval *source``.  Empty where no arguments do.
+    root: the folder of the dataset, which holds its folders of masks and images.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Task:
     pairing: Pairing
     problems: tuple[Problem, ...] = ()
     source: tuple[str, ...] = ()
+    root: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -336,6 +338,7 @@ def task_of(method: str, truth: Dataset, folder: Path, maps: Sequence[Path] | No
         pairing,
         (*mask_problems(truth), *same_files(pairing)),
         truth.source,
+        truth.root,
     )
 
 

@@ -269,6 +269,59 @@ def test_bytes_of_the_counts_are_guarded(original, stored):
     assert_restored(original, stored)
 
 
+@pytest.fixture(scope="module")
+def of_real_files(shared, tmp_path_factory):
+    """Results of real maps: FT and RC on CSSD18, DSS on SOD."""
+    out = tmp_path_factory.mktemp("real")
+    for method, dataset in (("FT", "CSSD18"), ("RC", "CSSD18"), ("DSS", "SOD")):
+        preds = shared / "real/preds" / method / dataset
+        evaluate(preds, shared / "real" / dataset, "pysodmetrics", output=out, name=method)
+    return out
+
+
+@pytest.mark.real
+def test_results_of_real_files_are_verified(of_real_files, shared):
+    real = shared / "real"
+    for method, n in (("FT", 18), ("RC", 18), ("DSS", 300)):
+        (found,) = verify_results(of_real_files / method, real / "preds" / method, real)
+        assert (found.differences, found.n, found.from_images) == ((), n, True)
+
+
+@pytest.mark.real
+def test_thirty_edits_of_results_of_real_files_are_named(of_real_files, tmp_path):
+    """Ten values of result.json, ten cells of scores.csv, ten bytes of counts.npz."""
+    shutil.copytree(of_real_files / "DSS", tmp_path / "DSS")
+    (folder,) = (tmp_path / "DSS").iterdir()
+    whole = content(folder)
+    rng = np.random.default_rng(0)
+    values = list(leaves(json.loads(whole["result.json"])))
+    edits = []
+    for i in rng.choice(len(values), 10, replace=False):
+        path, value = values[i]
+        edits.append(
+            (
+                "result.json",
+                lambda p=path, v=value: edit_json(folder, lambda c: put(c, p, altered(v))),
+            )
+        )
+    lines = whole["scores.csv"].decode().split("\n")
+    for row in rng.choice(range(1, 301), 10, replace=False):
+        cells = lines[row].split(",")
+        cells[-1 - row % 20] = repr(rng.random())
+        text = "\n".join([*lines[:row], ",".join(cells), *lines[row + 1 :]])
+        edits.append(("scores.csv", lambda t=text: (folder / "scores.csv").write_text(t)))
+    for at in rng.choice(len(whole["counts.npz"]), 10, replace=False):
+        data = bytearray(whole["counts.npz"])
+        data[at] ^= 1 << int(rng.integers(8))
+        edits.append(("counts.npz", lambda d=bytes(data): (folder / "counts.npz").write_bytes(d)))
+    for name, edit in edits:
+        edit()
+        (found,) = verify_results(folder)
+        assert any(name in text for text in found.differences), (name, found)
+        (folder / name).write_bytes(whole[name])
+    assert len(edits) == 30 and not verify_results(folder)[0].differences
+
+
 def test_swapped_counts_are_refused(original, stored):
     other = stored.parents[1] / "B" / stored.name
     ours, theirs = (folder / "counts.npz" for folder in (stored, other))

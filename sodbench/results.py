@@ -163,7 +163,9 @@ class Result:
             return [f"protocol is {self.protocol!r}, which this version does not know"]
         if list(self.table.index) != list(source.stems):
             return ["scores.csv and counts.npz are of different pairs"]
-        return self._policy_contradictions() + differences(self, self._derived(source))
+        return self._policy_contradictions() + differences(
+            self, self._derive(source, self.protocol)
+        )
 
     def _policy_contradictions(self) -> list[str]:
         """What the policy and the provenance state that the rest of the result does not bear out."""
@@ -195,21 +197,29 @@ class Result:
         }
         return [text for text, holds in statements.items() if not holds]
 
-    def _derived(self, source: "StoredPairs | CountsFile") -> "Result":
-        """The result that the counts give, with the names, policy and provenance of this one."""
+    def _derive(
+        self,
+        source: "StoredPairs | CountsFile",
+        protocol: str,
+        counts: "StoredPairs | None" = None,
+    ) -> "Result":
+        """The result that counts give under a protocol, with the names, policy and provenance of this one."""
         facts = source.facts()
+        ours = f"--protocol {self.protocol}"
+        command = str(self.provenance.get("scored_by", "")).replace(ours, f"--protocol {protocol}")
         return derive_result(
             source,
             facts=facts,
             stems=source.stems,
-            protocol=self.protocol,
+            protocol=protocol,
             method=self.method,
             dataset=self.dataset,
             names=self.table[list(_NAMES)],
             policy={**self.policy, "n_resized": n_resized(facts)},
             problems=self.problems,
             folders=self.folders,
-            provenance=self.provenance,
+            provenance={**self.provenance, "scored_by": command},
+            counts=counts,
         )
 
     def modified_files(self, names: Sequence[str] = (TABLE, COUNTS)) -> list[Path]:
@@ -251,22 +261,8 @@ class Result:
 
         held = self.in_memory[1] if self.in_memory else None
         source = self.stored_pairs() if held is None else held
-        provenance = {**self.provenance, "scored_by": self._command_for(protocol)}
         if isinstance(source, StoredPairs):
-            return derive_result(
-                source,
-                facts=source.facts(),
-                stems=source.stems,
-                protocol=protocol,
-                method=self.method,
-                dataset=self.dataset,
-                names=self.table[list(_NAMES)],
-                policy=self.policy,
-                problems=self.problems,
-                folders=self.folders,
-                provenance=provenance,
-                counts=source,
-            )
+            return self._derive(source, protocol, counts=source)
         rule = self.policy.get("undefined")
         return build_result(
             scores=score(source, protocol, list(self.table.index), undefined_s=rule),
@@ -277,13 +273,8 @@ class Result:
             policy=self.policy,
             problems=self.problems,
             folders=self.folders,
-            provenance=provenance,
+            provenance=self.provenance,
         )
-
-    def _command_for(self, protocol: str) -> str:
-        """The command that scores the same pairs under another protocol."""
-        ours = f"--protocol {self.protocol}"
-        return str(self.provenance.get("scored_by", "")).replace(ours, f"--protocol {protocol}")
 
 
 def derive_result(

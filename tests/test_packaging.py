@@ -3,6 +3,8 @@
 import tomllib
 from pathlib import Path
 
+import sodbench
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -15,3 +17,7 @@ def test_every_package_is_listed():
             if init.resolve().is_relative_to((ROOT / folder).resolve()):
                 found.add(".".join((name, *rel.parts)))
     assert found == set(cfg["packages"])
+
+
+def test_the_citation_names_the_version():
+    assert f"\nversion: {sodbench.__version__}\n" in (ROOT / "CITATION.cff").read_text()

@@ -348,7 +348,9 @@ def test_the_reason_of_a_server(kind, tmp_path, capsys):
     with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/x"
-        with pytest.raises(SodbenchError) as refused:
-            fetch(url, tmp_path / "x", limits=Limits(attempts=1))
-        server.shutdown()
+        try:
+            with pytest.raises(SodbenchError) as refused:
+                fetch(url, tmp_path / "x", limits=Limits(attempts=1))
+        finally:
+            server.shutdown()  # a thread of a closed server would spin for ever
     assert not acts_on_terminal(str(refused.value))

@@ -82,11 +82,12 @@ def run_sample(run: Run) -> Finished:
     say(
         "This is the built-in sample: drawn pictures that show the toolkit at work, not a benchmark."
     )
-    data_root = write_sample(run.output / "sample-data")
     checkpoint = run.checkpoint
-    if checkpoint is None and run.model == DEFAULT_MODEL:
+    fit = checkpoint is None and run.model == DEFAULT_MODEL
+    if fit:  # imported before the images are drawn, so that a missing torch is reported at once
         from sodbench.runners.train import fit_sample
-
+    data_root = write_sample(run.output / "sample-data")
+    if fit:
         checkpoint = fit_sample(
             data_root, run.output / "sample-model", device=run.device, force=run.force
         )

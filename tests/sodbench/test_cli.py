@@ -72,7 +72,7 @@ def test_run_with_a_list_and_no_data_speaks_of_the_data(tmp_path, capsys):
     command = ["run", "--data-root", str(tmp_path), "--datasets", "SOD", "--list", "items.txt"]
     assert main(command) == 2
     message = capsys.readouterr().err
-    assert "data set SOD not found" in message and "--list" not in message
+    assert "dataset SOD not found" in message and "--list" not in message
     assert main(["run", "--data-root", str(tmp_path), "--datasets", "SOD,pascals"]) == 2
     assert "nor were found: pascals" in capsys.readouterr().err
 
@@ -196,7 +196,7 @@ def test_a_measure_that_images_do_not_have_is_refused_before_scoring(maps, capsy
 
 def test_eval_finds_ground_truth_by_name_below_a_data_root(maps, capsys):
     command = ["eval", str(maps / "preds"), "sod", "--format", "json"]
-    assert main([*command, "--data-root", str(maps / "gt")]) == 2  # masks only, no data set
+    assert main([*command, "--data-root", str(maps / "gt")]) == 2  # masks only, no dataset
     (maps / "gt/SOD").rename(maps / "GT")
     (maps / "data/SOD").mkdir(parents=True)
     (maps / "GT").rename(maps / "data/SOD/GT")
@@ -225,7 +225,7 @@ def test_run_refuses_two_sets_of_one_name_and_merges_aliases(maps, capsys):
     command = ["run", "--model", "centre-prior", "--data-root", str(maps / "data")]
     command += ["-o", str(maps / "out"), "--datasets"]
     assert main([*command, "Own", str(maps / "old/Own")]) == 2
-    assert "two data sets are called Own" in capsys.readouterr().err
+    assert "two datasets are called Own" in capsys.readouterr().err
     assert not (maps / "out").exists()
     assert main([*command, "SOD,sod", str(maps / "data/SOD")]) == 0
     captured = capsys.readouterr()

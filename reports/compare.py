@@ -85,7 +85,7 @@ def compare(
     missing = [d for d in datasets or () if d not in shared]
     if missing or not shared:
         raise SodbenchError(
-            f"{a} and {b} have no common result on {', '.join(missing) or 'any data set'}; "
+            f"{a} and {b} have no common result on {', '.join(missing) or 'any dataset'}; "
             f"{a} has {', '.join(r.dataset for r in first)}; {b} has {', '.join(r.dataset for r in second)}"
         )
     remarks: list[str] = []
@@ -114,7 +114,7 @@ def _one_method(results: Sequence[Result]) -> str:
     seen = [(r.dataset, r.protocol) for r in results]
     if len({d for d, _ in seen}) != len(seen):
         raise SodbenchError(
-            f"{methods[0]} has several results on one data set; name the folder of one of them"
+            f"{methods[0]} has several results on one dataset; name the folder of one of them"
         )
     return methods[0]
 

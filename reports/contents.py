@@ -37,7 +37,7 @@ PROBLEMS_SHOWN = 20
 """How many problems of one kind and result a report lists; result.json holds them all."""
 
 SAMPLE_NOTICE = (
-    "This is the built-in sample. Its pictures are drawn by a program, and the model was fitted to such pictures "
+    "This is the built-in sample. Its images are drawn by a program, and the model was fitted to such images "
     "within minutes. The numbers show that everything works; they say nothing about the real data sets."
 )
 
@@ -544,7 +544,7 @@ def _provenance(study: Study, command: str) -> tuple[Block, ...]:
     return tuple(
         block
         for block in (
-            Paragraph("Signatures: the lines that say how the numbers were made."),
+            Paragraph("Signatures: they record how the numbers were made."),
             Bullets(tuple(signatures), code=True),
             Paragraph("Every result:") if shared else None,
             Bullets(tuple(f"{n}: {v}" for n, v in shared.items())) if shared else None,
@@ -552,7 +552,7 @@ def _provenance(study: Study, command: str) -> tuple[Block, ...]:
             Bullets(tuple(own)) if own else None,
             Paragraph(f"This report: {_made_with()}."),
             Code(command, "sh") if command else None,
-            Paragraph("To cite the data sets, the measures and the models:"),
+            Paragraph("To cite the datasets, the metrics and the models:"),
             Code(bibtex(study.datasets, study.methods, [m.name for m in study.measures]), "bibtex"),
         )
         if block is not None

@@ -63,6 +63,6 @@ def choose(available: Sequence[str], asked: Sequence[str] | None = None) -> tupl
     unknown = [name for name in asked if name not in available]
     if unknown:
         raise SodbenchError(
-            f"no result has the measure {', '.join(unknown)}; there are: {', '.join(available)}"
+            f"no result has the metric {', '.join(unknown)}; there are: {', '.join(available)}"
         )
     return tuple(measure(name) for name in asked)

@@ -280,7 +280,7 @@ def critical_difference(
     if len(table) < 3 or table.shape[1] < 2:
         return None
     if np.isnan(table).any():
-        raise ValueError("every method needs a score on every data set")
+        raise ValueError("every method needs a score on every dataset")
     ranks = average_ranks(table.T, higher_is_better).mean(axis=0)
     order = np.argsort(ranks, kind="stable")
     statistic, p_value = (

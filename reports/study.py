@@ -312,7 +312,7 @@ def _kept(
 ) -> list[Result]:
     for kind, asked, have in (
         ("method", methods, [r.method for r in results]),
-        ("data set", datasets, [r.dataset for r in results]),
+        ("dataset", datasets, [r.dataset for r in results]),
     ):
         unknown = [name for name in asked or () if name not in have]
         if unknown:

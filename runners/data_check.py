@@ -46,8 +46,8 @@ KINDS = {
     "mask-coding": "a mask coded 0 and 1, or 16-bit with small values, which is read as black",
     "empty-mask": "a mask without any pixel above 128",
     "full-mask": "a mask without any background",
-    "duplicate": "the same picture twice within a set",
-    "leak": "a picture of the training set in a test set",
+    "duplicate": "the same image twice within a dataset",
+    "leak": "an image of the training set in a test set",
     "not-read": "an image or mask of a type that is not read, so that an item is incomplete or left out",
 }
 """The faults that are looked for, and what each means."""
@@ -136,7 +136,7 @@ def as_text(reports: Sequence[SetReport], per_kind: int = 10) -> str:
 def as_markdown(reports: Sequence[SetReport]) -> str:
     """A page: a table of verdicts, then every finding of each set."""
     lines = [
-        "# Data sets checked",
+        "# Datasets checked",
         "",
         "| set | verdict | items | official | sizes (h x w) | layout | content | masks |",
         "|---|---|---|---|---|---|---|---|",
@@ -199,7 +199,7 @@ def locate(
     if not found:
         reasons = [line for error in refused.values() for line in error.lines]
         nothing = (
-            f"no data set found under {data_root}: 'sodbench data list' says what is known and where "
+            f"no dataset found under {data_root}: 'sodbench data list' shows what is known and where "
             "to get it, 'sodbench run --sample' needs no data"
         )
         raise DatasetNotFound(*(reasons or [nothing]))

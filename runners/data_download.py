@@ -100,7 +100,7 @@ def download(
         Says, for every name that failed, how to get it by hand.
     """
     if given is not None and len(names) != 1:
-        raise SodbenchError("--from takes exactly one data set, whose archive it is")
+        raise SodbenchError("--from takes exactly one dataset, whose archive it is")
     _read_record(data_root)  # refused now, not after hours
     run = _Run(data_root, limits or Limits())
     done: list[Downloaded] = []
@@ -171,7 +171,7 @@ def _one(
     except OSError as error:
         raise unwritable(run.data_root, error) from error
     raise SodbenchError(
-        f"--from takes the archive of a data set; save weights as {file.place(run.data_root)}"
+        f"--from takes the archive of a dataset; save weights as {file.place(run.data_root)}"
     )
 
 

@@ -99,7 +99,7 @@ def evaluate(
     understood = understand(Path(predictions), truths, name=name)
     if len(understood.tasks) > 1:
         raise SodbenchError(
-            f"{predictions}: {len(understood.tasks)} methods or data sets; use evaluate_all for trees"
+            f"{predictions}: {len(understood.tasks)} methods or datasets; use evaluate_all for trees"
         )
     return evaluate_all(understood, [protocol], output=output, policy=policy, jobs=jobs).results[0]
 
@@ -270,18 +270,18 @@ def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) ->
         return  # reported when its turn comes
     if swapped and task.maps is None:
         raise SodbenchError(
-            f"{task.source[-1] if task.source else 'the list'}: the first column names pictures of two grey levels, as "
-            "masks are, and the second pictures of many, as maps are: are the columns swapped? A line is "
+            f"{task.source[-1] if task.source else 'the list'}: the first column names images of two grey levels, like "
+            "masks, and the second images of many, like maps: are the columns swapped? A line is "
             "'map.png mask.png'. If they are right, add --trust-folders"
         )
     if swapped:
         raise SodbenchError(
-            f"{task.maps} holds pictures of two grey levels, as masks are, and {task.masks} pictures of many, as maps are: "
+            f"{task.maps} holds images of two grey levels, like masks, and {task.masks} images of many, like maps: "
             "are the two folders swapped? The order is PREDS GT. If they are right, add --trust-folders"
         )
     if photographs:
         raise SodbenchError(
-            f"{task.masks}: holds pictures that look like photographs, not like masks (most of their pixels are neither "
+            f"{task.masks}: holds images that look like photographs, not like masks (most of their pixels are neither "
             "black nor white); give the folder of the masks as GT. If these are the masks, add --trust-folders"
         )
 

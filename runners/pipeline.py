@@ -79,20 +79,19 @@ def run_sample(run: Run) -> Finished:
     from sodbench.sample import write_sample
 
     _refuse_torchrun()
-    say(
-        "This is the built-in sample: drawn pictures that show the toolkit at work, not a benchmark."
-    )
-    data_root = write_sample(run.output / "sample-data")
+    say("This is the built-in sample: drawn images that show the toolkit at work, not a benchmark.")
     checkpoint = run.checkpoint
-    if checkpoint is None and run.model == DEFAULT_MODEL:
+    fit = checkpoint is None and run.model == DEFAULT_MODEL
+    if fit:  # imported before the images are drawn, so that a missing torch is reported at once
         from sodbench.runners.train import fit_sample
-
+    data_root = write_sample(run.output / "sample-data")
+    if fit:
         checkpoint = fit_sample(
             data_root, run.output / "sample-model", device=run.device, force=run.force
         )
     return run_datasets(
         replace(run, data_root=data_root, checkpoint=checkpoint, baselines=True),
-        title="The built-in sample (drawn pictures, not a benchmark)",
+        title="The built-in sample (drawn images, not a benchmark)",
         sample=True,
     )
 
@@ -160,7 +159,7 @@ def _find(run: Run) -> list[Dataset]:
     if missing and not (found and run.skip_missing):
         raise SodbenchError(*_not_there(missing, bool(found)))
     for name in missing:
-        say(f"{name}: not there; left out as --skip-missing says")
+        say(f"{name}: not there; left out because of --skip-missing")
     found = distinct(map(name_own_subset, found))
     refuse_namesakes(found)
     for dataset in found:
@@ -172,9 +171,9 @@ def _find(run: Run) -> list[Dataset]:
     found = chosen(found, run.items, run.limit)
     if refused := [p for d in found for p in mask_problems(d) if p.kind != "no-mask"]:
         raise ProblemsError(
-            f"{len(refused)} problem(s) with the data sets; nothing was predicted",
+            f"{len(refused)} problem(s) with the datasets; nothing was predicted",
             refused,
-            "mend them ('sodbench data check' lists everything), or name a subset without these items",
+            "fix them ('sodbench data check' lists everything), or name a subset without these items",
         )
     for dataset in found:
         say(f"{dataset.name}: {len(dataset)} images in {dataset.root} ({dataset.layout})")
@@ -187,13 +186,13 @@ def _not_there(missing: Mapping[str, DatasetNotFound], others: bool) -> list[str
     """What to say of sets that were not found, where there are others and where there are none."""
     if others:
         return [
-            f"{len(missing)} of the data sets are not there:",
+            f"{len(missing)} of the datasets are not there:",
             *(
                 line
                 for error in missing.values()
                 for line in takewhile(lambda line: not line.startswith("  layouts"), error.lines)
             ),
-            "add them, name the ones you want with --datasets, or go on without them with --skip-missing",
+            "add them, name the ones you want with --datasets, or leave them out with --skip-missing",
         ]
     (_, error), *rest = missing.items()
     also = ", ".join(name for name, _ in rest)

@@ -356,13 +356,13 @@ def _named(inputs: Iterable[Path | str]) -> Iterator[Path]:
         if entry.is_dir():
             found = pictures(entry)
             if not found:
-                raise SodbenchError(f"{entry}: this folder holds no pictures")
+                raise SodbenchError(f"{entry}: this folder holds no images")
             jpegs = {p.stem for p in found if p.suffix.lower() in (".jpg", ".jpeg")}
             images = [
                 p for p in found if p.suffix.lower() in (".jpg", ".jpeg") or p.stem not in jpegs
             ]
             if len(images) < len(found):
-                say(f"{entry}: {len(found) - len(images)} masks beside the images are left out")
+                say(f"{entry}: {len(found) - len(images)} masks next to the images are left out")
             yield from images
         elif entry.suffix.lower() in (".txt", ".lst"):
             for line in read_lines(entry):

@@ -144,12 +144,12 @@ def _part(manifest: Mapping[str, Any], key: str) -> Any:
 
 
 def _refuse_strangers(out_dir: Path, present: set[str], images: Mapping[str, Path]) -> None:
-    """Refuse a folder with pictures that sodbench did not write."""
+    """Refuse a folder with images that sodbench did not write."""
     if any(image.resolve().parent == out_dir.resolve() for image in images.values()):
         raise SodbenchError(f"{out_dir}: this is the images' folder; choose another for the maps")
     if present and not (out_dir / MANIFEST).exists():
         raise SodbenchError(
-            f"{out_dir}: holds {len(present)} pictures that sodbench did not write (there is no "
+            f"{out_dir}: holds {len(present)} images that sodbench did not write (there is no "
             f"{MANIFEST}); choose another folder for the maps"
         )
 

@@ -171,7 +171,7 @@ class _Tree:
             raise SodbenchError(
                 f"{root}: no maps in it"
                 + ("" if root.is_dir() else " (there is no such folder)")
-                + "; give a folder of pictures, or a tree <method>/<set>/ of them",
+                + "; give a folder of images, or a tree <method>/<set>/ of them",
                 *(f"  {obstacle}" for obstacle in obstacles),
             )
         parts = {part for folder in self.folders for part in folder.relative_to(root).parts}
@@ -305,7 +305,7 @@ def _truth_named(part: str, truths: Sequence[Dataset]) -> Dataset | None:
     if len(found) > 1:
         raise SodbenchError(
             f"a folder of maps named {part} could belong to {' or '.join(t.name for t in found)}; rename it, or "
-            "choose the data set with --datasets"
+            "choose the dataset with --datasets"
         )
     return found[0] if found else None
 

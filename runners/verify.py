@@ -54,7 +54,7 @@ def verify_results(
     predictions: Path | str | None = None,
     truth: Path | str | None = None,
     *,
-    data_root: Path | str = "data",
+    data_root: Path | str | None = None,
     jobs: int | None = None,
 ) -> list[Verification]:
     """Check every result at or below a folder.
@@ -66,8 +66,10 @@ def verify_results(
     predictions, truth : path, optional
         The saliency maps and the ground truth, as for ``sodbench eval``: every stored pair is then counted again from
         its two images.
+    data_root : path, optional
+        The folder where a dataset that ``truth`` names is looked up first, as for ``sodbench eval``.
     jobs : int, optional
-        Pairs that are counted at a time, by default one a core.
+        Number of pairs that are counted at a time, by default the number of cores.
 
     Raises
     ------

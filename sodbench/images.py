@@ -169,7 +169,7 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
         try:
             status = os.fstat(file)
             if stat.S_ISDIR(status.st_mode):
-                raise ImageError(str(path), "it is a folder, not a picture")
+                raise ImageError(str(path), "it is a folder, not an image")
             if not stat.S_ISREG(status.st_mode):
                 raise ImageError(str(path), "it is not a regular file")
             if status.st_size > MAX_BYTES:
@@ -453,7 +453,7 @@ def _opened(path: Path, data: bytes) -> Iterator[ImageFile.ImageFile]:
         raise ImageError(
             str(path),
             "not decoded, because this program has set PIL.ImageFile.LOAD_TRUNCATED_IMAGES, which "
-            "makes truncated pictures look whole; set it back to False",
+            "makes truncated images look complete; set it back to False",
         )
     limit = max_pixels()
     if Image.MAX_IMAGE_PIXELS is not None and limit > Image.MAX_IMAGE_PIXELS:
@@ -482,8 +482,8 @@ def _not_a_picture(data: bytes) -> str:
         return "a PNG or JPEG, but its header is broken"
     head = data[:16]
     text = head.isascii() and b"\0" not in head
-    kind = "text" if text else "not a picture format that sodbench reads"
-    return f"not a picture: its content is {kind} (first bytes {head!r})"
+    kind = "text" if text else "not an image format that sodbench reads"
+    return f"not an image: its content is {kind} (first bytes {head!r})"
 
 
 def _load(picture: Image.Image) -> tuple[int, list[str]]:
@@ -711,7 +711,7 @@ def _encoded(
 ) -> bytes:
     shape = pixels.shape
     if pixels.dtype != np.uint8 or 0 in shape or not (len(shape) == 2 or shape[2:] == (3,)):
-        raise ValueError(f"a picture is uint8 [h, w] or [h, w, 3], not {pixels.dtype} {shape}")
+        raise ValueError(f"an image is uint8 [h, w] or [h, w, 3], not {pixels.dtype} {shape}")
     kind = path.suffix.lower()
     if kind == ".png" and pixels.ndim == 2:
         return png.encode(pixels, comment)

@@ -13,9 +13,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     parser = commands.add_parser(
         "bench",
         help="measure a model's size, speed and memory",
-        description="Measure parameters, multiply-adds, latency of one image, images a second at the best "
-        "batch, peak memory, and images a second from JPEG to PNG files.",
-        epilog="'sodbench report RESULTS -o report --bench FILE' shows the result beside accuracy.",
+        description="Measure parameters, multiply-adds, latency of one image, images per second at the best "
+        "batch size, peak memory, and images per second from JPEG to PNG files.",
+        epilog="'sodbench report RESULTS -o report --bench FILE' shows the record next to the scores.",
     )
     add_network_options(parser)
     parser.add_argument(
@@ -30,13 +30,13 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         type=positive,
         default=10,
         metavar="N",
-        help="timed runs (default: %(default)s)",
+        help="number of timed runs (default: %(default)s)",
     )
     parser.add_argument(
         "--name",
         type=filled,
         metavar="NAME",
-        help="what to call the method, as in its results (default: the model's name)",
+        help="name of the method in its results (default: the model's name)",
     )
     parser.add_argument(
         "-o", "--output", type=path, metavar="FILE", help="write the record as JSON"

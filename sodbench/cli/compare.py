@@ -12,34 +12,49 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "compare",
         help="compare two results image by image: differences, intervals, tests",
-        description="Print the paired comparison of two stored results on the data sets that both "
+        description="Print the paired comparison of two stored results on the datasets that both "
         "have: differences with 95 % intervals, permutation and Wilcoxon tests, wins and losses. "
         "Nothing is scored again.",
     )
     parser.add_argument(
         "first", type=path, metavar="RESULT_A", help="folder of results of one method"
     )
-    parser.add_argument("second", type=path, metavar="RESULT_B", help="likewise, of another")
+    parser.add_argument(
+        "second", type=path, metavar="RESULT_B", help="folder of results of another method"
+    )
     parser.add_argument(
         "--metrics",
         nargs="+",
         type=some_names,
         metavar="NAME",
-        help="these measures, in this order",
+        help="these metrics, in this order",
     )
     parser.add_argument(
-        "--datasets", nargs="+", type=some_names, metavar="NAME", help="these sets, in this order"
+        "--datasets",
+        nargs="+",
+        type=some_names,
+        metavar="NAME",
+        help="these datasets, in this order",
     )
-    parser.add_argument("--format", choices=["table", "markdown", "csv", "json"], default="table")
+    parser.add_argument(
+        "--format",
+        choices=["table", "markdown", "csv", "json"],
+        default="table",
+        help="how to print the comparison (default: table)",
+    )
     parser.add_argument(
         "--resamples",
         type=resamples,
         metavar="N",
         default=10_000,
-        help="of bootstrap and permutation tests, at least 100 (default: %(default)s)",
+        help="number of bootstrap resamples and permutations, at least 100 (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=not_negative, metavar="N", default=0, help="of the resamples (default: 0)"
+        "--seed",
+        type=not_negative,
+        metavar="N",
+        default=0,
+        help="random seed of the resamples (default: %(default)s)",
     )
     parser.set_defaults(run=run)
 

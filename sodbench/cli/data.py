@@ -1,4 +1,4 @@
-"""``sodbench data``: know, fetch, check and describe data sets."""
+"""``sodbench data``: list, download, check and describe datasets."""
 
 import argparse
 from pathlib import Path
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from sodbench.datasets import Dataset, DatasetInfo, Source
 
     Found = tuple[Dataset | None, str]
-    """A data set, or why it could not be had."""
+    """A dataset, or why it could not be read."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     """Describe the command and its own commands."""
     parser = commands.add_parser(
         "data",
-        help="list, download, check and describe data sets",
-        description="Data sets: what is known, what is on this disk, and what is wrong with it.",
+        help="list, download, check and describe datasets",
+        description="List, download, check, describe and prepare datasets.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_list(actions)
@@ -35,7 +35,16 @@ def _add_root(parser: argparse.ArgumentParser) -> None:
         type=path,
         default=Path("data"),
         metavar="DIR",
-        help="the folder that holds the sets, in any layout (default: %(default)s)",
+        help="folder that holds the datasets, in any layout (default: %(default)s)",
+    )
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        choices=("table", "markdown", "json"),
+        default="table",
+        help="how to print the result (default: %(default)s)",
     )
 
 
@@ -45,15 +54,15 @@ def _add_root(parser: argparse.ArgumentParser) -> None:
 def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
     parser = actions.add_parser(
         "list",
-        help="what is known, and what is on this disk",
-        description="The known data sets, and what of them is found below the data root. With names: "
-        "everything known of these (counts, subsets, citation, licence, links, known faults).",
+        help="known datasets, and which of them are on this disk",
+        description="List the known datasets, and which of them are below the data root. With names: "
+        "show everything known about these (counts, subsets, citation, licence, links, known faults).",
     )
     parser.add_argument(
-        "names", nargs="*", type=filled, metavar="NAME", help="tell everything about these sets"
+        "names", nargs="*", type=filled, metavar="NAME", help="show everything about these datasets"
     )
     _add_root(parser)
-    parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
+    _add_format(parser)
     parser.set_defaults(run=run_list)
 
 
@@ -95,7 +104,7 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 
 def _found(name: str, data_root: Path) -> "Found":
-    """The data set if it is there; else why not (empty where it is simply absent)."""
+    """The dataset if it is on disk; else why not (empty if it is simply absent)."""
     from sodbench.datasets import DatasetNotFound, find_dataset
     from sodbench.errors import SodbenchError
 
@@ -145,8 +154,8 @@ def _table(
             "",
             f"named subsets: {', '.join(subsets)}",
             printable(f"weights: {', '.join(weights)}"),
-            "'sodbench data list NAME'  tells sources, citation and known faults",
-            "'sodbench data check'      looks at every file",
+            "'sodbench data list NAME'  shows sources, citation and known faults",
+            "'sodbench data check'      checks every file",
         ]
     )
 
@@ -216,10 +225,10 @@ def _found_dict(dataset: "Dataset") -> dict[str, Any]:
 def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
     parser = actions.add_parser(
         "check",
-        help="look at every file and say what is wrong",
+        help="check every file and report what is wrong",
         description="Decode every image and mask and report what is wrong: counts and names against the "
         "official lists, files that cannot be read, sizes that differ, masks that are grey, empty or "
-        "full, the same image twice within or across datasets, files that are not read. One verdict line a "
+        "full, the same image twice within or across datasets, files that are not read. One verdict line per "
         "dataset. Exit status: 0 without faults; 1 if a fault was found, or one of several datasets cannot be "
         "read; 2 if nothing was checked.",
     )
@@ -228,21 +237,25 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
         nargs="*",
         type=filled,
         metavar="NAME",
-        help="sets, subsets, folders or TOML files (default: all found)",
+        help="datasets, subsets, folders or TOML files (default: all below the data root)",
     )
     _add_root(parser)
-    parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
+    _add_format(parser)
     parser.add_argument(
-        "-o", "--output", type=path, metavar="FILE", help="also write FILE (.md or .json) in full"
+        "-o",
+        "--output",
+        type=path,
+        metavar="FILE",
+        help="also write the complete report to FILE (.md or .json)",
     )
     parser.add_argument(
-        "--jobs", type=positive, metavar="N", help="threads (default: all processors)"
+        "--jobs", type=positive, metavar="N", help="number of threads (default: number of cores)"
     )
     parser.set_defaults(run=run_check)
 
 
 def run_check(arguments: argparse.Namespace) -> int:
-    """Check; 1 where a fault was found or a named set could not be had."""
+    """Check; returns 1 if a fault was found or a named dataset could not be read."""
     from sodbench.errors import SodbenchError
     from sodbench.progress import show, warn
     from sodbench.results import write_text
@@ -292,9 +305,9 @@ def run_check(arguments: argparse.Namespace) -> int:
 def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
     parser = actions.add_parser(
         "download",
-        help="fetch data sets and backbone weights",
-        description="Fetch data sets and put them below the data root, where sodbench reads them; cut "
-        "connections are resumed, archives are unpacked safely, what is there already is left alone. "
+        help="download datasets and backbone weights",
+        description="Download datasets into the data root. Interrupted "
+        "downloads are resumed, archives are unpacked safely, and existing files are left alone. "
         "Weights (res2net50-v1b) go to <data root>/weights/ and are verified by the hash in their name.",
     )
     parser.add_argument(
@@ -302,7 +315,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
         nargs="*",
         type=filled,
         metavar="NAME",
-        help="data sets, or weights such as res2net50-v1b",
+        help="datasets, or weights such as res2net50-v1b",
     )
     parser.add_argument(
         "--all", action="store_true", help="all six test sets, the training set and the weights"
@@ -312,7 +325,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
         dest="given",
         type=filled,
         metavar="FILE_OR_URL",
-        help="take the one named set from this ZIP archive instead of the known places",
+        help="take the one named dataset from this ZIP archive instead of the known sources",
     )
     parser.add_argument(
         "--max-gb",
@@ -338,7 +351,9 @@ def run_download(arguments: argparse.Namespace) -> int:
         raise SodbenchError("give either --all or names, not both")
     names = everything if arguments.all else arguments.names
     if not names:
-        raise SodbenchError(f"download what? --all, or some of: {', '.join(everything)}")
+        raise SodbenchError(
+            f"nothing chosen to download: give --all, or some of: {', '.join(everything)}"
+        )
     done = download(names, arguments.data_root, given=arguments.given, limits=limits)
     for item in done:
         show(printable(f"{item.name}: {item.path}: {item.how}"))
@@ -354,8 +369,8 @@ def run_download(arguments: argparse.Namespace) -> int:
 def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
     parser = actions.add_parser(
         "stats",
-        help="what the sets are like: object size, centre bias, contrast, ...",
-        description="Measure every picture: object size, number of objects, contrast, border, position, "
+        help="describe datasets: object size, centre bias, contrast, ...",
+        description="Measure every image: object size, number of objects, contrast, border, position, "
         "image size. Prints a summary; with -o also a page of plots and a CSV for each dataset. Exit status: 0; "
         "1 if a dataset is not complete, so that items are not measured; 2 if one cannot be read.",
     )
@@ -364,10 +379,10 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
         nargs="*",
         type=filled,
         metavar="NAME",
-        help="sets, subsets, folders or TOML files (default: all found)",
+        help="datasets, subsets, folders or TOML files (default: all below the data root)",
     )
     _add_root(parser)
-    parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
+    _add_format(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -376,7 +391,7 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
         help="write stats.md, plots and CSV files into DIR",
     )
     parser.add_argument(
-        "--jobs", type=positive, metavar="N", help="threads (default: all processors)"
+        "--jobs", type=positive, metavar="N", help="number of threads (default: number of cores)"
     )
     parser.set_defaults(run=run_stats)
 
@@ -428,13 +443,17 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
     parser = actions.add_parser(
         "prepare",
         help="write the reference's list files (test.lst, train_pair.lst)",
-        description="Write test.lst (image names) and train_pair.lst (image and mask) for sets in any "
+        description="Write test.lst (image names) and train_pair.lst (image and mask) for datasets in any "
         "layout, as the reference's scripts read them; they are written to DIR/<set>/, not into the data, and "
         "replace nothing. Exit status: 0; 1 if a dataset lacks official items or has others; 2 if nothing was "
         "written.",
     )
     parser.add_argument(
-        "names", nargs="+", type=filled, metavar="NAME", help="sets, subsets, folders or TOML files"
+        "names",
+        nargs="+",
+        type=filled,
+        metavar="NAME",
+        help="datasets, subsets, folders or TOML files",
     )
     _add_root(parser)
     parser.add_argument(

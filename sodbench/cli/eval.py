@@ -36,8 +36,8 @@ def add_parser(commands: Any) -> None:
         "eval",
         help="score saliency maps against ground truth",
         description="Score saliency maps against ground truth masks. PREDS is a folder of maps, or a tree of them "
-        "(<set>/, <method>/<set>/ or <set>/<method>/); GT a folder of masks, a data set, or a root of data sets.",
-        epilog="Exit status: 0 clean, 1 finished with problems that an option covers, 2 refused. "
+        "(<set>/, <method>/<set>/ or <set>/<method>/). GT is a folder of masks, a dataset, or a root folder of datasets.",
+        epilog="Exit status: 0 no problems, 1 finished with problems, which are listed, 2 refused. "
         "Example: sodbench eval preds/DSS/SOD data/SOD/GT --protocol all",
     )
     parser.add_argument(
@@ -48,64 +48,68 @@ def add_parser(commands: Any) -> None:
         type=filled,
         metavar="GT",
         nargs="?",
-        help="folder of masks, root of data sets, TOML file, or name of a data set (HKU-IS/test)",
+        help="folder of masks, root folder of datasets, TOML file, or name of a dataset (HKU-IS/test)",
     )
     parser.add_argument(
         "--data-root",
         type=path,
         metavar="DIR",
-        help="the folder where a dataset that GT names is looked up, before the working folder (default: data)",
+        help="folder where the name GT is looked up first, before the working folder (default: the working folder, then data)",
     )
     parser.add_argument(
         "--dataset-name",
         type=filled,
         metavar="NAME",
-        help="what to call the dataset, when GT is one (default: as its folder)",
+        help="name of the dataset, if GT is a single one (default: the name of its folder)",
     )
     parser.add_argument(
         "--list",
         type=path,
         metavar="FILE",
-        help="without PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' a line; "
-        "with them: only the items that FILE names, one a line",
+        help="without PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' per line; "
+        "with them: score only the items that FILE names, one per line",
     )
     parser.add_argument(
-        "--limit", type=positive, metavar="N", help="only the first N items of each data set"
+        "--limit", type=positive, metavar="N", help="only the first N items of each dataset"
     )
     parser.add_argument(
         "--protocol",
         choices=(*PROTOCOL_NAMES, "all"),
         default=DEFAULT_PROTOCOL,
-        help=f"whose conventions to follow (default: {DEFAULT_PROTOCOL})",
+        help=f"whose conventions to follow; 'all' prints all three side by side (default: {DEFAULT_PROTOCOL})",
     )
     parser.add_argument(
         "--format",
         choices=("table", "markdown", "csv", "json"),
         default="table",
-        help="how to print the scores",
+        help="how to print the scores (default: table)",
     )
     parser.add_argument(
         "--metrics",
         nargs="+",
         type=some_names,
         metavar="NAME",
-        help=f"which metrics to print (default: {','.join(DEFAULT_METRICS)}, in JSON all; 'all' for all listed; "
-        "'help' lists them)",
+        help=f"metrics to print (default: {','.join(DEFAULT_METRICS)}; in JSON all); 'all' prints all listed ones, "
+        "'help' lists the names with their meaning",
     )
     parser.add_argument(
         "-o",
         "--output",
         type=path,
         metavar="DIR",
-        help="store the results there, and use the pairs already scored there",
+        help="store the results in DIR, and reuse the pairs already scored there",
     )
     parser.add_argument(
-        "--methods", nargs="+", type=some_names, metavar="NAME", help="only these methods of a tree"
+        "--methods",
+        nargs="+",
+        type=some_names,
+        metavar="NAME",
+        help="only these methods of the tree",
     )
     parser.add_argument(
         "--datasets", nargs="+", type=some_names, metavar="NAME", help="only these datasets"
     )
-    parser.add_argument("--name", type=filled, help="what to call the method, when there is one")
+    parser.add_argument("--name", type=filled, help="name of the method, if there is only one")
     parser.add_argument(
         "--dry-run", action="store_true", help="print how the folders are understood, and stop"
     )
@@ -113,9 +117,9 @@ def add_parser(commands: Any) -> None:
         "--jobs",
         type=positive,
         metavar="N",
-        help="maps that are scored at a time (default: one a core); the results do not depend on it",
+        help="number of maps scored at a time (default: number of cores); the results do not depend on it",
     )
-    parser.add_argument("--force", action="store_true", help="score everything anew")
+    parser.add_argument("--force", action="store_true", help="with -o: score everything again")
     parser.add_argument(
         "--worst", type=positive, metavar="N", help="also list the N worst images of each method"
     )
@@ -123,17 +127,17 @@ def add_parser(commands: Any) -> None:
         "--worst-by",
         type=filled,
         metavar="NAME",
-        help="the metric that --worst sorts by (default: mae)",
+        help="metric that --worst sorts by (default: mae)",
     )
     add_policy(parser)
     parser.add_argument(
         "--shard",
         type=_shard,
         metavar="I/N",
-        help="score one N-th of the pairs; 'sodbench merge' joins the parts",
+        help="score only every N-th pair, starting with the I-th; 'sodbench merge' joins the parts",
     )
     parser.add_argument(
-        "--trust-folders", action="store_true", help="do not refuse when PREDS and GT look swapped"
+        "--trust-folders", action="store_true", help="score even if PREDS and GT look swapped"
     )
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
@@ -141,7 +145,7 @@ def add_parser(commands: Any) -> None:
 def add_policy(parser: argparse.ArgumentParser) -> None:
     """The options that say what to do about problems with the files; shared by ``eval`` and ``run``."""
     group = parser.add_argument_group(
-        "what to do about problems (each choice that touched a pair stands in the signature)"
+        "how to handle problems (a choice that affected a pair is part of the signature)"
     )
     group.add_argument(
         "--missing",
@@ -158,9 +162,10 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--undefined",
         choices=("keep", "skip"),
-        help="undefined S-measures: the mean is undefined too, or they are left out (default: as the protocol's program does)",
+        help="undefined S-measures: keep, so that the mean is undefined too, or skip, to leave these images out "
+        "(default: as the program of the protocol does)",
     )
-    group.add_argument("--no-wf", action="store_true", help="leave weighted F out")
+    group.add_argument("--no-wf", action="store_true", help="do not compute weighted F")
 
 
 def read_policy(arguments: argparse.Namespace) -> "Policy":
@@ -180,14 +185,14 @@ def _shard(text: str) -> tuple[int, int]:
     try:
         index, number = (int(part) for part in text.split("/"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form I/N, e.g. 2/8") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form I/N, such as 2/8") from None
     if not 1 <= index <= number:
-        raise argparse.ArgumentTypeError(f"{text}: I must lie between 1 and N")
+        raise argparse.ArgumentTypeError(f"{text}: I must be between 1 and N")
     return index, number
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score, print, and say what was found."""
+    """Score the maps, print the scores, and report the problems."""
     from sodbench.progress import say, show, warn
     from sodbench.runners.evaluate import evaluate_all
 
@@ -201,7 +206,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _check_worst_by(worst_by, weighted=not arguments.no_wf)
     if not arguments.output:
-        refuse_without_effect(arguments, ("force",), "without -o DIR, where scores are kept")
+        refuse_without_effect(arguments, ("force",), "without -o DIR, where scores are stored")
     if arguments.shard and not arguments.output:
         raise SodbenchError("--shard needs -o DIR, a folder of its own for each shard")
     understood = _understood(arguments)
@@ -425,7 +430,7 @@ def to_frame(results: "Sequence[Result]", metrics: "Sequence[str]") -> Any:
 
 
 def to_text(results: "Sequence[Result]", metrics: "Sequence[str]", *, markdown: bool) -> str:
-    """A table of the results, and their signatures; several protocols stand side by side with their differences."""
+    """A table of the results, and their signatures; several protocols are shown side by side with their differences."""
     protocols = len({r.protocol for r in results})
     quote = markdown_text if markdown else printable
     if protocols == 1:
@@ -467,7 +472,7 @@ def _listed(
 def _compared(
     group: "Sequence[Result]", metrics: "Sequence[str]", quote: "Callable[[object], str]"
 ) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows, one row a measure: one method on one data set under each protocol."""
+    """Headers and rows, one row per metric: one method on one dataset under each protocol."""
     first, *others = group
     headers = [
         quote(f"{first.method} on {first.dataset}"),

@@ -12,18 +12,26 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "export",
         help="write a network as an ONNX file",
         description="Write a network as ONNX (input 'image': RGB, ImageNet-normalised, [n, 3, h, w]; output "
-        "'logits': [n, 1, h, w]) and compare it with torch at three sizes. Needs the extra 'onnx'.",
+        "'logits': [n, 1, h, w]; 'probabilities' if the network declares them) and compare it with torch at three sizes. Needs the extra 'onnx'.",
     )
     parser.add_argument(
-        "--model", type=filled, default="csf-res2net50", metavar="NAME", help="as for predict"
+        "--model",
+        type=filled,
+        default="csf-res2net50",
+        metavar="NAME",
+        help="a registered name, or path/to/file.py:factory (default: %(default)s)",
     )
-    parser.add_argument("--checkpoint", type=path, metavar="FILE", help="its weights (state_dict)")
-    parser.add_argument("-o", "--output", type=path, required=True, metavar="FILE.onnx")
+    parser.add_argument(
+        "--checkpoint", type=path, metavar="FILE", help="weights of the model (a state_dict)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=path, required=True, metavar="FILE.onnx", help="file to write"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export and say how near it is."""
+    """Export, and print the largest difference from torch."""
     from sodbench.progress import show
     from sodbench.quoting import printable
     from sodbench.runners.export import export_onnx

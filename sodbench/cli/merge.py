@@ -12,20 +12,25 @@ def add_parser(commands: Any) -> None:
         "merge",
         help="join the shards of an evaluation",
         description="Join the parts that 'sodbench eval --shard I/N -o DIR' wrote into exactly what one run "
-        "would have written. Overlaps, gaps and parts that were made differently are refused by name.",
+        "would have written. Overlaps, gaps and parts that were scored in different ways are named and refused.",
         epilog="Example: sodbench merge part1 part2 part3 part4 -o results",
     )
     parser.add_argument(
         "parts", nargs="+", type=path, metavar="DIR", help="the shards' output folders"
     )
     parser.add_argument(
-        "-o", "--output", type=path, required=True, metavar="DIR", help="where the whole goes"
+        "-o",
+        "--output",
+        type=path,
+        required=True,
+        metavar="DIR",
+        help="folder for the complete results",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Merge and print the table; returns 1 where the whole has problems, as one run would have."""
+    """Merge and print the table; returns 1 if the complete results have problems, as one run would."""
     from sodbench.cli.eval import report_problems, to_text
     from sodbench.metrics.catalogue import DEFAULT_METRICS
     from sodbench.progress import show

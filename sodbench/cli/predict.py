@@ -13,7 +13,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "predict",
         help="predict saliency maps of images",
         description="Predict a saliency map for every image: MAPS/<stem>.png, 8-bit grey, the image's own "
-        "size. A rerun makes only the maps that are missing. Under torchrun the images are shared among "
+        "size. A rerun predicts only the maps that are missing. Under torchrun the images are shared among "
         "its processes.",
     )
     parser.add_argument(
@@ -24,7 +24,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="folders of images, image files, or lists of names (.txt, .lst)",
     )
     parser.add_argument(
-        "-o", "--output", type=path, required=True, metavar="MAPS", help="folder of the maps"
+        "-o", "--output", type=path, required=True, metavar="MAPS", help="folder for the maps"
     )
     add_network_options(parser)
     parser.add_argument(
@@ -42,7 +42,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="replace the maps of these images that exist, whatever made them",
+        help="replace existing files that have the names of these maps, whatever wrote them",
     )
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
@@ -56,23 +56,25 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a registered name, a baseline, or path/to/file.py:factory (default: %(default)s)",
     )
-    parser.add_argument("--checkpoint", type=path, metavar="FILE", help="its weights (state_dict)")
+    parser.add_argument(
+        "--checkpoint", type=path, metavar="FILE", help="weights of the model (a state_dict)"
+    )
     parser.add_argument(
         "--device",
         type=filled,
         default="auto",
         metavar="NAME",
-        help="auto, cpu, cuda, cuda:N or mps",
+        help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)",
     )
     parser.add_argument(
         "--precision",
         choices=("fp32", "tf32", "bf16", "fp16"),
-        help="default: tf32 on CUDA devices that have it, as torch's own, else fp32",
+        help="arithmetic of the network (default: tf32 on CUDA devices that have it, as in torch, else fp32)",
     )
     parser.add_argument(
         "--compile",
         action="store_true",
-        help="torch.compile the network: faster, after minutes for each image size on a CPU",
+        help="use torch.compile: faster, but on a CPU it first compiles for minutes for each image size",
     )
 
 

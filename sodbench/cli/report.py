@@ -41,31 +41,38 @@ def add_parser(commands: Any) -> None:
         type=path,
         metavar="DIR|FILE.md",
         help="a folder for everything (HTML, Markdown, LaTeX, CSV, JSON, figures), or a Markdown "
-        "file with its figures beside it",
+        "file with its figures next to it",
     )
-    parser.add_argument("--title", help="the report's heading")
+    parser.add_argument("--title", help="heading of the report")
     parser.add_argument(
         "--metrics",
         nargs="+",
         type=some_names,
         metavar="NAME",
-        help="these measures, in this order",
+        help="these metrics, in this order",
     )
     parser.add_argument(
-        "--datasets", nargs="+", type=some_names, metavar="NAME", help="these sets, in this order"
+        "--datasets",
+        nargs="+",
+        type=some_names,
+        metavar="NAME",
+        help="these datasets, in this order",
     )
     parser.add_argument(
         "--methods", nargs="+", type=some_names, metavar="NAME", help="these methods, in this order"
     )
     parser.add_argument(
-        "--baseline", type=filled, metavar="METHOD", help="show differences to this method"
+        "--baseline",
+        type=filled,
+        metavar="METHOD",
+        help="also show the differences from this method",
     )
     parser.add_argument(
         "--published",
         nargs="*",
         type=filled,
         metavar="SOURCE",
-        help="add published numbers, marked as such (no name: every table there is)",
+        help="add published numbers, marked as such: icon, salod, u2net, sal_eval_toolbox, csf (no name: all)",
     )
     parser.add_argument(
         "--bench",
@@ -73,8 +80,8 @@ def add_parser(commands: Any) -> None:
         type=filled,
         default=[],
         metavar="[METHOD=]FILE",
-        help="results of 'sodbench bench', to show cost next to accuracy; METHOD=FILE where the results have another name "
-        "than the record",
+        help="results of 'sodbench bench', to show cost next to accuracy; METHOD=FILE if the record has another name "
+        "than the method",
     )
     parser.add_argument(
         "--attributes",
@@ -82,8 +89,8 @@ def add_parser(commands: Any) -> None:
         type=path,
         default=[],
         metavar="PATH",
-        help="what 'sodbench data stats -o DIR' wrote (DIR, or its CSV files): break scores down by number, "
-        "place and contrast of the objects too",
+        help="output of 'sodbench data stats -o DIR' (DIR, or its CSV files): also show the scores by number, "
+        "position and contrast of the objects",
     )
     parser.add_argument(
         "--pictures",
@@ -91,14 +98,14 @@ def add_parser(commands: Any) -> None:
         type=filled,
         default=["best", "disputed", "worst"],
         metavar="WHICH",
-        help="images to show of each set: best, worst, disputed, random (worst:3 for three), or names "
+        help="images to show of each dataset: best, worst, disputed, random (worst:3 for three), or names "
         "(default: best disputed worst)",
     )
     parser.add_argument(
         "--thumbnails",
         type=not_negative,
         metavar="N",
-        help="images of each set in the page's browser (default: all)",
+        help="number of images of each dataset in the page's browser (default: all)",
     )
     parser.add_argument(
         "--template",
@@ -119,20 +126,20 @@ def add_parser(commands: Any) -> None:
         type=resamples,
         metavar="N",
         default=1000,
-        help="of the bootstrap, at least 100 (default: %(default)s)",
+        help="number of bootstrap resamples, at least 100 (default: %(default)s)",
     )
     parser.add_argument(
         "--seed",
         type=not_negative,
         metavar="N",
         default=0,
-        help="of the bootstrap and random images",
+        help="random seed of the bootstrap and of random images (default: %(default)s)",
     )
     parser.set_defaults(run=run)
 
 
 def chosen_datasets(given: "Sequence[str] | None", results: "Sequence[Result]") -> list[str] | None:
-    """The data sets that ``--datasets`` names, by the registry's aliases too; None: all."""
+    """The datasets that ``--datasets`` names, by the registry's aliases too; None: all."""
     from sodbench.datasets import canonical_name
 
     present = {r.dataset for r in results}
@@ -140,7 +147,7 @@ def chosen_datasets(given: "Sequence[str] | None", results: "Sequence[Result]") 
 
 
 def chosen_methods(given: "Sequence[str] | None", results: "Sequence[Result]") -> list[str] | None:
-    """The methods that ``--methods`` names, apart by spaces or commas; None: all."""
+    """The methods that ``--methods`` names, separated by spaces or commas; None: all."""
     present = {r.method for r in results}
     found = [n for text in given or () for n in ([text] if text in present else names([text]))]
     return found or None

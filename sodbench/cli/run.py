@@ -1,4 +1,4 @@
-"""``sodbench run``: the whole of it, from images to a report."""
+"""``sodbench run``: all steps, from images to a report."""
 
 import argparse
 from pathlib import Path
@@ -15,8 +15,8 @@ def add_parser(commands: Any) -> None:
     """Add ``run`` to the command line."""
     parser = commands.add_parser(
         "run",
-        help="predict, score and report on the data sets",
-        description="Predict with a model on each data set, score the maps, and write a report. "
+        help="predict, score and report on datasets",
+        description="Predict with a model on each dataset, score the maps, and write a report. "
         "A rerun does only what is missing.",
         epilog="Examples: sodbench run --sample    (needs no data and no weights; a few minutes)\n"
         "          sodbench run --all-datasets --checkpoint final.pth",
@@ -33,67 +33,72 @@ def add_parser(commands: Any) -> None:
         nargs="+",
         type=some_names,
         metavar="NAME",
-        help="these sets or subsets (HKU-IS/test), or folders of your own",
+        help="these datasets or subsets (HKU-IS/test), or folders of your own",
     )
     which.add_argument(
         "--data-root",
         type=path,
         metavar="DIR",
-        help="the folder that holds them (default: data)",
+        help="folder that holds the datasets (default: data)",
     )
     which.add_argument(
         "--sample",
         action="store_true",
-        help="the built-in sample: six tiny drawn sets, a network fitted to them",
+        help="the built-in sample: six tiny drawn datasets and a network trained on them",
     )
     which.add_argument(
-        "--limit", type=positive, metavar="N", help="only the first N images of each set"
+        "--limit", type=positive, metavar="N", help="only the first N images of each dataset"
     )
     which.add_argument(
         "--list",
         type=path,
         metavar="FILE",
-        help="only the images that FILE names, one a line, of one set",
+        help="only the images of a single dataset that FILE names, one per line",
     )
     which.add_argument(
-        "--skip-missing", action="store_true", help="go on without sets that are not there"
+        "--skip-missing", action="store_true", help="leave out datasets that are not on disk"
     )
     add_network_options(parser)
     parser.add_argument(
         "--batch-size",
         type=positive,
         metavar="N",
-        help="most images of a batch (default: by device)",
+        help="maximum batch size (default: depends on the device)",
     )
     parser.add_argument(
-        "--name", type=filled, help="what to call the method in tables (default: the model's name)"
+        "--name", type=filled, help="name of the method in tables (default: the model's name)"
     )
     parser.add_argument(
-        "--baselines", action="store_true", help="also run the two methods that need no weights"
+        "--baselines",
+        action="store_true",
+        help="also run centre-prior and frequency-tuned, which need no weights",
     )
     parser.add_argument(
         "-o",
         "--output",
         type=path,
         metavar="DIR",
-        help="where everything goes (default: results, or sample-run with --sample)",
+        help="folder for maps, scores and report (default: results, or sample-run with --sample)",
     )
     parser.add_argument(
         "--protocol",
         choices=(*PROTOCOL_NAMES, "all"),
         default=DEFAULT_PROTOCOL,
-        help=f"whose conventions to follow (default: {DEFAULT_PROTOCOL})",
+        help=f"whose conventions to follow; 'all' prints all three side by side (default: {DEFAULT_PROTOCOL})",
     )
     parser.add_argument(
-        "--jobs", type=positive, metavar="N", help="threads that score (default: all cores)"
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help="number of maps scored at a time (default: number of cores)",
     )
-    parser.add_argument("--force", action="store_true", help="predict and score everything anew")
+    parser.add_argument("--force", action="store_true", help="predict and score everything again")
     add_policy(parser)
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run, print the table, and say where the report is."""
+    """Run all steps, print the table and the path of the report."""
     from sodbench.datasets import TEST_SETS
     from sodbench.progress import show, warn
     from sodbench.quoting import printable
@@ -101,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not (arguments.all_datasets or arguments.datasets or arguments.sample):
         raise SodbenchError(
-            "which data? Say --all-datasets, --datasets NAME ..., or --sample for the built-in sample"
+            "no data chosen: give --all-datasets, --datasets NAME ..., or --sample for the built-in sample"
         )
     if arguments.sample:
         refuse_without_effect(

@@ -1,4 +1,4 @@
-"""``sodbench train``: a network on DUTS-TR, or on pairs of one's own, by a recipe."""
+"""``sodbench train``: a network on DUTS-TR, or on your own pairs, by a recipe."""
 
 import argparse
 import os
@@ -17,8 +17,8 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "train",
         help="train a network",
         description="Train a network. The recipe 'reference' (the default) repeats the CSF authors' training "
-        "step for step; equal sizes run together, which leaves every update the same. Interrupted (Ctrl-C, "
-        "SIGTERM) it saves; --resume goes on to the same weights. Under torchrun the processes share each "
+        "step for step; images of equal size run together, which does not change the updates. When interrupted (Ctrl-C, "
+        "SIGTERM) it saves its state; --resume continues to the same weights. Under torchrun the processes share each "
         "update.",
         epilog="Example: sodbench train --data-root data --backbone res2net50_v1b_26w_4s-3cf99910.pth "
         "-o runs/csf",
@@ -32,20 +32,24 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     data = parser.add_argument_group("data")
     data.add_argument(
-        "--data-root", type=path, default=Path("data"), metavar="DIR", help="(default: %(default)s)"
+        "--data-root",
+        type=path,
+        default=Path("data"),
+        metavar="DIR",
+        help="folder that holds the datasets (default: %(default)s)",
     )
     data.add_argument(
         "--train",
         type=filled,
         default="DUTS-TR",
         metavar="SET",
-        help="a known set, a folder with images and masks, or a train_pair.lst (default: %(default)s)",
+        help="a known dataset, a folder with images and masks, or a list such as train_pair.lst (default: %(default)s)",
     )
     data.add_argument(
         "--validate",
         type=filled,
         metavar="SET",
-        help="score this set after every epoch, and keep the best weights (best.pth)",
+        help="score this dataset after every epoch, and keep the best weights (best.pth)",
     )
     data.add_argument(
         "--hold-out",
@@ -57,7 +61,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "--best-by",
         type=filled,
         metavar="METRIC",
-        help="the metric that decides what is best (default: f_max)",
+        help="metric that decides which epoch is best (default: f_max)",
     )
     data.add_argument(
         "--skip-bad",
@@ -73,7 +77,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="a registered name or path/to/file.py:factory (default: %(default)s)",
     )
     network.add_argument(
-        "--backbone", type=path, metavar="FILE", help="ImageNet weights of its backbone"
+        "--backbone", type=path, metavar="FILE", help="ImageNet weights of the network's backbone"
     )
     network.add_argument(
         "--checkpoint", type=path, metavar="FILE", help="weights of the whole network to start from"
@@ -81,14 +85,14 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     network.add_argument(
         "--random-start",
         action="store_true",
-        help="train random weights even where the recipe freezes their batch normalisation",
+        help="train from random weights even if the recipe freezes batch normalisation",
     )
     network.add_argument(
         "--device",
         type=filled,
         default="auto",
         metavar="NAME",
-        help="auto, cpu, cuda, cuda:N or mps",
+        help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)",
     )
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument(
@@ -124,9 +128,18 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "(default: %(default)s)",
     )
     state.add_argument(
-        "--keep", type=positive, default=2, metavar="K", help="saved states that stay (default: 2)"
+        "--keep",
+        type=positive,
+        default=2,
+        metavar="K",
+        help="number of saved states to keep (default: %(default)s)",
     )
-    state.add_argument("--workers", type=positive, metavar="N", help="threads that decode images")
+    state.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="number of threads that decode images (default: number of cores)",
+    )
     parser.set_defaults(
         run=run, resumed="--resume continues from the last saved state, if there is one"
     )
@@ -188,7 +201,7 @@ def run(arguments: argparse.Namespace) -> int:
     if summary.signal is not None:
         return 128 + summary.signal
     left_out = 1 if (arguments.skip_bad and summary.left_out) or summary.problems else 0
-    if os.environ.get("RANK", "0") != "0":  # the first of torchrun's processes speaks for all
+    if os.environ.get("RANK", "0") != "0":  # the first of torchrun's processes reports for all
         return left_out
     if summary.seconds:
         rate = summary.images / summary.seconds
@@ -200,7 +213,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def hold_out(dataset: "Dataset", count: int) -> "tuple[Dataset, Dataset]":
-    """A data set in two: the rest, and ``count`` pairs evenly spread over its names."""
+    """A dataset in two parts: the rest, and ``count`` pairs evenly spread over its names."""
     from sodbench.errors import SodbenchError
 
     stems = [sample.stem for sample in dataset.samples]

@@ -40,26 +40,25 @@ def add_parser(commands: Any) -> None:
         type=path,
         nargs="?",
         metavar="GT",
-        help="folder of masks, dataset, or root of datasets",
+        help="folder of masks, dataset, root folder of datasets, TOML file, or name of a dataset",
     )
     parser.add_argument(
         "--data-root",
         type=path,
         metavar="DIR",
-        default="data",
-        help="root folder of a dataset that GT names (default: data)",
+        help="folder where the name GT is looked up first, before the working folder (default: the working folder, then data)",
     )
     parser.add_argument(
         "--jobs",
         type=positive,
         metavar="N",
-        help="maps that are counted at a time (default: one a core)",
+        help="number of maps counted at a time (default: number of cores)",
     )
     parser.add_argument(
         "--format",
         choices=("text", "json"),
         default="text",
-        help="how to print what was found (default: text)",
+        help="how to print the differences (default: text)",
     )
     parser.set_defaults(run=run)
 

@@ -183,7 +183,7 @@ def refuse_namesakes(datasets: Iterable[Dataset]) -> None:
         first = by_name.setdefault(dataset.name, dataset)
         if first is not dataset:
             raise SodbenchError(
-                f"two data sets are called {dataset.name}: {first.root} ({first.layout}) and {dataset.root} "
+                f"two datasets are called {dataset.name}: {first.root} ({first.layout}) and {dataset.root} "
                 f"({dataset.layout}); leave one out, or give it another name in a TOML file"
             )
 
@@ -199,7 +199,7 @@ def chosen(
         if len(datasets) != 1:
             names = ", ".join(dataset.name for dataset in datasets)
             raise SodbenchError(
-                f"--list names the items of one data set, but there are several: {names}; choose one with --datasets"
+                f"--list names the items of one dataset, but there are several: {names}; choose one with --datasets"
             )
         datasets = [datasets[0].listed(list_file)]
     return [dataset.head(limit) if limit is not None else dataset for dataset in datasets]

@@ -61,7 +61,7 @@ def find_dataset(name: str | Path, data_root: Path | str = "data") -> Dataset:
             return subset
     if slash:
         places = dict.fromkeys((text, str(data_root / text)))
-        raise DatasetNotFound(f"no data set {text!r}: no such folder ({', '.join(places)})")
+        raise DatasetNotFound(f"no dataset {text!r}: no such folder ({', '.join(places)})")
     canonical_name(text)  # raises, with the nearest name
     raise AssertionError("unreachable")
 
@@ -95,7 +95,7 @@ def _own_folder(folder: Path) -> Dataset:
     if found is None:
         inside = ", ".join(f.name for f in subfolders(folder)) or "no folders"
         raise DatasetNotFound(
-            f"{folder} is no data set: no image or mask folder was recognised in it (it has {inside})",
+            f"{folder} is no dataset: no image or mask folder was recognised in it (it has {inside})",
             *describe_layouts(),
         )
     return build(name, found)
@@ -108,7 +108,7 @@ def _from_toml(file: Path) -> Dataset:
             table = tomllib.load(stream)
     except FileNotFoundError:
         raise DatasetNotFound(
-            f"{file}: no such file; a data set's TOML has {TOML_EXAMPLE}"
+            f"{file}: no such file; a dataset's TOML file has {TOML_EXAMPLE}"
         ) from None
     except (OSError, ValueError, RecursionError) as error:  # no TOML, or no UTF-8
         raise SodbenchError(f"{file}: cannot be read as TOML ({error})") from error
@@ -153,7 +153,7 @@ def _find_known(name: str, data_root: Path) -> Dataset:
     if len(choice) > 1:
         places = ", ".join(str(layout.base) for layout in choice)
         raise SodbenchError(
-            f"{base_name} lies in several places: {places}; remove one, or give the path of the one "
+            f"{base_name} is in several places: {places}; remove one, or give the path of the one "
             "that is meant in place of the name"
         )
     dataset = build(base_name, choice[0])
@@ -197,7 +197,7 @@ def _bases(info: DatasetInfo, data_root: Path) -> Iterator[tuple[Path, bool]]:
 
 def _not_found(info: DatasetInfo, data_root: Path, looked: list[Path]) -> list[str]:
     spellings = ", ".join(dict.fromkeys((info.name, *info.aliases)))
-    lines = [f"data set {info.name} not found under {data_root}"]
+    lines = [f"dataset {info.name} not found under {data_root}"]
     if not data_root.is_dir():
         lines.append(f"  the folder {data_root} does not exist (--data-root names another)")
     lines.append(f"  looked for a folder named {spellings} (case and punctuation do not matter)")
@@ -205,7 +205,7 @@ def _not_found(info: DatasetInfo, data_root: Path, looked: list[Path]) -> list[s
         if base != data_root:
             inside = ", ".join(f.name for f in subfolders(base)) or "no folders"
             lines.append(
-                f"  {base} is there, but no image or mask folder with pictures (has {inside})"
+                f"  {base} is there, but no image or mask folder with images (has {inside})"
             )
     lines += describe_layouts()
     lines.append(
@@ -315,7 +315,7 @@ def _find_masks(path: Path, data_root: Path | str | None, without: Path | None) 
     if not datasets:
         inside = ", ".join(f.name for f in subfolders(path)) or "no folders"
         raise DatasetNotFound(
-            f"{path}: no masks found in it: neither pictures nor a known layout (it has {inside})",
+            f"{path}: no masks found in it: neither images nor a known layout (it has {inside})",
             *(f"  {reason}" for reason in search.unclear),
             *describe_layouts(),
         )
@@ -362,7 +362,7 @@ def _masks_in(folder: Path, asked_for: bool = False) -> Dataset | None:
     plain = has_pictures(folder) and not holds_both(folder)
     if plain and found and has_masks and not found.complete:
         raise SodbenchError(
-            f"{folder}: holds pictures itself, and masks in {found.masks}; give the path of those that are meant, "
+            f"{folder}: holds images itself, and masks in {found.masks}; give the path of those that are meant, "
             f"or a TOML file ({TOML_EXAMPLE})"
         )
     if found and has_masks:
@@ -443,7 +443,7 @@ class _Search:
                 datasets.append(dataset)
             else:
                 self.unclear.append(
-                    f"{child}: holds pictures, which may be masks or maps; if they are masks, give {child} or "
+                    f"{child}: holds images, which may be masks or maps; if they are masks, give {child} or "
                     f"{root} as GT"
                 )
         return datasets

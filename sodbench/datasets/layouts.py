@@ -23,7 +23,7 @@ JPEG = frozenset({".jpg", ".jpeg"})
 PAIR_LIST, IMAGE_LIST = "train_pair.lst", "test.lst"
 
 LAYOUTS = (
-    "<set>/Imgs/*.jpg with the masks beside them (Imgs/*.png) or in <set>/gt/ [+ test.lst]",
+    "<set>/Imgs/*.jpg with the masks next to them (Imgs/*.png) or in <set>/gt/ [+ test.lst]",
     "<set>/images + <set>/GT; Imgs + GT; imgs + gt; im + gt; image + mask; Image + GroundTruth; Img + GroundTruth",
     "<set>/RGB + <set>/GT (+ depth, which is ignored); Image + GT_Object; JPEGImages + Annotations",
     "<set>/<set>-Image + <set>/<set>-Mask, also below DUTS/; <set> + <set>_mask next to each other",
@@ -93,8 +93,8 @@ def recognise(base: Path, info: DatasetInfo | None, strict: bool = False) -> Fou
     for kind, folders in (("image", images), ("mask", masks)):
         if len(folders) > 1:
             raise SodbenchError(
-                f"{base}: several {kind} folders ({', '.join(f.name for f in folders)}); say which is "
-                f"meant with a TOML file ({TOML_EXAMPLE}) given in place of the data set's name"
+                f"{base}: several {kind} folders ({', '.join(f.name for f in folders)}); name the "
+                f"right one in a TOML file ({TOML_EXAMPLE}) given in place of the dataset's name"
             )
     if images or masks:
         image_folder = images[0] if images else None

@@ -330,7 +330,7 @@ def _hint(missing: Sequence[str], extra: Sequence[str]) -> str:
     wanted = set(missing)
     if any(e[:at] in wanted for e in extra for at, c in enumerate(e) if c in _SEPARATORS):
         return (
-            "some maps are named after a mask with differing endings: do several methods' maps lie "
+            "some maps are named after a mask with differing endings: are several methods' maps "
             "in one folder?"
         )
     return ""

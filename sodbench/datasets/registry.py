@@ -362,7 +362,7 @@ def _unknown(name: str) -> tuple[str, ...]:
     near = difflib.get_close_matches(folder_key(name), _BY_KEY, n=1, cutoff=0.5)
     hint = f"; did you mean {_BY_KEY[near[0]]}?" if near else ""
     return (
-        f"unknown data set {name!r}{hint}",
+        f"unknown dataset {name!r}{hint}",
         f"  known: {', '.join(DATASETS)} (and subsets such as HKU-IS/test)",
         "  your own: give the path of a folder with images and masks, or of a TOML file",
     )

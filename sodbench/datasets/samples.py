@@ -129,7 +129,7 @@ def folder_pairs(
     notes: list[str] = []
     if image_folder and mask_folder and image_folder == mask_folder:
         image_of, mask_of, problems = _side_by_side(image_folder)
-        layout = f"{image_folder.name} (masks beside the images)"
+        layout = f"{image_folder.name} (masks next to the images)"
         root = image_folder
     else:
         image_of, problems = _unique(image_folder, "image", bool(mask_folder), notes)
@@ -186,12 +186,12 @@ def _unique(
         return {}, []
     paths = pictures(folder)
     if not paths:
-        raise SodbenchError(f"{folder}: holds no pictures ({', '.join(sorted(IMAGE_EXTENSIONS))})")
+        raise SodbenchError(f"{folder}: holds no images ({', '.join(sorted(IMAGE_EXTENSIONS))})")
     if masks_elsewhere and holds_both(folder):
         jpegs = {p.stem for p in paths if p.suffix.lower() in JPEG}
         beside = [p for p in paths if p.suffix.lower() not in JPEG and p.stem in jpegs]
         notes.append(
-            f"{len(beside)} masks beside the images in {folder.name}/ are not used: the mask folder is"
+            f"{len(beside)} masks next to the images in {folder.name}/ are not used: the mask folder is"
         )
         ignored = set(beside)
         paths = tuple(p for p in paths if p not in ignored)
@@ -213,7 +213,7 @@ def _side_by_side(folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[
         else:
             chosen[path.stem] = path
     if not images and not masks:
-        raise SodbenchError(f"{folder}: holds no pictures ({', '.join(sorted(IMAGE_EXTENSIONS))})")
+        raise SodbenchError(f"{folder}: holds no images ({', '.join(sorted(IMAGE_EXTENSIONS))})")
     return images, masks, problems
 
 

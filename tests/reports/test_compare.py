@@ -79,7 +79,7 @@ def test_different_masks_under_the_same_names_are_named():
 
 def test_what_cannot_be_compared_is_refused():
     a, b = synthetic("A", "SOD"), synthetic("B", "ECSSD")
-    with pytest.raises(SodbenchError, match="no common result on any data set; A has SOD; B has"):
+    with pytest.raises(SodbenchError, match="no common result on any dataset; A has SOD; B has"):
         compare([a], [b])
     with pytest.raises(SodbenchError, match="one side of a comparison is one method"):
         compare([a, b], [a])

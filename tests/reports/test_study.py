@@ -225,7 +225,7 @@ def test_max_f_under_each_protocol_is_that_of_the_result_rescored():
 def test_unknown_names_and_double_results_are_refused():
     with pytest.raises(SodbenchError, match="no result of the method nobody; there are: good"):
         study(three(), methods=["nobody"])
-    with pytest.raises(SodbenchError, match="no result of the data set ECSSD"):
+    with pytest.raises(SodbenchError, match="no result of the dataset ECSSD"):
         study(three(), datasets=["ECSSD"])
     with pytest.raises(SodbenchError, match="two results of good on SOD under salmetric"):
         study([three()[0], three()[0]])

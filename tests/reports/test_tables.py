@@ -78,7 +78,7 @@ def test_directions_are_those_of_the_metrics():
 
 def test_choose_names_what_there_is():
     assert [m.name for m in choose(["s", "mae", "x"])] == ["mae", "s"]
-    with pytest.raises(SodbenchError, match=r"no result has the measure nope; there are: mae"):
+    with pytest.raises(SodbenchError, match=r"no result has the metric nope; there are: mae"):
         choose(["mae"], ["nope"])
 
 

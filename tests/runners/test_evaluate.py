@@ -411,14 +411,16 @@ def test_a_damaged_journal_is_said_and_dropped(folders, capsys):
     assert not journal.exists()
 
 
-def test_killed_runs_resume_to_the_same_bytes(tmp_path):
+def test_killed_runs_resume_to_the_same_bytes(tmp_path, monkeypatch):
     """SIGKILL at a few moments; the runs over the real set are in benchmarks/kill.py."""
     for seed in range(60):
         map_, mask = draw(seed, 120, 160)
         save(tmp_path / f"toys/maps/{seed:03d}.png", map_)
         save(tmp_path / f"toys/gt/{seed:03d}.png", mask)
-    command = [sys.executable, "-m", "sodbench", "--quiet", "eval", "toys/maps", "toys/gt", "-o"]
-    subprocess.run([*command, "whole"], cwd=tmp_path, check=True, capture_output=True)
+    arguments = ["--quiet", "eval", "toys/maps", "toys/gt", "-o"]
+    command = [sys.executable, "-m", "sodbench", *arguments]
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "whole"]) == 0
     journal = tmp_path / "killed/maps/toys" / JOURNAL
     kills = 0
     for part in (0.2, 0.5, 0.8):
@@ -430,7 +432,7 @@ def test_killed_runs_resume_to_the_same_bytes(tmp_path):
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
     assert kills
-    subprocess.run([*command, "killed"], cwd=tmp_path, check=True, capture_output=True)
+    assert main([*arguments, "killed"]) == 0
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
 

@@ -211,7 +211,7 @@ def test_names_that_fit_several_sets_are_not_guessed(tmp_path: Path) -> None:
     assert [d.name for d in found] == ["HRSOD-test", "UHRSD-test", "data-My-Set", "other-myset"]
     write_set(tmp_path / "data", "im + gt", "SOD", with_images=True)
     write_set(tmp_path / "data", "im + gt", "old/SOD", with_images=True)
-    with pytest.raises(SodbenchError, match=r"two data sets are called SOD: .*old/SOD"):
+    with pytest.raises(SodbenchError, match=r"two datasets are called SOD: .*old/SOD"):
         find_masks(tmp_path / "data")
 
 
@@ -278,7 +278,7 @@ def test_photographs_are_not_scored_as_masks(
         Image.fromarray(photograph).save(tmp_path / f"data/{OWN}/{stem}.jpg")
     assert run(tmp_path / "preds", tmp_path / "data") == 2
     message = capsys.readouterr().err
-    assert f"{tmp_path}/data/{OWN}: holds pictures that look like photographs" in message
+    assert f"{tmp_path}/data/{OWN}: holds images that look like photographs" in message
     assert run(tmp_path / "preds", tmp_path / "data", "--trust-folders") == 1
 
 

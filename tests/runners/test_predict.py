@@ -290,7 +290,7 @@ def test_other_peoples_pictures_are_never_touched(images, tmp_path):
     for stem in SIZES:
         write_picture(masks / f"{stem}.png", np.zeros((2, 2), np.uint8))
     for force in (False, True):
-        with pytest.raises(SodbenchError, match="6 pictures that sodbench did not write"):
+        with pytest.raises(SodbenchError, match="6 images that sodbench did not write"):
             predict(tiny(), samples, masks, force=force)
         with pytest.raises(SodbenchError, match="this is the images' folder"):
             predict(tiny(), samples, images, force=force)
@@ -380,7 +380,7 @@ def test_masks_beside_jpegs_are_left_out(tmp_path, capsys):
     for name in ("x.jpg", "x.png", "y.png"):
         write_picture(tmp_path / name, np.zeros((2, 2), np.uint8))
     assert [p.name for _, p in find_images([tmp_path])] == ["x.jpg", "y.png"]
-    assert "1 masks beside the images are left out" in capsys.readouterr().err
+    assert "1 masks next to the images are left out" in capsys.readouterr().err
 
 
 def test_images_that_cannot_be_meant_are_refused_together(images, tmp_path):
@@ -389,7 +389,7 @@ def test_images_that_cannot_be_meant_are_refused_together(images, tmp_path):
         find_images([images, tmp_path / "other" / "a.png", tmp_path / "none.jpg"])
     assert [p.kind for p in caught.value.problems] == ["ambiguous", "missing"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SodbenchError, match="holds no pictures"):
+    with pytest.raises(SodbenchError, match="holds no images"):
         find_images([tmp_path / "empty"])
 
 

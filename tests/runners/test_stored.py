@@ -201,19 +201,18 @@ ODD_VALUES = [
 
 def test_no_value_in_a_result_ends_in_a_traceback(stored):
     whole = (stored / "result.json").read_text()
-    for path, value in leaves(json.loads(whole)):
-        for depth in {1, len(path)}:
-            for odd in ODD_VALUES:
-                if odd == value:
-                    continue
-                edit_json(
-                    stored, lambda content, p=path[:depth], v=odd: put(content, p, v), forge=True
-                )
-                try:
-                    _ = load_result(stored).counts
-                except StoredFileError as error:
-                    assert str(stored) in str(error)
-                (stored / "result.json").write_text(whole)
+    values = {tuple(path): value for path, value in leaves(json.loads(whole))}
+    values |= {path[:1]: object() for path in values if len(path) > 1}
+    for path, value in values.items():
+        for odd in ODD_VALUES:
+            if odd == value:
+                continue
+            edit_json(stored, lambda content, p=path, v=odd: put(content, p, v), forge=True)
+            try:
+                _ = load_result(stored).counts
+            except StoredFileError as error:
+                assert str(stored) in str(error)
+            (stored / "result.json").write_text(whole)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +249,7 @@ def test_cells_of_the_table_are_guarded(original, stored):
         name = header.split(",")[column]
         (found,) = (one for one in verify_results(stored) if one.folder == stored)
         assert found.differences, name
-        if column % 6:
+        if column % 15:  # restoring is the same for every column, and slow
             (stored / "scores.csv").write_text(whole)
             set_hash(stored, "scores.csv")
         else:

@@ -112,12 +112,25 @@ def test_batch_of_two_is_two_singles(ruled_csf):
     assert (together - apart).abs().max() <= 1e-5
 
 
-@pytest.mark.parametrize("shape", [(1, 97, 131), (2, 64, 80), (1, 33, 50), (1, 5, 3)])
-def test_inference_form_is_the_same_function(ruled_csf, shape, monkeypatch):
-    fast = copy.deepcopy(ruled_csf).for_inference().to(memory_format=torch.channels_last)
+@pytest.fixture(scope="module")
+def fast(ruled_csf):
+    return copy.deepcopy(ruled_csf).for_inference().to(memory_format=torch.channels_last)
+
+
+# groups of channels at a time: one, some (several only in the largest image), all
+@pytest.mark.parametrize(
+    ("shape", "settings"),
+    [
+        ((1, 97, 131), (700_000,)),
+        ((2, 64, 80), (1, 2**40)),
+        ((1, 33, 50), (700_000,)),
+        ((1, 5, 3), (1, 2**40)),
+    ],
+)
+def test_inference_form_is_the_same_function(ruled_csf, fast, shape, settings, monkeypatch):
     assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.modules())
     expected = logits(ruled_csf, *shape)
-    for elements in (1, 700_000, 2**40):  # one group of channels at a time, some, all
+    for elements in settings:
         monkeypatch.setattr(csf, "MAX_ELEMENTS_CPU", elements)
         assert (logits(fast, *shape) - expected).abs().max() <= 2e-5
 

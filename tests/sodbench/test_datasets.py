@@ -275,7 +275,11 @@ def test_a_dataset_can_be_named_on_the_command_line(
     assert main(["eval", str(hku / "maps"), str(hku / "HKU-IS/val"), *options]) == 0
     (result,) = json.loads(capsys.readouterr().out)["results"]
     assert result["dataset"] == "Mine/val/first3"
-    for name in ("", "..", "a/b", "a\\b", "a\nb", "x" * 300):
+    options[1] = ""
+    with pytest.raises(SystemExit, match="2"):
+        main(["eval", str(hku / "maps"), str(hku / "HKU-IS/val"), *options])
+    assert "argument --dataset-name: is empty" in capsys.readouterr().err
+    for name in ("..", "a/b", "a\\b", "a\nb", "x" * 300):
         options[1] = name
         assert main(["eval", str(hku / "maps"), str(hku / "HKU-IS/val"), *options]) == 2
         assert "--dataset-name = " in capsys.readouterr().err
@@ -334,7 +338,7 @@ def test_masks_in_their_folder_win_over_masks_beside(tmp_path: Path) -> None:
     dataset = find_dataset("SOD", tmp_path)
     assert dataset.masks["a"] == tmp_path / "SOD/gt/a.png"
     assert dataset.images["a"] == tmp_path / "SOD/Imgs/a.jpg"
-    assert any("2 masks beside the images" in note for note in dataset.notes)
+    assert any("2 masks next to the images" in note for note in dataset.notes)
 
 
 def test_training_list(tmp_path: Path) -> None:
@@ -526,7 +530,7 @@ def test_own_folder_and_toml(tmp_path: Path) -> None:
         find_dataset(tmp_path / "mine.toml")
     with pytest.raises(DatasetNotFound, match="no such file"):
         find_dataset(tmp_path / "gone.toml")
-    with pytest.raises(SodbenchError, match="unknown data set"):
+    with pytest.raises(SodbenchError, match="unknown dataset"):
         find_dataset("Gone", tmp_path / "data")
 
 
@@ -621,7 +625,7 @@ def test_sets_named_twice_and_namesakes(tmp_path: Path, capsys: pytest.CaptureFi
     assert "MySet is named several times" in capsys.readouterr().err
     assert distinct([mine, other]) == [mine, other] and not capsys.readouterr().err
     refuse_namesakes([mine])
-    with pytest.raises(SodbenchError, match=r"two data sets are called MySet.*old/MySet"):
+    with pytest.raises(SodbenchError, match=r"two datasets are called MySet.*old/MySet"):
         refuse_namesakes([mine, other])
 
 
@@ -635,7 +639,7 @@ def test_mask_suffix_of_own_set_is_recognised(tmp_path: Path) -> None:
 
 def test_empty_folder_is_refused(tmp_path: Path) -> None:
     touch(tmp_path / "images", ["notes.txt"])
-    with pytest.raises(SodbenchError, match="holds no pictures"):
+    with pytest.raises(SodbenchError, match="holds no images"):
         folder_pairs(tmp_path / "images", None)
     with pytest.raises(SodbenchError, match="not a readable folder"):
         folder_pairs(None, tmp_path / "gone")

@@ -277,7 +277,7 @@ def refusal(reader, path: Path) -> ImageError:
     [
         (b"", "empty (0 bytes)"),
         (b"not found\n", "its content is text"),
-        (b"\x00\x01\x02\x03" * 9, "not a picture"),
+        (b"\x00\x01\x02\x03" * 9, "not an image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "its content is text"),
         (SIGNATURE, "cut short"),
         (SIGNATURE + IEND, "its header is broken"),
@@ -530,7 +530,7 @@ def test_a_folder_without_permission(tmp_path):
 
 def test_what_is_not_a_picture_is_not_written(tmp_path):
     for pixels in (np.zeros((3, 4)), np.zeros((3, 4, 2), np.uint8), np.zeros((0, 4), np.uint8)):
-        with pytest.raises(ValueError, match="a picture is uint8"):
+        with pytest.raises(ValueError, match="an image is uint8"):
             write_picture(tmp_path / "map.png", pixels)
     with pytest.raises(ImageError, match=r"\.png, \.jpg or \.jpeg only"):
         write_picture(tmp_path / "map.bmp", noise(3, 4))

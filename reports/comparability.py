@@ -36,12 +36,14 @@ class Comparable:
 
     compared: for each dataset the methods of its class, in order; empty where fewer than two were scored alike.
     usual: for each dataset the signature that its results are measured against.
+    alike: for each dataset the methods of its class, even where that is a single one.
     reasons: for each result outside the class, why it is not compared.
     """
 
     compared: Mapping[str, tuple[str, ...]]
     usual: Mapping[str, str]
     reasons: Mapping[Key, str]
+    alike: Mapping[str, tuple[str, ...]]
 
     def has(self, method: str, dataset: str) -> bool:
         """Whether this result is compared with others."""
@@ -70,6 +72,7 @@ def find_comparable(
     main = _commonest([f.get("protocol", "") for f in fields.values()])
     compared: dict[str, tuple[str, ...]] = {}
     usual: dict[str, str] = {}
+    alike: dict[str, tuple[str, ...]] = {}
     reasons: dict[Key, str] = {}
     for dataset in dict.fromkeys(d for _, d in signatures):
         methods = [m for m, d in signatures if d == dataset]
@@ -84,7 +87,8 @@ def find_comparable(
             key=lambda c: (-len(c), fields[c[0], dataset].get("protocol") != main),
         )
         usual[dataset] = signatures[chosen[0], dataset]
-        compared[dataset] = tuple(chosen) if len(chosen) > 1 else ()
+        alike[dataset] = tuple(chosen)
+        compared[dataset] = alike[dataset] if len(chosen) > 1 else ()
         for method in methods:
             if method in compared[dataset]:
                 continue
@@ -97,7 +101,7 @@ def find_comparable(
                 reasons[method, dataset] = "no other result was made in the same way"
             else:
                 reasons[method, dataset] = "scored on other images or masks"
-    return Comparable(compared, usual, reasons)
+    return Comparable(compared, usual, reasons, alike)
 
 
 def differing_fields(

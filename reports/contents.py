@@ -92,7 +92,7 @@ def _scores(
     table = tables.score_table(
         study.values,
         study.measures,
-        compared=study.comparable.compared,
+        compared=study.ranked,
         ranking=study.ranking,
         beaten=study.beaten(),
         marks=marks,
@@ -198,8 +198,8 @@ def _uncertainty(study: Study, baseline: str | None, drawn: Drawn) -> tuple[Bloc
         ),
     ]
     blocks += _not_compared(study)
-    if any(study.comparable.compared.values()):
-        blocks.append(_best_and_tied(study))
+    best = _best_and_tied(study)
+    blocks += [best] * bool(best.rows)
     if any(c.tested for c in study.comparisons):
         blocks.append(_record(study))
         blocks += _pairs(study)
@@ -237,7 +237,7 @@ def _best_and_tied(study: Study) -> Table:
     rows = []
     undecided = False
     for dataset in study.datasets:
-        compared = study.comparable.compared[dataset]
+        compared = study.ranked[dataset]
         for m in (m for m in study.measures if m.direction and compared):
             scores = study.values[(dataset, m.name)].dropna()
             ranked = scores[scores.index.isin(compared)]

@@ -175,7 +175,11 @@ def read_costs(
             RecursionError,
         ) as error:
             raise SodbenchError(f"{file}: not a result of 'sodbench bench' ({error!r})") from error
-        costs.setdefault(method, {}).update(numbers)
+        if method in costs:
+            raise SodbenchError(
+                f"--bench {given}: a second record of the method {method}; leave one out, or give it as METHOD=FILE"
+            )
+        costs[method] = numbers
     return costs
 
 

@@ -22,10 +22,12 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from sodbench.errors import SodbenchError
 from sodbench.models.registry import input_size_of, output_of
-from sodbench.models.user_code import describe_failure, user_code
+from sodbench.models.user_code import describe_failure, text_of, user_code
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -132,7 +134,7 @@ def logits_at(inner: tuple[int, int], network: Callable[[Tensor], Tensor], x: Te
 
 def needs_contiguous(error: Exception) -> bool:
     """Whether a network failed because its feature maps are channels-last, as ``.view`` on them does."""
-    text = str(error)
+    text = text_of(error)
     return isinstance(error, RuntimeError) and ("view size" in text or "contiguous" in text)
 
 
@@ -232,6 +234,16 @@ class InferenceNetwork:
                     raise
             self._run_contiguous()
             return logits_at(inner, self._run, x)
+
+    def layers_in_training(self) -> list[str]:
+        """The kinds of layers that work as in training: batch statistics in place of running ones, and dropout."""
+        found = set()
+        for layer in self._module.modules():
+            norm = isinstance(layer, _BatchNorm) and (layer.training or layer.running_mean is None)
+            dropout = isinstance(layer, _DropoutNd) and layer.training and layer.p > 0
+            if norm or dropout:
+                found.add(type(layer).__name__)
+        return sorted(found)
 
     def _run(self, x: Tensor) -> Tensor:
         x = x.to(PRECISIONS[self.precision])

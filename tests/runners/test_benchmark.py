@@ -179,6 +179,10 @@ class Squashed(Net):
     def forward(self, x):
         return super().forward(x).sigmoid()
 
+class Silent(Net):
+    def forward(self, x):
+        return super().forward(x).sigmoid()
+
 class Spectrum(Net):
     def forward(self, x):
         return torch.linalg.eigvals(self.c(x)[..., :8, :8]).real[..., None] + self.c(x)[..., :8, :8]
@@ -266,3 +270,10 @@ def test_exported_probabilities_are_called_so(faulty, tmp_path):
     export_onnx(f"{faulty}:Squashed", None, tmp_path / "net.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
     assert [output.name for output in session.get_outputs()] == ["probabilities"]
+
+
+@pytest.mark.usefixtures("onnx")
+def test_exported_logits_that_look_like_probabilities_are_named(faulty, tmp_path, capsys):
+    for model, warned in (("Silent", True), ("Squashed", False), ("Net", False)):
+        export_onnx(f"{faulty}:{model}", None, tmp_path / "net.onnx")
+        assert ("as after a sigmoid" in capsys.readouterr().err) == warned, model

@@ -7,7 +7,7 @@ number and is "not compared".
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 Key = tuple[str, str]
@@ -69,7 +69,7 @@ def find_comparable(
     """
     fingerprints = fingerprints or {}
     fields = {key: signature_fields(s) for key, s in signatures.items()}
-    main = _commonest([f.get("protocol", "") for f in fields.values()])
+    main = commonest([f.get("protocol", "") for f in fields.values()])
     compared: dict[str, tuple[str, ...]] = {}
     usual: dict[str, str] = {}
     alike: dict[str, tuple[str, ...]] = {}
@@ -141,5 +141,7 @@ def find_ranking(compared: Mapping[str, Sequence[str]]) -> Ranking:
     return best
 
 
-def _commonest(values: Sequence[str]) -> str:
+def commonest(values: Iterable[str]) -> str:
+    """The value that occurs most often, of equally frequent ones the first; nothing where there is none."""
+    values = list(values)
     return Counter(values).most_common(1)[0][0] if values else ""

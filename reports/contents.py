@@ -18,6 +18,7 @@ from sodbench.reports.comparability import (
     VERSION,
     Comparable,
     Key,
+    commonest,
     differing_fields,
     find_comparable,
     signature_fields,
@@ -142,7 +143,7 @@ def signature_marks(
     the rest within a dataset.  comparable: what :func:`find_comparable` found, by default from the signatures alone.
     """
     comparable = comparable or find_comparable(signatures)
-    everywhere = _commonest(
+    everywhere = commonest(
         "|".join(f"{n}:{v}" for n, v in signature_fields(s).items() if n in EVERYWHERE)
         for s in signatures.values()
     )
@@ -169,10 +170,6 @@ def signature_marks(
             notes[text] = MARKS[len(notes)] if len(notes) < len(MARKS) else f"#{len(notes) + 1}"
         marks[method, dataset] = notes[text]
     return marks, [f"{mark} {text}" for text, mark in notes.items()]
-
-
-def _commonest(values: Any) -> str:
-    return str(Counter(values).most_common(1)[0][0])
 
 
 # ---- uncertainty ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from sodbench.errors import SodbenchError
 from sodbench.folders import replacing
@@ -19,7 +19,7 @@ from sodbench.models import (
     model_identity,
     output_of,
 )
-from sodbench.models.inference import OutputRange
+from sodbench.models.inference import OutputRange, check_output
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.progress import say, warn
 from sodbench.runners.predict import describe_own_weights, squashed_twice
@@ -93,18 +93,14 @@ def _expected(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]:
     expected = {}
     for size in _sizes(network):
         try:
+            image = torch.from_numpy(_probe(size))
             with torch.inference_mode():
-                output = network(torch.from_numpy(_probe(size)))
+                output = network(image)
         except FAILURES as error:
             refusal = f"{size[0]}x{size[1]} is refused by the network ({describe_failure(error)})"
             say(f"not compared: {refusal}")
             continue
-        if not isinstance(output, Tensor) or output.ndim != 4 or output.shape[:2] != (1, 1):
-            found = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise SodbenchError(
-                f"the network gave {found} for an image of {size[0]}x{size[1]}; it must give one map: a tensor "
-                "[1, 1, h, w]"
-            )
+        check_output(output, image)
         if not output.isfinite().all():
             raise SodbenchError(
                 f"the network itself gives NaN or infinity for an image of {size[0]}x{size[1]}, in torch; nothing "

@@ -112,6 +112,17 @@ def quantise(probabilities: Tensor) -> Tensor:
     return (255 * probabilities).round().to(torch.uint8)
 
 
+def check_output(y: Any, x: Tensor) -> None:
+    """Raise :class:`SodbenchError` where a network did not give one map for each image of the batch ``x``."""
+    shaped = isinstance(y, Tensor) and y.ndim == 4 and y.shape[:2] == (len(x), 1)
+    if not (shaped and 0 not in y.shape and y.is_floating_point()):
+        found = f"{list(y.shape)} of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
+        raise SodbenchError(
+            f"the network gave {found} for a batch {list(x.shape)}; it must give one logit map an image: "
+            f"a floating point tensor [{len(x)}, 1, h, w]"
+        )
+
+
 def logits_at(inner: tuple[int, int], network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Run the network, entering at ``inner`` (height, width): float32 [n, 3, h, w] -> its output, float32 [n, 1, h, w].
 
@@ -121,13 +132,7 @@ def logits_at(inner: tuple[int, int], network: Callable[[Tensor], Tensor], x: Te
     if inner != tuple(size):
         x = F.interpolate(x, size=inner, mode="bilinear", antialias=True)
     y = network(x)
-    good = isinstance(y, Tensor) and y.ndim == 4 and y.shape[:2] == (len(x), 1) and 0 not in y.shape
-    if not (good and y.is_floating_point()):
-        found = f"{list(y.shape)} of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
-        raise SodbenchError(
-            f"the network gave {found} for a batch {list(x.shape)}; it must give one logit map an image: "
-            f"a floating point tensor [{len(x)}, 1, h, w]"
-        )
+    check_output(y, x)
     y = y.float()
     return y if y.shape[-2:] == size else F.interpolate(y, size=tuple(size), mode="bilinear")
 

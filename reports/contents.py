@@ -342,7 +342,10 @@ def comparison_cells(c: Comparison) -> tuple[tables.Cell, ...]:
         tables.Cell(f"{difference} [{low}, {high}]", c.difference, low=c.low, high=c.high),
         tables.Cell(p_text(c.p_holm), c.p_holm, mark="≈" * c.undecided),
         tables.Cell(p_text(c.p_wilcoxon_holm), c.p_wilcoxon_holm),
-        *(tables.Cell(str(n), n) for n in (c.wins, c.ties, c.losses)),
+        *(
+            tables.Cell(str(n), n) if c.wins + c.ties + c.losses else tables.Cell()
+            for n in (c.wins, c.ties, c.losses)
+        ),
     )
 
 

@@ -408,6 +408,14 @@ def test_costs_are_read_or_refused(tmp_path):
         read_costs([bad])
 
 
+@pytest.mark.parametrize("value", ["true", "-5", "1e999", "NaN", '"many"', "[]"])
+def test_what_is_no_cost_is_refused(tmp_path, value):
+    file = tmp_path / "bench.json"
+    file.write_text(f'{{"model": "m", "images_per_second": {value}}}')
+    with pytest.raises(SodbenchError, match=r"bench.json: not a result of 'sodbench bench'"):
+        read_costs([file])
+
+
 def test_command_line_without_results(tmp_path, capsys):
     assert main(["report", str(tmp_path), "-o", str(tmp_path / "r.md")]) == 2
     assert "no results below it" in capsys.readouterr().err

@@ -610,7 +610,6 @@ def _weighted(
     return found[0], found[1], found[2]
 
 
-FLAT_QUADRANTS = 0b01111
 TIE_EXCLUDED = 0b10000
 
 

@@ -71,7 +71,7 @@ class Evaluator:
             Ground truth of the same shape: bool, integers of any type that are all 0 or 1, uint8 0..255 (foreground above
             the protocol's threshold), or float in [0, 1].
         name : str or list of str, optional
-            Name(s) for the rows of ``Scores.per_image``; numbered by default.
+            Name(s) for the rows of ``Scores.per_image``; numbered by default, as ``#0`` where a pair is named ``0``.
 
         Raises
         ------
@@ -79,7 +79,7 @@ class Evaluator:
             For values out of range or NaN (the message says where), sizes that differ, a name given twice, and what has two
             readings: a uint8 map whose largest value is 1, and a batch with one mask of 0 and 1 and another of 0 to 255.
         TypeError
-            For masked arrays.
+            For masked arrays, and names that are not text.
         """
         maps = [_as_map(array, n) for n, array in enumerate(_pictures(prediction, "prediction"))]
         masks = _as_masks(_pictures(mask, "mask"))
@@ -89,6 +89,9 @@ class Evaluator:
                 f"{len(maps)} predictions, {len(masks)} masks and {len(names)} names in one update"
             )
         given = [name_ for name_ in names if name_ is not None]
+        for name_ in given:
+            if not isinstance(name_, str):
+                raise TypeError(f"a name is text, not {name_!r}; pass str(name)")
         for name_ in given:
             if name_ in self._taken or given.count(name_) > 1:
                 raise ValueError(f"the name {name_!r} was already given to a pair")
@@ -137,9 +140,16 @@ class Evaluator:
             When there is no pair, or the pairs were not counted under the other protocol's foreground rule.
         """
         counts = self.counts
-        stems = [name if name is not None else str(i) for i, name in enumerate(self._names)]
-        keys = [name or _content(counts, i) for i, name in enumerate(self._names)]
+        stems = [self._numbered(i) if n is None else n for i, n in enumerate(self._names)]
+        keys = [_content(counts, i) if n is None else n for i, n in enumerate(self._names)]
         return score(counts, _protocol(protocol or self.protocol), stems, order_by=keys)
+
+    def _numbered(self, row: int) -> str:
+        """The name of a pair without one: its number, unless another pair was given that as its name."""
+        name = str(row)
+        while name in self._taken:
+            name = f"#{name}"
+        return name
 
 
 _protocol = protocol  # the keyword argument of the same name hides it above

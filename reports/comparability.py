@@ -7,7 +7,7 @@ number and is "not compared".
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 Key = tuple[str, str]
@@ -36,12 +36,14 @@ class Comparable:
 
     compared: for each dataset the methods of its class, in order; empty where fewer than two were scored alike.
     usual: for each dataset the signature that its results are measured against.
+    alike: for each dataset the methods of its class, even where that is a single one.
     reasons: for each result outside the class, why it is not compared.
     """
 
     compared: Mapping[str, tuple[str, ...]]
     usual: Mapping[str, str]
     reasons: Mapping[Key, str]
+    alike: Mapping[str, tuple[str, ...]]
 
     def has(self, method: str, dataset: str) -> bool:
         """Whether this result is compared with others."""
@@ -67,9 +69,10 @@ def find_comparable(
     """
     fingerprints = fingerprints or {}
     fields = {key: signature_fields(s) for key, s in signatures.items()}
-    main = _commonest([f.get("protocol", "") for f in fields.values()])
+    main = commonest([f.get("protocol", "") for f in fields.values()])
     compared: dict[str, tuple[str, ...]] = {}
     usual: dict[str, str] = {}
+    alike: dict[str, tuple[str, ...]] = {}
     reasons: dict[Key, str] = {}
     for dataset in dict.fromkeys(d for _, d in signatures):
         methods = [m for m, d in signatures if d == dataset]
@@ -84,7 +87,8 @@ def find_comparable(
             key=lambda c: (-len(c), fields[c[0], dataset].get("protocol") != main),
         )
         usual[dataset] = signatures[chosen[0], dataset]
-        compared[dataset] = tuple(chosen) if len(chosen) > 1 else ()
+        alike[dataset] = tuple(chosen)
+        compared[dataset] = alike[dataset] if len(chosen) > 1 else ()
         for method in methods:
             if method in compared[dataset]:
                 continue
@@ -97,7 +101,7 @@ def find_comparable(
                 reasons[method, dataset] = "no other result was made in the same way"
             else:
                 reasons[method, dataset] = "scored on other images or masks"
-    return Comparable(compared, usual, reasons)
+    return Comparable(compared, usual, reasons, alike)
 
 
 def differing_fields(
@@ -137,5 +141,7 @@ def find_ranking(compared: Mapping[str, Sequence[str]]) -> Ranking:
     return best
 
 
-def _commonest(values: Sequence[str]) -> str:
+def commonest(values: Iterable[str]) -> str:
+    """The value that occurs most often, of equally frequent ones the first; nothing where there is none."""
+    values = list(values)
     return Counter(values).most_common(1)[0][0] if values else ""

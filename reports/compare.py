@@ -98,11 +98,21 @@ def compare(
                 f"{dataset}: {a} was scored under {one.protocol}, {b} under {two.protocol}; score both under one "
                 "protocol (no image is read again: sodbench eval --protocol)"
             )
-        chosen = [m for m in choose(list(one.metrics), measures) if m.direction]
+        chosen = _with_direction(choose(list(one.metrics), measures), asked=measures is not None)
         found += _on(dataset, one, two, chosen, resamples, seed)
         remarks += _remarks(dataset, a, b, one, two)
     names = (a, b) if a != b else (f"{a} (first)", f"{b} (second)")
     return PairedComparison(*names, tuple(found), tuple(remarks), resamples, seed)
+
+
+def _with_direction(metrics: Sequence[Measure], asked: bool) -> list[Measure]:
+    """The metrics by which one of two methods can be better; raises :class:`SodbenchError` for others that were asked for."""
+    without = [m.name for m in metrics if not m.direction]
+    if without and asked:
+        raise SodbenchError(
+            f"--metrics {' '.join(without)}: no method is better by it, because neither a higher nor a lower value is better"
+        )
+    return [m for m in metrics if m.direction]
 
 
 def _one_method(results: Sequence[Result]) -> str:
@@ -264,5 +274,7 @@ def _texts(found: PairedComparison, d: Difference) -> dict[str, str]:
         else f"[{tables.signed(d.low, 4)}, {tables.signed(d.high, 4)}]",
         "permutation p (Holm)": p_text(d.p_holm),
         "Wilcoxon p (Holm)": p_text(d.p_wilcoxon_holm),
-        "images": f"{d.wins} / {d.ties} / {d.losses}",
+        "images": f"{d.wins} / {d.ties} / {d.losses}"
+        if d.wins + d.ties + d.losses
+        else tables.ABSENT,  # a set of images has the metric, single images do not
     }

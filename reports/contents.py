@@ -18,6 +18,7 @@ from sodbench.reports.comparability import (
     VERSION,
     Comparable,
     Key,
+    commonest,
     differing_fields,
     find_comparable,
     signature_fields,
@@ -92,7 +93,7 @@ def _scores(
     table = tables.score_table(
         study.values,
         study.measures,
-        compared=study.comparable.compared,
+        compared=study.ranked,
         ranking=study.ranking,
         beaten=study.beaten(),
         marks=marks,
@@ -142,7 +143,7 @@ def signature_marks(
     the rest within a dataset.  comparable: what :func:`find_comparable` found, by default from the signatures alone.
     """
     comparable = comparable or find_comparable(signatures)
-    everywhere = _commonest(
+    everywhere = commonest(
         "|".join(f"{n}:{v}" for n, v in signature_fields(s).items() if n in EVERYWHERE)
         for s in signatures.values()
     )
@@ -171,10 +172,6 @@ def signature_marks(
     return marks, [f"{mark} {text}" for text, mark in notes.items()]
 
 
-def _commonest(values: Any) -> str:
-    return str(Counter(values).most_common(1)[0][0])
-
-
 # ---- uncertainty ------------------------------------------------------------------------------
 
 
@@ -198,8 +195,8 @@ def _uncertainty(study: Study, baseline: str | None, drawn: Drawn) -> tuple[Bloc
         ),
     ]
     blocks += _not_compared(study)
-    if any(study.comparable.compared.values()):
-        blocks.append(_best_and_tied(study))
+    best = _best_and_tied(study)
+    blocks += [best] * bool(best.rows)
     if any(c.tested for c in study.comparisons):
         blocks.append(_record(study))
         blocks += _pairs(study)
@@ -237,7 +234,7 @@ def _best_and_tied(study: Study) -> Table:
     rows = []
     undecided = False
     for dataset in study.datasets:
-        compared = study.comparable.compared[dataset]
+        compared = study.ranked[dataset]
         for m in (m for m in study.measures if m.direction and compared):
             scores = study.values[(dataset, m.name)].dropna()
             ranked = scores[scores.index.isin(compared)]
@@ -345,7 +342,10 @@ def comparison_cells(c: Comparison) -> tuple[tables.Cell, ...]:
         tables.Cell(f"{difference} [{low}, {high}]", c.difference, low=c.low, high=c.high),
         tables.Cell(p_text(c.p_holm), c.p_holm, mark="≈" * c.undecided),
         tables.Cell(p_text(c.p_wilcoxon_holm), c.p_wilcoxon_holm),
-        *(tables.Cell(str(n), n) for n in (c.wins, c.ties, c.losses)),
+        *(
+            tables.Cell(str(n), n) if c.wins + c.ties + c.losses else tables.Cell()
+            for n in (c.wins, c.ties, c.losses)
+        ),
     )
 
 

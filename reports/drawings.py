@@ -259,7 +259,7 @@ def _strips(study: Study, wanted: Sequence[str]) -> tuple[list[Drawing], tuple[s
         results = {
             m: study.results[m, dataset] for m in study.methods if (m, dataset) in study.results
         }
-        judged = study.comparable.compared[dataset]
+        judged = study.comparable.alike[dataset]
         chosen = gallery.choose(results, chief, wanted, dataset, study.seed, judged)
         shown = dict(list(results.items())[:PICTURE_METHODS])
         rows = []
@@ -282,8 +282,9 @@ def _strips(study: Study, wanted: Sequence[str]) -> tuple[list[Drawing], tuple[s
             )
         if not any(picture is not None for _, cells in rows for picture, _ in cells):
             continue
+        own = " (best threshold of that image)" * chief.name.endswith("_max")
         caption = (
-            f"Images of {dataset} with mask and maps; below each map its {chief.label} (best threshold of that image). "
+            f"Images of {dataset} with mask and maps; below each map its {chief.label}{own}. "
             + ", ".join(f"{c.stem}: {_WHY[c.why]}" for c in chosen)
             + "."
         )

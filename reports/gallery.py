@@ -48,7 +48,8 @@ def choose(
 
     wanted: ``best``, ``worst`` (by the mean over methods), ``disputed`` (methods differ most), ``random``, each with an
     optional number (``worst:3``), or the stem of an image.  judged: the methods whose scores decide, by default all:
-    scores of different protocols have no common mean, and their differences mean nothing.
+    scores of different protocols have no common mean, and their differences mean nothing.  There is no best or worst image
+    by a measure without a direction, and none that a single method disputes.
     """
     deciding = {m: r for m, r in results.items() if not judged or m in judged}
     scores = per_image_scores(deciding, measure.name)
@@ -81,6 +82,10 @@ def _ranked(
     scores: pd.DataFrame, kind: str, measure: Measure, dataset: str, seed: int
 ) -> list[str]:
     if scores.empty:
+        return []
+    if kind == "disputed" and len(scores.columns) < 2:
+        return []
+    if kind in ("best", "worst") and not measure.direction:
         return []
     if kind == "random":
         order = np.random.default_rng(seed_for(dataset, seed)).permutation(len(scores))

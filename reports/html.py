@@ -116,7 +116,8 @@ def _shown_images(study: Study, dataset: str, number: int | None) -> list[int]:
     results = {m: r for (m, d), r in study.results.items() if d == dataset}
     third = -(-number // 3)
     wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
-    judged = study.comparable.compared[dataset]
+    wanted.append(f"random:{number}")  # where scores choose too few, as those of a single method do
+    judged = study.comparable.alike[dataset]
     chosen = gallery.choose(results, headline(study.measures), wanted, dataset, study.seed, judged)
     position = {stem: i for i, stem in enumerate(stems)}
     return sorted(position[c.stem] for c in chosen[:number])

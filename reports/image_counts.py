@@ -6,7 +6,7 @@ from sodbench.datasets import DATASETS, known_name, official_names
 from sodbench.results import Result
 
 FEW = 10
-"""With fewer images than this there is no interval and no test."""
+"""With fewer images than this there is no interval, no test and no rank."""
 NARROW = 50
 """With fewer images than this 95 % intervals are too narrow, see :func:`warn_of_few`."""
 
@@ -64,7 +64,7 @@ def warn_of_few(images: Mapping[str, int]) -> list[str]:
     notes = []
     if none:
         notes.append(
-            f"{_numbered(none)}: too few images (below {FEW}) for intervals and tests, so there are none."
+            f"{_numbered(none)}: too few images (below {FEW}) for intervals, tests and ranks, so there are none."
         )
     if narrow:
         notes.append(

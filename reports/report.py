@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -162,7 +163,7 @@ def read_costs(
             content = json.loads(file.read_text(encoding="utf-8"))
             method = name or str(content.get("method") or content["model"])
             numbers = {
-                heading: float(content[key]) / unit
+                heading: _cost(content[key]) / unit
                 for key, (heading, unit) in COSTS.items()
                 if content.get(key) is not None
             }
@@ -175,8 +176,18 @@ def read_costs(
             RecursionError,
         ) as error:
             raise SodbenchError(f"{file}: not a result of 'sodbench bench' ({error!r})") from error
-        costs.setdefault(method, {}).update(numbers)
+        if method in costs:
+            raise SodbenchError(
+                f"--bench {given}: a second record of the method {method}; leave one out, or give it as METHOD=FILE"
+            )
+        costs[method] = numbers
     return costs
+
+
+def _cost(value: Any) -> float:
+    if isinstance(value, bool) or not 0 <= float(value) < math.inf:
+        raise ValueError(f"{value!r} is no cost")
+    return float(value)
 
 
 def _named_file(given: str) -> tuple[str, Path]:

@@ -160,6 +160,11 @@ class Study:
         """:meth:`heading` of every dataset."""
         return {d: self.heading(d) for d in self.datasets}
 
+    @property
+    def ranked(self) -> dict[str, tuple[str, ...]]:
+        """For each dataset the methods that get a place; none where there are fewer than :data:`FEW` images."""
+        return _ranked(self.comparable, self.results)
+
     def check_images(self) -> list[str]:
         """A line for each result whose images are not the official ones of its dataset."""
         return check_images(self.results)
@@ -283,24 +288,32 @@ def study(
         resamples=resamples,
         seed=seed,
         comparable=comparable,
-        ranking=_find_ranking(comparable),
+        ranking=_find_ranking(comparable, _ranked(comparable, table)),
         notes=tuple(
             warn_of_few({d: min(r.n for r in s.results.values()) for d, s in sets.items()})
         ),
     )
 
 
-def _find_ranking(comparable: Comparable) -> Ranking:
+def _ranked(comparable: Comparable, results: Mapping[Key, Result]) -> dict[str, tuple[str, ...]]:
+    """The methods that are compared on each dataset, without the datasets that are too small to rank methods by."""
+    return {
+        d: methods if all(results[m, d].n >= FEW for m in methods) else ()
+        for d, methods in comparable.compared.items()
+    }
+
+
+def _find_ranking(comparable: Comparable, ranked: Mapping[str, tuple[str, ...]]) -> Ranking:
     """Over the datasets whose class has the protocol and the rule for masks that most datasets have."""
     rules = {
         d: tuple(signature_fields(comparable.usual[d]).get(name) for name in ("protocol", "gt"))
-        for d, methods in comparable.compared.items()
+        for d, methods in ranked.items()
         if methods
     }
     if not rules:
         return Ranking()
     main = Counter(rules.values()).most_common(1)[0][0]
-    return find_ranking({d: comparable.compared[d] for d, rule in rules.items() if rule == main})
+    return find_ranking({d: ranked[d] for d, rule in rules.items() if rule == main})
 
 
 def _value(result: Result | None, name: str) -> float:

@@ -107,7 +107,7 @@ def table(sets: Sequence[SetStats], markdown: bool = False) -> str:
     rows = [[what, *(_shown(what, s[what]) for s in summaries.values())] for what in first]
     return tabulate(
         rows,
-        ["", *map(markdown_text if markdown else printable, summaries)],
+        ["", *summaries],
         tablefmt="github" if markdown else "simple",
         disable_numparse=True,
         colalign=("left", *("right" for _ in summaries)),
@@ -121,6 +121,8 @@ _SHARES = frozenset(
 
 
 def _shown(what: str, value: float) -> str:
+    if np.isnan(value):  # e.g. the size of objects where every mask is empty
+        return "-"
     if what in _SHARES:
         return f"{value:.1%}"
     return f"{value:.3f}" if what == "median contrast" else f"{value:g}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from sodbench.errors import SodbenchError
 from sodbench.folders import replacing
@@ -19,9 +19,10 @@ from sodbench.models import (
     model_identity,
     output_of,
 )
+from sodbench.models.inference import OutputRange, check_output
 from sodbench.models.user_code import FAILURES, describe_failure
-from sodbench.progress import say
-from sodbench.runners.predict import describe_own_weights
+from sodbench.progress import say, warn
+from sodbench.runners.predict import describe_own_weights, squashed_twice
 
 SIZES = ((224, 224), (97, 131), (300, 400))
 """Height and width at which the exported network is compared, or what the network makes of them."""
@@ -59,6 +60,7 @@ def export_onnx(
     else:
         describe_own_weights(model, model_identity(model)[0])
     expected = _expected(network)
+    _warn_of_probabilities(network, model, expected)
     with replacing(path) as temporary:
         _export(network, temporary, next(iter(expected)))
         return _compare(temporary, output_of(network), expected)
@@ -91,18 +93,14 @@ def _expected(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]:
     expected = {}
     for size in _sizes(network):
         try:
+            image = torch.from_numpy(_probe(size))
             with torch.inference_mode():
-                output = network(torch.from_numpy(_probe(size)))
+                output = network(image)
         except FAILURES as error:
             refusal = f"{size[0]}x{size[1]} is refused by the network ({describe_failure(error)})"
             say(f"not compared: {refusal}")
             continue
-        if not isinstance(output, Tensor) or output.ndim != 4 or output.shape[:2] != (1, 1):
-            found = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise SodbenchError(
-                f"the network gave {found} for an image of {size[0]}x{size[1]}; it must give one map: a tensor "
-                "[1, 1, h, w]"
-            )
+        check_output(output, image)
         if not output.isfinite().all():
             raise SodbenchError(
                 f"the network itself gives NaN or infinity for an image of {size[0]}x{size[1]}, in torch; nothing "
@@ -115,6 +113,17 @@ def _expected(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]:
             "input_size = InputSize(fixed=(352, 352))"
         )
     return expected
+
+
+def _warn_of_probabilities(
+    network: nn.Module, model: str, expected: dict[tuple[int, int], NDArray[np.float32]]
+) -> None:
+    """Warn that an output which is named ``logits`` holds probabilities, most likely."""
+    seen = OutputRange()
+    for values in expected.values():
+        seen = seen.with_images(torch.tensor([[values.min(), values.max()]]))
+    if not isinstance(getattr(network, "output", None), str) and seen.looks_like_probabilities:
+        warn(f"WARNING: {squashed_twice(model_identity(model)[0], seen)}")
 
 
 def _export(network: nn.Module, path: Path, size: tuple[int, int]) -> None:

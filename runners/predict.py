@@ -35,7 +35,7 @@ from sodbench.models import (
     model_identity,
     starts_untrained,
 )
-from sodbench.models.user_code import FAILURES, describe_failure, one_line, user_code
+from sodbench.models.user_code import FAILURES, describe_failure, one_line, text_of, user_code
 from sodbench.progress import bar, say, warn
 from sodbench.runners.prediction_folder import (
     MANIFEST,
@@ -150,9 +150,14 @@ class NetworkPredictor:
     def problems(self, finished: bool) -> Sequence[Problem]:
         """As :class:`Predictor` says: logits that all lie in 0..1 are most likely probabilities."""
         seen = self.network.range
-        if self.network.declares_output or (seen.images < FIRST_IMAGES and not finished):
+        if seen.images < FIRST_IMAGES and not finished:
             return []
-        return [squashed_twice(self.name, seen)] if seen.looks_like_probabilities else []
+        found = []
+        if not self.network.declares_output and seen.looks_like_probabilities:
+            found.append(squashed_twice(self.name, seen))
+        if layers := self.network.layers_in_training():
+            found.append(still_training(self.name, layers))
+        return found
 
 
 class BaselinePredictor:
@@ -187,6 +192,17 @@ def squashed_twice(name: str, seen: "OutputRange") -> Problem:
         f"its values for {seen.images} image(s) all lie in 0..1 ({low:.3g} to {high:.3g}), as after a sigmoid, and "
         "sodbench applies its own to them. If the network ends in a sigmoid, let its class declare "
         'output = "probabilities"; if these are logits, output = "logits" ends this warning',
+    )
+
+
+def still_training(name: str, layers: Sequence[str]) -> Problem:
+    """The problem that layers of a network work as in training, so that a map is not a function of its image alone."""
+    return Problem(
+        "training-mode",
+        name,
+        f"{', '.join(layers)} in it work as in training, although sodbench calls eval(): a map depends on chance or on the "
+        "other images of its batch. Let the network not call train() itself, and let its batch normalisation keep "
+        "running statistics",
     )
 
 
@@ -670,4 +686,5 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch or Python says that memory ran out, on any device."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return "can't allocate memory" in str(error) or "out of memory" in str(error)
+    text = text_of(error)
+    return "can't allocate memory" in text or "out of memory" in text

@@ -33,7 +33,7 @@ from sodbench.datasets import TRAIN_SET, WEIGHTS, Dataset, find_dataset
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, read_rgb
 from sodbench.metrics import LOWER_IS_BETTER, Evaluator
-from sodbench.metrics.catalogue import AGGREGATES, suggest
+from sodbench.metrics.catalogue import AGGREGATES, METRICS, suggest
 from sodbench.models import input_size_of, output_of
 from sodbench.models.inference import (
     InferenceNetwork,
@@ -134,6 +134,7 @@ class TrainingSummary:
 
     weights: ``final.pth``, or None if the run was interrupted; updates: made in all calls together;
     images: run in this call; seconds: of this call; best: (epoch counted from 1, its measure) or None;
+    best_by: the measure and the data set that this epoch is the best by, e.g. ``mae on ECSSD``;
     left_out: missing or unreadable pairs left out by ``skip_bad``; mismatched: pairs left out because their
     sizes differ; signal: the number of the signal that interrupted it, or None; problems: what is likely to be
     wrong with the network.
@@ -148,6 +149,7 @@ class TrainingSummary:
     mismatched: int
     signal: int | None = None
     problems: tuple[str, ...] = ()
+    best_by: str = ""
 
 
 def train(training: Training) -> TrainingSummary:
@@ -193,6 +195,7 @@ def train(training: Training) -> TrainingSummary:
         mismatched=mismatched,
         signal=stopped,
         problems=tuple(trainer.problems),
+        best_by=trainer.best_by,
     )
 
 
@@ -253,6 +256,9 @@ class Trainer:
         self.identity = run_identity(self.recipe, training.model, data, weights)
         self.epoch = self.update = self.step = self.images = 0
         self.best: tuple[int, float] | None = None
+        self.best_by = (
+            f"{training.measure} on {training.validation.name}" if training.validation else ""
+        )
         self.problems: list[str] = []
         self._ran = False
         self._range = OutputRange()
@@ -279,6 +285,7 @@ class Trainer:
             if before["finished"] and (out / FINAL).exists():
                 self.step = before["updates"]
                 self.best = before["best"] and tuple(before["best"])
+                self.best_by = before.get("best_by", self.best_by)
                 self.problems = before.get("problems", [])
                 if self.ranks.first:  # where a kill came before a finished run deleted them
                     delete_states(out / STATES)
@@ -315,6 +322,7 @@ class Trainer:
             "finished": finished,
             "updates": self.step,
             "best": self.best,
+            "best_by": self.best_by,
             **self.identity,
             "random_start": self.training.random_start,
             "problems": self.problems,
@@ -334,6 +342,7 @@ class Trainer:
                 "epoch": self.epoch,
                 "update": self.update,
                 "best": self.best,
+                "best_by": self.best_by,
                 "random": random_state(self.device),
             }
             save_state(self.training.out / STATES, self.step, state, self.training.keep)
@@ -344,6 +353,18 @@ class Trainer:
         self.epoch, self.update, self.step = state["epoch"], state["update"], state["step"]
         self.best = state["best"] and tuple(state["best"])
         restore_random_state(state["random"], self.device)
+        self._restore_best_by(state.get("best_by", ""))
+
+    def _restore_best_by(self, before: str) -> None:
+        """Refuse to compare the best value so far with one of another measure or data set."""
+        if self.best is None or not before:
+            return
+        if self.best_by and self.best_by != before:
+            raise SodbenchError(
+                f"{self.training.out}: the best epoch so far is the best by {before}, which does not compare with "
+                f"{self.best_by}; resume with what it was started with, or choose another folder"
+            )
+        self.best_by = before
 
     def _save_weights(self, name: str) -> None:
         """A plain state dictionary, as the reference saves it."""
@@ -588,6 +609,11 @@ class Trainer:
         """Score the network on the data set, and keep its weights if they are the best so far."""
         measure = self.training.measure
         metrics = self._scores(dataset)
+        if np.isnan(metrics[measure]):
+            raise SodbenchError(
+                f"{measure} is undefined on {dataset.name} after epoch {self.epoch}, so no epoch can be the best by it; "
+                "choose another metric with --best-by and the same command with --resume"
+            )
         sign = -1 if measure in LOWER_IS_BETTER else 1
         if self.best is None or sign * metrics[measure] > sign * self.best[1]:
             self.best = (self.epoch, metrics[measure])
@@ -647,6 +673,10 @@ def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> No
         meant = suggest(measure, AGGREGATES)
         hint = f"did you mean {meant}?" if meant else f"one of {', '.join(AGGREGATES)}"
         raise SodbenchError(f"unknown metric {measure!r}; {hint}")
+    if METRICS[measure].direction == "neither":
+        raise SodbenchError(
+            f"no epoch is best by {measure}: neither a higher nor a lower value of it is better; choose another metric"
+        )
     try:
         problems = check_pairs(dataset, workers=workers).skipped
     except ProblemsError as error:

@@ -61,10 +61,12 @@ def read_run(out: Path) -> dict[str, Any] | None:
 def _is_of_a_training(run: Mapping[str, Any]) -> bool:
     """Whether the fields that a resumed run reads are there and have the right types."""
     best, problems = run.get("best"), run.get("problems", [])
+    best_by = run.get("best_by", "")
     return (
         "best" in run
         and isinstance(run.get("finished"), bool)
         and isinstance(run.get("updates"), int)
+        and isinstance(best_by, str)
         and isinstance(problems, list)
         and all(isinstance(problem, str) for problem in problems)
         and (

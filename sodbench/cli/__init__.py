@@ -124,7 +124,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(arguments)
         finally:
             _flush_output()  # also after --help, which ends in SystemExit
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  every error ends in a message
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001  every error ends in a message, whatever a user's file raises
         status, lines = _explain(error, arguments)
         if status == INTERNAL and os.environ.get("SODBENCH_TRACEBACK"):
             lines = [*lines, *"".join(traceback.format_exception(error)).splitlines()]

@@ -12,6 +12,7 @@ from sodbench.metrics.catalogue import (
     DEFAULT_PROTOCOL,
     LISTED,
     LOWER_IS_BETTER,
+    METRICS,
     PER_IMAGE,
     PROTOCOL_NAMES,
     describe_metrics,
@@ -331,6 +332,10 @@ def _check_worst_by(metric: str, *, weighted: bool) -> None:
         raise SodbenchError(
             f"--worst-by: images have no metric {_with_suggestion(metric, PER_IMAGE)}; "
             f"theirs are {', '.join(PER_IMAGE)}"
+        )
+    if METRICS[metric].direction == "neither":
+        raise SodbenchError(
+            f"--worst-by: no image is worst by {metric}: neither a higher nor a lower value of it is better"
         )
     if metric == "wf" and not weighted:
         raise SodbenchError("--worst-by wf needs weighted F, which --no-wf leaves out")

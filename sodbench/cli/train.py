@@ -207,7 +207,7 @@ def run(arguments: argparse.Namespace) -> int:
         rate = summary.images / summary.seconds
         say(f"{summary.updates} updates in {summary.seconds:.0f} s ({rate:.1f} images/s)")
     if summary.best:
-        say(f"best: epoch {summary.best[0]}, {best_by} {summary.best[1]:.4f} (best.pth)")
+        say(f"best: epoch {summary.best[0]}, {summary.best_by} {summary.best[1]:.4f} (best.pth)")
     show(printable(summary.weights))
     return left_out
 

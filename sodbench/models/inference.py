@@ -22,10 +22,12 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from sodbench.errors import SodbenchError
 from sodbench.models.registry import input_size_of, output_of
-from sodbench.models.user_code import describe_failure, user_code
+from sodbench.models.user_code import describe_failure, text_of, user_code
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -110,6 +112,17 @@ def quantise(probabilities: Tensor) -> Tensor:
     return (255 * probabilities).round().to(torch.uint8)
 
 
+def check_output(y: Any, x: Tensor) -> None:
+    """Raise :class:`SodbenchError` where a network did not give one map for each image of the batch ``x``."""
+    shaped = isinstance(y, Tensor) and y.ndim == 4 and y.shape[:2] == (len(x), 1)
+    if not (shaped and 0 not in y.shape and y.is_floating_point()):
+        found = f"{list(y.shape)} of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
+        raise SodbenchError(
+            f"the network gave {found} for a batch {list(x.shape)}; it must give one logit map an image: "
+            f"a floating point tensor [{len(x)}, 1, h, w]"
+        )
+
+
 def logits_at(inner: tuple[int, int], network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Run the network, entering at ``inner`` (height, width): float32 [n, 3, h, w] -> its output, float32 [n, 1, h, w].
 
@@ -119,20 +132,14 @@ def logits_at(inner: tuple[int, int], network: Callable[[Tensor], Tensor], x: Te
     if inner != tuple(size):
         x = F.interpolate(x, size=inner, mode="bilinear", antialias=True)
     y = network(x)
-    good = isinstance(y, Tensor) and y.ndim == 4 and y.shape[:2] == (len(x), 1) and 0 not in y.shape
-    if not (good and y.is_floating_point()):
-        found = f"{list(y.shape)} of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
-        raise SodbenchError(
-            f"the network gave {found} for a batch {list(x.shape)}; it must give one logit map an image: "
-            f"a floating point tensor [{len(x)}, 1, h, w]"
-        )
+    check_output(y, x)
     y = y.float()
     return y if y.shape[-2:] == size else F.interpolate(y, size=tuple(size), mode="bilinear")
 
 
 def needs_contiguous(error: Exception) -> bool:
     """Whether a network failed because its feature maps are channels-last, as ``.view`` on them does."""
-    text = str(error)
+    text = text_of(error)
     return isinstance(error, RuntimeError) and ("view size" in text or "contiguous" in text)
 
 
@@ -232,6 +239,16 @@ class InferenceNetwork:
                     raise
             self._run_contiguous()
             return logits_at(inner, self._run, x)
+
+    def layers_in_training(self) -> list[str]:
+        """The kinds of layers that work as in training: batch statistics in place of running ones, and dropout."""
+        found = set()
+        for layer in self._module.modules():
+            norm = isinstance(layer, _BatchNorm) and (layer.training or layer.running_mean is None)
+            dropout = isinstance(layer, _DropoutNd) and layer.training and layer.p > 0
+            if norm or dropout:
+                found.add(type(layer).__name__)
+        return sorted(found)
 
     def _run(self, x: Tensor) -> Tensor:
         x = x.to(PRECISIONS[self.precision])

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sodbench.errors import SodbenchError
 
-FAILURES = (Exception, SystemExit)
-"""What a user's code may raise; SystemExit because some files parse the command line when imported."""
+FAILURES = (Exception, SystemExit, GeneratorExit)
+"""What a user's code may raise: everything but Ctrl-C. SystemExit because some files parse the command line when imported."""
 
 _LONGEST = 300
 _LIBRARIES = tuple(
@@ -41,10 +41,18 @@ def describe_failure(error: BaseException) -> str:
         and the installed packages; without such a line it is left out.
     """
     place = _place(error)
-    message = one_line(str(error))
+    message = one_line(text_of(error))
     if not isinstance(error, SodbenchError):  # its message is written for the user already
         message = f"{type(error).__name__}: {message}" if message else type(error).__name__
     return f"{message} ({place})" if place else message
+
+
+def text_of(error: BaseException) -> str:
+    """The message of an error; nothing where its class, which may be the user's too, cannot give it."""
+    try:
+        return str(error)
+    except FAILURES:
+        return ""
 
 
 def one_line(text: str, longest: int = _LONGEST) -> str:

@@ -341,3 +341,20 @@ def test_a_rule_without_meaning_is_refused(wrong):
 def test_a_protocol_that_contradicts_itself_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(PROTOCOLS["pysodmetrics"], name="own", **wrong)
+
+
+def test_numbers_of_pairs_without_a_name_avoid_the_names_given():
+    evaluator = Evaluator()
+    dot = np.eye(5)
+    evaluator.update(dot, dot)
+    evaluator.update(1 - dot, dot, name="0")
+    evaluator.update(dot, dot, name="#0")
+    evaluator.update(dot, dot)
+    assert evaluator.compute().per_image.index.tolist() == ["##0", "0", "#0", "3"]
+
+
+def test_names_are_text():
+    evaluator = Evaluator()
+    with pytest.raises(TypeError, match=r"a name is text, not 7; pass str\(name\)"):
+        evaluator.update([np.eye(5)] * 2, [np.eye(5)] * 2, name=["a", 7])
+    assert len(evaluator) == 0

@@ -228,3 +228,52 @@ def test_dss_under_pysodmetrics_next_to_two_methods_under_salmetric(shared, tmp_
     best = rows_of(text, "Best and tied methods")
     assert best["SOD max F"][0] == "CSNet-L-x2" and best["SOD weighted F"][0] == "Amulet"
     assert all(row[2] == "DSS" and "DSS" not in row[1] for row in best.values())
+
+
+def test_a_dataset_of_few_images_ranks_nobody_and_does_not_change_the_ranks_of_others(tmp_path):
+    results = [synthetic(m, "SOD", noise=n) for m, n in (("a", 0.1), ("b", 0.9), ("c", 0.5))]
+    results += [synthetic(m, "tiny", noise=n, images=9) for m, n in (("a", 0.1), ("b", 0.9))]
+    found = study(results, resamples=100)
+    assert found.ranking == Ranking(("a", "b", "c"), ("SOD",))
+    page = write_report(
+        results, tmp_path / "r.md", resamples=100, pictures=[], metrics=["mae", "f_max"]
+    )
+    text = page.read_text("utf-8")
+    for row in rows_of(text, "Scores").values():
+        assert row[-1] != "not compared" and "*" not in "".join(row[2:4])
+    assert not any(label.startswith("tiny") for label in rows_of(text, "Best and tied methods"))
+    assert "tiny (9 images): too few images (below 10) for intervals, tests and ranks" in text
+
+
+def test_a_single_method_disputes_no_image_with_itself(tmp_path):
+    alone = synthetic("alone", "own", folder=tmp_path / "data")
+    text = write_report([alone], tmp_path / "r.md", resamples=100).read_text("utf-8")
+    assert "best on average" in text and "where the methods differ most" not in text
+
+
+def test_scores_of_two_protocols_choose_no_image_together(tmp_path):
+    """Two results that do not compare: neither their mean nor their difference says anything of an image."""
+    other, good = mixed(folder=tmp_path / "data")[:2]
+    good.table["f_max"] = 0.5
+    good.table.loc["im_004", "f_max"] = 0.9
+    other.table["f_max"] = 0.5
+    other.table.loc["im_004", "f_max"] = 0.0
+    text = write_report([good, other], tmp_path / "r.md", resamples=100).read_text("utf-8")
+    assert "im\\_004: best on average" in text and "where the methods differ most" not in text
+
+
+def test_a_metric_without_a_direction_has_no_best_image_and_no_best_method(tmp_path):
+    results = [
+        synthetic(m, "own", noise=n, folder=tmp_path / "d") for m, n in (("a", 0.1), ("b", 0.9))
+    ]
+    page = write_report(results, tmp_path / "r.md", resamples=100, metrics=["ber_max"])
+    text = page.read_text("utf-8")
+    assert "on average" not in text and "Best and tied methods" not in text
+    assert "where the methods differ most" in text
+
+
+def test_only_maxima_are_said_to_be_of_the_best_threshold_of_an_image(tmp_path):
+    result = synthetic("a", "own", folder=tmp_path / "data")
+    for metric, said in (("mae", False), ("f_max", True), ("f_adp", False)):
+        page = write_report([result], tmp_path / f"{metric}.md", resamples=100, metrics=[metric])
+        assert ("best threshold of that image" in page.read_text("utf-8")) == said, metric

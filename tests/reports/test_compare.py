@@ -85,3 +85,17 @@ def test_what_cannot_be_compared_is_refused():
         compare([a, b], [a])
     with pytest.raises(SodbenchError, match="scored under salmetric, B under matlab"):
         compare([a], [synthetic("B", "SOD", protocol="matlab")])
+
+
+def test_a_metric_without_a_direction_is_refused_and_never_dropped():
+    pair = [synthetic("A", "own")], [synthetic("B", "own", noise=0.9)]
+    for metrics in (["threshold"], ["mae", "ber_max"]):
+        with pytest.raises(SodbenchError, match=f"--metrics {metrics[-1]}: no method is better"):
+            compare(*pair, measures=metrics, resamples=100)
+
+
+def test_metrics_that_single_images_lack_count_no_images():
+    pair = [synthetic("A", "own")], [synthetic("B", "own", noise=0.9)]
+    found = compare(*pair, measures=["auc_roc", "mae"], resamples=100)
+    text = render(found, "table")
+    assert "0 / 0 / 0" not in text and "12 / 0 / 0" in text

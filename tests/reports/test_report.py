@@ -376,7 +376,7 @@ def test_a_markdown_report_may_be_written_again(tmp_path, monkeypatch):
 )
 def test_many_methods_get_a_rank_diagram_a_page(methods, figure, tmp_path, undrawn):
     results = [
-        synthetic(f"m{i}", d, images=5, noise=0.05 * (i + 1))
+        synthetic(f"m{i}", d, images=10, noise=0.05 * (i + 1))
         for d in ("SOD", "ECSSD")
         for i in range(methods)
     ]
@@ -396,10 +396,24 @@ def test_costs_are_read_or_refused(tmp_path):
     good = tmp_path / "bench.json"
     good.write_text('{"model": "m", "parameters": 36500000, "macs": null}')
     assert read_costs([good]) == {"m": {"parameters (M)": 36.5}}
+    slow = tmp_path / "slow.json"
+    slow.write_text('{"model": "m", "parameters": 1000000}')
+    with pytest.raises(SodbenchError, match=r"slow.json: a second record of the method m"):
+        read_costs([good, slow])
+    both = read_costs([good, f"n={slow}"], ["m", "n"])
+    assert both["n"] == {"parameters (M)": 1.0} and both["m"] == {"parameters (M)": 36.5}
     bad = tmp_path / "bad.json"
     bad.write_text("[]")
     with pytest.raises(SodbenchError, match=r"bad.json: not a result of 'sodbench bench'"):
         read_costs([bad])
+
+
+@pytest.mark.parametrize("value", ["true", "-5", "1e999", "NaN", '"many"', "[]"])
+def test_what_is_no_cost_is_refused(tmp_path, value):
+    file = tmp_path / "bench.json"
+    file.write_text(f'{{"model": "m", "images_per_second": {value}}}')
+    with pytest.raises(SodbenchError, match=r"bench.json: not a result of 'sodbench bench'"):
+        read_costs([file])
 
 
 def test_command_line_without_results(tmp_path, capsys):

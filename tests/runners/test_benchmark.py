@@ -179,6 +179,14 @@ class Squashed(Net):
     def forward(self, x):
         return super().forward(x).sigmoid()
 
+class Silent(Net):
+    def forward(self, x):
+        return super().forward(x).sigmoid()
+
+class Complex(Net):
+    def forward(self, x):
+        return super().forward(x) * 1j
+
 class Spectrum(Net):
     def forward(self, x):
         return torch.linalg.eigvals(self.c(x)[..., :8, :8]).real[..., None] + self.c(x)[..., :8, :8]
@@ -248,7 +256,8 @@ def test_export_leaves_out_sizes_that_the_network_refuses(faulty, tmp_path, caps
     [
         ("Never", r"300x400 is refused .*no size will do .* input_size = InputSize"),
         ("NotFinite", r"the network itself gives NaN or infinity for an image of 224x224"),
-        ("Two", r"gave list for an image of 224x224; it must give one map"),
+        ("Two", r"gave list for a batch \[1, 3, 224, 224\]; it must give one logit map an image"),
+        ("Complex", r"gave \[1, 1, 224, 224\] of torch\.complex64 for a batch"),
         ("Spectrum", r"torch cannot export this network: \w+: .*linalg_eig"),
     ],
 )
@@ -266,3 +275,10 @@ def test_exported_probabilities_are_called_so(faulty, tmp_path):
     export_onnx(f"{faulty}:Squashed", None, tmp_path / "net.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
     assert [output.name for output in session.get_outputs()] == ["probabilities"]
+
+
+@pytest.mark.usefixtures("onnx")
+def test_exported_logits_that_look_like_probabilities_are_named(faulty, tmp_path, capsys):
+    for model, warned in (("Silent", True), ("Squashed", False), ("Net", False)):
+        export_onnx(f"{faulty}:{model}", None, tmp_path / "net.onnx")
+        assert ("as after a sigmoid" in capsys.readouterr().err) == warned, model

@@ -320,3 +320,16 @@ def test_items_that_are_not_measured_are_reported(
     message = capsys.readouterr().err
     for line in ("1 no-mask", "1 files of types that are not read", "the contrast of 1 items"):
         assert f"Four: {line}" in message or line in message
+
+
+def test_a_name_is_escaped_once_and_what_has_no_value_is_a_dash(tmp_path: Path) -> None:
+    (tmp_path / "my_set/GT").mkdir(parents=True)
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "my_set/GT/a.png")
+    stats = describe(find_dataset(tmp_path / "my_set"))
+    markdown = [
+        [cell.strip() for cell in line.split("|")] for line in table([stats], True).splitlines()
+    ]
+    assert markdown[0][2] == "my\\_set"
+    assert {row[1]: row[2] for row in markdown[2:]}["mean object size"] == "-"
+    plain = table([dataclasses.replace(stats, name="a\x1bb")])
+    assert "a\\x1bb" in plain.splitlines()[0] and "nan" not in plain

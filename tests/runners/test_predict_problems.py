@@ -119,6 +119,40 @@ class Sparse(Logits):
         super().__init__()
         self.register_buffer("graph", torch.eye(3).to_sparse())
 
+class Training(Logits):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.drop = nn.BatchNorm2d(3), nn.Dropout(0.1)
+    def eval(self):
+        return self
+    def forward(self, x):
+        return super().forward(self.drop(self.norm(x)))
+
+class Batchwise(Training):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.drop = nn.BatchNorm2d(3, track_running_stats=False), nn.Dropout(0)
+
+class Evaluated(Training):
+    def eval(self):
+        return nn.Module.eval(self)
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+class Wordless(Choosy):
+    def forward(self, x):
+        if x.shape[-1] == 31:
+            raise Unprintable
+        return Logits.forward(self, x)
+
+class Closing(Choosy):
+    def forward(self, x):
+        if x.shape[-1] == 31:
+            raise GeneratorExit("closed")
+        return Logits.forward(self, x)
+
 def pretrained():
     network = Logits()
     nn.init.constant_(network.c.weight, 0.25)
@@ -276,6 +310,32 @@ def test_an_image_that_the_network_refuses_costs_no_other_its_map(command, net, 
     net.write_text(NETWORKS)
     assert command("Choosy") == 1
     assert "1 of 5 images have no map" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"), [("Wordless", "Unprintable"), ("Closing", "GeneratorExit: closed")]
+)
+def test_errors_that_are_no_usual_exceptions_cost_no_other_image_its_map(
+    command, tmp_path, capsys, model, reason
+):
+    assert command(model) == 1
+    error = capsys.readouterr().err
+    assert f"e: 9x31 is refused by the network ({reason} (net.py:" in error
+    assert {p.stem for p in (tmp_path / "maps").glob("*.png")} == SIZES.keys() - {"e"}
+
+
+@pytest.mark.parametrize(
+    ("model", "layers"), [("Training", "BatchNorm2d, Dropout"), ("Batchwise", "BatchNorm2d")]
+)
+def test_a_network_that_works_as_in_training_is_reported(command, tmp_path, capsys, model, layers):
+    assert command(model) == 1
+    assert capsys.readouterr().err.count(f"net.py:{model}: {layers} in it work as in training") == 1
+    assert manifest_of(tmp_path)["problems"][0]["kind"] == "training-mode"
+
+
+def test_no_false_alarm_about_layers_in_evaluation_mode(command, tmp_path):
+    assert command("Evaluated") == 0
+    assert "problems" not in manifest_of(tmp_path)
 
 
 def test_a_network_that_refuses_every_image_is_refused(images, tmp_path):

@@ -525,3 +525,46 @@ def test_tiny_crops_and_scales_keep_a_pixel(short: Training, tmp_path: Path) -> 
     recipe = changed(short.recipe, {"crop": 0.001, "scales": [0.01], "accumulate": 1, "epochs": 3})
     data = folder_pairs(tmp_path / "i", tmp_path / "m")
     assert train(replace(short, dataset=data, recipe=recipe)).updates == 3
+
+
+# --- the best epoch --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("measure", ["threshold", "ber_max", "fpr_max"])
+def test_no_epoch_is_best_by_a_metric_without_a_direction(
+    short: Training, twelve: Dataset, measure: str
+) -> None:
+    with pytest.raises(SodbenchError, match=f"no epoch is best by {measure}: neither a higher"):
+        train(replace(short, validation=twelve, measure=measure))
+    assert not (short.out / "run.json").exists()
+
+
+def test_no_epoch_is_best_by_an_undefined_metric(short: Training, tmp_path: Path) -> None:
+    """The first epoch would stay the best for ever, because nothing is better than NaN."""
+    mask = np.zeros((24, 24), np.uint8)
+    mask[-1, -1] = 255  # a block of S has no pixels
+    write_picture(tmp_path / "v/Imgs/a.jpg", np.zeros((24, 24, 3), np.uint8))
+    write_grey(tmp_path / "v/GT/a.png", mask)
+    corner = folder_pairs(tmp_path / "v/Imgs", tmp_path / "v/GT", name="corner")
+    with pytest.raises(SodbenchError, match="s is undefined on corner after epoch 1"):
+        train(replace(short, validation=corner, measure="s"))
+    assert not (short.out / "best.pth").exists()
+    summary = train(replace(short, validation=corner, measure="mae", resume=True))
+    assert summary.updates == 6 and summary.best and summary.best_by == "mae on corner"
+
+
+def test_the_best_epoch_is_not_chosen_by_two_metrics(
+    short: Training, twelve: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(4, patch, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert train(replace(short, validation=twelve, measure="f_max")).updates == 4
+    changed_ = [{"measure": "mae"}, {"validation": replace(twelve, name="another")}]
+    for change in changed_:
+        with pytest.raises(
+            SodbenchError, match="the best epoch so far is the best by f_max on twelve"
+        ):
+            train(replace(short, **{"validation": twelve, "resume": True, **change}))  # type: ignore[arg-type]
+    train(replace(short, validation=twelve, measure="f_max", resume=True))
+    # asked again without --validate, it names what the best epoch was chosen by
+    assert train(replace(short, resume=True)).best_by == "f_max on twelve"

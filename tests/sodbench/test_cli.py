@@ -186,6 +186,8 @@ def test_the_worst_images_below_a_table(maps, capsys, style):
         (["--worst-by", "f_mux"], "theirs are mae, "),
         (["--worst-by", "iou_curve"], "theirs are mae, "),
         (["--worst-by", "wf", "--no-wf"], "which --no-wf leaves out"),
+        (["--worst-by", "ber_max"], "no image is worst by ber_max"),
+        (["--worst-by", "fpr_max"], "no image is worst by fpr_max"),
     ],
 )
 def test_a_measure_that_images_do_not_have_is_refused_before_scoring(maps, capsys, options, said):

@@ -638,8 +638,9 @@ class _Work:
         ]
 
     def _save(self, result: Result, source: CountsFile | JournalPairs) -> Result:
-        if self.stored and self.stored.signature != result.signature:
-            say(f"{self.folder}: replaces the stored result, which was {self.stored.signature}")
+        stored = self.stored or self._load_stored()  # a forced run has not read it yet
+        if stored and stored.signature != result.signature:
+            say(f"{self.folder}: replaces the stored result, which was {stored.signature}")
         return store_result(self.folder, result, source)
 
     def close(self) -> None:

@@ -484,8 +484,9 @@ def test_results_of_an_earlier_format_are_reported_and_written_again(original, s
     )
 
 
-def test_a_replaced_result_is_reported(original, stored, capsys):
-    options = ["--protocol", "pysodmetrics", "--name", "A", "-o", str(stored.parents[1])]
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_replaced_result_is_reported(original, stored, capsys, force):
+    options = ["--protocol", "pysodmetrics", "--name", "A", "-o", str(stored.parents[1]), *force]
     assert main(["eval", str(original / "preds/A"), str(original / "gt"), *options]) == 1
     message = capsys.readouterr().err
     assert "replaces the stored result, which was sodbench:" in message

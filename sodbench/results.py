@@ -52,6 +52,7 @@ class Signature:
 
     missing, resize: the policy and the number of pairs it affected, e.g. ``skip(2)``; ``error`` and ``none`` when there
     were none.  undefined: likewise for undefined S-measures.  subset: of the dataset, e.g. ``test`` for HKU-IS/test.
+    shard: the part of the pairs that was scored, e.g. ``1/8``; empty for all of them.
     """
 
     protocol: str
@@ -61,6 +62,7 @@ class Signature:
     gt: str = ">128"
     undefined: str = ""
     subset: str = ""
+    shard: str = ""
     version: str = __version__
 
     def __str__(self) -> str:
@@ -68,6 +70,7 @@ class Signature:
             f"sodbench:{self.version}",
             f"protocol:{self.protocol}",
             *[f"subset:{self.subset}"] * bool(self.subset),
+            *[f"shard:{self.shard}"] * bool(self.shard),
             f"n:{self.n}",
             f"missing:{self.missing}",
             f"resize:{self.resize}",
@@ -419,6 +422,7 @@ def build_result(
         gt=rules.mask_signature,
         undefined=f"{rule}({len(undefined)})" if undefined else "",
         subset=dataset.partition("/")[2],
+        shard=policy.get("shard") or "",
         version=provenance.get("versions", {}).get("sodbench", __version__),
     )
     known = [p for p in problems if p.kind not in ("undefined-s", "left-out")]
@@ -718,6 +722,16 @@ def find_results(paths: Iterable[Path | str]) -> list[Result]:
                 "command of that run again"
             )
     return [load_result(folder) for folder in found.values()]
+
+
+def warn_of_shards(results: Iterable[Result]) -> None:
+    """Report the results that hold a part of a dataset's pairs only, where whole results are expected."""
+    for result in results:
+        if shard := result.policy["shard"]:
+            warn(
+                f"{result.folder}: is shard {shard} of {result.method} on {result.dataset}, whose numbers are of a part of "
+                "the images; join all shards first (sodbench merge)"
+            )
 
 
 def folder_name(name: str) -> str:

@@ -830,3 +830,14 @@ def test_merge_reports_what_it_replaces_and_keeps_an_unfinished_run(
     (old.folder / "result.json").write_text("{}")
     merge(parts, tmp_path / "out")
     assert "not a readable result of this version" in capsys.readouterr().err
+
+
+def test_the_numbers_of_a_shard_are_marked_as_such(parts, tmp_path, capsys):
+    first, second = find_results(parts)
+    assert "|shard:1/2|n:3|" in first.signature and "|shard:2/2|n:3|" in second.signature
+    main(["report", str(parts[0]), "-o", str(tmp_path / "report.md"), "--quiet"])
+    assert f"{first.folder}: is shard 1/2 of A on " in capsys.readouterr().err
+    main(["compare", str(parts[0]), str(parts[0]), "--quiet"])
+    assert f"{first.folder}: is shard 1/2 of A on " in capsys.readouterr().err
+    (whole,) = merge(parts, tmp_path / "whole")
+    assert "shard" not in whole.signature

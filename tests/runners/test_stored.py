@@ -841,3 +841,10 @@ def test_the_numbers_of_a_shard_are_marked_as_such(parts, tmp_path, capsys):
     assert f"{first.folder}: is shard 1/2 of A on " in capsys.readouterr().err
     (whole,) = merge(parts, tmp_path / "whole")
     assert "shard" not in whole.signature
+
+
+def test_a_name_that_is_too_long_for_a_folder_is_named(original, tmp_path, capsys):
+    """A colon takes three characters in the name of a folder."""
+    options = ["--name", ":" * 120, "-o", str(tmp_path / "out")]
+    assert main(["eval", str(original / "preds/A"), str(original / "gt"), *options]) == 2
+    assert "(File name too long); choose a shorter name" in capsys.readouterr().err

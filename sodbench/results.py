@@ -727,7 +727,7 @@ def find_results(paths: Iterable[Path | str]) -> list[Result]:
 def warn_of_shards(results: Iterable[Result]) -> None:
     """Report the results that hold a part of a dataset's pairs only, where whole results are expected."""
     for result in results:
-        if shard := result.policy["shard"]:
+        if shard := result.policy.get("shard"):
             warn(
                 f"{result.folder}: is shard {shard} of {result.method} on {result.dataset}, whose numbers are of a part of "
                 "the images; join all shards first (sodbench merge)"

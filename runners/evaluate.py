@@ -39,6 +39,7 @@ from sodbench.progress import bar, in_threads, processors, say
 from sodbench.results import (
     COUNTS,
     FILE,
+    JOURNAL,
     Result,
     derive_result,
     differences,
@@ -61,7 +62,6 @@ from sodbench.runners.counting import (
 from sodbench.runners.trees import Task, Understood, understand
 from sodbench.sample import is_sample
 
-JOURNAL = "unfinished.pairs"
 MANIFEST = "prediction.json"
 MOST_MANIFEST = 2**26
 """Bytes of a manifest that are read."""
@@ -323,6 +323,7 @@ class _Work:
         self.stored: Result | None = None
         self.derived: Result | None = None
         self.reused: Result | None = None
+        self.trusted = False
         pairing = task.pairing
         self.maps: dict[str, Path | None] = {pair.stem: pair.map for pair in pairing.pairs}
         self.masks: dict[str, Path] = {pair.stem: pair.mask for pair in pairing.pairs}
@@ -449,8 +450,9 @@ class _Work:
 
     # -- what is counted already --------------------------------------------------------------------
 
-    def open(self, protocol: str, force: bool) -> list[str]:
+    def open(self, protocol: str, force: bool, trust_folders: bool) -> list[str]:
         """Open what the output folder holds, reuse what is still valid, and return the stems that must be counted."""
+        self.trusted = trust_folders
         if not self.store:
             self.journal = Journal(None)
             return self.stems
@@ -458,12 +460,15 @@ class _Work:
         usable = False
         if not force:
             self.stored = self._read_stored()
+            if self.stored and "--trust-folders" in self.stored.provenance["scored_by"].split():
+                self.trusted = True  # its pairs were counted in spite of how they look
             usable = self._open_counts()
         # a run killed between its last two steps leaves its journal beside the result
-        if usable and not os.path.lexists(journal) and self._counts_are_current():
-            if self._check_stored(protocol):
-                return []
-            usable = False
+        current = usable and not os.path.lexists(journal) and self._counts_are_current()
+        if current and self._check_stored(protocol):
+            return []
+        # counts of other pairs than this run's are used in part, so they must agree with their result, too
+        usable = usable and not current and self._stored_agrees()
         self.journal = Journal(journal, empty=force)
         if self.journal.damage:
             say(f"{journal}: damaged ({self.journal.damage}); its pairs are scored again")
@@ -533,17 +538,35 @@ class _Work:
             _ = stored.table  # raises where it was modified
             if not differences(stored, self.derived):
                 self.reused = stored
-            elif wrong := stored.contradictions(self.counts_file):
-                say(
-                    f"{self.folder / FILE}: contradicts the counts it is stored with ({wrong[0]}), so at least one of "
-                    "them was modified; scored again from the images"
-                )
-                return False
+            else:
+                return self._stored_agrees()
         except StoredFileError as error:
             say(f"{error.fault}; it is written again now")
             # the counts themselves may be what cannot be read
             return self.derived is not None
         return True
+
+    def _stored_agrees(self) -> bool:
+        """Whether the stored result, if it can be read, follows from the stored counts; report where it does not."""
+        assert self.counts_file is not None
+        if self.stored is None:
+            return True
+        try:
+            _ = self.stored.table
+        except StoredFileError as error:
+            say(f"{error.fault}; it is written again now")
+            return True  # the counts have a hash of their own
+        try:
+            wrong = self.stored.contradictions(self.counts_file)
+        except StoredFileError as error:
+            say(f"{error.fault}; its pairs are scored again now")
+            return False
+        if wrong:
+            say(
+                f"{self.folder / FILE}: contradicts the counts it is stored with ({wrong[0]}), so at least one of "
+                "them was modified; scored again from the images"
+            )
+        return not wrong
 
     def _is_current(self, stem: str, record: Any) -> bool:
         """Whether a record was counted from the files as they are, under this policy."""
@@ -619,8 +642,9 @@ class _Work:
         ]
 
     def _save(self, result: Result, source: CountsFile | JournalPairs) -> Result:
-        if self.stored and self.stored.signature != result.signature:
-            say(f"{self.folder}: replaces the stored result, which was {self.stored.signature}")
+        stored = self.stored or self._load_stored()  # a forced run has not read it yet
+        if stored and stored.signature != result.signature:
+            say(f"{self.folder}: replaces the stored result, which was {stored.signature}")
         return store_result(self.folder, result, source)
 
     def close(self) -> None:
@@ -684,7 +708,24 @@ class _Work:
         command += ["--undefined", policy.undefined] if policy.undefined else []
         command += ["--no-wf"] * (not policy.weighted)
         command += ["--shard", "/".join(map(str, policy.shard))] if policy.shard else []
-        return command
+        command += ["--trust-folders"] * self.trusted
+        return _with_joined_values(command)
+
+
+_WITHOUT_VALUE = frozenset({"--no-wf", "--trust-folders"})
+
+
+def _with_joined_values(command: Sequence[str]) -> list[str]:
+    """The same command, where a value that looks like an option is joined to its own: ``--name=-x``."""
+    words: list[str] = []
+    rest = iter(command)
+    for word in rest:
+        value = next(rest, "") if word.startswith("--") and word not in _WITHOUT_VALUE else None
+        if value is None:
+            words.append(word)
+        else:
+            words += [f"{word}={value}"] if value.startswith("-") else [word, value]
+    return words
 
 
 def _read_manifest(path: Path) -> Any:
@@ -753,7 +794,7 @@ def _count(
     """Count every pair of one dataset that is not counted yet."""
     todo = []
     for work in works:
-        stems = work.open(protocol, force)
+        stems = work.open(protocol, force, trust_folders)
         if stems and not trust_folders:
             _check_not_swapped(work, stems)
         todo.append(set(stems))

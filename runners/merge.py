@@ -1,6 +1,7 @@
 """Join the parts that ``sodbench eval --shard I/N`` scored into what one run would have written."""
 
 import itertools
+import os
 import shlex
 from collections.abc import Sequence
 from contextlib import closing
@@ -9,20 +10,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sodbench.errors import SodbenchError
+from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.folders import locked
 from sodbench.pairs import Journal, StoredPairs
 from sodbench.progress import say
 from sodbench.results import (
+    FILE,
+    JOURNAL,
     Result,
     derive_result,
     digest_names,
     find_results,
     folder_name,
+    load_result,
     n_resized,
     result_folders,
 )
-from sodbench.runners.evaluate import JOURNAL, store_result
+from sodbench.runners.evaluate import store_result
+
+MERGING = "merging.pairs"
+"""The pairs while they are joined; the journal of an evaluation in the same folder is left alone."""
 
 
 def merge(parts: Sequence[Path], output: Path) -> list[Result]:
@@ -42,6 +49,8 @@ def merge(parts: Sequence[Path], output: Path) -> list[Result]:
     for result in find_results([part for part in parts if part not in empty] or parts):
         groups.setdefault((result.method, result.dataset), []).append(result)
     ordered = {key: _in_order(key, results) for key, results in groups.items()}
+    for results in ordered.values():
+        _check_output(results, output)
     return [_join(results, output) for results in ordered.values()]
 
 
@@ -82,6 +91,41 @@ def _in_order(key: tuple[str, str], results: Sequence[Result]) -> list[Result]:
     return chain
 
 
+def _check_output(shards: Sequence[Result], output: Path) -> None:
+    """Refuse an output folder that lies among the maps, masks or images of the results."""
+    folder = _folder_of(shards[0], output).resolve()
+    for shard in shards:
+        for kind, base in shard.folders.items():
+            if base is None:
+                continue
+            names = shard.table[kind.removesuffix("s")]
+            for parent in sorted({Path(base, name).parent for name in names if name}):
+                if folder.is_relative_to(parent.resolve()):
+                    raise SodbenchError(
+                        f"{output}: lies in {parent}, which holds maps or data, or leads into it; "
+                        "choose an output folder of its own"
+                    )
+
+
+def _folder_of(result: Result, output: Path) -> Path:
+    return output / folder_name(result.method) / folder_name(result.dataset)
+
+
+def _report_replaced(folder: Path, merged: Result) -> None:
+    """Report what is in the place of a merged result, where it is another one or not finished."""
+    if os.path.lexists(folder / JOURNAL):
+        say(f"{folder / JOURNAL}: a run was not finished there; its pairs are kept")
+    if not os.path.lexists(folder / FILE):
+        return
+    try:
+        stored = load_result(folder)
+    except StoredFileError as error:
+        say(f"{error.fault}; it is written again now")
+        return
+    if stored.signature != merged.signature:
+        say(f"{folder}: replaces the stored result, which was {stored.signature}")
+
+
 def _ways(first: Result, other: Result) -> list[tuple[str, object, object]]:
     """(what, its value in one, in the other) of everything that shards must share."""
     chosen = ("missing", "resize", "undefined", "weighted")
@@ -104,10 +148,10 @@ def _join(shards: Sequence[Result], output: Path) -> Result:
     stored = [shard.stored_pairs() for shard in shards]
     skipped = any(p.kind == "unreadable" for shard in shards for p in shard.problems)
     _check_division(name, stored, skipped)
-    folder = output / folder_name(first.method) / folder_name(first.dataset)
+    folder = _folder_of(first, output)
     names = pd.concat([shard.table[["map", "mask", "image"]] for shard in shards]).sort_index()
     stems = sorted(stem for part in stored for stem in part.stems)
-    with locked(folder), closing(Journal(folder / JOURNAL, empty=True)) as journal:
+    with locked(folder), closing(Journal(folder / MERGING, empty=True)) as journal:
         journal.append_all(stored)
         pairs = journal.select(stems)
         facts = pairs.facts()
@@ -135,6 +179,7 @@ def _join(shards: Sequence[Result], output: Path) -> Result:
             folders=first.folders,
             provenance=provenance,
         )
+        _report_replaced(folder, merged)
         result = store_result(folder, merged, pairs)
         journal.close(delete=True)
     return result

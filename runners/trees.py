@@ -136,6 +136,9 @@ UNREADABLE_MAPS = frozenset(
 )
 """Endings of files that hold maps for other programs, but are not read."""
 
+RESULT_FILES = frozenset({"result.json", "scores.csv", "counts.npz", "unfinished.pairs"})
+"""A folder of these files only is a result of an earlier evaluation, not maps."""
+
 
 class _Tree:
     """The folders of maps below a root, and what their places mean.
@@ -210,7 +213,10 @@ class _Tree:
         """Folders without pictures where maps were to be expected: of a data set's name, or with maps of other formats."""
         found = []
         for folder in self._empty:
-            endings = {Path(name).suffix.lower() for name in names(folder)} & UNREADABLE_MAPS
+            files = set(names(folder))
+            if files and files <= RESULT_FILES:
+                continue
+            endings = {Path(name).suffix.lower() for name in files} & UNREADABLE_MAPS
             if endings and not self.on_purpose:
                 detail = f"holds {', '.join(sorted(endings))} files, which are not read; convert them to PNG"
                 found.append(Problem("unscored-maps", str(folder), detail))

@@ -14,11 +14,10 @@ import numpy as np
 from sodbench.datasets import find_masks
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.folders import walk
-from sodbench.pairs import PAIR, ZERO, StoredPairs, read_counts
+from sodbench.pairs import PAIR, ZERO, CountsFile, StoredPairs
 from sodbench.progress import bar, processors
-from sodbench.results import COUNTS, FILE, TABLE, Result, load_result
+from sodbench.results import COUNTS, FILE, JOURNAL, TABLE, Result, load_result
 from sodbench.runners.counting import Counted, Policy, Visit, count, get_ready
-from sodbench.runners.evaluate import JOURNAL
 from sodbench.runners.trees import Task, understand
 
 _OF_THE_FILES = ("bytes", "mtime", "ctime", "hash")
@@ -88,7 +87,7 @@ def _result_folders(root: Path) -> list[Path]:
     folders = [
         folder
         for folder, obstacle in (walk(root) if root.is_dir() else ())
-        if not obstacle and any((folder / name).exists() for name in (FILE, COUNTS, TABLE))
+        if not obstacle and any((folder / name).exists() for name in (FILE, COUNTS, TABLE, JOURNAL))
     ]
     if not folders:
         raise SodbenchError(f"{root}: no results below it (no {FILE})")
@@ -104,27 +103,34 @@ def _verify(folder: Path, tasks: Sequence[Task], alone: bool, jobs: int | None) 
     except SodbenchError as error:
         return Verification(folder, str(folder), 0, (*found, _fault(error)))
     name = f"{result.method} on {result.dataset}"
-    stored: StoredPairs | None = None
+    damage = _damage_of_table(result)
     try:
-        stored = read_counts(folder / COUNTS, result.hashes[COUNTS])
+        with CountsFile(folder / COUNTS, result.hashes[COUNTS]) as file:
+            number = len(file)
+            if not damage:
+                found += result.contradictions(file)  # read block by block
+            stored = file.read() if tasks and not damage else None
     except SodbenchError as error:
-        found.append(_fault(error))
-    try:
-        _ = result.table
-    except SodbenchError as error:
-        found.append(_fault(error))
-        stored = None
+        return Verification(folder, name, 0, (*found, _fault(error), *damage))
+    if damage:
+        return Verification(folder, name, 0, (*found, *damage))
     if stored is None:
-        return Verification(folder, name, 0, tuple(found))
-    found += result.contradictions(stored)
-    if not tasks:
-        return Verification(folder, name, len(stored), tuple(found))
+        return Verification(folder, name, number, tuple(found))
     task = _matching(result, tasks, alone)
     if task is None:
         found.append("PREDS and GT hold no maps and masks for it")
         return Verification(folder, name, len(stored), tuple(found))
     found += _compare_with_images(result, stored, task, jobs)
     return Verification(folder, name, len(stored), tuple(found), from_images=True)
+
+
+def _damage_of_table(result: Result) -> tuple[str, ...]:
+    """What is wrong with the file of the table, if anything."""
+    try:
+        _ = result.table
+    except SodbenchError as error:
+        return (_fault(error),)
+    return ()
 
 
 def _fault(error: SodbenchError) -> str:
@@ -152,12 +158,18 @@ def _compare_with_images(
     maps: dict[str, Path | None] = {pair.stem: pair.map for pair in task.pairing.pairs}
     masks = {pair.stem: pair.mask for pair in task.pairing.pairs}
     masks |= {item.stem: item.path for item in task.pairing.missing}
-    if "/" not in result.dataset and not result.policy["shard"] and policy.missing != "skip":
-        new = sorted(masks.keys() - set(stored.stems))
-        if new:
-            yield f"{len(new)} image(s) of GT are not in the result, the first is {new[0]}"
+    # which images belong to a subset is known only where GT is that subset itself
+    whole = "/" not in result.dataset or task.dataset == result.dataset
+    others = (
+        sorted(masks.keys() - set(stored.stems)) if whole and not result.policy["shard"] else []
+    )
+    if policy.missing == "skip":
+        others = [stem for stem in others if stem in maps]  # only an unreadable map may be left out
+    elif others:
+        yield f"{len(others)} image(s) of GT are not in the result, the first is {others[0]}"
+        others = []
     visits = []
-    for stem in stored.stems:
+    for stem in (*stored.stems, *others):
         if stem in masks:
             visits.append(Visit(stem, masks[stem], ((0, maps.get(stem)),)))
         else:
@@ -168,7 +180,11 @@ def _compare_with_images(
     with bar(len(visits), f"verify {result.dataset}", "map") as progress:
         for done in count(visits, policy, jobs or processors()):
             for visit, (outcome,) in done:
-                row = rows[visit.stem]
+                row = rows.get(visit.stem)
+                if row is None:
+                    if isinstance(outcome, Counted):
+                        yield f"{visit.stem}: is left out, but its map is there and can be read"
+                    continue
                 wrong = _difference(stored.pairs[row], matlab.get(row), outcome)
                 if wrong:
                     yield f"{visit.stem}: {wrong}"

@@ -184,10 +184,12 @@ def is_running(process: int) -> bool:
 
 def unwritable(path: Path, error: OSError) -> SodbenchError:
     """That a file or folder of the output cannot be written, and why."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    way_out = (
-        "make room and give the same command again" if full else "choose another output folder"
-    )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        way_out = "make room and give the same command again"
+    elif error.errno == errno.ENAMETOOLONG:
+        way_out = "choose a shorter name"
+    else:
+        way_out = "choose another output folder"
     return SodbenchError(f"{path}: cannot be written ({error.strerror or error}); {way_out}")
 
 

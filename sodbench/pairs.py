@@ -357,6 +357,9 @@ class Journal:
 
     def _read(self) -> None:
         matlab: bytes | None = None  # the pair whose MATLAB counts were the record before
+        held = np.zeros(
+            0, _JOURNAL
+        )  # such a record at the end of a block, to be checked with its pair
         while block := self._file.read(_JOURNAL.itemsize * _BLOCK):
             whole = len(block) // _JOURNAL.itemsize
             records = np.frombuffer(block, _JOURNAL, count=whole)
@@ -367,17 +370,32 @@ class Journal:
                 key = record["stem"]
                 if record["kind"] == _MATLAB:
                     matlab = key
-                else:
+                elif record["kind"] == _STANDARD:
                     self._enter(key, self._rows, matlab=matlab == key)
                     matlab = None
+                else:
+                    self._restart(f"record {self._rows} is of an unknown kind")
+                    return
                 self._rows += 1
-            pairs = records["pair"]
-            own = pairs[records["kind"] == _STANDARD]
-            if wrong := check_facts(pairs) or check_joint(own):
+            if len(held):
+                records = np.concatenate([held, records])
+            held = records[-1:] if matlab is not None else records[:0]
+            if wrong := self._check_records(records):
                 self._restart(wrong)
                 return
         self._rows -= matlab is not None  # without its pair it says nothing
         self._file.truncate(self._end)
+
+    def _check_records(self, records: Records) -> str:
+        """As :func:`check_joint`, for whole records that follow each other in the file."""
+        pairs, matlab = records["pair"], records["kind"] == _MATLAB
+        same = records["stem"][:-1] == records["stem"][1:]
+        first = np.flatnonzero(matlab[:-1] & ~matlab[1:] & same)
+        return (
+            check_facts(pairs)
+            or check_joint(pairs[~matlab])
+            or _check_matlab(pairs[first + 1], pairs["joint"][first])
+        )
 
     def _restart(self, damage: str) -> None:
         self.damage = damage

@@ -11,8 +11,11 @@ whoever opens the counts also checks that the stored numbers follow from them.
 import csv
 import io
 import math
+import os
 import platform
 import re
+import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +29,7 @@ from numpy.typing import NDArray
 from sodbench import __version__
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.folders import open_regular, replacing, walk
+from sodbench.progress import warn
 from sodbench.result_file import decode_result, encode_result, finite
 
 if TYPE_CHECKING:
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 FILE = "result.json"
 TABLE = "scores.csv"
 COUNTS = "counts.npz"
+JOURNAL = "unfinished.pairs"
 _NAMES = ("map", "mask", "image")
 
 
@@ -47,6 +52,7 @@ class Signature:
 
     missing, resize: the policy and the number of pairs it affected, e.g. ``skip(2)``; ``error`` and ``none`` when there
     were none.  undefined: likewise for undefined S-measures.  subset: of the dataset, e.g. ``test`` for HKU-IS/test.
+    shard: the part of the pairs that was scored, e.g. ``1/8``; empty for all of them.
     """
 
     protocol: str
@@ -56,6 +62,7 @@ class Signature:
     gt: str = ">128"
     undefined: str = ""
     subset: str = ""
+    shard: str = ""
     version: str = __version__
 
     def __str__(self) -> str:
@@ -63,6 +70,7 @@ class Signature:
             f"sodbench:{self.version}",
             f"protocol:{self.protocol}",
             *[f"subset:{self.subset}"] * bool(self.subset),
+            *[f"shard:{self.shard}"] * bool(self.shard),
             f"n:{self.n}",
             f"missing:{self.missing}",
             f"resize:{self.resize}",
@@ -172,6 +180,7 @@ class Result:
         policy = self.policy
         absent = sum(problem.kind in ("missing", "unreadable") for problem in self.problems)
         divided = policy["shard"] is not None
+        in_shard = self._pairs_of_the_shard()
         statements = {
             f"policy.n_missing is {policy['n_missing']}, but {absent} are listed as problems": (
                 policy["n_missing"] == absent
@@ -188,6 +197,9 @@ class Result:
             f"policy.n_divided is {policy['n_divided']}, but shard is {policy['shard']}": (
                 divided == (policy["n_divided"] is not None)
             ),
+            f"n is {self.n}, but shard {policy['shard']} of {policy['n_divided']} pairs holds {in_shard}": (
+                in_shard in (None, self.n)
+            ),
             "provenance.pairs is not the digest of the names in scores.csv": (
                 self.provenance["pairs"] == digest_names(self.table[list(_NAMES)])
             ),
@@ -197,6 +209,16 @@ class Result:
         }
         return [text for text, holds in statements.items() if not holds]
 
+    def _pairs_of_the_shard(self) -> int | None:
+        """How many pairs the division into shards leaves for this one; None where nothing was divided."""
+        shard, divided = self.policy["shard"], self.policy["n_divided"]
+        if shard is None or divided is None:
+            return None
+        index, number = map(int, shard.split("/"))
+        left_out = bool(self.policy["missing"] == "skip")
+        unreadable = len([p for p in self.problems if p.kind == "unreadable"])
+        return len(range(index - 1, divided, number)) - unreadable * left_out
+
     def _derive(
         self,
         source: "StoredPairs | CountsFile",
@@ -205,8 +227,9 @@ class Result:
     ) -> "Result":
         """The result that counts give under a protocol, with the names, policy and provenance of this one."""
         facts = source.facts()
-        ours = f"--protocol {self.protocol}"
-        command = str(self.provenance.get("scored_by", "")).replace(ours, f"--protocol {protocol}")
+        provenance = dict(self.provenance)
+        if protocol != self.protocol:
+            provenance["scored_by"] = self._command_for(protocol)
         return derive_result(
             source,
             facts=facts,
@@ -218,7 +241,7 @@ class Result:
             policy={**self.policy, "n_resized": n_resized(facts)},
             problems=self.problems,
             folders=self.folders,
-            provenance={**self.provenance, "scored_by": command},
+            provenance=provenance,
             counts=counts,
         )
 
@@ -275,6 +298,15 @@ class Result:
             folders=self.folders,
             provenance=self.provenance,
         )
+
+    def _command_for(self, protocol: str) -> str:
+        """The command that scores the same pairs under another protocol."""
+        try:
+            words = shlex.split(str(self.provenance.get("scored_by", "")))
+            words[words.index("--protocol") + 1] = protocol
+        except (ValueError, IndexError):  # another program's words
+            return ""
+        return shlex.join(words)
 
 
 def derive_result(
@@ -387,6 +419,7 @@ def build_result(
         gt=rules.mask_signature,
         undefined=f"{rule}({len(undefined)})" if undefined else "",
         subset=dataset.partition("/")[2],
+        shard=policy.get("shard") or "",
         version=provenance.get("versions", {}).get("sodbench", __version__),
     )
     known = [p for p in problems if p.kind not in ("undefined-s", "left-out")]
@@ -454,10 +487,14 @@ def differences(stored: Result, expected: Result) -> list[str]:
         if len(wrong):
             at = int(wrong[0])
             found.append(f"curves.{name}[{at}] is {one[at]:.12g}, expected {other[at]:.12g}")
-    for problem in [p for p in stored.problems if p not in set(expected.problems)]:
-        found.append(f"problems holds '{problem}', which is not one")
-    for problem in [p for p in expected.problems if p not in set(stored.problems)]:
-        found.append(f"problems lacks '{problem}'")
+    listed, real = Counter(stored.problems), Counter(expected.problems)
+    found += [f"problems holds '{p}', which is not one" for p in listed if p not in real]
+    found += [f"problems lacks '{p}'" for p in real if p not in listed]
+    found += [
+        f"problems holds '{p}' {listed[p]} times, expected {real[p]}"
+        for p in listed
+        if p in real and listed[p] != real[p]
+    ]
     return found + _differing_cells(stored.table, expected.table)
 
 
@@ -646,10 +683,19 @@ def result_folders(path: Path) -> list[Path]:
     return [f for f, obstacle in walk(path) if not obstacle and (f / FILE).is_file()]
 
 
+def unfinished_folders(path: Path) -> list[Path]:
+    """The folders at or below a folder in which a run has begun that left no result yet."""
+    return [
+        f
+        for f, obstacle in walk(path)
+        if not obstacle and os.path.lexists(f / JOURNAL) and not (f / FILE).is_file()
+    ]
+
+
 def find_results(paths: Iterable[Path | str]) -> list[Result]:
     """Every result at or below the paths, in the order of the paths and of the folders' names.
 
-    Links are followed; a result that is reached in two ways is given once.
+    Links are followed; a result that is reached in two ways is given once; an unfinished run is reported.
     Raises :class:`SodbenchError` for a path that holds none.
     """
     found: dict[Path, Path] = {}
@@ -667,7 +713,22 @@ def find_results(paths: Iterable[Path | str]) -> list[Result]:
             )
         for folder in folders:
             found.setdefault(folder.resolve(), folder)
+        for folder in unfinished_folders(path):
+            warn(
+                f"{folder}: has no result yet, because its run was not finished ({JOURNAL}); it is left out. Give the "
+                "command of that run again"
+            )
     return [load_result(folder) for folder in found.values()]
+
+
+def warn_of_shards(results: Iterable[Result]) -> None:
+    """Report the results that hold a part of a dataset's pairs only, where whole results are expected."""
+    for result in results:
+        if shard := result.policy.get("shard"):
+            warn(
+                f"{result.folder}: is shard {shard} of {result.method} on {result.dataset}, whose numbers are of a part of "
+                "the images; join all shards first (sodbench merge)"
+            )
 
 
 def folder_name(name: str) -> str:

@@ -63,9 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the comparison on standard output."""
     from sodbench.progress import show
     from sodbench.reports.compare import compare, render
-    from sodbench.results import find_results
+    from sodbench.results import find_results, warn_of_shards
 
     first, second = find_results([arguments.first]), find_results([arguments.second])
+    warn_of_shards([*first, *second])
     found = compare(
         first,
         second,

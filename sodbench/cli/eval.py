@@ -210,6 +210,7 @@ def run(arguments: argparse.Namespace) -> int:
         refuse_without_effect(arguments, ("force",), "without -o DIR, where scores are stored")
     if arguments.shard and not arguments.output:
         raise SodbenchError("--shard needs -o DIR, a folder of its own for each shard")
+    _check_output(arguments)
     understood = _understood(arguments)
     if arguments.dry_run:
         show("\n".join(map(printable, understood.lines())))
@@ -250,6 +251,17 @@ def run(arguments: argparse.Namespace) -> int:
         for one in worst:
             show("\n".join(["", *one.to_lines(markdown=markdown)]))
     return report_problems(evaluation.problems, per_kind=5)
+
+
+def _check_output(arguments: argparse.Namespace) -> None:
+    """Refuse to store results right among the maps' or datasets' own folders."""
+    from pathlib import Path
+
+    for name, given in (("PREDS", arguments.predictions), ("GT", arguments.truth)):
+        if given and arguments.output and Path(given).resolve() == arguments.output.resolve():
+            raise SodbenchError(
+                f"{arguments.output}: is {name}, too; choose an output folder of its own"
+            )
 
 
 def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:

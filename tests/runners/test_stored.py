@@ -5,21 +5,34 @@ import os
 import shlex
 import shutil
 import zipfile
+from contextlib import closing
 
+import deflate
 import numpy as np
 import pytest
 from synthetic import draw_pair, save_image
 
+from sodbench import pairs as pairs_module
 from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError, StoredFileError
 from sodbench.folders import locked
 from sodbench.images import read_file
-from sodbench.pairs import CountsFile, _seal, content_hash, file_hash, read_counts
+from sodbench.pairs import (
+    _JOURNAL,
+    _MAGIC,
+    CountsFile,
+    Journal,
+    _seal,
+    content_hash,
+    file_hash,
+    read_counts,
+)
 from sodbench.result_file import _digest, encode_result
 from sodbench.results import differences, find_results, load_result
 from sodbench.runners import counting
 from sodbench.runners.evaluate import evaluate, evaluate_all
+from sodbench.runners.merge import merge
 from sodbench.runners.trees import understand
 from sodbench.runners.verify import verify_results
 
@@ -523,8 +536,9 @@ def test_results_of_an_earlier_format_are_reported_and_written_again(original, s
     )
 
 
-def test_a_replaced_result_is_reported(original, stored, capsys):
-    options = ["--protocol", "pysodmetrics", "--name", "A", "-o", str(stored.parents[1])]
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_replaced_result_is_reported(original, stored, capsys, force):
+    options = ["--protocol", "pysodmetrics", "--name", "A", "-o", str(stored.parents[1]), *force]
     assert main(["eval", str(original / "preds/A"), str(original / "gt"), *options]) == 1
     message = capsys.readouterr().err
     assert "replaces the stored result, which was sodbench:" in message
@@ -663,3 +677,226 @@ def test_all_results_of_a_tree_are_verified_at_once(stored):
     (stored / "scores.csv").unlink()
     wrong = {one.folder.parent.name: one.differences for one in verify_results(stored.parents[1])}
     assert not wrong["B"] and "cannot be read" in wrong["A"][0]
+
+
+# -- what a second look at the store found ------------------------------------------------------------
+
+
+def test_counts_that_contradict_their_result_are_not_used_for_other_pairs(original, stored, capsys):
+    """Another map is missing now, so that the stored counts are used in part only."""
+    preds = original / "fewer"
+    shutil.copytree(original / "preds/A", preds, dirs_exist_ok=True)
+    (preds / "img05.png").unlink(missing_ok=True)
+
+    def forge(arrays):
+        arrays["wf"][0] = 0.999
+
+    edit_counts(stored, forge, forge=True)
+    task = understand(preds, find_masks(original / "gt"), name="A")
+    policy = counting.Policy(missing="skip")
+    capsys.readouterr()
+    (again,) = evaluate_all(task, output=stored.parents[1], policy=policy).results
+    assert "contradicts the counts it is stored with" in capsys.readouterr().err
+    (fresh,) = evaluate_all(task, policy=policy).results
+    assert not [text for text in differences(again, fresh) if "knife" in text or "wf" in text]
+    assert again.metrics == fresh.metrics
+
+
+def test_a_problem_that_is_listed_twice_is_named(stored):
+    edit_json(stored, lambda c: c["problems"].append(c["problems"][0]), forge=True)
+    assert_named(stored, "2 times, expected 1")
+
+
+@pytest.mark.parametrize("divided", [4, 7, 60])
+def test_the_number_of_divided_pairs_follows_from_the_shard(original, tmp_path, divided):
+    task = understand(original / "preds/A", find_masks(original / "gt"), name="A")
+    policy = counting.Policy(shard=(1, 2))
+    (result,) = evaluate_all(task, output=tmp_path / "out", policy=policy).results
+    assert not verify_results(tmp_path / "out")[0].differences
+    edit_json(result.folder, lambda c: c["policy"].update(n_divided=divided), forge=True)
+    assert_named(result.folder, f"shard 1/2 of {divided} pairs holds")
+
+
+def test_maps_that_a_result_leaves_out_without_need_are_named(original, tmp_path):
+    """The worst image is left out and called missing; the numbers, counts and digests all agree."""
+    preds = original / "best"
+    shutil.copytree(original / "preds/A", preds, dirs_exist_ok=True)
+    (preds / "img04.png").unlink(missing_ok=True)
+    (preds / "img01.png").write_text("no image")
+    task = understand(preds, find_masks(original / "gt"), name="A")
+    evaluate_all(task, output=tmp_path / "out", policy=counting.Policy(missing="skip"))
+    (sound,) = verify_results(tmp_path / "out", preds, original / "gt")
+    assert sound.from_images and not sound.differences
+    (found,) = verify_results(tmp_path / "out", original / "preds/A", original / "gt")
+    assert found.differences == (
+        "img01: is left out, but its map is there and can be read",
+        "img04: is left out, but its map is there and can be read",
+    )
+
+
+def journal_of(folder, change):
+    """A journal of the stored pairs, records changed by ``change`` and given checksums that fit; no result."""
+    with CountsFile(folder / "counts.npz") as file:
+        pairs = file.read()
+    journal = Journal(folder / "unfinished.pairs")
+    journal.append_all([pairs])
+    journal.close()
+    data = (folder / "unfinished.pairs").read_bytes()
+    records = np.frombuffer(data[len(_MAGIC) :], _JOURNAL).copy()
+    change(records)
+    for record in records:
+        record["crc"] = deflate.crc32(record.tobytes()[:-4])
+    (folder / "unfinished.pairs").write_bytes(data[: len(_MAGIC)] + records.tobytes())
+    for name in ("result.json", "scores.csv", "counts.npz"):
+        (folder / name).unlink()
+
+
+def of_unknown_kind(records):
+    records["kind"][1] = 7
+    records["pair"]["joint"][1, :, 1, 255] += 100
+
+
+def with_matlab_counts_of_another_map(records):
+    assert records["kind"][2] == 1
+    joint = records["pair"]["joint"]
+    joint[2] = joint[2, ..., ::-1]
+
+
+@pytest.mark.parametrize("change", [of_unknown_kind, with_matlab_counts_of_another_map])
+def test_records_of_a_journal_that_cannot_be_are_not_used(original, stored, capsys, change):
+    journal_of(stored, change)
+    assert_restored(original, stored)
+    assert "damaged (" in capsys.readouterr().err
+
+
+def test_a_matlab_record_at_the_end_of_a_block_is_checked_with_its_pair(
+    original, stored, capsys, monkeypatch
+):
+    monkeypatch.setattr(pairs_module, "_BLOCK", 3)
+    journal_of(stored, with_matlab_counts_of_another_map)
+    assert_restored(original, stored)
+    assert "its two counts are of different maps" in capsys.readouterr().err
+
+
+def test_an_unfinished_run_without_a_result_is_reported(stored, tmp_path, capsys):
+    journal_of(stored, lambda records: None)
+    out = stored.parents[1]
+    assert main(["verify", str(out)]) == 1
+    assert "unfinished.pairs: a run was not finished" in capsys.readouterr().out
+    main(["report", str(out), "-o", str(tmp_path / "report.md"), "--quiet"])
+    assert f"{stored}: has no result yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["-x", "--missing", "--protocol salmetric"])
+def test_the_stored_command_holds_names_that_look_like_options(
+    original, tmp_path, monkeypatch, name
+):
+    options = [f"--name={name}", f"--dataset-name={name}", "-o", str(tmp_path / "out")]
+    assert main(["eval", str(original / "preds/A"), str(original / "gt"), *options]) == 1
+    (result,) = find_results([tmp_path / "out"])
+    monkeypatch.chdir(tmp_path)
+    for protocol in ("salmetric", "matlab"):
+        command = shlex.split(result.rescored(protocol).provenance["scored_by"])
+        assert main([*command[1:], "-o", str(tmp_path / protocol)]) == 1
+        (again,) = find_results([tmp_path / protocol])
+        assert again.protocol == protocol
+        assert (again.method, again.dataset) == (name, name)
+
+
+def test_the_stored_command_trusts_the_folders_that_the_user_trusted(tmp_path, capsys):
+    """Masks that look like photographs are refused otherwise, also when the command is given again."""
+    photograph = np.random.default_rng(0).integers(32, 224, (30, 40)).astype(np.uint8)
+    save_image(tmp_path / "gt/a.png", photograph)
+    save_image(tmp_path / "preds/a.png", draw_pair(0, 30, 40)[0])
+    folders = ["eval", str(tmp_path / "preds"), str(tmp_path / "gt")]
+    assert main(folders) == 2
+    out = ["-o", str(tmp_path / "out")]
+    assert main([*folders, *out, "--trust-folders"]) == 0
+    assert main([*folders, *out]) == 0  # its pairs are counted already
+    (result,) = find_results([tmp_path / "out"])
+    command = shlex.split(result.provenance["scored_by"])
+    assert main([*command[1:], "-o", str(tmp_path / "again")]) == 0
+
+
+@pytest.mark.parametrize("folder", ["preds", "data"])
+def test_results_are_not_stored_right_among_the_users_folders(original, tmp_path, capsys, folder):
+    shutil.copytree(original / "preds/A", tmp_path / "preds/gt/A")
+    shutil.copytree(original / "gt", tmp_path / "data/gt/GT")
+    folders = [str(tmp_path / "preds"), str(tmp_path / "data/gt")]
+    place = {"preds": folders[0], "data": folders[1]}[folder]
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["eval", *folders, "-o", place]) == 2
+    assert f"{place}: is {'PREDS' if folder == 'preds' else 'GT'}, too" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_results_below_the_maps_are_not_taken_for_maps_of_another_format(original, tmp_path):
+    shutil.copytree(original / "preds/A", tmp_path / "preds/gt/A")
+    shutil.copytree(original / "gt", tmp_path / "data/gt/GT")
+    run = ["eval", str(tmp_path / "preds"), str(tmp_path / "data"), "--quiet"]
+    assert main([*run, "-o", str(tmp_path / "preds/results")]) == 1  # of a resized map
+    understood = understand(tmp_path / "preds", find_masks(tmp_path / "data"))
+    assert len(understood.tasks) == 1 and not understood.problems
+
+
+@pytest.fixture
+def parts(original, tmp_path):
+    """Two shards of method A, in a tree <method>/<set> of maps."""
+    preds = tmp_path / "preds"
+    truths = find_masks(original / "gt")
+    shutil.copytree(original / "preds/A", preds / "A" / truths[0].name)
+    task = understand(preds, truths)
+    for index in (1, 2):
+        out = tmp_path / f"part{index}"
+        evaluate_all(task, output=out, policy=counting.Policy(shard=(index, 2)))
+    return [tmp_path / "part1", tmp_path / "part2"]
+
+
+def test_merge_writes_nothing_among_the_maps(parts, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "preds")
+    before = sorted(tmp_path.rglob("*"))
+    for output in (tmp_path / "preds", tmp_path / "link"):
+        with pytest.raises(SodbenchError, match="holds maps or data"):
+            merge(parts, output)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_merge_reports_what_it_replaces_and_keeps_an_unfinished_run(
+    original, parts, tmp_path, capsys
+):
+    task = understand(tmp_path / "preds", find_masks(original / "gt"))
+    evaluate_all(task, ["matlab"], output=tmp_path / "out")
+    (old,) = find_results([tmp_path / "out"])
+    with closing(Journal(old.folder / "unfinished.pairs")) as journal:
+        journal.append_all([old.stored_pairs()])
+    before = (old.folder / "unfinished.pairs").read_bytes()
+    capsys.readouterr()
+    (merged,) = merge(parts, tmp_path / "out")
+    message = capsys.readouterr().err
+    assert f"replaces the stored result, which was {old.signature}" in message
+    assert "unfinished.pairs: a run was not finished there; its pairs are kept" in message
+    assert (old.folder / "unfinished.pairs").read_bytes() == before
+    (whole,) = evaluate_all(task).results
+    assert merged.metrics == whole.metrics
+    assert not list(tmp_path.rglob("merging.pairs"))
+    (old.folder / "result.json").write_text("{}")
+    merge(parts, tmp_path / "out")
+    assert "not a readable result of this version" in capsys.readouterr().err
+
+
+def test_the_numbers_of_a_shard_are_marked_as_such(parts, tmp_path, capsys):
+    first, second = find_results(parts)
+    assert "|shard:1/2|n:3|" in first.signature and "|shard:2/2|n:3|" in second.signature
+    main(["report", str(parts[0]), "-o", str(tmp_path / "report.md"), "--quiet"])
+    assert f"{first.folder}: is shard 1/2 of A on " in capsys.readouterr().err
+    main(["compare", str(parts[0]), str(parts[0]), "--quiet"])
+    assert f"{first.folder}: is shard 1/2 of A on " in capsys.readouterr().err
+    (whole,) = merge(parts, tmp_path / "whole")
+    assert "shard" not in whole.signature
+
+
+def test_a_name_that_is_too_long_for_a_folder_is_named(original, tmp_path, capsys):
+    """A colon takes three characters in the name of a folder."""
+    options = ["--name", ":" * 120, "-o", str(tmp_path / "out")]
+    assert main(["eval", str(original / "preds/A"), str(original / "gt"), *options]) == 2
+    assert "(File name too long); choose a shorter name" in capsys.readouterr().err

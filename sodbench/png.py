@@ -14,7 +14,7 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import deflate
@@ -147,22 +147,32 @@ def check(parts: list[Chunk]) -> Header:
         raise Damaged(
             "damaged: its header is broken (unknown method of compression, filtering or interlacing)"
         )
-    kinds = [kind for kind, _ in parts]
-    if kinds.count(b"IHDR") > 1:
-        raise Damaged("damaged: it has two headers (IHDR chunks)")
-    if unknown := next((kind for kind in kinds if _is_unknown(kind)), None):
-        raise Damaged(f"damaged: it needs the unknown chunk {unknown!r} to be read")
-    if b"IDAT" not in kinds:
-        raise Damaged("damaged: it has no pixel data (IDAT chunk)")
+    kinds = tuple(kind for kind, _ in parts)
+    if fault := _fault_of_order(kinds):
+        raise Damaged(fault)
     first = kinds.index(b"IDAT")
-    if kinds[first:].count(b"IDAT") != _run_length(kinds[first:]):
-        raise Damaged("damaged: its pixel data (IDAT chunks) are interrupted by another chunk")
     if head.colour == PALETTE:
         _check_palette(parts[:first])
     elif head.colour in (RGB, RGBA) and any(part[0] == b"PLTE" and not part[1] for part in parts):
         raise Damaged("damaged: its suggested palette is empty")
-    _check_animation(parts, head)
+    if b"acTL" in kinds:
+        _check_animation(parts, head)
     return head
+
+
+@lru_cache(1000)  # nearly all maps and masks of a method have the same few chunks
+def _fault_of_order(kinds: tuple[bytes, ...]) -> str:
+    """What is wrong with the chunks of a file, as far as their names and order tell; nothing for a sound file."""
+    if kinds.count(b"IHDR") > 1:
+        return "damaged: it has two headers (IHDR chunks)"
+    if unknown := next((kind for kind in kinds if _is_unknown(kind)), None):
+        return f"damaged: it needs the unknown chunk {unknown!r} to be read"
+    if b"IDAT" not in kinds:
+        return "damaged: it has no pixel data (IDAT chunk)"
+    first = kinds.index(b"IDAT")
+    if kinds[first:].count(b"IDAT") != _run_length(kinds[first:]):
+        return "damaged: its pixel data (IDAT chunks) are interrupted by another chunk"
+    return ""
 
 
 def _check_animation(parts: list[Chunk], head: Header) -> None:
@@ -171,7 +181,7 @@ def _check_animation(parts: list[Chunk], head: Header) -> None:
     if any(len(content) != 8 or not any(content[:4]) for content in animations):
         raise Damaged("damaged: it is announced as an animation (acTL chunk) without frames")
     for kind, content in parts:
-        if animations and kind == b"fcTL":
+        if kind == b"fcTL":
             if len(content) != _FCTL.size:
                 raise Damaged("damaged: a frame's header (fcTL chunk) is too short or too long")
             _, width, height, x, y, _, _, disposal, blending = _FCTL.unpack(content)
@@ -185,7 +195,7 @@ def _is_unknown(kind: bytes) -> bool:
     return not kind[0] & 32 and kind not in _CRITICAL
 
 
-def _run_length(kinds: list[bytes]) -> int:
+def _run_length(kinds: tuple[bytes, ...]) -> int:
     return next((i for i, kind in enumerate(kinds) if kind != kinds[0]), len(kinds))
 
 

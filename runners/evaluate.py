@@ -35,7 +35,7 @@ from sodbench.pairs import (
     content_hash,
     write_counts,
 )
-from sodbench.progress import bar, in_threads, processors, say
+from sodbench.progress import bar, in_threads, processors, say, warn
 from sodbench.results import (
     COUNTS,
     FILE,
@@ -644,7 +644,7 @@ class _Work:
     def _save(self, result: Result, source: CountsFile | JournalPairs) -> Result:
         stored = self.stored or self._load_stored()  # a forced run has not read it yet
         if stored and stored.signature != result.signature:
-            say(f"{self.folder}: replaces the stored result, which was {stored.signature}")
+            warn(f"{self.folder}: replaces the stored result, which was {stored.signature}")
         return store_result(self.folder, result, source)
 
     def close(self) -> None:

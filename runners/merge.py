@@ -13,7 +13,7 @@ import pandas as pd
 from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.folders import locked
 from sodbench.pairs import Journal, StoredPairs
-from sodbench.progress import say
+from sodbench.progress import say, warn
 from sodbench.results import (
     FILE,
     JOURNAL,
@@ -123,7 +123,7 @@ def _report_replaced(folder: Path, merged: Result) -> None:
         say(f"{error.fault}; it is written again now")
         return
     if stored.signature != merged.signature:
-        say(f"{folder}: replaces the stored result, which was {stored.signature}")
+        warn(f"{folder}: replaces the stored result, which was {stored.signature}")
 
 
 def _ways(first: Result, other: Result) -> list[tuple[str, object, object]]:

@@ -116,7 +116,7 @@ def test_nothing_is_guessed_without_a_message(folders, capsys):
 def test_nothing_is_overwritten_without_a_message(folders, capsys):
     command = ["eval", folders / "preds", folders / "toys", "-o", folders / "out"]
     assert run(capsys, *command)[0] == 0
-    status, printed = run(capsys, *command, "--protocol", "pysodmetrics")
+    status, printed = run(capsys, "--quiet", *command, "--protocol", "pysodmetrics")
     assert status == 0
     assert "replaces the stored result, which was sodbench:" in printed.err
     for place in ("preds", "toys", "toys/GT"):  # the user's own files are never written to

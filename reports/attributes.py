@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from sodbench.datasets import attribute_groups
 from sodbench.datasets.attributes import COLUMNS
 from sodbench.errors import SodbenchError
-from sodbench.results import Result, exact_floats
+from sodbench.results import Result
 
 
 def read_attributes(places: Sequence[Path], results: Iterable[Result]) -> dict[str, pd.DataFrame]:
@@ -50,13 +51,19 @@ def _files(place: Path) -> list[tuple[str, Path]]:
     )
 
 
+def _exact_floats() -> dict[str, Any]:
+    """The option of ``pandas.read_csv`` that reads each float as it was written, where that is not the default."""
+    # before pandas 3 the default parser misses the last bit of many numbers; pandas 3.1 deprecates the option
+    return {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
+
+
 def _read(file: Path) -> pd.DataFrame:
     try:
         frame: pd.DataFrame = pd.read_csv(
             file,
             dtype={"stem": str, "border": str},
             keep_default_na=False,
-            **exact_floats(),
+            **_exact_floats(),
         )
         frame = frame.set_index("stem")[list(COLUMNS)]
         border = frame["border"].map({"True": True, "False": False})

@@ -439,14 +439,6 @@ def build_result(
     )
 
 
-def exact_floats() -> dict[str, Any]:
-    """The option of ``pandas.read_csv`` that reads each float as it was written, where that is not the default."""
-    import pandas as pd
-
-    # before pandas 3 the default parser misses the last bit of many numbers; pandas 3.1 deprecates the option
-    return {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
-
-
 _WHY_LEFT_OUT = {
     "mae": "the map is constant",
     "f_max": "the mask has no foreground",

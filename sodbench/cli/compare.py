@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import names, not_negative, path, resamples, some_names
+from sodbench.cli.options import add_selection, names, not_negative, path, resamples
 from sodbench.cli.report import chosen_datasets
 
 
@@ -22,20 +22,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "second", type=path, metavar="RESULT_B", help="folder of results of another method"
     )
-    parser.add_argument(
-        "--metrics",
-        nargs="+",
-        type=some_names,
-        metavar="NAME",
-        help="these metrics, in this order",
-    )
-    parser.add_argument(
-        "--datasets",
-        nargs="+",
-        type=some_names,
-        metavar="NAME",
-        help="these datasets, in this order",
-    )
+    add_selection(parser)
     parser.add_argument(
         "--format",
         choices=["table", "markdown", "csv", "json"],

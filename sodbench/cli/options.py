@@ -44,6 +44,18 @@ def some_names(text: str) -> str:
     return text
 
 
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose what ``report`` and ``compare`` show."""
+    for what in ("metrics", "datasets"):
+        parser.add_argument(
+            f"--{what}",
+            nargs="+",
+            type=some_names,
+            metavar="NAME",
+            help=f"these {what}, in this order",
+        )
+
+
 def names(given: Sequence[str] | None) -> tuple[str, ...]:
     """Split the names of an option that takes several, separated by spaces or commas."""
     return tuple(name.strip() for text in given or () for name in text.split(",") if name.strip())

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import (
+    add_selection,
     filled,
     names,
     not_negative,
@@ -44,20 +45,7 @@ def add_parser(commands: Any) -> None:
         "file with its figures next to it",
     )
     parser.add_argument("--title", help="heading of the report")
-    parser.add_argument(
-        "--metrics",
-        nargs="+",
-        type=some_names,
-        metavar="NAME",
-        help="these metrics, in this order",
-    )
-    parser.add_argument(
-        "--datasets",
-        nargs="+",
-        type=some_names,
-        metavar="NAME",
-        help="these datasets, in this order",
-    )
+    add_selection(parser)
     parser.add_argument(
         "--methods", nargs="+", type=some_names, metavar="NAME", help="these methods, in this order"
     )

@@ -32,6 +32,9 @@ COMMANDS = (
     "data",
 )
 
+LEAST_ADDRESS_SPACE = 2**30
+"""Bytes of ``ulimit -v``: with less, OpenBLAS waits for ever for its buffers and LLVM aborts, both without a word."""
+
 REFUSED, INTERNAL, INTERRUPTED, PIPE_CLOSED = 2, 70, 130, 141
 STATUSES = """\
 exit status:
@@ -140,11 +143,26 @@ def _run(arguments: argparse.Namespace) -> int:
     from sodbench.progress import set_quiet
 
     set_quiet(arguments.quiet)
+    _check_address_space()
     with _one_line_warnings():
         # Pillow's warnings name no file; the decoder reports the same with the file's name
         warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.filterwarnings("ignore", message="tqdm:disabling monitor")  # only the bar lags
         return int(arguments.run(arguments))
+
+
+def _check_address_space() -> None:
+    """Refuse to start where the compiled libraries would abort, or wait for ever, for want of address space."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESS_SPACE:
+        raise SodbenchError(
+            f"the address space is limited to {limit / 2**20:.0f} MiB, and {LEAST_ADDRESS_SPACE / 2**20:.0f} MiB "
+            "are the least to work in; raise the limit (ulimit -v unlimited)"
+        )
 
 
 @contextmanager

@@ -48,8 +48,8 @@ SCALED_RUN = """
 import resource, sys, time
 from sodbench.progress import set_quiet
 from sodbench.datasets import find_masks
-from sodbench.runners.evaluate import evaluate_all
-from sodbench.runners.trees import understand
+from sodbench.runners.evaluation.evaluate import evaluate_all
+from sodbench.runners.evaluation.plan import understand
 set_quiet(True)
 start = time.perf_counter()
 maps, masks, output = sys.argv[1:]
@@ -139,9 +139,9 @@ def decode(pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, float]:
 def score(maps: Path, masks: Path, *, weighted: bool = True, jobs: int = 1) -> None:
     """What ``sodbench eval MAPS MASKS`` does, without its printing."""
     from sodbench.datasets import find_masks
-    from sodbench.runners.counting import Policy
-    from sodbench.runners.evaluate import evaluate_all
-    from sodbench.runners.trees import understand
+    from sodbench.runners.evaluation.count import Policy
+    from sodbench.runners.evaluation.evaluate import evaluate_all
+    from sodbench.runners.evaluation.plan import understand
 
     evaluate_all(understand(maps, find_masks(masks)), policy=Policy(weighted=weighted), jobs=jobs)
 

@@ -11,7 +11,7 @@ decoded, in milliseconds (wall-clock time, if nothing else runs on the machine):
 - ``weighted_f``   the mask's geometry and weighted F of the map, raw and stretched (two preparations)
 - ``measures``     every count-based measure with every curve, of many pairs at once, per pair
 - ``evaluator``    ``Evaluator.update`` and ``compute``: everything above, per pair; ``evaluator_no_wf`` without weighted F
-- ``drop_in``      MAE, F, S, E and weighted F of sodbench.metrics.compat, stepped one by one; ``drop_in_no_wf``
+- ``drop_in``      MAE, F, S, E and weighted F of sodbench.metrics.pysodmetrics, stepped one by one; ``drop_in_no_wf``
 - ``peer``         the same five of PySODMetrics, stepped one by one; ``peer_no_wf``; ``peer_wf`` weighted F alone
 
 ``first_call`` is what a process pays before its first score, with an empty cache of compiled code (once per machine)
@@ -80,8 +80,9 @@ def milliseconds(work: Callable[[], Any]) -> float:
 
 def ours(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
     """One round over the pairs: times per pair."""
-    from sodbench.metrics import Counts, Evaluator, PreparedMask, compat, count_pair, image_measures
-    from sodbench.metrics.weighted import weighted_f, weighted_geometry
+    from sodbench.metrics import Counts, Evaluator, PreparedMask, count_pair, image_measures
+    from sodbench.metrics import pysodmetrics as compat
+    from sodbench.metrics.weighted_f import weighted_f, weighted_geometry
 
     times: dict[str, list[float]] = {}
 

@@ -4,7 +4,7 @@
 
 For each folder of PNG maps or masks (in the page cache), medians over files and rounds of processor time in
 milliseconds, the contenders taking turns at each file: ``Image.open(...).load()`` and ``read_grey``; then, for 8-bit
-maps, the encoding of the same pixels by Pillow at several levels and by ``sodbench.png.encode``, with the median bytes.
+maps, the encoding of the same pixels by Pillow at several levels and by ``sodbench.images.png.encode``, with the median bytes.
 """
 
 import argparse
@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sodbench import png
-from sodbench.images import read_grey
+from sodbench.images import png, read_grey
 
 LEVELS = (1, 4, 6)
 

@@ -44,7 +44,7 @@ from sodbench.models.inference import (
     tensor_float,
 )
 from sodbench.runners.benchmark import count_macs, forget_peak, peak
-from sodbench.runners.predict import NetworkPredictor, find_images, predict
+from sodbench.runners.prediction.predict import NetworkPredictor, find_images, predict
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reference"))
 import model_rule

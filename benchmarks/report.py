@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
+from sodbench.reports.analysis import study
 from sodbench.reports.report import write_report
-from sodbench.reports.study import study
 from sodbench.results import Result, build_result
 
 SIZES = {

@@ -35,11 +35,11 @@ from sodbench.datasets import Dataset, folder_pairs
 from sodbench.images import read_grey, read_rgb, write_grey, write_picture
 from sodbench.models import create_model
 from sodbench.models.inference import choose_device, describe_machine, normalise, tensor_float
-from sodbench.runners.optimisation import set_training_mode
-from sodbench.runners.ranks import Ranks
-from sodbench.runners.recipe import RECIPES, changed
-from sodbench.runners.train import Trainer, Training
-from sodbench.runners.training_data import check_pairs, loaded_updates, updates_of_epoch
+from sodbench.runners.training.data import check_pairs, loaded_updates, updates_of_epoch
+from sodbench.runners.training.distributed import Ranks
+from sodbench.runners.training.optimizer import set_training_mode
+from sodbench.runners.training.recipe import RECIPES, changed
+from sodbench.runners.training.train import Trainer, Training
 
 # Shares of DUTS-TR's commonest sizes (height, width), in percent; the rest is spread over 418 others.
 COMMON = {(300, 400): 31, (267, 400): 13, (400, 300): 9, (400, 267): 4, (268, 400): 4, (400, 400): 3,

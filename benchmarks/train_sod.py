@@ -25,10 +25,10 @@ from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
 from sodbench.models import BASELINES
 from sodbench.models.inference import choose_device, describe_machine
-from sodbench.runners.predict import load_predictor, predict
-from sodbench.runners.recipe import RECIPES, changed
-from sodbench.runners.train import Training, train
-from sodbench.runners.training_log import read_log
+from sodbench.runners.prediction.predict import load_predictor, predict
+from sodbench.runners.training.log import read_log
+from sodbench.runners.training.recipe import RECIPES, changed
+from sodbench.runners.training.train import Training, train
 
 SHOWN = ("mae", "f_max", "f_adp", "s", "e_max", "wf")
 TILE = (160, 120)

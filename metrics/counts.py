@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.compiled import compiled
-from sodbench.metrics.weighted import Geometry, weighted_f, weighted_geometry
+from sodbench.metrics.weighted_f import Geometry, weighted_f, weighted_geometry
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,15 @@ from sodbench.metrics.confusion import (
     prepare,
 )
 from sodbench.metrics.counts import Counts
-from sodbench.metrics.curves import (
+from sodbench.metrics.protocols import Protocol, protocol
+from sodbench.metrics.s_measure import s_measure
+from sodbench.metrics.threshold_metrics import (
     BINARY_MEASURES,
     binary_measures,
     f_measure,
     precision_recall_f,
     ranking_rates,
 )
-from sodbench.metrics.protocols import Protocol, protocol
-from sodbench.metrics.structure import s_measure
 
 if TYPE_CHECKING:
     import pandas as pd

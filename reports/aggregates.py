@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from sodbench.metrics import PROTOCOLS, Counts, image_curves, protocol, summarise
 from sodbench.metrics.counts import STANDARD_RULE
-from sodbench.metrics.curves import BINARY_MEASURES, f_measure
 from sodbench.metrics.protocols import Protocol
 from sodbench.metrics.scores import BLOCK
-from sodbench.reports.resampling import Draws, Floats, Totals, totals
+from sodbench.metrics.statistics.bootstrap import Draws, Floats, Totals, totals
+from sodbench.metrics.threshold_metrics import BINARY_MEASURES, f_measure
 from sodbench.results import Result
 
 _FROM_CURVES = {

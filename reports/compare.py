@@ -8,14 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sodbench.errors import SodbenchError
-from sodbench.quoting import json_text, markdown_text, printable
-from sodbench.reports import markdown, tables
-from sodbench.reports.aggregates import Statistics, object_share, statistics
-from sodbench.reports.contents import p_text
-from sodbench.reports.image_counts import FEW, warn_of_few
-from sodbench.reports.measures import Measure, choose, measure
-from sodbench.reports.resampling import RESAMPLES, seed_for
-from sodbench.reports.statistics import (
+from sodbench.metrics.statistics.bootstrap import RESAMPLES, seed_for
+from sodbench.metrics.statistics.significance import (
     bootstrap,
     holm,
     interval,
@@ -23,9 +17,15 @@ from sodbench.reports.statistics import (
     wilcoxon_p,
     win_tie_loss,
 )
-from sodbench.reports.study import checked_counts, in_order, per_image
-from sodbench.result_file import finite
+from sodbench.quoting import json_text, markdown_text, printable
+from sodbench.reports import markdown, tables
+from sodbench.reports.aggregates import Statistics, object_share, statistics
+from sodbench.reports.analysis import checked_counts, in_order, per_image
+from sodbench.reports.image_counts import FEW, warn_of_few
+from sodbench.reports.measures import Measure, choose, measure
+from sodbench.reports.sections import p_text
 from sodbench.results import Result
+from sodbench.results.result_file import finite
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from sodbench.folders import replacing, writing_to
+from sodbench.files import replacing, writing_to
+from sodbench.metrics.statistics.bootstrap import Floats
+from sodbench.metrics.statistics.significance import CriticalDifference
 from sodbench.quoting import printable
 from sodbench.reports.measures import Measure
-from sodbench.reports.resampling import Floats
-from sodbench.reports.statistics import CriticalDifference
 
 P = ParamSpec("P")
 T = TypeVar("T")

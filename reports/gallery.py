@@ -11,8 +11,8 @@ from PIL import Image
 
 from sodbench.errors import ImageError, SodbenchError
 from sodbench.images import read_grey, read_rgb
+from sodbench.metrics.statistics.bootstrap import seed_for
 from sodbench.reports.measures import Measure
-from sodbench.reports.resampling import seed_for
 from sodbench.reports.sources import files_of
 from sodbench.results import Result
 

@@ -18,15 +18,15 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from sodbench import __version__
 from sodbench.images import write_picture
 from sodbench.metrics import protocol
+from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.progress import bar, thread_pool
 from sodbench.quoting import printable_lines
 from sodbench.reports import figures, gallery
 from sodbench.reports.aggregates import f_curve
+from sodbench.reports.analysis import Study, headline
 from sodbench.reports.document import Document, kind_of
 from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
-from sodbench.reports.resampling import Floats
 from sodbench.reports.sources import source_file
-from sodbench.reports.study import Study, headline
 from sodbench.reports.tables import Cell, Column, spans
 from sodbench.results import Result, folder_name, write_text
 

@@ -13,19 +13,21 @@ import pandas as pd
 
 from sodbench import __version__
 from sodbench.errors import SodbenchError
+from sodbench.metrics.statistics.bootstrap import RESAMPLES
 from sodbench.progress import say
 from sodbench.quoting import json_text, markdown_text, printable
-from sodbench.reports import contents, gallery, html, latex, literature, markdown
+from sodbench.reports import gallery, html, latex, markdown
+from sodbench.reports import published as literature
+from sodbench.reports import sections as contents
+from sodbench.reports.analysis import Study, headline, study
 from sodbench.reports.attributes import read_attributes
 from sodbench.reports.document import Document
-from sodbench.reports.drawings import draw
 from sodbench.reports.hidden_paths import known_roots, without_paths
+from sodbench.reports.report_figures import draw
 from sodbench.reports.report_folder import ReportFolder, check_free, figures_of, is_single
-from sodbench.reports.resampling import RESAMPLES
 from sodbench.reports.sources import find_outside
-from sodbench.reports.study import Study, headline, study
-from sodbench.result_file import finite
 from sodbench.results import Result, write_text
+from sodbench.results.result_file import finite
 
 if TYPE_CHECKING:
     from jinja2 import Environment

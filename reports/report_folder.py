@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from sodbench.errors import SodbenchError
-from sodbench.folders import unwritable
+from sodbench.files import unwritable
 from sodbench.reports import markdown
 from sodbench.results import write_text
 

@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from sodbench.metrics.statistics.bootstrap import Floats
+from sodbench.metrics.statistics.significance import Interval, average_ranks
+from sodbench.reports.analysis import Breakdown
 from sodbench.reports.comparability import NOT_COMPARED, Key, Ranking, signature_fields
 from sodbench.reports.measures import Measure
-from sodbench.reports.resampling import Floats
-from sodbench.reports.statistics import Interval, average_ranks
-from sodbench.reports.study import Breakdown
 
 DIGITS = 3
 ABSENT = "–"

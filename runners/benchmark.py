@@ -32,7 +32,7 @@ from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.progress import say, track
 from sodbench.quoting import printable
 from sodbench.results import write_text
-from sodbench.runners.predict import Predictor, load_predictor, out_of_memory, predict
+from sodbench.runners.prediction.predict import Predictor, load_predictor, out_of_memory, predict
 
 SIZES = ((224, 224), (300, 400))
 """Height and width: the field's usual input, and the commonest size in DUTS."""
@@ -76,7 +76,7 @@ def benchmark(
     sizes: Sequence[tuple[int, int]] = SIZES,
     repeats: int = 10,
 ) -> dict[str, Any]:
-    """Measure a model as :func:`sodbench.runners.predict.load_predictor` knows it; returns the record.
+    """Measure a model as :func:`sodbench.runners.prediction.predict.load_predictor` knows it; returns the record.
 
     The record is JSON: method, device, versions, precision, parameters, and for each size a :class:`Cost`.
     ``macs`` and ``images_per_second`` at the top are those of 300x400, or else of the last size.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sodbench.errors import SodbenchError
-from sodbench.folders import replacing
+from sodbench.files import replacing
 from sodbench.models import (
     create_model,
     input_size_of,
@@ -22,7 +22,7 @@ from sodbench.models import (
 from sodbench.models.inference import OutputRange, check_output
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.progress import say, warn
-from sodbench.runners.predict import describe_own_weights, squashed_twice
+from sodbench.runners.prediction.predict import describe_own_weights, squashed_twice
 
 SIZES = ((224, 224), (97, 131), (300, 400))
 """Height and width at which the exported network is compared, or what the network makes of them."""

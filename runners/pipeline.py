@@ -24,11 +24,16 @@ from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, starts_untrained
 from sodbench.progress import say
 from sodbench.results import folder_name
-from sodbench.runners.counting import Policy
-from sodbench.runners.evaluate import Evaluation, evaluate_all
-from sodbench.runners.predict import PredictionSummary, Predictor, load_predictor, predict
-from sodbench.runners.ranks import environment_number
-from sodbench.runners.trees import Task, Understood, mask_problems, task_of
+from sodbench.runners.evaluation.count import Policy
+from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_all
+from sodbench.runners.evaluation.plan import Task, Understood, mask_problems, task_of
+from sodbench.runners.prediction.predict import (
+    PredictionSummary,
+    Predictor,
+    load_predictor,
+    predict,
+)
+from sodbench.runners.training.distributed import environment_number
 
 DEFAULT_MODEL = "csf-res2net50"
 
@@ -83,7 +88,7 @@ def run_sample(run: Run) -> Finished:
     checkpoint = run.checkpoint
     fit = checkpoint is None and run.model == DEFAULT_MODEL
     if fit:  # imported before the images are drawn, so that a missing torch is reported at once
-        from sodbench.runners.train import fit_sample
+        from sodbench.runners.training.train import fit_sample
     data_root = write_sample(run.output / "sample-data")
     if fit:
         checkpoint = fit_sample(

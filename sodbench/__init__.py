@@ -6,13 +6,13 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "evaluate"]
 
 if TYPE_CHECKING:
-    from sodbench.runners.evaluate import evaluate
+    from sodbench.runners.evaluation.evaluate import evaluate
 
 
 def __getattr__(name: str) -> Any:
     """Import :func:`evaluate` when it is asked for, so that ``sodbench --help`` stays light."""
     if name == "evaluate":
-        from sodbench.runners.evaluate import evaluate
+        from sodbench.runners.evaluation.evaluate import evaluate
 
         return evaluate
     raise AttributeError(f"module 'sodbench' has no attribute {name!r}")

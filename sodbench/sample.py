@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sodbench.errors import SodbenchError
-from sodbench.folders import writing_to
+from sodbench.files import writing_to
 from sodbench.images import write_grey, write_picture
 from sodbench.progress import track
 

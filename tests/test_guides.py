@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sodbench.cli import build_parser
-from sodbench.pair_problems import NOTES
-from sodbench.runners.data_check import KINDS
+from sodbench.results.pair_problems import NOTES
+from sodbench.runners.data.check import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -259,14 +259,14 @@ def run_check(arguments: argparse.Namespace) -> int:
     from sodbench.errors import SodbenchError
     from sodbench.progress import show, warn
     from sodbench.results import write_text
-    from sodbench.runners.data_check import (
+    from sodbench.runners.data.check import (
         as_markdown,
         as_text,
         check,
         locate,
         report_unrecognised,
     )
-    from sodbench.runners.data_output import (
+    from sodbench.runners.data.output import (
         WRITTEN_BY,
         marker,
         refuse_among_data,
@@ -342,8 +342,8 @@ def run_download(arguments: argparse.Namespace) -> int:
     from sodbench.datasets import DATASETS, WEIGHTS
     from sodbench.errors import SodbenchError
     from sodbench.progress import show, warn
-    from sodbench.runners.data_download import download
-    from sodbench.runners.data_fetch import Limits
+    from sodbench.runners.data.download import download
+    from sodbench.runners.data.fetch import Limits
 
     limits = Limits(max_bytes=arguments.max_gb * 10**9) if arguments.max_gb else Limits()
     everything = [*DATASETS, *(weights.name for weights in WEIGHTS)]
@@ -401,9 +401,9 @@ def run_stats(arguments: argparse.Namespace) -> int:
     from sodbench.datasets import refuse_namesakes
     from sodbench.errors import SodbenchError
     from sodbench.progress import say, show, warn
-    from sodbench.runners.data_check import locate, report_unrecognised
-    from sodbench.runners.data_output import refuse_among_data
-    from sodbench.runners.data_stats import (
+    from sodbench.runners.data.check import locate, report_unrecognised
+    from sodbench.runners.data.output import refuse_among_data
+    from sodbench.runners.data.stats import (
         as_json,
         check_output,
         describe,
@@ -471,8 +471,8 @@ def run_prepare(arguments: argparse.Namespace) -> int:
     """Write the lists and print what their names are relative to."""
     from sodbench.datasets import distinct, find_dataset
     from sodbench.progress import show, warn
-    from sodbench.runners.data_check import summarise_problems
-    from sodbench.runners.data_prepare import prepare
+    from sodbench.runners.data.check import summarise_problems
+    from sodbench.runners.data.prepare import prepare
 
     datasets = distinct(find_dataset(name, arguments.data_root) for name in arguments.names)
     for written in prepare(datasets, arguments.output):

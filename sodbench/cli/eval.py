@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from sodbench.datasets import Dataset
     from sodbench.errors import Problem
     from sodbench.results import Result
-    from sodbench.runners.counting import Policy
-    from sodbench.runners.trees import Understood
+    from sodbench.runners.evaluation.count import Policy
+    from sodbench.runners.evaluation.plan import Understood
 
 
 def add_parser(commands: Any) -> None:
@@ -171,7 +171,7 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
 
 def read_policy(arguments: argparse.Namespace) -> "Policy":
     """The policy that the options of :func:`add_policy` say."""
-    from sodbench.runners.counting import Policy
+    from sodbench.runners.evaluation.count import Policy
 
     return Policy(
         missing=arguments.missing,
@@ -195,7 +195,7 @@ def _shard(text: str) -> tuple[int, int]:
 def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
     from sodbench.progress import say, show, warn
-    from sodbench.runners.evaluate import evaluate_all
+    from sodbench.runners.evaluation.evaluate import evaluate_all
 
     if names(arguments.metrics) == ("help",):
         show(describe_metrics())
@@ -269,8 +269,8 @@ def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:
 
     Problems, which lead to status 1, are printed even when quiet; what a documented rule settles is a note.
     """
-    from sodbench.pair_problems import NOTES
     from sodbench.progress import say, warn
+    from sodbench.results.pair_problems import NOTES
 
     notes = [problem for problem in problems if problem.kind in NOTES]
     faults = [problem for problem in problems if problem.kind not in NOTES]
@@ -284,7 +284,7 @@ def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:
 
 def _understood(arguments: argparse.Namespace) -> "Understood":
     """What PREDS, GT and --list were taken to mean."""
-    from sodbench.runners.trees import from_pair_list, understand
+    from sodbench.runners.evaluation.plan import from_pair_list, understand
 
     if arguments.list and not (arguments.predictions or arguments.truth):
         for option in ("limit", "methods", "datasets", "data_root"):
@@ -308,7 +308,7 @@ def _understood(arguments: argparse.Namespace) -> "Understood":
 def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dataset]]":
     """The datasets that GT and the options that narrow it select, and those that --datasets leaves out."""
     from sodbench.datasets import chosen, find_masks
-    from sodbench.runners.trees import wanted_truths
+    from sodbench.runners.evaluation.plan import wanted_truths
 
     found = find_masks(
         arguments.truth, arguments.dataset_name, arguments.data_root, arguments.predictions
@@ -404,7 +404,7 @@ def to_json(
     metrics: "Sequence[str] | None" = None,
 ) -> str:
     """The machine-readable form: the metrics (all by default) with all their digits; undefined ones are null."""
-    from sodbench.result_file import finite
+    from sodbench.results.result_file import finite
 
     rows = [
         {

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.cli.eval import report_problems, to_text
     from sodbench.metrics.catalogue import DEFAULT_METRICS
     from sodbench.progress import show
-    from sodbench.runners.merge import merge
+    from sodbench.runners.evaluation.merge import merge
 
     results = merge(arguments.parts, arguments.output)
     show(to_text(results, DEFAULT_METRICS, markdown=False))

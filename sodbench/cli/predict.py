@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from sodbench.errors import ProblemsError, listing
     from sodbench.progress import say, set_quiet, warn
-    from sodbench.runners.predict import find_images, load_predictor, predict
+    from sodbench.runners.prediction.predict import find_images, load_predictor, predict
 
     first = os.environ.get("RANK", "0") == "0"
     if not first:

@@ -152,7 +152,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from sodbench.progress import say, show
     from sodbench.quoting import printable
-    from sodbench.runners.recipe import load_recipe
+    from sodbench.runners.training.recipe import load_recipe
 
     recipe = load_recipe(arguments.recipe, arguments.changes)
     if arguments.print_recipe:
@@ -161,7 +161,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from sodbench.datasets import find_dataset, listed_pairs
     from sodbench.errors import SodbenchError
-    from sodbench.runners.train import Training, train
+    from sodbench.runners.training.train import Training, train
 
     if arguments.output is None:
         raise SodbenchError("missing -o RUN, the output folder")

@@ -11,7 +11,7 @@ from sodbench.quoting import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sodbench.runners.verify import Verification
+    from sodbench.runners.evaluation.verify import Verification
 
 MOST_LINES = 20
 """Differences that are printed of one result; JSON holds all."""
@@ -65,7 +65,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify and print a line for each result."""
-    from sodbench.runners.verify import verify_results
+    from sodbench.runners.evaluation.verify import verify_results
 
     if arguments.predictions and not arguments.truth:
         raise SodbenchError("verify needs both PREDS and GT, or neither")

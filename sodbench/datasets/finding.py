@@ -32,7 +32,7 @@ from sodbench.datasets.registry import (
 )
 from sodbench.datasets.samples import build, compared, folder_pairs, name_own_subset
 from sodbench.errors import SodbenchError
-from sodbench.folders import subfolders
+from sodbench.files import subfolders
 
 DEEPEST = 3
 """How many folders below a root datasets are looked for, e.g. ``<group>/<task>/<set>``."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sodbench.datasets.registry import DATASETS, TRAIN_SET, DatasetInfo, folder_key, keys_of
 from sodbench.errors import SodbenchError
-from sodbench.folders import children, names, subfolders
+from sodbench.files import children, names, subfolders
 from sodbench.images import IMAGE_EXTENSIONS
 
 IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image", "im", "rgb", "jpegimages"})

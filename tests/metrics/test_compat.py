@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from reference.pairs import pairs
 
 from sodbench.images import read_grey
-from sodbench.metrics import compat
+from sodbench.metrics import pysodmetrics as compat
 
 HANDLERS = {
     "fm": ("FmeasureHandler", {"beta": 0.3}),

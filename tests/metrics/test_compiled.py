@@ -11,10 +11,10 @@ from sodbench.images import write_grey
 EVERYTHING = """
 import sys
 import numpy as np
-from sodbench import png
+from sodbench.images import png
 from sodbench.metrics import Evaluator, PROTOCOLS
 from sodbench.metrics.compiled import JIT
-from sodbench.reports.resampling import weighted_sums
+from sodbench.metrics.statistics.bootstrap import weighted_sums
 
 rng = np.random.default_rng(7)
 evaluator = Evaluator()
@@ -44,7 +44,7 @@ draws = rng.integers(0, 3, (5, 80)).astype(np.uint8)
 digits.append(weighted_sums(draws, rng.random((80, 9)).astype(np.float32)).tobytes())
 
 # each of PNG's filters, in as many rows as are undone together
-from sodbench.png_filters import unfilter
+from sodbench.images.png_filters import unfilter
 stored = rng.integers(0, 256, (70, 31), dtype=np.uint8)
 stored[:, 0] = rng.integers(0, 5, 70)
 for first in (0, 4):
@@ -86,9 +86,9 @@ def refused(self):
 caching._CacheLocator.ensure_cache_path = refused
 import numpy as np
 import sodbench.metrics
-from sodbench import png_filters
-from sodbench.metrics import curves
-from sodbench.reports import resampling
+from sodbench.images import png_filters
+from sodbench.metrics import threshold_metrics as curves
+from sodbench.metrics.statistics import bootstrap as resampling
 
 assert curves.f_measure(np.array([0.5]), np.array([1.0]))[0] == 0.5 * 1.3 / (0.3 * 0.5 + 1)
 """
@@ -102,7 +102,7 @@ def test_without_a_folder_for_the_cache_kernels_are_compiled_and_one_warning_say
 
 FOLDER = """
 import numpy as np
-from sodbench.metrics import curves
+from sodbench.metrics import threshold_metrics as curves
 
 curves.f_measure(np.array([0.5]), np.array([1.0]))
 """

@@ -11,7 +11,7 @@ from reference.pairs import pairs
 from scipy import ndimage
 
 from sodbench.metrics.distances import REACH, SATURATED, squared_distances
-from sodbench.metrics.weighted import weighted_f, weighted_geometry
+from sodbench.metrics.weighted_f import weighted_f, weighted_geometry
 
 RAW = (1 / 255, 0.0)
 

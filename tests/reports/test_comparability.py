@@ -9,10 +9,10 @@ from synthetic import synthetic
 
 from sodbench.cli import main
 from sodbench.reports import figures
+from sodbench.reports.analysis import study
 from sodbench.reports.comparability import Ranking, find_comparable, find_ranking
 from sodbench.reports.image_counts import check_images, describe_dataset, official_images
 from sodbench.reports.report import write_report
-from sodbench.reports.study import study
 
 SIGNATURE = "sodbench:0.1.0|protocol:{}|n:300|missing:error|resize:none|gt:>128"
 

@@ -7,8 +7,8 @@ import pytest
 from synthetic import synthetic
 
 from sodbench.errors import SodbenchError
+from sodbench.metrics.statistics.significance import holm
 from sodbench.reports.compare import compare, render
-from sodbench.reports.statistics import holm
 
 
 def test_numbers_are_those_of_the_results_and_the_better_one_wins():

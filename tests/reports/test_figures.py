@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.testing.compare import compare_images
 
+from sodbench.metrics.statistics.significance import critical_difference
 from sodbench.reports import figures
 from sodbench.reports.measures import measure
-from sodbench.reports.statistics import critical_difference
 
 GOLDEN = Path(__file__).parent / "golden"
 METHODS = [f"Method {i}" for i in range(5)]

@@ -14,7 +14,8 @@ from synthetic import ODD, synthetic
 
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
-from sodbench.reports import figures, literature
+from sodbench.reports import figures
+from sodbench.reports import published as literature
 from sodbench.reports.attributes import read_attributes
 from sodbench.reports.markdown import MARKER
 from sodbench.reports.report import read_costs, write_report

@@ -10,7 +10,7 @@ from synthetic import synthetic
 
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
-from sodbench.folders import replacing
+from sodbench.files import replacing
 from sodbench.images import write_picture
 from sodbench.reports import figures
 from sodbench.reports.report import write_report

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sodbench.reports import resampling
-from sodbench.reports import statistics as st
+from sodbench.metrics.statistics import bootstrap as resampling
+from sodbench.metrics.statistics import significance as st
 
 
 def means(x):

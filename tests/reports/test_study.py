@@ -11,10 +11,10 @@ from synthetic import synthetic
 
 from sodbench.errors import SodbenchError
 from sodbench.metrics import Counts, PreparedMask, catalogue, count_pair, score
+from sodbench.metrics.statistics.bootstrap import resamples_of, seed_for, totals
 from sodbench.reports.aggregates import f_under_each_protocol, statistics
+from sodbench.reports.analysis import FEW, SIZES, study
 from sodbench.reports.compare import compare
-from sodbench.reports.resampling import resamples_of, seed_for, totals
-from sodbench.reports.study import FEW, SIZES, study
 
 MEASURES = [
     "mae", "f_max", "f_mean", "f_adp", "f_max_meanf", "f_max_meanpr", "f_max_best", "precision", "recall",

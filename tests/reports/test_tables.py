@@ -11,7 +11,8 @@ from synthetic import ODD
 
 from sodbench.errors import SodbenchError
 from sodbench.metrics.scores import LOWER_IS_BETTER
-from sodbench.reports import contents, latex, markdown, tables
+from sodbench.reports import latex, markdown, tables
+from sodbench.reports import sections as contents
 from sodbench.reports.comparability import Ranking, find_ranking
 from sodbench.reports.measures import DEFAULT, choose, measure
 

@@ -16,8 +16,8 @@ from PIL import Image
 from sodbench.errors import Problem
 from sodbench.images import write_grey
 from sodbench.metrics import compile_kernels
-from sodbench.runners import counting
-from sodbench.runners.counting import Counted, Helper, Policy, Visit, count
+from sodbench.runners.evaluation import count as counting
+from sodbench.runners.evaluation.count import Counted, Helper, Policy, Visit, count
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux only")
 
@@ -141,7 +141,7 @@ import sys
 from pathlib import Path
 import numba
 import numpy as np
-from sodbench.runners import counting
+from sodbench.runners.evaluation import count as counting
 counting.get_ready()
 kernels = [
     thing
@@ -232,7 +232,7 @@ def test_no_memory_for_processes_means_none(monkeypatch):
 ENDLESS = """
 import sys, time
 from pathlib import Path
-from sodbench.runners import counting
+from sodbench.runners.evaluation import count as counting
 counting.MUCH = 1
 counting._visit = lambda visit, policy: time.sleep(0.01) or [1]
 visits = [counting.Visit(str(i), Path("x"), ((0, None),)) for i in range(100_000)]

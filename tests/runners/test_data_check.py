@@ -18,10 +18,10 @@ from PIL import Image
 from sodbench.cli import main
 from sodbench.datasets import WEIGHTS, find_dataset, folder_pairs, official_names
 from sodbench.errors import SodbenchError
-from sodbench.folders import names
-from sodbench.runners.data_check import KINDS, SetReport, check, locate
-from sodbench.runners.data_copies import within
-from sodbench.runners.data_items import _mask_problems
+from sodbench.files import names
+from sodbench.runners.data.check import KINDS, SetReport, check, locate
+from sodbench.runners.data.duplicates import within
+from sodbench.runners.data.items import _mask_problems
 from sodbench.sample import CHARACTERS, MARKER, draw
 
 COUNT = 13

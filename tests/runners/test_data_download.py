@@ -16,8 +16,8 @@ import pytest
 from sodbench.cli import main
 from sodbench.datasets import DATASETS, DatasetInfo, Source, Weights, find_dataset
 from sodbench.errors import SodbenchError
-from sodbench.runners.data_download import RECORD, _archive_name, download
-from sodbench.runners.data_fetch import Limits
+from sodbench.runners.data.download import RECORD, _archive_name, download
+from sodbench.runners.data.fetch import Limits
 
 
 class Quiet(SimpleHTTPRequestHandler):

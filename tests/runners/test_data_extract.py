@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sodbench.runners.data_extract import ArchiveError, extract
+from sodbench.runners.data.extract import ArchiveError, extract
 
 
 def archive(path: Path, members: dict[str, bytes], compress: int = zipfile.ZIP_STORED) -> Path:

@@ -14,8 +14,8 @@ from PIL import Image
 from sodbench.cli import main
 from sodbench.datasets import find_dataset, listed_pairs
 from sodbench.errors import SodbenchError
-from sodbench.runners.data_prepare import prepare
-from sodbench.runners.data_stats import describe, table, write_pages
+from sodbench.runners.data.prepare import prepare
+from sodbench.runners.data.stats import describe, table, write_pages
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ def test_prepare_says_that_official_items_are_missing(
 def test_a_full_disk_leaves_no_part_of_a_list(
     four: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sodbench.runners.data_prepare._List.content", Full())
+    monkeypatch.setattr("sodbench.runners.data.prepare._List.content", Full())
     with pytest.raises(SodbenchError, match="cannot be written"):
         prepare([find_dataset(four)], tmp_path / "lists")
     assert snapshot(tmp_path / "lists") == {}

@@ -18,13 +18,13 @@ import sodbench
 from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.folders import locked
+from sodbench.files import locked
 from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
 from sodbench.results import load_result
-from sodbench.runners.counting import Policy
-from sodbench.runners.evaluate import JOURNAL, evaluate, evaluate_all
-from sodbench.runners.trees import understand
+from sodbench.runners.evaluation.count import Policy
+from sodbench.runners.evaluation.evaluate import JOURNAL, evaluate, evaluate_all
+from sodbench.runners.evaluation.plan import understand
 
 STEMS = [f"img{i:02d}" for i in range(8)]
 
@@ -353,8 +353,8 @@ def test_a_stored_result_comes_back_as_it_was(folders):
 
 
 def test_what_was_scored_is_not_read_again(folders, monkeypatch):
-    from sodbench.runners import counting
-    from sodbench.runners import evaluate as runner
+    from sodbench.runners.evaluation import count as counting
+    from sodbench.runners.evaluation import evaluate as runner
 
     first = evaluate(folders / "maps", folders / "gt", output=folders / "out")
     read = []
@@ -440,7 +440,7 @@ KILLED_AT_EVERY_STEP = """
 import itertools, os, shutil, sys
 from pathlib import Path
 from sodbench.progress import set_quiet
-from sodbench.runners.evaluate import evaluate
+from sodbench.runners.evaluation.evaluate import evaluate
 
 def content(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
@@ -644,7 +644,7 @@ def test_methods_whose_folders_look_alike_stay_apart(tmp_path):
 
 
 def test_a_run_broken_off_before_its_result_leaves_no_old_numbers(folders, monkeypatch):
-    from sodbench.runners import evaluate as runner
+    from sodbench.runners.evaluation import evaluate as runner
 
     evaluate(folders / "maps", folders / "gt", output=folders / "out")
     save(folders / "maps/img01.png", draw(55)[0])
@@ -814,7 +814,7 @@ def test_without_an_output_folder_counts_are_held_only_if_asked_for(folders):
 
 def test_a_journal_without_a_path_moves_to_a_file_when_it_grows(folders, monkeypatch):
     in_memory = evaluate(folders / "maps", folders / "gt")
-    monkeypatch.setattr("sodbench.pairs._IN_MEMORY", 10_000)
+    monkeypatch.setattr("sodbench.results.pairs._IN_MEMORY", 10_000)
     spilled = evaluate(folders / "maps", folders / "gt")
     assert spilled.table.equals(in_memory.table)
     assert np.array_equal(spilled.counts.joint, in_memory.counts.joint)

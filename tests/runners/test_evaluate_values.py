@@ -9,7 +9,7 @@ from sodbench.cli import main
 from sodbench.images import write_grey
 from sodbench.metrics import catalogue
 from sodbench.results import load_result
-from sodbench.runners.evaluate import evaluate
+from sodbench.runners.evaluation.evaluate import evaluate
 
 
 @pytest.fixture

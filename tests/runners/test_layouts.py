@@ -11,7 +11,7 @@ from PIL import Image
 from sodbench.cli import build_parser, main
 from sodbench.datasets import DatasetNotFound, find_masks
 from sodbench.errors import SodbenchError
-from sodbench.runners.trees import Understood, understand
+from sodbench.runners.evaluation.plan import Understood, understand
 
 STEMS = ("a", "b", "c")
 KNOWN, OWN = "SOD", "Made-Up7"

@@ -22,14 +22,14 @@ from sodbench.models.inference import (
     normalise,
     quantise,
 )
-from sodbench.runners.predict import (
+from sodbench.runners.prediction.folder import MANIFEST
+from sodbench.runners.prediction.predict import (
     BaselinePredictor,
     NetworkPredictor,
     find_images,
     load_predictor,
     predict,
 )
-from sodbench.runners.prediction_folder import MANIFEST
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -19,14 +19,14 @@ from sodbench.cli import main
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import read_comment, read_grey, write_grey, write_picture
 from sodbench.models.inference import InferenceNetwork
-from sodbench.runners.predict import (
+from sodbench.runners.prediction.folder import MANIFEST
+from sodbench.runners.prediction.predict import (
     BaselinePredictor,
     NetworkPredictor,
     find_images,
     load_predictor,
     predict,
 )
-from sodbench.runners.prediction_folder import MANIFEST
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

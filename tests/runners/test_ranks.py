@@ -13,8 +13,8 @@ import torch
 from sodbench.cli import main
 from sodbench.datasets import Dataset
 from sodbench.images import write_picture
-from sodbench.runners.recipe import Recipe, changed
-from sodbench.runners.training_log import read_log
+from sodbench.runners.training.log import read_log
+from sodbench.runners.training.recipe import Recipe, changed
 
 BOTH = """
 import json, os, sys

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from synthetic import draw_pair, save_image
 
-from sodbench import pairs as pairs_module
 from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError, StoredFileError
-from sodbench.folders import locked
+from sodbench.files import locked
 from sodbench.images import read_file
-from sodbench.pairs import (
+from sodbench.results import differences, find_results, load_result
+from sodbench.results import pairs as pairs_module
+from sodbench.results.pairs import (
     _JOURNAL,
     _MAGIC,
     CountsFile,
@@ -28,13 +29,12 @@ from sodbench.pairs import (
     file_hash,
     read_counts,
 )
-from sodbench.result_file import _digest, encode_result
-from sodbench.results import differences, find_results, load_result
-from sodbench.runners import counting
-from sodbench.runners.evaluate import evaluate, evaluate_all
-from sodbench.runners.merge import merge
-from sodbench.runners.trees import understand
-from sodbench.runners.verify import verify_results
+from sodbench.results.result_file import _digest, encode_result
+from sodbench.runners.evaluation import count as counting
+from sodbench.runners.evaluation.evaluate import evaluate, evaluate_all
+from sodbench.runners.evaluation.merge import merge
+from sodbench.runners.evaluation.plan import understand
+from sodbench.runners.evaluation.verify import verify_results
 
 STEMS = [f"img{i:02d}" for i in range(6)]
 

@@ -24,19 +24,19 @@ from sodbench.images import read_grey, write_grey, write_picture
 from sodbench.metrics import Evaluator
 from sodbench.models import create_model, load_checkpoint
 from sodbench.models.inference import normalise
-from sodbench.runners import train as train_module
-from sodbench.runners.optimisation import set_training_mode
-from sodbench.runners.predict import load_predictor, predict
-from sodbench.runners.ranks import Ranks
-from sodbench.runners.recipe import RECIPES, Recipe, changed
-from sodbench.runners.train import Trainer, Training, fit_sample, train
-from sodbench.runners.training_data import (
+from sodbench.runners.prediction.predict import load_predictor, predict
+from sodbench.runners.training import train as train_module
+from sodbench.runners.training.data import (
     Item,
     TrainingSet,
     draw_item,
     updates_of_epoch,
 )
-from sodbench.runners.training_log import TrainingLog, draw_curve, read_log
+from sodbench.runners.training.distributed import Ranks
+from sodbench.runners.training.log import TrainingLog, draw_curve, read_log
+from sodbench.runners.training.optimizer import set_training_mode
+from sodbench.runners.training.recipe import RECIPES, Recipe, changed
+from sodbench.runners.training.train import Trainer, Training, fit_sample, train
 
 CPU = torch.device("cpu")
 

@@ -9,8 +9,7 @@ from PIL import Image
 from sodbench.datasets import Dataset, folder_pairs, listed_pairs
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, read_rgb, write_grey, write_picture
-from sodbench.runners.recipe import Recipe, changed
-from sodbench.runners.training_data import (
+from sodbench.runners.training.data import (
     check_pairs,
     draw_item,
     grouped,
@@ -20,6 +19,7 @@ from sodbench.runners.training_data import (
     total_updates,
     updates_of_epoch,
 )
+from sodbench.runners.training.recipe import Recipe, changed
 
 
 def ends(recipe: Recipe, count: int, epochs: int) -> list[list[int]]:

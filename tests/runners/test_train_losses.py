@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sodbench.runners.losses import LOSSES
+from sodbench.runners.training.losses import LOSSES
 
 rng = np.random.default_rng(0)
 LOGITS = rng.normal(0, 3, (3, 1, 20, 37))

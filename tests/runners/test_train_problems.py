@@ -19,12 +19,12 @@ from sodbench import cli
 from sodbench.datasets import Dataset, folder_pairs
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, write_grey, write_picture
-from sodbench.runners import train as train_module
-from sodbench.runners.optimisation import has_initial_statistics
-from sodbench.runners.recipe import RECIPES, Recipe, changed
-from sodbench.runners.train import Trainer, Training, train
-from sodbench.runners.training_log import TrainingLog, read_log
-from sodbench.runners.training_run import lock_run
+from sodbench.runners.training import train as train_module
+from sodbench.runners.training.log import TrainingLog, read_log
+from sodbench.runners.training.optimizer import has_initial_statistics
+from sodbench.runners.training.recipe import RECIPES, Recipe, changed
+from sodbench.runners.training.run import lock_run
+from sodbench.runners.training.train import Trainer, Training, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sodbench.errors import SodbenchError
-from sodbench.runners.optimisation import learning_rate
-from sodbench.runners.recipe import RECIPES, Recipe, changed, load_recipe
+from sodbench.runners.training.optimizer import learning_rate
+from sodbench.runners.training.recipe import RECIPES, Recipe, changed, load_recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)

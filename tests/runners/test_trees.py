@@ -12,7 +12,7 @@ from sodbench.datasets import find_masks
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import write_grey
 from sodbench.results import find_results
-from sodbench.runners.trees import Understood, understand
+from sodbench.runners.evaluation.plan import Understood, understand
 
 STEMS = ("a", "b", "c")
 

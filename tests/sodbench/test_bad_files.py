@@ -17,9 +17,9 @@ from sodbench.errors import SodbenchError
 from sodbench.images import write_grey
 from sodbench.models.checkpoints import load_checkpoint
 from sodbench.models.inference import choose_device
-from sodbench.runners.data_extract import ArchiveError, extract
-from sodbench.runners.recipe import load_recipe
-from sodbench.runners.training_log import LOG, TrainingLog, draw_curve, read_log
+from sodbench.runners.data.extract import ArchiveError, extract
+from sodbench.runners.training.log import LOG, TrainingLog, draw_curve, read_log
+from sodbench.runners.training.recipe import load_recipe
 
 DEEP = "[" * 200_000
 

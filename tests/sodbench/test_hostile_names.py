@@ -21,7 +21,7 @@ from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.images import write_grey
 from sodbench.models.checkpoints import load_checkpoint, read_state
-from sodbench.runners.data_fetch import Limits, fetch
+from sodbench.runners.data.fetch import Limits, fetch
 
 hostile = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 NAMES = {kind: as_file_name(text) for kind, text in TEXTS.items()}

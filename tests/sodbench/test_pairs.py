@@ -5,7 +5,15 @@ import pytest
 
 from sodbench.errors import SodbenchError
 from sodbench.metrics import PreparedMask, pair_counts
-from sodbench.pairs import _JOURNAL, _MAGIC, FileFacts, Journal, StoredPairs, packed, write_counts
+from sodbench.results.pairs import (
+    _JOURNAL,
+    _MAGIC,
+    FileFacts,
+    Journal,
+    StoredPairs,
+    packed,
+    write_counts,
+)
 
 
 def pair(seed, *, grey=False):

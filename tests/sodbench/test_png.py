@@ -16,10 +16,9 @@ from reference.pictures import pillow_grey
 from reference.png import IEND, SIGNATURE, chunk, filtered, grey_png, ihdr
 from reference.png import paeth as paeth_of_the_specification
 
-from sodbench import png
 from sodbench.errors import ImageError
-from sodbench.images import read_grey, read_rgb
-from sodbench.png_filters import paeth
+from sodbench.images import png, read_grey, read_rgb
+from sodbench.images.png_filters import paeth
 
 SIZES = [(1, 1), (1, 2), (2, 1), (1, 9), (9, 1), (3, 7), (4, 8), (5, 17), (33, 31)]
 
@@ -71,8 +70,8 @@ def test_many_rows_of_any_filters(size, codes):
 WIDE = """
 import resource, sys
 import numpy as np
-from sodbench import png
-from sodbench.runners.counting import get_ready
+from sodbench.images import png
+from sodbench.runners.evaluation.count import get_ready
 
 get_ready()
 parts = png.chunks(png.encode(np.zeros((1, 8_000_000), np.uint8)))

@@ -1,0 +1,318 @@
+"""The figures of a report, drawn from a study: which curves, points and pictures go where."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sodbench.metrics import protocol
+from sodbench.metrics.statistics.bootstrap import Floats
+from sodbench.progress import track
+from sodbench.reports import figures, gallery
+from sodbench.reports.aggregates import f_curve
+from sodbench.reports.analysis import Breakdown, Study, headline
+from sodbench.reports.document import Picture
+from sodbench.reports.image_counts import FEW
+from sodbench.reports.measures import Measure, measure
+from sodbench.results import Result
+
+PICTURE_METHODS = 6
+"""How many methods a strip of pictures has room for on a page."""
+DIAGRAMS_TOGETHER = 12
+"""With more methods than this each measure's critical-difference diagram is a figure of its own."""
+
+Drawing = tuple[Picture, Callable[[], Figure]]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn: the pictures by group, and remarks about pictures that could not be shown."""
+
+    groups: Mapping[str, tuple[Picture, ...]]
+    remarks: tuple[str, ...]
+
+
+def draw(
+    study: Study,
+    folder: Path,
+    pictures: Sequence[str],
+    costs: Mapping[str, Mapping[str, float]],
+    claim: Callable[[Path], Path],
+) -> Drawn:
+    """Draw every figure that the study has data for, and save it in all formats.
+
+    claim: called with the path of every file before it is written.
+    """
+    styles = figures.lines(study.methods)
+    strips, remarks = _strips(study, pictures)
+    groups = {
+        "curves": _curves(study, styles),
+        "images": _per_image(study, styles),
+        "attributes": [_breakdown(study, b, styles) for b in study.breakdowns],
+        "rank": _ranks(study),
+        "protocols": _protocols(study),
+        "cost": _costs(study, costs, styles),
+        "pictures": strips,
+    }
+    for picture, make in track([d for g in groups.values() for d in g], "figures", "figure"):
+        for extension in figures.FORMATS:
+            claim(folder / f"{picture.name}.{extension}")
+        figures.save(make(), folder, picture.name)
+    return Drawn({name: tuple(p for p, _ in group) for name, group in groups.items()}, remarks)
+
+
+def _of(
+    study: Study, curve: Callable[[str, str], tuple[Floats, Floats]]
+) -> dict[str, dict[str, tuple[Floats, Floats]]]:
+    return {
+        study.heading(d): {m: curve(m, d) for m in study.methods if (m, d) in study.results}
+        for d in study.datasets
+    }
+
+
+def _curves(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
+    results = study.results
+    thresholds = np.arange(256.0)
+    drawings: list[Drawing] = []
+
+    def precision_recall(m: str, d: str) -> tuple[Floats, Floats]:
+        result = results[m, d]
+        kept = slice(255 if protocol(result.protocol).comparison == ">" else 256)
+        return result.curves["recall"][kept], result.curves["precision"][kept]
+
+    best = {
+        study.heading(d): {
+            m: (results[m, d].metrics["recall"], results[m, d].metrics["precision"])
+            for m in study.methods
+            if (m, d) in results
+        }
+        for d in study.datasets
+    }
+    drawings.append(
+        (
+            Picture(
+                "pr",
+                "Precision against recall over all thresholds that can select a pixel; the mark is where F is highest.",
+            ),
+            lambda: figures.curve_panels(
+                _of(study, precision_recall), "recall", "precision", styles, best
+            ),
+        )
+    )
+    for name, label in (("f", "F-measure"), ("e", "E-measure")):
+        drawings.append(
+            (
+                Picture(
+                    f"{name}_threshold", f"{label} against the threshold that binarises the map."
+                ),
+                lambda name=name, label=label: figures.curve_panels(  # type: ignore[misc]
+                    _of(study, lambda m, d: (thresholds, _curve(study.results[m, d], name))),
+                    "threshold",
+                    label,
+                    styles,
+                ),
+            )
+        )
+    return drawings
+
+
+def _curve(result: Result, name: str) -> Floats:
+    return f_curve(result.curves, protocol(result.protocol)) if name == "f" else result.curves[name]
+
+
+def _per_image(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
+    shown = _per_image_measure(study)
+    if shown is None:
+        return []
+    panels = {
+        study.heading(d): {
+            m: study.results[m, d].table[shown.name].to_numpy(float)
+            for m in study.methods
+            if (m, d) in study.results
+        }
+        for d in study.datasets
+    }
+    caption = (
+        f"{shown.label} of single images: box from the first to the third quartile, line at the median, "
+        "diamond at the mean, whiskers at the 5th and 95th percentiles."
+    )
+    return [(Picture("per_image", caption), lambda: figures.box_panels(panels, shown, styles))]
+
+
+def _breakdown(study: Study, of: Breakdown, styles: Mapping[str, figures.Line]) -> Drawing:
+    chief = headline(study.measures)
+    scores = {
+        study.heading(d): {
+            m: [(i.value, i.low, i.high) if i else (np.nan,) * 3 for i in of.values[m, d]]
+            for m in study.methods
+            if (m, d) in of.values
+        }
+        for d in of.images
+    }
+    groups = {
+        study.heading(d): [
+            f"{name}\nn = {n}".replace(" (", "\n(")
+            for name, n in zip(of.groups, numbers, strict=True)
+        ]
+        for d, numbers in of.images.items()
+    }
+    caption = (
+        f"{chief.title} by {of.attribute}, with 95 % intervals where a group has at least {FEW} images; "
+        "n: number of images."
+    )
+    name = "_".join(of.attribute.split())
+    return Picture(name, caption), lambda: figures.group_panels(scores, groups, chief, styles)
+
+
+def _per_image_measure(study: Study) -> Measure | None:
+    """S where it was computed for every image, else the first measure that has per-image scores."""
+    for m in sorted(study.measures, key=lambda m: m.name != "s"):
+        if all(m.name in r.table for r in study.results.values()):
+            return m
+    return None
+
+
+def _ranks(study: Study) -> list[Drawing]:
+    found = study.critical_differences()
+    if not found:
+        return []
+    titles = {
+        f"{measure(name).label} (Friedman p = {test.p_value:.2g})": test
+        for name, test in found.items()
+    }
+    first = next(iter(found.values()))
+    caption = (
+        f"Mean ranks over {first.sets} datasets ({', '.join(study.ranking.datasets)}), best on the left. Bars join methods whose mean ranks differ by less "
+        f"than Nemenyi's critical difference (CD) at the {first.alpha:.0%} level: with so few sets only large "
+        "differences of rank can be shown."
+    )
+    if len(first.methods) <= DIAGRAMS_TOGETHER:
+        picture = Picture("critical_difference", caption)
+        return [(picture, lambda: figures.critical_difference_diagrams(titles))]
+    return [
+        (
+            Picture(f"critical_difference_{name}", f"{measure(name).title}: {caption}"),
+            lambda title=title: figures.critical_difference_diagrams({title: titles[title]}),  # type: ignore[misc]
+        )
+        for name, title in zip(found, titles, strict=True)
+    ]
+
+
+def _protocols(study: Study) -> list[Drawing]:
+    panels = {
+        study.heading(d): {
+            m: study.by_protocol[m, d] for m in study.methods if study.by_protocol.get((m, d))
+        }
+        for d in study.datasets
+    }
+    panels = {d: rows for d, rows in panels.items() if rows}
+    if not panels:
+        return []
+    caption = "Max F of the same maps as each evaluator's conventions give it."
+    return [(Picture("protocols", caption), lambda: figures.dot_panels(panels, "max F"))]
+
+
+def _costs(
+    study: Study, costs: Mapping[str, Mapping[str, float]], styles: Mapping[str, figures.Line]
+) -> list[Drawing]:
+    chief = headline(study.measures)
+    mean = study.values[[(d, chief.name) for d in study.datasets]].mean(axis=1, skipna=False)
+    alike = [
+        m
+        for m in study.methods
+        if len(study.methods) == 1 or all(study.comparable.has(m, d) for d in study.datasets)
+    ]
+    drawings: list[Drawing] = []
+    for cost in dict.fromkeys(c for row in costs.values() for c in row):
+        known = [m for m in study.methods if costs.get(m, {}).get(cost, 0) > 0]
+        points = {
+            m: (float(costs[m][cost]), float(mean[m]))
+            for m in known
+            if m in alike and np.isfinite(mean[m])
+        }
+        if len(points) < 2:
+            continue
+        left_out = [m for m in study.methods if m not in points]
+        caption = f"{chief.label} (mean over the datasets) against {cost}."
+        if left_out:
+            caption += f" Not drawn, because there is no such cost or no comparable score on every dataset: {', '.join(left_out)}."
+        stem = "".join(c if c.isalnum() else "_" for c in cost).strip("_")
+        drawings.append(
+            (
+                Picture(f"cost_{stem}", caption),
+                lambda points=points, cost=cost: figures.cost_scatter(  # type: ignore[misc]
+                    points, cost, chief.heading, styles
+                ),
+            )
+        )
+    return drawings
+
+
+def _strips(study: Study, wanted: Sequence[str]) -> tuple[list[Drawing], tuple[str, ...]]:
+    """A grid of pictures for each data set, and what is to be said of pictures that are gone."""
+    drawings: list[Drawing] = []
+    remarks: list[str] = []
+    chief = headline(study.measures)
+    for number, dataset in enumerate(study.datasets):
+        results = {
+            m: study.results[m, dataset] for m in study.methods if (m, dataset) in study.results
+        }
+        judged = study.comparable.alike[dataset]
+        chosen = gallery.choose(results, chief, wanted, dataset, study.seed, judged)
+        shown = dict(list(results.items())[:PICTURE_METHODS])
+        rows = []
+        gone: list[Path] = []
+        for choice in chosen:
+            found, missing = gallery.show(choice.stem, shown, 320)
+            gone += missing
+            captions = [_score(results[m], choice.stem, chief) for m in shown]
+            rows.append(
+                (
+                    f"{choice.stem} ({choice.why})",
+                    [(found.image, ""), (found.mask, "")]
+                    + [(found.maps[m], c) for m, c in zip(shown, captions, strict=True)],
+                )
+            )
+        if gone:
+            remarks.append(
+                f"{len(set(gone))} pictures of {dataset} are no longer where they were when they were scored, "
+                f"for example {gone[0]}; the numbers are not affected."
+            )
+        if not any(picture is not None for _, cells in rows for picture, _ in cells):
+            continue
+        own = " (best threshold of that image)" * chief.name.endswith("_max")
+        caption = (
+            f"Images of {dataset} with mask and maps; below each map its {chief.label}{own}. "
+            + ", ".join(f"{c.stem}: {_WHY[c.why]}" for c in chosen)
+            + "."
+        )
+        if len(results) > len(shown):
+            caption += f" The first {len(shown)} of {len(results)} methods are shown."
+        drawings.append(
+            (
+                Picture(f"pictures_{number + 1}", caption),
+                lambda rows=rows, shown=shown: figures.picture_grid(  # type: ignore[misc]
+                    rows, ["image", "mask", *shown]
+                ),
+            )
+        )
+    return drawings, tuple(remarks)
+
+
+_WHY = {
+    "best": "best on average",
+    "worst": "worst on average",
+    "disputed": "where the methods differ most",
+    "random": "drawn at random",
+    "named": "as asked for",
+}
+
+
+def _score(result: Result, stem: str, shown: Measure) -> str:
+    table = result.table
+    if stem not in table.index or shown.name not in table:
+        return ""
+    value = float(table[shown.name].to_dict()[stem])
+    return f"{value:.3f}"

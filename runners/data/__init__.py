@@ -1,0 +1,1 @@
+"""Checking, describing, downloading and preparing datasets."""

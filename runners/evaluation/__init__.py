@@ -1,0 +1,1 @@
+"""Scoring maps against masks."""

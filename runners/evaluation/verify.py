@@ -1,0 +1,220 @@
+"""Check stored results: every number against the counts, and the counts against the images.
+
+Stored results are read by people and by other programs, copied, merged and sometimes edited.  This looks at everything
+that is stored and lists what does not agree; nothing is changed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sodbench.datasets import find_masks
+from sodbench.errors import Problem, SodbenchError, StoredFileError
+from sodbench.files import walk
+from sodbench.progress import bar, processors
+from sodbench.results import COUNTS, FILE, JOURNAL, TABLE, Result, load_result
+from sodbench.results.pairs import PAIR, ZERO, CountsFile, StoredPairs
+from sodbench.runners.evaluation.count import Counted, Policy, Visit, count, get_ready
+from sodbench.runners.evaluation.plan import Task, understand
+
+_OF_THE_FILES = ("bytes", "mtime", "ctime", "hash")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was checked of one stored result.
+
+    Attributes
+    ----------
+    folder : Path
+        The result's folder.
+    name : str
+        ``<method> on <dataset>``, or the folder where the result cannot be read.
+    n : int
+        Pairs that were checked.
+    differences : tuple of str
+        What does not agree, in words; empty for a sound result.
+    from_images : bool
+        Whether the images were counted again, too.
+    """
+
+    folder: Path
+    name: str
+    n: int
+    differences: tuple[str, ...]
+    from_images: bool = False
+
+
+def verify_results(
+    results: Path | str,
+    predictions: Path | str | None = None,
+    truth: Path | str | None = None,
+    *,
+    data_root: Path | str | None = None,
+    jobs: int | None = None,
+) -> list[Verification]:
+    """Check every result at or below a folder.
+
+    Parameters
+    ----------
+    results : path
+        A folder of results.
+    predictions, truth : path, optional
+        The saliency maps and the ground truth, as for ``sodbench eval``: every stored pair is then counted again from
+        its two images.
+    data_root : path, optional
+        The folder where a dataset that ``truth`` names is looked up first, as for ``sodbench eval``.
+    jobs : int, optional
+        Number of pairs that are counted at a time, by default the number of cores.
+
+    Raises
+    ------
+    SodbenchError
+        Where there is no result, or the maps and masks cannot be matched with one.
+    """
+    folders = _result_folders(Path(results))
+    tasks: tuple[Task, ...] = ()
+    if predictions is not None and truth is not None:
+        tasks = understand(Path(predictions), find_masks(truth, data_root=data_root)).tasks
+    return [_verify(folder, tasks, len(folders) == 1, jobs) for folder in folders]
+
+
+def _result_folders(root: Path) -> list[Path]:
+    """The folders that hold a result or a part of one."""
+    folders = [
+        folder
+        for folder, obstacle in (walk(root) if root.is_dir() else ())
+        if not obstacle and any((folder / name).exists() for name in (FILE, COUNTS, TABLE, JOURNAL))
+    ]
+    if not folders:
+        raise SodbenchError(f"{root}: no results below it (no {FILE})")
+    return folders
+
+
+def _verify(folder: Path, tasks: Sequence[Task], alone: bool, jobs: int | None) -> Verification:
+    found: list[str] = []
+    if (folder / JOURNAL).exists():
+        found.append(f"{JOURNAL}: a run was not finished; give its command again")
+    try:
+        result = load_result(folder)
+    except SodbenchError as error:
+        return Verification(folder, str(folder), 0, (*found, _fault(error)))
+    name = f"{result.method} on {result.dataset}"
+    damage = _damage_of_table(result)
+    try:
+        with CountsFile(folder / COUNTS, result.hashes[COUNTS]) as file:
+            number = len(file)
+            if not damage:
+                found += result.contradictions(file)  # read block by block
+            stored = file.read() if tasks and not damage else None
+    except SodbenchError as error:
+        return Verification(folder, name, 0, (*found, _fault(error), *damage))
+    if damage:
+        return Verification(folder, name, 0, (*found, *damage))
+    if stored is None:
+        return Verification(folder, name, number, tuple(found))
+    task = _matching(result, tasks, alone)
+    if task is None:
+        found.append("PREDS and GT hold no maps and masks for it")
+        return Verification(folder, name, len(stored), tuple(found))
+    found += _compare_with_images(result, stored, task, jobs)
+    return Verification(folder, name, len(stored), tuple(found), from_images=True)
+
+
+def _damage_of_table(result: Result) -> tuple[str, ...]:
+    """What is wrong with the file of the table, if anything."""
+    try:
+        _ = result.table
+    except SodbenchError as error:
+        return (_fault(error),)
+    return ()
+
+
+def _fault(error: SodbenchError) -> str:
+    return error.fault if isinstance(error, StoredFileError) else str(error)
+
+
+def _matching(result: Result, tasks: Sequence[Task], alone: bool) -> Task | None:
+    """The task of a result's method and dataset; a subset is part of its whole dataset."""
+    whole = result.dataset.partition("/")[0]
+    for task in tasks:
+        if task.method == result.method and task.dataset in (result.dataset, whole):
+            return task
+    return tasks[0] if alone and len(tasks) == 1 else None
+
+
+def _compare_with_images(
+    result: Result, stored: StoredPairs, task: Task, jobs: int | None
+) -> Iterator[str]:
+    """Every stored pair that its two images do not give again, in words."""
+    policy = Policy(
+        missing=result.policy["missing"],
+        resize=result.policy["resize"],
+        weighted=result.policy["weighted"],
+    )
+    maps: dict[str, Path | None] = {pair.stem: pair.map for pair in task.pairing.pairs}
+    masks = {pair.stem: pair.mask for pair in task.pairing.pairs}
+    masks |= {item.stem: item.path for item in task.pairing.missing}
+    # which images belong to a subset is known only where GT is that subset itself
+    whole = "/" not in result.dataset or task.dataset == result.dataset
+    others = (
+        sorted(masks.keys() - set(stored.stems)) if whole and not result.policy["shard"] else []
+    )
+    if policy.missing == "skip":
+        others = [stem for stem in others if stem in maps]  # only an unreadable map may be left out
+    elif others:
+        yield f"{len(others)} image(s) of GT are not in the result, the first is {others[0]}"
+        others = []
+    visits = []
+    for stem in (*stored.stems, *others):
+        if stem in masks:
+            visits.append(Visit(stem, masks[stem], ((0, maps.get(stem)),)))
+        else:
+            yield f"{stem}: GT holds no mask for it"
+    rows = {stem: row for row, stem in enumerate(stored.stems)}
+    matlab = dict(zip(stored.matlab_rows.tolist(), stored.matlab_joint, strict=True))
+    get_ready()
+    with bar(len(visits), f"verify {result.dataset}", "map") as progress:
+        for done in count(visits, policy, jobs or processors()):
+            for visit, (outcome,) in done:
+                row = rows.get(visit.stem)
+                if row is None:
+                    if isinstance(outcome, Counted):
+                        yield f"{visit.stem}: is left out, but its map is there and can be read"
+                    continue
+                wrong = _difference(stored.pairs[row], matlab.get(row), outcome)
+                if wrong:
+                    yield f"{visit.stem}: {wrong}"
+            progress.update(len(done))
+
+
+def _difference(record: Any, matlab: Any, outcome: Counted | Problem) -> str:
+    if isinstance(outcome, Problem):
+        return f"{outcome.kind}: {outcome.file}: {outcome.detail}"
+    fresh = np.frombuffer(outcome.pair, PAIR)[0]
+    if fresh["fitted"] != record["fitted"] and ZERO in (fresh["fitted"], record["fitted"]):
+        now = "there is none" if fresh["fitted"] == ZERO else "there is one"
+        return f"the result was made {'with' if fresh['fitted'] == ZERO else 'without'} a map, and {now}"
+    for name in PAIR.names or ():
+        if name.partition("_")[2] in _OF_THE_FILES:
+            continue
+        same = (
+            np.isclose(fresh[name], record[name], rtol=1e-12, atol=1e-12, equal_nan=True).all()
+            if name == "wf"
+            else np.array_equal(fresh[name], record[name])
+        )
+        if not same:
+            detail = f" ({_shown(record[name])} is stored)" if name != "joint" else ""
+            return f"the images give another {name}{detail}"
+    theirs = outcome.matlab_joint
+    both = matlab is not None and theirs is not None
+    if not (np.array_equal(matlab, np.asarray(theirs)) if both else matlab is theirs):
+        return "the images give other counts under MATLAB's rule"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    return str(value.tolist() if hasattr(value, "tolist") else value)

@@ -1,0 +1,1 @@
+"""Predicting maps with a network or a baseline."""

@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from sodbench.console import track
 from sodbench.datasets import DATASETS, TEST_SETS, Dataset, find_dataset, official_names
-from sodbench.progress import track
 from sodbench.runners.data.check import check
 
 ROUNDS = 2

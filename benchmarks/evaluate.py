@@ -46,7 +46,7 @@ SCALES = (16_784, 100_000)
 MANY = 6000
 SCALED_RUN = """
 import resource, sys, time
-from sodbench.progress import set_quiet
+from sodbench.console import set_quiet
 from sodbench.datasets import find_masks
 from sodbench.runners.evaluation.evaluate import evaluate_all
 from sodbench.runners.evaluation.plan import understand
@@ -300,7 +300,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="where to store the JSON")
     arguments = parser.parse_args()
 
-    from sodbench.progress import set_quiet
+    from sodbench.console import set_quiet
 
     set_quiet(True)
     found: dict[str, Any] = {"machine": machine()}

@@ -37,7 +37,7 @@ from sodbench.metrics.statistics.significance import (
     wilcoxon_rows,
     win_tie_loss,
 )
-from sodbench.progress import in_threads, processors
+from sodbench.parallel import in_threads, processors
 from sodbench.reports.aggregates import (
     Statistics,
     f_under_each_protocol,

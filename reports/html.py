@@ -16,10 +16,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from sodbench import __version__
+from sodbench.console import bar
 from sodbench.images import write_picture
 from sodbench.metrics import protocol
 from sodbench.metrics.statistics.bootstrap import Floats
-from sodbench.progress import bar, thread_pool
+from sodbench.parallel import thread_pool
 from sodbench.quoting import printable_lines
 from sodbench.reports import figures, gallery
 from sodbench.reports.aggregates import f_curve

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from sodbench import __version__
+from sodbench.console import say
 from sodbench.errors import SodbenchError
 from sodbench.metrics.statistics.bootstrap import RESAMPLES
-from sodbench.progress import say
 from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.reports import gallery, html, latex, markdown
 from sodbench.reports import published as literature

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from sodbench.console import track
 from sodbench.metrics import protocol
 from sodbench.metrics.statistics.bootstrap import Floats
-from sodbench.progress import track
 from sodbench.reports import figures, gallery
 from sodbench.reports.aggregates import f_curve
 from sodbench.reports.analysis import Breakdown, Study, headline

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from sodbench.console import say, warn
 from sodbench.errors import SodbenchError
 from sodbench.files import replacing
 from sodbench.models import (
@@ -21,7 +22,6 @@ from sodbench.models import (
 )
 from sodbench.models.inference import OutputRange, check_output
 from sodbench.models.user_code import FAILURES, describe_failure
-from sodbench.progress import say, warn
 from sodbench.runners.prediction.predict import describe_own_weights, squashed_twice
 
 SIZES = ((224, 224), (97, 131), (300, 400))

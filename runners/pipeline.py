@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
+from sodbench.console import say
 from sodbench.datasets import (
     TEST_SETS,
     Dataset,
@@ -22,7 +23,6 @@ from sodbench.datasets import (
 from sodbench.errors import Problem, ProblemsError, SodbenchError
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, starts_untrained
-from sodbench.progress import say
 from sodbench.results import folder_name
 from sodbench.runners.evaluation.count import Policy
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_all

@@ -7,7 +7,8 @@ run shows all of them together.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, Self
 
 from sodbench.quoting import printable
 
@@ -47,18 +48,158 @@ def _unpickled(
     return error
 
 
+class Severity(StrEnum):
+    """What a kind of problem does to a run."""
+
+    NOTE = "note"
+    """A documented rule settles it; exit status 0."""
+    WARNING = "warning"
+    """Everything else is done; exit status 1."""
+    ERROR = "error"
+    """Refused with exit status 2, unless an option such as ``--missing skip`` allows it: then a warning."""
+
+
+class ProblemKind(StrEnum):
+    """Every kind of problem with a file: a stable word, what it means, how severe it is and the fix.
+
+    A member equals its word, so ``Problem("missing", ...)`` and comparisons with plain text work.
+
+    Attributes
+    ----------
+    meaning : str
+        What is wrong with the file.
+    severity : Severity
+    advice : str
+        What to do about it, printed once after a list of problems; empty where ``detail`` says it.
+    """
+
+    meaning: str
+    severity: Severity
+    advice: str
+
+    def __new__(
+        cls,
+        word: str,
+        severity: Severity = Severity.ERROR,
+        meaning: str = "",
+        advice: str = "",
+    ) -> Self:
+        """Create a member from its word; the rest becomes attributes."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.meaning, member.severity, member.advice = meaning, severity, advice
+        return member
+
+    # masks, maps and their names
+    MISSING = (
+        "missing",
+        Severity.ERROR,
+        "a mask without a map, or an item of a list without a file",
+        "missing maps: add them, or choose --missing skip (leave them out) or --missing zero (score them as black)",
+    )
+    UNREADABLE = (
+        "unreadable",
+        Severity.ERROR,
+        "an image that cannot be decoded to its end, or is of a kind that is not read",
+        "unreadable maps: write them again, or treat them as missing with --missing skip or zero",
+    )
+    UNREADABLE_MASK = (
+        "unreadable-mask",
+        Severity.ERROR,
+        "a mask that cannot be read",
+        "unreadable masks: replace them ('sodbench data check' lists all of them)",
+    )
+    AMBIGUOUS = (
+        "ambiguous",
+        Severity.ERROR,
+        "two files claim one name",
+        "names claimed twice: keep one file of each name in the folder",
+    )
+    SAME_FILE = (
+        "same-file",
+        Severity.ERROR,
+        "a map that is its own mask, by path or link",
+        "maps that are their masks: give the folder or list of the saliency maps themselves",
+    )
+    NO_ITEM = ("no-item", Severity.ERROR, "a list or subset names an item that has no mask")
+    NAME = ("name", Severity.ERROR, "a name that is not UTF-8, which results cannot store")
+    HINT = ("hint", Severity.ERROR, "a likely reason why no map, or only few, match a mask")
+    SIZE = (
+        "size",
+        Severity.WARNING,
+        "image, map or mask differ in size",
+        "sizes: predict at the image's own size, or choose --resize bilinear",
+    )
+    EXTRA = ("extra", Severity.WARNING, "a map without a mask, or an item that no list names")
+    NO_MASK = ("no-mask", Severity.WARNING, "an image without a mask")
+    NO_IMAGE = ("no-image", Severity.WARNING, "a mask without an image")
+    UNSCORED_MAPS = (
+        "unscored-maps",
+        Severity.WARNING,
+        "a folder of maps without ground truth, or a dataset's folder without maps",
+    )
+    BROKEN_LINK = ("broken-link", Severity.WARNING, "a link that leads nowhere")
+    NOT_READ = ("not-read", Severity.WARNING, "an image or mask of a type that is not read")
+    MASK_CODING = ("mask-coding", Severity.WARNING, "a mask that holds only 0 and small values")
+    MAP_CODING = ("map-coding", Severity.WARNING, "a map that holds only 0 and small values")
+    # notes: a documented rule settles them
+    GREY_MASK = ("grey-mask", Severity.NOTE, "a mask with levels other than 0 and 255")
+    EMPTY_MASK = ("empty-mask", Severity.NOTE, "a mask without foreground")
+    BLACK_MAP = ("black-map", Severity.NOTE, "a map whose every pixel is 0")
+    CONVERTED = ("converted", Severity.NOTE, "a file that was converted to 8-bit grey")
+    UNDEFINED_S = ("undefined-s", Severity.NOTE, "an S-measure that is undefined")
+    LEFT_OUT = ("left-out", Severity.NOTE, "an image that a metric's mean leaves out")
+    # what 'data check' finds besides
+    FULL_MASK = ("full-mask", Severity.WARNING, "a mask without any background")
+    DUPLICATE = ("duplicate", Severity.WARNING, "the same image twice within a dataset")
+    LEAK = ("leak", Severity.WARNING, "an image of the training set in a test set")
+    SHARED = ("shared", Severity.NOTE, "an image that another dataset holds, too")
+    KNOWN = ("known", Severity.NOTE, "a fault that the published dataset is known to have")
+    NOT_LISTED = ("not-listed", Severity.NOTE, "a file that the official list does not name")
+    OTHER_FILES = ("other-files", Severity.NOTE, "files that are neither images nor masks")
+    # prediction
+    NOT_THIS_PREDICTION = (
+        "not-this-prediction",
+        Severity.ERROR,
+        "a file has the name of a map, but this prediction did not write it, or it was modified",
+    )
+    NETWORK = ("network", Severity.WARNING, "the network fails on this image")
+    MEMORY = ("memory", Severity.WARNING, "the image does not fit in memory alone")
+    NOT_FINITE = ("not-finite", Severity.WARNING, "the network returns NaN or infinity")
+    UNWRITABLE = ("unwritable", Severity.WARNING, "this one map cannot be written")
+    OUTPUT_RANGE = ("output-range", Severity.WARNING, "the network seems to end in a sigmoid")
+    TRAINING_MODE = (
+        "training-mode",
+        Severity.WARNING,
+        "batch normalisation or dropout works as in training",
+    )
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with one file.
 
-    kind: a short stable word, e.g. ``missing``, ``extra``, ``unreadable``, ``size``.
-    file: the path or name concerned, as the user would look for it.
-    detail: what was found there.
+    Attributes
+    ----------
+    kind : ProblemKind
+        A plain word is converted; an unknown one raises ValueError.
+    file : str
+        The path or name concerned, as the user would look for it.
+    detail : str
+        What was found there.
     """
 
     kind: str
     file: str
     detail: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", ProblemKind(self.kind))
+
+    @property
+    def severity(self) -> Severity:
+        """How severe problems of this kind are."""
+        return ProblemKind(self.kind).severity
 
     def __str__(self) -> str:
         return printable(f"{self.kind}: {self.file}: {self.detail}")

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sodbench.console import track
 from sodbench.errors import SodbenchError
 from sodbench.files import writing_to
 from sodbench.images import write_grey, write_picture
-from sodbench.progress import track
 
 Floats = NDArray[np.float64]
 Range = tuple[float, float]

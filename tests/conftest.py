@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sodbench.progress import set_quiet
+from sodbench.console import set_quiet
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -23,11 +23,11 @@ SOURCES = sorted(
 # Kinds that are neither written in the call nor assigned in its function, with the values that they can have.
 PASSED_ON = {
     ("sodbench/errors.py", "kind"): {"unreadable"},  # the default of ImageError
-    ("sodbench/pair_problems.py", "kind"): set(),  # of its local function add(kind, ...)
-    ("runners/evaluate.py", "kinds[path]"): {"unreadable", "unreadable-mask"},
-    ("runners/data_check.py", "fault.kind"): set(),  # a problem with a longer detail
-    ("sodbench/results.py", "**problem"): set(),  # read from result.json
-    ("runners/prediction_folder.py", "**entry"): set(),  # read from prediction.json
+    ("sodbench/results/pair_problems.py", "kind"): set(),  # of its local function add(kind, ...)
+    ("runners/evaluation/evaluate.py", "kinds[path]"): {"unreadable", "unreadable-mask"},
+    ("runners/data/check.py", "fault.kind"): set(),  # a problem with a longer detail
+    ("sodbench/results/result.py", "**problem"): set(),  # read from result.json
+    ("runners/prediction/folder.py", "**entry"): set(),  # read from prediction.json
 }
 
 

@@ -25,7 +25,7 @@ from sodbench.metrics.statistics.bootstrap import (
     totals,
     weighted_sums,
 )
-from sodbench.progress import thread_pool
+from sodbench.parallel import thread_pool
 
 Aggregate = Callable[[Floats], Floats]
 """From means, float64 [resamples, columns], to aggregates, float64 [resamples, metrics]."""

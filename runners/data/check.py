@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sodbench.console import say
 from sodbench.datasets import (
     DATASETS,
     Dataset,
@@ -28,7 +29,7 @@ from sodbench.datasets.layouts import PAIR_LIST, TOML_EXAMPLE, has_pictures
 from sodbench.errors import Problem, SodbenchError, listing
 from sodbench.files import entries, subfolders
 from sodbench.images import IMAGE_EXTENSIONS
-from sodbench.progress import in_threads, say
+from sodbench.parallel import in_threads
 from sodbench.quoting import markdown_text, printable
 from sodbench.runners.data.duplicates import copies_among
 from sodbench.runners.data.items import THRESHOLD, Item, inspect

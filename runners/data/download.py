@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from sodbench.console import say, warn
 from sodbench.datasets import (
     DATASETS,
     WEIGHTS,
@@ -31,7 +32,6 @@ from sodbench.datasets import (
 from sodbench.datasets.registry import folder_key, keys_of
 from sodbench.errors import SodbenchError
 from sodbench.files import unwritable
-from sodbench.progress import say, warn
 from sodbench.results import write_text
 from sodbench.runners.data.extract import extract
 from sodbench.runners.data.fetch import Fetched, FetchError, Limits, digest, fetch

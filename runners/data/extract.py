@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from sodbench.console import bar
 from sodbench.errors import SodbenchError
-from sodbench.progress import bar
 from sodbench.quoting import printable
 
 MAX_BYTES = 1 << 34

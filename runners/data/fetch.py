@@ -29,9 +29,9 @@ from typing import Any, BinaryIO, Self
 from urllib.parse import quote, urljoin, urlsplit
 
 from sodbench import __version__
+from sodbench.console import bar
 from sodbench.errors import SodbenchError
 from sodbench.files import replacing, unwritable
-from sodbench.progress import bar
 from sodbench.quoting import printable
 from sodbench.runners.data.extract import MAX_BYTES, SPARE_BYTES
 

@@ -16,7 +16,7 @@ from sodbench.datasets.attributes import CENTRAL, LARGE, SMALL, THRESHOLD
 from sodbench.errors import ImageError, SodbenchError
 from sodbench.files import unwritable
 from sodbench.images import read_grey, resize_grey
-from sodbench.progress import in_threads
+from sodbench.parallel import in_threads
 from sodbench.quoting import markdown_text, printable
 from sodbench.results import write_text, writing
 from sodbench.runners.data.check import files_not_read, summarise_problems

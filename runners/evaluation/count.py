@@ -25,11 +25,12 @@ import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
+from sodbench.console import say
 from sodbench.errors import ImageError, Problem
 from sodbench.images import Grey, decode_grey, png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
 from sodbench.metrics.compiled import announcing, have_cache
-from sodbench.progress import say, thread_pool
+from sodbench.parallel import thread_pool
 from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.results.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, packed
 

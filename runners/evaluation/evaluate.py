@@ -18,12 +18,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sodbench.console import bar, say, warn
 from sodbench.datasets import Pair, find_masks
-from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError, StoredFileError
+from sodbench.errors import (
+    ImageError,
+    Problem,
+    ProblemKind,
+    ProblemsError,
+    SodbenchError,
+    StoredFileError,
+)
 from sodbench.files import locked, open_regular, unwritable
 from sodbench.images import image_size, read_grey
 from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask
-from sodbench.progress import bar, in_threads, processors, say, warn
+from sodbench.parallel import in_threads, processors
 from sodbench.results import (
     COUNTS,
     FILE,
@@ -235,18 +243,11 @@ def _way_out(problems: Iterable[Problem], nothing_matches: bool = False) -> list
         "names: a map is named as its mask, with any ending and a suffix that all maps share (0001.png or 0001_net.png "
         "for 0001.jpg); is this GT the dataset of these maps?"
     )
-    advice = {
-        "missing": names
-        if nothing_matches
-        else "missing maps: add them, or choose --missing skip (leave them out) or --missing zero (score them as black)",
-        "unreadable": "unreadable maps: write them again, or treat them as missing with --missing skip or zero",
-        "unreadable-mask": "unreadable masks: replace them ('sodbench data check' lists all of them)",
-        "size": "sizes: predict at the image's own size, or choose --resize bilinear",
-        "same-file": "maps that are their masks: give the folder or list of the saliency maps themselves",
-        "ambiguous": "names claimed twice: keep one file of each name in the folder",
-    }
     kinds = {problem.kind for problem in problems}
-    return [text for kind, text in advice.items() if kind in kinds]
+    advice = {kind: kind.advice for kind in ProblemKind if kind in kinds}
+    if nothing_matches and ProblemKind.MISSING in advice:
+        advice[ProblemKind.MISSING] = names
+    return [text for text in advice.values() if text]
 
 
 def _check_writable(folder: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sodbench.console import say, warn
 from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.files import locked
-from sodbench.progress import say, warn
 from sodbench.results import (
     FILE,
     JOURNAL,

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from sodbench.console import bar
 from sodbench.datasets import find_masks
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import walk
-from sodbench.progress import bar, processors
+from sodbench.parallel import processors
 from sodbench.results import COUNTS, FILE, JOURNAL, TABLE, Result, load_result
 from sodbench.results.pairs import PAIR, ZERO, CountsFile, StoredPairs
 from sodbench.runners.evaluation.count import Counted, Policy, Visit, count, get_ready

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from sodbench import __version__
+from sodbench.console import say
 from sodbench.datasets import pictures
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.files import remove_stale_temporaries, unwritable
 from sodbench.images import read_bytes, read_comment
-from sodbench.progress import say, thread_pool
+from sodbench.parallel import thread_pool
 from sodbench.results import write_text
 
 MANIFEST = "prediction.json"
@@ -197,7 +198,7 @@ def _recorded_problems(path: Path, manifest: Mapping[str, Any]) -> tuple[Problem
     recorded = manifest.get("problems", [])
     try:
         problems = tuple(Problem(**entry) for entry in recorded)
-    except TypeError:
+    except (TypeError, ValueError):
         raise _not_ours(path, "its problems are not those of a prediction") from None
     if not all(isinstance(value, str) for p in problems for value in asdict(p).values()):
         raise _not_ours(path, "its problems are not those of a prediction")

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.console import bar, say, warn
 from sodbench.datasets import pictures
 from sodbench.datasets.pairing import read_lines
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
@@ -36,7 +37,6 @@ from sodbench.models import (
     starts_untrained,
 )
 from sodbench.models.user_code import FAILURES, describe_failure, one_line, text_of, user_code
-from sodbench.progress import bar, say, warn
 from sodbench.runners.prediction.folder import (
     MANIFEST,
     Prepared,

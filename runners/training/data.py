@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sodbench.console import bar, warn
 from sodbench.datasets import Dataset, Sample
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import (
@@ -25,7 +26,7 @@ from sodbench.images import (
     read_grey,
     read_rgb,
 )
-from sodbench.progress import bar, thread_pool, warn
+from sodbench.parallel import thread_pool
 from sodbench.runners.training.distributed import default_workers
 from sodbench.runners.training.recipe import Recipe
 

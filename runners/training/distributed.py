@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sodbench.errors import SodbenchError
-from sodbench.progress import processors
+from sodbench.parallel import processors
 
 if TYPE_CHECKING:
     import torch

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sodbench.console import bar, say, set_quiet, warn
 from sodbench.datasets import TRAIN_SET, WEIGHTS, Dataset, find_dataset
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, read_rgb
@@ -46,7 +47,7 @@ from sodbench.models.inference import (
     tensor_float,
 )
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
-from sodbench.progress import bar, say, set_quiet, thread_pool, warn
+from sodbench.parallel import thread_pool
 from sodbench.results import write_text
 from sodbench.runners.prediction.predict import FIRST_IMAGES, out_of_memory, squashed_twice
 from sodbench.runners.training.data import (

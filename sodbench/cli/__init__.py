@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from sodbench.progress import set_quiet
+    from sodbench.console import set_quiet
 
     set_quiet(arguments.quiet)
     _check_address_space()

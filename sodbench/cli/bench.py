@@ -59,7 +59,7 @@ def _is_side(text: str) -> bool:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, save."""
-    from sodbench.progress import show
+    from sodbench.console import show
     from sodbench.runners.benchmark import SIZES, benchmark, save, table
 
     record = benchmark(

@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the comparison on standard output."""
-    from sodbench.progress import show
+    from sodbench.console import show
     from sodbench.reports.compare import compare, render
     from sodbench.results import find_results, warn_of_shards
 

@@ -68,9 +68,9 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_list(arguments: argparse.Namespace) -> int:
     """Print the registry and what was found."""
+    from sodbench.console import show
     from sodbench.datasets import DATASETS, WEIGHTS, canonical_name, own_datasets
     from sodbench.errors import SodbenchError
-    from sodbench.progress import show
 
     if arguments.names and arguments.format == "markdown":
         raise SodbenchError(
@@ -256,8 +256,8 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Check; returns 1 if a fault was found or a named dataset could not be read."""
+    from sodbench.console import show, warn
     from sodbench.errors import SodbenchError
-    from sodbench.progress import show, warn
     from sodbench.results import write_text
     from sodbench.runners.data.check import (
         as_markdown,
@@ -339,9 +339,9 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_download(arguments: argparse.Namespace) -> int:
     """Download; 1 if a dataset is incomplete; raises with the alternatives if something cannot be downloaded."""
+    from sodbench.console import show, warn
     from sodbench.datasets import DATASETS, WEIGHTS
     from sodbench.errors import SodbenchError
-    from sodbench.progress import show, warn
     from sodbench.runners.data.download import download
     from sodbench.runners.data.fetch import Limits
 
@@ -398,9 +398,9 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_stats(arguments: argparse.Namespace) -> int:
     """Describe; 1 if a dataset is not complete; raises if one cannot be read."""
+    from sodbench.console import say, show, warn
     from sodbench.datasets import refuse_namesakes
     from sodbench.errors import SodbenchError
-    from sodbench.progress import say, show, warn
     from sodbench.runners.data.check import locate, report_unrecognised
     from sodbench.runners.data.output import refuse_among_data
     from sodbench.runners.data.stats import (
@@ -469,8 +469,8 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_prepare(arguments: argparse.Namespace) -> int:
     """Write the lists and print what their names are relative to."""
+    from sodbench.console import show, warn
     from sodbench.datasets import distinct, find_dataset
-    from sodbench.progress import show, warn
     from sodbench.runners.data.check import summarise_problems
     from sodbench.runners.data.prepare import prepare
 

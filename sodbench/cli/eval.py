@@ -194,7 +194,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
-    from sodbench.progress import say, show, warn
+    from sodbench.console import say, show, warn
     from sodbench.runners.evaluation.evaluate import evaluate_all
 
     if names(arguments.metrics) == ("help",):
@@ -269,7 +269,7 @@ def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:
 
     Problems, which lead to status 1, are printed even when quiet; what a documented rule settles is a note.
     """
-    from sodbench.progress import say, warn
+    from sodbench.console import say, warn
     from sodbench.results.pair_problems import NOTES
 
     notes = [problem for problem in problems if problem.kind in NOTES]

@@ -32,7 +32,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export, and print the largest difference from torch."""
-    from sodbench.progress import show
+    from sodbench.console import show
     from sodbench.quoting import printable
     from sodbench.runners.export import export_onnx
 

@@ -32,8 +32,8 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Merge and print the table; returns 1 if the complete results have problems, as one run would."""
     from sodbench.cli.eval import report_problems, to_text
+    from sodbench.console import show
     from sodbench.metrics.catalogue import DEFAULT_METRICS
-    from sodbench.progress import show
     from sodbench.runners.evaluation.merge import merge
 
     results = merge(arguments.parts, arguments.output)

@@ -83,8 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises with every problem where no image has a map. Under torchrun the first rank reports for all.
     """
+    from sodbench.console import say, set_quiet, warn
     from sodbench.errors import ProblemsError, listing
-    from sodbench.progress import say, set_quiet, warn
     from sodbench.runners.prediction.predict import find_images, load_predictor, predict
 
     first = os.environ.get("RANK", "0") == "0"

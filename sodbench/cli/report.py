@@ -143,7 +143,7 @@ def chosen_methods(given: "Sequence[str] | None", results: "Sequence[Result]") -
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print where it is; the status is 1 where a named input could not be used."""
-    from sodbench.progress import show, warn
+    from sodbench.console import show, warn
     from sodbench.quoting import printable
     from sodbench.reports.report import write_report
     from sodbench.results import find_results, warn_of_shards

@@ -99,8 +99,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run all steps, print the table and the path of the report."""
+    from sodbench.console import show, warn
     from sodbench.datasets import TEST_SETS
-    from sodbench.progress import show, warn
     from sodbench.quoting import printable
     from sodbench.runners.pipeline import Run, run_datasets, run_sample
 

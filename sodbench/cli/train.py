@@ -150,7 +150,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     It returns 1 where --skip-bad left pairs out or the network is likely to be wrong.
     """
-    from sodbench.progress import say, show
+    from sodbench.console import say, show
     from sodbench.quoting import printable
     from sodbench.runners.training.recipe import load_recipe
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.images import read_grey, read_rgb
-from sodbench.progress import in_threads
+from sodbench.parallel import in_threads
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sodbench.console import say
 from sodbench.datasets.official import official_names
 from sodbench.datasets.pairing import columns, is_comment, is_delimited, numbered_lines
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import IMAGE_EXTENSIONS
-from sodbench.progress import say
 
 MAX_NAME_BYTES = 200
 """Longer names of datasets are refused: most file systems take 255 bytes for a folder's name."""

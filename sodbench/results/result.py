@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench import __version__
+from sodbench.console import warn
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import open_regular, replacing, walk
-from sodbench.progress import warn
 from sodbench.results.result_file import decode_result, encode_result, finite
 
 if TYPE_CHECKING:

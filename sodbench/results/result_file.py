@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sodbench.errors import StoredFileError
+from sodbench.errors import ProblemKind, StoredFileError
 from sodbench.files import open_regular
 from sodbench.results.pairs import modified
 
@@ -223,7 +223,7 @@ _RESULT = _record(
         n_resized=_count(0),
     ),
     folders=_record(maps=_PATH, masks=_PATH, images=_PATH),
-    problems=_list(_record(kind=_text(r"[a-z0-9-]+"), file=_text(), detail=_text())),
+    problems=_list(_record(kind=_text("|".join(ProblemKind)), file=_text(), detail=_text())),
     provenance=_record(
         scored_by=_text(),
         versions=_record(

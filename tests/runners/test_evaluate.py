@@ -439,7 +439,7 @@ def test_killed_runs_resume_to_the_same_bytes(tmp_path, monkeypatch):
 KILLED_AT_EVERY_STEP = """
 import itertools, os, shutil, sys
 from pathlib import Path
-from sodbench.progress import set_quiet
+from sodbench.console import set_quiet
 from sodbench.runners.evaluation.evaluate import evaluate
 
 def content(folder):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hostile import acts_on_terminal
 
-from sodbench import progress
+from sodbench import parallel
 from sodbench.cli import STATUSES, build_parser, main
 from sodbench.errors import SodbenchError
 from sodbench.images import write_grey
@@ -136,7 +136,7 @@ def test_the_statuses_are_documented(capsys):
         )
 
 
-@pytest.mark.parametrize("moment", ["sodbench.cli.build_parser", "sodbench.progress.set_quiet"])
+@pytest.mark.parametrize("moment", ["sodbench.cli.build_parser", "sodbench.console.set_quiet"])
 def test_ctrl_c_before_the_command_begins_is_an_interruption(moment, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -244,7 +244,7 @@ def few_threads(monkeypatch):
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_work_is_done_by_the_threads_that_can_be_started(number, few_threads):
     few_threads(number)
-    assert progress.in_threads(lambda x: x * x, range(50), "squaring", "numbers", jobs=8) == [
+    assert parallel.in_threads(lambda x: x * x, range(50), "squaring", "numbers", jobs=8) == [
         x * x for x in range(50)
     ]
 
@@ -265,7 +265,7 @@ def test_an_error_in_a_pool_without_threads_is_raised_with_the_result(few_thread
     def fail():
         raise ValueError("no")
 
-    with progress.thread_pool(4) as pool:
+    with parallel.thread_pool(4) as pool:
         future = pool.submit(fail)
     with pytest.raises(ValueError, match="no"):
         future.result()

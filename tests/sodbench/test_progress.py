@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sodbench.progress import in_threads
+from sodbench.parallel import in_threads
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

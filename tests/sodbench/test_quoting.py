@@ -11,7 +11,7 @@ import pytest
 from hostile import TEXTS, acts_on_terminal
 
 import sodbench
-from sodbench import progress
+from sodbench import console as progress
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError, listing
 from sodbench.quoting import (
     is_plain_key,
@@ -56,7 +56,7 @@ def test_an_error_shows_each_of_its_lines_as_one_line(text):
     message = str(SodbenchError(f"{text}: cannot be read", f"  {text}"))
     assert message.count("\n") == 1 and not acts_on_terminal(message)
     assert not acts_on_terminal(str(ImageError(text, text)), allowed="")
-    problem = Problem(text, text, text)
+    problem = Problem("missing", text, text)
     assert not acts_on_terminal(str(problem), allowed="")
     assert len(listing([problem])) == 2
     assert not any(acts_on_terminal(line, allowed="") for line in listing([problem]))

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sodbench import __version__
 from sodbench.errors import Problem
 from sodbench.metrics import PROTOCOLS
+from sodbench.provenance import package_versions
 from sodbench.reports import tables
 from sodbench.reports.analysis import SIZE, Comparison, Study, headline
 from sodbench.reports.citations import bibtex
@@ -561,13 +561,8 @@ def _provenance(study: Study, command: str) -> tuple[Block, ...]:
 
 def _made_with() -> str:
     """The versions that the report's own statistics and figures depend on."""
-    import matplotlib
-    import scipy
-
-    return (
-        f"sodbench {__version__}, numpy {np.__version__}, scipy {scipy.__version__}, "
-        f"matplotlib {matplotlib.__version__}"
-    )
+    versions = package_versions(("numpy", "scipy", "matplotlib"))
+    return ", ".join(f"{name} {version}" for name, version in versions.items() if name != "python")
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:

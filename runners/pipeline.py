@@ -23,8 +23,7 @@ from sodbench.datasets import (
 from sodbench.errors import Problem, ProblemsError, SodbenchError
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, starts_untrained
-from sodbench.results import folder_name
-from sodbench.runners.evaluation.count import Policy
+from sodbench.results import Policy, folder_name
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_all
 from sodbench.runners.evaluation.plan import Task, Understood, mask_problems, task_of
 from sodbench.runners.prediction.predict import (

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from sodbench import __version__
 from sodbench.console import bar
 from sodbench.images import write_picture
 from sodbench.metrics import protocol
@@ -30,6 +29,7 @@ from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
 from sodbench.reports.sources import source_file
 from sodbench.reports.tables import Cell, Column, spans
 from sodbench.results import Result, folder_name, write_text
+from sodbench.version import __version__
 
 THUMBNAIL = 200
 """Pixels of a thumbnail's longer side."""

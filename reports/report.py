@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sodbench import __version__
 from sodbench.console import say
 from sodbench.errors import SodbenchError
 from sodbench.metrics.statistics.bootstrap import RESAMPLES
@@ -28,6 +27,7 @@ from sodbench.reports.report_folder import ReportFolder, check_free, figures_of,
 from sodbench.reports.sources import find_outside
 from sodbench.results import Result, write_text
 from sodbench.results.result_file import finite
+from sodbench.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment

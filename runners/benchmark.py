@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sodbench import __version__
 from sodbench.console import say, track
 from sodbench.errors import SodbenchError
 from sodbench.images import write_picture
@@ -33,6 +32,7 @@ from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.quoting import printable
 from sodbench.results import write_text
 from sodbench.runners.prediction.predict import Predictor, load_predictor, out_of_memory, predict
+from sodbench.version import __version__
 
 SIZES = ((224, 224), (300, 400))
 """Height and width: the field's usual input, and the commonest size in DUTS."""

@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench import __version__
 from sodbench.console import warn
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import open_regular, replacing, walk
 from sodbench.results.result_file import decode_result, encode_result, finite
 from sodbench.results.signature import Signature
+from sodbench.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from sodbench.console import bar
-from sodbench.images import write_picture
+from sodbench.images import write_image
 from sodbench.metrics import protocol
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.parallel import thread_pool
@@ -264,4 +264,4 @@ def _make(job: tuple[Path, Path, bool]) -> None:
         pass
     pixels = gallery.thumbnail(source, THUMBNAIL, colour)
     if pixels is not None:
-        write_picture(target, pixels)
+        write_image(target, pixels)

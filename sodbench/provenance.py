@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from sodbench import __version__
+from sodbench.version import __version__
 
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from sodbench import __version__
 from sodbench.errors import SodbenchError
+from sodbench.version import __version__
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,7 @@ import sys
 from pathlib import Path
 import numba
 import numpy as np
+from sodbench.results import Policy
 from sodbench.runners.evaluation import count as counting
 counting.get_ready()
 kernels = [

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from sodbench.files import replacing, writing_to
+from sodbench.files import atomic_write, report_write_errors
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.metrics.statistics.significance import CriticalDifference
 from sodbench.quoting import printable
@@ -106,7 +106,7 @@ def save(
     figure: Figure, folder: Path, name: str, formats: Sequence[str] | None = None
 ) -> dict[str, Path]:
     """Write a figure in the formats (all three); the same figure gives the same bytes.  Returns format -> path."""
-    with writing_to(folder):
+    with report_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     with warnings.catch_warnings():
@@ -121,7 +121,7 @@ def save(
         for extension in formats or FORMATS:
             paths[extension] = folder / f"{name}.{extension}"
             undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
-            with replacing(paths[extension]) as temporary:
+            with atomic_write(paths[extension]) as temporary:
                 figure.savefig(temporary, format=extension, metadata=undated)
     return paths
 

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from sodbench import __version__
 from sodbench.console import bar
+from sodbench.files import safe_folder_name, write_text
 from sodbench.images import write_picture
 from sodbench.metrics import protocol
 from sodbench.metrics.statistics.bootstrap import Floats
@@ -29,7 +30,7 @@ from sodbench.reports.document import Document, kind_of
 from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
 from sodbench.reports.sources import source_file
 from sodbench.reports.tables import Cell, Column, spans
-from sodbench.results import Result, folder_name, write_text
+from sodbench.results import Result
 
 THUMBNAIL = 200
 """Pixels of a thumbnail's longer side."""
@@ -100,7 +101,7 @@ def _sort_key(cell: Cell, column: Column) -> str:
 
 def _folders(methods: Sequence[str]) -> list[str]:
     """A folder name for each method's thumbnails, unlike each other and unlike ``image`` and ``mask``."""
-    names = [f"map-{folder_name(m)[:60]}" for m in methods]
+    names = [f"map-{safe_folder_name(m)[:60]}" for m in methods]
     return [n if names.count(n) == 1 else f"{n}-{i}" for i, n in enumerate(names)]
 
 
@@ -134,7 +135,7 @@ def _write_data(
     styles = figures.lines(study.methods)
     chief = headline(study.measures)
     sets = [
-        {"name": d, "folder": folder_name(d), "file": f"data/set-{i}.js"}
+        {"name": d, "folder": safe_folder_name(d), "file": f"data/set-{i}.js"}
         for i, d in enumerate(study.datasets)
     ]
     overview = {
@@ -218,7 +219,7 @@ def _write_thumbnails(
             for r in results.values():
                 found = {**_sources(r, kind, stems), **found}
             sources[kind] = found
-        place = folder / folder_name(dataset)
+        place = folder / safe_folder_name(dataset)
         for kind, of_stem in sources.items():
             owner.claim_thumbnails(place / kind)
             _forget_if_changed(place / kind, stems, of_stem)

@@ -14,6 +14,7 @@ import pandas as pd
 from sodbench import __version__
 from sodbench.console import say
 from sodbench.errors import SodbenchError
+from sodbench.files import write_text
 from sodbench.metrics.statistics.bootstrap import RESAMPLES
 from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.reports import gallery, html, latex, markdown
@@ -26,7 +27,7 @@ from sodbench.reports.hidden_paths import known_roots, without_paths
 from sodbench.reports.report_figures import draw
 from sodbench.reports.report_folder import ReportFolder, check_free, figures_of, is_single
 from sodbench.reports.sources import find_outside
-from sodbench.results import Result, write_text
+from sodbench.results import Result
 from sodbench.results.result_file import finite
 
 if TYPE_CHECKING:

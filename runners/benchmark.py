@@ -26,12 +26,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from sodbench import __version__
 from sodbench.console import say, track
 from sodbench.errors import SodbenchError
+from sodbench.files import write_text
 from sodbench.images import write_picture
 from sodbench.models import BASELINES, create_model, input_size_of
 from sodbench.models.inference import choose_device
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.quoting import printable
-from sodbench.results import write_text
 from sodbench.runners.prediction.predict import Predictor, load_predictor, out_of_memory, predict
 
 SIZES = ((224, 224), (300, 400))

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from sodbench.datasets import Dataset, attributes_of
 from sodbench.datasets.attributes import CENTRAL, LARGE, SMALL, THRESHOLD
 from sodbench.errors import ImageError, SodbenchError
-from sodbench.files import unwritable
+from sodbench.files import open_atomic, write_error, write_text
 from sodbench.images import read_grey, resize_grey
 from sodbench.parallel import in_threads
 from sodbench.quoting import markdown_text, printable
-from sodbench.results import write_text, writing
 from sodbench.runners.data.check import files_not_read, summarise_problems
 from sodbench.runners.data.output import (
     WRITTEN_BY,
@@ -228,7 +227,7 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
         ]
         for stats in sets:
             stem, title = _stem(stats.name), markdown_text(stats.name)
-            with writing(folder / f"{stem}.csv") as file:
+            with open_atomic(folder / f"{stem}.csv") as file:
                 stats.frame.to_csv(file)
             save(page(stats), folder, stem, ("png", "svg"))
             target = quote(stem)
@@ -240,7 +239,7 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
             f"{folder}: file names that are not UTF-8 cannot be written ({error.object!r:.200}); rename the files"
         ) from error
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise write_error(folder, error) from error
     return folder / INDEX
 
 

@@ -11,15 +11,12 @@ from sodbench.results.result import (
     differences,
     digest_names,
     find_results,
-    folder_name,
     load_result,
     n_resized,
     result_folders,
     save_result,
     versions,
     warn_of_shards,
-    write_text,
-    writing,
 )
 
 __all__ = [
@@ -33,13 +30,10 @@ __all__ = [
     "differences",
     "digest_names",
     "find_results",
-    "folder_name",
     "load_result",
     "n_resized",
     "result_folders",
     "save_result",
     "versions",
     "warn_of_shards",
-    "write_text",
-    "writing",
 ]

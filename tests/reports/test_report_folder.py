@@ -10,7 +10,7 @@ from synthetic import synthetic
 
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
-from sodbench.files import replacing
+from sodbench.files import atomic_write
 from sodbench.images import write_picture
 from sodbench.reports import figures
 from sodbench.reports.report import write_report
@@ -138,7 +138,7 @@ def test_after_a_kill_at_any_event_the_same_command_works_and_leaves_no_other_fi
     name, tmp_path, monkeypatch
 ):
     def save(figure, folder, name):
-        with replacing(folder / f"{name}.png") as temporary:
+        with atomic_write(folder / f"{name}.png") as temporary:
             temporary.write_bytes(b"drawn")
 
     monkeypatch.setattr(figures, "FORMATS", ("png",))

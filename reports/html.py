@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from sodbench import __version__
 from sodbench.console import bar
 from sodbench.files import safe_folder_name, write_text
-from sodbench.images import write_picture
+from sodbench.images import write_image
 from sodbench.metrics import protocol
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.parallel import thread_pool
@@ -31,6 +30,7 @@ from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
 from sodbench.reports.sources import source_file
 from sodbench.reports.tables import Cell, Column, spans
 from sodbench.results import Result
+from sodbench.version import __version__
 
 THUMBNAIL = 200
 """Pixels of a thumbnail's longer side."""
@@ -265,4 +265,4 @@ def _make(job: tuple[Path, Path, bool]) -> None:
         pass
     pixels = gallery.thumbnail(source, THUMBNAIL, colour)
     if pixels is not None:
-        write_picture(target, pixels)
+        write_image(target, pixels)

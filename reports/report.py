@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sodbench import __version__
 from sodbench.console import say
 from sodbench.errors import SodbenchError
 from sodbench.files import write_text
@@ -29,6 +28,7 @@ from sodbench.reports.report_folder import ReportFolder, check_free, figures_of,
 from sodbench.reports.sources import find_outside
 from sodbench.results import Result
 from sodbench.results.result_file import finite
+from sodbench.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment

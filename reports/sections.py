@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sodbench import __version__
 from sodbench.errors import Problem
 from sodbench.metrics import PROTOCOLS
 from sodbench.reports import tables
@@ -31,6 +30,7 @@ from sodbench.reports.measures import measure
 from sodbench.reports.published import Source
 from sodbench.reports.report_figures import Drawn
 from sodbench.reports.tables import ABSENT, Table
+from sodbench.version import __version__
 
 MARKS = "†‡§¶‖"
 PAIRS_SHOWN = 45

@@ -18,7 +18,7 @@ from sodbench.datasets.layouts import describe_layouts
 from sodbench.datasets.registry import folder_key
 from sodbench.errors import Problem, SodbenchError
 from sodbench.files import list_names, walk
-from sodbench.images import is_picture
+from sodbench.images import is_image_name
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class _Tree:
                     self._empty.append(folder)
             elif folder.exists():
                 self.loops.append(f"{folder}: {obstacle}")
-            elif not is_picture(
+            elif not is_image_name(
                 folder
             ):  # a map that is a dead link is reported as an unreadable map
                 self.broken.append(Problem("broken-link", str(folder), obstacle))

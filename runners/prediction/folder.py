@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sodbench import __version__
 from sodbench.console import say
 from sodbench.datasets import pictures
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.files import remove_stale_temporaries, write_error, write_text
 from sodbench.images import read_bytes, read_comment
 from sodbench.parallel import thread_pool
+from sodbench.version import __version__
 
 MANIFEST = "prediction.json"
 IDENTITY = (

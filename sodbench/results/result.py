@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench import __version__
 from sodbench.console import warn
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import (
@@ -37,6 +36,7 @@ from sodbench.files import (
     walk,
 )
 from sodbench.results.result_file import decode_result, encode_result, finite
+from sodbench.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

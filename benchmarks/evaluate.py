@@ -139,7 +139,7 @@ def decode(pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, float]:
 def score(maps: Path, masks: Path, *, weighted: bool = True, jobs: int = 1) -> None:
     """What ``sodbench eval MAPS MASKS`` does, without its printing."""
     from sodbench.datasets import find_masks
-    from sodbench.runners.evaluation.count import Policy
+    from sodbench.results import Policy
     from sodbench.runners.evaluation.evaluate import evaluate_all
     from sodbench.runners.evaluation.plan import understand
 

@@ -137,13 +137,8 @@ def _write_data(
     styles = figures.lines(analysis.methods)
     chief = primary_metric(analysis.metrics)
     sets = [
-<<<<<<< HEAD
         {"name": d, "folder": safe_folder_name(d), "file": f"data/set-{i}.js"}
-        for i, d in enumerate(study.datasets)
-=======
-        {"name": d, "folder": folder_name(d), "file": f"data/set-{i}.js"}
         for i, d in enumerate(analysis.datasets)
->>>>>>> main
     ]
     overview = {
         "methods": analysis.methods,

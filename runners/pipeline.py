@@ -24,7 +24,7 @@ from sodbench.errors import Problem, ProblemsError, SodbenchError
 from sodbench.files import safe_folder_name
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, starts_untrained
-from sodbench.runners.evaluation.count import Policy
+from sodbench.results import Policy
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_all
 from sodbench.runners.evaluation.plan import Task, Understood, mask_problems, task_of
 from sodbench.runners.prediction.predict import (

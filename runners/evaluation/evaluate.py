@@ -32,10 +32,12 @@ from sodbench.files import checksum, lock_folder, open_regular, safe_folder_name
 from sodbench.images import image_size, read_grey
 from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask
 from sodbench.parallel import in_threads, processors
+from sodbench.provenance import counting_versions
 from sodbench.results import (
     COUNTS,
     FILE,
     JOURNAL,
+    Policy,
     Result,
     derive_result,
     differences,
@@ -43,7 +45,6 @@ from sodbench.results import (
     load_result,
     n_resized,
     save_result,
-    versions,
 )
 from sodbench.results.pair_problems import NOTES, sorted_unique
 from sodbench.results.pairs import (
@@ -59,7 +60,6 @@ from sodbench.results.pairs import (
 from sodbench.runners.evaluation.count import (
     FITTED,
     Counted,
-    Policy,
     Visit,
     count,
     get_ready,
@@ -687,7 +687,7 @@ class _Work:
         maps = self.task.maps
         return {
             "scored_by": shlex.join(self._command(protocol)),
-            "versions": versions(),
+            "versions": counting_versions(),
             "maps": _read_manifest(maps / MANIFEST) if maps else None,
             "suffix": self.task.pairing.suffix,
             "sample": any(

@@ -16,9 +16,9 @@ from sodbench.datasets import find_masks
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import walk
 from sodbench.parallel import processors
-from sodbench.results import COUNTS, FILE, JOURNAL, TABLE, Result, load_result
+from sodbench.results import COUNTS, FILE, JOURNAL, TABLE, Policy, Result, load_result
 from sodbench.results.pairs import PAIR, ZERO, CountsFile, StoredPairs
-from sodbench.runners.evaluation.count import Counted, Policy, Visit, count, get_ready
+from sodbench.runners.evaluation.count import Counted, Visit, count, get_ready
 from sodbench.runners.evaluation.plan import Task, understand
 
 _OF_THE_FILES = ("bytes", "mtime", "ctime", "hash")

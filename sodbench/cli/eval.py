@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sodbench.datasets import Dataset
     from sodbench.errors import Problem
     from sodbench.results import Result
-    from sodbench.runners.evaluation.count import Policy
+    from sodbench.results.policy import Policy
     from sodbench.runners.evaluation.plan import Understood
 
 
@@ -171,7 +171,7 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
 
 def read_policy(arguments: argparse.Namespace) -> "Policy":
     """The policy that the options of :func:`add_policy` say."""
-    from sodbench.runners.evaluation.count import Policy
+    from sodbench.results.policy import Policy
 
     return Policy(
         missing=arguments.missing,

@@ -21,8 +21,7 @@ from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.files import lock_folder
 from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
-from sodbench.results import load_result
-from sodbench.runners.evaluation.count import Policy
+from sodbench.results import Policy, load_result
 from sodbench.runners.evaluation.evaluate import JOURNAL, evaluate, evaluate_all
 from sodbench.runners.evaluation.plan import understand
 

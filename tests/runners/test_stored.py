@@ -17,7 +17,7 @@ from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError, StoredFileError
 from sodbench.files import CHECKSUM, checksum, file_hash, lock_folder
 from sodbench.images import read_file
-from sodbench.results import differences, find_results, load_result
+from sodbench.results import Policy, differences, find_results, load_result
 from sodbench.results import pairs as pairs_module
 from sodbench.results.pairs import (
     _JOURNAL,
@@ -691,7 +691,7 @@ def test_counts_that_contradict_their_result_are_not_used_for_other_pairs(origin
 
     edit_counts(stored, forge, forge=True)
     task = understand(preds, find_masks(original / "gt"), name="A")
-    policy = counting.Policy(missing="skip")
+    policy = Policy(missing="skip")
     capsys.readouterr()
     (again,) = evaluate_all(task, output=stored.parents[1], policy=policy).results
     assert "contradicts the counts it is stored with" in capsys.readouterr().err
@@ -708,7 +708,7 @@ def test_a_problem_that_is_listed_twice_is_named(stored):
 @pytest.mark.parametrize("divided", [4, 7, 60])
 def test_the_number_of_divided_pairs_follows_from_the_shard(original, tmp_path, divided):
     task = understand(original / "preds/A", find_masks(original / "gt"), name="A")
-    policy = counting.Policy(shard=(1, 2))
+    policy = Policy(shard=(1, 2))
     (result,) = evaluate_all(task, output=tmp_path / "out", policy=policy).results
     assert not verify_results(tmp_path / "out")[0].differences
     edit_json(result.folder, lambda c: c["policy"].update(n_divided=divided), forge=True)
@@ -722,7 +722,7 @@ def test_maps_that_a_result_leaves_out_without_need_are_named(original, tmp_path
     (preds / "img04.png").unlink(missing_ok=True)
     (preds / "img01.png").write_text("no image")
     task = understand(preds, find_masks(original / "gt"), name="A")
-    evaluate_all(task, output=tmp_path / "out", policy=counting.Policy(missing="skip"))
+    evaluate_all(task, output=tmp_path / "out", policy=Policy(missing="skip"))
     (sound,) = verify_results(tmp_path / "out", preds, original / "gt")
     assert sound.from_images and not sound.differences
     (found,) = verify_results(tmp_path / "out", original / "preds/A", original / "gt")
@@ -846,7 +846,7 @@ def parts(original, tmp_path):
     task = understand(preds, truths)
     for index in (1, 2):
         out = tmp_path / f"part{index}"
-        evaluate_all(task, output=out, policy=counting.Policy(shard=(index, 2)))
+        evaluate_all(task, output=out, policy=Policy(shard=(index, 2)))
     return [tmp_path / "part1", tmp_path / "part2"]
 
 

@@ -25,8 +25,13 @@ from sodbench.files import safe_folder_name
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, starts_untrained
 from sodbench.results import Policy
-from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_all
-from sodbench.runners.evaluation.plan import Task, Understood, mask_problems, task_of
+from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
+from sodbench.runners.evaluation.plan import (
+    EvaluationPlan,
+    Task,
+    mask_problems,
+    task_of,
+)
 from sodbench.runners.prediction.predict import (
     PredictionSummary,
     Predictor,
@@ -129,11 +134,10 @@ def run_datasets(
             problems,
             "fix them and run the same command again, or choose --missing skip or --missing zero",
         )
-    evaluation = evaluate_all(
-        Understood(tuple(tasks)),
+    evaluation = evaluate_plan(
+        EvaluationPlan(tuple(tasks), run.policy),
         run.protocols,
         output=run.output / "scores",
-        policy=run.policy,
         jobs=run.jobs,
         force=run.force,
     )

@@ -11,6 +11,7 @@ import pandas as pd
 from sodbench.errors import Problem
 from sodbench.metrics import PROTOCOLS
 from sodbench.metrics.catalogue import find_metric
+from sodbench.provenance import package_versions
 from sodbench.reports import tables
 from sodbench.reports.analysis import SIZE, Analysis, Comparison, primary_metric
 from sodbench.reports.citations import bibtex
@@ -30,7 +31,6 @@ from sodbench.reports.figures import Drawn
 from sodbench.reports.image_counts import MIN_IMAGES, MIN_IMAGES_FOR_WIDTH
 from sodbench.reports.published import PublishedTable
 from sodbench.reports.tables import NO_VALUE, Table
-from sodbench.version import __version__
 
 MARKS = "†‡§¶‖"
 PAIRS_SHOWN = 45
@@ -571,13 +571,8 @@ def _provenance(analysis: Analysis, command: str) -> tuple[Block, ...]:
 
 def _made_with() -> str:
     """The versions that the report's own statistics and figures depend on."""
-    import matplotlib
-    import scipy
-
-    return (
-        f"sodbench {__version__}, numpy {np.__version__}, scipy {scipy.__version__}, "
-        f"matplotlib {matplotlib.__version__}"
-    )
+    versions = package_versions(("numpy", "scipy", "matplotlib"))
+    return ", ".join(f"{name} {version}" for name, version in versions.items() if name != "python")
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:

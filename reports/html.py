@@ -22,13 +22,13 @@ from sodbench.metrics import protocol
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.parallel import thread_pool
 from sodbench.quoting import printable_lines
-from sodbench.reports import figures, gallery
+from sodbench.reports import gallery, plots
 from sodbench.reports.aggregates import f_curve
 from sodbench.reports.analysis import Analysis, primary_metric
-from sodbench.reports.document import Document, kind_of
+from sodbench.reports.document import Document, block_type
 from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
 from sodbench.reports.sources import source_file
-from sodbench.reports.tables import Cell, Column, spans
+from sodbench.reports.tables import Cell, Column, header_spans
 from sodbench.results import Result
 from sodbench.version import __version__
 
@@ -77,8 +77,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.globals |= {
-        "kind": kind_of,
-        "spans": spans,
+        "block_type": block_type,
+        "header_spans": header_spans,
         "sort_key": _sort_key,
         "places": lambda t: any(c.place for r in t.rows for c in r.cells),
     }
@@ -120,7 +120,7 @@ def _shown_images(analysis: Analysis, dataset: str, number: int | None) -> list[
     wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
     wanted.append(f"random:{number}")  # where scores choose too few, as those of a single method do
     judged = analysis.comparable.alike[dataset]
-    chosen = gallery.choose(
+    chosen = gallery.choose_images(
         results, primary_metric(analysis.metrics), wanted, dataset, analysis.seed, judged
     )
     position = {stem: i for i, stem in enumerate(stems)}
@@ -134,7 +134,7 @@ def _write_data(
     shown: Mapping[str, Sequence[int]],
     owner: ReportFolder,
 ) -> None:
-    styles = figures.lines(analysis.methods)
+    styles = plots.line_styles(analysis.methods)
     chief = primary_metric(analysis.metrics)
     sets = [
         {"name": d, "folder": safe_folder_name(d), "file": f"data/set-{i}.js"}

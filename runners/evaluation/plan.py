@@ -281,7 +281,7 @@ def plan_pair_list(
     name: what to call the method, by default as the list; dataset_name: what to call the dataset.  A hash of the items'
     names is its subset, so that the numbers of two lists have different signatures.
     """
-    source: tuple[str, ...] = ("--list", str(list_file.absolute()))
+    source: tuple[str, ...] = ("--pairs", str(list_file.absolute()))
     if dataset_name is not None:
         check_name(dataset_name, "--dataset-name")
         source = (*source, "--dataset-name", dataset_name)

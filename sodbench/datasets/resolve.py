@@ -132,7 +132,7 @@ def _from_toml(file: Path) -> Dataset:
     dataset = dataset_from_folders(
         folders.get("images"), folders.get("masks"), name=known_name(name) or name
     )
-    if "list" in table:  # as --list: the name of the subset becomes part of every signature
+    if "list" in table:  # as --items: the name of the subset becomes part of every signature
         dataset = dataset.listed(file.parent / table["list"])
     elif info := DATASETS.get(dataset.name):
         dataset = annotate_official_count(dataset, info)

@@ -470,7 +470,7 @@ def test_command(
     root = twelve.root
     command = ["train", "--train", str(root), "--model", short.model, "--device", "cpu",
                "--recipe", str(recipe), "-o", str(tmp_path / "run"), "--random-start"]  # fmt: skip
-    assert cli.main([*command, "--set", "epochs=2", "--hold-out", "4", "--best-by", "s"]) == 0
+    assert cli.main([*command, "--set", "epochs=2", "--hold-out", "4", "--monitor", "s"]) == 0
     captured = capsys.readouterr()
     assert captured.out == f"{tmp_path / 'run' / 'final.pth'}\n"
     assert "best: epoch" in captured.err

@@ -78,7 +78,7 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
         ("unreadable", "3.png"),
     ]
     assert "20x30, but its mask is 30x20" in str(caught.value)
-    assert "--skip-bad" in str(caught.value)
+    assert "--skip-invalid" in str(caught.value)
 
     checked = check_pairs(dataset, skip_bad=True)
     assert [s.stem for s in checked.samples] == ["0", "5"]

@@ -321,7 +321,7 @@ def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
 
 def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dataset]]":
     """The datasets that GT and the options that narrow it select, and those that --datasets leaves out."""
-    from sodbench.datasets import find_masks
+    from sodbench.datasets import apply_limits, find_masks
     from sodbench.runners.evaluation.plan import wanted_truths
 
     found = find_masks(

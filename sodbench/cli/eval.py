@@ -324,7 +324,7 @@ def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
 
 def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dataset]]":
     """The datasets that GT and the options that narrow it select, and those that --datasets leaves out."""
-    from sodbench.datasets import chosen, find_masks
+    from sodbench.datasets import apply_limits, find_masks
     from sodbench.runners.evaluation.plan import wanted_truths
 
     found = find_masks(
@@ -332,7 +332,7 @@ def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dat
     )
     truths = wanted_truths(found, names(arguments.datasets))
     others = [dataset for dataset in found if dataset not in truths]
-    return chosen(truths, arguments.items, arguments.limit), others
+    return apply_limits(truths, arguments.items, arguments.limit), others
 
 
 def _metrics(given: "Sequence[str] | None") -> tuple[str, ...]:

@@ -129,14 +129,14 @@ def test_nothing_is_overwritten_without_a_message(folders, capsys):
 
 def test_every_result_carries_a_signature(folders, capsys):
     promised("every result carries a signature that states how it was made")
-    signature = evaluate(folders / "preds", folders / "toys").signature
+    signature = str(evaluate(folders / "preds", folders / "toys").signature)
     assert re.fullmatch(
         r"sodbench:[^|]+\|protocol:salmetric\|n:6\|missing:error\|resize:none\|gt:>128", signature
     )
     command = ["eval", folders / "preds", folders / "toys", "-o", folders / "out"]
     for form in ("table", "markdown", "csv", "json"):
         assert signature in run(capsys, *command, "--format", form)[1].out
-    assert load_results([folders / "out"])[0].signature == signature
+    assert str(load_results([folders / "out"])[0].signature) == signature
     assert main(["report", str(folders / "out"), "-o", str(folders / "report")]) == 0
     for file in ("index.html", "report.md", "report.json", "tables/scores_long.csv"):
         text = (folders / "report" / file).read_text(encoding="utf-8")

@@ -83,6 +83,31 @@ class Metric:
         """Whether the metric is computed from the pixels instead of the counts."""
         return bool(self.pixel_function)
 
+    @property
+    def sign(self) -> int:
+        """+1 where higher values are better, -1 where lower ones are, 0 where neither are."""
+        return {"higher": 1, "lower": -1, "neither": 0}[self.direction]
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether higher values are better."""
+        return self.direction == "higher"
+
+    @property
+    def arrow(self) -> str:
+        """``↑``, ``↓`` or nothing."""
+        return {"higher": "↑", "lower": "↓", "neither": ""}[self.direction]
+
+    @property
+    def title(self) -> str:
+        """The label as the start of a sentence."""
+        return self.label[:1].upper() + self.label[1:]
+
+    @property
+    def heading(self) -> str:
+        """The label with its arrow, for column headings."""
+        return f"{self.label} {self.arrow}".strip()
+
 
 @dataclass(frozen=True)
 class ThresholdFamily:
@@ -446,6 +471,11 @@ def load_pixel_function(name: str) -> Callable[..., Any]:
         module, _, function = METRICS[name].pixel_function.partition(":")
         _pixel_functions[name] = getattr(import_module(f"{__package__}.{module}"), function)
     return _pixel_functions[name]
+
+
+def find_metric(name: str) -> Metric:
+    """The catalogue's entry of a name; for a name it does not have, an entry labelled with that name."""
+    return METRICS.get(name) or Metric(name, name, "higher", name, "")
 
 
 def suggest(name: str, known: Sequence[str]) -> str | None:

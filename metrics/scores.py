@@ -7,7 +7,6 @@ exception is an undefined S-measure under a protocol that keeps it: the mean is 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
 
@@ -30,6 +29,7 @@ from sodbench.metrics.threshold_metrics import (
     precision_recall_f,
     ranking_rates,
 )
+from sodbench.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -375,7 +375,7 @@ def score(
         "auc_roc": ~visited.defined["tpr"],
     }
     undefined = stems_where(np.isnan(visited.scalar("s")))
-    signature = [f"sodbench:{version('sodbench')}", f"protocol:{protocol.name}", f"n:{len(counts)}"]
+    signature = [f"sodbench:{__version__}", f"protocol:{protocol.name}", f"n:{len(counts)}"]
     signature += [f"gt:{protocol.mask_signature}"]
     signature += [f"undefined:{undefined_s}({len(undefined)})"] * bool(undefined)
     metrics = aggregate(means, visited.curve_means, protocol)

@@ -11,14 +11,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from sodbench.metrics.catalogue import Metric
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.metrics.statistics.significance import Interval, average_ranks
 from sodbench.reports.analysis import Breakdown
 from sodbench.reports.comparability import NOT_COMPARED, Key, Ranking, signature_fields
-from sodbench.reports.measures import Measure
 
 DIGITS = 3
-ABSENT = "–"
+NO_VALUE = "–"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Cell:
     significantly; mark: a footnote mark; signature: how the number was made.
     """
 
-    text: str = ABSENT
+    text: str = NO_VALUE
     value: float = float("nan")
     place: int = 0
     wins: str = ""
@@ -56,22 +56,20 @@ class Column:
     metric: str = ""
 
     @property
-    def flat(self) -> str:
-        """One line for formats without grouped headings, which print :meth:`Table.remarked` once instead."""
+    def flat_heading(self) -> str:
+        """One line for formats without grouped headings, which print :meth:`Table.annotated_groups` once instead."""
         return f"{self.dataset or self.group} {self.heading}".strip()
 
     @property
     def name(self) -> str:
         """The name in CSV and JSON."""
-        return self.key or f"{self.dataset} {self.metric}".strip() or self.flat
+        return self.key or f"{self.dataset} {self.metric}".strip() or self.flat_heading
 
 
-def score_column(
-    dataset: str, measure: Measure, headings: Mapping[str, str] | None = None
-) -> Column:
+def score_column(dataset: str, metric: Metric, headings: Mapping[str, str] | None = None) -> Column:
     """The column of one metric on one dataset; headings: what to print for a dataset."""
     group = (headings or {}).get(dataset, dataset)
-    return Column(group, measure.heading, dataset=dataset, metric=measure.name)
+    return Column(group, metric.heading, dataset=dataset, metric=metric.name)
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    corner: str = "method"
+    index_name: str = "method"
 
     def frame(self) -> pd.DataFrame:
         """The numbers with all their digits and their marks (the text where a column holds text); one row a method.
@@ -115,7 +113,7 @@ class Table:
             following = self.columns[i + 1 : i + 2]
             if column.dataset and not (following and following[0].dataset == column.dataset):
                 data |= self._made(column.dataset)
-        index = pd.Index([row.key or row.label for row in self.rows], name=self.corner)
+        index = pd.Index([row.key or row.label for row in self.rows], name=self.index_name)
         return pd.DataFrame(data, index=index)
 
     def _beside(self, cells: Sequence[Cell]) -> dict[str, list[object]]:
@@ -124,7 +122,7 @@ class Table:
             "low": [c.low if np.isfinite(c.low) else "" for c in cells],
             "high": [c.high if np.isfinite(c.high) else "" for c in cells],
             "place": [c.place or "" for c in cells],
-            "better than": [self.beaten(c) for c in cells],
+            "better than": [self.better_than(c) for c in cells],
             "mark": [c.mark for c in cells],
         }
         return {
@@ -132,12 +130,12 @@ class Table:
         }
 
     @property
-    def remarked(self) -> list[str]:
+    def annotated_groups(self) -> list[str]:
         """The groups whose heading is more than the dataset's name, e.g. ``ECSSD (160 of 1,000 images)``."""
         groups = [c.group for c in self.columns if c.dataset and c.group != c.dataset]
         return list(dict.fromkeys(groups))
 
-    def beaten(self, cell: Cell) -> str:
+    def better_than(self, cell: Cell) -> str:
         """The methods that a cell's letters name; the letters themselves where they name none."""
         names = {row.letter: row.label for row in self.rows if row.letter}
         return "; ".join(names.get(c, c) for c in cell.wins) if names else cell.wins
@@ -179,7 +177,7 @@ class Table:
                 tuple(self.columns[i] for i in part),
                 tuple(replace(r, cells=tuple(r.cells[i] for i in part)) for r in self.rows),
                 self.notes if number == len(parts) else (),
-                self.corner,
+                self.index_name,
             )
             for number, part in enumerate(parts, 1)
         )
@@ -196,7 +194,7 @@ def _groups(columns: Sequence[Column]) -> list[tuple[str, list[int]]]:
     return groups
 
 
-def spans(columns: Sequence[Column]) -> list[tuple[str, int]]:
+def header_spans(columns: Sequence[Column]) -> list[tuple[str, int]]:
     """(group, number of columns) from left to right, for a first header line."""
     return [(group, len(members)) for group, members in _groups(columns)]
 
@@ -204,12 +202,12 @@ def spans(columns: Sequence[Column]) -> list[tuple[str, int]]:
 # ---- marks ------------------------------------------------------------------------------------
 
 
-def printed(value: float, digits: int = DIGITS) -> str:
+def format_score(value: float, digits: int = DIGITS) -> str:
     """A score as it is printed: fixed digits; ``undefined`` for NaN."""
     return "undefined" if np.isnan(value) else _minus(f"{value:.{digits}f}")
 
 
-def signed(value: float, digits: int = DIGITS) -> str:
+def format_difference(value: float, digits: int = DIGITS) -> str:
     """A difference as it is printed: with its sign, and without one where it is zero in these digits."""
     text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else _minus(text)
@@ -222,7 +220,7 @@ def _minus(text: str) -> str:
     return text[1:] if float(text) == 0 else f"−{text[1:]}"
 
 
-def places(values: Sequence[float], direction: int, digits: int = DIGITS) -> list[int]:
+def rank_marks(values: Sequence[float], direction: int, digits: int = DIGITS) -> list[int]:
     """1, 2, 3 for the best three *as printed*, 0 for the rest.
 
     Equal printed values share a place and use up the following ones (1, 1, 3): nobody is called second
@@ -237,14 +235,14 @@ def places(values: Sequence[float], direction: int, digits: int = DIGITS) -> lis
     return [place if place <= marked else 0 for place in found]
 
 
-def letters(methods: Sequence[str]) -> dict[str, str]:
+def method_letters(methods: Sequence[str]) -> dict[str, str]:
     """A letter for each method, a..z; empty where there are more methods than letters can be read (10)."""
     if not 2 <= len(methods) <= 10:
         return dict.fromkeys(methods, "")
     return {method: chr(ord("a") + i) for i, method in enumerate(methods)}
 
 
-def pairs(values: pd.DataFrame) -> list[tuple[str, str]]:
+def score_columns(values: pd.DataFrame) -> list[tuple[str, str]]:
     """The columns of a frame of scores, as (dataset, metric name)."""
     return [(str(column[0]), str(column[1])) for column in values.columns]
 
@@ -254,7 +252,7 @@ def pairs(values: pd.DataFrame) -> list[tuple[str, str]]:
 
 def score_table(
     values: pd.DataFrame,
-    measures: Sequence[Measure],
+    metrics: Sequence[Metric],
     *,
     compared: Mapping[str, Collection[str]],
     ranking: Ranking,
@@ -274,21 +272,21 @@ def score_table(
     marks, signatures: for (method, dataset) a footnote mark, and how the numbers were made; the latter tells a result
     with an undefined metric from no result.  headings: what to print for a dataset.
     """
-    by_name = {m.name: m for m in measures}
-    letter = letters(list(values.index))
+    by_name = {m.name: m for m in metrics}
+    letter = method_letters(list(values.index))
     columns, cells = [], dict[str, list[Cell]]((str(m), []) for m in values.index)
-    for dataset, name in pairs(values):
-        measure = by_name[name]
-        columns.append(score_column(dataset, measure, headings))
+    for dataset, name in score_columns(values):
+        metric = by_name[name]
+        columns.append(score_column(dataset, metric, headings))
         scores = values[(dataset, name)]
         ranked = scores.where(scores.index.isin(list(compared.get(dataset, ()))))
-        found = places(list(ranked.to_numpy(float)), measure.direction)
+        found = rank_marks(list(ranked.to_numpy(float)), metric.sign)
         for method, score, place in zip(values.index, scores.to_numpy(float), found, strict=True):
             rivals = (beaten or {}).get((method, dataset, name), ())
             signature = (signatures or {}).get((method, dataset), "")
             cells[method].append(
                 Cell(
-                    ABSENT if np.isnan(score) and not signature else printed(score),
+                    NO_VALUE if np.isnan(score) and not signature else format_score(score),
                     float(score),
                     place,
                     _superscript(rivals, letter, len(values)),
@@ -296,7 +294,7 @@ def score_table(
                     signature=signature,
                 )
             )
-    ranks = mean_ranks(values, measures, ranking)
+    ranks = mean_ranks(values, metrics, ranking)
     if ranks is not None:
         columns.append(Column("", "mean rank ↓", key="mean_rank"))
         for method, cell in zip(values.index, _rank_cells(ranks.ranks), strict=True):
@@ -309,7 +307,7 @@ def score_table(
 def _rank_cells(ranks: Floats) -> list[Cell]:
     return [
         Cell(NOT_COMPARED if np.isnan(rank) else f"{rank:.2f}", float(rank), place)
-        for rank, place in zip(ranks, places(list(ranks), -1, digits=2), strict=True)
+        for rank, place in zip(ranks, rank_marks(list(ranks), -1, digits=2), strict=True)
     ]
 
 
@@ -329,12 +327,10 @@ class MeanRanks:
     ranks: Floats
     columns: tuple[tuple[str, str], ...]
 
-    def note(
-        self, measures: Mapping[str, Measure], ranking: Ranking, methods: Sequence[str]
-    ) -> str:
+    def note(self, metrics: Mapping[str, Metric], ranking: Ranking, methods: Sequence[str]) -> str:
         """What the ranks are means over, and who has none."""
         datasets = ", ".join(dict.fromkeys(d for d, _ in self.columns))
-        names = ", ".join(dict.fromkeys(measures[n].label for _, n in self.columns))
+        names = ", ".join(dict.fromkeys(metrics[n].label for _, n in self.columns))
         text = (
             f"Mean rank: 1 is best; over {names} on {datasets}, with ranks among the {len(ranking.methods)} methods that "
             "have comparable results there."
@@ -344,7 +340,7 @@ class MeanRanks:
 
 
 def mean_ranks(
-    values: pd.DataFrame, measures: Sequence[Measure], ranking: Ranking
+    values: pd.DataFrame, metrics: Sequence[Metric], ranking: Ranking
 ) -> MeanRanks | None:
     """Each ranked method's rank, averaged over the columns of the ranking's datasets.
 
@@ -352,9 +348,9 @@ def mean_ranks(
     their mean rank. None where there is nothing to rank.
     """
     methods = list(ranking.methods)
-    higher = {m.name: m.higher for m in measures if m.direction}
+    higher = {m.name: m.higher_is_better for m in metrics if m.sign}
     columns, ranks = [], []
-    for dataset, name in pairs(values):
+    for dataset, name in score_columns(values):
         if len(methods) < 2 or dataset not in ranking.datasets or name not in higher:
             continue
         scores = values.loc[methods, (dataset, name)].to_numpy(float)
@@ -367,17 +363,17 @@ def mean_ranks(
     return MeanRanks(means.reindex(values.index).to_numpy(float), tuple(columns))
 
 
-def rank_table(values: pd.DataFrame, measures: Sequence[Measure], ranking: Ranking) -> Table | None:
+def rank_table(values: pd.DataFrame, metrics: Sequence[Metric], ranking: Ranking) -> Table | None:
     """Methods x metrics: the rank averaged over the ranking's datasets; None where there is nothing to rank."""
     columns, cells = [], [list[Cell]() for _ in values.index]
     used: list[tuple[str, str]] = []
-    for measure in (m for m in measures if m.direction):
-        own = values.loc[:, values.columns.get_level_values(1) == measure.name]
-        ranks = mean_ranks(own, [measure], ranking)
+    for metric in (m for m in metrics if m.sign):
+        own = values.loc[:, values.columns.get_level_values(1) == metric.name]
+        ranks = mean_ranks(own, [metric], ranking)
         if ranks is None:
             continue
         used += ranks.columns
-        columns.append(Column("", measure.label, key=f"mean_rank {measure.name}"))
+        columns.append(Column("", metric.label, key=f"mean_rank {metric.name}"))
         for row, cell in zip(cells, _rank_cells(ranks.ranks), strict=True):
             row.append(cell)
     if not columns:
@@ -395,14 +391,14 @@ def interval_table(
     intervals: Mapping[tuple[str, str, str], Interval],
     methods: Sequence[str],
     datasets: Sequence[str],
-    measures: Sequence[Measure],
+    metrics: Sequence[Metric],
     notes: Sequence[str] = (),
     *,
     headings: Mapping[str, str] | None = None,
     signatures: Mapping[Key, str] | None = None,
 ) -> Table:
     """Methods x (dataset, metric): the value with its interval, e.g. ``0.844 [0.828, 0.860]``."""
-    columns = tuple(score_column(d, m, headings) for d in datasets for m in measures)
+    columns = tuple(score_column(d, m, headings) for d in datasets for m in metrics)
     rows = tuple(
         Row(
             method,
@@ -422,9 +418,9 @@ def interval_table(
 def _interval_cell(found: Interval | None, signature: str) -> Cell:
     if found is None or np.isnan(found.value):
         return Cell(signature=signature)
-    text = printed(found.value)
+    text = format_score(found.value)
     if np.isfinite(found.low):
-        text += f" [{printed(found.low)}, {printed(found.high)}]"
+        text += f" [{format_score(found.low)}, {format_score(found.high)}]"
     return Cell(text, found.value, low=found.low, high=found.high, signature=signature)
 
 
@@ -432,7 +428,7 @@ def breakdown_table(
     of: Breakdown,
     methods: Sequence[str],
     datasets: Sequence[str],
-    measure: Measure,
+    metric: Metric,
     few: int,
     *,
     compared: Mapping[str, Collection[str]],
@@ -447,7 +443,7 @@ def breakdown_table(
         for i, (group, images) in enumerate(zip(of.groups, of.images[dataset], strict=True)):
             heading = f"{group}, n = {images}"
             name = (headings or {}).get(dataset, dataset)
-            key = f"{dataset} {measure.name} {heading}"
+            key = f"{dataset} {metric.name} {heading}"
             columns.append(Column(name, heading, key=key, dataset=dataset))
             found = [of.values.get((m, dataset), (None,) * len(of.groups))[i] for m in methods]
             small |= 0 < images < few
@@ -457,7 +453,7 @@ def breakdown_table(
                 for method, score in zip(methods, scores, strict=True)
             ]
             for method, interval, place in zip(
-                methods, found, places(ranked, measure.direction), strict=True
+                methods, found, rank_marks(ranked, metric.sign), strict=True
             ):
                 signature = (signatures or {}).get((method, dataset), "")
                 if interval is None or np.isnan(interval.value):
@@ -465,7 +461,7 @@ def breakdown_table(
                     continue
                 cells[method].append(
                     Cell(
-                        printed(interval.value),
+                        format_score(interval.value),
                         interval.value,
                         place,
                         low=interval.low,
@@ -475,14 +471,14 @@ def breakdown_table(
                 )
     rows = tuple(Row(m, tuple(cells[m])) for m in methods)
     note = f"Groups of fewer than {few} images are too small to rank methods by; they have no interval either."
-    title = f"{measure.title} by {of.attribute}"
+    title = f"{metric.title} by {of.attribute}"
     name = "by_" + "_".join(of.attribute.split())
     return Table(name, title, tuple(columns), rows, (note,) if small else ())
 
 
 def difference_table(
     values: pd.DataFrame,
-    measures: Sequence[Measure],
+    metrics: Sequence[Metric],
     baseline: str,
     significant: Iterable[tuple[str, str, str]] = (),
     *,
@@ -492,12 +488,12 @@ def difference_table(
 ) -> Table:
     """Each method's scores minus the baseline's where both may be compared; ``*`` where the difference is significant."""
     known = set(significant)
-    by_name = {m.name: m for m in measures}
-    columns = tuple(score_column(d, by_name[name], headings) for d, name in pairs(values))
+    by_name = {m.name: m for m in metrics}
+    columns = tuple(score_column(d, by_name[name], headings) for d, name in score_columns(values))
     rows = []
     for method in (m for m in values.index if m != baseline):
         cells = []
-        for dataset, name in pairs(values):
+        for dataset, name in score_columns(values):
             column = values[(dataset, name)]
             change = float(column[method] - column[baseline])
             signature = (signatures or {}).get((method, dataset), "")
@@ -508,7 +504,9 @@ def difference_table(
                 cells.append(Cell(NOT_COMPARED, signature=signature))
             else:
                 star = "*" if (method, dataset, name) in known else ""
-                cells.append(Cell(signed(change), change, wins=star, signature=signature))
+                cells.append(
+                    Cell(format_difference(change), change, wins=star, signature=signature)
+                )
         rows.append(Row(method, tuple(cells)))
     note = (
         "* differs from the baseline at the 5 % level (paired bootstrap, Holm-corrected over all "
@@ -517,12 +515,12 @@ def difference_table(
     return Table("differences", f"Difference to {baseline}", columns, tuple(rows), (note,))
 
 
-def text_table(
+def table_from_frame(
     name: str,
     title: str,
     frame: pd.DataFrame,
     notes: Sequence[str] = (),
-    corner: str = "method",
+    index_name: str = "method",
 ) -> Table:
     """A table from a frame whose entries are texts or numbers, printed as they are."""
     columns = tuple(
@@ -536,7 +534,7 @@ def text_table(
         )
         for label, values in zip(frame.index, frame.itertuples(index=False, name=None), strict=True)
     )
-    return Table(name, title, columns, rows, tuple(notes), corner)
+    return Table(name, title, columns, rows, tuple(notes), index_name)
 
 
 def _plain_cell(value: object, kind: str) -> Cell:
@@ -567,5 +565,5 @@ def with_published(
         (*table.columns, Column("", "evaluator", "text")),
         (*own, *rows),
         (*table.notes, *notes),
-        table.corner,
+        table.index_name,
     )

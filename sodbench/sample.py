@@ -22,8 +22,8 @@ from PIL import Image
 
 from sodbench.console import track
 from sodbench.errors import SodbenchError
-from sodbench.files import writing_to
-from sodbench.images import write_grey, write_picture
+from sodbench.files import report_write_errors
+from sodbench.images import write_grey, write_image
 
 Floats = NDArray[np.float64]
 Range = tuple[float, float]
@@ -174,16 +174,16 @@ def write_sample(root: Path) -> Path:
             f"{root} exists and is not a sample drawn by sodbench (it holds no {MARKER}); "
             "nothing was written there. Name another folder for the sample, or move this one away."
         )
-    with writing_to(marker):
+    with report_write_errors(marker):
         root.mkdir(parents=True, exist_ok=True)
         marker.write_text(_marker_text("unfinished"), "utf-8")
     for name, number in track(_pictures(), "drawing the sample", unit="image"):
         image, mask = draw(name, number)
         image_path, mask_path = _paths(root, name, number)
-        write_picture(image_path, image)
+        write_image(image_path, image)
         write_grey(mask_path, mask)
     _remove_surplus(root)
-    with writing_to(marker):
+    with report_write_errors(marker):
         marker.write_text(_marker_text(_digest(root)), "utf-8")
     return root
 

@@ -132,7 +132,7 @@ class Dataset:
         items = {sample.stem for sample in self.samples} | self.left_out
         stems = listed_stems(Path(list_file), items)
         chosen = self.select(stems, subset_name(stems))
-        source = self._with_options("--list", str(Path(list_file).absolute()))
+        source = self._with_options("--items", str(Path(list_file).absolute()))
         return dataclasses.replace(chosen, source=source)
 
 
@@ -191,7 +191,7 @@ def refuse_namesakes(datasets: Iterable[Dataset]) -> None:
 def chosen(
     datasets: Sequence[Dataset], list_file: Path | str | None, limit: int | None
 ) -> list[Dataset]:
-    """The data sets restricted as ``--list FILE`` and ``--limit N`` say (None: not).
+    """The data sets restricted as ``--items FILE`` and ``--limit N`` say (None: not).
 
     Raises :class:`SodbenchError` where a list is given for several sets: it names the items of one.
     """
@@ -199,7 +199,7 @@ def chosen(
         if len(datasets) != 1:
             names = ", ".join(dataset.name for dataset in datasets)
             raise SodbenchError(
-                f"--list names the items of one dataset, but there are several: {names}; choose one with --datasets"
+                f"--items names the items of one dataset, but there are several: {names}; choose one with --datasets"
             )
         datasets = [datasets[0].listed(list_file)]
     return [dataset.head(limit) if limit is not None else dataset for dataset in datasets]

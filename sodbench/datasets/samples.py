@@ -63,7 +63,7 @@ def restricted(dataset: Dataset, image_list: Path) -> Dataset:
 def name_own_subset(dataset: Dataset) -> Dataset:
     """The dataset under the name of the subset that its own list selects, if that leaves out items on disk.
 
-    The name becomes part of every signature: an official subset, or a hash of the names as for ``--list``.
+    The name becomes part of every signature: an official subset, or a hash of the names as for ``--items``.
     """
     name = dataset.name
     if "/" in name or not dataset.left_out:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from sodbench.errors import SodbenchError
 from sodbench.models.registry import input_size_of, output_of
 from sodbench.models.user_code import describe_failure, text_of, user_code
+from sodbench.provenance import cpu_name
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -342,16 +342,6 @@ def describe_machine(device: torch.device) -> dict[str, str]:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-def cpu_name() -> str:
-    """The processor's model, as the system states it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _within(height: int, width: int, max_side: int | None) -> tuple[int, int]:

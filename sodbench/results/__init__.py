@@ -1,5 +1,6 @@
 """Stored results: what a result folder holds, and how it is read."""
 
+from sodbench.results.policy import AppliedPolicy, Policy
 from sodbench.results.result import (
     COUNTS,
     FILE,
@@ -11,35 +12,31 @@ from sodbench.results.result import (
     differences,
     digest_names,
     find_results,
-    folder_name,
     load_result,
     n_resized,
     result_folders,
     save_result,
-    versions,
     warn_of_shards,
-    write_text,
-    writing,
 )
+from sodbench.results.signature import Signature
 
 __all__ = [
     "COUNTS",
     "FILE",
     "JOURNAL",
     "TABLE",
+    "AppliedPolicy",
+    "Policy",
     "Result",
+    "Signature",
     "build_result",
     "derive_result",
     "differences",
     "digest_names",
     "find_results",
-    "folder_name",
     "load_result",
     "n_resized",
     "result_folders",
     "save_result",
-    "versions",
     "warn_of_shards",
-    "write_text",
-    "writing",
 ]

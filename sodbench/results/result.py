@@ -12,25 +12,31 @@ import csv
 import io
 import math
 import os
-import platform
-import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench import __version__
 from sodbench.console import warn
 from sodbench.errors import Problem, SodbenchError, StoredFileError
-from sodbench.files import open_regular, replacing, walk
+from sodbench.files import (
+    CHECKSUM,
+    atomic_write,
+    checksum,
+    file_hash,
+    open_atomic,
+    open_regular,
+    walk,
+)
 from sodbench.results.result_file import decode_result, encode_result, finite
+from sodbench.results.signature import Signature
+from sodbench.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,39 +50,6 @@ TABLE = "scores.csv"
 COUNTS = "counts.npz"
 JOURNAL = "unfinished.pairs"
 _NAMES = ("map", "mask", "image")
-
-
-@dataclass(frozen=True)
-class Signature:
-    """The one line that says how a number was made; numbers of different signatures are not the same quantity.
-
-    missing, resize: the policy and the number of pairs it affected, e.g. ``skip(2)``; ``error`` and ``none`` when there
-    were none.  undefined: likewise for undefined S-measures.  subset: of the dataset, e.g. ``test`` for HKU-IS/test.
-    shard: the part of the pairs that was scored, e.g. ``1/8``; empty for all of them.
-    """
-
-    protocol: str
-    n: int
-    missing: str = "error"
-    resize: str = "none"
-    gt: str = ">128"
-    undefined: str = ""
-    subset: str = ""
-    shard: str = ""
-    version: str = __version__
-
-    def __str__(self) -> str:
-        parts = [
-            f"sodbench:{self.version}",
-            f"protocol:{self.protocol}",
-            *[f"subset:{self.subset}"] * bool(self.subset),
-            *[f"shard:{self.shard}"] * bool(self.shard),
-            f"n:{self.n}",
-            f"missing:{self.missing}",
-            f"resize:{self.resize}",
-            f"gt:{self.gt}",
-        ]
-        return "|".join(parts + [f"undefined:{self.undefined}"] * bool(self.undefined))
 
 
 @dataclass(frozen=True)
@@ -96,7 +69,7 @@ class Result:
     provenance : mapping
         Versions, the command that scores it again, and the manifest of the maps where they have one.
     hashes : mapping
-        The hashes of ``scores.csv`` and ``counts.npz`` as they were stored, by name (pairs.file_hash).
+        The hashes of ``scores.csv`` and ``counts.npz`` as they were stored, by name (files.file_hash with CHECKSUM).
     folder : Path or None
         Where it is stored.
     """
@@ -247,12 +220,10 @@ class Result:
 
     def modified_files(self, names: Sequence[str] = (TABLE, COUNTS)) -> list[Path]:
         """Which of the stored files cannot be read or are not what was stored."""
-        from sodbench.results.pairs import file_hash
-
         changed = []
         for path in map(self._file, names):
             try:
-                same = file_hash(path) == self.hashes.get(path.name)
+                same = file_hash(path, CHECKSUM) == self.hashes.get(path.name)
             except OSError:
                 same = False
             if not same:
@@ -530,21 +501,6 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def versions() -> dict[str, str]:
-    """What the numbers may depend on: sodbench, Python and the packages that decode and count."""
-    import numba
-    import PIL
-
-    return {
-        "sodbench": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "pillow": PIL.__version__,
-        "machine": f"{platform.system()} {platform.machine()}",
-    }
-
-
 def save_result(result: Result, folder: Path, counts_hash: str) -> Result:
     """Write ``scores.csv`` and then ``result.json``, whose presence says that the result is complete.
 
@@ -562,7 +518,7 @@ def save_result(result: Result, folder: Path, counts_hash: str) -> Result:
         quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL,
     )
     table = text.getvalue().encode("utf-8")
-    with replacing(folder / TABLE, locked=True) as temporary:
+    with atomic_write(folder / TABLE, locked=True) as temporary:
         temporary.write_bytes(table)
     content = {
         "method": result.method,
@@ -578,15 +534,13 @@ def save_result(result: Result, folder: Path, counts_hash: str) -> Result:
         "hashes": {TABLE: _hash(table), COUNTS: counts_hash},
         "curves": {name: curve.tolist() for name, curve in result.curves.items()},
     }
-    with writing(folder / FILE, locked=True) as file:
+    with open_atomic(folder / FILE, locked=True) as file:
         file.write(encode_result(content))
     return load_result(folder)
 
 
 def _hash(data: bytes) -> str:
-    from sodbench.results.pairs import content_hash
-
-    return f"{content_hash(data):016x}"
+    return f"{checksum(data):016x}"
 
 
 def _read_table(path: Path, stored_hash: str) -> "pd.DataFrame":
@@ -618,22 +572,6 @@ def _read_table(path: Path, stored_hash: str) -> "pd.DataFrame":
     if not table.index.is_unique:
         raise StoredFileError(path, "names a pair twice")
     return table
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file as :func:`writing` does."""
-    with writing(path) as file:
-        file.write(text)
-
-
-@contextmanager
-def writing(path: Path, *, locked: bool = False) -> Iterator[TextIO]:
-    """A text file to write, put in place by :func:`sodbench.files.replacing`, where ``locked`` is explained."""
-    with (
-        replacing(path, locked=locked) as temporary,
-        temporary.open("w", encoding="utf-8") as file,
-    ):
-        yield file
 
 
 def load_result(folder: Path | str) -> Result:
@@ -721,12 +659,3 @@ def warn_of_shards(results: Iterable[Result]) -> None:
                 f"{result.folder}: is shard {shard} of {result.method} on {result.dataset}, whose numbers are of a part of "
                 "the images; join all shards first (sodbench merge)"
             )
-
-
-def folder_name(name: str) -> str:
-    """A method's or dataset's name as the name of a folder, e.g. ``HKU-IS/test`` -> ``HKU-IS@test``.
-
-    Two names never share a folder: what a folder cannot be called is written as its code.
-    """
-    coded = re.sub(r"[\\:*?\"<>|\0#%=@]|^\.|[. ]$", lambda m: f"={ord(m[0]):02X}", name)
-    return coded.replace("/", "@") or "="

@@ -452,7 +452,7 @@ def test_limit_and_list(tmp_path: Path) -> None:
     [
         ([], "HKU-IS/val", 500),
         (["--limit", "3"], "HKU-IS/val/first3", 3),
-        (["--list", "mine.txt"], "HKU-IS/val/list-b522b7fe", 2),
+        (["--items", "mine.txt"], "HKU-IS/val/list-b522b7fe", 2),
     ],
 )
 def test_subset_stands_in_the_signature(
@@ -477,7 +477,7 @@ def test_item_of_a_subset_without_mask_is_refused(
     hku: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (hku / "mine.txt").write_text("nobody.png\n")
-    run = ["eval", str(hku / "maps"), str(hku / "HKU-IS/val"), "--list", str(hku / "mine.txt")]
+    run = ["eval", str(hku / "maps"), str(hku / "HKU-IS/val"), "--items", str(hku / "mine.txt")]
     assert main(run) == 2
     assert "nobody" in capsys.readouterr().err
 

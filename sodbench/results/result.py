@@ -308,8 +308,7 @@ def derive_result(
     counts : StoredPairs, optional
         Held by the result, for results that are not stored.
     """
-    from sodbench.metrics import protocol as get_protocol
-    from sodbench.metrics import score
+    from sodbench.metrics import get_protocol, score
     from sodbench.results.pair_problems import (
         PAIR_PROBLEMS,
         find_pair_problems,
@@ -365,7 +364,7 @@ def build_result(
     """
     import pandas as pd
 
-    from sodbench.metrics import protocol as get_protocol
+    from sodbench.metrics import get_protocol
 
     rules = get_protocol(scores.protocol)
     undefined = [

@@ -196,7 +196,7 @@ def test_the_f_curve_is_the_one_whose_maximum_is_max_f(counts, name):
     expected = {
         curve: own
         if curve in ("precision", "recall") or curve.split("_")[0] == "f"
-        else PROTOCOLS[name].other_comparison
+        else PROTOCOLS[name].secondary_comparison
         for curve in curves
     }
     assert scores.comparisons == expected

@@ -9,8 +9,8 @@ from typing import Any
 
 from sodbench import __version__
 from sodbench.errors import SodbenchError
-from sodbench.files import is_temporary, remove_stale_temporaries, unwritable
-from sodbench.models import file_sha256, model_identity
+from sodbench.files import file_hash, is_temporary, remove_stale_temporaries, unwritable
+from sodbench.models import identify_model
 from sodbench.results import write_text
 from sodbench.runners.training.data import TrainingSet
 from sodbench.runners.training.log import BOARD, CURVE, LOG, read_log
@@ -25,13 +25,13 @@ def run_identity(
     recipe: Recipe, model: str, data: TrainingSet, start: Mapping[str, Path | None]
 ) -> dict[str, Any]:
     """What a resumed run must share with the one it continues; ``start``: its files of weights by kind."""
-    name, source_sha256 = model_identity(model)
+    name, source_sha256 = identify_model(model)
     return {
         "recipe": recipe.plain(),
         "model": name,
         "source_sha256": source_sha256,
         "data": {"name": data.name, "pairs": len(data), "fingerprint": data.fingerprint},
-        "start": {kind: file_sha256(path) if path else None for kind, path in start.items()},
+        "start": {kind: file_hash(path) if path else None for kind, path in start.items()},
     }
 
 

@@ -48,13 +48,13 @@ SCALED_RUN = """
 import resource, sys, time
 from sodbench.console import set_quiet
 from sodbench.datasets import find_masks
-from sodbench.runners.evaluation.evaluate import evaluate_all
-from sodbench.runners.evaluation.plan import understand
+from sodbench.runners.evaluation.evaluate import evaluate_plan
+from sodbench.runners.evaluation.plan import plan_evaluation
 set_quiet(True)
 start = time.perf_counter()
 maps, masks, output = sys.argv[1:]
 from pathlib import Path
-evaluate_all(understand(Path(maps), find_masks(masks), name="drawn"), output=output)
+evaluate_plan(plan_evaluation(Path(maps), find_masks(masks), name="drawn"), output=output)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 helper = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # it shares most of that
 print(time.perf_counter() - start, peak / 1024, helper / 1024)
@@ -139,11 +139,12 @@ def decode(pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, float]:
 def score(maps: Path, masks: Path, *, weighted: bool = True, jobs: int = 1) -> None:
     """What ``sodbench eval MAPS MASKS`` does, without its printing."""
     from sodbench.datasets import find_masks
-    from sodbench.runners.evaluation.count import Policy
-    from sodbench.runners.evaluation.evaluate import evaluate_all
-    from sodbench.runners.evaluation.plan import understand
+    from sodbench.results import Policy
+    from sodbench.runners.evaluation.evaluate import evaluate_plan
+    from sodbench.runners.evaluation.plan import plan_evaluation
 
-    evaluate_all(understand(maps, find_masks(masks)), policy=Policy(weighted=weighted), jobs=jobs)
+    plan = plan_evaluation(maps, find_masks(masks), policy=Policy(weighted=weighted))
+    evaluate_plan(plan, jobs=jobs)
 
 
 def scoring(

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
-from sodbench.reports.analysis import study
+from sodbench.reports.analysis import analyse
 from sodbench.reports.report import write_report
 from sodbench.results import Result, build_result
 
@@ -139,7 +139,7 @@ def main() -> None:
         "images": images,
         "methods": 5,
         "resamples": 1000,
-        **timed(lambda: study(five, resamples=1000), repeats),
+        **timed(lambda: analyse(five, resamples=1000), repeats),
     }
     mae = five[0].table["mae"].to_numpy(float)
     found["scipy_one_method_mae_alone"] = timed(lambda: scipy_mae(mae), repeats)

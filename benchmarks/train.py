@@ -32,7 +32,7 @@ import torch
 import torch.nn.functional as F
 
 from sodbench.datasets import Dataset, folder_pairs
-from sodbench.images import read_grey, read_rgb, write_grey, write_picture
+from sodbench.images import read_grey, read_rgb, write_grey, write_image
 from sodbench.models import create_model
 from sodbench.models.devices import choose_device, describe_machine, tensor_float
 from sodbench.models.inference import normalise
@@ -75,7 +75,7 @@ def draw(root: Path, every: list[tuple[int, int]], rng: np.random.Generator) -> 
         inside = ((y / height - centre[0]) / radius[0]) ** 2 + (
             (x / width - centre[1]) / radius[1]
         ) ** 2 < 1
-        write_picture(
+        write_image(
             root / f"image/{number:04d}.jpg",
             (128 + 90 * waves + grain).clip(0, 255).astype(np.uint8),
         )

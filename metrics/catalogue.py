@@ -54,6 +54,31 @@ class Metric:
     aggregate: bool = True
     listed: bool = True
 
+    @property
+    def sign(self) -> int:
+        """+1 where higher values are better, -1 where lower ones are, 0 where neither are."""
+        return {"higher": 1, "lower": -1, "neither": 0}[self.direction]
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether higher values are better."""
+        return self.direction == "higher"
+
+    @property
+    def arrow(self) -> str:
+        """``↑``, ``↓`` or nothing."""
+        return {"higher": "↑", "lower": "↓", "neither": ""}[self.direction]
+
+    @property
+    def title(self) -> str:
+        """The label as the start of a sentence."""
+        return self.label[:1].upper() + self.label[1:]
+
+    @property
+    def heading(self) -> str:
+        """The label with its arrow, for column headings."""
+        return f"{self.label} {self.arrow}".strip()
+
 
 CITATIONS = {
     "achanta2009": "Achanta, Hemami, Estrada and Suesstrunk, Frequency-tuned salient region detection, CVPR 2009",
@@ -294,6 +319,11 @@ CURVES: tuple[str, ...] = (
     *(family.name for family in _BINARY_FAMILIES),
 )
 """The curves of a set of images, 256 thresholds each: the keys of ``Scores.curves``."""
+
+
+def find_metric(name: str) -> Metric:
+    """The catalogue's entry of a name; for a name it does not have, an entry labelled with that name."""
+    return METRICS.get(name) or Metric(name, name, "higher", name, "")
 
 
 def suggest(name: str, known: Sequence[str]) -> str | None:

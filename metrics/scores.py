@@ -13,7 +13,6 @@ from typing import Protocol as Protocol_
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench import __version__
 from sodbench.metrics.catalogue import LOWER_IS_BETTER
 from sodbench.metrics.confusion import (
     PreparedCounts,
@@ -31,6 +30,7 @@ from sodbench.metrics.threshold_metrics import (
     precision_recall_f,
     ranking_rates,
 )
+from sodbench.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

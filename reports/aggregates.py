@@ -10,7 +10,7 @@ from sodbench.metrics import PROTOCOLS, Counts, image_curves, protocol, summaris
 from sodbench.metrics.counts import STANDARD_RULE
 from sodbench.metrics.protocols import Protocol
 from sodbench.metrics.scores import BLOCK
-from sodbench.metrics.statistics.bootstrap import Draws, Floats, Totals, totals
+from sodbench.metrics.statistics.bootstrap import Floats, ResampleCounts, Totals, totals
 from sodbench.metrics.threshold_metrics import BINARY_MEASURES, f_measure
 from sodbench.results import Result
 
@@ -42,7 +42,7 @@ class Statistics:
     """What a bootstrap of one result resamples, and how its means become aggregates.
 
     columns: float64 [images, K]: the per-image scores ``scalars``, then 256 columns for each of ``curves``.
-    names: the measures that :meth:`aggregate` gives, in this order.
+    names: the metrics that :meth:`aggregate` gives, in this order.
     """
 
     columns: Floats
@@ -52,7 +52,7 @@ class Statistics:
     protocol: str
 
     def aggregate(self, means: Floats, names: Sequence[str] = ()) -> Floats:
-        """Means [..., K] of the columns -> the measures [..., M], or those of them that are named."""
+        """Means [..., K] of the columns -> the metrics [..., M], or those of them that are named."""
         names, rules, first = names or self.names, protocol(self.protocol), len(self.scalars)
         by_curve = {
             c: means[..., first + 256 * i : first + 256 * (i + 1)]
@@ -71,16 +71,16 @@ class Statistics:
         return np.stack([np.asarray(found[n], float) for n in names], axis=-1)
 
     def observed(self, names: Sequence[str] = ()) -> Floats:
-        """The measures [M] of the images as they are."""
+        """The metrics [M] of the images as they are."""
         once = np.ones((1, len(self.columns)), np.uint8)
         found: Floats = self.aggregate(totals(once, self.columns).means, names)[0]
         return found
 
-    def resampled(self, draws: Sequence[Draws]) -> Floats:
+    def resampled(self, draws: Sequence[ResampleCounts]) -> Floats:
         """Their bootstrap distribution [resamples, M]."""
         return self.aggregate(self.totals(draws).means)
 
-    def totals(self, draws: Sequence[Draws]) -> Totals:
+    def totals(self, draws: Sequence[ResampleCounts]) -> Totals:
         """Of the columns, in single precision, whose error no interval shows."""
         single = self.columns.astype(np.float32)
         found = [totals(d, single) for d in draws]
@@ -135,7 +135,7 @@ def _needed(names: tuple[str, ...], protocol_: str) -> tuple[tuple[str, ...], tu
     return tuple(n for n in names if n not in _FROM_CURVES), tuple(curves)
 
 
-def object_share(counts: Counts) -> Floats:
+def foreground_share(counts: Counts) -> Floats:
     """The share of each image that its mask calls foreground (above 128), float64 [N]."""
     foreground = counts.foreground(STANDARD_RULE)
     return np.asarray(foreground / counts.size.astype(np.int64).prod(axis=1), float)

@@ -18,13 +18,14 @@ from sodbench.datasets import TEST_SETS
 from sodbench.datasets.attributes import LARGE, SMALL
 from sodbench.errors import SodbenchError
 from sodbench.metrics import Counts
+from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.metrics.statistics.bootstrap import (
     RESAMPLES,
-    Draws,
     Floats,
+    ResampleCounts,
     Totals,
-    resamples_of,
-    seed_for,
+    dataset_seed,
+    draw_resamples,
 )
 from sodbench.metrics.statistics.significance import (
     CriticalDifference,
@@ -41,7 +42,7 @@ from sodbench.parallel import in_threads, processors
 from sodbench.reports.aggregates import (
     Statistics,
     f_under_each_protocol,
-    object_share,
+    foreground_share,
     statistics,
 )
 from sodbench.reports.comparability import (
@@ -52,10 +53,16 @@ from sodbench.reports.comparability import (
     find_ranking,
     signature_fields,
 )
-from sodbench.reports.image_counts import FEW, check_images, describe_dataset, warn_of_few
-from sodbench.reports.measures import Measure, choose
+from sodbench.reports.image_counts import (
+    MIN_IMAGES,
+    check_image_counts,
+    dataset_heading,
+    describe_small_datasets,
+)
 from sodbench.results import Result
 
+REPORT_METRICS = ("mae", "f_max", "s", "e_max", "wf")
+"""What tables show when nothing else was asked for: the five classical metrics."""
 ALPHA = 0.05
 MONTE_CARLO = 2.0
 """A p-value is undecided where so many standard errors of the resampling would move it across ALPHA."""
@@ -70,7 +77,7 @@ _THREADS = min(4, processors())
 class Comparison:
     """Two methods on one dataset by one metric, paired over the ``images`` that both were scored on.
 
-    difference: the aggregate of ``first`` minus that of ``second``, with its 95 % interval; higher: more is better.
+    difference: the aggregate of ``first`` minus that of ``second``, with its 95 % interval; higher_is_better: for this metric.
     p: paired bootstrap; p_wilcoxon: signed ranks of the per-image scores; both also Holm-corrected over all compared
     pairs of methods for this dataset and metric. NaN where it is undefined.
     undecided: p_holm is within the Monte Carlo error of the resampling of the 5 % level.
@@ -78,8 +85,8 @@ class Comparison:
     """
 
     dataset: str
-    measure: str
-    higher: bool
+    metric: str
+    higher_is_better: bool
     first: str
     second: str
     images: int
@@ -105,7 +112,7 @@ class Comparison:
         """The method shown to be better at the 5 % level, or nothing."""
         if self.undecided or not self.p_holm < ALPHA or self.difference == 0:
             return ""
-        return self.first if (self.difference > 0) == self.higher else self.second
+        return self.first if (self.difference > 0) == self.higher_is_better else self.second
 
     @property
     def loser(self) -> str:
@@ -115,11 +122,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """The headline measure by groups of images that an attribute makes.
+    """The primary metric by groups of images that an attribute makes.
 
     groups: their names, in order; images: by data set, how many images each group has.
     values: by (method, data set), the interval for each group; None where a group has no image, NaN limits where it
-    has fewer than :data:`FEW`.
+    has fewer than :data:`MIN_IMAGES`.
     """
 
     attribute: str
@@ -129,13 +136,13 @@ class Breakdown:
 
 
 @dataclass(frozen=True)
-class Study:
+class Analysis:
     """Results arranged for a report.
 
     results: by (method, dataset); values: methods x (dataset, metric name), the aggregates.
-    intervals: by (method, dataset, metric name); NaN limits for fewer than :data:`FEW` images.
+    intervals: by (method, dataset, metric name); NaN limits for fewer than :data:`MIN_IMAGES` images.
     comparisons: every pair of comparable methods, for every dataset and metric.
-    breakdowns: the headline metric by groups of images; the first is by :data:`SIZE`.
+    breakdowns: the primary metric by groups of images; the first is by :data:`SIZE`.
     by_protocol: by (method, dataset), max F under every protocol.
     comparable: which results may be compared; ranking: the methods and datasets of the mean ranks.
     notes: what a reader has to know about how this was computed.
@@ -144,7 +151,7 @@ class Study:
     results: Mapping[Key, Result]
     methods: tuple[str, ...]
     datasets: tuple[str, ...]
-    measures: tuple[Measure, ...]
+    metrics: tuple[Metric, ...]
     values: pd.DataFrame
     intervals: Mapping[tuple[str, str, str], Interval]
     comparisons: tuple[Comparison, ...]
@@ -158,9 +165,7 @@ class Study:
 
     def heading(self, dataset: str) -> str:
         """The dataset's name, with its number of images where it is not the official one."""
-        return describe_dataset(
-            dataset, (r.n for (_, d), r in self.results.items() if d == dataset)
-        )
+        return dataset_heading(dataset, (r.n for (_, d), r in self.results.items() if d == dataset))
 
     @property
     def headings(self) -> dict[str, str]:
@@ -169,19 +174,19 @@ class Study:
 
     @property
     def ranked(self) -> dict[str, tuple[str, ...]]:
-        """For each dataset the methods that get a place; none where there are fewer than :data:`FEW` images."""
+        """For each dataset the methods that get a place; none where there are fewer than :data:`MIN_IMAGES` images."""
         return _ranked(self.comparable, self.results)
 
-    def check_images(self) -> list[str]:
+    def check_image_counts(self) -> list[str]:
         """A line for each result whose images are not the official ones of its dataset."""
-        return check_images(self.results)
+        return check_image_counts(self.results)
 
-    def tied(self, best: str, dataset: str, measure: str) -> list[Comparison]:
+    def tied(self, best: str, dataset: str, metric: str) -> list[Comparison]:
         """The tests that found no significant difference between ``best`` and another method."""
         return [
             c
             for c in self.comparisons
-            if (c.dataset, c.measure) == (dataset, measure)
+            if (c.dataset, c.metric) == (dataset, metric)
             and best in (c.first, c.second)
             and c.tested
             and not c.winner
@@ -192,18 +197,18 @@ class Study:
         """Whether any result comes from the built-in sample."""
         return any(bool(r.provenance.get("sample")) for r in self.results.values())
 
-    def beaten(self) -> dict[tuple[str, str, str], list[str]]:
-        """For (method, data set, measure name): the methods it beats at the 5 % level."""
+    def wins_over(self) -> dict[tuple[str, str, str], list[str]]:
+        """For (method, data set, metric name): the methods it beats at the 5 % level."""
         found: dict[tuple[str, str, str], list[str]] = {}
         for c in self.comparisons:
             if c.winner:
-                found.setdefault((c.winner, c.dataset, c.measure), []).append(c.loser)
+                found.setdefault((c.winner, c.dataset, c.metric), []).append(c.loser)
         return found
 
     def differing_from(self, baseline: str) -> set[tuple[str, str, str]]:
-        """The (method, data set, measure name) whose difference to the baseline is significant."""
+        """The (method, data set, metric name) whose difference to the baseline is significant."""
         return {
-            (c.second if c.first == baseline else c.first, c.dataset, c.measure)
+            (c.second if c.first == baseline else c.first, c.dataset, c.metric)
             for c in self.comparisons
             if c.winner and baseline in (c.first, c.second)
         }
@@ -212,40 +217,57 @@ class Study:
         """Per metric, Friedman and Nemenyi over the datasets of :attr:`ranking`, for its methods."""
         found = {}
         methods, datasets = list(self.ranking.methods), list(self.ranking.datasets)
-        for measure in (m for m in self.measures if m.direction):
-            here = self.values.xs(measure.name, axis=1, level=1).loc[methods, datasets]
+        for metric in (m for m in self.metrics if m.sign):
+            here = self.values.xs(metric.name, axis=1, level=1).loc[methods, datasets]
             scores = {str(method): list(row) for method, row in here.iterrows()}
             whole = {m: s for m, s in scores.items() if np.isfinite(s).all()}
-            result = critical_difference(whole, measure.higher) if whole else None
+            result = critical_difference(whole, metric.higher_is_better) if whole else None
             if result:
-                found[measure.name] = result
+                found[metric.name] = result
         return found
 
 
-def headline(measures: Sequence[Measure]) -> Measure:
-    """The measure for figures that show one: max F if it is there, else the first."""
-    return next((m for m in measures if m.name == "f_max"), measures[0])
+def primary_metric(metrics: Sequence[Metric]) -> Metric:
+    """The metric for figures that show one: max F if it is there, else the first."""
+    return next((m for m in metrics if m.name == "f_max"), metrics[0])
 
 
-def study(
+def select_metrics(
+    available: Sequence[str], asked: Sequence[str] | None = None
+) -> tuple[Metric, ...]:
+    """The metrics of a report: those asked for, else the classical ones among ``available``.
+
+    Raises :class:`SodbenchError` for a name that no result has.
+    """
+    if asked is None:
+        return tuple(find_metric(name) for name in REPORT_METRICS if name in available)
+    unknown = [name for name in asked if name not in available]
+    if unknown:
+        raise SodbenchError(
+            f"no result has the metric {', '.join(unknown)}; there are: {', '.join(available)}"
+        )
+    return tuple(find_metric(name) for name in asked)
+
+
+def analyse(
     results: Sequence[Result],
     *,
-    measures: Sequence[str] | None = None,
+    metrics: Sequence[str] | None = None,
     methods: Sequence[str] | None = None,
     datasets: Sequence[str] | None = None,
     attributes: Mapping[str, pd.DataFrame] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> Study:
+) -> Analysis:
     """Arrange results and compute everything a report states.
 
-    measures, methods, datasets: keep these only, in this order.
+    metrics, methods, datasets: keep these only, in this order.
     attributes: by data set, a frame with index stem and a categorical column for each attribute of its images, as
     :func:`sodbench.datasets.attribute_groups` gives it; scores are broken down by these.
     Raises :class:`SodbenchError` for a name that no result has and for two results of one method on one set.
     """
     table = _arranged(_kept(results, methods, datasets))
-    shown = choose(list(next(iter(table.values())).metrics), measures)
+    shown = select_metrics(list(next(iter(table.values())).metrics), metrics)
     method_names = tuple(methods or dict.fromkeys(m for m, _ in table))
     dataset_names = tuple(datasets or in_order(d for _, d in table))
     columns = [(d, m.name) for d in dataset_names for m in shown]
@@ -256,7 +278,9 @@ def study(
     )
     sets = {
         d: _Set.of(
-            {m: table[m, d] for m in method_names if (m, d) in table}, resamples, seed_for(d, seed)
+            {m: table[m, d] for m in method_names if (m, d) in table},
+            resamples,
+            dataset_seed(d, seed),
         )
         for d in dataset_names
     }
@@ -269,11 +293,11 @@ def study(
         {key: table[key].signature for key in keys},
         {key: one.fingerprint for key, one in measured.items()},
     )
-    return Study(
+    return Analysis(
         results=table,
         methods=method_names,
         datasets=dataset_names,
-        measures=shown,
+        metrics=shown,
         values=values,
         intervals={
             (m, d, name): found
@@ -297,7 +321,9 @@ def study(
         comparable=comparable,
         ranking=_find_ranking(comparable, _ranked(comparable, table)),
         notes=tuple(
-            warn_of_few({d: min(r.n for r in s.results.values()) for d, s in sets.items()})
+            describe_small_datasets(
+                {d: min(r.n for r in s.results.values()) for d, s in sets.items()}
+            )
         ),
     )
 
@@ -305,7 +331,7 @@ def study(
 def _ranked(comparable: Comparable, results: Mapping[Key, Result]) -> dict[str, tuple[str, ...]]:
     """The methods that are compared on each dataset, without the datasets that are too small to rank methods by."""
     return {
-        d: methods if all(results[m, d].n >= FEW for m in methods) else ()
+        d: methods if all(results[m, d].n >= MIN_IMAGES for m in methods) else ()
         for d, methods in comparable.compared.items()
     }
 
@@ -384,12 +410,12 @@ class _Set:
     """One dataset's results, and the draws for each number of images."""
 
     results: Mapping[str, Result]
-    draws: Mapping[int, tuple[Draws, ...]]
+    draws: Mapping[int, tuple[ResampleCounts, ...]]
 
     @staticmethod
     def of(results: Mapping[str, Result], resamples: int, seed: Sequence[int]) -> "_Set":
         sizes = {r.n for r in results.values()} - {0}
-        return _Set(results, {n: tuple(resamples_of(n, resamples, seed)) for n in sizes})
+        return _Set(results, {n: tuple(draw_resamples(n, resamples, seed)) for n in sizes})
 
 
 @dataclass(frozen=True)
@@ -411,7 +437,7 @@ class _Measured:
 
 def _measured(
     sets: Mapping[str, _Set],
-    measures: Sequence[Measure],
+    metrics: Sequence[Metric],
     attributes: Mapping[str, pd.DataFrame],
     key: Key,
 ) -> _Measured:
@@ -421,16 +447,16 @@ def _measured(
     counts = checked_counts(replace(result))  # not kept: the counts of a dataset are large
     stems = np.array(result.table.index, dtype=object)
     order = np.argsort(stems, kind="stable")
-    found = statistics(result, counts, [m.name for m in measures], order)
+    found = statistics(result, counts, [m.name for m in metrics], order)
     draws = own.draws[len(order)]
-    share = object_share(counts)[order]
+    share = foreground_share(counts)[order]
     groupings = _groupings(stems[order], share, attributes.get(dataset))
-    chief = headline(measures).name
+    chief = primary_metric(metrics).name
     by_group = {a: _by_group(found, draws, g, chief) for a, g in groupings.items()}
     distribution = next(iter(by_group.values())).whole
-    limits = distribution if len(order) >= FEW else np.full_like(distribution, np.nan)
+    limits = distribution if len(order) >= MIN_IMAGES else np.full_like(distribution, np.nan)
     return _Measured(
-        {m.name: interval(_value(result, m.name), limits[:, i]) for i, m in enumerate(measures)},
+        {m.name: interval(_value(result, m.name), limits[:, i]) for i, m in enumerate(metrics)},
         by_group,
         f_under_each_protocol(result, counts),
         found.observed(),
@@ -492,8 +518,10 @@ class _ByGroup:
     whole: Floats
 
 
-def _by_group(of: Statistics, draws: Sequence[Draws], grouping: Grouping, chief: str) -> _ByGroup:
-    """The measure ``chief`` for each group.  A resample of the set is one of the group, in number too.
+def _by_group(
+    of: Statistics, draws: Sequence[ResampleCounts], grouping: Grouping, chief: str
+) -> _ByGroup:
+    """The metric ``chief`` for each group.  A resample of the set is one of the group, in number too.
 
     The groups' totals add up to those of all images, so that these cost nothing more.
     """
@@ -514,12 +542,12 @@ def _by_group(of: Statistics, draws: Sequence[Draws], grouping: Grouping, chief:
 
 
 def _of_group(
-    of: Statistics, draws: Sequence[Draws], images: NDArray[np.intp], chief: str
+    of: Statistics, draws: Sequence[ResampleCounts], images: NDArray[np.intp], chief: str
 ) -> tuple[Totals, Interval]:
     group = of.of(images)
     totals = group.totals([d[:, images] for d in draws])
     distribution = group.aggregate(totals.means, [chief])[:, 0]
-    if len(images) < FEW:
+    if len(images) < MIN_IMAGES:
         distribution = distribution * np.nan
     return totals, interval(float(group.observed([chief])[0]), distribution)
 
@@ -543,12 +571,12 @@ def _breakdowns(measured: Mapping[Key, _Measured]) -> tuple[Breakdown, ...]:
 def _compared(
     dataset: str,
     results: Mapping[str, Result],
-    measures: Sequence[Measure],
+    metrics: Sequence[Metric],
     measured: Mapping[str, _Measured],
 ) -> list[Comparison]:
     """Every pair of results of one class, per metric, Holm-corrected over the pairs; none for too few images."""
     pairs = list(combinations(results, 2))
-    if not pairs or next(iter(results.values())).n < FEW:
+    if not pairs or next(iter(results.values())).n < MIN_IMAGES:
         return []
     found = []
     position = {m: i for i, m in enumerate(results)}
@@ -557,25 +585,25 @@ def _compared(
     tables = [r.table.loc[stems] for r in results.values()]
     observed = np.stack([one.observed for one in measured.values()])
     spread = np.stack([one.distribution for one in measured.values()])
-    for i, measure in enumerate(measures):
-        if not measure.direction:
+    for i, metric in enumerate(metrics):
+        if not metric.sign:
             continue
         difference = observed[first, i] - observed[second, i]
         distributions = spread[first, :, i] - spread[second, :, i]
         low, high = percentiles(distributions)
-        scores = np.stack([per_image(t, measure.name) for t in tables])
+        scores = np.stack([per_image(t, metric.name) for t in tables])
         by_image = scores[first] - scores[second]
         p = bootstrap_p(difference, distributions, len(stems))
         p_wilcoxon = wilcoxon_rows(by_image)
         p_holm, p_wilcoxon_holm = holm(p), holm(p_wilcoxon)
         undecided = _undecided(difference, distributions, len(stems))
         for k, (a, b) in enumerate(pairs):
-            tally = win_tie_loss(by_image[k], measure.higher)
+            tally = win_tie_loss(by_image[k], metric.higher_is_better)
             found.append(
                 Comparison(
                     dataset=dataset,
-                    measure=measure.name,
-                    higher=measure.higher,
+                    metric=metric.name,
+                    higher_is_better=metric.higher_is_better,
                     first=a,
                     second=b,
                     images=len(stems),
@@ -605,5 +633,5 @@ def _undecided(difference: Floats, distributions: Floats, images: int) -> NDArra
 
 
 def per_image(table: pd.DataFrame, name: str) -> Floats:
-    """A measure of every image, float64 [N]; NaN where single images do not have it."""
+    """A metric of every image, float64 [N]; NaN where single images do not have it."""
     return table[name].to_numpy(float) if name in table else np.full(len(table), np.nan)

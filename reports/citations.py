@@ -32,7 +32,7 @@ MEASURES = {
   year = {2017}
 }""",
     "e": """@inproceedings{fan2018enhanced,
-  title = {Enhanced-alignment Measure for Binary Foreground Map Evaluation},
+  title = {Enhanced-alignment Metric for Binary Foreground Map Evaluation},
   author = {Fan, Deng-Ping and Gong, Cheng and Cao, Yang and Ren, Bo and Cheng, Ming-Ming and Borji, Ali},
   booktitle = {International Joint Conference on Artificial Intelligence (IJCAI)},
   year = {2018}
@@ -48,8 +48,8 @@ MEASURES = {
 """By a measure's family; the F-measure with beta^2 = 0.3 comes from Achanta et al."""
 
 
-def bibtex(datasets: Iterable[str], methods: Iterable[str], measures: Iterable[str]) -> str:
-    """The entries for the known data sets, models and measures among the names, each once."""
+def bibtex(datasets: Iterable[str], methods: Iterable[str], metrics: Iterable[str]) -> str:
+    """The entries for the known data sets, models and metrics among the names, each once."""
     found: list[str] = []
     for name in datasets:
         known = known_name(name.split("/")[0])
@@ -57,6 +57,6 @@ def bibtex(datasets: Iterable[str], methods: Iterable[str], measures: Iterable[s
             found.append(DATASETS[known].bibtex)
     for method in methods:
         found += [entry for key, entry in MODELS.items() if method.lower().startswith(key)]
-    for measure in measures:
-        found += [MEASURES[f] for f in (measure.split("_")[0],) if f in MEASURES]
+    for metric in metrics:
+        found += [MEASURES[f] for f in (metric.split("_")[0],) if f in MEASURES]
     return "\n".join(dict.fromkeys(entry.strip() for entry in found))

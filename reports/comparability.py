@@ -69,7 +69,7 @@ def find_comparable(
     """
     fingerprints = fingerprints or {}
     fields = {key: signature_fields(s) for key, s in signatures.items()}
-    main = commonest([f.get("protocol", "") for f in fields.values()])
+    main = most_common([f.get("protocol", "") for f in fields.values()])
     compared: dict[str, tuple[str, ...]] = {}
     usual: dict[str, str] = {}
     alike: dict[str, tuple[str, ...]] = {}
@@ -141,7 +141,7 @@ def find_ranking(compared: Mapping[str, Sequence[str]]) -> Ranking:
     return best
 
 
-def commonest(values: Iterable[str]) -> str:
+def most_common(values: Iterable[str]) -> str:
     """The value that occurs most often, of equally frequent ones the first; nothing where there is none."""
     values = list(values)
     return Counter(values).most_common(1)[0][0] if values else ""

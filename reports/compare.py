@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics.statistics.bootstrap import RESAMPLES, seed_for
+from sodbench.metrics.catalogue import Metric, find_metric
+from sodbench.metrics.statistics.bootstrap import RESAMPLES, dataset_seed
 from sodbench.metrics.statistics.significance import (
     bootstrap,
     holm,
@@ -19,10 +20,9 @@ from sodbench.metrics.statistics.significance import (
 )
 from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.reports import markdown, tables
-from sodbench.reports.aggregates import Statistics, object_share, statistics
-from sodbench.reports.analysis import checked_counts, in_order, per_image
-from sodbench.reports.image_counts import FEW, warn_of_few
-from sodbench.reports.measures import Measure, choose, measure
+from sodbench.reports.aggregates import Statistics, foreground_share, statistics
+from sodbench.reports.analysis import checked_counts, in_order, per_image, select_metrics
+from sodbench.reports.image_counts import MIN_IMAGES, describe_small_datasets
 from sodbench.reports.sections import p_text
 from sodbench.results import Result
 from sodbench.results.result_file import finite
@@ -39,7 +39,7 @@ class Difference:
     """
 
     dataset: str
-    measure: str
+    metric: str
     images: int
     a: float
     b: float
@@ -70,7 +70,7 @@ def compare(
     first: Sequence[Result],
     second: Sequence[Result],
     *,
-    measures: Sequence[str] | None = None,
+    metrics: Sequence[str] | None = None,
     datasets: Sequence[str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -98,21 +98,23 @@ def compare(
                 f"{dataset}: {a} was scored under {one.protocol}, {b} under {two.protocol}; score both under one "
                 "protocol (no image is read again: sodbench eval --protocol)"
             )
-        chosen = _with_direction(choose(list(one.metrics), measures), asked=measures is not None)
+        chosen = _with_direction(
+            select_metrics(list(one.metrics), metrics), asked=metrics is not None
+        )
         found += _on(dataset, one, two, chosen, resamples, seed)
         remarks += _remarks(dataset, a, b, one, two)
     names = (a, b) if a != b else (f"{a} (first)", f"{b} (second)")
     return PairedComparison(*names, tuple(found), tuple(remarks), resamples, seed)
 
 
-def _with_direction(metrics: Sequence[Measure], asked: bool) -> list[Measure]:
+def _with_direction(metrics: Sequence[Metric], asked: bool) -> list[Metric]:
     """The metrics by which one of two methods can be better; raises :class:`SodbenchError` for others that were asked for."""
-    without = [m.name for m in metrics if not m.direction]
+    without = [m.name for m in metrics if not m.sign]
     if without and asked:
         raise SodbenchError(
             f"--metrics {' '.join(without)}: no method is better by it, because neither a higher nor a lower value is better"
         )
-    return [m for m in metrics if m.direction]
+    return [m for m in metrics if m.sign]
 
 
 def _one_method(results: Sequence[Result]) -> str:
@@ -140,33 +142,33 @@ def _remarks(dataset: str, a: str, b: str, one: Result, two: Result) -> list[str
         remarks.append(f"{dataset}: the signatures differ: {one.signature} and {two.signature}.")
     stems = sorted(common)
     covered = [
-        pd.Series(object_share(checked_counts(r)), r.table.index).loc[stems] for r in (one, two)
+        pd.Series(foreground_share(checked_counts(r)), r.table.index).loc[stems] for r in (one, two)
     ]
     others = int((covered[0] != covered[1]).sum())
     if others:
         remarks.append(
             f"{dataset}: {others} of {len(stems)} images were scored against different masks; the numbers are not comparable."
         )
-    return [*remarks, *warn_of_few({dataset: len(common)})]
+    return [*remarks, *describe_small_datasets({dataset: len(common)})]
 
 
 def _on(
-    dataset: str, one: Result, two: Result, measures: Sequence[Measure], resamples: int, seed: int
+    dataset: str, one: Result, two: Result, metrics: Sequence[Metric], resamples: int, seed: int
 ) -> list[Difference]:
     stems = sorted(set(one.table.index) & set(two.table.index))
     if not stems:
         raise SodbenchError(f"{dataset}: the two results have no image in common")
-    names = [m.name for m in measures]
+    names = [m.name for m in metrics]
     first, second = (_statistics(result, names, stems) for result in (one, two))
     tables_ = [result.table.loc[stems] for result in (one, two)]
     a, b = first.observed(), second.observed()
-    draws = seed_for(dataset, seed)
+    draws = dataset_seed(dataset, seed)
     change = bootstrap(first.columns, first.aggregate, resamples, draws) - bootstrap(
         second.columns, second.aggregate, resamples, draws
     )
     defined = np.isfinite(first.columns).all(axis=1) & np.isfinite(second.columns).all(axis=1)
-    p = np.full(len(measures), np.nan)
-    enough = len(stems) >= FEW
+    p = np.full(len(metrics), np.nan)
+    enough = len(stems) >= MIN_IMAGES
     if defined.any() and enough:
         p = permutation_p(
             first.columns[defined], second.columns[defined], first.aggregate, resamples, draws
@@ -177,21 +179,21 @@ def _on(
             wilcoxon_p(*(per_image(t, m.name) for t in tables_))
             if enough and m.name in tables_[0]
             else np.nan
-            for m in measures
+            for m in metrics
         ]
     )
     p_holm, p_wilcoxon_holm = holm(p), holm(p_wilcoxon)
     if not enough:
         change = np.full_like(change, np.nan)
     differences = []
-    for i, m in enumerate(measures):
+    for i, m in enumerate(metrics):
         own, other = (per_image(t, m.name) for t in tables_)
         between = interval(float(a[i] - b[i]), change[:, i])
-        tally = win_tie_loss(own - other, m.higher)
+        tally = win_tie_loss(own - other, m.higher_is_better)
         differences.append(
             Difference(
                 dataset=dataset,
-                measure=m.name,
+                metric=m.name,
                 images=len(stems),
                 a=float(a[i]),
                 b=float(b[i]),
@@ -238,7 +240,7 @@ def render(found: PairedComparison, form: Literal["table", "markdown", "csv", "j
         return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").rstrip("\n")
     frame = pd.DataFrame(
         [_texts(found, d) for d in found.differences],
-        index=[f"{d.dataset} {measure(d.measure).heading}" for d in found.differences],
+        index=[f"{d.dataset} {find_metric(d.metric).heading}" for d in found.differences],
     )
     meaning = (
         f"Difference: {found.first} minus {found.second}, with its 95 % bootstrap interval. Permutation p: paired test of "
@@ -261,7 +263,7 @@ def render(found: PairedComparison, form: Literal["table", "markdown", "csv", "j
 
 def _record(d: Difference) -> dict[str, object]:
     """The difference as it is stored, under the names that a report's files use."""
-    return {"metric" if name == "measure" else name: value for name, value in vars(d).items()}
+    return {name: value for name, value in vars(d).items()}
 
 
 def _texts(found: PairedComparison, d: Difference) -> dict[str, str]:

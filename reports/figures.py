@@ -21,10 +21,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from sodbench.files import replacing, writing_to
+from sodbench.metrics.catalogue import Metric
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.metrics.statistics.significance import CriticalDifference
 from sodbench.quoting import printable
-from sodbench.reports.measures import Measure
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -209,7 +209,7 @@ def _limits(curves: Sequence[Floats]) -> tuple[float, float]:
 
 @_styled
 def box_panels(
-    panels: Mapping[str, Mapping[str, Floats]], measure: Measure, styles: Mapping[str, Line]
+    panels: Mapping[str, Mapping[str, Floats]], metric: Metric, styles: Mapping[str, Line]
 ) -> Figure:
     """Box plots of per-image scores, methods from top to bottom; whiskers at the 5th and 95th percentile."""
     most = max(len(scores) for scores in panels.values())
@@ -238,7 +238,7 @@ def box_panels(
         panel.set_yticks(range(1, len(names) + 1), [label(m) for m in names])
         panel.invert_yaxis()
         panel.grid(axis="y", visible=False)
-        panel.set_xlabel(f"{measure.heading} per image")
+        panel.set_xlabel(f"{metric.heading} per image")
     return figure
 
 
@@ -251,7 +251,7 @@ def _pale(colour: str) -> tuple[float, float, float]:
 def group_panels(
     panels: Mapping[str, Mapping[str, Sequence[tuple[float, float, float]]]],
     groups: Mapping[str, Sequence[str]],
-    measure: Measure,
+    metric: Metric,
     styles: Mapping[str, Line],
 ) -> Figure:
     """A score per group of images, with intervals: (value, low, high) per group and method.
@@ -282,7 +282,7 @@ def group_panels(
         panel.set_xticks(range(len(groups[dataset])), groups[dataset])
         panel.set_xlim(-0.5, len(groups[dataset]) - 0.5)
         panel.grid(axis="x", visible=False)
-        panel.set_ylabel(measure.heading)
+        panel.set_ylabel(metric.heading)
     _legend(figure, drawn, [handles[m] for m in drawn])
     return figure
 

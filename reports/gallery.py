@@ -11,8 +11,8 @@ from PIL import Image
 
 from sodbench.errors import ImageError, SodbenchError
 from sodbench.images import read_grey, read_rgb
-from sodbench.metrics.statistics.bootstrap import seed_for
-from sodbench.reports.measures import Measure
+from sodbench.metrics.catalogue import Metric
+from sodbench.metrics.statistics.bootstrap import dataset_seed
 from sodbench.reports.sources import files_of
 from sodbench.results import Result
 
@@ -30,15 +30,15 @@ class Choice:
     why: str
 
 
-def per_image_scores(results: Mapping[str, Result], measure: str) -> pd.DataFrame:
-    """Images x methods: one measure of every image that all methods were scored on."""
-    columns = {m: r.table[measure] for m, r in results.items() if measure in r.table}
+def per_image_scores(results: Mapping[str, Result], metric: str) -> pd.DataFrame:
+    """Images x methods: one metric of every image that all methods were scored on."""
+    columns = {m: r.table[metric] for m, r in results.items() if metric in r.table}
     return pd.DataFrame(columns).dropna() if columns else pd.DataFrame()
 
 
 def choose(
     results: Mapping[str, Result],
-    measure: Measure,
+    metric: Metric,
     wanted: Sequence[str] = DEFAULT,
     dataset: str = "",
     seed: int = 0,
@@ -49,16 +49,16 @@ def choose(
     wanted: ``best``, ``worst`` (by the mean over methods), ``disputed`` (methods differ most), ``random``, each with an
     optional number (``worst:3``), or the stem of an image.  judged: the methods whose scores decide, by default all:
     scores of different protocols have no common mean, and their differences mean nothing.  There is no best or worst image
-    by a measure without a direction, and none that a single method disputes.
+    by a metric without a direction, and none that a single method disputes.
     """
     deciding = {m: r for m, r in results.items() if not judged or m in judged}
-    scores = per_image_scores(deciding, measure.name)
+    scores = per_image_scores(deciding, metric.name)
     stems = set.union(*(set(r.table.index) for r in results.values()))
     found: dict[str, str] = {}
     for item in wanted:
         kind, _, number = item.partition(":")
         if kind in KINDS and (not number or number.isdigit()):
-            for stem in _ranked(scores, kind, measure, dataset, seed)[: int(number or 1)]:
+            for stem in _ranked(scores, kind, metric, dataset, seed)[: int(number or 1)]:
                 found.setdefault(stem, kind)
         elif item in stems:
             found.setdefault(item, "named")
@@ -78,22 +78,20 @@ def check_wanted(wanted: Sequence[str], results: Sequence[Result]) -> None:
             )
 
 
-def _ranked(
-    scores: pd.DataFrame, kind: str, measure: Measure, dataset: str, seed: int
-) -> list[str]:
+def _ranked(scores: pd.DataFrame, kind: str, metric: Metric, dataset: str, seed: int) -> list[str]:
     if scores.empty:
         return []
     if kind == "disputed" and len(scores.columns) < 2:
         return []
-    if kind in ("best", "worst") and not measure.direction:
+    if kind in ("best", "worst") and not metric.sign:
         return []
     if kind == "random":
-        order = np.random.default_rng(seed_for(dataset, seed)).permutation(len(scores))
+        order = np.random.default_rng(dataset_seed(dataset, seed)).permutation(len(scores))
         return [str(s) for s in scores.index[order]]
     if kind == "disputed":
         key, ascending = scores.max(axis=1) - scores.min(axis=1), False
     else:
-        key, ascending = scores.mean(axis=1), measure.higher == (kind == "worst")
+        key, ascending = scores.mean(axis=1), metric.higher_is_better == (kind == "worst")
     return [str(s) for s in key.sort_values(ascending=ascending, kind="stable").index]
 
 

@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from sodbench import __version__
 from sodbench.console import bar
-from sodbench.images import write_picture
+from sodbench.images import write_image
 from sodbench.metrics import protocol
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.parallel import thread_pool
 from sodbench.quoting import printable_lines
 from sodbench.reports import figures, gallery
 from sodbench.reports.aggregates import f_curve
-from sodbench.reports.analysis import Study, headline
+from sodbench.reports.analysis import Analysis, primary_metric
 from sodbench.reports.document import Document, kind_of
 from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
 from sodbench.reports.sources import source_file
 from sodbench.reports.tables import Cell, Column, spans
 from sodbench.results import Result, folder_name, write_text
+from sodbench.version import __version__
 
 THUMBNAIL = 200
 """Pixels of a thumbnail's longer side."""
@@ -37,7 +37,7 @@ THUMBNAIL = 200
 
 def write_page(
     document: Document,
-    study: Study,
+    analysis: Analysis,
     folder: Path,
     owner: ReportFolder,
     thumbnails: int | None = None,
@@ -47,16 +47,16 @@ def write_page(
     owner: the report's record of its files.
     thumbnails: make them for so many images of each set only (best, worst and most disputed first); None: for all.
     """
-    shown = {d: _shown_images(study, d, thumbnails) for d in study.datasets}
-    folders = _folders(study.methods)
-    _write_data(study, folder / "data", folders, shown, owner)
-    _write_thumbnails(study, folder / "pictures", folders, shown, owner)
+    shown = {d: _shown_images(analysis, d, thumbnails) for d in analysis.datasets}
+    folders = _folders(analysis.methods)
+    _write_data(analysis, folder / "data", folders, shown, owner)
+    _write_thumbnails(analysis, folder / "pictures", folders, shown, owner)
     for name in ("report.css", "report.js"):
         write_text(
             owner.claim(folder / "assets" / name),
             (files("sodbench.reports") / "templates" / name).read_text("utf-8"),
         )
-    partial = any(len(shown[d]) < len(_stems(study, d)) for d in study.datasets)
+    partial = any(len(shown[d]) < len(_stems(analysis, d)) for d in analysis.datasets)
     page = _environment().get_template("report.html")
     text = page.render(
         document=document,
@@ -104,56 +104,59 @@ def _folders(methods: Sequence[str]) -> list[str]:
     return [n if names.count(n) == 1 else f"{n}-{i}" for i, n in enumerate(names)]
 
 
-def _stems(study: Study, dataset: str) -> list[str]:
-    tables = [r.table for (_, d), r in study.results.items() if d == dataset]
+def _stems(analysis: Analysis, dataset: str) -> list[str]:
+    tables = [r.table for (_, d), r in analysis.results.items() if d == dataset]
     return sorted(set().union(*(t.index for t in tables)))
 
 
-def _shown_images(study: Study, dataset: str, number: int | None) -> list[int]:
+def _shown_images(analysis: Analysis, dataset: str, number: int | None) -> list[int]:
     """The positions of the images that get thumbnails, among the set's sorted stems."""
-    stems = _stems(study, dataset)
+    stems = _stems(analysis, dataset)
     if number is None or number >= len(stems):
         return list(range(len(stems)))
-    results = {m: r for (m, d), r in study.results.items() if d == dataset}
+    results = {m: r for (m, d), r in analysis.results.items() if d == dataset}
     third = -(-number // 3)
     wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
     wanted.append(f"random:{number}")  # where scores choose too few, as those of a single method do
-    judged = study.comparable.alike[dataset]
-    chosen = gallery.choose(results, headline(study.measures), wanted, dataset, study.seed, judged)
+    judged = analysis.comparable.alike[dataset]
+    chosen = gallery.choose(
+        results, primary_metric(analysis.metrics), wanted, dataset, analysis.seed, judged
+    )
     position = {stem: i for i, stem in enumerate(stems)}
     return sorted(position[c.stem] for c in chosen[:number])
 
 
 def _write_data(
-    study: Study,
+    analysis: Analysis,
     folder: Path,
     folders: Sequence[str],
     shown: Mapping[str, Sequence[int]],
     owner: ReportFolder,
 ) -> None:
-    styles = figures.lines(study.methods)
-    chief = headline(study.measures)
+    styles = figures.lines(analysis.methods)
+    chief = primary_metric(analysis.metrics)
     sets = [
         {"name": d, "folder": folder_name(d), "file": f"data/set-{i}.js"}
-        for i, d in enumerate(study.datasets)
+        for i, d in enumerate(analysis.datasets)
     ]
     overview = {
-        "methods": study.methods,
+        "methods": analysis.methods,
         "folders": folders,
         "lines": [{"colour": s.colour, "dash": s.dash} for s in styles.values()],
-        "measures": [{"name": m.name, "heading": m.heading} for m in study.measures],
-        "chief": study.measures.index(chief),
+        "measures": [{"name": m.name, "heading": m.heading} for m in analysis.metrics],
+        "chief": analysis.metrics.index(chief),
         "sets": sets,
         "curves": [
-            [_curves(study.results.get((m, d))) for m in study.methods] for d in study.datasets
+            [_curves(analysis.results.get((m, d))) for m in analysis.methods]
+            for d in analysis.datasets
         ],
         "images": {},
     }
     write_text(owner.claim(folder / "report.js"), f"window.SODBENCH = {_json(overview)};\n")
-    for i, dataset in enumerate(study.datasets):
+    for i, dataset in enumerate(analysis.datasets):
         write_text(
             owner.claim(folder / f"set-{i}.js"),
-            f"window.SODBENCH.images[{i}] = {_json(_set_data(study, dataset))};\n",
+            f"window.SODBENCH.images[{i}] = {_json(_set_data(analysis, dataset))};\n",
         )
 
 
@@ -168,18 +171,18 @@ def _curves(result: Result | None) -> dict[str, list[float | None]] | None:
     return {name: _rounded(c, 4) for name, c in {**curves, "f": f}.items()}
 
 
-def _set_data(study: Study, dataset: str) -> dict[str, Any]:
-    stems = _stems(study, dataset)
-    here = [i for i, m in enumerate(study.methods) if (m, dataset) in study.results]
-    tables = [study.results[study.methods[i], dataset].table.reindex(stems) for i in here]
+def _set_data(analysis: Analysis, dataset: str) -> dict[str, Any]:
+    stems = _stems(analysis, dataset)
+    here = [i for i, m in enumerate(analysis.methods) if (m, dataset) in analysis.results]
+    tables = [analysis.results[analysis.methods[i], dataset].table.reindex(stems) for i in here]
     empty = np.full(len(stems), np.nan)
     return {
         "stems": stems,
         "methods": here,
-        "compared": [study.comparable.has(study.methods[i], dataset) for i in here],
+        "compared": [analysis.comparable.has(analysis.methods[i], dataset) for i in here],
         "scores": [
             [_rounded(t[m.name].to_numpy(float) if m.name in t else empty, 4) for t in tables]
-            for m in study.measures
+            for m in analysis.metrics
         ],
     }
 
@@ -197,7 +200,7 @@ def _json(value: Any) -> str:
 
 
 def _write_thumbnails(
-    study: Study,
+    analysis: Analysis,
     folder: Path,
     folders: Sequence[str],
     shown: Mapping[str, Sequence[int]],
@@ -205,12 +208,12 @@ def _write_thumbnails(
 ) -> None:
     """Thumbnails of images, masks and maps; those of unchanged files are kept from an earlier report."""
     jobs: list[tuple[Path, Path, bool]] = []
-    for dataset in study.datasets:
-        stems = _stems(study, dataset)
+    for dataset in analysis.datasets:
+        stems = _stems(analysis, dataset)
         results = {
-            folders[i]: study.results[m, dataset]
-            for i, m in enumerate(study.methods)
-            if (m, dataset) in study.results
+            folders[i]: analysis.results[m, dataset]
+            for i, m in enumerate(analysis.methods)
+            if (m, dataset) in analysis.results
         }
         sources = {name: _sources(r, "map", stems) for name, r in results.items()}
         for kind in ("image", "mask"):
@@ -264,4 +267,4 @@ def _make(job: tuple[Path, Path, bool]) -> None:
         pass
     pixels = gallery.thumbnail(source, THUMBNAIL, colour)
     if pixels is not None:
-        write_picture(target, pixels)
+        write_image(target, pixels)

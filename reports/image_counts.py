@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from sodbench.datasets import DATASETS, known_name, official_names
 from sodbench.results import Result
 
-FEW = 10
+MIN_IMAGES = 10
 """With fewer images than this there is no interval, no test and no rank."""
-NARROW = 50
-"""With fewer images than this 95 % intervals are too narrow, see :func:`warn_of_few`."""
+MIN_IMAGES_FOR_WIDTH = 50
+"""With fewer images than this 95 % intervals are too narrow, see :func:`describe_small_datasets`."""
 
 
 def official_images(dataset: str) -> frozenset[str] | None:
@@ -20,7 +20,7 @@ def official_images(dataset: str) -> frozenset[str] | None:
     return official_names(f"{known}/{subset}" if subset else known)
 
 
-def describe_dataset(dataset: str, numbers: Iterable[int]) -> str:
+def dataset_heading(dataset: str, numbers: Iterable[int]) -> str:
     """A dataset's name for headings: with the number of images where it is not the official one.
 
     numbers: of images of the results on it.
@@ -33,7 +33,7 @@ def describe_dataset(dataset: str, numbers: Iterable[int]) -> str:
     return f"{dataset} ({shown} of {len(official):,} images)"
 
 
-def check_images(results: Mapping[tuple[str, str], Result]) -> list[str]:
+def check_image_counts(results: Mapping[tuple[str, str], Result]) -> list[str]:
     """A line for each result whose images are not the official ones of its dataset."""
     lines = []
     for (method, dataset), result in results.items():
@@ -53,24 +53,24 @@ def check_images(results: Mapping[tuple[str, str], Result]) -> list[str]:
     return lines
 
 
-def warn_of_few(images: Mapping[str, int]) -> list[str]:
-    """What a reader has to know about statistics of few images; nothing about datasets of :data:`NARROW` images or more.
+def describe_small_datasets(images: Mapping[str, int]) -> list[str]:
+    """What a reader has to know about statistics of few images; nothing about datasets of :data:`MIN_IMAGES_FOR_WIDTH` images or more.
 
     images: for each dataset, how many images its statistics are of.  The numbers were measured for max F by drawing
     images of SOD at random, 600 to 1,000 times: the share of 95 % intervals that contained the value of the whole dataset.
     """
-    none = {d: n for d, n in images.items() if n < FEW}
-    narrow = {d: n for d, n in images.items() if FEW <= n < NARROW}
+    none = {d: n for d, n in images.items() if n < MIN_IMAGES}
+    narrow = {d: n for d, n in images.items() if MIN_IMAGES <= n < MIN_IMAGES_FOR_WIDTH}
     notes = []
     if none:
         notes.append(
-            f"{_numbered(none)}: too few images (below {FEW}) for intervals, tests and ranks, so there are none."
+            f"{_numbered(none)}: too few images (below {MIN_IMAGES}) for intervals, tests and ranks, so there are none."
         )
     if narrow:
         notes.append(
-            f"{_numbered(narrow)}: with fewer than {NARROW} images the 95 % intervals are too narrow. For max F they were "
+            f"{_numbered(narrow)}: with fewer than {MIN_IMAGES_FOR_WIDTH} images the 95 % intervals are too narrow. For max F they were "
             "measured to contain the true value in 84 to 87 % of cases with 10 images, 89 to 90 % with 18, and 90 to 93 % "
-            f"with {NARROW}."
+            f"with {MIN_IMAGES_FOR_WIDTH}."
         )
     return notes
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sodbench import __version__
 from sodbench.console import say
 from sodbench.errors import SodbenchError
 from sodbench.metrics.statistics.bootstrap import RESAMPLES
@@ -19,7 +18,7 @@ from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.reports import gallery, html, latex, markdown
 from sodbench.reports import published as literature
 from sodbench.reports import sections as contents
-from sodbench.reports.analysis import Study, headline, study
+from sodbench.reports.analysis import Analysis, analyse, primary_metric
 from sodbench.reports.attributes import read_attributes
 from sodbench.reports.document import Document
 from sodbench.reports.hidden_paths import known_roots, without_paths
@@ -28,6 +27,7 @@ from sodbench.reports.report_folder import ReportFolder, check_free, figures_of,
 from sodbench.reports.sources import find_outside
 from sodbench.results import Result, write_text
 from sodbench.results.result_file import finite
+from sodbench.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -94,9 +94,9 @@ def write_report(
             if r.dataset in (datasets or [r.dataset]) and r.method in (methods or [r.method])
         ],
     )
-    found = study(
+    found = analyse(
         results,
-        measures=metrics,
+        metrics=metrics,
         methods=methods,
         datasets=datasets,
         attributes=groups,
@@ -233,7 +233,7 @@ COSTS = {
 
 
 def _write_tables(
-    document: Document, found: Study, place: Path, colours: bool, folder: ReportFolder
+    document: Document, found: Analysis, place: Path, colours: bool, folder: ReportFolder
 ) -> None:
     """Every table as CSV and LaTeX; all scores, group scores and comparisons as CSV, one a row."""
     for name, table in document.tables.items():
@@ -255,9 +255,9 @@ def to_csv(frame: pd.DataFrame, *, index: bool) -> str:
     return shown.rename(columns=printable).to_csv(index=index, lineterminator="\n")
 
 
-def _scores(document: Document, found: Study) -> list[dict[str, Any]]:
+def _scores(document: Document, found: Analysis) -> list[dict[str, Any]]:
     """One row a score: its interval, how it was made, and its marks in the table of scores."""
-    beaten = found.beaten()
+    beaten = found.wins_over()
     table = document.tables["scores"]
     column = {(c.dataset, c.metric): i for i, c in enumerate(table.columns) if c.metric}
     cells = {row.label: row.cells for row in table.rows if not row.published}
@@ -283,14 +283,14 @@ def _scores(document: Document, found: Study) -> list[dict[str, Any]]:
     return rows
 
 
-def _group_intervals(found: Study) -> list[dict[str, Any]]:
+def _group_intervals(found: Analysis) -> list[dict[str, Any]]:
     """The intervals of every breakdown; groups without an image left out."""
     return [
         {
             "attribute": b.attribute,
             "method": m,
             "dataset": d,
-            "metric": headline(found.measures).name,
+            "metric": primary_metric(found.metrics).name,
             "group": group,
             "images": images,
             **vars(interval),
@@ -304,19 +304,19 @@ def _group_intervals(found: Study) -> list[dict[str, Any]]:
     ]
 
 
-def _comparisons(found: Study) -> list[dict[str, Any]]:
+def _comparisons(found: Analysis) -> list[dict[str, Any]]:
     """Every test; both methods of a pair have one signature but for the version."""
     rows = []
     for comparison in found.comparisons:
         row = vars(comparison).copy()
-        dataset, metric = row.pop("dataset"), row.pop("measure")
+        dataset, metric = row.pop("dataset"), row.pop("metric")
         result = found.results[comparison.first, dataset]
         made = {"protocol": result.protocol, "signature": result.signature}
         rows.append({"dataset": dataset, "metric": metric, **row, **made})
     return rows
 
 
-def _as_json(document: Document, found: Study) -> str:
+def _as_json(document: Document, found: Analysis) -> str:
     tables = {
         name: {
             "title": table.title,
@@ -422,7 +422,7 @@ class Filled:
         name = self.target.name.replace("--", "- -")  # two hyphens would end the comment
         return f"<!-- filled in: {name} {hashlib.sha256(content).hexdigest()} -->"
 
-    def write(self, document: Document, found: Study, figures: str) -> str:
+    def write(self, document: Document, found: Analysis, figures: str) -> str:
         """Fill the template in; returns the line by which its result is known again."""
         from jinja2 import TemplateError
 
@@ -430,7 +430,7 @@ class Filled:
             text = (
                 _template_environment(self.target.suffix.lower(), self.template.parent)
                 .get_template(self.template.name)
-                .render(document=document, tables=document.tables, study=found, figures=figures)
+                .render(document=document, tables=document.tables, analysis=found, figures=figures)
             )
         except TemplateError as error:
             raise SodbenchError(

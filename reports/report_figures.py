@@ -1,4 +1,4 @@
-"""The figures of a report, drawn from a study: which curves, points and pictures go where."""
+"""The figures of a report, drawn from a analysis: which curves, points and pictures go where."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 
 from sodbench.console import track
 from sodbench.metrics import protocol
+from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.reports import figures, gallery
 from sodbench.reports.aggregates import f_curve
-from sodbench.reports.analysis import Breakdown, Study, headline
+from sodbench.reports.analysis import Analysis, Breakdown, primary_metric
 from sodbench.reports.document import Picture
-from sodbench.reports.image_counts import FEW
-from sodbench.reports.measures import Measure, measure
+from sodbench.reports.image_counts import MIN_IMAGES
 from sodbench.results import Result
 
 PICTURE_METHODS = 6
@@ -35,25 +35,25 @@ class Drawn:
 
 
 def draw(
-    study: Study,
+    analysis: Analysis,
     folder: Path,
     pictures: Sequence[str],
     costs: Mapping[str, Mapping[str, float]],
     claim: Callable[[Path], Path],
 ) -> Drawn:
-    """Draw every figure that the study has data for, and save it in all formats.
+    """Draw every figure that the analysis has data for, and save it in all formats.
 
     claim: called with the path of every file before it is written.
     """
-    styles = figures.lines(study.methods)
-    strips, remarks = _strips(study, pictures)
+    styles = figures.lines(analysis.methods)
+    strips, remarks = _strips(analysis, pictures)
     groups = {
-        "curves": _curves(study, styles),
-        "images": _per_image(study, styles),
-        "attributes": [_breakdown(study, b, styles) for b in study.breakdowns],
-        "rank": _ranks(study),
-        "protocols": _protocols(study),
-        "cost": _costs(study, costs, styles),
+        "curves": _curves(analysis, styles),
+        "images": _per_image(analysis, styles),
+        "attributes": [_breakdown(analysis, b, styles) for b in analysis.breakdowns],
+        "rank": _ranks(analysis),
+        "protocols": _protocols(analysis),
+        "cost": _costs(analysis, costs, styles),
         "pictures": strips,
     }
     for picture, make in track([d for g in groups.values() for d in g], "figures", "figure"):
@@ -64,16 +64,18 @@ def draw(
 
 
 def _of(
-    study: Study, curve: Callable[[str, str], tuple[Floats, Floats]]
+    analysis: Analysis, curve: Callable[[str, str], tuple[Floats, Floats]]
 ) -> dict[str, dict[str, tuple[Floats, Floats]]]:
     return {
-        study.heading(d): {m: curve(m, d) for m in study.methods if (m, d) in study.results}
-        for d in study.datasets
+        analysis.heading(d): {
+            m: curve(m, d) for m in analysis.methods if (m, d) in analysis.results
+        }
+        for d in analysis.datasets
     }
 
 
-def _curves(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
-    results = study.results
+def _curves(analysis: Analysis, styles: Mapping[str, figures.Line]) -> list[Drawing]:
+    results = analysis.results
     thresholds = np.arange(256.0)
     drawings: list[Drawing] = []
 
@@ -83,12 +85,12 @@ def _curves(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
         return result.curves["recall"][kept], result.curves["precision"][kept]
 
     best = {
-        study.heading(d): {
+        analysis.heading(d): {
             m: (results[m, d].metrics["recall"], results[m, d].metrics["precision"])
-            for m in study.methods
+            for m in analysis.methods
             if (m, d) in results
         }
-        for d in study.datasets
+        for d in analysis.datasets
     }
     drawings.append(
         (
@@ -97,7 +99,7 @@ def _curves(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
                 "Precision against recall over all thresholds that can select a pixel; the mark is where F is highest.",
             ),
             lambda: figures.curve_panels(
-                _of(study, precision_recall), "recall", "precision", styles, best
+                _of(analysis, precision_recall), "recall", "precision", styles, best
             ),
         )
     )
@@ -108,7 +110,7 @@ def _curves(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
                     f"{name}_threshold", f"{label} against the threshold that binarises the map."
                 ),
                 lambda name=name, label=label: figures.curve_panels(  # type: ignore[misc]
-                    _of(study, lambda m, d: (thresholds, _curve(study.results[m, d], name))),
+                    _of(analysis, lambda m, d: (thresholds, _curve(analysis.results[m, d], name))),
                     "threshold",
                     label,
                     styles,
@@ -122,17 +124,17 @@ def _curve(result: Result, name: str) -> Floats:
     return f_curve(result.curves, protocol(result.protocol)) if name == "f" else result.curves[name]
 
 
-def _per_image(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing]:
-    shown = _per_image_measure(study)
+def _per_image(analysis: Analysis, styles: Mapping[str, figures.Line]) -> list[Drawing]:
+    shown = _per_image_metric(analysis)
     if shown is None:
         return []
     panels = {
-        study.heading(d): {
-            m: study.results[m, d].table[shown.name].to_numpy(float)
-            for m in study.methods
-            if (m, d) in study.results
+        analysis.heading(d): {
+            m: analysis.results[m, d].table[shown.name].to_numpy(float)
+            for m in analysis.methods
+            if (m, d) in analysis.results
         }
-        for d in study.datasets
+        for d in analysis.datasets
     }
     caption = (
         f"{shown.label} of single images: box from the first to the third quartile, line at the median, "
@@ -141,50 +143,50 @@ def _per_image(study: Study, styles: Mapping[str, figures.Line]) -> list[Drawing
     return [(Picture("per_image", caption), lambda: figures.box_panels(panels, shown, styles))]
 
 
-def _breakdown(study: Study, of: Breakdown, styles: Mapping[str, figures.Line]) -> Drawing:
-    chief = headline(study.measures)
+def _breakdown(analysis: Analysis, of: Breakdown, styles: Mapping[str, figures.Line]) -> Drawing:
+    chief = primary_metric(analysis.metrics)
     scores = {
-        study.heading(d): {
+        analysis.heading(d): {
             m: [(i.value, i.low, i.high) if i else (np.nan,) * 3 for i in of.values[m, d]]
-            for m in study.methods
+            for m in analysis.methods
             if (m, d) in of.values
         }
         for d in of.images
     }
     groups = {
-        study.heading(d): [
+        analysis.heading(d): [
             f"{name}\nn = {n}".replace(" (", "\n(")
             for name, n in zip(of.groups, numbers, strict=True)
         ]
         for d, numbers in of.images.items()
     }
     caption = (
-        f"{chief.title} by {of.attribute}, with 95 % intervals where a group has at least {FEW} images; "
+        f"{chief.title} by {of.attribute}, with 95 % intervals where a group has at least {MIN_IMAGES} images; "
         "n: number of images."
     )
     name = "_".join(of.attribute.split())
     return Picture(name, caption), lambda: figures.group_panels(scores, groups, chief, styles)
 
 
-def _per_image_measure(study: Study) -> Measure | None:
-    """S where it was computed for every image, else the first measure that has per-image scores."""
-    for m in sorted(study.measures, key=lambda m: m.name != "s"):
-        if all(m.name in r.table for r in study.results.values()):
+def _per_image_metric(analysis: Analysis) -> Metric | None:
+    """S where it was computed for every image, else the first metric that has per-image scores."""
+    for m in sorted(analysis.metrics, key=lambda m: m.name != "s"):
+        if all(m.name in r.table for r in analysis.results.values()):
             return m
     return None
 
 
-def _ranks(study: Study) -> list[Drawing]:
-    found = study.critical_differences()
+def _ranks(analysis: Analysis) -> list[Drawing]:
+    found = analysis.critical_differences()
     if not found:
         return []
     titles = {
-        f"{measure(name).label} (Friedman p = {test.p_value:.2g})": test
+        f"{find_metric(name).label} (Friedman p = {test.p_value:.2g})": test
         for name, test in found.items()
     }
     first = next(iter(found.values()))
     caption = (
-        f"Mean ranks over {first.sets} datasets ({', '.join(study.ranking.datasets)}), best on the left. Bars join methods whose mean ranks differ by less "
+        f"Mean ranks over {first.sets} datasets ({', '.join(analysis.ranking.datasets)}), best on the left. Bars join methods whose mean ranks differ by less "
         f"than Nemenyi's critical difference (CD) at the {first.alpha:.0%} level: with so few sets only large "
         "differences of rank can be shown."
     )
@@ -193,19 +195,21 @@ def _ranks(study: Study) -> list[Drawing]:
         return [(picture, lambda: figures.critical_difference_diagrams(titles))]
     return [
         (
-            Picture(f"critical_difference_{name}", f"{measure(name).title}: {caption}"),
+            Picture(f"critical_difference_{name}", f"{find_metric(name).title}: {caption}"),
             lambda title=title: figures.critical_difference_diagrams({title: titles[title]}),  # type: ignore[misc]
         )
         for name, title in zip(found, titles, strict=True)
     ]
 
 
-def _protocols(study: Study) -> list[Drawing]:
+def _protocols(analysis: Analysis) -> list[Drawing]:
     panels = {
-        study.heading(d): {
-            m: study.by_protocol[m, d] for m in study.methods if study.by_protocol.get((m, d))
+        analysis.heading(d): {
+            m: analysis.by_protocol[m, d]
+            for m in analysis.methods
+            if analysis.by_protocol.get((m, d))
         }
-        for d in study.datasets
+        for d in analysis.datasets
     }
     panels = {d: rows for d, rows in panels.items() if rows}
     if not panels:
@@ -215,18 +219,19 @@ def _protocols(study: Study) -> list[Drawing]:
 
 
 def _costs(
-    study: Study, costs: Mapping[str, Mapping[str, float]], styles: Mapping[str, figures.Line]
+    analysis: Analysis, costs: Mapping[str, Mapping[str, float]], styles: Mapping[str, figures.Line]
 ) -> list[Drawing]:
-    chief = headline(study.measures)
-    mean = study.values[[(d, chief.name) for d in study.datasets]].mean(axis=1, skipna=False)
+    chief = primary_metric(analysis.metrics)
+    mean = analysis.values[[(d, chief.name) for d in analysis.datasets]].mean(axis=1, skipna=False)
     alike = [
         m
-        for m in study.methods
-        if len(study.methods) == 1 or all(study.comparable.has(m, d) for d in study.datasets)
+        for m in analysis.methods
+        if len(analysis.methods) == 1
+        or all(analysis.comparable.has(m, d) for d in analysis.datasets)
     ]
     drawings: list[Drawing] = []
     for cost in dict.fromkeys(c for row in costs.values() for c in row):
-        known = [m for m in study.methods if costs.get(m, {}).get(cost, 0) > 0]
+        known = [m for m in analysis.methods if costs.get(m, {}).get(cost, 0) > 0]
         points = {
             m: (float(costs[m][cost]), float(mean[m]))
             for m in known
@@ -234,7 +239,7 @@ def _costs(
         }
         if len(points) < 2:
             continue
-        left_out = [m for m in study.methods if m not in points]
+        left_out = [m for m in analysis.methods if m not in points]
         caption = f"{chief.label} (mean over the datasets) against {cost}."
         if left_out:
             caption += f" Not drawn, because there is no such cost or no comparable score on every dataset: {', '.join(left_out)}."
@@ -250,17 +255,19 @@ def _costs(
     return drawings
 
 
-def _strips(study: Study, wanted: Sequence[str]) -> tuple[list[Drawing], tuple[str, ...]]:
+def _strips(analysis: Analysis, wanted: Sequence[str]) -> tuple[list[Drawing], tuple[str, ...]]:
     """A grid of pictures for each data set, and what is to be said of pictures that are gone."""
     drawings: list[Drawing] = []
     remarks: list[str] = []
-    chief = headline(study.measures)
-    for number, dataset in enumerate(study.datasets):
+    chief = primary_metric(analysis.metrics)
+    for number, dataset in enumerate(analysis.datasets):
         results = {
-            m: study.results[m, dataset] for m in study.methods if (m, dataset) in study.results
+            m: analysis.results[m, dataset]
+            for m in analysis.methods
+            if (m, dataset) in analysis.results
         }
-        judged = study.comparable.alike[dataset]
-        chosen = gallery.choose(results, chief, wanted, dataset, study.seed, judged)
+        judged = analysis.comparable.alike[dataset]
+        chosen = gallery.choose(results, chief, wanted, dataset, analysis.seed, judged)
         shown = dict(list(results.items())[:PICTURE_METHODS])
         rows = []
         gone: list[Path] = []
@@ -310,7 +317,7 @@ _WHY = {
 }
 
 
-def _score(result: Result, stem: str, shown: Measure) -> str:
+def _score(result: Result, stem: str, shown: Metric) -> str:
     table = result.table
     if stem not in table.index or shown.name not in table:
         return ""

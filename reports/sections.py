@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sodbench import __version__
 from sodbench.errors import Problem
 from sodbench.metrics import PROTOCOLS
+from sodbench.metrics.catalogue import find_metric
+from sodbench.provenance import package_versions
 from sodbench.reports import tables
-from sodbench.reports.analysis import SIZE, Comparison, Study, headline
+from sodbench.reports.analysis import SIZE, Analysis, Comparison, primary_metric
 from sodbench.reports.citations import bibtex
 from sodbench.reports.comparability import (
     EVERYWHERE,
@@ -20,14 +21,13 @@ from sodbench.reports.comparability import (
     VERSION,
     Comparable,
     Key,
-    commonest,
     differing_fields,
     find_comparable,
+    most_common,
     signature_fields,
 )
 from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Section
-from sodbench.reports.image_counts import FEW, NARROW
-from sodbench.reports.measures import measure
+from sodbench.reports.image_counts import MIN_IMAGES, MIN_IMAGES_FOR_WIDTH
 from sodbench.reports.published import Source
 from sodbench.reports.report_figures import Drawn
 from sodbench.reports.tables import ABSENT, Table
@@ -44,7 +44,7 @@ SAMPLE_NOTICE = (
 
 
 def contents(
-    study: Study,
+    analysis: Analysis,
     drawn: Drawn,
     *,
     title: str,
@@ -57,15 +57,15 @@ def contents(
 ) -> Document:
     """The whole report as a document.  problems: what is wrong with the report's inputs, a line each."""
     sections = [
-        Section("Scores", _scores(study, sample, costs or {}, drawn, published), "scores"),
-        Section("How sure the numbers are", _uncertainty(study, baseline, drawn), "uncertainty"),
-        Section("Curves", (*_curves_remark(study), *drawn.groups["curves"]), "curves"),
+        Section("Scores", _scores(analysis, sample, costs or {}, drawn, published), "scores"),
+        Section("How sure the numbers are", _uncertainty(analysis, baseline, drawn), "uncertainty"),
+        Section("Curves", (*_curves_remark(analysis), *drawn.groups["curves"]), "curves"),
         Section("Single images", _images(drawn), "images"),
-        Section("Scores by kind of image", _attributes(study, drawn), "attributes"),
-        Section("The same maps under other evaluators", _protocols(study, drawn), "protocols"),
+        Section("Scores by kind of image", _attributes(analysis, drawn), "attributes"),
+        Section("The same maps under other evaluators", _protocols(analysis, drawn), "protocols"),
         Section("Published numbers", _published(published), "published"),
-        Section("Problems found", _problems(study, problems), "problems"),
-        Section("How this was made", _provenance(study, command), "provenance"),
+        Section("Problems found", _problems(analysis, problems), "problems"),
+        Section("How this was made", _provenance(analysis, command), "provenance"),
     ]
     return Document(title, tuple(s for s in sections if s.blocks), sample)
 
@@ -74,39 +74,39 @@ def contents(
 
 
 def _scores(
-    study: Study,
+    analysis: Analysis,
     sample: bool,
     costs: Mapping[str, Mapping[str, float]],
     drawn: Drawn,
     published: Sequence[Source],
 ) -> tuple[Block, ...]:
-    signatures = {k: r.signature for k, r in study.results.items()}
-    marks, notes = signature_marks(signatures, study.comparable)
-    if any(c.tested for c in study.comparisons):
-        letters = tables.letters(study.methods)[study.methods[0]] != ""
+    signatures = {k: r.signature for k, r in analysis.results.items()}
+    marks, notes = signature_marks(signatures, analysis.comparable)
+    if any(c.tested for c in analysis.comparisons):
+        letters = tables.letters(analysis.methods)[analysis.methods[0]] != ""
         what = "the methods with these letters" if letters else "as many of the other methods"
         meaning = (
             f"A superscript means: significantly better than {what} (paired bootstrap over images, "
-            f"{study.resamples} resamples, 5 % level, Holm-corrected over all compared pairs of methods in the column)."
+            f"{analysis.resamples} resamples, 5 % level, Holm-corrected over all compared pairs of methods in the column)."
         )
         notes = [meaning, *notes]
     table = tables.score_table(
-        study.values,
-        study.measures,
-        compared=study.ranked,
-        ranking=study.ranking,
-        beaten=study.beaten(),
+        analysis.values,
+        analysis.metrics,
+        compared=analysis.ranked,
+        ranking=analysis.ranking,
+        beaten=analysis.wins_over(),
         marks=marks,
         signatures=signatures,
-        headings=study.headings,
+        headings=analysis.headings,
         notes=notes,
     )
     if published:
-        table = _with_published(study, table, published)
+        table = _with_published(analysis, table, published)
     blocks: list[Block] = [Paragraph(SAMPLE_NOTICE, notice=True)] if sample else []
-    blocks += [Paragraph(_overview(study)), table]
-    if len(study.ranking.datasets) > 1:
-        ranks = tables.rank_table(study.values, study.measures, study.ranking)
+    blocks += [Paragraph(_overview(analysis)), table]
+    if len(analysis.ranking.datasets) > 1:
+        ranks = tables.rank_table(analysis.values, analysis.metrics, analysis.ranking)
         blocks += [ranks] if ranks else []
     if costs:
         frame = pd.DataFrame(list(costs.values()), index=list(costs))
@@ -122,15 +122,17 @@ def _scores(
     return tuple(blocks)
 
 
-def _overview(study: Study) -> str:
-    images = {d: max(r.n for (_, e), r in study.results.items() if e == d) for d in study.datasets}
+def _overview(analysis: Analysis) -> str:
+    images = {
+        d: max(r.n for (_, e), r in analysis.results.items() if e == d) for d in analysis.datasets
+    }
     sets = ", ".join(
-        study.heading(d) if study.heading(d) != d else f"{d} ({n:,} images)"
+        analysis.heading(d) if analysis.heading(d) != d else f"{d} ({n:,} images)"
         for d, n in images.items()
     )
-    protocols = dict.fromkeys(r.protocol for r in study.results.values())
+    protocols = dict.fromkeys(r.protocol for r in analysis.results.values())
     named = " and ".join(f"{PROTOCOLS[p].title} ({p})" for p in protocols if p in PROTOCOLS)
-    methods = f"{len(study.methods)} method" + "s" * (len(study.methods) != 1)
+    methods = f"{len(analysis.methods)} method" + "s" * (len(analysis.methods) != 1)
     return f"{methods} on {sets}, scored by the conventions of {named}."
 
 
@@ -143,7 +145,7 @@ def signature_marks(
     the rest within a dataset.  comparable: what :func:`find_comparable` found, by default from the signatures alone.
     """
     comparable = comparable or find_comparable(signatures)
-    everywhere = commonest(
+    everywhere = most_common(
         "|".join(f"{n}:{v}" for n, v in signature_fields(s).items() if n in EVERYWHERE)
         for s in signatures.values()
     )
@@ -175,40 +177,40 @@ def signature_marks(
 # ---- uncertainty ------------------------------------------------------------------------------
 
 
-def _uncertainty(study: Study, baseline: str | None, drawn: Drawn) -> tuple[Block, ...]:
+def _uncertainty(analysis: Analysis, baseline: str | None, drawn: Drawn) -> tuple[Block, ...]:
     intro = (
-        f"Intervals are 95 % percentile intervals over {study.resamples} bootstrap resamples of each dataset's images "
-        f"(seed {study.seed}): how far a number would move with other images of the same kind. They do not cover the "
+        f"Intervals are 95 % percentile intervals over {analysis.resamples} bootstrap resamples of each dataset's images "
+        f"(seed {analysis.seed}): how far a number would move with other images of the same kind. They do not cover the "
         "choice of training data or of a random seed in training."
     )
-    signatures = {k: r.signature for k, r in study.results.items()}
+    signatures = {k: r.signature for k, r in analysis.results.items()}
     blocks: list[Block] = [
         Paragraph(intro),
-        *(Paragraph(note, notice=True) for note in study.notes),
+        *(Paragraph(note, notice=True) for note in analysis.notes),
         tables.interval_table(
-            study.intervals,
-            study.methods,
-            study.datasets,
-            study.measures,
-            headings=study.headings,
+            analysis.intervals,
+            analysis.methods,
+            analysis.datasets,
+            analysis.metrics,
+            headings=analysis.headings,
             signatures=signatures,
         ),
     ]
-    blocks += _not_compared(study)
-    best = _best_and_tied(study)
+    blocks += _not_compared(analysis)
+    best = _best_and_tied(analysis)
     blocks += [best] * bool(best.rows)
-    if any(c.tested for c in study.comparisons):
-        blocks.append(_record(study))
-        blocks += _pairs(study)
+    if any(c.tested for c in analysis.comparisons):
+        blocks.append(_record(analysis))
+        blocks += _pairs(analysis)
     if baseline:
         blocks.append(
             tables.difference_table(
-                study.values,
-                study.measures,
+                analysis.values,
+                analysis.metrics,
                 baseline,
-                study.differing_from(baseline),
-                compared=study.comparable.compared,
-                headings=study.headings,
+                analysis.differing_from(baseline),
+                compared=analysis.comparable.compared,
+                headings=analysis.headings,
                 signatures=signatures,
             )
         )
@@ -216,34 +218,34 @@ def _uncertainty(study: Study, baseline: str | None, drawn: Drawn) -> tuple[Bloc
     return tuple(blocks)
 
 
-def _not_compared(study: Study) -> list[Block]:
+def _not_compared(analysis: Analysis) -> list[Block]:
     """Which results take no part in places, ranks and tests, and why."""
-    if not study.comparable.reasons:
+    if not analysis.comparable.reasons:
         return []
     intro = (
         "Methods are ranked, marked and tested only among results that were made in the same way from the same images. "
         "These results are not compared:"
     )
-    lines = tuple(f"{m} on {d}: {why}" for (m, d), why in study.comparable.reasons.items())
+    lines = tuple(f"{m} on {d}: {why}" for (m, d), why in analysis.comparable.reasons.items())
     return [Paragraph(intro), Bullets(lines)]
 
 
-def _best_and_tied(study: Study) -> Table:
+def _best_and_tied(analysis: Analysis) -> Table:
     """For each dataset and metric: the best method, those tied with it, and those that it was not compared with."""
-    beaten = study.beaten()
+    beaten = analysis.wins_over()
     rows = []
     undecided = False
-    for dataset in study.datasets:
-        compared = study.ranked[dataset]
-        for m in (m for m in study.measures if m.direction and compared):
-            scores = study.values[(dataset, m.name)].dropna()
+    for dataset in analysis.datasets:
+        compared = analysis.ranked[dataset]
+        for m in (m for m in analysis.metrics if m.sign and compared):
+            scores = analysis.values[(dataset, m.name)].dropna()
             ranked = scores[scores.index.isin(compared)]
             if len(ranked) < 2:
                 continue
-            best = str(ranked.idxmax() if m.higher else ranked.idxmin())
+            best = str(ranked.idxmax() if m.higher_is_better else ranked.idxmin())
             tied = {
                 c.second if c.first == best else c.first: c.undecided
-                for c in study.tied(best, dataset, m.name)
+                for c in analysis.tied(best, dataset, m.name)
             }
             undecided |= any(tied.values())
             worse = beaten.get((best, dataset, m.name), [])
@@ -253,7 +255,7 @@ def _best_and_tied(study: Study) -> Table:
             cells = (best, shown or nobody, ", ".join(others) or ABSENT)
             rows.append(
                 tables.Row(
-                    f"{study.heading(dataset)} {m.label}",
+                    f"{analysis.heading(dataset)} {m.label}",
                     tuple(map(tables.Cell, cells)),
                     key=f"{dataset} {m.name}",
                 )
@@ -262,24 +264,24 @@ def _best_and_tied(study: Study) -> Table:
         "Tied: the test found no significant difference at the 5 % level. Not compared: made in another way, or no test "
         "could be made."
     )
-    notes = [meaning, *[_undecided_note(study)] * undecided]
+    notes = [meaning, *[_undecided_note(analysis)] * undecided]
     heads = ("best", "tied with best", NOT_COMPARED)
     columns = tuple(tables.Column("", head, "text", key=head.replace(" ", "_")) for head in heads)
     title = "Best and tied methods"
     return Table("best", title, columns, tuple(rows), tuple(notes), "dataset and metric")
 
 
-def _undecided_note(study: Study) -> str:
+def _undecided_note(analysis: Analysis) -> str:
     return (
-        f"≈: p is within the Monte Carlo error of {study.resamples} resamples of the 5 % level, so that another seed could "
+        f"≈: p is within the Monte Carlo error of {analysis.resamples} resamples of the 5 % level, so that another seed could "
         "decide otherwise; it counts as not significant. More resamples decide it: --resamples 10000."
     )
 
 
-def _record(study: Study) -> Table:
+def _record(analysis: Analysis) -> Table:
     """How often each method is significantly better, not different, or worse, over datasets and metrics."""
-    counts = {m: Counter[str]() for m in study.methods}
-    for c in study.comparisons:
+    counts = {m: Counter[str]() for m in analysis.methods}
+    for c in analysis.comparisons:
         if not c.tested:
             continue
         counts[c.first]["won" if c.winner == c.first else "lost" if c.winner else "equal"] += 1
@@ -300,15 +302,15 @@ def _record(study: Study) -> Table:
     return Table("record", title, columns, rows)
 
 
-def _pairs(study: Study) -> list[Block]:
-    """The paired comparisons of the headline metric, if they are few enough to be read."""
-    chief = headline(study.measures)
-    found = [c for c in study.comparisons if c.measure == chief.name]
+def _pairs(analysis: Analysis) -> list[Block]:
+    """The paired comparisons of the primary metric, if they are few enough to be read."""
+    chief = primary_metric(analysis.metrics)
+    found = [c for c in analysis.comparisons if c.metric == chief.name]
     if not found or len(found) > PAIRS_SHOWN:
         return []
     rows = tuple(
         tables.Row(
-            f"{study.heading(c.dataset)}: {c.first} − {c.second}",
+            f"{analysis.heading(c.dataset)}: {c.first} − {c.second}",
             comparison_cells(c),
             key=f"{c.dataset}: {c.first} - {c.second}",
         )
@@ -320,7 +322,7 @@ def _pairs(study: Study) -> list[Block]:
         "Holm-corrected over all compared pairs of methods on the dataset. The intervals are not corrected: one may "
         "exclude zero where the corrected p is above 5 %. Better, equal, worse: the number of images on which the first method is."
     )
-    notes = [meaning, *[_undecided_note(study)] * any(c.undecided for c in found)]
+    notes = [meaning, *[_undecided_note(analysis)] * any(c.undecided for c in found)]
     title = f"Differences in {chief.label}"
     return [Table("comparisons", title, _COMPARISON_COLUMNS, rows, tuple(notes), "pair")]
 
@@ -354,10 +356,10 @@ def p_text(p: float) -> str:
     return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _curves_remark(study: Study) -> tuple[Block, ...]:
+def _curves_remark(analysis: Analysis) -> tuple[Block, ...]:
     """That curves made under several protocols are drawn into one panel."""
     protocols: dict[str, list[str]] = {}
-    for (method, _), result in study.results.items():
+    for (method, _), result in analysis.results.items():
         protocols.setdefault(result.protocol, []).append(method)
     if len(protocols) < 2:
         return ()
@@ -384,38 +386,38 @@ _ATTRIBUTES = {
 """What the attributes of :func:`sodbench.datasets.attribute_groups` mean."""
 
 
-def _attributes(study: Study, drawn: Drawn) -> tuple[Block, ...]:
-    chief = headline(study.measures)
-    named = "; ".join(f"{b.attribute}: {_ATTRIBUTES[b.attribute]}" for b in study.breakdowns)
+def _attributes(analysis: Analysis, drawn: Drawn) -> tuple[Block, ...]:
+    chief = primary_metric(analysis.metrics)
+    named = "; ".join(f"{b.attribute}: {_ATTRIBUTES[b.attribute]}" for b in analysis.breakdowns)
     intro = (
         f"{chief.title} of groups of images, each group scored by itself. {named}. Intervals of groups of fewer than "
-        f"{NARROW} images are too narrow."
+        f"{MIN_IMAGES_FOR_WIDTH} images are too narrow."
     )
-    if len(study.breakdowns) == 1:
+    if len(analysis.breakdowns) == 1:
         intro += (
             " For number, place and contrast of the objects, measure the datasets once with 'sodbench data stats "
             "-o DIR' and add --attributes DIR here."
         )
     blocks: list[Block] = [Paragraph(intro)]
-    for breakdown, picture in zip(study.breakdowns, drawn.groups["attributes"], strict=True):
+    for breakdown, picture in zip(analysis.breakdowns, drawn.groups["attributes"], strict=True):
         blocks += [
             tables.breakdown_table(
                 breakdown,
-                study.methods,
-                study.datasets,
+                analysis.methods,
+                analysis.datasets,
                 chief,
-                FEW,
-                compared=study.comparable.compared,
-                headings=study.headings,
-                signatures={k: r.signature for k, r in study.results.items()},
+                MIN_IMAGES,
+                compared=analysis.comparable.compared,
+                headings=analysis.headings,
+                signatures={k: r.signature for k, r in analysis.results.items()},
             ),
             picture,
         ]
     return tuple(blocks)
 
 
-def _protocols(study: Study, drawn: Drawn) -> tuple[Block, ...]:
-    names = list(dict.fromkeys(p for row in study.by_protocol.values() for p in row))
+def _protocols(analysis: Analysis, drawn: Drawn) -> tuple[Block, ...]:
+    names = list(dict.fromkeys(p for row in analysis.by_protocol.values() for p in row))
     if len(names) < 2:
         return ()
     intro = (
@@ -423,20 +425,20 @@ def _protocols(study: Study, drawn: Drawn) -> tuple[Block, ...]:
         "has several right numbers. Compare a paper's number with the column of the evaluator it used."
     )
     columns = tuple(
-        tables.Column(study.heading(d), p, key=f"{d} f_max {p}", dataset=d)
-        for d in study.datasets
+        tables.Column(analysis.heading(d), p, key=f"{d} f_max {p}", dataset=d)
+        for d in analysis.datasets
         for p in names
     )
     rows = tuple(
         tables.Row(
             m,
             tuple(
-                _number_cell(study.by_protocol.get((m, d), {}).get(p, np.nan))
-                for d in study.datasets
+                _number_cell(analysis.by_protocol.get((m, d), {}).get(p, np.nan))
+                for d in analysis.datasets
                 for p in names
             ),
         )
-        for m in study.methods
+        for m in analysis.methods
     )
     table = Table("protocols", "Max F under each protocol", columns, rows)
     return (Paragraph(intro), table, *drawn.groups["protocols"])
@@ -446,9 +448,9 @@ def _number_cell(value: float) -> tables.Cell:
     return tables.Cell() if np.isnan(value) else tables.Cell(tables.printed(value), float(value))
 
 
-def _with_published(study: Study, table: Table, published: Sequence[Source]) -> Table:
+def _with_published(analysis: Analysis, table: Table, published: Sequence[Source]) -> Table:
     """The score table with a row for each published method that has a number in one of its columns, or none at all."""
-    columns = tables.pairs(study.values)
+    columns = tables.pairs(analysis.values)
     rows = []
     for source in published:
         for method in source.methods:
@@ -469,8 +471,10 @@ def _with_published(study: Study, table: Table, published: Sequence[Source]) -> 
                 row = tables.Row(f"{method}, as published", (*cells, evaluator), published=True)
                 rows.append(row)
     evaluators = [
-        ", ".join(dict.fromkeys(r.protocol for (m, _), r in study.results.items() if m == method))
-        for method in study.methods
+        ", ".join(
+            dict.fromkeys(r.protocol for (m, _), r in analysis.results.items() if m == method)
+        )
+        for method in analysis.methods
     ]
     note = (
         "Rows marked as published are printed in the literature, not measured here; they take no part in marks, "
@@ -485,7 +489,7 @@ def _published(published: Sequence[Source]) -> tuple[Block, ...]:
     lines = []
     for source in published:
         doubts = [
-            f"{m} on {d}, {measure(n).label}: {why}" for (m, d, n), why in source.doubts.items()
+            f"{m} on {d}, {find_metric(n).label}: {why}" for (m, d, n), why in source.doubts.items()
         ]
         remarks = " ".join([*source.notes, *(f"{doubt}." for doubt in doubts)])
         lines.append(
@@ -502,9 +506,9 @@ def _published(published: Sequence[Source]) -> tuple[Block, ...]:
 # ---- problems and provenance ------------------------------------------------------------------
 
 
-def _problems(study: Study, further: Sequence[str]) -> tuple[Block, ...]:
-    lines = [*further, *study.check_images()]
-    for (method, dataset), result in study.results.items():
+def _problems(analysis: Analysis, further: Sequence[str]) -> tuple[Block, ...]:
+    lines = [*further, *analysis.check_image_counts()]
+    for (method, dataset), result in analysis.results.items():
         kinds: dict[str, list[Problem]] = {}
         for problem in result.problems:
             kinds.setdefault(problem.kind, []).append(problem)
@@ -527,8 +531,8 @@ def _shared(lines: Sequence[str]) -> list[str]:
     return [f"{', '.join(methods)}{rest}" for rest, methods in groups.items()]
 
 
-def _provenance(study: Study, command: str) -> tuple[Block, ...]:
-    results = study.results
+def _provenance(analysis: Analysis, command: str) -> tuple[Block, ...]:
+    results = analysis.results
     signatures = dict.fromkeys(r.signature for r in results.values())
     facts = {f"{m} on {d}": dict(_flat(r.provenance)) for (m, d), r in results.items()}
     shared = {
@@ -553,7 +557,10 @@ def _provenance(study: Study, command: str) -> tuple[Block, ...]:
             Paragraph(f"This report: {_made_with()}."),
             Code(command, "sh") if command else None,
             Paragraph("To cite the datasets, the metrics and the models:"),
-            Code(bibtex(study.datasets, study.methods, [m.name for m in study.measures]), "bibtex"),
+            Code(
+                bibtex(analysis.datasets, analysis.methods, [m.name for m in analysis.metrics]),
+                "bibtex",
+            ),
         )
         if block is not None
     )
@@ -561,13 +568,8 @@ def _provenance(study: Study, command: str) -> tuple[Block, ...]:
 
 def _made_with() -> str:
     """The versions that the report's own statistics and figures depend on."""
-    import matplotlib
-    import scipy
-
-    return (
-        f"sodbench {__version__}, numpy {np.__version__}, scipy {scipy.__version__}, "
-        f"matplotlib {matplotlib.__version__}"
-    )
+    versions = package_versions(("numpy", "scipy", "matplotlib"))
+    return ", ".join(f"{name} {version}" for name, version in versions.items() if name != "python")
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:

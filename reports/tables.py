@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from sodbench.metrics.catalogue import Metric
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.metrics.statistics.significance import Interval, average_ranks
 from sodbench.reports.analysis import Breakdown
 from sodbench.reports.comparability import NOT_COMPARED, Key, Ranking, signature_fields
-from sodbench.reports.measures import Measure
 
 DIGITS = 3
 ABSENT = "–"
@@ -66,12 +66,10 @@ class Column:
         return self.key or f"{self.dataset} {self.metric}".strip() or self.flat
 
 
-def score_column(
-    dataset: str, measure: Measure, headings: Mapping[str, str] | None = None
-) -> Column:
+def score_column(dataset: str, metric: Metric, headings: Mapping[str, str] | None = None) -> Column:
     """The column of one metric on one dataset; headings: what to print for a dataset."""
     group = (headings or {}).get(dataset, dataset)
-    return Column(group, measure.heading, dataset=dataset, metric=measure.name)
+    return Column(group, metric.heading, dataset=dataset, metric=metric.name)
 
 
 @dataclass(frozen=True)
@@ -254,7 +252,7 @@ def pairs(values: pd.DataFrame) -> list[tuple[str, str]]:
 
 def score_table(
     values: pd.DataFrame,
-    measures: Sequence[Measure],
+    metrics: Sequence[Metric],
     *,
     compared: Mapping[str, Collection[str]],
     ranking: Ranking,
@@ -274,15 +272,15 @@ def score_table(
     marks, signatures: for (method, dataset) a footnote mark, and how the numbers were made; the latter tells a result
     with an undefined metric from no result.  headings: what to print for a dataset.
     """
-    by_name = {m.name: m for m in measures}
+    by_name = {m.name: m for m in metrics}
     letter = letters(list(values.index))
     columns, cells = [], dict[str, list[Cell]]((str(m), []) for m in values.index)
     for dataset, name in pairs(values):
-        measure = by_name[name]
-        columns.append(score_column(dataset, measure, headings))
+        metric = by_name[name]
+        columns.append(score_column(dataset, metric, headings))
         scores = values[(dataset, name)]
         ranked = scores.where(scores.index.isin(list(compared.get(dataset, ()))))
-        found = places(list(ranked.to_numpy(float)), measure.direction)
+        found = places(list(ranked.to_numpy(float)), metric.sign)
         for method, score, place in zip(values.index, scores.to_numpy(float), found, strict=True):
             rivals = (beaten or {}).get((method, dataset, name), ())
             signature = (signatures or {}).get((method, dataset), "")
@@ -296,7 +294,7 @@ def score_table(
                     signature=signature,
                 )
             )
-    ranks = mean_ranks(values, measures, ranking)
+    ranks = mean_ranks(values, metrics, ranking)
     if ranks is not None:
         columns.append(Column("", "mean rank ↓", key="mean_rank"))
         for method, cell in zip(values.index, _rank_cells(ranks.ranks), strict=True):
@@ -329,12 +327,10 @@ class MeanRanks:
     ranks: Floats
     columns: tuple[tuple[str, str], ...]
 
-    def note(
-        self, measures: Mapping[str, Measure], ranking: Ranking, methods: Sequence[str]
-    ) -> str:
+    def note(self, metrics: Mapping[str, Metric], ranking: Ranking, methods: Sequence[str]) -> str:
         """What the ranks are means over, and who has none."""
         datasets = ", ".join(dict.fromkeys(d for d, _ in self.columns))
-        names = ", ".join(dict.fromkeys(measures[n].label for _, n in self.columns))
+        names = ", ".join(dict.fromkeys(metrics[n].label for _, n in self.columns))
         text = (
             f"Mean rank: 1 is best; over {names} on {datasets}, with ranks among the {len(ranking.methods)} methods that "
             "have comparable results there."
@@ -344,7 +340,7 @@ class MeanRanks:
 
 
 def mean_ranks(
-    values: pd.DataFrame, measures: Sequence[Measure], ranking: Ranking
+    values: pd.DataFrame, metrics: Sequence[Metric], ranking: Ranking
 ) -> MeanRanks | None:
     """Each ranked method's rank, averaged over the columns of the ranking's datasets.
 
@@ -352,7 +348,7 @@ def mean_ranks(
     their mean rank. None where there is nothing to rank.
     """
     methods = list(ranking.methods)
-    higher = {m.name: m.higher for m in measures if m.direction}
+    higher = {m.name: m.higher_is_better for m in metrics if m.sign}
     columns, ranks = [], []
     for dataset, name in pairs(values):
         if len(methods) < 2 or dataset not in ranking.datasets or name not in higher:
@@ -367,17 +363,17 @@ def mean_ranks(
     return MeanRanks(means.reindex(values.index).to_numpy(float), tuple(columns))
 
 
-def rank_table(values: pd.DataFrame, measures: Sequence[Measure], ranking: Ranking) -> Table | None:
+def rank_table(values: pd.DataFrame, metrics: Sequence[Metric], ranking: Ranking) -> Table | None:
     """Methods x metrics: the rank averaged over the ranking's datasets; None where there is nothing to rank."""
     columns, cells = [], [list[Cell]() for _ in values.index]
     used: list[tuple[str, str]] = []
-    for measure in (m for m in measures if m.direction):
-        own = values.loc[:, values.columns.get_level_values(1) == measure.name]
-        ranks = mean_ranks(own, [measure], ranking)
+    for metric in (m for m in metrics if m.sign):
+        own = values.loc[:, values.columns.get_level_values(1) == metric.name]
+        ranks = mean_ranks(own, [metric], ranking)
         if ranks is None:
             continue
         used += ranks.columns
-        columns.append(Column("", measure.label, key=f"mean_rank {measure.name}"))
+        columns.append(Column("", metric.label, key=f"mean_rank {metric.name}"))
         for row, cell in zip(cells, _rank_cells(ranks.ranks), strict=True):
             row.append(cell)
     if not columns:
@@ -395,14 +391,14 @@ def interval_table(
     intervals: Mapping[tuple[str, str, str], Interval],
     methods: Sequence[str],
     datasets: Sequence[str],
-    measures: Sequence[Measure],
+    metrics: Sequence[Metric],
     notes: Sequence[str] = (),
     *,
     headings: Mapping[str, str] | None = None,
     signatures: Mapping[Key, str] | None = None,
 ) -> Table:
     """Methods x (dataset, metric): the value with its interval, e.g. ``0.844 [0.828, 0.860]``."""
-    columns = tuple(score_column(d, m, headings) for d in datasets for m in measures)
+    columns = tuple(score_column(d, m, headings) for d in datasets for m in metrics)
     rows = tuple(
         Row(
             method,
@@ -432,7 +428,7 @@ def breakdown_table(
     of: Breakdown,
     methods: Sequence[str],
     datasets: Sequence[str],
-    measure: Measure,
+    metric: Metric,
     few: int,
     *,
     compared: Mapping[str, Collection[str]],
@@ -447,7 +443,7 @@ def breakdown_table(
         for i, (group, images) in enumerate(zip(of.groups, of.images[dataset], strict=True)):
             heading = f"{group}, n = {images}"
             name = (headings or {}).get(dataset, dataset)
-            key = f"{dataset} {measure.name} {heading}"
+            key = f"{dataset} {metric.name} {heading}"
             columns.append(Column(name, heading, key=key, dataset=dataset))
             found = [of.values.get((m, dataset), (None,) * len(of.groups))[i] for m in methods]
             small |= 0 < images < few
@@ -457,7 +453,7 @@ def breakdown_table(
                 for method, score in zip(methods, scores, strict=True)
             ]
             for method, interval, place in zip(
-                methods, found, places(ranked, measure.direction), strict=True
+                methods, found, places(ranked, metric.sign), strict=True
             ):
                 signature = (signatures or {}).get((method, dataset), "")
                 if interval is None or np.isnan(interval.value):
@@ -475,14 +471,14 @@ def breakdown_table(
                 )
     rows = tuple(Row(m, tuple(cells[m])) for m in methods)
     note = f"Groups of fewer than {few} images are too small to rank methods by; they have no interval either."
-    title = f"{measure.title} by {of.attribute}"
+    title = f"{metric.title} by {of.attribute}"
     name = "by_" + "_".join(of.attribute.split())
     return Table(name, title, tuple(columns), rows, (note,) if small else ())
 
 
 def difference_table(
     values: pd.DataFrame,
-    measures: Sequence[Measure],
+    metrics: Sequence[Metric],
     baseline: str,
     significant: Iterable[tuple[str, str, str]] = (),
     *,
@@ -492,7 +488,7 @@ def difference_table(
 ) -> Table:
     """Each method's scores minus the baseline's where both may be compared; ``*`` where the difference is significant."""
     known = set(significant)
-    by_name = {m.name: m for m in measures}
+    by_name = {m.name: m for m in metrics}
     columns = tuple(score_column(d, by_name[name], headings) for d, name in pairs(values))
     rows = []
     for method in (m for m in values.index if m != baseline):

@@ -23,16 +23,16 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sodbench import __version__
 from sodbench.console import say, track
 from sodbench.errors import SodbenchError
-from sodbench.images import write_picture
+from sodbench.images import write_image
 from sodbench.models import BASELINES, create_model, get_input_size
 from sodbench.models.devices import choose_device
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.quoting import printable
 from sodbench.results import write_text
 from sodbench.runners.prediction.predict import Predictor, load_predictor, out_of_memory, predict
+from sodbench.version import __version__
 
 SIZES = ((224, 224), (300, 400))
 """Height and width: the field's usual input, and the commonest size in DUTS."""
@@ -231,7 +231,7 @@ def _end_to_end(predictor: Predictor, size: tuple[int, int], batch: int, rate: f
         samples = []
         for i in range(count):
             path = Path(folder, "images", f"{i:04}.jpg")
-            write_picture(path, different[i % len(different)])
+            write_image(path, different[i % len(different)])
             samples.append((path.stem, path))
         summary = predict(
             predictor, samples, Path(folder, "maps"), batch_size=batch, description="JPEG to PNG"

@@ -23,10 +23,9 @@ from sodbench.datasets import (
 from sodbench.errors import Problem, ProblemsError, SodbenchError
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, starts_untrained
-from sodbench.results import folder_name
-from sodbench.runners.evaluation.count import Policy
-from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_all
-from sodbench.runners.evaluation.plan import Task, Understood, mask_problems, task_of
+from sodbench.results import Policy, folder_name
+from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
+from sodbench.runners.evaluation.plan import EvaluationPlan, Task, mask_problems, task_of
 from sodbench.runners.prediction.predict import (
     PredictionSummary,
     Predictor,
@@ -129,11 +128,10 @@ def run_datasets(
             problems,
             "fix them and run the same command again, or choose --missing skip or --missing zero",
         )
-    evaluation = evaluate_all(
-        Understood(tuple(tasks)),
+    evaluation = evaluate_plan(
+        EvaluationPlan(tuple(tasks), run.policy),
         run.protocols,
         output=run.output / "scores",
-        policy=run.policy,
         jobs=run.jobs,
         force=run.force,
     )

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from sodbench.version import __version__
+
 __all__ = ["__version__", "evaluate"]
 
 if TYPE_CHECKING:

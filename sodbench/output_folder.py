@@ -62,7 +62,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(content, dict):
-        raise ValueError("it is not a JSON object")
+        raise ValueError("it is not a JSON object")  # noqa: TRY004  a fault of the file, not of a type in code
     return content
 
 
@@ -271,7 +271,7 @@ class OutputFolder:
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Write the manifest, with the version of sodbench first."""
-        from sodbench import __version__
+        from sodbench.version import __version__
 
         whole = {"made_by": f"sodbench {__version__}", **content}
         self.write_text(self.kind.manifest, json.dumps(whole, indent=2) + "\n")

@@ -23,7 +23,7 @@ from PIL import Image
 from sodbench.console import track
 from sodbench.errors import SodbenchError
 from sodbench.files import writing_to
-from sodbench.images import write_grey, write_picture
+from sodbench.images import write_grey, write_image
 
 Floats = NDArray[np.float64]
 Range = tuple[float, float]
@@ -180,7 +180,7 @@ def write_sample(root: Path) -> Path:
     for name, number in track(_pictures(), "drawing the sample", unit="image"):
         image, mask = draw(name, number)
         image_path, mask_path = _paths(root, name, number)
-        write_picture(image_path, image)
+        write_image(image_path, image)
         write_grey(mask_path, mask)
     _remove_surplus(root)
     with writing_to(marker):

@@ -7,7 +7,7 @@ import pandas as pd
 from PIL import Image
 
 from sodbench.errors import Problem
-from sodbench.images import write_grey, write_picture
+from sodbench.images import write_grey, write_image
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
 from sodbench.results import Result, build_result
 
@@ -57,7 +57,7 @@ def synthetic(
         if folder:
             write_grey(folder / "maps" / method.replace("/", "_") / f"{i}.png", map_)
             write_grey(folder / "masks" / f"{i}.png", mask)
-            write_picture(folder / "images" / f"{i}.jpg", np.stack([mask // 2 + 60] * 3, axis=2))
+            write_image(folder / "images" / f"{i}.jpg", np.stack([mask // 2 + 60] * 3, axis=2))
     files = pd.DataFrame(rows, columns=["stem", "map", "mask", "image", "height", "width"])
     files = files.set_index("stem").iloc[missing:]
     counts = Counts.concatenate(parts[missing:])

@@ -17,7 +17,7 @@ from sodbench.metrics.compiled import compiled
 
 Floats = NDArray[np.float64]
 Reals = NDArray[np.floating[Any]]
-Draws = NDArray[np.uint8]
+ResampleCounts = NDArray[np.uint8]
 """uint8 [resamples, images]: how often each image is drawn."""
 
 RESAMPLES = 1000
@@ -26,14 +26,14 @@ BATCH = 250
 _BLOCK = 64  # images summed up before the next resample's turn: their statistics stay in the cache
 
 
-def seed_for(name: str, seed: int) -> tuple[int, int]:
+def dataset_seed(name: str, seed: int) -> tuple[int, int]:
     """A seed for one data set that does not change when another set joins the report."""
     return seed, zlib.crc32(name.encode())
 
 
-def resamples_of(
+def draw_resamples(
     images: int, resamples: int = RESAMPLES, seed: int | Sequence[int] = 0
-) -> Iterator[Draws]:
+) -> Iterator[ResampleCounts]:
     """Batches uint8 [<= 250, images] of bootstrap resamples; each row sums to ``images``.
 
     The draws are those of ``numpy.random.default_rng(seed).integers(0, images, (resamples, images))``, row by row.
@@ -68,7 +68,7 @@ class Totals:
             return self.sums / self.images
 
 
-def totals(draws: Draws, statistics: Reals) -> Totals:
+def totals(draws: ResampleCounts, statistics: Reals) -> Totals:
     """The totals of ``statistics`` [images, columns]; a NaN (a measure undefined for an image) is left out of its column's."""
     images = draws.sum(axis=1, dtype=np.float64)[:, None]
     defined = np.isfinite(statistics)
@@ -80,7 +80,7 @@ def totals(draws: Draws, statistics: Reals) -> Totals:
     return Totals(weighted_sums(draws, statistics), images)
 
 
-def weighted_sums(draws: Draws, statistics: Reals) -> Floats:
+def weighted_sums(draws: ResampleCounts, statistics: Reals) -> Floats:
     """``draws @ statistics``, float64 [resamples, columns]; the same bits on every machine.
 
     Added up in the precision of ``statistics`` [images, columns] over 64 images at a time, and in float64 over these.

@@ -19,9 +19,9 @@ import numpy as np
 from sodbench.metrics.statistics.bootstrap import (
     BATCH,
     RESAMPLES,
-    Draws,
     Floats,
-    resamples_of,
+    ResampleCounts,
+    draw_resamples,
     totals,
     weighted_sums,
 )
@@ -49,12 +49,12 @@ def bootstrap(
     that the row-wise difference of their distributions is the paired bootstrap.
     """
 
-    def resampled(draws: Draws) -> Floats:
+    def resampled(draws: ResampleCounts) -> Floats:
         return aggregate(totals(draws, statistics).means)
 
     with thread_pool() as pool:
         return np.concatenate(
-            list(pool.map(resampled, resamples_of(len(statistics), resamples, seed)))
+            list(pool.map(resampled, draw_resamples(len(statistics), resamples, seed)))
         )
 
 
@@ -151,7 +151,7 @@ def permutation_p(
     change = (second - first) / images
     tolerance = 1e-12 * np.maximum(1, observed)
 
-    def as_large(swaps: Draws) -> Floats:
+    def as_large(swaps: ResampleCounts) -> Floats:
         moved = weighted_sums(swaps, change)
         swapped = np.abs(aggregate(mean_first + moved) - aggregate(mean_second - moved))
         return np.asarray((swapped >= observed - tolerance).sum(axis=0), float)
@@ -161,7 +161,7 @@ def permutation_p(
     return found / (resamples + 1)
 
 
-def _swaps(images: int, resamples: int, seed: int | Sequence[int]) -> Iterator[Draws]:
+def _swaps(images: int, resamples: int, seed: int | Sequence[int]) -> Iterator[ResampleCounts]:
     """Batches uint8 [<= 250, images] of coin flips: 1 where the two methods are swapped."""
     rng = np.random.default_rng(seed)
     for start in range(0, resamples, BATCH):

@@ -28,12 +28,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 from urllib.parse import quote, urljoin, urlsplit
 
-from sodbench import __version__
 from sodbench.console import bar
 from sodbench.errors import SodbenchError
 from sodbench.files import replacing, unwritable
 from sodbench.quoting import printable
 from sodbench.runners.data.extract import MAX_BYTES, SPARE_BYTES
+from sodbench.version import __version__
 
 _CHUNK = 1 << 18
 _SHOWN = 200  # characters of a server's text that a message quotes

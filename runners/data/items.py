@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sodbench.datasets import Sample
 from sodbench.errors import ImageError, Problem
 from sodbench.images import (
-    FIX_OF_LOW_16_BIT,
     LOW_16_BIT,
+    LOW_16_BIT_FIX,
     decode_luminance,
     read_bytes,
     read_grey,
@@ -109,7 +109,7 @@ def _by(size: tuple[int, int]) -> str:
 
 def _mask_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator[Problem]:
     if LOW_16_BIT in note:
-        yield Problem("mask-coding", str(path), f"{note}; so it is all black; {FIX_OF_LOW_16_BIT}")
+        yield Problem("mask-coding", str(path), f"{note}; so it is all black; {LOW_16_BIT_FIX}")
         return
     white = pixels == 255
     number_white = int(np.count_nonzero(white))

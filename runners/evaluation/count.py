@@ -16,10 +16,9 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
@@ -31,6 +30,7 @@ from sodbench.images import Grey, decode_grey, png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
 from sodbench.metrics.compiled import announcing, have_cache
 from sodbench.parallel import thread_pool
+from sodbench.results import Policy
 from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.results.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, packed
 
@@ -43,24 +43,6 @@ ABSENT = FileFacts(-1, 0, 0, 0)
 """The facts of a map that is not there and counts as black."""
 CLOCK_TICK_NS = 20_000_000
 """File systems set times in steps of up to some ten milliseconds."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What to do about what is wrong; each choice that touched a pair stands in the signature.
-
-    missing: ``error``, ``skip`` the mask, or score it against an all-black map (``zero``); also for unreadable maps.
-    resize: a map of another size than its mask: ``error``, or resize it ``bilinear`` or ``nearest``.
-    undefined: ``keep`` or ``skip`` undefined S-measures in the mean; None is the protocol's choice.
-    weighted: whether weighted F is computed.
-    shard: (i, n): score only every n-th pair, from the i-th on, i = 1..n.
-    """
-
-    missing: Literal["error", "skip", "zero"] = "error"
-    resize: Literal["error", "bilinear", "nearest"] = "bilinear"
-    undefined: Literal["keep", "skip"] | None = None
-    weighted: bool = True
-    shard: tuple[int, int] | None = None
 
 
 class Visit(NamedTuple):

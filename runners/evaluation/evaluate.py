@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -32,10 +32,12 @@ from sodbench.files import locked, open_regular, unwritable
 from sodbench.images import image_size, read_grey
 from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask
 from sodbench.parallel import in_threads, processors
+from sodbench.provenance import counting_versions
 from sodbench.results import (
     COUNTS,
     FILE,
     JOURNAL,
+    Policy,
     Result,
     derive_result,
     differences,
@@ -44,7 +46,6 @@ from sodbench.results import (
     load_result,
     n_resized,
     save_result,
-    versions,
 )
 from sodbench.results.pair_problems import NOTES, sorted_unique
 from sodbench.results.pairs import (
@@ -58,16 +59,16 @@ from sodbench.results.pairs import (
     content_hash,
     write_counts,
 )
+from sodbench.results.policy import Missing, Resize, Undefined
 from sodbench.runners.evaluation.count import (
     FITTED,
     Counted,
-    Policy,
     Visit,
     count,
     get_ready,
     size_problem,
 )
-from sodbench.runners.evaluation.plan import Task, Understood, understand
+from sodbench.runners.evaluation.plan import EvaluationPlan, Task, plan_evaluation
 from sodbench.sample import is_sample
 
 MANIFEST = "prediction.json"
@@ -88,36 +89,52 @@ class Evaluation:
         return all(problem.kind in NOTES for problem in self.problems)
 
 
+class EvaluateOptions(TypedDict, total=False):
+    """Optional keyword arguments of :func:`evaluate`."""
+
+    missing: Missing
+    resize: Resize
+    undefined: Undefined | None
+    weighted: bool
+    name: str
+    dataset_name: str
+
+
 def evaluate(
     predictions: Path | str,
     truth: Path | str,
     protocol: str = DEFAULT_PROTOCOL,
     *,
     output: Path | str | None = None,
-    policy: Policy | None = None,
-    name: str | None = None,
     jobs: int | None = None,
+    force: bool = False,
+    **options: Unpack[EvaluateOptions],
 ) -> Result:
     """Score one folder of maps against one folder (or data set) of masks.
 
     Files pair by name; a missing map, a name claimed twice or an unreadable file raises :class:`ProblemsError`, which
     carries all of them.  With ``output`` the result is also stored in ``output/<method>/<dataset>/``.
     """
-    truths = find_masks(truth, without=predictions)
-    understood = understand(Path(predictions), truths, name=name)
-    if len(understood.tasks) > 1:
+    truths = find_masks(truth, options.get("dataset_name"), without=predictions)
+    policy = Policy(
+        missing=options.get("missing", "error"),
+        resize=options.get("resize", "bilinear"),
+        undefined=options.get("undefined"),
+        weighted=options.get("weighted", True),
+    )
+    plan = plan_evaluation(Path(predictions), truths, name=options.get("name"), policy=policy)
+    if len(plan.tasks) > 1:
         raise SodbenchError(
-            f"{predictions}: {len(understood.tasks)} methods or datasets; use evaluate_all for trees"
+            f"{predictions}: {len(plan.tasks)} methods or datasets; use evaluate_plan for trees"
         )
-    return evaluate_all(understood, [protocol], output=output, policy=policy, jobs=jobs).results[0]
+    return evaluate_plan(plan, [protocol], output=output, jobs=jobs, force=force).results[0]
 
 
-def evaluate_all(
-    understood: Understood,
+def evaluate_plan(
+    plan: EvaluationPlan,
     protocols: Sequence[str] = (DEFAULT_PROTOCOL,),
     *,
     output: Path | str | None = None,
-    policy: Policy | None = None,
     jobs: int | None = None,
     force: bool = False,
     trust_folders: bool = False,
@@ -133,17 +150,17 @@ def evaluate_all(
     Raises :class:`ProblemsError` with every problem of every task when one is not covered by the policy.  Whatever could be
     finished is stored by then.
     """
-    policy = policy or Policy()
+    policy = plan.policy
     store = Path(output) if output else None
     if store:
         _check_writable(store)
-    works = [_Work(task, store, policy) for task in understood.tasks]
+    works = [_Work(task, store, policy) for task in plan.tasks]
     for work in works:
         work.check_folder(works)
     refusals = [problem for work in works for problem in work.refusals]
     if refusals:
         extra = [p for work in works for p in work.found if p.kind not in ("missing",)]
-        refusals += [*extra, *understood.problems, *_in_the_way(works, policy)]
+        refusals += [*extra, *plan.problems, *_in_the_way(works, policy)]
         refusals = list(dict.fromkeys(refusals))
         raise ProblemsError(
             f"{len(refusals)} problem(s) with the files; nothing was scored",
@@ -172,7 +189,7 @@ def evaluate_all(
                     results[works.index(work)] = work.finish(protocols, keep_counts)
     if reused := sum(work.reused is not None for work in works):
         say(f"{reused} of {len(works)} results are up to date and were reused")
-    found = [*understood.problems]
+    found = [*plan.problems]
     found += [problem for rows in results.values() for row in rows for problem in row.problems]
     if blocked:
         raise ProblemsError(
@@ -687,7 +704,7 @@ class _Work:
         maps = self.task.maps
         return {
             "scored_by": shlex.join(self._command(protocol)),
-            "versions": versions(),
+            "versions": counting_versions(),
             "maps": _read_manifest(maps / MANIFEST) if maps else None,
             "suffix": self.task.pairing.suffix,
             "sample": any(

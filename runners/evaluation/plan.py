@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sodbench.datasets import (
@@ -18,7 +18,8 @@ from sodbench.datasets.layouts import describe_layouts
 from sodbench.datasets.registry import folder_key
 from sodbench.errors import Problem, SodbenchError
 from sodbench.files import names, walk
-from sodbench.images import is_picture
+from sodbench.images import is_image_name
+from sodbench.results.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,21 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Understood:
-    """What two paths were taken to mean.
+class EvaluationPlan:
+    """Which saliency maps are scored against which masks, and how.
 
-    tasks: sorted by data set, then method.  problems: folders of maps that are not scored (``unscored-maps``) and links
+    tasks: sorted by dataset, then method.  policy: what to do about what is wrong with a pair.  problems: folders of maps that are not scored (``unscored-maps``) and links
     that lead nowhere (``broken-link``): they make a run finish with problems.  ignored: what is left out on purpose or
     without loss, in words.
     """
 
     tasks: tuple[Task, ...]
+    policy: Policy = field(default_factory=Policy)
     ignored: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
-    def lines(self) -> list[str]:
-        """The understanding in words, a line a task."""
+    def describe(self) -> list[str]:
+        """Return what will be scored, a line for each task."""
         lines = []
         for task in self.tasks:
             pairing = task.pairing
@@ -71,7 +73,7 @@ class Understood:
         return lines + [f"not scored: {reason}" for reason in self.ignored]
 
 
-def understand(
+def plan_evaluation(
     predictions: Path,
     truths: Sequence[Dataset],
     *,
@@ -79,7 +81,8 @@ def understand(
     datasets: Collection[str] = (),
     name: str | None = None,
     others: Sequence[Dataset] | None = None,
-) -> Understood:
+    policy: Policy | None = None,
+) -> EvaluationPlan:
     """Find the methods below ``predictions`` and pair their maps with the masks of ``truths``.
 
     predictions: one folder of maps, or a tree of them: ``<set>/``, ``<method>/<set>/``, ``<set>/<method>/``, or
@@ -114,7 +117,7 @@ def understand(
     _check(tasks, predictions, methods, seen, [*ignored, *map(_line, problems)])
     order = {truth.name: i for i, truth in enumerate(wanted)}
     tasks.sort(key=lambda task: (order[task.dataset], task.method))
-    return Understood(tuple(tasks), tuple(ignored), tuple(problems))
+    return EvaluationPlan(tuple(tasks), policy or Policy(), tuple(ignored), tuple(problems))
 
 
 def _line(problem: Problem) -> str:
@@ -165,7 +168,7 @@ class _Tree:
                     self._empty.append(folder)
             elif folder.exists():
                 self.loops.append(f"{folder}: {obstacle}")
-            elif not is_picture(
+            elif not is_image_name(
                 folder
             ):  # a map that is a dead link is reported as an unreadable map
                 self.broken.append(Problem("broken-link", str(folder), obstacle))
@@ -265,9 +268,12 @@ def _check(
         )
 
 
-def from_pair_list(
-    list_file: Path, name: str | None = None, dataset_name: str | None = None
-) -> Understood:
+def plan_pair_list(
+    list_file: Path,
+    name: str | None = None,
+    dataset_name: str | None = None,
+    policy: Policy | None = None,
+) -> EvaluationPlan:
     """The pairs of a SalMetric list, ``map.png mask.png`` a line, as one task.
 
     name: what to call the method, by default as the list; dataset_name: what to call the dataset.  A hash of the items'
@@ -291,7 +297,7 @@ def from_pair_list(
         same_files(pairing),
         source,
     )
-    return Understood((task,))
+    return EvaluationPlan((task,), policy or Policy())
 
 
 def _truth_named(part: str, truths: Sequence[Dataset]) -> Dataset | None:

@@ -16,10 +16,10 @@ from sodbench.datasets import find_masks
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import walk
 from sodbench.parallel import processors
-from sodbench.results import COUNTS, FILE, JOURNAL, TABLE, Result, load_result
+from sodbench.results import COUNTS, FILE, JOURNAL, TABLE, Policy, Result, load_result
 from sodbench.results.pairs import PAIR, ZERO, CountsFile, StoredPairs
-from sodbench.runners.evaluation.count import Counted, Policy, Visit, count, get_ready
-from sodbench.runners.evaluation.plan import Task, understand
+from sodbench.runners.evaluation.count import Counted, Visit, count, get_ready
+from sodbench.runners.evaluation.plan import Task, plan_evaluation
 
 _OF_THE_FILES = ("bytes", "mtime", "ctime", "hash")
 
@@ -79,7 +79,7 @@ def verify_results(
     folders = _result_folders(Path(results))
     tasks: tuple[Task, ...] = ()
     if predictions is not None and truth is not None:
-        tasks = understand(Path(predictions), find_masks(truth, data_root=data_root)).tasks
+        tasks = plan_evaluation(Path(predictions), find_masks(truth, data_root=data_root)).tasks
     return [_verify(folder, tasks, len(folders) == 1, jobs) for folder in folders]
 
 

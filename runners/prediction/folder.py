@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sodbench import __version__
 from sodbench.console import say
 from sodbench.datasets import pictures
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
@@ -23,6 +22,7 @@ from sodbench.files import remove_stale_temporaries, unwritable
 from sodbench.images import read_bytes, read_comment
 from sodbench.parallel import thread_pool
 from sodbench.results import write_text
+from sodbench.version import __version__
 
 MANIFEST = "prediction.json"
 IDENTITY = (

@@ -19,8 +19,8 @@ from sodbench.console import bar, warn
 from sodbench.datasets import Dataset, Sample
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import (
-    FIX_OF_LOW_16_BIT,
     LOW_16_BIT,
+    LOW_16_BIT_FIX,
     Grey,
     image_size,
     read_grey,
@@ -136,7 +136,7 @@ def _decoded(sample: Sample) -> Size | list[Problem]:
         if not isinstance(content, Grey):
             continue
         if LOW_16_BIT in content.note:
-            detail = f"{content.note}; so all of it is background; {FIX_OF_LOW_16_BIT}"
+            detail = f"{content.note}; so all of it is background; {LOW_16_BIT_FIX}"
             problems.append(Problem("mask-coding", str(path), detail))
         elif content.pixels.max() == 1:
             # read as levels of 0 to 255, such a mask is all but black, and the network would learn that

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sodbench import __version__
 from sodbench.errors import SodbenchError
 from sodbench.files import file_hash, is_temporary, remove_stale_temporaries, unwritable
 from sodbench.models import identify_model
@@ -16,6 +15,7 @@ from sodbench.runners.training.data import TrainingSet
 from sodbench.runners.training.log import BOARD, CURVE, LOG, read_log
 from sodbench.runners.training.recipe import Recipe
 from sodbench.runners.training.state import delete_states, has_states
+from sodbench.version import __version__
 
 RUN, RECIPE, STATES = "run.json", "recipe.toml", "state"
 FINAL, BEST = "final.pth", "best.pth"

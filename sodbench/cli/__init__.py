@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-from sodbench import __version__
 from sodbench.errors import SodbenchError
 from sodbench.quoting import printable
+from sodbench.version import __version__
 
 COMMANDS = (
     "run",

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = compare(
         first,
         second,
-        measures=names(arguments.metrics) or None,
+        metrics=names(arguments.metrics) or None,
         datasets=chosen_datasets(arguments.datasets, [*first, *second]),
         resamples=arguments.resamples,
         seed=arguments.seed,

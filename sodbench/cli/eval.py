@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from sodbench.datasets import Dataset
     from sodbench.errors import Problem
     from sodbench.results import Result
-    from sodbench.runners.evaluation.count import Policy
-    from sodbench.runners.evaluation.plan import Understood
+    from sodbench.results.policy import Policy
+    from sodbench.runners.evaluation.plan import EvaluationPlan
 
 
 def add_parser(commands: Any) -> None:
@@ -171,7 +171,7 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
 
 def read_policy(arguments: argparse.Namespace) -> "Policy":
     """The policy that the options of :func:`add_policy` say."""
-    from sodbench.runners.evaluation.count import Policy
+    from sodbench.results.policy import Policy
 
     return Policy(
         missing=arguments.missing,
@@ -195,7 +195,7 @@ def _shard(text: str) -> tuple[int, int]:
 def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
     from sodbench.console import say, show, warn
-    from sodbench.runners.evaluation.evaluate import evaluate_all
+    from sodbench.runners.evaluation.evaluate import evaluate_plan
 
     if names(arguments.metrics) == ("help",):
         show(describe_metrics())
@@ -211,19 +211,18 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.shard and not arguments.output:
         raise SodbenchError("--shard needs -o DIR, a folder of its own for each shard")
     _check_output(arguments)
-    understood = _understood(arguments)
+    plan = _plan(arguments)
     if arguments.dry_run:
-        show("\n".join(map(printable, understood.lines())))
-        return report_problems(understood.problems, per_kind=5)
-    for line in understood.lines():
+        show("\n".join(map(printable, plan.describe())))
+        return report_problems(plan.problems, per_kind=5)
+    for line in plan.describe():
         say(line)
     protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
     try:
-        evaluation = evaluate_all(
-            understood,
+        evaluation = evaluate_plan(
+            plan,
             protocols,
             output=arguments.output,
-            policy=read_policy(arguments),
             jobs=arguments.jobs,
             force=arguments.force,
             trust_folders=arguments.trust_folders,
@@ -282,9 +281,9 @@ def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:
     return 1 if faults else 0
 
 
-def _understood(arguments: argparse.Namespace) -> "Understood":
+def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
     """What PREDS, GT and --list were taken to mean."""
-    from sodbench.runners.evaluation.plan import from_pair_list, understand
+    from sodbench.runners.evaluation.plan import plan_evaluation, plan_pair_list
 
     if arguments.list and not (arguments.predictions or arguments.truth):
         for option in ("limit", "methods", "datasets", "data_root"):
@@ -292,16 +291,19 @@ def _understood(arguments: argparse.Namespace) -> "Understood":
                 raise SodbenchError(
                     f"--{option.replace('_', '-')} needs PREDS and GT: a SalMetric list names its own pairs"
                 )
-        return from_pair_list(arguments.list, arguments.name, arguments.dataset_name)
+        return plan_pair_list(
+            arguments.list, arguments.name, arguments.dataset_name, read_policy(arguments)
+        )
     if not arguments.predictions or not arguments.truth:
         raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
     truths, others = read_truths(arguments)
-    return understand(
+    return plan_evaluation(
         arguments.predictions,
         truths,
         methods=names(arguments.methods),
         name=arguments.name,
         others=others if arguments.datasets else None,
+        policy=read_policy(arguments),
     )
 
 

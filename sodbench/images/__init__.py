@@ -1,9 +1,9 @@
 """Images: how they are read and written."""
 
 from sodbench.images.reading import (
-    FIX_OF_LOW_16_BIT,
     IMAGE_EXTENSIONS,
     LOW_16_BIT,
+    LOW_16_BIT_FIX,
     MAX_PIXELS,
     MAX_PIXELS_VARIABLE,
     Grey,
@@ -11,7 +11,7 @@ from sodbench.images.reading import (
     decode_luminance,
     decode_rgb,
     image_size,
-    is_picture,
+    is_image_name,
     read_bytes,
     read_comment,
     read_file,
@@ -19,13 +19,13 @@ from sodbench.images.reading import (
     read_rgb,
     resize_grey,
     write_grey,
-    write_picture,
+    write_image,
 )
 
 __all__ = [
-    "FIX_OF_LOW_16_BIT",
     "IMAGE_EXTENSIONS",
     "LOW_16_BIT",
+    "LOW_16_BIT_FIX",
     "MAX_PIXELS",
     "MAX_PIXELS_VARIABLE",
     "Grey",
@@ -33,7 +33,7 @@ __all__ = [
     "decode_luminance",
     "decode_rgb",
     "image_size",
-    "is_picture",
+    "is_image_name",
     "read_bytes",
     "read_comment",
     "read_file",
@@ -41,5 +41,5 @@ __all__ = [
     "read_rgb",
     "resize_grey",
     "write_grey",
-    "write_picture",
+    "write_image",
 ]

@@ -407,7 +407,7 @@ def encode(pixels: NDArray[np.uint8], comment: str | Callable[[str], str] = "") 
 
     Every row is stored as its difference from the row above: on saliency maps this, with libdeflate's
     level 1, takes a quarter to two fifths of the time of Pillow's level 4 for up to an eighth more bytes
-    (benchmarks/pictures.py), and is the filter that is undone fastest.
+    (benchmarks/images.py), and is the filter that is undone fastest.
     """
     height, width = pixels.shape
     filtered = np.empty((height, 1 + width), np.uint8)

@@ -63,7 +63,7 @@ MAX_BYTES = 2**30
 """Larger files are refused before they are read."""
 LOW_16_BIT = "16-bit, but values of 0.."
 """Part of the note of a 16-bit file whose values all fit 8 bits, so that OpenCV's high byte is 0 everywhere."""
-FIX_OF_LOW_16_BIT = "save it as 8-bit, or multiply its values by 257"
+LOW_16_BIT_FIX = "save it as 8-bit, or multiply its values by 257"
 
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 """What Pillow may take a file for, whatever its name.  Some of its other readers start programs."""
@@ -89,7 +89,7 @@ class Grey(NamedTuple):
     note: str = ""
 
 
-def is_picture(path: Path) -> bool:
+def is_image_name(path: Path) -> bool:
     """Whether the name is that of a picture and not a stray file (``._x``, ``.DS_Store``, ...)."""
     return path.suffix.lower() in IMAGE_EXTENSIONS and not path.name.startswith(".")
 
@@ -672,7 +672,7 @@ def write_grey(
     _write(Path(path), _encoded(Path(path), pixels, comment))
 
 
-def write_picture(path: Path | str, pixels: NDArray[np.uint8]) -> None:
+def write_image(path: Path | str, pixels: NDArray[np.uint8]) -> None:
     """Write an image, uint8 [h, w] or [h, w, 3], as PNG or JPEG, depending on the extension; see :func:`write_grey`."""
     _write(Path(path), _encoded(Path(path), pixels))
 

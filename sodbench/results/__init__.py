@@ -1,5 +1,6 @@
 """Stored results: what a result folder holds, and how it is read."""
 
+from sodbench.results.policy import AppliedPolicy, Policy
 from sodbench.results.result import (
     COUNTS,
     FILE,
@@ -16,18 +17,21 @@ from sodbench.results.result import (
     n_resized,
     result_folders,
     save_result,
-    versions,
     warn_of_shards,
     write_text,
     writing,
 )
+from sodbench.results.signature import Signature
 
 __all__ = [
     "COUNTS",
     "FILE",
     "JOURNAL",
     "TABLE",
+    "AppliedPolicy",
+    "Policy",
     "Result",
+    "Signature",
     "build_result",
     "derive_result",
     "differences",
@@ -38,7 +42,6 @@ __all__ = [
     "n_resized",
     "result_folders",
     "save_result",
-    "versions",
     "warn_of_shards",
     "write_text",
     "writing",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.errors import Problem
-from sodbench.images import FIX_OF_LOW_16_BIT, LOW_16_BIT
+from sodbench.images import LOW_16_BIT, LOW_16_BIT_FIX
 from sodbench.metrics import Protocol
 from sodbench.results.pairs import BILINEAR, NEAREST, ZERO, Records
 
@@ -80,7 +80,7 @@ def find_pair_problems(
             detail = f"{ZERO_ONE}, so all of it is background; store it as 0 and 255"
             add("mask-coding", row, "mask", detail)
         elif LOW_16_BIT in mask_note:
-            detail = f"{mask_note}; so all of it is background; {FIX_OF_LOW_16_BIT}"
+            detail = f"{mask_note}; so all of it is background; {LOW_16_BIT_FIX}"
             add("mask-coding", row, "mask", detail)
         elif levels:
             add("grey-mask", row, "mask", f"{levels} grey level(s) beside 0 and 255; {rule}")
@@ -94,7 +94,7 @@ def find_pair_problems(
             detail = f"{ZERO_ONE}, so all of it is almost black; store it as 0 and 255"
             add("map-coding", row, "map", detail)
         if LOW_16_BIT in map_note:
-            detail = f"{map_note}; so all of it is black; {FIX_OF_LOW_16_BIT}"
+            detail = f"{map_note}; so all of it is black; {LOW_16_BIT_FIX}"
             add("map-coding", row, "map", detail)
         elif not brightest and fitted != ZERO:
             add("black-map", row, "map", "every pixel is 0")

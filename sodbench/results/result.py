@@ -12,7 +12,6 @@ import csv
 import io
 import math
 import os
-import platform
 import re
 import shlex
 from collections import Counter
@@ -26,11 +25,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench import __version__
 from sodbench.console import warn
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import open_regular, replacing, walk
 from sodbench.results.result_file import decode_result, encode_result, finite
+from sodbench.results.signature import Signature
+from sodbench.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,39 +44,6 @@ TABLE = "scores.csv"
 COUNTS = "counts.npz"
 JOURNAL = "unfinished.pairs"
 _NAMES = ("map", "mask", "image")
-
-
-@dataclass(frozen=True)
-class Signature:
-    """The one line that says how a number was made; numbers of different signatures are not the same quantity.
-
-    missing, resize: the policy and the number of pairs it affected, e.g. ``skip(2)``; ``error`` and ``none`` when there
-    were none.  undefined: likewise for undefined S-measures.  subset: of the dataset, e.g. ``test`` for HKU-IS/test.
-    shard: the part of the pairs that was scored, e.g. ``1/8``; empty for all of them.
-    """
-
-    protocol: str
-    n: int
-    missing: str = "error"
-    resize: str = "none"
-    gt: str = ">128"
-    undefined: str = ""
-    subset: str = ""
-    shard: str = ""
-    version: str = __version__
-
-    def __str__(self) -> str:
-        parts = [
-            f"sodbench:{self.version}",
-            f"protocol:{self.protocol}",
-            *[f"subset:{self.subset}"] * bool(self.subset),
-            *[f"shard:{self.shard}"] * bool(self.shard),
-            f"n:{self.n}",
-            f"missing:{self.missing}",
-            f"resize:{self.resize}",
-            f"gt:{self.gt}",
-        ]
-        return "|".join(parts + [f"undefined:{self.undefined}"] * bool(self.undefined))
 
 
 @dataclass(frozen=True)
@@ -528,21 +495,6 @@ def _equal(one: Any, other: Any) -> Any:
 def _shown(value: Any) -> str:
     text = f"{value:.12g}" if isinstance(value, float) else repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."
-
-
-def versions() -> dict[str, str]:
-    """What the numbers may depend on: sodbench, Python and the packages that decode and count."""
-    import numba
-    import PIL
-
-    return {
-        "sodbench": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "pillow": PIL.__version__,
-        "machine": f"{platform.system()} {platform.machine()}",
-    }
 
 
 def save_result(result: Result, folder: Path, counts_hash: str) -> Result:

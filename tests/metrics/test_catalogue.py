@@ -16,7 +16,7 @@ from sodbench.metrics import (
     count_pair,
     score,
 )
-from sodbench.reports.measures import measure
+from sodbench.metrics.catalogue import find_metric
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +46,13 @@ def test_protocols_and_defaults_exist():
 
 def test_direction_and_label_of_a_report_are_the_catalogues():
     for name, metric in catalogue.METRICS.items():
-        assert measure(name).label == metric.label
+        assert find_metric(name).label == metric.label
         assert (
-            (measure(name).direction < 0)
+            (find_metric(name).sign < 0)
             == (metric.direction == "lower")
             == (name in LOWER_IS_BETTER)
         )
-    assert measure("threshold").direction == 0
+    assert find_metric("threshold").sign == 0
 
 
 def test_metrics_that_say_nothing_of_a_map_are_not_listed():

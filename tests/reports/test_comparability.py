@@ -9,9 +9,9 @@ from synthetic import synthetic
 
 from sodbench.cli import main
 from sodbench.reports import figures
-from sodbench.reports.analysis import study
+from sodbench.reports.analysis import analyse
 from sodbench.reports.comparability import Ranking, find_comparable, find_ranking
-from sodbench.reports.image_counts import check_images, describe_dataset, official_images
+from sodbench.reports.image_counts import check_image_counts, dataset_heading, official_images
 from sodbench.reports.report import write_report
 
 SIGNATURE = "sodbench:0.1.0|protocol:{}|n:300|missing:error|resize:none|gt:>128"
@@ -116,7 +116,7 @@ def test_a_method_alone_on_a_dataset_has_no_place_and_no_rank(tmp_path):
 
 def test_results_of_two_policies_are_not_compared():
     touched = synthetic("touched", "own", resized=3)
-    found = study([synthetic("a", "own"), synthetic("b", "own"), touched], resamples=100)
+    found = analyse([synthetic("a", "own"), synthetic("b", "own"), touched], resamples=100)
     assert found.comparable.reasons == {
         ("touched", "own"): "resize:bilinear(3) instead of resize:none"
     }
@@ -188,25 +188,25 @@ def test_a_dataset_with_another_number_of_images_is_named_so(tmp_path):
 def test_official_numbers():
     assert len(official_images("SOD")) == 300 and len(official_images("HKU-IS/test")) == 1447
     assert official_images("my own") is None and official_images("SOD/first10") is None
-    assert describe_dataset("SOD", [300, 300]) == "SOD"
-    assert describe_dataset("SOD", [298, 300]) == "SOD (298 to 300 of 300 images)"
-    assert describe_dataset("HKU-IS", [1447]) == "HKU-IS (1,447 of 4,447 images)"
-    assert describe_dataset("mine", [7]) == "mine"
+    assert dataset_heading("SOD", [300, 300]) == "SOD"
+    assert dataset_heading("SOD", [298, 300]) == "SOD (298 to 300 of 300 images)"
+    assert dataset_heading("HKU-IS", [1447]) == "HKU-IS (1,447 of 4,447 images)"
+    assert dataset_heading("mine", [7]) == "mine"
 
 
 def test_official_numbers_of_other_images_are_a_problem():
     result = synthetic("m", "SOD", images=12)
     stems = sorted(official_images("SOD"))[:11]
     result.table.index = pd.Index([*stems, "mine"], name="stem")
-    assert check_images({("m", "SOD"): result}) == [
+    assert check_image_counts({("m", "SOD"): result}) == [
         "m on SOD: images: 12 of 300 images were scored, 1 of them not official ones of SOD"
     ]
 
 
 def test_the_built_in_sample_borrows_names_and_that_is_no_problem():
     sample = synthetic("m", "ECSSD", images=12, provenance={"sample": True})
-    assert check_images({("m", "ECSSD"): sample}) == []
-    assert len(check_images({("m", "ECSSD"): synthetic("m", "ECSSD", images=12)})) == 1
+    assert check_image_counts({("m", "ECSSD"): sample}) == []
+    assert len(check_image_counts({("m", "ECSSD"): synthetic("m", "ECSSD", images=12)})) == 1
 
 
 @pytest.mark.real
@@ -233,7 +233,7 @@ def test_dss_under_pysodmetrics_next_to_two_methods_under_salmetric(shared, tmp_
 def test_a_dataset_of_few_images_ranks_nobody_and_does_not_change_the_ranks_of_others(tmp_path):
     results = [synthetic(m, "SOD", noise=n) for m, n in (("a", 0.1), ("b", 0.9), ("c", 0.5))]
     results += [synthetic(m, "tiny", noise=n, images=9) for m, n in (("a", 0.1), ("b", 0.9))]
-    found = study(results, resamples=100)
+    found = analyse(results, resamples=100)
     assert found.ranking == Ranking(("a", "b", "c"), ("SOD",))
     page = write_report(
         results, tmp_path / "r.md", resamples=100, pictures=[], metrics=["mae", "f_max"]

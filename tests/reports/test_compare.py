@@ -16,8 +16,8 @@ def test_numbers_are_those_of_the_results_and_the_better_one_wins():
     found = compare([one], [two], resamples=400)
     assert found.first == "A_1" and len(found.differences) == 5
     for d in found.differences:
-        assert d.a == pytest.approx(one.metrics[d.measure])
-        assert d.b == pytest.approx(two.metrics[d.measure])
+        assert d.a == pytest.approx(one.metrics[d.metric])
+        assert d.b == pytest.approx(two.metrics[d.metric])
         assert d.low <= d.a - d.b <= d.high
         assert d.p < 0.01 and d.p <= d.p_holm
         assert d.wins == d.images == 12
@@ -91,11 +91,11 @@ def test_a_metric_without_a_direction_is_refused_and_never_dropped():
     pair = [synthetic("A", "own")], [synthetic("B", "own", noise=0.9)]
     for metrics in (["threshold"], ["mae", "ber_max"]):
         with pytest.raises(SodbenchError, match=f"--metrics {metrics[-1]}: no method is better"):
-            compare(*pair, measures=metrics, resamples=100)
+            compare(*pair, metrics=metrics, resamples=100)
 
 
 def test_metrics_that_single_images_lack_count_no_images():
     pair = [synthetic("A", "own")], [synthetic("B", "own", noise=0.9)]
-    found = compare(*pair, measures=["auc_roc", "mae"], resamples=100)
+    found = compare(*pair, metrics=["auc_roc", "mae"], resamples=100)
     text = render(found, "table")
     assert "0 / 0 / 0" not in text and "12 / 0 / 0" in text

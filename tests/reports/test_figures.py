@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.testing.compare import compare_images
 
+from sodbench.metrics.catalogue import find_metric
 from sodbench.metrics.statistics.significance import critical_difference
 from sodbench.reports import figures
-from sodbench.reports.measures import measure
 
 GOLDEN = Path(__file__).parent / "golden"
 METHODS = [f"Method {i}" for i in range(5)]
@@ -41,8 +41,8 @@ def drawings():
     rows = [("image (best)", [(np.stack([grey] * 3, 2), ""), (grey, "0.9"), (None, "")])]
     return {
         "curves": lambda: figures.curve_panels({d: curves(METHODS) for d in sets}, "recall", "precision", styles),
-        "boxes": lambda: figures.box_panels(scores, measure("s"), styles),
-        "sizes": lambda: figures.group_panels(spread, groups, measure("f_max"), styles),
+        "boxes": lambda: figures.box_panels(scores, find_metric("s"), styles),
+        "sizes": lambda: figures.group_panels(spread, groups, find_metric("f_max"), styles),
         "dots": lambda: figures.dot_panels(positions, "max F"),
         "cost": lambda: figures.cost_scatter({m: (5.0 * 2**i, 0.8) for i, m in enumerate(METHODS)}, "M", "F", styles),
         "ranks": lambda: figures.critical_difference_diagrams({"max F": test, "S": test}),

@@ -61,7 +61,7 @@ def test_a_folder_gets_every_format(odd_report):
         assert (odd_report / "tables" / f"{name}.csv").is_file()
         assert (odd_report / "tables" / f"{name}.tex").is_file()
     rows = list(csv.DictReader((odd_report / "tables/all_comparisons.csv").open(encoding="utf-8")))
-    assert len(rows) == 6 * 2 * 5  # pairs x sets x measures
+    assert len(rows) == 6 * 2 * 5  # pairs x sets x metrics
     thumbnails = list((odd_report / "pictures").rglob("*.jpg"))
     assert len(thumbnails) == 2 * 12 * (2 + 4)
 
@@ -214,8 +214,8 @@ def test_published_tables_are_whole_and_doubts_are_noted():
     assert found["icon"].values["CPD (VGG16)", "SOD", "mae"] == 0.113
     assert found["sal_eval_toolbox"].values["DSS", "SOD", "f_max"] == 0.844
     for source in found.values():
-        for (_, _, measure), value in source.values.items():
-            assert 0 < value < (0.3 if measure == "mae" else 1), source.name
+        for (_, _, metric), value in source.values.items():
+            assert 0 < value < (0.3 if metric == "mae" else 1), source.name
     with pytest.raises(
         SodbenchError, match="--published nope: no such table; there are: csf, icon"
     ):

@@ -11,7 +11,7 @@ from synthetic import synthetic
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.files import replacing
-from sodbench.images import write_picture
+from sodbench.images import write_image
 from sodbench.reports import figures
 from sodbench.reports.report import write_report
 from sodbench.reports.report_folder import RECORD
@@ -245,7 +245,7 @@ def test_files_outside_the_recorded_folders_are_named_and_not_shown(
     import numpy as np
 
     secret = tmp_path / "secret" / "private.png"
-    write_picture(secret, np.full((20, 30, 3), (250, 10, 10), np.uint8))
+    write_image(secret, np.full((20, 30, 3), (250, 10, 10), np.uint8))
     result = synthetic("a", "SOD", folder=tmp_path / "data")
     result.table.loc["im_003", ["image", "map"]] = outside.format(secret=secret)
     opened = []
@@ -427,7 +427,7 @@ def test_pairs_of_a_list_that_is_elsewhere_are_shown(tmp_path, quick):
         mask = np.zeros((30, 40), np.uint8)
         mask[5:20, 8:30] = 255
         for kind, pixels in (("maps", mask // 2), ("masks", mask)):
-            write_picture(tmp_path / "data" / kind / f"{name}.png", pixels)
+            write_image(tmp_path / "data" / kind / f"{name}.png", pixels)
         lines.append(" ".join(f"{tmp_path}/data/{kind}/{name}.png" for kind in ("maps", "masks")))
     listed = tmp_path / "lists" / "pairs.txt"
     listed.parent.mkdir()

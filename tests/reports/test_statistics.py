@@ -83,7 +83,7 @@ def test_weighted_sums_are_a_matrix_product(precision):
 def test_resamples_are_those_of_numpys_generator():
     drawn = np.random.default_rng([3, 4]).integers(0, 6, (300, 6))
     counted = np.stack([np.bincount(row, minlength=6) for row in drawn])
-    assert np.array_equal(np.concatenate(list(resampling.resamples_of(6, 300, (3, 4)))), counted)
+    assert np.array_equal(np.concatenate(list(resampling.draw_resamples(6, 300, (3, 4)))), counted)
 
 
 def test_interval_covers_the_truth_about_as_often_as_it_says():

@@ -11,12 +11,12 @@ from synthetic import synthetic
 
 from sodbench.errors import SodbenchError
 from sodbench.metrics import Counts, PreparedMask, catalogue, count_pair, score
-from sodbench.metrics.statistics.bootstrap import resamples_of, seed_for, totals
+from sodbench.metrics.statistics.bootstrap import dataset_seed, draw_resamples, totals
 from sodbench.reports.aggregates import f_under_each_protocol, statistics
-from sodbench.reports.analysis import FEW, SIZES, study
+from sodbench.reports.analysis import MIN_IMAGES, SIZES, analyse
 from sodbench.reports.compare import compare
 
-MEASURES = [
+METRIC_NAMES = [
     "mae", "f_max", "f_mean", "f_adp", "f_max_meanf", "f_max_meanpr", "f_max_best", "precision", "recall",
     "threshold", "s", "e_max", "e_mean", "wf", "iou_max", "dice_mean", "ber_adp", "auc_pr", "auc_roc",
 ]  # fmt: skip
@@ -25,8 +25,8 @@ MEASURES = [
 @pytest.mark.parametrize("protocol", ["salmetric", "pysodmetrics", "matlab"])
 def test_statistics_give_back_every_aggregate(protocol):
     result = synthetic("m", "SOD", protocol=protocol, images=30)
-    found = statistics(result, result.counts, MEASURES)
-    expected = [result.metrics[name] for name in MEASURES]
+    found = statistics(result, result.counts, METRIC_NAMES)
+    expected = [result.metrics[name] for name in METRIC_NAMES]
     assert found.observed() == pytest.approx(expected, abs=1e-12)
 
 
@@ -75,10 +75,10 @@ def test_a_resample_is_the_score_of_the_images_drawn():
     drawn = np.array([0, 0, 3, 3, 3, 5, 7, 8, 8])
     counts = Counts.concatenate([result.counts[[i]] for i in drawn])
     expected = score(counts, "salmetric", [str(i) for i in range(9)]).metrics
-    found = statistics(result, result.counts, MEASURES)
+    found = statistics(result, result.counts, METRIC_NAMES)
     draws = np.bincount(drawn, minlength=9)[None].astype(np.uint8)
     again = found.aggregate(totals(draws, found.columns).means)[0]
-    assert again == pytest.approx([expected[n] for n in MEASURES], abs=1e-12)
+    assert again == pytest.approx([expected[n] for n in METRIC_NAMES], abs=1e-12)
 
 
 def three(**options):
@@ -87,11 +87,11 @@ def three(**options):
 
 
 def test_intervals_hold_their_value_and_comparisons_find_the_better_method():
-    found = study(three(), resamples=300)
+    found = analyse(three(), resamples=300)
     for interval in found.intervals.values():
         assert interval.low <= interval.value <= interval.high
-    assert found.beaten()["good", "SOD", "f_max"] == ["fair", "poor"]
-    assert ("poor", "SOD", "mae") not in found.beaten()
+    assert found.wins_over()["good", "SOD", "f_max"] == ["fair", "poor"]
+    assert ("poor", "SOD", "mae") not in found.wins_over()
     assert ("poor", "SOD", "mae") in found.differing_from("good")
     for c in found.comparisons:
         assert c.wins + c.ties + c.losses == c.images == 20
@@ -99,16 +99,16 @@ def test_intervals_hold_their_value_and_comparisons_find_the_better_method():
 
 
 def test_the_same_seed_gives_the_same_study_and_a_further_set_changes_nothing():
-    alone = study(three(), resamples=100)
-    more = study([*three(), synthetic("good", "ECSSD")], resamples=100)
+    alone = analyse(three(), resamples=100)
+    more = analyse([*three(), synthetic("good", "ECSSD")], resamples=100)
     assert alone.intervals == {k: v for k, v in more.intervals.items() if k[1] == "SOD"}
-    assert alone.intervals != study(three(), resamples=100, seed=1).intervals
+    assert alone.intervals != analyse(three(), resamples=100, seed=1).intervals
     assert more.datasets == ("ECSSD", "SOD")  # the standard order
 
 
 def test_a_method_on_other_images_is_not_compared():
     short = synthetic("short", "SOD", noise=0.1, images=20, missing=3)
-    found = study([*three(), short], resamples=100)
+    found = analyse([*three(), short], resamples=100)
     assert {c.images for c in found.comparisons} == {20}
     assert "short" not in {m for c in found.comparisons for m in (c.first, c.second)}
     assert found.comparable.reasons["short", "SOD"] == (
@@ -121,7 +121,7 @@ def test_a_method_on_other_images_is_not_compared():
 def test_a_method_scored_on_other_masks_of_the_same_names_is_not_compared():
     other = synthetic("other", "SOD", noise=0.1, images=20, seed=1)
     assert list(other.table.index) == list(three()[0].table.index)
-    found = study([*three(), other], resamples=100)
+    found = analyse([*three(), other], resamples=100)
     assert found.comparable.reasons == {("other", "SOD"): "scored on other images or masks"}
     assert found.comparable.compared["SOD"] == ("good", "fair", "poor")
 
@@ -132,7 +132,7 @@ def test_few_images_get_no_intervals_and_no_tests_and_some_more_get_a_warning(
     images, intervals, note
 ):
     results = [synthetic(m, "own", noise=n, images=images) for m, n in (("a", 0.1), ("b", 0.9))]
-    found = study(results, resamples=100)
+    found = analyse(results, resamples=100)
     assert np.isfinite(found.intervals["a", "own", "f_max"].low) == intervals
     assert bool(found.comparisons) == intervals
     assert note in "".join(found.notes) and bool(found.notes) == bool(note)
@@ -145,7 +145,7 @@ def test_stored_files_that_do_not_belong_together_are_refused():
     with pytest.raises(
         SodbenchError, match=r"results/m: scores.csv has 12 rows, counts.npz has 11"
     ):
-        study([broken], resamples=100)
+        analyse([broken], resamples=100)
     with pytest.raises(
         SodbenchError, match=r"results/m: scores.csv has 12 rows, counts.npz has 11"
     ):
@@ -161,11 +161,11 @@ def test_a_decision_that_another_seed_would_change_is_undecided():
     decisions: dict[str, set[str]] = {}
     undecided = 0
     for seed in range(40):
-        for c in study(results, resamples=100, seed=seed).comparisons:
+        for c in analyse(results, resamples=100, seed=seed).comparisons:
             undecided += c.undecided
             assert not (c.undecided and c.winner)
             if not c.undecided:
-                decisions.setdefault(c.measure, set()).add(c.winner)
+                decisions.setdefault(c.metric, set()).add(c.winner)
     assert undecided
     assert all(len(found) == 1 for found in decisions.values()), decisions
 
@@ -176,7 +176,7 @@ def test_different_protocols_are_shown_but_not_compared():
         synthetic("a", "SOD", protocol="matlab"),
         synthetic("b", "SOD"),
     ]
-    found = study(results, resamples=100)
+    found = analyse(results, resamples=100)
     assert found.methods == ("a (salmetric)", "a (matlab)", "b")
     assert {(c.first, c.second) for c in found.comparisons} == {("a (salmetric)", "b")}
 
@@ -189,7 +189,7 @@ def test_groups_of_images_are_scored_as_sets_of_their_own():
     share = result.counts.joint[:, :, 1].sum(axis=(1, 2)) / result.counts.size.prod(axis=1)
     parity = pd.Categorical(["odd", "even"] * 19 + [None] * 2, ["even", "odd", "never"])
     attributes = {"SOD": pd.DataFrame({"parity": parity}, index=result.table.index)}
-    found = study([result], attributes=attributes, resamples=200)
+    found = analyse([result], attributes=attributes, resamples=200)
     size, other = found.breakdowns
     assert (size.attribute, size.groups) == ("object size", SIZES)
     assert (other.attribute, other.groups) == ("parity", ("even", "odd", "never"))
@@ -203,11 +203,11 @@ def test_groups_of_images_are_scored_as_sets_of_their_own():
             rows = np.flatnonzero(images)
             alone = score(result.counts[rows], "salmetric", [str(i) for i in rows]).metrics
             assert interval.value == pytest.approx(alone["f_max"], abs=1e-12)
-            assert np.isnan(interval.low) == (len(rows) < FEW)
-            if len(rows) >= FEW:
+            assert np.isnan(interval.low) == (len(rows) < MIN_IMAGES)
+            if len(rows) >= MIN_IMAGES:
                 assert interval.low <= interval.value <= interval.high
     plain = statistics(result, result.counts, ["f_max"]).resampled(
-        list(resamples_of(40, 200, seed_for("SOD", 0)))
+        list(draw_resamples(40, 200, dataset_seed("SOD", 0)))
     )
     whole = found.intervals["m", "SOD", "f_max"]
     assert np.quantile(plain, [0.025, 0.975]) == pytest.approx([whole.low, whole.high], abs=1e-6)
@@ -215,7 +215,7 @@ def test_groups_of_images_are_scored_as_sets_of_their_own():
 
 def test_max_f_under_each_protocol_is_that_of_the_result_rescored():
     result = synthetic("m", "SOD", images=15)
-    found = study([result], resamples=100).by_protocol["m", "SOD"]
+    found = analyse([result], resamples=100).by_protocol["m", "SOD"]
     assert found == pytest.approx(
         {p: result.rescored(p).metrics["f_max"] for p in ("salmetric", "pysodmetrics", "matlab")},
         abs=1e-12,
@@ -224,13 +224,13 @@ def test_max_f_under_each_protocol_is_that_of_the_result_rescored():
 
 def test_unknown_names_and_double_results_are_refused():
     with pytest.raises(SodbenchError, match="no result of the method nobody; there are: good"):
-        study(three(), methods=["nobody"])
+        analyse(three(), methods=["nobody"])
     with pytest.raises(SodbenchError, match="no result of the dataset ECSSD"):
-        study(three(), datasets=["ECSSD"])
+        analyse(three(), datasets=["ECSSD"])
     with pytest.raises(SodbenchError, match="two results of good on SOD under salmetric"):
-        study([three()[0], three()[0]])
+        analyse([three()[0], three()[0]])
 
 
 def test_one_method_on_one_set_needs_no_comparison():
-    found = study([synthetic("only", "SOD")], resamples=100)
+    found = analyse([synthetic("only", "SOD")], resamples=100)
     assert found.comparisons == () and found.critical_differences() == {}

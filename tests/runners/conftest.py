@@ -8,7 +8,7 @@ import pytest
 
 from sodbench import sample
 from sodbench.datasets import Dataset, folder_pairs
-from sodbench.images import write_grey, write_picture
+from sodbench.images import write_grey, write_image
 
 NETWORKS = '''
 import torch
@@ -82,6 +82,6 @@ def twelve(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         height, width = sizes[number % 3]
         rows = np.linspace(0, mask.shape[0] - 1, height).astype(int)
         columns = np.linspace(0, mask.shape[1] - 1, width).astype(int)
-        write_picture(root / "image" / f"pair{number:02d}.png", image[rows][:, columns])
+        write_image(root / "image" / f"pair{number:02d}.png", image[rows][:, columns])
         write_grey(root / "mask" / f"pair{number:02d}.png", mask[rows][:, columns])
     return folder_pairs(root / "image", root / "mask", name="twelve")

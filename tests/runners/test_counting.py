@@ -16,8 +16,9 @@ from PIL import Image
 from sodbench.errors import Problem
 from sodbench.images import write_grey
 from sodbench.metrics import compile_kernels
+from sodbench.results import Policy
 from sodbench.runners.evaluation import count as counting
-from sodbench.runners.evaluation.count import Counted, Helper, Policy, Visit, count
+from sodbench.runners.evaluation.count import Counted, Helper, Visit, count
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux only")
 
@@ -141,6 +142,7 @@ import sys
 from pathlib import Path
 import numba
 import numpy as np
+from sodbench.results import Policy
 from sodbench.runners.evaluation import count as counting
 counting.get_ready()
 kernels = [
@@ -154,7 +156,7 @@ for kernel in kernels:
 for gt in sorted(Path("gt").iterdir()):
     maps = tuple((i, Path(f"m{i}") / gt.name) for i in range(3))
     for weighted in (True, False):
-        counting._visit(counting.Visit(gt.stem, gt, maps), counting.Policy(weighted=weighted))
+        counting._visit(counting.Visit(gt.stem, gt, maps), Policy(weighted=weighted))
 """
 
 
@@ -232,11 +234,12 @@ def test_no_memory_for_processes_means_none(monkeypatch):
 ENDLESS = """
 import sys, time
 from pathlib import Path
+from sodbench.results import Policy
 from sodbench.runners.evaluation import count as counting
 counting.MUCH = 1
 counting._visit = lambda visit, policy: time.sleep(0.01) or [1]
 visits = [counting.Visit(str(i), Path("x"), ((0, None),)) for i in range(100_000)]
-for done in counting.count(visits, counting.Policy(), 2):
+for done in counting.count(visits, Policy(), 2):
     print("counting", flush=True)
 """
 

@@ -22,9 +22,8 @@ from sodbench.files import locked
 from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
 from sodbench.results import load_result
-from sodbench.runners.evaluation.count import Policy
-from sodbench.runners.evaluation.evaluate import JOURNAL, evaluate, evaluate_all
-from sodbench.runners.evaluation.plan import understand
+from sodbench.runners.evaluation.evaluate import JOURNAL, evaluate, evaluate_plan
+from sodbench.runners.evaluation.plan import plan_evaluation
 
 STEMS = [f"img{i:02d}" for i in range(8)]
 
@@ -131,9 +130,9 @@ def test_missing_maps_may_be_skipped_or_scored_as_black(folders):
     with pytest.raises(ProblemsError) as error:
         evaluate(folders / "maps", folders / "gt")
     assert kinds(error) == ["missing"]
-    skipped = evaluate(folders / "maps", folders / "gt", policy=Policy(missing="skip"))
+    skipped = evaluate(folders / "maps", folders / "gt", missing="skip")
     assert skipped.n == 7 and "missing:skip(1)" in skipped.signature
-    zero = evaluate(folders / "maps", folders / "gt", policy=Policy(missing="zero"))
+    zero = evaluate(folders / "maps", folders / "gt", missing="zero")
     assert zero.n == 8 and "missing:zero(1)" in zero.signature
     assert zero.table.loc["img03", "mae"] == pytest.approx(draw(3)[1].mean() / 255)
     assert [p.kind for p in zero.problems] == ["missing"]
@@ -153,7 +152,7 @@ def test_maps_of_another_size_are_resized_and_reported_or_refused(folders):
     (problem,) = result.problems
     assert problem.kind == "size" and "15x20" in problem.detail and "30x40" in problem.detail
     with pytest.raises(ProblemsError) as error:
-        evaluate(folders / "maps", folders / "gt", policy=Policy(resize="error"))
+        evaluate(folders / "maps", folders / "gt", resize="error")
     assert kinds(error) == ["size"]
 
 
@@ -184,7 +183,7 @@ def test_unreadable_maps_are_named_and_the_rest_is_kept(folders, capsys, content
 def test_an_unreadable_mask_is_never_skipped(folders):
     (folders / "gt/img01.png").write_bytes(b"GIF89a")
     with pytest.raises(ProblemsError) as error:
-        evaluate(folders / "maps", folders / "gt", policy=Policy(missing="skip"))
+        evaluate(folders / "maps", folders / "gt", missing="skip")
     assert kinds(error) == ["unreadable-mask"]
 
 
@@ -276,18 +275,18 @@ def tree(tmp_path):
         ("by_method/A/SOD", {("A", "SOD")}),
     ],
 )
-def test_trees_are_understood(tree, root, expected):
-    understood = understand(tree / root, find_masks(tree / "data"))
-    assert {(task.method, task.dataset) for task in understood.tasks} == expected
-    assert all(len(task.pairing.pairs) == 8 for task in understood.tasks)
+def test_folders_of_maps_are_matched_with_datasets(tree, root, expected):
+    plan = plan_evaluation(tree / root, find_masks(tree / "data"))
+    assert {(task.method, task.dataset) for task in plan.tasks} == expected
+    assert all(len(task.pairing.pairs) == 8 for task in plan.tasks)
 
 
 def test_methods_below_one_flat_ground_truth(tree):
-    understood = understand(tree / "by_set/SOD", find_masks(tree / "data/SOD/GT"))
-    assert [(t.method, t.dataset) for t in understood.tasks] == [("A", "SOD")]
-    understood = understand(tree / "by_method", find_masks(tree / "data/SOD/GT"))
-    assert [(t.method, t.dataset) for t in understood.tasks] == [("A", "SOD"), ("B", "SOD")]
-    assert [(p.kind, Path(p.file).name) for p in understood.problems] == [
+    plan = plan_evaluation(tree / "by_set/SOD", find_masks(tree / "data/SOD/GT"))
+    assert [(t.method, t.dataset) for t in plan.tasks] == [("A", "SOD")]
+    plan = plan_evaluation(tree / "by_method", find_masks(tree / "data/SOD/GT"))
+    assert [(t.method, t.dataset) for t in plan.tasks] == [("A", "SOD"), ("B", "SOD")]
+    assert [(p.kind, Path(p.file).name) for p in plan.problems] == [
         ("unscored-maps", "ECSSD"),
         ("unscored-maps", "ECSSD"),
     ]
@@ -301,13 +300,13 @@ def test_a_common_suffix_is_recognised_and_said(tree, capsys):
 
 def test_methods_and_sets_can_be_chosen(tree):
     truths = find_masks(tree / "data")
-    understood = understand(tree / "by_method", truths, methods=["b"], datasets=["sod"])
-    assert [(t.method, t.dataset) for t in understood.tasks] == [("B", "SOD")]
+    plan = plan_evaluation(tree / "by_method", truths, methods=["b"], datasets=["sod"])
+    assert [(t.method, t.dataset) for t in plan.tasks] == [("B", "SOD")]
 
 
 def test_images_of_the_set_are_found_for_the_report(tree):
-    understood = understand(tree / "by_method/B/SOD", find_masks(tree / "data"))
-    result = evaluate_all(understood, output=tree / "out").results[0]
+    plan = plan_evaluation(tree / "by_method/B/SOD", find_masks(tree / "data"))
+    result = evaluate_plan(plan, output=tree / "out").results[0]
     assert result.files("img03")["image"] == tree / "data/SOD/Imgs/img03.jpg"
     assert result.files("img03")["map"] == tree / "by_method/B/SOD/img03.png"
 
@@ -335,7 +334,9 @@ def content(folder):
 def test_results_do_not_depend_on_the_number_of_jobs(tree):
     truths = find_masks(tree / "data")
     for jobs in (1, 3):
-        evaluate_all(understand(tree / "by_method", truths), output=tree / f"out{jobs}", jobs=jobs)
+        evaluate_plan(
+            plan_evaluation(tree / "by_method", truths), output=tree / f"out{jobs}", jobs=jobs
+        )
     assert content(tree / "out1") == content(tree / "out3")
 
 
@@ -375,8 +376,8 @@ def test_what_was_scored_is_not_read_again(folders, monkeypatch):
     changed = evaluate(folders / "maps", folders / "gt", output=folders / "out")
     assert {path.name for path in read} == {"img01.png"} and changed.metrics != first.metrics
     read.clear()
-    evaluate_all(
-        understand(folders / "maps", find_masks(folders / "gt")),
+    evaluate_plan(
+        plan_evaluation(folders / "maps", find_masks(folders / "gt")),
         output=folders / "out",
         force=True,
         trust_folders=True,
@@ -608,15 +609,15 @@ def test_shards_that_do_not_belong_together_are_refused(folders, capsys):
 
 
 def test_a_tree_needs_evaluate_all(tree):
-    with pytest.raises(SodbenchError, match="evaluate_all"):
+    with pytest.raises(SodbenchError, match="evaluate_plan"):
         evaluate(tree / "by_method", tree / "data")
 
 
 def test_other_sets_of_a_tree_are_left_alone_and_named(tree):
     shutil.copytree(tree / "by_method/A/SOD", tree / "by_method/A/Unheard18")
-    understood = understand(tree / "by_method", find_masks(tree / "data/SOD/GT"))
-    assert [(t.method, t.dataset) for t in understood.tasks] == [("A", "SOD"), ("B", "SOD")]
-    assert f"{tree}/by_method/A/Unheard18" in [p.file for p in understood.problems]
+    plan = plan_evaluation(tree / "by_method", find_masks(tree / "data/SOD/GT"))
+    assert [(t.method, t.dataset) for t in plan.tasks] == [("A", "SOD"), ("B", "SOD")]
+    assert f"{tree}/by_method/A/Unheard18" in [p.file for p in plan.problems]
 
 
 # -- what fresh eyes broke --------------------------------------------------------------------------
@@ -625,7 +626,7 @@ def test_other_sets_of_a_tree_are_left_alone_and_named(tree):
 def test_unreadable_maps_count_as_black_where_that_is_asked_for(folders):
     (folders / "maps/img03.png").unlink()
     (folders / "maps/img06.png").write_bytes(b"junk")
-    result = evaluate(folders / "maps", folders / "gt", policy=Policy(missing="zero"))
+    result = evaluate(folders / "maps", folders / "gt", missing="zero")
     assert result.n == 8 and "missing:zero(2)" in result.signature
     assert result.table.loc["img06", "mae"] == pytest.approx(draw(6)[1].mean() / 255)
     assert [p.kind for p in result.problems] == ["missing", "unreadable"]
@@ -637,8 +638,8 @@ def test_methods_whose_folders_look_alike_stay_apart(tmp_path):
         save(tmp_path / f"gt/{stem}.png", mask)
         save(tmp_path / f"preds/a/b/{stem}.png", map_)
         save(tmp_path / f"preds/a@b/{stem}.png", 255 - map_)
-    understood = understand(tmp_path / "preds", find_masks(tmp_path / "gt"))
-    first, second = evaluate_all(understood, output=tmp_path / "out").results
+    plan = plan_evaluation(tmp_path / "preds", find_masks(tmp_path / "gt"))
+    first, second = evaluate_plan(plan, output=tmp_path / "out").results
     assert (first.method, second.method) == ("a/b", "a@b") and first.folder != second.folder
     assert first.metrics["mae"] != second.metrics["mae"]
 
@@ -803,9 +804,9 @@ def test_a_damaged_file_beside_a_result_is_reported_and_written_again(
 
 
 def test_without_an_output_folder_counts_are_held_only_if_asked_for(folders):
-    understood = understand(folders / "maps", find_masks(folders / "gt"))
-    held = evaluate_all(understood).results[0]
-    bare = evaluate_all(understood, keep_counts=False).results[0]
+    plan = plan_evaluation(folders / "maps", find_masks(folders / "gt"))
+    held = evaluate_plan(plan).results[0]
+    bare = evaluate_plan(plan, keep_counts=False).results[0]
     assert bare.metrics == held.metrics and bare.table.equals(held.table)
     assert held.rescored("matlab").protocol == "matlab"
     with pytest.raises(SodbenchError, match="score it with an output folder"):

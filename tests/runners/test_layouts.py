@@ -11,7 +11,7 @@ from PIL import Image
 from sodbench.cli import build_parser, main
 from sodbench.datasets import DatasetNotFound, find_masks
 from sodbench.errors import SodbenchError
-from sodbench.runners.evaluation.plan import Understood, understand
+from sodbench.runners.evaluation.plan import EvaluationPlan, plan_evaluation
 
 STEMS = ("a", "b", "c")
 KNOWN, OWN = "SOD", "Made-Up7"
@@ -85,8 +85,8 @@ def write_maps(root: Path, tree: str, name: str, mode: str = "L") -> Path:
     return folder
 
 
-def scored(understood: Understood) -> set[str]:
-    return {task.dataset for task in understood.tasks if len(task.pairing.pairs) == len(STEMS)}
+def scored(plan: EvaluationPlan) -> set[str]:
+    return {task.dataset for task in plan.tasks if len(task.pairing.pairs) == len(STEMS)}
 
 
 def is_refused(layout: str, with_images: bool, place: str) -> bool:
@@ -117,7 +117,7 @@ def test_every_layout_is_scored_completely_or_refused_by_name(
             write_maps(preds, tree, "Company", "empty")
         case = f"{layout}, {name}, {place or 'one set'}, {tree}"
         try:
-            found = understand(preds, find_masks(root))
+            found = plan_evaluation(preds, find_masks(root))
         except SodbenchError as error:
             assert is_refused(layout, with_images, place), (case, error)
             assert not company and "TOML" in str(error), case
@@ -186,7 +186,7 @@ def test_folders_of_maps_in_other_formats_or_without_maps_are_problems(tmp_path:
     (tmp_path / "preds/Net/Two").mkdir()
     (tmp_path / "preds/Array/One").mkdir(parents=True)
     (tmp_path / "preds/Array/One/a.npy").touch()
-    found = understand(tmp_path / "preds", find_masks(tmp_path / "data"))
+    found = plan_evaluation(tmp_path / "preds", find_masks(tmp_path / "data"))
     assert [(Path(p.file).parent.name, p.detail) for p in found.problems] == [
         ("Array", "holds .npy files, which are not read; convert them to PNG"),
         ("Net", "is named as the dataset Two, but holds no maps"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sodbench.cli import main
-from sodbench.images import write_grey, write_picture
+from sodbench.images import write_grey, write_image
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -36,7 +36,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "nets.py").write_text(NETWORKS)
     rng = np.random.default_rng(0)
     for stem, width in {"a": 20, "b": 20, "c": 31}.items():
-        write_picture(
+        write_image(
             tmp_path / f"data/Own/images/{stem}.png", rng.integers(0, 256, (16, width, 3), np.uint8)
         )
         mask = np.zeros((16, width), np.uint8)

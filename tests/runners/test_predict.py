@@ -13,7 +13,7 @@ from torch import nn
 
 from sodbench.cli import main
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.images import read_grey, write_grey, write_picture
+from sodbench.images import read_grey, write_grey, write_image
 from sodbench.models import InputSize
 from sodbench.models.devices import choose_device, choose_precision
 from sodbench.models.inference import InferenceNetwork, normalise, quantise
@@ -36,7 +36,7 @@ def images(tmp_path):
     folder = tmp_path / "images"
     rng = np.random.default_rng(5)
     for stem, size in SIZES.items():
-        write_picture(folder / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
+        write_image(folder / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
     return folder
 
 
@@ -92,7 +92,7 @@ def test_csf_maps_are_the_plain_loops(ruled_csf, tmp_path):
     folder = tmp_path / "images"
     image = np.clip(model_rule.network_input(2, 70, 90, 1)[:, 0, :, :, None] * 60 + 120, 0, 255)
     for i in range(2):
-        write_picture(folder / f"{i}.png", np.repeat(image[i].astype(np.uint8), 3, 2))
+        write_image(folder / f"{i}.png", np.repeat(image[i].astype(np.uint8), 3, 2))
     predictor = NetworkPredictor(ruled_csf, "csf", device="cpu")
     predict(predictor, find_images([folder]), tmp_path / "maps", batch_size=2)
     expected = plain_loop(ruled_csf, folder)
@@ -188,7 +188,7 @@ def test_maps_of_changed_images_are_made_anew(images, tmp_path, capsys):
     for stem, value in (("a", 7), ("e", 99)):  # of the old size, the one even of the old time
         pixels = np.full((20, 30, 3), value, np.uint8)
         pixels[5:9, 5:9] = 200
-        write_picture(images / f"{stem}.png", pixels)
+        write_image(images / f"{stem}.png", pixels)
     os.utime(images / "a.png", ns=(time, time))
     manifest = (out / MANIFEST).read_bytes()
     summary = predict(tiny(), samples, out)
@@ -207,7 +207,7 @@ def test_another_set_of_the_same_stems_gets_its_own_maps(images, tmp_path):
     other = tmp_path / "other" / "images"
     for stem, size in SIZES.items():
         rng = np.random.default_rng(len(stem) + size[1])
-        write_picture(other / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
+        write_image(other / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
     predict(tiny(), find_images([images]), tmp_path / "maps")
     summary = predict(tiny(), find_images([other]), tmp_path / "maps")
     predict(tiny(), find_images([other]), tmp_path / "alone")
@@ -283,7 +283,7 @@ def test_other_peoples_pictures_are_never_touched(images, tmp_path):
     samples = find_images([images])
     masks = tmp_path / "masks"
     for stem in SIZES:
-        write_picture(masks / f"{stem}.png", np.zeros((2, 2), np.uint8))
+        write_image(masks / f"{stem}.png", np.zeros((2, 2), np.uint8))
     for force in (False, True):
         with pytest.raises(SodbenchError, match="6 images that sodbench did not write"):
             predict(tiny(), samples, masks, force=force)
@@ -373,13 +373,13 @@ def test_images_by_folder_file_and_list(images, tmp_path):
 
 def test_masks_beside_jpegs_are_left_out(tmp_path, capsys):
     for name in ("x.jpg", "x.png", "y.png"):
-        write_picture(tmp_path / name, np.zeros((2, 2), np.uint8))
+        write_image(tmp_path / name, np.zeros((2, 2), np.uint8))
     assert [p.name for _, p in find_images([tmp_path])] == ["x.jpg", "y.png"]
     assert "1 masks next to the images are left out" in capsys.readouterr().err
 
 
 def test_images_that_cannot_be_meant_are_refused_together(images, tmp_path):
-    write_picture(tmp_path / "other" / "a.png", np.zeros((2, 2), np.uint8))
+    write_image(tmp_path / "other" / "a.png", np.zeros((2, 2), np.uint8))
     with pytest.raises(ProblemsError) as caught:
         find_images([images, tmp_path / "other" / "a.png", tmp_path / "none.jpg"])
     assert [p.kind for p in caught.value.problems] == ["ambiguous", "missing"]

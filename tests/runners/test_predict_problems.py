@@ -17,7 +17,7 @@ from torch import nn
 
 from sodbench.cli import main
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.images import read_comment, read_grey, write_grey, write_picture
+from sodbench.images import read_comment, read_grey, write_grey, write_image
 from sodbench.models.inference import InferenceNetwork
 from sodbench.runners.prediction.folder import MANIFEST
 from sodbench.runners.prediction.predict import (
@@ -171,7 +171,7 @@ def images(tmp_path):
     folder = tmp_path / "images"
     rng = np.random.default_rng(5)
     for stem, size in SIZES.items():
-        write_picture(folder / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
+        write_image(folder / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
     return folder
 
 
@@ -264,7 +264,7 @@ def test_the_range_is_judged_after_the_first_images(images, tmp_path, capsys):
             return super().forward(x) if self.seen > 16 else super().forward(x).sigmoid()
 
     for number in range(20):
-        write_picture(images / f"m{number}.png", np.full((4, 4, 3), 9 * number, np.uint8))
+        write_image(images / f"m{number}.png", np.full((4, 4, 3), 9 * number, np.uint8))
     summary = predict(
         NetworkPredictor(Late(3, 1, 1), "late", device="cpu"),
         find_images([images]),
@@ -366,7 +366,7 @@ def test_a_network_for_single_images_gets_single_images(images, tmp_path, capsys
             return super().forward(x)
 
     for number in range(4):
-        write_picture(images / f"m{number}.png", np.full((4, 4, 3), 60 * number, np.uint8))
+        write_image(images / f"m{number}.png", np.full((4, 4, 3), 60 * number, np.uint8))
     predictor = NetworkPredictor(Alone(3, 1, 1), "alone", device="cpu")
     summary = predict(predictor, find_images([images]), tmp_path / "maps", batch_size=4)
     assert summary.written == 9 and not summary.problems
@@ -385,7 +385,7 @@ def test_a_batch_that_did_not_fit_is_not_tried_again(images, tmp_path, capsys):
             return super().forward(x)
 
     for number in range(5):
-        write_picture(images / f"m{number}.png", np.full((20, 30, 3), number, np.uint8))
+        write_image(images / f"m{number}.png", np.full((20, 30, 3), number, np.uint8))
     predictor = NetworkPredictor(Hungry(3, 1, 1), "hungry", device="cpu")
     summary = predict(predictor, find_images([images]), tmp_path / "maps", batch_size=4)
     assert summary.written == 10 and not summary.problems
@@ -613,7 +613,7 @@ def test_temporaries_of_killed_runs_are_removed(images, tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     for name in (f".0123456789abcdef.{ended.pid}.tmp", f".prediction.json.{ended.pid}.tmp"):
-        write_picture(out / "x.png", np.zeros((2, 2), np.uint8))
+        write_image(out / "x.png", np.zeros((2, 2), np.uint8))
         (out / "x.png").rename(out / name)
     running = out / f".prediction.json.{os.getppid()}.tmp"
     running.write_text("")
@@ -630,8 +630,8 @@ def test_a_full_disk_ends_the_prediction_at_once(images, tmp_path, no_file_beyon
             return super().start(pixels, max_side)
 
     for number in range(60):
-        write_picture(images / f"m{number}.png", np.full((4, 4, 3), number, np.uint8))
-    write_picture(images / "large.png", np.zeros((300, 400, 3), np.uint8))
+        write_image(images / f"m{number}.png", np.full((4, 4, 3), number, np.uint8))
+    write_image(images / "large.png", np.zeros((300, 400, 3), np.uint8))
     out, samples = tmp_path / "maps", find_images([images])
     with no_file_beyond(1000), pytest.raises(SodbenchError) as caught:
         predict(Counting("centre-prior"), samples, out, workers=1)

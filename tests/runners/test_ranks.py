@@ -12,7 +12,7 @@ import torch
 
 from sodbench.cli import main
 from sodbench.datasets import Dataset
-from sodbench.images import write_picture
+from sodbench.images import write_image
 from sodbench.runners.training.log import read_log
 from sodbench.runners.training.recipe import Recipe, changed
 
@@ -32,7 +32,7 @@ def runs(
     root = tmp_path_factory.mktemp("ranks")
     rng = np.random.default_rng(5)
     for stem, size in {"a": (20, 30), "b": (30, 20), "c": (20, 30), "d": (1, 1)}.items():
-        write_picture(root / "images" / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
+        write_image(root / "images" / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
     (root / "images" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     recipe = changed(
         Recipe(), {"epochs": 2, "milestones": [0], "accumulate": 5, "learning_rate": 1e-2}

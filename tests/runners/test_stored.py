@@ -17,7 +17,7 @@ from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError, StoredFileError
 from sodbench.files import locked
 from sodbench.images import read_file
-from sodbench.results import differences, find_results, load_result
+from sodbench.results import Policy, differences, find_results, load_result
 from sodbench.results import pairs as pairs_module
 from sodbench.results.pairs import (
     _JOURNAL,
@@ -31,9 +31,9 @@ from sodbench.results.pairs import (
 )
 from sodbench.results.result_file import _digest, encode_result
 from sodbench.runners.evaluation import count as counting
-from sodbench.runners.evaluation.evaluate import evaluate, evaluate_all
+from sodbench.runners.evaluation.evaluate import evaluate, evaluate_plan
 from sodbench.runners.evaluation.merge import merge
-from sodbench.runners.evaluation.plan import understand
+from sodbench.runners.evaluation.plan import plan_evaluation
 from sodbench.runners.evaluation.verify import verify_results
 
 STEMS = [f"img{i:02d}" for i in range(6)]
@@ -549,8 +549,8 @@ def test_a_run_that_is_forced_waits_for_no_lock_and_takes_none_away(original, st
     """It used to delete the journal of the run under way, and both wrote their files into one folder."""
     before = content(stored)
     with locked(stored), pytest.raises(SodbenchError, match="another process is scoring into"):
-        evaluate_all(
-            understand(original / "preds/A", find_masks(original / "gt")),
+        evaluate_plan(
+            plan_evaluation(original / "preds/A", find_masks(original / "gt")),
             output=stored.parents[1],
             force=True,
         )
@@ -614,8 +614,8 @@ def test_notes_about_masks_are_those_of_the_protocol(original):
     folder = original / "dark"
     save_image(folder / "gt/a.png", np.where(draw_pair(0, 30, 40)[1], 60, 0).astype(np.uint8))
     save_image(folder / "preds/a.png", draw_pair(0, 30, 40)[0])
-    understood = understand(folder / "preds", find_masks(folder / "gt"))
-    first, second = evaluate_all(understood, ["salmetric", "matlab"]).results
+    plan = plan_evaluation(folder / "preds", find_masks(folder / "gt"))
+    first, second = evaluate_plan(plan, ["salmetric", "matlab"]).results
     assert [p.kind for p in first.problems] == ["empty-mask", "grey-mask"]
     assert [p.kind for p in second.problems] == ["grey-mask"]
     assert "foreground is >25 under matlab" in second.problems[0].detail
@@ -692,12 +692,12 @@ def test_counts_that_contradict_their_result_are_not_used_for_other_pairs(origin
         arrays["wf"][0] = 0.999
 
     edit_counts(stored, forge, forge=True)
-    task = understand(preds, find_masks(original / "gt"), name="A")
-    policy = counting.Policy(missing="skip")
+    policy = Policy(missing="skip")
+    task = plan_evaluation(preds, find_masks(original / "gt"), name="A", policy=policy)
     capsys.readouterr()
-    (again,) = evaluate_all(task, output=stored.parents[1], policy=policy).results
+    (again,) = evaluate_plan(task, output=stored.parents[1]).results
     assert "contradicts the counts it is stored with" in capsys.readouterr().err
-    (fresh,) = evaluate_all(task, policy=policy).results
+    (fresh,) = evaluate_plan(task).results
     assert not [text for text in differences(again, fresh) if "knife" in text or "wf" in text]
     assert again.metrics == fresh.metrics
 
@@ -709,9 +709,11 @@ def test_a_problem_that_is_listed_twice_is_named(stored):
 
 @pytest.mark.parametrize("divided", [4, 7, 60])
 def test_the_number_of_divided_pairs_follows_from_the_shard(original, tmp_path, divided):
-    task = understand(original / "preds/A", find_masks(original / "gt"), name="A")
-    policy = counting.Policy(shard=(1, 2))
-    (result,) = evaluate_all(task, output=tmp_path / "out", policy=policy).results
+    policy = Policy(shard=(1, 2))
+    task = plan_evaluation(
+        original / "preds/A", find_masks(original / "gt"), name="A", policy=policy
+    )
+    (result,) = evaluate_plan(task, output=tmp_path / "out").results
     assert not verify_results(tmp_path / "out")[0].differences
     edit_json(result.folder, lambda c: c["policy"].update(n_divided=divided), forge=True)
     assert_named(result.folder, f"shard 1/2 of {divided} pairs holds")
@@ -723,8 +725,9 @@ def test_maps_that_a_result_leaves_out_without_need_are_named(original, tmp_path
     shutil.copytree(original / "preds/A", preds, dirs_exist_ok=True)
     (preds / "img04.png").unlink(missing_ok=True)
     (preds / "img01.png").write_text("no image")
-    task = understand(preds, find_masks(original / "gt"), name="A")
-    evaluate_all(task, output=tmp_path / "out", policy=counting.Policy(missing="skip"))
+    policy = Policy(missing="skip")
+    task = plan_evaluation(preds, find_masks(original / "gt"), name="A", policy=policy)
+    evaluate_plan(task, output=tmp_path / "out")
     (sound,) = verify_results(tmp_path / "out", preds, original / "gt")
     assert sound.from_images and not sound.differences
     (found,) = verify_results(tmp_path / "out", original / "preds/A", original / "gt")
@@ -835,8 +838,8 @@ def test_results_below_the_maps_are_not_taken_for_maps_of_another_format(origina
     shutil.copytree(original / "gt", tmp_path / "data/gt/GT")
     run = ["eval", str(tmp_path / "preds"), str(tmp_path / "data"), "--quiet"]
     assert main([*run, "-o", str(tmp_path / "preds/results")]) == 1  # of a resized map
-    understood = understand(tmp_path / "preds", find_masks(tmp_path / "data"))
-    assert len(understood.tasks) == 1 and not understood.problems
+    plan = plan_evaluation(tmp_path / "preds", find_masks(tmp_path / "data"))
+    assert len(plan.tasks) == 1 and not plan.problems
 
 
 @pytest.fixture
@@ -845,10 +848,9 @@ def parts(original, tmp_path):
     preds = tmp_path / "preds"
     truths = find_masks(original / "gt")
     shutil.copytree(original / "preds/A", preds / "A" / truths[0].name)
-    task = understand(preds, truths)
     for index in (1, 2):
-        out = tmp_path / f"part{index}"
-        evaluate_all(task, output=out, policy=counting.Policy(shard=(index, 2)))
+        task = plan_evaluation(preds, truths, policy=Policy(shard=(index, 2)))
+        evaluate_plan(task, output=tmp_path / f"part{index}")
     return [tmp_path / "part1", tmp_path / "part2"]
 
 
@@ -864,8 +866,8 @@ def test_merge_writes_nothing_among_the_maps(parts, tmp_path):
 def test_merge_reports_what_it_replaces_and_keeps_an_unfinished_run(
     original, parts, tmp_path, capsys
 ):
-    task = understand(tmp_path / "preds", find_masks(original / "gt"))
-    evaluate_all(task, ["matlab"], output=tmp_path / "out")
+    task = plan_evaluation(tmp_path / "preds", find_masks(original / "gt"))
+    evaluate_plan(task, ["matlab"], output=tmp_path / "out")
     (old,) = find_results([tmp_path / "out"])
     with closing(Journal(old.folder / "unfinished.pairs")) as journal:
         journal.append_all([old.stored_pairs()])
@@ -876,7 +878,7 @@ def test_merge_reports_what_it_replaces_and_keeps_an_unfinished_run(
     assert f"replaces the stored result, which was {old.signature}" in message
     assert "unfinished.pairs: a run was not finished there; its pairs are kept" in message
     assert (old.folder / "unfinished.pairs").read_bytes() == before
-    (whole,) = evaluate_all(task).results
+    (whole,) = evaluate_plan(task).results
     assert merged.metrics == whole.metrics
     assert not list(tmp_path.rglob("merging.pairs"))
     (old.folder / "result.json").write_text("{}")

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from sodbench import cli, sample
 from sodbench.datasets import Dataset, folder_pairs
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.images import read_grey, write_grey, write_picture
+from sodbench.images import read_grey, write_grey, write_image
 from sodbench.metrics import Evaluator
 from sodbench.models import create_model, load_checkpoint
 from sodbench.models.inference import normalise
@@ -407,9 +407,9 @@ def test_validation_is_checked_before_the_first_step(
 ) -> None:
     with pytest.raises(SodbenchError, match="unknown metric 'maxf'; did you mean f_max"):
         train(replace(short, validation=twelve, measure="maxf"))
-    write_picture(tmp_path / "i/a.png", np.zeros((8, 8, 3), np.uint8))
+    write_image(tmp_path / "i/a.png", np.zeros((8, 8, 3), np.uint8))
     write_grey(tmp_path / "m/a.png", np.zeros((9, 8), np.uint8))
-    write_picture(tmp_path / "i/b.png", np.zeros((8, 8, 3), np.uint8))
+    write_image(tmp_path / "i/b.png", np.zeros((8, 8, 3), np.uint8))
     write_grey(tmp_path / "m/b.png", np.zeros((8, 8), np.uint8))
     broken = folder_pairs(tmp_path / "i", tmp_path / "m")
     with pytest.raises(ProblemsError, match="cannot be scored for validation"):
@@ -429,7 +429,7 @@ def test_a_loss_that_is_not_finite_names_its_images(
         (tmp_path / "m").mkdir(exist_ok=True)
         (tmp_path / "i" / pair.image.name).write_bytes(pair.image.read_bytes())
         (tmp_path / "m" / pair.mask.name).write_bytes(pair.mask.read_bytes())
-    write_picture(tmp_path / "i/night.png", np.zeros((32, 40, 3), np.uint8))
+    write_image(tmp_path / "i/night.png", np.zeros((32, 40, 3), np.uint8))
     write_grey(tmp_path / "m/night.png", np.zeros((32, 40), np.uint8))
     dark = replace(
         short, dataset=folder_pairs(tmp_path / "i", tmp_path / "m"), model=f"{networks}:logarithm"

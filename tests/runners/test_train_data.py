@@ -8,7 +8,7 @@ from PIL import Image
 
 from sodbench.datasets import Dataset, folder_pairs, listed_pairs
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.images import read_grey, read_rgb, write_grey, write_picture
+from sodbench.images import read_grey, read_rgb, write_grey, write_image
 from sodbench.runners.training.data import (
     check_pairs,
     draw_item,
@@ -60,7 +60,7 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for number in range(6):
         size = (20, 30)
-        write_picture(tmp_path / f"i/{number}.jpg", rng.integers(0, 255, (*size, 3), np.uint8))
+        write_image(tmp_path / f"i/{number}.jpg", rng.integers(0, 255, (*size, 3), np.uint8))
         write_grey(tmp_path / f"m/{number}.png", np.full(size, 255, np.uint8))
     write_grey(tmp_path / "m/1.png", np.zeros((30, 20), np.uint8))
     whole = (tmp_path / "i/2.jpg").read_bytes()
@@ -88,7 +88,7 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
 def test_a_16_bit_mask_with_values_of_8_bits_is_no_mask_to_learn(tmp_path: Path) -> None:
     """Its high bytes are all 0, so a network would learn black."""
     for number in range(2):
-        write_picture(tmp_path / f"i/{number}.png", np.zeros((9, 8, 3), np.uint8))
+        write_image(tmp_path / f"i/{number}.png", np.zeros((9, 8, 3), np.uint8))
         write_grey(tmp_path / f"m/{number}.png", np.full((9, 8), 255, np.uint8))
     Image.fromarray(np.full((9, 8), 255, np.uint16)).save(tmp_path / "m/1.png")
     with pytest.raises(ProblemsError) as caught:
@@ -111,7 +111,7 @@ def test_differing_sizes_alone_are_named_and_left_out(
 
 
 def test_no_pair_is_an_error(tmp_path: Path) -> None:
-    write_picture(tmp_path / "i/a.jpg", np.zeros((8, 8, 3), np.uint8))
+    write_image(tmp_path / "i/a.jpg", np.zeros((8, 8, 3), np.uint8))
     write_grey(tmp_path / "m/a.png", np.zeros((9, 8), np.uint8))
     with pytest.raises(SodbenchError, match="no pair of image and mask"):
         check_pairs(folder_pairs(tmp_path / "i", tmp_path / "m"))

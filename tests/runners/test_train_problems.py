@@ -18,7 +18,7 @@ from torch import nn
 from sodbench import cli
 from sodbench.datasets import Dataset, folder_pairs
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.images import read_grey, write_grey, write_picture
+from sodbench.images import read_grey, write_grey, write_image
 from sodbench.runners.training import train as train_module
 from sodbench.runners.training.log import TrainingLog, read_log
 from sodbench.runners.training.optimizer import has_initial_statistics
@@ -324,8 +324,8 @@ def test_bad_files_of_a_validation_set_are_not_sent_to_skip_bad(
     short: Training, twelve: Dataset, tmp_path: Path
 ) -> None:
     for kind in ("i", "m"):
-        write_picture(tmp_path / kind / "a.png", np.full((8, 8), 1, np.uint8))
-        write_picture(tmp_path / kind / "b.png", np.full((8, 8), 255, np.uint8))
+        write_image(tmp_path / kind / "a.png", np.full((8, 8), 1, np.uint8))
+        write_image(tmp_path / kind / "b.png", np.full((8, 8), 255, np.uint8))
     (tmp_path / "i" / "b.png").write_bytes(b"no image")
     validation = folder_pairs(tmp_path / "i", tmp_path / "m", name="held")
     with pytest.raises(ProblemsError, match="held cannot be scored for validation") as caught:
@@ -520,7 +520,7 @@ def test_the_scratch_recipe_trains_from_random_weights() -> None:
 
 
 def test_tiny_crops_and_scales_keep_a_pixel(short: Training, tmp_path: Path) -> None:
-    write_picture(tmp_path / "i/a.png", np.zeros((3, 3, 3), np.uint8))
+    write_image(tmp_path / "i/a.png", np.zeros((3, 3, 3), np.uint8))
     write_grey(tmp_path / "m/a.png", np.zeros((3, 3), np.uint8))
     recipe = changed(short.recipe, {"crop": 0.001, "scales": [0.01], "accumulate": 1, "epochs": 3})
     data = folder_pairs(tmp_path / "i", tmp_path / "m")
@@ -543,7 +543,7 @@ def test_no_epoch_is_best_by_an_undefined_metric(short: Training, tmp_path: Path
     """The first epoch would stay the best for ever, because nothing is better than NaN."""
     mask = np.zeros((24, 24), np.uint8)
     mask[-1, -1] = 255  # a block of S has no pixels
-    write_picture(tmp_path / "v/Imgs/a.jpg", np.zeros((24, 24, 3), np.uint8))
+    write_image(tmp_path / "v/Imgs/a.jpg", np.zeros((24, 24, 3), np.uint8))
     write_grey(tmp_path / "v/GT/a.png", mask)
     corner = folder_pairs(tmp_path / "v/Imgs", tmp_path / "v/GT", name="corner")
     with pytest.raises(SodbenchError, match="s is undefined on corner after epoch 1"):

@@ -12,7 +12,7 @@ from sodbench.datasets import find_masks
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import write_grey
 from sodbench.results import find_results
-from sodbench.runners.evaluation.plan import Understood, understand
+from sodbench.runners.evaluation.plan import EvaluationPlan, plan_evaluation
 
 STEMS = ("a", "b", "c")
 
@@ -29,18 +29,18 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def understood(root: Path, predictions: str = "preds") -> Understood:
-    return understand(root / predictions, find_masks(root / "data"))
+def plan(root: Path, predictions: str = "preds") -> EvaluationPlan:
+    return plan_evaluation(root / predictions, find_masks(root / "data"))
 
 
-def found(what: Understood) -> list[tuple[str, str]]:
+def found(what: EvaluationPlan) -> list[tuple[str, str]]:
     return [(task.method, task.dataset) for task in what.tasks]
 
 
 def test_maps_many_folders_down(root: Path) -> None:
     deep = root / "preds/2024/ours/swin/seed-1/epoch-30"
     shutil.copytree(root / "preds/DSS/SOD", deep / "SOD")
-    assert found(understood(root)) == [
+    assert found(plan(root)) == [
         ("DSS", "ECSSD"),
         ("2024/ours/swin/seed-1/epoch-30", "SOD"),
         ("DSS", "SOD"),
@@ -54,7 +54,7 @@ def test_links_are_followed_and_loops_are_said(root: Path) -> None:
     (root / "preds/DSS/all").symlink_to(root / "preds")
     (root / "preds/itself").symlink_to("itself")
     (root / "preds/gone").symlink_to(root / "nowhere")
-    what = understood(root)
+    what = plan(root)
     assert found(what) == [("DSS", "ECSSD"), ("DSS", "SOD")]
     assert what.ignored == (f"{root}/preds/DSS/all: a link back to {root}/preds, which holds it",)
     assert what.problems == (
@@ -68,7 +68,7 @@ def test_a_map_that_is_a_dead_link_is_an_unreadable_map(
 ) -> None:
     (root / "preds/DSS/SOD/a.png").unlink()
     (root / "preds/DSS/SOD/a.png").symlink_to(root / "nowhere.png")
-    assert understood(root).problems == ()
+    assert plan(root).problems == ()
     options = ["--format", "json", "--datasets", "SOD"]
     assert main(["eval", str(root / "preds"), str(root / "data"), *options]) == 2
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
@@ -79,7 +79,7 @@ def test_nothing_but_broken_links(root: Path) -> None:
     (root / "empty").mkdir()
     (root / "empty/DSS").symlink_to(root / "unmounted")
     with pytest.raises(SodbenchError, match=r"no maps in it(.|\n)*empty/DSS: a link that leads"):
-        understood(root, "empty")
+        plan(root, "empty")
 
 
 def test_results_are_found_behind_links_and_once(root: Path) -> None:

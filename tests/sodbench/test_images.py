@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
-from reference.pictures import pillow_grey
+from reference.images import pillow_grey
 from reference.png import IEND, SIGNATURE, chunk, filtered, grey_png, ihdr
 
 from sodbench.errors import ImageError, SodbenchError
@@ -22,12 +22,12 @@ from sodbench.images import (
     MAX_PIXELS,
     MAX_PIXELS_VARIABLE,
     image_size,
-    is_picture,
+    is_image_name,
     read_grey,
     read_rgb,
     resize_grey,
     write_grey,
-    write_picture,
+    write_image,
 )
 
 
@@ -243,7 +243,7 @@ def test_threads_read_alike(file):
 
 def test_stray_files_are_no_pictures():
     names = ["a.png", "b.JPG", "c.jpeg", "._a.png", ".DS_Store", "Thumbs.db", "a.png.tmp", ".1.tmp"]
-    assert [name for name in names if is_picture(Path(name))] == ["a.png", "b.JPG", "c.jpeg"]
+    assert [name for name in names if is_image_name(Path(name))] == ["a.png", "b.JPG", "c.jpeg"]
 
 
 @pytest.mark.real
@@ -461,9 +461,9 @@ def test_grey_comes_back(name, tmp_path):
 
 def test_colour_comes_back(tmp_path):
     pixels = noise(30, 41, 3)
-    write_picture(tmp_path / "image.png", pixels)
+    write_image(tmp_path / "image.png", pixels)
     np.testing.assert_array_equal(read_rgb(tmp_path / "image.png"), pixels)
-    write_picture(tmp_path / "image.jpg", np.full((30, 41, 3), 90, np.uint8))
+    write_image(tmp_path / "image.jpg", np.full((30, 41, 3), 90, np.uint8))
     assert np.abs(read_rgb(tmp_path / "image.jpg").astype(int) - 90).max() <= 1
 
 
@@ -531,9 +531,9 @@ def test_a_folder_without_permission(tmp_path):
 def test_what_is_not_a_picture_is_not_written(tmp_path):
     for pixels in (np.zeros((3, 4)), np.zeros((3, 4, 2), np.uint8), np.zeros((0, 4), np.uint8)):
         with pytest.raises(ValueError, match="an image is uint8"):
-            write_picture(tmp_path / "map.png", pixels)
+            write_image(tmp_path / "map.png", pixels)
     with pytest.raises(ImageError, match=r"\.png, \.jpg or \.jpeg only"):
-        write_picture(tmp_path / "map.bmp", noise(3, 4))
+        write_image(tmp_path / "map.bmp", noise(3, 4))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -144,7 +144,7 @@ def main(folder: Path) -> None:
     """Reads every mutant with sodbench and with Pillow; prints the counts as JSON."""
     import warnings
 
-    from reference.pictures import pillow_grey
+    from reference.images import pillow_grey
 
     from sodbench.errors import ImageError
     from sodbench.images import read_grey

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import torch
 
-from sodbench.images import read_grey, write_picture
+from sodbench.images import read_grey, write_image
 from sodbench.models import create_model
 from sodbench.models import registry as registry_module
 
@@ -19,7 +19,7 @@ def test_the_guides_network_predicts_and_is_registered(data, tmp_path, monkeypat
     )
     assert len([line for line in network.splitlines() if line]) <= 10
     (tmp_path / "my_net.py").write_text(network)
-    write_picture(tmp_path / "photos" / "a.png", np.zeros((21, 33, 3), np.uint8))
+    write_image(tmp_path / "photos" / "a.png", np.zeros((21, 33, 3), np.uint8))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(registry_module, "_factories", dict(registry_module._factories))

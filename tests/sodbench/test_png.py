@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
-from reference.pictures import pillow_grey
+from reference.images import pillow_grey
 from reference.png import IEND, SIGNATURE, chunk, filtered, grey_png, ihdr
 from reference.png import paeth as paeth_of_the_specification
 

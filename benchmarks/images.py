@@ -1,6 +1,6 @@
-"""How long a grey picture takes to be read and written, against Pillow, in one run.
+"""How long a grey image takes to be read and written, against Pillow, in one run.
 
-    python benchmarks/pictures.py FOLDER [FOLDER ...] [-o benchmarks/results/pictures.json]
+    python benchmarks/images.py FOLDER [FOLDER ...] [-o benchmarks/results/images.json]
 
 For each folder of PNG maps or masks (in the page cache), medians over files and rounds of processor time in
 milliseconds, the contenders taking turns at each file: ``Image.open(...).load()`` and ``read_grey``; then, for 8-bit
@@ -28,8 +28,8 @@ LEVELS = (1, 4, 6)
 
 
 def pillow_reads(path: Path) -> None:
-    with Image.open(path) as picture:
-        picture.load()
+    with Image.open(path) as image:
+        image.load()
 
 
 def pillow_writes(level: int) -> Callable[[Any], bytes]:

@@ -17,25 +17,25 @@ def pillow_grey(data: bytes) -> np.ndarray:
     """
     if data.startswith(PNG):
         data = without_chunks(data)
-    with Image.open(io.BytesIO(data)) as picture:
-        if picture.format in ("JPEG", "MPO"):
-            picture.draft("L", None)
-        picture.info.pop("xmp", None)
-        picture.load()
-        picture = ImageOps.exif_transpose(picture)
-        if picture.mode == "L":
-            return np.asarray(picture)
-        if picture.mode == "LA":
-            return np.asarray(picture)[..., 0]
-        if picture.mode == "1":
-            return np.asarray(picture) * np.uint8(255)
-        if picture.mode.startswith("I"):
-            return (np.asarray(picture).astype(int) // 256).astype(np.uint8)
-        if picture.mode == "CMYK":
-            return np.array([_grey_of_inks(row) for row in 255 - np.asarray(picture)], np.uint8)
-        if picture.mode == "P":
-            picture = picture.convert("RGBA")
-        red, green, blue = np.asarray(picture.convert("RGB")).astype(int).transpose(2, 0, 1)
+    with Image.open(io.BytesIO(data)) as image:
+        if image.format in ("JPEG", "MPO"):
+            image.draft("L", None)
+        image.info.pop("xmp", None)
+        image.load()
+        image = ImageOps.exif_transpose(image)
+        if image.mode == "L":
+            return np.asarray(image)
+        if image.mode == "LA":
+            return np.asarray(image)[..., 0]
+        if image.mode == "1":
+            return np.asarray(image) * np.uint8(255)
+        if image.mode.startswith("I"):
+            return (np.asarray(image).astype(int) // 256).astype(np.uint8)
+        if image.mode == "CMYK":
+            return np.array([_grey_of_inks(row) for row in 255 - np.asarray(image)], np.uint8)
+        if image.mode == "P":
+            image = image.convert("RGBA")
+        red, green, blue = np.asarray(image.convert("RGB")).astype(int).transpose(2, 0, 1)
         return ((9797 * red + 19234 * green + 3737 * blue) // 32768).astype(np.uint8)
 
 

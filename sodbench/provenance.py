@@ -1,0 +1,46 @@
+"""What made a result: versions and machine, without host names and paths."""
+
+import platform
+from collections.abc import Iterable
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from sodbench.version import __version__
+
+
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """The versions of sodbench, Python and some imported packages.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of packages as they are imported, such as ``numpy`` or ``PIL``.
+
+    Returns
+    -------
+    dict
+        ``sodbench``, ``python`` and each package by its name in lower case (``pillow`` for PIL).
+    """
+    versions = {"sodbench": __version__, "python": platform.python_version()}
+    for name in names:
+        key = "pillow" if name == "PIL" else name.lower()
+        versions[key] = str(import_module(name).__version__)
+    return versions
+
+
+def counting_versions() -> dict[str, str]:
+    """The versions and the kind of machine that scores may depend on: what decodes and what counts."""
+    machine = f"{platform.system()} {platform.machine()}"
+    return {**package_versions(("numpy", "numba", "PIL")), "machine": machine}
+
+
+@cache
+def cpu_name() -> str:
+    """The processor's model, as the system states it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

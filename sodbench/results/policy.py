@@ -1,0 +1,99 @@
+"""How an evaluation treats files that are missing, unreadable or of another size than their mask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self, get_args
+
+from sodbench.errors import SodbenchError
+
+Missing = Literal["error", "skip", "zero"]
+Resize = Literal["error", "bilinear", "nearest"]
+Undefined = Literal["keep", "skip"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The choices of one evaluation; those that affected at least one pair are part of the signature.
+
+    Parameters
+    ----------
+    missing : {"error", "skip", "zero"}
+        For a missing or unreadable map: refuse to score, leave the image out, or score an all-black map.
+    resize : {"error", "bilinear", "nearest"}
+        For a map of another size than its mask: refuse to score, or resize the map.
+    undefined : {"keep", "skip"}, optional
+        Whether an undefined S-measure makes the mean undefined or is left out of it; None is the protocol's choice.
+    weighted : bool
+        Whether weighted F is computed.
+    shard : (int, int), optional
+        ``(i, n)``: score only every n-th pair, starting with the i-th, i = 1..n.
+
+    Raises
+    ------
+    SodbenchError
+        For a value that is not one of these.
+    """
+
+    missing: Missing = "error"
+    resize: Resize = "bilinear"
+    undefined: Undefined | None = None
+    weighted: bool = True
+    shard: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        _check_choice("missing", self.missing, get_args(Missing))
+        _check_choice("resize", self.resize, get_args(Resize))
+        _check_choice("undefined", self.undefined, (None, *get_args(Undefined)))
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            raise SodbenchError(f"shard {self.shard_text}: I must be between 1 and N")
+
+    @property
+    def shard_text(self) -> str:
+        """The shard as it is written on the command line, such as ``1/8``; empty for all pairs."""
+        return "/".join(map(str, self.shard)) if self.shard else ""
+
+    def applied(
+        self, *, n_missing: int, n_resized: int, n_divided: int | None = None
+    ) -> "AppliedPolicy":
+        """Return this policy together with the numbers of pairs that it affected, see `AppliedPolicy`."""
+        choices = {field.name: getattr(self, field.name) for field in fields(Policy)}
+        return AppliedPolicy(
+            **choices, n_missing=n_missing, n_resized=n_resized, n_divided=n_divided
+        )
+
+
+def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if value not in choices:
+        raise SodbenchError(
+            f"{name} is {value!r}, but must be one of {', '.join(map(str, choices))}"
+        )
+
+
+@dataclass(frozen=True)
+class AppliedPolicy(Policy):
+    """A policy and what it did to the pairs of one result.
+
+    Parameters
+    ----------
+    n_missing : int
+        Missing or unreadable maps that were left out or scored as black.
+    n_resized : int
+        Maps that were resized to their masks.
+    n_divided : int, optional
+        The number of pairs of all shards together; None for a result that is not a shard.
+    """
+
+    n_missing: int = 0
+    n_resized: int = 0
+    n_divided: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for ``result.json``."""
+        return {**vars(self), "shard": self.shard_text or None}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `as_dict` returned."""
+        shard = content["shard"]
+        index, number = map(int, shard.split("/")) if shard else (0, 0)
+        return cls(**{**content, "shard": (index, number) if shard else None})

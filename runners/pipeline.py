@@ -21,11 +21,17 @@ from sodbench.datasets import (
     refuse_namesakes,
 )
 from sodbench.errors import Problem, ProblemsError, SodbenchError
+from sodbench.files import safe_folder_name
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, starts_untrained
-from sodbench.results import Policy, folder_name
+from sodbench.results import Policy
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
-from sodbench.runners.evaluation.plan import EvaluationPlan, Task, mask_problems, task_of
+from sodbench.runners.evaluation.plan import (
+    EvaluationPlan,
+    Task,
+    mask_problems,
+    task_of,
+)
 from sodbench.runners.prediction.predict import (
     PredictionSummary,
     Predictor,
@@ -218,7 +224,7 @@ def _predictor(run: Run) -> tuple[str, Predictor]:
 def _predict(
     run: Run, dataset: Dataset, method: str, predictor: Predictor
 ) -> tuple[Task, PredictionSummary]:
-    maps = run.output / "maps" / folder_name(method) / folder_name(dataset.name)
+    maps = run.output / "maps" / safe_folder_name(method) / safe_folder_name(dataset.name)
     images = [
         (sample.stem, sample.image) for sample in dataset.samples if sample.image and sample.mask
     ]

@@ -27,7 +27,7 @@ from sodbench.datasets import (
 from sodbench.datasets.dataset import stem_of
 from sodbench.datasets.layouts import PAIR_LIST, TOML_EXAMPLE, has_pictures
 from sodbench.errors import Problem, SodbenchError, listing
-from sodbench.files import entries, subfolders
+from sodbench.files import list_folders, scan
 from sodbench.images import IMAGE_EXTENSIONS
 from sodbench.parallel import in_threads
 from sodbench.quoting import markdown_text, printable
@@ -216,7 +216,7 @@ def report_unrecognised(
     places |= {dataset.root.resolve() for dataset in datasets}
     left = [
         folder
-        for folder in subfolders(data_root)
+        for folder in list_folders(data_root)
         if folder.name not in refused
         and not any(place.is_relative_to(folder.resolve()) for place in places)
         and _holds_images(folder)
@@ -231,7 +231,7 @@ def report_unrecognised(
 def _holds_images(folder: Path, depth: int = 3) -> bool:
     try:
         return has_pictures(folder) or (
-            depth > 1 and any(_holds_images(inner, depth - 1) for inner in subfolders(folder))
+            depth > 1 and any(_holds_images(inner, depth - 1) for inner in list_folders(folder))
         )
     except SodbenchError:
         return True  # not readable, so nobody knows
@@ -371,7 +371,7 @@ def files_not_read(dataset: Dataset) -> tuple[list[Problem], list[Problem]]:
     for folder in sorted({file.parent for file in files}):
         others: Counter[str] = Counter()
         unlisted = 0
-        for entry in entries(folder):
+        for entry in scan(folder):
             path = folder / entry.name
             if entry.name.startswith(".") or entry.name.lower() in _STRAYS or path in files:
                 continue

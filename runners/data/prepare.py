@@ -13,9 +13,8 @@ from pathlib import Path
 from sodbench.datasets import Dataset, refuse_namesakes
 from sodbench.datasets.layouts import IMAGE_LIST, PAIR_LIST
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.files import unwritable
+from sodbench.files import safe_folder_name, write_error
 from sodbench.quoting import printable
-from sodbench.results import folder_name
 from sodbench.runners.data.output import is_plain_file, refuse_among_data, refuse_unsafe_name
 
 
@@ -87,7 +86,7 @@ def _plan(dataset: Dataset, folder: Path) -> list[_List]:
             dataset.problems,
             "fix these, or name a subset without them",
         )
-    target = folder / folder_name(dataset.name)
+    target = folder / safe_folder_name(dataset.name)
     refuse_among_data(target, [dataset])
     if target.resolve() == dataset.root.resolve():
         raise SodbenchError(
@@ -157,4 +156,4 @@ def _create(planned: _List) -> None:
                 planned.file.unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise unwritable(planned.file, error) from error
+        raise write_error(planned.file, error) from error

@@ -28,7 +28,7 @@ from sodbench.errors import (
     SodbenchError,
     StoredFileError,
 )
-from sodbench.files import locked, open_regular, unwritable
+from sodbench.files import checksum, lock_folder, open_regular, safe_folder_name, write_error
 from sodbench.images import image_size, read_grey
 from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask
 from sodbench.parallel import in_threads, processors
@@ -42,7 +42,6 @@ from sodbench.results import (
     derive_result,
     differences,
     digest_names,
-    folder_name,
     load_result,
     n_resized,
     save_result,
@@ -56,7 +55,6 @@ from sodbench.results.pairs import (
     Journal,
     JournalPairs,
     StoredPairs,
-    content_hash,
     write_counts,
 )
 from sodbench.results.policy import Missing, Resize, Undefined
@@ -179,7 +177,7 @@ def evaluate_plan(
         with _known_to_stay(), ExitStack() as held:
             for work in group:
                 if store:
-                    held.enter_context(locked(work.folder))
+                    held.enter_context(lock_folder(work.folder))
                 held.callback(work.close)
             _count(group, protocols[0], jobs or processors(), force, trust_folders)
             for work in group:
@@ -273,7 +271,7 @@ def _check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise write_error(folder, error) from error
 
 
 def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) -> None:
@@ -332,7 +330,9 @@ class _Work:
         self.task = task
         self.policy = policy
         self.store = store
-        self.folder = (store or Path()) / folder_name(task.method) / folder_name(task.dataset)
+        self.folder = (
+            (store or Path()) / safe_folder_name(task.method) / safe_folder_name(task.dataset)
+        )
         self.blocked: list[Problem] = []
         self.skipped: list[Problem] = []
         self.blackened: list[Problem] = []
@@ -769,7 +769,7 @@ def _is_same_file(path: Path, record: Any, which: str) -> bool:
             return False
         if (status.st_mtime_ns, status.st_ctime_ns) == (stored.mtime, stored.ctime):
             return True
-        return content_hash(path.read_bytes()) == stored.content
+        return checksum(path.read_bytes()) == stored.content
     except OSError:
         return False
 
@@ -865,7 +865,7 @@ def store_result(folder: Path, result: Result, source: CountsFile | JournalPairs
         # first, so that a run killed in between leaves no old numbers beside new counts
         (folder / FILE).unlink(missing_ok=True)
     except OSError as error:
-        raise unwritable(folder / FILE, error) from error
+        raise write_error(folder / FILE, error) from error
     if isinstance(source, CountsFile):
         counts_hash = source.hash
     else:

@@ -17,7 +17,7 @@ from sodbench.datasets.dataset import check_name, subset_name
 from sodbench.datasets.layouts import describe_layouts
 from sodbench.datasets.registry import folder_key
 from sodbench.errors import Problem, SodbenchError
-from sodbench.files import names, walk
+from sodbench.files import list_names, walk
 from sodbench.images import is_image_name
 from sodbench.results.policy import Policy
 
@@ -216,7 +216,7 @@ class _Tree:
         """Folders without pictures where maps were to be expected: of a data set's name, or with maps of other formats."""
         found = []
         for folder in self._empty:
-            files = set(names(folder))
+            files = set(list_names(folder))
             if files and files <= RESULT_FILES:
                 continue
             endings = {Path(name).suffix.lower() for name in files} & UNREADABLE_MAPS

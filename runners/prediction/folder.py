@@ -18,10 +18,9 @@ from typing import Any
 from sodbench.console import say
 from sodbench.datasets import pictures
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.files import remove_stale_temporaries, unwritable
+from sodbench.files import remove_stale_temporaries, write_error, write_text
 from sodbench.images import read_bytes, read_comment
 from sodbench.parallel import thread_pool
-from sodbench.results import write_text
 from sodbench.version import __version__
 
 MANIFEST = "prediction.json"
@@ -103,7 +102,7 @@ def prepare_folder(
         for name in replaced:
             (out_dir / name).unlink()
     except OSError as error:
-        raise unwritable(out_dir, error) from error
+        raise write_error(out_dir, error) from error
     kept = {name for name, verdict in verdicts.items() if verdict == "keep"}
     problems = _recorded_problems(manifest, before) if kept else ()
     layout = (

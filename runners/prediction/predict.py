@@ -28,7 +28,7 @@ from sodbench.console import bar, say, warn
 from sodbench.datasets import pictures
 from sodbench.datasets.pairing import read_lines
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.files import unwritable
+from sodbench.files import write_error
 from sodbench.images import decode_rgb, image_size, read_bytes, write_grey
 from sodbench.models import (
     BASELINES,
@@ -629,7 +629,7 @@ def _write(path: Path, pixels: Picture | None, comment: Callable[[str], str]) ->
     except ImageError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno in _HOPELESS:
-            raise unwritable(path, cause) from cause
+            raise write_error(path, cause) from cause
         return error.problem
     return None
 

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from sodbench.errors import SodbenchError
-from sodbench.files import file_hash, is_temporary, remove_stale_temporaries, unwritable
+from sodbench.files import (
+    file_hash,
+    is_temporary,
+    remove_stale_temporaries,
+    write_error,
+    write_text,
+)
 from sodbench.models import identify_model
-from sodbench.results import write_text
 from sodbench.runners.training.data import TrainingSet
 from sodbench.runners.training.log import BOARD, CURVE, LOG, read_log
 from sodbench.runners.training.recipe import Recipe
@@ -101,7 +106,7 @@ def lock_run(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         folder = os.open(out, os.O_RDONLY)
     except OSError as error:
-        raise unwritable(out, error) from error
+        raise write_error(out, error) from error
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)

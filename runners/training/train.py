@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from sodbench.console import bar, say, set_quiet, warn
 from sodbench.datasets import TRAIN_SET, WEIGHTS, Dataset, find_dataset
 from sodbench.errors import ProblemsError, SodbenchError
+from sodbench.files import write_text
 from sodbench.images import read_grey, read_rgb
 from sodbench.metrics import LOWER_IS_BETTER, Evaluator
 from sodbench.metrics.catalogue import AGGREGATES, METRICS, suggest
@@ -46,7 +47,6 @@ from sodbench.models.inference import (
 )
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.parallel import thread_pool
-from sodbench.results import write_text
 from sodbench.runners.prediction.predict import FIRST_IMAGES, out_of_memory, squashed_twice
 from sodbench.runners.training.data import (
     Batch,

@@ -258,7 +258,7 @@ def run_check(arguments: argparse.Namespace) -> int:
     """Check; returns 1 if a fault was found or a named dataset could not be read."""
     from sodbench.console import show, warn
     from sodbench.errors import SodbenchError
-    from sodbench.results import write_text
+    from sodbench.files import write_text
     from sodbench.runners.data.check import (
         as_markdown,
         as_text,

@@ -32,7 +32,7 @@ from sodbench.datasets.registry import (
 )
 from sodbench.datasets.samples import build, compared, folder_pairs, name_own_subset
 from sodbench.errors import SodbenchError
-from sodbench.files import subfolders
+from sodbench.files import list_folders
 
 DEEPEST = 3
 """How many folders below a root datasets are looked for, e.g. ``<group>/<task>/<set>``."""
@@ -93,7 +93,7 @@ def _own_folder(folder: Path) -> Dataset:
     name = guess_name(folder)
     found = recognise(folder, DATASETS.get(name))
     if found is None:
-        inside = ", ".join(f.name for f in subfolders(folder)) or "no folders"
+        inside = ", ".join(f.name for f in list_folders(folder)) or "no folders"
         raise DatasetNotFound(
             f"{folder} is no dataset: no image or mask folder was recognised in it (it has {inside})",
             *describe_layouts(),
@@ -177,18 +177,20 @@ def _bases(info: DatasetInfo, data_root: Path) -> Iterator[tuple[Path, bool]]:
     """Folders that may hold the set, and whether only sub-folders with the set's name count there."""
     keys = keys_of(info)
     shared = info.name.startswith("DUTS")
-    for child in subfolders(data_root):
+    for child in list_folders(data_root):
         key = folder_key(child.name)
         if key in keys:
             yield child, False
             yield from (
-                (inner, False) for inner in subfolders(child) if folder_key(inner.name) in keys
+                (inner, False) for inner in list_folders(child) if folder_key(inner.name) in keys
             )
         if shared and key == "duts":
             yield child, True
             if "duts" not in keys:
                 yield from (
-                    (inner, False) for inner in subfolders(child) if folder_key(inner.name) in keys
+                    (inner, False)
+                    for inner in list_folders(child)
+                    if folder_key(inner.name) in keys
                 )
     if folder_key(data_root.absolute().name) in keys:
         yield data_root, False
@@ -203,7 +205,7 @@ def _not_found(info: DatasetInfo, data_root: Path, looked: list[Path]) -> list[s
     lines.append(f"  looked for a folder named {spellings} (case and punctuation do not matter)")
     for base in looked:
         if base != data_root:
-            inside = ", ".join(f.name for f in subfolders(base)) or "no folders"
+            inside = ", ".join(f.name for f in list_folders(base)) or "no folders"
             lines.append(
                 f"  {base} is there, but no image or mask folder with images (has {inside})"
             )
@@ -246,7 +248,7 @@ def own_datasets(root: Path | str) -> tuple[list[Dataset], dict[str, SodbenchErr
         build(name, found) for name, found in sibling_sets(Path(root)) if not known_name(name)
     ]
     refused: dict[str, SodbenchError] = {}
-    for child in subfolders(Path(root)):
+    for child in list_folders(Path(root)):
         if known_name(guess_name(child)) or folder_key(child.name) == "duts":
             continue
         try:
@@ -313,7 +315,7 @@ def _find_masks(path: Path, data_root: Path | str | None, without: Path | None) 
     search = _Search(without)
     datasets = [here] if here else search.below(path)
     if not datasets:
-        inside = ", ".join(f.name for f in subfolders(path)) or "no folders"
+        inside = ", ".join(f.name for f in list_folders(path)) or "no folders"
         raise DatasetNotFound(
             f"{path}: no masks found in it: neither images nor a known layout (it has {inside})",
             *(f"  {reason}" for reason in search.unclear),
@@ -336,9 +338,9 @@ def _suggestion(path: Path, data_root: Path | str) -> tuple[str, ...]:
     place = path
     while not place.parent.is_dir():
         place = place.parent
-    beside = {folder.name: str(folder) for folder in subfolders(place.parent)}
+    beside = {folder.name: str(folder) for folder in list_folders(place.parent)}
     if place.parent == Path():
-        beside |= {folder.name: folder.name for folder in subfolders(Path(data_root))}
+        beside |= {folder.name: folder.name for folder in list_folders(Path(data_root))}
         beside |= {name: name for name in DATASETS}
     near = difflib.get_close_matches(place.name, beside, n=1, cutoff=0.6)
     hint = f"; did you mean {beside[near[0]]}?" if near else ""
@@ -421,7 +423,7 @@ class _Search:
             halves |= {folder for folder in (found.images, found.masks) if folder}
         is_masks = folder_key(root.absolute().name) in MASK_FOLDERS
         at_root = recognise(root, None)
-        for child in subfolders(root):
+        for child in list_folders(root):
             key = folder_key(child.name)
             if child in halves or key in IMAGE_FOLDERS | OTHER_FOLDERS:
                 continue

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sodbench.datasets.registry import DATASETS, TRAIN_SET, DatasetInfo, folder_key, keys_of
 from sodbench.errors import SodbenchError
-from sodbench.files import children, names, subfolders
+from sodbench.files import list_folders, list_names, list_paths
 from sodbench.images import IMAGE_EXTENSIONS
 
 IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image", "im", "rgb", "jpegimages"})
@@ -44,7 +44,7 @@ def pictures(folder: Path | str) -> tuple[Path, ...]:
 
     Raises :class:`SodbenchError` where the folder does not exist or cannot be read.
     """
-    return tuple(path for path in children(Path(folder)) if _is_picture_name(path.name))
+    return tuple(path for path in list_paths(Path(folder)) if _is_picture_name(path.name))
 
 
 def _is_picture_name(name: str) -> bool:
@@ -53,7 +53,7 @@ def _is_picture_name(name: str) -> bool:
 
 def has_pictures(folder: Path) -> bool:
     """Whether pictures lie directly in a folder."""
-    return any(map(_is_picture_name, names(folder)))
+    return any(map(_is_picture_name, list_names(folder)))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def recognise(base: Path, info: DatasetInfo | None, strict: bool = False) -> Fou
     images = _folders_of_kind(base, IMAGE_FOLDERS, own_keys, strict)
     masks = _folders_of_kind(base, MASK_FOLDERS, own_keys, strict)
     if masks and not images:  # <set> + <set>_mask
-        same_name = (f for f in subfolders(base) if folder_key(f.name) in own_keys)
+        same_name = (f for f in list_folders(base) if folder_key(f.name) in own_keys)
         images = [folder for folder in same_name if has_pictures(folder)]
     if not strict and not images and not masks:
         inner = base / "datasets" if (base / "datasets").is_dir() else base
@@ -123,12 +123,12 @@ def _folders_of_kind(
     base: Path, kind: frozenset[str], own_keys: Collection[str], strict: bool
 ) -> list[Path]:
     found = []
-    for folder in subfolders(base):
+    for folder in list_folders(base):
         key = folder_key(folder.name)
         named = any(key.startswith(own) and key[len(own) :] in kind for own in own_keys)
         if named or (not strict and key in kind):
             # unpacking twice over gives images/images/
-            repeated = [inner for inner in subfolders(folder) if folder_key(inner.name) == key]
+            repeated = [inner for inner in list_folders(folder) if folder_key(inner.name) == key]
             found += [place for place in (folder, *repeated) if has_pictures(place)]
     return found
 
@@ -138,7 +138,7 @@ def sibling_sets(base: Path) -> list[tuple[str, Found]]:
 
     Datasets without images are not among them.
     """
-    folders = {folder_key(folder.name): folder for folder in subfolders(base)}
+    folders = {folder_key(folder.name): folder for folder in list_folders(base)}
     found = []
     for folder in folders.values():
         name = without_kind(folder.name, MASK_FOLDERS)
@@ -169,7 +169,7 @@ def holds_both(folder: Path | None) -> bool:
         return False
     jpegs: set[str] = set()
     others: set[str] = set()
-    for name in filter(_is_picture_name, names(folder)):
+    for name in filter(_is_picture_name, list_names(folder)):
         stem, _, ending = name.rpartition(".")
         (jpegs if f".{ending.lower()}" in JPEG else others).add(stem)
     return not jpegs.isdisjoint(others)

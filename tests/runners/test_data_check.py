@@ -18,7 +18,7 @@ from PIL import Image
 from sodbench.cli import main
 from sodbench.datasets import WEIGHTS, find_dataset, folder_pairs, official_names
 from sodbench.errors import SodbenchError
-from sodbench.files import names
+from sodbench.files import list_names
 from sodbench.runners.data.check import KINDS, SetReport, check, locate
 from sodbench.runners.data.duplicates import within
 from sodbench.runners.data.items import _mask_problems
@@ -541,7 +541,7 @@ def test_a_null_character_in_a_path_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"sodbench: error: {tmp_path}") and line.isprintable()
     with pytest.raises(SodbenchError, match="not a readable folder"):
-        names(Path("images\0"))
+        list_names(Path("images\0"))
 
 
 def test_a_link_to_a_place_without_permission_is_no_folder(

@@ -18,7 +18,7 @@ import sodbench
 from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.files import locked
+from sodbench.files import lock_folder
 from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
 from sodbench.results import load_result
@@ -694,7 +694,7 @@ def test_a_full_disk_ends_a_run_which_goes_on_where_it_stopped(folders, capsys, 
 
 def test_two_runs_into_one_folder_do_not_mix(folders):
     with (
-        locked(folders / "out/maps/toys"),
+        lock_folder(folders / "out/maps/toys"),
         pytest.raises(SodbenchError, match="another process"),
     ):
         evaluate(folders / "maps", folders / "gt", output=folders / "out")

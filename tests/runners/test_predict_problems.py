@@ -17,6 +17,7 @@ from torch import nn
 
 from sodbench.cli import main
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
+from sodbench.files import temporary_name
 from sodbench.images import read_comment, read_grey, write_grey, write_image
 from sodbench.models.inference import InferenceNetwork
 from sodbench.runners.prediction.folder import MANIFEST
@@ -612,10 +613,9 @@ def test_temporaries_of_killed_runs_are_removed(images, tmp_path):
     out = tmp_path / "maps"
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    for name in (f".0123456789abcdef.{ended.pid}.tmp", f".prediction.json.{ended.pid}.tmp"):
-        write_image(out / "x.png", np.zeros((2, 2), np.uint8))
-        (out / "x.png").rename(out / name)
-    running = out / f".prediction.json.{os.getppid()}.tmp"
+    write_image(out / "x.png", np.zeros((2, 2), np.uint8))
+    (out / "x.png").rename(out / temporary_name(ended.pid))
+    running = out / temporary_name(os.getppid())
     running.write_text("")
     predict(tiny(), find_images([images]), out)
     assert {p.name for p in out.iterdir() if p.name.startswith(".")} == {running.name}

@@ -340,7 +340,7 @@ def test_memory_running_out_halves_the_batch(images, tmp_path, capsys):
 
 
 def test_output_of_another_shape_is_refused(images, tmp_path):
-    with pytest.raises(SodbenchError, match=r"gave \[1, 2, 30, 20\].*one logit map an image"):
+    with pytest.raises(SodbenchError, match=r"returned \[1, 2, 30, 20\].*one logit map per image"):
         predictor = NetworkPredictor(nn.Conv2d(3, 2, 1), "two", device="cpu")
         predict(predictor, [("b", images / "b.png")], tmp_path / "maps")
 

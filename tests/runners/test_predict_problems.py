@@ -251,7 +251,7 @@ def test_no_false_alarm_about_logits(command, tmp_path, capsys, model):
 
 def test_wrong_declarations_are_refused(command, tmp_path, capsys):
     assert command("Lying") == 2
-    assert "declares output = 'probabilities' but gives values from -" in capsys.readouterr().err
+    assert "declares output = 'probabilities' but returns values from -" in capsys.readouterr().err
     assert command("Misspelt") == 2
     assert "Misspelt.output is 'sigmoid'; it must be 'logits', or" in capsys.readouterr().err
 
@@ -452,7 +452,7 @@ def test_errors_of_the_users_code_are_one_line(command, tmp_path, capsys, model,
 )
 def test_outputs_that_are_no_logits_are_refused(command, capsys, model, found):
     assert command(model) == 2
-    assert f"the network gave {found} for a batch" in capsys.readouterr().err
+    assert f"the network returned {found} for a batch" in capsys.readouterr().err
 
 
 def test_a_network_with_a_sparse_buffer_predicts(command):

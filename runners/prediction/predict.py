@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.console import bar, say, warn
-from sodbench.datasets import pictures
+from sodbench.datasets import list_images
 from sodbench.datasets.pairing import read_lines
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.files import write_error
@@ -371,7 +371,7 @@ def find_images(inputs: Iterable[Path | str]) -> list[tuple[str, Path]]:
 def _named(inputs: Iterable[Path | str]) -> Iterator[Path]:
     for entry in map(Path, inputs):
         if entry.is_dir():
-            found = pictures(entry)
+            found = list_images(entry)
             if not found:
                 raise SodbenchError(f"{entry}: this folder holds no images")
             jpegs = {p.stem for p in found if p.suffix.lower() in (".jpg", ".jpeg")}

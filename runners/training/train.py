@@ -611,7 +611,7 @@ class Trainer:
         if np.isnan(metrics[measure]):
             raise SodbenchError(
                 f"{measure} is undefined on {dataset.name} after epoch {self.epoch}, so no epoch can be the best by it; "
-                "choose another metric with --best-by and the same command with --resume"
+                "choose another metric with --monitor and the same command with --resume"
             )
         sign = -1 if measure in LOWER_IS_BETTER else 1
         if self.best is None or sign * metrics[measure] > sign * self.best[1]:
@@ -684,7 +684,7 @@ def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> No
         raise ProblemsError(
             f"{dataset.name} cannot be scored for validation:",
             problems,
-            "Fix these files: a validation set is used as a whole, also with --skip-bad.",
+            "Fix these files: a validation set is used as a whole, also with --skip-invalid.",
         )
 
 

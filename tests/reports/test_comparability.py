@@ -221,7 +221,7 @@ def test_dss_under_pysodmetrics_next_to_two_methods_under_salmetric(shared, tmp_
         options = ["--name", method, "--protocol", protocol, "-o", str(tmp_path / "results")]
         assert main([*arguments, *options]) == 0
     out = tmp_path / "report.md"
-    assert main(["report", str(tmp_path / "results"), "-o", str(out), "--pictures", "random"]) == 0
+    assert main(["report", str(tmp_path / "results"), "-o", str(out), "--images", "random"]) == 0
     text = out.read_text("utf-8")
     dss = rows_of(text, "Scores")["DSSᶜ"]
     assert dss[-2] == "0.718 [†]" and dss[-1] == "not compared"

@@ -296,7 +296,7 @@ def test_scores_by_kind_of_image(tmp_path, quick, capsys, monkeypatch):
     monkeypatch.setattr("sodbench.results.find_results", lambda _: results)
     stats = stats_of(results[0], tmp_path / "stats")
     arguments = ["report", "x", "-o", str(tmp_path / "out"), "--resamples", "100"]
-    assert main([*arguments, "--attributes", str(stats), "--pictures", "random"]) == 0
+    assert main([*arguments, "--attributes", str(stats), "--images", "random"]) == 0
     tables = tmp_path / "out" / "tables"
     by_border = pd.read_csv(tables / "by_border.csv", index_col=0)
     free, touching = "HKU-IS/test f_max free, n = 4", "HKU-IS/test f_max touching, n = 10"
@@ -352,7 +352,7 @@ def test_refuses_to_overwrite_or_to_write_among_data(tmp_path):
         write_report(results, tmp_path / "report.pdf")
     with pytest.raises(SodbenchError, match="--baseline nobody: no such method here; there are: m"):
         write_report(results, tmp_path / "r.md", baseline="nobody", resamples=100)
-    with pytest.raises(SodbenchError, match="--pictures nowhere: neither an image"):
+    with pytest.raises(SodbenchError, match="--images nowhere: neither an image"):
         write_report(results, tmp_path / "r.md", pictures=["nowhere"])
 
 
@@ -441,7 +441,7 @@ def test_names_apart_by_commas(tmp_path, undrawn, monkeypatch, capsys):
     )
     chosen = ["--metrics", "mae,f_max", "--datasets", "SOD,ECSSD", "--resamples", "100"]
     out = tmp_path / "r.md"
-    assert main(["report", "all", "-o", str(out), "--pictures", "random", *chosen]) == 0
+    assert main(["report", "all", "-o", str(out), "--images", "random", *chosen]) == 0
     text = out.read_text("utf-8").partition("\n## How this was made")[0]
     assert "ECSSD" in text and "HKU-IS" not in text
     capsys.readouterr()
@@ -461,7 +461,7 @@ def test_real_maps_reach_the_gold_numbers_in_the_report(shared, tmp_path, quick)
     assert main([*arguments, "--name", "DSS", "-o", str(results)]) == 0
     out = tmp_path / "report.md"
     assert (
-        main(["report", str(results), "-o", str(out), "--resamples", "100", "--pictures", "random"])
+        main(["report", str(results), "-o", str(out), "--resamples", "100", "--images", "random"])
         == 0
     )
     row = next(x for x in out.read_text("utf-8").splitlines() if x.startswith("| DSS"))

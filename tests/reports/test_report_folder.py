@@ -255,7 +255,7 @@ def test_files_outside_the_recorded_folders_are_named_and_not_shown(
     )
     monkeypatch.setattr("sodbench.results.find_results", lambda _: [result])
     out = tmp_path / "out"
-    arguments = ["report", "x", "-o", str(out), "--resamples", "100", "--pictures", "im_003"]
+    arguments = ["report", "x", "-o", str(out), "--resamples", "100", "--images", "im_003"]
     assert main(arguments) == 1
     assert opened and not any("secret" in str(path) for path in opened)
     error = capsys.readouterr().err
@@ -354,7 +354,7 @@ def test_a_bench_record_of_another_name_is_a_problem_and_can_be_mapped(
     results = [synthetic(m, "SOD") for m in ("TinyNet", "Other", "Third")]
     monkeypatch.setattr("sodbench.results.find_results", lambda _: results)
     tiny, other = bench_file(tmp_path, "my_net.py:small"), bench_file(tmp_path, "Other")
-    arguments = ["report", "x", "--resamples", "100", "--pictures", "random", "-o"]
+    arguments = ["report", "x", "--resamples", "100", "--images", "random", "-o"]
     assert main([*arguments, str(tmp_path / "a.md"), "--bench", str(tiny), str(other)]) == 1
     error = capsys.readouterr().err
     assert "--bench: the record of 'my_net.py:small' belongs to no method of this report" in error
@@ -433,6 +433,6 @@ def test_pairs_of_a_list_that_is_elsewhere_are_shown(tmp_path, quick):
     listed.parent.mkdir()
     listed.write_text("\n".join(lines) + "\n")
     results, out = tmp_path / "results", tmp_path / "out"
-    assert main(["eval", "--list", str(listed), "-o", str(results)]) == 0
+    assert main(["eval", "--pairs", str(listed), "-o", str(results)]) == 0
     assert main(["report", str(results), "-o", str(out), "--resamples", "100"]) == 0
     assert len(list((out / "pictures").rglob("*.jpg"))) == 4

@@ -624,9 +624,9 @@ def test_notes_about_masks_are_those_of_the_protocol(original):
     "options",
     [
         [],
-        ["--protocol", "pysodmetrics", "--undefined", "skip", "--no-wf", "--name", "Foo"],
+        ["--protocol", "pysodmetrics", "--undefined", "skip", "--no-weighted-f", "--name", "Foo"],
         ["--protocol", "matlab", "--limit", "3"],
-        ["--list", "items.txt", "--resize", "nearest"],
+        ["--items", "items.txt", "--resize", "nearest"],
         ["--shard", "2/3"],
         ["--missing", "zero"],
     ],
@@ -812,7 +812,7 @@ def test_the_stored_command_trusts_the_folders_that_the_user_trusted(tmp_path, c
     folders = ["eval", str(tmp_path / "preds"), str(tmp_path / "gt")]
     assert main(folders) == 2
     out = ["-o", str(tmp_path / "out")]
-    assert main([*folders, *out, "--trust-folders"]) == 0
+    assert main([*folders, *out, "--allow-swapped"]) == 0
     assert main([*folders, *out]) == 0  # its pairs are counted already
     (result,) = find_results([tmp_path / "out"])
     command = shlex.split(result.provenance["scored_by"])

@@ -28,7 +28,7 @@ from sodbench.datasets import (
     canonical_name,
     find_dataset,
 )
-from sodbench.datasets.registry import folder_key, keys_of
+from sodbench.datasets.registry import match_keys, normalise_name
 from sodbench.errors import SodbenchError
 from sodbench.files import file_hash, lock_folder, write_error, write_text
 from sodbench.runners.data.extract import extract
@@ -129,7 +129,7 @@ def _one(
     registry: Mapping[str, DatasetInfo],
     weights: Sequence[Weights],
 ) -> Downloaded:
-    file = next((w for w in weights if folder_key(w.name) == folder_key(name)), None)
+    file = next((w for w in weights if normalise_name(w.name) == normalise_name(name)), None)
     try:
         if file is None:
             return _dataset(registry[_known(name, weights)], run, given)
@@ -285,8 +285,8 @@ def _install(
 
 def _belongs_to(info: DatasetInfo) -> Callable[[PurePosixPath], bool]:
     """Whether a path in an archive of several datasets is in this dataset's folder."""
-    keys = keys_of(info)
-    return lambda path: any(folder_key(part) in keys for part in path.parts[:-1])
+    keys = match_keys(info)
+    return lambda path: any(normalise_name(part) in keys for part in path.parts[:-1])
 
 
 def _without_wrapping(info: DatasetInfo, archive: Path, content: Path, place: str) -> Path:
@@ -295,7 +295,7 @@ def _without_wrapping(info: DatasetInfo, archive: Path, content: Path, place: st
         folders = [
             folder
             for folder in sorted(content.glob(depth))
-            if folder.is_dir() and folder_key(folder.name) in keys_of(info)
+            if folder.is_dir() and normalise_name(folder.name) in match_keys(info)
         ]
         if len(folders) > 1:
             names = ", ".join(str(folder.relative_to(content)) for folder in folders)

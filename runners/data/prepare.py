@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sodbench.datasets import Dataset, refuse_namesakes
+from sodbench.datasets import Dataset, check_unique_names
 from sodbench.datasets.layouts import IMAGE_LIST, PAIR_LIST
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.files import safe_folder_name, write_error
@@ -64,7 +64,7 @@ def prepare(datasets: Sequence[Dataset], folder: Path) -> list[Written]:
         For datasets without images, items without mask or image, names with spaces or that are not UTF-8
         (which the lists cannot hold), unsafe names of datasets, and anything in the way.
     """
-    refuse_namesakes(datasets)
+    check_unique_names(datasets)
     lists = [planned for dataset in datasets for planned in _plan(dataset, folder)]
     for planned in lists:
         _refuse_foreign(planned)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.datasets import Dataset, attributes_of
+from sodbench.datasets import Dataset, measure_attributes
 from sodbench.datasets.attributes import CENTRAL, LARGE, SMALL, THRESHOLD
 from sodbench.errors import ImageError, SodbenchError
 from sodbench.files import open_atomic, write_error, write_text
@@ -41,7 +41,7 @@ _ENDINGS = (".csv", ".png", ".svg")
 class SetStats:
     """A set's attributes, one row a picture, and its centre bias.
 
-    frame: see :func:`sodbench.datasets.attributes_of`.
+    frame: see :func:`sodbench.datasets.measure_attributes`.
     centre_map: float64 [64, 64], how often a place (in relative coordinates) is foreground, 0 to 1.
     """
 
@@ -81,7 +81,7 @@ def describe(dataset: Dataset, jobs: int | None = None) -> SetStats:
         )
     try:
         places = in_threads(_places, masks.values(), "where objects are", "masks", jobs)
-        attributes = attributes_of(masks, dataset.images, jobs)
+        attributes = measure_attributes(masks, dataset.images, jobs)
     except ImageError as error:
         raise SodbenchError(
             f"{dataset.name} cannot be measured: {error}; 'sodbench data check' lists all such files"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sodbench.console import say
-from sodbench.datasets import pictures
+from sodbench.datasets import list_images
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.files import remove_stale_temporaries, write_error, write_text
 from sodbench.images import read_bytes, read_comment
@@ -91,7 +91,7 @@ def prepare_folder(
     images = {f"{stem}.png": image for stem, image in samples}
     try:
         remove_stale_temporaries(out_dir)
-        present = {p.name for p in pictures(out_dir)} if out_dir.exists() else set()
+        present = {p.name for p in list_images(out_dir)} if out_dir.exists() else set()
         _refuse_strangers(out_dir, present, images)
         manifest = out_dir / MANIFEST
         before = _read_manifest(manifest) if manifest.exists() else {}

@@ -159,7 +159,7 @@ def run(arguments: argparse.Namespace) -> int:
         show(recipe.to_toml().rstrip("\n"))
         return 0
 
-    from sodbench.datasets import find_dataset, listed_pairs
+    from sodbench.datasets import dataset_from_list, find_dataset
     from sodbench.errors import SodbenchError
     from sodbench.runners.training.train import Training, train
 
@@ -171,7 +171,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not (arguments.validate or arguments.hold_out):
         refuse_without_effect(arguments, ("monitor",), "without --validate or --hold-out")
     if arguments.train.endswith((".lst", ".txt")):
-        dataset = listed_pairs(arguments.train)
+        dataset = dataset_from_list(arguments.train)
     else:
         dataset = find_dataset(arguments.train, arguments.data_root)
     validation = None

@@ -552,7 +552,7 @@ def write_counts(path: Path, pairs: JournalPairs) -> str:
     facts = pairs.facts()
     matlab_rows = [np.zeros(0, np.int64)]
     matlab_joint = [np.zeros((0, *_JOINT_SHAPE), np.uint32)]
-    with atomic_write(path, locked=True) as temporary:
+    with atomic_write(path) as temporary:
         # archive members that are named by a string are dated 1980, so that equal pairs make equal files
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             with archive.open("joint.npy", "w", force_zip64=True) as member:

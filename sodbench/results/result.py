@@ -517,7 +517,7 @@ def save_result(result: Result, folder: Path, counts_hash: str) -> Result:
         quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL,
     )
     table = text.getvalue().encode("utf-8")
-    with atomic_write(folder / TABLE, locked=True) as temporary:
+    with atomic_write(folder / TABLE) as temporary:
         temporary.write_bytes(table)
     content = {
         "method": result.method,
@@ -533,7 +533,7 @@ def save_result(result: Result, folder: Path, counts_hash: str) -> Result:
         "hashes": {TABLE: _hash(table), COUNTS: counts_hash},
         "curves": {name: curve.tolist() for name, curve in result.curves.items()},
     }
-    with open_atomic(folder / FILE, locked=True) as file:
+    with open_atomic(folder / FILE) as file:
         file.write(encode_result(content))
     return load_result(folder)
 

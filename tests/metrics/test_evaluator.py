@@ -332,7 +332,10 @@ def test_a_constant_block_is_judged_as_pysodmetrics_does_under_every_rule_of_its
     for seed in range(40):
         rng = np.random.default_rng(seed)
         mask = np.zeros((31, 37), np.uint8)
-        mask[:3], mask[:, :3] = 255, 60  # none of it in the quadrant below and right of its centroid
+        mask[:3], mask[:, :3] = (
+            255,
+            60,
+        )  # none of it in the quadrant below and right of its centroid
         map_ = rng.integers(0, 256, mask.shape, dtype=np.uint8)
         map_[3:, 3:] = rng.integers(1, 255)
         evaluator = Evaluator(own, pixel_metrics=())

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sodbench.cli import main
-from sodbench.datasets import WEIGHTS, find_dataset, folder_pairs, official_names
+from sodbench.datasets import WEIGHTS, dataset_from_folders, find_dataset, official_names
 from sodbench.errors import SodbenchError
 from sodbench.files import list_names
 from sodbench.runners.data.check import KINDS, SetReport, check, locate
@@ -586,7 +586,7 @@ def test_real_sod_passes(shared: Path) -> None:
 def test_real_masks_with_quirks(shared: Path) -> None:
     edge = shared / "real/edge"
     folders = [edge / "F360iSOD3/GT", edge / "LFSD3/GT_1bit", edge / "pysodmetrics_test_data/masks"]
-    found = check([folder_pairs(None, folder) for folder in folders])
+    found = check([dataset_from_folders(None, folder) for folder in folders])
     assert [
         [(p.kind, Path(p.file).name) for p in r.faults if p.kind != "no-image"] for r in found
     ] == [

@@ -497,7 +497,7 @@ def test_files_of_another_kind_are_named_and_nothing_waits(original, stored, nam
 
 @pytest.mark.parametrize(
     "name",
-    ["unfinished.pairs", ".counts.npz.tmp", ".scores.csv.tmp", ".result.json.tmp", "result.json"],
+    ["unfinished.pairs", "counts.npz", "scores.csv", "result.json"],
 )
 def test_links_in_an_output_folder_do_not_lead_out_of_it(original, stored, tmp_path, name):
     mine = tmp_path / "mine.txt"

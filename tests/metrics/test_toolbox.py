@@ -122,7 +122,7 @@ def test_rc_on_cssd18_with_its_black_map(shared):
     counts = Counts.concatenate(
         count_pair(
             read_grey(maps / f"{mask.stem}_RC.png").pixels, PreparedMask(read_grey(mask).pixels)
-        )
+        ).counts
         for mask in masks
     )
     scores = score(counts, "matlab", [mask.stem for mask in masks])

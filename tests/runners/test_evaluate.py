@@ -818,4 +818,4 @@ def test_a_journal_without_a_path_moves_to_a_file_when_it_grows(folders, monkeyp
     monkeypatch.setattr("sodbench.results.pairs._IN_MEMORY", 10_000)
     spilled = evaluate(folders / "maps", folders / "gt")
     assert spilled.table.equals(in_memory.table)
-    assert np.array_equal(spilled.counts.joint, in_memory.counts.joint)
+    assert np.array_equal(spilled.counts.histogram, in_memory.counts.histogram)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.errors import SodbenchError
 from sodbench.files import write_text
 from sodbench.metrics.statistics.bootstrap import RESAMPLES
@@ -114,7 +114,7 @@ def write_report(
     if problems is not None:
         problems += lines if unknown or outside else []
     if without and not unknown:
-        say("; ".join(without))
+        logger.info("; ".join(without))
     with ReportFolder.open(out) as folder:
         figures = figures_of(out) if single else out / "figures"
         drawn = draw(found, figures, pictures, costs, folder.claim)

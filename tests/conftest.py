@@ -8,15 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sodbench.console import set_quiet
-
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(autouse=True)
-def audible() -> None:
-    """Messages are on, whatever an earlier test asked the command line for."""
-    set_quiet(False)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.datasets import (
     DATASETS,
     Dataset,
@@ -222,7 +222,7 @@ def report_unrecognised(
         and _holds_images(folder)
     ]
     if left:
-        say(
+        logger.info(
             f"not looked at: {', '.join(map(str, left))}: images, but no images and masks in a layout that is "
             f"read; a TOML file can name the folders ({TOML_EXAMPLE})"
         )

@@ -24,7 +24,7 @@ import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.errors import ImageError, Problem
 from sodbench.images import Grey, decode_grey, png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
@@ -69,7 +69,7 @@ class Counted(NamedTuple):
 def get_ready() -> None:
     """Have all compiled that counting calls, so that no copy of this process needs the compiler."""
     once = ", once on a machine" if have_cache() else ""
-    with announcing(lambda: say(f"compiling the kernels: about 20 s{once}")):
+    with announcing(lambda: logger.info(f"compiling the kernels: about 20 s{once}")):
         parts = png.chunks(png.encode(np.zeros((1, 1), np.uint8)))
         png.decode(parts, png.Header(1, 1, 8, 0, 0, 0, 0))
         compile_kernels()

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.datasets import list_images
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.files import remove_stale_temporaries, write_error, write_text
@@ -236,7 +236,7 @@ def _judge_all(out_dir: Path, there: Mapping[str, Path], settings: str) -> dict[
             "Nothing was changed. Move them away, choose another folder, or replace the maps with --force.",
         )
     for reason, count in Counter(r for v, r in found.values() if v == "replace").items():
-        say(f"{out_dir}: {count} {reason}; predicted again")
+        logger.info(f"{out_dir}: {count} {reason}; predicted again")
     return {name: verdict for name, (verdict, _) in found.items()}
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.console import bar, say, warn
+from sodbench.console import bar, logger
 from sodbench.datasets import list_images
 from sodbench.datasets.pairing import read_lines
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
@@ -333,12 +333,12 @@ def load_predictor(
 def describe_own_weights(model: str, name: str) -> str:
     """Tell the user what weights a model without a checkpoint has; returns what its manifest states."""
     if starts_untrained(model):
-        warn(
+        logger.warning(
             f"WARNING: no checkpoint was given, so {model} has RANDOM, UNTRAINED weights: its maps mean "
             "nothing. Give --checkpoint FILE for a trained network."
         )
         return "random (untrained)"
-    say(
+    logger.info(
         f"no checkpoint was given: {name} keeps the weights that its factory gives it. If the factory does not "
         "load trained ones, the maps mean nothing."
     )
@@ -379,7 +379,9 @@ def _named(inputs: Iterable[Path | str]) -> Iterator[Path]:
                 p for p in found if p.suffix.lower() in (".jpg", ".jpeg") or p.stem not in jpegs
             ]
             if len(images) < len(found):
-                say(f"{entry}: {len(found) - len(images)} masks next to the images are left out")
+                logger.info(
+                    f"{entry}: {len(found) - len(images)} masks next to the images are left out"
+                )
             yield from images
         elif entry.suffix.lower() in (".txt", ".lst"):
             for line in read_lines(entry):
@@ -488,7 +490,7 @@ def predict(
 
 def _warn_of(problems: Iterable[Problem]) -> None:
     for problem in problems:
-        warn(f"WARNING: {problem}")
+        logger.warning(f"WARNING: {problem}")
 
 
 def _one_per_kind(problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -666,14 +668,18 @@ def _started(
         done(1)
     elif full:
         half = count // 2
-        say(f"{count} images of {height}x{width} do not fit in memory: continuing with {half}")
+        logger.info(
+            f"{count} images of {height}x{width} do not fit in memory: continuing with {half}"
+        )
         yield from _started_in_parts(work, stems, images, half, done)
     else:
         before = len(work.problems)
         yield from _started_in_parts(work, stems, images, 1, done)
         if len(work.problems) == before:  # no image is to blame
             work.largest_batch = 1
-            say(f"the network refuses batches ({reason}): continuing with one image at a time")
+            logger.info(
+                f"the network refuses batches ({reason}): continuing with one image at a time"
+            )
 
 
 def _started_in_parts(

@@ -256,7 +256,7 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Check; returns 1 if a fault was found or a named dataset could not be read."""
-    from sodbench.console import show, warn
+    from sodbench.console import logger, show
     from sodbench.errors import SodbenchError
     from sodbench.files import write_text
     from sodbench.runners.data.check import (
@@ -291,7 +291,7 @@ def run_check(arguments: argparse.Namespace) -> int:
         show((as_text if arguments.format == "table" else as_markdown)(reports).rstrip())
     for error in refused.values():
         for line in (f"sodbench: error: {error.lines[0]}", *error.lines[1:]):
-            warn(line)
+            logger.warning(line)
     if arguments.output:
         page = f"{marker(command)}\n{as_markdown(reports)}"
         is_json = arguments.output.suffix == ".json"
@@ -339,7 +339,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_download(arguments: argparse.Namespace) -> int:
     """Download; 1 if a dataset is incomplete; raises with the alternatives if something cannot be downloaded."""
-    from sodbench.console import show, warn
+    from sodbench.console import logger, show
     from sodbench.datasets import DATASETS, WEIGHTS
     from sodbench.errors import SodbenchError
     from sodbench.runners.data.download import download
@@ -359,7 +359,9 @@ def run_download(arguments: argparse.Namespace) -> int:
         show(printable(f"{item.name}: {item.path}: {item.how}"))
     incomplete = [item.name for item in done if not item.complete]
     if incomplete:
-        warn(f"incomplete: {', '.join(incomplete)}; 'sodbench data check' lists what is missing")
+        logger.warning(
+            f"incomplete: {', '.join(incomplete)}; 'sodbench data check' lists what is missing"
+        )
     return 1 if incomplete else 0
 
 
@@ -398,7 +400,7 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_stats(arguments: argparse.Namespace) -> int:
     """Describe; 1 if a dataset is not complete; raises if one cannot be read."""
-    from sodbench.console import say, show, warn
+    from sodbench.console import logger, show
     from sodbench.datasets import check_unique_names
     from sodbench.errors import SodbenchError
     from sodbench.runners.data.check import locate, report_unrecognised
@@ -425,14 +427,14 @@ def run_stats(arguments: argparse.Namespace) -> int:
     as_json_asked = arguments.format == "json"
     show(as_json(sets) if as_json_asked else table(sets, arguments.format == "markdown"))
     if arguments.output:
-        say(f"written: {write_pages(sets, arguments.output)}")
+        logger.info(f"written: {write_pages(sets, arguments.output)}")
     warnings = [
         line
         for dataset, measured in zip(datasets, sets, strict=True)
         for line in not_measured(dataset, measured)
     ]
     for line in warnings:
-        warn(line)
+        logger.warning(line)
     return 1 if warnings else 0
 
 
@@ -469,7 +471,7 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_prepare(arguments: argparse.Namespace) -> int:
     """Write the lists and print what their names are relative to."""
-    from sodbench.console import show, warn
+    from sodbench.console import logger, show
     from sodbench.datasets import deduplicate, find_dataset
     from sodbench.runners.data.check import summarise_problems
     from sodbench.runners.data.prepare import prepare
@@ -480,5 +482,5 @@ def run_prepare(arguments: argparse.Namespace) -> int:
         show(printable(text))
     incomplete = [line for dataset in datasets for line in summarise_problems(dataset)]
     for line in incomplete:
-        warn(line)
+        logger.warning(line)
     return 1 if incomplete else 0

@@ -143,7 +143,7 @@ def chosen_methods(given: "Sequence[str] | None", results: "Sequence[Result]") -
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print where it is; the status is 1 where a named input could not be used."""
-    from sodbench.console import show, warn
+    from sodbench.console import logger, show
     from sodbench.quoting import printable
     from sodbench.reports.report import write_report
     from sodbench.results import load_results, warn_of_shards
@@ -178,5 +178,5 @@ def run(arguments: argparse.Namespace) -> int:
     )
     show(printable(written))
     for problem in problems:
-        warn(problem)
+        logger.warning(problem)
     return 1 if problems else 0

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.datasets.official import official_names
 from sodbench.datasets.pairing import columns, is_comment, is_delimited, read_numbered_lines
 from sodbench.errors import Problem, SodbenchError
@@ -172,7 +172,7 @@ def deduplicate(datasets: Iterable[Dataset]) -> list[Dataset]:
         if kept.setdefault(key, dataset) is not dataset:
             repeated[dataset.name] = None
     for name in repeated:
-        say(f"{name} is named several times; it is taken once")
+        logger.info(f"{name} is named several times; it is taken once")
     return list(kept.values())
 
 

@@ -42,16 +42,16 @@ def show_messages(quiet: bool = False) -> Iterator[None]:
     quiet : bool, optional
         Show warnings only: no notes and no bars.
     """
-    before = logger.level, logger.propagate
-    handler = _ConsoleHandler()
-    logger.addHandler(handler)
+    before = logger.handlers, logger.level, logger.propagate
+    # in place of the handlers of a surrounding call or program: each message appears once
+    logger.handlers = [_ConsoleHandler()]
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.level, logger.propagate = before
+        logger.handlers, level, logger.propagate = before
+        logger.setLevel(level)  # not assigned: logging caches what is enabled
 
 
 def _shows_bars() -> bool:

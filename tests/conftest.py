@@ -3,12 +3,21 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
+from sodbench.console import show_messages
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def messages(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Show messages, as the command line does, wherever a test reads what is printed."""
+    with show_messages() if "capsys" in request.fixturenames else nullcontext():
+        yield
 
 
 @pytest.fixture

@@ -87,11 +87,11 @@ def test_messages_without_a_standard_error_are_dropped(monkeypatch):
         logger.warning("nobody reads this")
 
 
-def test_library_calls_print_nothing(capsys):
+def test_library_calls_print_nothing(capfd):
     """Messages and bars appear only while the command line shows them."""
     logger.warning("a problem")
     assert list(track([1, 2], "counting")) == [1, 2]
-    assert capsys.readouterr() == ("", "")
+    assert capfd.readouterr() == ("", "")
 
 
 @hostile

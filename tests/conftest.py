@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(autouse=True)
 def messages(request: pytest.FixtureRequest) -> Iterator[None]:
     """Show messages, as the command line does, wherever a test reads what is printed."""
-    with show_messages() if "capsys" in request.fixturenames else nullcontext():
+    reads = {"capsys", "capfd"} & set(request.fixturenames)
+    with show_messages() if reads else nullcontext():
         yield
 
 

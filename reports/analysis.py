@@ -235,7 +235,7 @@ def analyse(
 
     Examples
     --------
-    >>> analysis = analyse(find_results(["results"]))  # doctest: +SKIP
+    >>> analysis = analyse(load_results(["results"]))  # doctest: +SKIP
     >>> analysis.intervals["DSS", "SOD", "f_max"]  # doctest: +SKIP
     Interval(value=0.844, low=0.828, high=0.860)
     """
@@ -248,7 +248,7 @@ def analyse(
         {key: by_key[key] for key in keys}, shown, attributes or {}, resamples, seed
     )
     comparable = find_comparable(
-        {key: by_key[key].signature for key in keys},
+        {key: str(by_key[key].signature) for key in keys},
         {key: one.fingerprint for key, one in statistics.items()},
     )
     comparisons = []

@@ -28,7 +28,7 @@ from sodbench.reports.result_statistics import (
     load_counts,
 )
 from sodbench.reports.selection import select_metrics, sort_datasets
-from sodbench.results import Result, find_results
+from sodbench.results import Result, load_results
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ Source = Result | Sequence[Result] | str | Path
 def _load(source: Source) -> Sequence[Result]:
     if isinstance(source, Result):
         return [source]
-    return find_results([source]) if isinstance(source, (str, Path)) else source
+    return load_results([source]) if isinstance(source, (str, Path)) else source
 
 
 def _check_one_method(results: Sequence[Result]) -> str:

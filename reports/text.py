@@ -18,7 +18,7 @@ from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
 from sodbench.metrics.statistics.significance import ALPHA_TEXT
 from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.results import Result
-from sodbench.results.result_file import finite
+from sodbench.results.result_file import nan_to_none
 
 if TYPE_CHECKING:
     from sodbench.reports.compare import Comparison, PairedComparison
@@ -44,7 +44,7 @@ def _with_minus(text: str) -> str:
     return text[1:] if float(text) == 0 else f"−{text[1:]}"
 
 
-def format_p(p: float) -> str:
+def format_p_value(p: float) -> str:
     """Return a p-value in print."""
     return ABSENT if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
@@ -264,7 +264,7 @@ def format_scores_json(
     }
     if worst:
         content["worst"] = [images.to_dict() for images in worst]
-    return json_text(finite(content))
+    return json_text(nan_to_none(content))
 
 
 # ---- the worst images -------------------------------------------------------------------------
@@ -360,7 +360,7 @@ def format_comparison(
             **vars(comparison),
             "comparisons": [_comparison_record(c) for c in comparison.comparisons],
         }
-        return json_text(finite(content))
+        return json_text(nan_to_none(content))
     if style == "csv":
         records = [
             {"first": comparison.first, "second": comparison.second, **_comparison_record(c)}
@@ -415,8 +415,8 @@ def _comparison_cells(c: "Comparison") -> list[str]:
         format_number(c.second_value, 4),
         format_difference(c.difference, 4),
         ABSENT if math.isnan(c.low) else f"[{low}, {high}]",
-        format_p(c.p_holm) + " ≈" * c.undecided,
-        format_p(c.p_wilcoxon_holm),
+        format_p_value(c.p_holm) + " ≈" * c.undecided,
+        format_p_value(c.p_wilcoxon_holm),
         # a set of images has the metric, single images may not
         f"{c.wins} / {c.ties} / {c.losses}" if c.wins + c.ties + c.losses else ABSENT,
     ]

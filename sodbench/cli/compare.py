@@ -51,9 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.console import show
     from sodbench.reports.compare import compare
     from sodbench.reports.text import format_comparison
-    from sodbench.results import find_results, warn_of_shards
+    from sodbench.results import load_results, warn_of_shards
 
-    first, second = find_results([arguments.first]), find_results([arguments.second])
+    first, second = load_results([arguments.first]), load_results([arguments.second])
     warn_of_shards([*first, *second])
     comparison = compare(
         first,

@@ -26,6 +26,7 @@ from sodbench.models import BASELINES, starts_untrained
 from sodbench.results import Policy, folder_name
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
 from sodbench.runners.evaluation.plan import EvaluationPlan, Task, mask_problems, task_of
+from sodbench.runners.evaluation.workers import Workers
 from sodbench.runners.prediction.predict import (
     PredictionSummary,
     Predictor,
@@ -64,7 +65,7 @@ class Run:
     force: bool = False
     protocols: Sequence[str] = (DEFAULT_PROTOCOL,)
     policy: Policy = field(default_factory=Policy)
-    jobs: int | None = None
+    workers: Workers = field(default_factory=Workers)
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def run_datasets(
         EvaluationPlan(tuple(tasks), run.policy),
         run.protocols,
         output=run.output / "scores",
-        jobs=run.jobs,
+        workers=run.workers,
         force=run.force,
     )
     from sodbench.reports.report import write_report

@@ -4,7 +4,15 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
+from sodbench.cli.options import (
+    add_workers,
+    filled,
+    names,
+    path,
+    positive,
+    refuse_without_effect,
+    some_names,
+)
 from sodbench.errors import ProblemsError, SodbenchError, listing
 from sodbench.metrics.catalogue import (
     AGGREGATES,
@@ -114,12 +122,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print how the folders are understood, and stop"
     )
-    parser.add_argument(
-        "--jobs",
-        type=positive,
-        metavar="N",
-        help="number of maps scored at a time (default: number of cores); the results do not depend on it",
-    )
+    add_workers(parser)
     parser.add_argument("--force", action="store_true", help="with -o: score everything again")
     parser.add_argument(
         "--worst", type=positive, metavar="N", help="also list the N worst images of each method"
@@ -196,6 +199,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
     from sodbench.console import say, show, warn
     from sodbench.runners.evaluation.evaluate import evaluate_plan
+    from sodbench.runners.evaluation.workers import command_line_workers
 
     if names(arguments.metrics) == ("help",):
         show(describe_metrics())
@@ -219,15 +223,16 @@ def run(arguments: argparse.Namespace) -> int:
         say(line)
     protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
     try:
-        evaluation = evaluate_plan(
-            plan,
-            protocols,
-            output=arguments.output,
-            jobs=arguments.jobs,
-            force=arguments.force,
-            trust_folders=arguments.trust_folders,
-            keep_counts=False,
-        )
+        with command_line_workers(arguments.jobs, arguments.dask) as workers:
+            evaluation = evaluate_plan(
+                plan,
+                protocols,
+                output=arguments.output,
+                workers=workers,
+                force=arguments.force,
+                trust_folders=arguments.trust_folders,
+                keep_counts=False,
+            )
     except ProblemsError as error:
         if arguments.format == "json":
             show(to_json([], error.problems))

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from sodbench.console import say
 from sodbench.errors import ImageError, Problem, SodbenchError
 from sodbench.images import Grey, decode_grey, png, read_file, resize_grey
-from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
+from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
 from sodbench.metrics.compiled import announcing, have_cache
+from sodbench.metrics.protocols import COUNTS_ONLY, DEFAULT_SCHEME, MATLAB_RULE
 from sodbench.results import Policy
 from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.results.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, packed
@@ -208,7 +209,7 @@ def count_visit(visit: Visit, policy: Policy, folder: Path | None = None) -> Out
         file, decoded = _decode(visit.mask, folder)
     except (ImageError, OSError) as error:
         return [Problem("unreadable-mask", str(visit.mask), _detail(error))] * len(visit.maps)
-    mask = PreparedMask(decoded.pixels)
+    mask = PreparedMask(decoded.pixels, DEFAULT_SCHEME if policy.weighted else COUNTS_ONLY)
     note = ZERO_ONE if mask.levels[-1] == 1 else decoded.note
     prepared = _Mask(mask, file, note)
     return [_count_map(path, prepared, policy, folder) for _, path in visit.maps]
@@ -218,14 +219,14 @@ def _count_map(
     path: Path | None, mask: _Mask, policy: Policy, folder: Path | None
 ) -> CountedPair | Problem:
     if path is None:
-        return _count_black(mask, policy)
+        return _count_black(mask)
     try:
         file, decoded = _decode(path, folder)
     except (ImageError, OSError) as error:
         problem = Problem("unreadable", str(path), _detail(error))
         if policy.missing != "zero":
             return problem
-        return _count_black(mask, policy)._replace(problem=problem)
+        return _count_black(mask)._replace(problem=problem)
     size = mask.prepared.size
     map_, resized = decoded.pixels, PLAIN
     own_size = (map_.shape[0], map_.shape[1])
@@ -233,13 +234,13 @@ def _count_map(
         if policy.resize == "error":
             return size_problem(path, own_size, size)
         map_, resized = resize_grey(map_, size, policy.resize), RESIZE_CODES[policy.resize]
-    counts = pair_counts(map_, mask.prepared, weighted=policy.weighted)
+    counts = count_pair(map_, mask.prepared)
     return _counted_pair(counts, mask, file, resized, own_size, decoded.note)
 
 
-def _count_black(mask: _Mask, policy: Policy) -> CountedPair:
+def _count_black(mask: _Mask) -> CountedPair:
     size = mask.prepared.size
-    counts = pair_counts(np.zeros(size, np.uint8), mask.prepared, weighted=policy.weighted)
+    counts = count_pair(np.zeros(size, np.uint8), mask.prepared)
     return _counted_pair(counts, mask, _NO_FILE, ZERO, size, "")
 
 
@@ -262,7 +263,8 @@ def _counted_pair(
         mask_note=mask.note,
         counts=counts,
     )
-    return CountedPair(pair, counts.matlab_joint)
+    matlab = counts.deviations.get(MATLAB_RULE)
+    return CountedPair(pair, matlab[0] if matlab else None)
 
 
 def _decode(path: Path, folder: Path | None) -> tuple[FileFacts, Grey]:

@@ -23,7 +23,6 @@ from sodbench.reports import markdown, tables
 from sodbench.reports.aggregates import Statistics, foreground_share, statistics
 from sodbench.reports.analysis import checked_counts, in_order, per_image, select_metrics
 from sodbench.reports.image_counts import MIN_IMAGES, describe_small_datasets
-from sodbench.reports.sections import format_p_value
 from sodbench.results import Result
 from sodbench.results.result_file import finite
 
@@ -274,8 +273,8 @@ def _texts(found: PairedComparison, d: Difference) -> dict[str, str]:
         "95 % interval": tables.NO_VALUE
         if np.isnan(d.low)
         else f"[{tables.format_difference(d.low, 4)}, {tables.format_difference(d.high, 4)}]",
-        "permutation p (Holm)": format_p_value(d.p_holm),
-        "Wilcoxon p (Holm)": format_p_value(d.p_wilcoxon_holm),
+        "permutation p (Holm)": tables.format_p_value(d.p_holm),
+        "Wilcoxon p (Holm)": tables.format_p_value(d.p_wilcoxon_holm),
         "images": f"{d.wins} / {d.ties} / {d.losses}"
         if d.wins + d.ties + d.losses
         else tables.NO_VALUE,  # a set of images has the metric, single images do not

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sodbench.errors import SodbenchError
+from sodbench.files import write_text
 from sodbench.quoting import markdown_text
 from sodbench.reports import latex, markdown
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.document import Document
-from sodbench.results import write_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -67,9 +67,7 @@ def curve_figures(analysis: Analysis) -> list[Figure]:
             Figure(
                 f"{name}_threshold",
                 f"{label} against the threshold that binarises the map.",
-                partial(
-                    plots.curve_panels, _panels(analysis, curves), "threshold", label, styles
-                ),
+                partial(plots.curve_panels, _panels(analysis, curves), "threshold", label, styles),
             )
         )
     return figures
@@ -168,9 +166,7 @@ def protocol_figures(analysis: Analysis) -> list[Figure]:
     return [Figure("protocols", caption, partial(plots.dot_panels, panels, "max F"))]
 
 
-def cost_figures(
-    analysis: Analysis, costs: Mapping[str, Mapping[str, float]]
-) -> list[Figure]:
+def cost_figures(analysis: Analysis, costs: Mapping[str, Mapping[str, float]]) -> list[Figure]:
     """Return a figure of accuracy against each kind of cost that at least two comparable methods have.
 
     Parameters

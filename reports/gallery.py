@@ -98,7 +98,7 @@ def check_selection(wanted: Sequence[str], results: Sequence[Result]) -> None:
     for item in wanted:
         if not _split_number(item)[0] and not any(item in r.table.index for r in results):
             raise SodbenchError(
-                f"--pictures {item}: neither an image of these results nor one of {', '.join(KINDS)} "
+                f"--images {item}: neither an image of these results nor one of {', '.join(KINDS)} "
                 "(with a number if you like: worst:3)"
             )
 

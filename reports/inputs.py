@@ -241,7 +241,14 @@ def read_costs(
                 for key, (heading, unit) in _COSTS.items()
                 if record.get(key) is not None
             }
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise SodbenchError(f"{file}: not a result of 'sodbench bench' ({error!r})") from error
         if method in costs:
             raise SodbenchError(

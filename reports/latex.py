@@ -167,9 +167,7 @@ def format_document(document: Document, colours: bool = False) -> str:
     str
     """
     template = environment().get_template("report.tex")
-    return template.render(
-        document=document, colours=colours, float=Latex("table"), placement="H"
-    )
+    return template.render(document=document, colours=colours, float=Latex("table"), placement="H")
 
 
 def _format_cell(cell: Cell, colours: bool = False) -> Latex:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sodbench.console import say, track
+from sodbench.files import write_text
 from sodbench.reports import data_files, html, latex, markdown, plots
 from sodbench.reports.analysis import Analysis, analyse
 from sodbench.reports.custom_template import remove_filled_template
@@ -16,7 +17,7 @@ from sodbench.reports.hidden_paths import known_roots, without_paths
 from sodbench.reports.inputs import ReportInputs, ReportOptions, check_inputs, read_inputs
 from sodbench.reports.report_folder import ReportFolder, figures_of, is_single, page_of
 from sodbench.reports.sections import build_document
-from sodbench.results import Result, write_text
+from sodbench.results import Result
 
 
 @dataclass(frozen=True)

@@ -112,9 +112,7 @@ def _scores(analysis: Analysis) -> list[tuple[str, Metric]]:
 
 
 def _score_column(analysis: Analysis, dataset: str, metric: Metric) -> Column:
-    return Column(
-        analysis.heading(dataset), metric.heading, dataset=dataset, metric=metric.name
-    )
+    return Column(analysis.heading(dataset), metric.heading, dataset=dataset, metric=metric.name)
 
 
 def _superscript(rivals: Sequence[str], letters: Mapping[str, str]) -> str:
@@ -230,12 +228,13 @@ def mean_ranks(
     methods = list(ranking.methods)
     higher = {m.name: m.higher_is_better for m in metrics if m.sign}
     columns, ranks = [], []
-    for dataset, name in values.columns:
+    for column in values.columns:
+        dataset, name = str(column[0]), str(column[1])
         if len(methods) < 2 or dataset not in ranking.datasets or name not in higher:
             continue
         scores = values.loc[methods, (dataset, name)].to_numpy(float)
         if np.isfinite(scores).all():
-            columns.append((str(dataset), str(name)))
+            columns.append((dataset, name))
             ranks.append(average_ranks(scores[None], higher[name])[0])
     if not ranks:
         return None
@@ -307,9 +306,7 @@ def _interval_cell(interval: Interval | None, signature: str) -> Cell:
     text = format_score(interval.value)
     if np.isfinite(interval.low):
         text += f" [{format_score(interval.low)}, {format_score(interval.high)}]"
-    return Cell(
-        text, interval.value, low=interval.low, high=interval.high, signature=signature
-    )
+    return Cell(text, interval.value, low=interval.low, high=interval.high, signature=signature)
 
 
 def best_table(analysis: Analysis) -> Table | None:
@@ -347,11 +344,11 @@ def best_table(analysis: Analysis) -> Table | None:
         rows.append(Row(label, tuple(map(Cell, texts)), key=f"{dataset} {metric.name}"))
     if not rows:
         return None
-    notes = [
+    meaning = (
         "Tied: the test found no significant difference at the 5 % level. Not compared: made in another way, or no "
-        "test could be made.",
-        *[_undecided_note(analysis)] * undecided,
-    ]
+        "test could be made."
+    )
+    notes = [meaning, *[_undecided_note(analysis)] * undecided]
     columns = _text_columns("best", "tied with best", NOT_COMPARED)
     return Table(
         "best", "Best and tied methods", columns, tuple(rows), tuple(notes), "dataset and metric"
@@ -384,7 +381,10 @@ def record_table(analysis: Analysis) -> Table:
     }
     rows = []
     for method, count in counts.items():
-        cells = [Cell(str(count[k]), count[k]) if count else Cell(NOT_COMPARED) for k in outcomes.values()]
+        cells = [
+            Cell(str(count[k]), count[k]) if count else Cell(NOT_COMPARED)
+            for k in outcomes.values()
+        ]
         rows.append(Row(method, tuple(cells)))
     columns = tuple(Column("", h, key=h.replace(" ", "_")) for h in outcomes)
     title = "Comparisons with the other methods, over all datasets and metrics"
@@ -415,14 +415,14 @@ def comparison_table(analysis: Analysis) -> Table | None:
         )
         for c in comparisons
     )
-    notes = [
+    meaning = (
         "p: paired bootstrap of the aggregate (Student's t of its standard error); Wilcoxon: signed ranks of the single "
         f"images' {metric.label}, which is another question: an aggregate is not the mean of single images' best values. "
         "Both are Holm-corrected over all compared pairs of methods on the dataset. The intervals are not corrected: one "
         "may exclude zero where the corrected p is above 5 %. Better, equal, worse: the number of images on which the "
-        "first method is.",
-        *[_undecided_note(analysis)] * any(c.undecided for c in comparisons),
-    ]
+        "first method is."
+    )
+    notes = [meaning, *[_undecided_note(analysis)] * any(c.undecided for c in comparisons)]
     title = f"Differences in {metric.label}"
     return Table("comparisons", title, _COMPARISON_COLUMNS, rows, tuple(notes), "pair")
 
@@ -579,9 +579,7 @@ def cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
 # ---- published numbers --------------------------------------------------------------------------
 
 
-def add_published(
-    table: Table, analysis: Analysis, published: Sequence[PublishedTable]
-) -> Table:
+def add_published(table: Table, analysis: Analysis, published: Sequence[PublishedTable]) -> Table:
     """Add rows of published numbers below a table of scores, and a column that names each row's evaluator.
 
     Parameters
@@ -603,7 +601,11 @@ def add_published(
             for dataset, metric in _scores(analysis):
                 key = (method, dataset, metric.name)
                 cell = _number_cell(source.values.get(key, np.nan))
-                cells.append(replace(cell, mark="?") if key in source.caveats and key in source.values else cell)
+                cells.append(
+                    replace(cell, mark="?")
+                    if key in source.caveats and key in source.values
+                    else cell
+                )
             is_empty = not any(m == method for m, _, _ in source.values)
             if is_empty or any(not np.isnan(c.value) for c in cells):
                 cells += [Cell()] * (len(table.columns) - len(cells))
@@ -613,7 +615,8 @@ def add_published(
     for (method, _), result in analysis.results.items():
         protocols[method][result.protocol] = None
     own = [
-        replace(row, cells=(*row.cells, Cell(", ".join(protocols[row.label])))) for row in table.rows
+        replace(row, cells=(*row.cells, Cell(", ".join(protocols[row.label]))))
+        for row in table.rows
     ]
     note = (
         "Rows marked as published are printed in the literature, not measured here; they take no part in marks, "

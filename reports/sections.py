@@ -58,7 +58,7 @@ def build_document(
         Section("Scores by kind of image", _attributes(analysis), "attributes"),
         Section("The same maps under other evaluators", _protocols(analysis), "protocols"),
         Section("Published numbers", _published(inputs.published), "published"),
-        Section("Problems", _problems(analysis, problems), "problems"),
+        Section("Problems found", _problems(analysis, problems), "problems"),
         Section("How this was made", _provenance(analysis, options.command), "provenance"),
     )
     return Document(options.title or TITLE, tuple(s for s in sections if s.blocks), sample)
@@ -281,7 +281,7 @@ def _versions() -> str:
 def _flatten(value: Any, name: str = "") -> dict[str, str]:
     """The text of each value of a nested mapping by its dotted name; empty values left out."""
     if isinstance(value, Mapping):
-        flat = {}
+        flat: dict[str, str] = {}
         for key, item in value.items():
             flat |= _flatten(item, f"{name} {key}".strip().replace("_", " "))
         return flat

@@ -11,14 +11,13 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.datasets import Dataset, attributes_of
+from sodbench.datasets import Dataset, measure_attributes
 from sodbench.datasets.attributes import CENTRAL, LARGE, SMALL, THRESHOLD
 from sodbench.errors import ImageError, SodbenchError
-from sodbench.files import unwritable
+from sodbench.files import open_atomic, write_error, write_text
 from sodbench.images import read_grey, resize_grey
 from sodbench.parallel import in_threads
 from sodbench.quoting import markdown_text, printable
-from sodbench.results import write_text, writing
 from sodbench.runners.data.check import files_not_read, summarise_problems
 from sodbench.runners.data.output import (
     WRITTEN_BY,
@@ -42,7 +41,7 @@ _ENDINGS = (".csv", ".png", ".svg")
 class SetStats:
     """A set's attributes, one row a picture, and its centre bias.
 
-    frame: see :func:`sodbench.datasets.attributes_of`.
+    frame: see :func:`sodbench.datasets.measure_attributes`.
     centre_map: float64 [64, 64], how often a place (in relative coordinates) is foreground, 0 to 1.
     """
 
@@ -82,7 +81,7 @@ def describe(dataset: Dataset, jobs: int | None = None) -> SetStats:
         )
     try:
         places = in_threads(_places, masks.values(), "where objects are", "masks", jobs)
-        attributes = attributes_of(masks, dataset.images, jobs)
+        attributes = measure_attributes(masks, dataset.images, jobs)
     except ImageError as error:
         raise SodbenchError(
             f"{dataset.name} cannot be measured: {error}; 'sodbench data check' lists all such files"
@@ -228,7 +227,7 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
         ]
         for stats in sets:
             stem, title = _stem(stats.name), markdown_text(stats.name)
-            with writing(folder / f"{stem}.csv") as file:
+            with open_atomic(folder / f"{stem}.csv") as file:
                 stats.frame.to_csv(file)
             save_figure(page(stats), folder, stem, ("png", "svg"))
             target = quote(stem)
@@ -240,7 +239,7 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
             f"{folder}: file names that are not UTF-8 cannot be written ({error.object!r:.200}); rename the files"
         ) from error
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise write_error(folder, error) from error
     return folder / INDEX
 
 

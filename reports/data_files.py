@@ -10,7 +10,7 @@ from sodbench.reports import latex
 from sodbench.reports.analysis import Analysis, primary_metric
 from sodbench.reports.document import Document
 from sodbench.reports.tables import Table
-from sodbench.results.result_file import finite
+from sodbench.results.result_file import nan_to_none
 from sodbench.version import __version__
 
 
@@ -75,7 +75,7 @@ def format_json(document: Document, analysis: Analysis) -> str:
         "comparisons": _comparison_rows(analysis),
         "groups": _group_rows(analysis),
     }
-    return json_text(finite(content)) + "\n"
+    return json_text(nan_to_none(content)) + "\n"
 
 
 def _table_content(table: Table) -> dict[str, Any]:

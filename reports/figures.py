@@ -11,15 +11,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from sodbench.metrics import protocol
+from sodbench.metrics import get_protocol
 from sodbench.metrics.catalogue import Metric, find_metric
+from sodbench.metrics.statistics.aggregates import f_curve
 from sodbench.metrics.statistics.bootstrap import Floats
+from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.reports import gallery, plots
-from sodbench.reports.aggregates import f_curve
 from sodbench.reports.analysis import Analysis, Breakdown, primary_metric
 from sodbench.reports.comparability import Key
 from sodbench.reports.document import Figure
-from sodbench.reports.image_counts import MIN_IMAGES
 from sodbench.results import Result
 
 # as many maps as there is room for side by side on a page
@@ -75,12 +75,16 @@ def curve_figures(analysis: Analysis) -> list[Figure]:
 
 def _precision_recall(result: Result) -> tuple[Floats, Floats]:
     # a protocol that selects values above the threshold selects nothing at 255
-    kept = slice(255 if protocol(result.protocol).comparison == ">" else 256)
+    kept = slice(255 if get_protocol(result.protocol).comparison == ">" else 256)
     return result.curves["recall"][kept], result.curves["precision"][kept]
 
 
 def _threshold_curve(result: Result, name: str) -> Floats:
-    return f_curve(result.curves, protocol(result.protocol)) if name == "f" else result.curves[name]
+    return (
+        f_curve(result.curves, get_protocol(result.protocol))
+        if name == "f"
+        else result.curves[name]
+    )
 
 
 def image_score_figures(analysis: Analysis) -> list[Figure]:

@@ -19,12 +19,12 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from sodbench.console import bar
 from sodbench.files import safe_folder_name, write_text
 from sodbench.images import write_image
-from sodbench.metrics import protocol
+from sodbench.metrics import get_protocol
+from sodbench.metrics.statistics.aggregates import f_curve
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.parallel import thread_pool
 from sodbench.quoting import printable_lines
 from sodbench.reports import gallery, plots
-from sodbench.reports.aggregates import f_curve
 from sodbench.reports.analysis import Analysis, primary_metric
 from sodbench.reports.document import Document, block_type
 from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
@@ -182,7 +182,7 @@ def _write_data(
 
 def _curves(result: Result) -> dict[str, list[float | None]]:
     curves = {name: result.curves[name].copy() for name in ("precision", "recall", "e")}
-    rules = protocol(result.protocol)
+    rules = get_protocol(result.protocol)
     f = f_curve(result.curves, rules)
     if rules.comparison == ">":  # nothing is above 255
         curves["precision"][255] = curves["recall"][255] = np.nan

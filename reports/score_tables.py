@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from sodbench.metrics.catalogue import Metric
-from sodbench.metrics.statistics.bootstrap import Floats
-from sodbench.metrics.statistics.significance import Interval, average_ranks
-from sodbench.reports.analysis import Analysis, Breakdown, Comparison, primary_metric
+from sodbench.metrics.statistics.bootstrap import Floats, Interval
+from sodbench.metrics.statistics.ranking import average_ranks
+from sodbench.metrics.statistics.significance import MIN_IMAGES
+from sodbench.reports.analysis import Analysis, Breakdown, primary_metric
 from sodbench.reports.comparability import (
     EVERYWHERE,
     NOT_COMPARED,
@@ -23,7 +24,7 @@ from sodbench.reports.comparability import (
     most_common,
     signature_fields,
 )
-from sodbench.reports.image_counts import MIN_IMAGES
+from sodbench.reports.compare import Comparison
 from sodbench.reports.published import PublishedTable
 from sodbench.reports.tables import (
     NO_VALUE,

@@ -9,12 +9,13 @@ from sodbench.metrics import PROTOCOLS
 from sodbench.metrics.catalogue import find_metric
 from sodbench.provenance import package_versions
 from sodbench.reports import figures, score_tables
-from sodbench.reports.analysis import SIZE, Analysis, primary_metric
+from sodbench.reports.analysis import Analysis, primary_metric
 from sodbench.reports.citations import bibtex
 from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Section
 from sodbench.reports.image_counts import MIN_IMAGES_FOR_WIDTH
 from sodbench.reports.inputs import ReportInputs
 from sodbench.reports.published import PublishedTable
+from sodbench.reports.result_statistics import SIZE
 
 TITLE = "Salient object detection: comparison"
 # of one kind and result; result.json holds them all

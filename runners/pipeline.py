@@ -26,12 +26,8 @@ from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, starts_untrained
 from sodbench.results import Policy
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
-from sodbench.runners.evaluation.plan import (
-    EvaluationPlan,
-    Task,
-    mask_problems,
-    task_of,
-)
+from sodbench.runners.evaluation.plan import EvaluationPlan, Task, mask_problems, task_of
+from sodbench.runners.evaluation.workers import Workers
 from sodbench.runners.prediction.predict import (
     PredictionSummary,
     Predictor,
@@ -70,7 +66,7 @@ class Run:
     force: bool = False
     protocols: Sequence[str] = (DEFAULT_PROTOCOL,)
     policy: Policy = field(default_factory=Policy)
-    jobs: int | None = None
+    workers: Workers = field(default_factory=Workers)
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ def run_sample(run: Run) -> Finished:
     """The whole of sodbench on six tiny drawn sets: fit the network (unless a checkpoint is given), then as :func:`run_datasets`."""
     from dataclasses import replace
 
-    from sodbench.sample import write_sample
+    from sodbench.demo_data import write_demo_data
 
     _refuse_torchrun()
     say("This is the built-in sample: drawn images that show the toolkit at work, not a benchmark.")
@@ -94,7 +90,7 @@ def run_sample(run: Run) -> Finished:
     fit = checkpoint is None and run.model == DEFAULT_MODEL
     if fit:  # imported before the images are drawn, so that a missing torch is reported at once
         from sodbench.runners.training.train import fit_sample
-    data_root = write_sample(run.output / "sample-data")
+    data_root = write_demo_data(run.output / "sample-data")
     if fit:
         checkpoint = fit_sample(
             data_root, run.output / "sample-model", device=run.device, force=run.force
@@ -138,7 +134,7 @@ def run_datasets(
         EvaluationPlan(tuple(tasks), run.policy),
         run.protocols,
         output=run.output / "scores",
-        jobs=run.jobs,
+        workers=run.workers,
         force=run.force,
     )
     from sodbench.reports.inputs import ReportOptions

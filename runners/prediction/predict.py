@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from sodbench.console import bar, say, warn
 from sodbench.datasets import list_images
-from sodbench.datasets.pairing import read_lines
+from sodbench.datasets.list_files import read_lines
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.files import write_error
 from sodbench.images import decode_rgb, image_size, read_bytes, write_grey

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from sodbench.datasets import DATASETS, known_name
-from sodbench.metrics.catalogue import find_metric
+from sodbench.metrics.catalogue import CITATIONS, find_metric
 
 # by the beginning of a method's name
 _MODELS = {
@@ -26,7 +26,7 @@ _MODELS = {
   year = {2009}
 }""",
 }
-# by the catalogue's key of a metric's citation
+# by the catalogue's key of a metric's citation; others are cited by the catalogue's own line
 _METRICS = {
     # the F-measure with beta^2 = 0.3
     "achanta2009": _MODELS["frequency-tuned"],
@@ -84,5 +84,7 @@ def bibtex(datasets: Iterable[str], methods: Iterable[str], metrics: Iterable[st
     for method in methods:
         entries += [text for name, text in _MODELS.items() if method.lower().startswith(name)]
     for metric in metrics:
-        entries.append(_METRICS.get(find_metric(metric).citation, ""))
-    return "\n".join(dict.fromkeys(entry.strip() for entry in entries if entry))
+        key = find_metric(metric).citation
+        if key:
+            entries.append(_METRICS.get(key) or f"@misc{{{key},\n  note = {{{CITATIONS[key]}}}\n}}")
+    return "\n".join(dict.fromkeys(entry.strip() for entry in entries))

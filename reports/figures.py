@@ -14,7 +14,7 @@ import numpy as np
 from sodbench.metrics import get_protocol
 from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.metrics.statistics.aggregates import f_curve
-from sodbench.metrics.statistics.bootstrap import Floats
+from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT, Floats
 from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.reports import gallery, plots
 from sodbench.reports.analysis import Analysis, Breakdown, primary_metric
@@ -125,7 +125,7 @@ def breakdown_figure(analysis: Analysis, breakdown: Breakdown) -> Figure:
         for dataset, numbers in breakdown.images.items()
     }
     caption = (
-        f"{metric.title} by {breakdown.attribute}, with 95 % intervals where a group has at least {MIN_IMAGES} images; "
+        f"{metric.title} by {breakdown.attribute}, with {CONFIDENCE_TEXT} intervals where a group has at least {MIN_IMAGES} images; "
         "n: number of images."
     )
     styles = plots.line_styles(analysis.methods)

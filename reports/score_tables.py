@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from sodbench.metrics.catalogue import Metric
-from sodbench.metrics.statistics.bootstrap import Floats, Interval
+from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT, Floats, Interval
 from sodbench.metrics.statistics.ranking import average_ranks
-from sodbench.metrics.statistics.significance import MIN_IMAGES
+from sodbench.metrics.statistics.significance import ALPHA_TEXT, MIN_IMAGES
 from sodbench.reports.analysis import Analysis, Breakdown, primary_metric
 from sodbench.reports.comparability import (
     EVERYWHERE,
@@ -128,7 +128,7 @@ def _superscript_note(analysis: Analysis, letters: Mapping[str, str]) -> str:
     what = "the methods with these letters" if has_letters else "as many of the other methods"
     return (
         f"A superscript means: significantly better than {what} (paired bootstrap over images, "
-        f"{analysis.resamples} resamples, 5 % level, Holm-corrected over all compared pairs of methods in the column)."
+        f"{analysis.resamples} resamples, {ALPHA_TEXT} level, Holm-corrected over all compared pairs of methods in the column)."
     )
 
 
@@ -298,7 +298,9 @@ def interval_table(analysis: Analysis) -> Table:
             interval = analysis.intervals.get((method, column.dataset, column.metric))
             cells.append(_interval_cell(interval, _signature(analysis, method, column.dataset)))
         rows.append(Row(method, tuple(cells)))
-    return Table("intervals", "Bootstrap intervals (95 %)", tuple(columns), tuple(rows))
+    return Table(
+        "intervals", f"Bootstrap intervals ({CONFIDENCE_TEXT})", tuple(columns), tuple(rows)
+    )
 
 
 def _interval_cell(interval: Interval | None, signature: str) -> Cell:
@@ -346,7 +348,7 @@ def best_table(analysis: Analysis) -> Table | None:
     if not rows:
         return None
     meaning = (
-        "Tied: the test found no significant difference at the 5 % level. Not compared: made in another way, or no "
+        f"Tied: the test found no significant difference at the {ALPHA_TEXT} level. Not compared: made in another way, or no "
         "test could be made."
     )
     notes = [meaning, *[_undecided_note(analysis)] * undecided]
@@ -362,7 +364,7 @@ def _text_columns(*headings: str) -> tuple[Column, ...]:
 
 def _undecided_note(analysis: Analysis) -> str:
     return (
-        f"≈: p is within the Monte Carlo error of {analysis.resamples} resamples of the 5 % level, so that another seed "
+        f"≈: p is within the Monte Carlo error of {analysis.resamples} resamples of the {ALPHA_TEXT} level, so that another seed "
         "could decide otherwise; it counts as not significant. More resamples decide it: --resamples 10000."
     )
 
@@ -393,7 +395,7 @@ def record_table(analysis: Analysis) -> Table:
 
 
 _COMPARISON_COLUMNS = (
-    Column("", "difference [95 % interval]", key="difference"),
+    Column("", f"difference [{CONFIDENCE_TEXT} interval]", key="difference"),
     Column("", "bootstrap p (Holm)", key="p_holm"),
     Column("", "Wilcoxon p (Holm)", key="p_wilcoxon_holm"),
     Column("", "better", key="wins"),
@@ -420,7 +422,7 @@ def comparison_table(analysis: Analysis) -> Table | None:
         "p: paired bootstrap of the aggregate (Student's t of its standard error); Wilcoxon: signed ranks of the single "
         f"images' {metric.label}, which is another question: an aggregate is not the mean of single images' best values. "
         "Both are Holm-corrected over all compared pairs of methods on the dataset. The intervals are not corrected: one "
-        "may exclude zero where the corrected p is above 5 %. Better, equal, worse: the number of images on which the "
+        f"may exclude zero where the corrected p is above {ALPHA_TEXT}. Better, equal, worse: the number of images on which the "
         "first method is."
     )
     notes = [meaning, *[_undecided_note(analysis)] * any(c.undecided for c in comparisons)]
@@ -474,7 +476,7 @@ def difference_table(analysis: Analysis, baseline: str) -> Table:
                 cells.append(Cell(text, change, wins=star, signature=signature))
         rows.append(Row(method, tuple(cells)))
     note = (
-        "* differs from the baseline at the 5 % level (paired bootstrap, Holm-corrected over all "
+        f"* differs from the baseline at the {ALPHA_TEXT} level (paired bootstrap, Holm-corrected over all "
         "pairs of methods). Where the arrow points down, a negative difference is an improvement."
     )
     columns = tuple(_score_column(analysis, d, m) for d, m in _scores(analysis))

@@ -7,6 +7,7 @@ from typing import Any
 from sodbench.errors import Problem
 from sodbench.metrics import PROTOCOLS
 from sodbench.metrics.catalogue import find_metric
+from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
 from sodbench.provenance import package_versions
 from sodbench.reports import figures, score_tables
 from sodbench.reports.analysis import Analysis, primary_metric
@@ -102,7 +103,7 @@ def _overview(analysis: Analysis) -> str:
 
 def _uncertainty(analysis: Analysis, baseline: str | None) -> tuple[Block, ...]:
     intro = (
-        f"Intervals are 95 % percentile intervals over {analysis.resamples} bootstrap resamples of each dataset's images "
+        f"Intervals are {CONFIDENCE_TEXT} percentile intervals over {analysis.resamples} bootstrap resamples of each dataset's images "
         f"(seed {analysis.seed}): how far a number would move with other images of the same kind. They do not cover the "
         "choice of training data or of a random seed in training."
     )

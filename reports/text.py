@@ -16,7 +16,7 @@ from sodbench.errors import Problem
 from sodbench.metrics.catalogue import find_metric
 from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.results import Result
-from sodbench.results.result_file import finite
+from sodbench.results.result_file import nan_to_none
 
 
 def format_table(
@@ -234,7 +234,7 @@ def format_scores_json(
     }
     if worst:
         content["worst"] = [images.to_dict() for images in worst]
-    return json_text(finite(content))
+    return json_text(nan_to_none(content))
 
 
 # ---- the worst images -------------------------------------------------------------------------

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from sodbench.console import say
 from sodbench.errors import ImageError, Problem
 from sodbench.images import Grey, decode_grey, png, read_file, resize_grey
-from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
+from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
 from sodbench.metrics.compiled import announcing, have_cache
+from sodbench.metrics.protocols import COUNTS_ONLY, DEFAULT_SCHEME, MATLAB_RULE
 from sodbench.parallel import thread_pool
 from sodbench.results import Policy
 from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
@@ -271,7 +272,7 @@ def _visit(visit: Visit, policy: Policy) -> Outcomes:
         file, decoded = _decoded(visit.mask)
     except (ImageError, OSError) as error:
         return [Problem("unreadable-mask", str(visit.mask), _detail(error))] * len(visit.maps)
-    mask = PreparedMask(decoded.pixels)
+    mask = PreparedMask(decoded.pixels, DEFAULT_SCHEME if policy.weighted else COUNTS_ONLY)
     note = ZERO_ONE if mask.levels[-1] == 1 else decoded.note
     visited = _Mask(mask, file, note)
     return [_count_map(path, visited, policy) for _, path in visit.maps]
@@ -313,7 +314,7 @@ def _counted(
     own_size: tuple[int, int],
     note: str = "",
 ) -> Counted:
-    counts: PairCounts = pair_counts(map_, mask.prepared, weighted=policy.weighted)
+    counts: PairCounts = count_pair(map_, mask.prepared)
     pair = packed(
         map_file=file,
         mask_file=mask.file,
@@ -325,7 +326,8 @@ def _counted(
         mask_note=mask.note,
         counts=counts,
     )
-    return Counted(pair, counts.matlab_joint)
+    matlab = counts.deviations.get(MATLAB_RULE)
+    return Counted(pair, matlab[0] if matlab else None)
 
 
 def _decoded(path: Path) -> tuple[FileFacts, Grey]:

@@ -34,14 +34,17 @@ from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask
 from sodbench.parallel import in_threads, processors
 from sodbench.provenance import counting_versions
 from sodbench.results import (
-    COUNTS,
-    FILE,
+    COUNTS_FILE,
     JOURNAL,
+    RESULT_FILE,
+    AppliedPolicy,
     Policy,
     Result,
+    ResultInfo,
     derive_result,
-    differences,
     digest_names,
+    find_contradictions,
+    find_differences,
     load_result,
     n_resized,
     save_result,
@@ -249,8 +252,8 @@ def _in_the_way(works: Sequence["_Work"], policy: Policy) -> list[Problem]:
     return sorted_unique(found)
 
 
-def _part(shard: str | None) -> str:
-    return f"shard {shard}" if shard else "a whole result"
+def _part(policy: Policy) -> str:
+    return f"shard {policy.shard_text}" if policy.shard else "a whole result"
 
 
 def _way_out(problems: Iterable[Problem], nothing_matches: bool = False) -> list[str]:
@@ -424,16 +427,15 @@ class _Work:
             raise SodbenchError(
                 f"{self.folder}: holds {stored.method} on {stored.dataset}; choose another output folder"
             )
-        mine = self._policy_record()["shard"]
-        if stored.policy["shard"] != mine:
+        if stored.policy.shard != self.policy.shard:
             raise SodbenchError(
-                f"{self.folder}: holds {_part(stored.policy['shard'])}, and this run makes {_part(mine)}; "
+                f"{self.folder}: holds {_part(stored.policy)}, and this run makes {_part(self.policy)}; "
                 "give each an output folder of its own"
             )
 
     def _load_stored(self) -> Result | None:
         """The result in the output folder, if there is one that can be read."""
-        if not os.path.lexists(self.folder / FILE):
+        if not os.path.lexists(self.folder / RESULT_FILE):
             return None
         try:
             return load_result(self.folder)
@@ -453,18 +455,6 @@ class _Work:
             p for p in self.found if (p.file in kept if p.kind == "missing" else index == 1)
         ]
         self.n_missing = len(kept)
-
-    def _policy_record(self) -> dict[str, Any]:
-        """The policy as it is stored in a result."""
-        policy = self.policy
-        return {
-            "missing": policy.missing,
-            "resize": policy.resize,
-            "undefined": policy.undefined,
-            "weighted": policy.weighted,
-            "shard": None if policy.shard is None else "/".join(map(str, policy.shard)),
-            "n_divided": self.n_divided,
-        }
 
     # -- what is counted already --------------------------------------------------------------------
 
@@ -512,7 +502,7 @@ class _Work:
 
     def _read_stored(self) -> Result | None:
         """The stored result; a damaged or modified one is reported, and replaced in the end."""
-        if not os.path.lexists(self.folder / FILE):
+        if not os.path.lexists(self.folder / RESULT_FILE):
             return None
         try:
             return load_result(self.folder)
@@ -522,13 +512,15 @@ class _Work:
 
     def _open_counts(self) -> bool:
         """Open the stored counts, if they can be trusted."""
-        path = self.folder / COUNTS
+        path = self.folder / COUNTS_FILE
         if not os.path.lexists(path):
             if self.stored:
                 say(f"{path}: is missing; its pairs are scored again now")
             return False
         try:
-            self.counts_file = CountsFile(path, self.stored.hashes[COUNTS] if self.stored else None)
+            self.counts_file = CountsFile(
+                path, self.stored.hashes[COUNTS_FILE] if self.stored else None
+            )
         except StoredFileError as error:
             say(f"{error.fault}; its pairs are scored again now")
             return False
@@ -554,7 +546,7 @@ class _Work:
             if stored is None:
                 return True
             _ = stored.table  # raises where it was modified
-            if not differences(stored, self.derived):
+            if not find_differences(stored, self.derived):
                 self.reused = stored
             else:
                 return self._stored_agrees()
@@ -575,13 +567,13 @@ class _Work:
             say(f"{error.fault}; it is written again now")
             return True  # the counts have a hash of their own
         try:
-            wrong = self.stored.contradictions(self.counts_file)
+            wrong = find_contradictions(self.stored, self.counts_file)
         except StoredFileError as error:
             say(f"{error.fault}; its pairs are scored again now")
             return False
         if wrong:
             say(
-                f"{self.folder / FILE}: contradicts the counts it is stored with ({wrong[0]}), so at least one of "
+                f"{self.folder / RESULT_FILE}: contradicts the counts it is stored with ({wrong[0]}), so at least one of "
                 "them was modified; scored again from the images"
             )
         return not wrong
@@ -636,28 +628,24 @@ class _Work:
         task = self.task
         facts = source.facts()
         names = self._names(stems)
-        policy = {
-            **self._policy_record(),
-            "n_missing": self.n_missing + len(self.skipped) + len(self.blackened),
-            "n_resized": n_resized(facts),
-        }
-        return [
-            derive_result(
-                source,
-                facts=facts,
-                stems=stems,
-                protocol=protocol,
+        policy: AppliedPolicy = self.policy.applied(
+            n_missing=self.n_missing + len(self.skipped) + len(self.blackened),
+            n_resized=n_resized(facts),
+            n_divided=self.n_divided,
+        )
+        results = []
+        for protocol in protocols:
+            info = ResultInfo(
                 method=task.method,
                 dataset=task.dataset,
-                names=names,
+                files=names,
                 policy=policy,
                 problems=[*self.found, *self.skipped, *self.blackened],
                 folders=self._folders(),
                 provenance={**self._provenance(protocol), "pairs": digest_names(names)},
-                counts=counts,
             )
-            for protocol in protocols
-        ]
+            results.append(derive_result(source, facts, protocol, info, counts))
+        return results
 
     def _save(self, result: Result, source: CountsFile | JournalPairs) -> Result:
         stored = self.stored or self._load_stored()  # a forced run has not read it yet
@@ -725,7 +713,7 @@ class _Work:
         command += ["--protocol", protocol, "--missing", policy.missing, "--resize", policy.resize]
         command += ["--undefined", policy.undefined] if policy.undefined else []
         command += ["--no-weighted-f"] * (not policy.weighted)
-        command += ["--shard", "/".join(map(str, policy.shard))] if policy.shard else []
+        command += ["--shard", policy.shard_text] if policy.shard else []
         command += ["--allow-swapped"] * self.trusted
         return _with_joined_values(command)
 
@@ -863,11 +851,11 @@ def store_result(folder: Path, result: Result, source: CountsFile | JournalPairs
     """Write a result's folder, whose lock the caller holds; counts that are stored there already stay."""
     try:
         # first, so that a run killed in between leaves no old numbers beside new counts
-        (folder / FILE).unlink(missing_ok=True)
+        (folder / RESULT_FILE).unlink(missing_ok=True)
     except OSError as error:
-        raise write_error(folder / FILE, error) from error
+        raise write_error(folder / RESULT_FILE, error) from error
     if isinstance(source, CountsFile):
         counts_hash = source.hash
     else:
-        counts_hash = write_counts(folder / COUNTS, source)
+        counts_hash = write_counts(folder / COUNTS_FILE, source)
     return save_result(result, folder, counts_hash)

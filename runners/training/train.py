@@ -34,8 +34,8 @@ from sodbench.datasets import TRAIN_SET, WEIGHTS, Dataset, find_dataset
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.files import write_text
 from sodbench.images import read_grey, read_rgb
-from sodbench.metrics import LOWER_IS_BETTER, Evaluator
-from sodbench.metrics.catalogue import AGGREGATES, METRICS, suggest
+from sodbench.metrics import Evaluator
+from sodbench.metrics.catalogue import METRICS, aggregate_names, suggest
 from sodbench.models import get_input_size, get_output
 from sodbench.models.devices import choose_device, describe_machine, tensor_float
 from sodbench.models.inference import (
@@ -616,7 +616,7 @@ class Trainer:
                 f"{measure} is undefined on {dataset.name} after epoch {self.epoch}, so no epoch can be the best by it; "
                 "choose another metric with --monitor and the same command with --resume"
             )
-        sign = -1 if measure in LOWER_IS_BETTER else 1
+        sign = -1 if METRICS[measure].direction == "lower" else 1
         if self.best is None or sign * metrics[measure] > sign * self.best[1]:
             self.best = (self.epoch, metrics[measure])
             self._save_weights(BEST)
@@ -631,7 +631,7 @@ class Trainer:
         network = InferenceNetwork(self.model, self.device)
         pairs = [s for s in dataset.samples if s.image and s.mask]
         mine = pairs[self.group.rank :: self.group.size]
-        evaluator = Evaluator(weighted=self.training.measure == "wf")
+        evaluator = Evaluator(pixel_metrics=("wf",) if self.training.measure == "wf" else ())
         with thread_pool(self.training.workers or default_workers()) as pool:
             images = pool.map(lambda s: (read_rgb(s.image), read_grey(s.mask).pixels), mine)
             for sample, (pixels, mask) in zip(mine, images, strict=True):
@@ -671,9 +671,9 @@ def _refuse_unfit_network(network: nn.Module, training: Training) -> None:
 
 def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> None:
     """Refuse an unknown measure, or files that could not be scored, before the first step."""
-    if measure not in AGGREGATES:
-        meant = suggest(measure, AGGREGATES)
-        hint = f"did you mean {meant}?" if meant else f"one of {', '.join(AGGREGATES)}"
+    if measure not in aggregate_names():
+        meant = suggest(measure, aggregate_names())
+        hint = f"did you mean {meant}?" if meant else f"one of {', '.join(aggregate_names())}"
         raise SodbenchError(f"unknown metric {measure!r}; {hint}")
     if METRICS[measure].direction == "neither":
         raise SodbenchError(

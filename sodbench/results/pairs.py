@@ -11,6 +11,7 @@ every record against what its own counts imply (:func:`check_facts`, :func:`chec
 import ast
 import hashlib
 import itertools
+import math
 import os
 import stat
 import struct
@@ -37,6 +38,9 @@ from sodbench.files import (
     write_error,
 )
 from sodbench.metrics import Counts, PairCounts
+from sodbench.metrics.counts import Deviations
+from sodbench.metrics.protocols import DEFAULT_SCHEME, MATLAB_RULE
+from sodbench.metrics.ties import TIE_EXCLUDED
 
 FORMAT = 3
 """Raised whenever a record or the way pixels are counted changes: older files are then counted again."""
@@ -87,6 +91,7 @@ _STANDARD, _MATLAB = 0, 1
 _MAGIC_WORDS = b"sodbench pairs "
 _MAGIC = _MAGIC_WORDS + f"{FORMAT}\n".encode()
 _BLOCK = 256
+_NO_WEIGHTED_F = (math.nan,) * len(DEFAULT_SCHEME.columns)
 _IN_MEMORY = 1000 * _JOURNAL.itemsize
 _MOST_DEFLATED = 1040
 """Deflate cannot shrink data further than about 1,032 times: a ZIP member that claims more is not genuine."""
@@ -132,13 +137,17 @@ def _counts(
     pairs: Records, matlab_rows: NDArray[np.int64], matlab_joint: NDArray[np.uint32]
 ) -> Counts:
     return Counts(
-        joint=pairs["joint"],
-        matlab_rows=matlab_rows,
-        matlab_joint=matlab_joint,
+        scheme=DEFAULT_SCHEME,
+        histogram=pairs["joint"],
+        tie_flags=pairs["knife_edge"],
+        deviations={
+            MATLAB_RULE: Deviations(
+                matlab_rows, matlab_joint, pairs["knife_edge"][matlab_rows] & np.uint8(TIE_EXCLUDED)
+            )
+        },
         size=pairs["size"],
         absolute_error=pairs["absolute_error"],
-        knife_edge=pairs["knife_edge"],
-        wf=pairs["wf"],
+        pixel_metrics={c: pairs["wf"][:, i] for i, c in enumerate(DEFAULT_SCHEME.columns)},
     )
 
 
@@ -195,10 +204,10 @@ def packed(
         mask_note.encode(),
         *counts.size,
         counts.absolute_error,
-        *counts.knife_edge,
-        *counts.wf,
+        *counts.tie_flags,
+        *(counts.pixel_metrics or _NO_WEIGHTED_F),
     )
-    return small + counts.joint.tobytes()
+    return small + counts.histogram.tobytes()
 
 
 # -- what a record must fulfil ----------------------------------------------------------------------
@@ -555,9 +564,10 @@ def write_counts(path: Path, pairs: JournalPairs) -> str:
                 np.lib.format.write_array_header_1_0(member, header)
                 for start in range(0, len(pairs), _BLOCK):
                     block = pairs[start : start + _BLOCK]
-                    member.write(block.joint.tobytes())
-                    matlab_rows.append(block.matlab_rows + start)
-                    matlab_joint.append(block.matlab_joint)
+                    member.write(block.histogram.tobytes())
+                    matlab = block.deviations[MATLAB_RULE]
+                    matlab_rows.append(matlab.rows + start)
+                    matlab_joint.append(matlab.histogram)
             arrays = [
                 ("format", np.array([FORMAT], np.int64)),
                 ("stems", np.array(pairs.stems, dtype=np.str_)),
@@ -615,7 +625,7 @@ class CountsFile:
             try:
                 self.hash = stream_hash(self._file, CHECKSUM)
                 if stored_hash is not None and self.hash != stored_hash:
-                    raise modified(path)
+                    raise StoredFileError.modified(path)
                 self._file.seek(0)
                 self._archive = zipfile.ZipFile(self._file)
                 self._check_archive(os.fstat(self._file.fileno()).st_size)
@@ -762,15 +772,6 @@ class CountsFile:
             raise StoredFileError(self.path, reason) from error
         except Exception as error:
             raise StoredFileError(self.path, f"damaged counts file ({error})") from error
-
-
-def modified(path: Path) -> StoredFileError:
-    """The error about a stored file that is not what was written."""
-    return StoredFileError(
-        path,
-        "was modified after it was written",
-        "run the same evaluation again with the same output folder, which restores it",
-    )
 
 
 def _array_header(member: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -20,6 +20,7 @@ import pandas as pd
 
 from sodbench.console import bar, say, warn
 from sodbench.datasets import Pair, find_masks
+from sodbench.demo_data import is_demo_data
 from sodbench.errors import (
     ImageError,
     Problem,
@@ -70,7 +71,6 @@ from sodbench.runners.evaluation.count import (
     size_problem,
 )
 from sodbench.runners.evaluation.plan import EvaluationPlan, Task, plan_evaluation
-from sodbench.sample import is_sample
 
 MANIFEST = "prediction.json"
 MOST_MANIFEST = 2**26
@@ -696,7 +696,7 @@ class _Work:
             "maps": _read_manifest(maps / MANIFEST) if maps else None,
             "suffix": self.task.pairing.suffix,
             "sample": any(
-                is_sample(folder) for folder in (self.task.masks, self.task.masks.parent)
+                is_demo_data(folder) for folder in (self.task.masks, self.task.masks.parent)
             ),
         }
 

@@ -13,8 +13,9 @@ from sodbench.datasets import (
     pair_files,
     read_pair_list,
 )
-from sodbench.datasets.dataset import check_name, subset_name
+from sodbench.datasets.dataset import check_dataset_name
 from sodbench.datasets.layouts import describe_layouts
+from sodbench.datasets.list_files import list_subset_name
 from sodbench.datasets.registry import normalise_name
 from sodbench.errors import Problem, SodbenchError
 from sodbench.files import list_names, walk
@@ -283,12 +284,12 @@ def plan_pair_list(
     """
     source: tuple[str, ...] = ("--pairs", str(list_file.absolute()))
     if dataset_name is not None:
-        check_name(dataset_name, "--dataset-name")
+        check_dataset_name(dataset_name, "--dataset-name")
         source = (*source, "--dataset-name", dataset_name)
     pairing = read_pair_list(list_file)
     stems = {item.stem for item in pairing.pairs}
     stems |= {item.stem for item in pairing.missing} | {item.stem for item in pairing.ambiguous}
-    dataset = f"{dataset_name or 'list'}/{subset_name(stems)}"
+    dataset = f"{dataset_name or 'list'}/{list_subset_name(stems)}"
     task = Task(
         name or list_file.stem,
         dataset,

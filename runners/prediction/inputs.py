@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sodbench.console import say
 from sodbench.datasets import list_images
-from sodbench.datasets.pairing import read_lines
+from sodbench.datasets.list_files import read_lines
 from sodbench.errors import Problem, ProblemKind, ProblemsError, SodbenchError
 
 _JPEG = (".jpg", ".jpeg")

@@ -27,12 +27,8 @@ from sodbench.models import BASELINES, starts_untrained
 from sodbench.results import Policy
 from sodbench.runners.distributed import environment_number
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
-from sodbench.runners.evaluation.plan import (
-    EvaluationPlan,
-    Task,
-    mask_problems,
-    task_of,
-)
+from sodbench.runners.evaluation.plan import EvaluationPlan, Task, mask_problems, task_of
+from sodbench.runners.evaluation.workers import Workers
 from sodbench.runners.prediction.predict import PredictionSummary, predict
 from sodbench.runners.prediction.predictors import Predictor, load_predictor
 
@@ -66,7 +62,7 @@ class Run:
     force: bool = False
     protocols: Sequence[str] = (DEFAULT_PROTOCOL,)
     policy: Policy = field(default_factory=Policy)
-    jobs: int | None = None
+    workers: Workers = field(default_factory=Workers)
 
 
 @dataclass(frozen=True)
@@ -134,7 +130,7 @@ def run_datasets(
         EvaluationPlan(tuple(tasks), run.policy),
         run.protocols,
         output=run.output / "scores",
-        jobs=run.jobs,
+        workers=run.workers,
         force=run.force,
     )
     from sodbench.reports.report import write_report

@@ -10,6 +10,7 @@ import os
 import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from sodbench.errors import (
 from sodbench.files import checksum, lock_folder, open_regular, safe_folder_name, write_error
 from sodbench.images import image_size, read_grey
 from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask
-from sodbench.parallel import in_threads, processors
+from sodbench.parallel import in_threads
 from sodbench.provenance import counting_versions
 from sodbench.results import (
     COUNTS_FILE,
@@ -63,14 +64,13 @@ from sodbench.results.pairs import (
 )
 from sodbench.results.policy import Missing, Resize, Undefined
 from sodbench.runners.evaluation.count import (
-    FITTED,
-    Counted,
+    RESIZE_CODES,
+    CountedPair,
     Visit,
-    count,
-    get_ready,
     size_problem,
 )
 from sodbench.runners.evaluation.plan import EvaluationPlan, Task, plan_evaluation
+from sodbench.runners.evaluation.workers import Workers
 
 MANIFEST = "prediction.json"
 MOST_MANIFEST = 2**26
@@ -108,6 +108,7 @@ def evaluate(
     *,
     output: Path | str | None = None,
     jobs: int | None = None,
+    executor: Executor | None = None,
     force: bool = False,
     **options: Unpack[EvaluateOptions],
 ) -> Result:
@@ -128,7 +129,8 @@ def evaluate(
         raise SodbenchError(
             f"{predictions}: {len(plan.tasks)} methods or datasets; use evaluate_plan for trees"
         )
-    return evaluate_plan(plan, [protocol], output=output, jobs=jobs, force=force).results[0]
+    workers = Workers(jobs, executor)
+    return evaluate_plan(plan, [protocol], output=output, workers=workers, force=force).results[0]
 
 
 def evaluate_plan(
@@ -136,7 +138,7 @@ def evaluate_plan(
     protocols: Sequence[str] = (DEFAULT_PROTOCOL,),
     *,
     output: Path | str | None = None,
-    jobs: int | None = None,
+    workers: Workers | None = None,
     force: bool = False,
     allow_swapped: bool = False,
     keep_counts: bool = True,
@@ -144,7 +146,7 @@ def evaluate_plan(
     """Score every task under every protocol; the first protocol is the one that is stored.
 
     output: where results are kept; pairs found there that were scored from the same files are not read again.
-    jobs: how many pairs are counted at a time, by default one a core; the results do not depend on it.
+    workers: what counts the pairs, by default threads, one for each core; the results do not depend on it.
     force: score everything anew.  allow_swapped: do not refuse folders that look swapped.
     keep_counts: without an output folder, whether the results hold their counts (8 KB a pair), as ``Result.rescored`` needs.
 
@@ -152,6 +154,7 @@ def evaluate_plan(
     finished is stored by then.
     """
     policy = plan.policy
+    workers = workers or Workers()
     store = Path(output) if output else None
     if store:
         _check_writable(store)
@@ -182,7 +185,7 @@ def evaluate_plan(
                 if store:
                     held.enter_context(lock_folder(work.folder))
                 held.callback(work.close)
-            _count(group, protocols[0], jobs or processors(), force, allow_swapped)
+            _count(group, protocols[0], workers, force, allow_swapped)
             for work in group:
                 if work.blocked:
                     blocked += work.blocked
@@ -588,7 +591,7 @@ class _Work:
         map_ = self.maps[stem]
         if fitted == ZERO:
             return self.policy.missing == "zero" and map_ is None
-        if fitted != PLAIN and fitted != FITTED.get(self.policy.resize):
+        if fitted != PLAIN and fitted != RESIZE_CODES.get(self.policy.resize):
             return False
         return map_ is not None and _is_same_file(map_, record, "map")
 
@@ -795,7 +798,7 @@ def _relative_names(paths: Sequence[Path | None], base: Path | str | None) -> li
 
 
 def _count(
-    works: Sequence[_Work], protocol: str, jobs: int, force: bool, allow_swapped: bool
+    works: Sequence[_Work], protocol: str, workers: Workers, force: bool, allow_swapped: bool
 ) -> None:
     """Count every pair of one dataset that is not counted yet."""
     todo = []
@@ -818,18 +821,16 @@ def _count(
     if left < total and visits:
         say(f"{name}: {total - left} of {total} pairs were scored before and have not changed")
     policy = works[0].policy
-    if visits:
-        get_ready()
     with (
         bar(total, f"score {name}", "map", initial=total - left) as progress,
-        closing(count(visits, policy, jobs)) as counting,
+        closing(workers.count(visits, policy)) as counting,
     ):
         for done in counting:
             counted: list[list[tuple[str, bytes, Any]]] = [[] for _ in works]
             for visit, outcomes in done:
                 for (index, _), outcome in zip(visit.maps, outcomes, strict=True):
                     work = works[index]
-                    if isinstance(outcome, Counted):
+                    if isinstance(outcome, CountedPair):
                         counted[index].append((visit.stem, outcome.pair, outcome.matlab_joint))
                         if outcome.problem:
                             work.blackened.append(outcome.problem)

@@ -15,7 +15,6 @@ from sodbench.console import bar
 from sodbench.datasets import find_masks
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import walk
-from sodbench.parallel import processors
 from sodbench.results import (
     COUNTS_FILE,
     JOURNAL,
@@ -26,8 +25,9 @@ from sodbench.results import (
     load_result,
 )
 from sodbench.results.pairs import PAIR, ZERO, CountsFile, StoredPairs
-from sodbench.runners.evaluation.count import Counted, Visit, count, get_ready
+from sodbench.runners.evaluation.count import CountedPair, Visit
 from sodbench.runners.evaluation.plan import Task, plan_evaluation
+from sodbench.runners.evaluation.workers import Workers
 
 _OF_THE_FILES = ("bytes", "mtime", "ctime", "hash")
 
@@ -63,7 +63,7 @@ def verify_results(
     truth: Path | str | None = None,
     *,
     data_root: Path | str | None = None,
-    jobs: int | None = None,
+    workers: Workers | None = None,
 ) -> list[Verification]:
     """Check every result at or below a folder.
 
@@ -76,8 +76,8 @@ def verify_results(
         its two images.
     data_root : path, optional
         The folder where a dataset that ``truth`` names is looked up first, as for ``sodbench eval``.
-    jobs : int, optional
-        Number of pairs that are counted at a time, by default the number of cores.
+    workers : Workers, optional
+        What counts the pairs; by default threads, one for each core.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def verify_results(
     tasks: tuple[Task, ...] = ()
     if predictions is not None and truth is not None:
         tasks = plan_evaluation(Path(predictions), find_masks(truth, data_root=data_root)).tasks
-    return [_verify(folder, tasks, len(folders) == 1, jobs) for folder in folders]
+    return [_verify(folder, tasks, len(folders) == 1, workers or Workers()) for folder in folders]
 
 
 def _result_folders(root: Path) -> list[Path]:
@@ -106,7 +106,7 @@ def _result_folders(root: Path) -> list[Path]:
     return folders
 
 
-def _verify(folder: Path, tasks: Sequence[Task], alone: bool, jobs: int | None) -> Verification:
+def _verify(folder: Path, tasks: Sequence[Task], alone: bool, workers: Workers) -> Verification:
     found: list[str] = []
     if (folder / JOURNAL).exists():
         found.append(f"{JOURNAL}: a run was not finished; give its command again")
@@ -132,7 +132,7 @@ def _verify(folder: Path, tasks: Sequence[Task], alone: bool, jobs: int | None) 
     if task is None:
         found.append("PREDS and GT hold no maps and masks for it")
         return Verification(folder, name, len(stored), tuple(found))
-    found += _compare_with_images(result, stored, task, jobs)
+    found += _compare_with_images(result, stored, task, workers)
     return Verification(folder, name, len(stored), tuple(found), from_images=True)
 
 
@@ -159,7 +159,7 @@ def _matching(result: Result, tasks: Sequence[Task], alone: bool) -> Task | None
 
 
 def _compare_with_images(
-    result: Result, stored: StoredPairs, task: Task, jobs: int | None
+    result: Result, stored: StoredPairs, task: Task, workers: Workers
 ) -> Iterator[str]:
     """Every stored pair that its two images do not give again, in words."""
     policy = result.policy
@@ -182,13 +182,12 @@ def _compare_with_images(
             yield f"{stem}: GT holds no mask for it"
     rows = {stem: row for row, stem in enumerate(stored.stems)}
     matlab = dict(zip(stored.matlab_rows.tolist(), stored.matlab_joint, strict=True))
-    get_ready()
     with bar(len(visits), f"verify {result.dataset}", "map") as progress:
-        for done in count(visits, policy, jobs or processors()):
+        for done in workers.count(visits, policy):
             for visit, (outcome,) in done:
                 row = rows.get(visit.stem)
                 if row is None:
-                    if isinstance(outcome, Counted):
+                    if isinstance(outcome, CountedPair):
                         yield f"{visit.stem}: is left out, but its map is there and can be read"
                     continue
                 wrong = _difference(stored.pairs[row], matlab.get(row), outcome)
@@ -197,7 +196,7 @@ def _compare_with_images(
             progress.update(len(done))
 
 
-def _difference(record: Any, matlab: Any, outcome: Counted | Problem) -> str:
+def _difference(record: Any, matlab: Any, outcome: CountedPair | Problem) -> str:
     if isinstance(outcome, Problem):
         return f"{outcome.kind}: {outcome.file}: {outcome.detail}"
     fresh = np.frombuffer(outcome.pair, PAIR)[0]

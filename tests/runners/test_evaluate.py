@@ -24,6 +24,7 @@ from sodbench.metrics import Evaluator
 from sodbench.results import load_result
 from sodbench.runners.evaluation.evaluate import JOURNAL, evaluate, evaluate_plan
 from sodbench.runners.evaluation.plan import plan_evaluation
+from sodbench.runners.evaluation.workers import Workers
 
 STEMS = [f"img{i:02d}" for i in range(8)]
 
@@ -335,7 +336,9 @@ def test_results_do_not_depend_on_the_number_of_jobs(tree):
     truths = find_masks(tree / "data")
     for jobs in (1, 3):
         evaluate_plan(
-            plan_evaluation(tree / "by_method", truths), output=tree / f"out{jobs}", jobs=jobs
+            plan_evaluation(tree / "by_method", truths),
+            output=tree / f"out{jobs}",
+            workers=Workers(jobs),
         )
     assert content(tree / "out1") == content(tree / "out3")
 

@@ -241,7 +241,9 @@ def test_a_manifest_that_is_none_is_one_error(images, tmp_path, content, maps):
     if maps:
         write_grey(out / "a.png", np.zeros((20, 30), np.uint8))
     for force in (False, True):
-        with pytest.raises(SodbenchError, match=r"prediction\.json: damaged, or not the record of maps"):
+        with pytest.raises(
+            SodbenchError, match=r"prediction\.json: damaged, or not the record of maps"
+        ):
             predict(tiny(), find_images([images]), out, force=force)
     assert (out / MANIFEST).read_text() == content and len(list(out.iterdir())) == 1 + maps
 

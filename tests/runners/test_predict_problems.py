@@ -602,7 +602,9 @@ def test_a_manifest_with_other_problems_is_one_error(images, tmp_path, problems)
     predict(tiny(), samples, out)
     manifest = json.loads((out / MANIFEST).read_text())
     (out / MANIFEST).write_text(json.dumps(manifest | {"problems": problems}))
-    with pytest.raises(SodbenchError, match=r"prediction\.json: damaged, or not the record of maps"):
+    with pytest.raises(
+        SodbenchError, match=r"prediction\.json: damaged, or not the record of maps"
+    ):
         predict(tiny(), samples, out)
 
 

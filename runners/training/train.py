@@ -168,8 +168,6 @@ def train(training: Training) -> TrainingSummary:
     device = choose_device(training.device)
     group = ProcessGroup(device)
     device = group.device or device
-    if not group.first:
-        set_quiet(True)
     data = check_pairs(
         training.dataset,
         skip_bad=training.skip_bad,

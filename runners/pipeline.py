@@ -133,12 +133,14 @@ def run_datasets(
         workers=run.workers,
         force=run.force,
     )
+    from sodbench.reports.inputs import ReportOptions
     from sodbench.reports.report import write_report
 
     say("writing the report")
     stored = evaluation.results[:: len(run.protocols)]
-    report = write_report(stored, run.output / "report.md", title=title, sample=sample)
-    return Finished(evaluation, report, (*warnings, *problems))
+    options = ReportOptions(title=title, sample=sample)
+    report = write_report(stored, run.output / "report.md", options)
+    return Finished(evaluation, report.page, (*warnings, *problems))
 
 
 def _refuse_torchrun() -> None:

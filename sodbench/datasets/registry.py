@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sodbench.errors import SodbenchError
+from sodbench.plugins import load_plugins
 
 _FOLDER = Path(__file__).parent
 
@@ -193,6 +194,7 @@ TRAIN_SET = "DUTS-TR"
 
 def known_name(name: str) -> str | None:
     """Return the canonical name of a dataset without its subset; None if the name is unknown."""
+    load_plugins("sodbench.datasets")
     return _name_by_key.get(normalise_name(name))
 
 

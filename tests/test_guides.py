@@ -76,8 +76,7 @@ def kind_arguments(function: ast.FunctionDef) -> Iterator[ast.expr]:
 def constants(kind: ast.expr, function: ast.FunctionDef) -> set[str]:
     """The texts that an expression can be: its own, or those that the function assigns to the name."""
     if not isinstance(kind, ast.Name):
-        texts = strings(kind)
-        return texts if not isinstance(kind, ast.Subscript | ast.Attribute) else set()
+        return strings(kind)
     texts = set()
     for node in ast.walk(function):
         if not isinstance(node, ast.Assign):

@@ -1,7 +1,7 @@
 """Every number of PySODMetrics for some pairs, by the names of tests/data/metrics_public.npz.
 
 ``library`` is PySODMetrics itself, or sodbench's replacement of it.  make_metrics.py stores what the first gives;
-tests/metrics/test_compat.py compares the second with that.  Nothing is imported from sodbench.
+tests/metrics/test_pysodmetrics.py compares the second with that.  Nothing is imported from sodbench.
 """
 
 import warnings

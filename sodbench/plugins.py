@@ -10,11 +10,13 @@ it adds with `register_model`, `register_metric`, `register_protocol` or `regist
 name of its kind is first looked up, so that a plug-in for models costs nothing while maps are scored.
 """
 
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from sodbench.errors import SodbenchError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Group = Literal["sodbench.models", "sodbench.metrics", "sodbench.protocols", "sodbench.datasets"]
 GROUPS: tuple[Group, ...] = get_args(Group)
@@ -36,6 +38,8 @@ def load_plugins(*groups: Group) -> None:
     SodbenchError
         If a plug-in cannot be loaded; the message names the package that it belongs to.
     """
+    from importlib.metadata import entry_points  # 20 ms that --help does not need
+
     for group in groups:
         if group in _loaded:
             continue
@@ -48,7 +52,7 @@ def load_plugins(*groups: Group) -> None:
             raise
 
 
-def _load(entry: EntryPoint) -> None:
+def _load(entry: "EntryPoint") -> None:
     try:
         loaded = entry.load()
         if not isinstance(loaded, ModuleType):
@@ -60,7 +64,7 @@ def _load(entry: EntryPoint) -> None:
         ) from error
 
 
-def _package_of(entry: EntryPoint) -> str:
+def _package_of(entry: "EntryPoint") -> str:
     if entry.dist is None:
         return f"the module {entry.module}"
     return f"the package {entry.dist.name} {entry.dist.version}"

@@ -34,6 +34,7 @@ from sodbench.files import checksum, lock_folder, open_regular, safe_folder_name
 from sodbench.images import image_size, read_grey
 from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask
 from sodbench.parallel import in_threads
+from sodbench.plugins import load_plugins
 from sodbench.provenance import counting_versions
 from sodbench.results import (
     COUNTS_FILE,
@@ -154,6 +155,7 @@ def evaluate_plan(
     finished is stored by then.
     """
     policy = plan.policy
+    load_plugins("sodbench.metrics", "sodbench.protocols")
     workers = workers or Workers()
     store = Path(output) if output else None
     if store:

@@ -1,0 +1,346 @@
+"""Counted pairs: what is known about a map and its mask, and the counts of their pixels.
+
+One value, :class:`StoredPairs`, is what workers return, what parts and ``counts.npz`` hold, and what scores are computed
+from.  ``RECORD`` and :class:`sodbench.metrics.Counts` together are the only description of a stored pair.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sodbench.metrics import Counts
+
+Records = NDArray[np.void]
+Rows = NDArray[np.intp]
+
+# How the map came to the size of its mask
+UNCHANGED, BILINEAR, NEAREST, MISSING_AS_BLACK = 0, 1, 2, 3
+RESIZE_CODES = {"bilinear": BILINEAR, "nearest": NEAREST}
+
+# One pair without its counts.  bytes, mtime, ctime, hash: identity of the file that was read, times in nanoseconds.
+# map_size: the map's own height and width.  mask_levels: number of grey levels other than 0 and 255.  foreground: mask
+# pixels above 128.  brightest: the map's highest grey level.  notes: how the decoder converted the image.  size and
+# absolute_error are those of Counts.
+RECORD = np.dtype(
+    [
+        ("map_bytes", "<i8"),
+        ("map_mtime", "<i8"),
+        ("map_ctime", "<i8"),
+        ("map_hash", "<u8"),
+        ("mask_bytes", "<i8"),
+        ("mask_mtime", "<i8"),
+        ("mask_ctime", "<i8"),
+        ("mask_hash", "<u8"),
+        ("fitted", "u1"),
+        ("map_size", "<i4", (2,)),
+        ("mask_levels", "<i4"),
+        ("foreground", "<i8"),
+        ("brightest", "u1"),
+        ("map_note", "S60"),
+        ("mask_note", "S60"),
+        ("size", "<i4", (2,)),
+        ("absolute_error", "<i8"),
+    ]
+)
+
+
+class FileIdentity(NamedTuple):
+    """What a file was when it was read.
+
+    Both times are kept: a modification time in the future, or one set back, hides no later change of the file,
+    because the system sets the change time itself.
+
+    Attributes
+    ----------
+    size : int
+        In bytes.
+    mtime, ctime : int
+        Modification and change time in nanoseconds.
+    content : int
+        64-bit hash of the content.
+    """
+
+    size: int
+    mtime: int
+    ctime: int
+    content: int
+
+    def matches(self, status: os.stat_result) -> bool:
+        """Tell whether a file has this size and both times.
+
+        Parameters
+        ----------
+        status : os.stat_result
+            Of the file now.
+
+        Returns
+        -------
+        bool
+        """
+        now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return now == (self.size, self.mtime, self.ctime)
+
+
+# The identity of a map that is missing and counted as black
+NO_FILE = FileIdentity(-1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class StoredPairs:
+    """Counted pairs in memory; a ``CountsSource`` for :func:`sodbench.metrics.score`.
+
+    Attributes
+    ----------
+    stems : tuple of str
+        The names of N pairs.
+    records : structured array of dtype RECORD, shape [N]
+    counts : Counts
+        Of the same pairs.
+    """
+
+    stems: tuple[str, ...]
+    records: Records
+    counts: Counts
+
+    def __len__(self) -> int:
+        return len(self.stems)
+
+    def __getitem__(self, rows: Rows) -> Counts:
+        return self.counts[rows]
+
+    def read(self, rows: Rows) -> "StoredPairs":
+        """Return some pairs.
+
+        Parameters
+        ----------
+        rows : int64 [n]
+            Which, in any order.
+
+        Returns
+        -------
+        StoredPairs
+        """
+        stems = tuple(self.stems[row] for row in rows.tolist())
+        return StoredPairs(stems, self.records[rows], self.counts[rows])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["StoredPairs"]) -> "StoredPairs":
+        """Join pairs, in the order of the parts.
+
+        Parameters
+        ----------
+        parts : sequence of StoredPairs
+            At least one.
+
+        Returns
+        -------
+        StoredPairs
+        """
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            tuple(stem for part in parts for stem in part.stems),
+            np.concatenate([part.records for part in parts]),
+            Counts.concatenate(part.counts for part in parts),
+        )
+
+
+class PairSource(Protocol):
+    """Where counted pairs are read from: memory, or a file whose histograms stay on disk."""
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """The names of N pairs."""
+
+    @property
+    def records(self) -> Records:
+        """Their records, dtype RECORD [N]."""
+
+    def read(self, rows: Rows) -> StoredPairs:
+        """Return some pairs, in any order; ascending rows are fastest."""
+
+
+@dataclass(frozen=True)
+class PairSelection:
+    """Pairs of several sources, in an order of their own; a ``CountsSource`` that reads counts as they are needed.
+
+    Every source is read from its beginning to its end where the selection is in the order of the names, as each of
+    the sources is: then no more than a block of each is in memory.
+
+    Attributes
+    ----------
+    sources : tuple of PairSource
+    stems : tuple of str
+        The names of N pairs.
+    which, rows : int64 [N]
+        For each pair, the number of its source and its row there.
+    records : structured array of dtype RECORD, shape [N]
+    """
+
+    sources: tuple[PairSource, ...]
+    stems: tuple[str, ...]
+    which: Rows
+    rows: Rows
+    records: Records
+
+    @classmethod
+    def select(cls, sources: Sequence[PairSource], stems: Sequence[str]) -> "PairSelection":
+        """Find pairs by name; a later source replaces pairs of an earlier one.
+
+        Parameters
+        ----------
+        sources : sequence of PairSource
+        stems : sequence of str
+            Names that the sources hold.
+
+        Returns
+        -------
+        PairSelection
+            In the order of ``stems``.
+        """
+        places = {
+            stem: (number, row)
+            for number, source in enumerate(sources)
+            for row, stem in enumerate(source.stems)
+        }
+        found = np.array([places[stem] for stem in stems], np.intp).reshape(-1, 2)
+        which, rows = found[:, 0], found[:, 1]
+        records = np.zeros(len(stems), RECORD)
+        for number in np.unique(which).tolist():
+            mine = which == number
+            records[mine] = sources[number].records[rows[mine]]
+        return cls(tuple(sources), tuple(stems), which, rows, records)
+
+    def __len__(self) -> int:
+        return len(self.stems)
+
+    def __getitem__(self, rows: Rows) -> Counts:
+        return self.read(rows).counts
+
+    def read(self, rows: Rows) -> StoredPairs:
+        """Return some pairs, in any order.
+
+        Parameters
+        ----------
+        rows : int64 [n]
+            Which of the selection.
+
+        Returns
+        -------
+        StoredPairs
+        """
+        which = self.which[rows]
+        order, parts = [], []
+        for number in np.unique(which).tolist():
+            mine = np.flatnonzero(which == number)
+            parts.append(self.sources[number].read(self.rows[rows[mine]]))
+            order.append(mine)
+        pairs = StoredPairs.concatenate(parts)
+        return pairs if len(parts) == 1 else pairs.read(np.argsort(np.concatenate(order)))
+
+
+# -- what counted pairs must fulfil ------------------------------------------------------------------
+
+
+def check_records(records: Records) -> str:
+    """Look for values that no counting gives.
+
+    Parameters
+    ----------
+    records : structured array of dtype RECORD, shape [N]
+
+    Returns
+    -------
+    str
+        The first impossible value, e.g. ``pair 3: fitted cannot be 7``; empty if there is none.
+    """
+    height, width = records["size"][:, 0].astype(np.int64), records["size"][:, 1].astype(np.int64)
+    pixels = height * width
+    resized = np.isin(records["fitted"], (BILINEAR, NEAREST))
+    same_size = (records["map_size"] == records["size"]).all(axis=1)
+    conditions = {
+        "size": (height > 0) & (width > 0),
+        "map_size": (records["map_size"] > 0).all(axis=1) & (same_size | resized),
+        "fitted": records["fitted"] <= MISSING_AS_BLACK,
+        "mask_levels": (records["mask_levels"] >= 0) & (records["mask_levels"] <= 254),
+        "foreground": (records["foreground"] >= 0) & (records["foreground"] <= pixels),
+        "absolute_error": (records["absolute_error"] >= 0)
+        & (records["absolute_error"] <= 255 * pixels),
+    }
+    for name in ("map_note", "mask_note"):
+        notes = records[name]
+        wrong = [
+            note for note in np.unique(notes) if not note.decode("utf-8", "replace").isprintable()
+        ]
+        conditions[name] = ~np.isin(notes, wrong)
+    for name, fulfilled in conditions.items():
+        if not fulfilled.all():
+            row = int(np.flatnonzero(~fulfilled)[0])
+            return f"pair {row}: {name} cannot be {records[name][row]}"
+    return ""
+
+
+def check_counts(pairs: StoredPairs) -> str:
+    """Look for counts that contradict the records or each other.
+
+    Parameters
+    ----------
+    pairs : StoredPairs
+
+    Returns
+    -------
+    str
+        The first contradiction; empty if there is none.
+    """
+    counts, records = pairs.counts, pairs.records
+    per_class = counts.joint.sum(axis=1, dtype=np.int64)  # [N, 2, 256]
+    per_level = per_class.sum(axis=1)
+    levels = np.arange(256)
+    error = (per_class[:, 0] * levels + per_class[:, 1] * (255 - levels)).sum(axis=1)
+    # the last bits of an optimum may round above 1
+    in_range = np.isnan(counts.wf) | ((counts.wf >= 0) & (counts.wf <= 1 + 1e-9))
+    theirs = counts.matlab_joint.sum(axis=(1, 2), dtype=np.int64)
+    same_map = np.ones(len(pairs), bool)
+    same_map[counts.matlab_rows] = (per_level[counts.matlab_rows] == theirs).all(axis=1)
+    conditions = {
+        "the number of counted pixels is not its size": (
+            per_level.sum(axis=1) == records["size"].astype(np.int64).prod(axis=1)
+        ),
+        "foreground is not what its counts give": (
+            per_class[:, 1].sum(axis=1) == records["foreground"]
+        ),
+        "brightest is not what its counts give": (
+            255 - (per_level[:, ::-1] > 0).argmax(axis=1) == records["brightest"]
+        ),
+        "absolute_error is not what its counts give": (
+            (error == records["absolute_error"]) | (records["mask_levels"] > 0)
+        ),
+        "its counts under two rules are of different maps": same_map,
+        "knife_edge is not possible": (counts.knife_edge < 32).all(axis=1),
+        "weighted F is outside [0, 1]": in_range.all(axis=1),
+    }
+    for fault, fulfilled in conditions.items():
+        if not fulfilled.all():
+            return f"pair {int(np.flatnonzero(~fulfilled)[0])}: {fault}"
+    return ""
+
+
+def is_weighted(counts: Counts) -> bool:
+    """Tell whether weighted F was computed.
+
+    Parameters
+    ----------
+    counts : Counts
+        Counted in one run.
+
+    Returns
+    -------
+    bool
+    """
+    return not bool(np.isnan(counts.wf).any())
+
+

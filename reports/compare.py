@@ -23,7 +23,7 @@ from sodbench.reports import markdown, tables
 from sodbench.reports.aggregates import Statistics, foreground_share, statistics
 from sodbench.reports.analysis import checked_counts, in_order, per_image, select_metrics
 from sodbench.reports.image_counts import MIN_IMAGES, describe_small_datasets
-from sodbench.reports.sections import p_text
+from sodbench.reports.sections import format_p_value
 from sodbench.results import Result
 from sodbench.results.result_file import finite
 
@@ -250,13 +250,13 @@ def render(found: PairedComparison, form: Literal["table", "markdown", "csv", "j
     )
     notes = (meaning, *found.remarks)
     title = f"{found.first} against {found.second}"
-    table = tables.text_table("compare", title, frame, notes, "metric")
+    table = tables.table_from_frame("compare", title, frame, notes, "metric")
     if form == "markdown":
-        return f"**{markdown_text(title)}**\n\n{markdown.table(table)}"
+        return f"**{markdown_text(title)}**\n\n{markdown.format_table(table)}"
     from tabulate import tabulate
 
     lines = [[printable(row.label), *(cell.text for cell in row.cells)] for row in table.rows]
-    heads = [table.corner, *(printable(column.heading) for column in table.columns)]
+    heads = [table.index_name, *(printable(column.heading) for column in table.columns)]
     body = tabulate(lines, headers=heads, disable_numparse=True)
     return "\n".join([printable(title), "", body, "", *map(printable, notes)])
 
@@ -268,15 +268,15 @@ def _record(d: Difference) -> dict[str, object]:
 
 def _texts(found: PairedComparison, d: Difference) -> dict[str, str]:
     return {
-        found.first: tables.printed(d.a, 4),
-        found.second: tables.printed(d.b, 4),
-        "difference": tables.signed(d.a - d.b, 4),
-        "95 % interval": tables.ABSENT
+        found.first: tables.format_score(d.a, 4),
+        found.second: tables.format_score(d.b, 4),
+        "difference": tables.format_difference(d.a - d.b, 4),
+        "95 % interval": tables.NO_VALUE
         if np.isnan(d.low)
-        else f"[{tables.signed(d.low, 4)}, {tables.signed(d.high, 4)}]",
-        "permutation p (Holm)": p_text(d.p_holm),
-        "Wilcoxon p (Holm)": p_text(d.p_wilcoxon_holm),
+        else f"[{tables.format_difference(d.low, 4)}, {tables.format_difference(d.high, 4)}]",
+        "permutation p (Holm)": format_p_value(d.p_holm),
+        "Wilcoxon p (Holm)": format_p_value(d.p_wilcoxon_holm),
         "images": f"{d.wins} / {d.ties} / {d.losses}"
         if d.wins + d.ties + d.losses
-        else tables.ABSENT,  # a set of images has the metric, single images do not
+        else tables.NO_VALUE,  # a set of images has the metric, single images do not
     }

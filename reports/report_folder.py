@@ -15,9 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from sodbench.errors import SodbenchError
-from sodbench.files import unwritable
+from sodbench.files import write_error, write_text
 from sodbench.reports import markdown
-from sodbench.results import write_text
 
 try:
     import fcntl
@@ -64,7 +63,7 @@ class ReportFolder:
             yield folder
             folder._finish()
         except OSError as error:
-            raise unwritable(Path(error.filename or out), error) from error
+            raise write_error(Path(error.filename or out), error) from error
         finally:
             if folder._file:
                 folder._file.close()

@@ -25,12 +25,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sodbench.console import say, track
 from sodbench.errors import SodbenchError
+from sodbench.files import write_text
 from sodbench.images import write_image
 from sodbench.models import BASELINES, create_model, input_size_of
 from sodbench.models.inference import choose_device
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.quoting import printable
-from sodbench.results import write_text
 from sodbench.runners.prediction.predict import Predictor, load_predictor, out_of_memory, predict
 from sodbench.version import __version__
 

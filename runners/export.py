@@ -12,7 +12,7 @@ from torch import nn
 
 from sodbench.console import say, warn
 from sodbench.errors import SodbenchError
-from sodbench.files import replacing
+from sodbench.files import atomic_write
 from sodbench.models import (
     create_model,
     input_size_of,
@@ -61,7 +61,7 @@ def export_onnx(
         describe_own_weights(model, model_identity(model)[0])
     expected = _expected(network)
     _warn_of_probabilities(network, model, expected)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         _export(network, temporary, next(iter(expected)))
         return _compare(temporary, output_of(network), expected)
 

@@ -14,18 +14,24 @@ from sodbench.datasets import (
     TEST_SETS,
     Dataset,
     DatasetNotFound,
-    chosen,
-    distinct,
+    apply_limits,
+    check_unique_names,
+    deduplicate,
     find_dataset,
     name_own_subset,
-    refuse_namesakes,
 )
 from sodbench.errors import Problem, ProblemsError, SodbenchError
+from sodbench.files import safe_folder_name
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, starts_untrained
-from sodbench.results import Policy, folder_name
+from sodbench.results import Policy
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
-from sodbench.runners.evaluation.plan import EvaluationPlan, Task, mask_problems, task_of
+from sodbench.runners.evaluation.plan import (
+    EvaluationPlan,
+    Task,
+    mask_problems,
+    task_of,
+)
 from sodbench.runners.prediction.predict import (
     PredictionSummary,
     Predictor,
@@ -163,15 +169,15 @@ def _find(run: Run) -> list[Dataset]:
         raise SodbenchError(*_not_there(missing, bool(found)))
     for name in missing:
         say(f"{name}: not there; left out because of --skip-missing")
-    found = distinct(map(name_own_subset, found))
-    refuse_namesakes(found)
+    found = deduplicate(map(name_own_subset, found))
+    check_unique_names(found)
     for dataset in found:
         if not dataset.images:
             raise SodbenchError(
                 f"{dataset.name}: no images in {dataset.root} ({dataset.layout}), so nothing can be predicted; "
                 "'sodbench eval PREDS GT' scores maps that exist"
             )
-    found = chosen(found, run.items, run.limit)
+    found = apply_limits(found, run.items, run.limit)
     if refused := [p for d in found for p in mask_problems(d) if p.kind != "no-mask"]:
         raise ProblemsError(
             f"{len(refused)} problem(s) with the datasets; nothing was predicted",
@@ -218,7 +224,7 @@ def _predictor(run: Run) -> tuple[str, Predictor]:
 def _predict(
     run: Run, dataset: Dataset, method: str, predictor: Predictor
 ) -> tuple[Task, PredictionSummary]:
-    maps = run.output / "maps" / folder_name(method) / folder_name(dataset.name)
+    maps = run.output / "maps" / safe_folder_name(method) / safe_folder_name(dataset.name)
     images = [
         (sample.stem, sample.image) for sample in dataset.samples if sample.image and sample.mask
     ]

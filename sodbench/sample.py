@@ -22,7 +22,7 @@ from PIL import Image
 
 from sodbench.console import track
 from sodbench.errors import SodbenchError
-from sodbench.files import writing_to
+from sodbench.files import report_write_errors
 from sodbench.images import write_grey, write_image
 
 Floats = NDArray[np.float64]
@@ -174,7 +174,7 @@ def write_sample(root: Path) -> Path:
             f"{root} exists and is not a sample drawn by sodbench (it holds no {MARKER}); "
             "nothing was written there. Name another folder for the sample, or move this one away."
         )
-    with writing_to(marker):
+    with report_write_errors(marker):
         root.mkdir(parents=True, exist_ok=True)
         marker.write_text(_marker_text("unfinished"), "utf-8")
     for name, number in track(_pictures(), "drawing the sample", unit="image"):
@@ -183,7 +183,7 @@ def write_sample(root: Path) -> Path:
         write_image(image_path, image)
         write_grey(mask_path, mask)
     _remove_surplus(root)
-    with writing_to(marker):
+    with report_write_errors(marker):
         marker.write_text(_marker_text(_digest(root)), "utf-8")
     return root
 

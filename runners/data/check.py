@@ -19,15 +19,15 @@ from sodbench.datasets import (
     DATASETS,
     Dataset,
     DatasetNotFound,
-    distinct,
-    expected_names,
+    deduplicate,
+    expected_stems,
     find_dataset,
-    own_datasets,
+    find_own_datasets,
 )
 from sodbench.datasets.dataset import stem_of
-from sodbench.datasets.layouts import PAIR_LIST, TOML_EXAMPLE, has_pictures
+from sodbench.datasets.layouts import PAIR_LIST, TOML_EXAMPLE, has_images
 from sodbench.errors import Problem, SodbenchError, listing
-from sodbench.files import entries, subfolders
+from sodbench.files import list_folders, scan
 from sodbench.images import IMAGE_EXTENSIONS
 from sodbench.parallel import in_threads
 from sodbench.quoting import markdown_text, printable
@@ -194,7 +194,7 @@ def locate(
             if names or not isinstance(error, DatasetNotFound):
                 refused[name] = error
     if not names:
-        own, odd = own_datasets(data_root)
+        own, odd = find_own_datasets(data_root)
         found += own
         refused |= odd
     if not found:
@@ -204,7 +204,7 @@ def locate(
             "to get it, 'sodbench run --sample' needs no data"
         )
         raise DatasetNotFound(*(reasons or [nothing]))
-    return distinct(found), refused
+    return deduplicate(found), refused
 
 
 def report_unrecognised(
@@ -216,7 +216,7 @@ def report_unrecognised(
     places |= {dataset.root.resolve() for dataset in datasets}
     left = [
         folder
-        for folder in subfolders(data_root)
+        for folder in list_folders(data_root)
         if folder.name not in refused
         and not any(place.is_relative_to(folder.resolve()) for place in places)
         and _holds_images(folder)
@@ -230,8 +230,8 @@ def report_unrecognised(
 
 def _holds_images(folder: Path, depth: int = 3) -> bool:
     try:
-        return has_pictures(folder) or (
-            depth > 1 and any(_holds_images(inner, depth - 1) for inner in subfolders(folder))
+        return has_images(folder) or (
+            depth > 1 and any(_holds_images(inner, depth - 1) for inner in list_folders(folder))
         )
     except SodbenchError:
         return True  # not readable, so nobody knows
@@ -321,7 +321,7 @@ def name_problems(dataset: Dataset) -> list[Problem]:
         problems.append(Problem("no-mask", str(dataset.root), "no masks were found at all"))
     if dataset.samples and not dataset.images:
         problems.append(Problem("no-image", str(dataset.root), "no images were found at all"))
-    official = expected_names(dataset)
+    official = expected_stems(dataset)
     if official is None:
         return problems
     present = {sample.stem for sample in dataset.samples}
@@ -365,13 +365,13 @@ def files_not_read(dataset: Dataset) -> tuple[list[Problem], list[Problem]]:
     is left out without anyone noticing. All else is counted, a remark per folder.
     """
     files = {*dataset.images.values(), *dataset.masks.values()}
-    complete = {s.stem for s in dataset.samples if s.image and s.mask} | dataset.left_out
+    complete = {s.stem for s in dataset.samples if s.image and s.mask} | dataset.excluded
     faults: list[Problem] = []
     remarks: list[Problem] = []
     for folder in sorted({file.parent for file in files}):
         others: Counter[str] = Counter()
         unlisted = 0
-        for entry in entries(folder):
+        for entry in scan(folder):
             path = folder / entry.name
             if entry.name.startswith(".") or entry.name.lower() in _STRAYS or path in files:
                 continue

@@ -28,7 +28,7 @@ from sodbench.errors import (
     SodbenchError,
     StoredFileError,
 )
-from sodbench.files import locked, open_regular, unwritable
+from sodbench.files import checksum, lock_folder, open_regular, safe_folder_name, write_error
 from sodbench.images import image_size, read_grey
 from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask
 from sodbench.parallel import in_threads, processors
@@ -42,7 +42,6 @@ from sodbench.results import (
     derive_result,
     differences,
     digest_names,
-    folder_name,
     load_result,
     n_resized,
     save_result,
@@ -56,7 +55,6 @@ from sodbench.results.pairs import (
     Journal,
     JournalPairs,
     StoredPairs,
-    content_hash,
     write_counts,
 )
 from sodbench.results.policy import Missing, Resize, Undefined
@@ -137,14 +135,14 @@ def evaluate_plan(
     output: Path | str | None = None,
     jobs: int | None = None,
     force: bool = False,
-    trust_folders: bool = False,
+    allow_swapped: bool = False,
     keep_counts: bool = True,
 ) -> Evaluation:
     """Score every task under every protocol; the first protocol is the one that is stored.
 
     output: where results are kept; pairs found there that were scored from the same files are not read again.
     jobs: how many pairs are counted at a time, by default one a core; the results do not depend on it.
-    force: score everything anew.  trust_folders: do not refuse folders that look swapped.
+    force: score everything anew.  allow_swapped: do not refuse folders that look swapped.
     keep_counts: without an output folder, whether the results hold their counts (8 KB a pair), as ``Result.rescored`` needs.
 
     Raises :class:`ProblemsError` with every problem of every task when one is not covered by the policy.  Whatever could be
@@ -179,9 +177,9 @@ def evaluate_plan(
         with _known_to_stay(), ExitStack() as held:
             for work in group:
                 if store:
-                    held.enter_context(locked(work.folder))
+                    held.enter_context(lock_folder(work.folder))
                 held.callback(work.close)
-            _count(group, protocols[0], jobs or processors(), force, trust_folders)
+            _count(group, protocols[0], jobs or processors(), force, allow_swapped)
             for work in group:
                 if work.blocked:
                     blocked += work.blocked
@@ -273,7 +271,7 @@ def _check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise write_error(folder, error) from error
 
 
 def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) -> None:
@@ -290,17 +288,17 @@ def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) ->
         raise SodbenchError(
             f"{task.source[-1] if task.source else 'the list'}: the first column names images of two grey levels, like "
             "masks, and the second images of many, like maps: are the columns swapped? A line is "
-            "'map.png mask.png'. If they are right, add --trust-folders"
+            "'map.png mask.png'. If they are right, add --allow-swapped"
         )
     if swapped:
         raise SodbenchError(
             f"{task.maps} holds images of two grey levels, like masks, and {task.masks} images of many, like maps: "
-            "are the two folders swapped? The order is PREDS GT. If they are right, add --trust-folders"
+            "are the two folders swapped? The order is PREDS GT. If they are right, add --allow-swapped"
         )
     if photographs:
         raise SodbenchError(
             f"{task.masks}: holds images that look like photographs, not like masks (most of their pixels are neither "
-            "black nor white); give the folder of the masks as GT. If these are the masks, add --trust-folders"
+            "black nor white); give the folder of the masks as GT. If these are the masks, add --allow-swapped"
         )
 
 
@@ -332,7 +330,9 @@ class _Work:
         self.task = task
         self.policy = policy
         self.store = store
-        self.folder = (store or Path()) / folder_name(task.method) / folder_name(task.dataset)
+        self.folder = (
+            (store or Path()) / safe_folder_name(task.method) / safe_folder_name(task.dataset)
+        )
         self.blocked: list[Problem] = []
         self.skipped: list[Problem] = []
         self.blackened: list[Problem] = []
@@ -468,9 +468,9 @@ class _Work:
 
     # -- what is counted already --------------------------------------------------------------------
 
-    def open(self, protocol: str, force: bool, trust_folders: bool) -> list[str]:
+    def open(self, protocol: str, force: bool, allow_swapped: bool) -> list[str]:
         """Open what the output folder holds, reuse what is still valid, and return the stems that must be counted."""
-        self.trusted = trust_folders
+        self.trusted = allow_swapped
         if not self.store:
             self.journal = Journal(None)
             return self.stems
@@ -478,7 +478,7 @@ class _Work:
         usable = False
         if not force:
             self.stored = self._read_stored()
-            if self.stored and "--trust-folders" in self.stored.provenance["scored_by"].split():
+            if self.stored and "--allow-swapped" in self.stored.provenance["scored_by"].split():
                 self.trusted = True  # its pairs were counted in spite of how they look
             usable = self._open_counts()
         # a run killed between its last two steps leaves its journal beside the result
@@ -724,13 +724,13 @@ class _Work:
         command += ["--dataset-name", task.dataset] * (not task.source)
         command += ["--protocol", protocol, "--missing", policy.missing, "--resize", policy.resize]
         command += ["--undefined", policy.undefined] if policy.undefined else []
-        command += ["--no-wf"] * (not policy.weighted)
+        command += ["--no-weighted-f"] * (not policy.weighted)
         command += ["--shard", "/".join(map(str, policy.shard))] if policy.shard else []
-        command += ["--trust-folders"] * self.trusted
+        command += ["--allow-swapped"] * self.trusted
         return _with_joined_values(command)
 
 
-_WITHOUT_VALUE = frozenset({"--no-wf", "--trust-folders"})
+_WITHOUT_VALUE = frozenset({"--no-weighted-f", "--allow-swapped"})
 
 
 def _with_joined_values(command: Sequence[str]) -> list[str]:
@@ -769,7 +769,7 @@ def _is_same_file(path: Path, record: Any, which: str) -> bool:
             return False
         if (status.st_mtime_ns, status.st_ctime_ns) == (stored.mtime, stored.ctime):
             return True
-        return content_hash(path.read_bytes()) == stored.content
+        return checksum(path.read_bytes()) == stored.content
     except OSError:
         return False
 
@@ -807,13 +807,13 @@ def _relative_names(paths: Sequence[Path | None], base: Path | str | None) -> li
 
 
 def _count(
-    works: Sequence[_Work], protocol: str, jobs: int, force: bool, trust_folders: bool
+    works: Sequence[_Work], protocol: str, jobs: int, force: bool, allow_swapped: bool
 ) -> None:
     """Count every pair of one dataset that is not counted yet."""
     todo = []
     for work in works:
-        stems = work.open(protocol, force, trust_folders)
-        if stems and not trust_folders:
+        stems = work.open(protocol, force, allow_swapped)
+        if stems and not allow_swapped:
             _check_not_swapped(work, stems)
         todo.append(set(stems))
     visits: list[Visit] = []
@@ -865,7 +865,7 @@ def store_result(folder: Path, result: Result, source: CountsFile | JournalPairs
         # first, so that a run killed in between leaves no old numbers beside new counts
         (folder / FILE).unlink(missing_ok=True)
     except OSError as error:
-        raise unwritable(folder / FILE, error) from error
+        raise write_error(folder / FILE, error) from error
     if isinstance(source, CountsFile):
         counts_hash = source.hash
     else:

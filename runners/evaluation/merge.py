@@ -12,7 +12,7 @@ import pandas as pd
 
 from sodbench.console import say, warn
 from sodbench.errors import SodbenchError, StoredFileError
-from sodbench.files import locked
+from sodbench.files import lock_folder, safe_folder_name
 from sodbench.results import (
     FILE,
     JOURNAL,
@@ -20,7 +20,6 @@ from sodbench.results import (
     derive_result,
     digest_names,
     find_results,
-    folder_name,
     load_result,
     n_resized,
     result_folders,
@@ -108,7 +107,7 @@ def _check_output(shards: Sequence[Result], output: Path) -> None:
 
 
 def _folder_of(result: Result, output: Path) -> Path:
-    return output / folder_name(result.method) / folder_name(result.dataset)
+    return output / safe_folder_name(result.method) / safe_folder_name(result.dataset)
 
 
 def _report_replaced(folder: Path, merged: Result) -> None:
@@ -151,7 +150,7 @@ def _join(shards: Sequence[Result], output: Path) -> Result:
     folder = _folder_of(first, output)
     names = pd.concat([shard.table[["map", "mask", "image"]] for shard in shards]).sort_index()
     stems = sorted(stem for part in stored for stem in part.stems)
-    with locked(folder), closing(Journal(folder / MERGING, empty=True)) as journal:
+    with lock_folder(folder), closing(Journal(folder / MERGING, empty=True)) as journal:
         journal.append_all(stored)
         pairs = journal.select(stems)
         facts = pairs.facts()

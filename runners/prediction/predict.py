@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.console import bar, say, warn
-from sodbench.datasets import pictures
+from sodbench.datasets import list_images
 from sodbench.datasets.pairing import read_lines
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.files import unwritable
+from sodbench.files import write_error
 from sodbench.images import decode_rgb, image_size, read_bytes, write_grey
 from sodbench.models import (
     BASELINES,
@@ -370,7 +370,7 @@ def find_images(inputs: Iterable[Path | str]) -> list[tuple[str, Path]]:
 def _named(inputs: Iterable[Path | str]) -> Iterator[Path]:
     for entry in map(Path, inputs):
         if entry.is_dir():
-            found = pictures(entry)
+            found = list_images(entry)
             if not found:
                 raise SodbenchError(f"{entry}: this folder holds no images")
             jpegs = {p.stem for p in found if p.suffix.lower() in (".jpg", ".jpeg")}
@@ -628,7 +628,7 @@ def _write(path: Path, pixels: Picture | None, comment: Callable[[str], str]) ->
     except ImageError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno in _HOPELESS:
-            raise unwritable(path, cause) from cause
+            raise write_error(path, cause) from cause
         return error.problem
     return None
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sodbench.errors import SodbenchError
-from sodbench.files import replacing
+from sodbench.files import atomic_write
 from sodbench.models.user_code import one_line
 
 FORMAT = "sodbench training state 1"
@@ -21,7 +21,7 @@ FORMAT = "sodbench training state 1"
 def save_atomically(content: Any, path: Path) -> None:
     """``torch.save`` that leaves the whole file or none.  Raises :class:`SodbenchError` where it cannot."""
     try:
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from sodbench.console import bar, say, set_quiet, warn
 from sodbench.datasets import TRAIN_SET, WEIGHTS, Dataset, find_dataset
 from sodbench.errors import ProblemsError, SodbenchError
+from sodbench.files import write_text
 from sodbench.images import read_grey, read_rgb
 from sodbench.metrics import LOWER_IS_BETTER, Evaluator
 from sodbench.metrics.catalogue import AGGREGATES, METRICS, suggest
@@ -48,7 +49,6 @@ from sodbench.models.inference import (
 )
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.parallel import thread_pool
-from sodbench.results import write_text
 from sodbench.runners.prediction.predict import FIRST_IMAGES, out_of_memory, squashed_twice
 from sodbench.runners.training.data import (
     Batch,
@@ -613,7 +613,7 @@ class Trainer:
         if np.isnan(metrics[measure]):
             raise SodbenchError(
                 f"{measure} is undefined on {dataset.name} after epoch {self.epoch}, so no epoch can be the best by it; "
-                "choose another metric with --best-by and the same command with --resume"
+                "choose another metric with --monitor and the same command with --resume"
             )
         sign = -1 if measure in LOWER_IS_BETTER else 1
         if self.best is None or sign * metrics[measure] > sign * self.best[1]:
@@ -686,7 +686,7 @@ def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> No
         raise ProblemsError(
             f"{dataset.name} cannot be scored for validation:",
             problems,
-            "Fix these files: a validation set is used as a whole, also with --skip-bad.",
+            "Fix these files: a validation set is used as a whole, also with --skip-invalid.",
         )
 
 

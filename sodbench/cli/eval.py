@@ -64,11 +64,16 @@ def add_parser(commands: Any) -> None:
         help="name of the dataset, if GT is a single one (default: the name of its folder)",
     )
     parser.add_argument(
-        "--list",
+        "--items",
         type=path,
         metavar="FILE",
-        help="without PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' per line; "
-        "with them: score only the items that FILE names, one per line",
+        help="score only the items that FILE names, one per line",
+    )
+    parser.add_argument(
+        "--pairs",
+        type=path,
+        metavar="FILE",
+        help="instead of PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' per line",
     )
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="only the first N items of each dataset"
@@ -122,13 +127,16 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--force", action="store_true", help="with -o: score everything again")
     parser.add_argument(
-        "--worst", type=positive, metavar="N", help="also list the N worst images of each method"
+        "--show-worst",
+        type=positive,
+        metavar="N",
+        help="also list the N worst images of each method",
     )
     parser.add_argument(
-        "--worst-by",
+        "--sort-by",
         type=filled,
         metavar="NAME",
-        help="metric that --worst sorts by (default: mae)",
+        help="metric that --show-worst sorts by (default: mae)",
     )
     add_policy(parser)
     parser.add_argument(
@@ -138,7 +146,7 @@ def add_parser(commands: Any) -> None:
         help="score only every N-th pair, starting with the I-th; 'sodbench merge' joins the parts",
     )
     parser.add_argument(
-        "--trust-folders", action="store_true", help="score even if PREDS and GT look swapped"
+        "--allow-swapped", action="store_true", help="score even if PREDS and GT look swapped"
     )
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
@@ -166,7 +174,7 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
         help="undefined S-measures: keep, so that the mean is undefined too, or skip, to leave these images out "
         "(default: as the program of the protocol does)",
     )
-    group.add_argument("--no-wf", action="store_true", help="do not compute weighted F")
+    group.add_argument("--no-weighted-f", action="store_true", help="do not compute weighted F")
 
 
 def read_policy(arguments: argparse.Namespace) -> "Policy":
@@ -177,7 +185,7 @@ def read_policy(arguments: argparse.Namespace) -> "Policy":
         missing=arguments.missing,
         resize=arguments.resize,
         undefined=arguments.undefined,
-        weighted=not arguments.no_wf,
+        weighted=not arguments.no_weighted_f,
         shard=getattr(arguments, "shard", None),
     )
 
@@ -201,11 +209,11 @@ def run(arguments: argparse.Namespace) -> int:
         show(describe_metrics())
         return 0
     wanted = _metrics(arguments.metrics)
-    worst_by = arguments.worst_by or "mae"
-    if not arguments.worst:
-        refuse_without_effect(arguments, ("worst_by",), "without --worst N")
+    sort_by = arguments.sort_by or "mae"
+    if not arguments.show_worst:
+        refuse_without_effect(arguments, ("sort_by",), "without --show-worst N")
     else:
-        _check_worst_by(worst_by, weighted=not arguments.no_wf)
+        _check_sort_by(sort_by, weighted=not arguments.no_weighted_f)
     if not arguments.output:
         refuse_without_effect(arguments, ("force",), "without -o DIR, where scores are stored")
     if arguments.shard and not arguments.output:
@@ -225,7 +233,7 @@ def run(arguments: argparse.Namespace) -> int:
             output=arguments.output,
             jobs=arguments.jobs,
             force=arguments.force,
-            trust_folders=arguments.trust_folders,
+            allow_swapped=arguments.allow_swapped,
             keep_counts=False,
         )
     except ProblemsError as error:
@@ -234,8 +242,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise
     results = list(evaluation.results)
     worst = [
-        Worst.of(result, worst_by, arguments.worst)
-        for result in results[:: len(protocols)] * bool(arguments.worst)
+        Worst.of(result, sort_by, arguments.show_worst)
+        for result in results[:: len(protocols)] * bool(arguments.show_worst)
     ]
     if arguments.format == "json":
         show(to_json(results, evaluation.problems, worst, wanted if arguments.metrics else None))
@@ -282,17 +290,21 @@ def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
-    """What PREDS, GT and --list were taken to mean."""
+    """The plan that PREDS and GT, or --pairs, describe."""
     from sodbench.runners.evaluation.plan import plan_evaluation, plan_pair_list
 
-    if arguments.list and not (arguments.predictions or arguments.truth):
-        for option in ("limit", "methods", "datasets", "data_root"):
-            if getattr(arguments, option):
-                raise SodbenchError(
-                    f"--{option.replace('_', '-')} needs PREDS and GT: a SalMetric list names its own pairs"
-                )
+    if arguments.pairs:
+        if arguments.predictions or arguments.truth:
+            raise SodbenchError(
+                "give PREDS and GT, or --pairs FILE, not both (--items FILE selects items)"
+            )
+        refuse_without_effect(
+            arguments,
+            ("items", "limit", "methods", "datasets", "data_root"),
+            "with --pairs, whose list names its own pairs",
+        )
         return plan_pair_list(
-            arguments.list, arguments.name, arguments.dataset_name, read_policy(arguments)
+            arguments.pairs, arguments.name, arguments.dataset_name, read_policy(arguments)
         )
     if not arguments.predictions or not arguments.truth:
         raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
@@ -309,7 +321,7 @@ def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
 
 def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dataset]]":
     """The datasets that GT and the options that narrow it select, and those that --datasets leaves out."""
-    from sodbench.datasets import chosen, find_masks
+    from sodbench.datasets import apply_limits, find_masks
     from sodbench.runners.evaluation.plan import wanted_truths
 
     found = find_masks(
@@ -317,7 +329,7 @@ def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dat
     )
     truths = wanted_truths(found, names(arguments.datasets))
     others = [dataset for dataset in found if dataset not in truths]
-    return chosen(truths, arguments.list, arguments.limit), others
+    return apply_limits(truths, arguments.items, arguments.limit), others
 
 
 def _metrics(given: "Sequence[str] | None") -> tuple[str, ...]:
@@ -340,19 +352,19 @@ def _with_suggestion(name: str, known: "Sequence[str]") -> str:
     return f"{name!r} (did you mean {meant}?)" if meant else repr(name)
 
 
-def _check_worst_by(metric: str, *, weighted: bool) -> None:
+def _check_sort_by(metric: str, *, weighted: bool) -> None:
     """Refuse a metric that single images will not have."""
     if metric not in PER_IMAGE:
         raise SodbenchError(
-            f"--worst-by: images have no metric {_with_suggestion(metric, PER_IMAGE)}; "
+            f"--sort-by: images have no metric {_with_suggestion(metric, PER_IMAGE)}; "
             f"theirs are {', '.join(PER_IMAGE)}"
         )
     if METRICS[metric].direction == "neither":
         raise SodbenchError(
-            f"--worst-by: no image is worst by {metric}: neither a higher nor a lower value of it is better"
+            f"--sort-by: no image is worst by {metric}: neither a higher nor a lower value of it is better"
         )
     if metric == "wf" and not weighted:
-        raise SodbenchError("--worst-by wf needs weighted F, which --no-wf leaves out")
+        raise SodbenchError("--sort-by wf needs weighted F, which --no-weighted-f leaves out")
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def add_parser(commands: Any) -> None:
         "position and contrast of the objects",
     )
     parser.add_argument(
-        "--pictures",
+        "--images",
         nargs="+",
         type=filled,
         default=["best", "disputed", "worst"],
@@ -166,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
         published=arguments.published,
         bench=arguments.bench,
         attributes=arguments.attributes,
-        pictures=arguments.pictures,
+        pictures=arguments.images,
         thumbnails=arguments.thumbnails,
         template=arguments.template,
         colours=arguments.colours,

@@ -50,7 +50,7 @@ def add_parser(commands: Any) -> None:
         "--limit", type=positive, metavar="N", help="only the first N images of each dataset"
     )
     which.add_argument(
-        "--list",
+        "--items",
         type=path,
         metavar="FILE",
         help="only the images of a single dataset that FILE names, one per line",
@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
         baselines=arguments.baselines,
         limit=arguments.limit,
-        items=arguments.list,
+        items=arguments.items,
         skip_missing=arguments.skip_missing,
         force=arguments.force,
         protocols=protocols,

@@ -32,7 +32,7 @@ CENTRAL = 0.25
 """Up to this distance (in half diagonals) an object is called central."""
 
 
-def attributes_of(
+def measure_attributes(
     masks: Mapping[str, Path], images: Mapping[str, Path] | None = None, jobs: int | None = None
 ) -> "pd.DataFrame":
     """The attributes of every mask, as a frame with index ``stem`` and these columns.
@@ -60,14 +60,14 @@ def attributes_of(
             "contrast": colour_contrast(read_rgb(image), mask) if image else float("nan")
         }
 
-    rows = in_threads(one, masks, "measuring", "pictures", jobs)
+    rows = in_threads(one, masks, "measuring", "list_images", jobs)
     frame = pd.DataFrame(rows, index=pd.Index(list(masks), name="stem"), columns=list(COLUMNS))
     kinds = {"height": int, "width": int, "objects": int, "border": bool}
     return frame.astype(kinds)
 
 
 def mask_attributes(mask: NDArray[np.bool_]) -> dict[str, float]:
-    """The attributes of one mask (bool [h, w]), all but the contrast, as in :func:`attributes_of`."""
+    """The attributes of one mask (bool [h, w]), all but the contrast, as in :func:`measure_attributes`."""
     from scipy import ndimage
 
     height, width = mask.shape

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sodbench.console import say
 from sodbench.datasets.official import official_names
-from sodbench.datasets.pairing import columns, is_comment, is_delimited, numbered_lines
+from sodbench.datasets.pairing import columns, is_comment, is_delimited, read_numbered_lines
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import IMAGE_EXTENSIONS
 
@@ -39,7 +39,7 @@ class Dataset:
     expected: the official number of items, or None where nobody says.
     notes: what was found and done, one sentence each.
     problems: items without image or mask, listed items without files, stems claimed twice.
-    left_out: stems of the whole set that are not in the subset asked for.
+    excluded: stems of the whole set that are not in the subset asked for.
     source: the arguments that select this very dataset as GT on the command line (``sodbench eval PREDS *source``):
         an absolute path or a name, then options.  Empty where no arguments do, for example for samples
         chosen in Python.
@@ -52,7 +52,7 @@ class Dataset:
     expected: int | None = None
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
-    left_out: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
     source: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -90,7 +90,7 @@ class Dataset:
                     for stem in sorted(wanted - found)
                 ),
             ),
-            left_out=self.left_out | (found - wanted),
+            excluded=self.excluded | (found - wanted),
             source=(),
         )
 
@@ -129,10 +129,10 @@ class Dataset:
         The subset's name carries a hash of the names, so that two people can see that they mean the
         same list.
         """
-        items = {sample.stem for sample in self.samples} | self.left_out
-        stems = listed_stems(Path(list_file), items)
+        items = {sample.stem for sample in self.samples} | self.excluded
+        stems = read_stem_list(Path(list_file), items)
         chosen = self.select(stems, subset_name(stems))
-        source = self._with_options("--list", str(Path(list_file).absolute()))
+        source = self._with_options("--items", str(Path(list_file).absolute()))
         return dataclasses.replace(chosen, source=source)
 
 
@@ -162,7 +162,7 @@ def check_name(name: str, where: str) -> None:
     raise SodbenchError(f"{where} = {name[:200]!a}: {reason}")
 
 
-def distinct(datasets: Iterable[Dataset]) -> list[Dataset]:
+def deduplicate(datasets: Iterable[Dataset]) -> list[Dataset]:
     """Each data set once, in the order given; one that was named several times is said to be."""
     kept: dict[tuple[object, ...], Dataset] = {}
     repeated: dict[str, None] = {}
@@ -176,7 +176,7 @@ def distinct(datasets: Iterable[Dataset]) -> list[Dataset]:
     return list(kept.values())
 
 
-def refuse_namesakes(datasets: Iterable[Dataset]) -> None:
+def check_unique_names(datasets: Iterable[Dataset]) -> None:
     """Raise :class:`SodbenchError` where different data sets have one name, under which they would be mixed up."""
     by_name: dict[str, Dataset] = {}
     for dataset in datasets:
@@ -188,10 +188,10 @@ def refuse_namesakes(datasets: Iterable[Dataset]) -> None:
             )
 
 
-def chosen(
+def apply_limits(
     datasets: Sequence[Dataset], list_file: Path | str | None, limit: int | None
 ) -> list[Dataset]:
-    """The data sets restricted as ``--list FILE`` and ``--limit N`` say (None: not).
+    """The data sets restricted as ``--items FILE`` and ``--limit N`` say (None: not).
 
     Raises :class:`SodbenchError` where a list is given for several sets: it names the items of one.
     """
@@ -199,13 +199,13 @@ def chosen(
         if len(datasets) != 1:
             names = ", ".join(dataset.name for dataset in datasets)
             raise SodbenchError(
-                f"--list names the items of one dataset, but there are several: {names}; choose one with --datasets"
+                f"--items names the items of one dataset, but there are several: {names}; choose one with --datasets"
             )
         datasets = [datasets[0].listed(list_file)]
     return [dataset.head(limit) if limit is not None else dataset for dataset in datasets]
 
 
-def listed_stems(list_file: Path, items: Collection[str]) -> tuple[str, ...]:
+def read_stem_list(list_file: Path, items: Collection[str]) -> tuple[str, ...]:
     """The stems of a list of file names, one item a line, as ``test.lst`` has them.
 
     A picture's extension and leading folders are stripped.  A line is a whole name, which may hold spaces, or several
@@ -224,7 +224,7 @@ def listed_stems(list_file: Path, items: Collection[str]) -> tuple[str, ...]:
         For a list without items, and for a line of two meanings.
     """
     stems: dict[str, None] = {}
-    for number, line in numbered_lines(list_file):
+    for number, line in read_numbered_lines(list_file):
         if is_comment(line) and stem_of(line) not in items:
             continue
         stems[_listed_stem(line, items, f"{list_file}, line {number}")] = None

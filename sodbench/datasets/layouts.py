@@ -4,9 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from sodbench.datasets.registry import DATASETS, TRAIN_SET, DatasetInfo, folder_key, keys_of
+from sodbench.datasets.registry import DATASETS, TRAIN_SET, DatasetInfo, match_keys, normalise_name
 from sodbench.errors import SodbenchError
-from sodbench.files import children, names, subfolders
+from sodbench.files import list_folders, list_names, list_paths
 from sodbench.images import IMAGE_EXTENSIONS
 
 IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image", "im", "rgb", "jpegimages"})
@@ -39,25 +39,25 @@ LAYOUTS = (
 _ENDINGS = tuple(IMAGE_EXTENSIONS)
 
 
-def pictures(folder: Path | str) -> tuple[Path, ...]:
+def list_images(folder: Path | str) -> tuple[Path, ...]:
     """The picture files directly in a folder, sorted; stray files (``._x``, Thumbs.db) are ignored.
 
     Raises :class:`SodbenchError` where the folder does not exist or cannot be read.
     """
-    return tuple(path for path in children(Path(folder)) if _is_picture_name(path.name))
+    return tuple(path for path in list_paths(Path(folder)) if _is_picture_name(path.name))
 
 
 def _is_picture_name(name: str) -> bool:
     return name.lower().endswith(_ENDINGS) and not name.startswith(".")
 
 
-def has_pictures(folder: Path) -> bool:
+def has_images(folder: Path) -> bool:
     """Whether pictures lie directly in a folder."""
-    return any(map(_is_picture_name, names(folder)))
+    return any(map(_is_picture_name, list_names(folder)))
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectedLayout:
     """A layout recognised in ``base``: where the images and where the masks are."""
 
     base: Path
@@ -71,7 +71,9 @@ class Found:
         return self.pair_list is not None or bool(self.images and self.masks)
 
 
-def recognise(base: Path, info: DatasetInfo | None, strict: bool = False) -> Found | None:
+def detect_layout(
+    base: Path, info: DatasetInfo | None, strict: bool = False
+) -> DetectedLayout | None:
     """The layout of one folder, or None.
 
     strict: only sub-folders that carry the set's name count (``DUTS-TE-Image``), because the folder
@@ -79,13 +81,15 @@ def recognise(base: Path, info: DatasetInfo | None, strict: bool = False) -> Fou
     """
     is_training = info is None or info.name == TRAIN_SET
     if is_training and not strict and (base / PAIR_LIST).is_file():
-        return Found(base, None, None, base / PAIR_LIST)
-    own_keys = keys_of(info) if info else () if strict else (folder_key(base.absolute().name),)
+        return DetectedLayout(base, None, None, base / PAIR_LIST)
+    own_keys = (
+        match_keys(info) if info else () if strict else (normalise_name(base.absolute().name),)
+    )
     images = _folders_of_kind(base, IMAGE_FOLDERS, own_keys, strict)
     masks = _folders_of_kind(base, MASK_FOLDERS, own_keys, strict)
     if masks and not images:  # <set> + <set>_mask
-        same_name = (f for f in subfolders(base) if folder_key(f.name) in own_keys)
-        images = [folder for folder in same_name if has_pictures(folder)]
+        same_name = (f for f in list_folders(base) if normalise_name(f.name) in own_keys)
+        images = [folder for folder in same_name if has_images(folder)]
     if not strict and not images and not masks:
         inner = base / "datasets" if (base / "datasets").is_dir() else base
         images = _if_pictures(inner / "imgs" / "pascal")
@@ -99,11 +103,11 @@ def recognise(base: Path, info: DatasetInfo | None, strict: bool = False) -> Fou
     if images or masks:
         image_folder = images[0] if images else None
         mask_folder = masks[0] if masks else image_folder
-        if mask_folder is image_folder and not holds_both(image_folder):
+        if mask_folder is image_folder and not has_images_and_masks(image_folder):
             mask_folder = None
-        return Found(base, image_folder, mask_folder)
-    if not strict and base.is_dir() and has_pictures(base) and holds_both(base):
-        return Found(base, base, base)
+        return DetectedLayout(base, image_folder, mask_folder)
+    if not strict and base.is_dir() and has_images(base) and has_images_and_masks(base):
+        return DetectedLayout(base, base, base)
     return None
 
 
@@ -123,59 +127,61 @@ def _folders_of_kind(
     base: Path, kind: frozenset[str], own_keys: Collection[str], strict: bool
 ) -> list[Path]:
     found = []
-    for folder in subfolders(base):
-        key = folder_key(folder.name)
+    for folder in list_folders(base):
+        key = normalise_name(folder.name)
         named = any(key.startswith(own) and key[len(own) :] in kind for own in own_keys)
         if named or (not strict and key in kind):
             # unpacking twice over gives images/images/
-            repeated = [inner for inner in subfolders(folder) if folder_key(inner.name) == key]
-            found += [place for place in (folder, *repeated) if has_pictures(place)]
+            repeated = [
+                inner for inner in list_folders(folder) if normalise_name(inner.name) == key
+            ]
+            found += [place for place in (folder, *repeated) if has_images(place)]
     return found
 
 
-def sibling_sets(base: Path) -> list[tuple[str, Found]]:
+def sibling_sets(base: Path) -> list[tuple[str, DetectedLayout]]:
     """Datasets whose folders are next to each other: ``<set>`` or ``<set>_image``, and ``<set>_mask``; with their names.
 
     Datasets without images are not among them.
     """
-    folders = {folder_key(folder.name): folder for folder in subfolders(base)}
+    folders = {normalise_name(folder.name): folder for folder in list_folders(base)}
     found = []
     for folder in folders.values():
         name = without_kind(folder.name, MASK_FOLDERS)
-        if name == folder.name or not has_pictures(folder):
+        if name == folder.name or not has_images(folder):
             continue
-        image_keys = [folder_key(name) + kind for kind in ("", *sorted(IMAGE_FOLDERS))]
-        images = [folders[k] for k in image_keys if k in folders and has_pictures(folders[k])]
+        image_keys = [normalise_name(name) + kind for kind in ("", *sorted(IMAGE_FOLDERS))]
+        images = [folders[k] for k in image_keys if k in folders and has_images(folders[k])]
         if len(images) == 1:
-            found.append((name, Found(base, images[0], folder)))
+            found.append((name, DetectedLayout(base, images[0], folder)))
     return found
 
 
 def without_kind(name: str, kinds: Collection[str]) -> str:
     """A folder's name without an ending such as ``_mask`` or ``-Image``; as it is if it has none."""
     for at in range(1, len(name)):
-        if name[at] in "_- ." and folder_key(name[at:]) in kinds:
+        if name[at] in "_- ." and normalise_name(name[at:]) in kinds:
             return name[:at]
     return name
 
 
 def _if_pictures(folder: Path) -> list[Path]:
-    return [folder] if folder.is_dir() and has_pictures(folder) else []
+    return [folder] if folder.is_dir() and has_images(folder) else []
 
 
-def holds_both(folder: Path | None) -> bool:
+def has_images_and_masks(folder: Path | None) -> bool:
     """Whether images and masks lie side by side: some stem is there as JPEG and as another format."""
     if folder is None:
         return False
     jpegs: set[str] = set()
     others: set[str] = set()
-    for name in filter(_is_picture_name, names(folder)):
+    for name in filter(_is_picture_name, list_names(folder)):
         stem, _, ending = name.rpartition(".")
         (jpegs if f".{ending.lower()}" in JPEG else others).add(stem)
     return not jpegs.isdisjoint(others)
 
 
-def guess_name(folder: Path | str) -> str:
+def infer_dataset_name(folder: Path | str) -> str:
     """The data set's name that a folder's path suggests.
 
     The last part that is no generic word such as ``GT`` or ``images``, as its canonical name where it
@@ -184,7 +190,7 @@ def guess_name(folder: Path | str) -> str:
     parts = [part for part in Path(folder).absolute().parts[1:][::-1] if part not in ("..", ".")]
     generic = IMAGE_FOLDERS | MASK_FOLDERS
     for part in parts[:3]:
-        key = folder_key(part)
+        key = normalise_name(part)
         if known := _BY_PREFIX.get(key):
             return known
         if key not in generic and key not in ("datasets", "pascal"):
@@ -195,6 +201,6 @@ def guess_name(folder: Path | str) -> str:
 _BY_PREFIX = {
     key + kind: info.name
     for info in DATASETS.values()
-    for key in keys_of(info)
+    for key in match_keys(info)
     for kind in ("", *sorted(IMAGE_FOLDERS | MASK_FOLDERS))
 }

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from sodbench.datasets.registry import folder_key
+from sodbench.datasets.registry import normalise_name
 from sodbench.errors import Problem, ProblemsError, SodbenchError
 
 _SEPARATORS = "_-. "
@@ -30,11 +30,11 @@ class Pair(NamedTuple):
 
 
 class Unpaired(NamedTuple):
-    """A file without its counterpart; ``stem`` as compared, a map's suffix stripped; ``why`` where that is known."""
+    """A file without its counterpart; ``stem`` as compared, a map's suffix stripped; ``reason`` where that is known."""
 
     stem: str
     path: Path
-    why: str = ""
+    reason: str = ""
 
 
 class Ambiguous(NamedTuple):
@@ -52,7 +52,7 @@ class Pairing:
 
     suffix: what every paired map's stem carries after the mask's stem, or empty.
     missing: masks without a map; extra: maps without a mask; ambiguous: stems claimed twice.
-    outside: maps of items that were named as lying outside the subset asked for (no problem).
+    outside_subset: maps of items that were named as lying outside the subset asked for (no problem).
     hint: one sentence on what the mismatch looks like, or empty.
     """
 
@@ -60,7 +60,7 @@ class Pairing:
     missing: tuple[Unpaired, ...] = ()
     extra: tuple[Unpaired, ...] = ()
     ambiguous: tuple[Ambiguous, ...] = ()
-    outside: tuple[Path, ...] = ()
+    outside_subset: tuple[Path, ...] = ()
     suffix: str = ""
     hint: str = ""
 
@@ -81,7 +81,8 @@ class Pairing:
                 Problem(
                     "missing",
                     str(item.path),
-                    item.why or f"no map named {looked_for.format(stem=item.stem)} for this mask",
+                    item.reason
+                    or f"no map named {looked_for.format(stem=item.stem)} for this mask",
                 )
                 for item in self.missing
             ),
@@ -92,21 +93,21 @@ class Pairing:
 def pair_files(
     masks: Mapping[str, Path] | Iterable[Path],
     maps: Iterable[Path],
-    outside: Collection[str] = (),
+    outside_subset: Collection[str] = (),
 ) -> Pairing:
     """Pair maps with masks by stem.
 
     masks: paths, or stem -> path where the stem is not the file name's (see ``Dataset.masks``).
     maps: paths of one folder.
-    outside: stems of the same data set that are not asked for (a subset is being scored); their
-        maps are listed in :attr:`Pairing.outside` and are no problem.
+    outside_subset: stems of the same data set that are not asked for (a subset is being scored); their
+        maps are listed in :attr:`Pairing.outside_subset` and are no problem.
     """
     if isinstance(masks, Mapping):
         mask_of = {stem: [path] for stem, path in masks.items()}
     else:
         mask_of = _by_stem(masks)
     by_own_stem = _by_stem(maps)
-    wanted = mask_of.keys() | set(outside)
+    wanted = mask_of.keys() | set(outside_subset)
     suffix = common_suffix(by_own_stem, wanted)
     map_of: defaultdict[str, list[Path]] = defaultdict(list)
     for own, paths in by_own_stem.items():
@@ -115,7 +116,7 @@ def pair_files(
     pairs, missing, extra, ambiguous, beyond = [], [], [], [], []
     for stem in sorted(mask_of.keys() | map_of.keys()):
         of_mask, of_map = mask_of.get(stem, []), map_of.get(stem, [])
-        if not of_mask and stem in outside:
+        if not of_mask and stem in outside_subset:
             beyond += of_map
         elif len(of_mask) > 1 or len(of_map) > 1:
             ambiguous += [Ambiguous(stem, tuple(p)) for p in (of_mask, of_map) if len(p) > 1]
@@ -167,7 +168,7 @@ def read_pair_list(list_file: Path | str) -> Pairing:
     """
     list_file = Path(list_file)
     pairs, missing, no_mask = [], [], []
-    for number, line in numbered_lines(list_file):
+    for number, line in read_numbered_lines(list_file):
         where = f"{list_file}, line {number}"
         if is_comment(line) and not _listed_path(list_file, columns(line)[0]).exists():
             continue
@@ -255,7 +256,7 @@ def _each_once(pairs: Sequence[Pair], missing: Sequence[Unpaired]) -> Pairing:
     )
 
 
-def numbered_lines(list_file: Path) -> list[tuple[int, str]]:
+def read_numbered_lines(list_file: Path) -> list[tuple[int, str]]:
     """The lines of a list file that are not blank, with their numbers from 1.
 
     Lists written on Windows are read too: byte order marks, UTF-16 (PowerShell writes it) and CRLF.
@@ -279,8 +280,8 @@ def numbered_lines(list_file: Path) -> list[tuple[int, str]]:
 
 
 def read_lines(list_file: Path) -> list[str]:
-    """The lines of :func:`numbered_lines` without their numbers."""
-    return [line for _, line in numbered_lines(list_file)]
+    """The lines of :func:`read_numbered_lines` without their numbers."""
+    return [line for _, line in read_numbered_lines(list_file)]
 
 
 def is_comment(line: str) -> bool:
@@ -320,7 +321,7 @@ def _hint(missing: Sequence[str], extra: Sequence[str]) -> str:
     ways = {
         "in the zeros before the number": lambda stem: stem.lstrip("0") or "0",
         "in the case of the letters": str.lower,
-        "in punctuation or case": folder_key,
+        "in punctuation or case": normalise_name,
         "in how accents are encoded (Unicode NFC or NFD; macOS writes NFD)": _composed,
     }
     for difference, simplify in ways.items():

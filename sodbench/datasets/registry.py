@@ -320,23 +320,23 @@ TEST_SETS = ("ECSSD", "PASCAL-S", "DUT-OMRON", "HKU-IS", "SOD", "DUTS-TE")
 TRAIN_SET = "DUTS-TR"
 
 
-def folder_key(name: str) -> str:
+def normalise_name(name: str) -> str:
     """A name without case, spaces and punctuation, as folder names are compared."""
     return re.sub(r"[\W_]+", "", name).lower()
 
 
-_BY_KEY = {folder_key(n): info.name for info in _INFOS for n in (info.name, *info.aliases)}
+_BY_KEY = {normalise_name(n): info.name for info in _INFOS for n in (info.name, *info.aliases)}
 
 
-def keys_of(info: DatasetInfo) -> tuple[str, ...]:
+def match_keys(info: DatasetInfo) -> tuple[str, ...]:
     """Folder keys under which a set is looked for, longest first."""
-    keys = {folder_key(n) for n in (info.name, *info.aliases)}
+    keys = {normalise_name(n) for n in (info.name, *info.aliases)}
     return tuple(sorted(keys, key=lambda key: (-len(key), key)))
 
 
 def known_name(name: str) -> str | None:
     """The canonical name without its subset, or None where the name is not a known set's."""
-    return _BY_KEY.get(folder_key(name))
+    return _BY_KEY.get(normalise_name(name))
 
 
 def canonical_name(name: str) -> str:
@@ -359,7 +359,7 @@ def canonical_name(name: str) -> str:
 
 
 def _unknown(name: str) -> tuple[str, ...]:
-    near = difflib.get_close_matches(folder_key(name), _BY_KEY, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(normalise_name(name), _BY_KEY, n=1, cutoff=0.5)
     hint = f"; did you mean {_BY_KEY[near[0]]}?" if near else ""
     return (
         f"unknown dataset {name!r}{hint}",

@@ -34,7 +34,7 @@ from PIL import (
 )
 
 from sodbench.errors import ImageError, SodbenchError
-from sodbench.files import is_running
+from sodbench.files import is_process_running
 from sodbench.images import exif, jpeg, png
 from sodbench.images.luminance import jpeg_cmyk_grey, png_grey, rounded_grey, tiff_cmyk_grey
 
@@ -708,7 +708,7 @@ def _remove_leftovers(folder: Path) -> None:
     with suppress(OSError):
         for name in os.listdir(folder):  # noqa: PTH208  paths take several times as long
             found = _LEFTOVER.fullmatch(name)
-            if found and found[1] == _host() and not is_running(int(found[2])):
+            if found and found[1] == _host() and not is_process_running(int(found[2])):
                 (folder / name).unlink(missing_ok=True)
 
 

@@ -21,13 +21,12 @@ from sodbench.models.registry import (
 )
 
 if TYPE_CHECKING:
-    from sodbench.models.checkpoints import file_sha256, load_backbone, load_checkpoint
+    from sodbench.models.checkpoints import load_backbone, load_checkpoint
 
 __all__ = [
     "BASELINES",
     "InputSize",
     "create_model",
-    "file_sha256",
     "input_size_of",
     "load_backbone",
     "load_checkpoint",
@@ -40,7 +39,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("file_sha256", "load_backbone", "load_checkpoint"):
+    if name in ("load_backbone", "load_checkpoint"):
         from sodbench.models import checkpoints
 
         return getattr(checkpoints, name)

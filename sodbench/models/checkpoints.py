@@ -4,7 +4,6 @@ A checkpoint is what ``torch.save(model.state_dict(), path)`` writes: a plain di
 names to tensors.  Only tensors are ever unpickled (``weights_only=True``).
 """
 
-import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sodbench.errors import SodbenchError
+from sodbench.files import file_hash
 from sodbench.models.inference import unusable_kind
 from sodbench.quoting import is_plain_key, python_literal, shell_command
 
@@ -38,7 +38,7 @@ def load_checkpoint(model: nn.Module, path: Path | str) -> str:
             "load_backbone; give a trained network as the checkpoint"
         )
     _load(path, model, state)
-    return file_sha256(path)
+    return file_hash(path)
 
 
 def load_backbone(model: nn.Module, path: Path | str) -> str:
@@ -58,7 +58,7 @@ def load_backbone(model: nn.Module, path: Path | str) -> str:
             "backbone file; give it as the checkpoint"
         )
     _load(path, base, {k: v for k, v in state.items() if k not in ("fc.weight", "fc.bias")})
-    return file_sha256(path)
+    return file_hash(path)
 
 
 def read_state(path: Path | str) -> dict[str, Tensor]:
@@ -80,12 +80,6 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
             f"{path}: not a checkpoint: it holds no dictionary from names to tensors ({{{shown}}})"
         )
     return dict(content)
-
-
-def file_sha256(path: Path | str) -> str:
-    """The SHA-256 of a file's bytes, hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unpickled(path: Path) -> Any:

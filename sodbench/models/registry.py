@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sodbench.errors import SodbenchError
+from sodbench.files import file_hash
 from sodbench.models.baselines import BASELINES
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 
@@ -117,10 +118,8 @@ def model_identity(name: str) -> tuple[str, str | None]:
     in_file = _file_and_factory(name)
     if in_file is None:
         return name, None
-    from sodbench.models.checkpoints import file_sha256
-
     path, attribute = in_file
-    return f"{path.name}:{attribute}", file_sha256(path)
+    return f"{path.name}:{attribute}", file_hash(path)
 
 
 def _file_and_factory(name: str) -> tuple[Path, str] | None:

@@ -12,14 +12,11 @@ from sodbench.results.result import (
     differences,
     digest_names,
     find_results,
-    folder_name,
     load_result,
     n_resized,
     result_folders,
     save_result,
     warn_of_shards,
-    write_text,
-    writing,
 )
 from sodbench.results.signature import Signature
 
@@ -37,12 +34,9 @@ __all__ = [
     "differences",
     "digest_names",
     "find_results",
-    "folder_name",
     "load_result",
     "n_resized",
     "result_folders",
     "save_result",
     "warn_of_shards",
-    "write_text",
-    "writing",
 ]

@@ -27,7 +27,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.errors import SodbenchError, StoredFileError
-from sodbench.files import open_regular, replacing, unwritable
+from sodbench.files import (
+    CHECKSUM,
+    atomic_write,
+    checksum,
+    file_hash,
+    open_regular,
+    stream_hash,
+    write_error,
+)
 from sodbench.metrics import Counts, PairCounts
 
 FORMAT = 3
@@ -144,28 +152,6 @@ def _small(pairs: Records) -> Records:
 # -- hashes and file identity -----------------------------------------------------------------------
 
 
-def content_hash(data: bytes) -> int:
-    """64 bits that tell a changed file from one that only has a new date.
-
-    Two checksums take a tenth of a cryptographic hash's time, and users do not forge maps against their own cache.
-    """
-    return deflate.crc32(data) << 32 | deflate.adler32(data)
-
-
-def hash_stream(file: IO[bytes]) -> str:
-    """The :func:`content_hash` of an open file, 16 hexadecimal digits; the file is read to its end."""
-    crc, adler = 0, 1
-    while piece := file.read(2**20):
-        crc, adler = deflate.crc32(piece, crc), deflate.adler32(piece, adler)
-    return f"{crc << 32 | adler:016x}"
-
-
-def file_hash(path: Path) -> str:
-    """The :func:`hash_stream` of a regular file.  Raises OSError where it cannot be read."""
-    with open_regular(path) as file:
-        return hash_stream(file)
-
-
 class FileFacts(NamedTuple):
     """What a file was when it was read.
 
@@ -181,7 +167,7 @@ class FileFacts(NamedTuple):
     @classmethod
     def of(cls, data: bytes, status: os.stat_result) -> "FileFacts":
         """The facts of a file from its content and status."""
-        return cls(len(data), status.st_mtime_ns, status.st_ctime_ns, content_hash(data))
+        return cls(len(data), status.st_mtime_ns, status.st_ctime_ns, checksum(data))
 
 
 def packed(
@@ -301,7 +287,7 @@ class Journal:
 
     MATLAB's counts of a pair, where they differ, are a record of their own, directly before the pair's.
 
-    The caller holds the lock of the folder (:func:`sodbench.files.locked`).  A link or a file that is not a
+    The caller holds the lock of the folder (:func:`sodbench.files.lock_folder`).  A link or a file that is not a
     journal is refused: it belongs to someone else.
     """
 
@@ -346,7 +332,7 @@ class Journal:
                 raise SodbenchError(
                     f"{path}: is a link; remove it, or choose another output folder"
                 ) from error
-            raise unwritable(path, error) from error
+            raise write_error(path, error) from error
         if not stat.S_ISREG(os.fstat(number).st_mode):
             os.close(number)
             raise SodbenchError(
@@ -454,7 +440,7 @@ class Journal:
         except OSError as error:
             with suppress(OSError):
                 self._file.truncate(start)
-            raise unwritable(self.path or Path(tempfile.gettempdir()), error) from error
+            raise write_error(self.path or Path(tempfile.gettempdir()), error) from error
 
     def append_all(self, parts: Iterable[StoredPairs], leave_out: Collection[str] = ()) -> None:
         """Add the pairs of other stores, but those of some names."""
@@ -557,7 +543,7 @@ def write_counts(path: Path, pairs: JournalPairs) -> str:
     facts = pairs.facts()
     matlab_rows = [np.zeros(0, np.int64)]
     matlab_joint = [np.zeros((0, *_JOINT_SHAPE), np.uint32)]
-    with replacing(path, locked=True) as temporary:
+    with atomic_write(path, locked=True) as temporary:
         # archive members that are named by a string are dated 1980, so that equal pairs make equal files
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             with archive.open("joint.npy", "w", force_zip64=True) as member:
@@ -585,7 +571,7 @@ def write_counts(path: Path, pairs: JournalPairs) -> str:
                         member, np.ascontiguousarray(array), allow_pickle=False
                     )
             archive.comment = _seal(archive)
-        return file_hash(temporary)
+        return file_hash(temporary, CHECKSUM)
 
 
 def _seal(archive: zipfile.ZipFile) -> bytes:
@@ -627,7 +613,7 @@ class CountsFile:
         with self._errors():
             self._file = open_regular(path)
             try:
-                self.hash = hash_stream(self._file)
+                self.hash = stream_hash(self._file, CHECKSUM)
                 if stored_hash is not None and self.hash != stored_hash:
                     raise modified(path)
                 self._file.seek(0)

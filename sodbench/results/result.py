@@ -12,22 +12,28 @@ import csv
 import io
 import math
 import os
-import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.console import warn
 from sodbench.errors import Problem, SodbenchError, StoredFileError
-from sodbench.files import open_regular, replacing, walk
+from sodbench.files import (
+    CHECKSUM,
+    atomic_write,
+    checksum,
+    file_hash,
+    open_atomic,
+    open_regular,
+    walk,
+)
 from sodbench.results.result_file import decode_result, encode_result, finite
 from sodbench.results.signature import Signature
 from sodbench.version import __version__
@@ -63,7 +69,7 @@ class Result:
     provenance : mapping
         Versions, the command that scores it again, and the manifest of the maps where they have one.
     hashes : mapping
-        The hashes of ``scores.csv`` and ``counts.npz`` as they were stored, by name (pairs.file_hash).
+        The hashes of ``scores.csv`` and ``counts.npz`` as they were stored, by name (files.file_hash with CHECKSUM).
     folder : Path or None
         Where it is stored.
     """
@@ -214,12 +220,10 @@ class Result:
 
     def modified_files(self, names: Sequence[str] = (TABLE, COUNTS)) -> list[Path]:
         """Which of the stored files cannot be read or are not what was stored."""
-        from sodbench.results.pairs import file_hash
-
         changed = []
         for path in map(self._file, names):
             try:
-                same = file_hash(path) == self.hashes.get(path.name)
+                same = file_hash(path, CHECKSUM) == self.hashes.get(path.name)
             except OSError:
                 same = False
             if not same:
@@ -514,7 +518,7 @@ def save_result(result: Result, folder: Path, counts_hash: str) -> Result:
         quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL,
     )
     table = text.getvalue().encode("utf-8")
-    with replacing(folder / TABLE, locked=True) as temporary:
+    with atomic_write(folder / TABLE, locked=True) as temporary:
         temporary.write_bytes(table)
     content = {
         "method": result.method,
@@ -530,15 +534,13 @@ def save_result(result: Result, folder: Path, counts_hash: str) -> Result:
         "hashes": {TABLE: _hash(table), COUNTS: counts_hash},
         "curves": {name: curve.tolist() for name, curve in result.curves.items()},
     }
-    with writing(folder / FILE, locked=True) as file:
+    with open_atomic(folder / FILE, locked=True) as file:
         file.write(encode_result(content))
     return load_result(folder)
 
 
 def _hash(data: bytes) -> str:
-    from sodbench.results.pairs import content_hash
-
-    return f"{content_hash(data):016x}"
+    return f"{checksum(data):016x}"
 
 
 def _read_table(path: Path, stored_hash: str) -> "pd.DataFrame":
@@ -570,22 +572,6 @@ def _read_table(path: Path, stored_hash: str) -> "pd.DataFrame":
     if not table.index.is_unique:
         raise StoredFileError(path, "names a pair twice")
     return table
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file as :func:`writing` does."""
-    with writing(path) as file:
-        file.write(text)
-
-
-@contextmanager
-def writing(path: Path, *, locked: bool = False) -> Iterator[TextIO]:
-    """A text file to write, put in place by :func:`sodbench.files.replacing`, where ``locked`` is explained."""
-    with (
-        replacing(path, locked=locked) as temporary,
-        temporary.open("w", encoding="utf-8") as file,
-    ):
-        yield file
 
 
 def load_result(folder: Path | str) -> Result:
@@ -673,12 +659,3 @@ def warn_of_shards(results: Iterable[Result]) -> None:
                 f"{result.folder}: is shard {shard} of {result.method} on {result.dataset}, whose numbers are of a part of "
                 "the images; join all shards first (sodbench merge)"
             )
-
-
-def folder_name(name: str) -> str:
-    """A method's or dataset's name as the name of a folder, e.g. ``HKU-IS/test`` -> ``HKU-IS@test``.
-
-    Two names never share a folder: what a folder cannot be called is written as its code.
-    """
-    coded = re.sub(r"[\\:*?\"<>|\0#%=@]|^\.|[. ]$", lambda m: f"={ord(m[0]):02X}", name)
-    return coded.replace("/", "@") or "="

@@ -8,7 +8,7 @@ import pytest
 from synthetic import synthetic
 
 from sodbench.cli import main
-from sodbench.reports import figures
+from sodbench.reports import plots
 from sodbench.reports.analysis import analyse
 from sodbench.reports.comparability import Ranking, find_comparable, find_ranking
 from sodbench.reports.image_counts import check_image_counts, dataset_heading, official_images
@@ -20,7 +20,7 @@ SIGNATURE = "sodbench:0.1.0|protocol:{}|n:300|missing:error|resize:none|gt:>128"
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
     """No figure is drawn: these are tests of tables and text."""
-    monkeypatch.setattr(figures, "save", lambda *_: {})
+    monkeypatch.setattr(plots, "save_figure", lambda *_: {})
 
 
 def rows_of(markdown, title):
@@ -221,7 +221,7 @@ def test_dss_under_pysodmetrics_next_to_two_methods_under_salmetric(shared, tmp_
         options = ["--name", method, "--protocol", protocol, "-o", str(tmp_path / "results")]
         assert main([*arguments, *options]) == 0
     out = tmp_path / "report.md"
-    assert main(["report", str(tmp_path / "results"), "-o", str(out), "--pictures", "random"]) == 0
+    assert main(["report", str(tmp_path / "results"), "-o", str(out), "--images", "random"]) == 0
     text = out.read_text("utf-8")
     dss = rows_of(text, "Scores")["DSSᶜ"]
     assert dss[-2] == "0.718 [†]" and dss[-1] == "not compared"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sodbench import sample
-from sodbench.datasets import Dataset, folder_pairs
+from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.images import write_grey, write_image
 
 NETWORKS = '''
@@ -84,4 +84,4 @@ def twelve(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         columns = np.linspace(0, mask.shape[1] - 1, width).astype(int)
         write_image(root / "image" / f"pair{number:02d}.png", image[rows][:, columns])
         write_grey(root / "mask" / f"pair{number:02d}.png", mask[rows][:, columns])
-    return folder_pairs(root / "image", root / "mask", name="twelve")
+    return dataset_from_folders(root / "image", root / "mask", name="twelve")

@@ -18,7 +18,7 @@ import sodbench
 from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.files import locked
+from sodbench.files import lock_folder
 from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
 from sodbench.results import load_result
@@ -225,7 +225,7 @@ def test_a_mask_of_zeros_and_ones_is_a_problem(folders):
 def test_swapped_folders_are_refused(folders, capsys):
     assert run(folders, preds="gt", gt="maps") == 2
     assert "swapped" in capsys.readouterr().err
-    assert run(folders, "--trust-folders", preds="gt", gt="maps") == 0
+    assert run(folders, "--allow-swapped", preds="gt", gt="maps") == 0
 
 
 def test_empty_and_absent_folders(folders, capsys):
@@ -314,7 +314,7 @@ def test_images_of_the_set_are_found_for_the_report(tree):
 def test_a_pair_list(tree, capsys):
     lines = [f"by_method/A/SOD/{s}_A.png data/SOD/GT/{s}.png" for s in STEMS]
     (tree / "pairs.txt").write_text("\n".join(lines))
-    assert main(["--quiet", "eval", "--list", str(tree / "pairs.txt"), "--format", "json"]) == 0
+    assert main(["--quiet", "eval", "--pairs", str(tree / "pairs.txt"), "--format", "json"]) == 0
     listed = json.loads(capsys.readouterr().out)["results"][0]
     direct = evaluate(tree / "by_method/A/SOD", tree / "data/SOD/GT")
     assert listed["metrics"] == pytest.approx(direct.metrics, nan_ok=True)
@@ -380,7 +380,7 @@ def test_what_was_scored_is_not_read_again(folders, monkeypatch):
         plan_evaluation(folders / "maps", find_masks(folders / "gt")),
         output=folders / "out",
         force=True,
-        trust_folders=True,
+        allow_swapped=True,
     )
     assert len(read) == 16
 
@@ -694,7 +694,7 @@ def test_a_full_disk_ends_a_run_which_goes_on_where_it_stopped(folders, capsys, 
 
 def test_two_runs_into_one_folder_do_not_mix(folders):
     with (
-        locked(folders / "out/maps/toys"),
+        lock_folder(folders / "out/maps/toys"),
         pytest.raises(SodbenchError, match="another process"),
     ):
         evaluate(folders / "maps", folders / "gt", output=folders / "out")

@@ -88,7 +88,7 @@ def test_unknown_metrics_are_refused_with_a_suggestion(folders, capsys):
     assert main([*command, "--metrics", "MAE,zzzz"]) == 2
     message = capsys.readouterr().err
     assert "did you mean mae?" in message and "'zzzz'" in message and "--metrics help" in message
-    assert main([*command, "--worst", "3", "--worst-by", "FMax"]) == 2
+    assert main([*command, "--show-worst", "3", "--sort-by", "FMax"]) == 2
     assert "did you mean f_max?" in capsys.readouterr().err
 
 

@@ -351,7 +351,7 @@ def test_output_of_another_shape_is_refused(images, tmp_path):
 
 
 def test_manifest_says_what_made_the_maps(images, tmp_path):
-    from sodbench.models import file_sha256
+    from sodbench.files import file_hash
 
     source, checkpoint = tmp_path / "net.py", tmp_path / "net.pth"
     source.write_text("from torch import nn\ndef make():\n    return nn.Conv2d(3, 1, 1)\n")
@@ -360,8 +360,8 @@ def test_manifest_says_what_made_the_maps(images, tmp_path):
     assert main([*command, "--checkpoint", str(checkpoint), "--device", "cpu"]) == 0
     manifest = json.loads((tmp_path / "m" / MANIFEST).read_text())
     assert manifest["weights"] == "checkpoint"
-    assert manifest["weights_sha256"] == file_sha256(checkpoint)
-    assert manifest["source_sha256"] == file_sha256(source)
+    assert manifest["weights_sha256"] == file_hash(checkpoint)
+    assert manifest["source_sha256"] == file_hash(source)
     assert manifest["precision"] == "fp32" and manifest["device"] == "cpu"
 
 

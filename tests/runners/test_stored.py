@@ -15,7 +15,7 @@ from synthetic import draw_pair, save_image
 from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError, StoredFileError
-from sodbench.files import locked
+from sodbench.files import CHECKSUM, checksum, file_hash, lock_folder
 from sodbench.images import read_file
 from sodbench.results import Policy, differences, find_results, load_result
 from sodbench.results import pairs as pairs_module
@@ -25,8 +25,6 @@ from sodbench.results.pairs import (
     CountsFile,
     Journal,
     _seal,
-    content_hash,
-    file_hash,
     read_counts,
 )
 from sodbench.results.result_file import _digest, encode_result
@@ -84,7 +82,7 @@ def set_hash(folder, name):
     """Put the hash of the file that is there now into result.json, and the digest that belongs to it."""
 
     def change(stored):
-        stored["hashes"][name] = file_hash(folder / name)
+        stored["hashes"][name] = file_hash(folder / name, CHECKSUM)
 
     edit_json(folder, change, forge=True)
 
@@ -548,7 +546,7 @@ def test_a_replaced_result_is_reported(original, stored, capsys, force):
 def test_a_run_that_is_forced_waits_for_no_lock_and_takes_none_away(original, stored):
     """It used to delete the journal of the run under way, and both wrote their files into one folder."""
     before = content(stored)
-    with locked(stored), pytest.raises(SodbenchError, match="another process is scoring into"):
+    with lock_folder(stored), pytest.raises(SodbenchError, match="another process is scoring into"):
         evaluate_plan(
             plan_evaluation(original / "preds/A", find_masks(original / "gt")),
             output=stored.parents[1],
@@ -586,7 +584,7 @@ def test_a_file_written_within_the_same_tick_of_the_clock_is_read_once_more(tmp_
     monkeypatch.setattr(counting, "read_file", read_and_replace)
     facts, decoded = counting._decoded(tmp_path / "a.png")
     assert len(reads) == 2 and np.array_equal(decoded.pixels, draw_pair(1, 30, 40)[0])
-    assert facts.content == content_hash((tmp_path / "a.png").read_bytes())
+    assert facts.content == checksum((tmp_path / "a.png").read_bytes())
 
 
 def test_names_that_are_not_utf8_are_refused_before_anything_is_counted(original, tmp_path):
@@ -626,9 +624,9 @@ def test_notes_about_masks_are_those_of_the_protocol(original):
     "options",
     [
         [],
-        ["--protocol", "pysodmetrics", "--undefined", "skip", "--no-wf", "--name", "Foo"],
+        ["--protocol", "pysodmetrics", "--undefined", "skip", "--no-weighted-f", "--name", "Foo"],
         ["--protocol", "matlab", "--limit", "3"],
-        ["--list", "items.txt", "--resize", "nearest"],
+        ["--items", "items.txt", "--resize", "nearest"],
         ["--shard", "2/3"],
         ["--missing", "zero"],
     ],
@@ -814,7 +812,7 @@ def test_the_stored_command_trusts_the_folders_that_the_user_trusted(tmp_path, c
     folders = ["eval", str(tmp_path / "preds"), str(tmp_path / "gt")]
     assert main(folders) == 2
     out = ["-o", str(tmp_path / "out")]
-    assert main([*folders, *out, "--trust-folders"]) == 0
+    assert main([*folders, *out, "--allow-swapped"]) == 0
     assert main([*folders, *out]) == 0  # its pairs are counted already
     (result,) = find_results([tmp_path / "out"])
     command = shlex.split(result.provenance["scored_by"])

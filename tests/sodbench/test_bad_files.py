@@ -101,7 +101,7 @@ def test_a_name_that_is_too_long_for_a_file_is_one_line(which, maps, capsys):
     options = ["--name", "n" * 300, "-o", str(maps / "out")]
     if which == "list":
         (maps / "pairs.txt").write_text(f"{'m' * 300}.png {'g' * 300}.png\n")
-        assert main(["eval", "--list", str(maps / "pairs.txt")]) == 2
+        assert main(["eval", "--pairs", str(maps / "pairs.txt")]) == 2
     else:
         assert main(["eval", str(maps / "preds"), str(maps / "gt"), *options]) == 2
     message = capsys.readouterr().err

@@ -19,16 +19,16 @@ from sodbench.datasets import (
     Dataset,
     DatasetNotFound,
     canonical_name,
-    distinct,
+    check_unique_names,
+    dataset_from_folders,
+    dataset_from_list,
+    deduplicate,
     find_dataset,
     find_datasets,
     find_masks,
-    folder_pairs,
-    guess_name,
-    listed_pairs,
+    infer_dataset_name,
+    list_images,
     official_names,
-    pictures,
-    refuse_namesakes,
 )
 from sodbench.errors import SodbenchError
 
@@ -215,7 +215,7 @@ def assert_selected_again(*datasets: Dataset) -> None:
         again = select_again(dataset)
         assert (again.name, again.masks) == (dataset.name, dataset.masks)
         assert [s.stem for s in again.samples] == [s.stem for s in dataset.samples]
-        assert (again.left_out, again.source) == (dataset.left_out, dataset.source)
+        assert (again.excluded, again.source) == (dataset.excluded, dataset.source)
 
 
 @pytest.fixture
@@ -326,7 +326,7 @@ def test_test_list_decides_what_belongs(tmp_path: Path) -> None:
     (tmp_path / "SOD/test.lst").write_text("a.jpg\n\nc.d.jpg\nz.jpg\n")
     dataset = find_dataset("SOD", tmp_path)
     assert [sample.stem for sample in dataset.samples] == ["a", "c.d"]
-    assert dataset.left_out == {"b"}
+    assert dataset.excluded == {"b"}
     assert "test.lst" in dataset.layout
     assert [(p.kind, p.file) for p in dataset.problems] == [("missing", "z"), ("extra", "b")]
     assert any("1 other items on disk are left out" in note for note in dataset.notes)
@@ -355,7 +355,7 @@ def test_training_list(tmp_path: Path) -> None:
     assert [p.kind for p in dataset.problems] == ["missing"]
     with pytest.raises(SodbenchError, match="line 1"):
         (tmp_path / "bad.lst").write_text("only-one-column.jpg\n")
-        listed_pairs(tmp_path / "bad.lst")
+        dataset_from_list(tmp_path / "bad.lst")
 
 
 def test_incomplete_items_are_problems(tmp_path: Path) -> None:
@@ -414,11 +414,11 @@ def test_named_subset(tmp_path: Path) -> None:
     pairs(tmp_path, "HKU-IS/imgs", "HKU-IS/gt", [*test, "9999x"], ext=".png")
     subset = find_dataset("HKUIS/test", tmp_path)
     assert (subset.name, len(subset), subset.expected) == ("HKU-IS/test", 1447, 1447)
-    assert subset.left_out == {"9999x"}
+    assert subset.excluded == {"9999x"}
     assert not subset.problems
     for path in (tmp_path / "HKU-IS/test", "HKU-IS/TEST"):
         (found,) = find_masks(path, data_root=tmp_path)
-        assert (found.name, len(found.masks), found.left_out) == ("HKU-IS/test", 1447, {"9999x"})
+        assert (found.name, len(found.masks), found.excluded) == ("HKU-IS/test", 1447, {"9999x"})
     assert find_dataset(tmp_path / "HKU-IS/test").samples == subset.samples
     with pytest.raises(DatasetNotFound, match="no such folder"):
         find_masks(tmp_path / "HKU-IS/tset")
@@ -452,7 +452,7 @@ def test_limit_and_list(tmp_path: Path) -> None:
     [
         ([], "HKU-IS/val", 500),
         (["--limit", "3"], "HKU-IS/val/first3", 3),
-        (["--list", "mine.txt"], "HKU-IS/val/list-b522b7fe", 2),
+        (["--items", "mine.txt"], "HKU-IS/val/list-b522b7fe", 2),
     ],
 )
 def test_subset_stands_in_the_signature(
@@ -477,7 +477,7 @@ def test_item_of_a_subset_without_mask_is_refused(
     hku: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (hku / "mine.txt").write_text("nobody.png\n")
-    run = ["eval", str(hku / "maps"), str(hku / "HKU-IS/val"), "--list", str(hku / "mine.txt")]
+    run = ["eval", str(hku / "maps"), str(hku / "HKU-IS/val"), "--items", str(hku / "mine.txt")]
     assert main(run) == 2
     assert "nobody" in capsys.readouterr().err
 
@@ -539,7 +539,7 @@ def test_the_list_of_a_toml_file_is_a_choice(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('images = "photos"\nmasks = "drawn"\nlist = "mine.lst"\n')
     (tmp_path / "mine.lst").write_text("x.jpg\nw.jpg\n")
     mine = find_dataset(tmp_path / "mine.toml")
-    assert list(mine.masks) == ["x"] and mine.left_out == {"y", "z"}
+    assert list(mine.masks) == ["x"] and mine.excluded == {"y", "z"}
     assert [(p.kind, p.file) for p in mine.problems] == [("missing", "w")]
 
 
@@ -579,7 +579,7 @@ def test_every_way_to_give_a_list_names_the_subset_alike(tmp_path: Path) -> None
     assert find_dataset(tmp_path / "other.toml").name != by_option.name
     (tmp_path / "data/Mine/test.lst").write_text("z\nx\n")
     (own,) = find_masks(tmp_path / "data/Mine")
-    assert (own.name, own.left_out, list(own.masks)) == (by_option.name, {"y"}, ["x", "z"])
+    assert (own.name, own.excluded, list(own.masks)) == (by_option.name, {"y"}, ["x", "z"])
     (tmp_path / "data/Mine/test.lst").write_text("x\ny\nz\n")  # all there is: no subset
     assert find_masks(tmp_path / "data/Mine")[0].name == "Mine"
 
@@ -621,18 +621,18 @@ def test_sets_named_twice_and_namesakes(tmp_path: Path, capsys: pytest.CaptureFi
         find_dataset(name, tmp_path / "data")
         for name in ("MySet", tmp_path / "data/MySet", tmp_path / "old/MySet")
     )
-    assert distinct([mine, again]) == [mine]
+    assert deduplicate([mine, again]) == [mine]
     assert "MySet is named several times" in capsys.readouterr().err
-    assert distinct([mine, other]) == [mine, other] and not capsys.readouterr().err
-    refuse_namesakes([mine])
+    assert deduplicate([mine, other]) == [mine, other] and not capsys.readouterr().err
+    check_unique_names([mine])
     with pytest.raises(SodbenchError, match=r"two datasets are called MySet.*old/MySet"):
-        refuse_namesakes([mine, other])
+        check_unique_names([mine, other])
 
 
 def test_mask_suffix_of_own_set_is_recognised(tmp_path: Path) -> None:
     touch(tmp_path / "images", ["a_1.jpg", "b.jpg"])
     touch(tmp_path / "masks", ["a_1_mask.png", "b_mask.png"])
-    own = folder_pairs(tmp_path / "images", tmp_path / "masks", name="own")
+    own = dataset_from_folders(tmp_path / "images", tmp_path / "masks", name="own")
     assert own.masks.keys() == {"a_1", "b"} and not own.problems
     assert any("_mask" in note for note in own.notes)
 
@@ -640,9 +640,9 @@ def test_mask_suffix_of_own_set_is_recognised(tmp_path: Path) -> None:
 def test_empty_folder_is_refused(tmp_path: Path) -> None:
     touch(tmp_path / "images", ["notes.txt"])
     with pytest.raises(SodbenchError, match="holds no images"):
-        folder_pairs(tmp_path / "images", None)
+        dataset_from_folders(tmp_path / "images", None)
     with pytest.raises(SodbenchError, match="not a readable folder"):
-        folder_pairs(None, tmp_path / "gone")
+        dataset_from_folders(None, tmp_path / "gone")
 
 
 # ------------------------------------------------------------------------------------- find_masks
@@ -678,9 +678,9 @@ def test_masks_of_one_folder_or_of_many(tmp_path: Path) -> None:
     ],
 )
 def test_names_read_off_paths(path: str, name: str, tmp_path: Path) -> None:
-    assert guess_name(tmp_path / path) == name
+    assert infer_dataset_name(tmp_path / path) == name
 
 
 def test_pictures_ignores_strays_and_keeps_case(tmp_path: Path) -> None:
     touch(tmp_path, ["b.PNG", "a.x.png", "._b.png", ".DS_Store", "Thumbs.db", "c.txt"])
-    assert [path.name for path in pictures(tmp_path)] == ["a.x.png", "b.PNG"]
+    assert [path.name for path in list_images(tmp_path)] == ["a.x.png", "b.PNG"]

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from sodbench.errors import SodbenchError
+from sodbench.files import file_hash
 from sodbench.models import (
     BASELINES,
     InputSize,
     create_model,
-    file_sha256,
     input_size_of,
     load_backbone,
     load_checkpoint,
@@ -190,13 +190,13 @@ def test_csf_loads_its_checkpoint_and_its_backbone(ruled_csf, tmp_path):
     file, model = tmp_path / "backbone.pth", create_model("csf-res2net50")
     torch.save(backbone(state), file)
     assert len(torch.load(file)) == 522 + 2
-    assert load_backbone(model, file) == file_sha256(file)
+    assert load_backbone(model, file) == file_hash(file)
     loaded = model.state_dict()
     assert all(torch.equal(loaded[k], v) for k, v in state.items() if k.startswith("base."))
     assert not torch.equal(loaded["cls_layer.weight"], state["cls_layer.weight"])
 
     torch.save(state, tmp_path / "final.pth")
-    assert load_checkpoint(model, tmp_path / "final.pth") == file_sha256(tmp_path / "final.pth")
+    assert load_checkpoint(model, tmp_path / "final.pth") == file_hash(tmp_path / "final.pth")
     assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
 
 

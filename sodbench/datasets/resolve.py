@@ -7,18 +7,24 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from sodbench.datasets.dataset import Dataset, DatasetNotFound, check_name, refuse_namesakes
+from sodbench.datasets.build import (
+    annotate_official_count,
+    dataset_from_folders,
+    load_layout,
+    name_own_subset,
+)
+from sodbench.datasets.dataset import Dataset, DatasetNotFound, check_name, check_unique_names
 from sodbench.datasets.layouts import (
     IMAGE_FOLDERS,
     MASK_FOLDERS,
     OTHER_FOLDERS,
     TOML_EXAMPLE,
-    Found,
+    DetectedLayout,
     describe_layouts,
-    guess_name,
-    has_pictures,
-    holds_both,
-    recognise,
+    detect_layout,
+    has_images,
+    has_images_and_masks,
+    infer_dataset_name,
     sibling_sets,
     without_kind,
 )
@@ -26,13 +32,12 @@ from sodbench.datasets.registry import (
     DATASETS,
     DatasetInfo,
     canonical_name,
-    folder_key,
-    keys_of,
     known_name,
+    match_keys,
+    normalise_name,
 )
-from sodbench.datasets.samples import build, compared, folder_pairs, name_own_subset
 from sodbench.errors import SodbenchError
-from sodbench.files import subfolders
+from sodbench.files import list_folders
 
 DEEPEST = 3
 """How many folders below a root datasets are looked for, e.g. ``<group>/<task>/<set>``."""
@@ -71,7 +76,7 @@ def _subset_of_folder(path: Path) -> Dataset | None:
 
     Raises :class:`DatasetNotFound` where the set has no such subset.
     """
-    name = known_name(guess_name(path.parent))
+    name = known_name(infer_dataset_name(path.parent))
     if name is None or not path.parent.is_dir():
         return None
     if not _is_subset(f"{name}/{path.name}"):
@@ -90,15 +95,15 @@ def _is_subset(text: str) -> bool:
 
 
 def _own_folder(folder: Path) -> Dataset:
-    name = guess_name(folder)
-    found = recognise(folder, DATASETS.get(name))
+    name = infer_dataset_name(folder)
+    found = detect_layout(folder, DATASETS.get(name))
     if found is None:
-        inside = ", ".join(f.name for f in subfolders(folder)) or "no folders"
+        inside = ", ".join(f.name for f in list_folders(folder)) or "no folders"
         raise DatasetNotFound(
             f"{folder} is no dataset: no image or mask folder was recognised in it (it has {inside})",
             *describe_layouts(),
         )
-    return build(name, found)
+    return load_layout(name, found)
 
 
 def _from_toml(file: Path) -> Dataset:
@@ -124,13 +129,13 @@ def _from_toml(file: Path) -> Dataset:
     check_name(
         name, f"{file}: name" if "name" in table else f"{file}: no name is given, and the file's"
     )
-    dataset = folder_pairs(
+    dataset = dataset_from_folders(
         folders.get("images"), folders.get("masks"), name=known_name(name) or name
     )
-    if "list" in table:  # as --list: the name of the subset becomes part of every signature
+    if "list" in table:  # as --items: the name of the subset becomes part of every signature
         dataset = dataset.listed(file.parent / table["list"])
     elif info := DATASETS.get(dataset.name):
-        dataset = compared(dataset, info)
+        dataset = annotate_official_count(dataset, info)
     return dataclasses.replace(dataset, source=(str(file.absolute()),))
 
 
@@ -138,11 +143,11 @@ def _find_known(name: str, data_root: Path) -> Dataset:
     base_name, _, subset = name.partition("/")
     info = DATASETS[base_name]
     looked: list[Path] = []
-    found: list[Found] = []
-    own_folder: list[Found] = []  # layouts whose folder holds nothing but this dataset
+    found: list[DetectedLayout] = []
+    own_folder: list[DetectedLayout] = []  # layouts whose folder holds nothing but this dataset
     for base, strict in _bases(info, data_root):
         looked.append(base)
-        layout = recognise(base, info, strict)
+        layout = detect_layout(base, info, strict)
         if layout and not any(_same(layout, other) for other in found):
             found.append(layout)
             own_folder += [layout] * (not strict)
@@ -156,15 +161,15 @@ def _find_known(name: str, data_root: Path) -> Dataset:
             f"{base_name} is in several places: {places}; remove one, or give the path of the one "
             "that is meant in place of the name"
         )
-    dataset = build(base_name, choice[0])
+    dataset = load_layout(base_name, choice[0])
     if choice[0] not in own_folder:
         source = (base_name, "--data-root", str(data_root.absolute()))
         dataset = dataclasses.replace(dataset, source=source)
     return dataset.subset(subset) if subset else dataset
 
 
-def _same(a: Found, b: Found) -> bool:
-    def places(layout: Found) -> tuple[Path | None, ...]:
+def _same(a: DetectedLayout, b: DetectedLayout) -> bool:
+    def places(layout: DetectedLayout) -> tuple[Path | None, ...]:
         return tuple(
             place.resolve() if place else None
             for place in (layout.images, layout.masks, layout.pair_list)
@@ -175,22 +180,26 @@ def _same(a: Found, b: Found) -> bool:
 
 def _bases(info: DatasetInfo, data_root: Path) -> Iterator[tuple[Path, bool]]:
     """Folders that may hold the set, and whether only sub-folders with the set's name count there."""
-    keys = keys_of(info)
+    keys = match_keys(info)
     shared = info.name.startswith("DUTS")
-    for child in subfolders(data_root):
-        key = folder_key(child.name)
+    for child in list_folders(data_root):
+        key = normalise_name(child.name)
         if key in keys:
             yield child, False
             yield from (
-                (inner, False) for inner in subfolders(child) if folder_key(inner.name) in keys
+                (inner, False)
+                for inner in list_folders(child)
+                if normalise_name(inner.name) in keys
             )
         if shared and key == "duts":
             yield child, True
             if "duts" not in keys:
                 yield from (
-                    (inner, False) for inner in subfolders(child) if folder_key(inner.name) in keys
+                    (inner, False)
+                    for inner in list_folders(child)
+                    if normalise_name(inner.name) in keys
                 )
-    if folder_key(data_root.absolute().name) in keys:
+    if normalise_name(data_root.absolute().name) in keys:
         yield data_root, False
     yield data_root, True
 
@@ -203,7 +212,7 @@ def _not_found(info: DatasetInfo, data_root: Path, looked: list[Path]) -> list[s
     lines.append(f"  looked for a folder named {spellings} (case and punctuation do not matter)")
     for base in looked:
         if base != data_root:
-            inside = ", ".join(f.name for f in subfolders(base)) or "no folders"
+            inside = ", ".join(f.name for f in list_folders(base)) or "no folders"
             lines.append(
                 f"  {base} is there, but no image or mask folder with images (has {inside})"
             )
@@ -221,7 +230,7 @@ def find_datasets(root: Path | str) -> list[Dataset]:
     A known set that could be meant twice raises :class:`SodbenchError`, as :func:`find_dataset` does.
     """
     known = _known_datasets(Path(root))
-    own, refused = own_datasets(root)
+    own, refused = find_own_datasets(root)
     for error in refused.values():
         raise error
     return known + own
@@ -237,22 +246,22 @@ def _known_datasets(root: Path) -> list[Dataset]:
     return known
 
 
-def own_datasets(root: Path | str) -> tuple[list[Dataset], dict[str, SodbenchError]]:
+def find_own_datasets(root: Path | str) -> tuple[list[Dataset], dict[str, SodbenchError]]:
     """The folders directly below ``root`` that are laid out like a data set, but are no known one.
 
     With them, by name, why folders that look like one could not be read.
     """
     datasets = [
-        build(name, found) for name, found in sibling_sets(Path(root)) if not known_name(name)
+        load_layout(name, found) for name, found in sibling_sets(Path(root)) if not known_name(name)
     ]
     refused: dict[str, SodbenchError] = {}
-    for child in subfolders(Path(root)):
-        if known_name(guess_name(child)) or folder_key(child.name) == "duts":
+    for child in list_folders(Path(root)):
+        if known_name(infer_dataset_name(child)) or normalise_name(child.name) == "duts":
             continue
         try:
-            found = recognise(child, None)
+            found = detect_layout(child, None)
             if found and found.complete:
-                datasets.append(build(guess_name(child), found))
+                datasets.append(load_layout(infer_dataset_name(child), found))
         except SodbenchError as error:
             refused[child.name] = error
     return datasets, refused
@@ -269,7 +278,7 @@ def find_masks(
     path: a plain folder of masks (its samples then have no image), a folder of one data set in any
     layout, a named subset of it (``data/HKU-IS/test``), a TOML file, a root that holds several data
     sets or several folders of masks, up to three folders deep, or the name of a data set below ``data_root`` (``HKU-IS/test``).
-    name: what to call a single one; by default the name is read off the path (:func:`guess_name`).
+    name: what to call a single one; by default the name is read off the path (:func:`infer_dataset_name`).
     data_root: the folder where a name is looked up.  Where it is given, a name is looked up there first, and
     not in the working folder; by default it is ``data``.
     without: a folder below ``path`` that holds no masks, namely the maps that are to be scored.
@@ -313,14 +322,14 @@ def _find_masks(path: Path, data_root: Path | str | None, without: Path | None) 
     search = _Search(without)
     datasets = [here] if here else search.below(path)
     if not datasets:
-        inside = ", ".join(f.name for f in subfolders(path)) or "no folders"
+        inside = ", ".join(f.name for f in list_folders(path)) or "no folders"
         raise DatasetNotFound(
             f"{path}: no masks found in it: neither images nor a known layout (it has {inside})",
             *(f"  {reason}" for reason in search.unclear),
             *describe_layouts(),
         )
     datasets = [name_own_subset(dataset) for dataset in datasets]
-    refuse_namesakes(datasets)
+    check_unique_names(datasets)
     order = [*DATASETS]
     return sorted(
         datasets,
@@ -336,9 +345,9 @@ def _suggestion(path: Path, data_root: Path | str) -> tuple[str, ...]:
     place = path
     while not place.parent.is_dir():
         place = place.parent
-    beside = {folder.name: str(folder) for folder in subfolders(place.parent)}
+    beside = {folder.name: str(folder) for folder in list_folders(place.parent)}
     if place.parent == Path():
-        beside |= {folder.name: folder.name for folder in subfolders(Path(data_root))}
+        beside |= {folder.name: folder.name for folder in list_folders(Path(data_root))}
         beside |= {name: name for name in DATASETS}
     near = difflib.get_close_matches(place.name, beside, n=1, cutoff=0.6)
     hint = f"; did you mean {beside[near[0]]}?" if near else ""
@@ -356,18 +365,18 @@ def _masks_in(folder: Path, asked_for: bool = False) -> Dataset | None:
 
     asked_for: the user gave this very folder, so that its name does not matter where it holds nothing but pictures.
     """
-    name = guess_name(folder)
-    found = recognise(folder, DATASETS.get(name))
+    name = infer_dataset_name(folder)
+    found = detect_layout(folder, DATASETS.get(name))
     has_masks = found is not None and bool(found.masks or found.pair_list)
-    plain = has_pictures(folder) and not holds_both(folder)
+    plain = has_images(folder) and not has_images_and_masks(folder)
     if plain and found and has_masks and not found.complete:
         raise SodbenchError(
             f"{folder}: holds images itself, and masks in {found.masks}; give the path of those that are meant, "
             f"or a TOML file ({TOML_EXAMPLE})"
         )
     if found and has_masks:
-        return build(name, found)
-    key = folder_key(folder.name)
+        return load_layout(name, found)
+    key = normalise_name(folder.name)
     if plain and (asked_for or key not in IMAGE_FOLDERS | OTHER_FOLDERS):
         if asked_for and key in IMAGE_FOLDERS:
             _refuse_images(folder)
@@ -377,7 +386,7 @@ def _masks_in(folder: Path, asked_for: bool = False) -> Dataset | None:
 
 def _refuse_images(folder: Path) -> None:
     """Raise :class:`SodbenchError` for a folder of images that has its masks next to it."""
-    beside = recognise(folder.absolute().parent, None)
+    beside = detect_layout(folder.absolute().parent, None)
     if beside and beside.masks and beside.images and beside.images.samefile(folder):
         raise SodbenchError(f"{folder}: holds the images; their masks are in {beside.masks}")
 
@@ -398,10 +407,10 @@ class _Search:
         in_known = {mask for dataset in known for mask in dataset.masks.values()}
         own = self._walk(root, DEEPEST, plain=True)
         datasets = known + [d for d in own if in_known.isdisjoint(d.masks.values())]
-        keys = Counter(folder_key(dataset.name) for dataset in datasets)
+        keys = Counter(normalise_name(dataset.name) for dataset in datasets)
         return [
             dataset
-            if keys[folder_key(dataset.name)] == 1 or dataset.name in DATASETS
+            if keys[normalise_name(dataset.name)] == 1 or dataset.name in DATASETS
             else _renamed(dataset, f"{dataset.root.absolute().parent.name}-{dataset.name}")
             for dataset in datasets
         ]
@@ -417,12 +426,12 @@ class _Search:
         for name, found in sibling_sets(root):
             # the folder of one half does not lead to the other, so the set is selected by its name
             source = (str(root.absolute()), "--datasets", name) if "," not in name else ()
-            datasets.append(dataclasses.replace(build(name, found), source=source))
+            datasets.append(dataclasses.replace(load_layout(name, found), source=source))
             halves |= {folder for folder in (found.images, found.masks) if folder}
-        is_masks = folder_key(root.absolute().name) in MASK_FOLDERS
-        at_root = recognise(root, None)
-        for child in subfolders(root):
-            key = folder_key(child.name)
+        is_masks = normalise_name(root.absolute().name) in MASK_FOLDERS
+        at_root = detect_layout(root, None)
+        for child in list_folders(root):
+            key = normalise_name(child.name)
             if child in halves or key in IMAGE_FOLDERS | OTHER_FOLDERS:
                 continue
             if self.without and child.resolve() == self.without:
@@ -432,7 +441,7 @@ class _Search:
                 deeper = depth - (key not in MASK_FOLDERS)  # GT/<set>/
                 plain_below = is_masks or key in MASK_FOLDERS
                 datasets += self._walk(child, deeper, plain_below) if deeper else []
-            elif not has_pictures(child) or holds_both(child):
+            elif not has_images(child) or has_images_and_masks(child):
                 datasets.append(dataset)
             elif at_root and at_root.images:
                 self.unclear.append(
@@ -450,9 +459,9 @@ class _Search:
 
 
 def _named_masks(folder: Path) -> Dataset:
-    dataset = folder_pairs(None, folder)
+    dataset = dataset_from_folders(None, folder)
     info = DATASETS.get(dataset.name)
-    return dataset if info is None else compared(dataset, info)
+    return dataset if info is None else annotate_official_count(dataset, info)
 
 
 def _renamed(dataset: Dataset, name: str) -> Dataset:

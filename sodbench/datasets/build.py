@@ -5,36 +5,43 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sodbench.datasets.dataset import Dataset, Sample, listed_stems, stem_of, subset_name
-from sodbench.datasets.layouts import IMAGE_LIST, JPEG, Found, guess_name, holds_both, pictures
+from sodbench.datasets.dataset import Dataset, Sample, read_stem_list, stem_of, subset_name
+from sodbench.datasets.layouts import (
+    IMAGE_LIST,
+    JPEG,
+    DetectedLayout,
+    has_images_and_masks,
+    infer_dataset_name,
+    list_images,
+)
 from sodbench.datasets.official import official_names
-from sodbench.datasets.pairing import columns, common_suffix, is_comment, numbered_lines
+from sodbench.datasets.pairing import columns, common_suffix, is_comment, read_numbered_lines
 from sodbench.datasets.registry import DATASETS, DatasetInfo
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import IMAGE_EXTENSIONS
 
 
-def build(name: str, found: Found) -> Dataset:
+def load_layout(name: str, found: DetectedLayout) -> Dataset:
     """The data set of a recognised layout; ``name`` is canonical or the user's own, without subset."""
     if found.pair_list:
-        dataset = listed_pairs(found.pair_list, name=name)
+        dataset = dataset_from_list(found.pair_list, name=name)
     else:
-        dataset = folder_pairs(found.images, found.masks, name=name)
+        dataset = dataset_from_folders(found.images, found.masks, name=name)
         image_list = found.base / IMAGE_LIST
         if image_list.is_file():
-            dataset = restricted(dataset, image_list)
+            dataset = apply_image_list(dataset, image_list)
     dataset = dataclasses.replace(dataset, root=found.base, source=_folder_source(found.base, name))
     info = DATASETS.get(name)
-    return dataset if info is None else compared(dataset, info)
+    return dataset if info is None else annotate_official_count(dataset, info)
 
 
-def restricted(dataset: Dataset, image_list: Path) -> Dataset:
+def apply_image_list(dataset: Dataset, image_list: Path) -> Dataset:
     """The samples that a set's own list such as ``test.lst`` names; what it leaves out is noted.
 
     Items that are not there are problems, and so are items on disk that the list does not name.
     """
     found = {sample.stem for sample in dataset.samples}
-    stems = set(listed_stems(image_list, found))
+    stems = set(read_stem_list(image_list, found))
     notes = list(dataset.notes)
     if found - stems:
         notes.append(
@@ -56,17 +63,17 @@ def restricted(dataset: Dataset, image_list: Path) -> Dataset:
         samples=tuple(s for s in dataset.samples if s.stem in stems),
         notes=tuple(notes),
         problems=tuple(problems),
-        left_out=frozenset(found - stems),
+        excluded=frozenset(found - stems),
     )
 
 
 def name_own_subset(dataset: Dataset) -> Dataset:
     """The dataset under the name of the subset that its own list selects, if that leaves out items on disk.
 
-    The name becomes part of every signature: an official subset, or a hash of the names as for ``--list``.
+    The name becomes part of every signature: an official subset, or a hash of the names as for ``--items``.
     """
     name = dataset.name
-    if "/" in name or not dataset.left_out:
+    if "/" in name or not dataset.excluded:
         return dataset
     stems = {sample.stem for sample in dataset.samples}
     # an own list's items without files; those of a list of pairs are paths, and samples as well
@@ -81,7 +88,7 @@ def name_own_subset(dataset: Dataset) -> Dataset:
     return dataclasses.replace(dataset, name=f"{name}/{subset}")
 
 
-def compared(dataset: Dataset, info: DatasetInfo) -> Dataset:
+def annotate_official_count(dataset: Dataset, info: DatasetInfo) -> Dataset:
     """The set with its official count, and a note where it differs from the official names."""
     from sodbench.sample import is_sample, stems
 
@@ -99,7 +106,7 @@ def compared(dataset: Dataset, info: DatasetInfo) -> Dataset:
     return dataclasses.replace(dataset, expected=info.count, notes=tuple(notes))
 
 
-def expected_names(dataset: Dataset) -> frozenset[str] | None:
+def expected_stems(dataset: Dataset) -> frozenset[str] | None:
     """The stems that a set should have, where somebody says: the official ones, or the sample's own."""
     from sodbench.sample import is_sample, stems
 
@@ -111,7 +118,7 @@ def expected_names(dataset: Dataset) -> frozenset[str] | None:
     return official_names(dataset.name)
 
 
-def folder_pairs(
+def dataset_from_folders(
     images: Path | str | None, masks: Path | str | None, name: str | None = None
 ) -> Dataset:
     """Two plain folders as a data set; either may be None, both may be the same folder.
@@ -125,7 +132,7 @@ def folder_pairs(
     mask_folder = Path(masks) if masks is not None else None
     first = image_folder or mask_folder
     if first is None:
-        raise SodbenchError("folder_pairs needs a folder of images, of masks, or both")
+        raise SodbenchError("dataset_from_folders needs a folder of images, of masks, or both")
     notes: list[str] = []
     if image_folder and mask_folder and image_folder == mask_folder:
         image_of, mask_of, problems = _side_by_side(image_folder)
@@ -161,7 +168,7 @@ def folder_pairs(
         for stem in sorted(image_of.keys() | mask_of.keys())
     )
     return Dataset(
-        name or guess_name(first),
+        name or infer_dataset_name(first),
         root,
         layout,
         samples,
@@ -175,7 +182,11 @@ def folder_pairs(
 def _folder_source(folder: Path, name: str | None) -> tuple[str, ...]:
     """The arguments that select what a folder holds, under this name or the one that its path suggests."""
     path = str(folder.absolute())
-    return (path,) if name is None or name == guess_name(folder) else (path, "--dataset-name", name)
+    return (
+        (path,)
+        if name is None or name == infer_dataset_name(folder)
+        else (path, "--dataset-name", name)
+    )
 
 
 def _unique(
@@ -184,10 +195,10 @@ def _unique(
     """Stem -> picture of one folder, and the stems that two files claim."""
     if folder is None:
         return {}, []
-    paths = pictures(folder)
+    paths = list_images(folder)
     if not paths:
         raise SodbenchError(f"{folder}: holds no images ({', '.join(sorted(IMAGE_EXTENSIONS))})")
-    if masks_elsewhere and holds_both(folder):
+    if masks_elsewhere and has_images_and_masks(folder):
         jpegs = {p.stem for p in paths if p.suffix.lower() in JPEG}
         beside = [p for p in paths if p.suffix.lower() not in JPEG and p.stem in jpegs]
         notes.append(
@@ -206,7 +217,7 @@ def _side_by_side(folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[
     images: dict[str, Path] = {}
     masks: dict[str, Path] = {}
     problems = []
-    for path in pictures(folder):
+    for path in list_images(folder):
         kind, chosen = ("image", images) if path.suffix.lower() in JPEG else ("mask", masks)
         if path.stem in chosen:
             problems.append(_claimed_twice(kind, [chosen[path.stem], path]))
@@ -234,7 +245,7 @@ def _without_suffix(
     return {stem if stem in images else stem.removesuffix(suffix): p for stem, p in masks.items()}
 
 
-def listed_pairs(list_file: Path | str, name: str | None = None) -> Dataset:
+def dataset_from_list(list_file: Path | str, name: str | None = None) -> Dataset:
     """The pairs of a training list (``train_pair.lst``): ``image mask [edge]`` a line.
 
     Paths are relative to the list's folder (or, where nothing is found there, to the folder above).
@@ -243,7 +254,7 @@ def listed_pairs(list_file: Path | str, name: str | None = None) -> Dataset:
     """
     list_file = Path(list_file)
     rows = []
-    for number, line in numbered_lines(list_file):
+    for number, line in read_numbered_lines(list_file):
         if is_comment(line) and not (list_file.parent / columns(line)[0]).exists():
             continue
         parts = [part.replace("\\", "/") for part in columns(line)]
@@ -271,7 +282,7 @@ def listed_pairs(list_file: Path | str, name: str | None = None) -> Dataset:
             image.stem, None if image in gone else image, None if mask in gone else mask
         )
     return Dataset(
-        name or guess_name(list_file.absolute().parent),
+        name or infer_dataset_name(list_file.absolute().parent),
         root,
         list_file.name,
         tuple(samples[stem] for stem in sorted(samples)),
@@ -285,7 +296,7 @@ def listed_pairs(list_file: Path | str, name: str | None = None) -> Dataset:
 def _unlisted(samples: Mapping[str, Sample]) -> frozenset[str]:
     """The stems on disk, next to the images of a list of pairs, that the list leaves out; masks beside images are none."""
     images = [sample.image for sample in samples.values() if sample.image]
-    stems = {path.stem for folder in {i.parent for i in images} for path in pictures(folder)}
+    stems = {path.stem for folder in {i.parent for i in images} for path in list_images(folder)}
     masks = {sample.mask.stem for sample in samples.values() if sample.mask}
     return frozenset(stems - samples.keys() - masks)
 

@@ -32,15 +32,19 @@ from sodbench.metrics.compiled import announcing, have_cache
 from sodbench.parallel import thread_pool
 from sodbench.results import Policy
 from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
-from sodbench.results.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, packed
+from sodbench.results.stored_pairs import (
+    MISSING_AS_BLACK,
+    NO_FILE,
+    RESIZE_CODES,
+    UNCHANGED,
+    FileIdentity,
+    pack_record,
+)
 
-FITTED = {"bilinear": BILINEAR, "nearest": NEAREST}
 SMALLEST, LARGEST = 8, 64
 """Maps that are handed over at a time: threads that meet at every map wait for each other."""
 MUCH = 500
 """So many maps are worth processes of their own."""
-ABSENT = FileFacts(-1, 0, 0, 0)
-"""The facts of a map that is not there and counts as black."""
 CLOCK_TICK_NS = 20_000_000
 """File systems set times in steps of up to some ten milliseconds."""
 
@@ -53,14 +57,20 @@ class Visit(NamedTuple):
     maps: tuple[tuple[int, Path | None], ...]
 
 
-class Counted(NamedTuple):
-    """A counted pair: its record (pairs.PAIR), and MATLAB's counts where they differ, uint32 [4, 2, 256].
+class CountedPair(NamedTuple):
+    """A counted pair.
 
-    problem: that its map could not be read, where a black one took its place.
+    Attributes
+    ----------
+    record : bytes
+        What is known of its files, dtype RECORD.
+    counts : PairCounts
+    problem : Problem or None
+        Why its map could not be read, where a black one took its place.
     """
 
-    pair: bytes
-    matlab_joint: NDArray[np.uint32] | None
+    record: bytes
+    counts: PairCounts
     problem: Problem | None = None
 
 
@@ -74,7 +84,7 @@ def get_ready() -> None:
         compile_kernels()
 
 
-Outcomes = list[Counted | Problem]
+Outcomes = list[CountedPair | Problem]
 """For each map of a visit what was counted, or the problem that stood in the way."""
 
 
@@ -279,14 +289,14 @@ def _visit(visit: Visit, policy: Policy) -> Outcomes:
 
 class _Mask(NamedTuple):
     prepared: PreparedMask
-    file: FileFacts
+    file: FileIdentity
     note: str
 
 
-def _count_map(path: Path | None, mask: _Mask, policy: Policy) -> Counted | Problem:
+def _count_map(path: Path | None, mask: _Mask, policy: Policy) -> CountedPair | Problem:
     size = mask.prepared.size
     if path is None:
-        return _counted(np.zeros(size, np.uint8), mask, policy, ABSENT, ZERO, size)
+        return _counted(np.zeros(size, np.uint8), mask, policy, NO_FILE, MISSING_AS_BLACK, size)
     try:
         file, decoded = _decoded(path)
     except (ImageError, OSError) as error:
@@ -294,13 +304,13 @@ def _count_map(path: Path | None, mask: _Mask, policy: Policy) -> Counted | Prob
         if policy.missing != "zero":
             return problem
         black = np.zeros(size, np.uint8)
-        return _counted(black, mask, policy, ABSENT, ZERO, size)._replace(problem=problem)
-    map_, fitted = decoded.pixels, PLAIN
+        return _counted(black, mask, policy, NO_FILE, MISSING_AS_BLACK, size)._replace(problem=problem)
+    map_, fitted = decoded.pixels, UNCHANGED
     own_size = (map_.shape[0], map_.shape[1])
     if own_size != size:
         if policy.resize == "error":
             return size_problem(path, own_size, size)
-        map_, fitted = resize_grey(map_, size, policy.resize), FITTED[policy.resize]
+        map_, fitted = resize_grey(map_, size, policy.resize), RESIZE_CODES[policy.resize]
     return _counted(map_, mask, policy, file, fitted, own_size, decoded.note)
 
 
@@ -308,34 +318,33 @@ def _counted(
     map_: NDArray[np.uint8],
     mask: _Mask,
     policy: Policy,
-    file: FileFacts,
+    file: FileIdentity,
     fitted: int,
     own_size: tuple[int, int],
     note: str = "",
-) -> Counted:
+) -> CountedPair:
     counts: PairCounts = pair_counts(map_, mask.prepared, weighted=policy.weighted)
-    pair = packed(
+    record = pack_record(
         map_file=file,
         mask_file=mask.file,
         fitted=fitted,
         map_size=own_size,
         mask_levels=len(set(mask.prepared.levels) - {0, 255}),
         foreground=mask.prepared.foreground,
-        map_note=note,
-        mask_note=mask.note,
+        notes=(note, mask.note),
         counts=counts,
     )
-    return Counted(pair, counts.matlab_joint)
+    return CountedPair(record, counts)
 
 
-def _decoded(path: Path) -> tuple[FileFacts, Grey]:
+def _decoded(path: Path) -> tuple[FileIdentity, Grey]:
     """What a file is, and the picture: of the same bytes, read once."""
     data, status = read_file(path)
     if 0 <= time.time_ns() - status.st_ctime_ns < CLOCK_TICK_NS:
         # Changed so recently that it could change again without a new time, and the change would never be noticed.
         time.sleep(CLOCK_TICK_NS / 1e9)
         data, status = read_file(path)
-    return FileFacts.of(data, status), decode_grey(data, path)
+    return FileIdentity.from_content(data, status), decode_grey(data, path)
 
 
 def _detail(error: ImageError | OSError) -> str:

@@ -18,12 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.errors import SodbenchError, StoredFileError
-from sodbench.files import open_regular, replacing
+from sodbench.files import CHECKSUM, atomic_write, file_hash, open_regular, stream_hash
 from sodbench.metrics import Counts
-from sodbench.results.hashes import file_hash, hash_stream
 from sodbench.results.stored_pairs import (
     RECORD,
-    PairSelection,
     PairSource,
     Records,
     Rows,
@@ -72,7 +70,7 @@ def write_counts(path: Path, pairs: PairSource, *, compressed: bool = True) -> s
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     number = len(pairs.stems)
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in (*_COLUMNS, _ROWS, _STREAMED[1])}
-    with replacing(path, locked=True) as temporary:
+    with atomic_write(path, locked=True) as temporary:
         # members that are named by a string are dated 1980, so that equal pairs make equal files
         with zipfile.ZipFile(temporary, "w", method, compresslevel=1) as archive:
             with archive.open("joint.npy", "w", force_zip64=True) as member:
@@ -96,7 +94,7 @@ def write_counts(path: Path, pairs: PairSource, *, compressed: bool = True) -> s
                     whole = np.ascontiguousarray(array)
                     np.lib.format.write_array(member, whole, allow_pickle=False)
             archive.comment = seal(archive)
-        return file_hash(temporary)
+        return file_hash(temporary, CHECKSUM)
 
 
 def seal(archive: zipfile.ZipFile) -> bytes:
@@ -155,7 +153,7 @@ class CountsFile:
         with self._errors(), open_regular(path) as file:
             status = os.fstat(file.fileno())
             self._identity = _identify(status)
-            self.hash = hash_stream(file)
+            self.hash = stream_hash(file, CHECKSUM)
             if stored_hash is not None and self.hash != stored_hash:
                 raise modified(path)
             file.seek(0)
@@ -180,6 +178,11 @@ class CountsFile:
     def __getitem__(self, rows: Rows) -> Counts:
         return self.read(rows).counts
 
+    @property
+    def weighted(self) -> bool:
+        """Whether weighted F was computed."""
+        return not bool(np.isnan(self._columns["wf"]).any())
+
     def read(self, rows: Rows) -> StoredPairs:
         """Return some pairs; rows before those that were read last start the file again.
 
@@ -195,6 +198,7 @@ class CountsFile:
         if len(rows) > 1 and (np.diff(rows) < 0).any():
             order = np.argsort(rows, kind="stable")
             return self.read(rows[order]).read(np.argsort(order))
+        last = int(rows[-1]) if len(rows) else 0
         parts = []
         while len(rows):
             block = self._block_of(int(rows[0]))
@@ -202,7 +206,7 @@ class CountsFile:
             rows = rows[len(inside) :]
             whole = len(inside) == len(block) and (np.diff(inside) == 1).all()
             parts.append(block if whole else block.read(inside))
-        if self._start + BLOCK >= len(self):  # nothing follows: the memory is needed for other files
+        if last == len(self) - 1:  # nothing follows: the memory is needed for other files
             self._close()
         return StoredPairs.concatenate(parts or [self._no_pairs()])
 

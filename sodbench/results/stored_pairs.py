@@ -5,14 +5,15 @@ from.  ``RECORD`` and :class:`sodbench.metrics.Counts` together are the only des
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.metrics import Counts
+from sodbench.files import checksum
+from sodbench.metrics import Counts, PairCounts
 
 Records = NDArray[np.void]
 Rows = NDArray[np.intp]
@@ -69,24 +70,60 @@ class FileIdentity(NamedTuple):
     ctime: int
     content: int
 
-    def matches(self, status: os.stat_result) -> bool:
-        """Tell whether a file has this size and both times.
+    @classmethod
+    def from_content(cls, data: bytes, status: os.stat_result) -> "FileIdentity":
+        """Return the identity of a file that was read.
 
         Parameters
         ----------
+        data : bytes
+            Its whole content.
         status : os.stat_result
-            Of the file now.
+            From when it was read.
 
         Returns
         -------
-        bool
+        FileIdentity
         """
-        now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        return now == (self.size, self.mtime, self.ctime)
+        return cls(len(data), status.st_mtime_ns, status.st_ctime_ns, checksum(data))
 
 
 # The identity of a map that is missing and counted as black
 NO_FILE = FileIdentity(-1, 0, 0, 0)
+
+
+def pack_record(
+    *,
+    map_file: FileIdentity,
+    mask_file: FileIdentity,
+    fitted: int,
+    map_size: tuple[int, int],
+    mask_levels: int,
+    foreground: int,
+    notes: tuple[str, str],
+    counts: PairCounts,
+) -> bytes:
+    """Return the record of one pair, dtype RECORD, where the fields are explained.
+
+    Parameters
+    ----------
+    map_file, mask_file : FileIdentity
+    fitted : int
+    map_size : tuple of int
+    mask_levels, foreground : int
+    notes : tuple of str
+        Of the map and of the mask.
+    counts : PairCounts
+        Of the pair.
+
+    Returns
+    -------
+    bytes
+    """
+    own = (fitted, map_size, mask_levels, foreground, counts.brightest)
+    encoded = (note.encode() for note in notes)
+    fields = (*map_file, *mask_file, *own, *encoded, counts.size, counts.absolute_error)
+    return np.array(fields, RECORD).tobytes()
 
 
 @dataclass(frozen=True)
@@ -126,6 +163,39 @@ class StoredPairs:
         """
         stems = tuple(self.stems[row] for row in rows.tolist())
         return StoredPairs(stems, self.records[rows], self.counts[rows])
+
+    @classmethod
+    def stack(cls, stems: Sequence[str], records: Sequence[bytes], counts: Sequence[PairCounts]) -> "StoredPairs":
+        """Collect single pairs.
+
+        Parameters
+        ----------
+        stems : sequence of str
+            N names.
+        records : sequence of bytes
+            From :func:`pack_record`.
+        counts : sequence of PairCounts
+
+        Returns
+        -------
+        StoredPairs
+        """
+        array = np.frombuffer(b"".join(records), RECORD)
+        second = {row: pair.matlab_joint for row, pair in enumerate(counts)}
+        second = {row: joint for row, joint in second.items() if joint is not None}
+        return cls(
+            tuple(stems),
+            array,
+            Counts(
+                joint=np.array([pair.joint for pair in counts]),
+                matlab_rows=np.array(list(second), np.int64),
+                matlab_joint=np.array(list(second.values()), np.uint32).reshape(-1, 4, 2, 256),
+                size=array["size"],
+                absolute_error=array["absolute_error"],
+                knife_edge=np.array([pair.knife_edge for pair in counts], np.uint8),
+                wf=np.array([pair.wf for pair in counts]),
+            ),
+        )
 
     @classmethod
     def concatenate(cls, parts: Sequence["StoredPairs"]) -> "StoredPairs":
@@ -221,6 +291,13 @@ class PairSelection:
     def __getitem__(self, rows: Rows) -> Counts:
         return self.read(rows).counts
 
+    def whole_source(self) -> PairSource | None:
+        """Return the source that holds exactly these pairs, in this order; None if there is none."""
+        if not len(self) or (self.which != self.which[0]).any():
+            return None
+        source = self.sources[int(self.which[0])]
+        return source if source.stems == self.stems else None
+
     def read(self, rows: Rows) -> StoredPairs:
         """Return some pairs, in any order.
 
@@ -241,6 +318,10 @@ class PairSelection:
             order.append(mine)
         pairs = StoredPairs.concatenate(parts)
         return pairs if len(parts) == 1 else pairs.read(np.argsort(np.concatenate(order)))
+
+    def read_all(self) -> StoredPairs:
+        """Return all pairs."""
+        return self.read(np.arange(len(self)))
 
 
 # -- what counted pairs must fulfil ------------------------------------------------------------------
@@ -327,20 +408,3 @@ def check_counts(pairs: StoredPairs) -> str:
         if not fulfilled.all():
             return f"pair {int(np.flatnonzero(~fulfilled)[0])}: {fault}"
     return ""
-
-
-def is_weighted(counts: Counts) -> bool:
-    """Tell whether weighted F was computed.
-
-    Parameters
-    ----------
-    counts : Counts
-        Counted in one run.
-
-    Returns
-    -------
-    bool
-    """
-    return not bool(np.isnan(counts.wf).any())
-
-

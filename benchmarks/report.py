@@ -22,7 +22,7 @@ import pandas as pd
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
 from sodbench.reports.analysis import analyse
 from sodbench.reports.report import write_report
-from sodbench.results import Result, build_result
+from sodbench.results import Policy, Result, ResultInfo, build_result
 
 SIZES = {
     "ECSSD": 1000,
@@ -56,18 +56,16 @@ def result(method: str, dataset: str, images: int, counts: Counts, seed: int) ->
     files = pd.DataFrame(
         {"map": "", "mask": "", "image": "", "height": 60, "width": 80}, index=stems
     )
-    policy = {"missing": "error", "resize": "bilinear", "n_missing": 0, "n_resized": 0}
-    return build_result(
-        scores=score(chosen, "salmetric", stems),
-        counts=chosen,
+    info = ResultInfo(
         method=method,
         dataset=dataset,
         files=files,
-        policy=policy,
+        policy=Policy().applied(n_missing=0, n_resized=0),
         problems=(),
         folders={"maps": None, "masks": None, "images": None},
         provenance={},
-    )  # fmt: skip
+    )
+    return build_result(score(chosen, "salmetric", stems), info, chosen)
 
 
 def timed(work, repeats: int) -> dict[str, object]:

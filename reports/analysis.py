@@ -290,7 +290,7 @@ def analyse(
         zip(keys, in_threads(measure, keys, "statistics", "result", _THREADS), strict=True)
     )
     comparable = find_comparable(
-        {key: table[key].signature for key in keys},
+        {key: str(table[key].signature) for key in keys},
         {key: one.fingerprint for key, one in measured.items()},
     )
     return Analysis(

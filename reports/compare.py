@@ -25,7 +25,7 @@ from sodbench.reports.analysis import checked_counts, in_order, per_image, selec
 from sodbench.reports.image_counts import MIN_IMAGES, describe_small_datasets
 from sodbench.reports.sections import format_p_value
 from sodbench.results import Result
-from sodbench.results.result_file import finite
+from sodbench.results.result_file import nan_to_none
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def render(found: PairedComparison, form: Literal["table", "markdown", "csv", "j
     """The comparison as text for a terminal, Markdown, CSV or JSON (all digits in the last two)."""
     if form == "json":
         content = {**vars(found), "differences": [_record(d) for d in found.differences]}
-        return json_text(finite(content))
+        return json_text(nan_to_none(content))
     if form == "csv":
         rows = [
             {

@@ -26,7 +26,7 @@ from sodbench.reports.published import load_published
 from sodbench.reports.report_folder import ReportFolder, check_free, figures_of, is_single
 from sodbench.reports.sources import find_outside
 from sodbench.results import Result
-from sodbench.results.result_file import finite
+from sodbench.results.result_file import nan_to_none
 from sodbench.version import __version__
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def _scores(document: Document, found: Analysis) -> list[dict[str, Any]]:
                 **vars(interval),
                 "n": result.n,
                 "protocol": result.protocol,
-                "signature": result.signature,
+                "signature": str(result.signature),
                 "mark": cell.mark,
                 "compared": found.comparable.has(method, dataset),
                 "place": cell.place or "",
@@ -295,7 +295,7 @@ def _group_intervals(found: Analysis) -> list[dict[str, Any]]:
             "images": images,
             **vars(interval),
             "protocol": found.results[m, d].protocol,
-            "signature": found.results[m, d].signature,
+            "signature": str(found.results[m, d].signature),
         }
         for b in found.breakdowns
         for (m, d), intervals in b.values.items()
@@ -311,7 +311,7 @@ def _comparisons(found: Analysis) -> list[dict[str, Any]]:
         row = vars(comparison).copy()
         dataset, metric = row.pop("dataset"), row.pop("metric")
         result = found.results[comparison.first, dataset]
-        made = {"protocol": result.protocol, "signature": result.signature}
+        made = {"protocol": result.protocol, "signature": str(result.signature)}
         rows.append({"dataset": dataset, "metric": metric, **row, **made})
     return rows
 
@@ -366,7 +366,7 @@ def _as_json(document: Document, found: Analysis) -> str:
                 "dataset": d,
                 "n": r.n,
                 "protocol": r.protocol,
-                "signature": r.signature,
+                "signature": str(r.signature),
                 "compared": found.comparable.has(m, d),
                 "not_compared_because": found.comparable.reasons.get((m, d), ""),
             }
@@ -377,7 +377,7 @@ def _as_json(document: Document, found: Analysis) -> str:
         "comparisons": _comparisons(found),
         "groups": _group_intervals(found),
     }
-    return json_text(finite(content)) + "\n"
+    return json_text(nan_to_none(content)) + "\n"
 
 
 # ---- the user's own template ------------------------------------------------------------------

@@ -80,7 +80,7 @@ def _scores(
     drawn: Drawn,
     published: Sequence[PublishedTable],
 ) -> tuple[Block, ...]:
-    signatures = {k: r.signature for k, r in analysis.results.items()}
+    signatures = {k: str(r.signature) for k, r in analysis.results.items()}
     marks, notes = signature_marks(signatures, analysis.comparable)
     if any(c.tested for c in analysis.comparisons):
         letters = tables.method_letters(analysis.methods)[analysis.methods[0]] != ""
@@ -183,7 +183,7 @@ def _uncertainty(analysis: Analysis, baseline: str | None, drawn: Drawn) -> tupl
         f"(seed {analysis.seed}): how far a number would move with other images of the same kind. They do not cover the "
         "choice of training data or of a random seed in training."
     )
-    signatures = {k: r.signature for k, r in analysis.results.items()}
+    signatures = {k: str(r.signature) for k, r in analysis.results.items()}
     blocks: list[Block] = [
         Paragraph(intro),
         *(Paragraph(note, notice=True) for note in analysis.notes),
@@ -409,7 +409,7 @@ def _attributes(analysis: Analysis, drawn: Drawn) -> tuple[Block, ...]:
                 MIN_IMAGES,
                 compared=analysis.comparable.compared,
                 headings=analysis.headings,
-                signatures={k: r.signature for k, r in analysis.results.items()},
+                signatures={k: str(r.signature) for k, r in analysis.results.items()},
             ),
             picture,
         ]
@@ -536,7 +536,7 @@ def _shared(lines: Sequence[str]) -> list[str]:
 
 def _provenance(analysis: Analysis, command: str) -> tuple[Block, ...]:
     results = analysis.results
-    signatures = dict.fromkeys(r.signature for r in results.values())
+    signatures = dict.fromkeys(str(r.signature) for r in results.values())
     facts = {f"{m} on {d}": dict(_flat(r.provenance)) for (m, d), r in results.items()}
     shared = {
         name: value

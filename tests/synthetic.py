@@ -9,7 +9,7 @@ from PIL import Image
 from sodbench.errors import Problem
 from sodbench.images import write_grey, write_image
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
-from sodbench.results import Result, build_result
+from sodbench.results import Policy, Result, ResultInfo, build_result
 
 ODD = ("plain", "<b>bold</b> & co", "50%_net #1 $x$ ^~", "U²-Net β漢|*_`[x](y)")
 """Method names that mean something in HTML, LaTeX or Markdown."""
@@ -61,18 +61,11 @@ def synthetic(
     files = pd.DataFrame(rows, columns=["stem", "map", "mask", "image", "height", "width"])
     files = files.set_index("stem").iloc[missing:]
     counts = Counts.concatenate(parts[missing:])
-    return build_result(
-        scores=score(counts, protocol, list(files.index)),
-        counts=counts,
+    info = ResultInfo(
         method=method,
         dataset=dataset,
         files=files,
-        policy={
-            "missing": "skip",
-            "resize": "bilinear",
-            "n_missing": missing,
-            "n_resized": resized,
-        },
+        policy=Policy(missing="skip").applied(n_missing=missing, n_resized=resized),
         problems=problems,
         folders={
             "maps": str(folder / "maps" / method.replace("/", "_")) if folder else None,
@@ -81,6 +74,7 @@ def synthetic(
         },
         provenance=provenance or {"scored_by": f"sodbench eval {method} masks", "maps": None},
     )
+    return build_result(score(counts, protocol, list(files.index)), info, counts)
 
 
 def draw_pair(seed: int, height: int, width: int):

@@ -16,7 +16,15 @@ from sodbench.datasets import find_masks
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import walk
 from sodbench.parallel import processors
-from sodbench.results import COUNTS, FILE, JOURNAL, TABLE, Policy, Result, load_result
+from sodbench.results import (
+    COUNTS_FILE,
+    JOURNAL,
+    RESULT_FILE,
+    SCORES_FILE,
+    Result,
+    find_contradictions,
+    load_result,
+)
 from sodbench.results.pairs import PAIR, ZERO, CountsFile, StoredPairs
 from sodbench.runners.evaluation.count import Counted, Visit, count, get_ready
 from sodbench.runners.evaluation.plan import Task, plan_evaluation
@@ -88,10 +96,13 @@ def _result_folders(root: Path) -> list[Path]:
     folders = [
         folder
         for folder, obstacle in (walk(root) if root.is_dir() else ())
-        if not obstacle and any((folder / name).exists() for name in (FILE, COUNTS, TABLE, JOURNAL))
+        if not obstacle
+        and any(
+            (folder / name).exists() for name in (RESULT_FILE, COUNTS_FILE, SCORES_FILE, JOURNAL)
+        )
     ]
     if not folders:
-        raise SodbenchError(f"{root}: no results below it (no {FILE})")
+        raise SodbenchError(f"{root}: no results below it (no {RESULT_FILE})")
     return folders
 
 
@@ -106,10 +117,10 @@ def _verify(folder: Path, tasks: Sequence[Task], alone: bool, jobs: int | None) 
     name = f"{result.method} on {result.dataset}"
     damage = _damage_of_table(result)
     try:
-        with CountsFile(folder / COUNTS, result.hashes[COUNTS]) as file:
+        with CountsFile(folder / COUNTS_FILE, result.hashes[COUNTS_FILE]) as file:
             number = len(file)
             if not damage:
-                found += result.contradictions(file)  # read block by block
+                found += find_contradictions(result, file)  # read block by block
             stored = file.read() if tasks and not damage else None
     except SodbenchError as error:
         return Verification(folder, name, 0, (*found, _fault(error), *damage))
@@ -151,19 +162,13 @@ def _compare_with_images(
     result: Result, stored: StoredPairs, task: Task, jobs: int | None
 ) -> Iterator[str]:
     """Every stored pair that its two images do not give again, in words."""
-    policy = Policy(
-        missing=result.policy["missing"],
-        resize=result.policy["resize"],
-        weighted=result.policy["weighted"],
-    )
+    policy = result.policy
     maps: dict[str, Path | None] = {pair.stem: pair.map for pair in task.pairing.pairs}
     masks = {pair.stem: pair.mask for pair in task.pairing.pairs}
     masks |= {item.stem: item.path for item in task.pairing.missing}
     # which images belong to a subset is known only where GT is that subset itself
     whole = "/" not in result.dataset or task.dataset == result.dataset
-    others = (
-        sorted(masks.keys() - set(stored.stems)) if whole and not result.policy["shard"] else []
-    )
+    others = sorted(masks.keys() - set(stored.stems)) if whole and not policy.shard else []
     if policy.missing == "skip":
         others = [stem for stem in others if stem in maps]  # only an unreadable map may be left out
     elif others:

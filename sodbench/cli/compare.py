@@ -50,9 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the comparison on standard output."""
     from sodbench.console import show
     from sodbench.reports.compare import compare, render
-    from sodbench.results import find_results, warn_of_shards
+    from sodbench.results import load_results, warn_of_shards
 
-    first, second = find_results([arguments.first]), find_results([arguments.second])
+    first, second = load_results([arguments.first]), load_results([arguments.second])
     warn_of_shards([*first, *second])
     found = compare(
         first,

@@ -1,7 +1,6 @@
 """``sodbench eval``: score maps against masks."""
 
 import argparse
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
@@ -11,22 +10,19 @@ from sodbench.metrics.catalogue import (
     DEFAULT_METRICS,
     DEFAULT_PROTOCOL,
     LISTED,
-    LOWER_IS_BETTER,
     METRICS,
     PER_IMAGE,
     PROTOCOL_NAMES,
     describe_metrics,
     suggest,
 )
-from sodbench.quoting import json_text, markdown_text, printable
+from sodbench.quoting import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from sodbench.datasets import Dataset
     from sodbench.errors import Problem
-    from sodbench.results import Result
     from sodbench.results.policy import Policy
     from sodbench.runners.evaluation.plan import EvaluationPlan
 
@@ -203,6 +199,12 @@ def _shard(text: str) -> tuple[int, int]:
 def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
     from sodbench.console import say, show, warn
+    from sodbench.reports.text import (
+        find_worst_images,
+        format_scores,
+        format_scores_csv,
+        format_scores_json,
+    )
     from sodbench.runners.evaluation.evaluate import evaluate_plan
 
     if names(arguments.metrics) == ("help",):
@@ -238,23 +240,24 @@ def run(arguments: argparse.Namespace) -> int:
         )
     except ProblemsError as error:
         if arguments.format == "json":
-            show(to_json([], error.problems))
+            show(format_scores_json([], error.problems))
         raise
     results = list(evaluation.results)
     worst = [
-        Worst.of(result, sort_by, arguments.show_worst)
+        find_worst_images(result, sort_by, arguments.show_worst)
         for result in results[:: len(protocols)] * bool(arguments.show_worst)
     ]
     if arguments.format == "json":
-        show(to_json(results, evaluation.problems, worst, wanted if arguments.metrics else None))
+        chosen = wanted if arguments.metrics else None
+        show(format_scores_json(results, evaluation.problems, worst, chosen))
     elif arguments.format == "csv":
-        show(to_csv(results, wanted))
+        show(format_scores_csv(results, wanted))
         for one in worst:  # a second table would spoil the CSV
             for line in one.to_lines(markdown=False):
                 warn(line)
     elif results:
         markdown = arguments.format == "markdown"
-        show(to_text(results, wanted, markdown=markdown))
+        show(format_scores(results, wanted, markdown=markdown))
         for one in worst:
             show("\n".join(["", *one.to_lines(markdown=markdown)]))
     return report_problems(evaluation.problems, per_kind=5)
@@ -365,170 +368,3 @@ def _check_sort_by(metric: str, *, weighted: bool) -> None:
         )
     if metric == "wf" and not weighted:
         raise SodbenchError("--sort-by wf needs weighted F, which --no-weighted-f leaves out")
-
-
-@dataclass(frozen=True)
-class Worst:
-    """The worst images of a result by one measure: ``images`` are (stem, map or None, value), the worst first."""
-
-    result: "Result"
-    measure: str
-    images: "tuple[tuple[str, Path | None, float], ...]"
-
-    @classmethod
-    def of(cls, result: "Result", measure: str, number: int) -> "Worst":
-        """The ``number`` worst images; those without a value come last."""
-        lowest_first = measure not in LOWER_IS_BETTER
-        values = result.table[measure].sort_values(ascending=lowest_first, kind="stable")
-        images = [
-            (str(stem), result.files(str(stem))["map"], float(value))
-            for stem, value in values.head(number).items()
-        ]
-        return cls(result, measure, tuple(images))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "method": self.result.method,
-            "dataset": self.result.dataset,
-            "measure": self.measure,
-            "images": [
-                {"stem": stem, "map": path and str(path), "value": value}
-                for stem, path, value in self.images
-            ],
-        }
-
-    def to_lines(self, *, markdown: bool) -> list[str]:
-        """Return a title and one line for each image, printable."""
-        start = "- " if markdown else "  "
-        quote = markdown_text if markdown else printable
-        name = quote(f"{self.result.method} on {self.result.dataset}")
-        title = f"{name}: the {len(self.images)} worst by {self.measure}"
-        lines = [
-            f"{start}{value:.4f}  {quote(path or f'{stem} (no map)')}"
-            for stem, path, value in self.images
-        ]
-        return [title, *[""] * markdown, *lines]
-
-
-def to_json(
-    results: "Sequence[Result]",
-    problems: "Sequence[Problem]",
-    worst: "Sequence[Worst]" = (),
-    metrics: "Sequence[str] | None" = None,
-) -> str:
-    """The machine-readable form: the metrics (all by default) with all their digits; undefined ones are null."""
-    from sodbench.results.result_file import finite
-
-    rows = [
-        {
-            "method": r.method,
-            "dataset": r.dataset,
-            "protocol": r.protocol,
-            "n": r.n,
-            "signature": r.signature,
-            "metrics": {name: r.metrics[name] for name in metrics or r.metrics},
-        }
-        for r in results
-    ]
-    content = {"results": rows, "problems": [vars(problem) for problem in problems]}
-    if worst:
-        content["worst"] = [one.as_dict() for one in worst]
-    return json_text(finite(content))
-
-
-def to_csv(results: "Sequence[Result]", metrics: "Sequence[str]") -> str:
-    """The rows of `to_frame` as CSV, with all digits; names on one line each."""
-    frame = to_frame(results, metrics)
-    for column in ("dataset", "method", "signature"):
-        frame[column] = [printable(text) for text in frame[column]]
-    written: str = frame.to_csv(index=False)
-    return written.rstrip("\n")
-
-
-def to_frame(results: "Sequence[Result]", metrics: "Sequence[str]") -> Any:
-    """One row a result, all digits."""
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {"dataset": r.dataset, "method": r.method, "protocol": r.protocol, "n": r.n}
-            | {name: r.metrics[name] for name in metrics}
-            | {"signature": r.signature}
-            for r in results
-        ]
-    )
-
-
-def to_text(results: "Sequence[Result]", metrics: "Sequence[str]", *, markdown: bool) -> str:
-    """A table of the results, and their signatures; several protocols are shown side by side with their differences."""
-    protocols = len({r.protocol for r in results})
-    quote = markdown_text if markdown else printable
-    if protocols == 1:
-        tables = [_table(*_listed(results, metrics, quote), left=2, markdown=markdown)]
-    else:
-        groups = (results[at : at + protocols] for at in range(0, len(results), protocols))
-        tables = [
-            _table(*_compared(group, metrics, quote), left=1, markdown=markdown) for group in groups
-        ]
-    signatures = dict.fromkeys(r.signature for r in results)
-    return "\n\n".join([*tables, "\n".join(map(printable, signatures))])
-
-
-def _table(headers: list[str], rows: list[list[str]], *, left: int, markdown: bool) -> str:
-    """Rows as a table whose first ``left`` columns are words."""
-    from tabulate import tabulate
-
-    return tabulate(
-        rows,
-        headers=headers,
-        tablefmt="pipe" if markdown else "simple",
-        disable_numparse=True,
-        colalign=["left"] * left + ["right"] * (len(headers) - left),
-    )
-
-
-def _listed(
-    results: "Sequence[Result]", metrics: "Sequence[str]", quote: "Callable[[object], str]"
-) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows, one row a result."""
-    frame = to_frame(results, metrics).drop(columns=["signature", "protocol"])
-    rows = [
-        [_cell(name, value, quote) for name, value in row.items()]
-        for row in frame.to_dict("records")
-    ]
-    return list(frame.columns), rows
-
-
-def _compared(
-    group: "Sequence[Result]", metrics: "Sequence[str]", quote: "Callable[[object], str]"
-) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows, one row per metric: one method on one dataset under each protocol."""
-    first, *others = group
-    headers = [
-        quote(f"{first.method} on {first.dataset}"),
-        *(r.protocol for r in group),
-        *(f"{r.protocol} - {first.protocol}" for r in others),
-    ]
-    rows = [
-        [
-            name,
-            *(_cell(name, r.metrics[name], quote) for r in group),
-            *(_difference(name, first, r) for r in others),
-        ]
-        for name in metrics
-    ]
-    return headers, rows
-
-
-def _cell(name: str, value: Any, quote: "Callable[[object], str]") -> str:
-    if not isinstance(value, float):
-        return quote(value)
-    text = f"{value:.0f}" if name == "threshold" else f"{value:.4f}"
-    return text.removeprefix("-") if float(text) == 0 else text
-
-
-def _difference(name: str, first: "Result", other: "Result") -> str:
-    difference = other.metrics[name] - first.metrics[name]
-    text = f"{difference:+.0f}" if name == "threshold" else f"{difference:+.4f}"
-    return text[1:] if float(text) == 0 else text  # a difference of zero has no sign

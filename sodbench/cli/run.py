@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sodbench.cli.eval import add_policy, read_policy, report_problems, to_text
+from sodbench.cli.eval import add_policy, read_policy, report_problems
 from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
 from sodbench.cli.predict import add_network_options
 from sodbench.errors import SodbenchError, listing
@@ -102,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.console import show, warn
     from sodbench.datasets import TEST_SETS
     from sodbench.quoting import printable
+    from sodbench.reports.text import format_scores
     from sodbench.runners.pipeline import Run, run_datasets, run_sample
 
     if not (arguments.all_datasets or arguments.datasets or arguments.sample):
@@ -137,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     finished = (run_sample if arguments.sample else run_datasets)(wanted)
     results = finished.evaluation.results
-    show(to_text(results, DEFAULT_METRICS, markdown=False))
+    show(format_scores(results, DEFAULT_METRICS))
     status = report_problems(finished.evaluation.problems, per_kind=3)
     for line in listing(finished.problems):
         warn(line)

@@ -615,7 +615,7 @@ class CountsFile:
             try:
                 self.hash = stream_hash(self._file, CHECKSUM)
                 if stored_hash is not None and self.hash != stored_hash:
-                    raise modified(path)
+                    raise StoredFileError.modified(path)
                 self._file.seek(0)
                 self._archive = zipfile.ZipFile(self._file)
                 self._check_archive(os.fstat(self._file.fileno()).st_size)
@@ -762,15 +762,6 @@ class CountsFile:
             raise StoredFileError(self.path, reason) from error
         except Exception as error:
             raise StoredFileError(self.path, f"damaged counts file ({error})") from error
-
-
-def modified(path: Path) -> StoredFileError:
-    """The error about a stored file that is not what was written."""
-    return StoredFileError(
-        path,
-        "was modified after it was written",
-        "run the same evaluation again with the same output folder, which restores it",
-    )
 
 
 def _array_header(member: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -128,7 +128,7 @@ def test_an_undefined_s_is_named_and_left_out_only_on_request(counts):
     stems = [f"{i:03d}" for i in range(CASES)]
     kept = score(counts, "pysodmetrics", stems)
     assert kept.undefined == ("013", "014")
-    assert kept.signature.endswith("|protocol:pysodmetrics|n:26|gt:>128|undefined:keep(2)")
+    assert str(kept.signature).endswith("|protocol:pysodmetrics|n:26|gt:>128|undefined:keep(2)")
     skipped = score(counts, "pysodmetrics", stems, undefined_s="skip")
     assert skipped.metrics["s"] == pytest.approx(kept.per_image["s"].dropna().mean(), abs=1e-15)
 

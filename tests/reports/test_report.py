@@ -293,7 +293,7 @@ def stats_of(result, folder, images=None):
 
 def test_scores_by_kind_of_image(tmp_path, quick, capsys, monkeypatch):
     results = [synthetic(m, "HKU-IS/test", images=14, noise=n) for m, n in (("a", 0.1), ("b", 0.6))]
-    monkeypatch.setattr("sodbench.results.find_results", lambda _: results)
+    monkeypatch.setattr("sodbench.results.load_results", lambda _: results)
     stats = stats_of(results[0], tmp_path / "stats")
     arguments = ["report", "x", "-o", str(tmp_path / "out"), "--resamples", "100"]
     assert main([*arguments, "--attributes", str(stats), "--images", "random"]) == 0
@@ -434,7 +434,7 @@ def test_negative_seed_is_refused(command, capsys):
 def test_names_apart_by_commas(tmp_path, undrawn, monkeypatch, capsys):
     stored = [synthetic(m, d) for m in ("A", "B") for d in ("SOD", "ECSSD", "HKU-IS")]
     monkeypatch.setattr(
-        "sodbench.results.find_results",
+        "sodbench.results.load_results",
         lambda folders: [
             r for r in stored if Path(r.method) in folders or folders == [Path("all")]
         ],

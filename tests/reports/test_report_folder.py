@@ -253,7 +253,7 @@ def test_files_outside_the_recorded_folders_are_named_and_not_shown(
         "sodbench.reports.gallery.read_rgb",
         lambda p: opened.append(p) or np.zeros((2, 2, 3), np.uint8),
     )
-    monkeypatch.setattr("sodbench.results.find_results", lambda _: [result])
+    monkeypatch.setattr("sodbench.results.load_results", lambda _: [result])
     out = tmp_path / "out"
     arguments = ["report", "x", "-o", str(out), "--resamples", "100", "--images", "im_003"]
     assert main(arguments) == 1
@@ -352,7 +352,7 @@ def test_a_bench_record_of_another_name_is_a_problem_and_can_be_mapped(
     tmp_path, quick, monkeypatch, capsys
 ):
     results = [synthetic(m, "SOD") for m in ("TinyNet", "Other", "Third")]
-    monkeypatch.setattr("sodbench.results.find_results", lambda _: results)
+    monkeypatch.setattr("sodbench.results.load_results", lambda _: results)
     tiny, other = bench_file(tmp_path, "my_net.py:small"), bench_file(tmp_path, "Other")
     arguments = ["report", "x", "--resamples", "100", "--images", "random", "-o"]
     assert main([*arguments, str(tmp_path / "a.md"), "--bench", str(tiny), str(other)]) == 1
@@ -399,7 +399,7 @@ def test_a_modified_result_is_refused_by_name_and_nothing_is_written(
         raise SodbenchError(f"results/{result.method}/counts.npz: modified since it was stored")
 
     results = [synthetic("a", "SOD")]
-    monkeypatch.setattr("sodbench.results.find_results", lambda _: results)
+    monkeypatch.setattr("sodbench.results.load_results", lambda _: results)
     monkeypatch.setattr(Result, "counts", property(modified))
     assert main(["report", "x", "-o", str(tmp_path / "out"), "--resamples", "100"]) == 2
     assert "results/a/counts.npz: modified" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import write_grey
-from sodbench.results import find_results
+from sodbench.results import load_results
 from sodbench.runners.evaluation.plan import EvaluationPlan, plan_evaluation
 
 STEMS = ("a", "b", "c")
@@ -89,7 +89,7 @@ def test_results_are_found_behind_links_and_once(root: Path) -> None:
     (root / "mine/linked").symlink_to(root / "out/DSS")
     (root / "mine/linked again").symlink_to(root / "out")
     (root / "out/loop").symlink_to(root / "mine")
-    results = find_results([root / "mine", root / "out"])
+    results = load_results([root / "mine", root / "out"])
     assert [(r.method, r.dataset) for r in results] == [("DSS", "ECSSD"), ("DSS", "SOD")]
 
 

@@ -148,7 +148,7 @@ def test_the_worst_images_stand_in_the_json(maps, capsys):
     assert score(maps, "--format", "json", "--show-worst", "2", "--protocol", "all") == 0
     printed = json.loads(capsys.readouterr().out)
     (worst,) = printed["worst"]
-    assert (worst["method"], worst["dataset"], worst["measure"]) == ("ours", "SOD", "mae")
+    assert (worst["method"], worst["dataset"], worst["metric"]) == ("ours", "SOD", "mae")
     folder = maps / "preds/ours/SOD"
     assert worst["images"] == [
         {"stem": "wrong", "map": str(folder / "wrong.png"), "value": 1.0},

@@ -28,6 +28,7 @@ from sodbench.results import Policy
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
 from sodbench.runners.evaluation.plan import EvaluationPlan
 from sodbench.runners.evaluation.task import Task, find_mask_problems, make_task
+from sodbench.runners.evaluation.workers import Workers
 from sodbench.runners.prediction.predict import (
     PredictionSummary,
     Predictor,
@@ -134,7 +135,7 @@ def run_datasets(
         EvaluationPlan(tuple(tasks)),
         run.protocols,
         output=run.output / "scores",
-        jobs=run.jobs,
+        workers=Workers(run.jobs),
         force=run.force,
     )
     from sodbench.reports.report import write_report

@@ -15,9 +15,10 @@ from sodbench.errors import Problem
 from sodbench.files import open_regular, write_error
 from sodbench.provenance import counting_versions
 from sodbench.results import (
-    COUNTS,
-    FILE,
+    COUNTS_FILE,
+    RESULT_FILE,
     Result,
+    ResultInfo,
     derive_result,
     digest_names,
     n_resized,
@@ -55,7 +56,7 @@ def assemble(
     task: Task,
     pairs: CountsFile | PairSelection,
     protocol: str,
-    outcome: Outcome = Outcome(),  # noqa: B008  it is frozen
+    outcome: Outcome = Outcome(),
     *,
     allow_swapped: bool = False,
     counts: StoredPairs | None = None,
@@ -80,34 +81,31 @@ def assemble(
     Result
         Not stored.
     """
-    names = pd.DataFrame(task.file_names(pairs.stems), index=pd.Index(pairs.stems, name="stem"))
-    unreadable = [*outcome.skipped, *outcome.blackened]
+    files = pd.DataFrame(task.file_names(pairs.stems), index=pd.Index(pairs.stems, name="stem"))
+    unreadable = (*outcome.skipped, *outcome.blackened)
     policy = task.policy.applied(
         n_missing=task.n_missing + len(unreadable),
         n_resized=n_resized(pairs.records),
         n_divided=task.n_divided,
     )
-    maps = task.maps
     provenance = {
         "scored_by": shlex.join(_command(task, protocol, allow_swapped)),
         "versions": counting_versions(),
-        "maps": _read_manifest(maps / MANIFEST) if maps else None,
+        "maps": _read_manifest(task.maps / MANIFEST) if task.maps else None,
         "suffix": task.pairing.suffix,
         "sample": is_sample(task.masks) or is_sample(task.masks.parent),
-        "pairs": digest_names(names),
+        "pairs": digest_names(files),
     }
-    return derive_result(
-        pairs,
-        protocol=protocol,
+    info = ResultInfo(
         method=task.method,
         dataset=task.dataset,
-        names=names,
-        policy=policy.as_dict(),
-        problems=[*task.notes, *unreadable],
+        files=files,
+        policy=policy,
+        problems=(*task.notes, *unreadable),
         folders=task.folders,
         provenance=provenance,
-        counts=counts,
     )
+    return derive_result(pairs, protocol, info, counts)
 
 
 def store_result(
@@ -138,14 +136,14 @@ def store_result(
         warn(f"{folder}: replaces the stored result, which was {replaced.signature}")
     try:
         # first, so that a run killed in between leaves no old numbers next to new counts
-        (folder / FILE).unlink(missing_ok=True)
+        (folder / RESULT_FILE).unlink(missing_ok=True)
     except OSError as error:
-        raise write_error(folder / FILE, error) from error
+        raise write_error(folder / RESULT_FILE, error) from error
     counts = pairs if isinstance(pairs, CountsFile) else pairs.whole_source()
-    if isinstance(counts, CountsFile) and counts.path == folder / COUNTS:
+    if isinstance(counts, CountsFile) and counts.path == folder / COUNTS_FILE:
         counts_hash = counts.hash
     else:
-        counts_hash = write_counts(folder / COUNTS, pairs)
+        counts_hash = write_counts(folder / COUNTS_FILE, pairs)
     return save_result(result, folder, counts_hash)
 
 

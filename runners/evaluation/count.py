@@ -304,7 +304,9 @@ def _count_map(path: Path | None, mask: _Mask, policy: Policy) -> CountedPair | 
         if policy.missing != "zero":
             return problem
         black = np.zeros(size, np.uint8)
-        return _counted(black, mask, policy, NO_FILE, MISSING_AS_BLACK, size)._replace(problem=problem)
+        return _counted(black, mask, policy, NO_FILE, MISSING_AS_BLACK, size)._replace(
+            problem=problem
+        )
     map_, fitted = decoded.pixels, UNCHANGED
     own_size = (map_.shape[0], map_.shape[1])
     if own_size != size:

@@ -172,9 +172,7 @@ def evaluate_tree(
     return evaluate_plan(plan, protocols, output=output, workers=workers, force=force)
 
 
-def _plan(
-    predictions: Path | str, truth: Path | str, options: EvaluateOptions
-) -> EvaluationPlan:
+def _plan(predictions: Path | str, truth: Path | str, options: EvaluateOptions) -> EvaluationPlan:
     truths = find_masks(truth, options.get("dataset_name"), without=predictions)
     policy = Policy(
         missing=options.get("missing", "error"),
@@ -249,14 +247,13 @@ def evaluate_plan(
     for tasks in plan.by_dataset():
         # results are stored dataset by dataset
         with _freeze_gc(), ExitStack() as held:
-            opened = [_open(task, run, held) for task in tasks]
-            outcomes = _count(opened, run.workers)
-            for task, outcome in zip(opened, outcomes, strict=True):
+            group = [_open(task, run, held) for task in tasks]
+            for opened, outcome in zip(group, _count(group, run.workers), strict=True):
                 errors += outcome.errors
                 if not outcome.errors:
-                    results[str(task.task)] = _finish(task, outcome, run)
-            n_tasks += len(opened)
-            n_reused += sum(task.is_up_to_date for task in opened)
+                    results[str(opened.task)] = _finish(opened, outcome, run)
+            n_tasks += len(group)
+            n_reused += sum(opened.is_up_to_date for opened in group)
     if n_reused:
         say(f"{n_reused} of {n_tasks} results are up to date and were reused")
     if errors:
@@ -313,9 +310,7 @@ def _open(task: Task, run: _Run, held: ExitStack) -> _OpenTask:
         reusable = find_reusable(
             task, folder, run.protocols[0], force=run.force, allow_swapped=run.allow_swapped
         )
-    store = held.enter_context(
-        CountsStore(folder, task.policy, reusable.counts, restart=run.force)
-    )
+    store = held.enter_context(CountsStore(folder, task.policy, reusable.counts, restart=run.force))
     complete = reusable.derived is not None
     missing = [] if complete else store.missing(task.map_files, task.mask_files, task.stems)
     if missing and not run.allow_swapped:
@@ -378,12 +373,14 @@ def _plan_visits(opened: Sequence[_OpenTask]) -> list[Visit]:
 
 def _finish(opened: _OpenTask, outcome: Outcome, run: _Run) -> list[Result]:
     """Score a task's pairs under every protocol and store the first result."""
-    task, folder, reusable, store = opened.task, opened.folder, opened.reusable, opened.store
+    task, folder, reusable = opened.task, opened.folder, opened.reusable
+    if opened.is_up_to_date and reusable.stored and len(run.protocols) == 1:
+        return [reusable.stored]
     left_out = {problem.file for problem in outcome.skipped}
     stems = [stem for stem in task.stems if str(task.map_files[stem]) not in left_out]
     if not stems:
         raise SodbenchError(f"{task}: no pair is left to score")
-    pairs = store.select(stems)
+    pairs = opened.store.select(stems)
     counts = pairs.read_all() if run.keep_counts and not folder else None
     results = [
         assemble(task, pairs, protocol, outcome, allow_swapped=opened.allow_swapped, counts=counts)
@@ -395,5 +392,5 @@ def _finish(opened: _OpenTask, outcome: Outcome, run: _Run) -> list[Result]:
         results[0] = reusable.stored
     elif folder:
         results[0] = store_result(folder, results[0], pairs, reusable.stored)
-    store.discard()
+    opened.store.discard()
     return results

@@ -206,10 +206,11 @@ def plan_pair_list(
         check_name(dataset_name, "--dataset-name")
         source = (*source, "--dataset-name", dataset_name)
     pairing = read_pair_list(list_file)
-    items = (*pairing.pairs, *pairing.missing, *pairing.ambiguous)
+    stems = {item.stem for item in pairing.pairs}
+    stems |= {item.stem for item in pairing.missing} | {item.stem for item in pairing.ambiguous}
     task = Task(
         name or list_file.stem,
-        f"{dataset_name or 'list'}/{subset_name({item.stem for item in items})}",
+        f"{dataset_name or 'list'}/{subset_name(stems)}",
         None,
         list_file.parent,
         {},

@@ -10,14 +10,14 @@ from sodbench.datasets.registry import normalise_name
 from sodbench.errors import Problem, ProblemKind, SodbenchError
 from sodbench.files import list_names, walk
 from sodbench.images import is_image_name
-from sodbench.results.store import PARTS
+from sodbench.results import PARTS_FOLDER
 
 # Endings of files that hold maps for other programs, but are not read
 _UNREAD_SUFFIXES = frozenset(
     {".npy", ".npz", ".mat", ".exr", ".jp2", ".heic", ".avif", ".pfm", ".tga", ".h5", ".hdf5"}
 )
 # A folder of these only is a result of an earlier evaluation, not maps
-_RESULT_FILES = frozenset({"result.json", "scores.csv", "counts.npz", PARTS})
+_RESULT_FILES = frozenset({"result.json", "scores.csv", "counts.npz", PARTS_FOLDER})
 # How many datasets a message names
 _MAX_NAMES = 8
 
@@ -80,7 +80,9 @@ class PredictionTree:
             return "", None, f"no ground truth for {unknown} was given{advice}"
         if len(truths) == 1 and not self._has_dataset_folders:  # PREDS/<method>/ or PREDS itself
             return "/".join(below) or suggest_method(root, truths), truths[0], ""
-        if truth := find_named(root.absolute().name, truths):  # PREDS/ of a dataset, or PREDS/<part>/
+        if truth := find_named(
+            root.absolute().name, truths
+        ):  # PREDS/ of a dataset, or PREDS/<part>/
             return "/".join((suggest_method(root, truths), *below)), truth, ""
         known = ", ".join(f"{truth.name} ({truth.root})" for truth in truths[:_MAX_NAMES])
         known += f" and {len(truths) - _MAX_NAMES} more" * (len(truths) > _MAX_NAMES)

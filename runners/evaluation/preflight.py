@@ -146,9 +146,7 @@ def _look_at_files(plan: EvaluationPlan) -> list[Problem]:
     pairs: list[tuple[Path, Path]] = []
     for task in plan.tasks:
         kinds |= dict.fromkeys(task.mask_files.values(), ProblemKind.UNREADABLE_MASK)
-        pairs += [
-            (map_, task.mask_files[stem]) for stem, map_ in task.map_files.items() if map_
-        ]
+        pairs += [(map_, task.mask_files[stem]) for stem, map_ in task.map_files.items() if map_]
     if policy.missing == "error" or policy.resize == "error":
         kinds |= dict.fromkeys((map_ for map_, _ in pairs), ProblemKind.UNREADABLE)
 

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from sodbench.console import say
 from sodbench.errors import SodbenchError, StoredFileError
-from sodbench.results import COUNTS, FILE, Result, differences, load_result
+from sodbench.results import (
+    COUNTS_FILE,
+    RESULT_FILE,
+    Policy,
+    Result,
+    find_contradictions,
+    find_differences,
+    load_result,
+)
 from sodbench.results.counts_file import CountsFile
 from sodbench.results.store import find_parts, is_current
 from sodbench.runners.evaluation.assemble import assemble
@@ -93,13 +101,13 @@ def find_reusable(
     except StoredFileError as error:
         say(f"{error.fault}; it is written again now")
         return reusable  # the counts have a hash of their own
-    if reusable.derived and not differences(stored, reusable.derived):
+    if reusable.derived and not find_differences(stored, reusable.derived):
         return Reusable(stored, counts, reusable.derived, is_up_to_date=True)
     return reusable if _agrees(stored, counts) else Reusable(stored)
 
 
 def _read_result(folder: Path, *, report: bool) -> Result | None:
-    if not os.path.lexists(folder / FILE):
+    if not os.path.lexists(folder / RESULT_FILE):
         return None
     try:
         return load_result(folder)
@@ -115,26 +123,25 @@ def _check_owner(task: Task, folder: Path, stored: Result) -> None:
         raise SodbenchError(
             f"{folder}: holds {stored.method} on {stored.dataset}; choose another output folder"
         )
-    theirs, mine = stored.policy["shard"] or "", task.policy.shard_text
-    if theirs != mine:
+    if stored.policy.shard != task.policy.shard:
         raise SodbenchError(
-            f"{folder}: holds {_describe_shard(theirs)}, and this run makes {_describe_shard(mine)}; "
+            f"{folder}: holds {_describe_shard(stored.policy)}, and this run makes {_describe_shard(task.policy)}; "
             "give each an output folder of its own"
         )
 
 
-def _describe_shard(shard: str) -> str:
-    return f"shard {shard}" if shard else "a whole result"
+def _describe_shard(policy: Policy) -> str:
+    return f"shard {policy.shard_text}" if policy.shard else "a whole result"
 
 
 def _open_counts(folder: Path, stored: Result | None) -> CountsFile | None:
-    path = folder / COUNTS
+    path = folder / COUNTS_FILE
     if not os.path.lexists(path):
         if stored:
             say(f"{path}: is missing; its pairs are scored again now")
         return None
     try:
-        return CountsFile(path, stored.hashes[COUNTS] if stored else None)
+        return CountsFile(path, stored.hashes[COUNTS_FILE] if stored else None)
     except StoredFileError as error:
         say(f"{error.fault}; its pairs are scored again now")
         return None
@@ -155,13 +162,13 @@ def _is_complete(task: Task, counts: CountsFile) -> bool:
 def _agrees(stored: Result, counts: CountsFile) -> bool:
     """Whether a stored result follows from the counts it is stored with; where not, that is reported."""
     try:
-        contradictions = stored.contradictions(counts)
+        contradictions = find_contradictions(stored, counts)
     except StoredFileError as error:
         say(f"{error.fault}; its pairs are scored again now")
         return False
     if contradictions:
         say(
-            f"{stored.folder / FILE if stored.folder else FILE}: contradicts the counts it is stored with "
+            f"{stored.folder / RESULT_FILE if stored.folder else RESULT_FILE}: contradicts the counts it is stored with "
             f"({contradictions[0]}), so at least one of them was modified; scored again from the images"
         )
     return not contradictions

@@ -206,6 +206,7 @@ def run(arguments: argparse.Namespace) -> int:
         format_scores_json,
     )
     from sodbench.runners.evaluation.evaluate import evaluate_plan
+    from sodbench.runners.evaluation.workers import Workers
 
     if names(arguments.metrics) == ("help",):
         show(describe_metrics())
@@ -233,7 +234,7 @@ def run(arguments: argparse.Namespace) -> int:
             plan,
             protocols,
             output=arguments.output,
-            jobs=arguments.jobs,
+            workers=Workers(arguments.jobs),
             force=arguments.force,
             allow_swapped=arguments.allow_swapped,
             keep_counts=False,

@@ -155,7 +155,7 @@ class CountsFile:
             self._identity = _identify(status)
             self.hash = stream_hash(file, CHECKSUM)
             if stored_hash is not None and self.hash != stored_hash:
-                raise modified(path)
+                raise StoredFileError.modified(path)
             file.seek(0)
             archive = _Archive(file, path)
             archive.check(status.st_size)
@@ -249,7 +249,7 @@ class CountsFile:
         file = open_regular(self.path)
         try:
             if _identify(os.fstat(file.fileno())) != self._identity:
-                raise modified(self.path)
+                raise StoredFileError.modified(self.path)
             return _HistogramStream(_Archive(file, self.path), len(self), len(self._second_rows))
         except BaseException:
             file.close()
@@ -271,7 +271,8 @@ class CountsFile:
             matlab_joint=stream.matlab_joint(int(last - first)),
             size=records["size"],
             absolute_error=records["absolute_error"],
-            **{name: values[rows] for name, values in self._columns.items()},
+            knife_edge=self._columns["knife_edge"][rows],
+            wf=self._columns["wf"][rows],
         )
         block = StoredPairs(self.stems[rows], records, counts)
         if fault := check_counts(block):
@@ -296,25 +297,6 @@ class CountsFile:
 
 def _identify(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def modified(path: Path) -> StoredFileError:
-    """Return the error about a stored file that is not what was written.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    StoredFileError
-    """
-    return StoredFileError(
-        path,
-        "was modified after it was written",
-        "run the same evaluation again with the same output folder, which restores it",
-    )
 
 
 class _Archive:

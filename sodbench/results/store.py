@@ -19,6 +19,7 @@ from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.files import checksum, list_paths, open_regular, write_error
 from sodbench.results.counts_file import CountsFile, write_counts
 from sodbench.results.policy import Policy
+from sodbench.results.result import PARTS_FOLDER
 from sodbench.results.stored_pairs import (
     MISSING_AS_BLACK,
     RESIZE_CODES,
@@ -29,7 +30,6 @@ from sodbench.results.stored_pairs import (
     StoredPairs,
 )
 
-PARTS = "parts"
 # A part is written when it has this many pairs (about 4 MB) or when its first pair is this old
 PAIRS_PER_PART = 512
 SECONDS_PER_PART = 5.0
@@ -71,7 +71,7 @@ class CountsStore:
         restart: bool = False,
     ):
         self._policy = policy
-        self._folder = folder / PARTS if folder else None
+        self._folder = folder / PARTS_FOLDER if folder else None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._sources: list[PairSource] = []
         self._pending: list[StoredPairs] = []
@@ -213,7 +213,7 @@ def find_parts(folder: Path) -> list[Path]:
     SodbenchError
         Where the folder of the parts is something else.
     """
-    parts = folder / PARTS
+    parts = folder / PARTS_FOLDER
     if parts.is_symlink():
         raise SodbenchError(f"{parts}: is a link; remove it, or choose another output folder")
     if parts.exists() and not parts.is_dir():

@@ -165,7 +165,9 @@ class StoredPairs:
         return StoredPairs(stems, self.records[rows], self.counts[rows])
 
     @classmethod
-    def stack(cls, stems: Sequence[str], records: Sequence[bytes], counts: Sequence[PairCounts]) -> "StoredPairs":
+    def stack(
+        cls, stems: Sequence[str], records: Sequence[bytes], counts: Sequence[PairCounts]
+    ) -> "StoredPairs":
         """Collect single pairs.
 
         Parameters
@@ -407,4 +409,28 @@ def check_counts(pairs: StoredPairs) -> str:
     for fault, fulfilled in conditions.items():
         if not fulfilled.all():
             return f"pair {int(np.flatnonzero(~fulfilled)[0])}: {fault}"
+    return ""
+
+
+def compare_counts(stored: Counts, counted: Counts) -> str:
+    """Compare the counts of one pair with those of its images now.
+
+    Parameters
+    ----------
+    stored, counted : Counts
+        Of one pair.
+
+    Returns
+    -------
+    str
+        What differs; empty if they are equal.  Weighted F may differ in the last bits.
+    """
+    if not np.array_equal(stored.joint, counted.joint):
+        return "the images give another histogram"
+    if not np.array_equal(stored.knife_edge, counted.knife_edge):
+        return "the images give other tie flags"
+    if not np.allclose(stored.wf, counted.wf, rtol=1e-12, atol=1e-12, equal_nan=True):
+        return "the images give another weighted F"
+    if not np.array_equal(stored.matlab_joint, counted.matlab_joint):
+        return "the images give other counts under MATLAB's rule"
     return ""

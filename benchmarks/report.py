@@ -44,7 +44,9 @@ def pool(pairs: int, quality: float, seed: int) -> Counts:
         inside = rng.uniform(5, 22) - distance
         map_ = 1 / (1 + np.exp(-inside / 2)) + rng.normal(0, 0.5 - 0.4 * quality, inside.shape)
         mask = np.where(inside > 0, 255, 0).astype(np.uint8)
-        parts.append(count_pair(np.clip(255 * map_, 0, 255).astype(np.uint8), PreparedMask(mask)))
+        parts.append(
+            count_pair(np.clip(255 * map_, 0, 255).astype(np.uint8), PreparedMask(mask)).counts
+        )
     return Counts.concatenate(parts)
 
 

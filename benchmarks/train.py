@@ -34,7 +34,8 @@ import torch.nn.functional as F
 from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.images import read_grey, read_rgb, write_grey, write_image
 from sodbench.models import create_model
-from sodbench.models.inference import choose_device, describe_machine, normalise, tensor_float
+from sodbench.models.devices import choose_device, describe_machine, tensor_float
+from sodbench.models.inference import normalise
 from sodbench.runners.training.data import check_pairs, loaded_updates, updates_of_epoch
 from sodbench.runners.training.distributed import Ranks
 from sodbench.runners.training.optimizer import set_training_mode

@@ -1,13 +1,21 @@
 """Scoring arrays as they come, e.g. in a validation loop."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.metrics.counts import Counts, PreparedMask, count_pair
-from sodbench.metrics.protocols import DEFAULT_PROTOCOL, Protocol, protocol
+from sodbench.metrics.catalogue import load_pixel_function
+from sodbench.metrics.counts import Counts, count_pair
+from sodbench.metrics.masks import PreparedMask
+from sodbench.metrics.protocols import (
+    DEFAULT_PROTOCOL,
+    CountingScheme,
+    Protocol,
+    get_protocol,
+)
 from sodbench.metrics.scores import Scores, score
 
 OVERSHOOT = 1e-6
@@ -17,31 +25,46 @@ OVERSHOOT = 1e-6
 class Evaluator:
     """Collects pairs of saliency maps and masks and scores them under a protocol.
 
-    Only counts are kept (8 KB a pair).  Evaluators can be pickled, and merged in any order: the aggregates come out
-    the same to the last bit.
+    Only counts are kept (8 KB per pair).  Evaluators can be pickled, and merged in any order: the aggregates are the
+    same to the last bit.
 
     Parameters
     ----------
     protocol : str or Protocol
-        The protocol to score under.  An evaluator made for one of the protocols by name can compute all of them.
-        Pairs of a protocol of one's own are counted under its foreground rule; :meth:`compute` refuses a protocol
-        whose rule was not counted.
-    weighted : bool
-        Whether to compute weighted F, which takes most of the time of a pair; without it ``wf`` is NaN.
+        The protocol to score under.  Pairs are counted for it and for the built-in protocols; :meth:`compute` accepts
+        any of them.
+    pixel_metrics : sequence of str
+        Metrics of the catalogue that need pixels.  Weighted F, the default, takes most of the time of a pair; without
+        it ``wf`` is NaN.  Metrics that are computed on request only, such as ``cm``, are asked for here.
+
+    Raises
+    ------
+    ValueError
+        For an unknown protocol, and for names of other metrics.
 
     Examples
     --------
-    ::
-
-        evaluator = Evaluator(protocol="pysodmetrics")
-        for prediction, mask in loader:
-            evaluator.update(prediction, mask)
-        print(evaluator.compute().metrics["f_max"])
+    >>> import numpy as np
+    >>> evaluator = Evaluator(protocol="pysodmetrics")
+    >>> mask = np.eye(8, dtype=bool)
+    >>> evaluator.update(mask * 0.8 + 0.1, mask, name="diagonal")
+    >>> evaluator
+    Evaluator('pysodmetrics') with 1 pair
+    >>> round(evaluator.compute().metrics["f_max"], 3)
+    1.0
     """
 
-    def __init__(self, protocol: str | Protocol = DEFAULT_PROTOCOL, *, weighted: bool = True):
-        self.protocol = _protocol(protocol)
-        self.weighted = weighted
+    def __init__(
+        self,
+        protocol: str | Protocol = DEFAULT_PROTOCOL,
+        *,
+        pixel_metrics: Sequence[str] = ("wf",),
+    ):
+        self.protocol = get_protocol(protocol)
+        self.pixel_metrics = tuple(pixel_metrics)
+        for name in self.pixel_metrics:
+            load_pixel_function(name)
+        self._scheme = CountingScheme.for_protocols([self.protocol], self.pixel_metrics)
         self.reset()
 
     def reset(self) -> None:
@@ -54,9 +77,10 @@ class Evaluator:
         return len(self._names)
 
     def __repr__(self) -> str:
-        without = "" if self.weighted else ", weighted=False"
+        usual = self.pixel_metrics == ("wf",)
+        metrics = "" if usual else f", pixel_metrics={self.pixel_metrics!r}"
         pairs = "1 pair" if len(self) == 1 else f"{len(self)} pairs"
-        return f"Evaluator({self.protocol.name!r}{without}) with {pairs}"
+        return f"Evaluator({self.protocol.name!r}{metrics}) with {pairs}"
 
     def update(self, prediction: Any, mask: Any, name: str | list[str] | None = None) -> None:
         """Add one pair, or a batch of pairs; a batch is added whole or not at all.
@@ -95,9 +119,8 @@ class Evaluator:
         for name_ in given:
             if name_ in self._taken or given.count(name_) > 1:
                 raise ValueError(f"the name {name_!r} was already given to a pair")
-        second_rule = self.protocol.second_rule
         parts = [
-            count_pair(map_, PreparedMask(mask_, second_rule), weighted=self.weighted)
+            count_pair(map_, PreparedMask(mask_, self._scheme)).counts
             for map_, mask_ in zip(maps, masks, strict=True)
         ]
         self._parts += parts
@@ -115,11 +138,9 @@ class Evaluator:
         both = self._taken & other._taken
         if both:
             raise ValueError(f"both evaluators hold the pair {min(both)!r} ({len(both)} in common)")
-        mine, others = self.protocol.second_rule, other.protocol.second_rule
-        if mine != others:
+        if self._scheme != other._scheme:
             raise ValueError(
-                f"the evaluators count under different rules, '{mine.rule}' ({self.protocol.name}) "
-                f"and '{others.rule}' ({other.protocol.name})"
+                f"the evaluators count under different rules or with different pixel metrics: {self!r} and {other!r}"
             )
         self._parts.extend(other._parts)
         self._names.extend(other._names)
@@ -128,7 +149,8 @@ class Evaluator:
     @property
     def counts(self) -> Counts:
         """The counts of all pairs so far."""
-        self._parts = [Counts.concatenate(self._parts)]
+        if len(self._parts) != 1:
+            self._parts = [Counts.concatenate(self._parts)]
         return self._parts[0]
 
     def compute(self, protocol: str | Protocol | None = None) -> Scores:
@@ -142,7 +164,7 @@ class Evaluator:
         counts = self.counts
         stems = [self._numbered(i) if n is None else n for i, n in enumerate(self._names)]
         keys = [_content(counts, i) if n is None else n for i, n in enumerate(self._names)]
-        return score(counts, _protocol(protocol or self.protocol), stems, order_by=keys)
+        return score(counts, get_protocol(protocol or self.protocol), stems, order_by=keys)
 
     def _numbered(self, row: int) -> str:
         """The name of a pair without one: its number, unless another pair was given that as its name."""
@@ -152,16 +174,15 @@ class Evaluator:
         return name
 
 
-_protocol = protocol  # the keyword argument of the same name hides it above
-
-
 def _content(counts: Counts, row: int) -> str:
     """A key of a pair without a name that depends on nothing but what was counted."""
-    slots = np.flatnonzero(counts.matlab_rows == row)
-    parts = (counts.joint, counts.size, counts.absolute_error, counts.knife_edge, counts.wf)
-    digest = hashlib.blake2b(counts.matlab_joint[slots].tobytes(), digest_size=16)
-    for part in parts:
+    digest = hashlib.blake2b(digest_size=16)
+    for held in counts.deviations.values():
+        digest.update(held.histogram[held.rows == row].tobytes())
+    for part in (counts.histogram, counts.size, counts.absolute_error, counts.tie_flags):
         digest.update(part[row].tobytes())
+    for values in counts.pixel_metrics.values():
+        digest.update(values[row].tobytes())
     return digest.hexdigest()
 
 

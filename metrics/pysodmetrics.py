@@ -20,10 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics import threshold_metrics as curves
-from sodbench.metrics.confusion import Confusion, PreparedCounts, at_adaptive, prepare
+from sodbench.metrics.confusion import (
+    Confusion,
+    PreparedCounts,
+    at_adaptive_threshold,
+    prepare_counts,
+)
 from sodbench.metrics.context_measure import context_measure
-from sodbench.metrics.counts import STANDARD_RULE, PreparedMask, count_pair
+from sodbench.metrics.counts import count_pair
+from sodbench.metrics.masks import PreparedMask
 from sodbench.metrics.multiscale_iou import grids, multiscale_iou, outline
+from sodbench.metrics.protocols import COUNTS_ONLY, STANDARD_RULE
 from sodbench.metrics.s_measure import s_measure
 from sodbench.metrics.size_invariant import object_boxes, size_invariant_mae
 from sodbench.metrics.weighted_f import weighted_f
@@ -107,7 +114,11 @@ class Pair:
         """Weighted F of the prepared map."""
         map_ = self.map_ if self.map_.dtype == np.uint8 else self.map_.astype(np.float64)
         preparation = np.array([[self.slope, self.offset]])
-        return float(weighted_f(map_, self.mask.geometry, preparation, beta_squared)[0])
+        return float(
+            weighted_f(
+                map_, self.mask.geometry(STANDARD_RULE.foreground_above), preparation, beta_squared
+            )[0]
+        )
 
 
 @dataclass(frozen=True)
@@ -177,9 +188,9 @@ def _prepared(pred: NDArray[Any], gt: NDArray[Any], normalize: bool) -> Pair:
 
 
 def _pair_of_bytes(pred: NDArray[np.uint8], gt: NDArray[np.uint8]) -> Pair:
-    mask = PreparedMask(gt)
-    counts = count_pair(pred, mask, weighted=False)
-    prepared = prepare(counts, STANDARD_RULE, "min-max")
+    mask = PreparedMask(gt, COUNTS_ONLY)
+    counts = count_pair(pred, mask).counts
+    prepared = prepare_counts(counts, STANDARD_RULE, "min-max")
     low, high = int(prepared.low[0]), int(prepared.high[0])
     return Pair(
         map_=pred,
@@ -188,7 +199,7 @@ def _pair_of_bytes(pred: NDArray[np.uint8], gt: NDArray[np.uint8]) -> Pair:
         mask=mask,
         levels=prepared.value[0],
         prepared=prepared,
-        adaptive=at_adaptive(prepared),
+        adaptive=at_adaptive_threshold(prepared),
     )
 
 
@@ -196,26 +207,26 @@ def _pair_of_floats(p: NDArray[Any], foreground: NDArray[np.bool_]) -> Pair:
     if not np.isfinite(p).all():
         raise ValueError("the prediction has values that are NaN or infinite")
     mask = PreparedMask(foreground * np.uint8(255))
-    row, column = mask.standard.row, mask.standard.column
+    row, column = mask.splits[STANDARD_RULE][1:]
     levels, level = np.unique(p, return_inverse=True)
     quadrant = 2 * (np.arange(p.shape[0]) >= row)[:, None] + (np.arange(p.shape[1]) >= column)
     cell = (2 * quadrant + foreground) * len(levels) + level.reshape(p.shape)
     counts = np.bincount(cell.ravel(), minlength=8 * len(levels))
-    joint = counts.reshape(1, 4, 2, -1).astype(np.uint32)
+    histogram = counts.reshape(1, 4, 2, -1).astype(np.uint32)
     # a flat quadrant whose numpy mean is not its value: see structure.py
     quadrants = (p[:row, :column], p[:row, column:], p[row:, :column], p[row:, column:])
     flags = sum(
         1 << q
         for q, block in enumerate(quadrants)
-        if np.count_nonzero(joint[0, q]) == 1 and block.mean() != block[0, 0]
+        if np.count_nonzero(histogram[0, q]) == 1 and block.mean() != block[0, 0]
     )
     prepared = PreparedCounts(
-        joint=joint,
-        per_class=joint.sum(axis=1, dtype=np.float64),
+        histogram=histogram,
+        per_class=histogram.sum(axis=1, dtype=np.float64),
         low=np.zeros(1, np.int64),
         high=np.ones(1, np.int64),
         value=levels[None].astype(np.float64),
-        knife_edge=np.array([flags], np.uint8),
+        tie_flags=np.array([flags], np.uint8),
     )
     return Pair(
         map_=p,
@@ -280,8 +291,8 @@ class Emeasure:
     def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
         """Add a pair; see :func:`pair`."""
         counted = pair(pred, gt, normalize)
-        self.adaptive_ems.append(float(curves.binary_measures(counted.adaptive)["e"][0, 0]))
-        self.changeable_ems.append(curves.binary_measures(counted.dynamic)["e"][0])
+        self.adaptive_ems.append(float(curves.family_values(counted.adaptive)["e"][0, 0]))
+        self.changeable_ems.append(curves.family_values(counted.dynamic)["e"][0])
 
     def get_results(self) -> dict[str, Any]:
         """The means over the pairs."""
@@ -369,7 +380,7 @@ class _Handler:
         pixels = np.stack(np.broadcast_arrays(tp, fp, tn, fn)).astype(np.float64)
         tp, fp, tn, fn = pixels.reshape(4, -1, 1)
         c = Confusion(tp, fp, tp + fn, fp + tn)
-        found = curves.precision_recall_f(c, beta2=self.beta) | curves.binary_measures(c)
+        found = curves.precision_recall_f(c, beta2=self.beta) | curves.family_values(c)
         return found[self.name].reshape(pixels.shape[1:])
 
 

@@ -21,41 +21,41 @@ EPSILON = float(np.finfo(np.float64).eps)
 def s_measure(prepared: PreparedCounts) -> tuple[Floats, Floats, Floats]:
     """(S, object part, region part) of N pairs, float64 [N] each."""
     s, object_part, region_part = _s_measure(
-        prepared.joint, prepared.per_class, prepared.value, prepared.knife_edge
+        prepared.histogram, prepared.per_class, prepared.value, prepared.tie_flags
     ).T
     return s, object_part, region_part
 
 
 @compiled()
-def _s_measure(joint, per_class, value, knife_edge):  # type: ignore[no-untyped-def]
+def _s_measure(histogram, per_class, value, tie_flags):  # type: ignore[no-untyped-def]
     """float64 [N, 3]; the arguments are fields of PreparedCounts."""
-    found = np.empty((len(joint), 3))
-    for n in range(len(joint)):
+    scores = np.empty((len(histogram), 3))
+    for n in range(len(histogram)):
         background, mean_outside, spread_outside = _moments(per_class[n, 0], value[n])
         foreground, mean_inside, spread_inside = _moments(per_class[n, 1], value[n])
         total = background + foreground
         share = foreground / total
         if background == 0 or foreground == 0:
             mean = mean_inside if background == 0 else 1 - mean_outside
-            found[n] = mean
+            scores[n] = mean
             continue
         object_part = share * _object(mean_inside, spread_inside, foreground)
         object_part += (1 - share) * _object(1 - mean_outside, spread_outside, background)
         region_part = 0.0
         last_weight = 1.0
         for quadrant in range(4):
-            area, similarity = _similarity(joint[n, quadrant], value[n])
+            area, similarity = _similarity(histogram[n, quadrant], value[n])
             # numpy's mean of a flat block can miss the value by a rounding: PySODMetrics then sees spread where there is none
-            if knife_edge[n] >> quadrant & 1 and area > 0:
+            if tie_flags[n] >> quadrant & 1 and area > 0:
                 similarity = 0.0
             weight = area / total if quadrant < 3 else last_weight
             last_weight -= weight
             region_part += weight * similarity
-        found[n, 0] = max(0.5 * object_part + 0.5 * region_part, 0.0)
+        scores[n, 0] = max(0.5 * object_part + 0.5 * region_part, 0.0)
         if np.isnan(region_part):
-            found[n, 0] = np.nan
-        found[n, 1], found[n, 2] = object_part, region_part
-    return found
+            scores[n, 0] = np.nan
+        scores[n, 1], scores[n, 2] = object_part, region_part
+    return scores
 
 
 @compiled()

@@ -128,6 +128,25 @@ def weighted_f(
     return scores
 
 
+def weighted_f_of_map(values: NDArray[np.float64], foreground: NDArray[np.bool_]) -> float:
+    """Weighted F of one prepared map, with beta^2 = 1.
+
+    Parameters
+    ----------
+    values : float64 [h, w]
+        The prepared map, in [0, 1].
+    foreground : bool [h, w]
+        The mask.
+
+    Returns
+    -------
+    float
+        0 where the mask is empty.
+    """
+    geometry = weighted_geometry(foreground.view(np.uint8))
+    return float(weighted_f(values, geometry, np.array([[1.0, 0.0]]))[0])
+
+
 @cache
 def gaussian() -> NDArray[np.float64]:
     """float64 [4], one side of the separable Gaussian from its centre outwards; the 7 taps sum to 1."""

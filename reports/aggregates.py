@@ -6,35 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.metrics import PROTOCOLS, Counts, image_curves, protocol, summarise
-from sodbench.metrics.counts import STANDARD_RULE
-from sodbench.metrics.protocols import Protocol
+from sodbench.metrics import PROTOCOLS, Counts, aggregate, get_protocol, per_image_curves
+from sodbench.metrics.catalogue import find_metric
+from sodbench.metrics.protocols import STANDARD_RULE, Protocol
 from sodbench.metrics.scores import BLOCK
 from sodbench.metrics.statistics.bootstrap import Floats, ResampleCounts, Totals, totals
-from sodbench.metrics.threshold_metrics import BINARY_MEASURES, f_measure
+from sodbench.metrics.threshold_metrics import f_measure
 from sodbench.results import Result
-
-_FROM_CURVES = {
-    **dict.fromkeys(
-        (
-            "f_max",
-            "f_mean",
-            "f_max_meanpr",
-            "f_max_meanf",
-            "f_mean_meanpr",
-            "f_mean_meanf",
-            "precision",
-            "recall",
-            "threshold",
-            "auc_pr",
-        ),
-        ("precision", "recall", "f"),
-    ),
-    "ap": ("tpr", "ppv"),
-    "auc_roc": ("tpr", "fpr"),
-    **{f"{name}_{form}": (name,) for name in BINARY_MEASURES for form in ("max", "mean")},
-}
-"""The mean curves an aggregate is a function of; every other aggregate is a mean of per-image scores."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +31,7 @@ class Statistics:
 
     def aggregate(self, means: Floats, names: Sequence[str] = ()) -> Floats:
         """Means [..., K] of the columns -> the metrics [..., M], or those of them that are named."""
-        names, rules, first = names or self.names, protocol(self.protocol), len(self.scalars)
+        names, rules, first = names or self.names, get_protocol(self.protocol), len(self.scalars)
         by_curve = {
             c: means[..., first + 256 * i : first + 256 * (i + 1)]
             for i, c in enumerate(self.curves)
@@ -64,10 +42,10 @@ class Statistics:
             if name not in found and form in ("max", "mean"):
                 curve = f_curve(by_curve, rules) if family == "f" else by_curve[family]
                 found[name] = curve.max(axis=-1) if form == "max" else curve.mean(axis=-1)
-        if not found.keys() >= set(names):  # summarise computes areas too, which take the longest
+        if not found.keys() >= set(names):  # aggregate computes areas too, which take the longest
             if "precision" in by_curve:
                 by_curve.setdefault("f", f_curve(by_curve, rules))
-            found |= summarise({}, by_curve, rules)
+            found |= aggregate({}, by_curve, rules)
         return np.stack([np.asarray(found[n], float) for n in names], axis=-1)
 
     def observed(self, names: Sequence[str] = ()) -> Floats:
@@ -117,7 +95,7 @@ def statistics(
         columns[:, i] = result.table[source.get(name, name)].to_numpy(float)[rows]
     for start in range(0, len(rows) if curves else 0, BLOCK):
         block = slice(start, start + BLOCK)
-        found = image_curves(counts[rows[block]], result.protocol, curves)
+        found = per_image_curves(counts[rows[block]], get_protocol(result.protocol), curves)
         for i, curve in enumerate(curves):
             at = len(scalars) + 256 * i
             columns[block, at : at + 256] = found.curves[curve]
@@ -126,13 +104,13 @@ def statistics(
 
 def _needed(names: tuple[str, ...], protocol_: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The per-image scores and the curves behind these aggregates."""
-    curves = list(dict.fromkeys(c for n in names for c in _FROM_CURVES.get(n, ())))
+    curves = list(dict.fromkeys(c for n in names for c in find_metric(n).curves))
     means_of_f = {"f_max_meanf", "f_mean_meanf"} & set(names)
-    if "f" in curves and protocol(protocol_).f_max == "meanpr" and not means_of_f:
+    if "f" in curves and get_protocol(protocol_).f_max == "meanpr" and not means_of_f:
         curves.remove(
             "f"
         )  # F of the mean precision and recall: the curve of F itself is not needed
-    return tuple(n for n in names if n not in _FROM_CURVES), tuple(curves)
+    return tuple(n for n in names if not find_metric(n).curves), tuple(curves)
 
 
 def foreground_share(counts: Counts) -> Floats:
@@ -151,11 +129,11 @@ def f_under_each_protocol(result: Result, counts: Counts) -> dict[str, float]:
             continue
         total, images = np.zeros((3, 256)), 0
         for start in range(0, len(counts), BLOCK):
-            block = image_curves(counts[start : start + BLOCK], name, names)
+            block = per_image_curves(counts[start : start + BLOCK], PROTOCOLS[name], names)
             defined = ~np.isnan(block.curves["f"][:, 0])
             total += [block.curves[n][defined].sum(axis=0) for n in names]
             images += int(defined.sum())
         if images:
             by_curve = dict(zip(names, total / images, strict=True))
-            found[name] = float(summarise({}, by_curve, name)["f_max"])
+            found[name] = float(aggregate({}, by_curve, PROTOCOLS[name])["f_max"])
     return found

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sodbench.console import track
-from sodbench.metrics import protocol
+from sodbench.metrics import get_protocol
 from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.reports import gallery, plots
@@ -81,7 +81,7 @@ def _curves(analysis: Analysis, styles: Mapping[str, plots.LineStyle]) -> list[D
 
     def precision_recall(m: str, d: str) -> tuple[Floats, Floats]:
         result = results[m, d]
-        kept = slice(255 if protocol(result.protocol).comparison == ">" else 256)
+        kept = slice(255 if get_protocol(result.protocol).comparison == ">" else 256)
         return result.curves["recall"][kept], result.curves["precision"][kept]
 
     best = {
@@ -121,7 +121,11 @@ def _curves(analysis: Analysis, styles: Mapping[str, plots.LineStyle]) -> list[D
 
 
 def _curve(result: Result, name: str) -> Floats:
-    return f_curve(result.curves, protocol(result.protocol)) if name == "f" else result.curves[name]
+    return (
+        f_curve(result.curves, get_protocol(result.protocol))
+        if name == "f"
+        else result.curves[name]
+    )
 
 
 def _per_image(analysis: Analysis, styles: Mapping[str, plots.LineStyle]) -> list[Drawing]:

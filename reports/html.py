@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from sodbench.console import bar
 from sodbench.files import safe_folder_name, write_text
 from sodbench.images import write_image
-from sodbench.metrics import protocol
+from sodbench.metrics import get_protocol
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.parallel import thread_pool
 from sodbench.quoting import printable_lines
@@ -165,7 +165,7 @@ def _curves(result: Result | None) -> dict[str, list[float | None]] | None:
     if result is None:
         return None
     curves = {n: result.curves[n].copy() for n in ("precision", "recall", "e")}
-    rules = protocol(result.protocol)
+    rules = get_protocol(result.protocol)
     f = f_curve(result.curves, rules)
     if rules.comparison == ">":  # nothing is above 255
         curves["precision"][255] = curves["recall"][255] = np.nan

@@ -83,7 +83,7 @@ def run_sample(run: Run) -> Finished:
     """The whole of sodbench on six tiny drawn sets: fit the network (unless a checkpoint is given), then as :func:`run_datasets`."""
     from dataclasses import replace
 
-    from sodbench.sample import write_sample
+    from sodbench.demo_data import write_demo_data
 
     _refuse_torchrun()
     say("This is the built-in sample: drawn images that show the toolkit at work, not a benchmark.")
@@ -91,7 +91,7 @@ def run_sample(run: Run) -> Finished:
     fit = checkpoint is None and run.model == DEFAULT_MODEL
     if fit:  # imported before the images are drawn, so that a missing torch is reported at once
         from sodbench.runners.training.train import fit_sample
-    data_root = write_sample(run.output / "sample-data")
+    data_root = write_demo_data(run.output / "sample-data")
     if fit:
         checkpoint = fit_sample(
             data_root, run.output / "sample-model", device=run.device, force=run.force

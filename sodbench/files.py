@@ -8,10 +8,14 @@ import errno
 import hashlib
 import os
 import re
+import secrets
+import socket
 import stat
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -185,33 +189,78 @@ def checksum(data: bytes) -> int:
 # --- writing -----------------------------------------------------------------------------------------
 
 
+# The names under which sodbench writes files before they are moved into place. The machine is part of the name,
+# because the numbers of processes of another one mean nothing here; the random part prevents that somebody else
+# places a link under the name. The name of the file itself is not, because it may have the maximum length.
+_TEMPORARY = re.compile(
+    r"\.sodbench-(?P<host>[0-9a-f]{8})-(?P<process>[0-9]{1,9})-[0-9a-f]{16}\.tmp"
+)
+
+
+def temporary_name(process: int | None = None) -> str:
+    """Return a new name for a file that is being written, by this process unless another is given."""
+    return f".sodbench-{_host_hash()}-{process or os.getpid()}-{secrets.token_hex(8)}.tmp"
+
+
+@cache
+def _host_hash() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file name is one that sodbench gives to files while it writes them."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Remove the temporary files that killed processes of this machine left in a folder.
+
+    Files of running processes are kept. A file that cannot be removed is kept too; it does no harm.
+    """
+    if not folder.is_dir():
+        return
+    for name in list_names(folder):
+        match = _TEMPORARY.fullmatch(name)
+        if (
+            match
+            and match["host"] == _host_hash()
+            and not is_process_running(int(match["process"]))
+        ):
+            with suppress(OSError):
+                (folder / name).unlink()
+
+
+@cache
+def _remove_stale_temporaries_once(folder: Path) -> None:
+    with suppress(SodbenchError):  # a folder that can be written to, but not listed
+        remove_stale_temporaries(folder)
+
+
 @contextmanager
-def atomic_write(path: Path, *, locked: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file under a temporary name and move it into place: it appears whole or not at all.
+
+    The first write of a process into a folder removes what killed processes left there.
 
     Parameters
     ----------
     path : Path
         The file to create or replace; its folder is created.
-    locked : bool, default False
-        The caller holds a lock under which no one else writes this file, so the temporary file that a killed
-        run left is overwritten.
 
     Yields
     ------
     Path
-        The temporary file to write. Whatever has its name is removed first: a link there would lead the
-        content to another file.
+        The temporary file to write.
 
     Raises
     ------
     SodbenchError
         If the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp" if locked else f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(temporary_name())
     with report_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
+        _remove_stale_temporaries_once(path.parent)
         try:
             yield temporary
             temporary.replace(path)
@@ -220,12 +269,9 @@ def atomic_write(path: Path, *, locked: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def open_atomic(path: Path, *, locked: bool = False) -> Iterator[TextIO]:
+def open_atomic(path: Path) -> Iterator[TextIO]:
     """Open a UTF-8 text file for writing; it is put into place by :func:`atomic_write` at the end."""
-    with (
-        atomic_write(path, locked=locked) as temporary,
-        temporary.open("w", encoding="utf-8") as file,
-    ):
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         yield file
 
 
@@ -268,6 +314,8 @@ def safe_folder_name(name: str) -> str:
 def lock_folder(folder: Path, purpose: str = "scoring") -> Iterator[None]:
     """Lock an output folder for this process while the block runs, and create it if it does not exist.
 
+    Temporary files of killed processes are removed from it.
+
     The folder itself is locked, not a file in it: another run could remove and recreate a lock file, and both
     would then hold a lock. The lock ends with the process, even if it is killed. On Windows and on file systems
     without locks nothing is locked.
@@ -302,32 +350,10 @@ def lock_folder(folder: Path, purpose: str = "scoring") -> Iterator[None]:
             ) from error
         except OSError:
             pass  # a file system without locks
+        remove_stale_temporaries(folder)
         yield
     finally:
         os.close(number)
-
-
-# The names under which sodbench writes files before they are moved into place.
-_TEMPORARY = re.compile(r"\.(?:.+\.)?(?:(?P<process>\d+)|[0-9a-f]{16})\.tmp")
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a file name is one that sodbench gives to files while it writes them."""
-    return _TEMPORARY.fullmatch(name) is not None
-
-
-def remove_stale_temporaries(folder: Path) -> None:
-    """Remove the temporary files that killed processes of sodbench left in a folder.
-
-    Files of running processes are kept. A file that cannot be removed is kept too; it does no harm.
-    """
-    if not folder.is_dir():
-        return
-    for name in list_names(folder):
-        match = _TEMPORARY.fullmatch(name)
-        if match and match["process"] and not is_process_running(int(match["process"])):
-            with suppress(OSError):
-                (folder / name).unlink()
 
 
 def is_process_running(process: int) -> bool:

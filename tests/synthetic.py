@@ -53,7 +53,7 @@ def synthetic(
         map_ = np.clip(soft, 0, 255).astype(np.uint8)
         stem = f"im_{i:03d} <&%>" if i == 0 else f"im_{i:03d}"
         rows.append((stem, f"{i}.png", f"{i}.png", f"{i}.jpg", *mask.shape))
-        parts.append(count_pair(map_, PreparedMask(mask)))
+        parts.append(count_pair(map_, PreparedMask(mask)).counts)
         if folder:
             write_grey(folder / "maps" / method.replace("/", "_") / f"{i}.png", map_)
             write_grey(folder / "masks" / f"{i}.png", mask)

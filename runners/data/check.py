@@ -24,16 +24,17 @@ from sodbench.datasets import (
     find_dataset,
     find_own_datasets,
 )
-from sodbench.datasets.dataset import stem_of
+from sodbench.datasets.attributes import FOREGROUND_THRESHOLD
 from sodbench.datasets.layouts import PAIR_LIST, TOML_EXAMPLE, has_images
+from sodbench.datasets.list_files import image_stem
+from sodbench.demo_data import is_demo_data
 from sodbench.errors import Problem, SodbenchError, listing
 from sodbench.files import list_folders, scan
 from sodbench.images import IMAGE_EXTENSIONS
 from sodbench.parallel import in_threads
 from sodbench.quoting import markdown_text, printable
 from sodbench.runners.data.duplicates import copies_among
-from sodbench.runners.data.items import THRESHOLD, Item, inspect
-from sodbench.sample import is_sample
+from sodbench.runners.data.items import Item, inspect
 
 KINDS = {
     "missing": "an item that the official list (or the set's own list) names is not there",
@@ -261,7 +262,7 @@ def check(datasets: Sequence[Dataset], jobs: int | None = None) -> list[SetRepor
 def _report(dataset: Dataset, items: Sequence[Item], copies: Sequence[Problem]) -> SetReport:
     named = name_problems(dataset)
     unread, passed_over = files_not_read(dataset)
-    copied = {stem_of(p.file) for p in copies if p.kind != "shared"}
+    copied = {image_stem(p.file) for p in copies if p.kind != "shared"}
     named = [p for p in named if not (p.kind == "extra" and p.file in copied)]  # told as copies
     found = [*named, *unread, *(p for item in items for p in item.problems), *copies]
     remarks = [p for p in found if p.kind == "shared"]
@@ -299,7 +300,7 @@ def _about_grey_masks(name: str, faults: Iterable[Problem]) -> list[Problem]:
     empty = sum("would be empty" in p.detail for p in grey)
     detail = (
         f"{len(grey)} masks have levels other than 0 and 255, as this set's have; the rule that "
-        f"makes them binary (here: above {THRESHOLD}) belongs in every report"
+        f"makes them binary (here: above {FOREGROUND_THRESHOLD}) belongs in every report"
     )
     detail += f"; under it {empty} become empty" * bool(empty)
     return [Problem("grey-mask", name, detail)]
@@ -325,13 +326,13 @@ def name_problems(dataset: Dataset) -> list[Problem]:
     if official is None:
         return problems
     present = {sample.stem for sample in dataset.samples}
-    listed = {stem_of(p.file) for p in problems if p.kind == "missing"}
+    listed = {image_stem(p.file) for p in problems if p.kind == "missing"}
     problems += [
         Problem("missing", stem, "official item, not found")
         for stem in sorted(official - present - listed)
     ]
     extra = present - official
-    problems = [p for p in problems if not (p.kind == "extra" and stem_of(p.file) in extra)]
+    problems = [p for p in problems if not (p.kind == "extra" and image_stem(p.file) in extra)]
     problems += [Problem("extra", stem, "no official item has this name") for stem in sorted(extra)]
     return problems
 
@@ -401,11 +402,11 @@ def _with_what_is_known(
 ) -> tuple[list[Problem], list[Problem]]:
     """Faults of known items with what is known added; remarks for known items without a fault."""
     info = DATASETS.get(dataset.name.partition("/")[0])
-    if info is None or is_sample(dataset.root):
+    if info is None or is_demo_data(dataset.root):
         return list(faults), []
     explained, spoken_of = [], set()
     for fault in faults:
-        stem = stem_of(fault.file)
+        stem = image_stem(fault.file)
         if stem in info.known:
             spoken_of.add(stem)
             fault = Problem(fault.kind, fault.file, f"{fault.detail} (known: {info.known[stem]})")

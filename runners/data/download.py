@@ -28,7 +28,7 @@ from sodbench.datasets import (
     canonical_name,
     find_dataset,
 )
-from sodbench.datasets.registry import match_keys, normalise_name
+from sodbench.datasets.registry import normalise_name
 from sodbench.errors import SodbenchError
 from sodbench.files import file_hash, lock_folder, write_error, write_text
 from sodbench.runners.data.extract import extract
@@ -138,7 +138,7 @@ def _one(
     except OSError as error:
         raise write_error(run.data_root, error) from error
     raise SodbenchError(
-        f"--from takes the archive of a dataset; save weights as {file.place(run.data_root)}"
+        f"--from takes the archive of a dataset; save weights as {file.path(run.data_root)}"
     )
 
 
@@ -152,7 +152,7 @@ def _known(name: str, weights: Sequence[Weights]) -> str:
 
 
 def _weights(file: Weights, run: _Run) -> Downloaded:
-    target = file.place(run.data_root)
+    target = file.path(run.data_root)
     if os.path.lexists(target):
         if not _sha256(target).startswith(file.sha256):
             raise SodbenchError(
@@ -285,7 +285,7 @@ def _install(
 
 def _belongs_to(info: DatasetInfo) -> Callable[[PurePosixPath], bool]:
     """Whether a path in an archive of several datasets is in this dataset's folder."""
-    keys = match_keys(info)
+    keys = info.match_keys
     return lambda path: any(normalise_name(part) in keys for part in path.parts[:-1])
 
 
@@ -295,7 +295,7 @@ def _without_wrapping(info: DatasetInfo, archive: Path, content: Path, place: st
         folders = [
             folder
             for folder in sorted(content.glob(depth))
-            if folder.is_dir() and normalise_name(folder.name) in match_keys(info)
+            if folder.is_dir() and normalise_name(folder.name) in info.match_keys
         ]
         if len(folders) > 1:
             names = ", ".join(str(folder.relative_to(content)) for folder in folders)

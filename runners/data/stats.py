@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.datasets import Dataset, measure_attributes
-from sodbench.datasets.attributes import CENTRAL, LARGE, SMALL, THRESHOLD
+from sodbench.datasets.attributes import CENTRAL, FOREGROUND_THRESHOLD, LARGE, SMALL
 from sodbench.errors import ImageError, SodbenchError
 from sodbench.files import open_atomic, write_error, write_text
 from sodbench.images import read_grey, resize_grey
@@ -92,7 +92,7 @@ def describe(dataset: Dataset, jobs: int | None = None) -> SetStats:
 
 def _places(mask: Path) -> NDArray[np.uint8]:
     """Where a mask's foreground is, 0 to 255 on a square grid [GRID, GRID]."""
-    foreground = np.where(read_grey(mask).pixels > THRESHOLD, np.uint8(255), np.uint8(0))
+    foreground = np.where(read_grey(mask).pixels > FOREGROUND_THRESHOLD, np.uint8(255), np.uint8(0))
     return resize_grey(foreground, (GRID, GRID), "bilinear")
 
 
@@ -244,7 +244,7 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
 
 
 _LEGEND = (
-    f"Foreground is what is above {THRESHOLD}. Object size: share of the picture; small is up to "
+    f"Foreground is what is above {FOREGROUND_THRESHOLD}. Object size: share of the picture; small is up to "
     f"{SMALL:.0%}, large above {LARGE:.0%}. Off centre: the centroid is more than {CENTRAL:g} half "
     "diagonals from the picture's centre. Contrast: chi-square distance of the RGB histograms (8 bins a "
     "channel) of foreground and background, 0 to 1."

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sodbench.console import say, warn
+from sodbench.demo_data import is_demo_data
 from sodbench.errors import Problem
 from sodbench.files import open_regular, write_error
 from sodbench.provenance import counting_versions
@@ -27,7 +28,6 @@ from sodbench.results import (
 from sodbench.results.counts_file import CountsFile, write_counts
 from sodbench.results.stored_pairs import PairSelection, StoredPairs
 from sodbench.runners.evaluation.task import Task
-from sodbench.sample import is_sample
 
 MANIFEST = "prediction.json"
 _MAX_MANIFEST_BYTES = 2**26
@@ -93,7 +93,7 @@ def assemble(
         "versions": counting_versions(),
         "maps": _read_manifest(task.maps / MANIFEST) if task.maps else None,
         "suffix": task.pairing.suffix,
-        "sample": is_sample(task.masks) or is_sample(task.masks.parent),
+        "sample": is_demo_data(task.masks) or is_demo_data(task.masks.parent),
         "pairs": digest_names(files),
     }
     info = ResultInfo(

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from sodbench.console import say
 from sodbench.errors import ImageError, Problem
 from sodbench.images import Grey, decode_grey, png, read_file, resize_grey
-from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
+from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
 from sodbench.metrics.compiled import announcing, have_cache
 from sodbench.parallel import thread_pool
 from sodbench.results import Policy
@@ -38,6 +38,7 @@ from sodbench.results.stored_pairs import (
     RESIZE_CODES,
     UNCHANGED,
     FileIdentity,
+    counting_scheme,
     pack_record,
 )
 
@@ -281,7 +282,7 @@ def _visit(visit: Visit, policy: Policy) -> Outcomes:
         file, decoded = _decoded(visit.mask)
     except (ImageError, OSError) as error:
         return [Problem("unreadable-mask", str(visit.mask), _detail(error))] * len(visit.maps)
-    mask = PreparedMask(decoded.pixels)
+    mask = PreparedMask(decoded.pixels, counting_scheme(policy))
     note = ZERO_ONE if mask.levels[-1] == 1 else decoded.note
     visited = _Mask(mask, file, note)
     return [_count_map(path, visited, policy) for _, path in visit.maps]
@@ -325,7 +326,7 @@ def _counted(
     own_size: tuple[int, int],
     note: str = "",
 ) -> CountedPair:
-    counts: PairCounts = pair_counts(map_, mask.prepared, weighted=policy.weighted)
+    counts: PairCounts = count_pair(map_, mask.prepared)
     record = pack_record(
         map_file=file,
         mask_file=mask.file,

@@ -188,6 +188,10 @@ def _without_shard(command: str) -> str:
 def _check_division(title: str, shards: Sequence[Result], files: Sequence[CountsFile]) -> None:
     """Raise SodbenchError unless every shard holds the pairs that its number gives it in the division of all."""
     union = sorted(stem for file in files for stem in file.stems)
+    if len({file.scheme for file in files}) > 1:
+        raise SodbenchError(
+            f"{title}: its shards were counted under different rules; score them alike"
+        )
     twice = sorted({a for a, b in itertools.pairwise(union) if a == b})
     if twice:
         raise SodbenchError(

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sodbench.datasets import Dataset, read_pair_list
-from sodbench.datasets.dataset import check_name, subset_name
+from sodbench.datasets.dataset import check_dataset_name
 from sodbench.datasets.layouts import describe_layouts
+from sodbench.datasets.list_files import list_subset_name
 from sodbench.errors import Problem, ProblemKind, SodbenchError
 from sodbench.results.policy import Policy
 from sodbench.runners.evaluation.prediction_tree import is_selected, read_tree
@@ -203,14 +204,14 @@ def plan_pair_list(
     """
     source: tuple[str, ...] = ("--pairs", str(list_file.absolute()))
     if dataset_name is not None:
-        check_name(dataset_name, "--dataset-name")
+        check_dataset_name(dataset_name, "--dataset-name")
         source = (*source, "--dataset-name", dataset_name)
     pairing = read_pair_list(list_file)
     stems = {item.stem for item in pairing.pairs}
     stems |= {item.stem for item in pairing.missing} | {item.stem for item in pairing.ambiguous}
     task = Task(
         name or list_file.stem,
-        f"{dataset_name or 'list'}/{subset_name(stems)}",
+        f"{dataset_name or 'list'}/{list_subset_name(stems)}",
         None,
         list_file.parent,
         {},

@@ -8,6 +8,7 @@ from sodbench.console import say
 from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.results import (
     COUNTS_FILE,
+    PARTS_FOLDER,
     RESULT_FILE,
     Policy,
     Result,
@@ -16,7 +17,8 @@ from sodbench.results import (
     load_result,
 )
 from sodbench.results.counts_file import CountsFile
-from sodbench.results.store import find_parts, is_current
+from sodbench.results.store import is_current
+from sodbench.results.stored_pairs import counting_scheme
 from sodbench.runners.evaluation.assemble import assemble
 from sodbench.runners.evaluation.task import Task
 
@@ -85,7 +87,7 @@ def find_reusable(
     if counts is None:
         return Reusable(stored)
     reusable = Reusable(stored, counts)
-    if _is_complete(task, counts) and not find_parts(folder):
+    if _is_complete(task, counts) and not os.path.lexists(folder / PARTS_FOLDER):
         # parts that are there come from a run killed between its last two steps, which is done again
         allowed = allow_swapped or reusable.allows_swapped
         try:
@@ -151,7 +153,7 @@ def _is_complete(task: Task, counts: CountsFile) -> bool:
     """Whether counts are of exactly the task's pairs, from the files as they are now."""
     return (
         counts.stems == task.stems
-        and counts.weighted == task.policy.weighted
+        and counts.scheme == counting_scheme(task.policy)
         and all(
             is_current(record, task.mask_files[stem], task.map_files[stem], task.policy)
             for stem, record in zip(task.stems, counts.records, strict=True)

@@ -15,7 +15,7 @@ from sodbench.files import (
     write_error,
     write_text,
 )
-from sodbench.models import model_identity
+from sodbench.models import identify_model
 from sodbench.runners.training.data import TrainingSet
 from sodbench.runners.training.log import BOARD, CURVE, LOG, read_log
 from sodbench.runners.training.recipe import Recipe
@@ -30,7 +30,7 @@ def run_identity(
     recipe: Recipe, model: str, data: TrainingSet, start: Mapping[str, Path | None]
 ) -> dict[str, Any]:
     """What a resumed run must share with the one it continues; ``start``: its files of weights by kind."""
-    name, source_sha256 = model_identity(model)
+    name, source_sha256 = identify_model(model)
     return {
         "recipe": recipe.plain(),
         "model": name,

@@ -92,7 +92,7 @@ def run_list(arguments: argparse.Namespace) -> int:
             for name, (d, error) in own.items()
         ]
         weights = [
-            {**vars(w), "found": str(w.place(root)) if w.place(root).exists() else None}
+            {**vars(w), "found": str(w.path(root)) if w.path(root).exists() else None}
             for w in WEIGHTS
         ]
         show(json_text({"datasets": entries, "weights": weights}))
@@ -144,7 +144,7 @@ def _table(
         notes += [f"{name}: {note}" for note in (dataset.notes if dataset else error.splitlines())]
     subsets = [f"{name}/{s}" for name in DATASETS for s in DATASETS[name].subsets]
     weights = [
-        f"{w.name} ({w.place(data_root) if w.place(data_root).exists() else 'not found'})"
+        f"{w.name} ({w.path(data_root) if w.path(data_root).exists() else 'not found'})"
         for w in WEIGHTS
     ]
     return "\n".join(

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
 from sodbench.errors import ProblemsError, SodbenchError, listing
 from sodbench.metrics.catalogue import (
-    AGGREGATES,
     DEFAULT_METRICS,
-    DEFAULT_PROTOCOL,
-    LISTED,
     METRICS,
-    PER_IMAGE,
-    PROTOCOL_NAMES,
+    aggregate_names,
     describe_metrics,
+    listed_names,
+    per_image_names,
     suggest,
 )
+from sodbench.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from sodbench.quoting import printable
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--protocol",
-        choices=(*PROTOCOL_NAMES, "all"),
+        choices=(*PROTOCOLS, "all"),
         default=DEFAULT_PROTOCOL,
         help=f"whose conventions to follow; 'all' prints all three side by side (default: {DEFAULT_PROTOCOL})",
     )
@@ -228,7 +227,7 @@ def run(arguments: argparse.Namespace) -> int:
         return report_problems(plan.problems, per_kind=5)
     for line in plan.describe():
         say(line)
-    protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
+    protocols = tuple(PROTOCOLS) if arguments.protocol == "all" else (arguments.protocol,)
     try:
         evaluation = evaluate_plan(
             plan,
@@ -340,11 +339,11 @@ def _metrics(given: "Sequence[str] | None") -> tuple[str, ...]:
     """The metrics to print, checked against those there are."""
     wanted = names(given) or DEFAULT_METRICS
     if wanted == ("all",):
-        return LISTED
-    unknown = [name for name in wanted if name not in AGGREGATES]
+        return listed_names()
+    unknown = [name for name in wanted if name not in aggregate_names()]
     if unknown:
         raise SodbenchError(
-            f"unknown metric {', '.join(_with_suggestion(name, AGGREGATES) for name in unknown)}; "
+            f"unknown metric {', '.join(_with_suggestion(name, aggregate_names()) for name in unknown)}; "
             "'sodbench eval --metrics help' lists them all"
         )
     return tuple(dict.fromkeys(wanted))
@@ -358,10 +357,10 @@ def _with_suggestion(name: str, known: "Sequence[str]") -> str:
 
 def _check_sort_by(metric: str, *, weighted: bool) -> None:
     """Refuse a metric that single images will not have."""
-    if metric not in PER_IMAGE:
+    if metric not in per_image_names():
         raise SodbenchError(
-            f"--sort-by: images have no metric {_with_suggestion(metric, PER_IMAGE)}; "
-            f"theirs are {', '.join(PER_IMAGE)}"
+            f"--sort-by: images have no metric {_with_suggestion(metric, per_image_names())}; "
+            f"theirs are {', '.join(per_image_names())}"
         )
     if METRICS[metric].direction == "neither":
         raise SodbenchError(

@@ -8,7 +8,8 @@ from sodbench.cli.eval import add_policy, read_policy, report_problems
 from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
 from sodbench.cli.predict import add_network_options
 from sodbench.errors import SodbenchError, listing
-from sodbench.metrics.catalogue import DEFAULT_METRICS, DEFAULT_PROTOCOL, PROTOCOL_NAMES
+from sodbench.metrics.catalogue import DEFAULT_METRICS
+from sodbench.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 
 
 def add_parser(commands: Any) -> None:
@@ -82,7 +83,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--protocol",
-        choices=(*PROTOCOL_NAMES, "all"),
+        choices=(*PROTOCOLS, "all"),
         default=DEFAULT_PROTOCOL,
         help=f"whose conventions to follow; 'all' prints all three side by side (default: {DEFAULT_PROTOCOL})",
     )
@@ -115,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.all_datasets and arguments.datasets:
         raise SodbenchError("give either --all-datasets or --datasets NAME ..., not both")
-    protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
+    protocols = tuple(PROTOCOLS) if arguments.protocol == "all" else (arguments.protocol,)
     wanted = Run(
         output=arguments.output or Path("sample-run" if arguments.sample else "results"),
         datasets=names(arguments.datasets) or TEST_SETS,

@@ -1,4 +1,4 @@
-"""The data sets: what is known of them, what is on disk, and how maps meet masks.
+"""Datasets: what is known about them, what is on disk, and which map belongs to which mask.
 
 >>> from sodbench.datasets import find_dataset
 >>> find_dataset("SOD", "data").samples[0]              # doctest: +SKIP
@@ -19,10 +19,10 @@ from sodbench.datasets.dataset import (
     apply_limits,
     check_unique_names,
     deduplicate,
-    read_stem_list,
 )
+from sodbench.datasets.ground_truth import find_masks
 from sodbench.datasets.layouts import LAYOUTS, infer_dataset_name, list_images
-from sodbench.datasets.official import official_names
+from sodbench.datasets.list_files import read_stem_list
 from sodbench.datasets.pairing import (
     Ambiguous,
     Pair,
@@ -41,8 +41,10 @@ from sodbench.datasets.registry import (
     Weights,
     canonical_name,
     known_name,
+    official_names,
+    register_dataset,
 )
-from sodbench.datasets.resolve import find_dataset, find_datasets, find_masks, find_own_datasets
+from sodbench.datasets.resolve import find_dataset, find_datasets, find_own_datasets
 
 __all__ = [
     "DATASETS",
@@ -81,4 +83,5 @@ __all__ = [
     "pair_files",
     "read_pair_list",
     "read_stem_list",
+    "register_dataset",
 ]

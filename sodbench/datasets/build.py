@@ -1,11 +1,11 @@
-"""From folders and lists to samples: which image belongs to which mask.  No picture is opened here."""
+"""Build datasets from folders and lists: which image belongs to which mask. No image is opened here."""
 
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sodbench.datasets.dataset import Dataset, Sample, read_stem_list, stem_of, subset_name
+from sodbench.datasets.dataset import Dataset, Sample
 from sodbench.datasets.layouts import (
     IMAGE_LIST,
     JPEG,
@@ -14,119 +14,77 @@ from sodbench.datasets.layouts import (
     infer_dataset_name,
     list_images,
 )
-from sodbench.datasets.official import official_names
-from sodbench.datasets.pairing import columns, common_suffix, is_comment, read_numbered_lines
-from sodbench.datasets.registry import DATASETS, DatasetInfo
+from sodbench.datasets.list_files import (
+    image_stem,
+    is_comment,
+    list_subset_name,
+    read_numbered_lines,
+    read_stem_list,
+    split_columns,
+)
+from sodbench.datasets.pairing import common_suffix, group_by_stem
+from sodbench.datasets.registry import DATASETS, official_names
+from sodbench.demo_data import demo_stems, is_demo_data
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import IMAGE_EXTENSIONS
 
 
-def load_layout(name: str, found: DetectedLayout) -> Dataset:
-    """The data set of a recognised layout; ``name`` is canonical or the user's own, without subset."""
-    if found.pair_list:
-        dataset = dataset_from_list(found.pair_list, name=name)
+def load_layout(name: str, layout: DetectedLayout) -> Dataset:
+    """Load the dataset of a detected layout.
+
+    Parameters
+    ----------
+    name : str
+        The canonical name or the user's own, without a subset.
+    layout : DetectedLayout
+        Where the files are.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    SodbenchError
+        If a folder or list cannot be read, or holds nothing.
+    """
+    if layout.pair_list:
+        dataset = dataset_from_list(layout.pair_list, name=name)
     else:
-        dataset = dataset_from_folders(found.images, found.masks, name=name)
-        image_list = found.base / IMAGE_LIST
+        dataset = dataset_from_folders(layout.images, layout.masks, name=name)
+        image_list = layout.base / IMAGE_LIST
         if image_list.is_file():
-            dataset = apply_image_list(dataset, image_list)
-    dataset = dataclasses.replace(dataset, root=found.base, source=_folder_source(found.base, name))
-    info = DATASETS.get(name)
-    return dataset if info is None else annotate_official_count(dataset, info)
+            dataset = _apply_image_list(dataset, image_list)
+    source = _folder_source(layout.base, name)
+    return annotate_official_count(dataclasses.replace(dataset, root=layout.base, source=source))
 
 
-def apply_image_list(dataset: Dataset, image_list: Path) -> Dataset:
-    """The samples that a set's own list such as ``test.lst`` names; what it leaves out is noted.
-
-    Items that are not there are problems, and so are items on disk that the list does not name.
-    """
-    found = {sample.stem for sample in dataset.samples}
-    stems = set(read_stem_list(image_list, found))
-    notes = list(dataset.notes)
-    if found - stems:
-        notes.append(
-            f"{image_list.name} names {len(stems)} items; {len(found - stems)} other items on disk "
-            f"are left out ({_some(found - stems)})"
-        )
-    problems = [p for p in dataset.problems if stem_of(p.file) not in found - stems]
-    problems += [
-        Problem("missing", stem, f"named in {image_list}, but neither image nor mask is there")
-        for stem in sorted(stems - found)
-    ]
-    problems += [
-        Problem("extra", stem, f"on disk, but not named in {image_list}")
-        for stem in sorted(found - stems)
-    ]
-    return dataclasses.replace(
-        dataset,
-        layout=f"{dataset.layout} + {image_list.name}",
-        samples=tuple(s for s in dataset.samples if s.stem in stems),
-        notes=tuple(notes),
-        problems=tuple(problems),
-        excluded=frozenset(found - stems),
-    )
-
-
-def name_own_subset(dataset: Dataset) -> Dataset:
-    """The dataset under the name of the subset that its own list selects, if that leaves out items on disk.
-
-    The name becomes part of every signature: an official subset, or a hash of the names as for ``--items``.
-    """
-    name = dataset.name
-    if "/" in name or not dataset.excluded:
-        return dataset
-    stems = {sample.stem for sample in dataset.samples}
-    # an own list's items without files; those of a list of pairs are paths, and samples as well
-    missing = (problem.file for problem in dataset.problems if problem.kind == "missing")
-    stems |= {stem for stem in missing if os.sep not in stem}
-    subset = subset_name(stems)
-    if name in DATASETS:
-        if stems == official_names(name):
-            return dataset
-        official = (s for s in DATASETS[name].subsets if stems == official_names(f"{name}/{s}"))
-        subset = next(official, subset)
-    return dataclasses.replace(dataset, name=f"{name}/{subset}")
-
-
-def annotate_official_count(dataset: Dataset, info: DatasetInfo) -> Dataset:
-    """The set with its official count, and a note where it differs from the official names."""
-    from sodbench.sample import is_sample, stems
-
-    if is_sample(dataset.root):
-        note = "a sample drawn by sodbench, not the real set: its numbers compare with nothing else"
-        count = len(stems(info.name))
-        return dataclasses.replace(dataset, expected=count, notes=(*dataset.notes, note))
-    found = {sample.stem for sample in dataset.samples}
-    notes = list(dataset.notes)
-    if len(found) != info.count:
-        notes.append(f"{len(found)} items found, {info.count} are official")
-        for subset in info.subsets:
-            if found == official_names(f"{info.name}/{subset}"):
-                notes.append(f"these are exactly {info.name}/{subset}; ask for it by this name")
-    return dataclasses.replace(dataset, expected=info.count, notes=tuple(notes))
-
-
-def expected_stems(dataset: Dataset) -> frozenset[str] | None:
-    """The stems that a set should have, where somebody says: the official ones, or the sample's own."""
-    from sodbench.sample import is_sample, stems
-
-    base, _, subset = dataset.name.partition("/")
-    if base not in DATASETS or subset not in ("", *DATASETS[base].subsets):
-        return None
-    if is_sample(dataset.root):
-        return None if subset else stems(base)
-    return official_names(dataset.name)
+# --- folders -----------------------------------------------------------------------------------------
 
 
 def dataset_from_folders(
     images: Path | str | None, masks: Path | str | None, name: str | None = None
 ) -> Dataset:
-    """Two plain folders as a data set; either may be None, both may be the same folder.
+    """Load two plain folders as a dataset.
 
-    In one shared folder the JPEGs are the images and the files of the same stem in another format the
-    masks.  Otherwise items are paired by stem; a suffix common to all masks (``x_mask.png``) is
-    recognised and noted.  Raises :class:`SodbenchError` where a folder is unreadable or holds no
-    pictures.
+    In one shared folder, JPEGs are images and files of the same stem in another format are masks. In two
+    folders, items are paired by stem; a suffix that all masks carry (``x_mask.png``) is recognised and noted.
+
+    Parameters
+    ----------
+    images, masks : Path or str, optional
+        The folders; one may be None, and both may be the same.
+    name : str, optional
+        The dataset's name; by default it is inferred from the path.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    SodbenchError
+        If a folder cannot be read or holds no images.
     """
     image_folder = Path(images) if images is not None else None
     mask_folder = Path(masks) if masks is not None else None
@@ -134,108 +92,87 @@ def dataset_from_folders(
     if first is None:
         raise SodbenchError("dataset_from_folders needs a folder of images, of masks, or both")
     notes: list[str] = []
-    if image_folder and mask_folder and image_folder == mask_folder:
-        image_of, mask_of, problems = _side_by_side(image_folder)
-        layout = f"{image_folder.name} (masks next to the images)"
-        root = image_folder
+    if image_folder and image_folder == mask_folder:
+        image_paths, mask_paths, problems = _split_shared_folder(image_folder)
+        root, layout = image_folder, f"{image_folder.name} (masks next to the images)"
     else:
-        image_of, problems = _unique(image_folder, "image", bool(mask_folder), notes)
-        mask_of, mask_problems = _unique(mask_folder, "mask", False, notes)
+        image_paths, problems = _one_per_stem(image_folder, "image", bool(mask_folder), notes)
+        mask_paths, mask_problems = _one_per_stem(mask_folder, "mask", False, notes)
         problems += mask_problems
+        root, layout = first, f"{first.name} ({'images' if image_folder else 'masks'} only)"
         if image_folder and mask_folder:
-            root = Path(os.path.commonpath([image_folder.absolute(), mask_folder.absolute()]))
-            layout = " + ".join(
-                str(f.absolute().relative_to(root)) for f in (image_folder, mask_folder)
-            )
-            mask_of = _without_suffix(mask_of, image_of, notes)
-        else:
-            root = first
-            layout = f"{first.name} ({'images' if image_folder else 'masks'} only)"
-    if image_of and mask_of:
-        no_mask, no_image = image_of.keys() - mask_of.keys(), mask_of.keys() - image_of.keys()
-        problems += [
-            Problem("no-mask", str(image_of[s]), "no mask of this name") for s in sorted(no_mask)
-        ]
-        problems += [
-            Problem("no-image", str(mask_of[s]), "no image of this name") for s in sorted(no_image)
-        ]
-        if no_mask:
-            notes.append(f"{len(no_mask)} images have no mask ({_some(no_mask)})")
-        if no_image:
-            notes.append(f"{len(no_image)} masks have no image ({_some(no_image)})")
-    samples = tuple(
-        Sample(stem, image_of.get(stem), mask_of.get(stem))
-        for stem in sorted(image_of.keys() | mask_of.keys())
-    )
+            folders = (image_folder.absolute(), mask_folder.absolute())
+            root = Path(os.path.commonpath(folders))
+            layout = " + ".join(str(folder.relative_to(root)) for folder in folders)
+            mask_paths = _strip_common_suffix(mask_paths, image_paths, notes)
+    if image_paths and mask_paths:
+        problems += _find_incomplete(image_paths, mask_paths, notes)
+    stems = sorted(image_paths.keys() | mask_paths.keys())
     return Dataset(
         name or infer_dataset_name(first),
         root,
         layout,
-        samples,
-        None,
-        tuple(notes),
-        tuple(problems),
+        tuple(Sample(stem, image_paths.get(stem), mask_paths.get(stem)) for stem in stems),
+        notes=tuple(notes),
+        problems=tuple(problems),
         source=_folder_source(first, name) if image_folder is None else (),
     )
 
 
 def _folder_source(folder: Path, name: str | None) -> tuple[str, ...]:
-    """The arguments that select what a folder holds, under this name or the one that its path suggests."""
+    """The arguments that select what a folder holds, under this name or the inferred one."""
     path = str(folder.absolute())
-    return (
-        (path,)
-        if name is None or name == infer_dataset_name(folder)
-        else (path, "--dataset-name", name)
-    )
+    default = name is None or name == infer_dataset_name(folder)
+    return (path,) if default else (path, "--dataset-name", str(name))
 
 
-def _unique(
+def _one_per_stem(
     folder: Path | None, kind: str, masks_elsewhere: bool, notes: list[str]
 ) -> tuple[dict[str, Path], list[Problem]]:
-    """Stem -> picture of one folder, and the stems that two files claim."""
+    """Stem -> image file of one folder, and the stems that two files claim."""
     if folder is None:
         return {}, []
     paths = list_images(folder)
     if not paths:
-        raise SodbenchError(f"{folder}: holds no images ({', '.join(sorted(IMAGE_EXTENSIONS))})")
+        raise _no_images(folder)
     if masks_elsewhere and has_images_and_masks(folder):
         jpegs = {p.stem for p in paths if p.suffix.lower() in JPEG}
-        beside = [p for p in paths if p.suffix.lower() not in JPEG and p.stem in jpegs]
+        unused = {p for p in paths if p.suffix.lower() not in JPEG and p.stem in jpegs}
+        paths = tuple(p for p in paths if p not in unused)
         notes.append(
-            f"{len(beside)} masks next to the images in {folder.name}/ are not used: the mask folder is"
+            f"{len(unused)} masks next to the images in {folder.name}/ are not used: the mask folder is"
         )
-        ignored = set(beside)
-        paths = tuple(p for p in paths if p not in ignored)
-    by_stem: dict[str, list[Path]] = {}
-    for path in paths:
-        by_stem.setdefault(path.stem, []).append(path)
-    problems = [_claimed_twice(kind, same) for same in by_stem.values() if len(same) > 1]
-    return {stem: same[0] for stem, same in by_stem.items()}, problems
+    groups = group_by_stem(paths)
+    problems = [_claimed_twice(kind, same) for same in groups.values() if len(same) > 1]
+    return {stem: same[0] for stem, same in groups.items()}, problems
 
 
-def _side_by_side(folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[Problem]]:
+def _split_shared_folder(folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[Problem]]:
     images: dict[str, Path] = {}
     masks: dict[str, Path] = {}
     problems = []
     for path in list_images(folder):
-        kind, chosen = ("image", images) if path.suffix.lower() in JPEG else ("mask", masks)
-        if path.stem in chosen:
-            problems.append(_claimed_twice(kind, [chosen[path.stem], path]))
+        kind, files = ("image", images) if path.suffix.lower() in JPEG else ("mask", masks)
+        if path.stem in files:
+            problems.append(_claimed_twice(kind, [files[path.stem], path]))
         else:
-            chosen[path.stem] = path
+            files[path.stem] = path
     if not images and not masks:
-        raise SodbenchError(f"{folder}: holds no images ({', '.join(sorted(IMAGE_EXTENSIONS))})")
+        raise _no_images(folder)
     return images, masks, problems
+
+
+def _no_images(folder: Path) -> SodbenchError:
+    return SodbenchError(f"{folder}: holds no images ({', '.join(sorted(IMAGE_EXTENSIONS))})")
 
 
 def _claimed_twice(kind: str, paths: list[Path]) -> Problem:
     names = ", ".join(path.name for path in paths)
-    return Problem(
-        "ambiguous", str(paths[0]), f"{len(paths)} {kind} files of one stem ({names}); keep one"
-    )
+    detail = f"{len(paths)} {kind} files of one stem ({names}); keep one"
+    return Problem("ambiguous", str(paths[0]), detail)
 
 
-def _without_suffix(
+def _strip_common_suffix(
     masks: dict[str, Path], images: Mapping[str, Path], notes: list[str]
 ) -> dict[str, Path]:
     suffix = common_suffix(masks, images)
@@ -245,62 +182,200 @@ def _without_suffix(
     return {stem if stem in images else stem.removesuffix(suffix): p for stem, p in masks.items()}
 
 
-def dataset_from_list(list_file: Path | str, name: str | None = None) -> Dataset:
-    """The pairs of a training list (``train_pair.lst``): ``image mask [edge]`` a line.
+def _find_incomplete(
+    images: Mapping[str, Path], masks: Mapping[str, Path], notes: list[str]
+) -> list[Problem]:
+    """Items that have only one of the two files."""
+    no_mask = sorted(images.keys() - masks.keys())
+    no_image = sorted(masks.keys() - images.keys())
+    if no_mask:
+        notes.append(f"{len(no_mask)} images have no mask ({_examples(no_mask)})")
+    if no_image:
+        notes.append(f"{len(no_image)} masks have no image ({_examples(no_image)})")
+    return [
+        *(Problem("no-mask", str(images[stem]), "no mask of this name") for stem in no_mask),
+        *(Problem("no-image", str(masks[stem]), "no image of this name") for stem in no_image),
+    ]
 
-    Paths are relative to the list's folder (or, where nothing is found there, to the folder above).
-    Files that are named but do not exist are problems of kind ``missing``.
-    Raises :class:`SodbenchError` for a line of another form.
+
+def _examples(stems: Iterable[str], limit: int = 3) -> str:
+    first = sorted(stems)
+    return ", ".join(first[:limit]) + (", ..." if len(first) > limit else "")
+
+
+# --- lists -------------------------------------------------------------------------------------------
+
+
+def dataset_from_list(list_file: Path | str, name: str | None = None) -> Dataset:
+    """Load the pairs of a training list (``train_pair.lst``): ``image mask [edge]`` a line.
+
+    Parameters
+    ----------
+    list_file : Path or str
+        Its paths are relative to its folder, or to the folder above if nothing is found there.
+    name : str, optional
+        The dataset's name; by default it is inferred from the path.
+
+    Returns
+    -------
+    Dataset
+        Files that are named but do not exist are problems of kind ``missing``.
+
+    Raises
+    ------
+    SodbenchError
+        If the list cannot be read, is empty, or has a line of another form.
     """
     list_file = Path(list_file)
-    rows = []
-    for number, line in read_numbered_lines(list_file):
-        if is_comment(line) and not (list_file.parent / columns(line)[0]).exists():
-            continue
-        parts = [part.replace("\\", "/") for part in columns(line)]
-        if len(parts) not in (2, 3):
-            raise SodbenchError(
-                f"{list_file}, line {number}: expected 'image mask [edge]', found {line!r}; where names have "
-                "spaces, separate the columns by tabs or put the names in double quotes"
-            )
-        rows.append((parts[0], parts[1]))
-    if not rows:
-        raise SodbenchError(f"{list_file}: the list names no pairs")
+    rows = _read_training_pairs(list_file)
     here, above = list_file.parent, list_file.absolute().parent.parent
     root = here if (here / rows[0][0]).exists() or not (above / rows[0][0]).exists() else above
     samples: dict[str, Sample] = {}
     problems = []
     for image_name, mask_name in rows:
         image, mask = root / image_name, root / mask_name
-        gone = [path for path in (image, mask) if not path.is_file()]
-        problems += [
-            Problem("missing", str(path), f"named in {list_file}, but not there") for path in gone
-        ]
+        absent = [path for path in (image, mask) if not path.is_file()]
+        for path in absent:
+            problems.append(Problem("missing", str(path), f"named in {list_file}, but not there"))
         if image.stem in samples:
             problems.append(Problem("ambiguous", str(image), f"listed twice in {list_file}"))
         samples[image.stem] = Sample(
-            image.stem, None if image in gone else image, None if mask in gone else mask
+            image.stem, None if image in absent else image, None if mask in absent else mask
         )
     return Dataset(
         name or infer_dataset_name(list_file.absolute().parent),
         root,
         list_file.name,
         tuple(samples[stem] for stem in sorted(samples)),
-        None,
-        (),
-        tuple(problems),
-        _unlisted(samples),
+        problems=tuple(problems),
+        excluded=_find_unlisted(samples),
     )
 
 
-def _unlisted(samples: Mapping[str, Sample]) -> frozenset[str]:
-    """The stems on disk, next to the images of a list of pairs, that the list leaves out; masks beside images are none."""
-    images = [sample.image for sample in samples.values() if sample.image]
-    stems = {path.stem for folder in {i.parent for i in images} for path in list_images(folder)}
+def _read_training_pairs(list_file: Path) -> list[tuple[str, str]]:
+    rows = []
+    for number, line in read_numbered_lines(list_file):
+        columns = [column.replace("\\", "/") for column in split_columns(line)]
+        if is_comment(line) and not (list_file.parent / split_columns(line)[0]).exists():
+            continue
+        if len(columns) not in (2, 3):
+            raise SodbenchError(
+                f"{list_file}, line {number}: expected 'image mask [edge]', found {line!r}; where names have "
+                "spaces, separate the columns by tabs or put the names in double quotes"
+            )
+        rows.append((columns[0], columns[1]))
+    if not rows:
+        raise SodbenchError(f"{list_file}: the list names no pairs")
+    return rows
+
+
+def _find_unlisted(samples: Mapping[str, Sample]) -> frozenset[str]:
+    """The stems next to the listed images that the list leaves out; masks there do not count."""
+    folders = {sample.image.parent for sample in samples.values() if sample.image}
+    stems = {path.stem for folder in folders for path in list_images(folder)}
     masks = {sample.mask.stem for sample in samples.values() if sample.mask}
     return frozenset(stems - samples.keys() - masks)
 
 
-def _some(stems: Iterable[str], limit: int = 3) -> str:
-    chosen = sorted(stems)
-    return ", ".join(chosen[:limit]) + (", ..." if len(chosen) > limit else "")
+def _apply_image_list(dataset: Dataset, image_list: Path) -> Dataset:
+    """Restrict a dataset to its own list, ``test.lst``.
+
+    Items that are not on disk are problems, and so are items on disk that the list does not name.
+    """
+    present = dataset.stems
+    listed = set(read_stem_list(image_list, present))
+    excluded, absent = present - listed, listed - present
+    notes = list(dataset.notes)
+    if excluded:
+        notes.append(
+            f"{image_list.name} names {len(listed)} items; {len(excluded)} other items on disk "
+            f"are left out ({_examples(excluded)})"
+        )
+    problems = [p for p in dataset.problems if image_stem(p.file) not in excluded]
+    for stem in sorted(absent):
+        detail = f"named in {image_list}, but neither image nor mask is there"
+        problems.append(Problem("missing", stem, detail))
+    for stem in sorted(excluded):
+        problems.append(Problem("extra", stem, f"on disk, but not named in {image_list}"))
+    return dataclasses.replace(
+        dataset,
+        layout=f"{dataset.layout} + {image_list.name}",
+        samples=tuple(s for s in dataset.samples if s.stem in listed),
+        notes=tuple(notes),
+        problems=tuple(problems),
+        excluded=excluded,
+    )
+
+
+# --- official items ----------------------------------------------------------------------------------
+
+
+def name_own_subset(dataset: Dataset) -> Dataset:
+    """Name the subset that a dataset's own list selects, if that leaves out items on disk.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        A dataset without a named subset, or any other.
+
+    Returns
+    -------
+    Dataset
+        Renamed to an official subset, or to a hash of the stems as for ``--items``, because the name becomes
+        part of every signature. Unchanged if nothing is left out.
+    """
+    name = dataset.name
+    if "/" in name or not dataset.excluded:
+        return dataset
+    # a list's items without files; those of a list of pairs are paths, and samples as well
+    missing = (problem.file for problem in dataset.problems if problem.kind == "missing")
+    stems = dataset.stems | {stem for stem in missing if os.sep not in stem}
+    subset = list_subset_name(stems)
+    if name in DATASETS:
+        if stems == official_names(name):
+            return dataset
+        official = (s for s in DATASETS[name].subsets if stems == official_names(f"{name}/{s}"))
+        subset = next(official, subset)
+    return dataclasses.replace(dataset, name=f"{name}/{subset}")
+
+
+def annotate_official_count(dataset: Dataset) -> Dataset:
+    """Add the official number of items of a known dataset, and a note if its items differ from the official ones.
+
+    Returns
+    -------
+    Dataset
+        Unchanged for a dataset that is not known.
+    """
+    info = DATASETS.get(dataset.name)
+    if info is None:
+        return dataset
+    notes = list(dataset.notes)
+    if is_demo_data(dataset.root):
+        notes.append(
+            "a sample drawn by sodbench, not the real dataset: its numbers compare with nothing else"
+        )
+        expected = len(demo_stems(info.name))
+        return dataclasses.replace(dataset, expected=expected, notes=tuple(notes))
+    if len(dataset) != info.count:
+        notes.append(f"{len(dataset)} items found, {info.count} are official")
+        for subset in info.subsets:
+            if dataset.stems == official_names(f"{info.name}/{subset}"):
+                notes.append(f"these are exactly {info.name}/{subset}; ask for it by this name")
+    return dataclasses.replace(dataset, expected=info.count, notes=tuple(notes))
+
+
+def expected_stems(dataset: Dataset) -> frozenset[str] | None:
+    """Return the stems that a dataset should have.
+
+    Returns
+    -------
+    frozenset of str or None
+        The official ones, or those of the demo data; None if they are not known.
+    """
+    base, _, subset = dataset.name.partition("/")
+    if base not in DATASETS or subset not in ("", *DATASETS[base].subsets):
+        return None
+    if is_demo_data(dataset.root):
+        return None if subset else demo_stems(base)
+    return official_names(dataset.name) or None

@@ -9,7 +9,7 @@ import ast
 import hashlib
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.files import CHECKSUM, atomic_write, file_hash, open_regular, stream_hash
-from sodbench.metrics import Counts
+from sodbench.metrics import CountingRule, CountingScheme, Counts
+from sodbench.metrics.counts import HISTOGRAM_SHAPE, Deviations
+from sodbench.metrics.protocols import PixelColumn
 from sodbench.results.stored_pairs import (
     RECORD,
     PairSource,
@@ -37,12 +39,14 @@ BLOCK = 128
 # Deflate cannot shrink data more than about 1,032 times: an archive that claims more is not genuine
 _MAX_DEFLATE_RATIO = 1040
 _HISTOGRAM = np.dtype("<u4")
-_HISTOGRAM_SHAPE = (4, 2, 256)
-# The small arrays of Counts, which are read at once: type and shape of a pair's value
-_COLUMNS = {"knife_edge": ("u1", (2,)), "wf": ("<f8", (3,))}
-_ROWS = "matlab_rows"
-_STREAMED = ("joint", "matlab_joint")
-_MEMBERS = frozenset(("format", "stems", *(RECORD.names or ()), *_COLUMNS, _ROWS, *_STREAMED))
+_FLAGS = np.dtype("u1")
+# One array a pixel metric, named after it: metric_wf_raw_128
+_METRIC = "metric_"
+
+
+def _rule_members(number: int) -> tuple[str, str, str]:
+    """The arrays of the number-th counting rule after the first: rows, histograms and tie flags of the pairs that differ."""
+    return f"rule{number}_rows", f"rule{number}_histogram", f"rule{number}_tie_flags"
 
 
 def write_counts(path: Path, pairs: PairSource, *, compressed: bool = True) -> str:
@@ -69,25 +73,24 @@ def write_counts(path: Path, pairs: PairSource, *, compressed: bool = True) -> s
     """
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     number = len(pairs.stems)
-    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in (*_COLUMNS, _ROWS, _STREAMED[1])}
-    with atomic_write(path, locked=True) as temporary:
+    blocks: list[dict[str, NDArray[Any]]] = []
+    with atomic_write(path) as temporary:
         # members that are named by a string are dated 1980, so that equal pairs make equal files
         with zipfile.ZipFile(temporary, "w", method, compresslevel=1) as archive:
-            with archive.open("joint.npy", "w", force_zip64=True) as member:
-                shape = (number, *_HISTOGRAM_SHAPE)
+            with archive.open("histogram.npy", "w", force_zip64=True) as member:
+                shape = (number, *HISTOGRAM_SHAPE)
                 header = {"descr": _HISTOGRAM.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(member, header)
                 for start in range(0, number, BLOCK):
                     counts = pairs.read(np.arange(start, min(start + BLOCK, number))).counts
-                    member.write(np.ascontiguousarray(counts.joint, _HISTOGRAM).data)
-                    for name in (*_COLUMNS, _STREAMED[1]):
-                        columns[name].append(getattr(counts, name))
-                    columns[_ROWS].append(counts.matlab_rows + start)
+                    member.write(np.ascontiguousarray(counts.histogram, _HISTOGRAM).data)
+                    blocks.append(_small_arrays(counts, start))
             arrays = {
                 "format": np.array([COUNTS_FORMAT], np.int64),
                 "stems": np.array(pairs.stems, dtype=np.str_),
+                "rules": np.array(list(map(_encode_rule, counts.scheme.rules)), dtype=np.str_),
                 **{name: pairs.records[name] for name in RECORD.names or ()},
-                **{name: np.concatenate(values) for name, values in columns.items()},
+                **{name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]},
             }
             for name, array in arrays.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -95,6 +98,26 @@ def write_counts(path: Path, pairs: PairSource, *, compressed: bool = True) -> s
                     np.lib.format.write_array(member, whole, allow_pickle=False)
             archive.comment = seal(archive)
         return file_hash(temporary, CHECKSUM)
+
+
+def _small_arrays(counts: Counts, start: int) -> dict[str, NDArray[Any]]:
+    """The arrays of some pairs, from row ``start`` on, but the histograms of the first rule."""
+    arrays: dict[str, NDArray[Any]] = {"tie_flags": counts.tie_flags}
+    for number, rule in enumerate(counts.scheme.rules[1:], start=1):
+        rows, histogram, flags = counts.deviations[rule]
+        arrays |= zip(_rule_members(number), (rows + start, histogram, flags), strict=True)
+    return arrays | {f"{_METRIC}{name}": v for name, v in counts.pixel_metrics.items()}
+
+
+def _encode_rule(rule: CountingRule) -> str:
+    return f"{rule.foreground_above} {rule.centroid}"
+
+
+def _decode_rule(text: str) -> CountingRule:
+    above, _, centroid = text.partition(" ")
+    if centroid not in ("half-even", "half-up"):
+        raise ValueError(f"{text!r} is not a counting rule")
+    return CountingRule(int(above), "half-even" if centroid == "half-even" else "half-up")
 
 
 def seal(archive: zipfile.ZipFile) -> bytes:
@@ -135,6 +158,8 @@ class CountsFile:
     stems : tuple of str
         The names of N pairs, ascending.
     records : structured array of dtype RECORD, shape [N]
+    scheme : CountingScheme
+        What was counted.
     hash : str
         Of the whole file.
 
@@ -166,22 +191,22 @@ class CountsFile:
                 self.records[name] = archive.read(name, field.base, (len(self), *field.shape))
             if fault := check_records(self.records):
                 raise ValueError(fault)
-            self._columns = {
-                name: archive.read(name, np.dtype(kind), (len(self), *shape))
-                for name, (kind, shape) in _COLUMNS.items()
+            self.scheme = archive.read_scheme()
+            self._tie_flags = archive.read("tie_flags", _FLAGS, (len(self), 2))
+            self._metrics = {
+                column: archive.read(f"{_METRIC}{column}", np.dtype("<f8"), (len(self),))
+                for column in self.scheme.columns
             }
-            self._second_rows = archive.read_rows(_ROWS, len(self))
+            self._rows = [
+                archive.read_rows(_rule_members(number)[0], len(self))
+                for number in range(1, len(self.scheme.rules))
+            ]
 
     def __len__(self) -> int:
         return len(self.stems)
 
     def __getitem__(self, rows: Rows) -> Counts:
         return self.read(rows).counts
-
-    @property
-    def weighted(self) -> bool:
-        """Whether weighted F was computed."""
-        return not bool(np.isnan(self._columns["wf"]).any())
 
     def read(self, rows: Rows) -> StoredPairs:
         """Return some pairs; rows before those that were read last start the file again.
@@ -250,7 +275,8 @@ class CountsFile:
         try:
             if _identify(os.fstat(file.fileno())) != self._identity:
                 raise StoredFileError.modified(self.path)
-            return _HistogramStream(_Archive(file, self.path), len(self), len(self._second_rows))
+            numbers = [len(self), *map(len, self._rows)]
+            return _HistogramStream(_Archive(file, self.path), numbers)
         except BaseException:
             file.close()
             raise
@@ -263,16 +289,22 @@ class CountsFile:
 
     def _next_block(self, stream: "_HistogramStream") -> StoredPairs:
         rows = slice(self._start, min(self._start + BLOCK, len(self)))
-        first, last = np.searchsorted(self._second_rows, (rows.start, rows.stop))
+        deviations = {}
+        for number, (rule, differing) in enumerate(
+            zip(self.scheme.rules[1:], self._rows, strict=True), start=1
+        ):
+            first, last = np.searchsorted(differing, (rows.start, rows.stop)).tolist()
+            histogram, flags = stream.read(number, last - first)
+            deviations[rule] = Deviations(differing[first:last] - rows.start, histogram, flags)
         records = self.records[rows]
         counts = Counts(
-            joint=stream.joint(rows.stop - rows.start),
-            matlab_rows=self._second_rows[first:last] - rows.start,
-            matlab_joint=stream.matlab_joint(int(last - first)),
+            scheme=self.scheme,
+            histogram=stream.read(0, rows.stop - rows.start)[0],
+            tie_flags=self._tie_flags[rows],
+            deviations=deviations,
             size=records["size"],
             absolute_error=records["absolute_error"],
-            knife_edge=self._columns["knife_edge"][rows],
-            wf=self._columns["wf"][rows],
+            pixel_metrics={column: values[rows] for column, values in self._metrics.items()},
         )
         block = StoredPairs(self.stems[rows], records, counts)
         if fault := check_counts(block):
@@ -315,7 +347,7 @@ class _Archive:
             if "format.npy" in names:
                 self._check_format()
             raise ValueError("its seal is broken: it was modified after it was written")
-        if sorted(names) != sorted(f"{name}.npy" for name in _MEMBERS):
+        if len(set(names)) < len(names) or not self._has_all_members({n[:-4] for n in names}):
             raise ValueError("its members are not those of a counts file")
         if any(m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for m in members):
             raise ValueError("it is compressed in another way than sodbench does")
@@ -327,16 +359,36 @@ class _Archive:
         if self.read("format", np.dtype("<i8"), (1,)).tolist() != [COUNTS_FORMAT]:
             raise StoredFileError(self.path, "written by another version of sodbench")
 
+    def _has_all_members(self, names: set[str]) -> bool:
+        fixed = {"format", "stems", "rules", "histogram", "tie_flags", *(RECORD.names or ())}
+        metrics = {name for name in names if name.startswith(_METRIC)}
+        further = names - fixed - metrics
+        rules = {name for n in range(1, len(further) // 3 + 1) for name in _rule_members(n)}
+        return fixed <= names and further == rules
+
+    def read_scheme(self) -> CountingScheme:
+        """The counting rules, and the columns of the pixel metrics in their order."""
+        rules = tuple(_decode_rule(text) for text in self._read_texts("rules"))
+        names = [member.filename[:-4] for member in self.zip.infolist()]
+        columns = [PixelColumn.parse(n[len(_METRIC) :]) for n in names if n.startswith(_METRIC)]
+        if len(rules) != 1 + sum(name.endswith("_rows") for name in names):
+            raise ValueError("its rules are not those of its histograms")
+        return CountingScheme(rules, tuple(columns))
+
     def read_stems(self) -> tuple[str, ...]:
         """The names of the pairs."""
-        with self.zip.open("stems.npy") as member:
-            dtype, shape = _read_header(member)
-        if dtype.kind != "U" or len(shape) != 1 or shape[0] < 1:
-            raise ValueError("stems is not a list of names")
-        stems: list[str] = self.read("stems", dtype, shape).tolist()
+        stems = self._read_texts("stems")
         if len(set(stems)) < len(stems) or stems != sorted(stems):
             raise ValueError("its pairs are not in the order of their names, each once")
         return tuple(stems)
+
+    def _read_texts(self, name: str) -> list[str]:
+        with self.zip.open(f"{name}.npy") as member:
+            dtype, shape = _read_header(member)
+        if dtype.kind != "U" or len(shape) != 1 or shape[0] < 1:
+            raise ValueError(f"{name} is not a list of names")
+        texts: list[str] = self.read(name, dtype, shape).tolist()
+        return texts
 
     def read_rows(self, name: str, number: int) -> NDArray[np.int64]:
         """Ascending rows of ``number`` pairs."""
@@ -368,26 +420,36 @@ class _Archive:
 
 
 class _HistogramStream:
-    """The histograms of a file, read from its beginning to its end."""
+    """The histograms of a file, and tie flags where a rule differs, read from their beginning to their end.
 
-    def __init__(self, archive: _Archive, number: int, second_number: int):
+    Parameters
+    ----------
+    archive : _Archive
+    numbers : sequence of int
+        How many pairs there are under each counting rule.
+    """
+
+    def __init__(self, archive: _Archive, numbers: Sequence[int]):
         self.archive = archive
-        self._members = [
-            archive.open(name, _HISTOGRAM, (length, *_HISTOGRAM_SHAPE))
-            for name, length in zip(_STREAMED, (number, second_number), strict=True)
-        ]
+        self._members = []
+        for rule, number in enumerate(numbers):
+            _, name, flags = _rule_members(rule) if rule else ("", "histogram", "")
+            histogram = archive.open(name, _HISTOGRAM, (number, *HISTOGRAM_SHAPE))
+            self._members.append(
+                (histogram, archive.open(flags, _FLAGS, (number, 2)) if flags else None)
+            )
 
-    def joint(self, number: int) -> NDArray[np.uint32]:
-        """The next histograms under the first rule."""
-        return _take(self._members[0], _HISTOGRAM, (number, *_HISTOGRAM_SHAPE))
-
-    def matlab_joint(self, number: int) -> NDArray[np.uint32]:
-        """The next histograms under the second rule."""
-        return _take(self._members[1], _HISTOGRAM, (number, *_HISTOGRAM_SHAPE))
+    def read(self, rule: int, number: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """The next histograms and tie flags under a rule; the first rule's flags are not streamed."""
+        histogram, flags = self._members[rule]
+        return (
+            _take(histogram, _HISTOGRAM, (number, *HISTOGRAM_SHAPE)),
+            _take(flags, _FLAGS, (number, 2)) if flags else np.zeros((0, 2), np.uint8),
+        )
 
     def check_end(self) -> None:
         """Check that nothing follows; this also makes zipfile compare the checksums."""
-        if any(member.read(1) for member in self._members):
+        if any(member.read(1) for members in self._members for member in members if member):
             raise ValueError("the counts are longer than they say")
 
 

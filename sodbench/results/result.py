@@ -306,8 +306,7 @@ def derive_result(
     -------
     Result
     """
-    from sodbench.metrics import protocol as get_protocol
-    from sodbench.metrics import score
+    from sodbench.metrics import get_protocol, score
     from sodbench.results.pair_problems import (
         PAIR_PROBLEMS,
         find_pair_problems,
@@ -344,7 +343,7 @@ def build_result(
     """
     import pandas as pd
 
-    from sodbench.metrics import protocol as get_protocol
+    from sodbench.metrics import get_protocol
 
     rules = get_protocol(scores.protocol)
     derived = (ProblemKind.UNDEFINED_S, ProblemKind.LEFT_OUT)

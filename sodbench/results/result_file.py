@@ -45,7 +45,7 @@ def save_result(result: Result, folder: Path, counts_hash: str) -> Result:
         The result as it is read back from the folder.
     """
     table = encode_scores(result)
-    with atomic_write(folder / SCORES_FILE, locked=True) as temporary:
+    with atomic_write(folder / SCORES_FILE) as temporary:
         temporary.write_bytes(table)
     content = {
         "method": result.method,
@@ -61,7 +61,7 @@ def save_result(result: Result, folder: Path, counts_hash: str) -> Result:
         "hashes": {SCORES_FILE: f"{checksum(table):016x}", COUNTS_FILE: counts_hash},
         "curves": {name: curve.tolist() for name, curve in result.curves.items()},
     }
-    with open_atomic(folder / RESULT_FILE, locked=True) as file:
+    with open_atomic(folder / RESULT_FILE) as file:
         file.write(encode_result(content))
     return load_result(folder)
 

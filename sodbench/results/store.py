@@ -16,7 +16,7 @@ import numpy as np
 
 from sodbench.console import say
 from sodbench.errors import SodbenchError, StoredFileError
-from sodbench.files import checksum, list_paths, open_regular, write_error
+from sodbench.files import checksum, is_temporary, list_paths, open_regular, write_error
 from sodbench.results.counts_file import CountsFile, write_counts
 from sodbench.results.policy import Policy
 from sodbench.results.result import PARTS_FOLDER
@@ -28,6 +28,7 @@ from sodbench.results.stored_pairs import (
     PairSelection,
     PairSource,
     StoredPairs,
+    counting_scheme,
 )
 
 # A part is written when it has this many pairs (about 4 MB) or when its first pair is this old
@@ -71,6 +72,7 @@ class CountsStore:
         restart: bool = False,
     ):
         self._policy = policy
+        self._scheme = counting_scheme(policy)
         self._folder = folder / PARTS_FOLDER if folder else None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._sources: list[PairSource] = []
@@ -87,8 +89,8 @@ class CountsStore:
                 self._add(part)
 
     def _add(self, source: CountsFile) -> None:
-        """Use a file's pairs, unless they were counted with or without weighted F where this run does otherwise."""
-        if source.weighted == self._policy.weighted:
+        """Use a file's pairs, unless something else was counted than this run counts."""
+        if source.scheme == self._scheme:
             self._sources.append(source)
 
     def __enter__(self) -> Self:
@@ -178,8 +180,9 @@ class CountsStore:
         with suppress(OSError):  # parts that stay are of the same pairs; the next run deletes them
             for path in find_parts(self._folder.parent):
                 path.unlink()
-            for path in self._folder.glob(".part-*.npz.tmp"):
-                path.unlink()
+            for path in list_paths(self._folder) if self._folder.is_dir() else ():
+                if is_temporary(path.name):  # no one else writes here: a killed run left it
+                    path.unlink()
             self._folder.rmdir()
 
     def _write_part(self) -> None:

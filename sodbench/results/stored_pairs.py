@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.files import checksum
-from sodbench.metrics import Counts, PairCounts
+from sodbench.metrics import PROTOCOLS, CountingScheme, Counts, PairCounts
+from sodbench.metrics.counts import HISTOGRAM_SHAPE, Deviations
+from sodbench.results.policy import Policy
 
 Records = NDArray[np.void]
 Rows = NDArray[np.intp]
@@ -126,6 +128,22 @@ def pack_record(
     return np.array(fields, RECORD).tobytes()
 
 
+def counting_scheme(policy: Policy) -> CountingScheme:
+    """Return what is counted for every pair: enough to score it under any known protocol.
+
+    Parameters
+    ----------
+    policy : Policy
+        Whether weighted F is computed.
+
+    Returns
+    -------
+    CountingScheme
+    """
+    metrics = ("wf",) if policy.weighted else ()
+    return CountingScheme.for_protocols(PROTOCOLS.values(), pixel_metrics=metrics)
+
+
 @dataclass(frozen=True)
 class StoredPairs:
     """Counted pairs in memory; a ``CountsSource`` for :func:`sodbench.metrics.score`.
@@ -183,21 +201,29 @@ class StoredPairs:
         StoredPairs
         """
         array = np.frombuffer(b"".join(records), RECORD)
-        second = {row: pair.matlab_joint for row, pair in enumerate(counts)}
-        second = {row: joint for row, joint in second.items() if joint is not None}
-        return cls(
-            tuple(stems),
-            array,
-            Counts(
-                joint=np.array([pair.joint for pair in counts]),
-                matlab_rows=np.array(list(second), np.int64),
-                matlab_joint=np.array(list(second.values()), np.uint32).reshape(-1, 4, 2, 256),
-                size=array["size"],
-                absolute_error=array["absolute_error"],
-                knife_edge=np.array([pair.knife_edge for pair in counts], np.uint8),
-                wf=np.array([pair.wf for pair in counts]),
-            ),
+        scheme = counts[0].scheme
+        deviations = {}
+        for rule in scheme.rules[1:]:
+            rows = [row for row, pair in enumerate(counts) if rule in pair.deviations]
+            held = [counts[row].deviations[rule] for row in rows]
+            histograms = np.array([histogram for histogram, _ in held], np.uint32)
+            flags = np.array([flags for _, flags in held], np.uint8)
+            deviations[rule] = Deviations(
+                np.array(rows, np.int64),
+                histograms.reshape(-1, *HISTOGRAM_SHAPE),
+                flags.reshape(-1, 2),
+            )
+        metrics = np.array([pair.pixel_metrics for pair in counts], np.float64)
+        pairs = Counts(
+            scheme=scheme,
+            histogram=np.array([pair.histogram for pair in counts]),
+            tie_flags=np.array([pair.tie_flags for pair in counts], np.uint8),
+            deviations=deviations,
+            size=array["size"],
+            absolute_error=array["absolute_error"],
+            pixel_metrics={column: metrics[:, i] for i, column in enumerate(scheme.columns)},
         )
+        return cls(tuple(stems), array, pairs)
 
     @classmethod
     def concatenate(cls, parts: Sequence["StoredPairs"]) -> "StoredPairs":
@@ -380,15 +406,20 @@ def check_counts(pairs: StoredPairs) -> str:
         The first contradiction; empty if there is none.
     """
     counts, records = pairs.counts, pairs.records
-    per_class = counts.joint.sum(axis=1, dtype=np.int64)  # [N, 2, 256]
+    per_class = counts.histogram.sum(axis=1, dtype=np.int64)  # [N, 2, 256]
     per_level = per_class.sum(axis=1)
     levels = np.arange(256)
     error = (per_class[:, 0] * levels + per_class[:, 1] * (255 - levels)).sum(axis=1)
-    # the last bits of an optimum may round above 1
-    in_range = np.isnan(counts.wf) | ((counts.wf >= 0) & (counts.wf <= 1 + 1e-9))
-    theirs = counts.matlab_joint.sum(axis=(1, 2), dtype=np.int64)
-    same_map = np.ones(len(pairs), bool)
-    same_map[counts.matlab_rows] = (per_level[counts.matlab_rows] == theirs).all(axis=1)
+    has_possible_flags: NDArray[np.bool_] = np.all(counts.tie_flags < 32, axis=1)
+    is_same_map = np.ones(len(pairs), bool)
+    for rows, histogram, flags in counts.deviations.values():
+        same = per_level[rows] == histogram.sum(axis=(1, 2), dtype=np.int64)
+        is_same_map[rows] &= same.all(axis=1)
+        has_possible_flags[rows] &= (flags < 32).all(axis=1)
+    is_in_range = np.ones(len(pairs), bool)
+    for column, values in counts.pixel_metrics.items():
+        if column.metric == "wf":  # the last bits of an optimum may round above 1
+            is_in_range &= np.isnan(values) | ((values >= 0) & (values <= 1 + 1e-9))
     conditions = {
         "the number of counted pixels is not its size": (
             per_level.sum(axis=1) == records["size"].astype(np.int64).prod(axis=1)
@@ -402,9 +433,9 @@ def check_counts(pairs: StoredPairs) -> str:
         "absolute_error is not what its counts give": (
             (error == records["absolute_error"]) | (records["mask_levels"] > 0)
         ),
-        "its counts under two rules are of different maps": same_map,
-        "knife_edge is not possible": (counts.knife_edge < 32).all(axis=1),
-        "weighted F is outside [0, 1]": in_range.all(axis=1),
+        "its counts under two rules are of different maps": is_same_map,
+        "its tie flags are not possible": has_possible_flags,
+        "weighted F is outside [0, 1]": is_in_range,
     }
     for fault, fulfilled in conditions.items():
         if not fulfilled.all():
@@ -423,14 +454,18 @@ def compare_counts(stored: Counts, counted: Counts) -> str:
     Returns
     -------
     str
-        What differs; empty if they are equal.  Weighted F may differ in the last bits.
+        What differs; empty if they are equal.  Metrics of pixels may differ in the last bits.
     """
-    if not np.array_equal(stored.joint, counted.joint):
-        return "the images give another histogram"
-    if not np.array_equal(stored.knife_edge, counted.knife_edge):
-        return "the images give other tie flags"
-    if not np.allclose(stored.wf, counted.wf, rtol=1e-12, atol=1e-12, equal_nan=True):
-        return "the images give another weighted F"
-    if not np.array_equal(stored.matlab_joint, counted.matlab_joint):
-        return "the images give other counts under MATLAB's rule"
+    for rule in stored.scheme.rules:
+        if rule not in counted.scheme.rules:
+            return f"the images were not counted under the rule '{rule}'"
+        one, other = stored.for_rule(rule), counted.for_rule(rule)
+        if not np.array_equal(one.histogram, other.histogram):
+            return f"the images give another histogram under the rule '{rule}'"
+        if not np.array_equal(one.tie_flags, other.tie_flags):
+            return f"the images give other tie flags under the rule '{rule}'"
+    for column, values in stored.pixel_metrics.items():
+        now = counted.pixel_metrics.get(column, np.full(1, np.nan))
+        if not np.allclose(values, now, rtol=1e-12, atol=1e-12, equal_nan=True):
+            return f"the images give another {column}"
     return ""

@@ -10,7 +10,7 @@ import pytest
 from synthetic import synthetic
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics import Counts, PreparedMask, catalogue, count_pair, score
+from sodbench.metrics import PROTOCOLS, Counts, PreparedMask, catalogue, count_pair, score
 from sodbench.metrics.statistics.bootstrap import dataset_seed, draw_resamples, totals
 from sodbench.reports.aggregates import f_under_each_protocol, statistics
 from sodbench.reports.analysis import MIN_IMAGES, SIZES, analyse
@@ -36,12 +36,12 @@ def with_black_constant_empty_and_full(data):
     cases = [i for i in range(26) if i not in (12, 13, 14, 16, 17)]
     with np.load(data / "metrics_public.npz") as archive:
         return Counts.concatenate(
-            count_pair(archive[f"pred_{i:03d}"], PreparedMask(archive[f"gt_{i:03d}"]))
+            count_pair(archive[f"pred_{i:03d}"], PreparedMask(archive[f"gt_{i:03d}"])).counts
             for i in cases
         )
 
 
-@pytest.mark.parametrize("protocol", catalogue.PROTOCOL_NAMES)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_statistics_leave_out_what_the_scores_leave_out(
     with_black_constant_empty_and_full, protocol
 ):
@@ -53,8 +53,8 @@ def test_statistics_leave_out_what_the_scores_leave_out(
         metrics=scores.metrics,
         in_memory=(scores.per_image, counts),
     )
-    found = statistics(result, counts, catalogue.AGGREGATES)
-    expected = [scores.metrics[name] for name in catalogue.AGGREGATES]
+    found = statistics(result, counts, catalogue.aggregate_names())
+    expected = [scores.metrics[name] for name in catalogue.aggregate_names()]
     assert found.observed() == pytest.approx(expected, abs=1e-12)
     for name, value in scores.metrics.items():  # each alone, as from the fewest curves
         assert statistics(result, counts, [name]).observed()[0] == pytest.approx(value, abs=1e-12)
@@ -63,7 +63,7 @@ def test_statistics_leave_out_what_the_scores_leave_out(
 def test_f_under_each_protocol_is_what_each_of_them_scores(with_black_constant_empty_and_full):
     counts = with_black_constant_empty_and_full
     stems = [f"{i:03d}" for i in range(len(counts))]
-    scores = {name: score(counts, name, stems).metrics for name in catalogue.PROTOCOL_NAMES}
+    scores = {name: score(counts, name, stems).metrics for name in PROTOCOLS}
     result = replace(synthetic("m", "SOD", images=2), metrics=scores["salmetric"])
     found = f_under_each_protocol(result, counts)
     assert found == pytest.approx({n: m["f_max"] for n, m in scores.items()}, abs=1e-12)
@@ -186,7 +186,7 @@ def test_groups_of_images_are_scored_as_sets_of_their_own():
     from sodbench.metrics import score
 
     result = synthetic("m", "SOD", images=40, noise=0.5)
-    share = result.counts.joint[:, :, 1].sum(axis=(1, 2)) / result.counts.size.prod(axis=1)
+    share = result.counts.histogram[:, :, 1].sum(axis=(1, 2)) / result.counts.size.prod(axis=1)
     parity = pd.Categorical(["odd", "even"] * 19 + [None] * 2, ["even", "odd", "never"])
     attributes = {"SOD": pd.DataFrame({"parity": parity}, index=result.table.index)}
     found = analyse([result], attributes=attributes, resamples=200)

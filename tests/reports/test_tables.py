@@ -10,8 +10,7 @@ import pytest
 from synthetic import ODD
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics.catalogue import find_metric
-from sodbench.metrics.scores import LOWER_IS_BETTER
+from sodbench.metrics.catalogue import METRICS, find_metric
 from sodbench.quoting import markdown_text
 from sodbench.reports import latex, markdown, sections, tables
 from sodbench.reports.analysis import REPORT_METRICS, select_metrics
@@ -75,15 +74,16 @@ def test_a_zero_has_no_sign_and_a_negative_number_a_minus():
 
 
 def test_directions_are_those_of_the_metrics():
+    lower_is_better = {m.name for m in METRICS.values() if m.direction == "lower"}
     maxima = {"ber_max", "fpr_max"}  # of an error, over all thresholds: neither direction is better
     for name in {
-        *LOWER_IS_BETTER,
+        *lower_is_better,
         *REPORT_METRICS,
         "iou_max",
         "cohen_kappa_mean",
         "auc_pr",
     } - maxima:
-        assert (find_metric(name).sign < 0) == (name in LOWER_IS_BETTER), name
+        assert (find_metric(name).sign < 0) == (name in lower_is_better), name
     assert {find_metric(name).sign for name in ("threshold", *maxima)} == {0}
     assert find_metric("cohen_kappa_max").label == "max Cohen's kappa"
     assert find_metric("f_adp").label == "adaptive F"

@@ -17,12 +17,12 @@ from PIL import Image
 
 from sodbench.cli import main
 from sodbench.datasets import WEIGHTS, dataset_from_folders, find_dataset, official_names
+from sodbench.demo_data import CHARACTERS, MARKER, draw
 from sodbench.errors import SodbenchError
 from sodbench.files import list_names
 from sodbench.runners.data.check import KINDS, SetReport, check, locate
 from sodbench.runners.data.duplicates import within
 from sodbench.runners.data.items import _mask_problems
-from sodbench.sample import CHARACTERS, MARKER, draw
 
 COUNT = 13
 
@@ -282,7 +282,7 @@ def test_an_odd_folder_beside_the_sets_does_not_hide_them(
 def test_list_tells_of_weights_and_of_a_missing_root(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights = WEIGHTS[0].place(tmp_path / "data")
+    weights = WEIGHTS[0].path(tmp_path / "data")
     options = ["data", "list", "--data-root", str(tmp_path / "data")]
     assert main(options) == 0
     listed = capsys.readouterr().out

@@ -698,7 +698,8 @@ def test_what_a_program_keeps_from_the_collector_stays_so(folders):
 
 
 @pytest.mark.parametrize(
-    ("limit", "file", "kept"), [(12_000, "parts/part-0001.npz", 0), (30_000, "parts/part-0002.npz", 2)]
+    ("limit", "file", "kept"),
+    [(12_000, "parts/part-0001.npz", 0), (30_000, "parts/part-0002.npz", 2)],
 )
 def test_a_full_disk_ends_a_run_which_resumes_where_it_stopped(
     folders, capsys, no_file_beyond, monkeypatch, limit, file, kept
@@ -844,4 +845,4 @@ def test_counts_without_an_output_folder_move_to_a_temporary_file_when_they_grow
     monkeypatch.setattr(store, "PAIRS_IN_MEMORY", 3)
     spilled = evaluate(folders / "maps", folders / "gt")
     assert spilled.table.equals(in_memory.table)
-    assert np.array_equal(spilled.counts.joint, in_memory.counts.joint)
+    assert np.array_equal(spilled.counts.histogram, in_memory.counts.histogram)

@@ -17,6 +17,7 @@ from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError, StoredFileError
 from sodbench.files import CHECKSUM, checksum, file_hash, lock_folder
 from sodbench.images import read_file
+from sodbench.metrics.protocols import MATLAB_RULE
 from sodbench.results import Policy, find_differences, load_result, load_results
 from sodbench.results import pairs as pairs_module
 from sodbench.results.pairs import (
@@ -496,7 +497,7 @@ def test_files_of_another_kind_are_named_and_nothing_waits(original, stored, nam
 
 @pytest.mark.parametrize(
     "name",
-    ["unfinished.pairs", ".counts.npz.tmp", ".scores.csv.tmp", ".result.json.tmp", "result.json"],
+    ["unfinished.pairs", "counts.npz", "scores.csv", "result.json"],
 )
 def test_links_in_an_output_folder_do_not_lead_out_of_it(original, stored, tmp_path, name):
     mine = tmp_path / "mine.txt"
@@ -655,14 +656,15 @@ def test_the_stored_counts_are_streamed_and_read_at_random(stored):
         first = file[np.arange(4)]
         rest = file[np.arange(4, 6)]
         mixed = file[np.array([5, 2])]
-    assert np.array_equal(first.joint, whole.counts.joint[:4])
-    assert np.array_equal(rest.joint, whole.counts.joint[4:])
-    assert np.array_equal(mixed.joint, whole.counts.joint[[5, 2]])
+    assert np.array_equal(first.histogram, whole.counts.histogram[:4])
+    assert np.array_equal(rest.histogram, whole.counts.histogram[4:])
+    assert np.array_equal(mixed.histogram, whole.counts.histogram[[5, 2]])
     for part, rows in ((first, range(4)), (rest, range(4, 6)), (mixed, (5, 2))):
         wanted = whole.counts[list(rows)]
-        assert part.matlab_rows.tolist() == wanted.matlab_rows.tolist()
-        assert np.array_equal(part.matlab_joint, wanted.matlab_joint)
-    assert 2 in first.matlab_rows
+        own, theirs = part.deviations[MATLAB_RULE], wanted.deviations[MATLAB_RULE]
+        assert own.rows.tolist() == theirs.rows.tolist()
+        assert np.array_equal(own.histogram, theirs.histogram)
+    assert 2 in first.deviations[MATLAB_RULE].rows
 
 
 def test_a_digest_depends_on_every_value():

@@ -17,7 +17,7 @@ from reference import model_rule
 from reference import training as reference_training
 from torch import Tensor, nn
 
-from sodbench import cli, sample
+from sodbench import cli, demo_data
 from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, write_grey, write_image
@@ -359,15 +359,15 @@ def test_choices_train(short: Training, changes: dict[str, Any]) -> None:
 def test_loss_falls_on_the_sample(
     networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_curve: None
 ) -> None:
-    few = {name: replace(c, count=16) for name, c in sample.CHARACTERS.items()}
-    monkeypatch.setattr(sample, "CHARACTERS", {"DUTS-TR": few["DUTS-TR"]})
+    few = {name: replace(c, count=16) for name, c in demo_data.CHARACTERS.items()}
+    monkeypatch.setattr(demo_data, "CHARACTERS", {"DUTS-TR": few["DUTS-TR"]})
     recipe = changed(
         RECIPES["sample"],
         {"name": "sample", "epochs": 10, "size": 48, "learning_rate": 3e-2, "warmup": 2},
     )
     monkeypatch.setitem(train_module.RECIPES, "sample", recipe)
     monkeypatch.setattr(train_module, "Training", partial(Training, model=f"{networks}:small"))
-    root = sample.write_sample(tmp_path / "data")
+    root = demo_data.write_demo_data(tmp_path / "data")
     path = fit_sample(root, tmp_path / "fit", device="cpu")
     losses = [record["loss"] for record in read_log(tmp_path / "fit")]
     assert len(losses) == 20

@@ -18,6 +18,7 @@ from torch import nn
 from sodbench import cli
 from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.errors import ProblemsError, SodbenchError
+from sodbench.files import temporary_name
 from sodbench.images import read_grey, write_grey, write_image
 from sodbench.runners.training import train as train_module
 from sodbench.runners.training.log import TrainingLog, read_log
@@ -347,13 +348,8 @@ def killed() -> int:
 def test_a_kill_within_the_first_write_does_not_block_the_folder(short: Training) -> None:
     (short.out / "state").mkdir(parents=True)
     number = killed()
-    left = [
-        f".run.json.{number}.tmp",
-        f".best.pth.{number}.tmp",
-        f"state/.step-0000001.pt.{number}.tmp",
-    ]
-    for name in left:
-        (short.out / name).write_text("{")
+    for folder in (short.out, short.out / "state"):
+        (folder / temporary_name(number)).write_text("{")
     train(replace(short, resume=True))
     assert not [p for p in short.out.rglob("*") if p.name.endswith(".tmp")]
     assert not (short.out / "state").exists()
@@ -363,7 +359,7 @@ def test_a_finished_run_deletes_what_a_kill_left(short: Training) -> None:
     train(short)
     (short.out / "state").mkdir()
     (short.out / "state" / "step-0000006.pt").write_text("")
-    (short.out / f".loss.png.{killed()}.tmp").write_text("")
+    (short.out / temporary_name(killed())).write_text("")
     train(replace(short, resume=True))
     assert {p.name for p in short.out.iterdir()} <= {
         "recipe.toml", "run.json", "log.jsonl", "final.pth", "tensorboard"

@@ -16,7 +16,7 @@ from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.images import write_grey
 from sodbench.models.checkpoints import load_checkpoint
-from sodbench.models.inference import choose_device
+from sodbench.models.devices import choose_device
 from sodbench.runners.data.extract import ArchiveError, extract
 from sodbench.runners.training.log import LOG, TrainingLog, draw_curve, read_log
 from sodbench.runners.training.recipe import load_recipe

@@ -1,4 +1,4 @@
-"""Measures of a binarised map: each is a function of the confusion, at any number of thresholds.
+"""Metrics of a binarised map: each is a function of the confusion, at any number of thresholds.
 
 With TP, FP, FN, TN the pixels selected and foreground, selected and background, and so on; N all of them:
 
@@ -11,11 +11,11 @@ With TP, FP, FN, TN the pixels selected and foreground, selected and background,
 An undefined quotient counts as 0, as in PySODMetrics 1.6.2.  b2 = 0.3 is the field's convention for F (Achanta et
 al., CVPR 2009).  ``kappa`` is PySODMetrics' kappa, whose chance term has (TN + FN)(TN + TP), which is not Cohen's (1960).
 
-E-measure, the enhanced alignment of a binarised map with its mask (Fan et al., IJCAI 2018): with B the binary map, G the
+E-measure, the enhanced alignment of a binarised map with its mask (Fan et al., IJCAI 2018).  With B the binary map, G the
 mask, and a = B - mean(B), c = G - mean(G) at a pixel, the pixel's alignment is 2ac / (a^2 + c^2), and E is the sum of
 (alignment + 1)^2 / 4 over the pixels, divided by their number less one.  A pixel can only be in one of four classes.
 Conventions of PySODMetrics 1.6.2: with an empty mask the sum is the number of unselected pixels, with a full one the
-number of selected pixels.  A picture of one pixel has no meaningful E: the divisor is machine epsilon, as it is there.
+number of selected pixels.  An image of one pixel has no meaningful E: the divisor is machine epsilon, as it is there.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ from sodbench.metrics.compiled import compiled
 from sodbench.metrics.confusion import Confusion
 
 Floats = NDArray[np.float64]
-EPSILON = float(np.finfo(np.float64).eps)
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
 def precision_recall_f(
@@ -219,11 +219,11 @@ def _e_measure(tp, fp, positives, negatives):  # type: ignore[no-untyped-def]
             + (positives - tp) * _enhanced(-map_mean, 1 - mask_mean)
             + (negatives - fp) * _enhanced(-map_mean, -mask_mean)
         )
-    return aligned / (total - 1 + EPSILON)
+    return aligned / (total - 1 + _EPSILON)
 
 
 @_compiled
 def _enhanced(a, b):  # type: ignore[no-untyped-def]
     """(alignment + 1)^2 / 4 of two deviations from the mean."""
-    alignment = 2 * a * b / (a * a + b * b + EPSILON)
+    alignment = 2 * a * b / (a * a + b * b + _EPSILON)
     return (alignment + 1) ** 2 / 4

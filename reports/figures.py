@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from sodbench.console import track
 from sodbench.metrics import get_protocol
 from sodbench.metrics.catalogue import Metric, find_metric
+from sodbench.metrics.statistics.aggregates import f_curve
 from sodbench.metrics.statistics.bootstrap import Floats
+from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.reports import gallery, plots
-from sodbench.reports.aggregates import f_curve
 from sodbench.reports.analysis import Analysis, Breakdown, primary_metric
 from sodbench.reports.document import Picture
-from sodbench.reports.image_counts import MIN_IMAGES
 from sodbench.results import Result
 
 PICTURE_METHODS = 6

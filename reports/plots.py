@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sodbench.files import atomic_write, report_write_errors
 from sodbench.metrics.catalogue import Metric
 from sodbench.metrics.statistics.bootstrap import Floats
-from sodbench.metrics.statistics.significance import CriticalDifference
+from sodbench.metrics.statistics.ranking import CriticalDifference
 from sodbench.quoting import printable
 
 P = ParamSpec("P")

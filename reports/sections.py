@@ -11,9 +11,10 @@ import pandas as pd
 from sodbench.errors import Problem
 from sodbench.metrics import PROTOCOLS
 from sodbench.metrics.catalogue import find_metric
+from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.provenance import package_versions
 from sodbench.reports import tables
-from sodbench.reports.analysis import SIZE, Analysis, Comparison, primary_metric
+from sodbench.reports.analysis import Analysis, primary_metric
 from sodbench.reports.citations import bibtex
 from sodbench.reports.comparability import (
     EVERYWHERE,
@@ -26,10 +27,12 @@ from sodbench.reports.comparability import (
     most_common,
     signature_fields,
 )
+from sodbench.reports.compare import Comparison
 from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Section
 from sodbench.reports.figures import Drawn
-from sodbench.reports.image_counts import MIN_IMAGES, MIN_IMAGES_FOR_WIDTH
+from sodbench.reports.image_counts import MIN_IMAGES_FOR_WIDTH
 from sodbench.reports.published import PublishedTable
+from sodbench.reports.result_statistics import SIZE
 from sodbench.reports.tables import NO_VALUE, Table
 
 MARKS = "†‡§¶‖"

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from sodbench.metrics.catalogue import Metric
-from sodbench.metrics.statistics.bootstrap import Floats
-from sodbench.metrics.statistics.significance import Interval, average_ranks
+from sodbench.metrics.statistics.bootstrap import Floats, Interval
+from sodbench.metrics.statistics.ranking import average_ranks
 from sodbench.reports.analysis import Breakdown
 from sodbench.reports.comparability import NOT_COMPARED, Key, Ranking, signature_fields
 

@@ -67,7 +67,7 @@ class Run:
     force: bool = False
     protocols: Sequence[str] = (DEFAULT_PROTOCOL,)
     policy: Policy = field(default_factory=Policy)
-    jobs: int | None = None
+    workers: Workers = field(default_factory=Workers)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def run_datasets(
         EvaluationPlan(tuple(tasks)),
         run.protocols,
         output=run.output / "scores",
-        workers=Workers(run.jobs),
+        workers=run.workers,
         force=run.force,
     )
     from sodbench.reports.report import write_report

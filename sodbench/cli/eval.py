@@ -3,7 +3,15 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
+from sodbench.cli.options import (
+    add_workers,
+    filled,
+    names,
+    path,
+    positive,
+    refuse_without_effect,
+    some_names,
+)
 from sodbench.errors import ProblemsError, SodbenchError, listing
 from sodbench.metrics.catalogue import (
     DEFAULT_METRICS,
@@ -114,12 +122,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print how the folders are understood, and stop"
     )
-    parser.add_argument(
-        "--jobs",
-        type=positive,
-        metavar="N",
-        help="number of maps scored at a time (default: number of cores); the results do not depend on it",
-    )
+    add_workers(parser)
     parser.add_argument("--force", action="store_true", help="with -o: score everything again")
     parser.add_argument(
         "--show-worst",
@@ -205,7 +208,7 @@ def run(arguments: argparse.Namespace) -> int:
         format_scores_json,
     )
     from sodbench.runners.evaluation.evaluate import evaluate_plan
-    from sodbench.runners.evaluation.workers import Workers
+    from sodbench.runners.evaluation.workers import command_line_workers
 
     if names(arguments.metrics) == ("help",):
         show(describe_metrics())
@@ -229,15 +232,16 @@ def run(arguments: argparse.Namespace) -> int:
         say(line)
     protocols = tuple(PROTOCOLS) if arguments.protocol == "all" else (arguments.protocol,)
     try:
-        evaluation = evaluate_plan(
-            plan,
-            protocols,
-            output=arguments.output,
-            workers=Workers(arguments.jobs),
-            force=arguments.force,
-            allow_swapped=arguments.allow_swapped,
-            keep_counts=False,
-        )
+        with command_line_workers(arguments.jobs, arguments.dask) as workers:
+            evaluation = evaluate_plan(
+                plan,
+                protocols,
+                output=arguments.output,
+                workers=workers,
+                force=arguments.force,
+                allow_swapped=arguments.allow_swapped,
+                keep_counts=False,
+            )
     except ProblemsError as error:
         if arguments.format == "json":
             show(format_scores_json([], error.problems))

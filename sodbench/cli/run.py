@@ -1,11 +1,20 @@
 """``sodbench run``: all steps, from images to a report."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sodbench.cli.eval import add_policy, read_policy, report_problems
-from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
+from sodbench.cli.options import (
+    add_workers,
+    filled,
+    names,
+    path,
+    positive,
+    refuse_without_effect,
+    some_names,
+)
 from sodbench.cli.predict import add_network_options
 from sodbench.errors import SodbenchError, listing
 from sodbench.metrics.catalogue import DEFAULT_METRICS
@@ -87,23 +96,19 @@ def add_parser(commands: Any) -> None:
         default=DEFAULT_PROTOCOL,
         help=f"whose conventions to follow; 'all' prints all three side by side (default: {DEFAULT_PROTOCOL})",
     )
-    parser.add_argument(
-        "--jobs",
-        type=positive,
-        metavar="N",
-        help="number of maps scored at a time (default: number of cores)",
-    )
+    add_workers(parser)
     parser.add_argument("--force", action="store_true", help="predict and score everything again")
     add_policy(parser)
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run all steps, print the table and the path of the report."""
+    """Run all steps, print the table and the path, positive of the report."""
     from sodbench.console import show, warn
     from sodbench.datasets import TEST_SETS
     from sodbench.quoting import printable
     from sodbench.reports.text import format_scores
+    from sodbench.runners.evaluation.workers import command_line_workers
     from sodbench.runners.pipeline import Run, run_datasets, run_sample
 
     if not (arguments.all_datasets or arguments.datasets or arguments.sample):
@@ -135,9 +140,10 @@ def run(arguments: argparse.Namespace) -> int:
         force=arguments.force,
         protocols=protocols,
         policy=read_policy(arguments),
-        jobs=arguments.jobs,
     )
-    finished = (run_sample if arguments.sample else run_datasets)(wanted)
+    with command_line_workers(arguments.jobs, arguments.dask) as workers:
+        wanted = replace(wanted, workers=workers)
+        finished = (run_sample if arguments.sample else run_datasets)(wanted)
     results = finished.evaluation.results
     show(format_scores(results, DEFAULT_METRICS))
     status = report_problems(finished.evaluation.problems, per_kind=3)

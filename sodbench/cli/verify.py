@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.predictions,
         arguments.truth,
         data_root=arguments.data_root,
-        workers=Workers(arguments.jobs),
+        workers=Workers(arguments.jobs, processes=True),
     )
     print(_as_json(checked) if arguments.format == "json" else _as_text(checked))
     return 1 if any(one.differences for one in checked) else 0

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.testing.compare import compare_images
 
 from sodbench.metrics.catalogue import find_metric
-from sodbench.metrics.statistics.significance import critical_difference
+from sodbench.metrics.statistics.ranking import critical_difference
 from sodbench.reports import plots
 
 GOLDEN = Path(__file__).parent / "golden"

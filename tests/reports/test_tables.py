@@ -13,8 +13,8 @@ from sodbench.errors import SodbenchError
 from sodbench.metrics.catalogue import METRICS, find_metric
 from sodbench.quoting import markdown_text
 from sodbench.reports import latex, markdown, sections, tables
-from sodbench.reports.analysis import REPORT_METRICS, select_metrics
 from sodbench.reports.comparability import Ranking, find_ranking
+from sodbench.reports.selection import REPORT_METRICS, select_metrics
 
 GOLDEN = Path(__file__).parent / "golden"
 SIGNATURE = "sodbench:0.1.0|protocol:salmetric|n:4|missing:error|resize:none|gt:>128"

@@ -36,8 +36,8 @@ from sodbench.images import read_grey, read_rgb, write_grey, write_image
 from sodbench.models import create_model
 from sodbench.models.devices import choose_device, describe_machine, tensor_float
 from sodbench.models.inference import normalise
+from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.training.data import check_pairs, loaded_updates, updates_of_epoch
-from sodbench.runners.training.distributed import Ranks
 from sodbench.runners.training.optimizer import set_training_mode
 from sodbench.runners.training.recipe import RECIPES, changed
 from sodbench.runners.training.train import Trainer, Training
@@ -116,7 +116,10 @@ def ours(
     torch.manual_seed(0)
     data = check_pairs(dataset, decode=False)
     trainer = Trainer(
-        Training(dataset, Path("unused"), recipe, random_start=True), data, device, Ranks(device)
+        Training(dataset, Path("unused"), recipe, random_start=True),
+        data,
+        device,
+        ProcessGroup(device),
     )
     set_training_mode(trainer.model, recipe)
 

@@ -25,7 +25,8 @@ from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
 from sodbench.models import BASELINES
 from sodbench.models.devices import choose_device, describe_machine
-from sodbench.runners.prediction.predict import load_predictor, predict
+from sodbench.runners.prediction.predict import predict
+from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.runners.training.log import read_log
 from sodbench.runners.training.recipe import RECIPES, changed
 from sodbench.runners.training.train import Training, train

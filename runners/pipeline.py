@@ -25,17 +25,13 @@ from sodbench.files import safe_folder_name
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, starts_untrained
 from sodbench.results import Policy
+from sodbench.runners.distributed import environment_number
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
 from sodbench.runners.evaluation.plan import EvaluationPlan
 from sodbench.runners.evaluation.task import Task, find_mask_problems, make_task
 from sodbench.runners.evaluation.workers import Workers
-from sodbench.runners.prediction.predict import (
-    PredictionSummary,
-    Predictor,
-    load_predictor,
-    predict,
-)
-from sodbench.runners.training.distributed import environment_number
+from sodbench.runners.prediction.predict import PredictionSummary, predict
+from sodbench.runners.prediction.predictors import Predictor, load_predictor
 
 DEFAULT_MODEL = "csf-res2net50"
 
@@ -138,12 +134,14 @@ def run_datasets(
         workers=run.workers,
         force=run.force,
     )
+    from sodbench.reports.inputs import ReportOptions
     from sodbench.reports.report import write_report
 
     say("writing the report")
     stored = evaluation.results[:: len(run.protocols)]
-    report = write_report(stored, run.output / "report.md", title=title, sample=sample)
-    return Finished(evaluation, report, (*warnings, *problems))
+    options = ReportOptions(title=title, sample=sample)
+    report = write_report(stored, run.output / "report.md", options)
+    return Finished(evaluation, report.page, (*warnings, *problems))
 
 
 def _refuse_torchrun() -> None:

@@ -27,7 +27,7 @@ from sodbench.images import (
     read_rgb,
 )
 from sodbench.parallel import thread_pool
-from sodbench.runners.training.distributed import default_workers
+from sodbench.runners.distributed import default_workers
 from sodbench.runners.training.recipe import Recipe
 
 Picture = NDArray[np.uint8]
@@ -233,13 +233,13 @@ def grouped(items: Sequence[Item], most: int) -> list[Batch]:
 
 
 def share_of(
-    data: TrainingSet, indices: NDArray[np.int64], rank: int, ranks: int
+    data: TrainingSet, indices: NDArray[np.int64], rank: int, size: int
 ) -> NDArray[np.int64]:
     """The images of an update that one process runs: those of a contiguous range of sizes."""
-    if ranks == 1:
+    if size == 1:
         return indices
     ordered = sorted(indices.tolist(), key=lambda i: (data.sizes[i], i))
-    return np.array(ordered[rank * len(ordered) // ranks : (rank + 1) * len(ordered) // ranks])
+    return np.array(ordered[rank * len(ordered) // size : (rank + 1) * len(ordered) // size])
 
 
 def loaded_updates(

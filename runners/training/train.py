@@ -47,7 +47,9 @@ from sodbench.models.inference import (
 )
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.parallel import thread_pool
-from sodbench.runners.prediction.predict import FIRST_IMAGES, out_of_memory, squashed_twice
+from sodbench.runners.distributed import ProcessGroup, default_workers
+from sodbench.runners.prediction.batching import is_out_of_memory
+from sodbench.runners.prediction.predictors import FIRST_IMAGES, double_sigmoid_problem
 from sodbench.runners.training.data import (
     Batch,
     Item,
@@ -59,7 +61,6 @@ from sodbench.runners.training.data import (
     total_updates,
     updates_of_epoch,
 )
-from sodbench.runners.training.distributed import Ranks, default_workers
 from sodbench.runners.training.log import TrainingLog, draw_curve
 from sodbench.runners.training.losses import LOSSES
 from sodbench.runners.training.optimizer import (
@@ -165,20 +166,20 @@ def train(training: Training) -> TrainingSummary:
     if training.workers is not None and training.workers < 1:
         raise SodbenchError(f"{training.workers} workers: at least 1 is needed")
     device = choose_device(training.device)
-    ranks = Ranks(device)
-    device = ranks.device or device
-    if not ranks.first:
+    group = ProcessGroup(device)
+    device = group.device or device
+    if not group.first:
         set_quiet(True)
     data = check_pairs(
         training.dataset,
         skip_bad=training.skip_bad,
-        decode=ranks.first and (not (training.out / RUN).exists() or made_no_update(training.out)),
+        decode=group.first and (not (training.out / RUN).exists() or made_no_update(training.out)),
         workers=training.workers,
     )
-    if training.validation is not None and ranks.first:
+    if training.validation is not None and group.first:
         _check_validation(training.validation, training.measure, training.workers)
     with _random_numbers(training.recipe.seed, device), ExitStack() as held:
-        trainer = Trainer(training, data, device, ranks)
+        trainer = Trainer(training, data, device, group)
         finished = trainer.prepare(held)
         if finished:
             say(f"{finished}: this training is finished already")
@@ -224,9 +225,11 @@ def fit_sample(data_root: Path, out: Path, *, device: str = "auto", force: bool 
 class Trainer:
     """The state of a training, and its loop."""
 
-    def __init__(self, training: Training, data: TrainingSet, device: torch.device, ranks: Ranks):
+    def __init__(
+        self, training: Training, data: TrainingSet, device: torch.device, group: ProcessGroup
+    ):
         self.training, self.recipe, self.data = training, training.recipe, data
-        self.device, self.ranks = device, ranks
+        self.device, self.group = device, group
         self.total = total_updates(self.recipe, len(data))
         if self.total == 0:
             raise SodbenchError(
@@ -242,7 +245,7 @@ class Trainer:
         self.channels_last = self.recipe.channels_last
         if self.channels_last:
             self.model.to(memory_format=torch.channels_last)
-        if ranks.size > 1 and not self.recipe.frozen and any(batch_norms(self.model)):
+        if group.size > 1 and not self.recipe.frozen and any(batch_norms(self.model)):
             raise SodbenchError(
                 "batch normalisation is trained (frozen = false), which several processes would do each "
                 "on its own; train in one process, or with frozen = true"
@@ -270,9 +273,9 @@ class Trainer:
         held: keeps other processes from training in the folder until it is closed.
         """
         out = self.training.out
-        if self.ranks.first:
+        if self.group.first:
             self._take_folder(held)
-        self.ranks.gathered(None)  # the others look at the folder after that
+        self.group.all_gather(None)  # the others look at the folder after that
         before = read_run(out)
         state = None
         if before is not None:
@@ -286,12 +289,12 @@ class Trainer:
                 self.best = before["best"] and tuple(before["best"])
                 self.best_by = before.get("best_by", self.best_by)
                 self.problems = before.get("problems", [])
-                if self.ranks.first:  # where a kill came before a finished run deleted them
+                if self.group.first:  # where a kill came before a finished run deleted them
                     delete_states(out / STATES)
                 return out / FINAL
             self.problems = before.get("problems", [])
             state = load_latest_state(out / STATES)
-        self.ranks.gathered(None)  # nobody writes before all have read
+        self.group.all_gather(None)  # nobody writes before all have read
         if state is not None:
             try:
                 self._restore(state)
@@ -301,7 +304,7 @@ class Trainer:
                     f"({describe_failure(error)}); delete it to continue from the one before"
                 ) from error
             say(f"{out}: continuing after update {self.step} of {self.total}")
-        if self.ranks.first:
+        if self.group.first:
             self._write_run(finished=False)
             write_text(out / RECIPE, self.recipe.to_toml())
         return None
@@ -327,14 +330,14 @@ class Trainer:
             "problems": self.problems,
             "memory_format": "channels_last" if self.channels_last else "contiguous",
             "skipped": [str(problem) for problem in self.data.skipped],
-            "processes": self.ranks.size,
+            "processes": self.group.size,
             "threads": torch.get_num_threads(),
             **describe_machine(self.device),
         }
         write_run(self.training.out, content)
 
     def _save(self) -> None:
-        if self.ranks.first:
+        if self.group.first:
             state = {
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -367,7 +370,7 @@ class Trainer:
 
     def _save_weights(self, name: str) -> None:
         """A plain state dictionary, as the reference saves it."""
-        if self.ranks.first:
+        if self.group.first:
             weights = {k: v.cpu() for k, v in self.model.state_dict().items()}
             weights = {
                 k: v.contiguous() if v.layout == torch.strided else v for k, v in weights.items()
@@ -382,7 +385,7 @@ class Trainer:
             caught = stack.enter_context(_interrupts())
             log = (
                 stack.enter_context(TrainingLog(self.training.out, self.step))
-                if self.ranks.first
+                if self.group.first
                 else None
             )
             stack.enter_context(tensor_float(self.recipe.precision == "tf32"))
@@ -414,21 +417,21 @@ class Trainer:
     def _finish(self) -> None:
         """Leave the weights, the curve and a finished ``run.json``; states are needed no more."""
         self._save_weights(FINAL)
-        if self.ranks.first:
+        if self.group.first:
             self._write_run(finished=True)
             draw_curve(self.training.out)
             delete_states(self.training.out / STATES)
 
     def _epoch(self) -> Iterator[dict[str, Any]]:
         """Make the updates of this epoch that are still to be made; yields a log record after each."""
-        recipe, ranks = self.recipe, self.ranks
+        recipe, group = self.recipe, self.group
         if self.update == 0 and restarts_optimizer(recipe, self.epoch):
             self.optimizer = make_optimizer(self.model, recipe)
         with user_code(f"{self.training.model}: the network cannot be set to training mode"):
             set_training_mode(self.model, recipe)
         plan = updates_of_epoch(recipe, self.epoch, len(self.data))
         shares = [
-            (n, share_of(self.data, plan[n], ranks.rank, ranks.size))
+            (n, share_of(self.data, plan[n], group.rank, group.size))
             for n in range(self.update, len(plan))
         ]
         loaded = loaded_updates(self.data, recipe, self.epoch, shares, self.training.workers)
@@ -456,7 +459,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         stems, values = self._accumulated(items)
         self._stop_unless_finite(values, stems, "the loss")
-        loss = self.ranks.total(values.sum().item() / self.recipe.accumulate)
+        loss = self.group.sum(values.sum().item() / self.recipe.accumulate)
         gradients = self._added_gradients()
         # float64, because float32 loses the fourth digit over millions of values on a CPU
         norms = [torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients]
@@ -483,7 +486,7 @@ class Trainer:
         except FAILURES as error:
             n, height, width = batch.masks.shape
             reason = describe_failure(error)
-            if out_of_memory(error):
+            if is_out_of_memory(error):
                 raise SodbenchError(
                     f"{n} images of {height}x{width} do not fit into the device's memory ({reason}); run "
                     "fewer together: --set sub_batch=N leaves the result the same"
@@ -540,9 +543,9 @@ class Trainer:
         enough = self._range.images >= FIRST_IMAGES
         declared = isinstance(getattr(self.model, "output", None), str)
         if enough and not declared and self._range.looks_like_probabilities:
-            problem = str(squashed_twice(self.identity["model"], self._range))
+            problem = str(double_sigmoid_problem(self.identity["model"], self._range))
             self.problems.append(problem)
-            if self.ranks.first:
+            if self.group.first:
                 warn(f"WARNING: {problem}")
                 self._write_run(finished=False)
 
@@ -556,11 +559,11 @@ class Trainer:
     def _added_gradients(self) -> list[Tensor]:
         """The gradients of all processes' shares, added up, on every process."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        if self.ranks.size > 1 and parameters:
+        if self.group.size > 1 and parameters:
             has = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
-            self.ranks.add_up(has)
+            self.group.all_reduce_(has)
             parameters = [p for p, any_has in zip(parameters, has.tolist(), strict=True) if any_has]
-            flat = self.ranks.add_up(
+            flat = self.group.all_reduce_(
                 torch.cat(
                     [
                         (p.grad if p.grad is not None else torch.zeros_like(p)).flatten()
@@ -576,8 +579,8 @@ class Trainer:
 
     def _stop_unless_finite(self, values: Tensor, stems: Sequence[str], what: str) -> None:
         bad = [stem for stem, ok in zip(stems, values.isfinite().tolist(), strict=True) if not ok]
-        if self.ranks.total(len(bad)):
-            names = [name for own in self.ranks.gathered(bad) for name in own]
+        if self.group.sum(len(bad)):
+            names = [name for own in self.group.all_gather(bad) for name in own]
             raise SodbenchError(
                 f"{what} is not finite in update {self.step + 1} (epoch {self.epoch + 1}) for "
                 f"{', '.join(names)}. The last saved state is from before; look at these images, or lower "
@@ -586,7 +589,7 @@ class Trainer:
 
     def _stopped(self, caught: list[int]) -> bool:
         """Whether any process was told to stop; all of them learn it after the same update."""
-        return self.ranks.total(len(caught)) > 0
+        return self.group.sum(len(caught)) > 0
 
     def _end_epoch(self, log: TrainingLog | None) -> None:
         updates = self.update
@@ -601,7 +604,7 @@ class Trainer:
                 raise
         if self.training.save_every:
             self._save()
-            if self.ranks.first:
+            if self.group.first:
                 draw_curve(self.training.out)
 
     def _validate(self, dataset: Dataset, log: TrainingLog | None) -> None:
@@ -627,7 +630,7 @@ class Trainer:
         """The measures of the network as it is, by the pixels that ``predict`` would write."""
         network = InferenceNetwork(self.model, self.device)
         pairs = [s for s in dataset.samples if s.image and s.mask]
-        mine = pairs[self.ranks.rank :: self.ranks.size]
+        mine = pairs[self.group.rank :: self.group.size]
         evaluator = Evaluator(pixel_metrics=("wf",) if self.training.measure == "wf" else ())
         with thread_pool(self.training.workers or default_workers()) as pool:
             images = pool.map(lambda s: (read_rgb(s.image), read_grey(s.mask).pixels), mine)
@@ -638,7 +641,7 @@ class Trainer:
                     raise SodbenchError(f"{sample.image}: the network's logits are not finite")
                 # as float: a uint8 map whose largest value is 1 is refused, and a young network may write one
                 evaluator.update(map_.astype(np.float32) / 255, mask, sample.stem)
-        first, *others = self.ranks.gathered(evaluator)
+        first, *others = self.group.all_gather(evaluator)
         for other in others:
             first.merge(other)
         scores: dict[str, float] = first.compute().metrics

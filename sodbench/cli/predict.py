@@ -85,7 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from sodbench.console import say, set_quiet, warn
     from sodbench.errors import ProblemsError, listing
-    from sodbench.runners.prediction.predict import find_images, load_predictor, predict
+    from sodbench.runners.prediction.inputs import find_images
+    from sodbench.runners.prediction.predict import predict
+    from sodbench.runners.prediction.predictors import load_predictor
 
     first = os.environ.get("RANK", "0") == "0"
     if not first:

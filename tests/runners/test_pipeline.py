@@ -70,7 +70,7 @@ def test_a_doubtful_network_is_reported_and_is_status_1(
         assert run(root, "Squashed", "--quiet") == 1
         captured = capsys.readouterr()
         assert "nets-Squashed" in captured.out
-        assert "nets.py:Squashed: its values for 3 image(s) all lie in 0..1" in captured.err
+        assert "nets.py:Squashed: its values for 3 image(s) are all in 0..1" in captured.err
 
 
 def test_an_image_without_a_map_is_reported_with_its_reason(

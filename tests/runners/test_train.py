@@ -24,7 +24,9 @@ from sodbench.images import read_grey, write_grey, write_image
 from sodbench.metrics import Evaluator
 from sodbench.models import create_model, load_checkpoint
 from sodbench.models.inference import normalise
-from sodbench.runners.prediction.predict import load_predictor, predict
+from sodbench.runners.distributed import ProcessGroup
+from sodbench.runners.prediction.predict import predict
+from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.runners.training import train as train_module
 from sodbench.runners.training.data import (
     Item,
@@ -32,7 +34,6 @@ from sodbench.runners.training.data import (
     draw_item,
     updates_of_epoch,
 )
-from sodbench.runners.training.distributed import Ranks
 from sodbench.runners.training.log import TrainingLog, draw_curve, read_log
 from sodbench.runners.training.optimizer import set_training_mode
 from sodbench.runners.training.recipe import RECIPES, Recipe, changed
@@ -87,7 +88,7 @@ def trainer_of(model: nn.Module, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(train_module, "initial_network", lambda *_: model)
     data = TrainingSet("none", (None,) * 10, ((8, 8),) * 10, (), "")  # type: ignore[arg-type]
     dataset = Dataset("none", Path(), "none", ())
-    trainer = Trainer(Training(dataset, Path("none"), recipe), data, CPU, Ranks(CPU))
+    trainer = Trainer(Training(dataset, Path("none"), recipe), data, CPU, ProcessGroup(CPU))
     set_training_mode(model, recipe)
     return trainer
 

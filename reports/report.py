@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sodbench.console import say, track
+from sodbench.console import logger, track
 from sodbench.files import write_text
 from sodbench.reports import data_files, html, latex, markdown, plots
 from sodbench.reports.analysis import Analysis, analyse
@@ -83,7 +83,7 @@ def write_report(
     )
     problems = check_inputs(inputs, analysis, results)
     for note in problems.notes:
-        say(note)
+        logger.info(note)
     document = build_document(analysis, inputs, (*problems.faults, *problems.notes))
     if not options.with_paths:
         document = without_paths(document, known_roots(analysis.results.values()))

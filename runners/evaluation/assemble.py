@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sodbench.console import say, warn
+from sodbench.console import logger
 from sodbench.demo_data import is_demo_data
 from sodbench.errors import Problem
 from sodbench.files import open_regular, write_error
@@ -133,7 +133,7 @@ def store_result(
         Where a file cannot be written.
     """
     if replaced and replaced.signature != result.signature:
-        warn(f"{folder}: replaces the stored result, which was {replaced.signature}")
+        logger.warning(f"{folder}: replaces the stored result, which was {replaced.signature}")
     try:
         # first, so that a run killed in between leaves no old numbers next to new counts
         (folder / RESULT_FILE).unlink(missing_ok=True)
@@ -189,5 +189,7 @@ def _read_manifest(path: Path) -> Any:
         with open_regular(path) as file:
             return json.loads(file.read(_MAX_MANIFEST_BYTES).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        say(f"{path}: cannot be read ({error}), so the report cannot say how the maps were made")
+        logger.info(
+            f"{path}: cannot be read ({error}), so the report cannot say how the maps were made"
+        )
         return None

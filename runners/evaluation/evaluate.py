@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from sodbench.console import bar, say
+from sodbench.console import bar, logger
 from sodbench.datasets import find_masks
 from sodbench.errors import Problem, ProblemKind, ProblemsError, Severity, SodbenchError
 from sodbench.files import lock_folder
@@ -240,7 +240,7 @@ def evaluate_plan(
     check(plan, where)
     for task in plan.tasks:
         if not task.stems:
-            say(f"{task}: its {task.n_divided} pair(s) are in other shards")
+            logger.info(f"{task}: its {task.n_divided} pair(s) are in other shards")
     results: dict[str, list[Result]] = {}
     errors: list[Problem] = []
     n_tasks = n_reused = 0
@@ -255,7 +255,7 @@ def evaluate_plan(
             n_tasks += len(group)
             n_reused += sum(opened.is_up_to_date for opened in group)
     if n_reused:
-        say(f"{n_reused} of {n_tasks} results are up to date and were reused")
+        logger.info(f"{n_reused} of {n_tasks} results are up to date and were reused")
     if errors:
         kept = "what could be scored is kept"
         raise ProblemsError(
@@ -326,7 +326,9 @@ def _count(opened: Sequence[_OpenTask], workers: Workers) -> list[Outcome]:
     total = sum(len(task.task.stems) for task in opened)
     left = sum(len(task.missing) for task in opened)
     if left < total and visits:
-        say(f"{dataset}: {total - left} of {total} pairs were scored before and have not changed")
+        logger.info(
+            f"{dataset}: {total - left} of {total} pairs were scored before and have not changed"
+        )
     policy = opened[0].task.policy
     skipped: list[list[Problem]] = [[] for _ in opened]
     blackened: list[list[Problem]] = [[] for _ in opened]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.errors import ProblemKind, SodbenchError, StoredFileError
 from sodbench.files import lock_folder, safe_folder_name
 from sodbench.results import (
@@ -55,7 +55,7 @@ def merge(parts: Sequence[Path], output: Path) -> list[Result]:
             )
     empty = [part for part in parts if part.is_dir() and not result_folders(part)]
     for part in empty:
-        say(f"{part}: holds no result (a shard without pairs writes none)")
+        logger.info(f"{part}: holds no result (a shard without pairs writes none)")
     groups: dict[str, list[Result]] = {}
     for result in load_results([part for part in parts if part not in empty] or parts):
         groups.setdefault(f"{result.method} on {result.dataset}", []).append(result)
@@ -160,7 +160,9 @@ def _join(title: str, shards: Sequence[Result], output: Path) -> Result:
     )
     with lock_folder(folder):
         if os.path.lexists(folder / PARTS_FOLDER):
-            say(f"{folder / PARTS_FOLDER}: a run was not finished there; its pairs are kept")
+            logger.info(
+                f"{folder / PARTS_FOLDER}: a run was not finished there; its pairs are kept"
+            )
         merged = derive_result(pairs, first.protocol, info)
         return store_result(folder, merged, pairs, _load_replaced(folder))
 
@@ -171,7 +173,7 @@ def _load_replaced(folder: Path) -> Result | None:
     try:
         return load_result(folder)
     except StoredFileError as error:
-        say(f"{error.fault}; it is written again now")
+        logger.info(f"{error.fault}; it is written again now")
         return None
 
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.results import (
     COUNTS_FILE,
@@ -93,7 +93,7 @@ def find_reusable(
         try:
             derived = assemble(task, counts, protocol, allow_swapped=allowed)
         except StoredFileError as error:  # histograms are checked as they are read
-            say(f"{error.fault}; its pairs are scored again now")
+            logger.info(f"{error.fault}; its pairs are scored again now")
             return Reusable(stored)
         reusable = Reusable(stored, counts, derived)
     if stored is None:
@@ -101,7 +101,7 @@ def find_reusable(
     try:
         _ = stored.table  # raises where it was modified
     except StoredFileError as error:
-        say(f"{error.fault}; it is written again now")
+        logger.info(f"{error.fault}; it is written again now")
         return reusable  # the counts have a hash of their own
     if reusable.derived and not find_differences(stored, reusable.derived):
         return Reusable(stored, counts, reusable.derived, is_up_to_date=True)
@@ -115,7 +115,7 @@ def _read_result(folder: Path, *, report: bool) -> Result | None:
         return load_result(folder)
     except StoredFileError as error:
         if report:
-            say(f"{error.fault}; it is written again now")
+            logger.info(f"{error.fault}; it is written again now")
         return None
 
 
@@ -140,12 +140,12 @@ def _open_counts(folder: Path, stored: Result | None) -> CountsFile | None:
     path = folder / COUNTS_FILE
     if not os.path.lexists(path):
         if stored:
-            say(f"{path}: is missing; its pairs are scored again now")
+            logger.info(f"{path}: is missing; its pairs are scored again now")
         return None
     try:
         return CountsFile(path, stored.hashes[COUNTS_FILE] if stored else None)
     except StoredFileError as error:
-        say(f"{error.fault}; its pairs are scored again now")
+        logger.info(f"{error.fault}; its pairs are scored again now")
         return None
 
 
@@ -166,10 +166,10 @@ def _agrees(stored: Result, counts: CountsFile) -> bool:
     try:
         contradictions = find_contradictions(stored, counts)
     except StoredFileError as error:
-        say(f"{error.fault}; its pairs are scored again now")
+        logger.info(f"{error.fault}; its pairs are scored again now")
         return False
     if contradictions:
-        say(
+        logger.info(
             f"{stored.folder / RESULT_FILE if stored.folder else RESULT_FILE}: contradicts the counts it is stored with "
             f"({contradictions[0]}), so at least one of them was modified; scored again from the images"
         )

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.files import checksum, is_temporary, list_paths, open_regular, write_error
 from sodbench.results.counts_file import CountsFile, write_counts
@@ -241,7 +241,7 @@ def _open_part(path: Path) -> CountsFile | None:
         return part
     except StoredFileError as error:
         _check_own(path)
-        say(f"{error.fault}; its pairs are scored again")
+        logger.info(f"{error.fault}; its pairs are scored again")
     try:
         path.unlink()
     except OSError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sodbench.console import say, track
+from sodbench.console import logger, track
 from sodbench.reports import data_files, html, latex, markdown, plots
 from sodbench.reports.analysis import Analysis, analyse
 from sodbench.reports.custom_template import fill_template
@@ -84,7 +84,7 @@ def write_report(
     )
     problems = check_inputs(inputs, analysis, results)
     for note in problems.notes:
-        say(note)
+        logger.info(note)
     document = build_document(analysis, inputs, (*problems.faults, *problems.notes))
     if not options.with_paths:
         document = without_paths(document, known_roots(analysis.results.values()))

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, SodbenchError
 from sodbench.images import Grey, decode_grey, png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
@@ -83,7 +83,7 @@ Batch = Sequence[tuple[Visit, Outcomes]]
 def warm_up_kernels() -> None:
     """Compile every kernel that counting calls, or load it from the cache; a message announces a compilation."""
     once = ", once on a machine" if have_cache() else ""
-    with announcing(lambda: say(f"compiling the kernels: about 20 s{once}")):
+    with announcing(lambda: logger.info(f"compiling the kernels: about 20 s{once}")):
         parts = png.chunks(png.encode(np.zeros((1, 1), np.uint8)))
         png.decode(parts, png.Header(1, 1, 8, 0, 0, 0, 0))
         compile_kernels()

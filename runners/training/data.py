@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sodbench.console import bar, warn
+from sodbench.console import bar, logger
 from sodbench.datasets import Dataset, Sample
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import (
@@ -100,7 +100,7 @@ def check_pairs(
             + (" (pairs of differing size are left out in any case)." if mismatched else "."),
         )
     for problem in (*bad, *mismatched):
-        warn(f"left out: {problem}")
+        logger.warning(f"left out: {problem}")
     usable = [(s, o) for s, o in zip(pairs, found, strict=True) if not isinstance(o, list)]
     if not usable:
         raise SodbenchError(

@@ -18,7 +18,7 @@ import numpy as np
 
 from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, SodbenchError
-from sodbench.images import Grey, decode_grey, png, read_file, resize_grey
+from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
 from sodbench.metrics.compiled import announcing, have_cache
 from sodbench.metrics.protocols import CountingScheme
@@ -85,8 +85,7 @@ def warm_up_kernels() -> None:
     """Compile every kernel that counting calls, or load it from the cache; a message announces a compilation."""
     once = ", once on a machine" if have_cache() else ""
     with announcing(lambda: logger.info(f"compiling the kernels: about 20 s{once}")):
-        parts = png.chunks(png.encode(np.zeros((1, 1), np.uint8)))
-        png.decode(parts, png.Header(1, 1, 8, 0, 0, 0, 0))
+        fast_png.warm_up()
         compile_kernels()
 
 
@@ -276,7 +275,7 @@ def _counted_pair(
     return CountedPair(record, counts)
 
 
-def _decode(path: Path, folder: Path | None) -> tuple[FileIdentity, Grey]:
+def _decode(path: Path, folder: Path | None) -> tuple[FileIdentity, GreyImage]:
     """The facts of a file and its grey image, both from the same bytes."""
     place = folder / path if folder else path
     data, status = read_file(place)

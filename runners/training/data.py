@@ -21,7 +21,7 @@ from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import (
     LOW_16_BIT,
     LOW_16_BIT_FIX,
-    Grey,
+    GreyImage,
     image_size,
     read_grey,
     read_rgb,
@@ -133,7 +133,7 @@ def _decoded(sample: Sample) -> Size | list[Problem]:
         except ImageError as error:
             problems.append(error.problem)
             continue
-        if not isinstance(content, Grey):
+        if not isinstance(content, GreyImage):
             continue
         if LOW_16_BIT in content.note:
             detail = f"{content.note}; so all of it is background; {LOW_16_BIT_FIX}"

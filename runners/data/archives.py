@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from sodbench.console import say, warn
+from sodbench.console import logger
 from sodbench.datasets import Source
 from sodbench.errors import SodbenchError
 from sodbench.files import file_hash, write_text
@@ -93,7 +93,7 @@ class ArchiveStore:
     def _download(self, source: Source, archive: Path) -> Fetched:
         if os.path.lexists(archive):  # complete, from a run that was killed
             return Fetched(archive, archive.stat().st_size, file_sha256(archive))
-        say(f"downloading {source.url} ({source.holds})")
+        logger.info(f"downloading {source.url} ({source.holds})")
         if source.drive:
             return _download_from_drive(source, archive, self._limits)
         return fetch(source.url, archive, limits=self._limits)
@@ -193,7 +193,9 @@ def record_download(data_root: Path, url: str, fetched: Fetched) -> None:
     record = read_record(data_root)
     before = record.get(url)
     if before and before["sha256"] != fetched.sha256:
-        warn(f"{url} gives another file than on {before['day']} (SHA-256 was {before['sha256']})")
+        logger.warning(
+            f"{url} gives another file than on {before['day']} (SHA-256 was {before['sha256']})"
+        )
     record[url] = {
         "sha256": fetched.sha256,
         "size": fetched.size,

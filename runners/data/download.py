@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sodbench.console import say, warn
+from sodbench.console import logger
 from sodbench.datasets import (
     DATASETS,
     WEIGHTS,
@@ -104,10 +104,12 @@ def download(
                 except SodbenchError as error:
                     failures.append(error)
         for path in sorted([*data_root.glob(f"{_UNPACKING}*"), *store.left_behind()]):
-            say(f"{path}: not in use, probably left by a run that was killed; it can be deleted")
+            logger.info(
+                f"{path}: not in use, probably left by a run that was killed; it can be deleted"
+            )
     if failures:
         for item in done:
-            warn(f"{item.name}: {item.status}: {item.path}")
+            logger.warning(f"{item.name}: {item.status}: {item.path}")
         first, *others = failures
         raise SodbenchError(*first.lines, *(line for f in others for line in ("", *f.lines)))
     return done
@@ -291,7 +293,7 @@ def _report_left_out(archive: Path, content: Path, dataset: Path) -> None:
     )
     if outside:
         examples = ", ".join(outside[:3]) + ", ..." * (len(outside) > 3)
-        say(
+        logger.info(
             f"{archive.name}: {len(outside)} files outside {dataset.relative_to(content)}/ are not kept ({examples})"
         )
 

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sodbench.console import bar, warn
+from sodbench.console import bar, logger
 from sodbench.datasets import Dataset, Sample
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.images import (
     LOW_16_BIT,
     LOW_16_BIT_FIX,
-    Grey,
+    GreyImage,
     image_size,
     read_grey,
     read_rgb,
@@ -100,7 +100,7 @@ def check_pairs(
             + (" (pairs of differing size are left out in any case)." if mismatched else "."),
         )
     for problem in (*bad, *mismatched):
-        warn(f"left out: {problem}")
+        logger.warning(f"left out: {problem}")
     usable = [(s, o) for s, o in zip(pairs, found, strict=True) if not isinstance(o, list)]
     if not usable:
         raise SodbenchError(
@@ -133,7 +133,7 @@ def _decoded(sample: Sample) -> Size | list[Problem]:
         except ImageError as error:
             problems.append(error.problem)
             continue
-        if not isinstance(content, Grey):
+        if not isinstance(content, GreyImage):
             continue
         if LOW_16_BIT in content.note:
             detail = f"{content.note}; so all of it is background; {LOW_16_BIT_FIX}"

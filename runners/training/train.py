@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sodbench.console import bar, say, set_quiet, warn
+from sodbench.console import bar, logger
 from sodbench.datasets import TRAIN_SET, WEIGHTS, Dataset, find_dataset
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.files import write_text
@@ -168,8 +168,6 @@ def train(training: Training) -> TrainingSummary:
     device = choose_device(training.device)
     group = ProcessGroup(device)
     device = group.device or device
-    if not group.first:
-        set_quiet(True)
     data = check_pairs(
         training.dataset,
         skip_bad=training.skip_bad,
@@ -182,7 +180,7 @@ def train(training: Training) -> TrainingSummary:
         trainer = Trainer(training, data, device, group)
         finished = trainer.prepare(held)
         if finished:
-            say(f"{finished}: this training is finished already")
+            logger.info(f"{finished}: this training is finished already")
         stopped = None if finished else trainer.run()
     mismatched = sum(problem.kind == "size" for problem in data.skipped)
     return TrainingSummary(
@@ -303,7 +301,7 @@ class Trainer:
                     f"{out / STATES}: the last state there does not fit this training "
                     f"({describe_failure(error)}); delete it to continue from the one before"
                 ) from error
-            say(f"{out}: continuing after update {self.step} of {self.total}")
+            logger.info(f"{out}: continuing after update {self.step} of {self.total}")
         if self.group.first:
             self._write_run(finished=False)
             write_text(out / RECIPE, self.recipe.to_toml())
@@ -316,7 +314,7 @@ class Trainer:
         held.enter_context(lock_run(out))
         remove_leftovers(out)
         if run is not None and made_no_update(out):
-            say(f"{out}: the run there made no update, so it is started again")
+            logger.info(f"{out}: the run there made no update, so it is started again")
             forget_run(out)
 
     def _write_run(self, finished: bool) -> None:
@@ -404,7 +402,7 @@ class Trainer:
                         log.write(record)
                     if self._stopped(caught):
                         self._save()
-                        say(
+                        logger.info(
                             f"saved after update {self.step} of {self.total}; --resume continues there"
                         )
                         return caught[0] if caught else int(signal.SIGTERM)
@@ -546,7 +544,7 @@ class Trainer:
             problem = str(double_sigmoid_problem(self.identity["model"], self._range))
             self.problems.append(problem)
             if self.group.first:
-                warn(f"WARNING: {problem}")
+                logger.warning(f"WARNING: {problem}")
                 self._write_run(finished=False)
 
     def _run_network(self, x: Tensor) -> Tensor:
@@ -624,7 +622,7 @@ class Trainer:
             shown = {k: metrics[k] for k in ("mae", "f_max", "s", "e_max", measure)}
             log.write({"step": self.step, "epoch": self.epoch, "validation": shown})
             figures = ", ".join(f"{k} {v:.4f}" for k, v in shown.items())
-            say(f"epoch {self.epoch}: {figures} on {dataset.name}")
+            logger.info(f"epoch {self.epoch}: {figures} on {dataset.name}")
 
     def _scores(self, dataset: Dataset) -> dict[str, float]:
         """The measures of the network as it is, by the pixels that ``predict`` would write."""
@@ -708,7 +706,7 @@ def _interrupts() -> Iterator[list[int]]:
     def note(number: int, _: Any) -> None:
         caught.append(number)
         signal.signal(number, before[number])
-        say("interrupted: finishing this update, then saving the state")
+        logger.info("interrupted: finishing this update, then saving the state")
 
     if threading.current_thread() is threading.main_thread():
         for number in (int(signal.SIGINT), int(signal.SIGTERM)):

@@ -143,7 +143,7 @@ def chosen_methods(given: "Sequence[str] | None", results: "Sequence[Result]") -
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print where it is; the status is 1 where a named input could not be used."""
-    from sodbench.console import show, warn
+    from sodbench.console import logger, show
     from sodbench.quoting import printable
     from sodbench.reports.inputs import ReportOptions
     from sodbench.reports.report import write_report
@@ -176,5 +176,5 @@ def run(arguments: argparse.Namespace) -> int:
     report = write_report(results, arguments.output, options)
     show(printable(report.page))
     for problem in report.problems:
-        warn(problem)
+        logger.warning(problem)
     return 1 if report.problems else 0

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -17,6 +17,7 @@ from typing import BinaryIO
 from sodbench.errors import SodbenchError
 from sodbench.files import remove_stale_temporaries, write_error, write_text
 from sodbench.reports import markdown
+from sodbench.results import Result
 
 try:
     import fcntl
@@ -57,7 +58,7 @@ class ReportFolder:
         root = out.parent if single else out
         record = (figures_of(out) if single else out) / RECORD
         check_free(out)
-        folder = ReportFolder(root, record, out if single else out / "report.md")
+        folder = ReportFolder(root, record, page_of(out))
         try:
             folder._begin()
             yield folder
@@ -199,9 +200,33 @@ def is_single(out: Path) -> bool:
     return out.suffix.lower() == ".md"
 
 
-def figures_of(page: Path) -> Path:
-    """The folder of figures next to a Markdown report."""
-    return page.with_name(f"{page.stem}_figures")
+def page_of(out: Path) -> Path:
+    """Return the Markdown file of a report."""
+    return out if is_single(out) else out / "report.md"
+
+
+def figures_of(out: Path) -> Path:
+    """Return the folder of a report's figures."""
+    return out.with_name(f"{out.stem}_figures") if is_single(out) else out / "figures"
+
+
+def check_output(out: Path, results: Iterable[Result]) -> None:
+    """Check that a report may be written to a place.
+
+    Raises
+    ------
+    SodbenchError
+        If it holds something other than a report, or is inside a folder of the results' maps or data.
+    """
+    places = (out, figures_of(out)) if is_single(out) else (out,)
+    folders = {Path(f).resolve(): f for r in results for f in r.folders.values() if f}
+    for place in places:
+        for resolved, folder in folders.items():
+            if place.resolve().is_relative_to(resolved):
+                raise SodbenchError(
+                    f"{place}: is inside {folder}, which holds maps or data; choose another place"
+                )
+    check_free(out)
 
 
 def check_free(out: Path) -> None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sodbench.console import say, track
+from sodbench.console import logger, track
 from sodbench.errors import SodbenchError
 from sodbench.files import write_text
 from sodbench.images import write_image
@@ -201,7 +201,7 @@ def _throughput(
             what = "does not fit in memory"
             if not is_out_of_memory(error):
                 what = f"is refused by the network ({describe_failure(error)})"
-            say(f"a batch of {batch} at {size[0]}x{size[1]} {what}")
+            logger.info(f"a batch of {batch} at {size[0]}x{size[1]} {what}")
             break
         rate = batch / statistics.median(times)
         if rate < 1.05 * best:
@@ -267,7 +267,9 @@ def forget_peak(device: torch.device | None) -> None:
         try:
             CLEAR.write_text("5")
         except OSError:
-            say("the system does not let peak memory be reset: later sizes include earlier ones")
+            logger.info(
+                "the system does not let peak memory be reset: later sizes include earlier ones"
+            )
 
 
 def peak(device: torch.device | None) -> int:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sodbench.console import say, warn
+from sodbench.console import logger
 from sodbench.errors import SodbenchError
 from sodbench.files import atomic_write
 from sodbench.models import (
@@ -98,7 +98,7 @@ def _expected(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]:
                 output = network(image)
         except FAILURES as error:
             refusal = f"{size[0]}x{size[1]} is refused by the network ({describe_failure(error)})"
-            say(f"not compared: {refusal}")
+            logger.info(f"not compared: {refusal}")
             continue
         check_output(output, image)
         if not output.isfinite().all():
@@ -123,7 +123,7 @@ def _warn_of_probabilities(
     for values in expected.values():
         seen = seen.with_images(torch.tensor([[values.min(), values.max()]]))
     if not isinstance(getattr(network, "output", None), str) and seen.looks_like_probabilities:
-        warn(f"WARNING: {double_sigmoid_problem(identify_model(model)[0], seen)}")
+        logger.warning(f"WARNING: {double_sigmoid_problem(identify_model(model)[0], seen)}")
 
 
 def _export(network: nn.Module, path: Path, size: tuple[int, int]) -> None:

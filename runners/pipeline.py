@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.datasets import (
     TEST_SETS,
     Dataset,
@@ -81,7 +81,9 @@ def run_sample(run: Run) -> Finished:
     from sodbench.demo_data import write_demo_data
 
     _refuse_torchrun()
-    say("This is the built-in sample: drawn images that show the toolkit at work, not a benchmark.")
+    logger.info(
+        "This is the built-in sample: drawn images that show the toolkit at work, not a benchmark."
+    )
     checkpoint = run.checkpoint
     fit = checkpoint is None and run.model == DEFAULT_MODEL
     if fit:  # imported before the images are drawn, so that a missing torch is reported at once
@@ -133,12 +135,14 @@ def run_datasets(
         workers=run.workers,
         force=run.force,
     )
+    from sodbench.reports.inputs import ReportOptions
     from sodbench.reports.report import write_report
 
-    say("writing the report")
+    logger.info("writing the report")
     stored = evaluation.results[:: len(run.protocols)]
-    report = write_report(stored, run.output / "report.md", title=title, sample=sample)
-    return Finished(evaluation, report, (*warnings, *problems))
+    options = ReportOptions(title=title, sample=sample)
+    report = write_report(stored, run.output / "report.md", options)
+    return Finished(evaluation, report.page, (*warnings, *problems))
 
 
 def _refuse_torchrun() -> None:
@@ -160,7 +164,7 @@ def _find(run: Run) -> list[Dataset]:
     if missing and not (found and run.skip_missing):
         raise SodbenchError(*_not_there(missing, bool(found)))
     for name in missing:
-        say(f"{name}: not there; left out because of --skip-missing")
+        logger.info(f"{name}: not there; left out because of --skip-missing")
     found = deduplicate(map(name_own_subset, found))
     check_unique_names(found)
     for dataset in found:
@@ -177,9 +181,9 @@ def _find(run: Run) -> list[Dataset]:
             "fix them ('sodbench data check' lists everything), or name a subset without these items",
         )
     for dataset in found:
-        say(f"{dataset.name}: {len(dataset)} images in {dataset.root} ({dataset.layout})")
+        logger.info(f"{dataset.name}: {len(dataset)} images in {dataset.root} ({dataset.layout})")
         for note in dataset.notes:
-            say(f"  {note}")
+            logger.info(f"  {note}")
     return found
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.datasets import (
     DATASETS,
     Dataset,
@@ -136,7 +136,7 @@ def report_unrecognised(
         and _contains_images(folder)
     ]
     if others:
-        say(
+        logger.info(
             f"not checked: {', '.join(map(str, others))}: images, but no images and masks in a layout that is "
             f"read; a TOML file can name the folders ({TOML_EXAMPLE})"
         )

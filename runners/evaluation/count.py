@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, SodbenchError
-from sodbench.images import Grey, decode_grey, png, read_file, resize_grey
+from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
 from sodbench.metrics.compiled import announcing, have_cache
 from sodbench.metrics.protocols import COUNTS_ONLY, DEFAULT_SCHEME, MATLAB_RULE
@@ -83,9 +83,8 @@ Batch = Sequence[tuple[Visit, Outcomes]]
 def warm_up_kernels() -> None:
     """Compile every kernel that counting calls, or load it from the cache; a message announces a compilation."""
     once = ", once on a machine" if have_cache() else ""
-    with announcing(lambda: say(f"compiling the kernels: about 20 s{once}")):
-        parts = png.chunks(png.encode(np.zeros((1, 1), np.uint8)))
-        png.decode(parts, png.Header(1, 1, 8, 0, 0, 0, 0))
+    with announcing(lambda: logger.info(f"compiling the kernels: about 20 s{once}")):
+        fast_png.warm_up()
         compile_kernels()
 
 
@@ -267,7 +266,7 @@ def _counted_pair(
     return CountedPair(pair, matlab[0] if matlab else None)
 
 
-def _decode(path: Path, folder: Path | None) -> tuple[FileFacts, Grey]:
+def _decode(path: Path, folder: Path | None) -> tuple[FileFacts, GreyImage]:
     """The facts of a file and its grey image, both from the same bytes."""
     place = folder / path if folder else path
     data, status = read_file(place)

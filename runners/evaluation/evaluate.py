@@ -19,7 +19,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import pandas as pd
 
-from sodbench.console import bar, say, warn
+from sodbench.console import bar, logger
 from sodbench.datasets import Pair, find_masks
 from sodbench.demo_data import is_demo_data
 from sodbench.errors import (
@@ -173,7 +173,7 @@ def evaluate_plan(
         )
     for work in works:
         if not work.stems:
-            say(
+            logger.info(
                 f"{work.task.method} on {work.task.dataset}: its {work.n_divided} pair(s) are in other shards"
             )
     works = [work for work in works if work.stems]
@@ -192,7 +192,7 @@ def evaluate_plan(
                 else:
                     results[works.index(work)] = work.finish(protocols, keep_counts)
     if reused := sum(work.reused is not None for work in works):
-        say(f"{reused} of {len(works)} results are up to date and were reused")
+        logger.info(f"{reused} of {len(works)} results are up to date and were reused")
     found = [*plan.problems]
     found += [problem for rows in results.values() for row in rows for problem in row.problems]
     if blocked:
@@ -482,7 +482,7 @@ class _Work:
         usable = usable and not current and self._stored_agrees()
         self.journal = Journal(journal, empty=force)
         if self.journal.damage:
-            say(f"{journal}: damaged ({self.journal.damage}); its pairs are scored again")
+            logger.info(f"{journal}: damaged ({self.journal.damage}); its pairs are scored again")
         if self.counts_file:
             if usable:
                 newer = {s for s in self.counts_file.stems if self.journal.find(s) is not None}
@@ -493,7 +493,7 @@ class _Work:
                         newer | {s for s in self.counts_file.stems if s not in mine},
                     )
                 except StoredFileError as error:
-                    say(f"{error.fault}; its pairs are scored again now")
+                    logger.info(f"{error.fault}; its pairs are scored again now")
             self.counts_file.close()
             self.counts_file = None
         todo = []
@@ -510,7 +510,7 @@ class _Work:
         try:
             return load_result(self.folder)
         except StoredFileError as error:
-            say(f"{error.fault}; it is written again now")
+            logger.info(f"{error.fault}; it is written again now")
             return None
 
     def _open_counts(self) -> bool:
@@ -518,14 +518,14 @@ class _Work:
         path = self.folder / COUNTS_FILE
         if not os.path.lexists(path):
             if self.stored:
-                say(f"{path}: is missing; its pairs are scored again now")
+                logger.info(f"{path}: is missing; its pairs are scored again now")
             return False
         try:
             self.counts_file = CountsFile(
                 path, self.stored.hashes[COUNTS_FILE] if self.stored else None
             )
         except StoredFileError as error:
-            say(f"{error.fault}; its pairs are scored again now")
+            logger.info(f"{error.fault}; its pairs are scored again now")
             return False
         return True
 
@@ -554,7 +554,7 @@ class _Work:
             else:
                 return self._stored_agrees()
         except StoredFileError as error:
-            say(f"{error.fault}; it is written again now")
+            logger.info(f"{error.fault}; it is written again now")
             # the counts themselves may be what cannot be read
             return self.derived is not None
         return True
@@ -567,15 +567,15 @@ class _Work:
         try:
             _ = self.stored.table
         except StoredFileError as error:
-            say(f"{error.fault}; it is written again now")
+            logger.info(f"{error.fault}; it is written again now")
             return True  # the counts have a hash of their own
         try:
             wrong = find_contradictions(self.stored, self.counts_file)
         except StoredFileError as error:
-            say(f"{error.fault}; its pairs are scored again now")
+            logger.info(f"{error.fault}; its pairs are scored again now")
             return False
         if wrong:
-            say(
+            logger.info(
                 f"{self.folder / RESULT_FILE}: contradicts the counts it is stored with ({wrong[0]}), so at least one of "
                 "them was modified; scored again from the images"
             )
@@ -653,7 +653,9 @@ class _Work:
     def _save(self, result: Result, source: CountsFile | JournalPairs) -> Result:
         stored = self.stored or self._load_stored()  # a forced run has not read it yet
         if stored and stored.signature != result.signature:
-            warn(f"{self.folder}: replaces the stored result, which was {stored.signature}")
+            logger.warning(
+                f"{self.folder}: replaces the stored result, which was {stored.signature}"
+            )
         return store_result(self.folder, result, source)
 
     def close(self) -> None:
@@ -745,7 +747,9 @@ def _read_manifest(path: Path) -> Any:
         with open_regular(path) as file:
             return json.loads(file.read(MOST_MANIFEST).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        say(f"{path}: cannot be read ({error}), so the report cannot say how the maps were made")
+        logger.info(
+            f"{path}: cannot be read ({error}), so the report cannot say how the maps were made"
+        )
         return None
 
 
@@ -819,7 +823,9 @@ def _count(
     left = sum(len(visit.maps) for visit in visits)
     name = works[0].task.dataset
     if left < total and visits:
-        say(f"{name}: {total - left} of {total} pairs were scored before and have not changed")
+        logger.info(
+            f"{name}: {total - left} of {total} pairs were scored before and have not changed"
+        )
     policy = works[0].policy
     with (
         bar(total, f"score {name}", "map", initial=total - left) as progress,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sodbench.console import say, warn
+from sodbench.console import logger
 from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.files import lock_folder, safe_folder_name
 from sodbench.results import (
@@ -45,7 +45,7 @@ def merge(parts: Sequence[Path], output: Path) -> list[Result]:
             )
     empty = [part for part in parts if part.is_dir() and not result_folders(part)]
     for part in empty:
-        say(f"{part}: holds no result (a shard to which no pair fell writes none)")
+        logger.info(f"{part}: holds no result (a shard to which no pair fell writes none)")
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in load_results([part for part in parts if part not in empty] or parts):
         groups.setdefault((result.method, result.dataset), []).append(result)
@@ -114,16 +114,16 @@ def _folder_of(result: Result, output: Path) -> Path:
 def _report_replaced(folder: Path, merged: Result) -> None:
     """Report what is in the place of a merged result, where it is another one or not finished."""
     if os.path.lexists(folder / JOURNAL):
-        say(f"{folder / JOURNAL}: a run was not finished there; its pairs are kept")
+        logger.info(f"{folder / JOURNAL}: a run was not finished there; its pairs are kept")
     if not os.path.lexists(folder / RESULT_FILE):
         return
     try:
         stored = load_result(folder)
     except StoredFileError as error:
-        say(f"{error.fault}; it is written again now")
+        logger.info(f"{error.fault}; it is written again now")
         return
     if stored.signature != merged.signature:
-        warn(f"{folder}: replaces the stored result, which was {stored.signature}")
+        logger.warning(f"{folder}: replaces the stored result, which was {stored.signature}")
 
 
 def _ways(first: Result, other: Result) -> list[tuple[str, object, object]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, ProblemKind, SodbenchError
 from sodbench.images import decode_rgb, image_size, read_bytes
 from sodbench.models.user_code import FAILURES, describe_failure, error_text, shorten
@@ -234,7 +234,9 @@ class BatchStarter:
             self._fail(_single_image_problem(batch, full, reason))
         elif full:
             half = count // 2
-            say(f"{count} images of {height}x{width} do not fit in memory: continuing with {half}")
+            logger.info(
+                f"{count} images of {height}x{width} do not fit in memory: continuing with {half}"
+            )
             yield from self._start_parts(batch, half)
         else:
             yield from self._start_singly(batch, reason)
@@ -249,7 +251,9 @@ class BatchStarter:
             yield part, wait
         if n_started == len(batch.stems):
             self._max_images = 1
-            say(f"the network refuses batches ({reason}): continuing with one image at a time")
+            logger.info(
+                f"the network refuses batches ({reason}): continuing with one image at a time"
+            )
 
     def _start_parts(
         self, batch: DecodedBatch, size: int

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.images import is_image_name, read_bytes, read_comment
 from sodbench.output_folder import FolderKind, OutputFolder, read_json
@@ -248,7 +248,7 @@ def _judge_all(
         )
     reasons = Counter(reason for verdict, reason in verdicts.values() if verdict == "replace")
     for reason, count in reasons.items():
-        say(f"{folder}: {count} {reason}; predicted again")
+        logger.info(f"{folder}: {count} {reason}; predicted again")
     kept = {name for name, (verdict, _) in verdicts.items() if verdict == "keep"}
     return kept, [name for name, (verdict, _) in verdicts.items() if verdict == "replace"]
 

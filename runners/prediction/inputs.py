@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.datasets import list_images
 from sodbench.datasets.list_files import read_lines
 from sodbench.errors import Problem, ProblemKind, ProblemsError, SodbenchError
@@ -67,5 +67,5 @@ def _images_of_folder(folder: Path) -> list[Path]:
     jpeg_stems = {p.stem for p in files if p.suffix.lower() in _JPEG}
     images = [p for p in files if p.suffix.lower() in _JPEG or p.stem not in jpeg_stems]
     if len(images) < len(files):
-        say(f"{folder}: {len(files) - len(images)} masks next to the images are left out")
+        logger.info(f"{folder}: {len(files) - len(images)} masks next to the images are left out")
     return images

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from sodbench.console import bar, warn
+from sodbench.console import bar, logger
 from sodbench.errors import ImageError, Problem, ProblemKind, SodbenchError
 from sodbench.files import write_error
 from sodbench.images import write_grey
@@ -185,7 +185,7 @@ class _PredictorCheck:
             return
         self.problems += problems
         for problem in () if self._quiet else problems:
-            warn(f"WARNING: {problem}")
+            logger.warning(f"WARNING: {problem}")
 
     def run(self, finished: bool) -> None:
         """Check the images so far."""

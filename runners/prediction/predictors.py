@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.console import say, warn
+from sodbench.console import logger
 from sodbench.errors import Problem, ProblemKind, SodbenchError
 from sodbench.models import (
     BASELINES,
@@ -274,13 +274,13 @@ def report_own_weights(model: str) -> str:
         The weights' origin, for the manifest.
     """
     if starts_untrained(model):
-        warn(
+        logger.warning(
             f"WARNING: no checkpoint was given, so {model} has RANDOM, UNTRAINED weights: its maps mean "
             "nothing. Give --checkpoint FILE for a trained network."
         )
         return "random (untrained)"
     name, _ = identify_model(model)
-    say(
+    logger.info(
         f"no checkpoint was given: {name} keeps the weights that its factory gives it. If the factory does not "
         "load trained ones, the maps mean nothing."
     )

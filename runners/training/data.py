@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sodbench.console import bar, warn
+from sodbench.console import bar, logger
 from sodbench.datasets import Dataset, Sample
 from sodbench.errors import ImageError, Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.images import (
     LOW_16_BIT,
     LOW_16_BIT_FIX,
-    Grey,
+    GreyImage,
     image_size,
     read_grey,
     read_rgb,
@@ -144,7 +144,7 @@ def check_pairs(
             + (" (pairs of differing size are left out in any case)." if mismatched else "."),
         )
     for problem in (*invalid, *mismatched):
-        warn(f"left out: {problem}")
+        logger.warning(f"left out: {problem}")
     usable = [(s, o) for s, o in zip(pairs, outcomes, strict=True) if not isinstance(o, list)]
     if not usable:
         raise SodbenchError(
@@ -177,12 +177,12 @@ def _check_content(sample: Sample) -> Size | list[Problem]:
         except ImageError as error:
             problems.append(error.problem)
             continue
-        if isinstance(content, Grey) and (fault := _describe_coding_fault(content)):
+        if isinstance(content, GreyImage) and (fault := _describe_coding_fault(content)):
             problems.append(Problem(ProblemKind.MASK_CODING, str(path), fault))
     return problems or _check_sizes(sample)
 
 
-def _describe_coding_fault(mask: Grey) -> str:
+def _describe_coding_fault(mask: GreyImage) -> str:
     """Describe why a mask is all background, or nearly, to a network; empty if it is not."""
     if LOW_16_BIT in mask.note:
         return f"{mask.note}; so all of it is background; {LOW_16_BIT_FIX}"

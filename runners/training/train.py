@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sodbench.console import bar, say, set_quiet, warn
+from sodbench.console import bar, logger
 from sodbench.datasets import TRAIN_SET, WEIGHTS, Dataset, find_dataset
 from sodbench.errors import ProblemKind, SodbenchError
 from sodbench.files import write_text
@@ -195,8 +195,6 @@ def train(training: Training) -> TrainingSummary:
     device = choose_device(training.device)
     group = ProcessGroup(device)
     device = group.device or device
-    if not group.first:
-        set_quiet(True)
     data = check_pairs(
         training.dataset,
         skip_invalid=training.skip_invalid,
@@ -210,7 +208,7 @@ def train(training: Training) -> TrainingSummary:
         trainer = Trainer(training, data, device, group)
         finished = trainer.prepare(stack)
         if finished:
-            say(f"{training.out / FINAL}: this training is finished already")
+            logger.info(f"{training.out / FINAL}: this training is finished already")
         stopped = None if finished else trainer.run()
     mismatched = sum(problem.kind == ProblemKind.SIZE for problem in data.skipped)
     return TrainingSummary(
@@ -366,7 +364,7 @@ class Trainer:
                     f"{out / STATES}: the last state there does not fit this training "
                     f"({describe_failure(error)}); delete it to continue from the one before"
                 ) from error
-            say(f"{out}: continuing after update {self.step} of {self.total}")
+            logger.info(f"{out}: continuing after update {self.step} of {self.total}")
         if self.group.first:
             self._write_run(finished=False)
             write_text(out / RECIPE, self.recipe.to_toml())
@@ -379,7 +377,7 @@ class Trainer:
         if self._folder.manifest is None:
             return None
         if made_no_update(out):
-            say(f"{out}: the run there made no update, so it is started again")
+            logger.info(f"{out}: the run there made no update, so it is started again")
             delete_run(out)
             return None
         if not self.training.resume:
@@ -462,7 +460,7 @@ class Trainer:
                     # every process learns of a signal to any of them after the same update
                     if self.group.sum(len(signals)) > 0:
                         self._save()
-                        say(
+                        logger.info(
                             f"saved after update {self.step} of {self.total}; --resume continues there"
                         )
                         return signals[0] if signals else int(signal.SIGTERM)
@@ -512,7 +510,7 @@ class Trainer:
         if self.updater.problem and not self.problems:
             self.problems.append(self.updater.problem)
             if self.group.first:
-                warn(f"WARNING: {self.updater.problem}")
+                logger.warning(f"WARNING: {self.updater.problem}")
                 self._write_run(finished=False)
 
     def _end_epoch(self, log: TrainingLog | None) -> None:
@@ -555,7 +553,7 @@ class Trainer:
             shown = {k: metrics[k] for k in ("mae", "f_max", "s", "e_max", monitor)}
             log.write({"step": self.step, "epoch": self.epoch, "validation": shown})
             values = ", ".join(f"{k} {v:.4f}" for k, v in shown.items())
-            say(f"epoch {self.epoch}: {values} on {dataset.name}")
+            logger.info(f"epoch {self.epoch}: {values} on {dataset.name}")
 
 
 def _check_trainable(network: nn.Module, training: Training) -> None:
@@ -596,7 +594,7 @@ def _catch_signals() -> Iterator[list[int]]:
     def note(number: int, _: Any) -> None:
         caught.append(number)
         signal.signal(number, before[number])
-        say("interrupted: finishing this update, then saving the state")
+        logger.info("interrupted: finishing this update, then saving the state")
 
     if threading.current_thread() is threading.main_thread():
         for number in (int(signal.SIGINT), int(signal.SIGTERM)):

@@ -257,7 +257,7 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Check; returns 1 if a fault was found or a named dataset could not be read."""
-    from sodbench.console import show, warn
+    from sodbench.console import logger, show
     from sodbench.output_folder import check_outside
     from sodbench.reports.dataset_pages import (
         check_report_file,
@@ -278,7 +278,7 @@ def run_check(arguments: argparse.Namespace) -> int:
     show(format_check(reports, arguments.format))
     for error in failed.values():
         for line in (f"sodbench: error: {error.lines[0]}", *error.lines[1:]):
-            warn(line)
+            logger.warning(line)
     if output:
         write_check_report(reports, output)
     return 1 if failed or any(report.faults for report in reports) else 0
@@ -330,7 +330,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_download(arguments: argparse.Namespace) -> int:
     """Download; 1 if a dataset is incomplete; raises with the alternatives if something cannot be downloaded."""
-    from sodbench.console import show, warn
+    from sodbench.console import logger, show
     from sodbench.datasets import DATASETS, WEIGHTS
     from sodbench.errors import SodbenchError
     from sodbench.runners.data.download import download
@@ -350,7 +350,9 @@ def run_download(arguments: argparse.Namespace) -> int:
         show(printable(f"{item.name}: {item.path}: {item.how}"))
     incomplete = [item.name for item in done if not item.complete]
     if incomplete:
-        warn(f"incomplete: {', '.join(incomplete)}; 'sodbench data check' lists what is missing")
+        logger.warning(
+            f"incomplete: {', '.join(incomplete)}; 'sodbench data check' lists what is missing"
+        )
     return 1 if incomplete else 0
 
 
@@ -389,7 +391,7 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_stats(arguments: argparse.Namespace) -> int:
     """Describe; 1 if a dataset is not complete; raises if one cannot be read."""
-    from sodbench.console import say, show, warn
+    from sodbench.console import logger, show
     from sodbench.datasets import check_unique_names
     from sodbench.errors import SodbenchError
     from sodbench.output_folder import check_outside
@@ -414,14 +416,14 @@ def run_stats(arguments: argparse.Namespace) -> int:
     stats = [compute_stats(dataset, arguments.jobs) for dataset in datasets]
     show(format_stats(stats, arguments.format))
     if output:
-        say(f"written: {write_stats_pages(stats, output)}")
+        logger.info(f"written: {write_stats_pages(stats, output)}")
     warnings = [
         line
         for dataset, measured in zip(datasets, stats, strict=True)
         for line in describe_unmeasured(dataset, measured)
     ]
     for line in warnings:
-        warn(line)
+        logger.warning(line)
     return 1 if warnings else 0
 
 
@@ -458,7 +460,7 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_prepare(arguments: argparse.Namespace) -> int:
     """Write the lists and print what their names are relative to."""
-    from sodbench.console import show, warn
+    from sodbench.console import logger, show
     from sodbench.datasets import deduplicate, find_dataset
     from sodbench.runners.data.check import summarise_problems
     from sodbench.runners.data.prepare import prepare
@@ -469,5 +471,5 @@ def run_prepare(arguments: argparse.Namespace) -> int:
         show(printable(text))
     incomplete = [line for dataset in datasets for line in summarise_problems(dataset)]
     for line in incomplete:
-        warn(line)
+        logger.warning(line)
     return 1 if incomplete else 0

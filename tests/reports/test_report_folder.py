@@ -13,6 +13,7 @@ from sodbench.errors import SodbenchError
 from sodbench.files import atomic_write
 from sodbench.images import write_image
 from sodbench.reports import plots
+from sodbench.reports.inputs import ReportOptions
 from sodbench.reports.report import write_report
 from sodbench.reports.report_folder import RECORD
 
@@ -34,7 +35,9 @@ def files_below(folder):
 
 
 def write(results, out, **options):
-    return write_report(results, out, resamples=100, **{"pictures": ["random"], **options})
+    return write_report(
+        results, out, ReportOptions(resamples=100, **{"images": ["random"], **options})
+    )
 
 
 def bench_file(folder, method="a"):
@@ -101,9 +104,9 @@ def test_a_file_of_other_people_in_the_way_is_refused(tmp_path, quick):
 def test_fewer_thumbnails_than_before_leave_none_of_the_others(tmp_path, quick):
     results, out = [synthetic("a", "SOD", folder=tmp_path / "data")], tmp_path / "out"
     write(results, out)
-    assert len(list((out / "pictures").rglob("*.jpg"))) == 36
+    assert len(list((out / "thumbnails").rglob("*.jpg"))) == 36
     write(results, out, thumbnails=3)
-    assert len(list((out / "pictures").rglob("*.jpg"))) == 9
+    assert len(list((out / "thumbnails").rglob("*.jpg"))) == 9
 
 
 # ---- kills ----------------------------------------------------------------------------------------
@@ -262,16 +265,15 @@ def test_files_outside_the_recorded_folders_are_named_and_not_shown(
     assert "a on SOD: image files (1): not opened, because scores.csv names files outside" in error
     assert "a on SOD: map files (1): not opened" in error and "private.png" in error
     assert "not opened" in (out / "report.md").read_text("utf-8")
-    assert not (out / "pictures/SOD/image/000003.jpg").exists()
+    assert not (out / "thumbnails/SOD/image/000003.jpg").exists()
 
 
 def test_images_in_neighbouring_recorded_folders_are_shown(tmp_path, quick):
     result = synthetic("a", "SOD", folder=tmp_path / "data")
     result.table["image"] = "../images/" + result.table["image"]
     out = tmp_path / "out"
-    problems: list[str] = []
-    write([result], out, problems=problems)
-    assert not problems and (out / "pictures/SOD/image/000003.jpg").is_file()
+    assert not write([result], out).problems
+    assert (out / "thumbnails/SOD/image/000003.jpg").is_file()
 
 
 # ---- paths ----------------------------------------------------------------------------------------
@@ -301,7 +303,7 @@ def test_a_report_names_no_folder_of_its_authors_machine(kept, tmp_path, quick):
     (home / "data/images/3.jpg").unlink()
     command = f"sodbench report '{home}/results' -o {tmp_path}/out --bench=/opt/secret/bench.json"
     out = tmp_path / "out"
-    write(results, out, pictures=["im_003"], command=command, with_paths=kept)
+    write(results, out, images=["im_003"], command=command, with_paths=kept)
     texts = {
         name: path.read_bytes().decode("utf-8", "replace")
         for name, path in files_below(out).items()
@@ -375,19 +377,16 @@ def test_a_bench_record_of_another_name_is_a_problem_and_can_be_mapped(
 
 def test_a_record_of_a_method_left_out_on_purpose_is_no_problem(tmp_path, quick):
     results = [synthetic(m, "SOD") for m in ("a", "b")]
-    problems: list[str] = []
     files = [bench_file(tmp_path, m) for m in "ab"]
-    write(results, tmp_path / "r.md", methods=["a"], bench=files, problems=problems)
-    assert not problems
+    assert not write(results, tmp_path / "r.md", methods=["a"], bench=files).problems
 
 
 def test_methods_without_a_record_are_named_and_are_no_fault_by_themselves(tmp_path, quick, capsys):
     results = [synthetic(m, "SOD") for m in ("net", "centre-prior")]
-    problems: list[str] = []
-    out = write(results, tmp_path / "r.md", bench=[bench_file(tmp_path, "net")], problems=problems)
-    assert not problems
+    report = write(results, tmp_path / "r.md", bench=[bench_file(tmp_path, "net")])
+    assert not report.problems
     assert "no record of the cost of centre-prior" in capsys.readouterr().err
-    assert "no record of the cost of centre-prior" in out.read_text("utf-8")
+    assert "no record of the cost of centre-prior" in report.page.read_text("utf-8")
 
 
 def test_a_modified_result_is_refused_by_name_and_nothing_is_written(
@@ -435,4 +434,4 @@ def test_pairs_of_a_list_that_is_elsewhere_are_shown(tmp_path, quick):
     results, out = tmp_path / "results", tmp_path / "out"
     assert main(["eval", "--pairs", str(listed), "-o", str(results)]) == 0
     assert main(["report", str(results), "-o", str(out), "--resamples", "100"]) == 0
-    assert len(list((out / "pictures").rglob("*.jpg"))) == 4
+    assert len(list((out / "thumbnails").rglob("*.jpg"))) == 4

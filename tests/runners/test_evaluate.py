@@ -443,7 +443,6 @@ def test_killed_runs_resume_to_the_same_bytes(tmp_path, monkeypatch):
 KILLED_AT_EVERY_STEP = """
 import itertools, os, shutil, sys
 from pathlib import Path
-from sodbench.console import set_quiet
 from sodbench.runners.evaluation.evaluate import evaluate
 
 def content(folder):
@@ -459,7 +458,6 @@ def step(event, arguments):
         if not left:
             os._exit(9)  # as SIGKILL does: nothing is closed, flushed or removed
 
-set_quiet(True)
 score("whole")
 score("scored before", "pysodmetrics")
 for start in (None, Path("scored before")):

@@ -193,7 +193,7 @@ def test_a_run_may_be_given_up_before_its_processes_are_ready(visits, always_pro
 def test_threads_stop_within_a_work_item(visits, monkeypatch):
     calls = []
 
-    def slow(visit, policy, folder):
+    def slow(visit, policy, folder, scheme):
         calls.append(visit)
         time.sleep(0.01)
         return []

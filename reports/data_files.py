@@ -1,6 +1,7 @@
 """The report as data: CSV and LaTeX files of each table, all scores as CSV, and one JSON file with everything."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -16,8 +17,8 @@ from sodbench.version import __version__
 
 def table_files(
     document: Document, analysis: Analysis, colours: bool = False
-) -> Iterator[tuple[str, str]]:
-    """Yield the files of the tables.
+) -> dict[str, Callable[[], str]]:
+    """Return how to make the files of the tables.
 
     Parameters
     ----------
@@ -26,20 +27,31 @@ def table_files(
     colours : bool
         Whether best, second and third are coloured in LaTeX.
 
-    Yields
-    ------
-    name, content : str
-        CSV and LaTeX for each table; all scores, scores of groups of images and comparisons as CSV, one per row.
+    Returns
+    -------
+    dict
+        By name, a function that returns the content: CSV and LaTeX for each table; all scores, scores of groups of images
+        and comparisons as CSV, one per row.
     """
+    makers: dict[str, Callable[[], str]] = {}
     for name, table in document.tables.items():
-        yield f"{name}.csv", _format_csv(table.frame(), index=True)
-        yield f"{name}.tex", latex.format_table(table, colours)
+        makers[f"tables/{name}.csv"] = partial(_table_csv, table)
+        makers[f"tables/{name}.tex"] = partial(latex.format_table, table, colours)
     for name, rows in (
-        ("scores_long", _score_rows(document, analysis)),
-        ("all_groups", _group_rows(analysis)),
-        ("all_comparisons", _comparison_rows(analysis)),
+        ("scores_long", partial(_score_rows, document, analysis)),
+        ("all_groups", partial(_group_rows, analysis)),
+        ("all_comparisons", partial(_comparison_rows, analysis)),
     ):
-        yield f"{name}.csv", _format_csv(pd.DataFrame(rows), index=False)
+        makers[f"tables/{name}.csv"] = partial(_rows_csv, rows)
+    return makers
+
+
+def _table_csv(table: Table) -> str:
+    return _format_csv(table.frame(), index=True)
+
+
+def _rows_csv(make_rows: Callable[[], list[dict[str, Any]]]) -> str:
+    return _format_csv(pd.DataFrame(make_rows()), index=False)
 
 
 def _format_csv(frame: pd.DataFrame, *, index: bool) -> str:

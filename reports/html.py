@@ -7,8 +7,9 @@ opened from disk may load scripts but not fetch files; ``thumbnails/`` small ima
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -37,47 +38,102 @@ from sodbench.version import __version__
 THUMBNAIL = 200
 
 
-def write_page(
-    document: Document,
-    analysis: Analysis,
-    out: Path,
-    folder: ReportFolder,
-    thumbnails: int | None = None,
-) -> Path:
-    """Write the page, its data and its thumbnails.
+@dataclass(frozen=True)
+class BrowsedDataset:
+    """The images of a dataset as the page's browser shows them.
+
+    Attributes
+    ----------
+    name : str
+    stems : list of str
+        The names of its images, sorted.
+    shown : list of int
+        Positions of those with thumbnails.
+    results : dict
+        By method.
+    """
+
+    name: str
+    stems: list[str]
+    shown: list[int]
+    results: dict[str, Result]
+
+
+@dataclass(frozen=True)
+class Browser:
+    """What the page's image browser shows.
+
+    Attributes
+    ----------
+    datasets : tuple of BrowsedDataset
+    map_folders : dict
+        By method, the name of the folder of its maps' thumbnails.
+    """
+
+    datasets: tuple[BrowsedDataset, ...]
+    map_folders: dict[str, str]
+
+    @property
+    def thumbnail_folders(self) -> list[str]:
+        """The names of all folders of thumbnails, with a slash at their end."""
+        return [
+            f"{_thumbnail_folder(dataset)}/{kind}/"
+            for dataset in self.datasets
+            for kind in ("image", "mask", *(self.map_folders[m] for m in dataset.results))
+        ]
+
+
+def plan_browser(analysis: Analysis, thumbnails: int | None) -> Browser:
+    """Choose what the image browser shows.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    thumbnails : int, optional
+        How many images of each dataset (worst, most disputed and best ones); by default all.
+
+    Returns
+    -------
+    Browser
+    """
+    datasets = tuple(_browse(analysis, dataset, thumbnails) for dataset in analysis.datasets)
+    return Browser(datasets, _map_folders(analysis.methods))
+
+
+def page_files(
+    document: Document, analysis: Analysis, browser: Browser
+) -> dict[str, Callable[[], str]]:
+    """Return how to make the text files of the page.
 
     Parameters
     ----------
     document : Document
-        Its figures and the files of its tables are in the report's folder already.
+        Its figures and tables are shown from the files in the report's folder.
     analysis : Analysis
-    out : Path
-        The report's folder.
-    folder : ReportFolder
-        Keeps the record of the report's files.
-    thumbnails : int, optional
-        Make them for this many images of each dataset (worst, most disputed and best ones); by default for all.
+    browser : Browser
 
     Returns
     -------
-    Path
-        ``index.html``.
+    dict
+        By name, a function that returns the content. ``index.html`` is the last one.
     """
-    datasets = [_browse(analysis, dataset, thumbnails) for dataset in analysis.datasets]
-    map_folders = _map_folders(analysis.methods)
-    _write_data(analysis, datasets, map_folders, out / "data", folder)
-    _write_thumbnails(analysis, datasets, map_folders, out / "thumbnails", folder)
+    templates = files("sodbench.reports") / "templates"
+    makers: dict[str, Callable[[], str]] = {"data/report.js": partial(_overview, analysis, browser)}
+    for i, dataset in enumerate(browser.datasets):
+        makers[f"data/dataset-{i}.js"] = partial(_image_scores, analysis, dataset, i)
     for name in ("report.css", "report.js"):
-        asset = files("sodbench.reports") / "templates" / name
-        write_text(folder.claim(out / "assets" / name), asset.read_text("utf-8"))
-    is_partial = any(len(d.shown) < len(d.stems) for d in datasets)
-    note = (
-        f"This folder has thumbnails of {thumbnails} images of each dataset." if is_partial else ""
-    )
+        makers[f"assets/{name}"] = partial((templates / name).read_text, "utf-8")
+    makers["index.html"] = partial(_page, document, browser)
+    return makers
+
+
+def _page(document: Document, browser: Browser) -> str:
+    partly = [
+        f"{len(d.shown)} of {d.name}" for d in browser.datasets if len(d.shown) < len(d.stems)
+    ]
+    note = f"This folder has thumbnails of some images only: {', '.join(partly)}." if partly else ""
     page = _environment().get_template("report.html")
-    text = page.render(document=document, version=__version__, browser_note=note)
-    write_text(folder.claim(out / "index.html"), text)
-    return out / "index.html"
+    return page.render(document=document, version=__version__, browser_note=note)
 
 
 def _environment() -> Environment:
@@ -110,17 +166,7 @@ def _sort_key(cell: Cell, column: Column) -> str:
 # ---- data ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _BrowsedDataset:
-    """The images of a dataset as the page's browser shows them; ``shown``: positions of those with thumbnails."""
-
-    name: str
-    stems: list[str]
-    shown: list[int]
-    results: dict[str, Result]
-
-
-def _browse(analysis: Analysis, dataset: str, number: int | None) -> _BrowsedDataset:
+def _browse(analysis: Analysis, dataset: str, number: int | None) -> BrowsedDataset:
     results = {
         m: analysis.results[m, dataset]
         for m in analysis.methods
@@ -136,7 +182,7 @@ def _browse(analysis: Analysis, dataset: str, number: int | None) -> _BrowsedDat
         choices = gallery.choose_images(results, metric, wanted, dataset, analysis.seed, deciding)
         position = {stem: i for i, stem in enumerate(stems)}
         shown = sorted(position[choice.stem] for choice in choices[:number])
-    return _BrowsedDataset(dataset, stems, shown, results)
+    return BrowsedDataset(dataset, stems, shown, results)
 
 
 def _map_folders(methods: Sequence[str]) -> dict[str, str]:
@@ -148,36 +194,25 @@ def _map_folders(methods: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _write_data(
-    analysis: Analysis,
-    datasets: Sequence[_BrowsedDataset],
-    map_folders: Mapping[str, str],
-    place: Path,
-    folder: ReportFolder,
-) -> None:
+def _overview(analysis: Analysis, browser: Browser) -> str:
     styles = plots.line_styles(analysis.methods)
     overview = {
         "methods": analysis.methods,
-        "folders": list(map_folders.values()),
+        "folders": list(browser.map_folders.values()),
         "lines": [{"colour": s.colour, "dash": s.dash} for s in styles.values()],
         "metrics": [{"name": m.name, "heading": m.heading} for m in analysis.metrics],
         "primary": analysis.metrics.index(primary_metric(analysis.metrics)),
         "datasets": [
             {"name": d.name, "folder": safe_folder_name(d.name), "file": f"data/dataset-{i}.js"}
-            for i, d in enumerate(datasets)
+            for i, d in enumerate(browser.datasets)
         ],
         "curves": [
             [_curves(d.results[m]) if m in d.results else None for m in analysis.methods]
-            for d in datasets
+            for d in browser.datasets
         ],
         "images": {},
     }
-    write_text(folder.claim(place / "report.js"), f"window.SODBENCH = {_json(overview)};\n")
-    for i, dataset in enumerate(datasets):
-        content = _json(_image_scores(analysis, dataset))
-        write_text(
-            folder.claim(place / f"dataset-{i}.js"), f"window.SODBENCH.images[{i}] = {content};\n"
-        )
+    return f"window.SODBENCH = {_json(overview)};\n"
 
 
 def _curves(result: Result) -> dict[str, list[float | None]]:
@@ -189,10 +224,10 @@ def _curves(result: Result) -> dict[str, list[float | None]]:
     return {name: _rounded(c, 4) for name, c in {**curves, "f": f}.items()}
 
 
-def _image_scores(analysis: Analysis, dataset: _BrowsedDataset) -> dict[str, Any]:
+def _image_scores(analysis: Analysis, dataset: BrowsedDataset, number: int) -> str:
     tables = [result.table.reindex(dataset.stems) for result in dataset.results.values()]
     missing = np.full(len(dataset.stems), np.nan)
-    return {
+    content = {
         "stems": dataset.stems,
         "methods": [i for i, m in enumerate(analysis.methods) if m in dataset.results],
         "compared": [analysis.comparable.has(m, dataset.name) for m in dataset.results],
@@ -201,6 +236,7 @@ def _image_scores(analysis: Analysis, dataset: _BrowsedDataset) -> dict[str, Any
             for m in analysis.metrics
         ],
     }
+    return f"window.SODBENCH.images[{number}] = {_json(content)};\n"
 
 
 def _rounded(values: Floats, digits: int) -> list[float | None]:
@@ -215,19 +251,23 @@ def _json(value: Any) -> str:
 # ---- thumbnails ---------------------------------------------------------------------------------
 
 
-def _write_thumbnails(
-    analysis: Analysis,
-    datasets: Sequence[_BrowsedDataset],
-    map_folders: Mapping[str, str],
-    place: Path,
-    folder: ReportFolder,
-) -> None:
-    """Thumbnails of images, masks and maps; those of unchanged files are kept from an earlier report."""
+def _thumbnail_folder(dataset: BrowsedDataset) -> str:
+    return f"thumbnails/{safe_folder_name(dataset.name)}"
+
+
+def write_thumbnails(browser: Browser, folder: ReportFolder) -> None:
+    """Write thumbnails of images, masks and maps; those of unchanged files are kept from an earlier report.
+
+    Parameters
+    ----------
+    browser : Browser
+    folder : ReportFolder
+        Lists the browser's folders of thumbnails.
+    """
     jobs: list[tuple[Path, Path, bool]] = []
-    for dataset in datasets:
-        for name, sources in _thumbnail_sources(dataset, map_folders).items():
-            target = place / safe_folder_name(dataset.name) / name
-            folder.claim_thumbnails(target)
+    for dataset in browser.datasets:
+        for kind, sources in _thumbnail_sources(dataset, browser.map_folders).items():
+            target = folder.path(f"{_thumbnail_folder(dataset)}/{kind}/")
             _forget_if_changed(target, dataset.stems, sources)
             wanted = {
                 f"{i:06d}.jpg": sources[dataset.stems[i]]
@@ -235,14 +275,14 @@ def _write_thumbnails(
                 if dataset.stems[i] in sources
             }
             remove_thumbnails(target, {"index.txt", *wanted})
-            jobs += [(source, target / file, name == "image") for file, source in wanted.items()]
+            jobs += [(source, target / file, kind == "image") for file, source in wanted.items()]
     with bar(len(jobs), "thumbnails", "image") as progress, thread_pool(2) as pool:
         for _ in pool.map(_make_thumbnail, jobs, chunksize=16):
             progress.update()
 
 
 def _thumbnail_sources(
-    dataset: _BrowsedDataset, map_folders: Mapping[str, str]
+    dataset: BrowsedDataset, map_folders: Mapping[str, str]
 ) -> dict[str, dict[str, Path]]:
     """For each folder of thumbnails the files by stem; for images and masks the first result's that has them."""
     sources = {

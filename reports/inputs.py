@@ -13,10 +13,10 @@ from sodbench.errors import SodbenchError
 from sodbench.metrics.statistics.bootstrap import RESAMPLES
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.attributes import read_attributes
-from sodbench.reports.custom_template import CustomTemplate
+from sodbench.reports.custom_template import template_target
 from sodbench.reports.gallery import DEFAULT_IMAGES, check_selection
 from sodbench.reports.published import PublishedTable, load_published
-from sodbench.reports.report_folder import check_output, page_of
+from sodbench.reports.report_folder import ReportPlace
 from sodbench.reports.sources import find_outside
 from sodbench.results import Result
 
@@ -83,7 +83,8 @@ class ReportInputs:
     Attributes
     ----------
     options : ReportOptions
-    template : CustomTemplate or None
+    template_target : Path or None
+        The file that the options' template becomes.
     published : tuple of PublishedTable
     costs : mapping
         By method, then by kind of cost, see :func:`read_costs`.
@@ -92,21 +93,23 @@ class ReportInputs:
     """
 
     options: ReportOptions
-    template: CustomTemplate | None
+    template_target: Path | None
     published: tuple[PublishedTable, ...]
     costs: Mapping[str, Mapping[str, float]]
     attributes: Mapping[str, pd.DataFrame]
 
 
-def read_inputs(results: Sequence[Result], out: Path, options: ReportOptions) -> ReportInputs:
+def read_inputs(
+    results: Sequence[Result], place: ReportPlace, options: ReportOptions
+) -> ReportInputs:
     """Check a report's output and options, and read what the options name.
 
     Parameters
     ----------
     results : sequence of Result
         All results, those too that the options leave out.
-    out : Path
-        The report's folder or Markdown file.
+    place : ReportPlace
+        Where the report is written.
     options : ReportOptions
 
     Returns
@@ -116,11 +119,11 @@ def read_inputs(results: Sequence[Result], out: Path, options: ReportOptions) ->
     Raises
     ------
     SodbenchError
-        If ``out`` holds something other than a report or is inside a folder of maps or data, and if an option names
+        If the place holds something other than a report or is inside a folder of maps or data, and if an option names
         something that does not exist or cannot be read.
     """
-    check_output(out, results)
-    template = CustomTemplate.open(options.template, page_of(out)) if options.template else None
+    place.check(results)
+    target = template_target(options.template, place) if options.template else None
     check_selection(options.images, results)
     reported = [
         r
@@ -130,7 +133,7 @@ def read_inputs(results: Sequence[Result], out: Path, options: ReportOptions) ->
     ]
     return ReportInputs(
         options,
-        template,
+        target,
         () if options.published is None else tuple(load_published(options.published)),
         read_costs(options.bench, [r.method for r in results]),
         read_attributes(options.attributes, reported),

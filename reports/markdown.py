@@ -15,7 +15,7 @@ MAX_WIDTH = 150
 _SUPERSCRIPTS = str.maketrans("abcdefghij0123456789", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def format_document(document: Document, figures: str, record: str = "") -> str:
+def format_document(document: Document, figures: str) -> str:
     """Return a whole report.
 
     Parameters
@@ -23,15 +23,12 @@ def format_document(document: Document, figures: str, record: str = "") -> str:
     document : Document
     figures : str
         Path from the file to the folder of figures.
-    record : str
-        A comment below the first line.
 
     Returns
     -------
     str
     """
-    first = "\n".join(filter(None, [MARKER, record]))
-    parts = [first, f"# {markdown_text(document.title)}"]
+    parts = [MARKER, f"# {markdown_text(document.title)}"]
     for section in document.sections:
         parts.append(f"## {markdown_text(section.title)}")
         parts += [_format_block(block, figures) for block in section.blocks]

@@ -3,19 +3,20 @@
 No image is scored again, and nothing is typed by hand.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sodbench.console import logger, track
-from sodbench.files import write_text
 from sodbench.reports import data_files, html, latex, markdown, plots
 from sodbench.reports.analysis import Analysis, analyse
-from sodbench.reports.custom_template import remove_filled_template
+from sodbench.reports.custom_template import fill_template
 from sodbench.reports.document import Document
 from sodbench.reports.hidden_paths import known_roots, without_paths
 from sodbench.reports.inputs import ReportInputs, ReportOptions, check_inputs, read_inputs
-from sodbench.reports.report_folder import ReportFolder, figures_of, is_single, page_of
+from sodbench.reports.report_folder import ReportFolder, ReportPlace
 from sodbench.reports.sections import build_document
 from sodbench.results import Result
 
@@ -69,9 +70,9 @@ def write_report(
     >>> report.page  # doctest: +SKIP
     PosixPath('report/index.html')
     """
-    out = Path(out)
     options = options or ReportOptions()
-    inputs = read_inputs(results, out, options)
+    place = ReportPlace(Path(out))
+    inputs = read_inputs(results, place, options)
     analysis = analyse(
         results,
         metrics=options.metrics,
@@ -87,32 +88,40 @@ def write_report(
     document = build_document(analysis, inputs, (*problems.faults, *problems.notes))
     if not options.with_paths:
         document = without_paths(document, known_roots(analysis.results.values()))
-    with ReportFolder.open(out) as folder:
-        page = _render(document, analysis, inputs, out, folder)
+    page = _write_files(document, analysis, inputs, place)
     return WrittenReport(page, problems.faults)
 
 
-def _render(
-    document: Document, analysis: Analysis, inputs: ReportInputs, out: Path, folder: ReportFolder
+def _write_files(
+    document: Document, analysis: Analysis, inputs: ReportInputs, place: ReportPlace
 ) -> Path:
     """Write every file of the report; returns the one to open."""
-    options, template = inputs.options, inputs.template
-    page, figures = page_of(out), figures_of(out)
-    _draw_figures(document, figures, folder)
-    remove_filled_template(page, template)
-    record = template.write(document, analysis, figures.name) if template else ""
-    write_text(folder.claim(page), markdown.format_document(document, figures.name, record))
-    if is_single(out):
-        return page
-    for name, content in data_files.table_files(document, analysis, options.colours):
-        write_text(folder.claim(out / "tables" / name), content)
-    write_text(folder.claim(out / "report.tex"), latex.format_document(document, options.colours))
-    write_text(folder.claim(out / "report.json"), data_files.format_json(document, analysis))
-    return html.write_page(document, analysis, out, folder, options.thumbnails)
-
-
-def _draw_figures(document: Document, place: Path, folder: ReportFolder) -> None:
-    for figure in track(document.figures, "figures", "figure"):
-        for extension in plots.FORMATS:
-            folder.claim(place / f"{figure.key}.{extension}")
-        plots.save_figure(figure.draw(), place, figure.key)
+    options = inputs.options
+    figures = place.figures.name
+    texts: dict[str, Callable[[], str]] = {}
+    files: dict[str, Sequence[str]] = {
+        f"{figures}/{figure.key}.{extension}": ()
+        for figure in document.figures
+        for extension in plots.FORMATS
+    }
+    if options.template and inputs.template_target:
+        text = fill_template(options.template, inputs.template_target, document, analysis, figures)
+        texts[inputs.template_target.name] = lambda: text
+        files[inputs.template_target.name] = [hashlib.sha256(text.encode("utf-8")).hexdigest()]
+    texts[place.page.name] = partial(markdown.format_document, document, figures)
+    browser = None
+    if not place.is_single:
+        texts |= data_files.table_files(document, analysis, options.colours)
+        texts["report.tex"] = partial(latex.format_document, document, options.colours)
+        texts["report.json"] = partial(data_files.format_json, document, analysis)
+        browser = html.plan_browser(analysis, options.thumbnails)
+        texts |= html.page_files(document, analysis, browser)
+        files |= dict.fromkeys(browser.thumbnail_folders, ())
+    with ReportFolder.open(place, {**dict.fromkeys(texts, ()), **files}) as folder:
+        for figure in track(document.figures, "figures", "figure"):
+            plots.save_figure(figure.draw(), folder.path(figures), figure.key)
+        for name, make_text in texts.items():
+            folder.write_text(name, make_text())
+        if browser:
+            html.write_thumbnails(browser, folder)
+    return place.page if place.is_single else place.out / "index.html"

@@ -260,12 +260,12 @@ def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
 def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dataset]]":
     """Return the datasets that GT and the options select, and those that --datasets leaves out."""
     from sodbench.datasets import apply_limits, find_masks
-    from sodbench.runners.evaluation.plan import wanted_truths
+    from sodbench.runners.evaluation.plan import select_truths
 
     datasets = find_masks(
         arguments.truth, arguments.dataset_name, arguments.data_root, arguments.predictions
     )
-    truths = wanted_truths(datasets, names(arguments.datasets))
+    truths = select_truths(datasets, names(arguments.datasets))
     others = [dataset for dataset in datasets if dataset not in truths]
     return apply_limits(truths, arguments.items, arguments.limit), others
 

@@ -6,7 +6,7 @@ from sodbench.results.frame import to_frame
 from sodbench.results.policy import AppliedPolicy, Policy
 from sodbench.results.result import (
     COUNTS_FILE,
-    JOURNAL,
+    PARTS_FOLDER,
     RESULT_FILE,
     SCORES_FILE,
     Result,
@@ -21,7 +21,7 @@ from sodbench.results.signature import Signature
 
 __all__ = [
     "COUNTS_FILE",
-    "JOURNAL",
+    "PARTS_FOLDER",
     "RESULT_FILE",
     "SCORES_FILE",
     "AppliedPolicy",

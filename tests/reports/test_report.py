@@ -274,7 +274,7 @@ def test_a_template_overwrites_its_own_result_alone(name, tmp_path, undrawn):
     write("two")
     assert target.read_text() == "two"
     target.write_text("two, and my own words")
-    with pytest.raises(SodbenchError, match=r"mine.txt, which was not written by sodbench or was"):
+    with pytest.raises(SodbenchError, match=r"mine.txt: was modified since the report was written"):
         write("three")
     assert target.read_text() == "two, and my own words"
     target.unlink()
@@ -348,12 +348,12 @@ def test_refuses_to_overwrite_or_to_write_among_data(tmp_path):
     theirs = tmp_path / "paper_figures"
     theirs.mkdir()
     (theirs / "pr.png").write_text("my plot")
-    with pytest.raises(SodbenchError, match="paper_figures: exists and was not written by"):
+    with pytest.raises(SodbenchError, match="paper_figures: holds other files than a report"):
         report_page(results, tmp_path / "paper.md")
     assert (theirs / "pr.png").read_text() == "my plot" and not (tmp_path / "paper.md").exists()
     with pytest.raises(SodbenchError, match="holds other files"):
         report_page(results, tmp_path)
-    with pytest.raises(SodbenchError, match="holds maps or data"):
+    with pytest.raises(SodbenchError, match="holds images, masks or maps"):
         report_page(results, tmp_path / "data" / "maps" / "m" / "report")
     with pytest.raises(SodbenchError, match=r"a report is a folder .* or a .md file"):
         report_page(results, tmp_path / "report.pdf")

@@ -1,5 +1,6 @@
 """A report's folder: what is removed, what is refused, what survives a kill; and what a crafted one may not do."""
 
+import json
 import os
 import shutil
 import signal
@@ -95,7 +96,7 @@ def test_a_file_of_other_people_in_the_way_is_refused(tmp_path, quick):
     write(results, out)
     (out / "tables" / "cost.csv").write_text("mine")
     with pytest.raises(
-        SodbenchError, match=r"cost.csv: was not written by the report that is here"
+        SodbenchError, match=r"cost.csv: exists and was not written by sodbench report"
     ):
         write(results, out, bench=[bench_file(tmp_path)])
     assert (out / "tables" / "cost.csv").read_text() == "mine"
@@ -173,7 +174,7 @@ def test_two_reports_at_once_in_one_folder_are_refused(tmp_path, quick, monkeypa
     def meanwhile(*_):
         if not refused:
             with pytest.raises(
-                SodbenchError, match="another report is being written here"
+                SodbenchError, match="another process is writing a report into this folder"
             ) as found:
                 write(results, out)
             refused.append(found)
@@ -196,7 +197,9 @@ def test_links_in_a_report_folder_are_not_written_through(tmp_path, quick):
         file.unlink()
     (out / "figures").rmdir()
     (out / "figures").symlink_to(mine)
-    with pytest.raises(SodbenchError, match=r"figures: is a link; a report is not written through"):
+    with pytest.raises(
+        SodbenchError, match=r"figures: is a link; nothing is written through links"
+    ):
         write(results, out)
     assert (mine / "pr.png").read_text() == "my plot"
 
@@ -220,10 +223,24 @@ def test_a_record_that_names_files_outside_removes_none(tmp_path, quick):
     (linked / "a.txt").write_text("mine")
     write(results, out)
     (out / "link").symlink_to(linked)
-    with (out / RECORD).open("a") as record:
-        record.write(f'"../mine.txt"\n"{mine}"\n"link/a.txt"\n"link/"\n"x\\u0000y"\n3\nno JSON\n')
+    record = json.loads((out / RECORD).read_text())
+    names = ("../mine.txt", str(mine), "link/a.txt", "link/", "x\0y", "")
+    record["files"] |= {name: [] for name in names} | {"tables": 3}
+    (out / RECORD).write_text(json.dumps(record))
     write(results, out)
     assert mine.read_text() == "mine" and (linked / "a.txt").read_text() == "mine"
+
+
+def test_a_record_of_a_markdown_report_removes_no_file_next_to_it(tmp_path, quick):
+    results, mine = [synthetic("a", "SOD")], tmp_path / "mine.txt"
+    mine.write_text("mine")
+    write(results, tmp_path / "r.md")
+    record = tmp_path / "r_figures" / RECORD
+    content = json.loads(record.read_text())
+    content["files"] |= {"mine.txt": []}
+    record.write_text(json.dumps(content))
+    write(results, tmp_path / "r.md")
+    assert mine.read_text() == "mine"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
@@ -233,7 +250,9 @@ def test_a_record_that_is_no_file_is_refused(tmp_path, quick):
     for make in (os.mkfifo, lambda path: path.symlink_to(tmp_path / "target")):
         (out / RECORD).unlink()
         make(out / RECORD)
-        with pytest.raises(SodbenchError, match=r"\.sodbench-report: not a "):
+        with pytest.raises(
+            SodbenchError, match=r"\.sodbench-report: damaged, or not the record of a report"
+        ):
             write(results, out)
     assert not (tmp_path / "target").exists()
 

@@ -44,22 +44,6 @@ def worker_count(wanted: int | None = None, *, items: int | None = None) -> int:
     return max(1, wanted if items is None else min(wanted, items))
 
 
-def thread_count(wanted: int | None = None, *, items: int | None = None) -> int:
-    """Return the number of threads for a job: `worker_count`, but by default at most 16.
-
-    Parameters
-    ----------
-    wanted, items : int, optional
-        As for `worker_count`.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
-    return worker_count(wanted or min(_MAX_THREADS, worker_count()), items=items)
-
-
 def thread_pool(wanted: int | None = None, *, items: int | None = None) -> Executor:
     """Return a pool of threads, or of as many as the system lets this process start.
 
@@ -73,7 +57,8 @@ def thread_pool(wanted: int | None = None, *, items: int | None = None) -> Execu
     concurrent.futures.Executor
         Where no thread can be started (``ulimit -u``), the pool does its work at once in the calling thread.
     """
-    number = startable_threads(thread_count(wanted, items=items))
+    wanted = wanted or min(_MAX_THREADS, worker_count())
+    number = startable_threads(worker_count(wanted, items=items))
     return ThreadPoolExecutor(number) if number else CallingThread()
 
 

@@ -100,13 +100,15 @@ class Workers:
 
 
 @contextmanager
-def dask_workers(address: str) -> Iterator[Workers]:
-    """Count on the workers of a Dask cluster.
+def command_line_workers(jobs: int | None, dask: str | None) -> Iterator[Workers]:
+    """Count with what the options ``--jobs`` and ``--dask`` choose.
 
     Parameters
     ----------
-    address : str
-        Of the scheduler, such as ``tcp://10.0.0.1:8786``.
+    jobs : int, optional
+        How many maps are counted at a time on this machine.
+    dask : str, optional
+        The address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``.
 
     Yields
     ------
@@ -115,11 +117,22 @@ def dask_workers(address: str) -> Iterator[Workers]:
     Raises
     ------
     SodbenchError
-        If no scheduler answers at the address within ten seconds, the workers have no sodbench or another version of
-        it, or the cluster fails while it counts.
-    ModuleNotFoundError
-        If Dask is not installed.
+        If no scheduler answers at the address within ten seconds, the workers have another version of sodbench, or the
+        cluster fails while it counts.
     """
+    if dask is None:
+        yield Workers(jobs, processes=True)
+    else:
+        with _dask_workers(dask) as workers:
+            yield workers
+
+
+# ------------------------------------------------------------------------------------------------- Dask
+
+
+@contextmanager
+def _dask_workers(address: str) -> Iterator[Workers]:
+    """Count on the workers of the cluster whose scheduler has this address."""
     import distributed
     from distributed.comm.core import CommClosedError
 
@@ -155,28 +168,6 @@ def _sodbench_version() -> str:
     from sodbench.version import __version__
 
     return __version__
-
-
-@contextmanager
-def command_line_workers(jobs: int | None, dask: str | None) -> Iterator[Workers]:
-    """Count with what the options ``--jobs`` and ``--dask`` choose.
-
-    Parameters
-    ----------
-    jobs : int, optional
-        How many maps are counted at a time on this machine.
-    dask : str, optional
-        The address of a Dask scheduler, see `dask_workers`.
-
-    Yields
-    ------
-    Workers
-    """
-    if dask is None:
-        yield Workers(jobs, processes=True)
-    else:
-        with dask_workers(dask) as workers:
-            yield workers
 
 
 # -------------------------------------------------------------------------------------------- processes

@@ -44,21 +44,25 @@ def worker_count(wanted: int | None = None, *, items: int | None = None) -> int:
     return max(1, wanted if items is None else min(wanted, items))
 
 
+def thread_count() -> int:
+    """Return the default number of threads: `worker_count`, at most 16."""
+    return min(_MAX_THREADS, worker_count())
+
+
 def thread_pool(wanted: int | None = None, *, items: int | None = None) -> Executor:
     """Return a pool of threads, or of as many as the system lets this process start.
 
     Parameters
     ----------
     wanted, items : int, optional
-        As for `worker_count`; by default, one thread for each processor, at most 16.
+        As for `worker_count`; by default `thread_count`.
 
     Returns
     -------
     concurrent.futures.Executor
         Where no thread can be started (``ulimit -u``), the pool does its work at once in the calling thread.
     """
-    wanted = wanted or min(_MAX_THREADS, worker_count())
-    number = startable_threads(worker_count(wanted, items=items))
+    number = startable_threads(worker_count(wanted or thread_count(), items=items))
     return ThreadPoolExecutor(number) if number else CallingThread()
 
 

@@ -81,6 +81,8 @@ class Workers:
             number = self.jobs or 64  # an executor does not tell how many workers it has
             yield from count_pairs(visits, policy, self.executor, workers=number, folder=Path.cwd())
             return
+        if not visits:
+            return
         warm_up_kernels()
         n_maps = sum(len(visit.maps) for visit in visits)
         in_processes = self.processes and n_maps >= MIN_MAPS_FOR_PROCESSES and have_cache()
@@ -157,7 +159,13 @@ def _check_dask_workers(client: Any, address: str) -> None:
     """Check that the present workers can do the work; more may come later."""
     from sodbench.version import __version__
 
-    for worker, version in client.run(_sodbench_version).items():
+    try:
+        versions = client.run(_sodbench_version)
+    except ImportError as error:
+        raise SodbenchError(
+            f"{address}: sodbench is not installed on the workers ({error})"
+        ) from error
+    for worker, version in versions.items():
         if version != __version__:
             raise SodbenchError(
                 f"{address}: the worker {worker} has sodbench {version}, and this is {__version__}; install the same everywhere"

@@ -351,3 +351,17 @@ def test_workers_with_another_version_are_refused(cluster, monkeypatch):
         command_line_workers(None, cluster.scheduler_address),
     ):
         pass
+
+
+def test_workers_without_sodbench_are_refused():
+    class Client:
+        def run(self, function):
+            raise ModuleNotFoundError("No module named 'sodbench'", name="sodbench")
+
+    with pytest.raises(SodbenchError, match="not installed on the workers"):
+        workers_module._check_dask_workers(Client(), "tcp://10.0.0.1:8786")
+
+
+def test_nothing_to_count_starts_and_compiles_nothing(monkeypatch):
+    monkeypatch.setattr(workers_module, "warm_up_kernels", lambda: 1 / 0)
+    assert counted(Workers(2, processes=True), []) == []

@@ -67,7 +67,7 @@ def score_table(analysis: Analysis) -> Table:
     ranked, wins = analysis.ranked, analysis.wins_over()
     columns: list[Column] = []
     cells: dict[str, list[Cell]] = {m: [] for m in analysis.methods}
-    for dataset, metric in _scores(analysis):
+    for dataset, metric in _score_keys(analysis):
         columns.append(_score_column(analysis, dataset, metric))
         scores = analysis.values[(dataset, metric.name)]
         comparable = scores.where(scores.index.isin(ranked.get(dataset, ())))
@@ -107,7 +107,7 @@ def _signature(analysis: Analysis, method: str, dataset: str) -> str:
     return str(result.signature) if result else ""
 
 
-def _scores(analysis: Analysis) -> list[tuple[str, Metric]]:
+def _score_keys(analysis: Analysis) -> list[tuple[str, Metric]]:
     """The columns of scores: every metric on every dataset."""
     return [(dataset, metric) for dataset in analysis.datasets for metric in analysis.metrics]
 
@@ -290,7 +290,7 @@ def rank_table(analysis: Analysis) -> Table | None:
 
 def interval_table(analysis: Analysis) -> Table:
     """Make the table of scores with their intervals, e.g. ``0.844 [0.828, 0.860]``."""
-    columns = [_score_column(analysis, d, m) for d, m in _scores(analysis)]
+    columns = [_score_column(analysis, d, m) for d, m in _score_keys(analysis)]
     rows = []
     for method in analysis.methods:
         cells = []
@@ -328,7 +328,7 @@ def best_table(analysis: Analysis) -> Table | None:
     undecided = False
     ranked = analysis.ranked
     wins = analysis.wins_over()
-    for dataset, metric in _scores(analysis):
+    for dataset, metric in _score_keys(analysis):
         scores = analysis.values[(dataset, metric.name)].dropna()
         compared = scores[scores.index.isin(ranked[dataset])]
         if not metric.sign or len(compared) < 2:
@@ -462,7 +462,7 @@ def difference_table(analysis: Analysis, baseline: str) -> Table:
     rows = []
     for method in (m for m in analysis.methods if m != baseline):
         cells = []
-        for dataset, metric in _scores(analysis):
+        for dataset, metric in _score_keys(analysis):
             scores = analysis.values[(dataset, metric.name)]
             change = float(scores[method] - scores[baseline])
             signature = _signature(analysis, method, dataset)
@@ -479,7 +479,7 @@ def difference_table(analysis: Analysis, baseline: str) -> Table:
         f"* differs from the baseline at the {ALPHA_TEXT} level (paired bootstrap, Holm-corrected over all "
         "pairs of methods). Where the arrow points down, a negative difference is an improvement."
     )
-    columns = tuple(_score_column(analysis, d, m) for d, m in _scores(analysis))
+    columns = tuple(_score_column(analysis, d, m) for d, m in _score_keys(analysis))
     return Table("differences", f"Difference to {baseline}", columns, tuple(rows), (note,))
 
 
@@ -601,7 +601,7 @@ def add_published(table: Table, analysis: Analysis, published: Sequence[Publishe
     for source in published:
         for method in source.methods:
             cells = []
-            for dataset, metric in _scores(analysis):
+            for dataset, metric in _score_keys(analysis):
                 key = (method, dataset, metric.name)
                 cell = _number_cell(source.values.get(key, np.nan))
                 cells.append(

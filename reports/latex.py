@@ -60,23 +60,19 @@ _SIGNS = {
     "\u00a0": "~",
 }
 _GREEK_NAMES = (
-    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho varsigma "
+    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi mathrm{o} pi rho varsigma "
     "sigma tau upsilon varphi chi psi omega"
 )
-_GREEK = {chr(0x3B1 + i): name for i, name in enumerate(_GREEK_NAMES.split(" "))} | {
-    "Γ": "Gamma",
-    "Δ": "Delta",
-    "Θ": "Theta",
-    "Λ": "Lambda",
-    "Ξ": "Xi",
-    "Π": "Pi",
-    "Σ": "Sigma",
-    "Φ": "Phi",
-    "Ψ": "Psi",
-    "Ω": "Omega",
-    "µ": "mu",
-    "ο": "mathrm{o}",
-}
+_GREEK = {chr(0x3B1 + i): name for i, name in enumerate(_GREEK_NAMES.split(" "))}
+# LaTeX has commands only for the capitals that look unlike Latin ones
+_GREEK |= dict(
+    zip(
+        "ΓΔΘΛΞΠΣΦΨΩ",
+        ["Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega"],
+        strict=True,
+    )
+)
+_GREEK["µ"] = "mu"  # the micro sign
 
 
 class Latex(str):

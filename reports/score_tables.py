@@ -21,7 +21,6 @@ from sodbench.reports.comparability import (
     Ranking,
     differing_fields,
     find_comparable,
-    most_common,
     signature_fields,
 )
 from sodbench.reports.compare import Comparison
@@ -39,6 +38,7 @@ from sodbench.reports.tables import (
     rank_marks,
     table_from_frame,
 )
+from sodbench.results import Signature
 
 FOOTNOTE_MARKS = "†‡§¶‖"
 # a longer table of paired comparisons would not be read
@@ -89,7 +89,7 @@ def score_table(analysis: Analysis) -> Table:
         Methods x (dataset, metric). Superscripts name the methods that one beats significantly, footnote marks the
         results that were made in another way than the others. An undefined metric differs from a missing result.
     """
-    signatures = {key: str(result.signature) for key, result in analysis.results.items()}
+    signatures = {key: result.signature for key, result in analysis.results.items()}
     marks, notes = signature_marks(signatures, analysis.comparable)
     letters = method_letters(analysis.methods)
     wins, places = analysis.wins_over(), _score_places(analysis)
@@ -152,7 +152,7 @@ def _superscript_note(analysis: Analysis, letters: Mapping[str, str]) -> str:
 
 
 def signature_marks(
-    signatures: Mapping[Key, str], comparable: Comparable | None = None
+    signatures: Mapping[Key, Signature], comparable: Comparable | None = None
 ) -> tuple[dict[Key, str], list[str]]:
     """Find the results that were made in another way than the others.
 
@@ -172,16 +172,17 @@ def signature_marks(
         The footnotes.
     """
     comparable = comparable or find_comparable(signatures)
-    everywhere = most_common(
-        "|".join(f"{n}:{v}" for n, v in signature_fields(s).items() if n in EVERYWHERE)
-        for s in signatures.values()
-    )
+    shared = [tuple(signature_fields(s, only=EVERYWHERE).items()) for s in signatures.values()]
+    everywhere = dict(Counter(shared).most_common(1)[0][0])
     marks: dict[Key, str] = {}
     notes: dict[str, str] = {}
     for (method, dataset), signature in signatures.items():
         differences = [
-            *differing_fields(signature, everywhere, only=EVERYWHERE),
-            *differing_fields(signature, comparable.usual[dataset], ignored=EVERYWHERE),
+            *differing_fields(signature_fields(signature, only=EVERYWHERE), everywhere),
+            *differing_fields(
+                signature_fields(signature, without=EVERYWHERE),
+                signature_fields(comparable.usual[dataset], without=EVERYWHERE),
+            ),
         ]
         excluded = not comparable.has(method, dataset) and bool(comparable.compared[dataset])
         if excluded and not differences:

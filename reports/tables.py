@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from sodbench.reports.comparability import signature_fields
+from sodbench.results import Signature
 
 DIGITS = 3
 NO_VALUE = "–"
@@ -189,7 +189,7 @@ class Table:
         ]
         if not any(signatures):
             return {}
-        protocols = [signature_fields(s).get("protocol", "") for s in signatures]
+        protocols = [Signature.parse(s).protocol if s else "" for s in signatures]
         return {f"{dataset} protocol": [*protocols], f"{dataset} signature": [*signatures]}
 
     def better_than(self, cell: Cell) -> str:

@@ -27,7 +27,8 @@ from sodbench.models import BASELINES, starts_untrained
 from sodbench.results import Policy
 from sodbench.runners.distributed import environment_number
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
-from sodbench.runners.evaluation.plan import EvaluationPlan, Task, mask_problems, task_of
+from sodbench.runners.evaluation.plan import EvaluationPlan
+from sodbench.runners.evaluation.task import Task, find_mask_problems, make_task
 from sodbench.runners.evaluation.workers import Workers
 from sodbench.runners.prediction.predict import PredictionSummary, predict
 from sodbench.runners.prediction.predictors import Predictor, load_predictor
@@ -87,10 +88,10 @@ def run_sample(run: Run) -> Finished:
     checkpoint = run.checkpoint
     fit = checkpoint is None and run.model == DEFAULT_MODEL
     if fit:  # imported before the images are drawn, so that a missing torch is reported at once
-        from sodbench.runners.training.train import fit_sample
+        from sodbench.runners.training.train import train_on_demo
     data_root = write_demo_data(run.output / "sample-data")
     if fit:
-        checkpoint = fit_sample(
+        checkpoint = train_on_demo(
             data_root, run.output / "sample-model", device=run.device, force=run.force
         )
     return run_datasets(
@@ -129,7 +130,7 @@ def run_datasets(
             "fix them and run the same command again, or choose --missing skip or --missing zero",
         )
     evaluation = evaluate_plan(
-        EvaluationPlan(tuple(tasks), run.policy),
+        EvaluationPlan(tuple(tasks)),
         run.protocols,
         output=run.output / "scores",
         workers=run.workers,
@@ -174,7 +175,7 @@ def _find(run: Run) -> list[Dataset]:
                 "'sodbench eval PREDS GT' scores maps that exist"
             )
     found = apply_limits(found, run.items, run.limit)
-    if refused := [p for d in found for p in mask_problems(d) if p.kind != "no-mask"]:
+    if refused := [p for d in found for p in find_mask_problems(d) if p.kind != "no-mask"]:
         raise ProblemsError(
             f"{len(refused)} problem(s) with the datasets; nothing was predicted",
             refused,
@@ -232,4 +233,4 @@ def _predict(
         force=run.force,
         description=f"predict {dataset.name} ({method})",
     )
-    return task_of(method, dataset, maps), summary
+    return make_task(method, dataset, maps, policy=run.policy), summary

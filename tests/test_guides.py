@@ -25,7 +25,7 @@ SOURCES = sorted(
 PASSED_ON = {
     ("sodbench/errors.py", "kind"): {"unreadable"},  # the default of ImageError
     ("sodbench/results/pair_problems.py", "kind"): set(),  # of its local function add(kind, ...)
-    ("runners/evaluation/evaluate.py", "kinds[path]"): {"unreadable", "unreadable-mask"},
+    ("runners/evaluation/preflight.py", "kinds[path]"): {"unreadable", "unreadable-mask"},
     ("runners/data/check.py", "fault.kind"): set(),  # a problem with a longer detail
     ("sodbench/results/result_file.py", "**problem"): set(),  # read from result.json
     ("runners/prediction/folder.py", "**entry"): set(),  # read from prediction.json

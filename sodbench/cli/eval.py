@@ -332,12 +332,12 @@ def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
 def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dataset]]":
     """The datasets that GT and the options that narrow it select, and those that --datasets leaves out."""
     from sodbench.datasets import apply_limits, find_masks
-    from sodbench.runners.evaluation.plan import wanted_truths
+    from sodbench.runners.evaluation.plan import select_truths
 
     found = find_masks(
         arguments.truth, arguments.dataset_name, arguments.data_root, arguments.predictions
     )
-    truths = wanted_truths(found, names(arguments.datasets))
+    truths = select_truths(found, names(arguments.datasets))
     others = [dataset for dataset in found if dataset not in truths]
     return apply_limits(truths, arguments.items, arguments.limit), others
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sodbench.console import logger
 from sodbench.errors import SodbenchError
 from sodbench.files import walk
-from sodbench.results.result import JOURNAL, RESULT_FILE, Result
+from sodbench.results.result import PARTS_FOLDER, RESULT_FILE, Result
 from sodbench.results.result_file import load_result
 
 
@@ -51,7 +51,7 @@ def _result_folders_at(path: Path) -> list[Path]:
         raise SodbenchError(f"{path}: no results below it (no {RESULT_FILE}); {way_out}")
     for folder in _unfinished_folders(path):
         logger.warning(
-            f"{folder}: has no result yet, because its run was not finished ({JOURNAL}), and is left out; "
+            f"{folder}: has no result yet, because its run was not finished ({PARTS_FOLDER}), and is left out; "
             "run the same command again"
         )
     return folders
@@ -67,7 +67,7 @@ def _unfinished_folders(path: Path) -> list[Path]:
     return [
         f
         for f, obstacle in walk(path)
-        if not obstacle and os.path.lexists(f / JOURNAL) and not (f / RESULT_FILE).is_file()
+        if not obstacle and os.path.lexists(f / PARTS_FOLDER) and not (f / RESULT_FILE).is_file()
     ]
 
 

@@ -19,6 +19,7 @@ from sodbench.reports.analysis import Analysis
 from sodbench.reports.comparability import Comparable, Ranking, find_ranking
 from sodbench.reports.published import PublishedTable
 from sodbench.reports.selection import REPORT_METRICS, select_metrics
+from sodbench.results import Signature
 
 GOLDEN = Path(__file__).parent / "golden"
 SIGNATURE = "sodbench:0.1.0|protocol:salmetric|n:4|missing:error|resize:none|gt:>128"
@@ -108,9 +109,9 @@ def test_split_keeps_groups_whole():
     assert parts[0].notes == () and parts[1].notes == ("note",)
 
 
-def test_signature_marks_say_what_differs():
+def test_footnotes_name_what_differs_between_signatures():
     usual = "sodbench:0.1.0|protocol:salmetric|n:{}|missing:error|resize:none|gt:>128"
-    signatures = {
+    lines = {
         ("a", "SOD"): usual.format(300),
         ("b", "SOD"): usual.format(300),
         ("c", "SOD"): usual.format(298).replace("missing:error", "missing:skip(2)"),
@@ -120,6 +121,7 @@ def test_signature_marks_say_what_differs():
         ("a", "HKU-IS/test"): usual.format(1447).replace("|n:", "|subset:test|n:"),
         ("b", "HKU-IS/test"): usual.format(1447).replace("|n:", "|subset:test|n:"),
     }
+    signatures = {key: Signature.parse(line) for key, line in lines.items()}
     marks, notes = score_tables.signature_marks(signatures)
     assert marks == {("c", "SOD"): "†", ("c", "ECSSD"): "‡", ("b", "ECSSD"): "§"}
     assert notes[0] == (
@@ -151,7 +153,7 @@ def example() -> tables.Table:
         columns=pd.MultiIndex.from_product([datasets, ("mae", "f_max")]),
     )
     scored = [(m, d) for d in datasets for m in ODD if (m, d) != (ODD[2], datasets[1])]
-    result = SimpleNamespace(signature=SIGNATURE, protocol="salmetric", n=300)
+    result = SimpleNamespace(signature=Signature.parse(SIGNATURE), protocol="salmetric", n=300)
     wins = [
         SimpleNamespace(winner=ODD[0], loser=m, dataset="SOD", metric="f_max", tested=False)
         for m in (ODD[2], ODD[1])
@@ -169,7 +171,7 @@ def example() -> tables.Table:
         by_protocol={},
         resamples=100,
         seed=0,
-        comparable=Comparable(compared, dict.fromkeys(datasets, SIGNATURE), {}, compared),
+        comparable=Comparable(compared, dict.fromkeys(datasets, result.signature), {}, compared),
         ranking=find_ranking(compared),
     )
     table = score_tables.score_table(analysis)

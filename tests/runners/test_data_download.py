@@ -16,8 +16,9 @@ import pytest
 from sodbench.cli import main
 from sodbench.datasets import DATASETS, DatasetInfo, Source, Weights, find_dataset
 from sodbench.errors import SodbenchError
-from sodbench.runners.data.download import RECORD, _archive_name, download
-from sodbench.runners.data.fetch import Limits
+from sodbench.runners.data.archives import RECORD, archive_name
+from sodbench.runners.data.download import download
+from sodbench.runners.data.http_get import Limits
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -64,13 +65,16 @@ def test_two_archives_make_one_set(served: tuple[Path, str], tmp_path: Path) -> 
     )
     root = tmp_path / "data"
     (done,) = download(["ecssd"], root, registry=registry)
-    assert (done.name, done.how) == ("ECSSD", "2 of 1000 items, layout images + ground_truth_mask")
+    assert (done.name, done.status) == (
+        "ECSSD",
+        "2 of 1000 items, layout images + ground_truth_mask",
+    )
     assert find_dataset("ECSSD", root).masks["0001"] == root / "ECSSD/ground_truth_mask/0001.png"
     assert sorted(p.name for p in root.iterdir()) == ["ECSSD", RECORD]
     record = json.loads((root / RECORD).read_text())
     assert set(record) == {f"{url}/images.zip", f"{url}/ground_truth_mask.zip"}
     assert all(len(entry["sha256"]) == 64 for entry in record.values())
-    assert "already there" in download(["ECSSD"], root, registry=registry)[0].how
+    assert "already there" in download(["ECSSD"], root, registry=registry)[0].status
 
 
 def test_dead_links_fall_back_to_the_archive_of_all(
@@ -160,7 +164,7 @@ def test_weights_are_verified_by_the_hash_in_their_name(
     good = Weights("net", f"{url}/net-2c26b46b.pth", "2c26b46b", "a test")
     (done,) = download(["net"], tmp_path, weights=[good])
     assert done.path.read_bytes() == b"foo"
-    assert "already there" in download(["net"], tmp_path, weights=[good])[0].how
+    assert "already there" in download(["net"], tmp_path, weights=[good])[0].status
     done.path.write_bytes(b"bar")
     with pytest.raises(SodbenchError, match="delete it"):
         download(["net"], tmp_path, weights=[good])
@@ -213,7 +217,7 @@ def test_google_drive_goes_through_gdown(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setitem(sys.modules, "gdown", Gdown)
     (done,) = download(["DUTS-TR"], tmp_path, registry=registry)
-    assert done.path == tmp_path / "DUTS-TR" and "1 of 10553" in done.how
+    assert done.path == tmp_path / "DUTS-TR" and "1 of 10553" in done.status
     assert drive.url in json.loads((tmp_path / RECORD).read_text())
 
 
@@ -283,7 +287,7 @@ def test_files_outside_the_dataset_are_reported(
 ) -> None:
     folder, _ = served
     zipped(folder / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png", "README", "edges/a.png")
-    download(["SOD"], tmp_path / "data", given=folder / "set.zip")
+    download(["SOD"], tmp_path / "data", archive=folder / "set.zip")
     assert "2 files outside SOD/ are not kept (README, edges/a.png)" in capfd.readouterr().err
 
 
@@ -294,7 +298,7 @@ def test_two_folders_that_could_be_the_dataset_are_refused(
     names = ("Imgs/a.jpg", "GT/a.png")
     zipped(folder / "set.zip", *(f"{d}/{n}" for d in ("HKU-IS", "hkuis") for n in names))
     with pytest.raises(SodbenchError, match=r"several folders could be HKU-IS \(HKU-IS, hkuis\)"):
-        download(["HKU-IS"], tmp_path / "data", given=folder / "set.zip")
+        download(["HKU-IS"], tmp_path / "data", archive=folder / "set.zip")
     assert list((tmp_path / "data").iterdir()) == []
 
 
@@ -344,7 +348,7 @@ def test_what_a_killed_run_left_is_reported_and_used(
     root = tmp_path / "data"
     (root / ".unpacking-abc/SOD/GT").mkdir(parents=True)
     (root / ".unpacking-abc/SOD/GT/b.png").touch()
-    archive = root / ".downloads" / _archive_name(f"{url}/set.zip")
+    archive = root / ".downloads" / archive_name(f"{url}/set.zip")
     archive.parent.mkdir()
     (folder / "set.zip").rename(archive)
     download(["SOD"], root, registry=registry)
@@ -360,9 +364,9 @@ def test_what_a_killed_run_left_is_reported_and_used(
     ["http://h/../..", "http://h/a/", "http://h/%2e%2e", "http://h/" + "x" * 999, "http://h?x"],
 )
 def test_names_of_archives_stay_in_their_folder(url: str) -> None:
-    name = _archive_name(url)
+    name = archive_name(url)
     assert name.startswith("h-") and len(name) < 150 and "/" not in name
-    assert name != _archive_name(f"{url}?other")
+    assert name != archive_name(f"{url}?other")
 
 
 def test_two_runs_do_not_mix_their_bytes(served: tuple[Path, str], tmp_path: Path) -> None:
@@ -374,7 +378,7 @@ def test_two_runs_do_not_mix_their_bytes(served: tuple[Path, str], tmp_path: Pat
     other = os.open(root, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
     with pytest.raises(SodbenchError, match="another process is downloading"):
-        download(["SOD"], root, given=f"{url}/set.zip")
+        download(["SOD"], root, archive=f"{url}/set.zip")
     assert list(root.iterdir()) == []
     os.close(other)
-    assert download(["SOD"], root, given=f"{url}/set.zip")[0].path == root / "SOD"
+    assert download(["SOD"], root, archive=f"{url}/set.zip")[0].path == root / "SOD"

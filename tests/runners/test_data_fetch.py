@@ -14,7 +14,8 @@ from typing import Self
 import pytest
 
 from sodbench.errors import SodbenchError
-from sodbench.runners.data.fetch import Fetched, FetchError, Limits, _Part, fetch
+from sodbench.runners.data.fetch import Fetched, _Part, fetch
+from sodbench.runners.data.http_get import FetchError, Limits
 
 BODY = bytes(range(256)) * 400  # 102,400 bytes
 Answer = Callable[[BaseHTTPRequestHandler], None]

@@ -142,9 +142,10 @@ def score(maps: Path, masks: Path, *, weighted: bool = True, jobs: int = 1) -> N
     from sodbench.results import Policy
     from sodbench.runners.evaluation.evaluate import evaluate_plan
     from sodbench.runners.evaluation.plan import plan_evaluation
+    from sodbench.runners.evaluation.workers import Workers
 
     plan = plan_evaluation(maps, find_masks(masks), policy=Policy(weighted=weighted))
-    evaluate_plan(plan, jobs=jobs)
+    evaluate_plan(plan, workers=Workers(jobs, processes=True))
 
 
 def scoring(

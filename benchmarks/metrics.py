@@ -80,8 +80,16 @@ def milliseconds(work: Callable[[], Any]) -> float:
 
 def ours(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
     """One round over the pairs: times per pair."""
-    from sodbench.metrics import Counts, Evaluator, PreparedMask, count_pair, image_measures
+    from sodbench.metrics import (
+        Counts,
+        Evaluator,
+        PreparedMask,
+        count_pair,
+        get_protocol,
+        per_image_metrics,
+    )
     from sodbench.metrics import pysodmetrics as compat
+    from sodbench.metrics.protocols import COUNTS_ONLY
     from sodbench.metrics.weighted_f import weighted_f, weighted_geometry
 
     times: dict[str, list[float]] = {}
@@ -90,21 +98,21 @@ def ours(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
         times.setdefault(name, []).append(milliseconds(work) / pairs_at_once)
 
     def evaluate(weighted: bool) -> None:
-        evaluator = Evaluator("pysodmetrics", weighted=weighted)
+        evaluator = Evaluator("pysodmetrics", pixel_metrics=("wf",) if weighted else ())
         for map_, mask in pairs:
             evaluator.update(map_, mask)
         evaluator.compute()
 
     scales = np.array([[1 / 255, 0.0], [1 / 230, 0.0]])  # these maps span 0..230
     for map_, mask in pairs:
-        clock("counts", lambda: count_pair(map_, PreparedMask(mask), weighted=False))  # noqa: B023
+        clock("counts", lambda: count_pair(map_, PreparedMask(mask, COUNTS_ONLY)))  # noqa: B023
         foreground = (mask > 128).view(np.uint8)
         clock("weighted_f", lambda: weighted_f(map_, weighted_geometry(foreground), scales))  # noqa: B023
     many = Counts.concatenate(
-        [count_pair(map_, PreparedMask(mask), weighted=False) for map_, mask in pairs]
+        [count_pair(map_, PreparedMask(mask, COUNTS_ONLY)).counts for map_, mask in pairs]
         * (256 // len(pairs))
     )
-    clock("measures", lambda: image_measures(many, "pysodmetrics"), len(many))
+    clock("measures", lambda: per_image_metrics(many, get_protocol("pysodmetrics")), len(many))
     pairs = pairs * (240 // len(pairs) if len(pairs) > 4 else 4)  # a data set shares one compute()
     clock("evaluator", lambda: evaluate(True), len(pairs))
     clock("evaluator_no_wf", lambda: evaluate(False), len(pairs))

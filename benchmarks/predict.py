@@ -37,12 +37,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from sodbench.models import create_model, load_checkpoint
-from sodbench.models.inference import (
-    InferenceNetwork,
-    choose_device,
-    describe_machine,
-    tensor_float,
-)
+from sodbench.models.devices import choose_device, describe_machine, tensor_float
+from sodbench.models.inference import InferenceNetwork
 from sodbench.runners.benchmark import count_macs, forget_peak, peak
 from sodbench.runners.prediction.predict import NetworkPredictor, find_images, predict
 

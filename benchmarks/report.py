@@ -22,7 +22,7 @@ import pandas as pd
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
 from sodbench.reports.analysis import analyse
 from sodbench.reports.report import write_report
-from sodbench.results import Result, build_result
+from sodbench.results import Policy, Result, ResultInfo, build_result
 
 SIZES = {
     "ECSSD": 1000,
@@ -44,7 +44,9 @@ def pool(pairs: int, quality: float, seed: int) -> Counts:
         inside = rng.uniform(5, 22) - distance
         map_ = 1 / (1 + np.exp(-inside / 2)) + rng.normal(0, 0.5 - 0.4 * quality, inside.shape)
         mask = np.where(inside > 0, 255, 0).astype(np.uint8)
-        parts.append(count_pair(np.clip(255 * map_, 0, 255).astype(np.uint8), PreparedMask(mask)))
+        parts.append(
+            count_pair(np.clip(255 * map_, 0, 255).astype(np.uint8), PreparedMask(mask)).counts
+        )
     return Counts.concatenate(parts)
 
 
@@ -56,18 +58,16 @@ def result(method: str, dataset: str, images: int, counts: Counts, seed: int) ->
     files = pd.DataFrame(
         {"map": "", "mask": "", "image": "", "height": 60, "width": 80}, index=stems
     )
-    policy = {"missing": "error", "resize": "bilinear", "n_missing": 0, "n_resized": 0}
-    return build_result(
-        scores=score(chosen, "salmetric", stems),
-        counts=chosen,
+    info = ResultInfo(
         method=method,
         dataset=dataset,
         files=files,
-        policy=policy,
+        policy=Policy().applied(n_missing=0, n_resized=0),
         problems=(),
         folders={"maps": None, "masks": None, "images": None},
         provenance={},
-    )  # fmt: skip
+    )
+    return build_result(score(chosen, "salmetric", stems), info, chosen)
 
 
 def timed(work, repeats: int) -> dict[str, object]:

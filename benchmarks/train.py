@@ -31,10 +31,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from sodbench.datasets import Dataset, folder_pairs
+from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.images import read_grey, read_rgb, write_grey, write_image
 from sodbench.models import create_model
-from sodbench.models.inference import choose_device, describe_machine, normalise, tensor_float
+from sodbench.models.devices import choose_device, describe_machine, tensor_float
+from sodbench.models.inference import normalise
 from sodbench.runners.training.data import check_pairs, loaded_updates, updates_of_epoch
 from sodbench.runners.training.distributed import Ranks
 from sodbench.runners.training.optimizer import set_training_mode
@@ -79,7 +80,7 @@ def draw(root: Path, every: list[tuple[int, int]], rng: np.random.Generator) -> 
             (128 + 90 * waves + grain).clip(0, 255).astype(np.uint8),
         )
         write_grey(root / f"mask/{number:04d}.png", np.where(inside, np.uint8(255), np.uint8(0)))
-    return folder_pairs(root / "image", root / "mask", name="drawn")
+    return dataset_from_folders(root / "image", root / "mask", name="drawn")
 
 
 def plain(dataset: Dataset, device: torch.device) -> Callable[[list[int]], float]:

@@ -24,7 +24,7 @@ from sodbench.datasets import Dataset, find_dataset
 from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
 from sodbench.models import BASELINES
-from sodbench.models.inference import choose_device, describe_machine
+from sodbench.models.devices import choose_device, describe_machine
 from sodbench.runners.prediction.predict import load_predictor, predict
 from sodbench.runners.training.log import read_log
 from sodbench.runners.training.recipe import RECIPES, changed

@@ -9,56 +9,57 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sodbench.metrics.catalogue import DEFAULT_PROTOCOL, LOWER_IS_BETTER
-    from sodbench.metrics.counts import (
-        Counts,
-        PairCounts,
-        PreparedMask,
-        compile_kernels,
-        count_pair,
-        pair_counts,
-    )
+    from sodbench.metrics.catalogue import register_metric, register_threshold_family
+    from sodbench.metrics.counts import Counts, PairCounts, compile_kernels, count_pair
     from sodbench.metrics.evaluator import Evaluator
-    from sodbench.metrics.protocols import PROTOCOLS, Protocol, protocol
+    from sodbench.metrics.masks import PreparedMask
+    from sodbench.metrics.protocols import (
+        DEFAULT_PROTOCOL,
+        PROTOCOLS,
+        CountingRule,
+        CountingScheme,
+        Protocol,
+        get_protocol,
+        register_protocol,
+    )
     from sodbench.metrics.scores import (
-        CURVES,
         PerImage,
         Scores,
-        image_curves,
-        image_measures,
+        aggregate,
+        per_image_curves,
+        per_image_metrics,
         score,
-        summarise,
     )
 
-_MODULES = {
-    "catalogue": ("DEFAULT_PROTOCOL", "LOWER_IS_BETTER"),
-    "counts": (
-        "Counts",
-        "PairCounts",
-        "PreparedMask",
-        "compile_kernels",
-        "count_pair",
-        "pair_counts",
-    ),
-    "evaluator": ("Evaluator",),
-    "protocols": ("PROTOCOLS", "Protocol", "protocol"),
-    "scores": (
-        "CURVES",
-        "PerImage",
-        "Scores",
-        "image_curves",
-        "image_measures",
-        "score",
-        "summarise",
-    ),
+_MODULE_OF = {
+    "CountingRule": "protocols",
+    "CountingScheme": "protocols",
+    "Counts": "counts",
+    "DEFAULT_PROTOCOL": "protocols",
+    "Evaluator": "evaluator",
+    "PROTOCOLS": "protocols",
+    "PairCounts": "counts",
+    "PerImage": "scores",
+    "PreparedMask": "masks",
+    "Protocol": "protocols",
+    "Scores": "scores",
+    "aggregate": "scores",
+    "compile_kernels": "counts",
+    "count_pair": "counts",
+    "get_protocol": "protocols",
+    "per_image_curves": "scores",
+    "per_image_metrics": "scores",
+    "register_metric": "catalogue",
+    "register_protocol": "protocols",
+    "register_threshold_family": "catalogue",
+    "score": "scores",
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
-    "CURVES",
     "DEFAULT_PROTOCOL",
-    "LOWER_IS_BETTER",
     "PROTOCOLS",
+    "CountingRule",
+    "CountingScheme",
     "Counts",
     "Evaluator",
     "PairCounts",
@@ -66,14 +67,16 @@ __all__ = [
     "PreparedMask",
     "Protocol",
     "Scores",
+    "aggregate",
     "compile_kernels",
     "count_pair",
-    "image_curves",
-    "image_measures",
-    "pair_counts",
-    "protocol",
+    "get_protocol",
+    "per_image_curves",
+    "per_image_metrics",
+    "register_metric",
+    "register_protocol",
+    "register_threshold_family",
     "score",
-    "summarise",
 ]
 
 

@@ -1,8 +1,12 @@
-"""Boundary IoU: intersection over union of the outer rims of two masks, which sees errors that IoU drowns in area.
+"""Boundary IoU: IoU restricted to a band along the contours, sensitive to errors that area dominates in plain IoU.
 
-Cheng, Girshick, Dollar, Berg and Kirillov, "Boundary IoU: improving object-centric image segmentation evaluation",
-CVPR 2021.  A mask's rim is its pixels within d pixels (in the chessboard distance) of what is not in it, the outside of the
-picture included; d is 2 % of the picture's diagonal, rounded, at least 1, as in the authors' program.
+The boundary region of a mask is its pixels within d pixels (in the chessboard distance) of what is not in it; beyond the
+image counts as outside.  d is 2 % of the image's diagonal, rounded, at least 1, as in the authors' program.
+
+References
+----------
+Cheng, Girshick, Dollar, Berg and Kirillov, "Boundary IoU: improving object-centric image segmentation evaluation", CVPR
+2021.
 """
 
 import math
@@ -11,27 +15,66 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-SHARE_OF_DIAGONAL = 0.02
+_SHARE_OF_DIAGONAL = 0.02
 
 
 def boundary_iou(binary: NDArray[np.bool_], foreground: NDArray[np.bool_]) -> float:
-    """Boundary IoU of a binarised map and a mask, bool [h, w] of one shape; 0 when both are empty.
+    """Boundary IoU of a binarised map and a mask.
 
-    Raises:
-        ValueError: for shapes that differ.
+    Parameters
+    ----------
+    binary, foreground : bool [h, w]
+        The map and the mask, of one shape.
+
+    Returns
+    -------
+    float
+        0 when both boundary regions are empty.
+
+    Raises
+    ------
+    ValueError
+        For shapes that differ.
     """
     if binary.shape != foreground.shape:
         raise ValueError(
             f"the map is {binary.shape} and the mask {foreground.shape}; they must have one shape"
         )
-    rims = rim(binary), rim(foreground)
-    union = np.count_nonzero(rims[0] | rims[1])
-    return float(np.count_nonzero(rims[0] & rims[1]) / union) if union else 0.0
+    regions = boundary_region(binary), boundary_region(foreground)
+    union = np.count_nonzero(regions[0] | regions[1])
+    return float(np.count_nonzero(regions[0] & regions[1]) / union) if union else 0.0
 
 
-def rim(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The rim of a mask, bool [h, w]."""
-    width = max(1, round(SHARE_OF_DIAGONAL * math.hypot(*mask.shape)))
+def adaptive_boundary_iou(values: NDArray[np.float64], foreground: NDArray[np.bool_]) -> float:
+    """Boundary IoU of a map binarised at the adaptive threshold, twice its mean but at most 1.
+
+    Parameters
+    ----------
+    values : float64 [h, w]
+        The prepared map, in [0, 1].
+    foreground : bool [h, w]
+        The mask.
+
+    Returns
+    -------
+    float
+    """
+    return boundary_iou(values >= min(2 * values.mean(), 1), foreground)
+
+
+def boundary_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels of a mask that are near its boundary.
+
+    Parameters
+    ----------
+    mask : bool [h, w]
+        Any mask.
+
+    Returns
+    -------
+    bool [h, w]
+    """
+    width = max(1, round(_SHARE_OF_DIAGONAL * math.hypot(*mask.shape)))
     depth = ndimage.distance_transform_cdt(np.pad(mask, 1), metric="chessboard")[1:-1, 1:-1]
-    found: NDArray[np.bool_] = mask & (depth <= width)
-    return found
+    region: NDArray[np.bool_] = mask & (depth <= width)
+    return region

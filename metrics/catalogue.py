@@ -1,20 +1,39 @@
-"""The catalogue of metrics and protocols: their names, and what can be said of them without computing anything.
+"""The catalogue: every metric once, with its name, label, direction, family, what it needs, and its citation.
 
-The command line, reports and training read names, labels and directions from here.  Only the standard library is
-imported, so that checking a name costs nothing: neither numpy nor numba is loaded and no kernel is compiled.
+The command line, reports, training and the tests read names, labels and directions from here.  Only the standard
+library is imported, so that checking a name loads neither numpy nor numba.
+
+To add a metric of a binarised map, write its formula in threshold_metrics.py and add one entry to
+``_THRESHOLD_FAMILIES``.  To add a metric that needs pixels, write a module with a function of (prepared map, foreground)
+and add one entry to ``_METRICS`` that names it.  Outside this package :func:`register_metric` and
+:func:`register_threshold_family` do the same.
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from importlib import import_module
+from typing import Any, Literal
 
 Direction = Literal["higher", "lower", "neither"]
 
-PROTOCOL_NAMES = ("salmetric", "pysodmetrics", "matlab")
-DEFAULT_PROTOCOL = "salmetric"
+# What ``sodbench eval`` prints when no metric is named
 DEFAULT_METRICS = ("mae", "f_max", "precision", "recall", "threshold", "s", "e_max", "wf")
-"""What ``sodbench eval`` prints when no metric is named."""
+# What a report's tables show when no metric is named: the five classical metrics
+REPORT_METRICS = ("mae", "f_max", "s", "e_max", "wf")
+
+CITATIONS = {
+    "achanta2009": "Achanta, Hemami, Estrada and Suesstrunk, Frequency-tuned salient region detection, CVPR 2009",
+    "perazzi2012": "Perazzi, Kraehenbuehl, Pritch and Hornung, Saliency filters, CVPR 2012",
+    "margolin2014": "Margolin, Zelnik-Manor and Tal, How to evaluate foreground maps?, CVPR 2014",
+    "fan2017": "Fan, Cheng, Liu, Li and Borji, Structure-measure, ICCV 2017",
+    "fan2018": "Fan, Gong, Cao, Ren, Cheng and Borji, Enhanced-alignment measure, IJCAI 2018",
+    "cohen1960": "Cohen, A coefficient of agreement for nominal scales, Educational and Psychological Measurement, 1960",
+    "cheng2021": "Cheng, Girshick, Dollar, Berg and Kirillov, Boundary IoU, CVPR 2021",
+    "ahmadzadeh2021": "Ahmadzadeh, Kempton, Chen and Angryk, Multiscale IoU, ICIP 2021",
+    "li2024": "Li, Xu, Bao, Yang, Cong, Cao and Huang, Size-invariance matters, ICML 2024",
+    "wang2025": "Wang, Ji, Shao, Cheng and Fan, Context-measure: contextualizing metric for camouflage, 2025",
+}
 
 
 @dataclass(frozen=True)
@@ -30,18 +49,21 @@ class Metric:
     direction : {"higher", "lower", "neither"}
         Which values are better.
     family : str
-        The metrics computed from the same quantity share a family, e.g. ``f``.
+        Metrics of the same quantity share a family, e.g. ``f``.
     description : str
         One line.
     citation : str
-        A key of :data:`CITATIONS`, or nothing.
+        A key of :data:`CITATIONS`, or empty.
+    curves : tuple of str
+        The mean curves that the aggregate is a function of; empty for a mean of per-image values.
     per_image : bool
         Whether single images have it; if not, it exists for a set of images only.
-    aggregate : bool
-        Whether a set of images has it.
     listed : bool
-        Whether ``--metrics all`` and default tables show it.  The others are computed because a program prints
-        them, and can be named, but they say little or nothing about a map.
+        Whether ``--metrics all`` and default tables show it.
+    pixel_function : str
+        For a metric that needs pixels, ``module:function``; the module is one of this package or has a full name.
+    on_request : bool
+        Whether it is computed only where it is asked for.
     """
 
     name: str
@@ -50,9 +72,16 @@ class Metric:
     family: str
     description: str
     citation: str = ""
+    curves: tuple[str, ...] = ()
     per_image: bool = True
-    aggregate: bool = True
     listed: bool = True
+    pixel_function: str = ""
+    on_request: bool = False
+
+    @property
+    def needs_pixels(self) -> bool:
+        """Whether the metric is computed from the pixels instead of the counts."""
+        return bool(self.pixel_function)
 
     @property
     def sign(self) -> int:
@@ -80,70 +109,93 @@ class Metric:
         return f"{self.label} {self.arrow}".strip()
 
 
-CITATIONS = {
-    "achanta2009": "Achanta, Hemami, Estrada and Suesstrunk, Frequency-tuned salient region detection, CVPR 2009",
-    "perazzi2012": "Perazzi, Kraehenbuehl, Pritch and Hornung, Saliency filters, CVPR 2012",
-    "margolin2014": "Margolin, Zelnik-Manor and Tal, How to evaluate foreground maps?, CVPR 2014",
-    "fan2017": "Fan, Cheng, Liu, Li and Borji, Structure-measure, ICCV 2017",
-    "fan2018": "Fan, Gong, Cao, Ren, Cheng and Borji, Enhanced-alignment measure, IJCAI 2018",
-    "cohen1960": "Cohen, A coefficient of agreement for nominal scales, Educational and Psychological Measurement, 1960",
-}
-
-
 @dataclass(frozen=True)
-class _BinaryFamily:
-    """A metric of a binarised map, which has an adaptive, a maximum and a mean form."""
+class ThresholdFamily:
+    """A metric of a binarised map: it has a curve over the thresholds, and an adaptive, a maximum and a mean form.
+
+    Attributes
+    ----------
+    name : str
+        The curve's key, e.g. ``iou``; the metrics are ``iou_adp``, ``iou_max`` and ``iou_mean``.
+    label : str
+        How it is printed, e.g. ``IoU``.
+    description : str
+        A few words.
+    direction : {"higher", "lower"}
+        Which values are better.
+    citation : str
+        A key of :data:`CITATIONS`, or empty.
+    max_listed : bool
+        Whether the maximum is shown by ``--metrics all``.
+    """
 
     name: str
     label: str
-    what: str
+    description: str
     direction: Direction = "higher"
     citation: str = ""
     max_listed: bool = True
 
+    def metrics(self) -> Iterator[Metric]:
+        """The three metrics of the family."""
+        yield Metric(
+            f"{self.name}_adp",
+            f"adaptive {self.label}",
+            self.direction,
+            self.name,
+            f"{self.description} at the adaptive threshold, mean over images",
+            self.citation,
+        )
+        lower = self.direction == "lower"
+        yield Metric(
+            f"{self.name}_max",
+            f"max {self.label}",
+            # the maximum of an error is that of the worst threshold: neither direction is better
+            "neither" if lower else self.direction,
+            self.name,
+            f"maximum of the mean curve{', its worst value' if lower else ''}: {self.description}",
+            self.citation,
+            curves=(self.name,),
+            listed=self.max_listed,
+        )
+        yield Metric(
+            f"{self.name}_mean",
+            f"mean {self.label}",
+            self.direction,
+            self.name,
+            f"mean of the mean curve over the thresholds: {self.description}",
+            self.citation,
+            curves=(self.name,),
+        )
 
-_BINARY_FAMILIES = (
-    _BinaryFamily("e", "E", "E-measure", citation="fan2018"),
-    _BinaryFamily("iou", "IoU", "intersection over union"),
-    _BinaryFamily("dice", "Dice", "Dice coefficient"),
-    # nothing is selected at the highest threshold of nearly every map, and everything at the lowest one of every map:
-    # these maxima are then 1, or at least 0.5, whatever the map is
-    _BinaryFamily("specificity", "specificity", "true negative rate", max_listed=False),
-    _BinaryFamily("fpr", "FPR", "false positive rate", "lower", max_listed=False),
-    _BinaryFamily("ber", "BER", "balanced error rate", "lower", max_listed=False),
-    _BinaryFamily("accuracy", "accuracy", "share of pixels classified correctly"),
-    _BinaryFamily("kappa", "kappa", "kappa with the chance term of PySODMetrics"),
-    _BinaryFamily("cohen_kappa", "Cohen's kappa", "Cohen's kappa", citation="cohen1960"),
+
+_THRESHOLD_FAMILIES = (
+    ThresholdFamily("e", "E", "E-measure", citation="fan2018"),
+    ThresholdFamily("iou", "IoU", "intersection over union"),
+    ThresholdFamily("dice", "Dice", "Dice coefficient"),
+    # Nothing is selected at the highest threshold of nearly every map, and everything at the lowest one of every map:
+    # these maxima are then 1, or at least 0.5, whatever the map is.
+    ThresholdFamily("specificity", "specificity", "true negative rate", max_listed=False),
+    ThresholdFamily("fpr", "FPR", "false positive rate", "lower", max_listed=False),
+    ThresholdFamily("ber", "BER", "balanced error rate", "lower", max_listed=False),
+    ThresholdFamily("accuracy", "accuracy", "share of pixels classified correctly"),
+    ThresholdFamily("kappa", "kappa", "kappa with the chance term of PySODMetrics"),
+    ThresholdFamily("cohen_kappa", "Cohen's kappa", "Cohen's kappa", citation="cohen1960"),
 )
 
 
-def _binary_metrics(family: _BinaryFamily) -> Iterator[Metric]:
-    """The three metrics of a family."""
-    common = (family.direction, family.name)
-    lower = family.direction == "lower"
-    yield Metric(
-        f"{family.name}_adp",
-        f"adaptive {family.label}",
-        *common,
-        f"{family.what} at the adaptive threshold, mean over images",
-        family.citation,
-    )
-    yield Metric(
-        f"{family.name}_max",
-        f"max {family.label}",
-        # the maximum of an error is that of the worst threshold: neither direction is better
-        "neither" if lower else family.direction,
-        family.name,
-        f"maximum of the mean curve{', its worst value' if lower else ''}: {family.what}",
-        family.citation,
-        listed=family.max_listed,
-    )
-    yield Metric(
-        f"{family.name}_mean",
-        f"mean {family.label}",
-        *common,
-        f"mean of the mean curve over the thresholds: {family.what}",
-        family.citation,
+def _f_metric(
+    name: str,
+    label: str,
+    description: str,
+    direction: Direction = "higher",
+    *,
+    curves: tuple[str, ...] = ("precision", "recall", "f"),
+    per_image: bool = False,
+) -> Metric:
+    """A metric of the F-measure's family."""
+    return Metric(
+        name, label, direction, "f", description, "achanta2009", curves, per_image=per_image
     )
 
 
@@ -159,117 +211,58 @@ _METRICS = (
     Metric("s", "S", "higher", "s", "S-measure, structural similarity", "fan2017"),
     Metric("s_object", "S object", "higher", "s", "object part of the S-measure", "fan2017"),
     Metric("s_region", "S region", "higher", "s", "region part of the S-measure", "fan2017"),
-    Metric("wf", "weighted F", "higher", "wf", "weighted F-measure, beta^2 = 1", "margolin2014"),
     Metric(
-        "precision_adp",
-        "adaptive precision",
+        "wf",
+        "weighted F",
         "higher",
-        "f",
-        "precision at the adaptive threshold, mean over images",
-        "achanta2009",
+        "wf",
+        "weighted F-measure, beta^2 = 1",
+        "margolin2014",
+        pixel_function="weighted_f:weighted_f_of_map",
     ),
-    Metric(
-        "recall_adp",
-        "adaptive recall",
-        "higher",
-        "f",
-        "recall at the adaptive threshold, mean over images",
-        "achanta2009",
+    *(
+        _f_metric(
+            f"{name}_adp",
+            f"adaptive {label}",
+            f"{what} at the adaptive threshold, mean over images",
+            curves=(),
+            per_image=True,
+        )
+        for name, label, what in (
+            ("precision", "precision", "precision"),
+            ("recall", "recall", "recall"),
+            ("f", "F", "F-measure"),
+        )
     ),
-    Metric(
-        "f_adp",
-        "adaptive F",
-        "higher",
-        "f",
-        "F-measure at the adaptive threshold, mean over images",
-        "achanta2009",
-    ),
-    Metric(
+    _f_metric(
         "f_max",
         "max F",
-        "higher",
-        "f",
         "max F as the protocol defines it: f_max_meanpr or f_max_meanf",
-        "achanta2009",
+        per_image=True,
     ),
-    Metric(
-        "f_mean",
-        "mean F",
-        "higher",
-        "f",
-        "mean of the curve of f_max over the thresholds",
-        "achanta2009",
-    ),
-    Metric(
-        "f_max_meanpr",
-        "max F (mean P, R)",
-        "higher",
-        "f",
-        "maximum of F of the mean precision and recall",
-        "achanta2009",
-        per_image=False,
-    ),
-    Metric(
-        "f_max_meanf",
-        "max F (mean F)",
-        "higher",
-        "f",
-        "maximum of the mean of the images' F curves",
-        "achanta2009",
-        per_image=False,
-    ),
-    Metric(
+    _f_metric("f_mean", "mean F", "mean of the curve of f_max over the thresholds", per_image=True),
+    _f_metric("f_max_meanpr", "max F (mean P, R)", "maximum of F of the mean precision and recall"),
+    _f_metric("f_max_meanf", "max F (mean F)", "maximum of the mean of the images' F curves"),
+    _f_metric(
         "f_mean_meanpr",
         "mean F (mean P, R)",
-        "higher",
-        "f",
         "mean over the thresholds of F of the mean precision and recall",
-        "achanta2009",
-        per_image=False,
     ),
-    Metric(
+    _f_metric(
         "f_mean_meanf",
         "mean F (mean F)",
-        "higher",
-        "f",
         "mean over the thresholds of the mean of the images' F curves",
-        "achanta2009",
-        per_image=False,
     ),
-    Metric(
+    _f_metric(
         "f_max_best",
         "mean of best F",
-        "higher",
-        "f",
         "mean over images of each image's own best F; no program's max F",
-        "achanta2009",
-        per_image=False,
+        curves=(),
     ),
-    Metric(
-        "precision",
-        "precision",
-        "higher",
-        "f",
-        "mean precision where f_max is reached",
-        "achanta2009",
-        per_image=False,
-    ),
-    Metric(
-        "recall",
-        "recall",
-        "higher",
-        "f",
-        "mean recall where f_max is reached",
-        "achanta2009",
-        per_image=False,
-    ),
-    Metric(
-        "threshold",
-        "threshold",
-        "neither",
-        "f",
-        "grey level 0 to 255 where f_max is reached",
-        per_image=False,
+    _f_metric("precision", "precision", "mean precision where f_max is reached"),
+    _f_metric("recall", "recall", "mean recall where f_max is reached"),
+    _f_metric(
+        "threshold", "threshold", "grey level 0 to 255 where f_max is reached", direction="neither"
     ),
     Metric(
         "ap",
@@ -277,6 +270,7 @@ _METRICS = (
         "higher",
         "auc",
         "average precision: mean precision weighted by the recall gained, from recall 0",
+        curves=("tpr", "ppv"),
         per_image=False,
     ),
     Metric(
@@ -285,6 +279,7 @@ _METRICS = (
         "higher",
         "auc",
         "area under the precision-recall points between the recalls reached; 0 for a perfect map, use ap",
+        curves=("precision", "recall", "f"),
         per_image=False,
         listed=False,
     ),
@@ -294,31 +289,188 @@ _METRICS = (
         "higher",
         "auc",
         "area under the mean ROC curve",
+        curves=("tpr", "fpr"),
         per_image=False,
     ),
-    *(metric for family in _BINARY_FAMILIES for metric in _binary_metrics(family)),
+    *(metric for family in _THRESHOLD_FAMILIES for metric in family.metrics()),
+    Metric(
+        "biou_adp",
+        "adaptive boundary IoU",
+        "higher",
+        "biou",
+        "IoU along the contours, at the adaptive threshold",
+        "cheng2021",
+        pixel_function="boundary:adaptive_boundary_iou",
+        listed=False,
+        on_request=True,
+    ),
+    Metric(
+        "msiou_adp",
+        "adaptive multi-scale IoU",
+        "higher",
+        "msiou",
+        "share of the mask's outline that the map's outline meets, at the adaptive threshold",
+        "ahmadzadeh2021",
+        pixel_function="multiscale_iou:adaptive_multiscale_iou",
+        listed=False,
+        on_request=True,
+    ),
+    Metric(
+        "si_mae",
+        "size-invariant MAE",
+        "lower",
+        "mae",
+        "MAE in which every object of the mask has the same weight",
+        "li2024",
+        pixel_function="size_invariant:size_invariant_mae",
+        listed=False,
+        on_request=True,
+    ),
+    Metric(
+        "cm",
+        "context measure",
+        "higher",
+        "cm",
+        "agreement of map and mask, weighted by each pixel's spatial context",
+        "wang2025",
+        pixel_function="context_measure:context_measure",
+        listed=False,
+        on_request=True,
+    ),
 )
 
+# Every metric by its name, in the order in which tables show them
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
-"""Every metric by its name."""
-AGGREGATES: tuple[str, ...] = tuple(m.name for m in _METRICS if m.aggregate)
-"""The metrics of a set of images."""
-PER_IMAGE: tuple[str, ...] = tuple(m.name for m in _METRICS if m.per_image)
-"""The metrics of a single image: the columns of ``scores.csv``."""
-LISTED: tuple[str, ...] = tuple(m.name for m in _METRICS if m.aggregate and m.listed)
-"""What ``--metrics all`` shows."""
-LOWER_IS_BETTER: frozenset[str] = frozenset(m.name for m in _METRICS if m.direction == "lower")
-CURVES: tuple[str, ...] = (
-    "precision",
-    "recall",
-    "f",
-    "f_meanf",
-    "f_meanpr",
-    "tpr",
-    "ppv",
-    *(family.name for family in _BINARY_FAMILIES),
-)
-"""The curves of a set of images, 256 thresholds each: the keys of ``Scores.curves``."""
+# Every family of metrics of a binarised map by its name
+THRESHOLD_FAMILIES: dict[str, ThresholdFamily] = {f.name: f for f in _THRESHOLD_FAMILIES}
+
+# What registered metrics are computed with; the package's own functions are found by name
+_formulas: dict[str, Callable[..., Any]] = {}
+_pixel_functions: dict[str, Callable[..., Any]] = {}
+
+
+def aggregate_names() -> tuple[str, ...]:
+    """The metrics that every scored set of images has."""
+    return tuple(m.name for m in METRICS.values() if not m.on_request)
+
+
+def per_image_names() -> tuple[str, ...]:
+    """The metrics that every scored image has: the columns of ``scores.csv``."""
+    return tuple(m.name for m in METRICS.values() if m.per_image and not m.on_request)
+
+
+def listed_names() -> tuple[str, ...]:
+    """What ``--metrics all`` shows."""
+    return tuple(m.name for m in METRICS.values() if m.listed and not m.on_request)
+
+
+def pixel_metric_names() -> tuple[str, ...]:
+    """The metrics that need pixels and are computed for every pair."""
+    return tuple(m.name for m in METRICS.values() if m.needs_pixels and not m.on_request)
+
+
+def curve_names() -> tuple[str, ...]:
+    """The curves of a set of images, 256 thresholds each: the keys of ``Scores.curves``."""
+    own = ("precision", "recall", "f", "f_meanf", "f_meanpr", "tpr", "ppv")
+    return (*own, *THRESHOLD_FAMILIES)
+
+
+def register_metric(metric: Metric, function: Callable[..., Any]) -> None:
+    """Add a metric that is computed from the pixels.
+
+    It is computed for every pair from then on (unless it is ``on_request``), and appears in ``--metrics`` and in tables.
+
+    Parameters
+    ----------
+    metric : Metric
+        Its entry; ``pixel_function`` may be empty.
+    function : callable
+        Takes a prepared map, float64 [h, w] in [0, 1], and a foreground, bool [h, w]; returns a float.  Worker
+        processes must be able to import it.
+
+    Raises
+    ------
+    ValueError
+        For a name that is taken or has other characters than lower-case letters, digits and ``_``.
+    """
+    _check_new(metric.name)
+    entry = {name: getattr(metric, name) for name in metric.__dataclass_fields__}
+    entry["pixel_function"] = (
+        metric.pixel_function or f"{function.__module__}:{function.__qualname__}"
+    )
+    METRICS[metric.name] = Metric(**entry)
+    _pixel_functions[metric.name] = function
+
+
+def register_threshold_family(family: ThresholdFamily, formula: Callable[..., Any]) -> None:
+    """Add a metric of a binarised map, with its curve and its adaptive, maximum and mean form.
+
+    Parameters
+    ----------
+    family : ThresholdFamily
+        Its entry.
+    formula : callable
+        Takes true positives and false positives, float64 [n, t], and foreground and background pixels, float64 [n, 1];
+        returns float64 [n, t] without NaN.
+
+    Raises
+    ------
+    ValueError
+        For a name that is taken or has other characters than lower-case letters, digits and ``_``.
+    """
+    if family.name in curve_names():
+        raise ValueError(f"there is already a curve named {family.name!r}")
+    metrics = list(family.metrics())
+    for metric in metrics:
+        _check_new(metric.name)
+    THRESHOLD_FAMILIES[family.name] = family
+    METRICS.update((metric.name, metric) for metric in metrics)
+    _formulas[family.name] = formula
+
+
+def _check_new(name: str) -> None:
+    """Raise ValueError for a name that no new metric can have."""
+    plain = name.replace("_", "")
+    if not (plain.isascii() and plain.isalnum() and name == name.lower()):
+        raise ValueError(
+            f"{name!r} cannot name a metric; use lower-case letters, digits and underscores"
+        )
+    if name in METRICS:
+        raise ValueError(f"there is already a metric named {name!r}")
+
+
+def registered_formulas() -> dict[str, Callable[..., Any]]:
+    """The formulas of :func:`register_threshold_family`, by the family's name."""
+    return dict(_formulas)
+
+
+def load_pixel_function(name: str) -> Callable[..., Any]:
+    """Find the function that computes a pixel metric.
+
+    Parameters
+    ----------
+    name : str
+        A metric of the catalogue that needs pixels.
+
+    Returns
+    -------
+    callable
+        See :func:`register_metric`.
+
+    Raises
+    ------
+    ValueError
+        For any other name.
+    """
+    if name not in _pixel_functions:
+        if name not in METRICS or not METRICS[name].needs_pixels:
+            pixel_metrics = [metric.name for metric in METRICS.values() if metric.needs_pixels]
+            raise ValueError(
+                f"{name!r} is not a metric that needs pixels; these are {', '.join(pixel_metrics)}"
+            )
+        module, _, function = METRICS[name].pixel_function.partition(":")
+        _pixel_functions[name] = getattr(import_module(f"{__package__}.{module}"), function)
+    return _pixel_functions[name]
 
 
 def find_metric(name: str) -> Metric:
@@ -334,7 +486,7 @@ def suggest(name: str, known: Sequence[str]) -> str | None:
     name : str
         What was given, e.g. ``MAE`` or ``fmax``.
     known : sequence of str
-        The names there are.
+        The names to choose from.
 
     Returns
     -------
@@ -345,23 +497,22 @@ def suggest(name: str, known: Sequence[str]) -> str | None:
     def plain(text: str) -> str:
         return "".join(character for character in text.lower() if character.isalnum())
 
-    by_plain = {plain(other): other for other in reversed(known)}
-    # labels are accepted as hints: "Weighted F", "MAE", "max F"
-    by_plain = {
-        **{plain(METRICS[other].label): other for other in known if other in METRICS},
-        **by_plain,
-    }
+    # labels are accepted as hints ("Weighted F", "max F"); names come last and win
+    by_plain = {plain(METRICS[other].label): other for other in known if other in METRICS}
+    by_plain |= {plain(other): other for other in reversed(known)}
     close = difflib.get_close_matches(plain(name), by_plain, n=1, cutoff=0.6)
     return by_plain[close[0]] if close else None
 
 
 def describe_metrics() -> str:
-    """The catalogue as text, one line a metric; the unlisted ones are marked."""
+    """The catalogue as text, one line per metric; metrics that ``--metrics all`` does not show are marked."""
     rows = [("name", "label", "better", "of", "what it is")]
-    for metric in _METRICS:
-        better = {"higher": "higher", "lower": "lower", "neither": "-"}[metric.direction]
+    for metric in METRICS.values():
+        better = "-" if metric.direction == "neither" else metric.direction
         level = "image, set" if metric.per_image else "set"
         mark = "" if metric.listed else " (only when named)"
+        if metric.on_request:
+            mark = " (in Python, by Evaluator)"
         rows.append((metric.name, metric.label, better, level, metric.description + mark))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = []

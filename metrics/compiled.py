@@ -66,9 +66,9 @@ def _as_plain_python(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, without numpy's warnings of integers that wrap around, which compiled code does silently."""
 
     @functools.wraps(function)
-    def plain(*arguments: Any) -> Any:
+    def plain(*arguments: Any, **keywords: Any) -> Any:
         with np.errstate(all="ignore"):
-            return function(*arguments)
+            return function(*arguments, **keywords)
 
     return plain
 

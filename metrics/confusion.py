@@ -1,4 +1,4 @@
-"""From joint counts to true and false positives: at 256 thresholds, and at the adaptive one."""
+"""True and false positives from joint histograms: at 256 thresholds, and at the adaptive one."""
 
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -7,26 +7,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.compiled import compiled
-from sodbench.metrics.counts import (
-    LEVELS,
-    STANDARD_RULE,
-    TIE_EXCLUDED,
-    CountingRule,
-    Counts,
-    Preparation,
-    adaptive_level,
-    value_range,
-    values,
-)
+from sodbench.metrics.counts import Counts
+from sodbench.metrics.protocols import Comparison, CountingRule, Preparation
+from sodbench.metrics.ties import TIE_EXCLUDED, normalised_levels, value_range
 
 Floats = NDArray[np.float64]
+
+_LEVELS = np.arange(256)
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """True and false positives, float64 [N, T] holding exact integers, for masks with the given class sizes.
+    """True and false positives of N maps at T thresholds.
 
-    positives, negatives: float64 [N, 1], foreground and background pixels of the masks.
+    Attributes
+    ----------
+    tp, fp : float64 [N, T]
+        Selected foreground and background pixels, exact integers.
+    positives, negatives : float64 [N, 1]
+        Foreground and background pixels of the masks.
     """
 
     tp: Floats
@@ -44,27 +43,31 @@ class Confusion:
         """True negatives [N, T]."""
         return self.negatives - self.fp
 
-    @property
-    def total(self) -> Floats:
-        """Pixels [N, 1]."""
-        return self.positives + self.negatives
-
 
 @dataclass(frozen=True)
 class PreparedCounts:
     """The counts of N pairs under one counting rule, with the value of each grey level under one preparation.
 
-    joint: uint32 [N, 4, 2, 256]; per_class: float64 [N, 2, 256], the same without the quadrants.
-    low, high: int64 [N], the grey levels with the values 0 and 1; value: float64 [N, 256].
-    knife_edge: uint8 [N], the flags that belong to this preparation (0 where there are none).
+    Attributes
+    ----------
+    histogram : uint32 [N, 4, 2, 256]
+        Pixels by quadrant, mask class and grey level.
+    per_class : float64 [N, 2, 256]
+        The same without the quadrants.
+    low, high : int64 [N]
+        The grey levels of value 0 and 1.
+    value : float64 [N, 256]
+        The value of each grey level.
+    tie_flags : uint8 [N]
+        See ties.py; 0 where the preparation has none.
     """
 
-    joint: NDArray[np.uint32]
+    histogram: NDArray[np.uint32]
     per_class: Floats
     low: NDArray[np.int64]
     high: NDArray[np.int64]
     value: Floats
-    knife_edge: NDArray[np.uint8]
+    tie_flags: NDArray[np.uint8]
 
     @cached_property
     def positives(self) -> Floats:
@@ -79,11 +82,31 @@ class PreparedCounts:
         return pixels
 
 
-def prepare(counts: Counts, rule: CountingRule, preparation: Preparation) -> PreparedCounts:
-    """Apply a counting rule and a map preparation to N pairs."""
-    # contiguous and aligned, as records of a file are not
-    joint = counts.under(rule).astype(np.uint32)
-    per_class = joint.sum(axis=1, dtype=np.float64)
+def prepare_counts(counts: Counts, rule: CountingRule, preparation: Preparation) -> PreparedCounts:
+    """Apply a counting rule and a map preparation to N pairs.
+
+    Parameters
+    ----------
+    counts : Counts
+        Of N pairs.
+    rule : CountingRule
+        One that the counts hold.
+    preparation : {"raw", "min-max", "maximum"}
+        How the maps are prepared.
+
+    Returns
+    -------
+    PreparedCounts
+
+    Raises
+    ------
+    ValueError
+        When the counts do not hold the rule.
+    """
+    held = counts.for_rule(rule)
+    # contiguous and aligned, as the records of a file are not
+    histogram = held.histogram.astype(np.uint32)
+    per_class = histogram.sum(axis=1, dtype=np.float64)
     present = per_class.any(axis=1)
     darkest = present.argmax(axis=1)
     brightest = 255 - present[:, ::-1].argmax(axis=1)
@@ -92,59 +115,81 @@ def prepare(counts: Counts, rule: CountingRule, preparation: Preparation) -> Pre
         for a, b in zip(darkest.tolist(), brightest.tolist(), strict=True)
     ]
     low, high = np.array(ranges, np.int64).reshape(-1, 2).T
-    flags = {"raw": counts.knife_edge[:, 0], "min-max": counts.knife_edge[:, 1]}
-    edges = flags.get(preparation, np.zeros(len(counts), np.uint8))
-    if rule != STANDARD_RULE:  # the flat quadrants that were noted are the standard rule's
-        edges = edges & np.uint8(TIE_EXCLUDED)
+    flags = {"raw": held.tie_flags[:, 0], "min-max": held.tie_flags[:, 1]}
     return PreparedCounts(
-        joint=joint,
+        histogram=histogram,
         per_class=per_class,
         low=low,
         high=high,
-        value=np.array([values(a, b) for a, b in ranges]).reshape(-1, 256),
-        knife_edge=edges,
+        value=np.array([normalised_levels(a, b) for a, b in ranges]).reshape(-1, 256),
+        tie_flags=flags.get(preparation, np.zeros(len(counts), np.uint8)),
     )
 
 
-@cache
-def _first_levels(low: int, high: int, comparison: str) -> NDArray[np.intp]:
-    """The lowest selected grey level at each threshold 0..255, intp [256]; 256 where no level is selected."""
-    if comparison == ">":
-        scaled = 255 * values(low, high)
-        return np.searchsorted(scaled, LEVELS, side="right")
-    if comparison == "trunc>=":
-        truncated = np.trunc(np.maximum(values(low, high) * 255, -1))
-        return np.searchsorted(truncated, LEVELS, side="left")
-    return np.searchsorted(values(low, high), LEVELS / 255, side="left")
+def at_thresholds(prepared: PreparedCounts, comparison: Comparison) -> Confusion:
+    """Binarise N maps at the thresholds 0..255.
 
+    Parameters
+    ----------
+    prepared : PreparedCounts
+        Of N pairs.
+    comparison : {">", "trunc>=", ">="}
+        See :class:`sodbench.metrics.protocols.Protocol`.
 
-def at_thresholds(prepared: PreparedCounts, comparison: str) -> Confusion:
-    """The confusion at the thresholds 0..255 under one comparison of protocols.Protocol, [N, 256]."""
+    Returns
+    -------
+    Confusion
+        [N, 256].
+    """
     ranges = zip(prepared.low.tolist(), prepared.high.tolist(), strict=True)
     first = np.array([_first_levels(low, high, comparison) for low, high in ranges], np.intp)
-    return _at_least(prepared, first.reshape(-1, 256))
+    return _select_from(prepared, first.reshape(-1, 256))
 
 
-def at_adaptive(prepared: PreparedCounts) -> Confusion:
-    """The confusion at the adaptive threshold, twice the map's mean but at most 1 (value >= threshold), [N, 1]."""
+def at_adaptive_threshold(prepared: PreparedCounts) -> Confusion:
+    """Binarise N maps at the adaptive threshold, twice the map's mean but at most 1 (value >= threshold).
+
+    Parameters
+    ----------
+    prepared : PreparedCounts
+        Of N pairs.
+
+    Returns
+    -------
+    Confusion
+        [N, 1].
+    """
     per_level = prepared.per_class.sum(axis=1).astype(np.int64)
     pixels = per_level.sum(axis=1)
-    excess = per_level @ LEVELS - pixels * prepared.low
-    first_level = adaptive_level(excess, pixels, prepared.low, prepared.high)
-    first_level += prepared.knife_edge & TIE_EXCLUDED > 0
-    return _at_least(prepared, first_level[:, None])
+    # the first level at or above the threshold, in exact arithmetic
+    excess = per_level @ _LEVELS - pixels * prepared.low
+    first_level = np.minimum(prepared.low - (-2 * excess // pixels), prepared.high)
+    first_level += prepared.tie_flags & TIE_EXCLUDED > 0
+    return _select_from(prepared, first_level[:, None])
 
 
-def _at_least(prepared: PreparedCounts, first: NDArray[np.intp]) -> Confusion:
+@cache
+def _first_levels(low: int, high: int, comparison: Comparison) -> NDArray[np.intp]:
+    """The lowest selected grey level at each threshold 0..255, intp [256]; 256 where no level is selected."""
+    values = normalised_levels(low, high)
+    if comparison == ">":
+        return np.searchsorted(255 * values, _LEVELS, side="right")
+    if comparison == "trunc>=":
+        truncated = np.trunc(np.maximum(values * 255, -1))
+        return np.searchsorted(truncated, _LEVELS, side="left")
+    return np.searchsorted(values, _LEVELS / 255, side="left")
+
+
+def _select_from(prepared: PreparedCounts, first: NDArray[np.intp]) -> Confusion:
     """The confusion where the grey levels from ``first`` [N, T] on are selected; none from 256 on."""
-    fp, tp = _selected(prepared.per_class, first)
+    fp, tp = _pixels_from(prepared.per_class, first)
     return Confusion(tp, fp, prepared.positives, prepared.negatives)
 
 
 @compiled()
-def _selected(per_class, first):  # type: ignore[no-untyped-def]
+def _pixels_from(per_class, first):  # type: ignore[no-untyped-def]
     """Pixels of each class at or above the levels, float64 [2, N, T]."""
-    found = np.empty((2, *first.shape))
+    pixels = np.empty((2, *first.shape))
     at_least = np.zeros((2, 257))
     for n in range(len(first)):
         background = foreground = 0.0
@@ -154,5 +199,5 @@ def _selected(per_class, first):  # type: ignore[no-untyped-def]
             at_least[0, level], at_least[1, level] = background, foreground
         for class_ in range(2):
             for t in range(first.shape[1]):
-                found[class_, n, t] = at_least[class_, first[n, t]]
-    return found
+                pixels[class_, n, t] = at_least[class_, first[n, t]]
+    return pixels

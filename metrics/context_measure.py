@@ -1,61 +1,81 @@
-"""Context measure: how far a map's pixels and a mask's find each other in their surroundings.
+"""Context measure: agreement of map and mask, weighted by each pixel's spatial context.
 
-Wang, Ji, Shao, Cheng and Fan, "Context-measure: contextualizing metric for camouflage", 2025, as PySODMetrics 1.6.2
-computes it.  The surroundings are a Gaussian with the shape of the mask's foreground (the covariance of its
-coordinates, scaled to a standard deviation of alpha pixels).  With * the filter by it, picture mirrored beyond the border,
+The context is a Gaussian with the shape of the mask's foreground (the covariance of its coordinates, scaled to a standard
+deviation of alpha pixels).  With * the filter by it, the image mirrored beyond its border,
 
     relevance     m = sum of p (g * K) / sum of p                               of what the map shows
     completeness  w = e / (e - 1) times the mean of 1 - exp(-(p * K)) over g    of what the mask has
     measure       (1 + beta2) m w / (beta2 m + w)
 
-PySODMetrics filters g in single precision; its numbers differ from these by up to 2e-9 with the default arguments, and by
-up to 2e-7 with others.
+The definition is that of PySODMetrics 1.6.2.  It filters g in single precision; its numbers differ from these by up to
+2e-9 with the default arguments, and by up to 2e-7 with others.
+
+References
+----------
+Wang, Ji, Shao, Cheng and Fan, "Context-measure: contextualizing metric for camouflage", 2025.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-EPS = float(np.spacing(1.0))
+_EPSILON = float(np.spacing(1.0))
 
 Floats = NDArray[np.float64]
 
 
 def context_measure(
-    p: NDArray[np.floating],
+    values: NDArray[np.floating],
     foreground: NDArray[np.bool_],
     beta_squared: float = 1.0,
     alpha: float = 6.0,
 ) -> float:
-    """Context measure of a prepared map, float [h, w] in [0, 1], and a foreground, bool [h, w].
+    """Context measure of a map and a mask.
 
-    Raises:
-        ValueError: when the foreground's pixels lie on one oblique line, so that no Gaussian has their shape.
+    Parameters
+    ----------
+    values : float [h, w]
+        The prepared map, in [0, 1].
+    foreground : bool [h, w]
+        The mask.
+    beta_squared : float
+        The weight of relevance.
+    alpha : float
+        The context's standard deviation in pixels.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        When the foreground's pixels are on one oblique line, so that no Gaussian has their shape.
     """
-    values = p.astype(np.float64)
+    map_ = values.astype(np.float64)
     kernel = _gaussian(foreground, alpha)
-    shown = _filtered(foreground.astype(np.float64), kernel)
-    relevance = (shown * values).sum() / (values.sum() + EPS)
-    met = np.e / (np.e - 1) * (1 - np.exp(-_filtered(values, kernel)))
-    completeness = met[foreground].sum() / (foreground.sum() + EPS)
+    context = _filter(foreground.astype(np.float64), kernel)
+    relevance = (context * map_).sum() / (map_.sum() + _EPSILON)
+    matched = np.e / (np.e - 1) * (1 - np.exp(-_filter(map_, kernel)))
+    completeness = matched[foreground].sum() / (foreground.sum() + _EPSILON)
     both = (1 + beta_squared) * relevance * completeness
-    return float(both / (beta_squared * relevance + completeness + EPS))
+    return float(both / (beta_squared * relevance + completeness + _EPSILON))
 
 
 def _gaussian(foreground: NDArray[np.bool_], alpha: float) -> Floats:
     """The kernel, 3 standard deviations to each side, summing to 1."""
-    places = np.argwhere(foreground)
-    if len(places) <= 1:
+    coordinates = np.argwhere(foreground)
+    if len(coordinates) <= 1:
         covariance, reach = np.diag([0.25, 0.25]), [1, 1]
     else:
-        covariance = np.cov(places, rowvar=False)
-        covariance[np.diag(np.diagonal(covariance) == 0)] = EPS
+        covariance = np.cov(coordinates, rowvar=False)
+        covariance[np.diag(np.diagonal(covariance) == 0)] = _EPSILON
         covariance *= alpha**2 / np.trace(covariance)
         reach = [round(3 * float(side)) for side in np.sqrt(np.diagonal(covariance))]
     independent = np.linalg.det(covariance) / np.prod(np.diagonal(covariance))
     if independent < 1e-12:  # PySODMetrics raises LinAlgError, or not, as rounding decides
         raise ValueError(
-            "the foreground's pixels lie on one oblique line, so the context measure is undefined"
+            "the foreground's pixels are on one oblique line, so the context measure is undefined"
         )
     offset = np.moveaxis(np.indices([2 * n + 1 for n in reach]), 0, -1) - reach
     form = np.einsum("...i,ij,...j->...", offset, np.linalg.inv(covariance), offset)
@@ -63,8 +83,8 @@ def _gaussian(foreground: NDArray[np.bool_], alpha: float) -> Floats:
     return np.asarray(kernel / kernel.sum(), dtype=np.float64)
 
 
-def _filtered(picture: Floats, kernel: Floats) -> Floats:
-    """The picture, mirrored about its border pixels, under a kernel that is symmetric about its centre."""
-    padded = np.pad(picture, [(n // 2, n // 2) for n in kernel.shape], mode="reflect")
-    found: Floats = signal.oaconvolve(padded, kernel, mode="valid")
-    return found
+def _filter(image: Floats, kernel: Floats) -> Floats:
+    """Filter an image, mirrored about its border pixels, by a kernel that is symmetric about its centre."""
+    padded = np.pad(image, [(n // 2, n // 2) for n in kernel.shape], mode="reflect")
+    filtered: Floats = signal.oaconvolve(padded, kernel, mode="valid")
+    return filtered

@@ -1,10 +1,13 @@
-"""Squared Euclidean distances of a mask's background to its foreground, exact, and the nearest pixel where it is near.
+"""Exact squared Euclidean distances of a mask's background to its foreground, and the nearest pixel where it is near.
 
-Distances go down and up the columns first, as Meijster, Roerdink and Hesselink do ("A general algorithm for
-computing distance transforms in linear time", 2000).  Then each row asks, for every pixel x, which column c
-makes (x - c)^2 + vertical(c)^2 smallest.  Instead of building the envelope of these parabolas one by one, whole
-vectors of pixels try the columns that can be the nearest at all: those that no chord between two others rules
-out, and that are no farther than the row above allows.
+Distances are computed down and up the columns first.  Then for every pixel x of a row the column c is searched that makes
+(x - c)^2 + vertical(c)^2 smallest.  Instead of building the envelope of these parabolas one by one, whole vectors of
+pixels try the columns that can be the nearest at all: those that no chord between two others rules out, and that are no
+farther than the row above allows.
+
+References
+----------
+Meijster, Roerdink and Hesselink, "A general algorithm for computing distance transforms in linear time", 2000.
 """
 
 from collections.abc import Callable
@@ -18,40 +21,48 @@ from numpy.typing import NDArray
 
 from sodbench.metrics.compiled import JIT, compiled
 
-FARTHEST = 255
-"""Distances are exact below this number of pixels; :data:`SATURATED` stands for all others."""
-SATURATED = FARTHEST**2
+# Distances are exact below this number of pixels; SATURATED stands for all others.
+_FARTHEST = 255
+SATURATED = _FARTHEST**2
+# Squared distance up to which the nearest foreground pixel is reported: the corner of a 7x7 window.
 REACH = 18
-"""Squared distance up to which the nearest foreground pixel is told: the corner of a 7x7 window."""
+# Pixels within REACH are within so many columns of their nearest foreground pixel.
 _NEAR = 4
-"""Pixels within REACH lie within so many columns of their nearest foreground pixel."""
-_LANES = 32
-"""Pixels of a row that are worked on together."""
-_WORD = 8
-"""Columns whose candidates are counted together."""
+_LANES = 32  # pixels of a row that are processed together
+_WORD = 8  # columns whose candidates are counted together
 _PAD = 16
-_WAYS = 16
-_NO_SITE = 1 << 24
+_N_CODES = 16  # of a direction: see _find_near
+_NO_SITE = 1 << 24  # the squared distance of a column without foreground
 
 
 @compiled()
 def squared_distances(  # type: ignore[no-untyped-def]
     mask, above, top, bottom
 ) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
-    """Distances to the pixels of ``mask`` uint8 [h, w] that are greater than ``above``, if there are any.
+    """Compute the distances of a mask's pixels to its foreground.
 
-    top, bottom: their first row, and the one after their last.
+    Parameters
+    ----------
+    mask : uint8 [h, w]
+        The mask; its foreground is not empty.
+    above : int
+        A pixel is foreground when its value is greater than this.
+    top, bottom : int
+        The foreground's first row, and the one after its last.
 
-    Returns:
-        uint16 [h, w], the squared distance, 0 on the foreground, at most SATURATED.
-        int32 [m, 4], row and column of each background pixel within REACH, in the order of rows, and of the
-        foreground pixel nearest to it: of several the one in the leftmost column, there the topmost.
+    Returns
+    -------
+    uint16 [h, w]
+        The squared distance, 0 on the foreground, at most :data:`SATURATED`.
+    int32 [m, 4]
+        Row and column of each background pixel within :data:`REACH`, in the order of rows, and of the foreground pixel
+        nearest to it: of several the one in the leftmost column, there the topmost.
     """
     height, width = mask.shape
     squared = np.empty((height, width), np.uint16)
     vertical = _vertical_distances(mask, above)
     whole = (width + _LANES - 1) // _LANES * _LANES
-    # by the difference of two columns, plus `whole`
+    # indexed by the difference of two columns, plus `whole`
     squares = np.empty(2 * whole + _LANES, np.uint16)
     for k in range(len(squares)):
         squares[k] = min((k - whole) ** 2, SATURATED)
@@ -59,16 +70,16 @@ def squared_distances(  # type: ignore[no-untyped-def]
     marked = np.empty(whole, np.uint8)
     columns = np.empty(whole + _WORD, np.int32)
     before = np.empty(whole // _WORD + 1, np.int32)
-    padded = np.full(whole + 2 * _PAD, np.uint16((_NEAR + 1) ** 2 * _WAYS), np.uint16)
+    padded = np.full(whole + 2 * _PAD, np.uint16((_NEAR + 1) ** 2 * _N_CODES), np.uint16)
     ways = np.empty(whole, np.uint16)
     row = np.full(whole, np.uint16(SATURATED), np.uint16)
     near = np.empty((max(4096, width), 4), np.int32)
-    found = 0
+    count = 0
     for y in range(height):
         own = vertical[y]
         for x in range(width):
             distance = np.int32(own[x])
-            low[_PAD + x] = distance * distance if distance < FARTHEST else np.int32(_NO_SITE)
+            low[_PAD + x] = distance * distance if distance < _FARTHEST else np.int32(_NO_SITE)
         _rule_out(low, marked)
         _list(marked, columns, before)
         for x in range(0, whole, _LANES):
@@ -83,33 +94,33 @@ def squared_distances(  # type: ignore[no-untyped-def]
         if top - _NEAR <= y < bottom + _NEAR:
             _find_near(own, padded, ways, marked)
             number = _list(marked, columns, before)
-            if found + number > len(near):
+            if count + number > len(near):
                 near = np.concatenate((near, np.empty_like(near)))
             for i in range(number):
                 x = columns[i]
-                column = x + np.int64(ways[x]) % _WAYS - _NEAR
+                column = x + np.int64(ways[x]) % _N_CODES - _NEAR
                 up = y - np.int64(own[column])
                 nearest = up if up >= 0 and mask[up, column] > above else 2 * y - up
-                near[found + i, 0], near[found + i, 1] = y, x
-                near[found + i, 2], near[found + i, 3] = nearest, column
-            found += number
-    return squared, near[:found].copy()
+                near[count + i, 0], near[count + i, 1] = y, x
+                near[count + i, 2], near[count + i, 3] = nearest, column
+            count += number
+    return squared, near[:count].copy()
 
 
 @compiled()
 def _vertical_distances(mask, above):  # type: ignore[no-untyped-def]
-    """uint8 [h, w], distance to the nearest foreground pixel of the same column, at most FARTHEST."""
+    """uint8 [h, w], distance to the nearest foreground pixel of the same column, at most _FARTHEST."""
     height, width = mask.shape
     vertical = np.empty((height, width), np.uint8)
     for x in range(width):
-        vertical[0, x] = 0 if mask[0, x] > above else FARTHEST
+        vertical[0, x] = 0 if mask[0, x] > above else _FARTHEST
     for y in range(1, height):
         for x in range(width):
-            further = np.uint8(min(vertical[y - 1, x], np.uint8(FARTHEST - 1)) + np.uint8(1))
+            further = np.uint8(min(vertical[y - 1, x], np.uint8(_FARTHEST - 1)) + np.uint8(1))
             vertical[y, x] = np.uint8(0) if mask[y, x] > above else further
     for y in range(height - 2, -1, -1):
         for x in range(width):
-            further = np.uint8(min(vertical[y + 1, x], np.uint8(FARTHEST - 1)) + np.uint8(1))
+            further = np.uint8(min(vertical[y + 1, x], np.uint8(_FARTHEST - 1)) + np.uint8(1))
             vertical[y, x] = min(vertical[y, x], further)
     return vertical
 
@@ -144,7 +155,7 @@ def _rule_out(low, marked):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _list(marked, columns, before):  # type: ignore[no-untyped-def]
-    """Write the marked columns, and for each word of columns how many of them come before it; returns how many."""
+    """Write the marked columns, and for each word of columns the number of marked ones before it; return their number."""
     words = marked.view(np.uint64)
     number = np.int64(0)
     for word in range(len(words)):
@@ -169,10 +180,10 @@ def _lowest_by_lanes(
     first: Any,
     last: Any,
 ) -> tuple[Any, Callable[..., Any]]:
-    """Write the squared distance of _LANES pixels of ``row``, from x on, to the nearest of some columns.
+    """Write the squared distances of _LANES pixels of ``row``, from x on, to the nearest of ``columns[first:last]``.
 
-    These are ``columns[first:last]``; the difference of two columns is squared by ``squares[offset - column + i]``.
-    numba has no vectors of its own that stay in a register from one column to the next.
+    ``squares[offset - column + i]`` is the squared difference of two columns.  This is LLVM code because numba has no
+    vectors that stay in a register from one column to the next.
     """
     lanes = ir.VectorType(ir.IntType(16), _LANES)
     index = ir.IntType(32)
@@ -214,7 +225,7 @@ def _lowest_by_lanes(
 def _lowest_in_python(  # type: ignore[no-untyped-def]
     row, x, squares, offset, columns, low, first, last
 ) -> None:
-    """The same in numpy, for NUMBA_DISABLE_JIT: an intrinsic exists in compiled code only."""
+    """The same in numpy for NUMBA_DISABLE_JIT, because an intrinsic exists in compiled code only."""
     best = np.full(_LANES, SATURATED, np.uint32)
     for column in columns[first:last].tolist():
         start = offset - column
@@ -228,21 +239,22 @@ _lowest = _lowest_by_lanes if JIT else _lowest_in_python
 
 @compiled()
 def _find_near(own, padded, ways, marked):  # type: ignore[no-untyped-def]
-    """Mark the background of one row within REACH, and find the way there, coded as _WAYS times the squared
-    distance plus the columns to the right plus _NEAR: the smallest code is that of the nearest, leftmost column.
+    """Mark the background of one row within REACH, and find the nearest column.
 
-    own: uint8 [w], vertical distances.  padded: uint16, for their codes.  ways, marked: what is written.
+    A column is coded as _N_CODES times the squared distance, plus the columns to its right, plus _NEAR: the smallest code
+    is that of the nearest, leftmost column.  own: uint8 [w], vertical distances.  padded: uint16, for their codes.  ways,
+    marked: the output.
     """
     far = np.uint16(_NEAR + 1)
     for x in range(len(own)):
         distance = min(np.uint16(own[x]), far)
-        padded[_PAD + x] = np.uint16(distance * distance) * np.uint16(_WAYS)
+        padded[_PAD + x] = np.uint16(distance * distance) * np.uint16(_N_CODES)
     for x in range(len(ways)):
         way = np.uint16(0xFFFF)
         for k in range(2 * _NEAR + 1):
-            code = np.uint16(_WAYS * (k - _NEAR) ** 2 + k)
+            code = np.uint16(_N_CODES * (k - _NEAR) ** 2 + k)
             way = min(way, np.uint16(padded[_PAD - _NEAR + x + k] + code))
         ways[x] = way
     for x in range(len(ways)):
-        beyond = np.uint16(ways[x] - np.uint16(_WAYS))  # the foreground itself comes out large
-        marked[x] = (beyond < np.uint16(_WAYS * REACH)) & (x < len(own))
+        beyond = np.uint16(ways[x] - np.uint16(_N_CODES))  # the foreground itself comes out large
+        marked[x] = (beyond < np.uint16(_N_CODES * REACH)) & (x < len(own))

@@ -1,47 +1,70 @@
-"""Scoring arrays as they come, e.g. in a validation loop."""
+"""Score arrays as they come, e.g. in a validation loop."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.metrics.counts import Counts, PreparedMask, count_pair
-from sodbench.metrics.protocols import DEFAULT_PROTOCOL, Protocol, protocol
+from sodbench.metrics.catalogue import load_pixel_function
+from sodbench.metrics.counts import Counts, count_pair
+from sodbench.metrics.masks import PreparedMask
+from sodbench.metrics.protocols import (
+    DEFAULT_PROTOCOL,
+    CountingScheme,
+    Protocol,
+    get_protocol,
+)
 from sodbench.metrics.scores import Scores, score
 
-OVERSHOOT = 1e-6
-"""A float value may miss [0, 1] by this much, as after bicubic interpolation; it is clipped."""
+# A float value may be outside [0, 1] by this much, as after bicubic interpolation; it is clipped.
+_OVERSHOOT = 1e-6
 
 
 class Evaluator:
     """Collects pairs of saliency maps and masks and scores them under a protocol.
 
-    Only counts are kept (8 KB a pair).  Evaluators can be pickled, and merged in any order: the aggregates come out
-    the same to the last bit.
+    Only counts are kept (8 KB per pair).  Evaluators can be pickled, and merged in any order: the aggregates are the
+    same to the last bit.
 
     Parameters
     ----------
     protocol : str or Protocol
-        The protocol to score under.  An evaluator made for one of the protocols by name can compute all of them.
-        Pairs of a protocol of one's own are counted under its foreground rule; :meth:`compute` refuses a protocol
-        whose rule was not counted.
-    weighted : bool
-        Whether to compute weighted F, which takes most of the time of a pair; without it ``wf`` is NaN.
+        The protocol to score under.  Pairs are counted for it and for the built-in protocols; :meth:`compute` accepts
+        any of them.
+    pixel_metrics : sequence of str
+        Metrics of the catalogue that need pixels.  Weighted F, the default, takes most of the time of a pair; without
+        it ``wf`` is NaN.  Metrics that are computed on request only, such as ``cm``, are asked for here.
+
+    Raises
+    ------
+    ValueError
+        For an unknown protocol, and for names of other metrics.
 
     Examples
     --------
-    ::
-
-        evaluator = Evaluator(protocol="pysodmetrics")
-        for prediction, mask in loader:
-            evaluator.update(prediction, mask)
-        print(evaluator.compute().metrics["f_max"])
+    >>> import numpy as np
+    >>> evaluator = Evaluator(protocol="pysodmetrics")
+    >>> mask = np.eye(8, dtype=bool)
+    >>> evaluator.update(mask * 0.8 + 0.1, mask, name="diagonal")
+    >>> evaluator
+    Evaluator('pysodmetrics') with 1 pair
+    >>> round(evaluator.compute().metrics["f_max"], 3)
+    1.0
     """
 
-    def __init__(self, protocol: str | Protocol = DEFAULT_PROTOCOL, *, weighted: bool = True):
-        self.protocol = _protocol(protocol)
-        self.weighted = weighted
+    def __init__(
+        self,
+        protocol: str | Protocol = DEFAULT_PROTOCOL,
+        *,
+        pixel_metrics: Sequence[str] = ("wf",),
+    ):
+        self.protocol = get_protocol(protocol)
+        self.pixel_metrics = tuple(pixel_metrics)
+        for name in self.pixel_metrics:
+            load_pixel_function(name)
+        self._scheme = CountingScheme.for_protocols([self.protocol], self.pixel_metrics)
         self.reset()
 
     def reset(self) -> None:
@@ -54,9 +77,10 @@ class Evaluator:
         return len(self._names)
 
     def __repr__(self) -> str:
-        without = "" if self.weighted else ", weighted=False"
+        usual = self.pixel_metrics == ("wf",)
+        metrics = "" if usual else f", pixel_metrics={self.pixel_metrics!r}"
         pairs = "1 pair" if len(self) == 1 else f"{len(self)} pairs"
-        return f"Evaluator({self.protocol.name!r}{without}) with {pairs}"
+        return f"Evaluator({self.protocol.name!r}{metrics}) with {pairs}"
 
     def update(self, prediction: Any, mask: Any, name: str | list[str] | None = None) -> None:
         """Add one pair, or a batch of pairs; a batch is added whole or not at all.
@@ -76,13 +100,13 @@ class Evaluator:
         Raises
         ------
         ValueError
-            For values out of range or NaN (the message says where), sizes that differ, a name given twice, and what has two
-            readings: a uint8 map whose largest value is 1, and a batch with one mask of 0 and 1 and another of 0 to 255.
+            For values out of range or NaN (the message says where), sizes that differ, a name given twice, and ambiguous
+            input: a uint8 map whose largest value is 1, and a batch with one mask of 0 and 1 and another of 0 to 255.
         TypeError
             For masked arrays, and names that are not text.
         """
-        maps = [_as_map(array, n) for n, array in enumerate(_pictures(prediction, "prediction"))]
-        masks = _as_masks(_pictures(mask, "mask"))
+        maps = [_as_map(array, n) for n, array in enumerate(_split_batch(prediction, "prediction"))]
+        masks = _as_masks(_split_batch(mask, "mask"))
         names = list(name) if isinstance(name, (list, tuple)) else [name] * len(maps)
         if len(maps) != len(masks) or len(names) != len(maps):
             raise ValueError(
@@ -95,9 +119,8 @@ class Evaluator:
         for name_ in given:
             if name_ in self._taken or given.count(name_) > 1:
                 raise ValueError(f"the name {name_!r} was already given to a pair")
-        second_rule = self.protocol.second_rule
         parts = [
-            count_pair(map_, PreparedMask(mask_, second_rule), weighted=self.weighted)
+            count_pair(map_, PreparedMask(mask_, self._scheme)).counts
             for map_, mask_ in zip(maps, masks, strict=True)
         ]
         self._parts += parts
@@ -107,19 +130,22 @@ class Evaluator:
     def merge(self, other: "Evaluator") -> None:
         """Add all pairs of another evaluator.
 
+        Parameters
+        ----------
+        other : Evaluator
+            It is not changed.
+
         Raises
         ------
         ValueError
-            When both hold a pair of one name, or have counted under different foreground rules.
+            When both hold a pair of one name, or they count under different rules or with different pixel metrics.
         """
         both = self._taken & other._taken
         if both:
             raise ValueError(f"both evaluators hold the pair {min(both)!r} ({len(both)} in common)")
-        mine, others = self.protocol.second_rule, other.protocol.second_rule
-        if mine != others:
+        if self._scheme != other._scheme:
             raise ValueError(
-                f"the evaluators count under different rules, '{mine.rule}' ({self.protocol.name}) "
-                f"and '{others.rule}' ({other.protocol.name})"
+                f"the evaluators count under different rules or with different pixel metrics: {self!r} and {other!r}"
             )
         self._parts.extend(other._parts)
         self._names.extend(other._names)
@@ -128,23 +154,33 @@ class Evaluator:
     @property
     def counts(self) -> Counts:
         """The counts of all pairs so far."""
-        self._parts = [Counts.concatenate(self._parts)]
+        if len(self._parts) != 1:
+            self._parts = [Counts.concatenate(self._parts)]
         return self._parts[0]
 
     def compute(self, protocol: str | Protocol | None = None) -> Scores:
-        """Scores of all pairs so far, under another protocol if one is given.
+        """Score all pairs so far.
+
+        Parameters
+        ----------
+        protocol : str or Protocol, optional
+            Another protocol than the evaluator's.
+
+        Returns
+        -------
+        Scores
 
         Raises
         ------
         ValueError
-            When there is no pair, or the pairs were not counted under the other protocol's foreground rule.
+            When there is no pair, or the pairs were not counted under the other protocol's rule.
         """
         counts = self.counts
-        stems = [self._numbered(i) if n is None else n for i, n in enumerate(self._names)]
-        keys = [_content(counts, i) if n is None else n for i, n in enumerate(self._names)]
-        return score(counts, _protocol(protocol or self.protocol), stems, order_by=keys)
+        stems = [self._number(i) if n is None else n for i, n in enumerate(self._names)]
+        keys = [_content_key(counts, i) if n is None else n for i, n in enumerate(self._names)]
+        return score(counts, get_protocol(protocol or self.protocol), stems, order_by=keys)
 
-    def _numbered(self, row: int) -> str:
+    def _number(self, row: int) -> str:
         """The name of a pair without one: its number, unless another pair was given that as its name."""
         name = str(row)
         while name in self._taken:
@@ -152,23 +188,22 @@ class Evaluator:
         return name
 
 
-_protocol = protocol  # the keyword argument of the same name hides it above
-
-
-def _content(counts: Counts, row: int) -> str:
-    """A key of a pair without a name that depends on nothing but what was counted."""
-    slots = np.flatnonzero(counts.matlab_rows == row)
-    parts = (counts.joint, counts.size, counts.absolute_error, counts.knife_edge, counts.wf)
-    digest = hashlib.blake2b(counts.matlab_joint[slots].tobytes(), digest_size=16)
-    for part in parts:
+def _content_key(counts: Counts, row: int) -> str:
+    """A key for a pair without a name that depends only on what was counted."""
+    digest = hashlib.blake2b(digest_size=16)
+    for held in counts.deviations.values():
+        digest.update(held.histogram[held.rows == row].tobytes())
+    for part in (counts.histogram, counts.size, counts.absolute_error, counts.tie_flags):
         digest.update(part[row].tobytes())
+    for values in counts.pixel_metrics.values():
+        digest.update(values[row].tobytes())
     return digest.hexdigest()
 
 
-def _pictures(values: Any, what: str) -> list[NDArray[Any]]:
+def _split_batch(values: Any, what: str) -> list[NDArray[Any]]:
     """The arrays [h, w] of one update, of any dtype."""
     if isinstance(values, (list, tuple)) and values and all(np.ndim(one) >= 2 for one in values):
-        found = []
+        arrays = []
         for index, one in enumerate(values):
             array = _as_array(one, what)
             if array.ndim == 3 and array.shape[0] == 1:
@@ -177,8 +212,8 @@ def _pictures(values: Any, what: str) -> list[NDArray[Any]]:
                 raise ValueError(
                     f"the {what}'s item {index} has shape {array.shape}; a list holds arrays [h, w] or [1, h, w]"
                 )
-            found.append(array)
-        return found
+            arrays.append(array)
+        return arrays
     array = _as_array(values, what)
     if array.ndim == 3 and array.shape[2] in (1, 3, 4):
         raise ValueError(
@@ -209,7 +244,7 @@ def _as_array(values: Any, what: str) -> NDArray[Any]:
 def _as_map(array: NDArray[Any], n: int) -> NDArray[np.uint8]:
     """The grey levels of the update's n-th saliency map."""
     if array.dtype == np.uint8 and array.size and array.max() == 1:
-        # 1 of 255 is almost black, and 1 of 1 is white: both are written, and their scores have nothing in common
+        # 1 of 255 is almost black and 1 of 1 is white; both occur, and their scores have nothing in common
         raise ValueError(
             "the prediction is uint8 and its largest value is 1: pass a binary map as bool or as 0 and 255, "
             "and a map of 0..255 that is almost black as float, divided by 255"
@@ -227,11 +262,11 @@ def _as_masks(arrays: list[NDArray[Any]]) -> list[NDArray[np.uint8]]:
         raise ValueError(
             f"one mask's largest value is 1 and another's {max(largest)}: pass all of them as bool, or all as 0 and 255"
         )
-    found = []
+    masks = []
     for n, (array, is_integer) in enumerate(zip(arrays, integer, strict=True)):
         classes = is_integer and array.min() >= 0 and array.max() <= 1
-        found.append(_as_uint8(array.astype(np.bool_) if classes else array, "mask", n))
-    return found
+        masks.append(_as_uint8(array.astype(np.bool_) if classes else array, "mask", n))
+    return masks
 
 
 def _as_uint8(array: NDArray[Any], what: str, n: int) -> NDArray[np.uint8]:
@@ -246,7 +281,7 @@ def _as_uint8(array: NDArray[Any], what: str, n: int) -> NDArray[np.uint8]:
         raise ValueError(
             f"the {what} is {array.dtype}; pass uint8 in 0..255, bool{classes}, or float in [0, 1]"
         )
-    wrong = ~((array >= -OVERSHOOT) & (array <= 1 + OVERSHOOT))  # NaN compares false
+    wrong = ~((array >= -_OVERSHOOT) & (array <= 1 + _OVERSHOOT))  # NaN compares false
     if wrong.any():
         y, x = np.argwhere(wrong)[0].tolist()
         raise ValueError(
@@ -259,12 +294,12 @@ def _as_uint8(array: NDArray[Any], what: str, n: int) -> NDArray[np.uint8]:
 
 
 def _advice(array: NDArray[Any], what: str) -> str:
-    """What probably has to be done to a float array with values outside [0, 1]."""
+    """What probably fixes a float array with values outside [0, 1]."""
     if not np.isfinite(array).all():
         return "no value can be chosen for NaN or infinity"
     if array.min() >= 0 and array.max() <= 255:
         grey = "divide grey levels of 0..255 by 255, or pass them as uint8"
         return grey if what == "mask" or array.max() > 50 else f"{grey}; apply a sigmoid to logits"
     if what == "mask":
-        return "a mask holds 0 to 1"
+        return "the values of a mask are 0 to 1"
     return "apply a sigmoid to logits"

@@ -1,44 +1,99 @@
 """Multi-scale IoU: how much of a mask's outline a map's outline meets, on grids from fine to coarse.
 
-Ahmadzadeh, Kempton, Chen and Angryk, "Multiscale IoU: a metric for evaluation of salient object detection with fine
-structures", ICIP 2021, as PySODMetrics 1.6.2 computes it: outlines are where a Sobel filter answers, beyond the border
-everything is 0; at cell sizes 1, 2, 4 ... 512 (cells aligned to the lower right corner) the ratio is (cells that both
-outlines touch + 1) / (cells that the mask's touches + 1); the measure is the trapezoid mean of the ten ratios.
+Outlines are where a Sobel filter responds; everything beyond the border is 0.  At cell sizes 1, 2, 4 ... 512 (cells
+aligned to the lower right corner) the ratio is (cells that both outlines touch + 1) / (cells that the mask's touches + 1).
+The metric is the trapezoid mean of the ten ratios, as in PySODMetrics 1.6.2.
 
 PySODMetrics sums the denominators in half precision, so from 2048 outline pixels on its values are off by up to 2e-4
 and depend on the version of numpy; here they are exact.
+
+References
+----------
+Ahmadzadeh, Kempton, Chen and Angryk, "Multiscale IoU: a metric for evaluation of salient object detection with fine
+structures", ICIP 2021.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-LEVELS = 10
+N_LEVELS = 10
 
 
 def multiscale_iou(binary: NDArray[np.bool_], outline_cells: list[NDArray[np.bool_]]) -> float:
-    """Multi-scale IoU of a binarised map, bool [h, w], with a mask's outline on ten grids (:func:`grids`)."""
+    """Multi-scale IoU of a binarised map with a mask's outline.
+
+    Parameters
+    ----------
+    binary : bool [h, w]
+        The map.
+    outline_cells : list of bool arrays
+        The mask's outline on ten grids, from :func:`to_grids` of :func:`outline`.
+
+    Returns
+    -------
+    float
+    """
     ratios = [
         (np.count_nonzero(cells & mask_cells) + 1) / (np.count_nonzero(mask_cells) + 1)
-        for cells, mask_cells in zip(grids(outline(binary)), outline_cells, strict=True)
+        for cells, mask_cells in zip(to_grids(outline(binary)), outline_cells, strict=True)
     ]
-    return float(np.trapezoid(ratios, dx=1 / (LEVELS - 1)))
+    return float(np.trapezoid(ratios, dx=1 / (N_LEVELS - 1)))
+
+
+def adaptive_multiscale_iou(values: NDArray[np.float64], foreground: NDArray[np.bool_]) -> float:
+    """Multi-scale IoU of a map binarised at the adaptive threshold, twice its mean but at most 1.
+
+    Parameters
+    ----------
+    values : float64 [h, w]
+        The prepared map, in [0, 1].
+    foreground : bool [h, w]
+        The mask.
+
+    Returns
+    -------
+    float
+    """
+    binary = values >= min(2 * values.mean(), 1)
+    return multiscale_iou(binary, to_grids(outline(foreground)))
 
 
 def outline(binary: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where a Sobel filter of a binary picture, bool [h, w], is not 0."""
+    """Where a Sobel filter of a binary image is not 0.
+
+    Parameters
+    ----------
+    binary : bool [h, w]
+        Any image.
+
+    Returns
+    -------
+    bool [h, w]
+    """
     v = np.pad(binary.astype(np.int8), 1)
     across, down = v[:, 2:] - v[:, :-2], v[2:] - v[:-2]
+    # the filter's second pass takes the first pass's response beyond the border as 0, and so does the padding
     horizontal = across[:-2] + 2 * across[1:-1] + across[2:]
     vertical = down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:]
-    # the filter's second pass takes the first pass's answers beyond the border as 0, and so does the padding
     edges: NDArray[np.bool_] = (horizontal != 0) | (vertical != 0)
     return edges
 
 
-def grids(edges: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """Which cells of 1, 2, 4 ... 512 pixels hold an edge, bool, ten arrays."""
+def to_grids(edges: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Which cells of 1, 2, 4 ... 512 pixels contain an edge.
+
+    Parameters
+    ----------
+    edges : bool [h, w]
+        From :func:`outline`.
+
+    Returns
+    -------
+    list of bool arrays
+        Ten, from fine to coarse.
+    """
     cells = [edges]
-    for _ in range(LEVELS - 1):
+    for _ in range(N_LEVELS - 1):
         fine = cells[-1]
         fine = np.pad(fine, [(n % 2, 0) for n in fine.shape])
         cells.append(fine[::2, ::2] | fine[1::2, ::2] | fine[::2, 1::2] | fine[1::2, 1::2])

@@ -1,48 +1,153 @@
-"""The conventions of the field's evaluators, as values.
+"""The conventions of the field's evaluation programs, as values.
 
-One :class:`Protocol` describes one program: how it prepares a map, what it calls foreground, how it compares with a
-threshold, what it does with an empty mask, and which aggregate it prints as max F.  All measures are computed by the
-same functions, which read these values; a further protocol is a further value.
+One :class:`Protocol` describes one program: how it prepares a map, which mask pixels are foreground, how it compares a
+map with a threshold, what it does with an empty mask, and which aggregate it prints as max F.  Every metric is computed
+by the same functions, which read these values.  A further protocol is a further value; see :func:`register_protocol`.
+
+Only the standard library is imported, so that the command line can list the protocols without loading numpy or numba.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
-from sodbench.metrics.catalogue import DEFAULT_PROTOCOL
-from sodbench.metrics.counts import (
-    MATLAB_RULE,
-    MATLAB_SECOND,
-    PREPARATIONS,
-    STANDARD_RULE,
-    CountingRule,
-    Preparation,
-    SecondRule,
-)
+Preparation = Literal["raw", "min-max", "maximum"]
+# How a map's grey levels become values in [0, 1]: divided by 255; stretched so that the minimum is 0 and the maximum 1;
+# divided by the maximum.  A constant map (min-max) and a black map (maximum) are only divided by 255.
+PREPARATIONS: tuple[Preparation, ...] = ("raw", "min-max", "maximum")
 
-__all__ = ["DEFAULT_PROTOCOL", "PROTOCOLS", "Protocol", "protocol"]
+Comparison = Literal[">", "trunc>=", ">="]
+DEFAULT_PROTOCOL = "salmetric"
+
+
+@dataclass(frozen=True)
+class CountingRule:
+    """Which mask pixels are foreground, and how the mask's centroid is rounded.
+
+    Pixels are counted once per rule; everything else in a protocol is arithmetic on those counts.
+
+    Parameters
+    ----------
+    foreground_above : int
+        A mask pixel is foreground when its grey level is greater than this, 0..254.
+    centroid : {"half-even", "half-up"}
+        S-measure splits the image after row and column ``round(mean of the 0-based coordinates) + 1``.  Ties are
+        rounded to even (PySODMetrics) or up (MATLAB's ``round`` of the 1-based mean).
+
+    Raises
+    ------
+    ValueError
+        For other values.
+    """
+
+    foreground_above: int
+    centroid: Literal["half-even", "half-up"]
+
+    def __post_init__(self) -> None:
+        above: Any = self.foreground_above
+        if isinstance(above, bool) or not isinstance(above, int) or not 0 <= above <= 254:
+            raise ValueError(f"foreground_above is an integer in 0..254, not {above!r}")
+        if self.centroid not in ("half-even", "half-up"):
+            raise ValueError(f"centroid is 'half-even' or 'half-up', not {self.centroid!r}")
+
+    def __str__(self) -> str:
+        return f"foreground >{self.foreground_above}, centroid rounded {self.centroid}"
+
+
+# SalMetric's and PySODMetrics' foreground, with PySODMetrics' centroid
+STANDARD_RULE = CountingRule(128, "half-even")
+# sal_eval_toolbox: foreground from 26 (0.1 of 255), MATLAB's centroid
+MATLAB_RULE = CountingRule(25, "half-up")
+
+
+class PixelColumn(NamedTuple):
+    """One value of a pixel metric that is stored for every pair: the metric, and what it was computed from.
+
+    Attributes
+    ----------
+    metric : str
+        A metric of the catalogue that needs pixels, e.g. ``wf``.
+    map : {"raw", "min-max", "maximum"}
+        How the map was prepared.
+    foreground_above : int
+        Mask pixels above this grey level were foreground.
+    """
+
+    metric: str
+    map: Preparation
+    foreground_above: int
+
+    def __str__(self) -> str:
+        """The column's name in files, e.g. ``wf_min-max_128``; :meth:`parse` reads it."""
+        return f"{self.metric}_{self.map}_{self.foreground_above}"
+
+    @classmethod
+    def parse(cls, name: str) -> "PixelColumn":
+        """Read the name of a stored column.
+
+        Parameters
+        ----------
+        name : str
+            What ``str`` gave.
+
+        Returns
+        -------
+        PixelColumn
+
+        Raises
+        ------
+        ValueError
+            For anything else.
+        """
+        metric, map_, above = ([*name.rsplit("_", 2), "", ""])[:3]
+        for preparation in PREPARATIONS:
+            if metric and map_ == preparation and above.isdecimal() and int(above) <= 254:
+                return cls(metric, preparation, int(above))
+        raise ValueError(f"{name!r} is not the name of a pixel metric's column")
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One evaluator's conventions.
+    """One evaluation program's conventions.
 
-    name, title: how it is chosen, and the program it stands for.
-    rule: what is foreground in a mask, and how the centroid of S-measure is rounded.
-    map: how bytes become values (see :data:`~sodbench.metrics.counts.PREPARATIONS`); ``mae_map``: the same for MAE.
-    mae_mask: MAE against the mask's grey levels as stored (``raw``) or against its two classes (``binary``).
-    constant_mae: MAE of a constant map where ``mae_map`` is min-max: of its bytes divided by 255 (``bytes``), or without
-        a value (``undefined``), which the mean leaves out.
-    comparison: a pixel is selected at threshold t = 0..255 when 255 times its value is ``>`` t, when the truncated
-        product is ``trunc>=`` t, or when its value is ``>=`` t / 255.  This is for precision, recall and F; the measures
-        that a program does not define take PySODMetrics' ``trunc>=``.
-    smoothing: added to numerator and denominator of precision and recall; with 0, an undefined one is 0.
-    beta2: the weight of precision in F.
-    f_max: which aggregate is max F: of the mean precision and recall (``meanpr``) or of the mean F (``meanf``).
-    empty_masks: whether a mask without foreground counts in the mean precision, recall and F (``keep``), or has no value
-        there (``exclude``); then an image without background has no place in the curves of ``auc_roc`` and ``ap`` either.  All other metrics
-        count it.
-    undefined_s: whether an undefined (NaN) S-measure makes the mean undefined (``keep``) or is left out (``skip``).
-    defines: the measures the program itself prints; the others follow PySODMetrics' definitions on this protocol's map.
+    Parameters
+    ----------
+    name : str
+        The name it is chosen by, as in ``--protocol``.
+    title : str
+        The program it stands for.
+    rule : CountingRule
+        Which mask pixels are foreground, and how the centroid for S-measure is rounded.
+    map : {"raw", "min-max", "maximum"}
+        How a map is prepared, see :data:`PREPARATIONS`.
+    mae_map : {"raw", "min-max", "maximum"}
+        The same for MAE.
+    mae_mask : {"raw", "binary"}
+        MAE against the mask's grey levels as stored, or against its two classes.
+    constant_mae : {"bytes", "undefined"}
+        MAE of a constant map where ``mae_map`` is min-max: of its grey levels divided by 255, or undefined, in which
+        case the mean leaves it out.
+    comparison : {">", "trunc>=", ">="}
+        A pixel of value v is selected at threshold t = 0..255 when 255 v > t, trunc(255 v) >= t, or v >= t / 255.  This
+        applies to precision, recall and F; metrics that the program does not define use PySODMetrics' ``trunc>=``.
+    smoothing : float
+        Added to numerator and denominator of precision and recall.  With 0, an undefined quotient is 0.
+    f_max : {"meanpr", "meanf"}
+        Whether max F is that of the mean precision and recall, or of the mean F curve.
+    empty_masks : {"keep", "exclude"}
+        Whether a mask without foreground counts in the mean precision, recall and F, or has no value there.  In the
+        second case an image without background has no value in the curves of ``auc_roc`` and ``ap`` either.
+    undefined_s : {"keep", "skip"}
+        Whether an undefined (NaN) S-measure makes the mean undefined, or is left out of it.
+    defines : tuple of str
+        The metrics that the program itself prints.  The others follow PySODMetrics' definitions on this protocol's map.
+    beta2 : float
+        The weight of precision in F.
+
+    Raises
+    ------
+    ValueError
+        For unknown values, and values that contradict each other.
     """
 
     name: str
@@ -52,7 +157,7 @@ class Protocol:
     mae_map: Preparation
     mae_mask: Literal["raw", "binary"]
     constant_mae: Literal["bytes", "undefined"]
-    comparison: Literal[">", "trunc>=", ">="]
+    comparison: Comparison
     smoothing: float
     f_max: Literal["meanpr", "meanf"]
     empty_masks: Literal["keep", "exclude"]
@@ -76,26 +181,47 @@ class Protocol:
                 f"constant_mae of the protocol {self.name!r} is 'undefined', which only MAE on min-max maps can be"
             )
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
-    def other_comparison(self) -> Literal["trunc>=", ">="]:
-        """The comparison of the curves beside precision, recall and F."""
+    def secondary_comparison(self) -> Comparison:
+        """The comparison for the curves other than precision, recall and F."""
         return ">=" if self.comparison == ">=" else "trunc>="
 
-    def comparison_of(self, curve: str) -> Literal[">", "trunc>=", ">="]:
-        """How a map is compared with the threshold in one of the curves, e.g. ``tpr``."""
-        own = curve in ("precision", "recall") or curve.partition("_")[0] == "f"
-        return self.comparison if own else self.other_comparison
+    def comparison_of(self, curve: str) -> Comparison:
+        """How a map is compared with the threshold in one of the curves.
 
-    @property
-    def second_rule(self) -> SecondRule:
-        """The rule, besides the standard one, that pairs must be counted under to be scored by this protocol."""
-        held = MATLAB_SECOND.rule if self.map == MATLAB_SECOND.map else STANDARD_RULE
-        return MATLAB_SECOND if self.rule == held else SecondRule(self.rule, self.map)
+        Parameters
+        ----------
+        curve : str
+            A curve of the catalogue, e.g. ``tpr``.
+
+        Returns
+        -------
+        {">", "trunc>=", ">="}
+        """
+        own = curve in ("precision", "recall") or curve.partition("_")[0] == "f"
+        return self.comparison if own else self.secondary_comparison
 
     @property
     def mask_signature(self) -> str:
-        """The foreground rule as it stands in a signature, e.g. ``>128``."""
+        """The foreground rule as a signature shows it, e.g. ``>128``."""
         return f">{self.rule.foreground_above}"
+
+    def pixel_column(self, metric: str) -> PixelColumn:
+        """The stored column that holds a pixel metric under this protocol.
+
+        Parameters
+        ----------
+        metric : str
+            A metric of the catalogue that needs pixels.
+
+        Returns
+        -------
+        PixelColumn
+        """
+        return PixelColumn(metric, self.map, self.rule.foreground_above)
 
 
 _CHOICES = {
@@ -109,7 +235,7 @@ _CHOICES = {
     "undefined_s": ("keep", "skip"),
 }
 
-SALMETRIC = Protocol(
+_SALMETRIC = Protocol(
     name="salmetric",
     title="SalMetric (C++)",
     rule=STANDARD_RULE,
@@ -125,7 +251,7 @@ SALMETRIC = Protocol(
     defines=("mae", "f_max", "precision", "recall"),
 )
 
-PYSODMETRICS = Protocol(
+_PYSODMETRICS = Protocol(
     name="pysodmetrics",
     title="PySODMetrics 1.6.2 (Python)",
     rule=STANDARD_RULE,
@@ -141,7 +267,7 @@ PYSODMETRICS = Protocol(
     defines=("mae", "f_max", "f_mean", "f_adp", "s", "e_max", "e_mean", "e_adp", "wf"),
 )
 
-MATLAB = Protocol(
+_MATLAB = Protocol(
     name="matlab",
     title="sal_eval_toolbox (MATLAB)",
     rule=MATLAB_RULE,
@@ -157,14 +283,100 @@ MATLAB = Protocol(
     defines=("mae", "f_max", "f_adp", "s", "auc_roc", "iou_max", "iou_mean"),
 )
 
-PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (SALMETRIC, PYSODMETRICS, MATLAB)}
+# Every known protocol by name: what ``--protocol`` accepts
+PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (_SALMETRIC, _PYSODMETRICS, _MATLAB)}
 
 
-def protocol(name: str | Protocol) -> Protocol:
-    """The protocol of that name; ValueError names the known ones."""
-    if isinstance(name, Protocol):
-        return name
+def get_protocol(protocol: str | Protocol) -> Protocol:
+    """Find a protocol by name.
+
+    Parameters
+    ----------
+    protocol : str or Protocol
+        A name; a protocol is returned as it is.
+
+    Returns
+    -------
+    Protocol
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones.
+    """
+    if isinstance(protocol, Protocol):
+        return protocol
     try:
-        return PROTOCOLS[name]
+        return PROTOCOLS[protocol]
     except KeyError:
-        raise ValueError(f"unknown protocol {name!r}; known are {', '.join(PROTOCOLS)}") from None
+        raise ValueError(
+            f"unknown protocol {protocol!r}; known are {', '.join(PROTOCOLS)}"
+        ) from None
+
+
+def register_protocol(protocol: Protocol) -> None:
+    """Make a protocol of your own available by name, e.g. to ``--protocol``.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        Its name must not be that of a different protocol.
+
+    Raises
+    ------
+    ValueError
+        For a name that is taken, ``all``, or a name that is empty or holds anything but letters, digits, ``-`` and ``_``.
+    """
+    plain = protocol.name.replace("-", "").replace("_", "")
+    if not (plain.isascii() and plain.isalnum()) or protocol.name == "all":
+        raise ValueError(
+            f"{protocol.name!r} cannot name a protocol; use letters, digits, '-' and '_', and not 'all'"
+        )
+    if PROTOCOLS.get(protocol.name, protocol) != protocol:
+        raise ValueError(f"there is another protocol with the name {protocol.name!r}")
+    PROTOCOLS[protocol.name] = protocol
+
+
+@dataclass(frozen=True)
+class CountingScheme:
+    """What is counted for every pair: the rules, and the columns of the pixel metrics.
+
+    Attributes
+    ----------
+    rules : tuple of CountingRule
+        At least one.  The first one's histogram is kept for every pair, that of another rule for the pairs on which it
+        differs.
+    columns : tuple of PixelColumn
+        What is computed from the pixels of every pair beside the counts.
+    """
+
+    rules: tuple[CountingRule, ...]
+    columns: tuple[PixelColumn, ...] = ()
+
+    @classmethod
+    def for_protocols(
+        cls, protocols: Iterable[Protocol], pixel_metrics: Sequence[str] = ("wf",)
+    ) -> "CountingScheme":
+        """The scheme whose counts can be scored under some protocols.
+
+        Parameters
+        ----------
+        protocols : iterable of Protocol
+            The built-in protocols are always counted too: they cost next to nothing.
+        pixel_metrics : sequence of str
+            Metrics of the catalogue that need pixels.
+
+        Returns
+        -------
+        CountingScheme
+        """
+        scored = [_SALMETRIC, _PYSODMETRICS, _MATLAB, *protocols]
+        rules = dict.fromkeys(protocol.rule for protocol in scored)
+        columns = dict.fromkeys(p.pixel_column(metric) for metric in pixel_metrics for p in scored)
+        return cls(tuple(rules), tuple(columns))
+
+
+# What is counted unless a protocol or a metric of the user's own asks for more
+DEFAULT_SCHEME = CountingScheme.for_protocols(())
+# The same without pixel metrics, which take most of the time of a pair
+COUNTS_ONLY = CountingScheme.for_protocols((), pixel_metrics=())

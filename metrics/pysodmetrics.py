@@ -1,34 +1,24 @@
-"""PySODMetrics' names over sodbench's kernels: ``import sodbench.metrics.pysodmetrics as py_sod_metrics``.
+"""PySODMetrics' interface to sodbench's kernels: ``import sodbench.metrics.pysodmetrics as py_sod_metrics``.
 
 Classes, constructor arguments, ``step(pred, gt, normalize=True)``, the shapes and order of ``get_results()`` and the
-numbers are those of PySODMetrics 1.6.2 (to 1e-9, but for MSIoU and the context measure, see multiscale.py and context.py;
-curves run from threshold 255 down to 0, as there).  What is not offered raises NotImplementedError when it is constructed.
-
-uint8 pairs are counted (see counts.py), which is where the speed comes from.  Other input goes a slower way that sorts
-the map's values.  A float32 map is compared and quantised in float32, as there, but summed in float64: its measures
-differ from PySODMetrics' by its rounding, up to 1e-6.
+numbers are those of PySODMetrics 1.6.2 (to 1e-9, except for MSIoU and the context measure, see multiscale_iou.py and
+context_measure.py; curves run from threshold 255 down to 0, as there).  What is not offered raises NotImplementedError
+when it is constructed.  A float32 map gives metrics that differ from PySODMetrics' by its rounding, up to 1e-6.
 """
 
-import threading
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.metrics import threshold_metrics as curves
-from sodbench.metrics.confusion import Confusion, PreparedCounts, at_adaptive, prepare
+from sodbench.metrics.confusion import Confusion
 from sodbench.metrics.context_measure import context_measure
-from sodbench.metrics.counts import STANDARD_RULE, PreparedMask, count_pair
-from sodbench.metrics.multiscale_iou import grids, multiscale_iou, outline
+from sodbench.metrics.multiscale_iou import N_LEVELS, multiscale_iou, outline, to_grids
+from sodbench.metrics.pysodmetrics_input import LastPair, PreparedPair, prepare_pair
 from sodbench.metrics.s_measure import s_measure
 from sodbench.metrics.size_invariant import object_boxes, size_invariant_mae
-from sodbench.metrics.weighted_f import weighted_f
-
-Floats = NDArray[np.float64]
+from sodbench.metrics.threshold_metrics import family_values, precision_recall_f
 
 __all__ = [
     "MAE",
@@ -58,210 +48,77 @@ __all__ = [
     "WeightedFmeasure",
 ]
 
-
-@dataclass(frozen=True)
-class Pair:
-    """One map and mask, as the distinct values of the map and how many pixels have them.
-
-    map_, mask: the pair; the prepared map is ``slope * map_ + offset``, and ``levels`` [L] are its possible values.
-    prepared: the counts over those levels, for N = 1.
-    adaptive: the confusion at the adaptive threshold, [1, 1].
-    """
-
-    map_: NDArray[Any]
-    slope: float
-    offset: float
-    mask: PreparedMask
-    levels: NDArray[Any]
-    prepared: PreparedCounts
-    adaptive: Confusion
-
-    @cached_property
-    def dynamic(self) -> Confusion:
-        """The confusion at the thresholds 255, 254, ... 0, [1, 256]."""
-        # levels that the map does not contain may lie outside of [0, 1]: their counts are 0
-        bins = np.clip(np.trunc(self.levels * 255), 0, 255).astype(np.intp)
-        fp, tp = (
-            np.bincount(bins, pixels, minlength=256)[::-1].cumsum()[None]
-            for pixels in self.prepared.per_class[0]
-        )
-        return Confusion(tp, fp, self.prepared.positives, self.prepared.negatives)
-
-    @cached_property
-    def binary(self) -> Confusion:
-        """The confusion of the map above 0.5, [1, 1]."""
-        return _selected(self.prepared, self.levels > 0.5)
-
-    @cached_property
-    def values(self) -> NDArray[Any]:
-        """The prepared map [h, w]."""
-        return self.levels[self.map_] if self.map_.dtype == np.uint8 else self.map_
-
-    @cached_property
-    def foreground(self) -> NDArray[np.bool_]:
-        """The mask's foreground [h, w]."""
-        above: NDArray[np.bool_] = self.mask.pixels > STANDARD_RULE.foreground_above
-        return above
-
-    def weighted_f(self, beta_squared: float) -> float:
-        """Weighted F of the prepared map."""
-        map_ = self.map_ if self.map_.dtype == np.uint8 else self.map_.astype(np.float64)
-        preparation = np.array([[self.slope, self.offset]])
-        return float(weighted_f(map_, self.mask.geometry, preparation, beta_squared)[0])
+Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """The pair that a thread stepped last, by content."""
+class _Metric:
+    """A metric that is stepped with pairs."""
 
-    pred: NDArray[Any]
-    gt: NDArray[Any]
-    normalize: bool
-    pair: Pair
+    _last: LastPair | None = None
 
-    def is_of(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool) -> bool:
-        return normalize == self.normalize and all(
-            new.dtype == old.dtype and np.array_equal(new, old)
-            for new, old in ((pred, self.pred), (gt, self.gt))
-        )
+    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
+        """Add a pair.
 
+        Parameters
+        ----------
+        pred : array [h, w]
+            With ``normalize`` any numbers, which are divided by 255 and stretched to [0, 1] unless they are constant;
+            without it float32 or float64 in [0, 1].
+        gt : array [h, w]
+            With ``normalize`` foreground is above 128; without it the mask is bool.
+        normalize : bool
+            Which of the two.
 
-_seen = threading.local()
+        Raises
+        ------
+        ValueError
+            For shapes that differ or are not [h, w], no pixels, NaN, values outside [0, 1], or where the metric is
+            undefined.
+        TypeError
+            Without ``normalize``, for other types.
+        """
+        self._last = prepare_pair(pred, gt, normalize)  # held, so that other metrics can share it
+        self._add(self._last.pair)
 
+    def _add(self, pair: PreparedPair) -> None:
+        raise NotImplementedError
 
-def pair(pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> Pair:
-    """Check and prepare a pair as PySODMetrics does.
-
-    With ``normalize`` the mask is foreground above 128 and the map, divided by 255, is stretched to [0, 1] unless it is
-    constant.  Without, the map must be float32 or float64 in [0, 1] and the mask bool.  Both are [h, w].  Scripts step
-    several metrics with one pair, so the last one is kept: it is counted once for all of them.
-
-    Raises:
-        ValueError: for shapes that differ or are not [h, w], no pixels, NaN, or values outside [0, 1].
-        TypeError: without ``normalize``, for other types.
-    """
-    pred, gt = np.asarray(pred), np.asarray(gt)
-    last: _Seen | None = getattr(_seen, "last", None)
-    if last is None or not last.is_of(pred, gt, normalize):
-        pred, gt = pred.copy(), gt.copy()  # the caller may write into the originals
-        last = _seen.last = _Seen(pred, gt, normalize, _prepared(pred, gt, normalize))
-    return last.pair
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_last"}
 
 
-def _prepared(pred: NDArray[Any], gt: NDArray[Any], normalize: bool) -> Pair:
-    if pred.shape != gt.shape:
-        raise ValueError(
-            f"the prediction is {pred.shape} and the mask {gt.shape}; resize one of them"
-        )
-    if pred.ndim != 2 or pred.size == 0:
-        raise ValueError(f"a prediction is an array [h, w] with pixels; this one is {pred.shape}")
-    if normalize:
-        if pred.dtype == np.uint8 and gt.dtype == np.uint8:
-            return _pair_of_bytes(pred, gt)
-        if gt.dtype == np.bool_ and gt.any():
-            warnings.warn(
-                "no value of a bool mask is above 128, so all of it is background with normalize=True; "
-                "pass mask * 255 as uint8, or normalize=False",
-                stacklevel=4,
-            )
-        p = pred / 255
-        low, high = p.min(), p.max()
-        return _pair_of_floats((p - low) / (high - low) if high != low else p, gt > 128)
-    if pred.dtype not in (np.float32, np.float64):
-        raise TypeError(f"without normalize, a prediction is float32 or float64, not {pred.dtype}")
-    if gt.dtype != np.bool_:
-        raise TypeError(f"without normalize, a mask is bool, not {gt.dtype}")
-    if not (pred.min() >= 0 and pred.max() <= 1):
-        raise ValueError("without normalize, the values of a prediction lie in [0, 1]")
-    return _pair_of_floats(pred, gt)
-
-
-def _pair_of_bytes(pred: NDArray[np.uint8], gt: NDArray[np.uint8]) -> Pair:
-    mask = PreparedMask(gt)
-    counts = count_pair(pred, mask, weighted=False)
-    prepared = prepare(counts, STANDARD_RULE, "min-max")
-    low, high = int(prepared.low[0]), int(prepared.high[0])
-    return Pair(
-        map_=pred,
-        slope=1 / (high - low),
-        offset=-low / (high - low),
-        mask=mask,
-        levels=prepared.value[0],
-        prepared=prepared,
-        adaptive=at_adaptive(prepared),
-    )
-
-
-def _pair_of_floats(p: NDArray[Any], foreground: NDArray[np.bool_]) -> Pair:
-    if not np.isfinite(p).all():
-        raise ValueError("the prediction has values that are NaN or infinite")
-    mask = PreparedMask(foreground * np.uint8(255))
-    row, column = mask.standard.row, mask.standard.column
-    levels, level = np.unique(p, return_inverse=True)
-    quadrant = 2 * (np.arange(p.shape[0]) >= row)[:, None] + (np.arange(p.shape[1]) >= column)
-    cell = (2 * quadrant + foreground) * len(levels) + level.reshape(p.shape)
-    counts = np.bincount(cell.ravel(), minlength=8 * len(levels))
-    joint = counts.reshape(1, 4, 2, -1).astype(np.uint32)
-    # a flat quadrant whose numpy mean is not its value: see structure.py
-    quadrants = (p[:row, :column], p[:row, column:], p[row:, :column], p[row:, column:])
-    flags = sum(
-        1 << q
-        for q, block in enumerate(quadrants)
-        if np.count_nonzero(joint[0, q]) == 1 and block.mean() != block[0, 0]
-    )
-    prepared = PreparedCounts(
-        joint=joint,
-        per_class=joint.sum(axis=1, dtype=np.float64),
-        low=np.zeros(1, np.int64),
-        high=np.ones(1, np.int64),
-        value=levels[None].astype(np.float64),
-        knife_edge=np.array([flags], np.uint8),
-    )
-    return Pair(
-        map_=p,
-        slope=1.0,
-        offset=0.0,
-        mask=mask,
-        levels=levels,
-        prepared=prepared,
-        adaptive=_selected(prepared, levels >= min(2 * p.mean(), 1)),
-    )
-
-
-def _selected(prepared: PreparedCounts, levels: NDArray[np.bool_]) -> Confusion:
-    fp, tp = prepared.per_class[0][:, levels].sum(axis=-1)[:, None, None]
-    return Confusion(tp, fp, prepared.positives, prepared.negatives)
-
-
-class MAE:
+class MAE(_Metric):
     """Mean absolute error on the binary mask; ``get_results()`` is ``{"mae": mean}``."""
 
     def __init__(self) -> None:
         self.maes: list[float] = []
 
-    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
-        """Add a pair; see :func:`pair`."""
-        prepared = pair(pred, gt, normalize).prepared
-        background, foreground = prepared.per_class[0]
-        value = prepared.value[0]
+    def _add(self, pair: PreparedPair) -> None:
+        background, foreground = pair.prepared.per_class[0]
+        value = pair.prepared.value[0]
         error = background @ value + foreground @ (1 - value)
-        self.maes.append(float(error / prepared.per_class.sum()))
+        self.maes.append(float(error / pair.prepared.per_class.sum()))
 
     def get_results(self) -> dict[str, Any]:
         """The mean over the pairs."""
         return {"mae": np.mean(self.maes)}
 
 
-class Smeasure:
-    """S-measure (structure.py); ``get_results()`` is ``{"sm": mean}``. alpha weighs the object part."""
+class Smeasure(_Metric):
+    """S-measure (s_measure.py); ``get_results()`` is ``{"sm": mean}``.
+
+    Parameters
+    ----------
+    alpha : float
+        The weight of the object part.
+    """
 
     def __init__(self, alpha: float = 0.5):
         self.alpha = alpha
         self.sms: list[float] = []
 
-    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
-        """Add a pair; see :func:`pair`."""
-        _, objects, regions = s_measure(pair(pred, gt, normalize).prepared)
+    def _add(self, pair: PreparedPair) -> None:
+        _, objects, regions = s_measure(pair.prepared)
         s = self.alpha * objects + (1 - self.alpha) * regions
         self.sms.append(float(np.maximum(0, s)[0]))
 
@@ -270,18 +127,16 @@ class Smeasure:
         return {"sm": np.mean(self.sms)}
 
 
-class Emeasure:
-    """E-measure (curves.py); ``get_results()`` is ``{"em": {"adp": mean, "curve": [256]}}``."""
+class Emeasure(_Metric):
+    """E-measure (threshold_metrics.py); ``get_results()`` is ``{"em": {"adp": mean, "curve": [256]}}``."""
 
     def __init__(self) -> None:
         self.adaptive_ems: list[float] = []
         self.changeable_ems: list[Floats] = []
 
-    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
-        """Add a pair; see :func:`pair`."""
-        counted = pair(pred, gt, normalize)
-        self.adaptive_ems.append(float(curves.binary_measures(counted.adaptive)["e"][0, 0]))
-        self.changeable_ems.append(curves.binary_measures(counted.dynamic)["e"][0])
+    def _add(self, pair: PreparedPair) -> None:
+        self.adaptive_ems.append(float(family_values(pair.adaptive)["e"][0, 0]))
+        self.changeable_ems.append(family_values(pair.dynamic)["e"][0])
 
     def get_results(self) -> dict[str, Any]:
         """The means over the pairs."""
@@ -289,26 +144,36 @@ class Emeasure:
         return {"em": {"adp": np.mean(self.adaptive_ems), "curve": curve}}
 
 
-class WeightedFmeasure:
-    """Weighted F (weighted.py); ``get_results()`` is ``{"wfm": mean}``. beta is what the papers call beta^2."""
+class WeightedFmeasure(_Metric):
+    """Weighted F (weighted_f.py); ``get_results()`` is ``{"wfm": mean}``.
+
+    Parameters
+    ----------
+    beta : float
+        What the papers call beta^2.
+    """
 
     def __init__(self, beta: float = 1):
         self.beta = beta
         self.weighted_fms: list[float] = []
 
-    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
-        """Add a pair; see :func:`pair`."""
-        self.weighted_fms.append(pair(pred, gt, normalize).weighted_f(self.beta))
+    def _add(self, pair: PreparedPair) -> None:
+        self.weighted_fms.append(pair.weighted_f(self.beta))
 
     def get_results(self) -> dict[str, Any]:
         """The mean over the pairs."""
         return {"wfm": np.mean(self.weighted_fms)}
 
 
-class Fmeasure:
+class Fmeasure(_Metric):
     """F with precision and recall; ``get_results()`` is ``{"fm": {"adp", "curve"}, "pr": {"p", "r"}}``.
 
-    beta is what the papers call beta^2.  PySODMetrics' warning that FmeasureV2 replaces it is not repeated here.
+    PySODMetrics' warning that FmeasureV2 replaces it is not repeated here.
+
+    Parameters
+    ----------
+    beta : float
+        What the papers call beta^2.
     """
 
     def __init__(self, beta: float = 0.3):
@@ -318,11 +183,9 @@ class Fmeasure:
         self.adaptive_fms: list[float] = []
         self.changeable_fms: list[Floats] = []
 
-    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
-        """Add a pair; see :func:`pair`."""
-        counted = pair(pred, gt, normalize)
-        adaptive = curves.precision_recall_f(counted.adaptive, beta2=self.beta)
-        dynamic = curves.precision_recall_f(counted.dynamic, beta2=self.beta)
+    def _add(self, pair: PreparedPair) -> None:
+        adaptive = precision_recall_f(pair.adaptive, beta2=self.beta)
+        dynamic = precision_recall_f(pair.dynamic, beta2=self.beta)
         self.adaptive_fms.append(float(adaptive["f"][0, 0]))
         self.precisions.append(dynamic["precision"][0])
         self.recalls.append(dynamic["recall"][0])
@@ -340,14 +203,25 @@ class Fmeasure:
 
 
 class _Handler:
-    """A measure of a confusion, in up to three modes, for :class:`FmeasureV2`.
+    """A metric of a confusion, in up to three modes, for :class:`FmeasureV2`.
 
-    with_dynamic: at 256 thresholds; with_adaptive: at twice the map's mean; with_binary: above 0.5.
-    sample_based: whether the binary form is the mean over the pairs, or the measure of all pairs' pixels together.
+    Parameters
+    ----------
+    with_dynamic : bool
+        Compute it at 256 thresholds.
+    with_adaptive : bool
+        Compute it at twice the map's mean.
+    with_binary : bool
+        Compute it above 0.5.
+    sample_based : bool
+        Whether the binary form is the mean over the pairs, or the metric of all pairs' pixels together.
     """
 
-    name: str
+    _key: str
     beta = 0.3
+
+    def __init_subclass__(cls, key: str | None = None) -> None:
+        cls._key = key or cls._key
 
     def __init__(
         self,
@@ -365,85 +239,76 @@ class _Handler:
             self.binary_results = [] if sample_based else {"tp": 0, "fp": 0, "tn": 0, "fn": 0}
 
     def __call__(self, tp: Any, fp: Any, tn: Any, fn: Any) -> Floats:
-        """The measure of numbers of pixels, arrays or scalars."""
+        """Compute the metric of numbers of pixels.
+
+        Parameters
+        ----------
+        tp, fp, tn, fn : array or scalar
+            Of one shape.
+
+        Returns
+        -------
+        float64
+            Of that shape.
+        """
         pixels = np.stack(np.broadcast_arrays(tp, fp, tn, fn)).astype(np.float64)
         tp, fp, tn, fn = pixels.reshape(4, -1, 1)
-        c = Confusion(tp, fp, tp + fn, fp + tn)
-        found = curves.precision_recall_f(c, beta2=self.beta) | curves.binary_measures(c)
-        return found[self.name].reshape(pixels.shape[1:])
+        confusion = Confusion(tp, fp, tp + fn, fp + tn)
+        values = precision_recall_f(confusion, beta2=self.beta) | family_values(confusion)
+        return values[self._key].reshape(pixels.shape[1:])
 
 
-class PrecisionHandler(_Handler):
+class PrecisionHandler(_Handler, key="precision"):
     """Precision."""
 
-    name = "precision"
 
-
-class RecallHandler(_Handler):
+class RecallHandler(_Handler, key="recall"):
     """Recall, also called true positive rate or sensitivity."""
 
-    name = "recall"
 
-
-class FPRHandler(_Handler):
+class FPRHandler(_Handler, key="fpr"):
     """False positive rate."""
 
-    name = "fpr"
 
-
-class SpecificityHandler(_Handler):
+class SpecificityHandler(_Handler, key="specificity"):
     """Specificity, also called true negative rate."""
 
-    name = "specificity"
 
-
-class IOUHandler(_Handler):
+class IOUHandler(_Handler, key="iou"):
     """Intersection over union."""
 
-    name = "iou"
 
-
-class DICEHandler(_Handler):
+class DICEHandler(_Handler, key="dice"):
     """Dice coefficient."""
 
-    name = "dice"
 
-
-class BERHandler(_Handler):
+class BERHandler(_Handler, key="ber"):
     """Balanced error rate."""
 
-    name = "ber"
+
+class OverallAccuracyHandler(_Handler, key="accuracy"):
+    """Share of the pixels that are classified correctly."""
 
 
-class OverallAccuracyHandler(_Handler):
-    """Share of the pixels that are right."""
-
-    name = "accuracy"
+class KappaHandler(_Handler, key="kappa"):
+    """Kappa by PySODMetrics' formula, which is not Cohen's (see threshold_metrics.py)."""
 
 
-class KappaHandler(_Handler):
-    """Kappa by PySODMetrics' formula, which is not Cohen's (see curves.py)."""
+class FmeasureHandler(_Handler, key="f"):
+    """F-measure.
 
-    name = "kappa"
-
-
-class FmeasureHandler(_Handler):
-    """F; beta is what the papers call beta^2."""
-
-    name = "f"
+    Parameters
+    ----------
+    with_dynamic, with_adaptive, with_binary, sample_based : bool
+        As in the other handlers.
+    beta : float
+        What the papers call beta^2.
+    """
 
     def __init__(
-        self,
-        with_dynamic: bool,
-        with_adaptive: bool,
-        *,
-        with_binary: bool = False,
-        sample_based: bool = True,
-        beta: float = 0.3,
+        self, with_dynamic: bool, with_adaptive: bool, *, beta: float = 0.3, **modes: bool
     ):
-        super().__init__(
-            with_dynamic, with_adaptive, with_binary=with_binary, sample_based=sample_based
-        )
+        super().__init__(with_dynamic, with_adaptive, **modes)
         self.beta = beta
 
 
@@ -451,71 +316,87 @@ TPRHandler = SensitivityHandler = RecallHandler
 TNRHandler = SpecificityHandler
 
 
-class FmeasureV2:
+class FmeasureV2(_Metric):
     """Any number of named handlers over one pass.
 
-    ``get_results()`` is, for each handler, a dict of what it has been asked for: ``dynamic`` [256], ``adaptive``, ``binary``.
+    ``get_results()`` is, for each handler, a dict of what it was asked for: ``dynamic`` [256], ``adaptive``, ``binary``.
+
+    Parameters
+    ----------
+    metric_handlers : mapping of str to handler, optional
+        The handlers.
     """
 
     def __init__(self, metric_handlers: Mapping[str, Any] | None = None):
         self._metric_handlers = dict(metric_handlers or {})
 
     def add_handler(self, handler_name: str, metric_handler: Any) -> None:
-        """Add a handler under a name."""
+        """Add a handler.
+
+        Parameters
+        ----------
+        handler_name : str
+            Its key in the results.
+        metric_handler : handler
+            The handler.
+        """
         self._metric_handlers[handler_name] = metric_handler
 
-    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
-        """Add a pair; see :func:`pair`.  ValueError when there is no handler."""
+    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:  # noqa: D102
         if not self._metric_handlers:
-            raise ValueError("FmeasureV2 has no handler; give it some before step()")
-        counted = pair(pred, gt, normalize)
+            raise ValueError(f"{type(self).__name__} has no handler; add some before step()")
+        super().step(pred, gt, normalize)
+
+    def _add(self, pair: PreparedPair) -> None:
         for handler in self._metric_handlers.values():
             if handler.dynamic_results is not None:
-                handler.dynamic_results.append(handler(**_pixels(counted.dynamic)))
+                handler.dynamic_results.append(handler(**_pixels(pair.dynamic)))
             if handler.adaptive_results is not None:
-                handler.adaptive_results.append(handler(**_pixels(counted.adaptive)))
-            if handler.binary_results is not None:
-                pixels = _pixels(counted.binary)
-                if handler.sample_based:
-                    handler.binary_results.append(handler(**pixels))
-                else:
-                    for name, number in pixels.items():
-                        handler.binary_results[name] += int(number)
+                handler.adaptive_results.append(handler(**_pixels(pair.adaptive)))
+            self._add_binary(handler, [pair])
+
+    @staticmethod
+    def _add_binary(handler: Any, objects: list[PreparedPair]) -> None:
+        if handler.binary_results is None:
+            return
+        pixels = [_pixels(each.binary) for each in objects]
+        if handler.sample_based:
+            handler.binary_results.append(np.mean([handler(**each) for each in pixels]))
+        else:
+            for name in handler.binary_results:
+                handler.binary_results[name] += sum(int(each[name]) for each in pixels)
 
     def get_results(self) -> dict[str, dict[str, Any]]:
-        """The means over the pairs, handler by handler."""
-        return {name: _results(handler) for name, handler in self._metric_handlers.items()}
+        """The means over the pairs, by handler."""
+        return {name: dict(_results(handler)) for name, handler in self._metric_handlers.items()}
 
 
-def _results(handler: Any, keep_curves: bool = False) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _results(handler: Any, keep_curves: bool = False) -> Iterator[tuple[str, Any]]:
+    """What a handler was asked for, by mode."""
     if handler.dynamic_results is not None:
-        curves_ = handler.dynamic_results
-        found["dynamic"] = curves_ if keep_curves else np.mean(curves_, axis=0)
+        curves = handler.dynamic_results
+        yield "dynamic", curves if keep_curves else np.mean(curves, axis=0)
     if handler.adaptive_results is not None:
-        found["adaptive"] = np.mean(handler.adaptive_results)
+        yield "adaptive", np.mean(handler.adaptive_results)
     if handler.binary_results is not None:
         pairs = handler.binary_results
-        found["binary"] = np.mean(pairs if handler.sample_based else handler(**pairs))
-    return found
+        yield "binary", np.mean(pairs if handler.sample_based else handler(**pairs))
 
 
-def _pixels(c: Confusion) -> dict[str, Any]:
+def _pixels(confusion: Confusion) -> dict[str, Any]:
     """The confusion of one pair as arrays [256], or as scalars when there is a single threshold."""
-    pixels = {"tp": c.tp, "fp": c.fp, "tn": c.tn, "fn": c.fn}
+    pixels = {"tp": confusion.tp, "fp": confusion.fp, "tn": confusion.tn, "fn": confusion.fn}
     return {name: n[0] if n.shape[1] > 1 else n[0, 0] for name, n in pixels.items()}
 
 
-class SizeInvarianceMAE:
+class SizeInvarianceMAE(_Metric):
     """Size-invariant MAE (size_invariant.py); ``get_results()`` is ``{"si_mae": mean}``."""
 
     def __init__(self) -> None:
         self.maes: list[float] = []
 
-    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
-        """Add a pair; see :func:`pair`."""
-        counted = pair(pred, gt, normalize)
-        self.maes.append(size_invariant_mae(counted.values, counted.foreground))
+    def _add(self, pair: PreparedPair) -> None:
+        self.maes.append(size_invariant_mae(pair.values, pair.foreground))
 
     def get_results(self) -> dict[str, Any]:
         """The mean over the pairs."""
@@ -523,58 +404,45 @@ class SizeInvarianceMAE:
 
 
 class SizeInvarianceFmeasureV2(FmeasureV2):
-    """Handlers over each object's bounding box, everything outside of it background and 0 (size_invariant.py).
+    """Handlers over each object's bounding box, with everything outside background and 0 (size_invariant.py).
 
-    ``get_results()`` is as of FmeasureV2, but for handlers with ``sample_based``: their ``dynamic`` is a list with an array
-    [objects, 256] for each pair.  Masks without background, which PySODMetrics refuses, are one object.
+    ``get_results()`` is that of FmeasureV2, except for handlers with ``sample_based``: their ``dynamic`` is a list with an
+    array [objects, 256] for each pair.  Masks without background, which PySODMetrics refuses, are one object.
     """
 
-    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
-        """Add a pair; see :func:`pair`.  ValueError when there is no handler."""
-        if not self._metric_handlers:
-            raise ValueError("SizeInvarianceFmeasureV2 has no handler; give it some before step()")
-        counted = pair(pred, gt, normalize)
-        objects = [
-            _within(box, counted.values, counted.foreground)
-            for box in object_boxes(counted.foreground)
-        ] or [counted]
+    def _add(self, pair: PreparedPair) -> None:
+        objects = [pair.within(box) for box in object_boxes(pair.foreground)] or [pair]
         for handler in self._metric_handlers.values():
             if handler.dynamic_results is not None:
-                curves_ = [handler(**_pixels(each.dynamic)) for each in objects]
+                curves = [handler(**_pixels(each.dynamic)) for each in objects]
                 if handler.sample_based:
-                    handler.dynamic_results.append(np.array(curves_))
+                    handler.dynamic_results.append(np.array(curves))
                 else:
-                    handler.dynamic_results.extend(curves_)
+                    handler.dynamic_results.extend(curves)
             if handler.adaptive_results is not None:
                 adaptive = [handler(**_pixels(each.adaptive)) for each in objects]
                 handler.adaptive_results.append(np.mean(adaptive))
-            if handler.binary_results is not None:
-                pixels = [_pixels(each.binary) for each in objects]
-                if handler.sample_based:
-                    handler.binary_results.append(np.mean([handler(**n) for n in pixels]))
-                else:
-                    for name in handler.binary_results:
-                        handler.binary_results[name] += sum(int(n[name]) for n in pixels)
+            self._add_binary(handler, objects)
 
     def get_results(self) -> dict[str, dict[str, Any]]:
-        """The means over the pairs, handler by handler; curves object by object."""
+        """The means over the pairs, by handler; curves by object."""
         return {
-            name: _results(handler, keep_curves=handler.sample_based)
+            name: dict(_results(handler, keep_curves=handler.sample_based))
             for name, handler in self._metric_handlers.items()
         }
 
 
-def _within(box: tuple[slice, slice], p: NDArray[Any], foreground: NDArray[np.bool_]) -> Pair:
-    """The pair with everything outside of a box background and 0."""
-    inside, truth = np.zeros_like(p), np.zeros_like(foreground)
-    inside[box], truth[box] = p[box], foreground[box]
-    return _pair_of_floats(inside, truth)
-
-
-class MSIoU:
-    """Multi-scale IoU (multiscale.py), at 257 thresholds 0..256 ascending, at the adaptive threshold, and above 0.5.
+class MSIoU(_Metric):
+    """Multi-scale IoU (multiscale_iou.py), at 257 thresholds 0..256 ascending, at the adaptive threshold, and above 0.5.
 
     PySODMetrics sums in half precision: from 2048 outline pixels on its values differ from these by up to 2e-4.
+
+    Parameters
+    ----------
+    with_dynamic, with_adaptive, with_binary : bool
+        Which of the three to compute.
+    num_levels : int
+        Must be 10.
     """
 
     def __init__(
@@ -583,24 +451,23 @@ class MSIoU:
         with_adaptive: bool,
         *,
         with_binary: bool = False,
-        num_levels: int = 10,
+        num_levels: int = N_LEVELS,
     ):
-        if num_levels != 10:
-            raise NotImplementedError(f"MSIoU has 10 levels here, not {num_levels}")
+        if num_levels != N_LEVELS:
+            raise NotImplementedError(f"MSIoU has {N_LEVELS} levels here, not {num_levels}")
         self.dynamic_results: list[list[float]] | None = [] if with_dynamic else None
         self.adaptive_results: list[float] | None = [] if with_adaptive else None
         self.binary_results: list[float] | None = [] if with_binary else None
 
-    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
-        """Add a pair; see :func:`pair`."""
-        counted = pair(pred, gt, normalize)
-        p, cells = counted.values, grids(outline(counted.foreground))
+    def _add(self, pair: PreparedPair) -> None:
+        p, cells = pair.values, to_grids(outline(pair.foreground))
         if self.dynamic_results is not None:
             level = np.trunc(p * 255).astype(np.uint8)
+            # the value changes only at levels that the map contains
             present = np.unique(level)
-            found = [multiscale_iou(level >= t, cells) for t in present]
-            found.append(multiscale_iou(np.zeros(level.shape, bool), cells))
-            self.dynamic_results.append([found[i] for i in np.searchsorted(present, range(257))])
+            values = [multiscale_iou(level >= t, cells) for t in present]
+            values.append(multiscale_iou(np.zeros(level.shape, bool), cells))
+            self.dynamic_results.append([values[i] for i in np.searchsorted(present, range(257))])
         if self.adaptive_results is not None:
             self.adaptive_results.append(multiscale_iou(p >= min(2 * p.mean(), 1), cells))
         if self.binary_results is not None:
@@ -616,19 +483,24 @@ class MSIoU:
         return {mode: np.mean(each, axis=0) for mode, each in modes.items() if each is not None}
 
 
-class ContextMeasure:
-    """Context measure (context.py), to some 1e-9; ``get_results()`` is ``{"cm": mean}``."""
+class ContextMeasure(_Metric):
+    """Context measure (context_measure.py), to some 1e-9; ``get_results()`` is ``{"cm": mean}``.
+
+    Parameters
+    ----------
+    beta2 : float
+        The weight of relevance.
+    alpha : float
+        The context's standard deviation in pixels.
+    """
 
     def __init__(self, beta2: float = 1.0, alpha: float = 6.0):
         self.beta2 = beta2
         self.alpha = alpha
         self.scores: list[float] = []
 
-    def step(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> None:
-        """Add a pair; see :func:`pair`, and ValueError where the measure is undefined."""
-        counted = pair(pred, gt, normalize)
-        score = context_measure(counted.values, counted.foreground, self.beta2, self.alpha)
-        self.scores.append(score)
+    def _add(self, pair: PreparedPair) -> None:
+        self.scores.append(context_measure(pair.values, pair.foreground, self.beta2, self.alpha))
 
     def get_results(self) -> dict[str, Any]:
         """The mean over the pairs."""
@@ -636,11 +508,11 @@ class ContextMeasure:
 
 
 class _NotOffered:
-    """A measure of PySODMetrics that sodbench does not have."""
+    """A metric of PySODMetrics that sodbench does not have."""
 
     def __init__(self, *_: Any, **__: Any):
         raise NotImplementedError(
-            f"sodbench does not offer {type(self).__name__}; use PySODMetrics for this measure"
+            f"sodbench does not offer {type(self).__name__}; use PySODMetrics for this metric"
         )
 
 

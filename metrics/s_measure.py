@@ -1,11 +1,15 @@
-"""S-measure, the structural similarity of a grey map and a mask (Fan et al., ICCV 2017), alpha = 0.5.
+"""S-measure: structural similarity of a grey map and a mask, alpha = 0.5.
 
 S = max(0, (object part + region part) / 2).  The object part looks at the map's mean and spread within foreground
 and background; the region part compares map and mask in the four blocks around the mask's centroid by a formula like
 SSIM's.  All of it needs only sums over grey levels, so it is a function of the joint counts.
 
 Conventions of PySODMetrics 1.6.2: with an empty mask S is 1 - mean(map), with a full one mean(map), and both parts are
-given that value here.  A block without pixels (the centroid lies in the last row or column) makes S undefined: NaN.
+given that value here.  A block without pixels (the centroid is in the last row or column) makes S undefined: NaN.
+
+References
+----------
+Fan, Cheng, Liu, Li and Borji, "Structure-measure: a new way to evaluate foreground maps", ICCV 2017.
 """
 
 import numpy as np
@@ -15,47 +19,58 @@ from sodbench.metrics.compiled import compiled
 from sodbench.metrics.confusion import PreparedCounts
 
 Floats = NDArray[np.float64]
-EPSILON = float(np.finfo(np.float64).eps)
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
 def s_measure(prepared: PreparedCounts) -> tuple[Floats, Floats, Floats]:
-    """(S, object part, region part) of N pairs, float64 [N] each."""
+    """Compute the S-measure of N pairs.
+
+    Parameters
+    ----------
+    prepared : PreparedCounts
+        The counts of N pairs.
+
+    Returns
+    -------
+    tuple of float64 [N]
+        S, its object part and its region part; NaN where undefined.
+    """
     s, object_part, region_part = _s_measure(
-        prepared.joint, prepared.per_class, prepared.value, prepared.knife_edge
+        prepared.histogram, prepared.per_class, prepared.value, prepared.tie_flags
     ).T
     return s, object_part, region_part
 
 
 @compiled()
-def _s_measure(joint, per_class, value, knife_edge):  # type: ignore[no-untyped-def]
+def _s_measure(histogram, per_class, value, tie_flags):  # type: ignore[no-untyped-def]
     """float64 [N, 3]; the arguments are fields of PreparedCounts."""
-    found = np.empty((len(joint), 3))
-    for n in range(len(joint)):
+    scores = np.empty((len(histogram), 3))
+    for n in range(len(histogram)):
         background, mean_outside, spread_outside = _moments(per_class[n, 0], value[n])
         foreground, mean_inside, spread_inside = _moments(per_class[n, 1], value[n])
         total = background + foreground
         share = foreground / total
         if background == 0 or foreground == 0:
             mean = mean_inside if background == 0 else 1 - mean_outside
-            found[n] = mean
+            scores[n] = mean
             continue
         object_part = share * _object(mean_inside, spread_inside, foreground)
         object_part += (1 - share) * _object(1 - mean_outside, spread_outside, background)
         region_part = 0.0
         last_weight = 1.0
         for quadrant in range(4):
-            area, similarity = _similarity(joint[n, quadrant], value[n])
-            # numpy's mean of a flat block can miss the value by a rounding: PySODMetrics then sees spread where there is none
-            if knife_edge[n] >> quadrant & 1 and area > 0:
+            area, similarity = _similarity(histogram[n, quadrant], value[n])
+            # numpy's mean of a constant block can miss its value by a rounding: PySODMetrics then computes a spread
+            if tie_flags[n] >> quadrant & 1 and area > 0:
                 similarity = 0.0
             weight = area / total if quadrant < 3 else last_weight
             last_weight -= weight
             region_part += weight * similarity
-        found[n, 0] = max(0.5 * object_part + 0.5 * region_part, 0.0)
+        scores[n, 0] = max(0.5 * object_part + 0.5 * region_part, 0.0)
         if np.isnan(region_part):
-            found[n, 0] = np.nan
-        found[n, 1], found[n, 2] = object_part, region_part
-    return found
+            scores[n, 0] = np.nan
+        scores[n, 1], scores[n, 2] = object_part, region_part
+    return scores
 
 
 @compiled()
@@ -75,7 +90,7 @@ def _moments(pixels, value):  # type: ignore[no-untyped-def]
 def _object(mean, squares, number):  # type: ignore[no-untyped-def]
     """2m / (m^2 + 1 + sd) of one mask class; sd of the sample (n - 1), 0 for a single pixel."""
     deviation = np.sqrt(squares / max(number - 1, 1.0))
-    return 2 * mean / (mean * mean + 1 + deviation + EPSILON)
+    return 2 * mean / (mean * mean + 1 + deviation + _EPSILON)
 
 
 @compiled()
@@ -98,14 +113,14 @@ def _similarity(block, value):  # type: ignore[no-untyped-def]
         squares += (block[0, level] + block[1, level]) * (offset * offset)
         outside += block[0, level] * offset
         inside += block[1, level] * offset
-    if occupied == 1:  # flat
+    if occupied == 1:  # constant
         squares = inside = outside = 0.0
-    sigma_x = squares / (area - 1 + EPSILON)
+    sigma_x = squares / (area - 1 + _EPSILON)
     # the sum of (mask - y)^2 over the block's two classes
-    sigma_y = area * y * (1 - y) / (area - 1 + EPSILON)
-    covariance = ((1 - y) * inside - y * outside) / (area - 1 + EPSILON)
+    sigma_y = area * y * (1 - y) / (area - 1 + _EPSILON)
+    covariance = ((1 - y) * inside - y * outside) / (area - 1 + _EPSILON)
     a = 4 * x * y * covariance
     b = (x * x + y * y) * (sigma_x + sigma_y)
     if a != 0:
-        return area, a / (b + EPSILON)
+        return area, a / (b + _EPSILON)
     return area, 1.0 if b == 0 else 0.0

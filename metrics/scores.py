@@ -8,25 +8,24 @@ exception is an undefined S-measure under a protocol that keeps it: the mean is 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from typing import Protocol as Protocol_
+from typing import Protocol as TypingProtocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.metrics.catalogue import LOWER_IS_BETTER
+from sodbench.metrics.catalogue import METRICS, THRESHOLD_FAMILIES
 from sodbench.metrics.confusion import (
     PreparedCounts,
-    at_adaptive,
+    at_adaptive_threshold,
     at_thresholds,
-    prepare,
+    prepare_counts,
 )
 from sodbench.metrics.counts import Counts
-from sodbench.metrics.protocols import Protocol, protocol
+from sodbench.metrics.protocols import Protocol, get_protocol
 from sodbench.metrics.s_measure import s_measure
 from sodbench.metrics.threshold_metrics import (
-    BINARY_MEASURES,
-    binary_measures,
     f_measure,
+    family_values,
     precision_recall_f,
     ranking_rates,
 )
@@ -37,27 +36,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK",
-    "CURVES",
-    "LOWER_IS_BETTER",
     "CountsSource",
     "PerImage",
     "Scores",
-    "image_curves",
-    "image_measures",
+    "aggregate",
+    "per_image_curves",
+    "per_image_metrics",
     "score",
-    "summarise",
 ]
 
 Floats = NDArray[np.float64]
 
-CURVES = ("precision", "recall", "f", "tpr", "ppv", *BINARY_MEASURES)
-"""The curves of a single image."""
 _FOREGROUND_CURVES = ("precision", "recall", "f")
 _RANKING_CURVES = ("tpr", "fpr", "ppv")
+# Per-image metrics that a protocol may leave undefined; a NaN anywhere else means that the value was not computed.
 _MAY_BE_LEFT_OUT = frozenset({"mae", "f_max", "f_mean", "fpr_max", "fpr_mean"})
-"""Per-image metrics that a protocol may leave undefined; a NaN anywhere else means that the value was not computed."""
+# Pairs processed at a time: their curves stay in the processor's cache, and memory does not grow with their number.
 BLOCK = 48
-"""Pairs worked on at a time: their curves stay in the processor's cache, and memory does not grow with their number."""
 
 
 @dataclass(frozen=True)
@@ -79,86 +74,138 @@ class PerImage:
     foreground: Floats
 
 
-def image_measures(counts: Counts, protocol_: str | Protocol) -> PerImage:
-    """Every per-image metric of N pairs under a protocol, and all :data:`CURVES`."""
-    rules = protocol(protocol_)
-    prepared = prepare(counts, rules.rule, rules.map)
-    found = _curves(prepared, rules, CURVES)
+def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
+    """Compute every metric and every curve of single images.
 
-    scalars = {"mae": _mae(counts, prepared, rules)}
+    Parameters
+    ----------
+    counts : Counts
+        Of N pairs.
+    protocol : Protocol
+        Whose conventions apply.
+
+    Returns
+    -------
+    PerImage
+
+    Raises
+    ------
+    ValueError
+        When the counts do not hold the protocol's rule.
+    """
+    prepared = prepare_counts(counts, protocol.rule, protocol.map)
+    curves = _curves(prepared, protocol, _image_curve_names())
+
+    scalars = {"mae": _mae(counts, prepared, protocol)}
     scalars["s"], scalars["s_object"], scalars["s_region"] = s_measure(prepared)
-    scalars["wf"] = counts.weighted_f(rules.map, rules.rule)
-    adaptive = at_adaptive(prepared)
-    at_once = precision_recall_f(adaptive, beta2=rules.beta2) | binary_measures(adaptive)
-    scalars |= {f"{name}_adp": values[:, 0] for name, values in at_once.items()}
-    for name in ("f", *BINARY_MEASURES):
-        scalars[f"{name}_max"] = found[name].max(axis=-1)
-        scalars[f"{name}_mean"] = found[name].mean(axis=-1)
+    for metric in METRICS.values():
+        # those on request exist where they were counted; the others are NaN where they were not
+        if metric.needs_pixels and not (metric.on_request and not counts.holds(metric.name)):
+            scalars[metric.name] = counts.pixel_metric(metric.name, protocol)
+    adaptive = at_adaptive_threshold(prepared)
+    at_adaptive = precision_recall_f(adaptive, beta2=protocol.beta2) | family_values(adaptive)
+    scalars |= {f"{name}_adp": values[:, 0] for name, values in at_adaptive.items()}
+    for name in ("f", *THRESHOLD_FAMILIES):
+        scalars[f"{name}_max"] = curves[name].max(axis=-1)
+        scalars[f"{name}_mean"] = curves[name].mean(axis=-1)
 
-    return PerImage(scalars, found, prepared.positives[:, 0])
+    return PerImage(scalars, curves, prepared.positives[:, 0])
 
 
-def image_curves(
-    counts: Counts, protocol_: str | Protocol, curve_names: Iterable[str] = CURVES
+def per_image_curves(
+    counts: Counts, protocol: Protocol, names: Iterable[str] | None = None
 ) -> PerImage:
-    """The named curves of N pairs without any scalar: all that a report's resampling needs, in less than half the time."""
-    rules = protocol(protocol_)
-    prepared = prepare(counts, rules.rule, rules.map)
-    wanted = tuple(curve_names)
-    found = _curves(prepared, rules, wanted)
-    return PerImage({}, {name: found[name] for name in wanted}, prepared.positives[:, 0])
+    """Compute curves of single images, without any scalar.
+
+    A report's resampling needs no more; this takes less than half the time of :func:`per_image_metrics`.
+
+    Parameters
+    ----------
+    counts : Counts
+        Of N pairs.
+    protocol : Protocol
+        Whose conventions apply.
+    names : iterable of str, optional
+        The curves; all of them by default.
+
+    Returns
+    -------
+    PerImage
+        Without scalars.
+    """
+    wanted = _image_curve_names() if names is None else tuple(names)
+    prepared = prepare_counts(counts, protocol.rule, protocol.map)
+    curves = _curves(prepared, protocol, wanted)
+    return PerImage({}, {name: curves[name] for name in wanted}, prepared.positives[:, 0])
 
 
-def _curves(prepared: PreparedCounts, rules: Protocol, wanted: Sequence[str]) -> dict[str, Floats]:
-    """At least the wanted of CURVES, float64 [N, 256] each."""
-    confusion = at_thresholds(prepared, rules.comparison)
-    found = precision_recall_f(confusion, rules.smoothing, rules.beta2)
-    if not found.keys() >= set(wanted):
-        if rules.comparison != rules.other_comparison:
-            confusion = at_thresholds(prepared, rules.other_comparison)
-        # both axes of a ranking's curve come from one comparison; recall may be of another one, and smoothed
-        found |= ranking_rates(confusion, rules.smoothing) | binary_measures(confusion)
-    if rules.empty_masks == "exclude":
-        _leave_out_undefined(found, prepared)
-    return found
+def _image_curve_names() -> tuple[str, ...]:
+    return ("precision", "recall", "f", "tpr", "ppv", *THRESHOLD_FAMILIES)
 
 
-def _leave_out_undefined(found: dict[str, Floats], prepared: PreparedCounts) -> None:
+def _curves(
+    prepared: PreparedCounts, protocol: Protocol, wanted: Sequence[str]
+) -> dict[str, Floats]:
+    """At least the wanted curves, float64 [N, 256] each."""
+    confusion = at_thresholds(prepared, protocol.comparison)
+    curves = precision_recall_f(confusion, protocol.smoothing, protocol.beta2)
+    if not curves.keys() >= set(wanted):
+        if protocol.comparison != protocol.secondary_comparison:
+            confusion = at_thresholds(prepared, protocol.secondary_comparison)
+        # both axes of a ranking's curve come from one comparison; recall may use another one, and smoothing
+        curves |= ranking_rates(confusion, protocol.smoothing) | family_values(confusion)
+    if protocol.empty_masks == "exclude":
+        _leave_out_undefined(curves, prepared)
+    return curves
+
+
+def _leave_out_undefined(curves: dict[str, Floats], prepared: PreparedCounts) -> None:
     """Set to NaN what needs pixels of a class that the mask does not have."""
     empty, full = prepared.positives[:, 0] == 0, prepared.negatives[:, 0] == 0
     for name in _FOREGROUND_CURVES:
-        found[name][empty] = np.nan
+        curves[name][empty] = np.nan
     for name in _RANKING_CURVES:
-        if name in found:
-            found[name][empty | full] = np.nan
+        if name in curves:
+            curves[name][empty | full] = np.nan
 
 
-def _mae(counts: Counts, prepared: PreparedCounts, rules: Protocol) -> Floats:
+def _mae(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
     """Mean absolute error, on the mask as stored or on its two classes; NaN where the protocol defines none."""
     total = (prepared.positives + prepared.negatives)[:, 0]
-    if rules.mae_mask == "raw":
+    if protocol.mae_mask == "raw":
         error: Floats = counts.absolute_error / (255 * total)
         return error
-    if rules.mae_map != rules.map:
-        prepared = prepare(counts, rules.rule, rules.mae_map)
+    if protocol.mae_map != protocol.map:
+        prepared = prepare_counts(counts, protocol.rule, protocol.mae_map)
     background, foreground = prepared.per_class[:, 0], prepared.per_class[:, 1]
     summed: Floats = (background * prepared.value + foreground * (1 - prepared.value)).sum(axis=-1)
     error = summed / total
-    if rules.constant_mae == "undefined":
+    if protocol.constant_mae == "undefined":
         constant = np.count_nonzero(prepared.per_class.any(axis=1), axis=1) == 1
         error[constant] = np.nan
     return error
 
 
-def summarise(
-    means: dict[str, Floats], curve_means: dict[str, Floats], protocol_: str | Protocol
+def aggregate(
+    means: Mapping[str, Floats], curve_means: Mapping[str, Floats], protocol: Protocol
 ) -> dict[str, Floats]:
-    """The aggregates from the means over images of the scalars [...] and of the curves [..., 256].
+    """Turn means over images into the metrics of the set of images.
 
-    Any leading axes are kept, so that a bootstrap can hand in its resampled means at once.  ``s`` and the other scalars are
-    passed on; the maxima and means of the curves replace the per-image ones.
+    Any leading axes are kept, so that a bootstrap can pass all its resampled means at once.
+
+    Parameters
+    ----------
+    means : mapping of str to float64 [...]
+        Means of per-image metrics.  They are passed on, except for the maxima and means of curves.
+    curve_means : mapping of str to float64 [..., 256]
+        Means of per-image curves; the metrics whose curves are missing are left out.
+    protocol : Protocol
+        Which of the two forms of max F is ``f_max``.
+
+    Returns
+    -------
+    dict of str to float64 [...]
     """
-    rules = protocol(protocol_)
     metrics = {
         name: np.asarray(value)
         for name, value in means.items()
@@ -166,10 +213,10 @@ def summarise(
     }
     if {"precision", "recall", "f"} <= curve_means.keys():
         p, r = curve_means["precision"], curve_means["recall"]
-        by_curve = {"meanpr": f_measure(p, r, rules.beta2), "meanf": curve_means["f"]}
-        best = by_curve[rules.f_max].argmax(axis=-1)
-        metrics["f_max"] = by_curve[rules.f_max].max(axis=-1)
-        metrics["f_mean"] = by_curve[rules.f_max].mean(axis=-1)
+        by_curve = {"meanpr": f_measure(p, r, protocol.beta2), "meanf": curve_means["f"]}
+        best = by_curve[protocol.f_max].argmax(axis=-1)
+        metrics["f_max"] = by_curve[protocol.f_max].max(axis=-1)
+        metrics["f_mean"] = by_curve[protocol.f_max].mean(axis=-1)
         for form, curve in by_curve.items():
             metrics[f"f_max_{form}"] = curve.max(axis=-1)
             metrics[f"f_mean_{form}"] = curve.mean(axis=-1)
@@ -179,7 +226,7 @@ def summarise(
         metrics["auc_pr"] = _area(r, p)
     if "f_max" in means:
         metrics["f_max_best"] = np.asarray(means["f_max"])
-    for name in BINARY_MEASURES:
+    for name in THRESHOLD_FAMILIES:
         if name in curve_means:
             metrics[f"{name}_max"] = curve_means[name].max(axis=-1)
             metrics[f"{name}_mean"] = curve_means[name].mean(axis=-1)
@@ -193,8 +240,8 @@ def summarise(
 def _average_precision(precision: Floats, recall: Floats) -> Floats:
     """Sum of (R_k - R_k-1) P_k from the highest threshold to the lowest, with R = 0 before it; [...] of [..., 256]."""
     gained = np.diff(recall[..., ::-1], axis=-1, prepend=0)
-    found: Floats = (gained * precision[..., ::-1]).sum(axis=-1)
-    return found
+    area: Floats = (gained * precision[..., ::-1]).sum(axis=-1)
+    return area
 
 
 def _roc_area(fpr: Floats, tpr: Floats) -> Floats:
@@ -205,15 +252,6 @@ def _roc_area(fpr: Floats, tpr: Floats) -> Floats:
     """
     everything = (fpr.min(axis=-1) == 1) & (tpr.min(axis=-1) == 1)
     return np.where(everything, 0.5, _area(fpr, tpr))
-
-
-def _with_both_f(means: Mapping[str, Floats], rules: Protocol) -> dict[str, Floats]:
-    """The mean curves as Scores names them: ``f`` is the one whose maximum is ``f_max``."""
-    meanpr = f_measure(means["precision"], means["recall"], rules.beta2)
-    by_form = {"f_meanf": means["f"], "f_meanpr": meanpr}
-    own = {"f": by_form[f"f_{rules.f_max}"]}
-    rest = {name: curve for name, curve in means.items() if name not in _FOREGROUND_CURVES}
-    return {n: means[n] for n in ("precision", "recall")} | own | by_form | rest
 
 
 def _area(x: Floats, y: Floats) -> Floats:
@@ -236,32 +274,32 @@ class Scores:
         The protocol's name.
     n : int
         The number of pairs.
-    signature : str
-        One line that says how the numbers were made; those of different signatures are not comparable.
     metrics : dict of str to float
         Aggregates by name; NaN where no pair has a value.
     curves : dict of str to float64 [256]
         The means over images at the thresholds 0..255.  ``f`` is the curve whose maximum is ``f_max`` under the
         protocol: ``f_meanpr`` (F of the mean precision and recall) or ``f_meanf`` (the mean of the images' F).
-    comparisons : dict of str to str
-        For each curve, how a map is compared with threshold t: ``>`` (255 v > t), ``trunc>=`` (trunc(255 v) >= t) or
-        ``>=`` (v >= t / 255), for a map's values v in [0, 1].
     per_image : pandas.DataFrame
-        One row a pair, index ``stem``, a column a metric; NaN where the protocol defines no value.
+        One row per pair, index ``stem``, one column per metric; NaN where the protocol defines no value.
     undefined : tuple of str
-        Stems whose S-measure is undefined (an empty block; see structure.py).
+        Stems whose S-measure is undefined (an empty block; see s_measure.py).
     left_out : dict of str to tuple of str
         For ``mae``, ``f_max`` (with every metric of the mean precision and recall) and ``auc_roc`` (with ``ap``), the stems
         that have no value under the protocol and are left out of the mean; a key is absent when there are none.
     empty_masks : tuple of str
         Stems whose mask has no foreground under the protocol's rule.
+    comparisons : dict of str to str
+        For each curve, how a map is compared with threshold t: ``>`` (255 v > t), ``trunc>=`` (trunc(255 v) >= t) or
+        ``>=`` (v >= t / 255), for a map's values v in [0, 1].
+    signature : str
+        One line that records how the numbers were made; those of different signatures are not comparable.
     """
 
     protocol: str
     n: int
     metrics: dict[str, float]
     curves: dict[str, Floats]
-    per_image: "pd.DataFrame"
+    per_image: "pd.DataFrame" = field(repr=False)
     undefined: tuple[str, ...] = ()
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     empty_masks: tuple[str, ...] = ()
@@ -269,7 +307,7 @@ class Scores:
     signature: str = ""
 
 
-class CountsSource(Protocol_):
+class CountsSource(TypingProtocol):
     """Where :func:`score` takes counts from, a block of rows at a time: a Counts, or a file of them."""
 
     def __len__(self) -> int: ...
@@ -279,7 +317,7 @@ class CountsSource(Protocol_):
 
 def score(
     counts: CountsSource,
-    protocol_: str | Protocol,
+    protocol: str | Protocol,
     stems: Sequence[str],
     *,
     undefined_s: str | None = None,
@@ -287,80 +325,137 @@ def score(
 ) -> Scores:
     """Score N counted pairs.
 
-    stems: their names.  undefined_s: ``keep`` or ``skip`` undefined S-measures, instead of the protocol's choice.
-    The aggregates do not depend on the order of the pairs, to the last bit, because they are summed in the order of
-    ``order_by``, a key for each pair; by default its name.
+    The aggregates do not depend on the order of the pairs, to the last bit, because they are summed in a fixed order.
+
+    Parameters
+    ----------
+    counts : CountsSource
+        Counts of the pairs.
+    protocol : str or Protocol
+        Whose conventions apply.
+    stems : sequence of str
+        The pairs' names.
+    undefined_s : {"keep", "skip"}, optional
+        What to do with undefined S-measures, instead of the protocol's choice.
+    order_by : sequence of str, optional
+        A key for each pair, by which the sums are ordered; by default its name.
+
+    Returns
+    -------
+    Scores
+
+    Raises
+    ------
+    ValueError
+        When there is no pair, the number of names is wrong, or the counts do not hold the protocol's rule.
     """
     import pandas as pd  # slow, and not needed where pairs are only counted
 
-    rules = protocol(protocol_)
+    protocol = get_protocol(protocol)
     if len(stems) != len(counts):
         raise ValueError(f"{len(stems)} names for {len(counts)} pairs")
     if not len(counts):
         raise ValueError("there is no pair to score")
     order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
-    columns: tuple[str, ...] = ()
-    scalars = np.empty((0, len(order)))  # a row a metric, in the order of `stems`
-    has_value = {
-        name: np.ones(len(order), bool) for name in (*_FOREGROUND_CURVES, *_RANKING_CURVES)
+    visited = _visit_blocks(counts, protocol, order)
+    undefined_s = undefined_s or protocol.undefined_s
+    means = {
+        name: _mean(name, visited.scalars[column][order], undefined_s)
+        for column, name in enumerate(visited.columns)
     }
+    curves = _with_both_f(visited.curve_means, protocol)
+    names = np.array(stems, dtype=object)
+
+    def stems_where(rows: NDArray[np.bool_]) -> tuple[str, ...]:
+        return tuple(names[rows].tolist())
+
+    without_value = {
+        "mae": np.isnan(visited.scalar("mae")),
+        "f_max": ~visited.defined["f"],
+        "auc_roc": ~visited.defined["tpr"],
+    }
+    undefined = stems_where(np.isnan(visited.scalar("s")))
+    signature = [f"sodbench:{__version__}", f"protocol:{protocol.name}", f"n:{len(counts)}"]
+    signature += [f"gt:{protocol.mask_signature}"]
+    signature += [f"undefined:{undefined_s}({len(undefined)})"] * bool(undefined)
+    metrics = aggregate(means, visited.curve_means, protocol)
+    return Scores(
+        protocol=protocol.name,
+        n=len(counts),
+        metrics={name: float(value) for name, value in metrics.items()},
+        curves=curves,
+        per_image=pd.DataFrame(
+            visited.scalars.T,
+            columns=list(visited.columns),
+            index=pd.Index(names, name="stem", dtype=object),
+            copy=False,
+        ),
+        undefined=undefined,
+        left_out={name: stems_where(rows) for name, rows in without_value.items() if rows.any()},
+        empty_masks=stems_where(visited.foreground == 0),
+        comparisons={name: protocol.comparison_of(name) for name in curves},
+        signature="|".join(signature),
+    )
+
+
+@dataclass(frozen=True)
+class _Visited:
+    """Every pair's scalars and the mean curves.
+
+    columns: the scalars' names.  scalars: float64 [metrics, N].  foreground: float64 [N].  curve_means: float64 [256]
+    each.  defined: for the curves that a protocol may leave undefined, the pairs that have them, bool [N].
+    """
+
+    columns: tuple[str, ...]
+    scalars: Floats
+    foreground: Floats
+    curve_means: dict[str, Floats]
+    defined: dict[str, NDArray[np.bool_]]
+
+    def scalar(self, name: str) -> Floats:
+        """One metric of every pair, float64 [N]."""
+        values: Floats = self.scalars[self.columns.index(name)]
+        return values
+
+
+def _visit_blocks(counts: CountsSource, protocol: Protocol, order: NDArray[np.intp]) -> _Visited:
+    """Compute every pair's metrics, some pairs at a time, and sum the curves in the given order."""
+    columns: tuple[str, ...] = ()
+    scalars = np.empty((0, len(order)))
+    defined = {name: np.ones(len(order), bool) for name in (*_FOREGROUND_CURVES, *_RANKING_CURVES)}
     foreground = np.empty(len(order))
-    curve_sums = {name: np.zeros(256) for name in CURVES}
+    sums = {name: np.zeros(256) for name in _image_curve_names()}
     for start in range(0, len(order), BLOCK):
         rows = order[start : start + BLOCK]
-        block = image_measures(counts[rows], rules)
+        block = per_image_metrics(counts[rows], protocol)
         for name, values in block.curves.items():
-            if name in has_value:
-                defined = ~np.isnan(values[:, 0])
-                has_value[name][rows] = defined
-                values = values if defined.all() else values[defined]  # mostly nothing is copied
-            curve_sums[name] += values.sum(axis=0)
+            if name in defined:
+                has_value = ~np.isnan(values[:, 0])
+                defined[name][rows] = has_value
+                # usually all are defined, and nothing is copied
+                values = values if has_value.all() else values[has_value]
+            sums[name] += values.sum(axis=0)
         if not columns:
             columns = tuple(block.scalars)
             scalars = np.empty((len(columns), len(order)))
         for scalar, values in zip(scalars, block.scalars.values(), strict=True):
             scalar[rows] = values
         foreground[rows] = block.foreground
-        del block, values  # the next one takes their memory
-    means = {
-        name: _mean(name, x[order], undefined_s or rules.undefined_s)
-        for name, x in zip(columns, scalars, strict=True)
-    }
-    mean_curves = {}
-    for name, total in curve_sums.items():
-        images = int(has_value[name].sum()) if name in has_value else len(order)
-        mean_curves[name] = total / images if images else np.full(256, np.nan)
-    names = np.array(stems, dtype=object)
-    without_value = {
-        "mae": np.isnan(scalars[columns.index("mae")]),
-        "f_max": ~has_value["f"],
-        "auc_roc": ~has_value["tpr"],
-    }
-    curves = _with_both_f(mean_curves, rules)
-    undefined = tuple(names[np.isnan(scalars[columns.index("s")])].tolist())
-    rule = undefined_s or rules.undefined_s
-    signature = [f"sodbench:{__version__}", f"protocol:{rules.name}", f"n:{len(counts)}"]
-    signature += [f"gt:{rules.mask_signature}"]
-    signature += [f"undefined:{rule}({len(undefined)})"] * bool(undefined)
-    return Scores(
-        protocol=rules.name,
-        n=len(counts),
-        metrics={name: float(x) for name, x in summarise(means, mean_curves, rules).items()},
-        curves=curves,
-        per_image=pd.DataFrame(
-            scalars.T,
-            columns=list(columns),
-            index=pd.Index(names, name="stem", dtype=object),
-            copy=False,
-        ),
-        undefined=undefined,
-        left_out={
-            name: tuple(names[rows].tolist()) for name, rows in without_value.items() if rows.any()
-        },
-        empty_masks=tuple(names[foreground == 0].tolist()),
-        comparisons={name: rules.comparison_of(name) for name in curves},
-        signature="|".join(signature),
-    )
+        del block, values  # the next block takes their memory
+    means = {}
+    for name, total in sums.items():
+        images = int(defined[name].sum()) if name in defined else len(order)
+        means[name] = total / images if images else np.full(256, np.nan)
+    return _Visited(columns, scalars, foreground, means, defined)
+
+
+def _with_both_f(means: Mapping[str, Floats], protocol: Protocol) -> dict[str, Floats]:
+    """The mean curves as Scores names them: ``f`` is the one whose maximum is ``f_max``."""
+    meanpr = f_measure(means["precision"], means["recall"], protocol.beta2)
+    by_form = {"f_meanf": means["f"], "f_meanpr": meanpr}
+    own = {"f": by_form[f"f_{protocol.f_max}"]}
+    rest = {name: curve for name, curve in means.items() if name not in _FOREGROUND_CURVES}
+    return {n: means[n] for n in ("precision", "recall")} | own | by_form | rest
 
 
 def _mean(name: str, values: Floats, undefined_s: str) -> Floats:

@@ -1,42 +1,61 @@
-"""Size-invariant measures: every object of a mask counts the same, however small.
+"""Size-invariant metrics: every object of a mask has the same weight, however small.
 
+A mask's objects are its 4-connected parts of at least 50 pixels (where none is that large, all of the largest size).  Each
+is judged within its bounding box.  Conventions of PySODMetrics 1.6.2.
+
+References
+----------
 Li, Xu, Bao, Yang, Cong, Cao and Huang, "Size-invariance matters: rethinking metrics and losses for imbalanced
-multi-object salient object detection", ICML 2024.  A mask's objects are its 4-connected parts of at least 50 pixels
-(where there is none, all of the largest size), and each is judged within its bounding box.  Conventions of
-PySODMetrics 1.6.2.
+multi-object salient object detection", ICML 2024.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-SMALLEST_OBJECT = 50  # pixels
+_MIN_OBJECT_PIXELS = 50
 
 Box = tuple[slice, slice]
 
 
 def object_boxes(foreground: NDArray[np.bool_]) -> list[Box]:
-    """The bounding boxes (rows, columns) of the objects of a mask, bool [h, w]; none for an empty mask."""
+    """The bounding boxes of a mask's objects.
+
+    Parameters
+    ----------
+    foreground : bool [h, w]
+        The mask.
+
+    Returns
+    -------
+    list of (slice, slice)
+        Rows and columns; empty for an empty mask.
+    """
     labels, _ = ndimage.label(foreground)
     areas = np.bincount(labels.ravel())[1:]
-    least = min(SMALLEST_OBJECT, areas.max(initial=0))
+    least = min(_MIN_OBJECT_PIXELS, areas.max(initial=0))
     boxes = ndimage.find_objects(labels)
     return [(y, x) for (y, x), area in zip(boxes, areas.tolist(), strict=True) if area >= least]
 
 
-def size_invariant_mae(p: NDArray[np.floating], foreground: NDArray[np.bool_]) -> float:
-    """Mean absolute error with one share for each object's box and the rest by its area.
+def size_invariant_mae(values: NDArray[np.floating], foreground: NDArray[np.bool_]) -> float:
+    """Mean absolute error with the same share for each object's box, and the rest by its area.
 
-    With A the pixels outside of all boxes and N all pixels, the background's share is A / (N - A) times that of a box.
+    With A the pixels outside all boxes and N all pixels, the background's share is A / (N - A) times that of a box.
 
-    Args:
-        p: float [h, w], the prepared map.
-        foreground: bool [h, w].
+    Parameters
+    ----------
+    values : float [h, w]
+        The prepared map, in [0, 1].
+    foreground : bool [h, w]
+        The mask.
 
-    Returns:
-        The error; the plain one for an empty mask, and NaN, as in PySODMetrics, where the boxes cover the picture.
+    Returns
+    -------
+    float
+        The plain MAE for an empty mask; NaN, as in PySODMetrics, where the boxes cover the image.
     """
-    error = np.abs(p - foreground)
+    error = np.abs(values - foreground)
     boxes = object_boxes(foreground)
     if not boxes:
         return float(error.mean())

@@ -1,4 +1,4 @@
-"""Measures of a binarised map: each is a function of the confusion, at any number of thresholds.
+"""Metrics of a binarised map: each is a function of the confusion, at any number of thresholds.
 
 With TP, FP, FN, TN the pixels selected and foreground, selected and background, and so on; N all of them:
 
@@ -11,74 +11,116 @@ With TP, FP, FN, TN the pixels selected and foreground, selected and background,
 An undefined quotient counts as 0, as in PySODMetrics 1.6.2.  b2 = 0.3 is the field's convention for F (Achanta et
 al., CVPR 2009).  ``kappa`` is PySODMetrics' kappa, whose chance term has (TN + FN)(TN + TP), which is not Cohen's (1960).
 
-E-measure, the enhanced alignment of a binarised map with its mask (Fan et al., IJCAI 2018): with B the binary map, G the
+E-measure, the enhanced alignment of a binarised map with its mask (Fan et al., IJCAI 2018).  With B the binary map, G the
 mask, and a = B - mean(B), c = G - mean(G) at a pixel, the pixel's alignment is 2ac / (a^2 + c^2), and E is the sum of
 (alignment + 1)^2 / 4 over the pixels, divided by their number less one.  A pixel can only be in one of four classes.
 Conventions of PySODMetrics 1.6.2: with an empty mask the sum is the number of unselected pixels, with a full one the
-number of selected pixels.  A picture of one pixel has no meaningful E: the divisor is machine epsilon, as it is there.
+number of selected pixels.  An image of one pixel has no meaningful E: the divisor is machine epsilon, as it is there.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.catalogue import THRESHOLD_FAMILIES, registered_formulas
 from sodbench.metrics.compiled import compiled
 from sodbench.metrics.confusion import Confusion
 
 Floats = NDArray[np.float64]
-EPSILON = float(np.finfo(np.float64).eps)
-BINARY_MEASURES = (
-    "e",
-    "iou",
-    "dice",
-    "specificity",
-    "fpr",
-    "ber",
-    "accuracy",
-    "kappa",
-    "cohen_kappa",
-)
-"""Measures of a binarised map beside precision, recall and F."""
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
 def precision_recall_f(
-    c: Confusion, smoothing: float = 0.0, beta2: float = 0.3
+    confusion: Confusion, smoothing: float = 0.0, beta2: float = 0.3
 ) -> dict[str, Floats]:
-    """``precision``, ``recall`` and ``f``, float64 [N, T] each.
+    """Precision, recall and F-measure.
 
-    smoothing: added above and below in precision and recall (SalMetric).
+    Parameters
+    ----------
+    confusion : Confusion
+        Of N maps at T thresholds.
+    smoothing : float
+        Added to numerator and denominator of precision and recall (SalMetric).
+    beta2 : float
+        The weight of precision in F.
+
+    Returns
+    -------
+    dict of str to float64 [N, T]
+        ``precision``, ``recall`` and ``f``.
     """
-    found = _precision_recall_f(c.tp, c.fp, c.positives[:, 0], float(smoothing), float(beta2))
-    return dict(zip(("precision", "recall", "f"), found, strict=True))
+    values = _precision_recall_f(
+        confusion.tp, confusion.fp, confusion.positives[:, 0], float(smoothing), float(beta2)
+    )
+    return dict(zip(("precision", "recall", "f"), values, strict=True))
 
 
-def ranking_rates(c: Confusion, smoothing: float = 0.0) -> dict[str, Floats]:
-    """``tpr``, TP / (TP + FN), and ``ppv``, TP / (TP + FP), float64 [N, T] each; 0 where undefined.
+def ranking_rates(confusion: Confusion, smoothing: float = 0.0) -> dict[str, Floats]:
+    """True positive rate and positive predictive value, for the curves of a ranking.
 
-    They are recall and precision under other names: a protocol may take those at another comparison than the false
-    positive rate, at which no threshold selects everything.
+    They are recall and precision under other names: a protocol may take those with another comparison than the false
+    positive rate, with which no threshold selects everything.
 
-    smoothing: added above and below in ``ppv``, which says what precision is where nothing is selected.
+    Parameters
+    ----------
+    confusion : Confusion
+        Of N maps at T thresholds.
+    smoothing : float
+        Added to numerator and denominator of ``ppv``; it decides what precision is where nothing is selected.
+
+    Returns
+    -------
+    dict of str to float64 [N, T]
+        ``tpr``, TP / (TP + FN), and ``ppv``, TP / (TP + FP); 0 where undefined.
     """
-    selected = c.tp + c.fp + smoothing
-    rates = {"tpr": np.zeros_like(c.tp), "ppv": np.zeros_like(c.tp)}
-    np.divide(c.tp, c.positives, out=rates["tpr"], where=c.positives > 0)
-    np.divide(c.tp + smoothing, selected, out=rates["ppv"], where=selected > 0)
+    tp = confusion.tp
+    selected = tp + confusion.fp + smoothing
+    rates = {"tpr": np.zeros_like(tp), "ppv": np.zeros_like(tp)}
+    np.divide(tp, confusion.positives, out=rates["tpr"], where=confusion.positives > 0)
+    np.divide(tp + smoothing, selected, out=rates["ppv"], where=selected > 0)
     return rates
 
 
-def binary_measures(c: Confusion) -> dict[str, Floats]:
-    """All of :data:`BINARY_MEASURES`, float64 [N, T] each."""
-    found = _binary_measures(c.tp, c.fp, c.positives[:, 0], c.negatives[:, 0])
-    return dict(zip(BINARY_MEASURES, found, strict=True))
+def family_values(confusion: Confusion) -> dict[str, Floats]:
+    """Every threshold family of the catalogue.
+
+    Parameters
+    ----------
+    confusion : Confusion
+        Of N maps at T thresholds.
+
+    Returns
+    -------
+    dict of str to float64 [N, T]
+        By the family's name, e.g. ``iou``.
+    """
+    tp, fp = confusion.tp, confusion.fp
+    registered = registered_formulas()
+    values = {name: np.empty(tp.shape) for name in THRESHOLD_FAMILIES if name not in registered}
+    _fill(tp, fp, confusion.positives[:, 0], confusion.negatives[:, 0], **values)
+    for name, formula in registered.items():
+        computed = formula(tp, fp, confusion.positives, confusion.negatives)
+        values[name] = np.asarray(computed, np.float64).reshape(tp.shape)
+    return values
 
 
 def f_measure(precision: Floats, recall: Floats, beta2: float = 0.3) -> Floats:
-    """F of a precision and a recall of one shape; 0 where both are 0."""
+    """F-measure of a precision and a recall.
+
+    Parameters
+    ----------
+    precision, recall : float64 [...]
+        Of one shape.
+    beta2 : float
+        The weight of precision.
+
+    Returns
+    -------
+    float64 [...]
+        0 where both are 0.
+    """
     precision, recall = np.asarray(precision), np.asarray(recall)
-    found: Floats = _f_measures(precision.ravel(), recall.ravel(), float(beta2)).reshape(
-        precision.shape
-    )
-    return found
+    values: Floats = _f_measures(precision.ravel(), recall.ravel(), float(beta2))
+    return values.reshape(precision.shape)
 
 
 _compiled = compiled(error_model="numpy")
@@ -96,57 +138,58 @@ def _f(precision, recall, beta2):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _f_measures(precision, recall, beta2):  # type: ignore[no-untyped-def]
-    found = np.empty(len(precision))
-    for i in range(len(found)):
-        found[i] = _f(precision[i], recall[i], beta2)
-    return found
+    values = np.empty(len(precision))
+    for i in range(len(values)):
+        values[i] = _f(precision[i], recall[i], beta2)
+    return values
 
 
 @_compiled
 def _precision_recall_f(tp, fp, positives, smoothing, beta2):  # type: ignore[no-untyped-def]
     """float64 [3, N, T]."""
-    found = np.empty((3, *tp.shape))
+    values = np.empty((3, *tp.shape))
     thresholds = range(tp.shape[1])
     for n in range(len(tp)):
-        precision, recall, f = found[0, n], found[1, n], found[2, n]
+        precision, recall, f = values[0, n], values[1, n], values[2, n]
         for t in thresholds:
             precision[t] = _quotient(tp[n, t] + smoothing, tp[n, t] + fp[n, t] + smoothing)
         for t in thresholds:
             recall[t] = _quotient(tp[n, t] + smoothing, positives[n] + smoothing)
         for t in thresholds:
             f[t] = _f(precision[t], recall[t], beta2)
-    return found
+    return values
 
 
 @_compiled
-def _binary_measures(tp, fp, positives, negatives):  # type: ignore[no-untyped-def]
-    """float64 [M, N, T], M in the order of BINARY_MEASURES.
+def _fill(  # type: ignore[no-untyped-def]
+    tp, fp, positives, negatives, e, iou, dice, specificity, fpr, ber, accuracy, kappa, cohen_kappa
+):
+    """Compute every family of the catalogue that is not registered from outside: each argument is named after one.
 
-    One loop for each of them: LLVM makes vectors of loops that fill one array.
+    tp, fp and the families: float64 [N, T]; positives, negatives: float64 [N].  One loop for each family, because LLVM
+    vectorises loops that fill one array.
     """
-    found = np.empty((len(BINARY_MEASURES), *tp.shape))
     thresholds = range(tp.shape[1])
     for n in range(len(tp)):
         a, b, p, q = tp[n], fp[n], positives[n], negatives[n]
         for t in thresholds:
-            found[0, n, t] = _e(a[t], b[t], p, q)
+            e[n, t] = _e_measure(a[t], b[t], p, q)
         for t in thresholds:
-            found[1, n, t] = _quotient(a[t], p + b[t])
+            iou[n, t] = _quotient(a[t], p + b[t])
         for t in thresholds:
-            found[2, n, t] = _quotient(2 * a[t], a[t] + b[t] + p)
+            dice[n, t] = _quotient(2 * a[t], a[t] + b[t] + p)
         for t in thresholds:
-            found[3, n, t] = _quotient(q - b[t], q)
+            specificity[n, t] = _quotient(q - b[t], q)
         for t in thresholds:
-            found[4, n, t] = _quotient(b[t], q)
+            fpr[n, t] = _quotient(b[t], q)
         for t in thresholds:
-            found[5, n, t] = 1 - 0.5 * (_quotient(a[t], p) + _quotient(q - b[t], q))
+            ber[n, t] = 1 - 0.5 * (_quotient(a[t], p) + _quotient(q - b[t], q))
         for t in thresholds:
-            found[6, n, t] = _quotient(a[t] + (q - b[t]), p + q)
+            accuracy[n, t] = _quotient(a[t] + (q - b[t]), p + q)
         for t in thresholds:
-            found[7, n, t] = _kappa(a[t], b[t], p, q, a[t] + (q - b[t]))
+            kappa[n, t] = _kappa(a[t], b[t], p, q, a[t] + (q - b[t]))
         for t in thresholds:
-            found[8, n, t] = _kappa(a[t], b[t], p, q, q)
-    return found
+            cohen_kappa[n, t] = _kappa(a[t], b[t], p, q, q)
 
 
 @_compiled
@@ -161,7 +204,7 @@ def _kappa(tp, fp, positives, negatives, also_negative):  # type: ignore[no-unty
 
 
 @_compiled
-def _e(tp, fp, positives, negatives):  # type: ignore[no-untyped-def]
+def _e_measure(tp, fp, positives, negatives):  # type: ignore[no-untyped-def]
     total = positives + negatives
     selected = tp + fp
     map_mean, mask_mean = selected / total, positives / total
@@ -176,11 +219,11 @@ def _e(tp, fp, positives, negatives):  # type: ignore[no-untyped-def]
             + (positives - tp) * _enhanced(-map_mean, 1 - mask_mean)
             + (negatives - fp) * _enhanced(-map_mean, -mask_mean)
         )
-    return aligned / (total - 1 + EPSILON)
+    return aligned / (total - 1 + _EPSILON)
 
 
 @_compiled
 def _enhanced(a, b):  # type: ignore[no-untyped-def]
     """(alignment + 1)^2 / 4 of two deviations from the mean."""
-    alignment = 2 * a * b / (a * a + b * b + EPSILON)
+    alignment = 2 * a * b / (a * a + b * b + _EPSILON)
     return (alignment + 1) ** 2 / 4

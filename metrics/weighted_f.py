@@ -1,16 +1,19 @@
-"""Weighted F-measure: errors weighed by where they are.
+"""Weighted F-measure: errors are weighted by their place.
 
-Margolin, Zelnik-Manor and Tal, "How to evaluate foreground maps?", CVPR 2014. Two ideas: an error inside
-the foreground counts as little as the errors around it (a Gaussian mean, 7x7, sigma 5), and a false alarm
-counts the more the farther it is from the foreground (1 at the border, rising to 2).
+There are two ideas.  An error inside the foreground counts as little as the errors around it (a Gaussian mean, 7x7, sigma
+5), and a false alarm counts more the farther it is from the foreground (1 at the border, rising to 2).
 
-The numbers are those of PySODMetrics 1.6.2: beta^2 = 1, zero beyond the image's border, 0 for an empty
-mask. Where several foreground pixels are equally near, the one in the leftmost column is taken, and in
-that column the topmost, as scipy's Euclidean distance transform does.
+The numbers are those of PySODMetrics 1.6.2: beta^2 = 1, zero beyond the image's border, 0 for an empty mask.  Where
+several foreground pixels are equally near, the one in the leftmost column is used, and within it the topmost, as in
+scipy's Euclidean distance transform.
 
-The work is split. :func:`weighted_geometry` depends on the mask alone and serves every map scored against
-it. :func:`weighted_f` visits the map once for any number of affine preparations of it (raw, min-max, divided
-by its maximum), because everything but the last minimum is linear in the map.
+The computation has two parts.  :func:`weighted_geometry` depends on the mask alone and serves every map scored against
+it.  :func:`weighted_f` visits the map once for any number of affine preparations of it (raw, min-max, divided by its
+maximum), because everything but the last minimum is linear in the map.
+
+References
+----------
+Margolin, Zelnik-Manor and Tal, "How to evaluate foreground maps?", CVPR 2014.
 """
 
 from dataclasses import dataclass
@@ -22,50 +25,61 @@ from numpy.typing import NDArray
 from sodbench.metrics.compiled import compiled
 from sodbench.metrics.distances import SATURATED, squared_distances
 
-RADIUS = 3  # of the 7x7 Gaussian
-SIGMA = 5.0
-HALF_LIFE = 5.0  # a false alarm's extra weight closes half of its gap to 1 every 5 pixels
-MARGIN = 4  # holds every background pixel from which the Gaussian reaches the foreground
-EPS = float(np.spacing(1.0))
-ONE, TWO, THREE, FOUR, FIVE, SIX = (np.uint64(i) for i in range(1, 7))
+_RADIUS = 3  # of the 7x7 Gaussian
+_SIGMA = 5.0
+_HALF_LIFE = 5.0  # a false alarm's extra weight closes half of its gap to 1 every 5 pixels
+_MARGIN = 4  # includes every background pixel from which the Gaussian reaches the foreground
+_EPSILON = float(np.spacing(1.0))
+_ONE, _TWO, _THREE, _FOUR, _FIVE, _SIX = (np.uint64(i) for i in range(1, 7))
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What weighted F needs to know of a mask.
+    """What weighted F needs to know about a mask.
 
-    The *window* is the foreground's bounding box and the 4 pixels around it, beyond the image's border
-    where the box touches it.
+    Attributes
+    ----------
+    squared_distance : uint16 [h, w]
+        To the nearest foreground pixel, 0 on the foreground; meaningless for an empty mask.  From 255 pixels on it is
+        255^2: a false alarm's weight is 2 there, except for the last bits of a float64.
+    area : int
+        Number of foreground pixels.
+    top, left : int
+        First row and column of the foreground's bounding box; 0 for an empty mask, whose box is empty.
+    inside : uint8 [box h, box w]
+        The mask in its bounding box, 0 or 1.
+    runs : int32 [box h, 2]
+        For each row the first column of the box's foreground, and the one after its last; 0, 0 for none.
+    band : int32 [m, 4]
+        Row and column of each background pixel near the foreground, and of the foreground pixel nearest to it.
+    rows, columns : float64 [box h], float64 [box w]
+        Share of the Gaussian's rows and columns that is inside the image.
     """
 
     squared_distance: NDArray[np.uint16]
-    """[h, w], to the nearest foreground pixel, 0 on the foreground; meaningless for an empty mask. From
-    255 pixels on it is 255^2: a false alarm weighs 2 there, but for the last bits of a float64."""
     area: int
-    """Number of foreground pixels."""
     top: int
-    """Row of the bounding box; 0 for an empty mask, as are the next three."""
     left: int
-    """Column of the bounding box."""
     inside: NDArray[np.uint8]
-    """[box h, box w], the mask in its bounding box, 0 or 1."""
     runs: NDArray[np.int32]
-    """[box h, 2], first column of the box's foreground in each row, and the one after its last; 0, 0 for none."""
     band: NDArray[np.int32]
-    """[m, 4], row and column of each background pixel near the foreground, and of the foreground pixel
-    nearest to it."""
     rows: NDArray[np.float64]
-    """[box h], share of the Gaussian's rows that lies in the image."""
     columns: NDArray[np.float64]
-    """[box w], share of the Gaussian's columns that lies in the image."""
 
 
 def weighted_geometry(mask: NDArray[np.uint8], above: int = 0) -> Geometry:
-    """The part of weighted F that depends on the mask alone.
+    """Compute the part of weighted F that depends on the mask alone.
 
-    Args:
-        mask: uint8 [h, w], any shape from 1x1 up.
-        above: a pixel is foreground when its value is greater than this.
+    Parameters
+    ----------
+    mask : uint8 [h, w]
+        The mask.
+    above : int
+        A pixel is foreground when its value is greater than this.
+
+    Returns
+    -------
+    Geometry
     """
     mask = np.ascontiguousarray(mask)
     height, width = mask.shape
@@ -95,15 +109,26 @@ def weighted_f(
 ) -> NDArray[np.float64]:
     """Weighted F of one map under several preparations.
 
-    Args:
-        values: uint8 or float64 [h, w], the map, of the mask's shape.
-        geometry: of the mask.
-        preparations: float64 [K, 2], rows (a, b): the map that is scored is a * values + b, which must
-            lie in [0, 1].
-        beta_squared: weight of precision against recall.
+    Parameters
+    ----------
+    values : uint8 or float64 [h, w]
+        The map, of the mask's shape.
+    geometry : Geometry
+        Of the mask.
+    preparations : float64 [K, 2]
+        Rows (a, b): the map that is scored is a * values + b, which must be in [0, 1].
+    beta_squared : float
+        The weight of precision against recall.
 
-    Returns:
-        float64 [K]; 0 where the mask is empty.
+    Returns
+    -------
+    float64 [K]
+        0 where the mask is empty.
+
+    Raises
+    ------
+    ValueError
+        For a map of another shape.
     """
     if values.shape != geometry.squared_distance.shape:
         raise ValueError(
@@ -121,18 +146,37 @@ def weighted_f(
         geometry.rows,
         geometry.columns,
         np.ascontiguousarray(preparations),
-        gaussian(),
+        _gaussian(),
         _importance(),
         beta_squared,
     )
     return scores
 
 
+def weighted_f_of_map(values: NDArray[np.float64], foreground: NDArray[np.bool_]) -> float:
+    """Weighted F of one prepared map, with beta^2 = 1.
+
+    Parameters
+    ----------
+    values : float64 [h, w]
+        The prepared map, in [0, 1].
+    foreground : bool [h, w]
+        The mask.
+
+    Returns
+    -------
+    float
+        0 where the mask is empty.
+    """
+    geometry = weighted_geometry(foreground.view(np.uint8))
+    return float(weighted_f(values, geometry, np.array([[1.0, 0.0]]))[0])
+
+
 @cache
-def gaussian() -> NDArray[np.float64]:
+def _gaussian() -> NDArray[np.float64]:
     """float64 [4], one side of the separable Gaussian from its centre outwards; the 7 taps sum to 1."""
-    distance = np.arange(RADIUS + 1)
-    taps = np.exp(-(distance**2) / (2 * SIGMA**2))
+    distance = np.arange(_RADIUS + 1)
+    taps = np.exp(-(distance**2) / (2 * _SIGMA**2))
     return np.asarray(taps / (taps[0] + 2 * taps[1:].sum()), dtype=np.float64)
 
 
@@ -140,28 +184,28 @@ def gaussian() -> NDArray[np.float64]:
 def _importance() -> NDArray[np.float64]:
     """Importance of a false alarm by its squared distance to the foreground, up to saturation; [0] is 0."""
     distance = np.sqrt(np.arange(SATURATED + 1, dtype=np.float64))
-    importance = np.asarray(2.0 - np.exp(np.log(0.5) / HALF_LIFE * distance), dtype=np.float64)
+    importance = np.asarray(2.0 - np.exp(np.log(0.5) / _HALF_LIFE * distance), dtype=np.float64)
     importance[0] = 0.0  # the foreground itself
     return importance
 
 
 @lru_cache(maxsize=256)
 def _share_in_image(length: int) -> NDArray[np.float64]:
-    """For each place on an axis of this length, how much of the Gaussian centred there falls on the axis."""
-    taps = gaussian()
-    reach = min(RADIUS, length - 1)
+    """For each position on an axis of this length, the share of the Gaussian centred there that is on the axis."""
+    taps = _gaussian()
+    reach = min(_RADIUS, length - 1)
     cumulated = np.cumsum(taps)
     share = np.ones(length)
-    for place in {*range(min(RADIUS, length)), *range(max(0, length - RADIUS), length)}:
-        before, after = min(place, reach), min(length - 1 - place, reach)
-        share[place] = cumulated[before] + cumulated[after] - taps[0]
+    for position in {*range(min(_RADIUS, length)), *range(max(0, length - _RADIUS), length)}:
+        before, after = min(position, reach), min(length - 1 - position, reach)
+        share[position] = cumulated[before] + cumulated[after] - taps[0]
     return share
 
 
 @compiled()
 def _outline(mask, above):  # type: ignore[no-untyped-def]
-    """Number of foreground pixels; top, left, bottom and right (exclusive) of their box, 0 for none; the mask
-    in that box, and the first and last (exclusive) column of the box's foreground in each of its rows."""
+    """Number of foreground pixels; top, left, bottom and right (exclusive) of their box, 0 for none; the mask in that box,
+    and the first and last (exclusive) column of the box's foreground in each of its rows."""
     height, width = mask.shape
     runs = np.zeros((height, 2), np.int32)
     area, top, left, bottom, right = 0, height, width, 0, 0
@@ -205,7 +249,7 @@ def _weighted_f(  # type: ignore[no-untyped-def]
     importance,
     beta_squared,
 ) -> NDArray[np.float64]:
-    """float64 [K]; the arguments are those of weighted_f, a Geometry's fields and two tables."""
+    """float64 [K]; the arguments are those of weighted_f, the fields of a Geometry, and two tables."""
     scores = np.zeros(len(preparations))
     if area == 0:
         return scores
@@ -214,9 +258,9 @@ def _weighted_f(  # type: ignore[no-untyped-def]
     for k in range(len(preparations)):
         true_positive = max(area - missed[k], 0.0)
         recall = max(1.0 - missed[k] / area, 0.0)
-        precision = true_positive / (true_positive + false_positive[k] + EPS)
+        precision = true_positive / (true_positive + false_positive[k] + _EPSILON)
         weighted = recall + beta_squared * precision
-        scores[k] = (1.0 + beta_squared) * recall * precision / (weighted + EPS)
+        scores[k] = (1.0 + beta_squared) * recall * precision / (weighted + _EPSILON)
     return scores
 
 
@@ -224,8 +268,8 @@ def _weighted_f(  # type: ignore[no-untyped-def]
 def _false_alarms(values, squared, preparations, importance):  # type: ignore[no-untyped-def]
     """float64 [K], sum over the background of importance times the prepared map.
 
-    Sums run down the columns first, here and in _missed: more exact, and in one order whatever the width of the
-    machine's vectors.
+    Here and in _missed sums run down the columns first: this is more exact, and the order does not depend on the width
+    of the machine's vectors.
     """
     height, width = values.shape
     weighted = np.zeros(width)
@@ -243,7 +287,7 @@ def _false_alarms(values, squared, preparations, importance):  # type: ignore[no
 
 @compiled()
 def _total(addends):  # type: ignore[no-untyped-def]
-    """Their sum, one after the other: numpy's own sum adds in another order than numba's."""
+    """The sum in the order of the array: numpy's sum adds in another order than numba's."""
     total = 0.0
     for i in range(len(addends)):
         total += addends[i]
@@ -253,25 +297,25 @@ def _total(addends):  # type: ignore[no-untyped-def]
 @compiled()
 def _missed(values, top, left, inside, runs, band, rows, columns, preparations, taps):  # type: ignore[no-untyped-def]
     """float64 [K], sum over the foreground of the smaller of an error and the Gaussian mean of errors."""
-    height, picture_width = values.shape
+    height, image_width = values.shape
     box_height, box_width = inside.shape
-    window = np.zeros((box_height + 2 * MARGIN, box_width + 2 * MARGIN), values.dtype)
-    first, stop = max(left - MARGIN, 0), min(left + box_width + MARGIN, picture_width)
-    begin = first - left + MARGIN
-    for y in range(max(top - MARGIN, 0), min(top + box_height + MARGIN, height)):
+    window = np.zeros((box_height + 2 * _MARGIN, box_width + 2 * _MARGIN), values.dtype)
+    first, stop = max(left - _MARGIN, 0), min(left + box_width + _MARGIN, image_width)
+    begin = first - left + _MARGIN
+    for y in range(max(top - _MARGIN, 0), min(top + box_height + _MARGIN, height)):
         for x in range(stop - first):
-            window[y - top + MARGIN, np.uint64(begin + x)] = values[y, np.uint64(first + x)]
+            window[y - top + _MARGIN, np.uint64(begin + x)] = values[y, np.uint64(first + x)]
     for k in range(len(band)):
-        y, x = band[k, 0] - top + MARGIN, band[k, 1] - left + MARGIN
-        window[y, x] = window[band[k, 2] - top + MARGIN, band[k, 3] - left + MARGIN]
+        y, x = band[k, 0] - top + _MARGIN, band[k, 1] - left + _MARGIN
+        window[y, x] = window[band[k, 2] - top + _MARGIN, band[k, 3] - left + _MARGIN]
 
     missed = np.zeros((len(preparations), box_width))
     down = np.empty(box_width + 6)
     mean = np.empty(box_width)
     w0, w1, w2, w3 = taps[0], taps[1], taps[2], taps[3]
-    one, two, three, four, five, six = ONE, TWO, THREE, FOUR, FIVE, SIX
+    one, two, three, four, five, six = _ONE, _TWO, _THREE, _FOUR, _FIVE, _SIX
     for y in range(box_height):
-        # by unsigned indices, which need no look at whether they count from the end
+        # unsigned indices need no check whether they count from the end
         here, end = np.uint64(runs[y, 0]), np.uint64(runs[y, 1])
         for x in range(here, end + six):
             at = x + one

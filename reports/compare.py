@@ -1,114 +1,317 @@
-"""The paired comparison of two methods, from stored results: nothing is scored again."""
+"""The paired comparison of methods, from stored results: nothing is scored again.
 
-from collections.abc import Sequence
+``sodbench report`` compares all pairs of methods and ``sodbench compare`` one pair, by the same tests: see
+:mod:`sodbench.metrics.statistics.significance`.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics.catalogue import Metric, find_metric
-from sodbench.metrics.statistics.bootstrap import RESAMPLES, dataset_seed
-from sodbench.metrics.statistics.significance import (
-    bootstrap,
-    holm,
-    interval,
-    permutation_p,
-    wilcoxon_p,
-    win_tie_loss,
+from sodbench.metrics.catalogue import Metric
+from sodbench.metrics.statistics.bootstrap import (
+    Floats,
+    dataset_seed,
+    draw_resamples,
 )
-from sodbench.quoting import json_text, markdown_text, printable
-from sodbench.reports import markdown, tables
-from sodbench.reports.aggregates import Statistics, foreground_share, statistics
-from sodbench.reports.analysis import checked_counts, in_order, per_image, select_metrics
-from sodbench.reports.image_counts import MIN_IMAGES, describe_small_datasets
-from sodbench.reports.sections import p_text
-from sodbench.results import Result
-from sodbench.results.result_file import finite
+from sodbench.metrics.statistics.significance import ALPHA, MIN_IMAGES, PairedTests, compare_pairs
+from sodbench.reports.image_counts import describe_small_datasets
+from sodbench.reports.result_statistics import (
+    ResultStatistics,
+    foreground_share,
+    image_scores,
+    image_statistics,
+    load_counts,
+)
+from sodbench.reports.selection import select_metrics, sort_datasets
+from sodbench.results import Result, load_results
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One metric on one dataset: the first method against the second, paired over ``images``.
+class Comparison:
+    """Two methods on one dataset by one metric, paired over the images that both were scored on.
 
-    a, b: the aggregates over those images; low, high: 95 % bootstrap interval of a - b.
-    p: permutation test of the aggregate; p_wilcoxon: signed ranks of the per-image scores; both also Holm-corrected over
-    the metrics shown of this dataset.  NaN where there are too few images for a test.
-    wins, ties, losses: images on which the first is better, equal, worse.
+    Attributes
+    ----------
+    dataset, metric : str
+    higher_is_better : bool
+        The direction of the metric.
+    first, second : str
+        The methods.
+    images : int
+        Number of images that both were scored on.
+    first_value, second_value : float
+        The aggregates over these images.
+    difference, low, high : float
+        The first aggregate minus the second, and the limits of its bootstrap interval.
+    p, p_holm : float
+        Paired bootstrap; also Holm-corrected over the comparisons made together: in a report all compared pairs of
+        methods of this dataset and metric. NaN where there is no test.
+    p_wilcoxon, p_wilcoxon_holm : float
+        The same of Wilcoxon's signed ranks of the scores of single images.
+    undecided : bool
+        ``p_holm`` is within the Monte Carlo error of the resampling of the significance level.
+    wins, ties, losses : int
+        Images on which ``first`` scores better, equal, worse.
     """
 
     dataset: str
     metric: str
+    higher_is_better: bool
+    first: str
+    second: str
     images: int
-    a: float
-    b: float
+    first_value: float
+    second_value: float
+    difference: float
     low: float
     high: float
     p: float
     p_holm: float
     p_wilcoxon: float
     p_wilcoxon_holm: float
+    undecided: bool
     wins: int
     ties: int
     losses: int
 
+    @property
+    def tested(self) -> bool:
+        """Whether there is a test result at all."""
+        return bool(np.isfinite(self.p_holm))
 
-@dataclass(frozen=True)
+    @property
+    def winner(self) -> str:
+        """The method that is significantly better; empty if there is none."""
+        if self.undecided or not self.p_holm < ALPHA or self.difference == 0:
+            return ""
+        return self.first if (self.difference > 0) == self.higher_is_better else self.second
+
+    @property
+    def loser(self) -> str:
+        """The method that is significantly worse; empty if there is none."""
+        return {self.first: self.second, self.second: self.first}.get(self.winner, "")
+
+
+def compare_all_pairs(
+    dataset: str,
+    results: Mapping[str, Result],
+    metrics: Sequence[Metric],
+    statistics: Sequence[ResultStatistics],
+) -> list[Comparison]:
+    """Compare every pair of methods on one dataset, for ``sodbench report``.
+
+    Parameters
+    ----------
+    dataset : str
+    results : mapping of str to Result
+        By method; all of the same images, scored in the same way.
+    metrics : sequence of Metric
+        Those without a better direction are left out.
+    statistics : sequence of ResultStatistics
+        Of each result, from the same draws.
+
+    Returns
+    -------
+    list of Comparison
+        Holm-corrected over the pairs for each metric; empty for fewer than ``MIN_IMAGES`` images.
+    """
+    pairs = list(combinations(results, 2))
+    if not pairs or next(iter(results.values())).n < MIN_IMAGES:
+        return []
+    position = {method: i for i, method in enumerate(results)}
+    first, second = np.array([(position[a], position[b]) for a, b in pairs]).T
+    stems = sorted(next(iter(results.values())).table.index)
+    observed = np.stack([one.observed for one in statistics])
+    distributions = np.stack([one.distribution for one in statistics])
+    comparisons = []
+    for i, metric in enumerate(metrics):
+        if not metric.sign:
+            continue
+        scores = np.stack([image_scores(r, metric.name, stems) for r in results.values()])
+        tests = compare_pairs(
+            observed[first, i] - observed[second, i],
+            distributions[first, :, i] - distributions[second, :, i],
+            scores[first] - scores[second],
+            np.full(len(pairs), metric.higher_is_better),
+        )
+        comparisons += _build_comparisons(
+            dataset,
+            len(stems),
+            [(metric, a, b) for a, b in pairs],
+            np.stack([observed[first, i], observed[second, i]], axis=1),
+            tests,
+        )
+    return comparisons
+
+
+def _build_comparisons(
+    dataset: str,
+    images: int,
+    pairs: Sequence[tuple[Metric, str, str]],
+    values: Floats,
+    tests: PairedTests,
+) -> list[Comparison]:
+    """One comparison for each of K tests; pairs: metric, first and second method; values: float64 [K, 2], their aggregates."""
+    return [
+        Comparison(
+            dataset=dataset,
+            metric=metric.name,
+            higher_is_better=metric.higher_is_better,
+            first=first,
+            second=second,
+            images=images,
+            first_value=float(values[k, 0]),
+            second_value=float(values[k, 1]),
+            **{name: column[k].item() for name, column in vars(tests).items()},
+        )
+        for k, (metric, first, second) in enumerate(pairs)
+    ]
+
+
+# ---- two methods ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
 class PairedComparison:
-    """Two methods compared; ``remarks`` are what a reader has to know, e.g. that images differ."""
+    """Two methods compared.
+
+    Attributes
+    ----------
+    first, second : str
+        The methods.
+    comparisons : tuple of Comparison
+        One for each dataset and metric; Holm-corrected over the metrics of a dataset.
+    remarks : tuple of str
+        What a reader has to know, for example that the images differ.
+    resamples, seed : int
+        Of the bootstrap.
+    """
 
     first: str
     second: str
-    differences: tuple[Difference, ...]
+    comparisons: tuple[Comparison, ...]
     remarks: tuple[str, ...]
     resamples: int
     seed: int
 
+    def __repr__(self) -> str:
+        lines = [
+            f"{c.dataset} {c.metric}: {c.first_value:.4f} - {c.second_value:.4f} = {c.difference:+.4f} "
+            f"[{c.low:+.4f}, {c.high:+.4f}], p = {c.p_holm:.3g}"
+            for c in self.comparisons
+        ]
+        return "\n  ".join([f"PairedComparison: {self.first} against {self.second}", *lines])
+
+    def __str__(self) -> str:
+        from sodbench.reports.text import format_comparison
+
+        return format_comparison(self)
+
 
 def compare(
-    first: Sequence[Result],
-    second: Sequence[Result],
+    first: "Source",
+    second: "Source",
     *,
     metrics: Sequence[str] | None = None,
     datasets: Sequence[str] | None = None,
-    resamples: int = RESAMPLES,
+    resamples: int = 10_000,
     seed: int = 0,
 ) -> PairedComparison:
-    """Compare two methods on the data sets that both have.
+    """Compare two methods on the datasets that both have.
 
-    first, second: the results of one method each.
-    Raises :class:`SodbenchError` where a side holds several methods, no set is shared, or the protocols differ.
+    Parameters
+    ----------
+    first, second : Result, sequence of Result, str or Path
+        The results of one method each, or the folder that holds them.
+    metrics : sequence of str, optional
+        The names of the metrics; by default the five classical ones.
+    datasets : sequence of str, optional
+        By default all that both have.
+    resamples, seed : int, optional
+        Of the bootstrap.
+
+    Returns
+    -------
+    PairedComparison
+        Printed, it is the table of ``sodbench compare``.
+
+    Raises
+    ------
+    SodbenchError
+        Where one side holds several methods, no dataset is shared, or the protocols differ.
+
+    Examples
+    --------
+    >>> print(compare("results/DSS", "results/CSF"))  # doctest: +SKIP
     """
-    a, b = _one_method(first), _one_method(second)
-    shared = [d for d in in_order(r.dataset for r in first) if d in {r.dataset for r in second}]
-    missing = [d for d in datasets or () if d not in shared]
-    if missing or not shared:
-        raise SodbenchError(
-            f"{a} and {b} have no common result on {', '.join(missing) or 'any dataset'}; "
-            f"{a} has {', '.join(r.dataset for r in first)}; {b} has {', '.join(r.dataset for r in second)}"
-        )
+    sides = _load(first), _load(second)
+    a, b = (_check_one_method(results) for results in sides)
+    names = (a, b) if a != b else (f"{a} (first)", f"{b} (second)")
+    by_dataset = [{r.dataset: r for r in results} for results in sides]
+    comparisons: list[Comparison] = []
     remarks: list[str] = []
-    found: list[Difference] = []
-    for dataset in datasets or shared:
-        one = next(r for r in first if r.dataset == dataset)
-        two = next(r for r in second if r.dataset == dataset)
+    for dataset in _shared_datasets(a, b, by_dataset, datasets):
+        one, two = (results[dataset] for results in by_dataset)
         if one.protocol != two.protocol:
             raise SodbenchError(
                 f"{dataset}: {a} was scored under {one.protocol}, {b} under {two.protocol}; score both under one "
                 "protocol (no image is read again: sodbench eval --protocol)"
             )
-        chosen = _with_direction(
-            select_metrics(list(one.metrics), metrics), asked=metrics is not None
+        asked = _require_direction(select_metrics(list(one.metrics), metrics), metrics is not None)
+        stems = sorted(set(one.table.index) & set(two.table.index))
+        if not stems:
+            raise SodbenchError(f"{dataset}: the two results have no image in common")
+        comparisons += _compare_two((one, two), names, stems, asked, resamples, seed)
+        remarks += _describe_differences(dataset, (a, b), (one, two), stems)
+    return PairedComparison(*names, tuple(comparisons), tuple(remarks), resamples, seed)
+
+
+# What one side of a comparison may be given as.
+Source = Result | Sequence[Result] | str | Path
+
+
+def _load(source: Source) -> Sequence[Result]:
+    if isinstance(source, Result):
+        return [source]
+    return load_results([source]) if isinstance(source, (str, Path)) else source
+
+
+def _check_one_method(results: Sequence[Result]) -> str:
+    """The name of the only method; raises SodbenchError where there are several, or several results on one dataset."""
+    methods = list(dict.fromkeys(r.method for r in results))
+    if len(methods) != 1:
+        raise SodbenchError(
+            f"one side of a comparison is one method, this one has {', '.join(methods)}; name the folder of one"
         )
-        found += _on(dataset, one, two, chosen, resamples, seed)
-        remarks += _remarks(dataset, a, b, one, two)
-    names = (a, b) if a != b else (f"{a} (first)", f"{b} (second)")
-    return PairedComparison(*names, tuple(found), tuple(remarks), resamples, seed)
+    if len({r.dataset for r in results}) != len(results):
+        raise SodbenchError(
+            f"{methods[0]} has several results on one dataset; name the folder of one of them"
+        )
+    return methods[0]
 
 
-def _with_direction(metrics: Sequence[Metric], asked: bool) -> list[Metric]:
-    """The metrics by which one of two methods can be better; raises :class:`SodbenchError` for others that were asked for."""
+def _shared_datasets(
+    a: str, b: str, by_dataset: Sequence[Mapping[str, Result]], asked: Sequence[str] | None
+) -> Sequence[str]:
+    """The datasets to compare on; raises SodbenchError where a method has none of them."""
+    first, second = by_dataset
+    shared = [dataset for dataset in sort_datasets(first) if dataset in second]
+    missing = [dataset for dataset in asked or () if dataset not in shared]
+    if missing or not shared:
+        raise SodbenchError(
+            f"{a} and {b} have no common result on {', '.join(missing) or 'any dataset'}; "
+            f"{a} has {', '.join(first)}; {b} has {', '.join(second)}"
+        )
+    return asked or shared
+
+
+def _require_direction(metrics: Sequence[Metric], asked: bool) -> list[Metric]:
+    """The metrics by which one of two methods can be better; raises SodbenchError for others that were asked for."""
     without = [m.name for m in metrics if not m.sign]
     if without and asked:
         raise SodbenchError(
@@ -117,166 +320,55 @@ def _with_direction(metrics: Sequence[Metric], asked: bool) -> list[Metric]:
     return [m for m in metrics if m.sign]
 
 
-def _one_method(results: Sequence[Result]) -> str:
-    methods = list(dict.fromkeys(r.method for r in results))
-    if len(methods) != 1:
-        raise SodbenchError(
-            f"one side of a comparison is one method, this one has {', '.join(methods)}; name the folder of one"
-        )
-    seen = [(r.dataset, r.protocol) for r in results]
-    if len({d for d, _ in seen}) != len(seen):
-        raise SodbenchError(
-            f"{methods[0]} has several results on one dataset; name the folder of one of them"
-        )
-    return methods[0]
+def _compare_two(
+    results: tuple[Result, Result],
+    methods: tuple[str, str],
+    stems: Sequence[str],
+    metrics: Sequence[Metric],
+    resamples: int,
+    seed: int,
+) -> list[Comparison]:
+    """Every metric on one dataset, paired over the images ``stems``."""
+    dataset = results[0].dataset
+    draws = list(draw_resamples(len(stems), resamples, dataset_seed(dataset, seed)))
+    observed, distributions, scores = [], [], []
+    for result in results:
+        row = {str(stem): i for i, stem in enumerate(result.table.index)}
+        rows = np.array([row[stem] for stem in stems])
+        counts = load_counts(result)
+        statistics = image_statistics(result, counts, [m.name for m in metrics], rows)
+        observed.append(statistics.observed())
+        distributions.append(statistics.distribution(draws))
+        scores.append(np.stack([image_scores(result, m.name, stems) for m in metrics]))
+    tests = compare_pairs(
+        observed[0] - observed[1],
+        (distributions[0] - distributions[1]).T,
+        scores[0] - scores[1],
+        np.array([m.higher_is_better for m in metrics]),
+    )
+    pairs = [(metric, *methods) for metric in metrics]
+    return _build_comparisons(dataset, len(stems), pairs, np.stack(observed, axis=1), tests)
 
 
-def _remarks(dataset: str, a: str, b: str, one: Result, two: Result) -> list[str]:
+def _describe_differences(
+    dataset: str, methods: tuple[str, str], results: tuple[Result, Result], stems: Sequence[str]
+) -> list[str]:
+    """What differs between the two results besides the maps."""
+    (a, b), (one, two) = methods, results
     remarks = []
-    common = set(one.table.index) & set(two.table.index)
-    if len(common) < max(one.n, two.n):
+    if len(stems) < max(one.n, two.n):
         remarks.append(
-            f"{dataset}: {a} has {one.n} images, {b} has {two.n}; compared on the {len(common)} that both have."
+            f"{dataset}: {a} has {one.n} images, {b} has {two.n}; compared on the {len(stems)} that both have."
         )
     if one.signature != two.signature:
         remarks.append(f"{dataset}: the signatures differ: {one.signature} and {two.signature}.")
-    stems = sorted(common)
-    covered = [
-        pd.Series(foreground_share(checked_counts(r)), r.table.index).loc[stems] for r in (one, two)
-    ]
-    others = int((covered[0] != covered[1]).sum())
+    shares = []
+    for result in results:
+        share = dict(zip(result.table.index, foreground_share(load_counts(result)), strict=True))
+        shares.append(np.array([share[stem] for stem in stems]))
+    others = int((shares[0] != shares[1]).sum())
     if others:
         remarks.append(
             f"{dataset}: {others} of {len(stems)} images were scored against different masks; the numbers are not comparable."
         )
-    return [*remarks, *describe_small_datasets({dataset: len(common)})]
-
-
-def _on(
-    dataset: str, one: Result, two: Result, metrics: Sequence[Metric], resamples: int, seed: int
-) -> list[Difference]:
-    stems = sorted(set(one.table.index) & set(two.table.index))
-    if not stems:
-        raise SodbenchError(f"{dataset}: the two results have no image in common")
-    names = [m.name for m in metrics]
-    first, second = (_statistics(result, names, stems) for result in (one, two))
-    tables_ = [result.table.loc[stems] for result in (one, two)]
-    a, b = first.observed(), second.observed()
-    draws = dataset_seed(dataset, seed)
-    change = bootstrap(first.columns, first.aggregate, resamples, draws) - bootstrap(
-        second.columns, second.aggregate, resamples, draws
-    )
-    defined = np.isfinite(first.columns).all(axis=1) & np.isfinite(second.columns).all(axis=1)
-    p = np.full(len(metrics), np.nan)
-    enough = len(stems) >= MIN_IMAGES
-    if defined.any() and enough:
-        p = permutation_p(
-            first.columns[defined], second.columns[defined], first.aggregate, resamples, draws
-        )
-    p[~np.isfinite(a - b)] = np.nan
-    p_wilcoxon = np.array(
-        [
-            wilcoxon_p(*(per_image(t, m.name) for t in tables_))
-            if enough and m.name in tables_[0]
-            else np.nan
-            for m in metrics
-        ]
-    )
-    p_holm, p_wilcoxon_holm = holm(p), holm(p_wilcoxon)
-    if not enough:
-        change = np.full_like(change, np.nan)
-    differences = []
-    for i, m in enumerate(metrics):
-        own, other = (per_image(t, m.name) for t in tables_)
-        between = interval(float(a[i] - b[i]), change[:, i])
-        tally = win_tie_loss(own - other, m.higher_is_better)
-        differences.append(
-            Difference(
-                dataset=dataset,
-                metric=m.name,
-                images=len(stems),
-                a=float(a[i]),
-                b=float(b[i]),
-                low=between.low,
-                high=between.high,
-                p=float(p[i]),
-                p_holm=float(p_holm[i]),
-                p_wilcoxon=float(p_wilcoxon[i]),
-                p_wilcoxon_holm=float(p_wilcoxon_holm[i]),
-                wins=tally.wins,
-                ties=tally.ties,
-                losses=tally.losses,
-            )
-        )
-    return differences
-
-
-def _statistics(result: Result, names: Sequence[str], stems: Sequence[str]) -> Statistics:
-    """The statistics of these images, in this order."""
-    row = {str(stem): i for i, stem in enumerate(result.table.index)}
-    return statistics(result, checked_counts(result), names, np.array([row[s] for s in stems]))
-
-
-# ---- print ------------------------------------------------------------------------------------
-
-
-def render(found: PairedComparison, form: Literal["table", "markdown", "csv", "json"]) -> str:
-    """The comparison as text for a terminal, Markdown, CSV or JSON (all digits in the last two)."""
-    if form == "json":
-        content = {**vars(found), "differences": [_record(d) for d in found.differences]}
-        return json_text(finite(content))
-    if form == "csv":
-        rows = [
-            {
-                key: printable(value) if isinstance(value, str) else value
-                for key, value in {
-                    "first": found.first,
-                    "second": found.second,
-                    **_record(d),
-                }.items()
-            }
-            for d in found.differences
-        ]
-        return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").rstrip("\n")
-    frame = pd.DataFrame(
-        [_texts(found, d) for d in found.differences],
-        index=[f"{d.dataset} {find_metric(d.metric).heading}" for d in found.differences],
-    )
-    meaning = (
-        f"Difference: {found.first} minus {found.second}, with its 95 % bootstrap interval. Permutation p: paired test of "
-        "the aggregate. Wilcoxon p: signed ranks of the images' own scores. Both are Holm-corrected over the metrics of a "
-        "dataset; the intervals are not corrected, so that one may exclude zero where the corrected p is above 5 %. "
-        f"Images: on how many {found.first} is better, equal, worse. {found.resamples} resamples, seed {found.seed}."
-    )
-    notes = (meaning, *found.remarks)
-    title = f"{found.first} against {found.second}"
-    table = tables.text_table("compare", title, frame, notes, "metric")
-    if form == "markdown":
-        return f"**{markdown_text(title)}**\n\n{markdown.table(table)}"
-    from tabulate import tabulate
-
-    lines = [[printable(row.label), *(cell.text for cell in row.cells)] for row in table.rows]
-    heads = [table.corner, *(printable(column.heading) for column in table.columns)]
-    body = tabulate(lines, headers=heads, disable_numparse=True)
-    return "\n".join([printable(title), "", body, "", *map(printable, notes)])
-
-
-def _record(d: Difference) -> dict[str, object]:
-    """The difference as it is stored, under the names that a report's files use."""
-    return {name: value for name, value in vars(d).items()}
-
-
-def _texts(found: PairedComparison, d: Difference) -> dict[str, str]:
-    return {
-        found.first: tables.printed(d.a, 4),
-        found.second: tables.printed(d.b, 4),
-        "difference": tables.signed(d.a - d.b, 4),
-        "95 % interval": tables.ABSENT
-        if np.isnan(d.low)
-        else f"[{tables.signed(d.low, 4)}, {tables.signed(d.high, 4)}]",
-        "permutation p (Holm)": p_text(d.p_holm),
-        "Wilcoxon p (Holm)": p_text(d.p_wilcoxon_holm),
-        "images": f"{d.wins} / {d.ties} / {d.losses}"
-        if d.wins + d.ties + d.losses
-        else tables.ABSENT,  # a set of images has the metric, single images do not
-    }
+    return [*remarks, *describe_small_datasets({dataset: len(stems)})]

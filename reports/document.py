@@ -40,7 +40,7 @@ class Picture:
 Block = Paragraph | Bullets | Code | Picture | Table
 
 
-def kind_of(block: Block) -> str:
+def block_type(block: Block) -> str:
     """The block's kind in lower case, for templates: ``paragraph``, ``bullets``, ``code``, ``picture`` or ``table``."""
     return type(block).__name__.lower()
 

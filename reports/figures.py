@@ -1,458 +1,331 @@
-"""Figures that can be printed as they are, from plain arrays.
+"""The figures of a report, drawn from a analysis: which curves, points and pictures go where."""
 
-Colours are Okabe and Ito's colour-blind safe palette ("Color Universal Design", 2008) without its
-yellow, which vanishes on white.  Every method also has a dash pattern of its own (and a marker in
-scatter plots), with cycles of different lengths, so that lines stay apart in grey print.  Legends stand
-outside the axes.  Widths are those of a two-column paper: 3.4 inches a column, 7.1 inches the page.
-"""
-
-import functools
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
-from numpy.typing import NDArray
 
-from sodbench.files import replacing, writing_to
-from sodbench.metrics.catalogue import Metric
+from sodbench.console import track
+from sodbench.metrics import get_protocol
+from sodbench.metrics.catalogue import Metric, find_metric
+from sodbench.metrics.statistics.aggregates import f_curve
 from sodbench.metrics.statistics.bootstrap import Floats
-from sodbench.metrics.statistics.significance import CriticalDifference
-from sodbench.quoting import printable
+from sodbench.metrics.statistics.significance import MIN_IMAGES
+from sodbench.reports import gallery, plots
+from sodbench.reports.analysis import Analysis, Breakdown, primary_metric
+from sodbench.reports.document import Picture
+from sodbench.results import Result
 
-P = ParamSpec("P")
-T = TypeVar("T")
+PICTURE_METHODS = 6
+"""How many methods a strip of pictures has room for on a page."""
+DIAGRAMS_TOGETHER = 12
+"""With more methods than this each measure's critical-difference diagram is a figure of its own."""
 
-COLUMN, PAGE = 3.4, 7.1  # inches
-FORMATS = ("png", "svg", "pdf")
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-DASHES: tuple[tuple[float, ...], ...] = (
-    (),
-    (5, 1.5),
-    (1.2, 1.2),
-    (5, 1.5, 1.2, 1.5),
-    (9, 2),
-    (5, 1.5, 1.2, 1.5, 1.2, 1.5),
-)
-MARKERS = "osD^vP*X<>h"
-STYLE: Any = {
-    "font.family": ["DejaVu Sans"],
-    "font.size": 7.5,
-    "axes.titlesize": 8,
-    "axes.labelsize": 7.5,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "legend.fontsize": 6.5,
-    "legend.frameon": False,
-    "legend.handlelength": 3.2,
-    "axes.linewidth": 0.6,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.4,
-    "lines.linewidth": 1.2,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "savefig.dpi": 200,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "sodbench",
-}
+Drawing = tuple[Picture, Callable[[], Figure]]
 
 
 @dataclass(frozen=True)
-class Line:
-    """How one method is drawn, in every figure of a report."""
+class Drawn:
+    """What was drawn: the pictures by group, and remarks about pictures that could not be shown."""
 
-    colour: str
-    dash: tuple[float, ...]
-    marker: str
+    groups: Mapping[str, tuple[Picture, ...]]
+    remarks: tuple[str, ...]
 
 
-def lines(methods: Sequence[str]) -> dict[str, Line]:
-    """A line style for each method; the first 42 differ in colour or dash, the first 6 in dash alone."""
+def draw(
+    analysis: Analysis,
+    folder: Path,
+    pictures: Sequence[str],
+    costs: Mapping[str, Mapping[str, float]],
+    claim: Callable[[Path], Path],
+) -> Drawn:
+    """Draw every figure that the analysis has data for, and save it in all formats.
+
+    claim: called with the path of every file before it is written.
+    """
+    styles = plots.line_styles(analysis.methods)
+    strips, remarks = _strips(analysis, pictures)
+    groups = {
+        "curves": _curves(analysis, styles),
+        "images": _per_image(analysis, styles),
+        "attributes": [_breakdown(analysis, b, styles) for b in analysis.breakdowns],
+        "rank": _ranks(analysis),
+        "protocols": _protocols(analysis),
+        "cost": _costs(analysis, costs, styles),
+        "pictures": strips,
+    }
+    for picture, make in track([d for g in groups.values() for d in g], "figures", "figure"):
+        for extension in plots.FORMATS:
+            claim(folder / f"{picture.name}.{extension}")
+        plots.save_figure(make(), folder, picture.name)
+    return Drawn({name: tuple(p for p, _ in group) for name, group in groups.items()}, remarks)
+
+
+def _of(
+    analysis: Analysis, curve: Callable[[str, str], tuple[Floats, Floats]]
+) -> dict[str, dict[str, tuple[Floats, Floats]]]:
     return {
-        method: Line(COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
-        for i, method in enumerate(methods)
+        analysis.heading(d): {
+            m: curve(m, d) for m in analysis.methods if (m, d) in analysis.results
+        }
+        for d in analysis.datasets
     }
 
 
-def label(text: str) -> str:
-    """Any text as matplotlib should show it: on one line, and a dollar sign starts no formula."""
-    return printable(text).replace("$", r"\$")
+def _curves(analysis: Analysis, styles: Mapping[str, plots.LineStyle]) -> list[Drawing]:
+    results = analysis.results
+    thresholds = np.arange(256.0)
+    drawings: list[Drawing] = []
+
+    def precision_recall(m: str, d: str) -> tuple[Floats, Floats]:
+        result = results[m, d]
+        kept = slice(255 if get_protocol(result.protocol).comparison == ">" else 256)
+        return result.curves["recall"][kept], result.curves["precision"][kept]
+
+    best = {
+        analysis.heading(d): {
+            m: (results[m, d].metrics["recall"], results[m, d].metrics["precision"])
+            for m in analysis.methods
+            if (m, d) in results
+        }
+        for d in analysis.datasets
+    }
+    drawings.append(
+        (
+            Picture(
+                "pr",
+                "Precision against recall over all thresholds that can select a pixel; the mark is where F is highest.",
+            ),
+            lambda: plots.curve_panels(
+                _of(analysis, precision_recall), "recall", "precision", styles, best
+            ),
+        )
+    )
+    for name, label in (("f", "F-measure"), ("e", "E-measure")):
+        drawings.append(
+            (
+                Picture(
+                    f"{name}_threshold", f"{label} against the threshold that binarises the map."
+                ),
+                lambda name=name, label=label: plots.curve_panels(  # type: ignore[misc]
+                    _of(analysis, lambda m, d: (thresholds, _curve(analysis.results[m, d], name))),
+                    "threshold",
+                    label,
+                    styles,
+                ),
+            )
+        )
+    return drawings
 
 
-def _styled(function: Callable[P, T]) -> Callable[P, T]:
-    """Run with this module's style, without touching anybody's settings."""
-
-    @functools.wraps(function)
-    def inside(*args: P.args, **kwargs: P.kwargs) -> T:
-        with matplotlib.rc_context(STYLE):
-            return function(*args, **kwargs)
-
-    return inside
-
-
-@_styled
-def save(
-    figure: Figure, folder: Path, name: str, formats: Sequence[str] | None = None
-) -> dict[str, Path]:
-    """Write a figure in the formats (all three); the same figure gives the same bytes.  Returns format -> path."""
-    with writing_to(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    paths = {}
-    with warnings.catch_warnings():
-        # a script that DejaVu lacks is drawn as boxes; the names stand in the tables too
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        engine = figure.get_layout_engine()
-        if (
-            engine
-        ):  # lay out once: left to savefig, it would be done and drawn unseen for every format
-            engine.execute(figure)
-            figure.set_layout_engine(None)
-        for extension in formats or FORMATS:
-            paths[extension] = folder / f"{name}.{extension}"
-            undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
-            with replacing(paths[extension]) as temporary:
-                figure.savefig(temporary, format=extension, metadata=undated)
-    return paths
-
-
-# ---- panels: one per data set -----------------------------------------------------------------
-
-
-def _panels(
-    titles: Sequence[str], height: float, legend_rows: float = 0.0, columns: int = 3
-) -> tuple[Figure, list[Axes]]:
-    """A figure with one titled axes per data set: one column wide for a single set, else the page."""
-    across = min(columns, len(titles))
-    down = -(-len(titles) // across)
-    width = COLUMN if across == 1 else PAGE
-    figure = Figure(figsize=(width, down * height + 0.16 * legend_rows), layout="constrained")
-    axes = [figure.add_subplot(down, across, i + 1) for i in range(len(titles))]
-    for panel, title in zip(axes, titles, strict=True):
-        panel.set_title(label(title))
-    return figure, axes
-
-
-def _legend_columns(names: Sequence[str], figure_width: float) -> int:
-    """How many legend entries fit side by side."""
-    entry = 0.38 + 0.058 * max((len(name) for name in names), default=1)
-    return max(1, min(len(names), int(figure_width / entry)))
-
-
-def _legend(figure: Figure, names: Sequence[str], handles: Sequence[Any]) -> None:
-    """Below the panels, never over data."""
-    columns = _legend_columns(names, figure.get_figwidth())
-    figure.legend(
-        handles,
-        [label(name) for name in names],
-        loc="outside lower center",
-        ncols=columns,
-        columnspacing=1.2,
+def _curve(result: Result, name: str) -> Floats:
+    return (
+        f_curve(result.curves, get_protocol(result.protocol))
+        if name == "f"
+        else result.curves[name]
     )
 
 
-@_styled
-def curve_panels(
-    panels: Mapping[str, Mapping[str, tuple[Floats, Floats]]],
-    x_label: str,
-    y_label: str,
-    styles: Mapping[str, Line],
-    marks: Mapping[str, Mapping[str, tuple[float, float]]] | None = None,
-) -> Figure:
-    """Curves (x, y) per data set and method, one panel a data set, one legend for all.
-
-    marks: a point to mark on a curve, e.g. where max F is reached.
-    """
-    drawn = [m for m in styles if any(m in curves for curves in panels.values())]
-    width = COLUMN if len(panels) == 1 else PAGE
-    rows = -(-len(drawn) // _legend_columns(drawn, width))
-    figure, axes = _panels(list(panels), 2.3, rows)
-    handles: dict[str, Any] = {}
-    for panel, (dataset, curves) in zip(axes, panels.items(), strict=True):
-        for method in (m for m in drawn if m in curves):
-            style = styles[method]
-            x, y = curves[method]
-            (handles[method],) = panel.plot(
-                x, y, color=style.colour, dashes=style.dash or (None, None), label=method
-            )
-            point = (marks or {}).get(dataset, {}).get(method)
-            if point:
-                panel.plot(*point, style.marker, color=style.colour, markersize=3.2)
-        panel.set_ylim(*_limits([y for _, y in curves.values()]))
-        panel.margins(x=0.01)
-        panel.set_xlabel(x_label)
-        panel.set_ylabel(y_label)
-    _legend(figure, drawn, [handles[m] for m in drawn])
-    return figure
-
-
-def _limits(curves: Sequence[Floats]) -> tuple[float, float]:
-    """Limits that show where curves differ: the lowest 3 % of values may run out at the bottom."""
-    values = np.concatenate(curves)
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return 0.0, 1.0
-    low = float(np.floor(np.quantile(values, 0.03) * 20) / 20)
-    high = float(np.ceil(values.max() * 20) / 20)
-    return (low, high + 0.01) if high > low else (low - 0.05, high + 0.05)
-
-
-@_styled
-def box_panels(
-    panels: Mapping[str, Mapping[str, Floats]], metric: Metric, styles: Mapping[str, Line]
-) -> Figure:
-    """Box plots of per-image scores, methods from top to bottom; whiskers at the 5th and 95th percentile."""
-    most = max(len(scores) for scores in panels.values())
-    figure, axes = _panels(list(panels), 0.55 + 0.17 * most)
-    for panel, scores in zip(axes, panels.values(), strict=True):
-        names = [m for m in styles if m in scores]
-        boxes = panel.boxplot(
-            [scores[m][np.isfinite(scores[m])] for m in names],
-            orientation="horizontal",
-            whis=(5, 95),
-            showfliers=False,
-            showmeans=True,
-            widths=0.6,
-            patch_artist=True,
-            medianprops={"color": "black", "linewidth": 1.1},
-            meanprops={
-                "marker": "D",
-                "markersize": 2.6,
-                "markerfacecolor": "white",
-                "markeredgecolor": "black",
-                "markeredgewidth": 0.6,
-            },
-        )
-        for box, method in zip(boxes["boxes"], names, strict=True):
-            box.set(facecolor=_pale(styles[method].colour), edgecolor="#333333", linewidth=0.6)
-        panel.set_yticks(range(1, len(names) + 1), [label(m) for m in names])
-        panel.invert_yaxis()
-        panel.grid(axis="y", visible=False)
-        panel.set_xlabel(f"{metric.heading} per image")
-    return figure
-
-
-def _pale(colour: str) -> tuple[float, float, float]:
-    red, green, blue = matplotlib.colors.to_rgb(colour)
-    return (red + 2) / 3, (green + 2) / 3, (blue + 2) / 3
-
-
-@_styled
-def group_panels(
-    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float, float]]]],
-    groups: Mapping[str, Sequence[str]],
-    metric: Metric,
-    styles: Mapping[str, Line],
-) -> Figure:
-    """A score per group of images, with intervals: (value, low, high) per group and method.
-
-    groups: for each data set the groups' names, with the number of images in each.
-    """
-    drawn = [m for m in styles if any(m in scores for scores in panels.values())]
-    width = COLUMN if len(panels) == 1 else PAGE
-    rows = -(-len(drawn) // _legend_columns(drawn, width))
-    figure, axes = _panels(list(panels), 2.2, rows)
-    handles: dict[str, Any] = {}
-    for panel, (dataset, scores) in zip(axes, panels.items(), strict=True):
-        here = [m for m in drawn if m in scores]
-        shift = np.linspace(-0.3, 0.3, len(here)) if len(here) > 1 else [0.0]
-        for method, dx in zip(here, shift, strict=True):
-            value, low, high = np.array(scores[method], float).T
-            style = styles[method]
-            handles[method] = panel.errorbar(
-                np.arange(len(value)) + dx,
-                value,
-                yerr=np.abs(np.stack([value - low, high - value])),
-                fmt=style.marker,
-                color=style.colour,
-                markersize=3.2,
-                elinewidth=0.8,
-                capsize=1.2,
-            )
-        panel.set_xticks(range(len(groups[dataset])), groups[dataset])
-        panel.set_xlim(-0.5, len(groups[dataset]) - 0.5)
-        panel.grid(axis="x", visible=False)
-        panel.set_ylabel(metric.heading)
-    _legend(figure, drawn, [handles[m] for m in drawn])
-    return figure
-
-
-# ---- one panel for everything -----------------------------------------------------------------
-
-
-@_styled
-def cost_scatter(
-    points: Mapping[str, tuple[float, float]],
-    x_label: str,
-    y_label: str,
-    styles: Mapping[str, Line],
-    logarithmic: bool = True,
-) -> Figure:
-    """Accuracy (y) against cost (x), one labelled point a method."""
-    rows = -(-len(points) // _legend_columns(list(points), COLUMN))
-    figure, (panel,) = _panels([""], 2.4, rows)
-    handles = [
-        panel.plot(x, y, styles[m].marker, color=styles[m].colour, markersize=5)[0]
-        for m, (x, y) in points.items()
-    ]
-    if logarithmic:
-        panel.set_xscale("log")
-        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        panel.xaxis.set_major_formatter("{x:g}")
-        panel.xaxis.set_minor_formatter(NullFormatter())
-    panel.margins(0.1)
-    panel.set_xlabel(x_label)
-    panel.set_ylabel(y_label)
-    _legend(figure, list(points), handles)
-    return figure
-
-
-@_styled
-def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label: str) -> Figure:
-    """One row a method, one mark a variant: {data set: {method: {variant: value}}}.
-
-    Shows how far the variants (protocols) disagree about the same maps.
-    """
-    variants = list(dict.fromkeys(v for ms in panels.values() for vs in ms.values() for v in vs))
-    most = max(len(methods) for methods in panels.values())
-    figure, axes = _panels(list(panels), 0.65 + 0.17 * most, 1)
-    styles = lines(variants)
-    sizes = dict(
-        zip(variants, np.linspace(6.5, 3, len(variants)), strict=True)
-    )  # none hides another
-    handles: dict[str, Any] = {}
-    for panel, methods in zip(axes, panels.values(), strict=True):
-        found = list(methods.values())
-        rows = range(len(found))
-        ends = [(min(v.values()), max(v.values())) for v in found]
-        panel.hlines(rows, *zip(*ends, strict=True), color="#999999", lw=0.8)
-        for variant in variants:
-            style = styles[variant]
-            (handles[variant],) = panel.plot(
-                [values.get(variant, np.nan) for values in found],
-                rows,
-                style.marker,
-                color=style.colour,
-                markersize=sizes[variant],
-            )
-        panel.set_yticks(range(len(methods)), [label(m) for m in methods])
-        panel.set_ylim(len(methods) - 0.5, -0.5)
-        panel.margins(x=0.08)
-        panel.set_xlabel(x_label)
-    _legend(figure, variants, [handles[v] for v in variants])
-    return figure
-
-
-@_styled
-def critical_difference_diagrams(found: Mapping[str, CriticalDifference]) -> Figure:
-    """Demsar's diagrams, one below the other: {title: test}.
-
-    Mean ranks on a line, best left; bars join what the test cannot tell apart.
-    """
-    count = max(len(f.methods) for f in found.values())
-    rows = (count + 1) // 2
-    levels = max(len(f.groups) for f in found.values())
-    height = 0.75 + 0.07 * levels + 0.15 * rows
-    width = COLUMN if count <= 12 else PAGE
-    figure = Figure(figsize=(width, height * len(found)), layout="constrained")
-    for i, (title, test) in enumerate(found.items()):
-        axes = figure.add_subplot(len(found), 1, i + 1)
-        axes.set_title(label(title))
-        _critical_difference(axes, test)
-    return figure
-
-
-def _critical_difference(axes: Axes, found: CriticalDifference) -> None:
-    count = len(found.methods)
-    left_side = (count + 1) // 2
-    top = 0.55 + 0.13 * len(found.groups)
-    axes.axis("off")
-    low, high = 1.0, float(count)
-    margin = 0.42 * (high - low)
-    axes.set_xlim(low - margin, high + margin)
-    axes.set_ylim(-top - left_side * 0.3, 1.0)
-    axes.hlines(0, low, high, color="black", lw=0.8)
-    step = 1 if count <= 12 else 2 if count <= 24 else 5
-    for tick in sorted({1, count, *range(step, count + 1, step)}):
-        axes.vlines(tick, 0, 0.1, color="black", lw=0.8)
-        axes.text(tick, 0.16, str(tick), ha="center", va="bottom", fontsize=6.5)
-    shown = min(found.difference, high - low)
-    axes.hlines(0.62, low, low + shown, color="black", lw=0.8)
-    axes.vlines([low, low + shown], 0.56, 0.68, color="black", lw=0.8)
-    text = f"CD = {found.difference:.2f}" + " (wider than the axis)" * (shown < found.difference)
-    axes.text(low + shown / 2, 0.7, text, ha="center", va="bottom", fontsize=6.5)
-    for level, (first, last) in enumerate(found.groups):
-        y = -0.18 - 0.13 * level
-        axes.hlines(
-            y, found.mean_ranks[first] - 0.04, found.mean_ranks[last] + 0.04, color="black", lw=2.2
-        )
-    for i, (method, rank) in enumerate(zip(found.methods, found.mean_ranks, strict=True)):
-        on_left = i < left_side
-        y = -top - 0.3 * (i if on_left else count - 1 - i)
-        end = low - 0.02 * (high - low) if on_left else high + 0.02 * (high - low)
-        axes.plot([rank, rank, end], [0, y, y], color="#555555", lw=0.6)
-        name = _short(method, 26)
-        name = f"{label(name)}  {rank:.2f}" if on_left else f"{rank:.2f}  {label(name)}"
-        gap = (-0.01 if on_left else 0.01) * (high - low)
-        axes.text(end + gap, y, name, ha="right" if on_left else "left", va="center", fontsize=6.5)
-
-
-@_styled
-def picture_grid(
-    rows: Sequence[tuple[str, Sequence[tuple[NDArray[np.uint8] | None, str]]]],
-    headings: Sequence[str],
-) -> Figure:
-    """Rows of pictures: (row label, [(picture uint8 [h, w] or [h, w, 3] or None, caption), ...])."""
-    columns = len(headings)
-    side = PAGE / max(columns, 4)
-    heights = [
-        side
-        * min(1.5, np.mean([p.shape[0] / p.shape[1] for p, _ in cells if p is not None] or [0.75]))
-        for _, cells in rows
-    ]
-    figure = Figure(
-        figsize=(side * columns, float(sum(heights)) + 0.18 + 0.13 * len(rows)),
-        layout="constrained",
+def _per_image(analysis: Analysis, styles: Mapping[str, plots.LineStyle]) -> list[Drawing]:
+    shown = _per_image_metric(analysis)
+    if shown is None:
+        return []
+    panels = {
+        analysis.heading(d): {
+            m: analysis.results[m, d].table[shown.name].to_numpy(float)
+            for m in analysis.methods
+            if (m, d) in analysis.results
+        }
+        for d in analysis.datasets
+    }
+    caption = (
+        f"{shown.label} of single images: box from the first to the third quartile, line at the median, "
+        "diamond at the mean, whiskers at the 5th and 95th percentiles."
     )
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
-    grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
-    for i, (row_label, cells) in enumerate(rows):
-        for j, (picture, caption) in enumerate(cells):
-            axes = figure.add_subplot(grid[i, j])
-            axes.grid(False)
-            axes.set_xticks([])
-            axes.set_yticks([])
-            for spine in axes.spines.values():
-                spine.set(visible=True, color="#999999", linewidth=0.4)
-            if picture is None:
-                axes.text(
-                    0.5, 0.5, "no picture", ha="center", va="center", transform=axes.transAxes
+    return [(Picture("per_image", caption), lambda: plots.box_panels(panels, shown, styles))]
+
+
+def _breakdown(analysis: Analysis, of: Breakdown, styles: Mapping[str, plots.LineStyle]) -> Drawing:
+    chief = primary_metric(analysis.metrics)
+    scores = {
+        analysis.heading(d): {
+            m: [(i.value, i.low, i.high) if i else (np.nan,) * 3 for i in of.values[m, d]]
+            for m in analysis.methods
+            if (m, d) in of.values
+        }
+        for d in of.images
+    }
+    groups = {
+        analysis.heading(d): [
+            f"{name}\nn = {n}".replace(" (", "\n(")
+            for name, n in zip(of.groups, numbers, strict=True)
+        ]
+        for d, numbers in of.images.items()
+    }
+    caption = (
+        f"{chief.title} by {of.attribute}, with 95 % intervals where a group has at least {MIN_IMAGES} images; "
+        "n: number of images."
+    )
+    name = "_".join(of.attribute.split())
+    return Picture(name, caption), lambda: plots.group_panels(scores, groups, chief, styles)
+
+
+def _per_image_metric(analysis: Analysis) -> Metric | None:
+    """S where it was computed for every image, else the first metric that has per-image scores."""
+    for m in sorted(analysis.metrics, key=lambda m: m.name != "s"):
+        if all(m.name in r.table for r in analysis.results.values()):
+            return m
+    return None
+
+
+def _ranks(analysis: Analysis) -> list[Drawing]:
+    found = analysis.critical_differences()
+    if not found:
+        return []
+    titles = {
+        f"{find_metric(name).label} (Friedman p = {test.p_value:.2g})": test
+        for name, test in found.items()
+    }
+    first = next(iter(found.values()))
+    caption = (
+        f"Mean ranks over {first.sets} datasets ({', '.join(analysis.ranking.datasets)}), best on the left. Bars join methods whose mean ranks differ by less "
+        f"than Nemenyi's critical difference (CD) at the {first.alpha:.0%} level: with so few sets only large "
+        "differences of rank can be shown."
+    )
+    if len(first.methods) <= DIAGRAMS_TOGETHER:
+        picture = Picture("critical_difference", caption)
+        return [(picture, lambda: plots.critical_difference_diagrams(titles))]
+    return [
+        (
+            Picture(f"critical_difference_{name}", f"{find_metric(name).title}: {caption}"),
+            lambda title=title: plots.critical_difference_diagrams({title: titles[title]}),  # type: ignore[misc]
+        )
+        for name, title in zip(found, titles, strict=True)
+    ]
+
+
+def _protocols(analysis: Analysis) -> list[Drawing]:
+    panels = {
+        analysis.heading(d): {
+            m: analysis.by_protocol[m, d]
+            for m in analysis.methods
+            if analysis.by_protocol.get((m, d))
+        }
+        for d in analysis.datasets
+    }
+    panels = {d: rows for d, rows in panels.items() if rows}
+    if not panels:
+        return []
+    caption = "Max F of the same maps as each evaluator's conventions give it."
+    return [(Picture("protocols", caption), lambda: plots.dot_panels(panels, "max F"))]
+
+
+def _costs(
+    analysis: Analysis,
+    costs: Mapping[str, Mapping[str, float]],
+    styles: Mapping[str, plots.LineStyle],
+) -> list[Drawing]:
+    chief = primary_metric(analysis.metrics)
+    mean = analysis.values[[(d, chief.name) for d in analysis.datasets]].mean(axis=1, skipna=False)
+    alike = [
+        m
+        for m in analysis.methods
+        if len(analysis.methods) == 1
+        or all(analysis.comparable.has(m, d) for d in analysis.datasets)
+    ]
+    drawings: list[Drawing] = []
+    for cost in dict.fromkeys(c for row in costs.values() for c in row):
+        known = [m for m in analysis.methods if costs.get(m, {}).get(cost, 0) > 0]
+        points = {
+            m: (float(costs[m][cost]), float(mean[m]))
+            for m in known
+            if m in alike and np.isfinite(mean[m])
+        }
+        if len(points) < 2:
+            continue
+        left_out = [m for m in analysis.methods if m not in points]
+        caption = f"{chief.label} (mean over the datasets) against {cost}."
+        if left_out:
+            caption += f" Not drawn, because there is no such cost or no comparable score on every dataset: {', '.join(left_out)}."
+        stem = "".join(c if c.isalnum() else "_" for c in cost).strip("_")
+        drawings.append(
+            (
+                Picture(f"cost_{stem}", caption),
+                lambda points=points, cost=cost: plots.cost_scatter(  # type: ignore[misc]
+                    points, cost, chief.heading, styles
+                ),
+            )
+        )
+    return drawings
+
+
+def _strips(analysis: Analysis, wanted: Sequence[str]) -> tuple[list[Drawing], tuple[str, ...]]:
+    """A grid of pictures for each data set, and what is to be said of pictures that are gone."""
+    drawings: list[Drawing] = []
+    remarks: list[str] = []
+    chief = primary_metric(analysis.metrics)
+    for number, dataset in enumerate(analysis.datasets):
+        results = {
+            m: analysis.results[m, dataset]
+            for m in analysis.methods
+            if (m, dataset) in analysis.results
+        }
+        judged = analysis.comparable.alike[dataset]
+        chosen = gallery.choose_images(results, chief, wanted, dataset, analysis.seed, judged)
+        shown = dict(list(results.items())[:PICTURE_METHODS])
+        rows = []
+        gone: list[Path] = []
+        for choice in chosen:
+            found, missing = gallery.load_thumbnails(choice.stem, shown, 320)
+            gone += missing
+            captions = [_score(results[m], choice.stem, chief) for m in shown]
+            rows.append(
+                (
+                    f"{choice.stem} ({choice.why})",
+                    [(found.image, ""), (found.mask, "")]
+                    + [(found.maps[m], c) for m, c in zip(shown, captions, strict=True)],
                 )
-            else:
-                axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
-            if i == 0:
-                axes.set_title(label(_short(headings[j], int(side * 14))), fontsize=7)
-            axes.set_xlabel(
-                label(_short(row_label if j == 0 else caption, int(side * 17))),
-                fontsize=5.5,
-                labelpad=1.5,
             )
-    return figure
+        if gone:
+            remarks.append(
+                f"{len(set(gone))} pictures of {dataset} are no longer where they were when they were scored, "
+                f"for example {gone[0]}; the numbers are not affected."
+            )
+        if not any(picture is not None for _, cells in rows for picture, _ in cells):
+            continue
+        own = " (best threshold of that image)" * chief.name.endswith("_max")
+        caption = (
+            f"Images of {dataset} with mask and maps; below each map its {chief.label}{own}. "
+            + ", ".join(f"{c.stem}: {_WHY[c.why]}" for c in chosen)
+            + "."
+        )
+        if len(results) > len(shown):
+            caption += f" The first {len(shown)} of {len(results)} methods are shown."
+        drawings.append(
+            (
+                Picture(f"pictures_{number + 1}", caption),
+                lambda rows=rows, shown=shown: plots.image_grid(  # type: ignore[misc]
+                    rows, ["image", "mask", *shown]
+                ),
+            )
+        )
+    return drawings, tuple(remarks)
 
 
-def _short(text: str, length: int) -> str:
-    """The text, its middle left out where it is too long to stand over a picture."""
-    if len(text) <= length:
-        return text
-    head = (length - 1) // 2
-    return f"{text[:head]}…{text[-(length - 1 - head) :]}"
+_WHY = {
+    "best": "best on average",
+    "worst": "worst on average",
+    "disputed": "where the methods differ most",
+    "random": "drawn at random",
+    "named": "as asked for",
+}
+
+
+def _score(result: Result, stem: str, shown: Metric) -> str:
+    table = result.table
+    if stem not in table.index or shown.name not in table:
+        return ""
+    value = float(table[shown.name].to_dict()[stem])
+    return f"{value:.3f}"

@@ -19,11 +19,11 @@ from sodbench.results import Result
 Pixels = NDArray[np.uint8]
 
 KINDS = ("best", "worst", "disputed", "random")
-DEFAULT = ("best", "disputed", "worst")
+DEFAULT_IMAGES = ("best", "disputed", "worst")
 
 
 @dataclass(frozen=True)
-class Choice:
+class ImageChoice:
     """An image to show and why."""
 
     stem: str
@@ -36,14 +36,14 @@ def per_image_scores(results: Mapping[str, Result], metric: str) -> pd.DataFrame
     return pd.DataFrame(columns).dropna() if columns else pd.DataFrame()
 
 
-def choose(
+def choose_images(
     results: Mapping[str, Result],
     metric: Metric,
-    wanted: Sequence[str] = DEFAULT,
+    wanted: Sequence[str] = DEFAULT_IMAGES,
     dataset: str = "",
     seed: int = 0,
     judged: Collection[str] = (),
-) -> list[Choice]:
+) -> list[ImageChoice]:
     """The images to show of one data set, each once.
 
     wanted: ``best``, ``worst`` (by the mean over methods), ``disputed`` (methods differ most), ``random``, each with an
@@ -62,10 +62,10 @@ def choose(
                 found.setdefault(stem, kind)
         elif item in stems:
             found.setdefault(item, "named")
-    return [Choice(stem, why) for stem, why in found.items()]
+    return [ImageChoice(stem, why) for stem, why in found.items()]
 
 
-def check_wanted(wanted: Sequence[str], results: Sequence[Result]) -> None:
+def check_selection(wanted: Sequence[str], results: Sequence[Result]) -> None:
     """Raises :class:`SodbenchError` for an entry that is neither a kind nor an image of any result."""
     for item in wanted:
         kind, _, number = item.partition(":")
@@ -73,7 +73,7 @@ def check_wanted(wanted: Sequence[str], results: Sequence[Result]) -> None:
             continue
         if not any(item in r.table.index for r in results):
             raise SodbenchError(
-                f"--pictures {item}: neither an image of these results nor one of {', '.join(KINDS)} "
+                f"--images {item}: neither an image of these results nor one of {', '.join(KINDS)} "
                 "(with a number if you like: worst:3)"
             )
 
@@ -96,7 +96,7 @@ def _ranked(scores: pd.DataFrame, kind: str, metric: Metric, dataset: str, seed:
 
 
 @dataclass(frozen=True)
-class Shown:
+class Thumbnails:
     """One image with its mask and every method's map; None where a file is gone.
 
     image: uint8 [h, w, 3]; mask and maps: uint8 [h, w], their longer side at most what was asked for.
@@ -107,7 +107,9 @@ class Shown:
     maps: dict[str, Pixels | None]
 
 
-def show(stem: str, results: Mapping[str, Result], longest: int) -> tuple[Shown, list[Path]]:
+def load_thumbnails(
+    stem: str, results: Mapping[str, Result], longest: int
+) -> tuple[Thumbnails, list[Path]]:
     """The pictures of one image, made small; also the files that are no longer there."""
     gone: list[Path] = []
     files = {m: files_of(r, stem) for m, r in results.items() if stem in r.table.index}
@@ -119,7 +121,7 @@ def show(stem: str, results: Mapping[str, Result], longest: int) -> tuple[Shown,
         else None
         for method in results
     }
-    return Shown(image, mask, maps), gone
+    return Thumbnails(image, mask, maps), gone
 
 
 def _first(

@@ -16,19 +16,20 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from sodbench.console import bar
+from sodbench.files import safe_folder_name, write_text
 from sodbench.images import write_image
-from sodbench.metrics import protocol
+from sodbench.metrics import get_protocol
+from sodbench.metrics.statistics.aggregates import f_curve
 from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.parallel import thread_pool
 from sodbench.quoting import printable_lines
-from sodbench.reports import figures, gallery
-from sodbench.reports.aggregates import f_curve
+from sodbench.reports import gallery, plots
 from sodbench.reports.analysis import Analysis, primary_metric
-from sodbench.reports.document import Document, kind_of
+from sodbench.reports.document import Document, block_type
 from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
 from sodbench.reports.sources import source_file
-from sodbench.reports.tables import Cell, Column, spans
-from sodbench.results import Result, folder_name, write_text
+from sodbench.reports.tables import Cell, Column, header_spans
+from sodbench.results import Result
 from sodbench.version import __version__
 
 THUMBNAIL = 200
@@ -76,8 +77,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.globals |= {
-        "kind": kind_of,
-        "spans": spans,
+        "block_type": block_type,
+        "header_spans": header_spans,
         "sort_key": _sort_key,
         "places": lambda t: any(c.place for r in t.rows for c in r.cells),
     }
@@ -100,7 +101,7 @@ def _sort_key(cell: Cell, column: Column) -> str:
 
 def _folders(methods: Sequence[str]) -> list[str]:
     """A folder name for each method's thumbnails, unlike each other and unlike ``image`` and ``mask``."""
-    names = [f"map-{folder_name(m)[:60]}" for m in methods]
+    names = [f"map-{safe_folder_name(m)[:60]}" for m in methods]
     return [n if names.count(n) == 1 else f"{n}-{i}" for i, n in enumerate(names)]
 
 
@@ -119,7 +120,7 @@ def _shown_images(analysis: Analysis, dataset: str, number: int | None) -> list[
     wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
     wanted.append(f"random:{number}")  # where scores choose too few, as those of a single method do
     judged = analysis.comparable.alike[dataset]
-    chosen = gallery.choose(
+    chosen = gallery.choose_images(
         results, primary_metric(analysis.metrics), wanted, dataset, analysis.seed, judged
     )
     position = {stem: i for i, stem in enumerate(stems)}
@@ -133,10 +134,10 @@ def _write_data(
     shown: Mapping[str, Sequence[int]],
     owner: ReportFolder,
 ) -> None:
-    styles = figures.lines(analysis.methods)
+    styles = plots.line_styles(analysis.methods)
     chief = primary_metric(analysis.metrics)
     sets = [
-        {"name": d, "folder": folder_name(d), "file": f"data/set-{i}.js"}
+        {"name": d, "folder": safe_folder_name(d), "file": f"data/set-{i}.js"}
         for i, d in enumerate(analysis.datasets)
     ]
     overview = {
@@ -164,7 +165,7 @@ def _curves(result: Result | None) -> dict[str, list[float | None]] | None:
     if result is None:
         return None
     curves = {n: result.curves[n].copy() for n in ("precision", "recall", "e")}
-    rules = protocol(result.protocol)
+    rules = get_protocol(result.protocol)
     f = f_curve(result.curves, rules)
     if rules.comparison == ">":  # nothing is above 255
         curves["precision"][255] = curves["recall"][255] = np.nan
@@ -221,7 +222,7 @@ def _write_thumbnails(
             for r in results.values():
                 found = {**_sources(r, kind, stems), **found}
             sources[kind] = found
-        place = folder / folder_name(dataset)
+        place = folder / safe_folder_name(dataset)
         for kind, of_stem in sources.items():
             owner.claim_thumbnails(place / kind)
             _forget_if_changed(place / kind, stems, of_stem)

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from sodbench.datasets import DATASETS, known_name, official_names
+from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.results import Result
 
-MIN_IMAGES = 10
-"""With fewer images than this there is no interval, no test and no rank."""
 MIN_IMAGES_FOR_WIDTH = 50
 """With fewer images than this 95 % intervals are too narrow, see :func:`describe_small_datasets`."""
 

@@ -1,6 +1,6 @@
 r"""LaTeX (booktabs): escaping, tables to be input into a paper, and a document that stands alone.
 
-Everything that is text goes through :func:`escape`: the templates' environment does it to every value that is not
+Everything that is text goes through :func:`latex_text`: the templates' environment does it to every value that is not
 marked as :class:`Latex`, as autoescape does for HTML.
 """
 
@@ -9,8 +9,8 @@ import unicodedata
 from jinja2 import Environment, PackageLoader
 
 from sodbench.quoting import printable
-from sodbench.reports.document import Document, kind_of
-from sodbench.reports.tables import Cell, Row, Table, spans
+from sodbench.reports.document import Document, block_type
+from sodbench.reports.tables import Cell, Row, Table, header_spans
 
 WIDEST = 130
 COLOURS = {1: "red", 2: "green!50!black", 3: "blue"}
@@ -82,7 +82,7 @@ class Latex(str):
     """Text that is LaTeX already."""
 
 
-def escape(text: object) -> Latex:
+def latex_text(text: object) -> Latex:
     r"""Any text, to appear as it is, on one line.
 
     What pdfTeX's fonts lack (Chinese, say) goes through ``\sodbenchchar{code}{character}``, which the templates
@@ -114,31 +114,31 @@ def environment() -> Environment:
         comment_start_string="((#",
         comment_end_string="#))",
         loader=PackageLoader("sodbench.reports", "templates"),
-        finalize=lambda value: value if isinstance(value, Latex) else escape(value),
+        finalize=lambda value: value if isinstance(value, Latex) else latex_text(value),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.globals |= {"spans": spans, "cell": cell, "label": label, "code": code}
+    found.globals |= {"header_spans": header_spans, "cell": cell, "label": label, "code": verbatim}
     found.filters |= {"rules": rules, "alignment": alignment, "split": lambda t: t.split(WIDEST)}
     return found
 
 
 def cell(of: Cell, colours: bool = False) -> Latex:
     """One entry: best bold, second underlined, third italic; in colour as well where asked."""
-    text = str(escape(of.text))
+    text = str(latex_text(of.text))
     command = {1: "textbf", 2: "underline", 3: "textit"}.get(of.place)
     if command:
         text = rf"\{command}{{{text}}}"
     if colours and of.place in COLOURS:
         text = rf"\textcolor{{{COLOURS[of.place]}}}{{{text}}}"
-    above = ",".join(str(escape(part)) for part in (of.wins, of.mark) if part)
+    above = ",".join(str(latex_text(part)) for part in (of.wins, of.mark) if part)
     return Latex(text + (rf"\textsuperscript{{{above}}}" if above else ""))
 
 
 def label(row: Row) -> Latex:
     """The first column: the method, in italics where its numbers are published ones, and its letter."""
-    text = str(escape(row.label))
+    text = str(latex_text(row.label))
     if text[:1] in ("[", "*"):
         text = "{}" + text  # else the line end above would take it for its own argument
     if row.published:
@@ -154,20 +154,20 @@ def alignment(of: Table) -> Latex:
 def rules(of: Table) -> Latex:
     r"""The partial rules below the groups' headings, ``\cmidrule(lr){2-4} ...``."""
     found, at = [], 2
-    for group, width in spans(of.columns):
+    for group, width in header_spans(of.columns):
         if group:
             found.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
         at += width
     return Latex(" ".join(found))
 
 
-def code(text: str) -> Latex:
+def verbatim(text: str) -> Latex:
     """Text for a verbatim environment: pdfTeX's verbatim cannot show what is not Latin."""
     shown = "".join(c if c == "\n" or (c.isprintable() and ord(c) < 0x180) else "?" for c in text)
     return Latex(shown.replace(r"\end{verbatim}", r"\end {verbatim}"))
 
 
-def table(of: Table, colours: bool = False) -> str:
+def format_table(of: Table, colours: bool = False) -> str:
     """A complete ``table*`` environment (several where it is too wide) that needs booktabs and adjustbox."""
     return (
         environment()
@@ -176,10 +176,12 @@ def table(of: Table, colours: bool = False) -> str:
     )
 
 
-def document(of: Document, colours: bool = False) -> str:
+def format_document(of: Document, colours: bool = False) -> str:
     """A LaTeX document that compiles with pdfTeX, XeTeX and LuaTeX beside the figures folder."""
     return (
         environment()
         .get_template("report.tex")
-        .render(document=of, colours=colours, kind=kind_of, float=Latex("table"), placement="H")
+        .render(
+            document=of, colours=colours, block_type=block_type, float=Latex("table"), placement="H"
+        )
     )

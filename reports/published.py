@@ -11,10 +11,10 @@ from sodbench.errors import SodbenchError
 
 
 @dataclass(frozen=True)
-class Source:
+class PublishedTable:
     """A published table.
 
-    values: (method, data set, measure name) -> the number; doubts: the same key -> what is wrong with what was printed.
+    values: (method, data set, measure name) -> the number; caveats: the same key -> what is wrong with what was printed.
     methods: all methods of the table, those without any value too; evaluator: which program is known to have been used.
     """
 
@@ -26,10 +26,10 @@ class Source:
     notes: tuple[str, ...]
     methods: tuple[str, ...]
     values: dict[tuple[str, str, str], float] = field(repr=False)
-    doubts: dict[tuple[str, str, str], str] = field(repr=False)
+    caveats: dict[tuple[str, str, str], str] = field(repr=False)
 
 
-def sources(names: Sequence[str] | None = None) -> list[Source]:
+def load_published(names: Sequence[str] | None = None) -> list[PublishedTable]:
     """The published tables of these names, all of them without names.
 
     Raises :class:`SodbenchError` for a name that is not there.
@@ -48,7 +48,7 @@ def sources(names: Sequence[str] | None = None) -> list[Source]:
         rows = list(csv.DictReader((folder / f"{name}.csv").read_text("utf-8").splitlines()))
         keyed = {(r["method"], r["dataset"], r["measure"]): r for r in rows}
         found.append(
-            Source(
+            PublishedTable(
                 name=name,
                 title=known[name]["title"],
                 citation=known[name]["citation"],
@@ -57,7 +57,7 @@ def sources(names: Sequence[str] | None = None) -> list[Source]:
                 notes=tuple(known[name]["notes"]),
                 methods=tuple(dict.fromkeys(r["method"] for r in rows)),
                 values={k: float(r["value"]) for k, r in keyed.items() if r["value"]},
-                doubts={k: r["note"] for k, r in keyed.items() if r["note"]},
+                caveats={k: r["note"] for k, r in keyed.items() if r["note"]},
             )
         )
     return found

@@ -13,20 +13,20 @@ import pandas as pd
 
 from sodbench.console import say
 from sodbench.errors import SodbenchError
+from sodbench.files import write_text
 from sodbench.metrics.statistics.bootstrap import RESAMPLES
 from sodbench.quoting import json_text, markdown_text, printable
-from sodbench.reports import gallery, html, latex, markdown
-from sodbench.reports import published as literature
-from sodbench.reports import sections as contents
+from sodbench.reports import gallery, html, latex, markdown, sections
 from sodbench.reports.analysis import Analysis, analyse, primary_metric
 from sodbench.reports.attributes import read_attributes
 from sodbench.reports.document import Document
+from sodbench.reports.figures import draw
 from sodbench.reports.hidden_paths import known_roots, without_paths
-from sodbench.reports.report_figures import draw
+from sodbench.reports.published import load_published
 from sodbench.reports.report_folder import ReportFolder, check_free, figures_of, is_single
 from sodbench.reports.sources import find_outside
-from sodbench.results import Result, write_text
-from sodbench.results.result_file import finite
+from sodbench.results import Result
+from sodbench.results.result_file import nan_to_none
 from sodbench.version import __version__
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def write_report(
     published: Sequence[str] | None = None,
     bench: Sequence[Path | str] = (),
     attributes: Sequence[Path] = (),
-    pictures: Sequence[str] = gallery.DEFAULT,
+    pictures: Sequence[str] = gallery.DEFAULT_IMAGES,
     thumbnails: int | None = None,
     template: Path | None = None,
     colours: bool = False,
@@ -67,7 +67,7 @@ def write_report(
     published: names of published tables to add as marked rows; an empty sequence: all of them.
     bench: files written by ``sodbench bench``, or ``METHOD=FILE`` where the record has another name than the results.
     attributes: what ``sodbench data stats`` wrote, see :func:`sodbench.reports.attributes.read_attributes`.
-    pictures: which images to show, see :func:`sodbench.reports.gallery.choose`.
+    pictures: which images to show, see :func:`sodbench.reports.gallery.choose_images`.
     thumbnails: images of each set in the page's browser; None: all.
     template: a Jinja template (.md, .html, .tex, .txt) to fill in as well, see docs/reports.md.
     colours: colour best, second and third in LaTeX.
@@ -83,8 +83,8 @@ def write_report(
     single = is_single(out)
     page = out if single else out / "report.md"
     filled = Filled.of(template, page) if template else None
-    gallery.check_wanted(pictures, results)
-    literature_ = [] if published is None else literature.sources(published)
+    gallery.check_selection(pictures, results)
+    literature_ = [] if published is None else load_published(published)
     costs = read_costs(bench, [r.method for r in results])
     groups = read_attributes(
         attributes,
@@ -118,7 +118,7 @@ def write_report(
     with ReportFolder.open(out) as folder:
         figures = figures_of(out) if single else out / "figures"
         drawn = draw(found, figures, pictures, costs, folder.claim)
-        document = contents.contents(
+        document = sections.build_document(
             found,
             drawn,
             title=title or TITLE,
@@ -133,11 +133,11 @@ def write_report(
             document = without_paths(document, known_roots(found.results.values()))
         remove_filled(page, filled)
         record = filled.write(document, found, figures.name) if filled else ""
-        write_text(folder.claim(page), markdown.document(document, figures.name, record))
+        write_text(folder.claim(page), markdown.format_document(document, figures.name, record))
         if single:
             return page
         _write_tables(document, found, out / "tables", colours, folder)
-        write_text(folder.claim(out / "report.tex"), latex.document(document, colours))
+        write_text(folder.claim(out / "report.tex"), latex.format_document(document, colours))
         write_text(folder.claim(out / "report.json"), _as_json(document, found))
         return html.write_page(document, found, out, folder, thumbnails)
 
@@ -238,7 +238,7 @@ def _write_tables(
     """Every table as CSV and LaTeX; all scores, group scores and comparisons as CSV, one a row."""
     for name, table in document.tables.items():
         write_text(folder.claim(place / f"{name}.csv"), to_csv(table.frame(), index=True))
-        write_text(folder.claim(place / f"{name}.tex"), latex.table(table, colours))
+        write_text(folder.claim(place / f"{name}.tex"), latex.format_table(table, colours))
     for name, rows in (
         ("scores_long", _scores(document, found)),
         ("all_groups", _group_intervals(found)),
@@ -273,7 +273,7 @@ def _scores(document: Document, found: Analysis) -> list[dict[str, Any]]:
                 **vars(interval),
                 "n": result.n,
                 "protocol": result.protocol,
-                "signature": result.signature,
+                "signature": str(result.signature),
                 "mark": cell.mark,
                 "compared": found.comparable.has(method, dataset),
                 "place": cell.place or "",
@@ -295,7 +295,7 @@ def _group_intervals(found: Analysis) -> list[dict[str, Any]]:
             "images": images,
             **vars(interval),
             "protocol": found.results[m, d].protocol,
-            "signature": found.results[m, d].signature,
+            "signature": str(found.results[m, d].signature),
         }
         for b in found.breakdowns
         for (m, d), intervals in b.values.items()
@@ -311,7 +311,7 @@ def _comparisons(found: Analysis) -> list[dict[str, Any]]:
         row = vars(comparison).copy()
         dataset, metric = row.pop("dataset"), row.pop("metric")
         result = found.results[comparison.first, dataset]
-        made = {"protocol": result.protocol, "signature": result.signature}
+        made = {"protocol": result.protocol, "signature": str(result.signature)}
         rows.append({"dataset": dataset, "metric": metric, **row, **made})
     return rows
 
@@ -341,7 +341,7 @@ def _as_json(document: Document, found: Analysis) -> str:
                             "low": c.low,
                             "high": c.high,
                             "place": c.place,
-                            "better_than": table.beaten(c),
+                            "better_than": table.better_than(c),
                             "mark": c.mark,
                             "signature": c.signature,
                         }
@@ -366,7 +366,7 @@ def _as_json(document: Document, found: Analysis) -> str:
                 "dataset": d,
                 "n": r.n,
                 "protocol": r.protocol,
-                "signature": r.signature,
+                "signature": str(r.signature),
                 "compared": found.comparable.has(m, d),
                 "not_compared_because": found.comparable.reasons.get((m, d), ""),
             }
@@ -377,7 +377,7 @@ def _as_json(document: Document, found: Analysis) -> str:
         "comparisons": _comparisons(found),
         "groups": _group_intervals(found),
     }
-    return json_text(finite(content)) + "\n"
+    return json_text(nan_to_none(content)) + "\n"
 
 
 # ---- the user's own template ------------------------------------------------------------------
@@ -464,12 +464,12 @@ def _template_environment(kind: str, folder: Path) -> "Environment":
     loader = FileSystemLoader(folder)
     if kind == ".tex":
         environment = latex.environment().overlay(loader=loader)
-        environment.filters["table"] = lambda t: latex.Latex(latex.table(t))
+        environment.filters["table"] = lambda t: latex.Latex(latex.format_table(t))
         return environment
     if kind in (".html", ".htm"):
         return Environment(loader=loader, autoescape=True)
     environment = Environment(loader=loader, autoescape=False)
-    environment.filters |= {"escape": markdown_text, "table": markdown.table}
+    environment.filters |= {"escape": markdown_text, "table": markdown.format_table}
     return environment
 
 

@@ -15,9 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from sodbench.errors import SodbenchError
-from sodbench.files import unwritable
+from sodbench.files import remove_stale_temporaries, write_error, write_text
 from sodbench.reports import markdown
-from sodbench.results import write_text
 
 try:
     import fcntl
@@ -64,7 +63,7 @@ class ReportFolder:
             yield folder
             folder._finish()
         except OSError as error:
-            raise unwritable(Path(error.filename or out), error) from error
+            raise write_error(Path(error.filename or out), error) from error
         finally:
             if folder._file:
                 folder._file.close()
@@ -163,18 +162,10 @@ class ReportFolder:
             folder = folder.parent
 
     def _remove_temporaries(self) -> None:
-        """Remove temporary files of killed runs next to the report's files."""
-        names: dict[Path, set[str]] = {}
-        for name in [*self._claimed, *self._old]:
-            if not name.endswith("/"):
-                path = self.root / name
-                names.setdefault(path.parent, set()).add(path.name)
-        names.setdefault(self._record.parent, set()).add(RECORD)
-        for folder, own in names.items():
-            if folder.is_dir():
-                for path in folder.iterdir():
-                    if _is_temporary(path.name, own):
-                        path.unlink(missing_ok=True)
+        """Remove the temporary files that killed runs left next to the report's files."""
+        names = [name for name in [*self._claimed, *self._old] if not name.endswith("/")]
+        for folder in {self._record.parent, *((self.root / name).parent for name in names)}:
+            remove_stale_temporaries(folder)
 
 
 def remove_thumbnails(folder: Path, kept: Collection[str] = ()) -> None:
@@ -186,14 +177,6 @@ def remove_thumbnails(folder: Path, kept: Collection[str] = ()) -> None:
             path.unlink()
     if not kept and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _is_temporary(name: str, own: Collection[str]) -> bool:
-    """Whether it is the temporary file (``.NAME.tmp``, ``.NAME.123.tmp``) of one of these files."""
-    if not (name.startswith(".") and name.endswith(".tmp")):
-        return False
-    inner = name[1:-4]
-    return inner in own or inner.rpartition(".")[0] in own
 
 
 def _entry(line: str) -> str:

@@ -11,9 +11,10 @@ import pandas as pd
 from sodbench.errors import Problem
 from sodbench.metrics import PROTOCOLS
 from sodbench.metrics.catalogue import find_metric
+from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.provenance import package_versions
 from sodbench.reports import tables
-from sodbench.reports.analysis import SIZE, Analysis, Comparison, primary_metric
+from sodbench.reports.analysis import Analysis, primary_metric
 from sodbench.reports.citations import bibtex
 from sodbench.reports.comparability import (
     EVERYWHERE,
@@ -26,11 +27,13 @@ from sodbench.reports.comparability import (
     most_common,
     signature_fields,
 )
+from sodbench.reports.compare import Comparison
 from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Section
-from sodbench.reports.image_counts import MIN_IMAGES, MIN_IMAGES_FOR_WIDTH
-from sodbench.reports.published import Source
-from sodbench.reports.report_figures import Drawn
-from sodbench.reports.tables import ABSENT, Table
+from sodbench.reports.figures import Drawn
+from sodbench.reports.image_counts import MIN_IMAGES_FOR_WIDTH
+from sodbench.reports.published import PublishedTable
+from sodbench.reports.result_statistics import SIZE
+from sodbench.reports.tables import NO_VALUE, Table
 
 MARKS = "†‡§¶‖"
 PAIRS_SHOWN = 45
@@ -43,7 +46,7 @@ SAMPLE_NOTICE = (
 )
 
 
-def contents(
+def build_document(
     analysis: Analysis,
     drawn: Drawn,
     *,
@@ -51,7 +54,7 @@ def contents(
     baseline: str | None = None,
     sample: bool = False,
     costs: Mapping[str, Mapping[str, float]] | None = None,
-    published: Sequence[Source] = (),
+    published: Sequence[PublishedTable] = (),
     command: str = "",
     problems: Sequence[str] = (),
 ) -> Document:
@@ -78,12 +81,12 @@ def _scores(
     sample: bool,
     costs: Mapping[str, Mapping[str, float]],
     drawn: Drawn,
-    published: Sequence[Source],
+    published: Sequence[PublishedTable],
 ) -> tuple[Block, ...]:
-    signatures = {k: r.signature for k, r in analysis.results.items()}
+    signatures = {k: str(r.signature) for k, r in analysis.results.items()}
     marks, notes = signature_marks(signatures, analysis.comparable)
     if any(c.tested for c in analysis.comparisons):
-        letters = tables.letters(analysis.methods)[analysis.methods[0]] != ""
+        letters = tables.method_letters(analysis.methods)[analysis.methods[0]] != ""
         what = "the methods with these letters" if letters else "as many of the other methods"
         meaning = (
             f"A superscript means: significantly better than {what} (paired bootstrap over images, "
@@ -111,7 +114,7 @@ def _scores(
     if costs:
         frame = pd.DataFrame(list(costs.values()), index=list(costs))
         blocks.append(
-            tables.text_table(
+            tables.table_from_frame(
                 "cost",
                 "Cost",
                 frame,
@@ -183,7 +186,7 @@ def _uncertainty(analysis: Analysis, baseline: str | None, drawn: Drawn) -> tupl
         f"(seed {analysis.seed}): how far a number would move with other images of the same kind. They do not cover the "
         "choice of training data or of a random seed in training."
     )
-    signatures = {k: r.signature for k, r in analysis.results.items()}
+    signatures = {k: str(r.signature) for k, r in analysis.results.items()}
     blocks: list[Block] = [
         Paragraph(intro),
         *(Paragraph(note, notice=True) for note in analysis.notes),
@@ -251,8 +254,8 @@ def _best_and_tied(analysis: Analysis) -> Table:
             worse = beaten.get((best, dataset, m.name), [])
             others = [x for x in map(str, scores.index) if x not in (best, *tied, *worse)]
             shown = ", ".join(name + " ≈" * close for name, close in tied.items())
-            nobody = "none" if worse else ABSENT
-            cells = (best, shown or nobody, ", ".join(others) or ABSENT)
+            nobody = "none" if worse else NO_VALUE
+            cells = (best, shown or nobody, ", ".join(others) or NO_VALUE)
             rows.append(
                 tables.Row(
                     f"{analysis.heading(dataset)} {m.label}",
@@ -339,11 +342,11 @@ _COMPARISON_COLUMNS = (
 
 def comparison_cells(c: Comparison) -> tuple[tables.Cell, ...]:
     """A comparison as it is printed, in the order of the columns above."""
-    difference, low, high = (tables.signed(x, 4) for x in (c.difference, c.low, c.high))
+    difference, low, high = (tables.format_difference(x, 4) for x in (c.difference, c.low, c.high))
     return (
         tables.Cell(f"{difference} [{low}, {high}]", c.difference, low=c.low, high=c.high),
-        tables.Cell(p_text(c.p_holm), c.p_holm, mark="≈" * c.undecided),
-        tables.Cell(p_text(c.p_wilcoxon_holm), c.p_wilcoxon_holm),
+        tables.Cell(format_p_value(c.p_holm), c.p_holm, mark="≈" * c.undecided),
+        tables.Cell(format_p_value(c.p_wilcoxon_holm), c.p_wilcoxon_holm),
         *(
             tables.Cell(str(n), n) if c.wins + c.ties + c.losses else tables.Cell()
             for n in (c.wins, c.ties, c.losses)
@@ -351,7 +354,7 @@ def comparison_cells(c: Comparison) -> tuple[tables.Cell, ...]:
     )
 
 
-def p_text(p: float) -> str:
+def format_p_value(p: float) -> str:
     """A p-value in print."""
     return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
@@ -409,7 +412,7 @@ def _attributes(analysis: Analysis, drawn: Drawn) -> tuple[Block, ...]:
                 MIN_IMAGES,
                 compared=analysis.comparable.compared,
                 headings=analysis.headings,
-                signatures={k: r.signature for k, r in analysis.results.items()},
+                signatures={k: str(r.signature) for k, r in analysis.results.items()},
             ),
             picture,
         ]
@@ -445,12 +448,14 @@ def _protocols(analysis: Analysis, drawn: Drawn) -> tuple[Block, ...]:
 
 
 def _number_cell(value: float) -> tables.Cell:
-    return tables.Cell() if np.isnan(value) else tables.Cell(tables.printed(value), float(value))
+    return (
+        tables.Cell() if np.isnan(value) else tables.Cell(tables.format_score(value), float(value))
+    )
 
 
-def _with_published(analysis: Analysis, table: Table, published: Sequence[Source]) -> Table:
+def _with_published(analysis: Analysis, table: Table, published: Sequence[PublishedTable]) -> Table:
     """The score table with a row for each published method that has a number in one of its columns, or none at all."""
-    columns = tables.pairs(analysis.values)
+    columns = tables.score_columns(analysis.values)
     rows = []
     for source in published:
         for method in source.methods:
@@ -458,11 +463,11 @@ def _with_published(analysis: Analysis, table: Table, published: Sequence[Source
             for dataset, name in columns:
                 key = (method, dataset, name)
                 value = source.values.get(key)
-                doubtful = "?" if key in source.doubts else ""
+                doubtful = "?" if key in source.caveats else ""
                 cells.append(
                     tables.Cell()
                     if value is None
-                    else tables.Cell(tables.printed(value), value, mark=doubtful)
+                    else tables.Cell(tables.format_score(value), value, mark=doubtful)
                 )
             empty = not any(m == method for m, _, _ in source.values)
             if empty or any(not np.isnan(c.value) for c in cells):
@@ -483,13 +488,14 @@ def _with_published(analysis: Analysis, table: Table, published: Sequence[Source
     return tables.with_published(table, rows, evaluators, (note,))
 
 
-def _published(published: Sequence[Source]) -> tuple[Block, ...]:
+def _published(published: Sequence[PublishedTable]) -> tuple[Block, ...]:
     if not published:
         return ()
     lines = []
     for source in published:
         doubts = [
-            f"{m} on {d}, {find_metric(n).label}: {why}" for (m, d, n), why in source.doubts.items()
+            f"{m} on {d}, {find_metric(n).label}: {why}"
+            for (m, d, n), why in source.caveats.items()
         ]
         remarks = " ".join([*source.notes, *(f"{doubt}." for doubt in doubts)])
         lines.append(
@@ -533,7 +539,7 @@ def _shared(lines: Sequence[str]) -> list[str]:
 
 def _provenance(analysis: Analysis, command: str) -> tuple[Block, ...]:
     results = analysis.results
-    signatures = dict.fromkeys(r.signature for r in results.values())
+    signatures = dict.fromkeys(str(r.signature) for r in results.values())
     facts = {f"{m} on {d}": dict(_flat(r.provenance)) for (m, d), r in results.items()}
     shared = {
         name: value

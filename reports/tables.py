@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from sodbench.metrics.catalogue import Metric
-from sodbench.metrics.statistics.bootstrap import Floats
-from sodbench.metrics.statistics.significance import Interval, average_ranks
+from sodbench.metrics.statistics.bootstrap import Floats, Interval
+from sodbench.metrics.statistics.ranking import average_ranks
 from sodbench.reports.analysis import Breakdown
 from sodbench.reports.comparability import NOT_COMPARED, Key, Ranking, signature_fields
 
 DIGITS = 3
-ABSENT = "–"
+NO_VALUE = "–"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Cell:
     significantly; mark: a footnote mark; signature: how the number was made.
     """
 
-    text: str = ABSENT
+    text: str = NO_VALUE
     value: float = float("nan")
     place: int = 0
     wins: str = ""
@@ -56,14 +56,14 @@ class Column:
     metric: str = ""
 
     @property
-    def flat(self) -> str:
-        """One line for formats without grouped headings, which print :meth:`Table.remarked` once instead."""
+    def flat_heading(self) -> str:
+        """One line for formats without grouped headings, which print :meth:`Table.annotated_groups` once instead."""
         return f"{self.dataset or self.group} {self.heading}".strip()
 
     @property
     def name(self) -> str:
         """The name in CSV and JSON."""
-        return self.key or f"{self.dataset} {self.metric}".strip() or self.flat
+        return self.key or f"{self.dataset} {self.metric}".strip() or self.flat_heading
 
 
 def score_column(dataset: str, metric: Metric, headings: Mapping[str, str] | None = None) -> Column:
@@ -95,7 +95,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    corner: str = "method"
+    index_name: str = "method"
 
     def frame(self) -> pd.DataFrame:
         """The numbers with all their digits and their marks (the text where a column holds text); one row a method.
@@ -113,7 +113,7 @@ class Table:
             following = self.columns[i + 1 : i + 2]
             if column.dataset and not (following and following[0].dataset == column.dataset):
                 data |= self._made(column.dataset)
-        index = pd.Index([row.key or row.label for row in self.rows], name=self.corner)
+        index = pd.Index([row.key or row.label for row in self.rows], name=self.index_name)
         return pd.DataFrame(data, index=index)
 
     def _beside(self, cells: Sequence[Cell]) -> dict[str, list[object]]:
@@ -122,7 +122,7 @@ class Table:
             "low": [c.low if np.isfinite(c.low) else "" for c in cells],
             "high": [c.high if np.isfinite(c.high) else "" for c in cells],
             "place": [c.place or "" for c in cells],
-            "better than": [self.beaten(c) for c in cells],
+            "better than": [self.better_than(c) for c in cells],
             "mark": [c.mark for c in cells],
         }
         return {
@@ -130,12 +130,12 @@ class Table:
         }
 
     @property
-    def remarked(self) -> list[str]:
+    def annotated_groups(self) -> list[str]:
         """The groups whose heading is more than the dataset's name, e.g. ``ECSSD (160 of 1,000 images)``."""
         groups = [c.group for c in self.columns if c.dataset and c.group != c.dataset]
         return list(dict.fromkeys(groups))
 
-    def beaten(self, cell: Cell) -> str:
+    def better_than(self, cell: Cell) -> str:
         """The methods that a cell's letters name; the letters themselves where they name none."""
         names = {row.letter: row.label for row in self.rows if row.letter}
         return "; ".join(names.get(c, c) for c in cell.wins) if names else cell.wins
@@ -177,7 +177,7 @@ class Table:
                 tuple(self.columns[i] for i in part),
                 tuple(replace(r, cells=tuple(r.cells[i] for i in part)) for r in self.rows),
                 self.notes if number == len(parts) else (),
-                self.corner,
+                self.index_name,
             )
             for number, part in enumerate(parts, 1)
         )
@@ -194,7 +194,7 @@ def _groups(columns: Sequence[Column]) -> list[tuple[str, list[int]]]:
     return groups
 
 
-def spans(columns: Sequence[Column]) -> list[tuple[str, int]]:
+def header_spans(columns: Sequence[Column]) -> list[tuple[str, int]]:
     """(group, number of columns) from left to right, for a first header line."""
     return [(group, len(members)) for group, members in _groups(columns)]
 
@@ -202,12 +202,12 @@ def spans(columns: Sequence[Column]) -> list[tuple[str, int]]:
 # ---- marks ------------------------------------------------------------------------------------
 
 
-def printed(value: float, digits: int = DIGITS) -> str:
+def format_score(value: float, digits: int = DIGITS) -> str:
     """A score as it is printed: fixed digits; ``undefined`` for NaN."""
     return "undefined" if np.isnan(value) else _minus(f"{value:.{digits}f}")
 
 
-def signed(value: float, digits: int = DIGITS) -> str:
+def format_difference(value: float, digits: int = DIGITS) -> str:
     """A difference as it is printed: with its sign, and without one where it is zero in these digits."""
     text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else _minus(text)
@@ -220,7 +220,7 @@ def _minus(text: str) -> str:
     return text[1:] if float(text) == 0 else f"−{text[1:]}"
 
 
-def places(values: Sequence[float], direction: int, digits: int = DIGITS) -> list[int]:
+def rank_marks(values: Sequence[float], direction: int, digits: int = DIGITS) -> list[int]:
     """1, 2, 3 for the best three *as printed*, 0 for the rest.
 
     Equal printed values share a place and use up the following ones (1, 1, 3): nobody is called second
@@ -235,14 +235,14 @@ def places(values: Sequence[float], direction: int, digits: int = DIGITS) -> lis
     return [place if place <= marked else 0 for place in found]
 
 
-def letters(methods: Sequence[str]) -> dict[str, str]:
+def method_letters(methods: Sequence[str]) -> dict[str, str]:
     """A letter for each method, a..z; empty where there are more methods than letters can be read (10)."""
     if not 2 <= len(methods) <= 10:
         return dict.fromkeys(methods, "")
     return {method: chr(ord("a") + i) for i, method in enumerate(methods)}
 
 
-def pairs(values: pd.DataFrame) -> list[tuple[str, str]]:
+def score_columns(values: pd.DataFrame) -> list[tuple[str, str]]:
     """The columns of a frame of scores, as (dataset, metric name)."""
     return [(str(column[0]), str(column[1])) for column in values.columns]
 
@@ -273,20 +273,20 @@ def score_table(
     with an undefined metric from no result.  headings: what to print for a dataset.
     """
     by_name = {m.name: m for m in metrics}
-    letter = letters(list(values.index))
+    letter = method_letters(list(values.index))
     columns, cells = [], dict[str, list[Cell]]((str(m), []) for m in values.index)
-    for dataset, name in pairs(values):
+    for dataset, name in score_columns(values):
         metric = by_name[name]
         columns.append(score_column(dataset, metric, headings))
         scores = values[(dataset, name)]
         ranked = scores.where(scores.index.isin(list(compared.get(dataset, ()))))
-        found = places(list(ranked.to_numpy(float)), metric.sign)
+        found = rank_marks(list(ranked.to_numpy(float)), metric.sign)
         for method, score, place in zip(values.index, scores.to_numpy(float), found, strict=True):
             rivals = (beaten or {}).get((method, dataset, name), ())
             signature = (signatures or {}).get((method, dataset), "")
             cells[method].append(
                 Cell(
-                    ABSENT if np.isnan(score) and not signature else printed(score),
+                    NO_VALUE if np.isnan(score) and not signature else format_score(score),
                     float(score),
                     place,
                     _superscript(rivals, letter, len(values)),
@@ -307,7 +307,7 @@ def score_table(
 def _rank_cells(ranks: Floats) -> list[Cell]:
     return [
         Cell(NOT_COMPARED if np.isnan(rank) else f"{rank:.2f}", float(rank), place)
-        for rank, place in zip(ranks, places(list(ranks), -1, digits=2), strict=True)
+        for rank, place in zip(ranks, rank_marks(list(ranks), -1, digits=2), strict=True)
     ]
 
 
@@ -350,7 +350,7 @@ def mean_ranks(
     methods = list(ranking.methods)
     higher = {m.name: m.higher_is_better for m in metrics if m.sign}
     columns, ranks = [], []
-    for dataset, name in pairs(values):
+    for dataset, name in score_columns(values):
         if len(methods) < 2 or dataset not in ranking.datasets or name not in higher:
             continue
         scores = values.loc[methods, (dataset, name)].to_numpy(float)
@@ -418,9 +418,9 @@ def interval_table(
 def _interval_cell(found: Interval | None, signature: str) -> Cell:
     if found is None or np.isnan(found.value):
         return Cell(signature=signature)
-    text = printed(found.value)
+    text = format_score(found.value)
     if np.isfinite(found.low):
-        text += f" [{printed(found.low)}, {printed(found.high)}]"
+        text += f" [{format_score(found.low)}, {format_score(found.high)}]"
     return Cell(text, found.value, low=found.low, high=found.high, signature=signature)
 
 
@@ -453,7 +453,7 @@ def breakdown_table(
                 for method, score in zip(methods, scores, strict=True)
             ]
             for method, interval, place in zip(
-                methods, found, places(ranked, metric.sign), strict=True
+                methods, found, rank_marks(ranked, metric.sign), strict=True
             ):
                 signature = (signatures or {}).get((method, dataset), "")
                 if interval is None or np.isnan(interval.value):
@@ -461,7 +461,7 @@ def breakdown_table(
                     continue
                 cells[method].append(
                     Cell(
-                        printed(interval.value),
+                        format_score(interval.value),
                         interval.value,
                         place,
                         low=interval.low,
@@ -489,11 +489,11 @@ def difference_table(
     """Each method's scores minus the baseline's where both may be compared; ``*`` where the difference is significant."""
     known = set(significant)
     by_name = {m.name: m for m in metrics}
-    columns = tuple(score_column(d, by_name[name], headings) for d, name in pairs(values))
+    columns = tuple(score_column(d, by_name[name], headings) for d, name in score_columns(values))
     rows = []
     for method in (m for m in values.index if m != baseline):
         cells = []
-        for dataset, name in pairs(values):
+        for dataset, name in score_columns(values):
             column = values[(dataset, name)]
             change = float(column[method] - column[baseline])
             signature = (signatures or {}).get((method, dataset), "")
@@ -504,7 +504,9 @@ def difference_table(
                 cells.append(Cell(NOT_COMPARED, signature=signature))
             else:
                 star = "*" if (method, dataset, name) in known else ""
-                cells.append(Cell(signed(change), change, wins=star, signature=signature))
+                cells.append(
+                    Cell(format_difference(change), change, wins=star, signature=signature)
+                )
         rows.append(Row(method, tuple(cells)))
     note = (
         "* differs from the baseline at the 5 % level (paired bootstrap, Holm-corrected over all "
@@ -513,12 +515,12 @@ def difference_table(
     return Table("differences", f"Difference to {baseline}", columns, tuple(rows), (note,))
 
 
-def text_table(
+def table_from_frame(
     name: str,
     title: str,
     frame: pd.DataFrame,
     notes: Sequence[str] = (),
-    corner: str = "method",
+    index_name: str = "method",
 ) -> Table:
     """A table from a frame whose entries are texts or numbers, printed as they are."""
     columns = tuple(
@@ -532,7 +534,7 @@ def text_table(
         )
         for label, values in zip(frame.index, frame.itertuples(index=False, name=None), strict=True)
     )
-    return Table(name, title, columns, rows, tuple(notes), corner)
+    return Table(name, title, columns, rows, tuple(notes), index_name)
 
 
 def _plain_cell(value: object, kind: str) -> Cell:
@@ -563,5 +565,5 @@ def with_published(
         (*table.columns, Column("", "evaluator", "text")),
         (*own, *rows),
         (*table.notes, *notes),
-        table.corner,
+        table.index_name,
     )

@@ -25,12 +25,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sodbench.console import say, track
 from sodbench.errors import SodbenchError
+from sodbench.files import write_text
 from sodbench.images import write_image
-from sodbench.models import BASELINES, create_model, input_size_of
-from sodbench.models.inference import choose_device
+from sodbench.models import BASELINES, create_model, get_input_size
+from sodbench.models.devices import choose_device
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.quoting import printable
-from sodbench.results import write_text
 from sodbench.runners.prediction.predict import Predictor, load_predictor, out_of_memory, predict
 from sodbench.version import __version__
 
@@ -143,7 +143,7 @@ def save(record: dict[str, Any], path: Path | str) -> None:
 
 def count_macs(network: nn.Module, height: int, width: int) -> int:
     """Multiply-adds of convolutions and matrix products for one image of this size, on the CPU."""
-    inner = input_size_of(network).of(height, width)
+    inner = get_input_size(network).for_image(height, width)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 3, *inner))
     return int(counter.get_total_flops()) // 2

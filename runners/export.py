@@ -12,13 +12,13 @@ from torch import nn
 
 from sodbench.console import say, warn
 from sodbench.errors import SodbenchError
-from sodbench.files import replacing
+from sodbench.files import atomic_write
 from sodbench.models import (
     create_model,
-    input_size_of,
+    get_input_size,
+    get_output,
+    identify_model,
     load_checkpoint,
-    model_identity,
-    output_of,
 )
 from sodbench.models.inference import OutputRange, check_output
 from sodbench.models.user_code import FAILURES, describe_failure
@@ -58,12 +58,12 @@ def export_onnx(
     if checkpoint is not None:
         load_checkpoint(network, checkpoint)
     else:
-        describe_own_weights(model, model_identity(model)[0])
+        describe_own_weights(model, identify_model(model)[0])
     expected = _expected(network)
     _warn_of_probabilities(network, model, expected)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         _export(network, temporary, next(iter(expected)))
-        return _compare(temporary, output_of(network), expected)
+        return _compare(temporary, get_output(network), expected)
 
 
 def _require_onnx() -> None:
@@ -79,8 +79,8 @@ def _require_onnx() -> None:
 
 
 def _sizes(network: nn.Module) -> list[tuple[int, int]]:
-    policy = input_size_of(network)
-    return list(dict.fromkeys(policy.of(*size) for size in SIZES))
+    policy = get_input_size(network)
+    return list(dict.fromkeys(policy.for_image(*size) for size in SIZES))
 
 
 def _probe(size: tuple[int, int]) -> NDArray[np.float32]:
@@ -123,12 +123,12 @@ def _warn_of_probabilities(
     for values in expected.values():
         seen = seen.with_images(torch.tensor([[values.min(), values.max()]]))
     if not isinstance(getattr(network, "output", None), str) and seen.looks_like_probabilities:
-        warn(f"WARNING: {squashed_twice(model_identity(model)[0], seen)}")
+        warn(f"WARNING: {squashed_twice(identify_model(model)[0], seen)}")
 
 
 def _export(network: nn.Module, path: Path, size: tuple[int, int]) -> None:
     dynamic = torch.export.Dim.DYNAMIC
-    fixed = input_size_of(network).fixed is not None
+    fixed = get_input_size(network).fixed is not None
     free = {0: dynamic} if fixed else {0: dynamic, 2: dynamic, 3: dynamic}
     example = torch.zeros(2, 3, *size)
     try:
@@ -137,7 +137,7 @@ def _export(network: nn.Module, path: Path, size: tuple[int, int]) -> None:
                 network,
                 (example,),
                 input_names=["image"],
-                output_names=[output_of(network)],
+                output_names=[get_output(network)],
                 dynamic_shapes=(free,),
                 dynamo=True,
                 verbose=False,

@@ -14,18 +14,20 @@ from sodbench.datasets import (
     TEST_SETS,
     Dataset,
     DatasetNotFound,
-    chosen,
-    distinct,
+    apply_limits,
+    check_unique_names,
+    deduplicate,
     find_dataset,
     name_own_subset,
-    refuse_namesakes,
 )
 from sodbench.errors import Problem, ProblemsError, SodbenchError
+from sodbench.files import safe_folder_name
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, starts_untrained
-from sodbench.results import Policy, folder_name
+from sodbench.results import Policy
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
 from sodbench.runners.evaluation.plan import EvaluationPlan, Task, mask_problems, task_of
+from sodbench.runners.evaluation.workers import Workers
 from sodbench.runners.prediction.predict import (
     PredictionSummary,
     Predictor,
@@ -64,7 +66,7 @@ class Run:
     force: bool = False
     protocols: Sequence[str] = (DEFAULT_PROTOCOL,)
     policy: Policy = field(default_factory=Policy)
-    jobs: int | None = None
+    workers: Workers = field(default_factory=Workers)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def run_sample(run: Run) -> Finished:
     """The whole of sodbench on six tiny drawn sets: fit the network (unless a checkpoint is given), then as :func:`run_datasets`."""
     from dataclasses import replace
 
-    from sodbench.sample import write_sample
+    from sodbench.demo_data import write_demo_data
 
     _refuse_torchrun()
     say("This is the built-in sample: drawn images that show the toolkit at work, not a benchmark.")
@@ -88,7 +90,7 @@ def run_sample(run: Run) -> Finished:
     fit = checkpoint is None and run.model == DEFAULT_MODEL
     if fit:  # imported before the images are drawn, so that a missing torch is reported at once
         from sodbench.runners.training.train import fit_sample
-    data_root = write_sample(run.output / "sample-data")
+    data_root = write_demo_data(run.output / "sample-data")
     if fit:
         checkpoint = fit_sample(
             data_root, run.output / "sample-model", device=run.device, force=run.force
@@ -132,7 +134,7 @@ def run_datasets(
         EvaluationPlan(tuple(tasks), run.policy),
         run.protocols,
         output=run.output / "scores",
-        jobs=run.jobs,
+        workers=run.workers,
         force=run.force,
     )
     from sodbench.reports.report import write_report
@@ -163,15 +165,15 @@ def _find(run: Run) -> list[Dataset]:
         raise SodbenchError(*_not_there(missing, bool(found)))
     for name in missing:
         say(f"{name}: not there; left out because of --skip-missing")
-    found = distinct(map(name_own_subset, found))
-    refuse_namesakes(found)
+    found = deduplicate(map(name_own_subset, found))
+    check_unique_names(found)
     for dataset in found:
         if not dataset.images:
             raise SodbenchError(
                 f"{dataset.name}: no images in {dataset.root} ({dataset.layout}), so nothing can be predicted; "
                 "'sodbench eval PREDS GT' scores maps that exist"
             )
-    found = chosen(found, run.items, run.limit)
+    found = apply_limits(found, run.items, run.limit)
     if refused := [p for d in found for p in mask_problems(d) if p.kind != "no-mask"]:
         raise ProblemsError(
             f"{len(refused)} problem(s) with the datasets; nothing was predicted",
@@ -218,7 +220,7 @@ def _predictor(run: Run) -> tuple[str, Predictor]:
 def _predict(
     run: Run, dataset: Dataset, method: str, predictor: Predictor
 ) -> tuple[Task, PredictionSummary]:
-    maps = run.output / "maps" / folder_name(method) / folder_name(dataset.name)
+    maps = run.output / "maps" / safe_folder_name(method) / safe_folder_name(dataset.name)
     images = [
         (sample.stem, sample.image) for sample in dataset.samples if sample.image and sample.mask
     ]

@@ -220,6 +220,15 @@ class StoredFileError(SodbenchError):
         self.fault = f"{path}: {reason}"
         super().__init__(f"{self.fault}; {remedy}")
 
+    @classmethod
+    def modified(cls, path: object) -> Self:
+        """Return the error for a file that is not the one that was stored."""
+        return cls(
+            path,
+            "was modified after it was written",
+            "run the same evaluation again with the same output folder, which restores it",
+        )
+
 
 class ProblemsError(SodbenchError):
     """A run refused because of its files; carries every problem found, and the way out."""

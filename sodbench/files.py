@@ -1,32 +1,65 @@
-"""A user's folders: listed by name, links followed, loops not; files that appear whole, and locks."""
+"""Files and folders: listing and walking, hashing, and writing files that appear whole or not at all.
+
+Every other module lists, hashes and writes through these functions, so that links, stray files, named pipes
+and full disks are handled the same way everywhere.
+"""
 
 import errno
+import hashlib
 import os
 import re
+import secrets
+import socket
 import stat
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, TextIO
+
+import deflate
 
 from sodbench.errors import SodbenchError
 
+# --- listing and walking -----------------------------------------------------------------------------
 
-def names(folder: Path) -> list[str]:
-    """The names in a folder, in any order.  Raises :class:`SodbenchError` where it cannot be read."""
+
+def list_names(folder: Path) -> list[str]:
+    """List the names in a folder, in any order.
+
+    Raises
+    ------
+    SodbenchError
+        If the folder does not exist or cannot be read.
+    """
     with _reading(folder):
         return os.listdir(folder)  # noqa: PTH208  paths take several times as long
 
 
-def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, by name.  Raises as :func:`names`."""
-    with _reading(folder), os.scandir(folder) as found:
-        return sorted(found, key=lambda entry: entry.name)
+def scan(folder: Path) -> list[os.DirEntry[str]]:
+    """List the entries of a folder, sorted by name.
+
+    Raises
+    ------
+    SodbenchError
+        If the folder does not exist or cannot be read.
+    """
+    with _reading(folder), os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
 
 
-def children(folder: Path) -> list[Path]:
-    """The paths of :func:`entries`; joined to the folder one by one they would take three times as long."""
+def list_paths(folder: Path) -> list[Path]:
+    """List the paths in a folder, sorted by name.
+
+    This takes a third of the time of joining each name to the folder.
+
+    Raises
+    ------
+    SodbenchError
+        If the folder does not exist or cannot be read.
+    """
     with _reading(folder):
         return sorted(folder.iterdir(), key=lambda path: path.name)
 
@@ -41,37 +74,65 @@ def _reading(folder: Path) -> Iterator[None]:
         raise SodbenchError(f"{folder}: not a readable folder ({error})") from error
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, by name; hidden and stray ones are ignored."""
+def list_folders(folder: Path) -> list[Path]:
+    """List the folders in a folder, sorted by name; empty if it does not exist.
+
+    Hidden folders and ``__MACOSX`` are ignored. Links to folders are included.
+    """
     if not folder.is_dir():
         return []
-    return [folder / e.name for e in entries(folder) if not _is_stray(e.name) and _is_folder(e)]
+    return [folder / e.name for e in scan(folder) if not _is_stray(e.name) and _is_folder(e)]
 
 
-def walk(folder: Path, _holders: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
-    """A folder and all folders below it, in order; with each why it was not entered, or nothing.
+def walk(folder: Path, _parents: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
+    """Iterate over a folder and all folders below it, depth first and sorted by name.
 
-    Links are followed, but not to a folder that holds them; a link that leads nowhere is given too.
-    Hidden and stray folders are ignored.
+    Links are followed, except to a folder that contains them. Hidden folders and ``__MACOSX`` are ignored.
+
+    Yields
+    ------
+    folder : Path
+        A folder, or a link that leads nowhere.
+    reason : str
+        Why the folder was not entered; empty if it was.
     """
     real = folder.resolve()
-    if real in _holders:
+    if real in _parents:
         yield folder, f"a link back to {real}, which holds it"
         return
     yield folder, ""
-    for entry in entries(folder):
+    for entry in scan(folder):
         if _is_stray(entry.name):
             continue
         if _is_folder(entry):
-            yield from walk(folder / entry.name, (*_holders, real))
+            yield from walk(folder / entry.name, (*_parents, real))
         elif entry.is_symlink() and not os.path.exists(entry):  # noqa: PTH110
             yield folder / entry.name, "a link that leads nowhere"
 
 
-def open_regular(path: Path) -> IO[bytes]:
-    """Open a regular file to read it.
+def _is_stray(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
 
-    Raises OSError for anything else: opening a named pipe would wait for ever.
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one; circular links and forbidden places are not."""
+    # Path.is_dir raises PermissionError; files are not asked, because that takes time
+    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry))  # noqa: PTH112
+
+
+# --- reading and hashing -----------------------------------------------------------------------------
+
+CHECKSUM = "crc32-adler32"
+"""A `file_hash` algorithm that takes a tenth of the time of a cryptographic hash: see `checksum`."""
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a regular file for reading.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read, and for anything else than a file: opening a named pipe would wait forever.
     """
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     mode = os.fstat(number).st_mode
@@ -82,95 +143,221 @@ def open_regular(path: Path) -> IO[bytes]:
     return os.fdopen(number, "rb")
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder of results for this process, where the system has such locks; the folder is made if need be.
+def file_hash(path: Path | str, algorithm: str = "sha256") -> str:
+    """Hash the content of a regular file.
 
-    The folder itself is locked, not a file in it: a file could be removed and made again by another run, and both
-    would hold a lock.  The lock ends with the process, however that ends.
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    algorithm : str, default "sha256"
+        A name that :func:`hashlib.new` takes, or `CHECKSUM`.
+
+    Returns
+    -------
+    str
+        The hash in lower-case hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read or is not a regular file.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
+    with open_regular(Path(path)) as file:
+        return stream_hash(file, algorithm)
+
+
+def stream_hash(file: IO[bytes], algorithm: str = "sha256") -> str:
+    """Hash the rest of an open file, as :func:`file_hash` does."""
+    if algorithm != CHECKSUM:
+        return hashlib.file_digest(file, algorithm).hexdigest()  # type: ignore[arg-type]
+    crc, adler = 0, 1
+    while piece := file.read(2**20):
+        crc, adler = deflate.crc32(piece, crc), deflate.adler32(piece, adler)
+    return f"{crc << 32 | adler:016x}"
+
+
+def checksum(data: bytes) -> int:
+    """Return 64 bits that distinguish a modified file from one that only has a new date.
+
+    Two checksums are enough because nobody forges maps against their own results; as hexadecimal digits they
+    are the :func:`file_hash` with the algorithm `CHECKSUM`.
+    """
+    return deflate.crc32(data) << 32 | deflate.adler32(data)
+
+
+# --- writing -----------------------------------------------------------------------------------------
+
+
+# The names under which sodbench writes files before they are moved into place. The machine is part of the name,
+# because the numbers of processes of another one mean nothing here; the random part prevents that somebody else
+# places a link under the name. The name of the file itself is not, because it may have the maximum length.
+_TEMPORARY = re.compile(
+    r"\.sodbench-(?P<host>[0-9a-f]{8})-(?P<process>[0-9]{1,9})-[0-9a-f]{16}\.tmp"
+)
+
+
+def temporary_name(process: int | None = None) -> str:
+    """Return a new name for a file that is being written, by this process unless another is given."""
+    return f".sodbench-{_host_hash()}-{process or os.getpid()}-{secrets.token_hex(8)}.tmp"
+
+
+@cache
+def _host_hash() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file name is one that sodbench gives to files while it writes them."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Remove the temporary files that killed processes of this machine left in a folder.
+
+    Files of running processes are kept. A file that cannot be removed is kept too; it does no harm.
+    """
+    if not folder.is_dir():
         return
-    try:
-        number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SodbenchError(
-                f"{folder}: another process is scoring into this folder; wait for it, or choose another output folder"
-            ) from error
-        except OSError:
-            pass  # a file system without locks
-        yield
-    finally:
-        os.close(number)
+    for name in list_names(folder):
+        match = _TEMPORARY.fullmatch(name)
+        if (
+            match
+            and match["host"] == _host_hash()
+            and not is_process_running(int(match["process"]))
+        ):
+            with suppress(OSError):
+                (folder / name).unlink()
+
+
+@cache
+def _remove_stale_temporaries_once(folder: Path) -> None:
+    with suppress(SodbenchError):  # a folder that can be written to, but not listed
+        remove_stale_temporaries(folder)
 
 
 @contextmanager
-def replacing(path: Path, *, locked: bool = False) -> Iterator[Path]:
-    """A place to write a file that is moved to ``path`` in the end: it appears whole or not at all.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name and move it into place: it appears whole or not at all.
 
-    locked: no one else can be writing the same file, so that what a killed run left is replaced.
-    Whatever has the temporary name is removed first: a link there would lead the content to another file.
-    Raises :class:`SodbenchError` where it cannot be written.
+    The first write of a process into a folder removes what killed processes left there.
+
+    Parameters
+    ----------
+    path : Path
+        The file to create or replace; its folder is created.
+
+    Yields
+    ------
+    Path
+        The temporary file to write.
+
+    Raises
+    ------
+    SodbenchError
+        If the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp" if locked else f".{path.name}.{os.getpid()}.tmp")
-    try:
+    temporary = path.with_name(temporary_name())
+    with report_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
+        _remove_stale_temporaries_once(path.parent)
         try:
             yield temporary
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from error
 
 
 @contextmanager
-def writing_to(path: Path) -> Iterator[None]:
-    """Name the file in an OSError of the block, as a SodbenchError; what fails while writing has no name."""
+def open_atomic(path: Path) -> Iterator[TextIO]:
+    """Open a UTF-8 text file for writing; it is put into place by :func:`atomic_write` at the end."""
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file with :func:`atomic_write`."""
+    with open_atomic(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def report_write_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a SodbenchError that names ``path``."""
     try:
         yield
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error
 
 
-_TEMPORARY = re.compile(r"\.(?:.+\.)?(?:(?P<process>\d+)|[0-9a-f]{16})\.tmp")
-"""Names under which sodbench writes a file before it is moved to its place."""
+def write_error(path: Path, error: OSError) -> SodbenchError:
+    """Return the error to raise when a file or folder cannot be written, with the reason and the fix."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        advice = "make room and give the same command again"
+    elif error.errno == errno.ENAMETOOLONG:
+        advice = "choose a shorter name"
+    else:
+        advice = "choose another output folder"
+    return SodbenchError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
 
 
-def is_temporary(name: str) -> bool:
-    """Whether sodbench gives such a name to a file that it is writing."""
-    return _TEMPORARY.fullmatch(name) is not None
+def safe_folder_name(name: str) -> str:
+    """Return a folder name for a method or dataset, e.g. ``HKU-IS@test`` for ``HKU-IS/test``.
 
-
-def remove_stale_temporaries(folder: Path) -> None:
-    """Remove the files that killed processes of sodbench left half written in a folder.
-
-    Files of a process that still runs stay. What cannot be removed stays too: such a file harms nothing.
+    Characters that a folder name cannot hold are replaced by their codes, so two names never share a folder.
     """
-    if not folder.is_dir():
+    coded = re.sub(r"[\\:*?\"<>|\0#%=@]|^\.|[. ]$", lambda m: f"={ord(m[0]):02X}", name)
+    return coded.replace("/", "@") or "="
+
+
+@contextmanager
+def lock_folder(folder: Path, purpose: str = "scoring") -> Iterator[None]:
+    """Lock an output folder for this process while the block runs, and create it if it does not exist.
+
+    Temporary files of killed processes are removed from it.
+
+    The folder itself is locked, not a file in it: another run could remove and recreate a lock file, and both
+    would then hold a lock. The lock ends with the process, even if it is killed. On Windows and on file systems
+    without locks nothing is locked.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that is written to.
+    purpose : str
+        What both processes do, for the message: ``scoring``, ``downloading`` ...
+
+    Raises
+    ------
+    SodbenchError
+        If another process holds the lock, or the folder cannot be created.
+    """
+    with report_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
         return
-    for name in names(folder):
-        found = _TEMPORARY.fullmatch(name)
-        if found and found["process"] and not is_running(int(found["process"])):
-            with suppress(OSError):
-                (folder / name).unlink()
+    with report_write_errors(folder):
+        number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SodbenchError(
+                f"{folder}: another process is {purpose} into this folder; wait for it, or choose another output folder"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        remove_stale_temporaries(folder)
+        yield
+    finally:
+        os.close(number)
 
 
-def is_running(process: int) -> bool:
-    """Whether a process of this number runs; where that cannot be asked safely, it does."""
+def is_process_running(process: int) -> bool:
+    """Whether a process with this number runs; True where that cannot be asked safely."""
     if sys.platform == "win32":  # there os.kill ends the process, whatever the signal
         return True
     try:
@@ -180,24 +367,3 @@ def is_running(process: int) -> bool:
     except OSError:  # it runs, but belongs to another user
         return True
     return True
-
-
-def unwritable(path: Path, error: OSError) -> SodbenchError:
-    """That a file or folder of the output cannot be written, and why."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        way_out = "make room and give the same command again"
-    elif error.errno == errno.ENAMETOOLONG:
-        way_out = "choose a shorter name"
-    else:
-        way_out = "choose another output folder"
-    return SodbenchError(f"{path}: cannot be written ({error.strerror or error}); {way_out}")
-
-
-def _is_stray(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder or a link to one; links in a circle and to places without permission are not."""
-    # Path.is_dir raises PermissionError; files are not asked, because that takes time
-    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry))  # noqa: PTH112

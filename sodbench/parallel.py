@@ -1,4 +1,4 @@
-"""Workers within this process: how many, and a pool of threads."""
+"""How many workers there are, by one rule for the whole package, and a pool of threads."""
 
 import os
 import threading
@@ -11,45 +11,90 @@ from sodbench.console import bar
 S = TypeVar("S")
 T = TypeVar("T")
 
+# More threads than this hold each other up at the interpreter's lock
+_MAX_THREADS = 16
+
 
 def processors() -> int:
-    """How many processors this process may use; on a shared machine that can be fewer than it has."""
+    """Return how many processors this process may use; on a shared machine that can be fewer than it has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def thread_pool(wanted: int | None = None) -> Executor:
-    """Return a pool of threads, or of as many as the system lets this process start.
+def worker_count(wanted: int | None = None, *, items: int | None = None) -> int:
+    """Return the number of workers for a job.
 
     Parameters
     ----------
     wanted : int, optional
-        The number of threads; by default one for each processor.
+        The user's choice; by default one worker for each processor, shared with the other processes that torchrun
+        started on this machine.
+    items : int, optional
+        The number of pieces of work; more workers than that would be idle.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    if wanted is None:
+        share = os.environ.get("LOCAL_WORLD_SIZE", "")
+        wanted = processors() // max(1, int(share) if share.isdecimal() else 1)
+    return max(1, wanted if items is None else min(wanted, items))
+
+
+def thread_count(wanted: int | None = None, *, items: int | None = None) -> int:
+    """Return the number of threads for a job: `worker_count`, but by default at most 16.
+
+    Parameters
+    ----------
+    wanted, items : int, optional
+        As for `worker_count`.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    return worker_count(wanted or min(_MAX_THREADS, worker_count()), items=items)
+
+
+def thread_pool(wanted: int | None = None, *, items: int | None = None) -> Executor:
+    """Return a pool of threads, or of as many as the system lets this process start.
+
+    Parameters
+    ----------
+    wanted, items : int, optional
+        As for `worker_count`; by default, one thread for each processor, at most 16.
 
     Returns
     -------
     concurrent.futures.Executor
         Where no thread can be started (``ulimit -u``), the pool does its work at once in the calling thread.
     """
-    number = _startable_threads(wanted or processors())
-    return ThreadPoolExecutor(number) if number else _CallingThread()
+    number = startable_threads(thread_count(wanted, items=items))
+    return ThreadPoolExecutor(number) if number else CallingThread()
 
 
-class _CallingThread(Executor):
-    """A pool without threads: work is done when it is submitted."""
+class CallingThread(Executor):
+    """An executor without workers: work is done when it is submitted, by the thread that submits it."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        """Do the work now; what it raises is raised where the result is asked for, as by other executors."""
         future: Future[T] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  raised where the result is asked for, as by other pools
+        except Exception as error:  # noqa: BLE001
             future.set_exception(error)
         return future
 
 
-def _startable_threads(wanted: int) -> int:
-    """How many threads can be started now; a pool would only find out when it is half full of work."""
+def startable_threads(wanted: int) -> int:
+    """Return how many of the wanted threads the system lets this process start now.
+
+    A pool would only find out when it is half full of work. The limit on processes counts threads, too.
+    """
     finished = threading.Event()
     threads: list[threading.Thread] = []
     try:
@@ -73,13 +118,30 @@ def in_threads(
     unit: str,
     jobs: int | None = None,
 ) -> list[T]:
-    """Do ``work`` on every item in threads (by default one for each processor), with a bar.
+    """Apply a function to every item in threads, with a progress bar.
 
-    Returns the results in the order of the items. What ``work`` raises is raised here; items that were not
-    begun by then are left undone.
+    Parameters
+    ----------
+    work : callable
+        Called with one item.
+    items : collection
+    description, unit : str
+        Text of the bar.
+    jobs : int, optional
+        The number of threads; by default as for `thread_pool`.
+
+    Returns
+    -------
+    list
+        The results in the order of the items.
+
+    Raises
+    ------
+    Exception
+        The first one that ``work`` raises; items that were not started by then are left undone.
     """
     results = []
-    pool = thread_pool(min(jobs or processors(), max(1, len(items))))
+    pool = thread_pool(jobs, items=len(items))
     try:
         with bar(len(items), description, unit) as progress:
             for result in pool.map(work, items):

@@ -4,7 +4,7 @@ Whoever makes a file chooses its name and its content. Printed as it is, such te
 or overwrite the terminal, start a new line that looks like one of sodbench's own, or run a command when a
 printed command is pasted into a shell. There is one function for each place that text can go to: `printable`
 (terminal, log, plain text), `shell_command`, `python_literal`, `json_text` and `markdown_text`. HTML pages are
-escaped by Jinja's autoescape, LaTeX by `sodbench.reports.latex.escape`.
+escaped by Jinja's autoescape, LaTeX by `sodbench.reports.latex.latex_text`.
 """
 
 import json

@@ -9,7 +9,7 @@ from PIL import Image
 from sodbench.errors import Problem
 from sodbench.images import write_grey, write_image
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
-from sodbench.results import Result, build_result
+from sodbench.results import Policy, Result, ResultInfo, build_result
 
 ODD = ("plain", "<b>bold</b> & co", "50%_net #1 $x$ ^~", "U²-Net β漢|*_`[x](y)")
 """Method names that mean something in HTML, LaTeX or Markdown."""
@@ -53,7 +53,7 @@ def synthetic(
         map_ = np.clip(soft, 0, 255).astype(np.uint8)
         stem = f"im_{i:03d} <&%>" if i == 0 else f"im_{i:03d}"
         rows.append((stem, f"{i}.png", f"{i}.png", f"{i}.jpg", *mask.shape))
-        parts.append(count_pair(map_, PreparedMask(mask)))
+        parts.append(count_pair(map_, PreparedMask(mask)).counts)
         if folder:
             write_grey(folder / "maps" / method.replace("/", "_") / f"{i}.png", map_)
             write_grey(folder / "masks" / f"{i}.png", mask)
@@ -61,18 +61,11 @@ def synthetic(
     files = pd.DataFrame(rows, columns=["stem", "map", "mask", "image", "height", "width"])
     files = files.set_index("stem").iloc[missing:]
     counts = Counts.concatenate(parts[missing:])
-    return build_result(
-        scores=score(counts, protocol, list(files.index)),
-        counts=counts,
+    info = ResultInfo(
         method=method,
         dataset=dataset,
         files=files,
-        policy={
-            "missing": "skip",
-            "resize": "bilinear",
-            "n_missing": missing,
-            "n_resized": resized,
-        },
+        policy=Policy(missing="skip").applied(n_missing=missing, n_resized=resized),
         problems=problems,
         folders={
             "maps": str(folder / "maps" / method.replace("/", "_")) if folder else None,
@@ -81,6 +74,7 @@ def synthetic(
         },
         provenance=provenance or {"scored_by": f"sodbench eval {method} masks", "maps": None},
     )
+    return build_result(score(counts, protocol, list(files.index)), info, counts)
 
 
 def draw_pair(seed: int, height: int, width: int):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sodbench.cli import build_parser
+from sodbench.errors import ProblemKind
 from sodbench.results.pair_problems import NOTES
 from sodbench.runners.data.check import KINDS
 
@@ -26,7 +27,7 @@ PASSED_ON = {
     ("sodbench/results/pair_problems.py", "kind"): set(),  # of its local function add(kind, ...)
     ("runners/evaluation/evaluate.py", "kinds[path]"): {"unreadable", "unreadable-mask"},
     ("runners/data/check.py", "fault.kind"): set(),  # a problem with a longer detail
-    ("sodbench/results/result.py", "**problem"): set(),  # read from result.json
+    ("sodbench/results/result_file.py", "**problem"): set(),  # read from result.json
     ("runners/prediction/folder.py", "**entry"): set(),  # read from prediction.json
 }
 
@@ -92,11 +93,13 @@ def constants(kind: ast.expr, function: ast.FunctionDef) -> set[str]:
 
 
 def strings(expression: ast.expr) -> set[str]:
-    """The text constants of an expression; of a conditional one, without its condition."""
+    """The kinds that an expression names; of a conditional one, without its condition."""
     if isinstance(expression, ast.IfExp):
         return strings(expression.body) | strings(expression.orelse)
     if isinstance(expression, ast.Constant) and isinstance(expression.value, str):
         return {expression.value}
+    if isinstance(expression, ast.Attribute) and ast.unparse(expression.value) == "ProblemKind":
+        return {str(ProblemKind[expression.attr])}
     return set()
 
 

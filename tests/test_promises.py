@@ -12,7 +12,7 @@ from synthetic import draw_pair, save_image
 from sodbench import evaluate
 from sodbench.cli import main
 from sodbench.metrics import Evaluator
-from sodbench.results import find_results
+from sodbench.results import load_results
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 DATA = Path(__file__).parent / "data"
@@ -129,14 +129,14 @@ def test_nothing_is_overwritten_without_a_message(folders, capsys):
 
 def test_every_result_carries_a_signature(folders, capsys):
     promised("every result carries a signature that states how it was made")
-    signature = evaluate(folders / "preds", folders / "toys").signature
+    signature = str(evaluate(folders / "preds", folders / "toys").signature)
     assert re.fullmatch(
         r"sodbench:[^|]+\|protocol:salmetric\|n:6\|missing:error\|resize:none\|gt:>128", signature
     )
     command = ["eval", folders / "preds", folders / "toys", "-o", folders / "out"]
     for form in ("table", "markdown", "csv", "json"):
         assert signature in run(capsys, *command, "--format", form)[1].out
-    assert find_results([folders / "out"])[0].signature == signature
+    assert str(load_results([folders / "out"])[0].signature) == signature
     assert main(["report", str(folders / "out"), "-o", str(folders / "report")]) == 0
     for file in ("index.html", "report.md", "report.json", "tables/scores_long.csv"):
         text = (folders / "report" / file).read_text(encoding="utf-8")
@@ -147,7 +147,7 @@ def test_stored_results_are_checked_whenever_they_are_used(folders, capsys):
     promised("Stored results are checked against their counts whenever they are used")
     command = ["eval", folders / "preds", folders / "toys", "-o", folders / "out"]
     run(capsys, *command)
-    (result,) = find_results([folders / "out"])
+    (result,) = load_results([folders / "out"])
     file = result.folder / "result.json"
     whole = file.read_text(encoding="utf-8")
     file.write_text(whole.replace('"mae": 0.', '"mae": 0.0'), encoding="utf-8")

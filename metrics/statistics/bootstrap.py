@@ -1,8 +1,16 @@
-"""Resamples of images: how often each is drawn, and the means of its statistics under these draws.
+"""Bootstrap resamples of images: how often each image is drawn, sums of per-image statistics, and intervals.
 
-The one loop that takes a report's time is :func:`weighted_sums`, a product of a matrix of small integers (a third of them 0)
-with the images' statistics.  It is compiled here and not left to BLAS, whose threads wait for each other by spinning:
-on a machine with other work that took six times the processor time; and the result would depend on their number.
+What is resampled is always the image. An aggregate such as max F is not a mean of per-image numbers but a function of
+mean curves, so that a resample first averages the per-image *curves* with new weights and then takes the function.
+
+The one loop that takes a report's time is :func:`weighted_sums`, a product of a matrix of small integers (a third of
+them 0) with the images' statistics. It is compiled here and not left to BLAS, whose threads wait for each other by
+spinning: on a machine with other work that took six times the processor time, and the result would depend on the
+number of threads.
+
+References
+----------
+Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993: bootstrap and percentile interval.
 """
 
 import zlib
@@ -17,30 +25,57 @@ from sodbench.metrics.compiled import compiled
 
 Floats = NDArray[np.float64]
 Reals = NDArray[np.floating[Any]]
+# uint8 [resamples, images]: how often each image is drawn
 ResampleCounts = NDArray[np.uint8]
-"""uint8 [resamples, images]: how often each image is drawn."""
 
 RESAMPLES = 1000
-BATCH = 250
-"""Resamples drawn at a time: bounds memory at 16,784 images to some 35 MB."""
-_BLOCK = 64  # images summed up before the next resample's turn: their statistics stay in the cache
+CONFIDENCE = 0.95
+CONFIDENCE_TEXT = f"{CONFIDENCE * 100:g} %"
+
+# Resamples drawn at a time: bounds memory at 16,784 images to some 35 MB.
+BATCH_SIZE = 250
+# Images summed up before the next resample's turn: their statistics stay in the cache.
+_BLOCK = 64
 
 
 def dataset_seed(name: str, seed: int) -> tuple[int, int]:
-    """A seed for one data set that does not change when another set joins the report."""
+    """Return a seed for one dataset that does not change when another dataset joins the report.
+
+    Parameters
+    ----------
+    name : str
+        The dataset.
+    seed : int
+        The seed of the whole report.
+
+    Returns
+    -------
+    tuple of int
+        For :func:`numpy.random.default_rng`.
+    """
     return seed, zlib.crc32(name.encode())
 
 
 def draw_resamples(
     images: int, resamples: int = RESAMPLES, seed: int | Sequence[int] = 0
 ) -> Iterator[ResampleCounts]:
-    """Batches uint8 [<= 250, images] of bootstrap resamples; each row sums to ``images``.
+    """Draw bootstrap resamples.
 
-    The draws are those of ``numpy.random.default_rng(seed).integers(0, images, (resamples, images))``, row by row.
+    Parameters
+    ----------
+    images, resamples : int
+        Number of images, and of resamples of them.
+    seed : int or sequence of int
+        The draws are those of ``numpy.random.default_rng(seed).integers(0, images, (resamples, images))``.
+
+    Yields
+    ------
+    ndarray of uint8 [<= 250, images]
+        A batch of resamples: how often each image is drawn. Each row sums to ``images``.
     """
     rng = np.random.default_rng(seed)
-    for start in range(0, resamples, BATCH):
-        rows = min(BATCH, resamples - start)
+    for start in range(0, resamples, BATCH_SIZE):
+        rows = min(BATCH_SIZE, resamples - start)
         drawn = rng.integers(0, images, (rows, images))
         drawn += np.arange(rows)[:, None] * images
         counted = np.bincount(drawn.ravel(), minlength=rows * images)
@@ -48,18 +83,21 @@ def draw_resamples(
 
 
 @dataclass(frozen=True)
-class Totals:
+class ResampledSums:
     """Sums over the images drawn; those of two groups of images add up to those of both.
 
-    sums: float64 [resamples, columns].  images: how many images are in them, [resamples, 1], or [resamples, columns]
-    where a column leaves some out.
+    Attributes
+    ----------
+    sums : float64 [resamples, columns]
+    images : float64 [resamples, 1]
+        How many images are in the sums; [resamples, columns] where a column leaves some out.
     """
 
     sums: Floats
     images: Floats
 
-    def __add__(self, other: "Totals") -> "Totals":
-        return Totals(self.sums + other.sums, self.images + other.images)
+    def __add__(self, other: "ResampledSums") -> "ResampledSums":
+        return ResampledSums(self.sums + other.sums, self.images + other.images)
 
     @property
     def means(self) -> Floats:
@@ -68,22 +106,41 @@ class Totals:
             return self.sums / self.images
 
 
-def totals(draws: ResampleCounts, statistics: Reals) -> Totals:
-    """The totals of ``statistics`` [images, columns]; a NaN (a measure undefined for an image) is left out of its column's."""
+def resampled_sums(draws: ResampleCounts, statistics: Reals) -> ResampledSums:
+    """Sum the statistics of the images drawn.
+
+    Parameters
+    ----------
+    draws : uint8 [resamples, images]
+    statistics : float [images, columns]
+        NaN where a metric is undefined for an image, which is then left out of that column.
+
+    Returns
+    -------
+    ResampledSums
+    """
     images = draws.sum(axis=1, dtype=np.float64)[:, None]
     defined = np.isfinite(statistics)
-    partly = ~defined.all(axis=0)
-    if partly.any():
+    incomplete = ~defined.all(axis=0)
+    if incomplete.any():
         images = np.repeat(images, statistics.shape[1], axis=1)
-        images[:, partly] = weighted_sums(draws, defined[:, partly].astype(np.float32))
+        images[:, incomplete] = weighted_sums(draws, defined[:, incomplete].astype(np.float32))
         statistics = np.where(defined, statistics, statistics.dtype.type(0))
-    return Totals(weighted_sums(draws, statistics), images)
+    return ResampledSums(weighted_sums(draws, statistics), images)
 
 
 def weighted_sums(draws: ResampleCounts, statistics: Reals) -> Floats:
-    """``draws @ statistics``, float64 [resamples, columns]; the same bits on every machine.
+    """Compute ``draws @ statistics``, with the same bits on every machine.
 
-    Added up in the precision of ``statistics`` [images, columns] over 64 images at a time, and in float64 over these.
+    Parameters
+    ----------
+    draws : uint8 [resamples, images]
+    statistics : float32 or float64 [images, columns]
+        Without NaN. Sums are in its precision over 64 images at a time, and in float64 over these.
+
+    Returns
+    -------
+    float64 [resamples, columns]
     """
     sums = np.zeros((len(draws), statistics.shape[1]))
     _add(np.ascontiguousarray(draws), np.ascontiguousarray(statistics), sums)
@@ -97,16 +154,15 @@ def _add(draws, statistics, sums):  # type: ignore[no-untyped-def]
     for start in range(0, images, _BLOCK):
         for resample in range(len(draws)):
             times = draws[resample]
-            found = 0
+            n_drawn = 0
             for image in range(start, min(images, start + _BLOCK)):
                 if times[image]:
-                    drawn[found] = image
-                    found += 1
+                    drawn[n_drawn] = image
+                    n_drawn += 1
             total = np.zeros(columns, statistics.dtype)
-            fours = found // 4 * 4
-            for i in range(
-                0, fours, 4
-            ):  # four at a time: a quarter of the loads and stores of total
+            fours = n_drawn // 4 * 4
+            # four at a time: a quarter of the loads and stores of total
+            for i in range(0, fours, 4):
                 a, b, c, d = drawn[i], drawn[i + 1], drawn[i + 2], drawn[i + 3]
                 wa, wb = np.float32(times[a]), np.float32(times[b])
                 wc, wd = np.float32(times[c]), np.float32(times[d])
@@ -118,9 +174,62 @@ def _add(draws, statistics, sums):  # type: ignore[no-untyped-def]
                 )
                 for k in range(columns):
                     total[k] += wa * first[k] + wb * second[k] + wc * third[k] + wd * fourth[k]
-            for i in range(fours, found):
+            for i in range(fours, n_drawn):
                 weight, row = np.float32(times[drawn[i]]), statistics[drawn[i]]
                 for k in range(columns):
                     total[k] += weight * row[k]
             for k in range(columns):
                 sums[resample, k] += total[k]
+
+
+# ---- intervals --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An aggregate with its percentile interval; the limits are NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+def percentiles(distributions: Floats) -> tuple[Floats, Floats]:
+    """Return the limits of percentile intervals.
+
+    Parameters
+    ----------
+    distributions : float64 [K, resamples]
+        Bootstrap distributions. NaN values are left out.
+
+    Returns
+    -------
+    low, high : float64 [K]
+        The interval of confidence :data:`CONFIDENCE`; NaN where every value is.
+    """
+    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    limits = np.full((2, len(distributions)), np.nan)
+    complete = np.isfinite(distributions).all(axis=1)
+    if complete.any():
+        limits[:, complete] = np.quantile(distributions[complete], tails, axis=1)
+    for i in np.flatnonzero(~complete & np.isfinite(distributions).any(axis=1)):
+        limits[:, i] = np.nanquantile(distributions[i], tails)
+    return limits[0], limits[1]
+
+
+def percentile_interval(value: float, distribution: Floats) -> Interval:
+    """Return the percentile interval of one aggregate.
+
+    Parameters
+    ----------
+    value : float
+        The aggregate of the images as they are.
+    distribution : float64 [resamples]
+        Its bootstrap distribution.
+
+    Returns
+    -------
+    Interval
+    """
+    low, high = percentiles(distribution[None])
+    return Interval(value, float(low[0]), float(high[0]))

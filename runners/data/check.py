@@ -19,21 +19,22 @@ from sodbench.datasets import (
     DATASETS,
     Dataset,
     DatasetNotFound,
-    distinct,
-    expected_names,
+    deduplicate,
+    expected_stems,
     find_dataset,
-    own_datasets,
+    find_own_datasets,
 )
-from sodbench.datasets.dataset import stem_of
-from sodbench.datasets.layouts import PAIR_LIST, TOML_EXAMPLE, has_pictures
+from sodbench.datasets.attributes import FOREGROUND_THRESHOLD
+from sodbench.datasets.layouts import PAIR_LIST, TOML_EXAMPLE, has_images
+from sodbench.datasets.list_files import image_stem
+from sodbench.demo_data import is_demo_data
 from sodbench.errors import Problem, SodbenchError, listing
-from sodbench.files import entries, subfolders
+from sodbench.files import list_folders, scan
 from sodbench.images import IMAGE_EXTENSIONS
 from sodbench.parallel import in_threads
 from sodbench.quoting import markdown_text, printable
 from sodbench.runners.data.duplicates import copies_among
-from sodbench.runners.data.items import THRESHOLD, Item, inspect
-from sodbench.sample import is_sample
+from sodbench.runners.data.items import Item, inspect
 
 KINDS = {
     "missing": "an item that the official list (or the set's own list) names is not there",
@@ -194,7 +195,7 @@ def locate(
             if names or not isinstance(error, DatasetNotFound):
                 refused[name] = error
     if not names:
-        own, odd = own_datasets(data_root)
+        own, odd = find_own_datasets(data_root)
         found += own
         refused |= odd
     if not found:
@@ -204,7 +205,7 @@ def locate(
             "to get it, 'sodbench run --sample' needs no data"
         )
         raise DatasetNotFound(*(reasons or [nothing]))
-    return distinct(found), refused
+    return deduplicate(found), refused
 
 
 def report_unrecognised(
@@ -216,7 +217,7 @@ def report_unrecognised(
     places |= {dataset.root.resolve() for dataset in datasets}
     left = [
         folder
-        for folder in subfolders(data_root)
+        for folder in list_folders(data_root)
         if folder.name not in refused
         and not any(place.is_relative_to(folder.resolve()) for place in places)
         and _holds_images(folder)
@@ -230,8 +231,8 @@ def report_unrecognised(
 
 def _holds_images(folder: Path, depth: int = 3) -> bool:
     try:
-        return has_pictures(folder) or (
-            depth > 1 and any(_holds_images(inner, depth - 1) for inner in subfolders(folder))
+        return has_images(folder) or (
+            depth > 1 and any(_holds_images(inner, depth - 1) for inner in list_folders(folder))
         )
     except SodbenchError:
         return True  # not readable, so nobody knows
@@ -261,7 +262,7 @@ def check(datasets: Sequence[Dataset], jobs: int | None = None) -> list[SetRepor
 def _report(dataset: Dataset, items: Sequence[Item], copies: Sequence[Problem]) -> SetReport:
     named = name_problems(dataset)
     unread, passed_over = files_not_read(dataset)
-    copied = {stem_of(p.file) for p in copies if p.kind != "shared"}
+    copied = {image_stem(p.file) for p in copies if p.kind != "shared"}
     named = [p for p in named if not (p.kind == "extra" and p.file in copied)]  # told as copies
     found = [*named, *unread, *(p for item in items for p in item.problems), *copies]
     remarks = [p for p in found if p.kind == "shared"]
@@ -299,7 +300,7 @@ def _about_grey_masks(name: str, faults: Iterable[Problem]) -> list[Problem]:
     empty = sum("would be empty" in p.detail for p in grey)
     detail = (
         f"{len(grey)} masks have levels other than 0 and 255, as this set's have; the rule that "
-        f"makes them binary (here: above {THRESHOLD}) belongs in every report"
+        f"makes them binary (here: above {FOREGROUND_THRESHOLD}) belongs in every report"
     )
     detail += f"; under it {empty} become empty" * bool(empty)
     return [Problem("grey-mask", name, detail)]
@@ -321,17 +322,17 @@ def name_problems(dataset: Dataset) -> list[Problem]:
         problems.append(Problem("no-mask", str(dataset.root), "no masks were found at all"))
     if dataset.samples and not dataset.images:
         problems.append(Problem("no-image", str(dataset.root), "no images were found at all"))
-    official = expected_names(dataset)
+    official = expected_stems(dataset)
     if official is None:
         return problems
     present = {sample.stem for sample in dataset.samples}
-    listed = {stem_of(p.file) for p in problems if p.kind == "missing"}
+    listed = {image_stem(p.file) for p in problems if p.kind == "missing"}
     problems += [
         Problem("missing", stem, "official item, not found")
         for stem in sorted(official - present - listed)
     ]
     extra = present - official
-    problems = [p for p in problems if not (p.kind == "extra" and stem_of(p.file) in extra)]
+    problems = [p for p in problems if not (p.kind == "extra" and image_stem(p.file) in extra)]
     problems += [Problem("extra", stem, "no official item has this name") for stem in sorted(extra)]
     return problems
 
@@ -365,13 +366,13 @@ def files_not_read(dataset: Dataset) -> tuple[list[Problem], list[Problem]]:
     is left out without anyone noticing. All else is counted, a remark per folder.
     """
     files = {*dataset.images.values(), *dataset.masks.values()}
-    complete = {s.stem for s in dataset.samples if s.image and s.mask} | dataset.left_out
+    complete = {s.stem for s in dataset.samples if s.image and s.mask} | dataset.excluded
     faults: list[Problem] = []
     remarks: list[Problem] = []
     for folder in sorted({file.parent for file in files}):
         others: Counter[str] = Counter()
         unlisted = 0
-        for entry in entries(folder):
+        for entry in scan(folder):
             path = folder / entry.name
             if entry.name.startswith(".") or entry.name.lower() in _STRAYS or path in files:
                 continue
@@ -401,11 +402,11 @@ def _with_what_is_known(
 ) -> tuple[list[Problem], list[Problem]]:
     """Faults of known items with what is known added; remarks for known items without a fault."""
     info = DATASETS.get(dataset.name.partition("/")[0])
-    if info is None or is_sample(dataset.root):
+    if info is None or is_demo_data(dataset.root):
         return list(faults), []
     explained, spoken_of = [], set()
     for fault in faults:
-        stem = stem_of(fault.file)
+        stem = image_stem(fault.file)
         if stem in info.known:
             spoken_of.add(stem)
             fault = Problem(fault.kind, fault.file, f"{fault.detail} (known: {info.known[stem]})")

@@ -9,8 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -29,12 +28,11 @@ from sodbench.datasets import (
     canonical_name,
     find_dataset,
 )
-from sodbench.datasets.registry import folder_key, keys_of
+from sodbench.datasets.registry import normalise_name
 from sodbench.errors import SodbenchError
-from sodbench.files import unwritable
-from sodbench.results import write_text
+from sodbench.files import file_hash, lock_folder, write_error, write_text
 from sodbench.runners.data.extract import extract
-from sodbench.runners.data.fetch import Fetched, FetchError, Limits, digest, fetch
+from sodbench.runners.data.fetch import Fetched, FetchError, Limits, fetch
 
 _UNPACKING = ".unpacking-"
 RECORD = "downloads.json"
@@ -105,7 +103,7 @@ def download(
     run = _Run(data_root, limits or Limits())
     done: list[Downloaded] = []
     failures: list[SodbenchError] = []
-    with _locked(data_root):
+    with lock_folder(data_root, "downloading"):
         try:
             for name in names:
                 try:
@@ -124,37 +122,6 @@ def download(
     return done
 
 
-@contextmanager
-def _locked(data_root: Path) -> Iterator[None]:
-    """Hold the data root for this process, so that two runs never write the same partial download."""
-    try:
-        data_root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(data_root, error) from error
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    try:
-        number = os.open(data_root, os.O_RDONLY)
-    except OSError as error:
-        raise unwritable(data_root, error) from error
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(number)
-        raise SodbenchError(
-            f"{data_root}: another process is downloading into this folder; wait until it has ended"
-        ) from None
-    except OSError:
-        pass  # a file system without locks
-    try:
-        yield
-    finally:
-        os.close(number)
-
-
 def _one(
     name: str,
     run: _Run,
@@ -162,16 +129,16 @@ def _one(
     registry: Mapping[str, DatasetInfo],
     weights: Sequence[Weights],
 ) -> Downloaded:
-    file = next((w for w in weights if folder_key(w.name) == folder_key(name)), None)
+    file = next((w for w in weights if normalise_name(w.name) == normalise_name(name)), None)
     try:
         if file is None:
             return _dataset(registry[_known(name, weights)], run, given)
         if given is None:
             return _weights(file, run)
     except OSError as error:
-        raise unwritable(run.data_root, error) from error
+        raise write_error(run.data_root, error) from error
     raise SodbenchError(
-        f"--from takes the archive of a dataset; save weights as {file.place(run.data_root)}"
+        f"--from takes the archive of a dataset; save weights as {file.path(run.data_root)}"
     )
 
 
@@ -185,9 +152,9 @@ def _known(name: str, weights: Sequence[Weights]) -> str:
 
 
 def _weights(file: Weights, run: _Run) -> Downloaded:
-    target = file.place(run.data_root)
+    target = file.path(run.data_root)
     if os.path.lexists(target):
-        if not digest(target).startswith(file.sha256):
+        if not _sha256(target).startswith(file.sha256):
             raise SodbenchError(
                 f"{target} is there, but its SHA-256 does not begin with {file.sha256}: delete it and try again"
             )
@@ -230,6 +197,13 @@ def _dataset(info: DatasetInfo, run: _Run, given: str | Path | None) -> Download
             info.name, found.root, f"{items}, layout {found.layout}", len(found) >= info.count
         )
     raise SodbenchError(*_by_hand(info, run.data_root, given, reasons))
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except OSError as error:
+        raise SodbenchError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _refuse_occupied(target: Path) -> None:
@@ -311,8 +285,8 @@ def _install(
 
 def _belongs_to(info: DatasetInfo) -> Callable[[PurePosixPath], bool]:
     """Whether a path in an archive of several datasets is in this dataset's folder."""
-    keys = keys_of(info)
-    return lambda path: any(folder_key(part) in keys for part in path.parts[:-1])
+    keys = info.match_keys
+    return lambda path: any(normalise_name(part) in keys for part in path.parts[:-1])
 
 
 def _without_wrapping(info: DatasetInfo, archive: Path, content: Path, place: str) -> Path:
@@ -321,7 +295,7 @@ def _without_wrapping(info: DatasetInfo, archive: Path, content: Path, place: st
         folders = [
             folder
             for folder in sorted(content.glob(depth))
-            if folder.is_dir() and folder_key(folder.name) in keys_of(info)
+            if folder.is_dir() and normalise_name(folder.name) in info.match_keys
         ]
         if len(folders) > 1:
             names = ", ".join(str(folder.relative_to(content)) for folder in folders)
@@ -390,7 +364,7 @@ def _archive(source: Source, run: _Run) -> Path:
         if target in run.archives:
             return target
         if os.path.lexists(target):  # complete, from a run that was killed
-            fetched = Fetched(target, target.stat().st_size, digest(target))
+            fetched = Fetched(target, target.stat().st_size, _sha256(target))
         else:
             say(f"downloading {source.url} ({source.holds})")
             if source.drive:
@@ -438,7 +412,7 @@ def _from_drive(source: Source, target: Path, limits: Limits) -> Fetched:
         raise SodbenchError(
             f"{source.url}: the file has {size / 1e9:g} GB, more than --max-gb allows; it was deleted"
         )
-    return Fetched(target, size, digest(target))
+    return Fetched(target, size, _sha256(target))
 
 
 def _move(content: Path, target: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.datasets import TRAIN_SET, Dataset, expected_names
+from sodbench.datasets import TRAIN_SET, Dataset, expected_stems
 from sodbench.errors import Problem
 from sodbench.images import read_grey, resize_grey
 from sodbench.runners.data.items import Item
@@ -24,7 +24,7 @@ def copies_among(
     Equal files are found by their digest.  Of the others, those with nearly equal 16 x 16 grids are
     compared at 64 x 64.
     """
-    official = [expected_names(dataset) for dataset in datasets]
+    official = [expected_stems(dataset) for dataset in datasets]
 
     def rank(entry: tuple[int, Item]) -> tuple[bool, int, bool, str]:
         number, item = entry

@@ -8,7 +8,6 @@ of attempts and of redirects, and the time before an answer begins are all limit
 """
 
 import contextlib
-import hashlib
 import http.client
 import json
 import os
@@ -30,7 +29,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from sodbench.console import bar
 from sodbench.errors import SodbenchError
-from sodbench.files import replacing, unwritable
+from sodbench.files import atomic_write, file_hash, write_error
 from sodbench.quoting import printable
 from sodbench.runners.data.extract import MAX_BYTES, SPARE_BYTES
 from sodbench.version import __version__
@@ -112,7 +111,7 @@ class _Part:
 
     def save(self) -> None:
         note = {"url": self.url, "validator": self.validator, "total": self.total}
-        with replacing(self.about) as temporary:
+        with atomic_write(self.about) as temporary:
             temporary.write_text(json.dumps(note), "utf-8")
 
     def delete(self) -> None:
@@ -164,7 +163,7 @@ def fetch(
         target.parent.mkdir(parents=True, exist_ok=True)
         part = _load_part(target.with_name(f"{target.name}.part"), url)
         part = _transfer_until_complete(part, limits, pause)
-        found = digest(part.file)
+        found = file_hash(part.file)
         if not found.startswith(sha256.lower()):
             part.delete()
             raise FetchError(
@@ -177,7 +176,7 @@ def fetch(
         part.file.replace(target)
         part.delete()
     except OSError as error:
-        raise unwritable(target, error) from error
+        raise write_error(target, error) from error
     return Fetched(target, size, found)
 
 
@@ -630,14 +629,3 @@ class _WatchedHTTPS(urllib.request.HTTPSHandler):
             return made
 
         return self.do_open(connection, req, context=ssl.create_default_context())
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hex.  Raises :class:`SodbenchError` where it cannot be read."""
-    try:
-        if not path.is_file():
-            raise SodbenchError(f"{path}: not a regular file")
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SodbenchError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.datasets import Sample
+from sodbench.datasets.attributes import FOREGROUND_THRESHOLD
 from sodbench.errors import ImageError, Problem
 from sodbench.images import (
     LOW_16_BIT,
@@ -22,8 +23,6 @@ from sodbench.images import (
 
 T = TypeVar("T")
 
-THRESHOLD = 128
-"""What is above it is foreground, as in scoring."""
 
 _FIX = "write it again with 0 and 255 as 8-bit PNG"
 
@@ -129,6 +128,6 @@ def _mask_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator
     if len(levels) <= 2 and levels[-1] == 1:
         yield Problem("mask-coding", str(path), f"coded 0 and 1, so it is read as empty; {_FIX}")
         return
-    if not counts[THRESHOLD + 1 :].any():
-        detail += f"; none is above {THRESHOLD}, so the mask would be empty"
+    if not counts[FOREGROUND_THRESHOLD + 1 :].any():
+        detail += f"; none is above {FOREGROUND_THRESHOLD}, so the mask would be empty"
     yield Problem("grey-mask", str(path), detail)

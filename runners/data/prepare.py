@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sodbench.datasets import Dataset, refuse_namesakes
+from sodbench.datasets import Dataset, check_unique_names
 from sodbench.datasets.layouts import IMAGE_LIST, PAIR_LIST
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.files import unwritable
+from sodbench.files import safe_folder_name, write_error
 from sodbench.quoting import printable
-from sodbench.results import folder_name
 from sodbench.runners.data.output import is_plain_file, refuse_among_data, refuse_unsafe_name
 
 
@@ -65,7 +64,7 @@ def prepare(datasets: Sequence[Dataset], folder: Path) -> list[Written]:
         For datasets without images, items without mask or image, names with spaces or that are not UTF-8
         (which the lists cannot hold), unsafe names of datasets, and anything in the way.
     """
-    refuse_namesakes(datasets)
+    check_unique_names(datasets)
     lists = [planned for dataset in datasets for planned in _plan(dataset, folder)]
     for planned in lists:
         _refuse_foreign(planned)
@@ -87,7 +86,7 @@ def _plan(dataset: Dataset, folder: Path) -> list[_List]:
             dataset.problems,
             "fix these, or name a subset without them",
         )
-    target = folder / folder_name(dataset.name)
+    target = folder / safe_folder_name(dataset.name)
     refuse_among_data(target, [dataset])
     if target.resolve() == dataset.root.resolve():
         raise SodbenchError(
@@ -157,4 +156,4 @@ def _create(planned: _List) -> None:
                 planned.file.unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise unwritable(planned.file, error) from error
+        raise write_error(planned.file, error) from error

@@ -11,14 +11,13 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.datasets import Dataset, attributes_of
-from sodbench.datasets.attributes import CENTRAL, LARGE, SMALL, THRESHOLD
+from sodbench.datasets import Dataset, measure_attributes
+from sodbench.datasets.attributes import CENTRAL, FOREGROUND_THRESHOLD, LARGE, SMALL
 from sodbench.errors import ImageError, SodbenchError
-from sodbench.files import unwritable
+from sodbench.files import open_atomic, write_error, write_text
 from sodbench.images import read_grey, resize_grey
 from sodbench.parallel import in_threads
 from sodbench.quoting import markdown_text, printable
-from sodbench.results import write_text, writing
 from sodbench.runners.data.check import files_not_read, summarise_problems
 from sodbench.runners.data.output import (
     WRITTEN_BY,
@@ -42,7 +41,7 @@ _ENDINGS = (".csv", ".png", ".svg")
 class SetStats:
     """A set's attributes, one row a picture, and its centre bias.
 
-    frame: see :func:`sodbench.datasets.attributes_of`.
+    frame: see :func:`sodbench.datasets.measure_attributes`.
     centre_map: float64 [64, 64], how often a place (in relative coordinates) is foreground, 0 to 1.
     """
 
@@ -82,7 +81,7 @@ def describe(dataset: Dataset, jobs: int | None = None) -> SetStats:
         )
     try:
         places = in_threads(_places, masks.values(), "where objects are", "masks", jobs)
-        attributes = attributes_of(masks, dataset.images, jobs)
+        attributes = measure_attributes(masks, dataset.images, jobs)
     except ImageError as error:
         raise SodbenchError(
             f"{dataset.name} cannot be measured: {error}; 'sodbench data check' lists all such files"
@@ -93,7 +92,7 @@ def describe(dataset: Dataset, jobs: int | None = None) -> SetStats:
 
 def _places(mask: Path) -> NDArray[np.uint8]:
     """Where a mask's foreground is, 0 to 255 on a square grid [GRID, GRID]."""
-    foreground = np.where(read_grey(mask).pixels > THRESHOLD, np.uint8(255), np.uint8(0))
+    foreground = np.where(read_grey(mask).pixels > FOREGROUND_THRESHOLD, np.uint8(255), np.uint8(0))
     return resize_grey(foreground, (GRID, GRID), "bilinear")
 
 
@@ -208,7 +207,7 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
 
     Returns the path of the Markdown page.  Raises :class:`SodbenchError` if other files are in the way.
     """
-    from sodbench.reports.figures import save
+    from sodbench.reports.plots import save_figure
 
     names = [stats.name for stats in sets]
     check_output(names, folder)
@@ -228,9 +227,9 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
         ]
         for stats in sets:
             stem, title = _stem(stats.name), markdown_text(stats.name)
-            with writing(folder / f"{stem}.csv") as file:
+            with open_atomic(folder / f"{stem}.csv") as file:
                 stats.frame.to_csv(file)
-            save(page(stats), folder, stem, ("png", "svg"))
+            save_figure(page(stats), folder, stem, ("png", "svg"))
             target = quote(stem)
             lines += ["", f"## {title}", "", f"![{title}]({target}.png)"]
             lines += ["", f"Every image: [{markdown_text(stem)}.csv]({target}.csv)"]
@@ -240,12 +239,12 @@ def write_pages(sets: Sequence[SetStats], folder: Path) -> Path:
             f"{folder}: file names that are not UTF-8 cannot be written ({error.object!r:.200}); rename the files"
         ) from error
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise write_error(folder, error) from error
     return folder / INDEX
 
 
 _LEGEND = (
-    f"Foreground is what is above {THRESHOLD}. Object size: share of the picture; small is up to "
+    f"Foreground is what is above {FOREGROUND_THRESHOLD}. Object size: share of the picture; small is up to "
     f"{SMALL:.0%}, large above {LARGE:.0%}. Off centre: the centroid is more than {CENTRAL:g} half "
     "diagonals from the picture's centre. Contrast: chi-square distance of the RGB histograms (8 bins a "
     "channel) of foreground and background, 0 to 1."
@@ -257,11 +256,11 @@ def page(stats: SetStats) -> "Figure":
     import matplotlib
     from matplotlib.figure import Figure
 
-    from sodbench.reports.figures import PAGE, STYLE, label
+    from sodbench.reports.plots import PAGE, STYLE, plain_label
 
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 4.6), layout="constrained")
-        figure.suptitle(label(f"{stats.name}: {len(stats.frame)} pictures"), fontsize=9)
+        figure.suptitle(plain_label(f"{stats.name}: {len(stats.frame)} pictures"), fontsize=9)
         panels = figure.subplots(2, 3).ravel()
         full = stats.frame[stats.frame["object_size"] > 0]
         _centre_bias(panels[0], stats.centre_map)
@@ -284,7 +283,7 @@ def _centre_bias(axes: "Axes", centre_map: NDArray[np.float64]) -> None:
 
 
 def _shares(axes: "Axes", values: "pd.Series[float]", name: str, limits: Sequence[float]) -> None:
-    from sodbench.reports.figures import COLOURS
+    from sodbench.reports.plots import COLOURS
 
     axes.hist(values, bins=np.linspace(0, 1, 26).tolist(), color=COLOURS[1])
     for limit in limits:
@@ -293,7 +292,7 @@ def _shares(axes: "Axes", values: "pd.Series[float]", name: str, limits: Sequenc
 
 
 def _numbers(axes: "Axes", objects: "pd.Series[int]") -> None:
-    from sodbench.reports.figures import COLOURS
+    from sodbench.reports.plots import COLOURS
 
     counts = np.bincount(np.minimum(objects.to_numpy(), 6), minlength=7)
     axes.bar(range(7), counts, color=COLOURS[1])
@@ -304,7 +303,7 @@ def _numbers(axes: "Axes", objects: "pd.Series[int]") -> None:
 
 
 def _positions(axes: "Axes", frame: "pd.DataFrame") -> None:
-    from sodbench.reports.figures import COLOURS
+    from sodbench.reports.plots import COLOURS
 
     axes.hist(
         [frame["centre_distance"][~frame["border"]], frame["centre_distance"][frame["border"]]],
@@ -322,7 +321,7 @@ def _positions(axes: "Axes", frame: "pd.DataFrame") -> None:
 
 
 def _sizes(axes: "Axes", frame: "pd.DataFrame") -> None:
-    from sodbench.reports.figures import COLOURS
+    from sodbench.reports.plots import COLOURS
 
     sizes = frame.groupby(["width", "height"]).size()
     widths = sizes.index.get_level_values("width").to_numpy()

@@ -1,62 +1,72 @@
-"""Count maps against masks, mask by mask, on all cores: the only part of an evaluation that reads pictures.
+"""Count maps against masks: the only part of an evaluation that reads images.
 
-A mask is decoded, split and distance-transformed once for the maps of all methods.
+`count_visit` counts all maps of one mask, which is decoded, split and distance-transformed once for the maps of all
+methods. `count_pairs` hands the visits to any executor, several maps at a time. How many threads or processes there
+are is the business of `sodbench.runners.evaluation.workers`; the counts do not depend on it.
 """
 
-import gc
-import os
-import pickle
-import queue
-import signal
-import sys
 import threading
 import time
-import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
 from sodbench.console import say
-from sodbench.errors import ImageError, Problem
+from sodbench.errors import ImageError, Problem, SodbenchError
 from sodbench.images import Grey, decode_grey, png, read_file, resize_grey
-from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, pair_counts
+from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
 from sodbench.metrics.compiled import announcing, have_cache
-from sodbench.parallel import thread_pool
+from sodbench.metrics.protocols import COUNTS_ONLY, DEFAULT_SCHEME, MATLAB_RULE
 from sodbench.results import Policy
 from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.results.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, packed
 
-FITTED = {"bilinear": BILINEAR, "nearest": NEAREST}
-SMALLEST, LARGEST = 8, 64
-"""Maps that are handed over at a time: threads that meet at every map wait for each other."""
-MUCH = 500
-"""So many maps are worth processes of their own."""
-ABSENT = FileFacts(-1, 0, 0, 0)
-"""The facts of a map that is not there and counts as black."""
-CLOCK_TICK_NS = 20_000_000
-"""File systems set times in steps of up to some ten milliseconds."""
+RESIZE_CODES = {"bilinear": BILINEAR, "nearest": NEAREST}
+
+# Maps per work item. Larger items cost less communication; smaller ones at the end let all workers finish together.
+_MIN_ITEM, _MAX_ITEM = 8, 64
+
+# The facts of a map that is missing and counts as black
+_NO_FILE = FileFacts(-1, 0, 0, 0)
+
+# File systems set times in steps of up to some ten milliseconds
+_CLOCK_TICK_NS = 20_000_000
 
 
 class Visit(NamedTuple):
-    """One mask and the maps that must be counted against it, each with the number of the work it belongs to."""
+    """One mask and the maps to be counted against it.
+
+    Attributes
+    ----------
+    stem : str
+        The image's name without its extension.
+    mask : Path
+    maps : tuple of (int, Path or None)
+        The number of the task that each map belongs to, and its file; None for a missing map that counts as black.
+    """
 
     stem: str
     mask: Path
     maps: tuple[tuple[int, Path | None], ...]
 
 
-class Counted(NamedTuple):
-    """A counted pair: its record (pairs.PAIR), and MATLAB's counts where they differ, uint32 [4, 2, 256].
+class CountedPair(NamedTuple):
+    """The counts of one map against its mask.
 
-    problem: that its map could not be read, where a black one took its place.
+    Attributes
+    ----------
+    pair : bytes
+        A record of dtype `sodbench.results.pairs.PAIR`.
+    matlab_joint : ndarray of uint32, shape (4, 2, 256), optional
+        The counts under MATLAB's rule where they differ.
+    problem : Problem, optional
+        Why the map could not be read, where a black one was counted instead.
     """
 
     pair: bytes
@@ -64,9 +74,14 @@ class Counted(NamedTuple):
     problem: Problem | None = None
 
 
+# For each map of a visit its counts, or the problem that prevented them
+Outcomes = list[CountedPair | Problem]
+Batch = Sequence[tuple[Visit, Outcomes]]
+
+
 @cache
-def get_ready() -> None:
-    """Have all compiled that counting calls, so that no copy of this process needs the compiler."""
+def warm_up_kernels() -> None:
+    """Compile every kernel that counting calls, or load it from the cache; a message announces a compilation."""
     once = ", once on a machine" if have_cache() else ""
     with announcing(lambda: say(f"compiling the kernels: about 20 s{once}")):
         parts = png.chunks(png.encode(np.zeros((1, 1), np.uint8)))
@@ -74,207 +89,99 @@ def get_ready() -> None:
         compile_kernels()
 
 
-Outcomes = list[Counted | Problem]
-"""For each map of a visit what was counted, or the problem that stood in the way."""
+# ------------------------------------------------------------------------------------------ many visits
 
 
-def count(
-    visits: Sequence[Visit], policy: Policy, jobs: int
-) -> Generator[Sequence[tuple[Visit, Outcomes]], None, None]:
-    """Count everything, ``jobs`` visits at a time; what is done is given in the order of the visits, some at a time.
+def count_pairs(
+    visits: Sequence[Visit],
+    policy: Policy,
+    executor: Executor | None = None,
+    *,
+    workers: int = 64,
+    folder: Path | None = None,
+) -> Generator[Batch, None, None]:
+    """Count all visits, with a bounded number of work items in progress.
 
-    One at a time is counted by this thread; more by threads, each with a :class:`Helper` that does its work if there is much.
+    Parameters
+    ----------
+    visits : sequence of Visit
+    policy : Policy
+        How missing maps and maps of another size are treated.
+    executor : concurrent.futures.Executor, optional
+        Where the work is done; by default in this thread. It is not shut down.
+    workers : int
+        How many work items the executor works on at a time; up to twice as many wait for it.
+    folder : Path, optional
+        Where relative paths start, for an executor whose workers have another working directory.
+
+    Yields
+    ------
+    sequence of (Visit, list of CountedPair or Problem)
+        What is counted, in the order of ``visits``, some visits at a time.
+
+    Raises
+    ------
+    SodbenchError
+        If a worker process ended before it had finished, for example killed for lack of memory. What other workers
+        have finished by then is yielded first, as it is for any exception that a worker raises.
     """
-    if jobs == 1:
-        yield from ([(visit, _visit(visit, policy))] for visit in visits)
+    if executor is None:
+        yield from ([(visit, count_visit(visit, policy, folder))] for visit in visits)
         return
-    much = sum(len(visit.maps) for visit in visits) >= MUCH
-    helpers: list[Helper] = []
-    idle = queue.SimpleQueue[Helper]()
-    stopped = threading.Event()
-
-    def work(chunk: range) -> list[tuple[Visit, Outcomes]]:
-        outcomes = None
-        if helpers:  # as many as there are threads
-            helper = idle.get()
-            try:
-                outcomes = helper.count(chunk)
-            finally:
-                idle.put(helper)
-        if outcomes is not None:
-            return [(visits[i], of_it) for i, of_it in zip(chunk, outcomes, strict=True)]
-        return [(visits[i], _visit(visits[i], policy)) for i in chunk if not stopped.is_set()]
-
-    pool = thread_pool(jobs)  # fewer threads where the system starts no more
-    under_way: deque[Future[list[tuple[Visit, Outcomes]]]] = deque()
+    # threads that this process waits for at its end must not finish their items after Ctrl-C
+    stop = threading.Event() if isinstance(executor, ThreadPoolExecutor) else None
+    pending: deque[Future[Batch]] = deque()
     try:
-        if much:
-            helpers += Helper.some(jobs, visits, policy)
-        for helper in helpers:
-            idle.put(helper)
-        for chunk in _chunks(visits, jobs):
-            under_way.append(pool.submit(work, chunk))
-            if len(under_way) > 2 * jobs:  # memory is bounded, whatever the number of files
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+        for item in _work_items(visits, workers):
+            pending.append(executor.submit(_count_item, item, policy, folder, stop))
+            if len(pending) > 2 * workers:  # memory is bounded, whatever the number of files
+                yield pending[0].result()
+                pending.popleft()
+        while pending:
+            yield pending[0].result()
+            pending.popleft()
+    except Exception as error:
+        for future in pending:
+            if future.done() and not future.cancelled() and not future.exception():
+                yield future.result()
+        if isinstance(error, BrokenExecutor):
+            raise SodbenchError(
+                "a worker process ended unexpectedly, perhaps killed for lack of memory; what was counted before is kept "
+                "in the output folder, if there is one; run the same command again with fewer workers (--jobs)"
+            ) from error
+        raise
     finally:
-        stopped.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        Helper.close_all(helpers)
+        if stop:
+            stop.set()
+        for future in pending:
+            future.cancel()
 
 
-class Helper:
-    """A process that counts for a thread: threads hold each other up whenever they come back from compiled code.
-
-    It is a copy of this process, made in a few milliseconds, that is fed through pipes: when this process ends, however that
-    is, the pipe ends, and so does the copy.
-    """
-
-    def __init__(self, visits: Sequence[Visit], policy: Policy):
-        """Raises OSError where there can be no further process."""
-        original = os.getpid()
-        requests, to_copy = os.pipe()
-        from_copy, answers = os.pipe()
-        with warnings.catch_warnings(), global_compiler_lock:
-            # The copy has this thread only, so that a lock which another one holds is never released there.  All that
-            # _visit calls was compiled before (get_ready) and the compiler's lock is this thread's own.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            try:
-                self._process = os.fork()
-            except OSError:
-                for end in (requests, to_copy, from_copy, answers):
-                    os.close(end)
-                raise
-            if not self._process:
-                _serve(requests, answers, visits, policy, original)
-        os.close(requests)
-        os.close(answers)
-        self._to_copy, self._from_copy = os.fdopen(to_copy, "wb"), os.fdopen(from_copy, "rb")
-
-    @classmethod
-    def some(cls, number: int, visits: Sequence[Visit], policy: Policy) -> list["Helper"]:
-        """As many helpers, or none where a process cannot be copied safely or memory is short."""
-        if sys.platform != "linux":
-            return []
-        get_ready()
-        helpers: list[Helper] = []
-        try:
-            with _ctrl_c_waits():
-                while len(helpers) < number:
-                    helpers.append(cls(visits, policy))
-        except OSError:
-            cls.close_all(helpers)
-            return []
-        except BaseException:
-            cls.close_all(helpers)
-            raise
-        return helpers
-
-    @staticmethod
-    def close_all(helpers: Sequence["Helper"]) -> None:
-        """End these processes."""
-        ending = []  # all of them at once: each takes some milliseconds to let go of its memory
-        for helper in helpers:
-            # a program that ignores or answers SIGCHLD may have let it go, and its number may be another's by now
-            with suppress(ProcessLookupError, ChildProcessError):
-                if os.waitpid(helper._process, os.WNOHANG) == (0, 0):
-                    os.kill(helper._process, signal.SIGKILL)
-                    ending.append(helper)
-        for helper in ending:
-            with suppress(ChildProcessError):
-                os.waitpid(helper._process, 0)
-        for helper in helpers:
-            for pipe in (helper._to_copy, helper._from_copy):
-                with suppress(OSError):
-                    pipe.close()
-
-    def count(self, chunk: range) -> list[Outcomes] | None:
-        """The outcomes of some visits, by number, or None where the process is gone.  Raises what counting them raised."""
-        try:
-            pickle.dump(chunk, self._to_copy)
-            self._to_copy.flush()
-            answer: list[Outcomes] | Exception = pickle.load(self._from_copy)
-        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
-            return None  # it was killed, perhaps for its memory
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-@contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Answer Ctrl-C afterwards: its exception would be lost within os.fork; and never in a copy made here."""
-    pressed: list[int] = []
-    answer = signal.getsignal(signal.SIGINT)
-    answered_here = threading.current_thread() is threading.main_thread() and answer is not None
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    try:
-        # a copy has this thread only and inherits what it blocks; of the original another thread may be told
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        if answered_here:
-            signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if answered_here:
-            signal.signal(signal.SIGINT, answer)
-            if pressed:
-                signal.raise_signal(signal.SIGINT)
-
-
-def _serve(
-    requests: int, answers: int, visits: Sequence[Visit], policy: Policy, original: int
-) -> None:
-    """The life of a copy: count what comes in through one pipe and send it through the other, until the first ends.
-
-    original: the number of the process it is a copy of.  This does not return.
-    """
-    try:
-        gc.freeze()  # what belongs to the original is not closed here: its files' numbers are used anew
-        for file in (int(entry.name) for entry in list(Path("/proc/self/fd").iterdir())):
-            if file > 2 and file not in (requests, answers):
-                with suppress(OSError):
-                    os.close(file)  # the other helpers' pipes, and the lock on the journal
-        with os.fdopen(requests, "rb") as source, os.fdopen(answers, "wb") as target:
-            while True:
-                chunk = pickle.load(source)
-                answer: Any = []
-                try:
-                    for i in chunk:
-                        if os.getppid() != original:  # nobody waits for the rest
-                            return
-                        answer.append(_visit(visits[i], policy))
-                except Exception as error:  # noqa: BLE001  it is raised where the visits came from
-                    answer = error
-                pickle.dump(answer, target)
-                target.flush()
-    finally:  # EOFError, at the end of the pipe
-        os._exit(0)
-
-
-def _chunks(visits: Sequence[Visit], jobs: int) -> Iterator[range]:
-    """The numbers of all visits in groups: of many maps first, of few in the end, so that all threads end together."""
-    left = sum(len(visit.maps) for visit in visits)
-    begin = maps = 0
+def _work_items(visits: Sequence[Visit], workers: int) -> Iterator[Sequence[Visit]]:
+    """Split the visits into items of many maps first, of few in the end, so that all workers finish together."""
+    remaining = sum(len(visit.maps) for visit in visits)
+    start = maps = 0
     for end, visit in enumerate(visits, start=1):
         maps += len(visit.maps)
-        if maps >= min(max(left // (8 * jobs), SMALLEST), LARGEST) or end == len(visits):
-            yield range(begin, end)
-            left -= maps
-            begin, maps = end, 0
+        size = min(max(remaining // (8 * workers), _MIN_ITEM), _MAX_ITEM)
+        if maps >= size or end == len(visits):
+            yield visits[start:end]
+            remaining -= maps
+            start, maps = end, 0
 
 
-def _visit(visit: Visit, policy: Policy) -> Outcomes:
-    """Count all maps of one mask."""
-    try:
-        file, decoded = _decoded(visit.mask)
-    except (ImageError, OSError) as error:
-        return [Problem("unreadable-mask", str(visit.mask), _detail(error))] * len(visit.maps)
-    mask = PreparedMask(decoded.pixels)
-    note = ZERO_ONE if mask.levels[-1] == 1 else decoded.note
-    visited = _Mask(mask, file, note)
-    return [_count_map(path, visited, policy) for _, path in visit.maps]
+def _count_item(
+    visits: Sequence[Visit], policy: Policy, folder: Path | None, stop: threading.Event | None
+) -> Batch:
+    batch = []
+    for visit in visits:
+        if stop and stop.is_set():
+            break
+        batch.append((visit, count_visit(visit, policy, folder)))
+    return batch
+
+
+# -------------------------------------------------------------------------------------------- one visit
 
 
 class _Mask(NamedTuple):
@@ -283,41 +190,72 @@ class _Mask(NamedTuple):
     note: str
 
 
-def _count_map(path: Path | None, mask: _Mask, policy: Policy) -> Counted | Problem:
-    size = mask.prepared.size
-    if path is None:
-        return _counted(np.zeros(size, np.uint8), mask, policy, ABSENT, ZERO, size)
+def count_visit(visit: Visit, policy: Policy, folder: Path | None = None) -> Outcomes:
+    """Count all maps of one mask.
+
+    Parameters
+    ----------
+    visit : Visit
+    policy : Policy
+    folder : Path, optional
+        Where relative paths start; by default the working directory.
+
+    Returns
+    -------
+    list of CountedPair or Problem
+        One for each map of the visit.
+    """
     try:
-        file, decoded = _decoded(path)
+        file, decoded = _decode(visit.mask, folder)
+    except (ImageError, OSError) as error:
+        return [Problem("unreadable-mask", str(visit.mask), _detail(error))] * len(visit.maps)
+    mask = PreparedMask(decoded.pixels, DEFAULT_SCHEME if policy.weighted else COUNTS_ONLY)
+    note = ZERO_ONE if mask.levels[-1] == 1 else decoded.note
+    prepared = _Mask(mask, file, note)
+    return [_count_map(path, prepared, policy, folder) for _, path in visit.maps]
+
+
+def _count_map(
+    path: Path | None, mask: _Mask, policy: Policy, folder: Path | None
+) -> CountedPair | Problem:
+    if path is None:
+        return _count_black(mask)
+    try:
+        file, decoded = _decode(path, folder)
     except (ImageError, OSError) as error:
         problem = Problem("unreadable", str(path), _detail(error))
         if policy.missing != "zero":
             return problem
-        black = np.zeros(size, np.uint8)
-        return _counted(black, mask, policy, ABSENT, ZERO, size)._replace(problem=problem)
-    map_, fitted = decoded.pixels, PLAIN
+        return _count_black(mask)._replace(problem=problem)
+    size = mask.prepared.size
+    map_, resized = decoded.pixels, PLAIN
     own_size = (map_.shape[0], map_.shape[1])
     if own_size != size:
         if policy.resize == "error":
             return size_problem(path, own_size, size)
-        map_, fitted = resize_grey(map_, size, policy.resize), FITTED[policy.resize]
-    return _counted(map_, mask, policy, file, fitted, own_size, decoded.note)
+        map_, resized = resize_grey(map_, size, policy.resize), RESIZE_CODES[policy.resize]
+    counts = count_pair(map_, mask.prepared)
+    return _counted_pair(counts, mask, file, resized, own_size, decoded.note)
 
 
-def _counted(
-    map_: NDArray[np.uint8],
+def _count_black(mask: _Mask) -> CountedPair:
+    size = mask.prepared.size
+    counts = count_pair(np.zeros(size, np.uint8), mask.prepared)
+    return _counted_pair(counts, mask, _NO_FILE, ZERO, size, "")
+
+
+def _counted_pair(
+    counts: PairCounts,
     mask: _Mask,
-    policy: Policy,
     file: FileFacts,
-    fitted: int,
+    resized: int,
     own_size: tuple[int, int],
-    note: str = "",
-) -> Counted:
-    counts: PairCounts = pair_counts(map_, mask.prepared, weighted=policy.weighted)
+    note: str,
+) -> CountedPair:
     pair = packed(
         map_file=file,
         mask_file=mask.file,
-        fitted=fitted,
+        fitted=resized,
         map_size=own_size,
         mask_levels=len(set(mask.prepared.levels) - {0, 255}),
         foreground=mask.prepared.foreground,
@@ -325,16 +263,18 @@ def _counted(
         mask_note=mask.note,
         counts=counts,
     )
-    return Counted(pair, counts.matlab_joint)
+    matlab = counts.deviations.get(MATLAB_RULE)
+    return CountedPair(pair, matlab[0] if matlab else None)
 
 
-def _decoded(path: Path) -> tuple[FileFacts, Grey]:
-    """What a file is, and the picture: of the same bytes, read once."""
-    data, status = read_file(path)
-    if 0 <= time.time_ns() - status.st_ctime_ns < CLOCK_TICK_NS:
-        # Changed so recently that it could change again without a new time, and the change would never be noticed.
-        time.sleep(CLOCK_TICK_NS / 1e9)
-        data, status = read_file(path)
+def _decode(path: Path, folder: Path | None) -> tuple[FileFacts, Grey]:
+    """The facts of a file and its grey image, both from the same bytes."""
+    place = folder / path if folder else path
+    data, status = read_file(place)
+    if 0 <= time.time_ns() - status.st_ctime_ns < _CLOCK_TICK_NS:
+        # Modified so recently that it could change again without getting a new time, which would never be noticed
+        time.sleep(_CLOCK_TICK_NS / 1e9)
+        data, status = read_file(place)
     return FileFacts.of(data, status), decode_grey(data, path)
 
 
@@ -342,8 +282,20 @@ def _detail(error: ImageError | OSError) -> str:
     return error.problem.detail if isinstance(error, ImageError) else str(error)
 
 
-def size_problem(path: Path, size: tuple[int, int], wanted: tuple[int, int]) -> Problem:
-    """That a map has another size (height, width) than its mask."""
-    own, others = ("x".join(map(str, sides)) for sides in (size, wanted))
-    hint = describe_swapped_sides(size, wanted)
-    return Problem("size", str(path), f"{own}, but its mask is {others}{hint}")
+def size_problem(path: Path, size: tuple[int, int], mask_size: tuple[int, int]) -> Problem:
+    """Return the problem of a map whose size is not that of its mask.
+
+    Parameters
+    ----------
+    path : Path
+        The map.
+    size, mask_size : tuple of int
+        Height and width of the map and of the mask.
+
+    Returns
+    -------
+    Problem
+    """
+    own, wanted = ("x".join(map(str, sides)) for sides in (size, mask_size))
+    hint = describe_swapped_sides(size, mask_size)
+    return Problem("size", str(path), f"{own}, but its mask is {wanted}{hint}")

@@ -10,6 +10,7 @@ import os
 import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import pandas as pd
 
 from sodbench.console import bar, say, warn
 from sodbench.datasets import Pair, find_masks
+from sodbench.demo_data import is_demo_data
 from sodbench.errors import (
     ImageError,
     Problem,
@@ -28,21 +30,23 @@ from sodbench.errors import (
     SodbenchError,
     StoredFileError,
 )
-from sodbench.files import locked, open_regular, unwritable
+from sodbench.files import checksum, lock_folder, open_regular, safe_folder_name, write_error
 from sodbench.images import image_size, read_grey
 from sodbench.metrics import DEFAULT_PROTOCOL, PreparedMask
-from sodbench.parallel import in_threads, processors
+from sodbench.parallel import in_threads
 from sodbench.provenance import counting_versions
 from sodbench.results import (
-    COUNTS,
-    FILE,
+    COUNTS_FILE,
     JOURNAL,
+    RESULT_FILE,
+    AppliedPolicy,
     Policy,
     Result,
+    ResultInfo,
     derive_result,
-    differences,
     digest_names,
-    folder_name,
+    find_contradictions,
+    find_differences,
     load_result,
     n_resized,
     save_result,
@@ -56,20 +60,17 @@ from sodbench.results.pairs import (
     Journal,
     JournalPairs,
     StoredPairs,
-    content_hash,
     write_counts,
 )
 from sodbench.results.policy import Missing, Resize, Undefined
 from sodbench.runners.evaluation.count import (
-    FITTED,
-    Counted,
+    RESIZE_CODES,
+    CountedPair,
     Visit,
-    count,
-    get_ready,
     size_problem,
 )
 from sodbench.runners.evaluation.plan import EvaluationPlan, Task, plan_evaluation
-from sodbench.sample import is_sample
+from sodbench.runners.evaluation.workers import Workers
 
 MANIFEST = "prediction.json"
 MOST_MANIFEST = 2**26
@@ -107,6 +108,7 @@ def evaluate(
     *,
     output: Path | str | None = None,
     jobs: int | None = None,
+    executor: Executor | None = None,
     force: bool = False,
     **options: Unpack[EvaluateOptions],
 ) -> Result:
@@ -127,7 +129,8 @@ def evaluate(
         raise SodbenchError(
             f"{predictions}: {len(plan.tasks)} methods or datasets; use evaluate_plan for trees"
         )
-    return evaluate_plan(plan, [protocol], output=output, jobs=jobs, force=force).results[0]
+    workers = Workers(jobs, executor)
+    return evaluate_plan(plan, [protocol], output=output, workers=workers, force=force).results[0]
 
 
 def evaluate_plan(
@@ -135,22 +138,23 @@ def evaluate_plan(
     protocols: Sequence[str] = (DEFAULT_PROTOCOL,),
     *,
     output: Path | str | None = None,
-    jobs: int | None = None,
+    workers: Workers | None = None,
     force: bool = False,
-    trust_folders: bool = False,
+    allow_swapped: bool = False,
     keep_counts: bool = True,
 ) -> Evaluation:
     """Score every task under every protocol; the first protocol is the one that is stored.
 
     output: where results are kept; pairs found there that were scored from the same files are not read again.
-    jobs: how many pairs are counted at a time, by default one a core; the results do not depend on it.
-    force: score everything anew.  trust_folders: do not refuse folders that look swapped.
+    workers: what counts the pairs, by default threads, one for each core; the results do not depend on it.
+    force: score everything anew.  allow_swapped: do not refuse folders that look swapped.
     keep_counts: without an output folder, whether the results hold their counts (8 KB a pair), as ``Result.rescored`` needs.
 
     Raises :class:`ProblemsError` with every problem of every task when one is not covered by the policy.  Whatever could be
     finished is stored by then.
     """
     policy = plan.policy
+    workers = workers or Workers()
     store = Path(output) if output else None
     if store:
         _check_writable(store)
@@ -179,9 +183,9 @@ def evaluate_plan(
         with _known_to_stay(), ExitStack() as held:
             for work in group:
                 if store:
-                    held.enter_context(locked(work.folder))
+                    held.enter_context(lock_folder(work.folder))
                 held.callback(work.close)
-            _count(group, protocols[0], jobs or processors(), force, trust_folders)
+            _count(group, protocols[0], workers, force, allow_swapped)
             for work in group:
                 if work.blocked:
                     blocked += work.blocked
@@ -251,8 +255,8 @@ def _in_the_way(works: Sequence["_Work"], policy: Policy) -> list[Problem]:
     return sorted_unique(found)
 
 
-def _part(shard: str | None) -> str:
-    return f"shard {shard}" if shard else "a whole result"
+def _part(policy: Policy) -> str:
+    return f"shard {policy.shard_text}" if policy.shard else "a whole result"
 
 
 def _way_out(problems: Iterable[Problem], nothing_matches: bool = False) -> list[str]:
@@ -273,7 +277,7 @@ def _check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise write_error(folder, error) from error
 
 
 def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) -> None:
@@ -290,17 +294,17 @@ def _check_not_swapped(work: "_Work", stems: Sequence[str], look_at: int = 3) ->
         raise SodbenchError(
             f"{task.source[-1] if task.source else 'the list'}: the first column names images of two grey levels, like "
             "masks, and the second images of many, like maps: are the columns swapped? A line is "
-            "'map.png mask.png'. If they are right, add --trust-folders"
+            "'map.png mask.png'. If they are right, add --allow-swapped"
         )
     if swapped:
         raise SodbenchError(
             f"{task.maps} holds images of two grey levels, like masks, and {task.masks} images of many, like maps: "
-            "are the two folders swapped? The order is PREDS GT. If they are right, add --trust-folders"
+            "are the two folders swapped? The order is PREDS GT. If they are right, add --allow-swapped"
         )
     if photographs:
         raise SodbenchError(
             f"{task.masks}: holds images that look like photographs, not like masks (most of their pixels are neither "
-            "black nor white); give the folder of the masks as GT. If these are the masks, add --trust-folders"
+            "black nor white); give the folder of the masks as GT. If these are the masks, add --allow-swapped"
         )
 
 
@@ -332,7 +336,9 @@ class _Work:
         self.task = task
         self.policy = policy
         self.store = store
-        self.folder = (store or Path()) / folder_name(task.method) / folder_name(task.dataset)
+        self.folder = (
+            (store or Path()) / safe_folder_name(task.method) / safe_folder_name(task.dataset)
+        )
         self.blocked: list[Problem] = []
         self.skipped: list[Problem] = []
         self.blackened: list[Problem] = []
@@ -424,16 +430,15 @@ class _Work:
             raise SodbenchError(
                 f"{self.folder}: holds {stored.method} on {stored.dataset}; choose another output folder"
             )
-        mine = self._policy_record()["shard"]
-        if stored.policy["shard"] != mine:
+        if stored.policy.shard != self.policy.shard:
             raise SodbenchError(
-                f"{self.folder}: holds {_part(stored.policy['shard'])}, and this run makes {_part(mine)}; "
+                f"{self.folder}: holds {_part(stored.policy)}, and this run makes {_part(self.policy)}; "
                 "give each an output folder of its own"
             )
 
     def _load_stored(self) -> Result | None:
         """The result in the output folder, if there is one that can be read."""
-        if not os.path.lexists(self.folder / FILE):
+        if not os.path.lexists(self.folder / RESULT_FILE):
             return None
         try:
             return load_result(self.folder)
@@ -454,23 +459,11 @@ class _Work:
         ]
         self.n_missing = len(kept)
 
-    def _policy_record(self) -> dict[str, Any]:
-        """The policy as it is stored in a result."""
-        policy = self.policy
-        return {
-            "missing": policy.missing,
-            "resize": policy.resize,
-            "undefined": policy.undefined,
-            "weighted": policy.weighted,
-            "shard": None if policy.shard is None else "/".join(map(str, policy.shard)),
-            "n_divided": self.n_divided,
-        }
-
     # -- what is counted already --------------------------------------------------------------------
 
-    def open(self, protocol: str, force: bool, trust_folders: bool) -> list[str]:
+    def open(self, protocol: str, force: bool, allow_swapped: bool) -> list[str]:
         """Open what the output folder holds, reuse what is still valid, and return the stems that must be counted."""
-        self.trusted = trust_folders
+        self.trusted = allow_swapped
         if not self.store:
             self.journal = Journal(None)
             return self.stems
@@ -478,7 +471,7 @@ class _Work:
         usable = False
         if not force:
             self.stored = self._read_stored()
-            if self.stored and "--trust-folders" in self.stored.provenance["scored_by"].split():
+            if self.stored and "--allow-swapped" in self.stored.provenance["scored_by"].split():
                 self.trusted = True  # its pairs were counted in spite of how they look
             usable = self._open_counts()
         # a run killed between its last two steps leaves its journal beside the result
@@ -512,7 +505,7 @@ class _Work:
 
     def _read_stored(self) -> Result | None:
         """The stored result; a damaged or modified one is reported, and replaced in the end."""
-        if not os.path.lexists(self.folder / FILE):
+        if not os.path.lexists(self.folder / RESULT_FILE):
             return None
         try:
             return load_result(self.folder)
@@ -522,13 +515,15 @@ class _Work:
 
     def _open_counts(self) -> bool:
         """Open the stored counts, if they can be trusted."""
-        path = self.folder / COUNTS
+        path = self.folder / COUNTS_FILE
         if not os.path.lexists(path):
             if self.stored:
                 say(f"{path}: is missing; its pairs are scored again now")
             return False
         try:
-            self.counts_file = CountsFile(path, self.stored.hashes[COUNTS] if self.stored else None)
+            self.counts_file = CountsFile(
+                path, self.stored.hashes[COUNTS_FILE] if self.stored else None
+            )
         except StoredFileError as error:
             say(f"{error.fault}; its pairs are scored again now")
             return False
@@ -554,7 +549,7 @@ class _Work:
             if stored is None:
                 return True
             _ = stored.table  # raises where it was modified
-            if not differences(stored, self.derived):
+            if not find_differences(stored, self.derived):
                 self.reused = stored
             else:
                 return self._stored_agrees()
@@ -575,13 +570,13 @@ class _Work:
             say(f"{error.fault}; it is written again now")
             return True  # the counts have a hash of their own
         try:
-            wrong = self.stored.contradictions(self.counts_file)
+            wrong = find_contradictions(self.stored, self.counts_file)
         except StoredFileError as error:
             say(f"{error.fault}; its pairs are scored again now")
             return False
         if wrong:
             say(
-                f"{self.folder / FILE}: contradicts the counts it is stored with ({wrong[0]}), so at least one of "
+                f"{self.folder / RESULT_FILE}: contradicts the counts it is stored with ({wrong[0]}), so at least one of "
                 "them was modified; scored again from the images"
             )
         return not wrong
@@ -596,7 +591,7 @@ class _Work:
         map_ = self.maps[stem]
         if fitted == ZERO:
             return self.policy.missing == "zero" and map_ is None
-        if fitted != PLAIN and fitted != FITTED.get(self.policy.resize):
+        if fitted != PLAIN and fitted != RESIZE_CODES.get(self.policy.resize):
             return False
         return map_ is not None and _is_same_file(map_, record, "map")
 
@@ -636,28 +631,24 @@ class _Work:
         task = self.task
         facts = source.facts()
         names = self._names(stems)
-        policy = {
-            **self._policy_record(),
-            "n_missing": self.n_missing + len(self.skipped) + len(self.blackened),
-            "n_resized": n_resized(facts),
-        }
-        return [
-            derive_result(
-                source,
-                facts=facts,
-                stems=stems,
-                protocol=protocol,
+        policy: AppliedPolicy = self.policy.applied(
+            n_missing=self.n_missing + len(self.skipped) + len(self.blackened),
+            n_resized=n_resized(facts),
+            n_divided=self.n_divided,
+        )
+        results = []
+        for protocol in protocols:
+            info = ResultInfo(
                 method=task.method,
                 dataset=task.dataset,
-                names=names,
+                files=names,
                 policy=policy,
                 problems=[*self.found, *self.skipped, *self.blackened],
                 folders=self._folders(),
                 provenance={**self._provenance(protocol), "pairs": digest_names(names)},
-                counts=counts,
             )
-            for protocol in protocols
-        ]
+            results.append(derive_result(source, facts, protocol, info, counts))
+        return results
 
     def _save(self, result: Result, source: CountsFile | JournalPairs) -> Result:
         stored = self.stored or self._load_stored()  # a forced run has not read it yet
@@ -708,7 +699,7 @@ class _Work:
             "maps": _read_manifest(maps / MANIFEST) if maps else None,
             "suffix": self.task.pairing.suffix,
             "sample": any(
-                is_sample(folder) for folder in (self.task.masks, self.task.masks.parent)
+                is_demo_data(folder) for folder in (self.task.masks, self.task.masks.parent)
             ),
         }
 
@@ -724,13 +715,13 @@ class _Work:
         command += ["--dataset-name", task.dataset] * (not task.source)
         command += ["--protocol", protocol, "--missing", policy.missing, "--resize", policy.resize]
         command += ["--undefined", policy.undefined] if policy.undefined else []
-        command += ["--no-wf"] * (not policy.weighted)
-        command += ["--shard", "/".join(map(str, policy.shard))] if policy.shard else []
-        command += ["--trust-folders"] * self.trusted
+        command += ["--no-weighted-f"] * (not policy.weighted)
+        command += ["--shard", policy.shard_text] if policy.shard else []
+        command += ["--allow-swapped"] * self.trusted
         return _with_joined_values(command)
 
 
-_WITHOUT_VALUE = frozenset({"--no-wf", "--trust-folders"})
+_WITHOUT_VALUE = frozenset({"--no-weighted-f", "--allow-swapped"})
 
 
 def _with_joined_values(command: Sequence[str]) -> list[str]:
@@ -769,7 +760,7 @@ def _is_same_file(path: Path, record: Any, which: str) -> bool:
             return False
         if (status.st_mtime_ns, status.st_ctime_ns) == (stored.mtime, stored.ctime):
             return True
-        return content_hash(path.read_bytes()) == stored.content
+        return checksum(path.read_bytes()) == stored.content
     except OSError:
         return False
 
@@ -807,13 +798,13 @@ def _relative_names(paths: Sequence[Path | None], base: Path | str | None) -> li
 
 
 def _count(
-    works: Sequence[_Work], protocol: str, jobs: int, force: bool, trust_folders: bool
+    works: Sequence[_Work], protocol: str, workers: Workers, force: bool, allow_swapped: bool
 ) -> None:
     """Count every pair of one dataset that is not counted yet."""
     todo = []
     for work in works:
-        stems = work.open(protocol, force, trust_folders)
-        if stems and not trust_folders:
+        stems = work.open(protocol, force, allow_swapped)
+        if stems and not allow_swapped:
             _check_not_swapped(work, stems)
         todo.append(set(stems))
     visits: list[Visit] = []
@@ -830,18 +821,16 @@ def _count(
     if left < total and visits:
         say(f"{name}: {total - left} of {total} pairs were scored before and have not changed")
     policy = works[0].policy
-    if visits:
-        get_ready()
     with (
         bar(total, f"score {name}", "map", initial=total - left) as progress,
-        closing(count(visits, policy, jobs)) as counting,
+        closing(workers.count(visits, policy)) as counting,
     ):
         for done in counting:
             counted: list[list[tuple[str, bytes, Any]]] = [[] for _ in works]
             for visit, outcomes in done:
                 for (index, _), outcome in zip(visit.maps, outcomes, strict=True):
                     work = works[index]
-                    if isinstance(outcome, Counted):
+                    if isinstance(outcome, CountedPair):
                         counted[index].append((visit.stem, outcome.pair, outcome.matlab_joint))
                         if outcome.problem:
                             work.blackened.append(outcome.problem)
@@ -863,11 +852,11 @@ def store_result(folder: Path, result: Result, source: CountsFile | JournalPairs
     """Write a result's folder, whose lock the caller holds; counts that are stored there already stay."""
     try:
         # first, so that a run killed in between leaves no old numbers beside new counts
-        (folder / FILE).unlink(missing_ok=True)
+        (folder / RESULT_FILE).unlink(missing_ok=True)
     except OSError as error:
-        raise unwritable(folder / FILE, error) from error
+        raise write_error(folder / RESULT_FILE, error) from error
     if isinstance(source, CountsFile):
         counts_hash = source.hash
     else:
-        counts_hash = write_counts(folder / COUNTS, source)
+        counts_hash = write_counts(folder / COUNTS_FILE, source)
     return save_result(result, folder, counts_hash)

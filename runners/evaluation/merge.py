@@ -5,6 +5,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,16 @@ import pandas as pd
 
 from sodbench.console import say, warn
 from sodbench.errors import SodbenchError, StoredFileError
-from sodbench.files import locked
+from sodbench.files import lock_folder, safe_folder_name
 from sodbench.results import (
-    FILE,
     JOURNAL,
+    RESULT_FILE,
     Result,
+    ResultInfo,
     derive_result,
     digest_names,
-    find_results,
-    folder_name,
     load_result,
+    load_results,
     n_resized,
     result_folders,
 )
@@ -46,7 +47,7 @@ def merge(parts: Sequence[Path], output: Path) -> list[Result]:
     for part in empty:
         say(f"{part}: holds no result (a shard to which no pair fell writes none)")
     groups: dict[tuple[str, str], list[Result]] = {}
-    for result in find_results([part for part in parts if part not in empty] or parts):
+    for result in load_results([part for part in parts if part not in empty] or parts):
         groups.setdefault((result.method, result.dataset), []).append(result)
     ordered = {key: _in_order(key, results) for key, results in groups.items()}
     for results in ordered.values():
@@ -60,16 +61,15 @@ def _in_order(key: tuple[str, str], results: Sequence[Result]) -> list[Result]:
     shards: dict[int, Result] = {}
     numbers = set()
     for result in results:
-        shard = result.policy["shard"]
-        if shard is None:
+        if result.policy.shard is None:
             raise SodbenchError(
                 f"{name}: {result.folder} is no shard but a whole result; leave it out"
             )
-        index, number = map(int, shard.split("/"))
+        index, number = result.policy.shard
         numbers.add(number)
         if index in shards:
             raise SodbenchError(
-                f"{name}: shard {shard} is there twice: {shards[index].folder} and {result.folder}"
+                f"{name}: shard {index}/{number} is there twice: {shards[index].folder} and {result.folder}"
             )
         shards[index] = result
     if len(numbers) > 1:
@@ -77,7 +77,7 @@ def _in_order(key: tuple[str, str], results: Sequence[Result]) -> list[Result]:
             f"{name}: shards of different divisions: {', '.join(f'1/{n}' for n in sorted(numbers))}"
         )
     number = numbers.pop()
-    pairs = max(result.policy["n_divided"] or 0 for result in shards.values())
+    pairs = max(result.policy.n_divided or 0 for result in shards.values())
     gaps = sorted(set(range(1, min(number, pairs) + 1)) - shards.keys())
     if gaps:
         raise SodbenchError(f"{name}: shard(s) {', '.join(map(str, gaps))} of {number} are missing")
@@ -108,14 +108,14 @@ def _check_output(shards: Sequence[Result], output: Path) -> None:
 
 
 def _folder_of(result: Result, output: Path) -> Path:
-    return output / folder_name(result.method) / folder_name(result.dataset)
+    return output / safe_folder_name(result.method) / safe_folder_name(result.dataset)
 
 
 def _report_replaced(folder: Path, merged: Result) -> None:
     """Report what is in the place of a merged result, where it is another one or not finished."""
     if os.path.lexists(folder / JOURNAL):
         say(f"{folder / JOURNAL}: a run was not finished there; its pairs are kept")
-    if not os.path.lexists(folder / FILE):
+    if not os.path.lexists(folder / RESULT_FILE):
         return
     try:
         stored = load_result(folder)
@@ -131,9 +131,12 @@ def _ways(first: Result, other: Result) -> list[tuple[str, object, object]]:
     chosen = ("missing", "resize", "undefined", "weighted")
     return [
         ("protocol", first.protocol, other.protocol),
-        ("a number of pairs of", first.policy["n_divided"], other.policy["n_divided"]),
+        ("a number of pairs of", first.policy.n_divided, other.policy.n_divided),
         ("versions", first.provenance["versions"], other.provenance["versions"]),
-        *((f"--{what}", first.policy[what], other.policy[what]) for what in chosen),
+        *(
+            (f"--{what}", getattr(first.policy, what), getattr(other.policy, what))
+            for what in chosen
+        ),
         *(
             (f"{kind} folder", first.folders[kind], other.folders[kind])
             for kind in ("maps", "masks", "images")
@@ -151,7 +154,7 @@ def _join(shards: Sequence[Result], output: Path) -> Result:
     folder = _folder_of(first, output)
     names = pd.concat([shard.table[["map", "mask", "image"]] for shard in shards]).sort_index()
     stems = sorted(stem for part in stored for stem in part.stems)
-    with locked(folder), closing(Journal(folder / MERGING, empty=True)) as journal:
+    with lock_folder(folder), closing(Journal(folder / MERGING, empty=True)) as journal:
         journal.append_all(stored)
         pairs = journal.select(stems)
         facts = pairs.facts()
@@ -160,25 +163,22 @@ def _join(shards: Sequence[Result], output: Path) -> Result:
             "scored_by": _without_shard(str(first.provenance["scored_by"])),
             "pairs": digest_names(names),
         }
-        merged = derive_result(
-            pairs,
-            facts=facts,
-            stems=stems,
-            protocol=first.protocol,
+        info = ResultInfo(
             method=first.method,
             dataset=first.dataset,
-            names=names,
-            policy={
-                **first.policy,
-                "shard": None,
-                "n_divided": None,
-                "n_missing": sum(shard.policy["n_missing"] for shard in shards),
-                "n_resized": n_resized(facts),
-            },
+            files=names,
+            policy=replace(
+                first.policy,
+                shard=None,
+                n_divided=None,
+                n_missing=sum(shard.policy.n_missing for shard in shards),
+                n_resized=n_resized(facts),
+            ),
             problems=[p for shard in shards for p in shard.problems],
             folders=first.folders,
             provenance=provenance,
         )
+        merged = derive_result(pairs, facts, first.protocol, info)
         _report_replaced(folder, merged)
         result = store_result(folder, merged, pairs)
         journal.close(delete=True)

@@ -9,15 +9,16 @@ from sodbench.datasets import (
     Dataset,
     Pairing,
     known_name,
+    list_images,
     pair_files,
-    pictures,
     read_pair_list,
 )
-from sodbench.datasets.dataset import check_name, subset_name
+from sodbench.datasets.dataset import check_dataset_name
 from sodbench.datasets.layouts import describe_layouts
-from sodbench.datasets.registry import folder_key
+from sodbench.datasets.list_files import list_subset_name
+from sodbench.datasets.registry import normalise_name
 from sodbench.errors import Problem, SodbenchError
-from sodbench.files import names, walk
+from sodbench.files import list_names, walk
 from sodbench.images import is_image_name
 from sodbench.results.policy import Policy
 
@@ -67,7 +68,9 @@ class EvaluationPlan:
             parts += [f"{len(pairing.missing)} without a map"] * bool(pairing.missing)
             parts += [f"{len(pairing.extra)} maps without a mask"] * bool(pairing.extra)
             parts += [f"{len(pairing.ambiguous)} names claimed twice"] * bool(pairing.ambiguous)
-            parts += [f"{len(pairing.outside)} maps outside the subset"] * bool(pairing.outside)
+            parts += [f"{len(pairing.outside_subset)} maps outside the subset"] * bool(
+                pairing.outside_subset
+            )
             parts += [f"suffix '{pairing.suffix}' on the maps' names"] * bool(pairing.suffix)
             lines.append(f"{task.method} on {task.dataset}: {', '.join(parts)}")
         return lines + [f"not scored: {reason}" for reason in self.ignored]
@@ -162,7 +165,7 @@ class _Tree:
         self._empty: list[Path] = []
         for folder, obstacle in walk(root) if root.is_dir() else ():
             if not obstacle:
-                if found := pictures(folder):
+                if found := list_images(folder):
                     self.folders[folder] = found
                 else:
                     self._empty.append(folder)
@@ -216,7 +219,7 @@ class _Tree:
         """Folders without pictures where maps were to be expected: of a data set's name, or with maps of other formats."""
         found = []
         for folder in self._empty:
-            files = set(names(folder))
+            files = set(list_names(folder))
             if files and files <= RESULT_FILES:
                 continue
             endings = {Path(name).suffix.lower() for name in files} & UNREADABLE_MAPS
@@ -279,14 +282,14 @@ def plan_pair_list(
     name: what to call the method, by default as the list; dataset_name: what to call the dataset.  A hash of the items'
     names is its subset, so that the numbers of two lists have different signatures.
     """
-    source: tuple[str, ...] = ("--list", str(list_file.absolute()))
+    source: tuple[str, ...] = ("--pairs", str(list_file.absolute()))
     if dataset_name is not None:
-        check_name(dataset_name, "--dataset-name")
+        check_dataset_name(dataset_name, "--dataset-name")
         source = (*source, "--dataset-name", dataset_name)
     pairing = read_pair_list(list_file)
     stems = {item.stem for item in pairing.pairs}
     stems |= {item.stem for item in pairing.missing} | {item.stem for item in pairing.ambiguous}
-    dataset = f"{dataset_name or 'list'}/{subset_name(stems)}"
+    dataset = f"{dataset_name or 'list'}/{list_subset_name(stems)}"
     task = Task(
         name or list_file.stem,
         dataset,
@@ -307,11 +310,11 @@ def _truth_named(part: str, truths: Sequence[Dataset]) -> Dataset | None:
     """
     found = [truth for truth in truths if part in (truth.name, truth.name.split("/")[0])]
     if not found:
-        key = folder_key(part)
+        key = normalise_name(part)
         found = [
             truth
             for truth in truths
-            if key in (folder_key(truth.name), folder_key(truth.name.split("/")[0]))
+            if key in (normalise_name(truth.name), normalise_name(truth.name.split("/")[0]))
             or known_name(part) == truth.name.split("/")[0]
         ]
     if len(found) > 1:
@@ -332,14 +335,14 @@ def _own_name(root: Path, truths: Sequence[Dataset] = ()) -> str:
 
 
 def _named(name: str, wanted: Collection[str]) -> bool:
-    keys = {folder_key(w) for w in wanted} | {known_name(w) for w in wanted}
-    return folder_key(name) in keys or name in keys or name.split("/")[0] in keys
+    keys = {normalise_name(w) for w in wanted} | {known_name(w) for w in wanted}
+    return normalise_name(name) in keys or name in keys or name.split("/")[0] in keys
 
 
 def task_of(method: str, truth: Dataset, folder: Path, maps: Sequence[Path] | None = None) -> Task:
     """Score the maps in ``folder`` (its pictures, unless they are given) on a data set."""
     masks = truth.masks
-    pairing = pair_files(masks, pictures(folder) if maps is None else maps, truth.left_out)
+    pairing = pair_files(masks, list_images(folder) if maps is None else maps, truth.excluded)
     parent = next(iter(masks.values())).parent if masks else truth.root
     return Task(
         method,

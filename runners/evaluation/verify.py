@@ -15,11 +15,19 @@ from sodbench.console import bar
 from sodbench.datasets import find_masks
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import walk
-from sodbench.parallel import processors
-from sodbench.results import COUNTS, FILE, JOURNAL, TABLE, Policy, Result, load_result
+from sodbench.results import (
+    COUNTS_FILE,
+    JOURNAL,
+    RESULT_FILE,
+    SCORES_FILE,
+    Result,
+    find_contradictions,
+    load_result,
+)
 from sodbench.results.pairs import PAIR, ZERO, CountsFile, StoredPairs
-from sodbench.runners.evaluation.count import Counted, Visit, count, get_ready
+from sodbench.runners.evaluation.count import CountedPair, Visit
 from sodbench.runners.evaluation.plan import Task, plan_evaluation
+from sodbench.runners.evaluation.workers import Workers
 
 _OF_THE_FILES = ("bytes", "mtime", "ctime", "hash")
 
@@ -55,7 +63,7 @@ def verify_results(
     truth: Path | str | None = None,
     *,
     data_root: Path | str | None = None,
-    jobs: int | None = None,
+    workers: Workers | None = None,
 ) -> list[Verification]:
     """Check every result at or below a folder.
 
@@ -68,8 +76,8 @@ def verify_results(
         its two images.
     data_root : path, optional
         The folder where a dataset that ``truth`` names is looked up first, as for ``sodbench eval``.
-    jobs : int, optional
-        Number of pairs that are counted at a time, by default the number of cores.
+    workers : Workers, optional
+        What counts the pairs; by default threads, one for each core.
 
     Raises
     ------
@@ -80,7 +88,7 @@ def verify_results(
     tasks: tuple[Task, ...] = ()
     if predictions is not None and truth is not None:
         tasks = plan_evaluation(Path(predictions), find_masks(truth, data_root=data_root)).tasks
-    return [_verify(folder, tasks, len(folders) == 1, jobs) for folder in folders]
+    return [_verify(folder, tasks, len(folders) == 1, workers or Workers()) for folder in folders]
 
 
 def _result_folders(root: Path) -> list[Path]:
@@ -88,14 +96,17 @@ def _result_folders(root: Path) -> list[Path]:
     folders = [
         folder
         for folder, obstacle in (walk(root) if root.is_dir() else ())
-        if not obstacle and any((folder / name).exists() for name in (FILE, COUNTS, TABLE, JOURNAL))
+        if not obstacle
+        and any(
+            (folder / name).exists() for name in (RESULT_FILE, COUNTS_FILE, SCORES_FILE, JOURNAL)
+        )
     ]
     if not folders:
-        raise SodbenchError(f"{root}: no results below it (no {FILE})")
+        raise SodbenchError(f"{root}: no results below it (no {RESULT_FILE})")
     return folders
 
 
-def _verify(folder: Path, tasks: Sequence[Task], alone: bool, jobs: int | None) -> Verification:
+def _verify(folder: Path, tasks: Sequence[Task], alone: bool, workers: Workers) -> Verification:
     found: list[str] = []
     if (folder / JOURNAL).exists():
         found.append(f"{JOURNAL}: a run was not finished; give its command again")
@@ -106,10 +117,10 @@ def _verify(folder: Path, tasks: Sequence[Task], alone: bool, jobs: int | None) 
     name = f"{result.method} on {result.dataset}"
     damage = _damage_of_table(result)
     try:
-        with CountsFile(folder / COUNTS, result.hashes[COUNTS]) as file:
+        with CountsFile(folder / COUNTS_FILE, result.hashes[COUNTS_FILE]) as file:
             number = len(file)
             if not damage:
-                found += result.contradictions(file)  # read block by block
+                found += find_contradictions(result, file)  # read block by block
             stored = file.read() if tasks and not damage else None
     except SodbenchError as error:
         return Verification(folder, name, 0, (*found, _fault(error), *damage))
@@ -121,7 +132,7 @@ def _verify(folder: Path, tasks: Sequence[Task], alone: bool, jobs: int | None) 
     if task is None:
         found.append("PREDS and GT hold no maps and masks for it")
         return Verification(folder, name, len(stored), tuple(found))
-    found += _compare_with_images(result, stored, task, jobs)
+    found += _compare_with_images(result, stored, task, workers)
     return Verification(folder, name, len(stored), tuple(found), from_images=True)
 
 
@@ -148,22 +159,16 @@ def _matching(result: Result, tasks: Sequence[Task], alone: bool) -> Task | None
 
 
 def _compare_with_images(
-    result: Result, stored: StoredPairs, task: Task, jobs: int | None
+    result: Result, stored: StoredPairs, task: Task, workers: Workers
 ) -> Iterator[str]:
     """Every stored pair that its two images do not give again, in words."""
-    policy = Policy(
-        missing=result.policy["missing"],
-        resize=result.policy["resize"],
-        weighted=result.policy["weighted"],
-    )
+    policy = result.policy
     maps: dict[str, Path | None] = {pair.stem: pair.map for pair in task.pairing.pairs}
     masks = {pair.stem: pair.mask for pair in task.pairing.pairs}
     masks |= {item.stem: item.path for item in task.pairing.missing}
     # which images belong to a subset is known only where GT is that subset itself
     whole = "/" not in result.dataset or task.dataset == result.dataset
-    others = (
-        sorted(masks.keys() - set(stored.stems)) if whole and not result.policy["shard"] else []
-    )
+    others = sorted(masks.keys() - set(stored.stems)) if whole and not policy.shard else []
     if policy.missing == "skip":
         others = [stem for stem in others if stem in maps]  # only an unreadable map may be left out
     elif others:
@@ -177,13 +182,12 @@ def _compare_with_images(
             yield f"{stem}: GT holds no mask for it"
     rows = {stem: row for row, stem in enumerate(stored.stems)}
     matlab = dict(zip(stored.matlab_rows.tolist(), stored.matlab_joint, strict=True))
-    get_ready()
     with bar(len(visits), f"verify {result.dataset}", "map") as progress:
-        for done in count(visits, policy, jobs or processors()):
+        for done in workers.count(visits, policy):
             for visit, (outcome,) in done:
                 row = rows.get(visit.stem)
                 if row is None:
-                    if isinstance(outcome, Counted):
+                    if isinstance(outcome, CountedPair):
                         yield f"{visit.stem}: is left out, but its map is there and can be read"
                     continue
                 wrong = _difference(stored.pairs[row], matlab.get(row), outcome)
@@ -192,7 +196,7 @@ def _compare_with_images(
             progress.update(len(done))
 
 
-def _difference(record: Any, matlab: Any, outcome: Counted | Problem) -> str:
+def _difference(record: Any, matlab: Any, outcome: CountedPair | Problem) -> str:
     if isinstance(outcome, Problem):
         return f"{outcome.kind}: {outcome.file}: {outcome.detail}"
     fresh = np.frombuffer(outcome.pair, PAIR)[0]

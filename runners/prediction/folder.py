@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from sodbench.console import say
-from sodbench.datasets import pictures
+from sodbench.datasets import list_images
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.files import remove_stale_temporaries, unwritable
+from sodbench.files import remove_stale_temporaries, write_error, write_text
 from sodbench.images import read_bytes, read_comment
 from sodbench.parallel import thread_pool
-from sodbench.results import write_text
 from sodbench.version import __version__
 
 MANIFEST = "prediction.json"
@@ -92,7 +91,7 @@ def prepare_folder(
     images = {f"{stem}.png": image for stem, image in samples}
     try:
         remove_stale_temporaries(out_dir)
-        present = {p.name for p in pictures(out_dir)} if out_dir.exists() else set()
+        present = {p.name for p in list_images(out_dir)} if out_dir.exists() else set()
         _refuse_strangers(out_dir, present, images)
         manifest = out_dir / MANIFEST
         before = _read_manifest(manifest) if manifest.exists() else {}
@@ -103,7 +102,7 @@ def prepare_folder(
         for name in replaced:
             (out_dir / name).unlink()
     except OSError as error:
-        raise unwritable(out_dir, error) from error
+        raise write_error(out_dir, error) from error
     kept = {name for name, verdict in verdicts.items() if verdict == "keep"}
     problems = _recorded_problems(manifest, before) if kept else ()
     layout = (

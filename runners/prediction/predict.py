@@ -25,18 +25,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.console import bar, say, warn
-from sodbench.datasets import pictures
-from sodbench.datasets.pairing import read_lines
+from sodbench.datasets import list_images
+from sodbench.datasets.list_files import read_lines
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
-from sodbench.files import unwritable
+from sodbench.files import write_error
 from sodbench.images import decode_rgb, image_size, read_bytes, write_grey
 from sodbench.models import (
     BASELINES,
     create_model,
-    model_identity,
+    identify_model,
     starts_untrained,
 )
-from sodbench.models.user_code import FAILURES, describe_failure, one_line, text_of, user_code
+from sodbench.models.user_code import FAILURES, describe_failure, error_text, shorten, user_code
 from sodbench.runners.prediction.folder import (
     MANIFEST,
     Prepared,
@@ -113,7 +113,8 @@ class NetworkPredictor:
         sha256: str | None = None,
         source_sha256: str | None = None,
     ):
-        from sodbench.models.inference import InferenceNetwork, weights_sha256
+        from sodbench.models.checkpoints import weights_sha256
+        from sodbench.models.inference import InferenceNetwork
 
         self.name = name
         self.network = InferenceNetwork(model, device, precision, compiled)
@@ -135,7 +136,7 @@ class NetworkPredictor:
 
     def describe(self) -> dict[str, Any]:
         """As :class:`Predictor` says."""
-        from sodbench.models.inference import describe_machine
+        from sodbench.models.devices import describe_machine
 
         network = self.network
         return {
@@ -305,13 +306,13 @@ def load_predictor(
     import torch
 
     from sodbench.models.checkpoints import load_checkpoint
-    from sodbench.models.inference import choose_device
+    from sodbench.models.devices import choose_device
 
     choose_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = create_model(model)
-    name, source_sha256 = model_identity(model)
+    name, source_sha256 = identify_model(model)
     sha256 = None
     if checkpoint is not None:
         weights, sha256 = "checkpoint", load_checkpoint(network, checkpoint)
@@ -370,7 +371,7 @@ def find_images(inputs: Iterable[Path | str]) -> list[tuple[str, Path]]:
 def _named(inputs: Iterable[Path | str]) -> Iterator[Path]:
     for entry in map(Path, inputs):
         if entry.is_dir():
-            found = pictures(entry)
+            found = list_images(entry)
             if not found:
                 raise SodbenchError(f"{entry}: this folder holds no images")
             jpegs = {p.stem for p in found if p.suffix.lower() in (".jpg", ".jpeg")}
@@ -628,7 +629,7 @@ def _write(path: Path, pixels: Picture | None, comment: Callable[[str], str]) ->
     except ImageError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno in _HOPELESS:
-            raise unwritable(path, cause) from cause
+            raise write_error(path, cause) from cause
         return error.problem
     return None
 
@@ -660,7 +661,7 @@ def _started(
         way_out = "; try --max-side" if full else ""
         what = "does not fit in memory" if full else "is refused by the network"
         kind = "memory" if full else "network"
-        detail = f"{height}x{width} {what} ({one_line(reason)}){way_out}"
+        detail = f"{height}x{width} {what} ({shorten(reason)}){way_out}"
         work.problems.append(Problem(kind, stems[0], detail))
         done(1)
     elif full:
@@ -686,5 +687,5 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch or Python says that memory ran out, on any device."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    text = text_of(error)
+    text = error_text(error)
     return "can't allocate memory" in text or "out of memory" in text

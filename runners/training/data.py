@@ -96,7 +96,7 @@ def check_pairs(
         raise ProblemsError(
             f"{dataset.name}: {len(bad)} problems with its files:",
             [*bad, *mismatched],
-            "Fix these files, or leave them out with --skip-bad"
+            "Fix these files, or leave them out with --skip-invalid"
             + (" (pairs of differing size are left out in any case)." if mismatched else "."),
         )
     for problem in (*bad, *mismatched):

@@ -6,8 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sodbench.errors import SodbenchError
-from sodbench.files import writing_to
-from sodbench.results import write_text
+from sodbench.files import report_write_errors, write_text
 
 LOG = "log.jsonl"
 CURVE = "loss.png"
@@ -25,7 +24,7 @@ class TrainingLog:
         self.path = folder / LOG
         kept = [json.dumps(r) + "\n" for r in read_log(folder) if r["step"] <= step]
         write_text(self.path, "".join(kept))
-        with writing_to(self.path):
+        with report_write_errors(self.path):
             self._file = self.path.open("a", encoding="utf-8")
         self._board = _tensorboard(folder / BOARD, step)
 
@@ -39,7 +38,7 @@ class TrainingLog:
         trace: TracebackType | None,
     ) -> None:
         try:
-            with writing_to(self.path):  # what a full disk did not take is tried once more
+            with report_write_errors(self.path):  # what a full disk did not take is tried once more
                 self._file.close()
             if self._board:
                 self._board.close()
@@ -49,7 +48,7 @@ class TrainingLog:
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record, at once on disk."""
-        with writing_to(self.path):
+        with report_write_errors(self.path):
             self._file.write(json.dumps(record) + "\n")
             self._file.flush()
         if self._board:
@@ -122,7 +121,7 @@ def draw_curve(folder: Path) -> None:
             right.plot(*zip(*points, strict=True), "o-", color=colour, markersize=3, label=name)
         right.set(ylabel="validation", ylim=(0, 1))
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
-    with writing_to(folder / CURVE):
+    with report_write_errors(folder / CURVE):
         FigureCanvasAgg(figure).print_figure(folder / CURVE, dpi=120)
 
 

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from sodbench.errors import SodbenchError
-from sodbench.files import is_temporary, remove_stale_temporaries, unwritable
-from sodbench.models import file_sha256, model_identity
-from sodbench.results import write_text
+from sodbench.files import (
+    file_hash,
+    is_temporary,
+    remove_stale_temporaries,
+    write_error,
+    write_text,
+)
+from sodbench.models import identify_model
 from sodbench.runners.training.data import TrainingSet
 from sodbench.runners.training.log import BOARD, CURVE, LOG, read_log
 from sodbench.runners.training.recipe import Recipe
@@ -25,13 +30,13 @@ def run_identity(
     recipe: Recipe, model: str, data: TrainingSet, start: Mapping[str, Path | None]
 ) -> dict[str, Any]:
     """What a resumed run must share with the one it continues; ``start``: its files of weights by kind."""
-    name, source_sha256 = model_identity(model)
+    name, source_sha256 = identify_model(model)
     return {
         "recipe": recipe.plain(),
         "model": name,
         "source_sha256": source_sha256,
         "data": {"name": data.name, "pairs": len(data), "fingerprint": data.fingerprint},
-        "start": {kind: file_sha256(path) if path else None for kind, path in start.items()},
+        "start": {kind: file_hash(path) if path else None for kind, path in start.items()},
     }
 
 
@@ -101,7 +106,7 @@ def lock_run(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         folder = os.open(out, os.O_RDONLY)
     except OSError as error:
-        raise unwritable(out, error) from error
+        raise write_error(out, error) from error
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)

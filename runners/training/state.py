@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from sodbench.errors import SodbenchError
-from sodbench.files import replacing
-from sodbench.models.user_code import one_line
+from sodbench.files import atomic_write
+from sodbench.models.user_code import shorten
 
 FORMAT = "sodbench training state 1"
 
@@ -21,12 +21,12 @@ FORMAT = "sodbench training state 1"
 def save_atomically(content: Any, path: Path) -> None:
     """``torch.save`` that leaves the whole file or none.  Raises :class:`SodbenchError` where it cannot."""
     try:
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
     except RuntimeError as error:  # torch's own, where writing fails
-        raise SodbenchError(f"{path}: cannot be written ({one_line(str(error))})") from error
+        raise SodbenchError(f"{path}: cannot be written ({shorten(str(error))})") from error
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> None:
@@ -50,7 +50,7 @@ def load_latest_state(folder: Path) -> dict[str, Any] | None:
             raise ValueError(f"format {state['format']!r} instead of {FORMAT!r}")
     except Exception as error:  # torch raises many kinds; all of them mean that the file is no use
         raise SodbenchError(
-            f"{states[-1]}: cannot be read as a training state ({one_line(str(error))}); delete it to continue "
+            f"{states[-1]}: cannot be read as a training state ({shorten(str(error))}); delete it to continue "
             "from the one before"
         ) from error
     return state

@@ -32,23 +32,21 @@ from torch import Tensor, nn
 from sodbench.console import bar, say, set_quiet, warn
 from sodbench.datasets import TRAIN_SET, WEIGHTS, Dataset, find_dataset
 from sodbench.errors import ProblemsError, SodbenchError
+from sodbench.files import write_text
 from sodbench.images import read_grey, read_rgb
-from sodbench.metrics import LOWER_IS_BETTER, Evaluator
-from sodbench.metrics.catalogue import AGGREGATES, METRICS, suggest
-from sodbench.models import input_size_of, output_of
+from sodbench.metrics import Evaluator
+from sodbench.metrics.catalogue import METRICS, aggregate_names, suggest
+from sodbench.models import get_input_size, get_output
+from sodbench.models.devices import choose_device, describe_machine, tensor_float
 from sodbench.models.inference import (
     InferenceNetwork,
     OutputRange,
-    choose_device,
-    describe_machine,
-    logits_at,
     needs_contiguous,
     normalise,
-    tensor_float,
+    run_at_size,
 )
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.parallel import thread_pool
-from sodbench.results import write_text
 from sodbench.runners.prediction.predict import FIRST_IMAGES, out_of_memory, squashed_twice
 from sodbench.runners.training.data import (
     Batch,
@@ -504,10 +502,10 @@ class Trainer:
 
     def _losses(self, x: Tensor, y: Tensor) -> Tensor:
         """The loss of each image, [n], of normalised images [n, 3, h, w] and masks [n, 1, h, w]."""
-        inner = input_size_of(self.model).of(*y.shape[-2:])
+        inner = get_input_size(self.model).for_image(*y.shape[-2:])
         logits = self._first_logits(inner, x) if not self._ran else None
         if logits is None:
-            logits = logits_at(inner, self._run_network, x)
+            logits = run_at_size(inner, self._run_network, x)
         if self._range.images < FIRST_IMAGES and not self.problems:
             self._check_range(logits.detach().flatten(1))
         return LOSSES[self.recipe.loss](logits, y)
@@ -524,7 +522,7 @@ class Trainer:
         random = random_state(self.device)
         buffers = {name: value.clone() for name, value in self.model.named_buffers()}
         try:
-            return logits_at(inner, self._run_network, x)
+            return run_at_size(inner, self._run_network, x)
         except RuntimeError as error:
             if not needs_contiguous(error):
                 raise
@@ -613,9 +611,9 @@ class Trainer:
         if np.isnan(metrics[measure]):
             raise SodbenchError(
                 f"{measure} is undefined on {dataset.name} after epoch {self.epoch}, so no epoch can be the best by it; "
-                "choose another metric with --best-by and the same command with --resume"
+                "choose another metric with --monitor and the same command with --resume"
             )
-        sign = -1 if measure in LOWER_IS_BETTER else 1
+        sign = -1 if METRICS[measure].direction == "lower" else 1
         if self.best is None or sign * metrics[measure] > sign * self.best[1]:
             self.best = (self.epoch, metrics[measure])
             self._save_weights(BEST)
@@ -630,7 +628,7 @@ class Trainer:
         network = InferenceNetwork(self.model, self.device)
         pairs = [s for s in dataset.samples if s.image and s.mask]
         mine = pairs[self.ranks.rank :: self.ranks.size]
-        evaluator = Evaluator(weighted=self.training.measure == "wf")
+        evaluator = Evaluator(pixel_metrics=("wf",) if self.training.measure == "wf" else ())
         with thread_pool(self.training.workers or default_workers()) as pool:
             images = pool.map(lambda s: (read_rgb(s.image), read_grey(s.mask).pixels), mine)
             for sample, (pixels, mask) in zip(mine, images, strict=True):
@@ -649,7 +647,7 @@ class Trainer:
 
 def _refuse_unfit_network(network: nn.Module, training: Training) -> None:
     """Refuse a network from whose start nothing can be learnt, or whose output has no loss."""
-    if output_of(network) != "logits":
+    if get_output(network) != "logits":
         raise SodbenchError(
             f"{training.model}: declares output = 'probabilities', but the losses need logits; train it without "
             "its final sigmoid"
@@ -670,9 +668,9 @@ def _refuse_unfit_network(network: nn.Module, training: Training) -> None:
 
 def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> None:
     """Refuse an unknown measure, or files that could not be scored, before the first step."""
-    if measure not in AGGREGATES:
-        meant = suggest(measure, AGGREGATES)
-        hint = f"did you mean {meant}?" if meant else f"one of {', '.join(AGGREGATES)}"
+    if measure not in aggregate_names():
+        meant = suggest(measure, aggregate_names())
+        hint = f"did you mean {meant}?" if meant else f"one of {', '.join(aggregate_names())}"
         raise SodbenchError(f"unknown metric {measure!r}; {hint}")
     if METRICS[measure].direction == "neither":
         raise SodbenchError(
@@ -686,7 +684,7 @@ def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> No
         raise ProblemsError(
             f"{dataset.name} cannot be scored for validation:",
             problems,
-            "Fix these files: a validation set is used as a whole, also with --skip-bad.",
+            "Fix these files: a validation set is used as a whole, also with --skip-invalid.",
         )
 
 

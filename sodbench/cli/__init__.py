@@ -52,6 +52,7 @@ EXTRAS = {
     "onnx": "'sodbench[onnx]'",
     "onnxruntime": "'sodbench[onnx]'",
     "onnxscript": "'sodbench[onnx]'",
+    "distributed": "'sodbench[dask]'",
     "gdown": "'sodbench[drive]'",
 }
 """What to install for a module that not every installation has."""

@@ -13,7 +13,7 @@ def add_parser(commands: Any) -> None:
         "compare",
         help="compare two results image by image: differences, intervals, tests",
         description="Print the paired comparison of two stored results on the datasets that both "
-        "have: differences with 95 % intervals, permutation and Wilcoxon tests, wins and losses. "
+        "have: differences with 95 % intervals, paired bootstrap and Wilcoxon tests, wins and losses. "
         "Nothing is scored again.",
     )
     parser.add_argument(
@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:
         type=resamples,
         metavar="N",
         default=10_000,
-        help="number of bootstrap resamples and permutations, at least 100 (default: %(default)s)",
+        help="number of bootstrap resamples, at least 100 (default: %(default)s)",
     )
     parser.add_argument(
         "--seed",
@@ -49,12 +49,13 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the comparison on standard output."""
     from sodbench.console import show
-    from sodbench.reports.compare import compare, render
-    from sodbench.results import find_results, warn_of_shards
+    from sodbench.reports.compare import compare
+    from sodbench.reports.text import format_comparison
+    from sodbench.results import load_results, warn_of_shards
 
-    first, second = find_results([arguments.first]), find_results([arguments.second])
+    first, second = load_results([arguments.first]), load_results([arguments.second])
     warn_of_shards([*first, *second])
-    found = compare(
+    comparison = compare(
         first,
         second,
         metrics=names(arguments.metrics) or None,
@@ -62,5 +63,5 @@ def run(arguments: argparse.Namespace) -> int:
         resamples=arguments.resamples,
         seed=arguments.seed,
     )
-    show(render(found, arguments.format))
+    show(format_comparison(comparison, arguments.format))
     return 0

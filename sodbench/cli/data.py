@@ -69,7 +69,7 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
 def run_list(arguments: argparse.Namespace) -> int:
     """Print the registry and what was found."""
     from sodbench.console import show
-    from sodbench.datasets import DATASETS, WEIGHTS, canonical_name, own_datasets
+    from sodbench.datasets import DATASETS, WEIGHTS, canonical_name, find_own_datasets
     from sodbench.errors import SodbenchError
 
     if arguments.names and arguments.format == "markdown":
@@ -81,7 +81,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     found = {name: _found(name, root) for name in dict.fromkeys(names)}
     own: dict[str, Found] = {}
     if not arguments.names:
-        datasets, odd = own_datasets(root)
+        datasets, odd = find_own_datasets(root)
         own = {d.name: (d, "") for d in datasets} | {
             name: (None, str(e)) for name, e in odd.items()
         }
@@ -92,7 +92,7 @@ def run_list(arguments: argparse.Namespace) -> int:
             for name, (d, error) in own.items()
         ]
         weights = [
-            {**vars(w), "found": str(w.place(root)) if w.place(root).exists() else None}
+            {**vars(w), "found": str(w.path(root)) if w.path(root).exists() else None}
             for w in WEIGHTS
         ]
         show(json_text({"datasets": entries, "weights": weights}))
@@ -144,7 +144,7 @@ def _table(
         notes += [f"{name}: {note}" for note in (dataset.notes if dataset else error.splitlines())]
     subsets = [f"{name}/{s}" for name in DATASETS for s in DATASETS[name].subsets]
     weights = [
-        f"{w.name} ({w.place(data_root) if w.place(data_root).exists() else 'not found'})"
+        f"{w.name} ({w.path(data_root) if w.path(data_root).exists() else 'not found'})"
         for w in WEIGHTS
     ]
     return "\n".join(
@@ -258,7 +258,7 @@ def run_check(arguments: argparse.Namespace) -> int:
     """Check; returns 1 if a fault was found or a named dataset could not be read."""
     from sodbench.console import show, warn
     from sodbench.errors import SodbenchError
-    from sodbench.results import write_text
+    from sodbench.files import write_text
     from sodbench.runners.data.check import (
         as_markdown,
         as_text,
@@ -399,7 +399,7 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
 def run_stats(arguments: argparse.Namespace) -> int:
     """Describe; 1 if a dataset is not complete; raises if one cannot be read."""
     from sodbench.console import say, show, warn
-    from sodbench.datasets import refuse_namesakes
+    from sodbench.datasets import check_unique_names
     from sodbench.errors import SodbenchError
     from sodbench.runners.data.check import locate, report_unrecognised
     from sodbench.runners.data.output import refuse_among_data
@@ -415,7 +415,7 @@ def run_stats(arguments: argparse.Namespace) -> int:
     datasets, refused = locate(arguments.names, arguments.data_root)
     if refused:
         raise SodbenchError(*(line for error in refused.values() for line in error.lines))
-    refuse_namesakes(datasets)
+    check_unique_names(datasets)
     if arguments.output:
         refuse_among_data(arguments.output, datasets)
         check_output([dataset.name for dataset in datasets], arguments.output)
@@ -470,11 +470,11 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
 def run_prepare(arguments: argparse.Namespace) -> int:
     """Write the lists and print what their names are relative to."""
     from sodbench.console import show, warn
-    from sodbench.datasets import distinct, find_dataset
+    from sodbench.datasets import deduplicate, find_dataset
     from sodbench.runners.data.check import summarise_problems
     from sodbench.runners.data.prepare import prepare
 
-    datasets = distinct(find_dataset(name, arguments.data_root) for name in arguments.names)
+    datasets = deduplicate(find_dataset(name, arguments.data_root) for name in arguments.names)
     for written in prepare(datasets, arguments.output):
         text = f"{written.file}: {written.lines} lines, relative to {written.relative_to}"
         show(printable(text))

@@ -1,32 +1,35 @@
 """``sodbench eval``: score maps against masks."""
 
 import argparse
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
+from sodbench.cli.options import (
+    add_workers,
+    filled,
+    names,
+    path,
+    positive,
+    refuse_without_effect,
+    some_names,
+)
 from sodbench.errors import ProblemsError, SodbenchError, listing
 from sodbench.metrics.catalogue import (
-    AGGREGATES,
     DEFAULT_METRICS,
-    DEFAULT_PROTOCOL,
-    LISTED,
-    LOWER_IS_BETTER,
     METRICS,
-    PER_IMAGE,
-    PROTOCOL_NAMES,
+    aggregate_names,
     describe_metrics,
+    listed_names,
+    per_image_names,
     suggest,
 )
-from sodbench.quoting import json_text, markdown_text, printable
+from sodbench.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from sodbench.quoting import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from sodbench.datasets import Dataset
     from sodbench.errors import Problem
-    from sodbench.results import Result
     from sodbench.results.policy import Policy
     from sodbench.runners.evaluation.plan import EvaluationPlan
 
@@ -64,18 +67,23 @@ def add_parser(commands: Any) -> None:
         help="name of the dataset, if GT is a single one (default: the name of its folder)",
     )
     parser.add_argument(
-        "--list",
+        "--items",
         type=path,
         metavar="FILE",
-        help="without PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' per line; "
-        "with them: score only the items that FILE names, one per line",
+        help="score only the items that FILE names, one per line",
+    )
+    parser.add_argument(
+        "--pairs",
+        type=path,
+        metavar="FILE",
+        help="instead of PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' per line",
     )
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="only the first N items of each dataset"
     )
     parser.add_argument(
         "--protocol",
-        choices=(*PROTOCOL_NAMES, "all"),
+        choices=(*PROTOCOLS, "all"),
         default=DEFAULT_PROTOCOL,
         help=f"whose conventions to follow; 'all' prints all three side by side (default: {DEFAULT_PROTOCOL})",
     )
@@ -114,21 +122,19 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print how the folders are understood, and stop"
     )
-    parser.add_argument(
-        "--jobs",
-        type=positive,
-        metavar="N",
-        help="number of maps scored at a time (default: number of cores); the results do not depend on it",
-    )
+    add_workers(parser)
     parser.add_argument("--force", action="store_true", help="with -o: score everything again")
     parser.add_argument(
-        "--worst", type=positive, metavar="N", help="also list the N worst images of each method"
+        "--show-worst",
+        type=positive,
+        metavar="N",
+        help="also list the N worst images of each method",
     )
     parser.add_argument(
-        "--worst-by",
+        "--sort-by",
         type=filled,
         metavar="NAME",
-        help="metric that --worst sorts by (default: mae)",
+        help="metric that --show-worst sorts by (default: mae)",
     )
     add_policy(parser)
     parser.add_argument(
@@ -138,7 +144,7 @@ def add_parser(commands: Any) -> None:
         help="score only every N-th pair, starting with the I-th; 'sodbench merge' joins the parts",
     )
     parser.add_argument(
-        "--trust-folders", action="store_true", help="score even if PREDS and GT look swapped"
+        "--allow-swapped", action="store_true", help="score even if PREDS and GT look swapped"
     )
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
@@ -166,7 +172,7 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
         help="undefined S-measures: keep, so that the mean is undefined too, or skip, to leave these images out "
         "(default: as the program of the protocol does)",
     )
-    group.add_argument("--no-wf", action="store_true", help="do not compute weighted F")
+    group.add_argument("--no-weighted-f", action="store_true", help="do not compute weighted F")
 
 
 def read_policy(arguments: argparse.Namespace) -> "Policy":
@@ -177,7 +183,7 @@ def read_policy(arguments: argparse.Namespace) -> "Policy":
         missing=arguments.missing,
         resize=arguments.resize,
         undefined=arguments.undefined,
-        weighted=not arguments.no_wf,
+        weighted=not arguments.no_weighted_f,
         shard=getattr(arguments, "shard", None),
     )
 
@@ -195,17 +201,24 @@ def _shard(text: str) -> tuple[int, int]:
 def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
     from sodbench.console import say, show, warn
+    from sodbench.reports.text import (
+        find_worst_images,
+        format_scores,
+        format_scores_csv,
+        format_scores_json,
+    )
     from sodbench.runners.evaluation.evaluate import evaluate_plan
+    from sodbench.runners.evaluation.workers import command_line_workers
 
     if names(arguments.metrics) == ("help",):
         show(describe_metrics())
         return 0
     wanted = _metrics(arguments.metrics)
-    worst_by = arguments.worst_by or "mae"
-    if not arguments.worst:
-        refuse_without_effect(arguments, ("worst_by",), "without --worst N")
+    sort_by = arguments.sort_by or "mae"
+    if not arguments.show_worst:
+        refuse_without_effect(arguments, ("sort_by",), "without --show-worst N")
     else:
-        _check_worst_by(worst_by, weighted=not arguments.no_wf)
+        _check_sort_by(sort_by, weighted=not arguments.no_weighted_f)
     if not arguments.output:
         refuse_without_effect(arguments, ("force",), "without -o DIR, where scores are stored")
     if arguments.shard and not arguments.output:
@@ -217,36 +230,38 @@ def run(arguments: argparse.Namespace) -> int:
         return report_problems(plan.problems, per_kind=5)
     for line in plan.describe():
         say(line)
-    protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
+    protocols = tuple(PROTOCOLS) if arguments.protocol == "all" else (arguments.protocol,)
     try:
-        evaluation = evaluate_plan(
-            plan,
-            protocols,
-            output=arguments.output,
-            jobs=arguments.jobs,
-            force=arguments.force,
-            trust_folders=arguments.trust_folders,
-            keep_counts=False,
-        )
+        with command_line_workers(arguments.jobs, arguments.dask) as workers:
+            evaluation = evaluate_plan(
+                plan,
+                protocols,
+                output=arguments.output,
+                workers=workers,
+                force=arguments.force,
+                allow_swapped=arguments.allow_swapped,
+                keep_counts=False,
+            )
     except ProblemsError as error:
         if arguments.format == "json":
-            show(to_json([], error.problems))
+            show(format_scores_json([], error.problems))
         raise
     results = list(evaluation.results)
     worst = [
-        Worst.of(result, worst_by, arguments.worst)
-        for result in results[:: len(protocols)] * bool(arguments.worst)
+        find_worst_images(result, sort_by, arguments.show_worst)
+        for result in results[:: len(protocols)] * bool(arguments.show_worst)
     ]
     if arguments.format == "json":
-        show(to_json(results, evaluation.problems, worst, wanted if arguments.metrics else None))
+        chosen = wanted if arguments.metrics else None
+        show(format_scores_json(results, evaluation.problems, worst, chosen))
     elif arguments.format == "csv":
-        show(to_csv(results, wanted))
+        show(format_scores_csv(results, wanted))
         for one in worst:  # a second table would spoil the CSV
             for line in one.to_lines(markdown=False):
                 warn(line)
     elif results:
         markdown = arguments.format == "markdown"
-        show(to_text(results, wanted, markdown=markdown))
+        show(format_scores(results, wanted, markdown=markdown))
         for one in worst:
             show("\n".join(["", *one.to_lines(markdown=markdown)]))
     return report_problems(evaluation.problems, per_kind=5)
@@ -282,17 +297,21 @@ def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
-    """What PREDS, GT and --list were taken to mean."""
+    """The plan that PREDS and GT, or --pairs, describe."""
     from sodbench.runners.evaluation.plan import plan_evaluation, plan_pair_list
 
-    if arguments.list and not (arguments.predictions or arguments.truth):
-        for option in ("limit", "methods", "datasets", "data_root"):
-            if getattr(arguments, option):
-                raise SodbenchError(
-                    f"--{option.replace('_', '-')} needs PREDS and GT: a SalMetric list names its own pairs"
-                )
+    if arguments.pairs:
+        if arguments.predictions or arguments.truth:
+            raise SodbenchError(
+                "give PREDS and GT, or --pairs FILE, not both (--items FILE selects items)"
+            )
+        refuse_without_effect(
+            arguments,
+            ("items", "limit", "methods", "datasets", "data_root"),
+            "with --pairs, whose list names its own pairs",
+        )
         return plan_pair_list(
-            arguments.list, arguments.name, arguments.dataset_name, read_policy(arguments)
+            arguments.pairs, arguments.name, arguments.dataset_name, read_policy(arguments)
         )
     if not arguments.predictions or not arguments.truth:
         raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
@@ -309,7 +328,7 @@ def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
 
 def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dataset]]":
     """The datasets that GT and the options that narrow it select, and those that --datasets leaves out."""
-    from sodbench.datasets import chosen, find_masks
+    from sodbench.datasets import apply_limits, find_masks
     from sodbench.runners.evaluation.plan import wanted_truths
 
     found = find_masks(
@@ -317,18 +336,18 @@ def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dat
     )
     truths = wanted_truths(found, names(arguments.datasets))
     others = [dataset for dataset in found if dataset not in truths]
-    return chosen(truths, arguments.list, arguments.limit), others
+    return apply_limits(truths, arguments.items, arguments.limit), others
 
 
 def _metrics(given: "Sequence[str] | None") -> tuple[str, ...]:
     """The metrics to print, checked against those there are."""
     wanted = names(given) or DEFAULT_METRICS
     if wanted == ("all",):
-        return LISTED
-    unknown = [name for name in wanted if name not in AGGREGATES]
+        return listed_names()
+    unknown = [name for name in wanted if name not in aggregate_names()]
     if unknown:
         raise SodbenchError(
-            f"unknown metric {', '.join(_with_suggestion(name, AGGREGATES) for name in unknown)}; "
+            f"unknown metric {', '.join(_with_suggestion(name, aggregate_names()) for name in unknown)}; "
             "'sodbench eval --metrics help' lists them all"
         )
     return tuple(dict.fromkeys(wanted))
@@ -340,183 +359,16 @@ def _with_suggestion(name: str, known: "Sequence[str]") -> str:
     return f"{name!r} (did you mean {meant}?)" if meant else repr(name)
 
 
-def _check_worst_by(metric: str, *, weighted: bool) -> None:
+def _check_sort_by(metric: str, *, weighted: bool) -> None:
     """Refuse a metric that single images will not have."""
-    if metric not in PER_IMAGE:
+    if metric not in per_image_names():
         raise SodbenchError(
-            f"--worst-by: images have no metric {_with_suggestion(metric, PER_IMAGE)}; "
-            f"theirs are {', '.join(PER_IMAGE)}"
+            f"--sort-by: images have no metric {_with_suggestion(metric, per_image_names())}; "
+            f"theirs are {', '.join(per_image_names())}"
         )
     if METRICS[metric].direction == "neither":
         raise SodbenchError(
-            f"--worst-by: no image is worst by {metric}: neither a higher nor a lower value of it is better"
+            f"--sort-by: no image is worst by {metric}: neither a higher nor a lower value of it is better"
         )
     if metric == "wf" and not weighted:
-        raise SodbenchError("--worst-by wf needs weighted F, which --no-wf leaves out")
-
-
-@dataclass(frozen=True)
-class Worst:
-    """The worst images of a result by one measure: ``images`` are (stem, map or None, value), the worst first."""
-
-    result: "Result"
-    measure: str
-    images: "tuple[tuple[str, Path | None, float], ...]"
-
-    @classmethod
-    def of(cls, result: "Result", measure: str, number: int) -> "Worst":
-        """The ``number`` worst images; those without a value come last."""
-        lowest_first = measure not in LOWER_IS_BETTER
-        values = result.table[measure].sort_values(ascending=lowest_first, kind="stable")
-        images = [
-            (str(stem), result.files(str(stem))["map"], float(value))
-            for stem, value in values.head(number).items()
-        ]
-        return cls(result, measure, tuple(images))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "method": self.result.method,
-            "dataset": self.result.dataset,
-            "measure": self.measure,
-            "images": [
-                {"stem": stem, "map": path and str(path), "value": value}
-                for stem, path, value in self.images
-            ],
-        }
-
-    def to_lines(self, *, markdown: bool) -> list[str]:
-        """Return a title and one line for each image, printable."""
-        start = "- " if markdown else "  "
-        quote = markdown_text if markdown else printable
-        name = quote(f"{self.result.method} on {self.result.dataset}")
-        title = f"{name}: the {len(self.images)} worst by {self.measure}"
-        lines = [
-            f"{start}{value:.4f}  {quote(path or f'{stem} (no map)')}"
-            for stem, path, value in self.images
-        ]
-        return [title, *[""] * markdown, *lines]
-
-
-def to_json(
-    results: "Sequence[Result]",
-    problems: "Sequence[Problem]",
-    worst: "Sequence[Worst]" = (),
-    metrics: "Sequence[str] | None" = None,
-) -> str:
-    """The machine-readable form: the metrics (all by default) with all their digits; undefined ones are null."""
-    from sodbench.results.result_file import finite
-
-    rows = [
-        {
-            "method": r.method,
-            "dataset": r.dataset,
-            "protocol": r.protocol,
-            "n": r.n,
-            "signature": r.signature,
-            "metrics": {name: r.metrics[name] for name in metrics or r.metrics},
-        }
-        for r in results
-    ]
-    content = {"results": rows, "problems": [vars(problem) for problem in problems]}
-    if worst:
-        content["worst"] = [one.as_dict() for one in worst]
-    return json_text(finite(content))
-
-
-def to_csv(results: "Sequence[Result]", metrics: "Sequence[str]") -> str:
-    """The rows of `to_frame` as CSV, with all digits; names on one line each."""
-    frame = to_frame(results, metrics)
-    for column in ("dataset", "method", "signature"):
-        frame[column] = [printable(text) for text in frame[column]]
-    written: str = frame.to_csv(index=False)
-    return written.rstrip("\n")
-
-
-def to_frame(results: "Sequence[Result]", metrics: "Sequence[str]") -> Any:
-    """One row a result, all digits."""
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {"dataset": r.dataset, "method": r.method, "protocol": r.protocol, "n": r.n}
-            | {name: r.metrics[name] for name in metrics}
-            | {"signature": r.signature}
-            for r in results
-        ]
-    )
-
-
-def to_text(results: "Sequence[Result]", metrics: "Sequence[str]", *, markdown: bool) -> str:
-    """A table of the results, and their signatures; several protocols are shown side by side with their differences."""
-    protocols = len({r.protocol for r in results})
-    quote = markdown_text if markdown else printable
-    if protocols == 1:
-        tables = [_table(*_listed(results, metrics, quote), left=2, markdown=markdown)]
-    else:
-        groups = (results[at : at + protocols] for at in range(0, len(results), protocols))
-        tables = [
-            _table(*_compared(group, metrics, quote), left=1, markdown=markdown) for group in groups
-        ]
-    signatures = dict.fromkeys(r.signature for r in results)
-    return "\n\n".join([*tables, "\n".join(map(printable, signatures))])
-
-
-def _table(headers: list[str], rows: list[list[str]], *, left: int, markdown: bool) -> str:
-    """Rows as a table whose first ``left`` columns are words."""
-    from tabulate import tabulate
-
-    return tabulate(
-        rows,
-        headers=headers,
-        tablefmt="pipe" if markdown else "simple",
-        disable_numparse=True,
-        colalign=["left"] * left + ["right"] * (len(headers) - left),
-    )
-
-
-def _listed(
-    results: "Sequence[Result]", metrics: "Sequence[str]", quote: "Callable[[object], str]"
-) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows, one row a result."""
-    frame = to_frame(results, metrics).drop(columns=["signature", "protocol"])
-    rows = [
-        [_cell(name, value, quote) for name, value in row.items()]
-        for row in frame.to_dict("records")
-    ]
-    return list(frame.columns), rows
-
-
-def _compared(
-    group: "Sequence[Result]", metrics: "Sequence[str]", quote: "Callable[[object], str]"
-) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows, one row per metric: one method on one dataset under each protocol."""
-    first, *others = group
-    headers = [
-        quote(f"{first.method} on {first.dataset}"),
-        *(r.protocol for r in group),
-        *(f"{r.protocol} - {first.protocol}" for r in others),
-    ]
-    rows = [
-        [
-            name,
-            *(_cell(name, r.metrics[name], quote) for r in group),
-            *(_difference(name, first, r) for r in others),
-        ]
-        for name in metrics
-    ]
-    return headers, rows
-
-
-def _cell(name: str, value: Any, quote: "Callable[[object], str]") -> str:
-    if not isinstance(value, float):
-        return quote(value)
-    text = f"{value:.0f}" if name == "threshold" else f"{value:.4f}"
-    return text.removeprefix("-") if float(text) == 0 else text
-
-
-def _difference(name: str, first: "Result", other: "Result") -> str:
-    difference = other.metrics[name] - first.metrics[name]
-    text = f"{difference:+.0f}" if name == "threshold" else f"{difference:+.4f}"
-    return text[1:] if float(text) == 0 else text  # a difference of zero has no sign
+        raise SodbenchError("--sort-by wf needs weighted F, which --no-weighted-f leaves out")

@@ -31,12 +31,13 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Merge and print the table; returns 1 if the complete results have problems, as one run would."""
-    from sodbench.cli.eval import report_problems, to_text
+    from sodbench.cli.eval import report_problems
     from sodbench.console import show
     from sodbench.metrics.catalogue import DEFAULT_METRICS
+    from sodbench.reports.text import format_scores
     from sodbench.runners.evaluation.merge import merge
 
     results = merge(arguments.parts, arguments.output)
-    show(to_text(results, DEFAULT_METRICS, markdown=False))
+    show(format_scores(results, DEFAULT_METRICS))
     found = dict.fromkeys(problem for result in results for problem in result.problems)
     return report_problems(list(found), per_kind=5)

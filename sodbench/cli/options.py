@@ -56,6 +56,24 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose what scores the maps; shared by ``eval`` and ``run``."""
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument(
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help="number of maps scored at a time (default: number of cores); the results do not depend on it",
+    )
+    who.add_argument(
+        "--dask",
+        type=filled,
+        metavar="ADDRESS",
+        help="score on a Dask cluster whose scheduler has this address (tcp://HOST:8786) and whose workers find the "
+        "files under the same paths",
+    )
+
+
 def names(given: Sequence[str] | None) -> tuple[str, ...]:
     """Split the names of an option that takes several, separated by spaces or commas."""
     return tuple(name.strip() for text in given or () for name in text.split(",") if name.strip())

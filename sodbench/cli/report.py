@@ -81,7 +81,7 @@ def add_parser(commands: Any) -> None:
         "position and contrast of the objects",
     )
     parser.add_argument(
-        "--pictures",
+        "--images",
         nargs="+",
         type=filled,
         default=["best", "disputed", "worst"],
@@ -146,13 +146,13 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.console import show, warn
     from sodbench.quoting import printable
     from sodbench.reports.report import write_report
-    from sodbench.results import find_results, warn_of_shards
+    from sodbench.results import load_results, warn_of_shards
 
     if arguments.output.suffix.lower() == ".md":
         refuse_without_effect(
             arguments, ("thumbnails", "colours"), "on a single Markdown file; name a folder"
         )
-    results = find_results(arguments.results)
+    results = load_results(arguments.results)
     warn_of_shards(results)
     problems: list[str] = []
     written = write_report(
@@ -166,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
         published=arguments.published,
         bench=arguments.bench,
         attributes=arguments.attributes,
-        pictures=arguments.pictures,
+        pictures=arguments.images,
         thumbnails=arguments.thumbnails,
         template=arguments.template,
         colours=arguments.colours,

@@ -1,14 +1,24 @@
 """``sodbench run``: all steps, from images to a report."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sodbench.cli.eval import add_policy, read_policy, report_problems, to_text
-from sodbench.cli.options import filled, names, path, positive, refuse_without_effect, some_names
+from sodbench.cli.eval import add_policy, read_policy, report_problems
+from sodbench.cli.options import (
+    add_workers,
+    filled,
+    names,
+    path,
+    positive,
+    refuse_without_effect,
+    some_names,
+)
 from sodbench.cli.predict import add_network_options
 from sodbench.errors import SodbenchError, listing
-from sodbench.metrics.catalogue import DEFAULT_METRICS, DEFAULT_PROTOCOL, PROTOCOL_NAMES
+from sodbench.metrics.catalogue import DEFAULT_METRICS
+from sodbench.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 
 
 def add_parser(commands: Any) -> None:
@@ -50,7 +60,7 @@ def add_parser(commands: Any) -> None:
         "--limit", type=positive, metavar="N", help="only the first N images of each dataset"
     )
     which.add_argument(
-        "--list",
+        "--items",
         type=path,
         metavar="FILE",
         help="only the images of a single dataset that FILE names, one per line",
@@ -82,26 +92,23 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--protocol",
-        choices=(*PROTOCOL_NAMES, "all"),
+        choices=(*PROTOCOLS, "all"),
         default=DEFAULT_PROTOCOL,
         help=f"whose conventions to follow; 'all' prints all three side by side (default: {DEFAULT_PROTOCOL})",
     )
-    parser.add_argument(
-        "--jobs",
-        type=positive,
-        metavar="N",
-        help="number of maps scored at a time (default: number of cores)",
-    )
+    add_workers(parser)
     parser.add_argument("--force", action="store_true", help="predict and score everything again")
     add_policy(parser)
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run all steps, print the table and the path of the report."""
+    """Run all steps, print the table and the path, positive of the report."""
     from sodbench.console import show, warn
     from sodbench.datasets import TEST_SETS
     from sodbench.quoting import printable
+    from sodbench.reports.text import format_scores
+    from sodbench.runners.evaluation.workers import command_line_workers
     from sodbench.runners.pipeline import Run, run_datasets, run_sample
 
     if not (arguments.all_datasets or arguments.datasets or arguments.sample):
@@ -114,7 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.all_datasets and arguments.datasets:
         raise SodbenchError("give either --all-datasets or --datasets NAME ..., not both")
-    protocols = PROTOCOL_NAMES if arguments.protocol == "all" else (arguments.protocol,)
+    protocols = tuple(PROTOCOLS) if arguments.protocol == "all" else (arguments.protocol,)
     wanted = Run(
         output=arguments.output or Path("sample-run" if arguments.sample else "results"),
         datasets=names(arguments.datasets) or TEST_SETS,
@@ -128,16 +135,17 @@ def run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
         baselines=arguments.baselines,
         limit=arguments.limit,
-        items=arguments.list,
+        items=arguments.items,
         skip_missing=arguments.skip_missing,
         force=arguments.force,
         protocols=protocols,
         policy=read_policy(arguments),
-        jobs=arguments.jobs,
     )
-    finished = (run_sample if arguments.sample else run_datasets)(wanted)
+    with command_line_workers(arguments.jobs, arguments.dask) as workers:
+        wanted = replace(wanted, workers=workers)
+        finished = (run_sample if arguments.sample else run_datasets)(wanted)
     results = finished.evaluation.results
-    show(to_text(results, DEFAULT_METRICS, markdown=False))
+    show(format_scores(results, DEFAULT_METRICS))
     status = report_problems(finished.evaluation.problems, per_kind=3)
     for line in listing(finished.problems):
         warn(line)

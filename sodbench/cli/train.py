@@ -58,13 +58,13 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="validate on N of the training images instead, evenly spread over their names",
     )
     data.add_argument(
-        "--best-by",
+        "--monitor",
         type=filled,
         metavar="METRIC",
         help="metric that decides which epoch is best (default: f_max)",
     )
     data.add_argument(
-        "--skip-bad",
+        "--skip-invalid",
         action="store_true",
         help="leave out pairs that are missing or unreadable, instead of stopping (exit status 1)",
     )
@@ -135,7 +135,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="number of saved states to keep (default: %(default)s)",
     )
     state.add_argument(
-        "--workers",
+        "--jobs",
         type=positive,
         metavar="N",
         help="number of threads that decode images (default: number of cores)",
@@ -148,7 +148,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train; returns 0, or 128 + the signal that stopped it.
 
-    It returns 1 where --skip-bad left pairs out or the network is likely to be wrong.
+    It returns 1 where --skip-invalid left pairs out or the network is likely to be wrong.
     """
     from sodbench.console import say, show
     from sodbench.quoting import printable
@@ -159,7 +159,7 @@ def run(arguments: argparse.Namespace) -> int:
         show(recipe.to_toml().rstrip("\n"))
         return 0
 
-    from sodbench.datasets import find_dataset, listed_pairs
+    from sodbench.datasets import dataset_from_list, find_dataset
     from sodbench.errors import SodbenchError
     from sodbench.runners.training.train import Training, train
 
@@ -167,11 +167,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise SodbenchError("missing -o RUN, the output folder")
     if arguments.validate and arguments.hold_out:
         raise SodbenchError("give --validate or --hold-out, not both")
-    best_by = arguments.best_by or "f_max"
+    monitor = arguments.monitor or "f_max"
     if not (arguments.validate or arguments.hold_out):
-        refuse_without_effect(arguments, ("best_by",), "without --validate or --hold-out")
+        refuse_without_effect(arguments, ("monitor",), "without --validate or --hold-out")
     if arguments.train.endswith((".lst", ".txt")):
-        dataset = listed_pairs(arguments.train)
+        dataset = dataset_from_list(arguments.train)
     else:
         dataset = find_dataset(arguments.train, arguments.data_root)
     validation = None
@@ -189,18 +189,18 @@ def run(arguments: argparse.Namespace) -> int:
             checkpoint=arguments.checkpoint,
             device=arguments.device,
             validation=validation,
-            measure=best_by,
+            measure=monitor,
             save_every=arguments.save_every,
             keep=arguments.keep,
             resume=arguments.resume,
-            skip_bad=arguments.skip_bad,
-            workers=arguments.workers,
+            skip_bad=arguments.skip_invalid,
+            workers=arguments.jobs,
             random_start=arguments.random_start,
         )
     )
     if summary.signal is not None:
         return 128 + summary.signal
-    left_out = 1 if (arguments.skip_bad and summary.left_out) or summary.problems else 0
+    left_out = 1 if (arguments.skip_invalid and summary.left_out) or summary.problems else 0
     if os.environ.get("RANK", "0") != "0":  # the first of torchrun's processes reports for all
         return left_out
     if summary.seconds:

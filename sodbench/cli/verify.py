@@ -66,6 +66,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Verify and print a line for each result."""
     from sodbench.runners.evaluation.verify import verify_results
+    from sodbench.runners.evaluation.workers import Workers
 
     if arguments.predictions and not arguments.truth:
         raise SodbenchError("verify needs both PREDS and GT, or neither")
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.predictions,
         arguments.truth,
         data_root=arguments.data_root,
-        jobs=arguments.jobs,
+        workers=Workers(arguments.jobs, processes=True),
     )
     print(_as_json(checked) if arguments.format == "json" else _as_text(checked))
     return 1 if any(one.differences for one in checked) else 0

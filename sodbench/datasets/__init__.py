@@ -1,23 +1,28 @@
-"""The data sets: what is known of them, what is on disk, and how maps meet masks.
+"""Datasets: what is known about them, what is on disk, and which map belongs to which mask.
 
 >>> from sodbench.datasets import find_dataset
 >>> find_dataset("SOD", "data").samples[0]              # doctest: +SKIP
 Sample(stem='100075', image=PosixPath('data/SOD/Imgs/100075.jpg'), mask=PosixPath(...))
 """
 
-from sodbench.datasets.attributes import attribute_groups, attributes_of
+from sodbench.datasets.attributes import attribute_groups, measure_attributes
+from sodbench.datasets.build import (
+    dataset_from_folders,
+    dataset_from_list,
+    expected_stems,
+    name_own_subset,
+)
 from sodbench.datasets.dataset import (
     Dataset,
     DatasetNotFound,
     Sample,
-    chosen,
-    distinct,
-    listed_stems,
-    refuse_namesakes,
+    apply_limits,
+    check_unique_names,
+    deduplicate,
 )
-from sodbench.datasets.finding import find_dataset, find_datasets, find_masks, own_datasets
-from sodbench.datasets.layouts import LAYOUTS, guess_name, pictures
-from sodbench.datasets.official import official_names
+from sodbench.datasets.ground_truth import find_masks
+from sodbench.datasets.layouts import LAYOUTS, infer_dataset_name, list_images
+from sodbench.datasets.list_files import read_stem_list
 from sodbench.datasets.pairing import (
     Ambiguous,
     Pair,
@@ -36,8 +41,10 @@ from sodbench.datasets.registry import (
     Weights,
     canonical_name,
     known_name,
+    official_names,
+    register_dataset,
 )
-from sodbench.datasets.samples import expected_names, folder_pairs, listed_pairs, name_own_subset
+from sodbench.datasets.resolve import find_dataset, find_datasets, find_own_datasets
 
 __all__ = [
     "DATASETS",
@@ -55,25 +62,26 @@ __all__ = [
     "Source",
     "Unpaired",
     "Weights",
+    "apply_limits",
     "attribute_groups",
-    "attributes_of",
     "canonical_name",
-    "chosen",
-    "distinct",
-    "expected_names",
+    "check_unique_names",
+    "dataset_from_folders",
+    "dataset_from_list",
+    "deduplicate",
+    "expected_stems",
     "find_dataset",
     "find_datasets",
     "find_masks",
-    "folder_pairs",
-    "guess_name",
+    "find_own_datasets",
+    "infer_dataset_name",
     "known_name",
-    "listed_pairs",
-    "listed_stems",
+    "list_images",
+    "measure_attributes",
     "name_own_subset",
     "official_names",
-    "own_datasets",
     "pair_files",
-    "pictures",
     "read_pair_list",
-    "refuse_namesakes",
+    "read_stem_list",
+    "register_dataset",
 ]

@@ -1,28 +1,26 @@
-"""What a data set on disk is: samples, where they were found, and what was noticed on the way."""
+"""A dataset on disk: its samples, where they were found, and what was noticed."""
 
 import dataclasses
-import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sodbench.console import say
-from sodbench.datasets.official import official_names
-from sodbench.datasets.pairing import columns, is_comment, is_delimited, numbered_lines
+from sodbench.datasets.list_files import image_stem, list_subset_name, read_stem_list
+from sodbench.datasets.registry import official_names
 from sodbench.errors import Problem, SodbenchError
-from sodbench.images import IMAGE_EXTENSIONS
 
+# Most file systems allow 255 bytes for a folder's name, and endings are added.
 MAX_NAME_BYTES = 200
-"""Longer names of datasets are refused: most file systems take 255 bytes for a folder's name."""
 
 
 class DatasetNotFound(SodbenchError):
-    """No such data set on this disk; the message lists what was looked for."""
+    """The dataset is not on this disk; the message lists where it was looked for."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One item: its stem, and the files that were found of it."""
+    """One item of a dataset: its stem, its image and its mask; one of the files may be missing."""
 
     stem: str
     image: Path | None
@@ -31,18 +29,30 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A resolved data set.
+    """A dataset that was found on disk.
 
-    name: canonical, with its subset (``HKU-IS/test``).
-    root: the folder that holds it; layout: how it is laid out there, in words.
-    samples: sorted by stem; a sample may lack its image or its mask (see ``problems``).
-    expected: the official number of items, or None where nobody says.
-    notes: what was found and done, one sentence each.
-    problems: items without image or mask, listed items without files, stems claimed twice.
-    left_out: stems of the whole set that are not in the subset asked for.
-    source: the arguments that select this very dataset as GT on the command line (``sodbench eval PREDS *source``):
-        an absolute path or a name, then options.  Empty where no arguments do, for example for samples
-        chosen in Python.
+    Attributes
+    ----------
+    name : str
+        The canonical name, with the subset (``HKU-IS/test``).
+    root : Path
+        The folder that holds it.
+    layout : str
+        How it is laid out there, in words.
+    samples : tuple of Sample
+        Sorted by stem. A sample may lack its image or its mask (see `problems`).
+    expected : int, optional
+        The official number of items, if one is known.
+    notes : tuple of str
+        What was detected and done, one sentence each.
+    problems : tuple of Problem
+        Items without image or mask, listed items without files, stems claimed twice.
+    excluded : frozenset of str
+        Stems of the whole dataset that are not in the subset asked for.
+    source : tuple of str
+        The arguments that select this very dataset as GT on the command line (``sodbench eval PREDS *source``):
+        an absolute path or a name, then options. Empty if no arguments do, for example for samples that were
+        selected in Python.
     """
 
     name: str
@@ -52,11 +62,21 @@ class Dataset:
     expected: int | None = None
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
-    left_out: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
     source: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def base_name(self) -> str:
+        """The name without the subset."""
+        return self.name.partition("/")[0]
+
+    @property
+    def stems(self) -> frozenset[str]:
+        """The names of the items."""
+        return frozenset(sample.stem for sample in self.samples)
 
     @property
     def images(self) -> dict[str, Path]:
@@ -69,83 +89,115 @@ class Dataset:
         return {s.stem: s.mask for s in self.samples if s.mask}
 
     def select(self, stems: Collection[str], subset: str) -> "Dataset":
-        """The samples of these stems, as the subset of that name (``test``, ``list:1a2b3c4d``, ...).
+        """Select the samples with the given stems.
 
-        Stems that the set does not have become problems of kind ``missing``.
+        Parameters
+        ----------
+        stems : collection of str
+            The wanted items. Those that the dataset does not have become problems of kind ``missing``.
+        subset : str
+            The name of the subset: ``test``, ``list-1a2b3c4d`` ...
+
+        Returns
+        -------
+        Dataset
+            Named ``<dataset>/<subset>``.
         """
-        wanted = set(stems)
-        found = {sample.stem for sample in self.samples}
+        wanted, present = set(stems), self.stems
+        excluded = present - wanted
+        missing = (
+            Problem("missing", stem, f"item of the subset {subset}, not found in {self.root}")
+            for stem in sorted(wanted - present)
+        )
+        kept = (p for p in self.problems if image_stem(p.file) not in excluded)
+        note = f"subset {subset}: {len(wanted & present)} of {len(present)} items"
         return dataclasses.replace(
             self,
             name=f"{self.name}/{subset}",
             samples=tuple(s for s in self.samples if s.stem in wanted),
             expected=len(wanted),
-            notes=(*self.notes, f"subset {subset}: {len(wanted & found)} of {len(found)} items"),
-            problems=(
-                *(p for p in self.problems if stem_of(p.file) not in found - wanted),
-                *(
-                    Problem(
-                        "missing", stem, f"item of the subset {subset}, not found in {self.root}"
-                    )
-                    for stem in sorted(wanted - found)
-                ),
-            ),
-            left_out=self.left_out | (found - wanted),
+            notes=(*self.notes, note),
+            problems=(*kept, *missing),
+            excluded=self.excluded | excluded,
             source=(),
         )
 
-    def subset(self, subset: str) -> "Dataset":
-        """A named subset of a known set (``test`` of HKU-IS).  Raises :class:`SodbenchError` if unknown."""
+    def select_subset(self, subset: str) -> "Dataset":
+        """Select a named subset of a known dataset, such as ``test`` of HKU-IS.
+
+        Raises
+        ------
+        SodbenchError
+            If the dataset has no such subset, or its item names are not known.
+        """
         official = official_names(f"{self.name}/{subset}")
+        if not official:
+            raise SodbenchError(f"{self.name}/{subset}: the names of its items are not known")
         notes = tuple(note for note in self.notes if " are official" not in note)
         dataset = dataclasses.replace(self, notes=notes).select(official, subset.lower())
         return dataclasses.replace(dataset, source=self._subset_source(subset.lower()))
 
     def _subset_source(self, subset: str) -> tuple[str, ...]:
-        """The arguments that select a named subset: ``<path or name of the set>/<subset>``."""
+        """The arguments that select a named subset: ``<path or name of the dataset>/<subset>``."""
         if not self.source or self.source[0].lower().endswith(".toml"):
             return ()
         path = f"{self.source[0]}/{subset}"
         if Path(path).is_dir():  # a folder of this name would be read instead of the subset
-            name = self.name.partition("/")[0]
-            return (f"{name}/{subset}", "--data-root", str(Path(self.source[0]).parent))
+            return (f"{self.base_name}/{subset}", "--data-root", str(Path(self.source[0]).parent))
         return (path, *self.source[1:])
 
-    def _with_options(self, *options: str) -> tuple[str, ...]:
+    def _source_with(self, *options: str) -> tuple[str, ...]:
         return (*self.source, *options) if self.source else ()
 
-    def head(self, limit: int) -> "Dataset":
-        """The first ``limit`` samples in the order of their stems, as subset ``first<limit>``."""
+    def select_first(self, limit: int) -> "Dataset":
+        """Select the first samples in the order of their stems, as subset ``first<limit>``.
+
+        Raises
+        ------
+        SodbenchError
+            If ``limit`` is not positive.
+        """
         if limit < 1:
             raise SodbenchError(f"--limit {limit}: give a positive number of images")
         if limit >= len(self.samples):
             return self
         first = self.select([sample.stem for sample in self.samples[:limit]], f"first{limit}")
-        return dataclasses.replace(first, source=self._with_options("--limit", str(limit)))
+        return dataclasses.replace(first, source=self._source_with("--limit", str(limit)))
 
-    def listed(self, list_file: Path | str) -> "Dataset":
-        """The samples named in a list file, one name a line (extensions and folders are ignored).
+    def select_listed(self, list_file: Path | str) -> "Dataset":
+        """Select the samples that a list file names; see :func:`~sodbench.datasets.read_stem_list`.
 
-        The subset's name carries a hash of the names, so that two people can see that they mean the
-        same list.
+        Returns
+        -------
+        Dataset
+            Its subset is named by a hash of the stems.
+
+        Raises
+        ------
+        SodbenchError
+            If the file cannot be read, names nothing, or has a line with two meanings.
         """
-        items = {sample.stem for sample in self.samples} | self.left_out
-        stems = listed_stems(Path(list_file), items)
-        chosen = self.select(stems, subset_name(stems))
-        source = self._with_options("--list", str(Path(list_file).absolute()))
-        return dataclasses.replace(chosen, source=source)
+        stems = read_stem_list(Path(list_file), self.stems | self.excluded)
+        source = self._source_with("--items", str(Path(list_file).absolute()))
+        return dataclasses.replace(self.select(stems, list_subset_name(stems)), source=source)
 
 
-def subset_name(stems: Collection[str]) -> str:
-    """The name of the subset that a list selects: a hash of its names, whatever their order."""
-    digest = hashlib.sha256("\n".join(sorted(stems)).encode("utf-8", "surrogateescape"))
-    return f"list-{digest.hexdigest()[:8]}"
+def check_dataset_name(name: str, where: str) -> None:
+    """Check that a text can name a dataset.
 
+    A name becomes part of messages, of tables and of folder names, and ``/`` separates a subset from it.
 
-def check_name(name: str, where: str) -> None:
-    """Raise :class:`SodbenchError` for a text that cannot name a dataset; ``where``: what gives the name.
+    Parameters
+    ----------
+    name : str
+        The text.
+    where : str
+        What gives the name, for the message: an option, or a file and key.
 
-    A name becomes part of messages, of tables and of folders' names, and ``/`` separates a subset from it.
+    Raises
+    ------
+    SodbenchError
+        If it cannot name a dataset.
     """
     if not name.strip():
         reason = "a name is not empty"
@@ -162,22 +214,27 @@ def check_name(name: str, where: str) -> None:
     raise SodbenchError(f"{where} = {name[:200]!a}: {reason}")
 
 
-def distinct(datasets: Iterable[Dataset]) -> list[Dataset]:
-    """Each data set once, in the order given; one that was named several times is said to be."""
+def deduplicate(datasets: Iterable[Dataset]) -> list[Dataset]:
+    """Return each dataset once, in the order given; a repeated one is reported."""
     kept: dict[tuple[object, ...], Dataset] = {}
     repeated: dict[str, None] = {}
     for dataset in datasets:
-        stems = tuple(sample.stem for sample in dataset.samples)
-        key = (dataset.name, dataset.root.resolve(), dataset.layout, stems)
+        key = (dataset.name, dataset.root.resolve(), dataset.layout, dataset.stems)
         if kept.setdefault(key, dataset) is not dataset:
             repeated[dataset.name] = None
     for name in repeated:
-        say(f"{name} is named several times; it is taken once")
+        say(f"{name} is named several times; it is used once")
     return list(kept.values())
 
 
-def refuse_namesakes(datasets: Iterable[Dataset]) -> None:
-    """Raise :class:`SodbenchError` where different data sets have one name, under which they would be mixed up."""
+def check_unique_names(datasets: Iterable[Dataset]) -> None:
+    """Check that different datasets have different names, because results are stored by name.
+
+    Raises
+    ------
+    SodbenchError
+        If two datasets have the same name.
+    """
     by_name: dict[str, Dataset] = {}
     for dataset in datasets:
         first = by_name.setdefault(dataset.name, dataset)
@@ -188,84 +245,35 @@ def refuse_namesakes(datasets: Iterable[Dataset]) -> None:
             )
 
 
-def chosen(
+def apply_limits(
     datasets: Sequence[Dataset], list_file: Path | str | None, limit: int | None
 ) -> list[Dataset]:
-    """The data sets restricted as ``--list FILE`` and ``--limit N`` say (None: not).
+    """Restrict datasets to the items of a list (``--items FILE``) and to the first N (``--limit N``).
 
-    Raises :class:`SodbenchError` where a list is given for several sets: it names the items of one.
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+        The whole datasets.
+    list_file : Path or str, optional
+        A list of items of the one dataset.
+    limit : int, optional
+        Number of items of each dataset.
+
+    Returns
+    -------
+    list of Dataset
+        The subsets, in the same order.
+
+    Raises
+    ------
+    SodbenchError
+        If a list is given for several datasets, or is not readable.
     """
     if list_file is not None:
         if len(datasets) != 1:
             names = ", ".join(dataset.name for dataset in datasets)
             raise SodbenchError(
-                f"--list names the items of one dataset, but there are several: {names}; choose one with --datasets"
+                f"--items names the items of one dataset, but there are several: {names}; choose one with --datasets"
             )
-        datasets = [datasets[0].listed(list_file)]
-    return [dataset.head(limit) if limit is not None else dataset for dataset in datasets]
-
-
-def listed_stems(list_file: Path, items: Collection[str]) -> tuple[str, ...]:
-    """The stems of a list of file names, one item a line, as ``test.lst`` has them.
-
-    A picture's extension and leading folders are stripped.  A line is a whole name, which may hold spaces, or several
-    columns of which the first counts; comments (``#``) are ignored.
-
-    Parameters
-    ----------
-    list_file
-        The list.
-    items
-        The stems of the dataset, which show what a line with spaces means.
-
-    Raises
-    ------
-    SodbenchError
-        For a list without items, and for a line of two meanings.
-    """
-    stems: dict[str, None] = {}
-    for number, line in numbered_lines(list_file):
-        if is_comment(line) and stem_of(line) not in items:
-            continue
-        stems[_listed_stem(line, items, f"{list_file}, line {number}")] = None
-    if not stems:
-        raise SodbenchError(f"{list_file}: the list names no items")
-    return tuple(stems)
-
-
-def _listed_stem(line: str, items: Collection[str], where: str) -> str:
-    """The item that a line of a list names, whether it is there or not."""
-    parts = columns(line)
-    if not parts:
-        raise SodbenchError(f"{where}: {line!r} names nothing")
-    if is_delimited(line) or len(parts) == 1:
-        return stem_of(parts[0])
-    whole, first = stem_of(line), stem_of(parts[0])
-    folder = line.replace("\\", "/").rpartition("/")[0]
-    if is_picture_name(parts[0]) and any(map(is_picture_name, folder.split())):
-        return first  # 'images/a.jpg masks/a.png': the part before the last slash is no folder
-    if first not in items:
-        return first if whole not in items and is_picture_name(parts[0]) else whole
-    if whole not in items and is_picture_name(parts[0]):
-        return first
-    both = (
-        f"{whole!r} and {first!r} are items"
-        if whole in items
-        else f"{first!r} is an item, {whole!r} is not"
-    )
-    raise SodbenchError(
-        f"{where}: {line!r} is one name with a space, or several columns: {both}; put a name with spaces in "
-        "double quotes, or separate columns by tabs"
-    )
-
-
-def is_picture_name(name: str) -> bool:
-    """Whether a listed name ends as a picture's does."""
-    return f".{name.rpartition('.')[2].lower()}" in IMAGE_EXTENSIONS
-
-
-def stem_of(name: str) -> str:
-    """A file's name without folders, and without its extension if it is a picture's (stems have dots)."""
-    name = name.replace("\\", "/").rsplit("/", 1)[-1]
-    stem, dot, extension = name.rpartition(".")
-    return stem if dot and f".{extension.lower()}" in IMAGE_EXTENSIONS else name
+        datasets = [datasets[0].select_listed(list_file)]
+    return [dataset if limit is None else dataset.select_first(limit) for dataset in datasets]

@@ -1,12 +1,12 @@
-"""The layouts that data sets have on people's disks, recognised by the names of folders and files."""
+"""Detect how a dataset is laid out on disk, from the names of folders and files; no image is opened here."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from sodbench.datasets.registry import DATASETS, TRAIN_SET, DatasetInfo, folder_key, keys_of
+from sodbench.datasets.registry import TRAIN_SET, DatasetInfo, known_name, normalise_name
 from sodbench.errors import SodbenchError
-from sodbench.files import children, names, subfolders
+from sodbench.files import list_folders, list_names, list_paths
 from sodbench.images import IMAGE_EXTENSIONS
 
 IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image", "im", "rgb", "jpegimages"})
@@ -14,14 +14,16 @@ MASK_FOLDERS = frozenset(
     {"gt", "gts", "mask", "masks", "groundtruth", "groundtruths", "groundtruthmask",
      "groundtruthmasks", "pixelwisegt", "pixelwisegtnewpng", "gtobject", "annotation", "annotations"}
 )  # fmt: skip
+# folders of a dataset that hold neither its images nor its masks
 OTHER_FOLDERS = frozenset(
     {"depth", "depths", "edge", "edges", "gtedge", "gtedges", "gtinstance", "instance", "contour",
      "contours", "boundary", "thermal"}
 )  # fmt: skip
-"""Folders of a dataset that hold pictures, but neither its images nor its masks."""
 JPEG = frozenset({".jpg", ".jpeg"})
 PAIR_LIST, IMAGE_LIST = "train_pair.lst", "test.lst"
+TOML_EXAMPLE = 'name = "...", images = "folder", masks = "folder"'
 
+# The layouts that are read, in words; folder names are compared without case and punctuation.
 LAYOUTS = (
     "<set>/Imgs/*.jpg with the masks next to them (Imgs/*.png) or in <set>/gt/ [+ test.lst]",
     "<set>/images + <set>/GT; Imgs + GT; imgs + gt; im + gt; image + mask; Image + GroundTruth; Img + GroundTruth",
@@ -34,31 +36,55 @@ LAYOUTS = (
     "masks alone: <set>/*.png, <set>/GT/*.png or any of the above without images (enough to score maps)",
     "several sets in one folder: <set>/*.png directly in it or in GT/, others up to three deep (DIS5K/DIS-TE1/im + gt)",
 )
-"""The layouts that are read, in words; folder names are compared without case and punctuation."""
 
 _ENDINGS = tuple(IMAGE_EXTENSIONS)
 
 
-def pictures(folder: Path | str) -> tuple[Path, ...]:
-    """The picture files directly in a folder, sorted; stray files (``._x``, Thumbs.db) are ignored.
+def list_images(folder: Path | str) -> tuple[Path, ...]:
+    """List the image files directly in a folder, sorted by name.
 
-    Raises :class:`SodbenchError` where the folder does not exist or cannot be read.
+    Stray files such as ``._x`` and ``Thumbs.db`` are ignored.
+
+    Raises
+    ------
+    SodbenchError
+        If the folder does not exist or cannot be read.
     """
-    return tuple(path for path in children(Path(folder)) if _is_picture_name(path.name))
+    return tuple(path for path in list_paths(Path(folder)) if _is_image_name(path.name))
 
 
-def _is_picture_name(name: str) -> bool:
+def _is_image_name(name: str) -> bool:
     return name.lower().endswith(_ENDINGS) and not name.startswith(".")
 
 
-def has_pictures(folder: Path) -> bool:
-    """Whether pictures lie directly in a folder."""
-    return any(map(_is_picture_name, names(folder)))
+def has_images(folder: Path) -> bool:
+    """Whether a folder directly holds image files."""
+    return any(map(_is_image_name, list_names(folder)))
+
+
+def has_images_and_masks(folder: Path) -> bool:
+    """Whether images and masks are next to each other: some stem is there as JPEG and in another format."""
+    jpegs: set[str] = set()
+    others: set[str] = set()
+    for name in filter(_is_image_name, list_names(folder)):
+        stem, _, ending = name.rpartition(".")
+        (jpegs if f".{ending.lower()}" in JPEG else others).add(stem)
+    return not jpegs.isdisjoint(others)
 
 
 @dataclass(frozen=True)
-class Found:
-    """A layout recognised in ``base``: where the images and where the masks are."""
+class DetectedLayout:
+    """Where the images and the masks of a dataset are.
+
+    Attributes
+    ----------
+    base : Path
+        The folder that was examined.
+    images, masks : Path, optional
+        The folders of images and masks; they may be the same.
+    pair_list : Path, optional
+        The list that names the pairs instead.
+    """
 
     base: Path
     images: Path | None
@@ -71,44 +97,86 @@ class Found:
         return self.pair_list is not None or bool(self.images and self.masks)
 
 
-def recognise(base: Path, info: DatasetInfo | None, strict: bool = False) -> Found | None:
-    """The layout of one folder, or None.
+def detect_layout(
+    base: Path, info: DatasetInfo | None, strict: bool = False
+) -> DetectedLayout | None:
+    """Detect the layout of one folder.
 
-    strict: only sub-folders that carry the set's name count (``DUTS-TE-Image``), because the folder
-    itself is shared by several sets.
+    Parameters
+    ----------
+    base : Path
+        The folder.
+    info : DatasetInfo, optional
+        The known dataset that it may hold.
+    strict : bool
+        Several datasets share the folder, so only sub-folders with the dataset's name count
+        (``DUTS-TE-Image``).
+
+    Returns
+    -------
+    DetectedLayout or None
+        None if there are neither images nor masks in a known layout.
+
+    Raises
+    ------
+    SodbenchError
+        If several folders could be meant.
     """
     is_training = info is None or info.name == TRAIN_SET
     if is_training and not strict and (base / PAIR_LIST).is_file():
-        return Found(base, None, None, base / PAIR_LIST)
-    own_keys = keys_of(info) if info else () if strict else (folder_key(base.absolute().name),)
+        return DetectedLayout(base, None, None, base / PAIR_LIST)
+    if info:
+        own_keys = info.match_keys
+    else:
+        own_keys = () if strict else (normalise_name(base.absolute().name),)
     images = _folders_of_kind(base, IMAGE_FOLDERS, own_keys, strict)
     masks = _folders_of_kind(base, MASK_FOLDERS, own_keys, strict)
     if masks and not images:  # <set> + <set>_mask
-        same_name = (f for f in subfolders(base) if folder_key(f.name) in own_keys)
-        images = [folder for folder in same_name if has_pictures(folder)]
+        same_name = (f for f in list_folders(base) if normalise_name(f.name) in own_keys)
+        images = [folder for folder in same_name if has_images(folder)]
     if not strict and not images and not masks:
         inner = base / "datasets" if (base / "datasets").is_dir() else base
-        images = _if_pictures(inner / "imgs" / "pascal")
-        masks = _if_pictures(inner / "masks" / "pascal")
-    for kind, folders in (("image", images), ("mask", masks)):
-        if len(folders) > 1:
-            raise SodbenchError(
-                f"{base}: several {kind} folders ({', '.join(f.name for f in folders)}); name the "
-                f"right one in a TOML file ({TOML_EXAMPLE}) given in place of the dataset's name"
-            )
-    if images or masks:
-        image_folder = images[0] if images else None
-        mask_folder = masks[0] if masks else image_folder
-        if mask_folder is image_folder and not holds_both(image_folder):
-            mask_folder = None
-        return Found(base, image_folder, mask_folder)
-    if not strict and base.is_dir() and has_pictures(base) and holds_both(base):
-        return Found(base, base, base)
+        images = _if_images(inner / "imgs" / "pascal")
+        masks = _if_images(inner / "masks" / "pascal")
+    image_folder, mask_folder = _only(base, "image", images), _only(base, "mask", masks)
+    if image_folder and not mask_folder and has_images_and_masks(image_folder):
+        mask_folder = image_folder
+    if image_folder or mask_folder:
+        return DetectedLayout(base, image_folder, mask_folder)
+    if not strict and base.is_dir() and has_images_and_masks(base):
+        return DetectedLayout(base, base, base)
     return None
 
 
+def _only(base: Path, kind: str, folders: list[Path]) -> Path | None:
+    if len(folders) > 1:
+        raise SodbenchError(
+            f"{base}: several {kind} folders ({', '.join(f.name for f in folders)}); name the "
+            f"right one in a TOML file ({TOML_EXAMPLE}) given in place of the dataset's name"
+        )
+    return folders[0] if folders else None
+
+
+def _if_images(folder: Path) -> list[Path]:
+    return [folder] if folder.is_dir() and has_images(folder) else []
+
+
+def _folders_of_kind(
+    base: Path, kind: frozenset[str], own_keys: Collection[str], strict: bool
+) -> list[Path]:
+    folders = []
+    for folder in list_folders(base):
+        key = normalise_name(folder.name)
+        named = any(key.startswith(own) and key[len(own) :] in kind for own in own_keys)
+        if named or (not strict and key in kind):
+            # unpacking twice over gives images/images/
+            repeated = [f for f in list_folders(folder) if normalise_name(f.name) == key]
+            folders += [place for place in (folder, *repeated) if has_images(place)]
+    return folders
+
+
 def describe_layouts() -> tuple[str, ...]:
-    """The layouts that are read, and the way out for others, as indented lines."""
+    """Return the layouts that are read, and the advice for others, as indented lines of an error message."""
     return (
         "  layouts that are read:",
         *(f"    {layout}" for layout in LAYOUTS),
@@ -116,85 +184,57 @@ def describe_layouts() -> tuple[str, ...]:
     )
 
 
-TOML_EXAMPLE = 'name = "...", images = "folder", masks = "folder"'
+def find_sibling_layouts(base: Path) -> list[tuple[str, DetectedLayout]]:
+    """Find datasets whose folders are next to each other: ``<set>`` or ``<set>_image``, and ``<set>_mask``.
 
-
-def _folders_of_kind(
-    base: Path, kind: frozenset[str], own_keys: Collection[str], strict: bool
-) -> list[Path]:
-    found = []
-    for folder in subfolders(base):
-        key = folder_key(folder.name)
-        named = any(key.startswith(own) and key[len(own) :] in kind for own in own_keys)
-        if named or (not strict and key in kind):
-            # unpacking twice over gives images/images/
-            repeated = [inner for inner in subfolders(folder) if folder_key(inner.name) == key]
-            found += [place for place in (folder, *repeated) if has_pictures(place)]
-    return found
-
-
-def sibling_sets(base: Path) -> list[tuple[str, Found]]:
-    """Datasets whose folders are next to each other: ``<set>`` or ``<set>_image``, and ``<set>_mask``; with their names.
-
-    Datasets without images are not among them.
+    Returns
+    -------
+    list of (str, DetectedLayout)
+        The datasets' names and layouts; only those that have images.
     """
-    folders = {folder_key(folder.name): folder for folder in subfolders(base)}
-    found = []
+    folders = {normalise_name(folder.name): folder for folder in list_folders(base)}
+    layouts = []
     for folder in folders.values():
-        name = without_kind(folder.name, MASK_FOLDERS)
-        if name == folder.name or not has_pictures(folder):
+        name = strip_kind(folder.name, MASK_FOLDERS)
+        if name == folder.name or not has_images(folder):
             continue
-        image_keys = [folder_key(name) + kind for kind in ("", *sorted(IMAGE_FOLDERS))]
-        images = [folders[k] for k in image_keys if k in folders and has_pictures(folders[k])]
+        image_keys = [normalise_name(name) + kind for kind in ("", *sorted(IMAGE_FOLDERS))]
+        images = [folders[k] for k in image_keys if k in folders and has_images(folders[k])]
         if len(images) == 1:
-            found.append((name, Found(base, images[0], folder)))
-    return found
+            layouts.append((name, DetectedLayout(base, images[0], folder)))
+    return layouts
 
 
-def without_kind(name: str, kinds: Collection[str]) -> str:
-    """A folder's name without an ending such as ``_mask`` or ``-Image``; as it is if it has none."""
+def strip_kind(name: str, kinds: Collection[str]) -> str:
+    """Return a folder's name without an ending such as ``_mask`` or ``-Image``; unchanged if it has none."""
     for at in range(1, len(name)):
-        if name[at] in "_- ." and folder_key(name[at:]) in kinds:
+        if name[at] in "_- ." and normalise_name(name[at:]) in kinds:
             return name[:at]
     return name
 
 
-def _if_pictures(folder: Path) -> list[Path]:
-    return [folder] if folder.is_dir() and has_pictures(folder) else []
+def infer_dataset_name(folder: Path | str) -> str:
+    """Infer a dataset's name from the path of a folder.
 
+    Parameters
+    ----------
+    folder : Path or str
+        A folder of images, masks or maps, or of a whole dataset.
 
-def holds_both(folder: Path | None) -> bool:
-    """Whether images and masks lie side by side: some stem is there as JPEG and as another format."""
-    if folder is None:
-        return False
-    jpegs: set[str] = set()
-    others: set[str] = set()
-    for name in filter(_is_picture_name, names(folder)):
-        stem, _, ending = name.rpartition(".")
-        (jpegs if f".{ending.lower()}" in JPEG else others).add(stem)
-    return not jpegs.isdisjoint(others)
-
-
-def guess_name(folder: Path | str) -> str:
-    """The data set's name that a folder's path suggests.
-
-    The last part that is no generic word such as ``GT`` or ``images``, as its canonical name where it
-    is known: ``preds/DSS/pascals`` -> ``PASCAL-S``, ``DUTS-TE/DUTS-TE-Mask`` -> ``DUTS-TE``.
+    Returns
+    -------
+    str
+        The last part of the path that is no generic word such as ``GT`` or ``images``, as its canonical name
+        if that is known: ``PASCAL-S`` for ``preds/DSS/pascals``, ``DUTS-TE`` for ``DUTS-TE/DUTS-TE-Mask``.
     """
     parts = [part for part in Path(folder).absolute().parts[1:][::-1] if part not in ("..", ".")]
     generic = IMAGE_FOLDERS | MASK_FOLDERS
     for part in parts[:3]:
-        key = folder_key(part)
-        if known := _BY_PREFIX.get(key):
-            return known
+        key = normalise_name(part)
+        endings = (kind for kind in ("", *sorted(generic)) if key.endswith(kind))
+        for ending in endings:
+            if known := known_name(key[: len(key) - len(ending)]):
+                return known
         if key not in generic and key not in ("datasets", "pascal"):
-            return without_kind(part, generic)
+            return strip_kind(part, generic)
     return parts[0] if parts else "data"
-
-
-_BY_PREFIX = {
-    key + kind: info.name
-    for info in DATASETS.values()
-    for key in keys_of(info)
-    for kind in ("", *sorted(IMAGE_FOLDERS | MASK_FOLDERS))
-}

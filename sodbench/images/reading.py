@@ -13,13 +13,9 @@ decoded whole or not at all.
 import io
 import os
 import re
-import secrets
-import socket
 import stat
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import cache
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -34,7 +30,7 @@ from PIL import (
 )
 
 from sodbench.errors import ImageError, SodbenchError
-from sodbench.files import is_running
+from sodbench.files import atomic_write
 from sodbench.images import exif, jpeg, png
 from sodbench.images.luminance import jpeg_cmyk_grey, png_grey, rounded_grey, tiff_cmyk_grey
 
@@ -678,38 +674,13 @@ def write_image(path: Path | str, pixels: NDArray[np.uint8]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    # a random part, so that nobody can place a link there; the process, so that a later run can tell a leftover
-    temporary = path.with_name(f".image-{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path.parent)
-        try:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise ImageError(str(path), f"cannot be written ({reason})", "unwritable") from error
-
-
-_LEFTOVER = re.compile(r"\.image-([0-9a-f]{8})-([0-9]{1,9})-[0-9a-f]{16}\.tmp")
-
-
-@cache
-def _host() -> str:
-    """Eight hexadecimal digits that stand for this machine: process numbers of another one mean nothing here."""
-    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
-
-
-@cache
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes of this machine were writing into a folder; looked for once by each process."""
-    with suppress(OSError):
-        for name in os.listdir(folder):  # noqa: PTH208  paths take several times as long
-            found = _LEFTOVER.fullmatch(name)
-            if found and found[1] == _host() and not is_running(int(found[2])):
-                (folder / name).unlink(missing_ok=True)
+    except SodbenchError as error:
+        cause = error.__cause__
+        reason = (cause.strerror if isinstance(cause, OSError) else None) or cause
+        raise ImageError(str(path), f"cannot be written ({reason})", "unwritable") from cause
 
 
 def _encoded(

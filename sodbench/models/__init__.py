@@ -3,45 +3,58 @@
 >>> model = create_model("csf-res2net50")         # or create_model("my_model.py:factory")
 >>> sha256 = load_checkpoint(model, "final.pth")
 
-torch is imported when a network is first made, not when this package is imported.
+Importing this package imports neither torch nor NumPy; they are imported when a name below is first used.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sodbench.models.baselines import BASELINES
-from sodbench.models.registry import (
-    InputSize,
-    create_model,
-    input_size_of,
-    model_identity,
-    model_names,
-    output_of,
-    register_model,
-    starts_untrained,
-)
-
 if TYPE_CHECKING:
-    from sodbench.models.checkpoints import file_sha256, load_backbone, load_checkpoint
+    from sodbench.models.baselines import BASELINES
+    from sodbench.models.checkpoints import load_backbone, load_checkpoint
+    from sodbench.models.declarations import InputSize, get_input_size, get_output
+    from sodbench.models.registry import (
+        create_model,
+        identify_model,
+        model_names,
+        register_model,
+        starts_untrained,
+    )
+
+# The model that every command uses unless --model names another.
+DEFAULT_MODEL = "csf-res2net50"
+
+_MODULES = {
+    "BASELINES": "baselines",
+    "InputSize": "declarations",
+    "create_model": "registry",
+    "get_input_size": "declarations",
+    "get_output": "declarations",
+    "identify_model": "registry",
+    "load_backbone": "checkpoints",
+    "load_checkpoint": "checkpoints",
+    "model_names": "registry",
+    "register_model": "registry",
+    "starts_untrained": "registry",
+}
 
 __all__ = [
     "BASELINES",
+    "DEFAULT_MODEL",
     "InputSize",
     "create_model",
-    "file_sha256",
-    "input_size_of",
+    "get_input_size",
+    "get_output",
+    "identify_model",
     "load_backbone",
     "load_checkpoint",
-    "model_identity",
     "model_names",
-    "output_of",
     "register_model",
     "starts_untrained",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("file_sha256", "load_backbone", "load_checkpoint"):
-        from sodbench.models import checkpoints
-
-        return getattr(checkpoints, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

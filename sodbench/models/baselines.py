@@ -1,6 +1,6 @@
 """Baselines that need no weights: RGB uint8 [h, w, 3] -> saliency map uint8 [h, w].
 
-A method that does not clearly beat these has learnt nothing.
+A method that does not clearly beat them has learned nothing. Adding one takes a function and an entry in `BASELINES`.
 """
 
 from collections.abc import Callable
@@ -8,33 +8,58 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 
+# Standard deviation of the centre prior, as a share of the image's height and width.
 CENTRE_SPREAD = 0.25
-"""Standard deviation of the centre prior, as a share of the image's height and width."""
 
 
-def centre_prior(image: Picture) -> Picture:
-    """A Gaussian at the image's centre, 255 at its peak; looks at nothing but the image's size.
+def centre_prior(image: Pixels) -> Pixels:
+    """Return a Gaussian at the image's centre; only the image's size matters.
 
-    Photographers centre their subject: the simplest of all predictors (cf. Judd et al., ICCV 2009).
+    Photographers centre their subject, so this is the simplest of all predictors.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (h, w, 3)
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w)
+        255 at the peak.
+
+    References
+    ----------
+    Judd, Ehinger, Durand and Torralba, "Learning to predict where humans look", ICCV 2009.
     """
     height, width = image.shape[:2]
-    vertical = _bell(height)[:, None]
-    return np.rint(255 * vertical * _bell(width)).astype(np.uint8)
+    vertical = _gaussian(height)[:, None]
+    return np.rint(255 * vertical * _gaussian(width)).astype(np.uint8)
 
 
-def _bell(n: int) -> NDArray[np.float64]:
-    place = (np.arange(n) - (n - 1) / 2) / n
-    bell: NDArray[np.float64] = np.exp(-0.5 * np.square(place / CENTRE_SPREAD))
-    return bell
+def _gaussian(n: int) -> NDArray[np.float64]:
+    position = (np.arange(n) - (n - 1) / 2) / n
+    values: NDArray[np.float64] = np.exp(-0.5 * np.square(position / CENTRE_SPREAD))
+    return values
 
 
-def frequency_tuned(image: Picture) -> Picture:
-    """Distance in Lab of each slightly blurred pixel from the image's mean colour, stretched to 0..255.
+def frequency_tuned(image: Pixels) -> Pixels:
+    """Return each slightly blurred pixel's distance in Lab from the image's mean colour.
 
-    Achanta et al., "Frequency-tuned Salient Region Detection", CVPR 2009, equation 8, with their
-    binomial 5x5 blur.  An image of one colour gives an empty map.
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (h, w, 3)
+        RGB.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w)
+        Stretched to 0..255; all 0 for an image of one colour.
+
+    References
+    ----------
+    Achanta, Hemami, Estrada and Süsstrunk, "Frequency-tuned Salient Region Detection", CVPR 2009, equation 8, with
+    their binomial 5x5 blur.
     """
     from scipy.ndimage import correlate1d
 
@@ -48,12 +73,12 @@ def frequency_tuned(image: Picture) -> Picture:
     low, high = distance.min(), distance.max()
     if high - low < 1e-3:  # rounding alone; a just noticeable difference is about 2
         return np.zeros(distance.shape, np.uint8)
-    stretched: Picture = np.rint(255 * (distance - low) / (high - low)).astype(np.uint8)
+    stretched: Pixels = np.rint(255 * (distance - low) / (high - low)).astype(np.uint8)
     return stretched
 
 
-def _lab(image: Picture) -> NDArray[np.float32]:
-    """sRGB uint8 [h, w, 3] -> CIE L*a*b* (D65) float32 [h, w, 3] (IEC 61966-2-1, CIE 15)."""
+def _lab(image: Pixels) -> NDArray[np.float32]:
+    """Convert sRGB uint8 [h, w, 3] to CIE L*a*b* (D65) float32 [h, w, 3] (IEC 61966-2-1, CIE 15)."""
     level = np.arange(256) / 255
     linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
     to_xyz = np.array(
@@ -70,7 +95,7 @@ def _lab(image: Picture) -> NDArray[np.float32]:
     return np.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), 2).astype(np.float32)
 
 
-BASELINES: dict[str, Callable[[Picture], Picture]] = {
+BASELINES: dict[str, Callable[[Pixels], Pixels]] = {
     "centre-prior": centre_prior,
     "frequency-tuned": frequency_tuned,
 }

@@ -1,9 +1,9 @@
 """CSF: Res2Net-50 with cross-stage fusion.
 
-Gao et al., "Highly Efficient Salient Object Detection with 100K Parameters", ECCV 2020.  Four feature
-maps of the backbone are fused across scales by one generalised octave convolution, each is seen through
-five dilations, and a second octave convolution gathers all into the finest scale, where one logit a
-pixel is read.  Parameter names, shapes, order and freezing equal the authors' released network.
+Gao et al., "Highly Efficient Salient Object Detection with 100K Parameters", ECCV 2020. Four feature maps of the
+backbone are fused across scales by one generalised octave convolution; each is filtered at five dilations; a
+second octave convolution gathers all of them at the finest scale, where one logit per pixel is computed.
+Parameter names, shapes, order and freezing equal those of the authors' released network.
 """
 
 import math
@@ -14,20 +14,41 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sodbench.models.registry import register_model
 from sodbench.models.res2net import Res2Net50, Res2NetBlock
 
+# Channels of the four scales between the two fusions.
 BRANCHES = (128, 256, 512, 512)
-"""Channels of the four scales between the two fusions."""
-MAX_ELEMENTS, MAX_ELEMENTS_CPU = 2**28, 2**21
-"""Values that :class:`PreparedReadout` holds at once: what a device's memory, or a CPU's cache, can bear."""
 DILATIONS = (1, 2, 4, 8, 16)
 GROUPS = 32
+
+# Values that PreparedReadout holds at once: bounded by the memory of a GPU, and by the cache of a CPU.
+MAX_ELEMENTS, MAX_ELEMENTS_CPU = 2**28, 2**21
+
+
+@register_model("csf-res2net50")
+def csf_res2net50(frozen: bool = True) -> "CSF":
+    """Create Res2Net-50 + cross-stage fusion, with random weights.
+
+    Parameters
+    ----------
+    frozen : bool, default True
+        Fix in training what the authors fix; see :class:`CSF`.
+
+    Returns
+    -------
+    CSF
+    """
+    return CSF(frozen)
 
 
 class OctaveConv1x1(nn.Module):
     """1x1 convolutions between every pair of scales, stored as one matrix ``weights``.
 
-    Rows belong to the output scales, columns to the input scales, finest first.
+    Parameters
+    ----------
+    ins, outs : tuple of int
+        Channels of the input scales (columns of the matrix) and output scales (rows), finest first.
     """
 
     def __init__(self, ins: tuple[int, ...], outs: tuple[int, ...]):
@@ -38,21 +59,18 @@ class OctaveConv1x1(nn.Module):
         self.columns = tuple(pairwise(accumulate(ins, initial=0)))
 
     def kernel(self, j: int, i: int) -> Tensor:
-        """The kernel [out, in, 1, 1] from input scale ``i`` to output scale ``j``."""
+        """Return the kernel [out, in, 1, 1] from input scale ``i`` to output scale ``j``."""
         (top, bottom), (left, right) = self.rows[j], self.columns[i]
         return self.weights[top:bottom, left:right]
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        """Feature maps [n, in_i, h_i, w_i], finest first -> [n, out_j, h_j, w_j], not normalised.
-
-        Finer inputs are resized before their convolution and coarser ones after it: at the smaller
-        size, either way.
-        """
+        """Feature maps [n, in_i, h_i, w_i], finest first -> [n, out_j, h_j, w_j], not normalised."""
         outs = []
         for j in range(len(self.rows)):
             size = xs[j].shape[-2:]
             terms = []
             for i, x in enumerate(xs):
+                # each convolution runs at the smaller of the two sizes
                 if i < j:
                     terms.append(F.conv2d(_resize(x, size), self.kernel(j, i)))
                 else:
@@ -65,11 +83,16 @@ class OctaveConv1x1(nn.Module):
 
 
 class PreparedOctaveConv1x1(nn.Module):
-    """:class:`OctaveConv1x1` for inference: the same sums in fewer passes over memory.
+    """`OctaveConv1x1` for inference: the same sums in fewer passes over memory.
 
-    The kernels are cut out once; what reaches a scale from finer ones and from itself is one
-    convolution; and coarser scales are enlarged and added by one matrix product, since bilinear
-    interpolation is linear in each direction.
+    The kernels are cut out once. All contributions from finer scales and from the scale itself are one
+    convolution. Coarser scales are enlarged and added by one matrix product, because bilinear interpolation is
+    linear in each direction.
+
+    Parameters
+    ----------
+    conv : OctaveConv1x1
+        The trained convolution, which is not changed.
     """
 
     def __init__(self, conv: OctaveConv1x1):
@@ -83,7 +106,7 @@ class PreparedOctaveConv1x1(nn.Module):
             )
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        """As :meth:`OctaveConv1x1.forward`."""
+        """Compute the same as :meth:`OctaveConv1x1.forward`."""
         outs = []
         for j, (finer, coarser) in enumerate(zip(self.finer, self.coarser, strict=True)):
             size = xs[j].shape[-2:]
@@ -96,10 +119,17 @@ class PreparedOctaveConv1x1(nn.Module):
 
 
 class PreparedReadout(nn.Module):
-    """The last fusion and the classifier, for inference, a share of the channels at a time.
+    """The last fusion and the classifier for inference, some channels at a time.
 
-    A group of the normalisation, its slopes and its part of the classifier's sum need no other group, so the
-    1408 channels at the finest scale, far the largest of all maps, never have to exist together.
+    Each group of the normalisation, with its slopes and its part of the classifier's sum, is independent of the
+    others, so the 1408 channels at the finest scale, by far the largest feature map, never exist together.
+
+    Parameters
+    ----------
+    fusion : Fusion
+        The last fusion, with one output scale.
+    classifier : nn.Conv2d
+        The 1x1 convolution after it.
     """
 
     def __init__(self, fusion: "Fusion", classifier: nn.Conv2d):
@@ -129,7 +159,7 @@ class PreparedReadout(nn.Module):
         return total
 
     def _part(self, xs: list[Tensor], a: int, b: int) -> Tensor:
-        """What channels a to b of the fusion add to the logits."""
+        """Return what channels a to b of the fusion add to the logits."""
         finest, *smaller = (F.conv2d(x, k[a:b]) for x, k in zip(xs, self.kernels, strict=True))
         norm = self.norm
         groups = (b - a) * GROUPS // len(self.slopes)
@@ -146,7 +176,7 @@ def _constant(kernel: Tensor) -> nn.Parameter:
 
 
 def _add_enlarged(total: Tensor, smaller: list[Tensor]) -> Tensor:
-    """``total`` [n, c, h, w] plus each of ``smaller`` [n, c, h_i, w_i] enlarged bilinearly to h, w.
+    """Add feature maps [n, c, h_i, w_i], enlarged bilinearly to h, w, to ``total`` [n, c, h, w].
 
     out[y, x] = total[y, x] + sum over i and r of U_i[y, r] (sum over s of V_i[x, s] smaller_i[r, s]).
     """
@@ -160,14 +190,20 @@ def _add_enlarged(total: Tensor, smaller: list[Tensor]) -> Tensor:
 
 
 def _interpolation(n: int, enlarged: int, like: Tensor) -> Tensor:
-    """The matrix [enlarged, n] of linear interpolation, as ``F.interpolate`` computes it."""
+    """Return the matrix [enlarged, n] of linear interpolation, as ``F.interpolate`` computes it."""
     unit = torch.eye(n, dtype=torch.float32, device=like.device)
     matrix = F.interpolate(unit[None], size=enlarged, mode="linear", align_corners=False)
     return matrix[0].T.to(like.dtype)
 
 
 class Fusion(nn.Module):
-    """An octave convolution, then group normalisation and PReLU on each output scale."""
+    """An octave convolution, then group normalisation and PReLU on each output scale.
+
+    Parameters
+    ----------
+    ins, outs : tuple of int
+        Channels of the input and output scales, finest first.
+    """
 
     def __init__(self, ins: tuple[int, ...], outs: tuple[int, ...]):
         super().__init__()
@@ -176,13 +212,19 @@ class Fusion(nn.Module):
         self.prelus = nn.ModuleList(nn.PReLU(out) for out in outs)
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        """Feature maps, finest first -> the first ``len(outs)`` scales of them, fused."""
+        """Feature maps, finest first -> fused feature maps at the ``len(outs)`` finest scales."""
         ys = self.conv(xs)
         return [prelu(bn(y)) for y, bn, prelu in zip(ys, self.bns, self.prelus, strict=True)]
 
 
 class MultiDilation(nn.Module):
-    """Five parallel dilated 3x3 convolutions of the whole input, concatenated to as many channels."""
+    """Five parallel dilated 3x3 convolutions of the whole input, concatenated.
+
+    Parameters
+    ----------
+    channels : int
+        Number of input and of output channels.
+    """
 
     def __init__(self, channels: int):
         super().__init__()
@@ -197,13 +239,19 @@ class MultiDilation(nn.Module):
         self.prelu = nn.PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[n, channels, h, w] -> the same shape."""
+        """Features [n, channels, h, w] -> features of the same shape."""
         y = torch.cat([conv(x) for conv in self.msconv], 1)
         return cast(Tensor, self.prelu(self.bn(y)))
 
 
 class MultiScale(nn.Module):
-    """A :class:`MultiDilation` for each scale."""
+    """A `MultiDilation` for each scale.
+
+    Parameters
+    ----------
+    channels : tuple of int
+        Channels of the scales.
+    """
 
     def __init__(self, channels: tuple[int, ...]):
         super().__init__()
@@ -217,10 +265,18 @@ class MultiScale(nn.Module):
 class CSF(nn.Module):
     """Res2Net-50 + cross-stage fusion: normalised RGB [n, 3, h, w] -> logits [n, 1, h, w], any size.
 
-    ``frozen`` (the default) fixes what the authors fix in training: the affine parameters of nearly
-    every batch normalisation of the backbone, and the four shortcut convolutions.  Without it every
-    parameter is trained.  Without a backbone file the kernels are drawn as the authors draw them
-    (normal, 0.01), which trains only while batch normalisation is in training mode.
+    The kernels are drawn as the authors draw them (normal, standard deviation 0.01). From such weights the network
+    learns only while batch normalisation is in training mode.
+
+    Parameters
+    ----------
+    frozen : bool, default True
+        Fix in training what the authors fix: the affine parameters of nearly every batch normalisation of the
+        backbone, and the four shortcut convolutions. Otherwise every parameter is trained.
+
+    References
+    ----------
+    Gao, Tan, Cheng, Lu, Chen and Yan, "Highly Efficient Salient Object Detection with 100K Parameters", ECCV 2020.
     """
 
     def __init__(self, frozen: bool = True):
@@ -242,22 +298,28 @@ class CSF(nn.Module):
                 block.bns.requires_grad_(False)
                 block.bn3.requires_grad_(False)
                 if block.first:
-                    # The authors meant the shortcut's batch normalisation; because pooling comes
-                    # first in it, child 1 is the convolution, and that is what they hold fixed.
+                    # The authors meant to freeze the shortcut's batch normalisation. Because its first
+                    # child is the pooling, child 1 is the convolution, which they freeze instead.
                     block.downsample[1].requires_grad_(False)
 
     def for_inference(self) -> "PreparedCSF":
-        """This network, in evaluation mode, as a faster one of the same function; uses this one up."""
+        """Return a faster network of the same function; this one, in evaluation mode, cannot be used afterwards."""
         return PreparedCSF(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised RGB [n, 3, h, w] -> logits [n, 1, h, w]; the caller applies the sigmoid."""
+        """Normalised RGB [n, 3, h, w] -> logits [n, 1, h, w], before the sigmoid."""
         (y,) = self.fuse1x1(self.ms(self.fuse(self.base(x))))
         return _resize(self.cls_layer(y), x.shape[-2:])
 
 
 class PreparedCSF(nn.Module):
-    """:class:`CSF` for inference: the same logits but for rounding, sooner and in less memory."""
+    """`CSF` for inference: the same logits up to rounding, faster and in less memory.
+
+    Parameters
+    ----------
+    csf : CSF
+        A network in evaluation mode, whose parts are taken over.
+    """
 
     def __init__(self, csf: CSF):
         super().__init__()
@@ -268,7 +330,7 @@ class PreparedCSF(nn.Module):
         self.base, self.fuse, self.ms = csf.base, csf.fuse, csf.ms
 
     def forward(self, x: Tensor) -> Tensor:
-        """As :meth:`CSF.forward`."""
+        """Compute the same as :meth:`CSF.forward`."""
         return _resize(self.read(self.ms(self.fuse(self.base(x)))), x.shape[-2:])
 
 

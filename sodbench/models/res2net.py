@@ -1,8 +1,8 @@
 """Res2Net-50 v1b, 26 width x 4 scales: the backbone of CSF.
 
-Gao et al., "Res2Net: A New Multi-scale Backbone Architecture", TPAMI 2021; "v1b" has a stem of three
-3x3 convolutions and average pooling in its shortcuts.  Parameter names, shapes and order equal those
-of the authors' ImageNet file ``res2net50_v1b_26w_4s-3cf99910.pth``, less its classifier ``fc``.
+Gao et al., "Res2Net: A New Multi-scale Backbone Architecture", TPAMI 2021. Version 1b has a stem of three 3x3
+convolutions, and average pooling in its shortcuts. Parameter names, shapes and order equal those of the authors'
+ImageNet file ``res2net50_v1b_26w_4s-3cf99910.pth`` without its classifier ``fc``.
 """
 
 from typing import Any, cast
@@ -20,9 +20,19 @@ EXPANSION = 4
 class Res2NetBlock(nn.Module):
     """A bottleneck whose 3x3 convolution is split into four channel groups.
 
-    In most blocks each group's result is added to the next group before its convolution.  The first
-    block of a stage (``first``) keeps its groups apart, and average-pools the group that has no
-    convolution.
+    In most blocks the result of each group is added to the next group before its convolution. In the first block of
+    a stage the groups are independent, and the group without a convolution is average-pooled.
+
+    Parameters
+    ----------
+    channels : int
+        Input channels.
+    planes : int
+        A quarter of the output channels.
+    stride : int
+        Of the 3x3 convolutions.
+    first : bool
+        Whether this is the first block of its stage.
     """
 
     def __init__(self, channels: int, planes: int, stride: int, first: bool):
@@ -48,7 +58,7 @@ class Res2NetBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """[n, channels, h, w] -> [n, 4 planes, ceil(h / stride), ceil(w / stride)]."""
+        """Features [n, channels, h, w] -> [n, 4 planes, ceil(h / stride), ceil(w / stride)]."""
         *groups, rest = self.relu(self.bn1(self.conv1(x))).chunk(SCALES, 1)
         outs: list[Tensor] = []
         for group, conv, bn in zip(groups, self.convs, self.bns, strict=True):
@@ -60,10 +70,15 @@ class Res2NetBlock(nn.Module):
 
 
 class Res2Net50(nn.Module):
-    """The convolutional part of Res2Net-50 v1b: an image to four feature maps."""
+    """The convolutional part of Res2Net-50 v1b: an image to four feature maps.
+
+    Attributes
+    ----------
+    channels : tuple of int
+        Channels of the four feature maps.
+    """
 
     channels = tuple(planes * EXPANSION for planes in PLANES)
-    """Channels of the four feature maps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +101,7 @@ class Res2Net50(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Initialise as before ImageNet training: Kaiming normal (fan out) kernels, plain norms."""
+        """Initialise as for ImageNet training: Kaiming normal kernels (fan out), identity normalisations."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -94,19 +109,19 @@ class Res2Net50(nn.Module):
                 module.reset_parameters()
 
     def fold_batch_norms(self) -> None:
-        """Move every batch normalisation, at its running statistics, into the convolution before it."""
-        self.conv1[0], self.conv1[1] = _folded(self.conv1[0], self.conv1[1])
-        self.conv1[3], self.conv1[4] = _folded(self.conv1[3], self.conv1[4])
-        self.conv1[6], self.bn1 = _folded(self.conv1[6], self.bn1)
+        """Fold every batch normalisation, with its running statistics, into the convolution before it."""
+        self.conv1[0], self.conv1[1] = _fold(self.conv1[0], self.conv1[1])
+        self.conv1[3], self.conv1[4] = _fold(self.conv1[3], self.conv1[4])
+        self.conv1[6], self.bn1 = _fold(self.conv1[6], self.bn1)
         for block in self.modules():
             if isinstance(block, Res2NetBlock):
-                block.conv1, block.bn1 = _folded(block.conv1, block.bn1)
+                block.conv1, block.bn1 = _fold(block.conv1, block.bn1)
                 for i in range(len(block.convs)):
-                    block.convs[i], block.bns[i] = _folded(block.convs[i], block.bns[i])
-                block.conv3, block.bn3 = _folded(block.conv3, block.bn3)
+                    block.convs[i], block.bns[i] = _fold(block.convs[i], block.bns[i])
+                block.conv3, block.bn3 = _fold(block.conv3, block.bn3)
                 if block.first:
                     shortcut = block.downsample
-                    shortcut[1], shortcut[2] = _folded(shortcut[1], shortcut[2])
+                    shortcut[1], shortcut[2] = _fold(shortcut[1], shortcut[2])
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised RGB [n, 3, h, w] -> features of 256, 512, 1024, 2048 channels at 1/4 to 1/32."""
@@ -124,8 +139,8 @@ def _stage(channels: int, planes: int, blocks: int, stride: int) -> nn.Sequentia
     return nn.Sequential(first, *rest)
 
 
-def _folded(conv: Any, norm: Any) -> Any:
-    """The two as one convolution with a bias, and nothing after it; computed in float64."""
+def _fold(conv: Any, norm: Any) -> Any:
+    """Return both as one convolution with a bias, computed in float64, and an identity."""
     scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
     conv.weight.data = (conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype)
     shift = norm.bias.double() - norm.running_mean.double() * scale

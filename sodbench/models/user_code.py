@@ -1,4 +1,4 @@
-"""Errors that a user's own code raises, as one line that names the place in that code."""
+"""Errors raised by a user's own code, as one line that names the place in that code."""
 
 import os
 import re
@@ -10,10 +10,11 @@ from pathlib import Path
 
 from sodbench.errors import SodbenchError
 
+# What a user's code may raise: everything but Ctrl-C. SystemExit, because some files parse the command line when
+# they are imported.
 FAILURES = (Exception, SystemExit, GeneratorExit)
-"""What a user's code may raise: everything but Ctrl-C. SystemExit because some files parse the command line when imported."""
 
-_LONGEST = 300
+_MAX_LENGTH = 300
 _LIBRARIES = tuple(
     f"{folder}{os.sep}"
     for folder in (
@@ -40,48 +41,53 @@ def describe_failure(error: BaseException) -> str:
         For example ``ValueError: bad width (my_net.py:12)``. The place is the innermost line outside sodbench
         and the installed packages; without such a line it is left out.
     """
-    place = _place(error)
-    message = one_line(text_of(error))
-    if not isinstance(error, SodbenchError):  # its message is written for the user already
+    place = _find_place(error)
+    message = shorten(error_text(error))
+    if not isinstance(error, SodbenchError):  # its message is complete without the type
         message = f"{type(error).__name__}: {message}" if message else type(error).__name__
     return f"{message} ({place})" if place else message
 
 
-def text_of(error: BaseException) -> str:
-    """The message of an error; nothing where its class, which may be the user's too, cannot give it."""
+def error_text(error: BaseException) -> str:
+    """Return the message of an error; empty if the error's class, which may be the user's, fails to give it."""
     try:
         return str(error)
     except FAILURES:
         return ""
 
 
-def one_line(text: str, longest: int = _LONGEST) -> str:
-    """Join the lines of a message, without torch's colours and advice, cut to ``longest`` characters."""
+def shorten(text: str) -> str:
+    """Return a message on one line of at most 300 characters, without torch's colours and advice."""
     text = _ADVICE.split(_TERMINAL_CODE.sub("", text))[0]
     joined = " ".join(text.split())
-    return joined if len(joined) <= longest else joined[: longest - 3] + "..."
+    return joined if len(joined) <= _MAX_LENGTH else joined[: _MAX_LENGTH - 3] + "..."
 
 
 @contextmanager
-def user_code(what: str, way_out: str = "") -> Iterator[None]:
-    """Run code of the user; any error in it becomes a :class:`SodbenchError` of one line.
+def user_code(failure: str, advice: str = "") -> Iterator[None]:
+    """Run code of the user; any error in it becomes a SodbenchError of one line.
 
     Parameters
     ----------
-    what : str
-        What failed, as the beginning of the message.
-    way_out : str, optional
-        What to do, as its end.
+    failure : str
+        What failed: the start of the message.
+    advice : str, optional
+        What to do: its end.
+
+    Raises
+    ------
+    SodbenchError
+        In place of any error of the block, except KeyboardInterrupt.
     """
     try:
         yield
     except FAILURES as error:
-        end = f"; {way_out}" if way_out else ""
-        raise SodbenchError(f"{what}: {describe_failure(error)}{end}") from error
+        end = f"; {advice}" if advice else ""
+        raise SodbenchError(f"{failure}: {describe_failure(error)}{end}") from error
 
 
-def _place(error: BaseException) -> str:
-    """``file.py:12`` of the innermost line of the user's code, or nothing."""
+def _find_place(error: BaseException) -> str:
+    """Return ``file.py:12`` of the innermost line of the user's code; empty if there is none."""
     if isinstance(error, SyntaxError) and error.filename:
         return ""  # its own message names file and line
     places = [

@@ -1,48 +1,42 @@
-"""Stored results: what a result folder holds, and how it is read."""
+"""Stored results: what a result folder holds, and how it is written and read."""
 
+from sodbench.results.consistency import find_contradictions, find_differences
+from sodbench.results.folders import load_results, result_folders, warn_of_shards
 from sodbench.results.policy import AppliedPolicy, Policy
 from sodbench.results.result import (
-    COUNTS,
-    FILE,
+    COUNTS_FILE,
     JOURNAL,
-    TABLE,
+    RESULT_FILE,
+    SCORES_FILE,
     Result,
+    ResultInfo,
     build_result,
     derive_result,
-    differences,
     digest_names,
-    find_results,
-    folder_name,
-    load_result,
     n_resized,
-    result_folders,
-    save_result,
-    warn_of_shards,
-    write_text,
-    writing,
 )
+from sodbench.results.result_file import load_result, save_result
 from sodbench.results.signature import Signature
 
 __all__ = [
-    "COUNTS",
-    "FILE",
+    "COUNTS_FILE",
     "JOURNAL",
-    "TABLE",
+    "RESULT_FILE",
+    "SCORES_FILE",
     "AppliedPolicy",
     "Policy",
     "Result",
+    "ResultInfo",
     "Signature",
     "build_result",
     "derive_result",
-    "differences",
     "digest_names",
-    "find_results",
-    "folder_name",
+    "find_contradictions",
+    "find_differences",
     "load_result",
+    "load_results",
     "n_resized",
     "result_folders",
     "save_result",
     "warn_of_shards",
-    "write_text",
-    "writing",
 ]

@@ -11,6 +11,7 @@ every record against what its own counts imply (:func:`check_facts`, :func:`chec
 import ast
 import hashlib
 import itertools
+import math
 import os
 import stat
 import struct
@@ -27,8 +28,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.errors import SodbenchError, StoredFileError
-from sodbench.files import open_regular, replacing, unwritable
+from sodbench.files import (
+    CHECKSUM,
+    atomic_write,
+    checksum,
+    file_hash,
+    open_regular,
+    stream_hash,
+    write_error,
+)
 from sodbench.metrics import Counts, PairCounts
+from sodbench.metrics.counts import Deviations
+from sodbench.metrics.protocols import DEFAULT_SCHEME, MATLAB_RULE
+from sodbench.metrics.ties import TIE_EXCLUDED
 
 FORMAT = 3
 """Raised whenever a record or the way pixels are counted changes: older files are then counted again."""
@@ -79,6 +91,7 @@ _STANDARD, _MATLAB = 0, 1
 _MAGIC_WORDS = b"sodbench pairs "
 _MAGIC = _MAGIC_WORDS + f"{FORMAT}\n".encode()
 _BLOCK = 256
+_NO_WEIGHTED_F = (math.nan,) * len(DEFAULT_SCHEME.columns)
 _IN_MEMORY = 1000 * _JOURNAL.itemsize
 _MOST_DEFLATED = 1040
 """Deflate cannot shrink data further than about 1,032 times: a ZIP member that claims more is not genuine."""
@@ -124,13 +137,17 @@ def _counts(
     pairs: Records, matlab_rows: NDArray[np.int64], matlab_joint: NDArray[np.uint32]
 ) -> Counts:
     return Counts(
-        joint=pairs["joint"],
-        matlab_rows=matlab_rows,
-        matlab_joint=matlab_joint,
+        scheme=DEFAULT_SCHEME,
+        histogram=pairs["joint"],
+        tie_flags=pairs["knife_edge"],
+        deviations={
+            MATLAB_RULE: Deviations(
+                matlab_rows, matlab_joint, pairs["knife_edge"][matlab_rows] & np.uint8(TIE_EXCLUDED)
+            )
+        },
         size=pairs["size"],
         absolute_error=pairs["absolute_error"],
-        knife_edge=pairs["knife_edge"],
-        wf=pairs["wf"],
+        pixel_metrics={c: pairs["wf"][:, i] for i, c in enumerate(DEFAULT_SCHEME.columns)},
     )
 
 
@@ -142,28 +159,6 @@ def _small(pairs: Records) -> Records:
 
 
 # -- hashes and file identity -----------------------------------------------------------------------
-
-
-def content_hash(data: bytes) -> int:
-    """64 bits that tell a changed file from one that only has a new date.
-
-    Two checksums take a tenth of a cryptographic hash's time, and users do not forge maps against their own cache.
-    """
-    return deflate.crc32(data) << 32 | deflate.adler32(data)
-
-
-def hash_stream(file: IO[bytes]) -> str:
-    """The :func:`content_hash` of an open file, 16 hexadecimal digits; the file is read to its end."""
-    crc, adler = 0, 1
-    while piece := file.read(2**20):
-        crc, adler = deflate.crc32(piece, crc), deflate.adler32(piece, adler)
-    return f"{crc << 32 | adler:016x}"
-
-
-def file_hash(path: Path) -> str:
-    """The :func:`hash_stream` of a regular file.  Raises OSError where it cannot be read."""
-    with open_regular(path) as file:
-        return hash_stream(file)
 
 
 class FileFacts(NamedTuple):
@@ -181,7 +176,7 @@ class FileFacts(NamedTuple):
     @classmethod
     def of(cls, data: bytes, status: os.stat_result) -> "FileFacts":
         """The facts of a file from its content and status."""
-        return cls(len(data), status.st_mtime_ns, status.st_ctime_ns, content_hash(data))
+        return cls(len(data), status.st_mtime_ns, status.st_ctime_ns, checksum(data))
 
 
 def packed(
@@ -209,10 +204,10 @@ def packed(
         mask_note.encode(),
         *counts.size,
         counts.absolute_error,
-        *counts.knife_edge,
-        *counts.wf,
+        *counts.tie_flags,
+        *(counts.pixel_metrics or _NO_WEIGHTED_F),
     )
-    return small + counts.joint.tobytes()
+    return small + counts.histogram.tobytes()
 
 
 # -- what a record must fulfil ----------------------------------------------------------------------
@@ -301,7 +296,7 @@ class Journal:
 
     MATLAB's counts of a pair, where they differ, are a record of their own, directly before the pair's.
 
-    The caller holds the lock of the folder (:func:`sodbench.files.locked`).  A link or a file that is not a
+    The caller holds the lock of the folder (:func:`sodbench.files.lock_folder`).  A link or a file that is not a
     journal is refused: it belongs to someone else.
     """
 
@@ -346,7 +341,7 @@ class Journal:
                 raise SodbenchError(
                     f"{path}: is a link; remove it, or choose another output folder"
                 ) from error
-            raise unwritable(path, error) from error
+            raise write_error(path, error) from error
         if not stat.S_ISREG(os.fstat(number).st_mode):
             os.close(number)
             raise SodbenchError(
@@ -454,7 +449,7 @@ class Journal:
         except OSError as error:
             with suppress(OSError):
                 self._file.truncate(start)
-            raise unwritable(self.path or Path(tempfile.gettempdir()), error) from error
+            raise write_error(self.path or Path(tempfile.gettempdir()), error) from error
 
     def append_all(self, parts: Iterable[StoredPairs], leave_out: Collection[str] = ()) -> None:
         """Add the pairs of other stores, but those of some names."""
@@ -557,7 +552,7 @@ def write_counts(path: Path, pairs: JournalPairs) -> str:
     facts = pairs.facts()
     matlab_rows = [np.zeros(0, np.int64)]
     matlab_joint = [np.zeros((0, *_JOINT_SHAPE), np.uint32)]
-    with replacing(path, locked=True) as temporary:
+    with atomic_write(path) as temporary:
         # archive members that are named by a string are dated 1980, so that equal pairs make equal files
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             with archive.open("joint.npy", "w", force_zip64=True) as member:
@@ -569,9 +564,10 @@ def write_counts(path: Path, pairs: JournalPairs) -> str:
                 np.lib.format.write_array_header_1_0(member, header)
                 for start in range(0, len(pairs), _BLOCK):
                     block = pairs[start : start + _BLOCK]
-                    member.write(block.joint.tobytes())
-                    matlab_rows.append(block.matlab_rows + start)
-                    matlab_joint.append(block.matlab_joint)
+                    member.write(block.histogram.tobytes())
+                    matlab = block.deviations[MATLAB_RULE]
+                    matlab_rows.append(matlab.rows + start)
+                    matlab_joint.append(matlab.histogram)
             arrays = [
                 ("format", np.array([FORMAT], np.int64)),
                 ("stems", np.array(pairs.stems, dtype=np.str_)),
@@ -585,7 +581,7 @@ def write_counts(path: Path, pairs: JournalPairs) -> str:
                         member, np.ascontiguousarray(array), allow_pickle=False
                     )
             archive.comment = _seal(archive)
-        return file_hash(temporary)
+        return file_hash(temporary, CHECKSUM)
 
 
 def _seal(archive: zipfile.ZipFile) -> bytes:
@@ -627,9 +623,9 @@ class CountsFile:
         with self._errors():
             self._file = open_regular(path)
             try:
-                self.hash = hash_stream(self._file)
+                self.hash = stream_hash(self._file, CHECKSUM)
                 if stored_hash is not None and self.hash != stored_hash:
-                    raise modified(path)
+                    raise StoredFileError.modified(path)
                 self._file.seek(0)
                 self._archive = zipfile.ZipFile(self._file)
                 self._check_archive(os.fstat(self._file.fileno()).st_size)
@@ -776,15 +772,6 @@ class CountsFile:
             raise StoredFileError(self.path, reason) from error
         except Exception as error:
             raise StoredFileError(self.path, f"damaged counts file ({error})") from error
-
-
-def modified(path: Path) -> StoredFileError:
-    """The error about a stored file that is not what was written."""
-    return StoredFileError(
-        path,
-        "was modified after it was written",
-        "run the same evaluation again with the same output folder, which restores it",
-    )
 
 
 def _array_header(member: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reference.pairs import pairs
 from scipy import ndimage
 
-from sodbench.metrics.boundary import boundary_iou, rim
+from sodbench.metrics.boundary import boundary_iou, boundary_region
 
 
 def eroded_away(mask):
@@ -21,7 +21,7 @@ def eroded_away(mask):
 def test_the_rim_is_what_erosion_takes(pair, times):
     for picture in pair:
         mask = np.kron(picture > 128, np.ones((times, times), bool))  # rims of several pixels
-        assert (rim(mask) == eroded_away(mask)).all()
+        assert (boundary_region(mask) == eroded_away(mask)).all()
 
 
 def test_the_ratio_is_of_the_rims_alone():

@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sodbench.metrics import PROTOCOLS, Evaluator
-from sodbench.metrics.counts import MATLAB_RULE, CountingRule
+from sodbench.metrics import (
+    PROTOCOLS,
+    CountingScheme,
+    Counts,
+    Evaluator,
+    PreparedMask,
+    count_pair,
+    score,
+)
+from sodbench.metrics.protocols import MATLAB_RULE, CountingRule
 
 
 def pair(seed, height=24, width=31):
@@ -124,7 +132,7 @@ from sodbench.metrics import PreparedMask, count_pair, score
 
 rng = np.random.default_rng(0)
 mask = np.where(rng.random((30, 40)) < 0.4, 255, 0).astype(np.uint8)
-counts = count_pair(rng.integers(0, 256, mask.shape, np.uint8), PreparedMask(mask))
+counts = count_pair(rng.integers(0, 256, mask.shape, np.uint8), PreparedMask(mask)).counts
 together = threading.Barrier(4)
 
 def work():
@@ -294,32 +302,66 @@ def test_counts_refuse_a_rule_that_they_do_not_hold():
         evaluator.update(*grey_pair())
     with pytest.raises(ValueError, match=r"foreground >100.*only.*>128.*>25"):
         usual.compute(own.protocol)
-    with pytest.raises(ValueError, match=r"foreground >25.*only.*>128.*>100"):
-        own.compute("matlab")
+    with pytest.raises(ValueError, match=r"foreground >99.*only.*>128.*>25.*>100"):
+        own.compute(replace(own.protocol, rule=CountingRule(99, "half-even")))
     with pytest.raises(ValueError, match="different rules"):
         usual.merge(own)
-    assert same(own.compute("pysodmetrics").metrics, usual.compute("pysodmetrics").metrics)
+    for name in PROTOCOLS:  # counted for the built-in protocols too
+        assert same(own.compute(name).metrics, usual.compute(name).metrics)
+
+
+def test_counts_of_two_protocols_of_the_users_own_are_not_mixed_up():
+    """Three rules on one mask: each gives the numbers of the binary mask that it selects."""
+    map_, mask = grey_pair()
+    binary = PROTOCOLS["pysodmetrics"]
+    own = [replace(binary, name=f"above{t}", rule=CountingRule(t, "half-even")) for t in (30, 254)]
+    scheme = CountingScheme.for_protocols(own)
+    counts = Counts.concatenate([count_pair(map_, PreparedMask(mask, scheme)).counts] * 2)
+    for protocol in own:
+        white = (mask > protocol.rule.foreground_above) * np.uint8(255)
+        expected = score(count_pair(map_, PreparedMask(white)).counts, binary, ["a"]).metrics
+        assert same(score(counts[1:], protocol, ["a"]).metrics, expected)
+        assert same(score(counts[[1]], protocol, ["a"]).metrics, expected)
+
+
+def test_a_constant_block_is_judged_as_pysodmetrics_does_under_every_rule_of_its_rounding():
+    """The rounding of numpy's mean decides whether a constant block has a spread; the flags are kept per rule."""
+    usual = PROTOCOLS["pysodmetrics"]
+    own = replace(usual, name="own", rule=CountingRule(50, "half-even"))
+    differing = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        mask = np.zeros((31, 37), np.uint8)
+        mask[:3], mask[:, :3] = (
+            255,
+            60,
+        )  # none of it in the quadrant below and right of its centroid
+        map_ = rng.integers(0, 256, mask.shape, dtype=np.uint8)
+        map_[3:, 3:] = rng.integers(1, 255)
+        evaluator = Evaluator(own, pixel_metrics=())
+        evaluator.update(map_, mask)
+        expected = Evaluator(usual, pixel_metrics=())
+        expected.update(map_, mask > 50)
+        assert same(evaluator.compute().metrics, expected.compute().metrics)
+        counts = evaluator.counts
+        differing += bool((counts.for_rule(own.rule).tie_flags & 15).any())
+    assert differing
 
 
 def test_counts_refuse_weighted_f_of_another_foreground():
     usual = Evaluator("salmetric")
     usual.update(*grey_pair())
+    own = replace(PROTOCOLS["matlab"], name="own", rule=CountingRule(128, "half-even"))
     with pytest.raises(
-        ValueError, match="weighted F of the maximum map was counted with foreground >25"
+        ValueError, match=r"wf was computed for .*the maximum map with foreground >25"
     ):
-        usual.compute(replace(PROTOCOLS["matlab"], name="own", rule=CountingRule(128, "half-even")))
-    own = Evaluator(
-        replace(PROTOCOLS["salmetric"], name="own", rule=CountingRule(100, "half-even"))
-    )
-    own.update(*grey_pair())
-    with pytest.raises(
-        ValueError, match="weighted F of the raw map was counted with foreground >100"
-    ):
-        own.compute("salmetric")
-    without = Evaluator("salmetric", weighted=False)
+        usual.compute(own)
+    evaluator = Evaluator(own)
+    evaluator.update(*grey_pair())
+    assert np.isfinite(evaluator.compute().metrics["wf"])
+    without = Evaluator("salmetric", pixel_metrics=())
     without.update(*grey_pair())
-    rules = replace(PROTOCOLS["matlab"], name="own", rule=CountingRule(128, "half-even"))
-    assert np.isnan(without.compute(rules).metrics["wf"])
+    assert np.isnan(without.compute(own).metrics["wf"])
 
 
 @pytest.mark.parametrize("wrong", [-1, 255, 127.5, True, "128"])

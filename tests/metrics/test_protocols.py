@@ -12,8 +12,8 @@ from sodbench.metrics import (
     Evaluator,
     PreparedMask,
     count_pair,
-    image_measures,
-    protocol,
+    get_protocol,
+    per_image_metrics,
     score,
 )
 
@@ -61,7 +61,7 @@ def fixture(data):
 @pytest.fixture(scope="module")
 def counts(fixture):
     return Counts.concatenate(
-        count_pair(fixture[f"pred_{i:03d}"], PreparedMask(fixture[f"gt_{i:03d}"]))
+        count_pair(fixture[f"pred_{i:03d}"], PreparedMask(fixture[f"gt_{i:03d}"])).counts
         for i in range(CASES)
     )
 
@@ -75,7 +75,7 @@ def assert_equal(found, expected, tolerance):
 
 @pytest.mark.parametrize(("key", "rules"), [("pysod", NORMALISED), ("pysod_nonorm", AS_STORED)])
 def test_every_measure_is_that_of_pysodmetrics(fixture, counts, key, rules):
-    measures = image_measures(counts, rules)
+    measures = per_image_metrics(counts, rules)
     for ours, theirs in SCALARS.items():
         assert_equal(measures.scalars[ours], fixture[f"{key}/{theirs}"], 1e-12)
     for ours, theirs in CURVES.items():
@@ -83,7 +83,7 @@ def test_every_measure_is_that_of_pysodmetrics(fixture, counts, key, rules):
 
 
 def test_precision_recall_and_f_are_those_of_salmetric(fixture, counts):
-    measures = image_measures(counts, "salmetric")
+    measures = per_image_metrics(counts, PROTOCOLS["salmetric"])
     for ours, theirs in {"precision": "precision", "recall": "recall", "f": "fmeasure"}.items():
         assert_equal(measures.curves[ours], fixture[f"salmetric/{theirs}"].astype(float), 3e-7)
     assert_equal(measures.scalars["f_max"], fixture["salmetric/maxf"].astype(float), 3e-7)
@@ -128,7 +128,7 @@ def test_an_undefined_s_is_named_and_left_out_only_on_request(counts):
     stems = [f"{i:03d}" for i in range(CASES)]
     kept = score(counts, "pysodmetrics", stems)
     assert kept.undefined == ("013", "014")
-    assert kept.signature.endswith("|protocol:pysodmetrics|n:26|gt:>128|undefined:keep(2)")
+    assert str(kept.signature).endswith("|protocol:pysodmetrics|n:26|gt:>128|undefined:keep(2)")
     skipped = score(counts, "pysodmetrics", stems, undefined_s="skip")
     assert skipped.metrics["s"] == pytest.approx(kept.per_image["s"].dropna().mean(), abs=1e-15)
 
@@ -151,7 +151,7 @@ def test_matlab_names_what_it_leaves_out_of_each_mean(counts):
 
 def test_a_set_of_empty_masks_has_no_max_f_and_no_threshold_under_matlab(fixture):
     empty = Counts.concatenate(
-        count_pair(fixture[f"pred_{i:03d}"], PreparedMask(fixture[f"gt_{i:03d}"]))
+        count_pair(fixture[f"pred_{i:03d}"], PreparedMask(fixture[f"gt_{i:03d}"])).counts
         for i in (3, 4, 22)
     )
     metrics = score(empty, "matlab", ["a", "b", "c"]).metrics
@@ -196,7 +196,7 @@ def test_the_f_curve_is_the_one_whose_maximum_is_max_f(counts, name):
     expected = {
         curve: own
         if curve in ("precision", "recall") or curve.split("_")[0] == "f"
-        else PROTOCOLS[name].other_comparison
+        else PROTOCOLS[name].secondary_comparison
         for curve in curves
     }
     assert scores.comparisons == expected
@@ -214,7 +214,7 @@ def test_the_two_forms_of_max_f_are_told_apart(counts):
 
 def test_an_unknown_protocol_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="salmetric, pysodmetrics, matlab"):
-        protocol("salmetrics")
+        get_protocol("salmetrics")
 
 
 def test_the_evaluator_takes_the_same_pictures(fixture):
@@ -224,8 +224,8 @@ def test_the_evaluator_takes_the_same_pictures(fixture):
             evaluator.update(fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"])
     coded = fixture[f"pred_{CODED_AS_ONES:03d}"], fixture[f"gt_{CODED_AS_ONES:03d}"]
     evaluator.update(*coded)  # of which PySODMetrics sees an empty mask
-    whitened = image_measures(
-        count_pair(coded[0], PreparedMask(coded[1] * np.uint8(255))), NORMALISED
+    whitened = per_image_metrics(
+        count_pair(coded[0], PreparedMask(coded[1] * np.uint8(255))).counts, NORMALISED
     ).scalars["wf"]
     expected = np.append(np.delete(fixture["pysod/wfm"], CODED_AS_ONES), whitened)
     assert whitened[0] > 0

@@ -9,6 +9,7 @@ import pytest
 
 from sodbench.images import read_grey
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
+from sodbench.metrics.protocols import COUNTS_ONLY
 
 pytestmark = pytest.mark.real
 METHODS = ("Amulet", "DSS", "CSNet-L-x2")
@@ -25,7 +26,7 @@ def masks(shared):
 def counted(request, shared, masks):
     folder = shared / "real/preds" / request.param / "SOD"
     maps = {stem: read_grey(folder / f"{stem}.png").pixels for stem in masks}
-    counts = Counts.concatenate(count_pair(maps[s], PreparedMask(masks[s])) for s in masks)
+    counts = Counts.concatenate(count_pair(maps[s], PreparedMask(masks[s])).counts for s in masks)
     return request.param, counts, maps
 
 
@@ -55,8 +56,8 @@ def test_the_roc_area_under_salmetric(shared, masks, method, area):
     folder = shared / "real/preds" / method / "SOD"
     counts = Counts.concatenate(
         count_pair(
-            read_grey(folder / f"{stem}.png").pixels, PreparedMask(masks[stem]), weighted=False
-        )
+            read_grey(folder / f"{stem}.png").pixels, PreparedMask(masks[stem], COUNTS_ONLY)
+        ).counts
         for stem in masks
     )
     assert score(counts, "salmetric", list(masks)).metrics["auc_roc"] == pytest.approx(
@@ -70,8 +71,8 @@ def test_average_precision_and_roc_area_of_forty_pairs(shared, masks):
     folder = shared / "real/preds/CSNet-L-x2/SOD"
     counts = Counts.concatenate(
         count_pair(
-            read_grey(folder / f"{stem}.png").pixels, PreparedMask(masks[stem]), weighted=False
-        )
+            read_grey(folder / f"{stem}.png").pixels, PreparedMask(masks[stem], COUNTS_ONLY)
+        ).counts
         for stem in stems
     )
     metrics = score(counts, "pysodmetrics", stems).metrics

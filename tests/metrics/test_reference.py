@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from reference import pixels
 from reference.pairs import pairs
 
-from sodbench.metrics import PROTOCOLS, PreparedMask, count_pair, image_measures
-from sodbench.metrics.counts import MATLAB_RULE, STANDARD_RULE
+from sodbench.metrics import PROTOCOLS, PreparedMask, count_pair, per_image_metrics
+from sodbench.metrics.protocols import COUNTS_ONLY, MATLAB_RULE, STANDARD_RULE
 
 CLOSE = {"abs": 1e-12, "rel": 1e-12}
 ONE_PIXEL = (np.full((1, 1), 7, np.uint8), np.full((1, 1), 255, np.uint8))
@@ -17,10 +17,10 @@ ONE_PIXEL = (np.full((1, 1), 7, np.uint8), np.full((1, 1), 255, np.uint8))
 @settings(max_examples=150, deadline=None)
 def test_the_joint_counts(pair):
     map_, mask = pair
-    counts = count_pair(map_, PreparedMask(mask), weighted=False)
+    counts = count_pair(map_, PreparedMask(mask, COUNTS_ONLY)).counts
     for rule in (STANDARD_RULE, MATLAB_RULE):
         expected = pixels.joint(map_, mask, rule.foreground_above, rule.centroid)
-        assert (counts.under(rule)[0] == expected).all()
+        assert (counts.for_rule(rule).histogram[0] == expected).all()
     assert counts.absolute_error == np.abs(map_.astype(int) - mask).sum()
 
 
@@ -34,7 +34,7 @@ def test_what_is_summed_over_a_mask(height, width):
         mask[rng.integers(height), rng.integers(width)] = 77
         prepared = PreparedMask(mask)
         assert prepared.levels == tuple(np.unique(mask)) and not prepared.is_binary
-        for rule, split in ((STANDARD_RULE, prepared.standard), (MATLAB_RULE, prepared.second)):
+        for rule, split in prepared.splits.items():
             foreground = mask > rule.foreground_above
             assert split[1:] == pixels.split(foreground, rule.centroid)
 
@@ -45,16 +45,20 @@ def test_what_is_summed_over_a_mask(height, width):
 @settings(max_examples=40, deadline=None)
 def test_every_curve(rules, pair):
     map_, mask = pair
-    found = image_measures(count_pair(map_, PreparedMask(mask), weighted=False), rules).curves
+    found = per_image_metrics(
+        count_pair(map_, PreparedMask(mask, COUNTS_ONLY)).counts, rules
+    ).curves
     p = pixels.prepared(map_, rules.map)
     foreground = mask > rules.rule.foreground_above
     own = {"precision", "recall", "f"}  # in the protocol's comparison; the others in PySODMetrics'
     for t in range(0, 256, 5):
         binary = pixels.selected(p, t, rules.comparison)
         smoothed = pixels.binary_measures(binary, foreground, rules.smoothing)
-        plain = pixels.binary_measures(pixels.selected(p, t, rules.other_comparison), foreground)
+        plain = pixels.binary_measures(
+            pixels.selected(p, t, rules.secondary_comparison), foreground
+        )
         ppv = pixels.binary_measures(
-            pixels.selected(p, t, rules.other_comparison), foreground, rules.smoothing
+            pixels.selected(p, t, rules.secondary_comparison), foreground, rules.smoothing
         )["precision"]
         for name, curve in found.items():
             others = {**plain, "tpr": plain["recall"], "ppv": ppv}
@@ -73,7 +77,7 @@ def test_every_curve(rules, pair):
 @settings(max_examples=150, deadline=None)
 def test_every_scalar(rules, pair):
     map_, mask = pair
-    found = image_measures(count_pair(map_, PreparedMask(mask)), rules).scalars
+    found = per_image_metrics(count_pair(map_, PreparedMask(mask)).counts, rules).scalars
     p = pixels.prepared(map_, rules.map)
     foreground = mask > rules.rule.foreground_above
 

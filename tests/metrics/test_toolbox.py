@@ -64,7 +64,7 @@ RC_ON_CSSD18 = (
 def scored(data, cases):
     with np.load(data / "metrics_public.npz") as archive:
         pairs = [(archive[f"pred_{i:03d}"], archive[f"gt_{i:03d}"]) for i in cases]
-    counts = Counts.concatenate(count_pair(map_, PreparedMask(mask)) for map_, mask in pairs)
+    counts = Counts.concatenate(count_pair(map_, PreparedMask(mask)).counts for map_, mask in pairs)
     return score(counts, "matlab", [f"{i:03d}" for i in cases])
 
 
@@ -122,7 +122,7 @@ def test_rc_on_cssd18_with_its_black_map(shared):
     counts = Counts.concatenate(
         count_pair(
             read_grey(maps / f"{mask.stem}_RC.png").pixels, PreparedMask(read_grey(mask).pixels)
-        )
+        ).counts
         for mask in masks
     )
     scores = score(counts, "matlab", [mask.stem for mask in masks])

@@ -31,12 +31,12 @@ def odd_results(tmp_path_factory) -> list[Result]:
 @pytest.fixture(scope="session")
 def odd_report(odd_results, tmp_path_factory) -> Path:
     """A whole report folder over them."""
-    from sodbench.reports import figures
+    from sodbench.reports import plots
     from sodbench.reports.report import write_report
 
     out = tmp_path_factory.mktemp("report") / "out"
     with pytest.MonkeyPatch.context() as patch:  # restored where write_report fails, too
-        patch.setattr(figures, "FORMATS", ("png", "svg"))  # PDF fonts take the time
+        patch.setattr(plots, "FORMATS", ("png", "svg"))  # PDF fonts take the time
         write_report(
             odd_results,
             out,

@@ -8,7 +8,7 @@ import pytest
 from synthetic import synthetic
 
 from sodbench.cli import main
-from sodbench.reports import figures
+from sodbench.reports import plots
 from sodbench.reports.analysis import analyse
 from sodbench.reports.comparability import Ranking, find_comparable, find_ranking
 from sodbench.reports.image_counts import check_image_counts, dataset_heading, official_images
@@ -20,7 +20,7 @@ SIGNATURE = "sodbench:0.1.0|protocol:{}|n:300|missing:error|resize:none|gt:>128"
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
     """No figure is drawn: these are tests of tables and text."""
-    monkeypatch.setattr(figures, "save", lambda *_: {})
+    monkeypatch.setattr(plots, "save_figure", lambda *_: {})
 
 
 def rows_of(markdown, title):
@@ -69,7 +69,7 @@ def test_every_number_in_csv_and_json_has_its_protocol_signature_and_mark(tmp_pa
     tables = tmp_path / "out" / "tables"
     scores = pd.read_csv(tables / "scores.csv", index_col=0)
     assert scores.loc["other", "own protocol"] == "pysodmetrics"
-    assert scores.loc["other", "own signature"] == results[0].signature
+    assert scores.loc["other", "own signature"] == str(results[0].signature)
     assert scores.loc["other", "own f_max"] == results[0].metrics["f_max"]
     assert scores["own f_max mark"].to_dict()["other"] == "†"
     assert scores["own f_max place"].to_dict()["good"] == 1
@@ -85,7 +85,7 @@ def test_every_number_in_csv_and_json_has_its_protocol_signature_and_mark(tmp_pa
     for _, row in rows.iterrows():
         result = next(r for r in results if r.method == row["method"])
         assert row["value"] == result.metrics[row["metric"]]
-        assert row["signature"] == result.signature and row["protocol"] == result.protocol
+        assert row["signature"] == str(result.signature) and row["protocol"] == result.protocol
         assert row["compared"] == (row["method"] != "other")
         assert (row["mark"] == "†") == (row["method"] == "other")
     for name in ("all_comparisons", "all_groups"):
@@ -94,7 +94,7 @@ def test_every_number_in_csv_and_json_has_its_protocol_signature_and_mark(tmp_pa
     content = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert [c["key"] for c in content["tables"]["scores"]["columns"]][1] == "own f_max"
     cell = content["tables"]["scores"]["rows"][0]["cells"][1]
-    assert (cell["mark"], cell["signature"]) == ("†", results[0].signature)
+    assert (cell["mark"], cell["signature"]) == ("†", str(results[0].signature))
     assert content["scores"][0]["protocol"] == "pysodmetrics"
     comparisons = pd.read_csv(tables / "comparisons.csv", index_col=0)
     assert comparisons["p_holm"].dtype == float and comparisons["difference low"].dtype == float
@@ -221,7 +221,7 @@ def test_dss_under_pysodmetrics_next_to_two_methods_under_salmetric(shared, tmp_
         options = ["--name", method, "--protocol", protocol, "-o", str(tmp_path / "results")]
         assert main([*arguments, *options]) == 0
     out = tmp_path / "report.md"
-    assert main(["report", str(tmp_path / "results"), "-o", str(out), "--pictures", "random"]) == 0
+    assert main(["report", str(tmp_path / "results"), "-o", str(out), "--images", "random"]) == 0
     text = out.read_text("utf-8")
     dss = rows_of(text, "Scores")["DSSᶜ"]
     assert dss[-2] == "0.718 [†]" and dss[-1] == "not compared"

@@ -6,19 +6,21 @@ import numpy as np
 import pytest
 from synthetic import synthetic
 
+from sodbench import evaluate
 from sodbench.errors import SodbenchError
 from sodbench.metrics.statistics.significance import holm
-from sodbench.reports.compare import compare, render
+from sodbench.reports.compare import compare
+from sodbench.reports.text import format_comparison
 
 
 def test_numbers_are_those_of_the_results_and_the_better_one_wins():
     one, two = synthetic("A_1", "SOD", noise=0.1), synthetic("B", "SOD", noise=0.7)
     found = compare([one], [two], resamples=400)
-    assert found.first == "A_1" and len(found.differences) == 5
-    for d in found.differences:
-        assert d.a == pytest.approx(one.metrics[d.metric])
-        assert d.b == pytest.approx(two.metrics[d.metric])
-        assert d.low <= d.a - d.b <= d.high
+    assert found.first == "A_1" and len(found.comparisons) == 5
+    for d in found.comparisons:
+        assert d.first_value == pytest.approx(one.metrics[d.metric])
+        assert d.second_value == pytest.approx(two.metrics[d.metric])
+        assert d.low <= d.difference <= d.high
         assert d.p < 0.01 and d.p <= d.p_holm
         assert d.wins == d.images == 12
     assert found == compare([one], [two], resamples=400)
@@ -27,47 +29,66 @@ def test_numbers_are_those_of_the_results_and_the_better_one_wins():
 def test_a_method_does_not_beat_itself():
     one = synthetic("A", "SOD")
     found = compare([one], [one], resamples=200)
-    assert {d.p for d in found.differences} == {1.0}
-    assert {(d.wins, d.ties, d.losses) for d in found.differences} == {(0, 12, 0)}
+    assert {d.p for d in found.comparisons} == {1.0}
+    assert {(d.wins, d.ties, d.losses) for d in found.comparisons} == {(0, 12, 0)}
     assert found.first == "A (first)"
 
 
 def test_prints_in_every_format():
     found = compare([synthetic("A_1", "SOD")], [synthetic("B", "SOD", noise=0.5)], resamples=100)
-    assert "SOD MAE ↓" in render(found, "table")
-    assert "| A\\_1" in render(found, "markdown")
-    assert render(found, "csv").startswith("first,second,dataset,metric,images,a,b,low,high,p,")
-    assert json.loads(render(found, "json"))["differences"][0]["metric"] == "mae"
+    assert "SOD MAE ↓" in format_comparison(found, "table")
+    assert "| A\\_1" in format_comparison(found, "markdown")
+    assert format_comparison(found, "csv").startswith(
+        "first,second,dataset,metric,images,a,b,low,high,p,"
+    )
+    assert json.loads(format_comparison(found, "json"))["comparisons"][0]["metric"] == "mae"
 
 
 def test_both_tests_are_corrected_and_named():
     found = compare([synthetic("A", "own", noise=0.3)], [synthetic("B", "own", noise=0.33)])
-    raw = np.array([d.p_wilcoxon for d in found.differences])
-    assert [d.p_wilcoxon_holm for d in found.differences] == pytest.approx(holm(raw))
+    raw = np.array([d.p_wilcoxon for d in found.comparisons])
+    assert [d.p_wilcoxon_holm for d in found.comparisons] == pytest.approx(holm(raw))
     assert (holm(raw) > raw).any()
-    text = render(found, "table")
-    assert "permutation p (Holm)" in text and "Wilcoxon p (Holm)" in text
+    text = format_comparison(found, "table")
+    assert "bootstrap p (Holm)" in text and "Wilcoxon p (Holm)" in text
     assert (
         "the intervals are not corrected" in text and "own (12 images): with fewer than 50" in text
     )
 
 
+def test_a_comparison_prints_itself_and_reads_folders(tmp_path):
+    pair = []
+    for method, noise in (("A", 0.2), ("B", 0.6)):
+        synthetic(method, "own", noise=noise, folder=tmp_path)
+        maps, output = tmp_path / "maps" / method, tmp_path / method
+        pair.append(
+            evaluate(maps, tmp_path / "masks", name=method, dataset_name="own", output=output)
+        )
+    found = compare(tmp_path / "A", str(tmp_path / "B"), metrics=["mae"], resamples=100)
+    assert found == compare(*pair, metrics=["mae"], resamples=100)
+    lines = repr(found).splitlines()
+    assert lines[0] == "PairedComparison: A against B" and lines[1].startswith("  own mae: 0.")
+    assert str(found) == format_comparison(found, "table")
+
+
 def test_few_images_have_no_interval_and_no_test():
     found = compare([synthetic("A", "own", images=9)], [synthetic("B", "own", images=9, noise=0.9)])
-    for d in found.differences:
+    for d in found.comparisons:
         assert np.isnan([d.low, d.high, d.p, d.p_holm, d.p_wilcoxon, d.p_wilcoxon_holm]).all()
     assert "own (9 images): too few images (below 10)" in found.remarks[0]
 
 
 def test_a_difference_of_zero_has_no_sign():
     one = synthetic("A", "SOD")
-    assert "-0.0000" not in (text := render(compare([one], [one], resamples=100), "table"))
+    assert "-0.0000" not in (
+        text := format_comparison(compare([one], [one], resamples=100), "table")
+    )
     assert "+0.0000" not in text
 
 
-def test_different_images_and_signatures_are_said():
+def test_different_images_and_signatures_are_named():
     found = compare([synthetic("A", "SOD")], [synthetic("B", "SOD", missing=2)], resamples=100)
-    assert {d.images for d in found.differences} == {10}
+    assert {d.images for d in found.comparisons} == {10}
     assert "A has 12 images, B has 10; compared on the 10 that both have" in found.remarks[0]
     assert "signatures differ" in found.remarks[1]
 
@@ -77,7 +98,7 @@ def test_different_masks_under_the_same_names_are_named():
     assert "own: 12 of 12 images were scored against different masks" in found.remarks[0]
 
 
-def test_what_cannot_be_compared_is_refused():
+def test_results_that_cannot_be_compared_are_refused():
     a, b = synthetic("A", "SOD"), synthetic("B", "ECSSD")
     with pytest.raises(SodbenchError, match="no common result on any dataset; A has SOD; B has"):
         compare([a], [b])
@@ -97,5 +118,5 @@ def test_a_metric_without_a_direction_is_refused_and_never_dropped():
 def test_metrics_that_single_images_lack_count_no_images():
     pair = [synthetic("A", "own")], [synthetic("B", "own", noise=0.9)]
     found = compare(*pair, metrics=["auc_roc", "mae"], resamples=100)
-    text = render(found, "table")
+    text = format_comparison(found, "table")
     assert "0 / 0 / 0" not in text and "12 / 0 / 0" in text

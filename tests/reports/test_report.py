@@ -14,23 +14,23 @@ from synthetic import ODD, synthetic
 
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
-from sodbench.reports import figures
-from sodbench.reports import published as literature
+from sodbench.reports import plots
 from sodbench.reports.attributes import read_attributes
 from sodbench.reports.markdown import MARKER
+from sodbench.reports.published import load_published
 from sodbench.reports.report import read_costs, write_report
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """PNG alone: embedding fonts in PDF is what takes time."""
-    monkeypatch.setattr(figures, "FORMATS", ("png",))
+    monkeypatch.setattr(plots, "FORMATS", ("png",))
 
 
 @pytest.fixture
 def undrawn(monkeypatch):
     """For tests of the text alone: no figure is drawn."""
-    monkeypatch.setattr(figures, "save", lambda *_: {})
+    monkeypatch.setattr(plots, "save_figure", lambda *_: {})
 
 
 def test_markdown_report_with_figures_beside_it(odd_results, tmp_path, quick):
@@ -136,8 +136,8 @@ def test_the_same_results_give_the_same_report(odd_results, tmp_path, undrawn):
 def test_figures_are_the_same_bytes_in_every_format(tmp_path):
     def drawn(folder):
         panels = {"SOD": {"m": (np.array([0.0, 1.0]), np.array([1.0, 0.5]))}}
-        figure = figures.curve_panels(panels, "recall", "precision", figures.lines(["m"]))
-        return figures.save(figure, folder, "pr")
+        figure = plots.curve_panels(panels, "recall", "precision", plots.line_styles(["m"]))
+        return plots.save_figure(figure, folder, "pr")
 
     one, two = drawn(tmp_path / "one"), drawn(tmp_path / "two")
     assert set(one) == {"png", "svg", "pdf"}
@@ -208,7 +208,7 @@ def test_published_rows_are_marked_and_take_no_part(tmp_path, undrawn):
 
 
 def test_published_tables_are_whole_and_doubts_are_noted():
-    found = {s.name: s for s in literature.sources()}
+    found = {s.name: s for s in load_published()}
     assert set(found) == {"csf", "icon", "salod", "u2net", "sal_eval_toolbox"}
     assert found["csf"].values == {} and found["csf"].methods == ("CSF+Res2Net-50",)
     assert found["icon"].values["CPD (VGG16)", "SOD", "mae"] == 0.113
@@ -219,7 +219,7 @@ def test_published_tables_are_whole_and_doubts_are_noted():
     with pytest.raises(
         SodbenchError, match="--published nope: no such table; there are: csf, icon"
     ):
-        literature.sources(["nope"])
+        load_published(["nope"])
 
 
 def test_templates_are_filled_in_with_the_right_escaping(odd_results, tmp_path, undrawn):
@@ -293,10 +293,10 @@ def stats_of(result, folder, images=None):
 
 def test_scores_by_kind_of_image(tmp_path, quick, capsys, monkeypatch):
     results = [synthetic(m, "HKU-IS/test", images=14, noise=n) for m, n in (("a", 0.1), ("b", 0.6))]
-    monkeypatch.setattr("sodbench.results.find_results", lambda _: results)
+    monkeypatch.setattr("sodbench.results.load_results", lambda _: results)
     stats = stats_of(results[0], tmp_path / "stats")
     arguments = ["report", "x", "-o", str(tmp_path / "out"), "--resamples", "100"]
-    assert main([*arguments, "--attributes", str(stats), "--pictures", "random"]) == 0
+    assert main([*arguments, "--attributes", str(stats), "--images", "random"]) == 0
     tables = tmp_path / "out" / "tables"
     by_border = pd.read_csv(tables / "by_border.csv", index_col=0)
     free, touching = "HKU-IS/test f_max free, n = 4", "HKU-IS/test f_max touching, n = 10"
@@ -352,7 +352,7 @@ def test_refuses_to_overwrite_or_to_write_among_data(tmp_path):
         write_report(results, tmp_path / "report.pdf")
     with pytest.raises(SodbenchError, match="--baseline nobody: no such method here; there are: m"):
         write_report(results, tmp_path / "r.md", baseline="nobody", resamples=100)
-    with pytest.raises(SodbenchError, match="--pictures nowhere: neither an image"):
+    with pytest.raises(SodbenchError, match="--images nowhere: neither an image"):
         write_report(results, tmp_path / "r.md", pictures=["nowhere"])
 
 
@@ -364,10 +364,10 @@ def test_a_markdown_report_may_be_written_again(tmp_path, monkeypatch):
 
     results, out = [synthetic("m", "SOD")], tmp_path / "r.md"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(figures, "save", interrupted)
+        patch.setattr(plots, "save_figure", interrupted)
         write_report(results, out, resamples=100, pictures=[])
     assert any((tmp_path / "r_figures").iterdir())
-    monkeypatch.setattr(figures, "save", lambda *_: {})
+    monkeypatch.setattr(plots, "save_figure", lambda *_: {})
     for _ in range(2):
         assert "## Scores" in write_report(results, out, resamples=100, pictures=[]).read_text()
 
@@ -434,14 +434,14 @@ def test_negative_seed_is_refused(command, capsys):
 def test_names_apart_by_commas(tmp_path, undrawn, monkeypatch, capsys):
     stored = [synthetic(m, d) for m in ("A", "B") for d in ("SOD", "ECSSD", "HKU-IS")]
     monkeypatch.setattr(
-        "sodbench.results.find_results",
+        "sodbench.results.load_results",
         lambda folders: [
             r for r in stored if Path(r.method) in folders or folders == [Path("all")]
         ],
     )
     chosen = ["--metrics", "mae,f_max", "--datasets", "SOD,ECSSD", "--resamples", "100"]
     out = tmp_path / "r.md"
-    assert main(["report", "all", "-o", str(out), "--pictures", "random", *chosen]) == 0
+    assert main(["report", "all", "-o", str(out), "--images", "random", *chosen]) == 0
     text = out.read_text("utf-8").partition("\n## How this was made")[0]
     assert "ECSSD" in text and "HKU-IS" not in text
     capsys.readouterr()
@@ -461,7 +461,7 @@ def test_real_maps_reach_the_gold_numbers_in_the_report(shared, tmp_path, quick)
     assert main([*arguments, "--name", "DSS", "-o", str(results)]) == 0
     out = tmp_path / "report.md"
     assert (
-        main(["report", str(results), "-o", str(out), "--resamples", "100", "--pictures", "random"])
+        main(["report", str(results), "-o", str(out), "--resamples", "100", "--images", "random"])
         == 0
     )
     row = next(x for x in out.read_text("utf-8").splitlines() if x.startswith("| DSS"))

@@ -10,9 +10,9 @@ from synthetic import synthetic
 
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
-from sodbench.files import replacing
+from sodbench.files import atomic_write
 from sodbench.images import write_image
-from sodbench.reports import figures
+from sodbench.reports import plots
 from sodbench.reports.report import write_report
 from sodbench.reports.report_folder import RECORD
 
@@ -25,8 +25,8 @@ def quick(monkeypatch):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.png").write_bytes(b"drawn")
 
-    monkeypatch.setattr(figures, "FORMATS", ("png",))
-    monkeypatch.setattr(figures, "save", save)
+    monkeypatch.setattr(plots, "FORMATS", ("png",))
+    monkeypatch.setattr(plots, "save_figure", save)
 
 
 def files_below(folder):
@@ -138,11 +138,11 @@ def test_after_a_kill_at_any_event_the_same_command_works_and_leaves_no_other_fi
     name, tmp_path, monkeypatch
 ):
     def save(figure, folder, name):
-        with replacing(folder / f"{name}.png") as temporary:
+        with atomic_write(folder / f"{name}.png") as temporary:
             temporary.write_bytes(b"drawn")
 
-    monkeypatch.setattr(figures, "FORMATS", ("png",))
-    monkeypatch.setattr(figures, "save", save)
+    monkeypatch.setattr(plots, "FORMATS", ("png",))
+    monkeypatch.setattr(plots, "save_figure", save)
     results = [synthetic(m, "SOD", images=2, folder=tmp_path / "data") for m in "ab"]
     fresh, place = tmp_path / "fresh", tmp_path / "place"
     for folder in (fresh, place):
@@ -175,7 +175,7 @@ def test_two_reports_at_once_in_one_folder_are_refused(tmp_path, quick, monkeypa
                 write(results, out)
             refused.append(found)
 
-    monkeypatch.setattr(figures, "save", meanwhile)
+    monkeypatch.setattr(plots, "save_figure", meanwhile)
     write(results, out)
     assert refused
 
@@ -204,8 +204,8 @@ def test_a_figure_replaces_a_link_and_not_its_target(tmp_path):
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "pr.png").symlink_to(target)
     panels = {"SOD": {"m": ([0.0, 1.0], [1.0, 0.5])}}
-    figure = figures.curve_panels(panels, "recall", "precision", figures.lines(["m"]))
-    figures.save(figure, tmp_path / "figures", "pr", ["png"])
+    figure = plots.curve_panels(panels, "recall", "precision", plots.line_styles(["m"]))
+    plots.save_figure(figure, tmp_path / "figures", "pr", ["png"])
     assert target.read_text() == "mine" and not (tmp_path / "figures" / "pr.png").is_symlink()
 
 
@@ -253,9 +253,9 @@ def test_files_outside_the_recorded_folders_are_named_and_not_shown(
         "sodbench.reports.gallery.read_rgb",
         lambda p: opened.append(p) or np.zeros((2, 2, 3), np.uint8),
     )
-    monkeypatch.setattr("sodbench.results.find_results", lambda _: [result])
+    monkeypatch.setattr("sodbench.results.load_results", lambda _: [result])
     out = tmp_path / "out"
-    arguments = ["report", "x", "-o", str(out), "--resamples", "100", "--pictures", "im_003"]
+    arguments = ["report", "x", "-o", str(out), "--resamples", "100", "--images", "im_003"]
     assert main(arguments) == 1
     assert opened and not any("secret" in str(path) for path in opened)
     error = capsys.readouterr().err
@@ -352,9 +352,9 @@ def test_a_bench_record_of_another_name_is_a_problem_and_can_be_mapped(
     tmp_path, quick, monkeypatch, capsys
 ):
     results = [synthetic(m, "SOD") for m in ("TinyNet", "Other", "Third")]
-    monkeypatch.setattr("sodbench.results.find_results", lambda _: results)
+    monkeypatch.setattr("sodbench.results.load_results", lambda _: results)
     tiny, other = bench_file(tmp_path, "my_net.py:small"), bench_file(tmp_path, "Other")
-    arguments = ["report", "x", "--resamples", "100", "--pictures", "random", "-o"]
+    arguments = ["report", "x", "--resamples", "100", "--images", "random", "-o"]
     assert main([*arguments, str(tmp_path / "a.md"), "--bench", str(tiny), str(other)]) == 1
     error = capsys.readouterr().err
     assert "--bench: the record of 'my_net.py:small' belongs to no method of this report" in error
@@ -399,7 +399,7 @@ def test_a_modified_result_is_refused_by_name_and_nothing_is_written(
         raise SodbenchError(f"results/{result.method}/counts.npz: modified since it was stored")
 
     results = [synthetic("a", "SOD")]
-    monkeypatch.setattr("sodbench.results.find_results", lambda _: results)
+    monkeypatch.setattr("sodbench.results.load_results", lambda _: results)
     monkeypatch.setattr(Result, "counts", property(modified))
     assert main(["report", "x", "-o", str(tmp_path / "out"), "--resamples", "100"]) == 2
     assert "results/a/counts.npz: modified" in capsys.readouterr().err
@@ -433,6 +433,6 @@ def test_pairs_of_a_list_that_is_elsewhere_are_shown(tmp_path, quick):
     listed.parent.mkdir()
     listed.write_text("\n".join(lines) + "\n")
     results, out = tmp_path / "results", tmp_path / "out"
-    assert main(["eval", "--list", str(listed), "-o", str(results)]) == 0
+    assert main(["eval", "--pairs", str(listed), "-o", str(results)]) == 0
     assert main(["report", str(results), "-o", str(out), "--resamples", "100"]) == 0
     assert len(list((out / "pictures").rglob("*.jpg"))) == 4

@@ -10,12 +10,11 @@ import pytest
 from synthetic import ODD
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics.catalogue import find_metric
-from sodbench.metrics.scores import LOWER_IS_BETTER
-from sodbench.reports import latex, markdown, tables
-from sodbench.reports import sections as contents
-from sodbench.reports.analysis import REPORT_METRICS, select_metrics
+from sodbench.metrics.catalogue import METRICS, find_metric
+from sodbench.quoting import markdown_text
+from sodbench.reports import latex, markdown, sections, tables
 from sodbench.reports.comparability import Ranking, find_ranking
+from sodbench.reports.selection import REPORT_METRICS, select_metrics
 
 GOLDEN = Path(__file__).parent / "golden"
 SIGNATURE = "sodbench:0.1.0|protocol:salmetric|n:4|missing:error|resize:none|gt:>128"
@@ -38,7 +37,7 @@ SIGNATURE = "sodbench:0.1.0|protocol:salmetric|n:4|missing:error|resize:none|gt:
     ],
 )
 def test_places(values, direction, expected):
-    assert tables.places(values, direction) == expected
+    assert tables.rank_marks(values, direction) == expected
 
 
 def test_mean_ranks_are_over_the_datasets_that_all_ranked_methods_share():
@@ -64,21 +63,27 @@ def test_mean_ranks_are_over_the_datasets_that_all_ranked_methods_share():
 
 
 def test_a_zero_has_no_sign_and_a_negative_number_a_minus():
-    assert tables.signed(-0.00001) == "0.000" and tables.signed(0.00001) == "0.000"
-    assert tables.signed(-0.02) == "−0.020" and tables.signed(0.02) == "+0.020"
-    assert tables.printed(-0.0001) == "0.000" and tables.printed(-0.5) == "−0.500"
+    assert (
+        tables.format_difference(-0.00001) == "0.000"
+        and tables.format_difference(0.00001) == "0.000"
+    )
+    assert (
+        tables.format_difference(-0.02) == "−0.020" and tables.format_difference(0.02) == "+0.020"
+    )
+    assert tables.format_score(-0.0001) == "0.000" and tables.format_score(-0.5) == "−0.500"
 
 
 def test_directions_are_those_of_the_metrics():
+    lower_is_better = {m.name for m in METRICS.values() if m.direction == "lower"}
     maxima = {"ber_max", "fpr_max"}  # of an error, over all thresholds: neither direction is better
     for name in {
-        *LOWER_IS_BETTER,
+        *lower_is_better,
         *REPORT_METRICS,
         "iou_max",
         "cohen_kappa_mean",
         "auc_pr",
     } - maxima:
-        assert (find_metric(name).sign < 0) == (name in LOWER_IS_BETTER), name
+        assert (find_metric(name).sign < 0) == (name in lower_is_better), name
     assert {find_metric(name).sign for name in ("threshold", *maxima)} == {0}
     assert find_metric("cohen_kappa_max").label == "max Cohen's kappa"
     assert find_metric("f_adp").label == "adaptive F"
@@ -111,7 +116,7 @@ def test_signature_marks_say_what_differs():
         ("a", "HKU-IS/test"): usual.format(1447).replace("|n:", "|subset:test|n:"),
         ("b", "HKU-IS/test"): usual.format(1447).replace("|n:", "|subset:test|n:"),
     }
-    marks, notes = contents.signature_marks(signatures)
+    marks, notes = sections.signature_marks(signatures)
     assert marks == {("c", "SOD"): "†", ("c", "ECSSD"): "‡", ("b", "ECSSD"): "§"}
     assert notes[0] == (
         "† was made in another way and is not compared with the others: n:298 instead of n:300; "
@@ -121,7 +126,7 @@ def test_signature_marks_say_what_differs():
     assert notes[2].endswith(
         "not compared with the others: protocol:matlab instead of protocol:salmetric."
     )
-    assert contents.signature_marks(dict(list(signatures.items())[:2])) == ({}, [])
+    assert sections.signature_marks(dict(list(signatures.items())[:2])) == ({}, [])
 
 
 # ---- golden files -----------------------------------------------------------------------------
@@ -161,9 +166,9 @@ def example() -> tables.Table:
 @pytest.mark.parametrize(
     ("file", "render"),
     [
-        ("table.md", markdown.table),
-        ("table.tex", latex.table),
-        ("table_coloured.tex", lambda t: latex.table(t, colours=True)),
+        ("table.md", markdown.format_table),
+        ("table.tex", latex.format_table),
+        ("table_coloured.tex", lambda t: latex.format_table(t, colours=True)),
         ("table.csv", lambda t: t.frame().to_csv(lineterminator="\n")),
     ],
 )
@@ -179,19 +184,19 @@ def test_golden(file, render, monkeypatch):
 
 
 def test_markdown_escapes_everything_that_means_something():
-    assert markdown.escape("a|b*c_d`e[f]<g>&\\$") == "a\\|b\\*c\\_d\\`e\\[f\\]&lt;g&gt;&amp;\\\\\\$"
-    assert markdown.code("plain|x") == "`plain|x`"
-    assert markdown.code("a`b``c") == "```a`b``c```"
-    assert markdown.code("`") == "`` ` ``"
+    assert markdown_text("a|b*c_d`e[f]<g>&\\$") == "a\\|b\\*c\\_d\\`e\\[f\\]&lt;g&gt;&amp;\\\\\\$"
+    assert markdown.code_span("plain|x") == "`plain|x`"
+    assert markdown.code_span("a`b``c") == "```a`b``c```"
+    assert markdown.code_span("`") == "`` ` ``"
 
 
 def test_latex_escapes_everything_that_means_something():
-    assert latex.escape("50%_a & #$^~{}\\") == (
+    assert latex.latex_text("50%_a & #$^~{}\\") == (
         r"50\%\_a \& \#\$\textasciicircum{}\textasciitilde{}\{\}\textbackslash{}"
     )
-    assert latex.escape("βΔé漢") == r"$\beta$$\Delta$é\sodbenchchar{6F22}{漢}"
-    assert latex.escape("e\u0301") == "é"  # composed
-    assert latex.escape("a ≈ −0.5") == r"a $\approx$ $-$0.5"
+    assert latex.latex_text("βΔé漢") == r"$\beta$$\Delta$é\sodbenchchar{6F22}{漢}"
+    assert latex.latex_text("e\u0301") == "é"  # composed
+    assert latex.latex_text("a ≈ −0.5") == r"a $\approx$ $-$0.5"
 
 
 def test_a_report_stores_the_same_tables_as_json(odd_report):

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sodbench import sample
-from sodbench.datasets import Dataset, folder_pairs
+from sodbench import demo_data
+from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.images import write_grey, write_image
 
 NETWORKS = '''
@@ -78,10 +78,10 @@ def twelve(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     root = tmp_path_factory.mktemp("twelve")
     sizes = ((32, 40), (40, 32), (36, 36))
     for number in range(1, 13):
-        image, mask = sample.draw("DUTS-TR", number)
+        image, mask = demo_data.draw("DUTS-TR", number)
         height, width = sizes[number % 3]
         rows = np.linspace(0, mask.shape[0] - 1, height).astype(int)
         columns = np.linspace(0, mask.shape[1] - 1, width).astype(int)
         write_image(root / "image" / f"pair{number:02d}.png", image[rows][:, columns])
         write_grey(root / "mask" / f"pair{number:02d}.png", mask[rows][:, columns])
-    return folder_pairs(root / "image", root / "mask", name="twelve")
+    return dataset_from_folders(root / "image", root / "mask", name="twelve")

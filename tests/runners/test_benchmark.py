@@ -256,8 +256,11 @@ def test_export_leaves_out_sizes_that_the_network_refuses(faulty, tmp_path, caps
     [
         ("Never", r"300x400 is refused .*no size will do .* input_size = InputSize"),
         ("NotFinite", r"the network itself gives NaN or infinity for an image of 224x224"),
-        ("Two", r"gave list for a batch \[1, 3, 224, 224\]; it must give one logit map an image"),
-        ("Complex", r"gave \[1, 1, 224, 224\] of torch\.complex64 for a batch"),
+        (
+            "Two",
+            r"returned list for a batch \[1, 3, 224, 224\]; it must return one logit map per image",
+        ),
+        ("Complex", r"returned \[1, 1, 224, 224\] of torch\.complex64 for a batch"),
         ("Spectrum", r"torch cannot export this network: \w+: .*linalg_eig"),
     ],
 )

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sodbench.cli import main
-from sodbench.datasets import WEIGHTS, find_dataset, folder_pairs, official_names
+from sodbench.datasets import WEIGHTS, dataset_from_folders, find_dataset, official_names
+from sodbench.demo_data import CHARACTERS, MARKER, draw
 from sodbench.errors import SodbenchError
-from sodbench.files import names
+from sodbench.files import list_names
 from sodbench.runners.data.check import KINDS, SetReport, check, locate
 from sodbench.runners.data.duplicates import within
 from sodbench.runners.data.items import _mask_problems
-from sodbench.sample import CHARACTERS, MARKER, draw
 
 COUNT = 13
 
@@ -282,7 +282,7 @@ def test_an_odd_folder_beside_the_sets_does_not_hide_them(
 def test_list_tells_of_weights_and_of_a_missing_root(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights = WEIGHTS[0].place(tmp_path / "data")
+    weights = WEIGHTS[0].path(tmp_path / "data")
     options = ["data", "list", "--data-root", str(tmp_path / "data")]
     assert main(options) == 0
     listed = capsys.readouterr().out
@@ -541,7 +541,7 @@ def test_a_null_character_in_a_path_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"sodbench: error: {tmp_path}") and line.isprintable()
     with pytest.raises(SodbenchError, match="not a readable folder"):
-        names(Path("images\0"))
+        list_names(Path("images\0"))
 
 
 def test_a_link_to_a_place_without_permission_is_no_folder(
@@ -586,7 +586,7 @@ def test_real_sod_passes(shared: Path) -> None:
 def test_real_masks_with_quirks(shared: Path) -> None:
     edge = shared / "real/edge"
     folders = [edge / "F360iSOD3/GT", edge / "LFSD3/GT_1bit", edge / "pysodmetrics_test_data/masks"]
-    found = check([folder_pairs(None, folder) for folder in folders])
+    found = check([dataset_from_folders(None, folder) for folder in folders])
     assert [
         [(p.kind, Path(p.file).name) for p in r.faults if p.kind != "no-image"] for r in found
     ] == [

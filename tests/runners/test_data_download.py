@@ -318,8 +318,8 @@ def test_a_data_root_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_weights_that_are_no_file_are_refused(tmp_path: Path) -> None:
     net = Weights("net", "http://127.0.0.1:1/net.pth", "2c26b46b", "a test")
-    net.place(tmp_path).mkdir(parents=True)
-    with pytest.raises(SodbenchError, match="not a regular file"):
+    net.path(tmp_path).mkdir(parents=True)
+    with pytest.raises(SodbenchError, match="it is a folder"):
         download(["net"], tmp_path, weights=[net])
 
 

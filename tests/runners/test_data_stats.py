@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sodbench.cli import main
-from sodbench.datasets import find_dataset, listed_pairs
+from sodbench.datasets import dataset_from_list, find_dataset
 from sodbench.errors import SodbenchError
 from sodbench.runners.data.prepare import prepare
 from sodbench.runners.data.stats import describe, table, write_pages
@@ -100,7 +100,7 @@ def test_prepare_writes_lists_that_are_read_again(four: Path, tmp_path: Path) ->
     tests, pairs = prepare([dataset], tmp_path / "lists")
     assert tests.file.read_text() == "0.bmp\n1.bmp\n2.bmp\n3.bmp\n"
     assert (tests.lines, tests.relative_to) == (4, four / "images")
-    again = listed_pairs(pairs.file.replace(four / "train_pair.lst"))
+    again = dataset_from_list(pairs.file.replace(four / "train_pair.lst"))
     assert again.samples == dataset.samples
     assert prepare([dataset], tmp_path / "lists")[0].file == tests.file
     tests.file.write_text("mine\n")

@@ -18,12 +18,13 @@ import sodbench
 from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.files import locked
+from sodbench.files import lock_folder
 from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
 from sodbench.results import load_result
 from sodbench.runners.evaluation.evaluate import JOURNAL, evaluate, evaluate_plan
 from sodbench.runners.evaluation.plan import plan_evaluation
+from sodbench.runners.evaluation.workers import Workers
 
 STEMS = [f"img{i:02d}" for i in range(8)]
 
@@ -66,7 +67,7 @@ def test_a_folder_gives_the_numbers_of_its_arrays(folders):
     for seed, stem in enumerate(STEMS):
         evaluator.update(*draw(seed), name=stem)
     assert result.metrics == evaluator.compute().metrics
-    assert result.signature == (
+    assert str(result.signature) == (
         f"sodbench:{sodbench.__version__}|protocol:pysodmetrics|n:8|missing:error|resize:none|gt:>128"
     )
     assert list(result.table.index) == STEMS
@@ -131,9 +132,9 @@ def test_missing_maps_may_be_skipped_or_scored_as_black(folders):
         evaluate(folders / "maps", folders / "gt")
     assert kinds(error) == ["missing"]
     skipped = evaluate(folders / "maps", folders / "gt", missing="skip")
-    assert skipped.n == 7 and "missing:skip(1)" in skipped.signature
+    assert skipped.n == 7 and "missing:skip(1)" in str(skipped.signature)
     zero = evaluate(folders / "maps", folders / "gt", missing="zero")
-    assert zero.n == 8 and "missing:zero(1)" in zero.signature
+    assert zero.n == 8 and "missing:zero(1)" in str(zero.signature)
     assert zero.table.loc["img03", "mae"] == pytest.approx(draw(3)[1].mean() / 255)
     assert [p.kind for p in zero.problems] == ["missing"]
 
@@ -148,7 +149,7 @@ def test_extra_maps_are_reported(folders, capsys):
 def test_maps_of_another_size_are_resized_and_reported_or_refused(folders):
     save(folders / "maps/img02.png", draw(2, 15, 20)[0])
     result = evaluate(folders / "maps", folders / "gt")
-    assert "resize:bilinear(1)" in result.signature
+    assert "resize:bilinear(1)" in str(result.signature)
     (problem,) = result.problems
     assert problem.kind == "size" and "15x20" in problem.detail and "30x40" in problem.detail
     with pytest.raises(ProblemsError) as error:
@@ -225,7 +226,7 @@ def test_a_mask_of_zeros_and_ones_is_a_problem(folders):
 def test_swapped_folders_are_refused(folders, capsys):
     assert run(folders, preds="gt", gt="maps") == 2
     assert "swapped" in capsys.readouterr().err
-    assert run(folders, "--trust-folders", preds="gt", gt="maps") == 0
+    assert run(folders, "--allow-swapped", preds="gt", gt="maps") == 0
 
 
 def test_empty_and_absent_folders(folders, capsys):
@@ -314,7 +315,7 @@ def test_images_of_the_set_are_found_for_the_report(tree):
 def test_a_pair_list(tree, capsys):
     lines = [f"by_method/A/SOD/{s}_A.png data/SOD/GT/{s}.png" for s in STEMS]
     (tree / "pairs.txt").write_text("\n".join(lines))
-    assert main(["--quiet", "eval", "--list", str(tree / "pairs.txt"), "--format", "json"]) == 0
+    assert main(["--quiet", "eval", "--pairs", str(tree / "pairs.txt"), "--format", "json"]) == 0
     listed = json.loads(capsys.readouterr().out)["results"][0]
     direct = evaluate(tree / "by_method/A/SOD", tree / "data/SOD/GT")
     assert listed["metrics"] == pytest.approx(direct.metrics, nan_ok=True)
@@ -335,7 +336,9 @@ def test_results_do_not_depend_on_the_number_of_jobs(tree):
     truths = find_masks(tree / "data")
     for jobs in (1, 3):
         evaluate_plan(
-            plan_evaluation(tree / "by_method", truths), output=tree / f"out{jobs}", jobs=jobs
+            plan_evaluation(tree / "by_method", truths),
+            output=tree / f"out{jobs}",
+            workers=Workers(jobs),
         )
     assert content(tree / "out1") == content(tree / "out3")
 
@@ -380,7 +383,7 @@ def test_what_was_scored_is_not_read_again(folders, monkeypatch):
         plan_evaluation(folders / "maps", find_masks(folders / "gt")),
         output=folders / "out",
         force=True,
-        trust_folders=True,
+        allow_swapped=True,
     )
     assert len(read) == 16
 
@@ -627,7 +630,7 @@ def test_unreadable_maps_count_as_black_where_that_is_asked_for(folders):
     (folders / "maps/img03.png").unlink()
     (folders / "maps/img06.png").write_bytes(b"junk")
     result = evaluate(folders / "maps", folders / "gt", missing="zero")
-    assert result.n == 8 and "missing:zero(2)" in result.signature
+    assert result.n == 8 and "missing:zero(2)" in str(result.signature)
     assert result.table.loc["img06", "mae"] == pytest.approx(draw(6)[1].mean() / 255)
     assert [p.kind for p in result.problems] == ["missing", "unreadable"]
 
@@ -694,7 +697,7 @@ def test_a_full_disk_ends_a_run_which_goes_on_where_it_stopped(folders, capsys, 
 
 def test_two_runs_into_one_folder_do_not_mix(folders):
     with (
-        locked(folders / "out/maps/toys"),
+        lock_folder(folders / "out/maps/toys"),
         pytest.raises(SodbenchError, match="another process"),
     ):
         evaluate(folders / "maps", folders / "gt", output=folders / "out")
@@ -818,4 +821,4 @@ def test_a_journal_without_a_path_moves_to_a_file_when_it_grows(folders, monkeyp
     monkeypatch.setattr("sodbench.results.pairs._IN_MEMORY", 10_000)
     spilled = evaluate(folders / "maps", folders / "gt")
     assert spilled.table.equals(in_memory.table)
-    assert np.array_equal(spilled.counts.joint, in_memory.counts.joint)
+    assert np.array_equal(spilled.counts.histogram, in_memory.counts.histogram)

@@ -7,7 +7,7 @@ import pytest
 
 from sodbench.cli import main
 from sodbench.images import write_grey
-from sodbench.metrics import catalogue
+from sodbench.metrics import PROTOCOLS, catalogue
 from sodbench.results import load_result
 from sodbench.runners.evaluation.evaluate import evaluate
 
@@ -33,13 +33,13 @@ def folders(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("protocol", catalogue.PROTOCOL_NAMES)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_stored_table_comes_back_to_the_bit(folders, protocol):
     fresh = evaluate(folders / "maps", folders / "gt", protocol)
     folder = evaluate(folders / "maps", folders / "gt", protocol, output=folders / "out").folder
     stored = load_result(folder).table
     assert list(stored.columns) == list(fresh.table.columns)
-    for name in catalogue.PER_IMAGE:
+    for name in catalogue.per_image_names():
         found, expected = stored[name].to_numpy(), fresh.table[name].to_numpy()
         assert found.dtype == float and found.tobytes() == expected.tobytes(), name
 
@@ -76,11 +76,11 @@ def test_notes_of_a_protocol_are_not_kept_under_another(folders):
 
 
 def test_the_curve_of_f_belongs_to_the_stored_max_f(folders):
-    for protocol in catalogue.PROTOCOL_NAMES:
+    for protocol in PROTOCOLS:
         result = evaluate(folders / "maps", folders / "gt", protocol, output=folders / protocol)
         stored = json.loads((result.folder / "result.json").read_text())
         assert max(stored["curves"]["f"]) == stored["metrics"]["f_max"]
-        assert sorted(stored["curves"]) == sorted(catalogue.CURVES)
+        assert sorted(stored["curves"]) == sorted(catalogue.curve_names())
 
 
 def test_unknown_metrics_are_refused_with_a_suggestion(folders, capsys):
@@ -88,7 +88,7 @@ def test_unknown_metrics_are_refused_with_a_suggestion(folders, capsys):
     assert main([*command, "--metrics", "MAE,zzzz"]) == 2
     message = capsys.readouterr().err
     assert "did you mean mae?" in message and "'zzzz'" in message and "--metrics help" in message
-    assert main([*command, "--worst", "3", "--worst-by", "FMax"]) == 2
+    assert main([*command, "--show-worst", "3", "--sort-by", "FMax"]) == 2
     assert "did you mean f_max?" in capsys.readouterr().err
 
 
@@ -96,7 +96,7 @@ def test_all_leaves_out_what_says_nothing_and_a_name_brings_it_back(folders, cap
     command = ["--quiet", "eval", str(folders / "maps"), str(folders / "gt"), "--format", "csv"]
     assert main([*command, "--metrics", "all"]) == 0
     header = capsys.readouterr().out.splitlines()[0].split(",")
-    assert set(catalogue.LISTED) < set(header) and not {"fpr_max", "auc_pr"} & set(header)
+    assert set(catalogue.listed_names()) < set(header) and not {"fpr_max", "auc_pr"} & set(header)
     assert main([*command, "--metrics", "fpr_max,auc_pr,mae"]) == 0
     assert capsys.readouterr().out.splitlines()[0].split(",")[4:7] == ["fpr_max", "auc_pr", "mae"]
 

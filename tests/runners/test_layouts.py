@@ -279,7 +279,7 @@ def test_photographs_are_not_scored_as_masks(
     assert run(tmp_path / "preds", tmp_path / "data") == 2
     message = capsys.readouterr().err
     assert f"{tmp_path}/data/{OWN}: holds images that look like photographs" in message
-    assert run(tmp_path / "preds", tmp_path / "data", "--trust-folders") == 1
+    assert run(tmp_path / "preds", tmp_path / "data", "--allow-swapped") == 1
 
 
 def test_maps_of_other_names_are_not_advised_to_be_skipped(

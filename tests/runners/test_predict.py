@@ -15,13 +15,8 @@ from sodbench.cli import main
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, write_grey, write_image
 from sodbench.models import InputSize
-from sodbench.models.inference import (
-    InferenceNetwork,
-    choose_device,
-    choose_precision,
-    normalise,
-    quantise,
-)
+from sodbench.models.devices import choose_device, choose_precision
+from sodbench.models.inference import InferenceNetwork, normalise, quantise
 from sodbench.runners.prediction.folder import MANIFEST
 from sodbench.runners.prediction.predict import (
     BaselinePredictor,
@@ -156,7 +151,7 @@ def test_input_size_is_the_networks_and_output_the_images(images, tmp_path, poli
         NetworkPredictor(Choosy(), "choosy", device="cpu"), find_images([images]), tmp_path / "m"
     )
     assert {m.shape for m in read_maps(tmp_path / "m").values()} == set(SIZES.values())
-    assert set(seen) == {policy.of(*size) for size in SIZES.values()}
+    assert set(seen) == {policy.for_image(*size) for size in SIZES.values()}
 
 
 def test_max_side_shrinks_for_the_network_alone(images, tmp_path):
@@ -345,13 +340,13 @@ def test_memory_running_out_halves_the_batch(images, tmp_path, capsys):
 
 
 def test_output_of_another_shape_is_refused(images, tmp_path):
-    with pytest.raises(SodbenchError, match=r"gave \[1, 2, 30, 20\].*one logit map an image"):
+    with pytest.raises(SodbenchError, match=r"returned \[1, 2, 30, 20\].*one logit map per image"):
         predictor = NetworkPredictor(nn.Conv2d(3, 2, 1), "two", device="cpu")
         predict(predictor, [("b", images / "b.png")], tmp_path / "maps")
 
 
 def test_manifest_says_what_made_the_maps(images, tmp_path):
-    from sodbench.models import file_sha256
+    from sodbench.files import file_hash
 
     source, checkpoint = tmp_path / "net.py", tmp_path / "net.pth"
     source.write_text("from torch import nn\ndef make():\n    return nn.Conv2d(3, 1, 1)\n")
@@ -360,8 +355,8 @@ def test_manifest_says_what_made_the_maps(images, tmp_path):
     assert main([*command, "--checkpoint", str(checkpoint), "--device", "cpu"]) == 0
     manifest = json.loads((tmp_path / "m" / MANIFEST).read_text())
     assert manifest["weights"] == "checkpoint"
-    assert manifest["weights_sha256"] == file_sha256(checkpoint)
-    assert manifest["source_sha256"] == file_sha256(source)
+    assert manifest["weights_sha256"] == file_hash(checkpoint)
+    assert manifest["source_sha256"] == file_hash(source)
     assert manifest["precision"] == "fp32" and manifest["device"] == "cpu"
 
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from sodbench.cli import main
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
+from sodbench.files import temporary_name
 from sodbench.images import read_comment, read_grey, write_grey, write_image
 from sodbench.models.inference import InferenceNetwork
 from sodbench.runners.prediction.folder import MANIFEST
@@ -250,7 +251,7 @@ def test_no_false_alarm_about_logits(command, tmp_path, capsys, model):
 
 def test_wrong_declarations_are_refused(command, tmp_path, capsys):
     assert command("Lying") == 2
-    assert "declares output = 'probabilities' but gives values from -" in capsys.readouterr().err
+    assert "declares output = 'probabilities' but returns values from -" in capsys.readouterr().err
     assert command("Misspelt") == 2
     assert "Misspelt.output is 'sigmoid'; it must be 'logits', or" in capsys.readouterr().err
 
@@ -451,7 +452,7 @@ def test_errors_of_the_users_code_are_one_line(command, tmp_path, capsys, model,
 )
 def test_outputs_that_are_no_logits_are_refused(command, capsys, model, found):
     assert command(model) == 2
-    assert f"the network gave {found} for a batch" in capsys.readouterr().err
+    assert f"the network returned {found} for a batch" in capsys.readouterr().err
 
 
 def test_a_network_with_a_sparse_buffer_predicts(command):
@@ -612,10 +613,9 @@ def test_temporaries_of_killed_runs_are_removed(images, tmp_path):
     out = tmp_path / "maps"
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    for name in (f".0123456789abcdef.{ended.pid}.tmp", f".prediction.json.{ended.pid}.tmp"):
-        write_image(out / "x.png", np.zeros((2, 2), np.uint8))
-        (out / "x.png").rename(out / name)
-    running = out / f".prediction.json.{os.getppid()}.tmp"
+    write_image(out / "x.png", np.zeros((2, 2), np.uint8))
+    (out / "x.png").rename(out / temporary_name(ended.pid))
+    running = out / temporary_name(os.getppid())
     running.write_text("")
     predict(tiny(), find_images([images]), out)
     assert {p.name for p in out.iterdir() if p.name.startswith(".")} == {running.name}

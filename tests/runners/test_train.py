@@ -17,8 +17,8 @@ from reference import model_rule
 from reference import training as reference_training
 from torch import Tensor, nn
 
-from sodbench import cli, sample
-from sodbench.datasets import Dataset, folder_pairs
+from sodbench import cli, demo_data
+from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, write_grey, write_image
 from sodbench.metrics import Evaluator
@@ -359,15 +359,15 @@ def test_choices_train(short: Training, changes: dict[str, Any]) -> None:
 def test_loss_falls_on_the_sample(
     networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_curve: None
 ) -> None:
-    few = {name: replace(c, count=16) for name, c in sample.CHARACTERS.items()}
-    monkeypatch.setattr(sample, "CHARACTERS", {"DUTS-TR": few["DUTS-TR"]})
+    few = {name: replace(c, count=16) for name, c in demo_data.CHARACTERS.items()}
+    monkeypatch.setattr(demo_data, "CHARACTERS", {"DUTS-TR": few["DUTS-TR"]})
     recipe = changed(
         RECIPES["sample"],
         {"name": "sample", "epochs": 10, "size": 48, "learning_rate": 3e-2, "warmup": 2},
     )
     monkeypatch.setitem(train_module.RECIPES, "sample", recipe)
     monkeypatch.setattr(train_module, "Training", partial(Training, model=f"{networks}:small"))
-    root = sample.write_sample(tmp_path / "data")
+    root = demo_data.write_demo_data(tmp_path / "data")
     path = fit_sample(root, tmp_path / "fit", device="cpu")
     losses = [record["loss"] for record in read_log(tmp_path / "fit")]
     assert len(losses) == 20
@@ -411,7 +411,7 @@ def test_validation_is_checked_before_the_first_step(
     write_grey(tmp_path / "m/a.png", np.zeros((9, 8), np.uint8))
     write_image(tmp_path / "i/b.png", np.zeros((8, 8, 3), np.uint8))
     write_grey(tmp_path / "m/b.png", np.zeros((8, 8), np.uint8))
-    broken = folder_pairs(tmp_path / "i", tmp_path / "m")
+    broken = dataset_from_folders(tmp_path / "i", tmp_path / "m")
     with pytest.raises(ProblemsError, match="cannot be scored for validation"):
         train(replace(short, validation=broken))
     assert not short.out.exists()
@@ -432,7 +432,9 @@ def test_a_loss_that_is_not_finite_names_its_images(
     write_image(tmp_path / "i/night.png", np.zeros((32, 40, 3), np.uint8))
     write_grey(tmp_path / "m/night.png", np.zeros((32, 40), np.uint8))
     dark = replace(
-        short, dataset=folder_pairs(tmp_path / "i", tmp_path / "m"), model=f"{networks}:logarithm"
+        short,
+        dataset=dataset_from_folders(tmp_path / "i", tmp_path / "m"),
+        model=f"{networks}:logarithm",
     )
     with pytest.raises(SodbenchError, match=r"the loss is not finite in update 1 .* for night\."):
         train(dark)
@@ -468,7 +470,7 @@ def test_command(
     root = twelve.root
     command = ["train", "--train", str(root), "--model", short.model, "--device", "cpu",
                "--recipe", str(recipe), "-o", str(tmp_path / "run"), "--random-start"]  # fmt: skip
-    assert cli.main([*command, "--set", "epochs=2", "--hold-out", "4", "--best-by", "s"]) == 0
+    assert cli.main([*command, "--set", "epochs=2", "--hold-out", "4", "--monitor", "s"]) == 0
     captured = capsys.readouterr()
     assert captured.out == f"{tmp_path / 'run' / 'final.pth'}\n"
     assert "best: epoch" in captured.err

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sodbench.datasets import Dataset, folder_pairs, listed_pairs
+from sodbench.datasets import Dataset, dataset_from_folders, dataset_from_list
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, read_rgb, write_grey, write_image
 from sodbench.runners.training.data import (
@@ -67,7 +67,7 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     (tmp_path / "i/2.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "m/3.png").write_text("not a picture")
     (tmp_path / "m/4.png").unlink()
-    dataset = folder_pairs(tmp_path / "i", tmp_path / "m")
+    dataset = dataset_from_folders(tmp_path / "i", tmp_path / "m")
     with pytest.raises(ProblemsError) as caught:
         check_pairs(dataset)
     kinds = sorted((p.kind, Path(p.file).name) for p in caught.value.problems)
@@ -78,7 +78,7 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
         ("unreadable", "3.png"),
     ]
     assert "20x30, but its mask is 30x20" in str(caught.value)
-    assert "--skip-bad" in str(caught.value)
+    assert "--skip-invalid" in str(caught.value)
 
     checked = check_pairs(dataset, skip_bad=True)
     assert [s.stem for s in checked.samples] == ["0", "5"]
@@ -92,7 +92,7 @@ def test_a_16_bit_mask_with_values_of_8_bits_is_no_mask_to_learn(tmp_path: Path)
         write_grey(tmp_path / f"m/{number}.png", np.full((9, 8), 255, np.uint8))
     Image.fromarray(np.full((9, 8), 255, np.uint16)).save(tmp_path / "m/1.png")
     with pytest.raises(ProblemsError) as caught:
-        check_pairs(folder_pairs(tmp_path / "i", tmp_path / "m"))
+        check_pairs(dataset_from_folders(tmp_path / "i", tmp_path / "m"))
     (problem,) = caught.value.problems
     assert problem.kind == "mask-coding" and problem.file.endswith("m/1.png")
 
@@ -103,7 +103,7 @@ def test_differing_sizes_alone_are_named_and_left_out(
     lines = [f"{s.image} {s.mask}" for s in twelve.samples]
     lines[3] = f"{twelve.samples[3].image} {twelve.samples[4].mask}"
     (tmp_path / "train_pair.lst").write_text("\n".join(lines))
-    checked = check_pairs(listed_pairs(tmp_path / "train_pair.lst"))
+    checked = check_pairs(dataset_from_list(tmp_path / "train_pair.lst"))
     assert len(checked) == 11
     (problem,) = checked.skipped
     assert problem.kind == "size" and twelve.samples[3].stem in problem.file
@@ -114,7 +114,7 @@ def test_no_pair_is_an_error(tmp_path: Path) -> None:
     write_image(tmp_path / "i/a.jpg", np.zeros((8, 8, 3), np.uint8))
     write_grey(tmp_path / "m/a.png", np.zeros((9, 8), np.uint8))
     with pytest.raises(SodbenchError, match="no pair of image and mask"):
-        check_pairs(folder_pairs(tmp_path / "i", tmp_path / "m"))
+        check_pairs(dataset_from_folders(tmp_path / "i", tmp_path / "m"))
 
 
 def test_flips_mirror_image_and_mask_together(twelve: Dataset) -> None:

@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from sodbench import cli
-from sodbench.datasets import Dataset, folder_pairs
+from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.errors import ProblemsError, SodbenchError
+from sodbench.files import temporary_name
 from sodbench.images import read_grey, write_grey, write_image
 from sodbench.runners.training import train as train_module
 from sodbench.runners.training.log import TrainingLog, read_log
@@ -308,7 +309,7 @@ def test_masks_of_0_and_1_are_refused_by_name(
     write_grey(
         tmp_path / "m" / "pair05.png", np.zeros_like(read_grey(tmp_path / "m/pair05.png").pixels)
     )
-    training = replace(short, dataset=folder_pairs(tmp_path / "i", tmp_path / "m"))
+    training = replace(short, dataset=dataset_from_folders(tmp_path / "i", tmp_path / "m"))
     with pytest.raises(ProblemsError) as caught:
         train(training)
     problems = caught.value.problems
@@ -327,7 +328,7 @@ def test_bad_files_of_a_validation_set_are_not_sent_to_skip_bad(
         write_image(tmp_path / kind / "a.png", np.full((8, 8), 1, np.uint8))
         write_image(tmp_path / kind / "b.png", np.full((8, 8), 255, np.uint8))
     (tmp_path / "i" / "b.png").write_bytes(b"no image")
-    validation = folder_pairs(tmp_path / "i", tmp_path / "m", name="held")
+    validation = dataset_from_folders(tmp_path / "i", tmp_path / "m", name="held")
     with pytest.raises(ProblemsError, match="held cannot be scored for validation") as caught:
         train(replace(short, validation=validation, skip_bad=True))
     assert sorted(p.kind for p in caught.value.problems) == ["mask-coding", "unreadable"]
@@ -347,13 +348,8 @@ def killed() -> int:
 def test_a_kill_within_the_first_write_does_not_block_the_folder(short: Training) -> None:
     (short.out / "state").mkdir(parents=True)
     number = killed()
-    left = [
-        f".run.json.{number}.tmp",
-        f".best.pth.{number}.tmp",
-        f"state/.step-0000001.pt.{number}.tmp",
-    ]
-    for name in left:
-        (short.out / name).write_text("{")
+    for folder in (short.out, short.out / "state"):
+        (folder / temporary_name(number)).write_text("{")
     train(replace(short, resume=True))
     assert not [p for p in short.out.rglob("*") if p.name.endswith(".tmp")]
     assert not (short.out / "state").exists()
@@ -363,7 +359,7 @@ def test_a_finished_run_deletes_what_a_kill_left(short: Training) -> None:
     train(short)
     (short.out / "state").mkdir()
     (short.out / "state" / "step-0000006.pt").write_text("")
-    (short.out / f".loss.png.{killed()}.tmp").write_text("")
+    (short.out / temporary_name(killed())).write_text("")
     train(replace(short, resume=True))
     assert {p.name for p in short.out.iterdir()} <= {
         "recipe.toml", "run.json", "log.jsonl", "final.pth", "tensorboard"
@@ -425,7 +421,7 @@ def test_what_differs_is_told_in_words(
             copy = images / path.parent.name / path.name
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes() + b" " * (path.stem == "pair05"))
-    changed_files = folder_pairs(images / "image", images / "mask", name="twelve")
+    changed_files = dataset_from_folders(images / "image", images / "mask", name="twelve")
     other = replace(twelve, samples=twelve.samples[1:], name="eleven")
     cases = [
         ({"model": f"{file}:Insisting"}, "the model was nets.py:Plain, is nets.py:Insisting now"),
@@ -523,7 +519,7 @@ def test_tiny_crops_and_scales_keep_a_pixel(short: Training, tmp_path: Path) -> 
     write_image(tmp_path / "i/a.png", np.zeros((3, 3, 3), np.uint8))
     write_grey(tmp_path / "m/a.png", np.zeros((3, 3), np.uint8))
     recipe = changed(short.recipe, {"crop": 0.001, "scales": [0.01], "accumulate": 1, "epochs": 3})
-    data = folder_pairs(tmp_path / "i", tmp_path / "m")
+    data = dataset_from_folders(tmp_path / "i", tmp_path / "m")
     assert train(replace(short, dataset=data, recipe=recipe)).updates == 3
 
 
@@ -545,7 +541,7 @@ def test_no_epoch_is_best_by_an_undefined_metric(short: Training, tmp_path: Path
     mask[-1, -1] = 255  # a block of S has no pixels
     write_image(tmp_path / "v/Imgs/a.jpg", np.zeros((24, 24, 3), np.uint8))
     write_grey(tmp_path / "v/GT/a.png", mask)
-    corner = folder_pairs(tmp_path / "v/Imgs", tmp_path / "v/GT", name="corner")
+    corner = dataset_from_folders(tmp_path / "v/Imgs", tmp_path / "v/GT", name="corner")
     with pytest.raises(SodbenchError, match="s is undefined on corner after epoch 1"):
         train(replace(short, validation=corner, measure="s"))
     assert not (short.out / "best.pth").exists()

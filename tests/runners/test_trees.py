@@ -11,7 +11,7 @@ from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import write_grey
-from sodbench.results import find_results
+from sodbench.results import load_results
 from sodbench.runners.evaluation.plan import EvaluationPlan, plan_evaluation
 
 STEMS = ("a", "b", "c")
@@ -89,7 +89,7 @@ def test_results_are_found_behind_links_and_once(root: Path) -> None:
     (root / "mine/linked").symlink_to(root / "out/DSS")
     (root / "mine/linked again").symlink_to(root / "out")
     (root / "out/loop").symlink_to(root / "mine")
-    results = find_results([root / "mine", root / "out"])
+    results = load_results([root / "mine", root / "out"])
     assert [(r.method, r.dataset) for r in results] == [("DSS", "ECSSD"), ("DSS", "SOD")]
 
 
@@ -99,7 +99,7 @@ def test_a_pair_list_with_missing_files_names_its_lines(
     lines = [f"preds/DSS/SOD/{s}.png data/SOD/GT/{s}.png" for s in STEMS]
     pair_list = root / "pairs.lst"
     pair_list.write_text("\n\n".join([*lines[:2], lines[2].replace("DSS", "SSD")]))
-    options = ["eval", "--list", str(pair_list), "--format", "json"]
+    options = ["eval", "--pairs", str(pair_list), "--format", "json"]
     assert main(options) == 2
     message = capsys.readouterr().err
     assert f"SSD/SOD/c.png is named in {pair_list}, line 5, but not there" in message
@@ -136,7 +136,7 @@ def test_a_pair_list_of_masks_with_themselves_is_refused_by_name(
 ) -> None:
     lines = [f"data/SOD/GT/{s}.png data/SOD/GT/{s}.png" for s in STEMS]
     (root / "pairs.lst").write_text("\n".join(lines))
-    assert main(["eval", "--list", str(root / "pairs.lst")]) == 2
+    assert main(["eval", "--pairs", str(root / "pairs.lst")]) == 2
     assert "same-file (3)" in capsys.readouterr().err
 
 
@@ -148,7 +148,7 @@ def test_swapped_columns_of_a_pair_list_are_named(
         write_grey(root / f"preds/DSS/SOD/{stem}.png", ramp)
     lines = [f"data/SOD/GT/{s}.png preds/DSS/SOD/{s}.png" for s in STEMS]
     (root / "pairs.lst").write_text("\n".join(lines))
-    assert main(["eval", "--list", str(root / "pairs.lst")]) == 2
+    assert main(["eval", "--pairs", str(root / "pairs.lst")]) == 2
     message = capsys.readouterr().err
     assert f"{root}/pairs.lst" in message and "are the columns swapped?" in message
     assert "None" not in message
@@ -161,7 +161,7 @@ def test_two_pair_lists_have_different_signatures(
     for stems in ("ab", "bc"):
         lines = [f"preds/DSS/SOD/{s}.png data/SOD/GT/{s}.png" for s in stems]
         (root / "pairs.lst").write_text("\n".join(lines))
-        options = ["--list", str(root / "pairs.lst"), "--dataset-name", "Mine", "--format", "json"]
+        options = ["--pairs", str(root / "pairs.lst"), "--dataset-name", "Mine", "--format", "json"]
         assert main(["eval", *options]) == 0
         (result,) = json.loads(capsys.readouterr().out)["results"]
         assert result["dataset"].startswith("Mine/list-") and result["n"] == 2
@@ -172,7 +172,7 @@ def test_two_pair_lists_have_different_signatures(
 def test_results_may_be_stored_beside_a_pair_list(root: Path) -> None:
     lines = [f"preds/DSS/SOD/{s}.png data/SOD/GT/{s}.png" for s in STEMS]
     (root / "pairs.lst").write_text("\n".join(lines))
-    run = ["eval", "--list", str(root / "pairs.lst"), "-o"]
+    run = ["eval", "--pairs", str(root / "pairs.lst"), "-o"]
     assert main([*run, str(root / "out")]) == 0
     assert main([*run, str(root / "data/SOD/GT/out")]) == 2
     assert main([*run, str(root / "preds/DSS/SOD")]) == 2

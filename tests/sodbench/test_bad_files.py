@@ -16,7 +16,7 @@ from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.images import write_grey
 from sodbench.models.checkpoints import load_checkpoint
-from sodbench.models.inference import choose_device
+from sodbench.models.devices import choose_device
 from sodbench.runners.data.extract import ArchiveError, extract
 from sodbench.runners.training.log import LOG, TrainingLog, draw_curve, read_log
 from sodbench.runners.training.recipe import load_recipe
@@ -101,7 +101,7 @@ def test_a_name_that_is_too_long_for_a_file_is_one_line(which, maps, capsys):
     options = ["--name", "n" * 300, "-o", str(maps / "out")]
     if which == "list":
         (maps / "pairs.txt").write_text(f"{'m' * 300}.png {'g' * 300}.png\n")
-        assert main(["eval", "--list", str(maps / "pairs.txt")]) == 2
+        assert main(["eval", "--pairs", str(maps / "pairs.txt")]) == 2
     else:
         assert main(["eval", str(maps / "preds"), str(maps / "gt"), *options]) == 2
     message = capsys.readouterr().err

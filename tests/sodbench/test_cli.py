@@ -69,10 +69,10 @@ def test_run_without_data_says_where_it_looked(tmp_path, monkeypatch, capsys):
 
 
 def test_run_with_a_list_and_no_data_speaks_of_the_data(tmp_path, capsys):
-    command = ["run", "--data-root", str(tmp_path), "--datasets", "SOD", "--list", "items.txt"]
+    command = ["run", "--data-root", str(tmp_path), "--datasets", "SOD", "--items", "items.txt"]
     assert main(command) == 2
     message = capsys.readouterr().err
-    assert "dataset SOD not found" in message and "--list" not in message
+    assert "dataset SOD not found" in message and "--items" not in message
     assert main(["run", "--data-root", str(tmp_path), "--datasets", "SOD,pascals"]) == 2
     assert "nor were found: pascals" in capsys.readouterr().err
 
@@ -145,10 +145,10 @@ def test_quiet_after_an_action_of_a_command(tmp_path, capsys):
 
 
 def test_the_worst_images_stand_in_the_json(maps, capsys):
-    assert score(maps, "--format", "json", "--worst", "2", "--protocol", "all") == 0
+    assert score(maps, "--format", "json", "--show-worst", "2", "--protocol", "all") == 0
     printed = json.loads(capsys.readouterr().out)
     (worst,) = printed["worst"]
-    assert (worst["method"], worst["dataset"], worst["measure"]) == ("ours", "SOD", "mae")
+    assert (worst["method"], worst["dataset"], worst["metric"]) == ("ours", "SOD", "mae")
     folder = maps / "preds/ours/SOD"
     assert worst["images"] == [
         {"stem": "wrong", "map": str(folder / "wrong.png"), "value": 1.0},
@@ -159,7 +159,7 @@ def test_the_worst_images_stand_in_the_json(maps, capsys):
 
 
 def test_the_worst_images_do_not_spoil_a_csv(maps, capsys):
-    assert score(maps, "--format", "csv", "--worst", "1", "--worst-by", "f_max", "--quiet") == 0
+    assert score(maps, "--format", "csv", "--show-worst", "1", "--sort-by", "f_max", "--quiet") == 0
     captured = capsys.readouterr()
     (row,) = csv.DictReader(io.StringIO(captured.out))
     assert row["method"] == "ours" and float(row["mae"]) == 0.5
@@ -169,7 +169,7 @@ def test_the_worst_images_do_not_spoil_a_csv(maps, capsys):
 @pytest.mark.parametrize("style", ["table", "markdown"])
 def test_the_worst_images_below_a_table(maps, capsys, style):
     (maps / "preds/ours/SOD/right.png").unlink()
-    options = ["--worst", "3", "--missing", "zero", "--format", style]
+    options = ["--show-worst", "3", "--missing", "zero", "--format", style]
     assert score(maps, *options) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[-1].rpartition("/")[2] for line in lines[-3:]] == [
@@ -183,15 +183,15 @@ def test_the_worst_images_below_a_table(maps, capsys, style):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--worst-by", "f_mux"], "theirs are mae, "),
-        (["--worst-by", "iou_curve"], "theirs are mae, "),
-        (["--worst-by", "wf", "--no-wf"], "which --no-wf leaves out"),
-        (["--worst-by", "ber_max"], "no image is worst by ber_max"),
-        (["--worst-by", "fpr_max"], "no image is worst by fpr_max"),
+        (["--sort-by", "f_mux"], "theirs are mae, "),
+        (["--sort-by", "iou_curve"], "theirs are mae, "),
+        (["--sort-by", "wf", "--no-weighted-f"], "which --no-weighted-f leaves out"),
+        (["--sort-by", "ber_max"], "no image is worst by ber_max"),
+        (["--sort-by", "fpr_max"], "no image is worst by fpr_max"),
     ],
 )
 def test_a_measure_that_images_do_not_have_is_refused_before_scoring(maps, capsys, options, said):
-    assert score(maps, "--worst", "3", *options, "-o", str(maps / "out")) == 2
+    assert score(maps, "--show-worst", "3", *options, "-o", str(maps / "out")) == 2
     captured = capsys.readouterr()
     assert said in captured.err and not captured.out and not (maps / "out").exists()
 
@@ -211,7 +211,7 @@ def test_eval_finds_ground_truth_by_name_below_a_data_root(maps, capsys):
 def test_a_list_of_items_of_one_of_several_sets(maps, capsys):
     write_grey(maps / "gt/ECSSD/right.png", np.eye(9, dtype=np.uint8) * 255)
     (maps / "items.txt").write_text("right\nhalf.png\n")
-    options = ["--list", str(maps / "items.txt"), "--format", "json"]
+    options = ["--items", str(maps / "items.txt"), "--format", "json"]
     assert score(maps, *options) == 2
     assert "there are several: ECSSD, SOD; choose one with --datasets" in capsys.readouterr().err
     assert score(maps, *options, "--datasets", "sod") == 0

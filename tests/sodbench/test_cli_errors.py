@@ -394,14 +394,17 @@ def test_a_refused_argument_is_printed_escaped(capsys):
     ("arguments", "words"),
     [
         (
-            ["eval", "preds", "gt", "--worst-by", "f_max"],
-            "--worst-by has no effect without --worst",
+            ["eval", "preds", "gt", "--sort-by", "f_max"],
+            "--sort-by has no effect without --show-worst",
         ),
         (["eval", "preds", "gt", "--force"], "--force has no effect without -o"),
-        (["train", "-o", "run", "--best-by", "mae"], "--best-by has no effect without"),
-        (["eval", "--list", "l.txt", "--methods", "A"], "--methods needs PREDS and GT"),
-        (["eval", "--list", "l.txt", "--datasets", "A"], "--datasets needs PREDS and GT"),
-        (["eval", "--list", "l.txt", "--data-root", "A"], "--data-root needs PREDS and GT"),
+        (["train", "-o", "run", "--monitor", "mae"], "--monitor has no effect without"),
+        (["eval", "--pairs", "l.txt", "--methods", "A"], "--methods has no effect with --pairs"),
+        (["eval", "--pairs", "l.txt", "--datasets", "A"], "--datasets has no effect with --pairs"),
+        (
+            ["eval", "--pairs", "l.txt", "--data-root", "A"],
+            "--data-root has no effect with --pairs",
+        ),
         (["run", "--sample", "--all-datasets"], "--all-datasets has no effect with --sample"),
         (["run", "--sample", "--data-root", "d"], "--data-root has no effect with --sample"),
         (["run", "--sample", "--baselines"], "--baselines has no effect with --sample"),

@@ -1,8 +1,9 @@
-"""Registry, official name lists, and the layouts that data sets have on people's disks."""
+"""The registry, official name lists, and the layouts that datasets have on disk."""
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,28 @@ from sodbench.datasets import (
     TEST_SETS,
     TRAIN_SET,
     Dataset,
+    DatasetInfo,
     DatasetNotFound,
     canonical_name,
-    distinct,
+    check_unique_names,
+    dataset_from_folders,
+    dataset_from_list,
+    deduplicate,
+    expected_stems,
     find_dataset,
     find_datasets,
     find_masks,
-    folder_pairs,
-    guess_name,
-    listed_pairs,
+    infer_dataset_name,
+    list_images,
     official_names,
-    pictures,
-    refuse_namesakes,
+    register_dataset,
+    registry,
 )
 from sodbench.errors import SodbenchError
 
 
 def touch(folder: Path, names: Iterable[str]) -> None:
-    """Empty stand-in files: resolution never opens a picture."""
+    """Create empty files: resolution never opens an image."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / name).touch()
@@ -111,6 +116,53 @@ def test_official_lists_have_the_official_counts() -> None:
 def test_known_items_are_items() -> None:
     for name, info in DATASETS.items():
         assert official_names(name) >= info.known.keys()
+
+
+@pytest.fixture
+def registered() -> Iterator[DatasetInfo]:
+    """A dataset of another package, known until the test ends."""
+    info = DatasetInfo(
+        "CoCA", 3, aliases=("Co-CA",), subsets={"clean": "without b"}, known={"b": "wrong mask"},
+        items=frozenset("abc"),
+    )  # fmt: skip
+    before = dict(registry._datasets), dict(registry._name_by_key)
+    register_dataset(info)
+    yield info
+    for content, old in zip((registry._datasets, registry._name_by_key), before, strict=True):
+        content.clear()
+        content.update(old)
+
+
+def test_a_registered_dataset_is_found_like_a_built_in_one(
+    registered: DatasetInfo, tmp_path: Path
+) -> None:
+    register_dataset(registered)  # twice is once
+    assert canonical_name("coca/CLEAN") == "CoCA/clean"
+    assert official_names("co-ca/clean") == {"a", "c"}
+    pairs(tmp_path, "data/CoCA/image", "data/CoCA/mask", ["a", "b", "d"])
+    dataset = find_dataset("coca", tmp_path / "data")
+    assert (dataset.name, dataset.expected) == ("CoCA", 3)
+    assert [d.name for d in find_datasets(tmp_path / "data")] == ["CoCA"]
+    assert infer_dataset_name("preds/ours/coca-mask") == "CoCA"
+    assert expected_stems(dataset) == {"a", "b", "c"}
+    (clean,) = find_masks("CoCA/clean", data_root=tmp_path / "data")
+    assert list(clean.masks) == ["a"] and [p.file for p in clean.problems] == ["c"]
+
+
+def test_a_registered_dataset_takes_no_name_of_another(registered: DatasetInfo) -> None:
+    with pytest.raises(SodbenchError, match="PASCAL-S already has this name or alias"):
+        register_dataset(DatasetInfo("Mine", 1, aliases=("pascals",)))
+    with pytest.raises(SodbenchError, match="CoCA already has"):
+        register_dataset(dataclasses.replace(registered, count=4))
+
+
+def test_a_registered_dataset_needs_no_item_names(registered: DatasetInfo, tmp_path: Path) -> None:
+    registry._datasets["CoCA"] = dataclasses.replace(registered, items=None)
+    pairs(tmp_path, "data/CoCA/image", "data/CoCA/mask", ["a"])
+    dataset = find_dataset("CoCA", tmp_path / "data")
+    assert expected_stems(dataset) is None and dataset.expected == 3
+    with pytest.raises(SodbenchError, match="CoCA/clean: the names of its items are not known"):
+        find_dataset("CoCA/clean", tmp_path / "data")
 
 
 @pytest.mark.real
@@ -215,7 +267,7 @@ def assert_selected_again(*datasets: Dataset) -> None:
         again = select_again(dataset)
         assert (again.name, again.masks) == (dataset.name, dataset.masks)
         assert [s.stem for s in again.samples] == [s.stem for s in dataset.samples]
-        assert (again.left_out, again.source) == (dataset.left_out, dataset.source)
+        assert (again.excluded, again.source) == (dataset.excluded, dataset.source)
 
 
 @pytest.fixture
@@ -235,8 +287,10 @@ def test_every_layout_is_selected_again_by_its_source(
     pairs(data, images, masks, ["a", "b", "c"], ext=ext)
     (data / "some.lst").write_text("a\nc\n")
     whole = find_dataset(name, data)
-    listed = whole.listed(data / "some.lst")
-    assert_selected_again(whole, *find_masks(data), whole.head(2), listed, listed.head(1))
+    listed = whole.select_listed(data / "some.lst")
+    assert_selected_again(
+        whole, *find_masks(data), whole.select_first(2), listed, listed.select_first(1)
+    )
     (plain,) = find_masks(data / masks)
     assert_selected_again(plain)
 
@@ -265,7 +319,7 @@ def test_every_selection_is_selected_again_by_its_source(tmp_path: Path) -> None
 def test_samples_chosen_in_python_have_no_source(tmp_path: Path) -> None:
     pairs(tmp_path, "SOD/Imgs", "SOD/GT")
     chosen = find_dataset("SOD", tmp_path).select(["a"], "mine")
-    assert chosen.source == () and chosen.head(1).source == ()
+    assert chosen.source == () and chosen.select_first(1).source == ()
 
 
 def test_a_dataset_can_be_named_on_the_command_line(
@@ -326,7 +380,7 @@ def test_test_list_decides_what_belongs(tmp_path: Path) -> None:
     (tmp_path / "SOD/test.lst").write_text("a.jpg\n\nc.d.jpg\nz.jpg\n")
     dataset = find_dataset("SOD", tmp_path)
     assert [sample.stem for sample in dataset.samples] == ["a", "c.d"]
-    assert dataset.left_out == {"b"}
+    assert dataset.excluded == {"b"}
     assert "test.lst" in dataset.layout
     assert [(p.kind, p.file) for p in dataset.problems] == [("missing", "z"), ("extra", "b")]
     assert any("1 other items on disk are left out" in note for note in dataset.notes)
@@ -355,7 +409,7 @@ def test_training_list(tmp_path: Path) -> None:
     assert [p.kind for p in dataset.problems] == ["missing"]
     with pytest.raises(SodbenchError, match="line 1"):
         (tmp_path / "bad.lst").write_text("only-one-column.jpg\n")
-        listed_pairs(tmp_path / "bad.lst")
+        dataset_from_list(tmp_path / "bad.lst")
 
 
 def test_incomplete_items_are_problems(tmp_path: Path) -> None:
@@ -414,11 +468,11 @@ def test_named_subset(tmp_path: Path) -> None:
     pairs(tmp_path, "HKU-IS/imgs", "HKU-IS/gt", [*test, "9999x"], ext=".png")
     subset = find_dataset("HKUIS/test", tmp_path)
     assert (subset.name, len(subset), subset.expected) == ("HKU-IS/test", 1447, 1447)
-    assert subset.left_out == {"9999x"}
+    assert subset.excluded == {"9999x"}
     assert not subset.problems
     for path in (tmp_path / "HKU-IS/test", "HKU-IS/TEST"):
         (found,) = find_masks(path, data_root=tmp_path)
-        assert (found.name, len(found.masks), found.left_out) == ("HKU-IS/test", 1447, {"9999x"})
+        assert (found.name, len(found.masks), found.excluded) == ("HKU-IS/test", 1447, {"9999x"})
     assert find_dataset(tmp_path / "HKU-IS/test").samples == subset.samples
     with pytest.raises(DatasetNotFound, match="no such folder"):
         find_masks(tmp_path / "HKU-IS/tset")
@@ -435,16 +489,16 @@ def test_named_subset(tmp_path: Path) -> None:
 def test_limit_and_list(tmp_path: Path) -> None:
     pairs(tmp_path, "SOD/Imgs", "SOD/GT", ["a", "b", "c"])
     whole = find_dataset("SOD", tmp_path)
-    assert [s.stem for s in whole.head(2).samples] == ["a", "b"]
-    assert whole.head(2).name == "SOD/first2"
-    assert whole.head(3) is whole
+    assert [s.stem for s in whole.select_first(2).samples] == ["a", "b"]
+    assert whole.select_first(2).name == "SOD/first2"
+    assert whole.select_first(3) is whole
     (tmp_path / "mine.txt").write_text("c.jpg\nfolder/a.png\n")
     (tmp_path / "same.txt").write_text("a\nc\n")
-    mine = whole.listed(tmp_path / "mine.txt")
+    mine = whole.select_listed(tmp_path / "mine.txt")
     assert [s.stem for s in mine.samples] == ["a", "c"]
-    assert mine.name == whole.listed(tmp_path / "same.txt").name != whole.name
+    assert mine.name == whole.select_listed(tmp_path / "same.txt").name != whole.name
     (tmp_path / "wrong.txt").write_text("a\nq\n")
-    assert [p.file for p in whole.listed(tmp_path / "wrong.txt").problems] == ["q"]
+    assert [p.file for p in whole.select_listed(tmp_path / "wrong.txt").problems] == ["q"]
 
 
 @pytest.mark.parametrize(
@@ -452,7 +506,7 @@ def test_limit_and_list(tmp_path: Path) -> None:
     [
         ([], "HKU-IS/val", 500),
         (["--limit", "3"], "HKU-IS/val/first3", 3),
-        (["--list", "mine.txt"], "HKU-IS/val/list-b522b7fe", 2),
+        (["--items", "mine.txt"], "HKU-IS/val/list-b522b7fe", 2),
     ],
 )
 def test_subset_stands_in_the_signature(
@@ -477,7 +531,7 @@ def test_item_of_a_subset_without_mask_is_refused(
     hku: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (hku / "mine.txt").write_text("nobody.png\n")
-    run = ["eval", str(hku / "maps"), str(hku / "HKU-IS/val"), "--list", str(hku / "mine.txt")]
+    run = ["eval", str(hku / "maps"), str(hku / "HKU-IS/val"), "--items", str(hku / "mine.txt")]
     assert main(run) == 2
     assert "nobody" in capsys.readouterr().err
 
@@ -539,7 +593,7 @@ def test_the_list_of_a_toml_file_is_a_choice(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('images = "photos"\nmasks = "drawn"\nlist = "mine.lst"\n')
     (tmp_path / "mine.lst").write_text("x.jpg\nw.jpg\n")
     mine = find_dataset(tmp_path / "mine.toml")
-    assert list(mine.masks) == ["x"] and mine.left_out == {"y", "z"}
+    assert list(mine.masks) == ["x"] and mine.excluded == {"y", "z"}
     assert [(p.kind, p.file) for p in mine.problems] == [("missing", "w")]
 
 
@@ -552,7 +606,7 @@ def test_a_listed_name_with_a_space_never_selects_another_item(tmp_path: Path) -
         toml_list.write_text(f"{line}\n")
         own_list.write_text(f"{line}\n")
         ways = (
-            lambda: dataset.listed(toml_list),
+            lambda: dataset.select_listed(toml_list),
             lambda: find_masks(tmp_path / "cats.toml")[0],
             lambda: find_masks(tmp_path / "data/Cats")[0],
         )
@@ -573,13 +627,13 @@ def test_every_way_to_give_a_list_names_the_subset_alike(tmp_path: Path) -> None
     toml = 'name = "Mine"\nimages = "data/Mine/Imgs"\nmasks = "data/Mine/GT"\nlist = "{}"\n'
     for file in ("two", "other"):
         (tmp_path / f"{file}.toml").write_text(toml.format(f"{file}.lst"))
-    by_option = find_dataset(tmp_path / "data/Mine").listed(tmp_path / "two.lst")
+    by_option = find_dataset(tmp_path / "data/Mine").select_listed(tmp_path / "two.lst")
     assert by_option.name.startswith("Mine/list-")
     assert find_dataset(tmp_path / "two.toml").name == by_option.name
     assert find_dataset(tmp_path / "other.toml").name != by_option.name
     (tmp_path / "data/Mine/test.lst").write_text("z\nx\n")
     (own,) = find_masks(tmp_path / "data/Mine")
-    assert (own.name, own.left_out, list(own.masks)) == (by_option.name, {"y"}, ["x", "z"])
+    assert (own.name, own.excluded, list(own.masks)) == (by_option.name, {"y"}, ["x", "z"])
     (tmp_path / "data/Mine/test.lst").write_text("x\ny\nz\n")  # all there is: no subset
     assert find_masks(tmp_path / "data/Mine")[0].name == "Mine"
 
@@ -596,7 +650,7 @@ def test_a_list_of_pairs_that_leaves_out_items_is_a_subset(tmp_path: Path) -> No
         names[stems] = found.name
     assert names["xyz"] == "Mine" and len(set(names.values())) == 3
     (tmp_path / "xy.lst").write_text("x\ny\n")
-    assert names["xy"] == find_dataset(tmp_path / "Mine").listed(tmp_path / "xy.lst").name
+    assert names["xy"] == find_dataset(tmp_path / "Mine").select_listed(tmp_path / "xy.lst").name
 
 
 def test_the_own_list_of_a_known_set_may_be_an_official_subset(tmp_path: Path) -> None:
@@ -621,18 +675,18 @@ def test_sets_named_twice_and_namesakes(tmp_path: Path, capsys: pytest.CaptureFi
         find_dataset(name, tmp_path / "data")
         for name in ("MySet", tmp_path / "data/MySet", tmp_path / "old/MySet")
     )
-    assert distinct([mine, again]) == [mine]
+    assert deduplicate([mine, again]) == [mine]
     assert "MySet is named several times" in capsys.readouterr().err
-    assert distinct([mine, other]) == [mine, other] and not capsys.readouterr().err
-    refuse_namesakes([mine])
+    assert deduplicate([mine, other]) == [mine, other] and not capsys.readouterr().err
+    check_unique_names([mine])
     with pytest.raises(SodbenchError, match=r"two datasets are called MySet.*old/MySet"):
-        refuse_namesakes([mine, other])
+        check_unique_names([mine, other])
 
 
 def test_mask_suffix_of_own_set_is_recognised(tmp_path: Path) -> None:
     touch(tmp_path / "images", ["a_1.jpg", "b.jpg"])
     touch(tmp_path / "masks", ["a_1_mask.png", "b_mask.png"])
-    own = folder_pairs(tmp_path / "images", tmp_path / "masks", name="own")
+    own = dataset_from_folders(tmp_path / "images", tmp_path / "masks", name="own")
     assert own.masks.keys() == {"a_1", "b"} and not own.problems
     assert any("_mask" in note for note in own.notes)
 
@@ -640,9 +694,9 @@ def test_mask_suffix_of_own_set_is_recognised(tmp_path: Path) -> None:
 def test_empty_folder_is_refused(tmp_path: Path) -> None:
     touch(tmp_path / "images", ["notes.txt"])
     with pytest.raises(SodbenchError, match="holds no images"):
-        folder_pairs(tmp_path / "images", None)
+        dataset_from_folders(tmp_path / "images", None)
     with pytest.raises(SodbenchError, match="not a readable folder"):
-        folder_pairs(None, tmp_path / "gone")
+        dataset_from_folders(None, tmp_path / "gone")
 
 
 # ------------------------------------------------------------------------------------- find_masks
@@ -678,9 +732,9 @@ def test_masks_of_one_folder_or_of_many(tmp_path: Path) -> None:
     ],
 )
 def test_names_read_off_paths(path: str, name: str, tmp_path: Path) -> None:
-    assert guess_name(tmp_path / path) == name
+    assert infer_dataset_name(tmp_path / path) == name
 
 
 def test_pictures_ignores_strays_and_keeps_case(tmp_path: Path) -> None:
     touch(tmp_path, ["b.PNG", "a.x.png", "._b.png", ".DS_Store", "Thumbs.db", "c.txt"])
-    assert [path.name for path in pictures(tmp_path)] == ["a.x.png", "b.PNG"]
+    assert [path.name for path in list_images(tmp_path)] == ["a.x.png", "b.PNG"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sodbench.datasets import attribute_groups, attributes_of
+from sodbench.datasets import attribute_groups, measure_attributes
 from sodbench.datasets.attributes import COLUMNS, colour_contrast, mask_attributes
 
 
@@ -76,7 +76,7 @@ def test_frame_and_groups(tmp_path: Path) -> None:
         Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(masks[stem])
         images[stem] = tmp_path / f"{stem}.bmp"
         Image.fromarray(np.full((40, 60, 3), mask[..., None] * 255, np.uint8)).save(images[stem])
-    frame = attributes_of(masks, images)
+    frame = measure_attributes(masks, images)
     assert tuple(frame.columns) == COLUMNS and list(frame.index) == list(masks)
     assert frame.loc["large", "object_size"] == 0.5 and frame.loc["large", "border"]
     assert frame.loc["small", "contrast"] == 1
@@ -89,4 +89,4 @@ def test_frame_and_groups(tmp_path: Path) -> None:
         "off centre",
     ]
     assert groups.loc["none"].isna().tolist() == [True, True, False, True, True]
-    assert attributes_of(masks)["contrast"].isna().all()
+    assert measure_attributes(masks)["contrast"].isna().all()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sodbench.datasets import Pairing, listed_stems, pair_files, pictures, read_pair_list
+from sodbench.datasets import Pairing, list_images, pair_files, read_pair_list, read_stem_list
 from sodbench.errors import SodbenchError
 
 
@@ -116,9 +116,9 @@ def test_stems_with_dots() -> None:
 
 
 def test_maps_outside_a_subset_are_no_problem() -> None:
-    found = pair(["a.png"], ["a_x.png", "b_x.png", "q_x.png"], outside={"b"})
+    found = pair(["a.png"], ["a_x.png", "b_x.png", "q_x.png"], outside_subset={"b"})
     assert found.suffix == "_x"
-    assert [path.name for path in found.outside] == ["b_x.png"]
+    assert [path.name for path in found.outside_subset] == ["b_x.png"]
     assert [item.stem for item in found.extra] == ["q"]
 
 
@@ -152,7 +152,7 @@ def test_every_file_ends_in_exactly_one_list(mask_stems: list[str], map_stems: l
 @pytest.mark.parametrize("method", ["FT", "GC", "HC", "RC"])
 def test_real_suffixes(method: str, shared: Path) -> None:
     found = pair_files(
-        pictures(shared / "real/CSSD18/GT"), pictures(shared / f"real/preds/{method}/CSSD18")
+        list_images(shared / "real/CSSD18/GT"), list_images(shared / f"real/preds/{method}/CSSD18")
     )
     assert (found.suffix, found.complete, len(found.pairs)) == (f"_{method}", True, 18)
 
@@ -209,7 +209,7 @@ def test_a_missing_map_with_a_space_is_missing(cats: Path) -> None:
     (cats / "pairs.txt").write_text("my maps/gone 2.png my masks/cat 2.png\n")
     (item,) = read_pair_list(cats / "pairs.txt").missing
     assert item.path == cats / "my masks/cat 2.png"
-    assert f"{cats}/my maps/gone 2.png is named in" in item.why
+    assert f"{cats}/my maps/gone 2.png is named in" in item.reason
 
 
 @pytest.mark.parametrize(
@@ -237,10 +237,10 @@ def test_lists_written_on_windows(encoding: str, cats: Path) -> None:
     (cats / "pairs.txt").write_bytes(text.encode(encoding))
     assert stems(read_pair_list(cats / "pairs.txt").pairs) == ["dog", "cat"]
     (cats / "items.txt").write_bytes("imgs\\dog.jpg\r\nimgs\\cat.jpg\r\n".encode(encoding))
-    assert listed_stems(cats / "items.txt", {"dog", "cat"}) == ("dog", "cat")
+    assert read_stem_list(cats / "items.txt", {"dog", "cat"}) == ("dog", "cat")
     (cats / "items.txt").write_bytes("caf\u00e9.png\n".encode("latin-1"))
     with pytest.raises(SodbenchError, match="save it as UTF-8"):
-        listed_stems(cats / "items.txt", set())
+        read_stem_list(cats / "items.txt", set())
 
 
 @pytest.mark.parametrize(
@@ -264,11 +264,11 @@ def test_lists_written_on_windows(encoding: str, cats: Path) -> None:
 def test_items_with_spaces_in_a_list(line: str, stem: str, tmp_path: Path) -> None:
     (tmp_path / "items.txt").write_text(f"# a comment\n{line}\n")
     items = {"dog", "cat", "cat 2", "old 2", "#5"}
-    assert listed_stems(tmp_path / "items.txt", items) == (stem,)
+    assert read_stem_list(tmp_path / "items.txt", items) == (stem,)
 
 
 @pytest.mark.parametrize("line", ["cat 2.png", "cat 2", "cat 9.png", "cat 9"])
 def test_a_line_that_could_name_another_item_is_refused(line: str, tmp_path: Path) -> None:
     (tmp_path / "items.txt").write_text(f"dog\n{line}\n")
     with pytest.raises(SodbenchError, match=f"line 2: '{line}' is one name .*double quotes"):
-        listed_stems(tmp_path / "items.txt", {"dog", "cat", "cat 2"})
+        read_stem_list(tmp_path / "items.txt", {"dog", "cat", "cat 2"})

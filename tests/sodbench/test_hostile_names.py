@@ -61,7 +61,7 @@ def folders(tmp_path):
 
 @pytest.mark.parametrize("style", ["table", "markdown", "csv", "json"])
 def test_names_of_maps_and_masks(style, folders, capsys):
-    command = ["eval", folders / "preds", folders / "gt", "--format", style, "--worst", "40"]
+    command = ["eval", folders / "preds", folders / "gt", "--format", style, "--show-worst", "40"]
     out, err = run(capsys, *command, "--missing", "zero")
     assert "\\x1b[31mred" in err and "\\nsodbench: error: forged line" in err
     assert not any(line.startswith("sodbench:") for line in err.splitlines())
@@ -136,7 +136,7 @@ def test_names_of_methods_and_datasets_in_eval(tree, style, results, capsys):
     if style == "table":
         rows = len(STORABLE) if tree[0] == "preds" else 8
         assert len(out.splitlines()) == 2 + rows + 2  # no name begins a line
-    run(capsys, *command, "--protocol", "all", "--worst", "2")
+    run(capsys, *command, "--protocol", "all", "--show-worst", "2")
     for option in ("--methods", "--datasets"):
         run(capsys, *command, option, "no\x1b[31msuch\nname", statuses=[2])
 
@@ -222,7 +222,7 @@ def test_names_and_keys_of_a_toml_file(text, capsys, tmp_path):
             "eval",
             tmp_path / "gt",
             tmp_path / "own.toml",
-            "--trust-folders",
+            "--allow-swapped",
             statuses=[0, 1, 2],
         )
         run(capsys, "train", "--print-recipe", "--recipe", tmp_path / "own.toml", statuses=[2])
@@ -233,8 +233,8 @@ def test_lines_of_a_list(text, capsys, tmp_path):
     write_grey(tmp_path / "gt/a.png", MASK)
     write_grey(tmp_path / "maps/a.png", MASK)
     (tmp_path / "items.txt").write_bytes(f"a\n{text}\n".encode("utf-8", "surrogateescape"))
-    run(capsys, "eval", "--list", tmp_path / "items.txt", statuses=[2])
-    listed = ["--list", tmp_path / "items.txt"]
+    run(capsys, "eval", "--pairs", tmp_path / "items.txt", statuses=[2])
+    listed = ["--items", tmp_path / "items.txt"]
     run(capsys, "eval", tmp_path / "maps", tmp_path / "gt", *listed, statuses=[0, 1, 2])
 
 

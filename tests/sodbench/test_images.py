@@ -563,7 +563,7 @@ def test_what_a_killed_process_was_writing_is_removed_by_the_next(tmp_path):
     assert ran.returncode < 0 and leftover.suffix == ".tmp"
     alive = tmp_path / leftover.name.replace(leftover.name.split("-")[2], str(os.getpid()))
     alive.write_bytes(b"being written")
-    foreign = tmp_path / ".image-of-mine.tmp"
+    foreign = tmp_path / ".sodbench-of-mine.tmp"
     foreign.write_bytes(b"not ours")
     write_grey(tmp_path / "b.png", noise(5, 5))
     assert set(tmp_path.iterdir()) == {tmp_path / "b.png", alive, foreign}

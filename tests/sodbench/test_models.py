@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from sodbench.errors import SodbenchError
+from sodbench.files import file_hash
 from sodbench.models import (
     BASELINES,
     InputSize,
     create_model,
-    file_sha256,
-    input_size_of,
+    get_input_size,
     load_backbone,
     load_checkpoint,
     model_names,
@@ -57,7 +57,7 @@ def test_baseline_is_no_network():
 def test_factory_of_a_file(tiny_file):
     model = create_model(f"{tiny_file}:factory", width=2)
     assert model(torch.zeros(1, 3, 5, 7)).shape == (1, 1, 5, 7)
-    assert input_size_of(model) == InputSize(multiple=8)
+    assert get_input_size(model) == InputSize(multiple=8)
 
 
 def test_file_may_import_its_neighbours(tmp_path):
@@ -152,15 +152,15 @@ def test_second_network_gives_a_logit_a_pixel():
 
 
 def test_input_sizes():
-    assert InputSize().of(97, 131) == (97, 131)
-    assert InputSize(multiple=32).of(97, 15) == (96, 32)
-    assert InputSize(multiple=32).of(112, 113) == (128, 128)
-    assert InputSize(fixed=(352, 320)).of(1, 1) == (352, 320)
+    assert InputSize().for_image(97, 131) == (97, 131)
+    assert InputSize(multiple=32).for_image(97, 15) == (96, 32)
+    assert InputSize(multiple=32).for_image(112, 113) == (128, 128)
+    assert InputSize(fixed=(352, 320)).for_image(1, 1) == (352, 320)
     model = nn.Conv2d(3, 1, 1)
-    assert input_size_of(model) == InputSize()
+    assert get_input_size(model) == InputSize()
     model.input_size = 352
     with pytest.raises(SodbenchError, match="input_size is 352; it must be"):
-        input_size_of(model)
+        get_input_size(model)
 
 
 # ---- checkpoints
@@ -190,13 +190,13 @@ def test_csf_loads_its_checkpoint_and_its_backbone(ruled_csf, tmp_path):
     file, model = tmp_path / "backbone.pth", create_model("csf-res2net50")
     torch.save(backbone(state), file)
     assert len(torch.load(file)) == 522 + 2
-    assert load_backbone(model, file) == file_sha256(file)
+    assert load_backbone(model, file) == file_hash(file)
     loaded = model.state_dict()
     assert all(torch.equal(loaded[k], v) for k, v in state.items() if k.startswith("base."))
     assert not torch.equal(loaded["cls_layer.weight"], state["cls_layer.weight"])
 
     torch.save(state, tmp_path / "final.pth")
-    assert load_checkpoint(model, tmp_path / "final.pth") == file_sha256(tmp_path / "final.pth")
+    assert load_checkpoint(model, tmp_path / "final.pth") == file_hash(tmp_path / "final.pth")
     assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
 
 

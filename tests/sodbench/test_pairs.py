@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics import PreparedMask, pair_counts
+from sodbench.metrics import PreparedMask, count_pair
+from sodbench.metrics.protocols import MATLAB_RULE
 from sodbench.results.pairs import (
     _JOURNAL,
     _MAGIC,
@@ -22,8 +23,8 @@ def pair(seed, *, grey=False):
     mask = np.where(rng.random((20, 30)) < 0.4, 255, 0).astype(np.uint8)
     if grey:
         mask[:4] = 60
-    counts = pair_counts(rng.integers(0, 256, mask.shape, np.uint8), PreparedMask(mask))
-    assert (counts.matlab_joint is not None) == grey
+    counts = count_pair(rng.integers(0, 256, mask.shape, np.uint8), PreparedMask(mask))
+    assert bool(counts.deviations) == grey
     facts = FileFacts(1, 2, 3, seed)
     record = packed(
         map_file=facts,
@@ -36,7 +37,7 @@ def pair(seed, *, grey=False):
         mask_note="",
         counts=counts,
     )
-    return record, counts.matlab_joint
+    return record, counts.deviations[MATLAB_RULE][0] if grey else None
 
 
 def stored(path, *stems) -> StoredPairs:

@@ -71,9 +71,9 @@ WIDE = """
 import resource, sys
 import numpy as np
 from sodbench.images import png
-from sodbench.runners.evaluation.count import get_ready
+from sodbench.runners.evaluation.count import warm_up_kernels
 
-get_ready()
+warm_up_kernels()
 parts = png.chunks(png.encode(np.zeros((1, 8_000_000), np.uint8)))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert not png.decode(parts, png.check(parts)).any()

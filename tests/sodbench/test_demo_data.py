@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from sodbench import sample
+from sodbench import demo_data
 from sodbench.errors import SodbenchError
 from sodbench.images import image_size, read_grey
 
@@ -17,23 +17,23 @@ from sodbench.images import image_size, read_grey
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The sample with at most ten pictures a set."""
-    few = {name: replace(c, count=min(10, c.count)) for name, c in sample.CHARACTERS.items()}
+    few = {name: replace(c, count=min(10, c.count)) for name, c in demo_data.CHARACTERS.items()}
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(sample, "CHARACTERS", few)
-        yield sample.write_sample(tmp_path_factory.mktemp("data") / "sample")
+        monkeypatch.setattr(demo_data, "CHARACTERS", few)
+        yield demo_data.write_demo_data(tmp_path_factory.mktemp("data") / "sample")
 
 
 def test_a_picture_follows_from_its_name_alone() -> None:
-    image, mask = sample.draw("HKU-IS", 3)
-    sample.draw("SOD", 1)
-    again, mask_again = sample.draw("HKU-IS", 3)
+    image, mask = demo_data.draw("HKU-IS", 3)
+    demo_data.draw("SOD", 1)
+    again, mask_again = demo_data.draw("HKU-IS", 3)
     assert np.array_equal(image, again) and np.array_equal(mask, mask_again)
-    others = [sample.draw("HKU-IS", number)[0] for number in (1, 2, 4)]
+    others = [demo_data.draw("HKU-IS", number)[0] for number in (1, 2, 4)]
     assert not any(np.array_equal(image, other) for other in others)
 
 
 def test_every_image_has_a_mask_of_its_size_with_an_object(root: Path) -> None:
-    for name, character in sample.CHARACTERS.items():
+    for name, character in demo_data.CHARACTERS.items():
         images, masks = (root / folder for folder in character.folders)
         stems = sorted(path.stem for path in images.iterdir())
         assert stems == sorted(path.stem for path in masks.iterdir())
@@ -47,7 +47,7 @@ def test_every_image_has_a_mask_of_its_size_with_an_object(root: Path) -> None:
 
 def test_only_pascal_s_has_grey_levels(root: Path) -> None:
     levels = {}
-    for name, character in sample.CHARACTERS.items():
+    for name, character in demo_data.CHARACTERS.items():
         masks = (root / character.folders[1]).iterdir()
         levels[name] = {int(v) for path in masks for v in np.unique(read_grey(path).pixels)}
     assert levels.pop("PASCAL-S") == {0, 85, 170, 255}
@@ -57,10 +57,12 @@ def test_only_pascal_s_has_grey_levels(root: Path) -> None:
 def test_the_mask_is_exactly_what_was_painted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its objects the same picture differs inside the mask, and outside it only
     along the soft outline."""
-    image, mask = sample.draw("ECSSD", 7)
-    bare = dict(sample.CHARACTERS, ECSSD=replace(sample.CHARACTERS["ECSSD"], contrast=(0.0, 0.0)))
-    monkeypatch.setattr(sample, "CHARACTERS", bare)
-    hidden, same_mask = sample.draw("ECSSD", 7)
+    image, mask = demo_data.draw("ECSSD", 7)
+    bare = dict(
+        demo_data.CHARACTERS, ECSSD=replace(demo_data.CHARACTERS["ECSSD"], contrast=(0.0, 0.0))
+    )
+    monkeypatch.setattr(demo_data, "CHARACTERS", bare)
+    hidden, same_mask = demo_data.draw("ECSSD", 7)
     assert np.array_equal(mask, same_mask)
     touched = (image != hidden).any(-1)
     near = binary_dilation(mask == 255, np.ones((3, 3)), iterations=2)
@@ -70,22 +72,22 @@ def test_the_mask_is_exactly_what_was_painted(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_complete_sample_is_left_as_it_is(root: Path) -> None:
     files = {p: p.stat().st_mtime_ns for p in root.rglob("*") if p.is_file()}
-    sample.write_sample(root)
+    demo_data.write_demo_data(root)
     assert {p: p.stat().st_mtime_ns for p in root.rglob("*") if p.is_file()} == files
-    assert sample.is_sample(root) and sample.is_sample(root / "ECSSD")
+    assert demo_data.is_demo_data(root) and demo_data.is_demo_data(root / "ECSSD")
 
 
 def test_a_damaged_sample_is_drawn_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = {name: replace(character, count=1) for name, character in sample.CHARACTERS.items()}
-    monkeypatch.setattr(sample, "CHARACTERS", few)
-    root = sample.write_sample(tmp_path / "sample")
-    marker = (root / sample.MARKER).read_text("utf-8")
+    few = {name: replace(character, count=1) for name, character in demo_data.CHARACTERS.items()}
+    monkeypatch.setattr(demo_data, "CHARACTERS", few)
+    root = demo_data.write_demo_data(tmp_path / "sample")
+    marker = (root / demo_data.MARKER).read_text("utf-8")
     victim = root / "ECSSD" / "GT" / "0001.png"
     victim.write_bytes(victim.read_bytes()[:100])
     (root / "ECSSD" / "Imgs" / "0002.jpg").write_bytes(b"drawn by an older version")
-    sample.write_sample(root)
+    demo_data.write_demo_data(root)
     assert [p.name for p in (root / "ECSSD" / "Imgs").iterdir()] == ["0001.jpg"]
-    assert (root / sample.MARKER).read_text("utf-8") == marker
+    assert (root / demo_data.MARKER).read_text("utf-8") == marker
     assert read_grey(victim).pixels.any()
 
 
@@ -93,7 +95,7 @@ def test_somebodys_folder_is_never_written_to(tmp_path: Path) -> None:
     precious = tmp_path / "ECSSD" / "Imgs" / "0001.jpg"
     precious.parent.mkdir(parents=True)
     precious.write_bytes(b"mine")
-    with pytest.raises(SodbenchError, match=re.escape(sample.MARKER)):
-        sample.write_sample(tmp_path)
+    with pytest.raises(SodbenchError, match=re.escape(demo_data.MARKER)):
+        demo_data.write_demo_data(tmp_path)
     assert precious.read_bytes() == b"mine"
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["0001.jpg", "ECSSD", "Imgs"]

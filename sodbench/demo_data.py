@@ -22,7 +22,7 @@ from PIL import Image
 
 from sodbench.console import track
 from sodbench.errors import SodbenchError
-from sodbench.files import writing_to
+from sodbench.files import report_write_errors
 from sodbench.images import write_grey, write_image
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ Range = tuple[float, float]
 T = TypeVar("T")
 
 MARKER = "THIS_IS_A_SAMPLE.txt"
-"""The file by which a folder says that its sets were drawn by :func:`write_sample`."""
+"""The file by which a folder says that its sets were drawn by :func:`write_demo_data`."""
 
 VERSION = 2
 """Raise it when the drawing changes: older samples are then drawn anew."""
@@ -153,12 +153,12 @@ CHARACTERS = {
 }
 
 
-def is_sample(root: Path) -> bool:
-    """Whether ``root`` (or the set folder's parent) is a sample drawn by :func:`write_sample`."""
+def is_demo_data(root: Path) -> bool:
+    """Whether ``root`` (or the set folder's parent) is a sample drawn by :func:`write_demo_data`."""
     return (root / MARKER).is_file() or (root.parent / MARKER).is_file()
 
 
-def write_sample(root: Path) -> Path:
+def write_demo_data(root: Path) -> Path:
     """Draw the sample under ``root`` and return ``root``; a complete sample there is left as it is.
 
     Raises :class:`SodbenchError` if ``root`` holds files but not :data:`MARKER`: it may be somebody's
@@ -174,7 +174,7 @@ def write_sample(root: Path) -> Path:
             f"{root} exists and is not a sample drawn by sodbench (it holds no {MARKER}); "
             "nothing was written there. Name another folder for the sample, or move this one away."
         )
-    with writing_to(marker):
+    with report_write_errors(marker):
         root.mkdir(parents=True, exist_ok=True)
         marker.write_text(_marker_text("unfinished"), "utf-8")
     for name, number in track(_pictures(), "drawing the sample", unit="image"):
@@ -183,7 +183,7 @@ def write_sample(root: Path) -> Path:
         write_image(image_path, image)
         write_grey(mask_path, mask)
     _remove_surplus(root)
-    with writing_to(marker):
+    with report_write_errors(marker):
         marker.write_text(_marker_text(_digest(root)), "utf-8")
     return root
 
@@ -198,7 +198,7 @@ def _remove_surplus(root: Path) -> None:
                     path.unlink()
 
 
-def stems(name: str) -> frozenset[str]:
+def demo_stems(name: str) -> frozenset[str]:
     """The names of the pictures that the sample's set ``name`` has."""
     return frozenset(f"{number:04d}" for number in range(1, CHARACTERS[name].count + 1))
 
@@ -233,7 +233,7 @@ def _digest(root: Path) -> str:
 
 def _marker_text(digest: str) -> str:
     return (
-        "The pictures in this folder were drawn by sodbench (sodbench/sample.py). They are a sample that\n"
+        "The pictures in this folder were drawn by sodbench (sodbench/demo_data.py). They are a sample that\n"
         "shows the toolkit at work, NOT the data sets whose names the folders carry: numbers measured on\n"
         "them compare with nothing outside this sample. The folder may be deleted at any time.\n\n"
         f"version: {VERSION}\nsha256: {digest}\n"

@@ -1,4 +1,4 @@
-"""What a report states, checked against the metrics themselves."""
+"""The numbers of a report, checked against the metrics themselves."""
 
 import dataclasses
 from dataclasses import replace
@@ -10,16 +10,26 @@ import pytest
 from synthetic import synthetic
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics import Counts, PreparedMask, catalogue, count_pair, score
-from sodbench.metrics.statistics.bootstrap import dataset_seed, draw_resamples, totals
-from sodbench.reports.aggregates import f_under_each_protocol, statistics
-from sodbench.reports.analysis import MIN_IMAGES, SIZES, analyse
+from sodbench.metrics import PROTOCOLS, Counts, PreparedMask, catalogue, count_pair, score
+from sodbench.metrics.statistics.bootstrap import dataset_seed, draw_resamples, resampled_sums
+from sodbench.metrics.statistics.significance import MIN_IMAGES
+from sodbench.reports.analysis import analyse
 from sodbench.reports.compare import compare
+from sodbench.reports.result_statistics import (
+    SIZES,
+    f_max_under_each_protocol,
+    image_statistics,
+)
 
 METRIC_NAMES = [
     "mae", "f_max", "f_mean", "f_adp", "f_max_meanf", "f_max_meanpr", "f_max_best", "precision", "recall",
     "threshold", "s", "e_max", "e_mean", "wf", "iou_max", "dice_mean", "ber_adp", "auc_pr", "auc_roc",
 ]  # fmt: skip
+
+
+def statistics(result, counts, names):
+    """Those of all images in the table's order."""
+    return image_statistics(result, counts, names, np.arange(len(counts)))
 
 
 @pytest.mark.parametrize("protocol", ["salmetric", "pysodmetrics", "matlab"])
@@ -36,12 +46,12 @@ def with_black_constant_empty_and_full(data):
     cases = [i for i in range(26) if i not in (12, 13, 14, 16, 17)]
     with np.load(data / "metrics_public.npz") as archive:
         return Counts.concatenate(
-            count_pair(archive[f"pred_{i:03d}"], PreparedMask(archive[f"gt_{i:03d}"]))
+            count_pair(archive[f"pred_{i:03d}"], PreparedMask(archive[f"gt_{i:03d}"])).counts
             for i in cases
         )
 
 
-@pytest.mark.parametrize("protocol", catalogue.PROTOCOL_NAMES)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_statistics_leave_out_what_the_scores_leave_out(
     with_black_constant_empty_and_full, protocol
 ):
@@ -53,19 +63,19 @@ def test_statistics_leave_out_what_the_scores_leave_out(
         metrics=scores.metrics,
         in_memory=(scores.per_image, counts),
     )
-    found = statistics(result, counts, catalogue.AGGREGATES)
-    expected = [scores.metrics[name] for name in catalogue.AGGREGATES]
+    found = statistics(result, counts, catalogue.aggregate_names())
+    expected = [scores.metrics[name] for name in catalogue.aggregate_names()]
     assert found.observed() == pytest.approx(expected, abs=1e-12)
     for name, value in scores.metrics.items():  # each alone, as from the fewest curves
         assert statistics(result, counts, [name]).observed()[0] == pytest.approx(value, abs=1e-12)
 
 
-def test_f_under_each_protocol_is_what_each_of_them_scores(with_black_constant_empty_and_full):
+def test_max_f_under_each_protocol_is_what_each_of_them_scores(with_black_constant_empty_and_full):
     counts = with_black_constant_empty_and_full
     stems = [f"{i:03d}" for i in range(len(counts))]
-    scores = {name: score(counts, name, stems).metrics for name in catalogue.PROTOCOL_NAMES}
+    scores = {name: score(counts, name, stems).metrics for name in PROTOCOLS}
     result = replace(synthetic("m", "SOD", images=2), metrics=scores["salmetric"])
-    found = f_under_each_protocol(result, counts)
+    found = f_max_under_each_protocol(result, counts)
     assert found == pytest.approx({n: m["f_max"] for n, m in scores.items()}, abs=1e-12)
 
 
@@ -77,7 +87,7 @@ def test_a_resample_is_the_score_of_the_images_drawn():
     expected = score(counts, "salmetric", [str(i) for i in range(9)]).metrics
     found = statistics(result, result.counts, METRIC_NAMES)
     draws = np.bincount(drawn, minlength=9)[None].astype(np.uint8)
-    again = found.aggregate(totals(draws, found.columns).means)[0]
+    again = found.aggregate(resampled_sums(draws, found.columns).means)[0]
     assert again == pytest.approx([expected[n] for n in METRIC_NAMES], abs=1e-12)
 
 
@@ -98,7 +108,7 @@ def test_intervals_hold_their_value_and_comparisons_find_the_better_method():
         assert c.low <= c.difference <= c.high
 
 
-def test_the_same_seed_gives_the_same_study_and_a_further_set_changes_nothing():
+def test_the_same_seed_gives_the_same_numbers_and_another_dataset_changes_nothing():
     alone = analyse(three(), resamples=100)
     more = analyse([*three(), synthetic("good", "ECSSD")], resamples=100)
     assert alone.intervals == {k: v for k, v in more.intervals.items() if k[1] == "SOD"}
@@ -186,7 +196,7 @@ def test_groups_of_images_are_scored_as_sets_of_their_own():
     from sodbench.metrics import score
 
     result = synthetic("m", "SOD", images=40, noise=0.5)
-    share = result.counts.joint[:, :, 1].sum(axis=(1, 2)) / result.counts.size.prod(axis=1)
+    share = result.counts.histogram[:, :, 1].sum(axis=(1, 2)) / result.counts.size.prod(axis=1)
     parity = pd.Categorical(["odd", "even"] * 19 + [None] * 2, ["even", "odd", "never"])
     attributes = {"SOD": pd.DataFrame({"parity": parity}, index=result.table.index)}
     found = analyse([result], attributes=attributes, resamples=200)
@@ -206,7 +216,7 @@ def test_groups_of_images_are_scored_as_sets_of_their_own():
             assert np.isnan(interval.low) == (len(rows) < MIN_IMAGES)
             if len(rows) >= MIN_IMAGES:
                 assert interval.low <= interval.value <= interval.high
-    plain = statistics(result, result.counts, ["f_max"]).resampled(
+    plain = statistics(result, result.counts, ["f_max"]).distribution(
         list(draw_resamples(40, 200, dataset_seed("SOD", 0)))
     )
     whole = found.intervals["m", "SOD", "f_max"]
@@ -234,3 +244,19 @@ def test_unknown_names_and_double_results_are_refused():
 def test_one_method_on_one_set_needs_no_comparison():
     found = analyse([synthetic("only", "SOD")], resamples=100)
     assert found.comparisons == () and found.critical_differences() == {}
+
+
+def test_report_and_compare_make_the_same_tests():
+    """One pair in both: the same p-values, intervals and images; only the corrections are over other families."""
+    results = [
+        synthetic("a", "own", noise=0.5, images=40),
+        synthetic("b", "own", noise=0.53, images=40),
+    ]
+    report = analyse(results, resamples=500).comparisons
+    alone = compare(*results, resamples=500).comparisons
+    assert [c.metric for c in report] == [c.metric for c in alone] and len(report) == 5
+    for one, other in zip(report, alone, strict=True):
+        for name in ("first_value", "second_value", "difference", "low", "high", "p", "p_wilcoxon"):
+            assert getattr(one, name) == pytest.approx(getattr(other, name), abs=2e-6), name
+        assert (one.wins, one.ties, one.losses) == (other.wins, other.ties, other.losses)
+        assert one.p_holm == one.p and other.p_holm >= other.p

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from sodbench.metrics.statistics import bootstrap as resampling
+from sodbench.metrics.statistics import ranking
 from sodbench.metrics.statistics import significance as st
 
 
@@ -18,6 +19,14 @@ def max_f(x):
     return (1.3 * p * r / (0.3 * p + r)).max(axis=1, keepdims=True)
 
 
+def bootstrap(statistics, aggregate, resamples=1000, seed=0):
+    """The bootstrap distribution float64 [resamples, metrics] of a function of the columns' means."""
+    draws = resampling.draw_resamples(len(statistics), resamples, seed)
+    return np.concatenate(
+        [aggregate(resampling.resampled_sums(d, statistics).means) for d in draws]
+    )
+
+
 @pytest.fixture
 def curves():
     rng = np.random.default_rng(3)
@@ -26,21 +35,21 @@ def curves():
 
 def test_bootstrap_of_a_mean_equals_scipy():
     x = np.random.default_rng(0).normal(size=37)
-    ours = st.bootstrap(x[:, None], means, resamples=600, seed=5)[:, 0]
+    ours = bootstrap(x[:, None], means, resamples=600, seed=5)[:, 0]
     theirs = stats.bootstrap(
         (x,), np.mean, n_resamples=600, method="percentile", rng=np.random.default_rng(5)
     )
     assert np.allclose(np.sort(ours), np.sort(theirs.bootstrap_distribution), atol=1e-12)
-    found = st.interval(x.mean(), ours)
-    assert found.low == pytest.approx(theirs.confidence_interval.low, abs=1e-12)
-    assert found.high == pytest.approx(theirs.confidence_interval.high, abs=1e-12)
+    interval = resampling.percentile_interval(x.mean(), ours)
+    assert interval.low == pytest.approx(theirs.confidence_interval.low, abs=1e-12)
+    assert interval.high == pytest.approx(theirs.confidence_interval.high, abs=1e-12)
 
 
 def test_bootstrap_of_max_f_equals_scipy(curves):
     def of_images(index):
         return max_f(curves[index.astype(int)].mean(axis=0)[None])[0, 0]
 
-    ours = st.bootstrap(curves, max_f, resamples=300, seed=9)[:, 0]
+    ours = bootstrap(curves, max_f, resamples=300, seed=9)[:, 0]
     theirs = stats.bootstrap(
         (np.arange(len(curves)),),
         of_images,
@@ -52,19 +61,19 @@ def test_bootstrap_of_max_f_equals_scipy(curves):
     assert np.allclose(np.sort(ours), np.sort(theirs.bootstrap_distribution), atol=1e-12)
 
 
-def test_bootstrap_is_deterministic_and_batches_do_not_matter(curves, monkeypatch):
-    whole = st.bootstrap(curves, max_f, resamples=101, seed=1)
-    monkeypatch.setattr(resampling, "BATCH", 7)
-    assert np.allclose(whole, st.bootstrap(curves, max_f, resamples=101, seed=1), atol=1e-15)
-    assert not np.array_equal(whole, st.bootstrap(curves, max_f, resamples=101, seed=2))
+def test_bootstrap_is_deterministic_and_independent_of_the_batch_size(curves, monkeypatch):
+    whole = bootstrap(curves, max_f, resamples=101, seed=1)
+    monkeypatch.setattr(resampling, "BATCH_SIZE", 7)
+    assert np.allclose(whole, bootstrap(curves, max_f, resamples=101, seed=1), atol=1e-15)
+    assert not np.array_equal(whole, bootstrap(curves, max_f, resamples=101, seed=2))
 
 
 def test_undefined_images_are_left_out_of_their_own_column_only():
     x = np.array([[1.0, 1.0], [np.nan, 2.0], [3.0, 3.0]])
     once = np.ones((1, 3), np.uint8)
-    assert resampling.totals(once, x).means[0] == pytest.approx([2.0, 2.0])
+    assert resampling.resampled_sums(once, x).means[0] == pytest.approx([2.0, 2.0])
     first_left_out = np.array([[0, 2, 0]], np.uint8)
-    assert resampling.totals(first_left_out, x).means[0] == pytest.approx(
+    assert resampling.resampled_sums(first_left_out, x).means[0] == pytest.approx(
         [np.nan, 2.0], nan_ok=True
     )
 
@@ -86,46 +95,23 @@ def test_resamples_are_those_of_numpys_generator():
     assert np.array_equal(np.concatenate(list(resampling.draw_resamples(6, 300, (3, 4)))), counted)
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says():
+def test_intervals_cover_the_true_value_about_as_often_as_they_should():
     rng = np.random.default_rng(0)
     covered = 0
     for trial in range(200):
         x = rng.normal(size=80)
-        found = st.interval(x.mean(), st.bootstrap(x[:, None], means, 400, trial)[:, 0])
-        covered += found.low <= 0 <= found.high
+        interval = resampling.percentile_interval(
+            x.mean(), bootstrap(x[:, None], means, 400, trial)[:, 0]
+        )
+        covered += interval.low <= 0 <= interval.high
     assert 0.89 <= covered / 200 <= 0.99
-
-
-def test_permutation_equals_scipy_exactly_where_all_swaps_can_be_listed():
-    rng = np.random.default_rng(1)
-    a, b = rng.normal(0.3, 1, 10), rng.normal(0, 1, 10)
-    exact = stats.permutation_test(
-        (a, b),
-        lambda x, y, axis: np.abs(np.mean(x, axis) - np.mean(y, axis)),
-        permutation_type="samples",
-        alternative="greater",
-        vectorized=True,
-        n_resamples=np.inf,
-    ).pvalue
-    ours = st.permutation_p(a[:, None], b[:, None], means, resamples=40_000, seed=0)[0]
-    assert ours == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 40_000))
-
-
-def test_permutation_of_equal_methods_says_so(curves):
-    assert st.permutation_p(curves, curves, max_f, 200)[0] == 1
-
-
-def test_permutation_refuses_nan():
-    x = np.array([[1.0], [np.nan]])
-    with pytest.raises(ValueError, match="NaN"):
-        st.permutation_p(x, x, means)
 
 
 def test_bootstrap_p_agrees_with_the_paired_t_test_on_a_mean():
     rng = np.random.default_rng(2)
     a = rng.normal(0, 1, 400)
     b = a + rng.normal(0.08, 0.6, 400)
-    difference = st.bootstrap(a[:, None], means, 4000, 3) - st.bootstrap(b[:, None], means, 4000, 3)
+    difference = bootstrap(a[:, None], means, 4000, 3) - bootstrap(b[:, None], means, 4000, 3)
     ours = st.bootstrap_p(np.array([a.mean() - b.mean()]), difference.T, 400)
     assert ours[0] == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=0.25)
 
@@ -135,32 +121,36 @@ def test_bootstrap_p_is_the_paired_t_test_on_few_images_too(images):
     rng = np.random.default_rng(images)
     a = rng.normal(0, 1, images)
     b = a + rng.normal(0.5, 0.6, images)
-    difference = (st.bootstrap(x[:, None], means, 20_000, 3) for x in (a, b))
+    difference = (bootstrap(x[:, None], means, 20_000, 3) for x in (a, b))
     ours = st.bootstrap_p(np.array([a.mean() - b.mean()]), np.subtract(*difference).T, images)
     assert ours[0] == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=0.05)
 
 
-def test_bootstrap_p_of_one_image_is_no_p():
+def test_bootstrap_p_of_one_image_is_undefined():
     assert np.isnan(st.bootstrap_p(np.array([0.1]), np.zeros((1, 5)), 1)).all()
 
 
-def test_wilcoxon_equals_scipy_and_drops_undefined_pairs():
+def test_wilcoxon_equals_scipy_and_drops_undefined_images():
     rng = np.random.default_rng(4)
-    a, b = rng.normal(0.1, 1, 60), rng.normal(0, 1, 60)
+    a, b = rng.normal(0.1, 1, (2, 60))
     expected = stats.wilcoxon(a, b).pvalue
-    assert st.wilcoxon_p(a, b) == pytest.approx(expected, rel=1e-12)
-    assert st.wilcoxon_p(np.append(a, np.nan), np.append(b, 1.0)) == pytest.approx(expected)
-    assert st.wilcoxon_p(a, a) == 1.0
+    with_undefined = np.append(a, np.nan) - np.append(b, 1.0)
+    assert st.wilcoxon_p((a - b)[None]) == pytest.approx(expected, rel=1e-12)
+    assert st.wilcoxon_p(with_undefined[None]) == pytest.approx(expected, rel=1e-12)
+    assert st.wilcoxon_p((a - a)[None]) == 1.0
+    assert np.isnan(st.wilcoxon_p(np.full((1, 60), np.nan)))
 
 
-def test_wilcoxon_of_many_rows_is_that_of_each():
+@pytest.mark.parametrize("images", [12, 40, 60])
+def test_wilcoxon_of_many_rows_is_that_of_each(images):
+    """For few images scipy chooses its method by all rows together: ties in one would change the p of the others."""
     rng = np.random.default_rng(5)
-    rows = rng.normal(0.1, 1, (4, 60))
+    rows = rng.normal(0.1, 1, (4, images))
     rows[1, 3:6] = 0
     rows[2, 7] = np.nan
     rows[3] = 0
-    each = [st.wilcoxon_p(row, np.zeros(60)) for row in rows]
-    assert st.wilcoxon_rows(rows) == pytest.approx(each, rel=1e-12)
+    each = [st.wilcoxon_p(row[None])[0] for row in rows]
+    assert st.wilcoxon_p(rows) == pytest.approx(each, rel=1e-12)
 
 
 def test_holm_by_hand():
@@ -170,10 +160,58 @@ def test_holm_by_hand():
     assert kept[[0, 2]] == pytest.approx([0.04, 0.04]) and np.isnan(kept[1])
 
 
-def test_win_tie_loss_respects_the_direction():
-    a, b = np.array([0.1, 0.2, 0.3, np.nan]), np.array([0.2, 0.2, 0.1, 0.5])
-    assert st.win_tie_loss(a - b, higher_is_better=True) == st.Tally(1, 1, 1)
-    assert st.win_tie_loss(a - b * 0, higher_is_better=False) == st.Tally(0, 0, 3)
+def paired(images=40, pairs=3, seed=0, resamples=400):
+    """Scores of single images of two methods for several metrics, which are means; compared."""
+    a, b = np.random.default_rng(seed).normal(0.5, 0.1, (2, images, pairs))
+    distribution = bootstrap(a, means, resamples, seed) - bootstrap(b, means, resamples, seed)
+    return (
+        a,
+        b,
+        st.compare_pairs(
+            a.mean(axis=0) - b.mean(axis=0), distribution.T, (a - b).T, np.array([True] * pairs)
+        ),
+    )
+
+
+def test_both_tests_of_a_comparison_are_corrected_over_the_comparisons_made_together():
+    a, b, tests = paired(resamples=10_000)
+    for i in range(3):
+        assert tests.p[i] == pytest.approx(stats.ttest_rel(a[:, i], b[:, i]).pvalue, rel=0.1)
+        assert tests.p_wilcoxon[i] == pytest.approx(stats.wilcoxon(a[:, i], b[:, i]).pvalue)
+        assert tests.low[i] < tests.difference[i] < tests.high[i]
+    assert tests.p_holm == pytest.approx(st.holm(tests.p)) and (tests.p_holm >= tests.p).all()
+    assert tests.p_wilcoxon_holm == pytest.approx(st.holm(tests.p_wilcoxon))
+
+
+@pytest.mark.parametrize("images", [9, 10])
+def test_a_comparison_of_few_images_has_no_test_but_counts_them(images):
+    *_, tests = paired(images)
+    columns = (tests.low, tests.high, tests.p, tests.p_holm, tests.p_wilcoxon)
+    assert np.isnan(columns).all() == (images < 10)
+    assert (tests.wins + tests.ties + tests.losses == images).all()
+
+
+def test_images_are_won_tied_and_lost_by_the_metrics_direction():
+    differences = np.array([[-0.1, 0.0, 0.2, np.nan], [-0.1, 0.0, -0.2, 0.3]])
+    tests = st.compare_pairs(np.zeros(2), np.zeros((2, 5)), differences, np.array([True, False]))
+    assert tests.wins.tolist() == [1, 2]
+    assert tests.ties.tolist() == [1, 1]
+    assert tests.losses.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("images", [12, 60])
+def test_methods_that_do_not_differ_are_called_different_as_often_as_the_level_says(images):
+    """Max F of two exchangeable methods, 600 times: the number of p below 5 % is binomial, but for small n below it."""
+    rng = np.random.default_rng(1)
+    rejected = 0
+    for trial in range(600):
+        pair = rng.uniform(0.2, 1, (2, images, 8))
+        a, b = pair
+        difference = max_f(a.mean(axis=0)[None])[0] - max_f(b.mean(axis=0)[None])[0]
+        distribution = bootstrap(a, max_f, 200, trial) - bootstrap(b, max_f, 200, trial)
+        rejected += st.bootstrap_p(difference, distribution.T, images)[0] < 0.05
+    low, high = stats.binom.interval(0.999, 600, 0.05)
+    assert (low if images > 50 else 0) < rejected < high
 
 
 # Demsar (2006), table 5(a): critical values of the two-tailed Nemenyi test.
@@ -186,7 +224,9 @@ NEMENYI = {
 @pytest.mark.parametrize("alpha", NEMENYI)
 def test_nemenyi_equals_the_published_critical_values(alpha):
     for methods, published in enumerate(NEMENYI[alpha], start=2):
-        unit = st.nemenyi_difference(methods, 14, alpha) / np.sqrt(methods * (methods + 1) / 84)
+        unit = ranking.nemenyi_difference(methods, 14, alpha) / np.sqrt(
+            methods * (methods + 1) / 84
+        )
         assert unit == pytest.approx(published, abs=1.1e-3)
 
 
@@ -200,7 +240,7 @@ def test_critical_difference_of_demsars_own_example():
         "C4.5+cf": [.771, .590, .968, .654, .886, .916, .609, .563, .866, 1.0, .965, .614, .9751, .946],
         "C4.5+m+cf": [.798, .569, .967, .657, .898, .931, .685, .625, .875, 1.0, .962, .669, .975, .970],
     }  # fmt: skip
-    found = st.critical_difference(auc, higher_is_better=True)
+    found = ranking.critical_difference(auc, higher_is_better=True)
     ranks = dict(zip(found.methods, found.mean_ranks, strict=True))
     assert ranks == pytest.approx(
         {"C4.5": 3.143, "C4.5+m": 2.000, "C4.5+cf": 2.893, "C4.5+m+cf": 1.964}, abs=1e-3
@@ -213,14 +253,14 @@ def test_critical_difference_of_demsars_own_example():
 
 
 def test_critical_difference_needs_three_methods_and_two_sets():
-    assert st.critical_difference({"a": [1, 2], "b": [2, 3]}, True) is None
-    assert st.critical_difference({"a": [1], "b": [2], "c": [3]}, True) is None
+    assert ranking.critical_difference({"a": [1, 2], "b": [2, 3]}, True) is None
+    assert ranking.critical_difference({"a": [1], "b": [2], "c": [3]}, True) is None
 
 
 def test_groups_join_neighbours_closer_than_the_difference():
-    assert st._indistinguishable(np.array([1.0, 1.5, 3.0, 3.2]), 1.0) == ((0, 1), (2, 3))
-    assert st._indistinguishable(np.array([1.0, 1.8, 2.6]), 1.0) == ((0, 1), (1, 2))
-    assert st._indistinguishable(np.array([1.0, 3.0]), 1.0) == ()
+    assert ranking._find_groups(np.array([1.0, 1.5, 3.0, 3.2]), 1.0) == ((0, 1), (2, 3))
+    assert ranking._find_groups(np.array([1.0, 1.8, 2.6]), 1.0) == ((0, 1), (1, 2))
+    assert ranking._find_groups(np.array([1.0, 3.0]), 1.0) == ()
 
 
 def test_monte_carlo_error_is_that_of_repeated_draws():

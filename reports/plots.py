@@ -1,0 +1,460 @@
+"""Figures that can be printed as they are, from plain arrays.
+
+Colours are Okabe and Ito's colour-blind safe palette ("Color Universal Design", 2008) without its
+yellow, which vanishes on white.  Every method also has a dash pattern of its own (and a marker in
+scatter plots), with cycles of different lengths, so that lines stay apart in grey print.  Legends stand
+outside the axes.  Widths are those of a two-column paper: 3.4 inches a column, 7.1 inches the page.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import NDArray
+
+from sodbench.files import atomic_write, report_write_errors
+from sodbench.metrics.catalogue import Metric
+from sodbench.metrics.statistics.bootstrap import Floats
+from sodbench.metrics.statistics.ranking import CriticalDifference
+from sodbench.quoting import printable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+COLUMN, PAGE = 3.4, 7.1  # inches
+FORMATS = ("png", "svg", "pdf")
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+DASHES: tuple[tuple[float, ...], ...] = (
+    (),
+    (5, 1.5),
+    (1.2, 1.2),
+    (5, 1.5, 1.2, 1.5),
+    (9, 2),
+    (5, 1.5, 1.2, 1.5, 1.2, 1.5),
+)
+MARKERS = "osD^vP*X<>h"
+STYLE: Any = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "legend.handlelength": 3.2,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.4,
+    "lines.linewidth": 1.2,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "sodbench",
+}
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """How one method is drawn, in every figure of a report."""
+
+    colour: str
+    dash: tuple[float, ...]
+    marker: str
+
+
+def line_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
+    """A line style for each method; the first 42 differ in colour or dash, the first 6 in dash alone."""
+    return {
+        method: LineStyle(
+            COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)]
+        )
+        for i, method in enumerate(methods)
+    }
+
+
+def plain_label(text: str) -> str:
+    """Any text as matplotlib should show it: on one line, and a dollar sign starts no formula."""
+    return printable(text).replace("$", r"\$")
+
+
+def _styled(function: Callable[P, T]) -> Callable[P, T]:
+    """Run with this module's style, without touching anybody's settings."""
+
+    @functools.wraps(function)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> T:
+        with matplotlib.rc_context(STYLE):
+            return function(*args, **kwargs)
+
+    return inside
+
+
+@_styled
+def save_figure(
+    figure: Figure, folder: Path, name: str, formats: Sequence[str] | None = None
+) -> dict[str, Path]:
+    """Write a figure in the formats (all three); the same figure gives the same bytes.  Returns format -> path."""
+    with report_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    paths = {}
+    with warnings.catch_warnings():
+        # a script that DejaVu lacks is drawn as boxes; the names stand in the tables too
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        engine = figure.get_layout_engine()
+        if (
+            engine
+        ):  # lay out once: left to savefig, it would be done and drawn unseen for every format
+            engine.execute(figure)
+            figure.set_layout_engine(None)
+        for extension in formats or FORMATS:
+            paths[extension] = folder / f"{name}.{extension}"
+            undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
+            with atomic_write(paths[extension]) as temporary:
+                figure.savefig(temporary, format=extension, metadata=undated)
+    return paths
+
+
+# ---- panels: one per data set -----------------------------------------------------------------
+
+
+def _panels(
+    titles: Sequence[str], height: float, legend_rows: float = 0.0, columns: int = 3
+) -> tuple[Figure, list[Axes]]:
+    """A figure with one titled axes per data set: one column wide for a single set, else the page."""
+    across = min(columns, len(titles))
+    down = -(-len(titles) // across)
+    width = COLUMN if across == 1 else PAGE
+    figure = Figure(figsize=(width, down * height + 0.16 * legend_rows), layout="constrained")
+    axes = [figure.add_subplot(down, across, i + 1) for i in range(len(titles))]
+    for panel, title in zip(axes, titles, strict=True):
+        panel.set_title(plain_label(title))
+    return figure, axes
+
+
+def _legend_columns(names: Sequence[str], figure_width: float) -> int:
+    """How many legend entries fit side by side."""
+    entry = 0.38 + 0.058 * max((len(name) for name in names), default=1)
+    return max(1, min(len(names), int(figure_width / entry)))
+
+
+def _legend(figure: Figure, names: Sequence[str], handles: Sequence[Any]) -> None:
+    """Below the panels, never over data."""
+    columns = _legend_columns(names, figure.get_figwidth())
+    figure.legend(
+        handles,
+        [plain_label(name) for name in names],
+        loc="outside lower center",
+        ncols=columns,
+        columnspacing=1.2,
+    )
+
+
+@_styled
+def curve_panels(
+    panels: Mapping[str, Mapping[str, tuple[Floats, Floats]]],
+    x_label: str,
+    y_label: str,
+    styles: Mapping[str, LineStyle],
+    marks: Mapping[str, Mapping[str, tuple[float, float]]] | None = None,
+) -> Figure:
+    """Curves (x, y) per data set and method, one panel a data set, one legend for all.
+
+    marks: a point to mark on a curve, e.g. where max F is reached.
+    """
+    drawn = [m for m in styles if any(m in curves for curves in panels.values())]
+    width = COLUMN if len(panels) == 1 else PAGE
+    rows = -(-len(drawn) // _legend_columns(drawn, width))
+    figure, axes = _panels(list(panels), 2.3, rows)
+    handles: dict[str, Any] = {}
+    for panel, (dataset, curves) in zip(axes, panels.items(), strict=True):
+        for method in (m for m in drawn if m in curves):
+            style = styles[method]
+            x, y = curves[method]
+            (handles[method],) = panel.plot(
+                x, y, color=style.colour, dashes=style.dash or (None, None), label=method
+            )
+            point = (marks or {}).get(dataset, {}).get(method)
+            if point:
+                panel.plot(*point, style.marker, color=style.colour, markersize=3.2)
+        panel.set_ylim(*_limits([y for _, y in curves.values()]))
+        panel.margins(x=0.01)
+        panel.set_xlabel(x_label)
+        panel.set_ylabel(y_label)
+    _legend(figure, drawn, [handles[m] for m in drawn])
+    return figure
+
+
+def _limits(curves: Sequence[Floats]) -> tuple[float, float]:
+    """Limits that show where curves differ: the lowest 3 % of values may run out at the bottom."""
+    values = np.concatenate(curves)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0
+    low = float(np.floor(np.quantile(values, 0.03) * 20) / 20)
+    high = float(np.ceil(values.max() * 20) / 20)
+    return (low, high + 0.01) if high > low else (low - 0.05, high + 0.05)
+
+
+@_styled
+def box_panels(
+    panels: Mapping[str, Mapping[str, Floats]], metric: Metric, styles: Mapping[str, LineStyle]
+) -> Figure:
+    """Box plots of per-image scores, methods from top to bottom; whiskers at the 5th and 95th percentile."""
+    most = max(len(scores) for scores in panels.values())
+    figure, axes = _panels(list(panels), 0.55 + 0.17 * most)
+    for panel, scores in zip(axes, panels.values(), strict=True):
+        names = [m for m in styles if m in scores]
+        boxes = panel.boxplot(
+            [scores[m][np.isfinite(scores[m])] for m in names],
+            orientation="horizontal",
+            whis=(5, 95),
+            showfliers=False,
+            showmeans=True,
+            widths=0.6,
+            patch_artist=True,
+            medianprops={"color": "black", "linewidth": 1.1},
+            meanprops={
+                "marker": "D",
+                "markersize": 2.6,
+                "markerfacecolor": "white",
+                "markeredgecolor": "black",
+                "markeredgewidth": 0.6,
+            },
+        )
+        for box, method in zip(boxes["boxes"], names, strict=True):
+            box.set(facecolor=_pale(styles[method].colour), edgecolor="#333333", linewidth=0.6)
+        panel.set_yticks(range(1, len(names) + 1), [plain_label(m) for m in names])
+        panel.invert_yaxis()
+        panel.grid(axis="y", visible=False)
+        panel.set_xlabel(f"{metric.heading} per image")
+    return figure
+
+
+def _pale(colour: str) -> tuple[float, float, float]:
+    red, green, blue = matplotlib.colors.to_rgb(colour)
+    return (red + 2) / 3, (green + 2) / 3, (blue + 2) / 3
+
+
+@_styled
+def group_panels(
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float, float]]]],
+    groups: Mapping[str, Sequence[str]],
+    metric: Metric,
+    styles: Mapping[str, LineStyle],
+) -> Figure:
+    """A score per group of images, with intervals: (value, low, high) per group and method.
+
+    groups: for each data set the groups' names, with the number of images in each.
+    """
+    drawn = [m for m in styles if any(m in scores for scores in panels.values())]
+    width = COLUMN if len(panels) == 1 else PAGE
+    rows = -(-len(drawn) // _legend_columns(drawn, width))
+    figure, axes = _panels(list(panels), 2.2, rows)
+    handles: dict[str, Any] = {}
+    for panel, (dataset, scores) in zip(axes, panels.items(), strict=True):
+        here = [m for m in drawn if m in scores]
+        shift = np.linspace(-0.3, 0.3, len(here)) if len(here) > 1 else [0.0]
+        for method, dx in zip(here, shift, strict=True):
+            value, low, high = np.array(scores[method], float).T
+            style = styles[method]
+            handles[method] = panel.errorbar(
+                np.arange(len(value)) + dx,
+                value,
+                yerr=np.abs(np.stack([value - low, high - value])),
+                fmt=style.marker,
+                color=style.colour,
+                markersize=3.2,
+                elinewidth=0.8,
+                capsize=1.2,
+            )
+        panel.set_xticks(range(len(groups[dataset])), groups[dataset])
+        panel.set_xlim(-0.5, len(groups[dataset]) - 0.5)
+        panel.grid(axis="x", visible=False)
+        panel.set_ylabel(metric.heading)
+    _legend(figure, drawn, [handles[m] for m in drawn])
+    return figure
+
+
+# ---- one panel for everything -----------------------------------------------------------------
+
+
+@_styled
+def cost_scatter(
+    points: Mapping[str, tuple[float, float]],
+    x_label: str,
+    y_label: str,
+    styles: Mapping[str, LineStyle],
+    logarithmic: bool = True,
+) -> Figure:
+    """Accuracy (y) against cost (x), one labelled point a method."""
+    rows = -(-len(points) // _legend_columns(list(points), COLUMN))
+    figure, (panel,) = _panels([""], 2.4, rows)
+    handles = [
+        panel.plot(x, y, styles[m].marker, color=styles[m].colour, markersize=5)[0]
+        for m, (x, y) in points.items()
+    ]
+    if logarithmic:
+        panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.margins(0.1)
+    panel.set_xlabel(x_label)
+    panel.set_ylabel(y_label)
+    _legend(figure, list(points), handles)
+    return figure
+
+
+@_styled
+def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label: str) -> Figure:
+    """One row a method, one mark a variant: {data set: {method: {variant: value}}}.
+
+    Shows how far the variants (protocols) disagree about the same maps.
+    """
+    variants = list(dict.fromkeys(v for ms in panels.values() for vs in ms.values() for v in vs))
+    most = max(len(methods) for methods in panels.values())
+    figure, axes = _panels(list(panels), 0.65 + 0.17 * most, 1)
+    styles = line_styles(variants)
+    sizes = dict(
+        zip(variants, np.linspace(6.5, 3, len(variants)), strict=True)
+    )  # none hides another
+    handles: dict[str, Any] = {}
+    for panel, methods in zip(axes, panels.values(), strict=True):
+        found = list(methods.values())
+        rows = range(len(found))
+        ends = [(min(v.values()), max(v.values())) for v in found]
+        panel.hlines(rows, *zip(*ends, strict=True), color="#999999", lw=0.8)
+        for variant in variants:
+            style = styles[variant]
+            (handles[variant],) = panel.plot(
+                [values.get(variant, np.nan) for values in found],
+                rows,
+                style.marker,
+                color=style.colour,
+                markersize=sizes[variant],
+            )
+        panel.set_yticks(range(len(methods)), [plain_label(m) for m in methods])
+        panel.set_ylim(len(methods) - 0.5, -0.5)
+        panel.margins(x=0.08)
+        panel.set_xlabel(x_label)
+    _legend(figure, variants, [handles[v] for v in variants])
+    return figure
+
+
+@_styled
+def critical_difference_diagrams(found: Mapping[str, CriticalDifference]) -> Figure:
+    """Demsar's diagrams, one below the other: {title: test}.
+
+    Mean ranks on a line, best left; bars join what the test cannot tell apart.
+    """
+    count = max(len(f.methods) for f in found.values())
+    rows = (count + 1) // 2
+    levels = max(len(f.groups) for f in found.values())
+    height = 0.75 + 0.07 * levels + 0.15 * rows
+    width = COLUMN if count <= 12 else PAGE
+    figure = Figure(figsize=(width, height * len(found)), layout="constrained")
+    for i, (title, test) in enumerate(found.items()):
+        axes = figure.add_subplot(len(found), 1, i + 1)
+        axes.set_title(plain_label(title))
+        _critical_difference(axes, test)
+    return figure
+
+
+def _critical_difference(axes: Axes, found: CriticalDifference) -> None:
+    count = len(found.methods)
+    left_side = (count + 1) // 2
+    top = 0.55 + 0.13 * len(found.groups)
+    axes.axis("off")
+    low, high = 1.0, float(count)
+    margin = 0.42 * (high - low)
+    axes.set_xlim(low - margin, high + margin)
+    axes.set_ylim(-top - left_side * 0.3, 1.0)
+    axes.hlines(0, low, high, color="black", lw=0.8)
+    step = 1 if count <= 12 else 2 if count <= 24 else 5
+    for tick in sorted({1, count, *range(step, count + 1, step)}):
+        axes.vlines(tick, 0, 0.1, color="black", lw=0.8)
+        axes.text(tick, 0.16, str(tick), ha="center", va="bottom", fontsize=6.5)
+    shown = min(found.difference, high - low)
+    axes.hlines(0.62, low, low + shown, color="black", lw=0.8)
+    axes.vlines([low, low + shown], 0.56, 0.68, color="black", lw=0.8)
+    text = f"CD = {found.difference:.2f}" + " (wider than the axis)" * (shown < found.difference)
+    axes.text(low + shown / 2, 0.7, text, ha="center", va="bottom", fontsize=6.5)
+    for level, (first, last) in enumerate(found.groups):
+        y = -0.18 - 0.13 * level
+        axes.hlines(
+            y, found.mean_ranks[first] - 0.04, found.mean_ranks[last] + 0.04, color="black", lw=2.2
+        )
+    for i, (method, rank) in enumerate(zip(found.methods, found.mean_ranks, strict=True)):
+        on_left = i < left_side
+        y = -top - 0.3 * (i if on_left else count - 1 - i)
+        end = low - 0.02 * (high - low) if on_left else high + 0.02 * (high - low)
+        axes.plot([rank, rank, end], [0, y, y], color="#555555", lw=0.6)
+        name = _short(method, 26)
+        name = f"{plain_label(name)}  {rank:.2f}" if on_left else f"{rank:.2f}  {plain_label(name)}"
+        gap = (-0.01 if on_left else 0.01) * (high - low)
+        axes.text(end + gap, y, name, ha="right" if on_left else "left", va="center", fontsize=6.5)
+
+
+@_styled
+def image_grid(
+    rows: Sequence[tuple[str, Sequence[tuple[NDArray[np.uint8] | None, str]]]],
+    headings: Sequence[str],
+) -> Figure:
+    """Rows of pictures: (row label, [(picture uint8 [h, w] or [h, w, 3] or None, caption), ...])."""
+    columns = len(headings)
+    side = PAGE / max(columns, 4)
+    heights = [
+        side
+        * min(1.5, np.mean([p.shape[0] / p.shape[1] for p, _ in cells if p is not None] or [0.75]))
+        for _, cells in rows
+    ]
+    figure = Figure(
+        figsize=(side * columns, float(sum(heights)) + 0.18 + 0.13 * len(rows)),
+        layout="constrained",
+    )
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
+    grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
+    for i, (row_label, cells) in enumerate(rows):
+        for j, (picture, caption) in enumerate(cells):
+            axes = figure.add_subplot(grid[i, j])
+            axes.grid(False)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            for spine in axes.spines.values():
+                spine.set(visible=True, color="#999999", linewidth=0.4)
+            if picture is None:
+                axes.text(
+                    0.5, 0.5, "no picture", ha="center", va="center", transform=axes.transAxes
+                )
+            else:
+                axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+            if i == 0:
+                axes.set_title(plain_label(_short(headings[j], int(side * 14))), fontsize=7)
+            axes.set_xlabel(
+                plain_label(_short(row_label if j == 0 else caption, int(side * 17))),
+                fontsize=5.5,
+                labelpad=1.5,
+            )
+    return figure
+
+
+def _short(text: str, length: int) -> str:
+    """The text, its middle left out where it is too long to stand over a picture."""
+    if len(text) <= length:
+        return text
+    head = (length - 1) // 2
+    return f"{text[:head]}…{text[-(length - 1 - head) :]}"

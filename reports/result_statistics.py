@@ -1,0 +1,311 @@
+"""The numbers that are computed from one stored result: statistics to resample, scores of groups of images, max F.
+
+Everything here comes from stored counts and per-image tables; no image is opened.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sodbench.datasets.attributes import LARGE, SMALL
+from sodbench.errors import SodbenchError
+from sodbench.metrics import PROTOCOLS, Counts, aggregate, get_protocol, per_image_curves
+from sodbench.metrics.catalogue import Metric
+from sodbench.metrics.protocols import STANDARD_RULE
+from sodbench.metrics.scores import BLOCK
+from sodbench.metrics.statistics.aggregates import ImageStatistics, needed_columns
+from sodbench.metrics.statistics.bootstrap import (
+    Floats,
+    Interval,
+    ResampleCounts,
+    ResampledSums,
+    percentile_interval,
+)
+from sodbench.metrics.statistics.significance import MIN_IMAGES
+from sodbench.results import Result
+
+SIZE = "object size"
+# The groups of SIZE, the share of the image that is foreground; known from the counts alone.
+SIZES = (f"small (to {SMALL:.0%})", "medium", f"large (above {LARGE:.0%})")
+
+
+@dataclass(frozen=True)
+class GroupScore:
+    """The primary metric of one group of images; ``interval`` is None where the group has no image."""
+
+    name: str
+    images: int
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class ResultStatistics:
+    """What a report computes from one result, and what comparing it with others needs.
+
+    Attributes
+    ----------
+    intervals : dict of str to Interval
+        By metric name; without limits (NaN) for fewer than ``MIN_IMAGES`` images.
+    groups : dict of str to tuple of GroupScore
+        By attribute.
+    f_max_by_protocol : dict of str to float
+    observed : float64 [M]
+        The metrics of the images as they are.
+    distribution : float64 [resamples, M]
+        Their bootstrap distribution, images in the order of their names.
+    fingerprint : str
+        Equal for two results that were scored on the same images and masks.
+    """
+
+    intervals: dict[str, Interval]
+    groups: dict[str, tuple[GroupScore, ...]]
+    f_max_by_protocol: dict[str, float]
+    observed: Floats
+    distribution: Floats
+    fingerprint: str
+
+
+def compute_statistics(
+    result: Result,
+    metrics: Sequence[Metric],
+    primary: str,
+    draws: Sequence[ResampleCounts],
+    attributes: pd.DataFrame | None = None,
+) -> ResultStatistics:
+    """Compute the statistics of one result.
+
+    Parameters
+    ----------
+    result : Result
+    metrics : sequence of Metric
+    primary : str
+        The name of the one that groups of images are scored by.
+    draws : sequence of uint8 [resamples, images]
+        Batches of resamples of as many images as the result has.
+    attributes : DataFrame, optional
+        Index ``stem``, and a categorical column for each attribute of the images.
+
+    Returns
+    -------
+    ResultStatistics
+
+    Raises
+    ------
+    SodbenchError
+        Where the stored files do not belong together.
+    """
+    # a copy: the counts of a dataset are large, and the result itself would keep them
+    counts = load_counts(replace(result))
+    stems = np.array(result.table.index, dtype=object)
+    order = np.argsort(stems, kind="stable")
+    share = foreground_share(counts)[order]
+    statistics = image_statistics(result, counts, [m.name for m in metrics], order)
+    size = np.where(share > 0, np.searchsorted([SMALL, LARGE], share, side="left"), -1)
+    # the groups by size, and the images in none of them, add up to all images: their distribution costs nothing more
+    by_size, distribution = _score_sizes(statistics, draws, size, primary)
+    groups = {SIZE: by_size}
+    if attributes is not None:
+        own = attributes.reindex(stems[order])
+        for attribute in own.columns.drop(SIZE, errors="ignore"):
+            codes = np.asarray(own[attribute].cat.codes, np.intp)
+            names = own[attribute].cat.categories
+            groups[str(attribute)] = tuple(
+                _score_group(statistics, draws, name, np.flatnonzero(codes == i), primary)[0]
+                for i, name in enumerate(names)
+            )
+
+    limits = distribution if len(order) >= MIN_IMAGES else np.full_like(distribution, np.nan)
+    return ResultStatistics(
+        intervals={
+            m.name: percentile_interval(result.metrics.get(m.name, float("nan")), limits[:, i])
+            for i, m in enumerate(metrics)
+        },
+        groups=groups,
+        f_max_by_protocol=f_max_under_each_protocol(result, counts),
+        observed=statistics.observed(),
+        distribution=distribution,
+        fingerprint=_fingerprint(result.table.iloc[order], share),
+    )
+
+
+def _score_sizes(
+    statistics: ImageStatistics,
+    draws: Sequence[ResampleCounts],
+    size: NDArray[np.intp],
+    primary: str,
+) -> tuple[tuple[GroupScore, ...], Floats]:
+    """The groups by object size, and the distribution [resamples, M] of all images."""
+    scores, sums = [], []
+    for i, name in enumerate(SIZES):
+        score, of_group = _score_group(statistics, draws, name, np.flatnonzero(size == i), primary)
+        scores.append(score)
+        sums.append(of_group)
+    without = np.flatnonzero(size < 0)
+    if len(without):
+        rest = statistics.select(without)
+        sums.append([rest.sums(batch[:, without]) for batch in draws])
+    batches = zip(*filter(None, sums), strict=True)
+    means = [sum(parts[1:], parts[0]).means for parts in batches]
+    return tuple(scores), np.concatenate([statistics.aggregate(m) for m in means])
+
+
+def _score_group(
+    statistics: ImageStatistics,
+    draws: Sequence[ResampleCounts],
+    name: str,
+    images: NDArray[np.intp],
+    primary: str,
+) -> tuple[GroupScore, list[ResampledSums]]:
+    """One group's score, and its sums for each batch. A resample of the dataset is one of the group, in number too."""
+    if not len(images):
+        return GroupScore(name, 0, None), []
+    group = statistics.select(images)
+    sums = [group.sums(batch[:, images]) for batch in draws]
+    distribution = np.concatenate([group.aggregate(s.means, [primary])[:, 0] for s in sums])
+    if len(images) < MIN_IMAGES:
+        distribution = np.full_like(distribution, np.nan)
+    value = float(group.observed([primary])[0])
+    return GroupScore(name, len(images), percentile_interval(value, distribution)), sums
+
+
+def _fingerprint(table: pd.DataFrame, share: Floats) -> str:
+    """A digest of the images' names and sizes and of how much of each its mask covers."""
+    digest = hashlib.sha256(share.tobytes())
+    for stem, height, width in zip(table.index, table["height"], table["width"], strict=True):
+        digest.update(f"{stem}\0{height:g}x{width:g}\0".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+# ---- from stored counts -----------------------------------------------------------------------
+
+
+def load_counts(result: Result) -> Counts:
+    """Load the counts of a result, one for each row of its table.
+
+    Parameters
+    ----------
+    result : Result
+
+    Returns
+    -------
+    Counts
+
+    Raises
+    ------
+    SodbenchError
+        Where the two stored files do not belong together.
+    """
+    counts = result.counts
+    if not len(counts) == len(result.table) == result.n:
+        place = result.folder or f"{result.method} on {result.dataset}"
+        raise SodbenchError(
+            f"{place}: scores.csv has {len(result.table)} rows, counts.npz has {len(counts)} pairs and result.json "
+            f"names {result.n} images; score again into the same folder with --force"
+        )
+    return counts
+
+
+def image_statistics(
+    result: Result, counts: Counts, names: Sequence[str], rows: NDArray[np.intp]
+) -> ImageStatistics:
+    """Return the per-image statistics behind metrics of a result.
+
+    Parameters
+    ----------
+    result : Result
+    counts : Counts
+        Those of the result, in the order of its table.
+    names : sequence of str
+        Metrics of a set of images.
+    rows : int [n]
+        The images wanted, in this order.
+
+    Returns
+    -------
+    ImageStatistics
+    """
+    protocol = get_protocol(result.protocol)
+    scores, curves = needed_columns(names, protocol)
+    columns = np.empty((len(rows), len(scores) + 256 * len(curves)))
+    for i, name in enumerate(scores):
+        # of single images, the mean of the best F is stored as what it is the mean of
+        source = "f_max" if name == "f_max_best" else name
+        columns[:, i] = result.table[source].to_numpy(float)[rows]
+    for start in range(0, len(rows) if curves else 0, BLOCK):
+        block = slice(start, start + BLOCK)
+        values = per_image_curves(counts[rows[block]], protocol, curves).curves
+        for i, curve in enumerate(curves):
+            column = len(scores) + 256 * i
+            columns[block, column : column + 256] = values[curve]
+    return ImageStatistics(columns, tuple(names), scores, curves, protocol)
+
+
+def image_scores(result: Result, name: str, stems: Sequence[str]) -> Floats:
+    """Return a metric of single images; NaN where single images do not have it.
+
+    Parameters
+    ----------
+    result : Result
+    name : str
+        The metric.
+    stems : sequence of str
+        The images, all of them in the result.
+
+    Returns
+    -------
+    float64 [images]
+    """
+    if name not in result.table:
+        return np.full(len(stems), np.nan)
+    return result.table[name].loc[list(stems)].to_numpy(float)
+
+
+def foreground_share(counts: Counts) -> Floats:
+    """Return the share of each image that its mask calls foreground (above 128).
+
+    Parameters
+    ----------
+    counts : Counts
+
+    Returns
+    -------
+    float64 [images]
+    """
+    foreground = counts.foreground(STANDARD_RULE)
+    return np.asarray(foreground / counts.size.astype(np.int64).prod(axis=1), float)
+
+
+def f_max_under_each_protocol(result: Result, counts: Counts) -> dict[str, float]:
+    """Return max F of the same maps as each evaluator would print it.
+
+    Parameters
+    ----------
+    result : Result
+    counts : Counts
+        Those of the result.
+
+    Returns
+    -------
+    dict of str to float
+        By protocol; without those for which no image has a defined F.
+    """
+    needed = ("precision", "recall", "f")
+    f_max = {}
+    for name, protocol in PROTOCOLS.items():
+        if name == result.protocol:
+            f_max[name] = result.metrics["f_max"]
+            continue
+        sums, images = np.zeros((3, 256)), 0
+        for start in range(0, len(counts), BLOCK):
+            curves = per_image_curves(counts[start : start + BLOCK], protocol, needed).curves
+            defined = ~np.isnan(curves["f"][:, 0])
+            sums += [curves[curve][defined].sum(axis=0) for curve in needed]
+            images += int(defined.sum())
+        if images:
+            means = dict(zip(needed, sums / images, strict=True))
+            f_max[name] = float(aggregate({}, means, protocol)["f_max"])
+    return f_max

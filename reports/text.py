@@ -1,0 +1,435 @@
+"""Scores and comparisons as text: tables for the terminal and for Markdown, CSV, and the JSON contract of ``sodbench eval``.
+
+Every table that a command prints comes from :func:`format_table`. Cells may hold anything that a file name or a
+field of a file can hold: they are quoted here, and nowhere else.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sodbench.errors import Problem
+from sodbench.metrics.catalogue import find_metric
+from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
+from sodbench.metrics.statistics.significance import ALPHA_TEXT
+from sodbench.quoting import json_text, markdown_text, printable
+from sodbench.results import Result
+from sodbench.results.result_file import nan_to_none
+
+if TYPE_CHECKING:
+    from sodbench.reports.compare import Comparison, PairedComparison
+
+ABSENT = "–"
+
+
+def format_number(value: float, digits: int) -> str:
+    """Return a score in print: fixed digits; ``undefined`` for NaN."""
+    return "undefined" if math.isnan(value) else _with_minus(f"{value:.{digits}f}")
+
+
+def format_difference(value: float, digits: int) -> str:
+    """Return a difference in print: with its sign, and without one where it is zero in these digits."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else _with_minus(text)
+
+
+def _with_minus(text: str) -> str:
+    """A printed number with a minus sign in place of the hyphen; no sign before a zero."""
+    if not text.startswith("-"):
+        return text
+    return text[1:] if float(text) == 0 else f"−{text[1:]}"
+
+
+def format_p_value(p: float) -> str:
+    """Return a p-value in print."""
+    return ABSENT if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def format_table(
+    headers: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    *,
+    align: str = "",
+    markdown: bool = False,
+) -> str:
+    """Return rows as a table.
+
+    Parameters
+    ----------
+    headers : sequence
+        One for each column.
+    rows : iterable of sequences
+        The cells as they are to be printed, unquoted; numbers are formatted by the caller.
+    align : str, optional
+        A letter for each column, ``l`` or ``r``. By default the first column is aligned left and the others right.
+    markdown : bool, optional
+        A table in GitHub's Markdown instead of one for the terminal.
+
+    Returns
+    -------
+    str
+        Several lines without a final line break.
+
+    Examples
+    --------
+    >>> print(format_table(["name", "n"], [["SOD", 300]]))
+    name      n
+    ------  ---
+    SOD     300
+    """
+    from tabulate import tabulate
+
+    quote = markdown_text if markdown else printable
+    letters = align or "l" + "r" * (len(headers) - 1)
+    return tabulate(
+        [[quote(cell) for cell in row] for row in rows],
+        headers=[quote(header) for header in headers],
+        tablefmt="pipe" if markdown else "simple",
+        disable_numparse=True,
+        colalign=[{"l": "left", "r": "right"}[letter] for letter in letters],
+    )
+
+
+def format_csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as CSV: numbers with all their digits, an empty field for NaN, each text on one line.
+
+    Parameters
+    ----------
+    headers : sequence of str
+        The names of the columns.
+    rows : iterable of sequences
+        Texts, numbers, or None for an empty field.
+
+    Returns
+    -------
+    str
+        Several lines without a final line break.
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(map(printable, headers))
+    for row in rows:
+        writer.writerow(_csv_field(value) for value in row)
+    return file.getvalue().rstrip("\n")
+
+
+def _csv_field(value: object) -> object:
+    if isinstance(value, str):
+        return printable(value)
+    return "" if isinstance(value, float) and math.isnan(value) else value
+
+
+# ---- scores -----------------------------------------------------------------------------------
+
+
+def format_scores(
+    results: Sequence[Result], metrics: Sequence[str], *, markdown: bool = False
+) -> str:
+    """Return the scores as a table, and the signatures below it.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Under one protocol, or every (method, dataset) under each of several protocols in turn: these are then shown
+        side by side with their differences, a table for each (method, dataset).
+    metrics : sequence of str
+        The names of the metrics to show.
+    markdown : bool, optional
+        Tables in GitHub's Markdown instead of ones for the terminal.
+
+    Returns
+    -------
+    str
+    """
+    protocols = len({result.protocol for result in results})
+    if protocols == 1:
+        tables = [_list_results(results, metrics, markdown)]
+    else:
+        tables = [
+            _compare_protocols(results[start : start + protocols], metrics, markdown)
+            for start in range(0, len(results), protocols)
+        ]
+    signatures = dict.fromkeys(str(result.signature) for result in results)
+    return "\n\n".join([*tables, "\n".join(map(printable, signatures))])
+
+
+def _list_results(results: Sequence[Result], metrics: Sequence[str], markdown: bool) -> str:
+    """One row for each result."""
+    headers = ["dataset", "method", "n", *metrics]
+    rows = [
+        [r.dataset, r.method, r.n, *(_format_score(name, r.metrics[name]) for name in metrics)]
+        for r in results
+    ]
+    return format_table(headers, rows, align="ll" + "r" * (len(headers) - 2), markdown=markdown)
+
+
+def _compare_protocols(results: Sequence[Result], metrics: Sequence[str], markdown: bool) -> str:
+    """One row for each metric: one method on one dataset under several protocols."""
+    first, *others = results
+    headers = [
+        f"{first.method} on {first.dataset}",
+        *(r.protocol for r in results),
+        *(f"{r.protocol} - {first.protocol}" for r in others),
+    ]
+    rows = [
+        [
+            name,
+            *(_format_score(name, r.metrics[name]) for r in results),
+            *(_format_change(name, r.metrics[name] - first.metrics[name]) for r in others),
+        ]
+        for name in metrics
+    ]
+    return format_table(headers, rows, markdown=markdown)
+
+
+def _format_score(name: str, value: float) -> str:
+    text = f"{value:.0f}" if name == "threshold" else f"{value:.4f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def _format_change(name: str, difference: float) -> str:
+    text = f"{difference:+.0f}" if name == "threshold" else f"{difference:+.4f}"
+    return text[1:] if float(text) == 0 else text  # a difference of zero has no sign
+
+
+def format_scores_csv(results: Sequence[Result], metrics: Sequence[str]) -> str:
+    """Return the scores as CSV, one row for each result, with all digits.
+
+    Parameters
+    ----------
+    results : sequence of Result
+    metrics : sequence of str
+        The names of the metrics; each is a column.
+
+    Returns
+    -------
+    str
+    """
+    headers = ["dataset", "method", "protocol", "n", *metrics, "signature"]
+    return format_csv(
+        headers,
+        (
+            [r.dataset, r.method, r.protocol, r.n]
+            + [r.metrics[name] for name in metrics]
+            + [str(r.signature)]
+            for r in results
+        ),
+    )
+
+
+def format_scores_json(
+    results: Sequence[Result],
+    problems: Sequence[Problem] = (),
+    worst: Sequence["WorstImages"] = (),
+    metrics: Sequence[str] | None = None,
+) -> str:
+    """Return the scores as JSON, in the form that ``sodbench eval --format json`` prints.
+
+    Parameters
+    ----------
+    results : sequence of Result
+    problems : sequence of Problem, optional
+        What was noticed about the files.
+    worst : sequence of WorstImages, optional
+        Listed under ``worst``, which is left out without them.
+    metrics : sequence of str, optional
+        The names of the metrics; by default all.
+
+    Returns
+    -------
+    str
+        ``{"results": [{"method", "dataset", "protocol", "n", "signature", "metrics"}], "problems": [{"kind",
+        "file", "detail"}]}``. Numbers have all their digits; undefined ones are null.
+    """
+    content: dict[str, Any] = {
+        "results": [
+            {
+                "method": r.method,
+                "dataset": r.dataset,
+                "protocol": r.protocol,
+                "n": r.n,
+                "signature": str(r.signature),
+                "metrics": {name: r.metrics[name] for name in metrics or r.metrics},
+            }
+            for r in results
+        ],
+        "problems": [
+            {"kind": problem.kind, "file": problem.file, "detail": problem.detail}
+            for problem in problems
+        ],
+    }
+    if worst:
+        content["worst"] = [images.to_dict() for images in worst]
+    return json_text(nan_to_none(content))
+
+
+# ---- the worst images -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WorstImages:
+    """The images with the worst scores of a result, see :func:`find_worst_images`.
+
+    Attributes
+    ----------
+    result : Result
+    metric : str
+        The metric they are sorted by.
+    images : tuple of (str, Path or None, float)
+        Stem, map (None where it is missing) and score, the worst first.
+    """
+
+    result: Result
+    metric: str
+    images: tuple[tuple[str, Path | None, float], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "method": self.result.method,
+            "dataset": self.result.dataset,
+            "metric": self.metric,
+            "images": [
+                {"stem": stem, "map": path and str(path), "value": value}
+                for stem, path, value in self.images
+            ],
+        }
+
+    def to_lines(self, *, markdown: bool = False) -> list[str]:
+        """Return a title and one line for each image, quoted for the terminal or for Markdown."""
+        bullet = "- " if markdown else "  "
+        quote = markdown_text if markdown else printable
+        name = quote(f"{self.result.method} on {self.result.dataset}")
+        title = f"{name}: the {len(self.images)} worst by {self.metric}"
+        lines = [
+            f"{bullet}{value:.4f}  {quote(path or f'{stem} (no map)')}"
+            for stem, path, value in self.images
+        ]
+        return [title, *[""] * markdown, *lines]
+
+
+def find_worst_images(result: Result, metric: str, number: int) -> WorstImages:
+    """Return the images of a result that have the worst scores.
+
+    Parameters
+    ----------
+    result : Result
+    metric : str
+        The name of a metric that single images have, and for which a direction is better.
+    number : int
+        How many images to return. Images without a score come last.
+
+    Returns
+    -------
+    WorstImages
+    """
+    lowest_first = find_metric(metric).higher_is_better
+    scores = result.table[metric].sort_values(ascending=lowest_first, kind="stable")
+    images = [
+        (str(stem), result.files(str(stem))["map"], float(score))
+        for stem, score in scores.head(number).items()
+    ]
+    return WorstImages(result, metric, tuple(images))
+
+
+# ---- the comparison of two methods ------------------------------------------------------------
+
+
+def format_comparison(
+    comparison: "PairedComparison",
+    style: Literal["table", "markdown", "csv", "json"] = "table",
+) -> str:
+    """Return the comparison of two methods as text.
+
+    Parameters
+    ----------
+    comparison : PairedComparison
+    style : {"table", "markdown", "csv", "json"}
+        A table for the terminal, or in GitHub's Markdown; CSV and JSON have all digits.
+
+    Returns
+    -------
+    str
+    """
+    if style == "json":
+        content = {
+            **vars(comparison),
+            "comparisons": [_comparison_record(c) for c in comparison.comparisons],
+        }
+        return json_text(nan_to_none(content))
+    if style == "csv":
+        records = [
+            {"first": comparison.first, "second": comparison.second, **_comparison_record(c)}
+            for c in comparison.comparisons
+        ]
+        return format_csv(list(records[0]), (list(record.values()) for record in records))
+    markdown = style == "markdown"
+    quote = markdown_text if markdown else printable
+    headers = [
+        "metric",
+        comparison.first,
+        comparison.second,
+        "difference",
+        f"{CONFIDENCE_TEXT} interval",
+        "bootstrap p (Holm)",
+        "Wilcoxon p (Holm)",
+        "images",
+    ]
+    table = format_table(
+        headers,
+        map(_comparison_cells, comparison.comparisons),
+        align="l" * len(headers),
+        markdown=markdown,
+    )
+    title = quote(f"{comparison.first} against {comparison.second}")
+    notes = [quote(note) for note in (_explain_comparison(comparison), *comparison.remarks)]
+    if markdown:
+        return "\n\n".join([f"**{title}**", table, *notes])
+    return "\n".join([title, "", table, "", *notes])
+
+
+def _comparison_record(c: "Comparison") -> dict[str, object]:
+    """A comparison as it is stored."""
+    names = ("p", "p_holm", "p_wilcoxon", "p_wilcoxon_holm", "undecided", "wins", "ties", "losses")
+    return {
+        "dataset": c.dataset,
+        "metric": c.metric,
+        "images": c.images,
+        "a": c.first_value,
+        "b": c.second_value,
+        "low": c.low,
+        "high": c.high,
+        **{name: getattr(c, name) for name in names},
+    }
+
+
+def _comparison_cells(c: "Comparison") -> list[str]:
+    low, high = (format_difference(limit, 4) for limit in (c.low, c.high))
+    return [
+        f"{c.dataset} {find_metric(c.metric).heading}",
+        format_number(c.first_value, 4),
+        format_number(c.second_value, 4),
+        format_difference(c.difference, 4),
+        ABSENT if math.isnan(c.low) else f"[{low}, {high}]",
+        format_p_value(c.p_holm) + " ≈" * c.undecided,
+        format_p_value(c.p_wilcoxon_holm),
+        # a set of images has the metric, single images may not
+        f"{c.wins} / {c.ties} / {c.losses}" if c.wins + c.ties + c.losses else ABSENT,
+    ]
+
+
+def _explain_comparison(comparison: "PairedComparison") -> str:
+    undecided = any(c.undecided for c in comparison.comparisons)
+    return (
+        f"Difference: {comparison.first} minus {comparison.second}, with its {CONFIDENCE_TEXT} bootstrap interval. "
+        "Bootstrap p: paired test of the aggregate. Wilcoxon p: signed ranks of the images' own scores. Both are "
+        "Holm-corrected over the metrics of a dataset; the intervals are not corrected, so that one may exclude zero "
+        f"where the corrected p is above {ALPHA_TEXT}. Images: on how many {comparison.first} is better, equal, worse. "
+        f"{comparison.resamples} resamples, seed {comparison.seed}."
+        + f" ≈: another seed could put p on the other side of {ALPHA_TEXT}; more resamples decide it."
+        * undecided
+    )

@@ -1,0 +1,109 @@
+"""What a network declares about itself: the image sizes that it takes, and what its output means.
+
+A network maps normalised RGB float [n, 3, h, w] to saliency logits [n, 1, h', w']. Both declarations are optional
+attributes of the module or its class::
+
+    class Net(nn.Module):
+        input_size = InputSize(multiple=32)
+        output = "probabilities"
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sodbench.errors import SodbenchError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# What a network may declare in ``output``; the first is what is assumed without a declaration.
+OUTPUTS = ("logits", "probabilities")
+
+
+@dataclass(frozen=True)
+class InputSize:
+    """The image sizes that a network takes; images of other sizes are resized bilinearly to one of them.
+
+    Parameters
+    ----------
+    multiple : int, default 1
+        Height and width are rounded to the nearest multiple, but never to 0. With 1 images keep their size.
+    fixed : (int, int), optional
+        The only (height, width) that the network takes.
+
+    Raises
+    ------
+    SodbenchError
+        For values other than whole numbers of at least 1.
+
+    Examples
+    --------
+    >>> InputSize(multiple=32).for_image(300, 400)
+    (288, 416)
+    """
+
+    multiple: int = 1
+    fixed: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if not _is_whole(self.multiple):
+            raise SodbenchError(
+                f"InputSize(multiple={self.multiple!r}): write a whole number of at least 1"
+            )
+        pair = isinstance(self.fixed, (tuple, list)) and len(self.fixed) == 2
+        if self.fixed is not None and not (pair and all(map(_is_whole, self.fixed))):
+            raise SodbenchError(
+                f"InputSize(fixed={self.fixed!r}): write (height, width), two whole numbers of at least 1"
+            )
+
+    def for_image(self, height: int, width: int) -> tuple[int, int]:
+        """Return the (height, width) at which an image of this size enters the network."""
+        if self.fixed:
+            return self.fixed
+        k = self.multiple
+        return max(k, (height + k // 2) // k * k), max(k, (width + k // 2) // k * k)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def get_input_size(model: "nn.Module") -> InputSize:
+    """Return what a network declares in ``input_size``; without a declaration, any size.
+
+    Raises
+    ------
+    SodbenchError
+        For anything else than an `InputSize`.
+    """
+    declared = getattr(model, "input_size", None) or InputSize()
+    if not isinstance(declared, InputSize):
+        raise SodbenchError(
+            f"{type(model).__name__}.input_size is {declared!r}; it must be a "
+            "sodbench.models.InputSize: InputSize(), InputSize(multiple=32) or InputSize(fixed=(h, w))"
+        )
+    return declared
+
+
+def declares_output(model: "nn.Module") -> bool:
+    """Whether a network declares its ``output``; a layer of that name is no declaration."""
+    return isinstance(getattr(model, "output", None), str)
+
+
+def get_output(model: "nn.Module") -> str:
+    """Return what a network declares in ``output``: ``logits`` (the default) or ``probabilities``.
+
+    Raises
+    ------
+    SodbenchError
+        For any other declaration.
+    """
+    if not declares_output(model):
+        return OUTPUTS[0]
+    declared = str(model.output)
+    if declared not in OUTPUTS:
+        raise SodbenchError(
+            f"{type(model).__name__}.output is {declared!r}; it must be 'logits', or 'probabilities' if the "
+            "network ends in a sigmoid"
+        )
+    return declared

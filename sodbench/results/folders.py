@@ -1,0 +1,81 @@
+"""Find stored results on disk."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from sodbench.console import warn
+from sodbench.errors import SodbenchError
+from sodbench.files import walk
+from sodbench.results.result import JOURNAL, RESULT_FILE, Result
+from sodbench.results.result_file import load_result
+
+
+def load_results(paths: Path | str | Iterable[Path | str]) -> list[Result]:
+    """Load every result at or below one or several folders.
+
+    Parameters
+    ----------
+    paths : path or iterable of path
+        Folders, or the ``result.json`` files themselves; links are followed.
+
+    Returns
+    -------
+    list of Result
+        In the order of the paths and of the folders' names; a result that is reached in two ways is given once.
+        A warning reports the folders of runs that were not finished.
+
+    Raises
+    ------
+    SodbenchError
+        For a path that holds no result, and for a result that was modified or cannot be read.
+
+    Examples
+    --------
+    >>> results = load_results("results/")  # doctest: +SKIP
+    >>> {(r.method, r.dataset): r.metrics["mae"] for r in results}  # doctest: +SKIP
+    """
+    folders: dict[Path, Path] = {}
+    for path in map(Path, [paths] if isinstance(paths, (Path, str)) else paths):
+        for folder in _result_folders_at(path.parent if path.is_file() else path):
+            folders.setdefault(folder.resolve(), folder)
+    return [load_result(folder) for folder in folders.values()]
+
+
+def _result_folders_at(path: Path) -> list[Path]:
+    way_out = "'sodbench eval PREDS GT -o DIR' stores results"
+    if not path.is_dir():
+        raise SodbenchError(f"{path}: no such folder of results; {way_out}")
+    folders = result_folders(path)
+    if not folders:
+        raise SodbenchError(f"{path}: no results below it (no {RESULT_FILE}); {way_out}")
+    for folder in _unfinished_folders(path):
+        warn(
+            f"{folder}: has no result yet, because its run was not finished ({JOURNAL}), and is left out; "
+            "run the same command again"
+        )
+    return folders
+
+
+def result_folders(path: Path) -> list[Path]:
+    """Return the folders at or below a folder that hold a result, ordered by name; links are followed."""
+    return [f for f, obstacle in walk(path) if not obstacle and (f / RESULT_FILE).is_file()]
+
+
+def _unfinished_folders(path: Path) -> list[Path]:
+    """The folders at or below a folder in which a run was started that has stored no result yet."""
+    return [
+        f
+        for f, obstacle in walk(path)
+        if not obstacle and os.path.lexists(f / JOURNAL) and not (f / RESULT_FILE).is_file()
+    ]
+
+
+def warn_of_shards(results: Iterable[Result]) -> None:
+    """Warn of results that hold only a part of a dataset's pairs, where whole results are expected."""
+    for result in results:
+        if result.policy.shard:
+            warn(
+                f"{result.folder}: is shard {result.policy.shard_text} of {result.method} on {result.dataset}, whose "
+                "numbers are of a part of the images; join all shards first (sodbench merge)"
+            )

@@ -1,0 +1,153 @@
+"""Counting visits: the same counts from any executor, in order, with bounded memory."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from counting import comparable, write_visits
+from PIL import Image
+
+from sodbench.errors import SodbenchError
+from sodbench.images import write_grey
+from sodbench.parallel import CallingThread
+from sodbench.results import Policy
+from sodbench.runners.evaluation.count import CountedPair, Visit, count_pairs, count_visit
+
+
+@pytest.fixture
+def visits(tmp_path):
+    return write_visits(tmp_path)
+
+
+def counted(batches):
+    return [pair for batch in batches for pair in batch]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [Policy(), Policy(missing="zero", resize="nearest"), Policy(resize="error", weighted=False)],
+)
+def test_any_executor_gives_the_same_counts_in_order(visits, policy):
+    expected = counted(count_pairs(visits, policy))
+    assert [visit for visit, _ in expected] == visits
+    with ThreadPoolExecutor(3) as threads:
+        for executor in (threads, CallingThread()):
+            values = counted(count_pairs(visits, policy, executor, workers=3))
+            assert [visit for visit, _ in values] == visits
+            assert comparable(values) == comparable(expected)
+
+
+def test_relative_paths_start_at_the_given_folder(visits, tmp_path, monkeypatch):
+    expected = comparable([(visit, count_visit(visit, Policy())) for visit in visits])
+    below = [
+        Visit(
+            visit.stem,
+            visit.mask.relative_to(tmp_path),
+            tuple((task, map_.relative_to(tmp_path)) for task, map_ in visit.maps),
+        )
+        for visit in visits
+    ]
+    assert not below[0].mask.exists()
+    values = counted(count_pairs(below, Policy(), CallingThread(), folder=tmp_path))
+    for ours, theirs in zip(comparable(values), expected, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            if isinstance(one, tuple):
+                assert one == other
+            else:  # a problem names the file as the user gave it
+                assert (one.kind, Path(one.file)) == (
+                    other.kind,
+                    Path(other.file).relative_to(tmp_path),
+                )
+                assert one.detail == other.detail
+
+
+class Deferred(Executor):
+    """Starts nothing until it is told to; then the fourth item fails, after all others are done."""
+
+    def __init__(self, error):
+        self.error = error
+        self.calls = []
+
+    def submit(self, fn, /, *arguments):
+        self.calls.append((Future(), fn, arguments))
+        return self.calls[-1][0]
+
+    def finish(self):
+        failing, *_ = self.calls.pop(3)
+        for future, fn, arguments in self.calls:
+            future.set_result(fn(*arguments))
+        failing.set_exception(self.error)
+
+
+def test_only_a_bounded_number_of_items_waits(visits):
+    executor = Deferred(None)
+    batches = count_pairs(visits * 20, Policy(), executor, workers=2)
+    thread = threading.Thread(target=next, args=(batches,), daemon=True)
+    thread.start()
+    thread.join(0.5)
+    assert len(executor.calls) == 2 * 2 + 1
+    executor.calls[0][0].set_result([])
+    thread.join()
+    assert len(executor.calls) == 5
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(ZeroDivisionError(), ZeroDivisionError), (BrokenExecutor(), SodbenchError)],
+)
+def test_what_other_workers_have_finished_is_kept_when_one_fails(visits, error, raised):
+    executor = Deferred(error)
+    batches = count_pairs(visits, Policy(), executor, workers=4)
+    submitted = threading.Timer(0.2, executor.finish)
+    submitted.start()
+    values = []
+    with pytest.raises(raised):
+        for batch in batches:
+            values += batch
+    assert len(executor.calls) > 4
+    finished = [visit for _, _, arguments in executor.calls for visit in arguments[0]]
+    assert [visit for visit, _ in values] == finished
+
+
+COMPILED = """
+import sys
+from pathlib import Path
+import numba
+from sodbench.results import Policy
+from sodbench.runners.evaluation.count import Visit, count_visit, warm_up_kernels
+warm_up_kernels()
+kernels = [
+    thing
+    for name, module in list(sys.modules.items()) if name.startswith("sodbench")
+    for thing in vars(module).values() if isinstance(thing, numba.core.dispatcher.Dispatcher)
+]
+assert len(kernels) > 10
+for kernel in kernels:
+    kernel._can_compile = False  # disable_compile() wants to have been compiled already
+for gt in sorted(Path("gt").iterdir()):
+    maps = tuple((i, Path(f"m{i}") / gt.name) for i in range(3))
+    for weighted in (True, False):
+        count_visit(Visit(gt.stem, gt, maps), Policy(weighted=weighted))
+"""
+
+
+def test_after_the_warm_up_nothing_is_left_to_compile(visits, tmp_path):
+    """Worker processes are copies of a process that has warmed up; none of them should compile."""
+    rng = np.random.default_rng(1)
+    write_grey(tmp_path / "gt/08.png", rng.integers(0, 256, (28, 31), np.uint8))
+    Image.fromarray(rng.random((25, 31)) < 0.4).save(tmp_path / "gt/05.png")
+    Image.fromarray(rng.integers(0, 256, (30, 31, 3), np.uint8)).save(tmp_path / "m0/10.png")
+    ran = subprocess.run(
+        [sys.executable, "-c", COMPILED], check=False, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_an_unreadable_map_counts_as_black_where_missing_maps_do(visits):
+    (problem,) = [o for v in visits for o in count_visit(v, Policy()) if v.stem == "05"][1:2]
+    black = count_visit(visits[5], Policy(missing="zero"))[1]
+    assert isinstance(black, CountedPair) and black.problem == problem

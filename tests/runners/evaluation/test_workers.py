@@ -1,0 +1,350 @@
+"""Threads, processes and clusters count what one thread counts, and end with the run."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from multiprocessing import forkserver
+from pathlib import Path
+
+import pytest
+from counting import comparable, write_visits
+
+from sodbench import parallel
+from sodbench.cli import main
+from sodbench.errors import SodbenchError
+from sodbench.results import Policy
+from sodbench.runners.evaluation import workers as workers_module
+from sodbench.runners.evaluation.count import Visit, count_visit
+from sodbench.runners.evaluation.workers import Workers, dask_workers
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@pytest.fixture(scope="module")
+def visits(tmp_path_factory):
+    return write_visits(tmp_path_factory.mktemp("visits"))
+
+
+@pytest.fixture
+def folders(visits, tmp_path, monkeypatch):
+    """A folder of maps and one of masks in the working directory."""
+    for folder, paths in (
+        ("maps", [v.maps[0][1] for v in visits]),
+        ("gt", [v.mask for v in visits]),
+    ):
+        (tmp_path / folder).mkdir()
+        for path in paths[10:40]:
+            (tmp_path / folder / path.name).write_bytes(path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def always_processes(monkeypatch):
+    monkeypatch.setattr(workers_module, "MIN_MAPS_FOR_PROCESSES", 1)
+    monkeypatch.setattr(workers_module, "_MIN_MAPS_PER_PROCESS", 1)
+
+
+def counted(workers, visits, policy=None):
+    return [pair for batch in workers.count(visits, policy or Policy()) for pair in batch]
+
+
+# ------------------------------------------------------------------------------------ the same results
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [Policy(), Policy(missing="zero", resize="nearest"), Policy(resize="error", weighted=False)],
+)
+def test_threads_processes_and_a_users_executor_count_the_same(visits, policy, always_processes):
+    expected = counted(Workers(1), visits, policy)
+    many = visits * 30  # enough for the processes to take over before the end
+    with ThreadPoolExecutor(2) as executor:
+        for workers in (Workers(3), Workers(executor=executor), Workers(3, processes=True)):
+            values = counted(workers, many, policy)
+            assert [visit for visit, _ in values] == many
+            assert comparable(values) == 30 * comparable(expected)
+
+
+@linux
+def test_processes_count_large_runs_and_end_with_them(visits, always_processes, monkeypatch):
+    here = []
+    monkeypatch.setattr(
+        "sodbench.runners.evaluation.count.count_visit",
+        lambda *arguments: here.append(arguments) or count_visit(*arguments),
+    )
+    batches = Workers(2, processes=True).count(visits * 300, Policy())
+    pids = started_processes(batches)
+    assert len(pids) == 2
+    assert len(list(batches)) > 10
+    assert len(here) < 150 * len(visits)  # the rest was counted elsewhere
+    assert not any(map(running, pids))
+
+
+def started_processes(batches):
+    """The workers' numbers, as soon as there are two."""
+    for _ in batches:
+        server = forkserver._forkserver._forkserver_pid
+        pids = [pid for pid in all_processes() if parent(pid) == server]
+        if len(pids) >= 2:
+            return pids
+    raise AssertionError("no processes were started")
+
+
+@linux
+def test_small_runs_and_library_calls_start_no_processes(visits, monkeypatch):
+    monkeypatch.setattr(workers_module, "_process_executor", lambda number: 1 / 0)
+    counted(Workers(2, processes=True), visits)
+    monkeypatch.setattr(workers_module, "MIN_MAPS_FOR_PROCESSES", 1)
+    counted(Workers(2), visits)
+
+
+@pytest.mark.parametrize(("n_maps", "processes", "number"), [(200, True, 2), (200, False, 25)])
+def test_there_are_no_more_workers_than_the_work_needs(
+    visits, monkeypatch, n_maps, processes, number
+):
+    monkeypatch.setattr(workers_module, "MIN_MAPS_FOR_PROCESSES", 1)
+    started = []
+    for name in ("_process_executor", "thread_pool"):
+        monkeypatch.setattr(
+            workers_module, name, lambda n: started.append(n) or parallel.CallingThread()
+        )
+    _, mask, ((_, map_), *_) = visits[0]
+    counted(Workers(150, processes=processes), [Visit("a", mask, ((0, map_),))] * n_maps)
+    assert started == [number]
+
+
+# ---------------------------------------------------------------------------------------- what goes wrong
+
+
+@linux
+def test_a_killed_worker_is_one_error_after_what_was_counted(visits, always_processes):
+    batches = Workers(2, processes=True).count(visits * 1000, Policy())
+    victim, other = started_processes(batches)
+    os.kill(victim, signal.SIGKILL)
+    with pytest.raises(SodbenchError, match="fewer workers"):
+        list(batches)
+    assert wait_until(lambda: not running(other))
+
+
+@pytest.mark.parametrize("fault", ["limit", "server", "first worker", "second worker"])
+def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
+    visits, always_processes, monkeypatch, fault
+):
+    expected = comparable(counted(Workers(1), visits))
+    real, started = multiprocessing.context.ForkServerProcess.start, []
+
+    def start(process):
+        started.append(process)
+        if fault == "first worker" or len(started) == 2:
+            raise OSError("Resource temporarily unavailable")
+        real(process)
+
+    if fault == "limit":
+        monkeypatch.setattr(workers_module, "startable_threads", lambda wanted: wanted - 1)
+        monkeypatch.setattr(workers_module, "_ProcessExecutor", lambda number: 1 / 0)
+    elif fault == "server":
+        monkeypatch.setattr(workers_module, "_start_server", lambda: Path("/nowhere").stat())
+    else:
+        monkeypatch.setattr(multiprocessing.context.ForkServerProcess, "start", start)
+    assert comparable(counted(Workers(2, processes=True), visits * 20)) == 20 * expected
+    assert len(started) == {"first worker": 1, "second worker": 2}.get(fault, 0)
+
+
+@linux
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(
+    attempt,
+):
+    """Half a message is in the pipe then, and nobody will write the other half."""
+    executor = workers_module._ProcessExecutor(2)
+    try:
+        assert wait_until(lambda: len(executor._processes) == 2)
+        future = executor.submit(bytes, 10**9)
+        time.sleep(0.3 + 0.2 * attempt)
+        for process in executor._processes:
+            process.kill()
+        with pytest.raises(BrokenExecutor):
+            future.result(20)
+    finally:
+        executor.shutdown(wait=False)
+
+
+@linux
+def test_a_run_that_is_given_up_ends_its_workers(visits, always_processes):
+    batches = Workers(2, processes=True).count(visits * 1000, Policy())
+    pids = started_processes(batches)
+    start = time.monotonic()
+    batches.close()
+    assert wait_until(lambda: not any(map(running, pids)))
+    assert time.monotonic() < start + 10
+
+
+def test_a_run_may_be_given_up_before_its_processes_are_ready(visits, always_processes):
+    batches = Workers(2, processes=True).count(visits * 1000, Policy())
+    next(batches)
+    batches.close()
+
+
+def test_threads_stop_within_a_work_item(visits, monkeypatch):
+    calls = []
+
+    def slow(visit, policy, folder):
+        calls.append(visit)
+        time.sleep(0.01)
+        return []
+
+    monkeypatch.setattr("sodbench.runners.evaluation.count.count_visit", slow)
+    batches = Workers(2).count(visits * 50, Policy())
+    next(batches)
+    batches.close()
+    time.sleep(0.05)
+    number = len(calls)
+    time.sleep(0.1)
+    assert len(calls) == number
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from sodbench.cli import main
+from sodbench.runners.evaluation import workers
+from sodbench.runners.evaluation.count import Visit
+count = workers.Workers.count
+def endless(self, visits, policy):
+    for number, batch in enumerate(count(self, visits * 100_000, policy)):
+        if number > 100:
+            print("counting", flush=True)
+        yield []
+workers.Workers.count = endless
+sys.exit(main(["eval", "maps", "gt", "--jobs", "2"]))
+"""
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_process_outlives_the_run(folders, number):
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDLESS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "counting\n"
+        group = [pid for pid in all_processes() if own(pid, process.pid)]
+        assert len(group) == 5  # with the fork server, the resource tracker and two workers
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as Ctrl-C does
+        else:
+            process.send_signal(number)
+        threading.Timer(20, process.kill).start()
+        _, errors = process.communicate()
+        assert wait_until(lambda: not any(map(running, group)))
+    lines = [line for line in errors.splitlines() if not line.startswith("maps on ")]
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert len(lines) == 1 and lines[0].startswith("sodbench: interrupted; nothing was stored")
+    else:
+        assert process.returncode == -number and not lines
+
+
+def all_processes():
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def own(pid, group):
+    try:
+        return os.getpgid(pid) == group
+    except ProcessLookupError:
+        return False
+
+
+def status(pid):
+    """State and parent of a process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z", "0"
+
+
+def running(pid):
+    return status(pid)[0] != "Z"
+
+
+def parent(pid):
+    return int(status(pid)[1])
+
+
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+# ------------------------------------------------------------------------------------------------- Dask
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        yield cluster
+
+
+@linux
+def test_a_dask_cluster_counts_the_same_although_a_worker_is_killed(visits, cluster):
+    expected = comparable(counted(Workers(1), visits))
+    with dask_workers(cluster.scheduler_address) as workers:
+        batches = workers.count(visits * 20, Policy())
+        values = list(next(batches))
+        os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+        for batch in batches:
+            values += batch
+    assert [visit for visit, _ in values] == visits * 20
+    assert comparable(values) == 20 * expected
+
+
+def test_eval_on_a_dask_cluster_prints_what_one_process_prints(cluster, folders, capsys):
+    command = ["eval", "maps", "gt", "--format", "json"]
+    assert main([*command, "--jobs", "1"]) == 0
+    alone = capsys.readouterr().out
+    assert main([*command, "--dask", cluster.scheduler_address]) == 0
+    assert capsys.readouterr().out == alone
+
+
+def test_no_scheduler_at_the_address_is_one_error_within_seconds(folders, capsys, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(workers_module, "_DASK_TIMEOUT_S", 1)
+    for address in ("tcp://127.0.0.1:9", "nonsense://x"):
+        start = time.monotonic()
+        assert main(["eval", "maps", "gt", "--dask", address]) == 2
+        assert time.monotonic() < start + 10
+        (error,) = [
+            line for line in capsys.readouterr().err.splitlines() if line.startswith("sodbench:")
+        ]
+        assert error.startswith(f"sodbench: error: {address}: no Dask scheduler answers there")
+
+
+def test_a_missing_dask_is_one_line(folders, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(["eval", "maps", "gt", "--dask", "tcp://127.0.0.1:9"]) == 2
+    assert "pip install 'sodbench[dask]'" in capsys.readouterr().err
+
+
+def test_workers_with_another_version_are_refused(cluster, monkeypatch):
+    monkeypatch.setattr("sodbench.version.__version__", "9.9")
+    with (
+        pytest.raises(SodbenchError, match=r"has sodbench .*, and this is 9\.9"),
+        dask_workers(cluster.scheduler_address),
+    ):
+        pass

@@ -46,11 +46,9 @@ SCALES = (16_784, 100_000)
 MANY = 6000
 SCALED_RUN = """
 import resource, sys, time
-from sodbench.console import set_quiet
 from sodbench.datasets import find_masks
 from sodbench.runners.evaluation.evaluate import evaluate_plan
 from sodbench.runners.evaluation.plan import plan_evaluation
-set_quiet(True)
 start = time.perf_counter()
 maps, masks, output = sys.argv[1:]
 from pathlib import Path
@@ -302,9 +300,6 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="where to store the JSON")
     arguments = parser.parse_args()
 
-    from sodbench.console import set_quiet
-
-    set_quiet(True)
     found: dict[str, Any] = {"machine": machine()}
     with tempfile.TemporaryDirectory() as folder, on_cores(1):
         if arguments.real:

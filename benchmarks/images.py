@@ -4,7 +4,7 @@
 
 For each folder of PNG maps or masks (in the page cache), medians over files and rounds of processor time in
 milliseconds, the contenders taking turns at each file: ``Image.open(...).load()`` and ``read_grey``; then, for 8-bit
-maps, the encoding of the same pixels by Pillow at several levels and by ``sodbench.images.png.encode``, with the median bytes.
+maps, the encoding of the same pixels by Pillow at several levels and by ``sodbench.images.fast_png.encode``, with the median bytes.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sodbench.images import png, read_grey
+from sodbench.images import fast_png, read_grey
 
 LEVELS = (1, 4, 6)
 
@@ -65,7 +65,7 @@ def measure(folder: Path, files: int, rounds: int) -> dict[str, Any]:
     }
     if any(len(np.unique(pixels)) > 2 for pixels in pictures[:9]):
         writers = {f"pillow level {level}": pillow_writes(level) for level in LEVELS}
-        writers["sodbench"] = png.encode
+        writers["sodbench"] = fast_png.encode
         found["write ms"] = milliseconds(writers, pictures, rounds)
         found["written bytes"] = {
             name: median(len(write(pixels)) for pixels in pictures)

@@ -40,7 +40,9 @@ from sodbench.models import create_model, load_checkpoint
 from sodbench.models.devices import choose_device, describe_machine, tensor_float
 from sodbench.models.inference import InferenceNetwork
 from sodbench.runners.benchmark import count_macs, forget_peak, peak
-from sodbench.runners.prediction.predict import NetworkPredictor, find_images, predict
+from sodbench.runners.prediction.inputs import find_images
+from sodbench.runners.prediction.predict import predict
+from sodbench.runners.prediction.predictors import NetworkPredictor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reference"))
 import model_rule

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.metrics.catalogue import load_pixel_function
+from sodbench.metrics.catalogue import load_pixel_function, pixel_metric_names
 from sodbench.metrics.counts import Counts, count_pair
 from sodbench.metrics.masks import PreparedMask
 from sodbench.metrics.protocols import (
@@ -33,9 +33,9 @@ class Evaluator:
     protocol : str or Protocol
         The protocol to score under.  Pairs are counted for it and for the built-in protocols; :meth:`compute` accepts
         any of them.
-    pixel_metrics : sequence of str
-        Metrics of the catalogue that need pixels.  Weighted F, the default, takes most of the time of a pair; without
-        it ``wf`` is NaN.  Metrics that are computed on request only, such as ``cm``, are asked for here.
+    pixel_metrics : sequence of str, optional
+        Metrics of the catalogue that need pixels; by default those that are not computed on request only, such as
+        weighted F, which takes most of the time of a pair.  Without it ``wf`` is NaN.
 
     Raises
     ------
@@ -58,10 +58,11 @@ class Evaluator:
         self,
         protocol: str | Protocol = DEFAULT_PROTOCOL,
         *,
-        pixel_metrics: Sequence[str] = ("wf",),
+        pixel_metrics: Sequence[str] | None = None,
     ):
         self.protocol = get_protocol(protocol)
-        self.pixel_metrics = tuple(pixel_metrics)
+        usual = pixel_metric_names()
+        self.pixel_metrics = usual if pixel_metrics is None else tuple(pixel_metrics)
         for name in self.pixel_metrics:
             load_pixel_function(name)
         self._scheme = CountingScheme.for_protocols([self.protocol], self.pixel_metrics)
@@ -77,7 +78,7 @@ class Evaluator:
         return len(self._names)
 
     def __repr__(self) -> str:
-        usual = self.pixel_metrics == ("wf",)
+        usual = self.pixel_metrics == pixel_metric_names()
         metrics = "" if usual else f", pixel_metrics={self.pixel_metrics!r}"
         pairs = "1 pair" if len(self) == 1 else f"{len(self)} pairs"
         return f"Evaluator({self.protocol.name!r}{metrics}) with {pairs}"

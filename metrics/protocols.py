@@ -364,7 +364,7 @@ class CountingScheme:
         protocols : iterable of Protocol
             The built-in protocols are always counted too: they cost next to nothing.
         pixel_metrics : sequence of str
-            Metrics of the catalogue that need pixels.
+            Metrics of the catalogue that need pixels, see :func:`sodbench.metrics.catalogue.pixel_metric_names`.
 
         Returns
         -------

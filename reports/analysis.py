@@ -26,7 +26,6 @@ from sodbench.reports.comparability import (
     Ranking,
     find_comparable,
     find_ranking,
-    signature_fields,
 )
 from sodbench.reports.compare import Comparison, compare_all_pairs
 from sodbench.reports.image_counts import (
@@ -248,7 +247,7 @@ def analyse(
         {key: by_key[key] for key in keys}, shown, attributes or {}, resamples, seed
     )
     comparable = find_comparable(
-        {key: str(by_key[key].signature) for key in keys},
+        {key: by_key[key].signature for key in keys},
         {key: one.fingerprint for key, one in statistics.items()},
     )
     comparisons = []
@@ -322,7 +321,7 @@ def _ranked_methods(
 def _find_ranking(comparable: Comparable, ranked: Mapping[str, tuple[str, ...]]) -> Ranking:
     """Over the datasets whose class has the protocol and the rule for masks that most datasets have."""
     rules = {
-        d: tuple(signature_fields(comparable.usual[d]).get(name) for name in ("protocol", "gt"))
+        d: (comparable.usual[d].protocol, comparable.usual[d].gt)
         for d, methods in ranked.items()
         if methods
     }

@@ -1,8 +1,7 @@
-"""What the images of a data set are like, as ``sodbench data stats`` measured it once; no mask is opened here."""
+"""What the images of a dataset are like, as ``sodbench data stats`` measured it once; no mask is opened here."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -13,15 +12,28 @@ from sodbench.results import Result
 
 
 def read_attributes(places: Sequence[Path], results: Iterable[Result]) -> dict[str, pd.DataFrame]:
-    """The groups of images of every data set that has results, from the files that ``sodbench data stats -o DIR`` wrote.
+    """Read the groups of images of every dataset that has results.
 
-    places: such folders, or single files in them (``SOD.csv``; ``HKU-IS-test.csv`` for ``HKU-IS/test``).
-    Returns, by data set, what :func:`sodbench.datasets.attribute_groups` gives.
-    Raises :class:`SodbenchError` for a file that is none, for a data set with results but without a file, and for one
-    whose file lacks images that have been scored.
+    Parameters
+    ----------
+    places : sequence of Path
+        Folders that ``sodbench data stats -o DIR`` wrote, or single files of them (``SOD.csv``; ``HKU-IS-test.csv`` for
+        ``HKU-IS/test``).
+    results : iterable of Result
+
+    Returns
+    -------
+    dict of str to DataFrame
+        By dataset, what :func:`sodbench.datasets.attribute_groups` returns; empty without ``places``.
+
+    Raises
+    ------
+    SodbenchError
+        For a file with other content, a dataset with results but without a file, and a file that lacks images that were
+        scored.
     """
-    files = dict(file for place in places for file in _files(place))
-    found: dict[str, pd.DataFrame] = {}
+    files = dict(file for place in places for file in _list_files(place))
+    groups: dict[str, pd.DataFrame] = {}
     for result in results if places else ():
         name = result.dataset
         file = files.get(name.replace("/", "-"))
@@ -30,18 +42,19 @@ def read_attributes(places: Sequence[Path], results: Iterable[Result]) -> dict[s
                 f"--attributes: nothing about {name} in {', '.join(map(str, places))}; "
                 "'sodbench data stats NAME -o DIR' measures it"
             )
-        if name not in found:
-            found[name] = attribute_groups(_read(file))
-        missing = result.table.index.difference(found[name].index)
+        if name not in groups:
+            groups[name] = attribute_groups(_read(file))
+        missing = result.table.index.difference(groups[name].index)
         if len(missing):
             raise SodbenchError(
                 f"{file}: lacks {len(missing)} of the {result.n} images of {name} that {result.method} was scored on, "
                 f"for example {missing[0]}; measure the set that was scored with 'sodbench data stats NAME -o DIR'"
             )
-    return found
+    return groups
 
 
-def _files(place: Path) -> list[tuple[str, Path]]:
+def _list_files(place: Path) -> list[tuple[str, Path]]:
+    """The files of a place by the name of their dataset."""
     if place.is_dir():
         return [(file.stem, file) for file in sorted(place.glob("*.csv"))]
     if place.is_file():
@@ -51,24 +64,14 @@ def _files(place: Path) -> list[tuple[str, Path]]:
     )
 
 
-def _exact_floats() -> dict[str, Any]:
-    """The option of ``pandas.read_csv`` that reads each float as it was written, where that is not the default."""
-    # before pandas 3 the default parser misses the last bit of many numbers; pandas 3.1 deprecates the option
-    return {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
-
-
 def _read(file: Path) -> pd.DataFrame:
     try:
-        frame: pd.DataFrame = pd.read_csv(
-            file,
-            dtype={"stem": str, "border": str},
-            keep_default_na=False,
-            **_exact_floats(),
-        )
+        # as text: the parsers of some versions of pandas miss the last bit of many numbers
+        frame: pd.DataFrame = pd.read_csv(file, dtype=str, keep_default_na=False)
         frame = frame.set_index("stem")[list(COLUMNS)]
         border = frame["border"].map({"True": True, "False": False})
         if border.isna().any() or not frame.index.is_unique:
-            raise ValueError("unknown words or doubled names")
+            raise ValueError("unknown words or duplicate names")
         numbers = frame.drop(columns="border").replace("", "nan").astype(float)
     except (OSError, ValueError, KeyError) as error:
         raise SodbenchError(

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 from sodbench.datasets import DATASETS, known_name
+from sodbench.metrics.catalogue import CITATIONS, find_metric
 
-MODELS = {
+# by the beginning of a method's name
+_MODELS = {
     "csf": """@inproceedings{gao2020sod100k,
   title = {Highly Efficient Salient Object Detection with 100K Parameters},
   author = {Gao, Shang-Hua and Tan, Yong-Qiang and Cheng, Ming-Ming and Lu, Chengze and Chen, Yunpeng and Yan, Shuicheng},
@@ -24,39 +26,65 @@ MODELS = {
   year = {2009}
 }""",
 }
-MEASURES = {
-    "s": """@inproceedings{fan2017structure,
-  title = {Structure-measure: A New Way to Evaluate Foreground Maps},
-  author = {Fan, Deng-Ping and Cheng, Ming-Ming and Liu, Yun and Li, Tao and Borji, Ali},
-  booktitle = {IEEE International Conference on Computer Vision (ICCV)},
-  year = {2017}
+# by the catalogue's key of a metric's citation; others are cited by the catalogue's own line
+_METRICS = {
+    # the F-measure with beta^2 = 0.3
+    "achanta2009": _MODELS["frequency-tuned"],
+    "perazzi2012": """@inproceedings{perazzi2012saliency,
+  title = {Saliency Filters: Contrast Based Filtering for Salient Region Detection},
+  author = {Perazzi, Federico and Kr{\\"a}henb{\\"u}hl, Philipp and Pritch, Yael and Hornung, Alexander},
+  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition (CVPR)},
+  year = {2012}
 }""",
-    "e": """@inproceedings{fan2018enhanced,
-  title = {Enhanced-alignment Metric for Binary Foreground Map Evaluation},
-  author = {Fan, Deng-Ping and Gong, Cheng and Cao, Yang and Ren, Bo and Cheng, Ming-Ming and Borji, Ali},
-  booktitle = {International Joint Conference on Artificial Intelligence (IJCAI)},
-  year = {2018}
-}""",
-    "wf": """@inproceedings{margolin2014evaluate,
+    "margolin2014": """@inproceedings{margolin2014evaluate,
   title = {How to Evaluate Foreground Maps?},
   author = {Margolin, Ran and Zelnik-Manor, Lihi and Tal, Ayellet},
   booktitle = {IEEE Conference on Computer Vision and Pattern Recognition (CVPR)},
   year = {2014}
 }""",
-    "f": MODELS["frequency-tuned"],
+    "fan2017": """@inproceedings{fan2017structure,
+  title = {Structure-measure: A New Way to Evaluate Foreground Maps},
+  author = {Fan, Deng-Ping and Cheng, Ming-Ming and Liu, Yun and Li, Tao and Borji, Ali},
+  booktitle = {IEEE International Conference on Computer Vision (ICCV)},
+  year = {2017}
+}""",
+    "fan2018": """@inproceedings{fan2018enhanced,
+  title = {Enhanced-alignment Measure for Binary Foreground Map Evaluation},
+  author = {Fan, Deng-Ping and Gong, Cheng and Cao, Yang and Ren, Bo and Cheng, Ming-Ming and Borji, Ali},
+  booktitle = {International Joint Conference on Artificial Intelligence (IJCAI)},
+  year = {2018}
+}""",
+    "cohen1960": """@article{cohen1960coefficient,
+  title = {A Coefficient of Agreement for Nominal Scales},
+  author = {Cohen, Jacob},
+  journal = {Educational and Psychological Measurement},
+  volume = {20}, number = {1}, pages = {37--46}, year = {1960}
+}""",
 }
-"""By a measure's family; the F-measure with beta^2 = 0.3 comes from Achanta et al."""
 
 
 def bibtex(datasets: Iterable[str], methods: Iterable[str], metrics: Iterable[str]) -> str:
-    """The entries for the known data sets, models and metrics among the names, each once."""
-    found: list[str] = []
-    for name in datasets:
-        known = known_name(name.split("/")[0])
+    """Return the entries of known datasets, models and metrics.
+
+    Parameters
+    ----------
+    datasets, methods, metrics : iterable of str
+        Their names; unknown ones are left out.
+
+    Returns
+    -------
+    str
+        Each entry once.
+    """
+    entries = []
+    for dataset in datasets:
+        known = known_name(dataset.split("/")[0])
         if known:
-            found.append(DATASETS[known].bibtex)
+            entries.append(DATASETS[known].bibtex)
     for method in methods:
-        found += [entry for key, entry in MODELS.items() if method.lower().startswith(key)]
+        entries += [text for name, text in _MODELS.items() if method.lower().startswith(name)]
     for metric in metrics:
-        found += [MEASURES[f] for f in (metric.split("_")[0],) if f in MEASURES]
-    return "\n".join(dict.fromkeys(entry.strip() for entry in found))
+        key = find_metric(metric).citation
+        if key:
+            entries.append(_METRICS.get(key) or f"@misc{{{key},\n  note = {{{CITATIONS[key]}}}\n}}")
+    return "\n".join(dict.fromkeys(entry.strip() for entry in entries))

@@ -7,19 +7,21 @@ number and is "not compared".
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sodbench.results import Signature
+
+# (method, dataset)
 Key = tuple[str, str]
-"""(method, dataset)"""
 
 NOT_COMPARED = "not compared"
+# The field of a signature that names the version: results of two versions are marked, but they are compared.
 VERSION = "sodbench"
-"""The field of a signature that names the version: results of two versions are marked, but they are compared."""
-EVERYWHERE = ("protocol", "gt", VERSION)
-"""Fields that all datasets of a report should share; the others depend on the dataset."""
-MOST_SETS = 1000
-"""Sets of datasets tried by :func:`find_ranking`."""
+# Fields that all datasets of a report should share; the others depend on the dataset.
+EVERYWHERE = (VERSION, "protocol", "gt")
+# Sets of datasets tried by find_ranking.
+_MAX_SETS = 1000
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,20 @@ class Ranking:
 class Comparable:
     """The results that may be compared.
 
-    compared: for each dataset the methods of its class, in order; empty where fewer than two were scored alike.
-    usual: for each dataset the signature that its results are measured against.
-    alike: for each dataset the methods of its class, even where that is a single one.
-    reasons: for each result outside the class, why it is not compared.
+    Attributes
+    ----------
+    compared : mapping of str to tuple of str
+        For each dataset the methods of its class, in order; empty where fewer than two were scored alike.
+    usual : mapping of str to Signature
+        For each dataset the signature of its class.
+    reasons : mapping of (str, str) to str
+        For each result outside the class, why it is not compared.
+    alike : mapping of str to tuple of str
+        For each dataset the methods of its class, even where that is a single one.
     """
 
     compared: Mapping[str, tuple[str, ...]]
-    usual: Mapping[str, str]
+    usual: Mapping[str, Signature]
     reasons: Mapping[Key, str]
     alike: Mapping[str, tuple[str, ...]]
 
@@ -50,98 +58,137 @@ class Comparable:
         return method in self.compared.get(dataset, ())
 
 
-def signature_fields(signature: str) -> dict[str, str]:
-    """A signature's fields by name, e.g. ``protocol`` -> ``salmetric``."""
-    return dict(part.partition(":")[::2] for part in signature.split("|"))
-
-
 def find_comparable(
-    signatures: Mapping[Key, str], fingerprints: Mapping[Key, str] | None = None
+    signatures: Mapping[Key, Signature], fingerprints: Mapping[Key, str] | None = None
 ) -> Comparable:
-    """Find the class of each dataset: the largest one, and of equally large ones that of the commonest protocol.
+    """Find the class of each dataset: the largest one, and of equally large ones that of the most common protocol.
 
     Parameters
     ----------
-    signatures
-        The signature of each result.
-    fingerprints
+    signatures : mapping of (str, str) to Signature
+        By (method, dataset).
+    fingerprints : mapping of (str, str) to str, optional
         For each result a text that is equal for two results exactly if they were scored on the same images and masks.
+
+    Returns
+    -------
+    Comparable
     """
     fingerprints = fingerprints or {}
-    fields = {key: signature_fields(s) for key, s in signatures.items()}
-    main = most_common([f.get("protocol", "") for f in fields.values()])
+    main = Counter(s.protocol for s in signatures.values()).most_common(1)[0][0]
     compared: dict[str, tuple[str, ...]] = {}
-    usual: dict[str, str] = {}
+    usual: dict[str, Signature] = {}
     alike: dict[str, tuple[str, ...]] = {}
     reasons: dict[Key, str] = {}
-    for dataset in dict.fromkeys(d for _, d in signatures):
-        methods = [m for m, d in signatures if d == dataset]
+    for dataset in dict.fromkeys(dataset for _, dataset in signatures):
+        methods = [method for method, d in signatures if d == dataset]
         classes: dict[object, list[str]] = {}
         for method in methods:
             key = method, dataset
-            how = {name: v for name, v in fields[key].items() if name != VERSION}
-            identity = (tuple(sorted(how.items())), fingerprints.get(key, ""))
-            classes.setdefault(identity, []).append(method)
-        chosen = min(
+            fields = signature_fields(signatures[key], without=(VERSION,))
+            classes.setdefault((tuple(fields.items()), fingerprints.get(key, "")), []).append(
+                method
+            )
+        largest = min(
             classes.values(),
-            key=lambda c: (-len(c), fields[c[0], dataset].get("protocol") != main),
+            key=lambda members: (-len(members), signatures[members[0], dataset].protocol != main),
         )
-        usual[dataset] = signatures[chosen[0], dataset]
-        alike[dataset] = tuple(chosen)
-        compared[dataset] = alike[dataset] if len(chosen) > 1 else ()
+        usual[dataset] = signatures[largest[0], dataset]
+        alike[dataset] = tuple(largest)
+        compared[dataset] = alike[dataset] if len(largest) > 1 else ()
         for method in methods:
-            if method in compared[dataset]:
-                continue
-            differences = differing_fields(signatures[method, dataset], usual[dataset], {VERSION})
-            if len(methods) == 1:
-                reasons[method, dataset] = "the only result on this dataset"
-            elif differences:
-                reasons[method, dataset] = "; ".join(differences)
-            elif method in chosen:
-                reasons[method, dataset] = "no other result was made in the same way"
-            else:
-                reasons[method, dataset] = "scored on other images or masks"
+            if method not in compared[dataset]:
+                key = method, dataset
+                differences = differing_fields(
+                    signature_fields(signatures[key], without=(VERSION,)),
+                    signature_fields(usual[dataset], without=(VERSION,)),
+                )
+                reasons[key] = _explain(differences, len(methods), method in largest)
     return Comparable(compared, usual, reasons, alike)
 
 
-def differing_fields(
-    signature: str, usual: str, ignored: Collection[str] = (), only: Collection[str] = ()
-) -> list[str]:
-    """What a signature has otherwise than the usual one, e.g. ``n:298 instead of n:300``."""
-    here, there = signature_fields(signature), signature_fields(usual)
+def _explain(differences: Sequence[str], methods: int, in_class: bool) -> str:
+    """Why a result is not compared."""
+    if methods == 1:
+        return "the only result on this dataset"
+    if differences:
+        return "; ".join(differences)
+    if in_class:
+        return "no other result was made in the same way"
+    return "scored on other images or masks"
+
+
+def signature_fields(
+    signature: Signature, only: Sequence[str] = (), without: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return some fields of a signature.
+
+    Parameters
+    ----------
+    signature : Signature
+    only, without : sequence of str, optional
+        Names of fields to return, or to leave out.
+
+    Returns
+    -------
+    dict of str to str
+        In the order of the signature.
+    """
+    return {
+        name: value
+        for name, value in signature.fields.items()
+        if name not in without and (not only or name in only)
+    }
+
+
+def differing_fields(fields: Mapping[str, str], usual: Mapping[str, str]) -> list[str]:
+    """Describe the fields of a signature that differ from the usual ones.
+
+    Parameters
+    ----------
+    fields, usual : mapping of str to str
+        Fields by name; a missing one is empty.
+
+    Returns
+    -------
+    list of str
+        For example ``n:298 instead of n:300``.
+    """
     return [
-        f"{name}:{here.get(name) or 'none'} instead of {name}:{there.get(name) or 'none'}"
-        for name in dict.fromkeys([*there, *here])
-        if name not in ignored
-        and (not only or name in only)
-        and here.get(name, "") != there.get(name, "")
+        f"{name}:{fields.get(name) or 'none'} instead of {name}:{usual.get(name) or 'none'}"
+        for name in dict.fromkeys([*usual, *fields])
+        if fields.get(name, "") != usual.get(name, "")
     ]
 
 
 def find_ranking(compared: Mapping[str, Sequence[str]]) -> Ranking:
-    """The methods and datasets of the mean ranks: every method is compared on every dataset.
+    """Find the methods and datasets of the mean ranks: every method is compared on every dataset.
 
-    Of all such choices with at least two methods the one with the most results (methods times datasets), then the one
-    with more methods. ``compared`` names the methods that are compared on each dataset.
+    Parameters
+    ----------
+    compared : mapping of str to sequence of str
+        For each dataset the methods that are compared on it.
+
+    Returns
+    -------
+    Ranking
+        Of all choices with at least two methods the one with the most results (methods times datasets), then the one
+        with more methods.
     """
-    methods = list(dict.fromkeys(m for found in compared.values() for m in found))
-    of_method = {m: frozenset(d for d, found in compared.items() if m in found) for m in methods}
-    shared: set[frozenset[str]] = set()
-    for datasets in dict.fromkeys(of_method.values()):
-        if len(shared) < MOST_SETS:
-            shared |= {datasets & other for other in shared}
-        shared.add(datasets)
-    best = Ranking()
-    for datasets in sorted(shared - {frozenset()}, key=sorted):
-        ranked = tuple(m for m in methods if of_method[m] >= datasets)
-        size = len(ranked) * len(datasets)
-        before = len(best.methods) * len(best.datasets)
-        if len(ranked) > 1 and (size, len(ranked)) > (before, len(best.methods)):
-            best = Ranking(ranked, tuple(d for d in compared if d in datasets))
+    methods = list(dict.fromkeys(m for members in compared.values() for m in members))
+    datasets_of = {
+        m: frozenset(d for d, members in compared.items() if m in members) for m in methods
+    }
+    # candidates: the datasets of each method, and what several methods share
+    candidates: set[frozenset[str]] = set()
+    for datasets in dict.fromkeys(datasets_of.values()):
+        if len(candidates) < _MAX_SETS:
+            candidates |= {datasets & other for other in candidates}
+        candidates.add(datasets)
+    best, best_size = Ranking(), (0, 0)
+    for datasets in sorted(candidates - {frozenset()}, key=sorted):
+        ranked = tuple(m for m in methods if datasets_of[m] >= datasets)
+        size = (len(ranked) * len(datasets), len(ranked))
+        if len(ranked) > 1 and size > best_size:
+            best, best_size = Ranking(ranked, tuple(d for d in compared if d in datasets)), size
     return best
-
-
-def most_common(values: Iterable[str]) -> str:
-    """The value that occurs most often, of equally frequent ones the first; nothing where there is none."""
-    values = list(values)
-    return Counter(values).most_common(1)[0][0] if values else ""

@@ -8,17 +8,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics.catalogue import Metric
+from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.metrics.statistics.bootstrap import (
+    CONFIDENCE_TEXT,
     Floats,
     dataset_seed,
     draw_resamples,
 )
-from sodbench.metrics.statistics.significance import ALPHA, MIN_IMAGES, PairedTests, compare_pairs
+from sodbench.metrics.statistics.significance import (
+    ALPHA,
+    ALPHA_TEXT,
+    MIN_IMAGES,
+    PairedTests,
+    compare_pairs,
+)
+from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.reports.image_counts import describe_small_datasets
 from sodbench.reports.result_statistics import (
     ResultStatistics,
@@ -28,7 +37,10 @@ from sodbench.reports.result_statistics import (
     load_counts,
 )
 from sodbench.reports.selection import select_metrics, sort_datasets
+from sodbench.reports.tables import NO_VALUE, format_difference, format_p_value, format_score
+from sodbench.reports.text import format_csv, format_table
 from sodbench.results import Result, load_results
+from sodbench.results.result_file import nan_to_none
 
 
 @dataclass(frozen=True)
@@ -208,8 +220,6 @@ class PairedComparison:
         return "\n  ".join([f"PairedComparison: {self.first} against {self.second}", *lines])
 
     def __str__(self) -> str:
-        from sodbench.reports.text import format_comparison
-
         return format_comparison(self)
 
 
@@ -372,3 +382,102 @@ def _describe_differences(
             f"{dataset}: {others} of {len(stems)} images were scored against different masks; the numbers are not comparable."
         )
     return [*remarks, *describe_small_datasets({dataset: len(stems)})]
+
+
+# ---- as text ----------------------------------------------------------------------------------
+
+
+def format_comparison(
+    comparison: PairedComparison,
+    style: Literal["table", "markdown", "csv", "json"] = "table",
+) -> str:
+    """Return the comparison of two methods as text.
+
+    Parameters
+    ----------
+    comparison : PairedComparison
+    style : {"table", "markdown", "csv", "json"}
+        A table for the terminal, or in GitHub's Markdown; CSV and JSON have all digits.
+
+    Returns
+    -------
+    str
+    """
+    if style == "json":
+        content = {
+            **vars(comparison),
+            "comparisons": [_comparison_record(c) for c in comparison.comparisons],
+        }
+        return json_text(nan_to_none(content))
+    if style == "csv":
+        records = [
+            {"first": comparison.first, "second": comparison.second, **_comparison_record(c)}
+            for c in comparison.comparisons
+        ]
+        return format_csv(list(records[0]), (list(record.values()) for record in records))
+    markdown = style == "markdown"
+    quote = markdown_text if markdown else printable
+    headers = [
+        "metric",
+        comparison.first,
+        comparison.second,
+        "difference",
+        f"{CONFIDENCE_TEXT} interval",
+        "bootstrap p (Holm)",
+        "Wilcoxon p (Holm)",
+        "images",
+    ]
+    table = format_table(
+        headers,
+        map(_comparison_cells, comparison.comparisons),
+        align="l" * len(headers),
+        markdown=markdown,
+    )
+    title = quote(f"{comparison.first} against {comparison.second}")
+    notes = [quote(note) for note in (_explain_comparison(comparison), *comparison.remarks)]
+    if markdown:
+        return "\n\n".join([f"**{title}**", table, *notes])
+    return "\n".join([title, "", table, "", *notes])
+
+
+def _comparison_record(c: Comparison) -> dict[str, object]:
+    """A comparison as it is stored."""
+    names = ("p", "p_holm", "p_wilcoxon", "p_wilcoxon_holm", "undecided", "wins", "ties", "losses")
+    return {
+        "dataset": c.dataset,
+        "metric": c.metric,
+        "images": c.images,
+        "a": c.first_value,
+        "b": c.second_value,
+        "low": c.low,
+        "high": c.high,
+        **{name: getattr(c, name) for name in names},
+    }
+
+
+def _comparison_cells(c: Comparison) -> list[str]:
+    low, high = (format_difference(limit, 4) for limit in (c.low, c.high))
+    return [
+        f"{c.dataset} {find_metric(c.metric).heading}",
+        format_score(c.first_value, 4),
+        format_score(c.second_value, 4),
+        format_difference(c.difference, 4),
+        NO_VALUE if np.isnan(c.low) else f"[{low}, {high}]",
+        format_p_value(c.p_holm) + " ≈" * c.undecided,
+        format_p_value(c.p_wilcoxon_holm),
+        # a set of images has the metric, single images may not
+        f"{c.wins} / {c.ties} / {c.losses}" if c.wins + c.ties + c.losses else NO_VALUE,
+    ]
+
+
+def _explain_comparison(comparison: PairedComparison) -> str:
+    undecided = any(c.undecided for c in comparison.comparisons)
+    return (
+        f"Difference: {comparison.first} minus {comparison.second}, with its {CONFIDENCE_TEXT} bootstrap interval. "
+        "Bootstrap p: paired test of the aggregate. Wilcoxon p: signed ranks of the images' own scores. Both are "
+        "Holm-corrected over the metrics of a dataset; the intervals are not corrected, so that one may exclude zero "
+        f"where the corrected p is above {ALPHA_TEXT}. Images: on how many {comparison.first} is better, equal, worse. "
+        f"{comparison.resamples} resamples, seed {comparison.seed}."
+        + f" ≈: another seed could put p on the other side of {ALPHA_TEXT}; more resamples decide it."
+        * undecided
+    )

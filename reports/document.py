@@ -1,13 +1,18 @@
-"""A report as a sequence of blocks, so that Markdown, LaTeX and HTML say the same thing."""
+"""A report as a sequence of typed blocks, from which Markdown, LaTeX and HTML are rendered alike."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from sodbench.reports.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Plain text, to appear as it is.  ``notice``: to be set off, as a warning is."""
+    """Plain text, printed as it is; a ``notice`` is set off from the rest, as a warning is."""
 
     text: str
     notice: bool = False
@@ -15,7 +20,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Bullets:
-    """Lines of plain text; ``code``: names and signatures, to be set in a fixed-width font."""
+    """Lines of plain text; ``code``: names and signatures, in a fixed-width font."""
 
     lines: tuple[str, ...]
     code: bool = False
@@ -23,31 +28,43 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to be copied: commands, BibTeX."""
+    """Text to be copied, such as commands (``language`` is ``sh``) and BibTeX."""
 
     text: str
     language: str = ""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure: the stem of its files in the figures folder, and what it shows (also the alternative text)."""
+class Figure:
+    """A figure: everything that the rest of a report has to know about it.
 
-    name: str
+    Attributes
+    ----------
+    key : str
+        The stem of its files, unique in a report.
+    caption : str
+        What it shows; its beginning is also the alternative text.
+    draw : callable
+        Draws it; called without arguments.
+    """
+
+    key: str
     caption: str
+    draw: "Callable[[], Drawing]"
 
 
-Block = Paragraph | Bullets | Code | Picture | Table
+Block = Paragraph | Bullets | Code | Figure | Table
+_B = TypeVar("_B", bound=Block)
 
 
 def block_type(block: Block) -> str:
-    """The block's kind in lower case, for templates: ``paragraph``, ``bullets``, ``code``, ``picture`` or ``table``."""
+    """Return the block's type for templates: ``paragraph``, ``bullets``, ``code``, ``figure`` or ``table``."""
     return type(block).__name__.lower()
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it.  ``anchor`` names it in links and file names."""
+    """A heading and the blocks below it; ``anchor`` names it in links."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -56,7 +73,15 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """The whole report."""
+    """A whole report.
+
+    Attributes
+    ----------
+    title : str
+    sections : tuple of Section
+    sample : bool
+        Whether it reports the built-in sample's numbers.
+    """
 
     title: str
     sections: tuple[Section, ...]
@@ -65,4 +90,12 @@ class Document:
     @property
     def tables(self) -> dict[str, Table]:
         """Every table, by name."""
-        return {b.name: b for s in self.sections for b in s.blocks if isinstance(b, Table)}
+        return {table.name: table for table in self._blocks(Table)}
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Every figure, in order."""
+        return self._blocks(Figure)
+
+    def _blocks(self, kind: type[_B]) -> list[_B]:
+        return [b for section in self.sections for b in section.blocks if isinstance(b, kind)]

@@ -1,126 +1,85 @@
-"""The figures of a report, drawn from a analysis: which curves, points and pictures go where."""
+"""The figures of a report: what each shows, its caption and how it is drawn.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+A figure is one value, :class:`~sodbench.reports.document.Figure`, made by a function here that :mod:`~sodbench.reports.sections`
+calls where the figure belongs. To add one, add it to the list that one of these functions returns.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from sodbench.console import track
 from sodbench.metrics import get_protocol
 from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.metrics.statistics.aggregates import f_curve
-from sodbench.metrics.statistics.bootstrap import Floats
+from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT, Floats
 from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.reports import gallery, plots
 from sodbench.reports.analysis import Analysis, Breakdown, primary_metric
-from sodbench.reports.document import Picture
+from sodbench.reports.comparability import Key
+from sodbench.reports.document import Figure
 from sodbench.results import Result
 
-PICTURE_METHODS = 6
-"""How many methods a strip of pictures has room for on a page."""
-DIAGRAMS_TOGETHER = 12
-"""With more methods than this each measure's critical-difference diagram is a figure of its own."""
+# as many maps as there is room for side by side on a page
+GRID_METHODS = 6
+GRID_PIXELS = 320
+# with more methods than this each metric's critical-difference diagram is a figure of its own
+MAX_SHARED_DIAGRAMS = 12
 
-Drawing = tuple[Picture, Callable[[], Figure]]
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What was drawn: the pictures by group, and remarks about pictures that could not be shown."""
-
-    groups: Mapping[str, tuple[Picture, ...]]
-    remarks: tuple[str, ...]
+_T = TypeVar("_T")
 
 
-def draw(
-    analysis: Analysis,
-    folder: Path,
-    pictures: Sequence[str],
-    costs: Mapping[str, Mapping[str, float]],
-    claim: Callable[[Path], Path],
-) -> Drawn:
-    """Draw every figure that the analysis has data for, and save it in all formats.
-
-    claim: called with the path of every file before it is written.
-    """
-    styles = plots.line_styles(analysis.methods)
-    strips, remarks = _strips(analysis, pictures)
-    groups = {
-        "curves": _curves(analysis, styles),
-        "images": _per_image(analysis, styles),
-        "attributes": [_breakdown(analysis, b, styles) for b in analysis.breakdowns],
-        "rank": _ranks(analysis),
-        "protocols": _protocols(analysis),
-        "cost": _costs(analysis, costs, styles),
-        "pictures": strips,
-    }
-    for picture, make in track([d for g in groups.values() for d in g], "figures", "figure"):
-        for extension in plots.FORMATS:
-            claim(folder / f"{picture.name}.{extension}")
-        plots.save_figure(make(), folder, picture.name)
-    return Drawn({name: tuple(p for p, _ in group) for name, group in groups.items()}, remarks)
+def _panels(analysis: Analysis, values: Mapping[Key, _T]) -> dict[str, dict[str, _T]]:
+    """Values by the dataset's heading and the method, as the plots take them; datasets without any are left out."""
+    panels = {}
+    for dataset in analysis.datasets:
+        here = {m: values[m, dataset] for m in analysis.methods if (m, dataset) in values}
+        if here:
+            panels[analysis.heading(dataset)] = here
+    return panels
 
 
-def _of(
-    analysis: Analysis, curve: Callable[[str, str], tuple[Floats, Floats]]
-) -> dict[str, dict[str, tuple[Floats, Floats]]]:
-    return {
-        analysis.heading(d): {
-            m: curve(m, d) for m in analysis.methods if (m, d) in analysis.results
-        }
-        for d in analysis.datasets
-    }
-
-
-def _curves(analysis: Analysis, styles: Mapping[str, plots.LineStyle]) -> list[Drawing]:
+def curve_figures(analysis: Analysis) -> list[Figure]:
+    """Return the figures of curves: precision against recall, F and E against the threshold."""
     results = analysis.results
-    thresholds = np.arange(256.0)
-    drawings: list[Drawing] = []
-
-    def precision_recall(m: str, d: str) -> tuple[Floats, Floats]:
-        result = results[m, d]
-        kept = slice(255 if get_protocol(result.protocol).comparison == ">" else 256)
-        return result.curves["recall"][kept], result.curves["precision"][kept]
-
-    best = {
-        analysis.heading(d): {
-            m: (results[m, d].metrics["recall"], results[m, d].metrics["precision"])
-            for m in analysis.methods
-            if (m, d) in results
-        }
-        for d in analysis.datasets
-    }
-    drawings.append(
-        (
-            Picture(
-                "pr",
-                "Precision against recall over all thresholds that can select a pixel; the mark is where F is highest.",
-            ),
-            lambda: plots.curve_panels(
-                _of(analysis, precision_recall), "recall", "precision", styles, best
+    styles = plots.line_styles(analysis.methods)
+    best = {k: (r.metrics["recall"], r.metrics["precision"]) for k, r in results.items()}
+    figures = [
+        Figure(
+            "pr",
+            "Precision against recall over all thresholds that can select a pixel; the mark is where F is highest.",
+            partial(
+                plots.curve_panels,
+                _panels(analysis, {k: _precision_recall(r) for k, r in results.items()}),
+                "recall",
+                "precision",
+                styles,
+                _panels(analysis, best),
             ),
         )
-    )
+    ]
+    thresholds = np.arange(256.0)
     for name, label in (("f", "F-measure"), ("e", "E-measure")):
-        drawings.append(
-            (
-                Picture(
-                    f"{name}_threshold", f"{label} against the threshold that binarises the map."
-                ),
-                lambda name=name, label=label: plots.curve_panels(  # type: ignore[misc]
-                    _of(analysis, lambda m, d: (thresholds, _curve(analysis.results[m, d], name))),
-                    "threshold",
-                    label,
-                    styles,
-                ),
+        curves = {k: (thresholds, _threshold_curve(r, name)) for k, r in results.items()}
+        figures.append(
+            Figure(
+                f"{name}_threshold",
+                f"{label} against the threshold that binarises the map.",
+                partial(plots.curve_panels, _panels(analysis, curves), "threshold", label, styles),
             )
         )
-    return drawings
+    return figures
 
 
-def _curve(result: Result, name: str) -> Floats:
+def _precision_recall(result: Result) -> tuple[Floats, Floats]:
+    # a protocol that selects values above the threshold selects nothing at 255
+    kept = slice(255 if get_protocol(result.protocol).comparison == ">" else 256)
+    return result.curves["recall"][kept], result.curves["precision"][kept]
+
+
+def _threshold_curve(result: Result, name: str) -> Floats:
     return (
         f_curve(result.curves, get_protocol(result.protocol))
         if name == "f"
@@ -128,193 +87,212 @@ def _curve(result: Result, name: str) -> Floats:
     )
 
 
-def _per_image(analysis: Analysis, styles: Mapping[str, plots.LineStyle]) -> list[Drawing]:
-    shown = _per_image_metric(analysis)
-    if shown is None:
+def image_score_figures(analysis: Analysis) -> list[Figure]:
+    """Return the box plots of the scores of single images, by S if every result has it."""
+    metric = _image_metric(analysis)
+    if metric is None:
         return []
-    panels = {
-        analysis.heading(d): {
-            m: analysis.results[m, d].table[shown.name].to_numpy(float)
-            for m in analysis.methods
-            if (m, d) in analysis.results
-        }
-        for d in analysis.datasets
-    }
+    scores = {k: r.table[metric.name].to_numpy(float) for k, r in analysis.results.items()}
     caption = (
-        f"{shown.label} of single images: box from the first to the third quartile, line at the median, "
+        f"{metric.label} of single images: box from the first to the third quartile, line at the median, "
         "diamond at the mean, whiskers at the 5th and 95th percentiles."
     )
-    return [(Picture("per_image", caption), lambda: plots.box_panels(panels, shown, styles))]
+    styles = plots.line_styles(analysis.methods)
+    draw = partial(plots.box_panels, _panels(analysis, scores), metric, styles)
+    return [Figure("per_image", caption, draw)]
 
 
-def _breakdown(analysis: Analysis, of: Breakdown, styles: Mapping[str, plots.LineStyle]) -> Drawing:
-    chief = primary_metric(analysis.metrics)
-    scores = {
-        analysis.heading(d): {
-            m: [(i.value, i.low, i.high) if i else (np.nan,) * 3 for i in of.values[m, d]]
-            for m in analysis.methods
-            if (m, d) in of.values
-        }
-        for d in of.images
-    }
-    groups = {
-        analysis.heading(d): [
-            f"{name}\nn = {n}".replace(" (", "\n(")
-            for name, n in zip(of.groups, numbers, strict=True)
-        ]
-        for d, numbers in of.images.items()
-    }
-    caption = (
-        f"{chief.title} by {of.attribute}, with 95 % intervals where a group has at least {MIN_IMAGES} images; "
-        "n: number of images."
-    )
-    name = "_".join(of.attribute.split())
-    return Picture(name, caption), lambda: plots.group_panels(scores, groups, chief, styles)
-
-
-def _per_image_metric(analysis: Analysis) -> Metric | None:
-    """S where it was computed for every image, else the first metric that has per-image scores."""
-    for m in sorted(analysis.metrics, key=lambda m: m.name != "s"):
-        if all(m.name in r.table for r in analysis.results.values()):
-            return m
+def _image_metric(analysis: Analysis) -> Metric | None:
+    """S if every result has it for single images, otherwise the first metric that they have."""
+    for metric in sorted(analysis.metrics, key=lambda m: m.name != "s"):
+        if all(metric.name in r.table for r in analysis.results.values()):
+            return metric
     return None
 
 
-def _ranks(analysis: Analysis) -> list[Drawing]:
-    found = analysis.critical_differences()
-    if not found:
+def breakdown_figure(analysis: Analysis, breakdown: Breakdown) -> Figure:
+    """Return the figure of the primary metric by the groups of images of one attribute."""
+    metric = primary_metric(analysis.metrics)
+    scores = {
+        key: [(i.value, i.low, i.high) if i else (np.nan,) * 3 for i in intervals]
+        for key, intervals in breakdown.values.items()
+    }
+    groups = {
+        analysis.heading(dataset): [
+            f"{name}\nn = {n}".replace(" (", "\n(")
+            for name, n in zip(breakdown.groups, numbers, strict=True)
+        ]
+        for dataset, numbers in breakdown.images.items()
+    }
+    caption = (
+        f"{metric.title} by {breakdown.attribute}, with {CONFIDENCE_TEXT} intervals where a group has at least {MIN_IMAGES} images; "
+        "n: number of images."
+    )
+    styles = plots.line_styles(analysis.methods)
+    draw = partial(plots.group_panels, _panels(analysis, scores), groups, metric, styles)
+    return Figure("_".join(breakdown.attribute.split()), caption, draw)
+
+
+def rank_figures(analysis: Analysis) -> list[Figure]:
+    """Return the critical-difference diagrams: one figure, or one for each metric if there are many methods."""
+    tests = analysis.critical_differences()
+    if not tests:
         return []
     titles = {
         f"{find_metric(name).label} (Friedman p = {test.p_value:.2g})": test
-        for name, test in found.items()
+        for name, test in tests.items()
     }
-    first = next(iter(found.values()))
+    first = next(iter(tests.values()))
     caption = (
-        f"Mean ranks over {first.sets} datasets ({', '.join(analysis.ranking.datasets)}), best on the left. Bars join methods whose mean ranks differ by less "
-        f"than Nemenyi's critical difference (CD) at the {first.alpha:.0%} level: with so few sets only large "
-        "differences of rank can be shown."
+        f"Mean ranks over {first.sets} datasets ({', '.join(analysis.ranking.datasets)}), best on the left. Bars join "
+        "methods whose mean ranks differ by less than Nemenyi's critical difference (CD) at the "
+        f"{first.alpha:.0%} level: with so few datasets only large differences of rank can be shown."
     )
-    if len(first.methods) <= DIAGRAMS_TOGETHER:
-        picture = Picture("critical_difference", caption)
-        return [(picture, lambda: plots.critical_difference_diagrams(titles))]
+    if len(first.methods) <= MAX_SHARED_DIAGRAMS:
+        draw = partial(plots.critical_difference_diagrams, titles)
+        return [Figure("critical_difference", caption, draw)]
     return [
-        (
-            Picture(f"critical_difference_{name}", f"{find_metric(name).title}: {caption}"),
-            lambda title=title: plots.critical_difference_diagrams({title: titles[title]}),  # type: ignore[misc]
+        Figure(
+            f"critical_difference_{name}",
+            f"{find_metric(name).title}: {caption}",
+            partial(plots.critical_difference_diagrams, {title: test}),
         )
-        for name, title in zip(found, titles, strict=True)
+        for name, (title, test) in zip(tests, titles.items(), strict=True)
     ]
 
 
-def _protocols(analysis: Analysis) -> list[Drawing]:
-    panels = {
-        analysis.heading(d): {
-            m: analysis.by_protocol[m, d]
-            for m in analysis.methods
-            if analysis.by_protocol.get((m, d))
-        }
-        for d in analysis.datasets
-    }
-    panels = {d: rows for d, rows in panels.items() if rows}
+def protocol_figures(analysis: Analysis) -> list[Figure]:
+    """Return the figure of max F under every protocol."""
+    panels = _panels(analysis, {k: scores for k, scores in analysis.by_protocol.items() if scores})
     if not panels:
         return []
     caption = "Max F of the same maps as each evaluator's conventions give it."
-    return [(Picture("protocols", caption), lambda: plots.dot_panels(panels, "max F"))]
+    return [Figure("protocols", caption, partial(plots.dot_panels, panels, "max F"))]
 
 
-def _costs(
-    analysis: Analysis,
-    costs: Mapping[str, Mapping[str, float]],
-    styles: Mapping[str, plots.LineStyle],
-) -> list[Drawing]:
-    chief = primary_metric(analysis.metrics)
-    mean = analysis.values[[(d, chief.name) for d in analysis.datasets]].mean(axis=1, skipna=False)
-    alike = [
+def cost_figures(analysis: Analysis, costs: Mapping[str, Mapping[str, float]]) -> list[Figure]:
+    """Return a figure of accuracy against each kind of cost that at least two comparable methods have.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    costs : mapping
+        By method, then by kind of cost, e.g. ``parameters (M)``.
+
+    Returns
+    -------
+    list of Figure
+    """
+    metric = primary_metric(analysis.metrics)
+    columns = [(d, metric.name) for d in analysis.datasets]
+    mean = analysis.values[columns].mean(axis=1, skipna=False)
+    comparable = [
         m
         for m in analysis.methods
-        if len(analysis.methods) == 1
-        or all(analysis.comparable.has(m, d) for d in analysis.datasets)
+        if np.isfinite(mean[m])
+        and (
+            len(analysis.methods) == 1
+            or all(analysis.comparable.has(m, d) for d in analysis.datasets)
+        )
     ]
-    drawings: list[Drawing] = []
-    for cost in dict.fromkeys(c for row in costs.values() for c in row):
-        known = [m for m in analysis.methods if costs.get(m, {}).get(cost, 0) > 0]
+    figures = []
+    for cost in dict.fromkeys(name for record in costs.values() for name in record):
         points = {
             m: (float(costs[m][cost]), float(mean[m]))
-            for m in known
-            if m in alike and np.isfinite(mean[m])
+            for m in comparable
+            if costs.get(m, {}).get(cost, 0) > 0
         }
         if len(points) < 2:
             continue
-        left_out = [m for m in analysis.methods if m not in points]
-        caption = f"{chief.label} (mean over the datasets) against {cost}."
-        if left_out:
-            caption += f" Not drawn, because there is no such cost or no comparable score on every dataset: {', '.join(left_out)}."
-        stem = "".join(c if c.isalnum() else "_" for c in cost).strip("_")
-        drawings.append(
-            (
-                Picture(f"cost_{stem}", caption),
-                lambda points=points, cost=cost: plots.cost_scatter(  # type: ignore[misc]
-                    points, cost, chief.heading, styles
-                ),
+        without = [m for m in analysis.methods if m not in points]
+        caption = f"{metric.label} (mean over the datasets) against {cost}."
+        if without:
+            caption += (
+                " Not drawn, because there is no such cost or no comparable score on every dataset: "
+                f"{', '.join(without)}."
             )
-        )
-    return drawings
+        key = "cost_" + "".join(c if c.isalnum() else "_" for c in cost).strip("_")
+        styles = plots.line_styles(analysis.methods)
+        draw = partial(plots.cost_scatter, points, cost, metric.heading, styles)
+        figures.append(Figure(key, caption, draw))
+    return figures
 
 
-def _strips(analysis: Analysis, wanted: Sequence[str]) -> tuple[list[Drawing], tuple[str, ...]]:
-    """A grid of pictures for each data set, and what is to be said of pictures that are gone."""
-    drawings: list[Drawing] = []
-    remarks: list[str] = []
-    chief = primary_metric(analysis.metrics)
-    for number, dataset in enumerate(analysis.datasets):
+# ---- images with their maps ---------------------------------------------------------------------
+
+
+def image_grids(analysis: Analysis, wanted: Sequence[str]) -> tuple[list[Figure], list[str]]:
+    """Return a grid of images, masks and maps for each dataset.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    wanted : sequence of str
+        Which images to show, see :func:`sodbench.reports.gallery.choose_images`.
+
+    Returns
+    -------
+    figures : list of Figure
+        One for each dataset that has files to show.
+    notes : list of str
+        A sentence for each dataset of which files are missing.
+    """
+    figures, notes = [], []
+    for number, dataset in enumerate(analysis.datasets, 1):
         results = {
             m: analysis.results[m, dataset]
             for m in analysis.methods
             if (m, dataset) in analysis.results
         }
-        judged = analysis.comparable.alike[dataset]
-        chosen = gallery.choose_images(results, chief, wanted, dataset, analysis.seed, judged)
-        shown = dict(list(results.items())[:PICTURE_METHODS])
-        rows = []
-        gone: list[Path] = []
-        for choice in chosen:
-            found, missing = gallery.load_thumbnails(choice.stem, shown, 320)
-            gone += missing
-            captions = [_score(results[m], choice.stem, chief) for m in shown]
-            rows.append(
-                (
-                    f"{choice.stem} ({choice.why})",
-                    [(found.image, ""), (found.mask, "")]
-                    + [(found.maps[m], c) for m, c in zip(shown, captions, strict=True)],
-                )
-            )
-        if gone:
-            remarks.append(
-                f"{len(set(gone))} pictures of {dataset} are no longer where they were when they were scored, "
-                f"for example {gone[0]}; the numbers are not affected."
-            )
-        if not any(picture is not None for _, cells in rows for picture, _ in cells):
-            continue
-        own = " (best threshold of that image)" * chief.name.endswith("_max")
-        caption = (
-            f"Images of {dataset} with mask and maps; below each map its {chief.label}{own}. "
-            + ", ".join(f"{c.stem}: {_WHY[c.why]}" for c in chosen)
-            + "."
+        choices = gallery.choose_images(
+            results,
+            primary_metric(analysis.metrics),
+            wanted,
+            dataset,
+            analysis.seed,
+            analysis.comparable.alike[dataset],
         )
-        if len(results) > len(shown):
-            caption += f" The first {len(shown)} of {len(results)} methods are shown."
-        drawings.append(
-            (
-                Picture(f"pictures_{number + 1}", caption),
-                lambda rows=rows, shown=shown: plots.image_grid(  # type: ignore[misc]
-                    rows, ["image", "mask", *shown]
-                ),
+        figure, missing = _image_grid(f"images_{number}", analysis, dataset, results, choices)
+        if figure:
+            figures.append(figure)
+        if missing:
+            notes.append(
+                f"{len(set(missing))} images of {dataset} are no longer where they were when they were scored, "
+                f"for example {missing[0]}; the numbers are not affected."
             )
-        )
-    return drawings, tuple(remarks)
+    return figures, notes
 
 
-_WHY = {
+def _image_grid(
+    key: str,
+    analysis: Analysis,
+    dataset: str,
+    results: Mapping[str, Result],
+    choices: Sequence[gallery.ImageChoice],
+) -> tuple[Figure | None, list[Path]]:
+    """A row for each image; also the files that are missing.  No figure if none of them can be shown."""
+    metric = primary_metric(analysis.metrics)
+    shown = dict(list(results.items())[:GRID_METHODS])
+    rows: list[plots.GridRow] = []
+    missing: list[Path] = []
+    for choice in choices:
+        thumbnails, not_found = gallery.load_thumbnails(choice.stem, shown, GRID_PIXELS)
+        missing += not_found
+        cells = [(thumbnails.image, ""), (thumbnails.mask, "")]
+        cells += [(thumbnails.maps[m], _score(r, choice.stem, metric)) for m, r in shown.items()]
+        rows.append((f"{choice.stem} ({choice.reason})", cells))
+    if not any(pixels is not None for _, cells in rows for pixels, _ in cells):
+        return None, missing
+    own = " (best threshold of that image)" * metric.name.endswith("_max")
+    reasons = ", ".join(f"{c.stem}: {_REASONS[c.reason]}" for c in choices)
+    caption = f"Images of {dataset} with mask and maps; below each map its {metric.label}{own}. {reasons}."
+    if len(results) > len(shown):
+        caption += f" The first {len(shown)} of {len(results)} methods are shown."
+    draw = partial(plots.image_grid, rows, ["image", "mask", *shown])
+    return Figure(key, caption, draw), missing
+
+
+_REASONS = {
     "best": "best on average",
     "worst": "worst on average",
     "disputed": "where the methods differ most",
@@ -323,9 +301,9 @@ _WHY = {
 }
 
 
-def _score(result: Result, stem: str, shown: Metric) -> str:
+def _score(result: Result, stem: str, metric: Metric) -> str:
     table = result.table
-    if stem not in table.index or shown.name not in table:
+    if stem not in table.index or metric.name not in table:
         return ""
-    value = float(table[shown.name].to_dict()[stem])
+    value = float(table[metric.name].to_dict()[stem])
     return f"{value:.3f}"

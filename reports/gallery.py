@@ -1,4 +1,4 @@
-"""Which images a report shows, and their pictures; the only part of reports that opens a picture, to show it."""
+"""Which images a report shows, and their thumbnails: the only part of reports that opens an image."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,16 +24,10 @@ DEFAULT_IMAGES = ("best", "disputed", "worst")
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """An image to show and why."""
+    """An image to show, and the reason: one of :data:`KINDS`, or ``named``."""
 
     stem: str
-    why: str
-
-
-def per_image_scores(results: Mapping[str, Result], metric: str) -> pd.DataFrame:
-    """Images x methods: one metric of every image that all methods were scored on."""
-    columns = {m: r.table[metric] for m, r in results.items() if metric in r.table}
-    return pd.DataFrame(columns).dropna() if columns else pd.DataFrame()
+    reason: str
 
 
 def choose_images(
@@ -42,46 +36,77 @@ def choose_images(
     wanted: Sequence[str] = DEFAULT_IMAGES,
     dataset: str = "",
     seed: int = 0,
-    judged: Collection[str] = (),
+    deciding: Collection[str] = (),
 ) -> list[ImageChoice]:
-    """The images to show of one data set, each once.
+    """Choose the images of a dataset to show.
 
-    wanted: ``best``, ``worst`` (by the mean over methods), ``disputed`` (methods differ most), ``random``, each with an
-    optional number (``worst:3``), or the stem of an image.  judged: the methods whose scores decide, by default all:
-    scores of different protocols have no common mean, and their differences mean nothing.  There is no best or worst image
-    by a metric without a direction, and none that a single method disputes.
+    Parameters
+    ----------
+    results : mapping
+        By method, on one dataset.
+    metric : Metric
+        By which images are best and worst.
+    wanted : sequence of str
+        ``best``, ``worst`` (by the mean over methods), ``disputed`` (methods differ most), ``random``, each with an
+        optional number (``worst:3``), or the stem of an image.
+    dataset, seed : str, int
+        They determine the random images.
+    deciding : collection of str
+        The methods whose scores decide, by default all: scores of different protocols have no common mean, and their
+        differences mean nothing.
+
+    Returns
+    -------
+    list of ImageChoice
+        Each image once. No image is best or worst by a metric without a direction, and none is disputed by one method.
     """
-    deciding = {m: r for m, r in results.items() if not judged or m in judged}
-    scores = per_image_scores(deciding, metric.name)
+    scores = _image_scores({m: r for m, r in results.items() if m in (deciding or results)}, metric)
     stems = set.union(*(set(r.table.index) for r in results.values()))
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for item in wanted:
-        kind, _, number = item.partition(":")
-        if kind in KINDS and (not number or number.isdigit()):
-            for stem in _ranked(scores, kind, metric, dataset, seed)[: int(number or 1)]:
-                found.setdefault(stem, kind)
+        kind, number = _split_number(item)
+        if kind:
+            for stem in _ranked_images(scores, kind, metric, dataset, seed)[:number]:
+                reasons.setdefault(stem, kind)
         elif item in stems:
-            found.setdefault(item, "named")
-    return [ImageChoice(stem, why) for stem, why in found.items()]
+            reasons.setdefault(item, "named")
+    return [ImageChoice(stem, reason) for stem, reason in reasons.items()]
+
+
+def _split_number(item: str) -> tuple[str, int]:
+    """``worst:3`` as kind and number; an empty kind for the name of an image."""
+    kind, _, number = item.partition(":")
+    if kind in KINDS and (not number or number.isdigit()):
+        return kind, int(number or 1)
+    return "", 0
+
+
+def _image_scores(results: Mapping[str, Result], metric: Metric) -> pd.DataFrame:
+    """Images x methods: the scores of every image that all methods were scored on."""
+    columns = {m: r.table[metric.name] for m, r in results.items() if metric.name in r.table}
+    return pd.DataFrame(columns).dropna() if columns else pd.DataFrame()
 
 
 def check_selection(wanted: Sequence[str], results: Sequence[Result]) -> None:
-    """Raises :class:`SodbenchError` for an entry that is neither a kind nor an image of any result."""
+    """Check which images were asked for.
+
+    Raises
+    ------
+    SodbenchError
+        If an entry is neither a kind nor an image of any result.
+    """
     for item in wanted:
-        kind, _, number = item.partition(":")
-        if kind in KINDS and (not number or number.isdigit()):
-            continue
-        if not any(item in r.table.index for r in results):
+        if not _split_number(item)[0] and not any(item in r.table.index for r in results):
             raise SodbenchError(
                 f"--images {item}: neither an image of these results nor one of {', '.join(KINDS)} "
                 "(with a number if you like: worst:3)"
             )
 
 
-def _ranked(scores: pd.DataFrame, kind: str, metric: Metric, dataset: str, seed: int) -> list[str]:
-    if scores.empty:
-        return []
-    if kind == "disputed" and len(scores.columns) < 2:
+def _ranked_images(
+    scores: pd.DataFrame, kind: str, metric: Metric, dataset: str, seed: int
+) -> list[str]:
+    if scores.empty or (kind == "disputed" and len(scores.columns) < 2):
         return []
     if kind in ("best", "worst") and not metric.sign:
         return []
@@ -95,11 +120,19 @@ def _ranked(scores: pd.DataFrame, kind: str, metric: Metric, dataset: str, seed:
     return [str(s) for s in key.sort_values(ascending=ascending, kind="stable").index]
 
 
+# ---- thumbnails ---------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Thumbnails:
-    """One image with its mask and every method's map; None where a file is gone.
+    """One image with its mask and every method's map, made small.
 
-    image: uint8 [h, w, 3]; mask and maps: uint8 [h, w], their longer side at most what was asked for.
+    Attributes
+    ----------
+    image : uint8 [h, w, 3] or None
+    mask : uint8 [h, w] or None
+    maps : dict
+        By method, uint8 [h, w]. None stands for a file that is missing.
     """
 
     image: Pixels | None
@@ -108,41 +141,64 @@ class Thumbnails:
 
 
 def load_thumbnails(
-    stem: str, results: Mapping[str, Result], longest: int
+    stem: str, results: Mapping[str, Result], max_side: int
 ) -> tuple[Thumbnails, list[Path]]:
-    """The pictures of one image, made small; also the files that are no longer there."""
-    gone: list[Path] = []
+    """Read an image, its mask and its maps.
+
+    Parameters
+    ----------
+    stem : str
+        The image's name.
+    results : mapping
+        By method.
+    max_side : int
+        Pixels that the longer side may have.
+
+    Returns
+    -------
+    thumbnails : Thumbnails
+    missing : list of Path
+        Files that are no longer there, or can no longer be read.
+    """
+    missing: list[Path] = []
+
+    def first(kind: str, methods: Sequence[str]) -> Pixels | None:
+        candidates = [files[m][kind] for m in methods if m in files]
+        for path in dict.fromkeys(p for p in candidates if p is not None):
+            pixels = load_thumbnail(path, max_side, colour=kind == "image")
+            if pixels is not None:
+                return pixels
+            missing.append(path)
+        return None
+
+    methods = list(results)
     files = {m: files_of(r, stem) for m, r in results.items() if stem in r.table.index}
-    image = _first([f["image"] for f in files.values()], longest, gone, colour=True)
-    mask = _first([f["mask"] for f in files.values()], longest, gone, colour=False)
-    maps = {
-        method: _first([files[method]["map"]], longest, gone, colour=False)
-        if method in files
-        else None
-        for method in results
-    }
-    return Thumbnails(image, mask, maps), gone
+    image, mask = first("image", methods), first("mask", methods)
+    return Thumbnails(image, mask, {m: first("map", [m]) for m in methods}), missing
 
 
-def _first(
-    candidates: Sequence[Path | None], longest: int, gone: list[Path], colour: bool
-) -> Pixels | None:
-    for path in dict.fromkeys(p for p in candidates if p is not None):
-        found = thumbnail(path, longest, colour)
-        if found is not None:
-            return found
-        gone.append(path)
-    return None
+def load_thumbnail(path: Path, max_side: int, colour: bool) -> Pixels | None:
+    """Read an image and reduce it.
 
+    Parameters
+    ----------
+    path : Path
+    max_side : int
+        Pixels that the longer side may have.
+    colour : bool
+        Whether it is read in colour.
 
-def thumbnail(path: Path, longest: int, colour: bool) -> Pixels | None:
-    """A picture with its longer side at most ``longest`` pixels; None where it cannot be read any more."""
+    Returns
+    -------
+    uint8 [h, w, 3] or [h, w], or None
+        None if it cannot be read any more.
+    """
     try:
         pixels = read_rgb(path) if colour else read_grey(path).pixels
     except ImageError:
         return None
     height, width = pixels.shape[:2]
-    scale = longest / max(height, width)
+    scale = max_side / max(height, width)
     if scale >= 1:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -1,13 +1,15 @@
 """The HTML page: one folder that opens from disk, without a server or a network.
 
-``index.html`` holds every table and picture; ``data/*.js`` the curves and per-image scores as scripts (a page opened from disk
-may load scripts, but not fetch files); ``pictures/`` thumbnails, made once.
+``index.html`` holds every table and figure; ``data/*.js`` the curves and the scores of images, as scripts, because a page
+opened from disk may load scripts but not fetch files; ``thumbnails/`` small images, made once.
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -32,61 +34,126 @@ from sodbench.reports.tables import Cell, Column, header_spans
 from sodbench.results import Result
 from sodbench.version import __version__
 
+# pixels of a thumbnail's longer side
 THUMBNAIL = 200
-"""Pixels of a thumbnail's longer side."""
 
 
-def write_page(
-    document: Document,
-    analysis: Analysis,
-    folder: Path,
-    owner: ReportFolder,
-    thumbnails: int | None = None,
-) -> Path:
-    """Write the page into ``folder``, whose ``figures`` and ``tables`` are there already.
+@dataclass(frozen=True)
+class BrowsedDataset:
+    """The images of a dataset as the page's browser shows them.
 
-    owner: the report's record of its files.
-    thumbnails: make them for so many images of each set only (best, worst and most disputed first); None: for all.
+    Attributes
+    ----------
+    name : str
+    stems : list of str
+        The names of its images, sorted.
+    shown : list of int
+        Positions of those with thumbnails.
+    results : dict
+        By method.
     """
-    shown = {d: _shown_images(analysis, d, thumbnails) for d in analysis.datasets}
-    folders = _folders(analysis.methods)
-    _write_data(analysis, folder / "data", folders, shown, owner)
-    _write_thumbnails(analysis, folder / "pictures", folders, shown, owner)
+
+    name: str
+    stems: list[str]
+    shown: list[int]
+    results: dict[str, Result]
+
+
+@dataclass(frozen=True)
+class Browser:
+    """What the page's image browser shows.
+
+    Attributes
+    ----------
+    datasets : tuple of BrowsedDataset
+    map_folders : dict
+        By method, the name of the folder of its maps' thumbnails.
+    """
+
+    datasets: tuple[BrowsedDataset, ...]
+    map_folders: dict[str, str]
+
+    @property
+    def thumbnail_folders(self) -> list[str]:
+        """The names of all folders of thumbnails, with a slash at their end."""
+        return [
+            f"{_thumbnail_folder(dataset)}/{kind}/"
+            for dataset in self.datasets
+            for kind in ("image", "mask", *(self.map_folders[m] for m in dataset.results))
+        ]
+
+
+def plan_browser(analysis: Analysis, thumbnails: int | None) -> Browser:
+    """Choose what the image browser shows.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    thumbnails : int, optional
+        How many images of each dataset (worst, most disputed and best ones); by default all.
+
+    Returns
+    -------
+    Browser
+    """
+    datasets = tuple(_browse(analysis, dataset, thumbnails) for dataset in analysis.datasets)
+    return Browser(datasets, _map_folders(analysis.methods))
+
+
+def page_files(
+    document: Document, analysis: Analysis, browser: Browser
+) -> dict[str, Callable[[], str]]:
+    """Return how to make the text files of the page.
+
+    Parameters
+    ----------
+    document : Document
+        Its figures and tables are shown from the files in the report's folder.
+    analysis : Analysis
+    browser : Browser
+
+    Returns
+    -------
+    dict
+        By name, a function that returns the content. ``index.html`` is the last one.
+    """
+    templates = files("sodbench.reports") / "templates"
+    makers: dict[str, Callable[[], str]] = {"data/report.js": partial(_overview, analysis, browser)}
+    for i, dataset in enumerate(browser.datasets):
+        makers[f"data/dataset-{i}.js"] = partial(_image_scores, analysis, dataset, i)
     for name in ("report.css", "report.js"):
-        write_text(
-            owner.claim(folder / "assets" / name),
-            (files("sodbench.reports") / "templates" / name).read_text("utf-8"),
-        )
-    partial = any(len(shown[d]) < len(_stems(analysis, d)) for d in analysis.datasets)
+        makers[f"assets/{name}"] = partial((templates / name).read_text, "utf-8")
+    makers["index.html"] = partial(_page, document, browser)
+    return makers
+
+
+def _page(document: Document, browser: Browser) -> str:
+    partly = [
+        f"{len(d.shown)} of {d.name}" for d in browser.datasets if len(d.shown) < len(d.stems)
+    ]
+    note = f"This folder has thumbnails of some images only: {', '.join(partly)}." if partly else ""
     page = _environment().get_template("report.html")
-    text = page.render(
-        document=document,
-        version=__version__,
-        remark=f"Pictures of {thumbnails} images a set are in this folder." if partial else "",
-    )
-    write_text(owner.claim(folder / "index.html"), text)
-    return folder / "index.html"
+    return page.render(document=document, version=__version__, browser_note=note)
 
 
 def _environment() -> Environment:
-    found = Environment(
+    jinja = Environment(
         loader=PackageLoader("sodbench.reports", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
-        finalize=_shown,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals |= {
+    jinja.globals |= {
         "block_type": block_type,
         "header_spans": header_spans,
         "sort_key": _sort_key,
-        "places": lambda t: any(c.place for r in t.rows for c in r.cells),
     }
-    return found
+    return jinja
 
 
-def _shown(value: Any) -> Any:
-    """Text of the page with nothing in it that reorders or hides other text; Jinja escapes the markup."""
+def _printable(value: Any) -> Any:
+    # Jinja escapes the markup, but not characters that reorder or hide other text
     return printable_lines(value) if type(value) is str else value
 
 
@@ -96,75 +163,60 @@ def _sort_key(cell: Cell, column: Column) -> str:
     return "" if math.isnan(cell.value) else repr(float(cell.value))
 
 
-# ---- data -------------------------------------------------------------------------------------
+# ---- data ---------------------------------------------------------------------------------------
 
 
-def _folders(methods: Sequence[str]) -> list[str]:
-    """A folder name for each method's thumbnails, unlike each other and unlike ``image`` and ``mask``."""
+def _browse(analysis: Analysis, dataset: str, number: int | None) -> BrowsedDataset:
+    results = {
+        m: analysis.results[m, dataset]
+        for m in analysis.methods
+        if (m, dataset) in analysis.results
+    }
+    stems = sorted(set().union(*(r.table.index for r in results.values())))
+    shown = list(range(len(stems)))
+    if number is not None and number < len(stems):
+        third = -(-number // 3)
+        wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
+        wanted.append(f"random:{number}")  # scores choose too few if there is a single method
+        metric, deciding = primary_metric(analysis.metrics), analysis.comparable.alike[dataset]
+        choices = gallery.choose_images(results, metric, wanted, dataset, analysis.seed, deciding)
+        position = {stem: i for i, stem in enumerate(stems)}
+        shown = sorted(position[choice.stem] for choice in choices[:number])
+    return BrowsedDataset(dataset, stems, shown, results)
+
+
+def _map_folders(methods: Sequence[str]) -> dict[str, str]:
+    """A folder name for each method's thumbnails, different from each other and from ``image`` and ``mask``."""
     names = [f"map-{safe_folder_name(m)[:60]}" for m in methods]
-    return [n if names.count(n) == 1 else f"{n}-{i}" for i, n in enumerate(names)]
+    return {
+        method: name if names.count(name) == 1 else f"{name}-{i}"
+        for i, (method, name) in enumerate(zip(methods, names, strict=True))
+    }
 
 
-def _stems(analysis: Analysis, dataset: str) -> list[str]:
-    tables = [r.table for (_, d), r in analysis.results.items() if d == dataset]
-    return sorted(set().union(*(t.index for t in tables)))
-
-
-def _shown_images(analysis: Analysis, dataset: str, number: int | None) -> list[int]:
-    """The positions of the images that get thumbnails, among the set's sorted stems."""
-    stems = _stems(analysis, dataset)
-    if number is None or number >= len(stems):
-        return list(range(len(stems)))
-    results = {m: r for (m, d), r in analysis.results.items() if d == dataset}
-    third = -(-number // 3)
-    wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
-    wanted.append(f"random:{number}")  # where scores choose too few, as those of a single method do
-    judged = analysis.comparable.alike[dataset]
-    chosen = gallery.choose_images(
-        results, primary_metric(analysis.metrics), wanted, dataset, analysis.seed, judged
-    )
-    position = {stem: i for i, stem in enumerate(stems)}
-    return sorted(position[c.stem] for c in chosen[:number])
-
-
-def _write_data(
-    analysis: Analysis,
-    folder: Path,
-    folders: Sequence[str],
-    shown: Mapping[str, Sequence[int]],
-    owner: ReportFolder,
-) -> None:
+def _overview(analysis: Analysis, browser: Browser) -> str:
     styles = plots.line_styles(analysis.methods)
-    chief = primary_metric(analysis.metrics)
-    sets = [
-        {"name": d, "folder": safe_folder_name(d), "file": f"data/set-{i}.js"}
-        for i, d in enumerate(analysis.datasets)
-    ]
     overview = {
         "methods": analysis.methods,
-        "folders": folders,
+        "folders": list(browser.map_folders.values()),
         "lines": [{"colour": s.colour, "dash": s.dash} for s in styles.values()],
-        "measures": [{"name": m.name, "heading": m.heading} for m in analysis.metrics],
-        "chief": analysis.metrics.index(chief),
-        "sets": sets,
+        "metrics": [{"name": m.name, "heading": m.heading} for m in analysis.metrics],
+        "primary": analysis.metrics.index(primary_metric(analysis.metrics)),
+        "datasets": [
+            {"name": d.name, "folder": safe_folder_name(d.name), "file": f"data/dataset-{i}.js"}
+            for i, d in enumerate(browser.datasets)
+        ],
         "curves": [
-            [_curves(analysis.results.get((m, d))) for m in analysis.methods]
-            for d in analysis.datasets
+            [_curves(d.results[m]) if m in d.results else None for m in analysis.methods]
+            for d in browser.datasets
         ],
         "images": {},
     }
-    write_text(owner.claim(folder / "report.js"), f"window.SODBENCH = {_json(overview)};\n")
-    for i, dataset in enumerate(analysis.datasets):
-        write_text(
-            owner.claim(folder / f"set-{i}.js"),
-            f"window.SODBENCH.images[{i}] = {_json(_set_data(analysis, dataset))};\n",
-        )
+    return f"window.SODBENCH = {_json(overview)};\n"
 
 
-def _curves(result: Result | None) -> dict[str, list[float | None]] | None:
-    if result is None:
-        return None
-    curves = {n: result.curves[n].copy() for n in ("precision", "recall", "e")}
+def _curves(result: Result) -> dict[str, list[float | None]]:
+    curves = {name: result.curves[name].copy() for name in ("precision", "recall", "e")}
     rules = get_protocol(result.protocol)
     f = f_curve(result.curves, rules)
     if rules.comparison == ">":  # nothing is above 255
@@ -172,20 +224,19 @@ def _curves(result: Result | None) -> dict[str, list[float | None]] | None:
     return {name: _rounded(c, 4) for name, c in {**curves, "f": f}.items()}
 
 
-def _set_data(analysis: Analysis, dataset: str) -> dict[str, Any]:
-    stems = _stems(analysis, dataset)
-    here = [i for i, m in enumerate(analysis.methods) if (m, dataset) in analysis.results]
-    tables = [analysis.results[analysis.methods[i], dataset].table.reindex(stems) for i in here]
-    empty = np.full(len(stems), np.nan)
-    return {
-        "stems": stems,
-        "methods": here,
-        "compared": [analysis.comparable.has(analysis.methods[i], dataset) for i in here],
+def _image_scores(analysis: Analysis, dataset: BrowsedDataset, number: int) -> str:
+    tables = [result.table.reindex(dataset.stems) for result in dataset.results.values()]
+    missing = np.full(len(dataset.stems), np.nan)
+    content = {
+        "stems": dataset.stems,
+        "methods": [i for i, m in enumerate(analysis.methods) if m in dataset.results],
+        "compared": [analysis.comparable.has(m, dataset.name) for m in dataset.results],
         "scores": [
-            [_rounded(t[m.name].to_numpy(float) if m.name in t else empty, 4) for t in tables]
+            [_rounded(t[m.name].to_numpy(float) if m.name in t else missing, 4) for t in tables]
             for m in analysis.metrics
         ],
     }
+    return f"window.SODBENCH.images[{number}] = {_json(content)};\n"
 
 
 def _rounded(values: Floats, digits: int) -> list[float | None]:
@@ -197,60 +248,65 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-# ---- thumbnails -------------------------------------------------------------------------------
+# ---- thumbnails ---------------------------------------------------------------------------------
 
 
-def _write_thumbnails(
-    analysis: Analysis,
-    folder: Path,
-    folders: Sequence[str],
-    shown: Mapping[str, Sequence[int]],
-    owner: ReportFolder,
-) -> None:
-    """Thumbnails of images, masks and maps; those of unchanged files are kept from an earlier report."""
+def _thumbnail_folder(dataset: BrowsedDataset) -> str:
+    return f"thumbnails/{safe_folder_name(dataset.name)}"
+
+
+def write_thumbnails(browser: Browser, folder: ReportFolder) -> None:
+    """Write thumbnails of images, masks and maps; those of unchanged files are kept from an earlier report.
+
+    Parameters
+    ----------
+    browser : Browser
+    folder : ReportFolder
+        Lists the browser's folders of thumbnails.
+    """
     jobs: list[tuple[Path, Path, bool]] = []
-    for dataset in analysis.datasets:
-        stems = _stems(analysis, dataset)
-        results = {
-            folders[i]: analysis.results[m, dataset]
-            for i, m in enumerate(analysis.methods)
-            if (m, dataset) in analysis.results
-        }
-        sources = {name: _sources(r, "map", stems) for name, r in results.items()}
-        for kind in ("image", "mask"):
-            found: dict[str, Path] = {}
-            for r in results.values():
-                found = {**_sources(r, kind, stems), **found}
-            sources[kind] = found
-        place = folder / safe_folder_name(dataset)
-        for kind, of_stem in sources.items():
-            owner.claim_thumbnails(place / kind)
-            _forget_if_changed(place / kind, stems, of_stem)
-            names = {f"{i:06d}.jpg" for i in shown[dataset] if stems[i] in of_stem}
-            remove_thumbnails(place / kind, {"index.txt", *names})
-            jobs += [
-                (of_stem[stems[i]], place / kind / f"{i:06d}.jpg", kind == "image")
-                for i in shown[dataset]
-                if stems[i] in of_stem
-            ]
-    with bar(len(jobs), "thumbnails", "picture") as progress, thread_pool(2) as pool:
-        for _ in pool.map(_make, jobs, chunksize=16):
+    for dataset in browser.datasets:
+        for kind, sources in _thumbnail_sources(dataset, browser.map_folders).items():
+            target = folder.path(f"{_thumbnail_folder(dataset)}/{kind}/")
+            _forget_if_changed(target, dataset.stems, sources)
+            wanted = {
+                f"{i:06d}.jpg": sources[dataset.stems[i]]
+                for i in dataset.shown
+                if dataset.stems[i] in sources
+            }
+            remove_thumbnails(target, {"index.txt", *wanted})
+            jobs += [(source, target / file, kind == "image") for file, source in wanted.items()]
+    with bar(len(jobs), "thumbnails", "image") as progress, thread_pool(2) as pool:
+        for _ in pool.map(_make_thumbnail, jobs, chunksize=16):
             progress.update()
 
 
+def _thumbnail_sources(
+    dataset: BrowsedDataset, map_folders: Mapping[str, str]
+) -> dict[str, dict[str, Path]]:
+    """For each folder of thumbnails the files by stem; for images and masks the first result's that has them."""
+    sources = {
+        map_folders[m]: _sources(r, "map", dataset.stems) for m, r in dataset.results.items()
+    }
+    for kind in ("image", "mask"):
+        sources[kind] = {}
+        for result in dataset.results.values():
+            sources[kind] = {**_sources(result, kind, dataset.stems), **sources[kind]}
+    return sources
+
+
 def _sources(result: Result, kind: str, stems: Sequence[str]) -> dict[str, Path]:
-    """The files of one kind by stem, where there are any."""
     names = result.table[kind].to_dict()
-    found = {s: source_file(result, kind, str(names[s])) for s in stems if names.get(s)}
-    return {s: file for s, file in found.items() if file}
+    sources = {s: source_file(result, kind, str(names[s])) for s in stems if names.get(s)}
+    return {stem: file for stem, file in sources.items() if file}
 
 
-def _forget_if_changed(folder: Path, stems: Sequence[str], of_stem: Mapping[str, Path]) -> None:
-    """Remove the thumbnails of a folder that were made of other files than those of now.
+def _forget_if_changed(folder: Path, stems: Sequence[str], sources: Mapping[str, Path]) -> None:
+    """Remove the thumbnails of a folder that were made of other files than today's.
 
     Its ``index.txt`` holds a digest of the files' names: the names themselves would publish folders of this machine.
     """
-    listing = "\n".join(f"{stem}\t{of_stem.get(stem, '')}" for stem in stems)
+    listing = "\n".join(f"{stem}\t{sources.get(stem, '')}" for stem in stems)
     digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest() + "\n"
     index = folder / "index.txt"
     if index.is_file() and index.read_text(encoding="utf-8", errors="replace") == digest:
@@ -259,13 +315,13 @@ def _forget_if_changed(folder: Path, stems: Sequence[str], of_stem: Mapping[str,
     write_text(index, digest)
 
 
-def _make(job: tuple[Path, Path, bool]) -> None:
+def _make_thumbnail(job: tuple[Path, Path, bool]) -> None:
     source, target, colour = job
     try:
         if target.stat().st_mtime_ns >= source.stat().st_mtime_ns:
             return
     except OSError:
         pass
-    pixels = gallery.thumbnail(source, THUMBNAIL, colour)
+    pixels = gallery.load_thumbnail(source, THUMBNAIL, colour)
     if pixels is not None:
         write_image(target, pixels)

@@ -1,4 +1,4 @@
-r"""LaTeX (booktabs): escaping, tables to be input into a paper, and a document that stands alone.
+r"""Reports and their tables in LaTeX (booktabs): tables to be input into a paper, and a document of its own.
 
 Everything that is text goes through :func:`latex_text`: the templates' environment does it to every value that is not
 marked as :class:`Latex`, as autoescape does for HTML.
@@ -12,9 +12,10 @@ from sodbench.quoting import printable
 from sodbench.reports.document import Document, block_type
 from sodbench.reports.tables import Cell, Row, Table, header_spans
 
-WIDEST = 130
+# characters; wider tables are split by dataset
+MAX_WIDTH = 130
+# in which this field's papers print best, second and third
 COLOURS = {1: "red", 2: "green!50!black", 3: "blue"}
-"""The colours in which this field's papers print best, second and third."""
 
 _ASCII = {
     "\\": r"\textbackslash{}",
@@ -79,11 +80,11 @@ _GREEK = {chr(0x3B1 + i): name for i, name in enumerate(_GREEK_NAMES.split(" "))
 
 
 class Latex(str):
-    """Text that is LaTeX already."""
+    """Text that is LaTeX already, which templates do not escape."""
 
 
 def latex_text(text: object) -> Latex:
-    r"""Any text, to appear as it is, on one line.
+    r"""Return any text as LaTeX that shows it on one line.
 
     What pdfTeX's fonts lack (Chinese, say) goes through ``\sodbenchchar{code}{character}``, which the templates
     define: the character itself under XeTeX and LuaTeX, ``U+code`` under pdfTeX, which has no such glyph.
@@ -105,8 +106,8 @@ def _character(c: str) -> str:
 
 
 def environment() -> Environment:
-    """Jinja with LaTeX's delimiters: ``((* block *))``, ``((( value )))``, ``((# comment #))``; values are escaped."""
-    found = Environment(
+    """Return Jinja with LaTeX's delimiters: ``((* block *))``, ``((( value )))``, ``((# comment #))``; values are escaped."""
+    jinja = Environment(
         block_start_string="((*",
         block_end_string="*))",
         variable_start_string="(((",
@@ -119,69 +120,94 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.globals |= {"header_spans": header_spans, "cell": cell, "label": label, "code": verbatim}
-    found.filters |= {"rules": rules, "alignment": alignment, "split": lambda t: t.split(WIDEST)}
-    return found
+    jinja.globals |= {
+        "header_spans": header_spans,
+        "block_type": block_type,
+        "cell": _format_cell,
+        "label": _format_label,
+        "code": _format_verbatim,
+    }
+    jinja.filters |= {
+        "rules": _format_rules,
+        "alignment": _format_alignment,
+        "split": lambda table: table.split(MAX_WIDTH),
+    }
+    return jinja
 
 
-def cell(of: Cell, colours: bool = False) -> Latex:
-    """One entry: best bold, second underlined, third italic; in colour as well where asked."""
-    text = str(latex_text(of.text))
-    command = {1: "textbf", 2: "underline", 3: "textit"}.get(of.place)
+def format_table(table: Table, colours: bool = False) -> str:
+    """Return a complete ``table*`` environment that needs booktabs and adjustbox.
+
+    Parameters
+    ----------
+    table : Table
+        A wide one gets several environments.
+    colours : bool
+        Whether best, second and third are coloured; needs xcolor.
+
+    Returns
+    -------
+    str
+    """
+    template = environment().get_template("table.tex")
+    return template.render(table=table, colours=colours, float=Latex("table*"), placement="tbp")
+
+
+def format_document(document: Document, colours: bool = False) -> str:
+    """Return a LaTeX document that compiles with pdfTeX, XeTeX and LuaTeX next to the folder of figures.
+
+    Parameters
+    ----------
+    document : Document
+    colours : bool
+        Whether best, second and third are coloured.
+
+    Returns
+    -------
+    str
+    """
+    template = environment().get_template("report.tex")
+    return template.render(document=document, colours=colours, float=Latex("table"), placement="H")
+
+
+def _format_cell(cell: Cell, colours: bool = False) -> Latex:
+    """Best bold, second underlined, third italic."""
+    text = str(latex_text(cell.text))
+    command = {1: "textbf", 2: "underline", 3: "textit"}.get(cell.place)
     if command:
         text = rf"\{command}{{{text}}}"
-    if colours and of.place in COLOURS:
-        text = rf"\textcolor{{{COLOURS[of.place]}}}{{{text}}}"
-    above = ",".join(str(latex_text(part)) for part in (of.wins, of.mark) if part)
+    if colours and cell.place in COLOURS:
+        text = rf"\textcolor{{{COLOURS[cell.place]}}}{{{text}}}"
+    above = ",".join(str(latex_text(part)) for part in (cell.wins, cell.mark) if part)
     return Latex(text + (rf"\textsuperscript{{{above}}}" if above else ""))
 
 
-def label(row: Row) -> Latex:
-    """The first column: the method, in italics where its numbers are published ones, and its letter."""
+def _format_label(row: Row) -> Latex:
+    """The first column: the method, in italics if its numbers are published ones, and its letter."""
     text = str(latex_text(row.label))
     if text[:1] in ("[", "*"):
-        text = "{}" + text  # else the line end above would take it for its own argument
+        text = "{}" + text  # otherwise the line end above takes it for its own argument
     if row.published:
         text = rf"\textit{{{text}}}"
     return Latex(text + (rf"\textsuperscript{{{row.letter}}}" if row.letter else ""))
 
 
-def alignment(of: Table) -> Latex:
+def _format_alignment(table: Table) -> Latex:
     """The column specification, e.g. ``lrrr``."""
-    return Latex("l" + "".join("r" if c.kind == "number" else "l" for c in of.columns))
+    return Latex("l" + "".join("r" if c.kind == "number" else "l" for c in table.columns))
 
 
-def rules(of: Table) -> Latex:
+def _format_rules(table: Table) -> Latex:
     r"""The partial rules below the groups' headings, ``\cmidrule(lr){2-4} ...``."""
-    found, at = [], 2
-    for group, width in header_spans(of.columns):
+    rules, first = [], 2
+    for group, width in header_spans(table.columns):
         if group:
-            found.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
-        at += width
-    return Latex(" ".join(found))
+            rules.append(rf"\cmidrule(lr){{{first}-{first + width - 1}}}")
+        first += width
+    return Latex(" ".join(rules))
 
 
-def verbatim(text: str) -> Latex:
-    """Text for a verbatim environment: pdfTeX's verbatim cannot show what is not Latin."""
+def _format_verbatim(text: str) -> Latex:
+    # pdfTeX's verbatim cannot show what is not Latin
     shown = "".join(c if c == "\n" or (c.isprintable() and ord(c) < 0x180) else "?" for c in text)
     return Latex(shown.replace(r"\end{verbatim}", r"\end {verbatim}"))
-
-
-def format_table(of: Table, colours: bool = False) -> str:
-    """A complete ``table*`` environment (several where it is too wide) that needs booktabs and adjustbox."""
-    return (
-        environment()
-        .get_template("table.tex")
-        .render(table=of, colours=colours, float=Latex("table*"), placement="tbp")
-    )
-
-
-def format_document(of: Document, colours: bool = False) -> str:
-    """A LaTeX document that compiles with pdfTeX, XeTeX and LuaTeX beside the figures folder."""
-    return (
-        environment()
-        .get_template("report.tex")
-        .render(
-            document=of, colours=colours, block_type=block_type, float=Latex("table"), placement="H"
-        )
-    )

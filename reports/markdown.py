@@ -1,22 +1,60 @@
-"""Markdown (GitHub's flavour): escaping and tables."""
+"""Reports and their tables in Markdown (GitHub's flavour)."""
 
 import re
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from sodbench.quoting import markdown_text, printable, printable_lines
-from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Picture
+from sodbench.reports.document import Block, Bullets, Code, Document, Figure, Paragraph
 from sodbench.reports.tables import Cell, Row, Table
 
 MARKER = "<!-- written by sodbench report: changes made here are lost when it is run again -->"
+# wider tables are split by dataset, so that they can be read without scrolling far
+MAX_WIDTH = 150
 
-WIDEST = 150
-"""Characters beyond which a table is split by data set, so that it can be read without scrolling far."""
+_SUPERSCRIPTS = str.maketrans("abcdefghij0123456789", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-_RAISED = str.maketrans("abcdefghij0123456789", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+def format_document(document: Document, figures: str) -> str:
+    """Return a whole report.
+
+    Parameters
+    ----------
+    document : Document
+    figures : str
+        Path from the file to the folder of figures.
+
+    Returns
+    -------
+    str
+    """
+    parts = [MARKER, f"# {markdown_text(document.title)}"]
+    for section in document.sections:
+        parts.append(f"## {markdown_text(section.title)}")
+        parts += [_format_block(block, figures) for block in section.blocks]
+    return "\n\n".join(parts) + "\n"
+
+
+def _format_block(block: Block, figures: str) -> str:
+    match block:
+        case Table():
+            return f"**{markdown_text(block.title)}**\n\n{format_table(block)}"
+        case Paragraph(text, notice):
+            return ("> " if notice else "") + markdown_text(text)
+        case Bullets(lines, is_code):
+            quoted = [code_span(line) if is_code else markdown_text(line) for line in lines]
+            return "\n".join(f"- {line}" for line in quoted)
+        case Code(text, language):
+            return f"```{language}\n{printable_lines(text.rstrip()).replace('```', '` ` `')}\n```"
+        case Figure(key, caption):
+            path = quote(f"{figures}/{key}", safe="/-_.~")
+            alternative = markdown_text(re.split("[:;.,]", caption)[0])
+            files = " · ".join(f"[{kind.upper()}]({path}.{kind})" for kind in ("svg", "pdf"))
+            return f"![{alternative}]({path}.png)\n\n{markdown_text(caption)} ({files})"
 
 
 def code_span(text: object) -> str:
-    """A code span around any text (not for table cells: a pipe would end the cell)."""
+    """Return any text as a code span (not for table cells, which a pipe would end)."""
     plain = printable(" ".join(str(text).split()))
     longest = max((len(run) for run in re.findall("`+", plain)), default=0)
     fence = "`" * (longest + 1)
@@ -24,82 +62,57 @@ def code_span(text: object) -> str:
     return f"{fence}{pad}{plain}{pad}{fence}"
 
 
-def link(path: str) -> str:
-    """A relative path as the target of a link or picture."""
-    from urllib.parse import quote
-
-    return quote(path, safe="/-_.~")
-
-
-def format_table(of: Table) -> str:
-    """One GitHub table (several where it is too wide), with its notes below."""
-    blocks = [markdown_text(", ".join(of.annotated_groups) + ":")] if of.annotated_groups else []
-    for part in of.split(WIDEST):
-        headers = [markdown_text(part.index_name)] + [
-            markdown_text(c.flat_heading) for c in part.columns
-        ]
-        body = [[_label(row), *(_cell(cell) for cell in row.cells)] for row in part.rows]
+def format_table(table: Table) -> str:
+    """Return a table (several if it is too wide) with its notes below it."""
+    parts = []
+    if table.annotated_groups:
+        parts.append(markdown_text(", ".join(table.annotated_groups) + ":"))
+    for part in table.split(MAX_WIDTH):
+        headers = [part.index_name, *(c.flat_heading for c in part.columns)]
+        body = [[_format_label(row), *map(_format_cell, row.cells)] for row in part.rows]
         right = [False, *(c.kind == "number" for c in part.columns)]
-        blocks.append(_align(headers, body, right))
-    marks = ["Best in **bold**, second in *italics*, as printed."] * any(
-        cell.place for row in of.rows for cell in row.cells
-    )
-    return "\n\n".join([*blocks, *marks, *(markdown_text(note) for note in of.notes)])
+        parts.append(align_rows(list(map(markdown_text, headers)), body, right))
+    if table.has_places:
+        parts.append("Best in **bold**, second in *italics*, as printed.")
+    return "\n\n".join([*parts, *map(markdown_text, table.notes)])
 
 
-def _align(headers: Sequence[str], body: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
-    """The lines of a GitHub table, its columns padded to one width."""
+def align_rows(headers: Sequence[str], body: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
+    """Return the lines of a table, its columns padded to one width.
+
+    Parameters
+    ----------
+    headers : sequence of str
+    body : sequence of rows
+        Their cells, quoted already.
+    right : sequence of bool
+        For each column, whether it is aligned right.
+
+    Returns
+    -------
+    str
+    """
     # not by tabulate, whose padding of wide characters depends on whether wcwidth is installed
     widths = [
         max(len(header) + 2, *(len(row[i]) for row in body)) for i, header in enumerate(headers)
     ]
-    lines = ["|".join(["", *("-" * (width + 2) for width in widths), ""])]
+    lines = []
     for row in (headers, *body):
         cells = zip(row, widths, right, strict=True)
         padded = [text.rjust(n) if is_right else text.ljust(n) for text, n, is_right in cells]
         lines.append(f"| {' | '.join(padded)} |")
-    lines[:2] = reversed(lines[:2])
-    return "\n".join(lines)
+    rule = "|".join("-" * (width + 2) for width in widths)
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
 
 
-def _label(row: Row) -> str:
-    return _emphasis(markdown_text(row.label), row.published) + row.letter.translate(_RAISED)
+def _format_label(row: Row) -> str:
+    text = markdown_text(row.label)
+    return (f"*{text}*" if row.published else text) + row.letter.translate(_SUPERSCRIPTS)
 
 
-def _emphasis(text: str, on: bool) -> str:
-    return f"*{text}*" if on else text
-
-
-def _cell(cell: Cell) -> str:
+def _format_cell(cell: Cell) -> str:
     """Best in bold, second in italics; third is not marked in Markdown."""
     text = markdown_text(cell.text)
     text = {1: f"**{text}**", 2: f"*{text}*"}.get(cell.place, text)
-    wins = markdown_text(cell.wins) if cell.wins == "*" else cell.wins.translate(_RAISED)
+    wins = markdown_text(cell.wins) if cell.wins == "*" else cell.wins.translate(_SUPERSCRIPTS)
     return text + wins + (f" [{markdown_text(cell.mark)}]" if cell.mark else "")
-
-
-def format_document(of: Document, figures: str, record: str = "") -> str:
-    """The whole report; ``figures`` is the path from the file to the figures' folder, ``record`` a comment below the first line."""
-    lines = ["\n".join(filter(None, [MARKER, record])), f"# {markdown_text(of.title)}"]
-    for section in of.sections:
-        lines.append(f"## {markdown_text(section.title)}")
-        lines += [_block(block, figures) for block in section.blocks]
-    return "\n\n".join(lines) + "\n"
-
-
-def _block(block: Block, figures: str) -> str:
-    match block:
-        case Table():
-            return f"**{markdown_text(block.title)}**\n\n{format_table(block)}"
-        case Paragraph(text, notice):
-            return ("> " if notice else "") + markdown_text(text)
-        case Bullets(lines, fixed):
-            return "\n".join(
-                f"- {code_span(line) if fixed else markdown_text(line)}" for line in lines
-            )
-        case Code(text, language):
-            return f"```{language}\n{printable_lines(text.rstrip()).replace('```', '` ` `')}\n```"
-        case Picture(name, caption):
-            path = f"{link(figures)}/{link(name)}"
-            files = " · ".join(f"[{kind.upper()}]({path}.{kind})" for kind in ("svg", "pdf"))
-            return f"![{markdown_text(re.split('[:;.,]', caption)[0])}]({path}.png)\n\n{markdown_text(caption)} ({files})"

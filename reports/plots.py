@@ -1,9 +1,9 @@
-"""Figures that can be printed as they are, from plain arrays.
+"""Plots that can be printed as they are, from plain arrays.
 
-Colours are Okabe and Ito's colour-blind safe palette ("Color Universal Design", 2008) without its
-yellow, which vanishes on white.  Every method also has a dash pattern of its own (and a marker in
-scatter plots), with cycles of different lengths, so that lines stay apart in grey print.  Legends stand
-outside the axes.  Widths are those of a two-column paper: 3.4 inches a column, 7.1 inches the page.
+Colours are Okabe and Ito's colour-blind safe palette ("Color Universal Design", 2008) without its yellow, which is hard
+to see on white. Every method also has a dash pattern (and a marker in scatter plots); the cycles have different lengths,
+so that lines can be told from each other in grey print. Legends are outside the axes. Widths are those of a two-column
+paper: 3.4 inches for a column, 7.1 inches for the page.
 """
 
 import functools
@@ -28,6 +28,8 @@ from sodbench.quoting import printable
 
 P = ParamSpec("P")
 T = TypeVar("T")
+# a row of an image grid: its label, and for each column the image (uint8 [h, w] or [h, w, 3]) and its caption
+GridRow = tuple[str, Sequence[tuple[NDArray[np.uint8] | None, str]]]
 
 COLUMN, PAGE = 3.4, 7.1  # inches
 FORMATS = ("png", "svg", "pdf")
@@ -70,7 +72,7 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How one method is drawn, in every figure of a report."""
+    """How one method is drawn in every figure of a report."""
 
     colour: str
     dash: tuple[float, ...]
@@ -78,7 +80,7 @@ class LineStyle:
 
 
 def line_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
-    """A line style for each method; the first 42 differ in colour or dash, the first 6 in dash alone."""
+    """Return a style for each method; the first 42 differ in colour or dash, the first 6 in the dash already."""
     return {
         method: LineStyle(
             COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)]
@@ -88,12 +90,12 @@ def line_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
 
 
 def plain_label(text: str) -> str:
-    """Any text as matplotlib should show it: on one line, and a dollar sign starts no formula."""
+    """Return any text as matplotlib should show it: on one line, and a dollar sign starts no formula."""
     return printable(text).replace("$", r"\$")
 
 
 def _styled(function: Callable[P, T]) -> Callable[P, T]:
-    """Run with this module's style, without touching anybody's settings."""
+    """Run with this module's style; the user's own settings stay as they are."""
 
     @functools.wraps(function)
     def inside(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -107,17 +109,37 @@ def _styled(function: Callable[P, T]) -> Callable[P, T]:
 def save_figure(
     figure: Figure, folder: Path, name: str, formats: Sequence[str] | None = None
 ) -> dict[str, Path]:
-    """Write a figure in the formats (all three); the same figure gives the same bytes.  Returns format -> path."""
+    """Write a figure to files; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    folder : Path
+        Made if it does not exist.
+    name : str
+        Stem of the files.
+    formats : sequence of str, optional
+        By default all of :data:`FORMATS`.
+
+    Returns
+    -------
+    dict
+        The path of each format.
+
+    Raises
+    ------
+    SodbenchError
+        If a file cannot be written.
+    """
     with report_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     with warnings.catch_warnings():
-        # a script that DejaVu lacks is drawn as boxes; the names stand in the tables too
+        # characters that DejaVu lacks are drawn as boxes; the tables have the names too
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         engine = figure.get_layout_engine()
-        if (
-            engine
-        ):  # lay out once: left to savefig, it would be done and drawn unseen for every format
+        if engine:
+            # once: savefig would lay the figure out, and draw it for that, for every format
             engine.execute(figure)
             figure.set_layout_engine(None)
         for extension in formats or FORMATS:
@@ -128,13 +150,13 @@ def save_figure(
     return paths
 
 
-# ---- panels: one per data set -----------------------------------------------------------------
+# ---- one panel for each dataset -----------------------------------------------------------------
 
 
 def _panels(
     titles: Sequence[str], height: float, legend_rows: float = 0.0, columns: int = 3
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with one titled axes per data set: one column wide for a single set, else the page."""
+    """A figure with one titled axes for each dataset: one column wide for a single one, otherwise the page."""
     across = min(columns, len(titles))
     down = -(-len(titles) // across)
     width = COLUMN if across == 1 else PAGE
@@ -152,7 +174,7 @@ def _legend_columns(names: Sequence[str], figure_width: float) -> int:
 
 
 def _legend(figure: Figure, names: Sequence[str], handles: Sequence[Any]) -> None:
-    """Below the panels, never over data."""
+    """Add a legend below the panels, where it covers no data."""
     columns = _legend_columns(names, figure.get_figwidth())
     figure.legend(
         handles,
@@ -171,9 +193,21 @@ def curve_panels(
     styles: Mapping[str, LineStyle],
     marks: Mapping[str, Mapping[str, tuple[float, float]]] | None = None,
 ) -> Figure:
-    """Curves (x, y) per data set and method, one panel a data set, one legend for all.
+    """Plot curves, one panel for each dataset and one legend for all.
 
-    marks: a point to mark on a curve, e.g. where max F is reached.
+    Parameters
+    ----------
+    panels : mapping
+        By dataset and method, the curve as (x, y).
+    x_label, y_label : str
+    styles : mapping
+        By method, see :func:`line_styles`.
+    marks : mapping, optional
+        By dataset and method, a point (x, y) to mark, e.g. where max F is reached.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     drawn = [m for m in styles if any(m in curves for curves in panels.values())]
     width = COLUMN if len(panels) == 1 else PAGE
@@ -199,7 +233,7 @@ def curve_panels(
 
 
 def _limits(curves: Sequence[Floats]) -> tuple[float, float]:
-    """Limits that show where curves differ: the lowest 3 % of values may run out at the bottom."""
+    """Limits that show where curves differ: the lowest 3 % of the values may be outside."""
     values = np.concatenate(curves)
     values = values[np.isfinite(values)]
     if not len(values):
@@ -213,7 +247,21 @@ def _limits(curves: Sequence[Floats]) -> tuple[float, float]:
 def box_panels(
     panels: Mapping[str, Mapping[str, Floats]], metric: Metric, styles: Mapping[str, LineStyle]
 ) -> Figure:
-    """Box plots of per-image scores, methods from top to bottom; whiskers at the 5th and 95th percentile."""
+    """Plot the scores of single images as boxes, one panel for each dataset, methods from top to bottom.
+
+    Parameters
+    ----------
+    panels : mapping
+        By dataset and method, the scores of its images; NaN is left out.
+    metric : Metric
+    styles : mapping
+        By method, see :func:`line_styles`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Whiskers are at the 5th and the 95th percentile.
+    """
     most = max(len(scores) for scores in panels.values())
     figure, axes = _panels(list(panels), 0.55 + 0.17 * most)
     for panel, scores in zip(axes, panels.values(), strict=True):
@@ -256,9 +304,21 @@ def group_panels(
     metric: Metric,
     styles: Mapping[str, LineStyle],
 ) -> Figure:
-    """A score per group of images, with intervals: (value, low, high) per group and method.
+    """Plot a score for each group of images, with intervals, one panel for each dataset.
 
-    groups: for each data set the groups' names, with the number of images in each.
+    Parameters
+    ----------
+    panels : mapping
+        By dataset and method, (value, low, high) of each group.
+    groups : mapping
+        By dataset, the labels of its groups.
+    metric : Metric
+    styles : mapping
+        By method, see :func:`line_styles`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     drawn = [m for m in styles if any(m in scores for scores in panels.values())]
     width = COLUMN if len(panels) == 1 else PAGE
@@ -289,7 +349,7 @@ def group_panels(
     return figure
 
 
-# ---- one panel for everything -----------------------------------------------------------------
+# ---- other plots --------------------------------------------------------------------------------
 
 
 @_styled
@@ -300,7 +360,22 @@ def cost_scatter(
     styles: Mapping[str, LineStyle],
     logarithmic: bool = True,
 ) -> Figure:
-    """Accuracy (y) against cost (x), one labelled point a method."""
+    """Plot accuracy against cost, one point for each method.
+
+    Parameters
+    ----------
+    points : mapping
+        By method, (cost, accuracy).
+    x_label, y_label : str
+    styles : mapping
+        By method, see :func:`line_styles`.
+    logarithmic : bool
+        Whether the cost has a logarithmic axis.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     rows = -(-len(points) // _legend_columns(list(points), COLUMN))
     figure, (panel,) = _panels([""], 2.4, rows)
     handles = [
@@ -321,27 +396,34 @@ def cost_scatter(
 
 @_styled
 def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label: str) -> Figure:
-    """One row a method, one mark a variant: {data set: {method: {variant: value}}}.
+    """Plot how far variants (protocols) disagree about the same maps: one row a method, one mark a variant.
 
-    Shows how far the variants (protocols) disagree about the same maps.
+    Parameters
+    ----------
+    panels : mapping
+        By dataset, method and variant, the value.
+    x_label : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     variants = list(dict.fromkeys(v for ms in panels.values() for vs in ms.values() for v in vs))
     most = max(len(methods) for methods in panels.values())
     figure, axes = _panels(list(panels), 0.65 + 0.17 * most, 1)
     styles = line_styles(variants)
-    sizes = dict(
-        zip(variants, np.linspace(6.5, 3, len(variants)), strict=True)
-    )  # none hides another
+    # smaller and smaller, so that none hides another
+    sizes = dict(zip(variants, np.linspace(6.5, 3, len(variants)), strict=True))
     handles: dict[str, Any] = {}
     for panel, methods in zip(axes, panels.values(), strict=True):
-        found = list(methods.values())
-        rows = range(len(found))
-        ends = [(min(v.values()), max(v.values())) for v in found]
+        scores = list(methods.values())
+        rows = range(len(scores))
+        ends = [(min(v.values()), max(v.values())) for v in scores]
         panel.hlines(rows, *zip(*ends, strict=True), color="#999999", lw=0.8)
         for variant in variants:
             style = styles[variant]
             (handles[variant],) = panel.plot(
-                [values.get(variant, np.nan) for values in found],
+                [values.get(variant, np.nan) for values in scores],
                 rows,
                 style.marker,
                 color=style.colour,
@@ -356,28 +438,39 @@ def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label:
 
 
 @_styled
-def critical_difference_diagrams(found: Mapping[str, CriticalDifference]) -> Figure:
-    """Demsar's diagrams, one below the other: {title: test}.
+def critical_difference_diagrams(tests: Mapping[str, CriticalDifference]) -> Figure:
+    """Plot Demsar's diagrams, one below the other: mean ranks on a line, and bars that join what does not differ.
 
-    Mean ranks on a line, best left; bars join what the test cannot tell apart.
+    Parameters
+    ----------
+    tests : mapping
+        By the diagram's title.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    References
+    ----------
+    J. Demsar, Statistical comparisons of classifiers over multiple data sets, JMLR 7, 2006.
     """
-    count = max(len(f.methods) for f in found.values())
+    count = max(len(test.methods) for test in tests.values())
     rows = (count + 1) // 2
-    levels = max(len(f.groups) for f in found.values())
+    levels = max(len(test.groups) for test in tests.values())
     height = 0.75 + 0.07 * levels + 0.15 * rows
     width = COLUMN if count <= 12 else PAGE
-    figure = Figure(figsize=(width, height * len(found)), layout="constrained")
-    for i, (title, test) in enumerate(found.items()):
-        axes = figure.add_subplot(len(found), 1, i + 1)
+    figure = Figure(figsize=(width, height * len(tests)), layout="constrained")
+    for i, (title, test) in enumerate(tests.items()):
+        axes = figure.add_subplot(len(tests), 1, i + 1)
         axes.set_title(plain_label(title))
         _critical_difference(axes, test)
     return figure
 
 
-def _critical_difference(axes: Axes, found: CriticalDifference) -> None:
-    count = len(found.methods)
+def _critical_difference(axes: Axes, test: CriticalDifference) -> None:
+    count = len(test.methods)
     left_side = (count + 1) // 2
-    top = 0.55 + 0.13 * len(found.groups)
+    top = 0.55 + 0.13 * len(test.groups)
     axes.axis("off")
     low, high = 1.0, float(count)
     margin = 0.42 * (high - low)
@@ -388,17 +481,17 @@ def _critical_difference(axes: Axes, found: CriticalDifference) -> None:
     for tick in sorted({1, count, *range(step, count + 1, step)}):
         axes.vlines(tick, 0, 0.1, color="black", lw=0.8)
         axes.text(tick, 0.16, str(tick), ha="center", va="bottom", fontsize=6.5)
-    shown = min(found.difference, high - low)
+    shown = min(test.difference, high - low)
     axes.hlines(0.62, low, low + shown, color="black", lw=0.8)
     axes.vlines([low, low + shown], 0.56, 0.68, color="black", lw=0.8)
-    text = f"CD = {found.difference:.2f}" + " (wider than the axis)" * (shown < found.difference)
+    text = f"CD = {test.difference:.2f}" + " (wider than the axis)" * (shown < test.difference)
     axes.text(low + shown / 2, 0.7, text, ha="center", va="bottom", fontsize=6.5)
-    for level, (first, last) in enumerate(found.groups):
+    for level, (first, last) in enumerate(test.groups):
         y = -0.18 - 0.13 * level
         axes.hlines(
-            y, found.mean_ranks[first] - 0.04, found.mean_ranks[last] + 0.04, color="black", lw=2.2
+            y, test.mean_ranks[first] - 0.04, test.mean_ranks[last] + 0.04, color="black", lw=2.2
         )
-    for i, (method, rank) in enumerate(zip(found.methods, found.mean_ranks, strict=True)):
+    for i, (method, rank) in enumerate(zip(test.methods, test.mean_ranks, strict=True)):
         on_left = i < left_side
         y = -top - 0.3 * (i if on_left else count - 1 - i)
         end = low - 0.02 * (high - low) if on_left else high + 0.02 * (high - low)
@@ -411,10 +504,22 @@ def _critical_difference(axes: Axes, found: CriticalDifference) -> None:
 
 @_styled
 def image_grid(
-    rows: Sequence[tuple[str, Sequence[tuple[NDArray[np.uint8] | None, str]]]],
+    rows: Sequence[GridRow],
     headings: Sequence[str],
 ) -> Figure:
-    """Rows of pictures: (row label, [(picture uint8 [h, w] or [h, w, 3] or None, caption), ...])."""
+    """Show images in rows and columns.
+
+    Parameters
+    ----------
+    rows : sequence of GridRow
+        An image that is None is shown as missing.
+    headings : sequence of str
+        One for each column.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     columns = len(headings)
     side = PAGE / max(columns, 4)
     heights = [
@@ -429,19 +534,17 @@ def image_grid(
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
     grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
     for i, (row_label, cells) in enumerate(rows):
-        for j, (picture, caption) in enumerate(cells):
+        for j, (image, caption) in enumerate(cells):
             axes = figure.add_subplot(grid[i, j])
             axes.grid(False)
             axes.set_xticks([])
             axes.set_yticks([])
             for spine in axes.spines.values():
                 spine.set(visible=True, color="#999999", linewidth=0.4)
-            if picture is None:
-                axes.text(
-                    0.5, 0.5, "no picture", ha="center", va="center", transform=axes.transAxes
-                )
+            if image is None:
+                axes.text(0.5, 0.5, "no image", ha="center", va="center", transform=axes.transAxes)
             else:
-                axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+                axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
             if i == 0:
                 axes.set_title(plain_label(_short(headings[j], int(side * 14))), fontsize=7)
             axes.set_xlabel(
@@ -453,7 +556,7 @@ def image_grid(
 
 
 def _short(text: str, length: int) -> str:
-    """The text, its middle left out where it is too long to stand over a picture."""
+    """The text, without its middle if it is too long to be printed above an image."""
     if len(text) <= length:
         return text
     head = (length - 1) // 2

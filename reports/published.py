@@ -1,4 +1,4 @@
-"""Published numbers, as printed: transcribed tables in ``published/``, never mixed with measured ones."""
+"""Published numbers, as printed: transcribed tables in ``published_tables/``, never mixed with measured ones."""
 
 import csv
 import json
@@ -9,13 +9,29 @@ from typing import Any
 
 from sodbench.errors import SodbenchError
 
+ScoreKey = tuple[str, str, str]
+
 
 @dataclass(frozen=True)
 class PublishedTable:
     """A published table.
 
-    values: (method, data set, measure name) -> the number; caveats: the same key -> what is wrong with what was printed.
-    methods: all methods of the table, those without any value too; evaluator: which program is known to have been used.
+    Attributes
+    ----------
+    name, title : str
+        How it is named on the command line and in a report.
+    citation, transcribed_from : str
+        The paper, and where exactly its numbers were read.
+    evaluator : str
+        The program that is known to have made the numbers.
+    notes : tuple of str
+        What a reader has to know.
+    methods : tuple of str
+        All methods of the table, those without any number too.
+    values : dict
+        The number by (method, dataset, metric name).
+    caveats : dict
+        By the same key, what is wrong with what was printed.
     """
 
     name: str
@@ -25,39 +41,45 @@ class PublishedTable:
     evaluator: str
     notes: tuple[str, ...]
     methods: tuple[str, ...]
-    values: dict[tuple[str, str, str], float] = field(repr=False)
-    caveats: dict[tuple[str, str, str], str] = field(repr=False)
+    values: dict[ScoreKey, float] = field(repr=False)
+    caveats: dict[ScoreKey, str] = field(repr=False)
 
 
 def load_published(names: Sequence[str] | None = None) -> list[PublishedTable]:
-    """The published tables of these names, all of them without names.
+    """Read published tables.
 
-    Raises :class:`SodbenchError` for a name that is not there.
+    Parameters
+    ----------
+    names : sequence of str, optional
+        By default, and if it is empty, all of them.
+
+    Returns
+    -------
+    list of PublishedTable
+
+    Raises
+    ------
+    SodbenchError
+        If there is no table of a name.
     """
     folder = files("sodbench.reports") / "published_tables"
-    known: dict[str, dict[str, Any]] = json.loads(
-        (folder / "sources.json").read_text(encoding="utf-8")
-    )
-    unknown = [name for name in names or () if name not in known]
+    sources: dict[str, dict[str, Any]] = json.loads((folder / "sources.json").read_text("utf-8"))
+    unknown = [name for name in names or () if name not in sources]
     if unknown:
         raise SodbenchError(
-            f"--published {' '.join(unknown)}: no such table; there are: {', '.join(known)}"
+            f"--published {' '.join(unknown)}: no such table; there are: {', '.join(sources)}"
         )
-    found = []
-    for name in names or known:
+    tables = []
+    for name in names or sources:
         rows = list(csv.DictReader((folder / f"{name}.csv").read_text("utf-8").splitlines()))
-        keyed = {(r["method"], r["dataset"], r["measure"]): r for r in rows}
-        found.append(
+        by_key = {(r["method"], r["dataset"], r["measure"]): r for r in rows}
+        tables.append(
             PublishedTable(
                 name=name,
-                title=known[name]["title"],
-                citation=known[name]["citation"],
-                transcribed_from=known[name]["transcribed_from"],
-                evaluator=known[name]["evaluator"],
-                notes=tuple(known[name]["notes"]),
+                **{**sources[name], "notes": tuple(sources[name]["notes"])},
                 methods=tuple(dict.fromkeys(r["method"] for r in rows)),
-                values={k: float(r["value"]) for k, r in keyed.items() if r["value"]},
-                caveats={k: r["note"] for k, r in keyed.items() if r["note"]},
+                values={k: float(r["value"]) for k, r in by_key.items() if r["value"]},
+                caveats={k: r["note"] for k, r in by_key.items() if r["note"]},
             )
         )
-    return found
+    return tables

@@ -62,7 +62,23 @@ def sort_datasets(datasets: Iterable[str]) -> list[str]:
 def select_results(
     results: Sequence[Result], methods: Sequence[str] | None, datasets: Sequence[str] | None
 ) -> list[Result]:
-    """The results of these methods and datasets; raises SodbenchError for a name that no result has."""
+    """Select the results of some methods and datasets.
+
+    Parameters
+    ----------
+    results : sequence of Result
+    methods, datasets : sequence of str or None
+        Only these; None for all.
+
+    Returns
+    -------
+    list of Result
+
+    Raises
+    ------
+    SodbenchError
+        For a name that no result has, and where nothing is left.
+    """
     for kind, asked, available in (
         ("method", methods, [r.method for r in results]),
         ("dataset", datasets, [r.dataset for r in results]),
@@ -86,7 +102,22 @@ def select_results(
 
 
 def index_results(results: Sequence[Result]) -> dict[Key, Result]:
-    """Results by (method, dataset); several protocols of one method become ``method (protocol)``."""
+    """Index results by method and dataset.
+
+    Parameters
+    ----------
+    results : sequence of Result
+
+    Returns
+    -------
+    dict of (str, str) to Result
+        By (method, dataset); several protocols of one method become ``method (protocol)``.
+
+    Raises
+    ------
+    SodbenchError
+        For two results of one method on one dataset under one protocol.
+    """
     times = Counter((r.method, r.dataset) for r in results)
     by_key: dict[Key, Result] = {}
     for result in results:

@@ -6,15 +6,27 @@ from pathlib import Path
 
 from sodbench.results import Result
 
-KINDS = ("map", "mask", "image")
-NAMES_SHOWN = 5
+_KINDS = ("map", "mask", "image")
+_NAMES_SHOWN = 5
 
 
 def source_file(result: Result, kind: str, name: str) -> Path | None:
-    """The file ``name`` of a kind (``map``, ``mask``, ``image``); None where there is none.
+    """Return the file of a name in the table.
 
     A table is a text file that anyone can write. A name that is absolute, or that leads out of the recorded folders, is
     not opened: see :func:`find_outside`.
+
+    Parameters
+    ----------
+    result : Result
+    kind : {"map", "mask", "image"}
+    name : str
+        As the table has it.
+
+    Returns
+    -------
+    Path or None
+        None where there is no such file.
     """
     base = result.folders.get(f"{kind}s")
     if not base or not name or _is_outside(result.folders, base, name):
@@ -23,16 +35,39 @@ def source_file(result: Result, kind: str, name: str) -> Path | None:
 
 
 def files_of(result: Result, stem: str) -> dict[str, Path | None]:
-    """The pair's ``map``, ``mask`` and ``image`` files; None where there is none. They may have moved since."""
+    """Return the files of one image.
+
+    Parameters
+    ----------
+    result : Result
+    stem : str
+        Its row in the table.
+
+    Returns
+    -------
+    dict of str to Path or None
+        ``map``, ``mask`` and ``image``; None where there is none. The files may have moved since.
+    """
     row = result.table.loc[stem]
-    return {kind: source_file(result, kind, str(row[kind])) for kind in KINDS}
+    return {kind: source_file(result, kind, str(row[kind])) for kind in _KINDS}
 
 
 def find_outside(results: Mapping[tuple[str, str], Result]) -> list[str]:
-    """A line for each result and kind whose table names files outside the recorded folders."""
+    """Find names of files outside the recorded folders.
+
+    Parameters
+    ----------
+    results : mapping of (str, str) to Result
+        By (method, dataset).
+
+    Returns
+    -------
+    list of str
+        A line for each result and kind of file whose table has such names.
+    """
     lines = []
     for (method, dataset), result in results.items():
-        for kind in KINDS:
+        for kind in _KINDS:
             base = result.folders.get(f"{kind}s")
             if not base:
                 continue
@@ -42,11 +77,11 @@ def find_outside(results: Mapping[tuple[str, str], Result]) -> list[str]:
                 if name and _is_outside(result.folders, base, str(name))
             ]
             if names:
-                shown = "; ".join(map(repr, names[:NAMES_SHOWN]))
-                more = f"; and {len(names) - NAMES_SHOWN} more" * (len(names) > NAMES_SHOWN)
+                examples = "; ".join(map(repr, names[:_NAMES_SHOWN]))
+                more = f"; and {len(names) - _NAMES_SHOWN} more" * (len(names) > _NAMES_SHOWN)
                 lines.append(
                     f"{method} on {dataset}: {kind} files ({len(names)}): not opened, because scores.csv names files outside "
-                    f"the folders that the result recorded: {shown}{more}"
+                    f"the folders that the result recorded: {examples}{more}"
                 )
     return lines
 

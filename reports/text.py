@@ -1,4 +1,4 @@
-"""Scores and comparisons as text: tables for the terminal and for Markdown, CSV, and the JSON contract of ``sodbench eval``.
+"""Scores as text: tables for the terminal and for Markdown, CSV, and the JSON contract of ``sodbench eval``.
 
 Every table that a command prints comes from :func:`format_table`. Cells may hold anything that a file name or a
 field of a file can hold: they are quoted here, and nowhere else.
@@ -10,43 +10,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from sodbench.errors import Problem
 from sodbench.metrics.catalogue import find_metric
-from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
-from sodbench.metrics.statistics.significance import ALPHA_TEXT
 from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.results import Result
 from sodbench.results.result_file import nan_to_none
-
-if TYPE_CHECKING:
-    from sodbench.reports.compare import Comparison, PairedComparison
-
-ABSENT = "–"
-
-
-def format_number(value: float, digits: int) -> str:
-    """Return a score in print: fixed digits; ``undefined`` for NaN."""
-    return "undefined" if math.isnan(value) else _with_minus(f"{value:.{digits}f}")
-
-
-def format_difference(value: float, digits: int) -> str:
-    """Return a difference in print: with its sign, and without one where it is zero in these digits."""
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else _with_minus(text)
-
-
-def _with_minus(text: str) -> str:
-    """A printed number with a minus sign in place of the hyphen; no sign before a zero."""
-    if not text.startswith("-"):
-        return text
-    return text[1:] if float(text) == 0 else f"−{text[1:]}"
-
-
-def format_p_value(p: float) -> str:
-    """Return a p-value in print."""
-    return ABSENT if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def format_table(
@@ -334,102 +304,3 @@ def find_worst_images(result: Result, metric: str, number: int) -> WorstImages:
         for stem, score in scores.head(number).items()
     ]
     return WorstImages(result, metric, tuple(images))
-
-
-# ---- the comparison of two methods ------------------------------------------------------------
-
-
-def format_comparison(
-    comparison: "PairedComparison",
-    style: Literal["table", "markdown", "csv", "json"] = "table",
-) -> str:
-    """Return the comparison of two methods as text.
-
-    Parameters
-    ----------
-    comparison : PairedComparison
-    style : {"table", "markdown", "csv", "json"}
-        A table for the terminal, or in GitHub's Markdown; CSV and JSON have all digits.
-
-    Returns
-    -------
-    str
-    """
-    if style == "json":
-        content = {
-            **vars(comparison),
-            "comparisons": [_comparison_record(c) for c in comparison.comparisons],
-        }
-        return json_text(nan_to_none(content))
-    if style == "csv":
-        records = [
-            {"first": comparison.first, "second": comparison.second, **_comparison_record(c)}
-            for c in comparison.comparisons
-        ]
-        return format_csv(list(records[0]), (list(record.values()) for record in records))
-    markdown = style == "markdown"
-    quote = markdown_text if markdown else printable
-    headers = [
-        "metric",
-        comparison.first,
-        comparison.second,
-        "difference",
-        f"{CONFIDENCE_TEXT} interval",
-        "bootstrap p (Holm)",
-        "Wilcoxon p (Holm)",
-        "images",
-    ]
-    table = format_table(
-        headers,
-        map(_comparison_cells, comparison.comparisons),
-        align="l" * len(headers),
-        markdown=markdown,
-    )
-    title = quote(f"{comparison.first} against {comparison.second}")
-    notes = [quote(note) for note in (_explain_comparison(comparison), *comparison.remarks)]
-    if markdown:
-        return "\n\n".join([f"**{title}**", table, *notes])
-    return "\n".join([title, "", table, "", *notes])
-
-
-def _comparison_record(c: "Comparison") -> dict[str, object]:
-    """A comparison as it is stored."""
-    names = ("p", "p_holm", "p_wilcoxon", "p_wilcoxon_holm", "undecided", "wins", "ties", "losses")
-    return {
-        "dataset": c.dataset,
-        "metric": c.metric,
-        "images": c.images,
-        "a": c.first_value,
-        "b": c.second_value,
-        "low": c.low,
-        "high": c.high,
-        **{name: getattr(c, name) for name in names},
-    }
-
-
-def _comparison_cells(c: "Comparison") -> list[str]:
-    low, high = (format_difference(limit, 4) for limit in (c.low, c.high))
-    return [
-        f"{c.dataset} {find_metric(c.metric).heading}",
-        format_number(c.first_value, 4),
-        format_number(c.second_value, 4),
-        format_difference(c.difference, 4),
-        ABSENT if math.isnan(c.low) else f"[{low}, {high}]",
-        format_p_value(c.p_holm) + " ≈" * c.undecided,
-        format_p_value(c.p_wilcoxon_holm),
-        # a set of images has the metric, single images may not
-        f"{c.wins} / {c.ties} / {c.losses}" if c.wins + c.ties + c.losses else ABSENT,
-    ]
-
-
-def _explain_comparison(comparison: "PairedComparison") -> str:
-    undecided = any(c.undecided for c in comparison.comparisons)
-    return (
-        f"Difference: {comparison.first} minus {comparison.second}, with its {CONFIDENCE_TEXT} bootstrap interval. "
-        "Bootstrap p: paired test of the aggregate. Wilcoxon p: signed ranks of the images' own scores. Both are "
-        "Holm-corrected over the metrics of a dataset; the intervals are not corrected, so that one may exclude zero "
-        f"where the corrected p is above {ALPHA_TEXT}. Images: on how many {comparison.first} is better, equal, worse. "
-        f"{comparison.resamples} resamples, seed {comparison.seed}."
-        + f" ≈: another seed could put p on the other side of {ALPHA_TEXT}; more resamples decide it."
-        * undecided
-    )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sodbench.console import say, track
+from sodbench.console import logger, track
 from sodbench.errors import SodbenchError
 from sodbench.files import write_text
 from sodbench.images import write_image
@@ -31,7 +31,9 @@ from sodbench.models import BASELINES, create_model, get_input_size
 from sodbench.models.devices import choose_device
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.quoting import printable
-from sodbench.runners.prediction.predict import Predictor, load_predictor, out_of_memory, predict
+from sodbench.runners.prediction.batching import is_out_of_memory
+from sodbench.runners.prediction.predict import predict
+from sodbench.runners.prediction.predictors import Predictor, load_predictor
 from sodbench.version import __version__
 
 SIZES = ((224, 224), (300, 400))
@@ -76,7 +78,7 @@ def benchmark(
     sizes: Sequence[tuple[int, int]] = SIZES,
     repeats: int = 10,
 ) -> dict[str, Any]:
-    """Measure a model as :func:`sodbench.runners.prediction.predict.load_predictor` knows it; returns the record.
+    """Measure a model as :func:`sodbench.runners.prediction.predictors.load_predictor` knows it; returns the record.
 
     The record is JSON: method, device, versions, precision, parameters, and for each size a :class:`Cost`.
     ``macs`` and ``images_per_second`` at the top are those of 300x400, or else of the last size.
@@ -157,7 +159,7 @@ def _taking(size: tuple[int, int]) -> Iterator[None]:
     except SodbenchError:
         raise
     except FAILURES as error:
-        what = "does not fit in memory" if out_of_memory(error) else "is refused by the network"
+        what = "does not fit in memory" if is_out_of_memory(error) else "is refused by the network"
         reason = describe_failure(error)
         raise SodbenchError(
             f"an image of {size[0]}x{size[1]} {what} ({reason}); choose other sizes with --sizes HxW, or declare "
@@ -197,9 +199,9 @@ def _throughput(
             times = _times(predictor, _pictures(batch, size), max(3, repeats // 2))
         except FAILURES as error:
             what = "does not fit in memory"
-            if not out_of_memory(error):
+            if not is_out_of_memory(error):
                 what = f"is refused by the network ({describe_failure(error)})"
-            say(f"a batch of {batch} at {size[0]}x{size[1]} {what}")
+            logger.info(f"a batch of {batch} at {size[0]}x{size[1]} {what}")
             break
         rate = batch / statistics.median(times)
         if rate < 1.05 * best:
@@ -265,7 +267,9 @@ def forget_peak(device: torch.device | None) -> None:
         try:
             CLEAR.write_text("5")
         except OSError:
-            say("the system does not let peak memory be reset: later sizes include earlier ones")
+            logger.info(
+                "the system does not let peak memory be reset: later sizes include earlier ones"
+            )
 
 
 def peak(device: torch.device | None) -> int:

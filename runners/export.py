@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sodbench.console import say, warn
+from sodbench.console import logger
 from sodbench.errors import SodbenchError
 from sodbench.files import atomic_write
 from sodbench.models import (
@@ -22,7 +22,7 @@ from sodbench.models import (
 )
 from sodbench.models.inference import OutputRange, check_output
 from sodbench.models.user_code import FAILURES, describe_failure
-from sodbench.runners.prediction.predict import describe_own_weights, squashed_twice
+from sodbench.runners.prediction.predictors import double_sigmoid_problem, report_own_weights
 
 SIZES = ((224, 224), (97, 131), (300, 400))
 """Height and width at which the exported network is compared, or what the network makes of them."""
@@ -58,7 +58,7 @@ def export_onnx(
     if checkpoint is not None:
         load_checkpoint(network, checkpoint)
     else:
-        describe_own_weights(model, identify_model(model)[0])
+        report_own_weights(model)
     expected = _expected(network)
     _warn_of_probabilities(network, model, expected)
     with atomic_write(path) as temporary:
@@ -98,7 +98,7 @@ def _expected(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]:
                 output = network(image)
         except FAILURES as error:
             refusal = f"{size[0]}x{size[1]} is refused by the network ({describe_failure(error)})"
-            say(f"not compared: {refusal}")
+            logger.info(f"not compared: {refusal}")
             continue
         check_output(output, image)
         if not output.isfinite().all():
@@ -123,7 +123,7 @@ def _warn_of_probabilities(
     for values in expected.values():
         seen = seen.with_images(torch.tensor([[values.min(), values.max()]]))
     if not isinstance(getattr(network, "output", None), str) and seen.looks_like_probabilities:
-        warn(f"WARNING: {squashed_twice(identify_model(model)[0], seen)}")
+        logger.warning(f"WARNING: {double_sigmoid_problem(identify_model(model)[0], seen)}")
 
 
 def _export(network: nn.Module, path: Path, size: tuple[int, int]) -> None:

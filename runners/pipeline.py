@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.datasets import (
     TEST_SETS,
     Dataset,
@@ -25,16 +25,13 @@ from sodbench.files import safe_folder_name
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, starts_untrained
 from sodbench.results import Policy
+from sodbench.runners.distributed import environment_number
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
-from sodbench.runners.evaluation.plan import EvaluationPlan, Task, mask_problems, task_of
+from sodbench.runners.evaluation.plan import EvaluationPlan
+from sodbench.runners.evaluation.task import Task, find_mask_problems, make_task
 from sodbench.runners.evaluation.workers import Workers
-from sodbench.runners.prediction.predict import (
-    PredictionSummary,
-    Predictor,
-    load_predictor,
-    predict,
-)
-from sodbench.runners.training.distributed import environment_number
+from sodbench.runners.prediction.predict import PredictionSummary, predict
+from sodbench.runners.prediction.predictors import Predictor, load_predictor
 
 DEFAULT_MODEL = "csf-res2net50"
 
@@ -85,14 +82,16 @@ def run_sample(run: Run) -> Finished:
     from sodbench.demo_data import write_demo_data
 
     _refuse_torchrun()
-    say("This is the built-in sample: drawn images that show the toolkit at work, not a benchmark.")
+    logger.info(
+        "This is the built-in sample: drawn images that show the toolkit at work, not a benchmark."
+    )
     checkpoint = run.checkpoint
     fit = checkpoint is None and run.model == DEFAULT_MODEL
     if fit:  # imported before the images are drawn, so that a missing torch is reported at once
-        from sodbench.runners.training.train import fit_sample
+        from sodbench.runners.training.train import train_on_demo
     data_root = write_demo_data(run.output / "sample-data")
     if fit:
-        checkpoint = fit_sample(
+        checkpoint = train_on_demo(
             data_root, run.output / "sample-model", device=run.device, force=run.force
         )
     return run_datasets(
@@ -131,18 +130,20 @@ def run_datasets(
             "fix them and run the same command again, or choose --missing skip or --missing zero",
         )
     evaluation = evaluate_plan(
-        EvaluationPlan(tuple(tasks), run.policy),
+        EvaluationPlan(tuple(tasks)),
         run.protocols,
         output=run.output / "scores",
         workers=run.workers,
         force=run.force,
     )
+    from sodbench.reports.inputs import ReportOptions
     from sodbench.reports.report import write_report
 
-    say("writing the report")
+    logger.info("writing the report")
     stored = evaluation.results[:: len(run.protocols)]
-    report = write_report(stored, run.output / "report.md", title=title, sample=sample)
-    return Finished(evaluation, report, (*warnings, *problems))
+    options = ReportOptions(title=title, sample=sample)
+    report = write_report(stored, run.output / "report.md", options)
+    return Finished(evaluation, report.page, (*warnings, *problems))
 
 
 def _refuse_torchrun() -> None:
@@ -164,7 +165,7 @@ def _find(run: Run) -> list[Dataset]:
     if missing and not (found and run.skip_missing):
         raise SodbenchError(*_not_there(missing, bool(found)))
     for name in missing:
-        say(f"{name}: not there; left out because of --skip-missing")
+        logger.info(f"{name}: not there; left out because of --skip-missing")
     found = deduplicate(map(name_own_subset, found))
     check_unique_names(found)
     for dataset in found:
@@ -174,16 +175,16 @@ def _find(run: Run) -> list[Dataset]:
                 "'sodbench eval PREDS GT' scores maps that exist"
             )
     found = apply_limits(found, run.items, run.limit)
-    if refused := [p for d in found for p in mask_problems(d) if p.kind != "no-mask"]:
+    if refused := [p for d in found for p in find_mask_problems(d) if p.kind != "no-mask"]:
         raise ProblemsError(
             f"{len(refused)} problem(s) with the datasets; nothing was predicted",
             refused,
             "fix them ('sodbench data check' lists everything), or name a subset without these items",
         )
     for dataset in found:
-        say(f"{dataset.name}: {len(dataset)} images in {dataset.root} ({dataset.layout})")
+        logger.info(f"{dataset.name}: {len(dataset)} images in {dataset.root} ({dataset.layout})")
         for note in dataset.notes:
-            say(f"  {note}")
+            logger.info(f"  {note}")
     return found
 
 
@@ -232,4 +233,4 @@ def _predict(
         force=run.force,
         description=f"predict {dataset.name} ({method})",
     )
-    return task_of(method, dataset, maps), summary
+    return make_task(method, dataset, maps, policy=run.policy), summary

@@ -1,12 +1,13 @@
-"""Progress bars and messages for long work.
+"""Messages, progress bars and printed results.
 
-Bars (tqdm) appear on a terminal and nowhere else; messages go to standard error, so that standard
-output holds results only.
+Library code reports through `logger`, as any library does, and prints nothing. The command line turns messages and
+bars on with `show_messages`: both go to standard error, so that standard output holds results only.
 """
 
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Sized
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -16,29 +17,73 @@ from sodbench.quoting import printable, printable_lines
 
 T = TypeVar("T")
 
-_quiet = False
+# info: progress and notes; warning: what users must know about their results, such as problems that lead to
+# exit status 1 and errors after which a command continues
+logger = logging.getLogger("sodbench")
+logger.addHandler(logging.NullHandler())
 
 
-def set_quiet(quiet: bool) -> None:
-    """Silence bars and notes (``--quiet``); warnings and errors are still printed."""
-    global _quiet
-    _quiet = quiet
+class _ConsoleHandler(logging.Handler):
+    """Print each message as one line on standard error, above any bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr is not None:
+            with suppress(OSError):  # nobody can read it; the work itself is not affected
+                # quoted content (file names, fields of files) must not act on the terminal or start a line
+                tqdm.write(printable(record.getMessage()), file=sys.stderr)
+
+
+@contextmanager
+def show_messages(quiet: bool = False) -> Iterator[None]:
+    """Print messages and show bars while a command runs.
+
+    Parameters
+    ----------
+    quiet : bool, optional
+        Show warnings only: no notes and no bars.
+    """
+    before = logger.handlers, logger.level, logger.propagate
+    # in place of the handlers of a surrounding call or program: each message appears once
+    logger.handlers = [_ConsoleHandler()]
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.handlers, level, logger.propagate = before
+        logger.setLevel(level)  # not assigned: logging caches what is enabled
+
+
+def _shows_bars() -> bool:
+    shown = any(isinstance(handler, _ConsoleHandler) for handler in logger.handlers)
+    return shown and logger.isEnabledFor(logging.INFO) and sys.stderr is not None
 
 
 def bar(total: int | None, description: str, unit: str = "it", **options: Any) -> "tqdm[Any]":
-    """A tqdm bar to be updated by hand; shows nothing when quiet or when stderr is no terminal."""
+    """Return a tqdm bar to update by hand, visible if the command line shows messages on a terminal.
+
+    Parameters
+    ----------
+    total : int or None
+        Number of updates, if known.
+    description, unit : str
+        What the bar counts.
+    **options
+        For tqdm.
+    """
     return tqdm(
         total=total,
         desc=printable(description),
         unit=unit,
-        disable=True if _quiet or sys.stderr is None else None,
+        # None: tqdm shows the bar on a terminal only
+        disable=None if _shows_bars() else True,
         dynamic_ncols=True,
         **options,
     )
 
 
 def track(items: Iterable[T], description: str, unit: str = "it") -> Iterator[T]:
-    """Iterate with a bar."""
+    """Iterate over ``items`` with a `bar`."""
     total = len(items) if isinstance(items, Sized) else None
     with bar(total, description, unit) as progress:
         for item in items:
@@ -49,8 +94,11 @@ def track(items: Iterable[T], description: str, unit: str = "it") -> Iterator[T]
 def show(text: str) -> None:
     """Print results on standard output, at once.
 
-    Line breaks are the caller's own, so quoted content must be made `printable` before it is put into lines or
-    cells; other control characters are escaped here.
+    Parameters
+    ----------
+    text : str
+        Its line breaks are the caller's own, so quoted content must be made `printable` before it is put into
+        lines or cells; other control characters are escaped here.
 
     Raises
     ------
@@ -65,25 +113,3 @@ def show(text: str) -> None:
         raise SodbenchError(
             f"standard output: cannot be written ({error.strerror or error}); the results were not printed"
         ) from error
-
-
-def say(message: str) -> None:
-    """Print one line on standard error, above any bar; nothing when quiet. For progress and notes."""
-    if not _quiet:
-        _write_line(message)
-
-
-def warn(message: str) -> None:
-    """Print one line on standard error, above any bar, even when quiet.
-
-    For what the user must know about the results: problems that lead to exit status 1, and errors after which
-    a command continues.
-    """
-    _write_line(message)
-
-
-def _write_line(message: str) -> None:
-    """Quoted content (file names, fields of files) cannot act on the terminal or begin a line of its own."""
-    if sys.stderr is not None:
-        with suppress(OSError):  # nobody can read it; the work itself is not affected
-            tqdm.write(printable(message), file=sys.stderr)

@@ -143,6 +143,14 @@ def open_regular(path: Path) -> IO[bytes]:
     return os.fdopen(number, "rb")
 
 
+def is_plain_file(path: Path) -> bool:
+    """Whether a path is a regular file itself, and neither a link to one nor a pipe."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def file_hash(path: Path | str, algorithm: str = "sha256") -> str:
     """Hash the content of a regular file.
 

@@ -3,20 +3,22 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
-from sodbench.console import set_quiet
+from sodbench.console import show_messages
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
-def audible() -> None:
-    """Messages are on, whatever an earlier test asked the command line for."""
-    set_quiet(False)
+def messages(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Show messages, as the command line does, wherever a test reads what is printed."""
+    reads = {"capsys", "capfd"} & set(request.fixturenames)
+    with show_messages() if reads else nullcontext():
+        yield
 
 
 @pytest.fixture

@@ -36,5 +36,7 @@ def comparable(values):
 def _comparable(outcome):
     if isinstance(outcome, Problem):
         return outcome
-    matlab = outcome.matlab_joint
-    return outcome.pair, outcome.problem, None if matlab is None else matlab.tobytes()
+    counts = outcome.counts
+    histograms = [counts.histogram, *(histogram for histogram, _ in counts.deviations.values())]
+    numbers = counts.tie_flags, counts.absolute_error, counts.pixel_metrics
+    return outcome.record, outcome.problem, [h.tobytes() for h in histograms], repr(numbers)

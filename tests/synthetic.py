@@ -1,4 +1,4 @@
-"""Small synthetic results, with pictures on disk if wanted, and names that try every escape."""
+"""Small synthetic results, with images on disk if wanted, and names that try every escape."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def synthetic(
 ) -> Result:
     """A result of ``images`` drawn pairs; the masks of a data set are the same for every method.
 
-    folder: also write the pictures there.  missing: leave out so many pairs, as ``--missing skip`` does.
+    folder: also write the images there.  missing: leave out so many pairs, as ``--missing skip`` does.
     """
     rng = np.random.default_rng([seed, sum(dataset.encode())])
     own = np.random.default_rng([seed, sum(method.encode()), 1])
@@ -75,6 +75,14 @@ def synthetic(
         provenance=provenance or {"scored_by": f"sodbench eval {method} masks", "maps": None},
     )
     return build_result(score(counts, protocol, list(files.index)), info, counts)
+
+
+def report_page(results, out, **options) -> Path:
+    """Write a report with these fields of ``ReportOptions``; returns the file to open."""
+    from sodbench.reports.inputs import ReportOptions
+    from sodbench.reports.report import write_report
+
+    return write_report(results, out, ReportOptions(**options)).page
 
 
 def draw_pair(seed: int, height: int, width: int):

@@ -25,7 +25,7 @@ SOURCES = sorted(
 PASSED_ON = {
     ("sodbench/errors.py", "kind"): {"unreadable"},  # the default of ImageError
     ("sodbench/results/pair_problems.py", "kind"): set(),  # of its local function add(kind, ...)
-    ("runners/evaluation/evaluate.py", "kinds[path]"): {"unreadable", "unreadable-mask"},
+    ("runners/evaluation/preflight.py", "kinds[path]"): {"unreadable", "unreadable-mask"},
     ("runners/data/check.py", "fault.kind"): set(),  # a problem with a longer detail
     ("sodbench/results/result_file.py", "**problem"): set(),  # read from result.json
     ("runners/prediction/folder.py", "**entry"): set(),  # read from prediction.json
@@ -76,8 +76,7 @@ def kind_arguments(function: ast.FunctionDef) -> Iterator[ast.expr]:
 def constants(kind: ast.expr, function: ast.FunctionDef) -> set[str]:
     """The texts that an expression can be: its own, or those that the function assigns to the name."""
     if not isinstance(kind, ast.Name):
-        texts = strings(kind)
-        return texts if not isinstance(kind, ast.Subscript | ast.Attribute) else set()
+        return strings(kind)
     texts = set()
     for node in ast.walk(function):
         if not isinstance(node, ast.Assign):

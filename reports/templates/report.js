@@ -162,7 +162,7 @@
     }));
   }
 
-  options($("chart-set"), report.sets.map((s) => s.name));
+  options($("chart-set"), report.datasets.map((s) => s.name));
   $("chart-set").addEventListener("change", drawChart);
   $("chart-kind").addEventListener("change", drawChart);
   svg.addEventListener("pointermove", nearest);
@@ -185,13 +185,13 @@
   const ROW = 48, list = $("view-list"), space = $("view-space"), detail = $("view-detail");
   let data = null, order = [], keys = [], chosen = -1;
 
-  const url = (...parts) => "pictures/" + parts.map(encodeURIComponent).join("/");
-  const picture = (set, kind, i) => url(report.sets[set].folder, kind, `${String(i).padStart(6, "0")}.jpg`);
+  const url = (...parts) => "thumbnails/" + parts.map(encodeURIComponent).join("/");
+  const thumbnail = (set, kind, i) => url(report.datasets[set].folder, kind, `${String(i).padStart(6, "0")}.jpg`);
   const image = (source, alt) => {
     const element = make("img", { src: source, alt, loading: "lazy", decoding: "async" });
     element.addEventListener("error", () => {
       element.closest(".photo")?.querySelectorAll(".layer").forEach((layer) => layer.remove()); // nothing to lay errors over
-      element.replaceWith(make("div", { class: "gone" }, "no picture"));
+      element.replaceWith(make("div", { class: "gone" }, "no image"));
     });
     return element;
   };
@@ -199,9 +199,9 @@
   function load(set, then) {
     if (report.images[set]) { then(); return; }
     $("view-count").textContent = "loading ...";
-    const script = make("script", { src: report.sets[set].file });
+    const script = make("script", { src: report.datasets[set].file });
     script.onload = then;
-    script.onerror = () => { $("view-count").textContent = `${report.sets[set].file} is missing from this folder`; };
+    script.onerror = () => { $("view-count").textContent = `${report.datasets[set].file} is missing from this folder`; };
     document.head.append(script);
   }
 
@@ -223,7 +223,7 @@
   }
 
   function arrange() {
-    const scores = data.scores[$("view-measure").value], by = $("view-sort").value, minus = $("view-minus").value;
+    const scores = data.scores[$("view-metric").value], by = $("view-sort").value, minus = $("view-minus").value;
     $("view-minus").disabled = isNaN(parseInt(by));
     // scores made in different ways have no common mean: only comparable methods count, where there are any
     const judged = data.compared.some(Boolean) ? scores.filter((_, m) => data.compared[m]) : scores;
@@ -258,7 +258,7 @@
         "aria-setsize": order.length, "aria-posinset": k + 1 });
       item.style.top = `${k * ROW}px`;
       const key = keys[i] === null ? "–" : typeof keys[i] === "number" ? keys[i].toFixed(3) : "";
-      item.append(image(picture(set, "image", i), ""), make("span", { class: "name", title: data.stems[i] }, data.stems[i]), make("span", {}, key));
+      item.append(image(thumbnail(set, "image", i), ""), make("span", { class: "name", title: data.stems[i] }, data.stems[i]), make("span", {}, key));
       item.addEventListener("click", () => show(k, true));
       items.push(item);
     }
@@ -276,34 +276,34 @@
     const set = Number($("view-set").value), i = order[k], stem = data.stems[i], errors = $("view-errors").checked;
     const card = (title, content, ...rest) => make("div", { class: "card" }, make("h4", { title }, title), make("div", { class: "photo" }, ...content), ...rest);
     const cards = [
-      card("image", [image(picture(set, "image", i), `image ${stem}`)]),
-      card("mask", [image(picture(set, "mask", i), `mask of ${stem}`)]),
+      card("image", [image(thumbnail(set, "image", i), `image ${stem}`)]),
+      card("mask", [image(thumbnail(set, "mask", i), `mask of ${stem}`)]),
       ...data.methods.map((m, column) => {
-        const folder = report.folders[m], source = picture(set, folder, i);
+        const folder = report.folders[m], source = thumbnail(set, folder, i);
         const content = [image(source, `map of ${report.methods[m]}`)];
         if (errors) {
-          content.push(make("div", { class: "layer truth" }, image(picture(set, "mask", i), "")));
+          content.push(make("div", { class: "layer truth" }, image(thumbnail(set, "mask", i), "")));
           content.push(make("div", { class: "layer map" }, image(source, `errors of ${report.methods[m]}`)));
         }
         const scores = make("dl");
-        report.measures.forEach((measure, n) => {
+        report.metrics.forEach((metric, n) => {
           const value = data.scores[n] && data.scores[n][column][i];
           if (value === undefined || value === null) return;
-          const style = String(n) === $("view-measure").value ? { class: "chosen" } : {};
-          scores.append(make("dt", style, measure.heading), make("dd", style, value.toFixed(3)));
+          const style = String(n) === $("view-metric").value ? { class: "chosen" } : {};
+          scores.append(make("dt", style, metric.heading), make("dd", style, value.toFixed(3)));
         });
         return card(report.methods[m], content, scores);
       }),
     ];
-    const link = make("a", { href: `#image=${encodeURIComponent(report.sets[set].name)}/${encodeURIComponent(stem)}` }, "link to this image");
-    detail.replaceChildren(make("h3", {}, `${report.sets[set].name}: ${stem} `, link), make("div", { class: "cards" }, ...cards));
+    const link = make("a", { href: `#image=${encodeURIComponent(report.datasets[set].name)}/${encodeURIComponent(stem)}` }, "link to this image");
+    detail.replaceChildren(make("h3", {}, `${report.datasets[set].name}: ${stem} `, link), make("div", { class: "cards" }, ...cards));
     if (remember) history.replaceState(null, "", link.getAttribute("href"));
   }
 
   function follow() {
     const found = /^#image=([^/]*)\/(.*)$/.exec(location.hash);
     if (!found) return false;
-    const set = report.sets.findIndex((s) => s.name === decodeURIComponent(found[1]));
+    const set = report.datasets.findIndex((s) => s.name === decodeURIComponent(found[1]));
     if (set < 0) return false;
     $("view-set").value = set;
     $("view-filter").value = "";
@@ -314,11 +314,11 @@
     return true;
   }
 
-  options($("view-set"), report.sets.map((s) => s.name));
-  options($("view-measure"), report.measures.map((m) => m.heading));
-  $("view-measure").value = report.chief;
+  options($("view-set"), report.datasets.map((s) => s.name));
+  options($("view-metric"), report.metrics.map((m) => m.heading));
+  $("view-metric").value = report.primary;
   $("view-set").addEventListener("change", () => { chosen = -1; list.scrollTop = 0; openSet(); });
-  for (const id of ["view-measure", "view-sort", "view-minus", "view-order"]) $(id).addEventListener("change", () => { chosen = -1; list.scrollTop = 0; arrange(); });
+  for (const id of ["view-metric", "view-sort", "view-minus", "view-order"]) $(id).addEventListener("change", () => { chosen = -1; list.scrollTop = 0; arrange(); });
   $("view-filter").addEventListener("input", () => { list.scrollTop = 0; arrange(); });
   $("view-errors").addEventListener("change", () => show(chosen, false));
   list.addEventListener("scroll", () => requestAnimationFrame(paint));

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from sodbench.console import say, warn
+from sodbench.console import logger
 from sodbench.datasets import (
     DATASETS,
     WEIGHTS,
@@ -113,10 +113,12 @@ def download(
         finally:
             _delete_archives(run)
         for left in _left_behind(data_root):
-            say(f"{left}: not in use, probably left by a run that was killed; it can be deleted")
+            logger.info(
+                f"{left}: not in use, probably left by a run that was killed; it can be deleted"
+            )
     if failures:
         for item in done:
-            warn(f"{item.name}: {item.how}: {item.path}")
+            logger.warning(f"{item.name}: {item.how}: {item.path}")
         first, *others = failures
         raise SodbenchError(*first.lines, *(line for f in others for line in ("", *f.lines)))
     return done
@@ -321,7 +323,7 @@ def _report_left_out(archive: Path, content: Path, dataset: Path) -> None:
     )
     if outside:
         some = ", ".join(outside[:3]) + ", ..." * (len(outside) > 3)
-        say(
+        logger.info(
             f"{archive.name}: {len(outside)} files outside {dataset.relative_to(content)}/ are not kept ({some})"
         )
 
@@ -366,7 +368,7 @@ def _archive(source: Source, run: _Run) -> Path:
         if os.path.lexists(target):  # complete, from a run that was killed
             fetched = Fetched(target, target.stat().st_size, _sha256(target))
         else:
-            say(f"downloading {source.url} ({source.holds})")
+            logger.info(f"downloading {source.url} ({source.holds})")
             if source.drive:
                 fetched = _from_drive(source, target, run.limits)
             else:
@@ -454,7 +456,9 @@ def _record(data_root: Path, url: str, fetched: Fetched) -> None:
     record = _read_record(data_root)
     before = record.get(url)
     if before and before["sha256"] != fetched.sha256:
-        warn(f"{url} brings another file than on {before['day']} (SHA-256 was {before['sha256']})")
+        logger.warning(
+            f"{url} brings another file than on {before['day']} (SHA-256 was {before['sha256']})"
+        )
     record[url] = {
         "sha256": fetched.sha256,
         "size": fetched.size,

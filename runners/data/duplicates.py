@@ -1,6 +1,7 @@
-"""The same picture twice: within a set, and, worse, in a training set and a test set."""
+"""Find the same image twice: within a dataset, and, worse, in a training set and a test set."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,72 +9,109 @@ from numpy.typing import NDArray
 from sodbench.datasets import TRAIN_SET, Dataset, expected_stems
 from sodbench.errors import Problem
 from sodbench.images import read_grey, resize_grey
-from sodbench.runners.data.items import Item
+from sodbench.runners.data.items import ImageFacts, Item
 
-_NEAR = 2.0  # grey levels, root mean square over the 16 x 16 grid
-_FLAT = 4.0  # grids with a smaller standard deviation say too little of the picture
-_ALIKE = 8.0  # grey levels, root mean square at 64 x 64, to confirm
+# Grey levels, root mean square, on the 16 x 16 grid for candidates, and at 64 x 64 to confirm.
+_MAX_GRID_DIFFERENCE = 2.0
+_MAX_DIFFERENCE = 8.0
+# Grids with a smaller standard deviation carry too little information about the image.
+_MIN_DEVIATION = 4.0
 
 
-def copies_among(
+class _Entry(NamedTuple):
+    """An image of the dataset with this number."""
+
+    number: int
+    item: Item
+    image: ImageFacts
+
+
+def find_duplicates(
     datasets: Sequence[Dataset], inspected: Sequence[Sequence[Item]]
 ) -> dict[int, list[Problem]]:
-    """Items whose picture another item has too, as problems of the set (by number) that has the copy.
+    """Find items whose image another item has too.
 
-    Training sets are taken for the originals, then the sets in their order, then official items.
-    Equal files are found by their digest.  Of the others, those with nearly equal 16 x 16 grids are
+    Equal files are found by their digest. Others are candidates if their 16 x 16 grids are nearly equal, and are
     compared at 64 x 64.
+
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+    inspected : sequence of sequence of Item
+        The items of each dataset.
+
+    Returns
+    -------
+    dict of int to list of Problem
+        Problems by the index of the dataset that has the copy. Originals are those of training sets, then of
+        the datasets in their order, then official items.
     """
     official = [expected_stems(dataset) for dataset in datasets]
 
-    def rank(entry: tuple[int, Item]) -> tuple[bool, int, bool, str]:
-        number, item = entry
-        names, stem = official[number], item.sample.stem
-        return not _trains(datasets[number]), number, names is not None and stem not in names, stem
+    def rank(entry: _Entry) -> tuple[bool, int, bool, str]:
+        names, stem = official[entry.number], entry.item.sample.stem
+        unofficial = names is not None and stem not in names
+        return not _is_training(datasets[entry.number]), entry.number, unofficial, stem
 
     entries = sorted(
-        ((number, item) for number, items in enumerate(inspected) for item in items if item.image),
+        (
+            _Entry(number, item, item.image)
+            for number, items in enumerate(inspected)
+            for item in items
+            if item.image
+        ),
         key=rank,
     )
-    copies: dict[int, list[Problem]] = {}
+    problems: dict[int, list[Problem]] = {}
 
-    def tell(original: tuple[int, Item], copy: tuple[int, Item], how: str) -> None:
-        (first, one), (second, other) = original, copy
-        copies.setdefault(second, []).append(
-            _copy_problem(datasets[first], one, datasets[second], other, how)
-        )
+    def add(original: _Entry, copy: _Entry, how: str) -> None:
+        problem = _describe_copy(datasets, original, copy, how)
+        problems.setdefault(copy.number, []).append(problem)
 
-    originals: dict[bytes, tuple[int, Item]] = {}
+    originals: dict[bytes, _Entry] = {}
     for entry in entries:
-        assert entry[1].image
-        original = originals.setdefault(entry[1].image.digest, entry)
-        if original is not entry and not _one_file(original[1], entry[1]):
-            tell(original, entry, "the same file")
+        original = originals.setdefault(entry.image.digest, entry)
+        if original is not entry and not _is_same_path(original.item, entry.item):
+            add(original, entry, "the same file")
     different = list(originals.values())
-    found: set[int] = set()
-    for a, b in _near(different):
-        if b not in found and _alike(different[a][1], different[b][1]):
-            found.add(b)
-            tell(different[a], different[b], "the same image, encoded or scaled again,")
-    return copies
+    copies: set[int] = set()
+    for a, b in _find_candidates(different):
+        if b not in copies and _look_alike(different[a], different[b]):
+            copies.add(b)
+            add(different[a], different[b], "the same image, encoded or scaled again,")
+    return problems
 
 
-def _near(entries: Sequence[tuple[int, Item]]) -> list[tuple[int, int]]:
-    """Index pairs (the smaller first, sorted) of pictures with nearly equal grids that are not flat."""
-    grids = np.array([item.image.grid.ravel() for _, item in entries if item.image], np.float64)
+def _find_candidates(entries: Sequence[_Entry]) -> list[tuple[int, int]]:
+    """Index pairs (the smaller first, sorted) of images with nearly equal grids that are not flat."""
+    grids = np.array([entry.image.grid.ravel() for entry in entries], np.float64)
     if len(grids) < 2:
         return []
-    telling = np.flatnonzero(grids.std(axis=1) >= _FLAT)
-    pairs = telling[within(grids[telling], _NEAR * 16)]
+    informative = np.flatnonzero(grids.std(axis=1) >= _MIN_DEVIATION)
+    pairs = informative[pairs_within(grids[informative], _MAX_GRID_DIFFERENCE * 16)]
     return sorted((int(a), int(b)) for a, b in pairs)
 
 
-def within(points: NDArray[np.float64], radius: float, directions: int = 8) -> NDArray[np.intp]:
-    """Index pairs [n, 2], the smaller index first, of points [n, d] at most ``radius`` apart.
+def pairs_within(
+    points: NDArray[np.float64], radius: float, directions: int = 8
+) -> NDArray[np.intp]:
+    """Find all pairs of points that are at most ``radius`` apart.
 
-    Seen along a few directions no two points are further apart than they are.  So a tree over the
-    directions in which they differ most finds the candidates; over all of 256 it would compare every
-    point with every other.
+    Projected on a few directions, no two points are further apart than they are. So a tree over the directions in
+    which they differ most finds the candidates; over all 256 it would compare every point with every other.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (n, d)
+    radius : float
+        Euclidean distance.
+    directions : int
+        Number of directions of the tree.
+
+    Returns
+    -------
+    ndarray of int, shape (k, 2)
+        Index pairs, the smaller index first.
     """
     from scipy.spatial import cKDTree
 
@@ -84,39 +122,43 @@ def within(points: NDArray[np.float64], radius: float, directions: int = 8) -> N
     slack = 1e-6 * radius  # for rounding
     tree = cKDTree(centred @ axes[:, -directions:])
     pairs: NDArray[np.intp] = tree.query_pairs(radius + slack, output_type="ndarray")
-    away = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
-    return np.sort(pairs[away <= radius], axis=1)
+    distances = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
+    return np.sort(pairs[distances <= radius], axis=1)
 
 
-def _trains(dataset: Dataset) -> bool:
+def _is_training(dataset: Dataset) -> bool:
     base, _, subset = dataset.name.partition("/")
     return base == TRAIN_SET or subset in ("train", "val")
 
 
-def _alike(one: Item, other: Item) -> bool:
-    """Whether two pictures agree at 64 x 64 and in the ratio of their sides."""
-    assert one.image and other.image and one.sample.image and other.sample.image
+def _look_alike(one: _Entry, other: _Entry) -> bool:
+    """Whether two images agree at 64 x 64 and in the ratio of their sides."""
+    assert one.item.sample.image and other.item.sample.image
     (h1, w1), (h2, w2) = one.image.size, other.image.size
     if abs(h1 * w2 - h2 * w1) > 0.03 * h1 * w2:
         return False
-    small, again = (
+    first, second = (
         resize_grey(read_grey(path).pixels, (64, 64), "bilinear").astype(np.float32)
-        for path in (one.sample.image, other.sample.image)
+        for path in (one.item.sample.image, other.item.sample.image)
     )
-    return float(np.sqrt(np.mean((small - again) ** 2))) < _ALIKE
+    return float(np.sqrt(np.mean((first - second) ** 2))) < _MAX_DIFFERENCE
 
 
-def _one_file(one: Item, other: Item) -> bool:
-    """Whether both are one file on disk (a set and a subset of it are being checked)."""
+def _is_same_path(one: Item, other: Item) -> bool:
+    """Whether both are one file on disk, as when a dataset and its subset are checked together."""
     assert one.sample.image and other.sample.image
     return one.sample.image.resolve() == other.sample.image.resolve()
 
 
-def _copy_problem(first: Dataset, one: Item, second: Dataset, other: Item, how: str) -> Problem:
-    masks = "masks equal" if one.mask_digest == other.mask_digest else "masks differ"
+def _describe_copy(
+    datasets: Sequence[Dataset], original: _Entry, copy: _Entry, how: str
+) -> Problem:
+    first, second = datasets[original.number], datasets[copy.number]
+    equal = original.item.mask_digest == copy.item.mask_digest
     if first is second:
-        kind, whose = "duplicate", one.sample.stem
+        kind, whose = "duplicate", original.item.sample.stem
     else:
-        kind = "leak" if _trains(first) != _trains(second) else "shared"
-        whose = f"{first.name}/{one.sample.stem}"
-    return Problem(kind, str(other.sample.image), f"{how} as {whose} ({masks})")
+        kind = "leak" if _is_training(first) != _is_training(second) else "shared"
+        whose = f"{first.name}/{original.item.sample.stem}"
+    detail = f"{how} as {whose} ({'masks equal' if equal else 'masks differ'})"
+    return Problem(kind, str(copy.item.sample.image), detail)

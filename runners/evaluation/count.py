@@ -15,25 +15,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, SodbenchError
-from sodbench.images import Grey, decode_grey, png, read_file, resize_grey
+from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
 from sodbench.metrics.compiled import announcing, have_cache
-from sodbench.metrics.protocols import COUNTS_ONLY, DEFAULT_SCHEME, MATLAB_RULE
+from sodbench.metrics.protocols import CountingScheme
 from sodbench.results import Policy
 from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
-from sodbench.results.pairs import BILINEAR, NEAREST, PLAIN, ZERO, FileFacts, packed
-
-RESIZE_CODES = {"bilinear": BILINEAR, "nearest": NEAREST}
+from sodbench.results.stored_pairs import (
+    MISSING_AS_BLACK,
+    NO_FILE,
+    RESIZE_CODES,
+    UNCHANGED,
+    FileIdentity,
+    counting_scheme,
+    pack_record,
+)
 
 # Maps per work item. Larger items cost less communication; smaller ones at the end let all workers finish together.
 _MIN_ITEM, _MAX_ITEM = 8, 64
-
-# The facts of a map that is missing and counts as black
-_NO_FILE = FileFacts(-1, 0, 0, 0)
 
 # File systems set times in steps of up to some ten milliseconds
 _CLOCK_TICK_NS = 20_000_000
@@ -61,16 +63,15 @@ class CountedPair(NamedTuple):
 
     Attributes
     ----------
-    pair : bytes
-        A record of dtype `sodbench.results.pairs.PAIR`.
-    matlab_joint : ndarray of uint32, shape (4, 2, 256), optional
-        The counts under MATLAB's rule where they differ.
+    record : bytes
+        What is known about the two files, dtype `sodbench.results.stored_pairs.RECORD`.
+    counts : PairCounts
     problem : Problem, optional
         Why the map could not be read, where a black one was counted instead.
     """
 
-    pair: bytes
-    matlab_joint: NDArray[np.uint32] | None
+    record: bytes
+    counts: PairCounts
     problem: Problem | None = None
 
 
@@ -83,9 +84,8 @@ Batch = Sequence[tuple[Visit, Outcomes]]
 def warm_up_kernels() -> None:
     """Compile every kernel that counting calls, or load it from the cache; a message announces a compilation."""
     once = ", once on a machine" if have_cache() else ""
-    with announcing(lambda: say(f"compiling the kernels: about 20 s{once}")):
-        parts = png.chunks(png.encode(np.zeros((1, 1), np.uint8)))
-        png.decode(parts, png.Header(1, 1, 8, 0, 0, 0, 0))
+    with announcing(lambda: logger.info(f"compiling the kernels: about 20 s{once}")):
+        fast_png.warm_up()
         compile_kernels()
 
 
@@ -110,7 +110,7 @@ def count_pairs(
     executor : concurrent.futures.Executor, optional
         Where the work is done; by default in this thread. It is not shut down.
     workers : int
-        How many work items the executor works on at a time; up to twice as many wait for it.
+        How many work items the executor works on at a time; up to as many more wait for it.
     folder : Path, optional
         Where relative paths start, for an executor whose workers have another working directory.
 
@@ -122,18 +122,19 @@ def count_pairs(
     Raises
     ------
     SodbenchError
-        If a worker process ended before it had finished, for example killed for lack of memory. What other workers
-        have finished by then is yielded first, as it is for any exception that a worker raises.
+        If a worker process ended unexpectedly. What other workers have finished by then is yielded first, as it is
+        for any exception that a worker raises.
     """
+    scheme = counting_scheme(policy)
     if executor is None:
-        yield from ([(visit, count_visit(visit, policy, folder))] for visit in visits)
+        yield from ([(visit, count_visit(visit, policy, folder, scheme))] for visit in visits)
         return
-    # threads that this process waits for at its end must not finish their items after Ctrl-C
+    # After Ctrl-C, the interpreter waits for its threads at its end, so they must not finish their items
     stop = threading.Event() if isinstance(executor, ThreadPoolExecutor) else None
     pending: deque[Future[Batch]] = deque()
     try:
         for item in _work_items(visits, workers):
-            pending.append(executor.submit(_count_item, item, policy, folder, stop))
+            pending.append(executor.submit(_count_item, item, policy, scheme, folder, stop))
             if len(pending) > 2 * workers:  # memory is bounded, whatever the number of files
                 yield pending[0].result()
                 pending.popleft()
@@ -141,20 +142,26 @@ def count_pairs(
             yield pending[0].result()
             pending.popleft()
     except Exception as error:
-        for future in pending:
-            if future.done() and not future.cancelled() and not future.exception():
-                yield future.result()
+        yield from [f.result() for f in pending if _succeeded(f)]
         if isinstance(error, BrokenExecutor):
-            raise SodbenchError(
-                "a worker process ended unexpectedly, perhaps killed for lack of memory; what was counted before is kept "
-                "in the output folder, if there is one; run the same command again with fewer workers (--jobs)"
-            ) from error
+            raise _worker_lost() from error
         raise
     finally:
         if stop:
             stop.set()
         for future in pending:
             future.cancel()
+
+
+def _succeeded(future: Future[Batch]) -> bool:
+    return future.done() and not future.cancelled() and not future.exception()
+
+
+def _worker_lost() -> SodbenchError:
+    return SodbenchError(
+        "a worker process ended unexpectedly, perhaps killed for lack of memory; what was counted before is kept in the "
+        "output folder, if there is one; run the same command again with fewer workers (--jobs)"
+    )
 
 
 def _work_items(visits: Sequence[Visit], workers: int) -> Iterator[Sequence[Visit]]:
@@ -171,13 +178,17 @@ def _work_items(visits: Sequence[Visit], workers: int) -> Iterator[Sequence[Visi
 
 
 def _count_item(
-    visits: Sequence[Visit], policy: Policy, folder: Path | None, stop: threading.Event | None
+    visits: Sequence[Visit],
+    policy: Policy,
+    scheme: CountingScheme,
+    folder: Path | None,
+    stop: threading.Event | None,
 ) -> Batch:
     batch = []
     for visit in visits:
         if stop and stop.is_set():
             break
-        batch.append((visit, count_visit(visit, policy, folder)))
+        batch.append((visit, count_visit(visit, policy, folder, scheme)))
     return batch
 
 
@@ -186,11 +197,13 @@ def _count_item(
 
 class _Mask(NamedTuple):
     prepared: PreparedMask
-    file: FileFacts
+    file: FileIdentity
     note: str
 
 
-def count_visit(visit: Visit, policy: Policy, folder: Path | None = None) -> Outcomes:
+def count_visit(
+    visit: Visit, policy: Policy, folder: Path | None = None, scheme: CountingScheme | None = None
+) -> Outcomes:
     """Count all maps of one mask.
 
     Parameters
@@ -199,6 +212,9 @@ def count_visit(visit: Visit, policy: Policy, folder: Path | None = None) -> Out
     policy : Policy
     folder : Path, optional
         Where relative paths start; by default the working directory.
+    scheme : CountingScheme, optional
+        What is counted; by default enough for every protocol that is known here. A worker process may not know those
+        of its caller.
 
     Returns
     -------
@@ -209,7 +225,7 @@ def count_visit(visit: Visit, policy: Policy, folder: Path | None = None) -> Out
         file, decoded = _decode(visit.mask, folder)
     except (ImageError, OSError) as error:
         return [Problem("unreadable-mask", str(visit.mask), _detail(error))] * len(visit.maps)
-    mask = PreparedMask(decoded.pixels, DEFAULT_SCHEME if policy.weighted else COUNTS_ONLY)
+    mask = PreparedMask(decoded.pixels, scheme or counting_scheme(policy))
     note = ZERO_ONE if mask.levels[-1] == 1 else decoded.note
     prepared = _Mask(mask, file, note)
     return [_count_map(path, prepared, policy, folder) for _, path in visit.maps]
@@ -228,7 +244,7 @@ def _count_map(
             return problem
         return _count_black(mask)._replace(problem=problem)
     size = mask.prepared.size
-    map_, resized = decoded.pixels, PLAIN
+    map_, resized = decoded.pixels, UNCHANGED
     own_size = (map_.shape[0], map_.shape[1])
     if own_size != size:
         if policy.resize == "error":
@@ -241,33 +257,31 @@ def _count_map(
 def _count_black(mask: _Mask) -> CountedPair:
     size = mask.prepared.size
     counts = count_pair(np.zeros(size, np.uint8), mask.prepared)
-    return _counted_pair(counts, mask, _NO_FILE, ZERO, size, "")
+    return _counted_pair(counts, mask, NO_FILE, MISSING_AS_BLACK, size, "")
 
 
 def _counted_pair(
     counts: PairCounts,
     mask: _Mask,
-    file: FileFacts,
+    file: FileIdentity,
     resized: int,
     own_size: tuple[int, int],
     note: str,
 ) -> CountedPair:
-    pair = packed(
+    record = pack_record(
         map_file=file,
         mask_file=mask.file,
         fitted=resized,
         map_size=own_size,
         mask_levels=len(set(mask.prepared.levels) - {0, 255}),
         foreground=mask.prepared.foreground,
-        map_note=note,
-        mask_note=mask.note,
+        notes=(note, mask.note),
         counts=counts,
     )
-    matlab = counts.deviations.get(MATLAB_RULE)
-    return CountedPair(pair, matlab[0] if matlab else None)
+    return CountedPair(record, counts)
 
 
-def _decode(path: Path, folder: Path | None) -> tuple[FileFacts, Grey]:
+def _decode(path: Path, folder: Path | None) -> tuple[FileIdentity, GreyImage]:
     """The facts of a file and its grey image, both from the same bytes."""
     place = folder / path if folder else path
     data, status = read_file(place)
@@ -275,7 +289,7 @@ def _decode(path: Path, folder: Path | None) -> tuple[FileFacts, Grey]:
         # Modified so recently that it could change again without getting a new time, which would never be noticed
         time.sleep(_CLOCK_TICK_NS / 1e9)
         data, status = read_file(place)
-    return FileFacts.of(data, status), decode_grey(data, path)
+    return FileIdentity.from_content(data, status), decode_grey(data, path)
 
 
 def _detail(error: ImageError | OSError) -> str:

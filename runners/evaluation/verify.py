@@ -17,16 +17,23 @@ from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import walk
 from sodbench.results import (
     COUNTS_FILE,
-    JOURNAL,
+    PARTS_FOLDER,
     RESULT_FILE,
     SCORES_FILE,
     Result,
     find_contradictions,
     load_result,
 )
-from sodbench.results.pairs import PAIR, ZERO, CountsFile, StoredPairs
+from sodbench.results.counts_file import CountsFile
+from sodbench.results.stored_pairs import (
+    MISSING_AS_BLACK,
+    RECORD,
+    StoredPairs,
+    compare_counts,
+)
 from sodbench.runners.evaluation.count import CountedPair, Visit
-from sodbench.runners.evaluation.plan import Task, plan_evaluation
+from sodbench.runners.evaluation.plan import plan_evaluation
+from sodbench.runners.evaluation.task import Task
 from sodbench.runners.evaluation.workers import Workers
 
 _OF_THE_FILES = ("bytes", "mtime", "ctime", "hash")
@@ -77,7 +84,7 @@ def verify_results(
     data_root : path, optional
         The folder where a dataset that ``truth`` names is looked up first, as for ``sodbench eval``.
     workers : Workers, optional
-        What counts the pairs; by default threads, one for each core.
+        What counts the pairs; by default threads, one for each processor.
 
     Raises
     ------
@@ -98,7 +105,8 @@ def _result_folders(root: Path) -> list[Path]:
         for folder, obstacle in (walk(root) if root.is_dir() else ())
         if not obstacle
         and any(
-            (folder / name).exists() for name in (RESULT_FILE, COUNTS_FILE, SCORES_FILE, JOURNAL)
+            (folder / name).exists()
+            for name in (RESULT_FILE, COUNTS_FILE, SCORES_FILE, PARTS_FOLDER)
         )
     ]
     if not folders:
@@ -108,8 +116,8 @@ def _result_folders(root: Path) -> list[Path]:
 
 def _verify(folder: Path, tasks: Sequence[Task], alone: bool, workers: Workers) -> Verification:
     found: list[str] = []
-    if (folder / JOURNAL).exists():
-        found.append(f"{JOURNAL}: a run was not finished; give its command again")
+    if (folder / PARTS_FOLDER).exists():
+        found.append(f"{PARTS_FOLDER}: a run was not finished; give its command again")
     try:
         result = load_result(folder)
     except SodbenchError as error:
@@ -117,11 +125,11 @@ def _verify(folder: Path, tasks: Sequence[Task], alone: bool, workers: Workers) 
     name = f"{result.method} on {result.dataset}"
     damage = _damage_of_table(result)
     try:
-        with CountsFile(folder / COUNTS_FILE, result.hashes[COUNTS_FILE]) as file:
-            number = len(file)
-            if not damage:
-                found += find_contradictions(result, file)  # read block by block
-            stored = file.read() if tasks and not damage else None
+        file = CountsFile(folder / COUNTS_FILE, result.hashes[COUNTS_FILE])
+        number = len(file)
+        if not damage:
+            found += find_contradictions(result, file)  # read block by block
+        stored = file.read_all() if tasks and not damage else None
     except SodbenchError as error:
         return Verification(folder, name, 0, (*found, _fault(error), *damage))
     if damage:
@@ -181,7 +189,6 @@ def _compare_with_images(
         else:
             yield f"{stem}: GT holds no mask for it"
     rows = {stem: row for row, stem in enumerate(stored.stems)}
-    matlab = dict(zip(stored.matlab_rows.tolist(), stored.matlab_joint, strict=True))
     with bar(len(visits), f"verify {result.dataset}", "map") as progress:
         for done in workers.count(visits, policy):
             for visit, (outcome,) in done:
@@ -190,35 +197,27 @@ def _compare_with_images(
                     if isinstance(outcome, CountedPair):
                         yield f"{visit.stem}: is left out, but its map is there and can be read"
                     continue
-                wrong = _difference(stored.pairs[row], matlab.get(row), outcome)
+                wrong = _difference(stored.read(np.array([row])), outcome)
                 if wrong:
                     yield f"{visit.stem}: {wrong}"
             progress.update(len(done))
 
 
-def _difference(record: Any, matlab: Any, outcome: CountedPair | Problem) -> str:
+def _difference(stored: StoredPairs, outcome: CountedPair | Problem) -> str:
+    """How a pair that was counted again differs from the stored one; empty if it does not."""
     if isinstance(outcome, Problem):
         return f"{outcome.kind}: {outcome.file}: {outcome.detail}"
-    fresh = np.frombuffer(outcome.pair, PAIR)[0]
-    if fresh["fitted"] != record["fitted"] and ZERO in (fresh["fitted"], record["fitted"]):
-        now = "there is none" if fresh["fitted"] == ZERO else "there is one"
-        return f"the result was made {'with' if fresh['fitted'] == ZERO else 'without'} a map, and {now}"
-    for name in PAIR.names or ():
-        if name.partition("_")[2] in _OF_THE_FILES:
-            continue
-        same = (
-            np.isclose(fresh[name], record[name], rtol=1e-12, atol=1e-12, equal_nan=True).all()
-            if name == "wf"
-            else np.array_equal(fresh[name], record[name])
-        )
-        if not same:
-            detail = f" ({_shown(record[name])} is stored)" if name != "joint" else ""
-            return f"the images give another {name}{detail}"
-    theirs = outcome.matlab_joint
-    both = matlab is not None and theirs is not None
-    if not (np.array_equal(matlab, np.asarray(theirs)) if both else matlab is theirs):
-        return "the images give other counts under MATLAB's rule"
-    return ""
+    counted = StoredPairs.stack(stored.stems, [outcome.record], [outcome.counts])
+    old, new = stored.records[0], counted.records[0]
+    if old["fitted"] != new["fitted"] and MISSING_AS_BLACK in (old["fitted"], new["fitted"]):
+        is_missing = new["fitted"] == MISSING_AS_BLACK
+        now = "there is none" if is_missing else "there is one"
+        return f"the result was made {'with' if is_missing else 'without'} a map, and {now}"
+    for name in RECORD.names or ():
+        of_the_file = name.partition("_")[2] in _OF_THE_FILES
+        if not of_the_file and not np.array_equal(old[name], new[name]):
+            return f"the images give another {name} ({_shown(old[name])} is stored)"
+    return compare_counts(stored.counts, counted.counts)
 
 
 def _shown(value: Any) -> str:

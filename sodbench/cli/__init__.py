@@ -141,11 +141,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from sodbench.console import set_quiet
+    from sodbench.console import show_messages
 
-    set_quiet(arguments.quiet)
-    _check_address_space()
-    with _one_line_warnings():
+    # of the processes that torchrun starts, the first one reports for all
+    quiet = arguments.quiet or os.environ.get("RANK", "0") != "0"
+    with show_messages(quiet), _one_line_warnings():
+        _check_address_space()
         # Pillow's warnings name no file; the decoder reports the same with the file's name
         warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.filterwarnings("ignore", message="tqdm:disabling monitor")  # only the bar lags

@@ -49,8 +49,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the comparison on standard output."""
     from sodbench.console import show
-    from sodbench.reports.compare import compare
-    from sodbench.reports.text import format_comparison
+    from sodbench.reports.compare import compare, format_comparison
     from sodbench.results import load_results, warn_of_shards
 
     first, second = load_results([arguments.first]), load_results([arguments.second])

@@ -1,6 +1,7 @@
 """``sodbench data``: list, download, check and describe datasets."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,47 +257,37 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Check; returns 1 if a fault was found or a named dataset could not be read."""
-    from sodbench.console import show, warn
-    from sodbench.errors import SodbenchError
-    from sodbench.files import write_text
-    from sodbench.runners.data.check import (
-        as_markdown,
-        as_text,
-        check,
-        locate,
-        report_unrecognised,
+    from sodbench.console import logger, show
+    from sodbench.output_folder import check_outside
+    from sodbench.reports.dataset_pages import (
+        check_report_file,
+        format_check,
+        write_check_report,
     )
-    from sodbench.runners.data.output import (
-        WRITTEN_BY,
-        marker,
-        refuse_among_data,
-        refuse_foreign_file,
-    )
+    from sodbench.runners.data.check import check, report_unrecognised, resolve_datasets
 
-    command = "data check"
-    if arguments.output and arguments.output.suffix not in (".md", ".json"):
-        raise SodbenchError(f"{arguments.output}: the report is written as .md or .json")
-    datasets, refused = locate(arguments.names, arguments.data_root)
-    if arguments.output:
-        refuse_among_data(arguments.output, datasets)
-        refuse_foreign_file(arguments.output, command)
+    output = arguments.output
+    if output:
+        check_report_file(output)
+    datasets, failed = resolve_datasets(arguments.names, arguments.data_root)
+    if output:
+        check_outside(output, _folders_of(datasets))
     if not arguments.names:
-        report_unrecognised(arguments.data_root, datasets, refused)
+        report_unrecognised(arguments.data_root, datasets, failed)
     reports = check(datasets, arguments.jobs)
-    content = {WRITTEN_BY: command, "sets": [report.as_dict() for report in reports]}
-    as_json = json_text(content)
-    if arguments.format == "json":
-        show(as_json)
-    else:
-        show((as_text if arguments.format == "table" else as_markdown)(reports).rstrip())
-    for error in refused.values():
+    show(format_check(reports, arguments.format))
+    for error in failed.values():
         for line in (f"sodbench: error: {error.lines[0]}", *error.lines[1:]):
-            warn(line)
-    if arguments.output:
-        page = f"{marker(command)}\n{as_markdown(reports)}"
-        is_json = arguments.output.suffix == ".json"
-        write_text(arguments.output, as_json + "\n" if is_json else page)
-    return 1 if refused or any(report.faults for report in reports) else 0
+            logger.warning(line)
+    if output:
+        write_check_report(reports, output)
+    return 1 if failed or any(report.faults for report in reports) else 0
+
+
+def _folders_of(datasets: "Iterable[Dataset]") -> list[Path]:
+    """The folders of images and masks, into which nothing is written."""
+    files = (file for d in datasets for file in (*d.images.values(), *d.masks.values()))
+    return sorted({file.parent for file in files})
 
 
 # --------------------------------------------------------------------------------------- download
@@ -339,7 +330,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_download(arguments: argparse.Namespace) -> int:
     """Download; 1 if a dataset is incomplete; raises with the alternatives if something cannot be downloaded."""
-    from sodbench.console import show, warn
+    from sodbench.console import logger, show
     from sodbench.datasets import DATASETS, WEIGHTS
     from sodbench.errors import SodbenchError
     from sodbench.runners.data.download import download
@@ -359,7 +350,9 @@ def run_download(arguments: argparse.Namespace) -> int:
         show(printable(f"{item.name}: {item.path}: {item.how}"))
     incomplete = [item.name for item in done if not item.complete]
     if incomplete:
-        warn(f"incomplete: {', '.join(incomplete)}; 'sodbench data check' lists what is missing")
+        logger.warning(
+            f"incomplete: {', '.join(incomplete)}; 'sodbench data check' lists what is missing"
+        )
     return 1 if incomplete else 0
 
 
@@ -398,41 +391,39 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_stats(arguments: argparse.Namespace) -> int:
     """Describe; 1 if a dataset is not complete; raises if one cannot be read."""
-    from sodbench.console import say, show, warn
+    from sodbench.console import logger, show
     from sodbench.datasets import check_unique_names
     from sodbench.errors import SodbenchError
-    from sodbench.runners.data.check import locate, report_unrecognised
-    from sodbench.runners.data.output import refuse_among_data
-    from sodbench.runners.data.stats import (
-        as_json,
-        check_output,
-        describe,
-        not_measured,
-        table,
-        write_pages,
+    from sodbench.output_folder import check_outside
+    from sodbench.reports.dataset_pages import (
+        check_stats_folder,
+        format_stats,
+        write_stats_pages,
     )
+    from sodbench.runners.data.check import report_unrecognised, resolve_datasets
+    from sodbench.runners.data.stats import compute_stats, describe_unmeasured
 
-    datasets, refused = locate(arguments.names, arguments.data_root)
-    if refused:
-        raise SodbenchError(*(line for error in refused.values() for line in error.lines))
+    output = arguments.output
+    datasets, failed = resolve_datasets(arguments.names, arguments.data_root)
+    if failed:
+        raise SodbenchError(*(line for error in failed.values() for line in error.lines))
     check_unique_names(datasets)
-    if arguments.output:
-        refuse_among_data(arguments.output, datasets)
-        check_output([dataset.name for dataset in datasets], arguments.output)
+    if output:
+        check_outside(output, _folders_of(datasets))
+        check_stats_folder([dataset.name for dataset in datasets], output)
     if not arguments.names:
-        report_unrecognised(arguments.data_root, datasets, refused)
-    sets = [describe(dataset, arguments.jobs) for dataset in datasets]
-    as_json_asked = arguments.format == "json"
-    show(as_json(sets) if as_json_asked else table(sets, arguments.format == "markdown"))
-    if arguments.output:
-        say(f"written: {write_pages(sets, arguments.output)}")
+        report_unrecognised(arguments.data_root, datasets, failed)
+    stats = [compute_stats(dataset, arguments.jobs) for dataset in datasets]
+    show(format_stats(stats, arguments.format))
+    if output:
+        logger.info(f"written: {write_stats_pages(stats, output)}")
     warnings = [
         line
-        for dataset, measured in zip(datasets, sets, strict=True)
-        for line in not_measured(dataset, measured)
+        for dataset, measured in zip(datasets, stats, strict=True)
+        for line in describe_unmeasured(dataset, measured)
     ]
     for line in warnings:
-        warn(line)
+        logger.warning(line)
     return 1 if warnings else 0
 
 
@@ -469,16 +460,16 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
 
 def run_prepare(arguments: argparse.Namespace) -> int:
     """Write the lists and print what their names are relative to."""
-    from sodbench.console import show, warn
+    from sodbench.console import logger, show
     from sodbench.datasets import deduplicate, find_dataset
     from sodbench.runners.data.check import summarise_problems
     from sodbench.runners.data.prepare import prepare
 
     datasets = deduplicate(find_dataset(name, arguments.data_root) for name in arguments.names)
     for written in prepare(datasets, arguments.output):
-        text = f"{written.file}: {written.lines} lines, relative to {written.relative_to}"
+        text = f"{written.file}: {len(written.lines)} lines, relative to {written.relative_to}"
         show(printable(text))
     incomplete = [line for dataset in datasets for line in summarise_problems(dataset)]
     for line in incomplete:
-        warn(line)
+        logger.warning(line)
     return 1 if incomplete else 0

@@ -200,7 +200,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
-    from sodbench.console import say, show, warn
+    from sodbench.console import logger, show
     from sodbench.reports.text import (
         find_worst_images,
         format_scores,
@@ -229,7 +229,7 @@ def run(arguments: argparse.Namespace) -> int:
         show("\n".join(map(printable, plan.describe())))
         return report_problems(plan.problems, per_kind=5)
     for line in plan.describe():
-        say(line)
+        logger.info(line)
     protocols = tuple(PROTOCOLS) if arguments.protocol == "all" else (arguments.protocol,)
     try:
         with command_line_workers(arguments.jobs, arguments.dask) as workers:
@@ -258,7 +258,7 @@ def run(arguments: argparse.Namespace) -> int:
         show(format_scores_csv(results, wanted))
         for one in worst:  # a second table would spoil the CSV
             for line in one.to_lines(markdown=False):
-                warn(line)
+                logger.warning(line)
     elif results:
         markdown = arguments.format == "markdown"
         show(format_scores(results, wanted, markdown=markdown))
@@ -283,12 +283,15 @@ def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:
 
     Problems, which lead to status 1, are printed even when quiet; what a documented rule settles is a note.
     """
-    from sodbench.console import say, warn
+    from sodbench.console import logger
     from sodbench.results.pair_problems import NOTES
 
     notes = [problem for problem in problems if problem.kind in NOTES]
     faults = [problem for problem in problems if problem.kind not in NOTES]
-    for write, found, what in ((warn, faults, "problem(s)"), (say, notes, "note(s)")):
+    for write, found, what in (
+        (logger.warning, faults, "problem(s)"),
+        (logger.info, notes, "note(s)"),
+    ):
         if found:
             write(f"{len(found)} {what} with the files:")
             for line in listing(found, per_kind):
@@ -329,12 +332,12 @@ def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
 def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dataset]]":
     """The datasets that GT and the options that narrow it select, and those that --datasets leaves out."""
     from sodbench.datasets import apply_limits, find_masks
-    from sodbench.runners.evaluation.plan import wanted_truths
+    from sodbench.runners.evaluation.plan import select_truths
 
     found = find_masks(
         arguments.truth, arguments.dataset_name, arguments.data_root, arguments.predictions
     )
-    truths = wanted_truths(found, names(arguments.datasets))
+    truths = select_truths(found, names(arguments.datasets))
     others = [dataset for dataset in found if dataset not in truths]
     return apply_limits(truths, arguments.items, arguments.limit), others
 

@@ -83,13 +83,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises with every problem where no image has a map. Under torchrun the first rank reports for all.
     """
-    from sodbench.console import say, set_quiet, warn
+    from sodbench.console import logger
     from sodbench.errors import ProblemsError, listing
-    from sodbench.runners.prediction.predict import find_images, load_predictor, predict
+    from sodbench.runners.prediction.inputs import find_images
+    from sodbench.runners.prediction.predict import predict
+    from sodbench.runners.prediction.predictors import load_predictor
 
     first = os.environ.get("RANK", "0") == "0"
-    if not first:
-        set_quiet(True)
     samples = find_images(arguments.images)
     predictor = load_predictor(
         arguments.model,
@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     rate = summary.written / summary.seconds
     before = f", {summary.finished_before} were finished before" * bool(summary.finished_before)
-    say(
+    logger.info(
         f"{summary.written} maps written to {arguments.output}{before}: "
         f"{summary.seconds:.1f} s, {rate:.3g} images/s"
     )
@@ -120,5 +120,5 @@ def run(arguments: argparse.Namespace) -> int:
         if not (summary.written or summary.finished_before):
             raise ProblemsError(failed, summary.problems, way_out)
         for line in (failed, *listing(summary.problems), f"The other maps are finished. {way_out}"):
-            warn(line)
+            logger.warning(line)
     return 1 if summary.problems or summary.warnings else 0

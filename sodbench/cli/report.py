@@ -143,8 +143,9 @@ def chosen_methods(given: "Sequence[str] | None", results: "Sequence[Result]") -
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print where it is; the status is 1 where a named input could not be used."""
-    from sodbench.console import show, warn
+    from sodbench.console import logger, show
     from sodbench.quoting import printable
+    from sodbench.reports.inputs import ReportOptions
     from sodbench.reports.report import write_report
     from sodbench.results import load_results, warn_of_shards
 
@@ -154,10 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     results = load_results(arguments.results)
     warn_of_shards(results)
-    problems: list[str] = []
-    written = write_report(
-        results,
-        arguments.output,
+    options = ReportOptions(
         title=arguments.title,
         metrics=names(arguments.metrics) or None,
         methods=chosen_methods(arguments.methods, results),
@@ -166,7 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
         published=arguments.published,
         bench=arguments.bench,
         attributes=arguments.attributes,
-        pictures=arguments.images,
+        images=arguments.images,
         thumbnails=arguments.thumbnails,
         template=arguments.template,
         colours=arguments.colours,
@@ -174,9 +172,9 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         command=shlex.join(["sodbench", *sys.argv[1:]]),
         with_paths=arguments.with_paths,
-        problems=problems,
     )
-    show(printable(written))
-    for problem in problems:
-        warn(problem)
-    return 1 if problems else 0
+    report = write_report(results, arguments.output, options)
+    show(printable(report.page))
+    for problem in report.problems:
+        logger.warning(problem)
+    return 1 if report.problems else 0

@@ -103,8 +103,8 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run all steps, print the table and the path, positive of the report."""
-    from sodbench.console import show, warn
+    """Run all steps, print the table and the path of the report."""
+    from sodbench.console import logger, show
     from sodbench.datasets import TEST_SETS
     from sodbench.quoting import printable
     from sodbench.reports.text import format_scores
@@ -148,6 +148,6 @@ def run(arguments: argparse.Namespace) -> int:
     show(format_scores(results, DEFAULT_METRICS))
     status = report_problems(finished.evaluation.problems, per_kind=3)
     for line in listing(finished.problems):
-        warn(line)
+        logger.warning(line)
     show(f"\nreport: {printable(finished.report)}")
     return 1 if finished.problems else status

@@ -150,7 +150,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     It returns 1 where --skip-invalid left pairs out or the network is likely to be wrong.
     """
-    from sodbench.console import say, show
+    from sodbench.console import logger, show
     from sodbench.quoting import printable
     from sodbench.runners.training.recipe import load_recipe
 
@@ -189,11 +189,11 @@ def run(arguments: argparse.Namespace) -> int:
             checkpoint=arguments.checkpoint,
             device=arguments.device,
             validation=validation,
-            measure=monitor,
+            monitor=monitor,
             save_every=arguments.save_every,
             keep=arguments.keep,
             resume=arguments.resume,
-            skip_bad=arguments.skip_invalid,
+            skip_invalid=arguments.skip_invalid,
             workers=arguments.jobs,
             random_start=arguments.random_start,
         )
@@ -205,9 +205,11 @@ def run(arguments: argparse.Namespace) -> int:
         return left_out
     if summary.seconds:
         rate = summary.images / summary.seconds
-        say(f"{summary.updates} updates in {summary.seconds:.0f} s ({rate:.1f} images/s)")
+        logger.info(f"{summary.updates} updates in {summary.seconds:.0f} s ({rate:.1f} images/s)")
     if summary.best:
-        say(f"best: epoch {summary.best[0]}, {summary.best_by} {summary.best[1]:.4f} (best.pth)")
+        logger.info(
+            f"best: epoch {summary.best[0]}, {summary.best_by} {summary.best[1]:.4f} (best.pth)"
+        )
     show(printable(summary.weights))
     return left_out
 

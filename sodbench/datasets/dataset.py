@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sodbench.console import say
+from sodbench.console import logger
 from sodbench.datasets.list_files import image_stem, list_subset_name, read_stem_list
 from sodbench.datasets.registry import official_names
 from sodbench.errors import Problem, SodbenchError
@@ -223,7 +223,7 @@ def deduplicate(datasets: Iterable[Dataset]) -> list[Dataset]:
         if kept.setdefault(key, dataset) is not dataset:
             repeated[dataset.name] = None
     for name in repeated:
-        say(f"{name} is named several times; it is used once")
+        logger.info(f"{name} is named several times; it is used once")
     return list(kept.values())
 
 

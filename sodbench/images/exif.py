@@ -5,26 +5,61 @@ Definition: CIPA DC-008 (Exif 2.32), section 4.6; TIFF 6.0, section 2.
 
 import struct
 
-UNCLEAR = 0
-"""The orientation of data that name one but are malformed: whether OpenCV follows it depends on what is wrong."""
+import numpy as np
+from numpy.typing import NDArray
 
-HEADERS = {b"II*\0": "<", b"MM\0*": ">"}
-"""How EXIF data begin, and the byte order that this declares."""
+# The orientation of data that name one but are malformed: whether OpenCV follows it depends on what is wrong
+UNCLEAR = 0
+# The first of the orientations that exchange width and height
+FIRST_ON_SIDE = 5
+
+# How EXIF data start, and the byte order that this declares
+_BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 
 _ORIENTATION = 0x0112
 _SHORT, _TEXT, _RATIONAL = 3, 2, 5
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+# Types of the tags that OpenCV reads, whatever type the file gives them
 _TYPES = {
     _ORIENTATION: _SHORT,
     **dict.fromkeys((0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298), _TEXT),
     **dict.fromkeys((0x011A, 0x011B, 0x013E, 0x013F, 0x0211, 0x0214), _RATIONAL),
 }
-"""Types of the tags that OpenCV reads, whatever type the file gives them."""
 _TURNED = range(2, 9)
 
+# Steps through rows and columns for each orientation, after rows and columns are exchanged for those from 5 on
+_STEPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 
-def orientation(content: bytes) -> int:
-    """Return the orientation in EXIF data.
+
+def turn_upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Apply an EXIF orientation.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (h, w, ...)
+    orientation : int
+        1 to 8.
+
+    Returns
+    -------
+    ndarray of uint8
+        Contiguous; the same array for orientation 1.
+    """
+    if orientation == 1:
+        return pixels
+    if orientation >= FIRST_ON_SIDE:
+        pixels = pixels.swapaxes(0, 1)
+    row_step, column_step = _STEPS[orientation]
+    return np.ascontiguousarray(pixels[::row_step, ::column_step])
+
+
+def upright_if_unclear(orientation: int) -> int:
+    """Return the orientation to apply to a photograph, where nothing depends on OpenCV."""
+    return 1 if orientation == UNCLEAR else orientation
+
+
+def read_orientation(content: bytes) -> int:
+    """Read the orientation in EXIF data.
 
     Parameters
     ----------
@@ -34,9 +69,9 @@ def orientation(content: bytes) -> int:
     Returns
     -------
     int
-        1 to 8; 1 also where there is none, and :data:`UNCLEAR`.
+        1 to 8; 1 also where there is none, and `UNCLEAR`.
     """
-    order = HEADERS.get(content[:4])
+    order = _BYTE_ORDERS.get(content[:4])
     if order:
         return _parse(content, order)
     # OpenCV looks at fewer bytes of the header

@@ -10,16 +10,28 @@ SIGNATURE = b"\xff\xd8"
 _APP0, _APP1, _APP14, _APP15 = 0xE0, 0xE1, 0xEE, 0xEF
 _FIRST_SEGMENT, _SCAN = 0xC0, 0xDA
 _EXIF = b"Exif\0\0"
-_EXIF_OR_NOT = 6
-"""Bytes of name that older versions of OpenCV skip without a look at them."""
+# Bytes of a segment's name that older versions of OpenCV skip without looking at them
+_UNCHECKED_NAME = 6
 
+# The type of a segment, 0xC0 to 0xFE, and its content without the length
 Segment = tuple[int, bytes]
-"""The type of a segment, 0xC0 to 0xFE, and its content without the length."""
 
 
-def segments(data: bytes) -> tuple[list[Segment], int]:
-    """Return the segments before the first scan, and where in the file it begins; (nothing, 0) where that is unclear."""
-    found: list[Segment] = []
+def read_segments(data: bytes) -> tuple[list[Segment], int]:
+    """Read the segments before the first scan.
+
+    Parameters
+    ----------
+    data : bytes
+        The content of a file that starts with `SIGNATURE`.
+
+    Returns
+    -------
+    segments : list of Segment
+    scan : int
+        Where in the file the scan starts; no segments and 0 where that is unclear.
+    """
+    segments: list[Segment] = []
     start = len(SIGNATURE)
     while start + 4 <= len(data) and data[start] == 0xFF:
         kind = data[start + 1]
@@ -29,35 +41,56 @@ def segments(data: bytes) -> tuple[list[Segment], int]:
         if kind < _FIRST_SEGMENT:
             break
         if kind == _SCAN:
-            return found, start
+            return segments, start
         end = start + 2 + int.from_bytes(data[start + 2 : start + 4])
         if end < start + 4 or end > len(data):
             break
-        found.append((kind, data[start + 4 : end]))
+        segments.append((kind, data[start + 4 : end]))
         start = end
     return [], 0
 
 
-def bare(data: bytes, parts: list[Segment], scan: int) -> bytes:
-    """Return the file without metadata: of the application segments only those that say how colours are stored."""
+def without_metadata(data: bytes, segments: list[Segment], scan: int) -> bytes:
+    """Return the file without metadata: of the application segments, only those on how colours are stored remain.
+
+    Parameters
+    ----------
+    data : bytes
+    segments : list of Segment
+    scan : int
+        As `read_segments` returns them.
+
+    Returns
+    -------
+    bytes
+        The unchanged file where ``scan`` is 0.
+    """
     if not scan:
         return data
-    kept = [part for part in parts if not _APP0 < part[0] <= _APP15 or part[0] == _APP14]
+    kept = [s for s in segments if not _APP0 < s[0] <= _APP15 or s[0] == _APP14]
     body = b"".join(
         bytes([0xFF, kind]) + (len(content) + 2).to_bytes(2) + content for kind, content in kept
     )
     return SIGNATURE + body + data[scan:]
 
 
-def orientation(parts: list[Segment]) -> int:
-    """Return the EXIF orientation, 1 to 8, or :data:`sodbench.images.exif.UNCLEAR`.
+def find_orientation(segments: list[Segment]) -> int:
+    """Find the EXIF orientation of a file.
 
-    Versions of OpenCV choose differently among several segments that may hold it.
+    Parameters
+    ----------
+    segments : list of Segment
+
+    Returns
+    -------
+    int
+        1 to 8, or `sodbench.images.exif.UNCLEAR`: versions of OpenCV choose differently among several segments that
+        may hold it.
     """
-    if not parts:
+    if not segments:
         return exif.UNCLEAR
-    candidates = [content for kind, content in parts if kind == _APP1]
+    candidates = [content for kind, content in segments if kind == _APP1]
     named = [content for content in candidates if content.startswith(_EXIF)]
-    values = {exif.orientation(content[len(_EXIF) :]) for content in named} or {1}
-    values |= {exif.orientation(content[_EXIF_OR_NOT:]) for content in candidates[:1]}
+    values = {exif.read_orientation(content[len(_EXIF) :]) for content in named} or {1}
+    values |= {exif.read_orientation(content[_UNCHECKED_NAME:]) for content in candidates[:1]}
     return values.pop() if len(values) == 1 else exif.UNCLEAR

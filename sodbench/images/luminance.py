@@ -1,15 +1,15 @@
 """OpenCV's grey values of colour images.
 
-OpenCV's ``IMREAD_GRAYSCALE`` has no single luminance.  Each of its readers converts in its own way, and the
-results differ by one grey level on about half of the pixels:
+OpenCV's ``IMREAD_GRAYSCALE`` has no single luminance. Each of its readers converts in its own way, and the results
+differ by one grey level on about half of the pixels:
 
-- the PNG reader leaves the conversion to libpng, which rounds down, works on 16 bits where the file does,
-  and passes through linear light where the file declares its gamma (:func:`png_grey`);
-- the other readers round to the nearest value, with weights of 14 or 15 bits (:func:`rounded_grey`);
-- CMYK is converted to RGB first, in a JPEG and in a TIFF differently (:func:`jpeg_cmyk_grey`, :func:`tiff_cmyk_grey`).
+- the PNG reader leaves the conversion to libpng, which rounds down, works on 16 bits where the file does, and passes
+  through linear light where the file declares its gamma (`png_grey`);
+- the other readers round to the nearest value, with weights of 14 or 15 bits (`rounded_grey`);
+- CMYK is converted to RGB first, in a JPEG and in a TIFF differently (`jpeg_cmyk_grey`, `tiff_cmyk_grey`).
 
-The functions reproduce these bytes.  They were written from the Portable Network Graphics Specification
-(third edition, W3C, section 13.13) and from the output of OpenCV 4.10, 4.12, 4.14 and 5.0 for thousands of generated files.
+The functions reproduce these bytes. They were written from the Portable Network Graphics Specification (third edition,
+W3C, section 13.13) and from the output of OpenCV 4.10, 4.12, 4.14 and 5.0 for thousands of generated files.
 """
 
 from functools import lru_cache
@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.uint8] | NDArray[np.uint16]
 
+# Exponents that libpng takes for 1
 _ALMOST_UNIT = range(95_000, 105_001)
-"""Exponents that libpng takes for 1."""
+# Low bits of a 16-bit value that libpng's gamma tables leave out: as many as the file declares empty (sBIT), but at
+# least 5, because the result has 8 bits, and at most 8
 _LOWEST_SHIFT, _HIGHEST_SHIFT = 5, 8
-"""Low bits of a 16-bit value that libpng's gamma tables leave out: as many as the file declares empty (sBIT), but
-at least 5, as the result has 8 bits, and at most 8."""
+# Rows that are converted together, so that the intermediate values stay in the processor's cache
 _STRIP = 64
-"""Rows that are converted together, so that the intermediate values stay in the processor's cache."""
 
 
 def png_grey(
@@ -63,7 +63,7 @@ def png_grey(
             mixed = (light + (16384 if deep else 0)) >> 15
             equal = red
         else:
-            # the mean is taken in linear light; grey pixels take a path of their own
+            # The mean is taken in linear light; grey pixels take a path of their own
             shift, to_light, from_light, of_grey = tables
             red, green, blue = red >> shift, green >> shift, blue >> shift
             light = 9797 * to_light[red] + 19234 * to_light[green] + 3737 * to_light[blue]
@@ -157,7 +157,17 @@ def rounded_grey(rgb: NDArray[np.uint8], bits: int) -> tuple[NDArray[np.uint8], 
 
 
 def jpeg_cmyk_grey(cmyk: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Convert CMYK as a JPEG stores it, uint8 [h, w, 4] with 255 for no ink, to grey [h, w]."""
+    """Convert CMYK as a JPEG stores it to grey.
+
+    Parameters
+    ----------
+    cmyk : ndarray of uint8, shape (h, w, 4)
+        255 is no ink.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w)
+    """
     grey = np.empty(cmyk.shape[:2], np.uint8)
     for top in range(0, len(cmyk), _STRIP):
         paper = cmyk[top : top + _STRIP].astype(np.int32)
@@ -168,7 +178,17 @@ def jpeg_cmyk_grey(cmyk: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def tiff_cmyk_grey(cmyk: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Convert CMYK as a TIFF stores it, uint8 [h, w, 4] with 0 for no ink, to grey [h, w]."""
+    """Convert CMYK as a TIFF stores it to grey.
+
+    Parameters
+    ----------
+    cmyk : ndarray of uint8, shape (h, w, 4)
+        0 is no ink.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w)
+    """
     grey = np.empty(cmyk.shape[:2], np.uint8)
     for top in range(0, len(cmyk), _STRIP):
         paper = 255 - cmyk[top : top + _STRIP].astype(np.int32)

@@ -1,11 +1,7 @@
-"""PNG: plain grey files are decoded here, in a quarter to a half of Pillow's time, and written in a third.
+"""The structure of PNG files: chunks, header, declared colours, and whether anything is damaged.
 
-Nearly all saliency maps and masks are PNG of colour type 0 (grey), 8 or 1 bit deep, not interlaced.
-:func:`decode` reads exactly those.  Every other PNG is checked here and its samples are decoded by Pillow, from a copy
-without the chunks that Pillow and OpenCV read differently (:func:`bare`).
-
-Pillow decodes many damaged files that OpenCV refuses: no end, a failed checksum, pixel data that another chunk interrupts,
-a second header.  :func:`chunks`, :func:`check` and :func:`check_data` refuse them, for every PNG.
+Pillow decodes many damaged files that OpenCV refuses: no end, a failed checksum, pixel data that another chunk
+interrupts, a second header. `read_chunks`, `check_chunks` and `check_pixel_data` refuse them.
 
 Definition: Portable Network Graphics Specification, third edition, W3C.
 """
@@ -13,36 +9,32 @@ Definition: Portable Network Graphics Specification, third edition, W3C.
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache, lru_cache
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import deflate
 import numpy as np
-from numpy.typing import NDArray
 
 from sodbench.images import exif
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-_HARMLESS = {b"tIME": 7, b"pHYs": 9, b"gAMA": 4, b"sRGB": 1, b"cHRM": 32, b"sBIT": 1, b"bKGD": 2}
-"""Chunks, with their lengths, that leave the pixels of a grey PNG as they are."""
+COMMENT = b"Comment\0"
 
-_COMMENT = b"Comment\0"
-_HARMLESS_TEXT = (b"Software\0", _COMMENT, b"date:create\0", b"date:modify\0")
-"""The most frequent texts."""
-
+# The type of a chunk, e.g. b"IDAT", and its content
 Chunk = tuple[bytes, memoryview]
-"""The type of a chunk, e.g. ``b"IDAT"``, and its content."""
 
 _CHUNK_START = struct.Struct(">I4s")
 _CHUNK_END = struct.Struct(">I")
-_IHDR = struct.Struct(">IIBBBBB")
+IHDR = struct.Struct(">IIBBBBB")
 _FCTL = struct.Struct(">IIIIIHHBB")
+
+# Colour types
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
-"""Colour types."""
+# Samples of a pixel for each colour type
 _CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
-"""Samples of a pixel for each colour type."""
+# Bits per sample that the specification allows for each colour type
 _DEPTHS = {
     GREY: (1, 2, 4, 8, 16),
     RGB: (8, 16),
@@ -50,15 +42,17 @@ _DEPTHS = {
     GREY_ALPHA: (8, 16),
     RGBA: (8, 16),
 }
-"""Bits per sample that the specification allows for each colour type."""
 _LARGEST_PALETTE = 3 * 256
+
+# 1 as a PNG stores gammas and chromaticities
 UNIT = 100_000
-"""1 as a PNG stores gammas and chromaticities."""
+# The gamma that stands for sRGB, in units of 1/100,000
 SRGB_GAMMA = 45455
-"""The gamma that stands for sRGB, in units of 1/100,000."""
+# Gammas that libpng does not take for an error
 _GAMMAS = range(16, 625_000_001)
-"""Gammas that libpng does not take for an error."""
-_CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
+
+# First column and row, and the steps from there, of each pass of an interlaced image
 _ADAM7 = (
     (0, 0, 8, 8),
     (4, 0, 8, 8),
@@ -68,23 +62,32 @@ _ADAM7 = (
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 )
-"""First column and row, and the steps from there, of each pass of an interlaced picture."""
-_MOST_INFLATED = 1032
-"""Bytes that one byte of a deflate stream can stand for at the most."""
-_MOST_SPARE = 2**20
-"""Bytes that may follow the last row: OpenCV ignores them, and a bomb has more."""
-_MUCH = 2**26
-"""Bytes; more of them are inflated piece by piece where they need not be kept."""
-_PIECE = 2**16
-"""Bytes that are inflated at once to be counted."""
+
+# One byte of a deflate stream stands for at most so many bytes
+_MAX_INFLATION = 1032
+# Bytes that may follow the last row: OpenCV ignores them, and a bomb has more
+_MAX_SPARE_BYTES = 2**20
+# More bytes than this are inflated piece by piece where they need not be kept
+_MAX_INFLATED_AT_ONCE = 2**26
+_PIECE_BYTES = 2**16
 
 
-class Damaged(ValueError):
+class DamagedPng(ValueError):
     """A PNG that is cut short or fails a checksum; the message says where."""
 
 
 class Header(NamedTuple):
-    """The IHDR chunk: sides in pixels, bits per sample, and the codes of the specification."""
+    """The IHDR chunk.
+
+    Attributes
+    ----------
+    width, height : int
+        In pixels.
+    depth : int
+        Bits per sample.
+    colour, compression, filtering, interlace : int
+        Codes of the specification.
+    """
 
     width: int
     height: int
@@ -95,69 +98,86 @@ class Header(NamedTuple):
     interlace: int
 
 
-def chunks(data: bytes) -> list[Chunk]:
-    """The chunks up to IEND of a file that starts with SIGNATURE, lengths and checksums checked.
+def read_chunks(data: bytes) -> list[Chunk]:
+    """Read the chunks up to IEND, and check their lengths and checksums.
 
-    Raises :class:`Damaged`.
+    Parameters
+    ----------
+    data : bytes
+        The content of a file that starts with `SIGNATURE`.
+
+    Returns
+    -------
+    list of Chunk
+
+    Raises
+    ------
+    DamagedPng
     """
     view, size = memoryview(data), len(data)
-    found: list[Chunk] = []
+    chunks: list[Chunk] = []
     start = len(SIGNATURE)
     kind = b""
     while kind != b"IEND":
         if start + 12 > size:
-            raise Damaged(f"cut short: its {size} bytes end without an IEND chunk")
+            raise DamagedPng(f"cut short: its {size} bytes end without an IEND chunk")
         length, kind = _CHUNK_START.unpack_from(data, start)
         if not (kind.isalpha() and kind[2:3].isupper()):
-            raise Damaged(f"damaged: the name of its chunk at byte {start} is {kind!r}")
+            raise DamagedPng(f"damaged: the name of its chunk at byte {start} is {kind!r}")
         end = start + 8 + length
         if end + 4 > size:
-            raise Damaged(f"cut short: its {size} bytes end within the chunk {kind!r}")
+            raise DamagedPng(f"cut short: its {size} bytes end within the chunk {kind!r}")
         if deflate.crc32(view[start + 4 : end]) != _CHUNK_END.unpack_from(data, end)[0]:
-            raise Damaged(f"damaged: its chunk {kind!r} at byte {start} fails the checksum")
-        found.append((kind, view[start + 8 : end]))
+            raise DamagedPng(f"damaged: its chunk {kind!r} at byte {start} fails the checksum")
+        chunks.append((kind, view[start + 8 : end]))
         start = end + 4
-    return found
+    return chunks
 
 
-def check(parts: list[Chunk]) -> Header:
+def check_chunks(chunks: list[Chunk]) -> Header:
     """Check the order and the content of the critical chunks, and return what IHDR announces.
 
     Parameters
     ----------
-    parts : list of Chunk
-        What :func:`chunks` returns.
+    chunks : list of Chunk
+        What `read_chunks` returns.
+
+    Returns
+    -------
+    Header
 
     Raises
     ------
-    Damaged
+    DamagedPng
         For a file that OpenCV refuses, although Pillow may read it.
     """
-    kind, content = parts[0]
-    if kind != b"IHDR" or len(content) != _IHDR.size:
-        raise Damaged(
+    kind, content = chunks[0]
+    if kind != b"IHDR" or len(content) != IHDR.size:
+        raise DamagedPng(
             "damaged: its header is broken (it must begin with one IHDR chunk of 13 bytes)"
         )
-    head = Header(*_IHDR.unpack(content))
-    if head.depth not in _DEPTHS.get(head.colour, ()):
-        raise Damaged(
-            f"damaged: its header is broken (colour type {head.colour} with {head.depth} bits per sample)"
+    header = Header(*IHDR.unpack(content))
+    if header.depth not in _DEPTHS.get(header.colour, ()):
+        raise DamagedPng(
+            f"damaged: its header is broken (colour type {header.colour} with {header.depth} bits per sample)"
         )
-    if head.compression or head.filtering or head.interlace > 1:
-        raise Damaged(
+    if header.compression or header.filtering or header.interlace > 1:
+        raise DamagedPng(
             "damaged: its header is broken (unknown method of compression, filtering or interlacing)"
         )
-    kinds = tuple(kind for kind, _ in parts)
+    kinds = tuple(kind for kind, _ in chunks)
     if fault := _fault_of_order(kinds):
-        raise Damaged(fault)
+        raise DamagedPng(fault)
     first = kinds.index(b"IDAT")
-    if head.colour == PALETTE:
-        _check_palette(parts[:first])
-    elif head.colour in (RGB, RGBA) and any(part[0] == b"PLTE" and not part[1] for part in parts):
-        raise Damaged("damaged: its suggested palette is empty")
+    if header.colour == PALETTE:
+        _check_palette(chunks[:first])
+    elif header.colour in (RGB, RGBA) and any(
+        part[0] == b"PLTE" and not part[1] for part in chunks
+    ):
+        raise DamagedPng("damaged: its suggested palette is empty")
     if b"acTL" in kinds:
-        _check_animation(parts, head)
-    return head
+        _check_animation(chunks, header)
+    return header
 
 
 @lru_cache(1000)  # nearly all maps and masks of a method have the same few chunks
@@ -175,52 +195,71 @@ def _fault_of_order(kinds: tuple[bytes, ...]) -> str:
     return ""
 
 
-def _check_animation(parts: list[Chunk], head: Header) -> None:
+def _check_animation(chunks: list[Chunk], header: Header) -> None:
     """Check what a file says of its frames, of which only the still image is read, because OpenCV checks it, too."""
-    animations = [content for kind, content in parts if kind == b"acTL"]
+    animations = [content for kind, content in chunks if kind == b"acTL"]
     if any(len(content) != 8 or not any(content[:4]) for content in animations):
-        raise Damaged("damaged: it is announced as an animation (acTL chunk) without frames")
-    for kind, content in parts:
+        raise DamagedPng("damaged: it is announced as an animation (acTL chunk) without frames")
+    for kind, content in chunks:
         if kind == b"fcTL":
             if len(content) != _FCTL.size:
-                raise Damaged("damaged: a frame's header (fcTL chunk) is too short or too long")
+                raise DamagedPng("damaged: a frame's header (fcTL chunk) is too short or too long")
             _, width, height, x, y, _, _, disposal, blending = _FCTL.unpack(content)
-            inside = x + width <= head.width and y + height <= head.height
+            inside = x + width <= header.width and y + height <= header.height
             if not (inside and width and height and disposal <= 2 and blending <= 1):
-                raise Damaged("damaged: a frame's header (fcTL chunk) is broken")
+                raise DamagedPng("damaged: a frame's header (fcTL chunk) is broken")
 
 
 def _is_unknown(kind: bytes) -> bool:
     """Whether a decoder must know a chunk of this kind and no decoder does."""
-    return not kind[0] & 32 and kind not in _CRITICAL
+    return not kind[0] & 32 and kind not in CRITICAL
 
 
 def _run_length(kinds: tuple[bytes, ...]) -> int:
     return next((i for i, kind in enumerate(kinds) if kind != kinds[0]), len(kinds))
 
 
-def _check_palette(parts: list[Chunk]) -> None:
+def _check_palette(chunks: list[Chunk]) -> None:
     """Check the palette among the chunks before the pixel data."""
-    palettes = [content for kind, content in parts if kind == b"PLTE"]
+    palettes = [content for kind, content in chunks if kind == b"PLTE"]
     if len(palettes) != 1:
-        raise Damaged(f"damaged: it has {len(palettes)} palettes before its pixel data, not one")
+        raise DamagedPng(f"damaged: it has {len(palettes)} palettes before its pixel data, not one")
     size = len(palettes[0])
     if size % 3 or not 0 < size <= _LARGEST_PALETTE:
-        raise Damaged(f"damaged: its palette has {size} bytes, which are no colours")
+        raise DamagedPng(f"damaged: its palette has {size} bytes, which are no colours")
 
 
-def orientation(parts: list[Chunk]) -> int:
-    """Return the EXIF orientation, 1 to 8, or :data:`sodbench.images.exif.UNCLEAR`; XMP and text do not count, as in OpenCV."""
-    values = {exif.orientation(bytes(content)) for kind, content in parts if kind == b"eXIf"} or {1}
+def find_orientation(chunks: list[Chunk]) -> int:
+    """Find the EXIF orientation; XMP and text do not count, as in OpenCV.
+
+    Parameters
+    ----------
+    chunks : list of Chunk
+
+    Returns
+    -------
+    int
+        1 to 8, or `sodbench.images.exif.UNCLEAR`.
+    """
+    values = {
+        exif.read_orientation(bytes(content)) for kind, content in chunks if kind == b"eXIf"
+    } or {1}
     return values.pop() if len(values) == 1 else exif.UNCLEAR
 
 
 class ColourSpace(NamedTuple):
     """What a PNG declares about its samples, as far as OpenCV's conversion to grey depends on it.
 
-    gamma: in units of 1/:data:`UNIT`, or None; significant_bits: the largest of the sBIT chunk, or 0.
-    has_profile: whether there is an ICC profile beside anything but a gamma of sRGB; some versions of OpenCV follow it.
-    fault: what is contradictory or malformed, so that versions of OpenCV differ; or empty.
+    Attributes
+    ----------
+    gamma : int, optional
+        In units of 1/`UNIT`.
+    significant_bits : int
+        The largest number of the sBIT chunk, or 0.
+    has_profile : bool
+        Whether there is an ICC profile and the gamma is not that of sRGB; some versions of OpenCV follow it.
+    fault : str
+        What is contradictory or malformed, so that versions of OpenCV differ; or empty.
     """
 
     gamma: int | None = None
@@ -229,10 +268,20 @@ class ColourSpace(NamedTuple):
     fault: str = ""
 
 
-def colour_space(parts: list[Chunk], head: Header) -> ColourSpace:
-    """Return what the chunks before the palette and the pixel data declare; later ones do not count."""
+def read_colour_space(chunks: list[Chunk], header: Header) -> ColourSpace:
+    """Read what the chunks before the palette and the pixel data declare; later ones do not count.
+
+    Parameters
+    ----------
+    chunks : list of Chunk
+    header : Header
+
+    Returns
+    -------
+    ColourSpace
+    """
     declared: dict[bytes, list[bytes]] = {}
-    for kind, content in parts:
+    for kind, content in chunks:
         if kind in (b"PLTE", b"IDAT"):
             break
         declared.setdefault(kind, []).append(bytes(content))
@@ -250,15 +299,19 @@ def colour_space(parts: list[Chunk], head: Header) -> ColourSpace:
     elif b"cICP" in declared:
         fault = "declares code points for its colours (cICP chunk)"
     has_profile = b"iCCP" in declared and (bool(intents) or gamma != SRGB_GAMMA)
-    bits = _significant_bits(declared.get(b"sBIT", []), head)
+    bits = _significant_bits(declared.get(b"sBIT", []), header)
     return ColourSpace(SRGB_GAMMA if intents else gamma, bits, has_profile, fault)
 
 
-def _significant_bits(declared: list[bytes], head: Header) -> int:
-    if head.colour not in (RGB, RGBA) or not declared or len(declared[0]) != _CHANNELS[head.colour]:
+def _significant_bits(declared: list[bytes], header: Header) -> int:
+    if (
+        header.colour not in (RGB, RGBA)
+        or not declared
+        or len(declared[0]) != _CHANNELS[header.colour]
+    ):
         return 0
     bits = declared[0]
-    return max(bits[:3]) if all(0 < number <= head.depth for number in bits) else 0
+    return max(bits[:3]) if all(0 < number <= header.depth for number in bits) else 0
 
 
 def _is_sane_chromaticity(content: bytes) -> bool:
@@ -274,59 +327,44 @@ def _is_sane_chromaticity(content: bytes) -> bool:
     return bool((shares > 0.05).all())
 
 
-def is_animated(parts: list[Chunk]) -> bool:
-    """Whether there are further frames."""
-    return any(kind == b"acTL" for kind, _ in parts)
+def is_animated(chunks: list[Chunk]) -> bool:
+    """Return whether there are further frames.
 
+    Parameters
+    ----------
+    chunks : list of Chunk
 
-def bare(parts: list[Chunk], head: Header) -> bytes:
-    """Return a PNG of the header ``head``, and the palette and the pixel data of another one, and nothing else."""
-    kept = {b"IDAT", b"PLTE"} if head.colour == PALETTE else {b"IDAT"}
-    body = b"".join(_chunk(kind, bytes(content)) for kind, content in parts if kind in kept)
-    return SIGNATURE + _chunk(b"IHDR", _IHDR.pack(*head)) + body + _chunk(b"IEND", b"")
-
-
-def _is_harmless(chunk: Chunk) -> bool:
-    kind, content = chunk
-    if kind == b"tEXt":
-        return bytes(content[:16]).startswith(_HARMLESS_TEXT)
-    return len(content) == _HARMLESS.get(kind)
-
-
-def is_plain(parts: list[Chunk], head: Header) -> bool:
-    """Whether :func:`decode` may read this PNG, which passed :func:`check`.
-
-    It may if the file is grey of 8 or 1 bit, not interlaced, and without odd chunks.
+    Returns
+    -------
+    bool
     """
-    if head.colour != GREY or head.depth not in (1, 8) or head.interlace:
-        return False
-    return all(kind in _CRITICAL or _is_harmless((kind, content)) for kind, content in parts)
+    return any(kind == b"acTL" for kind, _ in chunks)
 
 
-def decode(parts: list[Chunk], head: Header) -> NDArray[np.uint8] | None:
-    """Grey pixels, uint8 [h, w], of a PNG that :func:`is_plain`; a bit becomes 0 or 255.
+def without_metadata(chunks: list[Chunk], header: Header) -> bytes:
+    """Return a PNG of a header, a palette and pixel data, without the chunks that Pillow and OpenCV read differently.
 
-    None where the data do not fill the image exactly.  No more is inflated than the header announces, so the caller
-    checks first whether that is a sane number.
+    Parameters
+    ----------
+    chunks : list of Chunk
+        Of the original file.
+    header : Header
+        Of the new file.
+
+    Returns
+    -------
+    bytes
     """
-    row_bytes = (head.width * head.depth + 7) // 8
-    filtered = _inflated(parts, head.height * (1 + row_bytes))
-    if filtered is None:
-        return None
-    rows = np.empty((head.height, row_bytes), np.uint8)
-    if not _unfilter()(np.frombuffer(filtered, np.uint8), rows):
-        return None
-    if head.depth == 8:
-        return rows
-    bits = np.unpackbits(rows, axis=1, count=head.width)
-    return np.negative(bits, out=bits)  # modulo 256: 1 becomes 255
+    kept = {b"IDAT", b"PLTE"} if header.colour == PALETTE else {b"IDAT"}
+    body = b"".join(encode_chunk(kind, bytes(content)) for kind, content in chunks if kind in kept)
+    return SIGNATURE + encode_chunk(b"IHDR", IHDR.pack(*header)) + body + encode_chunk(b"IEND", b"")
 
 
-def _inflated(parts: list[Chunk], size: int) -> bytes | bytearray | None:
+def inflate(chunks: list[Chunk], size: int) -> bytes | bytearray | None:
     """The pixel data, or None where they are not exactly ``size`` bytes in one sound stream."""
-    pieces = [content for kind, content in parts if kind == b"IDAT"]
+    pieces = [content for kind, content in chunks if kind == b"IDAT"]
     data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    if size > _MOST_INFLATED * len(data):
+    if size > _MAX_INFLATION * len(data):
         return None
     try:
         inflated = deflate.zlib_decompress(data, size)
@@ -338,90 +376,93 @@ def _inflated(parts: list[Chunk], size: int) -> bytes | bytearray | None:
     return inflated
 
 
-@cache
-def _unfilter() -> Callable[[NDArray[np.uint8], NDArray[np.uint8]], bool]:
-    from sodbench.images.png_filters import unfilter  # numba: slow to import, and not always needed
-
-    return unfilter  # type: ignore[no-any-return]
-
-
-def check_data(parts: list[Chunk], head: Header) -> None:
-    """Raise :class:`Damaged` where the pixel data of a PNG of any kind are broken or end before its last row.
+def check_pixel_data(chunks: list[Chunk], header: Header) -> None:
+    """Check that the pixel data of a PNG of any kind are sound and complete.
 
     Pillow leaves missing rows black if the stream ends properly, and ignores the stream's checksum.
+
+    Parameters
+    ----------
+    chunks : list of Chunk
+    header : Header
+
+    Raises
+    ------
+    DamagedPng
     """
-    channels = _CHANNELS[head.colour]
+    channels = _CHANNELS[header.colour]
     wanted = sum(
-        height * (1 + (width * channels * head.depth + 7) // 8) for width, height in _passes(head)
+        height * (1 + (width * channels * header.depth + 7) // 8)
+        for width, height in _passes(header)
     )
-    if wanted <= _MUCH and _inflated(parts, wanted) is not None:
+    if wanted <= _MAX_INFLATED_AT_ONCE and inflate(chunks, wanted) is not None:
         return
     stream = zlib.decompressobj()
     size = 0
     try:
-        for kind, content in parts:
+        for kind, content in chunks:
             waiting: bytes | memoryview = content if kind == b"IDAT" and not stream.eof else b""
-            while waiting and size <= wanted + _MOST_SPARE:
-                size += len(stream.decompress(waiting, _PIECE))
+            while waiting and size <= wanted + _MAX_SPARE_BYTES:
+                size += len(stream.decompress(waiting, _PIECE_BYTES))
                 waiting = stream.unconsumed_tail
-        size += len(stream.flush(_PIECE))
+        size += len(stream.flush(_PIECE_BYTES))
     except zlib.error as error:
-        raise Damaged(f"damaged: its pixel data cannot be inflated ({error})") from None
+        raise DamagedPng(f"damaged: its pixel data cannot be inflated ({error})") from None
     if size < wanted:
-        raise Damaged(f"damaged: its pixel data end after {size} of {wanted} bytes")
-    if size > wanted + _MOST_SPARE:
-        raise Damaged(f"damaged: its pixel data have far more than the {wanted} bytes announced")
+        raise DamagedPng(f"damaged: its pixel data end after {size} of {wanted} bytes")
+    if size > wanted + _MAX_SPARE_BYTES:
+        raise DamagedPng(f"damaged: its pixel data have far more than the {wanted} bytes announced")
     if not stream.eof:
-        raise Damaged("damaged: its pixel data have no end")
+        raise DamagedPng("damaged: its pixel data have no end")
 
 
-def _passes(head: Header) -> Iterator[tuple[int, int]]:
-    """Width and height of the reduced pictures that the pixel data consist of: one, or Adam7's."""
-    for x, y, step_x, step_y in _ADAM7 if head.interlace else ((0, 0, 1, 1),):
-        width, height = -(-(head.width - x) // step_x), -(-(head.height - y) // step_y)
+def _passes(header: Header) -> Iterator[tuple[int, int]]:
+    """Width and height of the reduced images that the pixel data consist of: one, or Adam7's."""
+    for x, y, step_x, step_y in _ADAM7 if header.interlace else ((0, 0, 1, 1),):
+        width, height = -(-(header.width - x) // step_x), -(-(header.height - y) // step_y)
         if width > 0 and height > 0:
             yield width, height
 
 
-def comment(parts: list[Chunk]) -> str:
-    """The first text of a PNG under the keyword Comment, or nothing."""
-    texts = (bytes(content) for kind, content in parts if kind == b"tEXt")
-    found = (text.removeprefix(_COMMENT) for text in texts if text.startswith(_COMMENT))
-    return next(found, b"").decode("latin-1")
+def find_comment(chunks: list[Chunk]) -> str:
+    """Find the first text with the keyword Comment.
 
+    Parameters
+    ----------
+    chunks : list of Chunk
 
-def digest(parts: Iterable[tuple[bytes, bytes | memoryview]]) -> str:
-    """A hash (hexadecimal) of the chunks other than text: equal for files that hold the same image data."""
-    found = hashlib.blake2b(digest_size=8)
-    for kind, content in parts:
-        if kind != b"tEXt":
-            found.update(kind + len(content).to_bytes(8, "big"))
-            found.update(content)
-    return found.hexdigest()
-
-
-def encode(pixels: NDArray[np.uint8], comment: str | Callable[[str], str] = "") -> bytes:
-    """An 8-bit grey PNG of ``pixels``, uint8 [h, w], with a ``comment`` in Latin-1 where one is given.
-
-    A comment may be a function of the :func:`digest` of the file.
-
-    Every row is stored as its difference from the row above: on saliency maps this, with libdeflate's
-    level 1, takes a quarter to two fifths of the time of Pillow's level 4 for up to an eighth more bytes
-    (benchmarks/images.py), and is the filter that is undone fastest.
+    Returns
+    -------
+    str
+        Empty where there is none.
     """
-    height, width = pixels.shape
-    filtered = np.empty((height, 1 + width), np.uint8)
-    filtered[:, 0] = 2  # the filter "up"
-    filtered[0, 1:] = pixels[0]
-    np.subtract(pixels[1:], pixels[:-1], out=filtered[1:, 1:])
-    head = _IHDR.pack(width, height, 8, 0, 0, 0, 0)
-    data = bytes(deflate.zlib_compress(filtered, 1))
-    if callable(comment):
-        comment = comment(digest([(b"IHDR", head), (b"IDAT", data), (b"IEND", b"")]))
-    text = _chunk(b"tEXt", _COMMENT + comment.encode("latin-1")) if comment else b""
-    return SIGNATURE + _chunk(b"IHDR", head) + text + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+    for kind, content in chunks:
+        if kind == b"tEXt" and bytes(content).startswith(COMMENT):
+            return bytes(content).removeprefix(COMMENT).decode("latin-1")
+    return ""
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
+def digest(chunks: Iterable[tuple[bytes, bytes | memoryview]]) -> str:
+    """Hash the chunks other than text.
+
+    Parameters
+    ----------
+    chunks : iterable of (bytes, bytes or memoryview)
+
+    Returns
+    -------
+    str
+        Hexadecimal; equal for files that hold the same image data.
+    """
+    hash_ = hashlib.blake2b(digest_size=8)
+    for kind, content in chunks:
+        if kind != b"tEXt":
+            hash_.update(kind + len(content).to_bytes(8, "big"))
+            hash_.update(content)
+    return hash_.hexdigest()
+
+
+def encode_chunk(kind: bytes, content: bytes) -> bytes:
+    """Encode one chunk with its length and checksum."""
     body = kind + content
     return struct.pack(">I", len(content)) + body + struct.pack(">I", deflate.crc32(body))

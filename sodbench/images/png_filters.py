@@ -1,14 +1,15 @@
 """The filters of PNG, undone in compiled code.
 
-PNG stores each row as one byte that names a filter and the row's differences from a prediction, modulo
-256 (Portable Network Graphics Specification, third edition, W3C, section 9).  With one byte or less per
-pixel a byte is predicted from its left neighbour a, the byte above b and the one above left c; outside
-the picture all three are 0.
+PNG stores each row as one byte that names a filter and the row's differences from a prediction, modulo 256 (Portable
+Network Graphics Specification, third edition, W3C, section 9). With one byte or less per pixel, a byte is predicted
+from its left neighbour a, the byte above b and the one above left c; outside the image all three are 0.
 
-Three of the filters wait for the byte to the left, so a row cannot be undone in vector instructions.  But
-many rows can: lane k works on row k, one byte behind lane k - 1, and finds b and c where its neighbour
-was one and two steps before.  numba has no vectors of its own, so :func:`_tile` builds them from LLVM's.
-A step waits for the one before it, so more rows than a register has bytes take hardly longer.
+Three of the filters depend on the byte to the left, so a single row cannot be undone with vector instructions. Many
+rows can: lane k works on row k, one byte behind lane k - 1, and finds b and c where its neighbour was one and two steps
+before. numba has no vectors of its own, so `_tile` builds them from LLVM's. Each step depends on the one before it, so
+more rows than a register has bytes take hardly longer.
+
+Only `sodbench.images.fast_png` imports this module; where it cannot be compiled, Pillow does the work.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,22 +27,32 @@ from sodbench.metrics.compiled import JIT, compiled
 
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
+# Rows that are undone together
 LANES = 64
-"""Rows that are undone together."""
-HALF = LANES // 2
-TILE = HALF // 2
-"""Bytes of each of them that are undone between reading and writing."""
-FEW = 24
-"""So many rows that wait for their left neighbours are undone sooner one by one."""
-RUN = 16
-"""Bytes that are undone at once where nothing changes, as in most of a mask."""
+_HALF = LANES // 2
+# Bytes of each of them that are undone between reading and writing
+_TILE_BYTES = _HALF // 2
+# Up to this many rows that depend on their left neighbours are undone faster one by one
+_MAX_SINGLE_ROWS = 24
+# Bytes that are undone at once where nothing changes, as in most of a mask
+_RUN_LENGTH = 16
 
 
 @compiled()
 def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
-    """Fill ``rows`` uint8 [h, n] from the inflated stream ``filtered`` uint8 [h * (1 + n)].
+    """Undo the filters of all rows.
 
-    Returns False where a filter byte is none of the five; ``rows`` is then unfinished.
+    Parameters
+    ----------
+    filtered : ndarray of uint8, shape (h * (1 + n),)
+        The inflated pixel data.
+    rows : ndarray of uint8, shape (h, n)
+        Filled with the result.
+
+    Returns
+    -------
+    bool
+        False where a filter byte is none of the five; ``rows`` is then unfinished.
     """
     height, width = rows.shape
     stored = filtered.reshape(height, 1 + width)
@@ -50,12 +61,12 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
     source = undone = np.empty(0, np.uint8)
     for top in range(0, height, LANES):
         bottom = min(top + LANES, height)
-        waiting = 0
+        n_dependent = 0  # rows that depend on their left neighbours
         for y in range(top, bottom):
-            waiting += stored[y, 0] != NONE and stored[y, 0] != UP
-        if JIT and waiting > FEW:  # plain Python has no vectors: one by one
-            if not len(source):  # much for wide rows: not before there are many of them
-                # LANES zeros before each row; the tiles run as far past its end, over bytes that nobody reads
+            n_dependent += stored[y, 0] != NONE and stored[y, 0] != UP
+        if JIT and n_dependent > _MAX_SINGLE_ROWS:  # plain Python has no vectors
+            if not len(source):  # large for wide rows, so only allocated when needed
+                # LANES zeros before each row; the tiles run as far past its end, over unused bytes
                 stride = width + 3 * LANES
                 source = np.zeros(LANES * stride, np.uint8)
                 undone = np.empty((1 + LANES) * stride, np.uint8)  # the row above them comes first
@@ -83,19 +94,19 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
 
 @compiled()
 def _undo_sub(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> None:
-    """Row y of ``stored`` uint8 [h, 1 + n], the filter and what it left, into ``rows``.
+    """Undo row y of ``stored`` uint8 [h, 1 + n], the filters and what they left, into ``rows``.
 
-    A run is as many bytes as LLVM can look at together; the rest follows one by one.
+    A run is as many bytes as LLVM can compare together; the rest follows one by one.
     """
     width = rows.shape[1]
     left = np.uint8(0)
-    whole = width // RUN * RUN
-    for begin in range(0, whole, RUN):
-        run = range(begin, begin + RUN)
-        found = np.uint8(0)
+    whole = width // _RUN_LENGTH * _RUN_LENGTH
+    for begin in range(0, whole, _RUN_LENGTH):
+        run = range(begin, begin + _RUN_LENGTH)
+        changes = np.uint8(0)
         for x in run:
-            found |= stored[y, 1 + x]
-        if found == 0:
+            changes |= stored[y, 1 + x]
+        if changes == 0:
             for x in run:
                 rows[y, x] = left
         else:
@@ -118,16 +129,16 @@ def _undo_average(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) ->
 
 @compiled()
 def _undo_paeth(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> None:
-    """A row below another; runs as in _undo_sub."""
+    """Undo a row below another, with runs as in `_undo_sub`."""
     width = rows.shape[1]
     a = c = np.int32(0)
-    whole = width // RUN * RUN
-    for begin in range(0, whole, RUN):
-        run = range(begin, begin + RUN)
-        found = np.uint8(0)
+    whole = width // _RUN_LENGTH * _RUN_LENGTH
+    for begin in range(0, whole, _RUN_LENGTH):
+        run = range(begin, begin + _RUN_LENGTH)
+        changes = np.uint8(0)
         for x in run:
-            found |= stored[y, 1 + x] | (rows[y - 1, x] ^ np.uint8(c))
-        if found == 0:  # where b is c, a is nearest
+            changes |= stored[y, 1 + x] | (rows[y - 1, x] ^ np.uint8(c))
+        if changes == 0:  # where b is c, a is nearest
             for x in run:
                 rows[y, x] = a
         else:
@@ -145,11 +156,20 @@ def _undo_paeth(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> N
 
 @compiled(inline="always")
 def paeth(a: np.int32, b: np.int32, c: np.int32) -> np.int32:
-    """Whichever of a, b, c is nearest to a + b - c; of equals the first.
+    """Return whichever of a, b, c is nearest to a + b - c; of equals the first.
 
-    The distances are not computed: c is nearest where it lies well between the other two, else the larger
-    of a and b is if c is small, the smaller if c is large.  This is stb_image's form (public domain), which
-    compiles to conditional moves.
+    The distances are not computed: c is nearest where it is well between the other two; otherwise the larger of a
+    and b is nearest if c is small, the smaller if c is large. This is stb_image's form (public domain), which compiles
+    to conditional moves.
+
+    Parameters
+    ----------
+    a, b, c : int32
+        The bytes to the left, above, and above left.
+
+    Returns
+    -------
+    int32
     """
     threshold = np.int32(3) * c - b - a
     low = min(a, b)
@@ -166,7 +186,7 @@ def _undo_together(
     source: NDArray[np.uint8],
     undone: NDArray[np.uint8],
 ) -> None:
-    """Rows ``stored`` uint8 [up to LANES, 1 + n] into ``rows``, from ``top`` on, by way of the scratch of unfilter."""
+    """Undo the rows ``stored`` uint8 [up to LANES, 1 + n] into ``rows``, from ``top`` on; the rest is scratch space."""
     number, width = len(stored), rows.shape[1]
     stride = width + 3 * LANES
     filters = np.zeros((PAETH + 1, LANES), np.uint8)
@@ -181,7 +201,7 @@ def _undo_together(
     else:
         undone[:stride] = 0
     filters[NONE] = 1  # the row of that filter, which predicts nothing, is not needed
-    for x in range(LANES, LANES + width + LANES, TILE):
+    for x in range(LANES, LANES + width + LANES, _TILE_BYTES):
         _tile(source, undone, stride, x, filters, state)  # type: ignore[call-arg]
     for k in range(number):
         for x in range(width):
@@ -192,14 +212,14 @@ def _undo_together(
 def _tile(
     typing_context: Any, source: Any, undone: Any, stride: Any, x: Any, filters: Any, state: Any
 ) -> tuple[Any, Callable[..., Any]]:
-    """Undo TILE bytes of LANES rows: of row k those from x - k on.
+    """Undo _TILE_BYTES bytes of LANES rows: of row k those from x - k on.
 
     source, undone: uint8, rows of ``stride`` bytes; ``undone`` has the row above them before the first.
     filters: uint8 [5, LANES], 255 where the row has that filter, else 0; but 1 in all lanes of the first.
     state: uint8 [2, LANES], the byte to the left in each lane and the one above that, carried from tile to tile.
     """
     byte = ir.IntType(8)
-    lanes, run = ir.VectorType(byte, LANES), ir.VectorType(byte, TILE)
+    lanes, run = ir.VectorType(byte, LANES), ir.VectorType(byte, _TILE_BYTES)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         long = context.get_value_type(types.intp)
@@ -220,14 +240,20 @@ def _tile(
             return builder.shuffle_vector(x, y, indices)
 
         def transposed(square: list[Any]) -> list[Any]:
-            """Rows to columns, in two squares side by side that are TILE high.
+            """Exchange rows and columns, in two squares side by side that are _TILE_BYTES high.
 
-            Each round turns the eight bits of (row, column) by one place, so four exchange the two.
+            Each round rotates the eight bits of (row, column) by one place, so four exchange the two.
             """
-            low = [side + i // 2 + HALF * (i % 2) for side in (0, TILE) for i in range(TILE)]
-            high = [i + TILE // 2 for i in low]
+            low = [
+                side + i // 2 + _HALF * (i % 2)
+                for side in (0, _TILE_BYTES)
+                for i in range(_TILE_BYTES)
+            ]
+            high = [i + _TILE_BYTES // 2 for i in low]
             for _ in range(4):
-                pairs = list(zip(square[: TILE // 2], square[TILE // 2 :], strict=True))
+                pairs = list(
+                    zip(square[: _TILE_BYTES // 2], square[_TILE_BYTES // 2 :], strict=True)
+                )
                 square = [shuffled(x, y, order) for x, y in pairs for order in (low, high)]
             return square
 
@@ -258,14 +284,16 @@ def _tile(
 
         def columns_of(first: int) -> list[Any]:
             """The columns of half the rows."""
-            pairs = ((stored[first + i], stored[first + TILE + i]) for i in range(TILE))
-            return transposed([shuffled(x, y, range(HALF)) for x, y in pairs])
+            pairs = (
+                (stored[first + i], stored[first + _TILE_BYTES + i]) for i in range(_TILE_BYTES)
+            )
+            return transposed([shuffled(x, y, range(_HALF)) for x, y in pairs])
 
-        upper, lower = columns_of(0), columns_of(HALF)
+        upper, lower = columns_of(0), columns_of(_HALF)
         row_above = load(1, x, run)
         a, c = (load(5, long(LANES * k), lanes) for k in range(2))
-        for step in range(TILE):
-            from_above = shuffled(row_above, zero_run, [step] + [TILE] * (LANES - 1))
+        for step in range(_TILE_BYTES):
+            from_above = shuffled(row_above, zero_run, [step] + [_TILE_BYTES] * (LANES - 1))
             b = builder.add(shuffled(zero, a, [0, *range(LANES, 2 * LANES - 1)]), from_above)
             half = builder.lshr(builder.xor(a, b), lanes([1] * LANES))
             average = builder.add(both(a, b), half)
@@ -280,12 +308,12 @@ def _tile(
                 undone_ = builder.add(undone_, both(value, chosen))
             undone_ = builder.sub(undone_, both(to_low, near_high, is_paeth))
             a, c = builder.add(undone_, both(to_high, near_low, is_paeth)), b
-            upper[step] = shuffled(a, a, range(HALF))
-            lower[step] = shuffled(a, a, range(HALF, LANES))
-        for first, half_ in ((0, transposed(upper)), (HALF, transposed(lower))):
-            for side in (0, TILE):
+            upper[step] = shuffled(a, a, range(_HALF))
+            lower[step] = shuffled(a, a, range(_HALF, LANES))
+        for first, half_ in ((0, transposed(upper)), (_HALF, transposed(lower))):
+            for side in (0, _TILE_BYTES):
                 for start, two in zip(starts[first + side :], half_, strict=False):
-                    row = shuffled(two, two, range(side, side + TILE))
+                    row = shuffled(two, two, range(side, side + _TILE_BYTES))
                     store(row, 1, builder.add(stride, start))
         for k, value in enumerate((a, c)):
             store(value, 5, long(LANES * k))

@@ -5,7 +5,7 @@ from sodbench.results.folders import load_results, result_folders, warn_of_shard
 from sodbench.results.policy import AppliedPolicy, Policy
 from sodbench.results.result import (
     COUNTS_FILE,
-    JOURNAL,
+    PARTS_FOLDER,
     RESULT_FILE,
     SCORES_FILE,
     Result,
@@ -20,7 +20,7 @@ from sodbench.results.signature import Signature
 
 __all__ = [
     "COUNTS_FILE",
-    "JOURNAL",
+    "PARTS_FOLDER",
     "RESULT_FILE",
     "SCORES_FILE",
     "AppliedPolicy",

@@ -14,7 +14,8 @@ from sodbench.results.signature import Signature
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sodbench.results.pairs import CountsFile, StoredPairs
+    from sodbench.results.counts_file import CountsFile
+    from sodbench.results.stored_pairs import StoredPairs
 
 _MAX_QUOTED = 120
 # cells of one column of scores.csv that are listed

@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from sodbench.console import warn
+from sodbench.console import logger
 from sodbench.errors import SodbenchError
 from sodbench.files import walk
-from sodbench.results.result import JOURNAL, RESULT_FILE, Result
+from sodbench.results.result import PARTS_FOLDER, RESULT_FILE, Result
 from sodbench.results.result_file import load_result
 
 
@@ -50,8 +50,8 @@ def _result_folders_at(path: Path) -> list[Path]:
     if not folders:
         raise SodbenchError(f"{path}: no results below it (no {RESULT_FILE}); {way_out}")
     for folder in _unfinished_folders(path):
-        warn(
-            f"{folder}: has no result yet, because its run was not finished ({JOURNAL}), and is left out; "
+        logger.warning(
+            f"{folder}: has no result yet, because its run was not finished ({PARTS_FOLDER}), and is left out; "
             "run the same command again"
         )
     return folders
@@ -67,7 +67,7 @@ def _unfinished_folders(path: Path) -> list[Path]:
     return [
         f
         for f, obstacle in walk(path)
-        if not obstacle and os.path.lexists(f / JOURNAL) and not (f / RESULT_FILE).is_file()
+        if not obstacle and os.path.lexists(f / PARTS_FOLDER) and not (f / RESULT_FILE).is_file()
     ]
 
 
@@ -75,7 +75,7 @@ def warn_of_shards(results: Iterable[Result]) -> None:
     """Warn of results that hold only a part of a dataset's pairs, where whole results are expected."""
     for result in results:
         if result.policy.shard:
-            warn(
+            logger.warning(
                 f"{result.folder}: is shard {result.policy.shard_text} of {result.method} on {result.dataset}, whose "
                 "numbers are of a part of the images; join all shards first (sodbench merge)"
             )

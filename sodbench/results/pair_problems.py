@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sodbench.errors import Problem
 from sodbench.images import LOW_16_BIT, LOW_16_BIT_FIX
 from sodbench.metrics import Protocol
-from sodbench.results.pairs import BILINEAR, NEAREST, ZERO, Records
+from sodbench.results.stored_pairs import BILINEAR, MISSING_AS_BLACK, NEAREST, Records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ def find_pair_problems(
 
     Parameters
     ----------
-    facts : records of dtype SMALL, shape [N]
+    facts : records of dtype RECORD, shape [N]
     foreground : int64 [N]
         From :func:`foreground_pixels`, for the same protocol.
     names : DataFrame
@@ -96,7 +96,7 @@ def find_pair_problems(
         if LOW_16_BIT in map_note:
             detail = f"{map_note}; so all of it is black; {LOW_16_BIT_FIX}"
             add("map-coding", row, "map", detail)
-        elif not brightest and fitted != ZERO:
+        elif not brightest and fitted != MISSING_AS_BLACK:
             add("black-map", row, "map", "every pixel is 0")
     return sorted_unique(problems)
 

@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sodbench.metrics import Counts, Scores
-    from sodbench.metrics.scores import CountsSource
-    from sodbench.results.pairs import CountsFile, Records, StoredPairs
+    from sodbench.results.counts_file import CountsFile
+    from sodbench.results.stored_pairs import PairSelection, Records, StoredPairs
 
 RESULT_FILE = "result.json"
 SCORES_FILE = "scores.csv"
 COUNTS_FILE = "counts.npz"
-JOURNAL = "unfinished.pairs"
+# The folder of counted pairs while a run is not finished, see store.py
+PARTS_FOLDER = "parts"
 
 # By the keys of metrics.Scores.left_out.
 _WHY_LEFT_OUT = {
@@ -152,7 +153,7 @@ class Result:
             If the stored counts cannot be read or were modified, or anything else of the stored result does not follow
             from them.
         """
-        from sodbench.results.pairs import StoredPairs
+        from sodbench.results.stored_pairs import StoredPairs
 
         held = self.in_memory[1] if self.in_memory else None
         if held is None:
@@ -161,11 +162,25 @@ class Result:
 
     def stored_pairs(self) -> "StoredPairs":
         """Read the counted pairs with what is known of their files; raises as `counts`."""
-        from sodbench.results.consistency import find_contradictions
-        from sodbench.results.pairs import read_counts
+        from sodbench.results.counts_file import read_counts
 
-        stored = read_counts(self._file(COUNTS_FILE), self.hashes.get(COUNTS_FILE, ""))
-        if contradictions := find_contradictions(self, stored):
+        pairs = read_counts(self._file(COUNTS_FILE), self.hashes.get(COUNTS_FILE, ""))
+        self._check_against(pairs)
+        return pairs
+
+    def open_counts(self) -> "CountsFile":
+        """Open the counted pairs, whose histograms are read as they are needed; raises as `counts`."""
+        from sodbench.results.counts_file import CountsFile
+
+        pairs = CountsFile(self._file(COUNTS_FILE), self.hashes.get(COUNTS_FILE, ""))
+        self._check_against(pairs)
+        return pairs
+
+    def _check_against(self, pairs: "StoredPairs | CountsFile") -> None:
+        """Raise StoredFileError where anything that is stored does not follow from the counts."""
+        from sodbench.results.consistency import find_contradictions
+
+        if contradictions := find_contradictions(self, pairs):
             more = f"; {len(contradictions) - 1} more" * (len(contradictions) > 1)
             raise StoredFileError(
                 self._file(RESULT_FILE),
@@ -173,7 +188,6 @@ class Result:
                 f"({contradictions[0]}{more})",
                 "run the same evaluation again with --force",
             )
-        return stored
 
     def derived_from(
         self,
@@ -182,10 +196,9 @@ class Result:
         counts: "StoredPairs | None" = None,
     ) -> "Result":
         """Return the result that counts give under a protocol, with the names and policy of this one."""
-        facts = source.facts()
         info = self._info(protocol)
-        policy = replace(info.policy, n_resized=n_resized(facts))
-        return derive_result(source, facts, protocol, replace(info, policy=policy), counts)
+        policy = replace(info.policy, n_resized=n_resized(source.records))
+        return derive_result(source, protocol, replace(info, policy=policy), counts)
 
     def _info(self, protocol: str) -> ResultInfo:
         provenance = dict(self.provenance)
@@ -231,7 +244,7 @@ class Result:
         if protocol == self.protocol:
             return self
         from sodbench.metrics import score
-        from sodbench.results.pairs import StoredPairs
+        from sodbench.results.stored_pairs import StoredPairs
 
         held = self.in_memory[1] if self.in_memory else None
         source = self.stored_pairs() if held is None else held
@@ -271,8 +284,7 @@ class Result:
 
 
 def derive_result(
-    source: "CountsSource",
-    facts: "Records",
+    source: "StoredPairs | CountsFile | PairSelection",
     protocol: str,
     info: ResultInfo,
     counts: "StoredPairs | None" = None,
@@ -281,10 +293,8 @@ def derive_result(
 
     Parameters
     ----------
-    source : CountsSource
-        Counts of the pairs of ``info.files``, in its order.
-    facts : records of dtype SMALL, shape [N]
-        What else is known of the pairs.
+    source : StoredPairs, CountsFile or PairSelection
+        The pairs of ``info.files``, in its order.
     protocol : str
         Name of the protocol.
     info : ResultInfo
@@ -304,7 +314,7 @@ def derive_result(
         sorted_unique,
     )
 
-    rules = get_protocol(protocol)
+    rules, facts = get_protocol(protocol), source.records
     foreground = foreground_pixels(source, facts, rules)
     own = find_pair_problems(facts, foreground, info.files, info.folders, rules)
     others = sorted_unique(p for p in info.problems if p.kind not in PAIR_PROBLEMS)
@@ -382,6 +392,6 @@ def digest_names(files: "pd.DataFrame") -> str:
 
 def n_resized(facts: "Records") -> int:
     """Return how many maps were resized to their masks."""
-    from sodbench.results.pairs import BILINEAR, NEAREST
+    from sodbench.results.stored_pairs import BILINEAR, NEAREST
 
     return int(np.isin(facts["fitted"], (BILINEAR, NEAREST)).sum())

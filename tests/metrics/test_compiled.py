@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -12,12 +13,13 @@ EVERYTHING = """
 import sys
 import numpy as np
 from sodbench.images import png
-from sodbench.metrics import Evaluator, PROTOCOLS
+from sodbench.metrics import Evaluator, PROTOCOLS, catalogue, compile_kernels
 from sodbench.metrics.compiled import JIT
 from sodbench.metrics.statistics.bootstrap import weighted_sums
 
+compile_kernels()
 rng = np.random.default_rng(7)
-evaluator = Evaluator()
+evaluator = Evaluator(pixel_metrics=[m.name for m in catalogue.METRICS.values() if m.needs_pixels])
 height, width = 41, 37
 for kind in range(6):
     smooth = np.add.outer(np.sin(np.arange(height) / 5 + kind), np.cos(np.arange(width) / 7))
@@ -56,14 +58,14 @@ sys.stdout.buffer.write(bytes([JIT]) + b"".join(digits))
 """
 
 
-def ran(code, **environment):
+def ran(code, *arguments, **environment):
     done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", code],
+        [sys.executable, "-W", "always", "-c", code, *arguments],
         env={**os.environ, "NUMBA_DISABLE_JIT": "0", **environment},
         capture_output=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.returncode == 0, done.stdout.decode(errors="replace") + done.stderr.decode()
     return done.stdout, done.stderr.decode()
 
 
@@ -74,6 +76,16 @@ def test_plain_python_gives_the_bits_of_the_compiled_kernels():
     assert not warned
     assert (plain[0], compiled[0]) == (0, 1)
     assert plain[1:] == compiled[1:]
+
+
+def test_the_metrics_have_their_known_values_without_the_compiler():
+    """As a debugger or a coverage run sees them."""
+    tests = ["test_known_values.py", "test_boundary.py", "test_catalogue.py"]
+    ran(
+        "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))",
+        *("-q", "-p", "no:cacheprovider", *(str(Path(__file__).parent / name) for name in tests)),
+        NUMBA_DISABLE_JIT="1",
+    )
 
 
 NO_FOLDER = """

@@ -1,12 +1,12 @@
 """Every metric of the catalogue on maps whose scores are known, under every protocol.
 
-The expected values come from the definitions in docs/protocols.md: here from the pixels, one threshold at a time, and for
-the maps of one or two levels once more in closed form.  Nothing is taken from sodbench.metrics but the names.
+The expected values come from the definitions in docs/protocols.md: from the pixels, one threshold at a time
+(tests/reference/scores.py), and for the maps of one or two levels also in closed form.
 """
 
 import numpy as np
 import pytest
-from reference import pixels
+from reference import scores as reference
 
 from sodbench.metrics import Evaluator, catalogue
 
@@ -14,6 +14,7 @@ HEIGHT, WIDTH = 12, 15
 # foreground in all four blocks of S, and farther from the border than the window of weighted F reaches
 MASK = np.zeros((HEIGHT, WIDTH), bool)
 MASK[4:8, 5:10] = True
+WHITE = MASK * np.uint8(255)
 PIXELS, FOREGROUND = MASK.size, int(MASK.sum())
 SHARE = FOREGROUND / PIXELS
 
@@ -42,91 +43,6 @@ MAPS = {
     "random": np.random.default_rng(16).integers(3, 240, MASK.shape, dtype=np.uint8),
 }
 PROTOCOLS = ("salmetric", "pysodmetrics", "matlab")
-MAP = {"salmetric": "raw", "pysodmetrics": "min-max", "matlab": "maximum"}
-MAE_MAP = {"salmetric": "raw", "pysodmetrics": "min-max", "matlab": "min-max"}
-OWN_COMPARISON = {"salmetric": ">", "pysodmetrics": "trunc>=", "matlab": ">="}
-OTHER_COMPARISON = {"salmetric": "trunc>=", "pysodmetrics": "trunc>=", "matlab": ">="}
-SMOOTHING = {"salmetric": 1e-4, "pysodmetrics": 0, "matlab": 0}
-MAX_F_OF = {"salmetric": "meanpr", "pysodmetrics": "meanf", "matlab": "meanpr"}
-CENTROID = {"salmetric": "half-even", "pysodmetrics": "half-even", "matlab": "half-up"}
-OWN = ("precision", "recall", "f")
-OTHERS = ("e", "iou", "dice", "specificity", "fpr", "ber", "accuracy", "kappa", "cohen_kappa")
-
-
-def image_curves(map_, protocol):
-    """Each curve at thresholds 0 to 255, from the binarised maps."""
-    values = pixels.prepared(map_, MAP[protocol])
-    curves = {name: np.empty(256) for name in (*OWN, *OTHERS, "tpr", "ppv")}
-    for t in range(256):
-        own = pixels.selected(values, t, OWN_COMPARISON[protocol])
-        other = pixels.selected(values, t, OTHER_COMPARISON[protocol])
-        smoothed = pixels.binary_measures(own, MASK, SMOOTHING[protocol])
-        plain = pixels.binary_measures(other, MASK)
-        for name in OWN:
-            curves[name][t] = smoothed[name]
-        for name in OTHERS:
-            curves[name][t] = plain[name]
-        curves["tpr"][t] = plain["recall"]
-        ranked = pixels.binary_measures(other, MASK, SMOOTHING[protocol])
-        curves["ppv"][t] = ranked["precision"]
-    return curves
-
-
-def image_scalars(map_, protocol):
-    """Each score of the image that needs no curve."""
-    values = pixels.prepared(map_, MAP[protocol])
-    found = {"mae": pixels.mae(pixels.prepared(map_, MAE_MAP[protocol]), MASK)}
-    if protocol == "matlab" and map_.min() == map_.max():
-        found["mae"] = np.nan  # (v - min) / (max - min) is 0 / 0
-    exact = protocol == "matlab"
-    found["s"] = pixels.s_measure(values, MASK, CENTROID[protocol], exact)
-    found["s_object"], found["s_region"] = pixels.s_parts(values, MASK, CENTROID[protocol], exact)
-    found["wf"] = pixels.weighted_f(values, MASK)
-    adaptive = pixels.binary_measures(pixels.adaptively_selected(map_, MAP[protocol]), MASK)
-    return found | {f"{name}_adp": value for name, value in adaptive.items()}
-
-
-def f_of(precision, recall):
-    both = 0.3 * precision + recall
-    return np.divide(1.3 * precision * recall, both, out=np.zeros(256), where=both > 0)
-
-
-def trapezoids(x, y):
-    """Area under the points, from the smallest x to the largest."""
-    return sum(abs(x[i + 1] - x[i]) * (y[i + 1] + y[i]) / 2 for i in range(255))
-
-
-def aggregates(maps, protocol):
-    """Every aggregate of a set of images, by the definitions."""
-    scalars = [image_scalars(map_, protocol) for map_ in maps]
-    images = [image_curves(map_, protocol) for map_ in maps]
-    mean = {name: np.mean([curves[name] for curves in images], axis=0) for name in images[0]}
-    found = {
-        name: np.nanmean([one[name] for one in scalars])
-        if not all(np.isnan(one[name]) for one in scalars)
-        else np.nan
-        for name in scalars[0]
-    }
-    by_form = {"meanpr": f_of(mean["precision"], mean["recall"]), "meanf": mean["f"]}
-    for form, curve in by_form.items():
-        found[f"f_max_{form}"], found[f"f_mean_{form}"] = curve.max(), curve.mean()
-    own = by_form[MAX_F_OF[protocol]]
-    best = int(own.argmax())
-    found |= {"f_max": own.max(), "f_mean": own.mean(), "threshold": best}
-    found |= {"precision": mean["precision"][best], "recall": mean["recall"][best]}
-    found["f_max_best"] = np.mean([curves["f"].max() for curves in images])
-    for name in OTHERS:
-        found[f"{name}_max"], found[f"{name}_mean"] = mean[name].max(), mean[name].mean()
-    found["auc_pr"] = trapezoids(mean["recall"], mean["precision"])
-    recall = 0.0
-    found["ap"] = 0.0
-    for t in range(255, -1, -1):
-        found["ap"] += (mean["tpr"][t] - recall) * mean["ppv"][t]
-        recall = mean["tpr"][t]
-    found["auc_roc"] = trapezoids(mean["fpr"], mean["tpr"])
-    if mean["fpr"].min() == mean["tpr"].min() == 1:
-        found["auc_roc"] = 0.5  # nothing is ranked above anything else
-    return found
 
 
 def scored(maps, protocol):
@@ -144,17 +60,18 @@ def protocol(request):
 @pytest.mark.parametrize("kind", MAPS)
 def test_every_metric_of_one_map(kind, protocol):
     scores = scored([MAPS[kind]], protocol)
-    expected = aggregates([MAPS[kind]], protocol)
-    assert set(expected) == set(catalogue.aggregate_names()) == set(scores.metrics)
-    for name, value in expected.items():
+    expected = reference.aggregates([(MAPS[kind], WHITE)], protocol)
+    assert set(catalogue.aggregate_names()) == set(scores.metrics)
+    for name in scores.metrics:
+        value = expected[name]
         assert scores.metrics[name] == pytest.approx(value, nan_ok=True, abs=1e-12), name
 
 
 def test_every_metric_of_all_maps_together(protocol):
     scores = scored(list(MAPS.values()), protocol)
-    expected = aggregates(list(MAPS.values()), protocol)
-    for name, value in expected.items():
-        assert scores.metrics[name] == pytest.approx(value, abs=1e-12), name
+    expected = reference.aggregates([(map_, WHITE) for map_ in MAPS.values()], protocol)
+    for name, value in scores.metrics.items():
+        assert value == pytest.approx(expected[name], abs=1e-12), name
 
 
 # -- closed forms ------------------------------------------------------------------------------------

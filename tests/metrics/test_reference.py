@@ -53,11 +53,9 @@ def test_every_curve(rules, pair):
     own = {"precision", "recall", "f"}  # in the protocol's comparison; the others in PySODMetrics'
     for t in range(0, 256, 5):
         binary = pixels.selected(p, t, rules.comparison)
-        smoothed = pixels.binary_measures(binary, foreground, rules.smoothing)
-        plain = pixels.binary_measures(
-            pixels.selected(p, t, rules.secondary_comparison), foreground
-        )
-        ppv = pixels.binary_measures(
+        smoothed = pixels.binary_metrics(binary, foreground, rules.smoothing)
+        plain = pixels.binary_metrics(pixels.selected(p, t, rules.secondary_comparison), foreground)
+        ppv = pixels.binary_metrics(
             pixels.selected(p, t, rules.secondary_comparison), foreground, rules.smoothing
         )["precision"]
         for name, curve in found.items():
@@ -90,6 +88,6 @@ def test_every_scalar(rules, pair):
     s = pixels.s_measure(p, foreground, rules.rule.centroid, exact)
     assert found["s"][0] == pytest.approx(s, nan_ok=True, **CLOSE)
     assert found["wf"][0] == pytest.approx(pixels.weighted_f(p, foreground), **CLOSE)
-    adaptive = pixels.binary_measures(pixels.adaptively_selected(map_, rules.map), foreground)
+    adaptive = pixels.binary_metrics(pixels.adaptively_selected(map_, rules.map), foreground)
     for name, expected in adaptive.items():
         assert found[f"{name}_adp"][0] == pytest.approx(expected, **CLOSE), name

@@ -86,7 +86,7 @@ def quotient(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else 0.0
 
 
-def binary_measures(
+def binary_metrics(
     binary: NDArray[np.bool_], foreground: NDArray[np.bool_], smoothing: float = 0.0
 ) -> dict[str, float]:
     """Every measure of a binarised map; precision, recall and F with SalMetric's smoothing if given."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from synthetic import ODD, synthetic
+from synthetic import ODD, report_page, synthetic
 
 from sodbench.errors import Problem
 from sodbench.results import Result
@@ -32,12 +32,11 @@ def odd_results(tmp_path_factory) -> list[Result]:
 def odd_report(odd_results, tmp_path_factory) -> Path:
     """A whole report folder over them."""
     from sodbench.reports import plots
-    from sodbench.reports.report import write_report
 
     out = tmp_path_factory.mktemp("report") / "out"
     with pytest.MonkeyPatch.context() as patch:  # restored where write_report fails, too
         patch.setattr(plots, "FORMATS", ("png", "svg"))  # PDF fonts take the time
-        write_report(
+        report_page(
             odd_results,
             out,
             title="Odd names: <b>, &, _, %",

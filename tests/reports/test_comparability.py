@@ -5,16 +5,14 @@ import re
 
 import pandas as pd
 import pytest
-from synthetic import synthetic
+from synthetic import report_page, synthetic
 
 from sodbench.cli import main
 from sodbench.reports import plots
 from sodbench.reports.analysis import analyse
 from sodbench.reports.comparability import Ranking, find_comparable, find_ranking
 from sodbench.reports.image_counts import check_image_counts, dataset_heading, official_images
-from sodbench.reports.report import write_report
-
-SIGNATURE = "sodbench:0.1.0|protocol:{}|n:300|missing:error|resize:none|gt:>128"
+from sodbench.results import Signature
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +45,7 @@ def mixed(**options):
 
 def test_a_result_under_another_protocol_has_no_place_no_rank_and_is_tied_with_nobody(tmp_path):
     out = tmp_path / "out"
-    write_report(mixed(), out, resamples=200, pictures=[], baseline="good")
+    report_page(mixed(), out, resamples=200, images=[], baseline="good")
     text = (out / "report.md").read_text("utf-8")
     scores = rows_of(text, "Scores")
     assert scores["goodᵇ"][0].startswith("**") and "*" not in "".join(scores["otherᵃ"])
@@ -65,7 +63,7 @@ def test_a_result_under_another_protocol_has_no_place_no_rank_and_is_tied_with_n
 
 def test_every_number_in_csv_and_json_has_its_protocol_signature_and_mark(tmp_path):
     results = mixed()
-    write_report(results, tmp_path / "out", resamples=200, pictures=[])
+    report_page(results, tmp_path / "out", resamples=200, images=[])
     tables = tmp_path / "out" / "tables"
     scores = pd.read_csv(tables / "scores.csv", index_col=0)
     assert scores.loc["other", "own protocol"] == "pysodmetrics"
@@ -103,14 +101,14 @@ def test_every_number_in_csv_and_json_has_its_protocol_signature_and_mark(tmp_pa
 def test_a_method_alone_on_a_dataset_has_no_place_and_no_rank(tmp_path):
     results = [synthetic(m, "SOD", noise=n) for m, n in (("a", 0.1), ("b", 0.9))]
     results.append(synthetic("alone", "own", noise=0.01))
-    text = write_report(results, tmp_path / "r.md", resamples=100, pictures=[]).read_text("utf-8")
+    text = report_page(results, tmp_path / "r.md", resamples=100, images=[]).read_text("utf-8")
     row = rows_of(text, "Scores")["aloneᶜ"]
     assert row[-1] == "not compared" and "*" not in "".join(row)
     assert not any(label.startswith("own") for label in rows_of(text, "Best and tied methods"))
     assert "- alone on own: the only result on this dataset" in text
     assert "Mean rank over datasets" not in text  # there is but one that methods share
     assert "max F, S, max E, weighted F on SOD, with ranks among the 2 methods" in text
-    only = write_report(results[2:], tmp_path / "only.md", resamples=100, pictures=[])
+    only = report_page(results[2:], tmp_path / "only.md", resamples=100, images=[])
     assert "best" not in only.read_text("utf-8").partition("## Curves")[0].replace("best on", "")
 
 
@@ -131,18 +129,19 @@ def test_images_are_chosen_by_the_scores_of_comparable_methods(tmp_path):
         result.table["f_max"] = 0.5
     compared[0].table.loc["im_007", "f_max"] = 0.9
     out = tmp_path / "out"
-    write_report([other, *compared], out, resamples=100, pictures=["disputed"], thumbnails=1)
+    report_page([other, *compared], out, resamples=100, images=["disputed"], thumbnails=1)
     shown = (
         (out / "report.md").read_text("utf-8").partition("Images of own with mask and maps; ")[2]
     )
     assert "im\\_007: where the methods differ most" in shown
-    assert [p.name for p in (out / "pictures/own/mask").glob("*.jpg")] != ["000005.jpg"]
-    data = (out / "data" / "set-0.js").read_text("utf-8")
+    assert [p.name for p in (out / "thumbnails/own/mask").glob("*.jpg")] != ["000005.jpg"]
+    data = (out / "data" / "dataset-0.js").read_text("utf-8")
     assert '"compared":[false,true,true]' in data
 
 
-def test_the_larger_class_is_compared_and_of_equal_ones_that_of_the_commonest_protocol():
-    salmetric, matlab = SIGNATURE.format("salmetric"), SIGNATURE.format("matlab")
+def test_the_larger_class_is_compared_and_of_equal_ones_that_of_the_most_common_protocol():
+    salmetric = Signature("salmetric", n=300, version="0.1.0")
+    matlab = Signature("matlab", n=300, version="0.1.0")
     found = find_comparable(
         {
             ("a", "X"): matlab,
@@ -150,7 +149,7 @@ def test_the_larger_class_is_compared_and_of_equal_ones_that_of_the_commonest_pr
             ("c", "X"): salmetric,
             ("d", "X"): salmetric,
             ("a", "Y"): salmetric,
-            ("b", "Y"): salmetric.replace("0.1.0", "0.2.0"),
+            ("b", "Y"): Signature("salmetric", n=300, version="0.2.0"),
             ("c", "Y"): matlab,
             ("a", "Z"): salmetric,
             ("b", "Z"): matlab,
@@ -175,7 +174,7 @@ def test_ranked_methods_have_all_the_datasets_that_ranks_are_over():
 def test_a_dataset_with_another_number_of_images_is_named_so(tmp_path):
     results = [synthetic(m, "ECSSD", noise=n, images=16) for m, n in (("a", 0.1), ("b", 0.9))]
     out = tmp_path / "out"
-    write_report(results, out, resamples=100, pictures=[])
+    report_page(results, out, resamples=100, images=[])
     text = (out / "report.md").read_text("utf-8")
     assert "2 methods on ECSSD (16 of 1,000 images), scored" in text
     assert "**Scores**\n\nECSSD (16 of 1,000 images):\n\n| method" in text
@@ -235,8 +234,8 @@ def test_a_dataset_of_few_images_ranks_nobody_and_does_not_change_the_ranks_of_o
     results += [synthetic(m, "tiny", noise=n, images=9) for m, n in (("a", 0.1), ("b", 0.9))]
     found = analyse(results, resamples=100)
     assert found.ranking == Ranking(("a", "b", "c"), ("SOD",))
-    page = write_report(
-        results, tmp_path / "r.md", resamples=100, pictures=[], metrics=["mae", "f_max"]
+    page = report_page(
+        results, tmp_path / "r.md", resamples=100, images=[], metrics=["mae", "f_max"]
     )
     text = page.read_text("utf-8")
     for row in rows_of(text, "Scores").values():
@@ -247,7 +246,7 @@ def test_a_dataset_of_few_images_ranks_nobody_and_does_not_change_the_ranks_of_o
 
 def test_a_single_method_disputes_no_image_with_itself(tmp_path):
     alone = synthetic("alone", "own", folder=tmp_path / "data")
-    text = write_report([alone], tmp_path / "r.md", resamples=100).read_text("utf-8")
+    text = report_page([alone], tmp_path / "r.md", resamples=100).read_text("utf-8")
     assert "best on average" in text and "where the methods differ most" not in text
 
 
@@ -258,7 +257,7 @@ def test_scores_of_two_protocols_choose_no_image_together(tmp_path):
     good.table.loc["im_004", "f_max"] = 0.9
     other.table["f_max"] = 0.5
     other.table.loc["im_004", "f_max"] = 0.0
-    text = write_report([good, other], tmp_path / "r.md", resamples=100).read_text("utf-8")
+    text = report_page([good, other], tmp_path / "r.md", resamples=100).read_text("utf-8")
     assert "im\\_004: best on average" in text and "where the methods differ most" not in text
 
 
@@ -266,7 +265,7 @@ def test_a_metric_without_a_direction_has_no_best_image_and_no_best_method(tmp_p
     results = [
         synthetic(m, "own", noise=n, folder=tmp_path / "d") for m, n in (("a", 0.1), ("b", 0.9))
     ]
-    page = write_report(results, tmp_path / "r.md", resamples=100, metrics=["ber_max"])
+    page = report_page(results, tmp_path / "r.md", resamples=100, metrics=["ber_max"])
     text = page.read_text("utf-8")
     assert "on average" not in text and "Best and tied methods" not in text
     assert "where the methods differ most" in text
@@ -275,5 +274,5 @@ def test_a_metric_without_a_direction_has_no_best_image_and_no_best_method(tmp_p
 def test_only_maxima_are_said_to_be_of_the_best_threshold_of_an_image(tmp_path):
     result = synthetic("a", "own", folder=tmp_path / "data")
     for metric, said in (("mae", False), ("f_max", True), ("f_adp", False)):
-        page = write_report([result], tmp_path / f"{metric}.md", resamples=100, metrics=[metric])
+        page = report_page([result], tmp_path / f"{metric}.md", resamples=100, metrics=[metric])
         assert ("best threshold of that image" in page.read_text("utf-8")) == said, metric

@@ -9,8 +9,7 @@ from synthetic import synthetic
 from sodbench import evaluate
 from sodbench.errors import SodbenchError
 from sodbench.metrics.statistics.significance import holm
-from sodbench.reports.compare import compare
-from sodbench.reports.text import format_comparison
+from sodbench.reports.compare import compare, format_comparison
 
 
 def test_numbers_are_those_of_the_results_and_the_better_one_wins():

@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import ODD, synthetic
+from synthetic import ODD, report_page, synthetic
 
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
+from sodbench.metrics.catalogue import METRICS
 from sodbench.reports import plots
 from sodbench.reports.attributes import read_attributes
+from sodbench.reports.citations import bibtex
+from sodbench.reports.inputs import read_costs
 from sodbench.reports.markdown import MARKER
 from sodbench.reports.published import load_published
-from sodbench.reports.report import read_costs, write_report
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def undrawn(monkeypatch):
 
 def test_markdown_report_with_figures_beside_it(odd_results, tmp_path, quick):
     out = tmp_path / "report.md"
-    assert write_report(odd_results[:4], out, resamples=100, sample=True) == out
+    assert report_page(odd_results[:4], out, resamples=100, sample=True) == out
     text = out.read_text(encoding="utf-8")
     assert text.startswith(MARKER)
     assert "> This is the built-in sample." in text
@@ -62,7 +64,7 @@ def test_a_folder_gets_every_format(odd_report):
         assert (odd_report / "tables" / f"{name}.tex").is_file()
     rows = list(csv.DictReader((odd_report / "tables/all_comparisons.csv").open(encoding="utf-8")))
     assert len(rows) == 6 * 2 * 5  # pairs x sets x metrics
-    thumbnails = list((odd_report / "pictures").rglob("*.jpg"))
+    thumbnails = list((odd_report / "thumbnails").rglob("*.jpg"))
     assert len(thumbnails) == 2 * 12 * (2 + 4)
 
 
@@ -127,7 +129,7 @@ def test_the_latex_compiles(odd_report, tmp_path):
 
 def test_the_same_results_give_the_same_report(odd_results, tmp_path, undrawn):
     for name in ("a", "b"):
-        write_report(odd_results[:2], tmp_path / name / "report.md", resamples=100, pictures=[])
+        report_page(odd_results[:2], tmp_path / name / "report.md", resamples=100, images=[])
     assert (tmp_path / "a" / "report.md").read_bytes() == (
         tmp_path / "b" / "report.md"
     ).read_bytes()
@@ -149,14 +151,14 @@ def test_thumbnails_are_made_once(odd_results, tmp_path, monkeypatch, undrawn):
     from sodbench.reports import gallery
 
     made = []
-    original = gallery.thumbnail
-    monkeypatch.setattr(gallery, "thumbnail", lambda *a: made.append(a[0]) or original(*a))
-    options = {"resamples": 100, "pictures": []}
-    write_report(odd_results[:1], tmp_path / "out", **options)
+    original = gallery.load_thumbnail
+    monkeypatch.setattr(gallery, "load_thumbnail", lambda *a: made.append(a[0]) or original(*a))
+    options = {"resamples": 100, "images": []}
+    report_page(odd_results[:1], tmp_path / "out", **options)
     assert len(made) == 12 * 3
-    write_report(odd_results[:1], tmp_path / "out", **options)
+    report_page(odd_results[:1], tmp_path / "out", **options)
     assert len(made) == 12 * 3
-    write_report(odd_results[:2], tmp_path / "out", **options)
+    report_page(odd_results[:2], tmp_path / "out", **options)
     assert len(made) == 12 * 4
 
 
@@ -164,13 +166,13 @@ def test_pictures_that_moved_are_said_politely(tmp_path, undrawn):
     results = [synthetic("m", "SOD", folder=tmp_path / "data")]
     shutil.rmtree(tmp_path / "data" / "images")
     shutil.rmtree(tmp_path / "data" / "maps")
-    out = write_report(results, tmp_path / "report.md", resamples=100)
+    out = report_page(results, tmp_path / "report.md", resamples=100)
     text = out.read_text(encoding="utf-8")
     assert "are no longer where they were when they were scored" in text
     assert "the numbers are not affected" in text
     without = [synthetic("m", "SOD")]  # no folders at all: in memory
-    text = write_report(without, tmp_path / "other.md", resamples=100).read_text(encoding="utf-8")
-    assert "pictures_1" not in text
+    text = report_page(without, tmp_path / "other.md", resamples=100).read_text(encoding="utf-8")
+    assert "images_1" not in text
 
 
 def test_different_signatures_are_marked_and_explained(tmp_path, undrawn):
@@ -180,7 +182,7 @@ def test_different_signatures_are_marked_and_explained(tmp_path, undrawn):
         synthetic("c", "SOD", missing=2),
         synthetic("d", "SOD", protocol="matlab"),
     ]
-    text = write_report(results, tmp_path / "r.md", resamples=100, pictures=[]).read_text("utf-8")
+    text = report_page(results, tmp_path / "r.md", resamples=100, images=[]).read_text("utf-8")
     row = next(line for line in text.splitlines() if line.startswith("| c"))
     assert row.count("[†]") == 5
     assert (
@@ -192,7 +194,7 @@ def test_different_signatures_are_marked_and_explained(tmp_path, undrawn):
 def test_published_rows_are_marked_and_take_no_part(tmp_path, undrawn):
     results = [synthetic(m, "SOD", noise=n) for m, n in (("a", 0.1), ("b", 0.3), ("c", 0.6))]
     plain, with_rows = (
-        write_report(results, tmp_path / f"{n}.md", resamples=100, pictures=[], published=p)
+        report_page(results, tmp_path / f"{n}.md", resamples=100, images=[], published=p)
         for n, p in (("plain", None), ("rows", []))
     )
     own = next(line for line in plain.read_text("utf-8").splitlines() if line.startswith("| a"))
@@ -222,6 +224,11 @@ def test_published_tables_are_whole_and_doubts_are_noted():
         load_published(["nope"])
 
 
+def test_every_citation_of_the_catalogue_has_a_bibtex_entry():
+    for metric in METRICS.values():
+        assert bool(metric.citation) == bool(bibtex([], [], [metric.name])), metric.name
+
+
 def test_templates_are_filled_in_with_the_right_escaping(odd_results, tmp_path, undrawn):
     (tmp_path / "mine.tex.j2").write_text(
         r"\title{((( document.title )))} ((( tables.scores|table )))"
@@ -229,13 +236,13 @@ def test_templates_are_filled_in_with_the_right_escaping(odd_results, tmp_path, 
     (tmp_path / "mine.html").write_text("<p>{{ document.title }}</p>")
 
     def fill(name):
-        write_report(
+        report_page(
             odd_results[:2],
             tmp_path / "out" / "report.md",
             title="a_b <c>",
             template=tmp_path / name,
             resamples=100,
-            pictures=[],
+            images=[],
         )
 
     fill("mine.tex.j2")
@@ -247,7 +254,7 @@ def test_templates_are_filled_in_with_the_right_escaping(odd_results, tmp_path, 
     assert not (tmp_path / "out" / "mine.tex").exists()  # of the report that this one replaced
     (tmp_path / "bad.md").write_text("{% if %}")
     with pytest.raises(SodbenchError, match=r"--template .*bad.md"):
-        write_report(
+        report_page(
             odd_results[:1], tmp_path / "out" / "x.md", template=tmp_path / "bad.md", resamples=100
         )
 
@@ -261,13 +268,13 @@ def test_a_template_overwrites_its_own_result_alone(name, tmp_path, undrawn):
 
     def write(text):
         template.write_text(text)
-        write_report(results, out, template=template, resamples=100, pictures=[])
+        report_page(results, out, template=template, resamples=100, images=[])
 
     write("one")
     write("two")
     assert target.read_text() == "two"
     target.write_text("two, and my own words")
-    with pytest.raises(SodbenchError, match=r"mine.txt, which was not written by sodbench or was"):
+    with pytest.raises(SodbenchError, match=r"mine.txt: was modified since the report was written"):
         write("three")
     assert target.read_text() == "two, and my own words"
     target.unlink()
@@ -336,24 +343,24 @@ def test_refuses_to_overwrite_or_to_write_among_data(tmp_path):
     mine = tmp_path / "notes.md"
     mine.write_text("my thesis")
     with pytest.raises(SodbenchError, match="exists and was not written by sodbench"):
-        write_report(results, mine)
+        report_page(results, mine)
     assert mine.read_text() == "my thesis"
     theirs = tmp_path / "paper_figures"
     theirs.mkdir()
     (theirs / "pr.png").write_text("my plot")
-    with pytest.raises(SodbenchError, match="paper_figures: exists and was not written by"):
-        write_report(results, tmp_path / "paper.md")
+    with pytest.raises(SodbenchError, match="paper_figures: holds other files than a report"):
+        report_page(results, tmp_path / "paper.md")
     assert (theirs / "pr.png").read_text() == "my plot" and not (tmp_path / "paper.md").exists()
     with pytest.raises(SodbenchError, match="holds other files"):
-        write_report(results, tmp_path)
-    with pytest.raises(SodbenchError, match="holds maps or data"):
-        write_report(results, tmp_path / "data" / "maps" / "m" / "report")
+        report_page(results, tmp_path)
+    with pytest.raises(SodbenchError, match="holds images, masks or maps"):
+        report_page(results, tmp_path / "data" / "maps" / "m" / "report")
     with pytest.raises(SodbenchError, match=r"a report is a folder .* or a .md file"):
-        write_report(results, tmp_path / "report.pdf")
+        report_page(results, tmp_path / "report.pdf")
     with pytest.raises(SodbenchError, match="--baseline nobody: no such method here; there are: m"):
-        write_report(results, tmp_path / "r.md", baseline="nobody", resamples=100)
+        report_page(results, tmp_path / "r.md", baseline="nobody", resamples=100)
     with pytest.raises(SodbenchError, match="--images nowhere: neither an image"):
-        write_report(results, tmp_path / "r.md", pictures=["nowhere"])
+        report_page(results, tmp_path / "r.md", images=["nowhere"])
 
 
 def test_a_markdown_report_may_be_written_again(tmp_path, monkeypatch):
@@ -365,11 +372,11 @@ def test_a_markdown_report_may_be_written_again(tmp_path, monkeypatch):
     results, out = [synthetic("m", "SOD")], tmp_path / "r.md"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(plots, "save_figure", interrupted)
-        write_report(results, out, resamples=100, pictures=[])
+        report_page(results, out, resamples=100, images=[])
     assert any((tmp_path / "r_figures").iterdir())
     monkeypatch.setattr(plots, "save_figure", lambda *_: {})
     for _ in range(2):
-        assert "## Scores" in write_report(results, out, resamples=100, pictures=[]).read_text()
+        assert "## Scores" in report_page(results, out, resamples=100, images=[]).read_text()
 
 
 @pytest.mark.parametrize(
@@ -381,8 +388,8 @@ def test_many_methods_get_a_rank_diagram_a_page(methods, figure, tmp_path, undra
         for d in ("SOD", "ECSSD")
         for i in range(methods)
     ]
-    out = write_report(
-        results, tmp_path / "r.md", metrics=["mae", "f_max"], resamples=100, pictures=[]
+    out = report_page(
+        results, tmp_path / "r.md", metrics=["mae", "f_max"], resamples=100, images=[]
     )
     shown = [
         line.rpartition("/")[2][:-1]
@@ -466,4 +473,4 @@ def test_real_maps_reach_the_gold_numbers_in_the_report(shared, tmp_path, quick)
     )
     row = next(x for x in out.read_text("utf-8").splitlines() if x.startswith("| DSS"))
     assert "0.844" in row and "0.121" in row and "0.751" in row
-    assert Path(tmp_path / "report_figures" / "pictures_1.png").is_file()
+    assert Path(tmp_path / "report_figures" / "images_1.png").is_file()

@@ -1,5 +1,6 @@
 """A report's folder: what is removed, what is refused, what survives a kill; and what a crafted one may not do."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from sodbench.errors import SodbenchError
 from sodbench.files import atomic_write
 from sodbench.images import write_image
 from sodbench.reports import plots
+from sodbench.reports.inputs import ReportOptions
 from sodbench.reports.report import write_report
 from sodbench.reports.report_folder import RECORD
 
@@ -34,7 +36,9 @@ def files_below(folder):
 
 
 def write(results, out, **options):
-    return write_report(results, out, resamples=100, **{"pictures": ["random"], **options})
+    return write_report(
+        results, out, ReportOptions(resamples=100, **{"images": ["random"], **options})
+    )
 
 
 def bench_file(folder, method="a"):
@@ -92,7 +96,7 @@ def test_a_file_of_other_people_in_the_way_is_refused(tmp_path, quick):
     write(results, out)
     (out / "tables" / "cost.csv").write_text("mine")
     with pytest.raises(
-        SodbenchError, match=r"cost.csv: was not written by the report that is here"
+        SodbenchError, match=r"cost.csv: exists and was not written by sodbench report"
     ):
         write(results, out, bench=[bench_file(tmp_path)])
     assert (out / "tables" / "cost.csv").read_text() == "mine"
@@ -101,9 +105,9 @@ def test_a_file_of_other_people_in_the_way_is_refused(tmp_path, quick):
 def test_fewer_thumbnails_than_before_leave_none_of_the_others(tmp_path, quick):
     results, out = [synthetic("a", "SOD", folder=tmp_path / "data")], tmp_path / "out"
     write(results, out)
-    assert len(list((out / "pictures").rglob("*.jpg"))) == 36
+    assert len(list((out / "thumbnails").rglob("*.jpg"))) == 36
     write(results, out, thumbnails=3)
-    assert len(list((out / "pictures").rglob("*.jpg"))) == 9
+    assert len(list((out / "thumbnails").rglob("*.jpg"))) == 9
 
 
 # ---- kills ----------------------------------------------------------------------------------------
@@ -170,7 +174,7 @@ def test_two_reports_at_once_in_one_folder_are_refused(tmp_path, quick, monkeypa
     def meanwhile(*_):
         if not refused:
             with pytest.raises(
-                SodbenchError, match="another report is being written here"
+                SodbenchError, match="another process is writing a report into this folder"
             ) as found:
                 write(results, out)
             refused.append(found)
@@ -193,7 +197,9 @@ def test_links_in_a_report_folder_are_not_written_through(tmp_path, quick):
         file.unlink()
     (out / "figures").rmdir()
     (out / "figures").symlink_to(mine)
-    with pytest.raises(SodbenchError, match=r"figures: is a link; a report is not written through"):
+    with pytest.raises(
+        SodbenchError, match=r"figures: is a link; nothing is written through links"
+    ):
         write(results, out)
     assert (mine / "pr.png").read_text() == "my plot"
 
@@ -217,10 +223,24 @@ def test_a_record_that_names_files_outside_removes_none(tmp_path, quick):
     (linked / "a.txt").write_text("mine")
     write(results, out)
     (out / "link").symlink_to(linked)
-    with (out / RECORD).open("a") as record:
-        record.write(f'"../mine.txt"\n"{mine}"\n"link/a.txt"\n"link/"\n"x\\u0000y"\n3\nno JSON\n')
+    record = json.loads((out / RECORD).read_text())
+    names = ("../mine.txt", str(mine), "link/a.txt", "link/", "x\0y", "")
+    record["files"] |= {name: [] for name in names} | {"tables": 3}
+    (out / RECORD).write_text(json.dumps(record))
     write(results, out)
     assert mine.read_text() == "mine" and (linked / "a.txt").read_text() == "mine"
+
+
+def test_a_record_of_a_markdown_report_removes_no_file_next_to_it(tmp_path, quick):
+    results, mine = [synthetic("a", "SOD")], tmp_path / "mine.txt"
+    mine.write_text("mine")
+    write(results, tmp_path / "r.md")
+    record = tmp_path / "r_figures" / RECORD
+    content = json.loads(record.read_text())
+    content["files"] |= {"mine.txt": []}
+    record.write_text(json.dumps(content))
+    write(results, tmp_path / "r.md")
+    assert mine.read_text() == "mine"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
@@ -230,7 +250,9 @@ def test_a_record_that_is_no_file_is_refused(tmp_path, quick):
     for make in (os.mkfifo, lambda path: path.symlink_to(tmp_path / "target")):
         (out / RECORD).unlink()
         make(out / RECORD)
-        with pytest.raises(SodbenchError, match=r"\.sodbench-report: not a "):
+        with pytest.raises(
+            SodbenchError, match=r"\.sodbench-report: damaged, or not the record of a report"
+        ):
             write(results, out)
     assert not (tmp_path / "target").exists()
 
@@ -262,16 +284,15 @@ def test_files_outside_the_recorded_folders_are_named_and_not_shown(
     assert "a on SOD: image files (1): not opened, because scores.csv names files outside" in error
     assert "a on SOD: map files (1): not opened" in error and "private.png" in error
     assert "not opened" in (out / "report.md").read_text("utf-8")
-    assert not (out / "pictures/SOD/image/000003.jpg").exists()
+    assert not (out / "thumbnails/SOD/image/000003.jpg").exists()
 
 
 def test_images_in_neighbouring_recorded_folders_are_shown(tmp_path, quick):
     result = synthetic("a", "SOD", folder=tmp_path / "data")
     result.table["image"] = "../images/" + result.table["image"]
     out = tmp_path / "out"
-    problems: list[str] = []
-    write([result], out, problems=problems)
-    assert not problems and (out / "pictures/SOD/image/000003.jpg").is_file()
+    assert not write([result], out).problems
+    assert (out / "thumbnails/SOD/image/000003.jpg").is_file()
 
 
 # ---- paths ----------------------------------------------------------------------------------------
@@ -301,7 +322,7 @@ def test_a_report_names_no_folder_of_its_authors_machine(kept, tmp_path, quick):
     (home / "data/images/3.jpg").unlink()
     command = f"sodbench report '{home}/results' -o {tmp_path}/out --bench=/opt/secret/bench.json"
     out = tmp_path / "out"
-    write(results, out, pictures=["im_003"], command=command, with_paths=kept)
+    write(results, out, images=["im_003"], command=command, with_paths=kept)
     texts = {
         name: path.read_bytes().decode("utf-8", "replace")
         for name, path in files_below(out).items()
@@ -375,19 +396,16 @@ def test_a_bench_record_of_another_name_is_a_problem_and_can_be_mapped(
 
 def test_a_record_of_a_method_left_out_on_purpose_is_no_problem(tmp_path, quick):
     results = [synthetic(m, "SOD") for m in ("a", "b")]
-    problems: list[str] = []
     files = [bench_file(tmp_path, m) for m in "ab"]
-    write(results, tmp_path / "r.md", methods=["a"], bench=files, problems=problems)
-    assert not problems
+    assert not write(results, tmp_path / "r.md", methods=["a"], bench=files).problems
 
 
 def test_methods_without_a_record_are_named_and_are_no_fault_by_themselves(tmp_path, quick, capsys):
     results = [synthetic(m, "SOD") for m in ("net", "centre-prior")]
-    problems: list[str] = []
-    out = write(results, tmp_path / "r.md", bench=[bench_file(tmp_path, "net")], problems=problems)
-    assert not problems
+    report = write(results, tmp_path / "r.md", bench=[bench_file(tmp_path, "net")])
+    assert not report.problems
     assert "no record of the cost of centre-prior" in capsys.readouterr().err
-    assert "no record of the cost of centre-prior" in out.read_text("utf-8")
+    assert "no record of the cost of centre-prior" in report.page.read_text("utf-8")
 
 
 def test_a_modified_result_is_refused_by_name_and_nothing_is_written(
@@ -435,4 +453,4 @@ def test_pairs_of_a_list_that_is_elsewhere_are_shown(tmp_path, quick):
     results, out = tmp_path / "results", tmp_path / "out"
     assert main(["eval", "--pairs", str(listed), "-o", str(results)]) == 0
     assert main(["report", str(results), "-o", str(out), "--resamples", "100"]) == 0
-    assert len(list((out / "pictures").rglob("*.jpg"))) == 4
+    assert len(list((out / "thumbnails").rglob("*.jpg"))) == 4

@@ -2,7 +2,9 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,9 +14,12 @@ from synthetic import ODD
 from sodbench.errors import SodbenchError
 from sodbench.metrics.catalogue import METRICS, find_metric
 from sodbench.quoting import markdown_text
-from sodbench.reports import latex, markdown, sections, tables
-from sodbench.reports.comparability import Ranking, find_ranking
+from sodbench.reports import latex, markdown, score_tables, tables
+from sodbench.reports.analysis import Analysis
+from sodbench.reports.comparability import Comparable, Ranking, find_ranking
+from sodbench.reports.published import PublishedTable
 from sodbench.reports.selection import REPORT_METRICS, select_metrics
+from sodbench.results import Signature
 
 GOLDEN = Path(__file__).parent / "golden"
 SIGNATURE = "sodbench:0.1.0|protocol:salmetric|n:4|missing:error|resize:none|gt:>128"
@@ -53,13 +58,13 @@ def test_mean_ranks_are_over_the_datasets_that_all_ranked_methods_share():
     metrics = [find_metric("mae"), find_metric("f_max")]
     ranking = find_ranking({"A": "xyzw", "B": "xz", "C": "xyz"})
     assert ranking == Ranking(("x", "y", "z"), ("A", "C"))
-    found = tables.mean_ranks(values, metrics, ranking)
+    found = score_tables.mean_ranks(values, metrics, ranking)
     assert found.ranks == pytest.approx([(1.5 + 2) / 2, (1.5 + 1) / 2, 3, np.nan], nan_ok=True)
     assert found.columns == (("A", "mae"), ("C", "mae"))
-    assert tables.mean_ranks(values, metrics, find_ranking({"A": "x"})) is None
+    assert score_tables.mean_ranks(values, metrics, find_ranking({"A": "x"})) is None
     undefined = values.copy()
     undefined.loc["y", ("C", "mae")] = np.nan
-    assert tables.mean_ranks(undefined, metrics, ranking).columns == (("A", "mae"),)
+    assert score_tables.mean_ranks(undefined, metrics, ranking).columns == (("A", "mae"),)
 
 
 def test_a_zero_has_no_sign_and_a_negative_number_a_minus():
@@ -104,9 +109,9 @@ def test_split_keeps_groups_whole():
     assert parts[0].notes == () and parts[1].notes == ("note",)
 
 
-def test_signature_marks_say_what_differs():
+def test_footnotes_name_what_differs_between_signatures():
     usual = "sodbench:0.1.0|protocol:salmetric|n:{}|missing:error|resize:none|gt:>128"
-    signatures = {
+    lines = {
         ("a", "SOD"): usual.format(300),
         ("b", "SOD"): usual.format(300),
         ("c", "SOD"): usual.format(298).replace("missing:error", "missing:skip(2)"),
@@ -116,7 +121,8 @@ def test_signature_marks_say_what_differs():
         ("a", "HKU-IS/test"): usual.format(1447).replace("|n:", "|subset:test|n:"),
         ("b", "HKU-IS/test"): usual.format(1447).replace("|n:", "|subset:test|n:"),
     }
-    marks, notes = sections.signature_marks(signatures)
+    signatures = {key: Signature.parse(line) for key, line in lines.items()}
+    marks, notes = score_tables.signature_marks(signatures)
     assert marks == {("c", "SOD"): "†", ("c", "ECSSD"): "‡", ("b", "ECSSD"): "§"}
     assert notes[0] == (
         "† was made in another way and is not compared with the others: n:298 instead of n:300; "
@@ -126,7 +132,7 @@ def test_signature_marks_say_what_differs():
     assert notes[2].endswith(
         "not compared with the others: protocol:matlab instead of protocol:salmetric."
     )
-    assert sections.signature_marks(dict(list(signatures.items())[:2])) == ({}, [])
+    assert score_tables.signature_marks(dict(list(signatures.items())[:2])) == ({}, [])
 
 
 # ---- golden files -----------------------------------------------------------------------------
@@ -134,7 +140,8 @@ def test_signature_marks_say_what_differs():
 
 def example() -> tables.Table:
     """A table with every kind of cell and name."""
-    columns = [("SOD", "mae"), ("SOD", "f_max"), ("own_set <1>", "mae"), ("own_set <1>", "f_max")]
+    datasets = ("SOD", "own_set <1>")
+    metrics = (find_metric("mae"), find_metric("f_max"))
     values = pd.DataFrame(
         [
             [0.1, 0.9, 0.05, 0.95],
@@ -143,24 +150,51 @@ def example() -> tables.Table:
             [0.3, 0.85, 0.055, 0.94],
         ],
         index=list(ODD),
-        columns=pd.MultiIndex.from_tuples(columns),
+        columns=pd.MultiIndex.from_product([datasets, ("mae", "f_max")]),
     )
-    compared = {"SOD": ODD, "own_set <1>": [m for m in ODD if m != ODD[2]]}
-    table = tables.score_table(
-        values,
-        [find_metric("mae"), find_metric("f_max")],
-        compared=compared,
+    scored = [(m, d) for d in datasets for m in ODD if (m, d) != (ODD[2], datasets[1])]
+    result = SimpleNamespace(signature=Signature.parse(SIGNATURE), protocol="salmetric", n=300)
+    wins = [
+        SimpleNamespace(winner=ODD[0], loser=m, dataset="SOD", metric="f_max", tested=False)
+        for m in (ODD[2], ODD[1])
+    ]
+    compared = {d: tuple(m for m, e in scored if e == d) for d in datasets}
+    analysis = Analysis(
+        results=dict.fromkeys(scored, result),
+        methods=ODD,
+        datasets=datasets,
+        metrics=metrics,
+        values=values,
+        intervals={},
+        comparisons=tuple(wins),
+        breakdowns=(),
+        by_protocol={},
+        resamples=100,
+        seed=0,
+        comparable=Comparable(compared, dict.fromkeys(datasets, result.signature), {}, compared),
         ranking=find_ranking(compared),
-        signatures={(m, "SOD"): SIGNATURE for m in ODD}
-        | {(m, "own_set <1>"): SIGNATURE for m in ODD if m != ODD[2]},
-        beaten={(ODD[0], "SOD", "f_max"): [ODD[2], ODD[1]]},
-        marks={(ODD[1], "SOD"): "†"},
-        notes=["† was made with 50% & <other> means_"],
-        title="Scores_1 & more",
     )
-    cells = (tables.Cell("0.080", 0.08, mark="?"), *[tables.Cell()] * 4, tables.Cell("not_stated"))
-    published = tables.Row("X_Net, as published", cells, published=True)
-    return tables.with_published(table, [published], ["salmetric"] * 4, ["A note."])
+    table = score_tables.score_table(analysis)
+    second = table.rows[1]
+    marked = [replace(cell, mark="†") if i < 2 else cell for i, cell in enumerate(second.cells)]
+    table = replace(
+        table,
+        title="Scores_1 & more",
+        rows=(table.rows[0], replace(second, cells=tuple(marked)), *table.rows[2:]),
+        notes=("† was made with 50% & <other> means_", *table.notes),
+    )
+    source = PublishedTable(
+        name="x",
+        title="Table_1",
+        citation="",
+        transcribed_from="",
+        evaluator="not_stated",
+        notes=(),
+        methods=("X_Net",),
+        values={("X_Net", "SOD", "mae"): 0.08},
+        caveats={("X_Net", "SOD", "mae"): "a misprint"},
+    )
+    return score_tables.add_published(table, analysis, [source])
 
 
 @pytest.mark.parametrize(
@@ -172,10 +206,8 @@ def example() -> tables.Table:
         ("table.csv", lambda t: t.frame().to_csv(lineterminator="\n")),
     ],
 )
-def test_golden(file, render, monkeypatch):
+def test_golden(file, render):
     """SODBENCH_REGOLD=1 rewrites the files; read the difference before committing it."""
-    # with wcwidth installed, tabulate pads wide characters otherwise than without it
-    monkeypatch.setattr("tabulate.WIDE_CHARS_MODE", False)
     text = render(example())
     if os.environ.get("SODBENCH_REGOLD"):
         GOLDEN.mkdir(exist_ok=True)

@@ -15,7 +15,7 @@ from sodbench.runners import benchmark as benchmark_module
 from sodbench.runners import export as export_module
 from sodbench.runners.benchmark import benchmark, count_macs
 from sodbench.runners.export import export_onnx
-from sodbench.runners.prediction.predict import NetworkPredictor
+from sodbench.runners.prediction.predictors import NetworkPredictor
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

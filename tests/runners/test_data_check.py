@@ -17,12 +17,13 @@ from PIL import Image
 
 from sodbench.cli import main
 from sodbench.datasets import WEIGHTS, dataset_from_folders, find_dataset, official_names
+from sodbench.datasets.findings import DatasetReport
 from sodbench.demo_data import CHARACTERS, MARKER, draw
 from sodbench.errors import SodbenchError
 from sodbench.files import list_names
-from sodbench.runners.data.check import KINDS, SetReport, check, locate
-from sodbench.runners.data.duplicates import within
-from sodbench.runners.data.items import _mask_problems
+from sodbench.runners.data.check import FAULTS, check, resolve_datasets
+from sodbench.runners.data.duplicates import pairs_within
+from sodbench.runners.data.items import find_mask_problems
 
 COUNT = 13
 
@@ -56,8 +57,8 @@ def clean(small_sample: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def reports(root: Path) -> dict[str, SetReport]:
-    return {report.name: report for report in check(locate([], root)[0], jobs=2)}
+def reports(root: Path) -> dict[str, DatasetReport]:
+    return {report.name: report for report in check(resolve_datasets([], root)[0], jobs=2)}
 
 
 def grey(path: Path) -> np.ndarray:
@@ -129,7 +130,7 @@ def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path)
         ("size", "0006"),
         ("unreadable", "0005"),
     ]
-    assert {kind for kind, _ in named} == KINDS.keys()
+    assert {kind for kind, _ in named} == FAULTS
     assert found["ECSSD"].remarks == ()
     assert found["DUTS-TR"].faults == found["PASCAL-S"].faults == ()
     detail = {p.kind: p.detail for p in found["ECSSD"].faults}  # the last of each kind
@@ -322,7 +323,7 @@ def test_points_near_one_another(seed: int, n: int, radius: float, dimensions: i
     points = np.random.default_rng(seed).integers(0, 12, (n, dimensions)).astype(float)
     away = np.linalg.norm(points[:, None] - points[None], axis=2)
     expected = [(a, b) for a, b in itertools.combinations(range(n), 2) if away[a, b] <= radius]
-    assert sorted(map(tuple, within(points, radius).tolist())) == expected
+    assert sorted(map(tuple, pairs_within(points, radius).tolist())) == expected
 
 
 def test_images_without_any_masks(clean: Path, tmp_path: Path) -> None:
@@ -376,7 +377,7 @@ def test_report_is_not_written_among_pictures(
 ) -> None:
     out = clean / "ECSSD/Imgs/check.md"
     assert main(["data", "check", "ECSSD", "--data-root", str(clean), "-o", str(out)]) == 2
-    assert "holds images or masks of ECSSD" in capsys.readouterr().err and not out.exists()
+    assert "which holds images, masks or maps" in capsys.readouterr().err and not out.exists()
 
 
 def test_16_bit_mask_with_8_bit_values_is_not_just_black(tmp_path: Path) -> None:
@@ -394,9 +395,9 @@ def test_16_bit_mask_with_8_bit_values_is_not_just_black(tmp_path: Path) -> None
 
 def test_the_note_on_small_16_bit_values_is_its_own_kind() -> None:
     black, note = np.zeros((4, 4), np.uint8), "16-bit, but values of 0..255 only"
-    (problem,) = _mask_problems(Path("a.png"), black, note)
+    (problem,) = find_mask_problems(Path("a.png"), black, note)
     assert problem.kind == "mask-coding" and note in problem.detail
-    (problem,) = _mask_problems(Path("a.png"), black, "1-bit")
+    (problem,) = find_mask_problems(Path("a.png"), black, "1-bit")
     assert (problem.kind, problem.detail) == ("empty-mask", "all black: no object; 1-bit")
 
 
@@ -468,9 +469,9 @@ def test_folders_with_images_that_are_no_dataset_are_reported(
     for command in ("check", "stats"):
         assert main(["data", command, "--data-root", str(root)]) == 0
         message = capsys.readouterr().err
-        assert f"not looked at: {root / 'Mine'}: images, but" in message and "TOML" in message
+        assert f"not checked: {root / 'Mine'}: images, but" in message and "TOML" in message
     assert main(["data", "check", "ECSSD", "--data-root", str(root)]) == 0
-    assert "not looked at" not in capsys.readouterr().err
+    assert "not checked" not in capsys.readouterr().err
 
 
 def test_problems_are_visible_under_quiet(
@@ -557,7 +558,7 @@ def test_a_link_to_a_place_without_permission_is_no_folder(
         return stat(path, **options)  # type: ignore[call-overload, no-any-return]
 
     monkeypatch.setattr(os, "stat", refusing)
-    (found,), refused = locate([], tmp_path)
+    (found,), refused = resolve_datasets([], tmp_path)
     assert found.name == "ECSSD" and not refused
 
 

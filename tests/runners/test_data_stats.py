@@ -14,8 +14,9 @@ from PIL import Image
 from sodbench.cli import main
 from sodbench.datasets import dataset_from_list, find_dataset
 from sodbench.errors import SodbenchError
+from sodbench.reports.dataset_pages import format_stats, write_stats_pages
 from sodbench.runners.data.prepare import prepare
-from sodbench.runners.data.stats import describe, table, write_pages
+from sodbench.runners.data.stats import compute_stats
 
 
 @pytest.fixture
@@ -39,9 +40,9 @@ def four(tmp_path: Path) -> Path:
 
 
 def test_summary(four: Path) -> None:
-    summary = describe(find_dataset(four)).summary()
+    summary = compute_stats(find_dataset(four)).summary()
     assert summary == {
-        "pictures": 4,
+        "images": 4,
         "empty masks": 1,
         "image sizes": 1,
         "median height": 64,
@@ -57,14 +58,14 @@ def test_summary(four: Path) -> None:
 
 
 def test_centre_map(four: Path) -> None:
-    found = describe(find_dataset(four)).centre_map
+    found = compute_stats(find_dataset(four)).centre_map
     assert found.shape == (64, 64)
     assert found[4, 4] == 0.25 and found[60, 4] == 0.25 and found[4, 60] == 0
 
 
 def test_pages(four: Path, tmp_path: Path) -> None:
-    sets = [describe(find_dataset(four))]
-    page = write_pages(sets, tmp_path / "out")
+    sets = [compute_stats(find_dataset(four))]
+    page = write_stats_pages(sets, tmp_path / "out")
     assert sorted(p.name for p in page.parent.iterdir()) == [
         "Four.csv",
         "Four.png",
@@ -73,7 +74,8 @@ def test_pages(four: Path, tmp_path: Path) -> None:
         "stats.md",
     ]
     assert (
-        table(sets, markdown=True) in page.read_text() and "![Four](Four.png)" in page.read_text()
+        format_stats(sets, "markdown") in page.read_text()
+        and "![Four](Four.png)" in page.read_text()
     )
     frame = pd.read_csv(page.parent / "Four.csv", index_col="stem")
     assert frame.loc[1, "object_size"] == 0.5
@@ -85,21 +87,21 @@ def test_masks_are_needed(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     Image.new("RGB", (4, 4)).save(tmp_path / "images/a.bmp")
     with pytest.raises(SodbenchError, match="no masks"):
-        describe(find_dataset(tmp_path))
+        compute_stats(find_dataset(tmp_path))
 
 
 def test_a_picture_that_cannot_be_read_is_named(four: Path, tmp_path: Path) -> None:
     shutil.copytree(four, tmp_path / "broken")
     (tmp_path / "broken/images/2.bmp").write_bytes(b"")
     with pytest.raises(SodbenchError, match=r"2\.bmp.*'sodbench data check' lists"):
-        describe(find_dataset(tmp_path / "broken"))
+        compute_stats(find_dataset(tmp_path / "broken"))
 
 
 def test_prepare_writes_lists_that_are_read_again(four: Path, tmp_path: Path) -> None:
     dataset = find_dataset(four)
     tests, pairs = prepare([dataset], tmp_path / "lists")
     assert tests.file.read_text() == "0.bmp\n1.bmp\n2.bmp\n3.bmp\n"
-    assert (tests.lines, tests.relative_to) == (4, four / "images")
+    assert (len(tests.lines), tests.relative_to) == (4, four / "images")
     again = dataset_from_list(pairs.file.replace(four / "train_pair.lst"))
     assert again.samples == dataset.samples
     assert prepare([dataset], tmp_path / "lists")[0].file == tests.file
@@ -153,7 +155,7 @@ def test_stats_write_over_nothing_of_the_users(
         (mine / name).unlink()
     for folder in (four / "images", four / "GT/sub"):
         assert main([*stats, str(folder)]) == 2
-        assert "holds images or masks of Four" in capsys.readouterr().err
+        assert "which holds images, masks or maps" in capsys.readouterr().err
     assert len(list((four / "images").iterdir())) == len(list((four / "GT").iterdir())) == 4
     assert main([*stats, str(mine)]) == main([*stats, str(mine)]) == 0  # ours may be renewed
 
@@ -161,7 +163,7 @@ def test_stats_write_over_nothing_of_the_users(
 def test_command_line(four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = ["--data-root", str(four.parent)]
     assert main(["data", "stats", "--format", "json", *root]) == 0
-    assert json.loads(capsys.readouterr().out)["sets"]["Four"]["pictures"] == 4
+    assert json.loads(capsys.readouterr().out)["sets"]["Four"]["images"] == 4
     assert main(["data", "stats", "Four", *root, "-o", str(tmp_path / "out")]) == 0
     assert "small objects" in capsys.readouterr().out
     assert main(["data", "stats", "SOD", *root]) == 2
@@ -182,10 +184,12 @@ def test_no_name_of_a_dataset_leads_outside_the_output(
 ) -> None:
     dataset = dataclasses.replace(find_dataset(four), name=name)
     before = snapshot(tmp_path)
-    with pytest.raises(SodbenchError, match="cannot be written to disk"):
+    with pytest.raises(SodbenchError, match="dataset name = "):
         prepare([dataset], tmp_path / "own/lists")
-    with pytest.raises(SodbenchError, match="cannot be written to disk"):
-        write_pages([dataclasses.replace(describe(dataset), name=name)], tmp_path / "own/pages")
+    with pytest.raises(SodbenchError, match="dataset name = "):
+        write_stats_pages(
+            [dataclasses.replace(compute_stats(dataset), name=name)], tmp_path / "own/pages"
+        )
     assert snapshot(tmp_path) == before and not (tmp_path / "own").exists()
 
 
@@ -230,7 +234,7 @@ def test_prepare_never_writes_into_the_data(four: Path, tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     dataset = find_dataset(four)
     for out in (tmp_path, four / "images"):
-        with pytest.raises(SodbenchError, match="choose another place"):
+        with pytest.raises(SodbenchError, match="choose another output folder"):
             prepare([dataset], out)
     theirs = shutil.copytree(four, tmp_path / "data/Mine")  # another dataset under this name
     with pytest.raises(SodbenchError, match="holds other files"):
@@ -260,7 +264,7 @@ def test_prepare_says_that_official_items_are_missing(
 def test_a_full_disk_leaves_no_part_of_a_list(
     four: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sodbench.runners.data.prepare._List.content", Full())
+    monkeypatch.setattr("sodbench.runners.data.prepare.ListFile.content", Full())
     with pytest.raises(SodbenchError, match="cannot be written"):
         prepare([find_dataset(four)], tmp_path / "lists")
     assert snapshot(tmp_path / "lists") == {}
@@ -301,10 +305,10 @@ def test_pages_replace_only_what_they_wrote(
 
 
 def test_two_names_never_share_a_page(four: Path, tmp_path: Path) -> None:
-    stats = describe(find_dataset(four))
+    stats = compute_stats(find_dataset(four))
     sets = [dataclasses.replace(stats, name=name) for name in ("HKU-IS/test", "HKU-IS-test")]
     with pytest.raises(SodbenchError, match="same files"):
-        write_pages(sets, tmp_path / "out")
+        write_stats_pages(sets, tmp_path / "out")
 
 
 def test_items_that_are_not_measured_are_reported(
@@ -325,11 +329,12 @@ def test_items_that_are_not_measured_are_reported(
 def test_a_name_is_escaped_once_and_what_has_no_value_is_a_dash(tmp_path: Path) -> None:
     (tmp_path / "my_set/GT").mkdir(parents=True)
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "my_set/GT/a.png")
-    stats = describe(find_dataset(tmp_path / "my_set"))
+    stats = compute_stats(find_dataset(tmp_path / "my_set"))
     markdown = [
-        [cell.strip() for cell in line.split("|")] for line in table([stats], True).splitlines()
+        [cell.strip() for cell in line.split("|")]
+        for line in format_stats([stats], "markdown").splitlines()
     ]
     assert markdown[0][2] == "my\\_set"
     assert {row[1]: row[2] for row in markdown[2:]}["mean object size"] == "-"
-    plain = table([dataclasses.replace(stats, name="a\x1bb")])
+    plain = format_stats([dataclasses.replace(stats, name="a\x1bb")], "table")
     assert "a\\x1bb" in plain.splitlines()[0] and "nan" not in plain

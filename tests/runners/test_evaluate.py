@@ -21,10 +21,10 @@ from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.files import lock_folder
 from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
-from sodbench.results import load_result
-from sodbench.runners.evaluation.evaluate import JOURNAL, evaluate, evaluate_plan
+from sodbench.results import load_result, store
+from sodbench.results.counts_file import CountsFile
+from sodbench.runners.evaluation.evaluate import evaluate, evaluate_plan, evaluate_tree
 from sodbench.runners.evaluation.plan import plan_evaluation
-from sodbench.runners.evaluation.workers import Workers
 
 STEMS = [f"img{i:02d}" for i in range(8)]
 
@@ -333,13 +333,8 @@ def content(folder):
 
 
 def test_results_do_not_depend_on_the_number_of_jobs(tree):
-    truths = find_masks(tree / "data")
     for jobs in (1, 3):
-        evaluate_plan(
-            plan_evaluation(tree / "by_method", truths),
-            output=tree / f"out{jobs}",
-            workers=Workers(jobs),
-        )
+        evaluate_tree(tree / "by_method", tree / "data", output=tree / f"out{jobs}", jobs=jobs)
     assert content(tree / "out1") == content(tree / "out3")
 
 
@@ -358,7 +353,7 @@ def test_a_stored_result_comes_back_as_it_was(folders):
 
 def test_what_was_scored_is_not_read_again(folders, monkeypatch):
     from sodbench.runners.evaluation import count as counting
-    from sodbench.runners.evaluation import evaluate as runner
+    from sodbench.runners.evaluation import preflight
 
     first = evaluate(folders / "maps", folders / "gt", output=folders / "out")
     read = []
@@ -366,7 +361,7 @@ def test_what_was_scored_is_not_read_again(folders, monkeypatch):
         counting, "decode_grey", lambda data, path: read.append(path) or real(data, path)
     )
     real = sodbench.images.decode_grey
-    monkeypatch.setattr(runner, "read_grey", lambda path: read.append(path) or read_grey(path))
+    monkeypatch.setattr(preflight, "read_grey", lambda path: read.append(path) or read_grey(path))
 
     again = evaluate(folders / "maps", folders / "gt", output=folders / "out")
     other = evaluate(folders / "maps", folders / "gt", "pysodmetrics", output=folders / "out")
@@ -401,18 +396,29 @@ def test_a_damaged_cache_is_said_and_rebuilt(folders, capsys, damage):
     assert "damaged" in capsys.readouterr().err
 
 
-def test_a_damaged_journal_is_said_and_dropped(folders, capsys):
+def test_a_damaged_part_is_reported_and_counted_again(folders, capsys):
     (folders / "gt/img07.png").write_bytes(b"broken")
     with pytest.raises(ProblemsError):
         evaluate(folders / "maps", folders / "gt", output=folders / "out")
-    journal = folders / "out/maps/toys" / JOURNAL
-    data = bytearray(journal.read_bytes())
+    (part,) = (folders / "out/maps/toys/parts").iterdir()
+    data = bytearray(part.read_bytes())
     data[3000] ^= 0xFF
-    journal.write_bytes(data)
+    part.write_bytes(data)
     save(folders / "gt/img07.png", draw(7)[1])
     result = evaluate(folders / "maps", folders / "gt", output=folders / "out")
-    assert "checksum" in capsys.readouterr().err and result.n == 8
-    assert not journal.exists()
+    message = capsys.readouterr().err
+    assert f"{part}: damaged counts file" in message and "its pairs are scored again" in message
+    assert result.n == 8 and not part.parent.exists()
+
+
+IN_SMALL_PARTS = """
+import sys
+from sodbench.cli import main
+from sodbench.results import store
+
+store.PAIRS_PER_PART = 4
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def test_killed_runs_resume_to_the_same_bytes(tmp_path, monkeypatch):
@@ -422,16 +428,14 @@ def test_killed_runs_resume_to_the_same_bytes(tmp_path, monkeypatch):
         save(tmp_path / f"toys/maps/{seed:03d}.png", map_)
         save(tmp_path / f"toys/gt/{seed:03d}.png", mask)
     arguments = ["--quiet", "eval", "toys/maps", "toys/gt", "-o"]
-    command = [sys.executable, "-m", "sodbench", *arguments]
+    command = [sys.executable, "-c", IN_SMALL_PARTS, *arguments]
     monkeypatch.chdir(tmp_path)
     assert main([*arguments, "whole"]) == 0
-    journal = tmp_path / "killed/maps/toys" / JOURNAL
+    parts = tmp_path / "killed/maps/toys/parts"
     kills = 0
-    for part in (0.2, 0.5, 0.8):
+    for number in (2, 6, 10):
         process = subprocess.Popen([*command, "killed"], cwd=tmp_path, stdout=subprocess.DEVNULL)
-        while process.poll() is None and not (
-            journal.exists() and journal.stat().st_size > part * 60 * 8500
-        ):
+        while process.poll() is None and len(list(parts.glob("part-*.npz"))) < number:
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
@@ -443,8 +447,10 @@ def test_killed_runs_resume_to_the_same_bytes(tmp_path, monkeypatch):
 KILLED_AT_EVERY_STEP = """
 import itertools, os, shutil, sys
 from pathlib import Path
-from sodbench.console import set_quiet
+from sodbench.results import store
 from sodbench.runners.evaluation.evaluate import evaluate
+
+store.PAIRS_PER_PART = 3
 
 def content(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
@@ -459,7 +465,6 @@ def step(event, arguments):
         if not left:
             os._exit(9)  # as SIGKILL does: nothing is closed, flushed or removed
 
-set_quiet(True)
 score("whole")
 score("scored before", "pysodmetrics")
 for start in (None, Path("scored before")):
@@ -517,8 +522,8 @@ def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path, options):
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         assert process.stderr.readline() == "maps on toys: 3000 pairs\n"
-        journal = tmp_path / "out/maps/toys" / JOURNAL
-        while options and not (journal.exists() and journal.stat().st_size > 8500):
+        parts = tmp_path / "out/maps/toys/parts"
+        while options and not any(parts.glob("part-*.npz")):
             time.sleep(0.01)
         began = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
@@ -530,7 +535,7 @@ def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path, options):
     assert message.count("\n") == 1 and "resumes where it stopped" in message
     assert ("nothing was stored" in message) == (not options)
     if options:
-        assert 8500 < journal.stat().st_size < 3000 * 8500
+        assert 0 < sum(len(CountsFile(part)) for part in parts.glob("part-*.npz")) < 3000
 
 
 def test_shards_merge_into_what_one_run_writes(folders):
@@ -611,9 +616,16 @@ def test_shards_that_do_not_belong_together_are_refused(folders, capsys):
     assert merged("part1", "part2", "part3") == 2
 
 
-def test_a_tree_needs_evaluate_all(tree):
-    with pytest.raises(SodbenchError, match="evaluate_plan"):
+def test_a_tree_needs_evaluate_tree(tree):
+    with pytest.raises(SodbenchError, match="evaluate_tree"):
         evaluate(tree / "by_method", tree / "data")
+    found = evaluate_tree(tree / "by_method", tree / "data", ["salmetric", "matlab"])
+    assert [(r.method, r.dataset, r.protocol) for r in found.results[:3]] == [
+        ("A", "ECSSD", "salmetric"),
+        ("A", "ECSSD", "matlab"),
+        ("B", "ECSSD", "salmetric"),
+    ]
+    assert len(found.results) == 8 and found.clean
 
 
 def test_other_sets_of_a_tree_are_left_alone_and_named(tree):
@@ -648,12 +660,12 @@ def test_methods_whose_folders_look_alike_stay_apart(tmp_path):
 
 
 def test_a_run_broken_off_before_its_result_leaves_no_old_numbers(folders, monkeypatch):
-    from sodbench.runners.evaluation import evaluate as runner
+    from sodbench.runners.evaluation import assemble
 
     evaluate(folders / "maps", folders / "gt", output=folders / "out")
     save(folders / "maps/img01.png", draw(55)[0])
     with monkeypatch.context() as broken:
-        broken.setattr(runner, "save_result", lambda *_: 1 / 0)
+        broken.setattr(assemble, "save_result", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             evaluate(folders / "maps", folders / "gt", output=folders / "out")
     again = evaluate(folders / "maps", folders / "gt", output=folders / "out")
@@ -683,14 +695,22 @@ def test_what_a_program_keeps_from_the_collector_stays_so(folders):
     assert not gc.get_freeze_count()
 
 
-def test_a_full_disk_ends_a_run_which_goes_on_where_it_stopped(folders, capsys, no_file_beyond):
+@pytest.mark.parametrize(
+    ("limit", "file", "kept"),
+    [(12_000, "parts/part-0001.npz", 0), (30_000, "parts/part-0002.npz", 2)],
+)
+def test_a_full_disk_ends_a_run_which_resumes_where_it_stopped(
+    folders, capsys, no_file_beyond, monkeypatch, limit, file, kept
+):
+    monkeypatch.setattr(store, "PAIRS_PER_PART", 2)
     out = folders / "out"
-    with no_file_beyond(30_000):
+    with no_file_beyond(limit):
         assert run(folders, "-o", str(out), "--jobs", "1") == 2
     message = capsys.readouterr().err
-    assert "unfinished.pairs: cannot be written (File too large); make room" in message
+    assert f"{file}: cannot be written (File too large); make room" in message
     assert main(["eval", str(folders / "maps"), str(folders / "gt"), "-o", str(out)]) == 0
-    assert "2 of 8 pairs were scored before" in capsys.readouterr().err
+    assert (f"{kept} of 8 pairs" in capsys.readouterr().err) == bool(kept)
+    assert not (out / "maps/toys/parts").exists()
     expected = evaluate(folders / "maps", folders / "gt")
     assert load_result(out / "maps/toys").metrics == expected.metrics
 
@@ -816,9 +836,11 @@ def test_without_an_output_folder_counts_are_held_only_if_asked_for(folders):
         bare.rescored("matlab")
 
 
-def test_a_journal_without_a_path_moves_to_a_file_when_it_grows(folders, monkeypatch):
+def test_counts_without_an_output_folder_move_to_a_temporary_file_when_they_grow(
+    folders, monkeypatch
+):
     in_memory = evaluate(folders / "maps", folders / "gt")
-    monkeypatch.setattr("sodbench.results.pairs._IN_MEMORY", 10_000)
+    monkeypatch.setattr(store, "PAIRS_IN_MEMORY", 3)
     spilled = evaluate(folders / "maps", folders / "gt")
     assert spilled.table.equals(in_memory.table)
     assert np.array_equal(spilled.counts.histogram, in_memory.counts.histogram)

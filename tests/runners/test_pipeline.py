@@ -1,13 +1,18 @@
-"""``sodbench run`` with a user's network: what prediction reports reaches the user and the exit status."""
+"""``sodbench run``: the built-in sample, and what prediction with a user's network reports."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sodbench import demo_data
 from sodbench.cli import main
 from sodbench.images import write_grey, write_image
+from sodbench.reports import plots
+from sodbench.results import load_result
+from sodbench.runners.training import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -70,7 +75,7 @@ def test_a_doubtful_network_is_reported_and_is_status_1(
         assert run(root, "Squashed", "--quiet") == 1
         captured = capsys.readouterr()
         assert "nets-Squashed" in captured.out
-        assert "nets.py:Squashed: its values for 3 image(s) all lie in 0..1" in captured.err
+        assert "nets.py:Squashed: its values for 3 image(s) are all in 0..1" in captured.err
 
 
 def test_an_image_without_a_map_is_reported_with_its_reason(
@@ -84,3 +89,37 @@ def test_an_image_without_a_map_is_reported_with_its_reason(
     captured = capsys.readouterr()
     assert "nets-Choosy" in captured.out
     assert "c: 16x31 is refused by the network (ValueError: too wide" in captured.err
+
+
+def test_the_sample_runs_from_drawing_to_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same steps as ``sodbench run --sample``, with fewer images and one update of the network."""
+    for name, character in demo_data.CHARACTERS.items():
+        count = 8 if name == "DUTS-TR" else 2
+        monkeypatch.setitem(demo_data.CHARACTERS, name, dataclasses.replace(character, count=count))
+    monkeypatch.setattr(plots, "FORMATS", ("svg",))
+    recipe = dataclasses.replace(train.RECIPES["sample"], epochs=1, size=32, warmup=0)
+    monkeypatch.setitem(train.RECIPES, "sample", recipe)
+    out = tmp_path / "out"
+    command = ["run", "--sample", "--datasets", "PASCAL-S", "-o", str(out), "--device", "cpu"]
+
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert f"report: {out}/report.md" in captured.out
+    assert (
+        "not a benchmark" in captured.err and "not a benchmark" in (out / "report.md").read_text()
+    )
+    methods = sorted(path.name for path in (out / "scores").iterdir())
+    assert "csf-res2net50" in methods and len(methods) > 1  # and the baselines
+    for method in methods:
+        assert load_result(out / "scores" / method / "PASCAL-S").n == 2
+    weights = list((out / "sample-model").glob("*.pth")) + list(
+        (out / "sample-model").glob("*.safetensors")
+    )
+    assert weights and (out / "sample-data" / demo_data.MARKER).is_file()
+
+    before = {path: path.stat().st_mtime_ns for path in (out / "sample-data").rglob("*.*")}
+    assert main(command) == 0  # nothing is drawn, fitted or predicted again
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert "are up to date and were reused" in capsys.readouterr().err

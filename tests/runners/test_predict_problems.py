@@ -21,12 +21,12 @@ from sodbench.files import temporary_name
 from sodbench.images import read_comment, read_grey, write_grey, write_image
 from sodbench.models.inference import InferenceNetwork
 from sodbench.runners.prediction.folder import MANIFEST
-from sodbench.runners.prediction.predict import (
+from sodbench.runners.prediction.inputs import find_images
+from sodbench.runners.prediction.predict import predict
+from sodbench.runners.prediction.predictors import (
     BaselinePredictor,
     NetworkPredictor,
-    find_images,
     load_predictor,
-    predict,
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -213,7 +213,7 @@ def test_a_network_that_ends_in_a_sigmoid_is_reported(command, tmp_path, capsys)
     assert command("Squashed") == 1
     error = capsys.readouterr().err
     assert error.count("output-range: net.py:Squashed") == 1
-    assert re.search(r"5 image\(s\) all lie in 0\.\.1 \(\S+ to \S+\), as after a sigmoid", error)
+    assert re.search(r"5 image\(s\) are all in 0\.\.1 \(\S+ to \S+\), as after a sigmoid", error)
     assert 'output = "probabilities"' in error
     (problem,) = manifest_of(tmp_path)["problems"]
     assert problem["kind"] == "output-range" and problem["file"] == "net.py:Squashed"
@@ -233,7 +233,7 @@ def test_declared_probabilities_are_the_map(command, net, images, tmp_path, caps
         assert actual.min() < 60 and actual.max() > 190
     manifest = manifest_of(tmp_path)
     assert manifest["output"] == "probabilities" and "problems" not in manifest
-    with pytest.raises(SodbenchError, match="output probabilities there, logits now"):
+    with pytest.raises(SodbenchError, match="output was probabilities, is logits now"):
         predict(
             load_predictor(f"{net}:Insisting", device="cpu"),
             find_images([images]),
@@ -533,11 +533,11 @@ def a_folder(path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (foreign, "does not say that sodbench wrote it"),
-        (processed, "does not say that sodbench wrote it"),
+        (foreign, "does not state that sodbench wrote it"),
+        (processed, "does not state that sodbench wrote it"),
         (processed_with_its_comment, "was modified after sodbench wrote it"),
         (of_another_network, "another network, or other settings, made it"),
-        (another_kind_of_file, "does not say that sodbench wrote it"),
+        (another_kind_of_file, "does not state that sodbench wrote it"),
         (empty, ""),
         (a_folder, "folder"),
     ],
@@ -602,7 +602,9 @@ def test_a_manifest_with_other_problems_is_one_error(images, tmp_path, problems)
     predict(tiny(), samples, out)
     manifest = json.loads((out / MANIFEST).read_text())
     (out / MANIFEST).write_text(json.dumps(manifest | {"problems": problems}))
-    with pytest.raises(SodbenchError, match=r"prediction\.json: damaged, or not sodbench's"):
+    with pytest.raises(
+        SodbenchError, match=r"prediction\.json: damaged, or not the record of maps"
+    ):
         predict(tiny(), samples, out)
 
 

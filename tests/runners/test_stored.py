@@ -5,9 +5,7 @@ import os
 import shlex
 import shutil
 import zipfile
-from contextlib import closing
 
-import deflate
 import numpy as np
 import pytest
 from synthetic import draw_pair, save_image
@@ -18,16 +16,8 @@ from sodbench.errors import ProblemsError, SodbenchError, StoredFileError
 from sodbench.files import CHECKSUM, checksum, file_hash, lock_folder
 from sodbench.images import read_file
 from sodbench.metrics.protocols import MATLAB_RULE
-from sodbench.results import Policy, find_differences, load_result, load_results
-from sodbench.results import pairs as pairs_module
-from sodbench.results.pairs import (
-    _JOURNAL,
-    _MAGIC,
-    CountsFile,
-    Journal,
-    _seal,
-    read_counts,
-)
+from sodbench.results import Policy, counts_file, find_differences, load_result, load_results
+from sodbench.results.counts_file import CountsFile, read_counts, seal, write_counts
 from sodbench.results.result_file import _digest, encode_result
 from sodbench.runners.evaluation import count as counting
 from sodbench.runners.evaluation.evaluate import evaluate, evaluate_plan
@@ -90,18 +80,22 @@ def set_hash(folder, name):
 
 def edit_counts(folder, change, *, forge=False):
     """Change the arrays of counts.npz; ``forge``: with the right seal and hash."""
-    path = folder / "counts.npz"
+    edit_arrays(folder / "counts.npz", change, forge=forge)
+    if forge:
+        set_hash(folder, "counts.npz")
+
+
+def edit_arrays(path, change, *, forge=True):
+    """Change the arrays of a file of counts; ``forge``: with the right seal."""
     with np.load(path) as archive:
         arrays = dict(archive)
     change(arrays)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w") as member:
-                np.lib.format.write_array(member, array, version=(1, 0))
+                np.lib.format.write_array(member, np.ascontiguousarray(array), version=(1, 0))
         if forge:
-            archive.comment = _seal(archive)
-    if forge:
-        set_hash(folder, "counts.npz")
+            archive.comment = seal(archive)
 
 
 def assert_named(folder, *words):
@@ -397,7 +391,7 @@ def rewritten(path, change):
         for name, data in members.items():
             if (new := change(name, data)) is not None:
                 archive.writestr(name, new)
-        archive.comment = _seal(archive)
+        archive.comment = seal(archive)
 
 
 def header(text):
@@ -408,7 +402,7 @@ def header(text):
 HOSTILE_MEMBERS = {
     "terabytes": lambda n, d: (
         header("{'descr':'<u4','fortran_order':False,'shape':(500000000,4,2,256),}")
-        if n == "joint.npy"
+        if n == "histogram.npy"
         else d
     ),
     "stems": lambda n, d: (
@@ -423,18 +417,20 @@ HOSTILE_MEMBERS = {
     ),
     "negative": lambda n, d: (
         header("{'descr':'<i8','fortran_order':False,'shape':(-1,),}")
-        if n == "matlab_rows.npy"
+        if n == "rule1_rows.npy"
         else d
     ),
     "code": lambda n, d: header("__import__('os').abort()") if n == "stems.npy" else d,
     "deep": lambda n, d: header("(" * 900) if n == "stems.npy" else d,
-    "no array": lambda n, d: b"hello" if n == "joint.npy" else d,
+    "no array": lambda n, d: b"hello" if n == "histogram.npy" else d,
     "empty": lambda n, d: b"" if n == "size.npy" else d,
-    "short": lambda n, d: d[:-100] if n == "joint.npy" else d,
-    "long": lambda n, d: d + b"more" if n == "joint.npy" else d,
-    "gone": lambda n, d: None if n == "wf.npy" else d,
+    "short": lambda n, d: d[:-100] if n == "histogram.npy" else d,
+    "long": lambda n, d: d + b"more" if n == "histogram.npy" else d,
+    "gone": lambda n, d: None if n == "map_size.npy" else d,
     "other order": lambda n, d: (
-        d.replace(b"'fortran_order': False", b"'fortran_order': True ") if n == "joint.npy" else d
+        d.replace(b"'fortran_order': False", b"'fortran_order': True ")
+        if n == "histogram.npy"
+        else d
     ),
 }
 
@@ -457,10 +453,10 @@ def test_a_counts_file_that_would_unfold_to_gigabytes_is_refused_unread(stored):
         for name, data in members.items():
             with archive.open(name, "w") as member:
                 member.write(data)
-                if name == "joint.npy":
+                if name == "histogram.npy":
                     for _ in range(200):
                         member.write(zeros)
-        archive.comment = _seal(archive)
+        archive.comment = seal(archive)
     with pytest.raises(StoredFileError, match="as its shape says"):
         read_counts(path)
 
@@ -473,12 +469,12 @@ def test_other_compression_is_refused(stored, method):
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
-        archive.comment = _seal(archive)
+        archive.comment = seal(archive)
     with pytest.raises(StoredFileError, match="compressed in another way"):
         read_counts(path)
 
 
-@pytest.mark.parametrize("name", ["result.json", "scores.csv", "counts.npz", "unfinished.pairs"])
+@pytest.mark.parametrize("name", ["result.json", "scores.csv", "counts.npz", "parts"])
 @pytest.mark.parametrize("kind", ["a folder", "a named pipe"])
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
 def test_files_of_another_kind_are_named_and_nothing_waits(original, stored, name, kind):
@@ -497,7 +493,7 @@ def test_files_of_another_kind_are_named_and_nothing_waits(original, stored, nam
 
 @pytest.mark.parametrize(
     "name",
-    ["unfinished.pairs", "counts.npz", "scores.csv", "result.json"],
+    ["parts", "counts.npz", "scores.csv", "result.json"],
 )
 def test_links_in_an_output_folder_do_not_lead_out_of_it(original, stored, tmp_path, name):
     mine = tmp_path / "mine.txt"
@@ -515,11 +511,21 @@ def test_links_in_an_output_folder_do_not_lead_out_of_it(original, stored, tmp_p
     assert mine.read_text() == "mine"
 
 
-def test_a_file_that_only_has_the_journals_name_is_not_emptied(original, stored):
-    (stored / "unfinished.pairs").write_text("a diary")
-    with pytest.raises(SodbenchError, match="is not a journal of sodbench"):
+def test_files_that_only_have_the_names_of_parts_are_not_deleted(original, stored):
+    (stored / "parts").write_text("a diary")
+    with pytest.raises(SodbenchError, match="parts: is not a folder"):
         evaluate(original / "preds/A", original / "gt", output=stored.parents[1], name="A")
-    assert (stored / "unfinished.pairs").read_text() == "a diary"
+    assert (stored / "parts").read_text() == "a diary"
+    (stored / "parts").unlink()
+    for name in ("part-0001.npz", "notes.txt"):
+        (stored / "parts").mkdir(exist_ok=True)
+        (stored / "parts" / name).write_text("a diary")
+        try:
+            evaluate(original / "preds/A", original / "gt", output=stored.parents[1], name="A")
+        except SodbenchError as error:
+            assert "has the name of a part of sodbench, but is none" in str(error)
+        assert (stored / "parts" / name).read_text() == "a diary"
+        (stored / "parts" / name).unlink()
 
 
 def test_results_of_an_earlier_format_are_reported_and_written_again(original, stored, capsys):
@@ -650,21 +656,19 @@ def test_the_stored_command_gives_the_stored_result(original, tmp_path, monkeypa
     assert not [text for text in find_differences(result, again) if not text.startswith("problems")]
 
 
-def test_the_stored_counts_are_streamed_and_read_at_random(stored):
-    whole = read_counts(stored / "counts.npz")
-    with CountsFile(stored / "counts.npz") as file:
-        first = file[np.arange(4)]
-        rest = file[np.arange(4, 6)]
-        mixed = file[np.array([5, 2])]
-    assert np.array_equal(first.histogram, whole.counts.histogram[:4])
-    assert np.array_equal(rest.histogram, whole.counts.histogram[4:])
-    assert np.array_equal(mixed.histogram, whole.counts.histogram[[5, 2]])
-    for part, rows in ((first, range(4)), (rest, range(4, 6)), (mixed, (5, 2))):
-        wanted = whole.counts[list(rows)]
-        own, theirs = part.deviations[MATLAB_RULE], wanted.deviations[MATLAB_RULE]
-        assert own.rows.tolist() == theirs.rows.tolist()
-        assert np.array_equal(own.histogram, theirs.histogram)
-    assert 2 in first.deviations[MATLAB_RULE].rows
+@pytest.mark.parametrize("block", [2, 128])
+def test_the_stored_counts_are_streamed_and_read_at_random(stored, monkeypatch, block):
+    monkeypatch.setattr(counts_file, "BLOCK", block)
+    whole = read_counts(stored / "counts.npz").counts
+    file = CountsFile(stored / "counts.npz")
+    for rows in (range(4), range(4, 6), (5, 2), (1,), (0, 3, 5)):
+        part, wanted = file[np.array(rows)], whole[list(rows)]
+        assert np.array_equal(part.histogram, whole.histogram[list(rows)])
+        for rule in whole.scheme.rules:
+            found, expected = part.for_rule(rule), wanted.for_rule(rule)
+            assert np.array_equal(found.histogram, expected.histogram)
+            assert np.array_equal(found.tie_flags, expected.tie_flags)
+    assert 2 in whole.deviations[MATLAB_RULE].rows
 
 
 def test_a_digest_depends_on_every_value():
@@ -689,7 +693,7 @@ def test_counts_that_contradict_their_result_are_not_used_for_other_pairs(origin
     (preds / "img05.png").unlink(missing_ok=True)
 
     def forge(arrays):
-        arrays["wf"][0] = 0.999
+        arrays["metric_wf_raw_128"][0] = 0.999
 
     edit_counts(stored, forge, forge=True)
     policy = Policy(missing="skip")
@@ -737,55 +741,71 @@ def test_maps_that_a_result_leaves_out_without_need_are_named(original, tmp_path
     )
 
 
-def journal_of(folder, change):
-    """A journal of the stored pairs, records changed by ``change`` and given checksums that fit; no result."""
-    with CountsFile(folder / "counts.npz") as file:
-        pairs = file.read()
-    journal = Journal(folder / "unfinished.pairs")
-    journal.append_all([pairs])
-    journal.close()
-    data = (folder / "unfinished.pairs").read_bytes()
-    records = np.frombuffer(data[len(_MAGIC) :], _JOURNAL).copy()
-    change(records)
-    for record in records:
-        record["crc"] = deflate.crc32(record.tobytes()[:-4])
-    (folder / "unfinished.pairs").write_bytes(data[: len(_MAGIC)] + records.tobytes())
+def leave_part(folder, change):
+    """A part of the stored pairs with arrays changed by ``change`` and a seal that fits; no result."""
+    part = folder / "parts/part-0001.npz"
+    write_counts(part, CountsFile(folder / "counts.npz"), compressed=False)
+    edit_arrays(part, change)
     for name in ("result.json", "scores.csv", "counts.npz"):
         (folder / name).unlink()
 
 
-def of_unknown_kind(records):
-    records["kind"][1] = 7
-    records["pair"]["joint"][1, :, 1, 255] += 100
+def add_foreground(arrays):
+    arrays["histogram"][1, :, 1, 255] += 100
 
 
-def with_matlab_counts_of_another_map(records):
-    assert records["kind"][2] == 1
-    joint = records["pair"]["joint"]
-    joint[2] = joint[2, ..., ::-1]
+def give_counts_of_another_map(arrays):
+    arrays["rule1_histogram"] = arrays["rule1_histogram"][..., ::-1]
 
 
-@pytest.mark.parametrize("change", [of_unknown_kind, with_matlab_counts_of_another_map])
-def test_records_of_a_journal_that_cannot_be_are_not_used(original, stored, capsys, change):
-    journal_of(stored, change)
-    assert_restored(original, stored)
-    assert "damaged (" in capsys.readouterr().err
+def claim_an_impossible_kind(arrays):
+    arrays["fitted"][2] = 7
 
 
-def test_a_matlab_record_at_the_end_of_a_block_is_checked_with_its_pair(
-    original, stored, capsys, monkeypatch
+def claim_another_rule(arrays):
+    arrays["rules"][1] = "25 half-odd"
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (add_foreground, "the number of counted pixels is not its size"),
+        (give_counts_of_another_map, "its counts under two rules are of different maps"),
+        (claim_an_impossible_kind, "fitted cannot be 7"),
+        (claim_another_rule, "is not a counting rule"),
+    ],
+)
+@pytest.mark.parametrize("block", [128, 3])
+def test_parts_that_hold_what_no_counting_gives_are_not_used(
+    original, stored, capsys, monkeypatch, change, fault, block
 ):
-    monkeypatch.setattr(pairs_module, "_BLOCK", 3)
-    journal_of(stored, with_matlab_counts_of_another_map)
+    monkeypatch.setattr(counts_file, "BLOCK", block)
+    leave_part(stored, change)
     assert_restored(original, stored)
-    assert "its two counts are of different maps" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert fault in message and "its pairs are scored again" in message
+
+
+def test_sound_parts_are_used(original, stored, monkeypatch):
+    leave_part(stored, lambda arrays: None)
+    monkeypatch.setattr(counting, "decode_grey", lambda *_: 1 / 0)
+    assert_restored(original, stored)
+
+
+def test_parts_of_a_run_without_weighted_f_are_not_mixed_with_others(original, stored):
+    """The counts of the whole result are current, and the newer part holds other columns."""
+    out = stored.parents[1] / "without"
+    without = evaluate(original / "preds/A", original / "gt", output=out, name="A", weighted=False)
+    write_counts(stored / "parts/part-0001.npz", CountsFile(without.folder / "counts.npz"))
+    shutil.rmtree(out)
+    assert_restored(original, stored)
 
 
 def test_an_unfinished_run_without_a_result_is_reported(stored, tmp_path, capsys):
-    journal_of(stored, lambda records: None)
+    leave_part(stored, lambda arrays: None)
     out = stored.parents[1]
     assert main(["verify", str(out)]) == 1
-    assert "unfinished.pairs: a run was not finished" in capsys.readouterr().out
+    assert "parts: a run was not finished" in capsys.readouterr().out
     main(["report", str(out), "-o", str(tmp_path / "report.md"), "--quiet"])
     assert f"{stored}: has no result yet" in capsys.readouterr().err
 
@@ -869,15 +889,15 @@ def test_merge_reports_what_it_replaces_and_keeps_an_unfinished_run(
     task = plan_evaluation(tmp_path / "preds", find_masks(original / "gt"))
     evaluate_plan(task, ["matlab"], output=tmp_path / "out")
     (old,) = load_results([tmp_path / "out"])
-    with closing(Journal(old.folder / "unfinished.pairs")) as journal:
-        journal.append_all([old.stored_pairs()])
-    before = (old.folder / "unfinished.pairs").read_bytes()
+    part = old.folder / "parts/part-0001.npz"
+    write_counts(part, old.stored_pairs())
+    before = part.read_bytes()
     capsys.readouterr()
     (merged,) = merge(parts, tmp_path / "out")
     message = capsys.readouterr().err
     assert f"replaces the stored result, which was {old.signature}" in message
-    assert "unfinished.pairs: a run was not finished there; its pairs are kept" in message
-    assert (old.folder / "unfinished.pairs").read_bytes() == before
+    assert "parts: a run was not finished there; its pairs are kept" in message
+    assert part.read_bytes() == before
     (whole,) = evaluate_plan(task).results
     assert merged.metrics == whole.metrics
     assert not list(tmp_path.rglob("merging.pairs"))

@@ -136,7 +136,7 @@ def test_the_statuses_are_documented(capsys):
         )
 
 
-@pytest.mark.parametrize("moment", ["sodbench.cli.build_parser", "sodbench.console.set_quiet"])
+@pytest.mark.parametrize("moment", ["sodbench.cli.build_parser", "sodbench.console.show_messages"])
 def test_ctrl_c_before_the_command_begins_is_an_interruption(moment, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The built-in sample: the same pictures every time, exact masks, and nobody's folder touched."""
+"""The built-in sample: the same images every time, exact masks, and no folder of a user touched."""
 
 import re
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from sodbench.images import image_size, read_grey
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The sample with at most ten pictures a set."""
+    """The sample with at most ten images a dataset."""
     few = {name: replace(c, count=min(10, c.count)) for name, c in demo_data.CHARACTERS.items()}
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(demo_data, "CHARACTERS", few)
         yield demo_data.write_demo_data(tmp_path_factory.mktemp("data") / "sample")
 
 
-def test_a_picture_follows_from_its_name_alone() -> None:
+def test_an_image_follows_from_its_name_alone() -> None:
     image, mask = demo_data.draw("HKU-IS", 3)
     demo_data.draw("SOD", 1)
     again, mask_again = demo_data.draw("HKU-IS", 3)
@@ -34,7 +34,7 @@ def test_a_picture_follows_from_its_name_alone() -> None:
 
 def test_every_image_has_a_mask_of_its_size_with_an_object(root: Path) -> None:
     for name, character in demo_data.CHARACTERS.items():
-        images, masks = (root / folder for folder in character.folders)
+        images, masks = (root / folder.format(name) for folder in character.folders)
         stems = sorted(path.stem for path in images.iterdir())
         assert stems == sorted(path.stem for path in masks.iterdir())
         assert len(stems) == character.count
@@ -48,14 +48,14 @@ def test_every_image_has_a_mask_of_its_size_with_an_object(root: Path) -> None:
 def test_only_pascal_s_has_grey_levels(root: Path) -> None:
     levels = {}
     for name, character in demo_data.CHARACTERS.items():
-        masks = (root / character.folders[1]).iterdir()
+        masks = (root / character.folders[1].format(name)).iterdir()
         levels[name] = {int(v) for path in masks for v in np.unique(read_grey(path).pixels)}
     assert levels.pop("PASCAL-S") == {0, 85, 170, 255}
     assert set(map(frozenset, levels.values())) == {frozenset({0, 255})}
 
 
 def test_the_mask_is_exactly_what_was_painted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its objects the same picture differs inside the mask, and outside it only
+    """Without its objects the same image differs inside the mask, and outside it only
     along the soft outline."""
     image, mask = demo_data.draw("ECSSD", 7)
     bare = dict(
@@ -77,7 +77,7 @@ def test_a_complete_sample_is_left_as_it_is(root: Path) -> None:
     assert demo_data.is_demo_data(root) and demo_data.is_demo_data(root / "ECSSD")
 
 
-def test_a_damaged_sample_is_drawn_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_sample_is_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = {name: replace(character, count=1) for name, character in demo_data.CHARACTERS.items()}
     monkeypatch.setattr(demo_data, "CHARACTERS", few)
     root = demo_data.write_demo_data(tmp_path / "sample")
@@ -91,7 +91,7 @@ def test_a_damaged_sample_is_drawn_anew(tmp_path: Path, monkeypatch: pytest.Monk
     assert read_grey(victim).pixels.any()
 
 
-def test_somebodys_folder_is_never_written_to(tmp_path: Path) -> None:
+def test_a_folder_of_the_user_is_never_written_to(tmp_path: Path) -> None:
     precious = tmp_path / "ECSSD" / "Imgs" / "0001.jpg"
     precious.parent.mkdir(parents=True)
     precious.write_bytes(b"mine")

@@ -35,9 +35,9 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
-def encoded(picture: Image.Image, kind: str, **options) -> bytes:
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
     content = io.BytesIO()
-    picture.save(content, kind, **options)
+    image.save(content, kind, **options)
     return content.getvalue()
 
 
@@ -64,9 +64,9 @@ def opencv(data):
 
 
 @pytest.mark.parametrize("i", range(18))
-def test_grey_is_opencv_s(i, opencv, file):
+def test_grey_values_equal_opencv(i, opencv, file):
     content, expected = opencv[i]
-    path = file(content.tobytes(), "picture")
+    path = file(content.tobytes(), "image")
     pixels = read_grey(path).pixels
     np.testing.assert_array_equal(pixels, expected)
     assert pixels.dtype == np.uint8 and pixels.flags.c_contiguous and pixels.flags.writeable
@@ -84,7 +84,7 @@ CASES, ARRAYS = decoding_cases(Path(__file__).parents[1] / "data")
 
 
 @pytest.mark.parametrize("i", range(len(CASES)), ids=[case["name"] for case in CASES])
-def test_every_kind_of_file_is_opencv_s_or_refused(i, file):
+def test_every_kind_of_file_equals_opencv_or_is_refused(i, file):
     path = file(ARRAYS[f"file_{i:03d}"].tobytes(), "map")
     if CASES[i]["must"] == "refused":
         error = refusal(read_grey, path)
@@ -96,7 +96,7 @@ def test_every_kind_of_file_is_opencv_s_or_refused(i, file):
     assert image_size(path) == grey.pixels.shape == read_rgb(path).shape[:2]
 
 
-def test_what_cannot_be_a_map_can_still_be_a_photograph(file):
+def test_kinds_refused_as_maps_are_read_as_photographs(file):
     names = [
         "PNG in colour, ICC profile",
         "TIFF RGBA",
@@ -119,7 +119,7 @@ def test_magenta_with_srgb_is_foreground_as_for_every_opencv_user(file):
 
 
 @pytest.mark.parametrize(
-    ("picture", "note"),
+    ("image", "note"),
     [
         (Image.fromarray(noise(4, 5)), ""),
         (Image.fromarray(noise(4, 5) > 99), "1-bit"),
@@ -131,8 +131,8 @@ def test_magenta_with_srgb_is_foreground_as_for_every_opencv_user(file):
         (Image.fromarray(noise(4, 5).astype(np.uint16) * 257), "16-bit (high byte kept)"),
     ],
 )
-def test_the_note_says_what_was_converted(picture, note, file):
-    data = encoded(picture, "PNG")
+def test_the_note_names_the_conversion(image, note, file):
+    data = encoded(image, "PNG")
     grey = read_grey(file(data))
     assert grey.note == note
     np.testing.assert_array_equal(grey.pixels, pillow_grey(data))
@@ -145,7 +145,7 @@ def test_a_mask_of_0_and_1_stays_so(file):
     )
 
 
-def test_transparency_changes_no_pixel_and_makes_no_warning(file):
+def test_transparency_changes_no_pixel_and_raises_no_warning(file):
     palette = Image.fromarray(noise(6, 7)).convert("P")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -187,19 +187,19 @@ def test_an_exif_orientation_is_applied(kind, orientation, file):
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_jpeg_is_called_lossy(mode, file):
-    picture = Image.fromarray(noise(24, 40, 3)).convert(mode)
-    assert read_grey(file(encoded(picture, "JPEG"))).note.startswith("JPEG (lossy)")
+    image = Image.fromarray(noise(24, 40, 3)).convert(mode)
+    assert read_grey(file(encoded(image, "JPEG"))).note.startswith("JPEG (lossy)")
 
 
 def test_jpeg_luminance_is_the_stored_one(file):
     data = encoded(Image.fromarray(noise(24, 40, 3)), "JPEG")
-    with Image.open(io.BytesIO(data)) as picture:
-        picture.draft("YCbCr", None)
-        stored = np.asarray(picture)[..., 0]
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft("YCbCr", None)
+        stored = np.asarray(image)[..., 0]
     np.testing.assert_array_equal(read_grey(file(data)).pixels, stored)
 
 
-def test_a_camera_s_multi_picture_jpeg_is_its_first_picture(file):
+def test_a_multi_picture_jpeg_of_a_camera_is_read_as_its_first_image(file):
     first, second = (Image.fromarray(noise(24, 40, 3, seed=i)) for i in (1, 2))
     several = encoded(first, "MPO", save_all=True, append_images=[second])
     alone = encoded(first, "JPEG")
@@ -209,7 +209,7 @@ def test_a_camera_s_multi_picture_jpeg_is_its_first_picture(file):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
-def test_of_an_animation_the_first_frame_is_taken_and_said_so(kind, file):
+def test_the_first_frame_of_an_animation_is_read_and_noted(kind, file):
     frames = [Image.fromarray(np.full((8, 9), value, np.uint8)) for value in (200, 10)]
     options = {"lossless": True} if kind == "WEBP" else {}
     path = file(encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options))
@@ -219,11 +219,11 @@ def test_of_an_animation_the_first_frame_is_taken_and_said_so(kind, file):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
-def test_rgb_of_every_mode(mode, file):
-    picture = Image.fromarray(noise(6, 7, 3)).convert(mode)
-    rgb = read_rgb(file(encoded(picture, "PNG")))
+def test_every_mode_is_converted_to_rgb(mode, file):
+    image = Image.fromarray(noise(6, 7, 3)).convert(mode)
+    rgb = read_rgb(file(encoded(image, "PNG")))
     assert rgb.dtype == np.uint8 and rgb.flags.writeable
-    np.testing.assert_array_equal(rgb, np.asarray(picture.convert("RGB")))
+    np.testing.assert_array_equal(rgb, np.asarray(image.convert("RGB")))
 
 
 def test_rgb_of_16_bit_grey(file):
@@ -232,7 +232,7 @@ def test_rgb_of_16_bit_grey(file):
     np.testing.assert_array_equal(rgb, np.repeat(pixels[..., None], 3, axis=2))
 
 
-def test_threads_read_alike(file):
+def test_threads_read_the_same_pixels(file):
     paths = [file(grey_png(noise(40, 30, seed=i), i % 5), f"{i}.png") for i in range(20)]
     alone = [read_grey(path).pixels for path in paths]
     with ThreadPoolExecutor(8) as threads:
@@ -241,7 +241,7 @@ def test_threads_read_alike(file):
                 np.testing.assert_array_equal(a, b.pixels)
 
 
-def test_stray_files_are_no_pictures():
+def test_stray_files_are_not_images():
     names = ["a.png", "b.JPG", "c.jpeg", "._a.png", ".DS_Store", "Thumbs.db", "a.png.tmp", ".1.tmp"]
     assert [name for name in names if is_image_name(Path(name))] == ["a.png", "b.JPG", "c.jpeg"]
 
@@ -285,12 +285,12 @@ def refusal(reader, path: Path) -> ImageError:
         (SIGNATURE + ihdr(9, 9) + chunk(b"IDAT", b"x", checksum_off_by=1) + IEND, "checksum"),
     ],
 )
-def test_not_a_whole_picture(reader, content, reason, file):
+def test_incomplete_images_are_refused_with_the_reason(reader, content, reason, file):
     assert reason in str(refusal(reader, file(content)))
 
 
 @pytest.mark.parametrize("reader", [read_grey, read_rgb])
-def test_a_truncated_jpeg(reader, file, monkeypatch):
+def test_a_truncated_jpeg_is_refused(reader, file, monkeypatch):
     content = encoded(Image.fromarray(noise(60, 80, 3)), "JPEG")
     path = file(content[: len(content) // 2], "map.jpg")
     assert "truncated" in str(refusal(reader, path))
@@ -321,18 +321,18 @@ def jpeg(width: int, height: int) -> bytes:
     ],
 )
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_huge_declared_size(reader, sides, content, file):
+def test_a_huge_declared_size_is_refused(reader, sides, content, file):
     assert "refused as unsafe" in str(refusal(reader, file(content(*sides))))
 
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("sides", [(0, 5), (5, 0)])
-def test_a_picture_without_pixels(reader, sides, file):
+def test_an_image_without_pixels_is_refused(reader, sides, file):
     refusal(reader, file(SIGNATURE + ihdr(*sides) + chunk(b"IDAT", b"") + IEND))
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_a_file_too_large_to_be_a_picture(reader, tmp_path):
+def test_a_file_too_large_to_be_an_image_is_refused(reader, tmp_path):
     path = tmp_path / "huge.png"
     with path.open("wb") as sparse:
         sparse.truncate(2**40)
@@ -340,7 +340,7 @@ def test_a_file_too_large_to_be_a_picture(reader, tmp_path):
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_things_that_are_not_files(reader, tmp_path):
+def test_what_is_not_a_regular_file_is_refused(reader, tmp_path):
     folder, pipe, missing = (tmp_path / f"{name}.png" for name in ("folder", "pipe", "missing"))
     folder.mkdir()
     os.mkfifo(pipe)
@@ -354,7 +354,9 @@ def test_things_that_are_not_files(reader, tmp_path):
 @pytest.mark.parametrize(
     ("number", "reason"), [(errno.EACCES, "Permission denied"), (errno.EIO, "Input/output error")]
 )
-def test_a_file_that_cannot_be_opened(reader, number, reason, file, monkeypatch):
+def test_a_file_that_cannot_be_opened_is_refused_with_the_reason(
+    reader, number, reason, file, monkeypatch
+):
     path = file(grey_png(noise(3, 3)))
 
     def refuse(*_, **__):
@@ -365,20 +367,20 @@ def test_a_file_that_cannot_be_opened(reader, number, reason, file, monkeypatch)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission(file):
+def test_a_file_without_permission_is_refused(file):
     path = file(grey_png(noise(3, 3)))
     path.chmod(0)
     assert "Permission denied" in str(refusal(read_grey, path))
 
 
 @pytest.mark.parametrize("reader", [read_grey, read_rgb])
-def test_floating_point_pixels(reader, file):
+def test_floating_point_pixels_are_refused(reader, file):
     path = file(encoded(Image.fromarray(np.ones((3, 4), np.float32)), "TIFF"), "map.tif")
     assert "floating-point" in str(refusal(reader, path))
 
 
 @pytest.mark.parametrize("reader", [read_grey, read_rgb])
-def test_32_bit_integers_are_not_taken_for_16_bit(reader, file):
+def test_32_bit_integers_are_not_read_as_16_bit(reader, file):
     """OpenCV refuses them; their high byte of 16 bits is 0, so a mask would be black."""
     pixels = np.where(noise(5, 6) > 127, 255, 0).astype(np.int32)
     error = refusal(reader, file(encoded(Image.fromarray(pixels), "TIFF"), "map.tif"))
@@ -413,7 +415,7 @@ def test_16_bit_files_that_are_black_or_reach_the_high_byte_are_not(pixels, file
     assert note == "16-bit (high byte kept)"
 
 
-def test_an_exif_segment_that_pillow_chokes_on_leaves_a_sound_jpeg(file):
+def test_a_jpeg_is_read_although_pillow_fails_on_its_exif_segment(file):
     resolution = struct.pack("<HHII", 0x011A, 7, 1, 5000) + struct.pack("<HHII", 0x0128, 3, 1, 2)
     tiff = b"II*\0\x08\0\0\0\x02\0" + resolution + bytes(4)
     segment = b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff
@@ -440,7 +442,7 @@ def test_a_large_image_is_read_where_the_environment_allows_it(file, monkeypatch
 
 
 @pytest.mark.parametrize("value", ["many", "-1", "0", "1e9", "\u0662", "9" * 5000])
-def test_an_environment_that_makes_no_sense_is_named(value, file, monkeypatch):
+def test_a_malformed_environment_variable_is_named(value, file, monkeypatch):
     monkeypatch.setenv(MAX_PIXELS_VARIABLE, value)
     with pytest.raises(SodbenchError, match=MAX_PIXELS_VARIABLE):
         read_grey(file(grey_png(noise(3, 4))))
@@ -450,16 +452,16 @@ def test_an_environment_that_makes_no_sense_is_named(value, file, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["map.png", "new/folders/map.PNG"])
-def test_grey_comes_back(name, tmp_path):
+def test_a_grey_image_is_read_back_unchanged(name, tmp_path):
     pixels = noise(30, 41)
     write_grey(tmp_path / name, pixels)
     assert read_grey(tmp_path / name).note == ""
     np.testing.assert_array_equal(read_grey(tmp_path / name).pixels, pixels)
-    with Image.open(tmp_path / name) as picture:
-        np.testing.assert_array_equal(np.asarray(picture), pixels)
+    with Image.open(tmp_path / name) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
 
 
-def test_colour_comes_back(tmp_path):
+def test_a_colour_image_is_read_back_unchanged(tmp_path):
     pixels = noise(30, 41, 3)
     write_image(tmp_path / "image.png", pixels)
     np.testing.assert_array_equal(read_rgb(tmp_path / "image.png"), pixels)
@@ -467,7 +469,7 @@ def test_colour_comes_back(tmp_path):
     assert np.abs(read_rgb(tmp_path / "image.jpg").astype(int) - 90).max() <= 1
 
 
-def test_any_strides_are_written(tmp_path):
+def test_arrays_of_any_strides_are_written(tmp_path):
     pixels = noise(60, 41)[::-2, ::3]
     write_grey(tmp_path / "map.png", pixels)
     np.testing.assert_array_equal(read_grey(tmp_path / "map.png").pixels, pixels)
@@ -502,7 +504,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interrupted_write_leaves_no_file(tmp_path, monkeypatch):
     def interrupted(self: Path, target: Path) -> Path:
         raise KeyboardInterrupt
 
@@ -512,7 +514,7 @@ def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_places_that_cannot_be_written(tmp_path):
+def test_places_that_cannot_be_written_are_named(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "folder.png" / "inside").mkdir(parents=True)
     for path in (tmp_path / "file" / "map.png", tmp_path / "folder.png"):
@@ -522,13 +524,13 @@ def test_places_that_cannot_be_written(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission(tmp_path):
+def test_a_folder_without_permission_is_named(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(ImageError, match="Permission denied"):
         write_grey(tmp_path / "map.png", noise(5, 5))
 
 
-def test_what_is_not_a_picture_is_not_written(tmp_path):
+def test_arrays_and_extensions_that_are_no_image_are_not_written(tmp_path):
     for pixels in (np.zeros((3, 4)), np.zeros((3, 4, 2), np.uint8), np.zeros((0, 4), np.uint8)):
         with pytest.raises(ValueError, match="an image is uint8"):
             write_image(tmp_path / "map.png", pixels)
@@ -537,7 +539,7 @@ def test_what_is_not_a_picture_is_not_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_resize_is_pillow_s(data):
+def test_resizing_equals_pillow(data):
     with np.load(data / "metrics_decode.npz") as stored:
         for i in range(4):
             height, width = stored[f"resize_pil_bilinear_{i}"].shape
@@ -557,7 +559,7 @@ write_grey(Path(sys.argv[1]), np.zeros((5, 5), np.uint8))
 """
 
 
-def test_what_a_killed_process_was_writing_is_removed_by_the_next(tmp_path):
+def test_temporary_files_of_a_killed_process_are_removed_by_the_next(tmp_path):
     ran = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "a.png"], check=False)
     (leftover,) = tmp_path.iterdir()
     assert ran.returncode < 0 and leftover.suffix == ".tmp"

@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+import warnings
 import zlib
 
 import numpy as np
@@ -17,16 +18,16 @@ from reference.png import IEND, SIGNATURE, chunk, filtered, grey_png, ihdr
 from reference.png import paeth as paeth_of_the_specification
 
 from sodbench.errors import ImageError
-from sodbench.images import png, read_grey, read_rgb
+from sodbench.images import fast_png, png, read_grey, read_rgb
 from sodbench.images.png_filters import paeth
 
 SIZES = [(1, 1), (1, 2), (2, 1), (1, 9), (9, 1), (3, 7), (4, 8), (5, 17), (33, 31)]
 
 
 def decoded(data: bytes) -> np.ndarray | None:
-    parts = png.chunks(data)
-    head = png.check(parts)
-    return png.decode(parts, head) if png.is_plain(parts, head) else None
+    parts = png.read_chunks(data)
+    head = png.check_chunks(parts)
+    return fast_png.decode(parts, head) if fast_png.is_plain(parts, head) else None
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -70,30 +71,47 @@ def test_many_rows_of_any_filters(size, codes):
 WIDE = """
 import resource, sys
 import numpy as np
-from sodbench.images import png
+from sodbench.images import fast_png, png
 from sodbench.runners.evaluation.count import warm_up_kernels
 
 warm_up_kernels()
-parts = png.chunks(png.encode(np.zeros((1, 8_000_000), np.uint8)))
+parts = png.read_chunks(fast_png.encode(np.zeros((1, 8_000_000), np.uint8)))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-assert not png.decode(parts, png.check(parts)).any()
+assert not fast_png.decode(parts, png.check_chunks(parts)).any()
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
-def test_a_wide_row_takes_no_memory_for_many_of_them():
+def test_a_wide_row_does_not_allocate_scratch_for_many_rows():
     pytest.importorskip("resource", reason="this system does not tell how much memory was used")
     ran = subprocess.run([sys.executable, "-c", WIDE], capture_output=True, text=True, check=True)
-    assert float(ran.stdout) < 100  # MB; the picture has 8
+    assert float(ran.stdout) < 100  # MB; the image has 8
 
 
-def test_a_filter_that_there_is_not_in_any_row_is_left_to_pillow():
+def test_without_the_compiled_kernel_pillow_reads_the_same_pixels(monkeypatch, tmp_path):
+    pixels = noise(21, 34)
+    (tmp_path / "map.png").write_bytes(grey_png(pixels, 4))
+    monkeypatch.setitem(sys.modules, "sodbench.images.png_filters", None)
+    fast_png._load_kernel.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="fast PNG reader cannot be compiled"):
+            grey = read_grey(tmp_path / "map.png")
+        np.testing.assert_array_equal(grey.pixels, pixels)
+        assert grey.note == ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # one warning is enough
+            read_grey(tmp_path / "map.png")
+    finally:
+        fast_png._load_kernel.cache_clear()
+
+
+def test_an_unknown_filter_in_any_row_is_left_to_pillow():
     pixels = noise(40, 9)
     for row in (0, 17, 39):
         raw = bytearray(filtered(pixels, [0] * 40))
         raw[row * 10] = 5
         head = png.Header(9, 40, 8, 0, 0, 0, 0)
-        assert png.decode([(b"IDAT", memoryview(zlib.compress(raw)))], head) is None
+        assert fast_png.decode([(b"IDAT", memoryview(zlib.compress(raw)))], head) is None
 
 
 @given(
@@ -109,13 +127,13 @@ def test_any_filters_levels_and_pieces(pixels, bits, level, pieces, data):
     np.testing.assert_array_equal(decoded(file), pillow_grey(file))
 
 
-def test_paeth_is_the_specification_s():
+def test_paeth_equals_the_specification():
     values = [*range(0, 256, 9), 1, 254, 255]
     for a, b, c in itertools.product(values, repeat=3):
         assert paeth.py_func(a, b, c) == paeth_of_the_specification(a, b, c)
 
 
-def test_chunks_that_cannot_touch_a_pixel_are_passed_over():
+def test_chunks_that_cannot_change_a_pixel_are_ignored():
     before = b"".join(
         [
             chunk(b"gAMA", struct.pack(">I", 45455)),
@@ -144,7 +162,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_odd_chunks_are_left_out_before_pillow_decodes(what, tmp_path):
+def test_odd_chunks_are_removed_before_pillow_decodes(what, tmp_path):
     data = grey_png(noise(5, 6), 4, before=ODD[what])
     assert decoded(data) is None
     path = tmp_path / "odd.png"
@@ -156,16 +174,16 @@ def test_odd_chunks_are_left_out_before_pillow_decodes(what, tmp_path):
 def test_other_kinds_are_not_plain(depth, colour, interlace):
     palette = chunk(b"PLTE", bytes(6)) if colour == 3 else b""
     data = SIGNATURE + ihdr(4, 4, depth, colour, interlace) + palette + chunk(b"IDAT", b"") + IEND
-    parts = png.chunks(data)
-    assert not png.is_plain(parts, png.check(parts))
+    parts = png.read_chunks(data)
+    assert not fast_png.is_plain(parts, png.check_chunks(parts))
 
 
 def test_a_file_cut_anywhere_is_damaged():
     data = grey_png(noise(9, 8), 4, pieces=2, after=chunk(b"tIME", bytes(7)))
-    png.chunks(data)
+    png.read_chunks(data)
     for end in range(len(SIGNATURE), len(data)):
-        with pytest.raises(png.Damaged, match="cut short"):
-            png.chunks(data[:end])
+        with pytest.raises(png.DamagedPng, match="cut short"):
+            png.read_chunks(data[:end])
 
 
 def test_a_bit_flipped_anywhere_is_damaged():
@@ -173,8 +191,8 @@ def test_a_bit_flipped_anywhere_is_damaged():
     for i, bit in itertools.product(range(len(SIGNATURE), len(data)), (0, 7)):
         flipped = bytearray(data)
         flipped[i] ^= 1 << bit
-        with pytest.raises(png.Damaged):
-            png.chunks(bytes(flipped))
+        with pytest.raises(png.DamagedPng):
+            png.read_chunks(bytes(flipped))
 
 
 PIXELS = noise(20, 30)
@@ -240,7 +258,7 @@ def test_pixel_data_that_end_too_early_are_refused(what, tmp_path):
 )
 @pytest.mark.parametrize("sides", [(13, 9), (1, 1), (3, 2), (8, 5)])
 def test_pixel_data_of_every_kind_are_counted(sides, depth, colour, interlace, tmp_path):
-    """What Pillow takes to be the whole picture is enough, and a byte less is not."""
+    """What Pillow takes to be the whole image is enough, and a byte less is not."""
     rows = sum(
         height * (1 + -(-width * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour] * depth // 8))
         for width, height in ([sides] if not interlace else passes(*sides))
@@ -282,20 +300,20 @@ def passes(width, height):
 
 def test_idat_chunks_with_another_between_them_are_refused():
     between = chunk(b"IDAT", STREAM[:50]) + chunk(b"tIME", bytes(7)) + chunk(b"IDAT", STREAM[50:])
-    with pytest.raises(png.Damaged, match="interrupted by another chunk"):
+    with pytest.raises(png.DamagedPng, match="interrupted by another chunk"):
         decoded(SIGNATURE + ihdr(30, 20) + between + IEND)
 
 
 def test_no_more_is_inflated_than_announced():
     bomb = zlib.compress(bytes(200_000_000))
     data = SIGNATURE + ihdr(10, 10) + chunk(b"IDAT", bomb) + IEND
-    parts = png.chunks(data)
-    head = png.check(parts)
-    assert png.is_plain(parts, head)
+    parts = png.read_chunks(data)
+    head = png.check_chunks(parts)
+    assert fast_png.is_plain(parts, head)
     decoded(grey_png(PIXELS))  # compiles what has to be compiled
     tracemalloc.start()
     try:
-        assert png.decode(parts, head) is None
+        assert fast_png.decode(parts, head) is None
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -303,21 +321,21 @@ def test_no_more_is_inflated_than_announced():
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20))))
-def test_encode_is_undone_by_pillow_and_by_decode(pixels):
-    data = png.encode(pixels)
-    with Image.open(io.BytesIO(data)) as picture:
-        assert (picture.format, picture.mode) == ("PNG", "L")
-        np.testing.assert_array_equal(np.asarray(picture), pixels)
+def test_an_encoded_image_is_decoded_equally_by_pillow_and_sodbench(pixels):
+    data = fast_png.encode(pixels)
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.format, image.mode) == ("PNG", "L")
+        np.testing.assert_array_equal(np.asarray(image), pixels)
     np.testing.assert_array_equal(decoded(data), pixels)
 
 
-def test_encode_takes_any_strides():
+def test_arrays_of_any_strides_can_be_encoded():
     pixels = noise(40, 60)[::2, ::-3]
-    np.testing.assert_array_equal(decoded(png.encode(pixels)), pixels)
+    np.testing.assert_array_equal(decoded(fast_png.encode(pixels)), pixels)
 
 
 @pytest.mark.real
-def test_real_maps_and_masks_are_plain_and_equal_pillow_s(shared):
+def test_real_maps_and_masks_are_plain_and_equal_pillows_pixels(shared):
     folders = [
         *sorted((shared / "real/preds").iterdir()),
         shared / "real/SOD",

@@ -1,17 +1,19 @@
 """Text from outside is shown, not obeyed: in a terminal, a shell, Python, JSON and Markdown."""
 
 import ast
+import io
 import itertools
 import json
 import re
 import subprocess
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 from hostile import TEXTS, acts_on_terminal
 
 import sodbench
-from sodbench import console as progress
+from sodbench.console import logger, show_messages, track
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError, listing
 from sodbench.quoting import (
     is_plain_key,
@@ -65,28 +67,34 @@ def test_an_error_shows_each_of_its_lines_as_one_line(text):
 
 
 @hostile
-@pytest.mark.parametrize("write", [progress.say, progress.warn])
+@pytest.mark.parametrize("write", [logger.info, logger.warning])
 def test_a_message_is_one_line(text, write, capsys):
-    progress.set_quiet(False)
-    write(f"{text}: ignored")
+    with show_messages():
+        write(f"{text}: ignored")
     printed = capsys.readouterr().err
     assert printed.endswith(": ignored\n") and printed.count("\n") == 1
     assert not acts_on_terminal(printed)
 
 
 def test_warnings_are_printed_when_quiet_and_notes_are_not(capsys):
-    progress.set_quiet(True)
-    try:
-        progress.say("a note")
-        progress.warn("a problem")
-    finally:
-        progress.set_quiet(False)
+    with show_messages(quiet=True):
+        logger.info("a note")
+        logger.warning("a problem")
     assert capsys.readouterr().err == "a problem\n"
 
 
 def test_messages_without_a_standard_error_are_dropped(monkeypatch):
     monkeypatch.setattr("sys.stderr", None)
-    progress.warn("nobody reads this")
+    with show_messages():
+        logger.warning("nobody reads this")
+
+
+def test_library_calls_print_nothing():
+    """Messages and bars appear only while the command line shows them."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(out):
+        logger.warning("a problem")
+        assert list(track([1, 2], "counting")) == [1, 2]
+    assert not out.getvalue()
 
 
 @hostile
@@ -136,14 +144,17 @@ def calls_of(name_ends):
     assert len(files) > 80
     for file in sorted(files):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            name = getattr(getattr(node, "func", None), "id", "")
+            function = getattr(node, "func", None)
+            name = getattr(function, "id", "") or getattr(
+                getattr(function, "value", None), "id", ""
+            )
             if name.endswith(name_ends):
                 yield f"{file.name}:{node.lineno}", node
 
 
 def test_messages_pass_their_lines_separately():
     """A line break within a line comes from quoted content and is shown escaped."""
-    found = list(calls_of(("Error", "NotFound", "say", "warn")))
+    found = list(calls_of(("Error", "NotFound", "logger")))
     assert len(found) > 200
     broken = [
         where
@@ -159,7 +170,7 @@ def test_no_message_puts_content_into_a_command():
     command = re.compile(r"(sodbench (eval|run|predict|report|train|data|merge)|python -c) [^']*$")
     fixed = {"data_download.py"}  # the registry's names
     embedded = []
-    for where, call in calls_of(("Error", "NotFound", "say", "warn")):
+    for where, call in calls_of(("Error", "NotFound", "logger")):
         for part in ast.walk(call):
             if not isinstance(part, ast.JoinedStr):
                 continue

@@ -193,7 +193,7 @@ def test_a_run_may_be_given_up_before_its_processes_are_ready(visits, always_pro
 def test_threads_stop_within_a_work_item(visits, monkeypatch):
     calls = []
 
-    def slow(visit, policy, folder):
+    def slow(visit, policy, folder, scheme):
         calls.append(visit)
         time.sleep(0.01)
         return []
@@ -322,12 +322,15 @@ def test_eval_on_a_dask_cluster_prints_what_one_process_prints(cluster, folders,
     assert capsys.readouterr().out == alone
 
 
-def test_no_scheduler_at_the_address_is_one_error_within_seconds(folders, capsys, monkeypatch):
+@pytest.mark.parametrize("command", [["eval", "maps", "gt"], ["run", "--sample", "-o", "out"]])
+def test_no_scheduler_at_the_address_is_one_error_within_seconds(
+    command, folders, capsys, monkeypatch
+):
     pytest.importorskip("distributed")
     monkeypatch.setattr(workers_module, "_DASK_TIMEOUT_S", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         start = time.monotonic()
-        assert main(["eval", "maps", "gt", "--dask", address]) == 2
+        assert main([*command, "--dask", address]) == 2
         assert time.monotonic() < start + 10
         (error,) = [
             line for line in capsys.readouterr().err.splitlines() if line.startswith("sodbench:")

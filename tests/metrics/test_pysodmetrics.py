@@ -1,72 +1,22 @@
 """The drop-in against PySODMetrics 1.6.2: its numbers on the fixtures, and itself where it is installed."""
 
 import json
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from reference.pairs import pairs
+from reference.pysodmetrics_values import (
+    HANDLERS,
+    context,
+    everything,
+    msiou,
+    size_invariant,
+)
 
 from sodbench.images import read_grey
 from sodbench.metrics import pysodmetrics as compat
-
-HANDLERS = {
-    "fm": ("FmeasureHandler", {"beta": 0.3}),
-    "f1": ("FmeasureHandler", {"beta": 1}),
-    "pre": ("PrecisionHandler", {}),
-    "rec": ("RecallHandler", {}),
-    "fpr": ("FPRHandler", {}),
-    "iou": ("IOUHandler", {}),
-    "dice": ("DICEHandler", {}),
-    "spec": ("SpecificityHandler", {}),
-    "ber": ("BERHandler", {}),
-    "oa": ("OverallAccuracyHandler", {}),
-    "kappa": ("KappaHandler", {}),
-}
-
-
-def everything(library, steps, normalize=True):
-    """Every number the library gives for some pairs, flat, by the fixtures' names."""
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # PySODMetrics warns that Fmeasure will go, numpy of empty blocks
-        single = {
-            name: getattr(library, name)()
-            for name in ("MAE", "Smeasure", "Emeasure", "WeightedFmeasure", "Fmeasure")
-        }
-        per_sample, overall = library.FmeasureV2(), library.FmeasureV2()
-        for name, (handler, options) in HANDLERS.items():
-            made = getattr(library, handler)
-            per_sample.add_handler(name, made(True, True, with_binary=True, **options))
-            overall.add_handler(
-                name, made(False, False, with_binary=True, sample_based=False, **options)
-            )
-        for pred, gt in steps:
-            for metric in (*single.values(), per_sample, overall):
-                metric.step(pred, gt, normalize=normalize)
-        found = {name: metric.get_results() for name, metric in single.items()}
-        fm, pr = found["Fmeasure"]["fm"], found["Fmeasure"]["pr"]
-        em = found["Emeasure"]["em"]
-        flat = {
-            **found["MAE"],
-            **found["Smeasure"],
-            **found["WeightedFmeasure"],
-            "em_adp": em["adp"],
-            "em_curve": em["curve"],
-            "fmv1_adp": fm["adp"],
-            "fmv1_curve": fm["curve"],
-            "fmv1_p": pr["p"],
-            "fmv1_r": pr["r"],
-        }
-        modes = {"dynamic": "curve", "adaptive": "adp", "binary": "bin"}
-        for name, result in per_sample.get_results().items():
-            flat |= {f"{name}_{modes[mode]}": value for mode, value in result.items()}
-        for name, result in overall.get_results().items():
-            flat[f"overall_bi{name}"] = result["binary"]
-    return flat
 
 
 def assert_same(found, expected, tolerance=1e-9):
@@ -187,27 +137,6 @@ def test_beside_the_library(library, pair):
         assert_same(everything(compat, single, False), everything(library, single, False), 1e-5)
 
 
-def size_invariant(library, steps, normalize=True):
-    """Every size-invariant number, the curves object by object."""
-    mae = library.SizeInvarianceMAE()
-    per_sample, overall = library.SizeInvarianceFmeasureV2(), library.SizeInvarianceFmeasureV2()
-    for name, (handler, options) in HANDLERS.items():
-        made = getattr(library, handler)
-        per_sample.add_handler(name, made(True, True, with_binary=True, **options))
-        overall.add_handler(name, made(True, True, with_binary=True, sample_based=False, **options))
-    for pred, gt in steps:
-        for metric in (mae, per_sample, overall):
-            metric.step(pred, gt, normalize=normalize)
-    flat = mae.get_results()
-    for name, result in per_sample.get_results().items():
-        assert len(result["dynamic"]) == len(steps)
-        flat[f"{name}_curves"] = np.concatenate([np.atleast_2d(c) for c in result["dynamic"]])
-        flat |= {f"{name}_adp": result["adaptive"], f"{name}_bin": result["binary"]}
-    for name, result in overall.get_results().items():
-        flat |= {f"overall_{name}_{mode}": value for mode, value in result.items()}
-    return flat
-
-
 def test_size_invariant_measures_of_the_fixtures(cases):
     fixture, numbers = cases
     for i in range(numbers["n"]):
@@ -278,13 +207,6 @@ def test_the_context_measure_of_the_example_test(example):
     for pred, gt in steps:
         metric.step(pred, gt)
     assert metric.get_results()["cm"] == pytest.approx(stored["v1_6_0"]["cm"], abs=1e-8)
-
-
-def msiou(library, steps, with_dynamic=True):
-    metric = library.MSIoU(with_dynamic, True, with_binary=True)
-    for pred, gt in steps:
-        metric.step(pred, gt)
-    return metric.get_results()
 
 
 def test_multiscale_iou_of_the_fixtures(cases):
@@ -390,12 +312,6 @@ def test_a_bool_mask_is_all_background_as_there_but_said_so():
     with pytest.warns(UserWarning, match="all of it is background"):
         metric.step(np.array([[255, 0]], np.uint8), mask)
     assert metric.get_results() == {"wfm": 0}
-
-
-def context(library, pred, gt, **options):
-    metric = library.ContextMeasure(**options)
-    metric.step(pred, gt)
-    return metric.get_results()["cm"]
 
 
 def test_context_measure_of_the_fixtures(cases):

@@ -1,0 +1,277 @@
+"""What a report is made from: its options and the files that they name, all checked before the first number."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sodbench.errors import SodbenchError
+from sodbench.metrics.statistics.bootstrap import RESAMPLES
+from sodbench.reports.analysis import Analysis
+from sodbench.reports.attributes import read_attributes
+from sodbench.reports.custom_template import template_target
+from sodbench.reports.gallery import DEFAULT_IMAGES, check_selection
+from sodbench.reports.published import PublishedTable, load_published
+from sodbench.reports.report_folder import ReportPlace
+from sodbench.reports.sources import find_outside
+from sodbench.results import Result
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What to write into a report, and how.
+
+    Attributes
+    ----------
+    title : str, optional
+        The heading.
+    sample : bool
+        Whether to state at the top that these are the built-in sample's numbers, even if no result records it.
+    metrics, methods, datasets : sequence of str, optional
+        Report only these, in this order; by default the five classical metrics, and everything that was scored.
+    baseline : str, optional
+        A method from which the others' differences are shown.
+    published : sequence of str, optional
+        Names of published tables to add as marked rows; an empty sequence: all of them.
+    bench : sequence of path or str
+        Files that ``sodbench bench`` wrote, or ``METHOD=FILE`` if the record has another name than the results.
+    attributes : sequence of Path
+        What ``sodbench data stats`` wrote, see :func:`sodbench.reports.attributes.read_attributes`.
+    images : sequence of str
+        Which images to show, see :func:`sodbench.reports.gallery.choose_images`.
+    thumbnails : int, optional
+        How many images of each dataset the page's browser shows; by default all.
+    template : Path, optional
+        A Jinja template (.md, .html, .tex, .txt) to fill in as well, see docs/reports.md.
+    colours : bool
+        Whether best, second and third are coloured in LaTeX.
+    resamples, seed : int
+        Of the bootstrap; the seed also draws random images.
+    command : str
+        The command line, for the report's last section.
+    with_paths : bool
+        Whether to keep absolute paths in the text, which name folders of this machine.
+    """
+
+    title: str | None = None
+    sample: bool = False
+    metrics: Sequence[str] | None = None
+    methods: Sequence[str] | None = None
+    datasets: Sequence[str] | None = None
+    baseline: str | None = None
+    published: Sequence[str] | None = None
+    bench: Sequence[Path | str] = ()
+    attributes: Sequence[Path] = ()
+    images: Sequence[str] = DEFAULT_IMAGES
+    thumbnails: int | None = None
+    template: Path | None = None
+    colours: bool = False
+    resamples: int = RESAMPLES
+    seed: int = 0
+    command: str = ""
+    with_paths: bool = False
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """A report's options, and the content of the files that they name.
+
+    Attributes
+    ----------
+    options : ReportOptions
+    template_target : Path or None
+        The file that the options' template becomes.
+    published : tuple of PublishedTable
+    costs : mapping
+        By method, then by kind of cost, see :func:`read_costs`.
+    attributes : mapping
+        The groups of images of each dataset.
+    """
+
+    options: ReportOptions
+    template_target: Path | None
+    published: tuple[PublishedTable, ...]
+    costs: Mapping[str, Mapping[str, float]]
+    attributes: Mapping[str, pd.DataFrame]
+
+
+def read_inputs(
+    results: Sequence[Result], place: ReportPlace, options: ReportOptions
+) -> ReportInputs:
+    """Check a report's output and options, and read what the options name.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        All results, those too that the options leave out.
+    place : ReportPlace
+        Where the report is written.
+    options : ReportOptions
+
+    Returns
+    -------
+    ReportInputs
+
+    Raises
+    ------
+    SodbenchError
+        If the place holds something other than a report or is inside a folder of maps or data, and if an option names
+        something that does not exist or cannot be read.
+    """
+    place.check(results)
+    target = template_target(options.template, place) if options.template else None
+    check_selection(options.images, results)
+    reported = [
+        r
+        for r in results
+        if r.dataset in (options.datasets or [r.dataset])
+        and r.method in (options.methods or [r.method])
+    ]
+    return ReportInputs(
+        options,
+        target,
+        () if options.published is None else tuple(load_published(options.published)),
+        read_costs(options.bench, [r.method for r in results]),
+        read_attributes(options.attributes, reported),
+    )
+
+
+@dataclass(frozen=True)
+class InputProblems:
+    """What is wrong with the inputs of a report that can be written all the same.
+
+    Attributes
+    ----------
+    faults : tuple of str
+        A line for everything that was given and could not be used.
+    notes : tuple of str
+        A line for everything that a reader may miss.
+    """
+
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def check_inputs(
+    inputs: ReportInputs, analysis: Analysis, results: Iterable[Result]
+) -> InputProblems:
+    """Compare what the options name with the methods and files of the report.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+    analysis : Analysis
+        The report's numbers; its methods have the names that the report uses.
+    results : iterable of Result
+        All results; records of methods that the report leaves out on purpose are no problem.
+
+    Returns
+    -------
+    InputProblems
+
+    Raises
+    ------
+    SodbenchError
+        If the baseline is not one of the methods.
+    """
+    methods = analysis.methods
+    baseline = inputs.options.baseline
+    if baseline is not None and baseline not in methods:
+        raise SodbenchError(
+            f"--baseline {baseline}: no such method here; there are: {', '.join(methods)}"
+        )
+    excluded = {r.method for r in results} - set(methods)
+    faults = [
+        f"--bench: the record of {name!r} belongs to no method of this report ({', '.join(methods)}); if it is one of "
+        "them under another name, give it as METHOD=FILE"
+        for name in inputs.costs
+        if name not in methods and name not in excluded
+    ]
+    without = [m for m in methods if m not in inputs.costs] if inputs.costs else []
+    notes = [f"--bench: no record of the cost of {', '.join(without)}"] if without else []
+    return InputProblems((*faults, *find_outside(analysis.results)), tuple(notes))
+
+
+# ---- cost ---------------------------------------------------------------------------------------
+
+# by the key of a record: the heading in the report, and the unit
+_COSTS = {
+    "parameters": ("parameters (M)", 1e6),
+    "macs": ("MACs (G)", 1e9),
+    "images_per_second": ("images/s", 1.0),
+}
+
+
+def read_costs(
+    files: Sequence[Path | str], methods: Iterable[str] = ()
+) -> dict[str, dict[str, float]]:
+    """Read parameters, MACs and speed from the files of ``sodbench bench``.
+
+    Parameters
+    ----------
+    files : sequence of path or str
+        ``FILE``, whose record names the method, or ``METHOD=FILE``.
+    methods : iterable of str
+        The methods that ``METHOD=FILE`` may name.
+
+    Returns
+    -------
+    dict
+        For each method the costs that its record has, by their headings.
+
+    Raises
+    ------
+    SodbenchError
+        If a file is not such a record, a METHOD has no result, or two records are of one method.
+    """
+    known = list(dict.fromkeys(methods))
+    costs: dict[str, dict[str, float]] = {}
+    for given in files:
+        name, file = _split_method(str(given))
+        if name and name not in known:
+            raise SodbenchError(
+                f"--bench {given}: no result of the method {name}; there are: {', '.join(known)}"
+            )
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            method = name or str(record.get("method") or record["model"])
+            numbers = {
+                heading: _read_cost(record[key]) / unit
+                for key, (heading, unit) in _COSTS.items()
+                if record.get(key) is not None
+            }
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
+            raise SodbenchError(f"{file}: not a result of 'sodbench bench' ({error!r})") from error
+        if method in costs:
+            raise SodbenchError(
+                f"--bench {given}: a second record of the method {method}; leave one out, or give it as METHOD=FILE"
+            )
+        costs[method] = numbers
+    return costs
+
+
+def _read_cost(value: Any) -> float:
+    if isinstance(value, bool) or not 0 <= float(value) < math.inf:
+        raise ValueError(f"{value!r} is not a cost")
+    return float(value)
+
+
+def _split_method(given: str) -> tuple[str, Path]:
+    """``METHOD=FILE`` in its parts, ``FILE`` with an empty method."""
+    # both parts may contain the sign, so that an existing file decides
+    if not Path(given).is_file():
+        for i, character in enumerate(given):
+            if character == "=" and i and Path(given[i + 1 :]).is_file():
+                return given[:i], Path(given[i + 1 :])
+    return "", Path(given)

@@ -1,0 +1,195 @@
+"""From counted pairs to a result: scores, names of the files, and how the numbers were made."""
+
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sodbench.console import logger
+from sodbench.demo_data import is_demo_data
+from sodbench.errors import Problem
+from sodbench.files import open_regular, write_error
+from sodbench.provenance import counting_versions
+from sodbench.results import (
+    COUNTS_FILE,
+    RESULT_FILE,
+    Result,
+    ResultInfo,
+    derive_result,
+    digest_names,
+    n_resized,
+    save_result,
+)
+from sodbench.results.counts_file import CountsFile, write_counts
+from sodbench.results.stored_pairs import PairSelection, StoredPairs
+from sodbench.runners.evaluation.task import Task
+
+MANIFEST = "prediction.json"
+_MAX_MANIFEST_BYTES = 2**26
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What counting a task's pairs met.
+
+    Attributes
+    ----------
+    skipped : tuple of Problem
+        Unreadable maps that are left out.
+    blackened : tuple of Problem
+        Unreadable maps that were scored as black.
+    errors : tuple of Problem
+        Files for which the task has no result.
+    """
+
+    skipped: tuple[Problem, ...] = ()
+    blackened: tuple[Problem, ...] = ()
+    errors: tuple[Problem, ...] = ()
+
+
+def assemble(
+    task: Task,
+    pairs: CountsFile | PairSelection,
+    protocol: str,
+    outcome: Outcome = Outcome(),
+    *,
+    allow_swapped: bool = False,
+    counts: StoredPairs | None = None,
+) -> Result:
+    """Score a task's counted pairs under one protocol.
+
+    Parameters
+    ----------
+    task : Task
+    pairs : CountsFile or PairSelection
+        In the order of their names.
+    protocol : str
+    outcome : Outcome
+        What was met while they were counted.
+    allow_swapped : bool
+        Whether folders were scored although they look swapped; part of the stored command.
+    counts : StoredPairs, optional
+        The same pairs, for the result to hold.
+
+    Returns
+    -------
+    Result
+        Not stored.
+    """
+    files = pd.DataFrame(task.file_names(pairs.stems), index=pd.Index(pairs.stems, name="stem"))
+    unreadable = (*outcome.skipped, *outcome.blackened)
+    policy = task.policy.applied(
+        n_missing=task.n_missing + len(unreadable),
+        n_resized=n_resized(pairs.records),
+        n_divided=task.n_divided,
+    )
+    provenance = {
+        "scored_by": shlex.join(_command(task, protocol, allow_swapped)),
+        "versions": counting_versions(),
+        "maps": _read_manifest(task.maps / MANIFEST) if task.maps else None,
+        "suffix": task.pairing.suffix,
+        "sample": is_demo_data(task.masks) or is_demo_data(task.masks.parent),
+        "pairs": digest_names(files),
+    }
+    info = ResultInfo(
+        method=task.method,
+        dataset=task.dataset,
+        files=files,
+        policy=policy,
+        problems=(*task.notes, *unreadable),
+        folders=task.folders,
+        provenance=provenance,
+    )
+    return derive_result(pairs, protocol, info, counts)
+
+
+def store_result(
+    folder: Path, result: Result, pairs: CountsFile | PairSelection, replaced: Result | None
+) -> Result:
+    """Write a result's folder, whose lock the caller holds.
+
+    Parameters
+    ----------
+    folder : Path
+    result : Result
+    pairs : CountsFile or PairSelection
+        The result's pairs; a ``counts.npz`` that holds exactly these is left as it is.
+    replaced : Result or None
+        What was stored there.
+
+    Returns
+    -------
+    Result
+        The stored one.
+
+    Raises
+    ------
+    SodbenchError
+        Where a file cannot be written.
+    """
+    if replaced and replaced.signature != result.signature:
+        logger.warning(f"{folder}: replaces the stored result, which was {replaced.signature}")
+    try:
+        # first, so that a run killed in between leaves no old numbers next to new counts
+        (folder / RESULT_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(folder / RESULT_FILE, error) from error
+    counts = pairs if isinstance(pairs, CountsFile) else pairs.whole_source()
+    if isinstance(counts, CountsFile) and counts.path == folder / COUNTS_FILE:
+        counts_hash = counts.hash
+    else:
+        counts_hash = write_counts(folder / COUNTS_FILE, pairs)
+    return save_result(result, folder, counts_hash)
+
+
+def _command(task: Task, protocol: str, allow_swapped: bool) -> list[str]:
+    """The command that reproduces a result, from any folder."""
+    policy = task.policy
+    command = ["sodbench", "eval"]
+    if task.maps:
+        command.append(str(task.maps.absolute()))
+    # a dataset chosen in Python cannot be named by arguments: its folder of masks comes nearest
+    command += task.source or (str(task.masks.absolute()),)
+    command += ["--name", task.method]
+    command += ["--dataset-name", task.dataset] * (not task.source)
+    command += ["--protocol", protocol, "--missing", policy.missing, "--resize", policy.resize]
+    command += ["--undefined", policy.undefined] if policy.undefined else []
+    command += ["--no-weighted-f"] * (not policy.weighted)
+    command += ["--shard", policy.shard_text] if policy.shard else []
+    command += ["--allow-swapped"] * allow_swapped
+    return _join_values(command)
+
+
+_WITHOUT_VALUE = frozenset({"--no-weighted-f", "--allow-swapped"})
+
+
+def _join_values(command: Sequence[str]) -> list[str]:
+    """The same command, where a value that looks like an option is joined to its own: ``--name=-x``."""
+    words: list[str] = []
+    rest = iter(command)
+    for word in rest:
+        value = next(rest, "") if word.startswith("--") and word not in _WITHOUT_VALUE else None
+        if value is None:
+            words.append(word)
+        else:
+            words += [f"{word}={value}"] if value.startswith("-") else [word, value]
+    return words
+
+
+def _read_manifest(path: Path) -> Any:
+    """How the maps were made, where the program that wrote them recorded it."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        with open_regular(path) as file:
+            return json.loads(file.read(_MAX_MANIFEST_BYTES).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        logger.info(
+            f"{path}: cannot be read ({error}), so the report cannot say how the maps were made"
+        )
+        return None

@@ -1,0 +1,247 @@
+"""The folders of maps below a root, and which method and dataset each of them belongs to."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sodbench.datasets import Dataset, known_name, list_images
+from sodbench.datasets.registry import normalise_name
+from sodbench.errors import Problem, ProblemKind, SodbenchError
+from sodbench.files import list_names, walk
+from sodbench.images import is_image_name
+from sodbench.results import PARTS_FOLDER
+
+# Endings of files that hold maps for other programs, but are not read
+_UNREAD_SUFFIXES = frozenset(
+    {".npy", ".npz", ".mat", ".exr", ".jp2", ".heic", ".avif", ".pfm", ".tga", ".h5", ".hdf5"}
+)
+# A folder of these only is a result of an earlier evaluation, not maps
+_RESULT_FILES = frozenset({"result.json", "scores.csv", "counts.npz", PARTS_FOLDER})
+# How many datasets a message names
+_MAX_NAMES = 8
+
+
+@dataclass(frozen=True)
+class PredictionTree:
+    """What is below the folder PREDS.
+
+    Attributes
+    ----------
+    root : Path
+    truths, unwanted : tuple of Dataset
+        Datasets to score on, and those that the user left out.
+    on_purpose : bool
+        Whether the user chose among datasets, so that maps of others are left out without a problem.
+    folders : mapping of Path to tuple of Path
+        The folders that hold images, with these.
+    empty : tuple of Path
+        The folders that hold none.
+    broken : tuple of Problem
+        Links that lead nowhere.
+    loops : tuple of str
+        Links that are not followed, without loss.
+    """
+
+    root: Path
+    truths: tuple[Dataset, ...]
+    unwanted: tuple[Dataset, ...]
+    on_purpose: bool
+    folders: Mapping[Path, tuple[Path, ...]]
+    empty: tuple[Path, ...]
+    broken: tuple[Problem, ...]
+    loops: tuple[str, ...]
+
+    def identify(self, folder: Path) -> tuple[str, Dataset | None, str]:
+        """Tell what a folder of maps is scored on.
+
+        Parameters
+        ----------
+        folder : Path
+            One of :attr:`folders`.
+
+        Returns
+        -------
+        method : str
+        truth : Dataset or None
+        reason : str
+            Why it is scored on no dataset.
+        """
+        root, truths = self.root, self.truths
+        below = folder.relative_to(root).parts
+        for at in range(len(below) - 1, -1, -1):
+            if truth := find_named(below[at], truths):
+                rest = below[:at] + below[at + 1 :]
+                return "/".join(rest) or suggest_method(root, truths), truth, ""
+            if other := find_named(below[at], self.unwanted):
+                return "", None, f"maps of {other.name}, which is not wanted"
+        if unknown := next((known_name(part) for part in below if known_name(part)), None):
+            advice = "" if self.on_purpose else f"; --datasets {truths[0].name} leaves them out"
+            return "", None, f"no ground truth for {unknown} was given{advice}"
+        if len(truths) == 1 and not self._has_dataset_folders:  # PREDS/<method>/ or PREDS itself
+            return "/".join(below) or suggest_method(root, truths), truths[0], ""
+        if truth := find_named(
+            root.absolute().name, truths
+        ):  # PREDS/ of a dataset, or PREDS/<part>/
+            return "/".join((suggest_method(root, truths), *below)), truth, ""
+        known = ", ".join(f"{truth.name} ({truth.root})" for truth in truths[:_MAX_NAMES])
+        known += f" and {len(truths) - _MAX_NAMES} more" * (len(truths) > _MAX_NAMES)
+        reason = (
+            f"no folder of its path is named as a dataset that was found: {known}; give their ground truth too, or "
+            "choose the datasets that are meant with --datasets"
+        )
+        return "", None, reason
+
+    @cached_property
+    def _has_dataset_folders(self) -> bool:
+        """Whether folders of this tree are named after datasets."""
+        parts = {part for folder in self.folders for part in folder.relative_to(self.root).parts}
+        return any(find_named(part, [*self.truths, *self.unwanted]) for part in parts)
+
+    def find_unscored(self) -> list[Problem]:
+        """Find folders without images where maps are expected: of a dataset's name, or with maps of other formats.
+
+        Returns
+        -------
+        list of Problem
+            Of kind ``unscored-maps``.
+        """
+        found = []
+        for folder in self.empty:
+            files = set(list_names(folder))
+            if files and files <= _RESULT_FILES:
+                continue
+            suffixes = {Path(name).suffix.lower() for name in files} & _UNREAD_SUFFIXES
+            if suffixes and not self.on_purpose:
+                detail = f"holds {', '.join(sorted(suffixes))} files, which are not read; convert them to PNG"
+                found.append(Problem(ProblemKind.UNSCORED_MAPS, str(folder), detail))
+                continue
+            truth = find_named(folder.name, self.truths) if folder != self.root else None
+            if truth and not any(inner.is_relative_to(folder) for inner in self.folders):
+                detail = f"is named as the dataset {truth.name}, but holds no maps"
+                found.append(Problem(ProblemKind.UNSCORED_MAPS, str(folder), detail))
+        return found
+
+
+def read_tree(
+    root: Path, truths: Sequence[Dataset], unwanted: Sequence[Dataset], on_purpose: bool
+) -> PredictionTree:
+    """List the folders of maps below a root.
+
+    Parameters
+    ----------
+    root : Path
+    truths, unwanted : sequence of Dataset
+    on_purpose : bool
+        As in :class:`PredictionTree`.
+
+    Returns
+    -------
+    PredictionTree
+
+    Raises
+    ------
+    SodbenchError
+        Where there are no maps.
+    """
+    folders: dict[Path, tuple[Path, ...]] = {}
+    empty, broken, loops = [], [], []
+    for folder, obstacle in walk(root) if root.is_dir() else ():
+        if not obstacle:
+            if images := list_images(folder):
+                folders[folder] = images
+            else:
+                empty.append(folder)
+        elif folder.exists():
+            loops.append(f"{folder}: {obstacle}")
+        elif not is_image_name(folder):  # a map that is a broken link is reported as unreadable
+            broken.append(Problem(ProblemKind.BROKEN_LINK, str(folder), obstacle))
+    tree = PredictionTree(
+        root,
+        tuple(truths),
+        tuple(unwanted),
+        on_purpose,
+        folders,
+        tuple(empty),
+        tuple(broken),
+        tuple(loops),
+    )
+    if not folders:
+        problems = [f"{p.file}: {p.detail}" for p in (*broken, *tree.find_unscored())]
+        raise SodbenchError(
+            f"{root}: no maps in it"
+            + ("" if root.is_dir() else " (there is no such folder)")
+            + "; give a folder of images, or a tree <method>/<set>/ of them",
+            *(f"  {line}" for line in (*loops, *problems)),
+        )
+    return tree
+
+
+def find_named(part: str, truths: Sequence[Dataset]) -> Dataset | None:
+    """Find the dataset that a folder is named after: by its exact name, else without case and punctuation.
+
+    Parameters
+    ----------
+    part : str
+        The folder's name.
+    truths : sequence of Dataset
+
+    Returns
+    -------
+    Dataset or None
+
+    Raises
+    ------
+    SodbenchError
+        Where it could be several.
+    """
+    matches = [truth for truth in truths if part in (truth.name, truth.name.split("/")[0])]
+    if not matches:
+        key, known = normalise_name(part), known_name(part)
+        for truth in truths:
+            names = (truth.name, truth.name.split("/")[0])
+            if key in map(normalise_name, names) or known == names[1]:
+                matches.append(truth)
+    if len(matches) > 1:
+        raise SodbenchError(
+            f"a folder of maps named {part} could belong to {' or '.join(t.name for t in matches)}; rename it, or "
+            "choose the dataset with --datasets"
+        )
+    return matches[0] if matches else None
+
+
+def suggest_method(root: Path, truths: Sequence[Dataset] = ()) -> str:
+    """Suggest the method's name from a path; a folder that is named after the dataset is skipped (DSS/SOD).
+
+    Parameters
+    ----------
+    root : Path
+        The folder of the maps.
+    truths : sequence of Dataset
+
+    Returns
+    -------
+    str
+    """
+    resolved = root.resolve()
+    own = resolved.name
+    if resolved.parent.name and (known_name(own) or find_named(own, truths)):
+        return resolved.parent.name
+    return own or "method"
+
+
+def is_selected(name: str, wanted: Collection[str]) -> bool:
+    """Tell whether a name is among those that the user chose; case and punctuation do not matter.
+
+    Parameters
+    ----------
+    name : str
+        Of a method or dataset.
+    wanted : collection of str
+
+    Returns
+    -------
+    bool
+    """
+    keys = {normalise_name(w) for w in wanted} | {known_name(w) for w in wanted}
+    return normalise_name(name) in keys or name in keys or name.split("/")[0] in keys

@@ -1,0 +1,176 @@
+"""What an output folder already holds for a task, and how much of it can be used again."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sodbench.console import logger
+from sodbench.errors import SodbenchError, StoredFileError
+from sodbench.results import (
+    COUNTS_FILE,
+    PARTS_FOLDER,
+    RESULT_FILE,
+    Policy,
+    Result,
+    find_contradictions,
+    find_differences,
+    load_result,
+)
+from sodbench.results.counts_file import CountsFile
+from sodbench.results.store import is_current
+from sodbench.results.stored_pairs import counting_scheme
+from sodbench.runners.evaluation.assemble import assemble
+from sodbench.runners.evaluation.task import Task
+
+
+@dataclass(frozen=True)
+class Reusable:
+    """What is stored for a task, checked against itself.
+
+    Attributes
+    ----------
+    stored : Result or None
+        The stored result, if it can be read.
+    counts : CountsFile or None
+        The stored counts, if they can be trusted.
+    derived : Result or None
+        What this run would store, if the counts are exactly those of the task's pairs.
+    is_up_to_date : bool
+        Whether ``stored`` is what this run would store.
+    """
+
+    stored: Result | None = None
+    counts: CountsFile | None = None
+    derived: Result | None = None
+    is_up_to_date: bool = False
+
+    @property
+    def allows_swapped(self) -> bool:
+        """Whether the stored pairs were counted although their folders look swapped."""
+        return bool(
+            self.stored and "--allow-swapped" in self.stored.provenance["scored_by"].split()
+        )
+
+
+def find_reusable(
+    task: Task, folder: Path, protocol: str, *, force: bool, allow_swapped: bool
+) -> Reusable:
+    """Read what a folder holds; whatever is damaged or modified is reported and left out.
+
+    Parameters
+    ----------
+    task : Task
+    folder : Path
+        The folder of the task's result.
+    protocol : str
+        The protocol whose result is stored.
+    force : bool
+        Whether everything is scored again.
+    allow_swapped : bool
+        Whether the run allows folders that look swapped.
+
+    Returns
+    -------
+    Reusable
+
+    Raises
+    ------
+    SodbenchError
+        Where the folder holds the result of another task or shard.
+    """
+    stored = _read_result(folder, report=not force)
+    if stored:
+        _check_owner(task, folder, stored)
+    if force:
+        return Reusable(stored)
+    counts = _open_counts(folder, stored)
+    if counts is None:
+        return Reusable(stored)
+    reusable = Reusable(stored, counts)
+    if _is_complete(task, counts) and not os.path.lexists(folder / PARTS_FOLDER):
+        # parts that are there come from a run killed between its last two steps, which is done again
+        allowed = allow_swapped or reusable.allows_swapped
+        try:
+            derived = assemble(task, counts, protocol, allow_swapped=allowed)
+        except StoredFileError as error:  # histograms are checked as they are read
+            logger.info(f"{error.fault}; its pairs are scored again now")
+            return Reusable(stored)
+        reusable = Reusable(stored, counts, derived)
+    if stored is None:
+        return reusable
+    try:
+        _ = stored.table  # raises where it was modified
+    except StoredFileError as error:
+        logger.info(f"{error.fault}; it is written again now")
+        return reusable  # the counts have a hash of their own
+    if reusable.derived and not find_differences(stored, reusable.derived):
+        return Reusable(stored, counts, reusable.derived, is_up_to_date=True)
+    return reusable if _agrees(stored, counts) else Reusable(stored)
+
+
+def _read_result(folder: Path, *, report: bool) -> Result | None:
+    if not os.path.lexists(folder / RESULT_FILE):
+        return None
+    try:
+        return load_result(folder)
+    except StoredFileError as error:
+        if report:
+            logger.info(f"{error.fault}; it is written again now")
+        return None
+
+
+def _check_owner(task: Task, folder: Path, stored: Result) -> None:
+    """Raise SodbenchError where a folder belongs to another task or shard."""
+    if (stored.method, stored.dataset) != (task.method, task.dataset):
+        raise SodbenchError(
+            f"{folder}: holds {stored.method} on {stored.dataset}; choose another output folder"
+        )
+    if stored.policy.shard != task.policy.shard:
+        raise SodbenchError(
+            f"{folder}: holds {_describe_shard(stored.policy)}, and this run makes {_describe_shard(task.policy)}; "
+            "give each an output folder of its own"
+        )
+
+
+def _describe_shard(policy: Policy) -> str:
+    return f"shard {policy.shard_text}" if policy.shard else "a whole result"
+
+
+def _open_counts(folder: Path, stored: Result | None) -> CountsFile | None:
+    path = folder / COUNTS_FILE
+    if not os.path.lexists(path):
+        if stored:
+            logger.info(f"{path}: is missing; its pairs are scored again now")
+        return None
+    try:
+        return CountsFile(path, stored.hashes[COUNTS_FILE] if stored else None)
+    except StoredFileError as error:
+        logger.info(f"{error.fault}; its pairs are scored again now")
+        return None
+
+
+def _is_complete(task: Task, counts: CountsFile) -> bool:
+    """Whether counts are of exactly the task's pairs, from the files as they are now."""
+    return (
+        counts.stems == task.stems
+        and counts.scheme == counting_scheme(task.policy)
+        and all(
+            is_current(record, task.mask_files[stem], task.map_files[stem], task.policy)
+            for stem, record in zip(task.stems, counts.records, strict=True)
+        )
+    )
+
+
+def _agrees(stored: Result, counts: CountsFile) -> bool:
+    """Whether a stored result follows from the counts it is stored with; where not, that is reported."""
+    try:
+        contradictions = find_contradictions(stored, counts)
+    except StoredFileError as error:
+        logger.info(f"{error.fault}; its pairs are scored again now")
+        return False
+    if contradictions:
+        logger.info(
+            f"{stored.folder / RESULT_FILE if stored.folder else RESULT_FILE}: contradicts the counts it is stored with "
+            f"({contradictions[0]}), so at least one of them was modified; scored again from the images"
+        )
+    return not contradictions

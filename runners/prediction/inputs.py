@@ -1,0 +1,71 @@
+"""Which images are meant by the folders, files and lists that a user names."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sodbench.console import logger
+from sodbench.datasets import list_images
+from sodbench.datasets.list_files import read_lines
+from sodbench.errors import Problem, ProblemKind, ProblemsError, SodbenchError
+
+_JPEG = (".jpg", ".jpeg")
+
+
+def find_images(inputs: Iterable[Path | str]) -> list[tuple[str, Path]]:
+    """Find the images to predict.
+
+    Parameters
+    ----------
+    inputs : iterable of Path or str
+        Folders, image files, and lists (``.txt``, ``.lst``), whose names are relative to the list's folder or to
+        ``Imgs`` in it. If a folder also holds masks next to its images (a JPEG and another file of the same stem, as in
+        the reference's layout), the JPEGs are the images.
+
+    Returns
+    -------
+    list of (str, Path)
+        Stem and path of each image, in order.
+
+    Raises
+    ------
+    ProblemsError
+        For files that do not exist, and for two images of one stem, whose maps would be one file.
+    SodbenchError
+        If there are no images.
+    """
+    images: dict[str, Path] = {}
+    problems = []
+    for path in _expand(inputs):
+        if not path.exists():
+            problems.append(Problem(ProblemKind.MISSING, str(path), "no such file"))
+        elif path.resolve() != images.setdefault(path.stem, path).resolve():
+            detail = f"its map would be that of {images[path.stem]}"
+            problems.append(Problem(ProblemKind.AMBIGUOUS, str(path), detail))
+    if problems:
+        raise ProblemsError("the images cannot be predicted as named:", problems)
+    if not images:
+        raise SodbenchError("no images to predict")
+    return list(images.items())
+
+
+def _expand(inputs: Iterable[Path | str]) -> Iterator[Path]:
+    for entry in map(Path, inputs):
+        if entry.is_dir():
+            yield from _images_of_folder(entry)
+        elif entry.suffix.lower() in (".txt", ".lst"):
+            for line in read_lines(entry):
+                beside, below = entry.parent / line, entry.parent / "Imgs" / line
+                yield below if below.exists() and not beside.exists() else beside
+        else:
+            yield entry
+
+
+def _images_of_folder(folder: Path) -> list[Path]:
+    files = list_images(folder)
+    if not files:
+        raise SodbenchError(f"{folder}: this folder holds no images")
+    jpeg_stems = {p.stem for p in files if p.suffix.lower() in _JPEG}
+    images = [p for p in files if p.suffix.lower() in _JPEG or p.stem not in jpeg_stems]
+    if len(images) < len(files):
+        logger.info(f"{folder}: {len(files) - len(images)} masks next to the images are left out")
+    return images

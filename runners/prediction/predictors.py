@@ -1,0 +1,309 @@
+"""What makes maps: a network on a device, or a classical method on the CPU.
+
+torch is imported when a network is made, so the baselines predict without it.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sodbench.console import logger
+from sodbench.errors import Problem, ProblemKind, SodbenchError
+from sodbench.models import (
+    BASELINES,
+    DEFAULT_MODEL,
+    create_model,
+    identify_model,
+    starts_untrained,
+)
+from sodbench.models.user_code import user_code
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from sodbench.models.inference import OutputRange
+
+# After this many images a network's values are checked: whether they can be logits.
+FIRST_IMAGES = 16
+
+Pixels = NDArray[np.uint8]
+Maps = Sequence[Pixels | None]
+
+
+class Predictor(Protocol):
+    """What makes maps: a network (`NetworkPredictor`) or a classical method (`BaselinePredictor`).
+
+    Attributes
+    ----------
+    name : str
+        The model's name, for messages.
+    device : torch.device or None
+        Where it computes; None if it does not use torch.
+    default_batch_size : int
+        Images of a batch, unless the caller chooses.
+    """
+
+    name: str
+    device: "torch.device | None"
+    default_batch_size: int
+
+    def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
+        """Start to predict images of one size.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, shape (n, h, w, 3)
+            RGB.
+        max_side : int or None
+            Longer images are shrunk to it for the network.
+
+        Returns
+        -------
+        callable
+            Waits for the maps and returns them: n arrays of uint8 [h, w], or None for output that is not finite.
+        """
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the manifest records of the predictor."""
+        ...
+
+    def problems(self, finished: bool) -> Sequence[Problem]:
+        """Return what the images so far show to be wrong with all maps.
+
+        Parameters
+        ----------
+        finished : bool
+            Whether there are no more images.
+
+        Returns
+        -------
+        sequence of Problem
+        """
+        ...
+
+
+class NetworkPredictor:
+    """A network, run by `sodbench.models.inference.InferenceNetwork`.
+
+    Parameters
+    ----------
+    model : nn.Module
+    name : str
+        Its name, for messages and the manifest.
+    device, precision, compiled
+        As for `InferenceNetwork`.
+    weights : str
+        Where the weights are from, for the manifest.
+    weights_sha256 : str, optional
+        Hash of the file of weights; by default the weights themselves are hashed.
+    source_sha256 : str, optional
+        Hash of the user's file that defines the network.
+
+    Raises
+    ------
+    SodbenchError
+        If the network or its weights cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: "nn.Module",
+        name: str,
+        *,
+        device: str = "auto",
+        precision: str | None = None,
+        compiled: bool = False,
+        weights: str = "in memory",
+        weights_sha256: str | None = None,
+        source_sha256: str | None = None,
+    ):
+        from sodbench.models import checkpoints
+        from sodbench.models.inference import InferenceNetwork
+
+        self.name = name
+        self.network = InferenceNetwork(model, device, precision, compiled)
+        self.device: torch.device | None = self.network.device
+        self.default_batch_size = 32 if self.network.device.type == "cuda" else 1
+        if weights_sha256 is None:
+            with user_code(f"{name}: the network does not give its weights"):
+                weights_sha256 = checkpoints.weights_sha256(model.state_dict())
+        self._origin = {
+            "model": name,
+            "source_sha256": source_sha256,
+            "weights": weights,
+            "weights_sha256": weights_sha256,
+        }
+
+    def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
+        """Start to predict images; see :meth:`Predictor.start`."""
+        return self.network.start(pixels, max_side)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the manifest records; see :meth:`Predictor.describe`."""
+        from sodbench.models.devices import describe_machine
+
+        network = self.network
+        return {
+            **self._origin,
+            "output": network.output,
+            "precision": network.precision,
+            "memory_format": "channels_last" if network.channels_last else "contiguous",
+            "compiled": network.compiled,
+            **describe_machine(network.device),
+        }
+
+    def problems(self, finished: bool) -> Sequence[Problem]:
+        """Return what is wrong with all maps: a sigmoid applied twice, layers in training mode."""
+        seen = self.network.range
+        if seen.images < FIRST_IMAGES and not finished:
+            return []
+        problems = []
+        if not self.network.declares_output and seen.looks_like_probabilities:
+            problems.append(double_sigmoid_problem(self.name, seen))
+        if layers := self.network.layers_in_training():
+            problems.append(_training_mode_problem(self.name, layers))
+        return problems
+
+
+class BaselinePredictor:
+    """A classical method of :data:`sodbench.models.BASELINES`, on the CPU.
+
+    Parameters
+    ----------
+    name : str
+        Its key in `BASELINES`.
+    """
+
+    default_batch_size = 1
+
+    def __init__(self, name: str):
+        self.name = name
+        self.device: torch.device | None = None
+
+    def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
+        """Predict images at their own size; see :meth:`Predictor.start`."""
+        maps = [BASELINES[self.name](image) for image in pixels]
+        return lambda: maps
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the manifest records; see :meth:`Predictor.describe`."""
+        return {"model": self.name, "weights": "none", "numpy": np.__version__}
+
+    def problems(self, finished: bool) -> Sequence[Problem]:
+        """Return nothing: a baseline has no problems of its own."""
+        return []
+
+
+def load_predictor(
+    model: str = DEFAULT_MODEL,
+    checkpoint: Path | str | None = None,
+    *,
+    device: str = "auto",
+    precision: str | None = None,
+    compiled: bool = False,
+) -> Predictor:
+    """Load the predictor of a model.
+
+    Parameters
+    ----------
+    model : str
+        A registered name, ``path/to/file.py:factory``, or a baseline.
+    checkpoint : Path or str, optional
+        A file of weights. Without it, sodbench's own networks have random weights, the same on every call, and
+        warn of it; a user's network has the weights that its factory gives it.
+    device, precision, compiled
+        As for `sodbench.models.inference.InferenceNetwork`.
+
+    Returns
+    -------
+    Predictor
+
+    Raises
+    ------
+    SodbenchError
+        For an unknown model, a factory that fails, a wrong checkpoint, or a missing device.
+    """
+    if model in BASELINES:
+        if checkpoint is not None:
+            raise SodbenchError(f"{model} has no weights; leave out the checkpoint {checkpoint}")
+        return BaselinePredictor(model)
+
+    import torch
+
+    from sodbench.models.checkpoints import load_checkpoint
+    from sodbench.models.devices import choose_device
+
+    choose_device(device)  # refused before the network is made
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = create_model(model)
+    name, source_sha256 = identify_model(model)
+    weights_sha256 = None
+    if checkpoint is not None:
+        weights, weights_sha256 = "checkpoint", load_checkpoint(network, checkpoint)
+    else:
+        weights = report_own_weights(model)
+    return NetworkPredictor(
+        network,
+        name,
+        device=device,
+        precision=precision,
+        compiled=compiled,
+        weights=weights,
+        weights_sha256=weights_sha256,
+        source_sha256=source_sha256,
+    )
+
+
+def report_own_weights(model: str) -> str:
+    """Tell the user what weights a model without a checkpoint has.
+
+    Parameters
+    ----------
+    model : str
+        As for :func:`load_predictor`.
+
+    Returns
+    -------
+    str
+        The weights' origin, for the manifest.
+    """
+    if starts_untrained(model):
+        logger.warning(
+            f"WARNING: no checkpoint was given, so {model} has RANDOM, UNTRAINED weights: its maps mean "
+            "nothing. Give --checkpoint FILE for a trained network."
+        )
+        return "random (untrained)"
+    name, _ = identify_model(model)
+    logger.info(
+        f"no checkpoint was given: {name} keeps the weights that its factory gives it. If the factory does not "
+        "load trained ones, the maps mean nothing."
+    )
+    return f"as made by {name}"
+
+
+def double_sigmoid_problem(name: str, seen: "OutputRange") -> Problem:
+    """Return the problem of a network whose values look like probabilities, to which a sigmoid is applied again."""
+    low, high = seen.low, seen.high
+    return Problem(
+        ProblemKind.OUTPUT_RANGE,
+        name,
+        f"its values for {seen.images} image(s) are all in 0..1 ({low:.3g} to {high:.3g}), as after a sigmoid, and "
+        "sodbench applies its own to them. If the network ends in a sigmoid, let its class declare "
+        'output = "probabilities"; if these are logits, output = "logits" ends this warning',
+    )
+
+
+def _training_mode_problem(name: str, layers: Sequence[str]) -> Problem:
+    return Problem(
+        ProblemKind.TRAINING_MODE,
+        name,
+        f"{', '.join(layers)} in it work as in training, although sodbench calls eval(): a map depends on chance or on the "
+        "other images of its batch. Let the network not call train() itself, and let its batch normalisation keep "
+        "running statistics",
+    )

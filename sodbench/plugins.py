@@ -1,0 +1,53 @@
+"""Plug-ins: installed packages that add models, metrics, protocols or datasets.
+
+A package declares an entry point in one of `GROUPS`, here in its ``pyproject.toml``::
+
+    [project.entry-points."sodbench.protocols"]
+    mine = "my_package.protocols"
+
+The entry point is a module, which is imported, or a function, which is called without arguments; either registers what
+it adds with `register_model`, `register_metric`, `register_protocol` or `register_dataset`. A group is loaded when a
+name of its kind is first looked up, so that a plug-in for models costs nothing while maps are scored.
+"""
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Literal, get_args
+
+from sodbench.errors import SodbenchError
+
+Group = Literal["sodbench.models", "sodbench.metrics", "sodbench.protocols", "sodbench.datasets"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+
+
+@cache
+def load_plugins(group: Group) -> None:
+    """Load every installed plug-in of one group, once.
+
+    Parameters
+    ----------
+    group : str
+        One of `GROUPS`.
+
+    Raises
+    ------
+    SodbenchError
+        If a plug-in cannot be loaded; the message names the package that it belongs to.
+    """
+    for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+        try:
+            loaded = entry.load()
+            if not isinstance(loaded, ModuleType):
+                loaded()
+        except Exception as error:
+            raise SodbenchError(
+                f"the plug-in {entry.name} ({group}) of {_package_of(entry)} cannot be loaded: "
+                f"{type(error).__name__}: {error}; update or uninstall that package"
+            ) from error
+
+
+def _package_of(entry: EntryPoint) -> str:
+    if entry.dist is None:
+        return f"the module {entry.module}"
+    return f"the package {entry.dist.name} {entry.dist.version}"

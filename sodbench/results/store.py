@@ -1,0 +1,309 @@
+"""The counts of one method on one dataset while they are being collected: what is stored already, and what is added.
+
+Counted pairs are written to ``parts/part-0001.npz``, ``part-0002.npz`` ... next to the result, some hundred at a time, each
+file whole or not at all.  A run that is killed loses no more than the pairs of the part that it was collecting.
+"""
+
+import re
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from sodbench.console import logger
+from sodbench.errors import SodbenchError, StoredFileError
+from sodbench.files import checksum, is_temporary, list_paths, open_regular, write_error
+from sodbench.results.counts_file import CountsFile, write_counts
+from sodbench.results.policy import Policy
+from sodbench.results.result import PARTS_FOLDER
+from sodbench.results.stored_pairs import (
+    MISSING_AS_BLACK,
+    RESIZE_CODES,
+    UNCHANGED,
+    FileIdentity,
+    PairSelection,
+    PairSource,
+    StoredPairs,
+    counting_scheme,
+)
+
+# A part is written when it has this many pairs (about 4 MB) or when its first pair is this old
+PAIRS_PER_PART = 512
+SECONDS_PER_PART = 5.0
+# Without an output folder, this many pairs stay in memory before they move to a temporary file
+PAIRS_IN_MEMORY = 1000
+_PART_NAME = re.compile(r"part-(\d{4,9})\.npz")
+_ZIP_MAGIC = b"PK\x03\x04"
+
+
+class CountsStore:
+    """Counted pairs by name: those of a stored ``counts.npz``, of parts on disk, and of the part under way.
+
+    The caller holds the lock of the folder.  Use it as a context manager: pairs that were added are kept as parts
+    unless :meth:`discard` was called.
+
+    Parameters
+    ----------
+    folder : Path or None
+        The folder of the result.  Without one, pairs stay in memory or in a temporary folder.
+    policy : Policy
+        How this run counts.
+    stored : CountsFile, optional
+        Counts of an earlier result.
+    restart : bool
+        Whether parts that are there are deleted unread.
+
+    Raises
+    ------
+    SodbenchError
+        Where the place of the parts holds something that sodbench did not write.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        policy: Policy,
+        stored: CountsFile | None = None,
+        *,
+        restart: bool = False,
+    ):
+        self._policy = policy
+        self._scheme = counting_scheme(policy)
+        self._folder = folder / PARTS_FOLDER if folder else None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._sources: list[PairSource] = []
+        self._pending: list[StoredPairs] = []
+        self._since = 0.0
+        self._next = 1
+        if stored:
+            self._add(stored)
+        for path in find_parts(folder) if folder else ():
+            self._next = max(self._next, _part_number(path) + 1)
+            if restart:
+                path.unlink()
+            elif part := _open_part(path):
+                self._add(part)
+
+    def _add(self, source: CountsFile) -> None:
+        """Use a file's pairs, unless something else was counted than this run counts."""
+        if source.scheme == self._scheme:
+            self._sources.append(source)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._write_part()
+        else:  # what ended the run is reported, not what prevents its pairs from being kept
+            with suppress(SodbenchError):
+                self._write_part()
+        if self._temporary:
+            self._temporary.cleanup()
+
+    def missing(
+        self, maps: Mapping[str, Path | None], masks: Mapping[str, Path], stems: Sequence[str]
+    ) -> list[str]:
+        """Find the pairs that must be counted: those that are not stored, or not from the files as they are now.
+
+        Parameters
+        ----------
+        maps : mapping of str to Path or None
+            None for a map that is missing and scored as black.
+        masks : mapping of str to Path
+        stems : sequence of str
+            The names that are wanted.
+
+        Returns
+        -------
+        list of str
+            In the order of ``stems``.
+        """
+        records: dict[str, Any] = {}
+        for source in self._sources:
+            records |= zip(source.stems, source.records, strict=True)
+        return [
+            stem
+            for stem in stems
+            if stem not in records
+            or not is_current(records[stem], masks[stem], maps[stem], self._policy)
+        ]
+
+    def append(self, pairs: StoredPairs) -> None:
+        """Add counted pairs; a pair that is there already is replaced.
+
+        Parameters
+        ----------
+        pairs : StoredPairs
+
+        Raises
+        ------
+        SodbenchError
+            Where a part cannot be written.
+        """
+        if not self._pending:
+            self._since = time.monotonic()
+        self._pending.append(pairs)
+        number = sum(map(len, self._pending))
+        if self._folder is None:
+            full = number >= PAIRS_IN_MEMORY
+        else:
+            full = number >= PAIRS_PER_PART or time.monotonic() - self._since >= SECONDS_PER_PART
+        if full:
+            self._write_part()
+
+    def select(self, stems: Sequence[str]) -> PairSelection:
+        """Return stored pairs by name, as they are at this moment.
+
+        Parameters
+        ----------
+        stems : sequence of str
+            Names that are stored.
+
+        Returns
+        -------
+        PairSelection
+            In the order of ``stems``.
+        """
+        pending = [_sorted_by_name(self._pending)] if self._pending else []
+        return PairSelection.select([*self._sources, *pending], stems)
+
+    def discard(self) -> None:
+        """Delete all parts: their pairs are stored in ``counts.npz`` now."""
+        self._pending.clear()
+        if self._folder is None:
+            return
+        with suppress(OSError):  # parts that stay are of the same pairs; the next run deletes them
+            for path in find_parts(self._folder.parent):
+                path.unlink()
+            for path in list_paths(self._folder) if self._folder.is_dir() else ():
+                if is_temporary(path.name):  # no one else writes here: a killed run left it
+                    path.unlink()
+            self._folder.rmdir()
+
+    def _write_part(self) -> None:
+        if not self._pending:
+            return
+        pairs = _sorted_by_name(self._pending)
+        self._pending.clear()
+        if self._folder is None:
+            self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="sodbench-")
+        path = (self._folder or Path(self._temporary.name)) / f"part-{self._next:04d}.npz"  # type: ignore[union-attr]
+        self._next += 1
+        write_counts(path, pairs, compressed=False)
+        self._sources.append(CountsFile(path))
+
+
+def find_parts(folder: Path) -> list[Path]:
+    """List the parts of a run that was not finished.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the result.
+
+    Returns
+    -------
+    list of Path
+        In the order in which they were written.
+
+    Raises
+    ------
+    SodbenchError
+        Where the folder of the parts is something else.
+    """
+    parts = folder / PARTS_FOLDER
+    if parts.is_symlink():
+        raise SodbenchError(f"{parts}: is a link; remove it, or choose another output folder")
+    if parts.exists() and not parts.is_dir():
+        raise SodbenchError(
+            f"{parts}: is not a folder, but sodbench keeps the parts of a run there; remove it, or choose another "
+            "output folder"
+        )
+    paths = list_paths(parts) if parts.is_dir() else []
+    return sorted((p for p in paths if _PART_NAME.fullmatch(p.name)), key=_part_number)
+
+
+def _part_number(path: Path) -> int:
+    match = _PART_NAME.fullmatch(path.name)
+    return int(match[1]) if match else 0
+
+
+def _open_part(path: Path) -> CountsFile | None:
+    """A part that is whole; a damaged one is reported and deleted, a file of someone else refused."""
+    try:
+        part = CountsFile(path)
+        part.check()
+        return part
+    except StoredFileError as error:
+        _check_own(path)
+        logger.info(f"{error.fault}; its pairs are scored again")
+    try:
+        path.unlink()
+    except OSError as error:
+        raise write_error(path, error) from error
+    return None
+
+
+def _check_own(path: Path) -> None:
+    """Raise SodbenchError for a file that was not written as a part, so that nothing of a user's is deleted."""
+    try:
+        with open_regular(path) as file:
+            start = file.read(len(_ZIP_MAGIC))
+    except OSError:
+        start = b"?"
+    if not _ZIP_MAGIC.startswith(start):
+        raise SodbenchError(
+            f"{path}: has the name of a part of sodbench, but is none; remove it, or choose another output folder"
+        )
+
+
+def _sorted_by_name(parts: Sequence[StoredPairs]) -> StoredPairs:
+    pairs = StoredPairs.concatenate(parts)
+    order = sorted(range(len(pairs)), key=pairs.stems.__getitem__)
+    return pairs.read(np.array(order, np.intp)) if order != list(range(len(pairs))) else pairs
+
+
+def is_current(record: Any, mask: Path, map_: Path | None, policy: Policy) -> bool:
+    """Tell whether a pair was counted from the files as they are now, in the way that a policy asks for.
+
+    Parameters
+    ----------
+    record : structured scalar of dtype RECORD
+    mask : Path
+    map_ : Path or None
+        None for a map that is missing and scored as black.
+    policy : Policy
+
+    Returns
+    -------
+    bool
+    """
+    if not _is_same_file(mask, record, "mask"):
+        return False
+    fitted = int(record["fitted"])
+    if fitted == MISSING_AS_BLACK:
+        return policy.missing == "zero" and map_ is None
+    if fitted != UNCHANGED and fitted != RESIZE_CODES.get(policy.resize):
+        return False
+    return map_ is not None and _is_same_file(map_, record, "map")
+
+
+def _is_same_file(path: Path, record: Any, which: str) -> bool:
+    """Whether a file is the one that a record was counted from: by its size and times, or else by its content."""
+    stored = FileIdentity(
+        *(int(record[f"{which}_{name}"]) for name in ("bytes", "mtime", "ctime", "hash"))
+    )
+    try:
+        status = path.stat()
+        if status.st_size != stored.size:
+            return False
+        if (status.st_mtime_ns, status.st_ctime_ns) == (stored.mtime, stored.ctime):
+            return True
+        return checksum(path.read_bytes()) == stored.content
+    except OSError:
+        return False

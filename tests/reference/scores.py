@@ -1,0 +1,250 @@
+"""Every metric of the catalogue, slowly and from the pixels: the twin of sodbench.metrics.scores.
+
+The definitions are those of docs/protocols.md.  Nothing is imported from sodbench.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from reference import pixels
+from scipy import ndimage
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """One evaluation program's conventions, as docs/protocols.md lists them."""
+
+    foreground_above: int
+    centroid: str
+    map: str
+    mae_map: str
+    mae_mask: str
+    comparison: str
+    other_comparison: str
+    smoothing: float
+    f_max: str
+    exact_means: bool  # also: leave out what is undefined
+    undefined_constant_mae: bool
+
+
+CONVENTIONS = {
+    "salmetric": Conventions(
+        128, "half-even", "raw", "raw", "raw", ">", "trunc>=", 1e-4, "meanpr", False, False
+    ),
+    "pysodmetrics": Conventions(
+        128, "half-even", "min-max", "min-max", "binary", "trunc>=", "trunc>=", 0, "meanf", False, False
+    ),
+    "matlab": Conventions(
+        25, "half-up", "maximum", "min-max", "binary", ">=", ">=", 0, "meanpr", True, True
+    ),
+}  # fmt: skip
+FAMILIES = ("e", "iou", "dice", "specificity", "fpr", "ber", "accuracy", "kappa", "cohen_kappa")
+F_CURVES = ("precision", "recall", "f")
+RANKING_CURVES = ("tpr", "ppv", "fpr")
+
+
+def image_curves(map_, mask, rules):
+    """Each curve at thresholds 0 to 255, from the binarised maps; NaN where undefined."""
+    values, foreground = pixels.prepared(map_, rules.map), mask > rules.foreground_above
+    curves = {name: np.empty(256) for name in (*F_CURVES, *FAMILIES, "tpr", "ppv")}
+    for t in range(256):
+        own = pixels.selected(values, t, rules.comparison)
+        other = pixels.selected(values, t, rules.other_comparison)
+        smoothed = pixels.binary_metrics(own, foreground, rules.smoothing)
+        plain = pixels.binary_metrics(other, foreground)
+        ranked = pixels.binary_metrics(other, foreground, rules.smoothing)
+        for name in F_CURVES:
+            curves[name][t] = smoothed[name]
+        for name in FAMILIES:
+            curves[name][t] = plain[name]
+        curves["tpr"][t], curves["ppv"][t] = plain["recall"], ranked["precision"]
+    if rules.exact_means and not foreground.any():
+        curves |= dict.fromkeys(F_CURVES, np.full(256, np.nan))
+    if rules.exact_means and (not foreground.any() or foreground.all()):
+        curves |= dict.fromkeys(RANKING_CURVES, np.full(256, np.nan))
+    return curves
+
+
+def image_scalars(map_, mask, rules):
+    """Each metric of an image that needs no curve."""
+    values, foreground = pixels.prepared(map_, rules.map), mask > rules.foreground_above
+    truth = mask / 255 if rules.mae_mask == "raw" else foreground
+    scalars = {"mae": pixels.mae(pixels.prepared(map_, rules.mae_map), truth)}
+    if rules.undefined_constant_mae and map_.min() == map_.max():
+        scalars["mae"] = np.nan  # (v - min) / (max - min) is 0 / 0
+    s = pixels.s_measure(values, foreground, rules.centroid, rules.exact_means)
+    parts = pixels.s_parts(values, foreground, rules.centroid, rules.exact_means)
+    scalars |= {"s": s, "s_object": parts[0], "s_region": parts[1]}
+    adaptive = pixels.adaptively_selected(map_, rules.map)
+    scalars |= {
+        f"{name}_adp": value for name, value in pixels.binary_metrics(adaptive, foreground).items()
+    }
+    scalars |= {name: twin(values, foreground) for name, twin in PIXEL_METRICS.items()}
+    return scalars
+
+
+def per_image(map_, mask, protocol):
+    """Every metric that a single image has."""
+    rules = CONVENTIONS[protocol]
+    curves = image_curves(map_, mask, rules)
+    scalars = image_scalars(map_, mask, rules)
+    for name in ("f", *FAMILIES):
+        scalars |= {f"{name}_max": curves[name].max(), f"{name}_mean": curves[name].mean()}
+    return scalars
+
+
+def aggregates(pairs, protocol):
+    """Every metric of a set of images."""
+    rules = CONVENTIONS[protocol]
+    scalars = [image_scalars(map_, mask, rules) for map_, mask in pairs]
+    images = [image_curves(map_, mask, rules) for map_, mask in pairs]
+    mean = {name: defined_mean([curves[name] for curves in images]) for name in images[0]}
+    left_out = {"mae"} | ({"s", "s_object", "s_region"} if rules.exact_means else set())
+    metrics = {}
+    for name in scalars[0]:
+        values = [one[name] for one in scalars]
+        metrics[name] = defined_mean(values) if name in left_out else np.mean(values)
+    by_form = {"meanpr": f_of(mean["precision"], mean["recall"]), "meanf": mean["f"]}
+    for form, curve in by_form.items():
+        metrics[f"f_max_{form}"], metrics[f"f_mean_{form}"] = curve.max(), curve.mean()
+    own = by_form[rules.f_max]
+    best = int(own.argmax())
+    metrics |= {"f_max": own.max(), "f_mean": own.mean()}
+    metrics["threshold"] = np.nan if np.isnan(own.max()) else best
+    metrics |= {"precision": mean["precision"][best], "recall": mean["recall"][best]}
+    metrics["f_max_best"] = defined_mean([curves["f"].max() for curves in images])
+    for name in FAMILIES:
+        metrics[f"{name}_max"], metrics[f"{name}_mean"] = mean[name].max(), mean[name].mean()
+    metrics["auc_pr"] = trapezoids(mean["recall"], mean["precision"])
+    recall = metrics["ap"] = 0.0
+    for t in range(255, -1, -1):
+        metrics["ap"] += (mean["tpr"][t] - recall) * mean["ppv"][t]
+        recall = mean["tpr"][t]
+    metrics["auc_roc"] = trapezoids(mean["fpr"], mean["tpr"])
+    if mean["fpr"].min() == mean["tpr"].min() == 1:
+        metrics["auc_roc"] = 0.5  # nothing is ranked above anything else
+    return metrics
+
+
+def defined_mean(values):
+    """The mean over images, of numbers or curves, without those that are NaN."""
+    defined = [value for value in values if not np.isnan(value).any()]
+    return np.mean(defined, axis=0) if defined else np.full(np.shape(values[0]), np.nan)
+
+
+def f_of(precision, recall):
+    """F of two curves; 0 where both are 0."""
+    both = 0.3 * precision + recall
+    return np.divide(1.3 * precision * recall, both, out=both * 0, where=both > 0)
+
+
+def trapezoids(x, y):
+    """Area under the points, from the smallest x to the largest."""
+    return sum(abs(x[i + 1] - x[i]) * (y[i + 1] + y[i]) / 2 for i in range(255))
+
+
+# -- metrics that need pixels ------------------------------------------------------------------------
+
+
+def adaptive(values):
+    return values >= min(2 * values.mean(), 1)
+
+
+def boundary_iou(values, foreground):
+    """Cheng et al., CVPR 2021: erode by 3x3 again and again, and compare what was removed."""
+
+    def removed(mask):
+        width = max(1, round(0.02 * math.hypot(*mask.shape)))
+        return mask & ~ndimage.binary_erosion(mask, np.ones((3, 3)), iterations=width)
+
+    a, b = removed(adaptive(values)), removed(foreground)
+    return (a & b).sum() / (a | b).sum() if (a | b).any() else 0.0
+
+
+def multiscale_iou(values, foreground):
+    """Ahmadzadeh et al., ICIP 2021: outlines by a Sobel filter, on grids from the lower right corner."""
+
+    def cells(mask, side):
+        edges = np.zeros(mask.shape, bool)
+        for axis in (0, 1):
+            edges |= ndimage.sobel(mask.astype(float), axis=axis, mode="constant") != 0
+        height, width = edges.shape
+        rows, columns = np.nonzero(edges)
+        return {
+            ((height - 1 - y) // side, (width - 1 - x) // side)
+            for y, x in zip(rows.tolist(), columns.tolist(), strict=True)
+        }
+
+    ratios = []
+    for level in range(10):
+        ours, theirs = cells(adaptive(values), 2**level), cells(foreground, 2**level)
+        ratios.append((len(ours & theirs) + 1) / (len(theirs) + 1))
+    return sum((a + b) / 2 for a, b in itertools.pairwise(ratios)) / 9
+
+
+def size_invariant_mae(values, foreground):
+    """Li et al., ICML 2024: the objects are found by flooding."""
+    error = np.abs(values - foreground)
+    left = {tuple(place) for place in np.argwhere(foreground).tolist()}
+    objects = []
+    while left:
+        part, border = set(), {left.pop()}
+        while border:
+            y, x = border.pop()
+            part.add((y, x))
+            near = {(y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)} & left
+            left -= near
+            border |= near
+        objects.append(part)
+    if not objects:
+        return error.mean()
+    least = min(50, max(map(len, objects)))
+    outside, boxes = np.ones(foreground.shape, bool), []
+    for part in objects:
+        if len(part) >= least:
+            rows, columns = zip(*part, strict=True)
+            box = slice(min(rows), max(rows) + 1), slice(min(columns), max(columns) + 1)
+            boxes.append(error[box].mean())
+            outside[box] = False
+    if not outside.any():
+        return np.nan
+    share = outside.sum() / (~outside).sum()
+    return (sum(boxes) + share * error[outside].mean()) / (len(boxes) + share)
+
+
+def context_measure(values, foreground):
+    """Wang et al., 2025, with scipy's filter; NaN where the foreground's pixels are on an oblique line."""
+    places = np.argwhere(foreground)
+    covariance = np.eye(2) / 4
+    reach = [1, 1]
+    if len(places) > 1:
+        covariance = np.cov(places.T)
+        for axis in range(2):
+            covariance[axis, axis] = covariance[axis, axis] or pixels.EPS
+        covariance = covariance * 36 / (covariance[0, 0] + covariance[1, 1])
+        reach = [round(3 * math.sqrt(covariance[axis, axis])) for axis in range(2)]
+    if np.linalg.det(covariance) / (covariance[0, 0] * covariance[1, 1]) < 1e-12:
+        return np.nan
+    inverse = np.linalg.inv(covariance)
+    kernel = np.empty((2 * reach[0] + 1, 2 * reach[1] + 1))
+    for y in range(kernel.shape[0]):
+        for x in range(kernel.shape[1]):
+            offset = np.array([y - reach[0], x - reach[1]])
+            kernel[y, x] = np.exp(-0.5 * offset @ inverse @ offset)
+    kernel /= kernel.sum()
+    shown = ndimage.correlate(foreground.astype(float), kernel, mode="mirror")
+    relevance = (shown * values).sum() / (values.sum() + pixels.EPS)
+    met = 1 - np.exp(-ndimage.correlate(values, kernel, mode="mirror"))
+    completeness = math.e / (math.e - 1) * met[foreground].sum() / (foreground.sum() + pixels.EPS)
+    return 2 * relevance * completeness / (relevance + completeness + pixels.EPS)
+
+
+PIXEL_METRICS = {
+    "wf": pixels.weighted_f,
+    "biou_adp": boundary_iou,
+    "msiou_adp": multiscale_iou,
+    "si_mae": size_invariant_mae,
+    "cm": context_measure,
+}

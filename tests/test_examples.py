@@ -25,9 +25,13 @@ def run(code: str, folder: Path) -> str:
 
 
 def test_the_notebook_runs_from_top_to_bottom(tmp_path):
-    cells = json.loads((EXAMPLES / "score_compare_report.ipynb").read_text(encoding="utf-8"))["cells"]
+    cells = json.loads((EXAMPLES / "score_compare_report.ipynb").read_text(encoding="utf-8"))[
+        "cells"
+    ]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    assert all(cell["outputs"] or cell is not cells[-2] for cell in cells if cell["cell_type"] == "code")
+    assert all(
+        cell["outputs"] or cell is not cells[-2] for cell in cells if cell["cell_type"] == "code"
+    )
     printed = run("\n\n".join(code), tmp_path)
     assert "protocol:salmetric|n:40" in printed
     assert "index.html" in printed

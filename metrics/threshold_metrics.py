@@ -37,7 +37,6 @@ def precision_recall_f(
     Parameters
     ----------
     confusion : Confusion
-        Of N maps at T thresholds.
     smoothing : float
         Added to numerator and denominator of precision and recall (SalMetric).
     beta2 : float
@@ -63,7 +62,6 @@ def ranking_rates(confusion: Confusion, smoothing: float = 0.0) -> dict[str, Flo
     Parameters
     ----------
     confusion : Confusion
-        Of N maps at T thresholds.
     smoothing : float
         Added to numerator and denominator of ``ppv``; it decides what precision is where nothing is selected.
 
@@ -86,7 +84,6 @@ def family_values(confusion: Confusion) -> dict[str, Floats]:
     Parameters
     ----------
     confusion : Confusion
-        Of N maps at T thresholds.
 
     Returns
     -------

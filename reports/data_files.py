@@ -159,9 +159,9 @@ def _comparison_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """Every test; both methods of a pair have one signature but for the version."""
     rows = []
     for comparison in analysis.comparisons:
-        values = vars(comparison).copy()
-        dataset, metric = values.pop("dataset"), values.pop("metric")
-        result = analysis.results[comparison.first, dataset]
+        values = vars(comparison)
+        first = {name: values[name] for name in ("dataset", "metric", "first", "second", "images")}
+        result = analysis.results[comparison.first, comparison.dataset]
         made = {"protocol": result.protocol, "signature": str(result.signature)}
-        rows.append({"dataset": dataset, "metric": metric, **values, **made})
+        rows.append(first | values | made)
     return rows

@@ -278,7 +278,7 @@ def write_thumbnails(browser: Browser, folder: ReportFolder) -> None:
             }
             remove_thumbnails(target, {"index.txt", *wanted})
             jobs += [(source, target / file, kind == "image") for file, source in wanted.items()]
-    with bar(len(jobs), "thumbnails", "image") as progress, thread_pool(2) as pool:
+    with bar(len(jobs), "thumbnails", "image") as progress, thread_pool(items=len(jobs)) as pool:
         for _ in pool.map(_make_thumbnail, jobs, chunksize=16):
             progress.update()
 

@@ -264,7 +264,7 @@ def run_check(arguments: argparse.Namespace) -> int:
         format_check,
         write_check_report,
     )
-    from sodbench.runners.data.check import check, report_unrecognised, resolve_datasets
+    from sodbench.runners.data.check import check_datasets, report_unrecognised, resolve_datasets
 
     output = arguments.output
     if output:
@@ -274,7 +274,7 @@ def run_check(arguments: argparse.Namespace) -> int:
         check_outside(output, _folders_of(datasets))
     if not arguments.names:
         report_unrecognised(arguments.data_root, datasets, failed)
-    reports = check(datasets, arguments.jobs)
+    reports = check_datasets(datasets, arguments.jobs)
     show(format_check(reports, arguments.format))
     for error in failed.values():
         for line in (f"sodbench: error: {error.lines[0]}", *error.lines[1:]):

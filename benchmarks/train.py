@@ -1,4 +1,4 @@
-"""Images a second of training CSF: the ten images of an update grouped by size, beside one by one.
+"""Images a second of training CSF: the ten images of an update group_by_size by size, beside one by one.
 
     python benchmarks/train.py [--device cpu] [--scale 1.0] [-o benchmarks/results/train_cpu.json]
 
@@ -7,9 +7,9 @@ Pairs are drawn (smooth colours with grain, one ellipse) at sizes in the shares 
 
 - ``plain``      the reference's way, as a short script writes it: decode, one image, backward, ten times, then Adam
 - ``one-by-one`` sodbench, recipe ``reference`` with sub_batch = 1: the same, images decoded ahead by threads
-- ``grouped``    sodbench, recipe ``reference``: equal sizes run together
+- ``group_by_size``    sodbench, recipe ``reference``: equal sizes run together
 - ``equal``      the same where all ten images have one size, the most that grouping can give
-- and ``grouped`` with channels_last, and with bf16 autocast (another arithmetic: rounding differs)
+- and ``group_by_size`` with channels_last, and with bf16 autocast (another arithmetic: rounding differs)
 
 Weights are random: the time does not depend on them. Losses of the first update are compared as well.
 """
@@ -37,10 +37,10 @@ from sodbench.models import create_model
 from sodbench.models.devices import choose_device, describe_machine, tensor_float
 from sodbench.models.inference import normalise
 from sodbench.runners.distributed import ProcessGroup
-from sodbench.runners.training.data import check_pairs, loaded_updates, updates_of_epoch
+from sodbench.runners.training.data import check_pairs, plan_epoch, prefetch_updates
 from sodbench.runners.training.optimizer import set_training_mode
-from sodbench.runners.training.recipe import RECIPES, changed
-from sodbench.runners.training.train import Trainer, Training
+from sodbench.runners.training.recipe import RECIPES, change_recipe
+from sodbench.runners.training.update import Updater
 
 # Shares of DUTS-TR's commonest sizes (height, width), in percent; the rest is spread over 418 others.
 COMMON = {(300, 400): 31, (267, 400): 13, (400, 300): 9, (400, 267): 4, (268, 400): 4, (400, 400): 3,
@@ -112,20 +112,16 @@ def ours(
     dataset: Dataset, device: torch.device, changes: dict[str, Any]
 ) -> Callable[[list[int]], float]:
     """An update of sodbench's, its images read ahead as in training."""
-    recipe = changed(RECIPES["reference"], {"flip": False, **changes})
+    recipe = change_recipe(RECIPES["reference"], {"flip": False, **changes})
     torch.manual_seed(0)
     data = check_pairs(dataset, decode=False)
-    trainer = Trainer(
-        Training(dataset, Path("unused"), recipe, random_start=True),
-        data,
-        device,
-        ProcessGroup(device),
-    )
-    set_training_mode(trainer.model, recipe)
+    name = "csf-res2net50"
+    updater = Updater(create_model(name), recipe, device, ProcessGroup(device), name)
+    set_training_mode(updater.network, recipe)
 
     def update(indices: list[int]) -> float:
-        (items,) = loaded_updates(data, recipe, 0, [(0, np.array(indices))])
-        return trainer.make_update(items, recipe.learning_rate)[0]
+        (items,) = prefetch_updates(data, recipe, 0, [(0, np.array(indices))])
+        return updater.make_update(items, recipe.learning_rate).loss
 
     return update
 
@@ -153,14 +149,14 @@ def main() -> None:
         variants = {
             "plain": plain(dataset, device),
             "one-by-one": ours(dataset, device, {"sub_batch": 1}),
-            "grouped": ours(dataset, device, {}),
+            "group_by_size": ours(dataset, device, {}),
             "equal": ours(dataset, device, {}),
-            "grouped channels_last": ours(dataset, device, {"channels_last": True}),
-            "grouped bf16 channels_last": ours(
+            "group_by_size channels_last": ours(dataset, device, {"channels_last": True}),
+            "group_by_size bf16 channels_last": ours(
                 dataset, device, {"precision": "bf16", "channels_last": True}
             ),
         }
-        plan = [u.tolist() for u in updates_of_epoch(RECIPES["reference"], 0, IMAGES)]
+        plan = [u.tolist() for u in plan_epoch(RECIPES["reference"], 0, IMAGES)]
         same = [i for i, size in enumerate(every) if size == commonest]
         seconds: dict[str, list[float]] = {name: [] for name in variants}
         first: dict[str, float] = {}
@@ -177,7 +173,7 @@ def main() -> None:
                 else:
                     seconds[name].append(time.perf_counter() - began)
     rate = {name: 10 / statistics.median(s) for name, s in seconds.items()}
-    exact = ("plain", "one-by-one", "grouped")
+    exact = ("plain", "one-by-one", "group_by_size")
     assert np.ptp([first[n] for n in exact]) < 1e-5 * first["plain"], first
     groups = statistics.mean(len({every[i] for i in indices}) for indices in plan)
     result = {

@@ -28,7 +28,7 @@ from sodbench.models.devices import choose_device, describe_machine
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.runners.training.log import read_log
-from sodbench.runners.training.recipe import RECIPES, changed
+from sodbench.runners.training.recipe import RECIPES, change_recipe
 from sodbench.runners.training.train import Training, train
 
 SHOWN = ("mae", "f_max", "f_adp", "s", "e_max", "wf")
@@ -74,7 +74,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     rest, held = hold_out(find_dataset("SOD", arguments.data_root), 100)
-    recipe = changed(RECIPES["scratch"], {"epochs": arguments.epochs, "size": arguments.size})
+    recipe = change_recipe(RECIPES["scratch"], {"epochs": arguments.epochs, "size": arguments.size})
     training = Training(
         rest,
         arguments.output / "training",
@@ -110,7 +110,7 @@ def main() -> None:
         "trained_on": len(rest),
         "scored_on": len(held),
         "start": "no backbone file: drawn weights",
-        "recipe": recipe.plain(),
+        "recipe": recipe.to_dict(),
         "updates": len(losses),
         "loss_of_the_first_tenth": round(sum(losses[:tenth]) / tenth, 4),
         "loss_of_the_last_tenth": round(sum(losses[-tenth:]) / tenth, 4),

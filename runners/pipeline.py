@@ -88,10 +88,10 @@ def run_sample(run: Run) -> Finished:
     checkpoint = run.checkpoint
     fit = checkpoint is None and run.model == DEFAULT_MODEL
     if fit:  # imported before the images are drawn, so that a missing torch is reported at once
-        from sodbench.runners.training.train import fit_sample
+        from sodbench.runners.training.train import train_on_demo
     data_root = write_demo_data(run.output / "sample-data")
     if fit:
-        checkpoint = fit_sample(
+        checkpoint = train_on_demo(
             data_root, run.output / "sample-model", device=run.device, force=run.force
         )
     return run_datasets(

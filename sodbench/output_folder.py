@@ -299,9 +299,9 @@ def describe_differences(
     """List where a recorded identity differs, as ``LABEL was X, is Y now``; see :class:`OutputFolder`."""
     before = dict(_leaves(recorded))
     return [
-        f"{labels.get(key, key)} was {_short(before.get(key))}, is {_short(value)} now"
+        f"{labels.get(key, key)} was {_short(before.get(key, 'not recorded'))}, is {_short(value)} now"
         for key, value in _leaves(identity)
-        if before.get(key) != value
+        if key not in before or before[key] != value
     ]
 
 

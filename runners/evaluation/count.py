@@ -110,7 +110,7 @@ def count_pairs(
     executor : concurrent.futures.Executor, optional
         Where the work is done; by default in this thread. It is not shut down.
     workers : int
-        How many work items the executor works on at a time; up to twice as many wait for it.
+        How many work items the executor works on at a time; up to as many more wait for it.
     folder : Path, optional
         Where relative paths start, for an executor whose workers have another working directory.
 
@@ -122,14 +122,14 @@ def count_pairs(
     Raises
     ------
     SodbenchError
-        If a worker process ended before it had finished, for example killed for lack of memory. What other workers
-        have finished by then is yielded first, as it is for any exception that a worker raises.
+        If a worker process ended unexpectedly. What other workers have finished by then is yielded first, as it is
+        for any exception that a worker raises.
     """
     scheme = counting_scheme(policy)
     if executor is None:
         yield from ([(visit, count_visit(visit, policy, folder, scheme))] for visit in visits)
         return
-    # threads that this process waits for at its end must not finish their items after Ctrl-C
+    # After Ctrl-C, the interpreter waits for its threads at its end, so they must not finish their items
     stop = threading.Event() if isinstance(executor, ThreadPoolExecutor) else None
     pending: deque[Future[Batch]] = deque()
     try:
@@ -142,20 +142,26 @@ def count_pairs(
             yield pending[0].result()
             pending.popleft()
     except Exception as error:
-        for future in pending:
-            if future.done() and not future.cancelled() and not future.exception():
-                yield future.result()
+        yield from [f.result() for f in pending if _succeeded(f)]
         if isinstance(error, BrokenExecutor):
-            raise SodbenchError(
-                "a worker process ended unexpectedly, perhaps killed for lack of memory; what was counted before is kept "
-                "in the output folder, if there is one; run the same command again with fewer workers (--jobs)"
-            ) from error
+            raise _worker_lost() from error
         raise
     finally:
         if stop:
             stop.set()
         for future in pending:
             future.cancel()
+
+
+def _succeeded(future: Future[Batch]) -> bool:
+    return future.done() and not future.cancelled() and not future.exception()
+
+
+def _worker_lost() -> SodbenchError:
+    return SodbenchError(
+        "a worker process ended unexpectedly, perhaps killed for lack of memory; what was counted before is kept in the "
+        "output folder, if there is one; run the same command again with fewer workers (--jobs)"
+    )
 
 
 def _work_items(visits: Sequence[Visit], workers: int) -> Iterator[Sequence[Visit]]:

@@ -51,7 +51,7 @@ _COMMENT = re.compile(
 
 
 def _read_manifest(path: Path) -> Mapping[str, Any]:
-    manifest = {**_DEFAULTS, **read_json(path)}
+    manifest = {**dict.fromkeys(_IDENTITY), **_DEFAULTS, **read_json(path)}
     _read_problems(manifest)  # raises ValueError
     return manifest
 

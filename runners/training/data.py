@@ -1,8 +1,8 @@
-"""The images of a training: checked before the first step, drawn in an order that can be recomputed.
+"""The images of a training: checked before the first step, in an order that can be recomputed.
 
-Which images form which update, and how each is flipped and cropped, follows from the recipe's seed, the
-epoch and the image's index alone.  So a resumed run needs no random state for it, any number of threads
-or processes draws the same, and each image is drawn once an epoch.
+Which images form which update, and how each is flipped and cropped, follows from the recipe's seed, the epoch and the
+image's index alone. So a resumed run needs no random state for it, and any number of threads or processes draws the
+same.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from PIL import Image
 
 from sodbench.console import bar, logger
 from sodbench.datasets import Dataset, Sample
-from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
+from sodbench.errors import ImageError, Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.images import (
     LOW_16_BIT,
     LOW_16_BIT_FIX,
@@ -27,19 +27,28 @@ from sodbench.images import (
     read_rgb,
 )
 from sodbench.parallel import thread_pool
-from sodbench.runners.distributed import default_workers
 from sodbench.runners.training.recipe import Recipe
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Pairs fit for training.
+    """Pairs that can be trained on.
 
-    name: of the data set; samples: sorted by stem, each with image and mask; sizes: their (height, width);
-    skipped: what was left out and why; fingerprint: SHA-256 of the stems and file sizes.
+    Attributes
+    ----------
+    name : str
+        Of the dataset.
+    samples : tuple of Sample
+        Sorted by stem, each with image and mask.
+    sizes : tuple of (int, int)
+        Height and width of each sample.
+    skipped : tuple of Problem
+        What was left out, and why.
+    fingerprint : str
+        SHA-256 of the stems and file sizes.
     """
 
     name: str
@@ -53,65 +62,99 @@ class TrainingSet:
 
 
 @dataclass(frozen=True)
-class Item:
-    """One augmented pair: RGB uint8 [h, w, 3], mask uint8 [h, w]."""
+class AugmentedPair:
+    """One pair as the network sees it.
+
+    Attributes
+    ----------
+    stem : str
+    pixels : ndarray of uint8, shape (h, w, 3)
+        RGB.
+    mask : ndarray of uint8, shape (h, w)
+    """
 
     stem: str
-    pixels: Picture
-    mask: Picture
+    pixels: Pixels
+    mask: Pixels
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Items of one size, stacked: pixels uint8 [n, h, w, 3], masks uint8 [n, h, w]."""
+class TrainingBatch:
+    """Augmented pairs of one size, stacked.
+
+    Attributes
+    ----------
+    stems : tuple of str
+    pixels : ndarray of uint8, shape (n, h, w, 3)
+        RGB.
+    masks : ndarray of uint8, shape (n, h, w)
+    """
 
     stems: tuple[str, ...]
-    pixels: Picture
-    masks: Picture
+    pixels: Pixels
+    masks: Pixels
 
 
 def check_pairs(
-    dataset: Dataset, *, skip_bad: bool = False, decode: bool = True, workers: int | None = None
+    dataset: Dataset, *, skip_invalid: bool = False, decode: bool = True, workers: int | None = None
 ) -> TrainingSet:
-    """The pairs of a data set that can be trained on; every problem is found before the first step.
+    """Find the pairs of a dataset that can be trained on, and every problem before the first step.
 
-    Pairs whose image and mask differ in size are named and left out, as the reference does.  Missing and
-    unreadable files, and images or masks without partner, are refused with :class:`ProblemsError`, all
-    together, unless ``skip_bad`` leaves them out too.  ``decode`` reads every file whole, so that damage
-    shows now; without it only headers are read.
+    Pairs whose image and mask differ in size are reported and left out, as in the reference.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    skip_invalid : bool, default False
+        Leave out missing and unreadable files, and images or masks without partner, instead of refusing them.
+    decode : bool, default True
+        Read every file whole, so that damage is found now; otherwise only headers are read.
+    workers : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    TrainingSet
+
+    Raises
+    ------
+    ProblemsError
+        With all problems that are not skipped.
+    SodbenchError
+        If no pair is left.
     """
     pairs = [sample for sample in dataset.samples if sample.image and sample.mask]
     with (
-        thread_pool(workers or default_workers()) as pool,
+        thread_pool(workers) as pool,
         bar(len(pairs), "checking the training images", "pair") as progress,
     ):
-        found: list[Size | list[Problem]] = []
-        for outcome in pool.map(_decoded if decode else _measured, pairs):
-            found.append(outcome)
+        outcomes: list[Size | list[Problem]] = []
+        for outcome in pool.map(_check_content if decode else _check_sizes, pairs):
+            outcomes.append(outcome)
             progress.update()
-    problems = [p for outcome in found if isinstance(outcome, list) for p in outcome]
-    mismatched = [p for p in problems if p.kind == "size"]
-    bad = [*dataset.problems, *(p for p in problems if p.kind != "size")]
-    if bad and not skip_bad:
+    problems = [p for outcome in outcomes if isinstance(outcome, list) for p in outcome]
+    mismatched = [p for p in problems if p.kind == ProblemKind.SIZE]
+    invalid = [*dataset.problems, *(p for p in problems if p.kind != ProblemKind.SIZE)]
+    if invalid and not skip_invalid:
         raise ProblemsError(
-            f"{dataset.name}: {len(bad)} problems with its files:",
-            [*bad, *mismatched],
+            f"{dataset.name}: {len(invalid)} problems with its files:",
+            [*invalid, *mismatched],
             "Fix these files, or leave them out with --skip-invalid"
             + (" (pairs of differing size are left out in any case)." if mismatched else "."),
         )
-    for problem in (*bad, *mismatched):
+    for problem in (*invalid, *mismatched):
         logger.warning(f"left out: {problem}")
-    usable = [(s, o) for s, o in zip(pairs, found, strict=True) if not isinstance(o, list)]
+    usable = [(s, o) for s, o in zip(pairs, outcomes, strict=True) if not isinstance(o, list)]
     if not usable:
         raise SodbenchError(
             f"{dataset.name} in {dataset.root}: no pair of image and mask to train on"
         )
     samples, sizes = zip(*usable, strict=True)
-    return TrainingSet(dataset.name, samples, sizes, (*bad, *mismatched), _fingerprint(samples))
+    return TrainingSet(dataset.name, samples, sizes, (*invalid, *mismatched), _fingerprint(samples))
 
 
-def _measured(sample: Sample) -> Size | list[Problem]:
-    """The size of a pair, from the files' headers; or what is wrong with it."""
+def _check_sizes(sample: Sample) -> Size | list[Problem]:
+    """Return the size of a pair, from the files' headers, or what is wrong with it."""
     assert sample.image and sample.mask
     try:
         image, mask = image_size(sample.image), image_size(sample.mask)
@@ -119,12 +162,12 @@ def _measured(sample: Sample) -> Size | list[Problem]:
         return [error.problem]
     if image == mask:
         return image
-    detail = f"{_by(image)}, but its mask is {_by(mask)} (height x width)"
-    return [Problem("size", str(sample.image), detail)]
+    detail = f"{image[0]}x{image[1]}, but its mask is {mask[0]}x{mask[1]} (height x width)"
+    return [Problem(ProblemKind.SIZE, str(sample.image), detail)]
 
 
-def _decoded(sample: Sample) -> Size | list[Problem]:
-    """As :func:`_measured`, after both files were read whole."""
+def _check_content(sample: Sample) -> Size | list[Problem]:
+    """Read both files whole, then check as :func:`_check_sizes`."""
     assert sample.image and sample.mask
     problems = []
     for read, path in ((read_rgb, sample.image), (read_grey, sample.mask)):
@@ -133,20 +176,19 @@ def _decoded(sample: Sample) -> Size | list[Problem]:
         except ImageError as error:
             problems.append(error.problem)
             continue
-        if not isinstance(content, GreyImage):
-            continue
-        if LOW_16_BIT in content.note:
-            detail = f"{content.note}; so all of it is background; {LOW_16_BIT_FIX}"
-            problems.append(Problem("mask-coding", str(path), detail))
-        elif content.pixels.max() == 1:
-            # read as levels of 0 to 255, such a mask is all but black, and the network would learn that
-            detail = "its values are 0 and 1, not 0 and 255; multiply it by 255"
-            problems.append(Problem("mask-coding", str(path), detail))
-    return problems or _measured(sample)
+        if isinstance(content, GreyImage) and (fault := _describe_coding_fault(content)):
+            problems.append(Problem(ProblemKind.MASK_CODING, str(path), fault))
+    return problems or _check_sizes(sample)
 
 
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
+def _describe_coding_fault(mask: GreyImage) -> str:
+    """Describe why a mask is all background, or nearly, to a network; empty if it is not."""
+    if LOW_16_BIT in mask.note:
+        return f"{mask.note}; so all of it is background; {LOW_16_BIT_FIX}"
+    # read as levels of 0 to 255, such a mask is all but black, and the network would learn that
+    if mask.pixels.max() == 1:
+        return "its values are 0 and 1, not 0 and 255; multiply it by 255"
+    return ""
 
 
 def _fingerprint(samples: Sequence[Sample]) -> str:
@@ -157,109 +199,172 @@ def _fingerprint(samples: Sequence[Sample]) -> str:
     return digest.hexdigest()
 
 
-def updates_of_epoch(recipe: Recipe, epoch: int, count: int) -> list[NDArray[np.int64]]:
-    """Which of ``count`` images form each update of an epoch (counted from 0), shuffled anew.
+def plan_epoch(recipe: Recipe, epoch: int, count: int) -> list[NDArray[np.int64]]:
+    """Shuffle the images of an epoch and divide them into updates.
 
-    With ``counter = "carry"`` the first update of a later epoch lacks the images that were left over at
-    the end of the one before, as the reference's counter, which is never reset, makes it.
+    Parameters
+    ----------
+    recipe : Recipe
+    epoch : int
+        Counted from 0.
+    count : int
+        Number of training images.
+
+    Returns
+    -------
+    list of ndarray of int64
+        The indices of each update's images.
     """
     order = np.random.Generator(np.random.PCG64([recipe.seed, epoch])).permutation(count)
     size = recipe.accumulate
-    counted = epoch * count % size if recipe.counter == "carry" else 0
+    # The reference never resets its counter of images: the first update of a later epoch lacks as many images as were
+    # left over at the end of the one before.
+    counted = epoch * count % size if recipe.remainder == "carry" else 0
     ends = list(range(size - counted, count + 1, size))
     updates = [order[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     left_over = order[ends[-1] if ends else 0 :]
-    if recipe.counter == "flush" and len(left_over):
+    if recipe.remainder == "flush" and len(left_over):
         updates.append(left_over)
     return updates
 
 
-def total_updates(recipe: Recipe, count: int) -> int:
-    """How many updates a training on ``count`` images makes in all its epochs."""
-    return sum(len(updates_of_epoch(recipe, epoch, count)) for epoch in range(recipe.epochs))
+def count_updates(recipe: Recipe, count: int) -> int:
+    """Return the number of updates of all epochs of a training on ``count`` images."""
+    return sum(len(plan_epoch(recipe, epoch, count)) for epoch in range(recipe.epochs))
 
 
-def draw_item(sample: Sample, index: int, epoch: int, scale: float, recipe: Recipe) -> Item:
-    """Read a pair and augment it as the recipe says; ``scale``: the factor drawn for its update."""
+def load_augmented(
+    sample: Sample, index: int, epoch: int, scale: float, recipe: Recipe
+) -> AugmentedPair:
+    """Read a pair and augment it.
+
+    Parameters
+    ----------
+    sample : Sample
+    index, epoch : int
+        The sample's number and the epoch, from which its random numbers follow.
+    scale : float
+        The factor of the size that was drawn for its update.
+    recipe : Recipe
+
+    Returns
+    -------
+    AugmentedPair
+    """
     assert sample.image and sample.mask
-    pixels, mask = read_rgb(sample.image), read_grey(sample.mask).pixels
     rng = np.random.Generator(np.random.PCG64([recipe.seed, epoch, index]))
+    pixels, mask = read_rgb(sample.image), read_grey(sample.mask).pixels
+    pixels, mask = _augment(pixels, mask, rng, recipe)
+    height, width = (recipe.size, recipe.size) if recipe.size else mask.shape
+    height, width = max(1, round(height * scale)), max(1, round(width * scale))
+    return AugmentedPair(sample.stem, _resize(pixels, height, width), _resize(mask, height, width))
+
+
+def _augment(
+    pixels: Pixels, mask: Pixels, rng: np.random.Generator, recipe: Recipe
+) -> tuple[Pixels, Pixels]:
+    """Flip and crop a pair as the recipe says; a new augmentation goes here and draws its numbers last."""
     flip, share, down, across = rng.random(4)
     if recipe.flip and flip < 0.5:
         pixels, mask = pixels[:, ::-1], mask[:, ::-1]
-    height, width = mask.shape
     if recipe.crop:
+        height, width = mask.shape
         shorter = min(height, width)
         side = max(1, round(shorter * (recipe.crop + (1 - recipe.crop) * share)))
         top, left = int(down * (height - side + 1)), int(across * (width - side + 1))
-        pixels, mask = (p[top : top + side, left : left + side] for p in (pixels, mask))
-        height, width = side, side
-    if recipe.size:
-        height, width = recipe.size, recipe.size
-    height, width = max(1, round(height * scale)), max(1, round(width * scale))
-    pixels, mask = _resized(pixels, height, width), _resized(mask, height, width)
-    return Item(sample.stem, pixels, mask)
+        window = slice(top, top + side), slice(left, left + side)
+        pixels, mask = pixels[window], mask[window]
+    return pixels, mask
 
 
-def _resized(pixels: Picture, height: int, width: int) -> Picture:
+def _resize(pixels: Pixels, height: int, width: int) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
 
 
-def scale_of_update(recipe: Recipe, epoch: int, update: int) -> float:
-    """The factor by which the images of an update are resized (multi-scale training)."""
+def draw_scale(recipe: Recipe, epoch: int, update: int) -> float:
+    """Draw the factor by which the images of an update are resized (multi-scale training)."""
     if not recipe.scales:
         return 1.0
     rng = np.random.Generator(np.random.PCG64([recipe.seed, epoch, update, 1]))
     return recipe.scales[int(rng.random() * len(recipe.scales))]
 
 
-def grouped(items: Sequence[Item], most: int) -> list[Batch]:
-    """Items stacked by exact size, at most ``most`` in a batch; sizes in the order of first appearance."""
-    by_size: dict[tuple[int, ...], list[Item]] = {}
-    for item in items:
-        by_size.setdefault(item.mask.shape, []).append(item)
-    chunks = [g[i : i + most] for g in by_size.values() for i in range(0, len(g), most)]
-    return [
-        Batch(
-            tuple(item.stem for item in chunk),
-            np.stack([item.pixels for item in chunk]),
-            np.stack([item.mask for item in chunk]),
-        )
-        for chunk in chunks
-    ]
+def group_by_size(pairs: Sequence[AugmentedPair], max_size: int) -> list[TrainingBatch]:
+    """Stack pairs by exact size, at most ``max_size`` in a batch, in the order of first appearance."""
+    by_size: dict[tuple[int, ...], list[AugmentedPair]] = {}
+    for pair in pairs:
+        by_size.setdefault(pair.mask.shape, []).append(pair)
+    batches = []
+    for group in by_size.values():
+        for start in range(0, len(group), max_size):
+            chunk = group[start : start + max_size]
+            stems = tuple(pair.stem for pair in chunk)
+            pixels = np.stack([pair.pixels for pair in chunk])
+            masks = np.stack([pair.mask for pair in chunk])
+            batches.append(TrainingBatch(stems, pixels, masks))
+    return batches
 
 
-def share_of(
+def shard_indices(
     data: TrainingSet, indices: NDArray[np.int64], rank: int, size: int
 ) -> NDArray[np.int64]:
-    """The images of an update that one process runs: those of a contiguous range of sizes."""
+    """Return the images of an update that one process runs: a contiguous range of sizes.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    indices : ndarray of int64
+        The images of the update.
+    rank, size : int
+        Number of the process, and number of processes.
+
+    Returns
+    -------
+    ndarray of int64
+    """
     if size == 1:
         return indices
     ordered = sorted(indices.tolist(), key=lambda i: (data.sizes[i], i))
     return np.array(ordered[rank * len(ordered) // size : (rank + 1) * len(ordered) // size])
 
 
-def loaded_updates(
+def prefetch_updates(
     data: TrainingSet,
     recipe: Recipe,
     epoch: int,
     updates: Sequence[tuple[int, NDArray[np.int64]]],
     workers: int | None = None,
-) -> Iterator[list[Item]]:
-    """The augmented items of each (number, image indices) in turn, read ahead by threads."""
-    with thread_pool(workers or default_workers()) as pool:
-        ahead: deque[list[Future[Item]]] = deque()
+) -> Iterator[list[AugmentedPair]]:
+    """Load the pairs of updates in order, a few updates ahead of the caller.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    recipe : Recipe
+    epoch : int
+        Counted from 0.
+    updates : sequence of (int, ndarray of int64)
+        Number and image indices of each update.
+    workers : int, optional
+        Number of threads.
+
+    Yields
+    ------
+    list of AugmentedPair
+        The pairs of an update.
+    """
+    with thread_pool(workers) as pool:
+        ahead: deque[list[Future[AugmentedPair]]] = deque()
         for number, indices in updates:
-            scale = scale_of_update(recipe, epoch, number)
-            ahead.append(
-                [
-                    pool.submit(draw_item, data.samples[i], int(i), epoch, scale, recipe)
-                    for i in indices
-                ]
-            )
+            scale = draw_scale(recipe, epoch, number)
+            futures = []
+            for i in indices:
+                sample = data.samples[i]
+                futures.append(pool.submit(load_augmented, sample, int(i), epoch, scale, recipe))
+            ahead.append(futures)
             if len(ahead) > 3:
                 yield [future.result() for future in ahead.popleft()]
         while ahead:

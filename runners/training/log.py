@@ -1,4 +1,4 @@
-"""What a training tells while it runs: JSON lines, TensorBoard where it is installed, a loss curve."""
+"""The log of a training: JSON lines, TensorBoard if it is installed, and a loss curve."""
 
 import json
 from pathlib import Path
@@ -16,8 +16,18 @@ BOARD = "tensorboard"
 class TrainingLog:
     """Appends records to ``<folder>/log.jsonl``, and their numbers to TensorBoard.
 
-    A record is a dictionary with at least ``step`` (updates made so far).  Records after ``step``, which a
-    killed run may have left behind its last saved state, are removed first.
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    step : int
+        Number of updates made so far. Later records, which a killed run may have written after its last saved state,
+        are removed first.
+
+    Raises
+    ------
+    SodbenchError
+        If the log cannot be written.
     """
 
     def __init__(self, folder: Path, step: int):
@@ -26,7 +36,7 @@ class TrainingLog:
         write_text(self.path, "".join(kept))
         with report_write_errors(self.path):
             self._file = self.path.open("a", encoding="utf-8")
-        self._board = _tensorboard(folder / BOARD, step)
+        self._board = _open_tensorboard(folder / BOARD, step)
 
     def __enter__(self) -> Self:
         return self
@@ -38,7 +48,7 @@ class TrainingLog:
         trace: TracebackType | None,
     ) -> None:
         try:
-            with report_write_errors(self.path):  # what a full disk did not take is tried once more
+            with report_write_errors(self.path):  # flushes again what a full disk did not take
                 self._file.close()
             if self._board:
                 self._board.close()
@@ -47,7 +57,13 @@ class TrainingLog:
                 raise
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record, at once on disk."""
+        """Append one record, at once on disk.
+
+        Parameters
+        ----------
+        record : dict
+            With at least ``step``, the number of updates made so far.
+        """
         with report_write_errors(self.path):
             self._file.write(json.dumps(record) + "\n")
             self._file.flush()
@@ -58,9 +74,22 @@ class TrainingLog:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The records of a training's log, in order; a last line that a kill cut off is left out.
+    """Read the log of a training.
 
-    Raises :class:`SodbenchError` where the file cannot be read or another line is not a record.
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+
+    Returns
+    -------
+    list of dict
+        The records in order, without a last line that a kill cut off.
+
+    Raises
+    ------
+    SodbenchError
+        If the file cannot be read, or another line is not a record.
     """
     path = folder / LOG
     if not path.exists():
@@ -71,7 +100,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         raise SodbenchError(f"{path}: cannot be read ({error.strerror})") from error
     records = []
     for number, line in enumerate([*lines, last], 1):
-        record = _record(line)
+        record = _parse_record(line)
         if record is not None:
             records.append(record)
         elif number <= len(lines):
@@ -81,21 +110,21 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
-    """The record in a line; None where there is none."""
+def _parse_record(line: bytes) -> dict[str, Any] | None:
+    """Return the record in a line; None if there is none."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
     step = record.get("step") if isinstance(record, dict) else None
-    shape = isinstance(step, int) and (
+    valid = isinstance(step, int) and (
         isinstance(record.get("loss"), float | int) or isinstance(record.get("validation"), dict)
     )
-    return record if shape else None
+    return record if valid else None
 
 
 def draw_curve(folder: Path) -> None:
-    """Loss by update (each, and a running mean) and validation measures by epoch: ``loss.png``."""
+    """Draw ``loss.png``: the loss of each update and its running mean, and validation metrics by epoch."""
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -125,7 +154,7 @@ def draw_curve(folder: Path) -> None:
         FigureCanvasAgg(figure).print_figure(folder / CURVE, dpi=120)
 
 
-def _tensorboard(folder: Path, step: int) -> Any:
+def _open_tensorboard(folder: Path, step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

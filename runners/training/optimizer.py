@@ -1,21 +1,82 @@
-"""What of a recipe concerns the network and its optimiser: the start, the modes, the learning rate."""
+"""What a recipe decides about the network and its optimiser: the start, the modes, the learning rate.
+
+Adding an optimiser or a schedule takes a function and an entry in `OPTIMIZERS` or `SCHEDULES`; a recipe names it by its
+key.
+"""
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sodbench.errors import SodbenchError
 from sodbench.models import create_model, load_backbone, load_checkpoint
-from sodbench.runners.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from sodbench.runners.training.recipe import Recipe
+
+# Each is called with the parameters, and with lr and weight_decay.
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+}
+
+
+def _steps(recipe: "Recipe", epoch: int, step: int, total: int) -> float:
+    rate = recipe.learning_rate
+    for milestone in recipe.milestones:
+        # the reference divides at the end of the epoch with index 15, its sixteenth
+        if epoch > milestone:
+            rate *= 0.1
+    return rate
+
+
+def _cosine(recipe: "Recipe", epoch: int, step: int, total: int) -> float:
+    return recipe.learning_rate * ((1 + math.cos(math.pi * step / total)) / 2)
+
+
+def _constant(recipe: "Recipe", epoch: int, step: int, total: int) -> float:
+    return recipe.learning_rate
+
+
+# The learning rate from the epoch and the update, both counted from 0, and the total number of updates.
+SCHEDULES: dict[str, Callable[["Recipe", int, int, int], float]] = {
+    "steps": _steps,
+    "cosine": _cosine,
+    "constant": _constant,
+}
 
 
 def initial_network(
-    model: str, recipe: Recipe, backbone: Path | None = None, checkpoint: Path | None = None
+    model: str, recipe: "Recipe", backbone: Path | None = None, checkpoint: Path | None = None
 ) -> nn.Module:
-    """The network at its start: drawn, or loaded, and with what is to be trained requiring gradients."""
+    """Create a network as it starts its training.
+
+    Parameters
+    ----------
+    model : str
+        As for :func:`create_model`.
+    recipe : Recipe
+        Says how weights are drawn, and whether everything is trained.
+    backbone, checkpoint : Path, optional
+        Files of weights.
+
+    Returns
+    -------
+    nn.Module
+        What is to be trained requires gradients.
+
+    Raises
+    ------
+    SodbenchError
+        For a model or file that cannot be used.
+    """
     network = create_model(model)
     if recipe.initialise == "kaiming":
         for module in getattr(network, "base", network).modules():
@@ -31,9 +92,9 @@ def initial_network(
 
 
 def has_initial_statistics(network: nn.Module) -> bool:
-    """Whether the network normalises by statistics of no data: means of 0 and variances of 1 in every layer.
+    """Whether batch normalisation has means of 0 and variances of 1 in every layer, as it is created.
 
-    That is how batch normalisation is created. Loaded weights have other values in at least one layer.
+    Loaded weights have other values in at least one layer. False for a network without running statistics.
     """
     statistics = [
         (norm.running_mean, norm.running_var)
@@ -46,52 +107,67 @@ def has_initial_statistics(network: nn.Module) -> bool:
     )
 
 
-def batch_norms(network: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:
-    """Its batch normalisations."""
-    return (m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+def batch_norms(network: nn.Module) -> Iterator[_BatchNorm]:
+    """Iterate over the batch normalisations of a network."""
+    return (module for module in network.modules() if isinstance(module, _BatchNorm))
 
 
-def set_training_mode(network: nn.Module, recipe: Recipe) -> None:
-    """Training mode, but for batch normalisation where the recipe freezes it."""
+def set_training_mode(network: nn.Module, recipe: "Recipe") -> None:
+    """Set a network to training mode, except batch normalisation that the recipe freezes."""
     network.train()
     if recipe.frozen:
         for module in batch_norms(network):
             module.eval()
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over everything that requires a gradient."""
+def make_optimizer(network: nn.Module, recipe: "Recipe") -> torch.optim.Optimizer:
+    """Create the recipe's optimiser over everything that requires a gradient.
+
+    Parameters
+    ----------
+    network : nn.Module
+    recipe : Recipe
+
+    Returns
+    -------
+    torch.optim.Optimizer
+
+    Raises
+    ------
+    SodbenchError
+        If nothing requires a gradient.
+    """
     parameters = [p for p in network.parameters() if p.requires_grad]
     if not parameters:
         raise SodbenchError(
             f"{type(network).__name__}: no parameter is trained; every one of them is frozen "
             "(--set frozen=false trains all)"
         )
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    makers: dict[str, Callable[[], torch.optim.Optimizer]] = {
-        "adam": lambda: torch.optim.Adam(parameters, rate, weight_decay=decay),
-        "adamw": lambda: torch.optim.AdamW(parameters, rate, weight_decay=decay),
-        "sgd": lambda: torch.optim.SGD(parameters, rate, 0.9, weight_decay=decay, nesterov=True),
-    }
-    return makers[recipe.optimizer]()
+    make = OPTIMIZERS[recipe.optimizer]
+    return make(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
 
 
-def learning_rate(recipe: Recipe, epoch: int, step: int, total: int) -> float:
-    """The learning rate of update ``step`` (of ``total``, counted from 0) in epoch ``epoch``."""
-    rate = recipe.learning_rate
-    if recipe.schedule == "steps":
-        for milestone in recipe.milestones:
-            if (
-                epoch > milestone
-            ):  # the reference divides at the end of epoch index 15: its sixteenth
-                rate *= 0.1
-    elif recipe.schedule == "cosine":
-        rate *= (1 + math.cos(math.pi * step / total)) / 2
+def learning_rate(recipe: "Recipe", epoch: int, step: int, total: int) -> float:
+    """Return the learning rate of an update.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    epoch, step : int
+        Numbers of the epoch and of the update, counted from 0.
+    total : int
+        Number of updates of the whole training.
+
+    Returns
+    -------
+    float
+    """
+    rate = SCHEDULES[recipe.schedule](recipe, epoch, step, total)
     return rate * min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else rate
 
 
-def restarts_optimizer(recipe: Recipe, epoch: int) -> bool:
-    """Whether the optimiser begins anew with this epoch, as the reference's does after a milestone."""
+def restarts_optimizer(recipe: "Recipe", epoch: int) -> bool:
+    """Whether the optimiser is created again before an epoch, as the reference does after a milestone."""
     return (
         recipe.restart_optimizer and recipe.schedule == "steps" and epoch - 1 in recipe.milestones
     )

@@ -1,7 +1,7 @@
 """Recipes: everything that decides the result of a training, in one printable value.
 
-A recipe is a frozen dataclass; it can be printed, changed (``--set learning_rate=1e-4``), loaded from TOML
-and is saved with every run.  ``reference`` is the protocol of the CSF authors, step for step.
+A recipe can be printed, changed (``--set learning_rate=1e-4``) and loaded from TOML, and is saved with every run.
+``reference`` is the protocol of the CSF authors, step for step.
 """
 
 import dataclasses
@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from sodbench.errors import SodbenchError
+from sodbench.runners.training.losses import LOSSES
+from sodbench.runners.training.optimizer import OPTIMIZERS, SCHEDULES
 
+# The values of the fields that name a choice.
 CHOICES = {
-    "optimizer": ("adam", "adamw", "sgd"),
-    "schedule": ("steps", "cosine", "constant"),
-    "counter": ("carry", "drop", "flush"),
-    "loss": ("bce-sum", "bce", "bce-iou", "structure"),
+    "optimizer": tuple(OPTIMIZERS),
+    "schedule": tuple(SCHEDULES),
+    "remainder": ("carry", "drop", "flush"),
+    "loss": tuple(LOSSES),
     "initialise": ("model", "kaiming"),
     "precision": ("fp32", "tf32", "bf16"),
 }
-"""The values of the fields that name a choice."""
 
+# The smallest and largest value of a field, or of each of its values. Outside them a training cannot run.
 RANGES: dict[str, tuple[float, float]] = {
     "learning_rate": (0, 1e3),
     "weight_decay": (0, 1e3),
@@ -38,56 +41,75 @@ RANGES: dict[str, tuple[float, float]] = {
     "sub_batch": (1, 100_000),
     "seed": (0, 2**63 - 1),
 }
-"""The least and the largest value of a field, or of each of its values. Beyond them a training cannot run."""
+
+# Fields that may not be 0 either.
 POSITIVE = ("learning_rate", "scales")
-"""Fields that may not be 0 either."""
-
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    """The floats of a field, a number or a tuple of numbers."""
-    values = value if isinstance(value, tuple) else (value,)
-    return tuple(v for v in values if isinstance(v, float))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.  The defaults are the reference protocol.
+    """How a network is trained. The defaults are the reference protocol.
 
-    Optimisation:
-        optimizer: ``adam`` (L2 in the gradient), ``adamw``, or ``sgd`` (momentum 0.9, Nesterov).
-        learning_rate, weight_decay: on every trainable tensor.
-        epochs: passes over the training images.
-        schedule: ``steps``: times 0.1 at the end of each epoch index in ``milestones``; ``cosine``: to zero
-            over all updates; ``constant``.
-        milestones: epoch indices, counted from 0.
-        restart_optimizer: start the optimiser's moments afresh at each milestone, as the reference does.
-        warmup: updates over which the learning rate rises from zero.
-        clip: largest gradient norm; 0 leaves gradients as they are.
-    An update:
-        accumulate: images of one update.
-        counter: what becomes of the images left over at the end of an epoch.  ``carry`` is the reference's
-            quirk: they are dropped, but stay counted, so that the first update of the next epoch comes
-            early, on fewer images; ``drop``: they are dropped and forgotten; ``flush``: they make a last,
-            smaller update.
-        loss: ``bce-sum``: cross-entropy summed over pixels; ``bce``: its mean over pixels; ``bce-iou``: that plus
-            soft IoU; ``structure``: weighted cross-entropy + weighted IoU (Wei et al., F3Net, AAAI 2020).  Every
-            loss is added over the images of the update and divided by ``accumulate``.
-    Images:
-        flip: mirror half of the images.
-        crop: least share of the shorter side that a random square crop keeps; 0 keeps the image whole.
-        size: side of the square to which images are resized; 0 keeps their own size.
-        scales: one factor of the size is drawn for each update (multi-scale training); empty for none.
-    Network:
-        frozen: batch normalisation keeps its statistics, and what the network's author froze stays so;
-            false trains everything.
-        initialise: ``model``: as the network's factory leaves it; ``kaiming``: draw the convolutions of its
-            backbone (``base``; of all of it, where it has none) by Kaiming's rule, for training
-            without a backbone file.
-    Execution (the same mathematics but for rounding):
-        sub_batch: most images run together.  Images of an update are grouped by exact size; 1 runs them
-            one by one, as the reference does.
-        precision: ``fp32``, ``tf32`` (CUDA), ``bf16`` (autocast); channels_last; compiled: torch.compile.
-    seed: of the order, the augmentations and the initialisation.
+    Attributes
+    ----------
+    name : str
+    optimizer : str
+        ``adam`` (L2 in the gradient), ``adamw``, or ``sgd`` (momentum 0.9, Nesterov).
+    learning_rate, weight_decay : float
+        On every trainable tensor.
+    epochs : int
+        Passes over the training images.
+    schedule : str
+        ``steps``: times 0.1 at the end of each epoch index in ``milestones``; ``cosine``: to zero over all updates;
+        ``constant``.
+    milestones : tuple of int
+        Epoch indices, counted from 0.
+    restart_optimizer : bool
+        Restart the optimiser's moments at each milestone, as the reference does.
+    warmup : int
+        Updates over which the learning rate rises from zero.
+    clip : float
+        Largest gradient norm; 0 does not change gradients.
+    accumulate : int
+        Images of one update.
+    remainder : str
+        What happens to the images that are left over at the end of an epoch. ``carry`` is the reference's quirk: they
+        are dropped but stay counted, so the first update of the next epoch comes early, on fewer images; ``drop``:
+        they are dropped; ``flush``: they make a last, smaller update.
+    loss : str
+        ``bce-sum``: cross-entropy summed over pixels; ``bce``: its mean over pixels; ``bce-iou``: that plus soft IoU;
+        ``structure``: weighted cross-entropy + weighted IoU (Wei et al., F3Net, AAAI 2020). Every loss is summed over
+        the images of the update and divided by ``accumulate``.
+    flip : bool
+        Mirror half of the images.
+    crop : float
+        Smallest share of the shorter side that a random square crop keeps; 0 keeps the whole image.
+    size : int
+        Side of the square to which images are resized; 0 keeps their own size.
+    scales : tuple of float
+        One factor of the size is drawn for each update (multi-scale training); empty for none.
+    frozen : bool
+        Batch normalisation keeps its statistics, and what the network's author froze stays frozen; False trains
+        everything.
+    initialise : str
+        ``model``: as the network's factory leaves it; ``kaiming``: draw the convolutions of its backbone (``base``; all
+        of them without one) by Kaiming's rule, for training without a backbone file.
+    sub_batch : int
+        Maximum number of images run together, grouped by exact size; 1 runs them one by one, as the reference does.
+        This and the next three change the result by rounding only.
+    precision : str
+        ``fp32``, ``tf32`` (CUDA), or ``bf16`` (autocast).
+    channels_last : bool
+        Memory layout of weights and images.
+    compiled : bool
+        Use ``torch.compile``.
+    seed : int
+        Of the order, the augmentations and the initialisation.
+
+    Raises
+    ------
+    SodbenchError
+        Naming every value that is not allowed.
     """
 
     name: str = "reference"
@@ -101,7 +123,7 @@ class Recipe:
     warmup: int = 0
     clip: float = 0.0
     accumulate: int = 10
-    counter: str = "carry"
+    remainder: str = "carry"
     loss: str = "bce-sum"
     flip: bool = True
     crop: float = 0.0
@@ -133,15 +155,17 @@ class Recipe:
             raise SodbenchError(f"recipe {self.name}: " + "; ".join(problems))
 
     def to_toml(self) -> str:
-        """The recipe as TOML, one ``key = value`` a line; :func:`load_recipe` reads it back."""
-        return "".join(f"{key} = {_toml(value)}\n" for key, value in self.plain().items())
+        """Return the recipe as TOML, one ``key = value`` per line; :func:`load_recipe` reads it."""
+        return "".join(f"{key} = {_format_toml(value)}\n" for key, value in self.to_dict().items())
 
-    def plain(self) -> dict[str, Any]:
-        """The fields as numbers, strings and lists."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as numbers, strings and lists."""
         fields = dataclasses.asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
 
 
+# ``scratch`` is for small datasets without a backbone file. ``sample`` is what ``sodbench run --sample`` uses: a few
+# minutes on two CPU cores.
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -155,7 +179,7 @@ RECIPES = {
             schedule="cosine",
             warmup=20,
             accumulate=8,
-            counter="flush",
+            remainder="flush",
             loss="bce-iou",
             crop=0.7,
             size=224,
@@ -172,7 +196,7 @@ RECIPES = {
             schedule="cosine",
             warmup=10,
             accumulate=8,
-            counter="drop",
+            remainder="drop",
             loss="bce-iou",
             crop=0.8,
             size=96,
@@ -182,15 +206,27 @@ RECIPES = {
         ),
     )
 }
-"""By name: ``reference``; ``scratch``, for small data sets without a backbone file; ``sample``, what
-``sodbench run --sample`` uses: a few minutes on two CPU cores."""
 
 
 def load_recipe(name_or_file: str = "reference", changes: Iterable[str] = ()) -> Recipe:
-    """A recipe by name or from a TOML file, with ``key=value`` changes applied.
+    """Load a recipe.
 
-    A TOML file holds ``key = value`` lines; ``base = "scratch"`` names the recipe whose values it changes
-    (``reference`` otherwise).  Raises :class:`SodbenchError` for unknown names, keys and values.
+    Parameters
+    ----------
+    name_or_file : str
+        A key of `RECIPES`, or a TOML file of ``key = value`` lines; ``base = "scratch"`` in it names the recipe whose
+        values it changes (default: ``reference``).
+    changes : iterable of str
+        Further changes, as ``key=value``.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    SodbenchError
+        For unknown names, keys and values.
     """
     if name_or_file in RECIPES:
         recipe = RECIPES[name_or_file]
@@ -205,19 +241,35 @@ def load_recipe(name_or_file: str = "reference", changes: Iterable[str] = ()) ->
         key, equals, value = change.partition("=")
         if not equals:
             raise SodbenchError(f"--set {change}: write it as key=value")
-        values[key.strip()] = _parsed(value.strip())
-    return changed(recipe, values)
+        values[key.strip()] = _parse_value(value.strip())
+    return change_recipe(recipe, values)
 
 
-def changed(recipe: Recipe, values: dict[str, Any]) -> Recipe:
-    """A copy of the recipe with other values, their types checked."""
+def change_recipe(recipe: Recipe, values: dict[str, Any]) -> Recipe:
+    """Return a copy of a recipe with other values.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    values : dict
+        New values by field.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    SodbenchError
+        For unknown fields, and values of the wrong type or outside the allowed range.
+    """
     fields = {field.name: field for field in dataclasses.fields(Recipe)}
     unknown = [key for key in values if key not in fields]
     if unknown:
         raise SodbenchError(
             f"a recipe has no {', '.join(map(repr, unknown))}; it has {', '.join(fields)}"
         )
-    converted = {key: _converted(key, getattr(recipe, key), v) for key, v in values.items()}
+    converted = {key: _convert(key, getattr(recipe, key), v) for key, v in values.items()}
     return dataclasses.replace(recipe, **converted)
 
 
@@ -232,20 +284,20 @@ def _from_toml(path: Path) -> Recipe:
     if base not in RECIPES:
         raise SodbenchError(f"{path}: base = {base!r}: one of {', '.join(RECIPES)}")
     try:
-        return changed(RECIPES[base], {"name": path.stem} | table)
+        return change_recipe(RECIPES[base], {"name": path.stem} | table)
     except SodbenchError as error:
         raise SodbenchError(f"{path}: {error}") from error
 
 
-def _parsed(text: str) -> Any:
-    """A value of ``--set`` as TOML reads it; anything else is taken as plain text."""
+def _parse_value(text: str) -> Any:
+    """Return a value of ``--set`` as TOML reads it; anything else as plain text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         return text
 
 
-def _converted(key: str, current: Any, value: Any) -> Any:
+def _convert(key: str, current: Any, value: Any) -> Any:
     if isinstance(current, tuple) and isinstance(value, list):
         number = int if key == "milestones" else float
         if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value):
@@ -259,11 +311,11 @@ def _converted(key: str, current: Any, value: Any) -> Any:
     raise SodbenchError(f"{key} = {value!r}: expected {kind}")
 
 
-def _toml(value: Any) -> str:
+def _format_toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
         return json.dumps(value).replace("\x7f", "\\u007f")  # TOML's escapes are JSON's
     if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(_format_toml, value)) + "]"
     return repr(value)

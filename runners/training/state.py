@@ -1,7 +1,6 @@
 """The state of a training on disk: everything that a resumed run needs to continue to the same bits.
 
-A state is one file of tensors, numbers and strings, loadable with ``weights_only=True``; it is written
-beside its place and renamed, so that a killed run leaves whole files only.
+A state is one file of tensors, numbers and strings, loadable with ``weights_only=True``.
 """
 
 import os
@@ -18,37 +17,75 @@ from sodbench.models.user_code import shorten
 FORMAT = "sodbench training state 1"
 
 
-def save_atomically(content: Any, path: Path) -> None:
-    """``torch.save`` that leaves the whole file or none.  Raises :class:`SodbenchError` where it cannot."""
+def save_tensors(content: Any, path: Path) -> None:
+    """Write a file with ``torch.save``, whole or not at all.
+
+    Parameters
+    ----------
+    content : object
+    path : Path
+
+    Raises
+    ------
+    SodbenchError
+        If it cannot be written.
+    """
     try:
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-    except RuntimeError as error:  # torch's own, where writing fails
+    except RuntimeError as error:  # torch's own, if writing fails
         raise SodbenchError(f"{path}: cannot be written ({shorten(str(error))})") from error
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> None:
-    """Write the state after update ``step`` and delete all but the last ``keep``."""
-    save_atomically({"format": FORMAT, "step": step, **state}, folder / f"step-{step:07d}.pt")
-    for old in _states(folder)[:-keep]:
+    """Write the state after an update, and delete old ones.
+
+    Parameters
+    ----------
+    folder : Path
+    step : int
+        Number of updates made so far.
+    state : dict
+    keep : int
+        Number of most recent states to keep.
+
+    Raises
+    ------
+    SodbenchError
+        If it cannot be written.
+    """
+    save_tensors({"format": FORMAT, "step": step, **state}, folder / f"step-{step:07d}.pt")
+    for old in list_states(folder)[:-keep]:
         old.unlink()
 
 
 def load_latest_state(folder: Path) -> dict[str, Any] | None:
-    """The newest state in the folder, on the CPU; None where there is none.
+    """Load the newest state of a folder to the CPU.
 
-    Raises :class:`SodbenchError` where it cannot be read.
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    dict or None
+        None if there is no state.
+
+    Raises
+    ------
+    SodbenchError
+        If the newest one cannot be read.
     """
-    states = _states(folder)
+    states = list_states(folder)
     if not states:
         return None
     try:
         state: dict[str, Any] = torch.load(states[-1], map_location="cpu", weights_only=True)
         if state["format"] != FORMAT:
             raise ValueError(f"format {state['format']!r} instead of {FORMAT!r}")
-    except Exception as error:  # torch raises many kinds; all of them mean that the file is no use
+    except Exception as error:  # torch raises many kinds; all mean that the file is unusable
         raise SodbenchError(
             f"{states[-1]}: cannot be read as a training state ({shorten(str(error))}); delete it to continue "
             "from the one before"
@@ -56,33 +93,29 @@ def load_latest_state(folder: Path) -> dict[str, Any] | None:
     return state
 
 
-def has_states(folder: Path) -> bool:
-    """Whether the folder holds a saved state."""
-    return bool(_states(folder))
+def list_states(folder: Path) -> list[Path]:
+    """Return the saved states of a folder, the oldest first."""
+    return sorted(folder.glob("step-*.pt"))
 
 
 def delete_states(folder: Path) -> None:
-    """Delete the states of a finished training, and their folder if nothing else is in it."""
-    for state in _states(folder):
+    """Delete the states of a training, and their folder if nothing else is in it."""
+    for state in list_states(folder):
         state.unlink()
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
 
-def _states(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*.pt"))
-
-
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """torch's random states (what dropout draws from), as tensors."""
+def get_random_state(device: torch.device) -> dict[str, Tensor]:
+    """Return torch's random states (what dropout draws from), as tensors."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
     return states
 
 
-def restore_random_state(states: dict[str, Tensor], device: torch.device) -> None:
-    """Put back what :func:`random_state` returned."""
+def set_random_state(states: dict[str, Tensor], device: torch.device) -> None:
+    """Set the random states that :func:`get_random_state` returned."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

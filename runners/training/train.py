@@ -1,129 +1,132 @@
-"""Training: one readable loop, exact to the reference by default, safe to interrupt.
+"""Training: one readable loop, by default exact to the reference, and safe to interrupt.
 
-An update gathers the gradient of ``accumulate`` images (ten in the reference) and makes one optimiser step.
-Because batch normalisation is frozen and group normalisation sees one image at a time, images of equal
-size may run together: the sum of their losses, and so the update, is that of running them one by one.
+An update adds up the gradients of ``accumulate`` images (ten in the reference) and makes one step of the optimiser.
+Because batch normalisation is frozen and group normalisation sees one image at a time, images of equal size may run
+together: the sum of their losses, and so the update, is that of running them one by one.
 
 A run's folder::
 
     recipe.toml   the recipe           run.json    what made it: model, data, versions, device
-    log.jsonl     one line an update   loss.png    the loss curve
-    state/        the last states, from which ``resume`` goes on to the same bits
+    log.jsonl     one line per update  loss.png    the loss curve
+    state/        the last states, from which ``resume`` continues to the same bits
     best.pth      the weights of the best validated epoch
     final.pth     the weights: a state dictionary in the network's own names
 
-Under torchrun every process computes its share of each update and the gradients are added up, so that
-the effective batch does not depend on the number of processes.
+Under torchrun every process computes its share of each update and the gradients are added up, so the effective batch
+does not depend on the number of processes.
 """
 
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sodbench.console import bar, logger
 from sodbench.datasets import TRAIN_SET, WEIGHTS, Dataset, find_dataset
-from sodbench.errors import ProblemsError, SodbenchError
+from sodbench.errors import ProblemKind, SodbenchError
 from sodbench.files import write_text
-from sodbench.images import read_grey, read_rgb
-from sodbench.metrics import Evaluator
-from sodbench.metrics.catalogue import METRICS, aggregate_names, suggest
-from sodbench.models import get_input_size, get_output
+from sodbench.metrics.catalogue import METRICS
+from sodbench.models import DEFAULT_MODEL, get_output
 from sodbench.models.devices import choose_device, describe_machine, tensor_float
-from sodbench.models.inference import (
-    InferenceNetwork,
-    OutputRange,
-    needs_contiguous,
-    normalise,
-    run_at_size,
-)
-from sodbench.models.user_code import FAILURES, describe_failure, user_code
-from sodbench.parallel import thread_pool
-from sodbench.runners.distributed import ProcessGroup, default_workers
-from sodbench.runners.prediction.batching import is_out_of_memory
-from sodbench.runners.prediction.predictors import FIRST_IMAGES, double_sigmoid_problem
+from sodbench.models.user_code import describe_failure, user_code
+from sodbench.output_folder import OutputFolder
+from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.training.data import (
-    Batch,
-    Item,
     TrainingSet,
     check_pairs,
-    grouped,
-    loaded_updates,
-    share_of,
-    total_updates,
-    updates_of_epoch,
+    count_updates,
+    plan_epoch,
+    prefetch_updates,
+    shard_indices,
 )
 from sodbench.runners.training.log import TrainingLog, draw_curve
-from sodbench.runners.training.losses import LOSSES
 from sodbench.runners.training.optimizer import (
-    batch_norms,
     has_initial_statistics,
     initial_network,
     learning_rate,
-    make_optimizer,
     restarts_optimizer,
     set_training_mode,
 )
 from sodbench.runners.training.recipe import RECIPES, Recipe
-from sodbench.runners.training.run import (
+from sodbench.runners.training.run_folder import (
     BEST,
     FINAL,
     RECIPE,
     RUN,
+    RUN_FOLDER,
     STATES,
-    forget_run,
-    lock_run,
+    delete_run,
     made_no_update,
-    read_run,
-    refuse_another_run,
-    remove_leftovers,
     run_identity,
-    write_run,
 )
 from sodbench.runners.training.state import (
     delete_states,
     load_latest_state,
-    random_state,
-    restore_random_state,
-    save_atomically,
     save_state,
+    save_tensors,
 )
+from sodbench.runners.training.update import Updater
+from sodbench.runners.training.validation import check_validation, score_network
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a training run is asked to do, beside the recipe.
+    """What a training run is asked to do, apart from the recipe.
 
-    dataset: the training pairs; out: the run's folder.
-    model: a registered name or ``path/to/file.py:factory``; backbone: a file of ImageNet weights for it;
-    checkpoint: weights of the whole network to start from.
-    validation: a set to score after each epoch; measure: the one that decides which epoch is best.
-    save_every: updates between saved states; keep: how many of them stay.
-    resume: continue the run in ``out`` (or start it).  skip_bad: leave unreadable pairs out.
-    random_start: train random weights even where the recipe freezes their batch normalisation.
+    Attributes
+    ----------
+    dataset : Dataset
+        The training pairs.
+    out : Path
+        The run's folder.
+    recipe : Recipe
+    model : str
+        A registered name or ``path/to/file.py:factory``.
+    backbone : Path, optional
+        A file of ImageNet weights for its backbone.
+    checkpoint : Path, optional
+        Weights of the whole network to start from.
+    device : str
+        See :func:`choose_device`.
+    validation : Dataset, optional
+        A dataset to score after each epoch.
+    monitor : str
+        The metric that decides which epoch is best.
+    save_every : int
+        Updates between saved states; 0 saves only when interrupted.
+    keep : int
+        Number of most recent states to keep.
+    resume : bool
+        Continue the run in ``out``, or start it if there is none.
+    skip_invalid : bool
+        Leave out unreadable pairs.
+    workers : int, optional
+        Number of threads that read images.
+    random_start : bool
+        Train random weights even if the recipe freezes their batch normalisation.
     """
 
     dataset: Dataset
     out: Path
     recipe: Recipe = RECIPES["reference"]
-    model: str = "csf-res2net50"
+    model: str = DEFAULT_MODEL
     backbone: Path | None = None
     checkpoint: Path | None = None
     device: str = "auto"
     validation: Dataset | None = None
-    measure: str = "f_max"
+    monitor: str = "f_max"
     save_every: int = 200
     keep: int = 2
     resume: bool = False
-    skip_bad: bool = False
+    skip_invalid: bool = False
     workers: int | None = None
     random_start: bool = False
 
@@ -132,12 +135,28 @@ class Training:
 class TrainingSummary:
     """What a call of :func:`train` did.
 
-    weights: ``final.pth``, or None if the run was interrupted; updates: made in all calls together;
-    images: run in this call; seconds: of this call; best: (epoch counted from 1, its measure) or None;
-    best_by: the measure and the data set that this epoch is the best by, e.g. ``mae on ECSSD``;
-    left_out: missing or unreadable pairs left out by ``skip_bad``; mismatched: pairs left out because their
-    sizes differ; signal: the number of the signal that interrupted it, or None; problems: what is likely to be
-    wrong with the network.
+    Attributes
+    ----------
+    weights : Path or None
+        ``final.pth``, or None if the run was interrupted.
+    updates : int
+        Updates made in all calls together.
+    images : int
+        Images run in this call.
+    seconds : float
+        Wall time of this call.
+    best : (int, float) or None
+        The best epoch, counted from 1, and its metric.
+    left_out : int
+        Missing or unreadable pairs that ``skip_invalid`` left out.
+    mismatched : int
+        Pairs left out because their sizes differ.
+    signal : int or None
+        The signal that interrupted the run.
+    problems : tuple of str
+        What is likely to be wrong with the network.
+    best_by : str
+        The metric and dataset of ``best``, e.g. ``mae on ECSSD``.
     """
 
     weights: Path | None
@@ -153,16 +172,24 @@ class TrainingSummary:
 
 
 def train(training: Training) -> TrainingSummary:
-    """Train as asked; resumes, saves and stops as the module describes.
+    """Train a network.
+
+    Parameters
+    ----------
+    training : Training
+
+    Returns
+    -------
+    TrainingSummary
 
     Raises
     ------
     SodbenchError
-        For bad data before the first step, for a folder that holds another run or in which another process
-        trains, for a network that fails or whose frozen batch normalisation has no statistics, and for a loss or
+        For invalid data before the first step; for a folder that holds another run or in which another process
+        trains; for a network that fails or whose frozen batch normalisation has no statistics; and for a loss or
         gradient that is not finite (naming the images).
     """
-    began = time.perf_counter()
+    started = time.perf_counter()
     if training.workers is not None and training.workers < 1:
         raise SodbenchError(f"{training.workers} workers: at least 1 is needed")
     device = choose_device(training.device)
@@ -170,24 +197,25 @@ def train(training: Training) -> TrainingSummary:
     device = group.device or device
     data = check_pairs(
         training.dataset,
-        skip_bad=training.skip_bad,
+        skip_invalid=training.skip_invalid,
+        # once a run has made an update, all its files have been read
         decode=group.first and (not (training.out / RUN).exists() or made_no_update(training.out)),
         workers=training.workers,
     )
     if training.validation is not None and group.first:
-        _check_validation(training.validation, training.measure, training.workers)
-    with _random_numbers(training.recipe.seed, device), ExitStack() as held:
+        check_validation(training.validation, training.monitor, training.workers)
+    with _random_numbers(training.recipe.seed, device), ExitStack() as stack:
         trainer = Trainer(training, data, device, group)
-        finished = trainer.prepare(held)
+        finished = trainer.prepare(stack)
         if finished:
-            logger.info(f"{finished}: this training is finished already")
+            logger.info(f"{training.out / FINAL}: this training is finished already")
         stopped = None if finished else trainer.run()
-    mismatched = sum(problem.kind == "size" for problem in data.skipped)
+    mismatched = sum(problem.kind == ProblemKind.SIZE for problem in data.skipped)
     return TrainingSummary(
         weights=training.out / FINAL if stopped is None else None,
         updates=trainer.step,
         images=trainer.images,
-        seconds=time.perf_counter() - began if not finished else 0.0,
+        seconds=0.0 if finished else time.perf_counter() - started,
         best=trainer.best,
         left_out=len(data.skipped) - mismatched,
         mismatched=mismatched,
@@ -197,15 +225,35 @@ def train(training: Training) -> TrainingSummary:
     )
 
 
-def fit_sample(data_root: Path, out: Path, *, device: str = "auto", force: bool = False) -> Path:
-    """Fit CSF to the sample's training split from scratch; returns the weights' path.
+def train_on_demo(data_root: Path, out: Path, *, device: str = "auto", force: bool = False) -> Path:
+    """Train CSF on the demo data's training split from scratch, by the recipe ``sample``.
 
-    The recipe ``sample``: the real network and this very loop, in two minutes on two CPU cores.  A finished
-    fit of the same recipe and data is kept unless ``force``; an interrupted one is resumed.
+    This is the real network and this very loop, in two minutes on two CPU cores. A finished training of the same
+    recipe and data is kept; an interrupted one is resumed.
+
+    Parameters
+    ----------
+    data_root : Path
+        Folder of the demo data.
+    out : Path
+        The run's folder.
+    device : str, default "auto"
+    force : bool, default False
+        Train again in any case.
+
+    Returns
+    -------
+    Path
+        The weights.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If it is interrupted.
     """
     out = Path(out)
     if force:
-        forget_run(out)
+        delete_run(out)
     summary = train(
         Training(
             dataset=find_dataset(TRAIN_SET, data_root),
@@ -221,78 +269,93 @@ def fit_sample(data_root: Path, out: Path, *, device: str = "auto", force: bool 
 
 
 class Trainer:
-    """The state of a training, and its loop."""
+    """The loop of a training, and how far it is.
+
+    Parameters
+    ----------
+    training : Training
+    data : TrainingSet
+        The pairs that can be trained on.
+    device : torch.device
+    group : ProcessGroup
+
+    Attributes
+    ----------
+    epoch, update : int
+        Finished epochs, and updates made in the current one.
+    step, total : int
+        Updates made, and updates of the whole training.
+    images : int
+        Images run by this process group.
+    best : (int, float) or None
+        The best epoch so far, and its metric.
+    problems : list of str
+        What is likely to be wrong with the network.
+
+    Raises
+    ------
+    SodbenchError
+        If the network cannot be trained by the recipe, or the data does not fill one update.
+    """
 
     def __init__(
         self, training: Training, data: TrainingSet, device: torch.device, group: ProcessGroup
     ):
         self.training, self.recipe, self.data = training, training.recipe, data
         self.device, self.group = device, group
-        self.total = total_updates(self.recipe, len(data))
+        self.total = count_updates(self.recipe, len(data))
         if self.total == 0:
             raise SodbenchError(
                 f"{data.name}: {len(data)} images do not fill one update of {self.recipe.accumulate}; "
-                "give more images, a smaller accumulate, or counter = flush"
+                "give more images, a smaller accumulate, or remainder = flush"
             )
         start = initial_network(training.model, self.recipe, training.backbone, training.checkpoint)
-        _refuse_unfit_network(start, training)
-        with user_code(f"{training.model}: the network cannot be moved to {device}"):
-            self.model = start.to(device)
-        with user_code(f"{training.model}: the network does not give its weights"):
-            self.model.state_dict()
-        self.channels_last = self.recipe.channels_last
-        if self.channels_last:
-            self.model.to(memory_format=torch.channels_last)
-        if group.size > 1 and not self.recipe.frozen and any(batch_norms(self.model)):
-            raise SodbenchError(
-                "batch normalisation is trained (frozen = false), which several processes would do each "
-                "on its own; train in one process, or with frozen = true"
-            )
-        self.network: nn.Module = (
-            torch.compile(self.model) if self.recipe.compiled else self.model  # type: ignore[assignment]
-        )
-        self.optimizer = make_optimizer(self.model, self.recipe)
+        _check_trainable(start, training)
         weights = {"backbone": training.backbone, "checkpoint": training.checkpoint}
         self.identity = run_identity(self.recipe, training.model, data, weights)
+        self.updater = Updater(start, self.recipe, device, group, self.identity["model"])
         self.epoch = self.update = self.step = self.images = 0
         self.best: tuple[int, float] | None = None
         self.best_by = (
-            f"{training.measure} on {training.validation.name}" if training.validation else ""
+            f"{training.monitor} on {training.validation.name}" if training.validation else ""
         )
         self.problems: list[str] = []
-        self._ran = False
-        self._range = OutputRange()
+        self._folder: OutputFolder | None = None  # of the first process only
 
     # --- the run's folder --------------------------------------------------------------------------
 
-    def prepare(self, held: ExitStack) -> Path | None:
-        """Start the run's folder, or resume the run in it; the weights' path if that is finished.
+    def prepare(self, stack: ExitStack) -> bool:
+        """Start the run's folder, or resume the run in it.
 
-        held: keeps other processes from training in the folder until it is closed.
+        Parameters
+        ----------
+        stack : ExitStack
+            Keeps other processes from training in the folder until it is closed.
+
+        Returns
+        -------
+        bool
+            Whether the run is finished already.
+
+        Raises
+        ------
+        SodbenchError
+            If the folder may not be used, or its state cannot be resumed.
         """
         out = self.training.out
-        if self.group.first:
-            self._take_folder(held)
-        self.group.all_gather(None)  # the others look at the folder after that
-        before = read_run(out)
+        before = self.group.run_on_first(lambda: self._open_folder(stack))
         state = None
         if before is not None:
-            if not self.training.resume:
-                raise SodbenchError(
-                    f"{out}: holds a training run; give --resume to continue it, or another folder"
-                )
-            refuse_another_run(out, before, self.identity)
+            self.problems = list(before.get("problems", []))
             if before["finished"] and (out / FINAL).exists():
                 self.step = before["updates"]
                 self.best = before["best"] and tuple(before["best"])
                 self.best_by = before.get("best_by", self.best_by)
-                self.problems = before.get("problems", [])
-                if self.group.first:  # where a kill came before a finished run deleted them
+                if self.group.first:  # if a kill came before a finished run deleted them
                     delete_states(out / STATES)
-                return out / FINAL
-            self.problems = before.get("problems", [])
+                return True
             state = load_latest_state(out / STATES)
-        self.group.all_gather(None)  # nobody writes before all have read
+        self.group.all_gather(None)  # no process writes before all have read
         if state is not None:
             try:
                 self._restore(state)
@@ -305,58 +368,59 @@ class Trainer:
         if self.group.first:
             self._write_run(finished=False)
             write_text(out / RECIPE, self.recipe.to_toml())
-        return None
+        return False
 
-    def _take_folder(self, held: ExitStack) -> None:
-        """Keep other processes out of the run's folder, and remove what killed ones left there."""
+    def _open_folder(self, stack: ExitStack) -> Mapping[str, Any] | None:
+        """Open the folder; return what ``run.json`` records of the run to continue, if there is one."""
         out = self.training.out
-        run = read_run(out)
-        held.enter_context(lock_run(out))
-        remove_leftovers(out)
-        if run is not None and made_no_update(out):
+        self._folder = stack.enter_context(OutputFolder.open(out, RUN_FOLDER))
+        if self._folder.manifest is None:
+            return None
+        if made_no_update(out):
             logger.info(f"{out}: the run there made no update, so it is started again")
-            forget_run(out)
+            delete_run(out)
+            return None
+        if not self.training.resume:
+            raise SodbenchError(
+                f"{out}: holds a training run; give --resume to continue it, or another folder"
+            )
+        self._folder.check_identity(self.identity)
+        return self._folder.manifest
 
     def _write_run(self, finished: bool) -> None:
-        content = {
-            "finished": finished,
-            "updates": self.step,
-            "best": self.best,
-            "best_by": self.best_by,
-            **self.identity,
-            "random_start": self.training.random_start,
-            "problems": self.problems,
-            "memory_format": "channels_last" if self.channels_last else "contiguous",
-            "skipped": [str(problem) for problem in self.data.skipped],
-            "processes": self.group.size,
-            "threads": torch.get_num_threads(),
-            **describe_machine(self.device),
-        }
-        write_run(self.training.out, content)
+        if self._folder:
+            content = {
+                "finished": finished,
+                "updates": self.step,
+                "best": self.best,
+                "best_by": self.best_by,
+                **self.identity,
+                "random_start": self.training.random_start,
+                "problems": self.problems,
+                "memory_format": "channels_last" if self.updater.channels_last else "contiguous",
+                "skipped": [str(problem) for problem in self.data.skipped],
+                "processes": self.group.size,
+                "threads": torch.get_num_threads(),
+                **describe_machine(self.device),
+            }
+            self._folder.write_manifest(content)
 
     def _save(self) -> None:
         if self.group.first:
             state = {
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                **self.updater.state(),
                 "epoch": self.epoch,
                 "update": self.update,
                 "best": self.best,
                 "best_by": self.best_by,
-                "random": random_state(self.device),
             }
             save_state(self.training.out / STATES, self.step, state, self.training.keep)
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.updater.restore(state)
         self.epoch, self.update, self.step = state["epoch"], state["update"], state["step"]
         self.best = state["best"] and tuple(state["best"])
-        restore_random_state(state["random"], self.device)
-        self._restore_best_by(state.get("best_by", ""))
-
-    def _restore_best_by(self, before: str) -> None:
-        """Refuse to compare the best value so far with one of another measure or data set."""
+        before = state.get("best_by", "")
         if self.best is None or not before:
             return
         if self.best_by and self.best_by != before:
@@ -367,32 +431,25 @@ class Trainer:
         self.best_by = before
 
     def _save_weights(self, name: str) -> None:
-        """A plain state dictionary, as the reference saves it."""
         if self.group.first:
-            weights = {k: v.cpu() for k, v in self.model.state_dict().items()}
-            weights = {
-                k: v.contiguous() if v.layout == torch.strided else v for k, v in weights.items()
-            }
-            save_atomically(weights, self.training.out / name)
+            save_tensors(self.updater.weights(), self.training.out / name)
 
     # --- the loop ----------------------------------------------------------------------------------
 
     def run(self) -> int | None:
         """Train to the end; or, after SIGINT or SIGTERM, save, and return the signal's number."""
         with ExitStack() as stack:
-            caught = stack.enter_context(_interrupts())
-            log = (
-                stack.enter_context(TrainingLog(self.training.out, self.step))
-                if self.group.first
-                else None
-            )
+            signals = stack.enter_context(_catch_signals())
+            log = None
+            if self.group.first:
+                log = stack.enter_context(TrainingLog(self.training.out, self.step))
             stack.enter_context(tensor_float(self.recipe.precision == "tf32"))
             progress = stack.enter_context(
                 bar(self.total, "train", "update", initial=self.step, smoothing=0.05)
             )
             while self.epoch < self.recipe.epochs:
                 progress.set_description(f"train: epoch {self.epoch + 1}/{self.recipe.epochs}")
-                for record in self._epoch():
+                for record in self._run_epoch():
                     progress.set_postfix_str(
                         f"loss {record['loss']:.4g}, lr {record['lr']:.2g}, "
                         f"{record['images_per_second']:.1f} images/s"
@@ -400,194 +457,61 @@ class Trainer:
                     progress.update()
                     if log:
                         log.write(record)
-                    if self._stopped(caught):
+                    # every process learns of a signal to any of them after the same update
+                    if self.group.sum(len(signals)) > 0:
                         self._save()
                         logger.info(
                             f"saved after update {self.step} of {self.total}; --resume continues there"
                         )
-                        return caught[0] if caught else int(signal.SIGTERM)
+                        return signals[0] if signals else int(signal.SIGTERM)
                     if self.training.save_every and self.step % self.training.save_every == 0:
                         self._save()
                 self._end_epoch(log)
-        self._finish()
-        return None
-
-    def _finish(self) -> None:
-        """Leave the weights, the curve and a finished ``run.json``; states are needed no more."""
         self._save_weights(FINAL)
         if self.group.first:
             self._write_run(finished=True)
             draw_curve(self.training.out)
             delete_states(self.training.out / STATES)
+        return None
 
-    def _epoch(self) -> Iterator[dict[str, Any]]:
-        """Make the updates of this epoch that are still to be made; yields a log record after each."""
-        recipe, group = self.recipe, self.group
+    def _run_epoch(self) -> Iterator[dict[str, Any]]:
+        """Make the updates of this epoch that are still to be made; yield a log record after each."""
+        recipe, group, updater = self.recipe, self.group, self.updater
         if self.update == 0 and restarts_optimizer(recipe, self.epoch):
-            self.optimizer = make_optimizer(self.model, recipe)
+            updater.restart_optimizer()
         with user_code(f"{self.training.model}: the network cannot be set to training mode"):
-            set_training_mode(self.model, recipe)
-        plan = updates_of_epoch(recipe, self.epoch, len(self.data))
-        shares = [
-            (n, share_of(self.data, plan[n], group.rank, group.size))
-            for n in range(self.update, len(plan))
-        ]
-        loaded = loaded_updates(self.data, recipe, self.epoch, shares, self.training.workers)
-        for (number, _), items in zip(shares, loaded, strict=True):
-            began = time.perf_counter()
+            set_training_mode(updater.network, recipe)
+        plan = plan_epoch(recipe, self.epoch, len(self.data))
+        shares = []
+        for number in range(self.update, len(plan)):
+            shares.append((number, shard_indices(self.data, plan[number], group.rank, group.size)))
+        loaded = prefetch_updates(self.data, recipe, self.epoch, shares, self.training.workers)
+        for (number, _), pairs in zip(shares, loaded, strict=True):
+            started = time.perf_counter()
             rate = learning_rate(recipe, self.epoch, self.step, self.total)
-            loss, norm = self.make_update(items, rate)
-            seconds = time.perf_counter() - began
+            label = f"update {self.step + 1} (epoch {self.epoch + 1})"
+            result = updater.make_update(pairs, rate, label)
+            seconds = time.perf_counter() - started
             self.update, self.step = number + 1, self.step + 1
             self.images += len(plan[number])
+            self._report_problem()
             yield {
                 "step": self.step,
                 "epoch": self.epoch + 1,
                 "images": len(plan[number]),
-                "loss": loss,
+                "loss": result.loss,
                 "lr": rate,
-                "gradient_norm": norm,
+                "gradient_norm": result.gradient_norm,
                 "images_per_second": round(len(plan[number]) / seconds, 3),
             }
 
-    def make_update(self, items: Sequence[Item], rate: float) -> tuple[float, float]:
-        """One optimiser step on these images (of this process); its loss and gradient norm, of all."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        stems, values = self._accumulated(items)
-        self._stop_unless_finite(values, stems, "the loss")
-        loss = self.group.sum(values.sum().item() / self.recipe.accumulate)
-        gradients = self._added_gradients()
-        # float64, because float32 loses the fourth digit over millions of values on a CPU
-        norms = [torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients]
-        norm = torch.linalg.vector_norm(torch.stack(norms))
-        self._stop_unless_finite(norm.cpu().reshape(1).expand(len(stems)), stems, "the gradient")
-        if self.recipe.clip:
-            parameters = [p for p in self.model.parameters() if p.grad is not None]
-            nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip, norm)
-        self.optimizer.step()
-        return loss, norm.item()
-
-    def _accumulated(self, items: Sequence[Item]) -> tuple[list[str], Tensor]:
-        """Add the images' gradients up; their stems, and the loss of each (float64 on the CPU)."""
-        stems: list[str] = []
-        losses = [torch.zeros(0, device=self.device)]
-        try:
-            for batch in grouped(items, self.recipe.sub_batch):
-                of_images = self._losses(*self._inputs(batch))
-                (of_images.sum() / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
-                stems += batch.stems
-                losses.append(of_images.detach())
-        except SodbenchError:
-            raise
-        except FAILURES as error:
-            n, height, width = batch.masks.shape
-            reason = describe_failure(error)
-            if is_out_of_memory(error):
-                raise SodbenchError(
-                    f"{n} images of {height}x{width} do not fit into the device's memory ({reason}); run "
-                    "fewer together: --set sub_batch=N leaves the result the same"
-                ) from error
-            raise SodbenchError(
-                f"the network failed in update {self.step + 1} on {n} image(s) of {height}x{width} "
-                f"({', '.join(batch.stems[:3])}{', ...' if n > 3 else ''}): {reason}"
-            ) from error
-        return stems, torch.cat(losses).double().cpu()
-
-    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Normalised images float32 [n, 3, h, w] and masks float32 [n, 1, h, w] in 0..1, on the device."""
-        x = normalise(torch.from_numpy(batch.pixels).to(self.device))
-        y = torch.from_numpy(batch.masks).to(self.device).float()[:, None] / 255
-        return x if self.channels_last else x.contiguous(), y
-
-    def _losses(self, x: Tensor, y: Tensor) -> Tensor:
-        """The loss of each image, [n], of normalised images [n, 3, h, w] and masks [n, 1, h, w]."""
-        inner = get_input_size(self.model).for_image(*y.shape[-2:])
-        logits = self._first_logits(inner, x) if not self._ran else None
-        if logits is None:
-            logits = run_at_size(inner, self._run_network, x)
-        if self._range.images < FIRST_IMAGES and not self.problems:
-            self._check_range(logits.detach().flatten(1))
-        return LOSSES[self.recipe.loss](logits, y)
-
-    def _first_logits(self, inner: tuple[int, int], x: Tensor) -> Tensor | None:
-        """The logits of the first batch; None where the network cannot run channels-last, which it then need not.
-
-        What the failed attempt changed (random state, statistics of batch normalisation) is put back, so that a
-        resumed run, which tries again, continues to the same bits.
-        """
-        self._ran = True
-        if not self.channels_last:
-            return None
-        random = random_state(self.device)
-        buffers = {name: value.clone() for name, value in self.model.named_buffers()}
-        try:
-            return run_at_size(inner, self._run_network, x)
-        except RuntimeError as error:
-            if not needs_contiguous(error):
-                raise
-        restore_random_state(random, self.device)
-        with torch.no_grad():
-            for name, value in self.model.named_buffers():
-                value.copy_(buffers[name])
-        self.model.to(memory_format=torch.contiguous_format)
-        self.channels_last = False
-        return None
-
-    def _check_range(self, values: Tensor) -> None:
-        """Warn where the first images' logits look like probabilities, so that the sigmoid would be applied twice."""
-        self._range = self._range.with_images(torch.stack((values.amin(1), values.amax(1)), 1))
-        enough = self._range.images >= FIRST_IMAGES
-        declared = isinstance(getattr(self.model, "output", None), str)
-        if enough and not declared and self._range.looks_like_probabilities:
-            problem = str(double_sigmoid_problem(self.identity["model"], self._range))
-            self.problems.append(problem)
+    def _report_problem(self) -> None:
+        """Record and print, once, what the first images show to be wrong with the network."""
+        if self.updater.problem and not self.problems:
+            self.problems.append(self.updater.problem)
             if self.group.first:
-                logger.warning(f"WARNING: {problem}")
+                logger.warning(f"WARNING: {self.updater.problem}")
                 self._write_run(finished=False)
-
-    def _run_network(self, x: Tensor) -> Tensor:
-        x = x if self.channels_last else x.contiguous()
-        narrow = self.recipe.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16) if narrow else nullcontext():
-            output: Tensor = self.network(x)
-        return output
-
-    def _added_gradients(self) -> list[Tensor]:
-        """The gradients of all processes' shares, added up, on every process."""
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        if self.group.size > 1 and parameters:
-            has = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
-            self.group.all_reduce_(has)
-            parameters = [p for p, any_has in zip(parameters, has.tolist(), strict=True) if any_has]
-            flat = self.group.all_reduce_(
-                torch.cat(
-                    [
-                        (p.grad if p.grad is not None else torch.zeros_like(p)).flatten()
-                        for p in parameters
-                    ]
-                )
-            )
-            for p, gradient in zip(
-                parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True
-            ):
-                p.grad = gradient.view_as(p)
-        return [p.grad for p in parameters if p.grad is not None]
-
-    def _stop_unless_finite(self, values: Tensor, stems: Sequence[str], what: str) -> None:
-        bad = [stem for stem, ok in zip(stems, values.isfinite().tolist(), strict=True) if not ok]
-        if self.group.sum(len(bad)):
-            names = [name for own in self.group.all_gather(bad) for name in own]
-            raise SodbenchError(
-                f"{what} is not finite in update {self.step + 1} (epoch {self.epoch + 1}) for "
-                f"{', '.join(names)}. The last saved state is from before; look at these images, or lower "
-                "the learning rate"
-            )
-
-    def _stopped(self, caught: list[int]) -> bool:
-        """Whether any process was told to stop; all of them learn it after the same update."""
-        return self.group.sum(len(caught)) > 0
 
     def _end_epoch(self, log: TrainingLog | None) -> None:
         updates = self.update
@@ -596,7 +520,7 @@ class Trainer:
             try:
                 self._validate(self.training.validation, log)
             except SodbenchError:
-                # the epoch is not lost: a resumed run begins with its validation
+                # the epoch is not lost: a resumed run starts with its validation
                 self.epoch, self.update = self.epoch - 1, updates
                 self._save()
                 raise
@@ -606,48 +530,34 @@ class Trainer:
                 draw_curve(self.training.out)
 
     def _validate(self, dataset: Dataset, log: TrainingLog | None) -> None:
-        """Score the network on the data set, and keep its weights if they are the best so far."""
-        measure = self.training.measure
-        metrics = self._scores(dataset)
-        if np.isnan(metrics[measure]):
+        """Score the network on a dataset, and keep its weights if they are the best so far."""
+        monitor = self.training.monitor
+        metrics = score_network(
+            self.updater.network,
+            self.device,
+            dataset,
+            self.group,
+            monitor=monitor,
+            workers=self.training.workers,
+        )
+        if np.isnan(metrics[monitor]):
             raise SodbenchError(
-                f"{measure} is undefined on {dataset.name} after epoch {self.epoch}, so no epoch can be the best by it; "
+                f"{monitor} is undefined on {dataset.name} after epoch {self.epoch}, so no epoch can be the best by it; "
                 "choose another metric with --monitor and the same command with --resume"
             )
-        sign = -1 if METRICS[measure].direction == "lower" else 1
-        if self.best is None or sign * metrics[measure] > sign * self.best[1]:
-            self.best = (self.epoch, metrics[measure])
+        sign = -1 if METRICS[monitor].direction == "lower" else 1
+        if self.best is None or sign * metrics[monitor] > sign * self.best[1]:
+            self.best = (self.epoch, metrics[monitor])
             self._save_weights(BEST)
         if log:
-            shown = {k: metrics[k] for k in ("mae", "f_max", "s", "e_max", measure)}
+            shown = {k: metrics[k] for k in ("mae", "f_max", "s", "e_max", monitor)}
             log.write({"step": self.step, "epoch": self.epoch, "validation": shown})
-            figures = ", ".join(f"{k} {v:.4f}" for k, v in shown.items())
-            logger.info(f"epoch {self.epoch}: {figures} on {dataset.name}")
-
-    def _scores(self, dataset: Dataset) -> dict[str, float]:
-        """The measures of the network as it is, by the pixels that ``predict`` would write."""
-        network = InferenceNetwork(self.model, self.device)
-        pairs = [s for s in dataset.samples if s.image and s.mask]
-        mine = pairs[self.group.rank :: self.group.size]
-        evaluator = Evaluator(pixel_metrics=("wf",) if self.training.measure == "wf" else ())
-        with thread_pool(self.training.workers or default_workers()) as pool:
-            images = pool.map(lambda s: (read_rgb(s.image), read_grey(s.mask).pixels), mine)
-            for sample, (pixels, mask) in zip(mine, images, strict=True):
-                with user_code(f"{sample.image}: the network fails on this image in validation"):
-                    (map_,) = network.start(pixels[None])()
-                if map_ is None:
-                    raise SodbenchError(f"{sample.image}: the network's logits are not finite")
-                # as float: a uint8 map whose largest value is 1 is refused, and a young network may write one
-                evaluator.update(map_.astype(np.float32) / 255, mask, sample.stem)
-        first, *others = self.group.all_gather(evaluator)
-        for other in others:
-            first.merge(other)
-        scores: dict[str, float] = first.compute().metrics
-        return scores
+            values = ", ".join(f"{k} {v:.4f}" for k, v in shown.items())
+            logger.info(f"epoch {self.epoch}: {values} on {dataset.name}")
 
 
-def _refuse_unfit_network(network: nn.Module, training: Training) -> None:
-    """Refuse a network from whose start nothing can be learnt, or whose output has no loss."""
+def _check_trainable(network: nn.Module, training: Training) -> None:
+    """Refuse a network that cannot learn from its start, or whose output has no loss."""
     if get_output(network) != "logits":
         raise SodbenchError(
             f"{training.model}: declares output = 'probabilities', but the losses need logits; train it without "
@@ -657,7 +567,7 @@ def _refuse_unfit_network(network: nn.Module, training: Training) -> None:
     if given or not training.recipe.frozen or not has_initial_statistics(network):
         return
     weights = ""
-    if training.model == "csf-res2net50":
+    if training.model == DEFAULT_MODEL:
         weights = f" ({WEIGHTS[0].url.rpartition('/')[2]}; 'sodbench data download {WEIGHTS[0].name}' fetches it)"
     raise SodbenchError(
         f"{training.model}: neither --backbone nor --checkpoint was given, and the recipe freezes batch "
@@ -667,39 +577,17 @@ def _refuse_unfit_network(network: nn.Module, training: Training) -> None:
     )
 
 
-def _check_validation(dataset: Dataset, measure: str, workers: int | None) -> None:
-    """Refuse an unknown measure, or files that could not be scored, before the first step."""
-    if measure not in aggregate_names():
-        meant = suggest(measure, aggregate_names())
-        hint = f"did you mean {meant}?" if meant else f"one of {', '.join(aggregate_names())}"
-        raise SodbenchError(f"unknown metric {measure!r}; {hint}")
-    if METRICS[measure].direction == "neither":
-        raise SodbenchError(
-            f"no epoch is best by {measure}: neither a higher nor a lower value of it is better; choose another metric"
-        )
-    try:
-        problems = check_pairs(dataset, workers=workers).skipped
-    except ProblemsError as error:
-        problems = error.problems
-    if problems:
-        raise ProblemsError(
-            f"{dataset.name} cannot be scored for validation:",
-            problems,
-            "Fix these files: a validation set is used as a whole, also with --skip-invalid.",
-        )
-
-
 @contextmanager
 def _random_numbers(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch within, and leave the caller's random state as it was."""
+    """Seed torch while the block runs, and restore the caller's random state."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
 
 
 @contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """The SIGINT and SIGTERM caught so far; a second one acts as it would without us."""
+def _catch_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM while the block runs; a second one acts as it would without us."""
     caught: list[int] = []
     before: dict[int, Any] = {}
 

@@ -189,11 +189,11 @@ def run(arguments: argparse.Namespace) -> int:
             checkpoint=arguments.checkpoint,
             device=arguments.device,
             validation=validation,
-            measure=monitor,
+            monitor=monitor,
             save_every=arguments.save_every,
             keep=arguments.keep,
             resume=arguments.resume,
-            skip_bad=arguments.skip_invalid,
+            skip_invalid=arguments.skip_invalid,
             workers=arguments.jobs,
             random_start=arguments.random_start,
         )

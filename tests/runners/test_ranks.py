@@ -14,7 +14,7 @@ from sodbench.cli import main
 from sodbench.datasets import Dataset
 from sodbench.images import write_image
 from sodbench.runners.training.log import read_log
-from sodbench.runners.training.recipe import Recipe, changed
+from sodbench.runners.training.recipe import Recipe, change_recipe
 
 BOTH = """
 import json, os, sys
@@ -34,7 +34,7 @@ def runs(
     for stem, size in {"a": (20, 30), "b": (30, 20), "c": (20, 30), "d": (1, 1)}.items():
         write_image(root / "images" / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
     (root / "images" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    recipe = changed(
+    recipe = change_recipe(
         Recipe(), {"epochs": 2, "milestones": [0], "accumulate": 5, "learning_rate": 1e-2}
     )
     (root / "recipe.toml").write_text(recipe.to_toml())

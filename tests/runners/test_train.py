@@ -5,7 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,15 @@ from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.runners.training import train as train_module
 from sodbench.runners.training.data import (
-    Item,
-    TrainingSet,
-    draw_item,
-    updates_of_epoch,
+    AugmentedPair,
+    load_augmented,
+    plan_epoch,
 )
 from sodbench.runners.training.log import TrainingLog, draw_curve, read_log
 from sodbench.runners.training.optimizer import set_training_mode
-from sodbench.runners.training.recipe import RECIPES, Recipe, changed
-from sodbench.runners.training.train import Trainer, Training, fit_sample, train
+from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe
+from sodbench.runners.training.train import Training, train, train_on_demo
+from sodbench.runners.training.update import Updater
 
 CPU = torch.device("cpu")
 
@@ -53,7 +53,7 @@ def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def short(networks: Path, twelve: Dataset, tmp_path: Path, no_curve: None) -> Training:
     """Four epochs of the small network on twelve pairs; the learning rate falls after the second."""
-    recipe = changed(
+    recipe = change_recipe(
         Recipe(), {"epochs": 4, "milestones": [1], "accumulate": 5, "learning_rate": 1e-2}
     )
     return Training(
@@ -83,14 +83,11 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 # --- the reference -------------------------------------------------------------------------------
 
 
-def trainer_of(model: nn.Module, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Trainer:
-    """A trainer around this very network."""
-    monkeypatch.setattr(train_module, "initial_network", lambda *_: model)
-    data = TrainingSet("none", (None,) * 10, ((8, 8),) * 10, (), "")  # type: ignore[arg-type]
-    dataset = Dataset("none", Path(), "none", ())
-    trainer = Trainer(Training(dataset, Path("none"), recipe), data, CPU, ProcessGroup(CPU))
+def updater_of(model: nn.Module, recipe: Recipe) -> Updater:
+    """An updater of this network, in the recipe's training mode."""
+    updater = Updater(model, recipe, CPU, ProcessGroup(CPU), "model")
     set_training_mode(model, recipe)
-    return trainer
+    return updater
 
 
 def test_one_step_of_csf_is_the_references(
@@ -98,17 +95,17 @@ def test_one_step_of_csf_is_the_references(
 ) -> None:
     expected = json.loads((data / "train_step_seed0.json").read_text())
     model = copy.deepcopy(ruled_csf)
-    trainer = trainer_of(model, Recipe(), monkeypatch)
+    updater = updater_of(model, Recipe())
     x = torch.from_numpy(model_rule.network_input(1, 97, 131, 0))
     y = torch.from_numpy(model_rule.label(1, 97, 131, 0))
-    monkeypatch.setattr(trainer, "_inputs", lambda batch: (x, y))
-    item = Item("fixture", np.zeros((97, 131, 3), np.uint8), np.zeros((97, 131), np.uint8))
+    monkeypatch.setattr(updater, "_inputs", lambda batch: (x, y))
+    pair = AugmentedPair("fixture", np.zeros((97, 131, 3), np.uint8), np.zeros((97, 131), np.uint8))
 
-    loss, norm = trainer.make_update([item], 5e-5)
+    result = updater.make_update([pair], 5e-5)
 
-    assert loss == pytest.approx(expected["loss"], rel=1e-5)
+    assert result.loss == pytest.approx(expected["loss"], rel=1e-5)
     groups = expected["grad_norm_l2_per_group"]
-    assert norm == pytest.approx(groups.pop("TOTAL"), rel=1e-4)
+    assert result.gradient_norm == pytest.approx(groups.pop("TOTAL"), rel=1e-4)
     groups["base"] = groups.pop("base(all)")
     for group, value in groups.items():
         gradients = [
@@ -123,10 +120,10 @@ def test_one_step_of_csf_is_the_references(
     buffers = dict(model.named_buffers())
     assert all(torch.equal(before[k], buffers[k]) for k in buffers)
     with torch.no_grad():
-        assert trainer._losses(x, y).item() / 10 == pytest.approx(2363.677, rel=1e-4)
+        assert updater._losses(x, y).item() / 10 == pytest.approx(2363.677, rel=1e-4)
 
 
-def tensors(items: list[Item]) -> list[tuple[Tensor, Tensor]]:
+def tensors(items: list[AugmentedPair]) -> list[tuple[Tensor, Tensor]]:
     return [
         (normalise(torch.from_numpy(i.pixels[None].copy())).contiguous(),
          torch.from_numpy(i.mask.copy())[None, None].float() / 255)
@@ -139,7 +136,7 @@ def test_the_whole_training_is_the_references(
     short: Training, twelve: Dataset, sub_batch: int
 ) -> None:
     """Against the plain loop: counter carried over, Adam made anew, the same losses and weights."""
-    short = replace(short, recipe=changed(short.recipe, {"sub_batch": sub_batch}))
+    short = replace(short, recipe=change_recipe(short.recipe, {"sub_batch": sub_batch}))
     train(short)
 
     with torch.random.fork_rng():
@@ -148,9 +145,9 @@ def test_the_whole_training_is_the_references(
     epochs = []
     for epoch in range(4):
         order = np.concatenate(
-            updates_of_epoch(changed(short.recipe, {"counter": "flush"}), epoch, 12)
+            plan_epoch(change_recipe(short.recipe, {"remainder": "flush"}), epoch, 12)
         )
-        items = [draw_item(twelve.samples[i], int(i), epoch, 1.0, short.recipe) for i in order]
+        items = [load_augmented(twelve.samples[i], int(i), epoch, 1.0, short.recipe) for i in order]
         epochs.append(tensors(items))
     expected = reference_training.train(model, epochs, 1e-2, 5e-4, 5, [1])
 
@@ -165,13 +162,13 @@ def test_grouped_updates_of_csf_equal_one_by_one(
     twelve: Dataset, monkeypatch: pytest.MonkeyPatch, ruled_csf: nn.Module
 ) -> None:
     """Several updates of the real network: losses and gradients to float rounding."""
-    recipe = changed(Recipe(), {"accumulate": 3})
-    items = [draw_item(s, i, 0, 1.0, recipe) for i, s in enumerate(twelve.samples)]
+    recipe = change_recipe(Recipe(), {"accumulate": 3})
+    items = [load_augmented(s, i, 0, 1.0, recipe) for i, s in enumerate(twelve.samples)]
     results = []
     for sub_batch in (1, 3):
         model = copy.deepcopy(ruled_csf)
-        trainer = trainer_of(model, changed(recipe, {"sub_batch": sub_batch}), monkeypatch)
-        updates = [trainer.make_update(items[i::3][:3], 1e-6) for i in (0, 1)]
+        updater = updater_of(model, change_recipe(recipe, {"sub_batch": sub_batch}))
+        updates = [astuple(updater.make_update(items[i::3][:3], 1e-6)) for i in (0, 1)]
         results.append((np.array(updates), model.cls_layer.weight.grad))
     (one, one_gradient), (grouped, grouped_gradient) = results
     np.testing.assert_allclose(grouped, one, rtol=1e-5)
@@ -195,7 +192,9 @@ def test_a_run_leaves_what_the_module_says(
     }  # fmt: skip
     load_checkpoint(create_model(short.model), short.out / "final.pth")
     run = json.loads((short.out / "run.json").read_text())
-    assert run["finished"] and run["recipe"] == short.recipe.plain() and run["data"]["pairs"] == 12
+    assert (
+        run["finished"] and run["recipe"] == short.recipe.to_dict() and run["data"]["pairs"] == 12
+    )
     first = read_log(short.out)[0]
     assert (
         first["step"] == 1 and first["epoch"] == 1 and first["images"] == 5 and first["lr"] == 1e-2
@@ -288,12 +287,13 @@ def test_resuming_refuses_another_recipe_or_other_data(
     with monkeypatch.context() as patch:
         stop_after(2, patch, lambda: os.kill(os.getpid(), signal.SIGTERM))
         train(short)
-    other = replace(short, resume=True, recipe=changed(short.recipe, {"learning_rate": 1.0}))
-    with pytest.raises(SodbenchError, match=r"the recipe's learning_rate was 0\.01, is 1\.0 now"):
+    other = replace(short, resume=True, recipe=change_recipe(short.recipe, {"learning_rate": 1.0}))
+    with pytest.raises(SodbenchError, match=r"recipe\.learning_rate was 0\.01, is 1\.0 now"):
         train(other)
     fewer = replace(twelve, samples=twelve.samples[:-1])
     with pytest.raises(
-        SodbenchError, match=r"the training set was twelve \(12 pairs\), is twelve \(11 pairs\) now"
+        SodbenchError,
+        match=r"its number of pairs was 12, is 11 now; the fingerprint of its files was ",
     ):
         train(replace(short, resume=True, dataset=fewer))
 
@@ -329,13 +329,13 @@ def test_frozen_and_trained(short: Training, tmp_path: Path) -> None:
 
     kept = {"bn.running_mean", "bn.running_var", "bn.num_batches_tracked"}
     assert unchanged(short) == kept | {"fixed.weight", "fixed.bias"}
-    free = changed(short.recipe, {"frozen": False})
+    free = change_recipe(short.recipe, {"frozen": False})
     assert unchanged(replace(short, recipe=free, out=tmp_path / "free")) == set()
 
 
 def test_a_checkpoint_is_where_training_starts(short: Training, tmp_path: Path) -> None:
     train(short)
-    still = changed(short.recipe, {"learning_rate": 1e-30, "weight_decay": 0.0})
+    still = change_recipe(short.recipe, {"learning_rate": 1e-30, "weight_decay": 0.0})
     onward = replace(
         short, out=tmp_path / "onward", checkpoint=short.out / "final.pth", recipe=still
     )
@@ -352,7 +352,7 @@ def test_a_checkpoint_is_where_training_starts(short: Training, tmp_path: Path) 
     ],
 )
 def test_choices_train(short: Training, changes: dict[str, Any]) -> None:
-    train(replace(short, recipe=changed(short.recipe, changes)))
+    train(replace(short, recipe=change_recipe(short.recipe, changes)))
     assert len(losses_of(short)) == 9 and all(np.isfinite(losses_of(short)))
     assert json.loads((short.out / "run.json").read_text())["recipe"].items() >= changes.items()
 
@@ -362,20 +362,22 @@ def test_loss_falls_on_the_sample(
 ) -> None:
     few = {name: replace(c, count=16) for name, c in demo_data.CHARACTERS.items()}
     monkeypatch.setattr(demo_data, "CHARACTERS", {"DUTS-TR": few["DUTS-TR"]})
-    recipe = changed(
+    recipe = change_recipe(
         RECIPES["sample"],
         {"name": "sample", "epochs": 10, "size": 48, "learning_rate": 3e-2, "warmup": 2},
     )
     monkeypatch.setitem(train_module.RECIPES, "sample", recipe)
     monkeypatch.setattr(train_module, "Training", partial(Training, model=f"{networks}:small"))
     root = demo_data.write_demo_data(tmp_path / "data")
-    path = fit_sample(root, tmp_path / "fit", device="cpu")
+    path = train_on_demo(root, tmp_path / "fit", device="cpu")
     losses = [record["loss"] for record in read_log(tmp_path / "fit")]
     assert len(losses) == 20
     assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
     written = path.stat().st_mtime_ns
-    assert fit_sample(root, tmp_path / "fit", device="cpu").stat().st_mtime_ns == written
-    assert fit_sample(root, tmp_path / "fit", device="cpu", force=True).stat().st_mtime_ns > written
+    assert train_on_demo(root, tmp_path / "fit", device="cpu").stat().st_mtime_ns == written
+    assert (
+        train_on_demo(root, tmp_path / "fit", device="cpu", force=True).stat().st_mtime_ns > written
+    )
 
 
 # --- validation ----------------------------------------------------------------------------------
@@ -384,7 +386,7 @@ def test_loss_falls_on_the_sample(
 def test_validation_gives_the_numbers_of_eval(
     short: Training, twelve: Dataset, tmp_path: Path
 ) -> None:
-    summary = train(replace(short, validation=twelve, measure="mae"))
+    summary = train(replace(short, validation=twelve, monitor="mae"))
     records = [r for r in read_log(short.out) if "validation" in r]
     assert [r["epoch"] for r in records] == [1, 2, 3, 4]
     values = [r["validation"]["mae"] for r in records]
@@ -407,7 +409,7 @@ def test_validation_is_checked_before_the_first_step(
     short: Training, twelve: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(SodbenchError, match="unknown metric 'maxf'; did you mean f_max"):
-        train(replace(short, validation=twelve, measure="maxf"))
+        train(replace(short, validation=twelve, monitor="maxf"))
     write_image(tmp_path / "i/a.png", np.zeros((8, 8, 3), np.uint8))
     write_grey(tmp_path / "m/a.png", np.zeros((9, 8), np.uint8))
     write_image(tmp_path / "i/b.png", np.zeros((8, 8, 3), np.uint8))
@@ -448,14 +450,14 @@ def test_too_little_memory_names_the_batch(
     def full(*_: Tensor) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
-    monkeypatch.setattr(Trainer, "_losses", full)
+    monkeypatch.setattr(Updater, "_losses", full)
     with pytest.raises(SodbenchError, match=r"images of \d+x\d+ do not fit .* --set sub_batch=N"):
         train(short)
 
 
 def test_too_few_images_for_one_update(short: Training, twelve: Dataset) -> None:
     few = replace(twelve, samples=twelve.samples[:3])
-    recipe = changed(short.recipe, {"counter": "drop"})
+    recipe = change_recipe(short.recipe, {"remainder": "drop"})
     with pytest.raises(SodbenchError, match="3 images do not fill one update of 5"):
         train(replace(short, dataset=few, recipe=recipe))
 

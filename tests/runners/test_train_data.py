@@ -11,21 +11,21 @@ from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, read_rgb, write_grey, write_image
 from sodbench.runners.training.data import (
     check_pairs,
-    draw_item,
-    grouped,
-    loaded_updates,
-    scale_of_update,
-    share_of,
-    total_updates,
-    updates_of_epoch,
+    count_updates,
+    draw_scale,
+    group_by_size,
+    load_augmented,
+    plan_epoch,
+    prefetch_updates,
+    shard_indices,
 )
-from sodbench.runners.training.recipe import Recipe, changed
+from sodbench.runners.training.recipe import Recipe, change_recipe
 
 
 def ends(recipe: Recipe, count: int, epochs: int) -> list[list[int]]:
     """After which image of the epoch each update is made."""
     return [
-        np.cumsum([len(update) for update in updates_of_epoch(recipe, epoch, count)]).tolist()
+        np.cumsum([len(update) for update in plan_epoch(recipe, epoch, count)]).tolist()
         for epoch in range(epochs)
     ]
 
@@ -38,21 +38,21 @@ def test_the_reference_counts_on_over_epochs() -> None:
 
 
 def test_other_counters() -> None:
-    assert ends(changed(Recipe(), {"counter": "drop"}), 25, 2) == [[10, 20]] * 2
-    assert ends(changed(Recipe(), {"counter": "flush"}), 25, 2) == [[10, 20, 25]] * 2
-    assert ends(changed(Recipe(), {"counter": "flush"}), 20, 1) == [[10, 20]]
-    assert ends(changed(Recipe(), {"counter": "flush"}), 3, 1) == [[3]]
-    assert ends(changed(Recipe(), {"counter": "drop"}), 3, 1) == [[]]
+    assert ends(change_recipe(Recipe(), {"remainder": "drop"}), 25, 2) == [[10, 20]] * 2
+    assert ends(change_recipe(Recipe(), {"remainder": "flush"}), 25, 2) == [[10, 20, 25]] * 2
+    assert ends(change_recipe(Recipe(), {"remainder": "flush"}), 20, 1) == [[10, 20]]
+    assert ends(change_recipe(Recipe(), {"remainder": "flush"}), 3, 1) == [[3]]
+    assert ends(change_recipe(Recipe(), {"remainder": "drop"}), 3, 1) == [[]]
     assert ends(Recipe(), 3, 4) == [[], [], [], [1]]
-    assert total_updates(Recipe(), 12) == 24 * 12 // 10
+    assert count_updates(Recipe(), 12) == 24 * 12 // 10
 
 
 def test_every_image_once_an_epoch_in_another_order() -> None:
-    recipe = changed(Recipe(), {"counter": "flush"})
-    first, second = (np.concatenate(updates_of_epoch(recipe, epoch, 57)) for epoch in (0, 1))
+    recipe = change_recipe(Recipe(), {"remainder": "flush"})
+    first, second = (np.concatenate(plan_epoch(recipe, epoch, 57)) for epoch in (0, 1))
     assert sorted(first) == sorted(second) == list(range(57))
     assert not np.array_equal(first, second)
-    again = np.concatenate(updates_of_epoch(recipe, 1, 57))
+    again = np.concatenate(plan_epoch(recipe, 1, 57))
     assert np.array_equal(second, again)
 
 
@@ -80,7 +80,7 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     assert "20x30, but its mask is 30x20" in str(caught.value)
     assert "--skip-invalid" in str(caught.value)
 
-    checked = check_pairs(dataset, skip_bad=True)
+    checked = check_pairs(dataset, skip_invalid=True)
     assert [s.stem for s in checked.samples] == ["0", "5"]
     assert len(checked.skipped) == 4
 
@@ -122,28 +122,30 @@ def test_flips_mirror_image_and_mask_together(twelve: Dataset) -> None:
     for index, pair in enumerate(twelve.samples):
         assert pair.image and pair.mask
         pixels, mask = read_rgb(pair.image), read_grey(pair.mask).pixels
-        item = draw_item(pair, index, 0, 1.0, Recipe())
+        item = load_augmented(pair, index, 0, 1.0, Recipe())
         mirrored = not np.array_equal(item.pixels, pixels)
         flipped.append(mirrored)
         step = -1 if mirrored else 1
         assert np.array_equal(item.pixels, pixels[:, ::step])
         assert np.array_equal(item.mask, mask[:, ::step])
     assert 0 < sum(flipped) < len(flipped)
-    still = changed(Recipe(), {"flip": False})
+    still = change_recipe(Recipe(), {"flip": False})
     first = twelve.samples[0]
     assert first.image
     for epoch in range(8):
-        assert np.array_equal(draw_item(first, 0, epoch, 1.0, still).pixels, read_rgb(first.image))
+        assert np.array_equal(
+            load_augmented(first, 0, epoch, 1.0, still).pixels, read_rgb(first.image)
+        )
 
 
 def test_crops_are_squares_of_the_image_at_one_place(twelve: Dataset) -> None:
-    recipe = changed(Recipe(), {"crop": 0.5, "flip": False})
+    recipe = change_recipe(Recipe(), {"crop": 0.5, "flip": False})
     pair = twelve.samples[0]
     assert pair.image and pair.mask
     pixels, mask = read_rgb(pair.image), read_grey(pair.mask).pixels
     sides = set()
     for epoch in range(20):
-        item = draw_item(pair, 0, epoch, 1.0, recipe)
+        item = load_augmented(pair, 0, epoch, 1.0, recipe)
         side = item.mask.shape[0]
         sides.add(side)
         assert item.mask.shape == (side, side) and min(mask.shape) / 2 <= side <= min(mask.shape)
@@ -161,38 +163,38 @@ def test_crops_are_squares_of_the_image_at_one_place(twelve: Dataset) -> None:
 
 
 def test_size_and_scales(twelve: Dataset) -> None:
-    recipe = changed(Recipe(), {"size": 24, "scales": [0.5, 1.0, 1.5]})
-    scales = {scale_of_update(recipe, 0, update) for update in range(30)}
+    recipe = change_recipe(Recipe(), {"size": 24, "scales": [0.5, 1.0, 1.5]})
+    scales = {draw_scale(recipe, 0, update) for update in range(30)}
     assert scales == {0.5, 1.0, 1.5}
-    assert scale_of_update(Recipe(), 0, 3) == 1.0
-    item = draw_item(twelve.samples[0], 0, 0, 1.5, recipe)
+    assert draw_scale(Recipe(), 0, 3) == 1.0
+    item = load_augmented(twelve.samples[0], 0, 0, 1.5, recipe)
     assert item.pixels.shape == (36, 36, 3) and item.mask.shape == (36, 36)
     assert item.pixels.dtype == item.mask.dtype == np.uint8
 
 
 def test_updates_do_not_depend_on_the_threads(twelve: Dataset) -> None:
     data = check_pairs(twelve)
-    recipe = changed(Recipe(), {"accumulate": 4, "crop": 0.6})
-    plan = list(enumerate(updates_of_epoch(recipe, 1, len(data))))
-    one, many = (list(loaded_updates(data, recipe, 1, plan, workers)) for workers in (1, 5))
+    recipe = change_recipe(Recipe(), {"accumulate": 4, "crop": 0.6})
+    plan = list(enumerate(plan_epoch(recipe, 1, len(data))))
+    one, many = (list(prefetch_updates(data, recipe, 1, plan, workers)) for workers in (1, 5))
     for left, right in zip(one, many, strict=True):
         for a, b in zip(left, right, strict=True):
             assert a.stem == b.stem and np.array_equal(a.pixels, b.pixels)
 
 
 def test_groups_hold_one_size_each(twelve: Dataset) -> None:
-    items = [draw_item(s, i, 0, 1.0, Recipe()) for i, s in enumerate(twelve.samples)]
-    batches = grouped(items, 3)
+    items = [load_augmented(s, i, 0, 1.0, Recipe()) for i, s in enumerate(twelve.samples)]
+    batches = group_by_size(items, 3)
     assert sorted(len(b.stems) for b in batches) == [1, 1, 1, 3, 3, 3]
     assert sorted(stem for b in batches for stem in b.stems) == [i.stem for i in items]
     for batch in batches:
         assert batch.pixels.shape == (*batch.masks.shape, 3)
-    assert all(len(b.stems) == 1 for b in grouped(items, 1))
+    assert all(len(b.stems) == 1 for b in group_by_size(items, 1))
 
 
 def test_the_processes_share_an_update(twelve: Dataset) -> None:
     data = check_pairs(twelve)
-    (update, *_) = updates_of_epoch(Recipe(), 0, len(data))
+    (update, *_) = plan_epoch(Recipe(), 0, len(data))
     for ranks in (1, 2, 3, 16):
-        shares = [share_of(data, update, rank, ranks) for rank in range(ranks)]
+        shares = [shard_indices(data, update, rank, ranks) for rank in range(ranks)]
         assert sorted(np.concatenate(shares)) == sorted(update)

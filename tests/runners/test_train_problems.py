@@ -18,14 +18,14 @@ from torch import nn
 from sodbench import cli
 from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.files import temporary_name
+from sodbench.files import lock_folder, temporary_name
 from sodbench.images import read_grey, write_grey, write_image
 from sodbench.runners.training import train as train_module
 from sodbench.runners.training.log import TrainingLog, read_log
 from sodbench.runners.training.optimizer import has_initial_statistics
-from sodbench.runners.training.recipe import RECIPES, Recipe, changed
-from sodbench.runners.training.run import lock_run
-from sodbench.runners.training.train import Trainer, Training, train
+from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe
+from sodbench.runners.training.train import Training, train
+from sodbench.runners.training.update import Updater
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -126,7 +126,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def short(file: Path, twelve: Dataset, tmp_path: Path) -> Training:
     """Two epochs on twelve pairs."""
-    recipe = changed(Recipe(), {"epochs": 2, "accumulate": 4, "learning_rate": 1e-3})
+    recipe = change_recipe(Recipe(), {"epochs": 2, "accumulate": 4, "learning_rate": 1e-3})
     return Training(twelve, tmp_path / "run", recipe, model=f"{file}:Plain", device="cpu")
 
 
@@ -156,7 +156,7 @@ def test_only_statistics_of_no_data_are_refused(
     with pytest.raises(SodbenchError, match=r"Normalised: neither --backbone nor --checkpoint"):
         train(of_model(short, file, "Normalised"))
     train(of_model(short, file, "pretrained"))
-    free = changed(short.recipe, {"frozen": False})
+    free = change_recipe(short.recipe, {"frozen": False})
     train(replace(of_model(short, file, "Normalised"), recipe=free, out=tmp_path / "free"))
     train(replace(of_model(short, file, "Normalised"), random_start=True, out=tmp_path / "random"))
     assert not has_initial_statistics(nn.Conv2d(3, 1, 1))
@@ -204,8 +204,8 @@ def test_a_doubtful_network_is_status_1(file: Path, twelve: Dataset, tmp_path: P
 
 def test_view_in_a_channels_last_recipe(short: Training, file: Path, tmp_path: Path) -> None:
     """The same training as with .reshape, which needs no change of layout; also after an interruption."""
-    recipe = changed(short.recipe, {"channels_last": True, "frozen": False})
-    contiguous = changed(recipe, {"channels_last": False})
+    recipe = change_recipe(short.recipe, {"channels_last": True, "frozen": False})
+    contiguous = change_recipe(recipe, {"channels_last": False})
     viewing = replace(of_model(short, file, "Viewing"), recipe=recipe)
     train(viewing)
     assert json.loads((short.out / "run.json").read_text())["memory_format"] == "contiguous"
@@ -241,7 +241,7 @@ def test_an_error_of_the_network_names_images_size_and_line(short: Training, fil
     with pytest.raises(SodbenchError) as caught:
         train(of_model(short, file, "Failing"))
     assert re.fullmatch(
-        r"the network failed in update 1 on \d image\(s\) of 36x36 \(pair\d\d.*\): "
+        r"the network failed in update 1 \(epoch 1\) on \d image\(s\) of 36x36 \(pair\d\d.*\): "
         rf"RuntimeError: squares are not welcome \(nets\.py:{line}\)",
         str(caught.value),
     )
@@ -318,7 +318,7 @@ def test_masks_of_0_and_1_are_refused_by_name(
         ("mask-coding", "pair07.png"),
     ]
     assert not training.out.exists()
-    assert train(replace(training, skip_bad=True)).left_out == 2
+    assert train(replace(training, skip_invalid=True)).left_out == 2
 
 
 def test_bad_files_of_a_validation_set_are_not_sent_to_skip_bad(
@@ -330,7 +330,7 @@ def test_bad_files_of_a_validation_set_are_not_sent_to_skip_bad(
     (tmp_path / "i" / "b.png").write_bytes(b"no image")
     validation = dataset_from_folders(tmp_path / "i", tmp_path / "m", name="held")
     with pytest.raises(ProblemsError, match="held cannot be scored for validation") as caught:
-        train(replace(short, validation=validation, skip_bad=True))
+        train(replace(short, validation=validation, skip_invalid=True))
     assert sorted(p.kind for p in caught.value.problems) == ["mask-coding", "unreadable"]
     assert "leave them out" not in str(caught.value)
 
@@ -388,11 +388,11 @@ def test_a_run_without_an_update_is_started_again(
         raise RuntimeError("a mistake")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_losses", fail)
+        patch.setattr(Updater, "_losses", fail)
         with pytest.raises(SodbenchError, match="a mistake"):
             train(short)
     assert (short.out / "run.json").exists()
-    other = changed(short.recipe, {"learning_rate": 0.5})
+    other = change_recipe(short.recipe, {"learning_rate": 0.5})
     summary = train(replace(short, recipe=other, resume=resume))
     assert summary.updates == 6
     assert "made no update, so it is started again" in capsys.readouterr().err
@@ -401,8 +401,8 @@ def test_a_run_without_an_update_is_started_again(
 
 def test_two_processes_do_not_train_in_one_folder(short: Training) -> None:
     with (
-        lock_run(short.out),
-        pytest.raises(SodbenchError, match="another process is training there"),
+        lock_folder(short.out),
+        pytest.raises(SodbenchError, match="another process is training into this folder"),
     ):
         train(short)
     assert train(short).updates == 6
@@ -425,24 +425,27 @@ def test_what_differs_is_told_in_words(
     other = replace(twelve, samples=twelve.samples[1:], name="eleven")
     cases = [
         ({"model": f"{file}:Insisting"}, "the model was nets.py:Plain, is nets.py:Insisting now"),
-        ({"checkpoint": weights}, "no checkpoint was given, one is now"),
-        ({"dataset": other}, "the training set was twelve (12 pairs), is eleven (11 pairs) now"),
+        ({"checkpoint": weights}, "the hash of the checkpoint was none, is "),
         (
-            {"dataset": changed_files},
-            "the files of the training set twelve (12 pairs) have changed",
+            {"dataset": other},
+            "the training set was twelve, is eleven now; its number of pairs was 12, is 11 now; ",
         ),
         (
-            {"recipe": changed(short.recipe, {"flip": False, "epochs": 3})},
-            "the recipe's epochs was 2, is 3 now; the recipe's flip was True, is False now",
+            {"dataset": changed_files},
+            "the fingerprint of its files was ",
+        ),
+        (
+            {"recipe": change_recipe(short.recipe, {"flip": False, "epochs": 3})},
+            "recipe.epochs was 2, is 3 now; recipe.flip was True, is False now. Choose",
         ),
     ]
     for change, message in cases:
         with pytest.raises(SodbenchError) as caught:
             train(replace(short, resume=True, **change))  # type: ignore[arg-type]
-        assert f"was started differently: {message}. Choose" in str(caught.value)
+        assert f"made with other inputs or settings: {message}" in str(caught.value)
         assert "{" not in str(caught.value)
     file.write_text(NETWORKS + "# changed\n")
-    with pytest.raises(SodbenchError, match=r"the file of the model nets\.py:Plain has changed"):
+    with pytest.raises(SodbenchError, match=r"the hash of the model's file was "):
         train(replace(short, resume=True))
 
 
@@ -457,7 +460,9 @@ def test_an_edited_run_json_is_one_error(short: Training, change: dict[str, obje
     train(short)
     run = json.loads((short.out / "run.json").read_text())
     (short.out / "run.json").write_text(json.dumps(run | change))
-    with pytest.raises(SodbenchError, match=r"run\.json: not of a training|started differently"):
+    with pytest.raises(
+        SodbenchError, match=r"run\.json: damaged, or not the record of a training|other inputs"
+    ):
         train(replace(short, resume=True))
 
 
@@ -518,7 +523,9 @@ def test_the_scratch_recipe_trains_from_random_weights() -> None:
 def test_tiny_crops_and_scales_keep_a_pixel(short: Training, tmp_path: Path) -> None:
     write_image(tmp_path / "i/a.png", np.zeros((3, 3, 3), np.uint8))
     write_grey(tmp_path / "m/a.png", np.zeros((3, 3), np.uint8))
-    recipe = changed(short.recipe, {"crop": 0.001, "scales": [0.01], "accumulate": 1, "epochs": 3})
+    recipe = change_recipe(
+        short.recipe, {"crop": 0.001, "scales": [0.01], "accumulate": 1, "epochs": 3}
+    )
     data = dataset_from_folders(tmp_path / "i", tmp_path / "m")
     assert train(replace(short, dataset=data, recipe=recipe)).updates == 3
 
@@ -531,7 +538,7 @@ def test_no_epoch_is_best_by_a_metric_without_a_direction(
     short: Training, twelve: Dataset, measure: str
 ) -> None:
     with pytest.raises(SodbenchError, match=f"no epoch is best by {measure}: neither a higher"):
-        train(replace(short, validation=twelve, measure=measure))
+        train(replace(short, validation=twelve, monitor=measure))
     assert not (short.out / "run.json").exists()
 
 
@@ -543,9 +550,9 @@ def test_no_epoch_is_best_by_an_undefined_metric(short: Training, tmp_path: Path
     write_grey(tmp_path / "v/GT/a.png", mask)
     corner = dataset_from_folders(tmp_path / "v/Imgs", tmp_path / "v/GT", name="corner")
     with pytest.raises(SodbenchError, match="s is undefined on corner after epoch 1"):
-        train(replace(short, validation=corner, measure="s"))
+        train(replace(short, validation=corner, monitor="s"))
     assert not (short.out / "best.pth").exists()
-    summary = train(replace(short, validation=corner, measure="mae", resume=True))
+    summary = train(replace(short, validation=corner, monitor="mae", resume=True))
     assert summary.updates == 6 and summary.best and summary.best_by == "mae on corner"
 
 
@@ -554,13 +561,13 @@ def test_the_best_epoch_is_not_chosen_by_two_metrics(
 ) -> None:
     with monkeypatch.context() as patch:
         stop_after(4, patch, lambda: os.kill(os.getpid(), signal.SIGTERM))
-        assert train(replace(short, validation=twelve, measure="f_max")).updates == 4
-    changed_ = [{"measure": "mae"}, {"validation": replace(twelve, name="another")}]
+        assert train(replace(short, validation=twelve, monitor="f_max")).updates == 4
+    changed_ = [{"monitor": "mae"}, {"validation": replace(twelve, name="another")}]
     for change in changed_:
         with pytest.raises(
             SodbenchError, match="the best epoch so far is the best by f_max on twelve"
         ):
             train(replace(short, **{"validation": twelve, "resume": True, **change}))  # type: ignore[arg-type]
-    train(replace(short, validation=twelve, measure="f_max", resume=True))
+    train(replace(short, validation=twelve, monitor="f_max", resume=True))
     # asked again without --validate, it names what the best epoch was chosen by
     assert train(replace(short, resume=True)).best_by == "f_max on twelve"

@@ -6,12 +6,12 @@ import pytest
 
 from sodbench.errors import SodbenchError
 from sodbench.runners.training.optimizer import learning_rate
-from sodbench.runners.training.recipe import RECIPES, Recipe, changed, load_recipe
+from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe, load_recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_toml_there_and_back(name: str, tmp_path: Path) -> None:
-    recipe = changed(RECIPES[name], {"scales": [0.75, 1, 1.25], "name": 'a "b" \\ \n\x7f é'})
+    recipe = change_recipe(RECIPES[name], {"scales": [0.75, 1, 1.25], "name": 'a "b" \\ \n\x7f é'})
     path = tmp_path / f"{name}.toml"
     path.write_text(recipe.to_toml())
     assert load_recipe(str(path)) == recipe
@@ -21,7 +21,7 @@ def test_a_file_changes_the_recipe_it_names(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('base = "scratch"\nlearning_rate = 1\nmilestones = [3, 5]\n')
     recipe = load_recipe(str(path), ["epochs=2", "loss=structure", "flip=false", "scales=[1.0, 2]"])
-    assert recipe == changed(
+    assert recipe == change_recipe(
         RECIPES["scratch"],
         {
             "name": "mine",
@@ -86,7 +86,7 @@ def test_the_reference_schedule_divides_after_the_sixteenth_epoch() -> None:
 
 
 def test_cosine_with_warmup() -> None:
-    recipe = changed(Recipe(), {"schedule": "cosine", "warmup": 4, "learning_rate": 1.0})
+    recipe = change_recipe(Recipe(), {"schedule": "cosine", "warmup": 4, "learning_rate": 1.0})
     rates = [learning_rate(recipe, 0, step, 100) for step in range(100)]
     assert rates[0] == 0.25
     assert rates[50] == pytest.approx(0.5)

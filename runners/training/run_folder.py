@@ -1,0 +1,100 @@
+"""The folder of a training run: what made it, and whether a run may continue there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sodbench.files import file_hash
+from sodbench.models import identify_model
+from sodbench.output_folder import FolderKind, read_json
+from sodbench.runners.training.data import TrainingSet
+from sodbench.runners.training.log import BOARD, CURVE, LOG, read_log
+from sodbench.runners.training.recipe import Recipe
+from sodbench.runners.training.state import delete_states, list_states
+
+RUN, RECIPE, STATES = "run.json", "recipe.toml", "state"
+FINAL, BEST = "final.pth", "best.pth"
+
+
+def _read_run(path: Path) -> Mapping[str, Any]:
+    run = read_json(path)
+    best, problems = run.get("best"), run.get("problems", [])
+    pair = isinstance(best, list) and len(best) == 2 and all(map(_is_number, best))
+    valid = (
+        "best" in run
+        and isinstance(run.get("finished"), bool)
+        and isinstance(run.get("updates"), int)
+        and isinstance(run.get("best_by", ""), str)
+        and isinstance(problems, list)
+        and all(isinstance(problem, str) for problem in problems)
+        and (best is None or pair)
+    )
+    if not valid:
+        raise ValueError("a field is missing or has the wrong type")
+    return run
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+RUN_FOLDER = FolderKind(
+    content="a training run",
+    purpose="training",
+    manifest=RUN,
+    read=_read_run,
+    # these are created before run.json, and a kill may come in between
+    is_foreign=lambda path: path.name not in (STATES, BOARD),
+    labels={
+        "model": "the model",
+        "source_sha256": "the hash of the model's file",
+        "data.name": "the training set",
+        "data.pairs": "its number of pairs",
+        "data.fingerprint": "the fingerprint of its files",
+        "start.backbone": "the hash of the backbone",
+        "start.checkpoint": "the hash of the checkpoint",
+    },
+)
+
+
+def run_identity(
+    recipe: Recipe, model: str, data: TrainingSet, start: Mapping[str, Path | None]
+) -> dict[str, Any]:
+    """Return what a resumed run must share with the one that it continues.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    model : str
+        As for :func:`create_model`.
+    data : TrainingSet
+    start : mapping
+        Files of weights by kind: ``backbone``, ``checkpoint``.
+
+    Returns
+    -------
+    dict
+        Part of the content of ``run.json``.
+    """
+    name, source_sha256 = identify_model(model)
+    return {
+        "recipe": recipe.to_dict(),
+        "model": name,
+        "source_sha256": source_sha256,
+        "data": {"name": data.name, "pairs": len(data), "fingerprint": data.fingerprint},
+        "start": {kind: file_hash(path) if path else None for kind, path in start.items()},
+    }
+
+
+def made_no_update(out: Path) -> bool:
+    """Whether the run in a folder has nothing to continue from: no state, no weights, no update in its log."""
+    if list_states(out / STATES) or (out / FINAL).exists() or (out / BEST).exists():
+        return False
+    return not any("loss" in record for record in read_log(out))
+
+
+def delete_run(out: Path) -> None:
+    """Delete what a training wrote, and nothing else."""
+    for name in (RUN, RECIPE, LOG, CURVE, FINAL, BEST):
+        (out / name).unlink(missing_ok=True)
+    delete_states(out / STATES)

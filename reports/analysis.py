@@ -19,7 +19,7 @@ from sodbench.metrics.statistics.bootstrap import (
 )
 from sodbench.metrics.statistics.ranking import CriticalDifference, critical_difference
 from sodbench.metrics.statistics.significance import MIN_IMAGES
-from sodbench.parallel import in_threads, processors
+from sodbench.parallel import in_threads, worker_count
 from sodbench.reports.comparability import (
     Comparable,
     Key,
@@ -42,7 +42,7 @@ from sodbench.reports.selection import (
 from sodbench.results import Result
 
 # Results worked on at a time; each of them holds some 300 MB for 5,000 images.
-_THREADS = min(4, processors())
+_THREADS = min(4, worker_count())
 
 
 @dataclass(frozen=True)

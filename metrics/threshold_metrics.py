@@ -159,7 +159,7 @@ def _precision_recall_f(tp, fp, positives, smoothing, beta2):  # type: ignore[no
 
 
 @_compiled
-def _fill(  # type: ignore[no-untyped-def]
+def _fill(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     tp, fp, positives, negatives, e, iou, dice, specificity, fpr, ber, accuracy, kappa, cohen_kappa
 ):
     """Compute every family of the catalogue that is not registered from outside: each argument is named after one.

@@ -229,7 +229,7 @@ def _outline(mask, above):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _weighted_f(  # type: ignore[no-untyped-def]
+def _weighted_f(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     values,
     squared,
     area,
@@ -295,7 +295,7 @@ def _total(addends):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _missed(values, top, left, inside, runs, band, rows, columns, preparations, taps):  # type: ignore[no-untyped-def]
+def _missed(values, top, left, inside, runs, band, rows, columns, preparations, taps):  # type: ignore[no-untyped-def]  # noqa: PLR0913
     """float64 [K], sum over the foreground of the smaller of an error and the Gaussian mean of errors."""
     height, image_width = values.shape
     box_height, box_width = inside.shape

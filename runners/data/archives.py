@@ -19,7 +19,7 @@ from sodbench.runners.data.fetch import Fetched, fetch
 from sodbench.runners.data.http_get import FetchError, Limits
 
 # Written into the data root: URL, size, SHA-256 and day of every file that was downloaded.
-RECORD = "downloads.json"
+DOWNLOADS_FILE = "downloads.json"
 
 
 class ArchiveStore:
@@ -171,7 +171,7 @@ def read_record(data_root: Path) -> dict[str, dict[str, Any]]:
     SodbenchError
         If the file there is not such a record.
     """
-    file = data_root / RECORD
+    file = data_root / DOWNLOADS_FILE
     try:
         if not os.path.lexists(file):
             return {}
@@ -189,7 +189,21 @@ def read_record(data_root: Path) -> dict[str, dict[str, Any]]:
 
 
 def record_download(data_root: Path, url: str, fetched: Fetched) -> None:
-    """Record what was downloaded from where, and warn if a URL gives another file than last time."""
+    """Record what was downloaded from where, and warn if a URL gives another file than last time.
+
+    Parameters
+    ----------
+    data_root : Path
+        Where `DOWNLOADS_FILE` is.
+    url : str
+    fetched : Fetched
+        What the URL gave.
+
+    Raises
+    ------
+    SodbenchError
+        If the record there is not one, or cannot be written.
+    """
     record = read_record(data_root)
     before = record.get(url)
     if before and before["sha256"] != fetched.sha256:
@@ -201,4 +215,4 @@ def record_download(data_root: Path, url: str, fetched: Fetched) -> None:
         "size": fetched.size,
         "day": datetime.now(UTC).date().isoformat(),
     }
-    write_text(data_root / RECORD, json.dumps(record, indent=1) + "\n")
+    write_text(data_root / DOWNLOADS_FILE, json.dumps(record, indent=1) + "\n")

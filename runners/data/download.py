@@ -41,7 +41,18 @@ _UNPACKING = ".unpacking-"
 
 @dataclass(frozen=True)
 class Downloaded:
-    """One requested name: where it is now, what was done, and whether it has all its official items."""
+    """One requested name: where it is now, what was done, and whether it has all its official items.
+
+    Attributes
+    ----------
+    name : str
+    path : Path
+        Where it is now.
+    status : str
+        What was done, in words.
+    complete : bool
+        Whether it has all its official items.
+    """
 
     name: str
     path: Path
@@ -145,7 +156,7 @@ def _download_weights(
             f"  by hand: get {file.url} and save it as {target}",
         ) from None
     record_download(data_root, file.url, fetched)
-    return Downloaded(file.name, target, f"SHA-256 begins with {file.sha256}, as its name says")
+    return Downloaded(file.name, target, f"SHA-256 begins with {file.sha256}, as in its name")
 
 
 def _download_dataset(

@@ -37,7 +37,16 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 @dataclass(frozen=True)
 class Fetched:
-    """A complete file: its path, its size in bytes, its SHA-256 (hex)."""
+    """A complete file: its path, its size in bytes, its SHA-256 (hex).
+
+    Attributes
+    ----------
+    path : Path
+    size : int
+        Bytes.
+    sha256 : str
+        In hexadecimal digits.
+    """
 
     path: Path
     size: int
@@ -205,7 +214,7 @@ def _is_header_text(text: object) -> bool:
     return isinstance(text, str) and text.isascii() and (text.isprintable() or not text)
 
 
-def _open_part(part: _Part, append: bool) -> BinaryIO:
+def _open_part_file(part: _Part, append: bool) -> BinaryIO:
     """The part's file for writing; a link in its place is not followed."""
     flags = os.O_WRONLY | os.O_CREAT | _NO_FOLLOW | (os.O_APPEND if append else os.O_TRUNC)
     return os.fdopen(os.open(part.file, flags, 0o666), "ab" if append else "wb")
@@ -236,11 +245,11 @@ def _transfer(part: _Part, limits: Limits) -> _Part:
 
 def _receive(part: _Part, answer: Answer, limits: Limits) -> _Part:
     """Write the body of an answer to the part's file."""
-    start, part = _identify(part, answer)
+    start, part = _match_version(part, answer)
     _refuse_web_page(part.url, str(answer.headers.get("Content-Type", "")))
     if part.total is not None:
         _check_size(part, part.total, limits)
-        _check_room(part, part.total - start, limits)
+        _check_free_space(part, part.total - start, limits)
     beginning = answer.read_beginning()
     if start == 0:
         _refuse_web_page(part.url, _guess_type(beginning))
@@ -260,7 +269,7 @@ def _receive(part: _Part, answer: Answer, limits: Limits) -> _Part:
     return part
 
 
-def _identify(part: _Part, answer: Answer) -> tuple[int, _Part]:
+def _match_version(part: _Part, answer: Answer) -> tuple[int, _Part]:
     """Where the body of an answer begins in the file, and the part with the version and size of that file."""
     length, validator = answer.content_length(), _validator(answer)
     if answer.status == 200:
@@ -279,7 +288,7 @@ def _write_body(part: _Part, start: int, chunk: bytes, answer: Answer, limits: L
     name = Path(urlsplit(part.url).path).name
     size, checked = start, start
     with (
-        _open_part(part, append=bool(start)) as file,
+        _open_part_file(part, append=bool(start)) as file,
         bar(part.total, name, "B", initial=start, unit_scale=True) as progress,
     ):
         # only now: an older version's bytes must never be on disk with a newer version's note
@@ -288,7 +297,7 @@ def _write_body(part: _Part, start: int, chunk: bytes, answer: Answer, limits: L
             size += len(chunk)
             _check_size(part, size, limits)
             if size - checked >= limits.spare_bytes // 8:
-                _check_room(part, 0, limits)
+                _check_free_space(part, 0, limits)
                 checked = size
             file.write(chunk)
             progress.update(len(chunk))
@@ -305,7 +314,7 @@ def _check_size(part: _Part, size: int, limits: Limits) -> None:
         )
 
 
-def _check_room(part: _Part, more: int, limits: Limits) -> None:
+def _check_free_space(part: _Part, more: int, limits: Limits) -> None:
     """Refuse to fill the disk. A part of unknown total size may never end, so it is deleted."""
     free = shutil.disk_usage(part.file.parent).free
     if free >= more + limits.spare_bytes:

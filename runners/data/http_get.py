@@ -21,11 +21,11 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from sodbench.errors import SodbenchError
 from sodbench.quoting import printable
-from sodbench.runners.data.extract import MAX_BYTES, SPARE_BYTES
+from sodbench.runners.data.extract import MAX_DOWNLOAD_BYTES, SPARE_BYTES
 from sodbench.version import __version__
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MAX_QUOTED = 200  # characters of a server's text in a message
+_MAX_REPLY_CHARACTERS = 200  # characters of a server's text in a message
 
 
 class FetchError(SodbenchError):
@@ -60,7 +60,7 @@ class Limits:
         Most redirects that are followed.
     """
 
-    max_bytes: int = MAX_BYTES
+    max_bytes: int = MAX_DOWNLOAD_BYTES
     spare_bytes: int = SPARE_BYTES
     attempts: int = 5
     progress_bytes: int = 1 << 20
@@ -105,7 +105,7 @@ class Answer:
     def __init__(self, url: str, response: Any, watchdog: "_Watchdog"):
         self.url = url
         self.status: int = response.status
-        self.reason = shorten(response.reason)
+        self.reason = quote_reply(response.reason)
         self.headers: Message = response.headers
         self._response = response
         self._watchdog = watchdog
@@ -124,7 +124,7 @@ class Answer:
         text = ", ".join(sorted(values))
         if not re.fullmatch("[0-9]{1,18}", text):
             raise FetchError(
-                f"{self.url}: answered with Content-Length {shorten(text)}, which is not a size"
+                f"{self.url}: answered with Content-Length {quote_reply(text)}, which is not a size"
             )
         return int(text)
 
@@ -144,7 +144,13 @@ class Answer:
         return data
 
     def read_beginning(self, size: int = 512) -> bytes:
-        """Return the first bytes of the body, enough to recognise a web page even if they come one by one."""
+        """Return the first bytes of the body, enough to recognise a web page even if they come one by one.
+
+        Returns
+        -------
+        bytes
+            At least ``size`` bytes unless the body is shorter.
+        """
         beginning = b""
         while len(beginning) < size and (chunk := self.read()):
             beginning += chunk
@@ -209,24 +215,26 @@ def _connection_errors(url: str, watchdog: "_Watchdog") -> Iterator[None]:
     try:
         yield
     except http.client.InvalidURL as error:
-        raise FetchError(f"{url}: not a valid URL ({shorten(error)})") from None
+        raise FetchError(f"{url}: not a valid URL ({quote_reply(error)})") from None
     except urllib.error.URLError as error:
         reason = error.reason
         if watchdog.cut:
             raise watchdog.interruption() from None
         if isinstance(reason, socket.gaierror):
-            raise FetchError(f"{url}: no such host, or no network ({shorten(reason)})") from None
+            raise FetchError(
+                f"{url}: no such host, or no network ({quote_reply(reason)})"
+            ) from None
         if isinstance(reason, ssl.SSLCertVerificationError):
-            detail = shorten(reason.verify_message)
+            detail = quote_reply(reason.verify_message)
             raise FetchError(f"{url}: its certificate is not valid ({detail})") from None
-        raise Interrupted(f"no connection ({shorten(reason)})") from None
+        raise Interrupted(f"no connection ({quote_reply(reason)})") from None
     except (OSError, http.client.HTTPException) as error:
         if watchdog.cut:
             raise watchdog.interruption() from None
-        detail = shorten(error) or type(error).__name__
+        detail = quote_reply(error) or type(error).__name__
         raise Interrupted(f"the connection failed ({detail})") from None
     except ValueError as error:  # for odd URLs and headers
-        raise FetchError(f"{url}: a malformed answer or URL ({shorten(error)})") from None
+        raise FetchError(f"{url}: a malformed answer or URL ({quote_reply(error)})") from None
 
 
 def _quote_url(url: str) -> str:
@@ -245,15 +253,21 @@ def _redirect_target(url: str, place: str, location: str | None) -> str:
         check_url(target)
     except (ValueError, FetchError):
         raise FetchError(
-            f"{url}: redirects to {shorten(repr(location))}, which is not a usable http or https URL"
+            f"{url}: redirects to {quote_reply(repr(location))}, which is not a usable http or https URL"
         ) from None
     return target
 
 
-def shorten(text: object) -> str:
-    """Return a server's text for a message: on one line, without control characters, and not endless."""
+def quote_reply(text: object) -> str:
+    """Return a server's text for a message: on one line, without control characters, and not endless.
+
+    Returns
+    -------
+    str
+        At most 200 characters, and ``...`` if more were sent.
+    """
     shown = printable(text)
-    return shown if len(shown) <= _MAX_QUOTED else f"{shown[:_MAX_QUOTED]}..."
+    return shown if len(shown) <= _MAX_REPLY_CHARACTERS else f"{shown[:_MAX_REPLY_CHARACTERS]}..."
 
 
 # --- connections that are cut when they stall --------------------------------------------------------

@@ -161,12 +161,9 @@ def test_a_plug_in_brings_its_datasets_to_the_command_line(
     module.register = lambda: register_dataset(mine)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "plugin_of_mine", module)
     entry = EntryPoint("mine", "plugin_of_mine:register", "sodbench.datasets")
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
-    plugins.load_plugins.cache_clear()
-    try:
-        assert main(["data", "list", "mine"]) == 0
-    finally:
-        plugins.load_plugins.cache_clear()
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [entry])
+    monkeypatch.setattr(plugins, "_loaded", set())
+    assert main(["data", "list", "mine"]) == 0
     assert capsys.readouterr().out.startswith("Mine: seven images")
 
 

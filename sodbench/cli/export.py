@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from sodbench.cli.options import filled, path
+from sodbench.models import DEFAULT_MODEL
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -17,7 +18,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--model",
         type=filled,
-        default="csf-res2net50",
+        default=DEFAULT_MODEL,
         metavar="NAME",
         help="a registered name, or path/to/file.py:factory (default: %(default)s)",
     )

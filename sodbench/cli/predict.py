@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from sodbench.cli.options import filled, path, positive
+from sodbench.models import DEFAULT_MODEL
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -52,7 +53,7 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=filled,
-        default="csf-res2net50",
+        default=DEFAULT_MODEL,
         metavar="NAME",
         help="a registered name, a baseline, or path/to/file.py:factory (default: %(default)s)",
     )

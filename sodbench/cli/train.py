@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import filled, not_negative, path, positive, refuse_without_effect
+from sodbench.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from sodbench.datasets import Dataset
@@ -72,7 +73,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     network.add_argument(
         "--model",
         type=filled,
-        default="csf-res2net50",
+        default=DEFAULT_MODEL,
         metavar="NAME",
         help="a registered name or path/to/file.py:factory (default: %(default)s)",
     )

@@ -33,7 +33,7 @@ from PIL import Image
 
 from sodbench.console import track
 from sodbench.datasets import DATASETS, TEST_SETS, Dataset, find_dataset, official_names
-from sodbench.runners.data.check import check
+from sodbench.runners.data.check import check_datasets
 
 ROUNDS = 2
 
@@ -137,7 +137,9 @@ def main() -> None:
         ours, theirs, resolve = [], [], []
         for _ in range(ROUNDS):
             ours.append(
-                timed(lambda: found.update(p.kind for r in check(datasets) for p in r.faults))
+                timed(
+                    lambda: found.update(p.kind for r in check_datasets(datasets) for p in r.faults)
+                )
             )
             theirs.append(timed(lambda: plain(datasets)))
             resolve.append(timed(lambda: [find_dataset(name, root) for name in TEST_SETS]))

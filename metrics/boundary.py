@@ -50,10 +50,8 @@ def adaptive_boundary_iou(values: NDArray[np.float64], foreground: NDArray[np.bo
 
     Parameters
     ----------
-    values : float64 [h, w]
-        The prepared map, in [0, 1].
+    values : float64 [h, w], in [0, 1]
     foreground : bool [h, w]
-        The mask.
 
     Returns
     -------
@@ -68,7 +66,6 @@ def boundary_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     Parameters
     ----------
     mask : bool [h, w]
-        Any mask.
 
     Returns
     -------

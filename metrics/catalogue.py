@@ -51,7 +51,6 @@ class Metric:
     family : str
         Metrics of the same quantity share a family, e.g. ``f``.
     description : str
-        One line.
     citation : str
         A key of :data:`CITATIONS`, or empty.
     curves : tuple of str
@@ -137,7 +136,12 @@ class ThresholdFamily:
     max_listed: bool = True
 
     def metrics(self) -> Iterator[Metric]:
-        """The three metrics of the family."""
+        """Make the adaptive, the maximum and the mean form.
+
+        Returns
+        -------
+        iterator of Metric
+        """
         yield Metric(
             f"{self.name}_adp",
             f"adaptive {self.label}",
@@ -184,160 +188,66 @@ _THRESHOLD_FAMILIES = (
 )
 
 
-def _f_metric(
-    name: str,
-    label: str,
-    description: str,
-    direction: Direction = "higher",
-    *,
-    curves: tuple[str, ...] = ("precision", "recall", "f"),
-    per_image: bool = False,
-) -> Metric:
-    """A metric of the F-measure's family."""
-    return Metric(
-        name, label, direction, "f", description, "achanta2009", curves, per_image=per_image
-    )
-
-
+# fmt: off
+_F_CURVES = ("precision", "recall", "f")
 _METRICS = (
-    Metric(
-        "mae",
-        "MAE",
-        "lower",
-        "mae",
-        "mean absolute error of the map against the mask",
-        "perazzi2012",
-    ),
+    Metric("mae", "MAE", "lower", "mae", "mean absolute error of the map against the mask", "perazzi2012"),
     Metric("s", "S", "higher", "s", "S-measure, structural similarity", "fan2017"),
     Metric("s_object", "S object", "higher", "s", "object part of the S-measure", "fan2017"),
     Metric("s_region", "S region", "higher", "s", "region part of the S-measure", "fan2017"),
-    Metric(
-        "wf",
-        "weighted F",
-        "higher",
-        "wf",
-        "weighted F-measure, beta^2 = 1",
-        "margolin2014",
-        pixel_function="weighted_f:weighted_f_of_map",
-    ),
-    *(
-        _f_metric(
-            f"{name}_adp",
-            f"adaptive {label}",
-            f"{what} at the adaptive threshold, mean over images",
-            curves=(),
-            per_image=True,
-        )
-        for name, label, what in (
-            ("precision", "precision", "precision"),
-            ("recall", "recall", "recall"),
-            ("f", "F", "F-measure"),
-        )
-    ),
-    _f_metric(
-        "f_max",
-        "max F",
-        "max F as the protocol defines it: f_max_meanpr or f_max_meanf",
-        per_image=True,
-    ),
-    _f_metric("f_mean", "mean F", "mean of the curve of f_max over the thresholds", per_image=True),
-    _f_metric("f_max_meanpr", "max F (mean P, R)", "maximum of F of the mean precision and recall"),
-    _f_metric("f_max_meanf", "max F (mean F)", "maximum of the mean of the images' F curves"),
-    _f_metric(
-        "f_mean_meanpr",
-        "mean F (mean P, R)",
-        "mean over the thresholds of F of the mean precision and recall",
-    ),
-    _f_metric(
-        "f_mean_meanf",
-        "mean F (mean F)",
-        "mean over the thresholds of the mean of the images' F curves",
-    ),
-    _f_metric(
-        "f_max_best",
-        "mean of best F",
-        "mean over images of each image's own best F; no program's max F",
-        curves=(),
-    ),
-    _f_metric("precision", "precision", "mean precision where f_max is reached"),
-    _f_metric("recall", "recall", "mean recall where f_max is reached"),
-    _f_metric(
-        "threshold", "threshold", "grey level 0 to 255 where f_max is reached", direction="neither"
-    ),
-    Metric(
-        "ap",
-        "AP",
-        "higher",
-        "auc",
-        "average precision: mean precision weighted by the recall gained, from recall 0",
-        curves=("tpr", "ppv"),
-        per_image=False,
-    ),
-    Metric(
-        "auc_pr",
-        "AUC-PR",
-        "higher",
-        "auc",
-        "area under the precision-recall points between the recalls reached; 0 for a perfect map, use ap",
-        curves=("precision", "recall", "f"),
-        per_image=False,
-        listed=False,
-    ),
-    Metric(
-        "auc_roc",
-        "AUC-ROC",
-        "higher",
-        "auc",
-        "area under the mean ROC curve",
-        curves=("tpr", "fpr"),
-        per_image=False,
-    ),
+    Metric("wf", "weighted F", "higher", "wf", "weighted F-measure, beta^2 = 1", "margolin2014",
+           pixel_function="weighted_f:weighted_f_of_map"),
+    Metric("precision_adp", "adaptive precision", "higher", "f",
+           "precision at the adaptive threshold, mean over images", "achanta2009"),
+    Metric("recall_adp", "adaptive recall", "higher", "f",
+           "recall at the adaptive threshold, mean over images", "achanta2009"),
+    Metric("f_adp", "adaptive F", "higher", "f",
+           "F-measure at the adaptive threshold, mean over images", "achanta2009"),
+    Metric("f_max", "max F", "higher", "f",
+           "max F as the protocol defines it: f_max_meanpr or f_max_meanf", "achanta2009", _F_CURVES),
+    Metric("f_mean", "mean F", "higher", "f",
+           "mean of the curve of f_max over the thresholds", "achanta2009", _F_CURVES),
+    Metric("f_max_meanpr", "max F (mean P, R)", "higher", "f",
+           "maximum of F of the mean precision and recall", "achanta2009", _F_CURVES, per_image=False),
+    Metric("f_max_meanf", "max F (mean F)", "higher", "f",
+           "maximum of the mean of the images' F curves", "achanta2009", _F_CURVES, per_image=False),
+    Metric("f_mean_meanpr", "mean F (mean P, R)", "higher", "f",
+           "mean over the thresholds of F of the mean precision and recall", "achanta2009", _F_CURVES,
+           per_image=False),
+    Metric("f_mean_meanf", "mean F (mean F)", "higher", "f",
+           "mean over the thresholds of the mean of the images' F curves", "achanta2009", _F_CURVES,
+           per_image=False),
+    Metric("f_max_best", "mean of best F", "higher", "f",
+           "mean over images of each image's own best F; no program's max F", "achanta2009", per_image=False),
+    Metric("precision", "precision", "higher", "f",
+           "mean precision where f_max is reached", "achanta2009", _F_CURVES, per_image=False),
+    Metric("recall", "recall", "higher", "f",
+           "mean recall where f_max is reached", "achanta2009", _F_CURVES, per_image=False),
+    Metric("threshold", "threshold", "neither", "f",
+           "grey level 0 to 255 where f_max is reached", curves=_F_CURVES, per_image=False),
+    Metric("ap", "AP", "higher", "auc",
+           "average precision: mean precision weighted by the recall gained, from recall 0",
+           curves=("tpr", "ppv"), per_image=False),
+    Metric("auc_pr", "AUC-PR", "higher", "auc",
+           "area under the precision-recall points between the recalls reached; 0 for a perfect map, use ap",
+           curves=_F_CURVES, per_image=False, listed=False),
+    Metric("auc_roc", "AUC-ROC", "higher", "auc", "area under the mean ROC curve",
+           curves=("tpr", "fpr"), per_image=False),
     *(metric for family in _THRESHOLD_FAMILIES for metric in family.metrics()),
-    Metric(
-        "biou_adp",
-        "adaptive boundary IoU",
-        "higher",
-        "biou",
-        "IoU along the contours, at the adaptive threshold",
-        "cheng2021",
-        pixel_function="boundary:adaptive_boundary_iou",
-        listed=False,
-        on_request=True,
-    ),
-    Metric(
-        "msiou_adp",
-        "adaptive multi-scale IoU",
-        "higher",
-        "msiou",
-        "share of the mask's outline that the map's outline meets, at the adaptive threshold",
-        "ahmadzadeh2021",
-        pixel_function="multiscale_iou:adaptive_multiscale_iou",
-        listed=False,
-        on_request=True,
-    ),
-    Metric(
-        "si_mae",
-        "size-invariant MAE",
-        "lower",
-        "mae",
-        "MAE in which every object of the mask has the same weight",
-        "li2024",
-        pixel_function="size_invariant:size_invariant_mae",
-        listed=False,
-        on_request=True,
-    ),
-    Metric(
-        "cm",
-        "context measure",
-        "higher",
-        "cm",
-        "agreement of map and mask, weighted by each pixel's spatial context",
-        "wang2025",
-        pixel_function="context_measure:context_measure",
-        listed=False,
-        on_request=True,
-    ),
+    Metric("biou_adp", "adaptive boundary IoU", "higher", "biou",
+           "IoU along the contours, at the adaptive threshold", "cheng2021",
+           pixel_function="boundary:adaptive_boundary_iou", listed=False, on_request=True),
+    Metric("msiou_adp", "adaptive multi-scale IoU", "higher", "msiou",
+           "share of the mask's outline that the map's outline meets, at the adaptive threshold",
+           "ahmadzadeh2021", pixel_function="multiscale_iou:adaptive_multiscale_iou", listed=False, on_request=True),
+    Metric("si_mae", "size-invariant MAE", "lower", "mae",
+           "MAE in which every object of the mask has the same weight", "li2024",
+           pixel_function="size_invariant:size_invariant_mae", listed=False, on_request=True),
+    Metric("cm", "context measure", "higher", "cm",
+           "agreement of map and mask, weighted by each pixel's spatial context", "wang2025",
+           pixel_function="context_measure:context_measure", listed=False, on_request=True),
 )
+# fmt: on
 
 # Every metric by its name, in the order in which tables show them
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
@@ -350,27 +260,52 @@ _pixel_functions: dict[str, Callable[..., Any]] = {}
 
 
 def aggregate_names() -> tuple[str, ...]:
-    """The metrics that every scored set of images has."""
+    """The metrics that every scored set of images has.
+
+    Returns
+    -------
+    tuple of str
+    """
     return tuple(m.name for m in METRICS.values() if not m.on_request)
 
 
 def per_image_names() -> tuple[str, ...]:
-    """The metrics that every scored image has: the columns of ``scores.csv``."""
+    """The metrics that every scored image has: the columns of ``scores.csv``.
+
+    Returns
+    -------
+    tuple of str
+    """
     return tuple(m.name for m in METRICS.values() if m.per_image and not m.on_request)
 
 
 def listed_names() -> tuple[str, ...]:
-    """What ``--metrics all`` shows."""
+    """What ``--metrics all`` shows.
+
+    Returns
+    -------
+    tuple of str
+    """
     return tuple(m.name for m in METRICS.values() if m.listed and not m.on_request)
 
 
 def pixel_metric_names() -> tuple[str, ...]:
-    """The metrics that need pixels and are computed for every pair."""
+    """The metrics that need pixels and are computed for every pair.
+
+    Returns
+    -------
+    tuple of str
+    """
     return tuple(m.name for m in METRICS.values() if m.needs_pixels and not m.on_request)
 
 
 def curve_names() -> tuple[str, ...]:
-    """The curves of a set of images, 256 thresholds each: the keys of ``Scores.curves``."""
+    """The curves of a set of images, 256 thresholds each: the keys of ``Scores.curves``.
+
+    Returns
+    -------
+    tuple of str
+    """
     own = ("precision", "recall", "f", "f_meanf", "f_meanpr", "tpr", "ppv")
     return (*own, *THRESHOLD_FAMILIES)
 
@@ -440,7 +375,12 @@ def _check_new(name: str) -> None:
 
 
 def registered_formulas() -> dict[str, Callable[..., Any]]:
-    """The formulas of :func:`register_threshold_family`, by the family's name."""
+    """The formulas of :func:`register_threshold_family`, by the family's name.
+
+    Returns
+    -------
+    dict of str to callable
+    """
     return dict(_formulas)
 
 
@@ -474,7 +414,17 @@ def load_pixel_function(name: str) -> Callable[..., Any]:
 
 
 def find_metric(name: str) -> Metric:
-    """The catalogue's entry of a name; for a name it does not have, an entry labelled with that name."""
+    """Look up a metric.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    Metric
+        For a name that the catalogue does not have, an entry labelled with that name.
+    """
     return METRICS.get(name) or Metric(name, name, "higher", name, "")
 
 
@@ -505,7 +455,12 @@ def suggest(name: str, known: Sequence[str]) -> str | None:
 
 
 def describe_metrics() -> str:
-    """The catalogue as text, one line per metric; metrics that ``--metrics all`` does not show are marked."""
+    """The catalogue as text, one line per metric; metrics that ``--metrics all`` does not show are marked.
+
+    Returns
+    -------
+    str
+    """
     rows = [("name", "label", "better", "of", "what it is")]
     for metric in METRICS.values():
         better = "-" if metric.direction == "neither" else metric.direction

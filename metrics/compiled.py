@@ -1,9 +1,9 @@
-"""Compiled kernels: the one place where sodbench meets numba's decorator.
+"""Compiled kernels: the one place that uses numba's decorator.
 
 Kernels are compiled on first use and kept in numba's cache.  Where no cache folder is writable (a read-only installation
-with an unwritable home, as in many containers), numba refuses to decorate at all; here they are compiled again in each
-process instead, and one warning says so.  ``NUMBA_CACHE_DIR`` chooses the folder, and ``NUMBA_DISABLE_JIT=1`` runs every
-kernel as plain Python, for debugging and coverage.
+with an unwritable home, as in many containers), numba refuses to decorate at all.  The kernels are then compiled again in
+each process, with one warning.  ``NUMBA_CACHE_DIR`` chooses the folder, and ``NUMBA_DISABLE_JIT=1`` runs every kernel as
+plain Python, for debugging and coverage.
 """
 
 import functools
@@ -17,8 +17,8 @@ import numba
 import numpy as np
 from numba.core import event
 
+# Whether kernels are compiled; False under NUMBA_DISABLE_JIT=1
 JIT: bool = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
-"""Whether kernels are compiled; False under ``NUMBA_DISABLE_JIT=1``."""
 
 _no_cache = threading.Event()  # set once a kernel could not be cached: one warning is enough
 
@@ -58,12 +58,17 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 def have_cache() -> bool:
-    """Whether the kernels decorated so far are kept for the next process."""
+    """Whether the kernels decorated so far are kept for the next process.
+
+    Returns
+    -------
+    bool
+    """
     return JIT and not _no_cache.is_set()
 
 
 def _as_plain_python(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, without numpy's warnings of integers that wrap around, which compiled code does silently."""
+    """The same function without numpy's warnings about integer overflow, which compiled code ignores."""
 
     @functools.wraps(function)
     def plain(*arguments: Any, **keywords: Any) -> Any:
@@ -74,7 +79,7 @@ def _as_plain_python(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _FirstCompilation(event.Listener):
-    """Calls a function when numba begins to compile, once."""
+    """Calls a function when numba starts to compile, once."""
 
     def __init__(self, announce: Callable[[], None]):
         self._announce = announce
@@ -91,6 +96,16 @@ class _FirstCompilation(event.Listener):
 
 @contextmanager
 def announcing(announce: Callable[[], None]) -> Iterator[None]:
-    """Call ``announce`` before the first kernel that is compiled in the block; never where the cache has them all."""
+    """Announce compilation: a context in which ``announce`` is called before the first kernel is compiled, if any is.
+
+    Parameters
+    ----------
+    announce : callable
+        Takes no argument; not called where the cache has all kernels.
+
+    Yields
+    ------
+    None
+    """
     with event.install_listener("numba:compile", _FirstCompilation(announce)):
         yield

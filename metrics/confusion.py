@@ -88,11 +88,9 @@ def prepare_counts(counts: Counts, rule: CountingRule, preparation: Preparation)
     Parameters
     ----------
     counts : Counts
-        Of N pairs.
     rule : CountingRule
         One that the counts hold.
     preparation : {"raw", "min-max", "maximum"}
-        How the maps are prepared.
 
     Returns
     -------
@@ -132,7 +130,6 @@ def at_thresholds(prepared: PreparedCounts, comparison: Comparison) -> Confusion
     Parameters
     ----------
     prepared : PreparedCounts
-        Of N pairs.
     comparison : {">", "trunc>=", ">="}
         See :class:`sodbench.metrics.protocols.Protocol`.
 
@@ -152,7 +149,6 @@ def at_adaptive_threshold(prepared: PreparedCounts) -> Confusion:
     Parameters
     ----------
     prepared : PreparedCounts
-        Of N pairs.
 
     Returns
     -------

@@ -34,10 +34,8 @@ def context_measure(
 
     Parameters
     ----------
-    values : float [h, w]
-        The prepared map, in [0, 1].
+    values : float [h, w], in [0, 1]
     foreground : bool [h, w]
-        The mask.
     beta_squared : float
         The weight of relevance.
     alpha : float

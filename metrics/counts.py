@@ -10,14 +10,14 @@ grey levels (SalMetric's MAE), the tie flags (ties.py), and the columns of the p
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.histogram import absolute_error, count_pixels
 from sodbench.metrics.masks import PreparedMask, check_image
-from sodbench.metrics.pixel_metrics import compute_pixel_metrics, stack_columns
+from sodbench.metrics.pixel_metrics import compute_pixel_metrics
 from sodbench.metrics.protocols import (
     DEFAULT_SCHEME,
     CountingRule,
@@ -216,6 +216,41 @@ class Counts:
         return np.full(len(self), np.nan)
 
     @classmethod
+    def from_pairs(cls, scheme: CountingScheme, pairs: Sequence["PairCounts"]) -> "Counts":
+        """Collect the counts of single pairs.
+
+        Parameters
+        ----------
+        scheme : CountingScheme
+            The scheme of every pair.
+        pairs : sequence of PairCounts
+            N pairs, or none.
+
+        Returns
+        -------
+        Counts
+        """
+        deviations = {}
+        for rule in scheme.rules[1:]:
+            rows = [row for row, pair in enumerate(pairs) if rule in pair.deviations]
+            held = [pairs[row].deviations[rule] for row in rows]
+            deviations[rule] = Deviations(
+                np.array(rows, np.int64),
+                _stack([histogram for histogram, _ in held], np.uint32, HISTOGRAM_SHAPE),
+                _stack([flags for _, flags in held], np.uint8, (2,)),
+            )
+        metrics = _stack([pair.pixel_metrics for pair in pairs], np.float64, (len(scheme.columns),))
+        return cls(
+            scheme=scheme,
+            histogram=_stack([pair.histogram for pair in pairs], np.uint32, HISTOGRAM_SHAPE),
+            tie_flags=_stack([pair.tie_flags for pair in pairs], np.uint8, (2,)),
+            deviations=deviations,
+            size=_stack([pair.size for pair in pairs], np.int32, (2,)),
+            absolute_error=_stack([pair.absolute_error for pair in pairs], np.int64, ()),
+            pixel_metrics={column: metrics[:, i] for i, column in enumerate(scheme.columns)},
+        )
+
+    @classmethod
     def concatenate(cls, parts: Iterable["Counts"]) -> "Counts":
         """Join counts.
 
@@ -241,7 +276,7 @@ class Counts:
                 "counts under different rules or with different pixel metrics cannot be joined: "
                 + "; ".join(_describe(scheme) for scheme in schemes)
             )
-        parts = [_no_pairs(*schemes or [DEFAULT_SCHEME]), *parts]
+        parts = [cls.from_pairs(schemes[0] if schemes else DEFAULT_SCHEME, []), *parts]
         scheme = parts[0].scheme
         offsets = np.cumsum([0, *(len(part) for part in parts)])
         deviations = {}
@@ -266,25 +301,14 @@ class Counts:
         )
 
 
+def _stack(values: Sequence[Any], dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    """An array [N, *shape] of N values, also where N is 0."""
+    return np.array(values, dtype).reshape(len(values), *shape)
+
+
 def _describe(scheme: CountingScheme) -> str:
     rules = " and ".join(f"'{rule}'" for rule in scheme.rules)
     return f"{rules} with {', '.join(map(str, scheme.columns)) or 'no pixel metrics'}"
-
-
-def _no_pairs(scheme: CountingScheme) -> Counts:
-    """Counts of no pair: the arrays' types and shapes."""
-    histogram, flags = np.zeros((0, *HISTOGRAM_SHAPE), np.uint32), np.zeros((0, 2), np.uint8)
-    return Counts(
-        scheme=scheme,
-        histogram=histogram,
-        tie_flags=flags,
-        deviations={
-            rule: Deviations(np.zeros(0, np.int64), histogram, flags) for rule in scheme.rules[1:]
-        },
-        size=np.zeros((0, 2), np.int32),
-        absolute_error=np.zeros(0, np.int64),
-        pixel_metrics=stack_columns(scheme.columns, []),
-    )
 
 
 class PairCounts(NamedTuple):
@@ -293,7 +317,6 @@ class PairCounts(NamedTuple):
     Attributes
     ----------
     scheme : CountingScheme
-        Of the mask.
     histogram : uint32 [4, 2, 256]
         Under the scheme's first rule.
     tie_flags : tuple of int
@@ -322,23 +345,7 @@ class PairCounts(NamedTuple):
     @property
     def counts(self) -> Counts:
         """The same as the counts of N = 1 pairs."""
-        deviations = {}
-        for rule in self.scheme.rules[1:]:
-            held = [self.deviations[rule]] if rule in self.deviations else []
-            deviations[rule] = Deviations(
-                np.arange(len(held)),
-                np.array([histogram for histogram, _ in held], np.uint32).reshape(-1, 4, 2, 256),
-                np.array([flags for _, flags in held], np.uint8).reshape(-1, 2),
-            )
-        return Counts(
-            scheme=self.scheme,
-            histogram=self.histogram[None],
-            tie_flags=np.array([self.tie_flags], np.uint8),
-            deviations=deviations,
-            size=np.array([self.size], np.int32),
-            absolute_error=np.array([self.absolute_error]),
-            pixel_metrics=stack_columns(self.scheme.columns, [self.pixel_metrics]),
-        )
+        return Counts.from_pairs(self.scheme, [self])
 
 
 def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
@@ -347,7 +354,6 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
     Parameters
     ----------
     map_ : uint8 [h, w]
-        The map.
     mask : PreparedMask
         A mask of the same size; its scheme says what is counted.
 

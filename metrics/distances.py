@@ -169,7 +169,7 @@ def _list(marked, columns, before):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _lowest_by_lanes(
+def _lowest_by_lanes(  # noqa: PLR0913
     typing_context: Any,
     row: Any,
     x: Any,

@@ -39,7 +39,6 @@ class PreparedMask:
     Parameters
     ----------
     pixels : uint8 [h, w]
-        The mask as stored, 0..255.
     scheme : CountingScheme
         What maps are counted for; by default everything the built-in protocols need.
 

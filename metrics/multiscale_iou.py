@@ -25,7 +25,6 @@ def multiscale_iou(binary: NDArray[np.bool_], outline_cells: list[NDArray[np.boo
     Parameters
     ----------
     binary : bool [h, w]
-        The map.
     outline_cells : list of bool arrays
         The mask's outline on ten grids, from :func:`to_grids` of :func:`outline`.
 
@@ -45,10 +44,8 @@ def adaptive_multiscale_iou(values: NDArray[np.float64], foreground: NDArray[np.
 
     Parameters
     ----------
-    values : float64 [h, w]
-        The prepared map, in [0, 1].
+    values : float64 [h, w], in [0, 1]
     foreground : bool [h, w]
-        The mask.
 
     Returns
     -------
@@ -64,7 +61,6 @@ def outline(binary: NDArray[np.bool_]) -> NDArray[np.bool_]:
     Parameters
     ----------
     binary : bool [h, w]
-        Any image.
 
     Returns
     -------

@@ -4,7 +4,7 @@ A pixel metric is a function of a prepared map, float64 [h, w] in [0, 1], and a 
 float.  Its catalogue entry names the function; see :class:`sodbench.metrics.catalogue.Metric`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -27,7 +27,6 @@ def compute_pixel_metrics(
     Parameters
     ----------
     map_ : uint8 [h, w]
-        The map.
     mask : PreparedMask
         Of the same shape.
     darkest, brightest : int
@@ -57,23 +56,3 @@ def compute_pixel_metrics(
             prepared = normalised_levels(*ranges[column])[map_]
             values[column] = float(function(prepared, mask.pixels > column.foreground_above))
     return tuple(values[column] for column in columns)
-
-
-def stack_columns(
-    columns: Sequence[PixelColumn], rows: Sequence[tuple[float, ...]]
-) -> dict[PixelColumn, NDArray[np.float64]]:
-    """Turn rows of values into arrays by column.
-
-    Parameters
-    ----------
-    columns : sequence of PixelColumn
-        C columns.
-    rows : sequence of tuple of float
-        N rows of C values.
-
-    Returns
-    -------
-    dict of PixelColumn to float64 [N]
-    """
-    table = np.array(rows, np.float64).reshape(len(rows), len(columns))
-    return {column: table[:, i] for i, column in enumerate(columns)}

@@ -80,7 +80,20 @@ class _Metric:
         self._last = prepare_pair(pred, gt, normalize)  # held, so that other metrics can share it
         self._add(self._last.pair)
 
+    def get_results(self) -> dict[str, Any]:
+        """Average over the pairs.
+
+        Returns
+        -------
+        dict
+            With the keys and shapes of PySODMetrics, which the class describes.
+        """
+        return self._results()
+
     def _add(self, pair: PreparedPair) -> None:
+        raise NotImplementedError
+
+    def _results(self) -> dict[str, Any]:
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
@@ -99,8 +112,7 @@ class MAE(_Metric):
         error = background @ value + foreground @ (1 - value)
         self.maes.append(float(error / pair.prepared.per_class.sum()))
 
-    def get_results(self) -> dict[str, Any]:
-        """The mean over the pairs."""
+    def _results(self) -> dict[str, Any]:
         return {"mae": np.mean(self.maes)}
 
 
@@ -122,8 +134,7 @@ class Smeasure(_Metric):
         s = self.alpha * objects + (1 - self.alpha) * regions
         self.sms.append(float(np.maximum(0, s)[0]))
 
-    def get_results(self) -> dict[str, Any]:
-        """The mean over the pairs."""
+    def _results(self) -> dict[str, Any]:
         return {"sm": np.mean(self.sms)}
 
 
@@ -138,8 +149,7 @@ class Emeasure(_Metric):
         self.adaptive_ems.append(float(family_values(pair.adaptive)["e"][0, 0]))
         self.changeable_ems.append(family_values(pair.dynamic)["e"][0])
 
-    def get_results(self) -> dict[str, Any]:
-        """The means over the pairs."""
+    def _results(self) -> dict[str, Any]:
         curve = np.mean(self.changeable_ems, axis=0)
         return {"em": {"adp": np.mean(self.adaptive_ems), "curve": curve}}
 
@@ -160,8 +170,7 @@ class WeightedFmeasure(_Metric):
     def _add(self, pair: PreparedPair) -> None:
         self.weighted_fms.append(pair.weighted_f(self.beta))
 
-    def get_results(self) -> dict[str, Any]:
-        """The mean over the pairs."""
+    def _results(self) -> dict[str, Any]:
         return {"wfm": np.mean(self.weighted_fms)}
 
 
@@ -191,8 +200,7 @@ class Fmeasure(_Metric):
         self.recalls.append(dynamic["recall"][0])
         self.changeable_fms.append(dynamic["f"][0])
 
-    def get_results(self) -> dict[str, Any]:
-        """The means over the pairs."""
+    def _results(self) -> dict[str, Any]:
         curve, p, r = (
             np.mean(each, axis=0) for each in (self.changeable_fms, self.precisions, self.recalls)
         )
@@ -219,9 +227,6 @@ class _Handler:
 
     _key: str
     beta = 0.3
-
-    def __init_subclass__(cls, key: str | None = None) -> None:
-        cls._key = key or cls._key
 
     def __init__(
         self,
@@ -258,43 +263,27 @@ class _Handler:
         return values[self._key].reshape(pixels.shape[1:])
 
 
-class PrecisionHandler(_Handler, key="precision"):
-    """Precision."""
+def _make_handler(name: str, key: str, description: str) -> type[_Handler]:
+    """A handler of one metric."""
+    content = {"__doc__": description, "__module__": __name__, "_key": key}
+    return type(name, (_Handler,), content)
 
 
-class RecallHandler(_Handler, key="recall"):
-    """Recall, also called true positive rate or sensitivity."""
+PrecisionHandler = _make_handler("PrecisionHandler", "precision", "Precision.")
+RecallHandler = _make_handler("RecallHandler", "recall", "Recall, or true positive rate.")
+TPRHandler = SensitivityHandler = RecallHandler
+FPRHandler = _make_handler("FPRHandler", "fpr", "False positive rate.")
+SpecificityHandler = _make_handler("SpecificityHandler", "specificity", "True negative rate.")
+TNRHandler = SpecificityHandler
+IOUHandler = _make_handler("IOUHandler", "iou", "Intersection over union.")
+DICEHandler = _make_handler("DICEHandler", "dice", "Dice coefficient.")
+BERHandler = _make_handler("BERHandler", "ber", "Balanced error rate.")
+OverallAccuracyHandler = _make_handler("OverallAccuracyHandler", "accuracy", "Accuracy.")
+# by PySODMetrics' formula, which is not Cohen's: see threshold_metrics.py
+KappaHandler = _make_handler("KappaHandler", "kappa", "Kappa.")
 
 
-class FPRHandler(_Handler, key="fpr"):
-    """False positive rate."""
-
-
-class SpecificityHandler(_Handler, key="specificity"):
-    """Specificity, also called true negative rate."""
-
-
-class IOUHandler(_Handler, key="iou"):
-    """Intersection over union."""
-
-
-class DICEHandler(_Handler, key="dice"):
-    """Dice coefficient."""
-
-
-class BERHandler(_Handler, key="ber"):
-    """Balanced error rate."""
-
-
-class OverallAccuracyHandler(_Handler, key="accuracy"):
-    """Share of the pixels that are classified correctly."""
-
-
-class KappaHandler(_Handler, key="kappa"):
-    """Kappa by PySODMetrics' formula, which is not Cohen's (see threshold_metrics.py)."""
-
-
-class FmeasureHandler(_Handler, key="f"):
+class FmeasureHandler(_Handler):
     """F-measure.
 
     Parameters
@@ -305,15 +294,13 @@ class FmeasureHandler(_Handler, key="f"):
         What the papers call beta^2.
     """
 
+    _key = "f"
+
     def __init__(
         self, with_dynamic: bool, with_adaptive: bool, *, beta: float = 0.3, **modes: bool
     ):
         super().__init__(with_dynamic, with_adaptive, **modes)
         self.beta = beta
-
-
-TPRHandler = SensitivityHandler = RecallHandler
-TNRHandler = SpecificityHandler
 
 
 class FmeasureV2(_Metric):
@@ -324,7 +311,6 @@ class FmeasureV2(_Metric):
     Parameters
     ----------
     metric_handlers : mapping of str to handler, optional
-        The handlers.
     """
 
     def __init__(self, metric_handlers: Mapping[str, Any] | None = None):
@@ -338,7 +324,6 @@ class FmeasureV2(_Metric):
         handler_name : str
             Its key in the results.
         metric_handler : handler
-            The handler.
         """
         self._metric_handlers[handler_name] = metric_handler
 
@@ -366,12 +351,13 @@ class FmeasureV2(_Metric):
             for name in handler.binary_results:
                 handler.binary_results[name] += sum(int(each[name]) for each in pixels)
 
-    def get_results(self) -> dict[str, dict[str, Any]]:
-        """The means over the pairs, by handler."""
-        return {name: dict(_results(handler)) for name, handler in self._metric_handlers.items()}
+    def _results(self) -> dict[str, dict[str, Any]]:
+        return {
+            name: dict(_handler_results(handler)) for name, handler in self._metric_handlers.items()
+        }
 
 
-def _results(handler: Any, keep_curves: bool = False) -> Iterator[tuple[str, Any]]:
+def _handler_results(handler: Any, keep_curves: bool = False) -> Iterator[tuple[str, Any]]:
     """What a handler was asked for, by mode."""
     if handler.dynamic_results is not None:
         curves = handler.dynamic_results
@@ -398,8 +384,7 @@ class SizeInvarianceMAE(_Metric):
     def _add(self, pair: PreparedPair) -> None:
         self.maes.append(size_invariant_mae(pair.values, pair.foreground))
 
-    def get_results(self) -> dict[str, Any]:
-        """The mean over the pairs."""
+    def _results(self) -> dict[str, Any]:
         return {"si_mae": np.mean(self.maes)}
 
 
@@ -424,10 +409,9 @@ class SizeInvarianceFmeasureV2(FmeasureV2):
                 handler.adaptive_results.append(np.mean(adaptive))
             self._add_binary(handler, objects)
 
-    def get_results(self) -> dict[str, dict[str, Any]]:
-        """The means over the pairs, by handler; curves by object."""
+    def _results(self) -> dict[str, dict[str, Any]]:
         return {
-            name: dict(_results(handler, keep_curves=handler.sample_based))
+            name: dict(_handler_results(handler, keep_curves=handler.sample_based))
             for name, handler in self._metric_handlers.items()
         }
 
@@ -473,8 +457,7 @@ class MSIoU(_Metric):
         if self.binary_results is not None:
             self.binary_results.append(multiscale_iou(p > 0.5, cells))
 
-    def get_results(self) -> dict[str, Any]:
-        """The means over the pairs: ``dynamic`` [257], ``adaptive``, ``binary``, as far as asked for."""
+    def _results(self) -> dict[str, Any]:
         modes = {
             "dynamic": self.dynamic_results,
             "adaptive": self.adaptive_results,
@@ -502,8 +485,7 @@ class ContextMeasure(_Metric):
     def _add(self, pair: PreparedPair) -> None:
         self.scores.append(context_measure(pair.values, pair.foreground, self.beta2, self.alpha))
 
-    def get_results(self) -> dict[str, Any]:
-        """The mean over the pairs."""
+    def _results(self) -> dict[str, Any]:
         return {"cm": np.mean(self.scores)}
 
 

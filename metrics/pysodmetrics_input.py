@@ -35,9 +35,7 @@ class PreparedPair:
     map_ : uint8 or float [h, w]
         The map as given; the prepared map is ``slope * map_ + offset``.
     slope, offset : float
-        How the map is prepared.
     mask : PreparedMask
-        The mask.
     levels : float [L]
         The possible values of the prepared map.
     prepared : PreparedCounts
@@ -105,7 +103,6 @@ class PreparedPair:
         Parameters
         ----------
         box : (slice, slice)
-            Rows and columns.
 
         Returns
         -------
@@ -116,31 +113,31 @@ class PreparedPair:
         return _prepare_floats(values, foreground)
 
 
-@dataclass(frozen=True)
-class _Given:
-    """The arguments of a call, by content."""
+@dataclass(frozen=True, eq=False)
+class LastPair:
+    """The pair that was prepared last, with a copy of what it was prepared from.
+
+    Scripts step several metrics with one pair, which is prepared once for all of them.  The metrics hold it; this module
+    only refers to it, so that its arrays are freed with the metrics.
+
+    Attributes
+    ----------
+    pred, gt : array [h, w]
+        Copies of the arguments.
+    normalize : bool
+    pair : PreparedPair
+    """
 
     pred: NDArray[Any]
     gt: NDArray[Any]
     normalize: bool
+    pair: PreparedPair
 
-    def matches(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool) -> bool:
+    def _matches(self, pred: NDArray[Any], gt: NDArray[Any], normalize: bool) -> bool:
         return normalize == self.normalize and all(
             new.dtype == old.dtype and np.array_equal(new, old)
             for new, old in ((pred, self.pred), (gt, self.gt))
         )
-
-
-class LastPair:
-    """The pair that was prepared last, with a copy of what it was prepared from.
-
-    Scripts step several metrics with one pair, which is prepared once for all of them.  The metrics hold it; here it is
-    only referred to, so that its arrays are freed with the metrics.
-    """
-
-    def __init__(self, given: _Given, pair: PreparedPair):
-        self.given = given
-        self.pair = pair
 
 
 _last = threading.local()  # .reference: a weak reference to this thread's LastPair
@@ -174,9 +171,9 @@ def prepare_pair(pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -
     pred, gt = np.asarray(pred), np.asarray(gt)
     reference = getattr(_last, "reference", None)
     last: LastPair | None = reference() if reference else None
-    if last is None or not last.given.matches(pred, gt, normalize):
+    if last is None or not last._matches(pred, gt, normalize):
         pred, gt = pred.copy(), gt.copy()  # the caller may write into the originals
-        last = LastPair(_Given(pred, gt, normalize), _prepare(pred, gt, normalize))
+        last = LastPair(pred, gt, normalize, _prepare(pred, gt, normalize))
         _last.reference = weakref.ref(last)
     return last
 

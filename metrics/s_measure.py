@@ -28,7 +28,6 @@ def s_measure(prepared: PreparedCounts) -> tuple[Floats, Floats, Floats]:
     Parameters
     ----------
     prepared : PreparedCounts
-        The counts of N pairs.
 
     Returns
     -------

@@ -80,9 +80,7 @@ def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
     Parameters
     ----------
     counts : Counts
-        Of N pairs.
     protocol : Protocol
-        Whose conventions apply.
 
     Returns
     -------
@@ -122,9 +120,7 @@ def per_image_curves(
     Parameters
     ----------
     counts : Counts
-        Of N pairs.
     protocol : Protocol
-        Whose conventions apply.
     names : iterable of str, optional
         The curves; all of them by default.
 
@@ -330,11 +326,8 @@ def score(
     Parameters
     ----------
     counts : CountsSource
-        Counts of the pairs.
     protocol : str or Protocol
-        Whose conventions apply.
     stems : sequence of str
-        The pairs' names.
     undefined_s : {"keep", "skip"}, optional
         What to do with undefined S-measures, instead of the protocol's choice.
     order_by : sequence of str, optional

@@ -24,7 +24,6 @@ def object_boxes(foreground: NDArray[np.bool_]) -> list[Box]:
     Parameters
     ----------
     foreground : bool [h, w]
-        The mask.
 
     Returns
     -------
@@ -45,10 +44,8 @@ def size_invariant_mae(values: NDArray[np.floating], foreground: NDArray[np.bool
 
     Parameters
     ----------
-    values : float [h, w]
-        The prepared map, in [0, 1].
+    values : float [h, w], in [0, 1]
     foreground : bool [h, w]
-        The mask.
 
     Returns
     -------

@@ -37,7 +37,6 @@ def precision_recall_f(
     Parameters
     ----------
     confusion : Confusion
-        Of N maps at T thresholds.
     smoothing : float
         Added to numerator and denominator of precision and recall (SalMetric).
     beta2 : float
@@ -63,7 +62,6 @@ def ranking_rates(confusion: Confusion, smoothing: float = 0.0) -> dict[str, Flo
     Parameters
     ----------
     confusion : Confusion
-        Of N maps at T thresholds.
     smoothing : float
         Added to numerator and denominator of ``ppv``; it decides what precision is where nothing is selected.
 
@@ -86,7 +84,6 @@ def family_values(confusion: Confusion) -> dict[str, Floats]:
     Parameters
     ----------
     confusion : Confusion
-        Of N maps at T thresholds.
 
     Returns
     -------
@@ -161,7 +158,7 @@ def _precision_recall_f(tp, fp, positives, smoothing, beta2):  # type: ignore[no
 
 
 @_compiled
-def _fill(  # type: ignore[no-untyped-def]
+def _fill(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     tp, fp, positives, negatives, e, iou, dice, specificity, fpr, ber, accuracy, kappa, cohen_kappa
 ):
     """Compute every family of the catalogue that is not registered from outside: each argument is named after one.

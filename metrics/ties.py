@@ -30,7 +30,6 @@ def value_range(darkest: int, brightest: int, preparation: Preparation) -> tuple
     darkest, brightest : int
         The map's lowest and highest grey level.
     preparation : {"raw", "min-max", "maximum"}
-        How the map is prepared.
 
     Returns
     -------
@@ -72,11 +71,8 @@ def find_ties(
     Parameters
     ----------
     map_ : uint8 [h, w]
-        The map.
     counted : HistogramPass
-        Its counts under the rule.
     split : CentroidSplit
-        The mask's split under the rule.
 
     Returns
     -------

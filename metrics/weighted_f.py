@@ -73,7 +73,6 @@ def weighted_geometry(mask: NDArray[np.uint8], above: int = 0) -> Geometry:
     Parameters
     ----------
     mask : uint8 [h, w]
-        The mask.
     above : int
         A pixel is foreground when its value is greater than this.
 
@@ -114,7 +113,6 @@ def weighted_f(
     values : uint8 or float64 [h, w]
         The map, of the mask's shape.
     geometry : Geometry
-        Of the mask.
     preparations : float64 [K, 2]
         Rows (a, b): the map that is scored is a * values + b, which must be in [0, 1].
     beta_squared : float
@@ -158,10 +156,8 @@ def weighted_f_of_map(values: NDArray[np.float64], foreground: NDArray[np.bool_]
 
     Parameters
     ----------
-    values : float64 [h, w]
-        The prepared map, in [0, 1].
+    values : float64 [h, w], in [0, 1]
     foreground : bool [h, w]
-        The mask.
 
     Returns
     -------
@@ -233,7 +229,7 @@ def _outline(mask, above):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _weighted_f(  # type: ignore[no-untyped-def]
+def _weighted_f(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     values,
     squared,
     area,
@@ -295,7 +291,7 @@ def _total(addends):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _missed(values, top, left, inside, runs, band, rows, columns, preparations, taps):  # type: ignore[no-untyped-def]
+def _missed(values, top, left, inside, runs, band, rows, columns, preparations, taps):  # type: ignore[no-untyped-def]  # noqa: PLR0913
     """float64 [K], sum over the foreground of the smaller of an error and the Gaussian mean of errors."""
     height, image_width = values.shape
     box_height, box_width = inside.shape

@@ -19,7 +19,7 @@ from sodbench.metrics.statistics.bootstrap import (
 )
 from sodbench.metrics.statistics.ranking import CriticalDifference, critical_difference
 from sodbench.metrics.statistics.significance import MIN_IMAGES
-from sodbench.parallel import in_threads, processors
+from sodbench.parallel import in_threads, worker_count
 from sodbench.reports.comparability import (
     Comparable,
     Key,
@@ -37,13 +37,12 @@ from sodbench.reports.result_statistics import ResultStatistics, compute_statist
 from sodbench.reports.selection import (
     index_results,
     select_metrics,
-    select_results,
     sort_datasets,
 )
 from sodbench.results import Result
 
 # Results worked on at a time; each of them holds some 300 MB for 5,000 images.
-_THREADS = min(4, processors())
+_THREADS = min(4, worker_count())
 
 
 @dataclass(frozen=True)
@@ -218,8 +217,7 @@ def analyse(
     metrics, methods, datasets : sequence of str, optional
         Only these, in this order.
     attributes : mapping of str to DataFrame, optional
-        By dataset, a frame with index ``stem`` and a categorical column for each attribute of its images, as
-        :func:`sodbench.datasets.attribute_groups` returns it. Scores are broken down by these.
+        By dataset, what :func:`sodbench.datasets.attribute_groups` returns. Scores are broken down by these.
     resamples, seed : int, optional
         Of the bootstrap. The numbers of one dataset do not depend on the other datasets.
 
@@ -231,34 +229,17 @@ def analyse(
     ------
     SodbenchError
         For a name that no result has, and for two results of one method on one dataset under one protocol.
-
-    Examples
-    --------
-    >>> analysis = analyse(load_results(["results"]))  # doctest: +SKIP
-    >>> analysis.intervals["DSS", "SOD", "f_max"]  # doctest: +SKIP
-    Interval(value=0.844, low=0.828, high=0.860)
     """
-    by_key = index_results(select_results(results, methods, datasets))
+    by_key = index_results(results, methods, datasets)
     shown = select_metrics(list(next(iter(by_key.values())).metrics), metrics)
     method_names = tuple(methods or dict.fromkeys(method for method, _ in by_key))
     dataset_names = tuple(datasets or sort_datasets(dataset for _, dataset in by_key))
-    keys = [(m, d) for d in dataset_names for m in method_names if (m, d) in by_key]
-    statistics = _compute_all(
-        {key: by_key[key] for key in keys}, shown, attributes or {}, resamples, seed
-    )
-    comparable = find_comparable(
-        {key: by_key[key].signature for key in keys},
-        {key: one.fingerprint for key, one in statistics.items()},
-    )
-    comparisons = []
-    for dataset in dataset_names:
-        compared = {m: by_key[m, dataset] for m in comparable.compared[dataset]}
-        comparisons += compare_all_pairs(
-            dataset, compared, shown, [statistics[m, dataset] for m in compared]
-        )
-    smallest = {
-        dataset: min(by_key[m, d].n for m, d in keys if d == dataset) for dataset in dataset_names
-    }
+    own = {(m, d): by_key[m, d] for d in dataset_names for m in method_names if (m, d) in by_key}
+    statistics = _compute_all(own, shown, attributes or {}, resamples, seed)
+    signatures = {key: result.signature for key, result in own.items()}
+    fingerprints = {key: one.fingerprint for key, one in statistics.items()}
+    comparable = find_comparable(signatures, fingerprints)
+    smallest = {d: min(r.n for (_, e), r in own.items() if e == d) for d in dataset_names}
     return Analysis(
         results=by_key,
         methods=method_names,
@@ -270,7 +251,7 @@ def analyse(
             for key, one in statistics.items()
             for name, interval in one.intervals.items()
         },
-        comparisons=tuple(comparisons),
+        comparisons=_compare_all(by_key, dataset_names, shown, statistics, comparable),
         breakdowns=_collect_breakdowns(statistics),
         by_protocol={key: one.f_max_by_protocol for key, one in statistics.items()},
         resamples=resamples,
@@ -354,6 +335,23 @@ def _compute_all(
     return dict(zip(results, computed, strict=True))
 
 
+def _compare_all(
+    results: Mapping[Key, Result],
+    datasets: Sequence[str],
+    metrics: Sequence[Metric],
+    statistics: Mapping[Key, ResultStatistics],
+    comparable: Comparable,
+) -> tuple[Comparison, ...]:
+    """Every pair of comparable methods on every dataset."""
+    comparisons: list[Comparison] = []
+    for dataset in datasets:
+        methods = comparable.compared[dataset]
+        compared = {method: results[method, dataset] for method in methods}
+        own = [statistics[method, dataset] for method in methods]
+        comparisons += compare_all_pairs(dataset, compared, metrics, own)
+    return tuple(comparisons)
+
+
 def _collect_breakdowns(statistics: Mapping[Key, ResultStatistics]) -> tuple[Breakdown, ...]:
     """The groups of all results by attribute."""
     breakdowns = []
@@ -363,10 +361,13 @@ def _collect_breakdowns(statistics: Mapping[Key, ResultStatistics]) -> tuple[Bre
         }
         images: dict[str, tuple[int, ...]] = {}
         for (_, dataset), scores in groups.items():
-            numbers = [score.images for score in scores]
+            numbers = [n for n, _ in scores.values()]
             largest = zip(images.get(dataset, numbers), numbers, strict=True)
             images[dataset] = tuple(max(pair) for pair in largest)
-        names = tuple(score.name for score in next(iter(groups.values())))
-        values = {key: tuple(score.interval for score in scores) for key, scores in groups.items()}
+        names = tuple(next(iter(groups.values())))
+        values = {
+            key: tuple(interval for _, interval in scores.values())
+            for key, scores in groups.items()
+        }
         breakdowns.append(Breakdown(attribute, names, images, values))
     return tuple(breakdowns)

@@ -21,10 +21,9 @@ from sodbench.metrics.statistics.bootstrap import (
     draw_resamples,
 )
 from sodbench.metrics.statistics.significance import (
-    ALPHA,
     ALPHA_TEXT,
     MIN_IMAGES,
-    PairedTests,
+    PairedTest,
     compare_pairs,
 )
 from sodbench.quoting import json_text, markdown_text, printable
@@ -43,9 +42,9 @@ from sodbench.results import Result, load_results
 from sodbench.results.result_file import nan_to_none
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two methods on one dataset by one metric, paired over the images that both were scored on.
+@dataclass(frozen=True, kw_only=True)
+class Comparison(PairedTest):
+    """A :class:`PairedTest` of two methods on one dataset by one metric.
 
     Attributes
     ----------
@@ -58,17 +57,6 @@ class Comparison:
         Number of images that both were scored on.
     first_value, second_value : float
         The aggregates over these images.
-    difference, low, high : float
-        The first aggregate minus the second, and the limits of its bootstrap interval.
-    p, p_holm : float
-        Paired bootstrap; also Holm-corrected over the comparisons made together: in a report all compared pairs of
-        methods of this dataset and metric. NaN where there is no test.
-    p_wilcoxon, p_wilcoxon_holm : float
-        The same of Wilcoxon's signed ranks of the scores of single images.
-    undecided : bool
-        ``p_holm`` is within the Monte Carlo error of the resampling of the significance level.
-    wins, ties, losses : int
-        Images on which ``first`` scores better, equal, worse.
     """
 
     dataset: str
@@ -79,27 +67,11 @@ class Comparison:
     images: int
     first_value: float
     second_value: float
-    difference: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
-    p_wilcoxon: float
-    p_wilcoxon_holm: float
-    undecided: bool
-    wins: int
-    ties: int
-    losses: int
-
-    @property
-    def tested(self) -> bool:
-        """Whether there is a test result at all."""
-        return bool(np.isfinite(self.p_holm))
 
     @property
     def winner(self) -> str:
         """The method that is significantly better; empty if there is none."""
-        if self.undecided or not self.p_holm < ALPHA or self.difference == 0:
+        if not self.significant:
             return ""
         return self.first if (self.difference > 0) == self.higher_is_better else self.second
 
@@ -166,7 +138,7 @@ def _build_comparisons(
     images: int,
     pairs: Sequence[tuple[Metric, str, str]],
     values: Floats,
-    tests: PairedTests,
+    tests: Sequence[PairedTest],
 ) -> list[Comparison]:
     """One comparison for each of K tests; pairs: metric, first and second method; values: float64 [K, 2], their aggregates."""
     return [
@@ -179,7 +151,7 @@ def _build_comparisons(
             images=images,
             first_value=float(values[k, 0]),
             second_value=float(values[k, 1]),
-            **{name: column[k].item() for name, column in vars(tests).items()},
+            **vars(tests[k]),
         )
         for k, (metric, first, second) in enumerate(pairs)
     ]

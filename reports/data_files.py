@@ -93,30 +93,11 @@ def format_json(document: Document, analysis: Analysis) -> str:
 def _table_content(table: Table) -> dict[str, Any]:
     rows = []
     for row in table.rows:
-        cells = [
-            {
-                "text": c.text,
-                "value": c.value,
-                "low": c.low,
-                "high": c.high,
-                "place": c.place,
-                "better_than": table.better_than(c),
-                "mark": c.mark,
-                "signature": c.signature,
-            }
-            for c in row.cells
-        ]
+        cells = [{**vars(c), "better_than": table.better_than(c)} for c in row.cells]
+        for cell in cells:
+            del cell["wins"]  # letters, which are named by better_than
         rows.append({"label": row.label, "published": row.published, "cells": cells})
-    columns = [
-        {
-            "key": c.name,
-            "dataset": c.dataset,
-            "metric": c.metric,
-            "group": c.group,
-            "heading": c.heading,
-        }
-        for c in table.columns
-    ]
+    columns = [{**vars(c), "key": c.name} for c in table.columns]
     return {"title": table.title, "columns": columns, "rows": rows, "notes": table.notes}
 
 
@@ -178,9 +159,9 @@ def _comparison_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """Every test; both methods of a pair have one signature but for the version."""
     rows = []
     for comparison in analysis.comparisons:
-        values = vars(comparison).copy()
-        dataset, metric = values.pop("dataset"), values.pop("metric")
-        result = analysis.results[comparison.first, dataset]
+        values = vars(comparison)
+        first = {name: values[name] for name in ("dataset", "metric", "first", "second", "images")}
+        result = analysis.results[comparison.first, comparison.dataset]
         made = {"protocol": result.protocol, "signature": str(result.signature)}
-        rows.append({"dataset": dataset, "metric": metric, **values, **made})
+        rows.append(first | values | made)
     return rows

@@ -143,7 +143,7 @@ def write_check_report(reports: Sequence[DatasetReport], file: Path) -> None:
 
 _STATS = "data stats"
 _PAGE, _NUMBERS = "stats.md", "stats.json"
-_ENDINGS = (".csv", ".png", ".svg")
+_STATS_ENDINGS = (".csv", ".png", ".svg")
 _SHARES = frozenset(
     {"mean object size", "small objects", "large objects", "several objects",
      "touching the border", "off centre"}
@@ -190,7 +190,7 @@ def _read_numbers(path: Path) -> dict[str, Any]:
     return content
 
 
-_FOLDER = FolderKind("statistics of datasets", "measuring datasets", _NUMBERS, _read_numbers)
+_STATS_FOLDER = FolderKind("statistics of datasets", "measuring datasets", _NUMBERS, _read_numbers)
 
 
 def check_stats_folder(names: Sequence[str], folder: Path) -> list[str]:
@@ -226,7 +226,7 @@ def check_stats_folder(names: Sequence[str], folder: Path) -> list[str]:
             )
     if os.path.lexists(folder) and not folder.is_dir():
         raise SodbenchError(f"{folder}: is not a folder; name a folder")
-    manifest = _FOLDER.read_manifest(folder) or {}
+    manifest = _STATS_FOLDER.read_manifest(folder) or {}
     files = manifest.get("files")
     written = (
         [str(f) for f in files if os.path.lexists(folder / f)] if isinstance(files, list) else []
@@ -246,7 +246,7 @@ def _stem(name: str) -> str:
 
 
 def _files(names: Iterable[str]) -> list[str]:
-    return [f"{_stem(name)}{ending}" for name in names for ending in _ENDINGS]
+    return [f"{_stem(name)}{ending}" for name in names for ending in _STATS_ENDINGS]
 
 
 def write_stats_pages(stats: Sequence[DatasetStats], folder: Path) -> Path:
@@ -266,7 +266,7 @@ def write_stats_pages(stats: Sequence[DatasetStats], folder: Path) -> Path:
 
     names = [one.name for one in stats]
     check_stats_folder(names, folder)
-    with OutputFolder.open(folder, _FOLDER) as output:
+    with OutputFolder.open(folder, _STATS_FOLDER) as output:
         files = sorted({*check_stats_folder(names, folder), *_files(names)})
         numbers = {WRITTEN_BY: _STATS, **_summaries(stats), "files": files}
         output.write_text(_NUMBERS, json.dumps(numbers, indent=1) + "\n")  # ours from here on

@@ -11,19 +11,8 @@ from sodbench.results import Result
 MIN_IMAGES_FOR_WIDTH = 50
 
 
-def official_images(dataset: str) -> frozenset[str] | None:
-    """Return the official names of a dataset's images.
-
-    Parameters
-    ----------
-    dataset : str
-        Its name, or that of a subset such as ``HKU-IS/test``.
-
-    Returns
-    -------
-    frozenset of str or None
-        None where the dataset or its subset has no official list.
-    """
+def _official_images(dataset: str) -> frozenset[str] | None:
+    """The official names of the images of a dataset or subset; None where it has no official list."""
     base, _, subset = dataset.partition("/")
     known = known_name(base)
     if known is None or (subset and subset not in DATASETS[known].subsets):
@@ -45,7 +34,7 @@ def dataset_heading(dataset: str, numbers: Iterable[int]) -> str:
     str
         For example ``ECSSD (160 of 1,000 images)``.
     """
-    official = official_images(dataset)
+    official = _official_images(dataset)
     scored = sorted(set(numbers))
     if official is None or scored in ([], [len(official)]):
         return dataset
@@ -68,7 +57,7 @@ def check_image_counts(results: Mapping[tuple[str, str], Result]) -> list[str]:
     """
     lines = []
     for (method, dataset), result in results.items():
-        official = official_images(dataset)
+        official = _official_images(dataset)
         # the built-in demo data borrows the datasets' names; the report states so at the top
         if official is None or result.provenance.get("sample"):
             continue

@@ -4,7 +4,7 @@ Everything here comes from stored counts and per-image tables; no image is opene
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +22,6 @@ from sodbench.metrics.statistics.bootstrap import (
     Floats,
     Interval,
     ResampleCounts,
-    ResampledSums,
     percentile_interval,
 )
 from sodbench.metrics.statistics.significance import MIN_IMAGES
@@ -33,13 +32,8 @@ SIZE = "object size"
 SIZES = (f"small (to {SMALL:.0%})", "medium", f"large (above {LARGE:.0%})")
 
 
-@dataclass(frozen=True)
-class GroupScore:
-    """The primary metric of one group of images; ``interval`` is None where the group has no image."""
-
-    name: str
-    images: int
-    interval: Interval | None
+# The primary metric of the groups that an attribute makes: number of images, and interval (None without images).
+GroupScores = dict[str, tuple[int, Interval | None]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class ResultStatistics:
     ----------
     intervals : dict of str to Interval
         By metric name; without limits (NaN) for fewer than ``MIN_IMAGES`` images.
-    groups : dict of str to tuple of GroupScore
+    groups : dict of str to GroupScores
         By attribute.
     f_max_by_protocol : dict of str to float
     observed : float64 [M]
@@ -62,7 +56,7 @@ class ResultStatistics:
     """
 
     intervals: dict[str, Interval]
-    groups: dict[str, tuple[GroupScore, ...]]
+    groups: dict[str, GroupScores]
     f_max_by_protocol: dict[str, float]
     observed: Floats
     distribution: Floats
@@ -100,76 +94,70 @@ def compute_statistics(
     """
     # a copy: the counts of a dataset are large, and the result itself would keep them
     counts = load_counts(replace(result))
-    stems = np.array(result.table.index, dtype=object)
-    order = np.argsort(stems, kind="stable")
+    order = np.argsort(np.array(result.table.index, dtype=object), kind="stable")
+    table = result.table.iloc[order]
     share = foreground_share(counts)[order]
     statistics = image_statistics(result, counts, [m.name for m in metrics], order)
-    size = np.where(share > 0, np.searchsorted([SMALL, LARGE], share, side="left"), -1)
-    # the groups by size, and the images in none of them, add up to all images: their distribution costs nothing more
-    by_size, distribution = _score_sizes(statistics, draws, size, primary)
-    groups = {SIZE: by_size}
+    groups, distribution = _score_groups(statistics, draws, _find_sizes(share), primary)
+    by_attribute = {SIZE: groups}
     if attributes is not None:
-        own = attributes.reindex(stems[order])
+        own = attributes.reindex(table.index)
         for attribute in own.columns.drop(SIZE, errors="ignore"):
-            codes = np.asarray(own[attribute].cat.codes, np.intp)
+            codes = own[attribute].cat.codes.to_numpy()
             names = own[attribute].cat.categories
-            groups[str(attribute)] = tuple(
-                _score_group(statistics, draws, name, np.flatnonzero(codes == i), primary)[0]
-                for i, name in enumerate(names)
-            )
-
+            members = {str(name): np.flatnonzero(codes == i) for i, name in enumerate(names)}
+            by_attribute[str(attribute)] = _score_groups(statistics, draws, members, primary)[0]
     limits = distribution if len(order) >= MIN_IMAGES else np.full_like(distribution, np.nan)
     return ResultStatistics(
         intervals={
-            m.name: percentile_interval(result.metrics.get(m.name, float("nan")), limits[:, i])
+            m.name: percentile_interval(result.metrics.get(m.name, np.nan), limits[:, i])
             for i, m in enumerate(metrics)
         },
-        groups=groups,
+        groups=by_attribute,
         f_max_by_protocol=f_max_under_each_protocol(result, counts),
         observed=statistics.observed(),
         distribution=distribution,
-        fingerprint=_fingerprint(result.table.iloc[order], share),
+        fingerprint=_fingerprint(table, share),
     )
 
 
-def _score_sizes(
-    statistics: ImageStatistics,
-    draws: Sequence[ResampleCounts],
-    size: NDArray[np.intp],
-    primary: str,
-) -> tuple[tuple[GroupScore, ...], Floats]:
-    """The groups by object size, and the distribution [resamples, M] of all images."""
-    scores, sums = [], []
-    for i, name in enumerate(SIZES):
-        score, of_group = _score_group(statistics, draws, name, np.flatnonzero(size == i), primary)
-        scores.append(score)
-        sums.append(of_group)
-    without = np.flatnonzero(size < 0)
-    if len(without):
-        rest = statistics.select(without)
-        sums.append([rest.sums(batch[:, without]) for batch in draws])
-    batches = zip(*filter(None, sums), strict=True)
-    means = [sum(parts[1:], parts[0]).means for parts in batches]
-    return tuple(scores), np.concatenate([statistics.aggregate(m) for m in means])
+def _find_sizes(share: Floats) -> dict[str, NDArray[np.intp]]:
+    """The images of each group by object size; images without foreground are in none."""
+    group = np.where(share > 0, np.searchsorted([SMALL, LARGE], share, side="left"), -1)
+    return {name: np.flatnonzero(group == i) for i, name in enumerate(SIZES)}
 
 
-def _score_group(
+def _score_groups(
     statistics: ImageStatistics,
     draws: Sequence[ResampleCounts],
-    name: str,
-    images: NDArray[np.intp],
+    members: Mapping[str, NDArray[np.intp]],
     primary: str,
-) -> tuple[GroupScore, list[ResampledSums]]:
-    """One group's score, and its sums for each batch. A resample of the dataset is one of the group, in number too."""
-    if not len(images):
-        return GroupScore(name, 0, None), []
-    group = statistics.select(images)
-    sums = [group.sums(batch[:, images]) for batch in draws]
-    distribution = np.concatenate([group.aggregate(s.means, [primary])[:, 0] for s in sums])
-    if len(images) < MIN_IMAGES:
-        distribution = np.full_like(distribution, np.nan)
-    value = float(group.observed([primary])[0])
-    return GroupScore(name, len(images), percentile_interval(value, distribution)), sums
+) -> tuple[GroupScores, Floats]:
+    """The scores of groups of images, and the distribution [resamples, M] of all images.
+
+    A resample of the dataset is one of each group, in number too. The sums of the groups and of the images in none of
+    them add up to those of all images, whose distribution therefore costs nothing more.
+    """
+    scores: GroupScores = {}
+    parts = []
+    for name, images in members.items():
+        if not len(images):
+            scores[name] = (0, None)
+            continue
+        group = statistics.select(images)
+        sums = [group.sums(batch[:, images]) for batch in draws]
+        parts.append(sums)
+        distribution = np.concatenate([group.aggregate(s.means, [primary])[:, 0] for s in sums])
+        if len(images) < MIN_IMAGES:
+            distribution = np.full_like(distribution, np.nan)
+        value = float(group.observed([primary])[0])
+        scores[name] = (len(images), percentile_interval(value, distribution))
+    others = np.setdiff1d(np.arange(len(statistics.columns)), np.concatenate([*members.values()]))
+    if len(others):
+        rest = statistics.select(others)
+        parts.append([rest.sums(batch[:, others]) for batch in draws])
+    totals = [sum(batch[1:], batch[0]) for batch in zip(*parts, strict=True)]
+    return scores, np.concatenate([statistics.aggregate(total.means) for total in totals])
 
 
 def _fingerprint(table: pd.DataFrame, share: Floats) -> str:

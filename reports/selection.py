@@ -5,12 +5,9 @@ from collections.abc import Iterable, Sequence
 
 from sodbench.datasets import TEST_SETS
 from sodbench.errors import SodbenchError
-from sodbench.metrics.catalogue import Metric, find_metric
+from sodbench.metrics.catalogue import REPORT_METRICS, Metric, find_metric
 from sodbench.reports.comparability import Key
 from sodbench.results import Result
-
-# What tables show when nothing else was asked for: the five classical metrics.
-REPORT_METRICS = ("mae", "f_max", "s", "e_max", "wf")
 
 
 def select_metrics(
@@ -59,25 +56,29 @@ def sort_datasets(datasets: Iterable[str]) -> list[str]:
     return [d for d in TEST_SETS if d in names] + [d for d in names if d not in TEST_SETS]
 
 
-def select_results(
-    results: Sequence[Result], methods: Sequence[str] | None, datasets: Sequence[str] | None
-) -> list[Result]:
-    """Select the results of some methods and datasets.
+def index_results(
+    results: Sequence[Result],
+    methods: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+) -> dict[Key, Result]:
+    """Index results by method and dataset.
 
     Parameters
     ----------
     results : sequence of Result
-    methods, datasets : sequence of str or None
-        Only these; None for all.
+    methods, datasets : sequence of str, optional
+        Only these.
 
     Returns
     -------
-    list of Result
+    dict of (str, str) to Result
+        By (method, dataset); several protocols of one method become ``method (protocol)``.
 
     Raises
     ------
     SodbenchError
-        For a name that no result has, and where nothing is left.
+        For a name that no result has, where nothing is left, and for two results of one method on one dataset under one
+        protocol.
     """
     for kind, asked, available in (
         ("method", methods, [r.method for r in results]),
@@ -98,29 +99,9 @@ def select_results(
         raise SodbenchError(
             "there is no result to report: no method has been scored on these datasets"
         )
-    return selected
-
-
-def index_results(results: Sequence[Result]) -> dict[Key, Result]:
-    """Index results by method and dataset.
-
-    Parameters
-    ----------
-    results : sequence of Result
-
-    Returns
-    -------
-    dict of (str, str) to Result
-        By (method, dataset); several protocols of one method become ``method (protocol)``.
-
-    Raises
-    ------
-    SodbenchError
-        For two results of one method on one dataset under one protocol.
-    """
-    times = Counter((r.method, r.dataset) for r in results)
+    times = Counter((r.method, r.dataset) for r in selected)
     by_key: dict[Key, Result] = {}
-    for result in results:
+    for result in selected:
         method = result.method
         if times[method, result.dataset] > 1:
             method = f"{method} ({result.protocol})"

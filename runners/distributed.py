@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sodbench.errors import SodbenchError
-from sodbench.parallel import processors
 
 if TYPE_CHECKING:
     import torch
@@ -151,8 +150,3 @@ def environment_number(name: str, default: int) -> int:
     if not text.isdecimal():
         raise SodbenchError(f"the environment variable {name} is {text!r}, not a number; unset it")
     return int(text)
-
-
-def default_workers() -> int:
-    """Return the number of threads that read or write images: this process's share of the cores, 2 to 16."""
-    return max(2, min(16, processors() // max(1, environment_number("LOCAL_WORLD_SIZE", 1))))

@@ -28,7 +28,7 @@ from sodbench.results import Policy, Result
 from sodbench.runners.distributed import environment_number
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
 from sodbench.runners.evaluation.plan import EvaluationPlan
-from sodbench.runners.evaluation.task import Task, find_mask_problems, make_task
+from sodbench.runners.evaluation.task import Task, make_task, select_mask_problems
 from sodbench.runners.evaluation.workers import Workers
 from sodbench.runners.prediction.predict import PredictionSummary, predict
 from sodbench.runners.prediction.predictors import Predictor, load_predictor
@@ -221,7 +221,7 @@ def _find_datasets(run: Run) -> list[Dataset]:
                 "'sodbench eval PREDS GT' scores maps that exist"
             )
     datasets = apply_limits(datasets, run.items, run.limit)
-    problems = [p for dataset in datasets for p in find_mask_problems(dataset)]
+    problems = [p for dataset in datasets for p in select_mask_problems(dataset)]
     if refused := [p for p in problems if p.kind != ProblemKind.NO_MASK]:
         raise ProblemsError(
             f"{len(refused)} problem(s) with the datasets; nothing was predicted",

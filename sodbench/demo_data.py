@@ -3,7 +3,7 @@
 A new user sees all of sodbench work without downloading anything. Nothing here is a real dataset: the folders have
 the names of the real six and imitate their character in small (`CHARACTERS`), so that every table and figure has the
 shape that it will have on real data. Numbers from the sample compare with nothing outside it; a file in the folder
-says so.
+warns of that.
 
 Every image follows from its own name alone: a PCG64 stream seeded with the CRC-32 of the name, and only uniform
 draws, which no version of NumPy changes. Its mask is exact: the pixels at least half covered by an object.
@@ -29,10 +29,10 @@ Floats = NDArray[np.float64]
 T = TypeVar("T")
 
 # The file that marks a folder as one that `write_demo_data` drew.
-MARKER = "THIS_IS_A_SAMPLE.txt"
+DEMO_MARKER = "THIS_IS_A_SAMPLE.txt"
 
 # To be raised when the drawing changes: older samples are then drawn again.
-VERSION = 3
+_DRAWING_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ CHARACTERS = {
 _SIZES = ((120, 160), (160, 120), (128, 128), (107, 160))  # height and width
 
 # Hues of scenes (green to violet) and of objects (magenta to yellow): what a network learns first. Scenes differ
-# more from light to dark than from objects, so contrast alone does not tell them apart.
+# more from light to dark than from objects, so contrast alone does not distinguish them.
 _COOL, _WARM = (0.22, 0.72), (-0.14, 0.14)
 
 
@@ -103,12 +103,24 @@ _COOL, _WARM = (0.22, 0.72), (-0.14, 0.14)
 
 
 def is_demo_data(root: Path) -> bool:
-    """Whether ``root``, or the folder above, is a sample drawn by :func:`write_demo_data`."""
-    return (root / MARKER).is_file() or (root.parent / MARKER).is_file()
+    """Whether ``root``, or the folder above, is a sample drawn by :func:`write_demo_data`.
+
+    Returns
+    -------
+    bool
+        Its numbers then compare with nothing else.
+    """
+    return (root / DEMO_MARKER).is_file() or (root.parent / DEMO_MARKER).is_file()
 
 
 def demo_stems(name: str) -> frozenset[str]:
-    """Return the item names that the sample has of a dataset; empty for datasets that are not in it."""
+    """Return the item names that the sample has of a dataset; empty for datasets that are not in it.
+
+    Returns
+    -------
+    frozenset of str
+        ``0001``, ``0002`` ...
+    """
     count = CHARACTERS[name].count if name in CHARACTERS else 0
     return frozenset(f"{number:04d}" for number in range(1, count + 1))
 
@@ -132,13 +144,13 @@ def write_demo_data(root: Path | str) -> Path:
         If ``root`` holds other files, or cannot be written.
     """
     root = Path(root)
-    marker = root / MARKER
+    marker = root / DEMO_MARKER
     if marker.is_file():
-        if marker.read_text("utf-8", errors="replace") == _marker_text(_content_hash(root)):
+        if marker.read_text("utf-8", errors="replace") == _marker_text(_hash_of_files(root)):
             return root
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise SodbenchError(
-            f"{root} exists and is not a sample drawn by sodbench (it holds no {MARKER}); "
+            f"{root} exists and is not a sample drawn by sodbench (it holds no {DEMO_MARKER}); "
             "nothing was written there. Choose another folder for the sample, or move this one away."
         )
     with report_write_errors(marker):
@@ -151,7 +163,7 @@ def write_demo_data(root: Path | str) -> Path:
         write_grey(mask_path, mask)
     _remove_surplus(root)
     with report_write_errors(marker):
-        marker.write_text(_marker_text(_content_hash(root)), "utf-8")
+        marker.write_text(_marker_text(_hash_of_files(root)), "utf-8")
     return root
 
 
@@ -177,7 +189,7 @@ def _remove_surplus(root: Path) -> None:
                     path.unlink()
 
 
-def _content_hash(root: Path) -> str:
+def _hash_of_files(root: Path) -> str:
     """A hash of all files of the sample, or ``incomplete``."""
     whole = hashlib.sha256()
     for name, number in _items():
@@ -193,7 +205,7 @@ def _marker_text(content_hash: str) -> str:
         "The images in this folder were drawn by sodbench (sodbench/demo_data.py). They are a sample that shows\n"
         "the toolkit at work, NOT the datasets whose names the folders have: numbers measured on them compare\n"
         "with nothing outside this sample. The folder may be deleted at any time.\n\n"
-        f"version: {VERSION}\nsha256: {content_hash}\n"
+        f"version: {_DRAWING_VERSION}\nsha256: {content_hash}\n"
     )
 
 
@@ -226,14 +238,14 @@ def draw(name: str, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     dull = canvas.mean((0, 1))
     mask = np.zeros(size, np.uint8)
 
-    for _ in range(_count(rng, character.clutter)):
+    for _ in range(_draw_count(rng, character.clutter)):
         place = _place(rng, size, _between(rng, (0.06, 0.16)), 1.0, cut=False)
         outline = _draw_outline(rng, place)
         _paint(canvas, outline, place, dull * _between(rng, (0.55, 1.35)), relief=0.2)
         if character.agreement:
             mask[_coverage(outline, place) >= 0.5] = 85
 
-    for index in range(_count(rng, character.objects)):
+    for index in range(_draw_count(rng, character.objects)):
         scale = _between(rng, character.scale) * (1.0 if index == 0 else 0.75)
         place = _place(rng, size, scale, character.spread, cut=rng.random() < character.cut)
         outline = _draw_outline(rng, place)
@@ -251,7 +263,7 @@ def _between(rng: np.random.Generator, ends: tuple[float, float]) -> float:
     return ends[0] + (ends[1] - ends[0]) * float(rng.random())
 
 
-def _count(rng: np.random.Generator, ends: tuple[int, int]) -> int:
+def _draw_count(rng: np.random.Generator, ends: tuple[int, int]) -> int:
     return ends[0] + int((ends[1] - ends[0] + 1) * rng.random())
 
 
@@ -341,7 +353,7 @@ def _draw_outline(rng: np.random.Generator, place: _Place) -> Floats:
         norm = np.abs(place.u / 0.9) ** power + np.abs(place.v / width) ** power
         return np.asarray(width * (1 - norm ** (1 / power)))
     if kind == "star":
-        arms, depth = _count(rng, (3, 7)), _between(rng, (0.15, 0.35))
+        arms, depth = _draw_count(rng, (3, 7)), _between(rng, (0.15, 0.35))
         return np.asarray(1 - depth * (1 - np.cos(arms * angle)) - distance)
     if kind == "ring":  # its hole belongs to the background
         width = _between(rng, (0.2, 0.3))

@@ -78,6 +78,15 @@ def list_folders(folder: Path) -> list[Path]:
     """List the folders in a folder, sorted by name; empty if it does not exist.
 
     Hidden folders and ``__MACOSX`` are ignored. Links to folders are included.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    SodbenchError
+        If the folder cannot be read.
     """
     if not folder.is_dir():
         return []
@@ -122,8 +131,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 # --- reading and hashing -----------------------------------------------------------------------------
 
+# A `file_hash` algorithm that takes a tenth of the time of a cryptographic hash: see `checksum`.
 CHECKSUM = "crc32-adler32"
-"""A `file_hash` algorithm that takes a tenth of the time of a cryptographic hash: see `checksum`."""
 
 
 def open_regular(path: Path) -> IO[bytes]:
@@ -144,7 +153,13 @@ def open_regular(path: Path) -> IO[bytes]:
 
 
 def is_plain_file(path: Path) -> bool:
-    """Whether a path is a regular file itself, and neither a link to one nor a pipe."""
+    """Whether a path is a regular file itself, and neither a link to one nor a pipe.
+
+    Returns
+    -------
+    bool
+        False if it does not exist or cannot be examined.
+    """
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
@@ -176,7 +191,19 @@ def file_hash(path: Path | str, algorithm: str = "sha256") -> str:
 
 
 def stream_hash(file: IO[bytes], algorithm: str = "sha256") -> str:
-    """Hash the rest of an open file, as :func:`file_hash` does."""
+    """Hash the rest of an open file, as :func:`file_hash` does.
+
+    Parameters
+    ----------
+    file : binary file
+        It is read to its end.
+    algorithm : str
+
+    Returns
+    -------
+    str
+        Hexadecimal digits.
+    """
     if algorithm != CHECKSUM:
         return hashlib.file_digest(file, algorithm).hexdigest()  # type: ignore[arg-type]
     crc, adler = 0, 1
@@ -188,8 +215,13 @@ def stream_hash(file: IO[bytes], algorithm: str = "sha256") -> str:
 def checksum(data: bytes) -> int:
     """Return 64 bits that distinguish a modified file from one that only has a new date.
 
-    Two checksums are enough because nobody forges maps against their own results; as hexadecimal digits they
+    Two checksums are enough because users do not forge maps against their own results; as hexadecimal digits they
     are the :func:`file_hash` with the algorithm `CHECKSUM`.
+
+    Returns
+    -------
+    int
+        CRC-32 in the upper and Adler-32 in the lower 32 bits.
     """
     return deflate.crc32(data) << 32 | deflate.adler32(data)
 
@@ -198,15 +230,21 @@ def checksum(data: bytes) -> int:
 
 
 # The names under which sodbench writes files before they are moved into place. The machine is part of the name,
-# because the numbers of processes of another one mean nothing here; the random part prevents that somebody else
-# places a link under the name. The name of the file itself is not, because it may have the maximum length.
+# because the numbers of processes of another one mean nothing here; the random part prevents anyone else
+# from placing a link under the name. The name of the file itself is not, because it may have the maximum length.
 _TEMPORARY = re.compile(
     r"\.sodbench-(?P<host>[0-9a-f]{8})-(?P<process>[0-9]{1,9})-[0-9a-f]{16}\.tmp"
 )
 
 
 def temporary_name(process: int | None = None) -> str:
-    """Return a new name for a file that is being written, by this process unless another is given."""
+    """Return a new name for a file that is being written, by this process unless another is given.
+
+    Returns
+    -------
+    str
+        Another one for each call.
+    """
     return f".sodbench-{_host_hash()}-{process or os.getpid()}-{secrets.token_hex(8)}.tmp"
 
 
@@ -224,6 +262,11 @@ def remove_stale_temporaries(folder: Path) -> None:
     """Remove the temporary files that killed processes of this machine left in a folder.
 
     Files of running processes are kept. A file that cannot be removed is kept too; it does no harm.
+
+    Parameters
+    ----------
+    folder : Path
+        Its sub-folders are not searched.
     """
     if not folder.is_dir():
         return
@@ -278,20 +321,43 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def open_atomic(path: Path) -> Iterator[TextIO]:
-    """Open a UTF-8 text file for writing; it is put into place by :func:`atomic_write` at the end."""
+    """Open a UTF-8 text file for writing; it is put into place by :func:`atomic_write` at the end.
+
+    Yields
+    ------
+    text file
+        Open for writing.
+
+    Raises
+    ------
+    SodbenchError
+        If the file cannot be written.
+    """
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         yield file
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file with :func:`atomic_write`."""
+    """Write a UTF-8 text file with :func:`atomic_write`.
+
+    Raises
+    ------
+    SodbenchError
+        If the file cannot be written.
+    """
     with open_atomic(path) as file:
         file.write(text)
 
 
 @contextmanager
 def report_write_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError of the block into a SodbenchError that names ``path``."""
+    """Turn an OSError of the block into a SodbenchError that names ``path``.
+
+    Raises
+    ------
+    SodbenchError
+        See :func:`write_error`.
+    """
     try:
         yield
     except OSError as error:
@@ -299,7 +365,19 @@ def report_write_errors(path: Path) -> Iterator[None]:
 
 
 def write_error(path: Path, error: OSError) -> SodbenchError:
-    """Return the error to raise when a file or folder cannot be written, with the reason and the fix."""
+    """Return the error to raise when a file or folder cannot be written, with the reason and the fix.
+
+    Parameters
+    ----------
+    path : Path
+        What was to be written.
+    error : OSError
+        Its number decides the advice.
+
+    Returns
+    -------
+    SodbenchError
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = "make room and give the same command again"
     elif error.errno == errno.ENAMETOOLONG:
@@ -313,6 +391,11 @@ def safe_folder_name(name: str) -> str:
     """Return a folder name for a method or dataset, e.g. ``HKU-IS@test`` for ``HKU-IS/test``.
 
     Characters that a folder name cannot hold are replaced by their codes, so two names never share a folder.
+
+    Returns
+    -------
+    str
+        Valid on Linux, macOS and Windows.
     """
     coded = re.sub(r"[\\:*?\"<>|\0#%=@]|^\.|[. ]$", lambda m: f"={ord(m[0]):02X}", name)
     return coded.replace("/", "@") or "="

@@ -44,20 +44,9 @@ def worker_count(wanted: int | None = None, *, items: int | None = None) -> int:
     return max(1, wanted if items is None else min(wanted, items))
 
 
-def thread_count(wanted: int | None = None, *, items: int | None = None) -> int:
-    """Return the number of threads for a job: `worker_count`, but by default at most 16.
-
-    Parameters
-    ----------
-    wanted, items : int, optional
-        As for `worker_count`.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
-    return worker_count(wanted or min(_MAX_THREADS, worker_count()), items=items)
+def thread_count() -> int:
+    """Return the default number of threads: `worker_count`, at most 16."""
+    return min(_MAX_THREADS, worker_count())
 
 
 def thread_pool(wanted: int | None = None, *, items: int | None = None) -> Executor:
@@ -66,14 +55,14 @@ def thread_pool(wanted: int | None = None, *, items: int | None = None) -> Execu
     Parameters
     ----------
     wanted, items : int, optional
-        As for `worker_count`; by default, one thread for each processor, at most 16.
+        As for `worker_count`; by default `thread_count`.
 
     Returns
     -------
     concurrent.futures.Executor
         Where no thread can be started (``ulimit -u``), the pool does its work at once in the calling thread.
     """
-    number = startable_threads(thread_count(wanted, items=items))
+    number = startable_threads(worker_count(wanted or thread_count(), items=items))
     return ThreadPoolExecutor(number) if number else CallingThread()
 
 

@@ -66,20 +66,8 @@ class CriticalDifference:
     groups: tuple[tuple[int, int], ...]
 
 
-def nemenyi_difference(methods: int, sets: int, alpha: float = ALPHA) -> float:
-    """Return Nemenyi's critical difference of mean ranks (Demsar 2006, section 3.2.2).
-
-    Parameters
-    ----------
-    methods, sets : int
-        Number of methods, and of datasets that all of them were scored on.
-    alpha : float, optional
-        Significance level.
-
-    Returns
-    -------
-    float
-    """
+def _nemenyi_difference(methods: int, sets: int, alpha: float) -> float:
+    """Nemenyi's critical difference of mean ranks (Demsar 2006, section 3.2.2)."""
     from scipy.stats import studentized_range
 
     quantile = studentized_range.isf(alpha, methods, np.inf) / np.sqrt(2)
@@ -121,7 +109,7 @@ def critical_difference(
     # scipy divides by zero where no method differs from another
     equal = bool((table == table[0]).all())
     statistic, p_value = (0.0, 1.0) if equal else friedmanchisquare(*table)
-    difference = nemenyi_difference(len(table), table.shape[1], alpha)
+    difference = _nemenyi_difference(len(table), table.shape[1], alpha)
     names = list(values)
     return CriticalDifference(
         methods=tuple(names[i] for i in order),

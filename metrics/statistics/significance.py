@@ -33,34 +33,44 @@ _TIE = 1e-9
 
 
 @dataclass(frozen=True)
-class PairedTests:
-    """K paired comparisons that are corrected together, see :func:`compare_pairs`.
+class PairedTest:
+    """The comparison of two methods by one metric, paired over images; NaN where there is no interval or test.
 
     Attributes
     ----------
-    difference, low, high : float64 [K]
-        The first aggregate minus the second, and the limits of its interval.
-    p, p_holm : float64 [K]
-        Two-sided p-values of the paired bootstrap, and Holm-corrected; NaN where there is no test.
-    p_wilcoxon, p_wilcoxon_holm : float64 [K]
+    difference, low, high : float
+        The first aggregate minus the second, and the limits of its bootstrap interval.
+    p, p_holm : float
+        Two-sided p-value of the paired bootstrap; also Holm-corrected over the comparisons made together.
+    p_wilcoxon, p_wilcoxon_holm : float
         The same of Wilcoxon's signed ranks of the scores of single images.
-    undecided : bool [K]
-        Where other draws of as many resamples could put ``p_holm`` on the other side of :data:`ALPHA`.
-    wins, ties, losses : int [K]
+    undecided : bool
+        Other draws of as many resamples could put ``p_holm`` on the other side of :data:`ALPHA`.
+    wins, ties, losses : int
         On how many images the first score is better, equal, worse.
     """
 
-    difference: Floats
-    low: Floats
-    high: Floats
-    p: Floats
-    p_holm: Floats
-    p_wilcoxon: Floats
-    p_wilcoxon_holm: Floats
-    undecided: NDArray[np.bool_]
-    wins: NDArray[np.intp]
-    ties: NDArray[np.intp]
-    losses: NDArray[np.intp]
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    p_wilcoxon: float
+    p_wilcoxon_holm: float
+    undecided: bool
+    wins: int
+    ties: int
+    losses: int
+
+    @property
+    def tested(self) -> bool:
+        """Whether there is a test result at all."""
+        return bool(np.isfinite(self.p_holm))
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is significant at the level :data:`ALPHA`."""
+        return not self.undecided and self.p_holm < ALPHA and self.difference != 0
 
 
 def compare_pairs(
@@ -68,8 +78,8 @@ def compare_pairs(
     distributions: Floats,
     image_differences: Floats,
     higher_is_better: NDArray[np.bool_],
-) -> PairedTests:
-    """Test K differences of aggregates, paired over the same images.
+) -> list[PairedTest]:
+    """Test K differences of aggregates, paired over the same images and corrected together.
 
     Parameters
     ----------
@@ -84,38 +94,31 @@ def compare_pairs(
 
     Returns
     -------
-    PairedTests
-        For fewer than :data:`MIN_IMAGES` images without intervals and tests (NaN).
+    list of PairedTest
+        K of them; for fewer than :data:`MIN_IMAGES` images without intervals and tests.
     """
     images = image_differences.shape[1]
     gains = np.where(higher_is_better[:, None], image_differences, -image_differences)
     wins, losses = (gains > _TIE).sum(axis=1), (gains < -_TIE).sum(axis=1)
+    ties = np.isfinite(gains).sum(axis=1) - wins - losses
     if images >= MIN_IMAGES:
         low, high = percentiles(distributions)
-        p = bootstrap_p(difference, distributions, images)
-        # of other draws: the standard error could be smaller or larger than this one
+        p, p_wilcoxon = (
+            bootstrap_p(difference, distributions, images),
+            wilcoxon_p(image_differences),
+        )
+        # the standard error of other draws could be smaller or larger than this one
         lowest, highest = (
             holm(bootstrap_p(difference, distributions, images, errors))
             for errors in (-_MONTE_CARLO_ERRORS, _MONTE_CARLO_ERRORS)
         )
         undecided = (lowest < ALPHA) & (highest >= ALPHA)
-        p_wilcoxon = wilcoxon_p(image_differences)
     else:
         low, high, p, p_wilcoxon = np.full((4, len(difference)), np.nan)
         undecided = np.zeros(len(difference), bool)
-    return PairedTests(
-        difference=difference,
-        low=low,
-        high=high,
-        p=p,
-        p_holm=holm(p),
-        p_wilcoxon=p_wilcoxon,
-        p_wilcoxon_holm=holm(p_wilcoxon),
-        undecided=undecided,
-        wins=wins,
-        ties=np.isfinite(gains).sum(axis=1) - wins - losses,
-        losses=losses,
-    )
+    columns = (difference, low, high, p, holm(p), p_wilcoxon, holm(p_wilcoxon), undecided)
+    rows = zip(*(column.tolist() for column in (*columns, wins, ties, losses)), strict=True)
+    return [PairedTest(*row) for row in rows]
 
 
 def bootstrap_p(
@@ -150,25 +153,17 @@ def bootstrap_p(
     with np.errstate(invalid="ignore", divide="ignore"):
         error = distributions.std(axis=1, ddof=1) * np.sqrt(images / (images - 1))
         if errors:
-            error = error * (1 + errors * monte_carlo_error(distributions))
+            error = error * (1 + errors * _monte_carlo_error(distributions))
         p = 2 * t.sf(np.abs(differences) / error, images - 1)
     never_differs = (error == 0) & (differences == 0)
     return np.where(never_differs, 1.0, p)
 
 
-def monte_carlo_error(distributions: Floats) -> Floats:
-    """Return the relative standard errors of the standard deviations of distributions.
+def _monte_carlo_error(distributions: Floats) -> Floats:
+    """The relative standard errors [K] of the standard deviations of distributions [K, resamples].
 
     From the fourth moment: the variance of a sample variance is about (kurtosis - 1) / resamples of its square.
-
-    Parameters
-    ----------
-    distributions : float64 [K, resamples]
-
-    Returns
-    -------
-    float64 [K]
-        0 where a distribution does not vary.
+    0 where a distribution does not vary.
     """
     deviation = distributions - distributions.mean(axis=1, keepdims=True)
     variance = (deviation**2).mean(axis=1)

@@ -154,7 +154,7 @@ def _contains_images(folder: Path, depth: int = 3) -> bool:
 # --- whole datasets ----------------------------------------------------------------------------------
 
 
-def check(datasets: Sequence[Dataset], jobs: int | None = None) -> list[DatasetReport]:
+def check_datasets(datasets: Sequence[Dataset], jobs: int | None = None) -> list[DatasetReport]:
     """Check every file of the datasets.
 
     Parameters
@@ -280,7 +280,13 @@ def _content_hash(items: Sequence[Item], with_images: bool) -> str:
 
 
 def find_name_problems(dataset: Dataset) -> list[Problem]:
-    """Return what finding the dataset noticed, and the differences from the official names, each once."""
+    """Return what finding the dataset noticed, and the differences from the official names, each once.
+
+    Returns
+    -------
+    list of Problem
+        Of kind ``missing``, ``extra``, ``no-mask``, ``no-image`` and ``ambiguous``.
+    """
     problems = list(dict.fromkeys(dataset.problems))
     if dataset.samples and not dataset.masks:
         problems.append(Problem("no-mask", str(dataset.root), "no masks were found at all"))
@@ -300,7 +306,13 @@ def find_name_problems(dataset: Dataset) -> list[Problem]:
 
 
 def summarise_problems(dataset: Dataset) -> list[str]:
-    """Return one line on the problems of :func:`find_name_problems`; none for a complete dataset."""
+    """Return one line on the problems of :func:`find_name_problems`; none for a complete dataset.
+
+    Returns
+    -------
+    list of str
+        Empty for a complete dataset.
+    """
     kinds = Counter(problem.kind for problem in find_name_problems(dataset))
     if not kinds:
         return []

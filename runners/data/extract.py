@@ -16,15 +16,15 @@ from sodbench.console import bar
 from sodbench.errors import SodbenchError
 from sodbench.quoting import printable
 
-MAX_BYTES = 1 << 34
-"""Largest file that is downloaded, and most bytes an archive may unpack to (16 GiB; the known ones have under 3)."""
+# Largest file that is downloaded, and most bytes an archive may unpack to (16 GiB; the known ones have under 3).
+MAX_DOWNLOAD_BYTES = 1 << 34
 
+# Bytes of the disk that downloading and unpacking leave free (256 MiB).
 SPARE_BYTES = 1 << 28
-"""Bytes of the disk that downloading and unpacking leave free (256 MiB)."""
 
 MAX_MEMBERS = 200_000
+# Most bytes out of one byte of the archive, over the whole; images give 1 to 2, bombs thousands.
 MAX_RATIO = 100
-"""Most bytes out of one byte of the archive, over the whole; pictures give 1 to 2, bombs thousands."""
 
 _SMALL = 1 << 24  # archives that unpack to less are no danger at any ratio
 _STRAYS = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -39,7 +39,7 @@ def extract(
     target: Path,
     *,
     keep: Callable[[PurePosixPath], bool] = lambda path: True,
-    max_bytes: int = MAX_BYTES,
+    max_bytes: int = MAX_DOWNLOAD_BYTES,
     max_members: int = MAX_MEMBERS,
 ) -> int:
     """Unpack into ``target``, which must not exist yet.
@@ -75,10 +75,10 @@ def extract(
             members = {path: info for path, info in members.items() if keep(path)}
             if not members:
                 raise ArchiveError(f"{archive}: holds no files that are wanted")
-            _check_room(archive, target, sum(info.file_size for info in members.values()))
+            _check_disk_space(archive, target, sum(info.file_size for info in members.values()))
             with _on_disk(target):
                 target.mkdir(parents=True)
-            _write(archive, opened, members, target, max_bytes)
+            _write_members(archive, opened, members, target, max_bytes)
     except BaseException:  # Ctrl-C too
         shutil.rmtree(target, ignore_errors=True)
         raise
@@ -115,7 +115,7 @@ def _intact(archive: Path) -> Iterator[None]:
         raise ArchiveError(f"{archive}: no intact ZIP archive ({reason})") from error
 
 
-def _check_room(archive: Path, target: Path, needed: int) -> None:
+def _check_disk_space(archive: Path, target: Path, needed: int) -> None:
     existing = next(folder for folder in target.absolute().parents if folder.is_dir())
     free = shutil.disk_usage(existing).free
     if free < needed + SPARE_BYTES:
@@ -146,7 +146,7 @@ def _checked(
     spelled: set[str] = set()
     for info in infos:
         path = _safe_path(archive, info)
-        if info.is_dir() or _is_stray(path):
+        if info.is_dir() or _is_stray_member(path):
             continue
         if str(path).lower() in spelled:
             raise ArchiveError(f"{archive}: two members are called {path}; refused")
@@ -173,11 +173,11 @@ def _safe_path(archive: Path, info: zipfile.ZipInfo) -> PurePosixPath:
     return path
 
 
-def _is_stray(path: PurePosixPath) -> bool:
+def _is_stray_member(path: PurePosixPath) -> bool:
     return path.name.startswith("._") or not _STRAYS.isdisjoint(path.parts)
 
 
-def _write(
+def _write_members(
     archive: Path,
     opened: zipfile.ZipFile,
     members: dict[PurePosixPath, zipfile.ZipInfo],

@@ -26,7 +26,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is kept of an image: (height, width), its file's SHA-256, its luminance on a 16 x 16 grid."""
+    """What is kept of an image: (height, width), its file's SHA-256, its luminance on a 16 x 16 grid.
+
+    Attributes
+    ----------
+    size : tuple of int
+        (height, width).
+    digest : bytes
+        SHA-256 of the file.
+    grid : ndarray of uint8, shape (16, 16)
+        The luminance.
+    """
 
     size: tuple[int, int]
     digest: bytes
@@ -83,7 +93,7 @@ def inspect_sample(sample: Sample) -> Item:
     if mask:
         problems += mask.problems
     if image and mask and image.size != mask.size:
-        detail = f"{_format_size(mask.size)} (h x w), its image {_format_size(image.size)}"
+        detail = f"{_height_by_width(mask.size)} (h x w), its image {_height_by_width(image.size)}"
         problems.append(Problem("size", str(sample.mask), detail))
     if mask is None:
         return Item(sample, image, problems=tuple(problems))
@@ -111,7 +121,7 @@ def _read_mask(path: Path) -> _MaskFacts:
     size = _size_of(mask.pixels)
     digest = hashlib.sha256(f"{size[0]} {size[1]} ".encode())  # the same however it is encoded
     digest.update(mask.pixels.data)
-    problems = list(find_mask_problems(path, mask.pixels, mask.note))
+    problems = list(find_level_problems(path, mask.pixels, mask.note))
     return _MaskFacts(size, digest.digest(), mask.note, problems)
 
 
@@ -119,11 +129,11 @@ def _size_of(pixels: NDArray[np.uint8]) -> tuple[int, int]:
     return int(pixels.shape[0]), int(pixels.shape[1])
 
 
-def _format_size(size: tuple[int, int]) -> str:
+def _height_by_width(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def find_mask_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator[Problem]:
+def find_level_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator[Problem]:
     """Find what is wrong with the levels of a mask.
 
     Parameters

@@ -21,7 +21,16 @@ from sodbench.quoting import printable
 
 @dataclass(frozen=True)
 class ListFile:
-    """A list file: where it is written, its lines, and the folder that they are relative to."""
+    """A list file: where it is written, its lines, and the folder that they are relative to.
+
+    Attributes
+    ----------
+    file : Path
+        Where it is written.
+    lines : tuple of str
+    relative_to : Path
+        The folder that the names are relative to.
+    """
 
     file: Path
     lines: tuple[str, ...]
@@ -58,7 +67,7 @@ def prepare(datasets: Sequence[Dataset], folder: Path) -> list[ListFile]:
         (which the lists cannot hold), unsafe names of datasets, and other files in the way.
     """
     check_unique_names(datasets)
-    lists = [planned for dataset in datasets for planned in _plan(dataset, folder)]
+    lists = [planned for dataset in datasets for planned in _plan_lists(dataset, folder)]
     for planned in lists:
         _check_place(planned)
     for planned in lists:
@@ -68,7 +77,7 @@ def prepare(datasets: Sequence[Dataset], folder: Path) -> list[ListFile]:
     return lists
 
 
-def _plan(dataset: Dataset, folder: Path) -> list[ListFile]:
+def _plan_lists(dataset: Dataset, folder: Path) -> list[ListFile]:
     """The lists of a dataset; nothing is written."""
     images, masks = dataset.images, dataset.masks
     for part in dataset.name.split("/"):

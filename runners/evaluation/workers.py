@@ -81,6 +81,8 @@ class Workers:
             number = self.jobs or 64  # an executor does not tell how many workers it has
             yield from count_pairs(visits, policy, self.executor, workers=number, folder=Path.cwd())
             return
+        if not visits:
+            return
         warm_up_kernels()
         n_maps = sum(len(visit.maps) for visit in visits)
         in_processes = self.processes and n_maps >= MIN_MAPS_FOR_PROCESSES and have_cache()
@@ -100,13 +102,15 @@ class Workers:
 
 
 @contextmanager
-def dask_workers(address: str) -> Iterator[Workers]:
-    """Count on the workers of a Dask cluster.
+def command_line_workers(jobs: int | None, dask: str | None) -> Iterator[Workers]:
+    """Count with what the options ``--jobs`` and ``--dask`` choose.
 
     Parameters
     ----------
-    address : str
-        Of the scheduler, such as ``tcp://10.0.0.1:8786``.
+    jobs : int, optional
+        How many maps are counted at a time on this machine.
+    dask : str, optional
+        The address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``.
 
     Yields
     ------
@@ -115,11 +119,22 @@ def dask_workers(address: str) -> Iterator[Workers]:
     Raises
     ------
     SodbenchError
-        If no scheduler answers at the address within ten seconds, the workers have no sodbench or another version of
-        it, or the cluster fails while it counts.
-    ModuleNotFoundError
-        If Dask is not installed.
+        If no scheduler answers at the address within ten seconds, the workers have another version of sodbench, or the
+        cluster fails while it counts.
     """
+    if dask is None:
+        yield Workers(jobs, processes=True)
+    else:
+        with _dask_workers(dask) as workers:
+            yield workers
+
+
+# ------------------------------------------------------------------------------------------------- Dask
+
+
+@contextmanager
+def _dask_workers(address: str) -> Iterator[Workers]:
+    """Count on the workers of the cluster whose scheduler has this address."""
     import distributed
     from distributed.comm.core import CommClosedError
 
@@ -144,7 +159,13 @@ def _check_dask_workers(client: Any, address: str) -> None:
     """Check that the present workers can do the work; more may come later."""
     from sodbench.version import __version__
 
-    for worker, version in client.run(_sodbench_version).items():
+    try:
+        versions = client.run(_sodbench_version)
+    except ImportError as error:
+        raise SodbenchError(
+            f"{address}: sodbench is not installed on the workers ({error})"
+        ) from error
+    for worker, version in versions.items():
         if version != __version__:
             raise SodbenchError(
                 f"{address}: the worker {worker} has sodbench {version}, and this is {__version__}; install the same everywhere"
@@ -155,28 +176,6 @@ def _sodbench_version() -> str:
     from sodbench.version import __version__
 
     return __version__
-
-
-@contextmanager
-def command_line_workers(jobs: int | None, dask: str | None) -> Iterator[Workers]:
-    """Count with what the options ``--jobs`` and ``--dask`` choose.
-
-    Parameters
-    ----------
-    jobs : int, optional
-        How many maps are counted at a time on this machine.
-    dask : str, optional
-        The address of a Dask scheduler, see `dask_workers`.
-
-    Yields
-    ------
-    Workers
-    """
-    if dask is None:
-        yield Workers(jobs, processes=True)
-    else:
-        with dask_workers(dask) as workers:
-            yield workers
 
 
 # -------------------------------------------------------------------------------------------- processes

@@ -22,7 +22,8 @@ from sodbench.files import write_error
 from sodbench.images import write_grey
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.output_folder import OutputFolder
-from sodbench.runners.distributed import ProcessGroup, default_workers
+from sodbench.parallel import thread_count
+from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import (
     BatchStarter,
     DecodedBatch,
@@ -150,7 +151,7 @@ def predict(
             part=slice(group.rank, None, group.size),
             batch_size=batch_size,
             max_side=max_side,
-            workers=workers or default_workers(),
+            workers=workers or thread_count(),
             title=description or f"predict ({predictor.name})",
         )
         written, problems = _predict_share(share, check, output, settings_digest(settings))

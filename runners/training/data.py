@@ -27,7 +27,6 @@ from sodbench.images import (
     read_rgb,
 )
 from sodbench.parallel import thread_pool
-from sodbench.runners.distributed import default_workers
 from sodbench.runners.training.recipe import Recipe
 
 Pixels = NDArray[np.uint8]
@@ -126,7 +125,7 @@ def check_pairs(
     """
     pairs = [sample for sample in dataset.samples if sample.image and sample.mask]
     with (
-        thread_pool(workers or default_workers()) as pool,
+        thread_pool(workers) as pool,
         bar(len(pairs), "checking the training images", "pair") as progress,
     ):
         outcomes: list[Size | list[Problem]] = []
@@ -357,7 +356,7 @@ def prefetch_updates(
     list of AugmentedPair
         The pairs of an update.
     """
-    with thread_pool(workers or default_workers()) as pool:
+    with thread_pool(workers) as pool:
         ahead: deque[list[Future[AugmentedPair]]] = deque()
         for number, indices in updates:
             scale = draw_scale(recipe, epoch, number)

@@ -12,7 +12,7 @@ from sodbench.metrics.catalogue import METRICS, aggregate_names, suggest
 from sodbench.models.inference import InferenceNetwork
 from sodbench.models.user_code import user_code
 from sodbench.parallel import thread_pool
-from sodbench.runners.distributed import ProcessGroup, default_workers
+from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.training.data import check_pairs
 
 
@@ -89,7 +89,7 @@ def score_network(
     samples = [s for s in dataset.samples if s.image and s.mask]
     mine = samples[group.rank :: group.size]
     evaluator = Evaluator(pixel_metrics=("wf",) if monitor == "wf" else ())
-    with thread_pool(workers or default_workers()) as pool:
+    with thread_pool(workers) as pool:
         images = pool.map(lambda s: (read_rgb(s.image), read_grey(s.mask).pixels), mine)
         for sample, (pixels, mask) in zip(mine, images, strict=True):
             with user_code(f"{sample.image}: the network fails on this image in validation"):

@@ -264,7 +264,7 @@ def run_check(arguments: argparse.Namespace) -> int:
         format_check,
         write_check_report,
     )
-    from sodbench.runners.data.check import check, report_unrecognised, resolve_datasets
+    from sodbench.runners.data.check import check_datasets, report_unrecognised, resolve_datasets
 
     output = arguments.output
     if output:
@@ -274,7 +274,7 @@ def run_check(arguments: argparse.Namespace) -> int:
         check_outside(output, _folders_of(datasets))
     if not arguments.names:
         report_unrecognised(arguments.data_root, datasets, failed)
-    reports = check(datasets, arguments.jobs)
+    reports = check_datasets(datasets, arguments.jobs)
     show(format_check(reports, arguments.format))
     for error in failed.values():
         for line in (f"sodbench: error: {error.lines[0]}", *error.lines[1:]):
@@ -313,7 +313,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
     )
     parser.add_argument(
         "--from",
-        dest="given",
+        dest="archive",
         type=filled,
         metavar="FILE_OR_URL",
         help="take the one named dataset from this ZIP archive instead of the known sources",
@@ -334,7 +334,7 @@ def run_download(arguments: argparse.Namespace) -> int:
     from sodbench.datasets import DATASETS, WEIGHTS
     from sodbench.errors import SodbenchError
     from sodbench.runners.data.download import download
-    from sodbench.runners.data.fetch import Limits
+    from sodbench.runners.data.http_get import Limits
 
     limits = Limits(max_bytes=arguments.max_gb * 10**9) if arguments.max_gb else Limits()
     everything = [*DATASETS, *(weights.name for weights in WEIGHTS)]
@@ -345,9 +345,9 @@ def run_download(arguments: argparse.Namespace) -> int:
         raise SodbenchError(
             f"nothing chosen to download: give --all, or some of: {', '.join(everything)}"
         )
-    done = download(names, arguments.data_root, given=arguments.given, limits=limits)
+    done = download(names, arguments.data_root, archive=arguments.archive, limits=limits)
     for item in done:
-        show(printable(f"{item.name}: {item.path}: {item.how}"))
+        show(printable(f"{item.name}: {item.path}: {item.status}"))
     incomplete = [item.name for item in done if not item.complete]
     if incomplete:
         logger.warning(

@@ -20,7 +20,15 @@ class DatasetNotFound(SodbenchError):
 
 @dataclass(frozen=True)
 class Sample:
-    """One item of a dataset: its stem, its image and its mask; one of the files may be missing."""
+    """One item of a dataset: its stem, its image and its mask; one of the files may be missing.
+
+    Attributes
+    ----------
+    stem : str
+        The item's name: that of its files without the extension.
+    image, mask : Path, optional
+        None if there is no such file.
+    """
 
     stem: str
     image: Path | None
@@ -215,7 +223,13 @@ def check_dataset_name(name: str, where: str) -> None:
 
 
 def deduplicate(datasets: Iterable[Dataset]) -> list[Dataset]:
-    """Return each dataset once, in the order given; a repeated one is reported."""
+    """Return each dataset once, in the order given; a repeated one is reported.
+
+    Returns
+    -------
+    list of Dataset
+        Datasets are equal if their name, folder, layout and items are.
+    """
     kept: dict[tuple[object, ...], Dataset] = {}
     repeated: dict[str, None] = {}
     for dataset in datasets:

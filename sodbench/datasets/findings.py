@@ -71,9 +71,9 @@ class DatasetReport:
         if self.faults:
             kinds = Counter(problem.kind for problem in self.faults)
             counts = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-            state = f"{_count(len(self.faults), 'fault')} ({counts})"
+            state = f"{_count_noun(len(self.faults), 'fault')} ({counts})"
         if self.remarks:
-            state += f", {_count(len(self.remarks), 'remark')}"
+            state += f", {_count_noun(len(self.remarks), 'remark')}"
         official = "" if self.expected is None else f" of {self.expected}"
         parts = [f"{self.items}{official} items"]
         if self.size_range:
@@ -91,7 +91,7 @@ class DatasetReport:
         }
 
 
-def _count(number: int, noun: str) -> str:
+def _count_noun(number: int, noun: str) -> str:
     return f"{number} {noun}" + "s" * (number != 1)
 
 

@@ -1,4 +1,4 @@
-"""Find the masks that a path or a name stands for; images are not needed to score maps."""
+"""Find the masks that a path or a name means; images are not needed to score maps."""
 
 import dataclasses
 import difflib
@@ -51,7 +51,7 @@ def find_masks(
     data_root: Path | str | None = None,
     without: Path | str | None = None,
 ) -> list[Dataset]:
-    """Find the ground truth that a path or a name stands for.
+    """Find the ground truth that a path or a name means.
 
     Parameters
     ----------

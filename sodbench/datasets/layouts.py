@@ -37,7 +37,7 @@ LAYOUTS = (
     "several sets in one folder: <set>/*.png directly in it or in GT/, others up to three deep (DIS5K/DIS-TE1/im + gt)",
 )
 
-_ENDINGS = tuple(IMAGE_EXTENSIONS)
+_IMAGE_ENDINGS = tuple(IMAGE_EXTENSIONS)
 
 
 def list_images(folder: Path | str) -> tuple[Path, ...]:
@@ -54,16 +54,28 @@ def list_images(folder: Path | str) -> tuple[Path, ...]:
 
 
 def _is_image_name(name: str) -> bool:
-    return name.lower().endswith(_ENDINGS) and not name.startswith(".")
+    return name.lower().endswith(_IMAGE_ENDINGS) and not name.startswith(".")
 
 
 def has_images(folder: Path) -> bool:
-    """Whether a folder directly holds image files."""
+    """Whether a folder directly holds image files.
+
+    Raises
+    ------
+    SodbenchError
+        If it cannot be read.
+    """
     return any(map(_is_image_name, list_names(folder)))
 
 
 def has_images_and_masks(folder: Path) -> bool:
-    """Whether images and masks are next to each other: some stem is there as JPEG and in another format."""
+    """Whether images and masks are next to each other: some stem is there as JPEG and in another format.
+
+    Returns
+    -------
+    bool
+        False for a folder of images of one format.
+    """
     jpegs: set[str] = set()
     others: set[str] = set()
     for name in filter(_is_image_name, list_names(folder)):
@@ -206,7 +218,18 @@ def find_sibling_layouts(base: Path) -> list[tuple[str, DetectedLayout]]:
 
 
 def strip_kind(name: str, kinds: Collection[str]) -> str:
-    """Return a folder's name without an ending such as ``_mask`` or ``-Image``; unchanged if it has none."""
+    """Return a folder's name without an ending such as ``_mask`` or ``-Image``; unchanged if it has none.
+
+    Parameters
+    ----------
+    name : str
+    kinds : collection of str
+        Normalised endings, such as `MASK_FOLDERS`.
+
+    Returns
+    -------
+    str
+    """
     for at in range(1, len(name)):
         if name[at] in "_- ." and normalise_name(name[at:]) in kinds:
             return name[:at]

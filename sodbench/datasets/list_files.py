@@ -43,7 +43,18 @@ def read_numbered_lines(list_file: Path) -> list[tuple[int, str]]:
 
 
 def read_lines(list_file: Path) -> list[str]:
-    """Read the lines of a list file that are not blank; see :func:`read_numbered_lines`."""
+    """Read the lines of a list file that are not blank; see :func:`read_numbered_lines`.
+
+    Returns
+    -------
+    list of str
+        Without surrounding white space.
+
+    Raises
+    ------
+    SodbenchError
+        If the file cannot be read as text.
+    """
     return [line for _, line in read_numbered_lines(list_file)]
 
 
@@ -53,7 +64,13 @@ def is_comment(line: str) -> bool:
 
 
 def split_columns(line: str) -> list[str]:
-    """Split a line into columns: at tabs if there are any, else at spaces outside double quotes."""
+    """Split a line into columns: at tabs if there are any, else at spaces outside double quotes.
+
+    Returns
+    -------
+    list of str
+        Without tabs and quotes; a line with a single quote is split at its spaces.
+    """
     if "\t" in line:
         return [column.strip().strip('"') for column in line.split("\t") if column.strip()]
     if line.count('"') % 2:  # a name with a quote in it
@@ -70,6 +87,11 @@ def image_stem(name: str) -> str:
     """Return a file's name without folders, and without its extension if that is an image's.
 
     Stems may contain dots, so other endings stay: ``a.x.png`` -> ``a.x`` -> ``a.x``.
+
+    Returns
+    -------
+    str
+        The name under which an item is known.
     """
     name = name.replace("\\", "/").rsplit("/", 1)[-1]
     return name.rpartition(".")[0] if _has_image_extension(name) else name
@@ -84,6 +106,15 @@ def list_subset_name(stems: Collection[str]) -> str:
     """Return the name of the subset that a list selects, ``list-`` and a hash of the stems in any order.
 
     Two people can see from it whether they used the same list.
+
+    Parameters
+    ----------
+    stems : collection of str
+
+    Returns
+    -------
+    str
+        The hash has 8 digits.
     """
     digest = hashlib.sha256("\n".join(sorted(stems)).encode("utf-8", "surrogateescape"))
     return f"list-{digest.hexdigest()[:8]}"

@@ -27,7 +27,14 @@ _NEARLY_ALL = 0.9
 
 
 class Pair(NamedTuple):
-    """One mask and the map that is scored against it."""
+    """One mask and the map that is scored against it.
+
+    Attributes
+    ----------
+    stem : str
+        The mask's.
+    mask, map : Path
+    """
 
     stem: str
     mask: Path
@@ -35,7 +42,16 @@ class Pair(NamedTuple):
 
 
 class Unpaired(NamedTuple):
-    """A file without its counterpart; the stem is without a map's suffix, the reason may be empty."""
+    """A file without its counterpart; the stem is without a map's suffix, the reason may be empty.
+
+    Attributes
+    ----------
+    stem : str
+        Without a map's suffix.
+    path : Path
+    reason : str
+        Why there is none, if that is known; else empty.
+    """
 
     stem: str
     path: Path
@@ -43,7 +59,14 @@ class Unpaired(NamedTuple):
 
 
 class Ambiguous(NamedTuple):
-    """Several files (all masks, or all maps) that claim one stem."""
+    """Several files (all masks, or all maps) that claim one stem.
+
+    Attributes
+    ----------
+    stem : str
+    paths : tuple of Path
+        All masks, or all maps.
+    """
 
     stem: str
     paths: tuple[Path, ...]
@@ -156,7 +179,13 @@ def pair_files(
 
 
 def group_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
-    """Group paths by the stems of their names."""
+    """Group paths by the stems of their names.
+
+    Returns
+    -------
+    dict of str to list of Path
+        In the order of the paths.
+    """
     groups: dict[str, list[Path]] = {}
     for path in paths:
         groups.setdefault(path.stem, []).append(path)

@@ -17,7 +17,7 @@ from typing import Any
 
 from sodbench.errors import SodbenchError
 
-_FOLDER = Path(__file__).parent
+_DATA_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,17 @@ class Weights:
     about: str
 
     def path(self, data_root: Path) -> Path:
-        """Return where the file is stored once it is downloaded."""
+        """Return where the file is stored once it is downloaded.
+
+        Parameters
+        ----------
+        data_root : Path
+
+        Returns
+        -------
+        Path
+            Below ``data_root/weights``.
+        """
         return data_root / "weights" / self.url.rpartition("/")[2]
 
 
@@ -122,15 +132,21 @@ class DatasetInfo:
 
 
 def normalise_name(name: str) -> str:
-    """Return a name without case, spaces and punctuation, as dataset and folder names are compared."""
+    """Return a name without case, spaces and punctuation, as dataset and folder names are compared.
+
+    Returns
+    -------
+    str
+        Letters and digits only, in lower case.
+    """
     return re.sub(r"[\W_]+", "", name).lower()
 
 
 _datasets: dict[str, DatasetInfo] = {}
 _name_by_key: dict[str, str] = {}
 
+# Every known dataset by name.
 DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(_datasets)
-"""Every known dataset by name."""
 
 
 def register_dataset(info: DatasetInfo) -> None:
@@ -165,7 +181,7 @@ def register_dataset(info: DatasetInfo) -> None:
 
 def _load_known() -> tuple[Weights, ...]:
     """Register the datasets of ``known.toml`` and return its weights."""
-    with (_FOLDER / "known.toml").open("rb") as file:
+    with (_DATA_FOLDER / "known.toml").open("rb") as file:
         known = tomllib.load(file)
     shared = {name: Source(**source) for name, source in known["sources"].items()}
 
@@ -182,17 +198,23 @@ def _load_known() -> tuple[Weights, ...]:
     return tuple(Weights(**facts) for facts in known["weights"])
 
 
+# Published weights that can be downloaded by name.
 WEIGHTS = _load_known()
-"""Published weights that can be downloaded by name."""
 
+# The six test sets in the order of the reference's test script.
 TEST_SETS = tuple(info.name for info in DATASETS.values() if info.code)
-"""The six test sets in the order of the reference's test script."""
 
 TRAIN_SET = "DUTS-TR"
 
 
 def known_name(name: str) -> str | None:
-    """Return the canonical name of a dataset without its subset; None if the name is unknown."""
+    """Return the canonical name of a dataset without its subset; None if the name is unknown.
+
+    Returns
+    -------
+    str or None
+        For example ``PASCAL-S`` for ``pascals``.
+    """
     return _name_by_key.get(normalise_name(name))
 
 
@@ -272,7 +294,7 @@ def official_names(name: str) -> frozenset[str]:
 @cache
 def _read_list(name: str) -> frozenset[str]:
     """The lines of a list file; empty if there is none."""
-    file = _FOLDER / "lists" / f"{name}.txt.xz"
+    file = _DATA_FOLDER / "lists" / f"{name}.txt.xz"
     if not file.is_file():
         return frozenset()
     return frozenset(lzma.decompress(file.read_bytes()).decode().splitlines())

@@ -116,7 +116,13 @@ def _load_own_folder(folder: Path) -> Dataset:
 
 
 def list_subfolders(folder: Path) -> str:
-    """Return the names of the folders in a folder, for a message."""
+    """Return the names of the folders in a folder, for a message.
+
+    Returns
+    -------
+    str
+        ``images, GT``, or ``no folders``.
+    """
     return ", ".join(f.name for f in list_folders(folder)) or "no folders"
 
 
@@ -281,7 +287,13 @@ def find_datasets(root: Path | str) -> list[Dataset]:
 
 
 def find_known_datasets(root: Path) -> list[Dataset]:
-    """Find the known datasets below a folder, in the registry's order; raises as :func:`find_datasets`."""
+    """Find the known datasets below a folder, in the registry's order; raises as :func:`find_datasets`.
+
+    Returns
+    -------
+    list of Dataset
+        Those that are there.
+    """
     known = []
     for name in DATASETS:
         try:

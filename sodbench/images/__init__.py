@@ -1,21 +1,20 @@
 """Images: how they are read and written."""
 
-from sodbench.images.limits import (
+from sodbench.images.grey import LOW_16_BIT, LOW_16_BIT_FIX, GreyImage
+from sodbench.images.image_files import (
     IMAGE_EXTENSIONS,
     MAX_PIXELS,
     MAX_PIXELS_VARIABLE,
     is_image_name,
+    read_bytes,
+    read_file,
 )
-from sodbench.images.notes import LOW_16_BIT, LOW_16_BIT_FIX
+from sodbench.images.png_images import read_comment
 from sodbench.images.reading import (
-    GreyImage,
     decode_grey,
     decode_luminance,
     decode_rgb,
     image_size,
-    read_bytes,
-    read_comment,
-    read_file,
     read_grey,
     read_rgb,
 )

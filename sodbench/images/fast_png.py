@@ -40,17 +40,7 @@ _Unfilter = Callable[[NDArray[np.uint8], NDArray[np.uint8]], bool]
 
 
 def is_plain(chunks: list[Chunk], header: Header) -> bool:
-    """Return whether `decode` may read this PNG, which passed `sodbench.images.png.check_chunks`.
-
-    Parameters
-    ----------
-    chunks : list of Chunk
-    header : Header
-
-    Returns
-    -------
-    bool
-    """
+    """Return whether `decode` may read this PNG, which passed `sodbench.images.png.check_chunks`."""
     if header.colour != GREY or header.depth not in (1, 8) or header.interlace:
         return False
     return all(kind in CRITICAL or _is_harmless(kind, content) for kind, content in chunks)

@@ -51,19 +51,9 @@ def read_segments(data: bytes) -> tuple[list[Segment], int]:
 
 
 def without_metadata(data: bytes, segments: list[Segment], scan: int) -> bytes:
-    """Return the file without metadata: of the application segments, only those on how colours are stored remain.
+    """Return the file without metadata; of the application segments, only those on how colours are stored remain.
 
-    Parameters
-    ----------
-    data : bytes
-    segments : list of Segment
-    scan : int
-        As `read_segments` returns them.
-
-    Returns
-    -------
-    bytes
-        The unchanged file where ``scan`` is 0.
+    Where ``scan``, the start of the first scan, is 0, the file is returned as it is.
     """
     if not scan:
         return data
@@ -75,17 +65,9 @@ def without_metadata(data: bytes, segments: list[Segment], scan: int) -> bytes:
 
 
 def find_orientation(segments: list[Segment]) -> int:
-    """Find the EXIF orientation of a file.
+    """Find the EXIF orientation, 1 to 8 or `exif.UNCLEAR`.
 
-    Parameters
-    ----------
-    segments : list of Segment
-
-    Returns
-    -------
-    int
-        1 to 8, or `sodbench.images.exif.UNCLEAR`: versions of OpenCV choose differently among several segments that
-        may hold it.
+    It is unclear if several segments hold different ones, because versions of OpenCV choose differently among them.
     """
     if not segments:
         return exif.UNCLEAR

@@ -1,4 +1,4 @@
-"""Images of other formats than PNG and JPEG, and everything that is read through Pillow.
+"""Images of other formats than PNG, read through Pillow.
 
 The kinds of files whose grey values would not be those of OpenCV are refused before they are decoded.
 """
@@ -19,11 +19,18 @@ from PIL import (
 )
 
 from sodbench.errors import ImageError, SodbenchError
-from sodbench.images import exif, png
+from sodbench.images import exif, jpeg, png
 from sodbench.images.exif import turn_upright
-from sodbench.images.limits import check_size, max_pixels, too_large
+from sodbench.images.grey import (
+    GreyImage,
+    frame_notes,
+    high_byte,
+    join_notes,
+    low_16_bit_note,
+    unclear_orientation,
+)
+from sodbench.images.image_files import check_size, max_pixels, too_large
 from sodbench.images.luminance import jpeg_cmyk_grey, rounded_grey, tiff_cmyk_grey
-from sodbench.images.notes import frame_notes, high_byte, join_notes, low_16_bit_note
 
 # What Pillow may take a file for, whatever its name. Some of its other readers start programs.
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
@@ -109,7 +116,7 @@ def _describe_content(data: bytes) -> str:
     """What a file that is no image is instead."""
     if not data:
         return "the file is empty (0 bytes)"
-    if data.startswith((png.SIGNATURE, b"\xff\xd8")):
+    if data.startswith((png.SIGNATURE, jpeg.SIGNATURE)):
         return "a PNG or JPEG, but its header is broken"
     head = data[:16]
     text = head.isascii() and b"\0" not in head
@@ -117,60 +124,64 @@ def _describe_content(data: bytes) -> str:
     return f"not an image: its content is {kind} (first bytes {head!r})"
 
 
-# ------------------------------------------------------------------------- formats other than PNG and JPEG
+# ------------------------------------------------------------------------------------------------ decoding
 
 
-def decode_other_grey(data: bytes, path: Path) -> tuple[NDArray[np.uint8], str]:
-    """Decode BMP, TIFF, WebP, GIF or PNM as OpenCV's ``IMREAD_GRAYSCALE`` does.
-
-    Parameters
-    ----------
-    data : bytes
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    pixels : ndarray of uint8, shape (h, w)
-    note : str
-        What was converted.
-
-    Raises
-    ------
-    ImageError
-        If the image is incomplete, or its grey values in OpenCV are not known.
-    """
+def decode_grey(data: bytes, path: Path) -> GreyImage:
+    """Decode any file but a PNG as `sodbench.images.read_grey` does; ``path`` is for messages."""
+    if data.startswith(jpeg.SIGNATURE):
+        orientation = jpeg.find_orientation(jpeg.read_segments(data)[0])
+        if orientation == exif.UNCLEAR:
+            raise unclear_orientation(path)
+        return _decode_jpeg(data, path, orientation)
     with open_image(data, path) as image:
         _check_grey_kind(image, path)
         orientation, notes = _load(image)
-        pixels, note = convert_to_grey(image, path)
-    return turn_upright(pixels, orientation), join_notes(notes, note)
+        pixels, note = _convert_to_grey(image, path)
+    return GreyImage(turn_upright(pixels, orientation), join_notes(notes, note))
 
 
-def decode_other_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
-    """Decode BMP, TIFF, WebP, GIF or PNM to RGB.
+def _decode_jpeg(data: bytes, path: Path, orientation: int) -> GreyImage:
+    plain = jpeg.without_metadata(data, *jpeg.read_segments(data))
+    with open_image(plain, path) as image:
+        image.draft("L", None)  # the Y channel as stored, which is what OpenCV takes
+        image.load()
+        pixels, note = _convert_to_grey(image, path)
+    turned = frame_notes(animated=False, orientation=orientation)
+    return GreyImage(turn_upright(pixels, orientation), join_notes("JPEG (lossy)", turned, note))
 
-    Parameters
-    ----------
-    data : bytes
-    path : Path
-        The file, for messages.
 
-    Returns
-    -------
-    ndarray of uint8, shape (h, w, 3)
-
-    Raises
-    ------
-    ImageError
-        If the image is incomplete.
-    """
+def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
+    """Decode any file but a PNG as `sodbench.images.read_rgb` does; ``path`` is for messages."""
+    if data.startswith(jpeg.SIGNATURE):
+        segments, scan = jpeg.read_segments(data)
+        with open_image(jpeg.without_metadata(data, segments, scan), path) as image:
+            pixels = np.array(_convert_to_rgb(image, path), np.uint8)
+        return turn_upright(pixels, exif.upright_if_unclear(jpeg.find_orientation(segments)))
     with open_image(data, path) as image:
         orientation, _ = _load(image)
         if image.mode.startswith("I"):
             grey = _sixteen_bit(image, path)[..., None]
             return turn_upright(high_byte(np.repeat(grey, 3, axis=2)), orientation)
-        return turn_upright(np.array(convert_to_rgb(image, path), np.uint8), orientation)
+        return turn_upright(np.array(_convert_to_rgb(image, path), np.uint8), orientation)
+
+
+def decode_luminance(data: bytes, path: Path) -> NDArray[np.uint8]:
+    """Decode any file but a PNG as `sodbench.images.decode_luminance` does; ``path`` is for messages."""
+    if data.startswith(jpeg.SIGNATURE):
+        orientation = jpeg.find_orientation(jpeg.read_segments(data)[0])
+        return _decode_jpeg(data, path, exif.upright_if_unclear(orientation)).pixels
+    return rounded_grey(decode_rgb(data, path), 15)[0]
+
+
+def read_header(data: bytes, path: Path) -> tuple[int, int, int]:
+    """Return the width, height and orientation in the header of any file but a PNG; ``path`` is for messages."""
+    if data.startswith(jpeg.SIGNATURE):
+        segments, scan = jpeg.read_segments(data)
+        with open_image(jpeg.without_metadata(data, segments, scan), path) as image:
+            return *image.size, jpeg.find_orientation(segments)
+    with open_image(data, path) as image:
+        return *image.size, 1 if _is_tiff(image) else _find_orientation(image)
 
 
 def _load(image: Image.Image) -> tuple[int, str]:
@@ -183,24 +194,8 @@ def _load(image: Image.Image) -> tuple[int, str]:
 
 
 def _is_tiff(image: Image.Image) -> bool:
-    """Pillow turns a TIFF while it loads, and nothing else."""
+    """Pillow turns a TIFF while it loads it, and its size at once; other formats are turned here."""
     return isinstance(image, TiffImagePlugin.TiffImageFile)
-
-
-def remaining_orientation(image: Image.Image) -> int:
-    """Return the orientation of an image that is neither PNG nor JPEG, as far as Pillow does not apply it.
-
-    Parameters
-    ----------
-    image : Image
-        Not yet decoded.
-
-    Returns
-    -------
-    int
-        1 to 8, or `sodbench.images.exif.UNCLEAR`.
-    """
-    return 1 if _is_tiff(image) else _find_orientation(image)
 
 
 def _find_orientation(image: Image.Image) -> int:
@@ -213,26 +208,8 @@ def _find_orientation(image: Image.Image) -> int:
 # --------------------------------------------------------------------------------------------- conversions
 
 
-def convert_to_grey(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8], str]:
-    """Convert a decoded image other than PNG to grey as OpenCV does.
-
-    Parameters
-    ----------
-    image : Image
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    pixels : ndarray of uint8, shape (h, w)
-    note : str
-        What was converted.
-
-    Raises
-    ------
-    ImageError
-        If its grey values in OpenCV are not known.
-    """
+def _convert_to_grey(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8], str]:
+    """Grey values of a decoded image as OpenCV computes them, and a note on what was converted."""
     mode = image.mode
     if mode == "L":
         return np.array(image, np.uint8), ""
@@ -251,7 +228,7 @@ def convert_to_grey(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8], 
     if mode == "RGBA" and image.format == "TIFF" and not _is_opaque(image):
         raise _refuse(path, "a colour TIFF with transparent pixels")
     bits = 15 if image.format in ("WEBP", "GIF") else 14
-    pixels, coloured = rounded_grey(np.asarray(convert_to_rgb(image, path)), bits)
+    pixels, coloured = rounded_grey(np.asarray(_convert_to_rgb(image, path)), bits)
     name = "palette" if mode in ("P", "PA") else mode
     return pixels, f"{name} {'in colour (luminance taken)' if coloured else 'grey'}"
 
@@ -266,24 +243,8 @@ def _sixteen_bit(image: Image.Image, path: Path) -> NDArray[np.uint16]:
     return np.asarray(image).astype(np.uint16)
 
 
-def convert_to_rgb(image: Image.Image, path: Path) -> Image.Image:
-    """Convert an image to RGB, alpha ignored.
-
-    Parameters
-    ----------
-    image : Image
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    Image
-
-    Raises
-    ------
-    ImageError
-        If its pixels cannot be converted, such as floating-point numbers.
-    """
+def _convert_to_rgb(image: Image.Image, path: Path) -> Image.Image:
+    """Convert to RGB, alpha ignored."""
     if image.mode not in _CONVERTIBLE:
         what = "floating-point pixels" if image.mode == "F" else f"pixels of mode {image.mode}"
         raise ImageError(str(path), f"{what} are not supported; save it as 8-bit PNG")

@@ -230,17 +230,7 @@ def _check_palette(chunks: list[Chunk]) -> None:
 
 
 def find_orientation(chunks: list[Chunk]) -> int:
-    """Find the EXIF orientation; XMP and text do not count, as in OpenCV.
-
-    Parameters
-    ----------
-    chunks : list of Chunk
-
-    Returns
-    -------
-    int
-        1 to 8, or `sodbench.images.exif.UNCLEAR`.
-    """
+    """Find the EXIF orientation, 1 to 8 or `exif.UNCLEAR`; XMP and text do not count, as in OpenCV."""
     values = {
         exif.read_orientation(bytes(content)) for kind, content in chunks if kind == b"eXIf"
     } or {1}
@@ -328,33 +318,12 @@ def _is_sane_chromaticity(content: bytes) -> bool:
 
 
 def is_animated(chunks: list[Chunk]) -> bool:
-    """Return whether there are further frames.
-
-    Parameters
-    ----------
-    chunks : list of Chunk
-
-    Returns
-    -------
-    bool
-    """
+    """Return whether there are further frames."""
     return any(kind == b"acTL" for kind, _ in chunks)
 
 
 def without_metadata(chunks: list[Chunk], header: Header) -> bytes:
-    """Return a PNG of a header, a palette and pixel data, without the chunks that Pillow and OpenCV read differently.
-
-    Parameters
-    ----------
-    chunks : list of Chunk
-        Of the original file.
-    header : Header
-        Of the new file.
-
-    Returns
-    -------
-    bytes
-    """
+    """Return a PNG of a new header with this palette and pixel data, without any other chunk."""
     kept = {b"IDAT", b"PLTE"} if header.colour == PALETTE else {b"IDAT"}
     body = b"".join(encode_chunk(kind, bytes(content)) for kind, content in chunks if kind in kept)
     return SIGNATURE + encode_chunk(b"IHDR", IHDR.pack(*header)) + body + encode_chunk(b"IEND", b"")
@@ -425,17 +394,7 @@ def _passes(header: Header) -> Iterator[tuple[int, int]]:
 
 
 def find_comment(chunks: list[Chunk]) -> str:
-    """Find the first text with the keyword Comment.
-
-    Parameters
-    ----------
-    chunks : list of Chunk
-
-    Returns
-    -------
-    str
-        Empty where there is none.
-    """
+    """Find the first text with the keyword Comment; empty where there is none."""
     for kind, content in chunks:
         if kind == b"tEXt" and bytes(content).startswith(COMMENT):
             return bytes(content).removeprefix(COMMENT).decode("latin-1")

@@ -16,9 +16,8 @@ from PIL import ImageFile
 from sodbench.errors import ImageError
 from sodbench.images import exif, fast_png, png
 from sodbench.images.exif import turn_upright
-from sodbench.images.limits import check_size
-from sodbench.images.luminance import png_grey
-from sodbench.images.notes import (
+from sodbench.images.grey import (
+    GreyImage,
     Samples,
     frame_notes,
     high_byte,
@@ -26,29 +25,14 @@ from sodbench.images.notes import (
     low_16_bit_note,
     unclear_orientation,
 )
+from sodbench.images.image_files import check_size, read_file
+from sodbench.images.luminance import png_grey
 from sodbench.images.pillow_images import open_image
 
 
 def open_png(data: bytes, path: Path) -> tuple[list[png.Chunk], png.Header]:
-    """Check everything in a PNG except its pixel data.
-
-    Parameters
-    ----------
-    data : bytes
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    chunks : list of png.Chunk
-    header : png.Header
-
-    Raises
-    ------
-    ImageError
-        If the file is damaged or claims too many pixels.
-    """
-    try:  # not name_damage(), whose entering and leaving take as long as the check itself
+    """Read the chunks and the header of a PNG, and check everything except its pixel data."""
+    try:  # not _name_damage(), whose entering and leaving take as long as the check itself
         chunks = png.read_chunks(data)
         header = png.check_chunks(chunks)
     except png.DamagedPng as error:
@@ -58,7 +42,7 @@ def open_png(data: bytes, path: Path) -> tuple[list[png.Chunk], png.Header]:
 
 
 @contextmanager
-def name_damage(path: Path) -> Iterator[None]:
+def _name_damage(path: Path) -> Iterator[None]:
     """Turn `png.DamagedPng` into an `ImageError` that names the file."""
     try:
         yield
@@ -70,26 +54,35 @@ def _damaged(path: Path, error: png.DamagedPng) -> ImageError:
     return ImageError(str(path), f"this PNG is {error}")
 
 
-def decode_png_grey(data: bytes, path: Path) -> tuple[NDArray[np.uint8], str]:
-    """Decode a PNG as OpenCV's ``IMREAD_GRAYSCALE`` does.
+def read_comment(path: Path) -> tuple[str, str]:
+    """Read the comment that `write_grey` stored in a PNG, and the digest of its chunks.
 
     Parameters
     ----------
-    data : bytes
     path : Path
-        The file, for messages.
 
     Returns
     -------
-    pixels : ndarray of uint8, shape (h, w)
-    note : str
-        What was converted.
+    comment : str
+        Empty where there is none.
+    digest : str
+        See `sodbench.images.png.digest`.
 
     Raises
     ------
     ImageError
-        If the file is damaged, or versions of OpenCV disagree on it.
+        For a file that cannot be read, and for a damaged PNG.
     """
+    data, _ = read_file(path)
+    if not data.startswith(png.SIGNATURE):
+        return "", png.digest(())
+    with _name_damage(path):
+        chunks = png.read_chunks(data)
+        return png.find_comment(chunks), png.digest(chunks)
+
+
+def decode_png_grey(data: bytes, path: Path) -> GreyImage:
+    """Decode a PNG as `sodbench.images.read_grey` does; ``path`` is for messages."""
     chunks, header = open_png(data, path)
     orientation = png.find_orientation(chunks)
     if orientation == exif.UNCLEAR:
@@ -97,31 +90,18 @@ def decode_png_grey(data: bytes, path: Path) -> tuple[NDArray[np.uint8], str]:
     if fast_png.is_plain(chunks, header):
         plain = fast_png.decode(chunks, header)
         if plain is not None:
-            return plain, "1-bit" if header.depth == 1 else ""
+            return GreyImage(plain, "1-bit" if header.depth == 1 else "")
     samples = _decode_samples(chunks, header, path)
     pixels, note = _convert_to_grey(samples, chunks, header, path)
     frames = frame_notes(animated=png.is_animated(chunks), orientation=orientation)
     note = low_16_bit_note(samples) or note
-    return turn_upright(pixels, orientation), join_notes(frames, note)
+    return GreyImage(turn_upright(pixels, orientation), join_notes(frames, note))
 
 
 def decode_png_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
-    """Decode a PNG to RGB; 16-bit samples keep their high byte, and declared gammas and profiles are ignored.
+    """Decode a PNG as `sodbench.images.read_rgb` does; ``path`` is for messages.
 
-    Parameters
-    ----------
-    data : bytes
-    path : Path
-        The file, for messages.
-
-    Returns
-    -------
-    ndarray of uint8, shape (h, w, 3)
-
-    Raises
-    ------
-    ImageError
-        If the file is damaged.
+    16-bit samples keep their high byte, and declared gammas and profiles are ignored.
     """
     chunks, header = open_png(data, path)
     rgb = high_byte(_decode_samples(chunks, header, path))
@@ -159,7 +139,7 @@ def _unknown_grey(path: Path, reason: str) -> ImageError:
 
 def _decode_samples(chunks: list[png.Chunk], header: png.Header, path: Path) -> Samples:
     """The samples of a PNG of any kind without alpha, [h, w] or [h, w, 3], palettes expanded, bits as 0 and 255."""
-    with name_damage(path):
+    with _name_damage(path):
         png.check_pixel_data(chunks, header)
     if header.colour == png.PALETTE:
         stored = next(content for kind, content in chunks if kind == b"PLTE")

@@ -10,42 +10,16 @@ PNG files are checked by `sodbench.images.png`, and plain grey ones are decoded 
 samples of everything else come from Pillow. An image is decoded completely or not at all.
 """
 
-import os
-import stat
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.errors import ImageError
-from sodbench.images import exif, jpeg, pillow_images, png, png_images
-from sodbench.images.exif import UNCLEAR, turn_upright
-from sodbench.images.limits import MAX_BYTES
+from sodbench.images import pillow_images, png, png_images
+from sodbench.images.exif import FIRST_ON_SIDE
+from sodbench.images.grey import GreyImage
+from sodbench.images.image_files import read_bytes
 from sodbench.images.luminance import rounded_grey
-from sodbench.images.notes import frame_notes, join_notes, unclear_orientation
-
-# Without waiting for a writer of a named pipe, and without Windows' text mode
-_READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-
-
-class GreyImage(NamedTuple):
-    """A decoded saliency map or mask.
-
-    Attributes
-    ----------
-    pixels : ndarray of uint8, shape (h, w)
-        New, contiguous and writable.
-    note : str
-        What was converted; empty for plain 8-bit grey. It contains `LOW_16_BIT` if the file was probably saved with
-        the wrong type.
-    """
-
-    pixels: NDArray[np.uint8]
-    note: str = ""
-
-
-# ---------------------------------------------------------------------------------------- maps and masks
 
 
 def read_grey(path: Path | str) -> GreyImage:
@@ -89,23 +63,8 @@ def decode_grey(data: bytes, path: Path) -> GreyImage:
         As `read_grey`.
     """
     if data.startswith(png.SIGNATURE):
-        return GreyImage(*png_images.decode_png_grey(data, path))
-    if data.startswith(jpeg.SIGNATURE):
-        orientation = jpeg.find_orientation(jpeg.read_segments(data)[0])
-        if orientation == UNCLEAR:
-            raise unclear_orientation(path)
-        return _decode_jpeg_grey(data, path, orientation)
-    return GreyImage(*pillow_images.decode_other_grey(data, path))
-
-
-def _decode_jpeg_grey(data: bytes, path: Path, orientation: int) -> GreyImage:
-    plain = jpeg.without_metadata(data, *jpeg.read_segments(data))
-    with pillow_images.open_image(plain, path) as image:
-        image.draft("L", None)  # the Y channel as stored, which is what OpenCV takes
-        image.load()
-        pixels, note = pillow_images.convert_to_grey(image, path)
-    turned = frame_notes(animated=False, orientation=orientation)
-    return GreyImage(turn_upright(pixels, orientation), join_notes("JPEG (lossy)", turned, note))
+        return png_images.decode_png_grey(data, path)
+    return pillow_images.decode_grey(data, path)
 
 
 # --------------------------------------------------------------------------------------------- photographs
@@ -152,12 +111,7 @@ def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
     """
     if data.startswith(png.SIGNATURE):
         return png_images.decode_png_rgb(data, path)
-    if data.startswith(jpeg.SIGNATURE):
-        segments, scan = jpeg.read_segments(data)
-        with pillow_images.open_image(jpeg.without_metadata(data, segments, scan), path) as image:
-            pixels = np.array(pillow_images.convert_to_rgb(image, path), np.uint8)
-        return turn_upright(pixels, exif.upright_if_unclear(jpeg.find_orientation(segments)))
-    return pillow_images.decode_other_rgb(data, path)
+    return pillow_images.decode_rgb(data, path)
 
 
 def decode_luminance(data: bytes, path: Path) -> NDArray[np.uint8]:
@@ -178,10 +132,9 @@ def decode_luminance(data: bytes, path: Path) -> NDArray[np.uint8]:
     ImageError
         As `read_rgb`.
     """
-    if data.startswith(jpeg.SIGNATURE):
-        orientation = jpeg.find_orientation(jpeg.read_segments(data)[0])
-        return _decode_jpeg_grey(data, path, exif.upright_if_unclear(orientation)).pixels
-    return rounded_grey(decode_rgb(data, path), 15)[0]
+    if data.startswith(png.SIGNATURE):
+        return rounded_grey(decode_rgb(data, path), 15)[0]
+    return pillow_images.decode_luminance(data, path)
 
 
 # ------------------------------------------------------------------------------------------------- headers
@@ -209,88 +162,6 @@ def image_size(path: Path | str) -> tuple[int, int]:
     if data.startswith(png.SIGNATURE):
         chunks, header = png_images.open_png(data, path)
         height, width, orientation = header.height, header.width, png.find_orientation(chunks)
-    elif data.startswith(jpeg.SIGNATURE):
-        segments, scan = jpeg.read_segments(data)
-        orientation = jpeg.find_orientation(segments)
-        with pillow_images.open_image(jpeg.without_metadata(data, segments, scan), path) as image:
-            width, height = image.size
     else:
-        with pillow_images.open_image(data, path) as image:
-            width, height = image.size
-            orientation = pillow_images.remaining_orientation(image)
-    return (width, height) if orientation >= exif.FIRST_ON_SIDE else (height, width)
-
-
-def read_comment(path: Path) -> tuple[str, str]:
-    """Read the comment that `write_grey` stored in a PNG, and the digest of its chunks.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    comment : str
-        Empty where there is none.
-    digest : str
-        See `sodbench.images.png.digest`.
-
-    Raises
-    ------
-    ImageError
-        For a file that cannot be read, and for a damaged PNG.
-    """
-    data = read_bytes(path)
-    if not data.startswith(png.SIGNATURE):
-        return "", png.digest(())
-    with png_images.name_damage(path):
-        chunks = png.read_chunks(data)
-        return png.find_comment(chunks), png.digest(chunks)
-
-
-# --------------------------------------------------------------------------------------------------- files
-
-
-def read_bytes(path: Path) -> bytes:
-    """Read the content of an image file, see `read_file`."""
-    return read_file(path)[0]
-
-
-def read_file(path: Path) -> tuple[bytes, os.stat_result]:
-    """Read the content of an image file; folders, pipes and monstrous files are refused without being read.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    data : bytes
-    status : os.stat_result
-        The file's status before it was read.
-
-    Raises
-    ------
-    ImageError
-        With the reason why the file cannot be read.
-    """
-    try:
-        file = os.open(path, _READ_FLAGS)
-        try:
-            status = os.fstat(file)
-            if stat.S_ISDIR(status.st_mode):
-                raise ImageError(str(path), "it is a folder, not an image")
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageError(str(path), "it is not a regular file")
-            if status.st_size > MAX_BYTES:
-                raise ImageError(str(path), f"it has {status.st_size} bytes; refused as unsafe")
-            data = os.read(file, status.st_size + 1)
-        finally:
-            os.close(file)
-    except (FileNotFoundError, NotADirectoryError):
-        raise ImageError(str(path), "no such file", "missing") from None
-    except OSError as error:
-        raise ImageError(str(path), f"cannot be read ({error.strerror or error})") from error
-    if len(data) != status.st_size:
-        raise ImageError(str(path), "it changed while it was being read")
-    return data, status
+        width, height, orientation = pillow_images.read_header(data, path)
+    return (width, height) if orientation >= FIRST_ON_SIDE else (height, width)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,3 +110,17 @@ def test_the_list_is_printed_and_marks_what_all_leaves_out(capsys):
     assert {n for n, line in listed.items() if "only when named" in line} == set(
         catalogue.aggregate_names()
     ) - set(catalogue.listed_names())
+
+
+def test_the_table_of_the_documentation_is_the_catalogue():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "protocols.md").read_text("utf-8")
+    _, _, table = text.partition("| name | label | better | of | what it is | needs |\n")
+    rows = [line for line in table.partition("\n\n")[0].splitlines()[1:]]
+    expected = []
+    for metric in catalogue.METRICS.values():
+        better = "-" if metric.direction == "neither" else metric.direction
+        of = "image, set" if metric.per_image else "set"
+        needs = "pixels" if metric.needs_pixels else "counts"
+        cells = (f"`{metric.name}`", metric.label, better, of, metric.description, needs)
+        expected.append(f"| {' | '.join(cells)} |")
+    assert rows == expected

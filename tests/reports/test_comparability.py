@@ -11,7 +11,7 @@ from sodbench.cli import main
 from sodbench.reports import plots
 from sodbench.reports.analysis import analyse
 from sodbench.reports.comparability import Ranking, find_comparable, find_ranking
-from sodbench.reports.image_counts import check_image_counts, dataset_heading, official_images
+from sodbench.reports.image_counts import _official_images, check_image_counts, dataset_heading
 from sodbench.results import Signature
 
 
@@ -185,8 +185,8 @@ def test_a_dataset_with_another_number_of_images_is_named_so(tmp_path):
 
 
 def test_official_numbers():
-    assert len(official_images("SOD")) == 300 and len(official_images("HKU-IS/test")) == 1447
-    assert official_images("my own") is None and official_images("SOD/first10") is None
+    assert len(_official_images("SOD")) == 300 and len(_official_images("HKU-IS/test")) == 1447
+    assert _official_images("my own") is None and _official_images("SOD/first10") is None
     assert dataset_heading("SOD", [300, 300]) == "SOD"
     assert dataset_heading("SOD", [298, 300]) == "SOD (298 to 300 of 300 images)"
     assert dataset_heading("HKU-IS", [1447]) == "HKU-IS (1,447 of 4,447 images)"
@@ -195,7 +195,7 @@ def test_official_numbers():
 
 def test_official_numbers_of_other_images_are_a_problem():
     result = synthetic("m", "SOD", images=12)
-    stems = sorted(official_images("SOD"))[:11]
+    stems = sorted(_official_images("SOD"))[:11]
     result.table.index = pd.Index([*stems, "mine"], name="stem")
     assert check_image_counts({("m", "SOD"): result}) == [
         "m on SOD: images: 12 of 300 images were scored, 1 of them not official ones of SOD"

@@ -12,13 +12,13 @@ import pytest
 from synthetic import ODD
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics.catalogue import METRICS, find_metric
+from sodbench.metrics.catalogue import METRICS, REPORT_METRICS, find_metric
 from sodbench.quoting import markdown_text
 from sodbench.reports import latex, markdown, score_tables, tables
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.comparability import Comparable, Ranking, find_ranking
 from sodbench.reports.published import PublishedTable
-from sodbench.reports.selection import REPORT_METRICS, select_metrics
+from sodbench.reports.selection import select_metrics
 from sodbench.results import Signature
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -18,19 +18,19 @@ from PIL import Image
 from sodbench.cli import main
 from sodbench.datasets import WEIGHTS, dataset_from_folders, find_dataset, official_names
 from sodbench.datasets.findings import DatasetReport
-from sodbench.demo_data import CHARACTERS, MARKER, draw
+from sodbench.demo_data import CHARACTERS, DEMO_MARKER, draw
 from sodbench.errors import SodbenchError
 from sodbench.files import list_names
-from sodbench.runners.data.check import FAULTS, check, resolve_datasets
+from sodbench.runners.data.check import FAULTS, check_datasets, resolve_datasets
 from sodbench.runners.data.duplicates import pairs_within
-from sodbench.runners.data.items import find_mask_problems
+from sodbench.runners.data.items import find_level_problems
 
 COUNT = 13
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_sample() -> Iterator[None]:
-    """The sample, with fewer pictures in each set."""
+    """The sample, with fewer images in each dataset."""
     with pytest.MonkeyPatch.context() as patch:
         for name, character in CHARACTERS.items():
             patch.setitem(CHARACTERS, name, dataclasses.replace(character, count=COUNT))
@@ -41,7 +41,7 @@ def small_sample() -> Iterator[None]:
 def clean(small_sample: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A part of the small sample: a test set, a set with grey masks, and a training set."""
     root = tmp_path_factory.mktemp("sample")
-    (root / MARKER).write_text("a sample")
+    (root / DEMO_MARKER).write_text("a sample")
     for name, images, masks in (
         ("ECSSD", "ECSSD/Imgs", "ECSSD/GT"),
         ("PASCAL-S", "PASCAL-S/Imgs", "PASCAL-S/GT"),
@@ -58,7 +58,7 @@ def clean(small_sample: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def reports(root: Path) -> dict[str, DatasetReport]:
-    return {report.name: report for report in check(resolve_datasets([], root)[0], jobs=2)}
+    return {report.name: report for report in check_datasets(resolve_datasets([], root)[0], jobs=2)}
 
 
 def grey(path: Path) -> np.ndarray:
@@ -167,43 +167,43 @@ def test_missing_extra_and_copied_items_without_a_list(clean: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     "content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n"], ids=["empty", "text", "header"]
 )
-def test_files_that_are_no_pictures(content: bytes, clean: Path, tmp_path: Path) -> None:
+def test_files_that_are_no_images(content: bytes, clean: Path, tmp_path: Path) -> None:
     shutil.copytree(clean / "ECSSD", tmp_path / "ECSSD")
-    (tmp_path / MARKER).touch()
+    (tmp_path / DEMO_MARKER).touch()
     (tmp_path / "ECSSD/GT/0001.png").write_bytes(content)
-    (report,) = check([find_dataset("ECSSD", tmp_path)])
+    (report,) = check_datasets([find_dataset("ECSSD", tmp_path)])
     assert [(p.kind, Path(p.file).name) for p in report.faults] == [("unreadable", "0001.png")]
 
 
 def test_content_hash_is_of_the_content(clean: Path, tmp_path: Path) -> None:
     """Equal for another layout and another encoding of the masks; another for one changed pixel."""
-    (before,) = check([find_dataset("ECSSD", clean)])
-    (tmp_path / MARKER).touch()
+    (before,) = check_datasets([find_dataset("ECSSD", clean)])
+    (tmp_path / DEMO_MARKER).touch()
     shutil.copytree(clean / "ECSSD/Imgs", tmp_path / "ECSSD/images")
     (tmp_path / "ECSSD/masks").mkdir()
     for path in (clean / "ECSSD/GT").iterdir():
         with Image.open(path) as picture:
             picture.convert("1").save(tmp_path / "ECSSD/masks" / path.name)
-    (same,) = check([find_dataset("ECSSD", tmp_path)])
+    (same,) = check_datasets([find_dataset("ECSSD", tmp_path)])
     assert (same.content, same.masks_content) == (before.content, before.masks_content)
     first = tmp_path / "ECSSD/masks/0001.png"
     mask = grey(first).astype(np.uint8) * 255
     mask[0, 0] ^= 255
     Image.fromarray(mask).save(first)
-    (other,) = check([find_dataset("ECSSD", tmp_path)])
+    (other,) = check_datasets([find_dataset("ECSSD", tmp_path)])
     assert other.content != before.content and other.masks_content != before.masks_content
     with Image.open(tmp_path / "ECSSD/images/0002.jpg") as picture:
         picture.save(tmp_path / "ECSSD/images/0002.jpg", quality=50)
-    (images,) = check([find_dataset("ECSSD", tmp_path)])
+    (images,) = check_datasets([find_dataset("ECSSD", tmp_path)])
     assert images.masks_content == other.masks_content and images.content != other.content
 
 
 def test_mask_of_zeros_and_ones(clean: Path, tmp_path: Path) -> None:
     shutil.copytree(clean / "ECSSD", tmp_path / "ECSSD")
-    (tmp_path / MARKER).touch()
+    (tmp_path / DEMO_MARKER).touch()
     path = tmp_path / "ECSSD/GT/0001.png"
     Image.fromarray((grey(path) > 128).astype(np.uint8)).save(path)
-    (report,) = check([find_dataset("ECSSD", tmp_path)])
+    (report,) = check_datasets([find_dataset("ECSSD", tmp_path)])
     assert [p.kind for p in report.faults] == ["mask-coding"]
     assert "read as empty; write it again" in report.faults[0].detail
 
@@ -226,7 +226,7 @@ def test_official_names_counts_and_known_items(tmp_path: Path) -> None:
     noise(tmp_path / "SOD", [*official[1:], "stranger"])
     noise(tmp_path / "HKU-IS", ["4777", "8205", "0001"], ".png")
     datasets = [find_dataset("SOD", tmp_path), find_dataset("HKU-IS/test", tmp_path)]
-    sod, hku = check(datasets)
+    sod, hku = check_datasets(datasets)
     assert [(p.kind, p.file) for p in sod.faults] == [
         ("missing", official[0]),
         ("extra", "stranger"),
@@ -239,7 +239,7 @@ def test_official_names_counts_and_known_items(tmp_path: Path) -> None:
 def test_known_items_are_explained(tmp_path: Path) -> None:
     noise(tmp_path / "DUTS-TR", ["n04442312_17818", "n01532829_13482"])
     Image.new("L", (16, 17), 255).save(tmp_path / "DUTS-TR/GT/n04442312_17818.png")
-    (report,) = check([find_dataset("DUTS-TR", tmp_path)])
+    (report,) = check_datasets([find_dataset("DUTS-TR", tmp_path)])
     (size,) = (p for p in report.faults if p.kind == "size")
     assert "the reference skips it" in size.detail
     assert [(p.kind, p.file) for p in report.remarks] == [("known", "n01532829_13482")]
@@ -249,14 +249,16 @@ def test_known_items_are_explained(tmp_path: Path) -> None:
 
 def test_a_subset_and_its_set_share_files_without_being_copies(tmp_path: Path) -> None:
     noise(tmp_path / "HKU-IS", sorted(official_names("HKU-IS/test"))[:5], ".png")
-    found = check([find_dataset("HKU-IS", tmp_path), find_dataset("HKU-IS/test", tmp_path)])
+    found = check_datasets(
+        [find_dataset("HKU-IS", tmp_path), find_dataset("HKU-IS/test", tmp_path)]
+    )
     assert not {"duplicate", "leak", "shared"} & {
         p.kind for r in found for p in (*r.faults, *r.remarks)
     }
 
 
 def test_a_subset_without_any_item_lacks_all_of_them(clean: Path) -> None:
-    (report,) = check([find_dataset("DUTS-TR/clean", clean)])
+    (report,) = check_datasets([find_dataset("DUTS-TR/clean", clean)])
     assert Counter(p.kind for p in report.faults) == {"missing": 10550}
     assert report.content == report.masks_content == ""
 
@@ -280,7 +282,7 @@ def test_an_odd_folder_beside_the_sets_does_not_hide_them(
     assert entry["name"] == "odd" and entry["found"] is None and "several" in entry["error"]
 
 
-def test_list_tells_of_weights_and_of_a_missing_root(
+def test_list_shows_weights_and_a_missing_root(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weights = WEIGHTS[0].path(tmp_path / "data")
@@ -295,16 +297,16 @@ def test_list_tells_of_weights_and_of_a_missing_root(
     assert f"{WEIGHTS[0].name} ({weights})" in listed and "does not exist" not in listed
 
 
-def test_pictures_shared_by_two_test_sets_are_a_remark(clean: Path, tmp_path: Path) -> None:
+def test_images_shared_by_two_test_sets_are_a_remark(clean: Path, tmp_path: Path) -> None:
     shutil.copytree(clean / "ECSSD", tmp_path / "ECSSD")
     shutil.copytree(clean / "ECSSD", tmp_path / "SOD")
-    (tmp_path / MARKER).touch()
-    ecssd, sod = check([find_dataset("ECSSD", tmp_path), find_dataset("SOD", tmp_path)])
+    (tmp_path / DEMO_MARKER).touch()
+    ecssd, sod = check_datasets([find_dataset("ECSSD", tmp_path), find_dataset("SOD", tmp_path)])
     assert not ecssd.faults and not ecssd.remarks and not sod.faults
     assert Counter(p.kind for p in sod.remarks) == {"shared": COUNT}
 
 
-def test_many_copies_of_one_picture(clean: Path, tmp_path: Path) -> None:
+def test_many_copies_of_one_image(clean: Path, tmp_path: Path) -> None:
     (tmp_path / "Own/images").mkdir(parents=True)
     (tmp_path / "Own/masks").mkdir()
     image = (clean / "ECSSD/Imgs/0001.jpg").read_bytes()
@@ -312,7 +314,7 @@ def test_many_copies_of_one_picture(clean: Path, tmp_path: Path) -> None:
     for number in range(100):
         (tmp_path / f"Own/images/{number:03}.jpg").write_bytes(image)
         (tmp_path / f"Own/masks/{number:03}.png").write_bytes(mask)
-    (report,) = check([find_dataset(tmp_path / "Own")])
+    (report,) = check_datasets([find_dataset(tmp_path / "Own")])
     assert Counter(p.kind for p in report.faults) == {"duplicate": 99}
     assert all("as 000 (masks equal)" in p.detail for p in report.faults)
 
@@ -328,8 +330,8 @@ def test_points_near_one_another(seed: int, n: int, radius: float, dimensions: i
 
 def test_images_without_any_masks(clean: Path, tmp_path: Path) -> None:
     shutil.copytree(clean / "ECSSD/Imgs", tmp_path / "ECSSD/Imgs")
-    (tmp_path / MARKER).touch()
-    (report,) = check([find_dataset("ECSSD", tmp_path)])
+    (tmp_path / DEMO_MARKER).touch()
+    (report,) = check_datasets([find_dataset("ECSSD", tmp_path)])
     assert [p.kind for p in report.faults] == ["no-mask"]
 
 
@@ -372,7 +374,7 @@ def test_report_writes_over_nothing_of_the_users(
     assert main([*check_ecssd, str(mine)]) == main([*check_ecssd, str(mine)]) == 0  # ours
 
 
-def test_report_is_not_written_among_pictures(
+def test_report_is_not_written_among_images(
     clean: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = clean / "ECSSD/Imgs/check.md"
@@ -386,7 +388,7 @@ def test_16_bit_mask_with_8_bit_values_is_not_just_black(tmp_path: Path) -> None
     values[4:9, 4:9] = 255
     Image.fromarray(values).save(tmp_path / "Own/GT/a.png")
     Image.fromarray(values * 257).save(tmp_path / "Own/GT/b.png")
-    (report,) = check([find_dataset(tmp_path / "Own")])
+    (report,) = check_datasets([find_dataset(tmp_path / "Own")])
     (fault,) = report.faults
     assert (fault.kind, Path(fault.file).name) == ("mask-coding", "a.png")
     assert "16-bit" in fault.detail
@@ -395,9 +397,9 @@ def test_16_bit_mask_with_8_bit_values_is_not_just_black(tmp_path: Path) -> None
 
 def test_the_note_on_small_16_bit_values_is_its_own_kind() -> None:
     black, note = np.zeros((4, 4), np.uint8), "16-bit, but values of 0..255 only"
-    (problem,) = find_mask_problems(Path("a.png"), black, note)
+    (problem,) = find_level_problems(Path("a.png"), black, note)
     assert problem.kind == "mask-coding" and note in problem.detail
-    (problem,) = find_mask_problems(Path("a.png"), black, "1-bit")
+    (problem,) = find_level_problems(Path("a.png"), black, "1-bit")
     assert (problem.kind, problem.detail) == ("empty-mask", "all black: no object; 1-bit")
 
 
@@ -412,7 +414,7 @@ def test_files_that_are_not_read_are_counted(tmp_path: Path) -> None:
     noise(root / "images/inner", ["c"])
     (root / "images/empty").mkdir()
     shutil.move(root / "images/inner/GT/c.png", root / "images/inner/c.png")
-    (report,) = check([find_dataset(root)])
+    (report,) = check_datasets([find_dataset(root)])
     assert [(p.kind, p.file) for p in report.faults] == [
         ("not-read", str(root / "GT/lost.tga")),
         ("not-read", str(root / "images/lost.tga")),
@@ -430,7 +432,7 @@ def test_files_that_are_not_read_are_counted(tmp_path: Path) -> None:
 def test_images_that_a_pair_list_leaves_out_are_counted(tmp_path: Path) -> None:
     noise(tmp_path / "Own", ["a", "b", "c"])
     (tmp_path / "Own/train_pair.lst").write_text("images/a.jpg GT/a.png\n")
-    (report,) = check([find_dataset(tmp_path / "Own")])
+    (report,) = check_datasets([find_dataset(tmp_path / "Own")])
     assert [p.kind for p in report.remarks] == ["not-listed", "not-listed"]
     assert report.remarks[0].detail == "2 images are not in train_pair.lst and not used"
 
@@ -440,19 +442,19 @@ def test_two_faults_of_one_kind_and_item_are_both_listed(tmp_path: Path) -> None
     noise(tmp_path / "Own", ["a", "b"])
     shutil.copy(tmp_path / "Own/images/a.jpg", tmp_path / "Own/images/a.jpeg")
     shutil.copy(tmp_path / "Own/GT/a.png", tmp_path / "Own/GT/a.bmp")
-    (report,) = check([find_dataset(tmp_path / "Own")])
+    (report,) = check_datasets([find_dataset(tmp_path / "Own")])
     assert Counter(p.kind for p in report.faults) == {"ambiguous": 2}
     lines = "images/b.jpg GT/b.png\nimages/x.jpg GT/x.png\n"
     (tmp_path / "Own/train_pair.lst").write_text(lines)
-    (report,) = check([find_dataset(tmp_path / "Own")])
+    (report,) = check_datasets([find_dataset(tmp_path / "Own")])
     assert Counter(p.kind for p in report.faults) == {"missing": 2}
 
 
 def test_missing_items_of_images_without_masks_are_listed(clean: Path, tmp_path: Path) -> None:
     shutil.copytree(clean / "ECSSD/Imgs", tmp_path / "ECSSD/Imgs")
-    (tmp_path / MARKER).touch()
+    (tmp_path / DEMO_MARKER).touch()
     (tmp_path / "ECSSD/Imgs/0005.jpg").unlink()
-    (report,) = check([find_dataset("ECSSD", tmp_path)])
+    (report,) = check_datasets([find_dataset("ECSSD", tmp_path)])
     assert [(p.kind, Path(p.file).name) for p in report.faults] == [
         ("no-mask", "ECSSD"),
         ("missing", "0005"),
@@ -578,7 +580,7 @@ def test_report_is_not_written_through_links(clean: Path, tmp_path: Path) -> Non
 
 @pytest.mark.real
 def test_real_sod_passes(shared: Path) -> None:
-    (report,) = check([find_dataset("SOD", shared / "real")])
+    (report,) = check_datasets([find_dataset("SOD", shared / "real")])
     assert report.faults == report.remarks == ()
     assert (report.items, report.sizes, report.smallest) == (300, 2, (321, 481))
 
@@ -587,7 +589,7 @@ def test_real_sod_passes(shared: Path) -> None:
 def test_real_masks_with_quirks(shared: Path) -> None:
     edge = shared / "real/edge"
     folders = [edge / "F360iSOD3/GT", edge / "LFSD3/GT_1bit", edge / "pysodmetrics_test_data/masks"]
-    found = check([dataset_from_folders(None, folder) for folder in folders])
+    found = check_datasets([dataset_from_folders(None, folder) for folder in folders])
     assert [
         [(p.kind, Path(p.file).name) for p in r.faults if p.kind != "no-image"] for r in found
     ] == [

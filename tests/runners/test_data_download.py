@@ -1,4 +1,4 @@
-"""From an address or an archive to a data set in a layout that is read."""
+"""From a URL or an archive to a dataset in a layout that is read."""
 
 import dataclasses
 import json
@@ -16,8 +16,9 @@ import pytest
 from sodbench.cli import main
 from sodbench.datasets import DATASETS, DatasetInfo, Source, Weights, find_dataset
 from sodbench.errors import SodbenchError
-from sodbench.runners.data.download import RECORD, _archive_name, download
-from sodbench.runners.data.fetch import Limits
+from sodbench.runners.data.archives import DOWNLOADS_FILE, archive_name
+from sodbench.runners.data.download import download
+from sodbench.runners.data.http_get import Limits
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -64,13 +65,16 @@ def test_two_archives_make_one_set(served: tuple[Path, str], tmp_path: Path) -> 
     )
     root = tmp_path / "data"
     (done,) = download(["ecssd"], root, registry=registry)
-    assert (done.name, done.how) == ("ECSSD", "2 of 1000 items, layout images + ground_truth_mask")
+    assert (done.name, done.status) == (
+        "ECSSD",
+        "2 of 1000 items, layout images + ground_truth_mask",
+    )
     assert find_dataset("ECSSD", root).masks["0001"] == root / "ECSSD/ground_truth_mask/0001.png"
-    assert sorted(p.name for p in root.iterdir()) == ["ECSSD", RECORD]
-    record = json.loads((root / RECORD).read_text())
+    assert sorted(p.name for p in root.iterdir()) == ["ECSSD", DOWNLOADS_FILE]
+    record = json.loads((root / DOWNLOADS_FILE).read_text())
     assert set(record) == {f"{url}/images.zip", f"{url}/ground_truth_mask.zip"}
     assert all(len(entry["sha256"]) == 64 for entry in record.values())
-    assert "already there" in download(["ECSSD"], root, registry=registry)[0].how
+    assert "already there" in download(["ECSSD"], root, registry=registry)[0].status
 
 
 def test_dead_links_fall_back_to_the_archive_of_all(
@@ -93,12 +97,16 @@ def test_dead_links_fall_back_to_the_archive_of_all(
         ["ECSSD", "DUT-OMRON"], tmp_path / "data", registry=registry, limits=Limits(attempts=1)
     )
     assert [item.name for item in done] == ["ECSSD", "DUT-OMRON"]
-    assert sorted(p.name for p in (tmp_path / "data").iterdir()) == ["DUT-OMRON", "ECSSD", RECORD]
+    assert sorted(p.name for p in (tmp_path / "data").iterdir()) == [
+        "DUT-OMRON",
+        "ECSSD",
+        DOWNLOADS_FILE,
+    ]
     assert capfd.readouterr().err.count(f"downloading {url}/all.zip") == 1
     assert find_dataset("DUT-OMRON", tmp_path / "data").masks.keys() == {"a"}
 
 
-def test_all_links_dead_tells_what_is_left(served: tuple[Path, str], tmp_path: Path) -> None:
+def test_all_links_dead_lists_the_alternatives(served: tuple[Path, str], tmp_path: Path) -> None:
     _, url = served
     registry = known(
         "PASCAL-S", (Source(f"{url}/gone.zip", "whole"),), (Source(f"{url}/x.zip", "x"),)
@@ -135,7 +143,7 @@ def test_bad_archives_leave_nothing(
     registry = known("SOD", (Source(f"{url}/set.zip", "whole"),))
     with pytest.raises(SodbenchError, match=reason):
         download(["SOD"], tmp_path / "data", registry=registry, limits=Limits(attempts=1))
-    assert sorted(p.name for p in (tmp_path / "data").iterdir()) == [RECORD]
+    assert sorted(p.name for p in (tmp_path / "data").iterdir()) == [DOWNLOADS_FILE]
     assert not (tmp_path / "evil.png").exists()
 
 
@@ -160,7 +168,7 @@ def test_weights_are_verified_by_the_hash_in_their_name(
     good = Weights("net", f"{url}/net-2c26b46b.pth", "2c26b46b", "a test")
     (done,) = download(["net"], tmp_path, weights=[good])
     assert done.path.read_bytes() == b"foo"
-    assert "already there" in download(["net"], tmp_path, weights=[good])[0].how
+    assert "already there" in download(["net"], tmp_path, weights=[good])[0].status
     done.path.write_bytes(b"bar")
     with pytest.raises(SodbenchError, match="delete it"):
         download(["net"], tmp_path, weights=[good])
@@ -213,8 +221,8 @@ def test_google_drive_goes_through_gdown(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setitem(sys.modules, "gdown", Gdown)
     (done,) = download(["DUTS-TR"], tmp_path, registry=registry)
-    assert done.path == tmp_path / "DUTS-TR" and "1 of 10553" in done.how
-    assert drive.url in json.loads((tmp_path / RECORD).read_text())
+    assert done.path == tmp_path / "DUTS-TR" and "1 of 10553" in done.status
+    assert drive.url in json.loads((tmp_path / DOWNLOADS_FILE).read_text())
 
 
 def test_archives_of_one_name_are_not_confused(served: tuple[Path, str], tmp_path: Path) -> None:
@@ -271,11 +279,11 @@ def test_a_record_that_is_none_is_kept(
 ) -> None:
     folder, url = served
     zipped(folder / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png")
-    (tmp_path / RECORD).write_text(content)
+    (tmp_path / DOWNLOADS_FILE).write_text(content)
     with pytest.raises(SodbenchError, match=r"not a record of downloads.*move it away"):
         download(["SOD"], tmp_path, registry=known("SOD", (Source(f"{url}/set.zip", "x"),)))
-    assert (tmp_path / RECORD).read_text() == content
-    assert [p.name for p in tmp_path.iterdir() if p.name != "served"] == [RECORD]
+    assert (tmp_path / DOWNLOADS_FILE).read_text() == content
+    assert [p.name for p in tmp_path.iterdir() if p.name != "served"] == [DOWNLOADS_FILE]
 
 
 def test_files_outside_the_dataset_are_reported(
@@ -283,7 +291,7 @@ def test_files_outside_the_dataset_are_reported(
 ) -> None:
     folder, _ = served
     zipped(folder / "set.zip", "SOD/Imgs/a.jpg", "SOD/GT/a.png", "README", "edges/a.png")
-    download(["SOD"], tmp_path / "data", given=folder / "set.zip")
+    download(["SOD"], tmp_path / "data", archive=folder / "set.zip")
     assert "2 files outside SOD/ are not kept (README, edges/a.png)" in capfd.readouterr().err
 
 
@@ -294,7 +302,7 @@ def test_two_folders_that_could_be_the_dataset_are_refused(
     names = ("Imgs/a.jpg", "GT/a.png")
     zipped(folder / "set.zip", *(f"{d}/{n}" for d in ("HKU-IS", "hkuis") for n in names))
     with pytest.raises(SodbenchError, match=r"several folders could be HKU-IS \(HKU-IS, hkuis\)"):
-        download(["HKU-IS"], tmp_path / "data", given=folder / "set.zip")
+        download(["HKU-IS"], tmp_path / "data", archive=folder / "set.zip")
     assert list((tmp_path / "data").iterdir()) == []
 
 
@@ -344,14 +352,14 @@ def test_what_a_killed_run_left_is_reported_and_used(
     root = tmp_path / "data"
     (root / ".unpacking-abc/SOD/GT").mkdir(parents=True)
     (root / ".unpacking-abc/SOD/GT/b.png").touch()
-    archive = root / ".downloads" / _archive_name(f"{url}/set.zip")
+    archive = root / ".downloads" / archive_name(f"{url}/set.zip")
     archive.parent.mkdir()
     (folder / "set.zip").rename(archive)
     download(["SOD"], root, registry=registry)
     message = capfd.readouterr().err
     assert ".unpacking-abc: not in use" in message and "downloading" not in message
     assert find_dataset("SOD", root).masks.keys() == {"a"}
-    assert json.loads((root / RECORD).read_text()).keys() == {f"{url}/set.zip"}
+    assert json.loads((root / DOWNLOADS_FILE).read_text()).keys() == {f"{url}/set.zip"}
     assert not archive.exists()
 
 
@@ -360,9 +368,9 @@ def test_what_a_killed_run_left_is_reported_and_used(
     ["http://h/../..", "http://h/a/", "http://h/%2e%2e", "http://h/" + "x" * 999, "http://h?x"],
 )
 def test_names_of_archives_stay_in_their_folder(url: str) -> None:
-    name = _archive_name(url)
+    name = archive_name(url)
     assert name.startswith("h-") and len(name) < 150 and "/" not in name
-    assert name != _archive_name(f"{url}?other")
+    assert name != archive_name(f"{url}?other")
 
 
 def test_two_runs_do_not_mix_their_bytes(served: tuple[Path, str], tmp_path: Path) -> None:
@@ -374,7 +382,7 @@ def test_two_runs_do_not_mix_their_bytes(served: tuple[Path, str], tmp_path: Pat
     other = os.open(root, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
     with pytest.raises(SodbenchError, match="another process is downloading"):
-        download(["SOD"], root, given=f"{url}/set.zip")
+        download(["SOD"], root, archive=f"{url}/set.zip")
     assert list(root.iterdir()) == []
     os.close(other)
-    assert download(["SOD"], root, given=f"{url}/set.zip")[0].path == root / "SOD"
+    assert download(["SOD"], root, archive=f"{url}/set.zip")[0].path == root / "SOD"

@@ -98,7 +98,7 @@ def test_bomb_of_overlapping_members(tmp_path: Path) -> None:
     refused(path, tmp_path, "overlap")
 
 
-def test_size_that_lies(tmp_path: Path) -> None:
+def test_a_wrong_size(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.zip", {"a.png": bytes(1 << 20)}, zipfile.ZIP_DEFLATED)
     content = bytearray(path.read_bytes())
     entry = content.rindex(b"PK\x01\x02")

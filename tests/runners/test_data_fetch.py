@@ -14,7 +14,8 @@ from typing import Self
 import pytest
 
 from sodbench.errors import SodbenchError
-from sodbench.runners.data.fetch import Fetched, FetchError, Limits, _Part, fetch
+from sodbench.runners.data.fetch import Fetched, _Part, fetch
+from sodbench.runners.data.http_get import FetchError, Limits
 
 BODY = bytes(range(256)) * 400  # 102,400 bytes
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -110,7 +111,7 @@ def test_cut_connections_are_resumed(server: Server, tmp_path: Path) -> None:
     assert server.ranges == [None, "bytes=30000-", "bytes=60000-", "bytes=90000-"]
 
 
-def test_a_later_run_goes_on(server: Server, tmp_path: Path) -> None:
+def test_a_later_run_resumes(server: Server, tmp_path: Path) -> None:
     server.answer = ranges(cut=30_000, resume=False)
     with pytest.raises(FetchError, match="bytes are kept"):
         get(server, tmp_path / "set.zip", attempts=2)
@@ -348,7 +349,7 @@ def test_the_same_range_for_every_request_ends(server: Server, tmp_path: Path) -
 
 
 def test_a_part_without_a_version_is_not_resumed(server: Server, tmp_path: Path) -> None:
-    """Without ETag and date nobody can tell whether the rest belongs to the same file."""
+    """Without ETag and date nothing shows whether the rest belongs to the same file."""
     server.answer = lambda request: send(request, 200, BODY[:50_000], Content_Length=str(len(BODY)))
     with pytest.raises(FetchError, match=r"no real progress\)$"):
         get(server, tmp_path / "set.zip", attempts=2)
@@ -516,7 +517,7 @@ def test_links_and_pipes_at_the_parts_place_are_not_followed(
     assert mine.read_text() == "mine"
 
 
-def test_a_link_that_leads_nowhere_is_not_replaced(server: Server, tmp_path: Path) -> None:
+def test_a_broken_link_is_not_replaced(server: Server, tmp_path: Path) -> None:
     (tmp_path / "set.zip").symlink_to(tmp_path / "unmounted")
     with pytest.raises(FetchError, match="not replaced"):
         get(server, tmp_path / "set.zip")

@@ -21,7 +21,7 @@ from sodbench.runners.data.stats import compute_stats
 
 @pytest.fixture
 def four(tmp_path: Path) -> Path:
-    """Four pictures: objects in the upper left quarter, in the lower half, two small ones, and none."""
+    """Four images: objects in the upper left quarter, in the lower half, two small ones, and none."""
     root = tmp_path / "Four"
     (root / "images").mkdir(parents=True)
     (root / "GT").mkdir()
@@ -90,7 +90,7 @@ def test_masks_are_needed(tmp_path: Path) -> None:
         compute_stats(find_dataset(tmp_path))
 
 
-def test_a_picture_that_cannot_be_read_is_named(four: Path, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_is_named(four: Path, tmp_path: Path) -> None:
     shutil.copytree(four, tmp_path / "broken")
     (tmp_path / "broken/images/2.bmp").write_bytes(b"")
     with pytest.raises(SodbenchError, match=r"2\.bmp.*'sodbench data check' lists"):
@@ -196,7 +196,7 @@ def test_no_name_of_a_dataset_leads_outside_the_output(
 def test_prepare_with_the_name_of_the_folder_above(
     four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The name comes from a TOML file of somebody else."""
+    """The name comes from a TOML file of someone else."""
     toml = tmp_path / "theirs.toml"
     toml.write_text(f'name = ".."\nimages = "{four}/images"\nmasks = "{four}/GT"\n')
     mine = tmp_path / "own/test.lst"
@@ -252,7 +252,7 @@ def test_prepare_refuses_every_kind_of_space(space: str, four: Path, tmp_path: P
     assert not (tmp_path / "lists").exists()
 
 
-def test_prepare_says_that_official_items_are_missing(
+def test_prepare_reports_missing_official_items(
     four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     four.rename(tmp_path / "SOD")
@@ -280,7 +280,7 @@ class Full:
 def test_pages_replace_only_what_they_wrote(
     four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file of the user, and a link in a folder of somebody else, in a folder that holds our page."""
+    """A file of the user, and a link in a folder of someone else, in a folder that holds our page."""
     stats = ["data", "stats", "-o", str(tmp_path / "out")]
     shutil.copytree(four, tmp_path / "Other")
     assert main([*stats, str(tmp_path / "Other")]) == 0

@@ -117,7 +117,7 @@ def test_the_sample_runs_from_drawing_to_report(
     weights = list((out / "sample-model").glob("*.pth")) + list(
         (out / "sample-model").glob("*.safetensors")
     )
-    assert weights and (out / "sample-data" / demo_data.MARKER).is_file()
+    assert weights and (out / "sample-data" / demo_data.DEMO_MARKER).is_file()
 
     before = {path: path.stat().st_mtime_ns for path in (out / "sample-data").rglob("*.*")}
     assert main(command) == 0  # nothing is drawn, fitted or predicted again

@@ -431,7 +431,7 @@ def test_images_only_and_masks_only(tmp_path: Path) -> None:
     assert find_dataset("ECSSD", tmp_path / "other").images == {}
 
 
-def test_not_found_says_what_was_looked_for(tmp_path: Path) -> None:
+def test_not_found_lists_what_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "PASCALS" / "stuff").mkdir(parents=True)
     with pytest.raises(DatasetNotFound) as caught:
         find_dataset("PASCAL-S", tmp_path)
@@ -509,7 +509,7 @@ def test_limit_and_list(tmp_path: Path) -> None:
         (["--items", "mine.txt"], "HKU-IS/val/list-b522b7fe", 2),
     ],
 )
-def test_subset_stands_in_the_signature(
+def test_the_subset_is_part_of_the_signature(
     options: list[str],
     dataset: str,
     n: int,
@@ -537,12 +537,12 @@ def test_item_of_a_subset_without_mask_is_refused(
 
 
 @pytest.mark.parametrize("find", [find_dataset, find_masks])
-def test_a_path_that_is_no_subset_says_which_there_are(hku: Path, find: Any) -> None:
+def test_a_path_that_is_no_subset_lists_the_subsets(hku: Path, find: Any) -> None:
     with pytest.raises(DatasetNotFound, match=r"no named subset of HKU-IS \(these are: train, "):
         find(hku / "HKU-IS/tset")
 
 
-def test_subset_without_any_item_says_what_is_missing(hku: Path) -> None:
+def test_subset_without_any_item_lists_what_is_missing(hku: Path) -> None:
     for empty in (find_dataset(hku / "HKU-IS/test"), *find_masks(hku / "HKU-IS/test")):
         assert (empty.name, len(empty)) == ("HKU-IS/test", 0)
         assert len(empty.problems) == empty.expected == len(official_names("HKU-IS/test"))
@@ -550,7 +550,7 @@ def test_subset_without_any_item_says_what_is_missing(hku: Path) -> None:
 
 @pytest.fixture(scope="module")
 def hku(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The validation split of HKU-IS with one tiny picture for all, and maps of it."""
+    """The validation split of HKU-IS with one tiny image for all, and maps of it."""
     root = tmp_path_factory.mktemp("hku")
     picture = np.zeros((8, 8), np.uint8)
     picture[2:5, 2:5] = 255
@@ -735,6 +735,6 @@ def test_names_read_off_paths(path: str, name: str, tmp_path: Path) -> None:
     assert infer_dataset_name(tmp_path / path) == name
 
 
-def test_pictures_ignores_strays_and_keeps_case(tmp_path: Path) -> None:
+def test_list_images_ignores_strays_and_keeps_case(tmp_path: Path) -> None:
     touch(tmp_path, ["b.PNG", "a.x.png", "._b.png", ".DS_Store", "Thumbs.db", "c.txt"])
     assert [path.name for path in list_images(tmp_path)] == ["a.x.png", "b.PNG"]

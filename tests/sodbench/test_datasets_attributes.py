@@ -1,4 +1,4 @@
-"""Attributes of pictures: by hand-made masks whose values are known."""
+"""Attributes of images, on hand-made masks whose values are known."""
 
 from pathlib import Path
 

@@ -60,7 +60,7 @@ def test_suffix_carried_by_nearly_every_map() -> None:
     assert [item.path.name for item in found.extra] == ["note_y.png"]
 
 
-def test_no_suffix_is_assumed_where_maps_of_several_methods_lie_together() -> None:
+def test_no_suffix_is_assumed_where_maps_of_several_methods_are_together() -> None:
     found = pair(["1.png", "2.png"], ["1_A.png", "2_A.png", "1_B.png", "2_B.png"])
     assert (found.suffix, found.pairs, len(found.missing), len(found.extra)) == ("", (), 2, 4)
     assert "several methods" in found.hint

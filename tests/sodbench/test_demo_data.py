@@ -81,13 +81,13 @@ def test_a_damaged_sample_is_drawn_again(tmp_path: Path, monkeypatch: pytest.Mon
     few = {name: replace(character, count=1) for name, character in demo_data.CHARACTERS.items()}
     monkeypatch.setattr(demo_data, "CHARACTERS", few)
     root = demo_data.write_demo_data(tmp_path / "sample")
-    marker = (root / demo_data.MARKER).read_text("utf-8")
+    marker = (root / demo_data.DEMO_MARKER).read_text("utf-8")
     victim = root / "ECSSD" / "GT" / "0001.png"
     victim.write_bytes(victim.read_bytes()[:100])
     (root / "ECSSD" / "Imgs" / "0002.jpg").write_bytes(b"drawn by an older version")
     demo_data.write_demo_data(root)
     assert [p.name for p in (root / "ECSSD" / "Imgs").iterdir()] == ["0001.jpg"]
-    assert (root / demo_data.MARKER).read_text("utf-8") == marker
+    assert (root / demo_data.DEMO_MARKER).read_text("utf-8") == marker
     assert read_grey(victim).pixels.any()
 
 
@@ -95,7 +95,7 @@ def test_a_folder_of_the_user_is_never_written_to(tmp_path: Path) -> None:
     precious = tmp_path / "ECSSD" / "Imgs" / "0001.jpg"
     precious.parent.mkdir(parents=True)
     precious.write_bytes(b"mine")
-    with pytest.raises(SodbenchError, match=re.escape(demo_data.MARKER)):
+    with pytest.raises(SodbenchError, match=re.escape(demo_data.DEMO_MARKER)):
         demo_data.write_demo_data(tmp_path)
     assert precious.read_bytes() == b"mine"
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["0001.jpg", "ECSSD", "Imgs"]

@@ -20,7 +20,7 @@ from sodbench.errors import SodbenchError
 from sodbench.results import Policy
 from sodbench.runners.evaluation import workers as workers_module
 from sodbench.runners.evaluation.count import Visit, count_visit
-from sodbench.runners.evaluation.workers import Workers, dask_workers
+from sodbench.runners.evaluation.workers import Workers, command_line_workers
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -304,7 +304,7 @@ def cluster():
 @linux
 def test_a_dask_cluster_counts_the_same_although_a_worker_is_killed(visits, cluster):
     expected = comparable(counted(Workers(1), visits))
-    with dask_workers(cluster.scheduler_address) as workers:
+    with command_line_workers(None, cluster.scheduler_address) as workers:
         batches = workers.count(visits * 20, Policy())
         values = list(next(batches))
         os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
@@ -348,6 +348,20 @@ def test_workers_with_another_version_are_refused(cluster, monkeypatch):
     monkeypatch.setattr("sodbench.version.__version__", "9.9")
     with (
         pytest.raises(SodbenchError, match=r"has sodbench .*, and this is 9\.9"),
-        dask_workers(cluster.scheduler_address),
+        command_line_workers(None, cluster.scheduler_address),
     ):
         pass
+
+
+def test_workers_without_sodbench_are_refused():
+    class Client:
+        def run(self, function):
+            raise ModuleNotFoundError("No module named 'sodbench'", name="sodbench")
+
+    with pytest.raises(SodbenchError, match="not installed on the workers"):
+        workers_module._check_dask_workers(Client(), "tcp://10.0.0.1:8786")
+
+
+def test_nothing_to_count_starts_and_compiles_nothing(monkeypatch):
+    monkeypatch.setattr(workers_module, "warm_up_kernels", lambda: 1 / 0)
+    assert counted(Workers(2, processes=True), []) == []

@@ -1,6 +1,7 @@
-"""Notes on how an image was converted, and refusals of what cannot be converted as OpenCV does."""
+"""A grey image with a note on how it was converted, and what all readers share."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,25 +15,29 @@ LOW_16_BIT = "16-bit, but values of 0.."
 LOW_16_BIT_FIX = "save it as 8-bit, or multiply its values by 257"
 
 
+class GreyImage(NamedTuple):
+    """A decoded saliency map or mask.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, shape (h, w)
+        New, contiguous and writable.
+    note : str
+        What was converted; empty for plain 8-bit grey. It contains `LOW_16_BIT` if the file was probably saved with
+        the wrong type.
+    """
+
+    pixels: NDArray[np.uint8]
+    note: str = ""
+
+
 def join_notes(*notes: str) -> str:
     """Join the notes that are not empty."""
     return ", ".join(filter(None, notes))
 
 
 def frame_notes(*, animated: bool, orientation: int) -> str:
-    """Note that an image has further frames, or that it was turned.
-
-    Parameters
-    ----------
-    animated : bool
-    orientation : int
-        The EXIF orientation, 1 to 8.
-
-    Returns
-    -------
-    str
-        Empty for a single upright frame.
-    """
+    """Note that an image has further frames, or that its EXIF orientation (1 to 8) turns it."""
     return join_notes(
         "the first of several frames" if animated else "",
         "turned upright by its EXIF orientation" if orientation > 1 else "",
@@ -40,34 +45,14 @@ def frame_notes(*, animated: bool, orientation: int) -> str:
 
 
 def low_16_bit_note(samples: Samples) -> str:
-    """Note that 16-bit samples have no high bytes, although not all of them are black.
-
-    Parameters
-    ----------
-    samples : ndarray of uint8 or uint16
-
-    Returns
-    -------
-    str
-        Contains `LOW_16_BIT`; empty for all other samples.
-    """
+    """Note that 16-bit samples have no high bytes, although not all of them are black; empty for all others."""
     largest = int(samples.max())
     low = samples.dtype == np.uint16 and 0 < largest < 256
     return f"{LOW_16_BIT}{largest} only" if low else ""
 
 
 def high_byte(samples: Samples) -> NDArray[np.uint8]:
-    """Return the 8-bit values of samples: of 16-bit ones, the high byte.
-
-    Parameters
-    ----------
-    samples : ndarray of uint8 or uint16
-
-    Returns
-    -------
-    ndarray of uint8
-        The same array if it is 8-bit already.
-    """
+    """Return the high byte of 16-bit samples, or 8-bit ones as they are."""
     shift = 8 * (samples.dtype.itemsize - 1)
     return (samples >> shift).astype(np.uint8) if shift else samples.astype(np.uint8, copy=False)
 

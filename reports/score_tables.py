@@ -15,7 +15,7 @@ from sodbench.reports.analysis import Analysis, Breakdown, primary_metric
 from sodbench.reports.comparability import (
     EVERYWHERE,
     NOT_COMPARED,
-    VERSION,
+    VERSION_FIELD,
     Comparable,
     Key,
     Ranking,
@@ -192,7 +192,7 @@ def signature_marks(
         what = "was made in another way"
         if excluded:
             what += f" and is {NOT_COMPARED} with the others"
-        elif all(d.startswith(f"{VERSION}:") for d in differences):
+        elif all(d.startswith(f"{VERSION_FIELD}:") for d in differences):
             what = "was made by another version"
         note = f"{what}: {'; '.join(differences)}."
         if note not in notes:

@@ -95,8 +95,6 @@ class Analysis:
         Which results may be compared.
     ranking : Ranking
         The methods and datasets of the mean ranks.
-    notes : tuple of str
-        What a reader has to know about how this was computed.
     """
 
     results: Mapping[Key, Result]
@@ -112,7 +110,6 @@ class Analysis:
     seed: int
     comparable: Comparable
     ranking: Ranking
-    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return (
@@ -139,6 +136,14 @@ class Analysis:
     def sample(self) -> bool:
         """Whether any result comes from the built-in sample."""
         return any(bool(result.provenance.get("sample")) for result in self.results.values())
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader has to know about the statistics: which datasets are small."""
+        smallest = {
+            d: min(r.n for (_, e), r in self.results.items() if e == d) for d in self.datasets
+        }
+        return describe_small_datasets(smallest)
 
     def check_image_counts(self) -> list[str]:
         """A line for each result whose images are not the official ones of its dataset."""
@@ -239,7 +244,6 @@ def analyse(
     signatures = {key: result.signature for key, result in own.items()}
     fingerprints = {key: one.fingerprint for key, one in statistics.items()}
     comparable = find_comparable(signatures, fingerprints)
-    smallest = {d: min(r.n for (_, e), r in own.items() if e == d) for d in dataset_names}
     return Analysis(
         results=by_key,
         methods=method_names,
@@ -258,7 +262,6 @@ def analyse(
         seed=seed,
         comparable=comparable,
         ranking=_find_ranking(comparable, _ranked_methods(comparable, by_key)),
-        notes=tuple(describe_small_datasets(smallest)),
     )
 
 

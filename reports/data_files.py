@@ -93,30 +93,11 @@ def format_json(document: Document, analysis: Analysis) -> str:
 def _table_content(table: Table) -> dict[str, Any]:
     rows = []
     for row in table.rows:
-        cells = [
-            {
-                "text": c.text,
-                "value": c.value,
-                "low": c.low,
-                "high": c.high,
-                "place": c.place,
-                "better_than": table.better_than(c),
-                "mark": c.mark,
-                "signature": c.signature,
-            }
-            for c in row.cells
-        ]
+        cells = [{**vars(c), "better_than": table.better_than(c)} for c in row.cells]
+        for cell in cells:
+            del cell["wins"]  # letters, which are named by better_than
         rows.append({"label": row.label, "published": row.published, "cells": cells})
-    columns = [
-        {
-            "key": c.name,
-            "dataset": c.dataset,
-            "metric": c.metric,
-            "group": c.group,
-            "heading": c.heading,
-        }
-        for c in table.columns
-    ]
+    columns = [{**vars(c), "key": c.name} for c in table.columns]
     return {"title": table.title, "columns": columns, "rows": rows, "notes": table.notes}
 
 

@@ -144,7 +144,7 @@ def rank_figures(analysis: Analysis) -> list[Figure]:
     }
     first = next(iter(tests.values()))
     caption = (
-        f"Mean ranks over {first.sets} datasets ({', '.join(analysis.ranking.datasets)}), best on the left. Bars join "
+        f"Mean ranks over {first.datasets} datasets ({', '.join(analysis.ranking.datasets)}), best on the left. Bars join "
         "methods whose mean ranks differ by less than Nemenyi's critical difference (CD) at the "
         f"{first.alpha:.0%} level: with so few datasets only large differences of rank can be shown."
     )

@@ -33,9 +33,9 @@ def hide_paths(text: str, roots: Iterable[str] = ()) -> str:
             continue
         start = rf"(?<![\w./\\-]){re.escape(bare)}"
         text = re.sub(rf"{start}[/\\](?=[^\s'\"])", "", text)
-        text = re.sub(rf"{start}(?![\w.-])[/\\]?", _last(bare).replace("\\", r"\\"), text)
-    text = _QUOTED.sub(lambda found: f"{found[1]}{_last(found[2])}{found[1]}", text)
-    return _PLAIN.sub(lambda found: _last(found[1]), text)
+        text = re.sub(rf"{start}(?![\w.-])[/\\]?", _last_part(bare).replace("\\", r"\\"), text)
+    text = _QUOTED.sub(lambda found: f"{found[1]}{_last_part(found[2])}{found[1]}", text)
+    return _PLAIN.sub(lambda found: _last_part(found[1]), text)
 
 
 def without_paths(document: Document, roots: Iterable[str]) -> Document:
@@ -58,7 +58,7 @@ def without_paths(document: Document, roots: Iterable[str]) -> Document:
     return replace(document, sections=sections)
 
 
-def _last(path: str) -> str:
+def _last_part(path: str) -> str:
     kind = PureWindowsPath if re.match(r"[A-Za-z]:", path) else PurePosixPath
     return kind(path).name or path
 

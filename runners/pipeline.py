@@ -28,7 +28,7 @@ from sodbench.results import Policy
 from sodbench.runners.distributed import environment_number
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
 from sodbench.runners.evaluation.plan import EvaluationPlan
-from sodbench.runners.evaluation.task import Task, find_mask_problems, make_task
+from sodbench.runners.evaluation.task import Task, make_task, select_mask_problems
 from sodbench.runners.evaluation.workers import Workers
 from sodbench.runners.prediction.predict import PredictionSummary, predict
 from sodbench.runners.prediction.predictors import Predictor, load_predictor
@@ -175,7 +175,7 @@ def _find(run: Run) -> list[Dataset]:
                 "'sodbench eval PREDS GT' scores maps that exist"
             )
     found = apply_limits(found, run.items, run.limit)
-    if refused := [p for d in found for p in find_mask_problems(d) if p.kind != "no-mask"]:
+    if refused := [p for d in found for p in select_mask_problems(d) if p.kind != "no-mask"]:
         raise ProblemsError(
             f"{len(refused)} problem(s) with the datasets; nothing was predicted",
             refused,

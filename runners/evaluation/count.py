@@ -27,11 +27,11 @@ from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.results.stored_pairs import (
     MISSING_AS_BLACK,
     NO_FILE,
+    PAIR_RECORD,
     RESIZE_CODES,
     UNCHANGED,
     FileIdentity,
     counting_scheme,
-    pack_record,
 )
 
 # Maps per work item. Larger items cost less communication; smaller ones at the end let all workers finish together.
@@ -64,7 +64,7 @@ class CountedPair(NamedTuple):
     Attributes
     ----------
     record : bytes
-        What is known about the two files, dtype `sodbench.results.stored_pairs.RECORD`.
+        What is known about the two files, dtype `sodbench.results.stored_pairs.PAIR_RECORD`.
     counts : PairCounts
     problem : Problem, optional
         Why the map could not be read, where a black one was counted instead.
@@ -131,10 +131,11 @@ def count_pairs(
         return
     # After Ctrl-C, the interpreter waits for its threads at its end, so they must not finish their items
     stop = threading.Event() if isinstance(executor, ThreadPoolExecutor) else None
-    pending: deque[Future[Batch]] = deque()
+    pending: deque[_PendingItem] = deque()
     try:
         for item in _work_items(visits, workers):
-            pending.append(executor.submit(_count_item, item, policy, scheme, folder, stop))
+            future = executor.submit(_count_item, item, policy, folder, stop)
+            pending.append(_PendingItem(item, future))
             if len(pending) > 2 * workers:  # memory is bounded, whatever the number of files
                 yield pending[0].result()
                 pending.popleft()
@@ -142,19 +143,27 @@ def count_pairs(
             yield pending[0].result()
             pending.popleft()
     except Exception as error:
-        yield from [f.result() for f in pending if _succeeded(f)]
+        yield from [item.result() for item in pending if item.succeeded()]
         if isinstance(error, BrokenExecutor):
             raise _worker_lost() from error
         raise
     finally:
         if stop:
             stop.set()
-        for future in pending:
+        for _, future in pending:
             future.cancel()
 
 
-def _succeeded(future: Future[Batch]) -> bool:
-    return future.done() and not future.cancelled() and not future.exception()
+class _PendingItem(NamedTuple):
+    visits: Sequence[Visit]
+    future: Future[list[Outcomes]]
+
+    def result(self) -> Batch:
+        """Wait for the outcomes, and put them together with their visits, which a worker does not send back."""
+        return list(zip(self.visits, self.future.result(), strict=True))
+
+    def succeeded(self) -> bool:
+        return self.future.done() and not self.future.cancelled() and not self.future.exception()
 
 
 def _worker_lost() -> SodbenchError:
@@ -178,18 +187,14 @@ def _work_items(visits: Sequence[Visit], workers: int) -> Iterator[Sequence[Visi
 
 
 def _count_item(
-    visits: Sequence[Visit],
-    policy: Policy,
-    scheme: CountingScheme,
-    folder: Path | None,
-    stop: threading.Event | None,
-) -> Batch:
-    batch = []
+    visits: Sequence[Visit], policy: Policy, folder: Path | None, stop: threading.Event | None
+) -> list[Outcomes]:
+    outcomes = []
     for visit in visits:
-        if stop and stop.is_set():
+        if stop and stop.is_set():  # nobody waits for the result
             break
-        batch.append((visit, count_visit(visit, policy, folder, scheme)))
-    return batch
+        outcomes.append(count_visit(visit, policy, folder))
+    return outcomes
 
 
 # -------------------------------------------------------------------------------------------- one visit
@@ -268,17 +273,12 @@ def _counted_pair(
     own_size: tuple[int, int],
     note: str,
 ) -> CountedPair:
-    record = pack_record(
-        map_file=file,
-        mask_file=mask.file,
-        fitted=resized,
-        map_size=own_size,
-        mask_levels=len(set(mask.prepared.levels) - {0, 255}),
-        foreground=mask.prepared.foreground,
-        notes=(note, mask.note),
-        counts=counts,
+    n_levels = len(set(mask.prepared.levels) - {0, 255})
+    fields = (
+        *(*file, *mask.file, resized, own_size, n_levels, mask.prepared.foreground),
+        *(counts.brightest, note.encode(), mask.note.encode(), counts.size, counts.absolute_error),
     )
-    return CountedPair(record, counts)
+    return CountedPair(np.array(fields, PAIR_RECORD).tobytes(), counts)
 
 
 def _decode(path: Path, folder: Path | None) -> tuple[FileIdentity, GreyImage]:

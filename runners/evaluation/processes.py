@@ -20,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar, cast
 
 from sodbench.parallel import CallingThread, startable_threads, thread_pool
+from sodbench.plugins import load_plugins
 from sodbench.runners.evaluation.count import warm_up_kernels
 
 T = TypeVar("T")
@@ -160,6 +161,7 @@ def _serve(pipe: Connection) -> None:
     # As in the command line: the decoder reports the same with the file's name
     warnings.filterwarnings("ignore", module=r"PIL\.")
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    load_plugins("sodbench.metrics", "sodbench.protocols")
     warm_up_kernels()
     gc.freeze()  # kernels and modules stay, so they need not be looked through
     with suppress(OSError, EOFError):

@@ -3,13 +3,11 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import filled, path, positive
+from sodbench.cli.options import add_inference, add_output, filled, positive
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Describe the command."""
-    from sodbench.cli.predict import add_network_options
-
+    """Add ``bench`` to the command line."""
     parser = commands.add_parser(
         "bench",
         help="measure a model's size, speed and memory",
@@ -17,7 +15,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "batch size, peak memory, and images per second from JPEG to PNG files.",
         epilog="'sodbench report RESULTS -o report --bench FILE' shows the record next to the scores.",
     )
-    add_network_options(parser)
+    add_inference(parser)
     parser.add_argument(
         "--sizes",
         nargs="+",
@@ -38,9 +36,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         metavar="NAME",
         help="name of the method in its results (default: the model's name)",
     )
-    parser.add_argument(
-        "-o", "--output", type=path, metavar="FILE", help="write the record as JSON"
-    )
+    add_output(parser, "FILE", "write the record as JSON")
     parser.set_defaults(run=run)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import filled, path, positive
+from sodbench.cli.options import add_data_root, add_format, add_jobs, add_output, filled, positive
 from sodbench.quoting import json_text, markdown_text, printable
 
 if TYPE_CHECKING:
@@ -30,22 +30,13 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     _add_prepare(actions)
 
 
-def _add_root(parser: argparse.ArgumentParser) -> None:
+def _add_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data-root",
-        type=path,
-        default=Path("data"),
-        metavar="DIR",
-        help="folder that holds the datasets, in any layout (default: %(default)s)",
-    )
-
-
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--format",
-        choices=("table", "markdown", "json"),
-        default="table",
-        help="how to print the result (default: %(default)s)",
+        "names",
+        nargs="*",
+        type=filled,
+        metavar="NAME",
+        help="datasets, subsets, folders or TOML files (default: all below the data root)",
     )
 
 
@@ -62,8 +53,8 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "names", nargs="*", type=filled, metavar="NAME", help="show everything about these datasets"
     )
-    _add_root(parser)
-    _add_format(parser)
+    add_data_root(parser)
+    add_format(parser)
     parser.set_defaults(run=run_list)
 
 
@@ -233,25 +224,11 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
         "dataset. Exit status: 0 without faults; 1 if a fault was found, or one of several datasets cannot be "
         "read; 2 if nothing was checked.",
     )
-    parser.add_argument(
-        "names",
-        nargs="*",
-        type=filled,
-        metavar="NAME",
-        help="datasets, subsets, folders or TOML files (default: all below the data root)",
-    )
-    _add_root(parser)
-    _add_format(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=path,
-        metavar="FILE",
-        help="also write the complete report to FILE (.md or .json)",
-    )
-    parser.add_argument(
-        "--jobs", type=positive, metavar="N", help="number of threads (default: number of cores)"
-    )
+    _add_names(parser)
+    add_data_root(parser)
+    add_format(parser)
+    add_output(parser, "FILE", "also write the complete report to FILE (.md or .json)")
+    add_jobs(parser, "threads")
     parser.set_defaults(run=run_check)
 
 
@@ -324,7 +301,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
         metavar="N",
         help="largest file that is downloaded, and most that an archive may unpack to, in GB (default: 17)",
     )
-    _add_root(parser)
+    add_data_root(parser)
     parser.set_defaults(run=run_download)
 
 
@@ -367,25 +344,11 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
         "image size. Prints a summary; with -o also a page of plots and a CSV for each dataset. Exit status: 0; "
         "1 if a dataset is not complete, so that items are not measured; 2 if one cannot be read.",
     )
-    parser.add_argument(
-        "names",
-        nargs="*",
-        type=filled,
-        metavar="NAME",
-        help="datasets, subsets, folders or TOML files (default: all below the data root)",
-    )
-    _add_root(parser)
-    _add_format(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=path,
-        metavar="DIR",
-        help="write stats.md, plots and CSV files into DIR",
-    )
-    parser.add_argument(
-        "--jobs", type=positive, metavar="N", help="number of threads (default: number of cores)"
-    )
+    _add_names(parser)
+    add_data_root(parser)
+    add_format(parser)
+    add_output(parser, "DIR", "write stats.md, plots and CSV files into DIR")
+    add_jobs(parser, "threads")
     parser.set_defaults(run=run_stats)
 
 
@@ -446,14 +409,12 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
         metavar="NAME",
         help="datasets, subsets, folders or TOML files",
     )
-    _add_root(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=path,
+    add_data_root(parser)
+    add_output(
+        parser,
+        "DIR",
+        "folder in which a folder of lists is created for each dataset (default: %(default)s)",
         default=Path("lists"),
-        metavar="DIR",
-        help="folder in which a folder of lists is created for each dataset (default: %(default)s)",
     )
     parser.set_defaults(run=run_prepare)
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sodbench.errors import SodbenchError
+from sodbench.plugins import load_plugins
 
 _DATA_FOLDER = Path(__file__).parent
 
@@ -215,6 +216,7 @@ def known_name(name: str) -> str | None:
     str or None
         For example ``PASCAL-S`` for ``pascals``.
     """
+    load_plugins("sodbench.datasets")
     return _name_by_key.get(normalise_name(name))
 
 

@@ -209,7 +209,7 @@ def _undo_together(
 
 
 @intrinsic
-def _tile(
+def _tile(  # noqa: C901
     typing_context: Any, source: Any, undone: Any, stride: Any, x: Any, filters: Any, state: Any
 ) -> tuple[Any, Callable[..., Any]]:
     """Undo _TILE_BYTES bytes of LANES rows: of row k those from x - k on.
@@ -221,7 +221,7 @@ def _tile(
     byte = ir.IntType(8)
     lanes, run = ir.VectorType(byte, LANES), ir.VectorType(byte, _TILE_BYTES)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: C901
         long = context.get_value_type(types.intp)
 
         def place(argument: int, offset: Any, kind: Any) -> Any:

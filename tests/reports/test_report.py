@@ -19,7 +19,7 @@ from sodbench.reports import plots
 from sodbench.reports.attributes import read_attributes
 from sodbench.reports.citations import bibtex
 from sodbench.reports.inputs import read_costs
-from sodbench.reports.markdown import MARKER
+from sodbench.reports.markdown import REPORT_MARKER
 from sodbench.reports.published import load_published
 
 
@@ -39,7 +39,7 @@ def test_markdown_report_with_figures_beside_it(odd_results, tmp_path, quick):
     out = tmp_path / "report.md"
     assert report_page(odd_results[:4], out, resamples=100, sample=True) == out
     text = out.read_text(encoding="utf-8")
-    assert text.startswith(MARKER)
+    assert text.startswith(REPORT_MARKER)
     assert "> This is the built-in sample." in text
     for heading in ("Scores", "Curves", "Single images", "Problems found", "How this was made"):
         assert f"\n## {heading}\n" in text

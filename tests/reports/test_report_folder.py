@@ -16,7 +16,7 @@ from sodbench.images import write_image
 from sodbench.reports import plots
 from sodbench.reports.inputs import ReportOptions
 from sodbench.reports.report import write_report
-from sodbench.reports.report_folder import RECORD
+from sodbench.reports.report_folder import REPORT_RECORD
 
 
 @pytest.fixture
@@ -223,10 +223,10 @@ def test_a_record_that_names_files_outside_removes_none(tmp_path, quick):
     (linked / "a.txt").write_text("mine")
     write(results, out)
     (out / "link").symlink_to(linked)
-    record = json.loads((out / RECORD).read_text())
+    record = json.loads((out / REPORT_RECORD).read_text())
     names = ("../mine.txt", str(mine), "link/a.txt", "link/", "x\0y", "")
     record["files"] |= {name: [] for name in names} | {"tables": 3}
-    (out / RECORD).write_text(json.dumps(record))
+    (out / REPORT_RECORD).write_text(json.dumps(record))
     write(results, out)
     assert mine.read_text() == "mine" and (linked / "a.txt").read_text() == "mine"
 
@@ -235,7 +235,7 @@ def test_a_record_of_a_markdown_report_removes_no_file_next_to_it(tmp_path, quic
     results, mine = [synthetic("a", "SOD")], tmp_path / "mine.txt"
     mine.write_text("mine")
     write(results, tmp_path / "r.md")
-    record = tmp_path / "r_figures" / RECORD
+    record = tmp_path / "r_figures" / REPORT_RECORD
     content = json.loads(record.read_text())
     content["files"] |= {"mine.txt": []}
     record.write_text(json.dumps(content))
@@ -248,8 +248,8 @@ def test_a_record_that_is_no_file_is_refused(tmp_path, quick):
     results, out = [synthetic("a", "SOD")], tmp_path / "out"
     write(results, out)
     for make in (os.mkfifo, lambda path: path.symlink_to(tmp_path / "target")):
-        (out / RECORD).unlink()
-        make(out / RECORD)
+        (out / REPORT_RECORD).unlink()
+        make(out / REPORT_RECORD)
         with pytest.raises(
             SodbenchError, match=r"\.sodbench-report: damaged, or not the record of a report"
         ):
@@ -328,7 +328,7 @@ def test_a_report_names_no_folder_of_its_authors_machine(kept, tmp_path, quick):
         for name, path in files_below(out).items()
         if not name.endswith(".jpg")
     }
-    assert {"index.html", "report.md", "report.tex", "report.json", RECORD} <= set(texts)
+    assert {"index.html", "report.md", "report.tex", "report.json", REPORT_RECORD} <= set(texts)
     naming = {
         name
         for name, text in texts.items()

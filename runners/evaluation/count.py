@@ -134,7 +134,7 @@ def count_pairs(
     pending: deque[_PendingItem] = deque()
     try:
         for item in _work_items(visits, workers):
-            future = executor.submit(_count_item, item, policy, folder, stop)
+            future = executor.submit(_count_item, item, policy, scheme, folder, stop)
             pending.append(_PendingItem(item, future))
             if len(pending) > 2 * workers:  # memory is bounded, whatever the number of files
                 yield pending[0].result()
@@ -187,13 +187,17 @@ def _work_items(visits: Sequence[Visit], workers: int) -> Iterator[Sequence[Visi
 
 
 def _count_item(
-    visits: Sequence[Visit], policy: Policy, folder: Path | None, stop: threading.Event | None
+    visits: Sequence[Visit],
+    policy: Policy,
+    scheme: CountingScheme,
+    folder: Path | None,
+    stop: threading.Event | None,
 ) -> list[Outcomes]:
     outcomes = []
     for visit in visits:
         if stop and stop.is_set():  # nobody waits for the result
             break
-        outcomes.append(count_visit(visit, policy, folder))
+        outcomes.append(count_visit(visit, policy, folder, scheme))
     return outcomes
 
 

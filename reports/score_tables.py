@@ -11,7 +11,7 @@ from sodbench.metrics.catalogue import Metric
 from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT, Floats, Interval
 from sodbench.metrics.statistics.ranking import average_ranks
 from sodbench.metrics.statistics.significance import ALPHA_TEXT, MIN_IMAGES
-from sodbench.reports.analysis import Analysis, Breakdown, primary_metric
+from sodbench.reports.analysis import Analysis, Breakdown
 from sodbench.reports.comparability import (
     EVERYWHERE,
     NOT_COMPARED,
@@ -417,7 +417,7 @@ _COMPARISON_COLUMNS = (
 
 def comparison_table(analysis: Analysis) -> Table | None:
     """Make the table of paired comparisons by the primary metric; None if there are none, or too many to be read."""
-    metric = primary_metric(analysis.metrics)
+    metric = analysis.primary_metric
     comparisons = [c for c in analysis.comparisons if c.metric == metric.name]
     if not 0 < len(comparisons) <= MAX_PAIRS:
         return None
@@ -509,7 +509,7 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
     Table
         Methods x (dataset, group of images).
     """
-    metric = primary_metric(analysis.metrics)
+    metric = analysis.primary_metric
     columns: list[Column] = []
     cells: dict[tuple[str, Column], Cell] = {}
     for dataset, numbers in breakdown.images.items():

@@ -16,7 +16,7 @@ from sodbench.results import Signature
 
 
 @pytest.fixture(autouse=True)
-def undrawn(monkeypatch):
+def without_figures(monkeypatch):
     """No figure is drawn: these are tests of tables and text."""
     monkeypatch.setattr(plots, "save_figure", lambda *_: {})
 

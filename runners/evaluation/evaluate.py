@@ -19,6 +19,7 @@ from sodbench.datasets import find_masks
 from sodbench.errors import Problem, ProblemKind, ProblemsError, Severity, SodbenchError
 from sodbench.files import lock_folder
 from sodbench.metrics import DEFAULT_PROTOCOL
+from sodbench.plugins import load_plugins
 from sodbench.results import Policy, Result
 from sodbench.results.policy import Missing, Resize, Undefined
 from sodbench.results.store import CountsStore
@@ -229,6 +230,7 @@ def evaluate_plan(
     SodbenchError
         Where results cannot be stored.
     """
+    load_plugins("sodbench.metrics", "sodbench.protocols")
     where = Path(output) if output else None
     settings = _Settings(protocols, where, workers or Workers(), force, allow_swapped, keep_counts)
     check_plan(plan, where)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sodbench.files import checksum
 from sodbench.metrics import PROTOCOLS, CountingScheme, Counts, PairCounts
+from sodbench.metrics.catalogue import pixel_metric_names
 from sodbench.metrics.counts import HISTOGRAM_SHAPE, Deviations
 from sodbench.results.policy import Policy
 
@@ -98,7 +99,7 @@ def counting_scheme(policy: Policy) -> CountingScheme:
     policy : Policy
         Whether weighted F is computed.
     """
-    metrics = ("wf",) if policy.weighted else ()
+    metrics = [name for name in pixel_metric_names() if policy.weighted or name != "wf"]
     return CountingScheme.for_protocols(PROTOCOLS.values(), pixel_metrics=metrics)
 
 

@@ -128,6 +128,11 @@ class Analysis:
         return {dataset: self.heading(dataset) for dataset in self.datasets}
 
     @property
+    def primary_metric(self) -> Metric:
+        """The metric for tables and figures that show a single one: max F if it is shown, else the first."""
+        return _primary_metric(self.metrics)
+
+    @property
     def ranked(self) -> dict[str, tuple[str, ...]]:
         """For each dataset the methods that get a place; none where there are fewer than ``MIN_IMAGES`` images."""
         return _ranked_methods(self.comparable, self.results)
@@ -188,20 +193,6 @@ class Analysis:
             if test:
                 tests[metric.name] = test
         return tests
-
-
-def primary_metric(metrics: Sequence[Metric]) -> Metric:
-    """Return the metric for tables and figures that show a single one: max F if it is among them, else the first.
-
-    Parameters
-    ----------
-    metrics : sequence of Metric
-
-    Returns
-    -------
-    Metric
-    """
-    return next((m for m in metrics if m.name == "f_max"), metrics[0])
 
 
 def analyse(
@@ -268,6 +259,10 @@ def analyse(
 # ---- the parts of an analysis ------------------------------------------------------------------
 
 
+def _primary_metric(metrics: Sequence[Metric]) -> Metric:
+    return next((m for m in metrics if m.name == "f_max"), metrics[0])
+
+
 def _tabulate_values(
     results: Mapping[Key, Result],
     methods: Sequence[str],
@@ -327,7 +322,7 @@ def _compute_all(
         (dataset, n): tuple(draw_resamples(n, resamples, dataset_seed(dataset, seed)))
         for dataset, n in {(d, result.n) for (_, d), result in results.items()}
     }
-    primary = primary_metric(metrics).name
+    primary = _primary_metric(metrics).name
 
     def compute(key: Key) -> ResultStatistics:
         result, dataset = results[key], key[1]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from sodbench.quoting import json_text, printable
 from sodbench.reports import latex
-from sodbench.reports.analysis import Analysis, primary_metric
+from sodbench.reports.analysis import Analysis
 from sodbench.reports.document import Document
 from sodbench.reports.tables import Table
 from sodbench.results.result_file import nan_to_none
@@ -63,7 +63,18 @@ def _format_csv(frame: pd.DataFrame, *, index: bool) -> str:
 
 
 def format_json(document: Document, analysis: Analysis) -> str:
-    """Return the whole report as JSON: signatures, scores, tables, comparisons and groups of images."""
+    """Return the whole report as JSON: signatures, scores, tables, comparisons and groups of images.
+
+    Parameters
+    ----------
+    document : Document
+    analysis : Analysis
+
+    Returns
+    -------
+    str
+        Numbers with all their digits; null for NaN.
+    """
     content = {
         "sodbench": __version__,
         "title": document.title,
@@ -131,7 +142,7 @@ def _score_rows(document: Document, analysis: Analysis) -> list[dict[str, Any]]:
 
 def _group_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """The intervals of every breakdown; groups without an image are left out."""
-    metric = primary_metric(analysis.metrics).name
+    metric = analysis.primary_metric.name
     rows = []
     for breakdown in analysis.breakdowns:
         for (method, dataset), intervals in breakdown.values.items():

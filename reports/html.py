@@ -26,7 +26,7 @@ from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.parallel import thread_pool
 from sodbench.quoting import printable_lines
 from sodbench.reports import gallery, plots
-from sodbench.reports.analysis import Analysis, primary_metric
+from sodbench.reports.analysis import Analysis
 from sodbench.reports.document import Document, block_type
 from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
 from sodbench.reports.sources import source_file
@@ -180,7 +180,7 @@ def _browse(analysis: Analysis, dataset: str, number: int | None) -> BrowsedData
         third = -(-number // 3)
         wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
         wanted.append(f"random:{number}")  # scores choose too few if there is a single method
-        metric, deciding = primary_metric(analysis.metrics), analysis.comparable.alike[dataset]
+        metric, deciding = analysis.primary_metric, analysis.comparable.alike[dataset]
         choices = gallery.choose_images(results, metric, wanted, dataset, analysis.seed, deciding)
         position = {stem: i for i, stem in enumerate(stems)}
         shown = sorted(position[choice.stem] for choice in choices[:number])
@@ -203,7 +203,7 @@ def _overview_data(analysis: Analysis, browser: Browser) -> str:
         "folders": list(browser.map_folders.values()),
         "lines": [{"colour": s.colour, "dash": s.dash} for s in styles.values()],
         "metrics": [{"name": m.name, "heading": m.heading} for m in analysis.metrics],
-        "primary": analysis.metrics.index(primary_metric(analysis.metrics)),
+        "primary": analysis.metrics.index(analysis.primary_metric),
         "datasets": [
             {"name": d.name, "folder": safe_folder_name(d.name), "file": f"data/dataset-{i}.js"}
             for i, d in enumerate(browser.datasets)

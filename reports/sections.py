@@ -10,7 +10,7 @@ from sodbench.metrics.catalogue import find_metric
 from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
 from sodbench.provenance import package_versions
 from sodbench.reports import figures, score_tables
-from sodbench.reports.analysis import Analysis, primary_metric
+from sodbench.reports.analysis import Analysis
 from sodbench.reports.citations import bibtex
 from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Section
 from sodbench.reports.image_counts import MIN_IMAGES_FOR_WIDTH
@@ -169,7 +169,7 @@ _ATTRIBUTES = {
 
 
 def _attributes(analysis: Analysis) -> tuple[Block, ...]:
-    metric = primary_metric(analysis.metrics)
+    metric = analysis.primary_metric
     meanings = "; ".join(f"{b.attribute}: {_ATTRIBUTES[b.attribute]}" for b in analysis.breakdowns)
     intro = (
         f"{metric.title} of groups of images, each group scored by itself. {meanings}. Intervals of groups of fewer than "

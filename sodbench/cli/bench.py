@@ -56,7 +56,8 @@ def _is_side(text: str) -> bool:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, save."""
     from sodbench.console import show
-    from sodbench.runners.benchmark import SIZES, benchmark, save, table
+    from sodbench.reports.text import format_cost
+    from sodbench.runners.benchmark import SIZES, benchmark, save_record
 
     record = benchmark(
         arguments.model,
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.name:
         record["method"] = arguments.name
-    show(table(record))
+    show(format_cost(record))
     if arguments.output:
-        save(record, arguments.output)
+        save_record(record, arguments.output)
     return 0

@@ -1,9 +1,10 @@
 """``sodbench run``: all steps, from images to a report."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import (
     add_batch_size,
@@ -23,6 +24,9 @@ from sodbench.cli.options import (
 )
 from sodbench.errors import SodbenchError, listing
 from sodbench.metrics.catalogue import DEFAULT_METRICS
+
+if TYPE_CHECKING:
+    from sodbench.results import Result
 
 
 def add_parser(commands: Any) -> None:
@@ -131,10 +135,23 @@ def run(arguments: argparse.Namespace) -> int:
     with command_line_workers(arguments.jobs, arguments.dask) as workers:
         wanted = replace(wanted, workers=workers)
         finished = (run_sample if arguments.sample else run_datasets)(wanted)
+    page = _write_report(finished.stored, wanted.output / "report.md", arguments.sample)
     results = finished.evaluation.results
     show(format_scores(results, DEFAULT_METRICS))
     status = report_problems(finished.evaluation.problems, per_kind=3)
     for line in listing(finished.problems):
         logger.warning(line)
-    show(f"\nreport: {printable(finished.report)}")
+    show(f"\nreport: {printable(page)}")
     return 1 if finished.problems else status
+
+
+def _write_report(results: "Sequence[Result]", path: Path, sample: bool) -> Path:
+    from sodbench.console import logger
+    from sodbench.reports.inputs import ReportOptions
+    from sodbench.reports.report import write_report
+
+    logger.info("writing the report")
+    title = "Salient object detection: scores"
+    if sample:
+        title = "The built-in sample (drawn images, not a benchmark)"
+    return write_report(results, path, ReportOptions(title=title, sample=sample)).page

@@ -453,9 +453,7 @@ def test_names_may_be_separated_by_commas(tmp_path, without_figures, monkeypatch
     stored = [synthetic(m, d) for m in ("A", "B") for d in ("SOD", "ECSSD", "HKU-IS")]
     monkeypatch.setattr(
         "sodbench.results.load_results",
-        lambda folders: [
-            r for r in stored if Path(r.method) in folders or folders == [Path("all")]
-        ],
+        lambda place: [r for r in stored if place in (Path(r.method), [Path("all")])],
     )
     chosen = ["--metrics", "mae,f_max", "--datasets", "SOD,ECSSD", "--resamples", "100"]
     out = tmp_path / "r.md"

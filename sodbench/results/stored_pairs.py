@@ -235,8 +235,8 @@ class PairSelection:
             for number, source in enumerate(sources)
             for row, stem in enumerate(source.stems)
         }
-        found = np.array([places[stem] for stem in stems], np.intp).reshape(-1, 2)
-        which, rows = found[:, 0], found[:, 1]
+        chosen = np.array([places[stem] for stem in stems], np.intp).reshape(-1, 2)
+        which, rows = chosen[:, 0], chosen[:, 1]
         records = np.zeros(len(stems), PAIR_RECORD)
         for number in np.unique(which).tolist():
             mine = which == number

@@ -11,7 +11,7 @@ import pytest
 from sodbench.cli import build_parser
 from sodbench.errors import ProblemKind
 from sodbench.results.pair_problems import NOTES
-from sodbench.runners.data.check import KINDS
+from sodbench.runners.data import check
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -142,7 +142,7 @@ def test_no_table_of_a_guide_lists_a_kind_twice(kinds):
 
 
 def test_the_kinds_that_only_data_check_reports_are_those_of_its_guide():
-    assert list(KINDS) == FAULTS
+    assert list(check.FAULTS) == FAULTS
 
 
 def test_the_guide_calls_exactly_those_kinds_notes_that_lead_to_status_0():

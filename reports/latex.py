@@ -84,6 +84,10 @@ def latex_text(text: object) -> Latex:
 
     What pdfTeX's fonts lack (Chinese, say) goes through ``\sodbenchchar{code}{character}``, which the templates
     define: the character itself under XeTeX and LuaTeX, ``U+code`` under pdfTeX, which has no such glyph.
+
+    Returns
+    -------
+    Latex
     """
     plain = unicodedata.normalize("NFC", printable(" ".join(str(text).split())))
     return Latex("".join(_character(c) for c in plain))

@@ -139,7 +139,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from sodbench.datasets import dataset_from_list, find_dataset
     from sodbench.errors import SodbenchError
-    from sodbench.runners.training.train import Training, train
+    from sodbench.runners.training.options import Training
+    from sodbench.runners.training.train import train
 
     if arguments.output is None:
         raise SodbenchError("missing -o RUN, the output folder")

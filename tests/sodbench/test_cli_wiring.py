@@ -83,7 +83,7 @@ def test_train_hands_its_options_on(recorded, folders):
     assert main([*command, "--skip-invalid", "--jobs", "2", "--random-start"]) == 2
     ((training,), _) = calls[0]
     assert (training.save_every, training.keep) == (7, 3)
-    assert training.random_start and training.skip_bad and training.workers == 2
+    assert training.random_start and training.skip_invalid and training.workers == 2
 
 
 def test_report_hands_its_options_on(recorded, folders):

@@ -23,8 +23,9 @@ from sodbench.images import read_grey, write_grey, write_image
 from sodbench.runners.training import train as train_module
 from sodbench.runners.training.log import TrainingLog, read_log
 from sodbench.runners.training.optimizer import has_initial_statistics
+from sodbench.runners.training.options import Training
 from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe
-from sodbench.runners.training.train import Training, train
+from sodbench.runners.training.train import train
 from sodbench.runners.training.update import Updater
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -408,7 +409,7 @@ def test_two_processes_do_not_train_in_one_folder(short: Training) -> None:
     assert train(short).updates == 6
 
 
-def test_what_differs_is_told_in_words(
+def test_every_difference_to_the_resumed_run_is_named(
     short: Training, file: Path, twelve: Dataset, tmp_path: Path
 ) -> None:
     train(short)

@@ -35,8 +35,9 @@ from sodbench.runners.training.data import (
 )
 from sodbench.runners.training.log import TrainingLog, draw_curve, read_log
 from sodbench.runners.training.optimizer import set_training_mode
+from sodbench.runners.training.options import Training
 from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe
-from sodbench.runners.training.train import Training, train, train_on_demo
+from sodbench.runners.training.train import train, train_on_demo
 from sodbench.runners.training.update import Updater
 
 CPU = torch.device("cpu")
@@ -179,7 +180,7 @@ def test_grouped_updates_of_csf_equal_one_by_one(
 # --- the run's folder, stopping and resuming ------------------------------------------------------
 
 
-def test_a_run_leaves_what_the_module_says(
+def test_a_run_writes_the_files_that_the_module_lists(
     short: Training, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(train_module, "draw_curve", draw_curve)
@@ -298,7 +299,7 @@ def test_resuming_refuses_another_recipe_or_other_data(
         train(replace(short, resume=True, dataset=fewer))
 
 
-def test_foreign_folders_are_left_alone(short: Training) -> None:
+def test_folders_with_other_files_are_not_changed(short: Training) -> None:
     short.out.mkdir()
     (short.out / "thesis.txt").write_text("mine")
     with pytest.raises(SodbenchError, match="holds other files"):
@@ -307,7 +308,7 @@ def test_foreign_folders_are_left_alone(short: Training) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"finished": true'])
-def test_a_run_json_that_is_none_is_one_error(short: Training, content: str) -> None:
+def test_a_damaged_run_json_is_one_error(short: Training, content: str) -> None:
     short.out.mkdir()
     (short.out / "run.json").write_text(content)
     with pytest.raises(SodbenchError, match=r"run\.json: .*choose another folder"):

@@ -2,9 +2,10 @@
 
     python benchmarks/kill.py preds/ data/SOD --kills 30 --seed 0
 
-Each of the kills (SIGKILL) hits a run of its own, at a moment drawn uniformly from the time between the first sign of a
-journal and the end of an uninterrupted run, which is when pictures are read and results written; then the same command is
-run to its end, and every file it leaves is compared byte by byte.
+Each of the kills (SIGKILL) hits a run of its own, at a moment drawn uniformly from the time between the first part of
+the counts and the end of an uninterrupted run, which is when images are read and results written; then the same command
+is run to its end, and every file it leaves is compared byte by byte.  Parts are written after a few pairs, so that many
+kills hit a run with parts.
 """
 
 import argparse
@@ -16,6 +17,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+# The command line, with parts of a few pairs
+IN_SMALL_PARTS = """
+import sys
+from sodbench.cli import main
+from sodbench.results import store
+
+store.PAIRS_PER_PART = 16
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def main() -> int:
@@ -30,8 +41,8 @@ def main() -> int:
     rng = random.Random(arguments.seed)
     command = [
         sys.executable,
-        "-m",
-        "sodbench",
+        "-c",
+        IN_SMALL_PARTS,
         "--quiet",
         "eval",
         arguments.predictions,
@@ -53,7 +64,7 @@ def main() -> int:
             time.sleep(rng.uniform(0, duration))
             process.send_signal(signal.SIGKILL)
             killed = process.wait() == -signal.SIGKILL
-            during += killed and any(output.rglob("*.pairs"))
+            during += killed and any(output.rglob("part-*.npz"))
             subprocess.run([*command, str(output)], check=True, stdout=subprocess.DEVNULL)
             found = content(output)
             if found != expected:
@@ -64,7 +75,7 @@ def main() -> int:
                 return 1
             shutil.rmtree(output)
     print(
-        f"{arguments.kills} runs killed within {duration:.2f} s, {during} of them while there was a journal; "
+        f"{arguments.kills} runs killed within {duration:.2f} s, {during} of them while there were parts; "
         f"every resumed run left the same {len(expected)} files, byte for byte"
     )
     return 0
@@ -73,7 +84,7 @@ def main() -> int:
 def begin(command: list[str], output: Path) -> "subprocess.Popen[bytes]":
     """A run that has just begun to count."""
     process = subprocess.Popen([*command, str(output)], stdout=subprocess.DEVNULL)
-    while process.poll() is None and not any(output.rglob("*.pairs")):
+    while process.poll() is None and not any(output.rglob("part-*.npz")):
         time.sleep(0.001)
     return process
 

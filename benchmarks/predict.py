@@ -39,7 +39,7 @@ from torch.utils.data import DataLoader
 from sodbench.models import create_model, load_checkpoint
 from sodbench.models.devices import choose_device, describe_machine, tensor_float
 from sodbench.models.inference import InferenceNetwork
-from sodbench.runners.benchmark import count_macs, forget_peak, peak
+from sodbench.runners.benchmark import count_macs, peak_memory, reset_peak_memory
 from sodbench.runners.prediction.inputs import find_images
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import NetworkPredictor
@@ -184,10 +184,10 @@ def main() -> None:
             program(samples[:2], Path(scratch, "warm", name))
         for i in range(arguments.rounds):
             for name, program in programs.items():
-                forget_peak(device)
+                reset_peak_memory(device)
                 out = Path(scratch, str(i), name)
                 seconds[name].append(timed(lambda p=program, o=out: p(samples, o), device))
-                peaks[name] = max(peaks[name], peak(device))
+                peaks[name] = max(peaks[name], peak_memory(device))
                 print(f"round {i}: {name} {seconds[name][-1]:.2f} s", file=sys.stderr)
         maps = {name: Path(scratch, "0", name) for name in programs}
         record: dict[str, Any] = {

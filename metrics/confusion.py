@@ -160,6 +160,7 @@ def at_adaptive_threshold(prepared: PreparedCounts) -> Confusion:
     # the first level at or above the threshold, in exact arithmetic
     excess = per_level @ _LEVELS - pixels * prepared.low
     first_level = np.minimum(prepared.low - (-2 * excess // pixels), prepared.high)
+    # where numpy's mean is above the exact one, a level that equals the threshold is not selected
     first_level += prepared.tie_flags & TIE_EXCLUDED > 0
     return _select_from(prepared, first_level[:, None])
 
@@ -167,10 +168,12 @@ def at_adaptive_threshold(prepared: PreparedCounts) -> Confusion:
 @cache
 def _first_levels(low: int, high: int, comparison: Comparison) -> NDArray[np.intp]:
     """The lowest selected grey level at each threshold 0..255, intp [256]; 256 where no level is selected."""
+    # 256 thresholds of one value range: maps share few ranges, so the tables are cached
     values = normalised_levels(low, high)
     if comparison == ">":
         return np.searchsorted(255 * values, _LEVELS, side="right")
     if comparison == "trunc>=":
+        # levels below the range would truncate towards 0 and count as selected at threshold 0
         truncated = np.trunc(np.maximum(values * 255, -1))
         return np.searchsorted(truncated, _LEVELS, side="left")
     return np.searchsorted(values, _LEVELS / 255, side="left")

@@ -146,7 +146,8 @@ class Counts:
             histogram, flags = histogram.copy(), flags.copy()
             histogram[deviations.rows] = deviations.histogram
             flags[deviations.rows] = deviations.tie_flags
-        if rule.centroid == "half-up":  # MATLAB's: its mean of a constant block is taken as exact
+        # the ties are numpy's; under MATLAB's rounding the mean of a constant block is taken as exact
+        if rule.centroid == "half-up":
             flags = flags & np.uint8(TIE_EXCLUDED)
         return RuleCounts(histogram, flags)
 
@@ -385,6 +386,7 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
         exact = rule.centroid == "half-up"
         own_flags = tuple(f & TIE_EXCLUDED for f in flags) if exact else find_ties(map_, own, other)
         deviations[rule] = own.histogram, (own_flags[0], own_flags[1])
+    # a mask of 0 and 255 needs no second look at the pixels
     error = counted.binary_error if mask.is_binary else absolute_error(map_, mask.pixels)
     return PairCounts(
         scheme=mask.scheme,

@@ -66,12 +66,14 @@ def squared_distances(  # type: ignore[no-untyped-def]
     squares = np.empty(2 * whole + _LANES, np.uint16)
     for k in range(len(squares)):
         squares[k] = min((k - whole) ** 2, SATURATED)
-    low = np.full(whole + 2 * _PAD, np.int32(_NO_SITE), np.int32)  # squared vertical distances
+    # squared vertical distances of one row, padded so that _rule_out needs no borders
+    low = np.full(whole + 2 * _PAD, np.int32(_NO_SITE), np.int32)
     marked = np.empty(whole, np.uint8)
     columns = np.empty(whole + _WORD, np.int32)
     before = np.empty(whole // _WORD + 1, np.int32)
     padded = np.full(whole + 2 * _PAD, np.uint16((_NEAR + 1) ** 2 * _N_CODES), np.uint16)
-    ways = np.empty(whole, np.uint16)
+    codes = np.empty(whole, np.uint16)
+    # the distances of the row above limit the search in this one
     row = np.full(whole, np.uint16(SATURATED), np.uint16)
     near = np.empty((max(4096, width), 4), np.int32)
     count = 0
@@ -88,17 +90,20 @@ def squared_distances(  # type: ignore[no-untyped-def]
             first = before[max(x - reach, 0) // _WORD]
             last = before[min(x + _LANES + reach, whole - 1) // _WORD + 1]
             _lowest(row, x, squares, whole + x, columns, low, first, last)  # type: ignore[call-arg]
+        # foreground between foreground is no candidate in _rule_out, so it is set to 0 here
         for x in range(width):
             row[x] = row[x] if own[x] else np.uint16(0)
             squared[y, x] = row[x]
+        # only these rows can have background within REACH
         if top - _NEAR <= y < bottom + _NEAR:
-            _find_near(own, padded, ways, marked)
+            _find_near(own, padded, codes, marked)
             number = _list(marked, columns, before)
             if count + number > len(near):
                 near = np.concatenate((near, np.empty_like(near)))
             for i in range(number):
                 x = columns[i]
-                column = x + np.int64(ways[x]) % _N_CODES - _NEAR
+                column = x + np.int64(codes[x]) % _N_CODES - _NEAR
+                # above or below: the topmost is wanted where both are equally near
                 up = y - np.int64(own[column])
                 nearest = up if up >= 0 and mask[up, column] > above else 2 * y - up
                 near[count + i, 0], near[count + i, 1] = y, x
@@ -238,23 +243,23 @@ _lowest = _lowest_by_lanes if JIT else _lowest_in_python
 
 
 @compiled()
-def _find_near(own, padded, ways, marked):  # type: ignore[no-untyped-def]
+def _find_near(own, padded, codes, marked):  # type: ignore[no-untyped-def]
     """Mark the background of one row within REACH, and find the nearest column.
 
     A column is coded as _N_CODES times the squared distance, plus the columns to its right, plus _NEAR: the smallest code
-    is that of the nearest, leftmost column.  own: uint8 [w], vertical distances.  padded: uint16, for their codes.  ways,
+    is that of the nearest, leftmost column.  own: uint8 [w], vertical distances.  padded: uint16, for their codes.  codes,
     marked: the output.
     """
     far = np.uint16(_NEAR + 1)
     for x in range(len(own)):
         distance = min(np.uint16(own[x]), far)
         padded[_PAD + x] = np.uint16(distance * distance) * np.uint16(_N_CODES)
-    for x in range(len(ways)):
+    for x in range(len(codes)):
         way = np.uint16(0xFFFF)
         for k in range(2 * _NEAR + 1):
             code = np.uint16(_N_CODES * (k - _NEAR) ** 2 + k)
             way = min(way, np.uint16(padded[_PAD - _NEAR + x + k] + code))
-        ways[x] = way
-    for x in range(len(ways)):
-        beyond = np.uint16(ways[x] - np.uint16(_N_CODES))  # the foreground itself comes out large
+        codes[x] = way
+    for x in range(len(codes)):
+        beyond = np.uint16(codes[x] - np.uint16(_N_CODES))  # the foreground itself comes out large
         marked[x] = (beyond < np.uint16(_N_CODES * REACH)) & (x < len(own))

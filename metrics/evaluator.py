@@ -178,6 +178,7 @@ class Evaluator:
         """
         counts = self.counts
         stems = [self._number(i) if n is None else n for i, n in enumerate(self._names)]
+        # pairs without a name are summed in the order of their content, whichever process added them
         keys = [_content_key(counts, i) if n is None else n for i, n in enumerate(self._names)]
         return score(counts, get_protocol(protocol or self.protocol), stems, order_by=keys)
 
@@ -290,6 +291,7 @@ def _as_uint8(array: NDArray[Any], what: str, n: int) -> NDArray[np.uint8]:
             f"the first {array[y, x]} at index {(n, y, x)} (n, y, x); {_advice(array, what)}"
         )
     array = np.clip(array, 0, 1)
+    # halves to even, as the field's map writers round
     quantised: NDArray[np.uint8] = np.rint(array * array.dtype.type(255)).astype(np.uint8)
     return quantised
 

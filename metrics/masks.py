@@ -147,6 +147,7 @@ def check_image(pixels: Any, name: str) -> None:
 def _split(rule: CountingRule, moments: Sequence[int], shape: tuple[int, ...]) -> CentroidSplit:
     """The split of a mask with these moments: number, sum of rows and sum of columns of its foreground."""
     count, rows, columns = moments
+    # an empty mask has no centroid; everything is in the first quadrant
     if count == 0:
         return CentroidSplit(0, shape[0], shape[1])
     return CentroidSplit(

@@ -187,6 +187,7 @@ def _prepare(pred: NDArray[Any], gt: NDArray[Any], normalize: bool) -> PreparedP
         raise ValueError(f"a prediction is an array [h, w] with pixels; this one is {pred.shape}")
     if normalize:
         if pred.dtype == np.uint8 and gt.dtype == np.uint8:
+            # the common case: counted by grey level, and the only one that the kernels serve
             return _prepare_bytes(pred, gt)
         if gt.dtype == np.bool_ and gt.any():
             warnings.warn(
@@ -228,6 +229,7 @@ def _prepare_floats(p: NDArray[Any], foreground: NDArray[np.bool_]) -> PreparedP
         raise ValueError("the prediction has values that are NaN or infinite")
     mask = PreparedMask(foreground * np.uint8(255), COUNTS_ONLY)
     _, row, column = mask.splits[STANDARD_RULE]
+    # float maps have no grey levels: their distinct values take that place
     levels, level = np.unique(p, return_inverse=True)
     quadrant = 2 * (np.arange(p.shape[0]) >= row)[:, None] + (np.arange(p.shape[1]) >= column)
     cell = (2 * quadrant + foreground) * len(levels) + level.reshape(p.shape)

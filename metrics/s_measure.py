@@ -49,6 +49,7 @@ def _s_measure(histogram, per_class, value, tie_flags):  # type: ignore[no-untyp
         foreground, mean_inside, spread_inside = _moments(per_class[n, 1], value[n])
         total = background + foreground
         share = foreground / total
+        # the original program returns the map's mean here, before the parts are defined
         if background == 0 or foreground == 0:
             mean = mean_inside if background == 0 else 1 - mean_outside
             scores[n] = mean
@@ -62,10 +63,12 @@ def _s_measure(histogram, per_class, value, tie_flags):  # type: ignore[no-untyp
             # numpy's mean of a constant block can miss its value by a rounding: PySODMetrics then computes a spread
             if tie_flags[n] >> quadrant & 1 and area > 0:
                 similarity = 0.0
+            # the last weight is what the others leave of 1, as in PySODMetrics
             weight = area / total if quadrant < 3 else last_weight
             last_weight -= weight
             region_part += weight * similarity
         scores[n, 0] = max(0.5 * object_part + 0.5 * region_part, 0.0)
+        # max() of NaN and 0 is 0 in compiled code
         if np.isnan(region_part):
             scores[n, 0] = np.nan
         scores[n, 1], scores[n, 2] = object_part, region_part
@@ -112,7 +115,8 @@ def _similarity(block, value):  # type: ignore[no-untyped-def]
         squares += (block[0, level] + block[1, level]) * (offset * offset)
         outside += block[0, level] * offset
         inside += block[1, level] * offset
-    if occupied == 1:  # constant
+    # a constant block has no spread; its rounded mean must not create one
+    if occupied == 1:
         squares = inside = outside = 0.0
     sigma_x = squares / (area - 1 + _EPSILON)
     # the sum of (mask - y)^2 over the block's two classes

@@ -168,6 +168,7 @@ def _leave_out_undefined(curves: dict[str, Floats], prepared: PreparedCounts) ->
 def _mae(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
     """Mean absolute error, on the mask as stored or on its two classes; NaN where the protocol defines none."""
     total = (prepared.positives + prepared.negatives)[:, 0]
+    # SalMetric subtracts the grey mask as stored, so this error is counted beside the histogram
     if protocol.mae_mask == "raw":
         error: Floats = counts.absolute_error / (255 * total)
         return error
@@ -176,6 +177,7 @@ def _mae(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats
     background, foreground = prepared.per_class[:, 0], prepared.per_class[:, 1]
     summed: Floats = (background * prepared.value + foreground * (1 - prepared.value)).sum(axis=-1)
     error = summed / total
+    # stretching a constant map divides by zero
     if protocol.constant_mae == "undefined":
         constant = np.count_nonzero(prepared.per_class.any(axis=1), axis=1) == 1
         error[constant] = np.nan
@@ -210,6 +212,7 @@ def aggregate(
     if {"precision", "recall", "f"} <= curve_means.keys():
         p, r = curve_means["precision"], curve_means["recall"]
         by_curve = {"meanpr": f_measure(p, r, protocol.beta2), "meanf": curve_means["f"]}
+        # the first maximum: several thresholds may reach it
         best = by_curve[protocol.f_max].argmax(axis=-1)
         metrics["f_max"] = by_curve[protocol.f_max].max(axis=-1)
         metrics["f_mean"] = by_curve[protocol.f_max].mean(axis=-1)
@@ -220,6 +223,7 @@ def aggregate(
         metrics["recall"] = np.take_along_axis(r, best[..., None], -1)[..., 0]
         metrics["threshold"] = np.where(np.isnan(metrics["f_max"]), np.nan, best)
         metrics["auc_pr"] = _area(r, p)
+    # the mean of per-image maxima is no program's max F; it keeps a name of its own
     if "f_max" in means:
         metrics["f_max_best"] = np.asarray(means["f_max"])
     for name in THRESHOLD_FAMILIES:
@@ -349,6 +353,7 @@ def score(
         raise ValueError(f"{len(stems)} names for {len(counts)} pairs")
     if not len(counts):
         raise ValueError("there is no pair to score")
+    # a fixed order of summation makes the aggregates reproducible to the last bit
     order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
     visited = _visit_blocks(counts, protocol, order)
     undefined_s = undefined_s or protocol.undefined_s
@@ -358,16 +363,7 @@ def score(
     }
     curves = _with_both_f(visited.curve_means, protocol)
     names = np.array(stems, dtype=object)
-
-    def stems_where(rows: NDArray[np.bool_]) -> tuple[str, ...]:
-        return tuple(names[rows].tolist())
-
-    without_value = {
-        "mae": np.isnan(visited.scalar("mae")),
-        "f_max": ~visited.defined["f"],
-        "auc_roc": ~visited.defined["tpr"],
-    }
-    undefined = stems_where(np.isnan(visited.scalar("s")))
+    undefined = _select(names, np.isnan(visited.scalar("s")))
     signature = [f"sodbench:{__version__}", f"protocol:{protocol.name}", f"n:{len(counts)}"]
     signature += [f"gt:{protocol.mask_signature}"]
     signature += [f"undefined:{undefined_s}({len(undefined)})"] * bool(undefined)
@@ -384,8 +380,8 @@ def score(
             copy=False,
         ),
         undefined=undefined,
-        left_out={name: stems_where(rows) for name, rows in without_value.items() if rows.any()},
-        empty_masks=stems_where(visited.foreground == 0),
+        left_out=_left_out(visited, names),
+        empty_masks=_select(names, visited.foreground == 0),
         comparisons={name: protocol.comparison_of(name) for name in curves},
         signature="|".join(signature),
     )
@@ -409,6 +405,21 @@ class _Visited:
         """One metric of every pair, float64 [N]."""
         values: Floats = self.scalars[self.columns.index(name)]
         return values
+
+
+def _select(names: NDArray[np.object_], rows: NDArray[np.bool_]) -> tuple[str, ...]:
+    """The names of some pairs."""
+    return tuple(names[rows].tolist())
+
+
+def _left_out(visited: _Visited, names: NDArray[np.object_]) -> dict[str, tuple[str, ...]]:
+    """The pairs without a value, by the metric whose mean leaves them out."""
+    rows = {
+        "mae": np.isnan(visited.scalar("mae")),
+        "f_max": ~visited.defined["f"],
+        "auc_roc": ~visited.defined["tpr"],
+    }
+    return {name: _select(names, without) for name, without in rows.items() if without.any()}
 
 
 def _visit_blocks(counts: CountsSource, protocol: Protocol, order: NDArray[np.intp]) -> _Visited:

@@ -120,6 +120,7 @@ def f_measure(precision: Floats, recall: Floats, beta2: float = 0.3) -> Floats:
     return values.reshape(precision.shape)
 
 
+# numpy's error model: a division by zero gives infinity or NaN, and needs no check in the loop
 _compiled = compiled(error_model="numpy")
 
 
@@ -195,6 +196,7 @@ def _kappa(tp, fp, positives, negatives, also_negative):  # type: ignore[no-unty
     total = positives + negatives
     if total == 0:
         return 0.0
+    # PySODMetrics multiplies the unselected pixels with the correct ones; Cohen multiplies them with the negatives
     selected, right = tp + fp, tp + (negatives - fp)
     chance = (selected * positives + (total - selected) * also_negative) / total**2
     return (right / total - chance) / (1 - chance) if chance != 1 else 0.0
@@ -205,6 +207,7 @@ def _e_measure(tp, fp, positives, negatives):  # type: ignore[no-untyped-def]
     total = positives + negatives
     selected = tp + fp
     map_mean, mask_mean = selected / total, positives / total
+    # without one of the classes the alignment is undefined; the original program counts pixels instead
     if positives == 0:
         aligned = total - selected
     elif negatives == 0:

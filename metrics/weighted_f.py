@@ -249,9 +249,11 @@ def _weighted_f(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     scores = np.zeros(len(preparations))
     if area == 0:
         return scores
+    # the error of a false alarm is the map itself, that of a miss is 1 - map
     missed = _missed(values, top, left, inside, runs, band, rows, columns, preparations, taps)
     false_positive = _false_alarms(values, squared, preparations, importance)
     for k in range(len(preparations)):
+        # rounding can take both below 0 where everything is missed
         true_positive = max(area - missed[k], 0.0)
         recall = max(1.0 - missed[k] / area, 0.0)
         precision = true_positive / (true_positive + false_positive[k] + _EPSILON)
@@ -271,8 +273,10 @@ def _false_alarms(values, squared, preparations, importance):  # type: ignore[no
     weighted = np.zeros(width)
     for y in range(height):
         for x in range(width):
+            # most of a typical background is black
             if values[y, x] != 0:
                 weighted[x] += importance[squared[y, x]] * values[y, x]
+    # the constant part of a preparation needs the sum of the weights, and most preparations have none
     weights = np.zeros(width)
     if np.any(preparations[:, 1] != 0.0):
         for y in range(height):
@@ -295,12 +299,14 @@ def _missed(values, top, left, inside, runs, band, rows, columns, preparations, 
     """float64 [K], sum over the foreground of the smaller of an error and the Gaussian mean of errors."""
     height, image_width = values.shape
     box_height, box_width = inside.shape
+    # the map around the foreground; beyond the image it is 0
     window = np.zeros((box_height + 2 * _MARGIN, box_width + 2 * _MARGIN), values.dtype)
     first, stop = max(left - _MARGIN, 0), min(left + box_width + _MARGIN, image_width)
     begin = first - left + _MARGIN
     for y in range(max(top - _MARGIN, 0), min(top + box_height + _MARGIN, height)):
         for x in range(stop - first):
             window[y - top + _MARGIN, np.uint64(begin + x)] = values[y, np.uint64(first + x)]
+    # a background pixel takes the error of its nearest foreground pixel: 1 - map of that pixel
     for k in range(len(band)):
         y, x = band[k, 0] - top + _MARGIN, band[k, 1] - left + _MARGIN
         window[y, x] = window[band[k, 2] - top + _MARGIN, band[k, 3] - left + _MARGIN]
@@ -313,6 +319,7 @@ def _missed(values, top, left, inside, runs, band, rows, columns, preparations, 
     for y in range(box_height):
         # unsigned indices need no check whether they count from the end
         here, end = np.uint64(runs[y, 0]), np.uint64(runs[y, 1])
+        # the Gaussian is separable: down the columns, then along the row
         for x in range(here, end + six):
             at = x + one
             near = np.float64(window[y + 3, at]) + np.float64(window[y + 5, at])
@@ -328,6 +335,7 @@ def _missed(values, top, left, inside, runs, band, rows, columns, preparations, 
             mean[x] = w0 * down[x + three] + w1 * near + w2 * middle + w3 * far
         for k in range(len(preparations)):
             a, rest = preparations[k, 0], 1.0 - preparations[k, 1]
+            # the mean of 1 - (a v + b) over the part of the Gaussian that is inside the image
             share = rest * rows[y]
             for x in range(here, end):
                 value = np.float64(window[y + 4, x + four])

@@ -95,8 +95,6 @@ class Analysis:
         Which results may be compared.
     ranking : Ranking
         The methods and datasets of the mean ranks.
-    notes : tuple of str
-        What a reader has to know about how this was computed.
     """
 
     results: Mapping[Key, Result]
@@ -112,7 +110,6 @@ class Analysis:
     seed: int
     comparable: Comparable
     ranking: Ranking
-    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return (
@@ -131,6 +128,11 @@ class Analysis:
         return {dataset: self.heading(dataset) for dataset in self.datasets}
 
     @property
+    def primary_metric(self) -> Metric:
+        """The metric for tables and figures that show a single one: max F if it is shown, else the first."""
+        return _primary_metric(self.metrics)
+
+    @property
     def ranked(self) -> dict[str, tuple[str, ...]]:
         """For each dataset the methods that get a place; none where there are fewer than ``MIN_IMAGES`` images."""
         return _ranked_methods(self.comparable, self.results)
@@ -139,6 +141,14 @@ class Analysis:
     def sample(self) -> bool:
         """Whether any result comes from the built-in sample."""
         return any(bool(result.provenance.get("sample")) for result in self.results.values())
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader has to know about the statistics: which datasets are small."""
+        smallest = {
+            d: min(r.n for (_, e), r in self.results.items() if e == d) for d in self.datasets
+        }
+        return describe_small_datasets(smallest)
 
     def check_image_counts(self) -> list[str]:
         """A line for each result whose images are not the official ones of its dataset."""
@@ -185,20 +195,6 @@ class Analysis:
         return tests
 
 
-def primary_metric(metrics: Sequence[Metric]) -> Metric:
-    """Return the metric for tables and figures that show a single one: max F if it is among them, else the first.
-
-    Parameters
-    ----------
-    metrics : sequence of Metric
-
-    Returns
-    -------
-    Metric
-    """
-    return next((m for m in metrics if m.name == "f_max"), metrics[0])
-
-
 def analyse(
     results: Sequence[Result],
     *,
@@ -239,7 +235,6 @@ def analyse(
     signatures = {key: result.signature for key, result in own.items()}
     fingerprints = {key: one.fingerprint for key, one in statistics.items()}
     comparable = find_comparable(signatures, fingerprints)
-    smallest = {d: min(r.n for (_, e), r in own.items() if e == d) for d in dataset_names}
     return Analysis(
         results=by_key,
         methods=method_names,
@@ -258,11 +253,14 @@ def analyse(
         seed=seed,
         comparable=comparable,
         ranking=_find_ranking(comparable, _ranked_methods(comparable, by_key)),
-        notes=tuple(describe_small_datasets(smallest)),
     )
 
 
 # ---- the parts of an analysis ------------------------------------------------------------------
+
+
+def _primary_metric(metrics: Sequence[Metric]) -> Metric:
+    return next((m for m in metrics if m.name == "f_max"), metrics[0])
 
 
 def _tabulate_values(
@@ -324,7 +322,7 @@ def _compute_all(
         (dataset, n): tuple(draw_resamples(n, resamples, dataset_seed(dataset, seed)))
         for dataset, n in {(d, result.n) for (_, d), result in results.items()}
     }
-    primary = primary_metric(metrics).name
+    primary = _primary_metric(metrics).name
 
     def compute(key: Key) -> ResultStatistics:
         result, dataset = results[key], key[1]

@@ -48,7 +48,7 @@ def read_attributes(places: Sequence[Path], results: Iterable[Result]) -> dict[s
         if len(missing):
             raise SodbenchError(
                 f"{file}: lacks {len(missing)} of the {result.n} images of {name} that {result.method} was scored on, "
-                f"for example {missing[0]}; measure the set that was scored with 'sodbench data stats NAME -o DIR'"
+                f"for example {missing[0]}; measure the dataset that was scored with 'sodbench data stats NAME -o DIR'"
             )
     return groups
 

@@ -6,7 +6,7 @@ from sodbench.datasets import DATASETS, known_name
 from sodbench.metrics.catalogue import CITATIONS, find_metric
 
 # by the beginning of a method's name
-_MODELS = {
+_MODEL_ENTRIES = {
     "csf": """@inproceedings{gao2020sod100k,
   title = {Highly Efficient Salient Object Detection with 100K Parameters},
   author = {Gao, Shang-Hua and Tan, Yong-Qiang and Cheng, Ming-Ming and Lu, Chengze and Chen, Yunpeng and Yan, Shuicheng},
@@ -27,9 +27,9 @@ _MODELS = {
 }""",
 }
 # by the catalogue's key of a metric's citation; others are cited by the catalogue's own line
-_METRICS = {
+_METRIC_ENTRIES = {
     # the F-measure with beta^2 = 0.3
-    "achanta2009": _MODELS["frequency-tuned"],
+    "achanta2009": _MODEL_ENTRIES["frequency-tuned"],
     "perazzi2012": """@inproceedings{perazzi2012saliency,
   title = {Saliency Filters: Contrast Based Filtering for Salient Region Detection},
   author = {Perazzi, Federico and Kr{\\"a}henb{\\"u}hl, Philipp and Pritch, Yael and Hornung, Alexander},
@@ -82,9 +82,13 @@ def bibtex(datasets: Iterable[str], methods: Iterable[str], metrics: Iterable[st
         if known:
             entries.append(DATASETS[known].bibtex)
     for method in methods:
-        entries += [text for name, text in _MODELS.items() if method.lower().startswith(name)]
+        entries += [
+            text for name, text in _MODEL_ENTRIES.items() if method.lower().startswith(name)
+        ]
     for metric in metrics:
         key = find_metric(metric).citation
         if key:
-            entries.append(_METRICS.get(key) or f"@misc{{{key},\n  note = {{{CITATIONS[key]}}}\n}}")
+            entries.append(
+                _METRIC_ENTRIES.get(key) or f"@misc{{{key},\n  note = {{{CITATIONS[key]}}}\n}}"
+            )
     return "\n".join(dict.fromkeys(entry.strip() for entry in entries))

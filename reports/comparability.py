@@ -17,11 +17,11 @@ Key = tuple[str, str]
 
 NOT_COMPARED = "not compared"
 # The field of a signature that names the version: results of two versions are marked, but they are compared.
-VERSION = "sodbench"
+VERSION_FIELD = "sodbench"
 # Fields that all datasets of a report should share; the others depend on the dataset.
-EVERYWHERE = (VERSION, "protocol", "gt")
-# Sets of datasets tried by find_ranking.
-_MAX_SETS = 1000
+EVERYWHERE = (VERSION_FIELD, "protocol", "gt")
+# How many combinations of datasets find_ranking tries.
+_MAX_COMBINATIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def find_comparable(
         classes: dict[object, list[str]] = {}
         for method in methods:
             key = method, dataset
-            fields = signature_fields(signatures[key], without=(VERSION,))
+            fields = signature_fields(signatures[key], without=(VERSION_FIELD,))
             classes.setdefault((tuple(fields.items()), fingerprints.get(key, "")), []).append(
                 method
             )
@@ -100,14 +100,14 @@ def find_comparable(
             if method not in compared[dataset]:
                 key = method, dataset
                 differences = differing_fields(
-                    signature_fields(signatures[key], without=(VERSION,)),
-                    signature_fields(usual[dataset], without=(VERSION,)),
+                    signature_fields(signatures[key], without=(VERSION_FIELD,)),
+                    signature_fields(usual[dataset], without=(VERSION_FIELD,)),
                 )
-                reasons[key] = _explain(differences, len(methods), method in largest)
+                reasons[key] = _explain_exclusion(differences, len(methods), method in largest)
     return Comparable(compared, usual, reasons, alike)
 
 
-def _explain(differences: Sequence[str], methods: int, in_class: bool) -> str:
+def _explain_exclusion(differences: Sequence[str], methods: int, in_class: bool) -> str:
     """Why a result is not compared."""
     if methods == 1:
         return "the only result on this dataset"
@@ -182,7 +182,7 @@ def find_ranking(compared: Mapping[str, Sequence[str]]) -> Ranking:
     # candidates: the datasets of each method, and what several methods share
     candidates: set[frozenset[str]] = set()
     for datasets in dict.fromkeys(datasets_of.values()):
-        if len(candidates) < _MAX_SETS:
+        if len(candidates) < _MAX_COMBINATIONS:
             candidates |= {datasets & other for other in candidates}
         candidates.add(datasets)
     best, best_size = Ranking(), (0, 0)

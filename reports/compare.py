@@ -196,8 +196,8 @@ class PairedComparison:
 
 
 def compare(
-    first: "Source",
-    second: "Source",
+    first: "ResultsOrFolder",
+    second: "ResultsOrFolder",
     *,
     metrics: Sequence[str] | None = None,
     datasets: Sequence[str] | None = None,
@@ -231,7 +231,7 @@ def compare(
     --------
     >>> print(compare("results/DSS", "results/CSF"))  # doctest: +SKIP
     """
-    sides = _load(first), _load(second)
+    sides = _load_side(first), _load_side(second)
     a, b = (_check_one_method(results) for results in sides)
     names = (a, b) if a != b else (f"{a} (first)", f"{b} (second)")
     by_dataset = [{r.dataset: r for r in results} for results in sides]
@@ -254,10 +254,10 @@ def compare(
 
 
 # What one side of a comparison may be given as.
-Source = Result | Sequence[Result] | str | Path
+ResultsOrFolder = Result | Sequence[Result] | str | Path
 
 
-def _load(source: Source) -> Sequence[Result]:
+def _load_side(source: ResultsOrFolder) -> Sequence[Result]:
     if isinstance(source, Result):
         return [source]
     return load_results([source]) if isinstance(source, (str, Path)) else source

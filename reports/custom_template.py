@@ -66,7 +66,7 @@ def fill_template(
     """
     from jinja2 import TemplateError
 
-    environment = _environment(target.suffix.lower(), template.parent)
+    environment = _template_environment(target.suffix.lower(), template.parent)
     try:
         return environment.get_template(template.name).render(
             document=document, tables=document.tables, analysis=analysis, figures=figures
@@ -75,7 +75,7 @@ def fill_template(
         raise SodbenchError(f"--template {template}: {error or type(error).__name__}") from error
 
 
-def _environment(suffix: str, folder: Path) -> "Environment":
+def _template_environment(suffix: str, folder: Path) -> "Environment":
     """Jinja for a template of this type (``.tex``): what is escaped, and how a table becomes text."""
     from jinja2 import Environment, FileSystemLoader
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from sodbench.quoting import json_text, printable
 from sodbench.reports import latex
-from sodbench.reports.analysis import Analysis, primary_metric
+from sodbench.reports.analysis import Analysis
 from sodbench.reports.document import Document
 from sodbench.reports.tables import Table
 from sodbench.results.result_file import nan_to_none
@@ -93,30 +93,11 @@ def format_json(document: Document, analysis: Analysis) -> str:
 def _table_content(table: Table) -> dict[str, Any]:
     rows = []
     for row in table.rows:
-        cells = [
-            {
-                "text": c.text,
-                "value": c.value,
-                "low": c.low,
-                "high": c.high,
-                "place": c.place,
-                "better_than": table.better_than(c),
-                "mark": c.mark,
-                "signature": c.signature,
-            }
-            for c in row.cells
-        ]
+        cells = [{**vars(c), "better_than": table.better_than(c)} for c in row.cells]
+        for cell in cells:
+            del cell["wins"]  # letters, which are named by better_than
         rows.append({"label": row.label, "published": row.published, "cells": cells})
-    columns = [
-        {
-            "key": c.name,
-            "dataset": c.dataset,
-            "metric": c.metric,
-            "group": c.group,
-            "heading": c.heading,
-        }
-        for c in table.columns
-    ]
+    columns = [{**vars(c), "key": c.name} for c in table.columns]
     return {"title": table.title, "columns": columns, "rows": rows, "notes": table.notes}
 
 
@@ -150,7 +131,7 @@ def _score_rows(document: Document, analysis: Analysis) -> list[dict[str, Any]]:
 
 def _group_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """The intervals of every breakdown; groups without an image are left out."""
-    metric = primary_metric(analysis.metrics).name
+    metric = analysis.primary_metric.name
     rows = []
     for breakdown in analysis.breakdowns:
         for (method, dataset), intervals in breakdown.values.items():

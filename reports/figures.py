@@ -17,7 +17,7 @@ from sodbench.metrics.statistics.aggregates import f_curve
 from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT, Floats
 from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.reports import gallery, plots
-from sodbench.reports.analysis import Analysis, Breakdown, primary_metric
+from sodbench.reports.analysis import Analysis, Breakdown
 from sodbench.reports.comparability import Key
 from sodbench.reports.document import Figure
 from sodbench.results import Result
@@ -112,7 +112,7 @@ def _image_metric(analysis: Analysis) -> Metric | None:
 
 def breakdown_figure(analysis: Analysis, breakdown: Breakdown) -> Figure:
     """Return the figure of the primary metric by the groups of images of one attribute."""
-    metric = primary_metric(analysis.metrics)
+    metric = analysis.primary_metric
     scores = {
         key: [(i.value, i.low, i.high) if i else (np.nan,) * 3 for i in intervals]
         for key, intervals in breakdown.values.items()
@@ -144,7 +144,7 @@ def rank_figures(analysis: Analysis) -> list[Figure]:
     }
     first = next(iter(tests.values()))
     caption = (
-        f"Mean ranks over {first.sets} datasets ({', '.join(analysis.ranking.datasets)}), best on the left. Bars join "
+        f"Mean ranks over {first.datasets} datasets ({', '.join(analysis.ranking.datasets)}), best on the left. Bars join "
         "methods whose mean ranks differ by less than Nemenyi's critical difference (CD) at the "
         f"{first.alpha:.0%} level: with so few datasets only large differences of rank can be shown."
     )
@@ -183,7 +183,7 @@ def cost_figures(analysis: Analysis, costs: Mapping[str, Mapping[str, float]]) -
     -------
     list of Figure
     """
-    metric = primary_metric(analysis.metrics)
+    metric = analysis.primary_metric
     columns = [(d, metric.name) for d in analysis.datasets]
     mean = analysis.values[columns].mean(axis=1, skipna=False)
     comparable = [
@@ -246,7 +246,7 @@ def image_grids(analysis: Analysis, wanted: Sequence[str]) -> tuple[list[Figure]
         }
         choices = gallery.choose_images(
             results,
-            primary_metric(analysis.metrics),
+            analysis.primary_metric,
             wanted,
             dataset,
             analysis.seed,
@@ -271,7 +271,7 @@ def _image_grid(
     choices: Sequence[gallery.ImageChoice],
 ) -> tuple[Figure | None, list[Path]]:
     """A row for each image; also the files that are missing.  No figure if none of them can be shown."""
-    metric = primary_metric(analysis.metrics)
+    metric = analysis.primary_metric
     shown = dict(list(results.items())[:GRID_METHODS])
     rows: list[plots.GridRow] = []
     missing: list[Path] = []

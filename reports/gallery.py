@@ -16,8 +16,6 @@ from sodbench.metrics.statistics.bootstrap import dataset_seed
 from sodbench.reports.sources import files_of
 from sodbench.results import Result
 
-Pixels = NDArray[np.uint8]
-
 KINDS = ("best", "worst", "disputed", "random")
 DEFAULT_IMAGES = ("best", "disputed", "worst")
 
@@ -60,7 +58,7 @@ def choose_images(
     list of ImageChoice
         Each image once. No image is best or worst by a metric without a direction, and none is disputed by one method.
     """
-    scores = _image_scores({m: r for m, r in results.items() if m in (deciding or results)}, metric)
+    scores = _score_frame({m: r for m, r in results.items() if m in (deciding or results)}, metric)
     stems = set.union(*(set(r.table.index) for r in results.values()))
     reasons: dict[str, str] = {}
     for item in wanted:
@@ -81,7 +79,7 @@ def _split_number(item: str) -> tuple[str, int]:
     return "", 0
 
 
-def _image_scores(results: Mapping[str, Result], metric: Metric) -> pd.DataFrame:
+def _score_frame(results: Mapping[str, Result], metric: Metric) -> pd.DataFrame:
     """Images x methods: the scores of every image that all methods were scored on."""
     columns = {m: r.table[metric.name] for m, r in results.items() if metric.name in r.table}
     return pd.DataFrame(columns).dropna() if columns else pd.DataFrame()
@@ -135,9 +133,9 @@ class Thumbnails:
         By method, uint8 [h, w]. None stands for a file that is missing.
     """
 
-    image: Pixels | None
-    mask: Pixels | None
-    maps: dict[str, Pixels | None]
+    image: NDArray[np.uint8] | None
+    mask: NDArray[np.uint8] | None
+    maps: dict[str, NDArray[np.uint8] | None]
 
 
 def load_thumbnails(
@@ -152,7 +150,7 @@ def load_thumbnails(
     results : mapping
         By method.
     max_side : int
-        Pixels that the longer side may have.
+        NDArray[np.uint8] that the longer side may have.
 
     Returns
     -------
@@ -162,7 +160,7 @@ def load_thumbnails(
     """
     missing: list[Path] = []
 
-    def first(kind: str, methods: Sequence[str]) -> Pixels | None:
+    def first(kind: str, methods: Sequence[str]) -> NDArray[np.uint8] | None:
         candidates = [files[m][kind] for m in methods if m in files]
         for path in dict.fromkeys(p for p in candidates if p is not None):
             pixels = load_thumbnail(path, max_side, colour=kind == "image")
@@ -177,14 +175,14 @@ def load_thumbnails(
     return Thumbnails(image, mask, {m: first("map", [m]) for m in methods}), missing
 
 
-def load_thumbnail(path: Path, max_side: int, colour: bool) -> Pixels | None:
+def load_thumbnail(path: Path, max_side: int, colour: bool) -> NDArray[np.uint8] | None:
     """Read an image and reduce it.
 
     Parameters
     ----------
     path : Path
     max_side : int
-        Pixels that the longer side may have.
+        NDArray[np.uint8] that the longer side may have.
     colour : bool
         Whether it is read in colour.
 

@@ -1,4 +1,4 @@
-"""Absolute paths out of a report's text: a report is published, and a path names its author's machine."""
+"""Shorten the absolute paths in a report's text: reports are published, and a path names folders of the author's machine."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,50 +15,85 @@ _PLAIN = re.compile(rf"""(?<![\w./\\:~-])({_START}(?:[^\s"'`,;():|<>]|:(?=\S))+)
 
 
 def known_roots(results: Iterable[Result]) -> list[str]:
-    """The absolute folders that the results and this process name, longest first."""
-    found = {str(Path.cwd())}
+    """Return the absolute folders that results and this process name.
+
+    Parameters
+    ----------
+    results : iterable of Result
+
+    Returns
+    -------
+    list of str
+        The longest first.
+    """
+    roots = {str(Path.cwd())}
     for result in results:
-        found |= {str(folder) for folder in result.folders.values() if folder}
+        roots |= {str(folder) for folder in result.folders.values() if folder}
         if result.folder:
-            found.add(str(result.folder.absolute()))
-        found |= set(_paths_in(result.provenance))
-    return sorted((f for f in found if len(f) > 1 and _is_absolute(f)), key=len, reverse=True)
+            roots.add(str(result.folder.absolute()))
+        roots |= set(_paths_in(result.provenance))
+    return sorted((r for r in roots if len(r) > 1 and _is_absolute(r)), key=len, reverse=True)
 
 
 def hide_paths(text: str, roots: Iterable[str] = ()) -> str:
-    """The text with every absolute path cut to its last part; below one of the ``roots``, to the part from there on."""
+    """Shorten every absolute path of a text to its last part.
+
+    Parameters
+    ----------
+    text : str
+    roots : iterable of str
+        Folders; of a path below one of them, the part from there on is kept.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> hide_paths("see /home/me/maps/a.png", ["/home/me"])
+    'see maps/a.png'
+    """
     for root in roots:
         bare = root.rstrip("/\\")
         if bare not in text:
             continue
         start = rf"(?<![\w./\\-]){re.escape(bare)}"
         text = re.sub(rf"{start}[/\\](?=[^\s'\"])", "", text)
-        text = re.sub(rf"{start}(?![\w.-])[/\\]?", _last(bare).replace("\\", r"\\"), text)
-    text = _QUOTED.sub(lambda found: f"{found[1]}{_last(found[2])}{found[1]}", text)
-    return _PLAIN.sub(lambda found: _last(found[1]), text)
+        text = re.sub(rf"{start}(?![\w.-])[/\\]?", _last_part(bare).replace("\\", r"\\"), text)
+    text = _QUOTED.sub(lambda match: f"{match[1]}{_last_part(match[2])}{match[1]}", text)
+    return _PLAIN.sub(lambda match: _last_part(match[1]), text)
 
 
 def without_paths(document: Document, roots: Iterable[str]) -> Document:
-    """The document with :func:`hide_paths` applied to its text; tables and BibTeX hold no paths."""
+    """Return a document with :func:`hide_paths` applied to its text; tables and BibTeX have no paths.
+
+    Parameters
+    ----------
+    document : Document
+    roots : iterable of str
+
+    Returns
+    -------
+    Document
+    """
     roots = list(roots)
+    sections = []
+    for section in document.sections:
+        blocks: list[Block] = []
+        for block in section.blocks:
+            match block:
+                case Paragraph(text) | Code(text, "sh"):
+                    blocks.append(replace(block, text=hide_paths(text, roots)))
+                case Bullets(lines):
+                    shortened = tuple(hide_paths(line, roots) for line in lines)
+                    blocks.append(replace(block, lines=shortened))
+                case _:
+                    blocks.append(block)
+        sections.append(replace(section, blocks=tuple(blocks)))
+    return replace(document, sections=tuple(sections))
 
-    def hidden(block: Block) -> Block:
-        match block:
-            case Paragraph(text):
-                return replace(block, text=hide_paths(text, roots))
-            case Bullets(lines):
-                return replace(block, lines=tuple(hide_paths(line, roots) for line in lines))
-            case Code(text, "sh"):
-                return replace(block, text=hide_paths(text, roots))
-        return block
 
-    sections = tuple(
-        replace(section, blocks=tuple(map(hidden, section.blocks))) for section in document.sections
-    )
-    return replace(document, sections=sections)
-
-
-def _last(path: str) -> str:
+def _last_part(path: str) -> str:
     kind = PureWindowsPath if re.match(r"[A-Za-z]:", path) else PurePosixPath
     return kind(path).name or path
 
@@ -68,7 +103,7 @@ def _is_absolute(text: str) -> bool:
 
 
 def _paths_in(value: Any) -> Iterable[str]:
-    """Every text in nested provenance that is an absolute path as a whole."""
+    """Every text of a nested provenance that is an absolute path and nothing else."""
     if isinstance(value, str):
         if _is_absolute(value) and "\n" not in value:
             yield value

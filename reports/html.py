@@ -26,7 +26,7 @@ from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.parallel import thread_pool
 from sodbench.quoting import printable_lines
 from sodbench.reports import gallery, plots
-from sodbench.reports.analysis import Analysis, primary_metric
+from sodbench.reports.analysis import Analysis
 from sodbench.reports.document import Document, block_type
 from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
 from sodbench.reports.sources import source_file
@@ -118,9 +118,11 @@ def page_files(
         By name, a function that returns the content. ``index.html`` is the last one.
     """
     templates = files("sodbench.reports") / "templates"
-    makers: dict[str, Callable[[], str]] = {"data/report.js": partial(_overview, analysis, browser)}
+    makers: dict[str, Callable[[], str]] = {
+        "data/report.js": partial(_overview_data, analysis, browser)
+    }
     for i, dataset in enumerate(browser.datasets):
-        makers[f"data/dataset-{i}.js"] = partial(_image_scores, analysis, dataset, i)
+        makers[f"data/dataset-{i}.js"] = partial(_dataset_data, analysis, dataset, i)
     for name in ("report.css", "report.js"):
         makers[f"assets/{name}"] = partial((templates / name).read_text, "utf-8")
     makers["index.html"] = partial(_page, document, browser)
@@ -132,11 +134,11 @@ def _page(document: Document, browser: Browser) -> str:
         f"{len(d.shown)} of {d.name}" for d in browser.datasets if len(d.shown) < len(d.stems)
     ]
     note = f"This folder has thumbnails of some images only: {', '.join(partly)}." if partly else ""
-    page = _environment().get_template("report.html")
+    page = _html_environment().get_template("report.html")
     return page.render(document=document, version=__version__, browser_note=note)
 
 
-def _environment() -> Environment:
+def _html_environment() -> Environment:
     jinja = Environment(
         loader=PackageLoader("sodbench.reports", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -178,7 +180,7 @@ def _browse(analysis: Analysis, dataset: str, number: int | None) -> BrowsedData
         third = -(-number // 3)
         wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
         wanted.append(f"random:{number}")  # scores choose too few if there is a single method
-        metric, deciding = primary_metric(analysis.metrics), analysis.comparable.alike[dataset]
+        metric, deciding = analysis.primary_metric, analysis.comparable.alike[dataset]
         choices = gallery.choose_images(results, metric, wanted, dataset, analysis.seed, deciding)
         position = {stem: i for i, stem in enumerate(stems)}
         shown = sorted(position[choice.stem] for choice in choices[:number])
@@ -194,20 +196,20 @@ def _map_folders(methods: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _overview(analysis: Analysis, browser: Browser) -> str:
+def _overview_data(analysis: Analysis, browser: Browser) -> str:
     styles = plots.line_styles(analysis.methods)
     overview = {
         "methods": analysis.methods,
         "folders": list(browser.map_folders.values()),
         "lines": [{"colour": s.colour, "dash": s.dash} for s in styles.values()],
         "metrics": [{"name": m.name, "heading": m.heading} for m in analysis.metrics],
-        "primary": analysis.metrics.index(primary_metric(analysis.metrics)),
+        "primary": analysis.metrics.index(analysis.primary_metric),
         "datasets": [
             {"name": d.name, "folder": safe_folder_name(d.name), "file": f"data/dataset-{i}.js"}
             for i, d in enumerate(browser.datasets)
         ],
         "curves": [
-            [_curves(d.results[m]) if m in d.results else None for m in analysis.methods]
+            [_page_curves(d.results[m]) if m in d.results else None for m in analysis.methods]
             for d in browser.datasets
         ],
         "images": {},
@@ -215,7 +217,7 @@ def _overview(analysis: Analysis, browser: Browser) -> str:
     return f"window.SODBENCH = {_json(overview)};\n"
 
 
-def _curves(result: Result) -> dict[str, list[float | None]]:
+def _page_curves(result: Result) -> dict[str, list[float | None]]:
     curves = {name: result.curves[name].copy() for name in ("precision", "recall", "e")}
     rules = get_protocol(result.protocol)
     f = f_curve(result.curves, rules)
@@ -224,7 +226,7 @@ def _curves(result: Result) -> dict[str, list[float | None]]:
     return {name: _rounded(c, 4) for name, c in {**curves, "f": f}.items()}
 
 
-def _image_scores(analysis: Analysis, dataset: BrowsedDataset, number: int) -> str:
+def _dataset_data(analysis: Analysis, dataset: BrowsedDataset, number: int) -> str:
     tables = [result.table.reindex(dataset.stems) for result in dataset.results.values()]
     missing = np.full(len(dataset.stems), np.nan)
     content = {
@@ -286,16 +288,16 @@ def _thumbnail_sources(
 ) -> dict[str, dict[str, Path]]:
     """For each folder of thumbnails the files by stem; for images and masks the first result's that has them."""
     sources = {
-        map_folders[m]: _sources(r, "map", dataset.stems) for m, r in dataset.results.items()
+        map_folders[m]: _find_sources(r, "map", dataset.stems) for m, r in dataset.results.items()
     }
     for kind in ("image", "mask"):
         sources[kind] = {}
         for result in dataset.results.values():
-            sources[kind] = {**_sources(result, kind, dataset.stems), **sources[kind]}
+            sources[kind] = {**_find_sources(result, kind, dataset.stems), **sources[kind]}
     return sources
 
 
-def _sources(result: Result, kind: str, stems: Sequence[str]) -> dict[str, Path]:
+def _find_sources(result: Result, kind: str, stems: Sequence[str]) -> dict[str, Path]:
     names = result.table[kind].to_dict()
     sources = {s: source_file(result, kind, str(names[s])) for s in stems if names.get(s)}
     return {stem: file for stem, file in sources.items() if file}

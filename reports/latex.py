@@ -13,9 +13,9 @@ from sodbench.reports.document import Document, block_type
 from sodbench.reports.tables import Cell, Row, Table, header_spans
 
 # characters; wider tables are split by dataset
-MAX_WIDTH = 130
+MAX_LATEX_WIDTH = 130
 # in which this field's papers print best, second and third
-COLOURS = {1: "red", 2: "green!50!black", 3: "blue"}
+PLACE_COLOURS = {1: "red", 2: "green!50!black", 3: "blue"}
 
 _ASCII = {
     "\\": r"\textbackslash{}",
@@ -60,23 +60,19 @@ _SIGNS = {
     "\u00a0": "~",
 }
 _GREEK_NAMES = (
-    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho varsigma "
+    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi mathrm{o} pi rho varsigma "
     "sigma tau upsilon varphi chi psi omega"
 )
-_GREEK = {chr(0x3B1 + i): name for i, name in enumerate(_GREEK_NAMES.split(" "))} | {
-    "Γ": "Gamma",
-    "Δ": "Delta",
-    "Θ": "Theta",
-    "Λ": "Lambda",
-    "Ξ": "Xi",
-    "Π": "Pi",
-    "Σ": "Sigma",
-    "Φ": "Phi",
-    "Ψ": "Psi",
-    "Ω": "Omega",
-    "µ": "mu",
-    "ο": "mathrm{o}",
-}
+_GREEK = {chr(0x3B1 + i): name for i, name in enumerate(_GREEK_NAMES.split(" "))}
+# LaTeX has commands only for the capitals that look unlike Latin ones
+_GREEK |= dict(
+    zip(
+        "ΓΔΘΛΞΠΣΦΨΩ",
+        ["Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega"],
+        strict=True,
+    )
+)
+_GREEK["µ"] = "mu"  # the micro sign
 
 
 class Latex(str):
@@ -123,14 +119,14 @@ def environment() -> Environment:
     jinja.globals |= {
         "header_spans": header_spans,
         "block_type": block_type,
-        "cell": _format_cell,
-        "label": _format_label,
+        "cell": _latex_cell,
+        "label": _latex_label,
         "code": _format_verbatim,
     }
     jinja.filters |= {
         "rules": _format_rules,
         "alignment": _format_alignment,
-        "split": lambda table: table.split(MAX_WIDTH),
+        "split": lambda table: table.split(MAX_LATEX_WIDTH),
     }
     return jinja
 
@@ -170,19 +166,19 @@ def format_document(document: Document, colours: bool = False) -> str:
     return template.render(document=document, colours=colours, float=Latex("table"), placement="H")
 
 
-def _format_cell(cell: Cell, colours: bool = False) -> Latex:
+def _latex_cell(cell: Cell, colours: bool = False) -> Latex:
     """Best bold, second underlined, third italic."""
     text = str(latex_text(cell.text))
     command = {1: "textbf", 2: "underline", 3: "textit"}.get(cell.place)
     if command:
         text = rf"\{command}{{{text}}}"
-    if colours and cell.place in COLOURS:
-        text = rf"\textcolor{{{COLOURS[cell.place]}}}{{{text}}}"
+    if colours and cell.place in PLACE_COLOURS:
+        text = rf"\textcolor{{{PLACE_COLOURS[cell.place]}}}{{{text}}}"
     above = ",".join(str(latex_text(part)) for part in (cell.wins, cell.mark) if part)
     return Latex(text + (rf"\textsuperscript{{{above}}}" if above else ""))
 
 
-def _format_label(row: Row) -> Latex:
+def _latex_label(row: Row) -> Latex:
     """The first column: the method, in italics if its numbers are published ones, and its letter."""
     text = str(latex_text(row.label))
     if text[:1] in ("[", "*"):

@@ -8,9 +8,11 @@ from sodbench.quoting import markdown_text, printable, printable_lines
 from sodbench.reports.document import Block, Bullets, Code, Document, Figure, Paragraph
 from sodbench.reports.tables import Cell, Row, Table
 
-MARKER = "<!-- written by sodbench report: changes made here are lost when it is run again -->"
+REPORT_MARKER = (
+    "<!-- written by sodbench report: changes made here are lost when it is run again -->"
+)
 # wider tables are split by dataset, so that they can be read without scrolling far
-MAX_WIDTH = 150
+MAX_MARKDOWN_WIDTH = 150
 
 _SUPERSCRIPTS = str.maketrans("abcdefghij0123456789", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲ⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -28,7 +30,7 @@ def format_document(document: Document, figures: str) -> str:
     -------
     str
     """
-    parts = [MARKER, f"# {markdown_text(document.title)}"]
+    parts = [REPORT_MARKER, f"# {markdown_text(document.title)}"]
     for section in document.sections:
         parts.append(f"## {markdown_text(section.title)}")
         parts += [_format_block(block, figures) for block in section.blocks]
@@ -67,9 +69,9 @@ def format_table(table: Table) -> str:
     parts = []
     if table.annotated_groups:
         parts.append(markdown_text(", ".join(table.annotated_groups) + ":"))
-    for part in table.split(MAX_WIDTH):
+    for part in table.split(MAX_MARKDOWN_WIDTH):
         headers = [part.index_name, *(c.flat_heading for c in part.columns)]
-        body = [[_format_label(row), *map(_format_cell, row.cells)] for row in part.rows]
+        body = [[_markdown_label(row), *map(_markdown_cell, row.cells)] for row in part.rows]
         right = [False, *(c.kind == "number" for c in part.columns)]
         parts.append(align_rows(list(map(markdown_text, headers)), body, right))
     if table.has_places:
@@ -105,12 +107,12 @@ def align_rows(headers: Sequence[str], body: Sequence[Sequence[str]], right: Seq
     return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
 
 
-def _format_label(row: Row) -> str:
+def _markdown_label(row: Row) -> str:
     text = markdown_text(row.label)
     return (f"*{text}*" if row.published else text) + row.letter.translate(_SUPERSCRIPTS)
 
 
-def _format_cell(cell: Cell) -> str:
+def _markdown_cell(cell: Cell) -> str:
     """Best in bold, second in italics; third is not marked in Markdown."""
     text = markdown_text(cell.text)
     text = {1: f"**{text}**", 2: f"*{text}*"}.get(cell.place, text)

@@ -26,8 +26,8 @@ from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.metrics.statistics.ranking import CriticalDifference
 from sodbench.quoting import printable
 
-P = ParamSpec("P")
-T = TypeVar("T")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 # a row of an image grid: its label, and for each column the image (uint8 [h, w] or [h, w, 3]) and its caption
 GridRow = tuple[str, Sequence[tuple[NDArray[np.uint8] | None, str]]]
 
@@ -94,11 +94,11 @@ def plain_label(text: str) -> str:
     return printable(text).replace("$", r"\$")
 
 
-def _styled(function: Callable[P, T]) -> Callable[P, T]:
+def _styled(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """Run with this module's style; the user's own settings stay as they are."""
 
     @functools.wraps(function)
-    def inside(*args: P.args, **kwargs: P.kwargs) -> T:
+    def inside(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         with matplotlib.rc_context(STYLE):
             return function(*args, **kwargs)
 
@@ -153,13 +153,17 @@ def save_figure(
 # ---- one panel for each dataset -----------------------------------------------------------------
 
 
-def _panels(
-    titles: Sequence[str], height: float, legend_rows: float = 0.0, columns: int = 3
+def _make_panels(
+    titles: Sequence[str], height: float, legend: Sequence[str] = ()
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with one titled axes for each dataset: one column wide for a single one, otherwise the page."""
-    across = min(columns, len(titles))
+    """A figure with one titled axes for each dataset: one column wide for a single one, otherwise the page.
+
+    height: of a row of panels, in inches; legend: the names that the legend below them will have.
+    """
+    across = min(3, len(titles))
     down = -(-len(titles) // across)
     width = COLUMN if across == 1 else PAGE
+    legend_rows = -(-len(legend) // _legend_columns(legend, width))
     figure = Figure(figsize=(width, down * height + 0.16 * legend_rows), layout="constrained")
     axes = [figure.add_subplot(down, across, i + 1) for i in range(len(titles))]
     for panel, title in zip(axes, titles, strict=True):
@@ -173,11 +177,11 @@ def _legend_columns(names: Sequence[str], figure_width: float) -> int:
     return max(1, min(len(names), int(figure_width / entry)))
 
 
-def _legend(figure: Figure, names: Sequence[str], handles: Sequence[Any]) -> None:
+def _add_legend(figure: Figure, names: Sequence[str], handles: Mapping[str, Any]) -> None:
     """Add a legend below the panels, where it covers no data."""
     columns = _legend_columns(names, figure.get_figwidth())
     figure.legend(
-        handles,
+        [handles[name] for name in names],
         [plain_label(name) for name in names],
         loc="outside lower center",
         ncols=columns,
@@ -210,9 +214,7 @@ def curve_panels(
     matplotlib.figure.Figure
     """
     drawn = [m for m in styles if any(m in curves for curves in panels.values())]
-    width = COLUMN if len(panels) == 1 else PAGE
-    rows = -(-len(drawn) // _legend_columns(drawn, width))
-    figure, axes = _panels(list(panels), 2.3, rows)
+    figure, axes = _make_panels(list(panels), 2.3, drawn)
     handles: dict[str, Any] = {}
     for panel, (dataset, curves) in zip(axes, panels.items(), strict=True):
         for method in (m for m in drawn if m in curves):
@@ -228,7 +230,7 @@ def curve_panels(
         panel.margins(x=0.01)
         panel.set_xlabel(x_label)
         panel.set_ylabel(y_label)
-    _legend(figure, drawn, [handles[m] for m in drawn])
+    _add_legend(figure, drawn, handles)
     return figure
 
 
@@ -263,7 +265,7 @@ def box_panels(
         Whiskers are at the 5th and the 95th percentile.
     """
     most = max(len(scores) for scores in panels.values())
-    figure, axes = _panels(list(panels), 0.55 + 0.17 * most)
+    figure, axes = _make_panels(list(panels), 0.55 + 0.17 * most)
     for panel, scores in zip(axes, panels.values(), strict=True):
         names = [m for m in styles if m in scores]
         boxes = panel.boxplot(
@@ -321,9 +323,7 @@ def group_panels(
     matplotlib.figure.Figure
     """
     drawn = [m for m in styles if any(m in scores for scores in panels.values())]
-    width = COLUMN if len(panels) == 1 else PAGE
-    rows = -(-len(drawn) // _legend_columns(drawn, width))
-    figure, axes = _panels(list(panels), 2.2, rows)
+    figure, axes = _make_panels(list(panels), 2.2, drawn)
     handles: dict[str, Any] = {}
     for panel, (dataset, scores) in zip(axes, panels.items(), strict=True):
         here = [m for m in drawn if m in scores]
@@ -345,7 +345,7 @@ def group_panels(
         panel.set_xlim(-0.5, len(groups[dataset]) - 0.5)
         panel.grid(axis="x", visible=False)
         panel.set_ylabel(metric.heading)
-    _legend(figure, drawn, [handles[m] for m in drawn])
+    _add_legend(figure, drawn, handles)
     return figure
 
 
@@ -358,9 +358,8 @@ def cost_scatter(
     x_label: str,
     y_label: str,
     styles: Mapping[str, LineStyle],
-    logarithmic: bool = True,
 ) -> Figure:
-    """Plot accuracy against cost, one point for each method.
+    """Plot accuracy against cost (on a logarithmic axis), one point for each method.
 
     Parameters
     ----------
@@ -369,28 +368,24 @@ def cost_scatter(
     x_label, y_label : str
     styles : mapping
         By method, see :func:`line_styles`.
-    logarithmic : bool
-        Whether the cost has a logarithmic axis.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    rows = -(-len(points) // _legend_columns(list(points), COLUMN))
-    figure, (panel,) = _panels([""], 2.4, rows)
-    handles = [
-        panel.plot(x, y, styles[m].marker, color=styles[m].colour, markersize=5)[0]
+    figure, (panel,) = _make_panels([""], 2.4, list(points))
+    handles = {
+        m: panel.plot(x, y, styles[m].marker, color=styles[m].colour, markersize=5)[0]
         for m, (x, y) in points.items()
-    ]
-    if logarithmic:
-        panel.set_xscale("log")
-        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        panel.xaxis.set_major_formatter("{x:g}")
-        panel.xaxis.set_minor_formatter(NullFormatter())
+    }
+    panel.set_xscale("log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.xaxis.set_minor_formatter(NullFormatter())
     panel.margins(0.1)
     panel.set_xlabel(x_label)
     panel.set_ylabel(y_label)
-    _legend(figure, list(points), handles)
+    _add_legend(figure, list(points), handles)
     return figure
 
 
@@ -410,7 +405,7 @@ def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label:
     """
     variants = list(dict.fromkeys(v for ms in panels.values() for vs in ms.values() for v in vs))
     most = max(len(methods) for methods in panels.values())
-    figure, axes = _panels(list(panels), 0.65 + 0.17 * most, 1)
+    figure, axes = _make_panels(list(panels), 0.65 + 0.17 * most, variants)
     styles = line_styles(variants)
     # smaller and smaller, so that none hides another
     sizes = dict(zip(variants, np.linspace(6.5, 3, len(variants)), strict=True))
@@ -433,7 +428,7 @@ def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label:
         panel.set_ylim(len(methods) - 0.5, -0.5)
         panel.margins(x=0.08)
         panel.set_xlabel(x_label)
-    _legend(figure, variants, [handles[v] for v in variants])
+    _add_legend(figure, variants, handles)
     return figure
 
 
@@ -496,7 +491,7 @@ def _critical_difference(axes: Axes, test: CriticalDifference) -> None:
         y = -top - 0.3 * (i if on_left else count - 1 - i)
         end = low - 0.02 * (high - low) if on_left else high + 0.02 * (high - low)
         axes.plot([rank, rank, end], [0, y, y], color="#555555", lw=0.6)
-        name = _short(method, 26)
+        name = _shorten(method, 26)
         name = f"{plain_label(name)}  {rank:.2f}" if on_left else f"{rank:.2f}  {plain_label(name)}"
         gap = (-0.01 if on_left else 0.01) * (high - low)
         axes.text(end + gap, y, name, ha="right" if on_left else "left", va="center", fontsize=6.5)
@@ -546,16 +541,16 @@ def image_grid(
             else:
                 axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
             if i == 0:
-                axes.set_title(plain_label(_short(headings[j], int(side * 14))), fontsize=7)
+                axes.set_title(plain_label(_shorten(headings[j], int(side * 14))), fontsize=7)
             axes.set_xlabel(
-                plain_label(_short(row_label if j == 0 else caption, int(side * 17))),
+                plain_label(_shorten(row_label if j == 0 else caption, int(side * 17))),
                 fontsize=5.5,
                 labelpad=1.5,
             )
     return figure
 
 
-def _short(text: str, length: int) -> str:
+def _shorten(text: str, length: int) -> str:
     """The text, without its middle if it is too long to be printed above an image."""
     if len(text) <= length:
         return text

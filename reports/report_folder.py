@@ -16,10 +16,10 @@ from typing import Any
 from sodbench.errors import SodbenchError
 from sodbench.files import file_hash, remove_stale_temporaries, write_text
 from sodbench.output_folder import FolderKind, OutputFolder, check_outside, read_json
-from sodbench.reports.markdown import MARKER
+from sodbench.reports.markdown import REPORT_MARKER
 from sodbench.results import Result
 
-RECORD = ".sodbench-report"
+REPORT_RECORD = ".sodbench-report"
 # everything that a folder of thumbnails holds
 _THUMBNAIL = re.compile(r"\d{6}\.jpg|index\.txt|\.[^/]*\.tmp")
 
@@ -28,7 +28,7 @@ _THUMBNAIL = re.compile(r"\d{6}\.jpg|index\.txt|\.[^/]*\.tmp")
 Files = Mapping[str, Sequence[str]]
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def _read_report_record(path: Path) -> dict[str, Any]:
     files = read_json(path).get("files")
     if not isinstance(files, dict):
         raise ValueError("it lists no files")  # noqa: TRY004  a fault of the file, not of a type in code
@@ -42,7 +42,7 @@ def _is_inside(name: str) -> bool:
     return is_plain and not path.is_absolute() and ".." not in path.parts
 
 
-_KIND = FolderKind("a report", "writing a report", RECORD, _read_record)
+_REPORT_FOLDER = FolderKind("a report", "writing a report", REPORT_RECORD, _read_report_record)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class ReportPlace:
         SodbenchError
             If the folder holds other files than a report.
         """
-        record = _KIND.read_manifest(self.folder)
+        record = _REPORT_FOLDER.read_manifest(self.folder)
         return record["files"] if record else {}
 
     def check_owner(self, path: Path, own: Files) -> None:
@@ -147,7 +147,7 @@ def _is_report(file: Path) -> bool:
     if not file.is_file():
         return False
     with file.open(encoding="utf-8", errors="replace") as text:
-        return text.readline().strip() == MARKER
+        return text.readline().strip() == REPORT_MARKER
 
 
 def _is_modified(path: Path, sums: Sequence[str]) -> bool:
@@ -181,7 +181,7 @@ class ReportFolder:
         SodbenchError
             If there are files of someone else, or another report is being written there.
         """
-        with OutputFolder.open(place.folder, _KIND) as output:
+        with OutputFolder.open(place.folder, _REPORT_FOLDER) as output:
             remove_stale_temporaries(place.root)
             old: Files = output.manifest["files"] if output.manifest else {}
             folder = cls(place, output)

@@ -29,7 +29,7 @@ from sodbench.results import Result
 
 SIZE = "object size"
 # The groups of SIZE, the share of the image that is foreground; known from the counts alone.
-SIZES = (f"small (to {SMALL:.0%})", "medium", f"large (above {LARGE:.0%})")
+SIZE_GROUPS = (f"small (to {SMALL:.0%})", "medium", f"large (above {LARGE:.0%})")
 
 
 # The primary metric of the groups that an attribute makes: number of images, and interval (None without images).
@@ -117,14 +117,14 @@ def compute_statistics(
         f_max_by_protocol=f_max_under_each_protocol(result, counts),
         observed=statistics.observed(),
         distribution=distribution,
-        fingerprint=_fingerprint(table, share),
+        fingerprint=_digest_images(table, share),
     )
 
 
 def _find_sizes(share: Floats) -> dict[str, NDArray[np.intp]]:
     """The images of each group by object size; images without foreground are in none."""
     group = np.where(share > 0, np.searchsorted([SMALL, LARGE], share, side="left"), -1)
-    return {name: np.flatnonzero(group == i) for i, name in enumerate(SIZES)}
+    return {name: np.flatnonzero(group == i) for i, name in enumerate(SIZE_GROUPS)}
 
 
 def _score_groups(
@@ -160,7 +160,7 @@ def _score_groups(
     return scores, np.concatenate([statistics.aggregate(total.means) for total in totals])
 
 
-def _fingerprint(table: pd.DataFrame, share: Floats) -> str:
+def _digest_images(table: pd.DataFrame, share: Floats) -> str:
     """A digest of the images' names and sizes and of how much of each its mask covers."""
     digest = hashlib.sha256(share.tobytes())
     for stem, height, width in zip(table.index, table["height"], table["width"], strict=True):

@@ -1,7 +1,7 @@
 """The tables of a report, made from its analysis."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,11 +11,11 @@ from sodbench.metrics.catalogue import Metric
 from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT, Floats, Interval
 from sodbench.metrics.statistics.ranking import average_ranks
 from sodbench.metrics.statistics.significance import ALPHA_TEXT, MIN_IMAGES
-from sodbench.reports.analysis import Analysis, Breakdown, primary_metric
+from sodbench.reports.analysis import Analysis, Breakdown
 from sodbench.reports.comparability import (
     EVERYWHERE,
     NOT_COMPARED,
-    VERSION,
+    VERSION_FIELD,
     Comparable,
     Key,
     Ranking,
@@ -48,6 +48,33 @@ MAX_PAIRS = 45
 # ---- scores and their footnotes -----------------------------------------------------------------
 
 
+def _method_table(
+    analysis: Analysis,
+    name: str,
+    title: str,
+    columns: Sequence[Column],
+    make_cell: Callable[[str, Column], Cell],
+    *notes: str,
+) -> Table:
+    """A table with a row for each method; ``make_cell`` gets the method and the column."""
+    rows = tuple(Row(m, tuple(make_cell(m, c) for c in columns)) for m in analysis.methods)
+    return Table(name, title, tuple(columns), rows, notes)
+
+
+def _score_columns(analysis: Analysis) -> list[Column]:
+    """A column for every metric on every dataset."""
+    return [
+        Column(heading, metric.heading, dataset=dataset, metric=metric.name)
+        for dataset, heading in analysis.headings.items()
+        for metric in analysis.metrics
+    ]
+
+
+def _signature(analysis: Analysis, method: str, dataset: str) -> str:
+    result = analysis.results.get((method, dataset))
+    return str(result.signature) if result else ""
+
+
 def score_table(analysis: Analysis) -> Table:
     """Make the table of scores, with the best three marked and each method's mean rank.
 
@@ -65,52 +92,47 @@ def score_table(analysis: Analysis) -> Table:
     signatures = {key: result.signature for key, result in analysis.results.items()}
     marks, notes = signature_marks(signatures, analysis.comparable)
     letters = method_letters(analysis.methods)
-    ranked, wins = analysis.ranked, analysis.wins_over()
-    columns: list[Column] = []
-    cells: dict[str, list[Cell]] = {m: [] for m in analysis.methods}
-    for dataset, metric in _scores(analysis):
-        columns.append(_score_column(analysis, dataset, metric))
-        scores = analysis.values[(dataset, metric.name)]
-        comparable = scores.where(scores.index.isin(ranked.get(dataset, ())))
-        places = rank_marks(list(comparable.to_numpy(float)), metric.sign)
-        for method, score, place in zip(
-            analysis.methods, scores.to_numpy(float), places, strict=True
-        ):
-            signature = _signature(analysis, method, dataset)
-            cells[method].append(
-                Cell(
-                    NO_VALUE if np.isnan(score) and not signature else format_score(score),
-                    float(score),
-                    place,
-                    _superscript(wins.get((method, dataset, metric.name), ()), letters),
-                    marks.get((method, dataset), ""),
-                    signature=signature,
-                )
-            )
+    wins, places = analysis.wins_over(), _score_places(analysis)
+
+    def make_cell(method: str, column: Column) -> Cell:
+        key = method, column.dataset, column.metric
+        value = float(analysis.values.loc[method, key[1:]])
+        signature = _signature(analysis, method, column.dataset)
+        return Cell(
+            NO_VALUE if np.isnan(value) and not signature else format_score(value),
+            value,
+            places[key],
+            _superscript(wins.get(key, ()), letters),
+            marks.get(key[:2], ""),
+            signature=signature,
+        )
+
+    columns = _score_columns(analysis)
+    table = _method_table(analysis, "scores", "Scores", columns, make_cell)
+    rows = [replace(row, letter=letters[row.label]) for row in table.rows]
     ranks = mean_ranks(analysis.values, analysis.metrics, analysis.ranking)
     if ranks is not None:
         columns.append(Column("", "mean rank ↓", key="mean_rank"))
-        for method, cell in zip(analysis.methods, _rank_cells(ranks.ranks), strict=True):
-            cells[method].append(cell)
+        cells = zip(rows, _rank_cells(ranks.ranks), strict=True)
+        rows = [replace(row, cells=(*row.cells, cell)) for row, cell in cells]
         notes.append(_rank_note(ranks, analysis))
     if any(c.tested for c in analysis.comparisons):
         notes.insert(0, _superscript_note(analysis, letters))
-    rows = tuple(Row(m, tuple(cells[m]), letters[m]) for m in analysis.methods)
-    return Table("scores", "Scores", tuple(columns), rows, tuple(notes))
+    return replace(table, columns=tuple(columns), rows=tuple(rows), notes=tuple(notes))
 
 
-def _signature(analysis: Analysis, method: str, dataset: str) -> str:
-    result = analysis.results.get((method, dataset))
-    return str(result.signature) if result else ""
-
-
-def _scores(analysis: Analysis) -> list[tuple[str, Metric]]:
-    """The columns of scores: every metric on every dataset."""
-    return [(dataset, metric) for dataset in analysis.datasets for metric in analysis.metrics]
-
-
-def _score_column(analysis: Analysis, dataset: str, metric: Metric) -> Column:
-    return Column(analysis.heading(dataset), metric.heading, dataset=dataset, metric=metric.name)
+def _score_places(analysis: Analysis) -> dict[tuple[str, str, str], int]:
+    """The place of each (method, dataset, metric) among the methods that are ranked on the dataset."""
+    ranked = analysis.ranked
+    places = {}
+    for dataset in analysis.datasets:
+        for metric in analysis.metrics:
+            scores = analysis.values[(dataset, metric.name)]
+            comparable = scores.where(scores.index.isin(ranked.get(dataset, ())))
+            marks = rank_marks(list(comparable.to_numpy(float)), metric.sign)
+            for method, place in zip(analysis.methods, marks, strict=True):
+                places[method, dataset, metric.name] = place
+    return places
 
 
 def _superscript(rivals: Sequence[str], letters: Mapping[str, str]) -> str:
@@ -170,7 +192,7 @@ def signature_marks(
         what = "was made in another way"
         if excluded:
             what += f" and is {NOT_COMPARED} with the others"
-        elif all(d.startswith(f"{VERSION}:") for d in differences):
+        elif all(d.startswith(f"{VERSION_FIELD}:") for d in differences):
             what = "was made by another version"
         note = f"{what}: {'; '.join(differences)}."
         if note not in notes:
@@ -288,17 +310,13 @@ def rank_table(analysis: Analysis) -> Table | None:
 
 def interval_table(analysis: Analysis) -> Table:
     """Make the table of scores with their intervals, e.g. ``0.844 [0.828, 0.860]``."""
-    columns = [_score_column(analysis, d, m) for d, m in _scores(analysis)]
-    rows = []
-    for method in analysis.methods:
-        cells = []
-        for column in columns:
-            interval = analysis.intervals.get((method, column.dataset, column.metric))
-            cells.append(_interval_cell(interval, _signature(analysis, method, column.dataset)))
-        rows.append(Row(method, tuple(cells)))
-    return Table(
-        "intervals", f"Bootstrap intervals ({CONFIDENCE_TEXT})", tuple(columns), tuple(rows)
-    )
+
+    def make_cell(method: str, column: Column) -> Cell:
+        interval = analysis.intervals.get((method, column.dataset, column.metric))
+        return _interval_cell(interval, _signature(analysis, method, column.dataset))
+
+    title = f"Bootstrap intervals ({CONFIDENCE_TEXT})"
+    return _method_table(analysis, "intervals", title, _score_columns(analysis), make_cell)
 
 
 def _interval_cell(interval: Interval | None, signature: str) -> Cell:
@@ -324,11 +342,12 @@ def best_table(analysis: Analysis) -> Table | None:
     """
     rows = []
     undecided = False
-    ranked = analysis.ranked
     wins = analysis.wins_over()
-    for dataset, metric in _scores(analysis):
+    metrics = {m.name: m for m in analysis.metrics}
+    for column in _score_columns(analysis):
+        dataset, metric = column.dataset, metrics[column.metric]
         scores = analysis.values[(dataset, metric.name)].dropna()
-        compared = scores[scores.index.isin(ranked[dataset])]
+        compared = scores[scores.index.isin(analysis.ranked[dataset])]
         if not metric.sign or len(compared) < 2:
             continue
         best = str(compared.idxmax() if metric.higher_is_better else compared.idxmin())
@@ -341,7 +360,7 @@ def best_table(analysis: Analysis) -> Table | None:
         others = [m for m in map(str, scores.index) if m not in (best, *tied, *worse)]
         tied_text = ", ".join(name + " ≈" * close for name, close in tied.items())
         texts = (best, tied_text or ("none" if worse else NO_VALUE), ", ".join(others) or NO_VALUE)
-        label = f"{analysis.heading(dataset)} {metric.label}"
+        label = f"{column.group} {metric.label}"
         rows.append(Row(label, tuple(map(Cell, texts)), key=f"{dataset} {metric.name}"))
     if not rows:
         return None
@@ -350,14 +369,10 @@ def best_table(analysis: Analysis) -> Table | None:
         "test could be made."
     )
     notes = [meaning, *[_undecided_note(analysis)] * undecided]
-    columns = _text_columns("best", "tied with best", NOT_COMPARED)
-    return Table(
-        "best", "Best and tied methods", columns, tuple(rows), tuple(notes), "dataset and metric"
-    )
-
-
-def _text_columns(*headings: str) -> tuple[Column, ...]:
-    return tuple(Column("", h, "text", key=h.replace(" ", "_")) for h in headings)
+    headings = ("best", "tied with best", NOT_COMPARED)
+    columns = tuple(Column("", h, "text", key=h.replace(" ", "_")) for h in headings)
+    title = "Best and tied methods"
+    return Table("best", title, columns, tuple(rows), tuple(notes), "dataset and metric")
 
 
 def _undecided_note(analysis: Analysis) -> str:
@@ -380,16 +395,14 @@ def record_table(analysis: Analysis) -> Table:
         "not different": "equal",
         "significantly worse": "lost",
     }
-    rows = []
-    for method, count in counts.items():
-        cells = [
-            Cell(str(count[k]), count[k]) if count else Cell(NOT_COMPARED)
-            for k in outcomes.values()
-        ]
-        rows.append(Row(method, tuple(cells)))
-    columns = tuple(Column("", h, key=h.replace(" ", "_")) for h in outcomes)
+
+    def make_cell(method: str, column: Column) -> Cell:
+        count = counts[method][outcomes[column.heading]]
+        return Cell(str(count), count) if counts[method] else Cell(NOT_COMPARED)
+
+    columns = [Column("", heading, key=heading.replace(" ", "_")) for heading in outcomes]
     title = "Comparisons with the other methods, over all datasets and metrics"
-    return Table("record", title, columns, tuple(rows))
+    return _method_table(analysis, "record", title, columns, make_cell)
 
 
 _COMPARISON_COLUMNS = (
@@ -404,7 +417,7 @@ _COMPARISON_COLUMNS = (
 
 def comparison_table(analysis: Analysis) -> Table | None:
     """Make the table of paired comparisons by the primary metric; None if there are none, or too many to be read."""
-    metric = primary_metric(analysis.metrics)
+    metric = analysis.primary_metric
     comparisons = [c for c in analysis.comparisons if c.metric == metric.name]
     if not 0 < len(comparisons) <= MAX_PAIRS:
         return None
@@ -457,28 +470,26 @@ def difference_table(analysis: Analysis, baseline: str) -> Table:
     """
     significant = analysis.differing_from(baseline)
     compared = analysis.comparable.compared
-    rows = []
-    for method in (m for m in analysis.methods if m != baseline):
-        cells = []
-        for dataset, metric in _scores(analysis):
-            scores = analysis.values[(dataset, metric.name)]
-            change = float(scores[method] - scores[baseline])
-            signature = _signature(analysis, method, dataset)
-            if np.isnan(change):
-                cells.append(Cell(signature=signature))
-            elif not {method, baseline} <= set(compared.get(dataset, ())):
-                cells.append(Cell(NOT_COMPARED, signature=signature))
-            else:
-                star = "*" * ((method, dataset, metric.name) in significant)
-                text = format_difference(change)
-                cells.append(Cell(text, change, wins=star, signature=signature))
-        rows.append(Row(method, tuple(cells)))
+
+    def make_cell(method: str, column: Column) -> Cell:
+        scores = analysis.values[(column.dataset, column.metric)]
+        change = float(scores[method] - scores[baseline])
+        signature = _signature(analysis, method, column.dataset)
+        if np.isnan(change):
+            return Cell(signature=signature)
+        if not {method, baseline} <= set(compared.get(column.dataset, ())):
+            return Cell(NOT_COMPARED, signature=signature)
+        star = "*" * ((method, column.dataset, column.metric) in significant)
+        return Cell(format_difference(change), change, wins=star, signature=signature)
+
     note = (
         f"* differs from the baseline at the {ALPHA_TEXT} level (paired bootstrap, Holm-corrected over all "
         "pairs of methods). Where the arrow points down, a negative difference is an improvement."
     )
-    columns = tuple(_score_column(analysis, d, m) for d, m in _scores(analysis))
-    return Table("differences", f"Difference to {baseline}", columns, tuple(rows), (note,))
+    title = f"Difference to {baseline}"
+    columns = _score_columns(analysis)
+    table = _method_table(analysis, "differences", title, columns, make_cell, note)
+    return replace(table, rows=tuple(row for row in table.rows if row.label != baseline))
 
 
 # ---- kinds of image, protocols, cost ------------------------------------------------------------
@@ -498,52 +509,39 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
     Table
         Methods x (dataset, group of images).
     """
-    metric = primary_metric(analysis.metrics)
+    metric = analysis.primary_metric
     columns: list[Column] = []
-    cells: dict[str, list[Cell]] = {m: [] for m in analysis.methods}
-    for dataset in (d for d in analysis.datasets if d in breakdown.images):
+    cells: dict[tuple[str, Column], Cell] = {}
+    for dataset, numbers in breakdown.images.items():
         compared = analysis.comparable.compared.get(dataset, ())
-        for i, (group, images) in enumerate(
-            zip(breakdown.groups, breakdown.images[dataset], strict=True)
-        ):
+        for i, (group, images) in enumerate(zip(breakdown.groups, numbers, strict=True)):
             heading = f"{group}, n = {images}"
             key = f"{dataset} {metric.name} {heading}"
-            columns.append(Column(analysis.heading(dataset), heading, key=key, dataset=dataset))
-            intervals = _group_intervals(breakdown, analysis.methods, dataset, i)
+            column = Column(analysis.heading(dataset), heading, key=key, dataset=dataset)
+            columns.append(column)
+            intervals = [
+                breakdown.values[m, dataset][i] if (m, dataset) in breakdown.values else None
+                for m in analysis.methods
+            ]
             ranked = [
                 interval.value if interval and m in compared and images >= MIN_IMAGES else np.nan
-                for m, interval in intervals.items()
+                for m, interval in zip(analysis.methods, intervals, strict=True)
             ]
             places = rank_marks(ranked, metric.sign)
-            for (method, interval), place in zip(intervals.items(), places, strict=True):
-                signature = _signature(analysis, method, dataset)
-                cells[method].append(_group_cell(interval, place, signature))
+            for m, interval, place in zip(analysis.methods, intervals, places, strict=True):
+                cell = _interval_cell(interval, _signature(analysis, m, dataset))
+                text = cell.text.partition(" [")[0]  # the intervals are drawn, not printed
+                cells[m, column] = replace(cell, text=text, place=place)
     few = any(0 < n < MIN_IMAGES for numbers in breakdown.images.values() for n in numbers)
     note = f"Groups of fewer than {MIN_IMAGES} images are too small to rank methods by; they have no interval either."
-    return Table(
+    return _method_table(
+        analysis,
         "by_" + "_".join(breakdown.attribute.split()),
         f"{metric.title} by {breakdown.attribute}",
-        tuple(columns),
-        tuple(Row(m, tuple(cells[m])) for m in analysis.methods),
-        (note,) if few else (),
+        columns,
+        lambda method, column: cells[method, column],
+        *[note] * few,
     )
-
-
-def _group_intervals(
-    breakdown: Breakdown, methods: Sequence[str], dataset: str, group: int
-) -> dict[str, Interval | None]:
-    """Each method's interval on one group of a dataset's images."""
-    return {
-        m: breakdown.values[m, dataset][group] if (m, dataset) in breakdown.values else None
-        for m in methods
-    }
-
-
-def _group_cell(interval: Interval | None, place: int, signature: str) -> Cell:
-    if interval is None or np.isnan(interval.value):
-        return Cell(signature=signature)
-    cell = _interval_cell(interval, signature)
-    return replace(cell, text=format_score(interval.value), place=place)
 
 
 def protocol_table(analysis: Analysis) -> Table | None:
@@ -551,23 +549,21 @@ def protocol_table(analysis: Analysis) -> Table | None:
     names = list(dict.fromkeys(p for scores in analysis.by_protocol.values() for p in scores))
     if len(names) < 2:
         return None
-    columns = tuple(
-        Column(analysis.heading(d), p, key=f"{d} f_max {p}", dataset=d)
-        for d in analysis.datasets
-        for p in names
-    )
-    rows = []
-    for method in analysis.methods:
-        cells = []
-        for dataset in analysis.datasets:
-            scores = analysis.by_protocol.get((method, dataset), {})
-            cells += [_number_cell(scores.get(p, np.nan)) for p in names]
-        rows.append(Row(method, tuple(cells)))
-    return Table("protocols", "Max F under each protocol", columns, tuple(rows))
+    columns = [
+        Column(heading, protocol, key=f"{dataset} f_max {protocol}", dataset=dataset)
+        for dataset, heading in analysis.headings.items()
+        for protocol in names
+    ]
+
+    def make_cell(method: str, column: Column) -> Cell:
+        scores = analysis.by_protocol.get((method, column.dataset), {})
+        return _number_cell(scores.get(column.heading, np.nan))
+
+    return _method_table(analysis, "protocols", "Max F under each protocol", columns, make_cell)
 
 
-def _number_cell(value: float) -> Cell:
-    return Cell() if np.isnan(value) else Cell(format_score(value), float(value))
+def _number_cell(value: float, mark: str = "") -> Cell:
+    return Cell() if np.isnan(value) else Cell(format_score(value), float(value), mark=mark)
 
 
 def cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
@@ -599,14 +595,10 @@ def add_published(table: Table, analysis: Analysis, published: Sequence[Publishe
     for source in published:
         for method in source.methods:
             cells = []
-            for dataset, metric in _scores(analysis):
-                key = (method, dataset, metric.name)
-                cell = _number_cell(source.values.get(key, np.nan))
-                cells.append(
-                    replace(cell, mark="?")
-                    if key in source.caveats and key in source.values
-                    else cell
-                )
+            for column in _score_columns(analysis):
+                key = (method, column.dataset, column.metric)
+                value = source.values.get(key, np.nan)
+                cells.append(_number_cell(value, "?" * (key in source.caveats)))
             is_empty = not any(m == method for m, _, _ in source.values)
             if is_empty or any(not np.isnan(c.value) for c in cells):
                 cells += [Cell()] * (len(table.columns) - len(cells))

@@ -10,7 +10,7 @@ from sodbench.metrics.catalogue import find_metric
 from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
 from sodbench.provenance import package_versions
 from sodbench.reports import figures, score_tables
-from sodbench.reports.analysis import Analysis, primary_metric
+from sodbench.reports.analysis import Analysis
 from sodbench.reports.citations import bibtex
 from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Section
 from sodbench.reports.image_counts import MIN_IMAGES_FOR_WIDTH
@@ -51,11 +51,11 @@ def build_document(
     options = inputs.options
     sample = options.sample or analysis.sample
     sections = (
-        Section("Scores", _scores(analysis, inputs, sample), "scores"),
+        Section("Scores", _score_blocks(analysis, inputs, sample), "scores"),
         Section(
             "How certain the numbers are", _uncertainty(analysis, options.baseline), "uncertainty"
         ),
-        Section("Curves", _curves(analysis), "curves"),
+        Section("Curves", _curve_blocks(analysis), "curves"),
         Section("Single images", _images(analysis, options.images), "images"),
         Section("Scores by kind of image", _attributes(analysis), "attributes"),
         Section("The same maps under other evaluators", _protocols(analysis), "protocols"),
@@ -69,12 +69,12 @@ def build_document(
 # ---- scores -------------------------------------------------------------------------------------
 
 
-def _scores(analysis: Analysis, inputs: ReportInputs, sample: bool) -> tuple[Block, ...]:
+def _score_blocks(analysis: Analysis, inputs: ReportInputs, sample: bool) -> tuple[Block, ...]:
     table = score_tables.score_table(analysis)
     if inputs.published:
         table = score_tables.add_published(table, analysis, inputs.published)
     blocks: list[Block] = [Paragraph(SAMPLE_NOTICE, notice=True)] if sample else []
-    blocks += [Paragraph(_overview(analysis)), table]
+    blocks += [Paragraph(_describe_methods(analysis)), table]
     if len(analysis.ranking.datasets) > 1:
         ranks = score_tables.rank_table(analysis)
         blocks += [ranks] if ranks else []
@@ -84,7 +84,7 @@ def _scores(analysis: Analysis, inputs: ReportInputs, sample: bool) -> tuple[Blo
     return tuple(blocks)
 
 
-def _overview(analysis: Analysis) -> str:
+def _describe_methods(analysis: Analysis) -> str:
     results = analysis.results
     datasets = []
     for dataset in analysis.datasets:
@@ -137,7 +137,7 @@ def _not_compared(analysis: Analysis) -> list[Block]:
 # ---- curves, images, protocols, published numbers -----------------------------------------------
 
 
-def _curves(analysis: Analysis) -> tuple[Block, ...]:
+def _curve_blocks(analysis: Analysis) -> tuple[Block, ...]:
     drawn = figures.curve_figures(analysis)
     protocols: dict[str, dict[str, None]] = {}
     for (method, _), result in analysis.results.items():
@@ -169,7 +169,7 @@ _ATTRIBUTES = {
 
 
 def _attributes(analysis: Analysis) -> tuple[Block, ...]:
-    metric = primary_metric(analysis.metrics)
+    metric = analysis.primary_metric
     meanings = "; ".join(f"{b.attribute}: {_ATTRIBUTES[b.attribute]}" for b in analysis.breakdowns)
     intro = (
         f"{metric.title} of groups of images, each group scored by itself. {meanings}. Intervals of groups of fewer than "

@@ -7,7 +7,7 @@ field of a file can hold: they are quoted here, and nowhere else.
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -304,3 +304,41 @@ def find_worst_images(result: Result, metric: str, number: int) -> WorstImages:
         for stem, score in scores.head(number).items()
     ]
     return WorstImages(result, metric, tuple(images))
+
+
+# ---- costs ------------------------------------------------------------------------------------
+
+
+def format_cost(record: Mapping[str, Any]) -> str:
+    """Return what a model costs as a table.
+
+    Parameters
+    ----------
+    record : mapping
+        As ``sodbench bench`` writes it, see :func:`sodbench.runners.benchmark.benchmark`.
+
+    Returns
+    -------
+    str
+        A line about the model and the machine, and a row for each image size.
+    """
+    where = f"{record.get('device_name', 'cpu')}, {record['threads']} threads"
+    how = record.get("precision", "no network") + ", compiled" * bool(record.get("compiled"))
+    parameters = f"{record['parameters'] / 1e6:.4g} M parameters"
+    megabytes = f"{record['checkpoint_bytes'] / 1e6:.4g} MB"
+    rows = []
+    for cost in record["sizes"]:
+        low, high = (1e3 * seconds for seconds in cost["latency_quartiles"])
+        rows.append(
+            (
+                f"{cost['height']}x{cost['width']}",
+                f"{cost['macs'] / 1e9:.4g} G" if cost["macs"] is not None else "-",
+                f"{1e3 * cost['latency_median']:.1f} ms ({low:.1f} to {high:.1f})",
+                f"{cost['throughput']:.2f} ({cost['best_batch']})",
+                f"{cost['end_to_end']:.2f}/s",
+                f"{cost['peak_memory_bytes'] / 2**20:.0f} MiB",
+            )
+        )
+    headers = ("size", "MACs", "latency (quartiles)", "images/s (batch)", "JPEG to PNG", "memory")
+    title = printable(f"{record['method']} on {where}, {how}: {parameters}, {megabytes}")
+    return f"{title}\n{format_table(headers, rows)}"

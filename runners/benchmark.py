@@ -1,7 +1,7 @@
 """What a model costs: parameters, multiply-adds, time, memory.
 
-Times run from pixels in memory to maps in memory, so device copies and synchronisation are in them, after
-a warm-up; ``end_to_end`` runs from JPEG files to PNG files, as ``sodbench predict`` does.
+Times are measured from pixels in memory to maps in memory after a warm-up, so they include device copies and
+synchronisation; ``end_to_end`` is measured from JPEG files to PNG files, as ``sodbench predict`` works.
 """
 
 import json
@@ -27,33 +27,48 @@ from sodbench.console import logger, track
 from sodbench.errors import SodbenchError
 from sodbench.files import write_text
 from sodbench.images import write_image
-from sodbench.models import BASELINES, create_model, get_input_size
+from sodbench.models import BASELINES, DEFAULT_MODEL, create_model, get_input_size
 from sodbench.models.devices import choose_device
 from sodbench.models.user_code import FAILURES, describe_failure
-from sodbench.quoting import printable
 from sodbench.runners.prediction.batching import is_out_of_memory
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import Predictor, load_predictor
 from sodbench.version import __version__
 
+# Height and width: the field's usual input, and the commonest size in DUTS.
 SIZES = ((224, 224), (300, 400))
-"""Height and width: the field's usual input, and the commonest size in DUTS."""
+
+# The size whose end-to-end speed a report shows next to accuracy.
 HEADLINE = (300, 400)
-"""The size whose end-to-end speed a report shows beside accuracy."""
+
+# Approximate duration of the end-to-end run, and its maximum length.
 END_TO_END_SECONDS, END_TO_END_BATCHES = 5, 40
-"""About how long the end-to-end run takes, and the most that it holds."""
-LARGEST_SIDE = 16384
-"""Sizes beyond are refused: their images alone would fill the memory."""
+
+# Larger sizes are refused: their images alone would fill the memory.
+MAX_SIDE = 16384
 
 
 @dataclass(frozen=True)
 class Cost:
     """Cost at one image size.
 
-    macs: multiply-adds of the convolutions and matrix products of one image (None without a network);
-    latency_*: seconds of one image alone, median and quartiles of the repeats; throughput: images a
-    second at ``best_batch``, median; end_to_end: images a second from JPEG to PNG; peak_memory_bytes: of the
-    device on CUDA, else of the process.
+    Attributes
+    ----------
+    height, width : int
+    macs : int or None
+        Multiply-adds of the convolutions and matrix products of one image; None without a network.
+    latency_median : float
+        Seconds of one image alone.
+    latency_quartiles : (float, float)
+        Of the repeats.
+    repeats : int
+    throughput : float
+        Images per second at ``best_batch``, median.
+    best_batch : int
+    end_to_end : float
+        Images per second from JPEG to PNG.
+    peak_memory_bytes : int
+        Of the device on CUDA, otherwise of the process.
     """
 
     height: int
@@ -69,7 +84,7 @@ class Cost:
 
 
 def benchmark(
-    model: str = "csf-res2net50",
+    model: str = DEFAULT_MODEL,
     checkpoint: Path | str | None = None,
     *,
     device: str = "auto",
@@ -78,28 +93,44 @@ def benchmark(
     sizes: Sequence[tuple[int, int]] = SIZES,
     repeats: int = 10,
 ) -> dict[str, Any]:
-    """Measure a model as :func:`sodbench.runners.prediction.predictors.load_predictor` knows it; returns the record.
+    """Measure the cost of a model.
 
-    The record is JSON: method, device, versions, precision, parameters, and for each size a :class:`Cost`.
-    ``macs`` and ``images_per_second`` at the top are those of 300x400, or else of the last size.
-    Raises :class:`SodbenchError` that names a size which the network cannot take.
+    Parameters
+    ----------
+    model, checkpoint, device, precision, compiled
+        As for :func:`sodbench.runners.prediction.predictors.load_predictor`.
+    sizes : sequence of (int, int)
+        Heights and widths.
+    repeats : int, default 10
+        Number of timed runs.
+
+    Returns
+    -------
+    dict
+        A record for JSON: method, device, versions, precision, parameters, and for each size a :class:`Cost`.
+        ``macs`` and ``images_per_second`` at the top are those of 300x400, or else of the last size.
+
+    Raises
+    ------
+    SodbenchError
+        Naming a size that the network cannot take.
     """
     if repeats < 1 or not sizes or min(min(s) for s in sizes) < 1:
         raise SodbenchError("a benchmark needs at least one size, of at least 1x1, and one repeat")
-    if max(max(s) for s in sizes) > LARGEST_SIDE:
-        raise SodbenchError(f"--sizes: a side above {LARGEST_SIDE} pixels cannot be measured")
+    if max(max(s) for s in sizes) > MAX_SIDE:
+        raise SodbenchError(f"--sizes: a side above {MAX_SIDE} pixels cannot be measured")
     choose_device(device)
     network = None if model in BASELINES else create_model(model).eval()
     predictor = load_predictor(
         model, checkpoint, device=device, precision=precision, compiled=compiled
     )
     for size in sizes:  # a size that cannot be measured is named before the others take their time
-        with _taking(size):
-            predictor.start(_pictures(1, size), None)()
+        with _naming_size(size):
+            predictor.start(_draw_images(1, size), None)()
     costs = []
     for size in track(sizes, "bench", "size"):
-        with _taking(size):
-            costs.append(_cost(predictor, network, size, repeats))
+        with _naming_size(size):
+            costs.append(_measure_size(predictor, network, size, repeats))
     headline = next((c for c in costs if (c.height, c.width) == HEADLINE), costs[-1])
     parameters = list(network.parameters()) if network else []
     state = network.state_dict().values() if network else []
@@ -116,44 +147,33 @@ def benchmark(
     }
 
 
-def table(record: dict[str, Any]) -> str:
-    """The record as lines for people."""
-    where = f"{record.get('device_name', 'cpu')}, {record['threads']} threads"
-    how = record.get("precision", "no network") + ", compiled" * bool(record.get("compiled"))
-    size = (
-        f"{record['parameters'] / 1e6:.4g} M parameters, {record['checkpoint_bytes'] / 1e6:.4g} MB"
-    )
-    lines = [
-        printable(f"{record['method']} on {where}, {how}: {size}"),
-        "    size       MACs   latency (quartiles)           images/s (batch)   JPEG to PNG   peak memory",
-    ]
-    for c in record["sizes"]:
-        macs = f"{c['macs'] / 1e9:.4g} G" if c["macs"] is not None else "-"
-        low, high = (1e3 * q for q in c["latency_quartiles"])
-        lines.append(
-            f"{c['height']:>4}x{c['width']:<4} {macs:>9}   {1e3 * c['latency_median']:8.1f} ms "
-            f"({low:.1f} to {high:.1f})   {c['throughput']:10.2f} ({c['best_batch']:>2})   "
-            f"{c['end_to_end']:8.2f}/s   {c['peak_memory_bytes'] / 2**20:8.0f} MiB"
-        )
-    return "\n".join(lines)
-
-
-def save(record: dict[str, Any], path: Path | str) -> None:
-    """Write the record as JSON, whole or not at all."""
+def save_record(record: dict[str, Any], path: Path | str) -> None:
+    """Write a record as JSON, whole or not at all."""
     write_text(Path(path), json.dumps(record, indent=2) + "\n")
 
 
 def count_macs(network: nn.Module, height: int, width: int) -> int:
-    """Multiply-adds of convolutions and matrix products for one image of this size, on the CPU."""
-    inner = get_input_size(network).for_image(height, width)
+    """Count the multiply-adds of convolutions and matrix products for one image, on the CPU.
+
+    Parameters
+    ----------
+    network : nn.Module
+    height, width : int
+        Of the image.
+
+    Returns
+    -------
+    int
+    """
+    size = get_input_size(network).for_image(height, width)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(1, 3, *inner))
+        network(torch.zeros(1, 3, *size))
     return int(counter.get_total_flops()) // 2
 
 
 @contextmanager
-def _taking(size: tuple[int, int]) -> Iterator[None]:
-    """Turn an error of the network at this size into one line that names the size and the option."""
+def _naming_size(size: tuple[int, int]) -> Iterator[None]:
+    """Turn an error of the network at this size into one line that names the size and the fix."""
     try:
         yield
     except SodbenchError:
@@ -167,13 +187,13 @@ def _taking(size: tuple[int, int]) -> Iterator[None]:
         ) from error
 
 
-def _cost(
+def _measure_size(
     predictor: Predictor, network: nn.Module | None, size: tuple[int, int], repeats: int
 ) -> Cost:
     macs = count_macs(network, *size) if network else None
-    forget_peak(predictor.device)
-    times = _times(predictor, _pictures(1, size), repeats)
-    throughput, best = _throughput(predictor, size, statistics.median(times), repeats)
+    reset_peak_memory(predictor.device)
+    times = _measure_times(predictor, _draw_images(1, size), repeats)
+    throughput, best = _measure_throughput(predictor, size, statistics.median(times), repeats)
     quartiles = np.quantile(times, (0.25, 0.75))
     return Cost(
         height=size[0],
@@ -184,23 +204,23 @@ def _cost(
         repeats=repeats,
         throughput=throughput,
         best_batch=best,
-        end_to_end=_end_to_end(predictor, size, best, throughput),
-        peak_memory_bytes=peak(predictor.device),
+        end_to_end=_measure_end_to_end(predictor, size, best, throughput),
+        peak_memory_bytes=peak_memory(predictor.device),
     )
 
 
-def _throughput(
+def _measure_throughput(
     predictor: Predictor, size: tuple[int, int], latency: float, repeats: int
 ) -> tuple[float, int]:
-    """Images a second, and the batch that gives it: doubled until it gains less than 5 %."""
+    """Return images per second and the batch size: doubled until the gain is less than 5 %."""
     best, best_batch = 1 / latency, 1
-    for batch in _doubling(predictor.device):
+    for batch in _batch_sizes(predictor.device):
         try:
-            times = _times(predictor, _pictures(batch, size), max(3, repeats // 2))
+            times = _measure_times(predictor, _draw_images(batch, size), max(3, repeats // 2))
         except FAILURES as error:
-            what = "does not fit in memory"
-            if not is_out_of_memory(error):
-                what = f"is refused by the network ({describe_failure(error)})"
+            full = is_out_of_memory(error)
+            refusal = f"is refused by the network ({describe_failure(error)})"
+            what = "does not fit in memory" if full else refusal
             logger.info(f"a batch of {batch} at {size[0]}x{size[1]} {what}")
             break
         rate = batch / statistics.median(times)
@@ -210,13 +230,13 @@ def _throughput(
     return best, best_batch
 
 
-def _doubling(device: torch.device | None) -> Iterator[int]:
+def _batch_sizes(device: torch.device | None) -> Iterator[int]:
     largest = 256 if device is not None and device.type == "cuda" else 8
     return (2**k for k in range(1, int(math.log2(largest)) + 1))
 
 
-def _times(predictor: Predictor, pixels: NDArray[np.uint8], repeats: int) -> list[float]:
-    """Seconds of each repeat, after two that do not count."""
+def _measure_times(predictor: Predictor, pixels: NDArray[np.uint8], repeats: int) -> list[float]:
+    """Return the seconds of each repeat, after two that do not count."""
     times = []
     for _ in range(repeats + 2):
         start = time.perf_counter()
@@ -225,11 +245,13 @@ def _times(predictor: Predictor, pixels: NDArray[np.uint8], repeats: int) -> lis
     return times[2:]
 
 
-def _end_to_end(predictor: Predictor, size: tuple[int, int], batch: int, rate: float) -> float:
-    """Images a second from drawn JPEG files to PNG files."""
+def _measure_end_to_end(
+    predictor: Predictor, size: tuple[int, int], batch: int, rate: float
+) -> float:
+    """Return images per second from drawn JPEG files to PNG files."""
     count = max(4, min(END_TO_END_BATCHES * batch, int(END_TO_END_SECONDS * rate)))
     with tempfile.TemporaryDirectory() as folder:
-        different = _pictures(min(count, 16), size)
+        different = _draw_images(min(count, 16), size)
         samples = []
         for i in range(count):
             path = Path(folder, "images", f"{i:04}.jpg")
@@ -246,8 +268,9 @@ def _end_to_end(predictor: Predictor, size: tuple[int, int], batch: int, rate: f
     return summary.written / summary.seconds
 
 
-def _pictures(count: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Drawn images RGB uint8 [count, h, w, 3]: blobs of colour under noise, about as large as JPEGs as photographs."""
+def _draw_images(count: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return drawn images RGB uint8 [count, h, w, 3]."""
+    # blobs of colour under noise, whose JPEG files are about as large as those of photographs
     rng = np.random.default_rng(0)
     height, width = size
     coarse = rng.integers(0, 200, (count, -(-height // 24), -(-width // 24), 3))
@@ -255,12 +278,12 @@ def _pictures(count: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     return (blobs + rng.integers(0, 40, (count, height, width, 1))).astype(np.uint8)
 
 
+# Linux: this process's memory, and a file in which writing 5 resets its peak.
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-"""Linux: this process's memory, and where writing 5 forgets its peak."""
 
 
-def forget_peak(device: torch.device | None) -> None:
-    """Start to measure peak memory again."""
+def reset_peak_memory(device: torch.device | None) -> None:
+    """Reset the measurement of peak memory."""
     if device is not None and device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif CLEAR.exists():
@@ -272,8 +295,8 @@ def forget_peak(device: torch.device | None) -> None:
             )
 
 
-def peak(device: torch.device | None) -> int:
-    """Most bytes in use since :func:`forget_peak`: of the device on CUDA, else of the process."""
+def peak_memory(device: torch.device | None) -> int:
+    """Return the peak memory in bytes since :func:`reset_peak_memory`: of the device on CUDA, otherwise of the process."""
     if device is not None and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if STATUS.exists():

@@ -20,23 +20,35 @@ from sodbench.models import (
     identify_model,
     load_checkpoint,
 )
+from sodbench.models.declarations import declares_output
 from sodbench.models.inference import OutputRange, check_output
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.runners.prediction.predictors import double_sigmoid_problem, report_own_weights
 
+# Heights and widths at which the exported network is compared, as far as the network takes them.
 SIZES = ((224, 224), (97, 131), (300, 400))
-"""Height and width at which the exported network is compared, or what the network makes of them."""
+
+# Largest difference of logits, for logits up to 1 in magnitude; beyond, relative to the largest.
 TOLERANCE = 1e-4
-"""Largest difference of logits, for logits up to 1 in magnitude; beyond, relative to the largest."""
 
 
 def export_onnx(
     model: str, checkpoint: Path | str | None, path: Path | str
 ) -> dict[tuple[int, int], float]:
-    """Write ``path``: input ``image``, normalised RGB float32 [n, 3, h, w]; output ``logits`` [n, 1, h, w].
+    """Write a network as ONNX, checked against torch.
 
-    Any n; any h and w unless the network declares a fixed size.  The output of a network that declares
-    ``output = "probabilities"`` has that name.
+    The file's input is ``image``, normalised RGB float32 [n, 3, h, w]; its output ``logits`` [n, 1, h, w], or
+    ``probabilities`` if the network declares them. n is free, and so are h and w unless the network declares a fixed
+    size.
+
+    Parameters
+    ----------
+    model : str
+        As for :func:`create_model`.
+    checkpoint : Path or str, optional
+        A file of weights.
+    path : Path or str
+        The file to write.
 
     Returns
     -------
@@ -47,7 +59,7 @@ def export_onnx(
     Raises
     ------
     SodbenchError
-        Where the extra packages are missing, the network takes none of the sizes or gives NaN, it cannot be
+        If the extra packages are missing, the network takes none of the sizes or returns NaN, it cannot be
         exported, or the results differ. Then no file is left.
     """
     path = Path(path)
@@ -59,7 +71,7 @@ def export_onnx(
         load_checkpoint(network, checkpoint)
     else:
         report_own_weights(model)
-    expected = _expected(network)
+    expected = _run_torch(network)
     _warn_of_probabilities(network, model, expected)
     with atomic_write(path) as temporary:
         _export(network, temporary, next(iter(expected)))
@@ -78,22 +90,22 @@ def _require_onnx() -> None:
         ) from error
 
 
-def _sizes(network: nn.Module) -> list[tuple[int, int]]:
+def _input_sizes(network: nn.Module) -> list[tuple[int, int]]:
     policy = get_input_size(network)
     return list(dict.fromkeys(policy.for_image(*size) for size in SIZES))
 
 
-def _probe(size: tuple[int, int]) -> NDArray[np.float32]:
-    """A drawn input of this height and width."""
+def _draw_input(size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return a drawn input of this height and width."""
     return np.random.default_rng(0).standard_normal((1, 3, *size), np.float32)
 
 
-def _expected(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]:
-    """What torch gives at each size that the network takes."""
+def _run_torch(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]:
+    """Return what torch computes at each size that the network takes."""
     expected = {}
-    for size in _sizes(network):
+    for size in _input_sizes(network):
         try:
-            image = torch.from_numpy(_probe(size))
+            image = torch.from_numpy(_draw_input(size))
             with torch.inference_mode():
                 output = network(image)
         except FAILURES as error:
@@ -103,7 +115,7 @@ def _expected(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]:
         check_output(output, image)
         if not output.isfinite().all():
             raise SodbenchError(
-                f"the network itself gives NaN or infinity for an image of {size[0]}x{size[1]}, in torch; nothing "
+                f"the network itself returns NaN or infinity for an image of {size[0]}x{size[1]}, in torch; nothing "
                 "was exported. Give trained weights with --checkpoint"
             )
         expected[size] = output.numpy()
@@ -118,11 +130,11 @@ def _expected(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]:
 def _warn_of_probabilities(
     network: nn.Module, model: str, expected: dict[tuple[int, int], NDArray[np.float32]]
 ) -> None:
-    """Warn that an output which is named ``logits`` holds probabilities, most likely."""
+    """Warn if an output that is named ``logits`` is likely to hold probabilities."""
     seen = OutputRange()
     for values in expected.values():
         seen = seen.with_images(torch.tensor([[values.min(), values.max()]]))
-    if not isinstance(getattr(network, "output", None), str) and seen.looks_like_probabilities:
+    if not declares_output(network) and seen.looks_like_probabilities:
         logger.warning(f"WARNING: {double_sigmoid_problem(identify_model(model)[0], seen)}")
 
 
@@ -132,7 +144,7 @@ def _export(network: nn.Module, path: Path, size: tuple[int, int]) -> None:
     free = {0: dynamic} if fixed else {0: dynamic, 2: dynamic, 3: dynamic}
     example = torch.zeros(2, 3, *size)
     try:
-        with _silent():
+        with _logging_disabled():
             program = torch.onnx.export(
                 network,
                 (example,),
@@ -144,14 +156,14 @@ def _export(network: nn.Module, path: Path, size: tuple[int, int]) -> None:
             )
     except FAILURES as error:
         raise SodbenchError(
-            f"torch cannot export this network: {describe_failure(_cause(error))}"
+            f"torch cannot export this network: {describe_failure(_root_cause(error))}"
         ) from error
     assert program is not None
     program.save(path)
 
 
-def _cause(error: BaseException) -> BaseException:
-    """The first error of a chain: the exporter wraps it in pages of advice."""
+def _root_cause(error: BaseException) -> BaseException:
+    """Return the first error of a chain; the exporter wraps it in pages of advice."""
     while error.__cause__ is not None:
         error = error.__cause__
     return error
@@ -166,7 +178,7 @@ def _compare(
         session = onnxruntime.InferenceSession(
             path.read_bytes(), providers=["CPUExecutionProvider"]
         )
-        actual = {size: session.run([output], {"image": _probe(size)})[0] for size in expected}
+        actual = {size: session.run([output], {"image": _draw_input(size)})[0] for size in expected}
     except FAILURES as error:  # onnxruntime has a class for each of its errors
         raise SodbenchError(
             f"onnxruntime cannot run the exported network: {describe_failure(error)}; no file was written"
@@ -184,8 +196,8 @@ def _compare(
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """The exporter logs its steps, and the errors that it raises as well."""
+def _logging_disabled() -> Iterator[None]:
+    """Disable logging while the block runs: the exporter logs its steps, and the errors that it raises."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -1,11 +1,11 @@
-"""``sodbench run``: predict, score and report, data set by data set; a rerun does only what is missing.
+"""``sodbench run``: predict and score, dataset by dataset; a rerun does only what is missing.
 
-Everything lies below one output folder: ``maps/<method>/<set>/``, ``scores/<method>/<set>/``, ``report.md`` with its
-figures, and for the built-in sample also ``sample-data/`` and ``sample-model/``.
+Everything is stored below one output folder: ``maps/<method>/<dataset>/``, ``scores/<method>/<dataset>/``, and for the
+built-in sample also ``sample-data/`` and ``sample-model/``. The command line adds the report.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -20,30 +20,52 @@ from sodbench.datasets import (
     find_dataset,
     name_own_subset,
 )
-from sodbench.errors import Problem, ProblemsError, SodbenchError
+from sodbench.errors import Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.files import safe_folder_name
 from sodbench.metrics import DEFAULT_PROTOCOL
-from sodbench.models import BASELINES, starts_untrained
-from sodbench.results import Policy
+from sodbench.models import BASELINES, DEFAULT_MODEL, starts_untrained
+from sodbench.results import Policy, Result
 from sodbench.runners.distributed import environment_number
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
 from sodbench.runners.evaluation.plan import EvaluationPlan
-from sodbench.runners.evaluation.task import Task, find_mask_problems, make_task
+from sodbench.runners.evaluation.task import Task, make_task, select_mask_problems
 from sodbench.runners.evaluation.workers import Workers
 from sodbench.runners.prediction.predict import PredictionSummary, predict
 from sodbench.runners.prediction.predictors import Predictor, load_predictor
-
-DEFAULT_MODEL = "csf-res2net50"
 
 
 @dataclass(frozen=True)
 class Run:
     """What to run.
 
-    datasets: names, subsets (``HKU-IS/test``) or folders of one's own; data_root: where they lie.
-    model, checkpoint, device, precision, compiled, batch_size: as for ``sodbench predict``; name: what to call the method.
-    baselines: also run the classical methods that need no weights.
-    limit: only the first so many images of each set; items: a file that names the only ones of one set.  skip_missing: go on without sets that are not there.
+    Attributes
+    ----------
+    output : Path
+        The output folder.
+    datasets : sequence of str
+        Names, subsets (``HKU-IS/test``) or folders of the user's own.
+    data_root : Path
+        The folder that holds the datasets.
+    model, checkpoint, device, precision, compiled
+        As for :func:`load_predictor`.
+    name : str, optional
+        Name of the method in results; by default the model's name.
+    batch_size : int, optional
+        As for :func:`predict`.
+    baselines : bool
+        Also run the classical methods that need no weights.
+    limit : int, optional
+        Only the first images of each dataset.
+    items : Path, optional
+        A file that names the only images of a single dataset.
+    skip_missing : bool
+        Leave out datasets that are not on disk.
+    force : bool
+        Predict and score everything again.
+    protocols : sequence of str
+    policy : Policy
+    workers : Workers
+        As for :func:`evaluate_plan`.
     """
 
     output: Path
@@ -67,21 +89,45 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Finished:
-    """What a run left behind; problems: what prediction reported, the images without a map and doubtful networks."""
+class RunResult:
+    """What a run computed.
+
+    Attributes
+    ----------
+    evaluation : Evaluation
+        Results by task and protocol.
+    stored : tuple of Result
+        The results of the first protocol, which are stored.
+    problems : tuple of Problem
+        From the prediction: images without a map, and likely faults of the network.
+    """
 
     evaluation: Evaluation
-    report: Path
+    stored: tuple[Result, ...]
     problems: tuple[Problem, ...] = ()
 
 
-def run_sample(run: Run) -> Finished:
-    """The whole of sodbench on six tiny drawn sets: fit the network (unless a checkpoint is given), then as :func:`run_datasets`."""
-    from dataclasses import replace
+def run_sample(run: Run) -> RunResult:
+    """Draw six tiny datasets, train the network on them, and run it and the baselines.
 
+    Parameters
+    ----------
+    run : Run
+        With a checkpoint or another model than the default, nothing is trained. ``data_root`` and ``baselines`` have
+        no effect.
+
+    Returns
+    -------
+    RunResult
+
+    Raises
+    ------
+    SodbenchError
+        As :func:`run_datasets`.
+    """
     from sodbench.demo_data import write_demo_data
 
-    _refuse_torchrun()
+    _check_single_process()
     logger.info(
         "This is the built-in sample: drawn images that show the toolkit at work, not a benchmark."
     )
@@ -94,24 +140,30 @@ def run_sample(run: Run) -> Finished:
         checkpoint = train_on_demo(
             data_root, run.output / "sample-model", device=run.device, force=run.force
         )
-    return run_datasets(
-        replace(run, data_root=data_root, checkpoint=checkpoint, baselines=True),
-        title="The built-in sample (drawn images, not a benchmark)",
-        sample=True,
-    )
+    return run_datasets(replace(run, data_root=data_root, checkpoint=checkpoint, baselines=True))
 
 
-def run_datasets(
-    run: Run, *, title: str = "Salient object detection: scores", sample: bool = False
-) -> Finished:
-    """Predict, score and report.
+def run_datasets(run: Run) -> RunResult:
+    """Predict and score datasets.
 
-    Raises :class:`SodbenchError` where a data set is not there (all of them are named), and :class:`ProblemsError` for
-    images or maps that could not be used; what was finished by then stays.
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    RunResult
+
+    Raises
+    ------
+    SodbenchError
+        If a dataset is not on disk; all of them are named.
+    ProblemsError
+        For images or maps that cannot be used. What was finished by then is stored.
     """
-    _refuse_torchrun()
-    datasets = _find(run)
-    predictors = [_predictor(run)]
+    _check_single_process()
+    datasets = _find_datasets(run)
+    predictors = [_load_predictor(run)]
     if run.baselines:
         predictors += [(name, load_predictor(name)) for name in BASELINES if name != run.model]
     tasks = []
@@ -136,76 +188,71 @@ def run_datasets(
         workers=run.workers,
         force=run.force,
     )
-    from sodbench.reports.inputs import ReportOptions
-    from sodbench.reports.report import write_report
-
-    logger.info("writing the report")
     stored = evaluation.results[:: len(run.protocols)]
-    options = ReportOptions(title=title, sample=sample)
-    report = write_report(stored, run.output / "report.md", options)
-    return Finished(evaluation, report.page, (*warnings, *problems))
+    return RunResult(evaluation, stored, (*warnings, *problems))
 
 
-def _refuse_torchrun() -> None:
+def _check_single_process() -> None:
     if environment_number("WORLD_SIZE", 1) > 1:
         raise SodbenchError(
             "run scores and reports in one process; predict under torchrun with 'sodbench predict', and score with 'sodbench eval'"
         )
 
 
-def _find(run: Run) -> list[Dataset]:
-    """The data sets of the run, restricted as it says; raises :class:`SodbenchError` where some are not there."""
-    found: list[Dataset] = []
+def _find_datasets(run: Run) -> list[Dataset]:
+    """Find the datasets of a run, with its limits applied; raise SodbenchError if one cannot be used."""
+    datasets: list[Dataset] = []
     missing: dict[str, DatasetNotFound] = {}
     for name in run.datasets:
         try:
-            found.append(find_dataset(name, run.data_root))
+            datasets.append(find_dataset(name, run.data_root))
         except DatasetNotFound as error:
             missing[name] = error
-    if missing and not (found and run.skip_missing):
-        raise SodbenchError(*_not_there(missing, bool(found)))
+    if missing and not (datasets and run.skip_missing):
+        raise SodbenchError(*_describe_missing(missing, bool(datasets)))
     for name in missing:
         logger.info(f"{name}: not there; left out because of --skip-missing")
-    found = deduplicate(map(name_own_subset, found))
-    check_unique_names(found)
-    for dataset in found:
+    datasets = deduplicate(map(name_own_subset, datasets))
+    check_unique_names(datasets)
+    for dataset in datasets:
         if not dataset.images:
             raise SodbenchError(
                 f"{dataset.name}: no images in {dataset.root} ({dataset.layout}), so nothing can be predicted; "
                 "'sodbench eval PREDS GT' scores maps that exist"
             )
-    found = apply_limits(found, run.items, run.limit)
-    if refused := [p for d in found for p in find_mask_problems(d) if p.kind != "no-mask"]:
+    datasets = apply_limits(datasets, run.items, run.limit)
+    problems = [p for dataset in datasets for p in select_mask_problems(dataset)]
+    if refused := [p for p in problems if p.kind != ProblemKind.NO_MASK]:
         raise ProblemsError(
             f"{len(refused)} problem(s) with the datasets; nothing was predicted",
             refused,
             "fix them ('sodbench data check' lists everything), or name a subset without these items",
         )
-    for dataset in found:
+    for dataset in datasets:
         logger.info(f"{dataset.name}: {len(dataset)} images in {dataset.root} ({dataset.layout})")
         for note in dataset.notes:
             logger.info(f"  {note}")
-    return found
+    return datasets
 
 
-def _not_there(missing: Mapping[str, DatasetNotFound], others: bool) -> list[str]:
-    """What to say of sets that were not found, where there are others and where there are none."""
-    if others:
-        return [
-            f"{len(missing)} of the datasets are not there:",
-            *(
-                line
-                for error in missing.values()
-                for line in takewhile(lambda line: not line.startswith("  layouts"), error.lines)
-            ),
-            "add them, name the ones you want with --datasets, or leave them out with --skip-missing",
-        ]
-    (_, error), *rest = missing.items()
-    also = ", ".join(name for name, _ in rest)
-    return [*error.lines, *[f"nor were found: {also}"] * bool(also)]
+def _describe_missing(missing: Mapping[str, DatasetNotFound], others: bool) -> list[str]:
+    """Return the lines of the error for datasets that were not found; others: whether some were found."""
+    if not others:
+        (_, error), *rest = missing.items()
+        also = ", ".join(name for name, _ in rest)
+        return [*error.lines, *([f"nor were found: {also}"] if also else [])]
+    lines = [f"{len(missing)} of the datasets are not there:"]
+    for error in missing.values():
+        # the layouts that a dataset may have are listed for a single one only
+        lines += takewhile(lambda line: not line.startswith("  layouts"), error.lines)
+    return [
+        *lines,
+        "add them, name the ones you want with --datasets, or leave them out with --skip-missing",
+    ]
 
 
-def _predictor(run: Run) -> tuple[str, Predictor]:
+def _load_predictor(run: Run) -> tuple[str, Predictor]:
+    """Return the method's name and its predictor."""
     predictor = load_predictor(
         run.model,
         run.checkpoint,

@@ -1,19 +1,72 @@
-"""sodbench: train, run, score and compare salient object detection models."""
+"""sodbench: train, run, score and compare salient object detection models.
 
+These names are public and stable, as is what docs/ describes; each is imported when it is first used, so that
+``import sodbench`` is quick.
+
+>>> import sodbench
+>>> result = sodbench.evaluate("maps/", "masks/", output="results/")  # doctest: +SKIP
+>>> print(result.signature)  # doctest: +SKIP
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sodbench.version import __version__
 
-__all__ = ["__version__", "evaluate"]
-
 if TYPE_CHECKING:
+    from sodbench.datasets import register_dataset
+    from sodbench.errors import SodbenchError
+    from sodbench.metrics import Evaluator, register_metric, register_protocol
+    from sodbench.models import create_model, register_model
+    from sodbench.reports.compare import compare
+    from sodbench.reports.report import write_report
+    from sodbench.results import Policy, Result, Signature, load_results, to_frame
     from sodbench.runners.evaluation.evaluate import evaluate
+
+_MODULE_OF = {
+    "Evaluator": "sodbench.metrics",
+    "Policy": "sodbench.results",
+    "Result": "sodbench.results",
+    "Signature": "sodbench.results",
+    "SodbenchError": "sodbench.errors",
+    "compare": "sodbench.reports.compare",
+    "create_model": "sodbench.models",
+    "evaluate": "sodbench.runners.evaluation.evaluate",
+    "load_results": "sodbench.results",
+    "register_dataset": "sodbench.datasets",
+    "register_metric": "sodbench.metrics",
+    "register_model": "sodbench.models",
+    "register_protocol": "sodbench.metrics",
+    "to_frame": "sodbench.results",
+    "write_report": "sodbench.reports.report",
+}
+
+__all__ = [
+    "Evaluator",
+    "Policy",
+    "Result",
+    "Signature",
+    "SodbenchError",
+    "__version__",
+    "compare",
+    "create_model",
+    "evaluate",
+    "load_results",
+    "register_dataset",
+    "register_metric",
+    "register_model",
+    "register_protocol",
+    "to_frame",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import :func:`evaluate` when it is asked for, so that ``sodbench --help`` stays light."""
-    if name == "evaluate":
-        from sodbench.runners.evaluation.evaluate import evaluate
+    """Import a public name when it is first used."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'sodbench' has no attribute {name!r}")
+    return getattr(import_module(_MODULE_OF[name]), name)
 
-        return evaluate
-    raise AttributeError(f"module 'sodbench' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,8 +1,7 @@
-"""One family of errors; every message says what was found, where, and what to do.
+"""The errors of sodbench; every message states what is wrong, where, and what to do.
 
-Anything a user can cause ends in a :class:`SodbenchError`, which the command line prints as one
-message with exit status 2.  Problems with files are collected as :class:`Problem` values, so that one
-run shows all of them together.
+Everything that a user can cause ends in a `SodbenchError`, which the command line prints as one message with exit
+status 2. Problems with files are collected as `Problem` values, so that one run reports all of them together.
 """
 
 from collections.abc import Iterable
@@ -51,12 +50,12 @@ def _unpickled(
 class Severity(StrEnum):
     """What a kind of problem does to a run."""
 
+    # A documented rule settles it; exit status 0.
     NOTE = "note"
-    """A documented rule settles it; exit status 0."""
+    # Everything else is done; exit status 1.
     WARNING = "warning"
-    """Everything else is done; exit status 1."""
+    # Refused with exit status 2, unless an option such as --missing skip allows it: then a warning.
     ERROR = "error"
-    """Refused with exit status 2, unless an option such as ``--missing skip`` allows it: then a warning."""
 
 
 class ProblemKind(StrEnum):
@@ -149,7 +148,7 @@ class ProblemKind(StrEnum):
     CONVERTED = ("converted", Severity.NOTE, "a file that was converted to 8-bit grey")
     UNDEFINED_S = ("undefined-s", Severity.NOTE, "an S-measure that is undefined")
     LEFT_OUT = ("left-out", Severity.NOTE, "an image that a metric's mean leaves out")
-    # what 'data check' finds besides
+    # only found by 'data check'
     FULL_MASK = ("full-mask", Severity.WARNING, "a mask without any background")
     DUPLICATE = ("duplicate", Severity.WARNING, "the same image twice within a dataset")
     LEAK = ("leak", Severity.WARNING, "an image of the training set in a test set")
@@ -206,15 +205,39 @@ class Problem:
 
 
 class ImageError(SodbenchError):
-    """A picture that cannot be read or written."""
+    """An image that cannot be read or written.
 
-    def __init__(self, file: str, detail: str, kind: str = "unreadable"):
+    Parameters
+    ----------
+    file : str
+        The image.
+    detail : str
+        What is wrong with it.
+    kind : ProblemKind
+    """
+
+    def __init__(self, file: str, detail: str, kind: str = ProblemKind.UNREADABLE):
         super().__init__(f"{file}: {detail}")
         self.problem = Problem(kind, file, detail)
 
 
 class StoredFileError(SodbenchError):
-    """A file of a stored result that cannot be used; ``fault`` is the message without the remedy."""
+    """A file of a stored result that cannot be used.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    reason : str
+        What is wrong with it.
+    remedy : str
+        What to do.
+
+    Attributes
+    ----------
+    fault : str
+        The message without the remedy.
+    """
 
     def __init__(self, path: object, reason: str, remedy: str = "score again with --force"):
         self.fault = f"{path}: {reason}"
@@ -231,15 +254,40 @@ class StoredFileError(SodbenchError):
 
 
 class ProblemsError(SodbenchError):
-    """A run refused because of its files; carries every problem found, and the way out."""
+    """A run that is refused because of its files.
 
-    def __init__(self, summary: str, problems: Iterable[Problem], *way_out: str):
+    Parameters
+    ----------
+    summary : str
+        The first line of the message.
+    problems : iterable of Problem
+        Every problem, all of them listed.
+    *advice : str
+        Lines about what to do.
+
+    Attributes
+    ----------
+    problems : tuple of Problem
+    """
+
+    def __init__(self, summary: str, problems: Iterable[Problem], *advice: str):
         self.problems = tuple(problems)
-        super().__init__(summary, *listing(self.problems), *way_out)
+        super().__init__(summary, *listing(self.problems), *advice)
 
 
 def listing(problems: Iterable[Problem], per_kind: int = 10) -> list[str]:
-    """Printable lines that show problems grouped by kind, at most ``per_kind`` of each, with the counts."""
+    """Return printable lines that list problems by kind.
+
+    Parameters
+    ----------
+    problems : iterable of Problem
+    per_kind : int
+        Number of problems of each kind that are listed; the rest is counted.
+
+    Returns
+    -------
+    list of str
+    """
     groups: dict[str, list[Problem]] = {}
     for problem in problems:
         groups.setdefault(problem.kind, []).append(problem)

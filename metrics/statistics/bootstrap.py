@@ -35,7 +35,7 @@ CONFIDENCE_TEXT = f"{CONFIDENCE * 100:g} %"
 # Resamples drawn at a time: bounds memory at 16,784 images to some 35 MB.
 BATCH_SIZE = 250
 # Images summed up before the next resample's turn: their statistics stay in the cache.
-_BLOCK = 64
+_IMAGES_PER_BLOCK = 64
 
 
 def dataset_seed(name: str, seed: int) -> tuple[int, int]:
@@ -143,19 +143,19 @@ def weighted_sums(draws: ResampleCounts, statistics: Reals) -> Floats:
     float64 [resamples, columns]
     """
     sums = np.zeros((len(draws), statistics.shape[1]))
-    _add(np.ascontiguousarray(draws), np.ascontiguousarray(statistics), sums)
+    _add_weighted(np.ascontiguousarray(draws), np.ascontiguousarray(statistics), sums)
     return sums
 
 
 @compiled()
-def _add(draws, statistics, sums):  # type: ignore[no-untyped-def]
+def _add_weighted(draws, statistics, sums):  # type: ignore[no-untyped-def]
     images, columns = statistics.shape
-    drawn = np.empty(_BLOCK, np.int64)
-    for start in range(0, images, _BLOCK):
+    drawn = np.empty(_IMAGES_PER_BLOCK, np.int64)
+    for start in range(0, images, _IMAGES_PER_BLOCK):
         for resample in range(len(draws)):
             times = draws[resample]
             n_drawn = 0
-            for image in range(start, min(images, start + _BLOCK)):
+            for image in range(start, min(images, start + _IMAGES_PER_BLOCK)):
                 if times[image]:
                     drawn[n_drawn] = image
                     n_drawn += 1

@@ -44,7 +44,7 @@ class CriticalDifference:
         Sorted by mean rank, best first.
     mean_ranks : tuple of float
         In the same order.
-    sets : int
+    datasets : int
         Number of datasets.
     statistic, p_value : float
         Friedman's test.
@@ -58,7 +58,7 @@ class CriticalDifference:
 
     methods: tuple[str, ...]
     mean_ranks: tuple[float, ...]
-    sets: int
+    datasets: int
     statistic: float
     p_value: float
     difference: float
@@ -66,12 +66,12 @@ class CriticalDifference:
     groups: tuple[tuple[int, int], ...]
 
 
-def _nemenyi_difference(methods: int, sets: int, alpha: float) -> float:
+def _nemenyi_difference(methods: int, datasets: int, alpha: float) -> float:
     """Nemenyi's critical difference of mean ranks (Demsar 2006, section 3.2.2)."""
     from scipy.stats import studentized_range
 
     quantile = studentized_range.isf(alpha, methods, np.inf) / np.sqrt(2)
-    return float(quantile * np.sqrt(methods * (methods + 1) / (6 * sets)))
+    return float(quantile * np.sqrt(methods * (methods + 1) / (6 * datasets)))
 
 
 def critical_difference(
@@ -114,7 +114,7 @@ def critical_difference(
     return CriticalDifference(
         methods=tuple(names[i] for i in order),
         mean_ranks=tuple(float(ranks[i]) for i in order),
-        sets=table.shape[1],
+        datasets=table.shape[1],
         statistic=float(statistic),
         p_value=float(p_value),
         difference=difference,

@@ -1,6 +1,5 @@
 """From counted pairs to a result: scores, names of the files, and how the numbers were made."""
 
-import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -13,7 +12,8 @@ import pandas as pd
 from sodbench.console import logger
 from sodbench.demo_data import is_demo_data
 from sodbench.errors import Problem
-from sodbench.files import open_regular, write_error
+from sodbench.files import write_error
+from sodbench.output_folder import read_json
 from sodbench.provenance import counting_versions
 from sodbench.results import (
     COUNTS_FILE,
@@ -29,8 +29,8 @@ from sodbench.results.counts_file import CountsFile, write_counts
 from sodbench.results.stored_pairs import PairSelection, StoredPairs
 from sodbench.runners.evaluation.task import Task
 
-MANIFEST = "prediction.json"
-_MAX_MANIFEST_BYTES = 2**26
+# What sodbench predict leaves next to the maps
+_PREDICTION_MANIFEST = "prediction.json"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def assemble(
     provenance = {
         "scored_by": shlex.join(_command(task, protocol, allow_swapped)),
         "versions": counting_versions(),
-        "maps": _read_manifest(task.maps / MANIFEST) if task.maps else None,
+        "maps": _read_maps_manifest(task.maps / _PREDICTION_MANIFEST) if task.maps else None,
         "suffix": task.pairing.suffix,
         "sample": is_demo_data(task.masks) or is_demo_data(task.masks.parent),
         "pairs": digest_names(files),
@@ -181,14 +181,13 @@ def _join_values(command: Sequence[str]) -> list[str]:
     return words
 
 
-def _read_manifest(path: Path) -> Any:
+def _read_maps_manifest(path: Path) -> Any:
     """How the maps were made, where the program that wrote them recorded it."""
     if not os.path.lexists(path):
         return None
     try:
-        with open_regular(path) as file:
-            return json.loads(file.read(_MAX_MANIFEST_BYTES).decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(path)
+    except (OSError, ValueError) as error:
         logger.info(
             f"{path}: cannot be read ({error}), so the report cannot say how the maps were made"
         )

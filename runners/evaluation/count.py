@@ -27,11 +27,11 @@ from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.results.stored_pairs import (
     MISSING_AS_BLACK,
     NO_FILE,
+    PAIR_RECORD,
     RESIZE_CODES,
     UNCHANGED,
     FileIdentity,
     counting_scheme,
-    pack_record,
 )
 
 # Maps per work item. Larger items cost less communication; smaller ones at the end let all workers finish together.
@@ -64,7 +64,7 @@ class CountedPair(NamedTuple):
     Attributes
     ----------
     record : bytes
-        What is known about the two files, dtype `sodbench.results.stored_pairs.RECORD`.
+        What is known about the two files, dtype `sodbench.results.stored_pairs.PAIR_RECORD`.
     counts : PairCounts
     problem : Problem, optional
         Why the map could not be read, where a black one was counted instead.
@@ -268,17 +268,12 @@ def _counted_pair(
     own_size: tuple[int, int],
     note: str,
 ) -> CountedPair:
-    record = pack_record(
-        map_file=file,
-        mask_file=mask.file,
-        fitted=resized,
-        map_size=own_size,
-        mask_levels=len(set(mask.prepared.levels) - {0, 255}),
-        foreground=mask.prepared.foreground,
-        notes=(note, mask.note),
-        counts=counts,
+    n_levels = len(set(mask.prepared.levels) - {0, 255})
+    fields = (
+        *(*file, *mask.file, resized, own_size, n_levels, mask.prepared.foreground),
+        *(counts.brightest, note.encode(), mask.note.encode(), counts.size, counts.absolute_error),
     )
-    return CountedPair(record, counts)
+    return CountedPair(np.array(fields, PAIR_RECORD).tobytes(), counts)
 
 
 def _decode(path: Path, folder: Path | None) -> tuple[FileIdentity, GreyImage]:

@@ -19,6 +19,7 @@ from sodbench.datasets import find_masks
 from sodbench.errors import Problem, ProblemKind, ProblemsError, Severity, SodbenchError
 from sodbench.files import lock_folder
 from sodbench.metrics import DEFAULT_PROTOCOL
+from sodbench.plugins import load_plugins
 from sodbench.results import Policy, Result
 from sodbench.results.policy import Missing, Resize, Undefined
 from sodbench.results.store import CountsStore
@@ -26,7 +27,12 @@ from sodbench.results.stored_pairs import StoredPairs
 from sodbench.runners.evaluation.assemble import Outcome, assemble, store_result
 from sodbench.runners.evaluation.count import CountedPair, Visit
 from sodbench.runners.evaluation.plan import EvaluationPlan, plan_evaluation
-from sodbench.runners.evaluation.preflight import advise, check, check_not_swapped, result_folder
+from sodbench.runners.evaluation.preflight import (
+    advise,
+    check_not_swapped,
+    check_plan,
+    result_folder,
+)
 from sodbench.runners.evaluation.reuse import Reusable, find_reusable
 from sodbench.runners.evaluation.task import Task
 from sodbench.runners.evaluation.workers import Workers
@@ -108,10 +114,6 @@ def evaluate(
         ``missing``, ``resize``, ``undefined`` and ``weighted`` as in :class:`sodbench.results.Policy`; ``name`` and
         ``dataset_name``, what to call the method and the dataset.
 
-    Returns
-    -------
-    Result
-
     Raises
     ------
     ProblemsError
@@ -124,7 +126,7 @@ def evaluate(
     >>> result = evaluate("preds/DSS/SOD", "data/SOD", missing="zero")  # doctest: +SKIP
     >>> result.metrics["f_max"]  # doctest: +SKIP
     """
-    plan = _plan(predictions, truth, options)
+    plan = _plan_folders(predictions, truth, options)
     if len(plan.tasks) > 1:
         raise SodbenchError(
             f"{predictions}: {len(plan.tasks)} methods or datasets; use evaluate_tree for trees"
@@ -158,21 +160,19 @@ def evaluate_tree(
     output, jobs, executor, force, **options
         As for :func:`evaluate`.
 
-    Returns
-    -------
-    Evaluation
-
     Raises
     ------
     ProblemsError, SodbenchError
         As for :func:`evaluate`.
     """
-    plan = _plan(predictions, truth, options)
+    plan = _plan_folders(predictions, truth, options)
     workers = Workers(jobs, executor)
     return evaluate_plan(plan, protocols, output=output, workers=workers, force=force)
 
 
-def _plan(predictions: Path | str, truth: Path | str, options: EvaluateOptions) -> EvaluationPlan:
+def _plan_folders(
+    predictions: Path | str, truth: Path | str, options: EvaluateOptions
+) -> EvaluationPlan:
     truths = find_masks(truth, options.get("dataset_name"), without=predictions)
     policy = Policy(
         missing=options.get("missing", "error"),
@@ -184,7 +184,7 @@ def _plan(predictions: Path | str, truth: Path | str, options: EvaluateOptions) 
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Settings:
     """The arguments of evaluate_plan but the plan."""
 
     protocols: Sequence[str]
@@ -224,10 +224,6 @@ def evaluate_plan(
         Without an output folder, whether the results hold their counts (8 KB for each pair), as ``Result.rescored``
         needs.
 
-    Returns
-    -------
-    Evaluation
-
     Raises
     ------
     ProblemsError
@@ -235,28 +231,19 @@ def evaluate_plan(
     SodbenchError
         Where results cannot be stored.
     """
+    load_plugins("sodbench.metrics", "sodbench.protocols")
     where = Path(output) if output else None
-    run = _Run(protocols, where, workers or Workers(), force, allow_swapped, keep_counts)
-    check(plan, where)
+    settings = _Settings(protocols, where, workers or Workers(), force, allow_swapped, keep_counts)
+    check_plan(plan, where)
     for task in plan.tasks:
         if not task.stems:
             logger.info(f"{task}: its {task.n_divided} pair(s) are in other shards")
-    results: dict[str, list[Result]] = {}
-    errors: list[Problem] = []
-    n_tasks = n_reused = 0
+    scored: dict[str, _Scored] = {}
     for tasks in plan.by_dataset():
-        # results are stored dataset by dataset
-        with _freeze_gc(), ExitStack() as held:
-            group = [_open(task, run, held) for task in tasks]
-            for opened, outcome in zip(group, _count(group, run.workers), strict=True):
-                errors += outcome.errors
-                if not outcome.errors:
-                    results[str(opened.task)] = _finish(opened, outcome, run)
-            n_tasks += len(group)
-            n_reused += sum(opened.is_up_to_date for opened in group)
-    if n_reused:
-        logger.info(f"{n_reused} of {n_tasks} results are up to date and were reused")
-    if errors:
+        scored |= _score_dataset(tasks, settings)
+    if n_reused := sum(one.is_reused for one in scored.values()):
+        logger.info(f"{n_reused} of {len(scored)} results are up to date and were reused")
+    if errors := [error for one in scored.values() for error in one.errors]:
         kept = "what could be scored is kept"
         raise ProblemsError(
             f"{len(errors)} file(s) could not be scored; "
@@ -264,9 +251,34 @@ def evaluate_plan(
             list(dict.fromkeys(errors)),
             *advise(errors),
         )
-    ordered = [result for task in plan.tasks for result in results.get(str(task), ())]
-    problems = [*plan.problems, *(p for result in ordered for p in result.problems)]
-    return Evaluation(tuple(ordered), tuple(dict.fromkeys(problems)))
+    ordered = [scored[str(task)] for task in plan.tasks if task.stems]
+    results = tuple(result for one in ordered for result in one.results)
+    problems = [*plan.problems, *(problem for result in results for problem in result.problems)]
+    return Evaluation(results, tuple(dict.fromkeys(problems)))
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The results of a task, or the errors for which it has none."""
+
+    results: tuple[Result, ...] = ()
+    errors: tuple[Problem, ...] = ()
+    is_reused: bool = False
+
+
+def _score_dataset(tasks: Sequence[Task], settings: _Settings) -> dict[str, _Scored]:
+    """Count and score the tasks of one dataset, and store their results before the next one's pairs are counted."""
+    scored = {}
+    with _freeze_gc(), ExitStack() as held:
+        group = [_open(task, settings, held) for task in tasks]
+        outcomes = _count_missing(group, settings.workers)
+        for opened, outcome in zip(group, outcomes, strict=True):
+            scored[str(opened.task)] = (
+                _Scored(errors=outcome.errors)
+                if outcome.errors
+                else _Scored(_finish(opened, outcome, settings), is_reused=opened.is_up_to_date)
+            )
+    return scored
 
 
 @contextmanager
@@ -301,25 +313,31 @@ class _OpenTask:
         return self.reusable.is_up_to_date and not self.missing
 
 
-def _open(task: Task, run: _Run, held: ExitStack) -> _OpenTask:
+def _open(task: Task, settings: _Settings, held: ExitStack) -> _OpenTask:
     """Lock a task's folder and see what it holds; ``held`` keeps the lock."""
-    folder = result_folder(task, run.output) if run.output else None
+    folder = result_folder(task, settings.output) if settings.output else None
     reusable = Reusable()
     if folder:
         held.enter_context(lock_folder(folder))
         reusable = find_reusable(
-            task, folder, run.protocols[0], force=run.force, allow_swapped=run.allow_swapped
+            task,
+            folder,
+            settings.protocols[0],
+            force=settings.force,
+            allow_swapped=settings.allow_swapped,
         )
-    store = held.enter_context(CountsStore(folder, task.policy, reusable.counts, restart=run.force))
+    store = held.enter_context(
+        CountsStore(folder, task.policy, reusable.counts, restart=settings.force)
+    )
     complete = reusable.derived is not None
     missing = [] if complete else store.missing(task.map_files, task.mask_files, task.stems)
-    if missing and not run.allow_swapped:
+    if missing and not settings.allow_swapped:
         check_not_swapped(task, missing)
-    swapped = run.allow_swapped or reusable.allows_swapped
+    swapped = settings.allow_swapped or reusable.allows_swapped
     return _OpenTask(task, folder, reusable, store, tuple(missing), swapped)
 
 
-def _count(opened: Sequence[_OpenTask], workers: Workers) -> list[Outcome]:
+def _count_missing(opened: Sequence[_OpenTask], workers: Workers) -> list[Outcome]:
     """Count the missing pairs of the tasks of one dataset into their stores."""
     visits = _plan_visits(opened)
     dataset = opened[0].task.dataset
@@ -373,20 +391,20 @@ def _plan_visits(opened: Sequence[_OpenTask]) -> list[Visit]:
     return [Visit(stem, Path(mask), tuple(maps[stem, mask])) for stem, mask in sorted(maps)]
 
 
-def _finish(opened: _OpenTask, outcome: Outcome, run: _Run) -> list[Result]:
+def _finish(opened: _OpenTask, outcome: Outcome, settings: _Settings) -> tuple[Result, ...]:
     """Score a task's pairs under every protocol and store the first result."""
     task, folder, reusable = opened.task, opened.folder, opened.reusable
-    if opened.is_up_to_date and reusable.stored and len(run.protocols) == 1:
-        return [reusable.stored]
+    if opened.is_up_to_date and reusable.stored and len(settings.protocols) == 1:
+        return (reusable.stored,)
     left_out = {problem.file for problem in outcome.skipped}
     stems = [stem for stem in task.stems if str(task.map_files[stem]) not in left_out]
     if not stems:
         raise SodbenchError(f"{task}: no pair is left to score")
     pairs = opened.store.select(stems)
-    counts = pairs.read_all() if run.keep_counts and not folder else None
+    counts = pairs.read_all() if settings.keep_counts and not folder else None
     results = [
         assemble(task, pairs, protocol, outcome, allow_swapped=opened.allow_swapped, counts=counts)
-        for protocol in run.protocols[reusable.derived is not None :]
+        for protocol in settings.protocols[reusable.derived is not None :]
     ]
     if reusable.derived:
         results.insert(0, reusable.derived)
@@ -395,4 +413,4 @@ def _finish(opened: _OpenTask, outcome: Outcome, run: _Run) -> list[Result]:
     elif folder:
         results[0] = store_result(folder, results[0], pairs, reusable.stored)
     opened.store.discard()
-    return results
+    return tuple(results)

@@ -39,10 +39,6 @@ def merge(parts: Sequence[Path], output: Path) -> list[Result]:
     output : Path
         Where the joined results are stored.
 
-    Returns
-    -------
-    list of Result
-
     Raises
     ------
     SodbenchError
@@ -61,7 +57,7 @@ def merge(parts: Sequence[Path], output: Path) -> list[Result]:
         groups.setdefault(f"{result.method} on {result.dataset}", []).append(result)
     chains = {title: _order_shards(title, results) for title, results in groups.items()}
     for chain in chains.values():
-        _check_output(chain, output)
+        _check_merge_folder(chain, output)
     return [_join(title, chain, output) for title, chain in chains.items()]
 
 
@@ -115,7 +111,7 @@ def _describe_making(result: Result) -> list[tuple[str, object]]:
     ]
 
 
-def _check_output(shards: Sequence[Result], output: Path) -> None:
+def _check_merge_folder(shards: Sequence[Result], output: Path) -> None:
     """Raise SodbenchError for an output folder among the maps, masks or images of the results."""
     folder = _merged_folder(shards[0], output).resolve()
     for shard in shards:

@@ -13,7 +13,7 @@ from sodbench.results.policy import Policy
 from sodbench.runners.evaluation.prediction_tree import is_selected, read_tree
 from sodbench.runners.evaluation.task import Task, find_same_files, make_task
 
-_ADVICE = (
+_LAYOUT_ADVICE = (
     "  PREDS is read as <set>/*.png, <method>/<set>/*.png or <set>/<method>/*.png where GT has several datasets",
     *describe_layouts(),
     "  or give the folder of the dataset and --dataset-name NAME",
@@ -106,10 +106,6 @@ def plan_evaluation(
     policy : Policy, optional
         What to do about missing maps and other problems.
 
-    Returns
-    -------
-    EvaluationPlan
-
     Raises
     ------
     SodbenchError
@@ -138,12 +134,18 @@ def plan_evaluation(
         )
     _check_distinct(tasks)
     if not tasks:
-        reasons = [*ignored, *(f"{problem.file}: {problem.detail}" for problem in problems)]
-        lines = [f"  {reason}" for reason in reasons]
-        raise SodbenchError(f"{predictions}: nothing to score", *lines, *_ADVICE)
+        raise _nothing_to_score(predictions, ignored, problems)
     order = {truth.name: i for i, truth in enumerate(wanted)}
     tasks.sort(key=lambda task: (order[task.dataset], task.method))
     return EvaluationPlan(tuple(tasks), tuple(ignored), tuple(problems))
+
+
+def _nothing_to_score(
+    predictions: Path, ignored: Sequence[str], problems: Sequence[Problem]
+) -> SodbenchError:
+    reasons = [*ignored, *(f"{problem.file}: {problem.detail}" for problem in problems)]
+    lines = [f"  {reason}" for reason in reasons]
+    return SodbenchError(f"{predictions}: nothing to score", *lines, *_LAYOUT_ADVICE)
 
 
 def select_truths(truths: Sequence[Dataset], datasets: Collection[str]) -> Sequence[Dataset]:
@@ -154,10 +156,6 @@ def select_truths(truths: Sequence[Dataset], datasets: Collection[str]) -> Seque
     truths : sequence of Dataset
     datasets : collection of str
         Names; none selects all.
-
-    Returns
-    -------
-    sequence of Dataset
 
     Raises
     ------
@@ -192,10 +190,6 @@ def plan_pair_list(
         different signatures.
     policy : Policy, optional
         As for :func:`plan_evaluation`.
-
-    Returns
-    -------
-    EvaluationPlan
 
     Raises
     ------

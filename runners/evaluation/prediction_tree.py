@@ -70,20 +70,20 @@ class PredictionTree:
         root, truths = self.root, self.truths
         below = folder.relative_to(root).parts
         for at in range(len(below) - 1, -1, -1):
-            if truth := find_named(below[at], truths):
+            if truth := _find_named(below[at], truths):
                 rest = below[:at] + below[at + 1 :]
-                return "/".join(rest) or suggest_method(root, truths), truth, ""
-            if other := find_named(below[at], self.unwanted):
+                return "/".join(rest) or _suggest_method(root, truths), truth, ""
+            if other := _find_named(below[at], self.unwanted):
                 return "", None, f"maps of {other.name}, which is not wanted"
         if unknown := next((known_name(part) for part in below if known_name(part)), None):
             advice = "" if self.on_purpose else f"; --datasets {truths[0].name} leaves them out"
             return "", None, f"no ground truth for {unknown} was given{advice}"
         if len(truths) == 1 and not self._has_dataset_folders:  # PREDS/<method>/ or PREDS itself
-            return "/".join(below) or suggest_method(root, truths), truths[0], ""
-        if truth := find_named(
+            return "/".join(below) or _suggest_method(root, truths), truths[0], ""
+        if truth := _find_named(
             root.absolute().name, truths
         ):  # PREDS/ of a dataset, or PREDS/<part>/
-            return "/".join((suggest_method(root, truths), *below)), truth, ""
+            return "/".join((_suggest_method(root, truths), *below)), truth, ""
         known = ", ".join(f"{truth.name} ({truth.root})" for truth in truths[:_MAX_NAMES])
         known += f" and {len(truths) - _MAX_NAMES} more" * (len(truths) > _MAX_NAMES)
         reason = (
@@ -96,7 +96,7 @@ class PredictionTree:
     def _has_dataset_folders(self) -> bool:
         """Whether folders of this tree are named after datasets."""
         parts = {part for folder in self.folders for part in folder.relative_to(self.root).parts}
-        return any(find_named(part, [*self.truths, *self.unwanted]) for part in parts)
+        return any(_find_named(part, [*self.truths, *self.unwanted]) for part in parts)
 
     def find_unscored(self) -> list[Problem]:
         """Find folders without images where maps are expected: of a dataset's name, or with maps of other formats.
@@ -116,7 +116,7 @@ class PredictionTree:
                 detail = f"holds {', '.join(sorted(suffixes))} files, which are not read; convert them to PNG"
                 found.append(Problem(ProblemKind.UNSCORED_MAPS, str(folder), detail))
                 continue
-            truth = find_named(folder.name, self.truths) if folder != self.root else None
+            truth = _find_named(folder.name, self.truths) if folder != self.root else None
             if truth and not any(inner.is_relative_to(folder) for inner in self.folders):
                 detail = f"is named as the dataset {truth.name}, but holds no maps"
                 found.append(Problem(ProblemKind.UNSCORED_MAPS, str(folder), detail))
@@ -134,10 +134,6 @@ def read_tree(
     truths, unwanted : sequence of Dataset
     on_purpose : bool
         As in :class:`PredictionTree`.
-
-    Returns
-    -------
-    PredictionTree
 
     Raises
     ------
@@ -177,24 +173,8 @@ def read_tree(
     return tree
 
 
-def find_named(part: str, truths: Sequence[Dataset]) -> Dataset | None:
-    """Find the dataset that a folder is named after: by its exact name, else without case and punctuation.
-
-    Parameters
-    ----------
-    part : str
-        The folder's name.
-    truths : sequence of Dataset
-
-    Returns
-    -------
-    Dataset or None
-
-    Raises
-    ------
-    SodbenchError
-        Where it could be several.
-    """
+def _find_named(part: str, truths: Sequence[Dataset]) -> Dataset | None:
+    """The dataset that a folder is named after: by its exact name, else without case and punctuation."""
     matches = [truth for truth in truths if part in (truth.name, truth.name.split("/")[0])]
     if not matches:
         key, known = normalise_name(part), known_name(part)
@@ -210,22 +190,11 @@ def find_named(part: str, truths: Sequence[Dataset]) -> Dataset | None:
     return matches[0] if matches else None
 
 
-def suggest_method(root: Path, truths: Sequence[Dataset] = ()) -> str:
-    """Suggest the method's name from a path; a folder that is named after the dataset is skipped (DSS/SOD).
-
-    Parameters
-    ----------
-    root : Path
-        The folder of the maps.
-    truths : sequence of Dataset
-
-    Returns
-    -------
-    str
-    """
+def _suggest_method(root: Path, truths: Sequence[Dataset]) -> str:
+    """The method's name that a path suggests; a folder that is named after the dataset is skipped (DSS/SOD)."""
     resolved = root.resolve()
     own = resolved.name
-    if resolved.parent.name and (known_name(own) or find_named(own, truths)):
+    if resolved.parent.name and (known_name(own) or _find_named(own, truths)):
         return resolved.parent.name
     return own or "method"
 
@@ -238,10 +207,6 @@ def is_selected(name: str, wanted: Collection[str]) -> bool:
     name : str
         Of a method or dataset.
     wanted : collection of str
-
-    Returns
-    -------
-    bool
     """
     keys = {normalise_name(w) for w in wanted} | {known_name(w) for w in wanted}
     return normalise_name(name) in keys or name in keys or name.split("/")[0] in keys

@@ -22,7 +22,7 @@ _NAMES_ADVICE = (
 )
 
 
-def check(plan: EvaluationPlan, output: Path | None = None) -> None:
+def check_plan(plan: EvaluationPlan, output: Path | None = None) -> None:
     """Check everything that can be known before images are decoded.
 
     Parameters
@@ -45,7 +45,7 @@ def check(plan: EvaluationPlan, output: Path | None = None) -> None:
                 f"{task.maps}: PREDS and GT are the same folder; masks scored against themselves are no result"
             )
     if output:
-        _check_output(plan.tasks, output)
+        _check_output_folder(plan.tasks, output)
     errors = [error for task in plan.tasks for error in task.errors]
     if output:
         errors += [error for task in plan.tasks for error in _find_names_not_utf8(task)]
@@ -89,15 +89,11 @@ def result_folder(task: Task, output: Path) -> Path:
     ----------
     task : Task
     output : Path
-
-    Returns
-    -------
-    Path
     """
     return output / safe_folder_name(task.method) / safe_folder_name(task.dataset)
 
 
-def _check_output(tasks: Sequence[Task], output: Path) -> None:
+def _check_output_folder(tasks: Sequence[Task], output: Path) -> None:
     """Raise SodbenchError for a folder among the user's data, or one that cannot be written to."""
     owners: dict[Path, Task] = {}
     for task in tasks:

@@ -69,10 +69,6 @@ def find_reusable(
     allow_swapped : bool
         Whether the run allows folders that look swapped.
 
-    Returns
-    -------
-    Reusable
-
     Raises
     ------
     SodbenchError

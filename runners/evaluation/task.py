@@ -193,10 +193,6 @@ def make_task(
         The maps; by default all images of the folder.
     policy : Policy, optional
         By default, missing maps are refused.
-
-    Returns
-    -------
-    Task
     """
     masks = truth.masks
     pairing = pair_files(masks, list_images(folder) if maps is None else maps, truth.excluded)
@@ -207,14 +203,14 @@ def make_task(
         next(iter(masks.values())).parent if masks else truth.root,
         truth.images,
         pairing,
-        problems=(*find_mask_problems(truth), *find_same_files(pairing)),
+        problems=(*select_mask_problems(truth), *find_same_files(pairing)),
         source=truth.source,
         root=truth.root,
         policy=policy or Policy(),
     )
 
 
-def find_mask_problems(truth: Dataset) -> tuple[Problem, ...]:
+def select_mask_problems(truth: Dataset) -> tuple[Problem, ...]:
     """Select the problems of a dataset that concern its masks: ``no-mask``, ``ambiguous`` and ``no-item``.
 
     Parameters

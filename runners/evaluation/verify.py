@@ -15,6 +15,7 @@ from sodbench.console import bar
 from sodbench.datasets import find_masks
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import walk
+from sodbench.metrics import Counts
 from sodbench.results import (
     COUNTS_FILE,
     PARTS_FOLDER,
@@ -27,9 +28,8 @@ from sodbench.results import (
 from sodbench.results.counts_file import CountsFile
 from sodbench.results.stored_pairs import (
     MISSING_AS_BLACK,
-    RECORD,
+    PAIR_RECORD,
     StoredPairs,
-    compare_counts,
 )
 from sodbench.runners.evaluation.count import CountedPair, Visit
 from sodbench.runners.evaluation.plan import plan_evaluation
@@ -213,11 +213,28 @@ def _difference(stored: StoredPairs, outcome: CountedPair | Problem) -> str:
         is_missing = new["fitted"] == MISSING_AS_BLACK
         now = "there is none" if is_missing else "there is one"
         return f"the result was made {'with' if is_missing else 'without'} a map, and {now}"
-    for name in RECORD.names or ():
+    for name in PAIR_RECORD.names or ():
         of_the_file = name.partition("_")[2] in _OF_THE_FILES
         if not of_the_file and not np.array_equal(old[name], new[name]):
             return f"the images give another {name} ({_shown(old[name])} is stored)"
-    return compare_counts(stored.counts, counted.counts)
+    return _compare_counts(stored.counts, counted.counts)
+
+
+def _compare_counts(stored: Counts, counted: Counts) -> str:
+    """What differs in the counts of one pair; metrics of pixels may differ in the last bits."""
+    for rule in stored.scheme.rules:
+        if rule not in counted.scheme.rules:
+            return f"the images were not counted under the rule '{rule}'"
+        one, other = stored.for_rule(rule), counted.for_rule(rule)
+        if not np.array_equal(one.histogram, other.histogram):
+            return f"the images give another histogram under the rule '{rule}'"
+        if not np.array_equal(one.tie_flags, other.tie_flags):
+            return f"the images give other tie flags under the rule '{rule}'"
+    for column, values in stored.pixel_metrics.items():
+        now = counted.pixel_metrics.get(column, np.full(1, np.nan))
+        if not np.allclose(values, now, rtol=1e-12, atol=1e-12, equal_nan=True):
+            return f"the images give another {column}"
+    return ""
 
 
 def _shown(value: Any) -> str:

@@ -26,6 +26,7 @@ from typing import Any, TypeVar, cast
 from sodbench.errors import SodbenchError
 from sodbench.metrics.compiled import have_cache
 from sodbench.parallel import CallingThread, startable_threads, thread_pool, worker_count
+from sodbench.plugins import load_plugins
 from sodbench.results import Policy
 from sodbench.runners.evaluation.count import Batch, Visit, count_pairs, warm_up_kernels
 
@@ -298,6 +299,7 @@ def _serve(pipe: Connection) -> None:
     # As in the command line: the decoder reports the same with the file's name
     warnings.filterwarnings("ignore", module=r"PIL\.")
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    load_plugins("sodbench.metrics", "sodbench.protocols")
     warm_up_kernels()
     gc.freeze()  # kernels and modules stay, so they need not be looked through
     with suppress(OSError, EOFError):

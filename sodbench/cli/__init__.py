@@ -1,6 +1,7 @@
-"""The command line: argparse only.  Each command is one light module that imports its runner to run.
+"""The command line. Each command is one light module: it parses, calls, and prints.
 
-A command module offers ``add_parser(commands)`` and ``run(arguments) -> int`` (the exit status).
+A command module offers ``add_parser(commands)`` and ``run(arguments) -> int`` (the exit status), and imports what it
+runs only in ``run``, so that ``sodbench --help`` starts at once.
 """
 
 import argparse
@@ -32,8 +33,8 @@ COMMANDS = (
     "data",
 )
 
-LEAST_ADDRESS_SPACE = 2**30
-"""Bytes of ``ulimit -v``: with less, OpenBLAS waits for ever for its buffers and LLVM aborts, both without a word."""
+# Bytes of 'ulimit -v': with less, OpenBLAS waits forever for its buffers and LLVM aborts, both without a message.
+MIN_ADDRESS_SPACE = 2**30
 
 REFUSED, INTERNAL, INTERRUPTED, PIPE_CLOSED = 2, 70, 130, 141
 STATUSES = """\
@@ -46,6 +47,7 @@ exit status:
   141  the program that read the output has ended (as in 'sodbench ... | head')
 """
 
+# What to install for a module that not every installation has.
 EXTRAS = {
     "torch": "torch torchvision",
     "torchvision": "torch torchvision",
@@ -55,7 +57,6 @@ EXTRAS = {
     "distributed": "'sodbench[dask]'",
     "gdown": "'sodbench[drive]'",
 }
-"""What to install for a module that not every installation has."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -154,16 +155,16 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check_address_space() -> None:
-    """Refuse to start where the compiled libraries would abort, or wait for ever, for want of address space."""
+    """Refuse to start where the compiled libraries would abort or hang for lack of address space."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESS_SPACE:
+    if limit != resource.RLIM_INFINITY and limit < MIN_ADDRESS_SPACE:
         raise SodbenchError(
-            f"the address space is limited to {limit / 2**20:.0f} MiB, and {LEAST_ADDRESS_SPACE / 2**20:.0f} MiB "
-            "are the least to work in; raise the limit (ulimit -v unlimited)"
+            f"the address space is limited to {limit / 2**20:.0f} MiB, and {MIN_ADDRESS_SPACE / 2**20:.0f} MiB "
+            "are the minimum; raise the limit (ulimit -v unlimited)"
         )
 
 
@@ -202,8 +203,8 @@ def _explain(error: BaseException, arguments: argparse.Namespace) -> tuple[int, 
         case ModuleNotFoundError() if error.name and not error.name.startswith("sodbench"):
             module = error.name.partition(".")[0]
             install = EXTRAS.get(module, module)
-            way_out = f": pip install {install}" if module.isidentifier() else ""
-            return REFUSED, [f"this command needs {module}, which is not installed{way_out}"]
+            advice = f": pip install {install}" if module.isidentifier() else ""
+            return REFUSED, [f"this command needs {module}, which is not installed{advice}"]
         case ImportError() if error.name and not error.name.startswith("sodbench"):
             return REFUSED, [f"{error.name} is installed, but cannot be imported: {error}"]
         case RuntimeError() if "can't start new thread" in str(error):

@@ -3,13 +3,11 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import filled, path, positive
+from sodbench.cli.options import add_inference, add_output, filled, positive
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Describe the command."""
-    from sodbench.cli.predict import add_network_options
-
+    """Add ``bench`` to the command line."""
     parser = commands.add_parser(
         "bench",
         help="measure a model's size, speed and memory",
@@ -17,7 +15,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "batch size, peak memory, and images per second from JPEG to PNG files.",
         epilog="'sodbench report RESULTS -o report --bench FILE' shows the record next to the scores.",
     )
-    add_network_options(parser)
+    add_inference(parser)
     parser.add_argument(
         "--sizes",
         nargs="+",
@@ -38,9 +36,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         metavar="NAME",
         help="name of the method in its results (default: the model's name)",
     )
-    parser.add_argument(
-        "-o", "--output", type=path, metavar="FILE", help="write the record as JSON"
-    )
+    add_output(parser, "FILE", "write the record as JSON")
     parser.set_defaults(run=run)
 
 
@@ -60,7 +56,8 @@ def _is_side(text: str) -> bool:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, save."""
     from sodbench.console import show
-    from sodbench.runners.benchmark import SIZES, benchmark, save, table
+    from sodbench.reports.text import format_cost
+    from sodbench.runners.benchmark import SIZES, benchmark, save_record
 
     record = benchmark(
         arguments.model,
@@ -73,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.name:
         record["method"] = arguments.name
-    show(table(record))
+    show(format_cost(record))
     if arguments.output:
-        save(record, arguments.output)
+        save_record(record, arguments.output)
     return 0

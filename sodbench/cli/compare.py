@@ -3,12 +3,18 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_selection, names, not_negative, path, resamples
-from sodbench.cli.report import chosen_datasets
+from sodbench.cli.options import (
+    add_format,
+    add_resampling,
+    add_selection,
+    names,
+    path,
+    select_datasets,
+)
 
 
 def add_parser(commands: Any) -> None:
-    """Declare the command."""
+    """Add ``compare`` to the command line."""
     parser = commands.add_parser(
         "compare",
         help="compare two results image by image: differences, intervals, tests",
@@ -23,26 +29,8 @@ def add_parser(commands: Any) -> None:
         "second", type=path, metavar="RESULT_B", help="folder of results of another method"
     )
     add_selection(parser)
-    parser.add_argument(
-        "--format",
-        choices=["table", "markdown", "csv", "json"],
-        default="table",
-        help="how to print the comparison (default: table)",
-    )
-    parser.add_argument(
-        "--resamples",
-        type=resamples,
-        metavar="N",
-        default=10_000,
-        help="number of bootstrap resamples, at least 100 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=not_negative,
-        metavar="N",
-        default=0,
-        help="random seed of the resamples (default: %(default)s)",
-    )
+    add_format(parser, ("table", "markdown", "csv", "json"))
+    add_resampling(parser, 10_000, "bootstrap resamples and permutations")
     parser.set_defaults(run=run)
 
 
@@ -52,13 +40,13 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.reports.compare import compare, format_comparison
     from sodbench.results import load_results, warn_of_shards
 
-    first, second = load_results([arguments.first]), load_results([arguments.second])
+    first, second = load_results(arguments.first), load_results(arguments.second)
     warn_of_shards([*first, *second])
     comparison = compare(
         first,
         second,
         metrics=names(arguments.metrics) or None,
-        datasets=chosen_datasets(arguments.datasets, [*first, *second]),
+        datasets=select_datasets(arguments.datasets, [*first, *second]),
         resamples=arguments.resamples,
         seed=arguments.seed,
     )

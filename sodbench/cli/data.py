@@ -5,14 +5,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import filled, path, positive
-from sodbench.quoting import json_text, markdown_text, printable
+from sodbench.cli.options import (
+    add_data_root,
+    add_format,
+    add_jobs,
+    add_output,
+    filled,
+    positive,
+)
+from sodbench.quoting import printable
 
 if TYPE_CHECKING:
-    from sodbench.datasets import Dataset, DatasetInfo, Source
-
-    Found = tuple[Dataset | None, str]
-    """A dataset, or why it could not be read."""
+    from sodbench.datasets import Dataset
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -30,22 +34,13 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     _add_prepare(actions)
 
 
-def _add_root(parser: argparse.ArgumentParser) -> None:
+def _add_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data-root",
-        type=path,
-        default=Path("data"),
-        metavar="DIR",
-        help="folder that holds the datasets, in any layout (default: %(default)s)",
-    )
-
-
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--format",
-        choices=("table", "markdown", "json"),
-        default="table",
-        help="how to print the result (default: %(default)s)",
+        "names",
+        nargs="*",
+        type=filled,
+        metavar="NAME",
+        help="datasets, subsets, folders or TOML files (default: all below the data root)",
     )
 
 
@@ -62,162 +57,37 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "names", nargs="*", type=filled, metavar="NAME", help="show everything about these datasets"
     )
-    _add_root(parser)
-    _add_format(parser)
+    add_data_root(parser)
+    add_format(parser)
     parser.set_defaults(run=run_list)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
     """Print the registry and what was found."""
     from sodbench.console import show
-    from sodbench.datasets import DATASETS, WEIGHTS, canonical_name, find_own_datasets
+    from sodbench.datasets import canonical_name
     from sodbench.errors import SodbenchError
+    from sodbench.reports.dataset_list import (
+        dataset_list_json,
+        describe_datasets,
+        format_dataset_list,
+        locate_datasets,
+    )
 
-    if arguments.names and arguments.format == "markdown":
+    root, style = arguments.data_root, arguments.format
+    if arguments.names and style == "markdown":
         raise SodbenchError(
             "--format markdown shows the table of all sets; with names, choose table or json"
         )
-    root = arguments.data_root
-    names = [canonical_name(name).partition("/")[0] for name in arguments.names] or list(DATASETS)
-    found = {name: _found(name, root) for name in dict.fromkeys(names)}
-    own: dict[str, Found] = {}
-    if not arguments.names:
-        datasets, odd = find_own_datasets(root)
-        own = {d.name: (d, "") for d in datasets} | {
-            name: (None, str(e)) for name, e in odd.items()
-        }
-    if arguments.format == "json":
-        entries = [_as_dict(DATASETS[name], *found[name]) for name in found]
-        entries += [
-            {"name": name, "count": None, "found": d and _found_dict(d), "error": error or None}
-            for name, (d, error) in own.items()
-        ]
-        weights = [
-            {**vars(w), "found": str(w.path(root)) if w.path(root).exists() else None}
-            for w in WEIGHTS
-        ]
-        show(json_text({"datasets": entries, "weights": weights}))
-    elif arguments.names:
-        show("\n\n".join(_describe(DATASETS[name], *found[name]) for name in found))
+    names = [canonical_name(name).partition("/")[0] for name in arguments.names]
+    located = locate_datasets(names, root)
+    if style == "json":
+        show(dataset_list_json(located, root))
+    elif names:
+        show(describe_datasets(located))
     else:
-        show(_table(found, own, root, arguments.format == "markdown"))
+        show(format_dataset_list(located, root, markdown=style == "markdown"))
     return 0
-
-
-def _found(name: str, data_root: Path) -> "Found":
-    """The dataset if it is on disk; else why not (empty if it is simply absent)."""
-    from sodbench.datasets import DatasetNotFound, find_dataset
-    from sodbench.errors import SodbenchError
-
-    try:
-        return find_dataset(name, data_root), ""
-    except DatasetNotFound:
-        return None, ""
-    except SodbenchError as error:
-        return None, str(error)
-
-
-def _table(
-    found: "dict[str, Found]", own: "dict[str, Found]", data_root: Path, markdown: bool
-) -> str:
-    from tabulate import tabulate
-
-    from sodbench.datasets import DATASETS, WEIGHTS
-
-    quote = markdown_text if markdown else printable
-    rows: list[tuple[str, ...]] = []
-    for name, (dataset, error) in (found | own).items():
-        aliases, count = "(your own)", ""
-        if info := DATASETS.get(name):
-            aliases, count = ", ".join(info.aliases), str(info.count)
-        where = "see below" if error else "not found"
-        here = (len(dataset), dataset.root, dataset.layout) if dataset else ("", where, "")
-        rows.append(tuple(map(quote, (name, aliases, count, *here))))
-    table = tabulate(
-        rows,
-        ("set", "also called", "official", "found", "where", "layout"),
-        tablefmt="github" if markdown else "simple",
-        disable_numparse=True,
-        colalign=("left", "left", "right", "right", "left", "left"),
-    )
-    notes = [] if data_root.is_dir() else [f"the folder {data_root} does not exist (--data-root)"]
-    for name, (dataset, error) in (found | own).items():
-        notes += [f"{name}: {note}" for note in (dataset.notes if dataset else error.splitlines())]
-    subsets = [f"{name}/{s}" for name in DATASETS for s in DATASETS[name].subsets]
-    weights = [
-        f"{w.name} ({w.path(data_root) if w.path(data_root).exists() else 'not found'})"
-        for w in WEIGHTS
-    ]
-    return "\n".join(
-        [
-            table,
-            *(["", *map(printable, notes)] if notes else []),
-            "",
-            f"named subsets: {', '.join(subsets)}",
-            printable(f"weights: {', '.join(weights)}"),
-            "'sodbench data list NAME'  shows sources, citation and known faults",
-            "'sodbench data check'      checks every file",
-        ]
-    )
-
-
-def _describe(info: "DatasetInfo", dataset: "Dataset | None", error: str) -> str:
-    from sodbench.datasets import official_names
-
-    on_disk = error.splitlines() or ["not found"]
-    if dataset:
-        on_disk = [f"{dataset.root} ({dataset.layout}), {len(dataset)} items"]
-    lines = [
-        f"{info.name}: {info.about}",
-        f"  items      {info.count} ({info.extension} images)",
-        f"  aliases    {', '.join(info.aliases) or 'none'}",
-        *(
-            f"  subset     {info.name}/{s}: {len(official_names(f'{info.name}/{s}'))} items, {what}"
-            for s, what in info.subsets.items()
-        ),
-        *(f"  known      {item}: {what}" for item, what in info.known.items()),
-        *(f"  on disk    {line}" for line in on_disk),
-        *(f"  note       {note}" for note in (dataset.notes if dataset else ())),
-        f"  licence    {info.licence}",
-        f"  page       {info.page}",
-        *(f"  source     {s.url} ({s.holds})" for s in _sources(info)),
-        f"  cite       {info.citation}",
-    ]
-    return "\n".join([*map(printable, lines), "", info.bibtex])
-
-
-def _sources(info: "DatasetInfo") -> "list[Source]":
-    return [*(source for way in info.downloads for source in way), *info.pages]
-
-
-def _as_dict(info: "DatasetInfo", dataset: "Dataset | None", error: str) -> dict[str, Any]:
-    return {
-        "name": info.name,
-        "aliases": info.aliases,
-        "count": info.count,
-        "extension": info.extension,
-        "about": info.about,
-        "subsets": dict(info.subsets),
-        "known": dict(info.known),
-        "licence": info.licence,
-        "page": info.page,
-        "sources": [{"url": s.url, "holds": s.holds} for s in _sources(info)],
-        "citation": info.citation,
-        "bibtex": info.bibtex,
-        "found": _found_dict(dataset) if dataset else None,
-        "error": error or None,
-    }
-
-
-def _found_dict(dataset: "Dataset") -> dict[str, Any]:
-    return {
-        "root": str(dataset.root),
-        "layout": dataset.layout,
-        "items": len(dataset),
-        "images": len(dataset.images),
-        "masks": len(dataset.masks),
-        "notes": dataset.notes,
-    }
 
 
 # ------------------------------------------------------------------------------------------ check
@@ -233,25 +103,11 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
         "dataset. Exit status: 0 without faults; 1 if a fault was found, or one of several datasets cannot be "
         "read; 2 if nothing was checked.",
     )
-    parser.add_argument(
-        "names",
-        nargs="*",
-        type=filled,
-        metavar="NAME",
-        help="datasets, subsets, folders or TOML files (default: all below the data root)",
-    )
-    _add_root(parser)
-    _add_format(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=path,
-        metavar="FILE",
-        help="also write the complete report to FILE (.md or .json)",
-    )
-    parser.add_argument(
-        "--jobs", type=positive, metavar="N", help="number of threads (default: number of cores)"
-    )
+    _add_names(parser)
+    add_data_root(parser)
+    add_format(parser)
+    add_output(parser, "FILE", "also write the complete report to FILE (.md or .json)")
+    add_jobs(parser, "threads")
     parser.set_defaults(run=run_check)
 
 
@@ -324,7 +180,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
         metavar="N",
         help="largest file that is downloaded, and most that an archive may unpack to, in GB (default: 17)",
     )
-    _add_root(parser)
+    add_data_root(parser)
     parser.set_defaults(run=run_download)
 
 
@@ -367,25 +223,11 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
         "image size. Prints a summary; with -o also a page of plots and a CSV for each dataset. Exit status: 0; "
         "1 if a dataset is not complete, so that items are not measured; 2 if one cannot be read.",
     )
-    parser.add_argument(
-        "names",
-        nargs="*",
-        type=filled,
-        metavar="NAME",
-        help="datasets, subsets, folders or TOML files (default: all below the data root)",
-    )
-    _add_root(parser)
-    _add_format(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=path,
-        metavar="DIR",
-        help="write stats.md, plots and CSV files into DIR",
-    )
-    parser.add_argument(
-        "--jobs", type=positive, metavar="N", help="number of threads (default: number of cores)"
-    )
+    _add_names(parser)
+    add_data_root(parser)
+    add_format(parser)
+    add_output(parser, "DIR", "write stats.md, plots and CSV files into DIR")
+    add_jobs(parser, "threads")
     parser.set_defaults(run=run_stats)
 
 
@@ -446,14 +288,12 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
         metavar="NAME",
         help="datasets, subsets, folders or TOML files",
     )
-    _add_root(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=path,
+    add_data_root(parser)
+    add_output(
+        parser,
+        "DIR",
+        "folder in which a folder of lists is created for each dataset (default: %(default)s)",
         default=Path("lists"),
-        metavar="DIR",
-        help="folder in which a folder of lists is created for each dataset (default: %(default)s)",
     )
     parser.set_defaults(run=run_prepare)
 

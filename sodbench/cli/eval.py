@@ -1,18 +1,28 @@
 """``sodbench eval``: score maps against masks."""
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import (
+    add_format,
+    add_limits,
+    add_output,
+    add_policy,
+    add_protocol,
+    add_truth_root,
     add_workers,
     filled,
     names,
     path,
     positive,
+    read_policy,
+    read_protocols,
     refuse_without_effect,
     some_names,
 )
-from sodbench.errors import ProblemsError, SodbenchError, listing
+from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.metrics.catalogue import (
     DEFAULT_METRICS,
     METRICS,
@@ -22,15 +32,13 @@ from sodbench.metrics.catalogue import (
     per_image_names,
     suggest,
 )
-from sodbench.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from sodbench.plugins import load_plugins
 from sodbench.quoting import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sodbench.datasets import Dataset
-    from sodbench.errors import Problem
-    from sodbench.results.policy import Policy
+    from sodbench.reports.text import WorstImages
+    from sodbench.runners.evaluation.evaluate import Evaluation
     from sodbench.runners.evaluation.plan import EvaluationPlan
 
 
@@ -54,12 +62,7 @@ def add_parser(commands: Any) -> None:
         nargs="?",
         help="folder of masks, root folder of datasets, TOML file, or name of a dataset (HKU-IS/test)",
     )
-    parser.add_argument(
-        "--data-root",
-        type=path,
-        metavar="DIR",
-        help="folder where the name GT is looked up first, before the working folder (default: the working folder, then data)",
-    )
+    add_truth_root(parser)
     parser.add_argument(
         "--dataset-name",
         type=filled,
@@ -67,32 +70,14 @@ def add_parser(commands: Any) -> None:
         help="name of the dataset, if GT is a single one (default: the name of its folder)",
     )
     parser.add_argument(
-        "--items",
-        type=path,
-        metavar="FILE",
-        help="score only the items that FILE names, one per line",
-    )
-    parser.add_argument(
         "--pairs",
         type=path,
         metavar="FILE",
         help="instead of PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' per line",
     )
-    parser.add_argument(
-        "--limit", type=positive, metavar="N", help="only the first N items of each dataset"
-    )
-    parser.add_argument(
-        "--protocol",
-        choices=(*PROTOCOLS, "all"),
-        default=DEFAULT_PROTOCOL,
-        help=f"whose conventions to follow; 'all' prints all three side by side (default: {DEFAULT_PROTOCOL})",
-    )
-    parser.add_argument(
-        "--format",
-        choices=("table", "markdown", "csv", "json"),
-        default="table",
-        help="how to print the scores (default: table)",
-    )
+    add_limits(parser)
+    add_protocol(parser)
+    add_format(parser, ("table", "markdown", "csv", "json"))
     parser.add_argument(
         "--metrics",
         nargs="+",
@@ -101,26 +86,20 @@ def add_parser(commands: Any) -> None:
         help=f"metrics to print (default: {','.join(DEFAULT_METRICS)}; in JSON all); 'all' prints all listed ones, "
         "'help' lists the names with their meaning",
     )
+    add_output(parser, "DIR", "store the results in DIR, and reuse the pairs already scored there")
+    for what in ("methods", "datasets"):
+        parser.add_argument(
+            f"--{what}",
+            nargs="+",
+            type=some_names,
+            metavar="NAME",
+            help=f"only these {what} of the tree",
+        )
     parser.add_argument(
-        "-o",
-        "--output",
-        type=path,
-        metavar="DIR",
-        help="store the results in DIR, and reuse the pairs already scored there",
+        "--name", type=filled, metavar="NAME", help="name of the method, if there is only one"
     )
     parser.add_argument(
-        "--methods",
-        nargs="+",
-        type=some_names,
-        metavar="NAME",
-        help="only these methods of the tree",
-    )
-    parser.add_argument(
-        "--datasets", nargs="+", type=some_names, metavar="NAME", help="only these datasets"
-    )
-    parser.add_argument("--name", type=filled, help="name of the method, if there is only one")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print how the folders are understood, and stop"
+        "--dry-run", action="store_true", help="show how the folders are interpreted, and exit"
     )
     add_workers(parser)
     parser.add_argument("--force", action="store_true", help="with -o: score everything again")
@@ -149,45 +128,6 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
-def add_policy(parser: argparse.ArgumentParser) -> None:
-    """The options that say what to do about problems with the files; shared by ``eval`` and ``run``."""
-    group = parser.add_argument_group(
-        "how to handle problems (a choice that affected a pair is part of the signature)"
-    )
-    group.add_argument(
-        "--missing",
-        choices=("error", "skip", "zero"),
-        default="error",
-        help="missing or unreadable maps: refuse, leave the image out, or score an all-black map (default: error)",
-    )
-    group.add_argument(
-        "--resize",
-        choices=("error", "bilinear", "nearest"),
-        default="bilinear",
-        help="maps of another size than their mask: refuse, or resize the map (default: bilinear, and reported)",
-    )
-    group.add_argument(
-        "--undefined",
-        choices=("keep", "skip"),
-        help="undefined S-measures: keep, so that the mean is undefined too, or skip, to leave these images out "
-        "(default: as the program of the protocol does)",
-    )
-    group.add_argument("--no-weighted-f", action="store_true", help="do not compute weighted F")
-
-
-def read_policy(arguments: argparse.Namespace) -> "Policy":
-    """The policy that the options of :func:`add_policy` say."""
-    from sodbench.results.policy import Policy
-
-    return Policy(
-        missing=arguments.missing,
-        resize=arguments.resize,
-        undefined=arguments.undefined,
-        weighted=not arguments.no_weighted_f,
-        shard=getattr(arguments, "shard", None),
-    )
-
-
 def _shard(text: str) -> tuple[int, int]:
     try:
         index, number = (int(part) for part in text.split("/"))
@@ -200,42 +140,29 @@ def _shard(text: str) -> tuple[int, int]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
+    from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
-    from sodbench.reports.text import (
-        find_worst_images,
-        format_scores,
-        format_scores_csv,
-        format_scores_json,
-    )
+    from sodbench.reports.text import format_scores_json
     from sodbench.runners.evaluation.evaluate import evaluate_plan
     from sodbench.runners.evaluation.workers import command_line_workers
 
+    load_plugins("sodbench.metrics")
     if names(arguments.metrics) == ("help",):
         show(describe_metrics())
         return 0
-    wanted = _metrics(arguments.metrics)
-    sort_by = arguments.sort_by or "mae"
-    if not arguments.show_worst:
-        refuse_without_effect(arguments, ("sort_by",), "without --show-worst N")
-    else:
-        _check_sort_by(sort_by, weighted=not arguments.no_weighted_f)
-    if not arguments.output:
-        refuse_without_effect(arguments, ("force",), "without -o DIR, where scores are stored")
-    if arguments.shard and not arguments.output:
-        raise SodbenchError("--shard needs -o DIR, a folder of its own for each shard")
-    _check_output(arguments)
+    metrics = _read_metrics(arguments.metrics)
+    _check_options(arguments)
     plan = _plan(arguments)
     if arguments.dry_run:
         show("\n".join(map(printable, plan.describe())))
         return report_problems(plan.problems, per_kind=5)
     for line in plan.describe():
         logger.info(line)
-    protocols = tuple(PROTOCOLS) if arguments.protocol == "all" else (arguments.protocol,)
     try:
         with command_line_workers(arguments.jobs, arguments.dask) as workers:
             evaluation = evaluate_plan(
                 plan,
-                protocols,
+                read_protocols(arguments),
                 output=arguments.output,
                 workers=workers,
                 force=arguments.force,
@@ -246,63 +173,66 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.format == "json":
             show(format_scores_json([], error.problems))
         raise
-    results = list(evaluation.results)
-    worst = [
-        find_worst_images(result, sort_by, arguments.show_worst)
-        for result in results[:: len(protocols)] * bool(arguments.show_worst)
-    ]
-    if arguments.format == "json":
-        chosen = wanted if arguments.metrics else None
-        show(format_scores_json(results, evaluation.problems, worst, chosen))
-    elif arguments.format == "csv":
-        show(format_scores_csv(results, wanted))
-        for one in worst:  # a second table would spoil the CSV
-            for line in one.to_lines(markdown=False):
-                logger.warning(line)
-    elif results:
-        markdown = arguments.format == "markdown"
-        show(format_scores(results, wanted, markdown=markdown))
-        for one in worst:
-            show("\n".join(["", *one.to_lines(markdown=markdown)]))
+    _print_scores(arguments, evaluation, metrics)
     return report_problems(evaluation.problems, per_kind=5)
 
 
-def _check_output(arguments: argparse.Namespace) -> None:
-    """Refuse to store results right among the maps' or datasets' own folders."""
-    from pathlib import Path
-
+def _check_options(arguments: argparse.Namespace) -> None:
+    if not arguments.show_worst:
+        refuse_without_effect(arguments, ("sort_by",), "without --show-worst N")
+    elif arguments.sort_by:
+        _check_sort_by(arguments.sort_by, weighted=not arguments.no_weighted_f)
+    if not arguments.output:
+        refuse_without_effect(arguments, ("force",), "without -o DIR, where scores are stored")
+        if arguments.shard:
+            raise SodbenchError("--shard needs -o DIR, a folder of its own for each shard")
+        return
     for name, given in (("PREDS", arguments.predictions), ("GT", arguments.truth)):
-        if given and arguments.output and Path(given).resolve() == arguments.output.resolve():
+        if given and Path(given).resolve() == arguments.output.resolve():
             raise SodbenchError(
                 f"{arguments.output}: is {name}, too; choose an output folder of its own"
             )
 
 
-def report_problems(problems: "Sequence[Problem]", per_kind: int) -> int:
-    """Print what was found in the files on standard error; return the exit status that follows from it.
+def _check_sort_by(metric: str, *, weighted: bool) -> None:
+    """Refuse a metric that single images will not have."""
+    known = per_image_names()
+    if metric not in known:
+        raise SodbenchError(
+            f"--sort-by: images have no metric {_quote_unknown(metric, known)}; theirs are {', '.join(known)}"
+        )
+    if METRICS[metric].direction == "neither":
+        raise SodbenchError(
+            f"--sort-by: no image is worst by {metric}: neither a higher nor a lower value of it is better"
+        )
+    if metric == "wf" and not weighted:
+        raise SodbenchError("--sort-by wf needs weighted F, which --no-weighted-f leaves out")
 
-    Problems, which lead to status 1, are printed even when quiet; what a documented rule settles is a note.
-    """
-    from sodbench.console import logger
-    from sodbench.results.pair_problems import NOTES
 
-    notes = [problem for problem in problems if problem.kind in NOTES]
-    faults = [problem for problem in problems if problem.kind not in NOTES]
-    for write, found, what in (
-        (logger.warning, faults, "problem(s)"),
-        (logger.info, notes, "note(s)"),
-    ):
-        if found:
-            write(f"{len(found)} {what} with the files:")
-            for line in listing(found, per_kind):
-                write(line)
-    return 1 if faults else 0
+def _read_metrics(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """The metrics to print, checked against those there are."""
+    metrics = names(texts) or DEFAULT_METRICS
+    if metrics == ("all",):
+        return listed_names()
+    known = aggregate_names()
+    if unknown := [_quote_unknown(name, known) for name in metrics if name not in known]:
+        raise SodbenchError(
+            f"unknown metric {', '.join(unknown)}; 'sodbench eval --metrics help' lists them all"
+        )
+    return tuple(dict.fromkeys(metrics))
+
+
+def _quote_unknown(name: str, known: Sequence[str]) -> str:
+    """An unknown name and the one that was probably meant."""
+    meant = suggest(name, known)
+    return f"{name!r} (did you mean {meant}?)" if meant else repr(name)
 
 
 def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
     """The plan that PREDS and GT, or --pairs, describe."""
     from sodbench.runners.evaluation.plan import plan_evaluation, plan_pair_list
 
+    policy = read_policy(arguments)
     if arguments.pairs:
         if arguments.predictions or arguments.truth:
             raise SodbenchError(
@@ -313,9 +243,7 @@ def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
             ("items", "limit", "methods", "datasets", "data_root"),
             "with --pairs, whose list names its own pairs",
         )
-        return plan_pair_list(
-            arguments.pairs, arguments.name, arguments.dataset_name, read_policy(arguments)
-        )
+        return plan_pair_list(arguments.pairs, arguments.name, arguments.dataset_name, policy)
     if not arguments.predictions or not arguments.truth:
         raise SodbenchError("eval needs PREDS and GT: sodbench eval preds/ gt/")
     truths, others = read_truths(arguments)
@@ -325,53 +253,51 @@ def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
         methods=names(arguments.methods),
         name=arguments.name,
         others=others if arguments.datasets else None,
-        policy=read_policy(arguments),
+        policy=policy,
     )
 
 
 def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dataset]]":
-    """The datasets that GT and the options that narrow it select, and those that --datasets leaves out."""
+    """Return the datasets that GT and the options select, and those that --datasets leaves out."""
     from sodbench.datasets import apply_limits, find_masks
     from sodbench.runners.evaluation.plan import select_truths
 
-    found = find_masks(
+    datasets = find_masks(
         arguments.truth, arguments.dataset_name, arguments.data_root, arguments.predictions
     )
-    truths = select_truths(found, names(arguments.datasets))
-    others = [dataset for dataset in found if dataset not in truths]
+    truths = select_truths(datasets, names(arguments.datasets))
+    others = [dataset for dataset in datasets if dataset not in truths]
     return apply_limits(truths, arguments.items, arguments.limit), others
 
 
-def _metrics(given: "Sequence[str] | None") -> tuple[str, ...]:
-    """The metrics to print, checked against those there are."""
-    wanted = names(given) or DEFAULT_METRICS
-    if wanted == ("all",):
-        return listed_names()
-    unknown = [name for name in wanted if name not in aggregate_names()]
-    if unknown:
-        raise SodbenchError(
-            f"unknown metric {', '.join(_with_suggestion(name, aggregate_names()) for name in unknown)}; "
-            "'sodbench eval --metrics help' lists them all"
-        )
-    return tuple(dict.fromkeys(wanted))
+def _print_scores(
+    arguments: argparse.Namespace, evaluation: "Evaluation", metrics: Sequence[str]
+) -> None:
+    from sodbench.console import logger, show
+    from sodbench.reports.text import (
+        find_worst_images,
+        format_scores,
+        format_scores_csv,
+        format_scores_json,
+    )
 
-
-def _with_suggestion(name: str, known: "Sequence[str]") -> str:
-    """An unknown name and the one that was probably meant."""
-    meant = suggest(name, known)
-    return f"{name!r} (did you mean {meant}?)" if meant else repr(name)
-
-
-def _check_sort_by(metric: str, *, weighted: bool) -> None:
-    """Refuse a metric that single images will not have."""
-    if metric not in per_image_names():
-        raise SodbenchError(
-            f"--sort-by: images have no metric {_with_suggestion(metric, per_image_names())}; "
-            f"theirs are {', '.join(per_image_names())}"
-        )
-    if METRICS[metric].direction == "neither":
-        raise SodbenchError(
-            f"--sort-by: no image is worst by {metric}: neither a higher nor a lower value of it is better"
-        )
-    if metric == "wf" and not weighted:
-        raise SodbenchError("--sort-by wf needs weighted F, which --no-weighted-f leaves out")
+    results = list(evaluation.results)
+    worst: list[WorstImages] = []
+    if arguments.show_worst:
+        sort_by = arguments.sort_by or "mae"
+        # images are listed by the first protocol only
+        for result in results[:: len(read_protocols(arguments))]:
+            worst.append(find_worst_images(result, sort_by, arguments.show_worst))
+    markdown = arguments.format == "markdown"
+    if arguments.format == "json":
+        chosen = metrics if arguments.metrics else None
+        show(format_scores_json(results, evaluation.problems, worst, chosen))
+    elif arguments.format == "csv":
+        show(format_scores_csv(results, metrics))
+        for images in worst:  # a second table would spoil the CSV
+            for line in images.to_lines():
+                logger.warning(line)
+    elif results:
+        show(format_scores(results, metrics, markdown=markdown))
+        for images in worst:
+            show("\n".join(["", *images.to_lines(markdown=markdown)]))

@@ -3,30 +3,19 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import filled, path
+from sodbench.cli.options import add_model, add_output
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Describe the command."""
+    """Add ``export`` to the command line."""
     parser = commands.add_parser(
         "export",
         help="write a network as an ONNX file",
         description="Write a network as ONNX (input 'image': RGB, ImageNet-normalised, [n, 3, h, w]; output "
         "'logits': [n, 1, h, w]; 'probabilities' if the network declares them) and compare it with torch at three sizes. Needs the extra 'onnx'.",
     )
-    parser.add_argument(
-        "--model",
-        type=filled,
-        default="csf-res2net50",
-        metavar="NAME",
-        help="a registered name, or path/to/file.py:factory (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--checkpoint", type=path, metavar="FILE", help="weights of the model (a state_dict)"
-    )
-    parser.add_argument(
-        "-o", "--output", type=path, required=True, metavar="FILE.onnx", help="file to write"
-    )
+    add_model(parser)
+    add_output(parser, "FILE.onnx", "file to write", required=True)
     parser.set_defaults(run=run)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import path
+from sodbench.cli.options import add_output, path
 
 
 def add_parser(commands: Any) -> None:
@@ -18,20 +18,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "parts", nargs="+", type=path, metavar="DIR", help="the shards' output folders"
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=path,
-        required=True,
-        metavar="DIR",
-        help="folder for the complete results",
-    )
+    add_output(parser, "DIR", "folder for the complete results", required=True)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Merge and print the table; returns 1 if the complete results have problems, as one run would."""
-    from sodbench.cli.eval import report_problems
+    from sodbench.cli.problems import report_problems
     from sodbench.console import show
     from sodbench.metrics.catalogue import DEFAULT_METRICS
     from sodbench.reports.text import format_scores

@@ -1,4 +1,4 @@
-"""Values of command-line options, checked where they are given.
+"""Options that several commands share, and the values of options, checked where they are given.
 
 argparse prints the message of a refused value with the name of its option, and exits with status 2.
 """
@@ -6,8 +6,17 @@ argparse prints the message of a refused value with the name of its option, and 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sodbench.errors import SodbenchError
+from sodbench.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from sodbench.models import DEFAULT_MODEL
+from sodbench.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from sodbench.results import Policy, Result
+
+# ---- values ---------------------------------------------------------------------------------------
 
 
 def positive(text: str) -> int:
@@ -20,13 +29,22 @@ def not_negative(text: str) -> int:
     return _whole(text, least=0)
 
 
-def resamples(text: str) -> int:
-    """Read the number of resamples of a bootstrap or permutation test."""
+def _resamples(text: str) -> int:
     return _whole(text, least=100)
 
 
+def _whole(text: str, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = None
+    if number is None or number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    return number
+
+
 def filled(text: str) -> str:
-    """Read text that must not be empty; what a shell makes of an unset variable is."""
+    """Read text that must not be empty, as it is when a shell expands an unset variable."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty (an unset variable?)")
     return text
@@ -44,6 +62,62 @@ def some_names(text: str) -> str:
     return text
 
 
+def names(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """Split the names of an option that takes several, separated by spaces or commas."""
+    return tuple(name.strip() for text in texts or () for name in text.split(",") if name.strip())
+
+
+def refuse_without_effect(
+    arguments: argparse.Namespace, destinations: Sequence[str], why: str
+) -> None:
+    """Raise `SodbenchError` if one of these options was given; ``why`` completes "has no effect ..."."""
+    for name in destinations:
+        if getattr(arguments, name) not in (None, False, []):
+            raise SodbenchError(f"--{name.replace('_', '-')} has no effect {why}")
+
+
+# ---- what is read and written ---------------------------------------------------------------------
+
+
+def add_output(parser: argparse.ArgumentParser, metavar: str, help: str, **options: Any) -> None:
+    """Add ``-o``."""
+    parser.add_argument("-o", "--output", type=path, metavar=metavar, help=help, **options)
+
+
+def add_data_root(parser: argparse.ArgumentParser) -> None:
+    """Add the folder of the datasets, for the commands that take datasets by name."""
+    parser.add_argument(
+        "--data-root",
+        type=path,
+        default=Path("data"),
+        metavar="DIR",
+        help="folder that holds the datasets, in any layout (default: %(default)s)",
+    )
+
+
+def add_truth_root(parser: argparse.ArgumentParser) -> None:
+    """Add the folder of the datasets, for the commands whose GT can be a path or a name."""
+    parser.add_argument(
+        "--data-root",
+        type=path,
+        metavar="DIR",
+        help="folder where the name GT is looked up first (default: the working folder, then data)",
+    )
+
+
+def add_limits(parser: argparse._ActionsContainer) -> None:
+    """Add the options that select images of a dataset."""
+    parser.add_argument(
+        "--limit", type=positive, metavar="N", help="only the first N images of each dataset"
+    )
+    parser.add_argument(
+        "--items",
+        type=path,
+        metavar="FILE",
+        help="only the images that FILE names, one per line; for a single dataset",
+    )
+
+
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose what ``report`` and ``compare`` show."""
     for what in ("metrics", "datasets"):
@@ -56,15 +130,141 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose what scores the maps; shared by ``eval`` and ``run``."""
-    who = parser.add_mutually_exclusive_group()
-    who.add_argument(
+def select_datasets(texts: Sequence[str] | None, results: "Sequence[Result]") -> list[str] | None:
+    """Return the datasets that ``--datasets`` names, also by the registry's aliases; None for all."""
+    from sodbench.datasets import canonical_name
+
+    present = {result.dataset for result in results}
+    return [n if n in present else canonical_name(n) for n in names(texts)] or None
+
+
+def add_format(
+    parser: argparse.ArgumentParser, choices: Sequence[str] = ("table", "markdown", "json")
+) -> None:
+    """Add ``--format``; the first choice is the default."""
+    parser.add_argument(
+        "--format",
+        choices=choices,
+        default=choices[0],
+        help="how to print the result (default: %(default)s)",
+    )
+
+
+def add_resampling(parser: argparse.ArgumentParser, resamples: int, use: str) -> None:
+    """Add the options of bootstrap and tests."""
+    parser.add_argument(
+        "--resamples",
+        type=_resamples,
+        metavar="N",
+        default=resamples,
+        help=f"number of {use}, at least 100 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=not_negative,
+        metavar="N",
+        default=0,
+        help="random seed (default: %(default)s); the same seed gives the same output",
+    )
+
+
+# ---- networks -------------------------------------------------------------------------------------
+
+
+def add_model(parser: argparse._ActionsContainer) -> None:
+    """Add the options that choose a network and its weights."""
+    parser.add_argument(
+        "--model",
+        type=filled,
+        default=DEFAULT_MODEL,
+        metavar="NAME",
+        help="a registered model, a baseline, or path/to/file.py:factory (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--checkpoint", type=path, metavar="FILE", help="weights of the whole model (a state_dict)"
+    )
+
+
+def add_device(parser: argparse._ActionsContainer) -> None:
+    """Add ``--device``."""
+    parser.add_argument(
+        "--device",
+        type=filled,
+        default="auto",
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)",
+    )
+
+
+def add_inference(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose a network and how it is computed."""
+    add_model(parser)
+    add_device(parser)
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "tf32", "bf16", "fp16"),
+        help="arithmetic of the network (default: tf32 on CUDA devices that have it, as in torch, else fp32)",
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="use torch.compile: faster, but on a CPU it first compiles for minutes for each image size",
+    )
+
+
+def add_batch_size(parser: argparse.ArgumentParser) -> None:
+    """Add ``--batch-size``."""
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        metavar="N",
+        help="maximum batch size (default: depends on the device)",
+    )
+
+
+# ---- scoring --------------------------------------------------------------------------------------
+
+
+def add_protocol(parser: argparse.ArgumentParser) -> None:
+    """Add ``--protocol``; `read_protocols` reads it."""
+    parser.add_argument(
+        "--protocol",
+        type=_protocol,
+        default=DEFAULT_PROTOCOL,
+        metavar="NAME",
+        help=f"whose conventions to follow: {', '.join(PROTOCOLS)}; 'all' prints all of them side by side "
+        "(default: %(default)s)",
+    )
+
+
+def _protocol(text: str) -> str:
+    load_plugins("sodbench.protocols")
+    if text not in (*PROTOCOLS, "all"):
+        raise argparse.ArgumentTypeError(
+            f"invalid choice: {text!r} (choose from {', '.join(map(repr, (*PROTOCOLS, 'all')))})"
+        )
+    return text
+
+
+def read_protocols(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return the names of the protocols that ``--protocol`` chooses."""
+    return tuple(PROTOCOLS) if arguments.protocol == "all" else (arguments.protocol,)
+
+
+def add_jobs(parser: argparse._ActionsContainer, what: str) -> None:
+    """Add ``--jobs``, for as many ``what``."""
+    parser.add_argument(
         "--jobs",
         type=positive,
         metavar="N",
-        help="number of maps scored at a time (default: number of cores); the results do not depend on it",
+        help=f"number of {what} (default: number of cores); the results do not depend on it",
     )
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose what scores the maps."""
+    who = parser.add_mutually_exclusive_group()
+    add_jobs(who, "maps scored at a time")
     who.add_argument(
         "--dask",
         type=filled,
@@ -74,25 +274,40 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def names(given: Sequence[str] | None) -> tuple[str, ...]:
-    """Split the names of an option that takes several, separated by spaces or commas."""
-    return tuple(name.strip() for text in given or () for name in text.split(",") if name.strip())
+def add_policy(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how to treat problem files; `read_policy` reads them."""
+    group = parser.add_argument_group(
+        "problem files (a choice that affects at least one image is recorded in the signature)"
+    )
+    group.add_argument(
+        "--missing",
+        choices=("error", "skip", "zero"),
+        default="error",
+        help="missing or unreadable maps: refuse, leave the image out, or score an all-black map (default: error)",
+    )
+    group.add_argument(
+        "--resize",
+        choices=("error", "bilinear", "nearest"),
+        default="bilinear",
+        help="maps of another size than their mask: refuse, or resize the map (default: bilinear, and reported)",
+    )
+    group.add_argument(
+        "--undefined",
+        choices=("keep", "skip"),
+        help="undefined S-measures: keep, so that the mean is undefined too, or skip these images "
+        "(default: as the program of the protocol does)",
+    )
+    group.add_argument("--no-weighted-f", action="store_true", help="do not compute weighted F")
 
 
-def _whole(text: str, least: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = None
-    if number is None or number < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-    return number
+def read_policy(arguments: argparse.Namespace) -> "Policy":
+    """Return the policy that the options of `add_policy` and ``--shard`` choose."""
+    from sodbench.results.policy import Policy
 
-
-def refuse_without_effect(
-    arguments: argparse.Namespace, destinations: Sequence[str], why: str
-) -> None:
-    """Raise `SodbenchError` if one of these options was given; ``why`` completes "has no effect ..."."""
-    for name in destinations:
-        if getattr(arguments, name) not in (None, False, []):
-            raise SodbenchError(f"--{name.replace('_', '-')} has no effect {why}")
+    return Policy(
+        missing=arguments.missing,
+        resize=arguments.resize,
+        undefined=arguments.undefined,
+        weighted=not arguments.no_weighted_f,
+        shard=getattr(arguments, "shard", None),
+    )

@@ -4,11 +4,11 @@ import argparse
 import os
 from typing import Any
 
-from sodbench.cli.options import filled, path, positive
+from sodbench.cli.options import add_batch_size, add_inference, add_output, path, positive
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Describe the command."""
+    """Add ``predict`` to the command line."""
     parser = commands.add_parser(
         "predict",
         help="predict saliency maps of images",
@@ -23,16 +23,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         metavar="IMAGES",
         help="folders of images, image files, or lists of names (.txt, .lst)",
     )
-    parser.add_argument(
-        "-o", "--output", type=path, required=True, metavar="MAPS", help="folder for the maps"
-    )
-    add_network_options(parser)
-    parser.add_argument(
-        "--batch-size",
-        type=positive,
-        metavar="N",
-        help="maximum batch size (default: depends on the device)",
-    )
+    add_output(parser, "MAPS", "folder for the maps", required=True)
+    add_inference(parser)
+    add_batch_size(parser)
     parser.add_argument(
         "--max-side",
         type=positive,
@@ -45,37 +38,6 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="replace existing files that have the names of these maps, whatever wrote them",
     )
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
-
-
-def add_network_options(parser: argparse.ArgumentParser) -> None:
-    """The options that choose a network and how it is computed."""
-    parser.add_argument(
-        "--model",
-        type=filled,
-        default="csf-res2net50",
-        metavar="NAME",
-        help="a registered name, a baseline, or path/to/file.py:factory (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--checkpoint", type=path, metavar="FILE", help="weights of the model (a state_dict)"
-    )
-    parser.add_argument(
-        "--device",
-        type=filled,
-        default="auto",
-        metavar="NAME",
-        help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=("fp32", "tf32", "bf16", "fp16"),
-        help="arithmetic of the network (default: tf32 on CUDA devices that have it, as in torch, else fp32)",
-    )
-    parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="use torch.compile: faster, but on a CPU it first compiles for minutes for each image size",
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:

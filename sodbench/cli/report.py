@@ -6,13 +6,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import (
+    add_output,
+    add_resampling,
     add_selection,
     filled,
     names,
     not_negative,
     path,
     refuse_without_effect,
-    resamples,
+    select_datasets,
     some_names,
 )
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Any) -> None:
-    """Declare the command."""
+    """Add ``report`` to the command line."""
     parser = commands.add_parser(
         "report",
         help="write tables, figures and pages from stored results",
@@ -35,16 +37,14 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"
     )
-    parser.add_argument(
-        "-o",
-        "--output",
+    add_output(
+        parser,
+        "DIR|FILE.md",
+        "a folder for everything (HTML, Markdown, LaTeX, CSV, JSON, figures), or a Markdown file with its figures "
+        "next to it",
         required=True,
-        type=path,
-        metavar="DIR|FILE.md",
-        help="a folder for everything (HTML, Markdown, LaTeX, CSV, JSON, figures), or a Markdown "
-        "file with its figures next to it",
     )
-    parser.add_argument("--title", help="heading of the report")
+    parser.add_argument("--title", metavar="TEXT", help="heading of the report")
     add_selection(parser)
     parser.add_argument(
         "--methods", nargs="+", type=some_names, metavar="NAME", help="these methods, in this order"
@@ -109,36 +109,15 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="keep absolute paths in the text (default: only names, because a report is published)",
     )
-    parser.add_argument(
-        "--resamples",
-        type=resamples,
-        metavar="N",
-        default=1000,
-        help="number of bootstrap resamples, at least 100 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=not_negative,
-        metavar="N",
-        default=0,
-        help="random seed of the bootstrap and of random images (default: %(default)s)",
-    )
+    add_resampling(parser, 1000, "bootstrap resamples")
     parser.set_defaults(run=run)
 
 
-def chosen_datasets(given: "Sequence[str] | None", results: "Sequence[Result]") -> list[str] | None:
-    """The datasets that ``--datasets`` names, by the registry's aliases too; None: all."""
-    from sodbench.datasets import canonical_name
-
-    present = {r.dataset for r in results}
-    return [n if n in present else canonical_name(n) for n in names(given)] or None
-
-
-def chosen_methods(given: "Sequence[str] | None", results: "Sequence[Result]") -> list[str] | None:
-    """The methods that ``--methods`` names, separated by spaces or commas; None: all."""
+def _select_methods(texts: "Sequence[str] | None", results: "Sequence[Result]") -> list[str] | None:
+    """The methods that ``--methods`` names; None for all. A method's own name may hold a comma."""
     present = {r.method for r in results}
-    found = [n for text in given or () for n in ([text] if text in present else names([text]))]
-    return found or None
+    methods = [n for text in texts or () for n in ([text] if text in present else names([text]))]
+    return methods or None
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -158,8 +137,8 @@ def run(arguments: argparse.Namespace) -> int:
     options = ReportOptions(
         title=arguments.title,
         metrics=names(arguments.metrics) or None,
-        methods=chosen_methods(arguments.methods, results),
-        datasets=chosen_datasets(arguments.datasets, results),
+        methods=_select_methods(arguments.methods, results),
+        datasets=select_datasets(arguments.datasets, results),
         baseline=arguments.baseline,
         published=arguments.published,
         bench=arguments.bench,

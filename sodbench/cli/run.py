@@ -1,24 +1,32 @@
 """``sodbench run``: all steps, from images to a report."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.eval import add_policy, read_policy, report_problems
 from sodbench.cli.options import (
+    add_batch_size,
+    add_inference,
+    add_limits,
+    add_output,
+    add_policy,
+    add_protocol,
     add_workers,
     filled,
     names,
     path,
-    positive,
+    read_policy,
+    read_protocols,
     refuse_without_effect,
     some_names,
 )
-from sodbench.cli.predict import add_network_options
 from sodbench.errors import SodbenchError, listing
 from sodbench.metrics.catalogue import DEFAULT_METRICS
-from sodbench.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+
+if TYPE_CHECKING:
+    from sodbench.results import Result
 
 
 def add_parser(commands: Any) -> None:
@@ -56,46 +64,29 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="the built-in sample: six tiny drawn datasets and a network trained on them",
     )
-    which.add_argument(
-        "--limit", type=positive, metavar="N", help="only the first N images of each dataset"
-    )
-    which.add_argument(
-        "--items",
-        type=path,
-        metavar="FILE",
-        help="only the images of a single dataset that FILE names, one per line",
-    )
+    add_limits(which)
     which.add_argument(
         "--skip-missing", action="store_true", help="leave out datasets that are not on disk"
     )
-    add_network_options(parser)
+    add_inference(parser)
+    add_batch_size(parser)
     parser.add_argument(
-        "--batch-size",
-        type=positive,
-        metavar="N",
-        help="maximum batch size (default: depends on the device)",
-    )
-    parser.add_argument(
-        "--name", type=filled, help="name of the method in tables (default: the model's name)"
+        "--name",
+        type=filled,
+        metavar="NAME",
+        help="name of the method in tables (default: the model's name)",
     )
     parser.add_argument(
         "--baselines",
         action="store_true",
         help="also run centre-prior and frequency-tuned, which need no weights",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=path,
-        metavar="DIR",
-        help="folder for maps, scores and report (default: results, or sample-run with --sample)",
+    add_output(
+        parser,
+        "DIR",
+        "folder for maps, scores and report (default: results, or sample-run with --sample)",
     )
-    parser.add_argument(
-        "--protocol",
-        choices=(*PROTOCOLS, "all"),
-        default=DEFAULT_PROTOCOL,
-        help=f"whose conventions to follow; 'all' prints all three side by side (default: {DEFAULT_PROTOCOL})",
-    )
+    add_protocol(parser)
     add_workers(parser)
     parser.add_argument("--force", action="store_true", help="predict and score everything again")
     add_policy(parser)
@@ -104,6 +95,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run all steps, print the table and the path of the report."""
+    from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
     from sodbench.datasets import TEST_SETS
     from sodbench.quoting import printable
@@ -121,7 +113,6 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.all_datasets and arguments.datasets:
         raise SodbenchError("give either --all-datasets or --datasets NAME ..., not both")
-    protocols = tuple(PROTOCOLS) if arguments.protocol == "all" else (arguments.protocol,)
     wanted = Run(
         output=arguments.output or Path("sample-run" if arguments.sample else "results"),
         datasets=names(arguments.datasets) or TEST_SETS,
@@ -138,16 +129,29 @@ def run(arguments: argparse.Namespace) -> int:
         items=arguments.items,
         skip_missing=arguments.skip_missing,
         force=arguments.force,
-        protocols=protocols,
+        protocols=read_protocols(arguments),
         policy=read_policy(arguments),
     )
     with command_line_workers(arguments.jobs, arguments.dask) as workers:
         wanted = replace(wanted, workers=workers)
         finished = (run_sample if arguments.sample else run_datasets)(wanted)
+    page = _write_report(finished.stored, wanted.output / "report.md", arguments.sample)
     results = finished.evaluation.results
     show(format_scores(results, DEFAULT_METRICS))
     status = report_problems(finished.evaluation.problems, per_kind=3)
     for line in listing(finished.problems):
         logger.warning(line)
-    show(f"\nreport: {printable(finished.report)}")
+    show(f"\nreport: {printable(page)}")
     return 1 if finished.problems else status
+
+
+def _write_report(results: "Sequence[Result]", path: Path, sample: bool) -> Path:
+    from sodbench.console import logger
+    from sodbench.reports.inputs import ReportOptions
+    from sodbench.reports.report import write_report
+
+    logger.info("writing the report")
+    title = "Salient object detection: scores"
+    if sample:
+        title = "The built-in sample (drawn images, not a benchmark)"
+    return write_report(results, path, ReportOptions(title=title, sample=sample)).page

@@ -2,17 +2,27 @@
 
 import argparse
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import filled, not_negative, path, positive, refuse_without_effect
+from sodbench.cli.options import (
+    add_data_root,
+    add_device,
+    add_jobs,
+    add_model,
+    add_output,
+    filled,
+    not_negative,
+    path,
+    positive,
+    refuse_without_effect,
+)
 
 if TYPE_CHECKING:
     from sodbench.datasets import Dataset
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Describe the command."""
+    """Add ``train`` to the command line."""
     parser = commands.add_parser(
         "train",
         help="train a network",
@@ -23,21 +33,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         epilog="Example: sodbench train --data-root data --backbone res2net50_v1b_26w_4s-3cf99910.pth "
         "-o runs/csf",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=path,
-        metavar="RUN",
-        help="output folder (required unless --print-recipe)",
-    )
+    add_output(parser, "RUN", "output folder (required unless --print-recipe)")
     data = parser.add_argument_group("data")
-    data.add_argument(
-        "--data-root",
-        type=path,
-        default=Path("data"),
-        metavar="DIR",
-        help="folder that holds the datasets (default: %(default)s)",
-    )
+    add_data_root(data)
     data.add_argument(
         "--train",
         type=filled,
@@ -69,31 +67,16 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="leave out pairs that are missing or unreadable, instead of stopping (exit status 1)",
     )
     network = parser.add_argument_group("network")
-    network.add_argument(
-        "--model",
-        type=filled,
-        default="csf-res2net50",
-        metavar="NAME",
-        help="a registered name or path/to/file.py:factory (default: %(default)s)",
-    )
+    add_model(network)
     network.add_argument(
         "--backbone", type=path, metavar="FILE", help="ImageNet weights of the network's backbone"
-    )
-    network.add_argument(
-        "--checkpoint", type=path, metavar="FILE", help="weights of the whole network to start from"
     )
     network.add_argument(
         "--random-start",
         action="store_true",
         help="train from random weights even if the recipe freezes batch normalisation",
     )
-    network.add_argument(
-        "--device",
-        type=filled,
-        default="auto",
-        metavar="NAME",
-        help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)",
-    )
+    add_device(network)
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument(
         "--recipe",
@@ -134,12 +117,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         metavar="K",
         help="number of saved states to keep (default: %(default)s)",
     )
-    state.add_argument(
-        "--jobs",
-        type=positive,
-        metavar="N",
-        help="number of threads that decode images (default: number of cores)",
-    )
+    add_jobs(state, "threads that decode images")
     parser.set_defaults(
         run=run, resumed="--resume continues from the last saved state, if there is one"
     )

@@ -1,20 +1,19 @@
 """``sodbench verify``: check stored results against their counts and the images."""
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import path, positive
+from sodbench.cli.options import add_format, add_jobs, add_truth_root, path
 from sodbench.errors import SodbenchError
-from sodbench.quoting import printable
+from sodbench.quoting import json_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sodbench.runners.evaluation.verify import Verification
 
-MOST_LINES = 20
-"""Differences that are printed of one result; JSON holds all."""
+# Differences that are printed of one result; JSON holds all.
+_MAX_LINES = 20
 
 
 def add_parser(commands: Any) -> None:
@@ -42,29 +41,15 @@ def add_parser(commands: Any) -> None:
         metavar="GT",
         help="folder of masks, dataset, root folder of datasets, TOML file, or name of a dataset",
     )
-    parser.add_argument(
-        "--data-root",
-        type=path,
-        metavar="DIR",
-        help="folder where the name GT is looked up first, before the working folder (default: the working folder, then data)",
-    )
-    parser.add_argument(
-        "--jobs",
-        type=positive,
-        metavar="N",
-        help="number of maps counted at a time (default: number of cores)",
-    )
-    parser.add_argument(
-        "--format",
-        choices=("text", "json"),
-        default="text",
-        help="how to print the differences (default: text)",
-    )
+    add_truth_root(parser)
+    add_jobs(parser, "maps counted at a time")
+    add_format(parser, ("text", "json"))
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify and print a line for each result."""
+    from sodbench.console import show
     from sodbench.runners.evaluation.verify import verify_results
     from sodbench.runners.evaluation.workers import Workers
 
@@ -77,11 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
         data_root=arguments.data_root,
         workers=Workers(arguments.jobs, processes=True),
     )
-    print(_as_json(checked) if arguments.format == "json" else _as_text(checked))
+    show(_to_json(checked) if arguments.format == "json" else _to_text(checked))
     return 1 if any(one.differences for one in checked) else 0
 
 
-def _as_json(checked: "Sequence[Verification]") -> str:
+def _to_json(checked: "Sequence[Verification]") -> str:
     rows = [
         {
             "folder": str(one.folder),
@@ -92,10 +77,10 @@ def _as_json(checked: "Sequence[Verification]") -> str:
         }
         for one in checked
     ]
-    return json.dumps({"results": rows}, indent=1)
+    return json_text({"results": rows})
 
 
-def _as_text(checked: "Sequence[Verification]") -> str:
+def _to_text(checked: "Sequence[Verification]") -> str:
     lines = []
     for one in checked:
         if not one.differences:
@@ -105,9 +90,9 @@ def _as_text(checked: "Sequence[Verification]") -> str:
             )
             continue
         lines.append(f"{printable(one.name)}: {len(one.differences)} difference(s)")
-        lines += [f"  {printable(text)}" for text in one.differences[:MOST_LINES]]
-        if len(one.differences) > MOST_LINES:
-            lines.append(f"  ... and {len(one.differences) - MOST_LINES} more")
+        lines += [f"  {printable(text)}" for text in one.differences[:_MAX_LINES]]
+        if len(one.differences) > _MAX_LINES:
+            lines.append(f"  ... and {len(one.differences) - _MAX_LINES} more")
     wrong = sum(bool(one.differences) for one in checked)
     lines.append(f"{len(checked) - wrong} of {len(checked)} result(s) verified")
     return "\n".join(lines)

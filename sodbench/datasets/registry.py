@@ -8,7 +8,7 @@ import difflib
 import lzma
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sodbench.errors import SodbenchError
+from sodbench.plugins import load_plugins
 
 _DATA_FOLDER = Path(__file__).parent
 
@@ -145,12 +146,32 @@ def normalise_name(name: str) -> str:
 _datasets: dict[str, DatasetInfo] = {}
 _name_by_key: dict[str, str] = {}
 
+
+class _Datasets(Mapping[str, DatasetInfo]):
+    """The registered datasets; plug-ins are loaded when the first one is looked up."""
+
+    def __getitem__(self, name: str) -> DatasetInfo:
+        load_plugins("sodbench.datasets")
+        return _datasets[name]
+
+    def __iter__(self) -> Iterator[str]:
+        load_plugins("sodbench.datasets")
+        return iter(_datasets)
+
+    def __len__(self) -> int:
+        load_plugins("sodbench.datasets")
+        return len(_datasets)
+
+
 # Every known dataset by name.
-DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(_datasets)
+DATASETS: Mapping[str, DatasetInfo] = _Datasets()
 
 
 def register_dataset(info: DatasetInfo) -> None:
     """Make a dataset known by name, like the built-in ones.
+
+    A package whose datasets should reach the command line declares an entry point in the group
+    ``sodbench.datasets``.
 
     Parameters
     ----------
@@ -202,7 +223,7 @@ def _load_known() -> tuple[Weights, ...]:
 WEIGHTS = _load_known()
 
 # The six test sets in the order of the reference's test script.
-TEST_SETS = tuple(info.name for info in DATASETS.values() if info.code)
+TEST_SETS = tuple(info.name for info in _datasets.values() if info.code)
 
 TRAIN_SET = "DUTS-TR"
 
@@ -215,6 +236,7 @@ def known_name(name: str) -> str | None:
     str or None
         For example ``PASCAL-S`` for ``pascals``.
     """
+    load_plugins("sodbench.datasets")
     return _name_by_key.get(normalise_name(name))
 
 

@@ -20,6 +20,7 @@ from sodbench.errors import SodbenchError
 from sodbench.files import file_hash
 from sodbench.models.baselines import BASELINES
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
+from sodbench.plugins import load_plugins
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,6 +70,7 @@ def register_model(name: str) -> Callable[[Factory], Factory]:
 def model_names() -> tuple[str, ...]:
     """Return the names of the registered networks; imports torch."""
     _import_own_models()
+    load_plugins("sodbench.models")
     return tuple(_factories)
 
 

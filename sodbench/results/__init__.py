@@ -2,6 +2,7 @@
 
 from sodbench.results.consistency import find_contradictions, find_differences
 from sodbench.results.folders import load_results, result_folders, warn_of_shards
+from sodbench.results.frame import to_frame
 from sodbench.results.policy import AppliedPolicy, Policy
 from sodbench.results.result import (
     COUNTS_FILE,
@@ -38,5 +39,6 @@ __all__ = [
     "n_resized",
     "result_folders",
     "save_result",
+    "to_frame",
     "warn_of_shards",
 ]

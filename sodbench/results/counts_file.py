@@ -1,6 +1,6 @@
 """``counts.npz``: counted pairs in a file.  Parts of a run that is not finished and shards are files of the same format.
 
-A file is a ZIP archive of NumPy arrays, one for each field of ``RECORD`` and of ``Counts``.  Its pairs are in the
+A file is a ZIP archive of NumPy arrays, one for each field of ``PAIR_RECORD`` and of ``Counts``.  Its pairs are in the
 order of their names.  Nothing that is read is trusted: sizes are checked against the size of the file before memory is
 allocated, and every pair against what its own counts imply.
 """
@@ -23,10 +23,10 @@ from sodbench.metrics import CountingRule, CountingScheme, Counts
 from sodbench.metrics.counts import HISTOGRAM_SHAPE, Deviations
 from sodbench.metrics.protocols import PixelColumn
 from sodbench.results.stored_pairs import (
-    RECORD,
+    PAIR_RECORD,
     PairSource,
     Records,
-    Rows,
+    RowNumbers,
     StoredPairs,
     check_counts,
     check_records,
@@ -35,7 +35,7 @@ from sodbench.results.stored_pairs import (
 # Raised whenever an array changes its meaning or pixels are counted in another way
 COUNTS_FORMAT = 4
 # Pairs that are read and written at a time: 1 MB of histograms
-BLOCK = 128
+PAIRS_PER_BLOCK = 128
 # Deflate cannot shrink data more than about 1,032 times: an archive that claims more is not genuine
 _MAX_DEFLATE_RATIO = 1040
 _HISTOGRAM = np.dtype("<u4")
@@ -81,15 +81,17 @@ def write_counts(path: Path, pairs: PairSource, *, compressed: bool = True) -> s
                 shape = (number, *HISTOGRAM_SHAPE)
                 header = {"descr": _HISTOGRAM.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(member, header)
-                for start in range(0, number, BLOCK):
-                    counts = pairs.read(np.arange(start, min(start + BLOCK, number))).counts
+                for start in range(0, number, PAIRS_PER_BLOCK):
+                    counts = pairs.read(
+                        np.arange(start, min(start + PAIRS_PER_BLOCK, number))
+                    ).counts
                     member.write(np.ascontiguousarray(counts.histogram, _HISTOGRAM).data)
                     blocks.append(_small_arrays(counts, start))
             arrays = {
                 "format": np.array([COUNTS_FORMAT], np.int64),
                 "stems": np.array(pairs.stems, dtype=np.str_),
                 "rules": np.array(list(map(_encode_rule, counts.scheme.rules)), dtype=np.str_),
-                **{name: pairs.records[name] for name in RECORD.names or ()},
+                **{name: pairs.records[name] for name in PAIR_RECORD.names or ()},
                 **{name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]},
             }
             for name, array in arrays.items():
@@ -130,10 +132,6 @@ def seal(archive: zipfile.ZipFile) -> bytes:
     ----------
     archive : zipfile.ZipFile
         With all its members.
-
-    Returns
-    -------
-    bytes
     """
     digest = hashlib.blake2b(digest_size=16)
     for member in archive.infolist():
@@ -157,7 +155,7 @@ class CountsFile:
     ----------
     stems : tuple of str
         The names of N pairs, ascending.
-    records : structured array of dtype RECORD, shape [N]
+    records : structured array of dtype PAIR_RECORD, shape [N]
     scheme : CountingScheme
         What was counted.
     hash : str
@@ -185,9 +183,9 @@ class CountsFile:
             archive = _Archive(file, path)
             archive.check(status.st_size)
             self.stems = archive.read_stems()
-            self.records: Records = np.zeros(len(self), RECORD)
-            for name in RECORD.names or ():
-                field = RECORD[name]
+            self.records: Records = np.zeros(len(self), PAIR_RECORD)
+            for name in PAIR_RECORD.names or ():
+                field = PAIR_RECORD[name]
                 self.records[name] = archive.read(name, field.base, (len(self), *field.shape))
             if fault := check_records(self.records):
                 raise ValueError(fault)
@@ -205,20 +203,16 @@ class CountsFile:
     def __len__(self) -> int:
         return len(self.stems)
 
-    def __getitem__(self, rows: Rows) -> Counts:
+    def __getitem__(self, rows: RowNumbers) -> Counts:
         return self.read(rows).counts
 
-    def read(self, rows: Rows) -> StoredPairs:
+    def read(self, rows: RowNumbers) -> StoredPairs:
         """Return some pairs; rows before those that were read last start the file again.
 
         Parameters
         ----------
         rows : int64 [n]
             Which, in any order; ascending rows are fastest.
-
-        Returns
-        -------
-        StoredPairs
         """
         if len(rows) > 1 and (np.diff(rows) < 0).any():
             order = np.argsort(rows, kind="stable")
@@ -252,7 +246,7 @@ class CountsFile:
         StoredFileError
             As the class.
         """
-        for start in range(0, len(self), BLOCK):
+        for start in range(0, len(self), PAIRS_PER_BLOCK):
             self.read(np.array([start]))
 
     def _no_pairs(self) -> StoredPairs:
@@ -288,7 +282,7 @@ class CountsFile:
         self._start = 0
 
     def _next_block(self, stream: "_HistogramStream") -> StoredPairs:
-        rows = slice(self._start, min(self._start + BLOCK, len(self)))
+        rows = slice(self._start, min(self._start + PAIRS_PER_BLOCK, len(self)))
         deviations = {}
         for number, (rule, differing) in enumerate(
             zip(self.scheme.rules[1:], self._rows, strict=True), start=1
@@ -360,7 +354,7 @@ class _Archive:
             raise StoredFileError(self.path, "written by another version of sodbench")
 
     def _has_all_members(self, names: set[str]) -> bool:
-        fixed = {"format", "stems", "rules", "histogram", "tie_flags", *(RECORD.names or ())}
+        fixed = {"format", "stems", "rules", "histogram", "tie_flags", *(PAIR_RECORD.names or ())}
         metrics = {name for name in names if name.startswith(_METRIC)}
         further = names - fixed - metrics
         rules = {name for n in range(1, len(further) // 3 + 1) for name in _rule_members(n)}
@@ -490,10 +484,6 @@ def read_counts(path: Path, stored_hash: str | None = None) -> StoredPairs:
         The file.
     stored_hash : str, optional
         The hash that it must have.
-
-    Returns
-    -------
-    StoredPairs
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What is worth knowing about single pairs, derived from their records alone."""
+"""Find the problems of single pairs, derived from their records and counts alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.errors import Problem
+from sodbench.errors import Problem, ProblemKind
 from sodbench.images import LOW_16_BIT, LOW_16_BIT_FIX
 from sodbench.metrics import Protocol
 from sodbench.results.stored_pairs import BILINEAR, MISSING_AS_BLACK, NEAREST, Records
@@ -17,12 +17,22 @@ if TYPE_CHECKING:
 
     from sodbench.metrics.scores import CountsSource
 
+# A decoder's note: the image holds 0 and 1, where 0 and 255 are expected
 ZERO_ONE = "values 0 and 1 only"
-"""A decoder's note: the image holds 0 and 1, where 0 and 255 are expected."""
-NOTES = frozenset({"grey-mask", "empty-mask", "black-map", "converted", "undefined-s", "left-out"})
-"""Kinds of problems that a stated rule settles; the others make a run end with status 1 or 2."""
-PAIR_PROBLEMS = NOTES | {"size", "mask-coding", "map-coding"}
-"""Kinds that are noticed pair by pair; the others concern the folders."""
+# The kinds that are found pair by pair, for each protocol; the others concern the folders
+PAIR_PROBLEMS = frozenset(
+    {
+        ProblemKind.GREY_MASK,
+        ProblemKind.EMPTY_MASK,
+        ProblemKind.BLACK_MAP,
+        ProblemKind.CONVERTED,
+        ProblemKind.UNDEFINED_S,
+        ProblemKind.LEFT_OUT,
+        ProblemKind.SIZE,
+        ProblemKind.MASK_CODING,
+        ProblemKind.MAP_CODING,
+    }
+)
 
 _HOW = {BILINEAR: "bilinear", NEAREST: "nearest"}
 _BLOCK = 256
@@ -49,7 +59,7 @@ def find_pair_problems(
     folders: Mapping[str, str | None],
     protocol: Protocol,
 ) -> list[Problem]:
-    """What was noticed about single pairs under one protocol, in the order of kinds and files.
+    """Find what is noteworthy about single pairs under one protocol.
 
     Parameters
     ----------
@@ -62,7 +72,7 @@ def find_pair_problems(
     rule = f"foreground is {protocol.mask_signature} under {protocol.name}"
     problems: list[Problem] = []
 
-    def add(kind: str, row: int, which: str, detail: str) -> None:
+    def add(kind: ProblemKind, row: int, which: str, detail: str) -> None:
         name = str(names[which].iloc[row])
         file = Path(folders[f"{which}s"] or "") / name if name else names.index[row]
         problems.append(Problem(kind, str(file), detail))
@@ -75,29 +85,39 @@ def find_pair_problems(
         if fitted in _HOW:
             own, wanted = ("x".join(map(str, facts[name][row])) for name in ("map_size", "size"))
             hint = describe_swapped_sides(facts["map_size"][row], facts["size"][row])
-            add("size", row, "map", f"{own}, resized to its mask's {wanted} ({_HOW[fitted]}){hint}")
+            add(
+                ProblemKind.SIZE,
+                row,
+                "map",
+                f"{own}, resized to its mask's {wanted} ({_HOW[fitted]}){hint}",
+            )
         if mask_note == ZERO_ONE:
             detail = f"{ZERO_ONE}, so all of it is background; store it as 0 and 255"
-            add("mask-coding", row, "mask", detail)
+            add(ProblemKind.MASK_CODING, row, "mask", detail)
         elif LOW_16_BIT in mask_note:
             detail = f"{mask_note}; so all of it is background; {LOW_16_BIT_FIX}"
-            add("mask-coding", row, "mask", detail)
+            add(ProblemKind.MASK_CODING, row, "mask", detail)
         elif levels:
-            add("grey-mask", row, "mask", f"{levels} grey level(s) beside 0 and 255; {rule}")
+            add(
+                ProblemKind.GREY_MASK,
+                row,
+                "mask",
+                f"{levels} grey level(s) beside 0 and 255; {rule}",
+            )
         if is_noteworthy(mask_note):
-            add("converted", row, "mask", mask_note)
+            add(ProblemKind.CONVERTED, row, "mask", mask_note)
         if is_noteworthy(map_note):
-            add("converted", row, "map", map_note)
+            add(ProblemKind.CONVERTED, row, "map", map_note)
         if not pixels:
-            add("empty-mask", row, "mask", f"no pixel is foreground; {rule}")
+            add(ProblemKind.EMPTY_MASK, row, "mask", f"no pixel is foreground; {rule}")
         if brightest == 1:
             detail = f"{ZERO_ONE}, so all of it is almost black; store it as 0 and 255"
-            add("map-coding", row, "map", detail)
+            add(ProblemKind.MAP_CODING, row, "map", detail)
         if LOW_16_BIT in map_note:
             detail = f"{map_note}; so all of it is black; {LOW_16_BIT_FIX}"
-            add("map-coding", row, "map", detail)
+            add(ProblemKind.MAP_CODING, row, "map", detail)
         elif not brightest and fitted != MISSING_AS_BLACK:
-            add("black-map", row, "map", "every pixel is 0")
+            add(ProblemKind.BLACK_MAP, row, "map", "every pixel is 0")
     return sorted_unique(problems)
 
 

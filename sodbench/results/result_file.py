@@ -15,6 +15,7 @@ import numpy as np
 
 from sodbench.errors import Problem, SodbenchError, StoredFileError
 from sodbench.files import atomic_write, checksum, open_atomic, open_regular
+from sodbench.plugins import load_plugins
 from sodbench.results.policy import AppliedPolicy
 from sodbench.results.result import COUNTS_FILE, RESULT_FILE, SCORES_FILE, Result
 from sodbench.results.schema import SchemaError, check_result
@@ -83,6 +84,8 @@ def load_result(folder: Path | str) -> Result:
     SodbenchError
         If there is none; as `StoredFileError` if ``result.json`` was modified, is damaged or is of another format.
     """
+    # a plug-in's protocols and metrics are known before its results are checked
+    load_plugins("sodbench.metrics", "sodbench.protocols")
     folder = Path(folder)
     path = folder / RESULT_FILE
     try:

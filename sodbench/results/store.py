@@ -85,7 +85,7 @@ class CountsStore:
             self._next = max(self._next, _part_number(path) + 1)
             if restart:
                 path.unlink()
-            elif part := _open_part(path):
+            elif part := _load_part(path):
                 self._add(part)
 
     def _add(self, source: CountsFile) -> None:
@@ -233,7 +233,7 @@ def _part_number(path: Path) -> int:
     return int(match[1]) if match else 0
 
 
-def _open_part(path: Path) -> CountsFile | None:
+def _load_part(path: Path) -> CountsFile | None:
     """A part that is whole; a damaged one is reported and deleted, a file of someone else refused."""
     try:
         part = CountsFile(path)
@@ -273,15 +273,11 @@ def is_current(record: Any, mask: Path, map_: Path | None, policy: Policy) -> bo
 
     Parameters
     ----------
-    record : structured scalar of dtype RECORD
+    record : structured scalar of dtype PAIR_RECORD
     mask : Path
     map_ : Path or None
         None for a map that is missing and scored as black.
     policy : Policy
-
-    Returns
-    -------
-    bool
     """
     if not _is_same_file(mask, record, "mask"):
         return False

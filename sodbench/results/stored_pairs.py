@@ -1,7 +1,7 @@
 """Counted pairs: what is known about a map and its mask, and the counts of their pixels.
 
 One value, :class:`StoredPairs`, is what workers return, what parts and ``counts.npz`` hold, and what scores are computed
-from.  ``RECORD`` and :class:`sodbench.metrics.Counts` together are the only description of a stored pair.
+from.  ``PAIR_RECORD`` and :class:`sodbench.metrics.Counts` together are the only description of a stored pair.
 """
 
 import os
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from sodbench.files import checksum
 from sodbench.metrics import PROTOCOLS, CountingScheme, Counts, PairCounts
+from sodbench.metrics.catalogue import pixel_metric_names
 from sodbench.metrics.counts import HISTOGRAM_SHAPE, Deviations
 from sodbench.results.policy import Policy
 
 Records = NDArray[np.void]
-Rows = NDArray[np.intp]
+RowNumbers = NDArray[np.intp]
 
 # How the map came to the size of its mask
 UNCHANGED, BILINEAR, NEAREST, MISSING_AS_BLACK = 0, 1, 2, 3
@@ -28,7 +29,7 @@ RESIZE_CODES = {"bilinear": BILINEAR, "nearest": NEAREST}
 # map_size: the map's own height and width.  mask_levels: number of grey levels other than 0 and 255.  foreground: mask
 # pixels above 128.  brightest: the map's highest grey level.  notes: how the decoder converted the image.  size and
 # absolute_error are those of Counts.
-RECORD = np.dtype(
+PAIR_RECORD = np.dtype(
     [
         ("map_bytes", "<i8"),
         ("map_mtime", "<i8"),
@@ -82,50 +83,12 @@ class FileIdentity(NamedTuple):
             Its whole content.
         status : os.stat_result
             From when it was read.
-
-        Returns
-        -------
-        FileIdentity
         """
         return cls(len(data), status.st_mtime_ns, status.st_ctime_ns, checksum(data))
 
 
 # The identity of a map that is missing and counted as black
 NO_FILE = FileIdentity(-1, 0, 0, 0)
-
-
-def pack_record(
-    *,
-    map_file: FileIdentity,
-    mask_file: FileIdentity,
-    fitted: int,
-    map_size: tuple[int, int],
-    mask_levels: int,
-    foreground: int,
-    notes: tuple[str, str],
-    counts: PairCounts,
-) -> bytes:
-    """Return the record of one pair, dtype RECORD, where the fields are explained.
-
-    Parameters
-    ----------
-    map_file, mask_file : FileIdentity
-    fitted : int
-    map_size : tuple of int
-    mask_levels, foreground : int
-    notes : tuple of str
-        Of the map and of the mask.
-    counts : PairCounts
-        Of the pair.
-
-    Returns
-    -------
-    bytes
-    """
-    own = (fitted, map_size, mask_levels, foreground, counts.brightest)
-    encoded = (note.encode() for note in notes)
-    fields = (*map_file, *mask_file, *own, *encoded, counts.size, counts.absolute_error)
-    return np.array(fields, RECORD).tobytes()
 
 
 def counting_scheme(policy: Policy) -> CountingScheme:
@@ -135,12 +98,8 @@ def counting_scheme(policy: Policy) -> CountingScheme:
     ----------
     policy : Policy
         Whether weighted F is computed.
-
-    Returns
-    -------
-    CountingScheme
     """
-    metrics = ("wf",) if policy.weighted else ()
+    metrics = [name for name in pixel_metric_names() if policy.weighted or name != "wf"]
     return CountingScheme.for_protocols(PROTOCOLS.values(), pixel_metrics=metrics)
 
 
@@ -152,7 +111,7 @@ class StoredPairs:
     ----------
     stems : tuple of str
         The names of N pairs.
-    records : structured array of dtype RECORD, shape [N]
+    records : structured array of dtype PAIR_RECORD, shape [N]
     counts : Counts
         Of the same pairs.
     """
@@ -164,20 +123,16 @@ class StoredPairs:
     def __len__(self) -> int:
         return len(self.stems)
 
-    def __getitem__(self, rows: Rows) -> Counts:
+    def __getitem__(self, rows: RowNumbers) -> Counts:
         return self.counts[rows]
 
-    def read(self, rows: Rows) -> "StoredPairs":
+    def read(self, rows: RowNumbers) -> "StoredPairs":
         """Return some pairs.
 
         Parameters
         ----------
         rows : int64 [n]
             Which, in any order.
-
-        Returns
-        -------
-        StoredPairs
         """
         stems = tuple(self.stems[row] for row in rows.tolist())
         return StoredPairs(stems, self.records[rows], self.counts[rows])
@@ -195,12 +150,8 @@ class StoredPairs:
         records : sequence of bytes
             From :func:`pack_record`.
         counts : sequence of PairCounts
-
-        Returns
-        -------
-        StoredPairs
         """
-        array = np.frombuffer(b"".join(records), RECORD)
+        array = np.frombuffer(b"".join(records), PAIR_RECORD)
         scheme = counts[0].scheme
         deviations = {}
         for rule in scheme.rules[1:]:
@@ -233,10 +184,6 @@ class StoredPairs:
         ----------
         parts : sequence of StoredPairs
             At least one.
-
-        Returns
-        -------
-        StoredPairs
         """
         if len(parts) == 1:
             return parts[0]
@@ -256,10 +203,16 @@ class PairSource(Protocol):
 
     @property
     def records(self) -> Records:
-        """Their records, dtype RECORD [N]."""
+        """Their records, dtype PAIR_RECORD [N]."""
 
-    def read(self, rows: Rows) -> StoredPairs:
-        """Return some pairs, in any order; ascending rows are fastest."""
+    def read(self, rows: RowNumbers) -> StoredPairs:
+        """Return some pairs.
+
+        Parameters
+        ----------
+        rows : int64 [n]
+            Which, in any order; ascending rows are fastest.
+        """
 
 
 @dataclass(frozen=True)
@@ -276,13 +229,13 @@ class PairSelection:
         The names of N pairs.
     which, rows : int64 [N]
         For each pair, the number of its source and its row there.
-    records : structured array of dtype RECORD, shape [N]
+    records : structured array of dtype PAIR_RECORD, shape [N]
     """
 
     sources: tuple[PairSource, ...]
     stems: tuple[str, ...]
-    which: Rows
-    rows: Rows
+    which: RowNumbers
+    rows: RowNumbers
     records: Records
 
     @classmethod
@@ -307,7 +260,7 @@ class PairSelection:
         }
         found = np.array([places[stem] for stem in stems], np.intp).reshape(-1, 2)
         which, rows = found[:, 0], found[:, 1]
-        records = np.zeros(len(stems), RECORD)
+        records = np.zeros(len(stems), PAIR_RECORD)
         for number in np.unique(which).tolist():
             mine = which == number
             records[mine] = sources[number].records[rows[mine]]
@@ -316,7 +269,7 @@ class PairSelection:
     def __len__(self) -> int:
         return len(self.stems)
 
-    def __getitem__(self, rows: Rows) -> Counts:
+    def __getitem__(self, rows: RowNumbers) -> Counts:
         return self.read(rows).counts
 
     def whole_source(self) -> PairSource | None:
@@ -326,17 +279,13 @@ class PairSelection:
         source = self.sources[int(self.which[0])]
         return source if source.stems == self.stems else None
 
-    def read(self, rows: Rows) -> StoredPairs:
+    def read(self, rows: RowNumbers) -> StoredPairs:
         """Return some pairs, in any order.
 
         Parameters
         ----------
         rows : int64 [n]
             Which of the selection.
-
-        Returns
-        -------
-        StoredPairs
         """
         which = self.which[rows]
         order, parts = [], []
@@ -360,7 +309,7 @@ def check_records(records: Records) -> str:
 
     Parameters
     ----------
-    records : structured array of dtype RECORD, shape [N]
+    records : structured array of dtype PAIR_RECORD, shape [N]
 
     Returns
     -------
@@ -440,32 +389,4 @@ def check_counts(pairs: StoredPairs) -> str:
     for fault, fulfilled in conditions.items():
         if not fulfilled.all():
             return f"pair {int(np.flatnonzero(~fulfilled)[0])}: {fault}"
-    return ""
-
-
-def compare_counts(stored: Counts, counted: Counts) -> str:
-    """Compare the counts of one pair with those of its images now.
-
-    Parameters
-    ----------
-    stored, counted : Counts
-        Of one pair.
-
-    Returns
-    -------
-    str
-        What differs; empty if they are equal.  Metrics of pixels may differ in the last bits.
-    """
-    for rule in stored.scheme.rules:
-        if rule not in counted.scheme.rules:
-            return f"the images were not counted under the rule '{rule}'"
-        one, other = stored.for_rule(rule), counted.for_rule(rule)
-        if not np.array_equal(one.histogram, other.histogram):
-            return f"the images give another histogram under the rule '{rule}'"
-        if not np.array_equal(one.tie_flags, other.tie_flags):
-            return f"the images give other tie flags under the rule '{rule}'"
-    for column, values in stored.pixel_metrics.items():
-        now = counted.pixel_metrics.get(column, np.full(1, np.nan))
-        if not np.allclose(values, now, rtol=1e-12, atol=1e-12, equal_nan=True):
-            return f"the images give another {column}"
     return ""

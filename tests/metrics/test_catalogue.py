@@ -49,14 +49,14 @@ def test_protocols_and_defaults_exist():
     )
 
 
-def test_direction_and_label_of_a_report_are_the_catalogues():
+def test_reports_use_the_directions_and_labels_of_the_catalogue():
     for name, metric in catalogue.METRICS.items():
         assert find_metric(name).label == metric.label
         assert (find_metric(name).sign < 0) == (metric.direction == "lower") == (metric.sign < 0)
     assert find_metric("threshold").sign == 0
 
 
-def test_metrics_that_say_nothing_of_a_map_are_not_listed():
+def test_metrics_that_do_not_depend_on_the_map_are_not_listed():
     unlisted = set(catalogue.aggregate_names()) - set(catalogue.listed_names())
     assert unlisted == {"auc_pr", "fpr_max", "ber_max", "specificity_max"}
 
@@ -100,7 +100,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error():
         sodbench.metrics.evaluator_  # noqa: B018
 
 
-def test_the_list_is_printed_and_marks_what_all_leaves_out(capsys):
+def test_metrics_help_prints_the_catalogue_and_marks_unlisted_metrics(capsys):
     from sodbench.cli import main
 
     assert main(["eval", "--metrics", "help"]) == 0

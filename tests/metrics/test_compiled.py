@@ -1,4 +1,4 @@
-"""The kernels without numba's compiler, without a folder for its cache, and what is said before they are compiled."""
+"""The kernels without numba's compiler, without a cache folder, and the message before they are compiled."""
 
 import os
 import subprocess
@@ -69,7 +69,7 @@ def ran(code, *arguments, **environment):
     return done.stdout, done.stderr.decode()
 
 
-def test_plain_python_gives_the_bits_of_the_compiled_kernels():
+def test_plain_python_and_compiled_kernels_agree_bit_by_bit():
     """NUMBA_DISABLE_JIT=1, the way to debug a kernel and to measure its coverage."""
     plain, warned = ran(EVERYTHING, NUMBA_DISABLE_JIT="1")
     compiled, _ = ran(EVERYTHING)
@@ -106,7 +106,7 @@ assert curves.f_measure(np.array([0.5]), np.array([1.0]))[0] == 0.5 * 1.3 / (0.3
 """
 
 
-def test_without_a_folder_for_the_cache_kernels_are_compiled_and_one_warning_says_so():
+def test_without_a_cache_folder_kernels_are_compiled_with_one_warning():
     _, warned = ran(NO_FOLDER)
     assert warned.count("RuntimeWarning") == 1
     assert "numba finds no writable folder" in warned and "NUMBA_CACHE_DIR" in warned
@@ -120,12 +120,12 @@ curves.f_measure(np.array([0.5]), np.array([1.0]))
 """
 
 
-def test_numba_cache_dir_is_where_the_kernels_are_kept(tmp_path):
+def test_numba_cache_dir_is_the_folder_of_compiled_kernels(tmp_path):
     _, warned = ran(FOLDER, NUMBA_CACHE_DIR=str(tmp_path))
     assert not warned and list(tmp_path.rglob("*.nbc"))
 
 
-def test_eval_announces_the_compilation_before_it_and_only_then(tmp_path):
+def test_eval_announces_compilation_only_when_it_compiles(tmp_path):
     for folder in ("maps", "gt"):
         write_grey(tmp_path / folder / "a.png", np.eye(9, dtype=np.uint8) * 255)
 
@@ -139,7 +139,7 @@ def test_eval_announces_the_compilation_before_it_and_only_then(tmp_path):
         return done.returncode, done.stderr
 
     folders = [str(tmp_path / "maps"), str(tmp_path / "gt")]
-    # a wrong name or folder is found before anything is compiled
+    # a wrong name or folder is reported before anything is compiled
     status, err = printed(str(tmp_path / "nope"), str(tmp_path / "gt"), env=empty)
     assert status == 2 and "compiling" not in err
     status, err = printed(*folders, "--metrics", "MAE", env=empty)

@@ -59,7 +59,7 @@ def test_floats_are_quantised_to_the_nearest_level_halves_to_even():
 
 
 @pytest.mark.parametrize("wrong", [np.nan, -0.01, 1.5, np.inf])
-def test_values_out_of_range_are_refused_with_their_place(wrong):
+def test_values_out_of_range_are_refused_with_their_position(wrong):
     map_ = np.zeros((4, 5))
     map_[2, 3] = wrong
     with pytest.raises(ValueError, match=r"\(0, 2, 3\)"):
@@ -79,7 +79,7 @@ def test_other_arrays_are_refused():
         Evaluator().compute()
 
 
-def test_a_name_is_given_once():
+def test_a_name_can_be_used_once():
     evaluator = evaluated([0], named=True)
     with pytest.raises(ValueError, match="image-0"):
         evaluator.update(*PAIRS[0], name="image-0")
@@ -87,7 +87,7 @@ def test_a_name_is_given_once():
         evaluator.merge(evaluated([0], named=True))
 
 
-def test_torch_tensors_in_batches_are_taken_as_they_are():
+def test_batches_of_torch_tensors_are_accepted():
     torch = pytest.importorskip("torch")
     maps = np.stack([p for p, _ in PAIRS])
     masks = np.stack([m for _, m in PAIRS])
@@ -116,7 +116,7 @@ def test_channels_last_and_masked_arrays_are_refused():
         Evaluator().update(np.ma.zeros((4, 5)), np.ones((4, 5), bool))
 
 
-def test_a_batch_is_taken_whole_or_not_at_all():
+def test_a_batch_is_added_whole_or_not_at_all():
     evaluator = Evaluator()
     with pytest.raises(ValueError, match="4x5"):
         evaluator.update(np.zeros((2, 4, 6)), np.ones((2, 4, 5), bool))
@@ -146,7 +146,7 @@ threads = [threading.Thread(target=work) for _ in range(4)]
 
 
 def test_the_first_scores_of_a_process_may_be_computed_in_several_threads():
-    """As a report does: nothing is compiled twice, and nobody is warned of it."""
+    """As a report does: nothing is compiled twice, and there is no warning."""
     ran = subprocess.run(
         [sys.executable, "-W", "always", "-c", IN_THREADS],
         check=False,
@@ -180,7 +180,7 @@ def test_a_mask_of_other_integers_is_refused():
             Evaluator().update(map_, wrong)
 
 
-def test_masks_of_two_codings_in_one_batch_are_refused():
+def test_masks_with_two_codings_in_one_batch_are_refused():
     maps, masks = np.stack([PAIRS[0][0]] * 2), np.stack([PAIRS[0][1]] * 2)
     masks[0] //= 255
     with pytest.raises(ValueError, match="pass all of them as bool"):
@@ -199,7 +199,7 @@ def test_a_uint8_map_of_zeros_and_ones_is_refused_unless_it_is_black():
     assert evaluator.compute().per_image["mae"].iloc[1] > 0
 
 
-def test_a_value_that_hardly_misses_the_range_is_clipped():
+def test_a_value_slightly_out_of_range_is_clipped():
     _, mask = PAIRS[0]
     over = np.where(mask, 1 + 1e-7, -1e-7)
     clipped, exact = Evaluator(), Evaluator()
@@ -260,7 +260,7 @@ def grey_pair(seed=3):
 
 @pytest.mark.parametrize("base", ["salmetric", "pysodmetrics", "matlab"])
 @pytest.mark.parametrize("above", [0, 25, 59, 60, 100, 128, 254])
-def test_a_protocol_of_ones_own_is_counted_by_its_own_rule(base, above):
+def test_a_custom_protocol_is_counted_by_its_own_rule(base, above):
     """A mask of grey levels under a rule is the binary mask of that rule."""
     rules = replace(
         PROTOCOLS[base],
@@ -279,7 +279,7 @@ def test_a_protocol_of_ones_own_is_counted_by_its_own_rule(base, above):
 
 
 @pytest.mark.parametrize("map_rule", ["raw", "min-max", "maximum"])
-def test_weighted_f_is_of_the_protocols_own_foreground(map_rule):
+def test_weighted_f_uses_the_foreground_of_the_protocol(map_rule):
     """Also where only the preparation is not the one that a rule is usually counted with."""
     map_, mask = grey_pair()
     for rule in (CountingRule(128, "half-even"), MATLAB_RULE):
@@ -310,7 +310,7 @@ def test_counts_refuse_a_rule_that_they_do_not_hold():
         assert same(own.compute(name).metrics, usual.compute(name).metrics)
 
 
-def test_counts_of_two_protocols_of_the_users_own_are_not_mixed_up():
+def test_counts_of_two_custom_protocols_are_kept_apart():
     """Three rules on one mask: each gives the numbers of the binary mask that it selects."""
     map_, mask = grey_pair()
     binary = PROTOCOLS["pysodmetrics"]
@@ -324,7 +324,7 @@ def test_counts_of_two_protocols_of_the_users_own_are_not_mixed_up():
         assert same(score(counts[[1]], protocol, ["a"]).metrics, expected)
 
 
-def test_a_constant_block_is_judged_as_pysodmetrics_does_under_every_rule_of_its_rounding():
+def test_constant_blocks_are_treated_as_in_pysodmetrics_under_every_rule():
     """The rounding of numpy's mean decides whether a constant block has a spread; the flags are kept per rule."""
     usual = PROTOCOLS["pysodmetrics"]
     own = replace(usual, name="own", rule=CountingRule(50, "half-even"))
@@ -365,7 +365,7 @@ def test_counts_refuse_weighted_f_of_another_foreground():
 
 
 @pytest.mark.parametrize("wrong", [-1, 255, 127.5, True, "128"])
-def test_a_rule_without_meaning_is_refused(wrong):
+def test_an_invalid_rule_is_refused(wrong):
     with pytest.raises(ValueError, match=r"0\.\.254"):
         CountingRule(wrong, "half-even")
 
@@ -385,7 +385,7 @@ def test_a_protocol_that_contradicts_itself_is_refused(wrong):
         replace(PROTOCOLS["pysodmetrics"], name="own", **wrong)
 
 
-def test_numbers_of_pairs_without_a_name_avoid_the_names_given():
+def test_numbers_of_unnamed_pairs_avoid_the_given_names():
     evaluator = Evaluator()
     dot = np.eye(5)
     evaluator.update(dot, dot)

@@ -66,32 +66,32 @@ def counts(fixture):
     )
 
 
-def assert_equal(found, expected, tolerance):
+def assert_equal(result, expected, tolerance):
     """Within the tolerance, relative where the expected value is above 1; NaN exactly where expected."""
-    assert np.array_equal(np.isnan(found), np.isnan(expected))
-    error = np.abs(found - expected) / np.maximum(1, np.abs(expected))
+    assert np.array_equal(np.isnan(result), np.isnan(expected))
+    error = np.abs(result - expected) / np.maximum(1, np.abs(expected))
     assert np.nanmax(error) <= tolerance
 
 
 @pytest.mark.parametrize(("key", "rules"), [("pysod", NORMALISED), ("pysod_nonorm", AS_STORED)])
-def test_every_measure_is_that_of_pysodmetrics(fixture, counts, key, rules):
-    measures = per_image_metrics(counts, rules)
+def test_every_metric_is_that_of_pysodmetrics(fixture, counts, key, rules):
+    images = per_image_metrics(counts, rules)
     for ours, theirs in SCALARS.items():
-        assert_equal(measures.scalars[ours], fixture[f"{key}/{theirs}"], 1e-12)
+        assert_equal(images.scalars[ours], fixture[f"{key}/{theirs}"], 1e-12)
     for ours, theirs in CURVES.items():
-        assert_equal(measures.curves[ours], fixture[f"{key}/{theirs}"], 1e-12)
+        assert_equal(images.curves[ours], fixture[f"{key}/{theirs}"], 1e-12)
 
 
 def test_precision_recall_and_f_are_those_of_salmetric(fixture, counts):
-    measures = per_image_metrics(counts, PROTOCOLS["salmetric"])
+    images = per_image_metrics(counts, PROTOCOLS["salmetric"])
     for ours, theirs in {"precision": "precision", "recall": "recall", "f": "fmeasure"}.items():
-        assert_equal(measures.curves[ours], fixture[f"salmetric/{theirs}"].astype(float), 3e-7)
-    assert_equal(measures.scalars["f_max"], fixture["salmetric/maxf"].astype(float), 3e-7)
+        assert_equal(images.curves[ours], fixture[f"salmetric/{theirs}"].astype(float), 3e-7)
+    assert_equal(images.scalars["f_max"], fixture["salmetric/maxf"].astype(float), 3e-7)
     # the program adds up float32 pixel by pixel; see test_reference for its own sum
-    assert_equal(measures.scalars["mae"], fixture["salmetric/mae"].astype(float), 1e-5)
+    assert_equal(images.scalars["mae"], fixture["salmetric/mae"].astype(float), 1e-5)
 
 
-def test_the_data_set_curves_are_those_of_salmetric(fixture, counts, data):
+def test_the_dataset_curves_are_those_of_salmetric(fixture, counts, data):
     scores = score(counts, "salmetric", [f"{i:03d}" for i in range(CASES)])
     for ours, theirs in {"precision": "precision", "recall": "recall"}.items():
         assert_equal(
@@ -99,8 +99,8 @@ def test_the_data_set_curves_are_those_of_salmetric(fixture, counts, data):
         )
     keys = json.loads((data / "metrics_keys.json").read_text())
     printed = keys["files"]["metrics_public.npz"]["dataset"]["salmetric_t1"]
-    found = [scores.metrics[name] for name in ("f_max", "precision", "recall")]
-    assert found == pytest.approx(
+    result = [scores.metrics[name] for name in ("f_max", "precision", "recall")]
+    assert result == pytest.approx(
         [printed["maxf"], printed["p_at_max"], printed["r_at_max"]], abs=2e-6
     )
 
@@ -203,7 +203,7 @@ def test_the_f_curve_is_the_one_whose_maximum_is_max_f(counts, name):
     assert scores.comparisons["tpr"] == scores.comparisons["fpr"] == scores.comparisons["ppv"]
 
 
-def test_the_two_forms_of_max_f_are_told_apart(counts):
+def test_the_two_forms_of_max_f_differ(counts):
     stems = [f"{i:03d}" for i in range(CASES)]
     salmetric = score(counts, "salmetric", stems).metrics
     assert salmetric["f_max"] == salmetric["f_max_meanpr"] != salmetric["f_max_meanf"]
@@ -217,7 +217,7 @@ def test_an_unknown_protocol_is_refused_with_the_known_ones():
         get_protocol("salmetrics")
 
 
-def test_the_evaluator_takes_the_same_pictures(fixture):
+def test_the_evaluator_accepts_the_same_images_in_several_forms(fixture):
     evaluator = Evaluator(protocol="pysodmetrics")
     for i in range(CASES):
         if i != CODED_AS_ONES:

@@ -19,22 +19,22 @@ from sodbench.images import read_grey
 from sodbench.metrics import pysodmetrics as compat
 
 
-def assert_same(found, expected, tolerance=1e-9):
-    assert found.keys() == expected.keys()
+def assert_same(result, expected, tolerance=1e-9):
+    assert result.keys() == expected.keys()
     for name in expected:
-        assert np.shape(found[name]) == np.shape(expected[name]), name
+        assert np.shape(result[name]) == np.shape(expected[name]), name
         np.testing.assert_allclose(
-            found[name], expected[name], rtol=tolerance, atol=tolerance, err_msg=name
+            result[name], expected[name], rtol=tolerance, atol=tolerance, err_msg=name
         )
 
 
 @pytest.fixture(scope="module")
 def library():
     """PySODMetrics itself, where it is installed."""
-    found = pytest.importorskip("py_sod_metrics")
+    module = pytest.importorskip("py_sod_metrics")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(np, "trapz", np.trapezoid, raising=False)  # it wants an older numpy
-        yield found
+        yield module
 
 
 @pytest.fixture(scope="module", params=["metrics_public.npz", "metrics_real3.npz"])
@@ -54,8 +54,8 @@ def test_every_pair_of_the_fixtures(cases, normalize):
         pred, gt = fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"]
         if not normalize:
             pred, gt = pred / 255.0, gt > 128
-        found = everything(compat, [(pred, gt)], normalize)
-        for name, value in found.items():
+        result = everything(compat, [(pred, gt)], normalize)
+        for name, value in result.items():
             if f"{group}/{name}" in fixture:
                 expected = fixture[f"{group}/{name}"][i]
                 ascending = value[::-1] if np.ndim(value) else value
@@ -64,20 +64,20 @@ def test_every_pair_of_the_fixtures(cases, normalize):
                 )
 
 
-def test_the_data_set_of_the_fixtures(cases):
+def test_the_dataset_of_the_fixtures(cases):
     fixture, numbers = cases
     steps = [(fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"]) for i in range(numbers["n"])]
-    found = everything(compat, steps)
-    found |= {
-        "maxem": found["em_curve"].max(),
-        "avgem": found["em_curve"].mean(),
-        "adpem": found["em_adp"],
-        "maxfm": found["fmv1_curve"].max(),
-        "avgfm": found["fmv1_curve"].mean(),
-        "adpfm": found["fmv1_adp"],
+    result = everything(compat, steps)
+    result |= {
+        "maxem": result["em_curve"].max(),
+        "avgem": result["em_curve"].mean(),
+        "adpem": result["em_adp"],
+        "maxfm": result["fmv1_curve"].max(),
+        "avgfm": result["fmv1_curve"].mean(),
+        "adpfm": result["fmv1_adp"],
     }
     for name, expected in numbers["dataset"]["pysod"].items():
-        np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(result[name], expected, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
 @pytest.fixture(scope="module")
@@ -96,27 +96,27 @@ def example(shared):
 def test_the_example_test_of_pysodmetrics(example):
     steps, stored = example
     expected = stored["v1_3_0"] | stored["v1_4_0"] | stored["v1_4_1"]
-    found = everything(compat, steps)
-    em, fm = found["em_curve"], found["fmv1_curve"]
+    result = everything(compat, steps)
+    em, fm = result["em_curve"], result["fmv1_curve"]
     flat = {
-        "MAE": found["mae"],
-        "Smeasure": found["sm"],
-        "wFmeasure": found["wfm"],
-        "adpEm": found["em_adp"],
+        "MAE": result["mae"],
+        "Smeasure": result["sm"],
+        "wFmeasure": result["wfm"],
+        "adpEm": result["em_adp"],
         "meanEm": em.mean(),
         "maxEm": em.max(),
-        "adpFm": found["fmv1_adp"],
+        "adpFm": result["fmv1_adp"],
         "meanFm": fm.mean(),
         "maxFm": fm.max(),
     }
     for name in HANDLERS:
-        curve = found[f"{name}_curve"]
+        curve = result[f"{name}_curve"]
         flat |= {
-            f"adp{name}": found[f"{name}_adp"],
+            f"adp{name}": result[f"{name}_adp"],
             f"mean{name}": curve.mean(),
             f"max{name}": curve.max(),
-            f"sample_bi{name}": found[f"{name}_bin"],
-            f"overall_bi{name}": found[f"overall_bi{name}"],
+            f"sample_bi{name}": result[f"{name}_bin"],
+            f"overall_bi{name}": result[f"overall_bi{name}"],
         }
     del expected["MSIOU"]  # of a version before the present definition
     assert flat.keys() == expected.keys()
@@ -126,7 +126,7 @@ def test_the_example_test_of_pysodmetrics(example):
 
 @given(pairs())
 @settings(max_examples=150, deadline=None)
-def test_beside_the_library(library, pair):
+def test_every_number_equals_the_librarys(library, pair):
     pred, gt = pair
     assert_same(everything(compat, [pair]), everything(library, [pair]))
     floats = [(np.sqrt(pred / 255), gt > 128)]
@@ -137,19 +137,19 @@ def test_beside_the_library(library, pair):
         assert_same(everything(compat, single, False), everything(library, single, False), 1e-5)
 
 
-def test_size_invariant_measures_of_the_fixtures(cases):
+def test_size_invariant_metrics_of_the_fixtures(cases):
     fixture, numbers = cases
     for i in range(numbers["n"]):
-        found = size_invariant(compat, [(fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"])])
+        result = size_invariant(compat, [(fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"])])
         if np.isnan(fixture["pysod/si_fm_adp"][i]):
             continue  # the library raises: a mask without background, or more objects than bits
-        np.testing.assert_allclose(found["si_mae"], fixture["pysod/si_mae"][i], rtol=1e-9)
+        np.testing.assert_allclose(result["si_mae"], fixture["pysod/si_mae"][i], rtol=1e-9)
         for name in HANDLERS:
             flat = {
-                f"si_{name}_adp": found[f"{name}_adp"],
-                f"si_{name}_bin": found[f"{name}_bin"],
-                f"si_{name}_max": found[f"{name}_curves"].max(axis=1).mean(),
-                f"si_{name}_avg": found[f"{name}_curves"].mean(axis=1).mean(),
+                f"si_{name}_adp": result[f"{name}_adp"],
+                f"si_{name}_bin": result[f"{name}_bin"],
+                f"si_{name}_max": result[f"{name}_curves"].max(axis=1).mean(),
+                f"si_{name}_avg": result[f"{name}_curves"].mean(axis=1).mean(),
             }
             for key, value in flat.items():
                 expected = fixture[f"pysod/{key}"][i]
@@ -160,7 +160,7 @@ def test_size_invariant_measures_of_the_fixtures(cases):
 
 @given(pairs())
 @settings(max_examples=60, deadline=None)
-def test_size_invariant_measures_beside_the_library(library, pair):
+def test_size_invariant_metrics_equal_the_librarys(library, pair):
     pred, gt = pair
     try:
         expected = size_invariant(library, [pair, pair])
@@ -174,23 +174,23 @@ def test_size_invariant_measures_beside_the_library(library, pair):
 @pytest.mark.real
 def test_the_size_invariant_part_of_the_example_test(example):
     steps, stored = example
-    found = size_invariant(compat, steps)
+    values = size_invariant(compat, steps)
     per_object = compat.SizeInvarianceFmeasureV2(
         {name: getattr(compat, h)(True, False, **o) for name, (h, o) in HANDLERS.items()}
     )
     for pred, gt in steps:
         per_object.step(pred, gt)
-    flat = {"si_mae": found["si_mae"]}
+    flat = {"si_mae": values["si_mae"]}
     for name, result in per_object.get_results().items():
-        overall = found[f"overall_{name}_dynamic"]
+        overall = values[f"overall_{name}_dynamic"]
         flat |= {
             f"si_sample_max{name}": np.mean([c.max(axis=1).mean() for c in result["dynamic"]]),
             f"si_sample_mean{name}": np.mean([c.mean() for c in result["dynamic"]]),
-            f"si_sample_adp{name}": found[f"{name}_adp"],
-            f"si_sample_bi{name}": found[f"{name}_bin"],
+            f"si_sample_adp{name}": values[f"{name}_adp"],
+            f"si_sample_bi{name}": values[f"{name}_bin"],
             f"si_overall_max{name}": overall.max(),
             f"si_overall_mean{name}": overall.mean(),
-            f"si_overall_bi{name}": found[f"overall_{name}_binary"],
+            f"si_overall_bi{name}": values[f"overall_{name}_binary"],
         }
     expected = {name: x for name, x in stored["v1_5_0"].items() if "auc" not in name}
     assert (
@@ -214,16 +214,16 @@ def test_multiscale_iou_of_the_fixtures(cases):
     fixture, numbers = cases
     for i in range(numbers["n"]):
         pred, gt = fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"]
-        found = msiou(compat, [(pred, gt)], with_dynamic=i % 4 == 0)  # 257 thresholds take long
+        result = msiou(compat, [(pred, gt)], with_dynamic=i % 4 == 0)  # 257 thresholds take long
         keys = {"dynamic": "curve", "adaptive": "adp", "binary": "bin"}
-        for mode, value in found.items():
+        for mode, value in result.items():
             expected = fixture[f"pysod/msiou_{keys[mode]}"][i]
             np.testing.assert_allclose(value, expected, atol=2e-4, rtol=0, err_msg=f"{i}")
 
 
 @given(pairs())
 @settings(max_examples=40, deadline=None)
-def test_multiscale_iou_beside_the_library(library, pair):
+def test_multiscale_iou_equals_the_librarys(library, pair):
     assert_same(
         msiou(compat, [pair]), msiou(library, [pair])
     )  # few outline pixels: exact there too
@@ -260,13 +260,13 @@ def test_a_handler_takes_numbers_of_pixels():
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in HANDLERS.values()}))
-def test_of_no_pixels_every_quotient_is_0(name):
+def test_without_pixels_every_quotient_is_0(name):
     """As in PySODMetrics 1.6.2; FmeasureV2 asks for that where no pair was stepped."""
-    found = getattr(compat, name)(False, False)(tp=0, fp=0, tn=0, fn=0)
-    assert found == (1 if name == "BERHandler" else 0)
+    result = getattr(compat, name)(False, False)(tp=0, fp=0, tn=0, fn=0)
+    assert result == (1 if name == "BERHandler" else 0)
 
 
-def test_a_handler_of_ones_own():
+def test_a_custom_handler():
     class Selected(compat.PrecisionHandler):
         def __call__(self, tp, fp, tn, fn):
             return tp + fp
@@ -295,18 +295,18 @@ def test_input_that_pysodmetrics_refuses_is_refused():
     assert metric.maes == []
 
 
-def test_a_pair_that_is_written_into_is_counted_anew():
+def test_a_modified_pair_is_counted_again():
     pred, gt = np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8)
-    found = []
+    result = []
     for _ in range(2):
         metric = compat.MAE()
         metric.step(pred, gt)
-        found.append(metric.get_results()["mae"])
+        result.append(metric.get_results()["mae"])
         pred[0, 0] = gt[0] = 255
-    assert found == [0, 0.25]
+    assert result == [0, 0.25]
 
 
-def test_a_bool_mask_is_all_background_as_there_but_said_so():
+def test_a_bool_mask_is_all_background_with_a_warning():
     metric = compat.WeightedFmeasure()
     mask = np.array([[True, False]])
     with pytest.warns(UserWarning, match="all of it is background"):
@@ -329,16 +329,16 @@ def test_context_measure_of_the_fixtures(cases):
 
 @given(pairs())
 @settings(max_examples=60, deadline=None)
-def test_context_measure_beside_the_library(library, pair):
+def test_the_context_measure_equals_the_librarys(library, pair):
     options = {"beta2": 0.5, "alpha": 3.0}
     try:
-        found = context(compat, *pair, **options)
+        result = context(compat, *pair, **options)
     except ValueError:
         assume(False)  # on one line, where rounding decides what the library does
-    assert found == pytest.approx(context(library, *pair, **options), abs=1e-6)
+    assert result == pytest.approx(context(library, *pair, **options), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["HumanCorrectionEffortMeasure", "CamouflageContextMeasure"])
-def test_what_is_not_offered_says_so(name):
+def test_metrics_that_are_not_offered_raise_an_error(name):
     with pytest.raises(NotImplementedError, match=name):
         getattr(compat, name)()

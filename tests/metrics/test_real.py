@@ -81,7 +81,7 @@ def test_average_precision_and_roc_area_of_forty_pairs(shared, masks):
 
 
 def float32_mae(maps, masks):
-    """MAE as SalMetric adds it up: one float32 accumulator a picture, then one over the pictures."""
+    """MAE as SalMetric sums it: one float32 accumulator per image, then one over the images."""
     total = np.float32(0)
     for stem, mask in masks.items():
         error = np.abs(maps[stem].astype(float) - mask) / 255

@@ -1,4 +1,4 @@
-"""Every measure from counts against the same measure from pixels, under every protocol."""
+"""Every metric from counts against the same metric from pixels, under every protocol."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ ONE_PIXEL = (np.full((1, 1), 7, np.uint8), np.full((1, 1), 255, np.uint8))
 
 @given(pairs())
 @settings(max_examples=150, deadline=None)
-def test_the_joint_counts(pair):
+def test_the_joint_histogram(pair):
     map_, mask = pair
     counts = count_pair(map_, PreparedMask(mask, COUNTS_ONLY)).counts
     for rule in (STANDARD_RULE, MATLAB_RULE):
@@ -26,7 +26,7 @@ def test_the_joint_counts(pair):
 
 @pytest.mark.parametrize("height", [1, 15, 16, 17, 351, 352, 353, 1000])
 @pytest.mark.parametrize("width", [1, 7, 64, 131])
-def test_what_is_summed_over_a_mask(height, width):
+def test_the_levels_and_the_split_of_a_mask(height, width):
     rng = np.random.default_rng(height * width)
     for share in (0.0, 0.02, 0.6, 1.0):
         mask = np.where(rng.random((height, width)) < share, 255, 0).astype(np.uint8)
@@ -45,7 +45,7 @@ def test_what_is_summed_over_a_mask(height, width):
 @settings(max_examples=40, deadline=None)
 def test_every_curve(rules, pair):
     map_, mask = pair
-    found = per_image_metrics(
+    result = per_image_metrics(
         count_pair(map_, PreparedMask(mask, COUNTS_ONLY)).counts, rules
     ).curves
     p = pixels.prepared(map_, rules.map)
@@ -58,7 +58,7 @@ def test_every_curve(rules, pair):
         ppv = pixels.binary_metrics(
             pixels.selected(p, t, rules.secondary_comparison), foreground, rules.smoothing
         )["precision"]
-        for name, curve in found.items():
+        for name, curve in result.items():
             others = {**plain, "tpr": plain["recall"], "ppv": ppv}
             expected = smoothed[name] if name in own else others[name]
             if rules.empty_masks == "exclude" and (
@@ -75,7 +75,7 @@ def test_every_curve(rules, pair):
 @settings(max_examples=150, deadline=None)
 def test_every_scalar(rules, pair):
     map_, mask = pair
-    found = per_image_metrics(count_pair(map_, PreparedMask(mask)).counts, rules).scalars
+    result = per_image_metrics(count_pair(map_, PreparedMask(mask)).counts, rules).scalars
     p = pixels.prepared(map_, rules.map)
     foreground = mask > rules.rule.foreground_above
 
@@ -83,11 +83,11 @@ def test_every_scalar(rules, pair):
     mae = pixels.mae(pixels.prepared(map_, rules.mae_map), truth)
     if rules.constant_mae == "undefined" and map_.min() == map_.max():
         mae = np.nan
-    assert found["mae"][0] == pytest.approx(mae, nan_ok=True)
+    assert result["mae"][0] == pytest.approx(mae, nan_ok=True)
     exact = rules.map == "maximum"
     s = pixels.s_measure(p, foreground, rules.rule.centroid, exact)
-    assert found["s"][0] == pytest.approx(s, nan_ok=True, **CLOSE)
-    assert found["wf"][0] == pytest.approx(pixels.weighted_f(p, foreground), **CLOSE)
+    assert result["s"][0] == pytest.approx(s, nan_ok=True, **CLOSE)
+    assert result["wf"][0] == pytest.approx(pixels.weighted_f(p, foreground), **CLOSE)
     adaptive = pixels.binary_metrics(pixels.adaptively_selected(map_, rules.map), foreground)
     for name, expected in adaptive.items():
-        assert found[f"{name}_adp"][0] == pytest.approx(expected, **CLOSE), name
+        assert result[f"{name}_adp"][0] == pytest.approx(expected, **CLOSE), name

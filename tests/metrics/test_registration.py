@@ -10,6 +10,7 @@ from sodbench.cli import main
 from sodbench.images import write_grey
 from sodbench.metrics import (
     PROTOCOLS,
+    CountingRule,
     Evaluator,
     catalogue,
     register_metric,
@@ -106,6 +107,37 @@ def test_a_registered_metric_reaches_the_command_line(folders, tmp_path, capsys)
         == 0
     )
     assert "max Jaccard" in (tmp_path / "r.md").read_text()
+
+
+def test_a_registered_metric_that_needs_pixels_reaches_the_command_line(folders, tmp_path, capsys):
+    register_metric(LEVEL, mean_level)
+    options = ["--metrics", "mean_level,wf", "--format", "json", "-o", str(tmp_path / "out")]
+    for _ in range(2):  # counted, then read from the stored counts
+        assert main(["eval", *folders, *options]) == 0
+        (result,) = json.loads(capsys.readouterr().out)["results"]
+        evaluator = Evaluator()
+        for seed in range(2):
+            map_, mask = pair(seed)
+            mask[:3] = 60
+            evaluator.update(map_, mask, str(seed))
+        expected = evaluator.compute().metrics["mean_level"]
+        assert result["metrics"]["mean_level"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_registered_protocol_reaches_the_command_line(folders, capsys):
+    rule = CountingRule(50, "half-even")
+    register_protocol(replace(PROTOCOLS["pysodmetrics"], name="half", rule=rule))
+    assert main(["eval", *folders, "--protocol", "half", "--format", "json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["protocol"] == "half" and "gt:>50" in result["signature"]
+    evaluator = Evaluator("half")
+    for seed in range(2):
+        map_, mask = pair(seed)
+        mask[:3] = 60
+        evaluator.update(map_, mask, str(seed))
+    for name, value in evaluator.compute().metrics.items():
+        if name in result["metrics"]:
+            assert result["metrics"][name] == pytest.approx(value, abs=1e-12), name
 
 
 @pytest.mark.parametrize("name", ["mae", "Mean level", "", "a-b"])

@@ -244,19 +244,19 @@ def test_critical_difference_of_demsars_own_example():
         "C4.5+cf": [.771, .590, .968, .654, .886, .916, .609, .563, .866, 1.0, .965, .614, .9751, .946],
         "C4.5+m+cf": [.798, .569, .967, .657, .898, .931, .685, .625, .875, 1.0, .962, .669, .975, .970],
     }  # fmt: skip
-    found = ranking.critical_difference(auc, higher_is_better=True)
-    ranks = dict(zip(found.methods, found.mean_ranks, strict=True))
+    friedman = ranking.critical_difference(auc, higher_is_better=True)
+    ranks = dict(zip(friedman.methods, friedman.mean_ranks, strict=True))
     assert ranks == pytest.approx(
         {"C4.5": 3.143, "C4.5+m": 2.000, "C4.5+cf": 2.893, "C4.5+m+cf": 1.964}, abs=1e-3
     )
-    squares = sum(rank**2 for rank in found.mean_ranks)
+    squares = sum(rank**2 for rank in friedman.mean_ranks)
     assert 12 * 14 / 20 * (squares - 4 * 25 / 4) == pytest.approx(9.28, abs=0.01)
-    assert found.statistic == pytest.approx(stats.friedmanchisquare(*auc.values()).statistic)
-    assert found.difference == pytest.approx(1.25, abs=0.005)
-    assert found.groups == ((0, 3),)
+    assert friedman.statistic == pytest.approx(stats.friedmanchisquare(*auc.values()).statistic)
+    assert friedman.difference == pytest.approx(1.25, abs=0.005)
+    assert friedman.groups == ((0, 3),)
 
 
-def test_critical_difference_needs_three_methods_and_two_sets():
+def test_critical_difference_needs_three_methods_and_two_datasets():
     assert ranking.critical_difference({"a": [1, 2], "b": [2, 3]}, True) is None
     assert ranking.critical_difference({"a": [1], "b": [2], "c": [3]}, True) is None
 

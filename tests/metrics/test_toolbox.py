@@ -1,4 +1,4 @@
-"""``matlab`` against sal_eval_toolbox itself, on black, constant, empty and full pictures.
+"""``matlab`` against sal_eval_toolbox itself, on black, constant, empty and full images.
 
 The expected numbers were printed by the toolbox's own performCalcu.m (commit b4696d6), run unchanged in Octave 7.3 with its
 image package (``waitbar`` and ``close`` replaced by functions that do nothing) on the cases of metrics_public.npz, written as
@@ -12,7 +12,7 @@ from sodbench.images import read_grey
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
 
 NAN = float("nan")
-# not in here: masks of one or two pixels and pictures of one, for which the program's histogram has another shape
+# not included: masks of one or two pixels and images of one, for which the program's histogram has another shape
 CASES = {
     "ordinary": (0, 1, 2, 10, 11, 14, 15, 18, 19, 20, 21, 23, 25),
     "without the empty masks": (0, 1, 2),
@@ -68,20 +68,20 @@ def scored(data, cases):
     return score(counts, "matlab", [f"{i:03d}" for i in cases])
 
 
-def assert_equal_but(found, expected, but=()):
+def assert_equal_but(result, expected, but=()):
     for name, value in zip(NAMES, expected, strict=True):
         if name not in but:
-            assert found[name] == pytest.approx(value, abs=1e-13), name
+            assert result[name] == pytest.approx(value, abs=1e-13), name
 
 
 @pytest.mark.parametrize(
     "kind", ["ordinary", "without the empty masks", "a black map", "constant maps"]
 )
-def test_every_printed_number_is_the_toolboxs(data, kind):
+def test_every_printed_number_equals_the_toolboxs(data, kind):
     assert_equal_but(scored(data, CASES[kind]).metrics, TOOLBOX[kind])
 
 
-def test_a_full_mask_has_no_roc_curve_and_counts_everywhere_else(data):
+def test_a_full_mask_has_no_roc_curve_but_counts_elsewhere(data):
     scores = scored(data, CASES["a full mask"])
     assert_equal_but(scores.metrics, TOOLBOX["a full mask"], but=["auc_roc"])
     assert scores.left_out == {"auc_roc": ("005",)}
@@ -101,18 +101,18 @@ def test_empty_masks_count_in_adaptive_f_and_have_no_max_f(data, kind):
 
 
 def test_max_f_and_auc_with_empty_masks_are_those_of_the_other_images(data):
-    found = scored(data, CASES["empty masks"]).metrics
+    result = scored(data, CASES["empty masks"]).metrics
     expected = dict(zip(NAMES, TOOLBOX["without the empty masks"], strict=True))
     for name in ("f_max", "auc_roc"):
-        assert found[name] == pytest.approx(expected[name], abs=1e-13)
+        assert result[name] == pytest.approx(expected[name], abs=1e-13)
 
 
 def test_empty_masks_count_as_zero_in_iou(data):
     """All maps that share a mask with nothing in common have IoU 0, so three such images halve the mean of three."""
     without = scored(data, CASES["without the empty masks"]).metrics
-    found = scored(data, CASES["empty masks"]).metrics
+    result = scored(data, CASES["empty masks"]).metrics
     for name in ("iou_max", "iou_mean"):
-        assert found[name] == pytest.approx(without[name] / 2, abs=1e-13)
+        assert result[name] == pytest.approx(without[name] / 2, abs=1e-13)
 
 
 @pytest.mark.real

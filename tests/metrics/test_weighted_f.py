@@ -36,18 +36,18 @@ def test_the_numbers_of_pysodmetrics(fixture):
     ):
         map_, mask = fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"]
         geometry = weighted_geometry((mask > 128).view(np.uint8))
-        found = weighted_f(map_, geometry, np.array([scale(map_), RAW]))
-        assert found == pytest.approx([stretched, raw], abs=1e-14, rel=0), i
+        result = weighted_f(map_, geometry, np.array([scale(map_), RAW]))
+        assert result == pytest.approx([stretched, raw], abs=1e-14, rel=0), i
 
 
 @given(pairs())
 @settings(max_examples=300, deadline=None)
-def test_the_transparent_version(pair):
+def test_weighted_f_equals_the_slow_version(pair):
     map_, mask = pair
     foreground = mask > 128
     scales = np.array([RAW, scale(map_), (0.25 / 255, 0.5)])
-    found = weighted_f(map_, weighted_geometry(foreground.view(np.uint8)), scales)
-    for (a, b), value in zip(scales, found, strict=True):
+    result = weighted_f(map_, weighted_geometry(foreground.view(np.uint8)), scales)
+    for (a, b), value in zip(scales, result, strict=True):
         expected = pixels.weighted_f(a * map_ + b, foreground)
         assert value == pytest.approx(expected, abs=1e-13, rel=0)
 
@@ -59,9 +59,9 @@ def test_float_maps_and_other_betas(pair, beta_squared):
     foreground = mask > 128
     p = np.sqrt(map_ / 255)  # not on the grid of bytes
     geometry = weighted_geometry(foreground.view(np.uint8))
-    (found,) = weighted_f(p, geometry, np.array([[1.0, 0.0]]), beta_squared)
+    (result,) = weighted_f(p, geometry, np.array([[1.0, 0.0]]), beta_squared)
     expected = pixels.weighted_f(p, foreground, beta_squared)
-    assert found == pytest.approx(expected, abs=1e-13, rel=0)
+    assert result == pytest.approx(expected, abs=1e-13, rel=0)
 
 
 @given(pairs(40))
@@ -89,10 +89,10 @@ def test_distances_of_large_and_sparse_masks(shape, share):
     mask = np.where(rng.random(shape) < share, 200, 100).astype(np.uint8)
     mask[rng.integers(shape[0]), rng.integers(shape[1])] = 129
     rows = np.flatnonzero((mask > 128).any(axis=1))
-    found, near = squared_distances(mask, 128, int(rows[0]), int(rows[-1]) + 1)
+    result, near = squared_distances(mask, 128, int(rows[0]), int(rows[-1]) + 1)
     distance, nearest = ndimage.distance_transform_edt(mask <= 128, return_indices=True)
     squared = np.rint(distance**2).astype(int)
-    assert (found == np.minimum(squared, SATURATED)).all()
+    assert (result == np.minimum(squared, SATURATED)).all()
     wanted = np.argwhere((squared > 0) & (squared <= REACH))
     assert (near[:, :2] == wanted).all()
     assert (near[:, 2:] == nearest[:, wanted[:, 0], wanted[:, 1]].T).all()
@@ -109,8 +109,8 @@ def test_distances_of_round_and_pointed_shapes(bend):
         abs(y - 130) * bend > abs(x - 150) * 10,
     ):
         distance = ndimage.distance_transform_edt(~mask)
-        found, _ = squared_distances(mask.view(np.uint8), 0, 0, len(mask))
-        assert (found == np.minimum(np.rint(distance**2), SATURATED)).all()
+        result, _ = squared_distances(mask.view(np.uint8), 0, 0, len(mask))
+        assert (result == np.minimum(np.rint(distance**2), SATURATED)).all()
 
 
 def test_a_perfect_map_scores_one_and_an_empty_mask_zero():
@@ -122,20 +122,20 @@ def test_a_perfect_map_scores_one_and_an_empty_mask_zero():
     ) == pytest.approx([1])
 
 
-def test_a_long_way_off_a_false_alarm_weighs_twice():
+def test_a_distant_false_alarm_has_twice_the_weight():
     """The table of weights ends where float64 cannot tell them from 2."""
     mask = np.zeros((1, 700), np.uint8)
     mask[0, 0] = 1
     p = np.zeros((1, 700))
     p[0, [0, 265, 266, 267, 699]] = 1.0
-    (found,) = weighted_f(p, weighted_geometry(mask), np.array([[1.0, 0.0]]))
-    assert found == pytest.approx(pixels.weighted_f(p, mask > 0), abs=1e-15, rel=0)
-    assert found == pytest.approx(
+    (result,) = weighted_f(p, weighted_geometry(mask), np.array([[1.0, 0.0]]))
+    assert result == pytest.approx(pixels.weighted_f(p, mask > 0), abs=1e-15, rel=0)
+    assert result == pytest.approx(
         2 / 9 / (1 + 1 / 9)
     )  # precision 1/9: one hit, four alarms of weight 2
 
 
-def test_sizes_that_differ_are_an_error():
+def test_different_sizes_are_an_error():
     geometry = weighted_geometry(np.ones((2, 3), np.uint8))
     with pytest.raises(ValueError, match=r"\(3, 2\).*\(2, 3\)"):
         weighted_f(np.zeros((3, 2), np.uint8), geometry, np.array([RAW]))

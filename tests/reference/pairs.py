@@ -4,13 +4,13 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+GreyImage = NDArray[np.uint8]
 MASKS = ("noise", "sparse", "grey", "pixel", "empty", "full", "border", "blob", "last row")
 MAPS = ("noise", "levels", "constant", "mask", "inverse", "narrow", "flat parts", "black")
 
 
 @st.composite
-def pairs(draw: st.DrawFn, side: int = 24) -> tuple[Picture, Picture]:
+def pairs(draw: st.DrawFn, side: int = 24) -> tuple[GreyImage, GreyImage]:
     """A map and a mask, uint8 [h, w]."""
     shape = draw(st.integers(1, side)), draw(st.integers(1, side))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -18,7 +18,7 @@ def pairs(draw: st.DrawFn, side: int = 24) -> tuple[Picture, Picture]:
     return _map(draw(st.sampled_from(MAPS)), mask, rng), mask
 
 
-def _mask(kind: str, shape: tuple[int, int], rng: np.random.Generator) -> Picture:
+def _mask(kind: str, shape: tuple[int, int], rng: np.random.Generator) -> GreyImage:
     height, width = shape
     mask = np.zeros(shape, np.uint8)
     if kind in ("noise", "sparse"):
@@ -40,7 +40,7 @@ def _mask(kind: str, shape: tuple[int, int], rng: np.random.Generator) -> Pictur
     return mask
 
 
-def _map(kind: str, mask: Picture, rng: np.random.Generator) -> Picture:
+def _map(kind: str, mask: GreyImage, rng: np.random.Generator) -> GreyImage:
     shape = mask.shape
     noise = rng.integers(0, 256, shape)
     if kind == "levels":

@@ -1,4 +1,4 @@
-"""Every measure straight from the pixels, slowly and in the open, to hold the fast code against.
+"""Every metric straight from the pixels, slowly and transparently, to compare the fast code with.
 
 Each function follows the definition in the paper or program it names and shares no code with sodbench.metrics.
 Maps and masks are uint8 [h, w].  A prepared map is float64 in [0, 1]; a foreground is bool.
@@ -89,7 +89,7 @@ def quotient(numerator: float, denominator: float) -> float:
 def binary_metrics(
     binary: NDArray[np.bool_], foreground: NDArray[np.bool_], smoothing: float = 0.0
 ) -> dict[str, float]:
-    """Every measure of a binarised map; precision, recall and F with SalMetric's smoothing if given."""
+    """Every metric of a binarised map; precision, recall and F with SalMetric's smoothing if given."""
     tp, fp, fn, tn = confusion(binary, foreground)
     n = tp + fp + fn + tn
     precision = quotient(tp + smoothing, tp + fp + smoothing)

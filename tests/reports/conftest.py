@@ -11,7 +11,7 @@ from sodbench.results import Result
 
 @pytest.fixture(scope="session")
 def odd_results(tmp_path_factory) -> list[Result]:
-    """Four methods with odd names on two sets, pictures on disk."""
+    """Four methods with odd names on two sets, images on disk."""
     root = tmp_path_factory.mktemp("odd")
     noises = dict(zip(ODD, (0.1, 0.25, 0.5, 0.9), strict=True))
     return [

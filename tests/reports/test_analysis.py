@@ -16,7 +16,7 @@ from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.reports.analysis import analyse
 from sodbench.reports.compare import compare
 from sodbench.reports.result_statistics import (
-    SIZES,
+    SIZE_GROUPS,
     f_max_under_each_protocol,
     image_statistics,
 )
@@ -35,9 +35,9 @@ def statistics(result, counts, names):
 @pytest.mark.parametrize("protocol", ["salmetric", "pysodmetrics", "matlab"])
 def test_statistics_give_back_every_aggregate(protocol):
     result = synthetic("m", "SOD", protocol=protocol, images=30)
-    found = statistics(result, result.counts, METRIC_NAMES)
+    own = statistics(result, result.counts, METRIC_NAMES)
     expected = [result.metrics[name] for name in METRIC_NAMES]
-    assert found.observed() == pytest.approx(expected, abs=1e-12)
+    assert own.observed() == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def test_statistics_leave_out_what_the_scores_leave_out(
         metrics=scores.metrics,
         in_memory=(scores.per_image, counts),
     )
-    found = statistics(result, counts, catalogue.aggregate_names())
+    own = statistics(result, counts, catalogue.aggregate_names())
     expected = [scores.metrics[name] for name in catalogue.aggregate_names()]
-    assert found.observed() == pytest.approx(expected, abs=1e-12)
+    assert own.observed() == pytest.approx(expected, abs=1e-12)
     for name, value in scores.metrics.items():  # each alone, as from the fewest curves
         assert statistics(result, counts, [name]).observed()[0] == pytest.approx(value, abs=1e-12)
 
@@ -75,8 +75,8 @@ def test_max_f_under_each_protocol_is_what_each_of_them_scores(with_black_consta
     stems = [f"{i:03d}" for i in range(len(counts))]
     scores = {name: score(counts, name, stems).metrics for name in PROTOCOLS}
     result = replace(synthetic("m", "SOD", images=2), metrics=scores["salmetric"])
-    found = f_max_under_each_protocol(result, counts)
-    assert found == pytest.approx({n: m["f_max"] for n, m in scores.items()}, abs=1e-12)
+    f_max = f_max_under_each_protocol(result, counts)
+    assert f_max == pytest.approx({n: m["f_max"] for n, m in scores.items()}, abs=1e-12)
 
 
 def test_a_resample_is_the_score_of_the_images_drawn():
@@ -85,9 +85,9 @@ def test_a_resample_is_the_score_of_the_images_drawn():
     drawn = np.array([0, 0, 3, 3, 3, 5, 7, 8, 8])
     counts = Counts.concatenate([result.counts[[i]] for i in drawn])
     expected = score(counts, "salmetric", [str(i) for i in range(9)]).metrics
-    found = statistics(result, result.counts, METRIC_NAMES)
+    own = statistics(result, result.counts, METRIC_NAMES)
     draws = np.bincount(drawn, minlength=9)[None].astype(np.uint8)
-    again = found.aggregate(resampled_sums(draws, found.columns).means)[0]
+    again = own.aggregate(resampled_sums(draws, own.columns).means)[0]
     assert again == pytest.approx([expected[n] for n in METRIC_NAMES], abs=1e-12)
 
 
@@ -97,13 +97,13 @@ def three(**options):
 
 
 def test_intervals_hold_their_value_and_comparisons_find_the_better_method():
-    found = analyse(three(), resamples=300)
-    for interval in found.intervals.values():
+    analysis = analyse(three(), resamples=300)
+    for interval in analysis.intervals.values():
         assert interval.low <= interval.value <= interval.high
-    assert found.wins_over()["good", "SOD", "f_max"] == ["fair", "poor"]
-    assert ("poor", "SOD", "mae") not in found.wins_over()
-    assert ("poor", "SOD", "mae") in found.differing_from("good")
-    for c in found.comparisons:
+    assert analysis.wins_over()["good", "SOD", "f_max"] == ["fair", "poor"]
+    assert ("poor", "SOD", "mae") not in analysis.wins_over()
+    assert ("poor", "SOD", "mae") in analysis.differing_from("good")
+    for c in analysis.comparisons:
         assert c.wins + c.ties + c.losses == c.images == 20
         assert c.low <= c.difference <= c.high
 
@@ -118,34 +118,34 @@ def test_the_same_seed_gives_the_same_numbers_and_another_dataset_changes_nothin
 
 def test_a_method_on_other_images_is_not_compared():
     short = synthetic("short", "SOD", noise=0.1, images=20, missing=3)
-    found = analyse([*three(), short], resamples=100)
-    assert {c.images for c in found.comparisons} == {20}
-    assert "short" not in {m for c in found.comparisons for m in (c.first, c.second)}
-    assert found.comparable.reasons["short", "SOD"] == (
+    analysis = analyse([*three(), short], resamples=100)
+    assert {c.images for c in analysis.comparisons} == {20}
+    assert "short" not in {m for c in analysis.comparisons for m in (c.first, c.second)}
+    assert analysis.comparable.reasons["short", "SOD"] == (
         "n:17 instead of n:20; missing:skip(3) instead of missing:error"
     )
-    assert found.ranking.methods == ("good", "fair", "poor")
-    assert np.isfinite(found.intervals["short", "SOD", "mae"].low)
+    assert analysis.ranking.methods == ("good", "fair", "poor")
+    assert np.isfinite(analysis.intervals["short", "SOD", "mae"].low)
 
 
 def test_a_method_scored_on_other_masks_of_the_same_names_is_not_compared():
     other = synthetic("other", "SOD", noise=0.1, images=20, seed=1)
     assert list(other.table.index) == list(three()[0].table.index)
-    found = analyse([*three(), other], resamples=100)
-    assert found.comparable.reasons == {("other", "SOD"): "scored on other images or masks"}
-    assert found.comparable.compared["SOD"] == ("good", "fair", "poor")
+    analysis = analyse([*three(), other], resamples=100)
+    assert analysis.comparable.reasons == {("other", "SOD"): "scored on other images or masks"}
+    assert analysis.comparable.compared["SOD"] == ("good", "fair", "poor")
 
 
 @pytest.mark.parametrize(("images", "intervals", "note"), [(9, False, "too few"), (10, True, "too narrow"),
                                                            (49, True, "too narrow"), (50, True, "")])  # fmt: skip
-def test_few_images_get_no_intervals_and_no_tests_and_some_more_get_a_warning(
+def test_few_images_have_no_intervals_and_no_tests_and_some_more_have_a_warning(
     images, intervals, note
 ):
     results = [synthetic(m, "own", noise=n, images=images) for m, n in (("a", 0.1), ("b", 0.9))]
-    found = analyse(results, resamples=100)
-    assert np.isfinite(found.intervals["a", "own", "f_max"].low) == intervals
-    assert bool(found.comparisons) == intervals
-    assert note in "".join(found.notes) and bool(found.notes) == bool(note)
+    analysis = analyse(results, resamples=100)
+    assert np.isfinite(analysis.intervals["a", "own", "f_max"].low) == intervals
+    assert bool(analysis.comparisons) == intervals
+    assert note in "".join(analysis.notes) and bool(analysis.notes) == bool(note)
 
 
 def test_stored_files_that_do_not_belong_together_are_refused():
@@ -186,12 +186,12 @@ def test_different_protocols_are_shown_but_not_compared():
         synthetic("a", "SOD", protocol="matlab"),
         synthetic("b", "SOD"),
     ]
-    found = analyse(results, resamples=100)
-    assert found.methods == ("a (salmetric)", "a (matlab)", "b")
-    assert {(c.first, c.second) for c in found.comparisons} == {("a (salmetric)", "b")}
+    analysis = analyse(results, resamples=100)
+    assert analysis.methods == ("a (salmetric)", "a (matlab)", "b")
+    assert {(c.first, c.second) for c in analysis.comparisons} == {("a (salmetric)", "b")}
 
 
-def test_groups_of_images_are_scored_as_sets_of_their_own():
+def test_groups_of_images_are_scored_like_datasets():
     """By hand: score the images of each group again; and groups drawn apart add up to the whole set's intervals."""
     from sodbench.metrics import score
 
@@ -199,9 +199,9 @@ def test_groups_of_images_are_scored_as_sets_of_their_own():
     share = result.counts.histogram[:, :, 1].sum(axis=(1, 2)) / result.counts.size.prod(axis=1)
     parity = pd.Categorical(["odd", "even"] * 19 + [None] * 2, ["even", "odd", "never"])
     attributes = {"SOD": pd.DataFrame({"parity": parity}, index=result.table.index)}
-    found = analyse([result], attributes=attributes, resamples=200)
-    size, other = found.breakdowns
-    assert (size.attribute, size.groups) == ("object size", SIZES)
+    analysis = analyse([result], attributes=attributes, resamples=200)
+    size, other = analysis.breakdowns
+    assert (size.attribute, size.groups) == ("object size", SIZE_GROUPS)
     assert (other.attribute, other.groups) == ("parity", ("even", "odd", "never"))
     assert other.images["SOD"] == (19, 19, 0) and other.values["m", "SOD"][2] is None
     members = [share <= 0.1, (share > 0.1) & (share <= 0.3), share > 0.3]
@@ -219,20 +219,20 @@ def test_groups_of_images_are_scored_as_sets_of_their_own():
     plain = statistics(result, result.counts, ["f_max"]).distribution(
         list(draw_resamples(40, 200, dataset_seed("SOD", 0)))
     )
-    whole = found.intervals["m", "SOD", "f_max"]
+    whole = analysis.intervals["m", "SOD", "f_max"]
     assert np.quantile(plain, [0.025, 0.975]) == pytest.approx([whole.low, whole.high], abs=1e-6)
 
 
 def test_max_f_under_each_protocol_is_that_of_the_result_rescored():
     result = synthetic("m", "SOD", images=15)
-    found = analyse([result], resamples=100).by_protocol["m", "SOD"]
-    assert found == pytest.approx(
+    f_max = analyse([result], resamples=100).by_protocol["m", "SOD"]
+    assert f_max == pytest.approx(
         {p: result.rescored(p).metrics["f_max"] for p in ("salmetric", "pysodmetrics", "matlab")},
         abs=1e-12,
     )
 
 
-def test_unknown_names_and_double_results_are_refused():
+def test_unknown_names_and_duplicate_results_are_refused():
     with pytest.raises(SodbenchError, match="no result of the method nobody; there are: good"):
         analyse(three(), methods=["nobody"])
     with pytest.raises(SodbenchError, match="no result of the dataset ECSSD"):
@@ -241,9 +241,9 @@ def test_unknown_names_and_double_results_are_refused():
         analyse([three()[0], three()[0]])
 
 
-def test_one_method_on_one_set_needs_no_comparison():
-    found = analyse([synthetic("only", "SOD")], resamples=100)
-    assert found.comparisons == () and found.critical_differences() == {}
+def test_one_method_on_one_dataset_needs_no_comparison():
+    analysis = analyse([synthetic("only", "SOD")], resamples=100)
+    assert analysis.comparisons == () and analysis.critical_differences() == {}
 
 
 def test_report_and_compare_make_the_same_tests():

@@ -16,7 +16,7 @@ from sodbench.results import Signature
 
 
 @pytest.fixture(autouse=True)
-def undrawn(monkeypatch):
+def without_figures(monkeypatch):
     """No figure is drawn: these are tests of tables and text."""
     monkeypatch.setattr(plots, "save_figure", lambda *_: {})
 
@@ -25,13 +25,13 @@ def rows_of(markdown, title):
     """The rows of the table of this title in a Markdown report, by their first cell."""
     lines = markdown.split(f"**{title}**")[1].splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("|"))
-    found = {}
+    rows = {}
     for line in lines[start + 2 :]:
         if not line.startswith("|"):
             break
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        found[cells[0]] = cells[1:]
-    return found
+        rows[cells[0]] = cells[1:]
+    return rows
 
 
 def mixed(**options):
@@ -43,7 +43,7 @@ def mixed(**options):
     ]
 
 
-def test_a_result_under_another_protocol_has_no_place_no_rank_and_is_tied_with_nobody(tmp_path):
+def test_a_result_under_another_protocol_has_no_place_no_rank_and_is_tied_with_no_method(tmp_path):
     out = tmp_path / "out"
     report_page(mixed(), out, resamples=200, images=[], baseline="good")
     text = (out / "report.md").read_text("utf-8")
@@ -114,11 +114,11 @@ def test_a_method_alone_on_a_dataset_has_no_place_and_no_rank(tmp_path):
 
 def test_results_of_two_policies_are_not_compared():
     touched = synthetic("touched", "own", resized=3)
-    found = analyse([synthetic("a", "own"), synthetic("b", "own"), touched], resamples=100)
-    assert found.comparable.reasons == {
+    analysis = analyse([synthetic("a", "own"), synthetic("b", "own"), touched], resamples=100)
+    assert analysis.comparable.reasons == {
         ("touched", "own"): "resize:bilinear(3) instead of resize:none"
     }
-    assert {(c.first, c.second) for c in found.comparisons} == {("a", "b")}
+    assert {(c.first, c.second) for c in analysis.comparisons} == {("a", "b")}
 
 
 def test_images_are_chosen_by_the_scores_of_comparable_methods(tmp_path):
@@ -142,7 +142,7 @@ def test_images_are_chosen_by_the_scores_of_comparable_methods(tmp_path):
 def test_the_larger_class_is_compared_and_of_equal_ones_that_of_the_most_common_protocol():
     salmetric = Signature("salmetric", n=300, version="0.1.0")
     matlab = Signature("matlab", n=300, version="0.1.0")
-    found = find_comparable(
+    comparable = find_comparable(
         {
             ("a", "X"): matlab,
             ("b", "X"): matlab,
@@ -155,10 +155,10 @@ def test_the_larger_class_is_compared_and_of_equal_ones_that_of_the_most_common_
             ("b", "Z"): matlab,
         }
     )
-    assert found.compared == {"X": ("c", "d"), "Y": ("a", "b"), "Z": ()}
-    assert found.usual["X"] == salmetric
-    assert found.reasons["a", "Z"] == "no other result was made in the same way"
-    assert found.reasons["b", "Z"] == "protocol:matlab instead of protocol:salmetric"
+    assert comparable.compared == {"X": ("c", "d"), "Y": ("a", "b"), "Z": ()}
+    assert comparable.usual["X"] == salmetric
+    assert comparable.reasons["a", "Z"] == "no other result was made in the same way"
+    assert comparable.reasons["b", "Z"] == "protocol:matlab instead of protocol:salmetric"
 
 
 def test_ranked_methods_have_all_the_datasets_that_ranks_are_over():
@@ -171,7 +171,7 @@ def test_ranked_methods_have_all_the_datasets_that_ranks_are_over():
 # ---- the number of images -------------------------------------------------------------------------
 
 
-def test_a_dataset_with_another_number_of_images_is_named_so(tmp_path):
+def test_a_heading_names_an_unofficial_number_of_images(tmp_path):
     results = [synthetic(m, "ECSSD", noise=n, images=16) for m, n in (("a", 0.1), ("b", 0.9))]
     out = tmp_path / "out"
     report_page(results, out, resamples=100, images=[])
@@ -202,7 +202,7 @@ def test_official_numbers_of_other_images_are_a_problem():
     ]
 
 
-def test_the_built_in_sample_borrows_names_and_that_is_no_problem():
+def test_the_demo_data_borrows_names_of_datasets_without_a_problem():
     sample = synthetic("m", "ECSSD", images=12, provenance={"sample": True})
     assert check_image_counts({("m", "ECSSD"): sample}) == []
     assert len(check_image_counts({("m", "ECSSD"): synthetic("m", "ECSSD", images=12)})) == 1
@@ -229,11 +229,11 @@ def test_dss_under_pysodmetrics_next_to_two_methods_under_salmetric(shared, tmp_
     assert all(row[2] == "DSS" and "DSS" not in row[1] for row in best.values())
 
 
-def test_a_dataset_of_few_images_ranks_nobody_and_does_not_change_the_ranks_of_others(tmp_path):
+def test_a_dataset_of_few_images_ranks_no_method_and_does_not_change_other_ranks(tmp_path):
     results = [synthetic(m, "SOD", noise=n) for m, n in (("a", 0.1), ("b", 0.9), ("c", 0.5))]
     results += [synthetic(m, "tiny", noise=n, images=9) for m, n in (("a", 0.1), ("b", 0.9))]
-    found = analyse(results, resamples=100)
-    assert found.ranking == Ranking(("a", "b", "c"), ("SOD",))
+    analysis = analyse(results, resamples=100)
+    assert analysis.ranking == Ranking(("a", "b", "c"), ("SOD",))
     page = report_page(
         results, tmp_path / "r.md", resamples=100, images=[], metrics=["mae", "f_max"]
     )
@@ -244,7 +244,7 @@ def test_a_dataset_of_few_images_ranks_nobody_and_does_not_change_the_ranks_of_o
     assert "tiny (9 images): too few images (below 10) for intervals, tests and ranks" in text
 
 
-def test_a_single_method_disputes_no_image_with_itself(tmp_path):
+def test_with_a_single_method_no_image_is_disputed(tmp_path):
     alone = synthetic("alone", "own", folder=tmp_path / "data")
     text = report_page([alone], tmp_path / "r.md", resamples=100).read_text("utf-8")
     assert "best on average" in text and "where the methods differ most" not in text
@@ -271,7 +271,7 @@ def test_a_metric_without_a_direction_has_no_best_image_and_no_best_method(tmp_p
     assert "where the methods differ most" in text
 
 
-def test_only_maxima_are_said_to_be_of_the_best_threshold_of_an_image(tmp_path):
+def test_only_maxima_are_described_as_of_the_best_threshold_of_an_image(tmp_path):
     result = synthetic("a", "own", folder=tmp_path / "data")
     for metric, said in (("mae", False), ("f_max", True), ("f_adp", False)):
         page = report_page([result], tmp_path / f"{metric}.md", resamples=100, metrics=[metric])

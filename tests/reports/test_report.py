@@ -1,4 +1,4 @@
-"""The report as files: what is written, what is refused, what is said."""
+"""The files of a report: what is written, what is refused and what is reported."""
 
 import csv
 import re
@@ -16,30 +16,32 @@ from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.metrics.catalogue import METRICS
 from sodbench.reports import plots
+from sodbench.reports.analysis import analyse
 from sodbench.reports.attributes import read_attributes
 from sodbench.reports.citations import bibtex
-from sodbench.reports.inputs import read_costs
-from sodbench.reports.markdown import MARKER
+from sodbench.reports.inputs import ReportInputs, ReportOptions, read_costs
+from sodbench.reports.markdown import REPORT_MARKER
 from sodbench.reports.published import load_published
+from sodbench.reports.sections import build_document
 
 
 @pytest.fixture
-def quick(monkeypatch):
-    """PNG alone: embedding fonts in PDF is what takes time."""
+def png_only(monkeypatch):
+    """PNG only: embedding fonts in PDF takes most of the time."""
     monkeypatch.setattr(plots, "FORMATS", ("png",))
 
 
 @pytest.fixture
-def undrawn(monkeypatch):
+def without_figures(monkeypatch):
     """For tests of the text alone: no figure is drawn."""
     monkeypatch.setattr(plots, "save_figure", lambda *_: {})
 
 
-def test_markdown_report_with_figures_beside_it(odd_results, tmp_path, quick):
+def test_a_markdown_report_has_its_figures_next_to_it(odd_results, tmp_path, png_only):
     out = tmp_path / "report.md"
     assert report_page(odd_results[:4], out, resamples=100, sample=True) == out
     text = out.read_text(encoding="utf-8")
-    assert text.startswith(MARKER)
+    assert text.startswith(REPORT_MARKER)
     assert "> This is the built-in sample." in text
     for heading in ("Scores", "Curves", "Single images", "Problems found", "How this was made"):
         assert f"\n## {heading}\n" in text
@@ -54,6 +56,13 @@ def test_markdown_report_with_figures_beside_it(odd_results, tmp_path, quick):
         assert (tmp_path / picture).stat().st_size > 1000
     for raw in ("<b>", "|*_`"):
         assert raw not in text.replace("`sodbench", "")
+
+
+def test_every_figure_has_a_key_of_its_own_and_a_caption(odd_results):
+    inputs = ReportInputs(ReportOptions(), None, (), {}, {})
+    figures = build_document(analyse(odd_results, resamples=100), inputs).figures
+    assert len({figure.key for figure in figures}) == len(figures) > 6
+    assert all(figure.caption.endswith(".") for figure in figures)
 
 
 def test_a_folder_gets_every_format(odd_report):
@@ -127,7 +136,7 @@ def test_the_latex_compiles(odd_report, tmp_path):
     assert (tmp_path / "report.pdf").stat().st_size > 10_000
 
 
-def test_the_same_results_give_the_same_report(odd_results, tmp_path, undrawn):
+def test_the_same_results_give_the_same_report(odd_results, tmp_path, without_figures):
     for name in ("a", "b"):
         report_page(odd_results[:2], tmp_path / name / "report.md", resamples=100, images=[])
     assert (tmp_path / "a" / "report.md").read_bytes() == (
@@ -147,7 +156,7 @@ def test_figures_are_the_same_bytes_in_every_format(tmp_path):
         assert one[kind].read_bytes() == two[kind].read_bytes()
 
 
-def test_thumbnails_are_made_once(odd_results, tmp_path, monkeypatch, undrawn):
+def test_thumbnails_are_made_once(odd_results, tmp_path, monkeypatch, without_figures):
     from sodbench.reports import gallery
 
     made = []
@@ -162,7 +171,7 @@ def test_thumbnails_are_made_once(odd_results, tmp_path, monkeypatch, undrawn):
     assert len(made) == 12 * 4
 
 
-def test_pictures_that_moved_are_said_politely(tmp_path, undrawn):
+def test_missing_images_are_reported_and_change_no_number(tmp_path, without_figures):
     results = [synthetic("m", "SOD", folder=tmp_path / "data")]
     shutil.rmtree(tmp_path / "data" / "images")
     shutil.rmtree(tmp_path / "data" / "maps")
@@ -175,7 +184,7 @@ def test_pictures_that_moved_are_said_politely(tmp_path, undrawn):
     assert "images_1" not in text
 
 
-def test_different_signatures_are_marked_and_explained(tmp_path, undrawn):
+def test_different_signatures_are_marked_and_explained(tmp_path, without_figures):
     results = [
         synthetic("a", "SOD"),
         synthetic("b", "SOD"),
@@ -191,7 +200,7 @@ def test_different_signatures_are_marked_and_explained(tmp_path, undrawn):
     assert "‡ was made in another way" in text and "protocol:matlab" in text
 
 
-def test_published_rows_are_marked_and_take_no_part(tmp_path, undrawn):
+def test_published_rows_are_marked_and_not_ranked(tmp_path, without_figures):
     results = [synthetic(m, "SOD", noise=n) for m, n in (("a", 0.1), ("b", 0.3), ("c", 0.6))]
     plain, with_rows = (
         report_page(results, tmp_path / f"{n}.md", resamples=100, images=[], published=p)
@@ -209,7 +218,7 @@ def test_published_rows_are_marked_and_take_no_part(tmp_path, undrawn):
     assert "the decimal point is missing" in text
 
 
-def test_published_tables_are_whole_and_doubts_are_noted():
+def test_published_tables_are_complete_and_caveats_are_noted():
     found = {s.name: s for s in load_published()}
     assert set(found) == {"csf", "icon", "salod", "u2net", "sal_eval_toolbox"}
     assert found["csf"].values == {} and found["csf"].methods == ("CSF+Res2Net-50",)
@@ -229,7 +238,7 @@ def test_every_citation_of_the_catalogue_has_a_bibtex_entry():
         assert bool(metric.citation) == bool(bibtex([], [], [metric.name])), metric.name
 
 
-def test_templates_are_filled_in_with_the_right_escaping(odd_results, tmp_path, undrawn):
+def test_templates_are_filled_in_with_the_right_escaping(odd_results, tmp_path, without_figures):
     (tmp_path / "mine.tex.j2").write_text(
         r"\title{((( document.title )))} ((( tables.scores|table )))"
     )
@@ -260,7 +269,7 @@ def test_templates_are_filled_in_with_the_right_escaping(odd_results, tmp_path, 
 
 
 @pytest.mark.parametrize("name", ["report.md", ""])
-def test_a_template_overwrites_its_own_result_alone(name, tmp_path, undrawn):
+def test_a_template_replaces_only_its_own_unmodified_file(name, tmp_path, without_figures):
     results = [synthetic("m", "SOD")]
     template = tmp_path / "mine.txt.j2"
     out = tmp_path / "out" / name
@@ -298,7 +307,7 @@ def stats_of(result, folder, images=None):
     return folder
 
 
-def test_scores_by_kind_of_image(tmp_path, quick, capsys, monkeypatch):
+def test_scores_by_kind_of_image(tmp_path, png_only, capsys, monkeypatch):
     results = [synthetic(m, "HKU-IS/test", images=14, noise=n) for m, n in (("a", 0.1), ("b", 0.6))]
     monkeypatch.setattr("sodbench.results.load_results", lambda _: results)
     stats = stats_of(results[0], tmp_path / "stats")
@@ -382,7 +391,9 @@ def test_a_markdown_report_may_be_written_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("methods", "figure"), [(3, "critical_difference.png"), (13, "critical_difference_f_max.png")]
 )
-def test_many_methods_get_a_rank_diagram_a_page(methods, figure, tmp_path, undrawn):
+def test_many_methods_get_a_rank_diagram_for_each_metric(
+    methods, figure, tmp_path, without_figures
+):
     results = [
         synthetic(f"m{i}", d, images=10, noise=0.05 * (i + 1))
         for d in ("SOD", "ECSSD")
@@ -417,14 +428,14 @@ def test_costs_are_read_or_refused(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["true", "-5", "1e999", "NaN", '"many"', "[]"])
-def test_what_is_no_cost_is_refused(tmp_path, value):
+def test_an_invalid_cost_is_refused(tmp_path, value):
     file = tmp_path / "bench.json"
     file.write_text(f'{{"model": "m", "images_per_second": {value}}}')
     with pytest.raises(SodbenchError, match=r"bench.json: not a result of 'sodbench bench'"):
         read_costs([file])
 
 
-def test_command_line_without_results(tmp_path, capsys):
+def test_a_folder_without_results_is_refused(tmp_path, capsys):
     assert main(["report", str(tmp_path), "-o", str(tmp_path / "r.md")]) == 2
     assert "no results below it" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
@@ -438,13 +449,11 @@ def test_negative_seed_is_refused(command, capsys):
     assert "--seed: '-1' is not a whole number of at least 0" in capsys.readouterr().err
 
 
-def test_names_apart_by_commas(tmp_path, undrawn, monkeypatch, capsys):
+def test_names_may_be_separated_by_commas(tmp_path, without_figures, monkeypatch, capsys):
     stored = [synthetic(m, d) for m in ("A", "B") for d in ("SOD", "ECSSD", "HKU-IS")]
     monkeypatch.setattr(
         "sodbench.results.load_results",
-        lambda folders: [
-            r for r in stored if Path(r.method) in folders or folders == [Path("all")]
-        ],
+        lambda place: [r for r in stored if place in (Path(r.method), [Path("all")])],
     )
     chosen = ["--metrics", "mae,f_max", "--datasets", "SOD,ECSSD", "--resamples", "100"]
     out = tmp_path / "r.md"
@@ -461,7 +470,7 @@ def test_names_apart_by_commas(tmp_path, undrawn, monkeypatch, capsys):
 
 
 @pytest.mark.real
-def test_real_maps_reach_the_gold_numbers_in_the_report(shared, tmp_path, quick):
+def test_real_maps_give_the_published_numbers_in_the_report(shared, tmp_path, png_only):
     """From files to the page: three published methods on SOD, as the command line does it."""
     results = tmp_path / "results"
     arguments = ["eval", str(shared / "real/preds/DSS/SOD"), str(shared / "real/SOD/GT")]

@@ -1,4 +1,4 @@
-"""A report's folder: what is removed, what is refused, what survives a kill; and what a crafted one may not do."""
+"""The folder of a report: what is removed or refused, what survives a kill, and what a crafted folder cannot do."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from sodbench.images import write_image
 from sodbench.reports import plots
 from sodbench.reports.inputs import ReportOptions
 from sodbench.reports.report import write_report
-from sodbench.reports.report_folder import RECORD
+from sodbench.reports.report_folder import REPORT_RECORD
 
 
 @pytest.fixture
-def quick(monkeypatch):
-    """PNG alone, and an empty one: drawing takes time."""
+def fake_figures(monkeypatch):
+    """Empty PNG files in place of figures: drawing takes time."""
 
     def save(figure, folder, name):
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def bench_file(folder, method="a"):
     return file
 
 
-def test_a_rewritten_folder_holds_nothing_of_the_earlier_report(tmp_path, quick):
+def test_a_rewritten_folder_holds_nothing_of_the_earlier_report(tmp_path, fake_figures):
     first = [
         synthetic(m, d, folder=tmp_path / "data" / d.replace("/", "-"))
         for m in ("a", "b", "c")
@@ -67,7 +67,7 @@ def test_a_rewritten_folder_holds_nothing_of_the_earlier_report(tmp_path, quick)
         assert path.read_bytes() == (out / name).read_bytes(), name
 
 
-def test_a_rewritten_markdown_report_leaves_no_old_figures(tmp_path, quick):
+def test_a_rewritten_markdown_report_leaves_no_old_figures(tmp_path, fake_figures):
     results = [synthetic(m, "SOD") for m in ("a", "b")]
     out = tmp_path / "r.md"
     write(results, out, bench=[bench_file(tmp_path, m) for m in "ab"])
@@ -77,7 +77,7 @@ def test_a_rewritten_markdown_report_leaves_no_old_figures(tmp_path, quick):
     assert (tmp_path / "r_figures" / "pr.png").is_file()
 
 
-def test_what_was_made_of_a_template_is_removed_unless_it_was_changed(tmp_path, quick):
+def test_a_filled_template_is_removed_unless_it_was_modified(tmp_path, fake_figures):
     template = tmp_path / "mine.txt.j2"
     template.write_text("{{ document.title }}")
     results, out = [synthetic("a", "SOD")], tmp_path / "out"
@@ -91,7 +91,7 @@ def test_what_was_made_of_a_template_is_removed_unless_it_was_changed(tmp_path, 
     assert (out / "mine.txt").read_text() == "my own words"
 
 
-def test_a_file_of_other_people_in_the_way_is_refused(tmp_path, quick):
+def test_a_file_that_no_report_wrote_is_not_replaced(tmp_path, fake_figures):
     results, out = [synthetic("a", "SOD")], tmp_path / "out"
     write(results, out)
     (out / "tables" / "cost.csv").write_text("mine")
@@ -102,7 +102,7 @@ def test_a_file_of_other_people_in_the_way_is_refused(tmp_path, quick):
     assert (out / "tables" / "cost.csv").read_text() == "mine"
 
 
-def test_fewer_thumbnails_than_before_leave_none_of_the_others(tmp_path, quick):
+def test_fewer_thumbnails_than_before_leave_none_of_the_others(tmp_path, fake_figures):
     results, out = [synthetic("a", "SOD", folder=tmp_path / "data")], tmp_path / "out"
     write(results, out)
     assert len(list((out / "thumbnails").rglob("*.jpg"))) == 36
@@ -166,7 +166,7 @@ def test_after_a_kill_at_any_event_the_same_command_works_and_leaves_no_other_fi
     assert number > 36
 
 
-def test_two_reports_at_once_in_one_folder_are_refused(tmp_path, quick, monkeypatch):
+def test_two_reports_at_once_in_one_folder_are_refused(tmp_path, fake_figures, monkeypatch):
     pytest.importorskip("fcntl")
     results, out = [synthetic("a", "SOD")], tmp_path / "out"
     refused = []
@@ -187,7 +187,7 @@ def test_two_reports_at_once_in_one_folder_are_refused(tmp_path, quick, monkeypa
 # ---- crafted folders ------------------------------------------------------------------------------
 
 
-def test_links_in_a_report_folder_are_not_written_through(tmp_path, quick):
+def test_links_in_a_report_folder_are_not_written_through(tmp_path, fake_figures):
     results, mine = [synthetic("a", "SOD")], tmp_path / "mine"
     mine.mkdir()
     (mine / "pr.png").write_text("my plot")
@@ -215,7 +215,7 @@ def test_a_figure_replaces_a_link_and_not_its_target(tmp_path):
     assert target.read_text() == "mine" and not (tmp_path / "figures" / "pr.png").is_symlink()
 
 
-def test_a_record_that_names_files_outside_removes_none(tmp_path, quick):
+def test_a_record_that_names_files_outside_removes_none(tmp_path, fake_figures):
     results, out, mine = [synthetic("a", "SOD")], tmp_path / "out", tmp_path / "mine.txt"
     mine.write_text("mine")
     linked = tmp_path / "linked"
@@ -223,19 +223,19 @@ def test_a_record_that_names_files_outside_removes_none(tmp_path, quick):
     (linked / "a.txt").write_text("mine")
     write(results, out)
     (out / "link").symlink_to(linked)
-    record = json.loads((out / RECORD).read_text())
+    record = json.loads((out / REPORT_RECORD).read_text())
     names = ("../mine.txt", str(mine), "link/a.txt", "link/", "x\0y", "")
     record["files"] |= {name: [] for name in names} | {"tables": 3}
-    (out / RECORD).write_text(json.dumps(record))
+    (out / REPORT_RECORD).write_text(json.dumps(record))
     write(results, out)
     assert mine.read_text() == "mine" and (linked / "a.txt").read_text() == "mine"
 
 
-def test_a_record_of_a_markdown_report_removes_no_file_next_to_it(tmp_path, quick):
+def test_a_record_of_a_markdown_report_removes_no_file_next_to_it(tmp_path, fake_figures):
     results, mine = [synthetic("a", "SOD")], tmp_path / "mine.txt"
     mine.write_text("mine")
     write(results, tmp_path / "r.md")
-    record = tmp_path / "r_figures" / RECORD
+    record = tmp_path / "r_figures" / REPORT_RECORD
     content = json.loads(record.read_text())
     content["files"] |= {"mine.txt": []}
     record.write_text(json.dumps(content))
@@ -244,12 +244,12 @@ def test_a_record_of_a_markdown_report_removes_no_file_next_to_it(tmp_path, quic
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
-def test_a_record_that_is_no_file_is_refused(tmp_path, quick):
+def test_a_record_that_is_not_a_regular_file_is_refused(tmp_path, fake_figures):
     results, out = [synthetic("a", "SOD")], tmp_path / "out"
     write(results, out)
     for make in (os.mkfifo, lambda path: path.symlink_to(tmp_path / "target")):
-        (out / RECORD).unlink()
-        make(out / RECORD)
+        (out / REPORT_RECORD).unlink()
+        make(out / REPORT_RECORD)
         with pytest.raises(
             SodbenchError, match=r"\.sodbench-report: damaged, or not the record of a report"
         ):
@@ -261,7 +261,7 @@ def test_a_record_that_is_no_file_is_refused(tmp_path, quick):
     "outside", ["{secret}", "../../secret/private.png", "x/../../../secret/private.png"]
 )
 def test_files_outside_the_recorded_folders_are_named_and_not_shown(
-    outside, tmp_path, quick, monkeypatch, capsys
+    outside, tmp_path, fake_figures, monkeypatch, capsys
 ):
     """A result is a folder that anyone can hand out; its table may name any file of the reader's disk."""
     import numpy as np
@@ -287,7 +287,7 @@ def test_files_outside_the_recorded_folders_are_named_and_not_shown(
     assert not (out / "thumbnails/SOD/image/000003.jpg").exists()
 
 
-def test_images_in_neighbouring_recorded_folders_are_shown(tmp_path, quick):
+def test_images_in_neighbouring_recorded_folders_are_shown(tmp_path, fake_figures):
     result = synthetic("a", "SOD", folder=tmp_path / "data")
     result.table["image"] = "../images/" + result.table["image"]
     out = tmp_path / "out"
@@ -299,7 +299,7 @@ def test_images_in_neighbouring_recorded_folders_are_shown(tmp_path, quick):
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_a_report_names_no_folder_of_its_authors_machine(kept, tmp_path, quick):
+def test_a_report_names_no_folder_of_its_authors_machine(kept, tmp_path, fake_figures):
     from sodbench.errors import Problem
 
     home = tmp_path / "home dir" / "me"
@@ -328,7 +328,7 @@ def test_a_report_names_no_folder_of_its_authors_machine(kept, tmp_path, quick):
         for name, path in files_below(out).items()
         if not name.endswith(".jpg")
     }
-    assert {"index.html", "report.md", "report.tex", "report.json", RECORD} <= set(texts)
+    assert {"index.html", "report.md", "report.tex", "report.json", REPORT_RECORD} <= set(texts)
     naming = {
         name
         for name, text in texts.items()
@@ -360,7 +360,7 @@ def test_a_report_names_no_folder_of_its_authors_machine(kept, tmp_path, quick):
         ("", ""),
     ],
 )
-def test_paths_are_cut_and_nothing_else(text, expected):
+def test_only_paths_are_shortened(text, expected):
     from sodbench.reports.hidden_paths import hide_paths
 
     assert hide_paths(text, ["/root one"]) == expected
@@ -369,8 +369,8 @@ def test_paths_are_cut_and_nothing_else(text, expected):
 # ---- cost -----------------------------------------------------------------------------------------
 
 
-def test_a_bench_record_of_another_name_is_a_problem_and_can_be_mapped(
-    tmp_path, quick, monkeypatch, capsys
+def test_a_bench_record_of_another_name_is_a_problem_and_can_be_assigned(
+    tmp_path, fake_figures, monkeypatch, capsys
 ):
     results = [synthetic(m, "SOD") for m in ("TinyNet", "Other", "Third")]
     monkeypatch.setattr("sodbench.results.load_results", lambda _: results)
@@ -394,13 +394,15 @@ def test_a_bench_record_of_another_name_is_a_problem_and_can_be_mapped(
     )
 
 
-def test_a_record_of_a_method_left_out_on_purpose_is_no_problem(tmp_path, quick):
+def test_a_bench_record_of_an_excluded_method_is_no_problem(tmp_path, fake_figures):
     results = [synthetic(m, "SOD") for m in ("a", "b")]
     files = [bench_file(tmp_path, m) for m in "ab"]
     assert not write(results, tmp_path / "r.md", methods=["a"], bench=files).problems
 
 
-def test_methods_without_a_record_are_named_and_are_no_fault_by_themselves(tmp_path, quick, capsys):
+def test_methods_without_a_bench_record_are_reported_and_are_no_problem(
+    tmp_path, fake_figures, capsys
+):
     results = [synthetic(m, "SOD") for m in ("net", "centre-prior")]
     report = write(results, tmp_path / "r.md", bench=[bench_file(tmp_path, "net")])
     assert not report.problems
@@ -409,7 +411,7 @@ def test_methods_without_a_record_are_named_and_are_no_fault_by_themselves(tmp_p
 
 
 def test_a_modified_result_is_refused_by_name_and_nothing_is_written(
-    tmp_path, quick, monkeypatch, capsys
+    tmp_path, fake_figures, monkeypatch, capsys
 ):
     from sodbench.results import Result
 
@@ -424,7 +426,7 @@ def test_a_modified_result_is_refused_by_name_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_names_with_a_carriage_return_make_no_line_of_csv(tmp_path, quick):
+def test_a_carriage_return_in_a_name_does_not_break_a_csv_line(tmp_path, fake_figures):
     import csv
 
     results = [synthetic(m, "own", images=3) for m in ("a\rb", "c")]
@@ -436,7 +438,7 @@ def test_names_with_a_carriage_return_make_no_line_of_csv(tmp_path, quick):
             assert {row["method"] for row in csv.DictReader(file)} == {"a\\rb", "c"}
 
 
-def test_pairs_of_a_list_that_is_elsewhere_are_shown(tmp_path, quick):
+def test_images_of_a_list_in_another_folder_are_shown(tmp_path, fake_figures):
     """The result records the folders of the files, not that of the list: no name leads out of them."""
     import numpy as np
 

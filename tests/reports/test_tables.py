@@ -41,7 +41,7 @@ SIGNATURE = "sodbench:0.1.0|protocol:salmetric|n:4|missing:error|resize:none|gt:
         ([0.5, 0.5, 0.5, 0.5], 1, [1, 1, 1, 1]),
     ],
 )
-def test_places(values, direction, expected):
+def test_equal_printed_numbers_share_a_place(values, direction, expected):
     assert tables.rank_marks(values, direction) == expected
 
 
@@ -94,7 +94,7 @@ def test_directions_are_those_of_the_metrics():
     assert find_metric("f_adp").label == "adaptive F"
 
 
-def test_choose_names_what_there_is():
+def test_an_unknown_metric_is_refused_with_the_known_ones():
     assert [m.name for m in select_metrics(["s", "mae", "x"])] == ["mae", "s"]
     with pytest.raises(SodbenchError, match=r"no result has the metric nope; there are: mae"):
         select_metrics(["mae"], ["nope"])
@@ -206,7 +206,7 @@ def example() -> tables.Table:
         ("table.csv", lambda t: t.frame().to_csv(lineterminator="\n")),
     ],
 )
-def test_golden(file, render):
+def test_tables_are_rendered_like_the_stored_files(file, render):
     """SODBENCH_REGOLD=1 rewrites the files; read the difference before committing it."""
     text = render(example())
     if os.environ.get("SODBENCH_REGOLD"):

@@ -76,6 +76,6 @@ def test_the_worst_images_come_first_and_undefined_ones_last(results, metric, pi
     result = results[1]
     scores = dict(result.table[metric])
     result.table.loc["im_004", metric] = np.nan
-    found = find_worst_images(result, metric, 12).images
-    assert found[0][2] == pick(score for stem, score in scores.items() if stem != "im_004")
-    assert found[-1][0] == "im_004"
+    images = find_worst_images(result, metric, 12).images
+    assert images[0][2] == pick(score for stem, score in scores.items() if stem != "im_004")
+    assert images[-1][0] == "im_004"

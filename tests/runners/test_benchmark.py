@@ -11,6 +11,7 @@ from torch import nn
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.models import InputSize, create_model
+from sodbench.reports.text import format_cost
 from sodbench.runners import benchmark as benchmark_module
 from sodbench.runners import export as export_module
 from sodbench.runners.benchmark import benchmark, count_macs
@@ -82,7 +83,7 @@ def test_record_holds_the_costs_at_every_size(net, tmp_path, capsys, monkeypatch
 def test_baseline_has_no_network(capsys):
     record = benchmark("centre-prior", sizes=[(20, 30)], repeats=1)
     assert record["parameters"] == 0 and record["macs"] is None
-    assert "centre-prior" in benchmark_module.table(record)
+    assert "centre-prior" in format_cost(record)
 
 
 def test_memory_running_out_ends_the_search_for_the_best_batch(monkeypatch, capsys):
@@ -94,7 +95,7 @@ def test_memory_running_out_ends_the_search_for_the_best_batch(monkeypatch, caps
 
     predictor = NetworkPredictor(Hungry(3, 1, 1), "hungry", device="cpu")
     # one image alone is called so slow that every larger batch pays
-    rate, batch = benchmark_module._throughput(predictor, (8, 8), 10.0, 3)
+    rate, batch = benchmark_module._measure_throughput(predictor, (8, 8), 10.0, 3)
     assert (batch, rate > 0.1) in {(2, True), (1, True)}
 
 
@@ -255,7 +256,7 @@ def test_export_leaves_out_sizes_that_the_network_refuses(faulty, tmp_path, caps
     ("model", "message"),
     [
         ("Never", r"300x400 is refused .*no size will do .* input_size = InputSize"),
-        ("NotFinite", r"the network itself gives NaN or infinity for an image of 224x224"),
+        ("NotFinite", r"the network itself returns NaN or infinity for an image of 224x224"),
         (
             "Two",
             r"returned list for a batch \[1, 3, 224, 224\]; it must return one logit map per image",

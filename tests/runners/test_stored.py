@@ -658,7 +658,7 @@ def test_the_stored_command_gives_the_stored_result(original, tmp_path, monkeypa
 
 @pytest.mark.parametrize("block", [2, 128])
 def test_the_stored_counts_are_streamed_and_read_at_random(stored, monkeypatch, block):
-    monkeypatch.setattr(counts_file, "BLOCK", block)
+    monkeypatch.setattr(counts_file, "PAIRS_PER_BLOCK", block)
     whole = read_counts(stored / "counts.npz").counts
     file = CountsFile(stored / "counts.npz")
     for rows in (range(4), range(4, 6), (5, 2), (1,), (0, 3, 5)):
@@ -779,7 +779,7 @@ def claim_another_rule(arrays):
 def test_parts_that_hold_what_no_counting_gives_are_not_used(
     original, stored, capsys, monkeypatch, change, fault, block
 ):
-    monkeypatch.setattr(counts_file, "BLOCK", block)
+    monkeypatch.setattr(counts_file, "PAIRS_PER_BLOCK", block)
     leave_part(stored, change)
     assert_restored(original, stored)
     message = capsys.readouterr().err

@@ -498,6 +498,6 @@ def test_too_little_memory_is_one_plain_line(megabytes, expected, maps):
     assert "Traceback" not in done.stderr
     if expected:
         assert done.stderr == (
-            f"sodbench: error: the address space is limited to {megabytes} MiB, and 1024 MiB are the least to "
-            "work in; raise the limit (ulimit -v unlimited)\n"
+            f"sodbench: error: the address space is limited to {megabytes} MiB, and 1024 MiB are the "
+            "minimum; raise the limit (ulimit -v unlimited)\n"
         )

@@ -3,7 +3,10 @@
 import dataclasses
 import hashlib
 import json
+import sys
+import types
 from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sodbench import plugins
 from sodbench.cli import build_parser, main
 from sodbench.cli.eval import read_truths
 from sodbench.datasets import (
@@ -147,6 +151,20 @@ def test_a_registered_dataset_is_found_like_a_built_in_one(
     assert expected_stems(dataset) == {"a", "b", "c"}
     (clean,) = find_masks("CoCA/clean", data_root=tmp_path / "data")
     assert list(clean.masks) == ["a"] and [p.file for p in clean.problems] == ["c"]
+
+
+def test_a_plug_in_brings_its_datasets_to_the_command_line(
+    registered: DatasetInfo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = DatasetInfo("Mine", 7, about="seven images")
+    module = types.ModuleType("plugin_of_mine")
+    module.register = lambda: register_dataset(mine)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "plugin_of_mine", module)
+    entry = EntryPoint("mine", "plugin_of_mine:register", "sodbench.datasets")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [entry])
+    monkeypatch.setattr(plugins, "_loaded", set())
+    assert main(["data", "list", "mine"]) == 0
+    assert capsys.readouterr().out.startswith("Mine: seven images")
 
 
 def test_a_registered_dataset_takes_no_name_of_another(registered: DatasetInfo) -> None:

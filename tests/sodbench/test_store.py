@@ -14,11 +14,11 @@ from sodbench.results import Policy, store
 from sodbench.results.counts_file import CountsFile, write_counts
 from sodbench.results.store import CountsStore
 from sodbench.results.stored_pairs import (
+    PAIR_RECORD,
     FileIdentity,
     PairSelection,
     StoredPairs,
     counting_scheme,
-    pack_record,
 )
 
 
@@ -35,16 +35,13 @@ def pairs(*stems, seed=0, grey=False, weighted=True):
         assert bool(counts[-1].deviations) == grey
         identity = FileIdentity(1, 2, 3, seed)
         records.append(
-            pack_record(
-                map_file=identity,
-                mask_file=identity,
-                fitted=0,
-                map_size=(20, 30),
-                mask_levels=int(grey),
-                foreground=int((mask > 128).sum()),
-                notes=("", ""),
-                counts=counts[-1],
-            )
+            np.array(
+                (
+                    *(*identity, *identity, 0, (20, 30), int(grey), (mask > 128).sum()),
+                    *(counts[-1].brightest, b"", b"", (20, 30), counts[-1].absolute_error),
+                ),
+                PAIR_RECORD,
+            ).tobytes()
         )
     return StoredPairs.stack(stems, records, counts)
 

@@ -1,4 +1,4 @@
-"""Figures: drawn once, compared with stored pictures; legends that cover nothing; styles that stay apart."""
+"""Plots look like stored images, their legends cover nothing, and their styles differ."""
 
 import os
 from itertools import pairwise
@@ -46,15 +46,15 @@ def drawings():
         "dots": lambda: plots.dot_panels(positions, "max F"),
         "cost": lambda: plots.cost_scatter({m: (5.0 * 2**i, 0.8) for i, m in enumerate(METHODS)}, "M", "F", styles),
         "ranks": lambda: plots.critical_difference_diagrams({"max F": test, "S": test}),
-        "pictures": lambda: plots.image_grid(rows, ["image", "mask", "<a_$b>"]),
+        "images": lambda: plots.image_grid(rows, ["image", "mask", "<a_$b>"]),
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", drawings())
-def test_figures_look_as_they_did(name, tmp_path, monkeypatch):
+def test_plots_look_like_the_stored_images(name, tmp_path, monkeypatch):
     """Root-mean-square difference below 8 of 255: other fonts' hinting passes, a moved curve does not.
 
-    SODBENCH_REGOLD=1 draws the stored pictures anew; look at them before committing.
+    SODBENCH_REGOLD=1 redraws the stored images; look at them before committing.
     """
     monkeypatch.setitem(plots.STYLE, "savefig.dpi", 70)
     drawn = plots.save_figure(drawings()[name](), tmp_path, name, ["png"])["png"]
@@ -86,7 +86,7 @@ def test_a_legend_of_twenty_methods_covers_no_data(sets):
     assert legend.x0 >= 0 and legend.x1 <= figure.bbox.width + 1
 
 
-def test_styles_stay_apart_in_colour_and_in_grey():
+def test_styles_differ_in_colour_and_in_grey():
     styles = list(plots.line_styles([str(i) for i in range(30)]).values())
     assert len({(s.colour, s.dash) for s in styles}) == 30
     assert len({s.dash for s in styles[:6]}) == 6
@@ -94,7 +94,7 @@ def test_styles_stay_apart_in_colour_and_in_grey():
         assert one.dash != next_.dash and one.colour != next_.colour
 
 
-def test_figures_change_nobodys_settings():
+def test_plots_leave_the_settings_of_matplotlib_alone():
     import matplotlib
 
     before = dict(matplotlib.rcParams)

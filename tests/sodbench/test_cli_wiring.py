@@ -1,0 +1,107 @@
+"""Options reach what they are for: the values with which a command calls its runner."""
+
+import json
+from pathlib import Path
+
+import pytest
+from synthetic import draw_pair, save_image
+
+from sodbench.cli import main
+from sodbench.errors import SodbenchError
+
+
+@pytest.fixture
+def recorded(monkeypatch, tmp_path):
+    """``recorded(function)``: replace a runner by one that notes its arguments and refuses to run."""
+    monkeypatch.chdir(tmp_path)
+    calls = []
+
+    def record(*args, **options):
+        calls.append((args, options))
+        raise SodbenchError("stopped here")
+
+    def replace(name):
+        monkeypatch.setattr(name, record)
+        return calls
+
+    return replace
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for seed, stem in enumerate("abc"):
+        map_, mask = draw_pair(seed, 30, 40)
+        save_image(tmp_path / f"maps/{stem}.png", map_)
+        save_image(tmp_path / f"data/toys/GT/{stem}.png", mask)
+        save_image(tmp_path / f"data/toys/images/{stem}.jpg", mask)
+    return tmp_path
+
+
+def test_run_hands_its_options_on(recorded):
+    calls = recorded("sodbench.runners.pipeline.run_datasets")
+    command = ["run", "--datasets", "SOD,ECSSD", "--skip-missing", "--precision", "fp32"]
+    assert main([*command, "--batch-size", "3", "--model", "centre-prior", "--compile"]) == 2
+    ((wanted,), _) = calls[0]
+    assert wanted.datasets == ("SOD", "ECSSD") and wanted.skip_missing and wanted.compiled
+    assert (wanted.precision, wanted.batch_size, wanted.model) == ("fp32", 3, "centre-prior")
+    assert (wanted.output, wanted.data_root) == (Path("results"), Path("data"))
+
+
+def test_run_scores_on_the_cluster_that_it_is_given(recorded):
+    calls = recorded("sodbench.runners.evaluation.workers.command_line_workers")
+    assert main(["run", "--sample", "--dask", "tcp://127.0.0.1:1"]) == 2
+    assert calls == [((None, "tcp://127.0.0.1:1"), {})]
+
+
+def test_predict_and_bench_hand_the_choice_of_the_network_on(recorded, folders):
+    calls = recorded("sodbench.runners.prediction.predictors.load_predictor")
+    network = ["--model", "net.py:Net", "--checkpoint", "weights.pth", "--precision", "bf16"]
+    assert main(["predict", "data/toys/images", "-o", "out", *network, "--device", "cpu"]) == 2
+    ((args, options),) = calls
+    assert args == ("net.py:Net", Path("weights.pth"))
+    assert options == {"device": "cpu", "precision": "bf16", "compiled": False}
+
+
+def test_bench_hands_its_options_on(recorded):
+    calls = recorded("sodbench.runners.benchmark.benchmark")
+    command = ["bench", "--checkpoint", "weights.pth", "--precision", "bf16", "--sizes", "30x40"]
+    assert main(command) == 2
+    ((args, options),) = calls
+    assert args[1] == Path("weights.pth")
+    assert (options["precision"], options["sizes"]) == ("bf16", [(30, 40)])
+
+
+def test_export_hands_its_options_on(recorded):
+    calls = recorded("sodbench.runners.export.export_onnx")
+    assert main(["export", "--checkpoint", "weights.pth", "-o", "net.onnx"]) == 2
+    assert calls[0][0] == ("csf-res2net50", Path("weights.pth"), Path("net.onnx"))
+
+
+def test_train_hands_its_options_on(recorded, folders):
+    calls = recorded("sodbench.runners.training.train.train")
+    command = ["train", "--train", "data/toys", "-o", "run", "--save-every", "7", "--keep", "3"]
+    assert main([*command, "--skip-invalid", "--jobs", "2", "--random-start"]) == 2
+    ((training,), _) = calls[0]
+    assert (training.save_every, training.keep) == (7, 3)
+    assert training.random_start and training.skip_bad and training.workers == 2
+
+
+def test_report_hands_its_options_on(recorded, folders):
+    assert main(["eval", str(folders / "maps"), str(folders / "data/toys"), "-o", "out"]) == 0
+    calls = recorded("sodbench.reports.report.write_report")
+    options = ["--title", "Mine", "--with-paths", "--seed", "5", "--images", "random"]
+    assert main(["report", "out", "-o", "report", *options]) == 2
+    given = calls[0][0][2]
+    assert (given.title, given.with_paths, given.seed) == ("Mine", True, 5)
+    assert list(given.images) == ["random"]
+
+
+def test_verify_finds_the_masks_below_the_data_root(recorded, folders, capsys):
+    maps, data = str(folders / "maps"), str(folders / "data")
+    score = ["eval", maps, "toys", "--data-root", data, "-o", "out", "--quiet"]
+    assert main(score) == 0
+    capsys.readouterr()
+    verify = ["verify", "out", maps, "toys", "--data-root", data, "--jobs", "1"]
+    assert main([*verify, "--format", "json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["from_images"] and result["n"] == 3 and not result["differences"]

@@ -1,0 +1,107 @@
+"""Installed plug-ins reach the command line, and a broken one is a clear error."""
+
+import subprocess
+import sys
+
+import pytest
+from synthetic import draw_pair, save_image
+
+PLUGIN = """
+from dataclasses import replace
+from sodbench import register_dataset, register_metric, register_model, register_protocol
+from sodbench.datasets import DatasetInfo
+from sodbench.metrics import get_protocol
+from sodbench.metrics.catalogue import Metric
+
+def models():
+    from torch import nn
+    register_model("my-net")(lambda: nn.Conv2d(3, 1, 1))
+
+def metrics():
+    register_metric(Metric("my_dice", "My Dice", "higher", "dice", "overlap"), dice)
+
+def dice(map_, foreground):
+    return float(2 * (map_ * foreground).sum() / (map_.sum() + foreground.sum()))
+
+def protocols():
+    register_protocol(replace(get_protocol("salmetric"), name="mine"))
+
+def datasets():
+    register_dataset(DatasetInfo("MySet", count=2, about="a set of mine"))
+"""
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """``installed(text, *kinds)``: a distribution of one module; returns how to run sodbench with it."""
+    site = tmp_path / "site"
+    info = site / "my_plugin-1.2.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1.2\n")
+
+    def install(text, *kinds):
+        (site / "my_plugin.py").write_text(text)
+        entries = [f"[sodbench.{kind}]\nmine = my_plugin:{kind}\n" for kind in kinds]
+        (info / "entry_points.txt").write_text("\n".join(entries))
+
+        def run(*words):
+            code = f"import sys; sys.path.insert(0, {str(site)!r}); from sodbench.cli import main; sys.exit(main())"
+            return subprocess.run(
+                [sys.executable, "-c", code, *map(str, words)],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+
+        return run
+
+    return install
+
+
+def test_a_protocol_and_a_metric_of_a_plug_in_reach_eval(installed, tmp_path):
+    for seed, stem in enumerate("ab"):
+        map_, mask = draw_pair(seed, 30, 40)
+        save_image(tmp_path / f"maps/{stem}.png", map_)
+        save_image(tmp_path / f"masks/{stem}.png", mask)
+    sodbench = installed(PLUGIN, "protocols", "metrics")
+    done = sodbench(
+        "eval", "maps", "masks", "--protocol", "mine", "--metrics", "mae,my_dice", "-o", "out"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "my_dice" in done.stdout and "protocol:mine" in done.stdout
+    assert "my_dice" in sodbench("eval", "--metrics", "help").stdout
+    done = sodbench("verify", "out", "maps", "masks")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_dataset_of_a_plug_in_is_known_by_name(installed):
+    done = installed(PLUGIN, "datasets")("data", "list", "myset")
+    assert done.returncode == 0 and "MySet: a set of mine" in done.stdout
+
+
+def test_a_model_of_a_plug_in_can_be_created(installed):
+    run = installed(PLUGIN, "models")
+    done = run("bench", "--model", "my-network", "--device", "cpu")
+    assert done.returncode == 2 and "my-net" in done.stderr
+
+
+def test_the_protocols_are_listed_with_those_of_plug_ins(installed):
+    done = installed(PLUGIN, "protocols")("eval", "maps", "masks", "--protocol", "mime")
+    assert done.returncode == 2 and "'mine'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import nowhere", "ModuleNotFoundError"),
+        ("def protocols():\n    raise ValueError('no')", "ValueError: no"),
+        ("", "has no attribute 'protocols'"),
+    ],
+)
+def test_a_broken_plug_in_is_one_error_that_names_its_package(installed, text, reason):
+    done = installed(text, "protocols")("eval", "maps", "masks", "--protocol", "salmetric")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "the plug-in mine (sodbench.protocols) of the package my-plugin 1.2 cannot" in line
+    assert reason in line

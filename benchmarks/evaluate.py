@@ -49,13 +49,14 @@ import resource, sys, time
 from sodbench.datasets import find_masks
 from sodbench.runners.evaluation.evaluate import evaluate_plan
 from sodbench.runners.evaluation.plan import plan_evaluation
+from sodbench.runners.evaluation.workers import Workers
 start = time.perf_counter()
 maps, masks, output = sys.argv[1:]
 from pathlib import Path
-evaluate_plan(plan_evaluation(Path(maps), find_masks(masks), name="drawn"), output=output)
+plan = plan_evaluation(Path(maps), find_masks(masks), name="drawn")
+evaluate_plan(plan, output=output, workers=Workers(processes=True))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-helper = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # it shares most of that
-print(time.perf_counter() - start, peak / 1024, helper / 1024)
+print(time.perf_counter() - start, peak / 1024)
 """
 
 
@@ -254,12 +255,8 @@ def scale(counts: tuple[int, ...], jobs_on: int) -> dict[str, Any]:
                 command = [sys.executable, "-c", SCALED_RUN, str(maps), str(masks), f"{folder}/out"]
                 for run in ("first run", "second run"):
                     answer = subprocess.run(command, capture_output=True, text=True, check=True)
-                    taken, memory, helper = map(float, answer.stdout.split())
-                    found[f"{count} pairs, {run}"] = {
-                        "seconds": taken,
-                        "peak MB": memory,
-                        "peak MB of a helper": helper,
-                    }
+                    taken, memory = map(float, answer.stdout.split())
+                    found[f"{count} pairs, {run}"] = {"seconds": taken, "peak MB": memory}
     return found
 
 

@@ -28,8 +28,9 @@ from sodbench.models.devices import choose_device, describe_machine
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.runners.training.log import read_log
+from sodbench.runners.training.options import Training
 from sodbench.runners.training.recipe import RECIPES, change_recipe
-from sodbench.runners.training.train import Training, train
+from sodbench.runners.training.train import train
 
 SHOWN = ("mae", "f_max", "f_adp", "s", "e_max", "wf")
 TILE = (160, 120)

@@ -63,7 +63,18 @@ def _format_csv(frame: pd.DataFrame, *, index: bool) -> str:
 
 
 def format_json(document: Document, analysis: Analysis) -> str:
-    """Return the whole report as JSON: signatures, scores, tables, comparisons and groups of images."""
+    """Return the whole report as JSON: signatures, scores, tables, comparisons and groups of images.
+
+    Parameters
+    ----------
+    document : Document
+    analysis : Analysis
+
+    Returns
+    -------
+    str
+        Numbers with all their digits; null for NaN.
+    """
     content = {
         "sodbench": __version__,
         "title": document.title,

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Plain text, printed as it is; a ``notice`` is set off from the rest, as a warning is."""
+    """Plain text, printed as it is; a ``notice`` is set off from the rest, as a warning is.
+
+    Attributes
+    ----------
+    text : str
+    notice : bool
+    """
 
     text: str
     notice: bool = False
@@ -20,7 +26,13 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Bullets:
-    """Lines of plain text; ``code``: names and signatures, in a fixed-width font."""
+    """Lines of plain text; ``code``: names and signatures, in a fixed-width font.
+
+    Attributes
+    ----------
+    lines : tuple of str
+    code : bool
+    """
 
     lines: tuple[str, ...]
     code: bool = False
@@ -28,7 +40,13 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to be copied, such as commands (``language`` is ``sh``) and BibTeX."""
+    """Text to be copied, such as commands (``language`` is ``sh``) and BibTeX.
+
+    Attributes
+    ----------
+    text : str
+    language : str
+    """
 
     text: str
     language: str = ""
@@ -58,13 +76,25 @@ _B = TypeVar("_B", bound=Block)
 
 
 def block_type(block: Block) -> str:
-    """Return the block's type for templates: ``paragraph``, ``bullets``, ``code``, ``figure`` or ``table``."""
+    """Return the block's type for templates: ``paragraph``, ``bullets``, ``code``, ``figure`` or ``table``.
+
+    Returns
+    -------
+    str
+    """
     return type(block).__name__.lower()
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and the blocks below it; ``anchor`` names it in links."""
+    """A heading and the blocks below it; ``anchor`` names it in links.
+
+    Attributes
+    ----------
+    title : str
+    blocks : tuple of Block
+    anchor : str
+    """
 
     title: str
     blocks: tuple[Block, ...]

@@ -42,7 +42,13 @@ def _panels(analysis: Analysis, values: Mapping[Key, _T]) -> dict[str, dict[str,
 
 
 def curve_figures(analysis: Analysis) -> list[Figure]:
-    """Return the figures of curves: precision against recall, F and E against the threshold."""
+    """Return the figures of curves: precision against recall, F and E against the threshold.
+
+    Returns
+    -------
+    list of Figure
+        One panel for each dataset, one line for each method.
+    """
     results = analysis.results
     styles = plots.line_styles(analysis.methods)
     best = {k: (r.metrics["recall"], r.metrics["precision"]) for k, r in results.items()}
@@ -88,7 +94,13 @@ def _threshold_curve(result: Result, name: str) -> Floats:
 
 
 def image_score_figures(analysis: Analysis) -> list[Figure]:
-    """Return the box plots of the scores of single images, by S if every result has it."""
+    """Return the box plots of the scores of single images, by S if every result has it.
+
+    Returns
+    -------
+    list of Figure
+        Empty if no metric has scores of single images in every result.
+    """
     metric = _image_metric(analysis)
     if metric is None:
         return []
@@ -111,7 +123,18 @@ def _image_metric(analysis: Analysis) -> Metric | None:
 
 
 def breakdown_figure(analysis: Analysis, breakdown: Breakdown) -> Figure:
-    """Return the figure of the primary metric by the groups of images of one attribute."""
+    """Return the figure of the primary metric by the groups of images of one attribute.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    breakdown : Breakdown
+        One of its breakdowns.
+
+    Returns
+    -------
+    Figure
+    """
     metric = analysis.primary_metric
     scores = {
         key: [(i.value, i.low, i.high) if i else (np.nan,) * 3 for i in intervals]
@@ -134,7 +157,13 @@ def breakdown_figure(analysis: Analysis, breakdown: Breakdown) -> Figure:
 
 
 def rank_figures(analysis: Analysis) -> list[Figure]:
-    """Return the critical-difference diagrams: one figure, or one for each metric if there are many methods."""
+    """Return the critical-difference diagrams: one figure, or one for each metric if there are many methods.
+
+    Returns
+    -------
+    list of Figure
+        Empty if there are too few datasets or methods for the test.
+    """
     tests = analysis.critical_differences()
     if not tests:
         return []
@@ -162,7 +191,12 @@ def rank_figures(analysis: Analysis) -> list[Figure]:
 
 
 def protocol_figures(analysis: Analysis) -> list[Figure]:
-    """Return the figure of max F under every protocol."""
+    """Return the figure of max F under every protocol.
+
+    Returns
+    -------
+    list of Figure
+    """
     panels = _panels(analysis, {k: scores for k, scores in analysis.by_protocol.items() if scores})
     if not panels:
         return []

@@ -22,7 +22,12 @@ DEFAULT_IMAGES = ("best", "disputed", "worst")
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """An image to show, and the reason: one of :data:`KINDS`, or ``named``."""
+    """An image to show, and the reason: one of :data:`KINDS`, or ``named``.
+
+    Attributes
+    ----------
+    stem, reason : str
+    """
 
     stem: str
     reason: str

@@ -56,7 +56,12 @@ def _format_block(block: Block, figures: str) -> str:
 
 
 def code_span(text: object) -> str:
-    """Return any text as a code span (not for table cells, which a pipe would end)."""
+    """Return any text as a code span (not for table cells, which a pipe would end).
+
+    Returns
+    -------
+    str
+    """
     plain = printable(" ".join(str(text).split()))
     longest = max((len(run) for run in re.findall("`+", plain)), default=0)
     fence = "`" * (longest + 1)
@@ -65,7 +70,13 @@ def code_span(text: object) -> str:
 
 
 def format_table(table: Table) -> str:
-    """Return a table (several if it is too wide) with its notes below it."""
+    """Return a table (several if it is too wide) with its notes below it.
+
+    Returns
+    -------
+    str
+        Best in bold, second in italics; third is not marked in Markdown.
+    """
     parts = []
     if table.annotated_groups:
         parts.append(markdown_text(", ".join(table.annotated_groups) + ":"))
@@ -113,7 +124,6 @@ def _markdown_label(row: Row) -> str:
 
 
 def _markdown_cell(cell: Cell) -> str:
-    """Best in bold, second in italics; third is not marked in Markdown."""
     text = markdown_text(cell.text)
     text = {1: f"**{text}**", 2: f"*{text}*"}.get(cell.place, text)
     wins = markdown_text(cell.wins) if cell.wins == "*" else cell.wins.translate(_SUPERSCRIPTS)

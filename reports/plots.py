@@ -2,7 +2,7 @@
 
 Colours are Okabe and Ito's colour-blind safe palette ("Color Universal Design", 2008) without its yellow, which is hard
 to see on white. Every method also has a dash pattern (and a marker in scatter plots); the cycles have different lengths,
-so that lines can be told from each other in grey print. Legends are outside the axes. Widths are those of a two-column
+so that lines also differ in grey print. Legends are outside the axes. Widths are those of a two-column
 paper: 3.4 inches for a column, 7.1 inches for the page.
 """
 
@@ -72,7 +72,16 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How one method is drawn in every figure of a report."""
+    """How one method is drawn in every figure of a report.
+
+    Attributes
+    ----------
+    colour : str
+        As ``#RRGGBB``.
+    dash : tuple of float
+        Lengths of dashes and gaps, in line widths; empty for a solid line.
+    marker : str
+    """
 
     colour: str
     dash: tuple[float, ...]
@@ -80,7 +89,13 @@ class LineStyle:
 
 
 def line_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
-    """Return a style for each method; the first 42 differ in colour or dash, the first 6 in the dash already."""
+    """Return a style for each method; the first 42 differ in colour or dash, the first 6 in the dash already.
+
+    Returns
+    -------
+    dict
+        By method, in the order given.
+    """
     return {
         method: LineStyle(
             COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)]
@@ -90,7 +105,12 @@ def line_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
 
 
 def plain_label(text: str) -> str:
-    """Return any text as matplotlib should show it: on one line, and a dollar sign starts no formula."""
+    """Return any text as matplotlib should show it: on one line, and a dollar sign starts no formula.
+
+    Returns
+    -------
+    str
+    """
     return printable(text).replace("$", r"\$")
 
 

@@ -47,7 +47,12 @@ _REPORT_FOLDER = FolderKind("a report", "writing a report", REPORT_RECORD, _read
 
 @dataclass(frozen=True)
 class ReportPlace:
-    """Where a report is written: a folder, or a ``.md`` file with a folder of figures next to it."""
+    """Where a report is written: a folder, or a ``.md`` file with a folder of figures next to it.
+
+    Attributes
+    ----------
+    out : Path
+    """
 
     out: Path
 
@@ -138,7 +143,12 @@ class ReportPlace:
             )
 
     def name_of(self, path: Path) -> str:
-        """Return the name of a file in the record."""
+        """Return the name of a file in the record.
+
+        Returns
+        -------
+        str
+        """
         return path.relative_to(self.root).as_posix()
 
 
@@ -210,7 +220,14 @@ class ReportFolder:
         return path
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a UTF-8 text file, whole or not at all."""
+        """Write a UTF-8 text file, whole or not at all.
+
+        Parameters
+        ----------
+        name : str
+            One of the files that the folder was opened with.
+        text : str
+        """
         write_text(self.path(name), text)
 
     def _remove(self, name: str, sums: Sequence[str]) -> None:

@@ -283,7 +283,13 @@ def _rank_cells(ranks: Floats) -> list[Cell]:
 
 
 def rank_table(analysis: Analysis) -> Table | None:
-    """Make the table of ranks averaged over the ranking's datasets, metric by metric; None if nothing is ranked."""
+    """Make the table of ranks averaged over the ranking's datasets, metric by metric; None if nothing is ranked.
+
+    Returns
+    -------
+    Table or None
+        Methods x metrics.
+    """
     columns: list[Column] = []
     cells: list[list[Cell]] = [[] for _ in analysis.methods]
     datasets: dict[str, None] = {}
@@ -309,7 +315,13 @@ def rank_table(analysis: Analysis) -> Table | None:
 
 
 def interval_table(analysis: Analysis) -> Table:
-    """Make the table of scores with their intervals, e.g. ``0.844 [0.828, 0.860]``."""
+    """Make the table of scores with their intervals, e.g. ``0.844 [0.828, 0.860]``.
+
+    Returns
+    -------
+    Table
+        Methods x (dataset, metric).
+    """
 
     def make_cell(method: str, column: Column) -> Cell:
         interval = analysis.intervals.get((method, column.dataset, column.metric))
@@ -383,7 +395,13 @@ def _undecided_note(analysis: Analysis) -> str:
 
 
 def record_table(analysis: Analysis) -> Table:
-    """Make the table of how often each method is significantly better, not different, or worse."""
+    """Make the table of how often each method is significantly better, not different, or worse.
+
+    Returns
+    -------
+    Table
+        Counts over all datasets and metrics.
+    """
     counts: dict[str, Counter[str]] = {m: Counter() for m in analysis.methods}
     for c in analysis.comparisons:
         if c.tested:
@@ -416,7 +434,13 @@ _COMPARISON_COLUMNS = (
 
 
 def comparison_table(analysis: Analysis) -> Table | None:
-    """Make the table of paired comparisons by the primary metric; None if there are none, or too many to be read."""
+    """Make the table of paired comparisons by the primary metric; None if there are none, or too many to be read.
+
+    Returns
+    -------
+    Table or None
+        Differences, p-values, and on how many images each method is better.
+    """
     metric = analysis.primary_metric
     comparisons = [c for c in analysis.comparisons if c.metric == metric.name]
     if not 0 < len(comparisons) <= MAX_PAIRS:
@@ -424,7 +448,7 @@ def comparison_table(analysis: Analysis) -> Table | None:
     rows = tuple(
         Row(
             f"{analysis.heading(c.dataset)}: {c.first} − {c.second}",
-            comparison_cells(c),
+            _comparison_cells(c),
             key=f"{c.dataset}: {c.first} - {c.second}",
         )
         for c in comparisons
@@ -441,8 +465,8 @@ def comparison_table(analysis: Analysis) -> Table | None:
     return Table("comparisons", title, _COMPARISON_COLUMNS, rows, tuple(notes), "pair")
 
 
-def comparison_cells(comparison: Comparison) -> tuple[Cell, ...]:
-    """Return the six cells of a paired comparison: difference, two p-values, images better, equal, worse."""
+def _comparison_cells(comparison: Comparison) -> tuple[Cell, ...]:
+    """The cells of a paired comparison, in the order of the columns above."""
     c = comparison
     difference, low, high = (format_difference(x, 4) for x in (c.difference, c.low, c.high))
     counts = (c.wins, c.ties, c.losses)
@@ -545,7 +569,13 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
 
 
 def protocol_table(analysis: Analysis) -> Table | None:
-    """Make the table of max F under every protocol; None if there is only one."""
+    """Make the table of max F under every protocol; None if there is only one.
+
+    Returns
+    -------
+    Table or None
+        Methods x (dataset, protocol).
+    """
     names = list(dict.fromkeys(p for scores in analysis.by_protocol.values() for p in scores))
     if len(names) < 2:
         return None
@@ -567,7 +597,17 @@ def _number_cell(value: float, mark: str = "") -> Cell:
 
 
 def cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
-    """Make the table of what each method costs, from the records of ``sodbench bench``."""
+    """Make the table of what each method costs, from the records of ``sodbench bench``.
+
+    Parameters
+    ----------
+    costs : mapping
+        By method, then by kind of cost.
+
+    Returns
+    -------
+    Table
+    """
     frame = pd.DataFrame(list(costs.values()), index=list(costs))
     note = "From sodbench bench; images/s from JPEG to PNG on the machine of that record."
     return table_from_frame("cost", "Cost", frame, (note,))

@@ -193,7 +193,13 @@ class Table:
         return {f"{dataset} protocol": [*protocols], f"{dataset} signature": [*signatures]}
 
     def better_than(self, cell: Cell) -> str:
-        """Return the methods that a cell's superscript names; the superscript itself if rows have no letters."""
+        """Return the methods that a cell's superscript names; the superscript itself if rows have no letters.
+
+        Returns
+        -------
+        str
+            Separated by ``; ``.
+        """
         names = {row.letter: row.label for row in self.rows if row.letter}
         return "; ".join(names.get(c, c) for c in cell.wins) if names else cell.wins
 
@@ -250,7 +256,12 @@ def _column_groups(columns: Sequence[Column]) -> list[tuple[str, list[int]]]:
 
 
 def header_spans(columns: Sequence[Column]) -> list[tuple[str, int]]:
-    """Return (group, number of columns) from left to right, for the first line of a two-line header."""
+    """Return (group, number of columns) from left to right, for the first line of a two-line header.
+
+    Returns
+    -------
+    list of (str, int)
+    """
     return [(group, len(members)) for group, members in _column_groups(columns)]
 
 
@@ -302,18 +313,45 @@ def _plain_cell(value: object, kind: str) -> Cell:
 
 
 def format_score(value: float, digits: int = DIGITS) -> str:
-    """Return a score with fixed digits; ``undefined`` for NaN."""
+    """Return a score with fixed digits; ``undefined`` for NaN.
+
+    Parameters
+    ----------
+    value : float
+    digits : int
+        Number of decimals.
+
+    Returns
+    -------
+    str
+    """
     return "undefined" if np.isnan(value) else _with_minus(f"{value:.{digits}f}")
 
 
 def format_difference(value: float, digits: int = DIGITS) -> str:
-    """Return a difference with its sign, and without one if it is zero in these digits."""
+    """Return a difference with its sign, and without one if it is zero in these digits.
+
+    Parameters
+    ----------
+    value : float
+    digits : int
+        Number of decimals.
+
+    Returns
+    -------
+    str
+    """
     text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else _with_minus(text)
 
 
 def format_p_value(p: float) -> str:
-    """Return a p-value with three digits; a dash for NaN."""
+    """Return a p-value with three digits; a dash for NaN.
+
+    Returns
+    -------
+    str
+    """
     return NO_VALUE if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
@@ -352,7 +390,12 @@ def rank_marks(values: Sequence[float], direction: int, digits: int = DIGITS) ->
 
 
 def method_letters(methods: Sequence[str]) -> dict[str, str]:
-    """Return a letter for each method, a to j; empty ones for more than ten methods, which nobody could read."""
+    """Return a letter for each method, a to j; empty ones for more than ten methods, because so many could not be read.
+
+    Returns
+    -------
+    dict
+    """
     if not 2 <= len(methods) <= 10:
         return dict.fromkeys(methods, "")
     return {method: chr(ord("a") + i) for i, method in enumerate(methods)}

@@ -85,7 +85,7 @@ def report_page(results, out, **options) -> Path:
     return write_report(results, out, ReportOptions(**options)).page
 
 
-def draw_pair(seed: int, height: int, width: int):
+def draw_pair(seed: int, height: int = 30, width: int = 40):
     """A noisy map and the rectangle it shows, uint8 [height, width] each."""
     rng = np.random.default_rng(seed)
     mask = np.zeros((height, width), np.uint8)

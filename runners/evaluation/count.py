@@ -20,8 +20,10 @@ from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, SodbenchError
 from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
+from sodbench.metrics.catalogue import METRICS
 from sodbench.metrics.compiled import announcing, have_cache
 from sodbench.metrics.protocols import CountingScheme
+from sodbench.plugins import load_plugins
 from sodbench.results import Policy
 from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.results.stored_pairs import (
@@ -131,10 +133,11 @@ def count_pairs(
         return
     # After Ctrl-C, the interpreter waits for its threads at its end, so they must not finish their items
     stop = threading.Event() if isinstance(executor, ThreadPoolExecutor) else None
-    pending: deque[Future[Batch]] = deque()
+    pending: deque[_PendingItem] = deque()
     try:
         for item in _work_items(visits, workers):
-            pending.append(executor.submit(_count_item, item, policy, scheme, folder, stop))
+            future = executor.submit(_count_item, item, policy, scheme, folder, stop)
+            pending.append(_PendingItem(item, future))
             if len(pending) > 2 * workers:  # memory is bounded, whatever the number of files
                 yield pending[0].result()
                 pending.popleft()
@@ -142,19 +145,27 @@ def count_pairs(
             yield pending[0].result()
             pending.popleft()
     except Exception as error:
-        yield from [f.result() for f in pending if _succeeded(f)]
+        yield from [item.result() for item in pending if item.succeeded()]
         if isinstance(error, BrokenExecutor):
             raise _worker_lost() from error
         raise
     finally:
         if stop:
             stop.set()
-        for future in pending:
+        for _, future in pending:
             future.cancel()
 
 
-def _succeeded(future: Future[Batch]) -> bool:
-    return future.done() and not future.cancelled() and not future.exception()
+class _PendingItem(NamedTuple):
+    visits: Sequence[Visit]
+    future: Future[list[Outcomes]]
+
+    def result(self) -> Batch:
+        """Wait for the outcomes, and put them together with their visits, which a worker does not send back."""
+        return list(zip(self.visits, self.future.result(), strict=True))
+
+    def succeeded(self) -> bool:
+        return self.future.done() and not self.future.cancelled() and not self.future.exception()
 
 
 def _worker_lost() -> SodbenchError:
@@ -183,13 +194,15 @@ def _count_item(
     scheme: CountingScheme,
     folder: Path | None,
     stop: threading.Event | None,
-) -> Batch:
-    batch = []
+) -> list[Outcomes]:
+    if any(column.metric not in METRICS for column in scheme.columns):
+        load_plugins("sodbench.metrics")  # a new process knows only the metrics of sodbench itself
+    outcomes = []
     for visit in visits:
-        if stop and stop.is_set():
+        if stop and stop.is_set():  # nobody waits for the result
             break
-        batch.append((visit, count_visit(visit, policy, folder, scheme)))
-    return batch
+        outcomes.append(count_visit(visit, policy, folder, scheme))
+    return outcomes
 
 
 # -------------------------------------------------------------------------------------------- one visit

@@ -23,7 +23,6 @@ from sodbench.plugins import load_plugins
 from sodbench.results import Policy, Result
 from sodbench.results.policy import Missing, Resize, Undefined
 from sodbench.results.store import CountsStore
-from sodbench.results.stored_pairs import StoredPairs
 from sodbench.runners.evaluation.assemble import Outcome, assemble, store_result
 from sodbench.runners.evaluation.count import CountedPair, Visit
 from sodbench.runners.evaluation.plan import EvaluationPlan, plan_evaluation
@@ -356,29 +355,19 @@ def _count_missing(opened: Sequence[_OpenTask], workers: Workers) -> list[Outcom
         closing(workers.count(visits, policy)) as batches,
     ):
         for batch in batches if visits else ():
-            counted: dict[int, list[tuple[str, CountedPair]]] = defaultdict(list)
             for visit, outcomes in batch:
                 for (number, _), outcome in zip(visit.maps, outcomes, strict=True):
                     if isinstance(outcome, CountedPair):
-                        counted[number].append((visit.stem, outcome))
+                        pair = (visit.stem, outcome.record, outcome.counts)
+                        opened[number].store.append([pair])
                         blackened[number] += [outcome.problem] if outcome.problem else []
                     elif outcome.kind == ProblemKind.UNREADABLE and policy.missing != "error":
                         skipped[number].append(outcome)
                     else:
                         errors[number].append(outcome)
-            for number, pairs in counted.items():
-                opened[number].store.append(_stack(pairs))
             progress.update(sum(len(visit.maps) for visit, _ in batch))
     problems = zip(skipped, blackened, errors, strict=True)
     return [Outcome(tuple(s), tuple(b), tuple(e)) for s, b, e in problems]
-
-
-def _stack(pairs: Sequence[tuple[str, CountedPair]]) -> StoredPairs:
-    return StoredPairs.stack(
-        [stem for stem, _ in pairs],
-        [pair.record for _, pair in pairs],
-        [pair.counts for _, pair in pairs],
-    )
 
 
 def _plan_visits(opened: Sequence[_OpenTask]) -> list[Visit]:

@@ -5,39 +5,23 @@ each other whenever a kernel returns to the interpreter. A library call cannot d
 the user's script again, which is only safe if the script is written for it.
 """
 
-import gc
-import multiprocessing
-import os
-import queue
-import signal
-import sys
-import threading
-import traceback
-import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from sodbench.errors import SodbenchError
 from sodbench.metrics.compiled import have_cache
-from sodbench.parallel import CallingThread, startable_threads, thread_pool, worker_count
-from sodbench.plugins import load_plugins
+from sodbench.parallel import thread_pool, worker_count
 from sodbench.results import Policy
 from sodbench.runners.evaluation.count import Batch, Visit, count_pairs, warm_up_kernels
-
-T = TypeVar("T")
 
 # Below this number of maps, processes take longer to start than they save
 MIN_MAPS_FOR_PROCESSES = 1000
 # A worker with fewer maps than this is not worth starting
 _MIN_MAPS_PER_THREAD, _MIN_MAPS_PER_PROCESS = 8, 100
-# Processes and threads that a pool of processes needs besides its workers, among them those of numpy's BLAS
-_SPARE_PROCESSES = 8
 _DASK_TIMEOUT_S = 10
 
 
@@ -100,6 +84,14 @@ class Workers:
             finished = True
         finally:
             executor.shutdown(wait=finished, cancel_futures=True)
+
+
+def _process_executor(number: int) -> Executor:
+    from sodbench.runners.evaluation.processes import (
+        process_executor,  # multiprocessing is slow to import
+    )
+
+    return process_executor(number)
 
 
 @contextmanager
@@ -177,145 +169,3 @@ def _sodbench_version() -> str:
     from sodbench.version import __version__
 
     return __version__
-
-
-# -------------------------------------------------------------------------------------------- processes
-
-
-def _process_executor(number: int) -> Executor:
-    """Worker processes, or threads where processes cannot be started."""
-    if startable_threads(number + _SPARE_PROCESSES) == number + _SPARE_PROCESSES:
-        with suppress(OSError):
-            return _ProcessExecutor(number)
-    return thread_pool(number)
-
-
-class _ProcessExecutor(Executor):
-    """Worker processes, each driven by a thread through a pipe of its own.
-
-    The processes of `concurrent.futures.ProcessPoolExecutor` share one pipe for their results. If one of them is killed
-    while it writes there, the rest of its message never comes, and the program waits for it for ever. Here that is
-    the end of one pipe, and an error at once.
-    """
-
-    def __init__(self, number: int):
-        self._number = number
-        self._context = _start_server()
-        self._threads = thread_pool(number)
-        self._lock = threading.Lock()
-        self._closed = False
-        self._processes: list[BaseProcess] = []
-        self._idle = queue.SimpleQueue[Connection]()
-        # The server needs up to a second to import everything; submit() works by itself until then
-        self._without_processes: Executor | None = CallingThread()
-        threading.Thread(target=self._start, daemon=True).start()
-
-    def _start(self) -> None:
-        """Start the workers; where the system allows no more, fewer of them do the work, and threads if there are none."""
-        try:
-            for _ in range(self._number):
-                ours, theirs = self._context.Pipe()
-                process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
-                with closing(theirs):
-                    process.start()
-                with self._lock:
-                    if self._closed:
-                        process.kill()
-                        return
-                    self._processes.append(process)
-                    self._idle.put(ours)
-                self._without_processes = None
-        except Exception:  # noqa: BLE001  whatever the reason, there are no more processes
-            if not self._processes:
-                self._without_processes = self._threads
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
-        """Submit to the processes; while none is ready, do the work here and now."""
-        if self._without_processes:
-            return self._without_processes.submit(fn, *args, **kwargs)
-        return self._threads.submit(self._delegate, fn, args, kwargs)
-
-    def _delegate(self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-        """Let a process do the work, and return or raise what it answers."""
-        pipe = self._idle.get()
-        try:
-            pipe.send((fn, args, kwargs))
-            result, error = pipe.recv()
-        except (OSError, EOFError):
-            raise BrokenExecutor("a worker process ended unexpectedly") from None
-        finally:
-            self._idle.put(pipe)
-        if error:
-            raise error
-        return cast("T", result)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the processes: when all work is done, or at once if nobody waits for it."""
-        with self._lock:
-            self._closed = True
-        if not wait:
-            for process in self._processes:
-                process.kill()
-        self._threads.shutdown(wait=True, cancel_futures=cancel_futures)
-        while not self._idle.empty():
-            self._idle.get().close()  # a worker ends when its pipe does
-        for process in self._processes:
-            process.join()
-
-
-def _start_server() -> Any:
-    """The context in which workers are started; where there is a fork server, it is started now.
-
-    The server imports and compiles once what all workers need; they are copies of it. Ctrl-C is blocked in it, and so
-    in the workers, from their first instruction on: this process ends them.
-    """
-    if sys.platform == "win32":
-        return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver, resource_tracker
-
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sodbench.cli", "sodbench.runners.evaluation.preload"])
-    # The server must not import from the working directory, where a file may have the name of some module
-    safe_path = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
-    try:
-        resource_tracker.ensure_running()  # first, because it unblocks SIGINT
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            forkserver.ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    finally:
-        if safe_path is None:
-            del os.environ["PYTHONSAFEPATH"]
-        else:
-            os.environ["PYTHONSAFEPATH"] = safe_path
-    return context
-
-
-def _serve(pipe: Connection) -> None:
-    """Main function of a worker process: do what comes through the pipe until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not blocked
-    # As in the command line: the decoder reports the same with the file's name
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    load_plugins("sodbench.metrics", "sodbench.protocols")
-    warm_up_kernels()
-    gc.freeze()  # kernels and modules stay, so they need not be looked through
-    with suppress(OSError, EOFError):
-        while True:
-            fn, args, kwargs = pipe.recv()
-            try:
-                answer: tuple[Any, Exception | None] = fn(*args, **kwargs), None
-            except Exception as error:  # noqa: BLE001  raised where the result is asked for
-                error.add_note(f"in a worker process:\n{traceback.format_exc()}")
-                answer = None, error
-            pipe.send(answer)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent ends, however that ends, even in the middle of a large image."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

@@ -21,20 +21,17 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from sodbench.console import bar, logger
-from sodbench.datasets import TRAIN_SET, WEIGHTS, Dataset, find_dataset
+from sodbench.datasets import TRAIN_SET, Dataset, find_dataset
 from sodbench.errors import ProblemKind, SodbenchError
 from sodbench.files import write_text
 from sodbench.metrics.catalogue import METRICS
-from sodbench.models import DEFAULT_MODEL, get_output
 from sodbench.models.devices import choose_device, describe_machine, tensor_float
 from sodbench.models.user_code import describe_failure, user_code
 from sodbench.output_folder import OutputFolder
@@ -49,13 +46,13 @@ from sodbench.runners.training.data import (
 )
 from sodbench.runners.training.log import TrainingLog, draw_curve
 from sodbench.runners.training.optimizer import (
-    has_initial_statistics,
     initial_network,
     learning_rate,
     restarts_optimizer,
     set_training_mode,
 )
-from sodbench.runners.training.recipe import RECIPES, Recipe
+from sodbench.runners.training.options import Training, TrainingSummary, check_trainable
+from sodbench.runners.training.recipe import RECIPES
 from sodbench.runners.training.run_folder import (
     BEST,
     FINAL,
@@ -75,100 +72,6 @@ from sodbench.runners.training.state import (
 )
 from sodbench.runners.training.update import Updater
 from sodbench.runners.training.validation import check_validation, score_network
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a training run is asked to do, apart from the recipe.
-
-    Attributes
-    ----------
-    dataset : Dataset
-        The training pairs.
-    out : Path
-        The run's folder.
-    recipe : Recipe
-    model : str
-        A registered name or ``path/to/file.py:factory``.
-    backbone : Path, optional
-        A file of ImageNet weights for its backbone.
-    checkpoint : Path, optional
-        Weights of the whole network to start from.
-    device : str
-        See :func:`choose_device`.
-    validation : Dataset, optional
-        A dataset to score after each epoch.
-    monitor : str
-        The metric that decides which epoch is best.
-    save_every : int
-        Updates between saved states; 0 saves only when interrupted.
-    keep : int
-        Number of most recent states to keep.
-    resume : bool
-        Continue the run in ``out``, or start it if there is none.
-    skip_invalid : bool
-        Leave out unreadable pairs.
-    workers : int, optional
-        Number of threads that read images.
-    random_start : bool
-        Train random weights even if the recipe freezes their batch normalisation.
-    """
-
-    dataset: Dataset
-    out: Path
-    recipe: Recipe = RECIPES["reference"]
-    model: str = DEFAULT_MODEL
-    backbone: Path | None = None
-    checkpoint: Path | None = None
-    device: str = "auto"
-    validation: Dataset | None = None
-    monitor: str = "f_max"
-    save_every: int = 200
-    keep: int = 2
-    resume: bool = False
-    skip_invalid: bool = False
-    workers: int | None = None
-    random_start: bool = False
-
-
-@dataclass(frozen=True)
-class TrainingSummary:
-    """What a call of :func:`train` did.
-
-    Attributes
-    ----------
-    weights : Path or None
-        ``final.pth``, or None if the run was interrupted.
-    updates : int
-        Updates made in all calls together.
-    images : int
-        Images run in this call.
-    seconds : float
-        Wall time of this call.
-    best : (int, float) or None
-        The best epoch, counted from 1, and its metric.
-    left_out : int
-        Missing or unreadable pairs that ``skip_invalid`` left out.
-    mismatched : int
-        Pairs left out because their sizes differ.
-    signal : int or None
-        The signal that interrupted the run.
-    problems : tuple of str
-        What is likely to be wrong with the network.
-    best_by : str
-        The metric and dataset of ``best``, e.g. ``mae on ECSSD``.
-    """
-
-    weights: Path | None
-    updates: int
-    images: int
-    seconds: float
-    best: tuple[int, float] | None
-    left_out: int
-    mismatched: int
-    signal: int | None = None
-    problems: tuple[str, ...] = ()
-    best_by: str = ""
 
 
 def train(training: Training) -> TrainingSummary:
@@ -310,7 +213,7 @@ class Trainer:
                 "give more images, a smaller accumulate, or remainder = flush"
             )
         start = initial_network(training.model, self.recipe, training.backbone, training.checkpoint)
-        _check_trainable(start, training)
+        check_trainable(start, training)
         weights = {"backbone": training.backbone, "checkpoint": training.checkpoint}
         self.identity = run_identity(self.recipe, training.model, data, weights)
         self.updater = Updater(start, self.recipe, device, group, self.identity["model"])
@@ -554,27 +457,6 @@ class Trainer:
             log.write({"step": self.step, "epoch": self.epoch, "validation": shown})
             values = ", ".join(f"{k} {v:.4f}" for k, v in shown.items())
             logger.info(f"epoch {self.epoch}: {values} on {dataset.name}")
-
-
-def _check_trainable(network: nn.Module, training: Training) -> None:
-    """Refuse a network that cannot learn from its start, or whose output has no loss."""
-    if get_output(network) != "logits":
-        raise SodbenchError(
-            f"{training.model}: declares output = 'probabilities', but the losses need logits; train it without "
-            "its final sigmoid"
-        )
-    given = training.backbone or training.checkpoint or training.random_start
-    if given or not training.recipe.frozen or not has_initial_statistics(network):
-        return
-    weights = ""
-    if training.model == DEFAULT_MODEL:
-        weights = f" ({WEIGHTS[0].url.rpartition('/')[2]}; 'sodbench data download {WEIGHTS[0].name}' fetches it)"
-    raise SodbenchError(
-        f"{training.model}: neither --backbone nor --checkpoint was given, and the recipe freezes batch "
-        "normalisation (frozen = true), whose statistics would stay as they were created, so a random backbone "
-        f"would be frozen. Give --backbone FILE{weights}, or train everything from random weights with "
-        "--recipe scratch; --random-start trains it all the same"
-    )
 
 
 @contextmanager

@@ -7,16 +7,16 @@ file whole or not at all.  A run that is killed loses no more than the pairs of 
 import re
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
-
-import numpy as np
 
 from sodbench.console import logger
 from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.files import checksum, is_temporary, list_paths, open_regular, write_error
+from sodbench.metrics import PairCounts
 from sodbench.results.counts_file import CountsFile, write_counts
 from sodbench.results.policy import Policy
 from sodbench.results.result import PARTS_FOLDER
@@ -36,6 +36,8 @@ PAIRS_PER_PART = 512
 SECONDS_PER_PART = 5.0
 # Without an output folder, this many pairs stay in memory before they move to a temporary file
 PAIRS_IN_MEMORY = 1000
+# A pair as it was counted: its name, its record (dtype PAIR_RECORD) and its counts
+CountedRecord = tuple[str, bytes, PairCounts]
 _PART_NAME = re.compile(r"part-(\d{4,9})\.npz")
 _ZIP_MAGIC = b"PK\x03\x04"
 
@@ -76,7 +78,7 @@ class CountsStore:
         self._folder = folder / PARTS_FOLDER if folder else None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._sources: list[PairSource] = []
-        self._pending: list[StoredPairs] = []
+        self._pending: list[CountedRecord] = []
         self._since = 0.0
         self._next = 1
         if stored:
@@ -133,12 +135,13 @@ class CountsStore:
             or not is_current(records[stem], masks[stem], maps[stem], self._policy)
         ]
 
-    def append(self, pairs: StoredPairs) -> None:
+    def append(self, pairs: Iterable[CountedRecord]) -> None:
         """Add counted pairs; a pair that is there already is replaced.
 
         Parameters
         ----------
-        pairs : StoredPairs
+        pairs : iterable of (str, bytes, PairCounts)
+            Name, record of dtype PAIR_RECORD, and counts.
 
         Raises
         ------
@@ -147,8 +150,8 @@ class CountsStore:
         """
         if not self._pending:
             self._since = time.monotonic()
-        self._pending.append(pairs)
-        number = sum(map(len, self._pending))
+        self._pending += pairs
+        number = len(self._pending)
         if self._folder is None:
             full = number >= PAIRS_IN_MEMORY
         else:
@@ -169,7 +172,7 @@ class CountsStore:
         PairSelection
             In the order of ``stems``.
         """
-        pending = [_sorted_by_name(self._pending)] if self._pending else []
+        pending = [_stack(self._pending)] if self._pending else []
         return PairSelection.select([*self._sources, *pending], stems)
 
     def discard(self) -> None:
@@ -188,7 +191,7 @@ class CountsStore:
     def _write_part(self) -> None:
         if not self._pending:
             return
-        pairs = _sorted_by_name(self._pending)
+        pairs = _stack(self._pending)
         self._pending.clear()
         if self._folder is None:
             self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="sodbench-")
@@ -262,10 +265,10 @@ def _check_own(path: Path) -> None:
         )
 
 
-def _sorted_by_name(parts: Sequence[StoredPairs]) -> StoredPairs:
-    pairs = StoredPairs.concatenate(parts)
-    order = sorted(range(len(pairs)), key=pairs.stems.__getitem__)
-    return pairs.read(np.array(order, np.intp)) if order != list(range(len(pairs))) else pairs
+def _stack(pairs: Sequence[CountedRecord]) -> StoredPairs:
+    """Single pairs as one value, in the order of their names."""
+    stems, records, counts = zip(*sorted(pairs, key=itemgetter(0)), strict=True)
+    return StoredPairs.stack(stems, records, counts)
 
 
 def is_current(record: Any, mask: Path, map_: Path | None, policy: Policy) -> bool:

@@ -22,8 +22,8 @@ from sodbench.results.stored_pairs import (
 )
 
 
-def pairs(*stems, seed=0, grey=False, weighted=True):
-    """Counted pairs of these names; the content hash of their maps is the seed, and only grey masks have two histograms."""
+def counted(*stems, seed=0, grey=False, weighted=True):
+    """Pairs of these names as they are counted; the content hash of their maps is the seed, and only grey masks have two histograms."""
     records, counts = [], []
     for number, _ in enumerate(stems):
         rng = np.random.default_rng((seed, number))
@@ -43,7 +43,12 @@ def pairs(*stems, seed=0, grey=False, weighted=True):
                 PAIR_RECORD,
             ).tobytes()
         )
-    return StoredPairs.stack(stems, records, counts)
+    return list(zip(stems, records, counts, strict=True))
+
+
+def pairs(*stems, **options):
+    """The same, as one value."""
+    return StoredPairs.stack(*zip(*counted(*stems, **options), strict=True))
 
 
 def hashes(found):
@@ -77,8 +82,8 @@ def test_the_newest_counts_of_a_pair_are_used(tmp_path, monkeypatch):
     """A mask that was grey and is not any more has one histogram, whether the store was reopened in between or not."""
     monkeypatch.setattr(store, "PAIRS_PER_PART", 1)
     with CountsStore(tmp_path, Policy()) as first:
-        first.append(pairs("a", "b", seed=1, grey=True))
-        first.append(pairs("a", seed=2))
+        first.append(counted("a", "b", seed=1, grey=True))
+        first.append(counted("a", seed=2))
         expected = first.select("ab").read_all()
     assert hashes(expected) == [2, 1]
     assert expected.counts.deviations[MATLAB_RULE].rows.tolist() == [1]
@@ -106,16 +111,16 @@ def test_a_full_disk_loses_the_part_under_way_and_keeps_those_before(
 ):
     monkeypatch.setattr(store, "PAIRS_PER_PART", 1)
     with CountsStore(tmp_path, Policy()) as counts:
-        counts.append(pairs("a", seed=1))
+        counts.append(counted("a", seed=1))
         (part,) = (tmp_path / "parts").iterdir()
         size = part.stat().st_size
         with (
             no_file_beyond(size),
             pytest.raises(SodbenchError, match=r"part-0002\.npz: cannot be written \(.*make room"),
         ):
-            counts.append(pairs("b", "c", seed=2))
+            counts.append(counted("b", "c", seed=2))
         assert list((tmp_path / "parts").iterdir()) == [part]
-        counts.append(pairs("c", seed=3))
+        counts.append(counted("c", seed=3))
     with CountsStore(tmp_path, Policy()) as again:
         assert hashes(again.select("ac")) == [1, 3]
 
@@ -135,13 +140,13 @@ def test_what_ends_a_run_is_raised_though_its_pairs_cannot_be_kept(tmp_path, no_
         pytest.raises(KeyboardInterrupt),
         CountsStore(tmp_path, Policy()) as s,
     ):
-        s.append(pairs("a"))
+        s.append(counted("a"))
         raise KeyboardInterrupt
 
 
 def test_pairs_under_way_are_kept_when_a_run_ends(tmp_path):
     with pytest.raises(KeyboardInterrupt), CountsStore(tmp_path, Policy()) as counts:
-        counts.append(pairs("b", "a", seed=1))
+        counts.append(counted("b", "a", seed=1))
         raise KeyboardInterrupt
     with CountsStore(tmp_path, Policy()) as again:
         assert hashes(again.select("ab")) == [1, 1]
@@ -153,17 +158,17 @@ def test_a_part_is_written_after_some_seconds(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(store.time, "monotonic", lambda: now[0])
     with CountsStore(tmp_path, Policy()) as counts:
-        counts.append(pairs("a"))
+        counts.append(counted("a"))
         assert not (tmp_path / "parts").exists()
         now[0] = store.SECONDS_PER_PART
-        counts.append(pairs("b"))
+        counts.append(counted("b"))
         assert [path.name for path in (tmp_path / "parts").iterdir()] == ["part-0001.npz"]
 
 
 def test_a_part_that_is_changed_while_it_is_in_use_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "PAIRS_PER_PART", 1)
     with CountsStore(tmp_path, Policy()) as counts:
-        counts.append(pairs("a", "b"))
+        counts.append(counted("a", "b"))
         (part,) = (tmp_path / "parts").iterdir()
         with part.open("r+b") as file:
             file.truncate(1000)
@@ -176,13 +181,13 @@ def test_pairs_are_missing_until_they_were_counted_from_the_files_as_they_are(tm
         (tmp_path / name).write_bytes(b"content")
     status = {name: os.stat(tmp_path / name) for name in ("map", "mask")}  # noqa: PTH116
     files = {name: FileIdentity.from_content(b"content", status[name]) for name in status}
-    counted = pairs("a")
-    counted = replace(counted, records=counted.records.copy())
+    stored = pairs("a")
+    stored = replace(stored, records=stored.records.copy())
     for name, identity in files.items():
         for field, value in zip(("bytes", "mtime", "ctime", "hash"), identity, strict=True):
-            counted.records[f"{name}_{field}"] = value
+            stored.records[f"{name}_{field}"] = value
     assert files["map"].content == checksum(b"content")
-    write_counts(tmp_path / "counts.npz", counted)
+    write_counts(tmp_path / "counts.npz", stored)
     masks = {"a": tmp_path / "mask", "b": tmp_path / "mask"}
     maps = {"a": tmp_path / "map", "b": tmp_path / "map"}
 

@@ -90,7 +90,8 @@ def test_only_a_bounded_number_of_items_waits(visits):
     thread.start()
     thread.join(0.5)
     assert len(executor.calls) == 2 * 2 + 1
-    executor.calls[0][0].set_result([])
+    future, _, (item, *_) = executor.calls[0]
+    future.set_result([[] for _ in item])
     thread.join()
     assert len(executor.calls) == 5
 

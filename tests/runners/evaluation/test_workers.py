@@ -18,6 +18,7 @@ from sodbench import parallel
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.results import Policy
+from sodbench.runners.evaluation import processes
 from sodbench.runners.evaluation import workers as workers_module
 from sodbench.runners.evaluation.count import Visit, count_visit
 from sodbench.runners.evaluation.workers import Workers, command_line_workers
@@ -145,10 +146,10 @@ def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
         real(process)
 
     if fault == "limit":
-        monkeypatch.setattr(workers_module, "startable_threads", lambda wanted: wanted - 1)
-        monkeypatch.setattr(workers_module, "_ProcessExecutor", lambda number: 1 / 0)
+        monkeypatch.setattr(processes, "startable_threads", lambda wanted: wanted - 1)
+        monkeypatch.setattr(processes, "ProcessExecutor", lambda number: 1 / 0)
     elif fault == "server":
-        monkeypatch.setattr(workers_module, "_start_server", lambda: Path("/nowhere").stat())
+        monkeypatch.setattr(processes, "_start_server", lambda: Path("/nowhere").stat())
     else:
         monkeypatch.setattr(multiprocessing.context.ForkServerProcess, "start", start)
     assert comparable(counted(Workers(2, processes=True), visits * 20)) == 20 * expected
@@ -161,7 +162,7 @@ def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(
     attempt,
 ):
     """Half a message is in the pipe then, and nobody will write the other half."""
-    executor = workers_module._ProcessExecutor(2)
+    executor = processes.ProcessExecutor(2)
     try:
         assert wait_until(lambda: len(executor._processes) == 2)
         future = executor.submit(bytes, 10**9)

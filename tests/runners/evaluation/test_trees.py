@@ -47,7 +47,7 @@ def test_maps_many_folders_down(root: Path) -> None:
     ]
 
 
-def test_links_are_followed_and_loops_are_said(root: Path) -> None:
+def test_links_are_followed_and_loops_are_reported(root: Path) -> None:
     (root / "elsewhere").mkdir()
     shutil.move(root / "preds/DSS/SOD", root / "elsewhere/maps")
     (root / "preds/DSS/SOD").symlink_to(root / "elsewhere/maps")

@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import astuple, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from interrupted import stop_after
 from reference import model_rule
 from reference import training as reference_training
 from torch import Tensor, nn
@@ -33,21 +33,16 @@ from sodbench.runners.training.data import (
     load_augmented,
     plan_epoch,
 )
-from sodbench.runners.training.log import TrainingLog, draw_curve, read_log
+from sodbench.runners.training.log import draw_curve, read_log
 from sodbench.runners.training.optimizer import set_training_mode
+from sodbench.runners.training.options import Training
 from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe
-from sodbench.runners.training.train import Training, train, train_on_demo
+from sodbench.runners.training.train import train, train_on_demo
 from sodbench.runners.training.update import Updater
 
 CPU = torch.device("cpu")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture
-def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than a small training."""
-    monkeypatch.setattr(train_module, "draw_curve", lambda _: None)
 
 
 @pytest.fixture
@@ -179,7 +174,7 @@ def test_grouped_updates_of_csf_equal_one_by_one(
 # --- the run's folder, stopping and resuming ------------------------------------------------------
 
 
-def test_a_run_leaves_what_the_module_says(
+def test_a_run_writes_the_files_that_the_module_lists(
     short: Training, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(train_module, "draw_curve", draw_curve)
@@ -204,18 +199,6 @@ def test_a_run_leaves_what_the_module_says(
         train(short)
     again = train(replace(short, resume=True))
     assert again.images == 0 and "finished already" in capsys.readouterr().err
-
-
-def stop_after(step: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None:
-    """Do something right after the log record of an update."""
-    write = TrainingLog.write
-
-    def writing(self: TrainingLog, record: dict[str, Any]) -> None:
-        write(self, record)
-        if record["step"] == step and "loss" in record:
-            act()
-
-    monkeypatch.setattr(TrainingLog, "write", writing)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -298,7 +281,7 @@ def test_resuming_refuses_another_recipe_or_other_data(
         train(replace(short, resume=True, dataset=fewer))
 
 
-def test_foreign_folders_are_left_alone(short: Training) -> None:
+def test_folders_with_other_files_are_not_changed(short: Training) -> None:
     short.out.mkdir()
     (short.out / "thesis.txt").write_text("mine")
     with pytest.raises(SodbenchError, match="holds other files"):
@@ -307,7 +290,7 @@ def test_foreign_folders_are_left_alone(short: Training) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"finished": true'])
-def test_a_run_json_that_is_none_is_one_error(short: Training, content: str) -> None:
+def test_a_damaged_run_json_is_one_error(short: Training, content: str) -> None:
     short.out.mkdir()
     (short.out / "run.json").write_text(content)
     with pytest.raises(SodbenchError, match=r"run\.json: .*choose another folder"):

@@ -31,15 +31,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SIZES = {"a": (20, 30), "b": (30, 20), "c": (20, 30), "d": (1, 1), "e": (20, 30), "f": (7, 31)}
 
 
-@pytest.fixture
-def images(tmp_path):
-    folder = tmp_path / "images"
-    rng = np.random.default_rng(5)
-    for stem, size in SIZES.items():
-        write_image(folder / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
-    return folder
-
-
 class Tiny(nn.Module):
     """Sees its whole input through a group normalisation, as CSF does."""
 
@@ -167,7 +158,7 @@ def test_max_side_shrinks_for_the_network_alone(images, tmp_path):
     assert inner[-1] == (40, 90)
 
 
-def test_rerun_makes_only_what_is_missing(images, tmp_path):
+def test_a_rerun_predicts_only_what_is_missing(images, tmp_path):
     out, samples = tmp_path / "maps", find_images([images])
     predict(tiny(), samples, out)
     first = {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in out.glob("*.png")}
@@ -180,7 +171,7 @@ def test_rerun_makes_only_what_is_missing(images, tmp_path):
     assert not list(out.glob(".*"))
 
 
-def test_maps_of_changed_images_are_made_anew(images, tmp_path, capsys):
+def test_maps_of_changed_images_are_predicted_again(images, tmp_path, capsys):
     out, samples = tmp_path / "maps", find_images([images])
     predict(tiny(), samples, out)
     before = {p.name: p.stat().st_mtime_ns for p in out.glob("*.png")}
@@ -234,7 +225,7 @@ def test_damaged_maps_and_maps_of_changed_images_are_predicted_again(images, tmp
 
 @pytest.mark.parametrize("content", ["[]", "null", "3", '{"model": ', ""])
 @pytest.mark.parametrize("maps", [0, 1])
-def test_a_manifest_that_is_none_is_one_error(images, tmp_path, content, maps):
+def test_a_damaged_manifest_is_one_error(images, tmp_path, content, maps):
     out = tmp_path / "maps"
     out.mkdir()
     (out / MANIFEST).write_text(content)
@@ -281,7 +272,7 @@ def test_maps_of_two_networks_are_never_mixed(images, tmp_path):
     assert any((read_maps(out)[k] != v).any() for k, v in before.items())
 
 
-def test_other_peoples_pictures_are_never_touched(images, tmp_path):
+def test_images_that_sodbench_did_not_write_are_never_touched(images, tmp_path):
     samples = find_images([images])
     masks = tmp_path / "masks"
     for stem in SIZES:
@@ -294,7 +285,7 @@ def test_other_peoples_pictures_are_never_touched(images, tmp_path):
     assert len(list(images.iterdir())) == len(list(masks.iterdir())) == 6
 
 
-def test_problems_come_together_after_all_else_is_done(images, tmp_path, capsys):
+def test_all_problems_are_reported_after_the_other_maps_are_written(images, tmp_path, capsys):
     (images / "b.png").write_bytes(b"this is no picture")
     whole = (images / "e.png").read_bytes()
     (images / "e.png").write_bytes(whole[: len(whole) // 2])
@@ -311,7 +302,7 @@ def test_problems_come_together_after_all_else_is_done(images, tmp_path, capsys)
     assert set(read_maps(out)) == set(SIZES)
 
 
-def test_nan_is_a_problem_not_a_map(images, tmp_path):
+def test_output_that_is_not_finite_is_a_problem_of_the_image(images, tmp_path):
     class Broken(Tiny):
         def forward(self, x):
             y = super().forward(x)
@@ -347,7 +338,7 @@ def test_output_of_another_shape_is_refused(images, tmp_path):
         predict(predictor, [("b", images / "b.png")], tmp_path / "maps")
 
 
-def test_manifest_says_what_made_the_maps(images, tmp_path):
+def test_the_manifest_records_what_made_the_maps(images, tmp_path):
     from sodbench.files import file_hash
 
     source, checkpoint = tmp_path / "net.py", tmp_path / "net.pth"
@@ -373,14 +364,14 @@ def test_images_by_folder_file_and_list(images, tmp_path):
     assert [p.parent.name for _, p in find_images([images / "test.txt"])] == ["Imgs", "images"]
 
 
-def test_masks_beside_jpegs_are_left_out(tmp_path, capsys):
+def test_masks_next_to_jpegs_are_left_out(tmp_path, capsys):
     for name in ("x.jpg", "x.png", "y.png"):
         write_image(tmp_path / name, np.zeros((2, 2), np.uint8))
     assert [p.name for _, p in find_images([tmp_path])] == ["x.jpg", "y.png"]
     assert "1 masks next to the images are left out" in capsys.readouterr().err
 
 
-def test_images_that_cannot_be_meant_are_refused_together(images, tmp_path):
+def test_missing_and_ambiguous_images_are_reported_together(images, tmp_path):
     write_image(tmp_path / "other" / "a.png", np.zeros((2, 2), np.uint8))
     with pytest.raises(ProblemsError) as caught:
         find_images([images, tmp_path / "other" / "a.png", tmp_path / "none.jpg"])
@@ -390,7 +381,7 @@ def test_images_that_cannot_be_meant_are_refused_together(images, tmp_path):
         find_images([tmp_path / "empty"])
 
 
-def test_devices_and_precisions_that_are_not_there():
+def test_unknown_devices_and_precisions_are_refused():
     for name in ("gpu", "meta", "xla", "vulkan:0", "cpu:3", "", "cuda:x"):
         with pytest.raises(SodbenchError, match=f"unknown device '{name}'; one of auto, cpu"):
             choose_device(name)

@@ -10,7 +10,7 @@ from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe, loa
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_toml_there_and_back(name: str, tmp_path: Path) -> None:
+def test_a_recipe_survives_a_round_trip_through_toml(name: str, tmp_path: Path) -> None:
     recipe = change_recipe(RECIPES[name], {"scales": [0.75, 1, 1.25], "name": 'a "b" \\ \n\x7f é'})
     path = tmp_path / f"{name}.toml"
     path.write_text(recipe.to_toml())

@@ -30,14 +30,14 @@ def ends(recipe: Recipe, count: int, epochs: int) -> list[list[int]]:
     ]
 
 
-def test_the_reference_counts_on_over_epochs() -> None:
+def test_the_reference_keeps_counting_images_over_epochs() -> None:
     assert ends(Recipe(), 12, 5) == [[10], [8], [6], [4], [2, 12]]
     duts = ends(Recipe(), 10553, 2)
     assert (len(duts[0]), duts[0][-1]) == (1055, 10550)
     assert (duts[1][0], duts[1][-1]) == (7, 10547)
 
 
-def test_other_counters() -> None:
+def test_other_remainders() -> None:
     assert ends(change_recipe(Recipe(), {"remainder": "drop"}), 25, 2) == [[10, 20]] * 2
     assert ends(change_recipe(Recipe(), {"remainder": "flush"}), 25, 2) == [[10, 20, 25]] * 2
     assert ends(change_recipe(Recipe(), {"remainder": "flush"}), 20, 1) == [[10, 20]]

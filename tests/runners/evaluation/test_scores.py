@@ -1,0 +1,132 @@
+"""Folders of maps against folders of masks: the numbers, and how they are printed."""
+
+import gc
+import json
+
+import numpy as np
+import pytest
+from evaluations import (
+    STEMS,
+    content,
+    run,
+)
+from synthetic import draw_pair, save_image
+
+import sodbench
+from sodbench.cli import main
+from sodbench.datasets import find_masks
+from sodbench.errors import SodbenchError
+from sodbench.metrics import Evaluator
+from sodbench.results import store
+from sodbench.runners.evaluation.evaluate import evaluate, evaluate_plan, evaluate_tree
+from sodbench.runners.evaluation.plan import plan_evaluation
+
+
+def test_a_folder_gives_the_numbers_of_its_arrays(folders):
+    result = evaluate(folders / "maps", folders / "gt", "pysodmetrics")
+    evaluator = Evaluator("pysodmetrics")
+    for seed, stem in enumerate(STEMS):
+        evaluator.update(*draw_pair(seed), name=stem)
+    assert result.metrics == evaluator.compute().metrics
+    assert str(result.signature) == (
+        f"sodbench:{sodbench.__version__}|protocol:pysodmetrics|n:8|missing:error|resize:none|gt:>128"
+    )
+    assert list(result.table.index) == STEMS
+    assert not result.problems
+
+
+def test_json_is_complete(folders, capsys):
+    assert run(folders, "--format", "json", "--name", "ours") == 0
+    printed = json.loads(capsys.readouterr().out)
+    (row,) = printed["results"]
+    assert (row["method"], row["dataset"], row["protocol"], row["n"]) == (
+        "ours",
+        "toys",
+        "salmetric",
+        8,
+    )
+    assert {"mae", "f_max", "s", "wf", "e_max", "iou_mean"} <= row["metrics"].keys()
+    assert printed["problems"] == []
+
+
+@pytest.mark.parametrize("style", ["table", "markdown", "csv"])
+def test_other_formats_show_the_signature(folders, capsys, style):
+    assert run(folders, "--format", style) == 0
+    assert "protocol:salmetric|n:8" in capsys.readouterr().out
+
+
+def test_all_protocols_are_printed_together(folders, capsys):
+    assert run(folders, "--protocol", "all") == 0
+    printed = capsys.readouterr().out
+    assert "pysodmetrics - salmetric" in printed and printed.count("sodbench:") == 3
+
+
+def test_unknown_metrics_are_refused(folders, capsys):
+    assert run(folders, "--metrics", "mae,fmax") == 2
+    assert "fmax" in capsys.readouterr().err
+
+
+def test_results_do_not_depend_on_the_number_of_jobs(tree):
+    for jobs in (1, 3):
+        evaluate_tree(tree / "by_method", tree / "data", output=tree / f"out{jobs}", jobs=jobs)
+    assert content(tree / "out1") == content(tree / "out3")
+
+
+def test_images_of_the_dataset_are_part_of_the_result(tree):
+    plan = plan_evaluation(tree / "by_method/B/SOD", find_masks(tree / "data"))
+    result = evaluate_plan(plan, output=tree / "out").results[0]
+    assert result.files("img03")["image"] == tree / "data/SOD/Imgs/img03.jpg"
+    assert result.files("img03")["map"] == tree / "by_method/B/SOD/img03.png"
+
+
+def test_a_pair_list(tree, capsys):
+    lines = [f"by_method/A/SOD/{s}_A.png data/SOD/GT/{s}.png" for s in STEMS]
+    (tree / "pairs.txt").write_text("\n".join(lines))
+    assert main(["--quiet", "eval", "--pairs", str(tree / "pairs.txt"), "--format", "json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["results"][0]
+    direct = evaluate(tree / "by_method/A/SOD", tree / "data/SOD/GT")
+    assert listed["metrics"] == pytest.approx(direct.metrics, nan_ok=True)
+
+
+def test_without_an_output_folder_counts_are_kept_only_on_request(folders):
+    plan = plan_evaluation(folders / "maps", find_masks(folders / "gt"))
+    held = evaluate_plan(plan).results[0]
+    bare = evaluate_plan(plan, keep_counts=False).results[0]
+    assert bare.metrics == held.metrics and bare.table.equals(held.table)
+    assert held.rescored("matlab").protocol == "matlab"
+    with pytest.raises(SodbenchError, match="score it with an output folder"):
+        bare.rescored("matlab")
+
+
+def test_counts_without_an_output_folder_move_to_a_temporary_file_when_they_grow(
+    folders, monkeypatch
+):
+    in_memory = evaluate(folders / "maps", folders / "gt")
+    monkeypatch.setattr(store, "PAIRS_IN_MEMORY", 3)
+    spilled = evaluate(folders / "maps", folders / "gt")
+    assert spilled.table.equals(in_memory.table)
+    assert np.array_equal(spilled.counts.histogram, in_memory.counts.histogram)
+
+
+def test_objects_that_a_program_has_frozen_stay_frozen(folders):
+    gc.freeze()
+    try:
+        evaluate(folders / "maps", folders / "gt")
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
+    evaluate(folders / "maps", folders / "gt")
+    assert not gc.get_freeze_count()
+
+
+def test_notes_about_masks_are_those_of_the_protocol(original):
+    """A mask with values up to 60 is empty above 128 and not empty above 25."""
+    folder = original / "dark"
+    save_image(folder / "gt/a.png", np.where(draw_pair(0, 30, 40)[1], 60, 0).astype(np.uint8))
+    save_image(folder / "preds/a.png", draw_pair(0, 30, 40)[0])
+    plan = plan_evaluation(folder / "preds", find_masks(folder / "gt"))
+    first, second = evaluate_plan(plan, ["salmetric", "matlab"]).results
+    assert [p.kind for p in first.problems] == ["empty-mask", "grey-mask"]
+    assert [p.kind for p in second.problems] == ["grey-mask"]
+    assert "foreground is >25 under matlab" in second.problems[0].detail
+    assert first.rescored("matlab").problems == second.problems

@@ -260,7 +260,7 @@ ResultsOrFolder = Result | Sequence[Result] | str | Path
 def _load_side(source: ResultsOrFolder) -> Sequence[Result]:
     if isinstance(source, Result):
         return [source]
-    return load_results([source]) if isinstance(source, (str, Path)) else source
+    return load_results(source) if isinstance(source, (str, Path)) else source
 
 
 def _check_one_method(results: Sequence[Result]) -> str:

@@ -82,7 +82,7 @@ class Latex(str):
 def latex_text(text: object) -> Latex:
     r"""Return any text as LaTeX that shows it on one line.
 
-    What pdfTeX's fonts lack (Chinese, say) goes through ``\sodbenchchar{code}{character}``, which the templates
+    What pdfTeX's fonts lack, such as Chinese, goes through ``\sodbenchchar{code}{character}``, which the templates
     define: the character itself under XeTeX and LuaTeX, ``U+code`` under pdfTeX, which has no such glyph.
 
     Returns

@@ -2,7 +2,7 @@
 
 Colours are Okabe and Ito's colour-blind safe palette ("Color Universal Design", 2008) without its yellow, which is hard
 to see on white. Every method also has a dash pattern (and a marker in scatter plots); the cycles have different lengths,
-so that lines can be told from each other in grey print. Legends are outside the axes. Widths are those of a two-column
+so that lines also differ in grey print. Legends are outside the axes. Widths are those of a two-column
 paper: 3.4 inches for a column, 7.1 inches for the page.
 """
 

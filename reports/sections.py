@@ -25,7 +25,7 @@ MAX_LISTED_VALUES = 8
 
 SAMPLE_NOTICE = (
     "This is the built-in sample. Its images are drawn by a program, and the model was fitted to such images "
-    "within minutes. The numbers show that everything works; they say nothing about the real datasets."
+    "within minutes. The numbers show that everything works; they mean nothing for the real datasets."
 )
 
 

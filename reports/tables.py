@@ -390,7 +390,7 @@ def rank_marks(values: Sequence[float], direction: int, digits: int = DIGITS) ->
 
 
 def method_letters(methods: Sequence[str]) -> dict[str, str]:
-    """Return a letter for each method, a to j; empty ones for more than ten methods, which nobody could read.
+    """Return a letter for each method, a to j; empty ones for more than ten methods, because so many could not be read.
 
     Returns
     -------

@@ -63,16 +63,16 @@
 
   function ticks(low, high) {
     const step = [0.01, 0.02, 0.05, 0.1, 0.2, 50].find((s) => (high - low) / s <= 7);
-    const found = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9; i++) found.push(i * step);
-    return found;
+    const values = [];
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9; i++) values.push(i * step);
+    return values;
   }
 
   function drawChart() {
-    const kind = $("chart-kind").value, found = report.curves[$("chart-set").value];
+    const kind = $("chart-kind").value, stored = report.curves[$("chart-set").value];
     const thresholds = Array.from({ length: 256 }, (_, t) => t);
     curves = report.methods.map((_, m) => {
-      const c = found[m];
+      const c = stored[m];
       if (!c || hidden.has(m)) return null;
       return kind === "pr" ? { x: c.recall, y: c.precision } : { x: thresholds, y: c[kind] };
     });
@@ -225,7 +225,7 @@
   function arrange() {
     const scores = data.scores[$("view-metric").value], by = $("view-sort").value, minus = $("view-minus").value;
     $("view-minus").disabled = isNaN(parseInt(by));
-    // scores made in different ways have no common mean: only comparable methods count, where there are any
+    // scores made in different ways have no common mean: only comparable methods count, if there are any
     const judged = data.compared.some(Boolean) ? scores.filter((_, m) => data.compared[m]) : scores;
     const row = (i) => judged.map((column) => column[i]).filter((v) => v !== null);
     keys = data.stems.map((stem, i) => {
@@ -301,14 +301,14 @@
   }
 
   function follow() {
-    const found = /^#image=([^/]*)\/(.*)$/.exec(location.hash);
-    if (!found) return false;
-    const set = report.datasets.findIndex((s) => s.name === decodeURIComponent(found[1]));
+    const match = /^#image=([^/]*)\/(.*)$/.exec(location.hash);
+    if (!match) return false;
+    const set = report.datasets.findIndex((s) => s.name === decodeURIComponent(match[1]));
     if (set < 0) return false;
     $("view-set").value = set;
     $("view-filter").value = "";
     openSet(() => {
-      const k = order.findIndex((i) => data.stems[i] === decodeURIComponent(found[2]));
+      const k = order.findIndex((i) => data.stems[i] === decodeURIComponent(match[2]));
       if (k >= 0) { show(k, false); $("browser").scrollIntoView(); }
     });
     return true;

@@ -106,7 +106,7 @@ class PredictionTree:
         list of Problem
             Of kind ``unscored-maps``.
         """
-        found = []
+        problems = []
         for folder in self.empty:
             files = set(list_names(folder))
             if files and files <= _RESULT_FILES:
@@ -114,13 +114,13 @@ class PredictionTree:
             suffixes = {Path(name).suffix.lower() for name in files} & _UNREAD_SUFFIXES
             if suffixes and not self.on_purpose:
                 detail = f"holds {', '.join(sorted(suffixes))} files, which are not read; convert them to PNG"
-                found.append(Problem(ProblemKind.UNSCORED_MAPS, str(folder), detail))
+                problems.append(Problem(ProblemKind.UNSCORED_MAPS, str(folder), detail))
                 continue
             truth = _find_named(folder.name, self.truths) if folder != self.root else None
             if truth and not any(inner.is_relative_to(folder) for inner in self.folders):
                 detail = f"is named as the dataset {truth.name}, but holds no maps"
-                found.append(Problem(ProblemKind.UNSCORED_MAPS, str(folder), detail))
-        return found
+                problems.append(Problem(ProblemKind.UNSCORED_MAPS, str(folder), detail))
+        return problems
 
 
 def read_tree(

@@ -90,16 +90,16 @@ class Task:
         everything about the folders: together the shards report each problem once.
         """
         kinds = (ProblemKind.EXTRA, ProblemKind.MISSING, ProblemKind.NO_MASK)
-        found = [p for p in (*self.problems, *self.pairing.problems()) if p.kind in kinds]
+        noted = [p for p in (*self.problems, *self.pairing.problems()) if p.kind in kinds]
         if not self.policy.shard:
-            return tuple(found)
+            return tuple(noted)
         first = self.policy.shard[0] == 1
         if self.policy.missing == "zero":
             mine = {str(self.mask_files[stem]) for stem in self.stems}
         else:
             mine = {str(item.path) for item in self.pairing.missing if first}
         return tuple(
-            p for p in found if (p.file in mine if p.kind == ProblemKind.MISSING else first)
+            p for p in noted if (p.file in mine if p.kind == ProblemKind.MISSING else first)
         )
 
     @property
@@ -222,13 +222,13 @@ def select_mask_problems(truth: Dataset) -> tuple[Problem, ...]:
     tuple of Problem
         An item that a list or subset names and that has no mask is ``no-item``, which no policy for missing maps covers.
     """
-    found = [p for p in truth.problems if p.kind in (ProblemKind.AMBIGUOUS, ProblemKind.NO_MASK)]
-    found += [
+    selected = [p for p in truth.problems if p.kind in (ProblemKind.AMBIGUOUS, ProblemKind.NO_MASK)]
+    selected += [
         Problem(ProblemKind.NO_ITEM, p.file, p.detail)
         for p in truth.problems
         if p.kind == ProblemKind.MISSING
     ]
-    return tuple(found)
+    return tuple(selected)
 
 
 def find_same_files(pairing: Pairing) -> tuple[Problem, ...]:
@@ -243,7 +243,7 @@ def find_same_files(pairing: Pairing) -> tuple[Problem, ...]:
     tuple of Problem
         Of kind ``same-file``.
     """
-    found = []
+    problems = []
     for pair in pairing.pairs:
         try:
             map_file, mask_file = pair.map.stat(), pair.mask.stat()
@@ -251,8 +251,8 @@ def find_same_files(pairing: Pairing) -> tuple[Problem, ...]:
             continue  # reported when the pair is scored
         if os.path.samestat(map_file, mask_file):
             detail = f"is the same file as its mask {pair.mask}: a mask scored against itself is no result"
-            found.append(Problem(ProblemKind.SAME_FILE, str(pair.map), detail))
-    return tuple(found)
+            problems.append(Problem(ProblemKind.SAME_FILE, str(pair.map), detail))
+    return tuple(problems)
 
 
 def _common_folder(files: Sequence[Path]) -> Path | None:

@@ -444,7 +444,7 @@ class _HistogramStream:
     def check_end(self) -> None:
         """Check that nothing follows; this also makes zipfile compare the checksums."""
         if any(member.read(1) for members in self._members for member in members if member):
-            raise ValueError("the counts are longer than they say")
+            raise ValueError("the counts are longer than their shape")
 
 
 def _read_header(member: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -43,7 +43,19 @@ class Listed:
 
 
 def look_up(name: str, data_root: Path) -> Listed:
-    """Look for a known dataset on disk."""
+    """Look for a known dataset on disk.
+
+    Parameters
+    ----------
+    name : str
+        Name of the dataset.
+    data_root : Path
+        The folder of the datasets.
+
+    Returns
+    -------
+    Listed
+    """
     try:
         return Listed(find_dataset(name, data_root))
     except DatasetNotFound:
@@ -53,14 +65,38 @@ def look_up(name: str, data_root: Path) -> Listed:
 
 
 def look_up_own(data_root: Path) -> dict[str, Listed]:
-    """Look for the user's own datasets below the data root."""
+    """Look for the user's own datasets below the data root.
+
+    Parameters
+    ----------
+    data_root : Path
+        The folder of the datasets.
+
+    Returns
+    -------
+    dict of str to Listed
+    """
     datasets, unreadable = find_own_datasets(data_root)
     own = {dataset.name: Listed(dataset) for dataset in datasets}
     return own | {name: Listed(error=str(error)) for name, error in unreadable.items()}
 
 
 def format_list(listed: Mapping[str, Listed], data_root: Path, *, markdown: bool = False) -> str:
-    """Return the table of datasets, with notes, subsets and weights below it."""
+    """Return the table of datasets, with notes, subsets and weights below it.
+
+    Parameters
+    ----------
+    listed : mapping of str to Listed
+        The datasets by name.
+    data_root : Path
+        The folder of the datasets.
+    markdown : bool
+        A table in Markdown instead of one for the terminal.
+
+    Returns
+    -------
+    str
+    """
     rows: list[tuple[object, ...]] = []
     notes = [] if data_root.is_dir() else [f"the folder {data_root} does not exist (--data-root)"]
     for name, entry in listed.items():
@@ -91,7 +127,19 @@ def format_list(listed: Mapping[str, Listed], data_root: Path, *, markdown: bool
 
 
 def format_details(info: DatasetInfo, entry: Listed) -> str:
-    """Return everything known about one dataset, as lines."""
+    """Return everything known about one dataset, as lines.
+
+    Parameters
+    ----------
+    info : DatasetInfo
+        The facts.
+    entry : Listed
+        What is on disk.
+
+    Returns
+    -------
+    str
+    """
     on_disk = entry.error.splitlines() or ["not found"]
     if entry.dataset:
         on_disk = [f"{entry.dataset.root} ({entry.dataset.layout}), {len(entry.dataset)} items"]
@@ -115,7 +163,19 @@ def format_details(info: DatasetInfo, entry: Listed) -> str:
 
 
 def format_list_json(listed: Mapping[str, Listed], data_root: Path) -> str:
-    """Return everything known about the datasets and weights, as JSON."""
+    """Return everything known about the datasets and weights, as JSON.
+
+    Parameters
+    ----------
+    listed : mapping of str to Listed
+        The datasets by name.
+    data_root : Path
+        The folder of the datasets.
+
+    Returns
+    -------
+    str
+    """
     entries = [
         _to_dict(DATASETS[name], entry)
         if name in DATASETS

@@ -83,7 +83,20 @@ def bar(total: int | None, description: str, unit: str = "it", **options: Any) -
 
 
 def track(items: Iterable[T], description: str, unit: str = "it") -> Iterator[T]:
-    """Iterate over ``items`` with a `bar`."""
+    """Iterate over ``items`` with a `bar`.
+
+    Parameters
+    ----------
+    items : iterable
+        What to iterate over.
+    description, unit : str
+        What the bar counts.
+
+    Yields
+    ------
+    object
+        The items.
+    """
     total = len(items) if isinstance(items, Sized) else None
     with bar(total, description, unit) as progress:
         for item in items:

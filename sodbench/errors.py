@@ -245,7 +245,17 @@ class StoredFileError(SodbenchError):
 
     @classmethod
     def modified(cls, path: object) -> Self:
-        """Return the error for a file that is not the one that was stored."""
+        """Return the error for a file that is not the one that was stored.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+
+        Returns
+        -------
+        StoredFileError
+        """
         return cls(
             path,
             "was modified after it was written",

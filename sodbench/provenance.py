@@ -30,14 +30,24 @@ def package_versions(names: Iterable[str]) -> dict[str, str]:
 
 
 def counting_versions() -> dict[str, str]:
-    """The versions and the kind of machine that scores may depend on: what decodes and what counts."""
+    """The versions and the kind of machine that scores may depend on: what decodes and what counts.
+
+    Returns
+    -------
+    dict of str to str
+    """
     machine = f"{platform.system()} {platform.machine()}"
     return {**package_versions(("numpy", "numba", "PIL")), "machine": machine}
 
 
 @cache
 def cpu_name() -> str:
-    """The processor's model, as the system states it."""
+    """The processor's model, as the system states it.
+
+    Returns
+    -------
+    str
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

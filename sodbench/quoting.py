@@ -28,6 +28,15 @@ def is_printable(character: str) -> bool:
 
     Control characters, line separators, characters that reorder text (such as U+202E), other invisible
     formatting characters and lone surrogates (bytes of a file name that are not UTF-8) do not.
+
+    Parameters
+    ----------
+    character : str
+        One character.
+
+    Returns
+    -------
+    bool
     """
     if character in _JOINERS:
         return True
@@ -58,7 +67,17 @@ def printable(text: object) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Text whose line breaks are sodbench's own: every line made `printable`; tabs stay."""
+    """Text whose line breaks are sodbench's own: every line made `printable`; tabs stay.
+
+    Parameters
+    ----------
+    text : str
+        Several lines.
+
+    Returns
+    -------
+    str
+    """
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
@@ -73,6 +92,15 @@ def is_plain_key(text: str) -> bool:
     """Whether a name has only letters, digits, ``_``, ``.`` and ``-``, and does not start with a dash or dot.
 
     Only such names from files are put into commands that a user may paste into a shell.
+
+    Parameters
+    ----------
+    text : str
+        A name.
+
+    Returns
+    -------
+    bool
     """
     return _PLAIN_KEY.fullmatch(text) is not None
 
@@ -81,6 +109,15 @@ def shell_command(words: Sequence[str]) -> str | None:
     """A command that a POSIX shell reads back as exactly these words, or None if it cannot be shown.
 
     A word that `printable` would change cannot be shown on one line without meaning another file.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The words of the command.
+
+    Returns
+    -------
+    str or None
     """
     if any(printable(word) != word for word in words):
         return None
@@ -88,12 +125,35 @@ def shell_command(words: Sequence[str]) -> str | None:
 
 
 def python_literal(text: str) -> str:
-    """A string as Python source in double quotes, ASCII only."""
+    """A string as Python source in double quotes, ASCII only.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        With its quotes.
+    """
     return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
 
 
 def json_text(content: Any, indent: int | None = 1) -> str:
-    """JSON of plain values in ASCII: exact for every string, whatever the terminal or its encoding."""
+    """JSON of plain values in ASCII: exact for every string, whatever the terminal or its encoding.
+
+    Parameters
+    ----------
+    content : object
+        Plain values.
+    indent : int, optional
+        Spaces for each level; None for one line.
+
+    Returns
+    -------
+    str
+    """
     return json.dumps(content, indent=indent, ensure_ascii=True)
 
 
@@ -101,7 +161,17 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]#|~$])")
 
 
 def markdown_text(text: object) -> str:
-    """Text as Markdown that shows it literally in a paragraph, a heading or a table cell: no markup, no HTML, one line."""
+    """Text as Markdown that shows it literally in a paragraph, a heading or a table cell: no markup, no HTML, one line.
+
+    Parameters
+    ----------
+    text : object
+        A string, or anything with a useful ``str()``.
+
+    Returns
+    -------
+    str
+    """
     plain = printable(" ".join(str(text).split()))
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKUP.sub(r"\\\1", plain)

@@ -84,7 +84,12 @@ def _add_quiet(parser: argparse.ArgumentParser, default: Any) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line, without any heavy import."""
+    """Return the parser of the whole command line, without any heavy import.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
     parser = _Parser(
         prog="sodbench",
         description="Measure salient object detection: train, predict, score, report.",

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add ``data`` and its actions to the command line."""
+    """Add ``data`` and its actions to the command line.
+
+    Parameters
+    ----------
+    commands : argparse subparsers
+        Where the command is added.
+    """
     parser = commands.add_parser(
         "data",
         help="list, download, check and describe datasets",
@@ -63,7 +69,18 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    """Print the known datasets and which of them are on disk."""
+    """Print the known datasets and which of them are on disk.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
     from sodbench.console import show
     from sodbench.datasets import DATASETS, canonical_name
     from sodbench.errors import SodbenchError
@@ -117,7 +134,18 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_check(arguments: argparse.Namespace) -> int:
-    """Check; returns 1 if a fault was found or a named dataset could not be read."""
+    """Check; returns 1 if a fault was found or a named dataset could not be read.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
     from sodbench.console import logger, show
     from sodbench.output_folder import check_outside
     from sodbench.reports.dataset_pages import (
@@ -190,7 +218,18 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_download(arguments: argparse.Namespace) -> int:
-    """Download; 1 if a dataset is incomplete; raises with the alternatives if something cannot be downloaded."""
+    """Download; 1 if a dataset is incomplete; raises with the alternatives if something cannot be downloaded.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
     from sodbench.console import logger, show
     from sodbench.datasets import DATASETS, WEIGHTS
     from sodbench.errors import SodbenchError
@@ -237,7 +276,18 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_stats(arguments: argparse.Namespace) -> int:
-    """Describe; 1 if a dataset is not complete; raises if one cannot be read."""
+    """Describe; 1 if a dataset is not complete; raises if one cannot be read.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
     from sodbench.console import logger, show
     from sodbench.datasets import check_unique_names
     from sodbench.errors import SodbenchError
@@ -304,7 +354,18 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_prepare(arguments: argparse.Namespace) -> int:
-    """Write the lists and print what their names are relative to."""
+    """Write the lists and print what their names are relative to.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
     from sodbench.console import logger, show
     from sodbench.datasets import deduplicate, find_dataset
     from sodbench.runners.data.check import summarise_problems

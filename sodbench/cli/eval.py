@@ -43,7 +43,13 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``eval`` to the command line."""
+    """Add ``eval`` to the command line.
+
+    Parameters
+    ----------
+    commands : argparse subparsers
+        Where the command is added.
+    """
     parser = commands.add_parser(
         "eval",
         help="score saliency maps against ground truth",
@@ -149,7 +155,18 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score the maps, print the scores, and report the problems."""
+    """Score the maps, print the scores, and report the problems.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
     from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
     from sodbench.reports.text import format_scores_json
@@ -268,7 +285,17 @@ def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
 
 
 def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dataset]]":
-    """Return the datasets that GT and the options select, and those that --datasets leaves out."""
+    """Return the datasets that GT and the options select, and those that --datasets leaves out.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    tuple of two lists of Dataset
+    """
     from sodbench.datasets import apply_limits, find_masks
     from sodbench.runners.evaluation.plan import select_truths
 

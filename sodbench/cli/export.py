@@ -7,7 +7,13 @@ from sodbench.cli.options import add_model, add_output
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add ``export`` to the command line."""
+    """Add ``export`` to the command line.
+
+    Parameters
+    ----------
+    commands : argparse subparsers
+        Where the command is added.
+    """
     parser = commands.add_parser(
         "export",
         help="write a network as an ONNX file",
@@ -20,7 +26,18 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export, and print the largest difference from torch."""
+    """Export, and print the largest difference from torch.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
     from sodbench.console import show
     from sodbench.quoting import printable
     from sodbench.runners.export import export_onnx

@@ -7,7 +7,13 @@ from sodbench.cli.options import add_output, path
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``merge`` to the command line."""
+    """Add ``merge`` to the command line.
+
+    Parameters
+    ----------
+    commands : argparse subparsers
+        Where the command is added.
+    """
     parser = commands.add_parser(
         "merge",
         help="join the shards of an evaluation",
@@ -23,7 +29,18 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Merge and print the table; returns 1 if the complete results have problems, as one run would."""
+    """Merge and print the table; returns 1 if the complete results have problems, as one run would.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
     from sodbench.cli.problems import report_problems
     from sodbench.console import show
     from sodbench.metrics.catalogue import DEFAULT_METRICS

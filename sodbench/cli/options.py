@@ -20,12 +20,42 @@ if TYPE_CHECKING:
 
 
 def positive(text: str) -> int:
-    """Read a whole number, at least 1."""
+    """Read a whole number, at least 1.
+
+    Parameters
+    ----------
+    text : str
+        The value as it was typed.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is not such a number.
+    """
     return _whole(text, least=1)
 
 
 def not_negative(text: str) -> int:
-    """Read a whole number, at least 0."""
+    """Read a whole number, at least 0.
+
+    Parameters
+    ----------
+    text : str
+        The value as it was typed.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is not such a number.
+    """
     return _whole(text, least=0)
 
 
@@ -44,33 +74,104 @@ def _whole(text: str, least: int) -> int:
 
 
 def filled(text: str) -> str:
-    """Read text that must not be empty, as it is when a shell expands an unset variable."""
+    """Read text that must not be empty, as it is when a shell expands an unset variable.
+
+    Parameters
+    ----------
+    text : str
+        The value as it was typed.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is empty.
+    """
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty (an unset variable?)")
     return text
 
 
 def path(text: str) -> Path:
-    """Read the path of a file or folder; the empty text would otherwise mean the current folder."""
+    """Read the path of a file or folder; the empty text would otherwise mean the current folder.
+
+    Parameters
+    ----------
+    text : str
+        The value as it was typed.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is empty.
+    """
     return Path(filled(text))
 
 
 def some_names(text: str) -> str:
-    """Read one or more names, separated by commas; none would otherwise mean all."""
+    """Read one or more names, separated by commas; none would otherwise mean all.
+
+    Parameters
+    ----------
+    text : str
+        The value as it was typed.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it holds no name.
+    """
     if not names([text]):
         raise argparse.ArgumentTypeError(f"{text!r} names nothing (an unset variable?)")
     return text
 
 
 def names(texts: Sequence[str] | None) -> tuple[str, ...]:
-    """Split the names of an option that takes several, separated by spaces or commas."""
+    """Split the names of an option that takes several, separated by spaces or commas.
+
+    Parameters
+    ----------
+    texts : sequence of str, optional
+        The values of the option.
+
+    Returns
+    -------
+    tuple of str
+        Empty if the option was not given.
+    """
     return tuple(name.strip() for text in texts or () for name in text.split(",") if name.strip())
 
 
 def refuse_without_effect(
     arguments: argparse.Namespace, destinations: Sequence[str], why: str
 ) -> None:
-    """Raise `SodbenchError` if one of these options was given; ``why`` completes "has no effect ..."."""
+    """Raise `SodbenchError` if one of these options was given; ``why`` completes "has no effect ...".
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+    destinations : sequence of str
+        The options, as attributes of the arguments.
+    why : str
+        The end of the message.
+
+    Raises
+    ------
+    SodbenchError
+        If one of them was given.
+    """
     for name in destinations:
         if getattr(arguments, name) not in (None, False, []):
             raise SodbenchError(f"--{name.replace('_', '-')} has no effect {why}")
@@ -80,12 +181,28 @@ def refuse_without_effect(
 
 
 def add_output(parser: argparse.ArgumentParser, metavar: str, help: str, **options: Any) -> None:
-    """Add ``-o``."""
+    """Add ``-o``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Where the option is added.
+    metavar, help : str
+        How it is explained.
+    **options
+        For ``add_argument``.
+    """
     parser.add_argument("-o", "--output", type=path, metavar=metavar, help=help, **options)
 
 
 def add_data_root(parser: argparse._ActionsContainer) -> None:
-    """Add the folder of the datasets, for the commands that take datasets by name."""
+    """Add the folder of the datasets, for the commands that take datasets by name.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
     parser.add_argument(
         "--data-root",
         type=path,
@@ -96,7 +213,13 @@ def add_data_root(parser: argparse._ActionsContainer) -> None:
 
 
 def add_truth_root(parser: argparse.ArgumentParser) -> None:
-    """Add the folder of the datasets, for the commands whose GT can be a path or a name."""
+    """Add the folder of the datasets, for the commands whose GT can be a path or a name.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
     parser.add_argument(
         "--data-root",
         type=path,
@@ -106,7 +229,13 @@ def add_truth_root(parser: argparse.ArgumentParser) -> None:
 
 
 def add_limits(parser: argparse._ActionsContainer) -> None:
-    """Add the options that select images of a dataset."""
+    """Add the options that select images of a dataset.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="only the first N images of each dataset"
     )
@@ -119,7 +248,13 @@ def add_limits(parser: argparse._ActionsContainer) -> None:
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose what ``report`` and ``compare`` show."""
+    """Add the options that choose what ``report`` and ``compare`` show.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
     for what in ("metrics", "datasets"):
         parser.add_argument(
             f"--{what}",
@@ -131,7 +266,25 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def select_datasets(texts: Sequence[str] | None, results: "Sequence[Result]") -> list[str] | None:
-    """Return the datasets that ``--datasets`` names, also by the registry's aliases; None for all."""
+    """Return the datasets that ``--datasets`` names, also by the registry's aliases; None for all.
+
+    Parameters
+    ----------
+    texts : sequence of str, optional
+        The values of ``--datasets``.
+    results : sequence of Result
+        The results to choose from.
+
+    Returns
+    -------
+    list of str or None
+        Their names.
+
+    Raises
+    ------
+    SodbenchError
+        For a name that is neither a result's nor known.
+    """
     from sodbench.datasets import canonical_name
 
     present = {result.dataset for result in results}
@@ -141,7 +294,15 @@ def select_datasets(texts: Sequence[str] | None, results: "Sequence[Result]") ->
 def add_format(
     parser: argparse.ArgumentParser, choices: Sequence[str] = ("table", "markdown", "json")
 ) -> None:
-    """Add ``--format``; the first choice is the default."""
+    """Add ``--format``; the first choice is the default.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Where the option is added.
+    choices : sequence of str
+        The formats.
+    """
     parser.add_argument(
         "--format",
         choices=choices,
@@ -151,7 +312,17 @@ def add_format(
 
 
 def add_resampling(parser: argparse.ArgumentParser, resamples: int, use: str) -> None:
-    """Add the options of bootstrap and tests."""
+    """Add the options of bootstrap and tests.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Where the options are added.
+    resamples : int
+        The default.
+    use : str
+        What is resampled, for the help.
+    """
     parser.add_argument(
         "--resamples",
         type=_resamples,
@@ -172,7 +343,13 @@ def add_resampling(parser: argparse.ArgumentParser, resamples: int, use: str) ->
 
 
 def add_model(parser: argparse._ActionsContainer) -> None:
-    """Add the options that choose a network and its weights."""
+    """Add the options that choose a network and its weights.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
     parser.add_argument(
         "--model",
         type=filled,
@@ -186,7 +363,13 @@ def add_model(parser: argparse._ActionsContainer) -> None:
 
 
 def add_device(parser: argparse._ActionsContainer) -> None:
-    """Add ``--device``."""
+    """Add ``--device``.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
     parser.add_argument(
         "--device",
         type=filled,
@@ -197,7 +380,13 @@ def add_device(parser: argparse._ActionsContainer) -> None:
 
 
 def add_inference(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose a network and how it is computed."""
+    """Add the options that choose a network and how it is computed.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
     add_model(parser)
     add_device(parser)
     parser.add_argument(
@@ -213,7 +402,13 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
 
 
 def add_batch_size(parser: argparse.ArgumentParser) -> None:
-    """Add ``--batch-size``."""
+    """Add ``--batch-size``.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
     parser.add_argument(
         "--batch-size",
         type=positive,
@@ -226,7 +421,13 @@ def add_batch_size(parser: argparse.ArgumentParser) -> None:
 
 
 def add_protocol(parser: argparse.ArgumentParser) -> None:
-    """Add ``--protocol``; `read_protocols` reads it."""
+    """Add ``--protocol``; `read_protocols` reads it.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
     parser.add_argument(
         "--protocol",
         type=_protocol,
@@ -247,12 +448,30 @@ def _protocol(text: str) -> str:
 
 
 def read_protocols(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Return the names of the protocols that ``--protocol`` chooses."""
+    """Return the names of the protocols that ``--protocol`` chooses.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    tuple of str
+    """
     return tuple(PROTOCOLS) if arguments.protocol == "all" else (arguments.protocol,)
 
 
 def add_jobs(parser: argparse._ActionsContainer, what: str) -> None:
-    """Add ``--jobs``, for as many ``what``."""
+    """Add ``--jobs``, for as many ``what``.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the option is added.
+    what : str
+        What there are so many of at a time.
+    """
     parser.add_argument(
         "--jobs",
         type=positive,
@@ -262,7 +481,13 @@ def add_jobs(parser: argparse._ActionsContainer, what: str) -> None:
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose what scores the maps."""
+    """Add the options that choose what scores the maps.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
     who = parser.add_mutually_exclusive_group()
     add_jobs(who, "maps scored at a time")
     who.add_argument(
@@ -275,7 +500,13 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def add_policy(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how to treat problem files; `read_policy` reads them."""
+    """Add the options that say how to treat problem files; `read_policy` reads them.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
     group = parser.add_argument_group(
         "problem files (a choice that affects at least one image is recorded in the signature)"
     )
@@ -301,7 +532,17 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
 
 
 def read_policy(arguments: argparse.Namespace) -> "Policy":
-    """Return the policy that the options of `add_policy` and ``--shard`` choose."""
+    """Return the policy that the options of `add_policy` and ``--shard`` choose.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    Policy
+    """
     from sodbench.results.policy import Policy
 
     return Policy(

@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``run`` to the command line."""
+    """Add ``run`` to the command line.
+
+    Parameters
+    ----------
+    commands : argparse subparsers
+        Where the command is added.
+    """
     parser = commands.add_parser(
         "run",
         help="predict, score and report on datasets",
@@ -97,7 +103,18 @@ def _add_data(which: argparse._ArgumentGroup) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run all steps, print the table and the path of the report."""
+    """Run all steps, print the table and the path of the report.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
     from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
     from sodbench.datasets import TEST_SETS

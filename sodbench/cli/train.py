@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add ``train`` to the command line."""
+    """Add ``train`` to the command line.
+
+    Parameters
+    ----------
+    commands : argparse subparsers
+        Where the command is added.
+    """
     parser = commands.add_parser(
         "train",
         help="train a network",
@@ -139,6 +145,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Train; returns 0, or 128 + the signal that stopped it.
 
     It returns 1 where --skip-invalid left pairs out or the network is likely to be wrong.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    int
+        The exit status.
     """
     from sodbench.console import logger, show
     from sodbench.quoting import printable
@@ -212,7 +228,25 @@ def _find_data(arguments: argparse.Namespace) -> "tuple[Dataset, Dataset | None]
 
 
 def hold_out(dataset: "Dataset", count: int) -> "tuple[Dataset, Dataset]":
-    """A dataset in two parts: the rest, and ``count`` pairs evenly spread over its names."""
+    """A dataset in two parts: the rest, and ``count`` pairs evenly spread over its names.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The training set.
+    count : int
+        Number of pairs to hold out.
+
+    Returns
+    -------
+    tuple of two Dataset
+        For training and for validation.
+
+    Raises
+    ------
+    SodbenchError
+        If there are not that many pairs.
+    """
     from sodbench.errors import SodbenchError
 
     stems = [sample.stem for sample in dataset.samples]

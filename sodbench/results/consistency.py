@@ -109,6 +109,16 @@ def find_differences(stored: Result, expected: Result) -> list[str]:
 
     Numbers are equal if they agree to 1e-12: a stored weighted F is repeated exactly, but sums may be rounded
     differently on another processor.
+
+    Parameters
+    ----------
+    stored, expected : Result
+        The results to compare.
+
+    Returns
+    -------
+    list of str
+        One sentence for each difference; empty if there is none.
     """
     differences = [
         f"{name} is {_quote(getattr(stored, name))}, expected {_quote(getattr(expected, name))}"

@@ -58,7 +58,17 @@ def _result_folders_at(path: Path) -> list[Path]:
 
 
 def result_folders(path: Path) -> list[Path]:
-    """Return the folders at or below a folder that hold a result, ordered by name; links are followed."""
+    """Return the folders at or below a folder that hold a result, ordered by name; links are followed.
+
+    Parameters
+    ----------
+    path : Path
+        The folder to search.
+
+    Returns
+    -------
+    list of Path
+    """
     return [f for f, obstacle in walk(path) if not obstacle and (f / RESULT_FILE).is_file()]
 
 
@@ -72,7 +82,13 @@ def _unfinished_folders(path: Path) -> list[Path]:
 
 
 def warn_of_shards(results: Iterable[Result]) -> None:
-    """Warn of results that hold only a part of a dataset's pairs, where whole results are expected."""
+    """Warn of results that hold only a part of a dataset's pairs, where whole results are expected.
+
+    Parameters
+    ----------
+    results : iterable of Result
+        The results that are about to be used as whole ones.
+    """
     for result in results:
         if result.policy.shard:
             logger.warning(

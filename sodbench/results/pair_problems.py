@@ -41,7 +41,21 @@ _BLOCK = 256
 def count_foreground(
     source: "CountsSource", facts: Records, protocol: Protocol
 ) -> NDArray[np.int64]:
-    """Count the foreground pixels of each mask under a protocol's rule, int64 [N]."""
+    """Count the foreground pixels of each mask under a protocol's rule, int64 [N].
+
+    Parameters
+    ----------
+    source : CountsSource
+        The counts of the pairs.
+    facts : records of dtype PAIR_RECORD, shape [N]
+        What else is known of them.
+    protocol : Protocol
+        Whose rule decides.
+
+    Returns
+    -------
+    int64 [N]
+    """
     pixels: NDArray[np.int64] = facts["foreground"].astype(np.int64)
     # the records hold the number above 128; a mask without grey levels has the same under every rule
     if protocol.rule.foreground_above == 128 or not facts["mask_levels"].any():
@@ -138,7 +152,18 @@ def _map_problems(file: str, record: Any) -> Iterator[Problem]:
 
 
 def describe_swapped_sides(size: Sequence[int], wanted: Sequence[int]) -> str:
-    """Return a hint if a map has its mask's sides swapped, else an empty text."""
+    """Return a hint if a map has its mask's sides swapped, else an empty text.
+
+    Parameters
+    ----------
+    size, wanted : sequence of two int
+        Height and width of the map and of its mask.
+
+    Returns
+    -------
+    str
+        Begins with a semicolon.
+    """
     if size[0] == size[1] or tuple(size) != (wanted[1], wanted[0]):
         return ""
     return (
@@ -152,5 +177,15 @@ def _is_noteworthy(note: str) -> bool:
 
 
 def sorted_unique(problems: Iterable[Problem]) -> list[Problem]:
-    """Return each problem once, ordered by kind and file."""
+    """Return each problem once, ordered by kind and file.
+
+    Parameters
+    ----------
+    problems : iterable of Problem
+        In any order.
+
+    Returns
+    -------
+    list of Problem
+    """
     return sorted(set(problems), key=lambda p: (p.kind, p.file, p.detail))

@@ -49,13 +49,28 @@ class Policy:
 
     @property
     def shard_text(self) -> str:
-        """The shard as it is written on the command line, such as ``1/8``; empty for all pairs."""
+        """The shard as it is written on the command line, such as ``1/8``; empty for all pairs.
+
+        Returns
+        -------
+        str
+        """
         return "/".join(map(str, self.shard)) if self.shard else ""
 
     def applied(
         self, *, n_missing: int, n_resized: int, n_divided: int | None = None
     ) -> "AppliedPolicy":
-        """Return this policy together with the numbers of pairs that it affected, see `AppliedPolicy`."""
+        """Return this policy together with the numbers of pairs that it affected, see `AppliedPolicy`.
+
+        Parameters
+        ----------
+        n_missing, n_resized, n_divided
+            See `AppliedPolicy`.
+
+        Returns
+        -------
+        AppliedPolicy
+        """
         choices = {field.name: getattr(self, field.name) for field in fields(Policy)}
         return AppliedPolicy(
             **choices, n_missing=n_missing, n_resized=n_resized, n_divided=n_divided
@@ -88,12 +103,33 @@ class AppliedPolicy(Policy):
     n_divided: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values for ``result.json``."""
+        """Return the fields as plain values for ``result.json``.
+
+        Returns
+        -------
+        dict
+            With ``shard`` as text, such as ``1/8``.
+        """
         return {**vars(self), "shard": self.shard_text or None}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `as_dict` returned."""
+        """Read what `as_dict` returned.
+
+        Parameters
+        ----------
+        content : mapping
+            The fields as plain values.
+
+        Returns
+        -------
+        AppliedPolicy
+
+        Raises
+        ------
+        SodbenchError
+            For a value that is no choice.
+        """
         shard = content["shard"]
         index, number = map(int, shard.split("/")) if shard else (0, 0)
         return cls(**{**content, "shard": (index, number) if shard else None})

@@ -195,7 +195,22 @@ class Result:
         protocol: str,
         counts: "StoredPairs | None" = None,
     ) -> "Result":
-        """Return the result that counts give under a protocol, with the names and policy of this one."""
+        """Return the result that counts give under a protocol, with the names and policy of this one.
+
+        Parameters
+        ----------
+        source : StoredPairs or CountsFile
+            The counted pairs, in the order of ``table``.
+        protocol : str
+            Name of the protocol.
+        counts : StoredPairs, optional
+            Kept by the new result.
+
+        Returns
+        -------
+        Result
+            It is not stored.
+        """
         info = self._info(protocol)
         policy = replace(info.policy, n_resized=n_resized(source.records))
         return derive_result(source, protocol, replace(info, policy=policy), counts)
@@ -255,7 +270,22 @@ class Result:
         return build_result(scores, replace(self._info(protocol), files=files), source)
 
     def files(self, stem: str) -> dict[str, Path | None]:
-        """Return the ``map``, ``mask`` and ``image`` files of a pair, None where there is none; they may have moved since."""
+        """Return the ``map``, ``mask`` and ``image`` files of a pair, None where there is none; they may have moved since.
+
+        Parameters
+        ----------
+        stem : str
+            Name of the pair, as in ``table``.
+
+        Returns
+        -------
+        dict of str to Path or None
+
+        Raises
+        ------
+        KeyError
+            For an unknown stem.
+        """
         row = self.table.loc[stem]
         paths: dict[str, Path | None] = {}
         for kind in FILE_COLUMNS:
@@ -264,7 +294,22 @@ class Result:
         return paths
 
     def modified_files(self, names: Sequence[str] = (SCORES_FILE, COUNTS_FILE)) -> list[Path]:
-        """Return the stored files that cannot be read or are no longer what was stored."""
+        """Return the stored files that cannot be read or are no longer what was stored.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The files to check.
+
+        Returns
+        -------
+        list of Path
+
+        Raises
+        ------
+        SodbenchError
+            If the result is not stored.
+        """
         modified = []
         for path in map(self._file, names):
             try:
@@ -384,14 +429,34 @@ def build_result(
 
 
 def digest_names(files: "pd.DataFrame") -> str:
-    """Return a hash of all pairs' names and files, which shows that a stored result is of the same pairs."""
+    """Return a hash of all pairs' names and files, which shows that a stored result is of the same pairs.
+
+    Parameters
+    ----------
+    files : DataFrame
+        Index ``stem``, columns of file names.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
     columns = (files.index.tolist(), *(files[kind].tolist() for kind in files))
     lines = "\n".join("\t".join(row) for row in zip(*columns, strict=True))
     return f"{checksum(lines.encode('utf-8', 'surrogateescape')):016x}"
 
 
 def n_resized(facts: "Records") -> int:
-    """Return how many maps were resized to their masks."""
+    """Return how many maps were resized to their masks.
+
+    Parameters
+    ----------
+    facts : records of dtype PAIR_RECORD
+
+    Returns
+    -------
+    int
+    """
     from sodbench.results.stored_pairs import BILINEAR, NEAREST
 
     return int(np.isin(facts["fitted"], (BILINEAR, NEAREST)).sum())

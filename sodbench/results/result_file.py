@@ -117,7 +117,18 @@ def _to_float(value: float | None) -> float:
 
 
 def encode_result(content: Mapping[str, Any]) -> str:
-    """Return the text of ``result.json``, with its format number and digest; NaN and infinities become null."""
+    """Return the text of ``result.json``, with its format number and digest; NaN and infinities become null.
+
+    Parameters
+    ----------
+    content : mapping
+        The fields of a result, see docs/results.md.
+
+    Returns
+    -------
+    str
+        JSON with a final line break.
+    """
     plain = nan_to_none({"format": FORMAT, **content})
     whole = {"digest": _digest(plain), **plain}
     text = json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
@@ -160,7 +171,18 @@ def decode_result(path: Path) -> dict[str, Any]:
 
 
 def nan_to_none(value: Any) -> Any:
-    """Return the same plain value with NaN and infinities as None, because JSON has neither."""
+    """Return the same plain value with NaN and infinities as None, because JSON has neither.
+
+    Parameters
+    ----------
+    value : dict, list, number, text or None
+        A plain value.
+
+    Returns
+    -------
+    object
+        A copy.
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

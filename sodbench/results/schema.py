@@ -32,7 +32,13 @@ class SchemaError(Exception):
 
 @cache
 def result_schema() -> dict[str, Any]:
-    """Return the JSON Schema of ``result.json``."""
+    """Return the JSON Schema of ``result.json``.
+
+    Returns
+    -------
+    dict
+        The parsed schema; do not modify it.
+    """
     text = resources.files("sodbench.results").joinpath("result.schema.json").read_text("utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema

@@ -21,7 +21,18 @@ _RESULT_COLUMNS = ("method", "dataset", "protocol")
 
 
 def encode_scores(result: "Result") -> bytes:
-    """Return the content of ``scores.csv``: columns method, dataset, protocol, stem, and those of ``result.table``."""
+    """Return the content of ``scores.csv``: columns method, dataset, protocol, stem, and those of ``result.table``.
+
+    Parameters
+    ----------
+    result : Result
+        A result that holds its table.
+
+    Returns
+    -------
+    bytes
+        The file in UTF-8.
+    """
     table = result.table.reset_index(names="stem")
     for position, name in enumerate(_RESULT_COLUMNS):
         table.insert(position, name, getattr(result, name))

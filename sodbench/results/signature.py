@@ -55,7 +55,12 @@ class Signature:
 
     @property
     def fields(self) -> dict[str, str]:
-        """The fields of the line by name, in its order; without those that are empty."""
+        """The fields of the line by name, in its order; without those that are empty.
+
+        Returns
+        -------
+        dict of str to str
+        """
         values = {
             "sodbench": self.version,
             "protocol": self.protocol,

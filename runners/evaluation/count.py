@@ -20,8 +20,10 @@ from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, SodbenchError
 from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
+from sodbench.metrics.catalogue import METRICS
 from sodbench.metrics.compiled import announcing, have_cache
 from sodbench.metrics.protocols import CountingScheme
+from sodbench.plugins import load_plugins
 from sodbench.results import Policy
 from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.results.stored_pairs import (
@@ -193,6 +195,8 @@ def _count_item(
     folder: Path | None,
     stop: threading.Event | None,
 ) -> list[Outcomes]:
+    if any(column.metric not in METRICS for column in scheme.columns):
+        load_plugins("sodbench.metrics")  # a new process knows only the metrics of sodbench itself
     outcomes = []
     for visit in visits:
         if stop and stop.is_set():  # nobody waits for the result

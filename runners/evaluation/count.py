@@ -199,7 +199,7 @@ def _count_item(
         load_plugins("sodbench.metrics")  # a new process knows only the metrics of sodbench itself
     outcomes = []
     for visit in visits:
-        if stop and stop.is_set():  # nobody waits for the result
+        if stop and stop.is_set():  # no one waits for the result
             break
         outcomes.append(count_visit(visit, policy, folder, scheme))
     return outcomes
@@ -235,7 +235,7 @@ def count_visit(
         One for each map of the visit.
     """
     try:
-        file, decoded = _decode(visit.mask, folder)
+        file, decoded = _decode_file(visit.mask, folder)
     except (ImageError, OSError) as error:
         return [Problem("unreadable-mask", str(visit.mask), _detail(error))] * len(visit.maps)
     mask = PreparedMask(decoded.pixels, scheme or counting_scheme(policy))
@@ -250,7 +250,7 @@ def _count_map(
     if path is None:
         return _count_black(mask)
     try:
-        file, decoded = _decode(path, folder)
+        file, decoded = _decode_file(path, folder)
     except (ImageError, OSError) as error:
         problem = Problem("unreadable", str(path), _detail(error))
         if policy.missing != "zero":
@@ -289,7 +289,7 @@ def _counted_pair(
     return CountedPair(np.array(fields, PAIR_RECORD).tobytes(), counts)
 
 
-def _decode(path: Path, folder: Path | None) -> tuple[FileIdentity, GreyImage]:
+def _decode_file(path: Path, folder: Path | None) -> tuple[FileIdentity, GreyImage]:
     """The facts of a file and its grey image, both from the same bytes."""
     place = folder / path if folder else path
     data, status = read_file(place)

@@ -114,13 +114,17 @@ def download(
                             done.append(_download_weights(file, data_root, limits, archive))
                 except SodbenchError as error:
                     failures.append(error)
-        for path in sorted([*data_root.glob(f"{_UNPACKING}*"), *store.left_behind()]):
-            logger.info(
-                f"{path}: not in use, probably left by a run that was killed; it can be deleted"
-            )
+        _report_left_behind(data_root, store)
     if failures:
         raise _join_failures(done, failures)
     return done
+
+
+def _report_left_behind(data_root: Path, store: ArchiveStore) -> None:
+    for path in sorted([*data_root.glob(f"{_UNPACKING}*"), *store.left_behind()]):
+        logger.info(
+            f"{path}: not in use, probably left by a run that was killed; it can be deleted"
+        )
 
 
 def _join_failures(done: Sequence[Downloaded], failures: Sequence[SodbenchError]) -> SodbenchError:

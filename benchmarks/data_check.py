@@ -5,7 +5,7 @@
 The sets are drawn: under the official names, pictures of smooth random colours with grain at 300x400 or 400x300 (the
 commonest sizes of DUTS), JPEG but for HKU-IS, whose images are PNG, and masks with one ellipse.  In one run:
 
-- ``check``   sodbench.runners.data.check.check on all sets: everything it looks for, with all processors
+- ``check``   sodbench.runners.data.check.check_datasets on all sets: everything it looks for, with all processors
 - ``plain``   what a short script of one's own would do, one thread: Pillow decodes image and mask, sizes are compared,
               numpy.unique gives the mask's levels, SHA-256 of the image's file finds exact copies
 

@@ -64,7 +64,7 @@ print(time.perf_counter() - start, peak / 1024)
 
 
 def draw_pairs(folder: Path, count: int, methods: int = 1) -> tuple[list[Path], Path]:
-    """Folders of maps, one a method, and of masks: objects of a fifth of the picture, and soft guesses.
+    """Folders of maps, one a method, and of masks: objects of a fifth of the image, and soft guesses.
 
     With a little grain, so that the files are as large as those of published methods: 10 to 25 KB.
     """
@@ -85,7 +85,7 @@ def draw_pairs(folder: Path, count: int, methods: int = 1) -> tuple[list[Path], 
 
 
 def smooth(rng: np.random.Generator, shape: tuple[int, int], width: float) -> Any:
-    """Noise of unit variance under a Gaussian whose width is a share of the picture's shorter side."""
+    """Noise of unit variance under a Gaussian whose width is a share of the image's shorter side."""
     y, x = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])
     kernel = np.exp(-2 * (np.pi * width * min(shape)) ** 2 * (y**2 + x**2))
     field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * kernel, shape)
@@ -120,8 +120,8 @@ def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.process_t
 
 
 def pillow(path: Path) -> None:
-    with Image.open(path) as picture:
-        picture.load()
+    with Image.open(path) as image:
+        image.load()
 
 
 def decode(pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, float]:

@@ -56,22 +56,21 @@ def milliseconds(
 
 def measure(folder: Path, files: int, rounds: int) -> dict[str, Any]:
     paths = sorted(folder.glob("*.png"))[:files]
-    pictures = [read_grey(path).pixels for path in paths]
-    found: dict[str, Any] = {
+    images = [read_grey(path).pixels for path in paths]
+    values: dict[str, Any] = {
         "files": len(paths),
         "median bytes": median(path.stat().st_size for path in paths),
-        "median pixels": median(pixels.size for pixels in pictures),
+        "median pixels": median(pixels.size for pixels in images),
         "read ms": milliseconds({"pillow": pillow_reads, "sodbench": read_grey}, paths, rounds),
     }
-    if any(len(np.unique(pixels)) > 2 for pixels in pictures[:9]):
+    if any(len(np.unique(pixels)) > 2 for pixels in images[:9]):
         writers = {f"pillow level {level}": pillow_writes(level) for level in LEVELS}
         writers["sodbench"] = fast_png.encode
-        found["write ms"] = milliseconds(writers, pictures, rounds)
-        found["written bytes"] = {
-            name: median(len(write(pixels)) for pixels in pictures)
-            for name, write in writers.items()
+        values["write ms"] = milliseconds(writers, images, rounds)
+        values["written bytes"] = {
+            name: median(len(write(pixels)) for pixels in images) for name, write in writers.items()
         }
-    return found
+    return values
 
 
 def main() -> None:
@@ -83,7 +82,7 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "machine": {
             "cpu": model,
             "load at the start": os.getloadavg()[0],  # a busy machine shares its caches
@@ -93,10 +92,10 @@ def main() -> None:
     }
     for folder in arguments.folders:
         name = "/".join(folder.parts[-2:])
-        found[name] = measure(folder, arguments.files, arguments.rounds)
-        print(json.dumps({name: found[name]}, indent=1), flush=True)
+        values[name] = measure(folder, arguments.files, arguments.rounds)
+        print(json.dumps({name: values[name]}, indent=1), flush=True)
     if arguments.output:
-        arguments.output.write_text(json.dumps(found, indent=1) + "\n")
+        arguments.output.write_text(json.dumps(values, indent=1) + "\n")
 
 
 if __name__ == "__main__":

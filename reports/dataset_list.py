@@ -1,6 +1,6 @@
-"""What ``sodbench data list`` prints: the known datasets, and which of them are on this disk."""
+"""The known datasets and what is on disk, as printed by ``sodbench data list``."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,99 +22,64 @@ from sodbench.reports.text import format_table
 
 
 @dataclass(frozen=True)
-class LocatedDataset:
-    """A known dataset or the user's own, and where it is on this disk.
+class Listed:
+    """One dataset of the list.
 
     Attributes
     ----------
-    name : str
-    dataset : Dataset, optional
-        None if it is not on this disk, or cannot be read.
+    dataset : Dataset or None
+        What is on disk.
     error : str
-        Why it cannot be read; empty if it is simply not there.
+        Why it could not be read; empty if it is simply absent.
     """
 
-    name: str
-    dataset: Dataset | None
+    dataset: Dataset | None = None
     error: str = ""
 
     @property
-    def info(self) -> DatasetInfo | None:
-        """What is known about it; None for the user's own."""
-        return DATASETS.get(self.name)
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What was noticed, or why it cannot be read."""
-        return self.dataset.notes if self.dataset else self.error.splitlines()
+    def notes(self) -> list[str]:
+        """What to know about the files on disk."""
+        return list(self.dataset.notes) if self.dataset else self.error.splitlines()
 
 
-def locate_datasets(names: Iterable[str], data_root: Path) -> list[LocatedDataset]:
-    """Look for datasets below a data root.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Canonical names; if empty, all known datasets, and the user's own that are there.
-    data_root : Path
-
-    Returns
-    -------
-    list of LocatedDataset
-    """
-    located = []
-    names = list(dict.fromkeys(names))
-    for name in names or DATASETS:
-        try:
-            located.append(LocatedDataset(name, find_dataset(name, data_root)))
-        except DatasetNotFound:
-            located.append(LocatedDataset(name, None))
-        except SodbenchError as error:
-            located.append(LocatedDataset(name, None, str(error)))
-    if not names:
-        own, failed = find_own_datasets(data_root)
-        located += [LocatedDataset(dataset.name, dataset) for dataset in own]
-        located += [LocatedDataset(name, None, str(error)) for name, error in failed.items()]
-    return located
+def look_up(name: str, data_root: Path) -> Listed:
+    """Look for a known dataset on disk."""
+    try:
+        return Listed(find_dataset(name, data_root))
+    except DatasetNotFound:
+        return Listed()
+    except SodbenchError as error:
+        return Listed(error=str(error))
 
 
-def format_dataset_list(
-    located: Sequence[LocatedDataset], data_root: Path, *, markdown: bool = False
-) -> str:
-    """Format a table of datasets, with notes, named subsets and weights below it.
+def look_up_own(data_root: Path) -> dict[str, Listed]:
+    """Look for the user's own datasets below the data root."""
+    datasets, unreadable = find_own_datasets(data_root)
+    own = {dataset.name: Listed(dataset) for dataset in datasets}
+    return own | {name: Listed(error=str(error)) for name, error in unreadable.items()}
 
-    Parameters
-    ----------
-    located : sequence of LocatedDataset
-    data_root : Path
-        Where they were looked for.
-    markdown : bool
-        A table in Markdown instead of one for the terminal.
 
-    Returns
-    -------
-    str
-        Several lines without a final line break.
-    """
+def format_list(listed: Mapping[str, Listed], data_root: Path, *, markdown: bool = False) -> str:
+    """Return the table of datasets, with notes, subsets and weights below it."""
     rows: list[tuple[object, ...]] = []
-    for item in located:
-        where = (item.dataset.root, item.dataset.layout) if item.dataset else ("not found", "")
-        if item.error:
-            where = ("see below", "")
-        aliases = ", ".join(item.info.aliases) if item.info else "(your own)"
-        count = item.info.count if item.info else ""
-        items = len(item.dataset) if item.dataset else ""
-        rows.append((item.name, aliases, count, items, *where))
-    headers = ("set", "also called", "official", "found", "where", "layout")
-    table = format_table(headers, rows, align="llrrll", markdown=markdown)
     notes = [] if data_root.is_dir() else [f"the folder {data_root} does not exist (--data-root)"]
-    notes += [f"{item.name}: {note}" for item in located for note in item.notes]
-    subsets = [f"{name}/{subset}" for name in DATASETS for subset in DATASETS[name].subsets]
-    places = [(w.name, w.path(data_root)) for w in WEIGHTS]
-    weights = [f"{name} ({place if place.exists() else 'not found'})" for name, place in places]
+    for name, entry in listed.items():
+        info, dataset = DATASETS.get(name), entry.dataset
+        known = (", ".join(info.aliases), info.count) if info else ("(your own)", "")
+        place: tuple[object, ...] = ("", "see below" if entry.error else "not found", "")
+        if dataset:
+            place = (len(dataset), dataset.root, dataset.layout)
+        rows.append((name, *known, *place))
+        notes += [f"{name}: {note}" for note in entry.notes]
+    headers = ("set", "also called", "official", "found", "where", "layout")
+    subsets = [f"{name}/{subset}" for name, info in DATASETS.items() for subset in info.subsets]
+    weights = [
+        f"{w.name} ({w.path(data_root) if w.path(data_root).exists() else 'not found'})"
+        for w in WEIGHTS
+    ]
     return "\n".join(
         [
-            table,
+            format_table(headers, rows, align="llrrll", markdown=markdown),
             *(["", *map(printable, notes)] if notes else []),
             "",
             f"named subsets: {', '.join(subsets)}",
@@ -125,80 +90,73 @@ def format_dataset_list(
     )
 
 
-def describe_datasets(located: Sequence[LocatedDataset]) -> str:
-    """Return everything that is known about datasets, as paragraphs for the terminal.
-
-    Parameters
-    ----------
-    located : sequence of LocatedDataset
-        Known datasets.
-
-    Returns
-    -------
-    str
-        Several lines without a final line break.
-    """
-    return "\n\n".join(_describe(item.info, item) for item in located if item.info)
-
-
-def _describe(info: DatasetInfo, item: LocatedDataset) -> str:
-    on_disk = item.error.splitlines() or ["not found"]
-    if item.dataset:
-        on_disk = [f"{item.dataset.root} ({item.dataset.layout}), {len(item.dataset)} items"]
-    subsets = (
-        f"{info.name}/{subset}: {len(official_names(f'{info.name}/{subset}'))} items, {what}"
-        for subset, what in info.subsets.items()
-    )
+def format_details(info: DatasetInfo, entry: Listed) -> str:
+    """Return everything known about one dataset, as lines."""
+    on_disk = entry.error.splitlines() or ["not found"]
+    if entry.dataset:
+        on_disk = [f"{entry.dataset.root} ({entry.dataset.layout}), {len(entry.dataset)} items"]
     lines = [
         f"{info.name}: {info.about}",
         f"  items      {info.count} ({info.extension} images)",
         f"  aliases    {', '.join(info.aliases) or 'none'}",
-        *(f"  subset     {subset}" for subset in subsets),
-        *(f"  known      {stem}: {what}" for stem, what in info.known.items()),
+        *(
+            f"  subset     {info.name}/{s}: {len(official_names(f'{info.name}/{s}'))} items, {what}"
+            for s, what in info.subsets.items()
+        ),
+        *(f"  known      {item}: {what}" for item, what in info.known.items()),
         *(f"  on disk    {line}" for line in on_disk),
-        *(f"  note       {note}" for note in (item.dataset.notes if item.dataset else ())),
+        *(f"  note       {note}" for note in (entry.notes if entry.dataset else ())),
         f"  licence    {info.licence}",
         f"  page       {info.page}",
-        *(f"  source     {source.url} ({source.holds})" for source in _sources(info)),
+        *(f"  source     {s.url} ({s.holds})" for s in _sources(info)),
         f"  cite       {info.citation}",
     ]
     return "\n".join([*map(printable, lines), "", info.bibtex])
 
 
-def _sources(info: DatasetInfo) -> list[Source]:
-    return [*(source for mirror in info.downloads for source in mirror), *info.pages]
+def format_list_json(listed: Mapping[str, Listed], data_root: Path) -> str:
+    """Return everything known about the datasets and weights, as JSON."""
+    entries = [
+        _to_dict(DATASETS[name], entry)
+        if name in DATASETS
+        else {
+            "name": name,
+            "count": None,
+            "found": _describe_found(entry.dataset),
+            "error": entry.error or None,
+        }
+        for name, entry in listed.items()
+    ]
+    weights = [
+        {**vars(w), "found": str(w.path(data_root)) if w.path(data_root).exists() else None}
+        for w in WEIGHTS
+    ]
+    return json_text({"datasets": entries, "weights": weights})
 
 
-def dataset_list_json(located: Sequence[LocatedDataset], data_root: Path) -> str:
-    """Return the datasets and weights as JSON.
-
-    Parameters
-    ----------
-    located : sequence of LocatedDataset
-    data_root : Path
-        Where they were looked for.
-
-    Returns
-    -------
-    str
-        An object with ``datasets`` and ``weights``.
-    """
-    weights = []
-    for file in WEIGHTS:
-        place = file.path(data_root)
-        weights.append({**vars(file), "found": str(place) if place.exists() else None})
-    return json_text({"datasets": [_plain(item) for item in located], "weights": weights})
+def _to_dict(info: DatasetInfo, entry: Listed) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "aliases": info.aliases,
+        "count": info.count,
+        "extension": info.extension,
+        "about": info.about,
+        "subsets": dict(info.subsets),
+        "known": dict(info.known),
+        "licence": info.licence,
+        "page": info.page,
+        "sources": [{"url": s.url, "holds": s.holds} for s in _sources(info)],
+        "citation": info.citation,
+        "bibtex": info.bibtex,
+        "found": _describe_found(entry.dataset),
+        "error": entry.error or None,
+    }
 
 
-def _plain(item: LocatedDataset) -> dict[str, Any]:
-    info, dataset = item.info, item.dataset
-    facts: dict[str, Any] = {"name": item.name, "count": None}
-    if info:
-        plain = ("aliases", "count", "extension", "about", "licence", "page", "citation", "bibtex")
-        facts |= {key: getattr(info, key) for key in plain}
-        facts |= {"subsets": dict(info.subsets), "known": dict(info.known)}
-        facts["sources"] = [{"url": s.url, "holds": s.holds} for s in _sources(info)]
-    facts["found"] = dataset and {
+def _describe_found(dataset: Dataset | None) -> dict[str, Any] | None:
+    if dataset is None:
+        return None
+    return {
         "root": str(dataset.root),
         "layout": dataset.layout,
         "items": len(dataset),
@@ -206,5 +164,7 @@ def _plain(item: LocatedDataset) -> dict[str, Any]:
         "masks": len(dataset.masks),
         "notes": dataset.notes,
     }
-    facts["error"] = item.error or None
-    return facts
+
+
+def _sources(info: DatasetInfo) -> list[Source]:
+    return [*(source for way in info.downloads for source in way), *info.pages]

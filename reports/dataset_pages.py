@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.datasets.attributes import CENTRAL, FOREGROUND_THRESHOLD, LARGE, SMALL
-from sodbench.datasets.dataset import check_dataset_name
+from sodbench.datasets.dataset import check_storable_name
 from sodbench.datasets.findings import DatasetReport, DatasetStats
 from sodbench.errors import SodbenchError, listing
 from sodbench.files import is_plain_file, open_regular, write_text
@@ -216,8 +216,7 @@ def check_stats_folder(names: Sequence[str], folder: Path) -> list[str]:
     """
     stems: dict[str, str] = {}
     for name in names:
-        for part in name.split("/"):
-            check_dataset_name(part, "dataset name")
+        check_storable_name(name)
         other = stems.setdefault(_stem(name), name)
         if other != name:
             raise SodbenchError(

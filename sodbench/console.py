@@ -28,7 +28,7 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:
-            with suppress(OSError):  # nobody can read it; the work itself is not affected
+            with suppress(OSError):  # closed or full; the work itself is not affected
                 # quoted content (file names, fields of files) must not act on the terminal or start a line
                 tqdm.write(printable(record.getMessage()), file=sys.stderr)
 

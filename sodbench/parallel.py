@@ -83,6 +83,14 @@ def startable_threads(wanted: int) -> int:
     """Return how many of the wanted threads the system lets this process start now.
 
     A pool would only find out when it is half full of work. The limit on processes counts threads, too.
+
+    Parameters
+    ----------
+    wanted : int
+
+    Returns
+    -------
+    int
     """
     finished = threading.Event()
     threads: list[threading.Thread] = []

@@ -14,11 +14,11 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+# Invisible, but a part of correct spelling in Persian and of many emoji; they cannot reorder text
 _JOINERS = "\u200c\u200d"
-"""Invisible, but a part of correct spelling in Persian and of many emoji; they cannot reorder text."""
 
+# Everything but printable Latin text: a fast test, after which each character is looked up
 _SUSPECT = re.compile(r"[^\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff]")
-"""Everything but printable Latin text: a fast test, after which each character is looked up."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -70,7 +70,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def is_plain_key(text: str) -> bool:
-    """Whether a name has only letters, digits, ``_``, ``.`` and ``-``, and does not begin with a dash or dot.
+    """Whether a name has only letters, digits, ``_``, ``.`` and ``-``, and does not start with a dash or dot.
 
     Only such names from files are put into commands that a user may paste into a shell.
     """

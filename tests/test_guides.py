@@ -23,7 +23,6 @@ SOURCES = sorted(
 # Kinds that are neither written in the call nor assigned in its function, with the values that they can have.
 PASSED_ON = {
     ("sodbench/errors.py", "kind"): {"unreadable"},  # the default of ImageError
-    ("sodbench/results/pair_problems.py", "kind"): set(),  # of its local function add(kind, ...)
     ("runners/evaluation/preflight.py", "kinds[path]"): {"unreadable", "unreadable-mask"},
     ("runners/data/check.py", "fault.kind"): set(),  # a problem with a longer detail
     ("sodbench/results/result_file.py", "**problem"): set(),  # read from result.json
@@ -68,8 +67,6 @@ def kind_arguments(function: ast.FunctionDef) -> Iterator[ast.expr]:
                 yield ast.Name(f"**{ast.unparse(keywords[None])}")
         elif call.func.id == "ImageError" and (len(call.args) > 2 or "kind" in keywords):
             yield keywords.get("kind") or call.args[2]
-        elif call.func.id == "add" and function.name == "find_pair_problems":
-            yield call.args[0]
 
 
 def constants(kind: ast.expr, function: ast.FunctionDef) -> set[str]:
@@ -141,7 +138,7 @@ def test_no_table_of_a_guide_lists_a_kind_twice(kinds):
 
 
 def test_the_kinds_that_only_data_check_reports_are_those_of_its_guide():
-    assert set(FAULTS) == check.FAULTS
+    assert tuple(FAULTS) == check.FAULTS
 
 
 def test_the_guide_calls_exactly_those_kinds_notes_that_lead_to_status_0():

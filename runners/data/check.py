@@ -34,23 +34,21 @@ from sodbench.runners.data.duplicates import find_duplicates
 from sodbench.runners.data.items import Item, inspect_sample
 
 # The faults that are looked for; everything else is a remark, which does not spoil the verdict.
-FAULTS = frozenset(
-    {
-        ProblemKind.MISSING,
-        ProblemKind.EXTRA,
-        ProblemKind.NO_MASK,
-        ProblemKind.NO_IMAGE,
-        ProblemKind.AMBIGUOUS,
-        ProblemKind.UNREADABLE,
-        ProblemKind.SIZE,
-        ProblemKind.GREY_MASK,
-        ProblemKind.MASK_CODING,
-        ProblemKind.EMPTY_MASK,
-        ProblemKind.FULL_MASK,
-        ProblemKind.DUPLICATE,
-        ProblemKind.LEAK,
-        ProblemKind.NOT_READ,
-    }
+FAULTS = (
+    ProblemKind.MISSING,
+    ProblemKind.EXTRA,
+    ProblemKind.NO_MASK,
+    ProblemKind.NO_IMAGE,
+    ProblemKind.AMBIGUOUS,
+    ProblemKind.UNREADABLE,
+    ProblemKind.SIZE,
+    ProblemKind.GREY_MASK,
+    ProblemKind.MASK_CODING,
+    ProblemKind.EMPTY_MASK,
+    ProblemKind.FULL_MASK,
+    ProblemKind.DUPLICATE,
+    ProblemKind.LEAK,
+    ProblemKind.NOT_READ,
 )
 
 # Masks of these datasets are grey on purpose: one remark in place of a fault for each.

@@ -119,11 +119,16 @@ def download(
                 f"{path}: not in use, probably left by a run that was killed; it can be deleted"
             )
     if failures:
-        for item in done:
-            logger.warning(f"{item.name}: {item.status}: {item.path}")
-        first, *others = failures
-        raise SodbenchError(*first.lines, *(line for f in others for line in ("", *f.lines)))
+        raise _join_failures(done, failures)
     return done
+
+
+def _join_failures(done: Sequence[Downloaded], failures: Sequence[SodbenchError]) -> SodbenchError:
+    """One error for all that failed; what was done is reported, because no result is returned."""
+    for item in done:
+        logger.warning(f"{item.name}: {item.status}: {item.path}")
+    first, *others = failures
+    return SodbenchError(*first.lines, *(line for f in others for line in ("", *f.lines)))
 
 
 def _dataset_name(name: str, weights: Sequence[Weights]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sodbench.datasets import Dataset, check_unique_names
-from sodbench.datasets.dataset import check_dataset_name
+from sodbench.datasets.dataset import check_storable_name
 from sodbench.datasets.layouts import IMAGE_LIST, PAIR_LIST
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.files import atomic_write, is_plain_file, safe_folder_name
@@ -80,8 +80,7 @@ def prepare(datasets: Sequence[Dataset], folder: Path) -> list[ListFile]:
 def _plan_lists(dataset: Dataset, folder: Path) -> list[ListFile]:
     """The lists of a dataset; nothing is written."""
     images, masks = dataset.images, dataset.masks
-    for part in dataset.name.split("/"):
-        check_dataset_name(part, "dataset name")
+    check_storable_name(dataset.name)
     if not images:
         raise SodbenchError(f"{dataset.name}: no images in {dataset.root}")
     incomplete = masks and images.keys() != masks.keys()

@@ -20,8 +20,10 @@ from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, SodbenchError
 from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
+from sodbench.metrics.catalogue import METRICS
 from sodbench.metrics.compiled import announcing, have_cache
 from sodbench.metrics.protocols import CountingScheme
+from sodbench.plugins import load_plugins
 from sodbench.results import Policy
 from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.results.stored_pairs import (
@@ -193,9 +195,11 @@ def _count_item(
     folder: Path | None,
     stop: threading.Event | None,
 ) -> list[Outcomes]:
+    if any(column.metric not in METRICS for column in scheme.columns):
+        load_plugins("sodbench.metrics")  # a new process knows only the metrics of sodbench itself
     outcomes = []
     for visit in visits:
-        if stop and stop.is_set():  # nobody waits for the result
+        if stop and stop.is_set():  # no one waits for the result
             break
         outcomes.append(count_visit(visit, policy, folder, scheme))
     return outcomes
@@ -231,7 +235,7 @@ def count_visit(
         One for each map of the visit.
     """
     try:
-        file, decoded = _decode(visit.mask, folder)
+        file, decoded = _decode_file(visit.mask, folder)
     except (ImageError, OSError) as error:
         return [Problem("unreadable-mask", str(visit.mask), _detail(error))] * len(visit.maps)
     mask = PreparedMask(decoded.pixels, scheme or counting_scheme(policy))
@@ -246,7 +250,7 @@ def _count_map(
     if path is None:
         return _count_black(mask)
     try:
-        file, decoded = _decode(path, folder)
+        file, decoded = _decode_file(path, folder)
     except (ImageError, OSError) as error:
         problem = Problem("unreadable", str(path), _detail(error))
         if policy.missing != "zero":
@@ -285,7 +289,7 @@ def _counted_pair(
     return CountedPair(np.array(fields, PAIR_RECORD).tobytes(), counts)
 
 
-def _decode(path: Path, folder: Path | None) -> tuple[FileIdentity, GreyImage]:
+def _decode_file(path: Path, folder: Path | None) -> tuple[FileIdentity, GreyImage]:
     """The facts of a file and its grey image, both from the same bytes."""
     place = folder / path if folder else path
     data, status = read_file(place)

@@ -51,7 +51,7 @@ class ProcessExecutor(Executor):
     """Worker processes, each driven by a thread through a pipe of its own.
 
     The processes of `concurrent.futures.ProcessPoolExecutor` share one pipe for their results. If one of them is killed
-    while it writes there, the rest of its message never comes, and the program waits for it for ever. Here that is
+    while it writes there, the rest of its message never comes, and the program waits for it forever. Here that is
     the end of one pipe, and an error at once.
 
     Parameters
@@ -112,7 +112,7 @@ class ProcessExecutor(Executor):
         return cast("T", result)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the processes: when all work is done, or at once if nobody waits for it."""
+        """End the processes: when all work is done, or at once without ``wait``."""
         with self._lock:
             self._closed = True
         if not wait:

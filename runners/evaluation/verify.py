@@ -1,10 +1,10 @@
 """Check stored results: every number against the counts, and the counts against the images.
 
-Stored results are read by people and by other programs, copied, merged and sometimes edited.  This looks at everything
-that is stored and lists what does not agree; nothing is changed.
+Stored results are read by other programs, copied, merged and sometimes edited. Everything that is stored is checked,
+and what does not agree is listed; nothing is changed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ from sodbench.runners.evaluation.plan import plan_evaluation
 from sodbench.runners.evaluation.task import Task
 from sodbench.runners.evaluation.workers import Workers
 
-_OF_THE_FILES = ("bytes", "mtime", "ctime", "hash")
+# Endings of the fields that identify the files, which may have been copied since
+_FILE_IDENTITY = ("bytes", "mtime", "ctime", "hash")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,11 @@ def verify_results(
     workers : Workers, optional
         What counts the pairs; by default threads, one for each processor.
 
+    Returns
+    -------
+    list of Verification
+        One for each result, in the order of the folders.
+
     Raises
     ------
     SodbenchError
@@ -115,49 +121,51 @@ def _result_folders(root: Path) -> list[Path]:
 
 
 def _verify(folder: Path, tasks: Sequence[Task], alone: bool, workers: Workers) -> Verification:
-    found: list[str] = []
+    """Check one folder: first that its files can be read, then its numbers, then the images."""
+    differences: list[str] = []
     if (folder / PARTS_FOLDER).exists():
-        found.append(f"{PARTS_FOLDER}: a run was not finished; give its command again")
+        differences.append(f"{PARTS_FOLDER}: a run was not finished; run its command again")
     try:
         result = load_result(folder)
     except SodbenchError as error:
-        return Verification(folder, str(folder), 0, (*found, _fault(error)))
+        return Verification(folder, str(folder), 0, (*differences, _describe(error)))
     name = f"{result.method} on {result.dataset}"
-    damage = _damage_of_table(result)
     try:
         file = CountsFile(folder / COUNTS_FILE, result.hashes[COUNTS_FILE])
-        number = len(file)
-        if not damage:
-            found += find_contradictions(result, file)  # read block by block
-        stored = file.read_all() if tasks and not damage else None
     except SodbenchError as error:
-        return Verification(folder, name, 0, (*found, _fault(error), *damage))
-    if damage:
-        return Verification(folder, name, 0, (*found, *damage))
+        differences += [_describe(error), *_check_table(result)]
+        return Verification(folder, name, 0, tuple(differences))
+    if damage := _check_table(result):
+        return Verification(folder, name, 0, (*differences, *damage))
+    try:
+        differences += find_contradictions(result, file)  # read block by block
+        stored = file.read_all() if tasks else None
+    except SodbenchError as error:
+        return Verification(folder, name, 0, (*differences, _describe(error)))
     if stored is None:
-        return Verification(folder, name, number, tuple(found))
-    task = _matching(result, tasks, alone)
+        return Verification(folder, name, len(file), tuple(differences))
+    task = _find_task(result, tasks, alone)
     if task is None:
-        found.append("PREDS and GT hold no maps and masks for it")
-        return Verification(folder, name, len(stored), tuple(found))
-    found += _compare_with_images(result, stored, task, workers)
-    return Verification(folder, name, len(stored), tuple(found), from_images=True)
+        differences.append("PREDS and GT hold no maps and masks for it")
+        return Verification(folder, name, len(stored), tuple(differences))
+    differences += _compare_with_images(result, stored, task, workers)
+    return Verification(folder, name, len(stored), tuple(differences), from_images=True)
 
 
-def _damage_of_table(result: Result) -> tuple[str, ...]:
+def _check_table(result: Result) -> list[str]:
     """What is wrong with the file of the table, if anything."""
     try:
         _ = result.table
     except SodbenchError as error:
-        return (_fault(error),)
-    return ()
+        return [_describe(error)]
+    return []
 
 
-def _fault(error: SodbenchError) -> str:
+def _describe(error: SodbenchError) -> str:
     return error.fault if isinstance(error, StoredFileError) else str(error)
 
 
-def _matching(result: Result, tasks: Sequence[Task], alone: bool) -> Task | None:
+def _find_task(result: Result, tasks: Sequence[Task], alone: bool) -> Task | None:
     """The task of a result's method and dataset; a subset is part of its whole dataset."""
     whole = result.dataset.partition("/")[0]
     for task in tasks:
@@ -169,38 +177,43 @@ def _matching(result: Result, tasks: Sequence[Task], alone: bool) -> Task | None
 def _compare_with_images(
     result: Result, stored: StoredPairs, task: Task, workers: Workers
 ) -> Iterator[str]:
-    """Every stored pair that its two images do not give again, in words."""
-    policy = result.policy
+    """Count every pair again from its two images, and describe what differs from the stored counts."""
     maps: dict[str, Path | None] = {pair.stem: pair.map for pair in task.pairing.pairs}
     masks = {pair.stem: pair.mask for pair in task.pairing.pairs}
     masks |= {item.stem: item.path for item in task.pairing.missing}
-    # which images belong to a subset is known only where GT is that subset itself
-    whole = "/" not in result.dataset or task.dataset == result.dataset
-    others = sorted(masks.keys() - set(stored.stems)) if whole and not policy.shard else []
-    if policy.missing == "skip":
-        others = [stem for stem in others if stem in maps]  # only an unreadable map may be left out
-    elif others:
-        yield f"{len(others)} image(s) of GT are not in the result, the first is {others[0]}"
-        others = []
+    left_out = _left_out(result, stored, task, masks)
+    if left_out and result.policy.missing != "skip":
+        yield f"{len(left_out)} image(s) of GT are not in the result, the first is {left_out[0]}"
+        left_out = []
     visits = []
-    for stem in (*stored.stems, *others):
+    # an image that was left out for its unreadable map is looked at again
+    for stem in (*stored.stems, *(stem for stem in left_out if stem in maps)):
         if stem in masks:
             visits.append(Visit(stem, masks[stem], ((0, maps.get(stem)),)))
         else:
             yield f"{stem}: GT holds no mask for it"
     rows = {stem: row for row, stem in enumerate(stored.stems)}
     with bar(len(visits), f"verify {result.dataset}", "map") as progress:
-        for done in workers.count(visits, policy):
-            for visit, (outcome,) in done:
-                row = rows.get(visit.stem)
-                if row is None:
-                    if isinstance(outcome, CountedPair):
-                        yield f"{visit.stem}: is left out, but its map is there and can be read"
-                    continue
-                wrong = _difference(stored.read(np.array([row])), outcome)
-                if wrong:
-                    yield f"{visit.stem}: {wrong}"
-            progress.update(len(done))
+        for batch in workers.count(visits, result.policy):
+            for visit, (outcome,) in batch:
+                if visit.stem in rows:
+                    pair = stored.read(np.array([rows[visit.stem]]))
+                    if difference := _difference(pair, outcome):
+                        yield f"{visit.stem}: {difference}"
+                elif isinstance(outcome, CountedPair):
+                    yield f"{visit.stem}: is left out, but its map is there and can be read"
+            progress.update(len(batch))
+
+
+def _left_out(
+    result: Result, stored: StoredPairs, task: Task, masks: Mapping[str, Path]
+) -> list[str]:
+    """The images of GT that should be in the result and are not."""
+    # which images belong to a subset is known only where GT is that subset itself
+    is_whole = "/" not in result.dataset or task.dataset == result.dataset
+    if not is_whole or result.policy.shard:
+        return []
+    return sorted(masks.keys() - set(stored.stems))
 
 
 def _difference(stored: StoredPairs, outcome: CountedPair | Problem) -> str:
@@ -214,9 +227,9 @@ def _difference(stored: StoredPairs, outcome: CountedPair | Problem) -> str:
         now = "there is none" if is_missing else "there is one"
         return f"the result was made {'with' if is_missing else 'without'} a map, and {now}"
     for name in PAIR_RECORD.names or ():
-        of_the_file = name.partition("_")[2] in _OF_THE_FILES
-        if not of_the_file and not np.array_equal(old[name], new[name]):
-            return f"the images give another {name} ({_shown(old[name])} is stored)"
+        identifies_file = name.partition("_")[2] in _FILE_IDENTITY
+        if not identifies_file and not np.array_equal(old[name], new[name]):
+            return f"the images give another {name} ({_quote(old[name])} is stored)"
     return _compare_counts(stored.counts, counted.counts)
 
 
@@ -237,5 +250,5 @@ def _compare_counts(stored: Counts, counted: Counts) -> str:
     return ""
 
 
-def _shown(value: Any) -> str:
+def _quote(value: Any) -> str:
     return str(value.tolist() if hasattr(value, "tolist") else value)

@@ -295,7 +295,7 @@ def _print_error(lines: Sequence[str]) -> None:
     if not first:
         return
     prefix = "" if first.startswith(("interrupted", "internal error")) else "error: "
-    with suppress(OSError, ValueError):  # nobody can read it
+    with suppress(OSError, ValueError):  # no one can read it
         text = [f"sodbench: {prefix}{first}", *others]
         print(*map(printable, text), sep="\n", file=sys.stderr, flush=True)
 

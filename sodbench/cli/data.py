@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Describe the command and its own commands."""
+    """Add ``data`` and its actions to the command line."""
     parser = commands.add_parser(
         "data",
         help="list, download, check and describe datasets",
@@ -63,30 +63,35 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    """Print the registry and what was found."""
+    """Print the known datasets and which of them are on disk."""
     from sodbench.console import show
-    from sodbench.datasets import canonical_name
+    from sodbench.datasets import DATASETS, canonical_name
     from sodbench.errors import SodbenchError
+    from sodbench.plugins import load_plugins
     from sodbench.reports.dataset_list import (
-        dataset_list_json,
-        describe_datasets,
-        format_dataset_list,
-        locate_datasets,
+        format_details,
+        format_list,
+        format_list_json,
+        look_up,
+        look_up_own,
     )
 
-    root, style = arguments.data_root, arguments.format
-    if arguments.names and style == "markdown":
+    if arguments.names and arguments.format == "markdown":
         raise SodbenchError(
-            "--format markdown shows the table of all sets; with names, choose table or json"
+            "--format markdown shows the table of all datasets; with names, choose table or json"
         )
-    names = [canonical_name(name).partition("/")[0] for name in arguments.names]
-    located = locate_datasets(names, root)
-    if style == "json":
-        show(dataset_list_json(located, root))
-    elif names:
-        show(describe_datasets(located))
+    load_plugins("sodbench.datasets")
+    root = arguments.data_root
+    names = [canonical_name(name).partition("/")[0] for name in arguments.names] or list(DATASETS)
+    listed = {name: look_up(name, root) for name in dict.fromkeys(names)}
+    if not arguments.names:
+        listed |= look_up_own(root)
+    if arguments.format == "json":
+        show(format_list_json(listed, root))
+    elif arguments.names:
+        show("\n\n".join(format_details(DATASETS[name], entry) for name, entry in listed.items()))
     else:
-        show(format_dataset_list(located, root, markdown=style == "markdown"))
+        show(format_list(listed, root, markdown=arguments.format == "markdown"))
     return 0
 
 

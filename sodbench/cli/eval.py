@@ -52,6 +52,42 @@ def add_parser(commands: Any) -> None:
         epilog="Exit status: 0 no problems, 1 finished with problems, which are listed, 2 refused. "
         "Example: sodbench eval preds/DSS/SOD data/SOD/GT --protocol all",
     )
+    _add_inputs(parser)
+    add_limits(parser)
+    add_protocol(parser)
+    _add_scores(parser)
+    add_output(parser, "DIR", "store the results in DIR, and reuse the pairs already scored there")
+    for what in ("methods", "datasets"):
+        parser.add_argument(
+            f"--{what}",
+            nargs="+",
+            type=some_names,
+            metavar="NAME",
+            help=f"only these {what} of the tree",
+        )
+    parser.add_argument(
+        "--name", type=filled, metavar="NAME", help="name of the method, if there is only one"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show how the folders are interpreted, and exit"
+    )
+    add_workers(parser)
+    parser.add_argument("--force", action="store_true", help="with -o: score everything again")
+    add_policy(parser)
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="score only every N-th pair, starting with the I-th; 'sodbench merge' joins the parts",
+    )
+    parser.add_argument(
+        "--allow-swapped", action="store_true", help="score even if PREDS and GT look swapped"
+    )
+    parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add PREDS and GT, and what replaces or names them."""
     parser.add_argument(
         "predictions", type=path, metavar="PREDS", nargs="?", help="folder or tree of saliency maps"
     )
@@ -75,8 +111,10 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="instead of PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' per line",
     )
-    add_limits(parser)
-    add_protocol(parser)
+
+
+def _add_scores(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose which scores are printed, and how."""
     add_format(parser, ("table", "markdown", "csv", "json"))
     parser.add_argument(
         "--metrics",
@@ -86,23 +124,6 @@ def add_parser(commands: Any) -> None:
         help=f"metrics to print (default: {','.join(DEFAULT_METRICS)}; in JSON all); 'all' prints all listed ones, "
         "'help' lists the names with their meaning",
     )
-    add_output(parser, "DIR", "store the results in DIR, and reuse the pairs already scored there")
-    for what in ("methods", "datasets"):
-        parser.add_argument(
-            f"--{what}",
-            nargs="+",
-            type=some_names,
-            metavar="NAME",
-            help=f"only these {what} of the tree",
-        )
-    parser.add_argument(
-        "--name", type=filled, metavar="NAME", help="name of the method, if there is only one"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="show how the folders are interpreted, and exit"
-    )
-    add_workers(parser)
-    parser.add_argument("--force", action="store_true", help="with -o: score everything again")
     parser.add_argument(
         "--show-worst",
         type=positive,
@@ -115,17 +136,6 @@ def add_parser(commands: Any) -> None:
         metavar="NAME",
         help="metric that --show-worst sorts by (default: mae)",
     )
-    add_policy(parser)
-    parser.add_argument(
-        "--shard",
-        type=_shard,
-        metavar="I/N",
-        help="score only every N-th pair, starting with the I-th; 'sodbench merge' joins the parts",
-    )
-    parser.add_argument(
-        "--allow-swapped", action="store_true", help="score even if PREDS and GT look swapped"
-    )
-    parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -84,7 +84,7 @@ def add_output(parser: argparse.ArgumentParser, metavar: str, help: str, **optio
     parser.add_argument("-o", "--output", type=path, metavar=metavar, help=help, **options)
 
 
-def add_data_root(parser: argparse.ArgumentParser) -> None:
+def add_data_root(parser: argparse._ActionsContainer) -> None:
     """Add the folder of the datasets, for the commands that take datasets by name."""
     parser.add_argument(
         "--data-root",

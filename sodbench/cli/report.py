@@ -55,6 +55,27 @@ def add_parser(commands: Any) -> None:
         metavar="METHOD",
         help="also show the differences from this method",
     )
+    _add_sources(parser)
+    parser.add_argument(
+        "--template",
+        type=path,
+        metavar="FILE",
+        help="also fill in this Jinja template (.md, .html, .tex or .txt)",
+    )
+    parser.add_argument(
+        "--colours", action="store_true", help="colour best, second and third in LaTeX tables"
+    )
+    parser.add_argument(
+        "--with-paths",
+        action="store_true",
+        help="keep absolute paths in the text (default: only names, because a report is published)",
+    )
+    add_resampling(parser, 1000, "bootstrap resamples")
+    parser.set_defaults(run=run)
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    """Add the options that bring further numbers and images into the report."""
     parser.add_argument(
         "--published",
         nargs="*",
@@ -95,22 +116,6 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="number of images of each dataset in the page's browser (default: all)",
     )
-    parser.add_argument(
-        "--template",
-        type=path,
-        metavar="FILE",
-        help="also fill in this Jinja template (.md, .html, .tex or .txt)",
-    )
-    parser.add_argument(
-        "--colours", action="store_true", help="colour best, second and third in LaTeX tables"
-    )
-    parser.add_argument(
-        "--with-paths",
-        action="store_true",
-        help="keep absolute paths in the text (default: only names, because a report is published)",
-    )
-    add_resampling(parser, 1000, "bootstrap resamples")
-    parser.set_defaults(run=run)
 
 
 def _select_methods(texts: "Sequence[str] | None", results: "Sequence[Result]") -> list[str] | None:

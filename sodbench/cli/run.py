@@ -40,7 +40,33 @@ def add_parser(commands: Any) -> None:
         "          sodbench run --all-datasets --checkpoint final.pth",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    which = parser.add_argument_group("which data")
+    _add_data(parser.add_argument_group("which data"))
+    add_inference(parser)
+    add_batch_size(parser)
+    parser.add_argument(
+        "--name",
+        type=filled,
+        metavar="NAME",
+        help="name of the method in tables (default: the model's name)",
+    )
+    parser.add_argument(
+        "--baselines",
+        action="store_true",
+        help="also run centre-prior and frequency-tuned, which need no weights",
+    )
+    add_output(
+        parser,
+        "DIR",
+        "folder for maps, scores and report (default: results, or sample-run with --sample)",
+    )
+    add_protocol(parser)
+    add_workers(parser)
+    parser.add_argument("--force", action="store_true", help="predict and score everything again")
+    add_policy(parser)
+    parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
+
+
+def _add_data(which: argparse._ArgumentGroup) -> None:
     which.add_argument(
         "--all-datasets",
         action="store_true",
@@ -68,29 +94,6 @@ def add_parser(commands: Any) -> None:
     which.add_argument(
         "--skip-missing", action="store_true", help="leave out datasets that are not on disk"
     )
-    add_inference(parser)
-    add_batch_size(parser)
-    parser.add_argument(
-        "--name",
-        type=filled,
-        metavar="NAME",
-        help="name of the method in tables (default: the model's name)",
-    )
-    parser.add_argument(
-        "--baselines",
-        action="store_true",
-        help="also run centre-prior and frequency-tuned, which need no weights",
-    )
-    add_output(
-        parser,
-        "DIR",
-        "folder for maps, scores and report (default: results, or sample-run with --sample)",
-    )
-    add_protocol(parser)
-    add_workers(parser)
-    parser.add_argument("--force", action="store_true", help="predict and score everything again")
-    add_policy(parser)
-    parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -34,7 +34,16 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "-o runs/csf",
     )
     add_output(parser, "RUN", "output folder (required unless --print-recipe)")
-    data = parser.add_argument_group("data")
+    _add_data(parser.add_argument_group("data"))
+    _add_network(parser.add_argument_group("network"))
+    _add_recipe(parser.add_argument_group("recipe"))
+    _add_saving(parser.add_argument_group("saving"))
+    parser.set_defaults(
+        run=run, resumed="--resume continues from the last saved state, if there is one"
+    )
+
+
+def _add_data(data: argparse._ArgumentGroup) -> None:
     add_data_root(data)
     data.add_argument(
         "--train",
@@ -66,7 +75,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         action="store_true",
         help="leave out pairs that are missing or unreadable, instead of stopping (exit status 1)",
     )
-    network = parser.add_argument_group("network")
+
+
+def _add_network(network: argparse._ArgumentGroup) -> None:
     add_model(network)
     network.add_argument(
         "--backbone", type=path, metavar="FILE", help="ImageNet weights of the network's backbone"
@@ -77,7 +88,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="train from random weights even if the recipe freezes batch normalisation",
     )
     add_device(network)
-    recipe = parser.add_argument_group("recipe")
+
+
+def _add_recipe(recipe: argparse._ArgumentGroup) -> None:
     recipe.add_argument(
         "--recipe",
         type=filled,
@@ -96,7 +109,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     recipe.add_argument(
         "--print-recipe", action="store_true", help="print the recipe as TOML and stop"
     )
-    state = parser.add_argument_group("saving")
+
+
+def _add_saving(state: argparse._ArgumentGroup) -> None:
     state.add_argument(
         "--resume",
         action="store_true",
@@ -118,9 +133,6 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="number of saved states to keep (default: %(default)s)",
     )
     add_jobs(state, "threads that decode images")
-    parser.set_defaults(
-        run=run, resumed="--resume continues from the last saved state, if there is one"
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -137,7 +149,6 @@ def run(arguments: argparse.Namespace) -> int:
         show(recipe.to_toml().rstrip("\n"))
         return 0
 
-    from sodbench.datasets import dataset_from_list, find_dataset
     from sodbench.errors import SodbenchError
     from sodbench.runners.training.options import Training
     from sodbench.runners.training.train import train
@@ -149,15 +160,7 @@ def run(arguments: argparse.Namespace) -> int:
     monitor = arguments.monitor or "f_max"
     if not (arguments.validate or arguments.hold_out):
         refuse_without_effect(arguments, ("monitor",), "without --validate or --hold-out")
-    if arguments.train.endswith((".lst", ".txt")):
-        dataset = dataset_from_list(arguments.train)
-    else:
-        dataset = find_dataset(arguments.train, arguments.data_root)
-    validation = None
-    if arguments.validate:
-        validation = find_dataset(arguments.validate, arguments.data_root)
-    elif arguments.hold_out:
-        dataset, validation = hold_out(dataset, arguments.hold_out)
+    dataset, validation = _find_data(arguments)
     summary = train(
         Training(
             dataset=dataset,
@@ -191,6 +194,21 @@ def run(arguments: argparse.Namespace) -> int:
         )
     show(printable(summary.weights))
     return left_out
+
+
+def _find_data(arguments: argparse.Namespace) -> "tuple[Dataset, Dataset | None]":
+    """The datasets for training and for validation."""
+    from sodbench.datasets import dataset_from_list, find_dataset
+
+    if arguments.train.endswith((".lst", ".txt")):
+        dataset = dataset_from_list(arguments.train)
+    else:
+        dataset = find_dataset(arguments.train, arguments.data_root)
+    if arguments.validate:
+        return dataset, find_dataset(arguments.validate, arguments.data_root)
+    if arguments.hold_out:
+        return hold_out(dataset, arguments.hold_out)
+    return dataset, None
 
 
 def hold_out(dataset: "Dataset", count: int) -> "tuple[Dataset, Dataset]":

@@ -222,6 +222,24 @@ def check_dataset_name(name: str, where: str) -> None:
     raise SodbenchError(f"{where} = {name[:200]!a}: {reason}")
 
 
+def check_storable_name(name: str) -> None:
+    """Check that files can be named after a dataset, with or without a subset.
+
+    Raises
+    ------
+    SodbenchError
+        If a part of the name is no name (:func:`check_dataset_name`).
+    """
+    try:
+        for part in name.split("/"):
+            check_dataset_name(part, "dataset")
+    except SodbenchError as error:
+        raise SodbenchError(
+            f"{name!r}: a dataset of this name cannot be written to disk; give it another one with "
+            'name = "..." in a TOML file'
+        ) from error
+
+
 def deduplicate(datasets: Iterable[Dataset]) -> list[Dataset]:
     """Return each dataset once, in the order given; a repeated one is reported.
 

@@ -20,7 +20,7 @@ _ORIENTATION = 0x0112
 _SHORT, _TEXT, _RATIONAL = 3, 2, 5
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 # Types of the tags that OpenCV reads, whatever type the file gives them
-_TYPES = {
+_TAG_TYPES = {
     _ORIENTATION: _SHORT,
     **dict.fromkeys((0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298), _TEXT),
     **dict.fromkeys((0x011A, 0x011B, 0x013E, 0x013F, 0x0211, 0x0214), _RATIONAL),
@@ -54,7 +54,16 @@ def turn_upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint
 
 
 def upright_if_unclear(orientation: int) -> int:
-    """Return the orientation to apply to a photograph, where nothing depends on OpenCV."""
+    """Return the orientation to apply to a photograph, where nothing depends on OpenCV.
+
+    Parameters
+    ----------
+    orientation : int
+
+    Returns
+    -------
+    int
+    """
     return 1 if orientation == UNCLEAR else orientation
 
 
@@ -73,14 +82,14 @@ def read_orientation(content: bytes) -> int:
     """
     order = _BYTE_ORDERS.get(content[:4])
     if order:
-        return _parse(content, order)
+        return _parse_directory(content, order)
     # OpenCV looks at fewer bytes of the header
     looks_like_exif = any(letter in b"IM" for letter in content[:2])
-    may_turn = looks_like_exif and any(_parse(content, order) != 1 for order in "<>")
+    may_turn = looks_like_exif and any(_parse_directory(content, order) != 1 for order in "<>")
     return UNCLEAR if may_turn else 1
 
 
-def _parse(content: bytes, order: str) -> int:
+def _parse_directory(content: bytes, order: str) -> int:
     if len(content) < 8:
         return 1
     (start,) = struct.unpack_from(f"{order}I", content, 4)
@@ -96,7 +105,7 @@ def _parse(content: bytes, order: str) -> int:
             f"{order}HHII", content[entry : entry + 12].ljust(12, b"\0")
         )
         size = _TYPE_SIZES.get(kind, 0) * count
-        clean &= kind in _TYPE_SIZES and kind == _TYPES.get(tag, kind)
+        clean &= kind in _TYPE_SIZES and kind == _TAG_TYPES.get(tag, kind)
         clean &= size <= 4 or place + size <= len(content)
         if tag == _ORIENTATION:
             values.append(struct.unpack_from(f"{order}H", content, entry + 8)[0])

@@ -20,7 +20,7 @@ from sodbench.images.png import (
     CRITICAL,
     GREY,
     IHDR,
-    SIGNATURE,
+    PNG_SIGNATURE,
     Chunk,
     Header,
     digest,
@@ -40,7 +40,17 @@ _Unfilter = Callable[[NDArray[np.uint8], NDArray[np.uint8]], bool]
 
 
 def is_plain(chunks: list[Chunk], header: Header) -> bool:
-    """Return whether `decode` may read this PNG, which passed `sodbench.images.png.check_chunks`."""
+    """Return whether `decode` may read this PNG, which passed `sodbench.images.png.check_chunks`.
+
+    Parameters
+    ----------
+    chunks : list of Chunk
+    header : Header
+
+    Returns
+    -------
+    bool
+    """
     if header.colour != GREY or header.depth not in (1, 8) or header.interlace:
         return False
     return all(kind in CRITICAL or _is_harmless(kind, content) for kind, content in chunks)
@@ -135,4 +145,4 @@ def encode(pixels: NDArray[np.uint8], comment: str | Callable[[str], str] = "") 
     chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
     if comment:
         chunks.insert(1, (b"tEXt", COMMENT + comment.encode("latin-1")))
-    return SIGNATURE + b"".join(encode_chunk(kind, content) for kind, content in chunks)
+    return PNG_SIGNATURE + b"".join(encode_chunk(kind, content) for kind, content in chunks)

@@ -37,7 +37,18 @@ def join_notes(*notes: str) -> str:
 
 
 def frame_notes(*, animated: bool, orientation: int) -> str:
-    """Note that an image has further frames, or that its EXIF orientation (1 to 8) turns it."""
+    """Note that an image has further frames, or that its EXIF orientation (1 to 8) turns it.
+
+    Parameters
+    ----------
+    animated : bool
+    orientation : int
+
+    Returns
+    -------
+    str
+        Empty for a single upright frame.
+    """
     return join_notes(
         "the first of several frames" if animated else "",
         "turned upright by its EXIF orientation" if orientation > 1 else "",
@@ -45,14 +56,33 @@ def frame_notes(*, animated: bool, orientation: int) -> str:
 
 
 def low_16_bit_note(samples: Samples) -> str:
-    """Note that 16-bit samples have no high bytes, although not all of them are black; empty for all others."""
+    """Note that 16-bit samples have no high bytes, although not all of them are black; empty for all others.
+
+    Parameters
+    ----------
+    samples : ndarray of uint8 or uint16
+
+    Returns
+    -------
+    str
+        With `LOW_16_BIT` in it.
+    """
     largest = int(samples.max())
     low = samples.dtype == np.uint16 and 0 < largest < 256
     return f"{LOW_16_BIT}{largest} only" if low else ""
 
 
 def high_byte(samples: Samples) -> NDArray[np.uint8]:
-    """Return the high byte of 16-bit samples, or 8-bit ones as they are."""
+    """Return the high byte of 16-bit samples, or 8-bit ones as they are.
+
+    Parameters
+    ----------
+    samples : ndarray of uint8 or uint16
+
+    Returns
+    -------
+    ndarray of uint8
+    """
     shift = 8 * (samples.dtype.itemsize - 1)
     return (samples >> shift).astype(np.uint8) if shift else samples.astype(np.uint8, copy=False)
 

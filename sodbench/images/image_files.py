@@ -29,7 +29,7 @@ MAX_PIXELS = 89_478_485
 # Environment variable that replaces MAX_PIXELS
 MAX_PIXELS_VARIABLE = "SODBENCH_MAX_PIXELS"
 # Larger files are refused before they are read
-MAX_BYTES = 2**30
+MAX_FILE_BYTES = 2**30
 
 # Without waiting for a writer of a named pipe, and without Windows' text mode
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -74,7 +74,18 @@ def max_pixels() -> int:
 
 
 def check_size(path: Path, width: int, height: int) -> None:
-    """Raise `ImageError` if a header claims no pixels, or more than `max_pixels` allows."""
+    """Raise `ImageError` if a header claims no pixels, or more than `max_pixels` allows.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the message.
+    width, height : int
+
+    Raises
+    ------
+    ImageError
+    """
     if width * height == 0:
         raise ImageError(str(path), f"its header claims {width}x{height} pixels, so it has none")
     if width * height > max_pixels():
@@ -82,7 +93,17 @@ def check_size(path: Path, width: int, height: int) -> None:
 
 
 def too_large(path: Path, claim: str) -> ImageError:
-    """Return the error for an image of more than `max_pixels` pixels; ``claim`` is their number in words."""
+    """Return the error for an image of more than `max_pixels` pixels; ``claim`` is their number in words.
+
+    Parameters
+    ----------
+    path : Path
+    claim : str
+
+    Returns
+    -------
+    ImageError
+    """
     return ImageError(
         str(path),
         f"its header claims {claim} pixels; refused as unsafe, because more than {max_pixels()} may be an attack on "
@@ -91,7 +112,20 @@ def too_large(path: Path, claim: str) -> ImageError:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read the content of an image file, see `read_file`."""
+    """Read the content of an image file, see `read_file`.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ImageError
+    """
     return read_file(path)[0]
 
 
@@ -121,7 +155,7 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
                 raise ImageError(str(path), "it is a folder, not an image")
             if not stat.S_ISREG(status.st_mode):
                 raise ImageError(str(path), "it is not a regular file")
-            if status.st_size > MAX_BYTES:
+            if status.st_size > MAX_FILE_BYTES:
                 raise ImageError(str(path), f"it has {status.st_size} bytes; refused as unsafe")
             data = os.read(file, status.st_size + 1)
         finally:

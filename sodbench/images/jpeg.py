@@ -5,7 +5,7 @@ Definition: ITU-T T.81, annex B.
 
 from sodbench.images import exif
 
-SIGNATURE = b"\xff\xd8"
+JPEG_SIGNATURE = b"\xff\xd8"
 
 _APP0, _APP1, _APP14, _APP15 = 0xE0, 0xE1, 0xEE, 0xEF
 _FIRST_SEGMENT, _SCAN = 0xC0, 0xDA
@@ -23,7 +23,7 @@ def read_segments(data: bytes) -> tuple[list[Segment], int]:
     Parameters
     ----------
     data : bytes
-        The content of a file that starts with `SIGNATURE`.
+        The content of a file that starts with `JPEG_SIGNATURE`.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def read_segments(data: bytes) -> tuple[list[Segment], int]:
         Where in the file the scan starts; no segments and 0 where that is unclear.
     """
     segments: list[Segment] = []
-    start = len(SIGNATURE)
+    start = len(JPEG_SIGNATURE)
     while start + 4 <= len(data) and data[start] == 0xFF:
         kind = data[start + 1]
         if kind == 0xFF:  # fill byte
@@ -50,10 +50,21 @@ def read_segments(data: bytes) -> tuple[list[Segment], int]:
     return [], 0
 
 
-def without_metadata(data: bytes, segments: list[Segment], scan: int) -> bytes:
+def strip_jpeg(data: bytes, segments: list[Segment], scan: int) -> bytes:
     """Return the file without metadata; of the application segments, only those on how colours are stored remain.
 
     Where ``scan``, the start of the first scan, is 0, the file is returned as it is.
+
+    Parameters
+    ----------
+    data : bytes
+    segments : list of Segment
+    scan : int
+        As `read_segments` returns them.
+
+    Returns
+    -------
+    bytes
     """
     if not scan:
         return data
@@ -61,13 +72,21 @@ def without_metadata(data: bytes, segments: list[Segment], scan: int) -> bytes:
     body = b"".join(
         bytes([0xFF, kind]) + (len(content) + 2).to_bytes(2) + content for kind, content in kept
     )
-    return SIGNATURE + body + data[scan:]
+    return JPEG_SIGNATURE + body + data[scan:]
 
 
-def find_orientation(segments: list[Segment]) -> int:
+def find_jpeg_orientation(segments: list[Segment]) -> int:
     """Find the EXIF orientation, 1 to 8 or `exif.UNCLEAR`.
 
     It is unclear if several segments hold different ones, because versions of OpenCV choose differently among them.
+
+    Parameters
+    ----------
+    segments : list of Segment
+
+    Returns
+    -------
+    int
     """
     if not segments:
         return exif.UNCLEAR

@@ -116,7 +116,7 @@ def _describe_content(data: bytes) -> str:
     """What a file that is no image is instead."""
     if not data:
         return "the file is empty (0 bytes)"
-    if data.startswith((png.SIGNATURE, jpeg.SIGNATURE)):
+    if data.startswith((png.PNG_SIGNATURE, jpeg.JPEG_SIGNATURE)):
         return "a PNG or JPEG, but its header is broken"
     head = data[:16]
     text = head.isascii() and b"\0" not in head
@@ -127,22 +127,38 @@ def _describe_content(data: bytes) -> str:
 # ------------------------------------------------------------------------------------------------ decoding
 
 
-def decode_grey(data: bytes, path: Path) -> GreyImage:
-    """Decode any file but a PNG as `sodbench.images.read_grey` does; ``path`` is for messages."""
-    if data.startswith(jpeg.SIGNATURE):
-        orientation = jpeg.find_orientation(jpeg.read_segments(data)[0])
+def decode_other_grey(data: bytes, path: Path) -> GreyImage:
+    """Decode any file but a PNG as `sodbench.images.read_grey` does.
+
+    Parameters
+    ----------
+    data : bytes
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    GreyImage
+
+    Raises
+    ------
+    ImageError
+        If the image is incomplete, or its grey values in OpenCV are not known.
+    """
+    if data.startswith(jpeg.JPEG_SIGNATURE):
+        orientation = jpeg.find_jpeg_orientation(jpeg.read_segments(data)[0])
         if orientation == exif.UNCLEAR:
             raise unclear_orientation(path)
         return _decode_jpeg(data, path, orientation)
     with open_image(data, path) as image:
         _check_grey_kind(image, path)
-        orientation, notes = _load(image)
+        orientation, notes = _load_frame(image)
         pixels, note = _convert_to_grey(image, path)
     return GreyImage(turn_upright(pixels, orientation), join_notes(notes, note))
 
 
 def _decode_jpeg(data: bytes, path: Path, orientation: int) -> GreyImage:
-    plain = jpeg.without_metadata(data, *jpeg.read_segments(data))
+    plain = jpeg.strip_jpeg(data, *jpeg.read_segments(data))
     with open_image(plain, path) as image:
         image.draft("L", None)  # the Y channel as stored, which is what OpenCV takes
         image.load()
@@ -151,40 +167,88 @@ def _decode_jpeg(data: bytes, path: Path, orientation: int) -> GreyImage:
     return GreyImage(turn_upright(pixels, orientation), join_notes("JPEG (lossy)", turned, note))
 
 
-def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
-    """Decode any file but a PNG as `sodbench.images.read_rgb` does; ``path`` is for messages."""
-    if data.startswith(jpeg.SIGNATURE):
+def decode_other_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
+    """Decode any file but a PNG as `sodbench.images.read_rgb` does.
+
+    Parameters
+    ----------
+    data : bytes
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+
+    Raises
+    ------
+    ImageError
+        If the image is incomplete.
+    """
+    if data.startswith(jpeg.JPEG_SIGNATURE):
         segments, scan = jpeg.read_segments(data)
-        with open_image(jpeg.without_metadata(data, segments, scan), path) as image:
+        with open_image(jpeg.strip_jpeg(data, segments, scan), path) as image:
             pixels = np.array(_convert_to_rgb(image, path), np.uint8)
-        return turn_upright(pixels, exif.upright_if_unclear(jpeg.find_orientation(segments)))
+        return turn_upright(pixels, exif.upright_if_unclear(jpeg.find_jpeg_orientation(segments)))
     with open_image(data, path) as image:
-        orientation, _ = _load(image)
+        orientation, _ = _load_frame(image)
         if image.mode.startswith("I"):
             grey = _sixteen_bit(image, path)[..., None]
             return turn_upright(high_byte(np.repeat(grey, 3, axis=2)), orientation)
         return turn_upright(np.array(_convert_to_rgb(image, path), np.uint8), orientation)
 
 
-def decode_luminance(data: bytes, path: Path) -> NDArray[np.uint8]:
-    """Decode any file but a PNG as `sodbench.images.decode_luminance` does; ``path`` is for messages."""
-    if data.startswith(jpeg.SIGNATURE):
-        orientation = jpeg.find_orientation(jpeg.read_segments(data)[0])
+def decode_other_luminance(data: bytes, path: Path) -> NDArray[np.uint8]:
+    """Decode any file but a PNG as `sodbench.images.decode_luminance` does.
+
+    Parameters
+    ----------
+    data : bytes
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w)
+
+    Raises
+    ------
+    ImageError
+        If the image is incomplete.
+    """
+    if data.startswith(jpeg.JPEG_SIGNATURE):
+        orientation = jpeg.find_jpeg_orientation(jpeg.read_segments(data)[0])
         return _decode_jpeg(data, path, exif.upright_if_unclear(orientation)).pixels
-    return rounded_grey(decode_rgb(data, path), 15)[0]
+    return rounded_grey(decode_other_rgb(data, path), 15)[0]
 
 
 def read_header(data: bytes, path: Path) -> tuple[int, int, int]:
-    """Return the width, height and orientation in the header of any file but a PNG; ``path`` is for messages."""
-    if data.startswith(jpeg.SIGNATURE):
+    """Return the width, height and orientation in the header of any file but a PNG.
+
+    Parameters
+    ----------
+    data : bytes
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    width, height, orientation : int
+
+    Raises
+    ------
+    ImageError
+        If the header is not that of an image.
+    """
+    if data.startswith(jpeg.JPEG_SIGNATURE):
         segments, scan = jpeg.read_segments(data)
-        with open_image(jpeg.without_metadata(data, segments, scan), path) as image:
-            return *image.size, jpeg.find_orientation(segments)
+        with open_image(jpeg.strip_jpeg(data, segments, scan), path) as image:
+            return *image.size, jpeg.find_jpeg_orientation(segments)
     with open_image(data, path) as image:
         return *image.size, 1 if _is_tiff(image) else _find_orientation(image)
 
 
-def _load(image: Image.Image) -> tuple[int, str]:
+def _load_frame(image: Image.Image) -> tuple[int, str]:
     """Decode the first frame; return the orientation that remains to be applied, and notes."""
     animated = getattr(image, "is_animated", False)
     orientation = exif.upright_if_unclear(_find_orientation(image))

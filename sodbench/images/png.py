@@ -18,7 +18,7 @@ import numpy as np
 
 from sodbench.images import exif
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 COMMENT = b"Comment\0"
 
@@ -46,7 +46,7 @@ _LARGEST_PALETTE = 3 * 256
 
 # 1 as a PNG stores gammas and chromaticities
 UNIT = 100_000
-# The gamma that stands for sRGB, in units of 1/100,000
+# The gamma of sRGB, in units of 1/100,000
 SRGB_GAMMA = 45455
 # Gammas that libpng does not take for an error
 _GAMMAS = range(16, 625_000_001)
@@ -63,7 +63,7 @@ _ADAM7 = (
     (0, 1, 1, 2),
 )
 
-# One byte of a deflate stream stands for at most so many bytes
+# One byte of a deflate stream expands to at most so many bytes
 _MAX_INFLATION = 1032
 # Bytes that may follow the last row: OpenCV ignores them, and a bomb has more
 _MAX_SPARE_BYTES = 2**20
@@ -104,7 +104,7 @@ def read_chunks(data: bytes) -> list[Chunk]:
     Parameters
     ----------
     data : bytes
-        The content of a file that starts with `SIGNATURE`.
+        The content of a file that starts with `PNG_SIGNATURE`.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def read_chunks(data: bytes) -> list[Chunk]:
     """
     view, size = memoryview(data), len(data)
     chunks: list[Chunk] = []
-    start = len(SIGNATURE)
+    start = len(PNG_SIGNATURE)
     kind = b""
     while kind != b"IEND":
         if start + 12 > size:
@@ -229,8 +229,17 @@ def _check_palette(chunks: list[Chunk]) -> None:
         raise DamagedPng(f"damaged: its palette has {size} bytes, which are no colours")
 
 
-def find_orientation(chunks: list[Chunk]) -> int:
-    """Find the EXIF orientation, 1 to 8 or `exif.UNCLEAR`; XMP and text do not count, as in OpenCV."""
+def find_png_orientation(chunks: list[Chunk]) -> int:
+    """Find the EXIF orientation, 1 to 8 or `exif.UNCLEAR`; XMP and text do not count, as in OpenCV.
+
+    Parameters
+    ----------
+    chunks : list of Chunk
+
+    Returns
+    -------
+    int
+    """
     values = {
         exif.read_orientation(bytes(content)) for kind, content in chunks if kind == b"eXIf"
     } or {1}
@@ -318,19 +327,55 @@ def _is_sane_chromaticity(content: bytes) -> bool:
 
 
 def is_animated(chunks: list[Chunk]) -> bool:
-    """Return whether there are further frames."""
+    """Return whether there are further frames.
+
+    Parameters
+    ----------
+    chunks : list of Chunk
+
+    Returns
+    -------
+    bool
+    """
     return any(kind == b"acTL" for kind, _ in chunks)
 
 
-def without_metadata(chunks: list[Chunk], header: Header) -> bytes:
-    """Return a PNG of a new header with this palette and pixel data, without any other chunk."""
+def strip_png(chunks: list[Chunk], header: Header) -> bytes:
+    """Return a PNG of a new header with this palette and pixel data, without any other chunk.
+
+    Parameters
+    ----------
+    chunks : list of Chunk
+    header : Header
+        Of the new file.
+
+    Returns
+    -------
+    bytes
+    """
     kept = {b"IDAT", b"PLTE"} if header.colour == PALETTE else {b"IDAT"}
     body = b"".join(encode_chunk(kind, bytes(content)) for kind, content in chunks if kind in kept)
-    return SIGNATURE + encode_chunk(b"IHDR", IHDR.pack(*header)) + body + encode_chunk(b"IEND", b"")
+    return (
+        PNG_SIGNATURE
+        + encode_chunk(b"IHDR", IHDR.pack(*header))
+        + body
+        + encode_chunk(b"IEND", b"")
+    )
 
 
 def inflate(chunks: list[Chunk], size: int) -> bytes | bytearray | None:
-    """The pixel data, or None where they are not exactly ``size`` bytes in one sound stream."""
+    """The pixel data, or None where they are not exactly ``size`` bytes in one sound stream.
+
+    Parameters
+    ----------
+    chunks : list of Chunk
+    size : int
+        The number of bytes that the header announces.
+
+    Returns
+    -------
+    bytes or bytearray, or None
+    """
     pieces = [content for kind, content in chunks if kind == b"IDAT"]
     data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if size > _MAX_INFLATION * len(data):
@@ -394,7 +439,16 @@ def _passes(header: Header) -> Iterator[tuple[int, int]]:
 
 
 def find_comment(chunks: list[Chunk]) -> str:
-    """Find the first text with the keyword Comment; empty where there is none."""
+    """Find the first text with the keyword Comment; empty where there is none.
+
+    Parameters
+    ----------
+    chunks : list of Chunk
+
+    Returns
+    -------
+    str
+    """
     for kind, content in chunks:
         if kind == b"tEXt" and bytes(content).startswith(COMMENT):
             return bytes(content).removeprefix(COMMENT).decode("latin-1")
@@ -422,6 +476,15 @@ def digest(chunks: Iterable[tuple[bytes, bytes | memoryview]]) -> str:
 
 
 def encode_chunk(kind: bytes, content: bytes) -> bytes:
-    """Encode one chunk with its length and checksum."""
+    """Encode one chunk with its length and checksum.
+
+    Parameters
+    ----------
+    kind, content : bytes
+
+    Returns
+    -------
+    bytes
+    """
     body = kind + content
     return struct.pack(">I", len(content)) + body + struct.pack(">I", deflate.crc32(body))

@@ -31,7 +31,24 @@ from sodbench.images.pillow_images import open_image
 
 
 def open_png(data: bytes, path: Path) -> tuple[list[png.Chunk], png.Header]:
-    """Read the chunks and the header of a PNG, and check everything except its pixel data."""
+    """Read the chunks and the header of a PNG, and check everything except its pixel data.
+
+    Parameters
+    ----------
+    data : bytes
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    chunks : list of png.Chunk
+    header : png.Header
+
+    Raises
+    ------
+    ImageError
+        If the file is damaged or claims too many pixels.
+    """
     try:  # not _name_damage(), whose entering and leaving take as long as the check itself
         chunks = png.read_chunks(data)
         header = png.check_chunks(chunks)
@@ -74,7 +91,7 @@ def read_comment(path: Path) -> tuple[str, str]:
         For a file that cannot be read, and for a damaged PNG.
     """
     data, _ = read_file(path)
-    if not data.startswith(png.SIGNATURE):
+    if not data.startswith(png.PNG_SIGNATURE):
         return "", png.digest(())
     with _name_damage(path):
         chunks = png.read_chunks(data)
@@ -82,9 +99,25 @@ def read_comment(path: Path) -> tuple[str, str]:
 
 
 def decode_png_grey(data: bytes, path: Path) -> GreyImage:
-    """Decode a PNG as `sodbench.images.read_grey` does; ``path`` is for messages."""
+    """Decode a PNG as `sodbench.images.read_grey` does.
+
+    Parameters
+    ----------
+    data : bytes
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    GreyImage
+
+    Raises
+    ------
+    ImageError
+        If the file is damaged, or versions of OpenCV disagree on it.
+    """
     chunks, header = open_png(data, path)
-    orientation = png.find_orientation(chunks)
+    orientation = png.find_png_orientation(chunks)
     if orientation == exif.UNCLEAR:
         raise unclear_orientation(path)
     if fast_png.is_plain(chunks, header):
@@ -92,25 +125,40 @@ def decode_png_grey(data: bytes, path: Path) -> GreyImage:
         if plain is not None:
             return GreyImage(plain, "1-bit" if header.depth == 1 else "")
     samples = _decode_samples(chunks, header, path)
-    pixels, note = _convert_to_grey(samples, chunks, header, path)
+    pixels, note = _samples_to_grey(samples, chunks, header, path)
     frames = frame_notes(animated=png.is_animated(chunks), orientation=orientation)
     note = low_16_bit_note(samples) or note
     return GreyImage(turn_upright(pixels, orientation), join_notes(frames, note))
 
 
 def decode_png_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
-    """Decode a PNG as `sodbench.images.read_rgb` does; ``path`` is for messages.
+    """Decode a PNG as `sodbench.images.read_rgb` does.
 
     16-bit samples keep their high byte, and declared gammas and profiles are ignored.
+
+    Parameters
+    ----------
+    data : bytes
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+
+    Raises
+    ------
+    ImageError
+        If the file is damaged.
     """
     chunks, header = open_png(data, path)
     rgb = high_byte(_decode_samples(chunks, header, path))
     if rgb.ndim == 2:
         rgb = np.repeat(rgb[..., None], 3, axis=2)
-    return turn_upright(rgb, exif.upright_if_unclear(png.find_orientation(chunks)))
+    return turn_upright(rgb, exif.upright_if_unclear(png.find_png_orientation(chunks)))
 
 
-def _convert_to_grey(
+def _samples_to_grey(
     samples: Samples, chunks: list[png.Chunk], header: png.Header, path: Path
 ) -> tuple[NDArray[np.uint8], str]:
     """Grey pixels of a PNG's samples, and what was converted."""
@@ -145,13 +193,13 @@ def _decode_samples(chunks: list[png.Chunk], header: png.Header, path: Path) -> 
         stored = next(content for kind, content in chunks if kind == b"PLTE")
         table = np.zeros((256, 3), np.uint8)
         table[: len(stored) // 3] = np.frombuffer(stored, np.uint8).reshape(-1, 3)
-        return np.asarray(table[_decode_with_pillow(png.without_metadata(chunks, header), path)])
+        return np.asarray(table[_decode_with_pillow(png.strip_png(chunks, header), path)])
     if header.colour == png.GREY_ALPHA and header.depth == 16:
         # The same bytes, filtered alike, are those of an 8-bit RGBA file; Pillow would drop the low ones
         relabelled = header._replace(colour=png.RGBA, depth=8)
-        halves = _decode_with_pillow(png.without_metadata(chunks, relabelled), path)
+        halves = _decode_with_pillow(png.strip_png(chunks, relabelled), path)
         return _join_bytes(halves[..., 0], halves[..., 1])
-    data = png.without_metadata(chunks, header)
+    data = png.strip_png(chunks, header)
     if header.colour == png.GREY:
         samples = _decode_with_pillow(data, path)
         return samples * np.uint8(255) if samples.dtype == bool else samples

@@ -62,9 +62,9 @@ def decode_grey(data: bytes, path: Path) -> GreyImage:
     ImageError
         As `read_grey`.
     """
-    if data.startswith(png.SIGNATURE):
+    if data.startswith(png.PNG_SIGNATURE):
         return png_images.decode_png_grey(data, path)
-    return pillow_images.decode_grey(data, path)
+    return pillow_images.decode_other_grey(data, path)
 
 
 # --------------------------------------------------------------------------------------------- photographs
@@ -109,9 +109,9 @@ def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
     ImageError
         As `read_rgb`.
     """
-    if data.startswith(png.SIGNATURE):
+    if data.startswith(png.PNG_SIGNATURE):
         return png_images.decode_png_rgb(data, path)
-    return pillow_images.decode_rgb(data, path)
+    return pillow_images.decode_other_rgb(data, path)
 
 
 def decode_luminance(data: bytes, path: Path) -> NDArray[np.uint8]:
@@ -132,9 +132,9 @@ def decode_luminance(data: bytes, path: Path) -> NDArray[np.uint8]:
     ImageError
         As `read_rgb`.
     """
-    if data.startswith(png.SIGNATURE):
+    if data.startswith(png.PNG_SIGNATURE):
         return rounded_grey(decode_rgb(data, path), 15)[0]
-    return pillow_images.decode_luminance(data, path)
+    return pillow_images.decode_other_luminance(data, path)
 
 
 # ------------------------------------------------------------------------------------------------- headers
@@ -159,9 +159,9 @@ def image_size(path: Path | str) -> tuple[int, int]:
     """
     path = Path(path)
     data = read_bytes(path)
-    if data.startswith(png.SIGNATURE):
+    if data.startswith(png.PNG_SIGNATURE):
         chunks, header = png_images.open_png(data, path)
-        height, width, orientation = header.height, header.width, png.find_orientation(chunks)
+        height, width, orientation = header.height, header.width, png.find_png_orientation(chunks)
     else:
         width, height, orientation = pillow_images.read_header(data, path)
     return (width, height) if orientation >= FIRST_ON_SIDE else (height, width)

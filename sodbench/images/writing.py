@@ -61,8 +61,10 @@ def _write(path: Path, pixels: NDArray[np.uint8], comment: str | Callable[[str],
         with atomic_write(path) as temporary:
             temporary.write_bytes(content)
     except SodbenchError as error:
-        reason = getattr(error.__cause__, "strerror", None) or error.__cause__
-        raise ImageError(str(path), f"cannot be written ({reason})", "unwritable") from error
+        # the OSError is the cause, by which callers tell a full disk from a single bad name
+        cause = error.__cause__
+        reason = getattr(cause, "strerror", None) or cause
+        raise ImageError(str(path), f"cannot be written ({reason})", "unwritable") from cause
 
 
 def _encode(path: Path, pixels: NDArray[np.uint8], comment: str | Callable[[str], str]) -> bytes:

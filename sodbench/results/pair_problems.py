@@ -1,8 +1,8 @@
 """Find the problems of single pairs, derived from their records and counts alone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +34,14 @@ PAIR_PROBLEMS = frozenset(
     }
 )
 
-_HOW = {BILINEAR: "bilinear", NEAREST: "nearest"}
+_RESIZED = {BILINEAR: "bilinear", NEAREST: "nearest"}
 _BLOCK = 256
 
 
-def foreground_pixels(
+def count_foreground(
     source: "CountsSource", facts: Records, protocol: Protocol
 ) -> NDArray[np.int64]:
-    """The number of foreground pixels of each mask under a protocol's rule, int64 [N]."""
+    """Count the foreground pixels of each mask under a protocol's rule, int64 [N]."""
     pixels: NDArray[np.int64] = facts["foreground"].astype(np.int64)
     # the records hold the number above 128; a mask without grey levels has the same under every rule
     if protocol.rule.foreground_above == 128 or not facts["mask_levels"].any():
@@ -63,66 +63,82 @@ def find_pair_problems(
 
     Parameters
     ----------
-    facts : records of dtype RECORD, shape [N]
+    facts : records of dtype PAIR_RECORD, shape [N]
     foreground : int64 [N]
-        From :func:`foreground_pixels`, for the same protocol.
+        From `count_foreground`, for the same protocol.
     names : DataFrame
         Index the pairs' names, columns ``map`` and ``mask`` with file names below ``folders``.
+    folders : mapping
+        ``maps`` and ``masks`` -> folder.
+    protocol : Protocol
+
+    Returns
+    -------
+    list of Problem
+        Each once, ordered by kind and file.
     """
     rule = f"foreground is {protocol.mask_signature} under {protocol.name}"
+    noteworthy = (
+        (foreground == 0)
+        | (facts["mask_levels"] > 0)
+        | (facts["brightest"] <= 1)
+        | (facts["mask_note"] != b"")
+        | (facts["map_note"] != b"")
+        | np.isin(facts["fitted"], list(_RESIZED))
+    )
     problems: list[Problem] = []
-
-    def add(kind: ProblemKind, row: int, which: str, detail: str) -> None:
-        name = str(names[which].iloc[row])
-        file = Path(folders[f"{which}s"] or "") / name if name else names.index[row]
-        problems.append(Problem(kind, str(file), detail))
-
-    columns = [facts[name].tolist() for name in ("mask_levels", "brightest", "fitted")]
-    notes = [facts[name].tolist() for name in ("mask_note", "map_note")]
-    rows = zip(foreground.tolist(), *columns, *notes, strict=True)
-    for row, (pixels, levels, brightest, fitted, *texts) in enumerate(rows):
-        mask_note, map_note = (text.decode() for text in texts)
-        if fitted in _HOW:
-            own, wanted = ("x".join(map(str, facts[name][row])) for name in ("map_size", "size"))
-            hint = describe_swapped_sides(facts["map_size"][row], facts["size"][row])
-            add(
-                ProblemKind.SIZE,
-                row,
-                "map",
-                f"{own}, resized to its mask's {wanted} ({_HOW[fitted]}){hint}",
-            )
-        if mask_note == ZERO_ONE:
-            detail = f"{ZERO_ONE}, so all of it is background; store it as 0 and 255"
-            add(ProblemKind.MASK_CODING, row, "mask", detail)
-        elif LOW_16_BIT in mask_note:
-            detail = f"{mask_note}; so all of it is background; {LOW_16_BIT_FIX}"
-            add(ProblemKind.MASK_CODING, row, "mask", detail)
-        elif levels:
-            add(
-                ProblemKind.GREY_MASK,
-                row,
-                "mask",
-                f"{levels} grey level(s) beside 0 and 255; {rule}",
-            )
-        if is_noteworthy(mask_note):
-            add(ProblemKind.CONVERTED, row, "mask", mask_note)
-        if is_noteworthy(map_note):
-            add(ProblemKind.CONVERTED, row, "map", map_note)
-        if not pixels:
-            add(ProblemKind.EMPTY_MASK, row, "mask", f"no pixel is foreground; {rule}")
-        if brightest == 1:
-            detail = f"{ZERO_ONE}, so all of it is almost black; store it as 0 and 255"
-            add(ProblemKind.MAP_CODING, row, "map", detail)
-        if LOW_16_BIT in map_note:
-            detail = f"{map_note}; so all of it is black; {LOW_16_BIT_FIX}"
-            add(ProblemKind.MAP_CODING, row, "map", detail)
-        elif not brightest and fitted != MISSING_AS_BLACK:
-            add(ProblemKind.BLACK_MAP, row, "map", "every pixel is 0")
+    for row in np.flatnonzero(noteworthy).tolist():
+        record = facts[row]
+        mask, map_ = (_path(names, row, which, folders) for which in ("mask", "map"))
+        problems += _mask_problems(mask, record, int(foreground[row]), rule)
+        problems += _map_problems(map_, record)
     return sorted_unique(problems)
 
 
+def _path(names: "pd.DataFrame", row: int, which: str, folders: Mapping[str, str | None]) -> str:
+    """The file of a pair, or its stem where there is none."""
+    name = str(names[which].iloc[row])
+    return str(Path(folders[f"{which}s"] or "") / name if name else names.index[row])
+
+
+def _mask_problems(file: str, record: Any, foreground: int, rule: str) -> Iterator[Problem]:
+    note, levels = record["mask_note"].decode(), int(record["mask_levels"])
+    if note == ZERO_ONE:
+        detail = f"{ZERO_ONE}, so all of it is background; store it as 0 and 255"
+        yield Problem(ProblemKind.MASK_CODING, file, detail)
+    elif LOW_16_BIT in note:
+        detail = f"{note}; so all of it is background; {LOW_16_BIT_FIX}"
+        yield Problem(ProblemKind.MASK_CODING, file, detail)
+    elif levels:
+        detail = f"{levels} grey level(s) beside 0 and 255; {rule}"
+        yield Problem(ProblemKind.GREY_MASK, file, detail)
+    if _is_noteworthy(note):
+        yield Problem(ProblemKind.CONVERTED, file, note)
+    if not foreground:
+        yield Problem(ProblemKind.EMPTY_MASK, file, f"no pixel is foreground; {rule}")
+
+
+def _map_problems(file: str, record: Any) -> Iterator[Problem]:
+    note, brightest, fitted = record["map_note"].decode(), record["brightest"], record["fitted"]
+    if fitted in _RESIZED:
+        own, wanted = ("x".join(map(str, record[name])) for name in ("map_size", "size"))
+        hint = describe_swapped_sides(record["map_size"], record["size"])
+        detail = f"{own}, resized to its mask's {wanted} ({_RESIZED[fitted]}){hint}"
+        yield Problem(ProblemKind.SIZE, file, detail)
+    if _is_noteworthy(note):
+        yield Problem(ProblemKind.CONVERTED, file, note)
+    if brightest == 1:
+        detail = f"{ZERO_ONE}, so all of it is almost black; store it as 0 and 255"
+        yield Problem(ProblemKind.MAP_CODING, file, detail)
+    if LOW_16_BIT in note:
+        detail = f"{note}; so all of it is black; {LOW_16_BIT_FIX}"
+        yield Problem(ProblemKind.MAP_CODING, file, detail)
+    elif not brightest and fitted != MISSING_AS_BLACK:
+        yield Problem(ProblemKind.BLACK_MAP, file, "every pixel is 0")
+
+
 def describe_swapped_sides(size: Sequence[int], wanted: Sequence[int]) -> str:
-    """A hint where a map has its mask's sides the other way round, else nothing."""
+    """Return a hint if a map has its mask's sides swapped, else an empty text."""
     if size[0] == size[1] or tuple(size) != (wanted[1], wanted[0]):
         return ""
     return (
@@ -130,11 +146,11 @@ def describe_swapped_sides(size: Sequence[int], wanted: Sequence[int]) -> str:
     )
 
 
-def is_noteworthy(note: str) -> bool:
+def _is_noteworthy(note: str) -> bool:
     """Whether a decoder's conversion can change numbers or deserves a look; 1-bit masks are as good as 8-bit ones."""
     return bool(note) and note not in ("1-bit", ZERO_ONE) and LOW_16_BIT not in note
 
 
 def sorted_unique(problems: Iterable[Problem]) -> list[Problem]:
-    """The same problems, each once, by kind and file."""
+    """Return each problem once, ordered by kind and file."""
     return sorted(set(problems), key=lambda p: (p.kind, p.file, p.detail))

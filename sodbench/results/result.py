@@ -309,13 +309,13 @@ def derive_result(
     from sodbench.metrics import get_protocol, score
     from sodbench.results.pair_problems import (
         PAIR_PROBLEMS,
+        count_foreground,
         find_pair_problems,
-        foreground_pixels,
         sorted_unique,
     )
 
     rules, facts = get_protocol(protocol), source.records
-    foreground = foreground_pixels(source, facts, rules)
+    foreground = count_foreground(source, facts, rules)
     own = find_pair_problems(facts, foreground, info.files, info.folders, rules)
     others = sorted_unique(p for p in info.problems if p.kind not in PAIR_PROBLEMS)
     files = info.files.assign(height=facts["size"][:, 0], width=facts["size"][:, 1])

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from sodbench.files import checksum
 from sodbench.metrics import PROTOCOLS, CountingScheme, Counts, PairCounts
 from sodbench.metrics.catalogue import pixel_metric_names
-from sodbench.metrics.counts import HISTOGRAM_SHAPE, Deviations
 from sodbench.results.policy import Policy
 
 Records = NDArray[np.void]
@@ -152,29 +151,7 @@ class StoredPairs:
         counts : sequence of PairCounts
         """
         array = np.frombuffer(b"".join(records), PAIR_RECORD)
-        scheme = counts[0].scheme
-        deviations = {}
-        for rule in scheme.rules[1:]:
-            rows = [row for row, pair in enumerate(counts) if rule in pair.deviations]
-            held = [counts[row].deviations[rule] for row in rows]
-            histograms = np.array([histogram for histogram, _ in held], np.uint32)
-            flags = np.array([flags for _, flags in held], np.uint8)
-            deviations[rule] = Deviations(
-                np.array(rows, np.int64),
-                histograms.reshape(-1, *HISTOGRAM_SHAPE),
-                flags.reshape(-1, 2),
-            )
-        metrics = np.array([pair.pixel_metrics for pair in counts], np.float64)
-        pairs = Counts(
-            scheme=scheme,
-            histogram=np.array([pair.histogram for pair in counts]),
-            tie_flags=np.array([pair.tie_flags for pair in counts], np.uint8),
-            deviations=deviations,
-            size=array["size"],
-            absolute_error=array["absolute_error"],
-            pixel_metrics={column: metrics[:, i] for i, column in enumerate(scheme.columns)},
-        )
-        return cls(tuple(stems), array, pairs)
+        return cls(tuple(stems), array, Counts.from_pairs(counts[0].scheme, counts))
 
     @classmethod
     def concatenate(cls, parts: Sequence["StoredPairs"]) -> "StoredPairs":

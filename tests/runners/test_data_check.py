@@ -130,7 +130,7 @@ def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path)
         ("size", "0006"),
         ("unreadable", "0005"),
     ]
-    assert {kind for kind, _ in named} == FAULTS
+    assert {kind for kind, _ in named} == set(FAULTS)
     assert found["ECSSD"].remarks == ()
     assert found["DUTS-TR"].faults == found["PASCAL-S"].faults == ()
     detail = {p.kind: p.detail for p in found["ECSSD"].faults}  # the last of each kind

@@ -8,6 +8,7 @@ from synthetic import draw_pair, save_image
 
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
+from sodbench.results import Policy
 
 
 @pytest.fixture
@@ -40,10 +41,14 @@ def folders(tmp_path):
 def test_run_hands_its_options_on(recorded):
     calls = recorded("sodbench.runners.pipeline.run_datasets")
     command = ["run", "--datasets", "SOD,ECSSD", "--skip-missing", "--precision", "fp32"]
-    assert main([*command, "--batch-size", "3", "--model", "centre-prior", "--compile"]) == 2
+    policy = ["--missing", "zero", "--resize", "nearest", "--undefined", "skip", "--no-weighted-f"]
+    command += ["--batch-size", "3", "--model", "centre-prior", "--compile", *policy]
+    assert main([*command, "--items", "items.txt", "--limit", "4", "--baselines"]) == 2
     ((wanted,), _) = calls[0]
     assert wanted.datasets == ("SOD", "ECSSD") and wanted.skip_missing and wanted.compiled
     assert (wanted.precision, wanted.batch_size, wanted.model) == ("fp32", 3, "centre-prior")
+    assert wanted.policy == Policy("zero", "nearest", "skip", weighted=False)
+    assert (wanted.items, wanted.limit, wanted.baselines) == (Path("items.txt"), 4, True)
     assert (wanted.output, wanted.data_root) == (Path("results"), Path("data"))
 
 

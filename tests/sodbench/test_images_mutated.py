@@ -1,4 +1,4 @@
-"""2,000 broken pictures: each is decoded as Pillow decodes it, or refused by name; nothing else happens.
+"""2,000 broken images: each is decoded as Pillow decodes it, or refused by name; nothing else happens.
 
 They are read in a process of their own, with a limit on its memory and time, so that a crash or a hang
 would be seen.
@@ -57,7 +57,7 @@ def test_memory_is_bounded_by_the_largest_allowed_image(outcome):
 
 
 def originals() -> list[bytes]:
-    """Small pictures of the kinds that occur; plain grey PNG most often, as in life."""
+    """Small images of the kinds that occur; plain grey PNG most often, as in life."""
     import io
 
     from PIL import Image
@@ -102,7 +102,7 @@ def mutants(data: bytes, rng: np.random.Generator) -> Iterator[tuple[str, bytes]
     yield "cut out", data[:a] + data[b:]
     yield "wrong header", rng.bytes(rng.integers(1, 30)) + data[rng.integers(1, 30) :]
     yield "huge", with_sides(data, *rng.choice([0, 700, 20_000, 65_535, 2**31 - 1], 2))
-    yield "retold", retold(data, rng)
+    yield "rewritten", rewritten(data, rng)
 
 
 def with_checksums(data: bytes) -> bytes:
@@ -126,7 +126,7 @@ def with_sides(data: bytes, width: int, height: int) -> bytes:
     return data[:frame] + sides + data[frame + 4 :]
 
 
-def retold(data: bytes, rng: np.random.Generator) -> bytes:
+def rewritten(data: bytes, rng: np.random.Generator) -> bytes:
     """A PNG whose pixel data are well compressed, but too long, too short or of unknown filters."""
     if not data.startswith(b"\x89PNG"):
         return data[: len(data) // 2] + data

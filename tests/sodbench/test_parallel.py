@@ -19,16 +19,16 @@ def test_results_come_in_the_order_of_the_items() -> None:
 
 
 def test_an_error_leaves_the_rest_undone() -> None:
-    begun = []
+    started = []
 
     def fail(number: int) -> None:
-        begun.append(number)
+        started.append(number)
         time.sleep(0.001)
         raise ValueError(number)
 
     with pytest.raises(ValueError, match="0"):
         in_threads(fail, range(10_000), "failing", "numbers", jobs=2)
-    assert len(begun) < 5_000
+    assert len(started) < 5_000
 
 
 def test_the_default_is_a_worker_for_each_processor_of_the_share(monkeypatch) -> None:

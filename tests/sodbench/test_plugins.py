@@ -1,5 +1,6 @@
 """Installed plug-ins reach the command line, and a broken one is a clear error."""
 
+import os
 import subprocess
 import sys
 
@@ -73,6 +74,40 @@ def test_a_protocol_and_a_metric_of_a_plug_in_reach_eval(installed, tmp_path):
     assert "my_dice" in sodbench("eval", "--metrics", "help").stdout
     done = sodbench("verify", "out", "maps", "masks")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+WITH_A_NEW_PROCESS = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+from sodbench import evaluate
+from sodbench.plugins import load_plugins
+
+if __name__ == "__main__":
+    load_plugins("sodbench.metrics")
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        print(evaluate("maps", "masks", executor=executor).metrics["my_dice"])
+"""
+
+
+def test_a_new_worker_process_knows_the_metrics_of_plug_ins(installed, tmp_path):
+    map_, mask = draw_pair(0, 30, 40)
+    save_image(tmp_path / "maps/a.png", map_)
+    save_image(tmp_path / "masks/a.png", mask)
+    installed(PLUGIN, "metrics")
+    (tmp_path / "script.py").write_text(WITH_A_NEW_PROCESS)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    foreground = mask > 128
+    expected = 2 * (map_ / 255 * foreground).sum() / ((map_ / 255).sum() + foreground.sum())
+    assert float(done.stdout) == pytest.approx(expected)
 
 
 def test_a_dataset_of_a_plug_in_is_known_by_name(installed):

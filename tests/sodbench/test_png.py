@@ -275,7 +275,7 @@ def test_pixel_data_of_every_kind_are_counted(sides, depth, colour, interlace, t
 
 
 def passes(width, height):
-    """The sides of Adam7's reduced pictures, from the pattern that the specification draws."""
+    """The sides of Adam7's reduced images, from the pattern that the specification draws."""
     pattern = np.array(
         [
             list(map(int, row.split()))

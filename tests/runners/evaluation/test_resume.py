@@ -292,7 +292,7 @@ def test_a_file_written_within_the_same_tick_of_the_clock_is_read_once_more(tmp_
         return data, status
 
     monkeypatch.setattr(counting, "read_file", read_and_replace)
-    facts, decoded = counting._decode(tmp_path / "a.png", None)
+    facts, decoded = counting._decode_file(tmp_path / "a.png", None)
     assert len(reads) == 2 and np.array_equal(decoded.pixels, draw_pair(1, 30, 40)[0])
     assert facts.content == checksum((tmp_path / "a.png").read_bytes())
 

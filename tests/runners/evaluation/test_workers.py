@@ -161,7 +161,7 @@ def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
 def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(
     attempt,
 ):
-    """Half a message is in the pipe then, and nobody will write the other half."""
+    """Half a message is in the pipe then, and the other half never comes."""
     executor = processes.ProcessExecutor(2)
     try:
         assert wait_until(lambda: len(executor._processes) == 2)

@@ -31,15 +31,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SIZES = {"a": (20, 30), "b": (30, 20), "c": (20, 30), "d": (1, 1), "e": (20, 30), "f": (7, 31)}
 
 
-@pytest.fixture
-def images(tmp_path):
-    folder = tmp_path / "images"
-    rng = np.random.default_rng(5)
-    for stem, size in SIZES.items():
-        write_image(folder / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
-    return folder
-
-
 class Tiny(nn.Module):
     """Sees its whole input through a group normalisation, as CSF does."""
 

@@ -168,15 +168,6 @@ def leaving():
 
 
 @pytest.fixture
-def images(tmp_path):
-    folder = tmp_path / "images"
-    rng = np.random.default_rng(5)
-    for stem, size in SIZES.items():
-        write_image(folder / f"{stem}.png", rng.integers(0, 256, (*size, 3), np.uint8))
-    return folder
-
-
-@pytest.fixture
 def net(tmp_path):
     path = tmp_path / "net.py"
     path.write_text(NETWORKS)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interrupted import stop_after
 from torch import nn
 
 from sodbench import cli
@@ -20,15 +21,14 @@ from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.files import lock_folder, temporary_name
 from sodbench.images import read_grey, write_grey, write_image
-from sodbench.runners.training import train as train_module
-from sodbench.runners.training.log import TrainingLog, read_log
+from sodbench.runners.training.log import read_log
 from sodbench.runners.training.optimizer import has_initial_statistics
 from sodbench.runners.training.options import Training
 from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe
 from sodbench.runners.training.train import train
 from sodbench.runners.training.update import Updater
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "no_curve")
 
 NETWORKS = """
 import torch
@@ -109,12 +109,6 @@ def pretrained():
     network.norm.running_mean[1] = 0.25
     return network
 """
-
-
-@pytest.fixture(autouse=True)
-def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than a small training."""
-    monkeypatch.setattr(train_module, "draw_curve", lambda _: None)
 
 
 @pytest.fixture
@@ -223,18 +217,6 @@ def test_view_in_a_channels_last_recipe(short: Training, file: Path, tmp_path: P
     train(replace(broken, resume=True))
     c = torch.load(broken.out / "final.pth")
     assert all(torch.equal(a[k], c[k]) for k in a)
-
-
-def stop_after(step: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
-    """Do something right after the log record of an update."""
-    write = TrainingLog.write
-
-    def writing(self: TrainingLog, record: dict[str, object]) -> None:
-        write(self, record)
-        if record["step"] == step and "loss" in record:
-            act()
-
-    monkeypatch.setattr(TrainingLog, "write", writing)
 
 
 def test_an_error_of_the_network_names_images_size_and_line(short: Training, file: Path) -> None:

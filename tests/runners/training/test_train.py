@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import astuple, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from interrupted import stop_after
 from reference import model_rule
 from reference import training as reference_training
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ from sodbench.runners.training.data import (
     load_augmented,
     plan_epoch,
 )
-from sodbench.runners.training.log import TrainingLog, draw_curve, read_log
+from sodbench.runners.training.log import draw_curve, read_log
 from sodbench.runners.training.optimizer import set_training_mode
 from sodbench.runners.training.options import Training
 from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe
@@ -43,12 +43,6 @@ from sodbench.runners.training.update import Updater
 CPU = torch.device("cpu")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture
-def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than a small training."""
-    monkeypatch.setattr(train_module, "draw_curve", lambda _: None)
 
 
 @pytest.fixture
@@ -205,18 +199,6 @@ def test_a_run_writes_the_files_that_the_module_lists(
         train(short)
     again = train(replace(short, resume=True))
     assert again.images == 0 and "finished already" in capsys.readouterr().err
-
-
-def stop_after(step: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None:
-    """Do something right after the log record of an update."""
-    write = TrainingLog.write
-
-    def writing(self: TrainingLog, record: dict[str, Any]) -> None:
-        write(self, record)
-        if record["step"] == step and "loss" in record:
-            act()
-
-    monkeypatch.setattr(TrainingLog, "write", writing)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sodbench.metrics import Evaluator, register_metric, register_protocol
     from sodbench.models import create_model, register_model
     from sodbench.reports.compare import compare
+    from sodbench.reports.inputs import ReportOptions
     from sodbench.reports.report import write_report
     from sodbench.results import Policy, Result, Signature, load_results, to_frame
     from sodbench.runners.evaluation.evaluate import evaluate
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "Evaluator": "sodbench.metrics",
     "Policy": "sodbench.results",
+    "ReportOptions": "sodbench.reports.inputs",
     "Result": "sodbench.results",
     "Signature": "sodbench.results",
     "SodbenchError": "sodbench.errors",
@@ -44,6 +46,7 @@ _MODULE_OF = {
 __all__ = [
     "Evaluator",
     "Policy",
+    "ReportOptions",
     "Result",
     "Signature",
     "SodbenchError",

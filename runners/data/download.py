@@ -114,16 +114,25 @@ def download(
                             done.append(_download_weights(file, data_root, limits, archive))
                 except SodbenchError as error:
                     failures.append(error)
-        for path in sorted([*data_root.glob(f"{_UNPACKING}*"), *store.left_behind()]):
-            logger.info(
-                f"{path}: not in use, probably left by a run that was killed; it can be deleted"
-            )
+        _report_left_behind(data_root, store)
     if failures:
-        for item in done:
-            logger.warning(f"{item.name}: {item.status}: {item.path}")
-        first, *others = failures
-        raise SodbenchError(*first.lines, *(line for f in others for line in ("", *f.lines)))
+        raise _join_failures(done, failures)
     return done
+
+
+def _report_left_behind(data_root: Path, store: ArchiveStore) -> None:
+    for path in sorted([*data_root.glob(f"{_UNPACKING}*"), *store.left_behind()]):
+        logger.info(
+            f"{path}: not in use, probably left by a run that was killed; it can be deleted"
+        )
+
+
+def _join_failures(done: Sequence[Downloaded], failures: Sequence[SodbenchError]) -> SodbenchError:
+    """One error for all that failed; what was done is reported, because no result is returned."""
+    for item in done:
+        logger.warning(f"{item.name}: {item.status}: {item.path}")
+    first, *others = failures
+    return SodbenchError(*first.lines, *(line for f in others for line in ("", *f.lines)))
 
 
 def _dataset_name(name: str, weights: Sequence[Weights]) -> str:

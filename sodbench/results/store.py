@@ -87,7 +87,7 @@ class CountsStore:
             self._next = max(self._next, _part_number(path) + 1)
             if restart:
                 path.unlink()
-            elif part := _load_part(path):
+            elif part := _open_stored_part(path):
                 self._add(part)
 
     def _add(self, source: CountsFile) -> None:
@@ -172,7 +172,7 @@ class CountsStore:
         PairSelection
             In the order of ``stems``.
         """
-        pending = [_stack(self._pending)] if self._pending else []
+        pending = [_stack_pairs(self._pending)] if self._pending else []
         return PairSelection.select([*self._sources, *pending], stems)
 
     def discard(self) -> None:
@@ -191,7 +191,7 @@ class CountsStore:
     def _write_part(self) -> None:
         if not self._pending:
             return
-        pairs = _stack(self._pending)
+        pairs = _stack_pairs(self._pending)
         self._pending.clear()
         if self._folder is None:
             self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="sodbench-")
@@ -236,7 +236,7 @@ def _part_number(path: Path) -> int:
     return int(match[1]) if match else 0
 
 
-def _load_part(path: Path) -> CountsFile | None:
+def _open_stored_part(path: Path) -> CountsFile | None:
     """A part that is whole; a damaged one is reported and deleted, a file of someone else refused."""
     try:
         part = CountsFile(path)
@@ -265,7 +265,7 @@ def _check_own(path: Path) -> None:
         )
 
 
-def _stack(pairs: Sequence[CountedRecord]) -> StoredPairs:
+def _stack_pairs(pairs: Sequence[CountedRecord]) -> StoredPairs:
     """Single pairs as one value, in the order of their names."""
     stems, records, counts = zip(*sorted(pairs, key=itemgetter(0)), strict=True)
     return StoredPairs.stack(stems, records, counts)

@@ -42,19 +42,40 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         if not JIT:
             return _as_plain_python(function)
         try:
-            return numba.njit(nogil=True, cache=True, **options)(function)
+            kernel = numba.njit(nogil=True, cache=True, **options)(function)
         except RuntimeError:  # numba's "no locator available": no folder to cache in
-            if not _no_cache.is_set():
-                _no_cache.set()
-                warnings.warn(
-                    "numba finds no writable folder for its cache, so the kernels are compiled again in each process "
-                    "(about 20 s); set NUMBA_CACHE_DIR to a writable folder",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+            _warn_of_no_cache("numba finds no writable folder for its cache")
             return numba.njit(nogil=True, **options)(function)
+        _go_without_cache_when_it_cannot_be_written(kernel)
+        return kernel
 
     return decorate
+
+
+def _go_without_cache_when_it_cannot_be_written(kernel: Any) -> None:
+    """Let a kernel that was compiled be used although its cache file cannot be written, e.g. on a full disk."""
+    save = kernel._cache.save_overload
+
+    def save_if_possible(*arguments: Any) -> None:
+        try:
+            save(*arguments)
+        except OSError as error:
+            _warn_of_no_cache(f"numba cannot write its cache ({error.strerror or error})")
+
+    kernel._cache.save_overload = save_if_possible
+
+
+def _warn_of_no_cache(reason: str) -> None:
+    """Warn once in each process that kernels are compiled again in each process, and why."""
+    if _no_cache.is_set():
+        return
+    _no_cache.set()
+    warnings.warn(
+        f"{reason}, so the kernels are compiled again in each process (about 20 s); set NUMBA_CACHE_DIR to a "
+        "writable folder",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def have_cache() -> bool:

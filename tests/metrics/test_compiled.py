@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from sodbench.images import write_grey
+
+ROOT = Path(__file__).resolve().parents[2]
 
 EVERYTHING = """
 import sys
@@ -118,6 +121,33 @@ from sodbench.metrics import threshold_metrics as curves
 
 curves.f_measure(np.array([0.5]), np.array([1.0]))
 """
+
+
+FULL_DISK = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+from sodbench.metrics.compiled import compiled, have_cache
+
+def double(x):
+    return 2 * x
+
+print(compiled()(double)(21), have_cache())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system does not limit files' sizes")
+def test_a_full_disk_costs_the_cache_and_not_the_result(tmp_path):
+    (tmp_path / "full_disk.py").write_text(FULL_DISK)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "full_disk.py"],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "42 False\n", done.stderr
+    assert "numba cannot write its cache (File too large)" in done.stderr
 
 
 def test_numba_cache_dir_is_the_folder_of_compiled_kernels(tmp_path):

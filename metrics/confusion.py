@@ -131,7 +131,7 @@ def at_thresholds(prepared: PreparedCounts, comparison: Comparison) -> Confusion
     ----------
     prepared : PreparedCounts
     comparison : {">", "trunc>=", ">="}
-        See :class:`sodbench.metrics.protocols.Protocol`.
+        See `sodbench.metrics.protocols.Protocol`.
 
     Returns
     -------

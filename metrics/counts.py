@@ -275,7 +275,7 @@ class Counts:
         if len(schemes) > 1:
             raise ValueError(
                 "counts under different rules or with different pixel metrics cannot be joined: "
-                + "; ".join(_describe(scheme) for scheme in schemes)
+                + "; ".join(_describe_scheme(scheme) for scheme in schemes)
             )
         parts = [cls.from_pairs(schemes[0] if schemes else DEFAULT_SCHEME, []), *parts]
         scheme = parts[0].scheme
@@ -307,7 +307,7 @@ def _stack(values: Sequence[Any], dtype: Any, shape: tuple[int, ...]) -> NDArray
     return np.array(values, dtype).reshape(len(values), *shape)
 
 
-def _describe(scheme: CountingScheme) -> str:
+def _describe_scheme(scheme: CountingScheme) -> str:
     rules = " and ".join(f"'{rule}'" for rule in scheme.rules)
     return f"{rules} with {', '.join(map(str, scheme.columns)) or 'no pixel metrics'}"
 

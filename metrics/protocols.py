@@ -16,7 +16,7 @@ Preparation = Literal["raw", "min-max", "maximum"]
 # divided by the maximum.  A constant map (min-max) and a black map (maximum) are only divided by 255.
 PREPARATIONS: tuple[Preparation, ...] = ("raw", "min-max", "maximum")
 
-Comparison = Literal[">", "trunc>=", ">="]
+ThresholdComparison = Literal[">", "trunc>=", ">="]
 DEFAULT_PROTOCOL = "salmetric"
 
 
@@ -157,7 +157,7 @@ class Protocol:
     mae_map: Preparation
     mae_mask: Literal["raw", "binary"]
     constant_mae: Literal["bytes", "undefined"]
-    comparison: Comparison
+    comparison: ThresholdComparison
     smoothing: float
     f_max: Literal["meanpr", "meanf"]
     empty_masks: Literal["keep", "exclude"]
@@ -185,11 +185,11 @@ class Protocol:
         return self.name
 
     @property
-    def secondary_comparison(self) -> Comparison:
+    def secondary_comparison(self) -> ThresholdComparison:
         """The comparison for the curves other than precision, recall and F."""
         return ">=" if self.comparison == ">=" else "trunc>="
 
-    def comparison_of(self, curve: str) -> Comparison:
+    def comparison_of(self, curve: str) -> ThresholdComparison:
         """How a map is compared with the threshold in one of the curves.
 
         Parameters

@@ -13,6 +13,7 @@ from typing import Protocol as TypingProtocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import METRICS, THRESHOLD_FAMILIES
 from sodbench.metrics.confusion import (
     PreparedCounts,
@@ -45,7 +46,6 @@ __all__ = [
     "score",
 ]
 
-Floats = NDArray[np.float64]
 
 _FOREGROUND_CURVES = ("precision", "recall", "f")
 _RANKING_CURVES = ("tpr", "fpr", "ppv")

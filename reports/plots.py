@@ -21,13 +21,13 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from sodbench.files import atomic_write, report_write_errors
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import Metric
-from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.metrics.statistics.ranking import CriticalDifference
 from sodbench.quoting import printable
 
 _P = ParamSpec("_P")
-_T = TypeVar("_T")
+T = TypeVar("T")
 # a row of an image grid: its label, and for each column the image (uint8 [h, w] or [h, w, 3]) and its caption
 GridRow = tuple[str, Sequence[tuple[NDArray[np.uint8] | None, str]]]
 
@@ -114,11 +114,11 @@ def plain_label(text: str) -> str:
     return printable(text).replace("$", r"\$")
 
 
-def _styled(function: Callable[_P, _T]) -> Callable[_P, _T]:
+def _styled(function: Callable[_P, T]) -> Callable[_P, T]:
     """Run with this module's style; the user's own settings stay as they are."""
 
     @functools.wraps(function)
-    def inside(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def inside(*args: _P.args, **kwargs: _P.kwargs) -> T:
         with matplotlib.rc_context(STYLE):
             return function(*args, **kwargs)
 

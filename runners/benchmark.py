@@ -36,7 +36,7 @@ from sodbench.runners.prediction.predictors import Predictor, load_predictor
 from sodbench.version import __version__
 
 # Height and width: the field's usual input, and the commonest size in DUTS.
-SIZES = ((224, 224), (300, 400))
+BENCHMARK_SIZES = ((224, 224), (300, 400))
 
 # The size whose end-to-end speed a report shows next to accuracy.
 HEADLINE = (300, 400)
@@ -90,7 +90,7 @@ def benchmark(
     device: str = "auto",
     precision: str | None = None,
     compiled: bool = False,
-    sizes: Sequence[tuple[int, int]] = SIZES,
+    sizes: Sequence[tuple[int, int]] = BENCHMARK_SIZES,
     repeats: int = 10,
 ) -> dict[str, Any]:
     """Measure the cost of a model.

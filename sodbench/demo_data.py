@@ -24,8 +24,8 @@ from sodbench.console import track
 from sodbench.errors import SodbenchError
 from sodbench.files import file_hash, report_write_errors
 from sodbench.images import write_grey, write_image
+from sodbench.metrics.arrays import Floats
 
-Floats = NDArray[np.float64]
 T = TypeVar("T")
 
 # The file that marks a folder as one that `write_demo_data` drew.

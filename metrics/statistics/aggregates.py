@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics import aggregate
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import find_metric
 from sodbench.metrics.protocols import Protocol
 from sodbench.metrics.statistics.bootstrap import (
-    Floats,
     ResampleCounts,
     ResampledSums,
     resampled_sums,

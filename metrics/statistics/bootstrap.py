@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.compiled import compiled
 
-Floats = NDArray[np.float64]
 Reals = NDArray[np.floating[Any]]
 # uint8 [resamples, images]: how often each image is drawn
 ResampleCounts = NDArray[np.uint8]

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.metrics.statistics.bootstrap import Floats, percentiles
+from sodbench.metrics.arrays import Floats
+from sodbench.metrics.statistics.bootstrap import percentiles
 
 ALPHA = 0.05
 ALPHA_TEXT = f"{ALPHA * 100:g} %"

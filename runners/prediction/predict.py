@@ -19,7 +19,7 @@ from pathlib import Path
 from sodbench.console import bar, logger
 from sodbench.errors import ImageError, Problem, ProblemKind, SodbenchError
 from sodbench.files import write_error
-from sodbench.images import write_grey
+from sodbench.images import Pixels, write_grey
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.output_folder import OutputFolder
 from sodbench.parallel import thread_count
@@ -42,7 +42,7 @@ from sodbench.runners.prediction.folder import (
     settings_digest,
     write_manifest,
 )
-from sodbench.runners.prediction.predictors import Maps, Pixels, Predictor
+from sodbench.runners.prediction.predictors import Maps, Predictor
 
 # Errors in writing one map that every other map would meet, too.
 _FATAL = frozenset(

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sodbench.console import logger
 from sodbench.errors import Problem, ProblemKind, SodbenchError
+from sodbench.images import Pixels
 from sodbench.models import (
     BASELINES,
     DEFAULT_MODEL,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 # After this many images a network's values are checked: whether they can be logits.
 FIRST_IMAGES = 16
 
-Pixels = NDArray[np.uint8]
 Maps = Sequence[Pixels | None]
 
 

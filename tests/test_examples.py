@@ -39,7 +39,7 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path):
 def test_the_training_loop_improves(tmp_path):
     printed = run((EXAMPLES / "training_loop.py").read_text(encoding="utf-8"), tmp_path)
     epochs = [float(line.split("f_max ")[1].split(",")[0]) for line in printed.splitlines()]
-    assert len(epochs) == 5
+    assert len(epochs) == 3
     assert epochs[-1] > epochs[0]
 
 

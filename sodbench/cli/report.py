@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
         description="Write a report from results that 'sodbench eval' or 'sodbench run' stored. "
         "Nothing is scored again; images are opened only to be shown. A report written into the folder of an earlier one "
         "replaces all of it.",
-        epilog="example: sodbench report results -o report  (then open report/index.html)",
+        epilog="Example: sodbench report results -o report  (then open report/index.html)",
     )
     parser.add_argument(
         "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"

@@ -65,7 +65,7 @@ class Deviations(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of N pairs; index them like an array, join them with :meth:`concatenate`.
+    """The counts of N pairs; index them like an array, join them with `concatenate`.
 
     Attributes
     ----------
@@ -361,7 +361,7 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
     Returns
     -------
     PairCounts
-        ``.counts`` is the same as :class:`Counts`.
+        ``.counts`` is the same as `Counts`.
 
     Raises
     ------
@@ -401,9 +401,9 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
 
 
 def compile_kernels() -> None:
-    """Compile all kernels that :func:`count_pair` may call, or load them from numba's cache.
+    """Compile all kernels that `count_pair` may call, or load them from numba's cache.
 
-    :func:`sodbench.metrics.compiled.announcing` reports whether anything is compiled, before it is.
+    `sodbench.metrics.compiled.announcing` reports whether anything is compiled, before it is.
     """
     # grey levels, so that the kernels that a binary mask does not need are compiled too
     grey = np.eye(8, dtype=np.uint8) * np.uint8(200)

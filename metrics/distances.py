@@ -57,9 +57,9 @@ def squared_distances(  # type: ignore[no-untyped-def]
     Returns
     -------
     uint16 [h, w]
-        The squared distance, 0 on the foreground, at most :data:`SATURATED`.
+        The squared distance, 0 on the foreground, at most `SATURATED`.
     int32 [m, 4]
-        Row and column of each background pixel within :data:`REACH`, in the order of rows, and of the foreground pixel
+        Row and column of each background pixel within `REACH`, in the order of rows, and of the foreground pixel
         nearest to it: of several the one in the leftmost column, there the topmost.
     """
     height, width = mask.shape

@@ -211,7 +211,7 @@ class Fmeasure(_Metric):
 
 
 class _Handler:
-    """A metric of a confusion, in up to three modes, for :class:`FmeasureV2`.
+    """A metric of a confusion, in up to three modes, for `FmeasureV2`.
 
     Parameters
     ----------

@@ -115,7 +115,7 @@ def per_image_curves(
 ) -> PerImage:
     """Compute curves of single images, without any scalar.
 
-    A report's resampling needs no more; this takes less than half the time of :func:`per_image_metrics`.
+    A report's resampling needs no more; this takes less than half the time of `per_image_metrics`.
 
     Parameters
     ----------
@@ -307,7 +307,7 @@ class Scores:
 
 
 class CountsSource(TypingProtocol):
-    """Where :func:`score` takes counts from, a block of rows at a time: a Counts, or a file of them."""
+    """Where `score` takes counts from, a block of rows at a time: a Counts, or a file of them."""
 
     def __len__(self) -> int: ...
 

@@ -7,8 +7,8 @@ The numbers are those of PySODMetrics 1.6.2: beta^2 = 1, zero beyond the image's
 several foreground pixels are equally near, the one in the leftmost column is used, and within it the topmost, as in
 scipy's Euclidean distance transform.
 
-The computation has two parts.  :func:`weighted_geometry` depends on the mask alone and serves every map scored against
-it.  :func:`weighted_f` visits the map once for any number of affine preparations of it (raw, min-max, divided by its
+The computation has two parts.  `weighted_geometry` depends on the mask alone and serves every map scored against
+it.  `weighted_f` visits the map once for any number of affine preparations of it (raw, min-max, divided by its
 maximum), because everything but the last minimum is linear in the map.
 
 References

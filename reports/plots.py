@@ -140,7 +140,7 @@ def save_figure(
     name : str
         Stem of the files.
     formats : sequence of str, optional
-        By default all of :data:`FORMATS`.
+        By default all of `FORMATS`.
 
     Returns
     -------
@@ -226,7 +226,7 @@ def curve_panels(
         By dataset and method, the curve as (x, y).
     x_label, y_label : str
     styles : mapping
-        By method, see :func:`line_styles`.
+        By method, see `line_styles`.
     marks : mapping, optional
         By dataset and method, a point (x, y) to mark, e.g. where max F is reached.
 
@@ -278,7 +278,7 @@ def box_panels(
         By dataset and method, the scores of its images; NaN is left out.
     metric : Metric
     styles : mapping
-        By method, see :func:`line_styles`.
+        By method, see `line_styles`.
 
     Returns
     -------
@@ -337,7 +337,7 @@ def group_panels(
         By dataset, the labels of its groups.
     metric : Metric
     styles : mapping
-        By method, see :func:`line_styles`.
+        By method, see `line_styles`.
 
     Returns
     -------
@@ -388,7 +388,7 @@ def cost_scatter(
         By method, (cost, accuracy).
     x_label, y_label : str
     styles : mapping
-        By method, see :func:`line_styles`.
+        By method, see `line_styles`.
 
     Returns
     -------

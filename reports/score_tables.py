@@ -624,7 +624,7 @@ def add_published(table: Table, analysis: Analysis, published: Sequence[Publishe
     Parameters
     ----------
     table : Table
-        What :func:`score_table` made of the analysis.
+        What `score_table` made of the analysis.
     analysis : Analysis
     published : sequence of PublishedTable
         Their methods get a row if they have a number in one of the columns, or none at all (to be filled in).

@@ -98,7 +98,7 @@ def benchmark(
     Parameters
     ----------
     model, checkpoint, device, precision, compiled
-        As for :func:`sodbench.runners.prediction.predictors.load_predictor`.
+        As for `sodbench.runners.prediction.predictors.load_predictor`.
     sizes : sequence of (int, int)
         Heights and widths.
     repeats : int, default 10
@@ -107,7 +107,7 @@ def benchmark(
     Returns
     -------
     dict
-        A record for JSON: method, device, versions, precision, parameters, and for each size a :class:`Cost`.
+        A record for JSON: method, device, versions, precision, parameters, and for each size a `Cost`.
         ``macs`` and ``images_per_second`` at the top are those of 300x400, or else of the last size.
 
     Raises
@@ -304,7 +304,7 @@ def reset_peak_memory(device: torch.device | None) -> None:
 
 
 def peak_memory(device: torch.device | None) -> int:
-    """Return the peak memory in bytes since :func:`reset_peak_memory`: of the device on CUDA, otherwise of the process."""
+    """Return the peak memory in bytes since `reset_peak_memory`: of the device on CUDA, otherwise of the process."""
     if device is not None and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if STATUS.exists():

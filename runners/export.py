@@ -44,7 +44,7 @@ def export_onnx(
     Parameters
     ----------
     model : str
-        As for :func:`create_model`.
+        As for `create_model`.
     checkpoint : Path or str, optional
         A file of weights.
     path : Path or str

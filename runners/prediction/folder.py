@@ -185,7 +185,7 @@ def settings_digest(settings: Mapping[str, Any]) -> str:
 
 
 def make_comment(origin: str, settings: str) -> Callable[[str], str]:
-    """Return the comment of a map as a function of the map's own digest, as :func:`write_grey` takes it."""
+    """Return the comment of a map as a function of the map's own digest, as `write_grey` takes it."""
     return lambda data: f"{origin}; settings {settings}; data {data}"
 
 
@@ -230,7 +230,7 @@ def _judge_all(
     folder: Path, existing: Mapping[str, Path], settings: str
 ) -> tuple[set[str], list[str]]:
     """Return the names of the maps to keep and to replace; others are left until they are predicted again."""
-    # Raises :class:`ProblemsError` that names every file which sodbench may not replace.
+    # Raises `ProblemsError` that names every file which sodbench may not replace.
     with thread_pool() as threads:
         judged = threads.map(lambda name: _judge(folder / name, existing[name], settings), existing)
         verdicts = dict(zip(existing, judged, strict=True))

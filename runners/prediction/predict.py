@@ -1,8 +1,8 @@
 """Images to saliency maps: decode, predict and encode, all three at the same time.
 
-Images are decoded by threads, predicted in batches of equal size (:mod:`sodbench.runners.prediction.batching`), and
+Images are decoded by threads, predicted in batches of equal size (`sodbench.runners.prediction.batching`), and
 written as 8-bit grey PNG of the image's own size by threads. Every queue is bounded. A rerun predicts only what is
-missing (:mod:`sodbench.runners.prediction.folder`).
+missing (`sodbench.runners.prediction.folder`).
 
 Under torchrun every process predicts its share into the same folder, under one manifest.
 """
@@ -52,7 +52,7 @@ _FATAL = frozenset(
 
 @dataclass(frozen=True)
 class PredictionSummary:
-    """What one call of :func:`predict` did.
+    """What one call of `predict` did.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ def predict(
     predictor : Predictor
         What makes the maps.
     images : sequence of (str, Path)
-        Stem and path of each image, as :func:`find_images` lists them.
+        Stem and path of each image, as `find_images` lists them.
     output : Path or str
         The folder for the maps.
     batch_size : int, optional

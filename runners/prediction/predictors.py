@@ -139,11 +139,11 @@ class NetworkPredictor:
         }
 
     def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
-        """Start to predict images; see :meth:`Predictor.start`."""
+        """Start to predict images; see `Predictor.start`."""
         return self.network.start(pixels, max_side)
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records; see :meth:`Predictor.describe`."""
+        """Return what the manifest records; see `Predictor.describe`."""
         from sodbench.models.devices import describe_machine
 
         network = self.network
@@ -170,7 +170,7 @@ class NetworkPredictor:
 
 
 class BaselinePredictor:
-    """A classical method of :data:`sodbench.models.BASELINES`, on the CPU.
+    """A classical method of `sodbench.models.BASELINES`, on the CPU.
 
     Parameters
     ----------
@@ -185,12 +185,12 @@ class BaselinePredictor:
         self.device: torch.device | None = None
 
     def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
-        """Predict images at their own size; see :meth:`Predictor.start`."""
+        """Predict images at their own size; see `Predictor.start`."""
         maps = [BASELINES[self.name](image) for image in pixels]
         return lambda: maps
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records; see :meth:`Predictor.describe`."""
+        """Return what the manifest records; see `Predictor.describe`."""
         return {"model": self.name, "weights": "none", "numpy": np.__version__}
 
     def problems(self, finished: bool) -> Sequence[Problem]:
@@ -266,7 +266,7 @@ def report_own_weights(model: str) -> str:
     Parameters
     ----------
     model : str
-        As for :func:`load_predictor`.
+        As for `load_predictor`.
 
     Returns
     -------

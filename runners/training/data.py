@@ -167,7 +167,7 @@ def _check_sizes(sample: Sample) -> Size | list[Problem]:
 
 
 def _check_content(sample: Sample) -> Size | list[Problem]:
-    """Read both files whole, then check as :func:`_check_sizes`."""
+    """Read both files whole, then check as `_check_sizes`."""
     assert sample.image and sample.mask
     problems = []
     for read, path in ((read_rgb, sample.image), (read_grey, sample.mask)):

@@ -61,7 +61,7 @@ def initial_network(
     Parameters
     ----------
     model : str
-        As for :func:`create_model`.
+        As for `create_model`.
     recipe : Recipe
         Defines how weights are drawn, and whether everything is trained.
     backbone, checkpoint : Path, optional

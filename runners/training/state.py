@@ -117,7 +117,7 @@ def get_random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(states: dict[str, Tensor], device: torch.device) -> None:
-    """Set the random states that :func:`get_random_state` returned."""
+    """Set the random states that `get_random_state` returned."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

@@ -72,7 +72,7 @@ def load_backbone(model: nn.Module, path: Path | str) -> str:
     Raises
     ------
     SodbenchError
-        As :func:`load_checkpoint`, and if the file is the checkpoint of a whole network.
+        As `load_checkpoint`, and if the file is the checkpoint of a whole network.
     """
     path = Path(path)
     base = getattr(model, "base", None)

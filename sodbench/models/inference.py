@@ -186,9 +186,9 @@ class InferenceNetwork:
     model : nn.Module
         The network; it is not changed.
     device : str or torch.device, default "auto"
-        See :func:`choose_device`.
+        See `choose_device`.
     precision : str, optional
-        See :func:`choose_precision`.
+        See `choose_precision`.
     compiled : bool, default False
         Use ``torch.compile``.
 
@@ -284,7 +284,7 @@ class InferenceNetwork:
         Parameters
         ----------
         pixels, max_side
-            As for :meth:`logits`.
+            As for `logits`.
 
         Returns
         -------

@@ -6,12 +6,11 @@ from functools import cache, cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.compiled import compiled
 from sodbench.metrics.counts import Counts
-from sodbench.metrics.protocols import Comparison, CountingRule, Preparation
+from sodbench.metrics.protocols import CountingRule, Preparation, ThresholdComparison
 from sodbench.metrics.ties import TIE_EXCLUDED, normalised_levels, value_range
-
-Floats = NDArray[np.float64]
 
 _LEVELS = np.arange(256)
 
@@ -124,14 +123,14 @@ def prepare_counts(counts: Counts, rule: CountingRule, preparation: Preparation)
     )
 
 
-def at_thresholds(prepared: PreparedCounts, comparison: Comparison) -> Confusion:
+def at_thresholds(prepared: PreparedCounts, comparison: ThresholdComparison) -> Confusion:
     """Binarise N maps at the thresholds 0..255.
 
     Parameters
     ----------
     prepared : PreparedCounts
     comparison : {">", "trunc>=", ">="}
-        See :class:`sodbench.metrics.protocols.Protocol`.
+        See `sodbench.metrics.protocols.Protocol`.
 
     Returns
     -------
@@ -166,7 +165,7 @@ def at_adaptive_threshold(prepared: PreparedCounts) -> Confusion:
 
 
 @cache
-def _first_levels(low: int, high: int, comparison: Comparison) -> NDArray[np.intp]:
+def _first_levels(low: int, high: int, comparison: ThresholdComparison) -> NDArray[np.intp]:
     """The lowest selected grey level at each threshold 0..255, intp [256]; 256 where no level is selected."""
     # 256 thresholds of one value range: maps share few ranges, so the tables are cached
     values = normalised_levels(low, high)

@@ -19,9 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-_EPSILON = float(np.spacing(1.0))
-
-Floats = NDArray[np.float64]
+from sodbench.metrics.arrays import EPSILON, Floats
 
 
 def context_measure(
@@ -51,23 +49,23 @@ def context_measure(
         When the foreground's pixels are on one oblique line, so that no Gaussian has their shape.
     """
     map_ = values.astype(np.float64)
-    kernel = _gaussian(foreground, alpha)
+    kernel = _context_gaussian(foreground, alpha)
     context = _filter(foreground.astype(np.float64), kernel)
-    relevance = (context * map_).sum() / (map_.sum() + _EPSILON)
+    relevance = (context * map_).sum() / (map_.sum() + EPSILON)
     matched = np.e / (np.e - 1) * (1 - np.exp(-_filter(map_, kernel)))
-    completeness = matched[foreground].sum() / (foreground.sum() + _EPSILON)
+    completeness = matched[foreground].sum() / (foreground.sum() + EPSILON)
     both = (1 + beta_squared) * relevance * completeness
-    return float(both / (beta_squared * relevance + completeness + _EPSILON))
+    return float(both / (beta_squared * relevance + completeness + EPSILON))
 
 
-def _gaussian(foreground: NDArray[np.bool_], alpha: float) -> Floats:
+def _context_gaussian(foreground: NDArray[np.bool_], alpha: float) -> Floats:
     """The kernel, 3 standard deviations to each side, summing to 1."""
     coordinates = np.argwhere(foreground)
     if len(coordinates) <= 1:
         covariance, reach = np.diag([0.25, 0.25]), [1, 1]
     else:
         covariance = np.cov(coordinates, rowvar=False)
-        covariance[np.diag(np.diagonal(covariance) == 0)] = _EPSILON
+        covariance[np.diag(np.diagonal(covariance) == 0)] = EPSILON
         covariance *= alpha**2 / np.trace(covariance)
         reach = [round(3 * float(side)) for side in np.sqrt(np.diagonal(covariance))]
     independent = np.linalg.det(covariance) / np.prod(np.diagonal(covariance))

@@ -65,7 +65,7 @@ class Deviations(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of N pairs; index them like an array, join them with :meth:`concatenate`.
+    """The counts of N pairs; index them like an array, join them with `concatenate`.
 
     Attributes
     ----------
@@ -275,7 +275,7 @@ class Counts:
         if len(schemes) > 1:
             raise ValueError(
                 "counts under different rules or with different pixel metrics cannot be joined: "
-                + "; ".join(_describe(scheme) for scheme in schemes)
+                + "; ".join(_describe_scheme(scheme) for scheme in schemes)
             )
         parts = [cls.from_pairs(schemes[0] if schemes else DEFAULT_SCHEME, []), *parts]
         scheme = parts[0].scheme
@@ -307,7 +307,7 @@ def _stack(values: Sequence[Any], dtype: Any, shape: tuple[int, ...]) -> NDArray
     return np.array(values, dtype).reshape(len(values), *shape)
 
 
-def _describe(scheme: CountingScheme) -> str:
+def _describe_scheme(scheme: CountingScheme) -> str:
     rules = " and ".join(f"'{rule}'" for rule in scheme.rules)
     return f"{rules} with {', '.join(map(str, scheme.columns)) or 'no pixel metrics'}"
 
@@ -361,7 +361,7 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
     Returns
     -------
     PairCounts
-        ``.counts`` is the same as :class:`Counts`.
+        ``.counts`` is the same as `Counts`.
 
     Raises
     ------
@@ -401,9 +401,9 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
 
 
 def compile_kernels() -> None:
-    """Compile all kernels that :func:`count_pair` may call, or load them from numba's cache.
+    """Compile all kernels that `count_pair` may call, or load them from numba's cache.
 
-    :func:`sodbench.metrics.compiled.announcing` reports whether anything is compiled, before it is.
+    `sodbench.metrics.compiled.announcing` reports whether anything is compiled, before it is.
     """
     # grey levels, so that the kernels that a binary mask does not need are compiled too
     grey = np.eye(8, dtype=np.uint8) * np.uint8(200)

@@ -31,7 +31,7 @@ _NEAR = 4
 _LANES = 32  # pixels of a row that are processed together
 _WORD = 8  # columns whose candidates are counted together
 _PAD = 16
-_N_CODES = 16  # of a direction: see _find_near
+_CODES_PER_DISTANCE = 16  # of a direction: see _find_near
 _NO_SITE = 1 << 24  # the squared distance of a column without foreground
 
 
@@ -53,9 +53,9 @@ def squared_distances(  # type: ignore[no-untyped-def]
     Returns
     -------
     uint16 [h, w]
-        The squared distance, 0 on the foreground, at most :data:`SATURATED`.
+        The squared distance, 0 on the foreground, at most `SATURATED`.
     int32 [m, 4]
-        Row and column of each background pixel within :data:`REACH`, in the order of rows, and of the foreground pixel
+        Row and column of each background pixel within `REACH`, in the order of rows, and of the foreground pixel
         nearest to it: of several the one in the leftmost column, there the topmost.
     """
     height, width = mask.shape
@@ -71,7 +71,7 @@ def squared_distances(  # type: ignore[no-untyped-def]
     marked = np.empty(whole, np.uint8)
     columns = np.empty(whole + _WORD, np.int32)
     before = np.empty(whole // _WORD + 1, np.int32)
-    padded = np.full(whole + 2 * _PAD, np.uint16((_NEAR + 1) ** 2 * _N_CODES), np.uint16)
+    padded = np.full(whole + 2 * _PAD, np.uint16((_NEAR + 1) ** 2 * _CODES_PER_DISTANCE), np.uint16)
     codes = np.empty(whole, np.uint16)
     # the distances of the row above limit the search in this one
     row = np.full(whole, np.uint16(SATURATED), np.uint16)
@@ -102,7 +102,7 @@ def squared_distances(  # type: ignore[no-untyped-def]
                 near = np.concatenate((near, np.empty_like(near)))
             for i in range(number):
                 x = columns[i]
-                column = x + np.int64(codes[x]) % _N_CODES - _NEAR
+                column = x + np.int64(codes[x]) % _CODES_PER_DISTANCE - _NEAR
                 # above or below: the topmost is wanted where both are equally near
                 up = y - np.int64(own[column])
                 nearest = up if up >= 0 and mask[up, column] > above else 2 * y - up
@@ -246,20 +246,22 @@ _lowest = _lowest_by_lanes if JIT else _lowest_in_python
 def _find_near(own, padded, codes, marked):  # type: ignore[no-untyped-def]
     """Mark the background of one row within REACH, and find the nearest column.
 
-    A column is coded as _N_CODES times the squared distance, plus the columns to its right, plus _NEAR: the smallest code
+    A column is coded as _CODES_PER_DISTANCE times the squared distance, plus the columns to its right, plus _NEAR: the smallest code
     is that of the nearest, leftmost column.  own: uint8 [w], vertical distances.  padded: uint16, for their codes.  codes,
     marked: the output.
     """
     far = np.uint16(_NEAR + 1)
     for x in range(len(own)):
         distance = min(np.uint16(own[x]), far)
-        padded[_PAD + x] = np.uint16(distance * distance) * np.uint16(_N_CODES)
+        padded[_PAD + x] = np.uint16(distance * distance) * np.uint16(_CODES_PER_DISTANCE)
     for x in range(len(codes)):
         way = np.uint16(0xFFFF)
         for k in range(2 * _NEAR + 1):
-            code = np.uint16(_N_CODES * (k - _NEAR) ** 2 + k)
+            code = np.uint16(_CODES_PER_DISTANCE * (k - _NEAR) ** 2 + k)
             way = min(way, np.uint16(padded[_PAD - _NEAR + x + k] + code))
         codes[x] = way
     for x in range(len(codes)):
-        beyond = np.uint16(codes[x] - np.uint16(_N_CODES))  # the foreground itself comes out large
-        marked[x] = (beyond < np.uint16(_N_CODES * REACH)) & (x < len(own))
+        beyond = np.uint16(
+            codes[x] - np.uint16(_CODES_PER_DISTANCE)
+        )  # the foreground itself comes out large
+        marked[x] = (beyond < np.uint16(_CODES_PER_DISTANCE * REACH)) & (x < len(own))

@@ -31,7 +31,7 @@ class Evaluator:
     Parameters
     ----------
     protocol : str or Protocol
-        The protocol to score under.  Pairs are counted for it and for the built-in protocols; :meth:`compute` accepts
+        The protocol to score under.  Pairs are counted for it and for the built-in protocols; `compute` accepts
         any of them.
     pixel_metrics : sequence of str, optional
         Metrics of the catalogue that need pixels; by default those that are not computed on request only, such as

@@ -63,13 +63,13 @@ class PreparedMask:
         self.scheme = scheme
         base = scheme.rules[0]
         # int(): without the compiler these are numpy's integers, whose arithmetic wraps around
-        *moments, binary = map(int, _moments(self.pixels, base.foreground_above))
+        *moments, binary = map(int, _mask_moments(self.pixels, base.foreground_above))
         self.is_binary = bool(binary)
         self.splits: dict[CountingRule, CentroidSplit] = {}
         for rule in scheme.rules:
             # without grey levels every rule has the same foreground
             if not binary and rule is not base:
-                *moments, _ = map(int, _moments(self.pixels, rule.foreground_above))
+                *moments, _ = map(int, _mask_moments(self.pixels, rule.foreground_above))
             self.splits[rule] = _split(rule, moments, self.pixels.shape)
         self.levels: tuple[int, ...] = self._binary_levels() if binary else self._all_levels()
         self._geometries: dict[int, Geometry] = {}
@@ -166,7 +166,7 @@ def _round_quotient(total: int, count: int, ties: str) -> int:
 
 
 @compiled()
-def _moments(mask, above):  # type: ignore[no-untyped-def]
+def _mask_moments(mask, above):  # type: ignore[no-untyped-def]
     """Number, sum of rows and sum of columns of a mask's foreground, and whether all of it is 0 or 255."""
     height, width = mask.shape
     pixels = mask.reshape(-1)

@@ -1,7 +1,7 @@
 """Metrics that need to know where a map's pixels are: computed while a pair is in memory, stored as named columns.
 
 A pixel metric is a function of a prepared map, float64 [h, w] in [0, 1], and a foreground, bool [h, w], that returns a
-float.  Its catalogue entry names the function; see :class:`sodbench.metrics.catalogue.Metric`.
+float.  Its catalogue entry names the function; see `sodbench.metrics.catalogue.Metric`.
 """
 
 from collections.abc import Callable

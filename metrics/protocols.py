@@ -1,8 +1,8 @@
 """The conventions of the field's evaluation programs, as values.
 
-One :class:`Protocol` describes one program: how it prepares a map, which mask pixels are foreground, how it compares a
+One `Protocol` describes one program: how it prepares a map, which mask pixels are foreground, how it compares a
 map with a threshold, what it does with an empty mask, and which aggregate it prints as max F.  Every metric is computed
-by the same functions, which read these values.  A further protocol is a further value; see :func:`register_protocol`.
+by the same functions, which read these values.  A further protocol is a further value; see `register_protocol`.
 
 Only the standard library is imported, so that the command line can list the protocols without loading numpy or numba.
 """
@@ -16,7 +16,7 @@ Preparation = Literal["raw", "min-max", "maximum"]
 # divided by the maximum.  A constant map (min-max) and a black map (maximum) are only divided by 255.
 PREPARATIONS: tuple[Preparation, ...] = ("raw", "min-max", "maximum")
 
-Comparison = Literal[">", "trunc>=", ">="]
+ThresholdComparison = Literal[">", "trunc>=", ">="]
 DEFAULT_PROTOCOL = "salmetric"
 
 
@@ -78,7 +78,7 @@ class PixelColumn(NamedTuple):
     foreground_above: int
 
     def __str__(self) -> str:
-        """The column's name in files, e.g. ``wf_min-max_128``; :meth:`parse` reads it."""
+        """The column's name in files, e.g. ``wf_min-max_128``; `parse` reads it."""
         return f"{self.metric}_{self.map}_{self.foreground_above}"
 
     @classmethod
@@ -119,7 +119,7 @@ class Protocol:
     rule : CountingRule
         Which mask pixels are foreground, and how the centroid for S-measure is rounded.
     map : {"raw", "min-max", "maximum"}
-        How a map is prepared, see :data:`PREPARATIONS`.
+        How a map is prepared, see `PREPARATIONS`.
     mae_map : {"raw", "min-max", "maximum"}
         The same for MAE.
     mae_mask : {"raw", "binary"}
@@ -157,7 +157,7 @@ class Protocol:
     mae_map: Preparation
     mae_mask: Literal["raw", "binary"]
     constant_mae: Literal["bytes", "undefined"]
-    comparison: Comparison
+    comparison: ThresholdComparison
     smoothing: float
     f_max: Literal["meanpr", "meanf"]
     empty_masks: Literal["keep", "exclude"]
@@ -185,11 +185,11 @@ class Protocol:
         return self.name
 
     @property
-    def secondary_comparison(self) -> Comparison:
+    def secondary_comparison(self) -> ThresholdComparison:
         """The comparison for the curves other than precision, recall and F."""
         return ">=" if self.comparison == ">=" else "trunc>="
 
-    def comparison_of(self, curve: str) -> Comparison:
+    def comparison_of(self, curve: str) -> ThresholdComparison:
         """How a map is compared with the threshold in one of the curves.
 
         Parameters
@@ -364,7 +364,7 @@ class CountingScheme:
         protocols : iterable of Protocol
             The built-in protocols are always counted too: they cost next to nothing.
         pixel_metrics : sequence of str
-            Metrics of the catalogue that need pixels, see :func:`sodbench.metrics.catalogue.pixel_metric_names`.
+            Metrics of the catalogue that need pixels, see `sodbench.metrics.catalogue.pixel_metric_names`.
 
         Returns
         -------

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.confusion import Confusion
 from sodbench.metrics.context_measure import context_measure
 from sodbench.metrics.multiscale_iou import N_LEVELS, multiscale_iou, outline, to_grids
@@ -47,8 +48,6 @@ __all__ = [
     "TPRHandler",
     "WeightedFmeasure",
 ]
-
-Floats = NDArray[np.float64]
 
 
 class _Metric:
@@ -211,7 +210,7 @@ class Fmeasure(_Metric):
 
 
 class _Handler:
-    """A metric of a confusion, in up to three modes, for :class:`FmeasureV2`.
+    """A metric of a confusion, in up to three modes, for `FmeasureV2`.
 
     Parameters
     ----------

@@ -13,13 +13,10 @@ Fan, Cheng, Liu, Li and Borji, "Structure-measure: a new way to evaluate foregro
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sodbench.metrics.arrays import EPSILON, Floats
 from sodbench.metrics.compiled import compiled
 from sodbench.metrics.confusion import PreparedCounts
-
-Floats = NDArray[np.float64]
-_EPSILON = float(np.finfo(np.float64).eps)
 
 
 def s_measure(prepared: PreparedCounts) -> tuple[Floats, Floats, Floats]:
@@ -45,8 +42,8 @@ def _s_measure(histogram, per_class, value, tie_flags):  # type: ignore[no-untyp
     """float64 [N, 3]; the arguments are fields of PreparedCounts."""
     scores = np.empty((len(histogram), 3))
     for n in range(len(histogram)):
-        background, mean_outside, spread_outside = _moments(per_class[n, 0], value[n])
-        foreground, mean_inside, spread_inside = _moments(per_class[n, 1], value[n])
+        background, mean_outside, spread_outside = _class_moments(per_class[n, 0], value[n])
+        foreground, mean_inside, spread_inside = _class_moments(per_class[n, 1], value[n])
         total = background + foreground
         share = foreground / total
         # the original program returns the map's mean here, before the parts are defined
@@ -76,7 +73,7 @@ def _s_measure(histogram, per_class, value, tie_flags):  # type: ignore[no-untyp
 
 
 @compiled()
-def _moments(pixels, value):  # type: ignore[no-untyped-def]
+def _class_moments(pixels, value):  # type: ignore[no-untyped-def]
     """Number of pixels, mean of their values and sum of the squared distances from it; 0 where there are none."""
     number = total = squares = 0.0
     for level in range(len(value)):
@@ -92,7 +89,7 @@ def _moments(pixels, value):  # type: ignore[no-untyped-def]
 def _object(mean, squares, number):  # type: ignore[no-untyped-def]
     """2m / (m^2 + 1 + sd) of one mask class; sd of the sample (n - 1), 0 for a single pixel."""
     deviation = np.sqrt(squares / max(number - 1, 1.0))
-    return 2 * mean / (mean * mean + 1 + deviation + _EPSILON)
+    return 2 * mean / (mean * mean + 1 + deviation + EPSILON)
 
 
 @compiled()
@@ -118,12 +115,12 @@ def _similarity(block, value):  # type: ignore[no-untyped-def]
     # a constant block has no spread; its rounded mean must not create one
     if occupied == 1:
         squares = inside = outside = 0.0
-    sigma_x = squares / (area - 1 + _EPSILON)
+    sigma_x = squares / (area - 1 + EPSILON)
     # the sum of (mask - y)^2 over the block's two classes
-    sigma_y = area * y * (1 - y) / (area - 1 + _EPSILON)
-    covariance = ((1 - y) * inside - y * outside) / (area - 1 + _EPSILON)
+    sigma_y = area * y * (1 - y) / (area - 1 + EPSILON)
+    covariance = ((1 - y) * inside - y * outside) / (area - 1 + EPSILON)
     a = 4 * x * y * covariance
     b = (x * x + y * y) * (sigma_x + sigma_y)
     if a != 0:
-        return area, a / (b + _EPSILON)
+        return area, a / (b + EPSILON)
     return area, 1.0 if b == 0 else 0.0

@@ -13,6 +13,7 @@ from typing import Protocol as TypingProtocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import METRICS, THRESHOLD_FAMILIES
 from sodbench.metrics.confusion import (
     PreparedCounts,
@@ -45,7 +46,6 @@ __all__ = [
     "score",
 ]
 
-Floats = NDArray[np.float64]
 
 _FOREGROUND_CURVES = ("precision", "recall", "f")
 _RANKING_CURVES = ("tpr", "fpr", "ppv")
@@ -115,7 +115,7 @@ def per_image_curves(
 ) -> PerImage:
     """Compute curves of single images, without any scalar.
 
-    A report's resampling needs no more; this takes less than half the time of :func:`per_image_metrics`.
+    A report's resampling needs no more; this takes less than half the time of `per_image_metrics`.
 
     Parameters
     ----------
@@ -308,7 +308,7 @@ class Scores:
 
 
 class CountsSource(TypingProtocol):
-    """Where :func:`score` takes counts from, a block of rows at a time: a Counts, or a file of them."""
+    """Where `score` takes counts from, a block of rows at a time: a Counts, or a file of them."""
 
     def __len__(self) -> int: ...
 

@@ -19,14 +19,11 @@ number of selected pixels.  An image of one pixel has no meaningful E: the divis
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sodbench.metrics.arrays import EPSILON, Floats
 from sodbench.metrics.catalogue import THRESHOLD_FAMILIES, registered_formulas
 from sodbench.metrics.compiled import compiled
 from sodbench.metrics.confusion import Confusion
-
-Floats = NDArray[np.float64]
-_EPSILON = float(np.finfo(np.float64).eps)
 
 
 def precision_recall_f(
@@ -219,11 +216,11 @@ def _e_measure(tp, fp, positives, negatives):  # type: ignore[no-untyped-def]
             + (positives - tp) * _enhanced(-map_mean, 1 - mask_mean)
             + (negatives - fp) * _enhanced(-map_mean, -mask_mean)
         )
-    return aligned / (total - 1 + _EPSILON)
+    return aligned / (total - 1 + EPSILON)
 
 
 @_compiled
 def _enhanced(a, b):  # type: ignore[no-untyped-def]
     """(alignment + 1)^2 / 4 of two deviations from the mean."""
-    alignment = 2 * a * b / (a * a + b * b + _EPSILON)
+    alignment = 2 * a * b / (a * a + b * b + EPSILON)
     return (alignment + 1) ** 2 / 4

@@ -50,7 +50,7 @@ def normalised_levels(low: int, high: int) -> NDArray[np.float64]:
     Parameters
     ----------
     low, high : int
-        From :func:`value_range`.
+        From `value_range`.
 
     Returns
     -------

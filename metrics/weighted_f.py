@@ -7,8 +7,8 @@ The numbers are those of PySODMetrics 1.6.2: beta^2 = 1, zero beyond the image's
 several foreground pixels are equally near, the one in the leftmost column is used, and within it the topmost, as in
 scipy's Euclidean distance transform.
 
-The computation has two parts.  :func:`weighted_geometry` depends on the mask alone and serves every map scored against
-it.  :func:`weighted_f` visits the map once for any number of affine preparations of it (raw, min-max, divided by its
+The computation has two parts.  `weighted_geometry` depends on the mask alone and serves every map scored against
+it.  `weighted_f` visits the map once for any number of affine preparations of it (raw, min-max, divided by its
 maximum), because everything but the last minimum is linear in the map.
 
 References
@@ -22,6 +22,7 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.arrays import EPSILON
 from sodbench.metrics.compiled import compiled
 from sodbench.metrics.distances import SATURATED, squared_distances
 
@@ -29,7 +30,6 @@ _RADIUS = 3  # of the 7x7 Gaussian
 _SIGMA = 5.0
 _HALF_LIFE = 5.0  # a false alarm's extra weight closes half of its gap to 1 every 5 pixels
 _MARGIN = 4  # includes every background pixel from which the Gaussian reaches the foreground
-_EPSILON = float(np.spacing(1.0))
 _ONE, _TWO, _THREE, _FOUR, _FIVE, _SIX = (np.uint64(i) for i in range(1, 7))
 
 
@@ -144,7 +144,7 @@ def weighted_f(
         geometry.rows,
         geometry.columns,
         np.ascontiguousarray(preparations),
-        _gaussian(),
+        _gaussian_taps(),
         _importance(),
         beta_squared,
     )
@@ -169,7 +169,7 @@ def weighted_f_of_map(values: NDArray[np.float64], foreground: NDArray[np.bool_]
 
 
 @cache
-def _gaussian() -> NDArray[np.float64]:
+def _gaussian_taps() -> NDArray[np.float64]:
     """float64 [4], one side of the separable Gaussian from its centre outwards; the 7 taps sum to 1."""
     distance = np.arange(_RADIUS + 1)
     taps = np.exp(-(distance**2) / (2 * _SIGMA**2))
@@ -188,7 +188,7 @@ def _importance() -> NDArray[np.float64]:
 @lru_cache(maxsize=256)
 def _share_in_image(length: int) -> NDArray[np.float64]:
     """For each position on an axis of this length, the share of the Gaussian centred there that is on the axis."""
-    taps = _gaussian()
+    taps = _gaussian_taps()
     reach = min(_RADIUS, length - 1)
     cumulated = np.cumsum(taps)
     share = np.ones(length)
@@ -256,9 +256,9 @@ def _weighted_f(  # type: ignore[no-untyped-def]  # noqa: PLR0913
         # rounding can take both below 0 where everything is missed
         true_positive = max(area - missed[k], 0.0)
         recall = max(1.0 - missed[k] / area, 0.0)
-        precision = true_positive / (true_positive + false_positive[k] + _EPSILON)
+        precision = true_positive / (true_positive + false_positive[k] + EPSILON)
         weighted = recall + beta_squared * precision
-        scores[k] = (1.0 + beta_squared) * recall * precision / (weighted + _EPSILON)
+        scores[k] = (1.0 + beta_squared) * recall * precision / (weighted + EPSILON)
     return scores
 
 

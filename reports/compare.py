@@ -1,7 +1,7 @@
 """The paired comparison of methods, from stored results: nothing is scored again.
 
 ``sodbench report`` compares all pairs of methods and ``sodbench compare`` one pair, by the same tests: see
-:mod:`sodbench.metrics.statistics.significance`.
+`sodbench.metrics.statistics.significance`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 
 from sodbench.errors import SodbenchError
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.metrics.statistics.bootstrap import (
     CONFIDENCE_TEXT,
-    Floats,
     dataset_seed,
     draw_resamples,
 )
@@ -44,7 +44,7 @@ from sodbench.results.result_file import nan_to_none
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison(PairedTest):
-    """A :class:`PairedTest` of two methods on one dataset by one metric.
+    """A `PairedTest` of two methods on one dataset by one metric.
 
     Attributes
     ----------
@@ -401,7 +401,7 @@ def format_comparison(
     ]
     table = format_table(
         headers,
-        map(_comparison_cells, comparison.comparisons),
+        map(_format_cells, comparison.comparisons),
         align="l" * len(headers),
         markdown=markdown,
     )
@@ -427,7 +427,7 @@ def _comparison_record(c: Comparison) -> dict[str, object]:
     }
 
 
-def _comparison_cells(c: Comparison) -> list[str]:
+def _format_cells(c: Comparison) -> list[str]:
     low, high = (format_difference(limit, 4) for limit in (c.low, c.high))
     return [
         f"{c.dataset} {find_metric(c.metric).heading}",

@@ -130,7 +130,7 @@ def write_check_report(reports: Sequence[DatasetReport], file: Path) -> None:
     Raises
     ------
     SodbenchError
-        If the file cannot be written; see also :func:`check_report_file`.
+        If the file cannot be written; see also `check_report_file`.
     """
     check_report_file(file)
     if file.suffix == ".json":
@@ -259,7 +259,7 @@ def write_stats_pages(stats: Sequence[DatasetStats], folder: Path) -> Path:
     Raises
     ------
     SodbenchError
-        If other files are in the way (:func:`check_stats_folder`), or the folder cannot be written.
+        If other files are in the way (`check_stats_folder`), or the folder cannot be written.
     """
     from sodbench.reports.plots import save_figure
 

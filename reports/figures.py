@@ -1,6 +1,6 @@
 """The figures of a report: what each shows, its caption and how it is drawn.
 
-A figure is one value, :class:`~sodbench.reports.document.Figure`, made by a function here that :mod:`~sodbench.reports.sections`
+A figure is one value, `Figure`, made by a function here that `sections`
 calls where the figure belongs. To add one, add it to the list that one of these functions returns.
 """
 
@@ -12,9 +12,10 @@ from typing import TypeVar
 import numpy as np
 
 from sodbench.metrics import get_protocol
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.metrics.statistics.aggregates import f_curve
-from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT, Floats
+from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
 from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.reports import gallery, plots
 from sodbench.reports.analysis import Analysis, Breakdown
@@ -28,10 +29,10 @@ GRID_PIXELS = 320
 # with more methods than this each metric's critical-difference diagram is a figure of its own
 MAX_SHARED_DIAGRAMS = 12
 
-_T = TypeVar("_T")
+T = TypeVar("T")
 
 
-def _panels(analysis: Analysis, values: Mapping[Key, _T]) -> dict[str, dict[str, _T]]:
+def _panels(analysis: Analysis, values: Mapping[Key, T]) -> dict[str, dict[str, T]]:
     """Values by the dataset's heading and the method, as the plots take them; datasets without any are left out."""
     panels = {}
     for dataset in analysis.datasets:
@@ -262,7 +263,7 @@ def image_grids(analysis: Analysis, wanted: Sequence[str]) -> tuple[list[Figure]
     ----------
     analysis : Analysis
     wanted : sequence of str
-        Which images to show, see :func:`sodbench.reports.gallery.choose_images`.
+        Which images to show, see `sodbench.reports.gallery.choose_images`.
 
     Returns
     -------

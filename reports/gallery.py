@@ -22,7 +22,7 @@ DEFAULT_IMAGES = ("best", "disputed", "worst")
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """An image to show, and the reason: one of :data:`KINDS`, or ``named``.
+    """An image to show, and the reason: one of `KINDS`, or ``named``.
 
     Attributes
     ----------

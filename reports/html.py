@@ -21,8 +21,8 @@ from sodbench.console import bar
 from sodbench.files import safe_folder_name, write_text
 from sodbench.images import write_image
 from sodbench.metrics import get_protocol
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.statistics.aggregates import f_curve
-from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.parallel import thread_pool
 from sodbench.quoting import printable_lines
 from sodbench.reports import gallery, plots

@@ -1,7 +1,7 @@
 r"""Reports and their tables in LaTeX (booktabs): tables to be input into a paper, and a document of its own.
 
-Everything that is text goes through :func:`latex_text`: the templates' environment does it to every value that is not
-marked as :class:`Latex`, as autoescape does for HTML.
+Everything that is text goes through `latex_text`: the templates' environment does it to every value that is not
+marked as `Latex`, as autoescape does for HTML.
 """
 
 import unicodedata

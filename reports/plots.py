@@ -21,13 +21,13 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from sodbench.files import atomic_write, report_write_errors
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import Metric
-from sodbench.metrics.statistics.bootstrap import Floats
 from sodbench.metrics.statistics.ranking import CriticalDifference
 from sodbench.quoting import printable
 
 _P = ParamSpec("_P")
-_T = TypeVar("_T")
+T = TypeVar("T")
 # a row of an image grid: its label, and for each column the image (uint8 [h, w] or [h, w, 3]) and its caption
 GridRow = tuple[str, Sequence[tuple[NDArray[np.uint8] | None, str]]]
 
@@ -114,11 +114,11 @@ def plain_label(text: str) -> str:
     return printable(text).replace("$", r"\$")
 
 
-def _styled(function: Callable[_P, _T]) -> Callable[_P, _T]:
+def _styled(function: Callable[_P, T]) -> Callable[_P, T]:
     """Run with this module's style; the user's own settings stay as they are."""
 
     @functools.wraps(function)
-    def inside(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def inside(*args: _P.args, **kwargs: _P.kwargs) -> T:
         with matplotlib.rc_context(STYLE):
             return function(*args, **kwargs)
 
@@ -139,7 +139,7 @@ def save_figure(
     name : str
         Stem of the files.
     formats : sequence of str, optional
-        By default all of :data:`FORMATS`.
+        By default all of `FORMATS`.
 
     Returns
     -------
@@ -225,7 +225,7 @@ def curve_panels(
         By dataset and method, the curve as (x, y).
     x_label, y_label : str
     styles : mapping
-        By method, see :func:`line_styles`.
+        By method, see `line_styles`.
     marks : mapping, optional
         By dataset and method, a point (x, y) to mark, e.g. where max F is reached.
 
@@ -277,7 +277,7 @@ def box_panels(
         By dataset and method, the scores of its images; NaN is left out.
     metric : Metric
     styles : mapping
-        By method, see :func:`line_styles`.
+        By method, see `line_styles`.
 
     Returns
     -------
@@ -336,7 +336,7 @@ def group_panels(
         By dataset, the labels of its groups.
     metric : Metric
     styles : mapping
-        By method, see :func:`line_styles`.
+        By method, see `line_styles`.
 
     Returns
     -------
@@ -387,7 +387,7 @@ def cost_scatter(
         By method, (cost, accuracy).
     x_label, y_label : str
     styles : mapping
-        By method, see :func:`line_styles`.
+        By method, see `line_styles`.
 
     Returns
     -------

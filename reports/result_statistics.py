@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from sodbench.datasets.attributes import LARGE, SMALL
 from sodbench.errors import SodbenchError
 from sodbench.metrics import PROTOCOLS, Counts, aggregate, get_protocol, per_image_curves
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import Metric
 from sodbench.metrics.protocols import STANDARD_RULE
 from sodbench.metrics.scores import BLOCK
 from sodbench.metrics.statistics.aggregates import ImageStatistics, needed_columns
 from sodbench.metrics.statistics.bootstrap import (
-    Floats,
     Interval,
     ResampleCounts,
     percentile_interval,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import Metric
-from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT, Floats, Interval
+from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT, Interval
 from sodbench.metrics.statistics.ranking import average_ranks
 from sodbench.metrics.statistics.significance import ALPHA_TEXT, MIN_IMAGES
 from sodbench.reports.analysis import Analysis, Breakdown
@@ -448,7 +449,7 @@ def comparison_table(analysis: Analysis) -> Table | None:
     rows = tuple(
         Row(
             f"{analysis.heading(c.dataset)}: {c.first} − {c.second}",
-            _comparison_cells(c),
+            _comparison_row(c),
             key=f"{c.dataset}: {c.first} - {c.second}",
         )
         for c in comparisons
@@ -465,7 +466,7 @@ def comparison_table(analysis: Analysis) -> Table | None:
     return Table("comparisons", title, _COMPARISON_COLUMNS, rows, tuple(notes), "pair")
 
 
-def _comparison_cells(comparison: Comparison) -> tuple[Cell, ...]:
+def _comparison_row(comparison: Comparison) -> tuple[Cell, ...]:
     """The cells of a paired comparison, in the order of the columns above."""
     c = comparison
     difference, low, high = (format_difference(x, 4) for x in (c.difference, c.low, c.high))
@@ -622,7 +623,7 @@ def add_published(table: Table, analysis: Analysis, published: Sequence[Publishe
     Parameters
     ----------
     table : Table
-        What :func:`score_table` made of the analysis.
+        What `score_table` made of the analysis.
     analysis : Analysis
     published : sequence of PublishedTable
         Their methods get a row if they have a number in one of the columns, or none at all (to be filled in).

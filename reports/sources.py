@@ -14,7 +14,7 @@ def source_file(result: Result, kind: str, name: str) -> Path | None:
     """Return the file of a name in the table.
 
     A table is a text file that anyone can write. A name that is absolute, or that leads out of the recorded folders, is
-    not opened: see :func:`find_outside`.
+    not opened: see `find_outside`.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ from sodbench.runners.prediction.predictors import Predictor, load_predictor
 from sodbench.version import __version__
 
 # Height and width: the field's usual input, and the commonest size in DUTS.
-SIZES = ((224, 224), (300, 400))
+BENCHMARK_SIZES = ((224, 224), (300, 400))
 
 # The size whose end-to-end speed a report shows next to accuracy.
 HEADLINE = (300, 400)
@@ -90,7 +90,7 @@ def benchmark(
     device: str = "auto",
     precision: str | None = None,
     compiled: bool = False,
-    sizes: Sequence[tuple[int, int]] = SIZES,
+    sizes: Sequence[tuple[int, int]] = BENCHMARK_SIZES,
     repeats: int = 10,
 ) -> dict[str, Any]:
     """Measure the cost of a model.
@@ -98,7 +98,7 @@ def benchmark(
     Parameters
     ----------
     model, checkpoint, device, precision, compiled
-        As for :func:`sodbench.runners.prediction.predictors.load_predictor`.
+        As for `sodbench.runners.prediction.predictors.load_predictor`.
     sizes : sequence of (int, int)
         Heights and widths.
     repeats : int, default 10
@@ -107,7 +107,7 @@ def benchmark(
     Returns
     -------
     dict
-        A record for JSON: method, device, versions, precision, parameters, and for each size a :class:`Cost`.
+        A record for JSON: method, device, versions, precision, parameters, and for each size a `Cost`.
         ``macs`` and ``images_per_second`` at the top are those of 300x400, or else of the last size.
 
     Raises
@@ -296,7 +296,7 @@ def reset_peak_memory(device: torch.device | None) -> None:
 
 
 def peak_memory(device: torch.device | None) -> int:
-    """Return the peak memory in bytes since :func:`reset_peak_memory`: of the device on CUDA, otherwise of the process."""
+    """Return the peak memory in bytes since `reset_peak_memory`: of the device on CUDA, otherwise of the process."""
     if device is not None and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if STATUS.exists():

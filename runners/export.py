@@ -26,7 +26,7 @@ from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.runners.prediction.predictors import double_sigmoid_problem, report_own_weights
 
 # Heights and widths at which the exported network is compared, as far as the network takes them.
-SIZES = ((224, 224), (97, 131), (300, 400))
+_CHECKED_SIZES = ((224, 224), (97, 131), (300, 400))
 
 # Largest difference of logits, for logits up to 1 in magnitude; beyond, relative to the largest.
 TOLERANCE = 1e-4
@@ -44,7 +44,7 @@ def export_onnx(
     Parameters
     ----------
     model : str
-        As for :func:`create_model`.
+        As for `create_model`.
     checkpoint : Path or str, optional
         A file of weights.
     path : Path or str
@@ -92,7 +92,7 @@ def _require_onnx() -> None:
 
 def _input_sizes(network: nn.Module) -> list[tuple[int, int]]:
     policy = get_input_size(network)
-    return list(dict.fromkeys(policy.for_image(*size) for size in SIZES))
+    return list(dict.fromkeys(policy.for_image(*size) for size in _CHECKED_SIZES))
 
 
 def _draw_input(size: tuple[int, int]) -> NDArray[np.float32]:

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from sodbench.reports.inputs import ReportOptions
     from sodbench.reports.report import write_report
     from sodbench.results import Policy, Result, Signature, load_results, to_frame
-    from sodbench.runners.evaluation.evaluate import evaluate
+    from sodbench.runners.evaluation.evaluate import Evaluation, evaluate, evaluate_tree
+    from sodbench.runners.prediction.one_image import predict_image
 
 _MODULE_OF = {
+    "Evaluation": "sodbench.runners.evaluation.evaluate",
     "Evaluator": "sodbench.metrics",
     "Policy": "sodbench.results",
     "ReportOptions": "sodbench.reports.inputs",
@@ -34,7 +36,9 @@ _MODULE_OF = {
     "compare": "sodbench.reports.compare",
     "create_model": "sodbench.models",
     "evaluate": "sodbench.runners.evaluation.evaluate",
+    "evaluate_tree": "sodbench.runners.evaluation.evaluate",
     "load_results": "sodbench.results",
+    "predict_image": "sodbench.runners.prediction.one_image",
     "register_dataset": "sodbench.datasets",
     "register_metric": "sodbench.metrics",
     "register_model": "sodbench.models",
@@ -44,6 +48,7 @@ _MODULE_OF = {
 }
 
 __all__ = [
+    "Evaluation",
     "Evaluator",
     "Policy",
     "ReportOptions",
@@ -54,7 +59,9 @@ __all__ = [
     "compare",
     "create_model",
     "evaluate",
+    "evaluate_tree",
     "load_results",
+    "predict_image",
     "register_dataset",
     "register_metric",
     "register_model",

@@ -24,8 +24,8 @@ from sodbench.console import track
 from sodbench.errors import SodbenchError
 from sodbench.files import file_hash, report_write_errors
 from sodbench.images import write_grey, write_image
+from sodbench.metrics.arrays import Floats
 
-Floats = NDArray[np.float64]
 T = TypeVar("T")
 
 # The file that marks a folder as one that `write_demo_data` drew.
@@ -60,7 +60,7 @@ class Character:
     folders : (str, str)
         Images and masks, below the root of the sample; ``{}`` is the dataset's name.
     agreement : bool
-        Masks have grey levels as those of PASCAL-S; see :func:`draw`.
+        Masks have grey levels as those of PASCAL-S; see `draw`.
     """
 
     count: int
@@ -103,7 +103,7 @@ _COOL, _WARM = (0.22, 0.72), (-0.14, 0.14)
 
 
 def is_demo_data(root: Path) -> bool:
-    """Whether ``root``, or the folder above, is a sample drawn by :func:`write_demo_data`.
+    """Whether ``root``, or the folder above, is a sample drawn by `write_demo_data`.
 
     Returns
     -------

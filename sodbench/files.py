@@ -174,7 +174,7 @@ def file_hash(path: Path | str, algorithm: str = "sha256") -> str:
     path : Path or str
         The file.
     algorithm : str, default "sha256"
-        A name that :func:`hashlib.new` takes, or `CHECKSUM`.
+        A name that `hashlib.new` takes, or `CHECKSUM`.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def file_hash(path: Path | str, algorithm: str = "sha256") -> str:
 
 
 def stream_hash(file: IO[bytes], algorithm: str = "sha256") -> str:
-    """Hash the rest of an open file, as :func:`file_hash` does.
+    """Hash the rest of an open file, as `file_hash` does.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def checksum(data: bytes) -> int:
     """Return 64 bits that distinguish a modified file from one that only has a new date.
 
     Two checksums are enough because users do not forge maps against their own results; as hexadecimal digits they
-    are the :func:`file_hash` with the algorithm `CHECKSUM`.
+    are the `file_hash` with the algorithm `CHECKSUM`.
 
     Returns
     -------
@@ -321,7 +321,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def open_atomic(path: Path) -> Iterator[TextIO]:
-    """Open a UTF-8 text file for writing; it is put into place by :func:`atomic_write` at the end.
+    """Open a UTF-8 text file for writing; it is put into place by `atomic_write` at the end.
 
     Yields
     ------
@@ -338,7 +338,7 @@ def open_atomic(path: Path) -> Iterator[TextIO]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file with :func:`atomic_write`.
+    """Write a UTF-8 text file with `atomic_write`.
 
     Raises
     ------
@@ -356,7 +356,7 @@ def report_write_errors(path: Path) -> Iterator[None]:
     Raises
     ------
     SodbenchError
-        See :func:`write_error`.
+        See `write_error`.
     """
     try:
         yield

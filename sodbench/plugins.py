@@ -46,13 +46,13 @@ def load_plugins(*groups: Group) -> None:
         _loaded.add(group)  # first: a plug-in may look up a name of its own kind
         try:
             for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
-                _load(entry)
+                _load_entry_point(entry)
         except SodbenchError:
             _loaded.remove(group)
             raise
 
 
-def _load(entry: "EntryPoint") -> None:
+def _load_entry_point(entry: "EntryPoint") -> None:
     try:
         loaded = entry.load()
         if not isinstance(loaded, ModuleType):

@@ -63,7 +63,7 @@ def printable(text: object) -> str:
     >>> printable("cat.png\nsodbench: error")
     'cat.png\\nsodbench: error'
     """
-    return _SUSPECT.sub(_escape, str(text))
+    return _SUSPECT.sub(_escape_character, str(text))
 
 
 def printable_lines(text: str) -> str:
@@ -81,7 +81,7 @@ def printable_lines(text: str) -> str:
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
-def _escape(match: re.Match[str]) -> str:
+def _escape_character(match: re.Match[str]) -> str:
     character = match[0]
     if is_printable(character):
         return character

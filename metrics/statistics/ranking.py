@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sodbench.metrics.statistics.bootstrap import Floats
+from sodbench.metrics.arrays import Floats
 from sodbench.metrics.statistics.significance import ALPHA
 
 

@@ -304,7 +304,7 @@ def find_name_problems(dataset: Dataset) -> list[Problem]:
 
 
 def summarise_problems(dataset: Dataset) -> list[str]:
-    """Return one line on the problems of :func:`find_name_problems`; none for a complete dataset.
+    """Return one line on the problems of `find_name_problems`; none for a complete dataset.
 
     Returns
     -------

@@ -157,7 +157,7 @@ class Answer:
         return beginning
 
     def check_not_cut(self) -> None:
-        """Raise :class:`Interrupted` if the connection was cut because it stalled: its end then means nothing."""
+        """Raise `Interrupted` if the connection was cut because it stalled: its end then means nothing."""
         if self._watchdog.cut:
             raise self._watchdog.interruption()
 

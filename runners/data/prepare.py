@@ -122,7 +122,7 @@ def _listed_name(path: Path, root: Path) -> str:
 
 
 def _check_place(planned: ListFile) -> None:
-    """Raise :class:`SodbenchError` if anything but the same list is at its place."""
+    """Raise `SodbenchError` if anything but the same list is at its place."""
     file, folder = planned.file, planned.file.parent
     try:
         if os.path.lexists(folder):

@@ -59,12 +59,12 @@ class Evaluation:
 
 
 class EvaluateOptions(TypedDict, total=False):
-    """Further keyword arguments of :func:`evaluate` and :func:`evaluate_tree`.
+    """Further keyword arguments of `evaluate` and `evaluate_tree`.
 
     Attributes
     ----------
     missing, resize, undefined, weighted
-        As in :class:`sodbench.results.Policy`.
+        As in `sodbench.results.Policy`.
     name : str
         What to call the one method.
     dataset_name : str
@@ -99,7 +99,7 @@ def evaluate(
     truth : path
         A folder of masks, a dataset in any layout that is read, or the name of a dataset.
     protocol : str
-        The evaluation program whose conventions apply.
+        The evaluation program whose conventions apply: ``salmetric``, ``pysodmetrics``, ``matlab``, or a registered one.
     output : path, optional
         Store the result in ``output/<method>/<dataset>/``; pairs that are stored there and unchanged are not read
         again.
@@ -110,8 +110,14 @@ def evaluate(
     force : bool
         Score everything again.
     **options
-        ``missing``, ``resize``, ``undefined`` and ``weighted`` as in :class:`sodbench.results.Policy`; ``name`` and
-        ``dataset_name``, what to call the method and the dataset.
+        ``missing`` (``"error"``, ``"skip"``, ``"zero"``), ``resize`` (``"error"``, ``"bilinear"``, ``"nearest"``),
+        ``undefined`` (``"keep"``, ``"skip"``) and ``weighted`` as in `sodbench.results.Policy`; ``name`` and
+        ``dataset_name``, the names of the method and the dataset in the result.
+
+    Returns
+    -------
+    Result
+        The aggregates, curves, per-image table and signature.
 
     Raises
     ------
@@ -157,12 +163,12 @@ def evaluate_tree(
     protocols : sequence of str, or str
         The first one's results are stored.
     output, jobs, executor, force, **options
-        As for :func:`evaluate`.
+        As for `evaluate`.
 
     Raises
     ------
     ProblemsError, SodbenchError
-        As for :func:`evaluate`.
+        As for `evaluate`.
     """
     plan = _plan_folders(predictions, truth, **options)
     workers = Workers(jobs, executor)

@@ -96,7 +96,7 @@ def plan_evaluation(
         One folder of maps, or a tree of them: ``<set>/``, ``<method>/<set>/``, ``<set>/<method>/``, or ``<method>/``
         where there is one dataset.  A method's name may be several folders deep (``<paper>/<backbone>``).
     truths : sequence of Dataset
-        From :func:`sodbench.datasets.find_masks`.
+        From `sodbench.datasets.find_masks`.
     methods, datasets : collection of str
         Only these, by name; case and punctuation do not matter.
     name : str, optional
@@ -189,7 +189,7 @@ def plan_pair_list(
         What to call the dataset.  A hash of the items' names is its subset, so that the numbers of two lists have
         different signatures.
     policy : Policy, optional
-        As for :func:`plan_evaluation`.
+        As for `plan_evaluation`.
 
     Raises
     ------

@@ -58,7 +58,7 @@ class PredictionTree:
         Parameters
         ----------
         folder : Path
-            One of :attr:`folders`.
+            One of `folders`.
 
         Returns
         -------
@@ -133,7 +133,7 @@ def read_tree(
     root : Path
     truths, unwanted : sequence of Dataset
     on_purpose : bool
-        As in :class:`PredictionTree`.
+        As in `PredictionTree`.
 
     Raises
     ------

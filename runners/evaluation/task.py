@@ -62,7 +62,7 @@ class Task:
 
     @cached_property
     def mask_files(self) -> dict[str, Path]:
-        """The mask of every stem of :attr:`map_files`."""
+        """The mask of every stem of `map_files`."""
         files = {pair.stem: pair.mask for pair in self.pairing.pairs}
         if self.policy.missing == "zero":
             files |= {item.stem: item.path for item in self.pairing.missing}
@@ -148,7 +148,7 @@ class Task:
         }
 
     def file_names(self, stems: Sequence[str]) -> dict[str, list[str]]:
-        """Return the files of some pairs as they are stored: relative to :attr:`folders`.
+        """Return the files of some pairs as they are stored: relative to `folders`.
 
         Parameters
         ----------

@@ -128,12 +128,12 @@ def _verify(folder: Path, tasks: Sequence[Task], alone: bool, workers: Workers) 
     try:
         result = load_result(folder)
     except SodbenchError as error:
-        return Verification(folder, str(folder), 0, (*differences, _describe(error)))
+        return Verification(folder, str(folder), 0, (*differences, _describe_error(error)))
     name = f"{result.method} on {result.dataset}"
     try:
         file = CountsFile(folder / COUNTS_FILE, result.hashes[COUNTS_FILE])
     except SodbenchError as error:
-        differences += [_describe(error), *_check_table(result)]
+        differences += [_describe_error(error), *_check_table(result)]
         return Verification(folder, name, 0, tuple(differences))
     if damage := _check_table(result):
         return Verification(folder, name, 0, (*differences, *damage))
@@ -141,7 +141,7 @@ def _verify(folder: Path, tasks: Sequence[Task], alone: bool, workers: Workers) 
         differences += find_contradictions(result, file)  # read block by block
         stored = file.read_all() if tasks else None
     except SodbenchError as error:
-        return Verification(folder, name, 0, (*differences, _describe(error)))
+        return Verification(folder, name, 0, (*differences, _describe_error(error)))
     if stored is None:
         return Verification(folder, name, len(file), tuple(differences))
     task = _find_task(result, tasks, alone)
@@ -157,11 +157,11 @@ def _check_table(result: Result) -> list[str]:
     try:
         _ = result.table
     except SodbenchError as error:
-        return [_describe(error)]
+        return [_describe_error(error)]
     return []
 
 
-def _describe(error: SodbenchError) -> str:
+def _describe_error(error: SodbenchError) -> str:
     return error.fault if isinstance(error, StoredFileError) else str(error)
 
 
@@ -181,7 +181,7 @@ def _compare_with_images(
     maps: dict[str, Path | None] = {pair.stem: pair.map for pair in task.pairing.pairs}
     masks = {pair.stem: pair.mask for pair in task.pairing.pairs}
     masks |= {item.stem: item.path for item in task.pairing.missing}
-    left_out = _left_out(result, stored, task, masks)
+    left_out = _find_missing_images(result, stored, task, masks)
     if left_out and result.policy.missing != "skip":
         yield f"{len(left_out)} image(s) of GT are not in the result, the first is {left_out[0]}"
         left_out = []
@@ -205,7 +205,7 @@ def _compare_with_images(
             progress.update(len(batch))
 
 
-def _left_out(
+def _find_missing_images(
     result: Result, stored: StoredPairs, task: Task, masks: Mapping[str, Path]
 ) -> list[str]:
     """The images of GT that should be in the result and are not."""
@@ -229,7 +229,7 @@ def _difference(stored: StoredPairs, outcome: CountedPair | Problem) -> str:
     for name in PAIR_RECORD.names or ():
         identifies_file = name.partition("_")[2] in _FILE_IDENTITY
         if not identifies_file and not np.array_equal(old[name], new[name]):
-            return f"the images give another {name} ({_quote(old[name])} is stored)"
+            return f"the images give another {name} ({_plain_value(old[name])} is stored)"
     return _compare_counts(stored.counts, counted.counts)
 
 
@@ -250,5 +250,5 @@ def _compare_counts(stored: Counts, counted: Counts) -> str:
     return ""
 
 
-def _quote(value: Any) -> str:
+def _plain_value(value: Any) -> str:
     return str(value.tolist() if hasattr(value, "tolist") else value)

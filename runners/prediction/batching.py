@@ -15,10 +15,10 @@ import numpy as np
 
 from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, ProblemKind, SodbenchError
-from sodbench.images import decode_rgb, image_size, read_bytes
+from sodbench.images import Pixels, decode_rgb, image_size, read_bytes
 from sodbench.models.user_code import FAILURES, describe_failure, error_text, shorten
 from sodbench.runners.prediction.folder import ImageList, describe_image
-from sodbench.runners.prediction.predictors import Maps, Pixels, Predictor
+from sodbench.runners.prediction.predictors import Maps, Predictor
 
 # Images of a batch have no more pixels than this together (32 of 512x512), unless one alone has.
 MAX_BATCH_PIXELS = 2**23

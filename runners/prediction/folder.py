@@ -179,16 +179,16 @@ def describe_image(content: bytes) -> str:
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
     """Hash what makes a map: the network, its weights and its settings."""
-    values = json.dumps(list(_identity(settings).values()))
+    values = json.dumps(list(_map_settings(settings).values()))
     return hashlib.blake2b(values.encode(), digest_size=8).hexdigest()
 
 
 def make_comment(origin: str, settings: str) -> Callable[[str], str]:
-    """Return the comment of a map as a function of the map's own digest, as :func:`write_grey` takes it."""
+    """Return the comment of a map as a function of the map's own digest, as `write_grey` takes it."""
     return lambda data: f"{origin}; settings {settings}; data {data}"
 
 
-def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _map_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: settings.get(key, _DEFAULTS.get(key)) for key in _IDENTITY}
 
 
@@ -200,7 +200,7 @@ def _check_settings(
     force: bool,
 ) -> None:
     """Refuse a folder with maps of other settings, unless they are all to be replaced."""
-    differences = "; ".join(folder.differences(_identity(settings)))
+    differences = "; ".join(folder.differences(_map_settings(settings)))
     if not present or not differences:
         return
     if not force:
@@ -230,7 +230,7 @@ def _judge_all(
 ) -> tuple[set[str], list[str]]:
     """Return the names of the maps to keep and to replace; others are left until they are predicted again.
 
-    Raises :class:`ProblemsError` that names every file which sodbench may not replace.
+    Raises `ProblemsError` that names every file which sodbench may not replace.
     """
     with thread_pool() as threads:
         judged = threads.map(lambda name: _judge(folder / name, existing[name], settings), existing)

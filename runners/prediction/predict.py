@@ -1,8 +1,8 @@
 """Images to saliency maps: decode, predict and encode, all three at the same time.
 
-Images are decoded by threads, predicted in batches of equal size (:mod:`sodbench.runners.prediction.batching`), and
+Images are decoded by threads, predicted in batches of equal size (`sodbench.runners.prediction.batching`), and
 written as 8-bit grey PNG of the image's own size by threads. Every queue is bounded. A rerun predicts only what is
-missing (:mod:`sodbench.runners.prediction.folder`).
+missing (`sodbench.runners.prediction.folder`).
 
 Under torchrun every process predicts its share into the same folder, under one manifest.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from sodbench.console import bar, logger
 from sodbench.errors import ImageError, Problem, ProblemKind, SodbenchError
 from sodbench.files import write_error
-from sodbench.images import write_grey
+from sodbench.images import Pixels, write_grey
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.output_folder import OutputFolder
 from sodbench.parallel import thread_count
@@ -42,7 +42,7 @@ from sodbench.runners.prediction.folder import (
     settings_digest,
     write_manifest,
 )
-from sodbench.runners.prediction.predictors import Maps, Pixels, Predictor
+from sodbench.runners.prediction.predictors import Maps, Predictor
 
 # Errors in writing one map that every other map would meet, too.
 _FATAL = frozenset(
@@ -52,7 +52,7 @@ _FATAL = frozenset(
 
 @dataclass(frozen=True)
 class PredictionSummary:
-    """What one call of :func:`predict` did.
+    """What one call of `predict` did.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ def predict(
     predictor : Predictor
         What makes the maps.
     images : sequence of (str, Path)
-        Stem and path of each image, as :func:`find_images` lists them.
+        Stem and path of each image, as `find_images` lists them.
     output : Path or str
         The folder for the maps.
     batch_size : int, optional

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sodbench.console import logger
 from sodbench.errors import Problem, ProblemKind, SodbenchError
+from sodbench.images import Pixels
 from sodbench.models import (
     BASELINES,
     DEFAULT_MODEL,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 # After this many images a network's values are checked: whether they can be logits.
 FIRST_IMAGES = 16
 
-Pixels = NDArray[np.uint8]
 Maps = Sequence[Pixels | None]
 
 
@@ -140,11 +139,11 @@ class NetworkPredictor:
         }
 
     def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
-        """Start to predict images; see :meth:`Predictor.start`."""
+        """Start to predict images; see `Predictor.start`."""
         return self.network.start(pixels, max_side)
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records; see :meth:`Predictor.describe`."""
+        """Return what the manifest records; see `Predictor.describe`."""
         from sodbench.models.devices import describe_machine
 
         network = self.network
@@ -171,7 +170,7 @@ class NetworkPredictor:
 
 
 class BaselinePredictor:
-    """A classical method of :data:`sodbench.models.BASELINES`, on the CPU.
+    """A classical method of `sodbench.models.BASELINES`, on the CPU.
 
     Parameters
     ----------
@@ -186,12 +185,12 @@ class BaselinePredictor:
         self.device: torch.device | None = None
 
     def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
-        """Predict images at their own size; see :meth:`Predictor.start`."""
+        """Predict images at their own size; see `Predictor.start`."""
         maps = [BASELINES[self.name](image) for image in pixels]
         return lambda: maps
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records; see :meth:`Predictor.describe`."""
+        """Return what the manifest records; see `Predictor.describe`."""
         return {"model": self.name, "weights": "none", "numpy": np.__version__}
 
     def problems(self, finished: bool) -> Sequence[Problem]:
@@ -266,7 +265,7 @@ def report_own_weights(model: str) -> str:
     Parameters
     ----------
     model : str
-        As for :func:`load_predictor`.
+        As for `load_predictor`.
 
     Returns
     -------

@@ -22,6 +22,7 @@ from sodbench.images import (
     LOW_16_BIT,
     LOW_16_BIT_FIX,
     GreyImage,
+    Pixels,
     image_size,
     read_grey,
     read_rgb,
@@ -29,7 +30,6 @@ from sodbench.images import (
 from sodbench.parallel import thread_pool
 from sodbench.runners.training.recipe import Recipe
 
-Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
 
 
@@ -167,7 +167,7 @@ def _check_sizes(sample: Sample) -> Size | list[Problem]:
 
 
 def _check_content(sample: Sample) -> Size | list[Problem]:
-    """Read both files whole, then check as :func:`_check_sizes`."""
+    """Read both files whole, then check as `_check_sizes`."""
     assert sample.image and sample.mask
     problems = []
     for read, path in ((read_rgb, sample.image), (read_grey, sample.mask)):
@@ -257,7 +257,9 @@ def load_augmented(
     pixels, mask = _augment(pixels, mask, rng, recipe)
     height, width = (recipe.size, recipe.size) if recipe.size else mask.shape
     height, width = max(1, round(height * scale)), max(1, round(width * scale))
-    return AugmentedPair(sample.stem, _resize(pixels, height, width), _resize(mask, height, width))
+    return AugmentedPair(
+        sample.stem, _resize_bilinear(pixels, height, width), _resize_bilinear(mask, height, width)
+    )
 
 
 def _augment(
@@ -277,7 +279,7 @@ def _augment(
     return pixels, mask
 
 
-def _resize(pixels: Pixels, height: int, width: int) -> Pixels:
+def _resize_bilinear(pixels: Pixels, height: int, width: int) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
     image = Image.fromarray(np.ascontiguousarray(pixels))

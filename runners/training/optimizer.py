@@ -41,7 +41,7 @@ def _cosine(recipe: "Recipe", epoch: int, step: int, total: int) -> float:
     return recipe.learning_rate * ((1 + math.cos(math.pi * step / total)) / 2)
 
 
-def _constant(recipe: "Recipe", epoch: int, step: int, total: int) -> float:
+def _constant_rate(recipe: "Recipe", epoch: int, step: int, total: int) -> float:
     return recipe.learning_rate
 
 
@@ -49,7 +49,7 @@ def _constant(recipe: "Recipe", epoch: int, step: int, total: int) -> float:
 SCHEDULES: dict[str, Callable[["Recipe", int, int, int], float]] = {
     "steps": _steps,
     "cosine": _cosine,
-    "constant": _constant,
+    "constant": _constant_rate,
 }
 
 
@@ -61,7 +61,7 @@ def initial_network(
     Parameters
     ----------
     model : str
-        As for :func:`create_model`.
+        As for `create_model`.
     recipe : Recipe
         Says how weights are drawn, and whether everything is trained.
     backbone, checkpoint : Path, optional

@@ -155,7 +155,7 @@ class Recipe:
             raise SodbenchError(f"recipe {self.name}: " + "; ".join(problems))
 
     def to_toml(self) -> str:
-        """Return the recipe as TOML, one ``key = value`` per line; :func:`load_recipe` reads it."""
+        """Return the recipe as TOML, one ``key = value`` per line; `load_recipe` reads it."""
         return "".join(f"{key} = {_format_toml(value)}\n" for key, value in self.to_dict().items())
 
     def to_dict(self) -> dict[str, Any]:

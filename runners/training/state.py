@@ -14,7 +14,7 @@ from sodbench.errors import SodbenchError
 from sodbench.files import atomic_write
 from sodbench.models.user_code import shorten
 
-FORMAT = "sodbench training state 1"
+_STATE_FORMAT = "sodbench training state 1"
 
 
 def save_tensors(content: Any, path: Path) -> None:
@@ -56,7 +56,7 @@ def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Non
     SodbenchError
         If it cannot be written.
     """
-    save_tensors({"format": FORMAT, "step": step, **state}, folder / f"step-{step:07d}.pt")
+    save_tensors({"format": _STATE_FORMAT, "step": step, **state}, folder / f"step-{step:07d}.pt")
     for old in list_states(folder)[:-keep]:
         old.unlink()
 
@@ -83,8 +83,8 @@ def load_latest_state(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(states[-1], map_location="cpu", weights_only=True)
-        if state["format"] != FORMAT:
-            raise ValueError(f"format {state['format']!r} instead of {FORMAT!r}")
+        if state["format"] != _STATE_FORMAT:
+            raise ValueError(f"format {state['format']!r} instead of {_STATE_FORMAT!r}")
     except Exception as error:  # torch raises many kinds; all mean that the file is unusable
         raise SodbenchError(
             f"{states[-1]}: cannot be read as a training state ({shorten(str(error))}); delete it to continue "
@@ -115,7 +115,7 @@ def get_random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(states: dict[str, Tensor], device: torch.device) -> None:
-    """Set the random states that :func:`get_random_state` returned."""
+    """Set the random states that `get_random_state` returned."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

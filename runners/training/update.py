@@ -101,7 +101,7 @@ class Updater:
         self.optimizer = make_optimizer(self.network, self.recipe)
 
     def state(self) -> dict[str, Any]:
-        """Return the state of network, optimiser and random numbers, for :meth:`restore`."""
+        """Return the state of network, optimiser and random numbers, for `restore`."""
         return {
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -109,7 +109,7 @@ class Updater:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Set the state that :meth:`state` returned."""
+        """Set the state that `state` returned."""
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         set_random_state(state["random"], self.device)

@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from sodbench.console import show
     from sodbench.reports.text import format_cost
-    from sodbench.runners.benchmark import SIZES, benchmark, save_record
+    from sodbench.runners.benchmark import BENCHMARK_SIZES, benchmark, save_record
 
     record = benchmark(
         arguments.model,
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         precision=arguments.precision,
         compiled=arguments.compile,
-        sizes=arguments.sizes or SIZES,
+        sizes=arguments.sizes or BENCHMARK_SIZES,
         repeats=arguments.repeats,
     )
     if arguments.name:

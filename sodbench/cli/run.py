@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> None:
         "          sodbench run --all-datasets --checkpoint final.pth",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_data(parser.add_argument_group("which data"))
+    _add_dataset_options(parser.add_argument_group("which data"))
     add_inference(parser)
     add_batch_size(parser)
     parser.add_argument(
@@ -72,7 +72,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
-def _add_data(which: argparse._ArgumentGroup) -> None:
+def _add_dataset_options(which: argparse._ArgumentGroup) -> None:
     which.add_argument(
         "--all-datasets",
         action="store_true",

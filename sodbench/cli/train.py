@@ -40,7 +40,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "-o runs/csf",
     )
     add_output(parser, "RUN", "output folder (required unless --print-recipe)")
-    _add_data(parser.add_argument_group("data"))
+    _add_training_data_options(parser.add_argument_group("data"))
     _add_network(parser.add_argument_group("network"))
     _add_recipe(parser.add_argument_group("recipe"))
     _add_saving(parser.add_argument_group("saving"))
@@ -49,7 +49,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     )
 
 
-def _add_data(data: argparse._ArgumentGroup) -> None:
+def _add_training_data_options(data: argparse._ArgumentGroup) -> None:
     add_data_root(data)
     data.add_argument(
         "--train",

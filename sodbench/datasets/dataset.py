@@ -173,7 +173,7 @@ class Dataset:
         return dataclasses.replace(first, source=self._source_with("--limit", str(limit)))
 
     def select_listed(self, list_file: Path | str) -> "Dataset":
-        """Select the samples that a list file names; see :func:`~sodbench.datasets.read_stem_list`.
+        """Select the samples that a list file names; see `read_stem_list`.
 
         Returns
         -------
@@ -228,7 +228,7 @@ def check_storable_name(name: str) -> None:
     Raises
     ------
     SodbenchError
-        If a part of the name is no name (:func:`check_dataset_name`).
+        If a part of the name is no name (`check_dataset_name`).
     """
     try:
         for part in name.split("/"):

@@ -104,7 +104,7 @@ class DatasetStats:
     name : str
         The dataset.
     attributes : pandas.DataFrame
-        One row an image; see :func:`sodbench.datasets.measure_attributes`.
+        One row an image; see `sodbench.datasets.measure_attributes`.
     centre_map : ndarray of float64, shape (64, 64)
         How often a place (in relative coordinates) is foreground, 0 to 1.
     """

@@ -43,7 +43,7 @@ def read_numbered_lines(list_file: Path) -> list[tuple[int, str]]:
 
 
 def read_lines(list_file: Path) -> list[str]:
-    """Read the lines of a list file that are not blank; see :func:`read_numbered_lines`.
+    """Read the lines of a list file that are not blank; see `read_numbered_lines`.
 
     Returns
     -------

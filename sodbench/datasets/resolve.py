@@ -287,7 +287,7 @@ def find_datasets(root: Path | str) -> list[Dataset]:
 
 
 def find_known_datasets(root: Path) -> list[Dataset]:
-    """Find the known datasets below a folder, in the registry's order; raises as :func:`find_datasets`.
+    """Find the known datasets below a folder, in the registry's order; raises as `find_datasets`.
 
     Returns
     -------

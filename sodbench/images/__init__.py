@@ -1,6 +1,6 @@
 """Images: how they are read and written."""
 
-from sodbench.images.grey import LOW_16_BIT, LOW_16_BIT_FIX, GreyImage
+from sodbench.images.grey import LOW_16_BIT, LOW_16_BIT_FIX, GreyImage, Pixels
 from sodbench.images.image_files import (
     IMAGE_EXTENSIONS,
     MAX_PIXELS,
@@ -27,6 +27,7 @@ __all__ = [
     "MAX_PIXELS",
     "MAX_PIXELS_VARIABLE",
     "GreyImage",
+    "Pixels",
     "decode_grey",
     "decode_luminance",
     "decode_rgb",

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sodbench.errors import ImageError
 
+Pixels = NDArray[np.uint8]
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 # Part of the note of a 16-bit file whose values all fit 8 bits, so that the high byte that OpenCV takes is 0 everywhere
@@ -27,7 +28,7 @@ class GreyImage(NamedTuple):
         the wrong type.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     note: str = ""
 
 

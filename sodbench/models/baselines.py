@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from sodbench.images import Pixels
 
 # Standard deviation of the centre prior, as a share of the image's height and width.
 CENTRE_SPREAD = 0.25
@@ -33,11 +33,11 @@ def centre_prior(image: Pixels) -> Pixels:
     Judd, Ehinger, Durand and Torralba, "Learning to predict where humans look", ICCV 2009.
     """
     height, width = image.shape[:2]
-    vertical = _gaussian(height)[:, None]
-    return np.rint(255 * vertical * _gaussian(width)).astype(np.uint8)
+    vertical = _centred_gaussian(height)[:, None]
+    return np.rint(255 * vertical * _centred_gaussian(width)).astype(np.uint8)
 
 
-def _gaussian(n: int) -> NDArray[np.float64]:
+def _centred_gaussian(n: int) -> NDArray[np.float64]:
     position = (np.arange(n) - (n - 1) / 2) / n
     values: NDArray[np.float64] = np.exp(-0.5 * np.square(position / CENTRE_SPREAD))
     return values

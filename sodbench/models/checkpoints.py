@@ -50,7 +50,7 @@ def load_checkpoint(model: nn.Module, path: Path | str) -> str:
             "the prefix 'base.'). Train from it with 'sodbench train --backbone FILE', or load it with "
             "load_backbone; give a trained network as the checkpoint"
         )
-    _load(path, model, state)
+    _load_weights(path, model, state)
     return file_hash(path)
 
 
@@ -72,7 +72,7 @@ def load_backbone(model: nn.Module, path: Path | str) -> str:
     Raises
     ------
     SodbenchError
-        As :func:`load_checkpoint`, and if the file is the checkpoint of a whole network.
+        As `load_checkpoint`, and if the file is the checkpoint of a whole network.
     """
     path = Path(path)
     base = getattr(model, "base", None)
@@ -84,7 +84,7 @@ def load_backbone(model: nn.Module, path: Path | str) -> str:
             f"{path}: this is a checkpoint of a whole network (its names begin with 'base.'), not a "
             "backbone file; give it as the checkpoint"
         )
-    _load(path, base, {k: v for k, v in state.items() if k not in ("fc.weight", "fc.bias")})
+    _load_weights(path, base, {k: v for k, v in state.items() if k not in ("fc.weight", "fc.bias")})
     return file_hash(path)
 
 
@@ -187,7 +187,7 @@ def _looks_like_backbone(state: Mapping[str, Tensor], own: Mapping[str, Tensor])
     return not any(k in own for k in state) and any(f"base.{k}" in own for k in state)
 
 
-def _load(path: Path, model: nn.Module, state: dict[str, Tensor]) -> None:
+def _load_weights(path: Path, model: nn.Module, state: dict[str, Tensor]) -> None:
     own = model.state_dict()
     counters = {k: v for k, v in own.items() if k.rpartition(".")[2] == _COUNTER}
     state = counters | state

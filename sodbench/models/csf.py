@@ -20,7 +20,7 @@ from sodbench.models.res2net import Res2Net50, Res2NetBlock
 # Channels of the four scales between the two fusions.
 BRANCHES = (128, 256, 512, 512)
 DILATIONS = (1, 2, 4, 8, 16)
-GROUPS = 32
+_NORM_GROUPS = 32
 
 # Values that PreparedReadout holds at once: bounded by the memory of a GPU, and by the cache of a CPU.
 MAX_ELEMENTS, MAX_ELEMENTS_CPU = 2**28, 2**21
@@ -33,7 +33,7 @@ def csf_res2net50(frozen: bool = True) -> "CSF":
     Parameters
     ----------
     frozen : bool, default True
-        Fix in training what the authors fix; see :class:`CSF`.
+        Fix in training what the authors fix; see `CSF`.
 
     Returns
     -------
@@ -72,9 +72,9 @@ class OctaveConv1x1(nn.Module):
             for i, x in enumerate(xs):
                 # each convolution runs at the smaller of the two sizes
                 if i < j:
-                    terms.append(F.conv2d(_resize(x, size), self.kernel(j, i)))
+                    terms.append(F.conv2d(_interpolate(x, size), self.kernel(j, i)))
                 else:
-                    terms.append(_resize(F.conv2d(x, self.kernel(j, i)), size))
+                    terms.append(_interpolate(F.conv2d(x, self.kernel(j, i)), size))
             total = terms[0]
             for term in terms[1:]:
                 total = total + term
@@ -100,17 +100,17 @@ class PreparedOctaveConv1x1(nn.Module):
         self.finer, self.coarser = nn.ParameterList(), nn.ModuleList()
         for j, (top, bottom) in enumerate(conv.rows):
             rows = conv.weights.detach()[top:bottom]
-            self.finer.append(_constant(rows[:, : conv.columns[j][1]]))
+            self.finer.append(_frozen_parameter(rows[:, : conv.columns[j][1]]))
             self.coarser.append(
-                nn.ParameterList(_constant(rows[:, a:b]) for a, b in conv.columns[j + 1 :])
+                nn.ParameterList(_frozen_parameter(rows[:, a:b]) for a, b in conv.columns[j + 1 :])
             )
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        """Compute the same as :meth:`OctaveConv1x1.forward`."""
+        """Compute the same as `OctaveConv1x1.forward`."""
         outs = []
         for j, (finer, coarser) in enumerate(zip(self.finer, self.coarser, strict=True)):
             size = xs[j].shape[-2:]
-            inputs = torch.cat([_resize(x, size) for x in xs[: j + 1]], 1)
+            inputs = torch.cat([_interpolate(x, size) for x in xs[: j + 1]], 1)
             total = F.conv2d(inputs, finer)
             kernels = cast(nn.ParameterList, coarser)
             smaller = [F.conv2d(x, kernel) for x, kernel in zip(xs[j + 1 :], kernels, strict=True)]
@@ -139,19 +139,19 @@ class PreparedReadout(nn.Module):
         assert isinstance(norm, nn.GroupNorm)
         assert isinstance(prelu, nn.PReLU)
         self.kernels = nn.ParameterList(
-            _constant(conv.weights.detach()[:, a:b]) for a, b in conv.columns
+            _frozen_parameter(conv.weights.detach()[:, a:b]) for a, b in conv.columns
         )
         self.norm, self.slopes, self.classifier = norm, prelu.weight, classifier
 
     def forward(self, xs: list[Tensor]) -> Tensor:
         """Feature maps [n, c_i, h_i, w_i], finest first -> logits float32 [n, 1, h_0, w_0]."""
         n, _, h, w = xs[0].shape
-        width = len(self.slopes) // GROUPS
+        width = len(self.slopes) // _NORM_GROUPS
         at_once = MAX_ELEMENTS_CPU if xs[0].device.type == "cpu" else MAX_ELEMENTS
-        groups = min(GROUPS, max(1, at_once // (n * width * h * w)))
+        groups = min(_NORM_GROUPS, max(1, at_once // (n * width * h * w)))
         parts = [
-            self._part(xs, g * width, min(g + groups, GROUPS) * width)
-            for g in range(0, GROUPS, groups)
+            self._part(xs, g * width, min(g + groups, _NORM_GROUPS) * width)
+            for g in range(0, _NORM_GROUPS, groups)
         ]
         total = parts[0]
         for part in parts[1:]:
@@ -162,7 +162,7 @@ class PreparedReadout(nn.Module):
         """Return what channels a to b of the fusion add to the logits."""
         finest, *smaller = (F.conv2d(x, k[a:b]) for x, k in zip(xs, self.kernels, strict=True))
         norm = self.norm
-        groups = (b - a) * GROUPS // len(self.slopes)
+        groups = (b - a) * _NORM_GROUPS // len(self.slopes)
         y = _add_enlarged(finest, smaller)
         y = F.prelu(
             F.group_norm(y, groups, norm.weight[a:b], norm.bias[a:b], norm.eps), self.slopes[a:b]
@@ -171,7 +171,7 @@ class PreparedReadout(nn.Module):
         return F.conv2d(y, self.classifier.weight[:, a:b], bias).float()
 
 
-def _constant(kernel: Tensor) -> nn.Parameter:
+def _frozen_parameter(kernel: Tensor) -> nn.Parameter:
     return nn.Parameter(kernel.contiguous().clone(), requires_grad=False)
 
 
@@ -208,7 +208,7 @@ class Fusion(nn.Module):
     def __init__(self, ins: tuple[int, ...], outs: tuple[int, ...]):
         super().__init__()
         self.conv: OctaveConv1x1 | PreparedOctaveConv1x1 = OctaveConv1x1(ins, outs)
-        self.bns = nn.ModuleList(nn.GroupNorm(GROUPS, out) for out in outs)
+        self.bns = nn.ModuleList(nn.GroupNorm(_NORM_GROUPS, out) for out in outs)
         self.prelus = nn.ModuleList(nn.PReLU(out) for out in outs)
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
@@ -235,7 +235,7 @@ class MultiDilation(nn.Module):
             nn.Conv2d(channels, width, 3, padding=dilation, dilation=dilation, bias=False)
             for width, dilation in zip(widths, DILATIONS, strict=True)
         )
-        self.bn = nn.GroupNorm(GROUPS, channels)
+        self.bn = nn.GroupNorm(_NORM_GROUPS, channels)
         self.prelu = nn.PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -309,7 +309,7 @@ class CSF(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalised RGB [n, 3, h, w] -> logits [n, 1, h, w], before the sigmoid."""
         (y,) = self.fuse1x1(self.ms(self.fuse(self.base(x))))
-        return _resize(self.cls_layer(y), x.shape[-2:])
+        return _interpolate(self.cls_layer(y), x.shape[-2:])
 
 
 class PreparedCSF(nn.Module):
@@ -330,8 +330,8 @@ class PreparedCSF(nn.Module):
         self.base, self.fuse, self.ms = csf.base, csf.fuse, csf.ms
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the same as :meth:`CSF.forward`."""
-        return _resize(self.read(self.ms(self.fuse(self.base(x)))), x.shape[-2:])
+        """Compute the same as `CSF.forward`."""
+        return _interpolate(self.read(self.ms(self.fuse(self.base(x)))), x.shape[-2:])
 
 
 def _draw_kernel(module: nn.Module) -> None:
@@ -341,7 +341,7 @@ def _draw_kernel(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def _resize(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+def _interpolate(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     if x.shape[-2:] == size:
         return x
     return F.interpolate(x, size=(size[0], size[1]), mode="bilinear", align_corners=False)

@@ -32,7 +32,7 @@ STD = (0.229, 0.224, 0.225)
 # How far declared probabilities may leave 0..1: more than bfloat16 rounds, much less than any logits do.
 ROUNDING = 0.01
 
-Maps = list[NDArray[np.uint8] | None]
+NetworkMaps = list[NDArray[np.uint8] | None]
 
 
 def normalise(pixels: Tensor) -> Tensor:
@@ -186,9 +186,9 @@ class InferenceNetwork:
     model : nn.Module
         The network; it is not changed.
     device : str or torch.device, default "auto"
-        See :func:`choose_device`.
+        See `choose_device`.
     precision : str, optional
-        See :func:`choose_precision`.
+        See `choose_precision`.
     compiled : bool, default False
         Use ``torch.compile``.
 
@@ -276,13 +276,15 @@ class InferenceNetwork:
             return run_at_size(size, self._run, x)
 
     @torch.inference_mode()
-    def start(self, pixels: NDArray[np.uint8], max_side: int | None = None) -> Callable[[], Maps]:
+    def start(
+        self, pixels: NDArray[np.uint8], max_side: int | None = None
+    ) -> Callable[[], NetworkMaps]:
         """Start to predict images of one size.
 
         Parameters
         ----------
         pixels, max_side
-            As for :meth:`logits`.
+            As for `logits`.
 
         Returns
         -------
@@ -305,7 +307,7 @@ class InferenceNetwork:
         copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
         copied.record(torch.cuda.current_stream(self.device))
 
-        def wait() -> Maps:
+        def wait() -> NetworkMaps:
             copied.synchronize()
             return self._finish(maps_here, extremes_here)
 
@@ -330,7 +332,7 @@ class InferenceNetwork:
             self._module.to(memory_format=torch.contiguous_format)
         self.channels_last = False
 
-    def _finish(self, maps: Tensor, extremes: Tensor) -> Maps:
+    def _finish(self, maps: Tensor, extremes: Tensor) -> NetworkMaps:
         """Return the maps as arrays, None for images whose values are not all finite; record the range."""
         self.range = self.range.with_images(extremes)
         low, high = self.range.low, self.range.high

@@ -165,7 +165,7 @@ class CountsFile:
     ------
     StoredFileError
         Where the file cannot be read, is damaged, of another version, not what was stored, or holds what no counting
-        gives; also from :meth:`read`, since histograms are checked as they are read.
+        gives; also from `read`, since histograms are checked as they are read.
     """
 
     def __init__(self, path: Path, stored_hash: str | None = None):
@@ -488,6 +488,6 @@ def read_counts(path: Path, stored_hash: str | None = None) -> StoredPairs:
     Raises
     ------
     StoredFileError
-        As :class:`CountsFile`.
+        As `CountsFile`.
     """
     return CountsFile(path, stored_hash).read_all()

@@ -23,7 +23,7 @@ _TYPES = {
     "boolean": "true or false",
     "null": "null",
 }
-_MAX_QUOTED = 60
+_MAX_VALUE_LENGTH = 60
 
 
 class SchemaError(Exception):
@@ -61,8 +61,8 @@ def _check(value: Any, schema: Schema, where: str) -> None:
         schema = {**result_schema()["$defs"][name], **schema}
     if not _matches(value, schema):
         text = repr(value)
-        quoted = text if len(text) < _MAX_QUOTED else text[: _MAX_QUOTED - 3] + "..."
-        raise SchemaError(f"{where} is {quoted}, not {_describe(schema)}")
+        quoted = text if len(text) < _MAX_VALUE_LENGTH else text[: _MAX_VALUE_LENGTH - 3] + "..."
+        raise SchemaError(f"{where} is {quoted}, not {_describe_schema(schema)}")
     if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise SchemaError(f"{where} holds half a character")
     if isinstance(value, dict):
@@ -129,7 +129,7 @@ def _accepted(types: str | list[str]) -> set[str]:
     return accepted | {"integer"} if "number" in accepted else accepted
 
 
-def _describe(schema: Schema) -> str:
+def _describe_schema(schema: Schema) -> str:
     """What a schema asks for, in words."""
     if "const" in schema or "enum" in schema:
         choices = [schema["const"]] if "const" in schema else schema["enum"]

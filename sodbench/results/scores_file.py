@@ -36,7 +36,7 @@ def encode_scores(result: "Result") -> bytes:
     table = result.table.reset_index(names="stem")
     for position, name in enumerate(_RESULT_COLUMNS):
         table.insert(position, name, getattr(result, name))
-    names = [*table["stem"], *table[list(FILE_COLUMNS)].to_numpy().ravel(), *_identity(result)]
+    names = [*table["stem"], *table[list(FILE_COLUMNS)].to_numpy().ravel(), *_result_names(result)]
     # the csv module quotes a line feed, but a carriage return only if it quotes all text
     has_returns = any("\r" in name for name in names)
     text = io.StringIO(newline="")
@@ -93,7 +93,7 @@ def read_scores(path: Path, result: "Result", stored_hash: str) -> "pd.DataFrame
         table[list(FILE_COLUMNS)]  # KeyError where a column is missing
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoredFileError(path, f"not a readable table of scores ({error})") from error
-    if identity != [_identity(result)]:
+    if identity != [_result_names(result)]:
         raise StoredFileError(path, "its method, dataset and protocol are not those of its result")
     if "wf" not in table:
         raise StoredFileError(path, "not a table of scores (it has no column wf)")
@@ -102,5 +102,5 @@ def read_scores(path: Path, result: "Result", stored_hash: str) -> "pd.DataFrame
     return table
 
 
-def _identity(result: "Result") -> list[str]:
+def _result_names(result: "Result") -> list[str]:
     return [getattr(result, name) for name in _RESULT_COLUMNS]

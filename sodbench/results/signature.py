@@ -75,7 +75,7 @@ class Signature:
         return {name: value for name, value in values.items() if value}
 
     def __str__(self) -> str:
-        return "|".join(f"{name}:{_escape(value)}" for name, value in self.fields.items())
+        return "|".join(f"{name}:{_escape_value(value)}" for name, value in self.fields.items())
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -100,7 +100,7 @@ class Signature:
         return signature
 
 
-def _escape(value: str) -> str:
+def _escape_value(value: str) -> str:
     # names of datasets and protocols are the user's own, and may hold the separator
     return re.sub("[%|]", lambda match: f"%{ord(match[0]):02X}", value)
 

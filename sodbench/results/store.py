@@ -46,7 +46,7 @@ class CountsStore:
     """Counted pairs by name: those of a stored ``counts.npz``, of parts on disk, and of the part under way.
 
     The caller holds the lock of the folder.  Use it as a context manager: pairs that were added are kept as parts
-    unless :meth:`discard` was called.
+    unless `discard` was called.
 
     Parameters
     ----------

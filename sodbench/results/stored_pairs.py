@@ -1,7 +1,7 @@
 """Counted pairs: what is known about a map and its mask, and the counts of their pixels.
 
-One value, :class:`StoredPairs`, is what workers return, what parts and ``counts.npz`` hold, and what scores are computed
-from.  ``PAIR_RECORD`` and :class:`sodbench.metrics.Counts` together are the only description of a stored pair.
+One value, `StoredPairs`, is what workers return, what parts and ``counts.npz`` hold, and what scores are computed
+from.  ``PAIR_RECORD`` and `sodbench.metrics.Counts` together are the only description of a stored pair.
 """
 
 import os
@@ -104,7 +104,7 @@ def counting_scheme(policy: Policy) -> CountingScheme:
 
 @dataclass(frozen=True)
 class StoredPairs:
-    """Counted pairs in memory; a ``CountsSource`` for :func:`sodbench.metrics.score`.
+    """Counted pairs in memory; a ``CountsSource`` for `sodbench.metrics.score`.
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ class StoredPairs:
         stems : sequence of str
             N names.
         records : sequence of bytes
-            From :func:`pack_record`.
+            From `pack_record`.
         counts : sequence of PairCounts
         """
         array = np.frombuffer(b"".join(records), PAIR_RECORD)

@@ -1,7 +1,10 @@
 """What ``import sodbench`` offers."""
 
+import re
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,17 @@ def test_every_public_name_can_be_imported():
     assert set(sodbench.__all__) <= set(dir(sodbench))
     with pytest.raises(AttributeError, match="no attribute 'evaluat'"):
         _ = sodbench.evaluat
+
+
+def test_the_api_page_shows_every_public_name_and_nothing_that_does_not_exist():
+    page = Path(__file__).parents[2] / "docs" / "api.md"
+    shown = re.findall(r"^::: (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(shown) == len(set(shown)) > 15
+    for name in shown:
+        module, _, attribute = name.rpartition(".")
+        assert getattr(import_module(module), attribute).__doc__, name
+    public = {f"sodbench.{name}" for name in sodbench.__all__} - {"sodbench.__version__"}
+    assert public == {name for name in shown if name.count(".") == 1}
 
 
 def test_importing_sodbench_imports_nothing_heavy():

@@ -102,7 +102,7 @@ def count_pairs(
     workers: int = 64,
     folder: Path | None = None,
 ) -> Generator[Batch, None, None]:
-    """Count all visits, with a bounded number of work items in progress.
+    """Count all visits, with a bounded number of work items in progress (and so of memory).
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def count_pairs(
         for item in _work_items(visits, workers):
             future = executor.submit(_count_item, item, policy, scheme, folder, stop)
             pending.append(_PendingItem(item, future))
-            if len(pending) > 2 * workers:  # memory is bounded, whatever the number of files
+            if len(pending) > 2 * workers:
                 yield pending[0].result()
                 pending.popleft()
         while pending:
@@ -200,10 +200,12 @@ def _count_item(
     stop: threading.Event | None,
 ) -> list[Outcomes]:
     if any(column.metric not in METRICS for column in scheme.columns):
-        load_plugins("sodbench.metrics")  # a new process knows only the metrics of sodbench itself
+        # a new process knows only the metrics of sodbench itself
+        load_plugins("sodbench.metrics")
     outcomes = []
     for visit in visits:
-        if stop and stop.is_set():  # no one waits for the result
+        # no one waits for the result
+        if stop and stop.is_set():
             break
         outcomes.append(count_visit(visit, policy, folder, scheme))
     return outcomes

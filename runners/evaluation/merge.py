@@ -198,7 +198,8 @@ def _check_division(title: str, shards: Sequence[Result], files: Sequence[Counts
         )
     kinds = {problem.kind for shard in shards for problem in shard.problems}
     if ProblemKind.UNREADABLE in kinds and shards[0].policy.missing == "skip":
-        return  # pairs that were left out have shifted the division
+        # pairs that were left out have shifted the division
+        return
     for index, file in enumerate(files):
         expected = union[index :: len(files)]
         if list(file.stems) != expected:

@@ -57,7 +57,7 @@ class EvaluationPlan:
                 yield group
 
     def describe(self) -> list[str]:
-        """Say in words what will be scored.
+        """Describe what will be scored.
 
         Returns
         -------

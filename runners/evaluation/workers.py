@@ -21,7 +21,7 @@ from sodbench.runners.evaluation.count import Batch, Visit, count_pairs, warm_up
 
 # Below this number of maps, processes take longer to start than they save
 MIN_MAPS_FOR_PROCESSES = 1000
-# A worker with fewer maps than this is not worth starting
+# A worker with fewer maps than this costs more time to start than it saves
 _MIN_MAPS_PER_THREAD, _MIN_MAPS_PER_PROCESS = 8, 100
 _DASK_TIMEOUT_S = 10
 
@@ -73,7 +73,8 @@ class Workers:
             If a worker ended before it had finished.
         """
         if self.executor:
-            number = self.jobs or 64  # an executor does not tell how many workers it has
+            # an executor does not report how many workers it has
+            number = self.jobs or 64
             yield from count_pairs(visits, policy, self.executor, workers=number, folder=Path.cwd())
             return
         if not visits:
@@ -102,7 +103,8 @@ def _is_positive_integer(value: object) -> bool:
 
 def _process_executor(number: int) -> Executor:
     from sodbench.runners.evaluation.processes import (
-        process_executor,  # multiprocessing is slow to import
+        # multiprocessing is slow to import
+        process_executor,
     )
 
     return process_executor(number)

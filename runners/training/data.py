@@ -265,7 +265,7 @@ def load_augmented(
 def _augment(
     pixels: Pixels, mask: Pixels, rng: np.random.Generator, recipe: Recipe
 ) -> tuple[Pixels, Pixels]:
-    """Flip and crop a pair as the recipe says; a new augmentation goes here and draws its numbers last."""
+    """Flip and crop a pair as the recipe defines; a new augmentation goes here and draws its numbers last."""
     flip, share, down, across = rng.random(4)
     if recipe.flip and flip < 0.5:
         pixels, mask = pixels[:, ::-1], mask[:, ::-1]

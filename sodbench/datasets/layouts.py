@@ -143,7 +143,8 @@ def detect_layout(
         own_keys = () if strict else (normalise_name(base.absolute().name),)
     images = _folders_of_kind(base, IMAGE_FOLDERS, own_keys, strict)
     masks = _folders_of_kind(base, MASK_FOLDERS, own_keys, strict)
-    if masks and not images:  # <set> + <set>_mask
+    # <set> + <set>_mask
+    if masks and not images:
         same_name = (f for f in list_folders(base) if normalise_name(f.name) in own_keys)
         images = [folder for folder in same_name if has_images(folder)]
     if not strict and not images and not masks:

@@ -101,7 +101,8 @@ class CountsStore:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._write_part()
-        else:  # what ended the run is reported, not what prevents its pairs from being kept
+        else:
+            # what ended the run is reported, not what prevents its pairs from being kept
             with suppress(SodbenchError):
                 self._write_part()
         if self._temporary:
@@ -180,11 +181,13 @@ class CountsStore:
         self._pending.clear()
         if self._folder is None:
             return
-        with suppress(OSError):  # parts that stay are of the same pairs; the next run deletes them
+        # parts that stay are of the same pairs; the next run deletes them
+        with suppress(OSError):
             for path in find_parts(self._folder.parent):
                 path.unlink()
             for path in list_paths(self._folder) if self._folder.is_dir() else ():
-                if is_temporary(path.name):  # no one else writes here: a killed run left it
+                # no one else writes here: a killed run left it
+                if is_temporary(path.name):
                     path.unlink()
             self._folder.rmdir()
 
@@ -273,7 +276,7 @@ def _stack_pairs(pairs: Sequence[CountedRecord]) -> StoredPairs:
 
 
 def is_current(record: Any, mask: Path, map_: Path | None, policy: Policy) -> bool:
-    """Tell whether a pair was counted from the files as they are now, in the way that a policy asks for.
+    """Check whether a pair was counted from the files as they are now, in the way that a policy asks for.
 
     Parameters
     ----------

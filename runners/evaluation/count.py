@@ -124,7 +124,7 @@ def count_pairs(
     Raises
     ------
     SodbenchError
-        If a worker process ended unexpectedly. What other workers have finished by then is yielded first, as it is
+        If a worker process ended unexpectedly, or the executor was shut down. What other workers have finished by then is yielded first, as it is
         for any exception that a worker raises.
     """
     scheme = counting_scheme(policy)
@@ -148,6 +148,10 @@ def count_pairs(
         yield from [item.result() for item in pending if item.succeeded()]
         if isinstance(error, BrokenExecutor):
             raise _worker_lost() from error
+        if isinstance(error, RuntimeError) and "after shutdown" in str(error):
+            raise SodbenchError(
+                "the executor was shut down, so it takes no more work; pass one that runs until the evaluation ends"
+            ) from error
         raise
     finally:
         if stop:

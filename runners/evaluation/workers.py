@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,20 @@ class Workers:
     processes : bool
         Whether large runs use worker processes instead of threads. Only for programs whose main module can be
         imported without running, such as the command line.
+
+    Raises
+    ------
+    SodbenchError
+        For a number of jobs that is none.
     """
 
     jobs: int | None = None
     executor: Executor | None = None
     processes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and not _is_positive_integer(self.jobs):
+            raise SodbenchError(f"jobs is {self.jobs!r}, but must be a whole number of at least 1")
 
     def count(self, visits: Sequence[Visit], policy: Policy) -> Generator[Batch, None, None]:
         """Count all visits, see `count_pairs`; closing the generator ends the workers.
@@ -85,6 +95,10 @@ class Workers:
             finished = True
         finally:
             executor.shutdown(wait=finished, cancel_futures=True)
+
+
+def _is_positive_integer(value: object) -> bool:
+    return isinstance(value, Integral) and int(value) >= 1
 
 
 def _process_executor(number: int) -> Executor:

@@ -234,7 +234,8 @@ class Result:
         try:
             words = shlex.split(str(self.provenance.get("scored_by", "")))
             words[words.index("--protocol") + 1] = protocol
-        except (ValueError, IndexError):  # another program's words
+        except (ValueError, IndexError):
+            # another program's words
             return ""
         return shlex.join(words)
 

@@ -5,6 +5,7 @@ runs only in ``run``, so that ``sodbench --help`` starts at once.
 """
 
 import argparse
+import difflib
 import errno
 import importlib
 import os
@@ -59,6 +60,20 @@ EXTRAS = {
 }
 
 
+# Options of earlier versions, and what they are called now; one became two.
+RENAMED = {
+    "--best-by": "--monitor",
+    "--list": "--pairs --items",
+    "--no-wf": "--no-weighted-f",
+    "--pictures": "--images",
+    "--skip-bad": "--skip-invalid",
+    "--trust-folders": "--allow-swapped",
+    "--workers": "--jobs",
+    "--worst": "--show-worst",
+    "--worst-by": "--sort-by",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose error messages show quoted arguments escaped."""
 
@@ -72,6 +87,26 @@ class _Command(_Parser):
     def __init__(self, **options: Any):
         super().__init__(**options)
         _add_quiet(self, default=argparse.SUPPRESS)  # not given here: the program's value stays
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        # argparse lets the program refuse what a command does not know, which prints the program's usage
+        known, others = super().parse_known_args(args, namespace)
+        if others:
+            self.error(f"unrecognized arguments: {' '.join(others)}{self._suggest(others)}")
+        return known, others
+
+    def _suggest(self, others: Sequence[str]) -> str:
+        own = [option for option in self._option_string_actions if option.startswith("--")]
+        suggestions = []
+        for word in others:
+            option = word.partition("=")[0]
+            if not option.startswith("--"):
+                continue
+            if names := [name for name in RENAMED.get(option, "").split() if name in own]:
+                suggestions.append(f"{option} is called {' or '.join(names)} now")
+            elif near := difflib.get_close_matches(option, own, 1):
+                suggestions.append(f"did you mean {near[0]}?")
+        return f" ({'; '.join(suggestions)})" if suggestions else ""
 
 
 def _add_quiet(parser: argparse.ArgumentParser, default: Any) -> None:

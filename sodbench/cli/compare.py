@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
     )
     add_selection(parser)
     add_format(parser, ("table", "markdown", "csv", "json"))
-    add_resampling(parser, 10_000, "bootstrap resamples and permutations")
+    add_resampling(parser, 10_000, "bootstrap resamples")
     parser.set_defaults(run=run)
 
 

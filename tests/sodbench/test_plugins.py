@@ -140,3 +140,24 @@ def test_a_broken_plug_in_is_one_error_that_names_its_package(installed, text, r
     (line,) = done.stderr.splitlines()
     assert "the plug-in mine (sodbench.protocols) of the package my-plugin 1.2 cannot" in line
     assert reason in line
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("raise KeyError('no')", "the metric my_dice cannot be computed (KeyError: 'no')"),
+        ("return 'x'", "the metric my_dice cannot be computed (ValueError: could not convert"),
+        ("return float('inf')", "the metric my_dice is infinite for a pair; return NaN"),
+    ],
+)
+def test_a_metric_of_a_plug_in_that_fails_is_named_with_the_mask(installed, tmp_path, body, reason):
+    map_, mask = draw_pair(1)
+    save_image(tmp_path / "maps/1.png", map_)
+    save_image(tmp_path / "masks/1.png", mask)
+    head, definition, _ = PLUGIN.partition("def dice(map_, foreground):\n")
+    done = installed(f"{head}{definition}    {body}\n", "metrics")(
+        "--quiet", "eval", "maps", "masks", "-o", "out"
+    )
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and f"masks/1.png: {reason}" in line
+    assert not list((tmp_path / "out").rglob("result.json"))

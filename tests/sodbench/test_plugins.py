@@ -161,3 +161,16 @@ def test_a_metric_of_a_plug_in_that_fails_is_named_with_the_mask(installed, tmp_
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and f"masks/1.png: {reason}" in line
     assert not list((tmp_path / "out").rglob("result.json"))
+
+
+def test_a_result_under_a_plug_ins_protocol_is_not_called_modified_without_it(installed, tmp_path):
+    map_, mask = draw_pair(1)
+    save_image(tmp_path / "maps/1.png", map_)
+    save_image(tmp_path / "masks/1.png", mask)
+    words = ("eval", "maps", "masks", "--protocol", "mine", "--shard", "1/1", "-o", "part")
+    assert installed(PLUGIN, "protocols")("--quiet", *words).returncode == 0
+    merge = ("merge", "part", "-o", "out")
+    done = installed(PLUGIN)(*merge)
+    assert done.returncode == 2 and "modified" not in done.stderr
+    assert "was scored under the protocol 'mine', which is not known here; install" in done.stderr
+    assert installed(PLUGIN, "protocols")(*merge).returncode == 0

@@ -32,6 +32,7 @@ _NEAR = 4
 _LANES = 32
 # Columns whose candidates are counted together, as the bytes of one 64-bit word
 _WORD = 8
+# Columns beyond both ends of a row, so that the vectors need no test for the image's border
 _PAD = 16
 # A squared distance is followed by a code of the direction in one number; see _find_near
 _CODES_PER_DISTANCE = 16

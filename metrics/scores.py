@@ -390,16 +390,17 @@ def _scores_signature(protocol: Protocol, n: int, undefined_s: str, n_undefined:
 
 @dataclass(frozen=True)
 class _Visited:
-    """Every pair's scalars and the mean curves.
+    """Every pair's scalars and the mean curves."""
 
-    columns: the scalars' names.  scalars: float64 [metrics, N].  foreground: float64 [N].  curve_means: float64 [256]
-    each.  defined: for the curves that a protocol may leave undefined, the pairs that have them, bool [N].
-    """
-
+    # The scalars' names
     columns: tuple[str, ...]
+    # [metrics, N]
     scalars: Floats
+    # Pixels of each mask, [N]
     foreground: Floats
+    # [256] each
     curve_means: dict[str, Floats]
+    # For the curves that a protocol may leave undefined, the pairs that have them, [N]
     defined: dict[str, NDArray[np.bool_]]
 
     def scalar(self, name: str) -> Floats:

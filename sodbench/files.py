@@ -255,7 +255,17 @@ def _host_hash() -> str:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file name is one that sodbench gives to files while it writes them."""
+    """Whether a file name is one that sodbench gives to files while it writes them.
+
+    Parameters
+    ----------
+    name : str
+        Without its folder.
+
+    Returns
+    -------
+    bool
+    """
     return _TEMPORARY.fullmatch(name) is not None
 
 
@@ -276,7 +286,7 @@ def remove_stale_temporaries(folder: Path) -> None:
         if (
             match
             and match["host"] == _host_hash()
-            and not is_process_running(int(match["process"]))
+            and not _is_process_running(int(match["process"]))
         ):
             with suppress(OSError):
                 (folder / name).unlink()
@@ -451,7 +461,7 @@ def lock_folder(folder: Path, purpose: str = "scoring") -> Iterator[None]:
         os.close(number)
 
 
-def is_process_running(process: int) -> bool:
+def _is_process_running(process: int) -> bool:
     """Whether a process with this number runs; True where that cannot be asked safely."""
     # there os.kill ends the process, whatever the signal
     if sys.platform == "win32":

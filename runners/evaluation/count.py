@@ -125,8 +125,8 @@ def count_pairs(
     Raises
     ------
     SodbenchError
-        If a worker process ended unexpectedly, or the executor was shut down. What other workers have finished by then is yielded first, as it is
-        for any exception that a worker raises.
+        If a worker process ended unexpectedly, or the executor was shut down. What other workers have finished by
+        then is yielded first, as it is for any exception that a worker raises.
     """
     scheme = counting_scheme(policy)
     if executor is None:
@@ -147,12 +147,8 @@ def count_pairs(
             pending.popleft()
     except Exception as error:
         yield from [item.result() for item in pending if item.succeeded()]
-        if isinstance(error, BrokenExecutor):
-            raise _worker_lost() from error
-        if isinstance(error, RuntimeError) and "after shutdown" in str(error):
-            raise SodbenchError(
-                "the executor was shut down, so it takes no more work; pass one that runs until the evaluation ends"
-            ) from error
+        if problem := _executor_problem(error):
+            raise problem from error
         raise
     finally:
         if stop:
@@ -173,11 +169,19 @@ class _PendingItem(NamedTuple):
         return self.future.done() and not self.future.cancelled() and not self.future.exception()
 
 
-def _worker_lost() -> SodbenchError:
-    return SodbenchError(
-        "a worker process ended unexpectedly, perhaps killed for lack of memory; what was counted before is kept in the "
-        "output folder, if there is one; run the same command again with fewer workers (--jobs)"
-    )
+def _executor_problem(error: Exception) -> SodbenchError | None:
+    """Explain a failure of the executor itself; None for an exception that the work raised."""
+    if isinstance(error, BrokenExecutor):
+        return SodbenchError(
+            "a worker process ended unexpectedly, perhaps killed for lack of memory; what was counted before is kept "
+            "in the output folder, if there is one; run the same command again with fewer workers (--jobs)"
+        )
+    # BrokenExecutor is a RuntimeError, too; this one has no class of its own
+    if isinstance(error, RuntimeError) and "after shutdown" in str(error):
+        return SodbenchError(
+            "the executor was shut down, so it takes no more work; pass one that runs until the evaluation ends"
+        )
+    return None
 
 
 def _work_items(visits: Sequence[Visit], workers: int) -> Iterator[Sequence[Visit]]:

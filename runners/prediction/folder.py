@@ -173,7 +173,18 @@ def write_manifest(
 
 
 def describe_image(content: bytes) -> str:
-    """Describe an image file by its bytes, as the comment of its map does."""
+    """Describe an image file by its bytes, as the comment of its map does.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+
+    Returns
+    -------
+    str
+        Its length and hash: a map is kept as long as its image has the same.
+    """
     digest = hashlib.blake2b(content, digest_size=8).hexdigest()
     return f"{_ORIGIN}{len(content)} bytes, blake2b {digest}"
 

@@ -21,6 +21,7 @@ OTHER_FOLDERS = frozenset(
 )  # fmt: skip
 JPEG = frozenset({".jpg", ".jpeg"})
 PAIR_LIST, IMAGE_LIST = "train_pair.lst", "test.lst"
+# Quoted by errors, so that a dataset.toml can be written without the docs
 TOML_EXAMPLE = 'name = "...", images = "folder", masks = "folder"'
 
 # The layouts that are read, in words; folder names are compared without case and punctuation.

@@ -80,7 +80,17 @@ def split_columns(line: str) -> list[str]:
 
 
 def is_delimited(line: str) -> bool:
-    """Whether tabs or quotes show where the columns of a line end."""
+    """Whether tabs or quotes show where the columns of a line end.
+
+    Parameters
+    ----------
+    line : str
+
+    Returns
+    -------
+    bool
+        False where names with spaces are ambiguous, so that the files on disk must decide.
+    """
     return "\t" in line or (line.count('"') >= 2 and line.count('"') % 2 == 0)
 
 

@@ -59,7 +59,17 @@ def error_text(error: BaseException) -> str:
 
 
 def shorten(text: str) -> str:
-    """Return a message on one line of at most 300 characters, without torch's colours and advice."""
+    """Return a message on one line of at most 300 characters, without torch's colours and advice.
+
+    Parameters
+    ----------
+    text : str
+        The message, of any number of lines.
+
+    Returns
+    -------
+    str
+    """
     text = _ADVICE.split(_TERMINAL_CODE.sub("", text))[0]
     joined = " ".join(text.split())
     return joined if len(joined) <= _MAX_LENGTH else joined[: _MAX_LENGTH - 3] + "..."

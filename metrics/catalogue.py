@@ -5,8 +5,8 @@ library is imported, so that checking a name loads neither numpy nor numba.
 
 To add a metric of a binarised map, write its formula in threshold_metrics.py and add one entry to
 ``_THRESHOLD_FAMILIES``.  To add a metric that needs pixels, write a module with a function of (prepared map, foreground)
-and add one entry to ``_METRICS`` that names it.  Outside this package :func:`register_metric` and
-:func:`register_threshold_family` do the same.
+and add one entry to ``_METRICS`` that names it.  Outside this package `register_metric` and
+`register_threshold_family` do the same.
 """
 
 import difflib
@@ -52,7 +52,7 @@ class Metric:
         Metrics of the same quantity share a family, e.g. ``f``.
     description : str
     citation : str
-        A key of :data:`CITATIONS`, or empty.
+        A key of `CITATIONS`, or empty.
     curves : tuple of str
         The mean curves that the aggregate is a function of; empty for a mean of per-image values.
     per_image : bool
@@ -123,7 +123,7 @@ class ThresholdFamily:
     direction : {"higher", "lower"}
         Which values are better.
     citation : str
-        A key of :data:`CITATIONS`, or empty.
+        A key of `CITATIONS`, or empty.
     max_listed : bool
         Whether the maximum is shown by ``--metrics all``.
     """
@@ -375,7 +375,7 @@ def _check_new(name: str) -> None:
 
 
 def registered_formulas() -> dict[str, Callable[..., Any]]:
-    """The formulas of :func:`register_threshold_family`, by the family's name.
+    """The formulas of `register_threshold_family`, by the family's name.
 
     Returns
     -------
@@ -395,7 +395,7 @@ def load_pixel_function(name: str) -> Callable[..., Any]:
     Returns
     -------
     callable
-        See :func:`register_metric`.
+        See `register_metric`.
 
     Raises
     ------

@@ -1,3 +1,3 @@
-"""The former name of :mod:`sodbench.metrics.pysodmetrics`, which stays importable."""
+"""The former name of `sodbench.metrics.pysodmetrics`, which stays importable."""
 
 from sodbench.metrics.pysodmetrics import *

@@ -130,7 +130,7 @@ def at_thresholds(prepared: PreparedCounts, comparison: ThresholdComparison) -> 
     ----------
     prepared : PreparedCounts
     comparison : {">", "trunc>=", ">="}
-        See :class:`sodbench.metrics.protocols.Protocol`.
+        See `sodbench.metrics.protocols.Protocol`.
 
     Returns
     -------

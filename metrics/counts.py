@@ -4,7 +4,7 @@ For a pair of uint8 images the *joint histogram* (histogram.py) is kept for each
 mask is not counted differently shares the histogram of the first rule, as all rules do on a mask of 0 and 255.  Counts
 are integers: they add, store and compare exactly, in any order.
 
-Three things are not functions of the histogram and are kept beside it: the absolute error against a mask of several
+Three things are not functions of the histogram and are kept next to it: the absolute error against a mask of several
 grey levels (SalMetric's MAE), the tie flags (ties.py), and the columns of the pixel metrics (pixel_metrics.py).
 """
 
@@ -65,7 +65,7 @@ class Deviations(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of N pairs; index them like an array, join them with :meth:`concatenate`.
+    """The counts of N pairs; index them like an array, join them with `concatenate`.
 
     Attributes
     ----------
@@ -356,12 +356,12 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
     ----------
     map_ : uint8 [h, w]
     mask : PreparedMask
-        A mask of the same size; its scheme says what is counted.
+        A mask of the same size; its scheme defines what is counted.
 
     Returns
     -------
     PairCounts
-        ``.counts`` is the same as :class:`Counts`.
+        ``.counts`` is the same as `Counts`.
 
     Raises
     ------
@@ -401,9 +401,9 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
 
 
 def compile_kernels() -> None:
-    """Compile all kernels that :func:`count_pair` may call, or load them from numba's cache.
+    """Compile all kernels that `count_pair` may call, or load them from numba's cache.
 
-    :func:`sodbench.metrics.compiled.announcing` reports whether anything is compiled, before it is.
+    `sodbench.metrics.compiled.announcing` reports whether anything is compiled, before it is.
     """
     # grey levels, so that the kernels that a binary mask does not need are compiled too
     grey = np.eye(8, dtype=np.uint8) * np.uint8(200)

@@ -26,7 +26,7 @@ def multiscale_iou(binary: NDArray[np.bool_], outline_cells: list[NDArray[np.boo
     ----------
     binary : bool [h, w]
     outline_cells : list of bool arrays
-        The mask's outline on ten grids, from :func:`to_grids` of :func:`outline`.
+        The mask's outline on ten grids, from `to_grids` of `outline`.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def to_grids(edges: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     Parameters
     ----------
     edges : bool [h, w]
-        From :func:`outline`.
+        From `outline`.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """The conventions of the field's evaluation programs, as values.
 
-One :class:`Protocol` describes one program: how it prepares a map, which mask pixels are foreground, how it compares a
+One `Protocol` describes one program: how it prepares a map, which mask pixels are foreground, how it compares a
 map with a threshold, what it does with an empty mask, and which aggregate it prints as max F.  Every metric is computed
-by the same functions, which read these values.  A further protocol is a further value; see :func:`register_protocol`.
+by the same functions, which read these values.  A further protocol is a further value; see `register_protocol`.
 
 Only the standard library is imported, so that the command line can list the protocols without loading numpy or numba.
 """
@@ -78,7 +78,7 @@ class PixelColumn(NamedTuple):
     foreground_above: int
 
     def __str__(self) -> str:
-        """The column's name in files, e.g. ``wf_min-max_128``; :meth:`parse` reads it."""
+        """The column's name in files, e.g. ``wf_min-max_128``; `parse` reads it."""
         return f"{self.metric}_{self.map}_{self.foreground_above}"
 
     @classmethod
@@ -115,11 +115,11 @@ class Protocol:
     name : str
         The name it is chosen by, as in ``--protocol``.
     title : str
-        The program it stands for.
+        The program whose numbers it gives.
     rule : CountingRule
         Which mask pixels are foreground, and how the centroid for S-measure is rounded.
     map : {"raw", "min-max", "maximum"}
-        How a map is prepared, see :data:`PREPARATIONS`.
+        How a map is prepared, see `PREPARATIONS`.
     mae_map : {"raw", "min-max", "maximum"}
         The same for MAE.
     mae_mask : {"raw", "binary"}
@@ -347,7 +347,7 @@ class CountingScheme:
         At least one.  The first one's histogram is kept for every pair, that of another rule for the pairs on which it
         differs.
     columns : tuple of PixelColumn
-        What is computed from the pixels of every pair beside the counts.
+        What is computed from the pixels of every pair in addition to the counts.
     """
 
     rules: tuple[CountingRule, ...]
@@ -364,7 +364,7 @@ class CountingScheme:
         protocols : iterable of Protocol
             The built-in protocols are always counted too: they cost next to nothing.
         pixel_metrics : sequence of str
-            Metrics of the catalogue that need pixels, see :func:`sodbench.metrics.catalogue.pixel_metric_names`.
+            Metrics of the catalogue that need pixels, see `sodbench.metrics.catalogue.pixel_metric_names`.
 
         Returns
         -------

@@ -124,7 +124,7 @@ class Analysis:
 
     @property
     def headings(self) -> dict[str, str]:
-        """The :meth:`heading` of every dataset."""
+        """The `heading` of every dataset."""
         return {dataset: self.heading(dataset) for dataset in self.datasets}
 
     @property
@@ -182,7 +182,7 @@ class Analysis:
         }
 
     def critical_differences(self) -> dict[str, CriticalDifference]:
-        """By metric name, Friedman and Nemenyi over the datasets of :attr:`ranking`, for its methods."""
+        """By metric name, Friedman and Nemenyi over the datasets of `ranking`, for its methods."""
         methods, datasets = list(self.ranking.methods), list(self.ranking.datasets)
         tests = {}
         for metric in (m for m in self.metrics if m.sign):
@@ -213,7 +213,7 @@ def analyse(
     metrics, methods, datasets : sequence of str, optional
         Only these, in this order.
     attributes : mapping of str to DataFrame, optional
-        By dataset, what :func:`sodbench.datasets.attribute_groups` returns. Scores are broken down by these.
+        By dataset, what `sodbench.datasets.attribute_groups` returns. Scores are broken down by these.
     resamples, seed : int, optional
         Of the bootstrap. The numbers of one dataset do not depend on the other datasets.
 

@@ -24,7 +24,7 @@ def read_attributes(places: Sequence[Path], results: Iterable[Result]) -> dict[s
     Returns
     -------
     dict of str to DataFrame
-        By dataset, what :func:`sodbench.datasets.attribute_groups` returns; empty without ``places``.
+        By dataset, what `sodbench.datasets.attribute_groups` returns; empty without ``places``.
 
     Raises
     ------

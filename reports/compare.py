@@ -1,7 +1,7 @@
 """The paired comparison of methods, from stored results: nothing is scored again.
 
 ``sodbench report`` compares all pairs of methods and ``sodbench compare`` one pair, by the same tests: see
-:mod:`sodbench.metrics.statistics.significance`.
+`sodbench.metrics.statistics.significance`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ from sodbench.results.result_file import nan_to_none
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison(PairedTest):
-    """A :class:`PairedTest` of two methods on one dataset by one metric.
+    """A `PairedTest` of two methods on one dataset by one metric.
 
     Attributes
     ----------

@@ -130,7 +130,7 @@ def write_check_report(reports: Sequence[DatasetReport], file: Path) -> None:
     Raises
     ------
     SodbenchError
-        If the file cannot be written; see also :func:`check_report_file`.
+        If the file cannot be written; see also `check_report_file`.
     """
     check_report_file(file)
     if file.suffix == ".json":
@@ -172,7 +172,8 @@ def format_stats(stats: Sequence[DatasetStats], style: str) -> str:
 
 
 def _format_value(what: str, value: float) -> str:
-    if np.isnan(value):  # e.g. the size of objects if every mask is empty
+    # e.g. the size of objects if every mask is empty
+    if np.isnan(value):
         return "-"
     if what in _SHARES:
         return f"{value:.1%}"
@@ -259,7 +260,7 @@ def write_stats_pages(stats: Sequence[DatasetStats], folder: Path) -> Path:
     Raises
     ------
     SodbenchError
-        If other files are in the way (:func:`check_stats_folder`), or the folder cannot be written.
+        If other files are in the way (`check_stats_folder`), or the folder cannot be written.
     """
     from sodbench.reports.plots import save_figure
 
@@ -268,7 +269,8 @@ def write_stats_pages(stats: Sequence[DatasetStats], folder: Path) -> Path:
     with OutputFolder.open(folder, _STATS_FOLDER) as output:
         files = sorted({*check_stats_folder(names, folder), *_files(names)})
         numbers = {WRITTEN_BY: _STATS, **_summaries(stats), "files": files}
-        output.write_text(_NUMBERS, json.dumps(numbers, indent=1) + "\n")  # ours from here on
+        # ours from here on
+        output.write_text(_NUMBERS, json.dumps(numbers, indent=1) + "\n")
         for one in stats:
             output.write_text(f"{_stem(one.name)}.csv", _attributes_csv(one))
             save_figure(draw_stats(one), folder, _stem(one.name), ("png", "svg"))

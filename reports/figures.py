@@ -1,6 +1,6 @@
 """The figures of a report: what each shows, its caption and how it is drawn.
 
-A figure is one value, :class:`~sodbench.reports.document.Figure`, made by a function here that :mod:`~sodbench.reports.sections`
+A figure is one value, `Figure`, made by a function here that `sections`
 calls where the figure belongs. To add one, add it to the list that one of these functions returns.
 """
 
@@ -263,7 +263,7 @@ def image_grids(analysis: Analysis, wanted: Sequence[str]) -> tuple[list[Figure]
     ----------
     analysis : Analysis
     wanted : sequence of str
-        Which images to show, see :func:`sodbench.reports.gallery.choose_images`.
+        Which images to show, see `sodbench.reports.gallery.choose_images`.
 
     Returns
     -------

@@ -65,7 +65,7 @@ def hide_paths(text: str, roots: Iterable[str] = ()) -> str:
 
 
 def without_paths(document: Document, roots: Iterable[str]) -> Document:
-    """Return a document with :func:`hide_paths` applied to its text; tables and BibTeX have no paths.
+    """Return a document with `hide_paths` applied to its text; tables and BibTeX have no paths.
 
     Parameters
     ----------

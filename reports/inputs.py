@@ -40,9 +40,9 @@ class ReportOptions:
     bench : sequence of path or str
         Files that ``sodbench bench`` wrote, or ``METHOD=FILE`` if the record has another name than the results.
     attributes : sequence of Path
-        What ``sodbench data stats`` wrote, see :func:`sodbench.reports.attributes.read_attributes`.
+        What ``sodbench data stats`` wrote, see `sodbench.reports.attributes.read_attributes`.
     images : sequence of str
-        Which images to show, see :func:`sodbench.reports.gallery.choose_images`.
+        Which images to show, see `sodbench.reports.gallery.choose_images`.
     thumbnails : int, optional
         How many images of each dataset the page's browser shows; by default all.
     template : Path, optional
@@ -87,7 +87,7 @@ class ReportInputs:
         The file that the options' template becomes.
     published : tuple of PublishedTable
     costs : mapping
-        By method, then by kind of cost, see :func:`read_costs`.
+        By method, then by kind of cost, see `read_costs`.
     attributes : mapping
         The groups of images of each dataset.
     """

@@ -31,7 +31,8 @@ T = TypeVar("T")
 # a row of an image grid: its label, and for each column the image (uint8 [h, w] or [h, w, 3]) and its caption
 GridRow = tuple[str, Sequence[tuple[NDArray[np.uint8] | None, str]]]
 
-COLUMN, PAGE = 3.4, 7.1  # inches
+# Widths of a column and of a page of a paper, in inches
+COLUMN, PAGE = 3.4, 7.1
 FORMATS = ("png", "svg", "pdf")
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES: tuple[tuple[float, ...], ...] = (
@@ -139,7 +140,7 @@ def save_figure(
     name : str
         Stem of the files.
     formats : sequence of str, optional
-        By default all of :data:`FORMATS`.
+        By default all of `FORMATS`.
 
     Returns
     -------
@@ -225,7 +226,7 @@ def curve_panels(
         By dataset and method, the curve as (x, y).
     x_label, y_label : str
     styles : mapping
-        By method, see :func:`line_styles`.
+        By method, see `line_styles`.
     marks : mapping, optional
         By dataset and method, a point (x, y) to mark, e.g. where max F is reached.
 
@@ -277,7 +278,7 @@ def box_panels(
         By dataset and method, the scores of its images; NaN is left out.
     metric : Metric
     styles : mapping
-        By method, see :func:`line_styles`.
+        By method, see `line_styles`.
 
     Returns
     -------
@@ -336,7 +337,7 @@ def group_panels(
         By dataset, the labels of its groups.
     metric : Metric
     styles : mapping
-        By method, see :func:`line_styles`.
+        By method, see `line_styles`.
 
     Returns
     -------
@@ -387,7 +388,7 @@ def cost_scatter(
         By method, (cost, accuracy).
     x_label, y_label : str
     styles : mapping
-        By method, see :func:`line_styles`.
+        By method, see `line_styles`.
 
     Returns
     -------

@@ -47,7 +47,7 @@ def write_report(
     Parameters
     ----------
     results : sequence of Result
-        What :func:`sodbench.results.find_results` read.
+        The results of one or several methods, as `load_results` returns them.
     out : path
         A ``.md`` file, next to which a folder of figures is made, or a folder, which gets Markdown, HTML, LaTeX, CSV
         and JSON as well. Files of an earlier report there that this one does not write are removed.

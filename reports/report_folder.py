@@ -122,7 +122,7 @@ class ReportPlace:
         path : Path
             A file, or a folder of thumbnails.
         own : mapping
-            What :meth:`read_files` returned.
+            What `read_files` returned.
 
         Raises
         ------
@@ -165,7 +165,7 @@ def _is_modified(path: Path, sums: Sequence[str]) -> bool:
 
 
 class ReportFolder:
-    """The files of one report while it is written; made by :meth:`open`."""
+    """The files of one report while it is written; made by `open`."""
 
     def __init__(self, place: ReportPlace, folder: OutputFolder):
         self.place = place
@@ -237,7 +237,8 @@ class ReportFolder:
         except SodbenchError:
             return
         if not path.is_relative_to(self._folder.path) and not sums:
-            return  # next to a Markdown report only files of known content are removed
+            # next to a Markdown report only files of known content are removed
+            return
         if name.endswith("/"):
             remove_thumbnails(path)
         elif (path.is_file() or path.is_symlink()) and not _is_modified(path, sums):

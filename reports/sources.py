@@ -7,6 +7,7 @@ from pathlib import Path
 from sodbench.results import Result
 
 _KINDS = ("map", "mask", "image")
+# Enough to recognise which images are meant; the number of the others follows
 _NAMES_SHOWN = 5
 
 
@@ -14,7 +15,7 @@ def source_file(result: Result, kind: str, name: str) -> Path | None:
     """Return the file of a name in the table.
 
     A table is a text file that anyone can write. A name that is absolute, or that leads out of the recorded folders, is
-    not opened: see :func:`find_outside`.
+    not opened: see `find_outside`.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Tables as values: what each cell holds and how it is marked, before any markup.
 
-:mod:`~sodbench.reports.markdown`, :mod:`~sodbench.reports.latex` and the HTML page render a :class:`Table`;
-:meth:`Table.frame` gives the numbers with all their digits and marks, for CSV.
+`markdown`, `latex` and the HTML page render a `Table`;
+`Table.frame` gives the numbers with all their digits and marks, for CSV.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,9 @@ import pandas as pd
 
 from sodbench.results import Signature
 
+# Papers of this field print three digits; the data files of a report keep all of them
 DIGITS = 3
+# A dash and not an empty cell: it shows that the value does not exist, not that it was forgotten
 NO_VALUE = "–"
 
 
@@ -277,7 +279,7 @@ def table_from_frame(
     Parameters
     ----------
     name, title, notes, index_name
-        See :class:`Table`.
+        See `Table`.
     frame : pandas.DataFrame
         Columns of numbers are printed with four significant digits, others as text.
 

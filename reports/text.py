@@ -1,6 +1,6 @@
 """Scores as text: tables for the terminal and for Markdown, CSV, and the JSON contract of ``sodbench eval``.
 
-Every table that a command prints comes from :func:`format_table`. Cells may hold anything that a file name or a
+Every table that a command prints comes from `format_table`. Cells may hold anything that a file name or a
 field of a file can hold: they are quoted here, and nowhere else.
 """
 
@@ -163,7 +163,8 @@ def _format_score(name: str, value: float) -> str:
 
 def _format_change(name: str, difference: float) -> str:
     text = f"{difference:+.0f}" if name == "threshold" else f"{difference:+.4f}"
-    return text[1:] if float(text) == 0 else text  # a difference of zero has no sign
+    # a difference of zero has no sign
+    return text[1:] if float(text) == 0 else text
 
 
 def format_scores_csv(results: Sequence[Result], metrics: Sequence[str]) -> str:
@@ -242,7 +243,7 @@ def format_scores_json(
 
 @dataclass(frozen=True)
 class WorstImages:
-    """The images with the worst scores of a result, see :func:`find_worst_images`.
+    """The images with the worst scores of a result, see `find_worst_images`.
 
     Attributes
     ----------
@@ -315,7 +316,7 @@ def format_cost(record: Mapping[str, Any]) -> str:
     Parameters
     ----------
     record : mapping
-        As ``sodbench bench`` writes it, see :func:`sodbench.runners.benchmark.benchmark`.
+        As ``sodbench bench`` writes it, see `sodbench.runners.benchmark.benchmark`.
 
     Returns
     -------

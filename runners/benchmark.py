@@ -98,7 +98,7 @@ def benchmark(
     Parameters
     ----------
     model, checkpoint, device, precision, compiled
-        As for :func:`sodbench.runners.prediction.predictors.load_predictor`.
+        As for `sodbench.runners.prediction.predictors.load_predictor`.
     sizes : sequence of (int, int)
         Heights and widths.
     repeats : int, default 10
@@ -107,7 +107,7 @@ def benchmark(
     Returns
     -------
     dict
-        A record for JSON: method, device, versions, precision, parameters, and for each size a :class:`Cost`.
+        A record for JSON: method, device, versions, precision, parameters, and for each size a `Cost`.
         ``macs`` and ``images_per_second`` at the top are those of 300x400, or else of the last size.
 
     Raises
@@ -124,13 +124,21 @@ def benchmark(
     predictor = load_predictor(
         model, checkpoint, device=device, precision=precision, compiled=compiled
     )
-    for size in sizes:  # a size that cannot be measured is named before the others take their time
+    # a size that cannot be measured is named before the others take their time
+    for size in sizes:
         with _naming_size(size):
             predictor.start(_draw_images(1, size), None)()
     costs = []
     for size in track(sizes, "bench", "size"):
         with _naming_size(size):
             costs.append(_measure_size(predictor, network, size, repeats))
+    return _make_record(model, predictor, network, costs)
+
+
+def _make_record(
+    model: str, predictor: Predictor, network: nn.Module | None, costs: Sequence[Cost]
+) -> dict[str, Any]:
+    """The record of a benchmark; the numbers at the top are those of the size that papers report."""
     headline = next((c for c in costs if (c.height, c.width) == HEADLINE), costs[-1])
     parameters = list(network.parameters()) if network else []
     state = network.state_dict().values() if network else []
@@ -296,7 +304,7 @@ def reset_peak_memory(device: torch.device | None) -> None:
 
 
 def peak_memory(device: torch.device | None) -> int:
-    """Return the peak memory in bytes since :func:`reset_peak_memory`: of the device on CUDA, otherwise of the process."""
+    """Return the peak memory in bytes since `reset_peak_memory`: of the device on CUDA, otherwise of the process."""
     if device is not None and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if STATUS.exists():

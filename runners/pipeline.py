@@ -47,11 +47,11 @@ class Run:
     data_root : Path
         The folder that holds the datasets.
     model, checkpoint, device, precision, compiled
-        As for :func:`load_predictor`.
+        As for `load_predictor`.
     name : str, optional
         Name of the method in results; by default the model's name.
     batch_size : int, optional
-        As for :func:`predict`.
+        As for `predict`.
     baselines : bool
         Also run the classical methods that need no weights.
     limit : int, optional
@@ -65,7 +65,7 @@ class Run:
     protocols : sequence of str
     policy : Policy
     workers : Workers
-        As for :func:`evaluate_plan`.
+        As for `evaluate_plan`.
     """
 
     output: Path
@@ -123,7 +123,7 @@ def run_sample(run: Run) -> RunResult:
     Raises
     ------
     SodbenchError
-        As :func:`run_datasets`.
+        As `run_datasets`.
     """
     from sodbench.demo_data import write_demo_data
 
@@ -133,7 +133,8 @@ def run_sample(run: Run) -> RunResult:
     )
     checkpoint = run.checkpoint
     fit = checkpoint is None and run.model == DEFAULT_MODEL
-    if fit:  # imported before the images are drawn, so that a missing torch is reported at once
+    # imported before the images are drawn, so that a missing torch is reported at once
+    if fit:
         from sodbench.runners.training.train import train_on_demo
     data_root = write_demo_data(run.output / "sample-data")
     if fit:

@@ -70,7 +70,8 @@ def _reading(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise SodbenchError(f"{folder}: not a readable folder ({error.strerror})") from error
-    except ValueError as error:  # a null character, which a TOML file can hold
+    except ValueError as error:
+        # a null character, which a TOML file can hold
         raise SodbenchError(f"{folder}: not a readable folder ({error})") from error
 
 
@@ -174,7 +175,7 @@ def file_hash(path: Path | str, algorithm: str = "sha256") -> str:
     path : Path or str
         The file.
     algorithm : str, default "sha256"
-        A name that :func:`hashlib.new` takes, or `CHECKSUM`.
+        A name that `hashlib.new` takes, or `CHECKSUM`.
 
     Returns
     -------
@@ -191,7 +192,7 @@ def file_hash(path: Path | str, algorithm: str = "sha256") -> str:
 
 
 def stream_hash(file: IO[bytes], algorithm: str = "sha256") -> str:
-    """Hash the rest of an open file, as :func:`file_hash` does.
+    """Hash the rest of an open file, as `file_hash` does.
 
     Parameters
     ----------
@@ -216,7 +217,7 @@ def checksum(data: bytes) -> int:
     """Return 64 bits that distinguish a modified file from one that only has a new date.
 
     Two checksums are enough because users do not forge maps against their own results; as hexadecimal digits they
-    are the :func:`file_hash` with the algorithm `CHECKSUM`.
+    are the `file_hash` with the algorithm `CHECKSUM`.
 
     Returns
     -------
@@ -254,7 +255,17 @@ def _host_hash() -> str:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file name is one that sodbench gives to files while it writes them."""
+    """Whether a file name is one that sodbench gives to files while it writes them.
+
+    Parameters
+    ----------
+    name : str
+        Without its folder.
+
+    Returns
+    -------
+    bool
+    """
     return _TEMPORARY.fullmatch(name) is not None
 
 
@@ -275,7 +286,7 @@ def remove_stale_temporaries(folder: Path) -> None:
         if (
             match
             and match["host"] == _host_hash()
-            and not is_process_running(int(match["process"]))
+            and not _is_process_running(int(match["process"]))
         ):
             with suppress(OSError):
                 (folder / name).unlink()
@@ -283,7 +294,8 @@ def remove_stale_temporaries(folder: Path) -> None:
 
 @cache
 def _remove_stale_temporaries_once(folder: Path) -> None:
-    with suppress(SodbenchError):  # a folder that can be written to, but not listed
+    # a folder that can be written to, but not listed
+    with suppress(SodbenchError):
         remove_stale_temporaries(folder)
 
 
@@ -321,7 +333,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def open_atomic(path: Path) -> Iterator[TextIO]:
-    """Open a UTF-8 text file for writing; it is put into place by :func:`atomic_write` at the end.
+    """Open a UTF-8 text file for writing; it is put into place by `atomic_write` at the end.
 
     Yields
     ------
@@ -338,7 +350,7 @@ def open_atomic(path: Path) -> Iterator[TextIO]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file with :func:`atomic_write`.
+    """Write a UTF-8 text file with `atomic_write`.
 
     Raises
     ------
@@ -356,7 +368,7 @@ def report_write_errors(path: Path) -> Iterator[None]:
     Raises
     ------
     SodbenchError
-        See :func:`write_error`.
+        See `write_error`.
     """
     try:
         yield
@@ -427,7 +439,8 @@ def lock_folder(folder: Path, purpose: str = "scoring") -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     try:
         import fcntl
-    except ImportError:  # Windows
+    except ImportError:
+        # Windows has no fcntl
         yield
         return
     with report_write_errors(folder):
@@ -440,21 +453,24 @@ def lock_folder(folder: Path, purpose: str = "scoring") -> Iterator[None]:
                 f"{folder}: another process is {purpose} into this folder; wait for it, or choose another output folder"
             ) from error
         except OSError:
-            pass  # a file system without locks
+            # a file system without locks
+            pass
         remove_stale_temporaries(folder)
         yield
     finally:
         os.close(number)
 
 
-def is_process_running(process: int) -> bool:
+def _is_process_running(process: int) -> bool:
     """Whether a process with this number runs; True where that cannot be asked safely."""
-    if sys.platform == "win32":  # there os.kill ends the process, whatever the signal
+    # there os.kill ends the process, whatever the signal
+    if sys.platform == "win32":
         return True
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # it runs, but belongs to another user
+    except OSError:
+        # it runs, but belongs to another user
         return True
     return True

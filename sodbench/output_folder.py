@@ -1,6 +1,6 @@
 """Output folders: who may write where, and how.
 
-Every command that fills a folder opens it with :meth:`OutputFolder.open`, so that the same rules hold for all:
+Every command that fills a folder opens it with `OutputFolder.open`, so that the same rules hold for all:
 
 - A folder inside the user's images, masks or maps is refused.
 - A folder that holds other files, or was made from other inputs or settings, is refused; the message names
@@ -136,7 +136,7 @@ class FolderKind:
 
 
 class OutputFolder:
-    """A folder that this process may write to; made by :meth:`open`.
+    """A folder that this process may write to; made by `open`.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ class OutputFolder:
             What the command keeps there.
         identity : mapping, optional
             What the inputs and settings of a folder with a manifest must agree in; nested mappings are compared
-            key by key. Without it, the caller compares them (:meth:`differences`).
+            key by key. Without it, the caller compares them (`differences`).
         data : iterable of Path
             Folders of the user's images, masks or maps.
 
@@ -191,7 +191,8 @@ class OutputFolder:
         with lock_folder(path, kind.purpose):
             try:
                 with tempfile.TemporaryFile(dir=path):
-                    pass  # a read-only folder is reported before any work is done
+                    # a read-only folder is reported before any work is done
+                    pass
                 for folder in (path, *(p for p in list_paths(path) if _is_real_folder(p))):
                     remove_stale_temporaries(folder)
                 output = cls(path, kind, kind.read_manifest(path))
@@ -296,7 +297,7 @@ def check_outside(path: Path, data: Iterable[Path]) -> None:
 def describe_differences(
     recorded: Mapping[str, Any], identity: Mapping[str, Any], labels: Mapping[str, str]
 ) -> list[str]:
-    """List where a recorded identity differs, as ``LABEL was X, is Y now``; see :class:`OutputFolder`."""
+    """List where a recorded identity differs, as ``LABEL was X, is Y now``; see `OutputFolder`."""
     before = dict(_leaves(recorded))
     return [
         f"{labels.get(key, key)} was {_short(before.get(key, 'not recorded'))}, is {_short(value)} now"

@@ -28,7 +28,7 @@ class ImageStatistics:
     columns : float64 [images, K]
         The per-image scores ``scores``, then 256 columns for each of ``curves``.
     names : tuple of str
-        The metrics that :meth:`aggregate` returns, in this order.
+        The metrics that `aggregate` returns, in this order.
     scores, curves : tuple of str
         What the columns hold.
     protocol : Protocol
@@ -80,7 +80,7 @@ class ImageStatistics:
         ----------
         means : float64 [..., K]
         names : sequence of str, optional
-            Some of :attr:`names`; by default all.
+            Some of `names`; by default all.
 
         Returns
         -------
@@ -110,7 +110,7 @@ class ImageStatistics:
         Parameters
         ----------
         names : sequence of str, optional
-            Some of :attr:`names`; by default all.
+            Some of `names`; by default all.
 
         Returns
         -------

@@ -3,7 +3,7 @@
 What is resampled is always the image. An aggregate such as max F is not a mean of per-image numbers but a function of
 mean curves, so that a resample first averages the per-image *curves* with new weights and then takes the function.
 
-The one loop that takes a report's time is :func:`weighted_sums`, a product of a matrix of small integers (a third of
+The one loop that takes a report's time is `weighted_sums`, a product of a matrix of small integers (a third of
 them 0) with the images' statistics. It is compiled here and not left to BLAS, whose threads wait for each other by
 spinning: on a machine with other work that took six times the processor time, and the result would depend on the
 number of threads.
@@ -51,7 +51,7 @@ def dataset_seed(name: str, seed: int) -> tuple[int, int]:
     Returns
     -------
     tuple of int
-        For :func:`numpy.random.default_rng`.
+        For `numpy.random.default_rng`.
     """
     return seed, zlib.crc32(name.encode())
 
@@ -205,7 +205,7 @@ def percentiles(distributions: Floats) -> tuple[Floats, Floats]:
     Returns
     -------
     low, high : float64 [K]
-        The interval of confidence :data:`CONFIDENCE`; NaN where every value is.
+        The interval of confidence `CONFIDENCE`; NaN where every value is.
     """
     tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
     limits = np.full((2, len(distributions)), np.nan)

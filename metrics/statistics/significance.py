@@ -1,7 +1,7 @@
 """Whether two methods differ: paired tests from bootstrap distributions and from the scores of single images.
 
 One procedure serves ``sodbench report``, which compares all pairs of methods, and ``sodbench compare``, which compares
-one pair: :func:`compare_pairs`. It tests the aggregate itself, such as max F of the whole dataset, by the standard error
+one pair: `compare_pairs`. It tests the aggregate itself, such as max F of the whole dataset, by the standard error
 of its resampled difference.
 
 References
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sodbench.metrics.arrays import Floats
 from sodbench.metrics.statistics.bootstrap import percentiles
 
+# The significance level; the texts of reports quote it
 ALPHA = 0.05
 ALPHA_TEXT = f"{ALPHA * 100:g} %"
 
@@ -46,7 +47,7 @@ class PairedTest:
     p_wilcoxon, p_wilcoxon_holm : float
         The same of Wilcoxon's signed ranks of the scores of single images.
     undecided : bool
-        Other draws of as many resamples could put ``p_holm`` on the other side of :data:`ALPHA`.
+        Other draws of as many resamples could put ``p_holm`` on the other side of `ALPHA`.
     wins, ties, losses : int
         On how many images the first score is better, equal, worse.
     """
@@ -70,7 +71,7 @@ class PairedTest:
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is significant at the level :data:`ALPHA`."""
+        """Whether the difference is significant at the level `ALPHA`."""
         return not self.undecided and self.p_holm < ALPHA and self.difference != 0
 
 
@@ -96,7 +97,7 @@ def compare_pairs(
     Returns
     -------
     list of PairedTest
-        K of them; for fewer than :data:`MIN_IMAGES` images without intervals and tests.
+        K of them; for fewer than `MIN_IMAGES` images without intervals and tests.
     """
     images = image_differences.shape[1]
     gains = np.where(higher_is_better[:, None], image_differences, -image_differences)

@@ -146,7 +146,8 @@ def _contains_images(folder: Path, depth: int = 3) -> bool:
             depth > 1 and any(_contains_images(inner, depth - 1) for inner in list_folders(folder))
         )
     except SodbenchError:
-        return True  # it cannot be read, so it may
+        # it cannot be read, so it may
+        return True
 
 
 # --- whole datasets ----------------------------------------------------------------------------------
@@ -304,7 +305,7 @@ def find_name_problems(dataset: Dataset) -> list[Problem]:
 
 
 def summarise_problems(dataset: Dataset) -> list[str]:
-    """Return one line on the problems of :func:`find_name_problems`; none for a complete dataset.
+    """Return one line on the problems of `find_name_problems`; none for a complete dataset.
 
     Returns
     -------

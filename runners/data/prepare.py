@@ -71,7 +71,8 @@ def prepare(datasets: Sequence[Dataset], folder: Path) -> list[ListFile]:
     for planned in lists:
         _check_place(planned)
     for planned in lists:
-        if not is_plain_file(planned.file):  # else it is the same list, as was checked
+        # else it is the same list, as was checked
+        if not is_plain_file(planned.file):
             with atomic_write(planned.file) as temporary:
                 temporary.write_bytes(planned.content)
     return lists
@@ -122,7 +123,7 @@ def _listed_name(path: Path, root: Path) -> str:
 
 
 def _check_place(planned: ListFile) -> None:
-    """Raise :class:`SodbenchError` if anything but the same list is at its place."""
+    """Raise `SodbenchError` if anything but the same list is at its place."""
     file, folder = planned.file, planned.file.parent
     try:
         if os.path.lexists(folder):

@@ -57,7 +57,7 @@ class EvaluationPlan:
                 yield group
 
     def describe(self) -> list[str]:
-        """Say in words what will be scored.
+        """Describe what will be scored.
 
         Returns
         -------
@@ -96,7 +96,7 @@ def plan_evaluation(
         One folder of maps, or a tree of them: ``<set>/``, ``<method>/<set>/``, ``<set>/<method>/``, or ``<method>/``
         where there is one dataset.  A method's name may be several folders deep (``<paper>/<backbone>``).
     truths : sequence of Dataset
-        From :func:`sodbench.datasets.find_masks`.
+        From `sodbench.datasets.find_masks`.
     methods, datasets : collection of str
         Only these, by name; case and punctuation do not matter.
     name : str, optional
@@ -189,7 +189,7 @@ def plan_pair_list(
         What to call the dataset.  A hash of the items' names is its subset, so that the numbers of two lists have
         different signatures.
     policy : Policy, optional
-        As for :func:`plan_evaluation`.
+        As for `plan_evaluation`.
 
     Raises
     ------
@@ -219,11 +219,11 @@ def plan_pair_list(
 
 def _check_distinct(tasks: Sequence[Task]) -> None:
     """Raise SodbenchError for a method that has two folders of maps for one dataset."""
-    folders: dict[str, list[str]] = {}
+    folders: dict[tuple[str, str], list[str]] = {}
     for task in tasks:
-        folders.setdefault(str(task), []).append(str(task.maps))
-    for title, places in sorted(folders.items()):
+        folders.setdefault((task.method, task.dataset), []).append(str(task.maps))
+    for (method, dataset), places in sorted(folders.items()):
         if len(places) > 1:
             raise SodbenchError(
-                f"{title} has maps in {len(places)} folders: {', '.join(places)}; name one of them"
+                f"{method} on {dataset} has maps in {len(places)} folders: {', '.join(places)}; name one of them"
             )

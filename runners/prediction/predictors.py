@@ -139,11 +139,11 @@ class NetworkPredictor:
         }
 
     def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
-        """Start to predict images; see :meth:`Predictor.start`."""
+        """Start to predict images; see `Predictor.start`."""
         return self.network.start(pixels, max_side)
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records; see :meth:`Predictor.describe`."""
+        """Return what the manifest records; see `Predictor.describe`."""
         from sodbench.models.devices import describe_machine
 
         network = self.network
@@ -170,7 +170,7 @@ class NetworkPredictor:
 
 
 class BaselinePredictor:
-    """A classical method of :data:`sodbench.models.BASELINES`, on the CPU.
+    """A classical method of `sodbench.models.BASELINES`, on the CPU.
 
     Parameters
     ----------
@@ -185,12 +185,12 @@ class BaselinePredictor:
         self.device: torch.device | None = None
 
     def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
-        """Predict images at their own size; see :meth:`Predictor.start`."""
+        """Predict images at their own size; see `Predictor.start`."""
         maps = [BASELINES[self.name](image) for image in pixels]
         return lambda: maps
 
     def describe(self) -> dict[str, Any]:
-        """Return what the manifest records; see :meth:`Predictor.describe`."""
+        """Return what the manifest records; see `Predictor.describe`."""
         return {"model": self.name, "weights": "none", "numpy": np.__version__}
 
     def problems(self, finished: bool) -> Sequence[Problem]:
@@ -237,7 +237,8 @@ def load_predictor(
     from sodbench.models.checkpoints import load_checkpoint
     from sodbench.models.devices import choose_device
 
-    choose_device(device)  # refused before the network is made
+    # refused before the network is made
+    choose_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = create_model(model)
@@ -260,12 +261,12 @@ def load_predictor(
 
 
 def report_own_weights(model: str) -> str:
-    """Tell the user what weights a model without a checkpoint has.
+    """Warn the user what weights a model without a checkpoint has.
 
     Parameters
     ----------
     model : str
-        As for :func:`load_predictor`.
+        As for `load_predictor`.
 
     Returns
     -------

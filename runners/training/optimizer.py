@@ -61,9 +61,9 @@ def initial_network(
     Parameters
     ----------
     model : str
-        As for :func:`create_model`.
+        As for `create_model`.
     recipe : Recipe
-        Says how weights are drawn, and whether everything is trained.
+        Defines how weights are drawn, and whether everything is trained.
     backbone, checkpoint : Path, optional
         Files of weights.
 

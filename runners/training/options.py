@@ -30,7 +30,7 @@ class Training:
     checkpoint : Path, optional
         Weights of the whole network to start from.
     device : str
-        See :func:`choose_device`.
+        See `choose_device`.
     validation : Dataset, optional
         A dataset to score after each epoch.
     monitor : str
@@ -68,7 +68,7 @@ class Training:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What a call of :func:`train` did.
+    """What a call of `train` did.
 
     Attributes
     ----------

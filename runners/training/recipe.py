@@ -155,7 +155,7 @@ class Recipe:
             raise SodbenchError(f"recipe {self.name}: " + "; ".join(problems))
 
     def to_toml(self) -> str:
-        """Return the recipe as TOML, one ``key = value`` per line; :func:`load_recipe` reads it."""
+        """Return the recipe as TOML, one ``key = value`` per line; `load_recipe` reads it."""
         return "".join(f"{key} = {_format_toml(value)}\n" for key, value in self.to_dict().items())
 
     def to_dict(self) -> dict[str, Any]:
@@ -315,7 +315,8 @@ def _format_toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return json.dumps(value).replace("\x7f", "\\u007f")  # TOML's escapes are JSON's
+        # TOML's escapes are JSON's
+        return json.dumps(value).replace("\x7f", "\\u007f")
     if isinstance(value, list):
         return "[" + ", ".join(map(_format_toml, value)) + "]"
     return repr(value)

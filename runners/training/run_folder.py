@@ -66,7 +66,7 @@ def run_identity(
     ----------
     recipe : Recipe
     model : str
-        As for :func:`create_model`.
+        As for `create_model`.
     data : TrainingSet
     start : mapping
         Files of weights by kind: ``backbone``, ``checkpoint``.

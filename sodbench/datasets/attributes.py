@@ -92,7 +92,7 @@ def mask_attributes(mask: NDArray[np.bool_]) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        The columns of :func:`measure_attributes`.
+        The columns of `measure_attributes`.
     """
     from scipy import ndimage
 
@@ -147,7 +147,7 @@ def attribute_groups(attributes: "pd.DataFrame") -> "pd.DataFrame":
     Parameters
     ----------
     attributes : pandas.DataFrame
-        As :func:`measure_attributes` returns it.
+        As `measure_attributes` returns it.
 
     Returns
     -------

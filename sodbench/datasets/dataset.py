@@ -150,7 +150,8 @@ class Dataset:
         if not self.source or self.source[0].lower().endswith(".toml"):
             return ()
         path = f"{self.source[0]}/{subset}"
-        if Path(path).is_dir():  # a folder of this name would be read instead of the subset
+        # a folder of this name would be read instead of the subset
+        if Path(path).is_dir():
             return (f"{self.base_name}/{subset}", "--data-root", str(Path(self.source[0]).parent))
         return (path, *self.source[1:])
 
@@ -173,7 +174,7 @@ class Dataset:
         return dataclasses.replace(first, source=self._source_with("--limit", str(limit)))
 
     def select_listed(self, list_file: Path | str) -> "Dataset":
-        """Select the samples that a list file names; see :func:`~sodbench.datasets.read_stem_list`.
+        """Select the samples that a list file names; see `read_stem_list`.
 
         Returns
         -------
@@ -228,7 +229,7 @@ def check_storable_name(name: str) -> None:
     Raises
     ------
     SodbenchError
-        If a part of the name is no name (:func:`check_dataset_name`).
+        If a part of the name is no name (`check_dataset_name`).
     """
     try:
         for part in name.split("/"):

@@ -33,7 +33,7 @@ class DatasetReport:
     content : str
         SHA-256 over the names, the images' files and the masks' pixels; empty if a file could not be read.
     masks_content : str
-        The same without the images: equal for two people whose images are encoded differently.
+        The same without the images: equal for two copies whose images are encoded differently.
     faults, remarks : tuple of Problem
         Things that change numbers or stop a run, and things to know.
     notes : tuple of str
@@ -104,7 +104,7 @@ class DatasetStats:
     name : str
         The dataset.
     attributes : pandas.DataFrame
-        One row an image; see :func:`sodbench.datasets.measure_attributes`.
+        One row an image; see `sodbench.datasets.measure_attributes`.
     centre_map : ndarray of float64, shape (64, 64)
         How often a place (in relative coordinates) is foreground, 0 to 1.
     """

@@ -2,7 +2,7 @@
 
 A map belongs to the mask of the same stem; extensions may differ. Released maps often carry a suffix
 (``0001_sal_fuse.png``, ``0001_DSS.png``): it is recognised if nearly every map of the folder carries it, and
-reported in :attr:`Pairing.suffix`.
+reported in `Pairing.suffix`.
 """
 
 import re
@@ -22,7 +22,9 @@ from sodbench.datasets.list_files import (
 from sodbench.datasets.registry import normalise_name
 from sodbench.errors import Problem, ProblemsError, SodbenchError
 
+# What may separate an image's name from the suffix that a method appends to it
 _SEPARATORS = "_-. "
+# A suffix that fewer masks have may be a coincidence of names
 _NEARLY_ALL = 0.9
 
 
@@ -74,7 +76,7 @@ class Ambiguous(NamedTuple):
 
 @dataclass(frozen=True)
 class Pairing:
-    """The result of :func:`pair_files`: each mask and each map is in exactly one of the lists.
+    """The result of `pair_files`: each mask and each map is in exactly one of the lists.
 
     (With one exception: if the maps of a stem are ambiguous, its single mask is in no list, and vice versa.)
 
@@ -270,7 +272,7 @@ def read_pair_list(list_file: Path | str) -> Pairing:
     Returns
     -------
     Pairing
-        A map that does not exist is in :attr:`Pairing.missing`.
+        A map that does not exist is in `Pairing.missing`.
 
     Raises
     ------

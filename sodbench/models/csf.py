@@ -33,7 +33,7 @@ def csf_res2net50(frozen: bool = True) -> "CSF":
     Parameters
     ----------
     frozen : bool, default True
-        Fix in training what the authors fix; see :class:`CSF`.
+        Fix in training what the authors fix; see `CSF`.
 
     Returns
     -------
@@ -106,7 +106,7 @@ class PreparedOctaveConv1x1(nn.Module):
             )
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        """Compute the same as :meth:`OctaveConv1x1.forward`."""
+        """Compute the same as `OctaveConv1x1.forward`."""
         outs = []
         for j, (finer, coarser) in enumerate(zip(self.finer, self.coarser, strict=True)):
             size = xs[j].shape[-2:]
@@ -176,10 +176,9 @@ def _frozen_parameter(kernel: Tensor) -> nn.Parameter:
 
 
 def _add_enlarged(total: Tensor, smaller: list[Tensor]) -> Tensor:
-    """Add feature maps [n, c, h_i, w_i], enlarged bilinearly to h, w, to ``total`` [n, c, h, w].
-
-    out[y, x] = total[y, x] + sum over i and r of U_i[y, r] (sum over s of V_i[x, s] smaller_i[r, s]).
-    """
+    """Add feature maps [n, c, h_i, w_i], enlarged bilinearly to h, w, to ``total`` [n, c, h, w]."""
+    # out[y, x] = total[y, x] + sum over i and r of U_i[y, r] (sum over s of V_i[x, s]
+    # smaller_i[r, s]).
     n, c, h, w = total.shape
     wide = [_interpolation(x.shape[3], w, x) @ x.permute(0, 2, 3, 1) for x in smaller]
     stacked = torch.cat(wide, 1).reshape(n, -1, w * c)
@@ -330,7 +329,7 @@ class PreparedCSF(nn.Module):
         self.base, self.fuse, self.ms = csf.base, csf.fuse, csf.ms
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the same as :meth:`CSF.forward`."""
+        """Compute the same as `CSF.forward`."""
         return _interpolate(self.read(self.ms(self.fuse(self.base(x)))), x.shape[-2:])
 
 

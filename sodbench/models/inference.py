@@ -65,7 +65,18 @@ def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def quantise(probabilities: Tensor) -> Tensor:
-    """Convert probabilities in [0, 1] to uint8: 255 p to the nearest integer, halves to even."""
+    """Convert probabilities in [0, 1] to uint8: 255 p to the nearest integer, halves to even.
+
+    Parameters
+    ----------
+    probabilities : Tensor of float
+        Of any shape.
+
+    Returns
+    -------
+    Tensor of uint8
+        Of the same shape, on the same device.
+    """
     return (255 * probabilities).round().to(torch.uint8)
 
 
@@ -186,9 +197,9 @@ class InferenceNetwork:
     model : nn.Module
         The network; it is not changed.
     device : str or torch.device, default "auto"
-        See :func:`choose_device`.
+        See `choose_device`.
     precision : str, optional
-        See :func:`choose_precision`.
+        See `choose_precision`.
     compiled : bool, default False
         Use ``torch.compile``.
 
@@ -284,7 +295,7 @@ class InferenceNetwork:
         Parameters
         ----------
         pixels, max_side
-            As for :meth:`logits`.
+            As for `logits`.
 
         Returns
         -------

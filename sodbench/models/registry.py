@@ -1,6 +1,6 @@
 """Networks by name, or by ``path/to/file.py:factory``.
 
-A model registers itself in its own file with :func:`register_model`. The modules of this package are imported when
+A model registers itself in its own file with `register_model`. The modules of this package are imported when
 a registered name is first looked up, so that listing options imports no torch.
 """
 
@@ -38,13 +38,13 @@ def register_model(name: str) -> Callable[[Factory], Factory]:
     Parameters
     ----------
     name : str
-        The name that :func:`create_model` and ``--model`` take.
+        The name that `create_model` and ``--model`` take.
 
     Returns
     -------
     callable
         A decorator that returns the factory unchanged. The factory's keyword arguments become the options of
-        :func:`create_model`.
+        `create_model`.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def identify_model(name: str) -> tuple[str, str | None]:
     Parameters
     ----------
     name : str
-        As for :func:`create_model`.
+        As for `create_model`.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def starts_untrained(name: str) -> bool:
     Parameters
     ----------
     name : str
-        As for :func:`create_model`.
+        As for `create_model`.
 
     Returns
     -------
@@ -205,7 +205,8 @@ def _importable(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if entry in sys.path:  # the file may have changed the path itself
+        # the file may have changed the path itself
+        if entry in sys.path:
             sys.path.remove(entry)
 
 
@@ -227,7 +228,8 @@ def _import_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look their module up by name
+    # dataclasses and pickle look their module up by name
+    sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except FAILURES as error:

@@ -165,7 +165,7 @@ class CountsFile:
     ------
     StoredFileError
         Where the file cannot be read, is damaged, of another version, not what was stored, or holds what no counting
-        gives; also from :meth:`read`, since histograms are checked as they are read.
+        gives; also from `read`, since histograms are checked as they are read.
     """
 
     def __init__(self, path: Path, stored_hash: str | None = None):
@@ -225,7 +225,8 @@ class CountsFile:
             rows = rows[len(inside) :]
             whole = len(inside) == len(block) and (np.diff(inside) == 1).all()
             parts.append(block if whole else block.read(inside))
-        if last == len(self) - 1:  # nothing follows: the memory is needed for other files
+        # nothing follows: the memory is needed for other files
+        if last == len(self) - 1:
             self._close()
         return StoredPairs.concatenate(parts or [self._no_pairs()])
 
@@ -260,7 +261,8 @@ class CountsFile:
                 self._stream = self._open()
             while self._block is None or row >= self._start + len(self._block):
                 self._start += len(self._block) if self._block else 0
-                self._block = None  # its memory is needed for the next one
+                # its memory is needed for the next one
+                self._block = None
                 self._block = self._next_block(self._stream)
             return self._block
 
@@ -397,7 +399,8 @@ class _Archive:
         """A whole member, which must have this type and shape."""
         with self.open(name, dtype, shape) as member:
             array = _take(member, dtype, shape)
-            if member.read(1):  # also what makes zipfile compare the checksum
+            # also what makes zipfile compare the checksum
+            if member.read(1):
                 raise ValueError(f"{name} is longer than it says")
             return array
 
@@ -488,6 +491,6 @@ def read_counts(path: Path, stored_hash: str | None = None) -> StoredPairs:
     Raises
     ------
     StoredFileError
-        As :class:`CountsFile`.
+        As `CountsFile`.
     """
     return CountsFile(path, stored_hash).read_all()

@@ -1,7 +1,7 @@
 """Counted pairs: what is known about a map and its mask, and the counts of their pixels.
 
-One value, :class:`StoredPairs`, is what workers return, what parts and ``counts.npz`` hold, and what scores are computed
-from.  ``PAIR_RECORD`` and :class:`sodbench.metrics.Counts` together are the only description of a stored pair.
+One value, `StoredPairs`, is what workers return, what parts and ``counts.npz`` hold, and what scores are computed
+from.  ``PAIR_RECORD`` and `sodbench.metrics.Counts` together are the only description of a stored pair.
 """
 
 import os
@@ -104,7 +104,7 @@ def counting_scheme(policy: Policy) -> CountingScheme:
 
 @dataclass(frozen=True)
 class StoredPairs:
-    """Counted pairs in memory; a ``CountsSource`` for :func:`sodbench.metrics.score`.
+    """Counted pairs in memory; a ``CountsSource`` for `sodbench.metrics.score`.
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ class StoredPairs:
         stems : sequence of str
             N names.
         records : sequence of bytes
-            From :func:`pack_record`.
+            From `pack_record`.
         counts : sequence of PairCounts
         """
         array = np.frombuffer(b"".join(records), PAIR_RECORD)
@@ -332,7 +332,8 @@ def check_counts(pairs: StoredPairs) -> str:
         The first contradiction; empty if there is none.
     """
     counts, records = pairs.counts, pairs.records
-    per_class = counts.histogram.sum(axis=1, dtype=np.int64)  # [N, 2, 256]
+    # [N, 2, 256]
+    per_class = counts.histogram.sum(axis=1, dtype=np.int64)
     per_level = per_class.sum(axis=1)
     levels = np.arange(256)
     error = (per_class[:, 0] * levels + per_class[:, 1] * (255 - levels)).sum(axis=1)
@@ -344,7 +345,8 @@ def check_counts(pairs: StoredPairs) -> str:
         has_possible_flags[rows] &= (flags < 32).all(axis=1)
     is_in_range = np.ones(len(pairs), bool)
     for column, values in counts.pixel_metrics.items():
-        if column.metric == "wf":  # the last bits of an optimum may round above 1
+        # the last bits of an optimum may round above 1
+        if column.metric == "wf":
             is_in_range &= np.isnan(values) | ((values >= 0) & (values <= 1 + 1e-9))
     conditions = {
         "the number of counted pixels is not its size": (

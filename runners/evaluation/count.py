@@ -22,6 +22,7 @@ from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
 from sodbench.metrics.catalogue import METRICS
 from sodbench.metrics.compiled import announcing, have_cache
+from sodbench.metrics.pixel_metrics import MetricError
 from sodbench.metrics.protocols import CountingScheme
 from sodbench.plugins import load_plugins
 from sodbench.results import Policy
@@ -243,6 +244,11 @@ def count_visit(
     -------
     list of CountedPair or Problem
         One for each map of the visit.
+
+    Raises
+    ------
+    SodbenchError
+        For a registered metric that cannot be computed.
     """
     try:
         file, decoded = _decode_file(visit.mask, folder)
@@ -251,7 +257,10 @@ def count_visit(
     mask = PreparedMask(decoded.pixels, scheme or counting_scheme(policy))
     note = ZERO_ONE if mask.levels[-1] == 1 else decoded.note
     prepared = _Mask(mask, file, note)
-    return [_count_map(path, prepared, policy, folder) for _, path in visit.maps]
+    try:
+        return [_count_map(path, prepared, policy, folder) for _, path in visit.maps]
+    except MetricError as error:
+        raise SodbenchError(f"{visit.mask}: {error}") from error
 
 
 def _count_map(

@@ -8,6 +8,7 @@ Every command module offers the same two functions:
 """
 
 import argparse
+import difflib
 import errno
 import importlib
 import os
@@ -62,6 +63,20 @@ EXTRAS = {
 }
 
 
+# Options of earlier versions, and what they are called now; one became two.
+RENAMED = {
+    "--best-by": "--monitor",
+    "--list": "--pairs --items",
+    "--no-wf": "--no-weighted-f",
+    "--pictures": "--images",
+    "--skip-bad": "--skip-invalid",
+    "--trust-folders": "--allow-swapped",
+    "--workers": "--jobs",
+    "--worst": "--show-worst",
+    "--worst-by": "--sort-by",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose error messages show quoted arguments escaped."""
 
@@ -76,6 +91,26 @@ class _Command(_Parser):
         super().__init__(**options)
         # not given here: the program's value stays
         _add_quiet(self, default=argparse.SUPPRESS)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        # argparse lets the program refuse what a command does not know, which prints the program's usage
+        known, others = super().parse_known_args(args, namespace)
+        if others:
+            self.error(f"unrecognized arguments: {' '.join(others)}{self._suggest(others)}")
+        return known, others
+
+    def _suggest(self, others: Sequence[str]) -> str:
+        own = [option for option in self._option_string_actions if option.startswith("--")]
+        suggestions = []
+        for word in others:
+            option = word.partition("=")[0]
+            if not option.startswith("--"):
+                continue
+            if names := [name for name in RENAMED.get(option, "").split() if name in own]:
+                suggestions.append(f"{option} is called {' or '.join(names)} now")
+            elif near := difflib.get_close_matches(option, own, 1):
+                suggestions.append(f"did you mean {near[0]}?")
+        return f" ({'; '.join(suggestions)})" if suggestions else ""
 
 
 def _add_quiet(parser: argparse.ArgumentParser, default: Any) -> None:

@@ -43,7 +43,7 @@ def test_a_markdown_report_has_its_figures_next_to_it(odd_results, tmp_path, png
     text = out.read_text(encoding="utf-8")
     assert text.startswith(REPORT_MARKER)
     assert "> This is the built-in sample." in text
-    for heading in ("Scores", "Curves", "Single images", "Problems sources", "How this was made"):
+    for heading in ("Scores", "Curves", "Single images", "Problems found", "How this was made"):
         assert f"\n## {heading}\n" in text
     assert "extra (1): a\\_b&lt;c&gt;.png: no mask &amp; no hope 100%" in text
     assert f"`{odd_results[0].signature}`" in text

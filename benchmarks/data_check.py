@@ -2,7 +2,7 @@
 
     python benchmarks/data_check.py [--scale 1.0] [-o benchmarks/results/data_check.json]
 
-The sets are drawn: under the official names, pictures of smooth random colours with grain at 300x400 or 400x300 (the
+The datasets are drawn: under the official names, images of smooth random colours with grain at 300x400 or 400x300 (the
 commonest sizes of DUTS), JPEG but for HKU-IS, whose images are PNG, and masks with one ellipse.  In one run:
 
 - ``check``   sodbench.runners.data.check.check_datasets on all sets: everything it looks for, with all processors
@@ -10,7 +10,7 @@ commonest sizes of DUTS), JPEG but for HKU-IS, whose images are PNG, and masks w
               numpy.unique gives the mask's levels, SHA-256 of the image's file finds exact copies
 
 ``--scale`` draws that share of each set.  Files are read once beforehand, so both find them in the file cache.  The
-load average is stored too: on a busy machine ``processor_seconds`` over the cores says what an idle one would take.
+load average is stored too: on a busy machine ``processor_seconds`` over the cores shows what an idle one would take.
 """
 
 import argparse
@@ -40,7 +40,7 @@ ROUNDS = 2
 
 @cache
 def base(number: int) -> np.ndarray:
-    """One of a few pictures [h, w, 3] of smooth colours and grain, from which the others are shifted."""
+    """One of a few images [h, w, 3] of smooth colours and grain, from which the others are shifted."""
     rng = np.random.default_rng(number)
     height, width = (300, 400) if number % 3 else (400, 300)
     coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
@@ -57,7 +57,7 @@ def draw(job: tuple[Path, str, str, int]) -> None:
         np.roll(one, (rng.integers(height), rng.integers(width)), axis=(0, 1))
         for one in (image, image[::-1])
     )
-    image = first // 2 + second // 2  # of two shifts: no two pictures are alike
+    image = first // 2 + second // 2  # of two shifts: no two images are alike
     y, x = np.ogrid[:height, :width]
     centre = rng.uniform(0.3, 0.7, 2) * (height, width)
     radius = rng.uniform(0.1, 0.3, 2) * (height, width)
@@ -133,17 +133,17 @@ def main() -> None:
         pairs = sum(len(dataset) for dataset in datasets)
         size = sum(path.stat().st_size for path in root.rglob("*.*") if path.is_file())
         assert plain(datasets) == 0  # also brings the files into the cache
-        found: set[str] = set()
+        kinds: set[str] = set()
         ours, theirs, resolve = [], [], []
         for _ in range(ROUNDS):
             ours.append(
                 timed(
-                    lambda: found.update(p.kind for r in check_datasets(datasets) for p in r.faults)
+                    lambda: kinds.update(p.kind for r in check_datasets(datasets) for p in r.faults)
                 )
             )
             theirs.append(timed(lambda: plain(datasets)))
             resolve.append(timed(lambda: [find_dataset(name, root) for name in TEST_SETS]))
-    assert found <= {"missing"}, found
+    assert kinds <= {"missing"}, kinds
     medians = {
         name: [statistics.median(column) for column in zip(*times, strict=True)]
         for name, times in (("check", ours), ("plain", theirs), ("find_dataset", resolve))

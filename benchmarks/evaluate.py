@@ -9,7 +9,7 @@ one run.  Times are medians, in milliseconds per pair: of processor time where o
 is the wall-clock time and on a busy one is fairer; of wall-clock time for ``cores`` and ``scale``.
 
 - ``decode``   Pillow's ``Image.open(...).load()`` of map and mask, and ``read_grey`` of the same two, pair by pair
-- ``scoring``  from two folders to all measures, with and without weighted F: finding and pairing the files, decoding,
+- ``scoring``  from two folders to all metrics, with and without weighted F: finding and pairing the files, decoding,
                counting, aggregating; Pillow decoding the same files; PySODMetrics with OpenCV in a loop
 - ``cores``    the same scoring by two jobs on two cores, against one: of these pairs, and of thousands of copies
 - ``methods``  four methods scored in one visit of each mask, against the four one after the other
@@ -131,8 +131,8 @@ def decode(pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, float]:
         for pair in pairs:
             times["pillow"].append(seconds(lambda: [pillow(path) for path in pair]))  # noqa: B023
             times["sodbench"].append(seconds(lambda: [read_grey(path) for path in pair]))  # noqa: B023
-    found = {name: 1e3 * median(values) for name, values in times.items()}
-    return {**found, "sodbench / pillow": found["sodbench"] / found["pillow"]}
+    timings = {name: 1e3 * median(values) for name, values in times.items()}
+    return {**timings, "sodbench / pillow": timings["sodbench"] / timings["pillow"]}
 
 
 def score(maps: Path, masks: Path, *, weighted: bool = True, jobs: int = 1) -> None:
@@ -166,15 +166,15 @@ def scoring(
         for _ in range(rounds):
             for name, contender in contenders.items():
                 times[name].append(contender())
-    found = {name: 1e3 * median(values) / len(pairs) for name, values in times.items()}
+    timings = {name: 1e3 * median(values) / len(pairs) for name, values in times.items()}
     ratios = {
-        f"{name} / pillow decodes": found[name] / found["pillow decodes"]
+        f"{name} / pillow decodes": timings[name] / timings["pillow decodes"]
         for name in ("sodbench without wF", "sodbench")
     }
     for name in ("sodbench without wF", "sodbench") if peer_python else ():
         other = name.replace("sodbench", "pysodmetrics")
-        ratios[f"{other} / {name}"] = found[other] / found[name]
-    return {**found, **ratios, "peer": versions}
+        ratios[f"{other} / {name}"] = timings[other] / timings[name]
+    return {**timings, **ratios, "peer": versions}
 
 
 @contextmanager
@@ -203,7 +203,7 @@ def peer(
 
 def cores(folder: Path, pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, Any]:
     """Scoring on one core and on two, of few pairs and of many."""
-    found: dict[str, Any] = {}
+    timings: dict[str, Any] = {}
     with on_cores(2), tempfile.TemporaryDirectory(dir=folder) as scratch:
         for times in (1, MANY // len(pairs)):
             maps, masks = copied(Path(scratch) / str(times), pairs, times)
@@ -213,8 +213,8 @@ def cores(folder: Path, pairs: list[tuple[Path, Path]], rounds: int) -> dict[str
                     runs.append(seconds(lambda: score(maps, masks, jobs=jobs), time.perf_counter))  # noqa: B023
             number = times * len(pairs)
             one, two = (1e3 * median(runs) / number for runs in taken.values())
-            found[f"{number} pairs"] = {"1 job": one, "2 jobs": two, "speed-up": one / two}
-    return found
+            timings[f"{number} pairs"] = {"1 job": one, "2 jobs": two, "speed-up": one / two}
+    return timings
 
 
 def copied(folder: Path, pairs: list[tuple[Path, Path]], times: int) -> tuple[Path, Path]:
@@ -247,7 +247,7 @@ def methods(
 
 def scale(counts: tuple[int, ...], jobs_on: int) -> dict[str, Any]:
     """Seconds and peak MB of a first and a second run over many pairs, each in a process of its own."""
-    found: dict[str, Any] = {}
+    timings: dict[str, Any] = {}
     with on_cores(jobs_on):
         for count in counts:
             with tempfile.TemporaryDirectory() as folder:
@@ -256,8 +256,8 @@ def scale(counts: tuple[int, ...], jobs_on: int) -> dict[str, Any]:
                 for run in ("first run", "second run"):
                     answer = subprocess.run(command, capture_output=True, text=True, check=True)
                     taken, memory = map(float, answer.stdout.split())
-                    found[f"{count} pairs, {run}"] = {"seconds": taken, "peak MB": memory}
-    return found
+                    timings[f"{count} pairs, {run}"] = {"seconds": taken, "peak MB": memory}
+    return timings
 
 
 @contextmanager
@@ -297,7 +297,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="where to store the JSON")
     arguments = parser.parse_args()
 
-    found: dict[str, Any] = {"machine": machine()}
+    timings: dict[str, Any] = {"machine": machine()}
     with tempfile.TemporaryDirectory() as folder, on_cores(1):
         if arguments.real:
             folders, masks = [arguments.real[0]], arguments.real[1]
@@ -305,7 +305,7 @@ def main() -> None:
             folders, masks = draw_pairs(Path(folder), arguments.pairs, methods=4)
         maps = folders[0]
         pairs = [(path, masks / path.name) for path in sorted(maps.glob("*.png"))]
-        found["pairs"] = {
+        timings["pairs"] = {
             "what": "real" if arguments.real else "drawn, 8-bit grey PNG of about 300x400",
             "number": len(pairs),
             "median map bytes": median(map_.stat().st_size for map_, _ in pairs),
@@ -324,10 +324,10 @@ def main() -> None:
             del parts["methods"], parts["scale"]
         for name, part in parts.items():
             if name in arguments.parts:
-                found[name] = part()
-                print(json.dumps({name: found[name]}, indent=1), flush=True)
+                timings[name] = part()
+                print(json.dumps({name: timings[name]}, indent=1), flush=True)
     if arguments.output:
-        arguments.output.write_text(json.dumps(found, indent=1) + "\n")
+        arguments.output.write_text(json.dumps(timings, indent=1) + "\n")
 
 
 if __name__ == "__main__":

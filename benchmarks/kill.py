@@ -66,10 +66,10 @@ def main() -> int:
             killed = process.wait() == -signal.SIGKILL
             during += killed and any(output.rglob("part-*.npz"))
             subprocess.run([*command, str(output)], check=True, stdout=subprocess.DEVNULL)
-            found = content(output)
-            if found != expected:
+            left = content(output)
+            if left != expected:
                 wrong = sorted(
-                    k for k in found.keys() | expected.keys() if found.get(k) != expected.get(k)
+                    k for k in left.keys() | expected.keys() if left.get(k) != expected.get(k)
                 )
                 print(f"kill {number + 1}: these files differ: {', '.join(wrong)}")
                 return 1
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def begin(command: list[str], output: Path) -> "subprocess.Popen[bytes]":
-    """A run that has just begun to count."""
+    """A run that has just started to count."""
     process = subprocess.Popen([*command, str(output)], stdout=subprocess.DEVNULL)
     while process.poll() is None and not any(output.rglob("part-*.npz")):
         time.sleep(0.001)

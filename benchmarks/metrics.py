@@ -1,4 +1,4 @@
-"""How long the measures take, and how long PySODMetrics takes for the same pairs, in one run.
+"""How long the metrics take, and how long PySODMetrics takes for the same pairs, in one run.
 
     python benchmarks/metrics.py --peer-python PATH/TO/OTHER/python [-o benchmarks/results/metrics.json]
 
@@ -9,7 +9,7 @@ decoded, in milliseconds (wall-clock time, if nothing else runs on the machine):
 
 - ``counts``       a mask's preparation (histogram, centroid) and the joint counts of a map
 - ``weighted_f``   the mask's geometry and weighted F of the map, raw and stretched (two preparations)
-- ``measures``     every count-based measure with every curve, of many pairs at once, per pair
+- ``measures``     every count-based metric with every curve, of many pairs at once, per pair
 - ``evaluator``    ``Evaluator.update`` and ``compute``: everything above, per pair; ``evaluator_no_wf`` without weighted F
 - ``drop_in``      MAE, F, S, E and weighted F of sodbench.metrics.pysodmetrics, stepped one by one; ``drop_in_no_wf``
 - ``peer``         the same five of PySODMetrics, stepped one by one; ``peer_no_wf``; ``peer_wf`` weighted F alone
@@ -46,16 +46,16 @@ import time, numpy as np
 start = time.perf_counter()
 from sodbench.metrics import Evaluator
 imported = time.perf_counter()
-picture = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+image = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
 evaluator = Evaluator("pysodmetrics")
-evaluator.update(picture, picture)
+evaluator.update(image, image)
 evaluator.compute()
 print(imported - start, time.perf_counter() - imported)
 """
 
 
 def drawn_pair(height: int, width: int, seed: int) -> tuple[Any, Any]:
-    """A map and a mask: a smooth random object of a fifth of the picture, and a soft guess at it."""
+    """A map and a mask: a smooth random object of a fifth of the image, and a soft guess at it."""
     rng = np.random.default_rng(seed)
     field, other = (_smooth(rng.standard_normal((height, width)), 0.12) for _ in range(2))
     mask = field > np.quantile(field, 0.8)
@@ -65,7 +65,7 @@ def drawn_pair(height: int, width: int, seed: int) -> tuple[Any, Any]:
 
 
 def _smooth(noise: Any, width: float) -> Any:
-    """Noise under a Gaussian whose width is a share of the picture's shorter side."""
+    """Noise under a Gaussian whose width is a share of the image's shorter side."""
     y, x = (np.fft.fftfreq(n)[:, None] for n in noise.shape)
     sigma = width * min(noise.shape)
     kernel = np.exp(-2 * (np.pi * sigma) ** 2 * (y**2 + x.T**2))
@@ -113,7 +113,7 @@ def ours(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
         * (256 // len(pairs))
     )
     clock("measures", lambda: per_image_metrics(many, get_protocol("pysodmetrics")), len(many))
-    pairs = pairs * (240 // len(pairs) if len(pairs) > 4 else 4)  # a data set shares one compute()
+    pairs = pairs * (240 // len(pairs) if len(pairs) > 4 else 4)  # a dataset shares one compute()
     clock("evaluator", lambda: evaluate(True), len(pairs))
     clock("evaluator_no_wf", lambda: evaluate(False), len(pairs))
     clock("drop_in", lambda: classical(compat, pairs, True), len(pairs))
@@ -159,7 +159,7 @@ def peer_round(python: str, pairs: list[tuple[Any, Any]]) -> dict[str, list[floa
 
 def first_call() -> dict[str, dict[str, float]]:
     """Seconds of import and of the first pair, without and with compiled code on the disk."""
-    found = {}
+    seconds = {}
     with tempfile.TemporaryDirectory() as folder:
         for state in ("empty cache", "filled cache"):
             printed = subprocess.run(
@@ -170,8 +170,8 @@ def first_call() -> dict[str, dict[str, float]]:
                 text=True,
             ).stdout
             imported, called = map(float, printed.split())
-            found[state] = {"import_s": round(imported, 2), "first_pair_s": round(called, 2)}
-    return found
+            seconds[state] = {"import_s": round(imported, 2), "first_pair_s": round(called, 2)}
+    return seconds
 
 
 def machine() -> dict[str, Any]:

@@ -53,7 +53,7 @@ PEAK_TFLOPS = {"fp32": 67, "tf32": 495, "bf16": 989, "fp16": 989}
 
 
 class Images(torch.utils.data.Dataset):
-    """What the reference's data set returns: a normalised float32 image [3, h, w] and its name."""
+    """What the reference's dataset returns: a normalised float32 image [3, h, w] and its name."""
 
     def __init__(self, samples: Samples):
         self.samples = samples
@@ -207,8 +207,8 @@ def main() -> None:
                 "peak_memory_mib": round(peaks[name] / 2**20),
             }
             if name != "plain":
-                found = differences(samples, maps[name], maps["plain"])
-                record["programs"][name]["differences"] = found
+                difference = differences(samples, maps[name], maps["plain"])
+                record["programs"][name]["differences"] = difference
             if arguments.masks:
                 record["programs"][name]["scores"] = scores(samples, maps[name], arguments.masks)
 

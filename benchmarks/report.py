@@ -1,9 +1,9 @@
 """How long statistics and reports take: `python benchmarks/report.py [--quick]`.
 
 Synthetic results: real counts of drawn pairs, repeated at random up to the size wanted.
-- bootstrap: 16,784 images (the six standard sets together) x 5 methods, 1000 resamples, five classical measures, all
-  intervals and paired tests; beside it scipy.stats.bootstrap for one method and MAE alone, in the same run.
-- report: 30 methods x 6 sets, everything `sodbench report DIR` writes but pictures (there are none to show).
+- bootstrap: 16,784 images (the six standard sets together) x 5 methods, 1000 resamples, five classical metrics, all
+  intervals and paired tests; and scipy.stats.bootstrap for one method and MAE alone, in the same run.
+- report: 30 methods x 6 sets, everything `sodbench report DIR` writes but thumbnails (there are no images to show).
 The result goes to benchmarks/results/report.json.
 """
 
@@ -51,7 +51,7 @@ def pool(pairs: int, quality: float, seed: int) -> Counts:
 
 
 def result(method: str, dataset: str, images: int, counts: Counts, seed: int) -> Result:
-    """A result of ``images`` pairs drawn from counted ones; the order of masks is that of the data set."""
+    """A result of ``images`` pairs drawn from counted ones; the order of masks is that of the dataset."""
     rng = np.random.default_rng(seed)
     chosen = counts[rng.integers(0, len(counts), images)]
     stems = [f"{dataset}_{i:05d}" for i in range(images)]
@@ -128,21 +128,21 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the images, one repeat")
     arguments = parser.parse_args()
     share, repeats = (10, 1) if arguments.quick else (1, 3)
-    found: dict[str, object] = {"machine": machine()}
+    measurements: dict[str, object] = {"machine": machine()}
 
     images = sum(SIZES.values()) // share
     counts = [pool(300, q, i) for i, q in enumerate(np.linspace(0.3, 1, 5))]
     import scipy.stats  # importing it takes a second or more, once  # noqa: F401
 
     five = [result(f"method {i}", "all six", images, c, seed=7) for i, c in enumerate(counts)]
-    found["bootstrap"] = {
+    measurements["bootstrap"] = {
         "images": images,
         "methods": 5,
         "resamples": 1000,
         **timed(lambda: analyse(five, resamples=1000), repeats),
     }
     mae = five[0].table["mae"].to_numpy(float)
-    found["scipy_one_method_mae_alone"] = timed(lambda: scipy_mae(mae), repeats)
+    measurements["scipy_one_method_mae_alone"] = timed(lambda: scipy_mae(mae), repeats)
 
     many = [
         result(f"method {i:02d}", dataset, 300 // share, counts[i % 5], seed=i)
@@ -153,8 +153,8 @@ def main() -> None:
         page = Path(folder) / "r"
         written = timed(lambda: write_report(many, page), 1)
         size = sum(f.stat().st_size for f in page.rglob("*.*")) / 1e6
-    found["report_30_methods_6_sets_of_300"] = {**written, "folder_MB": round(size, 1)}
-    text = json.dumps(found, indent=1)
+    measurements["report_30_methods_6_sets_of_300"] = {**written, "folder_MB": round(size, 1)}
+    text = json.dumps(measurements, indent=1)
     print(text)
     if not arguments.quick:
         (Path(__file__).parent / "results" / "report.json").write_text(text + "\n")

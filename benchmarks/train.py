@@ -1,4 +1,4 @@
-"""Images a second of training CSF: the ten images of an update group_by_size by size, beside one by one.
+"""Images a second of training CSF: the ten images of an update grouped by size, compared with one by one.
 
     python benchmarks/train.py [--device cpu] [--scale 1.0] [-o benchmarks/results/train_cpu.json]
 

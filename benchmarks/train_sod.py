@@ -4,10 +4,10 @@
 
 DIR holds SOD in any layout. No backbone file is used, so this shows that training works on real data, not how
 good CSF is. The 100 images are every third by name. They are predicted at ``--max-side``, by default about the
-scale of training, and beside the two baselines, all scored at native size under the default protocol.
+scale of training, next to the two baselines, all scored at native size under the default protocol.
 
 RUN gets the training, the maps, and ``maps.png``: image, mask, CSF and baselines of eight images. The numbers go to
-``--json``; pictures of SOD stay in RUN.
+``--json``; images of SOD stay in RUN.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def scored(dataset: Dataset, maps: Path) -> dict[str, float]:
 def sheet(dataset: Dataset, columns: list[Path], path: Path) -> None:
     """A row each of eight images: image, mask, and one map a method."""
     chosen = dataset.samples[:: max(1, len(dataset) // 8)][:8]
-    picture = Image.new("RGB", (TILE[0] * (2 + len(columns)), TILE[1] * len(chosen)), "white")
+    canvas = Image.new("RGB", (TILE[0] * (2 + len(columns)), TILE[1] * len(chosen)), "white")
     for row, pair in enumerate(chosen):
         assert pair.image and pair.mask
         for column, file in enumerate(
@@ -57,8 +57,8 @@ def sheet(dataset: Dataset, columns: list[Path], path: Path) -> None:
         ):
             tile = Image.open(file).convert("RGB")
             tile.thumbnail((TILE[0] - 4, TILE[1] - 4))
-            picture.paste(tile, (column * TILE[0] + 2, row * TILE[1] + 2))
-    picture.save(path)
+            canvas.paste(tile, (column * TILE[0] + 2, row * TILE[1] + 2))
+    canvas.save(path)
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def main() -> None:
     if summary.weights is None:
         raise SystemExit(128 + (summary.signal or 0))
 
-    pictures = [(s.stem, s.image) for s in held.samples if s.image]
+    images = [(s.stem, s.image) for s in held.samples if s.image]
     numbers: dict[str, Any] = {}
     folders = []
     for name in ("csf-res2net50", *BASELINES):
@@ -96,7 +96,7 @@ def main() -> None:
         side = None if name in BASELINES else arguments.max_side or round(1.8 * arguments.size)
         folders.append(arguments.output / "maps" / name)
         predictor = load_predictor(name, weights, device=arguments.device)
-        predict(predictor, pictures, folders[-1], max_side=side)
+        predict(predictor, images, folders[-1], max_side=side)
         numbers[name] = scored(held, folders[-1])
     sheet(held, folders, arguments.output / "maps.png")
 

@@ -29,9 +29,8 @@ def validate(network: nn.Module, images: torch.Tensor, masks: torch.Tensor) -> d
     network.eval()
     with torch.no_grad():
         probabilities = network(images).sigmoid()
-    for probability, mask in zip(probabilities, masks, strict=True):
-        # Evaluators read 8-bit maps: round as they would be stored
-        evaluator.update((255 * probability[0]).round().byte(), (255 * mask[0]).byte())
+    # Evaluators round probabilities to 8 bits, as maps are stored; batches of any size may follow one another
+    evaluator.update(probabilities, masks)
     return evaluator.compute().metrics
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+# The boundary's width follows the image's diagonal, so that images of all sizes are treated alike
 _SHARE_OF_DIAGONAL = 0.02
 
 

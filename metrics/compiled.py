@@ -20,7 +20,8 @@ from numba.core import event
 # Whether kernels are compiled; False under NUMBA_DISABLE_JIT=1
 JIT: bool = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
-_no_cache = threading.Event()  # set once a kernel could not be cached: one warning is enough
+# set once a kernel could not be cached: one warning is enough
+_no_cache = threading.Event()
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -43,7 +44,8 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             return _as_plain_python(function)
         try:
             kernel = numba.njit(nogil=True, cache=True, **options)(function)
-        except RuntimeError:  # numba's "no locator available": no folder to cache in
+        except RuntimeError:
+            # numba's "no locator available": no folder to cache in
             _warn_of_no_cache("numba finds no writable folder for its cache")
             return numba.njit(nogil=True, **options)(function)
         _go_without_cache_when_it_cannot_be_written(kernel)

@@ -69,7 +69,8 @@ def _context_gaussian(foreground: NDArray[np.bool_], alpha: float) -> Floats:
         covariance *= alpha**2 / np.trace(covariance)
         reach = [round(3 * float(side)) for side in np.sqrt(np.diagonal(covariance))]
     independent = np.linalg.det(covariance) / np.prod(np.diagonal(covariance))
-    if independent < 1e-12:  # PySODMetrics raises LinAlgError, or not, as rounding decides
+    # PySODMetrics raises LinAlgError, or not, as rounding decides
+    if independent < 1e-12:
         raise ValueError(
             "the foreground's pixels are on one oblique line, so the context measure is undefined"
         )

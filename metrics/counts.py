@@ -4,7 +4,7 @@ For a pair of uint8 images the *joint histogram* (histogram.py) is kept for each
 mask is not counted differently shares the histogram of the first rule, as all rules do on a mask of 0 and 255.  Counts
 are integers: they add, store and compare exactly, in any order.
 
-Three things are not functions of the histogram and are kept beside it: the absolute error against a mask of several
+Three things are not functions of the histogram and are kept next to it: the absolute error against a mask of several
 grey levels (SalMetric's MAE), the tie flags (ties.py), and the columns of the pixel metrics (pixel_metrics.py).
 """
 
@@ -356,7 +356,7 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
     ----------
     map_ : uint8 [h, w]
     mask : PreparedMask
-        A mask of the same size; its scheme says what is counted.
+        A mask of the same size; its scheme defines what is counted.
 
     Returns
     -------

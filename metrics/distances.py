@@ -21,18 +21,23 @@ from numpy.typing import NDArray
 
 from sodbench.metrics.compiled import JIT, compiled
 
-# Distances are exact below this number of pixels; SATURATED stands for all others.
+# Distances are exact below this number of pixels; all others are SATURATED.
 _FARTHEST = 255
 SATURATED = _FARTHEST**2
 # Squared distance up to which the nearest foreground pixel is reported: the corner of a 7x7 window.
 REACH = 18
 # Pixels within REACH are within so many columns of their nearest foreground pixel.
 _NEAR = 4
-_LANES = 32  # pixels of a row that are processed together
-_WORD = 8  # columns whose candidates are counted together
+# Pixels of a row that are processed together: a vector of bytes for the processor
+_LANES = 32
+# Columns whose candidates are counted together, as the bytes of one 64-bit word
+_WORD = 8
+# Columns beyond both ends of a row, so that the vectors need no test for the image's border
 _PAD = 16
-_CODES_PER_DISTANCE = 16  # of a direction: see _find_near
-_NO_SITE = 1 << 24  # the squared distance of a column without foreground
+# A squared distance is followed by a code of the direction in one number; see _find_near
+_CODES_PER_DISTANCE = 16
+# The squared distance of a column without foreground
+_NO_SITE = 1 << 24
 
 
 @compiled()
@@ -132,12 +137,10 @@ def _vertical_distances(mask, above):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _rule_out(low, marked):  # type: ignore[no-untyped-def]
-    """Mark the columns of one row that may be nearest to some background pixel of it.
-
-    The nearest column to x has the smallest c^2 + low(c) - 2xc: it is a corner of the lower convex hull of
-    the points (c, c^2 + low(c)).  So a column is ruled out that lies above a chord between two others.
-    Foreground between foreground is nearest only to itself.
-    """
+    """Mark the columns of one row that may be nearest to some background pixel of it."""
+    # The nearest column to x has the smallest c^2 + low(c) - 2xc: it is a corner of the lower
+    # convex hull of the points (c, c^2 + low(c)). So a column is ruled out that is above a
+    # chord between two others. Foreground between foreground is nearest only to itself.
     for x in range(len(marked)):
         at = _PAD + x
         twice = np.int32(2) * low[at]
@@ -185,11 +188,9 @@ def _lowest_by_lanes(  # noqa: PLR0913
     first: Any,
     last: Any,
 ) -> tuple[Any, Callable[..., Any]]:
-    """Write the squared distances of _LANES pixels of ``row``, from x on, to the nearest of ``columns[first:last]``.
-
-    ``squares[offset - column + i]`` is the squared difference of two columns.  This is LLVM code because numba has no
-    vectors that stay in a register from one column to the next.
-    """
+    """Write the squared distances of _LANES pixels of ``row``, from x on, to the nearest of ``columns[first:last]``."""
+    # ``squares[offset - column + i]`` is the squared difference of two columns. This is LLVM code
+    # because numba has no vectors that stay in a register from one column to the next.
     lanes = ir.VectorType(ir.IntType(16), _LANES)
     index = ir.IntType(32)
 

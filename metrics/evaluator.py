@@ -101,7 +101,7 @@ class Evaluator:
         Raises
         ------
         ValueError
-            For values out of range or NaN (the message says where), sizes that differ, a name given twice, and ambiguous
+            For values out of range or NaN (the message names the place), sizes that differ, a name given twice, and ambiguous
             input: a uint8 map whose largest value is 1, and a batch with one mask of 0 and 1 and another of 0 to 255.
         TypeError
             For masked arrays, and names that are not text.
@@ -233,7 +233,8 @@ def _split_batch(values: Any, what: str) -> list[NDArray[Any]]:
 
 
 def _as_array(values: Any, what: str) -> NDArray[Any]:
-    if hasattr(values, "detach"):  # a torch tensor, without importing torch
+    # a torch tensor, without importing torch
+    if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = (values.float() if values.is_floating_point() else values).numpy()
     if isinstance(values, np.ma.MaskedArray):
@@ -283,7 +284,8 @@ def _as_uint8(array: NDArray[Any], what: str, n: int) -> NDArray[np.uint8]:
         raise ValueError(
             f"the {what} is {array.dtype}; pass uint8 in 0..255, bool{classes}, or float in [0, 1]"
         )
-    wrong = ~((array >= -_OVERSHOOT) & (array <= 1 + _OVERSHOOT))  # NaN compares false
+    # NaN compares false
+    wrong = ~((array >= -_OVERSHOOT) & (array <= 1 + _OVERSHOOT))
     if wrong.any():
         y, x = np.argwhere(wrong)[0].tolist()
         raise ValueError(

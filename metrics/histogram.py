@@ -1,6 +1,6 @@
 """The counting kernels: one pass over a map and a mask fills their joint histogram.
 
-The *joint histogram* says how many pixels are in each quadrant of the mask's centroid split (4: top left, top right,
+The *joint histogram* counts how many pixels are in each quadrant of the mask's centroid split (4: top left, top right,
 bottom left, bottom right), belong to each mask class (2: background, foreground) and have each grey level of the map
 (256).
 """
@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 
 from sodbench.metrics.compiled import compiled
 
-_N_CODES = 4 * 2 * 256  # quadrant, mask class and grey level of a pixel in one number
+# Quadrant, mask class and grey level of a pixel in one number
+_N_CODES = 4 * 2 * 256
 # Neighbouring pixels use separate histograms: they often share a value, and consecutive increments of one counter stall
 # on each other.
 _N_SUBTABLES = 8
 # Entries between these histograms: a processor confuses addresses whose last twelve bits are equal.
 _SUBTABLE_PADDING = 80
-_CHUNK_PIXELS = 4096  # coded at a time, to be counted while they are in the nearest cache
+# Pixels coded at a time, to be counted while they are in the nearest cache
+_CHUNK_PIXELS = 4096
 
 
 class HistogramPass(NamedTuple):
-    """What one pass over a pair counts, and what the histogram says about the map.
+    """What one pass over a pair counts, and what the histogram shows about the map.
 
     Attributes
     ----------

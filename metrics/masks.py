@@ -197,10 +197,8 @@ def _mask_moments(mask, above):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _add_foreground(pixels, above, deep, count, below, others):  # type: ignore[no-untyped-def]
-    """Add to the count of each pixel's place and to its sum of ``deep``; note values that are not 0 or 255.
-
-    Everything is a byte and there are no branches, so that LLVM uses vector instructions.
-    """
+    """Add to the count of each pixel's place and to its sum of ``deep``; note values that are not 0 or 255."""
+    # Everything is a byte and there are no branches, so that LLVM uses vector instructions.
     threshold, weight = np.uint8(above), np.uint8(deep)
     for i in range(len(pixels)):
         inside = np.uint8(pixels[i] > threshold)

@@ -19,6 +19,26 @@ from sodbench.metrics.weighted_f import weighted_f
 PixelFunction = Callable[[NDArray[np.float64], NDArray[np.bool_]], float]
 
 
+class MetricError(ValueError):
+    """A registered metric that raised an error or returned no number."""
+
+
+def _call(
+    function: PixelFunction, metric: str, map_: NDArray[np.float64], foreground: NDArray[np.bool_]
+) -> float:
+    """Call the function of a metric, which may be a user's."""
+    try:
+        value = float(function(map_, foreground))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise MetricError(f"the metric {metric} cannot be computed ({reason})") from error
+    if np.isinf(value):  # results cannot state it
+        raise MetricError(
+            f"the metric {metric} is infinite for a pair; return NaN where it is undefined"
+        )
+    return value
+
+
 def compute_pixel_metrics(
     map_: NDArray[np.uint8], mask: PreparedMask, darkest: int, brightest: int
 ) -> tuple[float, ...]:
@@ -36,6 +56,11 @@ def compute_pixel_metrics(
     -------
     tuple of float
         In the order of ``mask.scheme.columns``.
+
+    Raises
+    ------
+    MetricError
+        For a metric whose function raises an error or returns no finite number or NaN.
     """
     columns = mask.scheme.columns
     ranges = {column: value_range(darkest, brightest, column.map) for column in columns}
@@ -54,5 +79,6 @@ def compute_pixel_metrics(
         if column.metric != "wf":
             function = cast(PixelFunction, catalogue.load_pixel_function(column.metric))
             prepared = normalised_levels(*ranges[column])[map_]
-            values[column] = float(function(prepared, mask.pixels > column.foreground_above))
+            foreground = mask.pixels > column.foreground_above
+            values[column] = _call(function, column.metric, prepared, foreground)
     return tuple(values[column] for column in columns)

@@ -115,7 +115,7 @@ class Protocol:
     name : str
         The name it is chosen by, as in ``--protocol``.
     title : str
-        The program it stands for.
+        The program whose numbers it gives.
     rule : CountingRule
         Which mask pixels are foreground, and how the centroid for S-measure is rounded.
     map : {"raw", "min-max", "maximum"}
@@ -347,7 +347,7 @@ class CountingScheme:
         At least one.  The first one's histogram is kept for every pair, that of another rule for the pairs on which it
         differs.
     columns : tuple of PixelColumn
-        What is computed from the pixels of every pair beside the counts.
+        What is computed from the pixels of every pair in addition to the counts.
     """
 
     rules: tuple[CountingRule, ...]

@@ -76,7 +76,8 @@ class _Metric:
         TypeError
             Without ``normalize``, for other types.
         """
-        self._last = prepare_pair(pred, gt, normalize)  # held, so that other metrics can share it
+        # held, so that other metrics can share it
+        self._last = prepare_pair(pred, gt, normalize)
         self._add(self._last.pair)
 
     def get_results(self) -> dict[str, Any]:

@@ -140,7 +140,8 @@ class LastPair:
         )
 
 
-_last = threading.local()  # .reference: a weak reference to this thread's LastPair
+# .reference: a weak reference to this thread's LastPair
+_last = threading.local()
 
 
 def prepare_pair(pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -> LastPair:
@@ -172,7 +173,8 @@ def prepare_pair(pred: NDArray[Any], gt: NDArray[Any], normalize: bool = True) -
     reference = getattr(_last, "reference", None)
     last: LastPair | None = reference() if reference else None
     if last is None or not last._matches(pred, gt, normalize):
-        pred, gt = pred.copy(), gt.copy()  # the caller may write into the originals
+        # the caller may write into the originals
+        pred, gt = pred.copy(), gt.copy()
         last = LastPair(pred, gt, normalize, _prepare(pred, gt, normalize))
         _last.reference = weakref.ref(last)
     return last

@@ -168,7 +168,7 @@ def _leave_out_undefined(curves: dict[str, Floats], prepared: PreparedCounts) ->
 def _mae(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
     """Mean absolute error, on the mask as stored or on its two classes; NaN where the protocol defines none."""
     total = (prepared.positives + prepared.negatives)[:, 0]
-    # SalMetric subtracts the grey mask as stored, so this error is counted beside the histogram
+    # SalMetric subtracts the grey mask as stored, so this error is counted separately
     if protocol.mae_mask == "raw":
         error: Floats = counts.absolute_error / (255 * total)
         return error
@@ -245,11 +245,10 @@ def _average_precision(precision: Floats, recall: Floats) -> Floats:
 
 
 def _roc_area(fpr: Floats, tpr: Floats) -> Floats:
-    """Area under the ROC curve.
-
-    Maps of which everything is selected at every threshold give the single point (1, 1).  They rank no pixel above
-    another, as a black map does, so their area is that of the diagonal, 1/2.
-    """
+    """Area under the ROC curve."""
+    # Maps of which everything is selected at every threshold give the single point (1, 1). They
+    # rank no pixel above another, as a black map does, so their area is that of the diagonal,
+    # 1/2.
     everything = (fpr.min(axis=-1) == 1) & (tpr.min(axis=-1) == 1)
     return np.where(everything, 0.5, _area(fpr, tpr))
 
@@ -346,8 +345,6 @@ def score(
     ValueError
         When there is no pair, the number of names is wrong, or the counts do not hold the protocol's rule.
     """
-    import pandas as pd  # slow, and not needed where pairs are only counted
-
     protocol = get_protocol(protocol)
     if len(stems) != len(counts):
         raise ValueError(f"{len(stems)} names for {len(counts)} pairs")
@@ -357,54 +354,67 @@ def score(
     order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
     visited = _visit_blocks(counts, protocol, order)
     undefined_s = undefined_s or protocol.undefined_s
-    means = {
-        name: _mean(name, visited.scalars[column][order], undefined_s)
-        for column, name in enumerate(visited.columns)
-    }
+    ordered = zip(visited.columns, visited.scalars, strict=True)
+    means = {name: _mean(name, values[order], undefined_s) for name, values in ordered}
     curves = _with_both_f(visited.curve_means, protocol)
     names = np.array(stems, dtype=object)
     undefined = _select(names, np.isnan(visited.scalar("s")))
-    signature = [f"sodbench:{__version__}", f"protocol:{protocol.name}", f"n:{len(counts)}"]
-    signature += [f"gt:{protocol.mask_signature}"]
-    signature += [f"undefined:{undefined_s}({len(undefined)})"] * bool(undefined)
     metrics = aggregate(means, visited.curve_means, protocol)
     return Scores(
         protocol=protocol.name,
         n=len(counts),
         metrics={name: float(value) for name, value in metrics.items()},
         curves=curves,
-        per_image=pd.DataFrame(
-            visited.scalars.T,
-            columns=list(visited.columns),
-            index=pd.Index(names, name="stem", dtype=object),
-            copy=False,
-        ),
+        per_image=_per_image_table(visited, names),
         undefined=undefined,
         left_out=_left_out(visited, names),
         empty_masks=_select(names, visited.foreground == 0),
         comparisons={name: protocol.comparison_of(name) for name in curves},
-        signature="|".join(signature),
+        signature=_scores_signature(protocol, len(counts), undefined_s, len(undefined)),
     )
+
+
+def _scores_signature(protocol: Protocol, n: int, undefined_s: str, n_undefined: int) -> str:
+    """What the scores depend on: version, protocol, pairs, and the treatment of what is undefined."""
+    fields = [
+        f"sodbench:{__version__}",
+        f"protocol:{protocol.name}",
+        f"n:{n}",
+        f"gt:{protocol.mask_signature}",
+    ]
+    # Only where it applies: a dataset without undefined S-measures has one signature under either treatment
+    if n_undefined:
+        fields.append(f"undefined:{undefined_s}({n_undefined})")
+    return "|".join(fields)
 
 
 @dataclass(frozen=True)
 class _Visited:
-    """Every pair's scalars and the mean curves.
+    """Every pair's scalars and the mean curves."""
 
-    columns: the scalars' names.  scalars: float64 [metrics, N].  foreground: float64 [N].  curve_means: float64 [256]
-    each.  defined: for the curves that a protocol may leave undefined, the pairs that have them, bool [N].
-    """
-
+    # The scalars' names
     columns: tuple[str, ...]
+    # [metrics, N]
     scalars: Floats
+    # Pixels of each mask, [N]
     foreground: Floats
+    # [256] each
     curve_means: dict[str, Floats]
+    # For the curves that a protocol may leave undefined, the pairs that have them, [N]
     defined: dict[str, NDArray[np.bool_]]
 
     def scalar(self, name: str) -> Floats:
         """One metric of every pair, float64 [N]."""
         values: Floats = self.scalars[self.columns.index(name)]
         return values
+
+
+def _per_image_table(visited: _Visited, names: NDArray[np.object_]) -> "pd.DataFrame":
+    # Importing pandas is slow, and not needed where pairs are only counted
+    import pandas as pd
+
+    index = pd.Index(names, name="stem", dtype=object)
+    return pd.DataFrame(visited.scalars.T, index, list(visited.columns), copy=False)
 
 
 def _select(names: NDArray[np.object_], rows: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -445,7 +455,8 @@ def _visit_blocks(counts: CountsSource, protocol: Protocol, order: NDArray[np.in
         for scalar, values in zip(scalars, block.scalars.values(), strict=True):
             scalar[rows] = values
         foreground[rows] = block.foreground
-        del block, values  # the next block takes their memory
+        # The next block takes their memory: only one is held at a time
+        del block, values
     means = {}
     for name, total in sums.items():
         images = int(defined[name].sum()) if name in defined else len(order)

@@ -19,7 +19,8 @@ from sodbench.metrics.protocols import Preparation
 # Bit 4: numpy's mean puts the adaptive threshold above a level that equals it.
 TIE_EXCLUDED = 0b10000
 
-_FLAGGED: tuple[Preparation, ...] = ("raw", "min-max")  # MATLAB's arithmetic is taken as exact
+# MATLAB's arithmetic is taken as exact
+_FLAGGED: tuple[Preparation, ...] = ("raw", "min-max")
 
 
 def value_range(darkest: int, brightest: int, preparation: Preparation) -> tuple[int, int]:

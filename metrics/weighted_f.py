@@ -26,10 +26,13 @@ from sodbench.metrics.arrays import EPSILON
 from sodbench.metrics.compiled import compiled
 from sodbench.metrics.distances import SATURATED, squared_distances
 
-_RADIUS = 3  # of the 7x7 Gaussian
+# Radius of the published 7x7 Gaussian
+_RADIUS = 3
 _SIGMA = 5.0
-_HALF_LIFE = 5.0  # a false alarm's extra weight closes half of its gap to 1 every 5 pixels
-_MARGIN = 4  # includes every background pixel from which the Gaussian reaches the foreground
+# A false alarm's extra weight closes half of its gap to 1 every 5 pixels
+_HALF_LIFE = 5.0
+# Includes every background pixel from which the Gaussian reaches the foreground
+_MARGIN = 4
 _ONE, _TWO, _THREE, _FOUR, _FIVE, _SIX = (np.uint64(i) for i in range(1, 7))
 
 
@@ -181,7 +184,8 @@ def _importance() -> NDArray[np.float64]:
     """Importance of a false alarm by its squared distance to the foreground, up to saturation; [0] is 0."""
     distance = np.sqrt(np.arange(SATURATED + 1, dtype=np.float64))
     importance = np.asarray(2.0 - np.exp(np.log(0.5) / _HALF_LIFE * distance), dtype=np.float64)
-    importance[0] = 0.0  # the foreground itself
+    # the foreground itself
+    importance[0] = 0.0
     return importance
 
 

@@ -106,7 +106,8 @@ def _table_content(table: Table) -> dict[str, Any]:
     for row in table.rows:
         cells = [{**vars(c), "better_than": table.better_than(c)} for c in row.cells]
         for cell in cells:
-            del cell["wins"]  # letters, which are named by better_than
+            # letters, which are named by better_than
+            del cell["wins"]
         rows.append({"label": row.label, "published": row.published, "cells": cells})
     columns = [{**vars(c), "key": c.name} for c in table.columns]
     return {"title": table.title, "columns": columns, "rows": rows, "notes": table.notes}

@@ -172,7 +172,8 @@ def format_stats(stats: Sequence[DatasetStats], style: str) -> str:
 
 
 def _format_value(what: str, value: float) -> str:
-    if np.isnan(value):  # e.g. the size of objects if every mask is empty
+    # e.g. the size of objects if every mask is empty
+    if np.isnan(value):
         return "-"
     if what in _SHARES:
         return f"{value:.1%}"
@@ -268,7 +269,8 @@ def write_stats_pages(stats: Sequence[DatasetStats], folder: Path) -> Path:
     with OutputFolder.open(folder, _STATS_FOLDER) as output:
         files = sorted({*check_stats_folder(names, folder), *_files(names)})
         numbers = {WRITTEN_BY: _STATS, **_summaries(stats), "files": files}
-        output.write_text(_NUMBERS, json.dumps(numbers, indent=1) + "\n")  # ours from here on
+        # ours from here on
+        output.write_text(_NUMBERS, json.dumps(numbers, indent=1) + "\n")
         for one in stats:
             output.write_text(f"{_stem(one.name)}.csv", _attributes_csv(one))
             save_figure(draw_stats(one), folder, _stem(one.name), ("png", "svg"))

@@ -135,7 +135,7 @@ class Thumbnails:
     image : uint8 [h, w, 3] or None
     mask : uint8 [h, w] or None
     maps : dict
-        By method, uint8 [h, w]. None stands for a file that is missing.
+        By method, uint8 [h, w]. None for a file that is missing.
     """
 
     image: NDArray[np.uint8] | None

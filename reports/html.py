@@ -179,7 +179,8 @@ def _browse(analysis: Analysis, dataset: str, number: int | None) -> BrowsedData
     if number is not None and number < len(stems):
         third = -(-number // 3)
         wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
-        wanted.append(f"random:{number}")  # scores choose too few if there is a single method
+        # scores choose too few if there is a single method
+        wanted.append(f"random:{number}")
         metric, deciding = analysis.primary_metric, analysis.comparable.alike[dataset]
         choices = gallery.choose_images(results, metric, wanted, dataset, analysis.seed, deciding)
         position = {stem: i for i, stem in enumerate(stems)}
@@ -221,7 +222,8 @@ def _page_curves(result: Result) -> dict[str, list[float | None]]:
     curves = {name: result.curves[name].copy() for name in ("precision", "recall", "e")}
     rules = get_protocol(result.protocol)
     f = f_curve(result.curves, rules)
-    if rules.comparison == ">":  # nothing is above 255
+    # nothing is above 255
+    if rules.comparison == ">":
         curves["precision"][255] = curves["recall"][255] = np.nan
     return {name: _rounded(c, 4) for name, c in {**curves, "f": f}.items()}
 
@@ -304,10 +306,9 @@ def _find_sources(result: Result, kind: str, stems: Sequence[str]) -> dict[str, 
 
 
 def _forget_if_changed(folder: Path, stems: Sequence[str], sources: Mapping[str, Path]) -> None:
-    """Remove the thumbnails of a folder that were made of other files than today's.
-
-    Its ``index.txt`` holds a digest of the files' names: the names themselves would publish folders of this machine.
-    """
+    """Remove the thumbnails of a folder that were made of other files than today's."""
+    # Its ``index.txt`` holds a digest of the files' names: the names themselves would publish
+    # folders of this machine.
     listing = "\n".join(f"{stem}\t{sources.get(stem, '')}" for stem in stems)
     digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest() + "\n"
     index = folder / "index.txt"

@@ -72,7 +72,8 @@ _GREEK |= dict(
         strict=True,
     )
 )
-_GREEK["µ"] = "mu"  # the micro sign
+# the micro sign
+_GREEK["µ"] = "mu"
 
 
 class Latex(str):
@@ -186,7 +187,8 @@ def _latex_label(row: Row) -> Latex:
     """The first column: the method, in italics if its numbers are published ones, and its letter."""
     text = str(latex_text(row.label))
     if text[:1] in ("[", "*"):
-        text = "{}" + text  # otherwise the line end above takes it for its own argument
+        # otherwise the line end above takes it for its own argument
+        text = "{}" + text
     if row.published:
         text = rf"\textit{{{text}}}"
     return Latex(text + (rf"\textsuperscript{{{row.letter}}}" if row.letter else ""))

@@ -31,7 +31,8 @@ T = TypeVar("T")
 # a row of an image grid: its label, and for each column the image (uint8 [h, w] or [h, w, 3]) and its caption
 GridRow = tuple[str, Sequence[tuple[NDArray[np.uint8] | None, str]]]
 
-COLUMN, PAGE = 3.4, 7.1  # inches
+# Widths of a column and of a page of a paper, in inches
+COLUMN, PAGE = 3.4, 7.1
 FORMATS = ("png", "svg", "pdf")
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES: tuple[tuple[float, ...], ...] = (

@@ -237,7 +237,8 @@ class ReportFolder:
         except SodbenchError:
             return
         if not path.is_relative_to(self._folder.path) and not sums:
-            return  # next to a Markdown report only files of known content are removed
+            # next to a Markdown report only files of known content are removed
+            return
         if name.endswith("/"):
             remove_thumbnails(path)
         elif (path.is_file() or path.is_symlink()) and not _is_modified(path, sums):

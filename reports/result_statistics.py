@@ -133,11 +133,10 @@ def _score_groups(
     members: Mapping[str, NDArray[np.intp]],
     primary: str,
 ) -> tuple[GroupScores, Floats]:
-    """The scores of groups of images, and the distribution [resamples, M] of all images.
-
-    A resample of the dataset is one of each group, in number too. The sums of the groups and of the images in none of
-    them add up to those of all images, whose distribution therefore costs nothing more.
-    """
+    """The scores of groups of images, and the distribution [resamples, M] of all images."""
+    # A resample of the dataset is one of each group, in number too. The sums of the groups and of
+    # the images in none of them add up to those of all images, whose distribution therefore costs
+    # nothing more.
     scores: GroupScores = {}
     parts = []
     for name, images in members.items():

@@ -555,7 +555,8 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
             places = rank_marks(ranked, metric.sign)
             for m, interval, place in zip(analysis.methods, intervals, places, strict=True):
                 cell = _interval_cell(interval, _signature(analysis, m, dataset))
-                text = cell.text.partition(" [")[0]  # the intervals are drawn, not printed
+                # the intervals are drawn, not printed
+                text = cell.text.partition(" [")[0]
                 cells[m, column] = replace(cell, text=text, place=place)
     few = any(0 < n < MIN_IMAGES for numbers in breakdown.images.values() for n in numbers)
     note = f"Groups of fewer than {MIN_IMAGES} images are too small to rank methods by; they have no interval either."

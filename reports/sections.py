@@ -21,6 +21,7 @@ from sodbench.reports.result_statistics import SIZE
 TITLE = "Salient object detection: comparison"
 # of one kind and result; result.json holds them all
 MAX_PROBLEMS = 20
+# A longer list hides what the sentence is about
 MAX_LISTED_VALUES = 8
 
 SAMPLE_NOTICE = (

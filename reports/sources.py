@@ -7,6 +7,7 @@ from pathlib import Path
 from sodbench.results import Result
 
 _KINDS = ("map", "mask", "image")
+# Enough to recognise which images are meant; the number of the others follows
 _NAMES_SHOWN = 5
 
 

@@ -13,7 +13,9 @@ import pandas as pd
 
 from sodbench.results import Signature
 
+# Papers of this field print three digits; the data files of a report keep all of them
 DIGITS = 3
+# A dash and not an empty cell: it shows that the value does not exist, not that it was forgotten
 NO_VALUE = "–"
 
 

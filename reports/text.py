@@ -163,7 +163,8 @@ def _format_score(name: str, value: float) -> str:
 
 def _format_change(name: str, difference: float) -> str:
     text = f"{difference:+.0f}" if name == "threshold" else f"{difference:+.4f}"
-    return text[1:] if float(text) == 0 else text  # a difference of zero has no sign
+    # a difference of zero has no sign
+    return text[1:] if float(text) == 0 else text
 
 
 def format_scores_csv(results: Sequence[Result], metrics: Sequence[str]) -> str:

@@ -124,13 +124,21 @@ def benchmark(
     predictor = load_predictor(
         model, checkpoint, device=device, precision=precision, compiled=compiled
     )
-    for size in sizes:  # a size that cannot be measured is named before the others take their time
+    # a size that cannot be measured is named before the others take their time
+    for size in sizes:
         with _naming_size(size):
             predictor.start(_draw_images(1, size), None)()
     costs = []
     for size in track(sizes, "bench", "size"):
         with _naming_size(size):
             costs.append(_measure_size(predictor, network, size, repeats))
+    return _make_record(model, predictor, network, costs)
+
+
+def _make_record(
+    model: str, predictor: Predictor, network: nn.Module | None, costs: Sequence[Cost]
+) -> dict[str, Any]:
+    """The record of a benchmark; the numbers at the top are those of the size that papers report."""
     headline = next((c for c in costs if (c.height, c.width) == HEADLINE), costs[-1])
     parameters = list(network.parameters()) if network else []
     state = network.state_dict().values() if network else []

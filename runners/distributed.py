@@ -63,7 +63,7 @@ class ProcessGroup:
         except (RuntimeError, ValueError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise SodbenchError(
-                f"the environment says WORLD_SIZE={self.size}, but the other processes cannot be joined "
+                f"the environment has WORLD_SIZE={self.size}, but the other processes cannot be joined "
                 f"({reason}); start with torchrun, or unset WORLD_SIZE to run alone"
             ) from error
         atexit.register(distributed.destroy_process_group)

@@ -179,7 +179,8 @@ def _compare(
             path.read_bytes(), providers=["CPUExecutionProvider"]
         )
         actual = {size: session.run([output], {"image": _draw_input(size)})[0] for size in expected}
-    except FAILURES as error:  # onnxruntime has a class for each of its errors
+    except FAILURES as error:
+        # onnxruntime has a class for each of its errors
         raise SodbenchError(
             f"onnxruntime cannot run the exported network: {describe_failure(error)}; no file was written"
         ) from error

@@ -133,7 +133,8 @@ def run_sample(run: Run) -> RunResult:
     )
     checkpoint = run.checkpoint
     fit = checkpoint is None and run.model == DEFAULT_MODEL
-    if fit:  # imported before the images are drawn, so that a missing torch is reported at once
+    # imported before the images are drawn, so that a missing torch is reported at once
+    if fit:
         from sodbench.runners.training.train import train_on_demo
     data_root = write_demo_data(run.output / "sample-data")
     if fit:

@@ -28,7 +28,8 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:
-            with suppress(OSError):  # closed or full; the work itself is not affected
+            # closed or full; the work itself is not affected
+            with suppress(OSError):
                 # quoted content (file names, fields of files) must not act on the terminal or start a line
                 tqdm.write(printable(record.getMessage()), file=sys.stderr)
 
@@ -51,7 +52,8 @@ def show_messages(quiet: bool = False) -> Iterator[None]:
         yield
     finally:
         logger.handlers, level, logger.propagate = before
-        logger.setLevel(level)  # not assigned: logging caches what is enabled
+        # not assigned: logging caches what is enabled
+        logger.setLevel(level)
 
 
 def _shows_bars() -> bool:

@@ -92,7 +92,8 @@ CHARACTERS = {
         200, (1, 3), (0.28, 0.9), (0.45, 1.0), 0.9, 0.25, (0, 7), folders=_AS_DUTS
     ),
 }
-_SIZES = ((120, 160), (160, 120), (128, 128), (107, 160))  # height and width
+# height and width
+_SIZES = ((120, 160), (160, 120), (128, 128), (107, 160))
 
 # Hues of scenes (green to violet) and of objects (magenta to yellow): what a network learns first. Scenes differ
 # more from light to dark than from objects, so contrast alone does not distinguish them.
@@ -331,7 +332,8 @@ def _place(
     centre = []
     for side in size:
         offset = _between(rng, (-1, 1))
-        if cut:  # towards a border
+        # towards a border
+        if cut:
             offset = float(np.sign(offset)) * (0.6 + 0.4 * abs(offset))
         centre.append(side / 2 + spread * max(side / 2 - margin, 0.0) * offset)
     rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
@@ -348,14 +350,16 @@ def _draw_outline(rng: np.random.Generator, place: _Place) -> Floats:
     if kind == "ellipse":
         width = _between(rng, (0.5, 1.0))
         return np.asarray(width * (1 - np.hypot(place.u, place.v / width)))
-    if kind == "box":  # with rounded corners
+    # with rounded corners
+    if kind == "box":
         width, power = _between(rng, (0.5, 0.85)), _between(rng, (4, 8))
         norm = np.abs(place.u / 0.9) ** power + np.abs(place.v / width) ** power
         return np.asarray(width * (1 - norm ** (1 / power)))
     if kind == "star":
         arms, depth = _draw_count(rng, (3, 7)), _between(rng, (0.15, 0.35))
         return np.asarray(1 - depth * (1 - np.cos(arms * angle)) - distance)
-    if kind == "ring":  # its hole belongs to the background
+    # its hole belongs to the background
+    if kind == "ring":
         width = _between(rng, (0.2, 0.3))
         return np.asarray(width - np.abs(distance - (1 - width)))
     radius = np.full_like(angle, 0.8)

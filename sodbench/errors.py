@@ -13,7 +13,7 @@ from sodbench.quoting import printable
 
 
 class SodbenchError(Exception):
-    """Something the user can fix; the message says how.
+    """Something the user can fix; the message explains how.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class ProblemKind(StrEnum):
         What is wrong with the file.
     severity : Severity
     advice : str
-        What to do about it, printed once after a list of problems; empty where ``detail`` says it.
+        What to do about it, printed once after a list of problems; empty where ``detail`` contains it.
     """
 
     meaning: str

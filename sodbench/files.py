@@ -70,7 +70,8 @@ def _reading(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise SodbenchError(f"{folder}: not a readable folder ({error.strerror})") from error
-    except ValueError as error:  # a null character, which a TOML file can hold
+    except ValueError as error:
+        # a null character, which a TOML file can hold
         raise SodbenchError(f"{folder}: not a readable folder ({error})") from error
 
 
@@ -254,7 +255,17 @@ def _host_hash() -> str:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file name is one that sodbench gives to files while it writes them."""
+    """Whether a file name is one that sodbench gives to files while it writes them.
+
+    Parameters
+    ----------
+    name : str
+        Without its folder.
+
+    Returns
+    -------
+    bool
+    """
     return _TEMPORARY.fullmatch(name) is not None
 
 
@@ -275,7 +286,7 @@ def remove_stale_temporaries(folder: Path) -> None:
         if (
             match
             and match["host"] == _host_hash()
-            and not is_process_running(int(match["process"]))
+            and not _is_process_running(int(match["process"]))
         ):
             with suppress(OSError):
                 (folder / name).unlink()
@@ -283,7 +294,8 @@ def remove_stale_temporaries(folder: Path) -> None:
 
 @cache
 def _remove_stale_temporaries_once(folder: Path) -> None:
-    with suppress(SodbenchError):  # a folder that can be written to, but not listed
+    # a folder that can be written to, but not listed
+    with suppress(SodbenchError):
         remove_stale_temporaries(folder)
 
 
@@ -427,7 +439,8 @@ def lock_folder(folder: Path, purpose: str = "scoring") -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     try:
         import fcntl
-    except ImportError:  # Windows
+    except ImportError:
+        # Windows has no fcntl
         yield
         return
     with report_write_errors(folder):
@@ -440,21 +453,24 @@ def lock_folder(folder: Path, purpose: str = "scoring") -> Iterator[None]:
                 f"{folder}: another process is {purpose} into this folder; wait for it, or choose another output folder"
             ) from error
         except OSError:
-            pass  # a file system without locks
+            # a file system without locks
+            pass
         remove_stale_temporaries(folder)
         yield
     finally:
         os.close(number)
 
 
-def is_process_running(process: int) -> bool:
+def _is_process_running(process: int) -> bool:
     """Whether a process with this number runs; True where that cannot be asked safely."""
-    if sys.platform == "win32":  # there os.kill ends the process, whatever the signal
+    # there os.kill ends the process, whatever the signal
+    if sys.platform == "win32":
         return True
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # it runs, but belongs to another user
+    except OSError:
+        # it runs, but belongs to another user
         return True
     return True

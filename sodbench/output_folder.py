@@ -191,7 +191,8 @@ class OutputFolder:
         with lock_folder(path, kind.purpose):
             try:
                 with tempfile.TemporaryFile(dir=path):
-                    pass  # a read-only folder is reported before any work is done
+                    # a read-only folder is reported before any work is done
+                    pass
                 for folder in (path, *(p for p in list_paths(path) if _is_real_folder(p))):
                     remove_stale_temporaries(folder)
                 output = cls(path, kind, kind.read_manifest(path))

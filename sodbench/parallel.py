@@ -99,7 +99,8 @@ def startable_threads(wanted: int) -> int:
             thread = threading.Thread(target=finished.wait, daemon=True)
             thread.start()
             threads.append(thread)
-    except RuntimeError:  # can't start new thread
+    except RuntimeError:
+        # can't start new thread
         pass
     finally:
         finished.set()

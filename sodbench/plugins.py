@@ -38,12 +38,14 @@ def load_plugins(*groups: Group) -> None:
     SodbenchError
         If a plug-in cannot be loaded; the message names the package that it belongs to.
     """
-    from importlib.metadata import entry_points  # 20 ms that --help does not need
+    # 20 ms that --help does not need
+    from importlib.metadata import entry_points
 
     for group in groups:
         if group in _loaded:
             continue
-        _loaded.add(group)  # first: a plug-in may look up a name of its own kind
+        # first: a plug-in may look up a name of its own kind
+        _loaded.add(group)
         try:
             for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
                 _load_entry_point(entry)

@@ -80,10 +80,10 @@ def edit_arrays(path, change, *, forge=True):
 
 def assert_named(folder, *words):
     """``verify`` and everything that opens the counts name the folder's fault."""
-    (found,) = (one for one in verify_results(folder.parents[1]) if one.folder == folder)
-    assert found.differences
+    (verified,) = (one for one in verify_results(folder.parents[1]) if one.folder == folder)
+    assert verified.differences
     for word in words:
-        assert any(word in text for text in found.differences), found.differences
+        assert any(word in text for text in verified.differences), verified.differences
     with pytest.raises(SodbenchError):
         _ = load_result(folder).counts
 

@@ -43,11 +43,11 @@ def as_file_name(text: str, longest: int = 200) -> str | None:
 
 def acts_on_terminal(text: str, allowed: str = "\n") -> str:
     """The characters of a text that a terminal obeys instead of showing, as a repr; empty if there are none."""
-    found = [
+    characters = [
         c
         for c in text
         if c not in allowed
         and c not in "\u200c\u200d"
         and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")
     ]
-    return repr("".join(found)) if found else ""
+    return repr("".join(characters)) if characters else ""

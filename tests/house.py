@@ -76,9 +76,10 @@ def definitions(path: Path) -> Iterator[Definition]:
 def is_kernel_or_parser(definition: Definition) -> bool:
     """Whether a function may be long: a compiled kernel, or the declaration of a command's options."""
     decorators = " ".join(ast.unparse(d) for d in definition.node.decorator_list)
-    return bool(
-        re.search(r"compiled|njit|intrinsic|overload", decorators)
-    ) or definition.name.startswith(("add_parser", "add_"))
+    # The code generator that an intrinsic returns is a kernel, too.
+    is_kernel = re.search(r"compiled|njit|intrinsic|overload", decorators)
+    is_kernel = is_kernel or definition.name.endswith(".generate")
+    return bool(is_kernel) or definition.name.startswith(("add_parser", "add_"))
 
 
 def parameters(function: Function) -> list[str]:
@@ -98,6 +99,8 @@ def is_public(definition: Definition) -> bool:
 def needs_sections(definition: Definition) -> bool:
     """Whether a docstring of this definition has something to describe beyond its first line."""
     node = definition.node
+    if definition.name in _COMMAND_NAMES:
+        return False
     if isinstance(node, ast.ClassDef):
         return any(isinstance(item, ast.AnnAssign) for item in node.body)
     if any("overload" in ast.unparse(d) for d in node.decorator_list):

@@ -40,7 +40,7 @@ def synthetic(
     provenance: dict | None = None,
     resized: int = 0,
 ) -> Result:
-    """A result of ``images`` drawn pairs; the masks of a data set are the same for every method.
+    """A result of ``images`` drawn pairs; the masks of a dataset are the same for every method.
 
     folder: also write the images there.  missing: leave out so many pairs, as ``--missing skip`` does.
     """

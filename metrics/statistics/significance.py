@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sodbench.metrics.arrays import Floats
 from sodbench.metrics.statistics.bootstrap import percentiles
 
+# The significance level; the texts of reports quote it
 ALPHA = 0.05
 ALPHA_TEXT = f"{ALPHA * 100:g} %"
 

@@ -37,7 +37,8 @@ class ArchiveStore:
         self._data_root = data_root
         self._limits = limits
         self._complete: set[Path] = set()
-        self._failures: dict[str, str] = {}  # URL -> why, so that it is not tried again
+        # URL -> why, so that it is not tried again
+        self._failures: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +92,8 @@ class ArchiveStore:
         return archive
 
     def _download(self, source: Source, archive: Path) -> Fetched:
-        if os.path.lexists(archive):  # complete, from a run that was killed
+        # complete, from a run that was killed
+        if os.path.lexists(archive):
             return Fetched(archive, archive.stat().st_size, file_sha256(archive))
         logger.info(f"downloading {source.url} ({source.holds})")
         if source.drive:
@@ -142,7 +144,8 @@ def _download_from_drive(source: Source, target: Path, limits: Limits) -> Fetche
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         downloaded = gdown.download(source.url, str(target), quiet=False, resume=True)
-    except Exception as error:  # gdown raises errors of its own and of its libraries
+    except Exception as error:
+        # gdown raises errors of its own and of its libraries
         raise SodbenchError(f"{source.url}: {error}") from error
     if downloaded is None:
         raise SodbenchError(f"{source.url}: gdown could not download it")

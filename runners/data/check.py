@@ -146,7 +146,8 @@ def _contains_images(folder: Path, depth: int = 3) -> bool:
             depth > 1 and any(_contains_images(inner, depth - 1) for inner in list_folders(folder))
         )
     except SodbenchError:
-        return True  # it cannot be read, so it may
+        # it cannot be read, so it may
+        return True
 
 
 # --- whole datasets ----------------------------------------------------------------------------------

@@ -96,7 +96,8 @@ def download(
     """
     if archive is not None and len(names) != 1:
         raise SodbenchError("--from takes exactly one dataset, whose archive it is")
-    read_record(data_root)  # a damaged record is refused now, not after hours
+    # a damaged record is refused now, not after hours
+    read_record(data_root)
     limits = limits or Limits()
     weights_by_key = {normalise_name(file.name): file for file in weights}
     done: list[Downloaded] = []

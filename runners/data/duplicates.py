@@ -118,8 +118,10 @@ def pairs_within(
     if not len(points):
         return np.zeros((0, 2), np.intp)
     centred = points - points.mean(axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)  # by how much the points differ, ascending
-    slack = 1e-6 * radius  # for rounding
+    # by how much the points differ, ascending
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    # Keeps neighbours whose distance rounds to just above the radius
+    slack = 1e-6 * radius
     tree = cKDTree(centred @ axes[:, -directions:])
     pairs: NDArray[np.intp] = tree.query_pairs(radius + slack, output_type="ndarray")
     distances = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)

@@ -1,7 +1,7 @@
 """Unpack a ZIP archive that is not trusted: nothing is written outside the target, no bomb fills the disk.
 
 The whole table of contents is checked before a byte is written; sizes are counted again while writing,
-because an archive can lie about them.
+because an archive can declare wrong ones.
 """
 
 import shutil
@@ -26,7 +26,8 @@ MAX_MEMBERS = 200_000
 # Most bytes out of one byte of the archive, over the whole; images give 1 to 2, bombs thousands.
 MAX_RATIO = 100
 
-_SMALL = 1 << 24  # archives that unpack to less are no danger at any ratio
+# archives that unpack to less are no danger at any ratio
+_SMALL = 1 << 24
 _STRAYS = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
@@ -79,7 +80,8 @@ def extract(
             with _on_disk(target):
                 target.mkdir(parents=True)
             _write_members(archive, opened, members, target, max_bytes)
-    except BaseException:  # Ctrl-C too
+    except BaseException:
+        # Ctrl-C too
         shutil.rmtree(target, ignore_errors=True)
         raise
     return len(members)
@@ -99,11 +101,9 @@ def _on_disk(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _intact(archive: Path) -> Iterator[None]:
-    """Turn whatever reading an archive raises into an `ArchiveError`.
-
-    Each compression module has errors of its own (``lzma.LZMAError`` is no ``OSError``, bzip2 raises
-    ``OSError``), and a header can make them ask for any amount of memory.
-    """
+    """Turn whatever reading an archive raises into an `ArchiveError`."""
+    # Each compression module has errors of its own (``lzma.LZMAError`` is no ``OSError``, bzip2
+    # raises ``OSError``), and a header can make them ask for any amount of memory.
     try:
         yield
     except ArchiveError:

@@ -173,10 +173,9 @@ def _transfer_until_complete(part: _Part, limits: Limits, pause: Callable[[float
 
 
 def _load_part(file: Path, url: str) -> _Part:
-    """The partial download of this URL; one of another URL or version is deleted.
-
-    Raises `FetchError` for files that are not a partial download of sodbench; they are not touched.
-    """
+    """The partial download of this URL; one of another URL or version is deleted."""
+    # Raises `FetchError` for files that are not a partial download of sodbench; they are not
+    # touched.
     part = _Part(file, url)
     for path in (file, part.note):
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):

@@ -25,11 +25,12 @@ from sodbench.runners.data.extract import MAX_DOWNLOAD_BYTES, SPARE_BYTES
 from sodbench.version import __version__
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MAX_REPLY_CHARACTERS = 200  # characters of a server's text in a message
+# characters of a server's text in a message
+_MAX_REPLY_CHARACTERS = 200
 
 
 class FetchError(SodbenchError):
-    """The file cannot be downloaded from this URL; the message says why."""
+    """The file cannot be downloaded from this URL; the message explains why."""
 
 
 class Interrupted(Exception):
@@ -43,7 +44,7 @@ class Limits:
     Attributes
     ----------
     max_bytes : int
-        Largest file in bytes. It is checked while writing, because a server can lie about sizes or not
+        Largest file in bytes. It is checked while writing, because a server can declare wrong sizes or not
         announce them.
     spare_bytes : int
         Bytes of the disk that stay free, checked while writing.
@@ -233,7 +234,8 @@ def _connection_errors(url: str, watchdog: "_Watchdog") -> Iterator[None]:
             raise watchdog.interruption() from None
         detail = quote_reply(error) or type(error).__name__
         raise Interrupted(f"the connection failed ({detail})") from None
-    except ValueError as error:  # for odd URLs and headers
+    except ValueError as error:
+        # http.client raises it for odd URLs and headers
         raise FetchError(f"{url}: a malformed answer or URL ({quote_reply(error)})") from None
 
 

@@ -119,7 +119,8 @@ def _read_image(path: Path) -> ImageFacts:
 def _read_mask(path: Path) -> _MaskFacts:
     mask = read_grey(path)
     size = _size_of(mask.pixels)
-    digest = hashlib.sha256(f"{size[0]} {size[1]} ".encode())  # the same however it is encoded
+    # the same however it is encoded
+    digest = hashlib.sha256(f"{size[0]} {size[1]} ".encode())
     digest.update(mask.pixels.data)
     problems = list(find_level_problems(path, mask.pixels, mask.note))
     return _MaskFacts(size, digest.digest(), mask.note, problems)
@@ -157,7 +158,8 @@ def find_level_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Ite
     after_note = f"; {note}" if note else ""
     white = pixels == 255
     number_white = int(np.count_nonzero(white))
-    if np.array_equal(white, pixels > 0):  # only 0 and 255: most masks, and this is fast
+    # only 0 and 255: most masks, and this is fast
+    if np.array_equal(white, pixels > 0):
         if number_white == 0:
             yield Problem("empty-mask", str(path), f"all black: no object{after_note}")
         elif number_white == pixels.size:

@@ -71,7 +71,8 @@ def prepare(datasets: Sequence[Dataset], folder: Path) -> list[ListFile]:
     for planned in lists:
         _check_place(planned)
     for planned in lists:
-        if not is_plain_file(planned.file):  # else it is the same list, as was checked
+        # else it is the same list, as was checked
+        if not is_plain_file(planned.file):
             with atomic_write(planned.file) as temporary:
                 temporary.write_bytes(planned.content)
     return lists

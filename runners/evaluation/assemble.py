@@ -189,6 +189,6 @@ def _read_maps_manifest(path: Path) -> Any:
         return read_json(path)
     except (OSError, ValueError) as error:
         logger.info(
-            f"{path}: cannot be read ({error}), so the report cannot say how the maps were made"
+            f"{path}: cannot be read ({error}), so the report cannot show how the maps were made"
         )
         return None

@@ -22,6 +22,7 @@ from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
 from sodbench.metrics.catalogue import METRICS
 from sodbench.metrics.compiled import announcing, have_cache
+from sodbench.metrics.pixel_metrics import MetricError
 from sodbench.metrics.protocols import CountingScheme
 from sodbench.plugins import load_plugins
 from sodbench.results import Policy
@@ -102,7 +103,7 @@ def count_pairs(
     workers: int = 64,
     folder: Path | None = None,
 ) -> Generator[Batch, None, None]:
-    """Count all visits, with a bounded number of work items in progress.
+    """Count all visits, with a bounded number of work items in progress (and so of memory).
 
     Parameters
     ----------
@@ -124,8 +125,8 @@ def count_pairs(
     Raises
     ------
     SodbenchError
-        If a worker process ended unexpectedly. What other workers have finished by then is yielded first, as it is
-        for any exception that a worker raises.
+        If a worker process ended unexpectedly, or the executor was shut down. What other workers have finished by
+        then is yielded first, as it is for any exception that a worker raises.
     """
     scheme = counting_scheme(policy)
     if executor is None:
@@ -138,7 +139,7 @@ def count_pairs(
         for item in _work_items(visits, workers):
             future = executor.submit(_count_item, item, policy, scheme, folder, stop)
             pending.append(_PendingItem(item, future))
-            if len(pending) > 2 * workers:  # memory is bounded, whatever the number of files
+            if len(pending) > 2 * workers:
                 yield pending[0].result()
                 pending.popleft()
         while pending:
@@ -146,8 +147,8 @@ def count_pairs(
             pending.popleft()
     except Exception as error:
         yield from [item.result() for item in pending if item.succeeded()]
-        if isinstance(error, BrokenExecutor):
-            raise _worker_lost() from error
+        if problem := _executor_problem(error):
+            raise problem from error
         raise
     finally:
         if stop:
@@ -168,11 +169,19 @@ class _PendingItem(NamedTuple):
         return self.future.done() and not self.future.cancelled() and not self.future.exception()
 
 
-def _worker_lost() -> SodbenchError:
-    return SodbenchError(
-        "a worker process ended unexpectedly, perhaps killed for lack of memory; what was counted before is kept in the "
-        "output folder, if there is one; run the same command again with fewer workers (--jobs)"
-    )
+def _executor_problem(error: Exception) -> SodbenchError | None:
+    """Explain a failure of the executor itself; None for an exception that the work raised."""
+    if isinstance(error, BrokenExecutor):
+        return SodbenchError(
+            "a worker process ended unexpectedly, perhaps killed for lack of memory; what was counted before is kept "
+            "in the output folder, if there is one; run the same command again with fewer workers (--jobs)"
+        )
+    # BrokenExecutor is a RuntimeError, too; this one has no class of its own
+    if isinstance(error, RuntimeError) and "after shutdown" in str(error):
+        return SodbenchError(
+            "the executor was shut down, so it takes no more work; pass one that runs until the evaluation ends"
+        )
+    return None
 
 
 def _work_items(visits: Sequence[Visit], workers: int) -> Iterator[Sequence[Visit]]:
@@ -196,10 +205,12 @@ def _count_item(
     stop: threading.Event | None,
 ) -> list[Outcomes]:
     if any(column.metric not in METRICS for column in scheme.columns):
-        load_plugins("sodbench.metrics")  # a new process knows only the metrics of sodbench itself
+        # a new process knows only the metrics of sodbench itself
+        load_plugins("sodbench.metrics")
     outcomes = []
     for visit in visits:
-        if stop and stop.is_set():  # no one waits for the result
+        # no one waits for the result
+        if stop and stop.is_set():
             break
         outcomes.append(count_visit(visit, policy, folder, scheme))
     return outcomes
@@ -233,6 +244,11 @@ def count_visit(
     -------
     list of CountedPair or Problem
         One for each map of the visit.
+
+    Raises
+    ------
+    SodbenchError
+        For a registered metric that cannot be computed.
     """
     try:
         file, decoded = _decode_file(visit.mask, folder)
@@ -241,7 +257,10 @@ def count_visit(
     mask = PreparedMask(decoded.pixels, scheme or counting_scheme(policy))
     note = ZERO_ONE if mask.levels[-1] == 1 else decoded.note
     prepared = _Mask(mask, file, note)
-    return [_count_map(path, prepared, policy, folder) for _, path in visit.maps]
+    try:
+        return [_count_map(path, prepared, policy, folder) for _, path in visit.maps]
+    except MetricError as error:
+        raise SodbenchError(f"{visit.mask}: {error}") from error
 
 
 def _count_map(

@@ -18,7 +18,7 @@ from sodbench.console import bar, logger
 from sodbench.datasets import find_masks
 from sodbench.errors import Problem, ProblemKind, ProblemsError, Severity, SodbenchError
 from sodbench.files import lock_folder
-from sodbench.metrics import DEFAULT_PROTOCOL
+from sodbench.metrics import DEFAULT_PROTOCOL, PROTOCOLS
 from sodbench.plugins import load_plugins
 from sodbench.results import Policy, Result
 from sodbench.results.policy import Missing, Resize, Undefined
@@ -131,7 +131,7 @@ def evaluate(
     >>> result = evaluate("preds/DSS/SOD", "data/SOD", missing="zero")  # doctest: +SKIP
     >>> result.metrics["f_max"]  # doctest: +SKIP
     """
-    plan = _plan_folders(predictions, truth, options)
+    plan = _plan_folders(predictions, truth, **options)
     if len(plan.tasks) > 1:
         raise SodbenchError(
             f"{predictions}: {len(plan.tasks)} methods or datasets; use evaluate_tree for trees"
@@ -160,7 +160,7 @@ def evaluate_tree(
         ``<method>/``.
     truth : path
         A dataset, or a folder of datasets.
-    protocols : sequence of str
+    protocols : sequence of str, or str
         The first one's results are stored.
     output, jobs, executor, force, **options
         As for `evaluate`.
@@ -170,22 +170,26 @@ def evaluate_tree(
     ProblemsError, SodbenchError
         As for `evaluate`.
     """
-    plan = _plan_folders(predictions, truth, options)
+    plan = _plan_folders(predictions, truth, **options)
     workers = Workers(jobs, executor)
+    protocols = [protocols] if isinstance(protocols, str) else protocols
     return evaluate_plan(plan, protocols, output=output, workers=workers, force=force)
 
 
 def _plan_folders(
-    predictions: Path | str, truth: Path | str, options: EvaluateOptions
+    predictions: Path | str,
+    truth: Path | str,
+    *,
+    missing: Missing = "error",
+    resize: Resize = "bilinear",
+    undefined: Undefined | None = None,
+    weighted: bool = True,
+    name: str | None = None,
+    dataset_name: str | None = None,
 ) -> EvaluationPlan:
-    truths = find_masks(truth, options.get("dataset_name"), without=predictions)
-    policy = Policy(
-        missing=options.get("missing", "error"),
-        resize=options.get("resize", "bilinear"),
-        undefined=options.get("undefined"),
-        weighted=options.get("weighted", True),
-    )
-    return plan_evaluation(Path(predictions), truths, name=options.get("name"), policy=policy)
+    truths = find_masks(truth, dataset_name, without=predictions)
+    policy = Policy(missing, resize, undefined, weighted)
+    return plan_evaluation(Path(predictions), truths, name=name, policy=policy)
 
 
 @dataclass(frozen=True)
@@ -237,18 +241,19 @@ def evaluate_plan(
         Where results cannot be stored.
     """
     load_plugins("sodbench.metrics", "sodbench.protocols")
-    where = Path(output) if output else None
+    _check_arguments(protocols, output)
+    where = None if output is None else Path(output)
     settings = _Settings(protocols, where, workers or Workers(), force, allow_swapped, keep_counts)
     check_plan(plan, where)
     for task in plan.tasks:
         if not task.stems:
             logger.info(f"{task}: its {task.n_divided} pair(s) are in other shards")
-    scored: dict[str, _Scored] = {}
+    scored: list[_Scored] = []
     for tasks in plan.by_dataset():
-        scored |= _score_dataset(tasks, settings)
-    if n_reused := sum(one.is_reused for one in scored.values()):
+        scored += _score_dataset(tasks, settings)
+    if n_reused := sum(one.is_reused for one in scored):
         logger.info(f"{n_reused} of {len(scored)} results are up to date and were reused")
-    if errors := [error for one in scored.values() for error in one.errors]:
+    if errors := [error for one in scored for error in one.errors]:
         kept = "what could be scored is kept"
         raise ProblemsError(
             f"{len(errors)} file(s) could not be scored; "
@@ -256,10 +261,20 @@ def evaluate_plan(
             list(dict.fromkeys(errors)),
             *advise(errors),
         )
-    ordered = [scored[str(task)] for task in plan.tasks if task.stems]
-    results = tuple(result for one in ordered for result in one.results)
+    results = tuple(result for one in scored for result in one.results)
     problems = [*plan.problems, *(problem for result in results for problem in result.problems)]
     return Evaluation(results, tuple(dict.fromkeys(problems)))
+
+
+def _check_arguments(protocols: Sequence[str], output: Path | str | None) -> None:
+    """Raise SodbenchError for what would only fail, or be ignored, when everything is counted."""
+    names = list(PROTOCOLS)
+    unknown = [protocol for protocol in protocols if protocol not in names]
+    if unknown or not protocols:
+        fault = f"unknown protocol {unknown[0]!r}" if unknown else "no protocol"
+        raise SodbenchError(f"{fault}; known are {', '.join(names)}")
+    if output == "":
+        raise SodbenchError("output is empty; give a folder, or None to store nothing")
 
 
 @dataclass(frozen=True)
@@ -271,19 +286,17 @@ class _Scored:
     is_reused: bool = False
 
 
-def _score_dataset(tasks: Sequence[Task], settings: _Settings) -> dict[str, _Scored]:
+def _score_dataset(tasks: Sequence[Task], settings: _Settings) -> list[_Scored]:
     """Count and score the tasks of one dataset, and store their results before the next one's pairs are counted."""
-    scored = {}
     with _freeze_gc(), ExitStack() as held:
         group = [_open(task, settings, held) for task in tasks]
         outcomes = _count_missing(group, settings.workers)
-        for opened, outcome in zip(group, outcomes, strict=True):
-            scored[str(opened.task)] = (
-                _Scored(errors=outcome.errors)
-                if outcome.errors
-                else _Scored(_finish(opened, outcome, settings), is_reused=opened.is_up_to_date)
-            )
-    return scored
+        return [
+            _Scored(errors=outcome.errors)
+            if outcome.errors
+            else _Scored(_finish(opened, outcome, settings), is_reused=opened.is_up_to_date)
+            for opened, outcome in zip(group, outcomes, strict=True)
+        ]
 
 
 @contextmanager

@@ -52,13 +52,14 @@ def merge(parts: Sequence[Path], output: Path) -> list[Result]:
     empty = [part for part in parts if part.is_dir() and not result_folders(part)]
     for part in empty:
         logger.info(f"{part}: holds no result (a shard without pairs writes none)")
-    groups: dict[str, list[Result]] = {}
+    groups: dict[tuple[str, str], list[Result]] = {}
     for result in load_results([part for part in parts if part not in empty] or parts):
-        groups.setdefault(f"{result.method} on {result.dataset}", []).append(result)
-    chains = {title: _order_shards(title, results) for title, results in groups.items()}
-    for chain in chains.values():
+        groups.setdefault((result.method, result.dataset), []).append(result)
+    chains = [(f"{method} on {dataset}", group) for (method, dataset), group in groups.items()]
+    chains = [(title, _order_shards(title, results)) for title, results in chains]
+    for _, chain in chains:
         _check_merge_folder(chain, output)
-    return [_join(title, chain, output) for title, chain in chains.items()]
+    return [_join(title, chain, output) for title, chain in chains]
 
 
 def _order_shards(title: str, results: Sequence[Result]) -> list[Result]:
@@ -197,7 +198,8 @@ def _check_division(title: str, shards: Sequence[Result], files: Sequence[Counts
         )
     kinds = {problem.kind for shard in shards for problem in shard.problems}
     if ProblemKind.UNREADABLE in kinds and shards[0].policy.missing == "skip":
-        return  # pairs that were left out have shifted the division
+        # pairs that were left out have shifted the division
+        return
     for index, file in enumerate(files):
         expected = union[index :: len(files)]
         if list(file.stems) != expected:

@@ -57,7 +57,7 @@ class EvaluationPlan:
                 yield group
 
     def describe(self) -> list[str]:
-        """Say in words what will be scored.
+        """Describe what will be scored.
 
         Returns
         -------
@@ -219,11 +219,11 @@ def plan_pair_list(
 
 def _check_distinct(tasks: Sequence[Task]) -> None:
     """Raise SodbenchError for a method that has two folders of maps for one dataset."""
-    folders: dict[str, list[str]] = {}
+    folders: dict[tuple[str, str], list[str]] = {}
     for task in tasks:
-        folders.setdefault(str(task), []).append(str(task.maps))
-    for title, places in sorted(folders.items()):
+        folders.setdefault((task.method, task.dataset), []).append(str(task.maps))
+    for (method, dataset), places in sorted(folders.items()):
         if len(places) > 1:
             raise SodbenchError(
-                f"{title} has maps in {len(places)} folders: {', '.join(places)}; name one of them"
+                f"{method} on {dataset} has maps in {len(places)} folders: {', '.join(places)}; name one of them"
             )

@@ -53,7 +53,7 @@ class PredictionTree:
     loops: tuple[str, ...]
 
     def identify(self, folder: Path) -> tuple[str, Dataset | None, str]:
-        """Tell what a folder of maps is scored on.
+        """Find what a folder of maps is scored on.
 
         Parameters
         ----------
@@ -78,11 +78,11 @@ class PredictionTree:
         if unknown := next((known_name(part) for part in below if known_name(part)), None):
             advice = "" if self.on_purpose else f"; --datasets {truths[0].name} leaves them out"
             return "", None, f"no ground truth for {unknown} was given{advice}"
-        if len(truths) == 1 and not self._has_dataset_folders:  # PREDS/<method>/ or PREDS itself
+        # PREDS/<method>/ or PREDS itself
+        if len(truths) == 1 and not self._has_dataset_folders:
             return "/".join(below) or _suggest_method(root, truths), truths[0], ""
-        if truth := _find_named(
-            root.absolute().name, truths
-        ):  # PREDS/ of a dataset, or PREDS/<part>/
+        if truth := _find_named(root.absolute().name, truths):
+            # PREDS/ of a dataset, or PREDS/<part>/
             return "/".join((_suggest_method(root, truths), *below)), truth, ""
         known = ", ".join(f"{truth.name} ({truth.root})" for truth in truths[:_MAX_NAMES])
         known += f" and {len(truths) - _MAX_NAMES} more" * (len(truths) > _MAX_NAMES)
@@ -150,7 +150,8 @@ def read_tree(
                 empty.append(folder)
         elif folder.exists():
             loops.append(f"{folder}: {obstacle}")
-        elif not is_image_name(folder):  # a map that is a broken link is reported as unreadable
+        elif not is_image_name(folder):
+            # a map that is a broken link is reported as unreadable
             broken.append(Problem(ProblemKind.BROKEN_LINK, str(folder), obstacle))
     tree = PredictionTree(
         root,
@@ -200,7 +201,7 @@ def _suggest_method(root: Path, truths: Sequence[Dataset]) -> str:
 
 
 def is_selected(name: str, wanted: Collection[str]) -> bool:
-    """Tell whether a name is among those that the user chose; case and punctuation do not matter.
+    """Check whether a name is among those that the user chose; case and punctuation do not matter.
 
     Parameters
     ----------

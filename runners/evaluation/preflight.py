@@ -100,7 +100,8 @@ def _check_output_folder(tasks: Sequence[Task], output: Path) -> None:
         folder = result_folder(task, output)
         image = next(iter(task.images.values()), None)
         data = {task.maps, task.masks, image and image.parent}
-        if task.maps is None:  # a list's own folder holds nothing but the list, as far as is known
+        # a list's own folder holds nothing but the list, as far as is known
+        if task.maps is None:
             data = {file.parent for pair in task.pairing.pairs for file in (pair.mask, pair.map)}
         places = (folder.resolve(), output.resolve())
         for taken in filter(None, data):
@@ -136,7 +137,7 @@ def _find_names_not_utf8(task: Task) -> list[Problem]:
 
 
 def _look_at_files(plan: EvaluationPlan) -> list[Problem]:
-    """What scoring would find, as far as headers and checksums tell."""
+    """What scoring would find, as far as headers and checksums show."""
     policy = plan.policy
     kinds: dict[Path, ProblemKind] = {}
     pairs: list[tuple[Path, Path]] = []
@@ -192,7 +193,8 @@ def check_not_swapped(task: Task, stems: Sequence[str], n_samples: int = 3) -> N
         swapped = bool(pairs) and all(map(_looks_swapped, pairs))
         photographs = bool(pairs) and all(_looks_like_a_photograph(pair.mask) for pair in pairs)
     except ImageError:
-        return  # reported when its turn comes
+        # reported when its turn comes
+        return
     if swapped and task.maps is None:
         raise SodbenchError(
             f"{task.source[-1] if task.source else 'the list'}: the first column names images of two grey levels, like "

@@ -120,7 +120,8 @@ class ProcessExecutor(Executor):
                 process.kill()
         self._threads.shutdown(wait=True, cancel_futures=cancel_futures)
         while not self._idle.empty():
-            self._idle.get().close()  # a worker ends when its pipe does
+            # a worker ends when its pipe does
+            self._idle.get().close()
         for process in self._processes:
             process.join()
 
@@ -141,7 +142,8 @@ def _start_server() -> Any:
     safe_path = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
-        resource_tracker.ensure_running()  # first, because it unblocks SIGINT
+        # first, because it unblocks SIGINT
+        resource_tracker.ensure_running()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             forkserver.ensure_running()
@@ -157,13 +159,15 @@ def _start_server() -> Any:
 
 def _serve(pipe: Connection) -> None:
     """Main function of a worker process: do what comes through the pipe until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not blocked
+    # where it is not blocked
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # As in the command line: the decoder reports the same with the file's name
     warnings.filterwarnings("ignore", module=r"PIL\.")
     threading.Thread(target=_end_with_parent, daemon=True).start()
     load_plugins("sodbench.metrics", "sodbench.protocols")
     warm_up_kernels()
-    gc.freeze()  # kernels and modules stay, so they need not be looked through
+    # kernels and modules stay, so they need not be looked through
+    gc.freeze()
     with suppress(OSError, EOFError):
         while True:
             fn, args, kwargs = pipe.recv()

@@ -88,17 +88,20 @@ def find_reusable(
         allowed = allow_swapped or reusable.allows_swapped
         try:
             derived = assemble(task, counts, protocol, allow_swapped=allowed)
-        except StoredFileError as error:  # histograms are checked as they are read
+        except StoredFileError as error:
+            # histograms are checked as they are read
             logger.info(f"{error.fault}; its pairs are scored again now")
             return Reusable(stored)
         reusable = Reusable(stored, counts, derived)
     if stored is None:
         return reusable
     try:
-        _ = stored.table  # raises where it was modified
+        # raises where it was modified
+        _ = stored.table
     except StoredFileError as error:
         logger.info(f"{error.fault}; it is written again now")
-        return reusable  # the counts have a hash of their own
+        # the counts have a hash of their own
+        return reusable
     if reusable.derived and not find_differences(stored, reusable.derived):
         return Reusable(stored, counts, reusable.derived, is_up_to_date=True)
     return reusable if _agrees(stored, counts) else Reusable(stored)

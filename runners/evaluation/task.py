@@ -248,7 +248,8 @@ def find_same_files(pairing: Pairing) -> tuple[Problem, ...]:
         try:
             map_file, mask_file = pair.map.stat(), pair.mask.stat()
         except OSError:
-            continue  # reported when the pair is scored
+            # reported when the pair is scored
+            continue
         if os.path.samestat(map_file, mask_file):
             detail = f"is the same file as its mask {pair.mask}: a mask scored against itself is no result"
             problems.append(Problem(ProblemKind.SAME_FILE, str(pair.map), detail))
@@ -262,7 +263,8 @@ def _common_folder(files: Sequence[Path]) -> Path | None:
         return None
     try:
         common = Path(os.path.commonpath(folders))
-    except ValueError:  # on two drives
+    except ValueError:
+        # Windows: two paths on different drives have no relative path
         return folders[0]
     return folders[0] if common == Path(common.anchor) else common
 
@@ -279,7 +281,8 @@ def _relative_names(paths: Sequence[Path | None], base: Path | str | None) -> li
         if path is None:
             names.append("")
         elif separator and not before and os.sep not in name:
-            names.append(name)  # resolving every file would take as long as decoding it
+            # resolving every file would take as long as decoding it
+            names.append(name)
         else:
             names.append(os.path.relpath(path.resolve(), resolved))
     return names

@@ -138,7 +138,8 @@ def _verify(folder: Path, tasks: Sequence[Task], alone: bool, workers: Workers) 
     if damage := _check_table(result):
         return Verification(folder, name, 0, (*differences, *damage))
     try:
-        differences += find_contradictions(result, file)  # read block by block
+        # read block by block
+        differences += find_contradictions(result, file)
         stored = file.read_all() if tasks else None
     except SodbenchError as error:
         return Verification(folder, name, 0, (*differences, _describe_error(error)))

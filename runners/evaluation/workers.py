@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sodbench.runners.evaluation.count import Batch, Visit, count_pairs, warm_up
 
 # Below this number of maps, processes take longer to start than they save
 MIN_MAPS_FOR_PROCESSES = 1000
-# A worker with fewer maps than this is not worth starting
+# A worker with fewer maps than this costs more time to start than it saves
 _MIN_MAPS_PER_THREAD, _MIN_MAPS_PER_PROCESS = 8, 100
 _DASK_TIMEOUT_S = 10
 
@@ -39,11 +40,20 @@ class Workers:
     processes : bool
         Whether large runs use worker processes instead of threads. Only for programs whose main module can be
         imported without running, such as the command line.
+
+    Raises
+    ------
+    SodbenchError
+        For a number of jobs that is none.
     """
 
     jobs: int | None = None
     executor: Executor | None = None
     processes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and not _is_positive_integer(self.jobs):
+            raise SodbenchError(f"jobs is {self.jobs!r}, but must be a whole number of at least 1")
 
     def count(self, visits: Sequence[Visit], policy: Policy) -> Generator[Batch, None, None]:
         """Count all visits, see `count_pairs`; closing the generator ends the workers.
@@ -63,7 +73,8 @@ class Workers:
             If a worker ended before it had finished.
         """
         if self.executor:
-            number = self.jobs or 64  # an executor does not tell how many workers it has
+            # an executor does not report how many workers it has
+            number = self.jobs or 64
             yield from count_pairs(visits, policy, self.executor, workers=number, folder=Path.cwd())
             return
         if not visits:
@@ -86,9 +97,14 @@ class Workers:
             executor.shutdown(wait=finished, cancel_futures=True)
 
 
+def _is_positive_integer(value: object) -> bool:
+    return isinstance(value, Integral) and int(value) >= 1
+
+
 def _process_executor(number: int) -> Executor:
     from sodbench.runners.evaluation.processes import (
-        process_executor,  # multiprocessing is slow to import
+        # multiprocessing is slow to import
+        process_executor,
     )
 
     return process_executor(number)

@@ -219,7 +219,8 @@ class BatchStarter:
             return
         try:
             wait = self._predictor.start(batch.pixels, self._max_side)
-        except SodbenchError:  # about the network as a whole
+        except SodbenchError:
+            # about the network as a whole
             raise
         except FAILURES as error:
             # only text is kept: the error holds the frames, and they the memory of the failed batch

@@ -52,7 +52,8 @@ _COMMENT = re.compile(
 
 def _read_manifest(path: Path) -> Mapping[str, Any]:
     manifest = {**dict.fromkeys(_IDENTITY), **_DEFAULTS, **read_json(path)}
-    _read_problems(manifest)  # raises ValueError
+    # raises ValueError
+    _read_problems(manifest)
     return manifest
 
 
@@ -172,7 +173,18 @@ def write_manifest(
 
 
 def describe_image(content: bytes) -> str:
-    """Describe an image file by its bytes, as the comment of its map does."""
+    """Describe an image file by its bytes, as the comment of its map does.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+
+    Returns
+    -------
+    str
+        Its length and hash: a map is kept as long as its image has the same.
+    """
     digest = hashlib.blake2b(content, digest_size=8).hexdigest()
     return f"{_ORIGIN}{len(content)} bytes, blake2b {digest}"
 
@@ -228,10 +240,8 @@ def _read_problems(manifest: Mapping[str, Any]) -> tuple[Problem, ...]:
 def _judge_all(
     folder: Path, existing: Mapping[str, Path], settings: str
 ) -> tuple[set[str], list[str]]:
-    """Return the names of the maps to keep and to replace; others are left until they are predicted again.
-
-    Raises `ProblemsError` that names every file which sodbench may not replace.
-    """
+    """Return the names of the maps to keep and to replace; others are left until they are predicted again."""
+    # Raises `ProblemsError` that names every file which sodbench may not replace.
     with thread_pool() as threads:
         judged = threads.map(lambda name: _judge(folder / name, existing[name], settings), existing)
         verdicts = dict(zip(existing, judged, strict=True))
@@ -274,14 +284,16 @@ def _judge(path: Path, image: Path, settings: str) -> tuple[Verdict, str]:
     try:
         unchanged = match["origin"] == describe_image(read_bytes(image))
     except ImageError:
-        return "predict", ""  # the image will be reported; its old map is kept
+        # the image will be reported; its old map is kept
+        return "predict", ""
     return ("keep", "") if unchanged else ("replace", "images have changed since")
 
 
 def _starts_as_map(path: Path) -> bool:
     """Whether a damaged file starts with the header and comment of a map of sodbench."""
     try:
-        if not path.is_file():  # opening a pipe would wait forever
+        # opening a pipe would wait forever
+        if not path.is_file():
             return False
         with path.open("rb") as file:
             return _ORIGIN.encode() in file.read(200)

@@ -54,8 +54,8 @@ def _expand(inputs: Iterable[Path | str]) -> Iterator[Path]:
             yield from _images_of_folder(entry)
         elif entry.suffix.lower() in (".txt", ".lst"):
             for line in read_lines(entry):
-                beside, below = entry.parent / line, entry.parent / "Imgs" / line
-                yield below if below.exists() and not beside.exists() else beside
+                next_to_list, below = entry.parent / line, entry.parent / "Imgs" / line
+                yield below if below.exists() and not next_to_list.exists() else next_to_list
         else:
             yield entry
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sodbench.console import bar, logger
@@ -123,18 +123,23 @@ def predict(
         process or cannot be written to, and if the network returns anything else than one map per image. Maps written
         by then are kept.
     """
-    started = time.perf_counter()
     if batch_size is None:
         batch_size = predictor.default_batch_size
-    if batch_size < 1 or (max_side is not None and max_side < 1):
-        raise SodbenchError(
-            f"batch size {batch_size}, longest side {max_side}: neither may be below 1"
-        )
-    if workers is not None and workers < 1:
-        raise SodbenchError(f"{workers} workers: at least 1 is needed")
+    _check_numbers(batch_size, max_side, workers)
     output = Path(output)
     check_not_images_folder(output, images)
-    settings = {**predictor.describe(), "max_side": max_side}
+    title = description or f"predict ({predictor.name})"
+    everything = slice(None)
+    share = _Share(images, everything, batch_size, max_side, workers or thread_count(), title)
+    return _predict_images(predictor, share, output, force)
+
+
+def _predict_images(
+    predictor: Predictor, share: "_Share", output: Path, force: bool
+) -> PredictionSummary:
+    """Predict all images of ``share``, of which this process takes its part."""
+    started = time.perf_counter()
+    settings = {**predictor.describe(), "max_side": share.max_side}
     group = ProcessGroup(predictor.device)
     folder: OutputFolder | None = None
     with ExitStack() as stack:
@@ -142,33 +147,34 @@ def predict(
         def prepare() -> Prepared:
             nonlocal folder
             folder = stack.enter_context(OutputFolder.open(output, MAPS_FOLDER))
-            return prepare_folder(folder, images, settings, force)
+            return prepare_folder(folder, share.images, settings, force)
 
         prepared = group.run_on_first(prepare)
         check = _PredictorCheck(predictor, prepared.problems, quiet=not group.first)
-        share = _Share(
-            images=prepared.todo,
-            part=slice(group.rank, None, group.size),
-            batch_size=batch_size,
-            max_side=max_side,
-            workers=workers or thread_count(),
-            title=description or f"predict ({predictor.name})",
-        )
-        written, problems = _predict_share(share, check, output, settings_digest(settings))
-        total = _gather(group, predictor, written, problems, check.problems)
-        check.report(total.warnings)  # another process may have seen what this one has not
+        part = slice(group.rank, None, group.size)
+        todo = replace(share, images=prepared.todo, part=part)
+        outcome = _predict_share(todo, check, output, settings_digest(settings))
+        total = _gather(group, predictor, *outcome, check.problems)
+        # another process may have seen what this one has not
+        check.report(total.warnings)
         if folder and total.written:
             if total.memory_formats:
                 settings["memory_format"] = " and ".join(total.memory_formats)
             write_manifest(folder, settings, total.warnings)
+    seconds = time.perf_counter() - started
+    manifest = output / MANIFEST
     return PredictionSummary(
-        total.written,
-        prepared.n_kept,
-        total.problems,
-        time.perf_counter() - started,
-        output / MANIFEST,
-        total.warnings,
+        total.written, prepared.n_kept, total.problems, seconds, manifest, total.warnings
     )
+
+
+def _check_numbers(batch_size: int, max_side: int | None, workers: int | None) -> None:
+    if batch_size < 1 or (max_side is not None and max_side < 1):
+        raise SodbenchError(
+            f"batch size {batch_size}, longest side {max_side}: neither may be below 1"
+        )
+    if workers is not None and workers < 1:
+        raise SodbenchError(f"{workers} workers: at least 1 is needed")
 
 
 class _PredictorCheck:
@@ -253,7 +259,8 @@ def _compute_maps(
             maps = wait()
         except SodbenchError:
             raise
-        except FAILURES as error:  # a GPU reports some errors only now
+        except FAILURES as error:
+            # a GPU reports some errors only now
             reason = describe_failure(error)
             for stem in batch.stems:
                 fail(Problem(ProblemKind.NETWORK, stem, f"it failed: {reason}"))

@@ -237,7 +237,8 @@ def load_predictor(
     from sodbench.models.checkpoints import load_checkpoint
     from sodbench.models.devices import choose_device
 
-    choose_device(device)  # refused before the network is made
+    # refused before the network is made
+    choose_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = create_model(model)
@@ -260,7 +261,7 @@ def load_predictor(
 
 
 def report_own_weights(model: str) -> str:
-    """Tell the user what weights a model without a checkpoint has.
+    """Warn the user what weights a model without a checkpoint has.
 
     Parameters
     ----------

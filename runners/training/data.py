@@ -229,7 +229,18 @@ def plan_epoch(recipe: Recipe, epoch: int, count: int) -> list[NDArray[np.int64]
 
 
 def count_updates(recipe: Recipe, count: int) -> int:
-    """Return the number of updates of all epochs of a training on ``count`` images."""
+    """Return the number of updates of all epochs of a training on ``count`` images.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    count : int
+        Number of training images.
+
+    Returns
+    -------
+    int
+    """
     return sum(len(plan_epoch(recipe, epoch, count)) for epoch in range(recipe.epochs))
 
 
@@ -265,7 +276,7 @@ def load_augmented(
 def _augment(
     pixels: Pixels, mask: Pixels, rng: np.random.Generator, recipe: Recipe
 ) -> tuple[Pixels, Pixels]:
-    """Flip and crop a pair as the recipe says; a new augmentation goes here and draws its numbers last."""
+    """Flip and crop a pair as the recipe defines; a new augmentation goes here and draws its numbers last."""
     flip, share, down, across = rng.random(4)
     if recipe.flip and flip < 0.5:
         pixels, mask = pixels[:, ::-1], mask[:, ::-1]
@@ -287,7 +298,19 @@ def _resize_bilinear(pixels: Pixels, height: int, width: int) -> Pixels:
 
 
 def draw_scale(recipe: Recipe, epoch: int, update: int) -> float:
-    """Draw the factor by which the images of an update are resized (multi-scale training)."""
+    """Draw the factor by which the images of an update are resized (multi-scale training).
+
+    Parameters
+    ----------
+    recipe : Recipe
+    epoch, update : int
+        Both select the random stream, so that a resumed run draws the same factors.
+
+    Returns
+    -------
+    float
+        1.0 where the recipe has no scales.
+    """
     if not recipe.scales:
         return 1.0
     rng = np.random.Generator(np.random.PCG64([recipe.seed, epoch, update, 1]))
@@ -295,7 +318,18 @@ def draw_scale(recipe: Recipe, epoch: int, update: int) -> float:
 
 
 def group_by_size(pairs: Sequence[AugmentedPair], max_size: int) -> list[TrainingBatch]:
-    """Stack pairs by exact size, at most ``max_size`` in a batch, in the order of first appearance."""
+    """Stack pairs by exact size, at most ``max_size`` in a batch, in the order of first appearance.
+
+    Parameters
+    ----------
+    pairs : sequence of AugmentedPair
+    max_size : int
+
+    Returns
+    -------
+    list of TrainingBatch
+        Every pair once; a padded batch would change the statistics of normalisation layers.
+    """
     by_size: dict[tuple[int, ...], list[AugmentedPair]] = {}
     for pair in pairs:
         by_size.setdefault(pair.mask.shape, []).append(pair)

@@ -48,12 +48,14 @@ class TrainingLog:
         trace: TracebackType | None,
     ) -> None:
         try:
-            with report_write_errors(self.path):  # flushes again what a full disk did not take
+            # flushes again what a full disk did not take
+            with report_write_errors(self.path):
                 self._file.close()
             if self._board:
                 self._board.close()
         except (SodbenchError, OSError):
-            if error is None:  # else a full disk stopped the training already
+            # else a full disk stopped the training already
+            if error is None:
                 raise
 
     def write(self, record: dict[str, Any]) -> None:

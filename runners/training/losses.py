@@ -34,10 +34,9 @@ def _bce_iou(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def _structure(logits: Tensor, masks: Tensor) -> Tensor:
-    """Weighted cross-entropy + weighted IoU (Wei, Wang and Huang, F3Net, AAAI 2020, equations 7 to 9).
-
-    A pixel weighs 1 + 5 |mean of the mask over the 31x31 pixels around it - its own mask|, so outlines count most.
-    """
+    """Weighted cross-entropy + weighted IoU (Wei, Wang and Huang, F3Net, AAAI 2020, equations 7 to 9)."""
+    # A pixel weighs 1 + 5 |mean of the mask over the 31x31 pixels around it - its own mask|, so
+    # outlines count most.
     # As in the paper. The program released with it averages the cross-entropy before it is weighted, so the weights
     # have no effect there.
     around = F.avg_pool2d(masks, 31, stride=1, padding=15)

@@ -63,7 +63,7 @@ def initial_network(
     model : str
         As for `create_model`.
     recipe : Recipe
-        Says how weights are drawn, and whether everything is trained.
+        Defines how weights are drawn, and whether everything is trained.
     backbone, checkpoint : Path, optional
         Files of weights.
 

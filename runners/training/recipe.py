@@ -315,7 +315,8 @@ def _format_toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return json.dumps(value).replace("\x7f", "\\u007f")  # TOML's escapes are JSON's
+        # TOML's escapes are JSON's
+        return json.dumps(value).replace("\x7f", "\\u007f")
     if isinstance(value, list):
         return "[" + ", ".join(map(_format_toml, value)) + "]"
     return repr(value)

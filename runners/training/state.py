@@ -35,7 +35,8 @@ def save_tensors(content: Any, path: Path) -> None:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-    except RuntimeError as error:  # torch's own, if writing fails
+    except RuntimeError as error:
+        # torch's own, if writing fails
         raise SodbenchError(f"{path}: cannot be written ({shorten(str(error))})") from error
 
 
@@ -85,7 +86,8 @@ def load_latest_state(folder: Path) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(states[-1], map_location="cpu", weights_only=True)
         if state["format"] != _STATE_FORMAT:
             raise ValueError(f"format {state['format']!r} instead of {_STATE_FORMAT!r}")
-    except Exception as error:  # torch raises many kinds; all mean that the file is unusable
+    except Exception as error:
+        # torch raises many kinds; all mean that the file is unusable
         raise SodbenchError(
             f"{states[-1]}: cannot be read as a training state ({shorten(str(error))}); delete it to continue "
             "from the one before"

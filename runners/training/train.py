@@ -223,7 +223,8 @@ class Trainer:
             f"{training.monitor} on {training.validation.name}" if training.validation else ""
         )
         self.problems: list[str] = []
-        self._folder: OutputFolder | None = None  # of the first process only
+        # Only the first process writes, so only it has one
+        self._folder: OutputFolder | None = None
 
     # --- the run's folder --------------------------------------------------------------------------
 
@@ -254,11 +255,13 @@ class Trainer:
                 self.step = before["updates"]
                 self.best = before["best"] and tuple(before["best"])
                 self.best_by = before.get("best_by", self.best_by)
-                if self.group.first:  # if a kill came before a finished run deleted them
+                # if a kill came before a finished run deleted them
+                if self.group.first:
                     delete_states(out / STATES)
                 return True
             state = load_latest_state(out / STATES)
-        self.group.all_gather(None)  # no process writes before all have read
+        # no process writes before all have read
+        self.group.all_gather(None)
         if state is not None:
             try:
                 self._restore(state)

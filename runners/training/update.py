@@ -64,7 +64,7 @@ class Updater:
     Raises
     ------
     SodbenchError
-        If the network cannot be trained as the recipe says.
+        If the network cannot be trained as the recipe asks.
     """
 
     def __init__(
@@ -203,11 +203,9 @@ class Updater:
         return LOSSES[self.recipe.loss](logits, y)
 
     def _run_first(self, size: tuple[int, int], x: Tensor) -> Tensor | None:
-        """Run the first batch; return None if the network fails in channels-last memory, which is then given up.
-
-        What the failed attempt changed (random state, statistics of batch normalisation) is restored, so that a
-        resumed run, which tries again, continues to the same bits.
-        """
+        """Run the first batch; return None if the network fails in channels-last memory, which is then given up."""
+        # What the failed attempt changed (random state, statistics of batch normalisation) is
+        # restored, so that a resumed run, which tries again, continues to the same bits.
         self._has_run = True
         if not self.channels_last:
             return None

@@ -1,10 +1,14 @@
 """The command line. Each command is one light module: it parses, calls, and prints.
 
-A command module offers ``add_parser(commands)`` and ``run(arguments) -> int`` (the exit status), and imports what it
-runs only in ``run``, so that ``sodbench --help`` starts at once.
+Every command module offers the same two functions:
+
+- ``add_parser(commands)`` adds the command and its options to argparse's subparsers;
+- ``run(arguments) -> int`` takes the parsed arguments and returns the exit status. It raises `SodbenchError` for what the
+  user can fix. What it calls is imported in it, so that ``sodbench --help`` starts at once.
 """
 
 import argparse
+import difflib
 import errno
 import importlib
 import os
@@ -41,7 +45,7 @@ STATUSES = """\
 exit status:
   0    finished, nothing to report
   1    finished with problems, all of which are listed
-  2    refused or failed; the message says why and what to do
+  2    refused or failed; the message explains why and what to do
   70   an error in sodbench itself; SODBENCH_TRACEBACK=1 shows where
   130  interrupted (Ctrl-C); train also gives 143 after SIGTERM
   141  the program that read the output has ended (as in 'sodbench ... | head')
@@ -59,6 +63,20 @@ EXTRAS = {
 }
 
 
+# Options of earlier versions, and what they are called now; one became two.
+RENAMED = {
+    "--best-by": "--monitor",
+    "--list": "--pairs --items",
+    "--no-wf": "--no-weighted-f",
+    "--pictures": "--images",
+    "--skip-bad": "--skip-invalid",
+    "--trust-folders": "--allow-swapped",
+    "--workers": "--jobs",
+    "--worst": "--show-worst",
+    "--worst-by": "--sort-by",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose error messages show quoted arguments escaped."""
 
@@ -71,7 +89,28 @@ class _Command(_Parser):
 
     def __init__(self, **options: Any):
         super().__init__(**options)
-        _add_quiet(self, default=argparse.SUPPRESS)  # not given here: the program's value stays
+        # not given here: the program's value stays
+        _add_quiet(self, default=argparse.SUPPRESS)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        # argparse lets the program refuse what a command does not know, which prints the program's usage
+        known, others = super().parse_known_args(args, namespace)
+        if others:
+            self.error(f"unrecognized arguments: {' '.join(others)}{self._suggest(others)}")
+        return known, others
+
+    def _suggest(self, others: Sequence[str]) -> str:
+        own = [option for option in self._option_string_actions if option.startswith("--")]
+        suggestions = []
+        for word in others:
+            option = word.partition("=")[0]
+            if not option.startswith("--"):
+                continue
+            if names := [name for name in RENAMED.get(option, "").split() if name in own]:
+                suggestions.append(f"{option} is called {' or '.join(names)} now")
+            elif near := difflib.get_close_matches(option, own, 1):
+                suggestions.append(f"did you mean {near[0]}?")
+        return f" ({'; '.join(suggestions)})" if suggestions else ""
 
 
 def _add_quiet(parser: argparse.ArgumentParser, default: Any) -> None:
@@ -133,7 +172,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             build_parser().parse_args(argv, arguments)
             return _run(arguments)
         finally:
-            _flush_output()  # also after --help, which ends in SystemExit
+            # also after --help, which ends in SystemExit
+            _flush_output()
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001  every error ends in a message, whatever a user's file raises
@@ -155,7 +195,8 @@ def _run(arguments: argparse.Namespace) -> int:
         _check_address_space()
         # Pillow's warnings name no file; the decoder reports the same with the file's name
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.filterwarnings("ignore", message="tqdm:disabling monitor")  # only the bar lags
+        # only the bar lags
+        warnings.filterwarnings("ignore", message="tqdm:disabling monitor")
         return int(arguments.run(arguments))
 
 
@@ -163,7 +204,8 @@ def _check_address_space() -> None:
     """Refuse to start where the compiled libraries would abort or hang for lack of address space."""
     try:
         import resource
-    except ImportError:  # Windows has no such limit
+    except ImportError:
+        # Windows has no such limit
         return
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and limit < MIN_ADDRESS_SPACE:
@@ -234,8 +276,10 @@ def _is_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     words = {
-        RuntimeError: ("can't allocate memory", "out of memory"),  # torch
-        ImportError: ("failed to map segment", "Cannot allocate memory"),  # the loader of libraries
+        # torch
+        RuntimeError: ("can't allocate memory", "out of memory"),
+        # the loader of libraries
+        ImportError: ("failed to map segment", "Cannot allocate memory"),
     }
     return isinstance(error, MemoryError) or any(
         isinstance(error, kind) and any(word in str(error) for word in known)
@@ -300,7 +344,8 @@ def _print_error(lines: Sequence[str]) -> None:
     if not first:
         return
     prefix = "" if first.startswith(("interrupted", "internal error")) else "error: "
-    with suppress(OSError, ValueError):  # no one can read it
+    # no one can read it
+    with suppress(OSError, ValueError):
         text = [f"sodbench: {prefix}{first}", *others]
         print(*map(printable, text), sep="\n", file=sys.stderr, flush=True)
 

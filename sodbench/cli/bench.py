@@ -7,13 +7,7 @@ from sodbench.cli.options import add_inference, add_output, filled, positive
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add ``bench`` to the command line.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where the command is added.
-    """
+    """Add ``bench`` to the command line."""
     parser = commands.add_parser(
         "bench",
         help="measure a model's size, speed and memory",
@@ -60,18 +54,7 @@ def _is_side(text: str) -> bool:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, print, save.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Measure, print, save."""
     from sodbench.console import show
     from sodbench.reports.text import format_cost
     from sodbench.runners.benchmark import BENCHMARK_SIZES, benchmark, save_record

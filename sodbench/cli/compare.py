@@ -14,13 +14,7 @@ from sodbench.cli.options import (
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``compare`` to the command line.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where the command is added.
-    """
+    """Add ``compare`` to the command line."""
     parser = commands.add_parser(
         "compare",
         help="compare two results image by image: differences, intervals, tests",
@@ -36,23 +30,12 @@ def add_parser(commands: Any) -> None:
     )
     add_selection(parser)
     add_format(parser, ("table", "markdown", "csv", "json"))
-    add_resampling(parser, 10_000, "bootstrap resamples and permutations")
+    add_resampling(parser, 10_000, "bootstrap resamples")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the comparison on standard output.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Print the comparison on standard output."""
     from sodbench.console import show
     from sodbench.reports.compare import compare, format_comparison
     from sodbench.results import load_results, warn_of_shards

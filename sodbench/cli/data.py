@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add ``data`` and its actions to the command line.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where the command is added.
-    """
+    """Add ``data`` and its actions to the command line."""
     parser = commands.add_parser(
         "data",
         help="list, download, check and describe datasets",
@@ -69,18 +63,7 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    """Print the known datasets and which of them are on disk.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Print the known datasets and which of them are on disk."""
     from sodbench.console import show
     from sodbench.datasets import DATASETS, canonical_name
     from sodbench.errors import SodbenchError
@@ -134,18 +117,7 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_check(arguments: argparse.Namespace) -> int:
-    """Check; returns 1 if a fault was found or a named dataset could not be read.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Check; returns 1 if a fault was found or a named dataset could not be read."""
     from sodbench.console import logger, show
     from sodbench.output_folder import check_outside
     from sodbench.reports.dataset_pages import (
@@ -218,18 +190,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_download(arguments: argparse.Namespace) -> int:
-    """Download; 1 if a dataset is incomplete; raises with the alternatives if something cannot be downloaded.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Download; 1 if a dataset is incomplete; raises with the alternatives if something cannot be downloaded."""
     from sodbench.console import logger, show
     from sodbench.datasets import DATASETS, WEIGHTS
     from sodbench.errors import SodbenchError
@@ -276,18 +237,7 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_stats(arguments: argparse.Namespace) -> int:
-    """Describe; 1 if a dataset is not complete; raises if one cannot be read.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Describe; 1 if a dataset is not complete; raises if one cannot be read."""
     from sodbench.console import logger, show
     from sodbench.datasets import check_unique_names
     from sodbench.errors import SodbenchError
@@ -354,18 +304,7 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_prepare(arguments: argparse.Namespace) -> int:
-    """Write the lists and print what their names are relative to.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Write the lists and print what their names are relative to."""
     from sodbench.console import logger, show
     from sodbench.datasets import deduplicate, find_dataset
     from sodbench.runners.data.check import summarise_problems

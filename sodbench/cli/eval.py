@@ -43,13 +43,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``eval`` to the command line.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where the command is added.
-    """
+    """Add ``eval`` to the command line."""
     parser = commands.add_parser(
         "eval",
         help="score saliency maps against ground truth",
@@ -155,18 +149,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score the maps, print the scores, and report the problems.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Score the maps, print the scores, and report the problems."""
     from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
     from sodbench.reports.text import format_scores_json
@@ -331,7 +314,8 @@ def _print_scores(
         show(format_scores_json(results, evaluation.problems, worst, chosen))
     elif arguments.format == "csv":
         show(format_scores_csv(results, metrics))
-        for images in worst:  # a second table would spoil the CSV
+        # a second table would spoil the CSV
+        for images in worst:
             for line in images.to_lines():
                 logger.warning(line)
     elif results:

@@ -7,13 +7,7 @@ from sodbench.cli.options import add_model, add_output
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add ``export`` to the command line.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where the command is added.
-    """
+    """Add ``export`` to the command line."""
     parser = commands.add_parser(
         "export",
         help="write a network as an ONNX file",
@@ -26,18 +20,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export, and print the largest difference from torch.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Export, and print the largest difference from torch."""
     from sodbench.console import show
     from sodbench.quoting import printable
     from sodbench.runners.export import export_onnx

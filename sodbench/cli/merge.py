@@ -7,13 +7,7 @@ from sodbench.cli.options import add_output, path
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``merge`` to the command line.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where the command is added.
-    """
+    """Add ``merge`` to the command line."""
     parser = commands.add_parser(
         "merge",
         help="join the shards of an evaluation",
@@ -29,18 +23,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Merge and print the table; returns 1 if the complete results have problems, as one run would.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Merge and print the table; returns 1 if the complete results have problems, as one run would."""
     from sodbench.cli.problems import report_problems
     from sodbench.console import show
     from sodbench.metrics.catalogue import DEFAULT_METRICS
@@ -49,5 +32,5 @@ def run(arguments: argparse.Namespace) -> int:
 
     results = merge(arguments.parts, arguments.output)
     show(format_scores(results, DEFAULT_METRICS))
-    found = dict.fromkeys(problem for result in results for problem in result.problems)
-    return report_problems(list(found), per_kind=5)
+    problems = dict.fromkeys(problem for result in results for problem in result.problems)
+    return report_problems(list(problems), per_kind=5)

@@ -500,7 +500,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def add_policy(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how to treat problem files; `read_policy` reads them.
+    """Add the options that define how to treat problem files; `read_policy` reads them.
 
     Parameters
     ----------

@@ -8,13 +8,7 @@ from sodbench.cli.options import add_batch_size, add_inference, add_output, path
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add ``predict`` to the command line.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where the command is added.
-    """
+    """Add ``predict`` to the command line."""
     parser = commands.add_parser(
         "predict",
         help="predict saliency maps of images",
@@ -50,16 +44,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict; returns 0, or 1 where some images have no map or the maps are likely to be wrong.
 
     Raises with every problem where no image has a map. Under torchrun the first rank reports for all.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
     """
     from sodbench.console import logger
     from sodbench.errors import ProblemsError, listing

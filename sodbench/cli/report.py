@@ -25,20 +25,14 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``report`` to the command line.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where the command is added.
-    """
+    """Add ``report`` to the command line."""
     parser = commands.add_parser(
         "report",
         help="write tables, figures and pages from stored results",
         description="Write a report from results that 'sodbench eval' or 'sodbench run' stored. "
         "Nothing is scored again; images are opened only to be shown. A report written into the folder of an earlier one "
         "replaces all of it.",
-        epilog="example: sodbench report results -o report  (then open report/index.html)",
+        epilog="Example: sodbench report results -o report  (then open report/index.html)",
     )
     parser.add_argument(
         "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"
@@ -132,18 +126,7 @@ def _select_methods(texts: "Sequence[str] | None", results: "Sequence[Result]") 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the report and print where it is; the status is 1 where a named input could not be used.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Write the report and print where it is; the status is 1 where a named input could not be used."""
     from sodbench.console import logger, show
     from sodbench.quoting import printable
     from sodbench.reports.inputs import ReportOptions

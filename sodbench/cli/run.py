@@ -30,13 +30,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``run`` to the command line.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where the command is added.
-    """
+    """Add ``run`` to the command line."""
     parser = commands.add_parser(
         "run",
         help="predict, score and report on datasets",
@@ -103,18 +97,7 @@ def _add_dataset_options(which: argparse._ArgumentGroup) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run all steps, print the table and the path of the report.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Run all steps, print the table and the path of the report."""
     from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
     from sodbench.datasets import TEST_SETS

@@ -22,13 +22,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add ``train`` to the command line.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where the command is added.
-    """
+    """Add ``train`` to the command line."""
     parser = commands.add_parser(
         "train",
         help="train a network",
@@ -145,16 +139,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Train; returns 0, or 128 + the signal that stopped it.
 
     It returns 1 where --skip-invalid left pairs out or the network is likely to be wrong.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
     """
     from sodbench.console import logger, show
     from sodbench.quoting import printable
@@ -199,7 +183,8 @@ def run(arguments: argparse.Namespace) -> int:
     if summary.signal is not None:
         return 128 + summary.signal
     left_out = 1 if (arguments.skip_invalid and summary.left_out) or summary.problems else 0
-    if os.environ.get("RANK", "0") != "0":  # the first of torchrun's processes reports for all
+    # the first of torchrun's processes reports for all
+    if os.environ.get("RANK", "0") != "0":
         return left_out
     if summary.seconds:
         rate = summary.images / summary.seconds

@@ -17,13 +17,7 @@ _MAX_LINES = 20
 
 
 def add_parser(commands: Any) -> None:
-    """Add ``verify`` to the command line.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-        Where the command is added.
-    """
+    """Add ``verify`` to the command line."""
     parser = commands.add_parser(
         "verify",
         help="check that stored results are what was measured",
@@ -54,18 +48,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Verify and print a line for each result.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Verify and print a line for each result."""
     from sodbench.console import show
     from sodbench.runners.evaluation.verify import verify_results
     from sodbench.runners.evaluation.workers import Workers

@@ -278,10 +278,9 @@ def _find_unlisted(samples: Mapping[str, Sample]) -> frozenset[str]:
 
 
 def _apply_image_list(dataset: Dataset, image_list: Path) -> Dataset:
-    """Restrict a dataset to its own list, ``test.lst``.
-
-    Items that are not on disk are problems, and so are items on disk that the list does not name.
-    """
+    """Restrict a dataset to its own list, ``test.lst``."""
+    # Items that are not on disk are problems, and so are items on disk that the list does not
+    # name.
     present = dataset.stems
     listed = set(read_stem_list(image_list, present))
     excluded, absent = present - listed, listed - present

@@ -150,7 +150,8 @@ class Dataset:
         if not self.source or self.source[0].lower().endswith(".toml"):
             return ()
         path = f"{self.source[0]}/{subset}"
-        if Path(path).is_dir():  # a folder of this name would be read instead of the subset
+        # a folder of this name would be read instead of the subset
+        if Path(path).is_dir():
             return (f"{self.base_name}/{subset}", "--data-root", str(Path(self.source[0]).parent))
         return (path, *self.source[1:])
 

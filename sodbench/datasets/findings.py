@@ -33,7 +33,7 @@ class DatasetReport:
     content : str
         SHA-256 over the names, the images' files and the masks' pixels; empty if a file could not be read.
     masks_content : str
-        The same without the images: equal for two people whose images are encoded differently.
+        The same without the images: equal for two copies whose images are encoded differently.
     faults, remarks : tuple of Problem
         Things that change numbers or stop a run, and things to know.
     notes : tuple of str

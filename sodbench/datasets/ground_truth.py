@@ -147,10 +147,9 @@ def _suggest(path: Path, data_root: Path | str) -> str:
 
 
 def _load_folder(folder: Path, asked_for: bool = False) -> Dataset | None:
-    """Load the dataset that a folder is, or return None if it has no masks.
-
-    ``asked_for``: the user gave this very folder, so its name does not matter if it holds only images.
-    """
+    """Load the dataset that a folder is, or return None if it has no masks."""
+    # ``asked_for``: the user gave this very folder, so its name does not matter if it holds only
+    # images.
     name = infer_dataset_name(folder)
     layout = detect_layout(folder, DATASETS.get(name))
     has_masks = layout is not None and bool(layout.masks or layout.pair_list)
@@ -207,11 +206,9 @@ class _Search:
         ]
 
     def _walk(self, root: Path, depth: int, plain: bool) -> list[Dataset]:
-        """The datasets in the folders of ``root`` and, where a folder is none, in its own folders.
-
-        ``plain``: whether a folder that holds only images is one of masks. Far below a root it may as well be
-        one of maps, unless a folder above it is named like masks.
-        """
+        """The datasets in the folders of ``root`` and, where a folder is none, in its own folders."""
+        # ``plain``: whether a folder that holds only images is one of masks. Far below a root it
+        # may as well be one of maps, unless a folder above it is named like masks.
         datasets, siblings = _load_siblings(root)
         is_masks = normalise_name(root.absolute().name) in MASK_FOLDERS
         at_root = detect_layout(root, None)
@@ -223,7 +220,8 @@ class _Search:
                 continue
             dataset = _load_folder(child)
             if dataset is None:
-                deeper = depth - (key not in MASK_FOLDERS)  # GT/<set>/
+                # GT/<set>/
+                deeper = depth - (key not in MASK_FOLDERS)
                 plain_below = is_masks or key in MASK_FOLDERS
                 datasets += self._walk(child, deeper, plain_below) if deeper else []
                 continue

@@ -21,6 +21,7 @@ OTHER_FOLDERS = frozenset(
 )  # fmt: skip
 JPEG = frozenset({".jpg", ".jpeg"})
 PAIR_LIST, IMAGE_LIST = "train_pair.lst", "test.lst"
+# Quoted by errors, so that a dataset.toml can be written without the docs
 TOML_EXAMPLE = 'name = "...", images = "folder", masks = "folder"'
 
 # The layouts that are read, in words; folder names are compared without case and punctuation.
@@ -143,7 +144,8 @@ def detect_layout(
         own_keys = () if strict else (normalise_name(base.absolute().name),)
     images = _folders_of_kind(base, IMAGE_FOLDERS, own_keys, strict)
     masks = _folders_of_kind(base, MASK_FOLDERS, own_keys, strict)
-    if masks and not images:  # <set> + <set>_mask
+    # <set> + <set>_mask
+    if masks and not images:
         same_name = (f for f in list_folders(base) if normalise_name(f.name) in own_keys)
         images = [folder for folder in same_name if has_images(folder)]
     if not strict and not images and not masks:

@@ -73,13 +73,24 @@ def split_columns(line: str) -> list[str]:
     """
     if "\t" in line:
         return [column.strip().strip('"') for column in line.split("\t") if column.strip()]
-    if line.count('"') % 2:  # a name with a quote in it
+    # a name with a quote in it
+    if line.count('"') % 2:
         return line.split()
     return [quoted or plain for quoted, plain in re.findall(r'"([^"]+)"|([^"\s]+)', line)]
 
 
 def is_delimited(line: str) -> bool:
-    """Whether tabs or quotes show where the columns of a line end."""
+    """Whether tabs or quotes show where the columns of a line end.
+
+    Parameters
+    ----------
+    line : str
+
+    Returns
+    -------
+    bool
+        False where names with spaces are ambiguous, so that the files on disk must decide.
+    """
     return "\t" in line or (line.count('"') >= 2 and line.count('"') % 2 == 0)
 
 
@@ -105,7 +116,7 @@ def _has_image_extension(name: str) -> bool:
 def list_subset_name(stems: Collection[str]) -> str:
     """Return the name of the subset that a list selects, ``list-`` and a hash of the stems in any order.
 
-    Two people can see from it whether they used the same list.
+    It shows whether two evaluations used the same list.
 
     Parameters
     ----------
@@ -164,7 +175,8 @@ def _listed_stem(line: str, items: Collection[str], where: str) -> str:
     first_is_image = _has_image_extension(parts[0])
     folder = line.replace("\\", "/").rpartition("/")[0]
     if first_is_image and any(map(_has_image_extension, folder.split())):
-        return first  # 'images/a.jpg masks/a.png': the part before the last slash is no folder
+        # 'images/a.jpg masks/a.png': the part before the last slash is no folder
+        return first
     if first not in items:
         return first if whole not in items and first_is_image else whole
     if whole not in items and first_is_image:

@@ -22,7 +22,9 @@ from sodbench.datasets.list_files import (
 from sodbench.datasets.registry import normalise_name
 from sodbench.errors import Problem, ProblemsError, SodbenchError
 
+# What may separate an image's name from the suffix that a method appends to it
 _SEPARATORS = "_-. "
+# A suffix that fewer masks have may be a coincidence of names
 _NEARLY_ALL = 0.9
 
 

@@ -64,7 +64,8 @@ def find_dataset(name: str | Path, data_root: Path | str = "data") -> Dataset:
     if slash:
         places = dict.fromkeys((text, str(data_root / text)))
         raise DatasetNotFound(f"no dataset {text!r}: no such folder ({', '.join(places)})")
-    canonical_name(text)  # raises, with the nearest name
+    # raises, with the nearest name
+    canonical_name(text)
     raise AssertionError("unreachable")
 
 
@@ -156,7 +157,8 @@ def dataset_from_toml(file: Path) -> Dataset:
     dataset = dataset_from_folders(
         folders.get("images"), folders.get("masks"), name=known_name(name) or name
     )
-    if "list" in table:  # as --items: the name of the subset becomes part of every signature
+    # as --items: the name of the subset becomes part of every signature
+    if "list" in table:
         dataset = dataset.select_listed(file.parent / table["list"])
     else:
         dataset = annotate_official_count(dataset)
@@ -171,7 +173,8 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise DatasetNotFound(
             f"{file}: no such file; a dataset's TOML file has {TOML_EXAMPLE}"
         ) from None
-    except (OSError, ValueError, RecursionError) as error:  # no TOML, or no UTF-8
+    except (OSError, ValueError, RecursionError) as error:
+        # no TOML, or no UTF-8
         raise SodbenchError(f"{file}: cannot be read as TOML ({error})") from error
     unknown = table.keys() - {"name", "images", "masks", "list"}
     wrong = [key for key, value in table.items() if not isinstance(value, str) or "\0" in value]
@@ -191,7 +194,8 @@ def _find_known(name: str, data_root: Path) -> Dataset:
     info = DATASETS[base_name]
     examined: list[Path] = []
     layouts: list[DetectedLayout] = []
-    own_folder: list[DetectedLayout] = []  # layouts whose folder holds nothing but this dataset
+    # layouts whose folder holds nothing but this dataset
+    own_folder: list[DetectedLayout] = []
     for base, shared in _candidate_folders(info, data_root):
         examined.append(base)
         layout = detect_layout(base, info, strict=shared)
@@ -231,7 +235,8 @@ def _candidate_folders(info: DatasetInfo, data_root: Path) -> Iterator[tuple[Pat
         if key in keys:
             yield child, False
             yield from ((inner, False) for inner in named_folders(child))
-        if key == "duts" and info.name.startswith("DUTS"):  # DUTS/DUTS-TE, DUTS/DUTS-TR
+        # DUTS/DUTS-TE, DUTS/DUTS-TR
+        if key == "duts" and info.name.startswith("DUTS"):
             yield child, True
             if "duts" not in keys:
                 yield from ((inner, False) for inner in named_folders(child))

@@ -99,7 +99,8 @@ def _parse_directory(content: bytes, order: str) -> int:
     values = []
     clean = start + 2 + 12 * number <= len(content)
     for entry in range(start + 2, start + 2 + 12 * number, 12):
-        if entry + 10 > len(content):  # so far OpenCV reads an entry that is cut short
+        # OpenCV reads an entry that is cut short if its first ten bytes are there
+        if entry + 10 > len(content):
             break
         tag, kind, count, place = struct.unpack(
             f"{order}HHII", content[entry : entry + 12].ljust(12, b"\0")

@@ -89,7 +89,8 @@ def decode(chunks: list[Chunk], header: Header) -> NDArray[np.uint8] | None:
     if header.depth == 8:
         return rows
     bits = np.unpackbits(rows, axis=1, count=header.width)
-    return np.negative(bits, out=bits)  # modulo 256: 1 becomes 255
+    # modulo 256: 1 becomes 255
+    return np.negative(bits, out=bits)
 
 
 @cache
@@ -97,7 +98,8 @@ def _load_kernel() -> _Unfilter | None:
     """The compiled filters, or None where this numba or processor cannot compile them; Pillow reads the same pixels."""
     try:
         from sodbench.images.png_filters import (
-            unfilter,  # numba: slow to import, and not always needed
+            # numba: slow to import, and not always needed
+            unfilter,
         )
 
         unfilter(np.zeros(2, np.uint8), np.empty((1, 1), np.uint8))

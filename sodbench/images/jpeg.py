@@ -35,7 +35,8 @@ def read_segments(data: bytes) -> tuple[list[Segment], int]:
     start = len(JPEG_SIGNATURE)
     while start + 4 <= len(data) and data[start] == 0xFF:
         kind = data[start + 1]
-        if kind == 0xFF:  # fill byte
+        # fill byte
+        if kind == 0xFF:
             start += 1
             continue
         if kind < _FIRST_SEGMENT:

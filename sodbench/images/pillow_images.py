@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import (
     Image,
     ImageFile,
-    TiffImagePlugin,  # imported so that Image.open knows TIFF ...
+    # imported so that Image.open knows TIFF ...
+    TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401  ... and WebP without loading every reader Pillow has
 )
@@ -94,12 +95,14 @@ def open_image(data: bytes, path: Path) -> Iterator[ImageFile.ImageFile]:
         )
     limit = max_pixels()
     if Image.MAX_IMAGE_PIXELS is not None and limit > Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = limit  # the user's wish; Pillow has no limit for a single call
+        # the user's wish; Pillow has no limit for a single call
+        Image.MAX_IMAGE_PIXELS = limit
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             check_size(path, *image.size)
             for name in ("xmp", "XML:com.adobe.xmp"):
-                image.info.pop(name, None)  # OpenCV takes no orientation from XMP, Pillow does
+                # OpenCV takes no orientation from XMP, Pillow does
+                image.info.pop(name, None)
             yield image
     except SodbenchError:
         raise
@@ -107,7 +110,8 @@ def open_image(data: bytes, path: Path) -> Iterator[ImageFile.ImageFile]:
         raise ImageError(str(path), _describe_content(data)) from None
     except Image.DecompressionBombError:
         raise too_large(path, f"more than {2 * limit}") from None
-    except Exception as error:  # what a broken file makes Pillow raise is not documented
+    except Exception as error:
+        # what a broken file makes Pillow raise is not documented
         reason = str(error) or type(error).__name__
         raise ImageError(str(path), f"cannot be decoded ({reason})") from error
 
@@ -160,7 +164,8 @@ def decode_other_grey(data: bytes, path: Path) -> GreyImage:
 def _decode_jpeg(data: bytes, path: Path, orientation: int) -> GreyImage:
     plain = jpeg.strip_jpeg(data, *jpeg.read_segments(data))
     with open_image(plain, path) as image:
-        image.draft("L", None)  # the Y channel as stored, which is what OpenCV takes
+        # the Y channel as stored, which is what OpenCV takes
+        image.draft("L", None)
         image.load()
         pixels, note = _convert_to_grey(image, path)
     turned = frame_notes(animated=False, orientation=orientation)
@@ -285,7 +290,8 @@ def _convert_to_grey(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8],
         samples = _sixteen_bit(image, path)
         return high_byte(samples), low_16_bit_note(samples) or "16-bit (high byte kept)"
     if mode == "CMYK" and image.format == "JPEG":
-        stored = 255 - np.asarray(image)  # Pillow turns the values around
+        # Pillow turns the values around
+        stored = 255 - np.asarray(image)
         return jpeg_cmyk_grey(stored), "CMYK (luminance taken)"
     if mode == "CMYK":
         return tiff_cmyk_grey(np.asarray(image)), "CMYK (luminance taken)"
@@ -312,7 +318,8 @@ def _convert_to_rgb(image: Image.Image, path: Path) -> Image.Image:
     if image.mode not in _CONVERTIBLE:
         what = "floating-point pixels" if image.mode == "F" else f"pixels of mode {image.mode}"
         raise ImageError(str(path), f"{what} are not supported; save it as 8-bit PNG")
-    image.info.pop("transparency", None)  # alpha is ignored, and Pillow would warn of it
+    # alpha is ignored, and Pillow would warn of it
+    image.info.pop("transparency", None)
     return image.convert("RGB")
 
 

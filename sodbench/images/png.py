@@ -73,7 +73,7 @@ _PIECE_BYTES = 2**16
 
 
 class DamagedPng(ValueError):
-    """A PNG that is cut short or fails a checksum; the message says where."""
+    """A PNG that is cut short or fails a checksum; the message names the place."""
 
 
 class Header(NamedTuple):
@@ -180,9 +180,10 @@ def check_chunks(chunks: list[Chunk]) -> Header:
     return header
 
 
-@lru_cache(1000)  # nearly all maps and masks of a method have the same few chunks
+# nearly all maps and masks of a method have the same few chunks
+@lru_cache(1000)
 def _fault_of_order(kinds: tuple[bytes, ...]) -> str:
-    """What is wrong with the chunks of a file, as far as their names and order tell; nothing for a sound file."""
+    """What is wrong with the chunks of a file, as far as their names and order show; nothing for a sound file."""
     if kinds.count(b"IHDR") > 1:
         return "damaged: it has two headers (IHDR chunks)"
     if unknown := next((kind for kind in kinds if _is_unknown(kind)), None):
@@ -196,7 +197,7 @@ def _fault_of_order(kinds: tuple[bytes, ...]) -> str:
 
 
 def _check_animation(chunks: list[Chunk], header: Header) -> None:
-    """Check what a file says of its frames, of which only the still image is read, because OpenCV checks it, too."""
+    """Check what a file declares about its frames, of which only the still image is read, because OpenCV checks it, too."""
     animations = [content for kind, content in chunks if kind == b"acTL"]
     if any(len(content) != 8 or not any(content[:4]) for content in animations):
         raise DamagedPng("damaged: it is announced as an animation (acTL chunk) without frames")
@@ -314,11 +315,12 @@ def _significant_bits(declared: list[bytes], header: Header) -> int:
 
 
 def _is_sane_chromaticity(content: bytes) -> bool:
-    """Whether the white point lies well within the triangle of the primaries, in positive coordinates."""
+    """Whether the white point is well within the triangle of the primaries, in positive coordinates."""
     if len(content) != 32:
         return False
     x, y = np.frombuffer(content, ">u4").astype(np.int64).reshape(4, 2).T
-    points = np.stack([x, y, UNIT - x - y]) / UNIT  # the white point comes first
+    # the white point comes first
+    points = np.stack([x, y, UNIT - x - y]) / UNIT
     white, primaries = points[:, 0], points[:, 1:]
     if (points < 0).any() or white[1] < 0.05 or abs(np.linalg.det(primaries)) < 1e-3:
         return False
@@ -384,7 +386,7 @@ def inflate(chunks: list[Chunk], size: int) -> bytes | bytearray | None:
         inflated = deflate.zlib_decompress(data, size)
     except deflate.DeflateError:
         return None
-    # the stream's own checksum was right; that it comes last says that nothing follows it
+    # the stream's own checksum was right; that it comes last shows that nothing follows it
     if len(inflated) != size or deflate.adler32(inflated) != int.from_bytes(data[-4:]):
         return None
     return inflated

@@ -61,20 +61,25 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
     source = undone = np.empty(0, np.uint8)
     for top in range(0, height, LANES):
         bottom = min(top + LANES, height)
-        n_dependent = 0  # rows that depend on their left neighbours
+        # rows that depend on their left neighbours
+        n_dependent = 0
         for y in range(top, bottom):
             n_dependent += stored[y, 0] != NONE and stored[y, 0] != UP
-        if JIT and n_dependent > _MAX_SINGLE_ROWS:  # plain Python has no vectors
-            if not len(source):  # large for wide rows, so only allocated when needed
+        # plain Python has no vectors
+        if JIT and n_dependent > _MAX_SINGLE_ROWS:
+            # large for wide rows, so only allocated when needed
+            if not len(source):
                 # LANES zeros before each row; the tiles run as far past its end, over unused bytes
                 stride = width + 3 * LANES
                 source = np.zeros(LANES * stride, np.uint8)
-                undone = np.empty((1 + LANES) * stride, np.uint8)  # the row above them comes first
+                # the row above them comes first
+                undone = np.empty((1 + LANES) * stride, np.uint8)
             _undo_together(stored[top:bottom], rows, top, source, undone)
             continue
         for y in range(top, bottom):
             code = stored[y, 0]
-            if y == 0:  # there are only zeros above
+            # there are only zeros above
+            if y == 0:
                 code = (NONE, SUB, NONE, AVERAGE, SUB)[code]
             # a call takes longer than a row of these two
             if code == NONE:
@@ -94,10 +99,8 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
 
 @compiled()
 def _undo_sub(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> None:
-    """Undo row y of ``stored`` uint8 [h, 1 + n], the filters and what they left, into ``rows``.
-
-    A run is as many bytes as LLVM can compare together; the rest follows one by one.
-    """
+    """Undo row y of ``stored`` uint8 [h, 1 + n], the filters and what they left, into ``rows``."""
+    # A run is as many bytes as LLVM can compare together; the rest follows one by one.
     width = rows.shape[1]
     left = np.uint8(0)
     whole = width // _RUN_LENGTH * _RUN_LENGTH
@@ -138,7 +141,8 @@ def _undo_paeth(stored: NDArray[np.uint8], rows: NDArray[np.uint8], y: int) -> N
         changes = np.uint8(0)
         for x in run:
             changes |= stored[y, 1 + x] | (rows[y - 1, x] ^ np.uint8(c))
-        if changes == 0:  # where b is c, a is nearest
+        # where b is c, a is nearest
+        if changes == 0:
             for x in run:
                 rows[y, x] = a
         else:
@@ -200,7 +204,8 @@ def _undo_together(
             undone[LANES + x] = rows[top - 1, x]
     else:
         undone[:stride] = 0
-    filters[NONE] = 1  # the row of that filter, which predicts nothing, is not needed
+    # the row of that filter, which predicts nothing, is not needed
+    filters[NONE] = 1
     for x in range(LANES, LANES + width + LANES, _TILE_BYTES):
         _tile(source, undone, stride, x, filters, state)  # type: ignore[call-arg]
     for k in range(number):
@@ -240,10 +245,9 @@ def _tile(  # noqa: C901
             return builder.shuffle_vector(x, y, indices)
 
         def transposed(square: list[Any]) -> list[Any]:
-            """Exchange rows and columns, in two squares side by side that are _TILE_BYTES high.
-
-            Each round rotates the eight bits of (row, column) by one place, so four exchange the two.
-            """
+            """Exchange rows and columns, in two squares side by side that are _TILE_BYTES high."""
+            # Each round rotates the eight bits of (row, column) by one place, so four exchange
+            # the two.
             low = [
                 side + i // 2 + _HALF * (i % 2)
                 for side in (0, _TILE_BYTES)

@@ -49,7 +49,8 @@ def open_png(data: bytes, path: Path) -> tuple[list[png.Chunk], png.Header]:
     ImageError
         If the file is damaged or claims too many pixels.
     """
-    try:  # not _name_damage(), whose entering and leaving take as long as the check itself
+    # not _name_damage(), whose entering and leaving take as long as the check itself
+    try:
         chunks = png.read_chunks(data)
         header = png.check_chunks(chunks)
     except png.DamagedPng as error:
@@ -205,7 +206,8 @@ def _decode_samples(chunks: list[png.Chunk], header: png.Header, path: Path) -> 
         return samples * np.uint8(255) if samples.dtype == bool else samples
     if header.colour == png.GREY_ALPHA:
         return np.ascontiguousarray(_decode_with_pillow(data, path)[..., 0])
-    if header.depth == 16:  # Pillow decodes either byte of a sample, but not both at once
+    # Pillow decodes either byte of a sample, but not both at once
+    if header.depth == 16:
         high, low = (_decode_with_pillow(data, path, byte)[..., :3] for byte in ("16B", "16L"))
         return _join_bytes(high, low)
     return np.ascontiguousarray(_decode_with_pillow(data, path)[..., :3])

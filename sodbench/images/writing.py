@@ -61,7 +61,7 @@ def _write(path: Path, pixels: NDArray[np.uint8], comment: str | Callable[[str],
         with atomic_write(path) as temporary:
             temporary.write_bytes(content)
     except SodbenchError as error:
-        # the OSError is the cause, by which callers tell a full disk from a single bad name
+        # the OSError is the cause, by which callers distinguish a full disk from a single bad name
         cause = error.__cause__
         reason = getattr(cause, "strerror", None) or cause
         raise ImageError(str(path), f"cannot be written ({reason})", "unwritable") from cause

@@ -71,7 +71,8 @@ def frequency_tuned(image: Pixels) -> Pixels:
     )
     distance = np.sqrt(np.square(blurred - mean).sum(2))
     low, high = distance.min(), distance.max()
-    if high - low < 1e-3:  # rounding alone; a just noticeable difference is about 2
+    # Below this it is rounding alone; a just noticeable difference is about 2
+    if high - low < 1e-3:
         return np.zeros(distance.shape, np.uint8)
     stretched: Pixels = np.rint(255 * (distance - low) / (high - low)).astype(np.uint8)
     return stretched
@@ -88,7 +89,8 @@ def _lab(image: Pixels) -> NDArray[np.float32]:
             [0.0193339, 0.1191920, 0.9503041],
         ]
     )
-    relative = to_xyz / to_xyz.sum(1, keepdims=True)  # white is (1, 1, 1)
+    # white is (1, 1, 1)
+    relative = to_xyz / to_xyz.sum(1, keepdims=True)
     t = linear.astype(np.float32)[image] @ relative.T.astype(np.float32)
     f = np.where(t > (6 / 29) ** 3, np.cbrt(t), t * np.float32(841 / 108) + np.float32(4 / 29))
     x, y, z = np.moveaxis(f, 2, 0)

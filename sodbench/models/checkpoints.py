@@ -113,7 +113,8 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     if inner:
         key = inner[0]
         message = f"{path}: the weights are inside it under {key!r}, next to other things."
-        if not (isinstance(key, str) and is_plain_key(key)):  # never part of a command to paste
+        # never part of a command to paste
+        if not (isinstance(key, str) and is_plain_key(key)):
             raise SodbenchError(f"{message} Load it with torch.load and save that value alone")
         raise SodbenchError(*_with_command(message, path, f"w = w[{python_literal(key)}]"))
     if not _is_state(content):
@@ -142,7 +143,8 @@ def _unpickle(path: Path) -> Any:
         )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds; all mean that the file is unusable
+    except Exception as error:
+        # torch raises many kinds; all mean that the file is unusable
         if type(error).__name__ == "UnpicklingError" and "weights_only" in str(error).lower():
             detail = "it holds Python objects other than tensors, which are not loaded from files"
         elif zipped or isinstance(error, EOFError):
@@ -169,9 +171,11 @@ def _describe_other_kind(path: Path, head: bytes, zipped: bool) -> str:
                 return f"a NumPy archive, {not_ours}"
             if "constants.pkl" in names:
                 return f"a TorchScript program, {not_ours}"
-            damaged = archive.testzip()  # torch does not compare the checksums
+            # torch does not compare the checksums
+            damaged = archive.testzip()
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
-        return ""  # torch reports what is wrong with it
+        # torch reports what is wrong with it
+        return ""
     return (
         f"damaged: its part {damaged} does not match its checksum; copy it again" if damaged else ""
     )

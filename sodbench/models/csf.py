@@ -176,10 +176,9 @@ def _frozen_parameter(kernel: Tensor) -> nn.Parameter:
 
 
 def _add_enlarged(total: Tensor, smaller: list[Tensor]) -> Tensor:
-    """Add feature maps [n, c, h_i, w_i], enlarged bilinearly to h, w, to ``total`` [n, c, h, w].
-
-    out[y, x] = total[y, x] + sum over i and r of U_i[y, r] (sum over s of V_i[x, s] smaller_i[r, s]).
-    """
+    """Add feature maps [n, c, h_i, w_i], enlarged bilinearly to h, w, to ``total`` [n, c, h, w]."""
+    # out[y, x] = total[y, x] + sum over i and r of U_i[y, r] (sum over s of V_i[x, s]
+    # smaller_i[r, s]).
     n, c, h, w = total.shape
     wide = [_interpolation(x.shape[3], w, x) @ x.permute(0, 2, 3, 1) for x in smaller]
     stacked = torch.cat(wide, 1).reshape(n, -1, w * c)

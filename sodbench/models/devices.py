@@ -114,7 +114,16 @@ def tensor_float(allowed: bool) -> Iterator[None]:
 
 
 def describe_machine(device: torch.device) -> dict[str, str]:
-    """Return the device and versions that a manifest or a benchmark records; no host names, no paths."""
+    """Return the device and versions that a manifest or a benchmark records; no host names, no paths.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Returns
+    -------
+    dict of str to str
+    """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
     return {
         "device": device.type,

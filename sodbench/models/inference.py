@@ -65,7 +65,18 @@ def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def quantise(probabilities: Tensor) -> Tensor:
-    """Convert probabilities in [0, 1] to uint8: 255 p to the nearest integer, halves to even."""
+    """Convert probabilities in [0, 1] to uint8: 255 p to the nearest integer, halves to even.
+
+    Parameters
+    ----------
+    probabilities : Tensor of float
+        Of any shape.
+
+    Returns
+    -------
+    Tensor of uint8
+        Of the same shape, on the same device.
+    """
     return (255 * probabilities).round().to(torch.uint8)
 
 

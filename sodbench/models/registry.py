@@ -205,7 +205,8 @@ def _importable(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if entry in sys.path:  # the file may have changed the path itself
+        # the file may have changed the path itself
+        if entry in sys.path:
             sys.path.remove(entry)
 
 
@@ -227,7 +228,8 @@ def _import_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look their module up by name
+    # dataclasses and pickle look their module up by name
+    sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except FAILURES as error:

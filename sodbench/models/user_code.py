@@ -18,7 +18,8 @@ _MAX_LENGTH = 300
 _LIBRARIES = tuple(
     f"{folder}{os.sep}"
     for folder in (
-        Path(__file__).parents[1],  # sodbench itself
+        # sodbench itself
+        Path(__file__).parents[1],
         *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib")),
     )
 )
@@ -43,7 +44,8 @@ def describe_failure(error: BaseException) -> str:
     """
     place = _find_place(error)
     message = shorten(error_text(error))
-    if not isinstance(error, SodbenchError):  # its message is complete without the type
+    # its message is complete without the type
+    if not isinstance(error, SodbenchError):
         message = f"{type(error).__name__}: {message}" if message else type(error).__name__
     return f"{message} ({place})" if place else message
 
@@ -57,7 +59,17 @@ def error_text(error: BaseException) -> str:
 
 
 def shorten(text: str) -> str:
-    """Return a message on one line of at most 300 characters, without torch's colours and advice."""
+    """Return a message on one line of at most 300 characters, without torch's colours and advice.
+
+    Parameters
+    ----------
+    text : str
+        The message, of any number of lines.
+
+    Returns
+    -------
+    str
+    """
     text = _ADVICE.split(_TERMINAL_CODE.sub("", text))[0]
     joined = " ".join(text.split())
     return joined if len(joined) <= _MAX_LENGTH else joined[: _MAX_LENGTH - 3] + "..."
@@ -89,7 +101,8 @@ def user_code(failure: str, advice: str = "") -> Iterator[None]:
 def _find_place(error: BaseException) -> str:
     """Return ``file.py:12`` of the innermost line of the user's code; empty if there is none."""
     if isinstance(error, SyntaxError) and error.filename:
-        return ""  # its own message names file and line
+        # its own message names file and line
+        return ""
     places = [
         f"{Path(frame.f_code.co_filename).name}:{line}"
         for frame, line in traceback.walk_tb(error.__traceback__)

@@ -225,7 +225,8 @@ class CountsFile:
             rows = rows[len(inside) :]
             whole = len(inside) == len(block) and (np.diff(inside) == 1).all()
             parts.append(block if whole else block.read(inside))
-        if last == len(self) - 1:  # nothing follows: the memory is needed for other files
+        # nothing follows: the memory is needed for other files
+        if last == len(self) - 1:
             self._close()
         return StoredPairs.concatenate(parts or [self._no_pairs()])
 
@@ -260,7 +261,8 @@ class CountsFile:
                 self._stream = self._open()
             while self._block is None or row >= self._start + len(self._block):
                 self._start += len(self._block) if self._block else 0
-                self._block = None  # its memory is needed for the next one
+                # its memory is needed for the next one
+                self._block = None
                 self._block = self._next_block(self._stream)
             return self._block
 
@@ -397,7 +399,8 @@ class _Archive:
         """A whole member, which must have this type and shape."""
         with self.open(name, dtype, shape) as member:
             array = _take(member, dtype, shape)
-            if member.read(1):  # also what makes zipfile compare the checksum
+            # also what makes zipfile compare the checksum
+            if member.read(1):
                 raise ValueError(f"{name} is longer than it says")
             return array
 

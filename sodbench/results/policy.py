@@ -6,6 +6,9 @@ from typing import Any, Literal, Self, get_args
 
 from sodbench.errors import SodbenchError
 
+# Results state a shard with up to nine digits, see result.schema.json
+MAX_SHARDS = 999_999_999
+
 Missing = Literal["error", "skip", "zero"]
 Resize = Literal["error", "bilinear", "nearest"]
 Undefined = Literal["keep", "skip"]
@@ -44,8 +47,13 @@ class Policy:
         _check_choice("missing", self.missing, get_args(Missing))
         _check_choice("resize", self.resize, get_args(Resize))
         _check_choice("undefined", self.undefined, (None, *get_args(Undefined)))
-        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
-            raise SodbenchError(f"shard {self.shard_text}: I must be between 1 and N")
+        if self.weighted not in (True, False):
+            raise SodbenchError(f"weighted is {self.weighted!r}, but must be True or False")
+        object.__setattr__(self, "weighted", bool(self.weighted))  # 0 and numpy's False as well
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1] <= MAX_SHARDS:
+            raise SodbenchError(
+                f"shard {self.shard_text}: I must be between 1 and N, and N at most {MAX_SHARDS:,}"
+            )
 
     @property
     def shard_text(self) -> str:

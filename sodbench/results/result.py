@@ -178,8 +178,15 @@ class Result:
 
     def _check_against(self, pairs: "StoredPairs | CountsFile") -> None:
         """Raise StoredFileError where anything that is stored does not follow from the counts."""
+        from sodbench.metrics import PROTOCOLS
         from sodbench.results.consistency import find_contradictions
 
+        if self.protocol not in PROTOCOLS:
+            raise StoredFileError(
+                self._file(RESULT_FILE),
+                f"was scored under the protocol {self.protocol!r}, which is not known here",
+                "install or import what registers it, or score again under another protocol",
+            )
         if contradictions := find_contradictions(self, pairs):
             more = f"; {len(contradictions) - 1} more" * (len(contradictions) > 1)
             raise StoredFileError(
@@ -234,7 +241,8 @@ class Result:
         try:
             words = shlex.split(str(self.provenance.get("scored_by", "")))
             words[words.index("--protocol") + 1] = protocol
-        except (ValueError, IndexError):  # another program's words
+        except (ValueError, IndexError):
+            # another program's words
             return ""
         return shlex.join(words)
 

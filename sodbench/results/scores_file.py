@@ -90,7 +90,8 @@ def read_scores(path: Path, result: "Result", stored_hash: str) -> "pd.DataFrame
             cells = table[name].tolist()
             table[name] = [number(cell) if cell else math.nan for cell in cells]
         table = table.set_index("stem")
-        table[list(FILE_COLUMNS)]  # KeyError where a column is missing
+        # KeyError where a column is missing
+        table[list(FILE_COLUMNS)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoredFileError(path, f"not a readable table of scores ({error})") from error
     if identity != [_result_names(result)]:

@@ -95,7 +95,7 @@ class Signature:
             signature = cls(**{**values, "n": int(values.get("n", ""))})  # type: ignore[arg-type]
         except (TypeError, ValueError):
             signature = None
-        if signature is None or str(signature) != text:
+        if signature is None or signature.n < 0 or str(signature) != text:
             raise SodbenchError(f"{text!r} is not the signature of a result")
         return signature
 

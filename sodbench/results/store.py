@@ -62,7 +62,7 @@ class CountsStore:
     Raises
     ------
     SodbenchError
-        Where the place of the parts holds something that sodbench did not write.
+        Where the place of the parts holds something that sodbench did not write, or a part cannot be deleted.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class CountsStore:
         for path in find_parts(folder) if folder else ():
             self._next = max(self._next, _part_number(path) + 1)
             if restart:
-                path.unlink()
+                _delete_part(path)
             elif part := _open_stored_part(path):
                 self._add(part)
 
@@ -101,7 +101,8 @@ class CountsStore:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._write_part()
-        else:  # what ended the run is reported, not what prevents its pairs from being kept
+        else:
+            # what ended the run is reported, not what prevents its pairs from being kept
             with suppress(SodbenchError):
                 self._write_part()
         if self._temporary:
@@ -180,11 +181,13 @@ class CountsStore:
         self._pending.clear()
         if self._folder is None:
             return
-        with suppress(OSError):  # parts that stay are of the same pairs; the next run deletes them
+        # parts that stay are of the same pairs; the next run deletes them
+        with suppress(OSError):
             for path in find_parts(self._folder.parent):
                 path.unlink()
             for path in list_paths(self._folder) if self._folder.is_dir() else ():
-                if is_temporary(path.name):  # no one else writes here: a killed run left it
+                # no one else writes here: a killed run left it
+                if is_temporary(path.name):
                     path.unlink()
             self._folder.rmdir()
 
@@ -243,17 +246,12 @@ def _open_stored_part(path: Path) -> CountsFile | None:
         part.check()
         return part
     except StoredFileError as error:
-        _check_own(path)
-        logger.info(f"{error.fault}; its pairs are scored again")
-    try:
-        path.unlink()
-    except OSError as error:
-        raise write_error(path, error) from error
+        _delete_part(path, f"{error.fault}; its pairs are scored again")
     return None
 
 
-def _check_own(path: Path) -> None:
-    """Raise SodbenchError for a file that was not written as a part, so that nothing of a user's is deleted."""
+def _delete_part(path: Path, reason: str = "") -> None:
+    """Delete a part; a file that was not written as one is refused, so that nothing of a user's is deleted."""
     try:
         with open_regular(path) as file:
             start = file.read(len(_ZIP_MAGIC))
@@ -263,6 +261,12 @@ def _check_own(path: Path) -> None:
         raise SodbenchError(
             f"{path}: has the name of a part of sodbench, but is none; remove it, or choose another output folder"
         )
+    if reason:
+        logger.info(reason)
+    try:
+        path.unlink()
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def _stack_pairs(pairs: Sequence[CountedRecord]) -> StoredPairs:
@@ -272,7 +276,7 @@ def _stack_pairs(pairs: Sequence[CountedRecord]) -> StoredPairs:
 
 
 def is_current(record: Any, mask: Path, map_: Path | None, policy: Policy) -> bool:
-    """Tell whether a pair was counted from the files as they are now, in the way that a policy asks for.
+    """Check whether a pair was counted from the files as they are now, in the way that a policy asks for.
 
     Parameters
     ----------

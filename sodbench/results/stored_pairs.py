@@ -332,7 +332,8 @@ def check_counts(pairs: StoredPairs) -> str:
         The first contradiction; empty if there is none.
     """
     counts, records = pairs.counts, pairs.records
-    per_class = counts.histogram.sum(axis=1, dtype=np.int64)  # [N, 2, 256]
+    # [N, 2, 256]
+    per_class = counts.histogram.sum(axis=1, dtype=np.int64)
     per_level = per_class.sum(axis=1)
     levels = np.arange(256)
     error = (per_class[:, 0] * levels + per_class[:, 1] * (255 - levels)).sum(axis=1)
@@ -344,7 +345,8 @@ def check_counts(pairs: StoredPairs) -> str:
         has_possible_flags[rows] &= (flags < 32).all(axis=1)
     is_in_range = np.ones(len(pairs), bool)
     for column, values in counts.pixel_metrics.items():
-        if column.metric == "wf":  # the last bits of an optimum may round above 1
+        # the last bits of an optimum may round above 1
+        if column.metric == "wf":
             is_in_range &= np.isnan(values) | ((values >= 0) & (values <= 1 + 1e-9))
     conditions = {
         "the number of counted pixels is not its size": (

@@ -123,7 +123,7 @@ def test_a_perfect_map_scores_one_and_an_empty_mask_zero():
 
 
 def test_a_distant_false_alarm_has_twice_the_weight():
-    """The table of weights ends where float64 cannot tell them from 2."""
+    """The table of weights ends where float64 cannot distinguish them from 2."""
     mask = np.zeros((1, 700), np.uint8)
     mask[0, 0] = 1
     p = np.zeros((1, 700))

@@ -223,9 +223,9 @@ def damaged_png(rng: np.random.Generator) -> Iterator[File]:
         yield f"PNG damaged: {name}", REFUSED, SIGNATURE + body + IEND
 
 
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     content = io.BytesIO()
-    picture.save(content, kind, **options)
+    image.save(content, kind, **options)
     return content.getvalue()
 
 
@@ -249,9 +249,9 @@ def other_formats(rng: np.random.Generator) -> Iterator[File]:
         return Image.fromarray(pixels[..., 0] if mode == "L" else pixels, mode)
 
     def palette() -> Image.Image:
-        picture = Image.fromarray(drawn(rng, 8, 1)[..., 0].astype(np.uint8), "P")
-        picture.putpalette(rng.integers(0, 256, 768).astype(np.uint8).tobytes())
-        return picture
+        image = Image.fromarray(drawn(rng, 8, 1)[..., 0].astype(np.uint8), "P")
+        image.putpalette(rng.integers(0, 256, 768).astype(np.uint8).tobytes())
+        return image
 
     bits = Image.fromarray(rng.random((HEIGHT, WIDTH)) < 0.5)
     for kind in ("BMP", "TIFF", "GIF"):

@@ -59,7 +59,7 @@ def per_pair(values):
 
 
 def extras(library, pred, gt):
-    """The metrics beside the classical ones; NaN where PySODMetrics raises."""
+    """The metrics other than the classical ones; NaN where PySODMetrics raises."""
     multiscale = msiou(library, [(pred, gt)])
     values = {
         "msiou_adp": multiscale["adaptive"],

@@ -177,7 +177,7 @@ def test_a_decision_that_another_seed_would_change_is_undecided():
             if not c.undecided:
                 decisions.setdefault(c.metric, set()).add(c.winner)
     assert undecided
-    assert all(len(found) == 1 for found in decisions.values()), decisions
+    assert all(len(rules) == 1 for rules in decisions.values()), decisions
 
 
 def test_different_protocols_are_shown_but_not_compared():

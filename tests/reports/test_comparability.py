@@ -87,8 +87,8 @@ def test_every_number_in_csv_and_json_has_its_protocol_signature_and_mark(tmp_pa
         assert row["compared"] == (row["method"] != "other")
         assert (row["mark"] == "†") == (row["method"] == "other")
     for name in ("all_comparisons", "all_groups"):
-        found = pd.read_csv(tables / f"{name}.csv")
-        assert {"metric", "protocol", "signature"} <= set(found.columns), name
+        table = pd.read_csv(tables / f"{name}.csv")
+        assert {"metric", "protocol", "signature"} <= set(table.columns), name
     content = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert [c["key"] for c in content["tables"]["scores"]["columns"]][1] == "own f_max"
     cell = content["tables"]["scores"]["rows"][0]["cells"][1]
@@ -273,6 +273,6 @@ def test_a_metric_without_a_direction_has_no_best_image_and_no_best_method(tmp_p
 
 def test_only_maxima_are_described_as_of_the_best_threshold_of_an_image(tmp_path):
     result = synthetic("a", "own", folder=tmp_path / "data")
-    for metric, said in (("mae", False), ("f_max", True), ("f_adp", False)):
+    for metric, noted in (("mae", False), ("f_max", True), ("f_adp", False)):
         page = report_page([result], tmp_path / f"{metric}.md", resamples=100, metrics=[metric])
-        assert ("best threshold of that image" in page.read_text("utf-8")) == said, metric
+        assert ("best threshold of that image" in page.read_text("utf-8")) == noted, metric

@@ -97,6 +97,22 @@ def test_tables_sort_by_number_and_by_name(page):
     assert names(page) == sorted(names(page), key=str.lower)
 
 
+def test_printed_tables_wrap_and_no_column_is_cut_off(page):
+    overflows = (
+        "return [...document.querySelectorAll('.scroll')].map(e => getComputedStyle(e).overflowX)"
+    )
+    cells = (
+        "return [...document.querySelectorAll('tbody th')].map(e => getComputedStyle(e).whiteSpace)"
+    )
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert set(page.execute_script(overflows)) == {"visible"}
+        assert set(page.execute_script(cells)) == {"normal"}
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert set(page.execute_script(overflows)) == {"auto"}
+
+
 def test_tables_filter_by_text(page):
     box = find(page, "[data-table=scores] .filter")
     box.send_keys("<b>")

@@ -52,8 +52,8 @@ def test_a_markdown_report_has_its_figures_next_to_it(odd_results, tmp_path, png
         line.split("](")[1].split(")")[0] for line in text.splitlines() if line.startswith("![")
     ]
     assert len(shown) >= 6
-    for picture in shown:
-        assert (tmp_path / picture).stat().st_size > 1000
+    for image in shown:
+        assert (tmp_path / image).stat().st_size > 1000
     for raw in ("<b>", "|*_`"):
         assert raw not in text.replace("`sodbench", "")
 
@@ -94,23 +94,23 @@ class Tags(HTMLParser):
 
 def test_the_page_needs_no_network_and_escapes_names(odd_report):
     page = (odd_report / "index.html").read_text(encoding="utf-8")
-    found = Tags()
-    found.feed(page)
-    for tag, attributes in found.tags:
+    tags = Tags()
+    tags.feed(page)
+    for tag, attributes in tags.tags:
         assert tag != "b"
         for name in ("src", "href"):
             target = attributes.get(name) or ""
             assert not target.startswith(("http:", "https:", "//")), target
             if target and not target.startswith(("#", "data:")):
                 assert (odd_report / target).is_file(), target
-    assert ODD[1] in found.text and ODD[3] in found.text
+    assert ODD[1] in tags.text and ODD[3] in tags.text
     for file in (odd_report / "data").iterdir():
         assert file.read_bytes().isascii()
-    labelled = {a["id"] for _, a in found.tags if "id" in a}
-    for _, attributes in found.tags:
+    labelled = {a["id"] for _, a in tags.tags if "id" in a}
+    for _, attributes in tags.tags:
         if "aria-labelledby" in attributes:
             assert attributes["aria-labelledby"] in labelled
-    images = [a for tag, a in found.tags if tag == "img"]
+    images = [a for tag, a in tags.tags if tag == "img"]
     assert images and all(a.get("alt") for a in images)
 
 
@@ -122,8 +122,8 @@ def test_latex_labels_need_no_escapes(odd_report):
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on this machine")
 def test_the_latex_compiles(odd_report, tmp_path):
-    pictures = tmp_path / "figures"
-    shutil.copytree(odd_report / "figures", pictures, ignore=shutil.ignore_patterns("*.pdf"))
+    copies = tmp_path / "figures"
+    shutil.copytree(odd_report / "figures", copies, ignore=shutil.ignore_patterns("*.pdf"))
     shutil.copy(odd_report / "report.tex", tmp_path)
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"],
@@ -219,12 +219,12 @@ def test_published_rows_are_marked_and_not_ranked(tmp_path, without_figures):
 
 
 def test_published_tables_are_complete_and_caveats_are_noted():
-    found = {s.name: s for s in load_published()}
-    assert set(found) == {"csf", "icon", "salod", "u2net", "sal_eval_toolbox"}
-    assert found["csf"].values == {} and found["csf"].methods == ("CSF+Res2Net-50",)
-    assert found["icon"].values["CPD (VGG16)", "SOD", "mae"] == 0.113
-    assert found["sal_eval_toolbox"].values["DSS", "SOD", "f_max"] == 0.844
-    for source in found.values():
+    sources = {s.name: s for s in load_published()}
+    assert set(sources) == {"csf", "icon", "salod", "u2net", "sal_eval_toolbox"}
+    assert sources["csf"].values == {} and sources["csf"].methods == ("CSF+Res2Net-50",)
+    assert sources["icon"].values["CPD (VGG16)", "SOD", "mae"] == 0.113
+    assert sources["sal_eval_toolbox"].values["DSS", "SOD", "f_max"] == 0.844
+    for source in sources.values():
         for (_, _, metric), value in source.values.items():
             assert 0 < value < (0.3 if metric == "mae" else 1), source.name
     with pytest.raises(

@@ -175,9 +175,9 @@ def test_two_reports_at_once_in_one_folder_are_refused(tmp_path, fake_figures, m
         if not refused:
             with pytest.raises(
                 SodbenchError, match="another process is writing a report into this folder"
-            ) as found:
+            ) as error:
                 write(results, out)
-            refused.append(found)
+            refused.append(error)
 
     monkeypatch.setattr(plots, "save_figure", meanwhile)
     write(results, out)

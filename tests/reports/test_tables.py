@@ -58,9 +58,9 @@ def test_mean_ranks_are_over_the_datasets_that_all_ranked_methods_share():
     metrics = [find_metric("mae"), find_metric("f_max")]
     ranking = find_ranking({"A": "xyzw", "B": "xz", "C": "xyz"})
     assert ranking == Ranking(("x", "y", "z"), ("A", "C"))
-    found = score_tables.mean_ranks(values, metrics, ranking)
-    assert found.ranks == pytest.approx([(1.5 + 2) / 2, (1.5 + 1) / 2, 3, np.nan], nan_ok=True)
-    assert found.columns == (("A", "mae"), ("C", "mae"))
+    ranks = score_tables.mean_ranks(values, metrics, ranking)
+    assert ranks.ranks == pytest.approx([(1.5 + 2) / 2, (1.5 + 1) / 2, 3, np.nan], nan_ok=True)
+    assert ranks.columns == (("A", "mae"), ("C", "mae"))
     assert score_tables.mean_ranks(values, metrics, find_ranking({"A": "x"})) is None
     undefined = values.copy()
     undefined.loc["y", ("C", "mae")] = np.nan
@@ -232,8 +232,8 @@ def test_latex_escapes_everything_that_means_something():
 
 
 def test_a_report_stores_the_same_tables_as_json(odd_report):
-    found = json.loads((odd_report / "report.json").read_text(encoding="utf-8"))
-    scores = found["tables"]["scores"]
+    stored = json.loads((odd_report / "report.json").read_text(encoding="utf-8"))
+    scores = stored["tables"]["scores"]
     own = [row for row in scores["rows"] if not row["published"]]
     assert [row["label"] for row in own] == list(ODD)
     frame = pd.read_csv(odd_report / "tables" / "scores.csv", index_col=0)

@@ -62,18 +62,18 @@ def reports(root: Path) -> dict[str, DatasetReport]:
 
 
 def grey(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.array(picture)
+    with Image.open(path) as image:
+        return np.array(image)
 
 
 def test_clean_sample_has_no_faults(clean: Path) -> None:
-    found = reports(clean)
-    assert list(found) == ["ECSSD", "PASCAL-S", "DUTS-TR"]
-    for report in found.values():
+    checked = reports(clean)
+    assert list(checked) == ["ECSSD", "PASCAL-S", "DUTS-TR"]
+    for report in checked.values():
         assert report.faults == () and report.items == COUNT and report.content
         assert report.verdict.startswith(f"{report.name}: ok")
-    assert [p.kind for p in found["PASCAL-S"].remarks] == ["grey-mask"]
-    assert found["ECSSD"].remarks == ()
+    assert [p.kind for p in checked["PASCAL-S"].remarks] == ["grey-mask"]
+    assert checked["ECSSD"].remarks == ()
 
 
 def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path) -> None:
@@ -103,16 +103,16 @@ def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path)
     Image.fromarray((grey(masks / "0011.png") > 128).astype(np.uint8)).save(masks / "0011.png")
     (images / "gone.tga").write_bytes(b"")
     train = root / "DUTS-TR/DUTS-TR-Image"
-    with Image.open(train / "0001.jpg") as picture:  # encoded anew and scaled
-        picture.resize((picture.width * 3 // 4, picture.height * 3 // 4)).save(
+    with Image.open(train / "0001.jpg") as image:  # encoded again and scaled
+        image.resize((image.width * 3 // 4, image.height * 3 // 4)).save(
             images / "0012.jpg", quality=80
         )
-        mask_size = (picture.width * 3 // 4, picture.height * 3 // 4)
-    with Image.open(masks / "0012.png") as picture:
-        picture.resize(mask_size, Image.Resampling.NEAREST).save(masks / "0012.png")
+        mask_size = (image.width * 3 // 4, image.height * 3 // 4)
+    with Image.open(masks / "0012.png") as image:
+        image.resize(mask_size, Image.Resampling.NEAREST).save(masks / "0012.png")
 
-    found = reports(root)
-    named = [(p.kind, Path(p.file).stem) for p in found["ECSSD"].faults]
+    checked = reports(root)
+    named = [(p.kind, Path(p.file).stem) for p in checked["ECSSD"].faults]
     assert sorted(named) == [
         ("ambiguous", "0004"),
         ("duplicate", "0011"),
@@ -131,17 +131,17 @@ def test_every_fault_is_named_once_and_nothing_else(clean: Path, tmp_path: Path)
         ("unreadable", "0005"),
     ]
     assert {kind for kind, _ in named} == set(FAULTS)
-    assert found["ECSSD"].remarks == ()
-    assert found["DUTS-TR"].faults == found["PASCAL-S"].faults == ()
-    detail = {p.kind: p.detail for p in found["ECSSD"].faults}  # the last of each kind
+    assert checked["ECSSD"].remarks == ()
+    assert checked["DUTS-TR"].faults == checked["PASCAL-S"].faults == ()
+    detail = {p.kind: p.detail for p in checked["ECSSD"].faults}  # the last of each kind
     assert "37" in detail["grey-mask"] and "DUTS-TR/0001" in detail["leak"]
     assert "values of 0..255 only" in detail["mask-coding"]
-    assert "no content hash" in found["ECSSD"].verdict
-    assert "15 faults" in found["ECSSD"].verdict
+    assert "no content hash" in checked["ECSSD"].verdict
+    assert "15 faults" in checked["ECSSD"].verdict
 
 
 def test_missing_extra_and_copied_items_without_a_list(clean: Path, tmp_path: Path) -> None:
-    """The sample's own names are known; an extra item that is a copy is told once, as the copy."""
+    """The sample's own names are known; an extra item that is a copy is reported once, as the copy."""
     root = tmp_path / "broken"
     shutil.copytree(clean, root)
     images, masks = root / "ECSSD/Imgs", root / "ECSSD/GT"
@@ -165,7 +165,7 @@ def test_missing_extra_and_copied_items_without_a_list(clean: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n"], ids=["empty", "text", "header"]
+    "content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n"], ids=["empty", "text", "header"]
 )
 def test_files_that_are_no_images(content: bytes, clean: Path, tmp_path: Path) -> None:
     shutil.copytree(clean / "ECSSD", tmp_path / "ECSSD")
@@ -182,8 +182,8 @@ def test_content_hash_is_of_the_content(clean: Path, tmp_path: Path) -> None:
     shutil.copytree(clean / "ECSSD/Imgs", tmp_path / "ECSSD/images")
     (tmp_path / "ECSSD/masks").mkdir()
     for path in (clean / "ECSSD/GT").iterdir():
-        with Image.open(path) as picture:
-            picture.convert("1").save(tmp_path / "ECSSD/masks" / path.name)
+        with Image.open(path) as image:
+            image.convert("1").save(tmp_path / "ECSSD/masks" / path.name)
     (same,) = check_datasets([find_dataset("ECSSD", tmp_path)])
     assert (same.content, same.masks_content) == (before.content, before.masks_content)
     first = tmp_path / "ECSSD/masks/0001.png"
@@ -192,8 +192,8 @@ def test_content_hash_is_of_the_content(clean: Path, tmp_path: Path) -> None:
     Image.fromarray(mask).save(first)
     (other,) = check_datasets([find_dataset("ECSSD", tmp_path)])
     assert other.content != before.content and other.masks_content != before.masks_content
-    with Image.open(tmp_path / "ECSSD/images/0002.jpg") as picture:
-        picture.save(tmp_path / "ECSSD/images/0002.jpg", quality=50)
+    with Image.open(tmp_path / "ECSSD/images/0002.jpg") as image:
+        image.save(tmp_path / "ECSSD/images/0002.jpg", quality=50)
     (images,) = check_datasets([find_dataset("ECSSD", tmp_path)])
     assert images.masks_content == other.masks_content and images.content != other.content
 
@@ -249,11 +249,11 @@ def test_known_items_are_explained(tmp_path: Path) -> None:
 
 def test_a_subset_and_its_set_share_files_without_being_copies(tmp_path: Path) -> None:
     noise(tmp_path / "HKU-IS", sorted(official_names("HKU-IS/test"))[:5], ".png")
-    found = check_datasets(
+    checked = check_datasets(
         [find_dataset("HKU-IS", tmp_path), find_dataset("HKU-IS/test", tmp_path)]
     )
     assert not {"duplicate", "leak", "shared"} & {
-        p.kind for r in found for p in (*r.faults, *r.remarks)
+        p.kind for r in checked for p in (*r.faults, *r.remarks)
     }
 
 
@@ -342,8 +342,13 @@ def test_command_line(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert out.count(": ok") == 3
     output = tmp_path / "sub/check.md"
     assert main(["data", "check", "ecssd", "--format", "json", "-o", str(output), *root]) == 0
-    (told,) = json.loads(capsys.readouterr().out)["sets"]
-    assert (told["name"], told["ok"], told["items"], told["faults"]) == ("ECSSD", True, COUNT, [])
+    (record,) = json.loads(capsys.readouterr().out)["sets"]
+    assert (record["name"], record["ok"], record["items"], record["faults"]) == (
+        "ECSSD",
+        True,
+        COUNT,
+        [],
+    )
     assert "| ECSSD | ok |" in output.read_text()
     assert main(["data", "check", "ECSSD", "DUTS-TE", *root]) == 1
     assert "DUTS-TE not found" in capsys.readouterr().err
@@ -560,8 +565,8 @@ def test_a_link_to_a_place_without_permission_is_no_folder(
         return stat(path, **options)  # type: ignore[call-overload, no-any-return]
 
     monkeypatch.setattr(os, "stat", refusing)
-    (found,), refused = resolve_datasets([], tmp_path)
-    assert found.name == "ECSSD" and not refused
+    (checked,), refused = resolve_datasets([], tmp_path)
+    assert checked.name == "ECSSD" and not refused
 
 
 def test_report_is_not_written_through_links(clean: Path, tmp_path: Path) -> None:
@@ -589,12 +594,12 @@ def test_real_sod_passes(shared: Path) -> None:
 def test_real_masks_with_quirks(shared: Path) -> None:
     edge = shared / "real/edge"
     folders = [edge / "F360iSOD3/GT", edge / "LFSD3/GT_1bit", edge / "pysodmetrics_test_data/masks"]
-    found = check_datasets([dataset_from_folders(None, folder) for folder in folders])
+    checked = check_datasets([dataset_from_folders(None, folder) for folder in folders])
     assert [
-        [(p.kind, Path(p.file).name) for p in r.faults if p.kind != "no-image"] for r in found
+        [(p.kind, Path(p.file).name) for p in r.faults if p.kind != "no-image"] for r in checked
     ] == [
         [("empty-mask", "011.png")],
         [],
         [("grey-mask", "19.png"), ("empty-mask", "aerial-1867541__340.png")],
     ]
-    assert any(p.detail.startswith("7 grey levels") for p in found[2].faults)
+    assert any(p.detail.startswith("7 grey levels") for p in checked[2].faults)

@@ -1,4 +1,4 @@
-"""Downloading from a server on localhost that cuts connections, lies about lengths and never ends."""
+"""Downloading from a server on localhost that cuts connections, declares wrong lengths and never ends."""
 
 import hashlib
 import os

@@ -58,9 +58,9 @@ def test_summary(four: Path) -> None:
 
 
 def test_centre_map(four: Path) -> None:
-    found = compute_stats(find_dataset(four)).centre_map
-    assert found.shape == (64, 64)
-    assert found[4, 4] == 0.25 and found[60, 4] == 0.25 and found[4, 60] == 0
+    centre_map = compute_stats(find_dataset(four)).centre_map
+    assert centre_map.shape == (64, 64)
+    assert centre_map[4, 4] == 0.25 and centre_map[60, 4] == 0.25 and centre_map[4, 60] == 0
 
 
 def test_pages(four: Path, tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_pages(four: Path, tmp_path: Path) -> None:
     )
     frame = pd.read_csv(page.parent / "Four.csv", index_col="stem")
     assert frame.loc[1, "object_size"] == 0.5
-    with Image.open(page.parent / "Four.png") as picture:
-        assert picture.width > 1000
+    with Image.open(page.parent / "Four.png") as image:
+        assert image.width > 1000
 
 
 def test_masks_are_needed(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_the_worst_images_below_a_table(maps, capsys, style):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         (["--sort-by", "f_mux"], "theirs are mae, "),
         (["--sort-by", "iou_curve"], "theirs are mae, "),
@@ -190,10 +190,12 @@ def test_the_worst_images_below_a_table(maps, capsys, style):
         (["--sort-by", "fpr_max"], "no image is worst by fpr_max"),
     ],
 )
-def test_a_measure_that_images_do_not_have_is_refused_before_scoring(maps, capsys, options, said):
+def test_a_metric_that_images_do_not_have_is_refused_before_scoring(
+    maps, capsys, options, expected
+):
     assert score(maps, "--show-worst", "3", *options, "-o", str(maps / "out")) == 2
     captured = capsys.readouterr()
-    assert said in captured.err and not captured.out and not (maps / "out").exists()
+    assert expected in captured.err and not captured.out and not (maps / "out").exists()
 
 
 def test_eval_finds_ground_truth_by_name_below_a_data_root(maps, capsys):

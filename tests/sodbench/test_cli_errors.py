@@ -384,6 +384,39 @@ def test_an_empty_folder_name_is_refused(arguments, capsys):
     assert stop.value.code == 2 and "is empty" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "suggestion"),
+    [
+        ("eval maps gt --no-wf", "--no-wf is called --no-weighted-f now"),
+        ("eval maps gt --list=x", "--list is called --pairs or --items now"),
+        ("run SOD --list x", "--list is called --items now"),
+        ("eval maps gt --trust-folders", "--trust-folders is called --allow-swapped now"),
+        ("eval maps gt --worst 3", "--worst is called --show-worst now"),
+        ("eval maps gt --worst-by s", "--worst-by is called --sort-by now"),
+        ("report r -o x --pictures best", "--pictures is called --images now"),
+        ("train -o r --best-by s", "--best-by is called --monitor now"),
+        ("train -o r --skip-bad", "--skip-bad is called --skip-invalid now"),
+        ("train -o r --workers 1", "--workers is called --jobs now"),
+        ("eval maps gt --protocl all", "did you mean --protocol?"),
+        ("data check --data-rot x", "did you mean --data-root?"),
+    ],
+)
+def test_an_unknown_option_is_refused_with_the_one_that_was_meant(words, suggestion, capsys):
+    with pytest.raises(SystemExit):
+        main(words.split())
+    *usage, line = capsys.readouterr().err.splitlines()
+    command = "sodbench data check" if words.startswith("data") else f"sodbench {words.split()[0]}"
+    assert usage[0].startswith(f"usage: {command} ")
+    assert line.startswith(f"{command}: error: unrecognized arguments: ")
+    assert line.endswith(f"({suggestion})")
+
+
+def test_an_argument_too_many_is_refused_without_a_suggestion(capsys):
+    with pytest.raises(SystemExit):
+        main(["merge", "a", "-o", "b", "--zzz", "-q"])
+    assert capsys.readouterr().err.endswith("unrecognized arguments: --zzz -q\n")
+
+
 def test_a_refused_argument_is_printed_escaped(capsys):
     with pytest.raises(SystemExit):
         main(["eval", "a", "b", "c\x1b[31m\nd"])

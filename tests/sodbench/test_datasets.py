@@ -570,9 +570,9 @@ def test_subset_without_any_item_lists_what_is_missing(hku: Path) -> None:
 def hku(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The validation split of HKU-IS with one tiny image for all, and maps of it."""
     root = tmp_path_factory.mktemp("hku")
-    picture = np.zeros((8, 8), np.uint8)
-    picture[2:5, 2:5] = 255
-    Image.fromarray(picture).save(root / "one.png")
+    mask = np.zeros((8, 8), np.uint8)
+    mask[2:5, 2:5] = 255
+    Image.fromarray(mask).save(root / "one.png")
     content = (root / "one.png").read_bytes()
     for folder in ("maps", "HKU-IS/imgs", "HKU-IS/gt"):
         (root / folder).mkdir(parents=True)

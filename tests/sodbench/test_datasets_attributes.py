@@ -19,8 +19,8 @@ def box(
 
 
 def test_central_box() -> None:
-    found = mask_attributes(box(10, 15, 30, 45))
-    assert found == {
+    attributes = mask_attributes(box(10, 15, 30, 45))
+    assert attributes == {
         "height": 40,
         "width": 60,
         "object_size": 0.25,
@@ -31,9 +31,9 @@ def test_central_box() -> None:
 
 
 def test_corner_pixel_is_one_half_diagonal_away_and_a_speck() -> None:
-    found = mask_attributes(box(0, 0, 1, 1))
-    assert found["centre_distance"] == pytest.approx(1)
-    assert found["border"] and found["objects"] == 0
+    attributes = mask_attributes(box(0, 0, 1, 1))
+    assert attributes["centre_distance"] == pytest.approx(1)
+    assert attributes["border"] and attributes["objects"] == 0
 
 
 @pytest.mark.parametrize(

@@ -23,16 +23,20 @@ def stems(items: tuple[object, ...]) -> list[str]:
 
 
 def test_extensions_may_differ_and_case_of_extensions_too() -> None:
-    found = pair(["a.png", "b.PNG", "c.bmp"], ["a.jpg", "b.png", "c.JPEG"])
-    assert stems(found.pairs) == ["a", "b", "c"]
-    assert found.complete and found.suffix == ""
-    assert found.pairs[0].mask == Path("GT/a.png") and found.pairs[0].map == Path("maps/a.jpg")
+    pairing = pair(["a.png", "b.PNG", "c.bmp"], ["a.jpg", "b.png", "c.JPEG"])
+    assert stems(pairing.pairs) == ["a", "b", "c"]
+    assert pairing.complete and pairing.suffix == ""
+    assert pairing.pairs[0].mask == Path("GT/a.png") and pairing.pairs[0].map == Path("maps/a.jpg")
 
 
 def test_missing_and_extra_are_never_intersected_away() -> None:
-    found = pair(["a.png", "b.png"], ["b.png", "c.png"])
-    assert (stems(found.pairs), stems(found.missing), stems(found.extra)) == (["b"], ["a"], ["c"])
-    assert [(p.kind, p.file) for p in found.problems()] == [
+    pairing = pair(["a.png", "b.png"], ["b.png", "c.png"])
+    assert (stems(pairing.pairs), stems(pairing.missing), stems(pairing.extra)) == (
+        ["b"],
+        ["a"],
+        ["c"],
+    )
+    assert [(p.kind, p.file) for p in pairing.problems()] == [
         ("missing", "GT/a.png"),
         ("extra", "maps/c.png"),
     ]
@@ -41,90 +45,95 @@ def test_missing_and_extra_are_never_intersected_away() -> None:
 @pytest.mark.parametrize("suffix", ["_sal_fuse", "_DSS", "-map", ".pred", "_a_b"])
 def test_common_suffix_is_recognised_and_reported(suffix: str) -> None:
     masks = [f"{n:04}.png" for n in range(20)]
-    found = pair(masks, [f"{n:04}{suffix}.png" for n in range(20)])
-    assert (found.suffix, len(found.pairs), found.complete) == (suffix, 20, True)
+    pairing = pair(masks, [f"{n:04}{suffix}.png" for n in range(20)])
+    assert (pairing.suffix, len(pairing.pairs), pairing.complete) == (suffix, 20, True)
 
 
 def test_suffix_shared_digits_are_not_part_of_it() -> None:
-    found = pair(["0010.png", "0020.png"], ["0010_FT.png", "0020_FT.png"])
-    assert (found.suffix, found.complete) == ("_FT", True)
+    pairing = pair(["0010.png", "0020.png"], ["0010_FT.png", "0020_FT.png"])
+    assert (pairing.suffix, pairing.complete) == ("_FT", True)
 
 
 def test_suffix_carried_by_nearly_every_map() -> None:
     masks = [f"{n}.png" for n in range(20)]
     maps = [f"{n}_x.png" for n in range(18)] + ["18.png", "note_y.png"]
-    found = pair(masks, maps)
-    assert found.suffix == "_x"
-    assert "18" in stems(found.pairs)
-    assert stems(found.missing) == ["19"]
-    assert [item.path.name for item in found.extra] == ["note_y.png"]
+    pairing = pair(masks, maps)
+    assert pairing.suffix == "_x"
+    assert "18" in stems(pairing.pairs)
+    assert stems(pairing.missing) == ["19"]
+    assert [item.path.name for item in pairing.extra] == ["note_y.png"]
 
 
 def test_no_suffix_is_assumed_where_maps_of_several_methods_are_together() -> None:
-    found = pair(["1.png", "2.png"], ["1_A.png", "2_A.png", "1_B.png", "2_B.png"])
-    assert (found.suffix, found.pairs, len(found.missing), len(found.extra)) == ("", (), 2, 4)
-    assert "several methods" in found.hint
+    pairing = pair(["1.png", "2.png"], ["1_A.png", "2_A.png", "1_B.png", "2_B.png"])
+    assert (pairing.suffix, pairing.pairs, len(pairing.missing), len(pairing.extra)) == (
+        "",
+        (),
+        2,
+        4,
+    )
+    assert "several methods" in pairing.hint
 
 
 def test_no_suffix_where_plain_names_match_as_well() -> None:
-    found = pair(["1.png", "2.png"], ["1.png", "2.png", "1_x.png", "2_x.png"])
-    assert (found.suffix, len(found.pairs), len(found.extra)) == ("", 2, 2)
+    pairing = pair(["1.png", "2.png"], ["1.png", "2.png", "1_x.png", "2_x.png"])
+    assert (pairing.suffix, len(pairing.pairs), len(pairing.extra)) == ("", 2, 2)
 
 
 def test_names_that_end_like_a_suffix_are_names() -> None:
     masks = ["sun_x.png", "sun_y.png", "sun.png"]
     assert pair(masks, masks).complete
-    found = pair(masks, ["sun_x_sal.png", "sun_y_sal.png", "sun_sal.png"])
-    assert (found.suffix, found.complete) == ("_sal", True)
+    pairing = pair(masks, ["sun_x_sal.png", "sun_y_sal.png", "sun_sal.png"])
+    assert (pairing.suffix, pairing.complete) == ("_sal", True)
 
 
 def test_suffix_needs_a_separator() -> None:
-    found = pair(["1.png"], ["10.png"])
-    assert (found.suffix, stems(found.missing), stems(found.extra)) == ("", ["1"], ["10"])
+    pairing = pair(["1.png"], ["10.png"])
+    assert (pairing.suffix, stems(pairing.missing), stems(pairing.extra)) == ("", ["1"], ["10"])
 
 
 def test_zero_padding_is_not_guessed_but_pointed_out() -> None:
-    found = pair(["0001.png", "0002.png"], ["1.png", "2.png"])
-    assert found.pairs == () and len(found.missing) == len(found.extra) == 2
-    assert "zeros" in found.hint and "0001" in found.hint
+    pairing = pair(["0001.png", "0002.png"], ["1.png", "2.png"])
+    assert pairing.pairs == () and len(pairing.missing) == len(pairing.extra) == 2
+    assert "zeros" in pairing.hint and "0001" in pairing.hint
     assert "case" in pair(["Abc.png"], ["abc.png"]).hint
 
 
 def test_names_that_differ_in_unicode_form_alone_are_pointed_out() -> None:
-    found = pair(["caf\u00e9.png"], ["cafe\u0301.png"])  # NFC, NFD: they look the same
-    assert found.pairs == () and "NFC" in found.hint
+    pairing = pair(["caf\u00e9.png"], ["cafe\u0301.png"])  # NFC, NFD: they look the same
+    assert pairing.pairs == () and "NFC" in pairing.hint
 
 
 def test_two_files_of_one_stem() -> None:
-    found = pair(["a.png", "b.png", "c.png", "c.jpg"], ["a.png", "a.jpg", "b.png", "c.png"])
-    assert stems(found.pairs) == ["b"]
-    assert [(item.stem, len(item.paths)) for item in found.ambiguous] == [("a", 2), ("c", 2)]
-    assert found.missing == () and found.extra == ()
+    pairing = pair(["a.png", "b.png", "c.png", "c.jpg"], ["a.png", "a.jpg", "b.png", "c.png"])
+    assert stems(pairing.pairs) == ["b"]
+    assert [(item.stem, len(item.paths)) for item in pairing.ambiguous] == [("a", 2), ("c", 2)]
+    assert pairing.missing == () and pairing.extra == ()
     both = pair(["a.png"], ["a_x.png", "a_x.jpg"])
     assert both.suffix == "_x" and stems(both.ambiguous) == ["a"]
 
 
 def test_plain_and_suffixed_map_of_one_mask_are_ambiguous() -> None:
     masks = [f"{n}.png" for n in range(20)]
-    found = pair(masks, [f"{n}_x.png" for n in range(20)] + ["3.png"])
-    assert found.suffix == "_x" and stems(found.ambiguous) == ["3"]
+    pairing = pair(masks, [f"{n}_x.png" for n in range(20)] + ["3.png"])
+    assert pairing.suffix == "_x" and stems(pairing.ambiguous) == ["3"]
 
 
 def test_stems_with_dots() -> None:
-    found = pair(["a.b.png", "a.c.png"], ["a.b.png", "a.c.jpg"])
-    assert found.complete and found.suffix == ""
+    pairing = pair(["a.b.png", "a.c.png"], ["a.b.png", "a.c.jpg"])
+    assert pairing.complete and pairing.suffix == ""
 
 
 def test_maps_outside_a_subset_are_no_problem() -> None:
-    found = pair(["a.png"], ["a_x.png", "b_x.png", "q_x.png"], outside_subset={"b"})
-    assert found.suffix == "_x"
-    assert [path.name for path in found.outside_subset] == ["b_x.png"]
-    assert [item.stem for item in found.extra] == ["q"]
+    pairing = pair(["a.png"], ["a_x.png", "b_x.png", "q_x.png"], outside_subset={"b"})
+    assert pairing.suffix == "_x"
+    assert [path.name for path in pairing.outside_subset] == ["b_x.png"]
+    assert [item.stem for item in pairing.extra] == ["q"]
 
 
 def test_mask_stems_may_be_given() -> None:
-    found = pair_files({"a": Path("GT/a_mask.png")}, paths("maps", "a.png"))
-    assert found.complete and found.pairs[0].mask == Path("GT/a_mask.png")
+    pairing = pair_files({"a": Path("GT/a_mask.png")}, paths("maps", "a.png"))
+    assert pairing.complete and pairing.pairs[0].mask == Path("GT/a_mask.png")
 
 
 def test_nothing_at_all() -> None:
@@ -139,11 +148,11 @@ names = st.text("ab1._-", min_size=1, max_size=5).filter(lambda s: s.strip(".") 
 def test_every_file_ends_in_exactly_one_list(mask_stems: list[str], map_stems: list[str]) -> None:
     masks = sorted({Path("GT") / f"{s}.png" for s in mask_stems})
     maps = sorted({Path("maps") / f"{s}.png" for s in map_stems})
-    found = pair_files(masks, maps)
-    listed = [p.mask for p in found.pairs] + [p.map for p in found.pairs]
-    listed += [item.path for item in (*found.missing, *found.extra)]
-    listed += [path for item in found.ambiguous for path in item.paths]
-    ambiguous = {item.stem for item in found.ambiguous}
+    pairing = pair_files(masks, maps)
+    listed = [p.mask for p in pairing.pairs] + [p.map for p in pairing.pairs]
+    listed += [item.path for item in (*pairing.missing, *pairing.extra)]
+    listed += [path for item in pairing.ambiguous for path in item.paths]
+    ambiguous = {item.stem for item in pairing.ambiguous}
     lone_masks = [p for p in masks if p.stem in ambiguous and p not in listed]
     assert sorted([*listed, *lone_masks]) == sorted([*masks, *maps])
 
@@ -151,10 +160,10 @@ def test_every_file_ends_in_exactly_one_list(mask_stems: list[str], map_stems: l
 @pytest.mark.real
 @pytest.mark.parametrize("method", ["FT", "GC", "HC", "RC"])
 def test_real_suffixes(method: str, shared: Path) -> None:
-    found = pair_files(
+    pairing = pair_files(
         list_images(shared / "real/CSSD18/GT"), list_images(shared / f"real/preds/{method}/CSSD18")
     )
-    assert (found.suffix, found.complete, len(found.pairs)) == (f"_{method}", True, 18)
+    assert (pairing.suffix, pairing.complete, len(pairing.pairs)) == (f"_{method}", True, 18)
 
 
 def test_salmetric_list(tmp_path: Path) -> None:
@@ -164,18 +173,20 @@ def test_salmetric_list(tmp_path: Path) -> None:
             (tmp_path / folder / f"{name}.png").touch()
     listing = tmp_path / "list.txt"
     listing.write_text("maps/a_x.png GT/a.png\nmaps/b_x.png GT/b.png\n")
-    found = read_pair_list(listing)
-    assert [(p.stem, p.map.name) for p in found.pairs] == [("a", "a_x.png"), ("b", "b_x.png")]
+    pairing = read_pair_list(listing)
+    assert [(p.stem, p.map.name) for p in pairing.pairs] == [("a", "a_x.png"), ("b", "b_x.png")]
     listing.write_text("maps/a_x.png GT/a.png\nmaps/b_x.png GT/a.png\nmaps/b.png GT/b.png")
-    found = read_pair_list(listing)
-    assert not found.pairs and stems(found.ambiguous) == ["a"] and stems(found.missing) == ["b"]
-    for content, said in (("\n\nmaps/a.png\n", "line 3"), (" \n", "names no pairs")):
+    pairing = read_pair_list(listing)
+    assert (
+        not pairing.pairs and stems(pairing.ambiguous) == ["a"] and stems(pairing.missing) == ["b"]
+    )
+    for content, expected in (("\n\nmaps/a.png\n", "line 3"), (" \n", "names no pairs")):
         listing.write_text(content)
-        with pytest.raises(SodbenchError, match=said):
+        with pytest.raises(SodbenchError, match=expected):
             read_pair_list(listing)
 
 
-# ----------------------------------------------------------------------------------- lists, as people write them
+# ----------------------------------------------------------------------------------- lists, as users write them
 
 
 @pytest.fixture
@@ -200,8 +211,8 @@ def cats(tmp_path: Path) -> Path:
 )
 def test_pair_lists_hold_names_with_spaces(line: str, cats: Path) -> None:
     (cats / "pairs.txt").write_text(f"# map mask\n\n{line}\n")
-    found = read_pair_list(cats / "pairs.txt")
-    (one,) = found.pairs
+    pairing = read_pair_list(cats / "pairs.txt")
+    (one,) = pairing.pairs
     assert (one.map, one.mask) == (cats / "my maps/cat 2.png", cats / "my masks/cat 2.png")
 
 

@@ -33,7 +33,7 @@ MASK[:, :8] = 255
 
 
 def run(capsys, *arguments, statuses=(0, 1)):
-    """Run a command; what it prints obeys nobody, and is returned."""
+    """Run a command; what it prints holds no control sequence, and is returned."""
     status = main([str(argument) for argument in arguments])
     out, err = capsys.readouterr()
     assert status in statuses, err

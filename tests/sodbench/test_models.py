@@ -1,4 +1,4 @@
-"""Models by name and by file, what a wrong checkpoint is told, and the baselines."""
+"""Models by name and by file, the error for a wrong checkpoint, and the baselines."""
 
 import subprocess
 import sys

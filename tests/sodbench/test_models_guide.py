@@ -1,4 +1,4 @@
-"""The examples of docs/models.md run as they stand."""
+"""The examples of docs/models.md run unchanged."""
 
 import re
 

@@ -140,3 +140,37 @@ def test_a_broken_plug_in_is_one_error_that_names_its_package(installed, text, r
     (line,) = done.stderr.splitlines()
     assert "the plug-in mine (sodbench.protocols) of the package my-plugin 1.2 cannot" in line
     assert reason in line
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("raise KeyError('no')", "the metric my_dice cannot be computed (KeyError: 'no')"),
+        ("return 'x'", "the metric my_dice cannot be computed (ValueError: could not convert"),
+        ("return float('inf')", "the metric my_dice is infinite for a pair; return NaN"),
+    ],
+)
+def test_a_metric_of_a_plug_in_that_fails_is_named_with_the_mask(installed, tmp_path, body, reason):
+    map_, mask = draw_pair(1)
+    save_image(tmp_path / "maps/1.png", map_)
+    save_image(tmp_path / "masks/1.png", mask)
+    head, definition, _ = PLUGIN.partition("def dice(map_, foreground):\n")
+    done = installed(f"{head}{definition}    {body}\n", "metrics")(
+        "--quiet", "eval", "maps", "masks", "-o", "out"
+    )
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and f"masks/1.png: {reason}" in line
+    assert not list((tmp_path / "out").rglob("result.json"))
+
+
+def test_a_result_under_a_plug_ins_protocol_is_not_called_modified_without_it(installed, tmp_path):
+    map_, mask = draw_pair(1)
+    save_image(tmp_path / "maps/1.png", map_)
+    save_image(tmp_path / "masks/1.png", mask)
+    words = ("eval", "maps", "masks", "--protocol", "mine", "--shard", "1/1", "-o", "part")
+    assert installed(PLUGIN, "protocols")("--quiet", *words).returncode == 0
+    merge = ("merge", "part", "-o", "out")
+    done = installed(PLUGIN)(*merge)
+    assert done.returncode == 2 and "modified" not in done.stderr
+    assert "was scored under the protocol 'mine', which is not known here; install" in done.stderr
+    assert installed(PLUGIN, "protocols")(*merge).returncode == 0

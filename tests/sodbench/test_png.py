@@ -83,7 +83,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
 def test_a_wide_row_does_not_allocate_scratch_for_many_rows():
-    pytest.importorskip("resource", reason="this system does not tell how much memory was used")
+    pytest.importorskip("resource", reason="this system does not report how much memory was used")
     ran = subprocess.run([sys.executable, "-c", WIDE], capture_output=True, text=True, check=True)
     assert float(ran.stdout) < 100  # MB; the image has 8
 

@@ -58,7 +58,7 @@ ODD = [None, True, 0, -1, 2.5, "", "x", "1/8", "é" * 40, [], [1], {}, {"a": 1}]
 
 
 def test_the_reader_and_a_library_of_schemas_refuse_the_same(content):
-    """Every field with every odd value, left out, and with an unknown field beside it."""
+    """Every field with every odd value, left out, and with an unknown field next to it."""
     validator = jsonschema.Draft202012Validator(result_schema())
     content["curves"] = {"precision": content["curves"]["precision"]}
     content["metrics"] = {"mae": content["metrics"]["mae"]}

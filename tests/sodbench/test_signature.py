@@ -48,6 +48,7 @@ def test_the_line_of_a_signature_names_only_what_there_is():
         "",
         "protocol:matlab",
         "sodbench:1|protocol:matlab|n:three|missing:error|resize:none|gt:>128",
+        "sodbench:1|protocol:matlab|n:-3|missing:error|resize:none|gt:>128",
         "sodbench:1|protocol:matlab|n:3|missing:error|resize:none|gt:>128|colour:red",
         "protocol:matlab|sodbench:1|n:3|missing:error|resize:none|gt:>128",
     ],

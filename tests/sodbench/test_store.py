@@ -51,18 +51,18 @@ def pairs(*stems, **options):
     return StoredPairs.stack(*zip(*counted(*stems, **options), strict=True))
 
 
-def hashes(found):
-    return found.records["map_hash"].tolist()
+def hashes(stored):
+    return stored.records["map_hash"].tolist()
 
 
-def assert_equal(found, expected):
-    assert found.stems == expected.stems and found.records.tobytes() == expected.records.tobytes()
+def assert_equal(stored, expected):
+    assert stored.stems == expected.stems and stored.records.tobytes() == expected.records.tobytes()
     for rule in expected.counts.scheme.rules:
-        one, other = found.counts.for_rule(rule), expected.counts.for_rule(rule)
+        one, other = stored.counts.for_rule(rule), expected.counts.for_rule(rule)
         assert np.array_equal(one.histogram, other.histogram)
         assert np.array_equal(one.tie_flags, other.tie_flags)
     for column, values in expected.counts.pixel_metrics.items():
-        assert np.array_equal(found.counts.pixel_metrics[column], values, equal_nan=True)
+        assert np.array_equal(stored.counts.pixel_metrics[column], values, equal_nan=True)
 
 
 @pytest.mark.parametrize("compressed", [True, False])
@@ -99,9 +99,9 @@ def test_a_selection_takes_pairs_in_any_order(tmp_path):
     for source in (whole, files):
         chosen = PairSelection.select(source, "ebadc")
         assert hashes(chosen) == [2, 1, 2, 1, 2] and chosen.whole_source() is None
-        found = chosen.read(np.array([4, 1, 3]))
-        assert found.stems == ("c", "b", "d")
-        assert found.counts.deviations[MATLAB_RULE].rows.tolist() == [1, 2]
+        selection = chosen.read(np.array([4, 1, 3]))
+        assert selection.stems == ("c", "b", "d")
+        assert selection.counts.deviations[MATLAB_RULE].rows.tolist() == [1, 2]
     assert PairSelection.select(files, "bd").whole_source() is files[0]
     assert PairSelection.select(files, "b").whole_source() is None
 

@@ -66,7 +66,7 @@ def test_relative_paths_start_at_the_given_folder(visits, tmp_path, monkeypatch)
 
 
 class Deferred(Executor):
-    """Starts nothing until it is told to; then the fourth item fails, after all others are done."""
+    """Starts nothing until it is asked to; then the fourth item fails, after all others are done."""
 
     def __init__(self, error):
         self.error = error

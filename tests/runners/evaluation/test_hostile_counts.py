@@ -112,7 +112,7 @@ def test_the_stored_counts_are_streamed_and_read_at_random(stored, monkeypatch, 
         part, wanted = file[np.array(rows)], whole[list(rows)]
         assert np.array_equal(part.histogram, whole.histogram[list(rows)])
         for rule in whole.scheme.rules:
-            found, expected = part.for_rule(rule), wanted.for_rule(rule)
-            assert np.array_equal(found.histogram, expected.histogram)
-            assert np.array_equal(found.tie_flags, expected.tie_flags)
+            counts, expected = part.for_rule(rule), wanted.for_rule(rule)
+            assert np.array_equal(counts.histogram, expected.histogram)
+            assert np.array_equal(counts.tie_flags, expected.tie_flags)
     assert 2 in whole.deviations[MATLAB_RULE].rows

@@ -17,8 +17,8 @@ STEMS = ("a", "b", "c")
 KNOWN, OWN = "SOD", "Made-Up7"
 
 LAYOUTS = {
-    # name: (folder of the images, of the masks, further folders with pictures, the set's name)
-    "masks beside the images": ("{S}/Imgs", "{S}/Imgs", (), "{S}"),
+    # name: (folder of the images, of the masks, further folders with images, the set's name)
+    "masks next to the images": ("{S}/Imgs", "{S}/Imgs", (), "{S}"),
     "Imgs + gt": ("{S}/Imgs", "{S}/gt", (), "{S}"),
     "images + GT": ("{S}/images", "{S}/GT", (), "{S}"),
     "imgs + gt": ("{S}/imgs", "{S}/gt", (), "{S}"),
@@ -52,7 +52,7 @@ MAPS = ("flat", "<set>", "<method>/<set>", "<set>/<method>")
 
 def draw(path: Path, seed: int, mode: str = "L") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if mode == "empty":  # nothing opens a picture until it is scored
+    if mode == "empty":  # nothing opens an image until it is scored
         path.touch()
         return
     mask = np.zeros((12, 16), np.uint8)
@@ -91,7 +91,7 @@ def scored(plan: EvaluationPlan) -> set[str]:
 
 def is_refused(layout: str, with_images: bool, place: str) -> bool:
     """What is not guessed: PNG files in a folder named Imgs may be images, and far below a root they may be maps."""
-    if layout == "masks beside the images":
+    if layout == "masks next to the images":
         return not with_images
     is_plain = layout == "masks alone" or (layout == "side by side" and not with_images)
     return is_plain and place != ""
@@ -109,7 +109,7 @@ def test_every_layout_is_scored_completely_or_refused_by_name(
         preds = tmp_path / str(number) / "preds"
         folder = write_maps(preds, tree, set_name, "empty")
         wanted = {set_name}
-        if company:  # a further dataset, which is always found
+        if company:  # a further dataset, which is always plan
             write_set(root, "images + GT", "Company", True, "empty")
             wanted.add("Company")
             if tree == "flat":
@@ -117,18 +117,18 @@ def test_every_layout_is_scored_completely_or_refused_by_name(
             write_maps(preds, tree, "Company", "empty")
         case = f"{layout}, {name}, {place or 'one set'}, {tree}"
         try:
-            found = plan_evaluation(preds, find_masks(root))
+            plan = plan_evaluation(preds, find_masks(root))
         except SodbenchError as error:
             assert is_refused(layout, with_images, place), (case, error)
             assert not company and "TOML" in str(error), case
             continue
         if is_refused(layout, with_images, place):
-            assert scored(found) == {"Company"}, case
-            assert [(p.kind, p.file) for p in found.problems] == [("unscored-maps", str(folder))]
+            assert scored(plan) == {"Company"}, case
+            assert [(p.kind, p.file) for p in plan.problems] == [("unscored-maps", str(folder))]
         else:
-            assert (scored(found), len(found.tasks)) == (wanted, len(wanted)), case
-            assert not found.problems and not found.ignored, case
-            assert all(task.pairing.complete and not task.problems for task in found.tasks), case
+            assert (scored(plan), len(plan.tasks)) == (wanted, len(wanted)), case
+            assert not plan.problems and not plan.ignored, case
+            assert all(task.pairing.complete and not task.problems for task in plan.tasks), case
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -186,8 +186,8 @@ def test_folders_of_maps_in_other_formats_or_without_maps_are_problems(tmp_path:
     (tmp_path / "preds/Net/Two").mkdir()
     (tmp_path / "preds/Array/One").mkdir(parents=True)
     (tmp_path / "preds/Array/One/a.npy").touch()
-    found = plan_evaluation(tmp_path / "preds", find_masks(tmp_path / "data"))
-    assert [(Path(p.file).parent.name, p.detail) for p in found.problems] == [
+    plan = plan_evaluation(tmp_path / "preds", find_masks(tmp_path / "data"))
+    assert [(Path(p.file).parent.name, p.detail) for p in plan.problems] == [
         ("Array", "holds .npy files, which are not read; convert them to PNG"),
         ("Net", "is named as the dataset Two, but holds no maps"),
     ]
@@ -207,8 +207,8 @@ def test_a_folder_of_images_is_never_taken_for_masks(tmp_path: Path) -> None:
 def test_names_that_fit_several_sets_are_not_guessed(tmp_path: Path) -> None:
     for name in ("HRSOD/test", "UHRSD/test", "My-Set", "other/myset"):
         write_set(tmp_path / "data", "im + gt", name, with_images=True)
-    found = find_masks(tmp_path / "data")
-    assert [d.name for d in found] == ["HRSOD-test", "UHRSD-test", "data-My-Set", "other-myset"]
+    plan = find_masks(tmp_path / "data")
+    assert [d.name for d in plan] == ["HRSOD-test", "UHRSD-test", "data-My-Set", "other-myset"]
     write_set(tmp_path / "data", "im + gt", "SOD", with_images=True)
     write_set(tmp_path / "data", "im + gt", "old/SOD", with_images=True)
     with pytest.raises(SodbenchError, match=r"two datasets are called SOD: .*old/SOD"):
@@ -233,9 +233,9 @@ def test_masks_of_every_format_are_found(
     expected = run(tmp_path / "preds", tmp_path / "data", "--format", "json")
     (png,) = json.loads(capsys.readouterr().out)["results"]
     for mask in find_masks(tmp_path / "data")[0].masks.values():
-        with Image.open(mask) as picture:
+        with Image.open(mask) as image:
             options = {"lossless": True} if ending == "webp" else {}
-            picture.convert("RGB" if ending in ("ppm", "webp") else "L").save(
+            image.convert("RGB" if ending in ("ppm", "webp") else "L").save(
                 mask.with_suffix(f".{ending}"), **options
             )
         if ending != "png":

@@ -102,8 +102,8 @@ def test_every_field_of_a_result_is_guarded(original, stored, forge):
         if forge and path in (("digest",), ("format",)):
             continue
         edit_json(stored, lambda content, p=path, v=value: put(content, p, altered(v)), forge=forge)
-        (found,) = (one for one in verify_results(stored) if one.folder == stored)
-        if not found.differences:
+        (verified,) = (one for one in verify_results(stored) if one.folder == stored)
+        if not verified.differences:
             unnoticed.append(".".join(map(str, path)))
         if not (forge and path[-1] in ("method", "dataset", "shard")):
             assert_restored(original, stored)  # those three are refused: another result is there
@@ -191,8 +191,8 @@ def test_cells_of_the_table_are_guarded(original, stored):
         assert_named(stored, "scores.csv: was modified")
         set_hash(stored, "scores.csv")  # now the hash fits, and the number still does not follow
         name = header.split(",")[column]
-        (found,) = (one for one in verify_results(stored) if one.folder == stored)
-        assert found.differences, name
+        (verified,) = (one for one in verify_results(stored) if one.folder == stored)
+        assert verified.differences, name
         if column % 15:  # restoring is the same for every column, and slow
             (stored / "scores.csv").write_text(whole)
             set_hash(stored, "scores.csv")
@@ -226,8 +226,8 @@ def of_real_files(shared, tmp_path_factory):
 def test_results_of_real_files_are_verified(of_real_files, shared):
     real = shared / "real"
     for method, n in (("FT", 18), ("RC", 18), ("DSS", 300)):
-        (found,) = verify_results(of_real_files / method, real / "preds" / method, real)
-        assert (found.differences, found.n, found.from_images) == ((), n, True)
+        (verified,) = verify_results(of_real_files / method, real / "preds" / method, real)
+        assert (verified.differences, verified.n, verified.from_images) == ((), n, True)
 
 
 @pytest.mark.real
@@ -259,8 +259,8 @@ def test_thirty_edits_of_results_of_real_files_are_named(of_real_files, tmp_path
         edits.append(("counts.npz", lambda d=bytes(data): (folder / "counts.npz").write_bytes(d)))
     for name, edit in edits:
         edit()
-        (found,) = verify_results(folder)
-        assert any(name in text for text in found.differences), (name, found)
+        (verified,) = verify_results(folder)
+        assert any(name in text for text in verified.differences), (name, verified)
         (folder / name).write_bytes(whole[name])
     assert len(edits) == 30 and not verify_results(folder)[0].differences
 
@@ -314,9 +314,9 @@ def test_a_complete_forgery_is_found_with_the_images(original, stored):
     (folder,) = (forged / "out/A").iterdir()
     shutil.copytree(folder, stored, dirs_exist_ok=True)
     assert not verify_results(stored)[0].differences
-    (found,) = verify_results(stored, original / "preds/A", original / "gt")
-    assert found.from_images and len(found.differences) == 1
-    assert found.differences[0].startswith("img00: the images give another ")
+    (verified,) = verify_results(stored, original / "preds/A", original / "gt")
+    assert verified.from_images and len(verified.differences) == 1
+    assert verified.differences[0].startswith("img00: the images give another ")
     again = evaluate(original / "preds/A", original / "gt", output=stored.parents[1], name="A")
     assert again.metrics == load_result(original / "out/A" / stored.name).metrics
 
@@ -382,8 +382,8 @@ def test_readable_maps_that_a_result_leaves_out_are_named(original, tmp_path):
     evaluate_plan(task, output=tmp_path / "out")
     (sound,) = verify_results(tmp_path / "out", preds, original / "gt")
     assert sound.from_images and not sound.differences
-    (found,) = verify_results(tmp_path / "out", original / "preds/A", original / "gt")
-    assert found.differences == (
+    (verified,) = verify_results(tmp_path / "out", original / "preds/A", original / "gt")
+    assert verified.differences == (
         "img01: is left out, but its map is there and can be read",
         "img04: is left out, but its map is there and can be read",
     )

@@ -64,17 +64,19 @@ def test_links_in_an_output_folder_do_not_lead_out_of_it(original, stored, tmp_p
     assert mine.read_text() == "mine"
 
 
-def test_files_that_only_have_the_names_of_parts_are_not_deleted(original, stored):
+@pytest.mark.parametrize("force", [False, True])
+def test_files_that_only_have_the_names_of_parts_are_not_deleted(original, stored, force):
+    options = {"output": stored.parents[1], "name": "A", "force": force}
     (stored / "parts").write_text("a diary")
     with pytest.raises(SodbenchError, match="parts: is not a folder"):
-        evaluate(original / "preds/A", original / "gt", output=stored.parents[1], name="A")
+        evaluate(original / "preds/A", original / "gt", **options)
     assert (stored / "parts").read_text() == "a diary"
     (stored / "parts").unlink()
     for name in ("part-0001.npz", "notes.txt"):
         (stored / "parts").mkdir(exist_ok=True)
         (stored / "parts" / name).write_text("a diary")
         try:
-            evaluate(original / "preds/A", original / "gt", output=stored.parents[1], name="A")
+            evaluate(original / "preds/A", original / "gt", **options)
         except SodbenchError as error:
             assert "has the name of a part of sodbench, but is none" in str(error)
         assert (stored / "parts" / name).read_text() == "a diary"

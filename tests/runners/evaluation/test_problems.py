@@ -70,20 +70,20 @@ def test_maps_of_another_size_are_resized_and_reported_or_refused(folders):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "expected"),
     [
         (b"", "empty (0 bytes)"),
         (b"a text file\n", "text"),
         (None, "IDAT"),
     ],
 )
-def test_unreadable_maps_are_named_and_the_rest_is_kept(folders, capsys, content, says):
+def test_unreadable_maps_are_named_and_the_rest_is_kept(folders, capsys, content, expected):
     broken = folders / "maps/img06.png"
     whole = broken.read_bytes()
     broken.write_bytes(whole[: len(whole) // 2] if content is None else content)
     assert run(folders, "-o", str(folders / "out")) == 2
     message = capsys.readouterr().err
-    assert "img06.png" in message and says in message and "--missing skip" in message
+    assert "img06.png" in message and expected in message and "--missing skip" in message
     assert run(folders, "-o", str(folders / "out"), "--missing", "skip", "--format", "json") == 1
     printed = json.loads(capsys.readouterr().out)
     assert (

@@ -82,14 +82,14 @@ def test_shards_that_do_not_belong_together_are_refused(folders, capsys):
     def merged(*parts):
         return main(["merge", *(str(folders / p) for p in parts), "-o", str(folders / "merged")])
 
-    for parts, says in (
+    for parts, expected in (
         (("part1", "part3"), "shard(s) 2 of 3 are missing"),
         (("part1", "part2", "part2-again", "part3"), "there twice"),
         (("part1", "other", "part3"), "--resize"),
         (("part1", "all"), "no shard but a whole result"),
     ):
         assert merged(*parts) == 2
-        assert says in capsys.readouterr().err
+        assert expected in capsys.readouterr().err
     save_image(folders / "maps/img00b.png", draw_pair(1)[0])
     save_image(folders / "gt/img00b.png", draw_pair(1)[1])
     run(folders, "-o", str(folders / "part2"), "--shard", "2/3")

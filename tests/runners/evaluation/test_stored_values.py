@@ -40,8 +40,8 @@ def test_a_stored_table_comes_back_to_the_bit(folders, protocol):
     stored = load_result(folder).table
     assert list(stored.columns) == list(fresh.table.columns)
     for name in catalogue.per_image_names():
-        found, expected = stored[name].to_numpy(), fresh.table[name].to_numpy()
-        assert found.dtype == float and found.tobytes() == expected.tobytes(), name
+        values, expected = stored[name].to_numpy(), fresh.table[name].to_numpy()
+        assert values.dtype == float and values.tobytes() == expected.tobytes(), name
 
 
 def test_what_a_mean_leaves_out_is_noted_and_no_error(folders, capsys):

@@ -1,4 +1,4 @@
-"""Trees of maps as people have them: deep, linked together, broken."""
+"""Trees of maps as users have them: deep, linked together, broken."""
 
 import json
 import shutil

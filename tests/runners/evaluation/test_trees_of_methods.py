@@ -56,13 +56,13 @@ def test_methods_and_datasets_can_be_selected(tree):
 def test_a_tree_needs_evaluate_tree(tree):
     with pytest.raises(SodbenchError, match="evaluate_tree"):
         evaluate(tree / "by_method", tree / "data")
-    found = evaluate_tree(tree / "by_method", tree / "data", ["salmetric", "matlab"])
-    assert [(r.method, r.dataset, r.protocol) for r in found.results[:3]] == [
+    evaluation = evaluate_tree(tree / "by_method", tree / "data", ["salmetric", "matlab"])
+    assert [(r.method, r.dataset, r.protocol) for r in evaluation.results[:3]] == [
         ("A", "ECSSD", "salmetric"),
         ("A", "ECSSD", "matlab"),
         ("B", "ECSSD", "salmetric"),
     ]
-    assert len(found.results) == 8 and found.clean
+    assert len(evaluation.results) == 8 and evaluation.clean
 
 
 def test_other_datasets_of_a_tree_are_left_alone_and_reported(tree):

@@ -213,7 +213,7 @@ def test_damaged_maps_and_maps_of_changed_images_are_predicted_again(images, tmp
     whole = {p.name: p.read_bytes() for p in out.iterdir()}
     (out / "a.png").write_bytes(whole["a.png"][:150])
     (out / "b.png").write_bytes(whole["b.png"][:-9])
-    (images / "c.png").write_bytes(b"no picture any more")
+    (images / "c.png").write_bytes(b"no image any more")
     summary = predict(tiny(), samples, out)
     error = capsys.readouterr().err
     assert "2 maps are damaged" in error and "1 images have changed since" in error
@@ -286,7 +286,7 @@ def test_images_that_sodbench_did_not_write_are_never_touched(images, tmp_path):
 
 
 def test_all_problems_are_reported_after_the_other_maps_are_written(images, tmp_path, capsys):
-    (images / "b.png").write_bytes(b"this is no picture")
+    (images / "b.png").write_bytes(b"this is no image")
     whole = (images / "e.png").read_bytes()
     (images / "e.png").write_bytes(whole[: len(whole) // 2])
     out = tmp_path / "maps"

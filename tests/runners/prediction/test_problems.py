@@ -482,7 +482,7 @@ def tiny(seed=0):
 
 
 def foreign(path):
-    """A map of somebody else under the same name."""
+    """A map of another program under the same name."""
     write_grey(path, np.full((20, 30), 77, np.uint8))
 
 

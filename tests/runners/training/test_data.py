@@ -65,7 +65,7 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     write_grey(tmp_path / "m/1.png", np.zeros((30, 20), np.uint8))
     whole = (tmp_path / "i/2.jpg").read_bytes()
     (tmp_path / "i/2.jpg").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "m/3.png").write_text("not a picture")
+    (tmp_path / "m/3.png").write_text("not an image")
     (tmp_path / "m/4.png").unlink()
     dataset = dataset_from_folders(tmp_path / "i", tmp_path / "m")
     with pytest.raises(ProblemsError) as caught:

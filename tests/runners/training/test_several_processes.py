@@ -28,7 +28,7 @@ print(os.environ["RANK"], statuses)
 def runs(
     tmp_path_factory: pytest.TempPathFactory, networks: Path, twelve: Dataset, one_thread: None
 ) -> tuple[Path, str]:
-    """A folder with what one process made (``one``) and two (``two``), and what the two said."""
+    """A folder with what one process made (``one``) and two (``two``), and what the two printed."""
     root = tmp_path_factory.mktemp("ranks")
     rng = np.random.default_rng(5)
     for stem, size in {"a": (20, 30), "b": (30, 20), "c": (20, 30), "d": (1, 1)}.items():
@@ -60,17 +60,17 @@ def runs(
     )
     try:
         assert [main(command) for command in commands(root / "one")] == [1, 0]
-        printed, said = torchrun.communicate(timeout=120)
+        printed, messages = torchrun.communicate(timeout=120)
     finally:
         torchrun.terminate()
-    assert torchrun.returncode == 0, said[-2000:]
+    assert torchrun.returncode == 0, messages[-2000:]
     assert "0 [1, 0]" in printed and "1 [0, 0]" in printed
-    return root, said
+    return root, messages
 
 
 def test_two_processes_share_the_maps_and_one_manifest(runs: tuple[Path, str]) -> None:
-    root, said = runs
-    assert said.count("1 of 5 images have no map") == 1, said
+    root, messages = runs
+    assert messages.count("1 of 5 images have no map") == 1, messages
     one, two = (
         {p.name: p.read_bytes() for p in (root / name / "maps").iterdir()}
         for name in ("one", "two")

@@ -130,7 +130,7 @@ def tensors(items: list[AugmentedPair]) -> list[tuple[Tensor, Tensor]]:
 def test_the_whole_training_is_the_references(
     short: Training, twelve: Dataset, sub_batch: int
 ) -> None:
-    """Against the plain loop: counter carried over, Adam made anew, the same losses and weights."""
+    """Against the plain loop: counter carried over, a new Adam, the same losses and weights."""
     short = replace(short, recipe=change_recipe(short.recipe, {"sub_batch": sub_batch}))
     train(short)
 
@@ -376,8 +376,8 @@ def test_validation_gives_the_numbers_of_eval(
     assert summary.best == (int(np.argmin(values)) + 1, min(values))
 
     predictor = load_predictor(short.model, short.out / "best.pth", device="cpu")
-    pictures = [(s.stem, s.image) for s in twelve.samples if s.image]
-    predict(predictor, pictures, tmp_path / "maps")
+    images = [(s.stem, s.image) for s in twelve.samples if s.image]
+    predict(predictor, images, tmp_path / "maps")
     evaluator = Evaluator()
     for pair in twelve.samples:
         assert pair.mask

@@ -15,7 +15,7 @@ from sodbench.runners.evaluation.count import size_problem
 from sodbench.runners.evaluation.plan import EvaluationPlan
 from sodbench.runners.evaluation.task import Task
 
-# With these advices in a message, a user knows how names must match
+# Printed where no map at all matches a mask: then the advice of the kind "missing" would mislead
 _NAMES_ADVICE = (
     "names: a map is named as its mask, with any ending and a suffix that all maps share (0001.png or 0001_net.png "
     "for 0001.jpg); is this GT the dataset of these maps?"

@@ -150,10 +150,11 @@ def decode_other_grey(data: bytes, path: Path) -> GreyImage:
         If the image is incomplete, or its grey values in OpenCV are not known.
     """
     if data.startswith(jpeg.JPEG_SIGNATURE):
-        orientation = jpeg.find_jpeg_orientation(jpeg.read_segments(data)[0])
+        segments, scan = jpeg.read_segments(data)
+        orientation = jpeg.find_jpeg_orientation(segments)
         if orientation == exif.UNCLEAR:
             raise unclear_orientation(path)
-        return _decode_jpeg(data, path, orientation)
+        return _decode_jpeg(jpeg.strip_jpeg(data, segments, scan), path, orientation)
     with open_image(data, path) as image:
         _check_grey_kind(image, path)
         orientation, notes = _load_frame(image)
@@ -161,8 +162,8 @@ def decode_other_grey(data: bytes, path: Path) -> GreyImage:
     return GreyImage(turn_upright(pixels, orientation), join_notes(notes, note))
 
 
-def _decode_jpeg(data: bytes, path: Path, orientation: int) -> GreyImage:
-    plain = jpeg.strip_jpeg(data, *jpeg.read_segments(data))
+def _decode_jpeg(plain: bytes, path: Path, orientation: int) -> GreyImage:
+    """Decode a JPEG without metadata, and turn it by the orientation that its metadata gave."""
     with open_image(plain, path) as image:
         # the Y channel as stored, which is what OpenCV takes
         image.draft("L", None)
@@ -222,8 +223,9 @@ def decode_other_luminance(data: bytes, path: Path) -> NDArray[np.uint8]:
         If the image is incomplete.
     """
     if data.startswith(jpeg.JPEG_SIGNATURE):
-        orientation = jpeg.find_jpeg_orientation(jpeg.read_segments(data)[0])
-        return _decode_jpeg(data, path, exif.upright_if_unclear(orientation)).pixels
+        segments, scan = jpeg.read_segments(data)
+        orientation = exif.upright_if_unclear(jpeg.find_jpeg_orientation(segments))
+        return _decode_jpeg(jpeg.strip_jpeg(data, segments, scan), path, orientation).pixels
     return rounded_grey(decode_other_rgb(data, path), 15)[0]
 
 

@@ -28,9 +28,7 @@ from sodbench.results import (
 from sodbench.results.counts_file import CountsFile, write_counts
 from sodbench.results.stored_pairs import PairSelection, StoredPairs
 from sodbench.runners.evaluation.task import Task
-
-# What sodbench predict leaves next to the maps
-_PREDICTION_MANIFEST = "prediction.json"
+from sodbench.runners.prediction.folder import MANIFEST
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def assemble(
     provenance = {
         "scored_by": shlex.join(_command(task, protocol, allow_swapped)),
         "versions": counting_versions(),
-        "maps": _read_maps_manifest(task.maps / _PREDICTION_MANIFEST) if task.maps else None,
+        "maps": _read_maps_manifest(task.maps / MANIFEST) if task.maps else None,
         "suffix": task.pairing.suffix,
         "sample": is_demo_data(task.masks) or is_demo_data(task.masks.parent),
         "pairs": digest_names(files),

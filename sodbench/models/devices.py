@@ -102,15 +102,23 @@ def choose_precision(name: str | None, device: torch.device) -> str:
 @contextmanager
 def tensor_float(allowed: bool) -> Iterator[None]:
     """Allow or forbid TF32 in CUDA convolutions and matrix products while the block runs."""
-    settings: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
-    before = [setting.fp32_precision for setting in settings]
+    settings: tuple[Any, ...]
+    value: str | bool
+    if hasattr(torch.backends.cudnn, "conv"):
+        settings = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
+        attribute, value = "fp32_precision", "tf32" if allowed else "ieee"
+    else:
+        # torch before 2.9
+        settings = (torch.backends.cudnn, torch.backends.cuda.matmul)
+        attribute, value = "allow_tf32", allowed
+    before = [getattr(setting, attribute) for setting in settings]
     try:
         for setting in settings:
-            setting.fp32_precision = "tf32" if allowed else "ieee"
+            setattr(setting, attribute, value)
         yield
     finally:
-        for setting, value in zip(settings, before, strict=True):
-            setting.fp32_precision = value
+        for setting, earlier in zip(settings, before, strict=True):
+            setattr(setting, attribute, earlier)
 
 
 def describe_machine(device: torch.device) -> dict[str, str]:

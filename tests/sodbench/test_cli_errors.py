@@ -83,7 +83,7 @@ ERRORS = [
     (
         ModuleNotFoundError("No module named 'torch'", name="torch"),
         2,
-        "pip install torch torchvision",
+        "this command needs torch, which is not installed: pip install 'sodbench[models]'",
     ),
     (ModuleNotFoundError("No", name="onnxscript.x"), 2, "pip install 'sodbench[onnx]'"),
     (ModuleNotFoundError("No", name="gdown"), 2, "pip install 'sodbench[drive]'"),

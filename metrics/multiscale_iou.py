@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 N_LEVELS = 10
 
 # renamed in numpy 2
-_trapezoid = np.trapezoid if hasattr(np, "trapezoid") else np.trapz
+_trapezoid = np.trapezoid if hasattr(np, "trapezoid") else np.trapz  # type: ignore[attr-defined]
 
 
 def multiscale_iou(binary: NDArray[np.bool_], outline_cells: list[NDArray[np.bool_]]) -> float:

@@ -21,6 +21,14 @@ PRECISIONS = {
     "fp16": torch.float16,
 }
 
+# What each precision computes, for manifests; tf32 is what a script gets that sets nothing, as the reference's does.
+ARITHMETIC = {
+    "fp32": "float32",
+    "tf32": "TF32 in convolutions, float32 in matrix products",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+}
+
 
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device of a name.
@@ -89,7 +97,7 @@ def choose_precision(name: str | None, device: torch.device) -> str:
         For an unknown name, and for ``tf32`` on other devices than CUDA.
     """
     if name is None:
-        # torch's convolutions use TF32 there by default, and so does the reference's own script
+        # torch's convolutions use TF32 there by default, and so do those of the reference's own script
         ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
         return "tf32" if ampere else "fp32"
     if name not in PRECISIONS:
@@ -101,12 +109,22 @@ def choose_precision(name: str | None, device: torch.device) -> str:
 
 @contextmanager
 def tensor_float(allowed: bool) -> Iterator[None]:
-    """Allow or forbid TF32 in CUDA convolutions and matrix products while the block runs."""
-    settings: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+    """Allow or forbid TF32 in CUDA convolutions while the block runs; matrix products are float32 in either case.
+
+    These are torch's own defaults, so ``allowed`` gives the arithmetic of the reference's script.
+
+    Parameters
+    ----------
+    allowed : bool
+    """
+    convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    settings: tuple[Any, ...] = (convolutions, torch.backends.cuda.matmul)
     before = [setting.fp32_precision for setting in settings]
     try:
         for setting in settings:
-            setting.fp32_precision = "tf32" if allowed else "ieee"
+            setting.fp32_precision = "ieee"
+        if allowed:
+            convolutions.fp32_precision = "tf32"
         yield
     finally:
         for setting, value in zip(settings, before, strict=True):

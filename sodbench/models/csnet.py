@@ -159,10 +159,10 @@ class OctaveConvolution(_NormalisedBranches):
         """Tensors [n, c, h / 2^j, w / 2^j] of each input branch j -> the same of each output branch."""
         if self._stride == 2:
             branches = [F.avg_pool2d(branch, 2) for branch in branches]
-        weights = self.conv.weight.split(self._outputs)
+        weights = torch.split(self.conv.weight, list(self._outputs))
         sums = []
         for j, weight in enumerate(weights):
-            parts = weight.split(self._inputs, 1)
+            parts = torch.split(weight, list(self._inputs), 1)
             terms = [self._transfer(x, parts[i], i, j) for i, x in enumerate(branches)]
             sums.append(torch.stack(terms).sum(0) if len(terms) > 1 else terms[0])
         return self.normalise(sums)

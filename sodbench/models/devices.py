@@ -117,8 +117,11 @@ def tensor_float(allowed: bool) -> Iterator[None]:
     ----------
     allowed : bool
     """
+    convolutions: Any
+    on: str | bool
+    off: str | bool
     if hasattr(torch.backends.cudnn, "conv"):
-        convolutions: Any = torch.backends.cudnn.conv
+        convolutions = torch.backends.cudnn.conv
         attribute, on, off = "fp32_precision", "tf32", "ieee"
     else:
         # torch before 2.9

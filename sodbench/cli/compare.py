@@ -21,6 +21,7 @@ def add_parser(commands: Any) -> None:
         description="Print the paired comparison of two stored results on the datasets that both "
         "have: differences with 95 % intervals, paired bootstrap and Wilcoxon tests, wins and losses. "
         "Nothing is scored again.",
+        epilog="example:\n  sodbench compare results/DSS results/CSF --metrics mae f_max",
     )
     parser.add_argument(
         "first", type=path, metavar="RESULT_A", help="folder of results of one method"

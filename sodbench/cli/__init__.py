@@ -35,6 +35,7 @@ COMMANDS = (
     "merge",
     "verify",
     "data",
+    "warmup",
 )
 
 # Bytes of 'ulimit -v': with less, OpenBLAS waits forever for its buffers and LLVM aborts, both without a message.

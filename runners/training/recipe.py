@@ -23,7 +23,8 @@ CHOICES = {
     "remainder": ("carry", "drop", "flush"),
     "loss": tuple(LOSSES),
     "initialise": ("model", "kaiming"),
-    "precision": ("fp32", "tf32", "bf16"),
+    "batching": ("auto", "exact", "pad"),
+    "precision": ("auto", "fp32", "tf32", "bf16"),
 }
 
 # The smallest and largest value of a field, or of each of its values. Outside them a training cannot run.
@@ -95,10 +96,15 @@ class Recipe:
         ``model``: as the network's factory leaves it; ``kaiming``: draw the convolutions of its backbone (``base``; all
         of them without one) by Kaiming's rule, for training without a backbone file.
     sub_batch : int
-        Maximum number of images run together, grouped by exact size; 1 runs them one by one, as the reference does.
-        This and the next three change the result by rounding only.
+        Maximum number of images run together; 1 runs them one by one, as the reference does. This and the next four
+        change the result by rounding only.
+    batching : str
+        Which images of an update run together. ``exact``: those of equal size; ``pad``: all of them, padded to a
+        common size, for networks that declare ``handles_padding``; ``auto``: ``pad`` on CUDA if the network can,
+        else ``exact``.
     precision : str
-        ``fp32``, ``tf32`` (CUDA), or ``bf16`` (autocast).
+        ``fp32`` (IEEE); ``tf32`` (CUDA: TF32 in convolutions, IEEE in matrix products); ``bf16`` (autocast);
+        ``auto``: what the reference's own script gets, ``tf32`` on CUDA devices that have it, else ``fp32``.
     channels_last : bool
         Memory layout of weights and images.
     compiled : bool
@@ -132,7 +138,8 @@ class Recipe:
     frozen: bool = True
     initialise: str = "model"
     sub_batch: int = 10
-    precision: str = "fp32"
+    batching: str = "auto"
+    precision: str = "auto"
     channels_last: bool = False
     compiled: bool = False
     seed: int = 0

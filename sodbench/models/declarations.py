@@ -107,3 +107,13 @@ def get_output(model: "nn.Module") -> str:
             "network ends in a sigmoid"
         )
     return declared
+
+
+def handles_padding(model: "nn.Module") -> bool:
+    """Whether a network declares that its ``forward(x, sizes)`` takes images of different sizes in one batch.
+
+    ``sizes``, integers [n, 2] on the device of ``x``, are the images' heights and widths. Image i is in the top left
+    of ``x[i]``, which is zero elsewhere; a size of 0x0 is an empty place. The network returns for each image what it
+    returns for it alone, and 0 outside the images; its map has the size of ``x``.
+    """
+    return getattr(model, "handles_padding", False) is True

@@ -24,6 +24,7 @@ CHOICES = {
     "loss": tuple(LOSSES),
     "initialise": ("model", "kaiming"),
     "batching": ("auto", "exact", "pad"),
+    "memory_format": ("auto", "channels_last", "contiguous"),
     "precision": ("auto", "fp32", "tf32", "bf16"),
 }
 
@@ -105,8 +106,9 @@ class Recipe:
     precision : str
         ``fp32`` (IEEE); ``tf32`` (CUDA: TF32 in convolutions, IEEE in matrix products); ``bf16`` (autocast);
         ``auto``: what the reference's own script gets, ``tf32`` on CUDA devices that have it, else ``fp32``.
-    channels_last : bool
-        Memory layout of weights and images.
+    memory_format : str
+        Of weights and images: ``channels_last``, ``contiguous``, or ``auto``: the first on CUDA, where it is 1.5 times
+        as fast, else the second.
     compiled : bool
         Use ``torch.compile``.
     seed : int
@@ -140,7 +142,7 @@ class Recipe:
     sub_batch: int = 10
     batching: str = "auto"
     precision: str = "auto"
-    channels_last: bool = False
+    memory_format: str = "auto"
     compiled: bool = False
     seed: int = 0
 
@@ -192,7 +194,7 @@ RECIPES = {
             size=224,
             frozen=False,
             initialise="kaiming",
-            channels_last=True,
+            memory_format="channels_last",
         ),
         Recipe(
             name="sample",
@@ -209,7 +211,7 @@ RECIPES = {
             size=96,
             frozen=False,
             initialise="kaiming",
-            channels_last=True,
+            memory_format="channels_last",
         ),
     )
 }

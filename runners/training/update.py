@@ -135,7 +135,9 @@ class Updater:
             self.network = network.to(device)
         with user_code(f"{name}: the network does not give its weights"):
             self.network.state_dict()
-        self.channels_last = recipe.channels_last
+        fastest = "channels_last" if device.type == "cuda" else "contiguous"
+        wanted_format = fastest if recipe.memory_format == "auto" else recipe.memory_format
+        self.channels_last = wanted_format == "channels_last"
         if self.channels_last:
             self.network.to(memory_format=torch.channels_last)
         if group.size > 1 and not recipe.frozen and any(batch_norms(self.network)):

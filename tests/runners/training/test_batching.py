@@ -17,7 +17,7 @@ from sodbench.datasets import Dataset
 from sodbench.errors import SodbenchError
 from sodbench.models import create_model
 from sodbench.runners.distributed import ProcessGroup
-from sodbench.runners.training.batching import group_by_size, pad_to_canvas
+from sodbench.runners.training.batching import group_by_size, pad_to_canvas, round_up_side
 from sodbench.runners.training.data import AugmentedPair, load_augmented
 from sodbench.runners.training.losses import LOSSES
 from sodbench.runners.training.optimizer import set_training_mode
@@ -65,6 +65,13 @@ def test_padded_batches_keep_portrait_apart_where_there_are_several(
     # an image of the batch's only size is not padded
     assert landscape.sizes is None and landscape.masks.shape[1:] == (32, 40)
     assert portrait.sizes is None and portrait.masks.shape[1:] == (40, 32)
+
+
+def test_canvases_are_few_and_hardly_larger() -> None:
+    assert [round_up_side(n) for n in (1, 16, 17, 300, 400)] == [16, 16, 32, 304, 400]
+    rounded = {round_up_side(n) for n in range(256, 4097)}
+    assert len(rounded) == 4 * 16 + 1
+    assert all(n <= round_up_side(n) < n * 17 / 16 for n in range(256, 5000))
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -334,7 +334,7 @@ def test_a_checkpoint_is_where_training_starts(short: Training, tmp_path: Path) 
     "changes",
     [
         {"precision": "bf16"},
-        {"channels_last": True, "optimizer": "adamw", "loss": "structure", "clip": 1.0},
+        {"memory_format": "channels_last", "optimizer": "adamw", "loss": "structure", "clip": 1.0},
         {"optimizer": "sgd", "loss": "bce-iou", "crop": 0.5, "size": 24, "scales": [0.75, 1.0]},
     ],
 )

@@ -28,6 +28,7 @@ from sodbench.images import (
     read_rgb,
 )
 from sodbench.parallel import thread_pool
+from sodbench.quoting import size_text
 from sodbench.runners.training.recipe import Recipe
 
 Size = tuple[int, int]
@@ -145,7 +146,7 @@ def _check_sizes(sample: Sample) -> Size | list[Problem]:
         return [error.problem]
     if image == mask:
         return image
-    detail = f"{image[0]}x{image[1]}, but its mask is {mask[0]}x{mask[1]} (height x width)"
+    detail = f"{size_text(image)}, but its mask is {size_text(mask)}"
     return [Problem(ProblemKind.SIZE, str(sample.image), detail)]
 
 

@@ -279,12 +279,12 @@ class Updater:
             reason = describe_failure(error)
             if is_out_of_memory(error):
                 raise SodbenchError(
-                    f"{n} images of {height}x{width} do not fit into the device's memory ({reason}); run "
+                    f"{n} images of {width}x{height} do not fit into the device's memory ({reason}); run "
                     "fewer together: --set sub_batch=N leaves the result the same"
                 ) from error
             names = ", ".join(batch.stems[:3]) + ", ..." * (n > 3)
             raise SodbenchError(
-                f"the network failed in {label} on {n} image(s) of {height}x{width} ({names}): {reason}"
+                f"the network failed in {label} on {n} image(s) of {width}x{height} ({names}): {reason}"
             ) from error
 
     def _inputs(self, batch: LoadedBatch) -> _Images:

@@ -76,7 +76,7 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
         ("unreadable", "2.jpg"),
         ("unreadable", "3.png"),
     ]
-    assert "20x30, but its mask is 30x20" in str(caught.value)
+    assert "30x20, but its mask is 20x30" in str(caught.value)
     assert "--skip-invalid" in str(caught.value)
 
     checked = check_pairs(dataset, skip_invalid=True)

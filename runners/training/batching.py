@@ -113,5 +113,5 @@ def round_up_side(side: int) -> int:
     -------
     int
     """
-    step = max(16, 2 ** (side.bit_length() - 5))
+    step = max(16, 1 << max(0, side.bit_length() - 5))
     return -(-side // step) * step

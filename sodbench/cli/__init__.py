@@ -54,8 +54,8 @@ exit status:
 
 # What to install for a module that not every installation has.
 EXTRAS = {
-    "torch": "torch torchvision",
-    "torchvision": "torch torchvision",
+    "torch": "'sodbench[models]'",
+    "torchvision": "'sodbench[models]'",
     "onnx": "'sodbench[onnx]'",
     "onnxruntime": "'sodbench[onnx]'",
     "onnxscript": "'sodbench[onnx]'",

@@ -371,7 +371,7 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
     check_image(map_, "saliency map")
     if map_.shape != mask.pixels.shape:
         raise ValueError(
-            f"the saliency map is {_format_size(map_)} and the mask {_format_size(mask.pixels)} (height x width); "
+            f"the saliency map is {_format_size(map_)} and the mask {_format_size(mask.pixels)} (width x height); "
             "resize the map to the mask"
         )
     map_ = np.ascontiguousarray(map_)
@@ -401,14 +401,11 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
 
 
 def compile_kernels() -> None:
-    """Compile all kernels that `count_pair` may call, or load them from numba's cache.
-
-    `sodbench.metrics.compiled.announcing` reports whether anything is compiled, before it is.
-    """
+    """Compile all kernels that `count_pair` may call, or load their code, see compiled.py."""
     # grey levels, so that the kernels that a binary mask does not need are compiled too
     grey = np.eye(8, dtype=np.uint8) * np.uint8(200)
     count_pair(grey, PreparedMask(grey))
 
 
 def _format_size(pixels: NDArray[np.uint8]) -> str:
-    return f"{pixels.shape[0]}x{pixels.shape[1]}"
+    return f"{pixels.shape[1]}x{pixels.shape[0]}"

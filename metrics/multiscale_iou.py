@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 N_LEVELS = 10
 
+# renamed in numpy 2
+_trapezoid = np.trapezoid if hasattr(np, "trapezoid") else np.trapz  # type: ignore[attr-defined]
+
 
 def multiscale_iou(binary: NDArray[np.bool_], outline_cells: list[NDArray[np.bool_]]) -> float:
     """Multi-scale IoU of a binarised map with a mask's outline.
@@ -36,7 +39,7 @@ def multiscale_iou(binary: NDArray[np.bool_], outline_cells: list[NDArray[np.boo
         (np.count_nonzero(cells & mask_cells) + 1) / (np.count_nonzero(mask_cells) + 1)
         for cells, mask_cells in zip(to_grids(outline(binary)), outline_cells, strict=True)
     ]
-    return float(np.trapezoid(ratios, dx=1 / (N_LEVELS - 1)))
+    return float(_trapezoid(ratios, dx=1 / (N_LEVELS - 1)))
 
 
 def adaptive_multiscale_iou(values: NDArray[np.float64], foreground: NDArray[np.bool_]) -> float:

@@ -44,6 +44,12 @@ DASHES: tuple[tuple[float, ...], ...] = (
     (5, 1.5, 1.2, 1.5, 1.2, 1.5),
 )
 MARKERS = "osD^vP*X<>h"
+# how a box plot is laid on its side; matplotlib 3.10 renamed it
+_HORIZONTAL: Any = (
+    {"vert": False}
+    if tuple(map(int, matplotlib.__version__.split(".")[:2])) < (3, 10)
+    else {"orientation": "horizontal"}
+)
 STYLE: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 7.5,
@@ -291,7 +297,7 @@ def box_panels(
         names = [m for m in styles if m in scores]
         boxes = panel.boxplot(
             [scores[m][np.isfinite(scores[m])] for m in names],
-            orientation="horizontal",
+            **_HORIZONTAL,
             whis=(5, 95),
             showfliers=False,
             showmeans=True,

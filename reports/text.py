@@ -332,12 +332,12 @@ def format_cost(record: Mapping[str, Any]) -> str:
         low, high = (1e3 * seconds for seconds in cost["latency_quartiles"])
         rows.append(
             (
-                f"{cost['height']}x{cost['width']}",
+                f"{cost['width']}x{cost['height']}",
                 f"{cost['macs'] / 1e9:.4g} G" if cost["macs"] is not None else "-",
                 f"{1e3 * cost['latency_median']:.1f} ms ({low:.1f} to {high:.1f})",
                 f"{cost['throughput']:.2f} ({cost['best_batch']})",
                 f"{cost['end_to_end']:.2f}/s",
-                f"{cost['peak_memory_bytes'] / 2**20:.0f} MiB",
+                f"{memory / 2**20:.0f} MiB" if (memory := cost["peak_memory_bytes"]) else "-",
             )
         )
     headers = ("size", "MACs", "latency (quartiles)", "images/s (batch)", "JPEG to PNG", "memory")

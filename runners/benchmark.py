@@ -6,7 +6,6 @@ synchronisation; ``end_to_end`` is measured from JPEG files to PNG files, as ``s
 
 import json
 import math
-import resource
 import statistics
 import sys
 import tempfile
@@ -67,7 +66,8 @@ class Cost:
     best_batch : int
     end_to_end : float
         Images per second from JPEG to PNG.
-    peak_memory_bytes : int
+    peak_memory_bytes : int or None
+        None where the system does not tell.
         Of the device on CUDA, otherwise of the process.
     """
 
@@ -80,7 +80,7 @@ class Cost:
     throughput: float
     best_batch: int
     end_to_end: float
-    peak_memory_bytes: int
+    peak_memory_bytes: int | None
 
 
 def benchmark(
@@ -190,7 +190,7 @@ def _naming_size(size: tuple[int, int]) -> Iterator[None]:
         what = "does not fit in memory" if is_out_of_memory(error) else "is refused by the network"
         reason = describe_failure(error)
         raise SodbenchError(
-            f"an image of {size[0]}x{size[1]} {what} ({reason}); choose other sizes with --sizes HxW, or declare "
+            f"an image of {size[1]}x{size[0]} {what} ({reason}); choose other sizes with --sizes WxH, or declare "
             "the sizes that the network takes in its input_size"
         ) from error
 
@@ -229,7 +229,7 @@ def _measure_throughput(
             full = is_out_of_memory(error)
             refusal = f"is refused by the network ({describe_failure(error)})"
             what = "does not fit in memory" if full else refusal
-            logger.info(f"a batch of {batch} at {size[0]}x{size[1]} {what}")
+            logger.info(f"a batch of {batch} at {size[1]}x{size[0]} {what}")
             break
         rate = batch / statistics.median(times)
         if rate < 1.05 * best:
@@ -270,7 +270,7 @@ def _measure_end_to_end(
         )
     if summary.problems:
         raise SodbenchError(
-            f"{len(summary.problems)} of {count} images of {size[0]}x{size[1]} could not be predicted, the first "
+            f"{len(summary.problems)} of {count} images of {size[1]}x{size[0]} could not be predicted, the first "
             f"because: {summary.problems[0]}"
         )
     return summary.written / summary.seconds
@@ -303,13 +303,21 @@ def reset_peak_memory(device: torch.device | None) -> None:
             )
 
 
-def peak_memory(device: torch.device | None) -> int:
-    """Return the peak memory in bytes since `reset_peak_memory`: of the device on CUDA, otherwise of the process."""
+def peak_memory(device: torch.device | None) -> int | None:
+    """Return the peak memory in bytes since `reset_peak_memory`: of the device on CUDA, otherwise of the process.
+
+    None where the system does not tell (Windows).
+    """
     if device is not None and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if STATUS.exists():
         for line in STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:
+        # Windows
+        return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024

@@ -67,7 +67,7 @@ def predict_image(
     predictor = NetworkPredictor(
         model, name, device=device, precision=precision, weights_sha256="not hashed"
     )
-    with user_code(f"{name}: the network failed on an image of {len(pixels)}x{pixels.shape[1]}"):
+    with user_code(f"{name}: the network failed on an image of {pixels.shape[1]}x{len(pixels)}"):
         (saliency,) = predictor.start(pixels[None], max_side)()
     if saliency is None:
         raise SodbenchError(f"{name}: the network returned NaN or infinity for this image")

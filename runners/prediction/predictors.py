@@ -144,13 +144,14 @@ class NetworkPredictor:
 
     def describe(self) -> dict[str, Any]:
         """Return what the manifest records; see `Predictor.describe`."""
-        from sodbench.models.devices import describe_machine
+        from sodbench.models.devices import ARITHMETIC, describe_machine
 
         network = self.network
         return {
             **self._origin,
             "output": network.output,
             "precision": network.precision,
+            "arithmetic": ARITHMETIC[network.precision],
             "memory_format": "channels_last" if network.channels_last else "contiguous",
             "compiled": network.compiled,
             **describe_machine(network.device),

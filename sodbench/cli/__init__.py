@@ -36,6 +36,7 @@ COMMANDS = (
     "merge",
     "verify",
     "data",
+    "warmup",
 )
 
 # Bytes of 'ulimit -v': with less, OpenBLAS waits forever for its buffers and LLVM aborts, both without a message.
@@ -54,8 +55,8 @@ exit status:
 
 # What to install for a module that not every installation has.
 EXTRAS = {
-    "torch": "torch torchvision",
-    "torchvision": "torch torchvision",
+    "torch": "'sodbench[models]'",
+    "torchvision": "'sodbench[models]'",
     "onnx": "'sodbench[onnx]'",
     "onnxruntime": "'sodbench[onnx]'",
     "onnxscript": "'sodbench[onnx]'",

@@ -446,7 +446,8 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         choices=("fp32", "tf32", "bf16", "fp16"),
-        help="arithmetic of the network (default: tf32 on CUDA devices that have it, as in torch, else fp32)",
+        help="arithmetic of the network (default: tf32, which is TF32 in convolutions, on CUDA devices that have "
+        "it, as in torch; else fp32)",
     )
     parser.add_argument(
         "--compile",

@@ -21,6 +21,14 @@ PRECISIONS = {
     "fp16": torch.float16,
 }
 
+# What each precision computes, for manifests; tf32 is what a script gets that sets nothing, as the reference's does.
+ARITHMETIC = {
+    "fp32": "float32",
+    "tf32": "TF32 in convolutions, float32 in matrix products",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+}
+
 
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device of a name.
@@ -89,7 +97,7 @@ def choose_precision(name: str | None, device: torch.device) -> str:
         For an unknown name, and for ``tf32`` on other devices than CUDA.
     """
     if name is None:
-        # torch's convolutions use TF32 there by default, and so does the reference's own script
+        # torch's convolutions use TF32 there by default, and so do those of the reference's own script
         ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
         return "tf32" if ampere else "fp32"
     if name not in PRECISIONS:
@@ -101,16 +109,34 @@ def choose_precision(name: str | None, device: torch.device) -> str:
 
 @contextmanager
 def tensor_float(allowed: bool) -> Iterator[None]:
-    """Allow or forbid TF32 in CUDA convolutions and matrix products while the block runs."""
-    settings: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
-    before = [setting.fp32_precision for setting in settings]
+    """Allow or forbid TF32 in CUDA convolutions while the block runs; matrix products are float32 in either case.
+
+    These are torch's own defaults, so ``allowed`` gives the arithmetic of the reference's script.
+
+    Parameters
+    ----------
+    allowed : bool
+    """
+    convolutions: Any
+    on: str | bool
+    off: str | bool
+    if hasattr(torch.backends.cudnn, "conv"):
+        convolutions = torch.backends.cudnn.conv
+        attribute, on, off = "fp32_precision", "tf32", "ieee"
+    else:
+        # torch before 2.9
+        convolutions, attribute, on, off = torch.backends.cudnn, "allow_tf32", True, False
+    settings = (convolutions, torch.backends.cuda.matmul)
+    before = [getattr(setting, attribute) for setting in settings]
     try:
         for setting in settings:
-            setting.fp32_precision = "tf32" if allowed else "ieee"
+            setattr(setting, attribute, off)
+        if allowed:
+            setattr(convolutions, attribute, on)
         yield
     finally:
         for setting, value in zip(settings, before, strict=True):
-            setting.fp32_precision = value
+            setattr(setting, attribute, value)
 
 
 def describe_machine(device: torch.device) -> dict[str, str]:

@@ -15,7 +15,7 @@ from sodbench.cli import main
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, write_grey, write_image
 from sodbench.models import InputSize
-from sodbench.models.devices import choose_device, choose_precision
+from sodbench.models.devices import choose_device, choose_precision, tensor_float
 from sodbench.models.inference import InferenceNetwork, normalise, quantise
 from sodbench.runners.prediction.folder import MANIFEST
 from sodbench.runners.prediction.inputs import find_images
@@ -324,7 +324,7 @@ def test_memory_running_out_halves_the_batch(images, tmp_path, capsys):
 
     predictor = NetworkPredictor(Hungry(), "hungry", device="cpu")
     summary = predict(predictor, find_images([images]), tmp_path / "maps", batch_size=3)
-    assert "3 images of 20x30 do not fit in memory: continuing with 1" in capsys.readouterr().err
+    assert "3 images of 30x20 do not fit in memory: continuing with 1" in capsys.readouterr().err
     assert [(p.kind, p.file) for p in summary.problems] == [("memory", "f")]
     assert "--max-side" in summary.problems[0].detail
     expected = plain_loop(Tiny(), images)
@@ -390,6 +390,20 @@ def test_unknown_devices_and_precisions_are_refused():
     with pytest.raises(SodbenchError, match="unknown precision 'int8'"):
         choose_precision("int8", torch.device("cpu"))
     assert choose_precision(None, torch.device("cpu")) == "fp32"
+
+
+def test_tf32_is_that_of_torchs_defaults_and_is_left_as_it_was():
+    def precisions():
+        backends = torch.backends
+        return backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision
+
+    before = precisions()
+    with tensor_float(True):
+        assert precisions() == ("tf32", "ieee")
+        with tensor_float(False):
+            assert precisions() == ("ieee", "ieee")
+        assert precisions() == ("tf32", "ieee")
+    assert precisions() == before
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")

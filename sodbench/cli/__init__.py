@@ -32,6 +32,7 @@ COMMANDS = (
     "eval",
     "predict",
     "report",
+    "table",
     "train",
     "compare",
     "bench",
@@ -39,6 +40,7 @@ COMMANDS = (
     "merge",
     "verify",
     "data",
+    "warmup",
     "config",
     "completion",
 )

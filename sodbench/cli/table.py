@@ -11,6 +11,7 @@ from sodbench.cli.options import (
     filled,
     names,
     path,
+    positive,
     select_datasets,
     select_methods,
 )
@@ -68,7 +69,11 @@ def _add_layout(group: argparse._ArgumentGroup) -> None:
         help="order of the methods within their groups: as given, by year, or by mean rank (default: %(default)s)",
     )
     group.add_argument(
-        "--digits", type=int, choices=range(2, 6), default=3, help="decimals (default: %(default)s)"
+        "--digits",
+        type=positive,
+        choices=range(2, 6),
+        default=3,
+        help="decimals (default: %(default)s)",
     )
     group.add_argument("--leading-zero", choices=("yes", "no"), help="0.928 or .928")
     group.add_argument(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from sodbench.errors import SodbenchError
 
-_Place = tuple[int | str, ...]
+_OutputPlace = tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Supervision:
         The number of outputs, if all of them must be weighted.
     """
 
-    weights: tuple[tuple[_Place, float], ...] = ()
+    weights: tuple[tuple[_OutputPlace, float], ...] = ()
     count: int | None = None
 
     def select(self, output: Any) -> list[Any]:
@@ -121,7 +121,7 @@ def _is_weight(value: object) -> bool:
     return number and 0 < value < math.inf  # type: ignore[operator]
 
 
-def _find(output: Any, place: _Place) -> Any:
+def _find(output: Any, place: _OutputPlace) -> Any:
     found = output
     for step in place:
         try:

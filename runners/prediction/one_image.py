@@ -10,7 +10,7 @@ from sodbench.console import logger
 from sodbench.errors import SodbenchError
 from sodbench.images import read_rgb
 from sodbench.models.user_code import user_code
-from sodbench.runners.prediction.predictors import NetworkPredictor
+from sodbench.runners.prediction.predictors import NetworkPredictor, Origin
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,7 +65,11 @@ def predict_image(
     name = type(model).__name__
     # the hash of the weights serves manifests only
     predictor = NetworkPredictor(
-        model, name, device=device, precision=precision, weights_sha256="not hashed"
+        model,
+        name,
+        device=device,
+        precision=precision,
+        origin=Origin(weights_sha256="not hashed"),
     )
     with user_code(f"{name}: the network failed on an image of {len(pixels)}x{pixels.shape[1]}"):
         (saliency,) = predictor.start(pixels[None], max_side)()

@@ -107,3 +107,8 @@ def get_output(model: "nn.Module") -> str:
             "network ends in a sigmoid"
         )
     return declared
+
+
+def handles_padding(model: "nn.Module") -> bool:
+    """Whether a network declares ``handles_padding = True``: its ``forward`` takes the sizes of padded images."""
+    return getattr(model, "handles_padding", False) is True

@@ -371,7 +371,7 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
     check_image(map_, "saliency map")
     if map_.shape != mask.pixels.shape:
         raise ValueError(
-            f"the saliency map is {_format_size(map_)} and the mask {_format_size(mask.pixels)} (height x width); "
+            f"the saliency map is {_format_size(map_)} and the mask {_format_size(mask.pixels)} (width x height); "
             "resize the map to the mask"
         )
     map_ = np.ascontiguousarray(map_)
@@ -411,4 +411,4 @@ def compile_kernels() -> None:
 
 
 def _format_size(pixels: NDArray[np.uint8]) -> str:
-    return f"{pixels.shape[0]}x{pixels.shape[1]}"
+    return f"{pixels.shape[1]}x{pixels.shape[0]}"

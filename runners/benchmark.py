@@ -189,7 +189,7 @@ def _naming_size(size: tuple[int, int]) -> Iterator[None]:
         what = "does not fit in memory" if is_out_of_memory(error) else "is refused by the network"
         reason = describe_failure(error)
         raise SodbenchError(
-            f"an image of {size[0]}x{size[1]} {what} ({reason}); choose other sizes with --sizes HxW, or declare "
+            f"an image of {size[1]}x{size[0]} {what} ({reason}); choose other sizes with --sizes WxH, or declare "
             "the sizes that the network takes in its input_size"
         ) from error
 
@@ -228,7 +228,7 @@ def _measure_throughput(
             full = is_out_of_memory(error)
             refusal = f"is refused by the network ({describe_failure(error)})"
             what = "does not fit in memory" if full else refusal
-            logger.info(f"a batch of {batch} at {size[0]}x{size[1]} {what}")
+            logger.info(f"a batch of {batch} at {size[1]}x{size[0]} {what}")
             break
         rate = batch / statistics.median(times)
         if rate < 1.05 * best:
@@ -269,7 +269,7 @@ def _measure_end_to_end(
         )
     if summary.problems:
         raise SodbenchError(
-            f"{len(summary.problems)} of {count} images of {size[0]}x{size[1]} could not be predicted, the first "
+            f"{len(summary.problems)} of {count} images of {size[1]}x{size[0]} could not be predicted, the first "
             f"because: {summary.problems[0]}"
         )
     return summary.written / summary.seconds

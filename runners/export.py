@@ -109,13 +109,13 @@ def _run_torch(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]
             with torch.inference_mode():
                 output = network(image)
         except FAILURES as error:
-            refusal = f"{size[0]}x{size[1]} is refused by the network ({describe_failure(error)})"
+            refusal = f"{size[1]}x{size[0]} is refused by the network ({describe_failure(error)})"
             logger.info(f"not compared: {refusal}")
             continue
         check_output(output, image)
         if not output.isfinite().all():
             raise SodbenchError(
-                f"the network itself returns NaN or infinity for an image of {size[0]}x{size[1]}, in torch; nothing "
+                f"the network itself returns NaN or infinity for an image of {size[1]}x{size[0]}, in torch; nothing "
                 "was exported. Give trained weights with --checkpoint"
             )
         expected[size] = output.numpy()
@@ -189,7 +189,7 @@ def _compare(
         difference = float(np.abs(actual[size] - values).max())
         if not difference <= TOLERANCE * max(1.0, float(np.abs(values).max())):
             raise SodbenchError(
-                f"the exported network differs from torch by {difference:.2g} at {size[0]}x{size[1]}; "
+                f"the exported network differs from torch by {difference:.2g} at {size[1]}x{size[0]}; "
                 "no file was written"
             )
         differences[size] = difference

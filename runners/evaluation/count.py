@@ -25,6 +25,7 @@ from sodbench.metrics.compiled import announcing, have_cache
 from sodbench.metrics.pixel_metrics import MetricError
 from sodbench.metrics.protocols import CountingScheme
 from sodbench.plugins import load_plugins
+from sodbench.quoting import size_text
 from sodbench.results import Policy
 from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.results.stored_pairs import (
@@ -337,6 +338,6 @@ def size_problem(path: Path, size: tuple[int, int], mask_size: tuple[int, int]) 
     -------
     Problem
     """
-    own, wanted = ("x".join(map(str, sides)) for sides in (size, mask_size))
     hint = describe_swapped_sides(size, mask_size)
-    return Problem("size", str(path), f"{own}, but its mask is {wanted}{hint}")
+    detail = f"{size_text(size)}, but its mask is {size_text(mask_size)}{hint}"
+    return Problem("size", str(path), detail)

@@ -207,7 +207,7 @@ class BatchStarter:
         elif full:
             half = count // 2
             logger.info(
-                f"{count} images of {height}x{width} do not fit in memory: continuing with {half}"
+                f"{count} images of {width}x{height} do not fit in memory: continuing with {half}"
             )
             yield from self._start_parts(batch, half)
         else:
@@ -239,7 +239,7 @@ def _single_image_problem(batch: DecodedBatch, full: bool, reason: str) -> Probl
     kind = ProblemKind.MEMORY if full else ProblemKind.NETWORK
     what = "does not fit in memory" if full else "is refused by the network"
     advice = "; try --max-side" if full else ""
-    return Problem(kind, batch.stems[0], f"{height}x{width} {what} ({shorten(reason)}){advice}")
+    return Problem(kind, batch.stems[0], f"{width}x{height} {what} ({shorten(reason)}){advice}")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

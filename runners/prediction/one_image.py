@@ -71,7 +71,7 @@ def predict_image(
         precision=precision,
         origin=Origin(weights_sha256="not hashed"),
     )
-    with user_code(f"{name}: the network failed on an image of {len(pixels)}x{pixels.shape[1]}"):
+    with user_code(f"{name}: the network failed on an image of {pixels.shape[1]}x{len(pixels)}"):
         (saliency,) = predictor.start(pixels[None], max_side)()
     if saliency is None:
         raise SodbenchError(f"{name}: the network returned NaN or infinity for this image")

@@ -20,8 +20,8 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "--sizes",
         nargs="+",
         type=_size,
-        metavar="HxW",
-        help="image sizes, height first (default: 224x224 300x400)",
+        metavar="WxH",
+        help="image sizes, width first (default: 224x224 400x300)",
     )
     parser.add_argument(
         "--repeats",
@@ -41,10 +41,10 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _size(text: str) -> tuple[int, int]:
-    height, x, width = text.lower().partition("x")
+    width, x, height = text.lower().partition("x")
     if not (x and _is_side(height) and _is_side(width)):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a size; write HEIGHTxWIDTH, as in 300x400"
+            f"{text!r} is not a size; write WIDTHxHEIGHT, as in 400x300"
         )
     return int(height), int(width)
 

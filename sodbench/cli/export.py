@@ -27,6 +27,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     differences = export_onnx(arguments.model, arguments.checkpoint, arguments.output)
     for (height, width), difference in differences.items():
-        show(f"{height}x{width}: logits differ from torch by at most {difference:.2g}")
+        show(f"{width}x{height}: logits differ from torch by at most {difference:.2g}")
     show(f"written to {printable(arguments.output)}")
     return 0

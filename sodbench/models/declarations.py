@@ -1,11 +1,12 @@
 """What a network declares about itself: the image sizes that it takes, and what its output means.
 
-A network maps normalised RGB float [n, 3, h, w] to saliency logits [n, 1, h', w']. Both declarations are optional
+A network maps normalised RGB float [n, 3, h, w] to saliency logits [n, 1, h', w']. All declarations are optional
 attributes of the module or its class::
 
     class Net(nn.Module):
         input_size = InputSize(multiple=32)
         output = "probabilities"
+        handles_padding = True
 """
 
 from dataclasses import dataclass
@@ -110,5 +111,10 @@ def get_output(model: "nn.Module") -> str:
 
 
 def handles_padding(model: "nn.Module") -> bool:
-    """Whether a network declares ``handles_padding = True``: its ``forward`` takes the sizes of padded images."""
+    """Whether a network declares that its ``forward(x, sizes)`` takes images of different sizes in one batch.
+
+    ``sizes``, integers [n, 2] on the device of ``x``, are the images' heights and widths. Image i is in the top left
+    of ``x[i]``, which is zero elsewhere; a size of 0x0 is an empty place. The network returns for each image what it
+    returns for it alone, and 0 outside the images; its map has the size of ``x``.
+    """
     return getattr(model, "handles_padding", False) is True

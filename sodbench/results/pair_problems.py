@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sodbench.errors import Problem, ProblemKind
 from sodbench.images import LOW_16_BIT, LOW_16_BIT_FIX
 from sodbench.metrics import Protocol
+from sodbench.quoting import size_text
 from sodbench.results.stored_pairs import BILINEAR, MISSING_AS_BLACK, NEAREST, Records
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _mask_problems(file: str, record: Any, foreground: int, rule: str) -> Iterat
 def _map_problems(file: str, record: Any) -> Iterator[Problem]:
     note, brightest, fitted = record["map_note"].decode(), record["brightest"], record["fitted"]
     if fitted in _RESIZED:
-        own, wanted = ("x".join(map(str, record[name])) for name in ("map_size", "size"))
+        own, wanted = (size_text(record[name]) for name in ("map_size", "size"))
         hint = describe_swapped_sides(record["map_size"], record["size"])
         detail = f"{own}, resized to its mask's {wanted} ({_RESIZED[fitted]}){hint}"
         yield Problem(ProblemKind.SIZE, file, detail)

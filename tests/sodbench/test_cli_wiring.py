@@ -86,7 +86,7 @@ def test_bench_hands_its_options_on(recorded):
     ((args, options),) = calls
     assert args[1] == Path("weights.pth")
     assert (options["padding"], options["graphs"]) == (False, True)
-    assert (options["precision"], options["sizes"]) == ("bf16", [(30, 40)])
+    assert (options["precision"], options["sizes"]) == ("bf16", [(40, 30)])
 
 
 def test_export_hands_its_options_on(recorded):

@@ -199,8 +199,8 @@ def test_a_doubtful_network_is_status_1(file: Path, twelve: Dataset, tmp_path: P
 
 def test_view_in_a_channels_last_recipe(short: Training, file: Path, tmp_path: Path) -> None:
     """The same training as with .reshape, which needs no change of layout; also after an interruption."""
-    recipe = change_recipe(short.recipe, {"channels_last": True, "frozen": False})
-    contiguous = change_recipe(recipe, {"channels_last": False})
+    recipe = change_recipe(short.recipe, {"memory_format": "channels_last", "frozen": False})
+    contiguous = change_recipe(recipe, {"memory_format": "contiguous"})
     viewing = replace(of_model(short, file, "Viewing"), recipe=recipe)
     train(viewing)
     assert json.loads((short.out / "run.json").read_text())["memory_format"] == "contiguous"

@@ -64,13 +64,8 @@ def predict_image(
     pixels = read_rgb(image) if isinstance(image, (str, Path)) else _check_pixels(image)
     name = type(model).__name__
     # the hash of the weights serves manifests only
-    predictor = NetworkPredictor(
-        model,
-        name,
-        device=device,
-        precision=precision,
-        origin=Origin(weights_sha256="not hashed"),
-    )
+    origin = Origin(weights_sha256="not hashed")
+    predictor = NetworkPredictor(model, name, origin=origin, device=device, precision=precision)
     with user_code(f"{name}: the network failed on an image of {pixels.shape[1]}x{len(pixels)}"):
         (saliency,) = predictor.start(pixels[None], max_side)()
     if saliency is None:

@@ -15,7 +15,6 @@ from sodbench.errors import ImageError, Problem
 from sodbench.images import image_size
 from sodbench.runners.prediction.folder import ImageList
 
-Size = tuple[int, int]
 Fail = Callable[[Problem], None]
 
 # Sides of canvases are multiples of this. The 5,019 images of DUTS-TE have 345 sizes; they are 151 batches of 31 shapes,
@@ -46,7 +45,7 @@ class BatchLimits:
     images: int
     pixels: int
 
-    def of_size(self, size: Size) -> int:
+    def of_size(self, size: tuple[int, int]) -> int:
         """Return the largest number of images of a size."""
         return max(1, min(self.images, self.pixels // (size[0] * size[1])))
 
@@ -66,8 +65,8 @@ class ImageBatch:
     """
 
     images: tuple[tuple[str, Path], ...]
-    sizes: tuple[Size, ...]
-    canvas: Size
+    sizes: tuple[tuple[int, int], ...]
+    canvas: tuple[int, int]
 
     @property
     def n_pixels(self) -> int:
@@ -80,7 +79,7 @@ def make_batches(
     limits: BatchLimits,
     pool: Executor,
     fail: Fail,
-    may_pad: Callable[[Size], bool] = lambda size: False,
+    may_pad: Callable[[tuple[int, int]], bool] = lambda size: False,
 ) -> list[ImageBatch]:
     """Divide images into batches, the largest first, so that memory runs out early or not at all.
 
@@ -101,7 +100,7 @@ def make_batches(
     list of ImageBatch
         The same for the same images, whatever the order in which their headers were read.
     """
-    by_size: dict[Size, list[tuple[str, Path]]] = defaultdict(list)
+    by_size: dict[tuple[int, int], list[tuple[str, Path]]] = defaultdict(list)
     for image, size in zip(images, pool.map(_read_size, [p for _, p in images]), strict=True):
         if isinstance(size, Problem):
             fail(size)
@@ -123,7 +122,7 @@ def make_batches(
     )
 
 
-def _read_size(path: Path) -> Size | Problem:
+def _read_size(path: Path) -> tuple[int, int] | Problem:
     try:
         return image_size(path)
     except ImageError as error:
@@ -131,10 +130,10 @@ def _read_size(path: Path) -> Size | Problem:
 
 
 def _pad(
-    images: Sequence[tuple[Size, tuple[str, Path]]], limits: BatchLimits
+    images: Sequence[tuple[tuple[int, int], tuple[str, Path]]], limits: BatchLimits
 ) -> Iterator[ImageBatch]:
     """Put images of near sizes on common canvases."""
-    part: list[tuple[Size, tuple[str, Path]]] = []
+    part: list[tuple[tuple[int, int], tuple[str, Path]]] = []
     canvas, own_pixels = (0, 0), 0
     for size, image in sorted(images, key=_nearness):
         larger = max(canvas[0], _round_up(size[0])), max(canvas[1], _round_up(size[1]))
@@ -151,7 +150,7 @@ def _pad(
         yield _batch_on(part, canvas)
 
 
-def _nearness(sized: tuple[Size, tuple[str, Path]]) -> tuple[object, ...]:
+def _nearness(sized: tuple[tuple[int, int], tuple[str, Path]]) -> tuple[object, ...]:
     """Sort by orientation, by canvas, then by size, the largest first."""
     (height, width), (stem, _) = sized
     sides = sorted((_round_up(height), _round_up(width)), reverse=True)
@@ -162,7 +161,9 @@ def _round_up(side: int) -> int:
     return -(-side // CANVAS_STEP) * CANVAS_STEP
 
 
-def _batch_on(part: Sequence[tuple[Size, tuple[str, Path]]], canvas: Size) -> ImageBatch:
+def _batch_on(
+    part: Sequence[tuple[tuple[int, int], tuple[str, Path]]], canvas: tuple[int, int]
+) -> ImageBatch:
     """Return the batch of images; without padding if all have one size."""
     sizes, images = zip(*part, strict=True)
     return ImageBatch(images, sizes, canvas if len(set(sizes)) > 1 else sizes[0])

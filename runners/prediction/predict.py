@@ -46,7 +46,6 @@ from sodbench.runners.prediction.planning import (
     MAX_BATCH_PIXELS,
     BatchLimits,
     Fail,
-    Size,
     make_batches,
 )
 from sodbench.runners.prediction.predictors import Maps, Predictor
@@ -228,7 +227,7 @@ def _predict_share(
     written = 0
     predictor = check.predictor
 
-    def may_pad(size: Size) -> bool:
+    def may_pad(size: tuple[int, int]) -> bool:
         # each image of a padded batch would be shrunk to a size of its own
         return predictor.pads and max(size) <= (share.max_side or max(size))
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from reference import model_rule
 from torch import nn
 
 from sodbench.errors import SodbenchError
-from sodbench.images import read_grey
+from sodbench.images import read_grey, write_image
 from sodbench.models import InputSize
 from sodbench.models.inference import InferenceNetwork
 from sodbench.runners.prediction import planning
@@ -83,6 +84,25 @@ def test_padded_maps_are_those_of_each_image_alone(images, tmp_path, monkeypatch
     for stem, map_ in maps.items():
         assert np.abs(map_.astype(int) - expected[stem]).max() <= 1
         assert map_.size < 100 or map_.std() > 5
+
+
+def test_csf_maps_of_a_padded_batch_are_those_of_each_image_alone(ruled_csf, tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "_MAX_PADDING", 9.0)
+    monkeypatch.setattr(planning, "CANVAS_STEP", 8)
+    for size in ((70, 90), (64, 96), (61, 83)):
+        image = model_rule.network_input(1, *size, 1)[0].transpose(1, 2, 0) * 60 + 120
+        pixels = np.clip(image, 0, 255).astype(np.uint8)
+        write_image(tmp_path / f"images/{size[0]}.png", pixels)
+    maps = {}
+    for padding in (True, False):
+        csf = NetworkPredictor(ruled_csf, "csf", device="cpu", padding=padding)
+        assert csf.describe()["padding"] == padding
+        out = tmp_path / str(padding)
+        predict(csf, find_images([tmp_path / "images"]), out, batch_size=3 if padding else 1)
+        maps[padding] = np.concatenate([m.ravel() for m in read_maps(out).values()]).astype(int)
+    difference = np.abs(maps[True] - maps[False])
+    assert difference.max() <= 1 and (difference > 0).mean() <= 1e-4
+    assert maps[True].std() > 5
 
 
 def test_an_empty_place_and_old_pixels_around_an_image_change_nothing():

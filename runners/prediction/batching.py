@@ -29,10 +29,11 @@ class DecodedBatch:
     Attributes
     ----------
     stems : sequence of str
-    pixels : ndarray of uint8, shape (n, h, w, 3)
-        RGB. Outside an image that does not fill its place, the values are undefined.
-    sizes : ndarray of int64, shape (n, 2)
-        Height and width of each image, which is in the top left of its place.
+    pixels : ndarray of uint8, shape (places, h, w, 3)
+        RGB; at least as many places as images. Outside an image that does not fill its place, and in empty places, the
+        values are undefined.
+    sizes : ndarray of int64, shape (places, 2)
+        Height and width of each image, which is in the top left of its place; 0x0 for empty places.
     origins : sequence of str
         What the comment of each map records of its image.
     """
@@ -47,25 +48,19 @@ class DecodedBatch:
         """Whether an image does not fill its place."""
         return bool((self.sizes != self.pixels.shape[1:3]).any())
 
-    def select(self, part: slice | Sequence[int]) -> "DecodedBatch":
-        """Return some of the images; without padding if all of them have one size."""
-        indices = range(len(self.stems))[part] if isinstance(part, slice) else part
-        pixels, sizes = self.pixels[part], self.sizes[part]
-        if (sizes == sizes[0]).all():
-            pixels = pixels[:, : sizes[0, 0], : sizes[0, 1]]
-        return DecodedBatch(
-            [self.stems[i] for i in indices], pixels, sizes, [self.origins[i] for i in indices]
-        )
-
     def split(self, size: int) -> "Iterator[DecodedBatch]":
-        """Iterate over parts of at most ``size`` images."""
+        """Iterate over parts of at most ``size`` images, without empty places, and without padding if of one size."""
         for start in range(0, len(self.stems), size):
-            yield self.select(slice(start, start + size))
+            part = slice(start, min(start + size, len(self.stems)))
+            pixels, sizes = self.pixels[part], self.sizes[part]
+            if (sizes == sizes[0]).all():
+                pixels = pixels[:, : sizes[0, 0], : sizes[0, 1]]
+            yield DecodedBatch(self.stems[part], pixels, sizes, self.origins[part])
 
 
 def decode_batches(
     batches: Sequence[ImageBatch],
-    allocate: Callable[[tuple[int, ...]], Pixels],
+    predictor: Predictor,
     pool: Executor,
     limits: BatchLimits,
     fail: Fail,
@@ -75,8 +70,8 @@ def decode_batches(
     Parameters
     ----------
     batches : sequence of ImageBatch
-    allocate : callable
-        Returns the memory for the pixels of a batch, uint8 of the given shape.
+    predictor : Predictor
+        Allocates the memory, and says what places without an image hold.
     pool : Executor
         Decodes the images.
     limits : BatchLimits
@@ -98,28 +93,42 @@ def decode_batches(
             or (n_images < limits.images and n_pixels + coming[0].n_pixels <= limits.pixels)
         ):
             batch = coming.popleft()
-            pixels = allocate((len(batch.images), *batch.canvas, 3))
+            pixels = predictor.allocate((*batch.shape, 3))
             futures = [
                 pool.submit(_decode, path, place[: size[0], : size[1]])
-                for (_, path), place, size in zip(batch.images, pixels, batch.sizes, strict=True)
+                for (_, path), place, size in zip(batch.images, pixels, batch.sizes, strict=False)
             ]
             waiting.append((batch, pixels, futures))
             n_images, n_pixels = n_images + len(futures), n_pixels + batch.n_pixels
         batch, pixels, futures = waiting.popleft()
         n_images, n_pixels = n_images - len(futures), n_pixels - batch.n_pixels
         results = [future.result() for future in futures]
-        decoded = DecodedBatch(
-            [stem for stem, _ in batch.images],
-            pixels,
-            np.array(batch.sizes),
-            [str(result) for result in results],
-        )
         for result in results:
             if isinstance(result, Problem):
                 fail(result)
-        whole = [i for i, result in enumerate(results) if not isinstance(result, Problem)]
-        if whole:
-            yield decoded if len(whole) == len(results) else decoded.select(whole)
+        decoded = _arrange(batch, pixels, results, predictor)
+        if decoded.stems:
+            yield decoded
+
+
+def _arrange(
+    batch: ImageBatch, pixels: Pixels, results: Sequence[str | Problem], predictor: Predictor
+) -> DecodedBatch:
+    """Return the images that could be decoded, without gaps between them."""
+    whole = [i for i, result in enumerate(results) if not isinstance(result, Problem)]
+    n = len(whole)
+    if n < len(results):
+        pixels[:n] = pixels[whole]
+    sizes = np.zeros((len(pixels), 2), np.int64)
+    sizes[:n] = [batch.sizes[i] for i in whole] or 0
+    if n and not predictor.pads:
+        # a network that knows no empty places computes its last image again, where that is cheaper than a new shape
+        places = len(pixels) if predictor.shape_pixels else n
+        pixels, sizes = pixels[:places], sizes[:places]
+        pixels[n:], sizes[n:] = pixels[n - 1], sizes[n - 1]
+    return DecodedBatch(
+        [batch.images[i][0] for i in whole], pixels, sizes, [str(results[i]) for i in whole]
+    )
 
 
 def limit_ahead(limits: BatchLimits, workers: int) -> BatchLimits:

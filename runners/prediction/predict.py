@@ -46,6 +46,7 @@ from sodbench.runners.prediction.planning import (
     MAX_BATCH_PIXELS,
     BatchLimits,
     Fail,
+    ShapeCosts,
     make_batches,
 )
 from sodbench.runners.prediction.predictors import Maps, Predictor
@@ -234,7 +235,9 @@ def _predict_share(
     pool = thread_pool(share.workers)
     try:
         # every process reads all headers, so that all of them make the same batches
-        batches = make_batches(share.images, share.limits, pool, problems.append, may_pad)
+        costs = ShapeCosts(predictor.shape_pixels, predictor.shapes)
+        batches = make_batches(share.images, share.limits, pool, problems.append, costs, may_pad)
+        predictor.shapes.update(batch.shape for batch in batches)
         batches = batches[share.part]
         n_images = sum(len(batch.images) for batch in batches)
         ahead = limit_ahead(share.limits, share.workers)
@@ -244,7 +247,7 @@ def _predict_share(
                 problems.append(problem)
                 progress.update()
 
-            decoded = decode_batches(batches, predictor.allocate, pool, ahead, fail)
+            decoded = decode_batches(batches, predictor, pool, ahead, fail)
             starter = BatchStarter(predictor, share.max_side, fail)
             maps = _compute_maps(decoded, starter, check, fail)
             for problem in _write_maps(maps, output, settings, pool, ahead.images):
@@ -282,7 +285,8 @@ def _compute_maps(
                 fail(Problem(ProblemKind.NETWORK, stem, f"it failed: {reason}"))
             return
         check.run(finished=False)
-        yield from zip(batch.stems, maps, batch.origins, strict=True)
+        # after them, there may be those of empty places
+        yield from zip(batch.stems, maps, batch.origins, strict=False)
 
     for batch in batches:
         for started in starter.start(batch):

@@ -23,6 +23,7 @@ from sodbench.models import (
 )
 from sodbench.models.execution import Execution
 from sodbench.models.user_code import user_code
+from sodbench.runners.prediction.planning import SHAPE_PIXELS
 
 if TYPE_CHECKING:
     import torch
@@ -48,13 +49,19 @@ class Predictor(Protocol):
     default_batch_size : int
         Maximum number of images in a batch, unless the caller chooses.
     pads : bool
-        Whether images of different sizes may be started together.
+        Whether images of different sizes, and empty places, may be started together.
+    shape_pixels : int
+        What a new shape of batch costs: the number of pixels that could be predicted in the same time.
+    shapes : set of (int, int, int)
+        The shapes of batches so far: number of images, height and width.
     """
 
     name: str
     device: "torch.device | None"
     default_batch_size: int
     pads: bool
+    shape_pixels: int
+    shapes: set[tuple[int, int, int]]
 
     def allocate(self, shape: tuple[int, ...]) -> Pixels:
         """Return memory, uint8 of this shape, from which `start` copies fastest."""
@@ -72,8 +79,8 @@ class Predictor(Protocol):
         max_side : int or None
             Longer images are shrunk to it for the network.
         sizes : ndarray of int64, shape (n, 2), optional
-            Height and width of each image, in the top left of its place; only where the predictor `pads`. By
-            default every image fills its place.
+            Height and width of each image, in the top left of its place, 0x0 for an empty place; only where the
+            predictor `pads`. By default every image fills its place.
 
         Returns
         -------
@@ -154,8 +161,11 @@ class NetworkPredictor:
         self.name = name
         self.network = InferenceNetwork(model, **execution)
         self.device: torch.device | None = self.network.device
-        self.default_batch_size = 128 if self.network.device.type == "cuda" else 1
+        cuda = self.network.device.type == "cuda"
+        self.default_batch_size = 128 if cuda else 1
         self.pads = self.network.pads
+        self.shape_pixels = SHAPE_PIXELS if cuda or self.pads else 0
+        self.shapes: set[tuple[int, int, int]] = set()
         self._origin = origin or Origin()
         if self._origin.weights_sha256 is None:
             with user_code(f"{name}: the network does not give its weights"):
@@ -213,9 +223,11 @@ class BaselinePredictor:
 
     default_batch_size = 1
     pads = False
+    shape_pixels = 0
 
     def __init__(self, name: str):
         self.name = name
+        self.shapes: set[tuple[int, int, int]] = set()
         self.device: torch.device | None = None
 
     def allocate(self, shape: tuple[int, ...]) -> Pixels:

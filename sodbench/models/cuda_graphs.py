@@ -63,7 +63,7 @@ def capture(
 
 
 class _CapturedShape:
-    """A function for batches of one shape, or of fewer images if they are padded; a place left empty has size 0x0."""
+    """A function for batches of one shape."""
 
     def __init__(self, function: Function, pixels: Tensor, sizes: Tensor | None, pool: Any):
         self._pixels = pixels.clone()
@@ -72,20 +72,13 @@ class _CapturedShape:
             lambda: function(self._pixels, self._sizes), pixels.device, pool
         )
 
-    @property
-    def places(self) -> int:
-        """Number of images."""
-        return len(self._pixels)
-
     def run(self, pixels: Tensor, sizes: Tensor | None) -> tuple[Tensor, ...]:
         """Return the function's results for these images, in memory of their own."""
-        n = len(pixels)
-        self._pixels[:n].copy_(pixels)
+        self._pixels.copy_(pixels)
         if self._sizes is not None and sizes is not None:
-            self._sizes[n:].zero_()
-            self._sizes[:n].copy_(sizes)
+            self._sizes.copy_(sizes)
         self._replay()
-        return tuple(output[:n].clone() for output in self._outputs)
+        return tuple(output.clone() for output in self._outputs)
 
 
 class CudaGraphs:
@@ -126,7 +119,7 @@ class CudaGraphs:
             The same function for every call with an equal ``setting``.
         pixels : Tensor, shape [n, h, w, ...]
         sizes : Tensor, shape [n, 2], or None
-            Given if the images are padded. The function's result for an image of size 0x0 may be anything.
+            Given if the images are padded.
         setting : hashable
             What else the function depends on.
 
@@ -137,13 +130,11 @@ class CudaGraphs:
         """
         if not self.enabled:
             return function(pixels, sizes)
-        key = (tuple(pixels.shape[1:]), sizes is not None, setting)
-        captured = self._captured.get(key)
-        n = len(pixels)
-        if captured and (n == captured.places or (n < captured.places and sizes is not None)):
-            return captured.run(pixels, sizes)
-        self._seen[key, n] += 1
-        if self._seen[key, n] <= _BATCHES_BEFORE or self.n_captured == _MAX_GRAPHS:
+        key = (tuple(pixels.shape), sizes is not None, setting)
+        if key in self._captured:
+            return self._captured[key].run(pixels, sizes)
+        self._seen[key] += 1
+        if self._seen[key] <= _BATCHES_BEFORE or self.n_captured == _MAX_GRAPHS:
             return function(pixels, sizes)
         try:
             return self._capture(function, pixels, sizes, key).run(pixels, sizes)

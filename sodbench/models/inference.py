@@ -330,8 +330,8 @@ class InferenceNetwork:
         max_side : int, optional
             Longer images are shrunk to it for the network; not with ``sizes``.
         sizes : ndarray of int64, shape [n, 2], optional
-            Height and width of each image, in the top left of its place; what is outside is ignored. By default every
-            image fills its place. Only where this network `pads`.
+            Height and width of each image, in the top left of its place; what is outside is ignored. 0x0 is an empty
+            place. By default every image fills its place. Only where this network `pads`.
 
         Returns
         -------
@@ -427,7 +427,7 @@ class InferenceNetwork:
 
     def _finish(self, maps: Tensor, extremes: Tensor, sizes: NDArray[np.int64]) -> NetworkMaps:
         """Return the maps as arrays, None for images whose values are not all finite; record the range."""
-        self.range = self.range.with_images(extremes)
+        self.range = self.range.with_images(extremes[torch.from_numpy(sizes.all(1))])
         low, high = self.range.low, self.range.high
         if self.output == "probabilities" and (low < -ROUNDING or high > 1 + ROUNDING):
             raise SodbenchError(

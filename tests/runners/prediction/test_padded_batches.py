@@ -15,7 +15,7 @@ from sodbench.models import InputSize
 from sodbench.models.inference import InferenceNetwork
 from sodbench.runners.prediction import planning
 from sodbench.runners.prediction.inputs import find_images
-from sodbench.runners.prediction.planning import BatchLimits, make_batches
+from sodbench.runners.prediction.planning import BatchLimits, ShapeCosts, make_batches
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import NetworkPredictor
 
@@ -60,12 +60,24 @@ def read_maps(folder):
     return {p.stem: read_grey(p).pixels for p in sorted(folder.glob("*.png"))}
 
 
-def plan(sizes, limits, monkeypatch, may_pad=lambda size: True):
-    """The batches of images of these sizes."""
+COSTS = ShapeCosts(10_000)
+
+
+def plan(sizes, limits, monkeypatch, costs=COSTS, may_pad=lambda size: True):
+    """The batches of images of these sizes, each once."""
     monkeypatch.setattr(planning, "image_size", lambda path: sizes[int(path.name)])
     images = [(str(i), Path(str(i))) for i in range(len(sizes))]
     with ThreadPoolExecutor(1) as pool:
-        return make_batches(images, limits, pool, lambda problem: None, may_pad)
+        batches = make_batches(images, limits, pool, lambda problem: None, costs, may_pad)
+    placed = {
+        stem: size for b in batches for (stem, _), size in zip(b.images, b.sizes, strict=True)
+    }
+    assert placed == {str(i): size for i, size in enumerate(sizes)}
+    assert sum(len(b.images) for b in batches) == len(sizes)
+    for batch in batches:
+        assert len(batch.images) <= batch.shape[0] <= limits.images
+        assert np.less_equal(batch.sizes, batch.shape[1:]).all()
+    return batches
 
 
 def alone(images, out):
@@ -74,7 +86,6 @@ def alone(images, out):
 
 
 def test_padded_maps_are_those_of_each_image_alone(images, tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "_MAX_PADDING", 9.0)
     padding, batches = predictor(Padded(), padding=True)
     summary = predict(padding, find_images([images]), tmp_path / "maps", batch_size=4)
     assert summary.written == len(SIZES) and not summary.problems
@@ -87,8 +98,6 @@ def test_padded_maps_are_those_of_each_image_alone(images, tmp_path, monkeypatch
 
 
 def test_csf_maps_of_a_padded_batch_are_those_of_each_image_alone(ruled_csf, tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "_MAX_PADDING", 9.0)
-    monkeypatch.setattr(planning, "CANVAS_STEP", 8)
     for size in ((70, 90), (64, 96), (61, 83)):
         image = model_rule.network_input(1, *size, 1)[0].transpose(1, 2, 0) * 60 + 120
         pixels = np.clip(image, 0, 255).astype(np.uint8)
@@ -116,48 +125,97 @@ def test_an_empty_place_and_old_pixels_around_an_image_change_nothing():
     np.testing.assert_array_equal(last, network.start(pixels[2:])()[0])
 
 
-def test_batches_of_one_size_are_not_padded(tmp_path, monkeypatch):
-    sizes = [(300, 400)] * 7 + [(301, 400)] * 2 + [(300, 398)]
-    batches = plan(sizes, BatchLimits(3, 2**22), monkeypatch)
-    # the larger canvas first, and full batches before others
-    assert [(len(b.images), b.canvas, len(set(b.sizes))) for b in batches] == [
-        (3, (304, 400), 2),
-        (3, (300, 400), 1),
-        (3, (300, 400), 1),
-        (1, (300, 398), 1),
-    ]
-    assert sorted(int(stem) for b in batches for stem, _ in b.images) == list(range(10))
-    for batch in batches:
-        for (stem, _), size in zip(batch.images, batch.sizes, strict=True):
-            assert size == sizes[int(stem)]
+def shapes(batches):
+    return [batch.shape for batch in batches]
 
 
-def test_batches_keep_to_their_limits_and_hold_few_pixels_more_than_their_images(monkeypatch):
+def test_near_sizes_share_a_canvas_and_batches_that_fill_it_come_first(monkeypatch):
+    sizes = [(298, 400)] * 2 + [(300, 400)] * 7 + [(300, 398)] + [(100, 100)] * 4
+    batches = plan(sizes, BatchLimits(4, 2**22), monkeypatch, ShapeCosts(300_000))
+    assert shapes(batches) == [(4, 300, 400)] * 3 + [(4, 100, 100)]
+    assert [len(set(batch.sizes)) for batch in batches] == [1, 2, 2, 1]
+
+
+def test_a_canvas_has_one_number_of_places_and_few_stay_empty(monkeypatch):
+    batches = plan([(300, 400)] * 7, BatchLimits(4, 2**22), monkeypatch)
+    assert shapes(batches) == [(4, 300, 400)] * 2
+    batches = plan([(300, 400)] * 5, BatchLimits(4, 2**22), monkeypatch)
+    assert [len(batch.images) for batch in batches] == [3, 2]
+    assert shapes(batches) == [(3, 300, 400)] * 2
+    free = plan([(300, 400)] * 5, BatchLimits(4, 2**22), monkeypatch, ShapeCosts())
+    assert shapes(free) == [(4, 300, 400), (1, 300, 400)]
+
+
+def test_dear_shapes_are_fewer_and_free_ones_are_exact(monkeypatch):
     rng = np.random.default_rng(2)
     sizes = [tuple(map(int, rng.integers(100, 500, 2))) for _ in range(300)]
     limits = BatchLimits(8, 2**20)
-    batches = plan(sizes, limits, monkeypatch)
-    assert sorted(int(stem) for b in batches for stem, _ in b.images) == list(range(300))
-    assert len(batches) < 200
-    for batch in batches:
-        assert len(batch.images) <= 8 and batch.n_pixels <= 2**20
-        own = sum(h * w for h, w in batch.sizes)
-        assert len(batch.images) == 1 or batch.n_pixels <= planning._MAX_PADDING * own
-        assert len(set(batch.sizes)) == 1 or all(side % 16 == 0 for side in batch.canvas)
+    numbers, pixels = [], []
+    for cost in (0, 10_000, 1_000_000, 10**9):
+        batches = plan(sizes, limits, monkeypatch, ShapeCosts(cost))
+        assert all(batch.n_pixels <= 2**20 for batch in batches)
+        numbers.append(len(set(shapes(batches))))
+        pixels.append(sum(batch.n_pixels for batch in batches))
+    assert numbers[0] == len(set(sizes)) and numbers[-1] == 1
+    assert numbers == sorted(numbers, reverse=True) and pixels == sorted(pixels)
+    assert pixels[0] == sum(h * w for h, w in sizes)
+
+
+def test_shapes_that_are_known_are_used_again(monkeypatch):
+    limits, sizes = BatchLimits(4, 2**22), [(290, 390)] * 3 + [(299, 400)]
+    assert shapes(plan(sizes, limits, monkeypatch, ShapeCosts(50_000))) == [(4, 299, 400)]
+    known = ShapeCosts(50_000, {(4, 300, 400), (2, 280, 400), (9, 299, 400)})
+    assert shapes(plan(sizes, limits, monkeypatch, known)) == [(4, 300, 400)]
+    # not where it wastes more than a new shape costs
+    assert shapes(plan([(30, 40)] * 4, limits, monkeypatch, known)) == [(4, 30, 40)]
+
+
+def test_the_canvases_of_duts_te_are_few(monkeypatch):
+    """Sizes as in DUTS-TE: one side of 400, half of the images of 300x400."""
+    rng = np.random.default_rng(0)
+    short = np.where(rng.random(2000) < 0.5, 300, rng.integers(200, 400, 2000)).tolist()
+    sizes = [(400, s) if i % 5 == 0 else (s, 400) for i, s in enumerate(short)]
+    costs = ShapeCosts(planning.SHAPE_PIXELS)
+    batches = plan(sizes, BatchLimits(128, 2**22), monkeypatch, costs)
+    assert len(set(shapes(batches))) <= 8
+    assert sum(b.n_pixels for b in batches) < 1.15 * sum(h * w for h, w in sizes)
+
+
+def test_a_network_without_padding_has_one_number_of_places_for_a_size(images, tmp_path):
+    seen = []
+
+    class Counting(nn.Conv2d):
+        def forward(self, x):
+            seen.append(tuple(x.shape))
+            return super().forward(x)
+
+    counting = NetworkPredictor(Counting(3, 1, 1), "counting", device="cpu")
+    counting.shape_pixels = 100
+    for i in range(2):
+        write_image(images / f"x{i}.png", np.full((20, 30, 3), 90 * i, np.uint8))
+    predict(counting, find_images([images]), tmp_path / "maps", batch_size=3)
+    assert sorted(seen) == [
+        (1, 3, 1, 1),
+        (1, 3, 7, 31),
+        (1, 3, 21, 31),
+        (1, 3, 30, 20),
+        (2, 3, 20, 30),
+        (2, 3, 20, 30),
+    ]
+    assert set(read_maps(tmp_path / "maps")) == {*SIZES, "x0", "x1"}
 
 
 def test_images_that_are_shrunk_are_not_padded(images, tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "_MAX_PADDING", 9.0)
     padding, batches = predictor(Padded(), padding=True)
     summary = predict(padding, find_images([images]), tmp_path / "maps", batch_size=8, max_side=30)
     assert summary.written == len(SIZES)
-    assert max(side for shape, _ in batches for side in shape[2:]) == 32
+    # the two of 31 pixels are shrunk, the others are padded
+    assert sorted(shape[2:] for shape, sizes in batches if sizes is None) == [(7, 30), (20, 30)]
     assert sorted(len(sizes) for _, sizes in batches if sizes) == [4]
     assert {m.shape for m in read_maps(tmp_path / "maps").values()} == set(SIZES.values())
 
 
 def test_a_damaged_image_leaves_the_others_of_its_batch(images, tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "_MAX_PADDING", 9.0)
     whole = (images / "c.png").read_bytes()
     (images / "c.png").write_bytes(whole[:-30])
     expected = alone(images, tmp_path / "alone")
@@ -179,7 +237,6 @@ def test_a_padded_batch_that_fails_is_divided(images, tmp_path, monkeypatch, err
                 raise error
             return super().forward(x, sizes)
 
-    monkeypatch.setattr(planning, "_MAX_PADDING", 9.0)
     divided, batches = predictor(Hungry(), padding=True)
     summary = predict(divided, find_images([images]), tmp_path / "maps", batch_size=8)
     assert summary.written == len(SIZES) and not summary.problems

@@ -11,6 +11,7 @@ from sodbench.cli.options import (
     add_output,
     path,
     positive,
+    read_execution,
 )
 
 
@@ -68,9 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     predictor = load_predictor(
         arguments.model,
         arguments.checkpoint,
-        device=arguments.device,
-        precision=arguments.precision,
-        compiled=arguments.compile,
+        **read_execution(arguments),
     )
     summary = predict(
         predictor,

@@ -28,6 +28,7 @@ COMMANDS = (
     "eval",
     "predict",
     "report",
+    "table",
     "train",
     "compare",
     "bench",

@@ -14,6 +14,7 @@ from sodbench.models import DEFAULT_MODEL
 from sodbench.plugins import load_plugins
 
 if TYPE_CHECKING:
+    from sodbench.models.execution import Execution
     from sodbench.results import Policy, Result
 
 # ---- values ---------------------------------------------------------------------------------------
@@ -454,6 +455,39 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="use torch.compile: faster, but on a CPU it first compiles for minutes for each image size",
     )
+    parser.add_argument(
+        "--padding",
+        action=argparse.BooleanOptionalAction,
+        help="predict images of different sizes in one batch; the network must handle it (default: on CUDA, if it "
+        "does)",
+    )
+    parser.add_argument(
+        "--cuda-graphs",
+        action=argparse.BooleanOptionalAction,
+        help="launch the network as a CUDA graph for shapes of batches that come often (default: on CUDA, if the "
+        "network handles padding)",
+    )
+
+
+def read_execution(arguments: argparse.Namespace) -> "Execution":
+    """Return what the options of `add_inference` say about how a network is executed.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    Execution
+    """
+    return {
+        "device": arguments.device,
+        "precision": arguments.precision,
+        "compiled": arguments.compile,
+        "padding": arguments.padding,
+        "graphs": arguments.cuda_graphs,
+    }
 
 
 def add_batch_size(parser: argparse.ArgumentParser) -> None:

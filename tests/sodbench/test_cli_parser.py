@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import shlex
 import subprocess
 import sys
 
@@ -110,13 +111,13 @@ def test_values_that_look_like_options_reach_their_option(folders, capsys):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_help_has_an_example_that_parses(name):
     text = COMMANDS[name].format_help()
-    examples = re.findall(r"^  (sodbench .+?)(?:    \(.*|\s*>.*)?$", text, re.MULTILINE)
+    examples = re.findall(r"^  (sodbench .+?)(?:    \(.*|\s+> .*)?$", text, re.MULTILINE)
     if name == "config":  # whose example is a file
         assert "example of a sodbench.toml:" in text
         return
     assert examples, text
     for example in examples:
-        build_parser().parse_args(example.split()[1:])
+        build_parser().parse_args(shlex.split(example)[1:])
         assert example.startswith(f"sodbench {name}")
 
 
@@ -187,6 +188,7 @@ def test_exit_zero_reports_problems_and_succeeds(folders, capsys):
     command = ["eval", "maps", "masks"]
     assert main(command) == 1
     assert main([*command, "--exit-zero"]) == 0
+    assert main([*command, "--exit-zero", "--require", "mae<0"]) == 1
     assert "problem(s) with the files" in capsys.readouterr().err
     (folders / "maps/b.png").unlink()
     assert main([*command, "--exit-zero"]) == 2

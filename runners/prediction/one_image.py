@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sodbench.console import logger
 from sodbench.errors import SodbenchError
 from sodbench.images import read_rgb
+from sodbench.models.presets import get_processing
 from sodbench.models.user_code import user_code
 from sodbench.runners.prediction.predictors import NetworkPredictor
 
@@ -64,9 +65,10 @@ def predict_image(
     pixels = read_rgb(image) if isinstance(image, (str, Path)) else _check_pixels(image)
     name = type(model).__name__
     # the hash of the weights serves manifests only
-    predictor = NetworkPredictor(
+    network = NetworkPredictor(
         model, name, device=device, precision=precision, weights_sha256="not hashed"
     )
+    predictor = network.with_processing(get_processing(model))
     with user_code(f"{name}: the network failed on an image of {pixels.shape[1]}x{len(pixels)}"):
         (saliency,) = predictor.start(pixels[None], max_side)()
     if saliency is None:

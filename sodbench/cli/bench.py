@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_inference, add_output, filled, positive
+from sodbench.cli.options import add_inference, add_output, filled, positive, read_model
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -60,8 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.runners.benchmark import BENCHMARK_SIZES, benchmark, save_record
 
     record = benchmark(
-        arguments.model,
-        arguments.checkpoint,
+        read_model(arguments),
         device=arguments.device,
         precision=arguments.precision,
         compiled=arguments.compile,

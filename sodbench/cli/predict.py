@@ -4,7 +4,14 @@ import argparse
 import os
 from typing import Any
 
-from sodbench.cli.options import add_batch_size, add_inference, add_output, path, positive
+from sodbench.cli.options import (
+    add_batch_size,
+    add_inference,
+    add_output,
+    path,
+    positive,
+    read_model,
+)
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -52,10 +59,10 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.runners.prediction.predictors import load_predictor
 
     first = os.environ.get("RANK", "0") == "0"
+    source = read_model(arguments)
     samples = find_images(arguments.images)
     predictor = load_predictor(
-        arguments.model,
-        arguments.checkpoint,
+        source,
         device=arguments.device,
         precision=arguments.precision,
         compiled=arguments.compile,

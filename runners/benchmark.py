@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from sodbench.files import write_text
 from sodbench.images import write_image
 from sodbench.models import BASELINES, DEFAULT_MODEL, create_model, get_input_size
 from sodbench.models.devices import choose_device
+from sodbench.models.execution import Execution
 from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.runners.prediction.batching import is_out_of_memory
@@ -88,22 +89,22 @@ def benchmark(
     model: str | ModelSource = DEFAULT_MODEL,
     checkpoint: Path | str | None = None,
     *,
-    device: str = "auto",
-    precision: str | None = None,
-    compiled: bool = False,
     sizes: Sequence[tuple[int, int]] = BENCHMARK_SIZES,
     repeats: int = 10,
+    **execution: Unpack[Execution],
 ) -> dict[str, Any]:
     """Measure the cost of a model.
 
     Parameters
     ----------
-    model, checkpoint, device, precision, compiled
+    model, checkpoint
         As for `sodbench.runners.prediction.predictors.load_predictor`.
     sizes : sequence of (int, int)
         Heights and widths.
     repeats : int, default 10
         Number of timed runs.
+    **execution
+        As for `sodbench.models.inference.InferenceNetwork`.
 
     Returns
     -------
@@ -123,9 +124,9 @@ def benchmark(
     source = as_source(model, checkpoint)
     network = None
     if source.name not in BASELINES and not source.is_onnx:
-        choose_device(device)
+        choose_device(execution.get("device", "auto"))
         network = create_model(source.name, **source.options).eval()
-    predictor = load_predictor(source, device=device, precision=precision, compiled=compiled)
+    predictor = load_predictor(source, **execution)
     # a size that cannot be measured is named before the others take their time
     for size in sizes:
         with _naming_size(size):

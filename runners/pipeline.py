@@ -24,6 +24,7 @@ from sodbench.errors import Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.files import safe_folder_name
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, DEFAULT_MODEL, starts_untrained
+from sodbench.models.execution import Execution
 from sodbench.models.source import ModelSource
 from sodbench.results import Policy, Result
 from sodbench.runners.distributed import environment_number
@@ -47,7 +48,7 @@ class Run:
         Names, subsets (``HKU-IS/test``) or folders of the user's own.
     data_root : Path
         The folder that holds the datasets.
-    model, device, precision, compiled
+    model, execution
         As for `load_predictor`.
     name : str, optional
         Name of the method in results; by default the model's name.
@@ -74,9 +75,7 @@ class Run:
     data_root: Path = Path("data")
     model: ModelSource = field(default_factory=ModelSource)
     name: str | None = None
-    device: str = "auto"
-    precision: str | None = None
-    compiled: bool = False
+    execution: Execution = field(default_factory=Execution)
     batch_size: int | None = None
     baselines: bool = False
     limit: int | None = None
@@ -138,8 +137,9 @@ def run_sample(run: Run) -> RunResult:
         from sodbench.runners.training.train import train_on_demo
     data_root = write_demo_data(run.output / "sample-data")
     if fit:
+        device = run.execution.get("device", "auto")
         weights = train_on_demo(
-            data_root, run.output / "sample-model", device=run.device, force=run.force
+            data_root, run.output / "sample-model", device=device, force=run.force
         )
         model = replace(model, checkpoint=weights)
     return run_datasets(replace(run, data_root=data_root, model=model, baselines=True))
@@ -255,12 +255,7 @@ def _describe_missing(missing: Mapping[str, DatasetNotFound], others: bool) -> l
 
 def _load_predictor(run: Run) -> tuple[str, Predictor]:
     """Return the method's name and its predictor."""
-    predictor = load_predictor(
-        run.model,
-        device=run.device,
-        precision=run.precision,
-        compiled=run.compiled,
-    )
+    predictor = load_predictor(run.model, **run.execution)
     untrained = run.model.checkpoint is None and starts_untrained(run.model.name)
     method = run.name or Path(run.model.name).name.replace(".py:", "-") + " (untrained)" * untrained
     return method, predictor

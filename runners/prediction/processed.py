@@ -65,9 +65,19 @@ class ProcessedPredictor:
         self.name = network.name
         self.device = network.device
         self.default_batch_size = network.default_batch_size
+        self.pads = False
+        # images of different sizes are not started together, whatever that costs
+        self.shape_pixels = 0
+        self.shapes: set[tuple[int, int, int]] = set()
         self._range = OutputRange()
 
-    def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Sequence[Pixels | None]]:
+    def allocate(self, shape: tuple[int, ...]) -> Pixels:
+        """Return memory for pixels; see `Predictor.allocate`."""
+        return np.empty(shape, np.uint8)
+
+    def start(
+        self, pixels: Pixels, max_side: int | None, sizes: NDArray[np.int64] | None = None
+    ) -> Callable[[], Sequence[Pixels | None]]:
         """Predict images of one size; see `Predictor.start`."""
         prepare, finish = self.processing.input.apply, self.processing.output.apply
         size = pixels.shape[1], pixels.shape[2]

@@ -3,7 +3,14 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_inference, add_output, filled, positive, read_model
+from sodbench.cli.options import (
+    add_inference,
+    add_output,
+    filled,
+    positive,
+    read_execution,
+    read_model,
+)
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -61,11 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     record = benchmark(
         read_model(arguments),
-        device=arguments.device,
-        precision=arguments.precision,
-        compiled=arguments.compile,
         sizes=arguments.sizes or BENCHMARK_SIZES,
         repeats=arguments.repeats,
+        **read_execution(arguments),
     )
     if arguments.name:
         record["method"] = arguments.name

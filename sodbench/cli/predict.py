@@ -10,6 +10,7 @@ from sodbench.cli.options import (
     add_output,
     path,
     positive,
+    read_execution,
     read_model,
 )
 
@@ -63,9 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     samples = find_images(arguments.images)
     predictor = load_predictor(
         source,
-        device=arguments.device,
-        precision=arguments.precision,
-        compiled=arguments.compile,
+        **read_execution(arguments),
     )
     summary = predict(
         predictor,

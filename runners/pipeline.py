@@ -24,6 +24,7 @@ from sodbench.errors import Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.files import safe_folder_name
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, DEFAULT_MODEL, starts_untrained
+from sodbench.models.execution import Execution
 from sodbench.results import Policy, Result
 from sodbench.runners.distributed import environment_number
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
@@ -46,7 +47,7 @@ class Run:
         Names, subsets (``HKU-IS/test``) or folders of the user's own.
     data_root : Path
         The folder that holds the datasets.
-    model, checkpoint, device, precision, compiled
+    model, checkpoint, execution
         As for `load_predictor`.
     name : str, optional
         Name of the method in results; by default the model's name.
@@ -74,9 +75,7 @@ class Run:
     model: str = DEFAULT_MODEL
     checkpoint: Path | None = None
     name: str | None = None
-    device: str = "auto"
-    precision: str | None = None
-    compiled: bool = False
+    execution: Execution = field(default_factory=Execution)
     batch_size: int | None = None
     baselines: bool = False
     limit: int | None = None
@@ -138,8 +137,9 @@ def run_sample(run: Run) -> RunResult:
         from sodbench.runners.training.train import train_on_demo
     data_root = write_demo_data(run.output / "sample-data")
     if fit:
+        device = run.execution.get("device", "auto")
         checkpoint = train_on_demo(
-            data_root, run.output / "sample-model", device=run.device, force=run.force
+            data_root, run.output / "sample-model", device=device, force=run.force
         )
     return run_datasets(replace(run, data_root=data_root, checkpoint=checkpoint, baselines=True))
 
@@ -254,13 +254,7 @@ def _describe_missing(missing: Mapping[str, DatasetNotFound], others: bool) -> l
 
 def _load_predictor(run: Run) -> tuple[str, Predictor]:
     """Return the method's name and its predictor."""
-    predictor = load_predictor(
-        run.model,
-        run.checkpoint,
-        device=run.device,
-        precision=run.precision,
-        compiled=run.compiled,
-    )
+    predictor = load_predictor(run.model, run.checkpoint, **run.execution)
     untrained = run.checkpoint is None and starts_untrained(run.model)
     method = run.name or Path(run.model).name.replace(".py:", "-") + " (untrained)" * untrained
     return method, predictor

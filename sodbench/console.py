@@ -4,6 +4,7 @@ Library code reports through `logger`, as any library does, and prints nothing. 
 bars on with `show_messages`: both go to standard error, so that standard output holds results only.
 """
 
+import io
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sized
@@ -62,7 +63,9 @@ def _shows_bars() -> bool:
 
 
 def bar(total: int | None, description: str, unit: str = "it", **options: Any) -> "tqdm[Any]":
-    """Return a tqdm bar to update by hand, visible if the command line shows messages on a terminal.
+    """Return a tqdm bar to update by hand, visible if the command line shows messages.
+
+    Where standard error is no terminal (a file, a job of a scheduler), it is a message now and then instead.
 
     Parameters
     ----------
@@ -73,15 +76,17 @@ def bar(total: int | None, description: str, unit: str = "it", **options: Any) -
     **options
         For tqdm.
     """
-    return tqdm(
-        total=total,
-        desc=printable(description),
-        unit=unit,
-        # None: tqdm shows the bar on a terminal only
-        disable=None if _shows_bars() else True,
-        dynamic_ncols=True,
-        **options,
-    )
+    shown = _shows_bars()
+    if not shown or sys.stderr.isatty():
+        options |= {"disable": not shown, "dynamic_ncols": True}
+    else:
+        options |= {
+            "file": _ProgressMessages(),
+            "delay": _SECONDS_BETWEEN_MESSAGES,
+            "mininterval": _SECONDS_BETWEEN_MESSAGES,
+            "bar_format": "{desc}: {n_fmt} of {total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+        }
+    return tqdm(total=total, desc=printable(description), unit=unit, **options)
 
 
 def track(items: Iterable[T], description: str, unit: str = "it") -> Iterator[T]:
@@ -104,6 +109,19 @@ def track(items: Iterable[T], description: str, unit: str = "it") -> Iterator[T]
         for item in items:
             yield item
             progress.update()
+
+
+# Of a bar that is not on a terminal.
+_SECONDS_BETWEEN_MESSAGES = 60.0
+
+
+class _ProgressMessages(io.StringIO):
+    """What a bar writes to where there is no terminal: each of its states becomes a message."""
+
+    def write(self, text: str) -> int:
+        if state := text.strip():
+            logger.info(state)
+        return len(text)
 
 
 def show(text: str) -> None:

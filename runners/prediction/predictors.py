@@ -4,10 +4,12 @@ torch is imported when a network is made, so the baselines predict without it.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sodbench.console import logger
 from sodbench.errors import Problem, ProblemKind, SodbenchError
@@ -19,7 +21,9 @@ from sodbench.models import (
     identify_model,
     starts_untrained,
 )
+from sodbench.models.execution import Execution
 from sodbench.models.user_code import user_code
+from sodbench.runners.prediction.planning import SHAPE_PIXELS
 
 if TYPE_CHECKING:
     import torch
@@ -43,27 +47,46 @@ class Predictor(Protocol):
     device : torch.device or None
         Where it computes; None if it does not use torch.
     default_batch_size : int
-        Images of a batch, unless the caller chooses.
+        Maximum number of images in a batch, unless the caller chooses.
+    pads : bool
+        Whether images of different sizes, and empty places, may be started together.
+    shape_pixels : int
+        What a new shape of batch costs: the number of pixels that could be predicted in the same time.
+    shapes : set of (int, int, int)
+        The shapes of batches so far: number of images, height and width.
     """
 
     name: str
     device: "torch.device | None"
     default_batch_size: int
+    pads: bool
+    shape_pixels: int
+    shapes: set[tuple[int, int, int]]
 
-    def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
-        """Start to predict images of one size.
+    def allocate(self, shape: tuple[int, ...]) -> Pixels:
+        """Return memory, uint8 of this shape, from which `start` copies fastest."""
+        ...
+
+    def start(
+        self, pixels: Pixels, max_side: int | None, sizes: NDArray[np.int64] | None = None
+    ) -> Callable[[], Maps]:
+        """Start to predict images.
 
         Parameters
         ----------
         pixels : ndarray of uint8, shape (n, h, w, 3)
-            RGB.
+            RGB. They must not change until the maps are there.
         max_side : int or None
             Longer images are shrunk to it for the network.
+        sizes : ndarray of int64, shape (n, 2), optional
+            Height and width of each image, in the top left of its place, 0x0 for an empty place; only where the
+            predictor `pads`. By default every image fills its place.
 
         Returns
         -------
         callable
-            Waits for the maps and returns them: n arrays of uint8 [h, w], or None for output that is not finite.
+            Waits for the maps and returns them: n arrays of uint8 of the images' sizes, or None for output that is
+            not finite.
         """
         ...
 
@@ -86,6 +109,25 @@ class Predictor(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a network is from, for the manifest.
+
+    Attributes
+    ----------
+    weights : str
+        Where its weights are from.
+    weights_sha256 : str or None
+        Hash of the file of weights; None: the weights themselves are hashed.
+    source_sha256 : str or None
+        Hash of the user's file that defines the network.
+    """
+
+    weights: str = "in memory"
+    weights_sha256: str | None = None
+    source_sha256: str | None = None
+
+
 class NetworkPredictor:
     """A network, run by `sodbench.models.inference.InferenceNetwork`.
 
@@ -94,14 +136,10 @@ class NetworkPredictor:
     model : nn.Module
     name : str
         Its name, for messages and the manifest.
-    device, precision, compiled
+    origin : Origin, optional
+        Where the network is from.
+    **execution
         As for `InferenceNetwork`.
-    weights : str
-        Where the weights are from, for the manifest.
-    weights_sha256 : str, optional
-        Hash of the file of weights; by default the weights themselves are hashed.
-    source_sha256 : str, optional
-        Hash of the user's file that defines the network.
 
     Raises
     ------
@@ -114,33 +152,35 @@ class NetworkPredictor:
         model: "nn.Module",
         name: str,
         *,
-        device: str = "auto",
-        precision: str | None = None,
-        compiled: bool = False,
-        weights: str = "in memory",
-        weights_sha256: str | None = None,
-        source_sha256: str | None = None,
+        origin: Origin | None = None,
+        **execution: Unpack[Execution],
     ):
         from sodbench.models import checkpoints
         from sodbench.models.inference import InferenceNetwork
 
         self.name = name
-        self.network = InferenceNetwork(model, device, precision, compiled)
+        self.network = InferenceNetwork(model, **execution)
         self.device: torch.device | None = self.network.device
-        self.default_batch_size = 32 if self.network.device.type == "cuda" else 1
-        if weights_sha256 is None:
+        cuda = self.network.device.type == "cuda"
+        self.default_batch_size = 128 if cuda else 1
+        self.pads = self.network.pads
+        self.shape_pixels = SHAPE_PIXELS if cuda or self.pads else 0
+        self.shapes: set[tuple[int, int, int]] = set()
+        self._origin = origin or Origin()
+        if self._origin.weights_sha256 is None:
             with user_code(f"{name}: the network does not give its weights"):
-                weights_sha256 = checkpoints.weights_sha256(model.state_dict())
-        self._origin = {
-            "model": name,
-            "source_sha256": source_sha256,
-            "weights": weights,
-            "weights_sha256": weights_sha256,
-        }
+                sha256 = checkpoints.weights_sha256(model.state_dict())
+            self._origin = replace(self._origin, weights_sha256=sha256)
 
-    def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
+    def allocate(self, shape: tuple[int, ...]) -> Pixels:
+        """Return memory for pixels; see `Predictor.allocate`."""
+        return self.network.transfers.allocate(shape)
+
+    def start(
+        self, pixels: Pixels, max_side: int | None, sizes: NDArray[np.int64] | None = None
+    ) -> Callable[[], Maps]:
         """Start to predict images; see `Predictor.start`."""
-        return self.network.start(pixels, max_side)
+        return self.network.start(pixels, max_side, sizes)
 
     def describe(self) -> dict[str, Any]:
         """Return what the manifest records; see `Predictor.describe`."""
@@ -148,12 +188,14 @@ class NetworkPredictor:
 
         network = self.network
         return {
-            **self._origin,
+            "model": self.name,
+            **asdict(self._origin),
             "output": network.output,
             "precision": network.precision,
             "arithmetic": ARITHMETIC[network.precision],
             "memory_format": "channels_last" if network.channels_last else "contiguous",
             "compiled": network.compiled,
+            "padding": network.pads,
             **describe_machine(network.device),
         }
 
@@ -180,12 +222,21 @@ class BaselinePredictor:
     """
 
     default_batch_size = 1
+    pads = False
+    shape_pixels = 0
 
     def __init__(self, name: str):
         self.name = name
+        self.shapes: set[tuple[int, int, int]] = set()
         self.device: torch.device | None = None
 
-    def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
+    def allocate(self, shape: tuple[int, ...]) -> Pixels:
+        """Return memory for pixels; see `Predictor.allocate`."""
+        return np.empty(shape, np.uint8)
+
+    def start(
+        self, pixels: Pixels, max_side: int | None, sizes: NDArray[np.int64] | None = None
+    ) -> Callable[[], Maps]:
         """Predict images at their own size; see `Predictor.start`."""
         maps = [BASELINES[self.name](image) for image in pixels]
         return lambda: maps
@@ -202,10 +253,7 @@ class BaselinePredictor:
 def load_predictor(
     model: str = DEFAULT_MODEL,
     checkpoint: Path | str | None = None,
-    *,
-    device: str = "auto",
-    precision: str | None = None,
-    compiled: bool = False,
+    **execution: Unpack[Execution],
 ) -> Predictor:
     """Load the predictor of a model.
 
@@ -216,7 +264,7 @@ def load_predictor(
     checkpoint : Path or str, optional
         A file of weights. Without it, sodbench's own networks have random weights, the same on every call, and
         warn of it; a user's network has the weights that its factory gives it.
-    device, precision, compiled
+    **execution
         As for `sodbench.models.inference.InferenceNetwork`.
 
     Returns
@@ -239,25 +287,18 @@ def load_predictor(
     from sodbench.models.devices import choose_device
 
     # refused before the network is made
-    choose_device(device)
+    choose_device(execution.get("device", "auto"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = create_model(model)
     name, source_sha256 = identify_model(model)
-    weights_sha256 = None
+    sha256 = None
     if checkpoint is not None:
-        weights, weights_sha256 = "checkpoint", load_checkpoint(network, checkpoint)
+        weights, sha256 = "checkpoint", load_checkpoint(network, checkpoint)
     else:
         weights = report_own_weights(model)
     return NetworkPredictor(
-        network,
-        name,
-        device=device,
-        precision=precision,
-        compiled=compiled,
-        weights=weights,
-        weights_sha256=weights_sha256,
-        source_sha256=source_sha256,
+        network, name, origin=Origin(weights, sha256, source_sha256), **execution
     )
 
 

@@ -28,6 +28,7 @@ COMMANDS = (
     "eval",
     "predict",
     "report",
+    "table",
     "train",
     "compare",
     "bench",
@@ -35,6 +36,7 @@ COMMANDS = (
     "merge",
     "verify",
     "data",
+    "warmup",
 )
 
 # Bytes of 'ulimit -v': with less, OpenBLAS waits forever for its buffers and LLVM aborts, both without a message.
@@ -44,7 +46,7 @@ REFUSED, INTERNAL, INTERRUPTED, PIPE_CLOSED = 2, 70, 130, 141
 STATUSES = """\
 exit status:
   0    finished, nothing to report
-  1    finished with problems, all of which are listed
+  1    finished with problems, all of which are listed, or a --require or --fail-if condition failed
   2    refused or failed; the message explains why and what to do
   70   an error in sodbench itself; SODBENCH_TRACEBACK=1 shows where
   130  interrupted (Ctrl-C); train also gives 143 after SIGTERM

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_inference, add_output, filled, positive
+from sodbench.cli.options import add_inference, add_output, filled, positive, read_execution
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -62,11 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     record = benchmark(
         arguments.model,
         arguments.checkpoint,
-        device=arguments.device,
-        precision=arguments.precision,
-        compiled=arguments.compile,
         sizes=arguments.sizes or BENCHMARK_SIZES,
         repeats=arguments.repeats,
+        **read_execution(arguments),
     )
     if arguments.name:
         record["method"] = arguments.name

@@ -5,6 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sodbench.cli.conditions import (
+    add_conditions,
+    read_conditions,
+    refuse_other_datasets,
+    report_outcomes,
+)
 from sodbench.cli.options import (
     add_format,
     add_limits,
@@ -37,6 +43,7 @@ from sodbench.quoting import printable
 
 if TYPE_CHECKING:
     from sodbench.datasets import Dataset
+    from sodbench.reports.conditions import Condition
     from sodbench.reports.text import WorstImages
     from sodbench.runners.evaluation.evaluate import Evaluation
     from sodbench.runners.evaluation.plan import EvaluationPlan
@@ -49,7 +56,8 @@ def add_parser(commands: Any) -> None:
         help="score saliency maps against ground truth",
         description="Score saliency maps against ground truth masks. PREDS is a folder of maps, or a tree of them "
         "(<set>/, <method>/<set>/ or <set>/<method>/). GT is a folder of masks, a dataset, or a root folder of datasets.",
-        epilog="Exit status: 0 no problems, 1 finished with problems, which are listed, 2 refused. "
+        epilog="Exit status: 0 no problems, 1 finished with problems, which are listed, or a --require does not hold, "
+        "2 refused. "
         "Example: sodbench eval preds/DSS/SOD data/SOD/GT --protocol all",
     )
     _add_inputs(parser)
@@ -70,6 +78,11 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="show how the folders are interpreted, and exit"
+    )
+    add_conditions(
+        parser,
+        "--require",
+        'conditions that every score must fulfil, such as "f_max>=0.85" or "SOD:mae<0.1"',
     )
     add_workers(parser)
     parser.add_argument("--force", action="store_true", help="with -o: score everything again")
@@ -162,7 +175,11 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     metrics = _read_metrics(arguments.metrics)
     _check_options(arguments)
+    conditions = read_conditions(arguments, "--require")
     plan = _plan(arguments)
+    refuse_other_datasets(
+        conditions, list(dict.fromkeys(t.dataset for t in plan.tasks)), "--require"
+    )
     if arguments.dry_run:
         show("\n".join(map(printable, plan.describe())))
         return report_problems(plan.problems, per_kind=5)
@@ -177,14 +194,33 @@ def run(arguments: argparse.Namespace) -> int:
                 workers=workers,
                 force=arguments.force,
                 allow_swapped=arguments.allow_swapped,
-                keep_counts=False,
+                keep_counts=arguments.certainty != "value",
             )
     except ProblemsError as error:
         if arguments.format == "json":
             show(format_scores_json([], error.problems))
         raise
     _print_scores(arguments, evaluation, metrics)
-    return report_problems(evaluation.problems, per_kind=5)
+    status = report_problems(evaluation.problems, per_kind=5)
+    if conditions or arguments.summary:
+        status |= _check_requirements(arguments, evaluation, conditions, metrics)
+    return status
+
+
+def _check_requirements(
+    arguments: argparse.Namespace,
+    evaluation: "Evaluation",
+    conditions: "Sequence[Condition]",
+    metrics: Sequence[str],
+) -> int:
+    """Check what ``--require`` names; returns the exit status."""
+    from sodbench.reports.requirements import check_results
+    from sodbench.reports.text import format_scores
+
+    results = list(evaluation.results)
+    outcomes = check_results(results, conditions, arguments.certainty)
+    table = format_scores(results, metrics, markdown=True) if results else ""
+    return report_outcomes(arguments, outcomes, "--require", "sodbench eval", table)
 
 
 def _check_options(arguments: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from sodbench.models import DEFAULT_MODEL
 from sodbench.plugins import load_plugins
 
 if TYPE_CHECKING:
+    from sodbench.models.execution import Execution
     from sodbench.results import Policy, Result
 
 # ---- values ---------------------------------------------------------------------------------------
@@ -291,6 +292,60 @@ def select_datasets(texts: Sequence[str] | None, results: "Sequence[Result]") ->
     return [n if n in present else canonical_name(n) for n in names(texts)] or None
 
 
+def select_methods(texts: Sequence[str] | None, results: "Sequence[Result]") -> list[str] | None:
+    """Return the methods that ``--methods`` names; a method's own name may hold a comma.
+
+    Parameters
+    ----------
+    texts : sequence of str, optional
+        The values of ``--methods``.
+    results : sequence of Result
+        The results to choose from.
+
+    Returns
+    -------
+    list of str or None
+        None for all.
+    """
+    present = {r.method for r in results}
+    methods = [n for text in texts or () for n in ([text] if text in present else names([text]))]
+    return methods or None
+
+
+def add_methods(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose methods, their names and published numbers for ``report`` and ``table``.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
+    parser.add_argument(
+        "--methods", nargs="+", type=some_names, metavar="NAME", help="these methods, in this order"
+    )
+    parser.add_argument(
+        "--methods-file",
+        type=path,
+        metavar="FILE.toml",
+        help="labels, groups, years, citation keys, colours and lines of the methods, see docs/reports.md",
+    )
+    parser.add_argument(
+        "--published",
+        nargs="*",
+        type=filled,
+        metavar="SOURCE",
+        help="add published numbers, marked as such: icon, salod, u2net, sal_eval_toolbox, csf (no name: all), or a CSV "
+        "file of your own with the columns method,dataset,metric,value",
+    )
+    parser.add_argument(
+        "--published-methods",
+        nargs="+",
+        type=filled,
+        metavar="NAME",
+        help="only the published numbers of these methods",
+    )
+
+
 def add_format(
     parser: argparse.ArgumentParser, choices: Sequence[str] = ("table", "markdown", "json")
 ) -> None:
@@ -400,6 +455,39 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="use torch.compile: faster, but on a CPU it first compiles for minutes for each image size",
     )
+    parser.add_argument(
+        "--padding",
+        action=argparse.BooleanOptionalAction,
+        help="predict images of different sizes in one batch; the network must handle it (default: on CUDA, if it "
+        "does)",
+    )
+    parser.add_argument(
+        "--cuda-graphs",
+        action=argparse.BooleanOptionalAction,
+        help="launch the network as a CUDA graph for shapes of batches that come often (default: on CUDA, if the "
+        "network handles padding)",
+    )
+
+
+def read_execution(arguments: argparse.Namespace) -> "Execution":
+    """Return what the options of `add_inference` say about how a network is executed.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    Execution
+    """
+    return {
+        "device": arguments.device,
+        "precision": arguments.precision,
+        "compiled": arguments.compile,
+        "padding": arguments.padding,
+        "graphs": arguments.cuda_graphs,
+    }
 
 
 def add_batch_size(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,14 @@ import argparse
 import os
 from typing import Any
 
-from sodbench.cli.options import add_batch_size, add_inference, add_output, path, positive
+from sodbench.cli.options import (
+    add_batch_size,
+    add_inference,
+    add_output,
+    path,
+    positive,
+    read_execution,
+)
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -56,9 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     predictor = load_predictor(
         arguments.model,
         arguments.checkpoint,
-        device=arguments.device,
-        precision=arguments.precision,
-        compiled=arguments.compile,
+        **read_execution(arguments),
     )
     summary = predict(
         predictor,

@@ -57,8 +57,9 @@ def cache_constants(make: Callable[..., T]) -> Callable[..., T]:
     def get(*arguments: Any) -> T:
         if torch.compiler.is_compiling():
             return make(*arguments)
-        # the second question is an error where there is no CUDA
-        if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+        has_context = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        # asked without a context, this is an error where there is no CUDA
+        if has_context and torch.cuda.is_current_stream_capturing():
             return make(*arguments)
         return make_once(*arguments)
 

@@ -155,24 +155,26 @@ def test_the_whole_training_is_the_references(
         np.testing.assert_allclose(weights[name], value, rtol=2e-4, atol=2e-6, err_msg=name)
 
 
-def test_grouped_updates_of_csf_equal_one_by_one(
-    twelve: Dataset, monkeypatch: pytest.MonkeyPatch, ruled_csf: nn.Module
-) -> None:
-    """Several updates of the real network: losses and gradients to float rounding."""
+def test_updates_of_csf_together_equal_one_by_one(twelve: Dataset, ruled_csf: nn.Module) -> None:
+    """Several updates of the real network, exact and padded: losses and gradients to float rounding."""
     recipe = change_recipe(Recipe(), {"accumulate": 3})
     items = [load_augmented(s, i, 0, 1.0, recipe) for i, s in enumerate(twelve.samples)]
+    # two of one size and one of another
+    updates = [[items[0], items[3], items[1]], [items[4], items[1], items[2]]]
     results = []
-    for sub_batch in (1, 3):
+    for changes in ({"sub_batch": 1}, {"batching": "exact"}, {"batching": "pad"}):
         model = copy.deepcopy(ruled_csf)
-        updater = updater_of(model, change_recipe(recipe, {"sub_batch": sub_batch}))
-        updates = [
-            astuple(updater.start_update(updater.load(items[i::3][:3]), 1e-6)()) for i in (0, 1)
-        ]
-        results.append((np.array(updates), model.cls_layer.weight.grad))
-    (one, one_gradient), (grouped, grouped_gradient) = results
-    np.testing.assert_allclose(grouped, one, rtol=1e-5)
-    scale = one_gradient.abs().max().item()
-    np.testing.assert_allclose(grouped_gradient, one_gradient, rtol=0, atol=2e-5 * scale)
+        updater = updater_of(model, change_recipe(recipe, changes))
+        numbers = [astuple(updater.start_update(updater.load(u), 1e-6)()) for u in updates]
+        results.append(
+            (np.array(numbers), model.cls_layer.weight.grad, model.base.conv1[0].weight.grad)
+        )
+    (one, *one_gradients), *together = results
+    for numbers, *gradients in together:
+        np.testing.assert_allclose(numbers, one, rtol=1e-5)
+        for gradient, expected in zip(gradients, one_gradients, strict=True):
+            scale = expected.abs().max().item()
+            np.testing.assert_allclose(gradient, expected, rtol=0, atol=2e-5 * scale)
 
 
 # --- the run's folder, stopping and resuming ------------------------------------------------------

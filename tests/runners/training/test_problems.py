@@ -265,7 +265,7 @@ def test_a_validation_that_fails_loses_no_epoch(
         train(training)
     assert sum("loss" in record for record in read_log(short.out)) == 3
     assert (short.out / "state" / "step-0000003.pt").exists()
-    with pytest.raises(SodbenchError, match=r"^validation: "):  # first thing, without another update
+    with pytest.raises(SodbenchError, match=r"^validation: "):  # before any update
         train(replace(training, resume=True))
     assert sum("loss" in record for record in read_log(short.out)) == 3
 

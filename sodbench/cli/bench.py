@@ -13,9 +13,10 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="measure a model's size, speed and memory",
         description="Measure parameters, multiply-adds, latency of one image, images per second at the best "
         "batch size, peak memory, and images per second from JPEG to PNG files.",
-        epilog="'sodbench report RESULTS -o report --bench FILE' shows the record next to the scores.",
+        epilog="example:\n  sodbench bench --checkpoint final.pth --sizes 400x300 -o csf.json\n\n"
+        "'sodbench report RESULTS -o report --bench FILE' shows the record next to the scores.",
     )
-    add_inference(parser)
+    add_inference(parser.add_argument_group("which model, and how it is computed"))
     parser.add_argument(
         "--sizes",
         nargs="+",

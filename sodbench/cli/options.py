@@ -4,7 +4,9 @@ argparse prints the message of a refused value with the name of its option, and 
 """
 
 import argparse
-from collections.abc import Sequence
+import difflib
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,9 @@ from sodbench.plugins import load_plugins
 if TYPE_CHECKING:
     from sodbench.models.execution import Execution
     from sodbench.results import Policy, Result
+
+# Names the folder of the datasets.
+DATA_VARIABLE = "SODBENCH_DATA"
 
 # ---- values ---------------------------------------------------------------------------------------
 
@@ -72,6 +77,26 @@ def _whole(text: str, least: int) -> int:
     if number is None or number < least:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
     return number
+
+
+def describe_choice(value: object, choices: Iterable[object]) -> str:
+    """Return the message for a value that is none of the choices.
+
+    Parameters
+    ----------
+    value : object
+        What was given.
+    choices : iterable
+        What is possible.
+
+    Returns
+    -------
+    str
+    """
+    names = [str(choice) for choice in choices]
+    near = difflib.get_close_matches(str(value).lower(), names, 1)
+    hint = f", did you mean {near[0]!r}?" if near else ""
+    return f"invalid choice: {str(value)!r}{hint} (choose from {', '.join(map(repr, names))})"
 
 
 def filled(text: str) -> str:
@@ -173,15 +198,17 @@ def refuse_without_effect(
     SodbenchError
         If one of them was given.
     """
+    # a default from a file may hold for other calls
+    configured = {setting.destination for setting in getattr(arguments, "settings", ())}
     for name in destinations:
-        if getattr(arguments, name) not in (None, False, []):
+        if getattr(arguments, name) not in (None, False, []) and name not in configured:
             raise SodbenchError(f"--{name.replace('_', '-')} has no effect {why}")
 
 
 # ---- what is read and written ---------------------------------------------------------------------
 
 
-def add_output(parser: argparse.ArgumentParser, metavar: str, help: str, **options: Any) -> None:
+def add_output(parser: argparse._ActionsContainer, metavar: str, help: str, **options: Any) -> None:
     """Add ``-o``.
 
     Parameters
@@ -207,25 +234,67 @@ def add_data_root(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--data-root",
         type=path,
-        default=Path("data"),
+        default=default_data_root(),
         metavar="DIR",
-        help="folder that holds the datasets, in any layout (default: %(default)s)",
+        help="folder that holds the datasets, in any layout (default: $SODBENCH_DATA, or else data)",
     )
 
 
-def add_truth_root(parser: argparse.ArgumentParser) -> None:
-    """Add the folder of the datasets, for the commands whose GT can be a path or a name.
+def default_data_root() -> Path:
+    """Return the folder of the datasets where no option names it: $SODBENCH_DATA, or else ``data``."""
+    return Path(os.environ.get(DATA_VARIABLE) or "data")
+
+
+def add_truth_root(parser: argparse._ActionsContainer) -> None:
+    """Add the folder of the datasets, for the commands whose GT can be a path or a name; see `read_truth_root`.
 
     Parameters
     ----------
     parser : argparse parser or group
         Where the options are added.
     """
-    parser.add_argument(
+    option: Any = parser.add_argument(
         "--data-root",
         type=path,
         metavar="DIR",
-        help="folder where the name GT is looked up first (default: the working folder, then data)",
+        help="folder where the name GT is looked up first (default: the working folder, then $SODBENCH_DATA, or else "
+        "data)",
+    )
+    # a default from a file is the last place, not the first
+    option.default_destination = "default_root"
+    parser.set_defaults(default_root=default_data_root())
+
+
+def read_truth_root(arguments: argparse.Namespace) -> Path | None:
+    """Return the folder where GT is looked up first, or None for the working folder.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    Path or None
+    """
+    if arguments.data_root is None and not Path(arguments.truth).is_dir():
+        return Path(arguments.default_root)
+    given: Path | None = arguments.data_root
+    return given
+
+
+def add_exit_zero(parser: argparse.ArgumentParser) -> None:
+    """Add ``--exit-zero``, which the command line itself reads.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Where the option is added.
+    """
+    parser.add_argument(
+        "--exit-zero",
+        action="store_true",
+        help="exit with status 0 even if problems are reported, instead of 1",
     )
 
 
@@ -248,7 +317,7 @@ def add_limits(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_selection(parser: argparse.ArgumentParser) -> None:
+def add_selection(parser: argparse._ActionsContainer) -> None:
     """Add the options that choose what ``report`` and ``compare`` show.
 
     Parameters
@@ -312,7 +381,7 @@ def select_methods(texts: Sequence[str] | None, results: "Sequence[Result]") -> 
     return methods or None
 
 
-def add_methods(parser: argparse.ArgumentParser) -> None:
+def add_methods(parser: argparse._ActionsContainer) -> None:
     """Add the options that choose methods, their names and published numbers for ``report`` and ``table``.
 
     Parameters
@@ -347,7 +416,7 @@ def add_methods(parser: argparse.ArgumentParser) -> None:
 
 
 def add_format(
-    parser: argparse.ArgumentParser, choices: Sequence[str] = ("table", "markdown", "json")
+    parser: argparse._ActionsContainer, choices: Sequence[str] = ("table", "markdown", "json")
 ) -> None:
     """Add ``--format``; the first choice is the default.
 
@@ -366,7 +435,7 @@ def add_format(
     )
 
 
-def add_resampling(parser: argparse.ArgumentParser, resamples: int, use: str) -> None:
+def add_resampling(parser: argparse._ActionsContainer, resamples: int, use: str) -> None:
     """Add the options of bootstrap and tests.
 
     Parameters
@@ -434,7 +503,7 @@ def add_device(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_inference(parser: argparse.ArgumentParser) -> None:
+def add_inference(parser: argparse._ActionsContainer) -> None:
     """Add the options that choose a network and how it is computed.
 
     Parameters
@@ -490,7 +559,7 @@ def read_execution(arguments: argparse.Namespace) -> "Execution":
     }
 
 
-def add_batch_size(parser: argparse.ArgumentParser) -> None:
+def add_batch_size(parser: argparse._ActionsContainer) -> None:
     """Add ``--batch-size``.
 
     Parameters
@@ -509,7 +578,7 @@ def add_batch_size(parser: argparse.ArgumentParser) -> None:
 # ---- scoring --------------------------------------------------------------------------------------
 
 
-def add_protocol(parser: argparse.ArgumentParser) -> None:
+def add_protocol(parser: argparse._ActionsContainer) -> None:
     """Add ``--protocol``; `read_protocols` reads it.
 
     Parameters
@@ -530,9 +599,7 @@ def add_protocol(parser: argparse.ArgumentParser) -> None:
 def _protocol(text: str) -> str:
     load_plugins("sodbench.protocols")
     if text not in (*PROTOCOLS, "all"):
-        raise argparse.ArgumentTypeError(
-            f"invalid choice: {text!r} (choose from {', '.join(map(repr, (*PROTOCOLS, 'all')))})"
-        )
+        raise argparse.ArgumentTypeError(describe_choice(text, (*PROTOCOLS, "all")))
     return text
 
 
@@ -569,7 +636,7 @@ def add_jobs(parser: argparse._ActionsContainer, what: str) -> None:
     )
 
 
-def add_workers(parser: argparse.ArgumentParser) -> None:
+def add_workers(parser: argparse._ActionsContainer) -> None:
     """Add the options that choose what scores the maps.
 
     Parameters

@@ -42,6 +42,15 @@ def test_help_imports_nothing_heavy(arguments):
     assert not imported & set(HEAVY)
 
 
+def test_eval_starts_without_pandas_and_scipy(tmp_path):
+    for folder in ("maps", "gt"):
+        write_grey(tmp_path / folder / "a.png", np.eye(9, dtype=np.uint8) * 255)
+    folders = [str(tmp_path / name) for name in ("maps", "gt")]
+    command = ["eval", *folders, "-o", str(tmp_path / "out"), "--protocol", "all"]
+    # the second one finds everything stored
+    assert loaded_after(command, command) == ["numba", "numpy"]
+
+
 def test_eval_and_report_do_not_import_torch(tmp_path):
     for folder in ("maps", "gt"):
         write_grey(tmp_path / folder / "a.png", np.eye(9, dtype=np.uint8) * 255)

@@ -2,7 +2,7 @@
 
 Pillow decodes with libjpeg-turbo, too, but copies the pixels three times, and holds Python's lock while it does, so that
 several threads wait for each other. Where simplejpeg is not installed, and for every file about which it has anything to
-say, `decode` returns None, and the caller decodes with Pillow, which decides what is damaged.
+say, `decode_photograph` returns None, and the caller decodes with Pillow, which decides what is damaged.
 """
 
 from functools import cache
@@ -27,7 +27,7 @@ def _load_decoder() -> Any:
     return decode_jpeg
 
 
-def decode(
+def decode_photograph(
     data: bytes, frame: Frame | None, out: NDArray[np.uint8] | None = None
 ) -> NDArray[np.uint8] | None:
     """Decode a JPEG as RGB.

@@ -147,7 +147,7 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
     ImageError
         With the reason why the file cannot be read.
     """
-    data, status = _read(path, MAX_FILE_BYTES + 1)
+    data, status = _read_at_most(path, MAX_FILE_BYTES + 1)
     if len(data) != status.st_size:
         raise ImageError(str(path), "it changed while it was being read")
     return data, status
@@ -171,10 +171,10 @@ def read_start(path: Path, size: int) -> bytes:
     ImageError
         As `read_file`.
     """
-    return _read(path, size)[0]
+    return _read_at_most(path, size)[0]
 
 
-def _read(path: Path, size: int) -> tuple[bytes, os.stat_result]:
+def _read_at_most(path: Path, size: int) -> tuple[bytes, os.stat_result]:
     """Read at most ``size`` bytes, and the file's status before."""
     try:
         file = os.open(path, _READ_FLAGS)

@@ -218,7 +218,7 @@ def _decode_jpeg_rgb(
     frame = jpeg.find_frame(segments)
     if frame:
         check_size(path, frame.width, frame.height)
-    pixels = fast_jpeg.decode(data, frame, out)
+    pixels = fast_jpeg.decode_photograph(data, frame, out)
     if pixels is not None:
         return pixels
     with open_image(jpeg.strip_jpeg(data, segments, scan), path) as image:

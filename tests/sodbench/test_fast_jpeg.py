@@ -42,8 +42,10 @@ def without(monkeypatch):
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (33, 17), (64, 80)])
 def test_pixels_are_pillows(size, without, monkeypatch):
     decoded = []
-    real = fast_jpeg.decode
-    monkeypatch.setattr(fast_jpeg, "decode", lambda *a: decoded.append(real(*a)) or decoded[-1])
+    real = fast_jpeg.decode_photograph
+    monkeypatch.setattr(
+        fast_jpeg, "decode_photograph", lambda *a: decoded.append(real(*a)) or decoded[-1]
+    )
     for quality, subsampling, progressive, rows in itertools.product(
         (10, 95), ("4:4:4", "4:2:2", "4:2:0", "4:1:1"), (False, True), (0, 2)
     ):
@@ -62,7 +64,7 @@ def test_other_colours_are_pillows(options, fast, without):
     image = draw(40, 50).convert(options.pop("mode", "RGB"))
     data = encode(image, **options)
     frame = jpeg.find_frame(jpeg.read_segments(data)[0])
-    assert (fast_jpeg.decode(data, frame) is not None) == fast
+    assert (fast_jpeg.decode_photograph(data, frame) is not None) == fast
     np.testing.assert_array_equal(decode_rgb(data, "x.jpg"), without(data))
 
 

@@ -384,7 +384,7 @@ def _check_grey_kind(image: ImageFile.ImageFile, path: Path) -> None:
     elif image.format == "PPM":
         for codec, _, _, arguments in image.tile:
             # the codec raw reads samples as they are; the others scale them by the largest value
-            if codec != "raw" and arguments[-1] != 255:
+            if codec != "raw" and isinstance(arguments, tuple) and arguments[-1] != 255:
                 raise _refuse(path, f"a PNM file whose largest value is {arguments[-1]}")
     elif image.format == "WEBP" and _find_orientation(image) != 1:
         raise _refuse(path, "a WebP file that is to be turned (EXIF orientation)")

@@ -89,7 +89,7 @@ def ours(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
         per_image_metrics,
     )
     from sodbench.metrics import pysodmetrics as compat
-    from sodbench.metrics.protocols import COUNTS_ONLY
+    from sodbench.metrics.schemes import COUNTS_ONLY
     from sodbench.metrics.weighted_f import weighted_f, weighted_geometry
 
     times: dict[str, list[float]] = {}

@@ -416,10 +416,7 @@ def count_pair(map_: NDArray[np.uint8], mask: PreparedMask) -> PairCounts:
 
 
 def compile_kernels() -> None:
-    """Compile all kernels that `count_pair` may call, or load them from numba's cache.
-
-    `sodbench.metrics.compiled.announcing` reports whether anything is compiled, before it is.
-    """
+    """Compile all kernels that `count_pair` may call, or load their code, see compiled.py."""
     # grey levels, so that the kernels that a binary mask does not need are compiled too
     grey = np.eye(8, dtype=np.uint8) * np.uint8(200)
     count_pair(grey, PreparedMask(grey))

@@ -16,12 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, SodbenchError
 from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
 from sodbench.metrics.catalogue import MEASUREMENTS
-from sodbench.metrics.compiled import announcing, have_cache
 from sodbench.metrics.pixel_metrics import MetricError
 from sodbench.metrics.schemes import CountingScheme
 from sodbench.plugins import load_plugins
@@ -86,11 +84,9 @@ Batch = Sequence[tuple[Visit, Outcomes]]
 
 @cache
 def warm_up_kernels() -> None:
-    """Compile every kernel that counting calls, or load it from the cache; a message announces a compilation."""
-    once = ", once on a machine" if have_cache() else ""
-    with announcing(lambda: logger.info(f"compiling the kernels: about 20 s{once}")):
-        fast_png.warm_up()
-        compile_kernels()
+    """Compile every kernel that counting calls, or load its code; a message announces a compilation."""
+    fast_png.warm_up()
+    compile_kernels()
 
 
 # ------------------------------------------------------------------------------------------ many visits

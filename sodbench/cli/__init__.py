@@ -28,6 +28,7 @@ COMMANDS = (
     "eval",
     "predict",
     "report",
+    "table",
     "train",
     "compare",
     "bench",
@@ -35,6 +36,7 @@ COMMANDS = (
     "merge",
     "verify",
     "data",
+    "warmup",
 )
 
 # Bytes of 'ulimit -v': with less, OpenBLAS waits forever for its buffers and LLVM aborts, both without a message.

@@ -291,6 +291,60 @@ def select_datasets(texts: Sequence[str] | None, results: "Sequence[Result]") ->
     return [n if n in present else canonical_name(n) for n in names(texts)] or None
 
 
+def select_methods(texts: Sequence[str] | None, results: "Sequence[Result]") -> list[str] | None:
+    """Return the methods that ``--methods`` names; a method's own name may hold a comma.
+
+    Parameters
+    ----------
+    texts : sequence of str, optional
+        The values of ``--methods``.
+    results : sequence of Result
+        The results to choose from.
+
+    Returns
+    -------
+    list of str or None
+        None for all.
+    """
+    present = {r.method for r in results}
+    methods = [n for text in texts or () for n in ([text] if text in present else names([text]))]
+    return methods or None
+
+
+def add_methods(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose methods, their names and published numbers for ``report`` and ``table``.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
+    parser.add_argument(
+        "--methods", nargs="+", type=some_names, metavar="NAME", help="these methods, in this order"
+    )
+    parser.add_argument(
+        "--methods-file",
+        type=path,
+        metavar="FILE.toml",
+        help="labels, groups, years, citation keys, colours and lines of the methods, see docs/reports.md",
+    )
+    parser.add_argument(
+        "--published",
+        nargs="*",
+        type=filled,
+        metavar="SOURCE",
+        help="add published numbers, marked as such: icon, salod, u2net, sal_eval_toolbox, csf (no name: all), or a CSV "
+        "file of your own with the columns method,dataset,metric,value",
+    )
+    parser.add_argument(
+        "--published-methods",
+        nargs="+",
+        type=filled,
+        metavar="NAME",
+        help="only the published numbers of these methods",
+    )
+
+
 def add_format(
     parser: argparse.ArgumentParser, choices: Sequence[str] = ("table", "markdown", "json")
 ) -> None:

@@ -3,9 +3,10 @@
 import argparse
 import shlex
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sodbench.cli.options import (
+    add_methods,
     add_output,
     add_resampling,
     add_selection,
@@ -15,13 +16,8 @@ from sodbench.cli.options import (
     path,
     refuse_without_effect,
     select_datasets,
-    some_names,
+    select_methods,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sodbench.results import Result
 
 
 def add_parser(commands: Any) -> None:
@@ -46,9 +42,6 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--title", metavar="TEXT", help="heading of the report")
     add_selection(parser)
-    parser.add_argument(
-        "--methods", nargs="+", type=some_names, metavar="NAME", help="these methods, in this order"
-    )
     parser.add_argument(
         "--baseline",
         type=filled,
@@ -76,13 +69,7 @@ def add_parser(commands: Any) -> None:
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
     """Add the options that bring further numbers and images into the report."""
-    parser.add_argument(
-        "--published",
-        nargs="*",
-        type=filled,
-        metavar="SOURCE",
-        help="add published numbers, marked as such: icon, salod, u2net, sal_eval_toolbox, csf (no name: all)",
-    )
+    add_methods(parser)
     parser.add_argument(
         "--bench",
         nargs="+",
@@ -118,13 +105,6 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _select_methods(texts: "Sequence[str] | None", results: "Sequence[Result]") -> list[str] | None:
-    """The methods that ``--methods`` names; None for all. A method's own name may hold a comma."""
-    present = {r.method for r in results}
-    methods = [n for text in texts or () for n in ([text] if text in present else names([text]))]
-    return methods or None
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print where it is; the status is 1 where a named input could not be used."""
     from sodbench.console import logger, show
@@ -142,10 +122,12 @@ def run(arguments: argparse.Namespace) -> int:
     options = ReportOptions(
         title=arguments.title,
         metrics=names(arguments.metrics) or None,
-        methods=_select_methods(arguments.methods, results),
+        methods=select_methods(arguments.methods, results),
         datasets=select_datasets(arguments.datasets, results),
         baseline=arguments.baseline,
         published=arguments.published,
+        published_methods=arguments.published_methods,
+        methods_file=arguments.methods_file,
         bench=arguments.bench,
         attributes=arguments.attributes,
         images=arguments.images,

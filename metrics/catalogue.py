@@ -24,6 +24,16 @@ DEFAULT_METRICS = ("mae", "f_max", "precision", "recall", "threshold", "s", "e_m
 # What a report's tables show when no metric is named: the five classical metrics
 REPORT_METRICS = ("mae", "f_max", "s", "e_max", "wf")
 
+# The columns of the papers' tables, by field: what ``--metrics NAME`` shows
+PRESETS = {
+    "sod": ("mae", "f_max", "s", "e_mean", "e_max", "wf"),
+    "dis": ("f_max", "wf", "mae", "s", "e_mean", "hce_raw"),
+    "cod": ("s", "wf", "f_mean", "e_mean", "e_max", "mae"),
+    "hrsod": ("s", "f_max", "e_mean", "mae"),
+    "matting": ("s", "f_max", "e_mean", "mse", "e_max", "f_mean", "wf", "e_adp", "f_adp", "hce_raw", "mba", "biou_max",
+                "biou_mean"),
+}  # fmt: skip
+
 CITATIONS = {
     "achanta2009": "Achanta, Hemami, Estrada and Suesstrunk, Frequency-tuned salient region detection, CVPR 2009",
     "perazzi2012": "Perazzi, Kraehenbuehl, Pritch and Hornung, Saliency filters, CVPR 2012",
@@ -545,23 +555,22 @@ def suggest(name: str, known: Sequence[str]) -> str | None:
 
 
 def describe_metrics() -> str:
-    """The catalogue as text, one line per metric; metrics that ``--metrics all`` does not show are marked.
+    """The catalogue as text, one line per metric and preset; metrics that ``--metrics all`` does not show are marked.
 
     Returns
     -------
     str
     """
+    presets = [f"{name}: {', '.join(metrics)}" for name, metrics in PRESETS.items()]
     rows = [("name", "label", "better", "of", "what it is")]
     for metric in METRICS.values():
         better = "-" if metric.direction == "neither" else metric.direction
         level = "image, set" if metric.per_image else "set"
         mark = "" if metric.listed else " (only when named)"
-        if metric.on_request:
-            mark = " (computed only when named)"
         rows.append((metric.name, metric.label, better, level, metric.description + mark))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = []
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append("  ".join([*cells, row[4]]))
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "The columns of papers' tables:", *presets])

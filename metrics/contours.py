@@ -176,7 +176,7 @@ def count_vertices(x, y, tolerance):  # type: ignore[no-untyped-def]
     while depth > 0:
         depth -= 1
         start, stop = starts[depth], stops[depth]
-        split = _split(x, y, start, stop, squared)
+        split = _farthest_from_line(x, y, start, stop, squared)
         if split < 0:
             kept[vertices] = start
             vertices += 1
@@ -202,7 +202,7 @@ def _farthest(x, y):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _split(x, y, start, stop, squared):  # type: ignore[no-untyped-def]
+def _farthest_from_line(x, y, start, stop, squared):  # type: ignore[no-untyped-def]
     """The first point farthest from the line through two points, or -1 where none is beyond the tolerance."""
     dx, dy = x[stop] - x[start], y[stop] - y[start]
     farthest, most = -1, 0

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 # Borders that are off by less than this are forgiven
 RELAXATION = 5
+# uint8, so that images of 0 and 1 stay bytes
+_ONE = np.uint8(1)
 # How far a polyline may be from the border it follows
-TOLERANCE = 2.0
+POLYLINE_TOLERANCE = 2.0
 
 
 class MaskOutline(NamedTuple):
@@ -68,7 +70,7 @@ def human_correction_effort(
     binary: NDArray[np.bool_],
     mask: MaskOutline,
     relaxation: int = RELAXATION,
-    tolerance: float = TOLERANCE,
+    tolerance: float = POLYLINE_TOLERANCE,
 ) -> int:
     """Human correction effort of a binarised map.
 
@@ -91,7 +93,7 @@ def human_correction_effort(
     wrong, missed = _wrong_regions(selected, mask.inside, mask.skeleton, relaxation)
     right = selected & mask.inside
     effort = _count_clicks(wrong, right | missed, tolerance)
-    return effort + _count_clicks(missed, 1 - (right | wrong | missed), tolerance)
+    return effort + _count_clicks(missed, (right | wrong | missed) ^ _ONE, tolerance)
 
 
 def effort_of_min_max_map(pair: "PixelPair") -> float:
@@ -126,16 +128,16 @@ def _count_clicks(
 @compiled()
 def _wrong_regions(selected, inside, skeleton, relaxation):  # type: ignore[no-untyped-def]
     """The false positives and the false negatives that are not forgiven; uint8, padded as the arguments are."""
-    positive = selected & (1 - inside)
-    negative = inside & (1 - selected)
+    positive = selected & (inside ^ _ONE)
+    negative = inside & (selected ^ _ONE)
     # beyond the image everything counts as inside of the union
     core = selected | inside
     core[0], core[-1], core[:, 0], core[:, -1] = 1, 1, 1, 1
     for _ in range(relaxation):
-        core = _erode(core)
-    wrong = _grow(positive & core, 1 - inside, relaxation) & positive
-    missed = _grow(negative & core, 1 - selected, relaxation) & negative
-    return wrong, missed | (skeleton & (1 - selected))
+        core = _erode_by_cross(core)
+    wrong = _grow(positive & core, inside ^ _ONE, relaxation) & positive
+    missed = _grow(negative & core, selected ^ _ONE, relaxation) & negative
+    return wrong, missed | (skeleton & (selected ^ _ONE))
 
 
 @compiled()
@@ -144,12 +146,12 @@ def _grow(regions, within, times):  # type: ignore[no-untyped-def]
     if not regions.any():
         return regions
     for _ in range(times):
-        regions = _dilate(regions) & within
+        regions = _dilate_by_cross(regions) & within
     return regions
 
 
 @compiled()
-def _dilate(image):  # type: ignore[no-untyped-def]
+def _dilate_by_cross(image):  # type: ignore[no-untyped-def]
     """Dilate a padded image by a 3x3 cross; the padding stays 0."""
     dilated = np.zeros_like(image)
     width = image.shape[1] - 2
@@ -163,7 +165,7 @@ def _dilate(image):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _erode(image):  # type: ignore[no-untyped-def]
+def _erode_by_cross(image):  # type: ignore[no-untyped-def]
     """Erode a padded image by a 3x3 cross; the padding stays 1."""
     eroded = np.ones_like(image)
     width = image.shape[1] - 2
@@ -182,7 +184,7 @@ def _is_near(neighbours, top, bottom):  # type: ignore[no-untyped-def]
     inner = np.zeros((len(neighbours), neighbours.shape[1]), np.uint8)
     for y in range(max(top - 1, 1), min(bottom + 1, len(neighbours) - 1)):
         inner[y, 1:-1] = neighbours[y, 1:-1]
-    return _dilate(inner)[top:bottom].copy()
+    return _dilate_by_cross(inner)[top:bottom].copy()
 
 
 @compiled()

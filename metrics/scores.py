@@ -22,7 +22,7 @@ from sodbench.metrics.confusion import (
     prepare_counts,
 )
 from sodbench.metrics.counts import Counts
-from sodbench.metrics.protocols import STANDARD_RULE, Protocol, get_protocol
+from sodbench.metrics.protocols import Protocol, get_protocol
 from sodbench.metrics.s_measure import s_measure
 from sodbench.metrics.threshold_metrics import (
     f_measure,
@@ -97,7 +97,7 @@ def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
 
     scalars = {"mae": _mae(counts, prepared, protocol)}
     scalars["s"], scalars["s_object"], scalars["s_region"] = s_measure(prepared)
-    scalars["mse"] = _mse(counts)
+    scalars["mse"] = _mse(counts, prepared, protocol)
     for metric in METRICS.values():
         # those on request exist where they were counted; the others are NaN where they were not
         name = metric.measurement
@@ -200,9 +200,10 @@ def _mae(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats
     return error
 
 
-def _mse(counts: Counts) -> Floats:
-    """Mean squared error of the min-max map against the binary mask, the same under every protocol."""
-    prepared = prepare_counts(counts, STANDARD_RULE, "min-max")
+def _mse(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
+    """Mean squared error of the min-max map against the binary mask, whatever the protocol does to the map."""
+    if protocol.map != "min-max":
+        prepared = prepare_counts(counts, protocol.rule, "min-max")
     background, foreground = prepared.per_class[:, 0], prepared.per_class[:, 1]
     squared = background * prepared.value**2 + foreground * (1 - prepared.value) ** 2
     error: Floats = squared.sum(axis=-1) / (prepared.positives + prepared.negatives)[:, 0]

@@ -132,7 +132,7 @@ def weighted_precision_recall(
         raise ValueError(
             f"the map is {values.shape} and the mask {geometry.squared_distance.shape}; they must have one shape"
         )
-    scores: NDArray[np.float64] = _precision_recall(
+    scores: NDArray[np.float64] = _weigh_errors(
         np.ascontiguousarray(values),
         geometry.squared_distance,
         geometry.area,
@@ -256,7 +256,7 @@ def _outline(mask, above):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _precision_recall(  # type: ignore[no-untyped-def]  # noqa: PLR0913
+def _weigh_errors(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     values,
     squared,
     area,

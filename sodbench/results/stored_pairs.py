@@ -96,9 +96,10 @@ def counting_scheme(policy: Policy) -> CountingScheme:
     Parameters
     ----------
     policy : Policy
-        Whether weighted F is computed.
+        Which metrics are computed.
     """
-    metrics = [name for name in pixel_metric_names() if policy.weighted or name != "wf"]
+    usual = [name for name in pixel_metric_names() if policy.weighted or name != "wf"]
+    metrics = (*usual, *policy.metrics)
     return CountingScheme.for_protocols(PROTOCOLS.values(), measurements=find_measurements(metrics))
 
 

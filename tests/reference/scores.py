@@ -87,7 +87,7 @@ def image_scalars(map_, mask, rules):
     scalars |= {name: twin(values, foreground) for name, twin in PIXEL_METRICS.items()}
     # these have conventions of their own, whatever the protocol
     stretched, truth = pixels.prepared(map_, "min-max"), mask > 128
-    scalars["mse"] = ((stretched - truth) ** 2).mean()
+    scalars["mse"] = ((stretched - foreground) ** 2).mean()
     scalars["boundary_iou"] = iou_of_rims(map_ > 128, truth)
     scalars["mba"] = mean_boundary_accuracy(map_ > 128, truth)
     scalars["hce"] = human_correction_effort(stretched > 0.5, truth)

@@ -7,6 +7,7 @@ exception is an undefined S-measure under a protocol that keeps it: the mean is 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
 
@@ -304,8 +305,10 @@ class Scores:
     curves : dict of str to float64 [256]
         The means over images at the thresholds 0..255.  ``f`` is the curve whose maximum is ``f_max`` under the
         protocol: ``f_meanpr`` (F of the mean precision and recall) or ``f_meanf`` (the mean of the images' F).
-    per_image : pandas.DataFrame
-        One row per pair, index ``stem``, one column per metric; NaN where the protocol defines no value.
+    stems : tuple of str
+        The names of the pairs.
+    image_values : dict of str to float64 [N]
+        Each metric of every pair, in the order of ``stems``; NaN where the protocol defines no value.
     undefined : tuple of str
         Stems whose S-measure is undefined (an empty block; see s_measure.py).
     left_out : dict of str to tuple of str
@@ -324,12 +327,21 @@ class Scores:
     n: int
     metrics: dict[str, float]
     curves: dict[str, Floats]
-    per_image: "pd.DataFrame" = field(repr=False)
+    stems: tuple[str, ...] = field(repr=False)
+    image_values: dict[str, Floats] = field(repr=False)
     undefined: tuple[str, ...] = ()
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     empty_masks: tuple[str, ...] = ()
     comparisons: dict[str, str] = field(default_factory=dict)
     signature: str = ""
+
+    @cached_property
+    def per_image(self) -> "pd.DataFrame":
+        """``image_values`` as a table: one row per pair, index ``stem``, one column per metric."""
+        # importing pandas is slow, and not needed for the aggregates
+        import pandas as pd
+
+        return pd.DataFrame(self.image_values, pd.Index(self.stems, name="stem", dtype=object))
 
 
 class CountsSource(TypingProtocol):
@@ -391,7 +403,8 @@ def score(
         n=len(counts),
         metrics={name: float(value) for name, value in metrics.items()},
         curves=curves,
-        per_image=_per_image_table(visited, names),
+        stems=tuple(stems),
+        image_values=dict(zip(visited.columns, visited.scalars, strict=True)),
         undefined=undefined,
         left_out=_left_out(visited, names),
         empty_masks=_select(names, visited.foreground == 0),
@@ -433,14 +446,6 @@ class _Visited:
         """One metric of every pair, float64 [N]."""
         values: Floats = self.scalars[self.columns.index(name)]
         return values
-
-
-def _per_image_table(visited: _Visited, names: NDArray[np.object_]) -> "pd.DataFrame":
-    # Importing pandas is slow, and not needed where pairs are only counted
-    import pandas as pd
-
-    index = pd.Index(names, name="stem", dtype=object)
-    return pd.DataFrame(visited.scalars.T, index, list(visited.columns), copy=False)
 
 
 def _select(names: NDArray[np.object_], rows: NDArray[np.bool_]) -> tuple[str, ...]:

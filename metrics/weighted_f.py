@@ -303,7 +303,11 @@ def _false_alarms(values, squared, preparations, importance):  # type: ignore[no
                 weighted[x] += importance[squared[y, x]] * values[y, x]
     # the constant part of a preparation needs the sum of the weights, and most preparations have none
     weights = np.zeros(width)
-    if np.any(preparations[:, 1] != 0.0):
+    has_constant_part = False
+    # not np.any(): code that uses it needs scipy.linalg when it is loaded
+    for k in range(len(preparations)):
+        has_constant_part |= preparations[k, 1] != 0.0
+    if has_constant_part:
         for y in range(height):
             for x in range(width):
                 weights[x] += importance[squared[y, x]]

@@ -356,11 +356,11 @@ class Trainer:
                 bar(self.total, "train", "update", initial=self.step, smoothing=0.05)
             )
             while self.epoch < self.recipe.epochs:
-                progress.set_description(f"train: epoch {self.epoch + 1}/{self.recipe.epochs}")
+                epoch = f"train: epoch {self.epoch + 1}/{self.recipe.epochs}"
+                progress.set_description(epoch, refresh=False)
                 for record in self._run_epoch():
                     progress.set_postfix_str(
-                        f"loss {record['loss']:.4g}, lr {record['lr']:.2g}, "
-                        f"{record['images_per_second']:.1f} images/s"
+                        f"loss {record['loss']:.4g}, lr {record['lr']:.2g}", refresh=False
                     )
                     progress.update()
                     if log:

@@ -7,10 +7,10 @@ gradient norm are fetched together, after the next update's images have been sen
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -18,17 +18,19 @@ from sodbench.errors import SodbenchError
 from sodbench.models import get_input_size
 from sodbench.models.declarations import InputSize, declares_output, handles_padding
 from sodbench.models.devices import choose_precision
-from sodbench.models.inference import OutputRange, needs_contiguous, normalise, run_at_size
+from sodbench.models.inference import check_output, needs_contiguous, normalise, run_at_size
+from sodbench.models.output_range import OutputRange
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import is_out_of_memory
-from sodbench.runners.prediction.predictors import FIRST_IMAGES, double_sigmoid_problem
+from sodbench.runners.prediction.problems import FIRST_IMAGES, double_sigmoid_problem
 from sodbench.runners.training.batching import TrainingBatch, group_by_size, pad_to_canvas
 from sodbench.runners.training.data import AugmentedPair
 from sodbench.runners.training.losses import LOSSES
 from sodbench.runners.training.optimizer import batch_norms, make_optimizer
 from sodbench.runners.training.recipe import Recipe
 from sodbench.runners.training.state import get_random_state, set_random_state
+from sodbench.runners.training.supervision import get_supervision
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ class Updater:
         )
         self.optimizer = make_optimizer(self.network, recipe)
         self.problem = ""
+        self._supervision = get_supervision(network)
         self._has_run = False
         self._range = OutputRange()
 
@@ -304,18 +307,30 @@ class Updater:
 
     def _losses(self, images: _Images) -> Tensor:
         """Return the loss of each image, [n]."""
-        x, y, sizes = images.x, images.y, images.sizes
-        size = get_input_size(self.network).for_image(*y.shape[-2:])
-        run = partial(self._run, sizes=sizes)
-        logits = None if self._has_run else self._run_first(size, run, x)
+        size = get_input_size(self.network).for_image(*images.y.shape[-2:])
+        others: list[Any] = []
+
+        def run(x: Tensor) -> Any:
+            outputs = self._supervision.select(self._run(x, images.sizes))
+            if images.sizes is not None:
+                _check_on_canvas(outputs, x)
+            others[:] = outputs[1:]
+            return outputs[0]
+
+        logits = None if self._has_run else self._run_first(size, run, images.x)
         if logits is None:
-            logits = run_at_size(size, run, x)
+            logits = run_at_size(size, run, images.x)
         if self._range.images < FIRST_IMAGES and not self.problem:
             self._check_range(logits.detach().flatten(1))
-        return LOSSES[self.recipe.loss](logits, y, images.inside)
+        loss = LOSSES[self.recipe.loss]
+        losses = [loss(logits, images.y, images.inside)]
+        for other in others:
+            check_output(other, images.x)
+            losses.append(loss(_resize(other, images.y), images.y, images.inside))
+        return self._supervision.total(losses)
 
     def _run_first(
-        self, size: tuple[int, int], run: Callable[[Tensor], Tensor], x: Tensor
+        self, size: tuple[int, int], run: Callable[[Tensor], Any], x: Tensor
     ) -> Tensor | None:
         """Run the first batch; return None if the network fails in channels-last memory, which is then given up."""
         # What the failed attempt changed (random state, statistics of batch normalisation) is
@@ -338,16 +353,17 @@ class Updater:
         self.channels_last = False
         return None
 
-    def _run(self, x: Tensor, sizes: Tensor | None = None) -> Tensor:
+    def _run(self, x: Tensor, sizes: Tensor | None = None) -> Any:
         x = x if self.channels_last else x.contiguous()
         narrow = self.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16) if narrow else nullcontext():
-            output: Tensor = self._forward(x) if sizes is None else self._forward(x, sizes)
-        return output
+            return self._forward(x) if sizes is None else self._forward(x, sizes)
 
     def _check_range(self, values: Tensor) -> None:
         """Record a problem if the first images' logits look like probabilities, to which a sigmoid is applied again."""
-        self._range = self._range.with_images(torch.stack((values.amin(1), values.amax(1)), 1))
+        self._range = self._range.with_images(
+            torch.stack((values.amin(1), values.amax(1)), 1).detach().cpu().numpy()
+        )
         enough = self._range.images >= FIRST_IMAGES
         if enough and not declares_output(self.network) and self._range.looks_like_probabilities:
             self.problem = str(double_sigmoid_problem(self.name, self._range))
@@ -422,6 +438,24 @@ def choose_batching(network: nn.Module, recipe: Recipe, device: torch.device, na
         # a CPU is busy with one image already, and would compute the padding as well
         return "pad" if device.type == "cuda" and not reason else "exact"
     return recipe.batching
+
+
+def _check_on_canvas(outputs: Sequence[Any], x: Tensor) -> None:
+    """Check that maps of padded images have the canvas's size: smaller ones cannot be enlarged image by image."""
+    for y in outputs:
+        if isinstance(y, Tensor) and y.shape[-2:] != x.shape[-2:]:
+            raise SodbenchError(
+                f"the network declares handles_padding but returned {list(y.shape)} for padded images {list(x.shape)}; "
+                "its maps must have their size"
+            )
+
+
+def _resize(logits: Tensor, masks: Tensor) -> Tensor:
+    """Resize logits [n, 1, h', w'] to the size of masks [n, 1, h, w]."""
+    logits, size = logits.float(), masks.shape[-2:]
+    if logits.shape[-2:] == size:
+        return logits
+    return F.interpolate(logits, size=tuple(size), mode="bilinear")
 
 
 def mark_images(sizes: Tensor, height: int, width: int) -> Tensor:

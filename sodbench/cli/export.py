@@ -13,6 +13,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="write a network as an ONNX file",
         description="Write a network as ONNX (input 'image': RGB, ImageNet-normalised, [n, 3, h, w]; output "
         "'logits': [n, 1, h, w]; 'probabilities' if the network declares them) and compare it with torch at three sizes. Needs the extra 'onnx'.",
+        epilog="example:\n  sodbench export --checkpoint final.pth -o csf.onnx",
     )
     add_model(parser)
     add_output(parser, "FILE.onnx", "file to write", required=True)

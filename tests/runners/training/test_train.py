@@ -20,14 +20,16 @@ from torch import Tensor, nn
 from sodbench import cli, demo_data
 from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.images import read_grey, write_grey, write_image
+from sodbench.images import decode_rgb, read_grey, write_grey, write_image
 from sodbench.metrics import Evaluator
 from sodbench.models import create_model, load_checkpoint
 from sodbench.models.inference import normalise
 from sodbench.runners.distributed import ProcessGroup
+from sodbench.runners.prediction import batching
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.runners.training import train as train_module
+from sodbench.runners.training import validation
 from sodbench.runners.training.data import (
     AugmentedPair,
     load_augmented,
@@ -39,6 +41,7 @@ from sodbench.runners.training.options import Training
 from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe
 from sodbench.runners.training.train import train, train_on_demo
 from sodbench.runners.training.update import Updater, _Images
+from sodbench.runners.training.validation import score_network
 
 CPU = torch.device("cpu")
 
@@ -155,24 +158,26 @@ def test_the_whole_training_is_the_references(
         np.testing.assert_allclose(weights[name], value, rtol=2e-4, atol=2e-6, err_msg=name)
 
 
-def test_grouped_updates_of_csf_equal_one_by_one(
-    twelve: Dataset, monkeypatch: pytest.MonkeyPatch, ruled_csf: nn.Module
-) -> None:
-    """Several updates of the real network: losses and gradients to float rounding."""
+def test_updates_of_csf_together_equal_one_by_one(twelve: Dataset, ruled_csf: nn.Module) -> None:
+    """Several updates of the real network, exact and padded: losses and gradients to float rounding."""
     recipe = change_recipe(Recipe(), {"accumulate": 3})
     items = [load_augmented(s, i, 0, 1.0, recipe) for i, s in enumerate(twelve.samples)]
+    # two of one size and one of another
+    updates = [[items[0], items[3], items[1]], [items[4], items[1], items[2]]]
     results = []
-    for sub_batch in (1, 3):
+    for changes in ({"sub_batch": 1}, {"batching": "exact"}, {"batching": "pad"}):
         model = copy.deepcopy(ruled_csf)
-        updater = updater_of(model, change_recipe(recipe, {"sub_batch": sub_batch}))
-        updates = [
-            astuple(updater.start_update(updater.load(items[i::3][:3]), 1e-6)()) for i in (0, 1)
-        ]
-        results.append((np.array(updates), model.cls_layer.weight.grad))
-    (one, one_gradient), (grouped, grouped_gradient) = results
-    np.testing.assert_allclose(grouped, one, rtol=1e-5)
-    scale = one_gradient.abs().max().item()
-    np.testing.assert_allclose(grouped_gradient, one_gradient, rtol=0, atol=2e-5 * scale)
+        updater = updater_of(model, change_recipe(recipe, changes))
+        numbers = [astuple(updater.start_update(updater.load(u), 1e-6)()) for u in updates]
+        results.append(
+            (np.array(numbers), model.cls_layer.weight.grad, model.base.conv1[0].weight.grad)
+        )
+    (one, *one_gradients), *together = results
+    for numbers, *gradients in together:
+        np.testing.assert_allclose(numbers, one, rtol=1e-5)
+        for gradient, expected in zip(gradients, one_gradients, strict=True):
+            scale = expected.abs().max().item()
+            np.testing.assert_allclose(gradient, expected, rtol=0, atol=2e-5 * scale)
 
 
 # --- the run's folder, stopping and resuming ------------------------------------------------------
@@ -390,6 +395,29 @@ def test_validation_gives_the_numbers_of_eval(
     metrics = evaluator.compute().metrics
     best = records[summary.best[0] - 1]["validation"]
     assert {k: metrics[k] for k in best} == best
+
+
+def test_validation_holds_few_images_at_a_time(
+    short: Training, twelve: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead, most = 0, 0
+
+    def decode(content: bytes, path: Path) -> Any:
+        nonlocal ahead, most
+        ahead, most = ahead + 1, max(most, ahead + 1)
+        return decode_rgb(content, path)
+
+    def read(path: Path) -> Any:
+        nonlocal ahead
+        ahead -= 1
+        return read_grey(path)
+
+    monkeypatch.setattr(batching, "decode_rgb", decode)
+    monkeypatch.setattr(validation, "read_grey", read)
+    network = create_model(short.model)
+    score_network(network, CPU, twelve, ProcessGroup(CPU), monitor="mae", workers=1)
+    # three batches of one image ahead, two on the device, and one for the thread that decodes
+    assert 1 < most <= 8 and ahead == 0
 
 
 def test_validation_is_checked_before_the_first_step(

@@ -25,7 +25,7 @@ DEFAULT_METRICS = ("mae", "f_max", "precision", "recall", "threshold", "s", "e_m
 REPORT_METRICS = ("mae", "f_max", "s", "e_max", "wf")
 
 # The columns of the papers' tables, by field: what ``--metrics NAME`` shows
-PRESETS = {
+PAPER_COLUMNS = {
     "sod": ("mae", "f_max", "s", "e_mean", "e_max", "wf"),
     "dis": ("f_max", "wf", "mae", "s", "e_mean", "hce_raw"),
     "cod": ("s", "wf", "f_mean", "e_mean", "e_max", "mae"),
@@ -561,7 +561,7 @@ def describe_metrics() -> str:
     -------
     str
     """
-    presets = [f"{name}: {', '.join(metrics)}" for name, metrics in PRESETS.items()]
+    presets = [f"{name}: {', '.join(metrics)}" for name, metrics in PAPER_COLUMNS.items()]
     rows = [("name", "label", "better", "of", "what it is")]
     for metric in METRICS.values():
         better = "-" if metric.direction == "neither" else metric.direction

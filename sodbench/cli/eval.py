@@ -34,7 +34,7 @@ from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.metrics.catalogue import (
     DEFAULT_METRICS,
     METRICS,
-    PRESETS,
+    PAPER_COLUMNS,
     describe_metrics,
     listed_names,
     per_image_names,
@@ -146,7 +146,7 @@ def _add_printing(group: argparse._ArgumentGroup) -> None:
         type=some_names,
         metavar="NAME",
         help=f"metrics to compute and print (default: {','.join(DEFAULT_METRICS)}; in JSON all usual ones); 'all' prints "
-        f"all listed ones, {', '.join(PRESETS)} the columns of papers' tables; 'help' lists the names with their meaning",
+        f"all listed ones, {', '.join(PAPER_COLUMNS)} the columns of papers' tables; 'help' lists the names with their meaning",
     )
     group.add_argument(
         "--show-worst",
@@ -286,7 +286,7 @@ def _check_sort_by(metric: str, metrics: Sequence[str], *, weighted: bool) -> No
 
 def _read_metrics(texts: Sequence[str] | None) -> tuple[str, ...]:
     """The metrics to print, checked against those there are."""
-    presets = {**PRESETS, "all": listed_names()}
+    presets = {**PAPER_COLUMNS, "all": listed_names()}
     given = names(texts) or DEFAULT_METRICS
     metrics = [metric for name in given for metric in presets.get(name, (name,))]
     known = tuple(METRICS)

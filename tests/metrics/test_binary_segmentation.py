@@ -11,7 +11,7 @@ from sodbench import evaluate
 from sodbench.errors import SodbenchError
 from sodbench.images import read_grey, write_grey
 from sodbench.metrics import Evaluator
-from sodbench.metrics.catalogue import PRESETS
+from sodbench.metrics.catalogue import PAPER_COLUMNS
 from sodbench.metrics.contours import count_vertices, trace_contours
 from sodbench.metrics.human_correction_effort import human_correction_effort, outline_mask
 from sodbench.metrics.skeleton import skeletonize
@@ -168,7 +168,7 @@ def test_metrics_on_request_are_computed_stored_and_reused(folders, capsys):
 
 def test_the_columns_of_papers_have_a_name(folders, capsys):
     _, content, _ = run_json(capsys, folders / "maps", folders / "masks", "--metrics", "dis,mse")
-    assert list(content["results"][0]["metrics"]) == [*PRESETS["dis"], "mse"]
+    assert list(content["results"][0]["metrics"]) == [*PAPER_COLUMNS["dis"], "mse"]
 
 
 def test_an_unknown_metric_is_refused_in_python_too(folders):

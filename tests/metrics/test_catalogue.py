@@ -107,7 +107,7 @@ def test_metrics_help_prints_the_catalogue_and_marks_unlisted_metrics(capsys):
     lines = capsys.readouterr().out.splitlines()
     end = lines.index("")
     listed = {line.split()[0]: line for line in lines[1:end]}
-    assert [line.split(":")[0] for line in lines[end + 2 :]] == list(catalogue.PRESETS)
+    assert [line.split(":")[0] for line in lines[end + 2 :]] == list(catalogue.PAPER_COLUMNS)
     assert set(listed) == set(catalogue.METRICS)
     unlisted = set(catalogue.METRICS) - set(catalogue.listed_names())
     assert {n for n, line in listed.items() if "only when named" in line} == unlisted

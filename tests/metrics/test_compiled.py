@@ -280,3 +280,20 @@ def test_eval_announces_compilation_only_when_it_compiles(tmp_path):
     printed(*folders)  # fills the cache of these tests, if nothing has yet
     status, err = printed(*folders)
     assert status == 0 and "compiling" not in err
+
+
+def test_two_threads_that_end_a_compilation_at_once_close_its_lock_once(monkeypatch):
+    cache = compiled_module._KernelCache(lambda: None)
+    cache._writable_folder = None
+    cache._lock = 999_999
+    closed = []
+
+    def close(file):
+        closed.append(file)
+        if len(closed) == 1:
+            cache._unlock_folder()  # the other thread comes before the file is closed
+
+    monkeypatch.setattr(compiled_module.os, "close", close)
+    cache._unlock_folder()
+    monkeypatch.undo()
+    assert closed == [999_999]

@@ -9,7 +9,7 @@ import pytest
 
 from sodbench.images import read_grey
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
-from sodbench.metrics.protocols import COUNTS_ONLY
+from sodbench.metrics.schemes import COUNTS_ONLY
 
 pytestmark = pytest.mark.real
 METHODS = ("Amulet", "DSS", "CSNet-L-x2")

@@ -31,8 +31,10 @@ def s_measure(prepared: PreparedCounts) -> tuple[Floats, Floats, Floats]:
     tuple of float64 [N]
         S, its object part and its region part; NaN where undefined.
     """
+    # contiguous: for one kind of array the kernel is compiled once
+    flags = np.ascontiguousarray(prepared.tie_flags)
     s, object_part, region_part = _s_measure(
-        prepared.histogram, prepared.per_class, prepared.value, prepared.tie_flags
+        prepared.histogram, prepared.per_class, prepared.value, flags
     ).T
     return s, object_part, region_part
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,13 @@ from sodbench.reports.analysis import Analysis
 from sodbench.reports.attributes import read_attributes
 from sodbench.reports.custom_template import template_target
 from sodbench.reports.gallery import DEFAULT_IMAGES, check_selection
-from sodbench.reports.published import PublishedTable, load_published
+from sodbench.reports.methods_file import (
+    MethodEntries,
+    label_of,
+    label_results,
+    read_methods_file,
+)
+from sodbench.reports.published import PublishedTable, select_published
 from sodbench.reports.report_folder import ReportPlace
 from sodbench.reports.sources import find_outside
 from sodbench.results import Result
@@ -36,7 +42,11 @@ class ReportOptions:
     baseline : str, optional
         A method from which the others' differences are shown.
     published : sequence of str, optional
-        Names of published tables to add as marked rows; an empty sequence: all of them.
+        Names of published tables, or CSV files, to add as marked rows; an empty sequence: all tables of this package.
+    published_methods : sequence of str, optional
+        Only these methods of them.
+    methods_file : Path, optional
+        How methods are named, drawn and cited, see `sodbench.reports.methods_file`.
     bench : sequence of path or str
         Files that ``sodbench bench`` wrote, or ``METHOD=FILE`` if the record has another name than the results.
     attributes : sequence of Path
@@ -64,6 +74,8 @@ class ReportOptions:
     datasets: Sequence[str] | None = None
     baseline: str | None = None
     published: Sequence[str] | None = None
+    published_methods: Sequence[str] | None = None
+    methods_file: Path | None = None
     bench: Sequence[Path | str] = ()
     attributes: Sequence[Path] = ()
     images: Sequence[str] = DEFAULT_IMAGES
@@ -90,6 +102,8 @@ class ReportInputs:
         By method, then by kind of cost, see `read_costs`.
     attributes : mapping
         The groups of images of each dataset.
+    entries : mapping
+        The content of the methods file, by the name in the results.
     """
 
     options: ReportOptions
@@ -97,6 +111,7 @@ class ReportInputs:
     published: tuple[PublishedTable, ...]
     costs: Mapping[str, Mapping[str, float]]
     attributes: Mapping[str, pd.DataFrame]
+    entries: MethodEntries = field(default_factory=dict)
 
 
 def read_inputs(
@@ -131,13 +146,41 @@ def read_inputs(
         if r.dataset in (options.datasets or [r.dataset])
         and r.method in (options.methods or [r.method])
     ]
+    entries = read_methods_file(options.methods_file) if options.methods_file else {}
+    costs = read_costs(options.bench, [r.method for r in results])
     return ReportInputs(
         options,
         target,
-        () if options.published is None else tuple(load_published(options.published)),
-        read_costs(options.bench, [r.method for r in results]),
+        select_published(options.published, options.published_methods),
+        costs,
         read_attributes(options.attributes, reported),
+        entries,
     )
+
+
+def use_labels(
+    results: Sequence[Result], inputs: ReportInputs
+) -> tuple[list[Result], ReportInputs]:
+    """Give methods the names that the methods file prints, in results and in options alike.
+
+    Parameters
+    ----------
+    results : sequence of Result
+    inputs : ReportInputs
+        Their options may use either name.
+
+    Returns
+    -------
+    results : list of Result
+    inputs : ReportInputs
+    """
+    entries, options = inputs.entries, inputs.options
+    labelled = label_results(results, entries)
+    methods = options.methods and [label_of(m, entries) for m in options.methods]
+    baseline = options.baseline and label_of(options.baseline, entries)
+    costs = {label_of(m, entries): cost for m, cost in inputs.costs.items()}
+    named = replace(options, methods=methods, baseline=baseline)
+    return labelled, replace(inputs, options=named, costs=costs)
 
 
 @dataclass(frozen=True)
@@ -193,7 +236,20 @@ def check_inputs(
     ]
     without = [m for m in methods if m not in inputs.costs] if inputs.costs else []
     notes = [f"--bench: no record of the cost of {', '.join(without)}"] if without else []
+    notes += _unused_sources(inputs.published, analysis)
     return InputProblems((*faults, *find_outside(analysis.results)), tuple(notes))
+
+
+def _unused_sources(published: Sequence[PublishedTable], analysis: Analysis) -> list[str]:
+    """A line for each published table that has no number for the columns of the report."""
+    columns = {
+        (dataset, metric.name) for dataset in analysis.datasets for metric in analysis.metrics
+    }
+    return [
+        f"--published {table.name}: no number of these datasets and metrics"
+        for table in published
+        if not any((d, m) in columns and method in table.methods for method, d, m in table.values)
+    ]
 
 
 # ---- cost ---------------------------------------------------------------------------------------

@@ -15,7 +15,13 @@ from sodbench.reports.analysis import Analysis, analyse
 from sodbench.reports.custom_template import fill_template
 from sodbench.reports.document import Document
 from sodbench.reports.hidden_paths import known_roots, without_paths
-from sodbench.reports.inputs import ReportInputs, ReportOptions, check_inputs, read_inputs
+from sodbench.reports.inputs import (
+    ReportInputs,
+    ReportOptions,
+    check_inputs,
+    read_inputs,
+    use_labels,
+)
 from sodbench.reports.report_folder import ReportFolder, ReportPlace
 from sodbench.reports.sections import build_document
 from sodbench.results import Result
@@ -72,7 +78,8 @@ def write_report(
     """
     options = options or ReportOptions()
     place = ReportPlace(Path(out))
-    inputs = read_inputs(results, place, options)
+    results, inputs = use_labels(results, read_inputs(results, place, options))
+    options = inputs.options
     analysis = analyse(
         results,
         metrics=options.metrics,

@@ -9,13 +9,13 @@ from sodbench.metrics import PROTOCOLS
 from sodbench.metrics.catalogue import find_metric
 from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
 from sodbench.provenance import package_versions
-from sodbench.reports import figures, score_tables
+from sodbench.reports import figures, kind_tables, published_rows, score_tables, uncertainty_tables
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.citations import bibtex
 from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Section
 from sodbench.reports.image_counts import MIN_IMAGES_FOR_WIDTH
 from sodbench.reports.inputs import ReportInputs
-from sodbench.reports.published import PublishedTable
+from sodbench.reports.methods_file import label_of
 from sodbench.reports.result_statistics import SIZE
 
 TITLE = "Salient object detection: comparison"
@@ -60,7 +60,7 @@ def build_document(
         Section("Single images", _images(analysis, options.images), "images"),
         Section("Scores by kind of image", _attributes(analysis), "attributes"),
         Section("The same maps under other evaluators", _protocols(analysis), "protocols"),
-        Section("Published numbers", _published(inputs.published), "published"),
+        Section("Published numbers", _published(analysis, inputs), "published"),
         Section("Problems found", _problems(analysis, problems), "problems"),
         Section("How this was made", _provenance(analysis, options.command), "provenance"),
     )
@@ -73,14 +73,14 @@ def build_document(
 def _score_blocks(analysis: Analysis, inputs: ReportInputs, sample: bool) -> tuple[Block, ...]:
     table = score_tables.score_table(analysis)
     if inputs.published:
-        table = score_tables.add_published(table, analysis, inputs.published)
+        table = published_rows.add_published(table, analysis, inputs.published)
     blocks: list[Block] = [Paragraph(SAMPLE_NOTICE, notice=True)] if sample else []
     blocks += [Paragraph(_describe_methods(analysis)), table]
     if len(analysis.ranking.datasets) > 1:
         ranks = score_tables.rank_table(analysis)
         blocks += [ranks] if ranks else []
     if inputs.costs:
-        blocks.append(score_tables.cost_table(inputs.costs))
+        blocks.append(kind_tables.cost_table(inputs.costs))
         blocks += figures.cost_figures(analysis, inputs.costs)
     return tuple(blocks)
 
@@ -111,14 +111,17 @@ def _uncertainty(analysis: Analysis, baseline: str | None) -> tuple[Block, ...]:
     blocks: list[Block | None] = [
         Paragraph(intro),
         *(Paragraph(note, notice=True) for note in analysis.notes),
-        score_tables.interval_table(analysis),
+        uncertainty_tables.interval_table(analysis),
         *_not_compared(analysis),
-        score_tables.best_table(analysis),
+        uncertainty_tables.best_table(analysis),
     ]
     if any(c.tested for c in analysis.comparisons):
-        blocks += [score_tables.record_table(analysis), score_tables.comparison_table(analysis)]
+        blocks += [
+            uncertainty_tables.record_table(analysis),
+            uncertainty_tables.comparison_table(analysis),
+        ]
     if baseline:
-        blocks.append(score_tables.difference_table(analysis, baseline))
+        blocks.append(uncertainty_tables.difference_table(analysis, baseline))
     blocks += figures.rank_figures(analysis)
     return tuple(block for block in blocks if block is not None)
 
@@ -183,13 +186,13 @@ def _attributes(analysis: Analysis) -> tuple[Block, ...]:
         )
     blocks: list[Block] = [Paragraph(intro)]
     for breakdown in analysis.breakdowns:
-        blocks.append(score_tables.breakdown_table(analysis, breakdown))
+        blocks.append(kind_tables.breakdown_table(analysis, breakdown))
         blocks.append(figures.breakdown_figure(analysis, breakdown))
     return tuple(blocks)
 
 
 def _protocols(analysis: Analysis) -> tuple[Block, ...]:
-    table = score_tables.protocol_table(analysis)
+    table = kind_tables.protocol_table(analysis)
     if table is None:
         return ()
     intro = (
@@ -199,13 +202,16 @@ def _protocols(analysis: Analysis) -> tuple[Block, ...]:
     return (Paragraph(intro), table, *figures.protocol_figures(analysis))
 
 
-def _published(published: Sequence[PublishedTable]) -> tuple[Block, ...]:
+def _published(analysis: Analysis, inputs: ReportInputs) -> tuple[Block, ...]:
+    published = inputs.published
     if not published:
         return ()
     lines = []
     for source in published:
         remarks = list(source.notes)
         for (method, dataset, metric), caveat in source.caveats.items():
+            if method not in source.methods:
+                continue
             remarks.append(f"{method} on {dataset}, {find_metric(metric).label}: {caveat}.")
         lines.append(
             f"{source.title}: {source.citation}. Transcribed from {source.transcribed_from}. "
@@ -215,7 +221,10 @@ def _published(published: Sequence[PublishedTable]) -> tuple[Block, ...]:
         "Where the published rows of the score table come from. The same method's numbers differ between tables, "
         "because evaluators, masks and released maps differ."
     )
-    return (Paragraph(intro), Bullets(tuple(lines)))
+    names = {label_of(name, inputs.entries): name for name in inputs.entries}
+    measured = published_rows.published_comparison_table(analysis, published, names)
+    blocks: list[Block] = [measured] if measured else []
+    return (*blocks, Paragraph(intro), Bullets(tuple(lines)))
 
 
 # ---- problems and provenance --------------------------------------------------------------------

@@ -103,6 +103,8 @@ class Row:
         Whether the numbers were printed in a paper, not measured here.
     key : str
         The label in CSV, if it is another one.
+    source : str
+        Where published numbers were printed.
     """
 
     label: str
@@ -110,6 +112,7 @@ class Row:
     letter: str = ""
     published: bool = False
     key: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)

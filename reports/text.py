@@ -332,7 +332,7 @@ def format_cost(record: Mapping[str, Any]) -> str:
         low, high = (1e3 * seconds for seconds in cost["latency_quartiles"])
         rows.append(
             (
-                f"{cost['height']}x{cost['width']}",
+                f"{cost['width']}x{cost['height']}",
                 f"{cost['macs'] / 1e9:.4g} G" if cost["macs"] is not None else "-",
                 f"{1e3 * cost['latency_median']:.1f} ms ({low:.1f} to {high:.1f})",
                 f"{cost['throughput']:.2f} ({cost['best_batch']})",

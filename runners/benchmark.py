@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from sodbench.files import write_text
 from sodbench.images import write_image
 from sodbench.models import BASELINES, DEFAULT_MODEL, create_model, get_input_size
 from sodbench.models.devices import choose_device
+from sodbench.models.execution import Execution
+from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.runners.prediction.batching import is_out_of_memory
 from sodbench.runners.prediction.predict import predict
@@ -84,25 +86,25 @@ class Cost:
 
 
 def benchmark(
-    model: str = DEFAULT_MODEL,
+    model: str | ModelSource = DEFAULT_MODEL,
     checkpoint: Path | str | None = None,
     *,
-    device: str = "auto",
-    precision: str | None = None,
-    compiled: bool = False,
     sizes: Sequence[tuple[int, int]] = BENCHMARK_SIZES,
     repeats: int = 10,
+    **execution: Unpack[Execution],
 ) -> dict[str, Any]:
     """Measure the cost of a model.
 
     Parameters
     ----------
-    model, checkpoint, device, precision, compiled
+    model, checkpoint
         As for `sodbench.runners.prediction.predictors.load_predictor`.
     sizes : sequence of (int, int)
         Heights and widths.
     repeats : int, default 10
         Number of timed runs.
+    **execution
+        As for `sodbench.models.inference.InferenceNetwork`.
 
     Returns
     -------
@@ -119,11 +121,12 @@ def benchmark(
         raise SodbenchError("a benchmark needs at least one size, of at least 1x1, and one repeat")
     if max(max(s) for s in sizes) > MAX_SIDE:
         raise SodbenchError(f"--sizes: a side above {MAX_SIDE} pixels cannot be measured")
-    choose_device(device)
-    network = None if model in BASELINES else create_model(model).eval()
-    predictor = load_predictor(
-        model, checkpoint, device=device, precision=precision, compiled=compiled
-    )
+    source = as_source(model, checkpoint)
+    network = None
+    if source.name not in BASELINES and not source.is_onnx:
+        choose_device(execution.get("device", "auto"))
+        network = create_model(source.name, **source.options).eval()
+    predictor = load_predictor(source, **execution)
     # a size that cannot be measured is named before the others take their time
     for size in sizes:
         with _naming_size(size):
@@ -132,7 +135,8 @@ def benchmark(
     for size in track(sizes, "bench", "size"):
         with _naming_size(size):
             costs.append(_measure_size(predictor, network, size, repeats))
-    return _make_record(model, predictor, network, costs)
+    name = predictor.name if source.is_onnx else source.name
+    return _make_record(name, predictor, network, costs)
 
 
 def _make_record(
@@ -190,7 +194,7 @@ def _naming_size(size: tuple[int, int]) -> Iterator[None]:
         what = "does not fit in memory" if is_out_of_memory(error) else "is refused by the network"
         reason = describe_failure(error)
         raise SodbenchError(
-            f"an image of {size[0]}x{size[1]} {what} ({reason}); choose other sizes with --sizes HxW, or declare "
+            f"an image of {size[1]}x{size[0]} {what} ({reason}); choose other sizes with --sizes WxH, or declare "
             "the sizes that the network takes in its input_size"
         ) from error
 
@@ -229,7 +233,7 @@ def _measure_throughput(
             full = is_out_of_memory(error)
             refusal = f"is refused by the network ({describe_failure(error)})"
             what = "does not fit in memory" if full else refusal
-            logger.info(f"a batch of {batch} at {size[0]}x{size[1]} {what}")
+            logger.info(f"a batch of {batch} at {size[1]}x{size[0]} {what}")
             break
         rate = batch / statistics.median(times)
         if rate < 1.05 * best:
@@ -270,7 +274,7 @@ def _measure_end_to_end(
         )
     if summary.problems:
         raise SodbenchError(
-            f"{len(summary.problems)} of {count} images of {size[0]}x{size[1]} could not be predicted, the first "
+            f"{len(summary.problems)} of {count} images of {size[1]}x{size[0]} could not be predicted, the first "
             f"because: {summary.problems[0]}"
         )
     return summary.written / summary.seconds

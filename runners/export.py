@@ -21,9 +21,11 @@ from sodbench.models import (
     load_checkpoint,
 )
 from sodbench.models.declarations import declares_output
-from sodbench.models.inference import OutputRange, check_output
+from sodbench.models.inference import check_output
+from sodbench.models.output_range import OutputRange
 from sodbench.models.user_code import FAILURES, describe_failure
-from sodbench.runners.prediction.predictors import double_sigmoid_problem, report_own_weights
+from sodbench.runners.prediction.predictors import report_own_weights
+from sodbench.runners.prediction.problems import double_sigmoid_problem
 
 # Heights and widths at which the exported network is compared, as far as the network takes them.
 _CHECKED_SIZES = ((224, 224), (97, 131), (300, 400))
@@ -109,13 +111,13 @@ def _run_torch(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]
             with torch.inference_mode():
                 output = network(image)
         except FAILURES as error:
-            refusal = f"{size[0]}x{size[1]} is refused by the network ({describe_failure(error)})"
+            refusal = f"{size[1]}x{size[0]} is refused by the network ({describe_failure(error)})"
             logger.info(f"not compared: {refusal}")
             continue
         check_output(output, image)
         if not output.isfinite().all():
             raise SodbenchError(
-                f"the network itself returns NaN or infinity for an image of {size[0]}x{size[1]}, in torch; nothing "
+                f"the network itself returns NaN or infinity for an image of {size[1]}x{size[0]}, in torch; nothing "
                 "was exported. Give trained weights with --checkpoint"
             )
         expected[size] = output.numpy()
@@ -133,7 +135,7 @@ def _warn_of_probabilities(
     """Warn if an output that is named ``logits`` is likely to hold probabilities."""
     seen = OutputRange()
     for values in expected.values():
-        seen = seen.with_images(torch.tensor([[values.min(), values.max()]]))
+        seen = seen.with_images(np.array([[values.min(), values.max()]]))
     if not declares_output(network) and seen.looks_like_probabilities:
         logger.warning(f"WARNING: {double_sigmoid_problem(identify_model(model)[0], seen)}")
 
@@ -189,7 +191,7 @@ def _compare(
         difference = float(np.abs(actual[size] - values).max())
         if not difference <= TOLERANCE * max(1.0, float(np.abs(values).max())):
             raise SodbenchError(
-                f"the exported network differs from torch by {difference:.2g} at {size[0]}x{size[1]}; "
+                f"the exported network differs from torch by {difference:.2g} at {size[1]}x{size[0]}; "
                 "no file was written"
             )
         differences[size] = difference

@@ -175,3 +175,19 @@ def markdown_text(text: object) -> str:
     plain = printable(" ".join(str(text).split()))
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKUP.sub(r"\\\1", plain)
+
+
+def size_text(size: Sequence[int]) -> str:
+    """Return the size of an image as image tools print it: width x height.
+
+    Parameters
+    ----------
+    size : sequence of int
+        Height and width, as in the shape of an array.
+
+    Returns
+    -------
+    str
+    """
+    height, width = size
+    return f"{width}x{height}"

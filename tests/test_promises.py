@@ -109,7 +109,7 @@ def test_nothing_is_guessed_without_a_message(folders, capsys):
     status, printed = run(capsys, "eval", folders / "preds", folders / "toys")
     assert status == 1
     assert "suffix '_ours' on the maps' names" in printed.err
-    assert "a_ours.png: 15x20, resized to its mask's 30x40 (bilinear)" in printed.err
+    assert "a_ours.png: 20x15, resized to its mask's 40x30 (bilinear)" in printed.err
     assert "resize:bilinear(1)" in printed.out
 
 

@@ -20,6 +20,7 @@ from sodbench.images import (
     read_grey,
     resize_grey,
 )
+from sodbench.quoting import size_text
 
 T = TypeVar("T")
 
@@ -93,7 +94,7 @@ def inspect_sample(sample: Sample) -> Item:
     if mask:
         problems += mask.problems
     if image and mask and image.size != mask.size:
-        detail = f"{_height_by_width(mask.size)} (h x w), its image {_height_by_width(image.size)}"
+        detail = f"{size_text(mask.size)}, its image {size_text(image.size)}"
         problems.append(Problem("size", str(sample.mask), detail))
     if mask is None:
         return Item(sample, image, problems=tuple(problems))
@@ -128,10 +129,6 @@ def _read_mask(path: Path) -> _MaskFacts:
 
 def _size_of(pixels: NDArray[np.uint8]) -> tuple[int, int]:
     return int(pixels.shape[0]), int(pixels.shape[1])
-
-
-def _height_by_width(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
 
 
 def find_level_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Iterator[Problem]:

@@ -16,15 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, SodbenchError
 from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
-from sodbench.metrics.catalogue import METRICS
-from sodbench.metrics.compiled import announcing, have_cache
+from sodbench.metrics.catalogue import MEASUREMENTS
 from sodbench.metrics.pixel_metrics import MetricError
-from sodbench.metrics.protocols import CountingScheme
+from sodbench.metrics.schemes import CountingScheme
 from sodbench.plugins import load_plugins
+from sodbench.quoting import size_text
 from sodbench.results import Policy
 from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
 from sodbench.results.stored_pairs import (
@@ -85,11 +84,9 @@ Batch = Sequence[tuple[Visit, Outcomes]]
 
 @cache
 def warm_up_kernels() -> None:
-    """Compile every kernel that counting calls, or load it from the cache; a message announces a compilation."""
-    once = ", once on a machine" if have_cache() else ""
-    with announcing(lambda: logger.info(f"compiling the kernels: about 20 s{once}")):
-        fast_png.warm_up()
-        compile_kernels()
+    """Compile every kernel that counting calls, or load its code; a message announces a compilation."""
+    fast_png.warm_up()
+    compile_kernels()
 
 
 # ------------------------------------------------------------------------------------------ many visits
@@ -204,7 +201,7 @@ def _count_item(
     folder: Path | None,
     stop: threading.Event | None,
 ) -> list[Outcomes]:
-    if any(column.metric not in METRICS for column in scheme.columns):
+    if any(column.measurement not in MEASUREMENTS for column in scheme.columns):
         # a new process knows only the metrics of sodbench itself
         load_plugins("sodbench.metrics")
     outcomes = []
@@ -337,6 +334,6 @@ def size_problem(path: Path, size: tuple[int, int], mask_size: tuple[int, int]) 
     -------
     Problem
     """
-    own, wanted = ("x".join(map(str, sides)) for sides in (size, mask_size))
     hint = describe_swapped_sides(size, mask_size)
-    return Problem("size", str(path), f"{own}, but its mask is {wanted}{hint}")
+    detail = f"{size_text(size)}, but its mask is {size_text(mask_size)}{hint}"
+    return Problem("size", str(path), detail)

@@ -1,8 +1,4 @@
-"""Images in batches: grouped by size, decoded ahead of the network, and divided when a batch fails.
-
-A batch holds images of exactly one size, because padding would change every pixel of a map: group normalisation sees
-the whole image.
-"""
+"""Images in memory: decoded ahead of the network, and divided when a batch fails."""
 
 import sys
 from collections import deque
@@ -12,119 +8,74 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, ProblemKind, SodbenchError
-from sodbench.images import Pixels, decode_rgb, image_size, read_bytes
+from sodbench.images import Pixels, decode_rgb, read_bytes
 from sodbench.models.user_code import FAILURES, describe_failure, error_text, shorten
-from sodbench.runners.prediction.folder import ImageList, describe_image
+from sodbench.runners.prediction.folder import describe_image
+from sodbench.runners.prediction.planning import BatchLimits, Fail, ImageBatch
 from sodbench.runners.prediction.predictors import Maps, Predictor
 
-# Images of a batch have no more pixels than this together (32 of 512x512), unless one alone has.
-MAX_BATCH_PIXELS = 2**23
-
-Fail = Callable[[Problem], None]
-
-
-@dataclass(frozen=True)
-class ImageBatch:
-    """Images of one size, not yet read.
-
-    Attributes
-    ----------
-    images : tuple of (str, Path)
-        Stem and path of each image.
-    size : (int, int)
-        Height and width.
-    """
-
-    images: tuple[tuple[str, Path], ...]
-    size: tuple[int, int]
-
-    @property
-    def n_pixels(self) -> int:
-        """Number of pixels of all images together."""
-        return len(self.images) * self.size[0] * self.size[1]
+# Batches that are decoded ahead of the network hold no more than this many times the pixels of one.
+_BATCHES_AHEAD = 3
 
 
 @dataclass(frozen=True)
 class DecodedBatch:
-    """Images of one size in memory.
+    """Images in memory.
 
     Attributes
     ----------
     stems : sequence of str
-    pixels : ndarray of uint8, shape (n, h, w, 3)
-        RGB.
+    pixels : ndarray of uint8, shape (places, h, w, 3)
+        RGB; at least as many places as images. Outside an image that does not fill its place, and in empty places, the
+        values are undefined.
+    sizes : ndarray of int64, shape (places, 2)
+        Height and width of each image, which is in the top left of its place; 0x0 for empty places.
     origins : sequence of str
         What the comment of each map records of its image.
     """
 
     stems: Sequence[str]
     pixels: Pixels
+    sizes: NDArray[np.int64]
     origins: Sequence[str]
 
+    @property
+    def padded(self) -> bool:
+        """Whether an image does not fill its place."""
+        return bool((self.sizes != self.pixels.shape[1:3]).any())
+
     def split(self, size: int) -> "Iterator[DecodedBatch]":
-        """Iterate over parts of at most ``size`` images."""
+        """Iterate over parts of at most ``size`` images, without empty places, and without padding if of one size."""
         for start in range(0, len(self.stems), size):
-            part = slice(start, start + size)
-            yield DecodedBatch(self.stems[part], self.pixels[part], self.origins[part])
-
-
-def make_batches(
-    images: ImageList, batch_size: int, pool: Executor, fail: Fail
-) -> list[ImageBatch]:
-    """Group images by exact size, the largest first, so that memory runs out early or not at all.
-
-    Parameters
-    ----------
-    images : sequence of (str, Path)
-        Stem and path of each image.
-    batch_size : int
-        Maximum number of images in a batch.
-    pool : Executor
-        Reads the images' headers.
-    fail : callable
-        Called with the problem of each image that cannot be read.
-
-    Returns
-    -------
-    list of ImageBatch
-    """
-    by_size: dict[tuple[int, int], list[tuple[str, Path]]] = {}
-    for image, size in zip(images, pool.map(_read_size, [p for _, p in images]), strict=True):
-        if isinstance(size, Problem):
-            fail(size)
-        else:
-            by_size.setdefault(size, []).append(image)
-    batches = []
-    for size in sorted(by_size, key=lambda s: (-s[0] * s[1], s)):
-        group = by_size[size]
-        step = max(1, min(batch_size, MAX_BATCH_PIXELS // (size[0] * size[1])))
-        for start in range(0, len(group), step):
-            batches.append(ImageBatch(tuple(group[start : start + step]), size))
-    return batches
-
-
-def _read_size(path: Path) -> tuple[int, int] | Problem:
-    try:
-        return image_size(path)
-    except ImageError as error:
-        return error.problem
+            part = slice(start, min(start + size, len(self.stems)))
+            pixels, sizes = self.pixels[part], self.sizes[part]
+            if (sizes == sizes[0]).all():
+                pixels = pixels[:, : sizes[0, 0], : sizes[0, 1]]
+            yield DecodedBatch(self.stems[part], pixels, sizes, self.origins[part])
 
 
 def decode_batches(
-    batches: Sequence[ImageBatch], pool: Executor, images_ahead: int, fail: Fail
+    batches: Sequence[ImageBatch],
+    predictor: Predictor,
+    pool: Executor,
+    limits: BatchLimits,
+    fail: Fail,
 ) -> Iterator[DecodedBatch]:
-    """Decode batches in order, a bounded number of images ahead of the caller.
+    """Decode batches in order, a bounded number ahead of the caller, straight into the memory of each batch.
 
     Parameters
     ----------
     batches : sequence of ImageBatch
+    predictor : Predictor
+        Allocates the memory, and says what places without an image hold.
     pool : Executor
         Decodes the images.
-    images_ahead : int
-        Maximum number of images that are decoded in advance; one batch always is.
+    limits : BatchLimits
+        How many images and pixels are decoded in advance; one batch always is.
     fail : callable
         Called with the problem of each image that cannot be decoded.
 
@@ -133,44 +84,72 @@ def decode_batches(
     DecodedBatch
         The images of a batch that could be decoded, if any.
     """
-    waiting: deque[tuple[ImageBatch, list[Future[tuple[Pixels, str] | Problem]]]] = deque()
+    waiting: deque[tuple[ImageBatch, Pixels, list[Future[str | Problem]]]] = deque()
     n_images = n_pixels = 0
     coming = deque(batches)
     while waiting or coming:
         while coming and (
             not waiting
-            or (n_images < images_ahead and n_pixels + coming[0].n_pixels <= 2 * MAX_BATCH_PIXELS)
+            or (n_images < limits.images and n_pixels + coming[0].n_pixels <= limits.pixels)
         ):
             batch = coming.popleft()
-            futures = [pool.submit(_decode, path, batch.size) for _, path in batch.images]
-            waiting.append((batch, futures))
+            pixels = predictor.allocate((*batch.shape, 3))
+            futures = [
+                pool.submit(_decode, path, place[: size[0], : size[1]])
+                for (_, path), place, size in zip(batch.images, pixels, batch.sizes, strict=False)
+            ]
+            waiting.append((batch, pixels, futures))
             n_images, n_pixels = n_images + len(futures), n_pixels + batch.n_pixels
-        batch, futures = waiting.popleft()
+        batch, pixels, futures = waiting.popleft()
         n_images, n_pixels = n_images - len(futures), n_pixels - batch.n_pixels
-        stems, pixels, origins = [], [], []
-        for (stem, _), future in zip(batch.images, futures, strict=True):
-            result = future.result()
+        results = [future.result() for future in futures]
+        for result in results:
             if isinstance(result, Problem):
                 fail(result)
-            else:
-                stems.append(stem)
-                pixels.append(result[0])
-                origins.append(result[1])
-        if stems:
-            yield DecodedBatch(stems, np.stack(pixels), origins)
+        decoded = _arrange(batch, pixels, results, predictor)
+        if decoded.stems:
+            yield decoded
 
 
-def _decode(path: Path, size: tuple[int, int]) -> tuple[Pixels, str] | Problem:
-    """Return an image's pixels and the description of the same bytes."""
+def _arrange(
+    batch: ImageBatch, pixels: Pixels, results: Sequence[str | Problem], predictor: Predictor
+) -> DecodedBatch:
+    """Return the images that could be decoded, without gaps between them."""
+    whole = [i for i, result in enumerate(results) if not isinstance(result, Problem)]
+    n = len(whole)
+    if n < len(results):
+        pixels[:n] = pixels[whole]
+    sizes = np.zeros((len(pixels), 2), np.int64)
+    sizes[:n] = [batch.sizes[i] for i in whole] or 0
+    if n and not predictor.pads:
+        # a network that knows no empty places computes its last image again, where that is cheaper than a new shape
+        places = len(pixels) if predictor.shape_pixels else n
+        pixels, sizes = pixels[:places], sizes[:places]
+        pixels[n:], sizes[n:] = pixels[n - 1], sizes[n - 1]
+    return DecodedBatch(
+        [batch.images[i][0] for i in whole], pixels, sizes, [str(results[i]) for i in whole]
+    )
+
+
+def limit_ahead(limits: BatchLimits, workers: int) -> BatchLimits:
+    """Return how much is decoded ahead of the network: enough for the next batches and for every thread."""
+    images = _BATCHES_AHEAD * limits.images + 2 * workers
+    return BatchLimits(images, _BATCHES_AHEAD * limits.pixels)
+
+
+def _decode(path: Path, place: Pixels) -> str | Problem:
+    """Decode an image into its place; return the description of the same bytes."""
     try:
         content = read_bytes(path)
-        pixels = decode_rgb(content, path)
+        pixels = decode_rgb(content, path, place)
     except ImageError as error:
         return error.problem
-    if pixels.shape[:2] != size:
-        detail = f"its header states {size}, its pixels are {pixels.shape[:2]}"
+    if pixels.shape != place.shape:
+        detail = f"its header states {place.shape[:2]}, its pixels are {pixels.shape[:2]}"
         return Problem(ProblemKind.SIZE, str(path), detail)
-    return pixels, describe_image(content)
+    if pixels is not place:
+        place[:] = pixels
+    return describe_image(content)
 
 
 class BatchStarter:
@@ -217,8 +196,10 @@ class BatchStarter:
         if count > limit:
             yield from self._start_parts(batch, limit)
             return
+        # a predictor that does not pad is never given sizes
+        sizes = (batch.sizes,) if batch.padded else ()
         try:
-            wait = self._predictor.start(batch.pixels, self._max_side)
+            wait = self._predictor.start(batch.pixels, self._max_side, *sizes)
         except SodbenchError:
             # about the network as a whole
             raise
@@ -236,7 +217,7 @@ class BatchStarter:
         elif full:
             half = count // 2
             logger.info(
-                f"{count} images of {height}x{width} do not fit in memory: continuing with {half}"
+                f"{count} images of {width}x{height} do not fit in memory: continuing with {half}"
             )
             yield from self._start_parts(batch, half)
         else:
@@ -268,7 +249,7 @@ def _single_image_problem(batch: DecodedBatch, full: bool, reason: str) -> Probl
     kind = ProblemKind.MEMORY if full else ProblemKind.NETWORK
     what = "does not fit in memory" if full else "is refused by the network"
     advice = "; try --max-side" if full else ""
-    return Problem(kind, batch.stems[0], f"{height}x{width} {what} ({shorten(reason)}){advice}")
+    return Problem(kind, batch.stems[0], f"{width}x{height} {what} ({shorten(reason)}){advice}")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from sodbench.console import logger
 from sodbench.errors import SodbenchError
 from sodbench.images import read_rgb
+from sodbench.models.presets import get_processing
 from sodbench.models.user_code import user_code
-from sodbench.runners.prediction.predictors import NetworkPredictor
+from sodbench.runners.prediction.predictors import NetworkPredictor, Origin
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,10 +65,10 @@ def predict_image(
     pixels = read_rgb(image) if isinstance(image, (str, Path)) else _check_pixels(image)
     name = type(model).__name__
     # the hash of the weights serves manifests only
-    predictor = NetworkPredictor(
-        model, name, device=device, precision=precision, weights_sha256="not hashed"
-    )
-    with user_code(f"{name}: the network failed on an image of {len(pixels)}x{pixels.shape[1]}"):
+    origin = Origin(weights_sha256="not hashed")
+    network = NetworkPredictor(model, name, origin=origin, device=device, precision=precision)
+    predictor = network.with_processing(get_processing(model))
+    with user_code(f"{name}: the network failed on an image of {pixels.shape[1]}x{len(pixels)}"):
         (saliency,) = predictor.start(pixels[None], max_side)()
     if saliency is None:
         raise SodbenchError(f"{name}: the network returned NaN or infinity for this image")

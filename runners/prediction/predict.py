@@ -1,8 +1,8 @@
 """Images to saliency maps: decode, predict and encode, all three at the same time.
 
-Images are decoded by threads, predicted in batches of equal size (`sodbench.runners.prediction.batching`), and
-written as 8-bit grey PNG of the image's own size by threads. Every queue is bounded. A rerun predicts only what is
-missing (`sodbench.runners.prediction.folder`).
+Images are decoded by threads, predicted in batches (`sodbench.runners.prediction.planning` says which), and written as
+8-bit grey PNG of the image's own size by the same threads. Every queue is bounded. A rerun predicts only what is missing
+(`sodbench.runners.prediction.folder`).
 
 Under torchrun every process predicts its share into the same folder, under one manifest.
 """
@@ -11,7 +11,7 @@ import errno
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,14 +22,13 @@ from sodbench.files import write_error
 from sodbench.images import Pixels, write_grey
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.output_folder import OutputFolder
-from sodbench.parallel import thread_count
+from sodbench.parallel import thread_count, thread_pool
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import (
     BatchStarter,
     DecodedBatch,
-    Fail,
     decode_batches,
-    make_batches,
+    limit_ahead,
 )
 from sodbench.runners.prediction.folder import (
     MANIFEST,
@@ -41,6 +40,14 @@ from sodbench.runners.prediction.folder import (
     prepare_folder,
     settings_digest,
     write_manifest,
+)
+from sodbench.runners.prediction.planning import (
+    DEFAULT_BATCH_PIXELS,
+    MAX_BATCH_PIXELS,
+    BatchLimits,
+    Fail,
+    ShapeCosts,
+    make_batches,
 )
 from sodbench.runners.prediction.predictors import Maps, Predictor
 
@@ -108,7 +115,7 @@ def predict(
     force : bool, default False
         Replace maps that exist, whatever made them.
     workers : int, optional
-        Number of threads that decode, and of threads that encode.
+        Number of threads that decode and encode.
     description : str, optional
         Title of the progress bar.
 
@@ -123,14 +130,15 @@ def predict(
         process or cannot be written to, and if the network returns anything else than one map per image. Maps written
         by then are kept.
     """
-    if batch_size is None:
-        batch_size = predictor.default_batch_size
     _check_numbers(batch_size, max_side, workers)
+    limits = BatchLimits(predictor.default_batch_size, DEFAULT_BATCH_PIXELS)
+    if batch_size is not None:
+        limits = BatchLimits(batch_size, MAX_BATCH_PIXELS)
     output = Path(output)
     check_not_images_folder(output, images)
     title = description or f"predict ({predictor.name})"
     everything = slice(None)
-    share = _Share(images, everything, batch_size, max_side, workers or thread_count(), title)
+    share = _Share(images, everything, limits, max_side, workers or thread_count(), title)
     return _predict_images(predictor, share, output, force)
 
 
@@ -168,8 +176,8 @@ def _predict_images(
     )
 
 
-def _check_numbers(batch_size: int, max_side: int | None, workers: int | None) -> None:
-    if batch_size < 1 or (max_side is not None and max_side < 1):
+def _check_numbers(batch_size: int | None, max_side: int | None, workers: int | None) -> None:
+    if min(1 if batch_size is None else batch_size, 1 if max_side is None else max_side) < 1:
         raise SodbenchError(
             f"batch size {batch_size}, longest side {max_side}: neither may be below 1"
         )
@@ -206,7 +214,7 @@ class _Share:
 
     images: ImageList
     part: slice
-    batch_size: int
+    limits: BatchLimits
     max_side: int | None
     workers: int
     title: str
@@ -218,39 +226,70 @@ def _predict_share(
     """Predict the images of this process; return the number of maps written and the images' problems."""
     problems: list[Problem] = []
     written = 0
-    with (
-        ThreadPoolExecutor(share.workers, thread_name_prefix="decode") as decoders,
-        ThreadPoolExecutor(share.workers, thread_name_prefix="encode") as encoders,
-    ):
+    predictor = check.predictor
+
+    def may_pad(size: tuple[int, int]) -> bool:
+        # each image of a padded batch would be shrunk to a size of its own
+        return predictor.pads and max(size) <= (share.max_side or max(size))
+
+    pool = thread_pool(share.workers)
+    try:
         # every process reads all headers, so that all of them make the same batches
-        batches = make_batches(share.images, share.batch_size, decoders, problems.append)
+        costs = ShapeCosts(predictor.shape_pixels, predictor.shapes)
+        batches = make_batches(share.images, share.limits, pool, problems.append, costs, may_pad)
+        predictor.shapes.update(batch.shape for batch in batches)
         batches = batches[share.part]
         n_images = sum(len(batch.images) for batch in batches)
-        ahead = share.batch_size + 2 * share.workers
+        ahead = limit_ahead(share.limits, share.workers)
         with bar(n_images, share.title, "image") as progress:
 
             def fail(problem: Problem) -> None:
                 problems.append(problem)
                 progress.update()
 
-            decoded = decode_batches(batches, decoders, ahead, fail)
-            starter = BatchStarter(check.predictor, share.max_side, fail)
-            maps = _compute_maps(decoded, starter, check, fail)
-            for problem in _write_maps(maps, output, settings, encoders, ahead):
+            decoded = decode_batches(batches, predictor, pool, ahead, fail)
+            starter = BatchStarter(predictor, share.max_side, fail)
+            maps = compute_maps(decoded, starter, fail, lambda: check.run(finished=False))
+            for problem in _write_maps(maps, output, settings, pool, ahead.images):
                 if problem:
                     fail(problem)
                 else:
                     written += 1
                     progress.update()
+    finally:
+        pool.shutdown(cancel_futures=True)
     if written:
         check.run(finished=True)
     return written, problems
 
 
-def _compute_maps(
-    batches: Iterable[DecodedBatch], starter: BatchStarter, check: _PredictorCheck, fail: Fail
+def compute_maps(
+    batches: Iterable[DecodedBatch],
+    starter: BatchStarter,
+    fail: Fail,
+    check: Callable[[], object] = lambda: None,
 ) -> Iterator[tuple[str, Pixels | None, str]]:
-    """Yield stem, map and origin of each image; at most two batches are on the device at a time."""
+    """Predict batches; at most three of them are on the device at a time.
+
+    While one is computed, the next is copied to the device, and the maps of the one before to the host.
+
+    Parameters
+    ----------
+    batches : iterable of DecodedBatch
+    starter : BatchStarter
+    fail : callable
+        Called with the problem of each image that the device fails on.
+    check : callable, optional
+        Called after each batch.
+
+    Yields
+    ------
+    stem : str
+    map : ndarray of uint8, shape (h, w), or None
+        None for output that is not finite.
+    origin : str
+        As of `DecodedBatch`.
+    """
     computing: deque[tuple[DecodedBatch, Callable[[], Maps]]] = deque()
 
     def finish_oldest() -> Iterator[tuple[str, Pixels | None, str]]:
@@ -265,13 +304,14 @@ def _compute_maps(
             for stem in batch.stems:
                 fail(Problem(ProblemKind.NETWORK, stem, f"it failed: {reason}"))
             return
-        check.run(finished=False)
-        yield from zip(batch.stems, maps, batch.origins, strict=True)
+        check()
+        # after them, there may be those of empty places
+        yield from zip(batch.stems, maps, batch.origins, strict=False)
 
     for batch in batches:
         for started in starter.start(batch):
             computing.append(started)
-            if len(computing) > 1:
+            if len(computing) > 2:
                 yield from finish_oldest()
     while computing:
         yield from finish_oldest()

@@ -4,13 +4,15 @@ torch is imported when a network is made, so the baselines predict without it.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sodbench.console import logger
-from sodbench.errors import Problem, ProblemKind, SodbenchError
+from sodbench.errors import Problem, SodbenchError
 from sodbench.images import Pixels
 from sodbench.models import (
     BASELINES,
@@ -19,16 +21,27 @@ from sodbench.models import (
     identify_model,
     starts_untrained,
 )
+from sodbench.models.declarations import InputSize
+from sodbench.models.execution import Execution
+from sodbench.models.presets import get_processing
+from sodbench.models.processing import Output, Preprocessing, Processing
+from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import user_code
+from sodbench.runners.prediction.planning import SHAPE_PIXELS
+from sodbench.runners.prediction.problems import (
+    FIRST_IMAGES,
+    double_sigmoid_problem,
+    training_mode_problem,
+)
+from sodbench.runners.prediction.processed import (
+    Outputs,
+    ProcessedPredictor,
+    flatten_outputs,
+)
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from sodbench.models.inference import OutputRange
-
-# After this many images a network's values are checked: whether they can be logits.
-FIRST_IMAGES = 16
 
 Maps = Sequence[Pixels | None]
 
@@ -43,27 +56,46 @@ class Predictor(Protocol):
     device : torch.device or None
         Where it computes; None if it does not use torch.
     default_batch_size : int
-        Images of a batch, unless the caller chooses.
+        Maximum number of images in a batch, unless the caller chooses.
+    pads : bool
+        Whether images of different sizes, and empty places, may be started together.
+    shape_pixels : int
+        What a new shape of batch costs: the number of pixels that could be predicted in the same time.
+    shapes : set of (int, int, int)
+        The shapes of batches so far: number of images, height and width.
     """
 
     name: str
     device: "torch.device | None"
     default_batch_size: int
+    pads: bool
+    shape_pixels: int
+    shapes: set[tuple[int, int, int]]
 
-    def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
-        """Start to predict images of one size.
+    def allocate(self, shape: tuple[int, ...]) -> Pixels:
+        """Return memory, uint8 of this shape, from which `start` copies fastest."""
+        ...
+
+    def start(
+        self, pixels: Pixels, max_side: int | None, sizes: NDArray[np.int64] | None = None
+    ) -> Callable[[], Maps]:
+        """Start to predict images.
 
         Parameters
         ----------
         pixels : ndarray of uint8, shape (n, h, w, 3)
-            RGB.
+            RGB. They must not change until the maps are there.
         max_side : int or None
             Longer images are shrunk to it for the network.
+        sizes : ndarray of int64, shape (n, 2), optional
+            Height and width of each image, in the top left of its place, 0x0 for an empty place; only where the
+            predictor `pads`. By default every image fills its place.
 
         Returns
         -------
         callable
-            Waits for the maps and returns them: n arrays of uint8 [h, w], or None for output that is not finite.
+            Waits for the maps and returns them: n arrays of uint8 of the images' sizes, or None for output that is
+            not finite.
         """
         ...
 
@@ -86,6 +118,25 @@ class Predictor(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a network is from, for the manifest.
+
+    Attributes
+    ----------
+    weights : str
+        Where its weights are from.
+    weights_sha256 : str or None
+        Hash of the file of weights; None: the weights themselves are hashed.
+    source_sha256 : str or None
+        Hash of the user's file that defines the network.
+    """
+
+    weights: str = "in memory"
+    weights_sha256: str | None = None
+    source_sha256: str | None = None
+
+
 class NetworkPredictor:
     """A network, run by `sodbench.models.inference.InferenceNetwork`.
 
@@ -94,14 +145,10 @@ class NetworkPredictor:
     model : nn.Module
     name : str
         Its name, for messages and the manifest.
-    device, precision, compiled
+    origin : Origin, optional
+        Where the network is from.
+    **execution
         As for `InferenceNetwork`.
-    weights : str
-        Where the weights are from, for the manifest.
-    weights_sha256 : str, optional
-        Hash of the file of weights; by default the weights themselves are hashed.
-    source_sha256 : str, optional
-        Hash of the user's file that defines the network.
 
     Raises
     ------
@@ -114,46 +161,88 @@ class NetworkPredictor:
         model: "nn.Module",
         name: str,
         *,
-        device: str = "auto",
-        precision: str | None = None,
-        compiled: bool = False,
-        weights: str = "in memory",
-        weights_sha256: str | None = None,
-        source_sha256: str | None = None,
+        origin: Origin | None = None,
+        **execution: Unpack[Execution],
     ):
         from sodbench.models import checkpoints
         from sodbench.models.inference import InferenceNetwork
 
         self.name = name
-        self.network = InferenceNetwork(model, device, precision, compiled)
+        self.network = InferenceNetwork(model, **execution)
         self.device: torch.device | None = self.network.device
-        self.default_batch_size = 32 if self.network.device.type == "cuda" else 1
-        if weights_sha256 is None:
+        cuda = self.network.device.type == "cuda"
+        self.default_batch_size = 128 if cuda else 1
+        self.pads = self.network.pads
+        self.processing = Processing(
+            Preprocessing(self.network.input_size), Output.for_values(self.network.output)
+        )
+        self.shape_pixels = SHAPE_PIXELS if cuda or self.pads else 0
+        self.shapes: set[tuple[int, int, int]] = set()
+        self._origin = origin or Origin()
+        if self._origin.weights_sha256 is None:
             with user_code(f"{name}: the network does not give its weights"):
-                weights_sha256 = checkpoints.weights_sha256(model.state_dict())
-        self._origin = {
-            "model": name,
-            "source_sha256": source_sha256,
-            "weights": weights,
-            "weights_sha256": weights_sha256,
-        }
+                sha256 = checkpoints.weights_sha256(model.state_dict())
+            self._origin = replace(self._origin, weights_sha256=sha256)
 
-    def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
+    def allocate(self, shape: tuple[int, ...]) -> Pixels:
+        """Return memory for pixels; see `Predictor.allocate`."""
+        return self.network.transfers.allocate(shape)
+
+    def start(
+        self, pixels: Pixels, max_side: int | None, sizes: NDArray[np.int64] | None = None
+    ) -> Callable[[], Maps]:
         """Start to predict images; see `Predictor.start`."""
-        return self.network.start(pixels, max_side)
+        return self.network.start(pixels, max_side, sizes)
+
+    def with_processing(self, processing: Processing) -> Predictor:
+        """Return a predictor of this network with other processing than it declares.
+
+        Parameters
+        ----------
+        processing : Processing
+
+        Returns
+        -------
+        Predictor
+            This one if all of it is done on the device, else one that uses this.
+        """
+        if not processing.runs_on_device:
+            return ProcessedPredictor(self, processing)
+        self.network.input_size = processing.input.size
+        if processing.input.size != InputSize():
+            self.pads = self.network.pads = False
+        self.network.output = processing.output.values
+        self.processing = processing
+        return self
+
+    def run(self, batch: NDArray[np.float32]) -> Outputs:
+        """Run the network on prepared images; see `Runnable.run`."""
+        return [
+            (name, _tensor_to_array(value))
+            for name, value in flatten_outputs(self.network.run(batch))
+        ]
 
     def describe(self) -> dict[str, Any]:
         """Return what the manifest records; see `Predictor.describe`."""
+        return {
+            **self.describe_network(),
+            "output": self.network.output,
+            "processing": self.processing.to_dict(),
+        }
+
+    def describe_network(self) -> dict[str, Any]:
+        """Return what the manifest records of the network alone."""
         from sodbench.models.devices import ARITHMETIC, describe_machine
 
         network = self.network
         return {
-            **self._origin,
-            "output": network.output,
+            "model": self.name,
+            **asdict(self._origin),
             "precision": network.precision,
             "arithmetic": ARITHMETIC[network.precision],
             "memory_format": "channels_last" if network.channels_last else "contiguous",
             "compiled": network.compiled,
+            "padding": network.pads,
             **describe_machine(network.device),
         }
 
@@ -162,12 +251,15 @@ class NetworkPredictor:
         seen = self.network.range
         if seen.images < FIRST_IMAGES and not finished:
             return []
-        problems = []
+        problems = list(self.network_problems())
         if not self.network.declares_output and seen.looks_like_probabilities:
-            problems.append(double_sigmoid_problem(self.name, seen))
-        if layers := self.network.layers_in_training():
-            problems.append(_training_mode_problem(self.name, layers))
+            problems.insert(0, double_sigmoid_problem(self.name, seen))
         return problems
+
+    def network_problems(self) -> Sequence[Problem]:
+        """Return what is wrong with the network: layers in training mode."""
+        layers = self.network.layers_in_training()
+        return [training_mode_problem(self.name, layers)] if layers else []
 
 
 class BaselinePredictor:
@@ -180,12 +272,21 @@ class BaselinePredictor:
     """
 
     default_batch_size = 1
+    pads = False
+    shape_pixels = 0
 
     def __init__(self, name: str):
         self.name = name
+        self.shapes: set[tuple[int, int, int]] = set()
         self.device: torch.device | None = None
 
-    def start(self, pixels: Pixels, max_side: int | None) -> Callable[[], Maps]:
+    def allocate(self, shape: tuple[int, ...]) -> Pixels:
+        """Return memory for pixels; see `Predictor.allocate`."""
+        return np.empty(shape, np.uint8)
+
+    def start(
+        self, pixels: Pixels, max_side: int | None, sizes: NDArray[np.int64] | None = None
+    ) -> Callable[[], Maps]:
         """Predict images at their own size; see `Predictor.start`."""
         maps = [BASELINES[self.name](image) for image in pixels]
         return lambda: maps
@@ -199,24 +300,32 @@ class BaselinePredictor:
         return []
 
 
+def _tensor_to_array(value: Any) -> NDArray[Any]:
+    """Return a tensor as an array; what is no tensor has no shape that a map has."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return np.empty(0)
+    floats = value.float() if value.is_floating_point() else value
+    return floats.cpu().numpy()
+
+
 def load_predictor(
-    model: str = DEFAULT_MODEL,
+    model: str | ModelSource = DEFAULT_MODEL,
     checkpoint: Path | str | None = None,
-    *,
-    device: str = "auto",
-    precision: str | None = None,
-    compiled: bool = False,
+    **execution: Unpack[Execution],
 ) -> Predictor:
     """Load the predictor of a model.
 
     Parameters
     ----------
-    model : str
-        A registered name, ``path/to/file.py:factory``, or a baseline.
+    model : str or ModelSource
+        A registered name, ``path/to/file.py:factory``, ``path/to/file.onnx``, or a baseline; or everything that was
+        chosen for it.
     checkpoint : Path or str, optional
         A file of weights. Without it, sodbench's own networks have random weights, the same on every call, and
         warn of it; a user's network has the weights that its factory gives it.
-    device, precision, compiled
+    **execution
         As for `sodbench.models.inference.InferenceNetwork`.
 
     Returns
@@ -228,37 +337,69 @@ def load_predictor(
     SodbenchError
         For an unknown model, a factory that fails, a wrong checkpoint, or a missing device.
     """
-    if model in BASELINES:
-        if checkpoint is not None:
-            raise SodbenchError(f"{model} has no weights; leave out the checkpoint {checkpoint}")
-        return BaselinePredictor(model)
+    source = as_source(model, checkpoint)
+    if source.name in BASELINES:
+        _refuse_choices(source, "has no weights and no processing of its own")
+        return BaselinePredictor(source.name)
+    if source.is_onnx:
+        return _load_onnx(source, execution)
+    return _load_network(source, execution)
 
+
+def _load_network(source: ModelSource, execution: Execution) -> Predictor:
     import torch
 
     from sodbench.models.checkpoints import load_checkpoint
     from sodbench.models.devices import choose_device
 
     # refused before the network is made
-    choose_device(device)
+    choose_device(execution.get("device", "auto"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = create_model(model)
-    name, source_sha256 = identify_model(model)
-    weights_sha256 = None
-    if checkpoint is not None:
-        weights, weights_sha256 = "checkpoint", load_checkpoint(network, checkpoint)
+        network = create_model(source.name, **source.options)
+    name, source_sha256 = identify_model(source.name)
+    sha256 = None
+    if source.checkpoint is not None:
+        weights, sha256 = "checkpoint", load_checkpoint(network, source.checkpoint)
     else:
-        weights = report_own_weights(model)
-    return NetworkPredictor(
-        network,
-        name,
-        device=device,
-        precision=precision,
-        compiled=compiled,
-        weights=weights,
-        weights_sha256=weights_sha256,
-        source_sha256=source_sha256,
+        weights = report_own_weights(source.name)
+    predictor = NetworkPredictor(
+        network, name, origin=Origin(weights, sha256, source_sha256), **execution
     )
+    return predictor.with_processing(source.choose_processing(get_processing(network)))
+
+
+def _load_onnx(source: ModelSource, execution: Execution) -> Predictor:
+    from sodbench.models.onnx import OnnxNetwork
+
+    if source.checkpoint is not None or source.options:
+        raise SodbenchError(
+            f"{source.name} holds its weights; leave out the checkpoint and the factory's arguments"
+        )
+    options = {"compiled": "--compile", "padding": "--padding", "graphs": "--cuda-graphs"}
+    for keyword, option in options.items():
+        if execution.get(keyword):
+            raise SodbenchError(
+                f"{source.name}: {option} is for networks in torch, not for ONNX files; leave it out"
+            )
+    network = OnnxNetwork(source.name, execution.get("device", "auto"))
+    if execution.get("precision") not in (None, network.precision):
+        raise SodbenchError(
+            f"{source.name}: the file itself determines the precision, {network.precision}; leave out --precision"
+        )
+    needs_own = source.processing is None
+    declared = network.find_processing() if needs_own else Processing()
+    return ProcessedPredictor(network, network.fit_size(source.choose_processing(declared)))
+
+
+def _refuse_choices(source: ModelSource, why: str) -> None:
+    """Refuse choices that have no effect on a baseline."""
+    if source.checkpoint is not None:
+        raise SodbenchError(
+            f"{source.name} has no weights; leave out the checkpoint {source.checkpoint}"
+        )
+    if source.options or source.processing or source.changes:
+        raise SodbenchError(f"{source.name} {why}; leave out the options that choose them")
 
 
 def report_own_weights(model: str) -> str:
@@ -286,25 +427,3 @@ def report_own_weights(model: str) -> str:
         "load trained ones, the maps mean nothing."
     )
     return f"as made by {name}"
-
-
-def double_sigmoid_problem(name: str, seen: "OutputRange") -> Problem:
-    """Return the problem of a network whose values look like probabilities, to which a sigmoid is applied again."""
-    low, high = seen.low, seen.high
-    return Problem(
-        ProblemKind.OUTPUT_RANGE,
-        name,
-        f"its values for {seen.images} image(s) are all in 0..1 ({low:.3g} to {high:.3g}), as after a sigmoid, and "
-        "sodbench applies its own to them. If the network ends in a sigmoid, let its class declare "
-        'output = "probabilities"; if these are logits, output = "logits" ends this warning',
-    )
-
-
-def _training_mode_problem(name: str, layers: Sequence[str]) -> Problem:
-    return Problem(
-        ProblemKind.TRAINING_MODE,
-        name,
-        f"{', '.join(layers)} in it work as in training, although sodbench calls eval(): a map depends on chance or on the "
-        "other images of its batch. Let the network not call train() itself, and let its batch normalisation keep "
-        "running statistics",
-    )

@@ -28,6 +28,7 @@ from sodbench.images import (
     read_rgb,
 )
 from sodbench.parallel import thread_pool
+from sodbench.quoting import size_text
 from sodbench.runners.training.recipe import Recipe
 
 Size = tuple[int, int]
@@ -76,23 +77,6 @@ class AugmentedPair:
     stem: str
     pixels: Pixels
     mask: Pixels
-
-
-@dataclass(frozen=True)
-class TrainingBatch:
-    """Augmented pairs of one size, stacked.
-
-    Attributes
-    ----------
-    stems : tuple of str
-    pixels : ndarray of uint8, shape (n, h, w, 3)
-        RGB.
-    masks : ndarray of uint8, shape (n, h, w)
-    """
-
-    stems: tuple[str, ...]
-    pixels: Pixels
-    masks: Pixels
 
 
 def check_pairs(
@@ -162,7 +146,7 @@ def _check_sizes(sample: Sample) -> Size | list[Problem]:
         return [error.problem]
     if image == mask:
         return image
-    detail = f"{image[0]}x{image[1]}, but its mask is {mask[0]}x{mask[1]} (height x width)"
+    detail = f"{size_text(image)}, but its mask is {size_text(mask)}"
     return [Problem(ProblemKind.SIZE, str(sample.image), detail)]
 
 
@@ -315,33 +299,6 @@ def draw_scale(recipe: Recipe, epoch: int, update: int) -> float:
         return 1.0
     rng = np.random.Generator(np.random.PCG64([recipe.seed, epoch, update, 1]))
     return recipe.scales[int(rng.random() * len(recipe.scales))]
-
-
-def group_by_size(pairs: Sequence[AugmentedPair], max_size: int) -> list[TrainingBatch]:
-    """Stack pairs by exact size, at most ``max_size`` in a batch, in the order of first appearance.
-
-    Parameters
-    ----------
-    pairs : sequence of AugmentedPair
-    max_size : int
-
-    Returns
-    -------
-    list of TrainingBatch
-        Every pair once; a padded batch would change the statistics of normalisation layers.
-    """
-    by_size: dict[tuple[int, ...], list[AugmentedPair]] = {}
-    for pair in pairs:
-        by_size.setdefault(pair.mask.shape, []).append(pair)
-    batches = []
-    for group in by_size.values():
-        for start in range(0, len(group), max_size):
-            chunk = group[start : start + max_size]
-            stems = tuple(pair.stem for pair in chunk)
-            pixels = np.stack([pair.pixels for pair in chunk])
-            masks = np.stack([pair.mask for pair in chunk])
-            batches.append(TrainingBatch(stems, pixels, masks))
-    return batches
 
 
 def shard_indices(

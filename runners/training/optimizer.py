@@ -20,7 +20,7 @@ from sodbench.models import create_model, load_backbone, load_checkpoint
 if TYPE_CHECKING:
     from sodbench.runners.training.recipe import Recipe
 
-# Each is called with the parameters, and with lr and weight_decay.
+# Each is called with the parameters, and with lr, weight_decay and fused.
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
@@ -144,7 +144,9 @@ def make_optimizer(network: nn.Module, recipe: "Recipe") -> torch.optim.Optimize
             "(--set frozen=false trains all)"
         )
     make = OPTIMIZERS[recipe.optimizer]
-    return make(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    # one kernel for all tensors; elsewhere torch's default, whose rounding is the reference's
+    fused = True if parameters[0].device.type == "cuda" else None
+    return make(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
 
 
 def learning_rate(recipe: "Recipe", epoch: int, step: int, total: int) -> float:

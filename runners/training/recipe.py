@@ -23,7 +23,9 @@ CHOICES = {
     "remainder": ("carry", "drop", "flush"),
     "loss": tuple(LOSSES),
     "initialise": ("model", "kaiming"),
-    "precision": ("fp32", "tf32", "bf16"),
+    "batching": ("auto", "exact", "pad"),
+    "memory_format": ("auto", "channels_last", "contiguous"),
+    "precision": ("auto", "fp32", "tf32", "bf16"),
 }
 
 # The smallest and largest value of a field, or of each of its values. Outside them a training cannot run.
@@ -95,12 +97,18 @@ class Recipe:
         ``model``: as the network's factory leaves it; ``kaiming``: draw the convolutions of its backbone (``base``; all
         of them without one) by Kaiming's rule, for training without a backbone file.
     sub_batch : int
-        Maximum number of images run together, grouped by exact size; 1 runs them one by one, as the reference does.
-        This and the next three change the result by rounding only.
+        Maximum number of images run together; 1 runs them one by one, as the reference does. This and the next four
+        change the result by rounding only.
+    batching : str
+        Which images of an update run together. ``exact``: those of equal size; ``pad``: all of them, padded to a
+        common size, for networks that declare ``handles_padding``; ``auto``: ``pad`` on CUDA if the network can,
+        else ``exact``.
     precision : str
-        ``fp32``, ``tf32`` (CUDA), or ``bf16`` (autocast).
-    channels_last : bool
-        Memory layout of weights and images.
+        ``fp32`` (IEEE); ``tf32`` (CUDA: TF32 in convolutions, IEEE in matrix products); ``bf16`` (autocast);
+        ``auto``: what the reference's own script gets, ``tf32`` on CUDA devices that have it, else ``fp32``.
+    memory_format : str
+        Of weights and images: ``channels_last``, ``contiguous``, or ``auto``: the first on CUDA, where it is 1.5 times
+        as fast, else the second.
     compiled : bool
         Use ``torch.compile``.
     seed : int
@@ -132,8 +140,9 @@ class Recipe:
     frozen: bool = True
     initialise: str = "model"
     sub_batch: int = 10
-    precision: str = "fp32"
-    channels_last: bool = False
+    batching: str = "auto"
+    precision: str = "auto"
+    memory_format: str = "auto"
     compiled: bool = False
     seed: int = 0
 
@@ -185,7 +194,7 @@ RECIPES = {
             size=224,
             frozen=False,
             initialise="kaiming",
-            channels_last=True,
+            memory_format="channels_last",
         ),
         Recipe(
             name="sample",
@@ -202,7 +211,7 @@ RECIPES = {
             size=96,
             frozen=False,
             initialise="kaiming",
-            channels_last=True,
+            memory_format="channels_last",
         ),
     )
 }

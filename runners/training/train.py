@@ -303,6 +303,8 @@ class Trainer:
                 **self.identity,
                 "random_start": self.training.random_start,
                 "problems": self.problems,
+                "precision": self.updater.precision,
+                "batching": self.updater.batching,
                 "memory_format": "channels_last" if self.updater.channels_last else "contiguous",
                 "skipped": [str(problem) for problem in self.data.skipped],
                 "processes": self.group.size,
@@ -349,16 +351,16 @@ class Trainer:
             log = None
             if self.group.first:
                 log = stack.enter_context(TrainingLog(self.training.out, self.step))
-            stack.enter_context(tensor_float(self.recipe.precision == "tf32"))
+            stack.enter_context(tensor_float(self.updater.precision == "tf32"))
             progress = stack.enter_context(
                 bar(self.total, "train", "update", initial=self.step, smoothing=0.05)
             )
             while self.epoch < self.recipe.epochs:
-                progress.set_description(f"train: epoch {self.epoch + 1}/{self.recipe.epochs}")
+                epoch = f"train: epoch {self.epoch + 1}/{self.recipe.epochs}"
+                progress.set_description(epoch, refresh=False)
                 for record in self._run_epoch():
                     progress.set_postfix_str(
-                        f"loss {record['loss']:.4g}, lr {record['lr']:.2g}, "
-                        f"{record['images_per_second']:.1f} images/s"
+                        f"loss {record['loss']:.4g}, lr {record['lr']:.2g}", refresh=False
                     )
                     progress.update()
                     if log:
@@ -391,12 +393,18 @@ class Trainer:
         shares = []
         for number in range(self.update, len(plan)):
             shares.append((number, shard_indices(self.data, plan[number], group.rank, group.size)))
-        loaded = prefetch_updates(self.data, recipe, self.epoch, shares, self.training.workers)
-        for (number, _), pairs in zip(shares, loaded, strict=True):
+        updates = prefetch_updates(self.data, recipe, self.epoch, shares, self.training.workers)
+        coming = map(updater.load, updates)
+        batches = next(coming, None)
+        for number, _ in shares:
+            assert batches is not None
             started = time.perf_counter()
             rate = learning_rate(recipe, self.epoch, self.step, self.total)
             label = f"update {self.step + 1} (epoch {self.epoch + 1})"
-            result = updater.make_update(pairs, rate, label)
+            finish = updater.start_update(batches, rate, label)
+            # sent to the device while it computes
+            batches = next(coming, None)
+            result = finish()
             seconds = time.perf_counter() - started
             self.update, self.step = number + 1, self.step + 1
             self.images += len(plan[number])

@@ -1,26 +1,36 @@
-"""One update of a network: the gradients of its images, of all processes, and one step of the optimiser."""
+"""One update of a network: the gradients of its images, of all processes, and one step of the optimiser.
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+A GPU computes while Python continues, so nothing here waits for it until an update has been started whole: losses and
+gradient norm are fetched together, after the next update's images have been sent to the device.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sodbench.errors import SodbenchError
 from sodbench.models import get_input_size
-from sodbench.models.declarations import declares_output
-from sodbench.models.inference import OutputRange, needs_contiguous, normalise, run_at_size
+from sodbench.models.declarations import InputSize, declares_output, handles_padding
+from sodbench.models.devices import choose_precision
+from sodbench.models.inference import check_output, needs_contiguous, normalise, run_at_size
+from sodbench.models.output_range import OutputRange
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import is_out_of_memory
-from sodbench.runners.prediction.predictors import FIRST_IMAGES, double_sigmoid_problem
-from sodbench.runners.training.data import AugmentedPair, TrainingBatch, group_by_size
+from sodbench.runners.prediction.problems import FIRST_IMAGES, double_sigmoid_problem
+from sodbench.runners.training.batching import TrainingBatch, group_by_size, pad_to_canvas
+from sodbench.runners.training.data import AugmentedPair
 from sodbench.runners.training.losses import LOSSES
 from sodbench.runners.training.optimizer import batch_norms, make_optimizer
 from sodbench.runners.training.recipe import Recipe
 from sodbench.runners.training.state import get_random_state, set_random_state
+from sodbench.runners.training.supervision import get_supervision
 
 
 @dataclass(frozen=True)
@@ -30,13 +40,53 @@ class UpdateResult:
     Attributes
     ----------
     loss : float
-        The sum of the images' losses, divided by the recipe's ``accumulate``.
+        The mean of the images' losses.
     gradient_norm : float
-        Before clipping.
+        Before clipping; of the sum of the images' losses, divided by the recipe's ``accumulate``.
     """
 
     loss: float
     gradient_norm: float
+
+
+@dataclass(frozen=True)
+class LoadedBatch:
+    """A `TrainingBatch` on the device, or on its way there.
+
+    Attributes
+    ----------
+    stems : tuple of str
+    pixels : Tensor of uint8, shape [n, h, w, 3]
+    masks : Tensor of uint8, shape [n, h, w]
+    sizes : Tensor of int64, shape [n, 2], or None
+    """
+
+    stems: tuple[str, ...]
+    pixels: Tensor
+    masks: Tensor
+    sizes: Tensor | None
+
+
+@dataclass(frozen=True)
+class _Images:
+    """A batch as the network and the loss take it.
+
+    Attributes
+    ----------
+    x : Tensor of float32, shape [n, 3, h, w]
+        Normalised, zeros around each image.
+    y : Tensor of float32, shape [n, 1, h, w]
+        Masks in 0..1.
+    sizes : Tensor of int64, shape [n, 2], or None
+        As of `LoadedBatch`.
+    inside : Tensor of float32, shape [n, 1, h, w], or None
+        1 in each image, 0 around it.
+    """
+
+    x: Tensor
+    y: Tensor
+    sizes: Tensor | None = None
+    inside: Tensor | None = None
 
 
 class Updater:
@@ -56,6 +106,10 @@ class Updater:
     ----------
     network : nn.Module
     optimizer : torch.optim.Optimizer
+    precision : str
+        ``fp32``, ``tf32`` or ``bf16``.
+    batching : str
+        ``exact`` or ``pad``.
     channels_last : bool
         The memory layout of weights and images. A network that fails in it is run contiguous from then on.
     problem : str
@@ -76,11 +130,16 @@ class Updater:
         name: str,
     ):
         self.recipe, self.device, self.group, self.name = recipe, device, group, name
+        wanted = None if recipe.precision == "auto" else recipe.precision
+        self.precision = choose_precision(wanted, device)
+        self.batching = choose_batching(network, recipe, device, name)
         with user_code(f"{name}: the network cannot be moved to {device}"):
             self.network = network.to(device)
         with user_code(f"{name}: the network does not give its weights"):
             self.network.state_dict()
-        self.channels_last = recipe.channels_last
+        fastest = "channels_last" if device.type == "cuda" else "contiguous"
+        wanted_format = fastest if recipe.memory_format == "auto" else recipe.memory_format
+        self.channels_last = wanted_format == "channels_last"
         if self.channels_last:
             self.network.to(memory_format=torch.channels_last)
         if group.size > 1 and not recipe.frozen and any(batch_norms(self.network)):
@@ -88,11 +147,17 @@ class Updater:
                 "batch normalisation is trained (frozen = false), which several processes would do each "
                 "on its own; train in one process, or with frozen = true"
             )
-        self._forward: nn.Module = (
-            torch.compile(self.network) if recipe.compiled else self.network  # type: ignore[assignment]
+        self._forward: Callable[..., Any] = self.network
+        if recipe.compiled:
+            # else every size of the images is compiled for itself; where all have one size, that is better
+            dynamic = True if not recipe.size or recipe.scales else None
+            self._forward = torch.compile(self.network, dynamic=dynamic)
+        self._copies = (
+            torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         )
         self.optimizer = make_optimizer(self.network, recipe)
         self.problem = ""
+        self._supervision = get_supervision(network)
         self._has_run = False
         self._range = OutputRange()
 
@@ -119,15 +184,42 @@ class Updater:
         weights = {k: v.cpu() for k, v in self.network.state_dict().items()}
         return {k: v.contiguous() if v.layout == torch.strided else v for k, v in weights.items()}
 
-    def make_update(
-        self, pairs: Sequence[AugmentedPair], rate: float, label: str = "this update"
-    ) -> UpdateResult:
-        """Make one step of the optimiser.
+    def load(self, pairs: Sequence[AugmentedPair]) -> list[LoadedBatch]:
+        """Divide an update's images into batches, and start to copy them to the device.
 
         Parameters
         ----------
         pairs : sequence of AugmentedPair
             This process's images.
+
+        Returns
+        -------
+        list of LoadedBatch
+            For `start_update`.
+        """
+        make_batches = pad_to_canvas if self.batching == "pad" else group_by_size
+        with torch.cuda.stream(self._copies) if self._copies else nullcontext():
+            return [self._copy(batch) for batch in make_batches(pairs, self.recipe.sub_batch)]
+
+    def _copy(self, batch: TrainingBatch) -> LoadedBatch:
+        sizes = None if batch.sizes is None else self._to_device(batch.sizes)
+        pixels, masks = self._to_device(batch.pixels), self._to_device(batch.masks)
+        return LoadedBatch(batch.stems, pixels, masks, sizes)
+
+    def _to_device(self, array: NDArray[Any]) -> Tensor:
+        here = torch.from_numpy(array)
+        # only a copy from pinned memory does not wait for the device
+        return (here.pin_memory() if self._copies else here).to(self.device, non_blocking=True)
+
+    def start_update(
+        self, batches: Sequence[LoadedBatch], rate: float, label: str = "this update"
+    ) -> Callable[[], UpdateResult]:
+        """Make one step of the optimiser.
+
+        Parameters
+        ----------
+        batches : sequence of LoadedBatch
+            This process's images, as `load` returned them.
         rate : float
             The learning rate.
         label : str
@@ -135,41 +227,54 @@ class Updater:
 
         Returns
         -------
-        UpdateResult
+        callable
+            Waits for the device and returns an `UpdateResult`. It raises SodbenchError if a loss or the gradient is
+            not finite, naming the images; the network cannot be used then.
 
         Raises
         ------
         SodbenchError
-            If the network fails, or a loss or gradient is not finite, naming the images.
+            If the network fails.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        stems, values = self._accumulate(pairs, label)
-        self._check_finite(values, stems, f"the loss is not finite in {label}")
-        loss = self.group.sum(values.sum().item() / self.recipe.accumulate)
-        gradients = self._sum_gradients()
-        # float64, because float32 loses the fourth digit over millions of values on a CPU
-        norms = [torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients]
-        norm = torch.linalg.vector_norm(torch.stack(norms))
-        norm_of_each = norm.cpu().reshape(1).expand(len(stems))
-        self._check_finite(norm_of_each, stems, f"the gradient is not finite in {label}")
+        losses = self._accumulate(batches, label)
+        norm = self._gradient_norm(self._sum_gradients())
         if self.recipe.clip:
             parameters = [p for p in self.network.parameters() if p.grad is not None]
             nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip, norm)
         self.optimizer.step()
-        return UpdateResult(loss, norm.item())
+        values = torch.cat((losses.to(norm.dtype), norm[None]))
+        stems = [stem for batch in batches for stem in batch.stems]
+        return lambda: self._finish(values.cpu().double(), stems, label)
 
-    def _accumulate(self, pairs: Sequence[AugmentedPair], label: str) -> tuple[list[str], Tensor]:
-        """Add up the images' gradients; return their stems and the loss of each (float64 on the CPU)."""
-        stems: list[str] = []
+    def _finish(self, values: Tensor, stems: Sequence[str], label: str) -> UpdateResult:
+        """Return the result from the loss of each image and the gradient's norm, over all processes."""
+        losses, norm = values[:-1], values[-1]
+        self._check_finite(losses, stems, f"the loss is not finite in {label}")
+        norm_of_each = norm.reshape(1).expand(len(stems))
+        self._check_finite(norm_of_each, stems, f"the gradient is not finite in {label}")
+        total, count = self.group.sum(losses.sum().item()), self.group.sum(len(stems))
+        return UpdateResult(total / count, norm.item())
+
+    def _accumulate(self, batches: Sequence[LoadedBatch], label: str) -> Tensor:
+        """Add up the images' gradients; return the loss of each."""
         losses = [torch.zeros(0, device=self.device)]
-        try:
-            for batch in group_by_size(pairs, self.recipe.sub_batch):
-                losses_of_batch = self._losses(*self._inputs(batch))
+        if self._copies:
+            torch.cuda.current_stream(self.device).wait_stream(self._copies)
+        for batch in batches:
+            with self._name_failures(batch, label):
+                losses_of_batch = self._losses(self._inputs(batch))
                 (losses_of_batch.sum() / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
-                stems += batch.stems
-                losses.append(losses_of_batch.detach())
+            losses.append(losses_of_batch.detach())
+        return torch.cat(losses)
+
+    @contextmanager
+    def _name_failures(self, batch: LoadedBatch, label: str) -> Iterator[None]:
+        """Turn an error of the network into one that names the images."""
+        try:
+            yield
         except SodbenchError:
             raise
         except FAILURES as error:
@@ -177,32 +282,56 @@ class Updater:
             reason = describe_failure(error)
             if is_out_of_memory(error):
                 raise SodbenchError(
-                    f"{n} images of {height}x{width} do not fit into the device's memory ({reason}); run "
+                    f"{n} images of {width}x{height} do not fit into the device's memory ({reason}); run "
                     "fewer together: --set sub_batch=N leaves the result the same"
                 ) from error
             names = ", ".join(batch.stems[:3]) + ", ..." * (n > 3)
             raise SodbenchError(
-                f"the network failed in {label} on {n} image(s) of {height}x{width} ({names}): {reason}"
+                f"the network failed in {label} on {n} image(s) of {width}x{height} ({names}): {reason}"
             ) from error
-        return stems, torch.cat(losses).double().cpu()
 
-    def _inputs(self, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
-        """Return images float32 [n, 3, h, w] and masks float32 [n, 1, h, w] in 0..1, on the device."""
-        x = normalise(torch.from_numpy(batch.pixels).to(self.device))
-        y = torch.from_numpy(batch.masks).to(self.device).float()[:, None] / 255
-        return x if self.channels_last else x.contiguous(), y
+    def _inputs(self, batch: LoadedBatch) -> _Images:
+        """Return normalised images and masks."""
+        if self._copies:
+            # their memory must not be given away while this stream still uses it
+            for tensor in (batch.pixels, batch.masks, batch.sizes):
+                if tensor is not None:
+                    tensor.record_stream(torch.cuda.current_stream(self.device))
+        x = normalise(batch.pixels)
+        y = batch.masks.float()[:, None] / 255
+        x = x if self.channels_last else x.contiguous()
+        if batch.sizes is None:
+            return _Images(x, y)
+        inside = mark_images(batch.sizes, *y.shape[-2:])
+        return _Images(x * inside, y, batch.sizes, inside)
 
-    def _losses(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the loss of each image, [n], of normalised images [n, 3, h, w] and masks [n, 1, h, w]."""
-        size = get_input_size(self.network).for_image(*y.shape[-2:])
-        logits = None if self._has_run else self._run_first(size, x)
+    def _losses(self, images: _Images) -> Tensor:
+        """Return the loss of each image, [n]."""
+        size = get_input_size(self.network).for_image(*images.y.shape[-2:])
+        others: list[Any] = []
+
+        def run(x: Tensor) -> Any:
+            outputs = self._supervision.select(self._run(x, images.sizes))
+            if images.sizes is not None:
+                _check_on_canvas(outputs, x)
+            others[:] = outputs[1:]
+            return outputs[0]
+
+        logits = None if self._has_run else self._run_first(size, run, images.x)
         if logits is None:
-            logits = run_at_size(size, self._run, x)
+            logits = run_at_size(size, run, images.x)
         if self._range.images < FIRST_IMAGES and not self.problem:
             self._check_range(logits.detach().flatten(1))
-        return LOSSES[self.recipe.loss](logits, y)
+        loss = LOSSES[self.recipe.loss]
+        losses = [loss(logits, images.y, images.inside)]
+        for other in others:
+            check_output(other, images.x)
+            losses.append(loss(_resize(other, images.y), images.y, images.inside))
+        return self._supervision.total(losses)
 
-    def _run_first(self, size: tuple[int, int], x: Tensor) -> Tensor | None:
+    def _run_first(
+        self, size: tuple[int, int], run: Callable[[Tensor], Any], x: Tensor
+    ) -> Tensor | None:
         """Run the first batch; return None if the network fails in channels-last memory, which is then given up."""
         # What the failed attempt changed (random state, statistics of batch normalisation) is
         # restored, so that a resumed run, which tries again, continues to the same bits.
@@ -212,7 +341,7 @@ class Updater:
         random = get_random_state(self.device)
         buffers = {name: value.clone() for name, value in self.network.named_buffers()}
         try:
-            return run_at_size(size, self._run, x)
+            return run_at_size(size, run, x)
         except RuntimeError as error:
             if not needs_contiguous(error):
                 raise
@@ -224,16 +353,17 @@ class Updater:
         self.channels_last = False
         return None
 
-    def _run(self, x: Tensor) -> Tensor:
+    def _run(self, x: Tensor, sizes: Tensor | None = None) -> Any:
         x = x if self.channels_last else x.contiguous()
-        narrow = self.recipe.precision == "bf16"
+        narrow = self.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16) if narrow else nullcontext():
-            output: Tensor = self._forward(x)
-        return output
+            return self._forward(x) if sizes is None else self._forward(x, sizes)
 
     def _check_range(self, values: Tensor) -> None:
         """Record a problem if the first images' logits look like probabilities, to which a sigmoid is applied again."""
-        self._range = self._range.with_images(torch.stack((values.amin(1), values.amax(1)), 1))
+        self._range = self._range.with_images(
+            torch.stack((values.amin(1), values.amax(1)), 1).detach().cpu().numpy()
+        )
         enough = self._range.images >= FIRST_IMAGES
         if enough and not declares_output(self.network) and self._range.looks_like_probabilities:
             self.problem = str(double_sigmoid_problem(self.name, self._range))
@@ -253,6 +383,16 @@ class Updater:
                 p.grad = gradient.view_as(p)
         return [p.grad for p in parameters if p.grad is not None]
 
+    def _gradient_norm(self, gradients: Sequence[Tensor]) -> Tensor:
+        norm: Tensor
+        if self.device.type == "cpu":
+            # float64, because float32 loses the fourth digit over millions of values on a CPU
+            norms = [torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients]
+            norm = torch.linalg.vector_norm(torch.stack(norms))
+        else:
+            norm = nn.utils.get_total_norm(gradients)
+        return norm
+
     def _check_finite(self, values: Tensor, stems: Sequence[str], message: str) -> None:
         bad = [stem for stem, ok in zip(stems, values.isfinite().tolist(), strict=True) if not ok]
         if self.group.sum(len(bad)):
@@ -261,3 +401,77 @@ class Updater:
                 f"{message} for {', '.join(names)}. The last saved state is from before; look at these images, or "
                 "lower the learning rate"
             )
+
+
+def choose_batching(network: nn.Module, recipe: Recipe, device: torch.device, name: str) -> str:
+    """Return ``pad`` or ``exact``: what the recipe asks for, or what suits network and device.
+
+    Parameters
+    ----------
+    network : nn.Module
+    recipe : Recipe
+    device : torch.device
+    name : str
+        Of the model, for messages.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    SodbenchError
+        If the recipe asks for ``pad``, which the network cannot do.
+    """
+    reason = ""
+    if not handles_padding(network):
+        reason = "its network does not declare handles_padding"
+    elif get_input_size(network) != InputSize():
+        reason = "its network takes images of certain sizes only"
+    elif not recipe.frozen and any(batch_norms(network)):
+        reason = "it trains batch normalisation (frozen = false), whose statistics would count the padding"
+    if recipe.batching == "pad" and reason:
+        raise SodbenchError(
+            f"{name}: batching = pad is not possible, because {reason}; use batching = exact"
+        )
+    if recipe.batching == "auto":
+        # a CPU is busy with one image already, and would compute the padding as well
+        return "pad" if device.type == "cuda" and not reason else "exact"
+    return recipe.batching
+
+
+def _check_on_canvas(outputs: Sequence[Any], x: Tensor) -> None:
+    """Check that maps of padded images have the canvas's size: smaller ones cannot be enlarged image by image."""
+    for y in outputs:
+        if isinstance(y, Tensor) and y.shape[-2:] != x.shape[-2:]:
+            raise SodbenchError(
+                f"the network declares handles_padding but returned {list(y.shape)} for padded images {list(x.shape)}; "
+                "its maps must have their size"
+            )
+
+
+def _resize(logits: Tensor, masks: Tensor) -> Tensor:
+    """Resize logits [n, 1, h', w'] to the size of masks [n, 1, h, w]."""
+    logits, size = logits.float(), masks.shape[-2:]
+    if logits.shape[-2:] == size:
+        return logits
+    return F.interpolate(logits, size=tuple(size), mode="bilinear")
+
+
+def mark_images(sizes: Tensor, height: int, width: int) -> Tensor:
+    """Return float32 [n, 1, height, width]: 1 in each image, which is in the top left, and 0 around it.
+
+    Parameters
+    ----------
+    sizes : Tensor of int64, shape [n, 2]
+        Height and width of each image.
+    height, width : int
+        Of the canvas.
+
+    Returns
+    -------
+    Tensor
+    """
+    rows = torch.arange(height, device=sizes.device) < sizes[:, :1]
+    columns = torch.arange(width, device=sizes.device) < sizes[:, 1:]
+    return (rows[:, None, :, None] & columns[:, None, None, :]).float()

@@ -3,7 +3,14 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_inference, add_output, filled, positive
+from sodbench.cli.options import (
+    add_inference,
+    add_output,
+    filled,
+    positive,
+    read_execution,
+    read_model,
+)
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -13,15 +20,16 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="measure a model's size, speed and memory",
         description="Measure parameters, multiply-adds, latency of one image, images per second at the best "
         "batch size, peak memory, and images per second from JPEG to PNG files.",
-        epilog="'sodbench report RESULTS -o report --bench FILE' shows the record next to the scores.",
+        epilog="example:\n  sodbench bench --checkpoint final.pth --sizes 400x300 -o csf.json\n\n"
+        "'sodbench report RESULTS -o report --bench FILE' shows the record next to the scores.",
     )
-    add_inference(parser)
+    add_inference(parser.add_argument_group("which model, and how it is computed"))
     parser.add_argument(
         "--sizes",
         nargs="+",
         type=_size,
-        metavar="HxW",
-        help="image sizes, height first (default: 224x224 300x400)",
+        metavar="WxH",
+        help="image sizes, width first (default: 224x224 400x300)",
     )
     parser.add_argument(
         "--repeats",
@@ -41,10 +49,10 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _size(text: str) -> tuple[int, int]:
-    height, x, width = text.lower().partition("x")
+    width, x, height = text.lower().partition("x")
     if not (x and _is_side(height) and _is_side(width)):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a size; write HEIGHTxWIDTH, as in 300x400"
+            f"{text!r} is not a size; write WIDTHxHEIGHT, as in 400x300"
         )
     return int(height), int(width)
 
@@ -60,13 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.runners.benchmark import BENCHMARK_SIZES, benchmark, save_record
 
     record = benchmark(
-        arguments.model,
-        arguments.checkpoint,
-        device=arguments.device,
-        precision=arguments.precision,
-        compiled=arguments.compile,
+        read_model(arguments),
         sizes=arguments.sizes or BENCHMARK_SIZES,
         repeats=arguments.repeats,
+        **read_execution(arguments),
     )
     if arguments.name:
         record["method"] = arguments.name

@@ -3,6 +3,12 @@
 import argparse
 from typing import Any
 
+from sodbench.cli.conditions import (
+    add_conditions,
+    read_conditions,
+    refuse_other_datasets,
+    report_outcomes,
+)
 from sodbench.cli.options import (
     add_format,
     add_resampling,
@@ -11,6 +17,7 @@ from sodbench.cli.options import (
     path,
     select_datasets,
 )
+from sodbench.metrics.catalogue import REPORT_METRICS
 
 
 def add_parser(commands: Any) -> None:
@@ -21,6 +28,10 @@ def add_parser(commands: Any) -> None:
         description="Print the paired comparison of two stored results on the datasets that both "
         "have: differences with 95 % intervals, paired bootstrap and Wilcoxon tests, wins and losses. "
         "Nothing is scored again.",
+        epilog="Exit status: 0 compared, 1 a --fail-if condition is met, 2 refused.\n\n"
+        "examples:\n"
+        "  sodbench compare results/DSS results/CSF --metrics mae f_max\n"
+        "  sodbench compare results/new results/old --fail-if 'f_max<-0.005' 'mae>0.002'",
     )
     parser.add_argument(
         "first", type=path, metavar="RESULT_A", help="folder of results of one method"
@@ -31,24 +42,41 @@ def add_parser(commands: Any) -> None:
     add_selection(parser)
     add_format(parser, ("table", "markdown", "csv", "json"))
     add_resampling(parser, 10_000, "bootstrap resamples")
+    add_conditions(
+        parser,
+        "--fail-if",
+        'conditions on RESULT_A minus RESULT_B that must not be met, such as "f_max<-0.005" or "SOD:mae>0.002"',
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the comparison on standard output."""
+    """Print the comparison on standard output; the status is 1 where a condition of --fail-if is met."""
     from sodbench.console import show
     from sodbench.reports.compare import compare, format_comparison
+    from sodbench.reports.requirements import check_comparison
     from sodbench.results import load_results, warn_of_shards
 
+    conditions = read_conditions(arguments, "--fail-if")
     first, second = load_results(arguments.first), load_results(arguments.second)
     warn_of_shards([*first, *second])
+    metrics = names(arguments.metrics)
+    if conditions:
+        # those of the conditions have to be compared too
+        usual = metrics or [m for m in REPORT_METRICS if m in first[0].metrics]
+        metrics = tuple(dict.fromkeys([*usual, *(c.metric for c in conditions)]))
     comparison = compare(
         first,
         second,
-        metrics=names(arguments.metrics) or None,
+        metrics=metrics or None,
         datasets=select_datasets(arguments.datasets, [*first, *second]),
         resamples=arguments.resamples,
         seed=arguments.seed,
     )
+    refuse_other_datasets(
+        conditions, list({c.dataset: 0 for c in comparison.comparisons}), "--fail-if"
+    )
     show(format_comparison(comparison, arguments.format))
-    return 0
+    outcomes = check_comparison(comparison, conditions, arguments.certainty)
+    table = format_comparison(comparison, "markdown") if arguments.summary else ""
+    return report_outcomes(arguments, outcomes, "--fail-if", "sodbench compare", table)

@@ -13,6 +13,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="write a network as an ONNX file",
         description="Write a network as ONNX (input 'image': RGB, ImageNet-normalised, [n, 3, h, w]; output "
         "'logits': [n, 1, h, w]; 'probabilities' if the network declares them) and compare it with torch at three sizes. Needs the extra 'onnx'.",
+        epilog="example:\n  sodbench export --checkpoint final.pth -o csf.onnx",
     )
     add_model(parser)
     add_output(parser, "FILE.onnx", "file to write", required=True)
@@ -27,6 +28,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     differences = export_onnx(arguments.model, arguments.checkpoint, arguments.output)
     for (height, width), difference in differences.items():
-        show(f"{height}x{width}: logits differ from torch by at most {difference:.2g}")
+        show(f"{width}x{height}: logits differ from torch by at most {difference:.2g}")
     show(f"written to {printable(arguments.output)}")
     return 0

@@ -3,9 +3,11 @@
 import argparse
 import shlex
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sodbench.cli.options import (
+    add_exit_zero,
+    add_methods,
     add_output,
     add_resampling,
     add_selection,
@@ -15,13 +17,8 @@ from sodbench.cli.options import (
     path,
     refuse_without_effect,
     select_datasets,
-    some_names,
+    select_methods,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sodbench.results import Result
 
 
 def add_parser(commands: Any) -> None:
@@ -32,7 +29,9 @@ def add_parser(commands: Any) -> None:
         description="Write a report from results that 'sodbench eval' or 'sodbench run' stored. "
         "Nothing is scored again; images are opened only to be shown. A report written into the folder of an earlier one "
         "replaces all of it.",
-        epilog="Example: sodbench report results -o report  (then open report/index.html)",
+        epilog="examples:\n"
+        "  sodbench report results -o report    (then open report/index.html)\n"
+        "  sodbench report results -o report.md --datasets SOD ECSSD --baseline DSS",
     )
     parser.add_argument(
         "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"
@@ -44,46 +43,44 @@ def add_parser(commands: Any) -> None:
         "next to it",
         required=True,
     )
-    parser.add_argument("--title", metavar="TEXT", help="heading of the report")
-    add_selection(parser)
-    parser.add_argument(
-        "--methods", nargs="+", type=some_names, metavar="NAME", help="these methods, in this order"
-    )
-    parser.add_argument(
+    selection = parser.add_argument_group("what is shown")
+    add_selection(selection)
+    add_methods(selection)
+    selection.add_argument(
         "--baseline",
         type=filled,
         metavar="METHOD",
         help="also show the differences from this method",
     )
-    _add_sources(parser)
-    parser.add_argument(
+    _add_sources(parser.add_argument_group("further numbers and images"))
+    _add_form(parser.add_argument_group("how it is written"))
+    add_resampling(parser.add_argument_group("intervals"), 1000, "bootstrap resamples")
+    add_exit_zero(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_form(group: argparse._ArgumentGroup) -> None:
+    """Add the options that choose how the pages look."""
+    group.add_argument("--title", metavar="TEXT", help="heading of the report")
+    group.add_argument(
         "--template",
         type=path,
         metavar="FILE",
         help="also fill in this Jinja template (.md, .html, .tex or .txt)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--colours", action="store_true", help="colour best, second and third in LaTeX tables"
     )
-    parser.add_argument(
+    group.add_argument(
         "--with-paths",
         action="store_true",
         help="keep absolute paths in the text (default: only names, because a report is published)",
     )
-    add_resampling(parser, 1000, "bootstrap resamples")
-    parser.set_defaults(run=run)
 
 
-def _add_sources(parser: argparse.ArgumentParser) -> None:
+def _add_sources(group: argparse._ArgumentGroup) -> None:
     """Add the options that bring further numbers and images into the report."""
-    parser.add_argument(
-        "--published",
-        nargs="*",
-        type=filled,
-        metavar="SOURCE",
-        help="add published numbers, marked as such: icon, salod, u2net, sal_eval_toolbox, csf (no name: all)",
-    )
-    parser.add_argument(
+    group.add_argument(
         "--bench",
         nargs="+",
         type=filled,
@@ -92,7 +89,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         help="results of 'sodbench bench', to show cost next to accuracy; METHOD=FILE if the record has another name "
         "than the method",
     )
-    parser.add_argument(
+    group.add_argument(
         "--attributes",
         nargs="+",
         type=path,
@@ -101,7 +98,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         help="output of 'sodbench data stats -o DIR' (DIR, or its CSV files): also show the scores by number, "
         "position and contrast of the objects",
     )
-    parser.add_argument(
+    group.add_argument(
         "--images",
         nargs="+",
         type=filled,
@@ -110,19 +107,12 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         help="images to show of each dataset: best, worst, disputed, random (worst:3 for three), or names "
         "(default: best disputed worst)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--thumbnails",
         type=not_negative,
         metavar="N",
         help="number of images of each dataset in the page's browser (default: all)",
     )
-
-
-def _select_methods(texts: "Sequence[str] | None", results: "Sequence[Result]") -> list[str] | None:
-    """The methods that ``--methods`` names; None for all. A method's own name may hold a comma."""
-    present = {r.method for r in results}
-    methods = [n for text in texts or () for n in ([text] if text in present else names([text]))]
-    return methods or None
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -139,13 +129,17 @@ def run(arguments: argparse.Namespace) -> int:
         )
     results = load_results(arguments.results)
     warn_of_shards(results)
+    # what a rerun without the file of defaults needs
+    words = [word for setting in arguments.settings for word in setting.words]
     options = ReportOptions(
         title=arguments.title,
         metrics=names(arguments.metrics) or None,
-        methods=_select_methods(arguments.methods, results),
+        methods=select_methods(arguments.methods, results),
         datasets=select_datasets(arguments.datasets, results),
         baseline=arguments.baseline,
         published=arguments.published,
+        published_methods=arguments.published_methods,
+        methods_file=arguments.methods_file,
         bench=arguments.bench,
         attributes=arguments.attributes,
         images=arguments.images,
@@ -154,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         colours=arguments.colours,
         resamples=arguments.resamples,
         seed=arguments.seed,
-        command=shlex.join(["sodbench", *sys.argv[1:]]),
+        command=shlex.join(["sodbench", *sys.argv[1:], *words]),
         with_paths=arguments.with_paths,
     )
     report = write_report(results, arguments.output, options)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sodbench.datasets.attributes import CENTRAL, LARGE, SMALL
 from sodbench.errors import Problem
+from sodbench.quoting import size_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,10 +59,10 @@ class DatasetReport:
 
     @property
     def size_range(self) -> str:
-        """The image sizes in words, ``96x128 to 300x400, 7 sizes``; empty without images."""
+        """The image sizes in words, ``128x96 to 400x300, 7 sizes``; empty without images."""
         if self.smallest is None or self.largest is None:
             return ""
-        small, large = ("x".join(map(str, size)) for size in (self.smallest, self.largest))
+        small, large = map(size_text, (self.smallest, self.largest))
         return small if small == large else f"{small} to {large}, {self.sizes} sizes"
 
     @property

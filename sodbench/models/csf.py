@@ -7,20 +7,31 @@ Parameter names, shapes, order and freezing equal those of the authors' released
 """
 
 import math
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, permutations
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sodbench.models.padding import (
+    Padding,
+    cache_constants,
+    normalise_groups_inside,
+    refuse_batch_statistics,
+)
 from sodbench.models.registry import register_model
-from sodbench.models.res2net import Res2Net50, Res2NetBlock
+from sodbench.models.res2net import FINEST_SCALE, Res2Net50, Res2NetBlock
 
 # Channels of the four scales between the two fusions.
 BRANCHES = (128, 256, 512, 512)
 DILATIONS = (1, 2, 4, 8, 16)
 _NORM_GROUPS = 32
+
+# Scales from the image to the coarsest feature maps, each half the one before, and between which of them a padded
+# batch is resized: between all feature maps, and from the finest to the image.
+_SCALES = FINEST_SCALE + len(BRANCHES)
+_RESIZES = (*permutations(range(FINEST_SCALE, _SCALES), 2), (FINEST_SCALE, 0))
 
 # Values that PreparedReadout holds at once: bounded by the memory of a GPU, and by the cache of a CPU.
 MAX_ELEMENTS, MAX_ELEMENTS_CPU = 2**28, 2**21
@@ -63,8 +74,10 @@ class OctaveConv1x1(nn.Module):
         (top, bottom), (left, right) = self.rows[j], self.columns[i]
         return self.weights[top:bottom, left:right]
 
-    def forward(self, xs: list[Tensor]) -> list[Tensor]:
+    def forward(self, xs: list[Tensor], padding: Padding | None = None) -> list[Tensor]:
         """Feature maps [n, in_i, h_i, w_i], finest first -> [n, out_j, h_j, w_j], not normalised."""
+        if padding is not None:
+            return [self._padded(xs, j, padding) for j in range(len(self.rows))]
         outs = []
         for j in range(len(self.rows)):
             size = xs[j].shape[-2:]
@@ -80,6 +93,12 @@ class OctaveConv1x1(nn.Module):
                 total = total + term
             outs.append(total)
         return outs
+
+    def _padded(self, xs: list[Tensor], j: int, padding: Padding) -> Tensor:
+        """Return output scale ``j`` of a padded batch, zero outside the images."""
+        (top, bottom), (_, right) = self.rows[j], self.columns[j]
+        coarser = [self.kernel(j, i) for i in range(j + 1, len(xs))]
+        return _fuse(xs, j, self.weights[top:bottom, :right], coarser, padding)
 
 
 class PreparedOctaveConv1x1(nn.Module):
@@ -105,17 +124,12 @@ class PreparedOctaveConv1x1(nn.Module):
                 nn.ParameterList(_frozen_parameter(rows[:, a:b]) for a, b in conv.columns[j + 1 :])
             )
 
-    def forward(self, xs: list[Tensor]) -> list[Tensor]:
+    def forward(self, xs: list[Tensor], padding: Padding | None = None) -> list[Tensor]:
         """Compute the same as `OctaveConv1x1.forward`."""
-        outs = []
-        for j, (finer, coarser) in enumerate(zip(self.finer, self.coarser, strict=True)):
-            size = xs[j].shape[-2:]
-            inputs = torch.cat([_interpolate(x, size) for x in xs[: j + 1]], 1)
-            total = F.conv2d(inputs, finer)
-            kernels = cast(nn.ParameterList, coarser)
-            smaller = [F.conv2d(x, kernel) for x, kernel in zip(xs[j + 1 :], kernels, strict=True)]
-            outs.append(_add_enlarged(total, smaller) if smaller else total)
-        return outs
+        return [
+            _fuse(xs, j, finer, list(cast(nn.ParameterList, coarser)), padding)
+            for j, (finer, coarser) in enumerate(zip(self.finer, self.coarser, strict=True))
+        ]
 
 
 class PreparedReadout(nn.Module):
@@ -143,14 +157,14 @@ class PreparedReadout(nn.Module):
         )
         self.norm, self.slopes, self.classifier = norm, prelu.weight, classifier
 
-    def forward(self, xs: list[Tensor]) -> Tensor:
+    def forward(self, xs: list[Tensor], padding: Padding | None = None) -> Tensor:
         """Feature maps [n, c_i, h_i, w_i], finest first -> logits float32 [n, 1, h_0, w_0]."""
         n, _, h, w = xs[0].shape
         width = len(self.slopes) // _NORM_GROUPS
         at_once = MAX_ELEMENTS_CPU if xs[0].device.type == "cpu" else MAX_ELEMENTS
         groups = min(_NORM_GROUPS, max(1, at_once // (n * width * h * w)))
         parts = [
-            self._part(xs, g * width, min(g + groups, _NORM_GROUPS) * width)
+            self._part(xs, g * width, min(g + groups, _NORM_GROUPS) * width, padding)
             for g in range(0, _NORM_GROUPS, groups)
         ]
         total = parts[0]
@@ -158,41 +172,74 @@ class PreparedReadout(nn.Module):
             total += part
         return total
 
-    def _part(self, xs: list[Tensor], a: int, b: int) -> Tensor:
+    def _part(self, xs: list[Tensor], a: int, b: int, padding: Padding | None) -> Tensor:
         """Return what channels a to b of the fusion add to the logits."""
         finest, *smaller = (F.conv2d(x, k[a:b]) for x, k in zip(xs, self.kernels, strict=True))
         norm = self.norm
         groups = (b - a) * _NORM_GROUPS // len(self.slopes)
-        y = _add_enlarged(finest, smaller)
-        y = F.prelu(
-            F.group_norm(y, groups, norm.weight[a:b], norm.bias[a:b], norm.eps), self.slopes[a:b]
-        )
+        y = _add_enlarged(finest, smaller, 0, padding)
+        if padding is None:
+            y = F.group_norm(y, groups, norm.weight[a:b], norm.bias[a:b], norm.eps)
+        else:
+            y = normalise_groups_inside(y, norm, padding.regions[FINEST_SCALE], slice(a, b))
         bias = self.classifier.bias if a == 0 else None
-        return F.conv2d(y, self.classifier.weight[:, a:b], bias).float()
+        return F.conv2d(F.prelu(y, self.slopes[a:b]), self.classifier.weight[:, a:b], bias).float()
 
 
 def _frozen_parameter(kernel: Tensor) -> nn.Parameter:
     return nn.Parameter(kernel.contiguous().clone(), requires_grad=False)
 
 
-def _add_enlarged(total: Tensor, smaller: list[Tensor]) -> Tensor:
-    """Add feature maps [n, c, h_i, w_i], enlarged bilinearly to h, w, to ``total`` [n, c, h, w]."""
+def _fuse(
+    xs: list[Tensor], j: int, finer: Tensor, coarser: list[Tensor], padding: Padding | None
+) -> Tensor:
+    """Return output scale ``j`` of an octave convolution.
+
+    ``finer`` is the kernel of all input scales up to ``j``; ``coarser`` are those of the scales after it.
+    """
+    size = xs[j].shape[-2:]
+    if padding is None:
+        shrunk = [_interpolate(x, size) for x in xs[:j]]
+    else:
+        target = FINEST_SCALE + j
+        shrunk = [padding.resize(x, FINEST_SCALE + i, target) for i, x in enumerate(xs[:j])]
+    total = F.conv2d(torch.cat([*shrunk, xs[j]], 1), finer)
+    smaller = [F.conv2d(x, kernel) for x, kernel in zip(xs[j + 1 :], coarser, strict=True)]
+    return _add_enlarged(total, smaller, j, padding) if smaller else total
+
+
+def _add_enlarged(total: Tensor, smaller: list[Tensor], j: int, padding: Padding | None) -> Tensor:
+    """Add feature maps of the scales after ``j``, enlarged bilinearly, to ``total`` [n, c, h, w] of scale ``j``."""
     # out[y, x] = total[y, x] + sum over i and r of U_i[y, r] (sum over s of V_i[x, s]
     # smaller_i[r, s]).
     n, c, h, w = total.shape
-    wide = [_interpolation(x.shape[3], w, x) @ x.permute(0, 2, 3, 1) for x in smaller]
+    if padding is None:
+        pairs = [
+            tuple(
+                _interpolation(*lengths, x.dtype, x.device)
+                for lengths in zip(x.shape[2:], (h, w), strict=True)
+            )
+            for x in smaller
+        ]
+    else:
+        target = FINEST_SCALE + j
+        pairs = [
+            padding.interpolation(target + k, target, x.dtype) for k, x in enumerate(smaller, 1)
+        ]
+    rows, columns = zip(*pairs, strict=True)
+    wide = [v @ x.permute(0, 2, 3, 1) for v, x in zip(columns, smaller, strict=True)]
     stacked = torch.cat(wide, 1).reshape(n, -1, w * c)
-    tall = torch.cat([_interpolation(x.shape[2], h, x) for x in smaller], 1)
     flat = total.permute(0, 2, 3, 1).reshape(n, h, w * c)
-    summed = torch.baddbmm(flat, tall.expand(n, -1, -1), stacked)
+    summed = torch.baddbmm(flat, torch.cat(rows, -1).expand(n, -1, -1), stacked)
     return summed.view(n, h, w, c).permute(0, 3, 1, 2)
 
 
-def _interpolation(n: int, enlarged: int, like: Tensor) -> Tensor:
+@cache_constants
+def _interpolation(n: int, enlarged: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return the matrix [enlarged, n] of linear interpolation, as ``F.interpolate`` computes it."""
-    unit = torch.eye(n, dtype=torch.float32, device=like.device)
+    unit = torch.eye(n, dtype=torch.float32, device=device)
     matrix = F.interpolate(unit[None], size=enlarged, mode="linear", align_corners=False)
-    return matrix[0].T.to(like.dtype)
+    return matrix[0].T.to(dtype)
 
 
 class Fusion(nn.Module):
@@ -210,10 +257,25 @@ class Fusion(nn.Module):
         self.bns = nn.ModuleList(nn.GroupNorm(_NORM_GROUPS, out) for out in outs)
         self.prelus = nn.ModuleList(nn.PReLU(out) for out in outs)
 
-    def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        """Feature maps, finest first -> fused feature maps at the ``len(outs)`` finest scales."""
-        ys = self.conv(xs)
-        return [prelu(bn(y)) for y, bn, prelu in zip(ys, self.bns, self.prelus, strict=True)]
+    def forward(self, xs: list[Tensor], padding: Padding | None = None) -> list[Tensor]:
+        """Feature maps, finest first -> fused feature maps at the ``len(outs)`` finest scales.
+
+        Those of a padded batch must be zero outside the images; the fused ones are not.
+        """
+        ys = self.conv(xs, padding)
+        return [
+            prelu(_normalise(y, cast(nn.GroupNorm, bn), padding, scale))
+            for scale, (y, bn, prelu) in enumerate(
+                zip(ys, self.bns, self.prelus, strict=True), FINEST_SCALE
+            )
+        ]
+
+
+def _normalise(x: Tensor, norm: nn.GroupNorm, padding: Padding | None, scale: int) -> Tensor:
+    """Group normalisation; feature maps of a padded batch must be zero outside the images."""
+    if padding is None:
+        return cast(Tensor, norm(x))
+    return normalise_groups_inside(x, norm, padding.regions[scale], slice(None))
 
 
 class MultiDilation(nn.Module):
@@ -237,10 +299,18 @@ class MultiDilation(nn.Module):
         self.bn = nn.GroupNorm(_NORM_GROUPS, channels)
         self.prelu = nn.PReLU(channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Features [n, channels, h, w] -> features of the same shape."""
-        y = torch.cat([conv(x) for conv in self.msconv], 1)
-        return cast(Tensor, self.prelu(self.bn(y)))
+    def forward(self, x: Tensor, padding: Padding | None = None, scale: int = 0) -> Tensor:
+        """Features [n, channels, h, w] -> features of the same shape.
+
+        Those of a padded batch, at ``scale`` of it, may have any values outside the images, and are zero there then.
+        """
+        if padding is None:
+            y = torch.cat([conv(x) for conv in self.msconv], 1)
+            return cast(Tensor, self.prelu(self.bn(y)))
+        mask = padding.regions[scale].mask
+        x = x * mask
+        y = torch.cat([conv(x) for conv in self.msconv], 1) * mask
+        return cast(Tensor, self.prelu(_normalise(y, self.bn, padding, scale)) * mask)
 
 
 class MultiScale(nn.Module):
@@ -256,9 +326,10 @@ class MultiScale(nn.Module):
         super().__init__()
         self.convs = nn.ModuleList(MultiDilation(width) for width in channels)
 
-    def forward(self, xs: list[Tensor]) -> list[Tensor]:
+    def forward(self, xs: list[Tensor], padding: Padding | None = None) -> list[Tensor]:
         """Feature maps -> feature maps of the same shapes."""
-        return [conv(x) for conv, x in zip(self.convs, xs, strict=True)]
+        pairs = zip(self.convs, xs, strict=True)
+        return [conv(x, padding, scale) for scale, (conv, x) in enumerate(pairs, FINEST_SCALE)]
 
 
 class CSF(nn.Module):
@@ -277,6 +348,8 @@ class CSF(nn.Module):
     ----------
     Gao, Tan, Cheng, Lu, Chen and Yan, "Highly Efficient Salient Object Detection with 100K Parameters", ECCV 2020.
     """
+
+    handles_padding = True
 
     def __init__(self, frozen: bool = True):
         super().__init__()
@@ -305,10 +378,33 @@ class CSF(nn.Module):
         """Return a faster network of the same function; this one, in evaluation mode, cannot be used afterwards."""
         return PreparedCSF(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalised RGB [n, 3, h, w] -> logits [n, 1, h, w], before the sigmoid."""
-        (y,) = self.fuse1x1(self.ms(self.fuse(self.base(x))))
-        return _interpolate(self.cls_layer(y), x.shape[-2:])
+    def forward(self, x: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """Compute logits, before the sigmoid.
+
+        Parameters
+        ----------
+        x : Tensor of float, shape [n, 3, h, w]
+            Normalised RGB.
+        sizes : Tensor of integers, shape [n, 2], optional
+            On the device of ``x``: height and width of each image, which is in the top left of ``x[i]``; the rest of
+            ``x[i]`` is zero. By default all images fill it.
+
+        Returns
+        -------
+        Tensor, shape [n, 1, h, w]
+            For each image what the network returns for it alone, up to rounding. Zero outside the images.
+
+        Raises
+        ------
+        SodbenchError
+            If ``sizes`` are given and a batch normalisation is in training mode.
+        """
+        padding = None
+        if sizes is not None:
+            refuse_batch_statistics(self)
+            padding = Padding(sizes, x, _SCALES, _RESIZES)
+        (y,) = self.fuse1x1(self.ms(self.fuse(self.base(x, padding), padding), padding), padding)
+        return _enlarge(self.cls_layer(y), x, padding)
 
 
 class PreparedCSF(nn.Module):
@@ -320,6 +416,8 @@ class PreparedCSF(nn.Module):
         A network in evaluation mode, whose parts are taken over.
     """
 
+    handles_padding = True
+
     def __init__(self, csf: CSF):
         super().__init__()
         csf.base.fold_batch_norms()
@@ -328,9 +426,11 @@ class PreparedCSF(nn.Module):
         csf.fuse.conv = PreparedOctaveConv1x1(csf.fuse.conv)
         self.base, self.fuse, self.ms = csf.base, csf.fuse, csf.ms
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the same as `CSF.forward`."""
-        return _interpolate(self.read(self.ms(self.fuse(self.base(x)))), x.shape[-2:])
+    def forward(self, x: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """Compute the same as `CSF.forward`; the logits are float32."""
+        padding = None if sizes is None else Padding(sizes, x, _SCALES, _RESIZES)
+        y = self.read(self.ms(self.fuse(self.base(x, padding), padding), padding), padding)
+        return _enlarge(y, x, padding)
 
 
 def _draw_kernel(module: nn.Module) -> None:
@@ -344,3 +444,10 @@ def _interpolate(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     if x.shape[-2:] == size:
         return x
     return F.interpolate(x, size=(size[0], size[1]), mode="bilinear", align_corners=False)
+
+
+def _enlarge(logits: Tensor, x: Tensor, padding: Padding | None) -> Tensor:
+    """Enlarge logits of the finest feature maps to the images ``x``."""
+    if padding is None:
+        return _interpolate(logits, x.shape[-2:])
+    return padding.resize(logits, FINEST_SCALE, 0)

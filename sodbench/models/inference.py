@@ -6,11 +6,9 @@ plain loop up to rounding in the last place of the logits.
 """
 
 import copy
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,16 +19,21 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from sodbench.errors import SodbenchError
-from sodbench.models.declarations import declares_output, get_input_size, get_output
+from sodbench.models.cuda_graphs import CudaGraphs
+from sodbench.models.declarations import (
+    InputSize,
+    declares_output,
+    get_input_size,
+    get_output,
+    handles_padding,
+)
 from sodbench.models.devices import PRECISIONS, choose_device, choose_precision, tensor_float
+from sodbench.models.output_range import OutputRange
+from sodbench.models.processing import IMAGENET_DEVIATION, IMAGENET_MEAN, ROUNDING, shrink
+from sodbench.models.transfers import Transfers
 from sodbench.models.user_code import describe_failure, error_text, user_code
 
-# ImageNet's, of RGB in 0..1.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-
-# How far declared probabilities may leave 0..1: more than bfloat16 rounds, much less than any logits do.
-ROUNDING = 0.01
+T = TypeVar("T")
 
 NetworkMaps = list[NDArray[np.uint8] | None]
 
@@ -57,8 +60,8 @@ def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
     """Return float32 [768], the normalised levels of red, green and blue, and where each colour starts."""
     level = np.arange(256, dtype=np.float32) / np.float32(255)
     # The reference subtracts and divides by float64 constants in place: a rounding after each.
-    centred = (level - np.array(MEAN)[:, None]).astype(np.float32)
-    table = (centred / np.array(STD)[:, None]).astype(np.float32)
+    centred = (level - np.array(IMAGENET_MEAN)[:, None]).astype(np.float32)
+    table = (centred / np.array(IMAGENET_DEVIATION)[:, None]).astype(np.float32)
     return torch.from_numpy(table.ravel()).to(device), torch.tensor(
         (0, 256, 512), dtype=torch.int32, device=device
     )
@@ -147,45 +150,6 @@ def _is_compiler_failure(error: Exception) -> bool:
     return any(kind.__name__ == "BackendCompilerFailed" for kind in type(error).__mro__)
 
 
-@dataclass(frozen=True)
-class OutputRange:
-    """The smallest and largest value that a network returned for some images.
-
-    Attributes
-    ----------
-    images : int
-        Number of images with finite values.
-    low, high : float
-    """
-
-    images: int = 0
-    low: float = math.inf
-    high: float = -math.inf
-
-    def with_images(self, extremes: Tensor) -> "OutputRange":
-        """Return the range with further images included.
-
-        Parameters
-        ----------
-        extremes : Tensor, shape [n, 2]
-            Smallest and largest value of each image; images with values that are not finite are ignored.
-
-        Returns
-        -------
-        OutputRange
-        """
-        finite = extremes[extremes.isfinite().all(1)]
-        if not len(finite):
-            return self
-        low, high = finite[:, 0].min().item(), finite[:, 1].max().item()
-        return OutputRange(self.images + len(finite), min(self.low, low), max(self.high, high))
-
-    @property
-    def looks_like_probabilities(self) -> bool:
-        """Whether every value is in 0..1; a single value, such as 0 everywhere, is no evidence."""
-        return 0 <= self.low < self.high <= 1
-
-
 class InferenceNetwork:
     """A copy of a network on its device at its precision, with batch normalisation folded if it supports that.
 
@@ -202,6 +166,11 @@ class InferenceNetwork:
         See `choose_precision`.
     compiled : bool, default False
         Use ``torch.compile``.
+    padding : bool, optional
+        Take images of different sizes in one batch. By default on CUDA, if the network declares ``handles_padding``.
+    graphs : bool, optional
+        Use CUDA graphs for shapes of batches that come often. By default on CUDA, if the network declares
+        ``handles_padding``, which promises that it can be captured.
 
     Attributes
     ----------
@@ -214,11 +183,17 @@ class InferenceNetwork:
     channels_last : bool
         The memory layout of weights and images. A network that fails in it, because it calls ``.view`` on feature
         maps, runs contiguous from then on.
+    pads : bool
+        Whether `start` takes images of different sizes.
+    transfers : Transfers
+        Copies to and from the device.
+    graphs : CudaGraphs
 
     Raises
     ------
     SodbenchError
-        If the network cannot be copied, moved to the device or set to evaluation mode.
+        If the network cannot be copied, moved to the device or set to evaluation mode, and for padding or graphs
+        that the network or device does not support.
     """
 
     def __init__(
@@ -227,6 +202,8 @@ class InferenceNetwork:
         device: str | torch.device = "auto",
         precision: str | None = None,
         compiled: bool = False,
+        padding: bool | None = None,
+        graphs: bool | None = None,
     ):
         self.device = device if isinstance(device, torch.device) else choose_device(device)
         self.precision = choose_precision(precision, self.device)
@@ -235,6 +212,27 @@ class InferenceNetwork:
         self.declares_output = declares_output(model)
         self.range = OutputRange()
         self.channels_last = True
+        self._module: Any = self._prepare(model)
+        self.network: Callable[..., Tensor] = (
+            torch.compile(self._module) if compiled else self._module
+        )
+        cuda = self.device.type == "cuda"
+        able = handles_padding(self._module) and self.input_size == InputSize()
+        if padding and not able:
+            raise SodbenchError(
+                f"{type(model).__name__}: images of different sizes need a network that declares "
+                "handles_padding = True and takes every size; leave out the padding"
+            )
+        if graphs and not cuda:
+            raise SodbenchError(
+                f"CUDA graphs exist on CUDA devices only, not on {self.device.type}"
+            )
+        self.pads = able and cuda if padding is None else padding
+        self.transfers = Transfers(self.device)
+        self.graphs = CudaGraphs(able and cuda if graphs is None else graphs)
+
+    def _prepare(self, model: nn.Module) -> Any:
+        """Return the copy of the network that computes."""
         name = type(model).__name__
         with user_code(f"{name}: the network cannot be copied", "let it define __deepcopy__"):
             network: Any = copy.deepcopy(model)
@@ -245,9 +243,7 @@ class InferenceNetwork:
                 network = network.for_inference()
         with user_code(f"{name}: the network cannot be moved to {self.device} as {self.precision}"):
             network = network.to(self.device, PRECISIONS[self.precision])
-            network = network.to(memory_format=torch.channels_last)
-        self._module = network
-        self.network: Callable[[Tensor], Tensor] = torch.compile(network) if compiled else network
+            return network.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def logits(self, pixels: NDArray[np.uint8], max_side: int | None = None) -> Tensor:
@@ -270,57 +266,76 @@ class InferenceNetwork:
         SodbenchError
             If it is not one map per image, or the network cannot be compiled.
         """
-        height, width = pixels.shape[1:3]
-        size = self.input_size.for_image(*_shrink(height, width, max_side))
-        x = normalise(self._to_device(pixels))
+        size = self._size_for(pixels, max_side)
         with tensor_float(self.precision == "tf32"):
-            try:
-                return run_at_size(size, self._run, x)
-            except RuntimeError as error:
-                if _is_compiler_failure(error):
-                    raise SodbenchError(
-                        f"the network cannot be compiled ({describe_failure(error)}); leave out --compile"
-                    ) from error
-                if not (self.channels_last and needs_contiguous(error)):
-                    raise
-            self._change_to_contiguous()
-            return run_at_size(size, self._run, x)
+            return self._values(self.transfers.upload(pixels), None, size)
 
     @torch.inference_mode()
-    def start(
-        self, pixels: NDArray[np.uint8], max_side: int | None = None
-    ) -> Callable[[], NetworkMaps]:
-        """Start to predict images of one size.
+    def run(self, batch: NDArray[np.float32]) -> Any:
+        """Run the network on images that are prepared already.
 
         Parameters
         ----------
-        pixels, max_side
-            As for `logits`.
+        batch : ndarray of float32, shape [n, 3, h, w]
+
+        Returns
+        -------
+        object
+            Whatever the network returns, with tensors on the device.
+
+        Raises
+        ------
+        SodbenchError
+            If the network cannot be compiled.
+        """
+        x = torch.from_numpy(batch).to(self.device)
+        if self.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with tensor_float(self.precision == "tf32"):
+            return self._with_layout(lambda: self._call(x))
+
+    @torch.inference_mode()
+    def start(
+        self,
+        pixels: NDArray[np.uint8],
+        max_side: int | None = None,
+        sizes: NDArray[np.int64] | None = None,
+    ) -> Callable[[], NetworkMaps]:
+        """Start to predict images.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, shape [n, h, w, 3]
+            RGB. They must not change until the maps are there.
+        max_side : int, optional
+            Longer images are shrunk to it for the network; not with ``sizes``.
+        sizes : ndarray of int64, shape [n, 2], optional
+            Height and width of each image, in the top left of its place; what is outside is ignored. 0x0 is an empty
+            place. By default every image fills its place. Only where this network `pads`.
 
         Returns
         -------
         callable
-            Waits for the maps and returns them: n arrays of uint8 [h, w], or None for an image whose output is
-            not finite. It raises SodbenchError if declared probabilities are not in 0..1.
+            Waits for the maps and returns them: n arrays of uint8 of the images' sizes, or None for an image whose
+            output is not finite. It raises SodbenchError if declared probabilities are not in 0..1.
         """
-        y = self.logits(pixels, max_side)[:, 0]
-        values = y.flatten(1)
-        # amin and amax propagate NaN, so they also show which images are finite
-        extremes = torch.stack((values.amin(1), values.amax(1)), 1)
-        maps = quantise(y.clamp(0, 1) if self.output == "probabilities" else y.sigmoid())
-        if self.device.type != "cuda":
-            return lambda: self._finish(maps.cpu(), extremes.cpu())
-        # copied to the host while the device computes the next batch
-        maps_here = torch.empty(maps.shape, dtype=torch.uint8, pin_memory=True)
-        extremes_here = torch.empty(extremes.shape, dtype=torch.float32, pin_memory=True)
-        maps_here.copy_(maps, non_blocking=True)
-        extremes_here.copy_(extremes, non_blocking=True)
-        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        copied.record(torch.cuda.current_stream(self.device))
+        size = self._size_for(pixels, max_side)
+        if sizes is not None:
+            size = pixels.shape[1:3]
+        with tensor_float(self.precision == "tf32"):
+            results = self.graphs.run(
+                lambda x, s: self._maps(x, s, size),
+                self.transfers.upload(pixels),
+                None if sizes is None else self.transfers.upload(sizes),
+                size,
+            )
+        copied = self.transfers.download(results)
 
         def wait() -> NetworkMaps:
-            copied.synchronize()
-            return self._finish(maps_here, extremes_here)
+            maps, extremes = copied()
+            # refers to the pixels, so that they are kept until here
+            filled = np.full((len(pixels), 2), pixels.shape[1:3])
+            return self._finish(maps, extremes, filled if sizes is None else sizes)
 
         return wait
 
@@ -334,18 +349,69 @@ class InferenceNetwork:
                 names.add(type(layer).__name__)
         return sorted(names)
 
-    def _run(self, x: Tensor) -> Tensor:
+    def _size_for(self, pixels: NDArray[np.uint8], max_side: int | None) -> tuple[int, int]:
+        """Return the size at which images enter the network."""
+        height, width = pixels.shape[1:3]
+        return self.input_size.for_image(*shrink(height, width, max_side))
+
+    def _maps(
+        self, pixels: Tensor, sizes: Tensor | None, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Return maps uint8 [n, h, w], and the smallest and largest value of each image, float32 [n, 2]."""
+        y = self._values(pixels, sizes, size)[:, 0]
+        inside = y
+        if sizes is not None:
+            # a value of the image in place of those outside it
+            inside = torch.where(_mask(sizes, y), y, y[:, :1, :1])
+        values = inside.flatten(1)
+        # amin and amax propagate NaN, so they also show which images are finite
+        extremes = torch.stack((values.amin(1), values.amax(1)), 1)
+        maps = quantise(y.clamp(0, 1) if self.output == "probabilities" else y.sigmoid())
+        return maps, extremes
+
+    def _values(self, pixels: Tensor, sizes: Tensor | None, size: tuple[int, int]) -> Tensor:
+        """Return the network's output, float32 [n, 1, h, w], for pixels uint8 [n, h, w, 3] on the device."""
+        x = normalise(pixels)
+        return self._with_layout(lambda: self._run(x, sizes, size))
+
+    def _with_layout(self, call: Callable[[], T]) -> T:
+        """Run the network; once more, contiguous, if it does not take feature maps that are channels-last."""
+        try:
+            return call()
+        except RuntimeError as error:
+            if _is_compiler_failure(error):
+                raise SodbenchError(
+                    f"the network cannot be compiled ({describe_failure(error)}); leave out --compile"
+                ) from error
+            if not (self.channels_last and needs_contiguous(error)):
+                raise
+        self._change_to_contiguous()
+        return call()
+
+    def _run(self, x: Tensor, sizes: Tensor | None, size: tuple[int, int]) -> Tensor:
+        if sizes is None:
+            return run_at_size(size, self._call, x)
+        y = self._call(x * _mask(sizes, x)[:, None], sizes)
+        check_output(y, x)
+        if y.shape[-2:] != x.shape[-2:]:
+            raise SodbenchError(
+                f"the network returned {list(y.shape)} for a padded batch {list(x.shape)}; with handles_padding it "
+                "must return logits at the size of the batch"
+            )
+        return y.float()
+
+    def _call(self, x: Tensor, *sizes: Tensor) -> Tensor:
         x = x.to(PRECISIONS[self.precision])
-        return self.network(x if self.channels_last else x.contiguous())
+        return self.network(x if self.channels_last else x.contiguous(), *sizes)
 
     def _change_to_contiguous(self) -> None:
         with torch.inference_mode(False):
             self._module.to(memory_format=torch.contiguous_format)
         self.channels_last = False
 
-    def _finish(self, maps: Tensor, extremes: Tensor) -> NetworkMaps:
+    def _finish(self, maps: Tensor, extremes: Tensor, sizes: NDArray[np.int64]) -> NetworkMaps:
         """Return the maps as arrays, None for images whose values are not all finite; record the range."""
-        self.range = self.range.with_images(extremes)
+        self.range = self.range.with_images(extremes.numpy()[sizes.all(1)])
         low, high = self.range.low, self.range.high
         if self.output == "probabilities" and (low < -ROUNDING or high > 1 + ROUNDING):
             raise SodbenchError(
@@ -353,17 +419,15 @@ class InferenceNetwork:
                 "let it end in a sigmoid, or remove the declaration if these are logits"
             )
         finite = extremes.isfinite().all(1).tolist()
-        return [m if ok else None for m, ok in zip(maps.numpy(), finite, strict=True)]
-
-    def _to_device(self, pixels: NDArray[np.uint8]) -> Tensor:
-        here = torch.from_numpy(pixels)
-        if self.device.type == "cuda":
-            return here.pin_memory().to(self.device, non_blocking=True)
-        return here.to(self.device)
+        return [
+            m[:height, :width] if ok else None
+            for m, ok, (height, width) in zip(maps.numpy(), finite, sizes.tolist(), strict=True)
+        ]
 
 
-def _shrink(height: int, width: int, max_side: int | None) -> tuple[int, int]:
-    longer = max(height, width)
-    if max_side is None or longer <= max_side:
-        return height, width
-    return max(1, round(height * max_side / longer)), max(1, round(width * max_side / longer))
+def _mask(sizes: Tensor, canvas: Tensor) -> Tensor:
+    """Return bool [n, h, w], true inside images of these sizes [n, 2] in the top left of a canvas [..., h, w]."""
+    height, width = canvas.shape[-2:]
+    rows = torch.arange(height, device=sizes.device) < sizes[:, :1]
+    columns = torch.arange(width, device=sizes.device) < sizes[:, 1:]
+    return rows[:, :, None] & columns[:, None, :]

@@ -10,11 +10,16 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from sodbench.models.padding import Padding, relu_inside
+
 SCALES = 4
 BASE_WIDTH = 26
 PLANES = (64, 128, 256, 512)
 BLOCKS = (3, 4, 6, 3)
 EXPANSION = 4
+
+# The number of times that the stem halves the image, for the finest feature maps.
+FINEST_SCALE = 2
 
 
 class Res2NetBlock(nn.Module):
@@ -67,6 +72,43 @@ class Res2NetBlock(nn.Module):
         outs.append(self.pool(rest) if self.first else rest)
         shortcut = self.downsample(x) if self.first else x
         return cast(Tensor, self.relu(self.bn3(self.conv3(torch.cat(outs, 1))) + shortcut))
+
+    def forward_padded(self, x: Tensor, padding: Padding, scale: int) -> Tensor:
+        """Compute the same for images of different sizes.
+
+        Parameters
+        ----------
+        x : Tensor, shape [n, channels, h, w]
+            Zero outside the images if the block has a stride.
+        padding : Padding
+            Where the images are.
+        scale : int
+            The scale of the block's output.
+
+        Returns
+        -------
+        Tensor, shape [n, 4 planes, ceil(h / stride), ceil(w / stride)]
+            Zero outside the images.
+        """
+        has_stride = cast(nn.Conv2d, self.convs[0]).stride[0] == 2
+        before = scale - has_stride
+        y = relu_inside(self.bn1(self.conv1(x)), padding.regions[before])
+        *groups, rest = y.chunk(SCALES, 1)
+        outs: list[Tensor] = []
+        for group, conv, bn in zip(groups, self.convs, self.bns, strict=True):
+            if self.first or not outs:
+                carried = group
+            else:
+                carried = torch.addcmul(group, outs[-1], padding.regions[scale].mask)
+            outs.append(self.relu(bn(conv(carried))))
+        outs.append(self.pool(rest) if self.first else rest)
+        shortcut = x
+        if self.first:
+            pool, conv, bn = self.downsample
+            pooled = pool(x) * padding.pool_correction(scale) if has_stride else x
+            shortcut = bn(conv(pooled))
+        y = self.bn3(self.conv3(torch.cat(outs, 1))) + shortcut
+        return relu_inside(y, padding.regions[scale])
 
 
 class Res2Net50(nn.Module):
@@ -123,14 +165,31 @@ class Res2Net50(nn.Module):
                     shortcut = block.downsample
                     shortcut[1], shortcut[2] = _fold(shortcut[1], shortcut[2])
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Normalised RGB [n, 3, h, w] -> features of 256, 512, 1024, 2048 channels at 1/4 to 1/32."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+    def forward(self, x: Tensor, padding: Padding | None = None) -> list[Tensor]:
+        """Normalised RGB [n, 3, h, w] -> features of 256, 512, 1024, 2048 channels at 1/4 to 1/32.
+
+        Those of a padded batch are zero outside the images.
+        """
+        if padding is None:
+            x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        else:
+            x = self._padded_stem(x, padding)
         features = []
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
+        stages = (self.layer1, self.layer2, self.layer3, self.layer4)
+        for scale, stage in enumerate(stages, FINEST_SCALE):
+            if padding is None:
+                x = stage(x)
+            else:
+                for block in stage:
+                    x = cast(Res2NetBlock, block).forward_padded(x, padding, scale)
             features.append(x)
         return features
+
+    def _padded_stem(self, x: Tensor, padding: Padding) -> Tensor:
+        region = padding.regions[1]
+        for layer in self.conv1:
+            x = relu_inside(x, region) if isinstance(layer, nn.ReLU) else layer(x)
+        return cast(Tensor, self.maxpool(relu_inside(self.bn1(x), region)))
 
 
 def _stage(channels: int, planes: int, blocks: int, stride: int) -> nn.Sequential:

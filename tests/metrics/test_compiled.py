@@ -1,14 +1,22 @@
-"""The kernels without numba's compiler, without a cache folder, and the message before they are compiled."""
+"""The kernels without numba's compiler, where their code is kept, and the message before they are compiled."""
 
+import errno
 import os
+import re
 import subprocess
 import sys
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sodbench.cli import main
 from sodbench.images import write_grey
+from sodbench.metrics import compiled as compiled_module
+from sodbench.metrics.cache_folder import user_cache_folder
+from sodbench.runners import warm_up as warm_up_module
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,11 +24,14 @@ EVERYTHING = """
 import sys
 import numpy as np
 from sodbench.images import png
-from sodbench.metrics import Evaluator, PROTOCOLS, catalogue, compile_kernels
-from sodbench.metrics.compiled import JIT
+from sodbench.metrics import Evaluator, PROTOCOLS, catalogue
+from sodbench.metrics.compiled import JIT, _KernelCache
 from sodbench.metrics.statistics.bootstrap import weighted_sums
+from sodbench.runners.warm_up import compile_everything
 
-compile_kernels()
+compile_everything()
+loaded = []
+_KernelCache.load_overload = lambda self, signature, _: loaded.append((self._function, signature))
 rng = np.random.default_rng(7)
 evaluator = Evaluator(pixel_metrics=[m.name for m in catalogue.METRICS.values() if m.needs_pixels])
 height, width = 41, 37
@@ -57,8 +68,15 @@ for first in (0, 4):
     rows = np.empty((70, 30), np.uint8)
     assert unfilter(stored.reshape(-1), rows)
     digits.append(rows.tobytes())
+assert not loaded, loaded  # 'sodbench warmup' leaves nothing to compile
 sys.stdout.buffer.write(bytes([JIT]) + b"".join(digits))
 """
+
+
+needs_numpy_2 = pytest.mark.skipif(
+    np.lib.NumpyVersion(np.__version__) < "2.0.0",
+    reason="without the compiler, unsigned indices plus integers are floating-point numbers before numpy 2",
+)
 
 
 def ran(code, *arguments, **environment):
@@ -72,6 +90,7 @@ def ran(code, *arguments, **environment):
     return done.stdout, done.stderr.decode()
 
 
+@needs_numpy_2
 def test_plain_python_and_compiled_kernels_agree_bit_by_bit():
     """NUMBA_DISABLE_JIT=1, the way to debug a kernel and to measure its coverage."""
     plain, warned = ran(EVERYTHING, NUMBA_DISABLE_JIT="1")
@@ -81,6 +100,7 @@ def test_plain_python_and_compiled_kernels_agree_bit_by_bit():
     assert plain[1:] == compiled[1:]
 
 
+@needs_numpy_2
 def test_the_metrics_have_their_known_values_without_the_compiler():
     """As a debugger or a coverage run sees them."""
     tests = ["test_known_values.py", "test_boundary.py", "test_catalogue.py"]
@@ -91,68 +111,141 @@ def test_the_metrics_have_their_known_values_without_the_compiler():
     )
 
 
-NO_FOLDER = """
-from numba.core import caching
+DOUBLE = """
+from sodbench.metrics.compiled import compiled
 
-def refused(self):
-    raise OSError("read-only file system")
-
-# as for a read-only installation whose user has no home
-caching._CacheLocator.ensure_cache_path = refused
-import numpy as np
-import sodbench.metrics
-from sodbench.images import png_filters
-from sodbench.metrics import threshold_metrics as curves
-from sodbench.metrics.statistics import bootstrap as resampling
-
-assert curves.f_measure(np.array([0.5]), np.array([1.0]))[0] == 0.5 * 1.3 / (0.3 * 0.5 + 1)
-"""
-
-
-def test_without_a_cache_folder_kernels_are_compiled_with_one_warning():
-    _, warned = ran(NO_FOLDER)
-    assert warned.count("RuntimeWarning") == 1
-    assert "numba finds no writable folder" in warned and "NUMBA_CACHE_DIR" in warned
-
-
-FOLDER = """
-import numpy as np
-from sodbench.metrics import threshold_metrics as curves
-
-curves.f_measure(np.array([0.5]), np.array([1.0]))
-"""
-
-
-FULL_DISK = """
-import resource, signal
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-from sodbench.metrics.compiled import compiled, have_cache
-
+@compiled()
 def double(x):
     return 2 * x
-
-print(compiled()(double)(21), have_cache())
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="this system does not limit files' sizes")
-def test_a_full_disk_costs_the_cache_and_not_the_result(tmp_path):
-    (tmp_path / "full_disk.py").write_text(FULL_DISK)
-    done = subprocess.run(
-        [sys.executable, tmp_path / "full_disk.py"],
-        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == "42 False\n", done.stderr
-    assert "numba cannot write its cache (File too large)" in done.stderr
+@pytest.fixture
+def kernel_in(tmp_path, monkeypatch):
+    """A new module with a kernel, whose code is kept in the folders that are given."""
+
+    def make(*folders):
+        monkeypatch.setattr(compiled_module, "cache_folders", lambda _: list(folders))
+        monkeypatch.setattr(compiled_module, "_no_cache", threading.Event())
+        compiled_module._is_writable.cache_clear()
+        file = tmp_path / "double.py"
+        file.write_text(DOUBLE)
+        names = {"__name__": "double", "__file__": str(file)}
+        exec(compile(DOUBLE, file, "exec"), names)  # noqa: S102
+        return names["double"]
+
+    yield make
+    compiled_module._is_writable.cache_clear()
 
 
-def test_numba_cache_dir_is_the_folder_of_compiled_kernels(tmp_path):
-    _, warned = ran(FOLDER, NUMBA_CACHE_DIR=str(tmp_path))
-    assert not warned and list(tmp_path.rglob("*.nbc"))
+def compilations(kernel):
+    assert kernel(21) == 42
+    return sum(kernel.stats.cache_misses.values())
+
+
+def test_code_is_kept_in_the_first_writable_folder_and_read_from_any(kernel_in, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    nowhere, first, second = blocked / "below", tmp_path / "first", tmp_path / "second"
+    assert compilations(kernel_in(nowhere, first, second)) == 1
+    assert len(list(first.glob("*.nbc"))) == 1 and not second.exists()
+    # as in a container: the code is in a folder that cannot be written, or is not the first
+    assert compilations(kernel_in(second, first)) == 0
+    assert not second.exists()
+
+
+def test_without_a_writable_folder_kernels_are_compiled_with_one_warning(kernel_in, tmp_path):
+    (tmp_path / "file").write_text("")
+    kernel = kernel_in(tmp_path / "file" / "below")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert (kernel(21), kernel(1.5)) == (42, 3.0)
+    (warning,) = warned
+    assert re.search(r"no folder .* NUMBA_CACHE_DIR", str(warning.message))
+    assert not compiled_module.have_cache()
+
+
+def test_a_damaged_file_of_code_is_compiled_again(kernel_in, tmp_path):
+    assert compilations(kernel_in(tmp_path / "cache")) == 1
+    (code,) = (tmp_path / "cache").glob("*.nbc")
+    whole = code.read_bytes()
+    code.write_bytes(whole[: len(whole) // 2])
+    assert compilations(kernel_in(tmp_path / "cache")) == 1
+    assert len(code.read_bytes()) == len(whole)
+
+
+def test_a_full_disk_costs_the_code_and_not_the_result(kernel_in, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    kernel = kernel_in(tmp_path / "cache")
+    monkeypatch.setattr(compiled_module.IndexDataCacheFile, "save", full)
+    with pytest.warns(RuntimeWarning, match="cannot be kept .No space left"):
+        assert kernel(21) == 42
+    assert not compiled_module.have_cache()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked there")
+def test_a_process_waits_for_the_code_that_another_one_compiles(kernel_in, tmp_path, monkeypatch):
+    import fcntl
+
+    folder, aside = tmp_path / "cache", tmp_path / "aside"
+    assert compilations(kernel_in(aside)) == 1
+    folder.mkdir()
+    other = os.open(folder, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+
+    def finish_as_the_other_process(*_):
+        for file in aside.iterdir():
+            file.rename(folder / file.name)
+        # the lock is given free when the kernel waits for it
+        threading.Timer(0.05, os.close, [other]).start()
+
+    kernel = kernel_in(folder)
+    monkeypatch.setattr(compiled_module, "_announce", finish_as_the_other_process)
+    assert compilations(kernel) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked there")
+def test_the_folder_is_free_again_after_a_kernel_that_cannot_be_compiled(kernel_in, tmp_path):
+    import fcntl
+
+    kernel = kernel_in(tmp_path / "cache")
+    with pytest.raises(compiled_module.numba.TypingError):
+        kernel(object)
+    number = os.open(tmp_path / "cache", os.O_RDONLY)
+    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(number)
+
+
+def test_numba_cache_dir_is_the_one_folder_of_compiled_kernels(monkeypatch, tmp_path):
+    source = Path(compiled_module.__file__)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    package, user = compiled_module.cache_folders(source)
+    assert package == source.resolve().parent / "__pycache__"
+    assert user.is_relative_to(tmp_path / "user") or sys.platform in ("win32", "darwin")
+    monkeypatch.setattr(compiled_module.numba.config, "CACHE_DIR", str(tmp_path / "own"))
+    (own,) = compiled_module.cache_folders(source)
+    assert own.parent == tmp_path / "own"
+
+
+def test_warmup_prints_where_the_code_is_and_refuses_when_it_is_not_kept(monkeypatch, capsys):
+    assert main(["warmup"]) == 0
+    folder = Path(compiled_module.__file__).resolve().parent
+    assert str(folder) in capsys.readouterr().out
+    monkeypatch.setattr(warm_up_module, "have_cache", lambda: False)
+    assert main(["warmup"]) == 2
+    assert "set NUMBA_CACHE_DIR to a writable folder" in capsys.readouterr().err
+
+
+def test_a_user_without_a_home_has_no_cache_folder(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert user_cache_folder() is None
 
 
 def test_eval_announces_compilation_only_when_it_compiles(tmp_path):
@@ -187,3 +280,20 @@ def test_eval_announces_compilation_only_when_it_compiles(tmp_path):
     printed(*folders)  # fills the cache of these tests, if nothing has yet
     status, err = printed(*folders)
     assert status == 0 and "compiling" not in err
+
+
+def test_two_threads_that_end_a_compilation_at_once_close_its_lock_once(monkeypatch):
+    cache = compiled_module._KernelCache(lambda: None)
+    cache._writable_folder = None
+    cache._lock = 999_999
+    closed = []
+
+    def close(file):
+        closed.append(file)
+        if len(closed) == 1:
+            cache._unlock_folder()  # the other thread comes before the file is closed
+
+    monkeypatch.setattr(compiled_module.os, "close", close)
+    cache._unlock_folder()
+    monkeypatch.undo()
+    assert closed == [999_999]

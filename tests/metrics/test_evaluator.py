@@ -71,7 +71,7 @@ def test_other_arrays_are_refused():
         Evaluator().update(np.zeros((4, 5), np.int64), np.ones((4, 5), bool))
     with pytest.raises(ValueError, match="shape"):
         Evaluator().update(np.zeros((1, 3, 4, 5)), np.ones((4, 5), bool))
-    with pytest.raises(ValueError, match="4x5"):
+    with pytest.raises(ValueError, match="5x4"):
         Evaluator().update(np.zeros((4, 6)), np.ones((4, 5), bool))
     with pytest.raises(ValueError, match="no pixels"):
         Evaluator().update(np.zeros((0, 5)), np.ones((0, 5), bool))
@@ -118,7 +118,7 @@ def test_channels_last_and_masked_arrays_are_refused():
 
 def test_a_batch_is_added_whole_or_not_at_all():
     evaluator = Evaluator()
-    with pytest.raises(ValueError, match="4x5"):
+    with pytest.raises(ValueError, match="5x4"):
         evaluator.update(np.zeros((2, 4, 6)), np.ones((2, 4, 5), bool))
     with pytest.raises(ValueError, match="'a'"):
         evaluator.update(np.zeros((2, 4, 5)), np.ones((2, 4, 5), bool), ["a", "a"])

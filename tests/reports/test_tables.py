@@ -14,7 +14,7 @@ from synthetic import ODD
 from sodbench.errors import SodbenchError
 from sodbench.metrics.catalogue import METRICS, REPORT_METRICS, find_metric
 from sodbench.quoting import markdown_text
-from sodbench.reports import latex, markdown, score_tables, tables
+from sodbench.reports import latex, markdown, published_rows, score_tables, tables
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.comparability import Comparable, Ranking, find_ranking
 from sodbench.reports.published import PublishedTable
@@ -194,7 +194,7 @@ def example() -> tables.Table:
         values={("X_Net", "SOD", "mae"): 0.08},
         caveats={("X_Net", "SOD", "mae"): "a misprint"},
     )
-    return score_tables.add_published(table, analysis, [source])
+    return published_rows.add_published(table, analysis, [source])
 
 
 @pytest.mark.parametrize(
@@ -236,5 +236,7 @@ def test_a_report_stores_the_same_tables_as_json(odd_report):
     scores = stored["tables"]["scores"]
     own = [row for row in scores["rows"] if not row["published"]]
     assert [row["label"] for row in own] == list(ODD)
-    frame = pd.read_csv(odd_report / "tables" / "scores.csv", index_col=0)
+    frame = pd.read_csv(
+        odd_report / "tables" / "scores.csv", index_col=0, float_precision="round_trip"
+    )
     assert frame.iloc[0, 0] == own[0]["cells"][0]["value"]

@@ -40,8 +40,36 @@ class Logarithm(Small):
         return super().forward(x) + brightness.abs().amax((1, 2, 3), keepdim=True).add(-1e-6).log()
 
 
+class Padding(nn.Module):
+    """Computes the same for an image whatever is around it: statistics over the image, zeros outside."""
+
+    handles_padding = True
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, 1, 1)
+        self.last = nn.Conv2d(8, 1, 3, 1, 1)
+
+    def forward(self, x, sizes=None):
+        n, _, h, w = x.shape
+        if sizes is None:
+            sizes = x.new_tensor([[h, w]] * n)
+        rows = torch.arange(h, device=x.device) < sizes[:, :1]
+        columns = torch.arange(w, device=x.device) < sizes[:, 1:]
+        inside = (rows[:, None, :, None] & columns[:, None, None]).to(x.dtype)
+        count = 8 * inside.sum((1, 2, 3), keepdim=True)
+        y = self.first(x) * inside
+        y = (y - y.sum((1, 2, 3), keepdim=True) / count) * inside
+        y = y / ((y * y).sum((1, 2, 3), keepdim=True) / count + 1e-5).sqrt()
+        return self.last(y.relu()) * inside
+
+
 def small():
     return Small()
+
+
+def padding():
+    return Padding()
 
 
 def dropping():

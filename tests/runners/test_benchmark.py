@@ -61,9 +61,9 @@ def test_record_holds_the_costs_at_every_size(net, tmp_path, capsys, monkeypatch
     out = tmp_path / "bench" / "net.json"
     command = ["bench", "--model", f"{net}:Net", "--device", "cpu", "--repeats", "2"]
     command += ["--name", "TinyNet"]
-    assert main([*command, "--sizes", "20x30", "33x17", "-o", str(out)]) == 0
+    assert main([*command, "--sizes", "30x20", "17x33", "-o", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("TinyNet on ") and "20x30" in printed and "33x17" in printed
+    assert printed.startswith("TinyNet on ") and "30x20" in printed and "17x33" in printed
     record = json.loads(out.read_text())
     assert record["method"] == "TinyNet"
     assert record["parameters"] == 3 * 4 * 9 + 4 + 8 + 5
@@ -102,7 +102,7 @@ def test_memory_running_out_ends_the_search_for_the_best_batch(monkeypatch, caps
 def test_wrong_size_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["bench", "--sizes", "300"])
-    assert "write HEIGHTxWIDTH" in capsys.readouterr().err
+    assert "write WIDTHxHEIGHT" in capsys.readouterr().err
     with pytest.raises(SodbenchError, match="at least one size"):
         benchmark("centre-prior", sizes=[(0, 3)])
 
@@ -110,6 +110,10 @@ def test_wrong_size_is_refused(capsys):
 # ---- export
 
 
+@pytest.mark.skipif(
+    torch.__version__.startswith("2.6."),
+    reason="torch 2.6 cannot export an interpolation to the size of the input; sodbench says so",
+)
 def test_onnx_gives_torchs_logits_at_every_size(net, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -129,7 +133,7 @@ def test_export_that_differs_leaves_no_file(net, tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     monkeypatch.setattr(export_module, "TOLERANCE", -1.0)
-    with pytest.raises(SodbenchError, match=r"differs from torch by .* at 32x48"):
+    with pytest.raises(SodbenchError, match=r"differs from torch by .* at 48x32"):
         export_onnx(f"{net}:Fixed", None, tmp_path / "net.onnx")
     assert {p.name for p in tmp_path.iterdir()} <= {"net.py", "__pycache__"}
 
@@ -217,10 +221,10 @@ def error_of(capsys, command):
 def test_bench_names_the_size_that_the_network_refuses(faulty, tmp_path, capsys):
     command = ["bench", "--model", f"{faulty}:Large", "--device", "cpu", "--repeats", "1"]
     error = error_of(
-        capsys, [*command, "--sizes", "120x130", "30x200", "-o", str(tmp_path / "b.json")]
+        capsys, [*command, "--sizes", "130x120", "200x30", "-o", str(tmp_path / "b.json")]
     )
     line = FAULTY[: FAULTY.index("raise RuntimeError")].count("\n") + 1
-    assert "an image of 30x200 is refused by the network (RuntimeError: Kernel size" in error
+    assert "an image of 200x30 is refused by the network (RuntimeError: Kernel size" in error
     assert f"than actual input size (faulty.py:{line})" in error and "--sizes" in error
     assert not (tmp_path / "b.json").exists()
 
@@ -247,7 +251,7 @@ def test_export_leaves_out_sizes_that_the_network_refuses(faulty, tmp_path, caps
     differences = export_onnx(f"{faulty}:Large", None, tmp_path / "net.onnx")
     assert list(differences) == [(224, 224), (300, 400)]
     error = capsys.readouterr().err
-    assert "not compared: 97x131 is refused by the network (RuntimeError: Kernel size" in error
+    assert "not compared: 131x97 is refused by the network (RuntimeError: Kernel size" in error
     assert "keeps the weights that its factory gives it" in error and "RANDOM" not in error
 
 
@@ -255,7 +259,7 @@ def test_export_leaves_out_sizes_that_the_network_refuses(faulty, tmp_path, caps
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("Never", r"300x400 is refused .*no size will do .* input_size = InputSize"),
+        ("Never", r"400x300 is refused .*no size will do .* input_size = InputSize"),
         ("NotFinite", r"the network itself returns NaN or infinity for an image of 224x224"),
         (
             "Two",

@@ -84,11 +84,11 @@ def test_an_image_without_a_map_is_reported_with_its_reason(
     assert run(root, "Choosy") == 2
     error = capsys.readouterr().err
     assert "1 image(s) have no map; the other maps are finished" in error
-    assert "c: 16x31 is refused by the network (ValueError: too wide" in error
+    assert "c: 31x16 is refused by the network (ValueError: too wide" in error
     assert run(root, "Choosy", "--missing", "skip", "--quiet") == 1
     captured = capsys.readouterr()
     assert "nets-Choosy" in captured.out
-    assert "c: 16x31 is refused by the network (ValueError: too wide" in captured.err
+    assert "c: 31x16 is refused by the network (ValueError: too wide" in captured.err
 
 
 def test_the_sample_runs_from_drawing_to_report(

@@ -42,11 +42,21 @@ def test_run_hands_its_options_on(recorded):
     calls = recorded("sodbench.runners.pipeline.run_datasets")
     command = ["run", "--datasets", "SOD,ECSSD", "--skip-missing", "--precision", "fp32"]
     policy = ["--missing", "zero", "--resize", "nearest", "--undefined", "skip", "--no-weighted-f"]
-    command += ["--batch-size", "3", "--model", "centre-prior", "--compile", *policy]
+    command += [
+        "--batch-size",
+        "3",
+        "--model",
+        "centre-prior",
+        "--compile",
+        "--padding",
+        "--cuda-graphs",
+        *policy,
+    ]
     assert main([*command, "--items", "items.txt", "--limit", "4", "--baselines"]) == 2
     ((wanted,), _) = calls[0]
-    assert wanted.datasets == ("SOD", "ECSSD") and wanted.skip_missing and wanted.compiled
-    assert (wanted.precision, wanted.batch_size, wanted.model) == ("fp32", 3, "centre-prior")
+    assert wanted.datasets == ("SOD", "ECSSD") and wanted.skip_missing
+    assert wanted.execution["compiled"] and wanted.execution["precision"] == "fp32"
+    assert (wanted.batch_size, wanted.model) == (3, "centre-prior")
     assert wanted.policy == Policy("zero", "nearest", "skip", weighted=False)
     assert (wanted.items, wanted.limit, wanted.baselines) == (Path("items.txt"), 4, True)
     assert (wanted.output, wanted.data_root) == (Path("results"), Path("data"))
@@ -61,19 +71,22 @@ def test_run_scores_on_the_cluster_that_it_is_given(recorded):
 def test_predict_and_bench_hand_the_choice_of_the_network_on(recorded, folders):
     calls = recorded("sodbench.runners.prediction.predictors.load_predictor")
     network = ["--model", "net.py:Net", "--checkpoint", "weights.pth", "--precision", "bf16"]
-    assert main(["predict", "data/toys/images", "-o", "out", *network, "--device", "cpu"]) == 2
+    network += ["--device", "cpu", "--padding", "--no-cuda-graphs"]
+    assert main(["predict", "data/toys/images", "-o", "out", *network]) == 2
     ((args, options),) = calls
     assert args == ("net.py:Net", Path("weights.pth"))
-    assert options == {"device": "cpu", "precision": "bf16", "compiled": False}
+    execution = {"device": "cpu", "precision": "bf16", "compiled": False}
+    assert options == execution | {"padding": True, "graphs": False}
 
 
 def test_bench_hands_its_options_on(recorded):
     calls = recorded("sodbench.runners.benchmark.benchmark")
     command = ["bench", "--checkpoint", "weights.pth", "--precision", "bf16", "--sizes", "30x40"]
-    assert main(command) == 2
+    assert main([*command, "--no-padding", "--cuda-graphs"]) == 2
     ((args, options),) = calls
     assert args[1] == Path("weights.pth")
-    assert (options["precision"], options["sizes"]) == ("bf16", [(30, 40)])
+    assert (options["padding"], options["graphs"]) == (False, True)
+    assert (options["precision"], options["sizes"]) == ("bf16", [(40, 30)])
 
 
 def test_export_hands_its_options_on(recorded):
@@ -95,8 +108,11 @@ def test_report_hands_its_options_on(recorded, folders):
     assert main(["eval", str(folders / "maps"), str(folders / "data/toys"), "-o", "out"]) == 0
     calls = recorded("sodbench.reports.report.write_report")
     options = ["--title", "Mine", "--with-paths", "--seed", "5", "--images", "random"]
+    options += ["--methods-file", "m.toml", "--published", "icon", "--published-methods", "RAS"]
     assert main(["report", "out", "-o", "report", *options]) == 2
     given = calls[0][0][2]
+    assert (given.methods_file, given.published) == (Path("m.toml"), ["icon"])
+    assert given.published_methods == ["RAS"]
     assert (given.title, given.with_paths, given.seed) == ("Mine", True, 5)
     assert list(given.images) == ["random"]
 

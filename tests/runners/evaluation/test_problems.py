@@ -30,7 +30,7 @@ def test_all_problems_are_shown_together_and_nothing_is_scored(folders, capsys):
     assert "size (" not in message  # it would be resized
     assert run(folders, "-o", str(folders / "out"), "--resize", "error", "--missing", "skip") == 2
     refused = capsys.readouterr().err
-    assert "size (1)" in refused and "img01.png: 9x8, but its mask is 30x40" in refused
+    assert "size (1)" in refused and "img01.png: 8x9, but its mask is 40x30" in refused
     assert "unreadable (" not in refused and "missing (" not in refused  # they would be skipped
     assert "missing (1)" in message and "img03" in message
     assert "ambiguous (1)" in message and "img05" in message
@@ -63,7 +63,7 @@ def test_maps_of_another_size_are_resized_and_reported_or_refused(folders):
     result = evaluate(folders / "maps", folders / "gt")
     assert "resize:bilinear(1)" in str(result.signature)
     (problem,) = result.problems
-    assert problem.kind == "size" and "15x20" in problem.detail and "30x40" in problem.detail
+    assert problem.kind == "size" and "20x15" in problem.detail and "40x30" in problem.detail
     with pytest.raises(ProblemsError) as error:
         evaluate(folders / "maps", folders / "gt", resize="error")
     assert kinds(error) == ["size"]

@@ -324,7 +324,7 @@ def test_memory_running_out_halves_the_batch(images, tmp_path, capsys):
 
     predictor = NetworkPredictor(Hungry(), "hungry", device="cpu")
     summary = predict(predictor, find_images([images]), tmp_path / "maps", batch_size=3)
-    assert "3 images of 20x30 do not fit in memory: continuing with 1" in capsys.readouterr().err
+    assert "3 images of 30x20 do not fit in memory: continuing with 1" in capsys.readouterr().err
     assert [(p.kind, p.file) for p in summary.problems] == [("memory", "f")]
     assert "--max-side" in summary.problems[0].detail
     expected = plain_loop(Tiny(), images)

@@ -63,7 +63,7 @@ def test_the_map_is_the_one_that_predict_writes(images, tmp_path, max_side):
         (Bright(), np.zeros((4, 4, 3), np.uint8), {"max_side": 0}, "longest side 0"),
         (Bright(), np.zeros((4, 4, 3), np.uint8), {"precision": "fp8"}, "fp8"),
         (Bright(float("nan")), np.zeros((4, 4, 3), np.uint8), {}, "NaN or infinity"),
-        (Refuses(), np.zeros((4, 6, 3), np.uint8), {}, "failed on an image of 4x6: ValueError: not this"),
+        (Refuses(), np.zeros((4, 6, 3), np.uint8), {}, "failed on an image of 6x4: ValueError: not this"),
         (nn.Flatten(), np.zeros((4, 4, 3), np.uint8), {}, "must return one logit map per image"),
     ],
 )  # fmt: skip

@@ -293,7 +293,7 @@ def test_an_image_that_the_network_refuses_costs_no_other_its_map(command, net, 
     assert "1 of 5 images have no map" in error
     line = NETWORKS[: NETWORKS.index("raise ValueError")].count("\n") + 1
     refused = (
-        f"e: 9x31 is refused by the network (ValueError: 31 columns are too many (net.py:{line}))"
+        f"e: 31x9 is refused by the network (ValueError: 31 columns are too many (net.py:{line}))"
     )
     assert refused in error
     assert {p.stem for p in (tmp_path / "maps").glob("*.png")} == set(SIZES) - {"e"}
@@ -312,7 +312,7 @@ def test_errors_that_are_no_usual_exceptions_cost_no_other_image_its_map(
 ):
     assert command(model) == 1
     error = capsys.readouterr().err
-    assert f"e: 9x31 is refused by the network ({reason} (net.py:" in error
+    assert f"e: 31x9 is refused by the network ({reason} (net.py:" in error
     assert {p.stem for p in (tmp_path / "maps").glob("*.png")} == SIZES.keys() - {"e"}
 
 

@@ -13,7 +13,6 @@ from sodbench.runners.training.data import (
     check_pairs,
     count_updates,
     draw_scale,
-    group_by_size,
     load_augmented,
     plan_epoch,
     prefetch_updates,
@@ -77,7 +76,7 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
         ("unreadable", "2.jpg"),
         ("unreadable", "3.png"),
     ]
-    assert "20x30, but its mask is 30x20" in str(caught.value)
+    assert "30x20, but its mask is 20x30" in str(caught.value)
     assert "--skip-invalid" in str(caught.value)
 
     checked = check_pairs(dataset, skip_invalid=True)
@@ -180,16 +179,6 @@ def test_updates_do_not_depend_on_the_threads(twelve: Dataset) -> None:
     for left, right in zip(one, many, strict=True):
         for a, b in zip(left, right, strict=True):
             assert a.stem == b.stem and np.array_equal(a.pixels, b.pixels)
-
-
-def test_groups_hold_one_size_each(twelve: Dataset) -> None:
-    items = [load_augmented(s, i, 0, 1.0, Recipe()) for i, s in enumerate(twelve.samples)]
-    batches = group_by_size(items, 3)
-    assert sorted(len(b.stems) for b in batches) == [1, 1, 1, 3, 3, 3]
-    assert sorted(stem for b in batches for stem in b.stems) == [i.stem for i in items]
-    for batch in batches:
-        assert batch.pixels.shape == (*batch.masks.shape, 3)
-    assert all(len(b.stems) == 1 for b in group_by_size(items, 1))
 
 
 def test_the_processes_share_an_update(twelve: Dataset) -> None:

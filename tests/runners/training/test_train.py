@@ -20,14 +20,16 @@ from torch import Tensor, nn
 from sodbench import cli, demo_data
 from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.images import read_grey, write_grey, write_image
+from sodbench.images import decode_rgb, read_grey, write_grey, write_image
 from sodbench.metrics import Evaluator
 from sodbench.models import create_model, load_checkpoint
 from sodbench.models.inference import normalise
 from sodbench.runners.distributed import ProcessGroup
+from sodbench.runners.prediction import batching
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.runners.training import train as train_module
+from sodbench.runners.training import validation
 from sodbench.runners.training.data import (
     AugmentedPair,
     load_augmented,
@@ -38,7 +40,8 @@ from sodbench.runners.training.optimizer import set_training_mode
 from sodbench.runners.training.options import Training
 from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe
 from sodbench.runners.training.train import train, train_on_demo
-from sodbench.runners.training.update import Updater
+from sodbench.runners.training.update import Updater, _Images
+from sodbench.runners.training.validation import score_network
 
 CPU = torch.device("cpu")
 
@@ -93,12 +96,12 @@ def test_one_step_of_csf_is_the_references(
     updater = updater_of(model, Recipe())
     x = torch.from_numpy(model_rule.network_input(1, 97, 131, 0))
     y = torch.from_numpy(model_rule.label(1, 97, 131, 0))
-    monkeypatch.setattr(updater, "_inputs", lambda batch: (x, y))
+    monkeypatch.setattr(updater, "_inputs", lambda batch: _Images(x, y))
     pair = AugmentedPair("fixture", np.zeros((97, 131, 3), np.uint8), np.zeros((97, 131), np.uint8))
 
-    result = updater.make_update([pair], 5e-5)
+    result = updater.start_update(updater.load([pair]), 5e-5)()
 
-    assert result.loss == pytest.approx(expected["loss"], rel=1e-5)
+    assert result.loss / 10 == pytest.approx(expected["loss"], rel=1e-5)
     groups = expected["grad_norm_l2_per_group"]
     assert result.gradient_norm == pytest.approx(groups.pop("TOTAL"), rel=1e-4)
     groups["base"] = groups.pop("base(all)")
@@ -115,7 +118,7 @@ def test_one_step_of_csf_is_the_references(
     buffers = dict(model.named_buffers())
     assert all(torch.equal(before[k], buffers[k]) for k in buffers)
     with torch.no_grad():
-        assert updater._losses(x, y).item() / 10 == pytest.approx(2363.677, rel=1e-4)
+        assert updater._losses(_Images(x, y)).item() / 10 == pytest.approx(2363.677, rel=1e-4)
 
 
 def tensors(items: list[AugmentedPair]) -> list[tuple[Tensor, Tensor]]:
@@ -147,28 +150,34 @@ def test_the_whole_training_is_the_references(
     expected = reference_training.train(model, epochs, 1e-2, 5e-4, 5, [1])
 
     assert len(expected) == 4 * 12 // 5
-    np.testing.assert_allclose(losses_of(short), expected, rtol=1e-5)
+    images = [record["images"] for record in read_log(short.out)]
+    # the log has the mean over the images of an update, also where they are fewer
+    np.testing.assert_allclose(losses_of(short), np.array(expected) * 5 / images, rtol=1e-5)
     weights = weights_of(short)
     for name, value in model.state_dict().items():
         np.testing.assert_allclose(weights[name], value, rtol=2e-4, atol=2e-6, err_msg=name)
 
 
-def test_grouped_updates_of_csf_equal_one_by_one(
-    twelve: Dataset, monkeypatch: pytest.MonkeyPatch, ruled_csf: nn.Module
-) -> None:
-    """Several updates of the real network: losses and gradients to float rounding."""
+def test_updates_of_csf_together_equal_one_by_one(twelve: Dataset, ruled_csf: nn.Module) -> None:
+    """Several updates of the real network, exact and padded: losses and gradients to float rounding."""
     recipe = change_recipe(Recipe(), {"accumulate": 3})
     items = [load_augmented(s, i, 0, 1.0, recipe) for i, s in enumerate(twelve.samples)]
+    # two of one size and one of another
+    updates = [[items[0], items[3], items[1]], [items[4], items[1], items[2]]]
     results = []
-    for sub_batch in (1, 3):
+    for changes in ({"sub_batch": 1}, {"batching": "exact"}, {"batching": "pad"}):
         model = copy.deepcopy(ruled_csf)
-        updater = updater_of(model, change_recipe(recipe, {"sub_batch": sub_batch}))
-        updates = [astuple(updater.make_update(items[i::3][:3], 1e-6)) for i in (0, 1)]
-        results.append((np.array(updates), model.cls_layer.weight.grad))
-    (one, one_gradient), (grouped, grouped_gradient) = results
-    np.testing.assert_allclose(grouped, one, rtol=1e-5)
-    scale = one_gradient.abs().max().item()
-    np.testing.assert_allclose(grouped_gradient, one_gradient, rtol=0, atol=2e-5 * scale)
+        updater = updater_of(model, change_recipe(recipe, changes))
+        numbers = [astuple(updater.start_update(updater.load(u), 1e-6)()) for u in updates]
+        results.append(
+            (np.array(numbers), model.cls_layer.weight.grad, model.base.conv1[0].weight.grad)
+        )
+    (one, *one_gradients), *together = results
+    for numbers, *gradients in together:
+        np.testing.assert_allclose(numbers, one, rtol=1e-5)
+        for gradient, expected in zip(gradients, one_gradients, strict=True):
+            scale = expected.abs().max().item()
+            np.testing.assert_allclose(gradient, expected, rtol=0, atol=2e-5 * scale)
 
 
 # --- the run's folder, stopping and resuming ------------------------------------------------------
@@ -330,7 +339,7 @@ def test_a_checkpoint_is_where_training_starts(short: Training, tmp_path: Path) 
     "changes",
     [
         {"precision": "bf16"},
-        {"channels_last": True, "optimizer": "adamw", "loss": "structure", "clip": 1.0},
+        {"memory_format": "channels_last", "optimizer": "adamw", "loss": "structure", "clip": 1.0},
         {"optimizer": "sgd", "loss": "bce-iou", "crop": 0.5, "size": 24, "scales": [0.75, 1.0]},
     ],
 )
@@ -386,6 +395,29 @@ def test_validation_gives_the_numbers_of_eval(
     metrics = evaluator.compute().metrics
     best = records[summary.best[0] - 1]["validation"]
     assert {k: metrics[k] for k in best} == best
+
+
+def test_validation_holds_few_images_at_a_time(
+    short: Training, twelve: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead, most = 0, 0
+
+    def decode(content: bytes, path: Path) -> Any:
+        nonlocal ahead, most
+        ahead, most = ahead + 1, max(most, ahead + 1)
+        return decode_rgb(content, path)
+
+    def read(path: Path) -> Any:
+        nonlocal ahead
+        ahead -= 1
+        return read_grey(path)
+
+    monkeypatch.setattr(batching, "decode_rgb", decode)
+    monkeypatch.setattr(validation, "read_grey", read)
+    network = create_model(short.model)
+    score_network(network, CPU, twelve, ProcessGroup(CPU), monitor="mae", workers=1)
+    # three batches of one image ahead, two on the device, and one for the thread that decodes
+    assert 1 < most <= 8 and ahead == 0
 
 
 def test_validation_is_checked_before_the_first_step(

@@ -1,0 +1,104 @@
+"""The tables of scores by kind of image and by protocol, and of cost."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from sodbench.metrics.statistics.significance import MIN_IMAGES
+from sodbench.reports.analysis import Analysis, Breakdown
+from sodbench.reports.score_tables import method_table, number_cell, signature_of
+from sodbench.reports.tables import Cell, Column, Table, rank_marks, table_from_frame
+from sodbench.reports.uncertainty_tables import interval_cell
+
+
+def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
+    """Make the table of the primary metric by groups of images; small groups carry no marks of place.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    breakdown : Breakdown
+        One of its breakdowns.
+
+    Returns
+    -------
+    Table
+        Methods x (dataset, group of images).
+    """
+    metric = analysis.primary_metric
+    columns: list[Column] = []
+    cells: dict[tuple[str, Column], Cell] = {}
+    for dataset, numbers in breakdown.images.items():
+        compared = analysis.comparable.compared.get(dataset, ())
+        for i, (group, images) in enumerate(zip(breakdown.groups, numbers, strict=True)):
+            heading = f"{group}, n = {images}"
+            key = f"{dataset} {metric.name} {heading}"
+            column = Column(analysis.heading(dataset), heading, key=key, dataset=dataset)
+            columns.append(column)
+            intervals = [
+                breakdown.values[m, dataset][i] if (m, dataset) in breakdown.values else None
+                for m in analysis.methods
+            ]
+            ranked = [
+                interval.value if interval and m in compared and images >= MIN_IMAGES else np.nan
+                for m, interval in zip(analysis.methods, intervals, strict=True)
+            ]
+            places = rank_marks(ranked, metric.sign)
+            for m, interval, place in zip(analysis.methods, intervals, places, strict=True):
+                cell = interval_cell(interval, signature_of(analysis, m, dataset))
+                # the intervals are drawn, not printed
+                text = cell.text.partition(" [")[0]
+                cells[m, column] = replace(cell, text=text, place=place)
+    few = any(0 < n < MIN_IMAGES for numbers in breakdown.images.values() for n in numbers)
+    note = f"Groups of fewer than {MIN_IMAGES} images are too small to rank methods by; they have no interval either."
+    return method_table(
+        analysis,
+        "by_" + "_".join(breakdown.attribute.split()),
+        f"{metric.title} by {breakdown.attribute}",
+        columns,
+        lambda method, column: cells[method, column],
+        *[note] * few,
+    )
+
+
+def protocol_table(analysis: Analysis) -> Table | None:
+    """Make the table of max F under every protocol; None if there is only one.
+
+    Returns
+    -------
+    Table or None
+        Methods x (dataset, protocol).
+    """
+    names = list(dict.fromkeys(p for scores in analysis.by_protocol.values() for p in scores))
+    if len(names) < 2:
+        return None
+    columns = [
+        Column(heading, protocol, key=f"{dataset} f_max {protocol}", dataset=dataset)
+        for dataset, heading in analysis.headings.items()
+        for protocol in names
+    ]
+
+    def make_cell(method: str, column: Column) -> Cell:
+        scores = analysis.by_protocol.get((method, column.dataset), {})
+        return number_cell(scores.get(column.heading, np.nan))
+
+    return method_table(analysis, "protocols", "Max F under each protocol", columns, make_cell)
+
+
+def cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
+    """Make the table of what each method costs, from the records of ``sodbench bench``.
+
+    Parameters
+    ----------
+    costs : mapping
+        By method, then by kind of cost.
+
+    Returns
+    -------
+    Table
+    """
+    frame = pd.DataFrame(list(costs.values()), index=list(costs))
+    note = "From sodbench bench; images/s from JPEG to PNG on the machine of that record."
+    return table_from_frame("cost", "Cost", frame, (note,))

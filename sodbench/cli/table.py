@@ -1,0 +1,198 @@
+"""``sodbench table``: the table of a paper, in LaTeX, from stored results."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from sodbench.cli.options import (
+    add_methods,
+    add_output,
+    add_resampling,
+    add_selection,
+    filled,
+    names,
+    path,
+    positive,
+    select_datasets,
+    select_methods,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sodbench.reports.methods_file import MethodEntries
+    from sodbench.reports.paper_table import PaperTableOptions
+    from sodbench.results import Result
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``table`` to the command line."""
+    parser = commands.add_parser(
+        "table",
+        help="print the table of a paper in LaTeX",
+        description="Print one LaTeX float with the scores of all methods on all datasets, as the venue wants it. "
+        "It needs booktabs, adjustbox and, for colours, xcolor. Nothing is scored again.",
+        epilog="example:\n  sodbench table results --style cvpr --methods-file methods.toml -o table1.tex",
+    )
+    parser.add_argument(
+        "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"
+    )
+    add_output(parser, "FILE.tex", "write the table to this file (default: print it)")
+    selection = parser.add_argument_group("what is shown")
+    add_selection(selection)
+    add_methods(selection)
+    _add_layout(parser.add_argument_group("layout"))
+    _add_content(parser.add_argument_group("further columns and text"))
+    add_resampling(
+        parser.add_argument_group("intervals"), 1000, "bootstrap resamples for --superscripts"
+    )
+    parser.set_defaults(run=run)
+
+
+def _add_layout(group: argparse._ArgumentGroup) -> None:
+    """Add the options of the layout; those without a value here follow from the style."""
+    group.add_argument(
+        "--style",
+        choices=("cvpr", "ieee", "plain"),
+        default="cvpr",
+        help="column widths, notation, marks and leading zero of a venue (default: %(default)s)",
+    )
+    group.add_argument(
+        "--single-column", action="store_true", help="a table of one column instead of the page"
+    )
+    group.add_argument(
+        "--transpose", action="store_true", help="datasets and metrics in rows, methods in columns"
+    )
+    group.add_argument(
+        "--order",
+        choices=("given", "year", "rank"),
+        default="given",
+        help="order of the methods within their groups: as given, by year, or by mean rank (default: %(default)s)",
+    )
+    group.add_argument(
+        "--digits",
+        type=positive,
+        choices=range(2, 6),
+        default=3,
+        help="decimals (default: %(default)s)",
+    )
+    group.add_argument("--leading-zero", choices=("yes", "no"), help="0.928 or .928")
+    group.add_argument(
+        "--notation", choices=("symbols", "names"), help="S_alpha and F_beta^max, or plain names"
+    )
+    group.add_argument(
+        "--marks",
+        choices=("colour", "type", "none"),
+        help="best, second and third in red, green, blue; bold, underlined, italic; or not at all",
+    )
+
+
+def _add_content(group: argparse._ArgumentGroup) -> None:
+    """Add the options of further columns, and of the text around the table."""
+    group.add_argument(
+        "--mean-rank", action="store_true", help="add a column with the mean rank of each method"
+    )
+    group.add_argument(
+        "--superscripts",
+        action="store_true",
+        help="add the letters of the methods that one is significantly better than",
+    )
+    group.add_argument(
+        "--caption", type=filled, metavar="TEXT", help="first sentence of the caption"
+    )
+    group.add_argument(
+        "--label",
+        type=filled,
+        default="tab:sod",
+        metavar="NAME",
+        help="name for \\ref (default: %(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table, or write it to a file."""
+    from sodbench.console import logger, show
+    from sodbench.errors import SodbenchError
+    from sodbench.files import write_text
+    from sodbench.quoting import printable
+    from sodbench.reports.analysis import analyse
+    from sodbench.reports.methods_file import by_label, label_of, label_results, read_methods_file
+    from sodbench.reports.paper_table import PAPER_METRICS, format_paper_table
+    from sodbench.reports.published import select_published
+    from sodbench.results import load_results, warn_of_shards
+
+    output = arguments.output
+    if output and output.suffix.lower() != ".tex":
+        raise SodbenchError(f"{output}: the table is LaTeX; name a file that ends in .tex")
+    results = load_results(arguments.results)
+    warn_of_shards(results)
+    entries = read_methods_file(arguments.methods_file) if arguments.methods_file else {}
+    methods = select_methods(arguments.methods, results) or _order_of_file(results, entries)
+    published = select_published(arguments.published, arguments.published_methods)
+    available = set.intersection(*(set(r.metrics) for r in results))
+    analysis = analyse(
+        label_results(results, entries),
+        metrics=names(arguments.metrics) or [m for m in PAPER_METRICS if m in available],
+        methods=[label_of(m, entries) for m in methods],
+        datasets=select_datasets(arguments.datasets, results),
+        resamples=arguments.resamples if arguments.superscripts else 100,
+        seed=arguments.seed,
+    )
+    text = format_paper_table(analysis, _layout(arguments), by_label(entries), published)
+    for line in analysis.check_image_counts():
+        logger.warning(line)
+    if output:
+        _check_is_table(output)
+        write_text(output, text)
+        show(printable(output))
+    else:
+        show(text)
+    return 0
+
+
+def _order_of_file(results: "Sequence[Result]", entries: "MethodEntries") -> list[str]:
+    """The methods of the results as the table shows them: in the order of the methods file, by group."""
+    present = list(dict.fromkeys(r.method for r in results))
+    ordered = [m for m in entries if m in present] + [m for m in present if m not in entries]
+    groups = [entries[m].group if m in entries else "" for m in ordered]
+    first = {group: number for number, group in reversed(list(enumerate(groups)))}
+    return [m for m, group in sorted(zip(ordered, groups, strict=True), key=lambda p: first[p[1]])]
+
+
+def _layout(arguments: argparse.Namespace) -> "PaperTableOptions":
+    from dataclasses import replace
+
+    from sodbench.reports.paper_table import STYLES, PaperTableOptions
+
+    style = STYLES[arguments.style]
+    if arguments.leading_zero:
+        style = replace(style, leading_zero=arguments.leading_zero == "yes")
+    if arguments.notation:
+        style = replace(style, symbols=arguments.notation == "symbols")
+    if arguments.marks:
+        style = replace(style, marks=arguments.marks)
+    return PaperTableOptions(
+        style=style,
+        single_column=arguments.single_column,
+        digits=arguments.digits,
+        order=arguments.order,
+        transpose=arguments.transpose,
+        mean_rank=arguments.mean_rank,
+        superscripts=arguments.superscripts,
+        caption=arguments.caption or "",
+        label=arguments.label,
+    )
+
+
+def _check_is_table(output: Any) -> None:
+    """Refuse to replace a file that no table was written to before."""
+    from sodbench.errors import SodbenchError
+    from sodbench.reports.paper_table import TABLE_MARKER
+
+    if output.is_dir():
+        raise SodbenchError(f"{output}: is a folder; name a file")
+    if output.exists():
+        with output.open(encoding="utf-8", errors="replace") as file:
+            if not file.readline().startswith(TABLE_MARKER):
+                raise SodbenchError(
+                    f"{output}: exists and was not written by sodbench table; move it, or choose another name"
+                )

@@ -135,7 +135,8 @@ def command(part: str, arguments: argparse.Namespace, work: Path, result: Path) 
             count = "8" if tiny else "1500" if arguments.quick else "5000"
             precisions = ["fp32"] if arguments.device == "cpu" else ["tf32", "bf16"]
             rounds = "1" if tiny else "2" if arguments.quick else "4"
-            options = ["--count", count, "--rounds", rounds, "--precisions", *precisions]
+            plain = ["--plain-count", "2" if tiny else "150" if arguments.quick else "2000"]
+            options = ["--count", count, "--rounds", rounds, "--precisions", *precisions, *plain]
             return [*python, str(HERE / "predict.py"), *options, *sizes, *device, *out]
         case "train":
             options = ["--scale", "0.2", "--rounds", "1"] if tiny else ["--quick"]

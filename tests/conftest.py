@@ -13,6 +13,12 @@ from sodbench.console import show_messages
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what tests note for later runs out of the user's cache folder."""
+    os.environ["SODBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def messages(request: pytest.FixtureRequest) -> Iterator[None]:
     """Show messages, as the command line does, wherever a test reads what is printed."""

@@ -254,9 +254,13 @@ def normalise_groups_inside(
     per_group = norm.num_channels // norm.num_groups
     mean, variance = _Moments.apply(x, x.shape[1] // per_group, region.pixels)
     inverse = (variance + norm.eps).rsqrt()
-    scale = inverse.repeat_interleave(per_group, 1) * norm.weight[channels]
-    shift = norm.bias[channels] - mean.repeat_interleave(per_group, 1) * scale
-    return torch.addcmul(shift[..., None, None], x, scale[..., None, None]).to(x.dtype)
+    scale = (inverse.repeat_interleave(per_group, 1) * norm.weight[channels])[..., None, None]
+    means = mean.repeat_interleave(per_group, 1)[..., None, None]
+    shift = norm.bias[channels, None, None] - means * scale
+    if torch.is_grad_enabled():
+        return torch.addcmul(shift, x, scale).to(x.dtype)
+    # rounds to the precision of narrow features in the same pass
+    return torch.addcmul(shift, x, scale, out=torch.empty_like(x))
 
 
 class _Moments(torch.autograd.Function):

@@ -116,12 +116,13 @@ class Padding:
         self._canvases, self._resizes = (tuple(heights), tuple(widths)), resizes
         # the precision of everything that is computed from the sizes
         self._dtype = torch.promote_types(x.dtype, torch.float32)
-        low, infinity = x.new_zeros(()), x.new_full((), torch.inf)
+        features = _feature_type(x)
+        low, infinity = (x.new_full((), v, dtype=features) for v in (0, torch.inf))
         self.regions = []
         for length, height, width in zip(lengths, heights, widths, strict=True):
             rows, columns = _is_below(length[:, 0], height), _is_below(length[:, 1], width)
             inside = rows[:, None, :, None] & columns[:, None, None, :]
-            mask, high = inside.to(x.dtype), torch.where(inside, infinity, low)
+            mask, high = inside.to(features), torch.where(inside, infinity, low)
             self.regions.append(Region(mask, low, high, length.prod(1).to(self._dtype)))
         of_scales = torch.stack(lengths, 2).to(self._dtype)
         self._matrices = {
@@ -317,6 +318,12 @@ def refuse_batch_statistics(network: nn.Module) -> None:
             "batch normalisation in training mode would count the padding of a padded batch; set the network to "
             "evaluation mode, as the reference does in training too, or run images of one size together"
         )
+
+
+def _feature_type(x: Tensor) -> torch.dtype:
+    """Return the type of the feature maps of a batch: its own, or that of autocast."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def _is_below(lengths: Tensor, n: int) -> Tensor:

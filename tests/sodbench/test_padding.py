@@ -158,6 +158,16 @@ def test_narrow_features_are_normalised_with_float32_statistics():
         assert (error <= 2**-8 * expected.abs() + 1e-5).all()
 
 
+def test_regions_have_the_type_of_the_features():
+    x = torch.zeros(1, 3, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        region = region_of(((3, 2),), x)
+        y = relu_inside(torch.ones(1, 1, 4, 4, dtype=torch.bfloat16), region)
+    assert region.pixels.dtype == torch.float32
+    assert y.dtype == torch.bfloat16
+    assert region_of(((3, 2),), x).mask.dtype == torch.float32
+
+
 def test_gradients_of_the_parts_are_those_of_finite_differences():
     sizes = ((3, 2), (2, 4), (0, 0))
     batch, _ = features(sizes, torch.float64, channels=4)
@@ -212,7 +222,9 @@ def test_parts_compile_as_one_graph_for_any_size():
     compiled = torch.compile(run, dynamic=True, fullgraph=True, backend=counter)
     for sizes in (((9, 13), (17, 5), (3, 2)), ((8, 6), (20, 21), (0, 0), (16, 30))):
         batch, _ = features(sizes, torch.float32)
-        assert torch.equal(compiled(batch, torch.tensor(sizes)), run(batch, torch.tensor(sizes)))
+        with torch.autocast("cpu", torch.bfloat16):
+            result, expected = (f(batch, torch.tensor(sizes)) for f in (compiled, run))
+        assert torch.equal(result, expected)
     assert counter.frame_count == 1
 
 

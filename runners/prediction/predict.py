@@ -249,7 +249,7 @@ def _predict_share(
 
             decoded = decode_batches(batches, predictor, pool, ahead, fail)
             starter = BatchStarter(predictor, share.max_side, fail)
-            maps = _compute_maps(decoded, starter, check, fail)
+            maps = compute_maps(decoded, starter, fail, lambda: check.run(finished=False))
             for problem in _write_maps(maps, output, settings, pool, ahead.images):
                 if problem:
                     fail(problem)
@@ -263,12 +263,32 @@ def _predict_share(
     return written, problems
 
 
-def _compute_maps(
-    batches: Iterable[DecodedBatch], starter: BatchStarter, check: _PredictorCheck, fail: Fail
+def compute_maps(
+    batches: Iterable[DecodedBatch],
+    starter: BatchStarter,
+    fail: Fail,
+    check: Callable[[], object] = lambda: None,
 ) -> Iterator[tuple[str, Pixels | None, str]]:
-    """Yield stem, map and origin of each image; at most three batches are on the device at a time.
+    """Predict batches; at most three of them are on the device at a time.
 
     While one is computed, the next is copied to the device, and the maps of the one before to the host.
+
+    Parameters
+    ----------
+    batches : iterable of DecodedBatch
+    starter : BatchStarter
+    fail : callable
+        Called with the problem of each image that the device fails on.
+    check : callable, optional
+        Called after each batch.
+
+    Yields
+    ------
+    stem : str
+    map : ndarray of uint8, shape (h, w), or None
+        None for output that is not finite.
+    origin : str
+        As of `DecodedBatch`.
     """
     computing: deque[tuple[DecodedBatch, Callable[[], Maps]]] = deque()
 
@@ -284,7 +304,7 @@ def _compute_maps(
             for stem in batch.stems:
                 fail(Problem(ProblemKind.NETWORK, stem, f"it failed: {reason}"))
             return
-        check.run(finished=False)
+        check()
         # after them, there may be those of empty places
         yield from zip(batch.stems, maps, batch.origins, strict=False)
 

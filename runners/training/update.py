@@ -18,17 +18,12 @@ from sodbench.errors import SodbenchError
 from sodbench.models import get_input_size
 from sodbench.models.declarations import InputSize, declares_output, handles_padding
 from sodbench.models.devices import choose_precision
-from sodbench.models.inference import (
-    OutputRange,
-    check_output,
-    needs_contiguous,
-    normalise,
-    run_at_size,
-)
+from sodbench.models.inference import check_output, needs_contiguous, normalise, run_at_size
+from sodbench.models.output_range import OutputRange
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import is_out_of_memory
-from sodbench.runners.prediction.predictors import FIRST_IMAGES, double_sigmoid_problem
+from sodbench.runners.prediction.problems import FIRST_IMAGES, double_sigmoid_problem
 from sodbench.runners.training.batching import TrainingBatch, group_by_size, pad_to_canvas
 from sodbench.runners.training.data import AugmentedPair
 from sodbench.runners.training.losses import LOSSES
@@ -366,7 +361,9 @@ class Updater:
 
     def _check_range(self, values: Tensor) -> None:
         """Record a problem if the first images' logits look like probabilities, to which a sigmoid is applied again."""
-        self._range = self._range.with_images(torch.stack((values.amin(1), values.amax(1)), 1))
+        self._range = self._range.with_images(
+            torch.stack((values.amin(1), values.amax(1)), 1).detach().cpu().numpy()
+        )
         enough = self._range.images >= FIRST_IMAGES
         if enough and not declares_output(self.network) and self._range.looks_like_probabilities:
             self.problem = str(double_sigmoid_problem(self.name, self._range))

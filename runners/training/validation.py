@@ -9,6 +9,7 @@ from sodbench.errors import Problem, ProblemsError, SodbenchError
 from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
 from sodbench.metrics.catalogue import METRICS, aggregate_names, suggest
+from sodbench.models.presets import get_processing
 from sodbench.parallel import thread_count, thread_pool
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import BatchStarter, decode_batches, limit_ahead
@@ -95,7 +96,7 @@ def score_network(
     pairs = {s.stem: (s.image, s.mask) for s in dataset.samples if s.image and s.mask}
     predictor = NetworkPredictor(
         network, dataset.name, origin=Origin(weights_sha256="not hashed"), device=str(device)
-    )
+    ).with_processing(get_processing(network))
     limits = BatchLimits(predictor.default_batch_size, DEFAULT_BATCH_PIXELS)
 
     def fail(problem: Problem) -> None:

@@ -393,7 +393,8 @@ class Updater:
             flat = self.group.all_reduce_(torch.cat([g.flatten() for g in gradients]))
             sums = torch.split(flat, [p.numel() for p in parameters])
             for p, gradient in zip(parameters, sums, strict=True):
-                p.grad = gradient.view_as(p)
+                # in the parameter's memory layout, which fused optimisers require
+                p.grad = torch.empty_like(p).copy_(gradient.view_as(p))
         return [p.grad for p in parameters if p.grad is not None]
 
     def _gradient_norm(self, gradients: Sequence[Tensor]) -> Tensor:

@@ -79,7 +79,17 @@ class Supervision:
         return [_pick_channel(y, declared.channel) for y in selected]
 
     def total(self, losses: Sequence[Tensor]) -> Tensor:
-        """Return the weighted sum of the losses of the selected outputs, each [n]."""
+        """Add up the losses of the selected outputs by their weights.
+
+        Parameters
+        ----------
+        losses : sequence of Tensor, shape [n]
+            For each output, the loss of each image.
+
+        Returns
+        -------
+        Tensor, shape [n]
+        """
         if not self.weights:
             return losses[0]
         total = self.weights[0][1] * losses[0]

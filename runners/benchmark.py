@@ -29,6 +29,7 @@ from sodbench.images import write_image
 from sodbench.models import BASELINES, DEFAULT_MODEL, create_model, get_input_size
 from sodbench.models.devices import choose_device
 from sodbench.models.execution import Execution
+from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.runners.prediction.batching import is_out_of_memory
 from sodbench.runners.prediction.predict import predict
@@ -85,7 +86,7 @@ class Cost:
 
 
 def benchmark(
-    model: str = DEFAULT_MODEL,
+    model: str | ModelSource = DEFAULT_MODEL,
     checkpoint: Path | str | None = None,
     *,
     sizes: Sequence[tuple[int, int]] = BENCHMARK_SIZES,
@@ -120,9 +121,12 @@ def benchmark(
         raise SodbenchError("a benchmark needs at least one size, of at least 1x1, and one repeat")
     if max(max(s) for s in sizes) > MAX_SIDE:
         raise SodbenchError(f"--sizes: a side above {MAX_SIDE} pixels cannot be measured")
-    choose_device(execution.get("device", "auto"))
-    network = None if model in BASELINES else create_model(model).eval()
-    predictor = load_predictor(model, checkpoint, **execution)
+    source = as_source(model, checkpoint)
+    network = None
+    if source.name not in BASELINES and not source.is_onnx:
+        choose_device(execution.get("device", "auto"))
+        network = create_model(source.name, **source.options).eval()
+    predictor = load_predictor(source, **execution)
     # a size that cannot be measured is named before the others take their time
     for size in sizes:
         with _naming_size(size):
@@ -131,7 +135,8 @@ def benchmark(
     for size in track(sizes, "bench", "size"):
         with _naming_size(size):
             costs.append(_measure_size(predictor, network, size, repeats))
-    return _make_record(model, predictor, network, costs)
+    name = predictor.name if source.is_onnx else source.name
+    return _make_record(name, predictor, network, costs)
 
 
 def _make_record(

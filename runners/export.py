@@ -21,9 +21,11 @@ from sodbench.models import (
     load_checkpoint,
 )
 from sodbench.models.declarations import declares_output
-from sodbench.models.inference import OutputRange, check_output
+from sodbench.models.inference import check_output
+from sodbench.models.output_range import OutputRange
 from sodbench.models.user_code import FAILURES, describe_failure
-from sodbench.runners.prediction.predictors import double_sigmoid_problem, report_own_weights
+from sodbench.runners.prediction.predictors import report_own_weights
+from sodbench.runners.prediction.problems import double_sigmoid_problem
 
 # Heights and widths at which the exported network is compared, as far as the network takes them.
 _CHECKED_SIZES = ((224, 224), (97, 131), (300, 400))
@@ -133,7 +135,7 @@ def _warn_of_probabilities(
     """Warn if an output that is named ``logits`` is likely to hold probabilities."""
     seen = OutputRange()
     for values in expected.values():
-        seen = seen.with_images(torch.tensor([[values.min(), values.max()]]))
+        seen = seen.with_images(np.array([[values.min(), values.max()]]))
     if not declares_output(network) and seen.looks_like_probabilities:
         logger.warning(f"WARNING: {double_sigmoid_problem(identify_model(model)[0], seen)}")
 

@@ -3,7 +3,14 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_inference, add_output, filled, positive, read_execution
+from sodbench.cli.options import (
+    add_inference,
+    add_output,
+    filled,
+    positive,
+    read_execution,
+    read_model,
+)
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -61,8 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.runners.benchmark import BENCHMARK_SIZES, benchmark, save_record
 
     record = benchmark(
-        arguments.model,
-        arguments.checkpoint,
+        read_model(arguments),
         sizes=arguments.sizes or BENCHMARK_SIZES,
         repeats=arguments.repeats,
         **read_execution(arguments),

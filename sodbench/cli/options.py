@@ -17,6 +17,7 @@ from sodbench.plugins import load_plugins
 
 if TYPE_CHECKING:
     from sodbench.models.execution import Execution
+    from sodbench.models.source import ModelSource
     from sodbench.results import Policy, Result
 
 # Names the folder of the datasets.
@@ -479,10 +480,86 @@ def add_model(parser: argparse._ActionsContainer) -> None:
         type=filled,
         default=DEFAULT_MODEL,
         metavar="NAME",
-        help="a registered model, a baseline, or path/to/file.py:factory (default: %(default)s)",
+        help="a registered model, a baseline, path/to/file.py:factory, or path/to/file.onnx (default: %(default)s)",
     )
     parser.add_argument(
         "--checkpoint", type=path, metavar="FILE", help="weights of the whole model (a state_dict)"
+    )
+
+
+def add_model_choices(parser: argparse._ActionsContainer) -> None:
+    """Add the options that choose a network, its weights and its processing; `read_model` reads them.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
+    add_model(parser)
+    parser.add_argument(
+        "--model-arg",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="keyword argument of the model's factory; may be repeated",
+    )
+    parser.add_argument(
+        "--preset",
+        type=filled,
+        metavar="NAME",
+        help="how images are prepared and maps made, as in the test script of a family of models: csf, csnet, u2net, "
+        "basnet, isnet, birefnet, edn, samnet, cpd, rembg-u2net, rembg-isnet, rembg-birefnet (default: as the model declares)",
+    )
+    parser.add_argument(
+        "--model-config",
+        type=path,
+        metavar="FILE.toml",
+        help="the same, from a file (docs/models.md)",
+    )
+    parser.add_argument(
+        "--processing",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value of it, as in input.fixed=[320,320]; may be repeated",
+    )
+
+
+def read_model(arguments: argparse.Namespace) -> "ModelSource":
+    """Return the model that the options of `add_model_choices` choose.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    ModelSource
+
+    Raises
+    ------
+    SodbenchError
+        For wrong values.
+    """
+    from sodbench.models.presets import find_preset, load_processing, parse_changes, parse_options
+    from sodbench.models.source import ModelSource
+
+    processing = None
+    if arguments.preset and arguments.model_config:
+        raise SodbenchError(
+            "give either --preset or --model-config, not both; the file may name a preset to begin with"
+        )
+    if arguments.preset:
+        processing = find_preset(arguments.preset)
+    if arguments.model_config:
+        processing = load_processing(arguments.model_config)
+    return ModelSource(
+        arguments.model,
+        arguments.checkpoint,
+        options=parse_options(arguments.model_arg),
+        processing=processing,
+        changes=parse_changes(arguments.processing),
     )
 
 
@@ -511,7 +588,7 @@ def add_inference(parser: argparse._ActionsContainer) -> None:
     parser : argparse parser or group
         Where the options are added.
     """
-    add_model(parser)
+    add_model_choices(parser)
     add_device(parser)
     parser.add_argument(
         "--precision",
@@ -687,13 +764,15 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-weighted-f", action="store_true", help="do not compute weighted F")
 
 
-def read_policy(arguments: argparse.Namespace) -> "Policy":
+def read_policy(arguments: argparse.Namespace, metrics: Sequence[str] = ()) -> "Policy":
     """Return the policy that the options of `add_policy` and ``--shard`` choose.
 
     Parameters
     ----------
     arguments : argparse.Namespace
         The parsed arguments.
+    metrics : sequence of str
+        The metrics that are printed.
 
     Returns
     -------
@@ -707,4 +786,5 @@ def read_policy(arguments: argparse.Namespace) -> "Policy":
         undefined=arguments.undefined,
         weighted=not arguments.no_weighted_f,
         shard=getattr(arguments, "shard", None),
+        metrics=tuple(metrics),
     )

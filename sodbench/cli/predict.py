@@ -12,6 +12,7 @@ from sodbench.cli.options import (
     path,
     positive,
     read_execution,
+    read_model,
 )
 
 
@@ -65,10 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.runners.prediction.predictors import load_predictor
 
     first = os.environ.get("RANK", "0") == "0"
+    source = read_model(arguments)
     samples = find_images(arguments.images)
     predictor = load_predictor(
-        arguments.model,
-        arguments.checkpoint,
+        source,
         **read_execution(arguments),
     )
     summary = predict(

@@ -7,9 +7,8 @@ by the same functions, which read these values.  A further protocol is a further
 Only the standard library is imported, so that the command line can list the protocols without loading numpy or numba.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 Preparation = Literal["raw", "min-max", "maximum"]
 # How a map's grey levels become values in [0, 1]: divided by 255; stretched so that the minimum is 0 and the maximum 1;
@@ -58,52 +57,6 @@ class CountingRule:
 STANDARD_RULE = CountingRule(128, "half-even")
 # sal_eval_toolbox: foreground from 26 (0.1 of 255), MATLAB's centroid
 MATLAB_RULE = CountingRule(25, "half-up")
-
-
-class PixelColumn(NamedTuple):
-    """One value of a pixel metric that is stored for every pair: the metric, and what it was computed from.
-
-    Attributes
-    ----------
-    metric : str
-        A metric of the catalogue that needs pixels, e.g. ``wf``.
-    map : {"raw", "min-max", "maximum"}
-        How the map was prepared.
-    foreground_above : int
-        Mask pixels above this grey level were foreground.
-    """
-
-    metric: str
-    map: Preparation
-    foreground_above: int
-
-    def __str__(self) -> str:
-        """The column's name in files, e.g. ``wf_min-max_128``; `parse` reads it."""
-        return f"{self.metric}_{self.map}_{self.foreground_above}"
-
-    @classmethod
-    def parse(cls, name: str) -> "PixelColumn":
-        """Read the name of a stored column.
-
-        Parameters
-        ----------
-        name : str
-            What ``str`` gave.
-
-        Returns
-        -------
-        PixelColumn
-
-        Raises
-        ------
-        ValueError
-            For anything else.
-        """
-        metric, map_, above = ([*name.rsplit("_", 2), "", ""])[:3]
-        for preparation in PREPARATIONS:
-            if metric and map_ == preparation and above.isdecimal() and int(above) <= 254:
-                return cls(metric, preparation, int(above))
-        raise ValueError(f"{name!r} is not the name of a pixel metric's column")
 
 
 @dataclass(frozen=True)
@@ -209,20 +162,6 @@ class Protocol:
         """The foreground rule as a signature shows it, e.g. ``>128``."""
         return f">{self.rule.foreground_above}"
 
-    def pixel_column(self, metric: str) -> PixelColumn:
-        """The stored column that holds a pixel metric under this protocol.
-
-        Parameters
-        ----------
-        metric : str
-            A metric of the catalogue that needs pixels.
-
-        Returns
-        -------
-        PixelColumn
-        """
-        return PixelColumn(metric, self.map, self.rule.foreground_above)
-
 
 _CHOICES = {
     "map": PREPARATIONS,
@@ -283,8 +222,11 @@ _MATLAB = Protocol(
     defines=("mae", "f_max", "f_adp", "s", "auc_roc", "iou_max", "iou_mean"),
 )
 
+# What is counted for every pair, whatever it is scored under: it costs next to nothing
+BUILT_IN = (_SALMETRIC, _PYSODMETRICS, _MATLAB)
+
 # Every known protocol by name: what ``--protocol`` accepts
-PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (_SALMETRIC, _PYSODMETRICS, _MATLAB)}
+PROTOCOLS: dict[str, Protocol] = {p.name: p for p in BUILT_IN}
 
 
 def get_protocol(protocol: str | Protocol) -> Protocol:
@@ -335,48 +277,3 @@ def register_protocol(protocol: Protocol) -> None:
     if PROTOCOLS.get(protocol.name, protocol) != protocol:
         raise ValueError(f"there is another protocol with the name {protocol.name!r}")
     PROTOCOLS[protocol.name] = protocol
-
-
-@dataclass(frozen=True)
-class CountingScheme:
-    """What is counted for every pair: the rules, and the columns of the pixel metrics.
-
-    Attributes
-    ----------
-    rules : tuple of CountingRule
-        At least one.  The first one's histogram is kept for every pair, that of another rule for the pairs on which it
-        differs.
-    columns : tuple of PixelColumn
-        What is computed from the pixels of every pair in addition to the counts.
-    """
-
-    rules: tuple[CountingRule, ...]
-    columns: tuple[PixelColumn, ...] = ()
-
-    @classmethod
-    def for_protocols(
-        cls, protocols: Iterable[Protocol], pixel_metrics: Sequence[str] = ("wf",)
-    ) -> "CountingScheme":
-        """The scheme whose counts can be scored under some protocols.
-
-        Parameters
-        ----------
-        protocols : iterable of Protocol
-            The built-in protocols are always counted too: they cost next to nothing.
-        pixel_metrics : sequence of str
-            Metrics of the catalogue that need pixels, see `sodbench.metrics.catalogue.pixel_metric_names`.
-
-        Returns
-        -------
-        CountingScheme
-        """
-        scored = [_SALMETRIC, _PYSODMETRICS, _MATLAB, *protocols]
-        rules = dict.fromkeys(protocol.rule for protocol in scored)
-        columns = dict.fromkeys(p.pixel_column(metric) for metric in pixel_metrics for p in scored)
-        return cls(tuple(rules), tuple(columns))
-
-
-# What is counted unless a protocol or a metric of the user's own asks for more
-DEFAULT_SCHEME = CountingScheme.for_protocols(())
-# The same without pixel metrics, which take most of the time of a pair
-COUNTS_ONLY = CountingScheme.for_protocols((), pixel_metrics=())

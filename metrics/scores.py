@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.arrays import Floats
-from sodbench.metrics.catalogue import METRICS, THRESHOLD_FAMILIES
+from sodbench.metrics.catalogue import MEASUREMENTS, METRICS, THRESHOLD_FAMILIES
 from sodbench.metrics.confusion import (
     PreparedCounts,
     at_adaptive_threshold,
@@ -31,6 +31,7 @@ from sodbench.metrics.threshold_metrics import (
     precision_recall_f,
     ranking_rates,
 )
+from sodbench.metrics.weighted_f import weighted_f
 from sodbench.version import __version__
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ __all__ = [
 _FOREGROUND_CURVES = ("precision", "recall", "f")
 _RANKING_CURVES = ("tpr", "fpr", "ppv")
 # Per-image metrics that a protocol may leave undefined; a NaN anywhere else means that the value was not computed.
-_MAY_BE_LEFT_OUT = frozenset({"mae", "f_max", "f_mean", "fpr_max", "fpr_mean"})
+_MAY_BE_LEFT_OUT = frozenset({"mae", "mba", "f_max", "f_mean", "fpr_max", "fpr_mean"})
 # Pairs processed at a time: their curves stay in the processor's cache, and memory does not grow with their number.
 BLOCK = 48
 
@@ -97,14 +98,22 @@ def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
 
     scalars = {"mae": _mae(counts, prepared, protocol)}
     scalars["s"], scalars["s_object"], scalars["s_region"] = s_measure(prepared)
+    scalars["mse"] = _mse(counts, prepared, protocol)
     for metric in METRICS.values():
         # those on request exist where they were counted; the others are NaN where they were not
-        if metric.needs_pixels and not (metric.on_request and not counts.holds(metric.name)):
-            scalars[metric.name] = counts.pixel_metric(metric.name, protocol)
+        name = metric.measurement
+        if metric.needs_pixels and not (metric.on_request and not counts.holds(name)):
+            if name == "wf":
+                precision, recall = counts.measurement(name, protocol).T
+                scalars[metric.name] = weighted_f(precision, recall)
+            elif MEASUREMENTS[name].is_curve:
+                curves[name] = counts.measurement(name, protocol)
+            else:
+                scalars[metric.name] = counts.measurement(name, protocol)
     adaptive = at_adaptive_threshold(prepared)
     at_adaptive = precision_recall_f(adaptive, beta2=protocol.beta2) | family_values(adaptive)
     scalars |= {f"{name}_adp": values[:, 0] for name, values in at_adaptive.items()}
-    for name in ("f", *THRESHOLD_FAMILIES):
+    for name in ("f", *THRESHOLD_FAMILIES, *_measured_curves(counts)):
         scalars[f"{name}_max"] = curves[name].max(axis=-1)
         scalars[f"{name}_mean"] = curves[name].mean(axis=-1)
 
@@ -130,14 +139,21 @@ def per_image_curves(
     PerImage
         Without scalars.
     """
-    wanted = _image_curve_names() if names is None else tuple(names)
+    measured = _measured_curves(counts)
+    wanted = (*_image_curve_names(), *measured) if names is None else tuple(names)
     prepared = prepare_counts(counts, protocol.rule, protocol.map)
-    curves = _curves(prepared, protocol, wanted)
+    curves = _curves(prepared, protocol, [name for name in wanted if name not in measured])
+    curves |= {name: counts.measurement(name, protocol) for name in measured if name in wanted}
     return PerImage({}, {name: curves[name] for name in wanted}, prepared.positives[:, 0])
 
 
 def _image_curve_names() -> tuple[str, ...]:
     return ("precision", "recall", "f", "tpr", "ppv", *THRESHOLD_FAMILIES)
+
+
+def _measured_curves(counts: Counts) -> tuple[str, ...]:
+    """The curves that were measured from the pixels."""
+    return tuple(name for name, m in MEASUREMENTS.items() if m.is_curve and counts.holds(name))
 
 
 def _curves(
@@ -185,6 +201,16 @@ def _mae(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats
     return error
 
 
+def _mse(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
+    """Mean squared error of the min-max map against the binary mask, whatever the protocol does to the map."""
+    if protocol.map != "min-max":
+        prepared = prepare_counts(counts, protocol.rule, "min-max")
+    background, foreground = prepared.per_class[:, 0], prepared.per_class[:, 1]
+    squared = background * prepared.value**2 + foreground * (1 - prepared.value) ** 2
+    error: Floats = squared.sum(axis=-1) / (prepared.positives + prepared.negatives)[:, 0]
+    return error
+
+
 def aggregate(
     means: Mapping[str, Floats], curve_means: Mapping[str, Floats], protocol: Protocol
 ) -> dict[str, Floats]:
@@ -227,7 +253,7 @@ def aggregate(
     # the mean of per-image maxima is no program's max F; it keeps a name of its own
     if "f_max" in means:
         metrics["f_max_best"] = np.asarray(means["f_max"])
-    for name in THRESHOLD_FAMILIES:
+    for name in (*THRESHOLD_FAMILIES, *MEASUREMENTS):
         if name in curve_means:
             metrics[f"{name}_max"] = curve_means[name].max(axis=-1)
             metrics[f"{name}_mean"] = curve_means[name].mean(axis=-1)
@@ -431,6 +457,7 @@ def _left_out(visited: _Visited, names: NDArray[np.object_]) -> dict[str, tuple[
     """The pairs without a value, by the metric whose mean leaves them out."""
     rows = {
         "mae": np.isnan(visited.scalar("mae")),
+        "mba": np.isnan(visited.scalar("mba")) if "mba" in visited.columns else np.zeros(1, bool),
         "f_max": ~visited.defined["f"],
         "auc_roc": ~visited.defined["tpr"],
     }
@@ -448,6 +475,7 @@ def _visit_blocks(counts: CountsSource, protocol: Protocol, order: NDArray[np.in
         rows = order[start : start + BLOCK]
         block = per_image_metrics(counts[rows], protocol)
         for name, values in block.curves.items():
+            sums.setdefault(name, np.zeros(256))
             if name in defined:
                 has_value = ~np.isnan(values[:, 0])
                 defined[name][rows] = has_value

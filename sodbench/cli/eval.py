@@ -34,7 +34,7 @@ from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.metrics.catalogue import (
     DEFAULT_METRICS,
     METRICS,
-    aggregate_names,
+    PAPER_COLUMNS,
     describe_metrics,
     listed_names,
     per_image_names,
@@ -145,8 +145,8 @@ def _add_printing(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         type=some_names,
         metavar="NAME",
-        help=f"metrics to print (default: {','.join(DEFAULT_METRICS)}; in JSON all); 'all' prints all listed ones, "
-        "'help' lists the names with their meaning",
+        help=f"metrics to compute and print (default: {','.join(DEFAULT_METRICS)}; in JSON all usual ones); 'all' prints "
+        f"all listed ones, {', '.join(PAPER_COLUMNS)} the columns of papers' tables; 'help' lists the names with their meaning",
     )
     group.add_argument(
         "--show-worst",
@@ -196,9 +196,9 @@ def run(arguments: argparse.Namespace) -> int:
         show(describe_metrics())
         return 0
     metrics = _read_metrics(arguments.metrics)
-    _check_options(arguments)
+    _check_options(arguments, metrics)
     conditions = read_conditions(arguments, "--require")
-    plan = _plan(arguments)
+    plan = _plan(arguments, (*metrics, *(condition.metric for condition in conditions)))
     refuse_other_datasets(
         conditions, list(dict.fromkeys(t.dataset for t in plan.tasks)), "--require"
     )
@@ -251,11 +251,11 @@ def _check_requirements(
     return report_outcomes(arguments, outcomes, "--require", "sodbench eval", table)
 
 
-def _check_options(arguments: argparse.Namespace) -> None:
+def _check_options(arguments: argparse.Namespace, metrics: Sequence[str]) -> None:
     if not arguments.show_worst:
         refuse_without_effect(arguments, ("sort_by",), "without --show-worst N")
     elif arguments.sort_by:
-        _check_sort_by(arguments.sort_by, weighted=not arguments.no_weighted_f)
+        _check_sort_by(arguments.sort_by, metrics, weighted=not arguments.no_weighted_f)
     if not arguments.output:
         refuse_without_effect(arguments, ("force",), "without -o DIR, where scores are stored")
         if arguments.shard:
@@ -268,9 +268,10 @@ def _check_options(arguments: argparse.Namespace) -> None:
             )
 
 
-def _check_sort_by(metric: str, *, weighted: bool) -> None:
+def _check_sort_by(metric: str, metrics: Sequence[str], *, weighted: bool) -> None:
     """Refuse a metric that single images will not have."""
-    known = per_image_names()
+    requested = [name for name in metrics if METRICS[name].on_request and METRICS[name].per_image]
+    known = (*per_image_names(), *requested)
     if metric not in known:
         raise SodbenchError(
             f"--sort-by: images have no metric {_quote_unknown(metric, known)}; theirs are {', '.join(known)}"
@@ -285,10 +286,10 @@ def _check_sort_by(metric: str, *, weighted: bool) -> None:
 
 def _read_metrics(texts: Sequence[str] | None) -> tuple[str, ...]:
     """The metrics to print, checked against those there are."""
-    metrics = names(texts) or DEFAULT_METRICS
-    if metrics == ("all",):
-        return listed_names()
-    known = aggregate_names()
+    presets = {**PAPER_COLUMNS, "all": listed_names()}
+    given = names(texts) or DEFAULT_METRICS
+    metrics = [metric for name in given for metric in presets.get(name, (name,))]
+    known = tuple(METRICS)
     if unknown := [_quote_unknown(name, known) for name in metrics if name not in known]:
         raise SodbenchError(
             f"unknown metric {', '.join(unknown)}; 'sodbench eval --metrics help' lists them all"
@@ -302,11 +303,11 @@ def _quote_unknown(name: str, known: Sequence[str]) -> str:
     return f"{name!r} (did you mean {meant}?)" if meant else repr(name)
 
 
-def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
+def _plan(arguments: argparse.Namespace, metrics: Sequence[str]) -> "EvaluationPlan":
     """The plan that PREDS and GT, or --pairs, describe."""
     from sodbench.runners.evaluation.plan import plan_evaluation, plan_pair_list
 
-    policy = read_policy(arguments)
+    policy = read_policy(arguments, metrics)
     if arguments.pairs:
         if arguments.predictions or arguments.truth:
             raise SodbenchError(

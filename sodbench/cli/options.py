@@ -771,13 +771,15 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-weighted-f", action="store_true", help="do not compute weighted F")
 
 
-def read_policy(arguments: argparse.Namespace) -> "Policy":
+def read_policy(arguments: argparse.Namespace, metrics: Sequence[str] = ()) -> "Policy":
     """Return the policy that the options of `add_policy` and ``--shard`` choose.
 
     Parameters
     ----------
     arguments : argparse.Namespace
         The parsed arguments.
+    metrics : sequence of str
+        The metrics that are printed.
 
     Returns
     -------
@@ -791,4 +793,5 @@ def read_policy(arguments: argparse.Namespace) -> "Policy":
         undefined=arguments.undefined,
         weighted=not arguments.no_weighted_f,
         shard=getattr(arguments, "shard", None),
+        metrics=tuple(metrics),
     )

@@ -40,9 +40,13 @@ COUNTS_FILE = "counts.npz"
 # The folder of counted pairs while a run is not finished, see store.py
 PARTS_FOLDER = "parts"
 
+# The contours and polylines of human correction effort depend on the version of OpenCV
+HCE_POLYLINES = "opencv-4.12"
+
 # By the keys of metrics.Scores.left_out.
 _WHY_LEFT_OUT = {
     "mae": "the map is constant",
+    "mba": "the mask has no contour",
     "f_max": "the mask has no foreground",
     "auc_roc": "the mask has no foreground or no background (nor has it ap)",
 }
@@ -423,6 +427,7 @@ def build_result(
         undefined=undefined if scores.undefined else "",
         subset=info.dataset.partition("/")[2],
         shard=policy.shard_text,
+        hce=HCE_POLYLINES if {"hce", "hce_raw"} & set(policy.metrics) else "",
         version=info.provenance.get("versions", {}).get("sodbench", __version__),
     )
     columns = {**info.files.columns, **scores.image_values}

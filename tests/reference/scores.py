@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from reference import pixels
+from reference.human_correction_effort import human_correction_effort
 from scipy import ndimage
 
 
@@ -64,6 +65,8 @@ def image_curves(map_, mask, rules):
         curves |= dict.fromkeys(F_CURVES, np.full(256, np.nan))
     if rules.exact_means and (not foreground.any() or foreground.all()):
         curves |= dict.fromkeys(RANKING_CURVES, np.full(256, np.nan))
+    levels = np.trunc(255 * pixels.prepared(map_, "min-max")).astype(np.uint8)
+    curves["biou"] = soft_boundary_iou(levels, mask > 128)
     return curves
 
 
@@ -82,6 +85,13 @@ def image_scalars(map_, mask, rules):
         f"{name}_adp": value for name, value in pixels.binary_metrics(adaptive, foreground).items()
     }
     scalars |= {name: twin(values, foreground) for name, twin in PIXEL_METRICS.items()}
+    # these have conventions of their own, whatever the protocol
+    stretched, truth = pixels.prepared(map_, "min-max"), mask > 128
+    scalars["mse"] = ((stretched - foreground) ** 2).mean()
+    scalars["boundary_iou"] = iou_of_rims(map_ > 128, truth)
+    scalars["mba"] = mean_boundary_accuracy(map_ > 128, truth)
+    scalars["hce"] = human_correction_effort(stretched > 0.5, truth)
+    scalars["hce_raw"] = human_correction_effort(map_ > 128, truth)
     return scalars
 
 
@@ -90,7 +100,7 @@ def per_image(map_, mask, protocol):
     rules = CONVENTIONS[protocol]
     curves = image_curves(map_, mask, rules)
     scalars = image_scalars(map_, mask, rules)
-    for name in ("f", *FAMILIES):
+    for name in ("f", *FAMILIES, "biou"):
         scalars |= {f"{name}_max": curves[name].max(), f"{name}_mean": curves[name].mean()}
     return scalars
 
@@ -101,7 +111,7 @@ def aggregates(pairs, protocol):
     scalars = [image_scalars(map_, mask, rules) for map_, mask in pairs]
     images = [image_curves(map_, mask, rules) for map_, mask in pairs]
     mean = {name: defined_mean([curves[name] for curves in images]) for name in images[0]}
-    left_out = {"mae"} | ({"s", "s_object", "s_region"} if rules.exact_means else set())
+    left_out = {"mae", "mba"} | ({"s", "s_object", "s_region"} if rules.exact_means else set())
     metrics = {}
     for name in scalars[0]:
         values = [one[name] for one in scalars]
@@ -115,7 +125,7 @@ def aggregates(pairs, protocol):
     metrics["threshold"] = np.nan if np.isnan(own.max()) else best
     metrics |= {"precision": mean["precision"][best], "recall": mean["recall"][best]}
     metrics["f_max_best"] = defined_mean([curves["f"].max() for curves in images])
-    for name in FAMILIES:
+    for name in (*FAMILIES, "biou"):
         metrics[f"{name}_max"], metrics[f"{name}_mean"] = mean[name].max(), mean[name].mean()
     metrics["auc_pr"] = trapezoids(mean["recall"], mean["precision"])
     recall = metrics["ap"] = 0.0
@@ -153,14 +163,50 @@ def adaptive(values):
 
 
 def boundary_iou(values, foreground):
+    return iou_of_rims(adaptive(values), foreground)
+
+
+def iou_of_rims(binary, foreground):
     """Cheng et al., CVPR 2021: erode by 3x3 again and again, and compare what was removed."""
 
     def removed(mask):
         width = max(1, round(0.02 * math.hypot(*mask.shape)))
         return mask & ~ndimage.binary_erosion(mask, np.ones((3, 3)), iterations=width)
 
-    a, b = removed(adaptive(values)), removed(foreground)
+    a, b = removed(binary), removed(foreground)
     return (a & b).sum() / (a | b).sum() if (a | b).any() else 0.0
+
+
+def soft_boundary_iou(levels, foreground):
+    """The evaluators of InSPyReNet and BiRefNet: as `iou_of_rims`, of a grey map at each threshold; float64 [256]."""
+    side = 2 * max(1, round(0.02 * math.hypot(*levels.shape))) + 1
+
+    def rim(image):
+        return image - ndimage.minimum_filter(image, side, mode="constant", cval=0)
+
+    ours, theirs = rim(levels), rim(foreground.astype(np.uint8)) > 0
+    curve = np.empty(256)
+    for t in range(256):
+        selected = ours >= t
+        spurious = (selected & ~theirs).sum()
+        curve[t] = (selected & theirs).sum() / (max(theirs.sum(), 1) + spurious)
+    return curve
+
+
+def mean_boundary_accuracy(binary, foreground):
+    """CascadePSP: at five radii the accuracy where a disk meets both classes; NaN where there is no contour."""
+    height, width = foreground.shape
+    accuracies = []
+    for i in range(5):
+        radius = 1 + int(((width + height) / 300 - 1) / 5 * i)
+        rows = range(-radius, radius + 1)
+        half = [round(math.sqrt(radius**2 - dy**2)) for dy in rows]
+        disk = [[abs(dx) <= most for dx in rows] for most in half]
+        meets_foreground = ndimage.binary_dilation(foreground, disk)
+        meets_background = ndimage.binary_dilation(~foreground, disk)
+        band = meets_foreground & meets_background
+        accuracies.append((binary == foreground)[band].mean() if band.any() else np.nan)
+    return np.mean(accuracies)
 
 
 def multiscale_iou(values, foreground):

@@ -40,6 +40,7 @@ _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 _CONVERTIBLE = frozenset({"L", "LA", "1", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 
 # Numbers of TIFF tags, and their values
+_WIDTH, _HEIGHT = 256, 257
 _ORIENTATION, _BITS, _COMPRESSION, _PHOTOMETRIC = 274, 258, 259, 262
 _SAMPLES, _TILE_WIDTH, _SAMPLE_FORMAT = 277, 322, 339
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
@@ -276,7 +277,7 @@ def read_header(data: bytes, path: Path) -> tuple[int, int, int]:
         with open_image(jpeg.strip_jpeg(data, segments, scan), path) as image:
             return *image.size, jpeg.find_jpeg_orientation(segments)
     with open_image(data, path) as image:
-        return *image.size, 1 if _is_tiff(image) else _find_orientation(image)
+        return *image.size, 1 if _is_turned_already(image) else _find_orientation(image)
 
 
 def _load_frame(image: Image.Image) -> tuple[int, str]:
@@ -289,8 +290,16 @@ def _load_frame(image: Image.Image) -> tuple[int, str]:
 
 
 def _is_tiff(image: Image.Image) -> bool:
-    """Pillow turns a TIFF while it loads it, and its size at once; other formats are turned here."""
+    """Pillow turns a TIFF while it loads it; other formats are turned here."""
     return isinstance(image, TiffImagePlugin.TiffImageFile)
+
+
+def _is_turned_already(image: Image.Image) -> bool:
+    """Whether the size of an image that is not loaded is that of the upright image; Pillow 11 turns that of a TIFF."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    stored = image.tag_v2.get(_WIDTH), image.tag_v2.get(_HEIGHT)
+    return image.size != stored
 
 
 def _find_orientation(image: Image.Image) -> int:
@@ -373,8 +382,9 @@ def _check_grey_kind(image: ImageFile.ImageFile, path: Path) -> None:
         if any(tile[1] != (0, 0, *image.size) for tile in image.tile):
             raise _refuse(path, "a GIF whose first frame does not fill it")
     elif image.format == "PPM":
-        for _, _, _, arguments in image.tile:
-            if isinstance(arguments, tuple) and image.mode != "F" and arguments[-1] != 255:
+        for codec, _, _, arguments in image.tile:
+            # the codec raw reads samples as they are; the others scale them by the largest value
+            if codec != "raw" and isinstance(arguments, tuple) and arguments[-1] != 255:
                 raise _refuse(path, f"a PNM file whose largest value is {arguments[-1]}")
     elif image.format == "WEBP" and _find_orientation(image) != 1:
         raise _refuse(path, "a WebP file that is to be turned (EXIF orientation)")

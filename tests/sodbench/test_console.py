@@ -37,7 +37,7 @@ def test_quiet_and_library_calls_show_no_progress(
 ) -> None:
     # without what conftest.py turns on for all tests
     monkeypatch.setattr(console.logger, "handlers", [])
-    with console.show_messages(quiet=True), console.bar(1, "predict") as progress:
+    with console.show_messages(console.Messages(quiet=True)), console.bar(1, "predict") as progress:
         progress.update()
     with console.bar(1, "predict") as progress:
         progress.update()

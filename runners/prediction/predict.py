@@ -51,6 +51,10 @@ from sodbench.runners.prediction.planning import (
 )
 from sodbench.runners.prediction.predictors import Maps, Predictor
 
+# Threads that decode and encode: as many as serve 5,000 images/s. Each needs Python's lock between its calls, and more of
+# them hold up the thread that launches the network.
+_MAX_WORKERS = 8
+
 # Errors in writing one map that every other map would meet, too.
 _FATAL = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
@@ -138,7 +142,9 @@ def predict(
     check_not_images_folder(output, images)
     title = description or f"predict ({predictor.name})"
     everything = slice(None)
-    share = _Share(images, everything, limits, max_side, workers or thread_count(), title)
+    share = _Share(
+        images, everything, limits, max_side, workers or min(_MAX_WORKERS, thread_count()), title
+    )
     return _predict_images(predictor, share, output, force)
 
 

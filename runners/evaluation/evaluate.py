@@ -244,6 +244,7 @@ def evaluate_plan(
     load_plugins("sodbench.metrics", "sodbench.protocols")
     _check_arguments(protocols, output)
     where = None if output is None else Path(output)
+    plan = plan.counted_for(protocols)
     settings = _Settings(protocols, where, workers or Workers(), force, allow_swapped, keep_counts)
     check_plan(plan, where)
     for task in plan.tasks:

@@ -262,6 +262,19 @@ class Result:
             return ""
         return shlex.join(words)
 
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The protocols that the pairs were counted for: all that are known, but those on request only where asked for.
+
+        Returns
+        -------
+        tuple of str
+        """
+        from sodbench.metrics import PROTOCOLS
+
+        counted = (self.protocol, *self.policy.protocols)
+        return tuple(name for name, p in PROTOCOLS.items() if not p.on_request or name in counted)
+
     def rescored(self, protocol: str) -> "Result":
         """Score the same pairs under another protocol, from their counts: no image is read.
 
@@ -278,10 +291,15 @@ class Result:
         Raises
         ------
         SodbenchError
-            If the result has no counts, or its stored files were modified.
+            If the result has no counts, its stored files were modified, or the pairs were not counted for the protocol.
         """
         if protocol == self.protocol:
             return self
+        if protocol not in self.protocols:
+            raise SodbenchError(
+                f"{self.method} on {self.dataset}: its pairs were not counted for {protocol}; "
+                f"score it again with sodbench eval --protocol {protocol}"
+            )
         from sodbench.metrics import score
         from sodbench.results.stored_pairs import StoredPairs
 

@@ -323,7 +323,9 @@ def refuse_batch_statistics(network: nn.Module) -> None:
 def _feature_type(x: Tensor) -> torch.dtype:
     """Return the type of the feature maps of a batch: its own, or that of autocast."""
     device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return x.dtype
 
 
 def _is_below(lengths: Tensor, n: int) -> Tensor:

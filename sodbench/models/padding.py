@@ -105,9 +105,19 @@ class Padding:
     ----------
     regions : list of Region
         One for each scale.
+
+    Raises
+    ------
+    SodbenchError
+        If ``sizes`` are not integers [n, 2]. Their values are not checked, because that waits for the device.
     """
 
     def __init__(self, sizes: Tensor, x: Tensor, scales: int, resizes: tuple[tuple[int, int], ...]):
+        if sizes.shape != (x.shape[0], 2) or sizes.is_floating_point():
+            raise SodbenchError(
+                f"sizes of a padded batch {list(x.shape)} are {list(sizes.shape)} of {sizes.dtype}; they must be "
+                f"integers [{x.shape[0]}, 2], the height and width of each image"
+            )
         lengths, heights, widths = [sizes], [x.shape[2]], [x.shape[3]]
         for _ in range(1, scales):
             lengths.append((lengths[-1] + 1) // 2)

@@ -346,7 +346,7 @@ def _interpolations(
     ins, outs = lengths[:, sources], lengths[:, targets]
     # where each position of the result is in the source; beyond the ends, at the ends
     place = ((position + 0.5) * (ins / outs.clamp(min=1)) - 0.5).clamp(min=0).minimum(ins - 1)
-    place = torch.where(position < outs, place, -1)
+    place = place.masked_fill(position >= outs, -1)
     return (1 - (place[:, :, None] - index).abs()).clamp(min=0)
 
 

@@ -178,10 +178,11 @@ def _split(rule: CountingRule, moments: Sequence[int], shape: tuple[int, ...]) -
     # an empty mask has no centroid; everything is in the first quadrant
     if count == 0:
         return CentroidSplit(0, shape[0], shape[1])
+    after = int(rule.centroid != "before")
     return CentroidSplit(
         count,
-        _round_quotient(rows, count, rule.centroid) + 1,
-        _round_quotient(columns, count, rule.centroid) + 1,
+        _round_quotient(rows, count, rule.centroid) + after,
+        _round_quotient(columns, count, rule.centroid) + after,
     )
 
 
@@ -189,7 +190,7 @@ def _round_quotient(total: int, count: int, ties: str) -> int:
     """``total / count`` rounded in exact arithmetic."""
     whole, rest = divmod(total, count)
     if 2 * rest == count:
-        return whole + (whole % 2 if ties == "half-even" else 1)
+        return whole + (1 if ties == "half-up" else whole % 2)
     return whole + (2 * rest > count)
 
 

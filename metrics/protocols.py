@@ -15,8 +15,14 @@ Preparation = Literal["raw", "min-max", "maximum"]
 # divided by the maximum.  A constant map (min-max) and a black map (maximum) are only divided by 255.
 PREPARATIONS: tuple[Preparation, ...] = ("raw", "min-max", "maximum")
 
-ThresholdComparison = Literal[">", "trunc>=", ">="]
+ThresholdComparison = Literal[">", "trunc>=", ">=", ">=254", "colon>=", "colon>"]
+COMPARISONS: tuple[ThresholdComparison, ...] = (">", "trunc>=", ">=", ">=254", "colon>=", "colon>")
+AdaptiveComparison = Literal[">=", ">", ">=unclipped"]
 DEFAULT_PROTOCOL = "salmetric"
+
+
+Centroid = Literal["half-even", "half-up", "before"]
+CENTROIDS: tuple[Centroid, ...] = ("half-even", "half-up", "before")
 
 
 @dataclass(frozen=True)
@@ -29,9 +35,10 @@ class CountingRule:
     ----------
     foreground_above : int
         A mask pixel is foreground when its grey level is greater than this, 0..254.
-    centroid : {"half-even", "half-up"}
+    centroid : {"half-even", "half-up", "before"}
         S-measure splits the image after row and column ``round(mean of the 0-based coordinates) + 1``.  Ties are
-        rounded to even (PySODMetrics) or up (MATLAB's ``round`` of the 1-based mean).
+        rounded to even (PySODMetrics) or up (MATLAB's ``round`` of the 1-based mean).  ``before``: to even and without
+        the + 1, so that the centroid's row and column belong to the lower right.
 
     Raises
     ------
@@ -40,14 +47,14 @@ class CountingRule:
     """
 
     foreground_above: int
-    centroid: Literal["half-even", "half-up"]
+    centroid: Centroid
 
     def __post_init__(self) -> None:
         above: Any = self.foreground_above
         if isinstance(above, bool) or not isinstance(above, int) or not 0 <= above <= 254:
             raise ValueError(f"foreground_above is an integer in 0..254, not {above!r}")
-        if self.centroid not in ("half-even", "half-up"):
-            raise ValueError(f"centroid is 'half-even' or 'half-up', not {self.centroid!r}")
+        if self.centroid not in CENTROIDS:
+            raise ValueError(f"centroid is one of {', '.join(CENTROIDS)}, not {self.centroid!r}")
 
     def __str__(self) -> str:
         return f"foreground >{self.foreground_above}, centroid rounded {self.centroid}"
@@ -80,22 +87,36 @@ class Protocol:
     constant_mae : {"bytes", "undefined"}
         MAE of a constant map where ``mae_map`` is min-max: of its grey levels divided by 255, or undefined, in which
         case the mean leaves it out.
-    comparison : {">", "trunc>=", ">="}
-        A pixel of value v is selected at threshold t = 0..255 when 255 v > t, trunc(255 v) >= t, or v >= t / 255.  This
-        applies to precision, recall and F; metrics that the program does not define use PySODMetrics' ``trunc>=``.
+    comparison : {">", "trunc>=", ">=", ">=254", "colon>=", "colon>"}
+        A pixel of value v is selected at threshold t = 0..255 when 255 v > t, trunc(255 v) >= t, v >= t / 255, or, for 255
+        thresholds, v >= t / 254, where the last one is repeated for t = 255 and does not count in a mean over
+        thresholds.  ``colon>=`` and ``colon>`` compare with t / 255 as MATLAB's ``1:-1/255:0`` rounds it.  This applies to precision, recall and F; metrics that the program does not define use
+        PySODMetrics' ``trunc>=`` where this is ``>``.
     smoothing : float
         Added to numerator and denominator of precision and recall.  With 0, an undefined quotient is 0.
     f_max : {"meanpr", "meanf"}
         Whether max F is that of the mean precision and recall, or of the mean F curve.
-    empty_masks : {"keep", "exclude"}
-        Whether a mask without foreground counts in the mean precision, recall and F, or has no value there.  In the
-        second case an image without background has no value in the curves of ``auc_roc`` and ``ap`` either.
+    empty_masks : {"keep", "exclude", "exclude all"}
+        Whether a mask without foreground counts in the mean precision, recall and F, or has no value in their curves, or
+        none at the adaptive threshold either.  In the last two cases an image without background has no value in the
+        curves of ``auc_roc`` and ``ap``.
     undefined_s : {"keep", "skip"}
         Whether an undefined (NaN) S-measure makes the mean undefined, or is left out of it.
     defines : tuple of str
         The metrics that the program itself prints.  The others follow PySODMetrics' definitions on this protocol's map.
     beta2 : float
         The weight of precision in F.
+    weighted_beta2 : float
+        The weight of precision in weighted F.
+    empty_weighted_f : {"zero", "background"}
+        Weighted F of a mask without foreground: 0, or 1 - mean(map).
+    e_comparison : as ``comparison``, optional
+        The comparison of E-measure, where the program has another one for it.
+    adaptive_e : {">=", ">", ">=unclipped"}
+        How E-measure at the adaptive threshold compares a map with twice its mean; the threshold is at most 1 unless it is
+        unclipped.
+    on_request : bool
+        Whether pairs are counted for it only where it is asked for, because its rule takes a pass of its own.
 
     Raises
     ------
@@ -113,16 +134,21 @@ class Protocol:
     comparison: ThresholdComparison
     smoothing: float
     f_max: Literal["meanpr", "meanf"]
-    empty_masks: Literal["keep", "exclude"]
+    empty_masks: Literal["keep", "exclude", "exclude all"]
     undefined_s: Literal["keep", "skip"]
     defines: tuple[str, ...]
     beta2: float = 0.3
+    weighted_beta2: float = 1.0
+    empty_weighted_f: Literal["zero", "background"] = "zero"
+    e_comparison: ThresholdComparison | None = None
+    adaptive_e: AdaptiveComparison = ">="
+    on_request: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(
-                    f"{name} of the protocol {self.name!r} is {getattr(self, name)!r}; it is one of {', '.join(choices)}"
+                    f"{name} of the protocol {self.name!r} is {getattr(self, name)!r}; it is one of {', '.join(map(str, choices))}"
                 )
         if self.mae_mask == "raw" and self.mae_map != "raw":
             raise ValueError(
@@ -140,7 +166,12 @@ class Protocol:
     @property
     def secondary_comparison(self) -> ThresholdComparison:
         """The comparison for the curves other than precision, recall and F."""
-        return ">=" if self.comparison == ">=" else "trunc>="
+        return "trunc>=" if self.comparison == ">" else self.comparison
+
+    @property
+    def n_thresholds(self) -> int:
+        """How many of the 256 thresholds count in a mean over thresholds."""
+        return 255 if self.comparison == ">=254" else 256
 
     def comparison_of(self, curve: str) -> ThresholdComparison:
         """How a map is compared with the threshold in one of the curves.
@@ -152,8 +183,10 @@ class Protocol:
 
         Returns
         -------
-        {">", "trunc>=", ">="}
+        {">", "trunc>=", ">=", ">=254", "colon>=", "colon>"}
         """
+        if curve == "e" and self.e_comparison:
+            return self.e_comparison
         own = curve in ("precision", "recall") or curve.partition("_")[0] == "f"
         return self.comparison if own else self.secondary_comparison
 
@@ -168,9 +201,12 @@ _CHOICES = {
     "mae_map": PREPARATIONS,
     "mae_mask": ("raw", "binary"),
     "constant_mae": ("bytes", "undefined"),
-    "comparison": (">", "trunc>=", ">="),
+    "comparison": COMPARISONS,
+    "e_comparison": (None, *COMPARISONS),
+    "adaptive_e": (">=", ">", ">=unclipped"),
+    "empty_weighted_f": ("zero", "background"),
     "f_max": ("meanpr", "meanf"),
-    "empty_masks": ("keep", "exclude"),
+    "empty_masks": ("keep", "exclude", "exclude all"),
     "undefined_s": ("keep", "skip"),
 }
 
@@ -222,11 +258,49 @@ _MATLAB = Protocol(
     defines=("mae", "f_max", "f_adp", "s", "auc_roc", "iou_max", "iou_mean"),
 )
 
+_CODTOOLBOX = Protocol(
+    name="codtoolbox",
+    title="CODToolbox, SINet-V2 (MATLAB)",
+    rule=CountingRule(128, "half-up"),
+    map="min-max",
+    mae_map="min-max",
+    mae_mask="binary",
+    constant_mae="bytes",
+    comparison="colon>=",
+    smoothing=0.0,
+    f_max="meanf",
+    empty_masks="keep",
+    undefined_s="keep",
+    defines=("mae", "f_max", "f_mean", "f_adp", "s", "e_max", "e_mean", "e_adp", "wf"),
+    e_comparison="colon>",
+    adaptive_e=">",
+)
+
+_TORCH = Protocol(
+    name="torch",
+    title="SOD_Evaluation_Metrics (PyTorch)",
+    rule=CountingRule(127, "before"),
+    map="raw",
+    mae_map="raw",
+    mae_mask="raw",
+    constant_mae="bytes",
+    comparison=">=254",
+    smoothing=0.0,
+    f_max="meanf",
+    empty_masks="exclude all",
+    undefined_s="keep",
+    defines=("mae", "f_max", "f_mean", "f_adp", "s", "e_max", "e_mean", "e_adp", "wf"),
+    weighted_beta2=0.3,
+    empty_weighted_f="background",
+    adaptive_e=">=unclipped",
+    on_request=True,
+)
+
 # What is counted for every pair, whatever it is scored under: it costs next to nothing
-BUILT_IN = (_SALMETRIC, _PYSODMETRICS, _MATLAB)
+BUILT_IN = (_SALMETRIC, _PYSODMETRICS, _MATLAB, _CODTOOLBOX)
 
 # Every known protocol by name: what ``--protocol`` accepts
-PROTOCOLS: dict[str, Protocol] = {p.name: p for p in BUILT_IN}
+PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (*BUILT_IN, _TORCH)}
 
 
 def get_protocol(protocol: str | Protocol) -> Protocol:

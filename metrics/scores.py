@@ -52,7 +52,9 @@ __all__ = [
 _FOREGROUND_CURVES = ("precision", "recall", "f")
 _RANKING_CURVES = ("tpr", "fpr", "ppv")
 # Per-image metrics that a protocol may leave undefined; a NaN anywhere else means that the value was not computed.
-_MAY_BE_LEFT_OUT = frozenset({"mae", "mba", "f_max", "f_mean", "fpr_max", "fpr_mean"})
+_MAY_BE_LEFT_OUT = frozenset(
+    {"mae", "mba", "f_max", "f_mean", "f_adp", "precision_adp", "recall_adp", "fpr_max", "fpr_mean"}
+)
 # Pairs processed at a time: their curves stay in the processor's cache, and memory does not grow with their number.
 BLOCK = 48
 
@@ -104,18 +106,23 @@ def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
         name = metric.measurement
         if metric.needs_pixels and not (metric.on_request and not counts.holds(name)):
             if name == "wf":
-                precision, recall = counts.measurement(name, protocol).T
-                scalars[metric.name] = weighted_f(precision, recall)
+                scalars[metric.name] = _weighted_f(counts, prepared, protocol)
             elif MEASUREMENTS[name].is_curve:
                 curves[name] = counts.measurement(name, protocol)
             else:
                 scalars[metric.name] = counts.measurement(name, protocol)
     adaptive = at_adaptive_threshold(prepared)
     at_adaptive = precision_recall_f(adaptive, beta2=protocol.beta2) | family_values(adaptive)
+    if protocol.adaptive_e != ">=":
+        adaptive = at_adaptive_threshold(prepared, protocol.adaptive_e)
+        at_adaptive["e"] = family_values(adaptive)["e"]
+    if protocol.empty_masks == "exclude all":
+        for name in _FOREGROUND_CURVES:
+            at_adaptive[name][prepared.positives[:, 0] == 0] = np.nan
     scalars |= {f"{name}_adp": values[:, 0] for name, values in at_adaptive.items()}
     for name in ("f", *THRESHOLD_FAMILIES, *_measured_curves(counts)):
         scalars[f"{name}_max"] = curves[name].max(axis=-1)
-        scalars[f"{name}_mean"] = curves[name].mean(axis=-1)
+        scalars[f"{name}_mean"] = _mean_over_thresholds(curves[name], name, protocol)
 
     return PerImage(scalars, curves, prepared.positives[:, 0])
 
@@ -167,7 +174,9 @@ def _curves(
             confusion = at_thresholds(prepared, protocol.secondary_comparison)
         # both axes of a ranking's curve come from one comparison; recall may use another one, and smoothing
         curves |= ranking_rates(confusion, protocol.smoothing) | family_values(confusion)
-    if protocol.empty_masks == "exclude":
+        if protocol.e_comparison:
+            curves["e"] = family_values(at_thresholds(prepared, protocol.e_comparison))["e"]
+    if protocol.empty_masks != "keep":
         _leave_out_undefined(curves, prepared)
     return curves
 
@@ -199,6 +208,25 @@ def _mae(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats
         constant = np.count_nonzero(prepared.per_class.any(axis=1), axis=1) == 1
         error[constant] = np.nan
     return error
+
+
+def _mean_over_thresholds(curves: Floats, name: str, protocol: Protocol) -> Floats:
+    """The mean of curves [..., 256] over the protocol's thresholds, or over all where they are measured."""
+    last = 256 if name in MEASUREMENTS else protocol.n_thresholds
+    means: Floats = curves[..., :last].mean(axis=-1)
+    return means
+
+
+def _weighted_f(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
+    """Weighted F of N images, from the stored weighted precision and recall."""
+    precision, recall = counts.measurement("wf", protocol).T
+    scores = weighted_f(precision, recall, protocol.weighted_beta2)
+    if protocol.empty_weighted_f == "background":
+        pixels = (prepared.per_class[:, 0] * prepared.value).sum(axis=-1)
+        mean = pixels / (prepared.positives + prepared.negatives)[:, 0]
+        empty = (prepared.positives[:, 0] == 0) & ~np.isnan(scores)
+        scores[empty] = 1 - mean[empty]
+    return scores
 
 
 def _mse(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
@@ -242,10 +270,10 @@ def aggregate(
         # the first maximum: several thresholds may reach it
         best = by_curve[protocol.f_max].argmax(axis=-1)
         metrics["f_max"] = by_curve[protocol.f_max].max(axis=-1)
-        metrics["f_mean"] = by_curve[protocol.f_max].mean(axis=-1)
+        metrics["f_mean"] = _mean_over_thresholds(by_curve[protocol.f_max], "f", protocol)
         for form, curve in by_curve.items():
             metrics[f"f_max_{form}"] = curve.max(axis=-1)
-            metrics[f"f_mean_{form}"] = curve.mean(axis=-1)
+            metrics[f"f_mean_{form}"] = _mean_over_thresholds(curve, "f", protocol)
         metrics["precision"] = np.take_along_axis(p, best[..., None], -1)[..., 0]
         metrics["recall"] = np.take_along_axis(r, best[..., None], -1)[..., 0]
         metrics["threshold"] = np.where(np.isnan(metrics["f_max"]), np.nan, best)
@@ -256,7 +284,7 @@ def aggregate(
     for name in (*THRESHOLD_FAMILIES, *MEASUREMENTS):
         if name in curve_means:
             metrics[f"{name}_max"] = curve_means[name].max(axis=-1)
-            metrics[f"{name}_mean"] = curve_means[name].mean(axis=-1)
+            metrics[f"{name}_mean"] = _mean_over_thresholds(curve_means[name], name, protocol)
     if "fpr" in curve_means and "tpr" in curve_means:
         metrics["auc_roc"] = _roc_area(curve_means["fpr"], curve_means["tpr"])
     if "ppv" in curve_means and "tpr" in curve_means:

@@ -1,7 +1,7 @@
 """What will be scored: the user's paths, resolved into tasks of one method on one dataset each."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,20 @@ class EvaluationPlan:
     def policy(self) -> Policy:
         """The policy of all tasks."""
         return self.tasks[0].policy if self.tasks else Policy()
+
+    def counted_for(self, protocols: Sequence[str]) -> "EvaluationPlan":
+        """Return the same plan with pairs counted for these protocols, too.
+
+        Parameters
+        ----------
+        protocols : sequence of str
+
+        Returns
+        -------
+        EvaluationPlan
+        """
+        policy = replace(self.policy, protocols=(*self.policy.protocols, *protocols))
+        return replace(self, tasks=tuple(replace(task, policy=policy) for task in self.tasks))
 
     def by_dataset(self) -> Iterator[tuple[Task, ...]]:
         """Group the tasks that share masks.

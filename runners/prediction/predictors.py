@@ -360,7 +360,10 @@ def _load_network(source: ModelSource, execution: Execution) -> Predictor:
     name, source_sha256 = identify_model(source.name)
     sha256 = None
     if source.checkpoint is not None:
-        weights, sha256 = "checkpoint", load_checkpoint(network, source.checkpoint)
+        weights, sha256 = (
+            "checkpoint",
+            load_checkpoint(network, source.checkpoint, source.checkpoint_key),
+        )
     else:
         weights = report_own_weights(source.name)
     predictor = NetworkPredictor(
@@ -398,7 +401,7 @@ def _refuse_choices(source: ModelSource, why: str) -> None:
         raise SodbenchError(
             f"{source.name} has no weights; leave out the checkpoint {source.checkpoint}"
         )
-    if source.options or source.processing or source.changes:
+    if source.options or source.processing or source.changes or source.checkpoint_key:
         raise SodbenchError(f"{source.name} {why}; leave out the options that choose them")
 
 

@@ -305,6 +305,7 @@ class Trainer:
                 "problems": self.problems,
                 "precision": self.updater.precision,
                 "batching": self.updater.batching,
+                "processing": self.updater.processing.to_dict(),
                 "memory_format": "channels_last" if self.updater.channels_last else "contiguous",
                 "skipped": [str(problem) for problem in self.data.skipped],
                 "processes": self.group.size,

@@ -1,25 +1,31 @@
 """The score of a network during its training, by the pixels that ``sodbench predict`` would write."""
 
+from collections.abc import Generator
+from contextlib import closing
+
 import numpy as np
 import torch
 from torch import nn
 
 from sodbench.datasets import Dataset
 from sodbench.errors import Problem, ProblemsError, SodbenchError
-from sodbench.images import read_grey
+from sodbench.images import Pixels, read_grey
 from sodbench.metrics import Evaluator
 from sodbench.metrics.catalogue import METRICS, aggregate_names, suggest
+from sodbench.models.presets import get_processing
 from sodbench.parallel import thread_count, thread_pool
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import BatchStarter, decode_batches, limit_ahead
+from sodbench.runners.prediction.folder import ImageList
 from sodbench.runners.prediction.planning import (
     DEFAULT_BATCH_PIXELS,
     BatchLimits,
+    Fail,
     ShapeCosts,
     make_batches,
 )
 from sodbench.runners.prediction.predict import compute_maps
-from sodbench.runners.prediction.predictors import NetworkPredictor, Origin
+from sodbench.runners.prediction.predictors import NetworkPredictor, Origin, Predictor
 from sodbench.runners.training.data import check_pairs
 
 
@@ -95,26 +101,16 @@ def score_network(
     pairs = {s.stem: (s.image, s.mask) for s in dataset.samples if s.image and s.mask}
     predictor = NetworkPredictor(
         network, dataset.name, origin=Origin(weights_sha256="not hashed"), device=str(device)
-    )
-    limits = BatchLimits(predictor.default_batch_size, DEFAULT_BATCH_PIXELS)
+    ).with_processing(get_processing(network))
 
     def fail(problem: Problem) -> None:
         image, _ = pairs.get(problem.file, (problem.file, None))
         raise SodbenchError(f"validation: {image}: {problem.detail}")
 
     evaluator = Evaluator(pixel_metrics=("wf",) if monitor == "wf" else ())
-    with thread_pool(workers) as pool:
-        batches = make_batches(
-            [(stem, image) for stem, (image, _) in pairs.items()],
-            limits,
-            pool,
-            fail,
-            ShapeCosts(predictor.shape_pixels),
-            lambda size: predictor.pads,
-        )[group.rank :: group.size]
-        ahead = limit_ahead(limits, workers or thread_count())
-        decoded = decode_batches(batches, predictor, pool, ahead, fail)
-        for stem, map_, _ in compute_maps(decoded, BatchStarter(predictor, None, fail), fail):
+    images = [(stem, image) for stem, (image, _) in pairs.items()]
+    with closing(_predict_validation(predictor, images, group, workers, fail)) as maps:
+        for stem, map_ in maps:
             image, mask = pairs[stem]
             if map_ is None:
                 raise SodbenchError(f"validation: {image}: the network's output is not finite")
@@ -125,3 +121,18 @@ def score_network(
         first.merge(other)
     scores: dict[str, float] = first.compute().metrics
     return scores
+
+
+def _predict_validation(
+    predictor: Predictor, images: ImageList, group: ProcessGroup, workers: int | None, fail: Fail
+) -> Generator[tuple[str, Pixels | None]]:
+    """Yield stem and map of each image of this process, in the batches of `predict`."""
+    limits = BatchLimits(predictor.default_batch_size, DEFAULT_BATCH_PIXELS)
+    with thread_pool(workers) as pool:
+        costs = ShapeCosts(predictor.shape_pixels)
+        batches = make_batches(images, limits, pool, fail, costs, lambda size: predictor.pads)
+        share = batches[group.rank :: group.size]
+        ahead = limit_ahead(limits, workers or thread_count())
+        decoded = decode_batches(share, predictor, pool, ahead, fail)
+        for stem, map_, _ in compute_maps(decoded, BatchStarter(predictor, None, fail), fail):
+            yield stem, map_

@@ -497,7 +497,14 @@ def add_model_choices(parser: argparse._ActionsContainer) -> None:
     """
     add_model(parser)
     parser.add_argument(
+        "--checkpoint-key",
+        type=filled,
+        metavar="KEY",
+        help="where in the checkpoint the weights are, if it holds several sets, as ema or model.state_dict",
+    )
+    parser.add_argument(
         "--model-arg",
+        type=filled,
         action="append",
         default=[],
         metavar="KEY=VALUE",
@@ -518,6 +525,7 @@ def add_model_choices(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument(
         "--processing",
+        type=filled,
         action="append",
         default=[],
         metavar="KEY=VALUE",
@@ -557,6 +565,7 @@ def read_model(arguments: argparse.Namespace) -> "ModelSource":
     return ModelSource(
         arguments.model,
         arguments.checkpoint,
+        arguments.checkpoint_key,
         options=parse_options(arguments.model_arg),
         processing=processing,
         changes=parse_changes(arguments.processing),

@@ -105,9 +105,19 @@ class Padding:
     ----------
     regions : list of Region
         One for each scale.
+
+    Raises
+    ------
+    SodbenchError
+        If ``sizes`` are not integers [n, 2]. Their values are not checked, because that waits for the device.
     """
 
     def __init__(self, sizes: Tensor, x: Tensor, scales: int, resizes: tuple[tuple[int, int], ...]):
+        if sizes.shape != (x.shape[0], 2) or sizes.is_floating_point():
+            raise SodbenchError(
+                f"sizes of a padded batch {list(x.shape)} are {list(sizes.shape)} of {sizes.dtype}; they must be "
+                f"integers [{x.shape[0]}, 2], the height and width of each image"
+            )
         lengths, heights, widths = [sizes], [x.shape[2]], [x.shape[3]]
         for _ in range(1, scales):
             lengths.append((lengths[-1] + 1) // 2)
@@ -116,12 +126,13 @@ class Padding:
         self._canvases, self._resizes = (tuple(heights), tuple(widths)), resizes
         # the precision of everything that is computed from the sizes
         self._dtype = torch.promote_types(x.dtype, torch.float32)
-        low, infinity = x.new_zeros(()), x.new_full((), torch.inf)
+        features = _feature_type(x)
+        low, infinity = (x.new_full((), v, dtype=features) for v in (0, torch.inf))
         self.regions = []
         for length, height, width in zip(lengths, heights, widths, strict=True):
             rows, columns = _is_below(length[:, 0], height), _is_below(length[:, 1], width)
             inside = rows[:, None, :, None] & columns[:, None, None, :]
-            mask, high = inside.to(x.dtype), torch.where(inside, infinity, low)
+            mask, high = inside.to(features), torch.where(inside, infinity, low)
             self.regions.append(Region(mask, low, high, length.prod(1).to(self._dtype)))
         of_scales = torch.stack(lengths, 2).to(self._dtype)
         self._matrices = {
@@ -254,9 +265,13 @@ def normalise_groups_inside(
     per_group = norm.num_channels // norm.num_groups
     mean, variance = _Moments.apply(x, x.shape[1] // per_group, region.pixels)
     inverse = (variance + norm.eps).rsqrt()
-    scale = inverse.repeat_interleave(per_group, 1) * norm.weight[channels]
-    shift = norm.bias[channels] - mean.repeat_interleave(per_group, 1) * scale
-    return torch.addcmul(shift[..., None, None], x, scale[..., None, None]).to(x.dtype)
+    scale = (inverse.repeat_interleave(per_group, 1) * norm.weight[channels])[..., None, None]
+    means = mean.repeat_interleave(per_group, 1)[..., None, None]
+    shift = norm.bias[channels, None, None] - means * scale
+    if torch.is_grad_enabled():
+        return torch.addcmul(shift, x, scale).to(x.dtype)
+    # rounds to the precision of narrow features in the same pass
+    return torch.addcmul(shift, x, scale, out=torch.empty_like(x))
 
 
 class _Moments(torch.autograd.Function):
@@ -315,6 +330,14 @@ def refuse_batch_statistics(network: nn.Module) -> None:
         )
 
 
+def _feature_type(x: Tensor) -> torch.dtype:
+    """Return the type of the feature maps of a batch: its own, or that of autocast."""
+    device = x.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return x.dtype
+
+
 def _is_below(lengths: Tensor, n: int) -> Tensor:
     """Return bool [len(lengths), n]: whether each position is below each length."""
     return torch.arange(n, device=lengths.device) < lengths[:, None]
@@ -335,7 +358,7 @@ def _interpolations(
     ins, outs = lengths[:, sources], lengths[:, targets]
     # where each position of the result is in the source; beyond the ends, at the ends
     place = ((position + 0.5) * (ins / outs.clamp(min=1)) - 0.5).clamp(min=0).minimum(ins - 1)
-    place = torch.where(position < outs, place, -1)
+    place = place.masked_fill(position >= outs, -1)
     return (1 - (place[:, :, None] - index).abs()).clamp(min=0)
 
 

@@ -21,6 +21,7 @@ from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.files import CHECKSUM, atomic_write, file_hash, open_regular, stream_hash
 from sodbench.metrics import CountingRule, CountingScheme, Counts
 from sodbench.metrics.counts import HISTOGRAM_SHAPE, Deviations
+from sodbench.metrics.protocols import CENTROIDS
 from sodbench.metrics.schemes import PixelColumn
 from sodbench.results.stored_pairs import (
     PAIR_RECORD,
@@ -117,9 +118,10 @@ def _encode_rule(rule: CountingRule) -> str:
 
 def _decode_rule(text: str) -> CountingRule:
     above, _, centroid = text.partition(" ")
-    if centroid not in ("half-even", "half-up"):
-        raise ValueError(f"{text!r} is not a counting rule")
-    return CountingRule(int(above), "half-even" if centroid == "half-even" else "half-up")
+    for known in CENTROIDS:
+        if centroid == known:
+            return CountingRule(int(above), known)
+    raise ValueError(f"{text!r} is not a counting rule")
 
 
 def seal(archive: zipfile.ZipFile) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self, get_args
 
 from sodbench.errors import SodbenchError
 from sodbench.metrics.catalogue import METRICS, suggest
+from sodbench.metrics.protocols import PROTOCOLS
 
 # Results state a shard with up to nine digits, see result.schema.json
 MAX_SHARDS = 999_999_999
@@ -31,6 +32,8 @@ class Policy:
         Whether weighted F is computed.
     metrics : tuple of str
         The metrics that are computed on request only, such as ``hce``; others are dropped, since they are computed anyway.
+    protocols : tuple of str
+        The protocols for which pairs are counted on request only, such as ``torch``; others are dropped.
     shard : (int, int), optional
         ``(i, n)``: score only every n-th pair, starting with the i-th, i = 1..n.
 
@@ -46,6 +49,7 @@ class Policy:
     weighted: bool = True
     shard: tuple[int, int] | None = None
     metrics: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_choice("missing", self.missing, get_args(Missing))
@@ -55,6 +59,8 @@ class Policy:
             raise SodbenchError(f"weighted is {self.weighted!r}, but must be True or False")
         object.__setattr__(self, "weighted", bool(self.weighted))  # 0 and numpy's False as well
         object.__setattr__(self, "metrics", requested_metrics(self.metrics))
+        counted = [name for name, p in PROTOCOLS.items() if p.on_request and name in self.protocols]
+        object.__setattr__(self, "protocols", tuple(counted))
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1] <= MAX_SHARDS:
             raise SodbenchError(
                 f"shard {self.shard_text}: I must be between 1 and N, and N at most {MAX_SHARDS:,}"
@@ -146,9 +152,10 @@ class AppliedPolicy(Policy):
         Returns
         -------
         dict
-            With ``shard`` as text, such as ``1/8``, and ``metrics`` as a list.
+            With ``shard`` as text, such as ``1/8``, and ``metrics`` and ``protocols`` as lists.
         """
-        return {**vars(self), "shard": self.shard_text or None, "metrics": list(self.metrics)}
+        lists = {"metrics": list(self.metrics), "protocols": list(self.protocols)}
+        return {**vars(self), "shard": self.shard_text or None, **lists}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
@@ -171,4 +178,5 @@ class AppliedPolicy(Policy):
         shard = content["shard"]
         index, number = map(int, shard.split("/")) if shard else (0, 0)
         whole = (index, number) if shard else None
-        return cls(**{**content, "shard": whole, "metrics": tuple(content["metrics"])})
+        lists = {name: tuple(content[name]) for name in ("metrics", "protocols")}
+        return cls(**{**content, "shard": whole, **lists})

@@ -109,6 +109,8 @@ class Result:
         Hashes of ``scores.csv`` and ``counts.npz`` as they were stored, by name.
     folder : Path or None
         Where it is stored.
+    digest : str
+        Of everything that ``result.json`` holds; empty for a result that was not loaded.
     """
 
     method: str
@@ -124,6 +126,7 @@ class Result:
     provenance: Mapping[str, Any]
     hashes: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    digest: str = field(default="", compare=False)
     # the table and the counts of a result that is not stored
     in_memory: "tuple[PairTable, Counts | StoredPairs | None] | None" = field(
         default=None, compare=False
@@ -186,10 +189,13 @@ class Result:
         return pairs
 
     def _check_against(self, pairs: "StoredPairs | CountsFile") -> None:
-        """Raise StoredFileError where anything that is stored does not follow from the counts."""
+        """Raise StoredFileError where anything that is stored does not follow from the counts, which have their hash."""
         from sodbench.metrics import PROTOCOLS
         from sodbench.results.consistency import find_contradictions
+        from sodbench.results.verified import is_verified, note_verified
 
+        if is_verified(self) and not self.modified_files([SCORES_FILE]):
+            return
         if self.protocol not in PROTOCOLS:
             raise StoredFileError(
                 self._file(RESULT_FILE),
@@ -204,6 +210,7 @@ class Result:
                 f"({contradictions[0]}{more})",
                 "run the same evaluation again with --force",
             )
+        note_verified(self)
 
     def derived_from(
         self,
@@ -255,6 +262,19 @@ class Result:
             return ""
         return shlex.join(words)
 
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The protocols that the pairs were counted for: all that are known, but those on request only where asked for.
+
+        Returns
+        -------
+        tuple of str
+        """
+        from sodbench.metrics import PROTOCOLS
+
+        counted = (self.protocol, *self.policy.protocols)
+        return tuple(name for name, p in PROTOCOLS.items() if not p.on_request or name in counted)
+
     def rescored(self, protocol: str) -> "Result":
         """Score the same pairs under another protocol, from their counts: no image is read.
 
@@ -271,10 +291,15 @@ class Result:
         Raises
         ------
         SodbenchError
-            If the result has no counts, or its stored files were modified.
+            If the result has no counts, its stored files were modified, or the pairs were not counted for the protocol.
         """
         if protocol == self.protocol:
             return self
+        if protocol not in self.protocols:
+            raise SodbenchError(
+                f"{self.method} on {self.dataset}: its pairs were not counted for {protocol}; "
+                f"score it again with sodbench eval --protocol {protocol}"
+            )
         from sodbench.metrics import score
         from sodbench.results.stored_pairs import StoredPairs
 

@@ -91,16 +91,17 @@ NO_FILE = FileIdentity(-1, 0, 0, 0)
 
 
 def counting_scheme(policy: Policy) -> CountingScheme:
-    """Return what is counted for every pair: enough to score it under any known protocol.
+    """Return what is counted for every pair: enough to score it under any known protocol but those on request.
 
     Parameters
     ----------
     policy : Policy
-        Which metrics are computed.
+        Which metrics are computed, and for which protocols on request.
     """
     usual = [name for name in pixel_metric_names() if policy.weighted or name != "wf"]
     metrics = (*usual, *policy.metrics)
-    return CountingScheme.for_protocols(PROTOCOLS.values(), measurements=find_measurements(metrics))
+    protocols = [p for p in PROTOCOLS.values() if not p.on_request or p.name in policy.protocols]
+    return CountingScheme.for_protocols(protocols, measurements=find_measurements(metrics))
 
 
 @dataclass(frozen=True)

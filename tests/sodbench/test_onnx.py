@@ -249,3 +249,39 @@ def test_bench_and_run_take_any_model(tmp_path, capsys):
         rest = images if command == "predict" else small
         assert main([command, *rest, *own[:2], "--model-arg", "depth=2", "--preset", "cpd"]) == 2
         assert "its factory was called with {'depth': 2}" in capsys.readouterr().err
+
+
+def test_an_exported_network_needs_no_other_option(tmp_path, capsys):
+    """Its file states the processing, and its maps are those of torch to one grey level."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    factory, weights = tmp_path / "net.py", tmp_path / "net.pth"
+    factory.write_text(FACTORY)
+    name = f"{factory}:factory"
+    state = create_model(name, width=2).state_dict()
+    torch.save({"ema": state, "model": state}, weights)
+    config = tmp_path / "net.toml"
+    config.write_text('preset = "edn"\n[input]\nfixed = [16, 24]\n')
+    made = ["--model", name, "--model-arg", "width=2", "--checkpoint", str(weights)]
+    made += ["--checkpoint-key", "ema", "--model-config", str(config)]
+    made += ["--processing", 'output.steps=["resize", "sigmoid", "truncate"]']
+    exported = tmp_path / "net.onnx"
+    assert main(["export", *made, "-o", str(exported)]) == 0
+    assert main(["export", *made, "--preset", "edn", "-o", str(exported)]) == 2
+    (tmp_path / "images").mkdir()
+    images = np.random.default_rng(0).integers(0, 256, (2, 20, 30, 3), np.uint8)
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"images/{i}.png")
+    for folder, choices in (("torch", made), ("onnx", ["--model", str(exported)])):
+        output = str(tmp_path / folder)
+        options = ["--device", "cpu", *choices]
+        assert main(["predict", str(tmp_path / "images"), "-o", output, *options]) == 0
+    for i in range(2):
+        ours, theirs = (read_grey(tmp_path / f"{f}/{i}.png").pixels for f in ("torch", "onnx"))
+        assert ours.std() > 0
+        assert np.abs(ours.astype(int) - theirs).max() <= 1
+    small = ["--sizes", "8x9", "--repeats", "1", "--device", "cpu"]
+    assert main(["bench", *made, *small]) == 0
+    assert main(["bench", *made[:-6], "--checkpoint-key", "shadow", *small]) == 2
+    message = "--checkpoint-key shadow: no weights there; they are under 'ema', 'model'"
+    assert message in capsys.readouterr().err

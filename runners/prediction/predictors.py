@@ -34,6 +34,7 @@ from sodbench.runners.prediction.problems import (
     training_mode_problem,
 )
 from sodbench.runners.prediction.processed import (
+    CallablePredictor,
     Outputs,
     ProcessedPredictor,
     flatten_outputs,
@@ -103,6 +104,10 @@ class Predictor(Protocol):
         """Return what the manifest records of the predictor."""
         ...
 
+    def __call__(self, images: Any, max_side: int | None = None) -> Any:
+        """Predict one image, or several of any sizes, in memory; see `predict_arrays`."""
+        ...
+
     def problems(self, finished: bool) -> Sequence[Problem]:
         """Return what the images so far show to be wrong with all maps.
 
@@ -137,7 +142,7 @@ class Origin:
     source_sha256: str | None = None
 
 
-class NetworkPredictor:
+class NetworkPredictor(CallablePredictor):
     """A network, run by `sodbench.models.inference.InferenceNetwork`.
 
     Parameters
@@ -262,7 +267,7 @@ class NetworkPredictor:
         return [training_mode_problem(self.name, layers)] if layers else []
 
 
-class BaselinePredictor:
+class BaselinePredictor(CallablePredictor):
     """A classical method of `sodbench.models.BASELINES`, on the CPU.
 
     Parameters

@@ -11,7 +11,7 @@ from sodbench.images import read_grey, read_rgb
 from sodbench.parallel import thread_pool
 from sodbench.runners.prediction.folder import ImageList, check_not_images_folder
 
-_COMMENT = "sodbench: cut-out"
+_CUTOUT_COMMENT = "sodbench: cut-out"
 
 
 def check_cutout_folder(
@@ -49,7 +49,7 @@ def check_cutout_folder(
 def _is_cutout(path: Path) -> bool:
     try:
         with Image.open(path) as image:
-            return image.info.get("Comment") == _COMMENT
+            return image.info.get("Comment") == _CUTOUT_COMMENT
     except (OSError, ValueError, SyntaxError):
         return False
 
@@ -94,6 +94,6 @@ def write_cutouts(output: Path, images: ImageList, maps: Path) -> list[Problem]:
 
 def _write_rgba(path: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
     comment = PngImagePlugin.PngInfo()
-    comment.add_text("Comment", _COMMENT)
+    comment.add_text("Comment", _CUTOUT_COMMENT)
     with atomic_write(path) as temporary:
         Image.fromarray(pixels).save(temporary, "PNG", pnginfo=comment)

@@ -75,27 +75,37 @@ def predict_image(
     """
     if _is_module(image):
         image, model = cast("ImageLike", model), cast("nn.Module", image)
-    from sodbench.runners.prediction.predictors import NetworkPredictor, Origin, load_predictor
+    predictor = _load(model, checkpoint, device, precision)
+    return predict_arrays(predictor, [cast("ImageLike", image)], max_side)[0]
 
-    predictor: Predictor
+
+def _load(
+    model: object, checkpoint: Path | str | None, device: str, precision: str | None
+) -> "Predictor":
     if isinstance(model, (str, ModelSource)):
-        predictor = load_predictor(model, checkpoint, device=device, precision=precision)
-    elif _is_module(model):
-        if checkpoint is not None:
-            raise SodbenchError(
-                f"the network is in memory; load {checkpoint} into it with load_checkpoint"
-            )
-        network = cast("nn.Module", model)
-        # the hash of the weights serves manifests only
-        origin = Origin(weights_sha256="not hashed")
-        predictor = NetworkPredictor(
-            network, type(model).__name__, origin=origin, device=device, precision=precision
-        ).with_processing(get_processing(network))
-    else:
+        from sodbench.runners.prediction.predictors import load_predictor
+
+        return load_predictor(model, checkpoint, device=device, precision=precision)
+    if not _is_module(model):
         raise SodbenchError(
             f"the model is of type {type(model).__name__}; give a name, or a torch.nn.Module as create_model returns it"
         )
-    return predict_arrays(predictor, [cast("ImageLike", image)], max_side)[0]
+    if checkpoint is not None:
+        raise SodbenchError(
+            f"the network is in memory; load {checkpoint} into it with load_checkpoint"
+        )
+    return _wrap_network(cast("nn.Module", model), device, precision)
+
+
+def _wrap_network(network: "nn.Module", device: str, precision: str | None) -> "Predictor":
+    from sodbench.runners.prediction.predictors import NetworkPredictor, Origin
+
+    # the hash of the weights serves manifests only
+    origin = Origin(weights_sha256="not hashed")
+    predictor = NetworkPredictor(
+        network, type(network).__name__, origin=origin, device=device, precision=precision
+    )
+    return predictor.with_processing(get_processing(network))
 
 
 def _is_module(value: object) -> bool:

@@ -89,8 +89,8 @@ def ours(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
         per_image_metrics,
     )
     from sodbench.metrics import pysodmetrics as compat
-    from sodbench.metrics.protocols import COUNTS_ONLY
-    from sodbench.metrics.weighted_f import weighted_f, weighted_geometry
+    from sodbench.metrics.schemes import COUNTS_ONLY
+    from sodbench.metrics.weighted_f import weighted_geometry, weighted_precision_recall
 
     times: dict[str, list[float]] = {}
 
@@ -107,7 +107,12 @@ def ours(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
     for map_, mask in pairs:
         clock("counts", lambda: count_pair(map_, PreparedMask(mask, COUNTS_ONLY)))  # noqa: B023
         foreground = (mask > 128).view(np.uint8)
-        clock("weighted_f", lambda: weighted_f(map_, weighted_geometry(foreground), scales))  # noqa: B023
+
+        def weigh() -> Any:
+            geometry = weighted_geometry(foreground)  # noqa: B023
+            return weighted_precision_recall(map_, geometry, scales)  # noqa: B023
+
+        clock("weighted_f", weigh)
     many = Counts.concatenate(
         [count_pair(map_, PreparedMask(mask, COUNTS_ONLY)).counts for map_, mask in pairs]
         * (256 // len(pairs))

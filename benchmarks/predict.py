@@ -1,25 +1,33 @@
 """From JPEG to PNG: ``sodbench predict`` against the plain loop, on the same images and weights, in one run.
 
     python benchmarks/predict.py IMAGES [--masks GT] [--count 24] [--rounds 3] [--device auto]
-                                 [--precisions fp32 bf16] [--checkpoint FILE] [-o FILE.json]
+                                 [--precisions fp32 bf16] [--variants default exact ...] [--checkpoint FILE] [-o FILE.json]
+    python benchmarks/predict.py --sizes SIZES.csv --device cuda --count 1500 --precisions fp32 tf32 bf16 fp16
+    python benchmarks/predict.py --stand-in [--count 1200]
 
 The plain loop does what the reference's test script does: one image at a time, fp32, one loader process, sigmoid, encoding in
 the loop.  Its network is sodbench's, as built: neither folded nor channels-last.  Its PNG compression is the quickest
 (level 1); sodbench uses libdeflate's level 1.  Programs alternate, round by round, after a warm-up on the first two images.  Reported:
 
-- images a second of each, median over rounds, and the ratio to the plain loop;
+- images a second of each: the first pass, in which a GPU's shapes of batches are new, and the median of the others; the ratio
+  of the median to that of the plain loop;
 - peak memory: of the process on a CPU, of the device on CUDA;
 - pixels: the largest grey-level difference from the plain loop's maps, the share of pixels that differ, the mean;
   with ``--masks`` also MAE, max F and S of every program's maps;
 - the network's own throughput at the commonest size, pixels on the device, for the share that end to end reaches, and the
   arithmetic it amounts to (multiply-adds counted twice), as a share of the device's peak where that is known.
 
-Without ``--checkpoint`` the weights are those of tests/reference/model_rule.py.  On a GPU:
+``--sizes`` draws the images: a set of 300x400, and a set with the sizes of the file's test images (columns split, height, width).
+Variants of each precision: ``default``; ``exact``, batches of one size; ``no-graphs``; ``compile``; ``contiguous``, not channels-last.
 
-    python benchmarks/predict.py IMAGES --device cuda --count 2000 --precisions fp32 tf32 bf16 fp16
+``--stand-in`` measures everything but the network, with one that costs nothing: decoding and encoding by 1, 2, 4 ... threads and
+processes, and the pipeline.  The CPU time of the pipeline that is neither decoding nor encoding is what Python between them costs.
+
+Without ``--checkpoint`` the weights are those of tests/reference/model_rule.py.
 """
 
 import argparse
+import csv
 import json
 import os
 import statistics
@@ -28,6 +36,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +47,13 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from sodbench.images import decode_rgb, read_bytes, write_grey, write_image
 from sodbench.models import create_model, load_checkpoint
 from sodbench.models.devices import choose_device, describe_machine, tensor_float
 from sodbench.models.inference import InferenceNetwork
+from sodbench.parallel import processors
 from sodbench.runners.benchmark import count_macs, peak_memory, reset_peak_memory
+from sodbench.runners.prediction.folder import describe_image
 from sodbench.runners.prediction.inputs import find_images
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import NetworkPredictor
@@ -48,8 +62,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reference"))
 import model_rule
 
 Samples = Sequence[tuple[str, Path]]
+Program = Callable[[Samples, Path], object]
+ONE_SIZE = (300, 400)
 PEAK_TFLOPS = {"fp32": 67, "tf32": 495, "bf16": 989, "fp16": 989}
 """Dense, of NVIDIA's H100 SXM and H200 data sheets."""
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "exact": {"padding": False},
+    "no-graphs": {"graphs": False},
+    "compile": {"compiled": True, "graphs": False},
+    "contiguous": {},
+}
 
 
 class Images(torch.utils.data.Dataset):
@@ -140,49 +163,91 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("images", type=Path)
-    parser.add_argument("--masks", type=Path)
-    parser.add_argument("--count", type=int, default=24)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precisions", nargs="+", default=["fp32"])
-    parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("-o", "--output", type=Path)
-    arguments = parser.parse_args()
+# ---- images --------------------------------------------------------------------------------------------
 
-    device = choose_device(arguments.device)
-    samples = find_images([arguments.images])[: arguments.count]
+
+def read_sizes(file: Path, count: int) -> list[tuple[int, int]]:
+    """Heights and widths of test images, as many as asked for, evenly taken from the file."""
+    with file.open(newline="") as rows:
+        sizes = [
+            (int(r["height"]), int(r["width"]))
+            for r in csv.DictReader(rows)
+            if r["split"] == "test"
+        ]
+    return [sizes[i * len(sizes) // count] for i in range(count)]
+
+
+def draw_image(numbered: tuple[int, tuple[int, int]], folder: Path) -> None:
+    """Write a drawn JPEG; its blobs under noise take about as many bytes as a photograph."""
+    number, (height, width) = numbered
+    rng = np.random.default_rng(number)
+    coarse = rng.integers(0, 200, (-(-height // 24), -(-width // 24), 3))
+    blobs = coarse.repeat(24, 0).repeat(24, 1)[:height, :width]
+    pixels = (blobs + rng.integers(0, 40, (height, width, 1))).astype(np.uint8)
+    write_image(folder / f"{number:05}.jpg", pixels)
+
+
+def draw_set(folder: Path, sizes: Sequence[tuple[int, int]]) -> Samples:
+    """Draw a set of images of these sizes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(processors()) as threads:
+        list(threads.map(partial(draw_image, folder=folder), enumerate(sizes)))
+    return find_images([folder])
+
+
+# ---- programs ------------------------------------------------------------------------------------------
+
+
+def load_model(checkpoint: Path | None) -> torch.nn.Module:
     model = create_model("csf-res2net50").eval()
-    if arguments.checkpoint:
-        load_checkpoint(model, arguments.checkpoint)
+    if checkpoint:
+        load_checkpoint(model, checkpoint)
     else:
         state = {
             k: torch.from_numpy(model_rule.tensor(k, tuple(v.shape), 0))
             for k, v in model.state_dict().items()
         }
         model.load_state_dict(state)
+    return model
+
+
+def make_plain(model: torch.nn.Module, device: torch.device) -> Program:
+    """The plain loop, with a copy of the network that is not prepared."""
     plain = create_model("csf-res2net50").eval().to(device)
     plain.load_state_dict(model.state_dict())
+    return lambda samples, out: plain_loop(plain, samples, out, device)
 
-    def ours(precision: str) -> Callable[[Samples, Path], object]:
-        predictor = NetworkPredictor(
-            model, "csf-res2net50", device=str(device), precision=precision
-        )
-        return lambda chosen, out: predict(predictor, chosen, out)
 
-    programs: dict[str, Callable[[Samples, Path], object]] = {
-        "plain": lambda chosen, out: plain_loop(plain, chosen, out, device),
-        **{precision: ours(precision) for precision in arguments.precisions},
-    }
+def make_ours(
+    model: torch.nn.Module, device: torch.device, precision: str, variant: str = "default"
+) -> Program:
+    """``sodbench predict``, in a variant of `VARIANTS`."""
+    options = VARIANTS[variant]
+    if device.type != "cuda":
+        options = {name: value for name, value in options.items() if name == "compiled"}
+    predictor = NetworkPredictor(
+        model, "csf-res2net50", device=str(device), precision=precision, **options
+    )
+    if variant == "contiguous":
+        predictor.network._change_to_contiguous()
+    return lambda samples, out: predict(predictor, samples, out)
+
+
+def compare(
+    programs: dict[str, Program],
+    samples: Samples,
+    device: torch.device,
+    rounds: int,
+    masks: Path | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Run programs in turn, and compare their speed and maps with those of the program ``plain``, if it is there."""
     seconds: dict[str, list[float]] = {name: [] for name in programs}
     peaks: dict[str, int] = dict.fromkeys(programs, 0)
-    load = os.getloadavg()[0]
+    records: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, program in programs.items():
             program(samples[:2], Path(scratch, "warm", name))
-        for i in range(arguments.rounds):
+        for i in range(rounds):
             for name, program in programs.items():
                 reset_peak_memory(device)
                 out = Path(scratch, str(i), name)
@@ -190,43 +255,231 @@ def main() -> None:
                 peaks[name] = max(peaks[name], peak_memory(device))
                 print(f"round {i}: {name} {seconds[name][-1]:.2f} s", file=sys.stderr)
         maps = {name: Path(scratch, "0", name) for name in programs}
-        record: dict[str, Any] = {
-            "machine": {**describe_machine(device), "cores": os.cpu_count(), "load_before": load},
-            "threads": torch.get_num_threads(),
-            "images": len(samples),
-            "rounds": arguments.rounds,
-            "weights": "checkpoint" if arguments.checkpoint else "tests/reference/model_rule.py",
-            "programs": {},
-        }
+        medians = {name: statistics.median(times[1:] or times) for name, times in seconds.items()}
         for name in programs:
-            median = statistics.median(seconds[name])
-            record["programs"][name] = {
-                "images_per_second": len(samples) / median,
+            records[name] = {
+                "images_per_second": len(samples) / medians[name],
+                "images_per_second_first": len(samples) / seconds[name][0],
                 "seconds": [round(s, 3) for s in seconds[name]],
-                "times_plain": statistics.median(seconds["plain"]) / median,
                 "peak_memory_mib": round(peaks[name] / 2**20),
             }
-            if name != "plain":
-                difference = differences(samples, maps[name], maps["plain"])
-                record["programs"][name]["differences"] = difference
-            if arguments.masks:
-                record["programs"][name]["scores"] = scores(samples, maps[name], arguments.masks)
+            if "plain" in programs:
+                records[name]["times_plain"] = medians["plain"] / medians[name]
+                if name != "plain":
+                    records[name]["differences"] = differences(samples, maps[name], maps["plain"])
+            if masks:
+                records[name]["scores"] = scores(samples, maps[name], masks)
+    return records
 
-    (size, _), *_ = Counter(Image.open(path).size[::-1] for _, path in samples).most_common(1)
-    macs = count_macs(model, *size)
+
+def describe_network_alone(
+    model: torch.nn.Module, device: torch.device, precision: str, size: tuple[int, int]
+) -> dict[str, Any]:
+    """Throughput of the network alone at a size, and its share of the device's peak."""
+    own = own_throughput(model, device, precision, size, 128 if device.type == "cuda" else 1)
+    tflops = 2 * count_macs(model, *size) * own["images_per_second"] / 1e12
+    alone = {"size": list(size), **own, "tflops": tflops}
+    if any(chip in describe_machine(device)["device_name"] for chip in ("H100", "H200")):
+        alone["share_of_peak"] = tflops / PEAK_TFLOPS[precision]
+    return alone
+
+
+def measure_set(
+    model: torch.nn.Module,
+    samples: Samples,
+    device: torch.device,
+    arguments: argparse.Namespace,
+) -> dict[str, Any]:
+    """All programs on one set of images."""
+    programs = {"plain": make_plain(model, device)}
     for precision in arguments.precisions:
-        most = 128 if device.type == "cuda" else 1
-        own = own_throughput(model, device, precision, size, most)
-        tflops = 2 * macs * own["images_per_second"] / 1e12
-        program = record["programs"][precision]
-        program["network_alone"] = {
-            "size": list(size),
-            **own,
-            "tflops": tflops,
-            "end_to_end_share": program["images_per_second"] / own["images_per_second"],
+        for variant in arguments.variants:
+            name = precision if variant == "default" else f"{precision} {variant}"
+            programs[name] = make_ours(model, device, precision, variant)
+    records = compare(programs, samples, device, arguments.rounds, arguments.masks)
+    (size, _), *_ = Counter(Image.open(path).size[::-1] for _, path in samples).most_common(1)
+    for precision in arguments.precisions:
+        alone = describe_network_alone(model, device, precision, size)
+        for name in programs:
+            if name.split()[0] == precision:
+                rate = records[name]["images_per_second"]
+                records[name]["network_alone"] = {
+                    **alone,
+                    "end_to_end_share": rate / alone["images_per_second"],
+                }
+    return {"images": len(samples), "programs": records}
+
+
+# ---- without a network ---------------------------------------------------------------------------------
+
+
+class StandIn:
+    """A network that costs nothing: for every image the same map, smooth as most saliency maps are."""
+
+    name = "stand-in"
+    device = None
+    default_batch_size = 128
+    pads = True
+    shape_pixels = 0
+
+    def __init__(self) -> None:
+        self.shapes: set[tuple[int, int, int]] = set()
+        y, x = np.mgrid[-1:1:512j, -1:1:512j]
+        distance = np.hypot(x * (1 + 0.3 * np.sin(9 * y)), y) - 0.5 + 0.02 * np.sin(40 * x * y)
+        self._map = np.rint(255 / (1 + np.exp(30 * distance))).astype(np.uint8)
+
+    def allocate(self, shape: tuple[int, ...]) -> np.ndarray:
+        return np.empty(shape, np.uint8)
+
+    def make_map(self, height: int, width: int) -> np.ndarray:
+        return self._map[:height, :width]
+
+    def start(self, pixels: np.ndarray, max_side: int | None, sizes: Any = None) -> Any:
+        sizes = [pixels.shape[1:3]] * len(pixels) if sizes is None else sizes
+        maps = [self.make_map(*size) for size in sizes]
+        return lambda: maps
+
+    def describe(self) -> dict[str, Any]:
+        return {"model": self.name}
+
+    def problems(self, finished: bool) -> list[Any]:
+        return []
+
+
+def decode_file(path: Path, out: np.ndarray | None = None) -> float:
+    """Decode an image as the pipeline does; return the CPU seconds of this thread."""
+    start = time.thread_time()
+    content = read_bytes(path)
+    decode_rgb(content, path, np.empty((*ONE_SIZE, 3), np.uint8) if out is None else out)
+    describe_image(content)
+    return time.thread_time() - start
+
+
+def encode_file(path: Path) -> float:
+    """Write a map as the pipeline does; return the CPU seconds of this thread."""
+    start = time.thread_time()
+    write_grey(path, _STAND_IN.make_map(*ONE_SIZE), lambda digest: f"map {digest}")
+    return time.thread_time() - start
+
+
+def measure_pool(
+    work: Callable[[Path], float], paths: Sequence[Path], pool: Executor, chunk: int
+) -> dict[str, float]:
+    """Images a second of a pool, and the CPU milliseconds of an image."""
+    list(pool.map(work, paths[:64], chunksize=chunk))
+    start = time.perf_counter()
+    cpu = list(pool.map(work, paths, chunksize=chunk))
+    rate = len(paths) / (time.perf_counter() - start)
+    return {"images_per_second": rate, "cpu_ms_per_image": 1e3 * statistics.mean(cpu)}
+
+
+def measure_scaling(
+    work: Callable[[Path], float], paths: Sequence[Path]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """`measure_pool` for 1, 2, 4 ... workers, as threads and as processes."""
+    record: dict[str, dict[str, dict[str, float]]] = {"threads": {}, "processes": {}}
+    workers = [n for n in (1, 2, 4, 8, 16) if n <= max(1, processors())]
+    for n in workers:
+        with ThreadPoolExecutor(n) as threads:
+            record["threads"][str(n)] = measure_pool(work, paths, threads, 1)
+        with ProcessPoolExecutor(n, get_context("forkserver")) as processes:
+            record["processes"][str(n)] = measure_pool(work, paths, processes, 8)
+    return record
+
+
+def measure_pipeline(samples: Samples, rounds: int) -> dict[str, Any]:
+    """JPEG to PNG with the stand-in: the best of several runs, with its CPU time."""
+    best: dict[str, Any] = {}
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as scratch:
+            start, cpu, main = time.perf_counter(), time.process_time(), time.thread_time()
+            predict(_STAND_IN, samples, Path(scratch, "maps"))
+            rate = len(samples) / (time.perf_counter() - start)
+            if rate > best.get("images_per_second", 0):
+                best = {
+                    "images_per_second": rate,
+                    "cpu_ms_per_image": 1e3 * (time.process_time() - cpu) / len(samples),
+                    "main_thread_ms_per_image": 1e3 * (time.thread_time() - main) / len(samples),
+                }
+    return best
+
+
+def measure_stand_in(count: int, rounds: int) -> dict[str, Any]:
+    """Everything but the network."""
+    from sodbench.images.fast_jpeg import _load_decoder
+
+    with tempfile.TemporaryDirectory() as scratch:
+        samples = draw_set(Path(scratch, "images"), [ONE_SIZE] * count)
+        paths = [path for _, path in samples]
+        record: dict[str, Any] = {
+            "images": count,
+            "bytes_per_image": statistics.mean(path.stat().st_size for path in paths),
+            "decoder": "simplejpeg" if _load_decoder() else "Pillow",
+            "pipeline": measure_pipeline(samples, rounds),
+            "decode": measure_scaling(decode_file, paths),
         }
-        if any(chip in record["machine"]["device_name"] for chip in ("H100", "H200")):
-            program["network_alone"]["share_of_peak"] = tflops / PEAK_TFLOPS[precision]
+        maps = [Path(scratch, f"map{i}.png") for i in range(count)]
+        record["encode"] = measure_scaling(encode_file, maps)
+        record["bytes_per_map"] = maps[0].stat().st_size
+    work = sum(record[kind]["threads"]["1"]["cpu_ms_per_image"] for kind in ("decode", "encode"))
+    between = record["pipeline"]["cpu_ms_per_image"] - work
+    record["pipeline"]["between_ms_per_image"] = between
+    return record
+
+
+_STAND_IN = StandIn()
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("images", type=Path, nargs="?")
+    parser.add_argument("--sizes", type=Path)
+    parser.add_argument("--stand-in", action="store_true")
+    parser.add_argument("--masks", type=Path)
+    parser.add_argument("--count", type=int)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precisions", nargs="+", default=["fp32"])
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["default"])
+    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("-o", "--output", type=Path)
+    arguments = parser.parse_args()
+    if sum((bool(arguments.images), bool(arguments.sizes), arguments.stand_in)) != 1:
+        parser.error("give a folder of images, --sizes, or --stand-in")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    device = torch.device("cpu") if arguments.stand_in else choose_device(arguments.device)
+    record: dict[str, Any] = {
+        "machine": {
+            **describe_machine(device),
+            "processors": processors(),
+            "load_before": os.getloadavg()[0],
+        },
+        "threads": torch.get_num_threads(),
+        "rounds": arguments.rounds,
+    }
+    if arguments.stand_in:
+        record |= measure_stand_in(arguments.count or 1200, arguments.rounds)
+    else:
+        model = load_model(arguments.checkpoint)
+        record["weights"] = (
+            "checkpoint" if arguments.checkpoint else "tests/reference/model_rule.py"
+        )
+        if arguments.images:
+            samples = find_images([arguments.images])[: arguments.count or 24]
+            record |= measure_set(model, samples, device, arguments)
+        else:
+            count = arguments.count or 1500
+            with tempfile.TemporaryDirectory() as scratch:
+                for name, sizes in (
+                    ("one_size", [ONE_SIZE] * count),
+                    ("mixed", read_sizes(arguments.sizes, count)),
+                ):
+                    samples = draw_set(Path(scratch, name), sizes)
+                    record[name] = measure_set(model, samples, device, arguments)
     text = json.dumps(record, indent=2)
     print(text)
     if arguments.output:

@@ -23,6 +23,7 @@ from sodbench.metrics import Counts, PreparedMask, count_pair, score
 from sodbench.reports.analysis import analyse
 from sodbench.reports.report import write_report
 from sodbench.results import Policy, Result, ResultInfo, build_result
+from sodbench.results.pair_table import FILE_COLUMNS, PairTable
 
 SIZES = {
     "ECSSD": 1000,
@@ -55,8 +56,10 @@ def result(method: str, dataset: str, images: int, counts: Counts, seed: int) ->
     rng = np.random.default_rng(seed)
     chosen = counts[rng.integers(0, len(counts), images)]
     stems = [f"{dataset}_{i:05d}" for i in range(images)]
-    files = pd.DataFrame(
-        {"map": "", "mask": "", "image": "", "height": 60, "width": 80}, index=stems
+    files = PairTable(
+        tuple(stems),
+        {kind: [""] * images for kind in FILE_COLUMNS},
+        {"height": np.full(images, 60), "width": np.full(images, 80)},
     )
     info = ResultInfo(
         method=method,

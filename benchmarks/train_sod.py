@@ -1,18 +1,24 @@
 """What training from scratch gives on real images: 200 of SOD to train on, the other 100 to score.
 
-    python benchmarks/train_sod.py --data-root DIR -o RUN [--epochs 40] [--size 224] [--json FILE]
+    python benchmarks/train_sod.py --data-root DIR -o RUN [--minutes 5 | --epochs 40] [--size 224] [--json FILE]
 
 DIR holds SOD in any layout. No backbone file is used, so this shows that training works on real data, not how
 good CSF is. The 100 images are every third by name. They are predicted at ``--max-side``, by default about the
-scale of training, next to the two baselines, all scored at native size under the default protocol.
+scale of training, next to the two baselines, all scored at native size under the default protocol. ``--minutes``
+times two epochs first, and trains for as many as fit; the learning rate falls to zero over them. All images of a step
+have one size, so they run together; on a GPU in channels-last memory with TF32 in convolutions.
 
-RUN gets the training, the maps, and ``maps.png``: image, mask, CSF and baselines of eight images. The numbers go to
-``--json``; images of SOD stay in RUN.
+RUN gets the training with its loss curve (``training/loss.png``), the maps, and ``maps.png``: image, mask, CSF and
+baselines of eight images. The numbers go to ``--json``; images of SOD stay in RUN. A run that was interrupted is
+continued.
 """
 
 import argparse
 import json
 import os
+import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +35,8 @@ from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.runners.training.log import read_log
 from sodbench.runners.training.options import Training
-from sodbench.runners.training.recipe import RECIPES, change_recipe
+from sodbench.runners.training.recipe import RECIPES, change_recipe, load_recipe
+from sodbench.runners.training.run_folder import RECIPE, RUN, delete_run
 from sodbench.runners.training.train import train
 
 SHOWN = ("mae", "f_max", "f_adp", "s", "e_max", "wf")
@@ -61,50 +68,65 @@ def sheet(dataset: Dataset, columns: list[Path], path: Path) -> None:
     canvas.save(path)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+def epochs_within(minutes: float, training: Training) -> int:
+    """Return how many epochs of a training fit into this time, judged by the second of two."""
+    began = time.monotonic()
+    trial = replace(
+        training,
+        out=training.out.parent / "trial",
+        recipe=change_recipe(training.recipe, {"epochs": 2}),
+        resume=False,
     )
-    parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--max-side", type=int, help="default: 1.8 times the size")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    if trial.out.exists():
+        delete_run(trial.out)
+    train(trial)
+    records = [r for r in read_log(trial.out) if r["epoch"] == 2]
+    seconds = sum(r["images"] / r["images_per_second"] for r in records)
+    shutil.rmtree(trial.out)
+    left = 60 * minutes - (time.monotonic() - began)
+    return max(1, int(left / seconds))
 
-    rest, held = hold_out(find_dataset("SOD", arguments.data_root), 100)
-    recipe = change_recipe(RECIPES["scratch"], {"epochs": arguments.epochs, "size": arguments.size})
-    training = Training(
-        rest,
-        arguments.output / "training",
-        recipe,
-        device=arguments.device,
-        save_every=0,
-        resume=True,
-    )
-    summary = train(training)
+
+def train_and_score(
+    data_root: Path,
+    output: Path,
+    *,
+    size: int = 224,
+    epochs: int = 40,
+    minutes: float | None = None,
+    max_side: int | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Train, predict and score; return what ``--json`` writes."""
+    rest, held = hold_out(find_dataset("SOD", data_root), 100)
+    recipe = change_recipe(RECIPES["scratch"], {"epochs": epochs, "size": size})
+    training = Training(rest, output / "training", recipe, device=device, save_every=0, resume=True)
+    if (training.out / RECIPE).exists():
+        recipe = load_recipe(str(training.out / RECIPE))
+    elif minutes is not None:
+        recipe = change_recipe(recipe, {"epochs": epochs_within(minutes, training)})
+    summary = train(replace(training, recipe=recipe))
     if summary.weights is None:
         raise SystemExit(128 + (summary.signal or 0))
 
     images = [(s.stem, s.image) for s in held.samples if s.image]
+    side = max_side or round(1.8 * size)
     numbers: dict[str, Any] = {}
     folders = []
     for name in ("csf-res2net50", *BASELINES):
-        weights = summary.weights if name not in BASELINES else None
-        side = None if name in BASELINES else arguments.max_side or round(1.8 * arguments.size)
-        folders.append(arguments.output / "maps" / name)
-        predictor = load_predictor(name, weights, device=arguments.device)
-        predict(predictor, images, folders[-1], max_side=side)
+        csf = name not in BASELINES
+        folders.append(output / "maps" / name)
+        predictor = load_predictor(name, summary.weights if csf else None, device=device)
+        predict(predictor, images, folders[-1], max_side=side if csf else None)
         numbers[name] = scored(held, folders[-1])
-    sheet(held, folders, arguments.output / "maps.png")
+    sheet(held, folders, output / "maps.png")
 
     losses = [record["loss"] for record in read_log(training.out) if "loss" in record]
     tenth = max(1, len(losses) // 10)
-    result = {
+    run = json.loads((training.out / RUN).read_text())
+    return {
         "machine": {
-            **describe_machine(choose_device(arguments.device)),
+            **describe_machine(choose_device(device)),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
         },
@@ -112,12 +134,41 @@ def main() -> None:
         "scored_on": len(held),
         "start": "no backbone file: drawn weights",
         "recipe": recipe.to_dict(),
+        **{key: run[key] for key in ("precision", "batching", "memory_format")},
         "updates": len(losses),
+        "images_per_second": round(summary.images / summary.seconds, 1)
+        if summary.seconds
+        else None,
         "loss_of_the_first_tenth": round(sum(losses[:tenth]) / tenth, 4),
         "loss_of_the_last_tenth": round(sum(losses[-tenth:]) / tenth, 4),
-        "max_side": arguments.max_side or round(1.8 * arguments.size),
+        "max_side": side,
         "scores": numbers,
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=int, default=40)
+    length.add_argument("--minutes", type=float, help="train for about this long")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--max-side", type=int, help="default: 1.8 times the size")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    result = train_and_score(
+        arguments.data_root,
+        arguments.output,
+        size=arguments.size,
+        epochs=arguments.epochs,
+        minutes=arguments.minutes,
+        max_side=arguments.max_side,
+        device=arguments.device,
+    )
     text = json.dumps(result, indent=1) + "\n"
     print(text, end="")
     if arguments.json:

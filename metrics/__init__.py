@@ -17,11 +17,11 @@ if TYPE_CHECKING:
         DEFAULT_PROTOCOL,
         PROTOCOLS,
         CountingRule,
-        CountingScheme,
         Protocol,
         get_protocol,
         register_protocol,
     )
+    from sodbench.metrics.schemes import CountingScheme
     from sodbench.metrics.scores import (
         PerImage,
         Scores,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "CountingRule": "protocols",
-    "CountingScheme": "protocols",
+    "CountingScheme": "schemes",
     "Counts": "counts",
     "DEFAULT_PROTOCOL": "protocols",
     "Evaluator": "evaluator",

@@ -1,7 +1,13 @@
 """Boundary IoU: IoU restricted to a band along the contours, sensitive to errors that area dominates in plain IoU.
 
+There are two metrics of this name.  Of a binarised map, as its authors define it:
+
 The boundary region of a mask is its pixels within d pixels (in the chessboard distance) of what is not in it; beyond the
 image counts as outside.  d is 2 % of the image's diagonal, rounded, at least 1, as in the authors' program.
+
+Of a grey map, as the evaluators of InSPyReNet and BiRefNet define it: the *rim* of a map is the map minus its erosion by the same
+distance, so that it is grey too, and the rim's IoU with the rim of the mask is taken at each threshold.  The curves are averaged
+over images, and maximum and mean of that curve are the metrics ("max BIoU", "mean BIoU").  Maps are min-max stretched first.
 
 References
 ----------
@@ -10,10 +16,16 @@ Cheng, Girshick, Dollar, Berg and Kirillov, "Boundary IoU: improving object-cent
 """
 
 import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+from sodbench.metrics.arrays import Floats
+from sodbench.metrics.compiled import compiled
+
+if TYPE_CHECKING:
+    from sodbench.metrics.pixel_metrics import PixelPair
 
 # The boundary's width follows the image's diagonal, so that images of all sizes are treated alike
 _SHARE_OF_DIAGONAL = 0.02
@@ -61,6 +73,16 @@ def adaptive_boundary_iou(values: NDArray[np.float64], foreground: NDArray[np.bo
     return boundary_iou(values >= min(2 * values.mean(), 1), foreground)
 
 
+def boundary_iou_of_pair(pair: "PixelPair") -> float:
+    """Boundary IoU of the map as stored above 128, see `boundary_iou`."""
+    return boundary_iou(pair.map_ > 128, pair.foreground)
+
+
+def soft_boundary_iou_of_pair(pair: "PixelPair") -> Floats:
+    """IoU of the rims of the prepared map and the mask, see `soft_boundary_iou`."""
+    return soft_boundary_iou(pair.levels, pair.of_mask(mask_rim))
+
+
 def boundary_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The pixels of a mask that are near its boundary.
 
@@ -72,7 +94,116 @@ def boundary_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     -------
     bool [h, w]
     """
-    width = max(1, round(_SHARE_OF_DIAGONAL * math.hypot(*mask.shape)))
+    # needed here only, and slow to import
+    from scipy import ndimage
+
+    width = _rim_width(mask.shape)
     depth = ndimage.distance_transform_cdt(np.pad(mask, 1), metric="chessboard")[1:-1, 1:-1]
     region: NDArray[np.bool_] = mask & (depth <= width)
     return region
+
+
+class MaskRim(NamedTuple):
+    """The rim of a mask.
+
+    Attributes
+    ----------
+    inside : uint8 [h, w]
+        1 on the rim.
+    area : int
+        Its pixels.
+    """
+
+    inside: NDArray[np.uint8]
+    area: int
+
+
+def mask_rim(foreground: NDArray[np.bool_]) -> MaskRim:
+    """Find the rim of a mask.
+
+    Parameters
+    ----------
+    foreground : bool [h, w]
+
+    Returns
+    -------
+    MaskRim
+    """
+    inside = np.ascontiguousarray(foreground).view(np.uint8)
+    rim = inside - _erode(inside, _rim_width(inside.shape))
+    return MaskRim(rim, int(np.count_nonzero(rim)))
+
+
+def soft_boundary_iou(levels: NDArray[np.uint8], rim: MaskRim) -> Floats:
+    """IoU of the rims of a grey map and a mask.
+
+    Parameters
+    ----------
+    levels : uint8 [h, w]
+        The min-max map times 255, truncated.
+    rim : MaskRim
+        Of a mask of the same size.
+
+    Returns
+    -------
+    float64 [256]
+        At the thresholds 0 to 255.
+    """
+    levels = np.ascontiguousarray(levels)
+    eroded = _erode(levels, _rim_width(levels.shape))
+    outside, inside = _count_rim(levels, eroded, rim.inside)
+    selected = inside[::-1].cumsum()[::-1]
+    spurious = outside[::-1].cumsum()[::-1]
+    return np.asarray(selected / (max(rim.area, 1) + spurious), np.float64)
+
+
+def _rim_width(shape: tuple[int, ...]) -> int:
+    """The width of boundary regions and rims in pixels."""
+    return max(1, round(_SHARE_OF_DIAGONAL * math.hypot(*shape)))
+
+
+@compiled()
+def _erode(image, width):  # type: ignore[no-untyped-def]
+    """The smallest value within so many rows and columns, 0 near the border; uint8 [h, w]."""
+    height, across = image.shape
+    side = 2 * width + 1
+    eroded = np.zeros((height, across), np.uint8)
+    if height < side or across < side:
+        return eroded
+    # the smallest of a window of 2^k pixels is that of two windows of half the size
+    least = image.copy()
+    done = 1
+    while done < side:
+        step = min(done, side - done)
+        for y in range(height - done - step + 1):
+            here, below = least[y], least[y + step]
+            for x in range(across):
+                here[x] = min(here[x], below[x])
+        done += step
+    row = np.empty(across, np.uint8)
+    for y in range(height - side + 1):
+        row[:] = least[y]
+        done = 1
+        while done < side:
+            step = min(done, side - done)
+            here, beside = row[: across - done - step + 1], row[step : across - done + 1]
+            for x in range(len(here)):
+                here[x] = min(here[x], beside[x])
+            done += step
+        eroded[y + width, width : across - width] = row[: across - side + 1]
+    return eroded
+
+
+@compiled()
+def _count_rim(levels, eroded, inside):  # type: ignore[no-untyped-def]
+    """The pixels of each grey level of a map's rim, outside and inside of the mask's; int64 [2, 256]."""
+    counted = np.zeros((2, 256), np.int64)
+    height, width = levels.shape
+    for y in range(height):
+        for x in range(width):
+            level = np.uint8(levels[y, x] - eroded[y, x])
+            # most of a map has no rim
+            if level or inside[y, x]:
+                counted[inside[y, x], level] += 1
+    counted[0, 0] = levels.size - counted.sum()
+    return counted

@@ -4,16 +4,18 @@ The command line, reports, training and the tests read names, labels and directi
 library is imported, so that checking a name loads neither numpy nor numba.
 
 To add a metric of a binarised map, write its formula in threshold_metrics.py and add one entry to
-``_THRESHOLD_FAMILIES``.  To add a metric that needs pixels, write a module with a function of (prepared map, foreground)
-and add one entry to ``_METRICS`` that names it.  Outside this package `register_metric` and
-`register_threshold_family` do the same.
+``_THRESHOLD_FAMILIES``.  To add a metric that needs pixels, write a module with a function of (prepared map, foreground),
+add one entry to ``_MEASUREMENTS`` that names it, and one for each metric that follows from it to ``_METRICS``.  Outside this
+package `register_metric` and `register_threshold_family` do the same.
 """
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
+
+from sodbench.metrics.protocols import Preparation
 
 Direction = Literal["higher", "lower", "neither"]
 
@@ -22,6 +24,16 @@ DEFAULT_METRICS = ("mae", "f_max", "precision", "recall", "threshold", "s", "e_m
 # What a report's tables show when no metric is named: the five classical metrics
 REPORT_METRICS = ("mae", "f_max", "s", "e_max", "wf")
 
+# The columns of the papers' tables, by field: what ``--metrics NAME`` shows
+PAPER_COLUMNS = {
+    "sod": ("mae", "f_max", "s", "e_mean", "e_max", "wf"),
+    "dis": ("f_max", "wf", "mae", "s", "e_mean", "hce_raw"),
+    "cod": ("s", "wf", "f_mean", "e_mean", "e_max", "mae"),
+    "hrsod": ("s", "f_max", "e_mean", "mae"),
+    "matting": ("s", "f_max", "e_mean", "mse", "e_max", "f_mean", "wf", "e_adp", "f_adp", "hce_raw", "mba", "biou_max",
+                "biou_mean"),
+}  # fmt: skip
+
 CITATIONS = {
     "achanta2009": "Achanta, Hemami, Estrada and Suesstrunk, Frequency-tuned salient region detection, CVPR 2009",
     "perazzi2012": "Perazzi, Kraehenbuehl, Pritch and Hornung, Saliency filters, CVPR 2012",
@@ -29,11 +41,47 @@ CITATIONS = {
     "fan2017": "Fan, Cheng, Liu, Li and Borji, Structure-measure, ICCV 2017",
     "fan2018": "Fan, Gong, Cao, Ren, Cheng and Borji, Enhanced-alignment measure, IJCAI 2018",
     "cohen1960": "Cohen, A coefficient of agreement for nominal scales, Educational and Psychological Measurement, 1960",
+    "cheng2020": "Cheng, Chung, Tai and Tang, CascadePSP, CVPR 2020",
     "cheng2021": "Cheng, Girshick, Dollar, Berg and Kirillov, Boundary IoU, CVPR 2021",
     "ahmadzadeh2021": "Ahmadzadeh, Kempton, Chen and Angryk, Multiscale IoU, ICIP 2021",
+    "qin2022": "Qin, Dai, Hu, Fan, Shao and Van Gool, Highly accurate dichotomous image segmentation, ECCV 2022",
+    "kim2022": "Kim, Kim, Lee, Lee and Kim, Revisiting image pyramid structure for high resolution SOD, ACCV 2022",
     "li2024": "Li, Xu, Bao, Yang, Cong, Cao and Huang, Size-invariance matters, ICML 2024",
     "wang2025": "Wang, Ji, Shao, Cheng and Fan, Context-measure: contextualizing metric for camouflage, 2025",
 }
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is computed from a pair's pixels while they are read, and stored as one column of numbers.
+
+    Attributes
+    ----------
+    name : str
+        The column's name; also that of the metric, where one metric is the number itself.
+    function : str
+        ``module:function``; the module is one of this package or has a full name.
+    width : int
+        How many numbers a pair has; 256 are a curve over the thresholds 0..255.
+    map, foreground_above : str and int
+        How the map is prepared, and which mask pixels are foreground, whatever the protocol is; by default as the protocol
+        defines it.
+    takes_pair : bool
+        Whether the function takes a `sodbench.metrics.pixel_metrics.PixelPair`, instead of the prepared map and the
+        foreground as arrays.
+    """
+
+    name: str
+    function: str
+    width: int = 1
+    map: Preparation | None = None
+    foreground_above: int | None = None
+    takes_pair: bool = False
+
+    @property
+    def is_curve(self) -> bool:
+        """Whether the numbers are a curve over the thresholds."""
+        return self.width == 256
 
 
 @dataclass(frozen=True)
@@ -59,8 +107,8 @@ class Metric:
         Whether single images have it; if not, it exists for a set of images only.
     listed : bool
         Whether ``--metrics all`` and default tables show it.
-    pixel_function : str
-        For a metric that needs pixels, ``module:function``; the module is one of this package or has a full name.
+    measurement : str
+        For a metric that needs pixels, the name of the measurement that it follows from.
     on_request : bool
         Whether it is computed only where it is asked for.
     """
@@ -74,13 +122,13 @@ class Metric:
     curves: tuple[str, ...] = ()
     per_image: bool = True
     listed: bool = True
-    pixel_function: str = ""
+    measurement: str = ""
     on_request: bool = False
 
     @property
     def needs_pixels(self) -> bool:
         """Whether the metric is computed from the pixels instead of the counts."""
-        return bool(self.pixel_function)
+        return bool(self.measurement)
 
     @property
     def sign(self) -> int:
@@ -188,6 +236,37 @@ _THRESHOLD_FAMILIES = (
 )
 
 
+def _on_request(
+    name: str, label: str, direction: Direction, family: str, description: str, citation: str
+) -> Metric:
+    """A metric that is a measurement of the same name, and is computed only where it is asked for."""
+    return Metric(
+        name,
+        label,
+        direction,
+        family,
+        description,
+        citation,
+        listed=False,
+        measurement=name,
+        on_request=True,
+    )
+
+
+_MEASUREMENTS = (
+    # precision and recall, so that F follows for any beta^2
+    Measurement("wf", "weighted_f:weighted_precision_recall_of_map", 2),
+    Measurement("biou", "boundary:soft_boundary_iou_of_pair", 256, "min-max", 128, True),
+    Measurement("boundary_iou", "boundary:boundary_iou_of_pair", 1, "raw", 128, True),
+    Measurement("biou_adp", "boundary:adaptive_boundary_iou"),
+    Measurement("mba", "boundary_accuracy:mean_boundary_accuracy_of_pair", 1, "raw", 128, True),
+    Measurement("hce", "human_correction_effort:effort_of_min_max_map", 1, "min-max", 128, True),
+    Measurement("hce_raw", "human_correction_effort:effort_of_raw_map", 1, "raw", 128, True),
+    Measurement("msiou_adp", "multiscale_iou:adaptive_multiscale_iou"),
+    Measurement("si_mae", "size_invariant:size_invariant_mae"),
+    Measurement("cm", "context_measure:context_measure"),
+)
+
 # fmt: off
 _F_CURVES = ("precision", "recall", "f")
 _METRICS = (
@@ -196,7 +275,7 @@ _METRICS = (
     Metric("s_object", "S object", "higher", "s", "object part of the S-measure", "fan2017"),
     Metric("s_region", "S region", "higher", "s", "region part of the S-measure", "fan2017"),
     Metric("wf", "weighted F", "higher", "wf", "weighted F-measure, beta^2 = 1", "margolin2014",
-           pixel_function="weighted_f:weighted_f_of_map"),
+           measurement="wf"),
     Metric("precision_adp", "adaptive precision", "higher", "f",
            "precision at the adaptive threshold, mean over images", "achanta2009"),
     Metric("recall_adp", "adaptive recall", "higher", "f",
@@ -234,18 +313,30 @@ _METRICS = (
     Metric("auc_roc", "AUC-ROC", "higher", "auc", "area under the mean ROC curve",
            curves=("tpr", "fpr"), per_image=False),
     *(metric for family in _THRESHOLD_FAMILIES for metric in family.metrics()),
-    Metric("biou_adp", "adaptive boundary IoU", "higher", "biou",
-           "IoU along the contours, at the adaptive threshold", "cheng2021",
-           pixel_function="boundary:adaptive_boundary_iou", listed=False, on_request=True),
-    Metric("msiou_adp", "adaptive multi-scale IoU", "higher", "msiou",
-           "share of the mask's outline that the map's outline meets, at the adaptive threshold",
-           "ahmadzadeh2021", pixel_function="multiscale_iou:adaptive_multiscale_iou", listed=False, on_request=True),
-    Metric("si_mae", "size-invariant MAE", "lower", "mae",
-           "MAE in which every object of the mask has the same weight", "li2024",
-           pixel_function="size_invariant:size_invariant_mae", listed=False, on_request=True),
-    Metric("cm", "context measure", "higher", "cm",
-           "agreement of map and mask, weighted by each pixel's spatial context", "wang2025",
-           pixel_function="context_measure:context_measure", listed=False, on_request=True),
+    Metric("mse", "MSE", "lower", "mae", "mean squared error of the min-max map against the binary mask"),
+    Metric("biou_max", "max BIoU", "higher", "biou",
+           "maximum of the mean curve: IoU of the grey rims of map and mask", "kim2022", ("biou",),
+           measurement="biou", listed=False, on_request=True),
+    Metric("biou_mean", "mean BIoU", "higher", "biou",
+           "mean of the mean curve over the thresholds: IoU of the grey rims of map and mask", "kim2022", ("biou",),
+           measurement="biou", listed=False, on_request=True),
+    _on_request("boundary_iou", "boundary IoU", "higher", "biou",
+                "IoU along the contours, map as stored above 128", "cheng2021"),
+    _on_request("biou_adp", "adaptive boundary IoU", "higher", "biou",
+                "IoU along the contours, at the adaptive threshold", "cheng2021"),
+    _on_request("mba", "mBA", "higher", "mba",
+                "mean accuracy near the contour at five distances, map as stored above 128; about 0.5 for a black map",
+                "cheng2020"),
+    _on_request("hce", "HCE", "lower", "hce",
+                "human correction effort of the min-max map above 0.5 (PySODMetrics)", "qin2022"),
+    _on_request("hce_raw", "HCE (raw)", "lower", "hce",
+                "human correction effort of the map as stored above 128 (DIS, BiRefNet)", "qin2022"),
+    _on_request("msiou_adp", "adaptive multi-scale IoU", "higher", "msiou",
+                "share of the mask's outline that the map's outline meets, at the adaptive threshold", "ahmadzadeh2021"),
+    _on_request("si_mae", "size-invariant MAE", "lower", "mae",
+                "MAE in which every object of the mask has the same weight", "li2024"),
+    _on_request("cm", "context measure", "higher", "cm",
+                "agreement of map and mask, weighted by each pixel's spatial context", "wang2025"),
 )
 # fmt: on
 
@@ -253,6 +344,8 @@ _METRICS = (
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
 # Every family of metrics of a binarised map by its name
 THRESHOLD_FAMILIES: dict[str, ThresholdFamily] = {f.name: f for f in _THRESHOLD_FAMILIES}
+# Every measurement of pixels by its name
+MEASUREMENTS: dict[str, Measurement] = {m.name: m for m in _MEASUREMENTS}
 
 # What registered metrics are computed with; the package's own functions are found by name
 _formulas: dict[str, Callable[..., Any]] = {}
@@ -318,7 +411,7 @@ def register_metric(metric: Metric, function: Callable[..., Any]) -> None:
     Parameters
     ----------
     metric : Metric
-        Its entry; ``pixel_function`` may be empty.
+        Its entry; ``measurement`` may be empty.
     function : callable
         Takes a prepared map, float64 [h, w] in [0, 1], and a foreground, bool [h, w]; returns a float.  Worker
         processes must be able to import it.
@@ -330,10 +423,10 @@ def register_metric(metric: Metric, function: Callable[..., Any]) -> None:
     """
     _check_new(metric.name)
     entry = {name: getattr(metric, name) for name in metric.__dataclass_fields__}
-    entry["pixel_function"] = (
-        metric.pixel_function or f"{function.__module__}:{function.__qualname__}"
+    METRICS[metric.name] = Metric(**(entry | {"measurement": metric.name}))
+    MEASUREMENTS[metric.name] = Measurement(
+        metric.name, f"{function.__module__}:{function.__qualname__}"
     )
-    METRICS[metric.name] = Metric(**entry)
     _pixel_functions[metric.name] = function
 
 
@@ -384,31 +477,38 @@ def registered_formulas() -> dict[str, Callable[..., Any]]:
     return dict(_formulas)
 
 
+def find_measurements(names: Iterable[str]) -> tuple[str, ...]:
+    """The measurements that metrics need.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Metrics of the catalogue; those that need counts only are passed over.
+
+    Returns
+    -------
+    tuple of str
+        Each once.
+    """
+    needed = (METRICS[name].measurement for name in names if name in METRICS)
+    return tuple(dict.fromkeys(measurement for measurement in needed if measurement))
+
+
 def load_pixel_function(name: str) -> Callable[..., Any]:
-    """Find the function that computes a pixel metric.
+    """Find the function of a measurement.
 
     Parameters
     ----------
     name : str
-        A metric of the catalogue that needs pixels.
+        A measurement of the catalogue.
 
     Returns
     -------
     callable
-        See `register_metric`.
-
-    Raises
-    ------
-    ValueError
-        For any other name.
+        See `register_metric` and `Measurement`.
     """
     if name not in _pixel_functions:
-        if name not in METRICS or not METRICS[name].needs_pixels:
-            pixel_metrics = [metric.name for metric in METRICS.values() if metric.needs_pixels]
-            raise ValueError(
-                f"{name!r} is not a metric that needs pixels; these are {', '.join(pixel_metrics)}"
-            )
-        module, _, function = METRICS[name].pixel_function.partition(":")
+        module, _, function = MEASUREMENTS[name].function.partition(":")
         _pixel_functions[name] = getattr(import_module(f"{__package__}.{module}"), function)
     return _pixel_functions[name]
 
@@ -455,23 +555,22 @@ def suggest(name: str, known: Sequence[str]) -> str | None:
 
 
 def describe_metrics() -> str:
-    """The catalogue as text, one line per metric; metrics that ``--metrics all`` does not show are marked.
+    """The catalogue as text, one line per metric and preset; metrics that ``--metrics all`` does not show are marked.
 
     Returns
     -------
     str
     """
+    presets = [f"{name}: {', '.join(metrics)}" for name, metrics in PAPER_COLUMNS.items()]
     rows = [("name", "label", "better", "of", "what it is")]
     for metric in METRICS.values():
         better = "-" if metric.direction == "neither" else metric.direction
         level = "image, set" if metric.per_image else "set"
         mark = "" if metric.listed else " (only when named)"
-        if metric.on_request:
-            mark = " (in Python, by Evaluator)"
         rows.append((metric.name, metric.label, better, level, metric.description + mark))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = []
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append("  ".join([*cells, row[4]]))
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "The columns of papers' tables:", *presets])

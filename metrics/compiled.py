@@ -215,9 +215,10 @@ class _KernelCache:
         return True
 
     def _unlock_folder(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        # two threads that called the kernel come here at once: only one of them closes the file
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
             _locked.discard(self._writable_folder)
 
     def unlock_after(self, compile_: Callable[..., Any]) -> Callable[..., Any]:

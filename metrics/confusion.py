@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from sodbench.metrics.arrays import Floats
 from sodbench.metrics.compiled import compiled
 from sodbench.metrics.counts import Counts
-from sodbench.metrics.protocols import CountingRule, Preparation, ThresholdComparison
+from sodbench.metrics.protocols import (
+    AdaptiveComparison,
+    CountingRule,
+    Preparation,
+    ThresholdComparison,
+)
 from sodbench.metrics.ties import TIE_EXCLUDED, normalised_levels, value_range
 
 _LEVELS = np.arange(256)
@@ -129,7 +134,7 @@ def at_thresholds(prepared: PreparedCounts, comparison: ThresholdComparison) -> 
     Parameters
     ----------
     prepared : PreparedCounts
-    comparison : {">", "trunc>=", ">="}
+    comparison : {">", "trunc>=", ">=", ">=254", "colon>=", "colon>"}
         See `sodbench.metrics.protocols.Protocol`.
 
     Returns
@@ -142,12 +147,16 @@ def at_thresholds(prepared: PreparedCounts, comparison: ThresholdComparison) -> 
     return _select_from(prepared, first.reshape(-1, 256))
 
 
-def at_adaptive_threshold(prepared: PreparedCounts) -> Confusion:
-    """Binarise N maps at the adaptive threshold, twice the map's mean but at most 1 (value >= threshold).
+def at_adaptive_threshold(
+    prepared: PreparedCounts, comparison: AdaptiveComparison = ">="
+) -> Confusion:
+    """Binarise N maps at the adaptive threshold, twice the map's mean but at most 1.
 
     Parameters
     ----------
     prepared : PreparedCounts
+    comparison : {">=", ">", ">=unclipped"}
+        How a value is compared with the threshold, which is above 1 in the last case where twice the mean is.
 
     Returns
     -------
@@ -158,9 +167,15 @@ def at_adaptive_threshold(prepared: PreparedCounts) -> Confusion:
     pixels = per_level.sum(axis=1)
     # the first level at or above the threshold, in exact arithmetic
     excess = per_level @ _LEVELS - pixels * prepared.low
-    first_level = np.minimum(prepared.low - (-2 * excess // pixels), prepared.high)
+    if comparison == ">":
+        first_level = prepared.low + np.minimum(
+            2 * excess // pixels + 1, prepared.high - prepared.low + 1
+        )
+        return _select_from(prepared, first_level[:, None])
+    first_level = prepared.low - (-2 * excess // pixels)
+    first_level = np.minimum(first_level, prepared.high if comparison == ">=" else 256)
     # where numpy's mean is above the exact one, a level that equals the threshold is not selected
-    first_level += prepared.tie_flags & TIE_EXCLUDED > 0
+    first_level = np.minimum(first_level + (prepared.tie_flags & TIE_EXCLUDED > 0), 256)
     return _select_from(prepared, first_level[:, None])
 
 
@@ -175,6 +190,13 @@ def _first_levels(low: int, high: int, comparison: ThresholdComparison) -> NDArr
         # levels below the range would truncate towards 0 and count as selected at threshold 0
         truncated = np.trunc(np.maximum(values * 255, -1))
         return np.searchsorted(truncated, _LEVELS, side="left")
+    if comparison == ">=254":
+        return np.searchsorted(values, np.minimum(_LEVELS, 254) / 254, side="left")
+    if comparison in ("colon>=", "colon>"):
+        thresholds = 1 + (255 - _LEVELS) * (-1 / 255)
+        return np.searchsorted(
+            values, thresholds, side="left" if comparison == "colon>=" else "right"
+        )
     return np.searchsorted(values, _LEVELS / 255, side="left")
 
 

@@ -5,7 +5,7 @@ mask is not counted differently shares the histogram of the first rule, as all r
 are integers: they add, store and compare exactly, in any order.
 
 Three things are not functions of the histogram and are kept next to it: the absolute error against a mask of several
-grey levels (SalMetric's MAE), the tie flags (ties.py), and the columns of the pixel metrics (pixel_metrics.py).
+grey levels (SalMetric's MAE), the tie flags (ties.py), and the columns of what is measured from the pixels (pixel_metrics.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,15 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.catalogue import MEASUREMENTS
 from sodbench.metrics.histogram import absolute_error, count_pixels
 from sodbench.metrics.masks import PreparedMask, check_image
 from sodbench.metrics.pixel_metrics import compute_pixel_metrics
-from sodbench.metrics.protocols import (
+from sodbench.metrics.protocols import CountingRule, Protocol
+from sodbench.metrics.schemes import (
     DEFAULT_SCHEME,
-    CountingRule,
     CountingScheme,
     PixelColumn,
-    Protocol,
+    find_column,
 )
 from sodbench.metrics.ties import TIE_EXCLUDED, find_ties
 
@@ -81,8 +82,8 @@ class Counts:
         Height and width in pixels.
     absolute_error : int64 [N]
         The sum over the pixels of abs(map - mask), in grey levels of the mask as stored.
-    pixel_metrics : mapping of PixelColumn to float64 [N]
-        For each column of the scheme; NaN where it was not computed.
+    pixel_metrics : mapping of PixelColumn to float64 [N] or [N, width]
+        For each column of the scheme, with the measurement's width; NaN where it was not computed.
     """
 
     scheme: CountingScheme
@@ -167,54 +168,55 @@ class Counts:
         pixels: NDArray[np.int64] = histogram[:, :, 1].sum(axis=(1, 2), dtype=np.int64)
         return pixels
 
-    def holds(self, metric: str) -> bool:
-        """Whether a pixel metric was computed, for whichever protocol.
+    def holds(self, measurement: str) -> bool:
+        """Whether a measurement was made, for whichever protocol.
 
         Parameters
         ----------
-        metric : str
-            A metric of the catalogue that needs pixels.
+        measurement : str
+            A measurement of the catalogue.
 
         Returns
         -------
         bool
         """
-        return any(column.metric == metric for column in self.pixel_metrics)
+        return any(column.measurement == measurement for column in self.pixel_metrics)
 
-    def pixel_metric(self, metric: str, protocol: Protocol) -> NDArray[np.float64]:
-        """A pixel metric of every pair, under a protocol's preparation and foreground.
+    def measurement(self, name: str, protocol: Protocol) -> NDArray[np.float64]:
+        """A measurement of every pair, under a protocol's preparation and foreground.
 
         Parameters
         ----------
-        metric : str
-            A metric of the catalogue that needs pixels.
+        name : str
+            A measurement of the catalogue.
         protocol : Protocol
             Whose preparation and foreground are asked for.
 
         Returns
         -------
-        float64 [N]
-            NaN where the metric was not computed when the pairs were counted.
+        float64 [N] or [N, width]
+            NaN where it was not made when the pairs were counted.
 
         Raises
         ------
         ValueError
             When it was computed for other protocols only.
         """
-        column = protocol.pixel_column(metric)
+        column = find_column(name, protocol)
         if column in self.pixel_metrics:
             return self.pixel_metrics[column]
         others = [
             f"the {held.map} map with foreground >{held.foreground_above}"
             for held, values in self.pixel_metrics.items()
-            if held.metric == metric and not np.isnan(values).all()
+            if held.measurement == name and not np.isnan(values).all()
         ]
         if others:
             raise ValueError(
-                f"{metric} was computed for {', '.join(others)}, not for the {column.map} map with foreground "
+                f"{name} was computed for {', '.join(others)}, not for the {column.map} map with foreground "
                 f">{column.foreground_above}; count the pairs again with an Evaluator made for this protocol"
             )
-        return np.full(len(self), np.nan)
+        width = MEASUREMENTS[name].width
+        return np.full((len(self), width) if width > 1 else len(self), np.nan)
 
     @classmethod
     def from_pairs(cls, scheme: CountingScheme, pairs: Sequence["PairCounts"]) -> "Counts":
@@ -240,7 +242,6 @@ class Counts:
                 _stack([histogram for histogram, _ in held], np.uint32, HISTOGRAM_SHAPE),
                 _stack([flags for _, flags in held], np.uint8, (2,)),
             )
-        metrics = _stack([pair.pixel_metrics for pair in pairs], np.float64, (len(scheme.columns),))
         return cls(
             scheme=scheme,
             histogram=_stack([pair.histogram for pair in pairs], np.uint32, HISTOGRAM_SHAPE),
@@ -248,7 +249,7 @@ class Counts:
             deviations=deviations,
             size=_stack([pair.size for pair in pairs], np.int32, (2,)),
             absolute_error=_stack([pair.absolute_error for pair in pairs], np.int64, ()),
-            pixel_metrics={column: metrics[:, i] for i, column in enumerate(scheme.columns)},
+            pixel_metrics=_split_columns(scheme, [pair.pixel_metrics for pair in pairs]),
         )
 
     @classmethod
@@ -307,6 +308,20 @@ def _stack(values: Sequence[Any], dtype: Any, shape: tuple[int, ...]) -> NDArray
     return np.array(values, dtype).reshape(len(values), *shape)
 
 
+def _split_columns(
+    scheme: CountingScheme, rows: Sequence[Sequence[float]]
+) -> dict[PixelColumn, NDArray[np.float64]]:
+    """The columns of N pairs' measurements: each pair's are one after the other."""
+    widths = [MEASUREMENTS[column.measurement].width for column in scheme.columns]
+    values = _stack(rows, np.float64, (sum(widths),))
+    ends = np.cumsum(widths).tolist()
+    columns = zip(scheme.columns, widths, ends, strict=True)
+    return {
+        column: values[:, end - 1] if width == 1 else values[:, end - width : end]
+        for column, width, end in columns
+    }
+
+
 def _describe_scheme(scheme: CountingScheme) -> str:
     rules = " and ".join(f"'{rule}'" for rule in scheme.rules)
     return f"{rules} with {', '.join(map(str, scheme.columns)) or 'no pixel metrics'}"
@@ -329,7 +344,7 @@ class PairCounts(NamedTuple):
     absolute_error : int
         Sum of abs(map - mask).
     pixel_metrics : tuple of float
-        In the order of ``scheme.columns``.
+        Every measurement's numbers, in the order of ``scheme.columns``.
     brightest : int
         The map's highest grey level.
     """

@@ -7,15 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.metrics.catalogue import load_pixel_function, pixel_metric_names
+from sodbench.metrics.catalogue import METRICS, find_measurements, pixel_metric_names
 from sodbench.metrics.counts import Counts, count_pair
 from sodbench.metrics.masks import PreparedMask
-from sodbench.metrics.protocols import (
-    DEFAULT_PROTOCOL,
-    CountingScheme,
-    Protocol,
-    get_protocol,
-)
+from sodbench.metrics.protocols import DEFAULT_PROTOCOL, Protocol, get_protocol
+from sodbench.metrics.schemes import CountingScheme
 from sodbench.metrics.scores import Scores, score
 
 # A float value may be outside [0, 1] by this much, as after bicubic interpolation; it is clipped.
@@ -63,9 +59,14 @@ class Evaluator:
         self.protocol = get_protocol(protocol)
         usual = pixel_metric_names()
         self.pixel_metrics = usual if pixel_metrics is None else tuple(pixel_metrics)
+        known = [metric.name for metric in METRICS.values() if metric.needs_pixels]
         for name in self.pixel_metrics:
-            load_pixel_function(name)
-        self._scheme = CountingScheme.for_protocols([self.protocol], self.pixel_metrics)
+            if name not in known:
+                raise ValueError(
+                    f"{name!r} is not a metric that needs pixels; these are {', '.join(known)}"
+                )
+        measurements = find_measurements(self.pixel_metrics)
+        self._scheme = CountingScheme.for_protocols([self.protocol], measurements)
         self.reset()
 
     def reset(self) -> None:

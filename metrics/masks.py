@@ -1,15 +1,18 @@
 """Ground-truth masks, prepared once for all maps that are scored against them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.compiled import compiled
-from sodbench.metrics.protocols import DEFAULT_SCHEME, CountingRule, CountingScheme
+from sodbench.metrics.protocols import CountingRule
+from sodbench.metrics.schemes import DEFAULT_SCHEME, CountingScheme
 from sodbench.metrics.weighted_f import Geometry, weighted_geometry
+
+T = TypeVar("T")
 
 # Rows of a mask that are summed side by side: one row alone leaves most of a vector loop to its scalar end.
 _ROWS_PER_PASS = 16
@@ -73,6 +76,7 @@ class PreparedMask:
             self.splits[rule] = _split(rule, moments, self.pixels.shape)
         self.levels: tuple[int, ...] = self._binary_levels() if binary else self._all_levels()
         self._geometries: dict[int, Geometry] = {}
+        self._shared: dict[tuple[Callable[..., Any], int], Any] = {}
 
     def _binary_levels(self) -> tuple[int, ...]:
         background = self.pixels.size - self.foreground
@@ -111,11 +115,35 @@ class PreparedMask:
         -------
         Geometry
         """
-        # the lowest level that is foreground decides: thresholds between two levels select the same pixels
-        key = min((level for level in self.levels if level > foreground_above), default=256)
+        key = self._lowest_level(foreground_above)
         if key not in self._geometries:
             self._geometries[key] = weighted_geometry(self.pixels, foreground_above)
         return self._geometries[key]
+
+    def shared(self, function: Callable[[NDArray[np.bool_]], T], foreground_above: int) -> T:
+        """What a metric needs to know about the mask, computed once for all maps.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the foreground, bool [h, w].
+        foreground_above : int
+            Pixels above this grey level are foreground.
+
+        Returns
+        -------
+        object
+            What the function returns.
+        """
+        key = function, self._lowest_level(foreground_above)
+        if key not in self._shared:
+            self._shared[key] = function(self.pixels > foreground_above)
+        value: T = self._shared[key]
+        return value
+
+    def _lowest_level(self, foreground_above: int) -> int:
+        """The lowest level that is foreground: thresholds between two levels select the same pixels."""
+        return min((level for level in self.levels if level > foreground_above), default=256)
 
 
 def check_image(pixels: Any, name: str) -> None:
@@ -150,10 +178,11 @@ def _split(rule: CountingRule, moments: Sequence[int], shape: tuple[int, ...]) -
     # an empty mask has no centroid; everything is in the first quadrant
     if count == 0:
         return CentroidSplit(0, shape[0], shape[1])
+    after = int(rule.centroid != "before")
     return CentroidSplit(
         count,
-        _round_quotient(rows, count, rule.centroid) + 1,
-        _round_quotient(columns, count, rule.centroid) + 1,
+        _round_quotient(rows, count, rule.centroid) + after,
+        _round_quotient(columns, count, rule.centroid) + after,
     )
 
 
@@ -161,7 +190,7 @@ def _round_quotient(total: int, count: int, ties: str) -> int:
     """``total / count`` rounded in exact arithmetic."""
     whole, rest = divmod(total, count)
     if 2 * rest == count:
-        return whole + (whole % 2 if ties == "half-even" else 1)
+        return whole + (1 if ties == "half-up" else whole % 2)
     return whole + (2 * rest > count)
 
 

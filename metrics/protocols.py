@@ -7,17 +7,22 @@ by the same functions, which read these values.  A further protocol is a further
 Only the standard library is imported, so that the command line can list the protocols without loading numpy or numba.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 Preparation = Literal["raw", "min-max", "maximum"]
 # How a map's grey levels become values in [0, 1]: divided by 255; stretched so that the minimum is 0 and the maximum 1;
 # divided by the maximum.  A constant map (min-max) and a black map (maximum) are only divided by 255.
 PREPARATIONS: tuple[Preparation, ...] = ("raw", "min-max", "maximum")
 
-ThresholdComparison = Literal[">", "trunc>=", ">="]
+ThresholdComparison = Literal[">", "trunc>=", ">=", ">=254", "colon>=", "colon>"]
+COMPARISONS: tuple[ThresholdComparison, ...] = (">", "trunc>=", ">=", ">=254", "colon>=", "colon>")
+AdaptiveComparison = Literal[">=", ">", ">=unclipped"]
 DEFAULT_PROTOCOL = "salmetric"
+
+
+Centroid = Literal["half-even", "half-up", "before"]
+CENTROIDS: tuple[Centroid, ...] = ("half-even", "half-up", "before")
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,10 @@ class CountingRule:
     ----------
     foreground_above : int
         A mask pixel is foreground when its grey level is greater than this, 0..254.
-    centroid : {"half-even", "half-up"}
+    centroid : {"half-even", "half-up", "before"}
         S-measure splits the image after row and column ``round(mean of the 0-based coordinates) + 1``.  Ties are
-        rounded to even (PySODMetrics) or up (MATLAB's ``round`` of the 1-based mean).
+        rounded to even (PySODMetrics) or up (MATLAB's ``round`` of the 1-based mean).  ``before``: to even and without
+        the + 1, so that the centroid's row and column belong to the lower right.
 
     Raises
     ------
@@ -41,14 +47,14 @@ class CountingRule:
     """
 
     foreground_above: int
-    centroid: Literal["half-even", "half-up"]
+    centroid: Centroid
 
     def __post_init__(self) -> None:
         above: Any = self.foreground_above
         if isinstance(above, bool) or not isinstance(above, int) or not 0 <= above <= 254:
             raise ValueError(f"foreground_above is an integer in 0..254, not {above!r}")
-        if self.centroid not in ("half-even", "half-up"):
-            raise ValueError(f"centroid is 'half-even' or 'half-up', not {self.centroid!r}")
+        if self.centroid not in CENTROIDS:
+            raise ValueError(f"centroid is one of {', '.join(CENTROIDS)}, not {self.centroid!r}")
 
     def __str__(self) -> str:
         return f"foreground >{self.foreground_above}, centroid rounded {self.centroid}"
@@ -58,52 +64,6 @@ class CountingRule:
 STANDARD_RULE = CountingRule(128, "half-even")
 # sal_eval_toolbox: foreground from 26 (0.1 of 255), MATLAB's centroid
 MATLAB_RULE = CountingRule(25, "half-up")
-
-
-class PixelColumn(NamedTuple):
-    """One value of a pixel metric that is stored for every pair: the metric, and what it was computed from.
-
-    Attributes
-    ----------
-    metric : str
-        A metric of the catalogue that needs pixels, e.g. ``wf``.
-    map : {"raw", "min-max", "maximum"}
-        How the map was prepared.
-    foreground_above : int
-        Mask pixels above this grey level were foreground.
-    """
-
-    metric: str
-    map: Preparation
-    foreground_above: int
-
-    def __str__(self) -> str:
-        """The column's name in files, e.g. ``wf_min-max_128``; `parse` reads it."""
-        return f"{self.metric}_{self.map}_{self.foreground_above}"
-
-    @classmethod
-    def parse(cls, name: str) -> "PixelColumn":
-        """Read the name of a stored column.
-
-        Parameters
-        ----------
-        name : str
-            What ``str`` gave.
-
-        Returns
-        -------
-        PixelColumn
-
-        Raises
-        ------
-        ValueError
-            For anything else.
-        """
-        metric, map_, above = ([*name.rsplit("_", 2), "", ""])[:3]
-        for preparation in PREPARATIONS:
-            if metric and map_ == preparation and above.isdecimal() and int(above) <= 254:
-                return cls(metric, preparation, int(above))
-        raise ValueError(f"{name!r} is not the name of a pixel metric's column")
 
 
 @dataclass(frozen=True)
@@ -127,22 +87,36 @@ class Protocol:
     constant_mae : {"bytes", "undefined"}
         MAE of a constant map where ``mae_map`` is min-max: of its grey levels divided by 255, or undefined, in which
         case the mean leaves it out.
-    comparison : {">", "trunc>=", ">="}
-        A pixel of value v is selected at threshold t = 0..255 when 255 v > t, trunc(255 v) >= t, or v >= t / 255.  This
-        applies to precision, recall and F; metrics that the program does not define use PySODMetrics' ``trunc>=``.
+    comparison : {">", "trunc>=", ">=", ">=254", "colon>=", "colon>"}
+        A pixel of value v is selected at threshold t = 0..255 when 255 v > t, trunc(255 v) >= t, v >= t / 255, or, for 255
+        thresholds, v >= t / 254, where the last one is repeated for t = 255 and does not count in a mean over
+        thresholds.  ``colon>=`` and ``colon>`` compare with t / 255 as MATLAB's ``1:-1/255:0`` rounds it.  This applies to precision, recall and F; metrics that the program does not define use
+        PySODMetrics' ``trunc>=`` where this is ``>``.
     smoothing : float
         Added to numerator and denominator of precision and recall.  With 0, an undefined quotient is 0.
     f_max : {"meanpr", "meanf"}
         Whether max F is that of the mean precision and recall, or of the mean F curve.
-    empty_masks : {"keep", "exclude"}
-        Whether a mask without foreground counts in the mean precision, recall and F, or has no value there.  In the
-        second case an image without background has no value in the curves of ``auc_roc`` and ``ap`` either.
+    empty_masks : {"keep", "exclude", "exclude all"}
+        Whether a mask without foreground counts in the mean precision, recall and F, or has no value in their curves, or
+        none at the adaptive threshold either.  In the last two cases an image without background has no value in the
+        curves of ``auc_roc`` and ``ap``.
     undefined_s : {"keep", "skip"}
         Whether an undefined (NaN) S-measure makes the mean undefined, or is left out of it.
     defines : tuple of str
         The metrics that the program itself prints.  The others follow PySODMetrics' definitions on this protocol's map.
     beta2 : float
         The weight of precision in F.
+    weighted_beta2 : float
+        The weight of precision in weighted F.
+    empty_weighted_f : {"zero", "background"}
+        Weighted F of a mask without foreground: 0, or 1 - mean(map).
+    e_comparison : as ``comparison``, optional
+        The comparison of E-measure, where the program has another one for it.
+    adaptive_e : {">=", ">", ">=unclipped"}
+        How E-measure at the adaptive threshold compares a map with twice its mean; the threshold is at most 1 unless it is
+        unclipped.
+    on_request : bool
+        Whether pairs are counted for it only where it is asked for, because its rule takes a pass of its own.
 
     Raises
     ------
@@ -160,16 +134,21 @@ class Protocol:
     comparison: ThresholdComparison
     smoothing: float
     f_max: Literal["meanpr", "meanf"]
-    empty_masks: Literal["keep", "exclude"]
+    empty_masks: Literal["keep", "exclude", "exclude all"]
     undefined_s: Literal["keep", "skip"]
     defines: tuple[str, ...]
     beta2: float = 0.3
+    weighted_beta2: float = 1.0
+    empty_weighted_f: Literal["zero", "background"] = "zero"
+    e_comparison: ThresholdComparison | None = None
+    adaptive_e: AdaptiveComparison = ">="
+    on_request: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(
-                    f"{name} of the protocol {self.name!r} is {getattr(self, name)!r}; it is one of {', '.join(choices)}"
+                    f"{name} of the protocol {self.name!r} is {getattr(self, name)!r}; it is one of {', '.join(map(str, choices))}"
                 )
         if self.mae_mask == "raw" and self.mae_map != "raw":
             raise ValueError(
@@ -187,7 +166,12 @@ class Protocol:
     @property
     def secondary_comparison(self) -> ThresholdComparison:
         """The comparison for the curves other than precision, recall and F."""
-        return ">=" if self.comparison == ">=" else "trunc>="
+        return "trunc>=" if self.comparison == ">" else self.comparison
+
+    @property
+    def n_thresholds(self) -> int:
+        """How many of the 256 thresholds count in a mean over thresholds."""
+        return 255 if self.comparison == ">=254" else 256
 
     def comparison_of(self, curve: str) -> ThresholdComparison:
         """How a map is compared with the threshold in one of the curves.
@@ -199,8 +183,10 @@ class Protocol:
 
         Returns
         -------
-        {">", "trunc>=", ">="}
+        {">", "trunc>=", ">=", ">=254", "colon>=", "colon>"}
         """
+        if curve == "e" and self.e_comparison:
+            return self.e_comparison
         own = curve in ("precision", "recall") or curve.partition("_")[0] == "f"
         return self.comparison if own else self.secondary_comparison
 
@@ -209,29 +195,18 @@ class Protocol:
         """The foreground rule as a signature shows it, e.g. ``>128``."""
         return f">{self.rule.foreground_above}"
 
-    def pixel_column(self, metric: str) -> PixelColumn:
-        """The stored column that holds a pixel metric under this protocol.
-
-        Parameters
-        ----------
-        metric : str
-            A metric of the catalogue that needs pixels.
-
-        Returns
-        -------
-        PixelColumn
-        """
-        return PixelColumn(metric, self.map, self.rule.foreground_above)
-
 
 _CHOICES = {
     "map": PREPARATIONS,
     "mae_map": PREPARATIONS,
     "mae_mask": ("raw", "binary"),
     "constant_mae": ("bytes", "undefined"),
-    "comparison": (">", "trunc>=", ">="),
+    "comparison": COMPARISONS,
+    "e_comparison": (None, *COMPARISONS),
+    "adaptive_e": (">=", ">", ">=unclipped"),
+    "empty_weighted_f": ("zero", "background"),
     "f_max": ("meanpr", "meanf"),
-    "empty_masks": ("keep", "exclude"),
+    "empty_masks": ("keep", "exclude", "exclude all"),
     "undefined_s": ("keep", "skip"),
 }
 
@@ -283,8 +258,49 @@ _MATLAB = Protocol(
     defines=("mae", "f_max", "f_adp", "s", "auc_roc", "iou_max", "iou_mean"),
 )
 
+_CODTOOLBOX = Protocol(
+    name="codtoolbox",
+    title="CODToolbox, SINet-V2 (MATLAB)",
+    rule=CountingRule(128, "half-up"),
+    map="min-max",
+    mae_map="min-max",
+    mae_mask="binary",
+    constant_mae="bytes",
+    comparison="colon>=",
+    smoothing=0.0,
+    f_max="meanf",
+    empty_masks="keep",
+    undefined_s="keep",
+    defines=("mae", "f_max", "f_mean", "f_adp", "s", "e_max", "e_mean", "e_adp", "wf"),
+    e_comparison="colon>",
+    adaptive_e=">",
+)
+
+_TORCH = Protocol(
+    name="torch",
+    title="SOD_Evaluation_Metrics (PyTorch)",
+    rule=CountingRule(127, "before"),
+    map="raw",
+    mae_map="raw",
+    mae_mask="raw",
+    constant_mae="bytes",
+    comparison=">=254",
+    smoothing=0.0,
+    f_max="meanf",
+    empty_masks="exclude all",
+    undefined_s="keep",
+    defines=("mae", "f_max", "f_mean", "f_adp", "s", "e_max", "e_mean", "e_adp", "wf"),
+    weighted_beta2=0.3,
+    empty_weighted_f="background",
+    adaptive_e=">=unclipped",
+    on_request=True,
+)
+
+# What is counted for every pair, whatever it is scored under: it costs next to nothing
+BUILT_IN = (_SALMETRIC, _PYSODMETRICS, _MATLAB, _CODTOOLBOX)
+
 # Every known protocol by name: what ``--protocol`` accepts
-PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (_SALMETRIC, _PYSODMETRICS, _MATLAB)}
+PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (*BUILT_IN, _TORCH)}
 
 
 def get_protocol(protocol: str | Protocol) -> Protocol:
@@ -335,48 +351,3 @@ def register_protocol(protocol: Protocol) -> None:
     if PROTOCOLS.get(protocol.name, protocol) != protocol:
         raise ValueError(f"there is another protocol with the name {protocol.name!r}")
     PROTOCOLS[protocol.name] = protocol
-
-
-@dataclass(frozen=True)
-class CountingScheme:
-    """What is counted for every pair: the rules, and the columns of the pixel metrics.
-
-    Attributes
-    ----------
-    rules : tuple of CountingRule
-        At least one.  The first one's histogram is kept for every pair, that of another rule for the pairs on which it
-        differs.
-    columns : tuple of PixelColumn
-        What is computed from the pixels of every pair in addition to the counts.
-    """
-
-    rules: tuple[CountingRule, ...]
-    columns: tuple[PixelColumn, ...] = ()
-
-    @classmethod
-    def for_protocols(
-        cls, protocols: Iterable[Protocol], pixel_metrics: Sequence[str] = ("wf",)
-    ) -> "CountingScheme":
-        """The scheme whose counts can be scored under some protocols.
-
-        Parameters
-        ----------
-        protocols : iterable of Protocol
-            The built-in protocols are always counted too: they cost next to nothing.
-        pixel_metrics : sequence of str
-            Metrics of the catalogue that need pixels, see `sodbench.metrics.catalogue.pixel_metric_names`.
-
-        Returns
-        -------
-        CountingScheme
-        """
-        scored = [_SALMETRIC, _PYSODMETRICS, _MATLAB, *protocols]
-        rules = dict.fromkeys(protocol.rule for protocol in scored)
-        columns = dict.fromkeys(p.pixel_column(metric) for metric in pixel_metrics for p in scored)
-        return cls(tuple(rules), tuple(columns))
-
-
-# What is counted unless a protocol or a metric of the user's own asks for more
-DEFAULT_SCHEME = CountingScheme.for_protocols(())
-# The same without pixel metrics, which take most of the time of a pair
-COUNTS_ONLY = CountingScheme.for_protocols((), pixel_metrics=())

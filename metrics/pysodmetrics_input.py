@@ -22,8 +22,9 @@ from sodbench.metrics.confusion import (
 )
 from sodbench.metrics.counts import count_pair
 from sodbench.metrics.masks import PreparedMask
-from sodbench.metrics.protocols import COUNTS_ONLY, STANDARD_RULE
-from sodbench.metrics.weighted_f import weighted_f
+from sodbench.metrics.protocols import STANDARD_RULE
+from sodbench.metrics.schemes import COUNTS_ONLY
+from sodbench.metrics.weighted_f import weighted_f, weighted_precision_recall
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,9 @@ class PreparedPair:
         """
         map_ = self.map_ if self.map_.dtype == np.uint8 else self.map_.astype(np.float64)
         geometry = self.mask.geometry(STANDARD_RULE.foreground_above)
-        return float(
-            weighted_f(map_, geometry, np.array([[self.slope, self.offset]]), beta_squared)[0]
-        )
+        preparation = np.array([[self.slope, self.offset]])
+        precision, recall = weighted_precision_recall(map_, geometry, preparation).T
+        return float(weighted_f(precision, recall, beta_squared)[0])
 
     def within(self, box: tuple[slice, slice]) -> "PreparedPair":
         """The pair with everything outside a box background and 0.

@@ -7,6 +7,7 @@ exception is an undefined S-measure under a protocol that keeps it: the mean is 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.arrays import Floats
-from sodbench.metrics.catalogue import METRICS, THRESHOLD_FAMILIES
+from sodbench.metrics.catalogue import MEASUREMENTS, METRICS, THRESHOLD_FAMILIES
 from sodbench.metrics.confusion import (
     PreparedCounts,
     at_adaptive_threshold,
@@ -30,6 +31,7 @@ from sodbench.metrics.threshold_metrics import (
     precision_recall_f,
     ranking_rates,
 )
+from sodbench.metrics.weighted_f import weighted_f
 from sodbench.version import __version__
 
 if TYPE_CHECKING:
@@ -50,7 +52,9 @@ __all__ = [
 _FOREGROUND_CURVES = ("precision", "recall", "f")
 _RANKING_CURVES = ("tpr", "fpr", "ppv")
 # Per-image metrics that a protocol may leave undefined; a NaN anywhere else means that the value was not computed.
-_MAY_BE_LEFT_OUT = frozenset({"mae", "f_max", "f_mean", "fpr_max", "fpr_mean"})
+_MAY_BE_LEFT_OUT = frozenset(
+    {"mae", "mba", "f_max", "f_mean", "f_adp", "precision_adp", "recall_adp", "fpr_max", "fpr_mean"}
+)
 # Pairs processed at a time: their curves stay in the processor's cache, and memory does not grow with their number.
 BLOCK = 48
 
@@ -96,16 +100,29 @@ def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
 
     scalars = {"mae": _mae(counts, prepared, protocol)}
     scalars["s"], scalars["s_object"], scalars["s_region"] = s_measure(prepared)
+    scalars["mse"] = _mse(counts, prepared, protocol)
     for metric in METRICS.values():
         # those on request exist where they were counted; the others are NaN where they were not
-        if metric.needs_pixels and not (metric.on_request and not counts.holds(metric.name)):
-            scalars[metric.name] = counts.pixel_metric(metric.name, protocol)
+        name = metric.measurement
+        if metric.needs_pixels and not (metric.on_request and not counts.holds(name)):
+            if name == "wf":
+                scalars[metric.name] = _weighted_f(counts, prepared, protocol)
+            elif MEASUREMENTS[name].is_curve:
+                curves[name] = counts.measurement(name, protocol)
+            else:
+                scalars[metric.name] = counts.measurement(name, protocol)
     adaptive = at_adaptive_threshold(prepared)
     at_adaptive = precision_recall_f(adaptive, beta2=protocol.beta2) | family_values(adaptive)
+    if protocol.adaptive_e != ">=":
+        adaptive = at_adaptive_threshold(prepared, protocol.adaptive_e)
+        at_adaptive["e"] = family_values(adaptive)["e"]
+    if protocol.empty_masks == "exclude all":
+        for name in _FOREGROUND_CURVES:
+            at_adaptive[name][prepared.positives[:, 0] == 0] = np.nan
     scalars |= {f"{name}_adp": values[:, 0] for name, values in at_adaptive.items()}
-    for name in ("f", *THRESHOLD_FAMILIES):
+    for name in ("f", *THRESHOLD_FAMILIES, *_measured_curves(counts)):
         scalars[f"{name}_max"] = curves[name].max(axis=-1)
-        scalars[f"{name}_mean"] = curves[name].mean(axis=-1)
+        scalars[f"{name}_mean"] = _mean_over_thresholds(curves[name], name, protocol)
 
     return PerImage(scalars, curves, prepared.positives[:, 0])
 
@@ -129,14 +146,21 @@ def per_image_curves(
     PerImage
         Without scalars.
     """
-    wanted = _image_curve_names() if names is None else tuple(names)
+    measured = _measured_curves(counts)
+    wanted = (*_image_curve_names(), *measured) if names is None else tuple(names)
     prepared = prepare_counts(counts, protocol.rule, protocol.map)
-    curves = _curves(prepared, protocol, wanted)
+    curves = _curves(prepared, protocol, [name for name in wanted if name not in measured])
+    curves |= {name: counts.measurement(name, protocol) for name in measured if name in wanted}
     return PerImage({}, {name: curves[name] for name in wanted}, prepared.positives[:, 0])
 
 
 def _image_curve_names() -> tuple[str, ...]:
     return ("precision", "recall", "f", "tpr", "ppv", *THRESHOLD_FAMILIES)
+
+
+def _measured_curves(counts: Counts) -> tuple[str, ...]:
+    """The curves that were measured from the pixels."""
+    return tuple(name for name, m in MEASUREMENTS.items() if m.is_curve and counts.holds(name))
 
 
 def _curves(
@@ -150,7 +174,9 @@ def _curves(
             confusion = at_thresholds(prepared, protocol.secondary_comparison)
         # both axes of a ranking's curve come from one comparison; recall may use another one, and smoothing
         curves |= ranking_rates(confusion, protocol.smoothing) | family_values(confusion)
-    if protocol.empty_masks == "exclude":
+        if protocol.e_comparison:
+            curves["e"] = family_values(at_thresholds(prepared, protocol.e_comparison))["e"]
+    if protocol.empty_masks != "keep":
         _leave_out_undefined(curves, prepared)
     return curves
 
@@ -181,6 +207,35 @@ def _mae(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats
     if protocol.constant_mae == "undefined":
         constant = np.count_nonzero(prepared.per_class.any(axis=1), axis=1) == 1
         error[constant] = np.nan
+    return error
+
+
+def _mean_over_thresholds(curves: Floats, name: str, protocol: Protocol) -> Floats:
+    """The mean of curves [..., 256] over the protocol's thresholds, or over all where they are measured."""
+    last = 256 if name in MEASUREMENTS else protocol.n_thresholds
+    means: Floats = curves[..., :last].mean(axis=-1)
+    return means
+
+
+def _weighted_f(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
+    """Weighted F of N images, from the stored weighted precision and recall."""
+    precision, recall = counts.measurement("wf", protocol).T
+    scores = weighted_f(precision, recall, protocol.weighted_beta2)
+    if protocol.empty_weighted_f == "background":
+        pixels = (prepared.per_class[:, 0] * prepared.value).sum(axis=-1)
+        mean = pixels / (prepared.positives + prepared.negatives)[:, 0]
+        empty = (prepared.positives[:, 0] == 0) & ~np.isnan(scores)
+        scores[empty] = 1 - mean[empty]
+    return scores
+
+
+def _mse(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
+    """Mean squared error of the min-max map against the binary mask, whatever the protocol does to the map."""
+    if protocol.map != "min-max":
+        prepared = prepare_counts(counts, protocol.rule, "min-max")
+    background, foreground = prepared.per_class[:, 0], prepared.per_class[:, 1]
+    squared = background * prepared.value**2 + foreground * (1 - prepared.value) ** 2
+    error: Floats = squared.sum(axis=-1) / (prepared.positives + prepared.negatives)[:, 0]
     return error
 
 
@@ -215,10 +270,10 @@ def aggregate(
         # the first maximum: several thresholds may reach it
         best = by_curve[protocol.f_max].argmax(axis=-1)
         metrics["f_max"] = by_curve[protocol.f_max].max(axis=-1)
-        metrics["f_mean"] = by_curve[protocol.f_max].mean(axis=-1)
+        metrics["f_mean"] = _mean_over_thresholds(by_curve[protocol.f_max], "f", protocol)
         for form, curve in by_curve.items():
             metrics[f"f_max_{form}"] = curve.max(axis=-1)
-            metrics[f"f_mean_{form}"] = curve.mean(axis=-1)
+            metrics[f"f_mean_{form}"] = _mean_over_thresholds(curve, "f", protocol)
         metrics["precision"] = np.take_along_axis(p, best[..., None], -1)[..., 0]
         metrics["recall"] = np.take_along_axis(r, best[..., None], -1)[..., 0]
         metrics["threshold"] = np.where(np.isnan(metrics["f_max"]), np.nan, best)
@@ -226,10 +281,10 @@ def aggregate(
     # the mean of per-image maxima is no program's max F; it keeps a name of its own
     if "f_max" in means:
         metrics["f_max_best"] = np.asarray(means["f_max"])
-    for name in THRESHOLD_FAMILIES:
+    for name in (*THRESHOLD_FAMILIES, *MEASUREMENTS):
         if name in curve_means:
             metrics[f"{name}_max"] = curve_means[name].max(axis=-1)
-            metrics[f"{name}_mean"] = curve_means[name].mean(axis=-1)
+            metrics[f"{name}_mean"] = _mean_over_thresholds(curve_means[name], name, protocol)
     if "fpr" in curve_means and "tpr" in curve_means:
         metrics["auc_roc"] = _roc_area(curve_means["fpr"], curve_means["tpr"])
     if "ppv" in curve_means and "tpr" in curve_means:
@@ -278,8 +333,10 @@ class Scores:
     curves : dict of str to float64 [256]
         The means over images at the thresholds 0..255.  ``f`` is the curve whose maximum is ``f_max`` under the
         protocol: ``f_meanpr`` (F of the mean precision and recall) or ``f_meanf`` (the mean of the images' F).
-    per_image : pandas.DataFrame
-        One row per pair, index ``stem``, one column per metric; NaN where the protocol defines no value.
+    stems : tuple of str
+        The names of the pairs.
+    image_values : dict of str to float64 [N]
+        Each metric of every pair, in the order of ``stems``; NaN where the protocol defines no value.
     undefined : tuple of str
         Stems whose S-measure is undefined (an empty block; see s_measure.py).
     left_out : dict of str to tuple of str
@@ -298,12 +355,21 @@ class Scores:
     n: int
     metrics: dict[str, float]
     curves: dict[str, Floats]
-    per_image: "pd.DataFrame" = field(repr=False)
+    stems: tuple[str, ...] = field(repr=False)
+    image_values: dict[str, Floats] = field(repr=False)
     undefined: tuple[str, ...] = ()
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     empty_masks: tuple[str, ...] = ()
     comparisons: dict[str, str] = field(default_factory=dict)
     signature: str = ""
+
+    @cached_property
+    def per_image(self) -> "pd.DataFrame":
+        """``image_values`` as a table: one row per pair, index ``stem``, one column per metric."""
+        # importing pandas is slow, and not needed for the aggregates
+        import pandas as pd
+
+        return pd.DataFrame(self.image_values, pd.Index(self.stems, name="stem", dtype=object))
 
 
 class CountsSource(TypingProtocol):
@@ -365,7 +431,8 @@ def score(
         n=len(counts),
         metrics={name: float(value) for name, value in metrics.items()},
         curves=curves,
-        per_image=_per_image_table(visited, names),
+        stems=tuple(stems),
+        image_values=dict(zip(visited.columns, visited.scalars, strict=True)),
         undefined=undefined,
         left_out=_left_out(visited, names),
         empty_masks=_select(names, visited.foreground == 0),
@@ -409,14 +476,6 @@ class _Visited:
         return values
 
 
-def _per_image_table(visited: _Visited, names: NDArray[np.object_]) -> "pd.DataFrame":
-    # Importing pandas is slow, and not needed where pairs are only counted
-    import pandas as pd
-
-    index = pd.Index(names, name="stem", dtype=object)
-    return pd.DataFrame(visited.scalars.T, index, list(visited.columns), copy=False)
-
-
 def _select(names: NDArray[np.object_], rows: NDArray[np.bool_]) -> tuple[str, ...]:
     """The names of some pairs."""
     return tuple(names[rows].tolist())
@@ -426,6 +485,7 @@ def _left_out(visited: _Visited, names: NDArray[np.object_]) -> dict[str, tuple[
     """The pairs without a value, by the metric whose mean leaves them out."""
     rows = {
         "mae": np.isnan(visited.scalar("mae")),
+        "mba": np.isnan(visited.scalar("mba")) if "mba" in visited.columns else np.zeros(1, bool),
         "f_max": ~visited.defined["f"],
         "auc_roc": ~visited.defined["tpr"],
     }
@@ -443,6 +503,7 @@ def _visit_blocks(counts: CountsSource, protocol: Protocol, order: NDArray[np.in
         rows = order[start : start + BLOCK]
         block = per_image_metrics(counts[rows], protocol)
         for name, values in block.curves.items():
+            sums.setdefault(name, np.zeros(256))
             if name in defined:
                 has_value = ~np.isnan(values[:, 0])
                 defined[name][rows] = has_value

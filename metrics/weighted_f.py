@@ -8,7 +8,7 @@ several foreground pixels are equally near, the one in the leftmost column is us
 scipy's Euclidean distance transform.
 
 The computation has two parts.  `weighted_geometry` depends on the mask alone and serves every map scored against
-it.  `weighted_f` visits the map once for any number of affine preparations of it (raw, min-max, divided by its
+it.  `weighted_precision_recall` visits the map once for any number of affine preparations of it (raw, min-max, divided by its
 maximum), because everything but the last minimum is linear in the map.
 
 References
@@ -103,13 +103,12 @@ def weighted_geometry(mask: NDArray[np.uint8], above: int = 0) -> Geometry:
     )
 
 
-def weighted_f(
+def weighted_precision_recall(
     values: NDArray[np.uint8] | NDArray[np.float64],
     geometry: Geometry,
     preparations: NDArray[np.float64],
-    beta_squared: float = 1.0,
 ) -> NDArray[np.float64]:
-    """Weighted F of one map under several preparations.
+    """Weighted precision and recall of one map under several preparations.
 
     Parameters
     ----------
@@ -118,12 +117,10 @@ def weighted_f(
     geometry : Geometry
     preparations : float64 [K, 2]
         Rows (a, b): the map that is scored is a * values + b, which must be in [0, 1].
-    beta_squared : float
-        The weight of precision against recall.
 
     Returns
     -------
-    float64 [K]
+    float64 [K, 2]
         0 where the mask is empty.
 
     Raises
@@ -135,7 +132,7 @@ def weighted_f(
         raise ValueError(
             f"the map is {values.shape} and the mask {geometry.squared_distance.shape}; they must have one shape"
         )
-    scores: NDArray[np.float64] = _weighted_f(
+    scores: NDArray[np.float64] = _weigh_errors(
         np.ascontiguousarray(values),
         geometry.squared_distance,
         geometry.area,
@@ -149,13 +146,14 @@ def weighted_f(
         np.ascontiguousarray(preparations),
         _gaussian_taps(),
         _importance(),
-        beta_squared,
     )
     return scores
 
 
-def weighted_f_of_map(values: NDArray[np.float64], foreground: NDArray[np.bool_]) -> float:
-    """Weighted F of one prepared map, with beta^2 = 1.
+def weighted_precision_recall_of_map(
+    values: NDArray[np.float64], foreground: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Weighted precision and recall of one prepared map.
 
     Parameters
     ----------
@@ -164,11 +162,36 @@ def weighted_f_of_map(values: NDArray[np.float64], foreground: NDArray[np.bool_]
 
     Returns
     -------
-    float
+    float64 [2]
         0 where the mask is empty.
     """
     geometry = weighted_geometry(foreground.view(np.uint8))
-    return float(weighted_f(values, geometry, np.array([[1.0, 0.0]]))[0])
+    values_: NDArray[np.float64] = weighted_precision_recall(
+        values, geometry, np.array([[1.0, 0.0]])
+    )[0]
+    return values_
+
+
+def weighted_f(
+    precision: NDArray[np.float64], recall: NDArray[np.float64], beta_squared: float = 1.0
+) -> NDArray[np.float64]:
+    """Weighted F of weighted precision and recall.
+
+    Parameters
+    ----------
+    precision, recall : float64 [...]
+        Of one shape.
+    beta_squared : float
+        The weight of precision against recall.
+
+    Returns
+    -------
+    float64 [...]
+        0 where both are 0.
+    """
+    weighted = recall + beta_squared * precision
+    scores: NDArray[np.float64] = (1.0 + beta_squared) * recall * precision / (weighted + EPSILON)
+    return scores
 
 
 @cache
@@ -233,7 +256,7 @@ def _outline(mask, above):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _weighted_f(  # type: ignore[no-untyped-def]  # noqa: PLR0913
+def _weigh_errors(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     values,
     squared,
     area,
@@ -247,10 +270,9 @@ def _weighted_f(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     preparations,
     taps,
     importance,
-    beta_squared,
 ) -> NDArray[np.float64]:
-    """float64 [K]; the arguments are those of weighted_f, the fields of a Geometry, and two tables."""
-    scores = np.zeros(len(preparations))
+    """float64 [K, 2]; the arguments are those of weighted_f, the fields of a Geometry, and two tables."""
+    scores = np.zeros((len(preparations), 2))
     if area == 0:
         return scores
     # the error of a false alarm is the map itself, that of a miss is 1 - map
@@ -261,8 +283,7 @@ def _weighted_f(  # type: ignore[no-untyped-def]  # noqa: PLR0913
         true_positive = max(area - missed[k], 0.0)
         recall = max(1.0 - missed[k] / area, 0.0)
         precision = true_positive / (true_positive + false_positive[k] + EPSILON)
-        weighted = recall + beta_squared * precision
-        scores[k] = (1.0 + beta_squared) * recall * precision / (weighted + EPSILON)
+        scores[k, 0], scores[k, 1] = precision, recall
     return scores
 
 
@@ -282,7 +303,11 @@ def _false_alarms(values, squared, preparations, importance):  # type: ignore[no
                 weighted[x] += importance[squared[y, x]] * values[y, x]
     # the constant part of a preparation needs the sum of the weights, and most preparations have none
     weights = np.zeros(width)
-    if np.any(preparations[:, 1] != 0.0):
+    has_constant_part = False
+    # not np.any(): code that uses it needs scipy.linalg when it is loaded
+    for k in range(len(preparations)):
+        has_constant_part |= preparations[k, 1] != 0.0
+    if has_constant_part:
         for y in range(height):
             for x in range(width):
                 weights[x] += importance[squared[y, x]]

@@ -18,6 +18,8 @@ Key = tuple[str, str]
 NOT_COMPARED = "not compared"
 # The field of a signature that names the version: results of two versions are marked, but they are compared.
 VERSION_FIELD = "sodbench"
+# A field of one metric alone: the others are compared with results that lack it.
+HCE_FIELD = "hce"
 # Fields that all datasets of a report should share; the others depend on the dataset.
 EVERYWHERE = (VERSION_FIELD, "protocol", "gt")
 # How many combinations of datasets find_ranking tries.
@@ -85,7 +87,7 @@ def find_comparable(
         classes: dict[object, list[str]] = {}
         for method in methods:
             key = method, dataset
-            fields = signature_fields(signatures[key], without=(VERSION_FIELD,))
+            fields = signature_fields(signatures[key], without=(VERSION_FIELD, HCE_FIELD))
             classes.setdefault((tuple(fields.items()), fingerprints.get(key, "")), []).append(
                 method
             )
@@ -100,8 +102,8 @@ def find_comparable(
             if method not in compared[dataset]:
                 key = method, dataset
                 differences = differing_fields(
-                    signature_fields(signatures[key], without=(VERSION_FIELD,)),
-                    signature_fields(usual[dataset], without=(VERSION_FIELD,)),
+                    signature_fields(signatures[key], without=(VERSION_FIELD, HCE_FIELD)),
+                    signature_fields(usual[dataset], without=(VERSION_FIELD, HCE_FIELD)),
                 )
                 reasons[key] = _explain_exclusion(differences, len(methods), method in largest)
     return Comparable(compared, usual, reasons, alike)

@@ -151,7 +151,7 @@ def label_results(results: Sequence[Result], entries: MethodEntries) -> list[Res
         else replace(
             result,
             method=label_of(result.method, entries),
-            in_memory=result.in_memory or (result.table, None),
+            in_memory=result.in_memory or (result.pair_table, None),
         )
         for result in results
     ]

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from sodbench.metrics import PROTOCOLS
 from sodbench.metrics.catalogue import find_metric
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.comparability import Key
@@ -109,7 +108,8 @@ def published_comparison_table(
         for source in published:
             keys = [k for k in source.values if k[0].casefold() in own and k[1] == dataset]
             for key in keys:
-                protocols = [source.protocol] if source.protocol else list(PROTOCOLS)
+                result = analysis.results[method, dataset]
+                protocols = [source.protocol] if source.protocol else list(result.protocols)
                 measured = {
                     p: float(measure((method, dataset), p).get(key[2], np.nan)) for p in protocols
                 }

@@ -301,7 +301,8 @@ def f_max_under_each_protocol(result: Result, counts: Counts) -> dict[str, float
     """
     needed = ("precision", "recall", "f")
     f_max = {}
-    for name, protocol in PROTOCOLS.items():
+    for name in result.protocols:
+        protocol = PROTOCOLS[name]
         if name == result.protocol:
             f_max[name] = result.metrics["f_max"]
             continue

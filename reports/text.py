@@ -330,9 +330,13 @@ def format_cost(record: Mapping[str, Any]) -> str:
     rows = []
     for cost in record["sizes"]:
         low, high = (1e3 * seconds for seconds in cost["latency_quartiles"])
+        size = f"{cost['width']}x{cost['height']}"
+        height, width = cost.get("network_size") or (cost["height"], cost["width"])
+        if (height, width) != (cost["height"], cost["width"]):
+            size += f", as {width}x{height}"
         rows.append(
             (
-                f"{cost['width']}x{cost['height']}",
+                size,
                 f"{cost['macs'] / 1e9:.4g} G" if cost["macs"] is not None else "-",
                 f"{1e3 * cost['latency_median']:.1f} ms ({low:.1f} to {high:.1f})",
                 f"{cost['throughput']:.2f} ({cost['best_batch']})",

@@ -6,6 +6,7 @@ synchronisation; ``end_to_end`` is measured from JPEG files to PNG files, as ``s
 
 import json
 import math
+import shutil
 import statistics
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from sodbench.images import write_image
 from sodbench.models import BASELINES, DEFAULT_MODEL, create_model, get_input_size
 from sodbench.models.devices import choose_device
 from sodbench.models.execution import Execution
+from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.runners.prediction.batching import is_out_of_memory
 from sodbench.runners.prediction.predict import predict
@@ -55,8 +57,10 @@ class Cost:
     Attributes
     ----------
     height, width : int
+    network_size : (int, int) or None
+        Height and width at which the image enters the network; None without a network.
     macs : int or None
-        Multiply-adds of the convolutions and matrix products of one image; None without a network.
+        Multiply-adds of the convolutions and matrix products at that size; None where they cannot be counted.
     latency_median : float
         Seconds of one image alone.
     latency_quartiles : (float, float)
@@ -74,6 +78,7 @@ class Cost:
 
     height: int
     width: int
+    network_size: tuple[int, int] | None
     macs: int | None
     latency_median: float
     latency_quartiles: tuple[float, float]
@@ -85,7 +90,7 @@ class Cost:
 
 
 def benchmark(
-    model: str = DEFAULT_MODEL,
+    model: str | ModelSource = DEFAULT_MODEL,
     checkpoint: Path | str | None = None,
     *,
     sizes: Sequence[tuple[int, int]] = BENCHMARK_SIZES,
@@ -120,9 +125,12 @@ def benchmark(
         raise SodbenchError("a benchmark needs at least one size, of at least 1x1, and one repeat")
     if max(max(s) for s in sizes) > MAX_SIDE:
         raise SodbenchError(f"--sizes: a side above {MAX_SIDE} pixels cannot be measured")
-    choose_device(execution.get("device", "auto"))
-    network = None if model in BASELINES else create_model(model).eval()
-    predictor = load_predictor(model, checkpoint, **execution)
+    source = as_source(model, checkpoint)
+    network = None
+    if source.name not in BASELINES and not source.is_onnx:
+        choose_device(execution.get("device", "auto"))
+        network = create_model(source.name, **source.options).eval()
+    predictor = load_predictor(source, **execution)
     # a size that cannot be measured is named before the others take their time
     for size in sizes:
         with _naming_size(size):
@@ -131,7 +139,8 @@ def benchmark(
     for size in track(sizes, "bench", "size"):
         with _naming_size(size):
             costs.append(_measure_size(predictor, network, size, repeats))
-    return _make_record(model, predictor, network, costs)
+    name = predictor.name if source.is_onnx else source.name
+    return _make_record(name, predictor, network, costs)
 
 
 def _make_record(
@@ -172,7 +181,11 @@ def count_macs(network: nn.Module, height: int, width: int) -> int:
     -------
     int
     """
-    size = get_input_size(network).for_image(height, width)
+    return _count_macs_at(network, get_input_size(network).for_image(height, width))
+
+
+def _count_macs_at(network: nn.Module, size: tuple[int, int]) -> int:
+    """Count the multiply-adds for one image that enters the network at a size."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 3, *size))
     return int(counter.get_total_flops()) // 2
@@ -197,7 +210,9 @@ def _naming_size(size: tuple[int, int]) -> Iterator[None]:
 def _measure_size(
     predictor: Predictor, network: nn.Module | None, size: tuple[int, int], repeats: int
 ) -> Cost:
-    macs = count_macs(network, *size) if network else None
+    processing = getattr(predictor, "processing", None)
+    network_size = processing.input.size.for_image(*size) if processing else None
+    macs = _count_macs_at(network, network_size) if network and network_size else None
     reset_peak_memory(predictor.device)
     times = _measure_times(predictor, _draw_images(1, size), repeats)
     throughput, best = _measure_throughput(predictor, size, statistics.median(times), repeats)
@@ -205,6 +220,7 @@ def _measure_size(
     return Cost(
         height=size[0],
         width=size[1],
+        network_size=network_size,
         macs=macs,
         latency_median=statistics.median(times),
         latency_quartiles=(float(quartiles[0]), float(quartiles[1])),
@@ -243,13 +259,13 @@ def _batch_sizes(device: torch.device | None) -> Iterator[int]:
 
 
 def _measure_times(predictor: Predictor, pixels: NDArray[np.uint8], repeats: int) -> list[float]:
-    """Return the seconds of each repeat, after two that do not count."""
+    """Return the seconds of each repeat, after three that do not count: CUDA graphs are captured in the third."""
     times = []
-    for _ in range(repeats + 2):
+    for _ in range(repeats + 3):
         start = time.perf_counter()
         predictor.start(pixels, None)()
         times.append(time.perf_counter() - start)
-    return times[2:]
+    return times[3:]
 
 
 def _measure_end_to_end(
@@ -259,10 +275,13 @@ def _measure_end_to_end(
     count = max(4, min(END_TO_END_BATCHES * batch, int(END_TO_END_SECONDS * rate)))
     with tempfile.TemporaryDirectory() as folder:
         different = _draw_images(min(count, 16), size)
-        samples = []
+        samples: list[tuple[str, Path]] = []
         for i in range(count):
             path = Path(folder, "images", f"{i:04}.jpg")
-            write_image(path, different[i % len(different)])
+            if i < len(different):
+                write_image(path, different[i])
+            else:
+                shutil.copyfile(samples[i % len(different)][1], path)
             samples.append((path.stem, path))
         summary = predict(
             predictor, samples, Path(folder, "maps"), batch_size=batch, description="JPEG to PNG"

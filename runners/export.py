@@ -1,5 +1,6 @@
 """A network as an ONNX file, checked against torch with onnxruntime before it is kept."""
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +16,19 @@ from sodbench.errors import SodbenchError
 from sodbench.files import atomic_write
 from sodbench.models import (
     create_model,
-    get_input_size,
-    get_output,
     identify_model,
     load_checkpoint,
 )
 from sodbench.models.declarations import declares_output
-from sodbench.models.inference import OutputRange, check_output
+from sodbench.models.inference import check_output
+from sodbench.models.onnx import METADATA_KEY
+from sodbench.models.output_range import OutputRange
+from sodbench.models.presets import get_processing
+from sodbench.models.processing import Processing
+from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import FAILURES, describe_failure
-from sodbench.runners.prediction.predictors import double_sigmoid_problem, report_own_weights
+from sodbench.runners.prediction.predictors import report_own_weights
+from sodbench.runners.prediction.problems import double_sigmoid_problem
 
 # Heights and widths at which the exported network is compared, as far as the network takes them.
 _CHECKED_SIZES = ((224, 224), (97, 131), (300, 400))
@@ -33,18 +38,18 @@ TOLERANCE = 1e-4
 
 
 def export_onnx(
-    model: str, checkpoint: Path | str | None, path: Path | str
+    model: str | ModelSource, checkpoint: Path | str | None, path: Path | str
 ) -> dict[tuple[int, int], float]:
     """Write a network as ONNX, checked against torch.
 
     The file's input is ``image``, normalised RGB float32 [n, 3, h, w]; its output ``logits`` [n, 1, h, w], or
     ``probabilities`` if the network declares them. n is free, and so are h and w unless the network declares a fixed
-    size.
+    size. The file's metadata state the processing, so that sodbench predicts with the file alone.
 
     Parameters
     ----------
-    model : str
-        As for `create_model`.
+    model : str or ModelSource
+        As for `load_predictor`.
     checkpoint : Path or str, optional
         A file of weights.
     path : Path or str
@@ -64,18 +69,20 @@ def export_onnx(
     """
     path = Path(path)
     _require_onnx()
+    source = as_source(model, checkpoint)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = create_model(model).eval()
-    if checkpoint is not None:
-        load_checkpoint(network, checkpoint)
+        network = create_model(source.name, **source.options).eval()
+    if source.checkpoint is not None:
+        load_checkpoint(network, source.checkpoint, source.checkpoint_key)
     else:
-        report_own_weights(model)
-    expected = _run_torch(network)
-    _warn_of_probabilities(network, model, expected)
+        report_own_weights(source.name)
+    processing = source.choose_processing(get_processing(network))
+    expected = _run_torch(network, processing)
+    _warn_of_probabilities(network, source.name, expected)
     with atomic_write(path) as temporary:
-        _export(network, temporary, next(iter(expected)))
-        return _compare(temporary, get_output(network), expected)
+        _export(network, processing, temporary, next(iter(expected)))
+        return _compare(temporary, processing.output.values, expected)
 
 
 def _require_onnx() -> None:
@@ -90,8 +97,8 @@ def _require_onnx() -> None:
         ) from error
 
 
-def _input_sizes(network: nn.Module) -> list[tuple[int, int]]:
-    policy = get_input_size(network)
+def _input_sizes(processing: Processing) -> list[tuple[int, int]]:
+    policy = processing.input.size
     return list(dict.fromkeys(policy.for_image(*size) for size in _CHECKED_SIZES))
 
 
@@ -100,10 +107,12 @@ def _draw_input(size: tuple[int, int]) -> NDArray[np.float32]:
     return np.random.default_rng(0).standard_normal((1, 3, *size), np.float32)
 
 
-def _run_torch(network: nn.Module) -> dict[tuple[int, int], NDArray[np.float32]]:
+def _run_torch(
+    network: nn.Module, processing: Processing
+) -> dict[tuple[int, int], NDArray[np.float32]]:
     """Return what torch computes at each size that the network takes."""
     expected = {}
-    for size in _input_sizes(network):
+    for size in _input_sizes(processing):
         try:
             image = torch.from_numpy(_draw_input(size))
             with torch.inference_mode():
@@ -133,14 +142,14 @@ def _warn_of_probabilities(
     """Warn if an output that is named ``logits`` is likely to hold probabilities."""
     seen = OutputRange()
     for values in expected.values():
-        seen = seen.with_images(torch.tensor([[values.min(), values.max()]]))
+        seen = seen.with_images(np.array([[values.min(), values.max()]]))
     if not declares_output(network) and seen.looks_like_probabilities:
         logger.warning(f"WARNING: {double_sigmoid_problem(identify_model(model)[0], seen)}")
 
 
-def _export(network: nn.Module, path: Path, size: tuple[int, int]) -> None:
+def _export(network: nn.Module, processing: Processing, path: Path, size: tuple[int, int]) -> None:
     dynamic = torch.export.Dim.DYNAMIC
-    fixed = get_input_size(network).fixed is not None
+    fixed = processing.input.size.fixed is not None
     free = {0: dynamic} if fixed else {0: dynamic, 2: dynamic, 3: dynamic}
     example = torch.zeros(2, 3, *size)
     try:
@@ -149,7 +158,7 @@ def _export(network: nn.Module, path: Path, size: tuple[int, int]) -> None:
                 network,
                 (example,),
                 input_names=["image"],
-                output_names=[get_output(network)],
+                output_names=[processing.output.values],
                 dynamic_shapes=(free,),
                 dynamo=True,
                 verbose=False,
@@ -159,6 +168,7 @@ def _export(network: nn.Module, path: Path, size: tuple[int, int]) -> None:
             f"torch cannot export this network: {describe_failure(_root_cause(error))}"
         ) from error
     assert program is not None
+    program.model.metadata_props[METADATA_KEY] = json.dumps(processing.to_dict())
     program.save(path)
 
 

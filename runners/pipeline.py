@@ -25,6 +25,7 @@ from sodbench.files import safe_folder_name
 from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, DEFAULT_MODEL, starts_untrained
 from sodbench.models.execution import Execution
+from sodbench.models.source import ModelSource
 from sodbench.results import Policy, Result
 from sodbench.runners.distributed import environment_number
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
@@ -47,7 +48,7 @@ class Run:
         Names, subsets (``HKU-IS/test``) or folders of the user's own.
     data_root : Path
         The folder that holds the datasets.
-    model, checkpoint, execution
+    model, execution
         As for `load_predictor`.
     name : str, optional
         Name of the method in results; by default the model's name.
@@ -72,8 +73,7 @@ class Run:
     output: Path
     datasets: Sequence[str] = TEST_SETS
     data_root: Path = Path("data")
-    model: str = DEFAULT_MODEL
-    checkpoint: Path | None = None
+    model: ModelSource = field(default_factory=ModelSource)
     name: str | None = None
     execution: Execution = field(default_factory=Execution)
     batch_size: int | None = None
@@ -130,18 +130,19 @@ def run_sample(run: Run) -> RunResult:
     logger.info(
         "This is the built-in sample: drawn images that show the toolkit at work, not a benchmark."
     )
-    checkpoint = run.checkpoint
-    fit = checkpoint is None and run.model == DEFAULT_MODEL
+    model = run.model
+    fit = model.checkpoint is None and model.name == DEFAULT_MODEL
     # imported before the images are drawn, so that a missing torch is reported at once
     if fit:
         from sodbench.runners.training.train import train_on_demo
     data_root = write_demo_data(run.output / "sample-data")
     if fit:
         device = run.execution.get("device", "auto")
-        checkpoint = train_on_demo(
+        weights = train_on_demo(
             data_root, run.output / "sample-model", device=device, force=run.force
         )
-    return run_datasets(replace(run, data_root=data_root, checkpoint=checkpoint, baselines=True))
+        model = replace(model, checkpoint=weights)
+    return run_datasets(replace(run, data_root=data_root, model=model, baselines=True))
 
 
 def run_datasets(run: Run) -> RunResult:
@@ -166,7 +167,7 @@ def run_datasets(run: Run) -> RunResult:
     datasets = _find_datasets(run)
     predictors = [_load_predictor(run)]
     if run.baselines:
-        predictors += [(name, load_predictor(name)) for name in BASELINES if name != run.model]
+        predictors += [(name, load_predictor(name)) for name in BASELINES if name != run.model.name]
     tasks = []
     problems: list[Problem] = []
     warnings: list[Problem] = []
@@ -254,9 +255,9 @@ def _describe_missing(missing: Mapping[str, DatasetNotFound], others: bool) -> l
 
 def _load_predictor(run: Run) -> tuple[str, Predictor]:
     """Return the method's name and its predictor."""
-    predictor = load_predictor(run.model, run.checkpoint, **run.execution)
-    untrained = run.checkpoint is None and starts_untrained(run.model)
-    method = run.name or Path(run.model).name.replace(".py:", "-") + " (untrained)" * untrained
+    predictor = load_predictor(run.model, **run.execution)
+    untrained = run.model.checkpoint is None and starts_untrained(run.model.name)
+    method = run.name or Path(run.model.name).name.replace(".py:", "-") + " (untrained)" * untrained
     return method, predictor
 
 

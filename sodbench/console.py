@@ -4,10 +4,14 @@ Library code reports through `logger`, as any library does, and prints nothing. 
 bars on with `show_messages`: both go to standard error, so that standard output holds results only.
 """
 
+import io
 import logging
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -23,30 +27,91 @@ logger = logging.getLogger("sodbench")
 logger.addHandler(logging.NullHandler())
 
 
+@dataclass(frozen=True)
+class Messages:
+    """Which messages are shown, and where.
+
+    Attributes
+    ----------
+    quiet : bool
+        Warnings only: no notes and no bars.
+    verbose : bool
+        Also debug messages.
+    log_file : Path, optional
+        All messages are appended to it, with times.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    log_file: Path | None = None
+
+
 class _ConsoleHandler(logging.Handler):
     """Print each message as one line on standard error, above any bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if sys.stderr is not None:
+        if sys.stderr is not None and not getattr(record, "file_only", False):
             # closed or full; the work itself is not affected
             with suppress(OSError):
                 # quoted content (file names, fields of files) must not act on the terminal or start a line
                 tqdm.write(printable(record.getMessage()), file=sys.stderr)
 
 
+class _LogFormatter(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+# how every line of a log begins
+_TIME = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
+
+
+def _open_log(path: Path) -> logging.Handler:
+    """Open a log to append to it; a file of anything else is refused."""
+    try:
+        if path.is_file() and path.stat().st_size:
+            with path.open("rb") as file:
+                if not _TIME.match(file.read(32)):
+                    raise SodbenchError(
+                        f"--log-file {path}: exists and is no log of sodbench; choose another name"
+                    )
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise SodbenchError(
+            f"--log-file {path}: cannot be written ({error.strerror or error})"
+        ) from error
+    handler.setFormatter(_LogFormatter())
+    return handler
+
+
 @contextmanager
-def show_messages(quiet: bool = False) -> Iterator[None]:
+def show_messages(messages: Messages | None = None) -> Iterator[None]:
     """Print messages and show bars while a command runs.
 
     Parameters
     ----------
-    quiet : bool, optional
-        Show warnings only: no notes and no bars.
+    messages : Messages, optional
+        Which ones, and a file that keeps them.
+
+    Raises
+    ------
+    SodbenchError
+        If the file cannot be written.
     """
+    messages = messages or Messages()
+    console = _ConsoleHandler()
+    level = logging.DEBUG if messages.verbose else logging.INFO
+    console.setLevel(logging.WARNING if messages.quiet else level)
+    handlers: list[logging.Handler] = [console]
+    if messages.log_file is not None:
+        handlers.append(_open_log(messages.log_file))
     before = logger.handlers, logger.level, logger.propagate
     # in place of the handlers of a surrounding call or program: each message appears once
-    logger.handlers = [_ConsoleHandler()]
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.handlers = handlers
+    logger.setLevel(logging.DEBUG if messages.log_file is not None else console.level)
     logger.propagate = False
     try:
         yield
@@ -54,15 +119,22 @@ def show_messages(quiet: bool = False) -> Iterator[None]:
         logger.handlers, level, logger.propagate = before
         # not assigned: logging caches what is enabled
         logger.setLevel(level)
+        for handler in handlers:
+            handler.close()
 
 
 def _shows_bars() -> bool:
-    shown = any(isinstance(handler, _ConsoleHandler) for handler in logger.handlers)
-    return shown and logger.isEnabledFor(logging.INFO) and sys.stderr is not None
+    shown = any(
+        isinstance(handler, _ConsoleHandler) and handler.level <= logging.INFO
+        for handler in logger.handlers
+    )
+    return shown and sys.stderr is not None
 
 
 def bar(total: int | None, description: str, unit: str = "it", **options: Any) -> "tqdm[Any]":
-    """Return a tqdm bar to update by hand, visible if the command line shows messages on a terminal.
+    """Return a tqdm bar to update by hand, visible if the command line shows messages.
+
+    Where standard error is no terminal (a file, a job of a scheduler), it is a message now and then instead.
 
     Parameters
     ----------
@@ -73,15 +145,17 @@ def bar(total: int | None, description: str, unit: str = "it", **options: Any) -
     **options
         For tqdm.
     """
-    return tqdm(
-        total=total,
-        desc=printable(description),
-        unit=unit,
-        # None: tqdm shows the bar on a terminal only
-        disable=None if _shows_bars() else True,
-        dynamic_ncols=True,
-        **options,
-    )
+    shown = _shows_bars()
+    if not shown or sys.stderr.isatty():
+        options |= {"disable": not shown, "dynamic_ncols": True}
+    else:
+        options |= {
+            "file": _ProgressMessages(),
+            "delay": _SECONDS_BETWEEN_MESSAGES,
+            "mininterval": _SECONDS_BETWEEN_MESSAGES,
+            "bar_format": "{desc}: {n_fmt} of {total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+        }
+    return tqdm(total=total, desc=printable(description), unit=unit, **options)
 
 
 def track(items: Iterable[T], description: str, unit: str = "it") -> Iterator[T]:
@@ -104,6 +178,19 @@ def track(items: Iterable[T], description: str, unit: str = "it") -> Iterator[T]
         for item in items:
             yield item
             progress.update()
+
+
+# Of a bar that is not on a terminal.
+_SECONDS_BETWEEN_MESSAGES = 60.0
+
+
+class _ProgressMessages(io.StringIO):
+    """What a bar writes to where there is no terminal: each of its states becomes a message."""
+
+    def write(self, text: str) -> int:
+        if state := text.strip():
+            logger.info(state)
+        return len(text)
 
 
 def show(text: str) -> None:

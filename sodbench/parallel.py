@@ -1,9 +1,12 @@
 """How many workers there are, by one rule for the whole package, and a pool of threads."""
 
+import math
 import os
 import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sodbench.console import bar
@@ -15,11 +18,63 @@ T = TypeVar("T")
 _MAX_THREADS = 16
 
 
+# Where Linux shows the control groups of a process
+_SYSTEM = Path("/")
+
+
 def processors() -> int:
-    """Return how many processors this process may use; on a shared machine that can be fewer than it has."""
+    """Return how many processors this process may use; on a shared machine that can be fewer than it has.
+
+    Returns
+    -------
+    int
+        At least 1: the smallest of the processors that the process is bound to (``taskset``, ``docker --cpuset-cpus``),
+        the quota of its control group rounded up (``docker --cpus``, limits of Kubernetes), and
+        ``SLURM_CPUS_PER_TASK``.
+    """
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        limits = [len(os.sched_getaffinity(0))]
+    else:
+        limits = [os.cpu_count() or 1]
+    limits += map(math.ceil, _quotas())
+    task = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if task.isdecimal():
+        limits.append(int(task))
+    return max(1, min(limits))
+
+
+def _quotas() -> list[float]:
+    """The processors that the control group of this process and those above it may use, where they are limited."""
+    try:
+        groups = (_SYSTEM / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        # no Linux
+        return []
+    top = _SYSTEM / "sys/fs/cgroup"
+    quotas = []
+    for group in groups:
+        _, controllers, path = group.split(":", 2)
+        # version 2 has one tree, which is named here by no controller; version 1 one for each set of controllers
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # seen from within a container, the group can be the top itself
+        tree = top / "cpu" if controllers else top
+        inside = tree / path.lstrip("/")
+        for folder in (inside, *inside.parents):
+            if folder.is_relative_to(tree):
+                quotas += _read_quota(folder)
+    return quotas
+
+
+def _read_quota(folder: Path) -> list[float]:
+    """The quota of one control group in processors; empty where it has none."""
+    for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
+        # "max" or -1 for no limit
+        with suppress(OSError, ValueError):
+            quota, period = map(int, " ".join((folder / n).read_text() for n in names).split())
+            if quota > 0 and period > 0:
+                return [quota / period]
+    return []
 
 
 def worker_count(wanted: int | None = None, *, items: int | None = None) -> int:

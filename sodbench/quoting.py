@@ -20,8 +20,6 @@ _JOINERS = "\u200c\u200d"
 # Everything but printable Latin text: a fast test, after which each character is looked up
 _SUSPECT = re.compile(r"[^\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff]")
 
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-
 
 def is_printable(character: str) -> bool:
     """Whether a character shows as itself and nothing else.
@@ -86,23 +84,6 @@ def _escape_character(match: re.Match[str]) -> str:
     if is_printable(character):
         return character
     return character.encode("unicode_escape").decode("ascii")
-
-
-def is_plain_key(text: str) -> bool:
-    """Whether a name has only letters, digits, ``_``, ``.`` and ``-``, and does not start with a dash or dot.
-
-    Only such names from files are put into commands that a user may paste into a shell.
-
-    Parameters
-    ----------
-    text : str
-        A name.
-
-    Returns
-    -------
-    bool
-    """
-    return _PLAIN_KEY.fullmatch(text) is not None
 
 
 def shell_command(words: Sequence[str]) -> str | None:

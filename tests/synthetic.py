@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from sodbench.errors import Problem
 from sodbench.images import write_grey, write_image
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
 from sodbench.results import Policy, Result, ResultInfo, build_result
+from sodbench.results.pair_table import PairTable
 
 ODD = ("plain", "<b>bold</b> & co", "50%_net #1 $x$ ^~", "U²-Net β漢|*_`[x](y)")
 """Method names that mean something in HTML, LaTeX or Markdown."""
@@ -58,8 +58,12 @@ def synthetic(
             write_grey(folder / "maps" / method.replace("/", "_") / f"{i}.png", map_)
             write_grey(folder / "masks" / f"{i}.png", mask)
             write_image(folder / "images" / f"{i}.jpg", np.stack([mask // 2 + 60] * 3, axis=2))
-    files = pd.DataFrame(rows, columns=["stem", "map", "mask", "image", "height", "width"])
-    files = files.set_index("stem").iloc[missing:]
+    stems, maps, masks, photographs, *sides = zip(*rows[missing:], strict=True)
+    files = PairTable(
+        stems,
+        {"map": maps, "mask": masks, "image": photographs},
+        dict(zip(("height", "width"), map(np.array, sides), strict=True)),
+    )
     counts = Counts.concatenate(parts[missing:])
     info = ResultInfo(
         method=method,
@@ -74,7 +78,7 @@ def synthetic(
         },
         provenance=provenance or {"scored_by": f"sodbench eval {method} masks", "maps": None},
     )
-    return build_result(score(counts, protocol, list(files.index)), info, counts)
+    return build_result(score(counts, protocol, files.stems), info, counts)
 
 
 def report_page(results, out, **options) -> Path:

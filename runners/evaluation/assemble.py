@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from sodbench.console import logger
 from sodbench.demo_data import is_demo_data
 from sodbench.errors import Problem
@@ -26,6 +24,7 @@ from sodbench.results import (
     save_result,
 )
 from sodbench.results.counts_file import CountsFile, write_counts
+from sodbench.results.pair_table import PairTable
 from sodbench.results.stored_pairs import PairSelection, StoredPairs
 from sodbench.runners.evaluation.task import Task
 from sodbench.runners.prediction.folder import MANIFEST
@@ -79,7 +78,7 @@ def assemble(
     Result
         Not stored.
     """
-    files = pd.DataFrame(task.file_names(pairs.stems), index=pd.Index(pairs.stems, name="stem"))
+    files = PairTable(pairs.stems, task.file_names(pairs.stems))
     unreadable = (*outcome.skipped, *outcome.blackened)
     policy = task.policy.applied(
         n_missing=task.n_missing + len(unreadable),
@@ -158,6 +157,7 @@ def _command(task: Task, protocol: str, allow_swapped: bool) -> list[str]:
     command += ["--protocol", protocol, "--missing", policy.missing, "--resize", policy.resize]
     command += ["--undefined", policy.undefined] if policy.undefined else []
     command += ["--no-weighted-f"] * (not policy.weighted)
+    command += ["--metrics", ",".join(policy.metrics)] if policy.metrics else []
     command += ["--shard", policy.shard_text] if policy.shard else []
     command += ["--allow-swapped"] * allow_swapped
     return _join_values(command)

@@ -19,9 +19,9 @@ import numpy as np
 from sodbench.errors import ImageError, Problem, SodbenchError
 from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_grey
 from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
-from sodbench.metrics.catalogue import METRICS
+from sodbench.metrics.catalogue import MEASUREMENTS
 from sodbench.metrics.pixel_metrics import MetricError
-from sodbench.metrics.protocols import CountingScheme
+from sodbench.metrics.schemes import CountingScheme
 from sodbench.plugins import load_plugins
 from sodbench.quoting import size_text
 from sodbench.results import Policy
@@ -201,7 +201,7 @@ def _count_item(
     folder: Path | None,
     stop: threading.Event | None,
 ) -> list[Outcomes]:
-    if any(column.metric not in METRICS for column in scheme.columns):
+    if any(column.measurement not in MEASUREMENTS for column in scheme.columns):
         # a new process knows only the metrics of sodbench itself
         load_plugins("sodbench.metrics")
     outcomes = []

@@ -63,7 +63,7 @@ class EvaluateOptions(TypedDict, total=False):
 
     Attributes
     ----------
-    missing, resize, undefined, weighted
+    missing, resize, undefined, weighted, metrics
         As in `sodbench.results.Policy`.
     name : str
         What to call the one method.
@@ -75,6 +75,7 @@ class EvaluateOptions(TypedDict, total=False):
     resize: Resize
     undefined: Undefined | None
     weighted: bool
+    metrics: Sequence[str]
     name: str | None
     dataset_name: str | None
 
@@ -111,7 +112,7 @@ def evaluate(
         Score everything again.
     **options
         ``missing`` (``"error"``, ``"skip"``, ``"zero"``), ``resize`` (``"error"``, ``"bilinear"``, ``"nearest"``),
-        ``undefined`` (``"keep"``, ``"skip"``) and ``weighted`` as in `sodbench.results.Policy`; ``name`` and
+        ``undefined`` (``"keep"``, ``"skip"``), ``weighted`` and ``metrics`` as in `sodbench.results.Policy`; ``name`` and
         ``dataset_name``, the names of the method and the dataset in the result.
 
     Returns
@@ -177,19 +178,19 @@ def evaluate_tree(
 
 
 def _plan_folders(
-    predictions: Path | str,
-    truth: Path | str,
-    *,
-    missing: Missing = "error",
-    resize: Resize = "bilinear",
-    undefined: Undefined | None = None,
-    weighted: bool = True,
-    name: str | None = None,
-    dataset_name: str | None = None,
+    predictions: Path | str, truth: Path | str, **options: Unpack[EvaluateOptions]
 ) -> EvaluationPlan:
-    truths = find_masks(truth, dataset_name, without=predictions)
-    policy = Policy(missing, resize, undefined, weighted)
-    return plan_evaluation(Path(predictions), truths, name=name, policy=policy)
+    truths = find_masks(truth, options.get("dataset_name"), without=predictions)
+    policy = Policy(
+        missing=options.get("missing", "error"),
+        resize=options.get("resize", "bilinear"),
+        undefined=options.get("undefined"),
+        weighted=options.get("weighted", True),
+        metrics=tuple(options.get("metrics", ())),
+    )
+    if unknown := options.keys() - EvaluateOptions.__annotations__.keys():
+        raise TypeError(f"evaluate() got an unexpected keyword argument {min(unknown)!r}")
+    return plan_evaluation(Path(predictions), truths, name=options.get("name"), policy=policy)
 
 
 @dataclass(frozen=True)
@@ -243,6 +244,7 @@ def evaluate_plan(
     load_plugins("sodbench.metrics", "sodbench.protocols")
     _check_arguments(protocols, output)
     where = None if output is None else Path(output)
+    plan = plan.counted_for(protocols)
     settings = _Settings(protocols, where, workers or Workers(), force, allow_swapped, keep_counts)
     check_plan(plan, where)
     for task in plan.tasks:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from sodbench.console import logger
 from sodbench.errors import ProblemKind, SodbenchError, StoredFileError
 from sodbench.files import lock_folder, safe_folder_name
@@ -25,6 +23,7 @@ from sodbench.results import (
     result_folders,
 )
 from sodbench.results.counts_file import CountsFile
+from sodbench.results.pair_table import FILE_COLUMNS, PairTable
 from sodbench.results.stored_pairs import PairSelection
 from sodbench.runners.evaluation.assemble import store_result
 
@@ -119,7 +118,7 @@ def _check_merge_folder(shards: Sequence[Result], output: Path) -> None:
         for kind, base in shard.folders.items():
             if base is None:
                 continue
-            names = shard.table[kind.removesuffix("s")]
+            names = shard.pair_table.files[kind.removesuffix("s")]
             for parent in sorted({Path(base, name).parent for name in names if name}):
                 if folder.is_relative_to(parent.resolve()):
                     raise SodbenchError(
@@ -138,7 +137,9 @@ def _join(title: str, shards: Sequence[Result], output: Path) -> Result:
     _check_division(title, shards, files)
     folder = _merged_folder(first, output)
     pairs = PairSelection.select(files, sorted(stem for file in files for stem in file.stems))
-    names = pd.concat([shard.table[["map", "mask", "image"]] for shard in shards]).sort_index()
+    tables = {stem: shard.pair_table for shard in shards for stem in shard.pair_table.stems}
+    rows = [tables[stem].files_of(stem) for stem in pairs.stems]
+    names = PairTable(pairs.stems, {kind: [row[kind] for row in rows] for kind in FILE_COLUMNS})
     scored_by = _without_shard(str(first.provenance["scored_by"]))
     info = ResultInfo(
         method=first.method,

@@ -1,8 +1,9 @@
 """What will be scored: the user's paths, resolved into tasks of one method on one dataset each."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sodbench.datasets import Dataset, read_pair_list
 from sodbench.datasets.dataset import check_dataset_name
@@ -43,6 +44,20 @@ class EvaluationPlan:
         """The policy of all tasks."""
         return self.tasks[0].policy if self.tasks else Policy()
 
+    def counted_for(self, protocols: Sequence[str]) -> "EvaluationPlan":
+        """Return the same plan with pairs counted for these protocols, too.
+
+        Parameters
+        ----------
+        protocols : sequence of str
+
+        Returns
+        -------
+        EvaluationPlan
+        """
+        policy = replace(self.policy, protocols=(*self.policy.protocols, *protocols))
+        return replace(self, tasks=tuple(replace(task, policy=policy) for task in self.tasks))
+
     def by_dataset(self) -> Iterator[tuple[Task, ...]]:
         """Group the tasks that share masks.
 
@@ -76,6 +91,33 @@ class EvaluationPlan:
             parts += [f"suffix '{pairing.suffix}' on the maps' names"] * bool(pairing.suffix)
             lines.append(f"{task}: {', '.join(parts)}")
         return lines + [f"not scored: {reason}" for reason in self.ignored]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what will be scored, for JSON.
+
+        Returns
+        -------
+        dict
+            ``tasks``, each with its method, dataset and number of pairs, and the files that are in no pair;
+            ``not_scored``, the reasons for all that is left out; ``problems``.
+        """
+        tasks = [
+            {
+                "method": task.method,
+                "dataset": task.dataset,
+                "maps": str(task.maps) if task.maps else None,
+                "masks": str(task.masks),
+                "pairs": len(task.pairing.pairs),
+                "missing": [str(mask.path) for mask in task.pairing.missing],
+                "extra": [str(map_.path) for map_ in task.pairing.extra],
+                "ambiguous": [str(path) for item in task.pairing.ambiguous for path in item.paths],
+                "outside_subset": [str(path) for path in task.pairing.outside_subset],
+                "suffix": task.pairing.suffix,
+            }
+            for task in self.tasks
+        ]
+        problems = [asdict(problem) for problem in self.problems]
+        return {"tasks": tasks, "not_scored": list(self.ignored), "problems": problems}
 
 
 def plan_evaluation(

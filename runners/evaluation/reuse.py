@@ -97,7 +97,7 @@ def find_reusable(
         return reusable
     try:
         # raises where it was modified
-        _ = stored.table
+        _ = stored.pair_table
     except StoredFileError as error:
         logger.info(f"{error.fault}; it is written again now")
         # the counts have a hash of their own

@@ -156,7 +156,7 @@ def _verify(folder: Path, tasks: Sequence[Task], alone: bool, workers: Workers) 
 def _check_table(result: Result) -> list[str]:
     """What is wrong with the file of the table, if anything."""
     try:
-        _ = result.table
+        _ = result.pair_table
     except SodbenchError as error:
         return [_describe_error(error)]
     return []

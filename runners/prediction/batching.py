@@ -141,13 +141,14 @@ def _decode(path: Path, place: Pixels) -> str | Problem:
     """Decode an image into its place; return the description of the same bytes."""
     try:
         content = read_bytes(path)
-        pixels = decode_rgb(content, path)
+        pixels = decode_rgb(content, path, place)
     except ImageError as error:
         return error.problem
     if pixels.shape != place.shape:
         detail = f"its header states {place.shape[:2]}, its pixels are {pixels.shape[:2]}"
         return Problem(ProblemKind.SIZE, str(path), detail)
-    place[:] = pixels
+    if pixels is not place:
+        place[:] = pixels
     return describe_image(content)
 
 

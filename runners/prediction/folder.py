@@ -18,6 +18,7 @@ from typing import Any, Literal
 from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.images import is_image_name, read_bytes, read_comment
+from sodbench.models.processing import Processing
 from sodbench.output_folder import FolderKind, OutputFolder, read_json
 from sodbench.parallel import thread_pool
 
@@ -34,12 +35,13 @@ _IDENTITY = (
     "weights",
     "weights_sha256",
     "output",
+    "processing",
     "precision",
     "max_side",
 )
 
 # What a manifest means that does not mention a part of the identity.
-_DEFAULTS = {"output": "logits"}
+_DEFAULTS: dict[str, Any] = {"output": "logits", "processing": Processing().to_dict()}
 
 # Start of the comment in a map; the image's length and hash follow.
 _ORIGIN = "sodbench: map of an image of "
@@ -191,7 +193,11 @@ def describe_image(content: bytes) -> str:
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
     """Hash what makes a map: the network, its weights and its settings."""
-    values = json.dumps(list(_map_settings(settings).values()))
+    made_by = _map_settings(settings)
+    # earlier maps do not record the processing that they all had
+    if made_by["processing"] == _DEFAULTS["processing"]:
+        del made_by["processing"]
+    values = json.dumps(list(made_by.values()))
     return hashlib.blake2b(values.encode(), digest_size=8).hexdigest()
 
 

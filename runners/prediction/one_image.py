@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sodbench.console import logger
 from sodbench.errors import SodbenchError
 from sodbench.images import read_rgb
+from sodbench.models.presets import get_processing
 from sodbench.models.user_code import user_code
 from sodbench.runners.prediction.predictors import NetworkPredictor, Origin
 
@@ -65,7 +66,8 @@ def predict_image(
     name = type(model).__name__
     # the hash of the weights serves manifests only
     origin = Origin(weights_sha256="not hashed")
-    predictor = NetworkPredictor(model, name, origin=origin, device=device, precision=precision)
+    network = NetworkPredictor(model, name, origin=origin, device=device, precision=precision)
+    predictor = network.with_processing(get_processing(model))
     with user_code(f"{name}: the network failed on an image of {pixels.shape[1]}x{len(pixels)}"):
         (saliency,) = predictor.start(pixels[None], max_side)()
     if saliency is None:

@@ -51,6 +51,10 @@ from sodbench.runners.prediction.planning import (
 )
 from sodbench.runners.prediction.predictors import Maps, Predictor
 
+# Threads that decode and encode: as many as serve 5,000 images/s. Each needs Python's lock between its calls, and more of
+# them hold up the thread that launches the network.
+_MAX_WORKERS = 8
+
 # Errors in writing one map that every other map would meet, too.
 _FATAL = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
@@ -138,7 +142,9 @@ def predict(
     check_not_images_folder(output, images)
     title = description or f"predict ({predictor.name})"
     everything = slice(None)
-    share = _Share(images, everything, limits, max_side, workers or thread_count(), title)
+    share = _Share(
+        images, everything, limits, max_side, workers or min(_MAX_WORKERS, thread_count()), title
+    )
     return _predict_images(predictor, share, output, force)
 
 
@@ -249,7 +255,7 @@ def _predict_share(
 
             decoded = decode_batches(batches, predictor, pool, ahead, fail)
             starter = BatchStarter(predictor, share.max_side, fail)
-            maps = _compute_maps(decoded, starter, check, fail)
+            maps = compute_maps(decoded, starter, fail, lambda: check.run(finished=False))
             for problem in _write_maps(maps, output, settings, pool, ahead.images):
                 if problem:
                     fail(problem)
@@ -263,12 +269,32 @@ def _predict_share(
     return written, problems
 
 
-def _compute_maps(
-    batches: Iterable[DecodedBatch], starter: BatchStarter, check: _PredictorCheck, fail: Fail
+def compute_maps(
+    batches: Iterable[DecodedBatch],
+    starter: BatchStarter,
+    fail: Fail,
+    check: Callable[[], object] = lambda: None,
 ) -> Iterator[tuple[str, Pixels | None, str]]:
-    """Yield stem, map and origin of each image; at most three batches are on the device at a time.
+    """Predict batches; at most three of them are on the device at a time.
 
     While one is computed, the next is copied to the device, and the maps of the one before to the host.
+
+    Parameters
+    ----------
+    batches : iterable of DecodedBatch
+    starter : BatchStarter
+    fail : callable
+        Called with the problem of each image that the device fails on.
+    check : callable, optional
+        Called after each batch.
+
+    Yields
+    ------
+    stem : str
+    map : ndarray of uint8, shape (h, w), or None
+        None for output that is not finite.
+    origin : str
+        As of `DecodedBatch`.
     """
     computing: deque[tuple[DecodedBatch, Callable[[], Maps]]] = deque()
 
@@ -284,7 +310,7 @@ def _compute_maps(
             for stem in batch.stems:
                 fail(Problem(ProblemKind.NETWORK, stem, f"it failed: {reason}"))
             return
-        check.run(finished=False)
+        check()
         # after them, there may be those of empty places
         yield from zip(batch.stems, maps, batch.origins, strict=False)
 

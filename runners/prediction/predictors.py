@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.console import logger
-from sodbench.errors import Problem, ProblemKind, SodbenchError
+from sodbench.errors import Problem, SodbenchError
 from sodbench.images import Pixels
 from sodbench.models import (
     BASELINES,
@@ -21,18 +21,27 @@ from sodbench.models import (
     identify_model,
     starts_untrained,
 )
+from sodbench.models.declarations import InputSize
 from sodbench.models.execution import Execution
+from sodbench.models.presets import get_processing
+from sodbench.models.processing import Output, Preprocessing, Processing
+from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import user_code
 from sodbench.runners.prediction.planning import SHAPE_PIXELS
+from sodbench.runners.prediction.problems import (
+    FIRST_IMAGES,
+    double_sigmoid_problem,
+    training_mode_problem,
+)
+from sodbench.runners.prediction.processed import (
+    Outputs,
+    ProcessedPredictor,
+    flatten_outputs,
+)
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from sodbench.models.inference import OutputRange
-
-# After this many images a network's values are checked: whether they can be logits.
-FIRST_IMAGES = 16
 
 Maps = Sequence[Pixels | None]
 
@@ -164,6 +173,9 @@ class NetworkPredictor:
         cuda = self.network.device.type == "cuda"
         self.default_batch_size = 128 if cuda else 1
         self.pads = self.network.pads
+        self.processing = Processing(
+            Preprocessing(self.network.input_size), Output.for_values(self.network.output)
+        )
         self.shape_pixels = SHAPE_PIXELS if cuda or self.pads else 0
         self.shapes: set[tuple[int, int, int]] = set()
         self._origin = origin or Origin()
@@ -182,15 +194,50 @@ class NetworkPredictor:
         """Start to predict images; see `Predictor.start`."""
         return self.network.start(pixels, max_side, sizes)
 
+    def with_processing(self, processing: Processing) -> Predictor:
+        """Return a predictor of this network with other processing than it declares.
+
+        Parameters
+        ----------
+        processing : Processing
+
+        Returns
+        -------
+        Predictor
+            This one if all of it is done on the device, else one that uses this.
+        """
+        if not processing.runs_on_device:
+            return ProcessedPredictor(self, processing)
+        self.network.input_size = processing.input.size
+        if processing.input.size != InputSize():
+            self.pads = self.network.pads = False
+        self.network.output = processing.output.values
+        self.processing = processing
+        return self
+
+    def run(self, batch: NDArray[np.float32]) -> Outputs:
+        """Run the network on prepared images; see `Runnable.run`."""
+        return [
+            (name, _tensor_to_array(value))
+            for name, value in flatten_outputs(self.network.run(batch))
+        ]
+
     def describe(self) -> dict[str, Any]:
         """Return what the manifest records; see `Predictor.describe`."""
+        return {
+            **self.describe_network(),
+            "output": self.network.output,
+            "processing": self.processing.to_dict(),
+        }
+
+    def describe_network(self) -> dict[str, Any]:
+        """Return what the manifest records of the network alone."""
         from sodbench.models.devices import ARITHMETIC, describe_machine
 
         network = self.network
         return {
             "model": self.name,
             **asdict(self._origin),
-            "output": network.output,
             "precision": network.precision,
             "arithmetic": ARITHMETIC[network.precision],
             "memory_format": "channels_last" if network.channels_last else "contiguous",
@@ -204,12 +251,15 @@ class NetworkPredictor:
         seen = self.network.range
         if seen.images < FIRST_IMAGES and not finished:
             return []
-        problems = []
+        problems = list(self.network_problems())
         if not self.network.declares_output and seen.looks_like_probabilities:
-            problems.append(double_sigmoid_problem(self.name, seen))
-        if layers := self.network.layers_in_training():
-            problems.append(_training_mode_problem(self.name, layers))
+            problems.insert(0, double_sigmoid_problem(self.name, seen))
         return problems
+
+    def network_problems(self) -> Sequence[Problem]:
+        """Return what is wrong with the network: layers in training mode."""
+        layers = self.network.layers_in_training()
+        return [training_mode_problem(self.name, layers)] if layers else []
 
 
 class BaselinePredictor:
@@ -250,8 +300,18 @@ class BaselinePredictor:
         return []
 
 
+def _tensor_to_array(value: Any) -> NDArray[Any]:
+    """Return a tensor as an array; what is no tensor has no shape that a map has."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return np.empty(0)
+    floats = value.float() if value.is_floating_point() else value
+    return floats.cpu().numpy()
+
+
 def load_predictor(
-    model: str = DEFAULT_MODEL,
+    model: str | ModelSource = DEFAULT_MODEL,
     checkpoint: Path | str | None = None,
     **execution: Unpack[Execution],
 ) -> Predictor:
@@ -259,8 +319,9 @@ def load_predictor(
 
     Parameters
     ----------
-    model : str
-        A registered name, ``path/to/file.py:factory``, or a baseline.
+    model : str or ModelSource
+        A registered name, ``path/to/file.py:factory``, ``path/to/file.onnx``, or a baseline; or everything that was
+        chosen for it.
     checkpoint : Path or str, optional
         A file of weights. Without it, sodbench's own networks have random weights, the same on every call, and
         warn of it; a user's network has the weights that its factory gives it.
@@ -276,11 +337,16 @@ def load_predictor(
     SodbenchError
         For an unknown model, a factory that fails, a wrong checkpoint, or a missing device.
     """
-    if model in BASELINES:
-        if checkpoint is not None:
-            raise SodbenchError(f"{model} has no weights; leave out the checkpoint {checkpoint}")
-        return BaselinePredictor(model)
+    source = as_source(model, checkpoint)
+    if source.name in BASELINES:
+        _refuse_choices(source, "has no weights and no processing of its own")
+        return BaselinePredictor(source.name)
+    if source.is_onnx:
+        return _load_onnx(source, execution)
+    return _load_network(source, execution)
 
+
+def _load_network(source: ModelSource, execution: Execution) -> Predictor:
     import torch
 
     from sodbench.models.checkpoints import load_checkpoint
@@ -290,16 +356,53 @@ def load_predictor(
     choose_device(execution.get("device", "auto"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = create_model(model)
-    name, source_sha256 = identify_model(model)
+        network = create_model(source.name, **source.options)
+    name, source_sha256 = identify_model(source.name)
     sha256 = None
-    if checkpoint is not None:
-        weights, sha256 = "checkpoint", load_checkpoint(network, checkpoint)
+    if source.checkpoint is not None:
+        weights, sha256 = (
+            "checkpoint",
+            load_checkpoint(network, source.checkpoint, source.checkpoint_key),
+        )
     else:
-        weights = report_own_weights(model)
-    return NetworkPredictor(
+        weights = report_own_weights(source.name)
+    predictor = NetworkPredictor(
         network, name, origin=Origin(weights, sha256, source_sha256), **execution
     )
+    return predictor.with_processing(source.choose_processing(get_processing(network)))
+
+
+def _load_onnx(source: ModelSource, execution: Execution) -> Predictor:
+    from sodbench.models.onnx import OnnxNetwork
+
+    if source.checkpoint is not None or source.options:
+        raise SodbenchError(
+            f"{source.name} holds its weights; leave out the checkpoint and the factory's arguments"
+        )
+    options = {"compiled": "--compile", "padding": "--padding", "graphs": "--cuda-graphs"}
+    for keyword, option in options.items():
+        if execution.get(keyword):
+            raise SodbenchError(
+                f"{source.name}: {option} is for networks in torch, not for ONNX files; leave it out"
+            )
+    network = OnnxNetwork(source.name, execution.get("device", "auto"))
+    if execution.get("precision") not in (None, network.precision):
+        raise SodbenchError(
+            f"{source.name}: the file itself determines the precision, {network.precision}; leave out --precision"
+        )
+    needs_own = source.processing is None
+    declared = network.find_processing() if needs_own else Processing()
+    return ProcessedPredictor(network, network.fit_size(source.choose_processing(declared)))
+
+
+def _refuse_choices(source: ModelSource, why: str) -> None:
+    """Refuse choices that have no effect on a baseline."""
+    if source.checkpoint is not None:
+        raise SodbenchError(
+            f"{source.name} has no weights; leave out the checkpoint {source.checkpoint}"
+        )
+    if source.options or source.processing or source.changes or source.checkpoint_key:
+        raise SodbenchError(f"{source.name} {why}; leave out the options that choose them")
 
 
 def report_own_weights(model: str) -> str:
@@ -327,25 +430,3 @@ def report_own_weights(model: str) -> str:
         "load trained ones, the maps mean nothing."
     )
     return f"as made by {name}"
-
-
-def double_sigmoid_problem(name: str, seen: "OutputRange") -> Problem:
-    """Return the problem of a network whose values look like probabilities, to which a sigmoid is applied again."""
-    low, high = seen.low, seen.high
-    return Problem(
-        ProblemKind.OUTPUT_RANGE,
-        name,
-        f"its values for {seen.images} image(s) are all in 0..1 ({low:.3g} to {high:.3g}), as after a sigmoid, and "
-        "sodbench applies its own to them. If the network ends in a sigmoid, let its class declare "
-        'output = "probabilities"; if these are logits, output = "logits" ends this warning',
-    )
-
-
-def _training_mode_problem(name: str, layers: Sequence[str]) -> Problem:
-    return Problem(
-        ProblemKind.TRAINING_MODE,
-        name,
-        f"{', '.join(layers)} in it work as in training, although sodbench calls eval(): a map depends on chance or on the "
-        "other images of its batch. Let the network not call train() itself, and let its batch normalisation keep "
-        "running statistics",
-    )

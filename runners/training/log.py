@@ -126,7 +126,13 @@ def _parse_record(line: bytes) -> dict[str, Any] | None:
 
 
 def draw_curve(folder: Path) -> None:
-    """Draw ``loss.png``: the loss of each update and its running mean, and validation metrics by epoch."""
+    """Draw ``loss.png``: the loss of each update and its running mean, and validation metrics by epoch.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    """
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

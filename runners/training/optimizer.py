@@ -108,12 +108,27 @@ def has_initial_statistics(network: nn.Module) -> bool:
 
 
 def batch_norms(network: nn.Module) -> Iterator[_BatchNorm]:
-    """Iterate over the batch normalisations of a network."""
+    """Iterate over the batch normalisations of a network.
+
+    Parameters
+    ----------
+    network : nn.Module
+
+    Yields
+    ------
+    nn.Module
+    """
     return (module for module in network.modules() if isinstance(module, _BatchNorm))
 
 
 def set_training_mode(network: nn.Module, recipe: "Recipe") -> None:
-    """Set a network to training mode, except batch normalisation that the recipe freezes."""
+    """Set a network to training mode, except batch normalisation that the recipe freezes.
+
+    Parameters
+    ----------
+    network : nn.Module
+    recipe : Recipe
+    """
     network.train()
     if recipe.frozen:
         for module in batch_norms(network):
@@ -169,7 +184,18 @@ def learning_rate(recipe: "Recipe", epoch: int, step: int, total: int) -> float:
 
 
 def restarts_optimizer(recipe: "Recipe", epoch: int) -> bool:
-    """Whether the optimiser is created again before an epoch, as the reference does after a milestone."""
+    """Whether the optimiser is created again before an epoch, as the reference does after a milestone.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    epoch : int
+        Counted from 0.
+
+    Returns
+    -------
+    bool
+    """
     return (
         recipe.restart_optimizer and recipe.schedule == "steps" and epoch - 1 in recipe.milestones
     )

@@ -109,7 +109,16 @@ def delete_states(folder: Path) -> None:
 
 
 def get_random_state(device: torch.device) -> dict[str, Tensor]:
-    """Return torch's random states (what dropout draws from), as tensors."""
+    """Return torch's random states (what dropout draws from), as tensors.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Returns
+    -------
+    dict of Tensor
+    """
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -117,7 +126,13 @@ def get_random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(states: dict[str, Tensor], device: torch.device) -> None:
-    """Set the random states that `get_random_state` returned."""
+    """Set the random states that `get_random_state` returned.
+
+    Parameters
+    ----------
+    states : dict of Tensor
+    device : torch.device
+    """
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

@@ -19,6 +19,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from sodbench.errors import SodbenchError
+from sodbench.models.processing import Output
+from sodbench.runners.prediction.processed import flatten_outputs
 
 _OutputPlace = tuple[int | str, ...]
 
@@ -38,13 +40,15 @@ class Supervision:
     weights: tuple[tuple[_OutputPlace, float], ...] = ()
     count: int | None = None
 
-    def select(self, output: Any) -> list[Any]:
+    def select(self, output: Any, declared: Output) -> list[Any]:
         """Return the outputs that have a loss, in the order of ``weights``.
 
         Parameters
         ----------
         output : object
             What the network returned.
+        declared : Output
+            Which output is the map, where no weights are declared, and which channel of each.
 
         Returns
         -------
@@ -56,23 +60,36 @@ class Supervision:
             If the network did not return what it declares.
         """
         several = isinstance(output, (list, tuple, Mapping))
-        if not self.weights:
-            if several:
+        if self.weights:
+            if not several or (self.count is not None and len(output) != self.count):
                 raise SodbenchError(
-                    f"the network returned {_describe(output)} in training; let its class declare which of them have a "
-                    f"loss, and their weights: {_example(output)}"
+                    f"the network declares training_outputs with {len(self.weights)} weights, but returned "
+                    f"{_describe(output)} in training"
                 )
-            return [output]
-        if not several or (self.count is not None and len(output) != self.count):
-            weights = [weight for _, weight in self.weights]
+            selected = [_find(output, place) for place, _ in self.weights]
+        elif not several:
+            selected = [output]
+        elif declared.select is not None:
+            selected = [_find_declared(output, declared.select)]
+        else:
             raise SodbenchError(
-                f"the network declares training_outputs with {len(weights)} weights, but returned "
-                f"{_describe(output)} in training"
+                f"the network returned {_describe(output)} in training; let its class declare which of them have a "
+                f"loss, and their weights: {_example(output)}"
             )
-        return [_find(output, place) for place, _ in self.weights]
+        return [_pick_channel(y, declared.channel) for y in selected]
 
     def total(self, losses: Sequence[Tensor]) -> Tensor:
-        """Return the weighted sum of the losses of the selected outputs, each [n]."""
+        """Add up the losses of the selected outputs by their weights.
+
+        Parameters
+        ----------
+        losses : sequence of Tensor, shape [n]
+            For each output, the loss of each image.
+
+        Returns
+        -------
+        Tensor, shape [n]
+        """
         if not self.weights:
             return losses[0]
         total = self.weights[0][1] * losses[0]
@@ -132,6 +149,25 @@ def _find(output: Any, place: _OutputPlace) -> Any:
                 f"{_describe(output)} in training"
             ) from error
     return found
+
+
+def _find_declared(output: Any, select: int | str) -> Any:
+    """Return the output that is the map, as `select_output` does in prediction."""
+    outputs = list(flatten_outputs(output))
+    if isinstance(select, str):
+        found = [value for name, value in outputs if name == select]
+    else:
+        found = [value for _, value in outputs][select:][:1] if abs(select) <= len(outputs) else []
+    if not found:
+        raise SodbenchError(
+            f"the network declares output.select = {select!r}, but returned {_describe(output)} in training"
+        )
+    return found[0]
+
+
+def _pick_channel(y: Any, channel: int | None) -> Any:
+    several = isinstance(y, Tensor) and y.ndim == 4 and channel is not None and channel < y.shape[1]
+    return y[:, channel : channel + 1] if several and channel is not None else y
 
 
 def _describe(output: Any) -> str:

@@ -305,6 +305,7 @@ class Trainer:
                 "problems": self.problems,
                 "precision": self.updater.precision,
                 "batching": self.updater.batching,
+                "processing": self.updater.processing.to_dict(),
                 "memory_format": "channels_last" if self.updater.channels_last else "contiguous",
                 "skipped": [str(problem) for problem in self.data.skipped],
                 "processes": self.group.size,
@@ -356,11 +357,11 @@ class Trainer:
                 bar(self.total, "train", "update", initial=self.step, smoothing=0.05)
             )
             while self.epoch < self.recipe.epochs:
-                progress.set_description(f"train: epoch {self.epoch + 1}/{self.recipe.epochs}")
+                epoch = f"train: epoch {self.epoch + 1}/{self.recipe.epochs}"
+                progress.set_description(epoch, refresh=False)
                 for record in self._run_epoch():
                     progress.set_postfix_str(
-                        f"loss {record['loss']:.4g}, lr {record['lr']:.2g}, "
-                        f"{record['images_per_second']:.1f} images/s"
+                        f"loss {record['loss']:.4g}, lr {record['lr']:.2g}", refresh=False
                     )
                     progress.update()
                     if log:

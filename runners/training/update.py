@@ -9,26 +9,23 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sodbench.errors import SodbenchError
-from sodbench.models import get_input_size
-from sodbench.models.declarations import InputSize, declares_output, handles_padding
+from sodbench.models.declarations import declares_output, handles_padding
 from sodbench.models.devices import choose_precision
-from sodbench.models.inference import (
-    OutputRange,
-    check_output,
-    needs_contiguous,
-    normalise,
-    run_at_size,
-)
+from sodbench.models.inference import check_output, needs_contiguous, normalise
+from sodbench.models.output_range import OutputRange
+from sodbench.models.presets import get_processing
+from sodbench.models.processing import Preprocessing
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import is_out_of_memory
-from sodbench.runners.prediction.predictors import FIRST_IMAGES, double_sigmoid_problem
+from sodbench.runners.prediction.problems import FIRST_IMAGES, double_sigmoid_problem
 from sodbench.runners.training.batching import TrainingBatch, group_by_size, pad_to_canvas
 from sodbench.runners.training.data import AugmentedPair
 from sodbench.runners.training.losses import LOSSES
@@ -61,7 +58,9 @@ class LoadedBatch:
     Attributes
     ----------
     stems : tuple of str
-    pixels : Tensor of uint8, shape [n, h, w, 3]
+    pixels : Tensor
+        uint8 [n, h, w, 3]; or float32 [n, 3, h', w'], as the network takes them, where it declares preprocessing of
+        its own.
     masks : Tensor of uint8, shape [n, h, w]
     sizes : Tensor of int64, shape [n, 2], or None
     """
@@ -78,8 +77,8 @@ class _Images:
 
     Attributes
     ----------
-    x : Tensor of float32, shape [n, 3, h, w]
-        Normalised, zeros around each image.
+    x : Tensor of float32, shape [n, 3, h', w']
+        Normalised, at the network's size, zeros around each image.
     y : Tensor of float32, shape [n, 1, h, w]
         Masks in 0..1.
     sizes : Tensor of int64, shape [n, 2], or None
@@ -115,6 +114,8 @@ class Updater:
         ``fp32``, ``tf32`` or ``bf16``.
     batching : str
         ``exact`` or ``pad``.
+    processing : Processing
+        What the network declares.
     channels_last : bool
         The memory layout of weights and images. A network that fails in it is run contiguous from then on.
     problem : str
@@ -162,6 +163,7 @@ class Updater:
         )
         self.optimizer = make_optimizer(self.network, recipe)
         self.problem = ""
+        self.processing = get_processing(network)
         self._supervision = get_supervision(network)
         self._has_run = False
         self._range = OutputRange()
@@ -208,8 +210,17 @@ class Updater:
 
     def _copy(self, batch: TrainingBatch) -> LoadedBatch:
         sizes = None if batch.sizes is None else self._to_device(batch.sizes)
-        pixels, masks = self._to_device(batch.pixels), self._to_device(batch.masks)
-        return LoadedBatch(batch.stems, pixels, masks, sizes)
+        pixels: NDArray[Any] = batch.pixels
+        if self._prepares_on_host:
+            pixels = np.stack([self.processing.input.apply(image) for image in pixels])
+        return LoadedBatch(
+            batch.stems, self._to_device(pixels), self._to_device(batch.masks), sizes
+        )
+
+    @property
+    def _prepares_on_host(self) -> bool:
+        """Whether the network declares another preprocessing than resizing and ImageNet's normalisation."""
+        return self.processing.input != Preprocessing(self.processing.input.size)
 
     def _to_device(self, array: NDArray[Any]) -> Tensor:
         here = torch.from_numpy(array)
@@ -302,41 +313,38 @@ class Updater:
             for tensor in (batch.pixels, batch.masks, batch.sizes):
                 if tensor is not None:
                     tensor.record_stream(torch.cuda.current_stream(self.device))
-        x = normalise(batch.pixels)
-        y = batch.masks.float()[:, None] / 255
-        x = x if self.channels_last else x.contiguous()
+        x, y = batch.pixels, batch.masks.float()[:, None] / 255
+        if x.dtype == torch.uint8:
+            x = self._with_layout(normalise(x))
+            size = self.processing.input.size.for_image(*y.shape[-2:])
+            if size != y.shape[-2:]:
+                x = F.interpolate(x, size=size, mode="bilinear", antialias=True)
         if batch.sizes is None:
-            return _Images(x, y)
+            return _Images(self._with_layout(x), y)
         inside = mark_images(batch.sizes, *y.shape[-2:])
-        return _Images(x * inside, y, batch.sizes, inside)
+        return _Images(self._with_layout(x) * inside, y, batch.sizes, inside)
+
+    def _with_layout(self, x: Tensor) -> Tensor:
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return x.contiguous(memory_format=layout)
 
     def _losses(self, images: _Images) -> Tensor:
         """Return the loss of each image, [n]."""
-        size = get_input_size(self.network).for_image(*images.y.shape[-2:])
-        others: list[Any] = []
-
-        def run(x: Tensor) -> Any:
-            outputs = self._supervision.select(self._run(x, images.sizes))
+        output = None if self._has_run else self._run_first(images)
+        if output is None:
+            output = self._run(images)
+        logits = self._supervision.select(output, self.processing.output)
+        for y in logits:
+            check_output(y, images.x)
             if images.sizes is not None:
-                _check_on_canvas(outputs, x)
-            others[:] = outputs[1:]
-            return outputs[0]
-
-        logits = None if self._has_run else self._run_first(size, run, images.x)
-        if logits is None:
-            logits = run_at_size(size, run, images.x)
+                _check_on_canvas(y, images.x)
         if self._range.images < FIRST_IMAGES and not self.problem:
-            self._check_range(logits.detach().flatten(1))
+            self._check_range(logits[0].detach().float().flatten(1))
         loss = LOSSES[self.recipe.loss]
-        losses = [loss(logits, images.y, images.inside)]
-        for other in others:
-            check_output(other, images.x)
-            losses.append(loss(_resize(other, images.y), images.y, images.inside))
+        losses = [loss(_resize(y, images.y), images.y, images.inside) for y in logits]
         return self._supervision.total(losses)
 
-    def _run_first(
-        self, size: tuple[int, int], run: Callable[[Tensor], Any], x: Tensor
-    ) -> Tensor | None:
+    def _run_first(self, images: _Images) -> Any:
         """Run the first batch; return None if the network fails in channels-last memory, which is then given up."""
         # What the failed attempt changed (random state, statistics of batch normalisation) is
         # restored, so that a resumed run, which tries again, continues to the same bits.
@@ -346,7 +354,7 @@ class Updater:
         random = get_random_state(self.device)
         buffers = {name: value.clone() for name, value in self.network.named_buffers()}
         try:
-            return run_at_size(size, run, x)
+            return self._run(images)
         except RuntimeError as error:
             if not needs_contiguous(error):
                 raise
@@ -358,15 +366,17 @@ class Updater:
         self.channels_last = False
         return None
 
-    def _run(self, x: Tensor, sizes: Tensor | None = None) -> Any:
-        x = x if self.channels_last else x.contiguous()
+    def _run(self, images: _Images) -> Any:
+        x = self._with_layout(images.x)
         narrow = self.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16) if narrow else nullcontext():
-            return self._forward(x) if sizes is None else self._forward(x, sizes)
+            return self._forward(x) if images.sizes is None else self._forward(x, images.sizes)
 
     def _check_range(self, values: Tensor) -> None:
         """Record a problem if the first images' logits look like probabilities, to which a sigmoid is applied again."""
-        self._range = self._range.with_images(torch.stack((values.amin(1), values.amax(1)), 1))
+        self._range = self._range.with_images(
+            torch.stack((values.amin(1), values.amax(1)), 1).detach().cpu().numpy()
+        )
         enough = self._range.images >= FIRST_IMAGES
         if enough and not declares_output(self.network) and self._range.looks_like_probabilities:
             self.problem = str(double_sigmoid_problem(self.name, self._range))
@@ -383,7 +393,8 @@ class Updater:
             flat = self.group.all_reduce_(torch.cat([g.flatten() for g in gradients]))
             sums = torch.split(flat, [p.numel() for p in parameters])
             for p, gradient in zip(parameters, sums, strict=True):
-                p.grad = gradient.view_as(p)
+                # in the parameter's memory layout, which fused optimisers require
+                p.grad = torch.empty_like(p).copy_(gradient.view_as(p))
         return [p.grad for p in parameters if p.grad is not None]
 
     def _gradient_norm(self, gradients: Sequence[Tensor]) -> Tensor:
@@ -429,8 +440,8 @@ def choose_batching(network: nn.Module, recipe: Recipe, device: torch.device, na
     reason = ""
     if not handles_padding(network):
         reason = "its network does not declare handles_padding"
-    elif get_input_size(network) != InputSize():
-        reason = "its network takes images of certain sizes only"
+    elif get_processing(network).input != Preprocessing():
+        reason = "its network declares a size or preprocessing of its own"
     elif not recipe.frozen and any(batch_norms(network)):
         reason = "it trains batch normalisation (frozen = false), whose statistics would count the padding"
     if recipe.batching == "pad" and reason:
@@ -443,14 +454,13 @@ def choose_batching(network: nn.Module, recipe: Recipe, device: torch.device, na
     return recipe.batching
 
 
-def _check_on_canvas(outputs: Sequence[Any], x: Tensor) -> None:
+def _check_on_canvas(y: Tensor, x: Tensor) -> None:
     """Check that maps of padded images have the canvas's size: smaller ones cannot be enlarged image by image."""
-    for y in outputs:
-        if isinstance(y, Tensor) and y.shape[-2:] != x.shape[-2:]:
-            raise SodbenchError(
-                f"the network declares handles_padding but returned {list(y.shape)} for padded images {list(x.shape)}; "
-                "its maps must have their size"
-            )
+    if y.shape[-2:] != x.shape[-2:]:
+        raise SodbenchError(
+            f"the network declares handles_padding but returned {list(y.shape)} for padded images {list(x.shape)}; "
+            "its maps must have their size"
+        )
 
 
 def _resize(logits: Tensor, masks: Tensor) -> Tensor:

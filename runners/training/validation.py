@@ -1,18 +1,31 @@
 """The score of a network during its training, by the pixels that ``sodbench predict`` would write."""
 
+from collections.abc import Generator
+from contextlib import closing
+
 import numpy as np
 import torch
 from torch import nn
 
 from sodbench.datasets import Dataset
-from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.images import read_grey, read_rgb
+from sodbench.errors import Problem, ProblemsError, SodbenchError
+from sodbench.images import Pixels, read_grey
 from sodbench.metrics import Evaluator
 from sodbench.metrics.catalogue import METRICS, aggregate_names, suggest
-from sodbench.models.inference import InferenceNetwork
-from sodbench.models.user_code import user_code
-from sodbench.parallel import thread_pool
+from sodbench.models.presets import get_processing
+from sodbench.parallel import thread_count, thread_pool
 from sodbench.runners.distributed import ProcessGroup
+from sodbench.runners.prediction.batching import BatchStarter, decode_batches, limit_ahead
+from sodbench.runners.prediction.folder import ImageList
+from sodbench.runners.prediction.planning import (
+    DEFAULT_BATCH_PIXELS,
+    BatchLimits,
+    Fail,
+    ShapeCosts,
+    make_batches,
+)
+from sodbench.runners.prediction.predict import compute_maps
+from sodbench.runners.prediction.predictors import NetworkPredictor, Origin, Predictor
 from sodbench.runners.training.data import check_pairs
 
 
@@ -85,21 +98,41 @@ def score_network(
     SodbenchError
         For an image on which the network fails.
     """
-    inference = InferenceNetwork(network, device)
-    samples = [s for s in dataset.samples if s.image and s.mask]
-    mine = samples[group.rank :: group.size]
+    pairs = {s.stem: (s.image, s.mask) for s in dataset.samples if s.image and s.mask}
+    predictor = NetworkPredictor(
+        network, dataset.name, origin=Origin(weights_sha256="not hashed"), device=str(device)
+    ).with_processing(get_processing(network))
+
+    def fail(problem: Problem) -> None:
+        image, _ = pairs.get(problem.file, (problem.file, None))
+        raise SodbenchError(f"validation: {image}: {problem.detail}")
+
     evaluator = Evaluator(pixel_metrics=("wf",) if monitor == "wf" else ())
-    with thread_pool(workers) as pool:
-        images = pool.map(lambda s: (read_rgb(s.image), read_grey(s.mask).pixels), mine)
-        for sample, (pixels, mask) in zip(mine, images, strict=True):
-            with user_code(f"{sample.image}: the network fails on this image in validation"):
-                (map_,) = inference.start(pixels[None])()
+    images = [(stem, image) for stem, (image, _) in pairs.items()]
+    with closing(_predict_validation(predictor, images, group, workers, fail)) as maps:
+        for stem, map_ in maps:
+            image, mask = pairs[stem]
             if map_ is None:
-                raise SodbenchError(f"{sample.image}: the network's logits are not finite")
+                raise SodbenchError(f"validation: {image}: the network's output is not finite")
             # as float: a uint8 map whose largest value is 1 is refused, and a young network may write one
-            evaluator.update(map_.astype(np.float32) / 255, mask, sample.stem)
+            evaluator.update(map_.astype(np.float32) / 255, read_grey(mask).pixels, stem)
     first, *others = group.all_gather(evaluator)
     for other in others:
         first.merge(other)
     scores: dict[str, float] = first.compute().metrics
     return scores
+
+
+def _predict_validation(
+    predictor: Predictor, images: ImageList, group: ProcessGroup, workers: int | None, fail: Fail
+) -> Generator[tuple[str, Pixels | None]]:
+    """Yield stem and map of each image of this process, in the batches of `predict`."""
+    limits = BatchLimits(predictor.default_batch_size, DEFAULT_BATCH_PIXELS)
+    with thread_pool(workers) as pool:
+        costs = ShapeCosts(predictor.shape_pixels)
+        batches = make_batches(images, limits, pool, fail, costs, lambda size: predictor.pads)
+        share = batches[group.rank :: group.size]
+        ahead = limit_ahead(limits, workers or thread_count())
+        decoded = decode_batches(share, predictor, pool, ahead, fail)
+        for stem, map_, _ in compute_maps(decoded, BatchStarter(predictor, None, fail), fail):
+            yield stem, map_

@@ -8,17 +8,21 @@ Every command module offers the same two functions:
 """
 
 import argparse
-import difflib
 import errno
 import importlib
 import os
+import platform
+import shlex
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn
+from typing import Any
 
+from sodbench.cli.defaults import apply_defaults, describe_settings
+from sodbench.cli.parser import Command, Parser, add_message_options
 from sodbench.errors import SodbenchError
 from sodbench.quoting import printable
 from sodbench.version import __version__
@@ -37,6 +41,8 @@ COMMANDS = (
     "verify",
     "data",
     "warmup",
+    "config",
+    "completion",
 )
 
 # Bytes of 'ulimit -v': with less, OpenBLAS waits forever for its buffers and LLVM aborts, both without a message.
@@ -48,7 +54,7 @@ exit status:
   0    finished, nothing to report
   1    finished with problems, all of which are listed, or a --require or --fail-if condition failed
   2    refused or failed; the message explains why and what to do
-  70   an error in sodbench itself; SODBENCH_TRACEBACK=1 shows where
+  70   an error in sodbench itself; --verbose shows where
   130  interrupted (Ctrl-C); train also gives 143 after SIGTERM
   141  the program that read the output has ended (as in 'sodbench ... | head')
 """
@@ -65,65 +71,6 @@ EXTRAS = {
 }
 
 
-# Options of earlier versions, and what they are called now; one became two.
-RENAMED = {
-    "--best-by": "--monitor",
-    "--list": "--pairs --items",
-    "--no-wf": "--no-weighted-f",
-    "--pictures": "--images",
-    "--skip-bad": "--skip-invalid",
-    "--trust-folders": "--allow-swapped",
-    "--workers": "--jobs",
-    "--worst": "--show-worst",
-    "--worst-by": "--sort-by",
-}
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose error messages show quoted arguments escaped."""
-
-    def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
-
-
-class _Command(_Parser):
-    """The parser of one command (and of its own commands), which takes ``--quiet`` as the program does."""
-
-    def __init__(self, **options: Any):
-        super().__init__(**options)
-        # not given here: the program's value stays
-        _add_quiet(self, default=argparse.SUPPRESS)
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        # argparse lets the program refuse what a command does not know, which prints the program's usage
-        known, others = super().parse_known_args(args, namespace)
-        if others:
-            self.error(f"unrecognized arguments: {' '.join(others)}{self._suggest(others)}")
-        return known, others
-
-    def _suggest(self, others: Sequence[str]) -> str:
-        own = [option for option in self._option_string_actions if option.startswith("--")]
-        suggestions = []
-        for word in others:
-            option = word.partition("=")[0]
-            if not option.startswith("--"):
-                continue
-            if names := [name for name in RENAMED.get(option, "").split() if name in own]:
-                suggestions.append(f"{option} is called {' or '.join(names)} now")
-            elif near := difflib.get_close_matches(option, own, 1):
-                suggestions.append(f"did you mean {near[0]}?")
-        return f" ({'; '.join(suggestions)})" if suggestions else ""
-
-
-def _add_quiet(parser: argparse.ArgumentParser, default: Any) -> None:
-    parser.add_argument(
-        "--quiet",
-        action="store_true",
-        default=default,
-        help="print no progress bars and no notes; problems and errors are still printed",
-    )
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line, without any heavy import.
 
@@ -131,22 +78,46 @@ def build_parser() -> argparse.ArgumentParser:
     -------
     argparse.ArgumentParser
     """
-    parser = _Parser(
+    parser = Parser(
         prog="sodbench",
         description="Measure salient object detection: train, predict, score, report.",
         epilog="'sodbench COMMAND --help' explains one command.\n"
         "'sodbench run --sample' shows everything at work in a few minutes, without any data.\n\n"
         f"{STATUSES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"sodbench {__version__}")
-    _add_quiet(parser, default=False)
+    add_message_options(parser, default=None)
     commands = parser.add_subparsers(
-        title="commands", metavar="COMMAND", required=True, parser_class=_Command
+        title="commands", metavar="COMMAND", required=True, parser_class=Command
     )
     for name in COMMANDS:
         importlib.import_module(f"sodbench.cli.{name}").add_parser(commands)
     return parser
+
+
+def command_parsers(
+    parser: argparse.ArgumentParser, name: str = ""
+) -> Iterator[tuple[str, Command]]:
+    """Yield the parser of every command.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of the whole command line, or of one command.
+    name : str
+        The command's words.
+
+    Yields
+    ------
+    tuple of str and Command
+        The words, such as ``data check``, and the parser.
+    """
+    groups = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not groups and isinstance(parser, Command):
+        yield name, parser
+    for group in groups:
+        for word, inner in group.choices.items():
+            yield from command_parsers(inner, f"{name} {word}".strip())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -171,8 +142,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _prepare_streams()
         try:
-            build_parser().parse_args(argv, arguments)
-            return _run(arguments)
+            words = sys.argv[1:] if argv is None else list(argv)
+            parser = build_parser()
+            if not {"-h", "--help", "--version"} & set(words):
+                apply_defaults(dict(command_parsers(parser)))
+            parser.parse_args(words, arguments)
+            return _run(arguments, words)
         finally:
             # also after --help, which ends in SystemExit
             _flush_output()
@@ -180,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
     except BaseException as error:  # noqa: BLE001  every error ends in a message, whatever a user's file raises
         status, lines = _explain(error, arguments)
-        if status == INTERNAL and os.environ.get("SODBENCH_TRACEBACK"):
+        if status == INTERNAL and _shows_tracebacks(arguments):
             lines = [*lines, *"".join(traceback.format_exception(error)).splitlines()]
         _print_error(lines)
         if status == PIPE_CLOSED or lines[0].startswith("standard output:"):
@@ -188,18 +163,51 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    from sodbench.console import show_messages
+def _run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    from sodbench.console import Messages, logger, show_messages
 
+    if arguments.quiet and arguments.verbose:
+        raise SodbenchError("give either --quiet or --verbose, not both")
     # of the processes that torchrun starts, the first one reports for all
-    quiet = arguments.quiet or os.environ.get("RANK", "0") != "0"
-    with show_messages(quiet), _one_line_warnings():
-        _check_address_space()
-        # Pillow's warnings name no file; the decoder reports the same with the file's name
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        # only the bar lags
-        warnings.filterwarnings("ignore", message="tqdm:disabling monitor")
-        return int(arguments.run(arguments))
+    first = os.environ.get("RANK", "0") == "0"
+    messages = Messages(
+        quiet=bool(arguments.quiet) or not first,
+        verbose=bool(arguments.verbose) and first,
+        log_file=arguments.log_file if first else None,
+    )
+    started = time.monotonic()
+    with show_messages(messages), _one_line_warnings():
+        logger.debug(
+            f"sodbench {__version__}, Python {platform.python_version()}, {platform.platform()}"
+        )
+        logger.debug(f"command: {shlex.join(['sodbench', *words])}")
+        if arguments.settings:
+            logger.info(describe_settings(arguments.settings))
+        try:
+            status = _run_command(arguments)
+        except BaseException as error:
+            # printed after all messages; the file keeps it, too
+            status, lines = _explain(error, arguments)
+            trace = traceback.format_exception(error) if status == INTERNAL else ()
+            for line in (*lines, *"".join(trace).splitlines()):
+                logger.error(line, extra={"file_only": True})
+            raise
+        finally:
+            logger.debug(f"took {time.monotonic() - started:.1f} s")
+        return 0 if status == 1 and getattr(arguments, "exit_zero", False) else status
+
+
+def _run_command(arguments: argparse.Namespace) -> int:
+    _check_address_space()
+    # Pillow's warnings name no file; the decoder reports the same with the file's name
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    # only the bar lags
+    warnings.filterwarnings("ignore", message="tqdm:disabling monitor")
+    return int(arguments.run(arguments))
+
+
+def _shows_tracebacks(arguments: argparse.Namespace) -> bool:
+    return bool(getattr(arguments, "verbose", None) or os.environ.get("SODBENCH_TRACEBACK"))
 
 
 def _check_address_space() -> None:
@@ -263,7 +271,7 @@ def _explain(error: BaseException, arguments: argparse.Namespace) -> tuple[int, 
         case _:
             what = f"internal error: {type(error).__name__}: {error}"
             return INTERNAL, [
-                f"{what}; please report it with the command (SODBENCH_TRACEBACK=1 shows where it happened)"
+                f"{what}; please report it with the command (--verbose shows where it happened)"
             ]
 
 

@@ -3,7 +3,14 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_inference, add_output, filled, positive, read_execution
+from sodbench.cli.options import (
+    add_inference,
+    add_output,
+    filled,
+    positive,
+    read_execution,
+    read_model,
+)
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -13,9 +20,10 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="measure a model's size, speed and memory",
         description="Measure parameters, multiply-adds, latency of one image, images per second at the best "
         "batch size, peak memory, and images per second from JPEG to PNG files.",
-        epilog="'sodbench report RESULTS -o report --bench FILE' shows the record next to the scores.",
+        epilog="example:\n  sodbench bench --checkpoint final.pth --sizes 400x300 -o csf.json\n\n"
+        "'sodbench report RESULTS -o report --bench FILE' shows the record next to the scores.",
     )
-    add_inference(parser)
+    add_inference(parser.add_argument_group("which model, and how it is computed"))
     parser.add_argument(
         "--sizes",
         nargs="+",
@@ -60,8 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.runners.benchmark import BENCHMARK_SIZES, benchmark, save_record
 
     record = benchmark(
-        arguments.model,
-        arguments.checkpoint,
+        read_model(arguments),
         sizes=arguments.sizes or BENCHMARK_SIZES,
         repeats=arguments.repeats,
         **read_execution(arguments),

@@ -28,8 +28,10 @@ def add_parser(commands: Any) -> None:
         description="Print the paired comparison of two stored results on the datasets that both "
         "have: differences with 95 % intervals, paired bootstrap and Wilcoxon tests, wins and losses. "
         "Nothing is scored again.",
-        epilog="Exit status: 0 compared, 1 a --fail-if condition is met, 2 refused. "
-        'Example: sodbench compare results/new results/old --fail-if "f_max<-0.005" "mae>0.002"',
+        epilog="Exit status: 0 compared, 1 a --fail-if condition is met, 2 refused.\n\n"
+        "examples:\n"
+        "  sodbench compare results/DSS results/CSF --metrics mae f_max\n"
+        "  sodbench compare results/new results/old --fail-if 'f_max<-0.005' 'mae>0.002'",
     )
     parser.add_argument(
         "first", type=path, metavar="RESULT_A", help="folder of results of one method"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import (
     add_data_root,
+    add_exit_zero,
     add_format,
     add_jobs,
     add_output,
@@ -53,6 +54,7 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
         help="known datasets, and which of them are on this disk",
         description="List the known datasets, and which of them are below the data root. With names: "
         "show everything known about these (counts, subsets, citation, licence, links, known faults).",
+        epilog="examples:\n  sodbench data list\n  sodbench data list DUTS-TE --format json",
     )
     parser.add_argument(
         "names", nargs="*", type=filled, metavar="NAME", help="show everything about these datasets"
@@ -107,12 +109,14 @@ def _add_check(actions: "argparse._SubParsersAction[Any]") -> None:
         "full, the same image twice within or across datasets, files that are not read. One verdict line per "
         "dataset. Exit status: 0 without faults; 1 if a fault was found, or one of several datasets cannot be "
         "read; 2 if nothing was checked.",
+        epilog="examples:\n  sodbench data check --data-root data/\n  sodbench data check SOD my/folder -o check.md",
     )
     _add_names(parser)
     add_data_root(parser)
     add_format(parser)
     add_output(parser, "FILE", "also write the complete report to FILE (.md or .json)")
     add_jobs(parser, "threads")
+    add_exit_zero(parser)
     parser.set_defaults(run=run_check)
 
 
@@ -161,6 +165,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
         description="Download datasets into the data root. Interrupted "
         "downloads are resumed, archives are unpacked safely, and existing files are left alone. "
         "Weights (res2net50-v1b) go to <data root>/weights/ and are verified by the hash in their name.",
+        epilog="examples:\n  sodbench data download SOD ECSSD --data-root data/\n  sodbench data download SOD --from SOD.zip",
     )
     parser.add_argument(
         "names",
@@ -186,6 +191,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
         help="largest file that is downloaded, and most that an archive may unpack to, in GB (default: 17)",
     )
     add_data_root(parser)
+    add_exit_zero(parser)
     parser.set_defaults(run=run_download)
 
 
@@ -227,12 +233,14 @@ def _add_stats(actions: "argparse._SubParsersAction[Any]") -> None:
         description="Measure every image: object size, number of objects, contrast, border, position, "
         "image size. Prints a summary; with -o also a page of plots and a CSV for each dataset. Exit status: 0; "
         "1 if a dataset is not complete, so that items are not measured; 2 if one cannot be read.",
+        epilog="example:\n  sodbench data stats SOD -o stats/",
     )
     _add_names(parser)
     add_data_root(parser)
     add_format(parser)
     add_output(parser, "DIR", "write stats.md, plots and CSV files into DIR")
     add_jobs(parser, "threads")
+    add_exit_zero(parser)
     parser.set_defaults(run=run_stats)
 
 
@@ -285,6 +293,7 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
         "layout, as the reference's scripts read them; they are written to DIR/<set>/, not into the data, and "
         "replace nothing. Exit status: 0; 1 if a dataset lacks official items or has others; 2 if nothing was "
         "written.",
+        epilog="example:\n  sodbench data prepare DUTS-TR HKU-IS/test -o lists",
     )
     parser.add_argument(
         "names",
@@ -300,6 +309,7 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
         "folder in which a folder of lists is created for each dataset (default: %(default)s)",
         default=Path("lists"),
     )
+    add_exit_zero(parser)
     parser.set_defaults(run=run_prepare)
 
 

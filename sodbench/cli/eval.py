@@ -12,6 +12,7 @@ from sodbench.cli.conditions import (
     report_outcomes,
 )
 from sodbench.cli.options import (
+    add_exit_zero,
     add_format,
     add_limits,
     add_output,
@@ -25,6 +26,7 @@ from sodbench.cli.options import (
     positive,
     read_policy,
     read_protocols,
+    read_truth_root,
     refuse_without_effect,
     some_names,
 )
@@ -32,14 +34,14 @@ from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.metrics.catalogue import (
     DEFAULT_METRICS,
     METRICS,
-    aggregate_names,
+    PAPER_COLUMNS,
     describe_metrics,
     listed_names,
     per_image_names,
     suggest,
 )
 from sodbench.plugins import load_plugins
-from sodbench.quoting import printable
+from sodbench.quoting import json_text, printable
 
 if TYPE_CHECKING:
     from sodbench.datasets import Dataset
@@ -57,50 +59,28 @@ def add_parser(commands: Any) -> None:
         description="Score saliency maps against ground truth masks. PREDS is a folder of maps, or a tree of them "
         "(<set>/, <method>/<set>/ or <set>/<method>/). GT is a folder of masks, a dataset, or a root folder of datasets.",
         epilog="Exit status: 0 no problems, 1 finished with problems, which are listed, or a --require does not hold, "
-        "2 refused. "
-        "Example: sodbench eval preds/DSS/SOD data/SOD/GT --protocol all",
+        "2 refused.\n\n"
+        "examples:\n"
+        "  sodbench eval preds/DSS data/SOD/GT\n"
+        "  sodbench eval preds/ data/ --protocol all --format json -o results/",
     )
     _add_inputs(parser)
-    add_limits(parser)
-    add_protocol(parser)
-    _add_scores(parser)
-    add_output(parser, "DIR", "store the results in DIR, and reuse the pairs already scored there")
-    for what in ("methods", "datasets"):
-        parser.add_argument(
-            f"--{what}",
-            nargs="+",
-            type=some_names,
-            metavar="NAME",
-            help=f"only these {what} of the tree",
-        )
-    parser.add_argument(
-        "--name", type=filled, metavar="NAME", help="name of the method, if there is only one"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="show how the folders are interpreted, and exit"
-    )
+    _add_selection(parser.add_argument_group("what is scored"))
+    _add_scoring(parser.add_argument_group("how it is scored"))
+    add_policy(parser)
+    _add_printing(parser.add_argument_group("what is printed"))
+    _add_storing(parser.add_argument_group("what is stored"))
     add_conditions(
         parser,
         "--require",
         'conditions that every score must fulfil, such as "f_max>=0.85" or "SOD:mae<0.1"',
     )
-    add_workers(parser)
-    parser.add_argument("--force", action="store_true", help="with -o: score everything again")
-    add_policy(parser)
-    parser.add_argument(
-        "--shard",
-        type=_shard,
-        metavar="I/N",
-        help="score only every N-th pair, starting with the I-th; 'sodbench merge' joins the parts",
-    )
-    parser.add_argument(
-        "--allow-swapped", action="store_true", help="score even if PREDS and GT look swapped"
-    )
+    add_exit_zero(parser)
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    """Add PREDS and GT, and what replaces or names them."""
+    """Add PREDS and GT."""
     parser.add_argument(
         "predictions", type=path, metavar="PREDS", nargs="?", help="folder or tree of saliency maps"
     )
@@ -111,44 +91,86 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="folder of masks, root folder of datasets, TOML file, or name of a dataset (HKU-IS/test)",
     )
-    add_truth_root(parser)
-    parser.add_argument(
-        "--dataset-name",
-        type=filled,
-        metavar="NAME",
-        help="name of the dataset, if GT is a single one (default: the name of its folder)",
-    )
-    parser.add_argument(
+
+
+def _add_selection(group: argparse._ArgumentGroup) -> None:
+    """Add the options that select or name what is scored."""
+    add_truth_root(group)
+    group.add_argument(
         "--pairs",
         type=path,
         metavar="FILE",
         help="instead of PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' per line",
     )
+    for what in ("methods", "datasets"):
+        group.add_argument(
+            f"--{what}",
+            nargs="+",
+            type=some_names,
+            metavar="NAME",
+            help=f"only these {what} of the tree",
+        )
+    add_limits(group)
+    group.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="score only every N-th pair, starting with the I-th; 'sodbench merge' joins the parts",
+    )
+    group.add_argument(
+        "--name", type=filled, metavar="NAME", help="name of the method, if there is only one"
+    )
+    group.add_argument(
+        "--dataset-name",
+        type=filled,
+        metavar="NAME",
+        help="name of the dataset, if GT is a single one (default: the name of its folder)",
+    )
+    group.add_argument(
+        "--allow-swapped", action="store_true", help="score even if PREDS and GT look swapped"
+    )
 
 
-def _add_scores(parser: argparse.ArgumentParser) -> None:
+def _add_scoring(group: argparse._ArgumentGroup) -> None:
+    """Add the options that choose the conventions and the workers."""
+    add_protocol(group)
+    add_workers(group)
+
+
+def _add_printing(group: argparse._ArgumentGroup) -> None:
     """Add the options that choose which scores are printed, and how."""
-    add_format(parser, ("table", "markdown", "csv", "json"))
-    parser.add_argument(
+    add_format(group, ("table", "markdown", "csv", "json"))
+    group.add_argument(
         "--metrics",
         nargs="+",
         type=some_names,
         metavar="NAME",
-        help=f"metrics to print (default: {','.join(DEFAULT_METRICS)}; in JSON all); 'all' prints all listed ones, "
-        "'help' lists the names with their meaning",
+        help=f"metrics to compute and print (default: {','.join(DEFAULT_METRICS)}; in JSON all usual ones); 'all' prints "
+        f"all listed ones, {', '.join(PAPER_COLUMNS)} the columns of papers' tables; 'help' lists the names with their meaning",
     )
-    parser.add_argument(
+    group.add_argument(
         "--show-worst",
         type=positive,
         metavar="N",
         help="also list the N worst images of each method",
     )
-    parser.add_argument(
+    group.add_argument(
         "--sort-by",
         type=filled,
         metavar="NAME",
         help="metric that --show-worst sorts by (default: mae)",
     )
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show how the folders are interpreted, and exit; with --format json for programs",
+    )
+
+
+def _add_storing(group: argparse._ArgumentGroup) -> None:
+    """Add the options that choose where the results are kept."""
+    add_output(group, "DIR", "store the results in DIR, and reuse the pairs already scored there")
+    group.add_argument("--force", action="store_true", help="with -o: score everything again")
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -174,14 +196,17 @@ def run(arguments: argparse.Namespace) -> int:
         show(describe_metrics())
         return 0
     metrics = _read_metrics(arguments.metrics)
-    _check_options(arguments)
+    _check_options(arguments, metrics)
     conditions = read_conditions(arguments, "--require")
-    plan = _plan(arguments)
+    plan = _plan(arguments, (*metrics, *(condition.metric for condition in conditions)))
     refuse_other_datasets(
         conditions, list(dict.fromkeys(t.dataset for t in plan.tasks)), "--require"
     )
     if arguments.dry_run:
-        show("\n".join(map(printable, plan.describe())))
+        if arguments.format == "json":
+            show(json_text(plan.to_dict()))
+        else:
+            show("\n".join(map(printable, plan.describe())))
         return report_problems(plan.problems, per_kind=5)
     for line in plan.describe():
         logger.info(line)
@@ -203,7 +228,10 @@ def run(arguments: argparse.Namespace) -> int:
     _print_scores(arguments, evaluation, metrics)
     status = report_problems(evaluation.problems, per_kind=5)
     if conditions or arguments.summary:
-        status |= _check_requirements(arguments, evaluation, conditions, metrics)
+        failed = _check_requirements(arguments, evaluation, conditions, metrics)
+        status |= failed
+        # --exit-zero is for problems with files
+        arguments.exit_zero = arguments.exit_zero and not failed
     return status
 
 
@@ -223,11 +251,11 @@ def _check_requirements(
     return report_outcomes(arguments, outcomes, "--require", "sodbench eval", table)
 
 
-def _check_options(arguments: argparse.Namespace) -> None:
+def _check_options(arguments: argparse.Namespace, metrics: Sequence[str]) -> None:
     if not arguments.show_worst:
         refuse_without_effect(arguments, ("sort_by",), "without --show-worst N")
     elif arguments.sort_by:
-        _check_sort_by(arguments.sort_by, weighted=not arguments.no_weighted_f)
+        _check_sort_by(arguments.sort_by, metrics, weighted=not arguments.no_weighted_f)
     if not arguments.output:
         refuse_without_effect(arguments, ("force",), "without -o DIR, where scores are stored")
         if arguments.shard:
@@ -240,9 +268,10 @@ def _check_options(arguments: argparse.Namespace) -> None:
             )
 
 
-def _check_sort_by(metric: str, *, weighted: bool) -> None:
+def _check_sort_by(metric: str, metrics: Sequence[str], *, weighted: bool) -> None:
     """Refuse a metric that single images will not have."""
-    known = per_image_names()
+    requested = [name for name in metrics if METRICS[name].on_request and METRICS[name].per_image]
+    known = (*per_image_names(), *requested)
     if metric not in known:
         raise SodbenchError(
             f"--sort-by: images have no metric {_quote_unknown(metric, known)}; theirs are {', '.join(known)}"
@@ -257,10 +286,10 @@ def _check_sort_by(metric: str, *, weighted: bool) -> None:
 
 def _read_metrics(texts: Sequence[str] | None) -> tuple[str, ...]:
     """The metrics to print, checked against those there are."""
-    metrics = names(texts) or DEFAULT_METRICS
-    if metrics == ("all",):
-        return listed_names()
-    known = aggregate_names()
+    presets = {**PAPER_COLUMNS, "all": listed_names()}
+    given = names(texts) or DEFAULT_METRICS
+    metrics = [metric for name in given for metric in presets.get(name, (name,))]
+    known = tuple(METRICS)
     if unknown := [_quote_unknown(name, known) for name in metrics if name not in known]:
         raise SodbenchError(
             f"unknown metric {', '.join(unknown)}; 'sodbench eval --metrics help' lists them all"
@@ -274,11 +303,11 @@ def _quote_unknown(name: str, known: Sequence[str]) -> str:
     return f"{name!r} (did you mean {meant}?)" if meant else repr(name)
 
 
-def _plan(arguments: argparse.Namespace) -> "EvaluationPlan":
+def _plan(arguments: argparse.Namespace, metrics: Sequence[str]) -> "EvaluationPlan":
     """The plan that PREDS and GT, or --pairs, describe."""
     from sodbench.runners.evaluation.plan import plan_evaluation, plan_pair_list
 
-    policy = read_policy(arguments)
+    policy = read_policy(arguments, metrics)
     if arguments.pairs:
         if arguments.predictions or arguments.truth:
             raise SodbenchError(
@@ -319,7 +348,10 @@ def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dat
     from sodbench.runners.evaluation.plan import select_truths
 
     datasets = find_masks(
-        arguments.truth, arguments.dataset_name, arguments.data_root, arguments.predictions
+        arguments.truth,
+        arguments.dataset_name,
+        read_truth_root(arguments),
+        arguments.predictions,
     )
     truths = select_truths(datasets, names(arguments.datasets))
     others = [dataset for dataset in datasets if dataset not in truths]

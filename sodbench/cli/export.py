@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_model, add_output
+from sodbench.cli.options import add_model_choices, add_output, read_model
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -12,9 +12,11 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "export",
         help="write a network as an ONNX file",
         description="Write a network as ONNX (input 'image': RGB, ImageNet-normalised, [n, 3, h, w]; output "
-        "'logits': [n, 1, h, w]; 'probabilities' if the network declares them) and compare it with torch at three sizes. Needs the extra 'onnx'.",
+        "'logits': [n, 1, h, w]; 'probabilities' if the network declares them) and compare it with torch at three sizes. The file also states the processing, so that "
+        "'predict --model FILE.onnx' needs no other option. Needs the extra 'onnx'.",
+        epilog="example:\n  sodbench export --checkpoint final.pth -o csf.onnx",
     )
-    add_model(parser)
+    add_model_choices(parser)
     add_output(parser, "FILE.onnx", "file to write", required=True)
     parser.set_defaults(run=run)
 
@@ -25,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.quoting import printable
     from sodbench.runners.export import export_onnx
 
-    differences = export_onnx(arguments.model, arguments.checkpoint, arguments.output)
+    differences = export_onnx(read_model(arguments), None, arguments.output)
     for (height, width), difference in differences.items():
         show(f"{width}x{height}: logits differ from torch by at most {difference:.2g}")
     show(f"written to {printable(arguments.output)}")

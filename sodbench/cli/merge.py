@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_output, path
+from sodbench.cli.options import add_exit_zero, add_output, path
 
 
 def add_parser(commands: Any) -> None:
@@ -13,12 +13,13 @@ def add_parser(commands: Any) -> None:
         help="join the shards of an evaluation",
         description="Join the parts that 'sodbench eval --shard I/N -o DIR' wrote into exactly what one run "
         "would have written. Overlaps, gaps and parts that were scored in different ways are named and refused.",
-        epilog="Example: sodbench merge part1 part2 part3 part4 -o results",
+        epilog="example:\n  sodbench merge part1 part2 part3 part4 -o results",
     )
     parser.add_argument(
         "parts", nargs="+", type=path, metavar="DIR", help="the shards' output folders"
     )
     add_output(parser, "DIR", "folder for the complete results", required=True)
+    add_exit_zero(parser)
     parser.set_defaults(run=run)
 
 

@@ -4,7 +4,9 @@ argparse prints the message of a refused value with the name of its option, and 
 """
 
 import argparse
-from collections.abc import Sequence
+import difflib
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,11 @@ from sodbench.plugins import load_plugins
 
 if TYPE_CHECKING:
     from sodbench.models.execution import Execution
+    from sodbench.models.source import ModelSource
     from sodbench.results import Policy, Result
+
+# Names the folder of the datasets.
+DATA_VARIABLE = "SODBENCH_DATA"
 
 # ---- values ---------------------------------------------------------------------------------------
 
@@ -72,6 +78,26 @@ def _whole(text: str, least: int) -> int:
     if number is None or number < least:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
     return number
+
+
+def describe_choice(value: object, choices: Iterable[object]) -> str:
+    """Return the message for a value that is none of the choices.
+
+    Parameters
+    ----------
+    value : object
+        What was given.
+    choices : iterable
+        What is possible.
+
+    Returns
+    -------
+    str
+    """
+    names = [str(choice) for choice in choices]
+    near = difflib.get_close_matches(str(value).lower(), names, 1)
+    hint = f", did you mean {near[0]!r}?" if near else ""
+    return f"invalid choice: {str(value)!r}{hint} (choose from {', '.join(map(repr, names))})"
 
 
 def filled(text: str) -> str:
@@ -173,15 +199,17 @@ def refuse_without_effect(
     SodbenchError
         If one of them was given.
     """
+    # a default from a file may hold for other calls
+    configured = {setting.destination for setting in getattr(arguments, "settings", ())}
     for name in destinations:
-        if getattr(arguments, name) not in (None, False, []):
+        if getattr(arguments, name) not in (None, False, []) and name not in configured:
             raise SodbenchError(f"--{name.replace('_', '-')} has no effect {why}")
 
 
 # ---- what is read and written ---------------------------------------------------------------------
 
 
-def add_output(parser: argparse.ArgumentParser, metavar: str, help: str, **options: Any) -> None:
+def add_output(parser: argparse._ActionsContainer, metavar: str, help: str, **options: Any) -> None:
     """Add ``-o``.
 
     Parameters
@@ -207,25 +235,67 @@ def add_data_root(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--data-root",
         type=path,
-        default=Path("data"),
+        default=default_data_root(),
         metavar="DIR",
-        help="folder that holds the datasets, in any layout (default: %(default)s)",
+        help="folder that holds the datasets, in any layout (default: $SODBENCH_DATA, or else data)",
     )
 
 
-def add_truth_root(parser: argparse.ArgumentParser) -> None:
-    """Add the folder of the datasets, for the commands whose GT can be a path or a name.
+def default_data_root() -> Path:
+    """Return the folder of the datasets where no option names it: $SODBENCH_DATA, or else ``data``."""
+    return Path(os.environ.get(DATA_VARIABLE) or "data")
+
+
+def add_truth_root(parser: argparse._ActionsContainer) -> None:
+    """Add the folder of the datasets, for the commands whose GT can be a path or a name; see `read_truth_root`.
 
     Parameters
     ----------
     parser : argparse parser or group
         Where the options are added.
     """
-    parser.add_argument(
+    option: Any = parser.add_argument(
         "--data-root",
         type=path,
         metavar="DIR",
-        help="folder where the name GT is looked up first (default: the working folder, then data)",
+        help="folder where the name GT is looked up first (default: the working folder, then $SODBENCH_DATA, or else "
+        "data)",
+    )
+    # a default from a file is the last place, not the first
+    option.default_destination = "default_root"
+    parser.set_defaults(default_root=default_data_root())
+
+
+def read_truth_root(arguments: argparse.Namespace) -> Path | None:
+    """Return the folder where GT is looked up first, or None for the working folder.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    Path or None
+    """
+    if arguments.data_root is None and not Path(arguments.truth).is_dir():
+        return Path(arguments.default_root)
+    given: Path | None = arguments.data_root
+    return given
+
+
+def add_exit_zero(parser: argparse.ArgumentParser) -> None:
+    """Add ``--exit-zero``, which the command line itself reads.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Where the option is added.
+    """
+    parser.add_argument(
+        "--exit-zero",
+        action="store_true",
+        help="exit with status 0 even if problems are reported, instead of 1",
     )
 
 
@@ -248,7 +318,7 @@ def add_limits(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_selection(parser: argparse.ArgumentParser) -> None:
+def add_selection(parser: argparse._ActionsContainer) -> None:
     """Add the options that choose what ``report`` and ``compare`` show.
 
     Parameters
@@ -312,7 +382,7 @@ def select_methods(texts: Sequence[str] | None, results: "Sequence[Result]") -> 
     return methods or None
 
 
-def add_methods(parser: argparse.ArgumentParser) -> None:
+def add_methods(parser: argparse._ActionsContainer) -> None:
     """Add the options that choose methods, their names and published numbers for ``report`` and ``table``.
 
     Parameters
@@ -347,7 +417,7 @@ def add_methods(parser: argparse.ArgumentParser) -> None:
 
 
 def add_format(
-    parser: argparse.ArgumentParser, choices: Sequence[str] = ("table", "markdown", "json")
+    parser: argparse._ActionsContainer, choices: Sequence[str] = ("table", "markdown", "json")
 ) -> None:
     """Add ``--format``; the first choice is the default.
 
@@ -366,7 +436,7 @@ def add_format(
     )
 
 
-def add_resampling(parser: argparse.ArgumentParser, resamples: int, use: str) -> None:
+def add_resampling(parser: argparse._ActionsContainer, resamples: int, use: str) -> None:
     """Add the options of bootstrap and tests.
 
     Parameters
@@ -410,10 +480,93 @@ def add_model(parser: argparse._ActionsContainer) -> None:
         type=filled,
         default=DEFAULT_MODEL,
         metavar="NAME",
-        help="a registered model, a baseline, or path/to/file.py:factory (default: %(default)s)",
+        help="a registered model, a baseline, path/to/file.py:factory, or path/to/file.onnx (default: %(default)s)",
     )
     parser.add_argument(
         "--checkpoint", type=path, metavar="FILE", help="weights of the whole model (a state_dict)"
+    )
+
+
+def add_model_choices(parser: argparse._ActionsContainer) -> None:
+    """Add the options that choose a network, its weights and its processing; `read_model` reads them.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the options are added.
+    """
+    add_model(parser)
+    parser.add_argument(
+        "--checkpoint-key",
+        type=filled,
+        metavar="KEY",
+        help="where in the checkpoint the weights are, if it holds several sets, as ema or model.state_dict",
+    )
+    parser.add_argument(
+        "--model-arg",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="keyword argument of the model's factory; may be repeated",
+    )
+    parser.add_argument(
+        "--preset",
+        type=filled,
+        metavar="NAME",
+        help="how images are prepared and maps made, as in the test script of a family of models: csf, csnet, u2net, "
+        "basnet, isnet, birefnet, edn, samnet, cpd, rembg-u2net, rembg-isnet, rembg-birefnet (default: as the model declares)",
+    )
+    parser.add_argument(
+        "--model-config",
+        type=path,
+        metavar="FILE.toml",
+        help="the same, from a file (docs/models.md)",
+    )
+    parser.add_argument(
+        "--processing",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value of it, as in input.fixed=[320,320]; may be repeated",
+    )
+
+
+def read_model(arguments: argparse.Namespace) -> "ModelSource":
+    """Return the model that the options of `add_model_choices` choose.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+
+    Returns
+    -------
+    ModelSource
+
+    Raises
+    ------
+    SodbenchError
+        For wrong values.
+    """
+    from sodbench.models.presets import find_preset, load_processing, parse_changes, parse_options
+    from sodbench.models.source import ModelSource
+
+    processing = None
+    if arguments.preset and arguments.model_config:
+        raise SodbenchError(
+            "give either --preset or --model-config, not both; the file may name a preset to begin with"
+        )
+    if arguments.preset:
+        processing = find_preset(arguments.preset)
+    if arguments.model_config:
+        processing = load_processing(arguments.model_config)
+    return ModelSource(
+        arguments.model,
+        arguments.checkpoint,
+        arguments.checkpoint_key,
+        options=parse_options(arguments.model_arg),
+        processing=processing,
+        changes=parse_changes(arguments.processing),
     )
 
 
@@ -434,7 +587,7 @@ def add_device(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_inference(parser: argparse.ArgumentParser) -> None:
+def add_inference(parser: argparse._ActionsContainer) -> None:
     """Add the options that choose a network and how it is computed.
 
     Parameters
@@ -442,7 +595,7 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
     parser : argparse parser or group
         Where the options are added.
     """
-    add_model(parser)
+    add_model_choices(parser)
     add_device(parser)
     parser.add_argument(
         "--precision",
@@ -490,7 +643,7 @@ def read_execution(arguments: argparse.Namespace) -> "Execution":
     }
 
 
-def add_batch_size(parser: argparse.ArgumentParser) -> None:
+def add_batch_size(parser: argparse._ActionsContainer) -> None:
     """Add ``--batch-size``.
 
     Parameters
@@ -509,7 +662,7 @@ def add_batch_size(parser: argparse.ArgumentParser) -> None:
 # ---- scoring --------------------------------------------------------------------------------------
 
 
-def add_protocol(parser: argparse.ArgumentParser) -> None:
+def add_protocol(parser: argparse._ActionsContainer) -> None:
     """Add ``--protocol``; `read_protocols` reads it.
 
     Parameters
@@ -530,9 +683,7 @@ def add_protocol(parser: argparse.ArgumentParser) -> None:
 def _protocol(text: str) -> str:
     load_plugins("sodbench.protocols")
     if text not in (*PROTOCOLS, "all"):
-        raise argparse.ArgumentTypeError(
-            f"invalid choice: {text!r} (choose from {', '.join(map(repr, (*PROTOCOLS, 'all')))})"
-        )
+        raise argparse.ArgumentTypeError(describe_choice(text, (*PROTOCOLS, "all")))
     return text
 
 
@@ -569,7 +720,7 @@ def add_jobs(parser: argparse._ActionsContainer, what: str) -> None:
     )
 
 
-def add_workers(parser: argparse.ArgumentParser) -> None:
+def add_workers(parser: argparse._ActionsContainer) -> None:
     """Add the options that choose what scores the maps.
 
     Parameters
@@ -620,13 +771,15 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-weighted-f", action="store_true", help="do not compute weighted F")
 
 
-def read_policy(arguments: argparse.Namespace) -> "Policy":
+def read_policy(arguments: argparse.Namespace, metrics: Sequence[str] = ()) -> "Policy":
     """Return the policy that the options of `add_policy` and ``--shard`` choose.
 
     Parameters
     ----------
     arguments : argparse.Namespace
         The parsed arguments.
+    metrics : sequence of str
+        The metrics that are printed.
 
     Returns
     -------
@@ -640,4 +793,5 @@ def read_policy(arguments: argparse.Namespace) -> "Policy":
         undefined=arguments.undefined,
         weighted=not arguments.no_weighted_f,
         shard=getattr(arguments, "shard", None),
+        metrics=tuple(metrics),
     )

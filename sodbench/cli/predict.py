@@ -6,11 +6,13 @@ from typing import Any
 
 from sodbench.cli.options import (
     add_batch_size,
+    add_exit_zero,
     add_inference,
     add_output,
     path,
     positive,
     read_execution,
+    read_model,
 )
 
 
@@ -22,6 +24,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         description="Predict a saliency map for every image: MAPS/<stem>.png, 8-bit grey, the image's own "
         "size. A rerun predicts only the maps that are missing. Under torchrun the images are shared among "
         "its processes.",
+        epilog="examples:\n"
+        "  sodbench predict photos/ -o maps --checkpoint final.pth\n"
+        "  sodbench predict photos/ -o maps --model net.py:factory --device cpu",
     )
     parser.add_argument(
         "images",
@@ -31,9 +36,10 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="folders of images, image files, or lists of names (.txt, .lst)",
     )
     add_output(parser, "MAPS", "folder for the maps", required=True)
-    add_inference(parser)
-    add_batch_size(parser)
-    parser.add_argument(
+    network = parser.add_argument_group("which model, and how it is computed")
+    add_inference(network)
+    add_batch_size(network)
+    network.add_argument(
         "--max-side",
         type=positive,
         metavar="N",
@@ -44,6 +50,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         action="store_true",
         help="replace existing files that have the names of these maps, whatever wrote them",
     )
+    add_exit_zero(parser)
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
@@ -59,10 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.runners.prediction.predictors import load_predictor
 
     first = os.environ.get("RANK", "0") == "0"
+    source = read_model(arguments)
     samples = find_images(arguments.images)
     predictor = load_predictor(
-        arguments.model,
-        arguments.checkpoint,
+        source,
         **read_execution(arguments),
     )
     summary = predict(

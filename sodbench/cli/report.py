@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from sodbench.cli.options import (
+    add_exit_zero,
     add_methods,
     add_output,
     add_resampling,
@@ -28,7 +29,9 @@ def add_parser(commands: Any) -> None:
         description="Write a report from results that 'sodbench eval' or 'sodbench run' stored. "
         "Nothing is scored again; images are opened only to be shown. A report written into the folder of an earlier one "
         "replaces all of it.",
-        epilog="Example: sodbench report results -o report  (then open report/index.html)",
+        epilog="examples:\n"
+        "  sodbench report results -o report    (then open report/index.html)\n"
+        "  sodbench report results -o report.md --datasets SOD ECSSD --baseline DSS",
     )
     parser.add_argument(
         "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"
@@ -40,48 +43,55 @@ def add_parser(commands: Any) -> None:
         "Markdown file with its figures next to it",
         required=True,
     )
-    parser.add_argument("--title", metavar="TEXT", help="heading of the report")
-    add_selection(parser)
-    parser.add_argument(
+    selection = parser.add_argument_group("what is shown")
+    add_selection(selection)
+    add_methods(selection)
+    selection.add_argument(
         "--baseline",
         type=filled,
         metavar="METHOD",
         help="also show the differences from this method",
     )
-    _add_sources(parser)
-    parser.add_argument(
+    _add_sources(parser.add_argument_group("further numbers and images"))
+    _add_form(parser.add_argument_group("how it is written"))
+    add_resampling(parser.add_argument_group("intervals"), 1000, "bootstrap resamples")
+    add_exit_zero(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_form(group: argparse._ArgumentGroup) -> None:
+    """Add the options that choose how the pages look."""
+    group.add_argument("--title", metavar="TEXT", help="heading of the report")
+    group.add_argument(
         "--template",
         type=path,
         metavar="FILE",
         help="also fill in this Jinja template (.md, .html, .tex or .txt)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--colours", action="store_true", help="colour best, second and third in LaTeX tables"
     )
-    parser.add_argument(
+    group.add_argument(
         "--with-paths",
         action="store_true",
         help="keep absolute paths in the text (default: only names, because a report is published)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--single-file",
         action="store_true",
         help="also write the page as one HTML file, DIR/report-single.html (-o FILE.html writes only that)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--max-size",
         type=_megabytes,
         metavar="MB",
         help="size of the single file; it gets as many thumbnails as fit (default: 4.5)",
     )
-    add_resampling(parser, 1000, "bootstrap resamples")
-    parser.set_defaults(run=run)
 
 
-def _add_sources(parser: argparse.ArgumentParser) -> None:
+def _add_sources(group: argparse._ArgumentGroup) -> None:
     """Add the options that bring further numbers and images into the report."""
-    add_methods(parser)
-    parser.add_argument(
+    group.add_argument(
         "--bench",
         nargs="+",
         type=filled,
@@ -90,7 +100,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         help="results of 'sodbench bench', to show cost next to accuracy; METHOD=FILE if the record has another name "
         "than the method",
     )
-    parser.add_argument(
+    group.add_argument(
         "--attributes",
         nargs="+",
         type=path,
@@ -99,7 +109,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         help="output of 'sodbench data stats -o DIR' (DIR, or its CSV files), or any CSV with a column 'stem': also show "
         "the scores by these attributes of the images",
     )
-    parser.add_argument(
+    group.add_argument(
         "--images",
         nargs="+",
         type=filled,
@@ -108,7 +118,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         help="images to show of each dataset: best, worst, disputed, random (worst:3 for three), or names "
         "(default: best disputed worst)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--thumbnails",
         type=not_negative,
         metavar="N",
@@ -149,6 +159,8 @@ def run(arguments: argparse.Namespace) -> int:
         refuse_without_effect(arguments, ("max_size",), "without --single-file or -o FILE.html")
     results = load_results(arguments.results)
     warn_of_shards(results)
+    # what a rerun without the file of defaults needs
+    words = [word for setting in arguments.settings for word in setting.words]
     options = ReportOptions(
         title=arguments.title,
         metrics=names(arguments.metrics) or None,
@@ -166,7 +178,7 @@ def run(arguments: argparse.Namespace) -> int:
         colours=arguments.colours,
         resamples=arguments.resamples,
         seed=arguments.seed,
-        command=shlex.join(["sodbench", *sys.argv[1:]]),
+        command=shlex.join(["sodbench", *sys.argv[1:], *words]),
         with_paths=arguments.with_paths,
         single_file=arguments.single_file,
         max_size=arguments.max_size or DEFAULT_MAX_SIZE,

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import (
     add_batch_size,
+    add_exit_zero,
     add_inference,
     add_limits,
     add_output,
     add_policy,
     add_protocol,
     add_workers,
+    default_data_root,
     filled,
     names,
     path,
     read_execution,
+    read_model,
     read_policy,
     read_protocols,
     refuse_without_effect,
@@ -37,33 +40,37 @@ def add_parser(commands: Any) -> None:
         help="predict, score and report on datasets",
         description="Predict with a model on each dataset, score the maps, and write a report. "
         "A rerun does only what is missing.",
-        epilog="Examples: sodbench run --sample    (needs no data and no weights; a few minutes)\n"
-        "          sodbench run --all-datasets --checkpoint final.pth",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  sodbench run --sample    (needs no data and no weights; a few minutes)\n"
+        "  sodbench run --all-datasets --data-root data/ --checkpoint final.pth",
     )
     _add_dataset_options(parser.add_argument_group("which data"))
-    add_inference(parser)
-    add_batch_size(parser)
-    parser.add_argument(
+    network = parser.add_argument_group("which model, and how it is computed")
+    add_inference(network)
+    add_batch_size(network)
+    network.add_argument(
         "--name",
         type=filled,
         metavar="NAME",
         help="name of the method in tables (default: the model's name)",
     )
-    parser.add_argument(
+    network.add_argument(
         "--baselines",
         action="store_true",
         help="also run centre-prior and frequency-tuned, which need no weights",
     )
+    scoring = parser.add_argument_group("how it is scored")
+    add_protocol(scoring)
+    add_workers(scoring)
+    add_policy(parser)
+    storing = parser.add_argument_group("what is stored")
     add_output(
-        parser,
+        storing,
         "DIR",
         "folder for maps, scores and report (default: results, or sample-run with --sample)",
     )
-    add_protocol(parser)
-    add_workers(parser)
-    parser.add_argument("--force", action="store_true", help="predict and score everything again")
-    add_policy(parser)
+    storing.add_argument("--force", action="store_true", help="predict and score everything again")
+    add_exit_zero(parser)
     parser.set_defaults(run=run, resumed="the same command resumes where it stopped")
 
 
@@ -84,7 +91,7 @@ def _add_dataset_options(which: argparse._ArgumentGroup) -> None:
         "--data-root",
         type=path,
         metavar="DIR",
-        help="folder that holds the datasets (default: data)",
+        help="folder that holds the datasets (default: $SODBENCH_DATA, or else data)",
     )
     which.add_argument(
         "--sample",
@@ -120,9 +127,8 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = Run(
         output=arguments.output or Path("sample-run" if arguments.sample else "results"),
         datasets=names(arguments.datasets) or TEST_SETS,
-        data_root=arguments.data_root or Path("data"),
-        model=arguments.model,
-        checkpoint=arguments.checkpoint,
+        data_root=arguments.data_root or default_data_root(),
+        model=read_model(arguments),
         name=arguments.name,
         execution=read_execution(arguments),
         batch_size=arguments.batch_size,

@@ -11,6 +11,7 @@ from sodbench.cli.options import (
     filled,
     names,
     path,
+    positive,
     select_datasets,
     select_methods,
 )
@@ -30,63 +31,75 @@ def add_parser(commands: Any) -> None:
         help="print the table of a paper in LaTeX",
         description="Print one LaTeX float with the scores of all methods on all datasets, as the venue wants it. "
         "It needs booktabs, adjustbox and, for colours, xcolor. Nothing is scored again.",
-        epilog="Example: sodbench table results --style cvpr --methods-file methods.toml -o table1.tex",
+        epilog="example:\n  sodbench table results --style cvpr --methods-file methods.toml -o table1.tex",
     )
     parser.add_argument(
         "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"
     )
     add_output(parser, "FILE.tex", "write the table to this file (default: print it)")
-    add_selection(parser)
-    _add_layout(parser)
-    add_methods(parser)
-    add_resampling(parser, 1000, "bootstrap resamples for --superscripts")
+    selection = parser.add_argument_group("what is shown")
+    add_selection(selection)
+    add_methods(selection)
+    _add_layout(parser.add_argument_group("layout"))
+    _add_content(parser.add_argument_group("further columns and text"))
+    add_resampling(
+        parser.add_argument_group("intervals"), 1000, "bootstrap resamples for --superscripts"
+    )
     parser.set_defaults(run=run)
 
 
-def _add_layout(parser: argparse.ArgumentParser) -> None:
+def _add_layout(group: argparse._ArgumentGroup) -> None:
     """Add the options of the layout; those without a value here follow from the style."""
-    parser.add_argument(
+    group.add_argument(
         "--style",
         choices=("cvpr", "ieee", "plain"),
         default="cvpr",
         help="column widths, notation, marks and leading zero of a venue (default: %(default)s)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--single-column", action="store_true", help="a table of one column instead of the page"
     )
-    parser.add_argument(
+    group.add_argument(
         "--transpose", action="store_true", help="datasets and metrics in rows, methods in columns"
     )
-    parser.add_argument(
+    group.add_argument(
         "--order",
         choices=("given", "year", "rank"),
         default="given",
         help="order of the methods within their groups: as given, by year, or by mean rank (default: %(default)s)",
     )
-    parser.add_argument(
-        "--digits", type=int, choices=range(2, 6), default=3, help="decimals (default: %(default)s)"
+    group.add_argument(
+        "--digits",
+        type=positive,
+        choices=range(2, 6),
+        default=3,
+        help="decimals (default: %(default)s)",
     )
-    parser.add_argument("--leading-zero", choices=("yes", "no"), help="0.928 or .928")
-    parser.add_argument(
+    group.add_argument("--leading-zero", choices=("yes", "no"), help="0.928 or .928")
+    group.add_argument(
         "--notation", choices=("symbols", "names"), help="S_alpha and F_beta^max, or plain names"
     )
-    parser.add_argument(
+    group.add_argument(
         "--marks",
         choices=("colour", "type", "none"),
         help="best, second and third in red, green, blue; bold, underlined, italic; or not at all",
     )
-    parser.add_argument(
+
+
+def _add_content(group: argparse._ArgumentGroup) -> None:
+    """Add the options of further columns, and of the text around the table."""
+    group.add_argument(
         "--mean-rank", action="store_true", help="add a column with the mean rank of each method"
     )
-    parser.add_argument(
+    group.add_argument(
         "--superscripts",
         action="store_true",
         help="add the letters of the methods that one is significantly better than",
     )
-    parser.add_argument(
+    group.add_argument(
         "--caption", type=filled, metavar="TEXT", help="first sentence of the caption"
     )
-    parser.add_argument(
+    group.add_argument(
         "--label",
         type=filled,
         default="tab:sod",

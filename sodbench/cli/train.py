@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sodbench.cli.options import (
     add_data_root,
     add_device,
+    add_exit_zero,
     add_jobs,
     add_model,
     add_output,
@@ -30,14 +31,16 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "step for step; images of equal size run together, which does not change the updates. When interrupted (Ctrl-C, "
         "SIGTERM) it saves its state; --resume continues to the same weights. Under torchrun the processes share each "
         "update.",
-        epilog="Example: sodbench train --data-root data --backbone res2net50_v1b_26w_4s-3cf99910.pth "
-        "-o runs/csf",
+        epilog="examples:\n"
+        "  sodbench train --backbone res2net50_v1b_26w_4s-3cf99910.pth -o runs/csf\n"
+        "  sodbench train --train pairs/ --recipe scratch --hold-out 50 -o runs/mine",
     )
     add_output(parser, "RUN", "output folder (required unless --print-recipe)")
     _add_training_data_options(parser.add_argument_group("data"))
     _add_network(parser.add_argument_group("network"))
     _add_recipe(parser.add_argument_group("recipe"))
     _add_saving(parser.add_argument_group("saving"))
+    add_exit_zero(parser)
     parser.set_defaults(
         run=run, resumed="--resume continues from the last saved state, if there is one"
     )

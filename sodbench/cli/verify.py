@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import add_format, add_jobs, add_truth_root, path
+from sodbench.cli.options import add_format, add_jobs, add_truth_root, path, read_truth_root
 from sodbench.errors import SodbenchError
 from sodbench.quoting import json_text, printable
 
@@ -23,8 +23,10 @@ def add_parser(commands: Any) -> None:
         help="check that stored results are what was measured",
         description="Derive every stored number again from the stored counts and, where PREDS and GT are given, the "
         "counts from the images; list what differs. Nothing is changed.",
-        epilog="Exit status: 0 everything agrees, 1 something differs, 2 nothing could be checked. "
-        "Example: sodbench verify results/ preds/ data/",
+        epilog="Exit status: 0 everything agrees, 1 something differs, 2 nothing could be checked.\n\n"
+        "examples:\n"
+        "  sodbench verify results/\n"
+        "  sodbench verify results/ preds/ data/",
     )
     parser.add_argument("results", type=path, metavar="RESULTS", help="folder of results")
     parser.add_argument(
@@ -59,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.results,
         arguments.predictions,
         arguments.truth,
-        data_root=arguments.data_root,
+        data_root=read_truth_root(arguments) if arguments.truth else None,
         workers=Workers(arguments.jobs, processes=True),
     )
     show(_to_json(checked) if arguments.format == "json" else _to_text(checked))

@@ -14,8 +14,10 @@ def add_parser(commands: Any) -> None:
         description="Compile every kernel, which the first run on a machine would do otherwise (about 30 seconds), and "
         "print the folders that hold their code: those next to the package where they are writable, else one in the "
         "user's cache folder, or NUMBA_CACHE_DIR. Code that is there already is kept.",
-        epilog="Exit status: 0 the code is kept, 2 no folder is writable. "
-        "Example, in a Dockerfile: RUN NUMBA_CPU_NAME=generic sodbench warmup",
+        epilog="Exit status: 0 the code is kept, 2 no folder is writable.\n\n"
+        "example:\n"
+        "  sodbench warmup\n\n"
+        "In a Dockerfile, for every processor: RUN NUMBA_CPU_NAME=generic sodbench warmup",
     )
     parser.set_defaults(run=run)
 

@@ -140,9 +140,11 @@ def _suggest(path: Path, data_root: Path | str) -> str:
     if place.parent == Path():
         candidates |= {folder.name: folder.name for folder in list_folders(Path(data_root))}
         candidates |= {name: name for name in DATASETS}
-    near = difflib.get_close_matches(place.name, candidates, n=1, cutoff=0.6)
+    # case and punctuation are the commonest mistakes
+    by_key = {normalise_name(name): meant for name, meant in candidates.items()}
+    near = difflib.get_close_matches(normalise_name(place.name), by_key, n=1, cutoff=0.6)
     if near:
-        return f"; did you mean {candidates[near[0]]}?"
+        return f"; did you mean {by_key[near[0]]}?"
     return f"; there is no {place}" if place != path else ""
 
 

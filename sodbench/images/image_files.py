@@ -147,6 +147,35 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
     ImageError
         With the reason why the file cannot be read.
     """
+    data, status = _read_at_most(path, MAX_FILE_BYTES + 1)
+    if len(data) != status.st_size:
+        raise ImageError(str(path), "it changed while it was being read")
+    return data, status
+
+
+def read_start(path: Path, size: int) -> bytes:
+    """Read the first bytes of an image file; all of them if there are no more.
+
+    Parameters
+    ----------
+    path : Path
+    size : int
+        The number of bytes.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ImageError
+        As `read_file`.
+    """
+    return _read_at_most(path, size)[0]
+
+
+def _read_at_most(path: Path, size: int) -> tuple[bytes, os.stat_result]:
+    """Read at most ``size`` bytes, and the file's status before."""
     try:
         file = os.open(path, _READ_FLAGS)
         try:
@@ -157,13 +186,10 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
                 raise ImageError(str(path), "it is not a regular file")
             if status.st_size > MAX_FILE_BYTES:
                 raise ImageError(str(path), f"it has {status.st_size} bytes; refused as unsafe")
-            data = os.read(file, status.st_size + 1)
+            return os.read(file, min(size, status.st_size + 1)), status
         finally:
             os.close(file)
     except (FileNotFoundError, NotADirectoryError):
         raise ImageError(str(path), "no such file", "missing") from None
     except OSError as error:
         raise ImageError(str(path), f"cannot be read ({error.strerror or error})") from error
-    if len(data) != status.st_size:
-        raise ImageError(str(path), "it changed while it was being read")
-    return data, status

@@ -3,6 +3,8 @@
 Definition: ITU-T T.81, annex B.
 """
 
+from dataclasses import dataclass
+
 from sodbench.images import exif
 
 JPEG_SIGNATURE = b"\xff\xd8"
@@ -12,6 +14,9 @@ _FIRST_SEGMENT, _SCAN = 0xC0, 0xDA
 _EXIF = b"Exif\0\0"
 # Bytes of a segment's name that older versions of OpenCV skip without looking at them
 _UNCHECKED_NAME = 6
+
+# Frame headers of baseline, extended and progressive Huffman coding
+_FRAMES = (0xC0, 0xC1, 0xC2)
 
 # The type of a segment, 0xC0 to 0xFE, and its content without the length
 Segment = tuple[int, bytes]
@@ -49,6 +54,48 @@ def read_segments(data: bytes) -> tuple[list[Segment], int]:
         segments.append((kind, data[start + 4 : end]))
         start = end
     return [], 0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a JPEG says about its pixels.
+
+    Attributes
+    ----------
+    height, width : int
+        As stored, before the orientation is applied.
+    components : int
+        1 for grey, 3 for colour, 4 for CMYK.
+    """
+
+    height: int
+    width: int
+    components: int
+
+
+def find_frame(segments: list[Segment]) -> Frame | None:
+    """Find the frame header of a usual JPEG: 8 bits, Huffman coding, one frame, its height known in advance.
+
+    Parameters
+    ----------
+    segments : list of Segment
+
+    Returns
+    -------
+    Frame or None
+        None for other files.
+    """
+    # 0xC4, 0xC8 and 0xCC are no frames
+    frames = [s for s in segments if 0xC0 <= s[0] <= 0xCF and s[0] not in (0xC4, 0xC8, 0xCC)]
+    if len(frames) != 1:
+        return None
+    kind, content = frames[0]
+    if kind not in _FRAMES or len(content) < 6 or content[0] != 8:
+        return None
+    height, width = int.from_bytes(content[1:3]), int.from_bytes(content[3:5])
+    if height * width == 0 or len(content) != 6 + 3 * content[5]:
+        return None
+    return Frame(height, width, content[5])
 
 
 def strip_jpeg(data: bytes, segments: list[Segment], scan: int) -> bytes:

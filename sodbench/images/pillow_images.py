@@ -20,7 +20,7 @@ from PIL import (
 )
 
 from sodbench.errors import ImageError, SodbenchError
-from sodbench.images import exif, jpeg, png
+from sodbench.images import exif, fast_jpeg, jpeg, png
 from sodbench.images.exif import turn_upright
 from sodbench.images.grey import (
     GreyImage,
@@ -40,6 +40,7 @@ _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 _CONVERTIBLE = frozenset({"L", "LA", "1", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 
 # Numbers of TIFF tags, and their values
+_WIDTH, _HEIGHT = 256, 257
 _ORIENTATION, _BITS, _COMPRESSION, _PHOTOMETRIC = 274, 258, 259, 262
 _SAMPLES, _TILE_WIDTH, _SAMPLE_FORMAT = 277, 322, 339
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
@@ -173,7 +174,9 @@ def _decode_jpeg(plain: bytes, path: Path, orientation: int) -> GreyImage:
     return GreyImage(turn_upright(pixels, orientation), join_notes("JPEG (lossy)", turned, note))
 
 
-def decode_other_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
+def decode_other_rgb(
+    data: bytes, path: Path, out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     """Decode any file but a PNG as `sodbench.images.read_rgb` does.
 
     Parameters
@@ -181,6 +184,8 @@ def decode_other_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
     data : bytes
     path : Path
         The file, for messages.
+    out : ndarray of uint8, optional
+        Memory that may be used for the result.
 
     Returns
     -------
@@ -193,8 +198,7 @@ def decode_other_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
     """
     if data.startswith(jpeg.JPEG_SIGNATURE):
         segments, scan = jpeg.read_segments(data)
-        with open_image(jpeg.strip_jpeg(data, segments, scan), path) as image:
-            pixels = np.array(_convert_to_rgb(image, path), np.uint8)
+        pixels = _decode_jpeg_rgb(data, segments, scan, path, out)
         return turn_upright(pixels, exif.upright_if_unclear(jpeg.find_jpeg_orientation(segments)))
     with open_image(data, path) as image:
         orientation, _ = _load_frame(image)
@@ -202,6 +206,24 @@ def decode_other_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
             grey = _sixteen_bit(image, path)[..., None]
             return turn_upright(high_byte(np.repeat(grey, 3, axis=2)), orientation)
         return turn_upright(np.array(_convert_to_rgb(image, path), np.uint8), orientation)
+
+
+def _decode_jpeg_rgb(
+    data: bytes,
+    segments: list[jpeg.Segment],
+    scan: int,
+    path: Path,
+    out: NDArray[np.uint8] | None,
+) -> NDArray[np.uint8]:
+    """Decode a JPEG as RGB, not yet turned upright."""
+    frame = jpeg.find_frame(segments)
+    if frame:
+        check_size(path, frame.width, frame.height)
+    pixels = fast_jpeg.decode_photograph(data, frame, out)
+    if pixels is not None:
+        return pixels
+    with open_image(jpeg.strip_jpeg(data, segments, scan), path) as image:
+        return np.array(_convert_to_rgb(image, path), np.uint8)
 
 
 def decode_other_luminance(data: bytes, path: Path) -> NDArray[np.uint8]:
@@ -249,10 +271,13 @@ def read_header(data: bytes, path: Path) -> tuple[int, int, int]:
     """
     if data.startswith(jpeg.JPEG_SIGNATURE):
         segments, scan = jpeg.read_segments(data)
+        if frame := jpeg.find_frame(segments):
+            check_size(path, frame.width, frame.height)
+            return frame.width, frame.height, jpeg.find_jpeg_orientation(segments)
         with open_image(jpeg.strip_jpeg(data, segments, scan), path) as image:
             return *image.size, jpeg.find_jpeg_orientation(segments)
     with open_image(data, path) as image:
-        return *image.size, 1 if _is_tiff(image) else _find_orientation(image)
+        return *image.size, 1 if _is_turned_already(image) else _find_orientation(image)
 
 
 def _load_frame(image: Image.Image) -> tuple[int, str]:
@@ -265,8 +290,16 @@ def _load_frame(image: Image.Image) -> tuple[int, str]:
 
 
 def _is_tiff(image: Image.Image) -> bool:
-    """Pillow turns a TIFF while it loads it, and its size at once; other formats are turned here."""
+    """Pillow turns a TIFF while it loads it; other formats are turned here."""
     return isinstance(image, TiffImagePlugin.TiffImageFile)
+
+
+def _is_turned_already(image: Image.Image) -> bool:
+    """Whether the size of an image that is not loaded is that of the upright image; Pillow 11 turns that of a TIFF."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    stored = image.tag_v2.get(_WIDTH), image.tag_v2.get(_HEIGHT)
+    return image.size != stored
 
 
 def _find_orientation(image: Image.Image) -> int:
@@ -316,13 +349,14 @@ def _sixteen_bit(image: Image.Image, path: Path) -> NDArray[np.uint16]:
 
 
 def _convert_to_rgb(image: Image.Image, path: Path) -> Image.Image:
-    """Convert to RGB, alpha ignored."""
+    """Convert to RGB, alpha ignored; an image that is RGB already is returned as it is."""
     if image.mode not in _CONVERTIBLE:
         what = "floating-point pixels" if image.mode == "F" else f"pixels of mode {image.mode}"
         raise ImageError(str(path), f"{what} are not supported; save it as 8-bit PNG")
     # alpha is ignored, and Pillow would warn of it
     image.info.pop("transparency", None)
-    return image.convert("RGB")
+    # convert() would copy
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 # ------------------------------------------------------------------------------------------------ refusals
@@ -348,8 +382,9 @@ def _check_grey_kind(image: ImageFile.ImageFile, path: Path) -> None:
         if any(tile[1] != (0, 0, *image.size) for tile in image.tile):
             raise _refuse(path, "a GIF whose first frame does not fill it")
     elif image.format == "PPM":
-        for _, _, _, arguments in image.tile:
-            if isinstance(arguments, tuple) and image.mode != "F" and arguments[-1] != 255:
+        for codec, _, _, arguments in image.tile:
+            # the codec raw reads samples as they are; the others scale them by the largest value
+            if codec != "raw" and isinstance(arguments, tuple) and arguments[-1] != 255:
                 raise _refuse(path, f"a PNM file whose largest value is {arguments[-1]}")
     elif image.format == "WEBP" and _find_orientation(image) != 1:
         raise _refuse(path, "a WebP file that is to be turned (EXIF orientation)")

@@ -56,8 +56,10 @@ def unfilter(filtered: NDArray[np.uint8], rows: NDArray[np.uint8]) -> bool:
     """
     height, width = rows.shape
     stored = filtered.reshape(height, 1 + width)
-    if stored[:, 0].max() > PAETH:
-        return False
+    # not max(): code that uses it needs scipy.linalg when it is loaded
+    for y in range(height):
+        if stored[y, 0] > PAETH:
+            return False
     source = undone = np.empty(0, np.uint8)
     for top in range(0, height, LANES):
         bottom = min(top + LANES, height)

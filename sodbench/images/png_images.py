@@ -222,7 +222,9 @@ def _decode_with_pillow(data: bytes, path: Path, byte: str = "") -> NDArray[Any]
     with open_image(data, path) as image:
         if byte:
             decoder, extent, offset, mode = image.tile[0]
-            tile = ImageFile._Tile(decoder, extent, offset, str(mode).replace("16B", byte))
-            image.tile = [tile]
+            # a plain tuple before Pillow 11
+            tile: Any = getattr(ImageFile, "_Tile", lambda *fields: fields)
+            image.tile = [tile(decoder, extent, offset, str(mode).replace("16B", byte))]
         image.load()
-        return np.array(image)
+        # grey of 16 bits is int32 before Pillow 11
+        return np.array(image, np.uint16 if image.mode == "I" else None)

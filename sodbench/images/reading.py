@@ -15,11 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.images import pillow_images, png, png_images
+from sodbench.images import jpeg, pillow_images, png, png_images
 from sodbench.images.exif import FIRST_ON_SIDE
 from sodbench.images.grey import GreyImage
-from sodbench.images.image_files import read_bytes
+from sodbench.images.image_files import read_bytes, read_start
 from sodbench.images.luminance import rounded_grey
+
+# The header of nearly every JPEG is in as many bytes; of other files, the whole is read and checked
+_HEADER_BYTES = 2**16
 
 
 def read_grey(path: Path | str) -> GreyImage:
@@ -91,7 +94,7 @@ def read_rgb(path: Path | str) -> NDArray[np.uint8]:
     return decode_rgb(read_bytes(path), path)
 
 
-def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
+def decode_rgb(data: bytes, path: Path, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """Decode the content of a file as `read_rgb` does.
 
     Parameters
@@ -99,6 +102,8 @@ def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
     data : bytes
     path : Path
         The file, for messages.
+    out : ndarray of uint8, optional
+        Memory that may be used for the result, where that is faster; the result can still be another array.
 
     Returns
     -------
@@ -111,7 +116,7 @@ def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
     """
     if data.startswith(png.PNG_SIGNATURE):
         return png_images.decode_png_rgb(data, path)
-    return pillow_images.decode_other_rgb(data, path)
+    return pillow_images.decode_other_rgb(data, path, out)
 
 
 def decode_luminance(data: bytes, path: Path) -> NDArray[np.uint8]:
@@ -158,7 +163,9 @@ def image_size(path: Path | str) -> tuple[int, int]:
         If the header is not that of an image.
     """
     path = Path(path)
-    data = read_bytes(path)
+    data = read_start(path, _HEADER_BYTES)
+    if not (data.startswith(jpeg.JPEG_SIGNATURE) and jpeg.find_frame(jpeg.read_segments(data)[0])):
+        data = read_bytes(path)
     if data.startswith(png.PNG_SIGNATURE):
         chunks, header = png_images.open_png(data, path)
         height, width, orientation = header.height, header.width, png.find_png_orientation(chunks)

@@ -1,27 +1,29 @@
-"""Weights from files: loaded strictly and safely, with errors that explain which kind of file was given instead.
+"""Weights from files: loaded strictly, with errors that explain which kind of file was given instead.
 
-A checkpoint is what ``torch.save(model.state_dict(), path)`` writes: a plain dictionary from parameter names to
-tensors. Only tensors are ever unpickled (``weights_only=True``).
+Every tensor of the network must be in the file and every tensor of the file in the network, with the right shape.
+Names may differ by what wrappers put in front of them, which is recognised and reported.
 """
 
 import hashlib
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sodbench.console import logger
 from sodbench.errors import SodbenchError
 from sodbench.files import file_hash
-from sodbench.quoting import is_plain_key, python_literal, shell_command
+from sodbench.models.state_files import read_state
 
 # Files of old torch versions lack these counters, which inference does not use.
 _COUNTER = "num_batches_tracked"
 
+# Parts of names that torch.compile and DataParallel insert, at any place.
+_WRAPPERS = ("_orig_mod", "module")
 
-def load_checkpoint(model: nn.Module, path: Path | str) -> str:
+
+def load_checkpoint(model: nn.Module, path: Path | str, key: str | None = None) -> str:
     """Load the weights of a whole network.
 
     Parameters
@@ -29,6 +31,9 @@ def load_checkpoint(model: nn.Module, path: Path | str) -> str:
     model : nn.Module
         The network; every one of its tensors must be in the file, and fit.
     path : Path or str
+        A file of torch or safetensors. The state dictionary may be inside other dictionaries.
+    key : str, optional
+        Where in the file it is, as ``ema`` or ``model.state_dict``, if the file holds several.
 
     Returns
     -------
@@ -38,11 +43,11 @@ def load_checkpoint(model: nn.Module, path: Path | str) -> str:
     Raises
     ------
     SodbenchError
-        For anything but a state dictionary of this network: a missing, truncated or other file, a backbone, names
-        that begin with ``module.``, a dictionary around the state dictionary, other names or shapes.
+        For anything but a state dictionary of this network: a missing, truncated or other file, a backbone, several
+        state dictionaries, other names or shapes.
     """
     path = Path(path)
-    state = read_state(path)
+    state = read_state(path, key)
     own = model.state_dict()
     if _looks_like_backbone(state, own):
         raise SodbenchError(
@@ -88,122 +93,15 @@ def load_backbone(model: nn.Module, path: Path | str) -> str:
     return file_hash(path)
 
 
-def read_state(path: Path | str) -> dict[str, Tensor]:
-    """Read a state dictionary from a file, to the CPU.
-
-    Parameters
-    ----------
-    path : Path or str
-
-    Returns
-    -------
-    dict
-        Tensors by name.
-
-    Raises
-    ------
-    SodbenchError
-        If the file holds anything else.
-    """
-    path = Path(path)
-    content = _unpickle(path)
-    if not isinstance(content, Mapping):
-        raise SodbenchError(f"{path}: not a checkpoint: it holds a {type(content).__name__}")
-    inner = [k for k, v in content.items() if isinstance(v, Mapping) and _is_state(v)]
-    if inner:
-        key = inner[0]
-        message = f"{path}: the weights are inside it under {key!r}, next to other things."
-        # never part of a command to paste
-        if not (isinstance(key, str) and is_plain_key(key)):
-            raise SodbenchError(f"{message} Load it with torch.load and save that value alone")
-        raise SodbenchError(*_with_command(message, path, f"w = w[{python_literal(key)}]"))
-    if not _is_state(content):
-        shown = ", ".join(f"{k!r}: {type(v).__name__}" for k, v in list(content.items())[:4])
-        raise SodbenchError(
-            f"{path}: not a checkpoint: it holds no dictionary from names to tensors ({{{shown}}})"
-        )
-    return dict(content)
-
-
-def _unpickle(path: Path) -> Any:
-    if not path.exists():
-        raise SodbenchError(f"{path}: no such file")
-    if path.is_dir():
-        raise SodbenchError(f"{path}: a folder; a checkpoint is one file")
-    with path.open("rb") as file:
-        head = file.read(16)
-    if not head:
-        raise SodbenchError(f"{path}: the file is empty (0 bytes)")
-    zipped, pickled = head.startswith(b"PK\x03\x04"), head[:1] == b"\x80"
-    if other := _describe_other_kind(path, head, zipped):
-        raise SodbenchError(f"{path}: {other}")
-    if not (zipped or pickled):
-        raise SodbenchError(
-            f"{path}: not a torch file (first bytes {head!r}); a download page saved by mistake?"
-        )
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch raises many kinds; all mean that the file is unusable
-        if type(error).__name__ == "UnpicklingError" and "weights_only" in str(error).lower():
-            detail = "it holds Python objects other than tensors, which are not loaded from files"
-        elif zipped or isinstance(error, EOFError):
-            detail = (
-                f"damaged or truncated ({path.stat().st_size} bytes); download or copy it again"
-            )
-        else:
-            detail = "not a checkpoint, or truncated"
-        first_line = next(iter(str(error).splitlines()), "")
-        raise SodbenchError(f"{path}: {detail} (torch: {first_line[:160]})") from error
-
-
-def _describe_other_kind(path: Path, head: bytes, zipped: bool) -> str:
-    """Describe a file that is recognised as damaged or as another format; empty for other files."""
-    not_ours = "not a checkpoint; give a file that torch.save(model.state_dict(), ...) wrote"
-    if head[8:10] == b'{"':
-        return f"a safetensors file, {not_ours}"
-    if not zipped:
-        return ""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = {name.rpartition("/")[2] for name in archive.namelist()}
-            if names and all(name.endswith(".npy") for name in names):
-                return f"a NumPy archive, {not_ours}"
-            if "constants.pkl" in names:
-                return f"a TorchScript program, {not_ours}"
-            # torch does not compare the checksums
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
-        # torch reports what is wrong with it
-        return ""
-    return (
-        f"damaged: its part {damaged} does not match its checksum; copy it again" if damaged else ""
-    )
-
-
-def _is_state(content: Mapping[Any, Any]) -> bool:
-    return bool(content) and all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
-    )
-
-
 def _looks_like_backbone(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
     return not any(k in own for k in state) and any(f"base.{k}" in own for k in state)
 
 
 def _load_weights(path: Path, model: nn.Module, state: dict[str, Tensor]) -> None:
     own = model.state_dict()
+    state = _rename(path, state, own)
     counters = {k: v for k, v in own.items() if k.rpartition(".")[2] == _COUNTER}
     state = counters | state
-    if all(k.startswith("module.") for k in state.keys() - counters.keys()):
-        raise SodbenchError(
-            *_with_command(
-                f"{path}: every name begins with 'module.': it was saved from a DataParallel wrapper. "
-                "Save model.module.state_dict() instead, or strip the prefix.",
-                path,
-                'w = {k.removeprefix("module."): v for k, v in w.items()}',
-            )
-        )
     if wrong := _list_differences(state, own):
         raise SodbenchError(
             f"{path}: not a checkpoint of this network ({type(model).__name__}):",
@@ -212,14 +110,37 @@ def _load_weights(path: Path, model: nn.Module, state: dict[str, Tensor]) -> Non
     model.load_state_dict(state, strict=True)
 
 
-def _with_command(message: str, path: Path, change: str) -> list[str]:
-    """Return the message, and a command that saves the changed weights; it is ASCII, whatever the path."""
-    source, target = python_literal(str(path)), python_literal(f"{path.stem}-weights.pth")
-    code = (
-        f'import torch; w = torch.load({source}, weights_only=True, map_location="cpu"); '
-        f"{change}; torch.save(w, {target})"
-    )
-    return [f"{message} This command does it:", f"  {shell_command(['python', '-c', code])}"]
+def _rename(path: Path, state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state with the names of the network, if they differ by wrappers or a prefix alone."""
+    wanted = {k for k in own if k.rpartition(".")[2] != _COUNTER}
+    if wanted <= state.keys():
+        return state
+    unwrapped = {_without_wrappers(name): value for name, value in state.items()}
+    if len(unwrapped) < len(state):
+        return state
+    theirs = _common_prefix(unwrapped)
+    ours = _common_prefix(wanted)
+    renamed = {ours + name.removeprefix(theirs): value for name, value in unwrapped.items()}
+    if wanted <= renamed.keys():
+        before, after = next(iter(state)), next(iter(renamed))
+        logger.info(f"{path}: the names fit but for what wraps them, as {before!r} for {after!r}")
+    # of files that do not fit, the message lists what differs besides
+    return max((state, unwrapped, renamed), key=lambda names: len(wanted & names.keys()))
+
+
+def _without_wrappers(name: str) -> str:
+    parts = name.split(".")
+    return ".".join(part for part in parts if part not in _WRAPPERS)
+
+
+def _common_prefix(names: Collection[str]) -> str:
+    """Return the leading parts that all names share, with the dot; the last part of a name is its own."""
+    shared: list[str] = []
+    for level in zip(*(name.split(".")[:-1] for name in names), strict=False):
+        if len(set(level)) > 1:
+            break
+        shared.append(level[0])
+    return "".join(f"{part}." for part in shared)
 
 
 def _describe_wrong_kind(value: Tensor, own: Tensor) -> str:

@@ -7,14 +7,19 @@ Parameter names, shapes, order and freezing equal those of the authors' released
 """
 
 import math
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, permutations
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sodbench.models.padding import Padding, normalise_groups_inside, refuse_batch_statistics
+from sodbench.models.padding import (
+    Padding,
+    cache_constants,
+    normalise_groups_inside,
+    refuse_batch_statistics,
+)
 from sodbench.models.registry import register_model
 from sodbench.models.res2net import FINEST_SCALE, Res2Net50, Res2NetBlock
 
@@ -23,8 +28,10 @@ BRANCHES = (128, 256, 512, 512)
 DILATIONS = (1, 2, 4, 8, 16)
 _NORM_GROUPS = 32
 
-# Scales from the image to the coarsest feature maps, each half the one before.
+# Scales from the image to the coarsest feature maps, each half the one before, and between which of them a padded
+# batch is resized: between all feature maps, and from the finest to the image.
 _SCALES = FINEST_SCALE + len(BRANCHES)
+_RESIZES = (*permutations(range(FINEST_SCALE, _SCALES), 2), (FINEST_SCALE, 0))
 
 # Values that PreparedReadout holds at once: bounded by the memory of a GPU, and by the cache of a CPU.
 MAX_ELEMENTS, MAX_ELEMENTS_CPU = 2**28, 2**21
@@ -174,10 +181,7 @@ class PreparedReadout(nn.Module):
         if padding is None:
             y = F.group_norm(y, groups, norm.weight[a:b], norm.bias[a:b], norm.eps)
         else:
-            pixels = padding.pixels[FINEST_SCALE]
-            y = normalise_groups_inside(
-                y, groups, norm.weight[a:b], norm.bias[a:b], norm.eps, pixels
-            )
+            y = normalise_groups_inside(y, norm, padding.regions[FINEST_SCALE], slice(a, b))
         bias = self.classifier.bias if a == 0 else None
         return F.conv2d(F.prelu(y, self.slopes[a:b]), self.classifier.weight[:, a:b], bias).float()
 
@@ -211,7 +215,11 @@ def _add_enlarged(total: Tensor, smaller: list[Tensor], j: int, padding: Padding
     n, c, h, w = total.shape
     if padding is None:
         pairs = [
-            (_interpolation(x.shape[2], h, x), _interpolation(x.shape[3], w, x)) for x in smaller
+            tuple(
+                _interpolation(*lengths, x.dtype, x.device)
+                for lengths in zip(x.shape[2:], (h, w), strict=True)
+            )
+            for x in smaller
         ]
     else:
         target = FINEST_SCALE + j
@@ -226,11 +234,12 @@ def _add_enlarged(total: Tensor, smaller: list[Tensor], j: int, padding: Padding
     return summed.view(n, h, w, c).permute(0, 3, 1, 2)
 
 
-def _interpolation(n: int, enlarged: int, like: Tensor) -> Tensor:
+@cache_constants
+def _interpolation(n: int, enlarged: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return the matrix [enlarged, n] of linear interpolation, as ``F.interpolate`` computes it."""
-    unit = torch.eye(n, dtype=torch.float32, device=like.device)
+    unit = torch.eye(n, dtype=torch.float32, device=device)
     matrix = F.interpolate(unit[None], size=enlarged, mode="linear", align_corners=False)
-    return matrix[0].T.to(like.dtype)
+    return matrix[0].T.to(dtype)
 
 
 class Fusion(nn.Module):
@@ -266,9 +275,7 @@ def _normalise(x: Tensor, norm: nn.GroupNorm, padding: Padding | None, scale: in
     """Group normalisation; feature maps of a padded batch must be zero outside the images."""
     if padding is None:
         return cast(Tensor, norm(x))
-    return normalise_groups_inside(
-        x, norm.num_groups, norm.weight, norm.bias, norm.eps, padding.pixels[scale]
-    )
+    return normalise_groups_inside(x, norm, padding.regions[scale], slice(None))
 
 
 class MultiDilation(nn.Module):
@@ -300,7 +307,7 @@ class MultiDilation(nn.Module):
         if padding is None:
             y = torch.cat([conv(x) for conv in self.msconv], 1)
             return cast(Tensor, self.prelu(self.bn(y)))
-        mask = padding.masks[scale]
+        mask = padding.regions[scale].mask
         x = x * mask
         y = torch.cat([conv(x) for conv in self.msconv], 1) * mask
         return cast(Tensor, self.prelu(_normalise(y, self.bn, padding, scale)) * mask)
@@ -395,7 +402,7 @@ class CSF(nn.Module):
         padding = None
         if sizes is not None:
             refuse_batch_statistics(self)
-            padding = Padding(sizes, x, _SCALES)
+            padding = Padding(sizes, x, _SCALES, _RESIZES)
         (y,) = self.fuse1x1(self.ms(self.fuse(self.base(x, padding), padding), padding), padding)
         return _enlarge(self.cls_layer(y), x, padding)
 
@@ -421,7 +428,7 @@ class PreparedCSF(nn.Module):
 
     def forward(self, x: Tensor, sizes: Tensor | None = None) -> Tensor:
         """Compute the same as `CSF.forward`; the logits are float32."""
-        padding = None if sizes is None else Padding(sizes, x, _SCALES)
+        padding = None if sizes is None else Padding(sizes, x, _SCALES, _RESIZES)
         y = self.read(self.ms(self.fuse(self.base(x, padding), padding), padding), padding)
         return _enlarge(y, x, padding)
 

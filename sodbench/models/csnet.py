@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sodbench.models.declarations import InputSize
 from sodbench.models.registry import register_model
 
 # The authors store the kernels of plain convolutions divided by this, which weakens weight decay on them.
@@ -264,7 +263,7 @@ class CSNet(nn.Module):
         Channels of each layer.
     """
 
-    input_size = InputSize(fixed=(224, 224))
+    processing = "csnet"
 
     def __init__(self, widths: CSNetWidths):
         super().__init__()

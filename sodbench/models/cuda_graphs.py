@@ -56,8 +56,12 @@ def capture(
         function()
     current.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
+    # the outer block restores the stream where the capture fails, the inner one does not;
     # thread_local: what other threads of the program do on the device does not end the capture
-    with torch.cuda.graph(graph, pool=pool, stream=side, capture_error_mode="thread_local"):
+    with (
+        torch.cuda.stream(current),
+        torch.cuda.graph(graph, pool=pool, stream=side, capture_error_mode="thread_local"),
+    ):
         outputs = function()
     return graph.replay, outputs
 

@@ -21,48 +21,88 @@ if TYPE_CHECKING:
 OUTPUTS = ("logits", "probabilities")
 
 
+# How a side is brought to a multiple.
+ROUNDINGS = ("nearest", "up", "down")
+
+
 @dataclass(frozen=True)
 class InputSize:
-    """The image sizes that a network takes; images of other sizes are resized bilinearly to one of them.
+    """The image sizes that a network takes; images of other sizes are resized to one of them.
 
     Parameters
     ----------
     multiple : int, default 1
-        Height and width are rounded to the nearest multiple, but never to 0. With 1 images keep their size.
+        Height and width are rounded to a multiple, but never to 0. With 1 images keep their size.
     fixed : (int, int), optional
-        The only (height, width) that the network takes.
+        The only (height, width) that the network takes; nothing else may be given with it.
+    rounding : str, default "nearest"
+        To which multiple: ``nearest``, ``up`` or ``down``.
+    minimum : int, default 1
+        No side is below it.
+    longest_side : int, optional
+        The longer side is resized to it first, and the other side by the same factor.
 
     Raises
     ------
     SodbenchError
-        For values other than whole numbers of at least 1.
+        For values other than whole numbers of at least 1, and for contradictions.
 
     Examples
     --------
     >>> InputSize(multiple=32).for_image(300, 400)
     (288, 416)
+    >>> InputSize(multiple=32, longest_side=512).for_image(300, 400)
+    (384, 512)
     """
 
     multiple: int = 1
     fixed: tuple[int, int] | None = None
+    rounding: str = "nearest"
+    minimum: int = 1
+    longest_side: int | None = None
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.multiple):
+        for name in ("multiple", "minimum", "longest_side"):
+            value = getattr(self, name)
+            if not (_is_whole(value) or (name == "longest_side" and value is None)):
+                raise SodbenchError(
+                    f"InputSize({name}={value!r}): write a whole number of at least 1"
+                )
+        if self.rounding not in ROUNDINGS:
             raise SodbenchError(
-                f"InputSize(multiple={self.multiple!r}): write a whole number of at least 1"
+                f"InputSize(rounding={self.rounding!r}): write one of {', '.join(ROUNDINGS)}"
             )
-        pair = isinstance(self.fixed, (tuple, list)) and len(self.fixed) == 2
-        if self.fixed is not None and not (pair and all(map(_is_whole, self.fixed))):
+        if self.fixed is None:
+            return
+        if not (
+            isinstance(self.fixed, (tuple, list))
+            and len(self.fixed) == 2
+            and all(map(_is_whole, self.fixed))
+        ):
             raise SodbenchError(
                 f"InputSize(fixed={self.fixed!r}): write (height, width), two whole numbers of at least 1"
+            )
+        object.__setattr__(self, "fixed", tuple(self.fixed))
+        others = (self.multiple, self.rounding, self.minimum, self.longest_side)
+        if others != (1, "nearest", 1, None):
+            raise SodbenchError(
+                f"InputSize(fixed={self.fixed!r}): give no other size with a fixed one"
             )
 
     def for_image(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) at which an image of this size enters the network."""
         if self.fixed:
             return self.fixed
+        if self.longest_side:
+            factor = self.longest_side / max(height, width)
+            height, width = max(1, round(height * factor)), max(1, round(width * factor))
+        return self._round(height), self._round(width)
+
+    def _round(self, side: int) -> int:
         k = self.multiple
-        return max(k, (height + k // 2) // k * k), max(k, (width + k // 2) // k * k)
+        up = {"nearest": k // 2, "up": k - 1, "down": 0}[self.rounding]
+        least = -(-self.minimum // k) * k
+        return max(least, (side + up) // k * k)
 
 
 def _is_whole(value: object) -> bool:
@@ -77,6 +117,10 @@ def get_input_size(model: "nn.Module") -> InputSize:
     SodbenchError
         For anything else than an `InputSize`.
     """
+    if declares_processing(model):
+        from sodbench.models.presets import get_processing
+
+        return get_processing(model).input.size
     declared = getattr(model, "input_size", None) or InputSize()
     if not isinstance(declared, InputSize):
         raise SodbenchError(
@@ -86,9 +130,15 @@ def get_input_size(model: "nn.Module") -> InputSize:
     return declared
 
 
+def declares_processing(model: "nn.Module") -> bool:
+    """Whether a network declares its ``processing``; a layer or method of that name is no declaration."""
+    declared = getattr(model, "processing", None)
+    return declared is not None and not callable(declared)
+
+
 def declares_output(model: "nn.Module") -> bool:
     """Whether a network declares its ``output``; a layer of that name is no declaration."""
-    return isinstance(getattr(model, "output", None), str)
+    return declares_processing(model) or isinstance(getattr(model, "output", None), str)
 
 
 def get_output(model: "nn.Module") -> str:
@@ -99,6 +149,10 @@ def get_output(model: "nn.Module") -> str:
     SodbenchError
         For any other declaration.
     """
+    if declares_processing(model):
+        from sodbench.models.presets import get_processing
+
+        return get_processing(model).output.values
     if not declares_output(model):
         return OUTPUTS[0]
     declared = str(model.output)

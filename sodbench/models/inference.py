@@ -6,11 +6,9 @@ plain loop up to rounding in the last place of the logits.
 """
 
 import copy
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -30,15 +28,12 @@ from sodbench.models.declarations import (
     handles_padding,
 )
 from sodbench.models.devices import PRECISIONS, choose_device, choose_precision, tensor_float
+from sodbench.models.output_range import OutputRange
+from sodbench.models.processing import IMAGENET_DEVIATION, IMAGENET_MEAN, ROUNDING, shrink
 from sodbench.models.transfers import Transfers
 from sodbench.models.user_code import describe_failure, error_text, user_code
 
-# ImageNet's, of RGB in 0..1.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-
-# How far declared probabilities may leave 0..1: more than bfloat16 rounds, much less than any logits do.
-ROUNDING = 0.01
+T = TypeVar("T")
 
 NetworkMaps = list[NDArray[np.uint8] | None]
 
@@ -65,8 +60,8 @@ def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
     """Return float32 [768], the normalised levels of red, green and blue, and where each colour starts."""
     level = np.arange(256, dtype=np.float32) / np.float32(255)
     # The reference subtracts and divides by float64 constants in place: a rounding after each.
-    centred = (level - np.array(MEAN)[:, None]).astype(np.float32)
-    table = (centred / np.array(STD)[:, None]).astype(np.float32)
+    centred = (level - np.array(IMAGENET_MEAN)[:, None]).astype(np.float32)
+    table = (centred / np.array(IMAGENET_DEVIATION)[:, None]).astype(np.float32)
     return torch.from_numpy(table.ravel()).to(device), torch.tensor(
         (0, 256, 512), dtype=torch.int32, device=device
     )
@@ -153,45 +148,6 @@ def needs_contiguous(error: Exception) -> bool:
 def _is_compiler_failure(error: Exception) -> bool:
     """Whether torch.compile itself failed, for example without a compiler, whatever the image."""
     return any(kind.__name__ == "BackendCompilerFailed" for kind in type(error).__mro__)
-
-
-@dataclass(frozen=True)
-class OutputRange:
-    """The smallest and largest value that a network returned for some images.
-
-    Attributes
-    ----------
-    images : int
-        Number of images with finite values.
-    low, high : float
-    """
-
-    images: int = 0
-    low: float = math.inf
-    high: float = -math.inf
-
-    def with_images(self, extremes: Tensor) -> "OutputRange":
-        """Return the range with further images included.
-
-        Parameters
-        ----------
-        extremes : Tensor, shape [n, 2]
-            Smallest and largest value of each image; images with values that are not finite are ignored.
-
-        Returns
-        -------
-        OutputRange
-        """
-        finite = extremes[extremes.isfinite().all(1)]
-        if not len(finite):
-            return self
-        low, high = finite[:, 0].min().item(), finite[:, 1].max().item()
-        return OutputRange(self.images + len(finite), min(self.low, low), max(self.high, high))
-
-    @property
-    def looks_like_probabilities(self) -> bool:
-        """Whether every value is in 0..1; a single value, such as 0 everywhere, is no evidence."""
-        return 0 <= self.low < self.high <= 1
 
 
 class InferenceNetwork:
@@ -315,6 +271,30 @@ class InferenceNetwork:
             return self._values(self.transfers.upload(pixels), None, size)
 
     @torch.inference_mode()
+    def run(self, batch: NDArray[np.float32]) -> Any:
+        """Run the network on images that are prepared already.
+
+        Parameters
+        ----------
+        batch : ndarray of float32, shape [n, 3, h, w]
+
+        Returns
+        -------
+        object
+            Whatever the network returns, with tensors on the device.
+
+        Raises
+        ------
+        SodbenchError
+            If the network cannot be compiled.
+        """
+        x = torch.from_numpy(batch).to(self.device)
+        if self.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with tensor_float(self.precision == "tf32"):
+            return self._with_layout(lambda: self._call(x))
+
+    @torch.inference_mode()
     def start(
         self,
         pixels: NDArray[np.uint8],
@@ -372,7 +352,7 @@ class InferenceNetwork:
     def _size_for(self, pixels: NDArray[np.uint8], max_side: int | None) -> tuple[int, int]:
         """Return the size at which images enter the network."""
         height, width = pixels.shape[1:3]
-        return self.input_size.for_image(*_shrink(height, width, max_side))
+        return self.input_size.for_image(*shrink(height, width, max_side))
 
     def _maps(
         self, pixels: Tensor, sizes: Tensor | None, size: tuple[int, int]
@@ -392,8 +372,12 @@ class InferenceNetwork:
     def _values(self, pixels: Tensor, sizes: Tensor | None, size: tuple[int, int]) -> Tensor:
         """Return the network's output, float32 [n, 1, h, w], for pixels uint8 [n, h, w, 3] on the device."""
         x = normalise(pixels)
+        return self._with_layout(lambda: self._run(x, sizes, size))
+
+    def _with_layout(self, call: Callable[[], T]) -> T:
+        """Run the network; once more, contiguous, if it does not take feature maps that are channels-last."""
         try:
-            return self._run(x, sizes, size)
+            return call()
         except RuntimeError as error:
             if _is_compiler_failure(error):
                 raise SodbenchError(
@@ -402,7 +386,7 @@ class InferenceNetwork:
             if not (self.channels_last and needs_contiguous(error)):
                 raise
         self._change_to_contiguous()
-        return self._run(x, sizes, size)
+        return call()
 
     def _run(self, x: Tensor, sizes: Tensor | None, size: tuple[int, int]) -> Tensor:
         if sizes is None:
@@ -427,7 +411,7 @@ class InferenceNetwork:
 
     def _finish(self, maps: Tensor, extremes: Tensor, sizes: NDArray[np.int64]) -> NetworkMaps:
         """Return the maps as arrays, None for images whose values are not all finite; record the range."""
-        self.range = self.range.with_images(extremes[torch.from_numpy(sizes.all(1))])
+        self.range = self.range.with_images(extremes.numpy()[sizes.all(1)])
         low, high = self.range.low, self.range.high
         if self.output == "probabilities" and (low < -ROUNDING or high > 1 + ROUNDING):
             raise SodbenchError(
@@ -447,10 +431,3 @@ def _mask(sizes: Tensor, canvas: Tensor) -> Tensor:
     rows = torch.arange(height, device=sizes.device) < sizes[:, :1]
     columns = torch.arange(width, device=sizes.device) < sizes[:, 1:]
     return rows[:, :, None] & columns[:, None, :]
-
-
-def _shrink(height: int, width: int, max_side: int | None) -> tuple[int, int]:
-    longer = max(height, width)
-    if max_side is None or longer <= max_side:
-        return height, width
-    return max(1, round(height * max_side / longer)), max(1, round(width * max_side / longer))

@@ -14,7 +14,9 @@ The sizes stay on the device, and nothing depends on their values but arithmetic
 captured in a CUDA graph. An image of size 0x0 is an empty place: its output is 0, and it adds nothing to a gradient.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +24,65 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sodbench.errors import SodbenchError
+
+T = TypeVar("T")
+
+# Constants of that many canvases are kept, below 1 MB each for images of usual sizes.
+_CACHED = 128
+
+
+def cache_constants(make: Callable[..., T]) -> Callable[..., T]:
+    """Cache the tensors that a function makes of sizes and types, and that no one changes.
+
+    While a network is compiled or captured in a CUDA graph nothing is cached: the compiler sees how the tensors are
+    made, and a graph must own the memory that it reads.
+
+    Parameters
+    ----------
+    make : callable
+        Its arguments must be hashable.
+
+    Returns
+    -------
+    callable
+    """
+
+    @lru_cache(maxsize=_CACHED)
+    def make_once(*arguments: Any) -> T:
+        # usable with and without gradients, wherever they are made
+        with torch.inference_mode(False), torch.no_grad():
+            return make(*arguments)
+
+    @wraps(make)
+    def get(*arguments: Any) -> T:
+        if torch.compiler.is_compiling():
+            return make(*arguments)
+        has_context = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        # asked without a context, this is an error where there is no CUDA
+        if has_context and torch.cuda.is_current_stream_capturing():
+            return make(*arguments)
+        return make_once(*arguments)
+
+    return get
+
+
+class Region(NamedTuple):
+    """Which pixels of the feature maps of one scale are inside the images.
+
+    Attributes
+    ----------
+    mask : Tensor, shape [n, 1, h, w]
+        1 inside the images, 0 elsewhere.
+    low, high : Tensor, shapes [] and [n, 1, h, w]
+        The range of ReLU's values: 0 to infinity inside the images, 0 to 0 elsewhere.
+    pixels : Tensor, shape [n]
+        Number of pixels of each image, float32 or float64.
+    """
+
+    mask: Tensor
+    low: Tensor
+    high: Tensor
+    pixels: Tensor
 
 
 class Padding:
@@ -36,36 +97,40 @@ class Padding:
     x : Tensor of float, shape [n, c, h, w]
         The batch.
     scales : int
-        The number of scales, that of the images included.
+        Number of scales, that of the images included.
+    resizes : tuple of (int, int)
+        Every pair of scales, from and to, between which feature maps are resized.
 
     Attributes
     ----------
-    masks : list of Tensor
-        For each scale, [n, 1, h_k, w_k]: 1 inside the images, 0 elsewhere.
-    limits : list of Tensor
-        The same with infinity inside, for `relu_inside`.
-    pixels : list of Tensor
-        For each scale, the number of pixels of each image, float [n].
+    regions : list of Region
+        One for each scale.
     """
 
-    def __init__(self, sizes: Tensor, x: Tensor, scales: int):
-        height, width = x.shape[-2:]
+    def __init__(self, sizes: Tensor, x: Tensor, scales: int, resizes: tuple[tuple[int, int], ...]):
+        lengths, heights, widths = [sizes], [x.shape[2]], [x.shape[3]]
+        for _ in range(1, scales):
+            lengths.append((lengths[-1] + 1) // 2)
+            heights.append((heights[-1] + 1) // 2)
+            widths.append((widths[-1] + 1) // 2)
+        self._canvases, self._resizes = (tuple(heights), tuple(widths)), resizes
         # the precision of everything that is computed from the sizes
         self._dtype = torch.promote_types(x.dtype, torch.float32)
-        self._sizes, self._canvases = [sizes], [(height, width)]
-        for _ in range(1, scales):
-            height, width = (height + 1) // 2, (width + 1) // 2
-            self._sizes.append((self._sizes[-1] + 1) // 2)
-            self._canvases.append((height, width))
-        inside = [
-            _is_below(size[:, 0], h)[:, None, :, None] & _is_below(size[:, 1], w)[:, None, None, :]
-            for size, (h, w) in zip(self._sizes, self._canvases, strict=True)
-        ]
-        zero, infinity = x.new_zeros(()), x.new_full((), torch.inf)
-        self.masks = [mask.to(x.dtype) for mask in inside]
-        self.limits = [torch.where(mask, infinity, zero) for mask in inside]
-        self.pixels = [size.prod(1).to(self._dtype) for size in self._sizes]
-        self._matrices: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        features = _feature_type(x)
+        low, infinity = (x.new_full((), v, dtype=features) for v in (0, torch.inf))
+        self.regions = []
+        for length, height, width in zip(lengths, heights, widths, strict=True):
+            rows, columns = _is_below(length[:, 0], height), _is_below(length[:, 1], width)
+            inside = rows[:, None, :, None] & columns[:, None, None, :]
+            mask, high = inside.to(features), torch.where(inside, infinity, low)
+            self.regions.append(Region(mask, low, high, length.prod(1).to(self._dtype)))
+        of_scales = torch.stack(lengths, 2).to(self._dtype)
+        self._matrices = {
+            self._dtype: [
+                _interpolations(of_scales[:, axis], canvas, resizes)
+                for axis, canvas in enumerate(self._canvases)
+            ]
+        }
 
     def interpolation(self, source: int, target: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return the matrices that resize feature maps bilinearly, as ``F.interpolate`` does.
@@ -73,7 +138,7 @@ class Padding:
         Parameters
         ----------
         source, target : int
-            Scales.
+            Scales, one of the pairs ``resizes``.
         dtype : torch.dtype
             Of the matrices.
 
@@ -83,16 +148,15 @@ class Padding:
         columns : Tensor, shape [n, 1, target width, source width]
             What is beyond an image is 0 in both.
         """
-        key = source, target
-        if key not in self._matrices:
-            ins, outs = self._sizes[source].to(self._dtype), self._sizes[target].to(self._dtype)
-            (h, w), (tall, wide) = self._canvases[source], self._canvases[target]
-            self._matrices[key] = (
-                _interpolation_of_each(ins[:, 0], outs[:, 0], h, tall),
-                _interpolation_of_each(ins[:, 1], outs[:, 1], w, wide)[:, None],
-            )
-        rows, columns = self._matrices[key]
-        return rows.to(dtype), columns.to(dtype)
+        if dtype not in self._matrices:
+            self._matrices[dtype] = [m.to(dtype) for m in self._matrices[self._dtype]]
+        before = self._resizes[: self._resizes.index((source, target))]
+        cut = []
+        for canvas, matrices in zip(self._canvases, self._matrices[dtype], strict=True):
+            start = sum(canvas[scale] for _, scale in before)
+            cut.append(matrices[:, start : start + canvas[target], : canvas[source]])
+        rows, columns = cut
+        return rows, columns[:, None]
 
     def resize(self, x: Tensor, source: int, target: int) -> Tensor:
         """Resize feature maps bilinearly, each image to its size at another scale.
@@ -129,47 +193,47 @@ class Padding:
             The factor of each pooled pixel of feature maps that are zero outside the images, if the pool divides
             by the number of pixels on the canvas (``ceil_mode=True, count_include_pad=False``). 0 outside.
         """
-        share = F.avg_pool2d(self.masks[scale - 1], 2, ceil_mode=True, count_include_pad=False)
-        return self.masks[scale] / share.clamp(min=0.25)
+        before = self.regions[scale - 1].mask
+        share = F.avg_pool2d(before, 2, ceil_mode=True, count_include_pad=False)
+        return self.regions[scale].mask / share.clamp(min=0.25)
 
 
-def relu_inside(x: Tensor, limit: Tensor) -> Tensor:
+def relu_inside(x: Tensor, region: Region) -> Tensor:
     """ReLU of feature maps, zero outside the images.
 
     Parameters
     ----------
     x : Tensor, shape [n, c, h, w]
-        Overwritten where no gradient is needed.
-    limit : Tensor, shape [n, 1, h, w]
-        An element of ``Padding.limits``.
+        Overwritten where no gradients are computed.
+    region : Region
+        Of the same scale.
 
     Returns
     -------
     Tensor, shape [n, c, h, w]
     """
     if torch.is_grad_enabled():
-        result: Tensor = _ReluInside.apply(x, limit)
-        return result
-    return x.clamp_(limit.new_zeros(()), limit)
+        return cast(Tensor, _ReluInside.apply(x, region.low, region.high))
+    return x.clamp_(region.low, region.high)
 
 
 class _ReluInside(torch.autograd.Function):
-    """ReLU and mask in one pass; its gradient is ReLU's (0 at 0), which `torch.clamp` would not give."""
+    """ReLU and mask in one pass; its gradient is ReLU's, 0 at 0, which that of `torch.clamp` is not."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, limit: Tensor) -> Tensor:
-        result = x.clamp(limit.new_zeros(()), limit)
+    def forward(ctx: Any, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        result = x.clamp(low, high)
         ctx.save_for_backward(result)
         return result
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (result,) = ctx.saved_tensors
-        return torch.ops.aten.threshold_backward(gradient, result, 0), None
+        return torch.ops.aten.threshold_backward(gradient, result, 0), None, None
 
 
 def normalise_groups_inside(
-    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, pixels: Tensor
+    x: Tensor, norm: nn.GroupNorm, region: Region, channels: slice
 ) -> Tensor:
     """Group normalisation over the pixels of each image.
 
@@ -177,53 +241,64 @@ def normalise_groups_inside(
     ----------
     x : Tensor, shape [n, c, h, w]
         Zero outside the images.
-    groups : int
-        Number of groups of channels.
-    weight, bias : Tensor, shape [c]
-    eps : float
-        Added to the variance.
-    pixels : Tensor of float, shape [n]
-        Number of pixels of each image.
+    norm : nn.GroupNorm
+    region : Region
+        Of the same scale.
+    channels : slice
+        Which channels of the normalisation ``x`` has: whole groups.
 
     Returns
     -------
     Tensor, shape [n, c, h, w]
         Not zero outside the images.
     """
-    n, c = x.shape[:2]
-    sums, squares = _Moments.apply(x)
-    count = (pixels * (c // groups)).clamp(min=1)[:, None]
-    mean = sums.view(n, groups, -1).sum(2) / count
-    variance = squares.view(n, groups, -1).sum(2) / count - mean * mean
-    inverse = (variance.clamp(min=0) + eps).rsqrt()
-    scale = inverse.repeat_interleave(c // groups, 1) * weight
-    shift = bias - mean.repeat_interleave(c // groups, 1) * scale
-    precision = torch.promote_types(x.dtype, torch.float32)
-    scale, shift = (s.to(precision)[..., None, None] for s in (scale, shift))
-    return torch.addcmul(shift, x, scale).to(x.dtype)
+    per_group = norm.num_channels // norm.num_groups
+    mean, variance = _Moments.apply(x, x.shape[1] // per_group, region.pixels)
+    inverse = (variance + norm.eps).rsqrt()
+    scale = (inverse.repeat_interleave(per_group, 1) * norm.weight[channels])[..., None, None]
+    means = mean.repeat_interleave(per_group, 1)[..., None, None]
+    shift = norm.bias[channels, None, None] - means * scale
+    if torch.is_grad_enabled():
+        return torch.addcmul(shift, x, scale).to(x.dtype)
+    # rounds to the precision of narrow features in the same pass
+    return torch.addcmul(shift, x, scale, out=torch.empty_like(x))
 
 
 class _Moments(torch.autograd.Function):
-    """Sums of x [n, c, h, w] and of its square over the pixels, [n, c].
+    """Mean and variance of each group of channels over the pixels of each image, [n, groups], float32 or more.
 
-    In float64, in which the difference of the moments loses nothing that float32 features have: an error of
-    1e-16 (1 + mean^2 / variance) of the variance. The gradient is computed in the features' own precision.
+    Reads the features once, in any memory layout, and copies none of them. The moments over the canvas, with its
+    zeros, are corrected by the numbers of pixels. That subtracts the square of the mean from the variance: an error
+    of about 1e-7 (1 + p mean^2 / variance) of the variance in float32, where p is the share of padding.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(x)
-        # Apple's GPUs have no float64
-        dtype = torch.float32 if x.device.type == "mps" else torch.float64
-        sums = x.sum((2, 3), dtype=dtype)
-        squares = torch.linalg.vector_norm(x, dim=(2, 3), dtype=dtype).square()
-        return sums, squares
+    def forward(ctx: Any, x: Tensor, groups: int, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        y = x.unflatten(1, (groups, -1))  # type: ignore[no-untyped-call]
+        count = (pixels * y.shape[2]).clamp(min=1)[:, None]
+        if x.element_size() < 4:
+            # var_mean would round its results to the precision of the features
+            mean = y.sum((2, 3, 4), dtype=count.dtype) / count
+            squares = torch.linalg.vector_norm(y, dim=(2, 3, 4), dtype=count.dtype).square()
+            variance = squares / count - mean.square()
+        else:
+            variance, mean = torch.var_mean(y, (2, 3, 4), correction=0)
+            excess = y.shape[2] * y.shape[3] * y.shape[4] / count
+            variance = (variance - mean.square() * (excess - 1)) * excess
+            mean = mean * excess
+        ctx.save_for_backward(x, mean, count)
+        return mean, variance.clamp(min=0)
 
     @staticmethod
-    def backward(ctx: Any, of_sums: Tensor, of_squares: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        constant, slope = (g[..., None, None].to(x.dtype) for g in (of_sums, 2 * of_squares))
-        return torch.addcmul(constant, x, slope)
+    def backward(ctx: Any, of_mean: Tensor, of_variance: Tensor) -> tuple[Tensor, None, None]:
+        x, mean, count = ctx.saved_tensors
+        slope = 2 * of_variance / count
+        constant = of_mean / count - slope * mean
+        per_group = x.shape[1] // mean.shape[1]
+        constant, slope = (
+            g.repeat_interleave(per_group, 1)[..., None, None] for g in (constant, slope)
+        )
+        return torch.addcmul(constant, x, slope).to(x.dtype), None, None
 
 
 def refuse_batch_statistics(network: nn.Module) -> None:
@@ -245,17 +320,47 @@ def refuse_batch_statistics(network: nn.Module) -> None:
         )
 
 
+def _feature_type(x: Tensor) -> torch.dtype:
+    """Return the type of the feature maps of a batch: its own, or that of autocast."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
 def _is_below(lengths: Tensor, n: int) -> Tensor:
     """Return bool [len(lengths), n]: whether each position is below each length."""
     return torch.arange(n, device=lengths.device) < lengths[:, None]
 
 
-def _interpolation_of_each(ins: Tensor, outs: Tensor, n: int, enlarged: int) -> Tensor:
-    """Return the matrices [images, enlarged, n] of linear interpolation from ``ins`` to ``outs`` positions, [images]."""
-    position = torch.arange(enlarged, dtype=ins.dtype, device=ins.device)
-    ratio = ins / outs.clamp(min=1)
+def _interpolations(
+    lengths: Tensor, canvas: tuple[int, ...], resizes: tuple[tuple[int, int], ...]
+) -> Tensor:
+    """Return the matrices of linear interpolation for every pair of scales, one below the other.
+
+    ``lengths`` [n, scales] are the images' heights or widths, ``canvas`` those of the canvas. The result
+    [n, sum of the target canvases, largest source canvas] is made by few operations, whatever the number of pairs.
+    """
+    n = max(canvas[source] for source, _ in resizes)
+    position, index, sources, targets = _positions(
+        canvas, resizes, n, lengths.dtype, lengths.device
+    )
+    ins, outs = lengths[:, sources], lengths[:, targets]
     # where each position of the result is in the source; beyond the ends, at the ends
-    place = ((position + 0.5) * ratio[:, None] - 0.5).clamp(min=0).minimum(ins[:, None] - 1)
-    place = torch.where(position < outs[:, None], place, -1)
-    index = torch.arange(n, dtype=ins.dtype, device=ins.device)
+    place = ((position + 0.5) * (ins / outs.clamp(min=1)) - 0.5).clamp(min=0).minimum(ins - 1)
+    place = place.masked_fill(position >= outs, -1)
     return (1 - (place[:, :, None] - index).abs()).clamp(min=0)
+
+
+@cache_constants
+def _positions(
+    canvas: tuple[int, ...],
+    resizes: tuple[tuple[int, int], ...],
+    n: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return, for each row of `_interpolations`, its position and its two scales; and its columns' index."""
+    positions = [torch.arange(canvas[t], dtype=dtype, device=device) for _, t in resizes]
+    sources = [torch.full((canvas[t],), s, device=device) for s, t in resizes]
+    targets = [torch.full((canvas[t],), t, device=device) for _, t in resizes]
+    index = torch.arange(n, dtype=dtype, device=device)
+    return torch.cat(positions), index, torch.cat(sources), torch.cat(targets)

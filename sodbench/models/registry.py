@@ -112,6 +112,10 @@ def create_model(name: str, **options: Any) -> "nn.Module":
             return _call_factory(name, _load_factory(path, attribute), options)
     if name.endswith(".py"):
         raise SodbenchError(f"{name}: which factory in the file? Write {name}:FACTORY")
+    if is_onnx_file(name):
+        raise SodbenchError(
+            f"{name}: an ONNX file is run by onnxruntime, for predict, bench and run; it is not a torch.nn.Module"
+        )
     if name in BASELINES:
         raise SodbenchError(
             f"{name} is a baseline without a network, so there is nothing to create"
@@ -122,7 +126,7 @@ def create_model(name: str, **options: Any) -> "nn.Module":
         raise SodbenchError(
             f"unknown model {name!r}"
             + (f"; did you mean {near[0]!r}?" if near else "")
-            + f". Known: {', '.join([*known, *BASELINES])}; or your own as path/to/file.py:factory"
+            + f". Known: {', '.join([*known, *BASELINES])}; or your own as path/to/file.py:factory or path/to/file.onnx"
         )
     return _call_factory(name, _factories[name], options)
 
@@ -163,9 +167,14 @@ def starts_untrained(name: str) -> bool:
     bool
         True for sodbench's own networks. A user's factory may load weights itself.
     """
-    if name in BASELINES or _split_file_and_factory(name):
+    if name in BASELINES or _split_file_and_factory(name) or is_onnx_file(name):
         return False
     return name in model_names() and _factories[name].__module__.startswith(f"{_PACKAGE}.")
+
+
+def is_onnx_file(name: str) -> bool:
+    """Whether a model is named by an ONNX file."""
+    return name.lower().endswith(".onnx")
 
 
 def _split_file_and_factory(name: str) -> tuple[Path, str] | None:

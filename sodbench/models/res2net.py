@@ -92,14 +92,14 @@ class Res2NetBlock(nn.Module):
         """
         has_stride = cast(nn.Conv2d, self.convs[0]).stride[0] == 2
         before = scale - has_stride
-        y = relu_inside(self.bn1(self.conv1(x)), padding.limits[before])
+        y = relu_inside(self.bn1(self.conv1(x)), padding.regions[before])
         *groups, rest = y.chunk(SCALES, 1)
         outs: list[Tensor] = []
         for group, conv, bn in zip(groups, self.convs, self.bns, strict=True):
             if self.first or not outs:
                 carried = group
             else:
-                carried = torch.addcmul(group, outs[-1], padding.masks[scale])
+                carried = torch.addcmul(group, outs[-1], padding.regions[scale].mask)
             outs.append(self.relu(bn(conv(carried))))
         outs.append(self.pool(rest) if self.first else rest)
         shortcut = x
@@ -108,7 +108,7 @@ class Res2NetBlock(nn.Module):
             pooled = pool(x) * padding.pool_correction(scale) if has_stride else x
             shortcut = bn(conv(pooled))
         y = self.bn3(self.conv3(torch.cat(outs, 1))) + shortcut
-        return relu_inside(y, padding.limits[scale])
+        return relu_inside(y, padding.regions[scale])
 
 
 class Res2Net50(nn.Module):
@@ -186,10 +186,10 @@ class Res2Net50(nn.Module):
         return features
 
     def _padded_stem(self, x: Tensor, padding: Padding) -> Tensor:
-        limit = padding.limits[1]
+        region = padding.regions[1]
         for layer in self.conv1:
-            x = relu_inside(x, limit) if isinstance(layer, nn.ReLU) else layer(x)
-        return cast(Tensor, self.maxpool(relu_inside(self.bn1(x), limit)))
+            x = relu_inside(x, region) if isinstance(layer, nn.ReLU) else layer(x)
+        return cast(Tensor, self.maxpool(relu_inside(self.bn1(x), region)))
 
 
 def _stage(channels: int, planes: int, blocks: int, stride: int) -> nn.Sequential:

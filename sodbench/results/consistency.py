@@ -1,19 +1,18 @@
 """Check that a stored result agrees with itself: every number, name and note follows from its counts."""
 
+import operator
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sodbench.results.pair_table import PairTable
 from sodbench.results.result import Result, digest_names
 from sodbench.results.result_file import nan_to_none
-from sodbench.results.scores_file import FILE_COLUMNS
 from sodbench.results.signature import Signature
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sodbench.results.counts_file import CountsFile
     from sodbench.results.stored_pairs import StoredPairs
 
@@ -41,7 +40,7 @@ def find_contradictions(result: Result, source: "StoredPairs | CountsFile") -> l
 
     if result.protocol not in PROTOCOLS:
         return [f"protocol is {result.protocol!r}, which this version does not know"]
-    if list(result.table.index) != list(source.stems):
+    if result.pair_table.stems != source.stems:
         return ["scores.csv and counts.npz are of different pairs"]
     return _check_policy(result) + find_differences(
         result, result.derived_from(source, result.protocol)
@@ -54,7 +53,7 @@ def _check_policy(result: Result) -> list[str]:
     absent = sum(problem.kind in ("missing", "unreadable") for problem in result.problems)
     shard = policy.shard_text or None
     expected = _shard_size(result)
-    has_weighted = bool(result.table["wf"].notna().any())
+    has_weighted = not np.isnan(result.pair_table.columns["wf"]).all()
     checks = [
         (
             policy.n_missing == absent,
@@ -81,7 +80,7 @@ def _check_policy(result: Result) -> list[str]:
             f"n is {result.n}, but shard {shard} of {policy.n_divided} pairs holds {expected}",
         ),
         (
-            result.provenance["pairs"] == digest_names(result.table[list(FILE_COLUMNS)]),
+            result.provenance["pairs"] == digest_names(result.pair_table),
             "provenance.pairs is not the digest of the names in scores.csv",
         ),
         (
@@ -140,7 +139,7 @@ def find_differences(stored: Result, expected: Result) -> list[str]:
         *_differing_metrics(stored.metrics, expected.metrics),
         *_differing_curves(stored.curves, expected.curves),
         *_differing_problems(stored, expected),
-        *_differing_cells(stored.table, expected.table),
+        *_differing_cells(stored.pair_table, expected.pair_table),
     ]
 
 
@@ -184,19 +183,25 @@ def _differing_problems(stored: Result, expected: Result) -> list[str]:
     ]
 
 
-def _differing_cells(stored: "pd.DataFrame", expected: "pd.DataFrame") -> list[str]:
-    if list(stored.columns) != list(expected.columns):
-        odd = sorted(set(stored.columns) ^ set(expected.columns))
+def _differing_cells(stored: PairTable, expected: PairTable) -> list[str]:
+    names, expected_names = ([*t.files, *t.columns] for t in (stored, expected))
+    if names != expected_names:
+        odd = sorted(set(names) ^ set(expected_names))
         return [f"scores.csv has other columns ({', '.join(odd) or 'in another order'})"]
-    if list(stored.index) != list(expected.index):
+    if stored.stems != expected.stems:
         return ["scores.csv has other rows"]
     differences = []
-    for name in stored.columns:
-        one, other = stored[name].to_numpy(), expected[name].to_numpy()
-        wrong = one != other if name in FILE_COLUMNS else ~_equal(one, other)
+    for name in names:
+        one, other = (
+            t.files[name] if name in t.files else t.columns[name] for t in (stored, expected)
+        )
+        if name in stored.files:
+            equal = np.fromiter(map(operator.eq, one, other), bool, len(one))
+        else:
+            equal = _equal(one, other)
         differences += [
-            f"scores.csv {stored.index[row]}: {name} is {_quote(one[row])}, expected {_quote(other[row])}"
-            for row in np.flatnonzero(wrong)[:_MAX_CELLS]
+            f"scores.csv {stored.stems[row]}: {name} is {_quote(one[row])}, expected {_quote(other[row])}"
+            for row in np.flatnonzero(~equal)[:_MAX_CELLS].tolist()
         ]
     return differences
 
@@ -210,6 +215,8 @@ def _equal(one: Any, other: Any) -> Any:
 
 
 def _quote(value: Any) -> str:
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, float):
         text = f"{value:.12g}"
     else:

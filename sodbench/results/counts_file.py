@@ -21,7 +21,8 @@ from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.files import CHECKSUM, atomic_write, file_hash, open_regular, stream_hash
 from sodbench.metrics import CountingRule, CountingScheme, Counts
 from sodbench.metrics.counts import HISTOGRAM_SHAPE, Deviations
-from sodbench.metrics.protocols import PixelColumn
+from sodbench.metrics.protocols import CENTROIDS
+from sodbench.metrics.schemes import PixelColumn
 from sodbench.results.stored_pairs import (
     PAIR_RECORD,
     PairSource,
@@ -33,14 +34,14 @@ from sodbench.results.stored_pairs import (
 )
 
 # Raised whenever an array changes its meaning or pixels are counted in another way
-COUNTS_FORMAT = 4
+COUNTS_FORMAT = 5
 # Pairs that are read and written at a time: 1 MB of histograms
 PAIRS_PER_BLOCK = 128
 # Deflate cannot shrink data more than about 1,032 times: an archive that claims more is not genuine
 _MAX_DEFLATE_RATIO = 1040
 _HISTOGRAM = np.dtype("<u4")
 _FLAGS = np.dtype("u1")
-# One array a pixel metric, named after it: metric_wf_raw_128
+# One array a measurement of the pixels, named after it: metric_wf_raw_128
 _METRIC = "metric_"
 
 
@@ -117,9 +118,10 @@ def _encode_rule(rule: CountingRule) -> str:
 
 def _decode_rule(text: str) -> CountingRule:
     above, _, centroid = text.partition(" ")
-    if centroid not in ("half-even", "half-up"):
-        raise ValueError(f"{text!r} is not a counting rule")
-    return CountingRule(int(above), "half-even" if centroid == "half-even" else "half-up")
+    for known in CENTROIDS:
+        if centroid == known:
+            return CountingRule(int(above), known)
+    raise ValueError(f"{text!r} is not a counting rule")
 
 
 def seal(archive: zipfile.ZipFile) -> bytes:
@@ -192,7 +194,7 @@ class CountsFile:
             self.scheme = archive.read_scheme()
             self._tie_flags = archive.read("tie_flags", _FLAGS, (len(self), 2))
             self._metrics = {
-                column: archive.read(f"{_METRIC}{column}", np.dtype("<f8"), (len(self),))
+                column: archive.read_column(f"{_METRIC}{column}", len(self))
                 for column in self.scheme.columns
             }
             self._rows = [
@@ -394,6 +396,13 @@ class _Archive:
         if len(rows) and (rows[0] < 0 or rows[-1] >= number or (np.diff(rows) <= 0).any()):
             raise ValueError(f"{name} are not rows of the pairs, ascending")
         return rows
+
+    def read_column(self, name: str, number: int) -> NDArray[np.float64]:
+        """The measurement of ``number`` pairs, one number or several for each."""
+        with self.zip.open(f"{name}.npy") as member:
+            _, shape = _read_header(member)
+        values: NDArray[np.float64] = self.read(name, np.dtype("<f8"), (number, *shape[1:2]))
+        return values
 
     def read(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         """A whole member, which must have this type and shape."""

@@ -11,11 +11,10 @@ from sodbench.errors import Problem, ProblemKind
 from sodbench.images import LOW_16_BIT, LOW_16_BIT_FIX
 from sodbench.metrics import Protocol
 from sodbench.quoting import size_text
+from sodbench.results.pair_table import PairTable
 from sodbench.results.stored_pairs import BILINEAR, MISSING_AS_BLACK, NEAREST, Records
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sodbench.metrics.scores import CountsSource
 
 # A decoder's note: the image holds 0 and 1, where 0 and 255 are expected
@@ -70,7 +69,7 @@ def count_foreground(
 def find_pair_problems(
     facts: Records,
     foreground: NDArray[np.int64],
-    names: "pd.DataFrame",
+    files: PairTable,
     folders: Mapping[str, str | None],
     protocol: Protocol,
 ) -> list[Problem]:
@@ -81,8 +80,8 @@ def find_pair_problems(
     facts : records of dtype PAIR_RECORD, shape [N]
     foreground : int64 [N]
         From `count_foreground`, for the same protocol.
-    names : DataFrame
-        Index the pairs' names, columns ``map`` and ``mask`` with file names below ``folders``.
+    files : PairTable
+        The names of the pairs and their files.
     folders : mapping
         ``maps`` and ``masks`` -> folder.
     protocol : Protocol
@@ -104,16 +103,16 @@ def find_pair_problems(
     problems: list[Problem] = []
     for row in np.flatnonzero(noteworthy).tolist():
         record = facts[row]
-        mask, map_ = (_path(names, row, which, folders) for which in ("mask", "map"))
+        mask, map_ = (_path(files, row, which, folders) for which in ("mask", "map"))
         problems += _mask_problems(mask, record, int(foreground[row]), rule)
         problems += _map_problems(map_, record)
     return sorted_unique(problems)
 
 
-def _path(names: "pd.DataFrame", row: int, which: str, folders: Mapping[str, str | None]) -> str:
+def _path(files: PairTable, row: int, which: str, folders: Mapping[str, str | None]) -> str:
     """The file of a pair, or its stem where there is none."""
-    name = str(names[which].iloc[row])
-    return str(Path(folders[f"{which}s"] or "") / name if name else names.index[row])
+    name = files.files[which][row]
+    return str(Path(folders[f"{which}s"] or "") / name) if name else files.stems[row]
 
 
 def _mask_problems(file: str, record: Any, foreground: int, rule: str) -> Iterator[Problem]:

@@ -1,10 +1,12 @@
 """How an evaluation treats files that are missing, unreadable or of another size than their mask."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, get_args
 
 from sodbench.errors import SodbenchError
+from sodbench.metrics.catalogue import METRICS, suggest
+from sodbench.metrics.protocols import PROTOCOLS
 
 # Results state a shard with up to nine digits, see result.schema.json
 MAX_SHARDS = 999_999_999
@@ -28,6 +30,10 @@ class Policy:
         Whether an undefined S-measure makes the mean undefined or is left out of it; None is the protocol's choice.
     weighted : bool
         Whether weighted F is computed.
+    metrics : tuple of str
+        The metrics that are computed on request only, such as ``hce``; others are dropped, since they are computed anyway.
+    protocols : tuple of str
+        The protocols for which pairs are counted on request only, such as ``torch``; others are dropped.
     shard : (int, int), optional
         ``(i, n)``: score only every n-th pair, starting with the i-th, i = 1..n.
 
@@ -42,6 +48,8 @@ class Policy:
     undefined: Undefined | None = None
     weighted: bool = True
     shard: tuple[int, int] | None = None
+    metrics: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_choice("missing", self.missing, get_args(Missing))
@@ -50,6 +58,9 @@ class Policy:
         if self.weighted not in (True, False):
             raise SodbenchError(f"weighted is {self.weighted!r}, but must be True or False")
         object.__setattr__(self, "weighted", bool(self.weighted))  # 0 and numpy's False as well
+        object.__setattr__(self, "metrics", requested_metrics(self.metrics))
+        counted = [name for name, p in PROTOCOLS.items() if p.on_request and name in self.protocols]
+        object.__setattr__(self, "protocols", tuple(counted))
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1] <= MAX_SHARDS:
             raise SodbenchError(
                 f"shard {self.shard_text}: I must be between 1 and N, and N at most {MAX_SHARDS:,}"
@@ -85,6 +96,31 @@ class Policy:
         )
 
 
+def requested_metrics(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the metrics among some that are computed on request only, in the order of the catalogue.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Metrics of the catalogue.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    SodbenchError
+        For a name that is not in the catalogue.
+    """
+    names = tuple(names)
+    if unknown := [name for name in names if name not in METRICS]:
+        meant = suggest(unknown[0], list(METRICS))
+        hint = f"; did you mean {meant}?" if meant else ""
+        raise SodbenchError(f"{unknown[0]!r} is not the name of a metric{hint}")
+    return tuple(name for name, metric in METRICS.items() if metric.on_request and name in names)
+
+
 def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     if value not in choices:
         raise SodbenchError(
@@ -116,9 +152,10 @@ class AppliedPolicy(Policy):
         Returns
         -------
         dict
-            With ``shard`` as text, such as ``1/8``.
+            With ``shard`` as text, such as ``1/8``, and ``metrics`` and ``protocols`` as lists.
         """
-        return {**vars(self), "shard": self.shard_text or None}
+        lists = {"metrics": list(self.metrics), "protocols": list(self.protocols)}
+        return {**vars(self), "shard": self.shard_text or None, **lists}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
@@ -140,4 +177,6 @@ class AppliedPolicy(Policy):
         """
         shard = content["shard"]
         index, number = map(int, shard.split("/")) if shard else (0, 0)
-        return cls(**{**content, "shard": (index, number) if shard else None})
+        whole = (index, number) if shard else None
+        lists = {name: tuple(content[name]) for name in ("metrics", "protocols")}
+        return cls(**{**content, "shard": whole, **lists})

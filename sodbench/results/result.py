@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from sodbench.errors import Problem, ProblemKind, SodbenchError, StoredFileError
 from sodbench.files import CHECKSUM, checksum, file_hash
 from sodbench.metrics.catalogue import DEFAULT_METRICS
+from sodbench.results.pair_table import PairTable
 from sodbench.results.policy import AppliedPolicy
-from sodbench.results.scores_file import FILE_COLUMNS, read_scores
+from sodbench.results.scores_file import read_scores
 from sodbench.results.signature import Signature
 from sodbench.version import __version__
 
@@ -39,9 +40,13 @@ COUNTS_FILE = "counts.npz"
 # The folder of counted pairs while a run is not finished, see store.py
 PARTS_FOLDER = "parts"
 
+# The contours and polylines of human correction effort depend on the version of OpenCV
+HCE_POLYLINES = "opencv-4.12"
+
 # By the keys of metrics.Scores.left_out.
 _WHY_LEFT_OUT = {
     "mae": "the map is constant",
+    "mba": "the mask has no contour",
     "f_max": "the mask has no foreground",
     "auc_roc": "the mask has no foreground or no background (nor has it ap)",
 }
@@ -55,9 +60,8 @@ class ResultInfo:
     ----------
     method, dataset : str
         Their names; a subset follows the dataset's name after a slash.
-    files : DataFrame
-        Index ``stem``, one row for each pair; columns ``map``, ``mask`` and ``image`` with file names below
-        ``folders``, and from `derive_result` on ``height`` and ``width``.
+    files : PairTable
+        The names and files of the pairs, and from `derive_result` on ``height`` and ``width``.
     policy : AppliedPolicy
         How problem files were treated, and how many there were.
     problems : sequence of Problem
@@ -70,7 +74,7 @@ class ResultInfo:
 
     method: str
     dataset: str
-    files: "pd.DataFrame"
+    files: PairTable
     policy: AppliedPolicy
     problems: Sequence[Problem]
     folders: Mapping[str, str | None]
@@ -121,7 +125,7 @@ class Result:
     hashes: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     # the table and the counts of a result that is not stored
-    in_memory: "tuple[pd.DataFrame, Counts | StoredPairs | None] | None" = field(
+    in_memory: "tuple[PairTable, Counts | StoredPairs | None] | None" = field(
         default=None, compare=False
     )
 
@@ -139,6 +143,11 @@ class Result:
         SodbenchError
             If the stored table was modified or cannot be read.
         """
+        return self.pair_table.to_frame()
+
+    @cached_property
+    def pair_table(self) -> PairTable:
+        """The same as columns of arrays; raises as `table`."""
         if self.in_memory:
             return self.in_memory[0]
         return read_scores(self._file(SCORES_FILE), self, self.hashes.get(SCORES_FILE, ""))
@@ -229,7 +238,7 @@ class Result:
         return ResultInfo(
             method=self.method,
             dataset=self.dataset,
-            files=self.table[list(FILE_COLUMNS)],
+            files=replace(self.pair_table, columns={}),
             policy=self.policy,
             problems=self.problems,
             folders=self.folders,
@@ -245,6 +254,19 @@ class Result:
             # another program's words
             return ""
         return shlex.join(words)
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The protocols that the pairs were counted for: all that are known, but those on request only where asked for.
+
+        Returns
+        -------
+        tuple of str
+        """
+        from sodbench.metrics import PROTOCOLS
+
+        counted = (self.protocol, *self.policy.protocols)
+        return tuple(name for name, p in PROTOCOLS.items() if not p.on_request or name in counted)
 
     def rescored(self, protocol: str) -> "Result":
         """Score the same pairs under another protocol, from their counts: no image is read.
@@ -262,10 +284,15 @@ class Result:
         Raises
         ------
         SodbenchError
-            If the result has no counts, or its stored files were modified.
+            If the result has no counts, its stored files were modified, or the pairs were not counted for the protocol.
         """
         if protocol == self.protocol:
             return self
+        if protocol not in self.protocols:
+            raise SodbenchError(
+                f"{self.method} on {self.dataset}: its pairs were not counted for {protocol}; "
+                f"score it again with sodbench eval --protocol {protocol}"
+            )
         from sodbench.metrics import score
         from sodbench.results.stored_pairs import StoredPairs
 
@@ -273,8 +300,10 @@ class Result:
         source = self.stored_pairs() if held is None else held
         if isinstance(source, StoredPairs):
             return self.derived_from(source, protocol, counts=source)
-        scores = score(source, protocol, list(self.table.index), undefined_s=self.policy.undefined)
-        files = self.table[[*FILE_COLUMNS, "height", "width"]]
+        table = self.pair_table
+        scores = score(source, protocol, table.stems, undefined_s=self.policy.undefined)
+        size = {name: table.columns[name] for name in ("height", "width")}
+        files = replace(table, columns=size)
         return build_result(scores, replace(self._info(protocol), files=files), source)
 
     def files(self, stem: str) -> dict[str, Path | None]:
@@ -294,10 +323,9 @@ class Result:
         KeyError
             For an unknown stem.
         """
-        row = self.table.loc[stem]
         paths: dict[str, Path | None] = {}
-        for kind in FILE_COLUMNS:
-            base, name = self.folders.get(f"{kind}s"), str(row[kind])
+        for kind, name in self.pair_table.files_of(stem).items():
+            base = self.folders.get(f"{kind}s")
             paths[kind] = Path(base) / name if base and name else None
         return paths
 
@@ -371,8 +399,9 @@ def derive_result(
     foreground = count_foreground(source, facts, rules)
     own = find_pair_problems(facts, foreground, info.files, info.folders, rules)
     others = sorted_unique(p for p in info.problems if p.kind not in PAIR_PROBLEMS)
-    files = info.files.assign(height=facts["size"][:, 0], width=facts["size"][:, 1])
-    scores = score(source, protocol, list(files.index), undefined_s=info.policy.undefined)
+    height, width = facts["size"].astype(np.int64).T
+    files = replace(info.files, columns={"height": height, "width": width})
+    scores = score(source, protocol, files.stems, undefined_s=info.policy.undefined)
     return build_result(scores, replace(info, files=files, problems=[*others, *own]), counts)
 
 
@@ -394,8 +423,6 @@ def build_result(
     -------
     Result
     """
-    import pandas as pd
-
     from sodbench.metrics import get_protocol
 
     rules = get_protocol(scores.protocol)
@@ -418,8 +445,11 @@ def build_result(
         undefined=undefined if scores.undefined else "",
         subset=info.dataset.partition("/")[2],
         shard=policy.shard_text,
+        hce=HCE_POLYLINES if {"hce", "hce_raw"} & set(policy.metrics) else "",
         version=info.provenance.get("versions", {}).get("sodbench", __version__),
     )
+    columns = {**info.files.columns, **scores.image_values}
+    table = replace(info.files, columns=columns)
     return Result(
         method=info.method,
         dataset=info.dataset,
@@ -432,25 +462,24 @@ def build_result(
         problems=tuple(problems),
         folders=info.folders,
         provenance=info.provenance,
-        in_memory=(pd.concat([info.files, scores.per_image], axis=1), counts),
+        in_memory=(table, counts),
     )
 
 
-def digest_names(files: "pd.DataFrame") -> str:
+def digest_names(files: PairTable) -> str:
     """Return a hash of all pairs' names and files, which shows that a stored result is of the same pairs.
 
     Parameters
     ----------
-    files : DataFrame
-        Index ``stem``, columns of file names.
+    files : PairTable
 
     Returns
     -------
     str
         16 hexadecimal digits.
     """
-    columns = (files.index.tolist(), *(files[kind].tolist() for kind in files))
-    lines = "\n".join("\t".join(row) for row in zip(*columns, strict=True))
+    rows = zip(files.stems, *files.files.values(), strict=True)
+    lines = "\n".join(map("\t".join, rows))
     return f"{checksum(lines.encode('utf-8', 'surrogateescape')):016x}"
 
 

@@ -23,7 +23,7 @@ from sodbench.results.scores_file import encode_scores
 from sodbench.results.signature import Signature
 
 # Raised whenever a field changes its meaning: older results are then scored again.
-FORMAT = 3
+FORMAT = 4
 # A result of 100,000 images with a problem each has about 20 MB.
 MAX_BYTES = 2**28
 

@@ -31,6 +31,8 @@ class Signature:
         The subset of the dataset, such as ``test`` for HKU-IS/test; empty for the whole dataset.
     shard : str
         The part of the pairs that was scored, such as ``1/8``; empty for all of them.
+    hce : str
+        Whose polylines human correction effort counts, such as ``opencv-4.12``; empty where it was not computed.
     version : str
         Version of sodbench.
 
@@ -51,6 +53,7 @@ class Signature:
     undefined: str = ""
     subset: str = ""
     shard: str = ""
+    hce: str = ""
     version: str = __version__
 
     @property
@@ -71,6 +74,7 @@ class Signature:
             "resize": self.resize,
             "gt": self.gt,
             "undefined": self.undefined,
+            "hce": self.hce,
         }
         return {name: value for name, value in values.items() if value}
 

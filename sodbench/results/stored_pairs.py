@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sodbench.files import checksum
 from sodbench.metrics import PROTOCOLS, CountingScheme, Counts, PairCounts
-from sodbench.metrics.catalogue import pixel_metric_names
+from sodbench.metrics.catalogue import find_measurements, pixel_metric_names
 from sodbench.results.policy import Policy
 
 Records = NDArray[np.void]
@@ -91,15 +91,17 @@ NO_FILE = FileIdentity(-1, 0, 0, 0)
 
 
 def counting_scheme(policy: Policy) -> CountingScheme:
-    """Return what is counted for every pair: enough to score it under any known protocol.
+    """Return what is counted for every pair: enough to score it under any known protocol but those on request.
 
     Parameters
     ----------
     policy : Policy
-        Whether weighted F is computed.
+        Which metrics are computed, and for which protocols on request.
     """
-    metrics = [name for name in pixel_metric_names() if policy.weighted or name != "wf"]
-    return CountingScheme.for_protocols(PROTOCOLS.values(), pixel_metrics=metrics)
+    usual = [name for name in pixel_metric_names() if policy.weighted or name != "wf"]
+    metrics = (*usual, *policy.metrics)
+    protocols = [p for p in PROTOCOLS.values() if not p.on_request or p.name in policy.protocols]
+    return CountingScheme.for_protocols(protocols, measurements=find_measurements(metrics))
 
 
 @dataclass(frozen=True)
@@ -346,8 +348,9 @@ def check_counts(pairs: StoredPairs) -> str:
     is_in_range = np.ones(len(pairs), bool)
     for column, values in counts.pixel_metrics.items():
         # the last bits of an optimum may round above 1
-        if column.metric == "wf":
-            is_in_range &= np.isnan(values) | ((values >= 0) & (values <= 1 + 1e-9))
+        if column.measurement == "wf":
+            possible = np.isnan(values) | ((values >= 0) & (values <= 1 + 1e-9))
+            is_in_range &= possible.all(axis=1)
     conditions = {
         "the number of counted pixels is not its size": (
             per_level.sum(axis=1) == records["size"].astype(np.int64).prod(axis=1)
@@ -363,7 +366,7 @@ def check_counts(pairs: StoredPairs) -> str:
         ),
         "its counts under two rules are of different maps": is_same_map,
         "its tie flags are not possible": has_possible_flags,
-        "weighted F is outside [0, 1]": is_in_range,
+        "weighted precision or recall is outside [0, 1]": is_in_range,
     }
     for fault, fulfilled in conditions.items():
         if not fulfilled.all():

@@ -73,6 +73,12 @@ sys.stdout.buffer.write(bytes([JIT]) + b"".join(digits))
 """
 
 
+needs_numpy_2 = pytest.mark.skipif(
+    np.lib.NumpyVersion(np.__version__) < "2.0.0",
+    reason="without the compiler, unsigned indices plus integers are floating-point numbers before numpy 2",
+)
+
+
 def ran(code, *arguments, **environment):
     done = subprocess.run(
         [sys.executable, "-W", "always", "-c", code, *arguments],
@@ -84,6 +90,7 @@ def ran(code, *arguments, **environment):
     return done.stdout, done.stderr.decode()
 
 
+@needs_numpy_2
 def test_plain_python_and_compiled_kernels_agree_bit_by_bit():
     """NUMBA_DISABLE_JIT=1, the way to debug a kernel and to measure its coverage."""
     plain, warned = ran(EVERYTHING, NUMBA_DISABLE_JIT="1")
@@ -93,6 +100,7 @@ def test_plain_python_and_compiled_kernels_agree_bit_by_bit():
     assert plain[1:] == compiled[1:]
 
 
+@needs_numpy_2
 def test_the_metrics_have_their_known_values_without_the_compiler():
     """As a debugger or a coverage run sees them."""
     tests = ["test_known_values.py", "test_boundary.py", "test_catalogue.py"]
@@ -272,3 +280,20 @@ def test_eval_announces_compilation_only_when_it_compiles(tmp_path):
     printed(*folders)  # fills the cache of these tests, if nothing has yet
     status, err = printed(*folders)
     assert status == 0 and "compiling" not in err
+
+
+def test_two_threads_that_end_a_compilation_at_once_close_its_lock_once(monkeypatch):
+    cache = compiled_module._KernelCache(lambda: None)
+    cache._writable_folder = None
+    cache._lock = 999_999
+    closed = []
+
+    def close(file):
+        closed.append(file)
+        if len(closed) == 1:
+            cache._unlock_folder()  # the other thread comes before the file is closed
+
+    monkeypatch.setattr(compiled_module.os, "close", close)
+    cache._unlock_folder()
+    monkeypatch.undo()
+    assert closed == [999_999]

@@ -306,7 +306,14 @@ def test_counts_refuse_a_rule_that_they_do_not_hold():
         own.compute(replace(own.protocol, rule=CountingRule(99, "half-even")))
     with pytest.raises(ValueError, match="different rules"):
         usual.merge(own)
-    for name in PROTOCOLS:  # counted for the built-in protocols too
+    with pytest.raises(ValueError, match=r"centroid rounded before.*made for this protocol"):
+        usual.compute("torch")  # counted on request only
+    for name in (
+        "salmetric",
+        "pysodmetrics",
+        "matlab",
+        "codtoolbox",
+    ):  # counted for every evaluator
         assert same(own.compute(name).metrics, usual.compute(name).metrics)
 
 

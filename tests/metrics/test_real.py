@@ -9,7 +9,7 @@ import pytest
 
 from sodbench.images import read_grey
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
-from sodbench.metrics.protocols import COUNTS_ONLY
+from sodbench.metrics.schemes import COUNTS_ONLY
 
 pytestmark = pytest.mark.real
 METHODS = ("Amulet", "DSS", "CSNet-L-x2")
@@ -85,7 +85,7 @@ def float32_mae(maps, masks):
     total = np.float32(0)
     for stem, mask in masks.items():
         error = np.abs(maps[stem].astype(float) - mask) / 255
-        total += float32_sum(error.ravel()) / np.float32(error.size)
+        total += np.float32(float32_sum(error.ravel())) / np.float32(error.size)
     return float(total / np.float32(len(masks)))
 
 

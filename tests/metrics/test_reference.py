@@ -7,7 +7,8 @@ from reference import pixels
 from reference.pairs import pairs
 
 from sodbench.metrics import PROTOCOLS, PreparedMask, count_pair, per_image_metrics
-from sodbench.metrics.protocols import COUNTS_ONLY, MATLAB_RULE, STANDARD_RULE
+from sodbench.metrics.protocols import MATLAB_RULE, STANDARD_RULE
+from sodbench.metrics.schemes import COUNTS_ONLY
 
 CLOSE = {"abs": 1e-12, "rel": 1e-12}
 ONE_PIXEL = (np.full((1, 1), 7, np.uint8), np.full((1, 1), 255, np.uint8))

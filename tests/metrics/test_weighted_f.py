@@ -11,9 +11,18 @@ from reference.pairs import pairs
 from scipy import ndimage
 
 from sodbench.metrics.distances import REACH, SATURATED, squared_distances
-from sodbench.metrics.weighted_f import weighted_f, weighted_geometry
+from sodbench.metrics.weighted_f import (
+    weighted_f,
+    weighted_geometry,
+    weighted_precision_recall,
+)
 
 RAW = (1 / 255, 0.0)
+
+
+def weighted_scores(map_, geometry, preparations, beta_squared=1.0):
+    precision, recall = weighted_precision_recall(map_, geometry, preparations).T
+    return weighted_f(precision, recall, beta_squared)
 
 
 def scale(map_):
@@ -36,7 +45,7 @@ def test_the_numbers_of_pysodmetrics(fixture):
     ):
         map_, mask = fixture[f"pred_{i:03d}"], fixture[f"gt_{i:03d}"]
         geometry = weighted_geometry((mask > 128).view(np.uint8))
-        result = weighted_f(map_, geometry, np.array([scale(map_), RAW]))
+        result = weighted_scores(map_, geometry, np.array([scale(map_), RAW]))
         assert result == pytest.approx([stretched, raw], abs=1e-14, rel=0), i
 
 
@@ -46,7 +55,7 @@ def test_weighted_f_equals_the_slow_version(pair):
     map_, mask = pair
     foreground = mask > 128
     scales = np.array([RAW, scale(map_), (0.25 / 255, 0.5)])
-    result = weighted_f(map_, weighted_geometry(foreground.view(np.uint8)), scales)
+    result = weighted_scores(map_, weighted_geometry(foreground.view(np.uint8)), scales)
     for (a, b), value in zip(scales, result, strict=True):
         expected = pixels.weighted_f(a * map_ + b, foreground)
         assert value == pytest.approx(expected, abs=1e-13, rel=0)
@@ -59,7 +68,7 @@ def test_float_maps_and_other_betas(pair, beta_squared):
     foreground = mask > 128
     p = np.sqrt(map_ / 255)  # not on the grid of bytes
     geometry = weighted_geometry(foreground.view(np.uint8))
-    (result,) = weighted_f(p, geometry, np.array([[1.0, 0.0]]), beta_squared)
+    (result,) = weighted_scores(p, geometry, np.array([[1.0, 0.0]]), beta_squared)
     expected = pixels.weighted_f(p, foreground, beta_squared)
     assert result == pytest.approx(expected, abs=1e-13, rel=0)
 
@@ -115,9 +124,9 @@ def test_distances_of_round_and_pointed_shapes(bend):
 
 def test_a_perfect_map_scores_one_and_an_empty_mask_zero():
     mask = np.zeros((9, 7), np.uint8)
-    assert weighted_f(mask, weighted_geometry(mask), np.array([RAW])) == [0]
+    assert weighted_scores(mask, weighted_geometry(mask), np.array([RAW])) == [0]
     mask[2:5, 3:] = 1
-    assert weighted_f(
+    assert weighted_scores(
         mask * np.uint8(255), weighted_geometry(mask), np.array([RAW])
     ) == pytest.approx([1])
 
@@ -128,7 +137,7 @@ def test_a_distant_false_alarm_has_twice_the_weight():
     mask[0, 0] = 1
     p = np.zeros((1, 700))
     p[0, [0, 265, 266, 267, 699]] = 1.0
-    (result,) = weighted_f(p, weighted_geometry(mask), np.array([[1.0, 0.0]]))
+    (result,) = weighted_scores(p, weighted_geometry(mask), np.array([[1.0, 0.0]]))
     assert result == pytest.approx(pixels.weighted_f(p, mask > 0), abs=1e-15, rel=0)
     assert result == pytest.approx(
         2 / 9 / (1 + 1 / 9)
@@ -138,4 +147,4 @@ def test_a_distant_false_alarm_has_twice_the_weight():
 def test_different_sizes_are_an_error():
     geometry = weighted_geometry(np.ones((2, 3), np.uint8))
     with pytest.raises(ValueError, match=r"\(3, 2\).*\(2, 3\)"):
-        weighted_f(np.zeros((3, 2), np.uint8), geometry, np.array([RAW]))
+        weighted_scores(np.zeros((3, 2), np.uint8), geometry, np.array([RAW]))

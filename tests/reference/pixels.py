@@ -34,6 +34,8 @@ def split(foreground: NDArray[np.bool_], centroid: str) -> tuple[int, int]:
     centre = (Fraction(int(rows.sum()), len(rows)), Fraction(int(columns.sum()), len(columns)))
     if centroid == "half-even":  # numpy's round of the 0-based mean, plus 1
         return round(centre[0]) + 1, round(centre[1]) + 1
+    if centroid == "before":  # the centroid's own row and column are below and right
+        return round(centre[0]), round(centre[1])
     # MATLAB's round of the 1-based mean: halves go up
     return tuple(int((c + 1 + Fraction(1, 2)) // 1) for c in centre)  # type: ignore[return-value]
 
@@ -56,6 +58,11 @@ def selected(p: Floats, threshold: int, comparison: str) -> NDArray[np.bool_]:
         return np.rint(p * 255) > threshold  # SalMetric compares the bytes of a raw map
     if comparison == "trunc>=":
         return np.trunc(p * 255) >= threshold
+    if comparison == ">=254":  # 255 thresholds, the last one twice
+        return p >= min(threshold, 254) / 254
+    if comparison.startswith("colon"):  # MATLAB's 1:-1/255:0
+        limit = 1 + (255 - threshold) * (-1 / 255)
+        return p >= limit if comparison == "colon>=" else p > limit
     return p >= threshold / 255
 
 
@@ -67,6 +74,24 @@ def adaptively_selected(map_: NDArray[np.uint8], preparation: str) -> NDArray[np
     high = int(map_.max()) or 255
     threshold = min(2 * Fraction(int(map_.sum(dtype=int)), map_.size), Fraction(high))
     return map_ >= float(threshold)  # grey levels and their doubled mean are far apart or equal
+
+
+def adaptively_selected_for_e(
+    map_: NDArray[np.uint8], preparation: str, how: str
+) -> NDArray[np.bool_]:
+    """The same as E-measure's programs compare it: above the threshold, or with a threshold that may be above 1."""
+    if how == ">=":
+        return adaptively_selected(map_, preparation)
+    if how == ">=unclipped":
+        p = prepared(map_, preparation)
+        return p >= 2 * p.mean()
+    # > in exact arithmetic, of a min-max map
+    low, high = int(map_.min()), int(map_.max())
+    if low == high:
+        low, high = 0, 255
+    mean = Fraction(int(map_.sum(dtype=int)), map_.size)
+    threshold = min(2 * (mean - low), Fraction(high - low))
+    return np.vectorize(lambda level: int(level) - low > threshold, otypes=[bool])(map_)
 
 
 def confusion(

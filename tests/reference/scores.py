@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from reference import pixels
+from reference.human_correction_effort import human_correction_effort
 from scipy import ndimage
 
 
@@ -25,19 +26,34 @@ class Conventions:
     other_comparison: str
     smoothing: float
     f_max: str
-    exact_means: bool  # also: leave out what is undefined
+    exact_means: bool
+    leaves_out: str  # what has no value without foreground: nothing, curves, or F at the adaptive threshold as well
     undefined_constant_mae: bool
+    comparison_of_e: str
+    adaptive_e: str = ">="
+    skips_undefined_s: bool = False
+    weighted_beta2: float = 1.0
+    empty_wf: str = "zero"
+    n_thresholds: int = 256
 
 
 CONVENTIONS = {
     "salmetric": Conventions(
-        128, "half-even", "raw", "raw", "raw", ">", "trunc>=", 1e-4, "meanpr", False, False
+        128, "half-even", "raw", "raw", "raw", ">", "trunc>=", 1e-4, "meanpr", False, "", False, "trunc>="
     ),
     "pysodmetrics": Conventions(
-        128, "half-even", "min-max", "min-max", "binary", "trunc>=", "trunc>=", 0, "meanf", False, False
+        128, "half-even", "min-max", "min-max", "binary", "trunc>=", "trunc>=", 0, "meanf", False, "", False, "trunc>="
     ),
     "matlab": Conventions(
-        25, "half-up", "maximum", "min-max", "binary", ">=", ">=", 0, "meanpr", True, True
+        25, "half-up", "maximum", "min-max", "binary", ">=", ">=", 0, "meanpr", True, "curves", True, ">=", skips_undefined_s=True
+    ),
+    "codtoolbox": Conventions(
+        128, "half-up", "min-max", "min-max", "binary", "colon>=", "colon>=", 0, "meanf", True, "", False, "colon>",
+        adaptive_e=">",
+    ),
+    "torch": Conventions(
+        127, "before", "raw", "raw", "raw", ">=254", ">=254", 0, "meanf", False, "all", False, ">=254",
+        adaptive_e=">=unclipped", weighted_beta2=0.3, empty_wf="background", n_thresholds=255,
     ),
 }  # fmt: skip
 FAMILIES = ("e", "iou", "dice", "specificity", "fpr", "ber", "accuracy", "kappa", "cohen_kappa")
@@ -59,11 +75,15 @@ def image_curves(map_, mask, rules):
             curves[name][t] = smoothed[name]
         for name in FAMILIES:
             curves[name][t] = plain[name]
+        of_e = pixels.selected(values, t, rules.comparison_of_e)
+        curves["e"][t] = pixels.e_measure(of_e, foreground)
         curves["tpr"][t], curves["ppv"][t] = plain["recall"], ranked["precision"]
-    if rules.exact_means and not foreground.any():
+    if rules.leaves_out and not foreground.any():
         curves |= dict.fromkeys(F_CURVES, np.full(256, np.nan))
-    if rules.exact_means and (not foreground.any() or foreground.all()):
+    if rules.leaves_out and (not foreground.any() or foreground.all()):
         curves |= dict.fromkeys(RANKING_CURVES, np.full(256, np.nan))
+    levels = np.trunc(255 * pixels.prepared(map_, "min-max")).astype(np.uint8)
+    curves["biou"] = soft_boundary_iou(levels, mask > 128)
     return curves
 
 
@@ -81,7 +101,21 @@ def image_scalars(map_, mask, rules):
     scalars |= {
         f"{name}_adp": value for name, value in pixels.binary_metrics(adaptive, foreground).items()
     }
+    of_e = pixels.adaptively_selected_for_e(map_, rules.map, rules.adaptive_e)
+    scalars["e_adp"] = pixels.e_measure(of_e, foreground)
+    if rules.leaves_out == "all" and not foreground.any():
+        scalars |= dict.fromkeys(("f_adp", "precision_adp", "recall_adp"), np.nan)
     scalars |= {name: twin(values, foreground) for name, twin in PIXEL_METRICS.items()}
+    scalars["wf"] = pixels.weighted_f(values, foreground, rules.weighted_beta2)
+    if rules.empty_wf == "background" and not foreground.any():
+        scalars["wf"] = 1 - values.mean()
+    # these have conventions of their own, whatever the protocol
+    stretched, truth = pixels.prepared(map_, "min-max"), mask > 128
+    scalars["mse"] = ((stretched - foreground) ** 2).mean()
+    scalars["boundary_iou"] = iou_of_rims(map_ > 128, truth)
+    scalars["mba"] = mean_boundary_accuracy(map_ > 128, truth)
+    scalars["hce"] = human_correction_effort(stretched > 0.5, truth)
+    scalars["hce_raw"] = human_correction_effort(map_ > 128, truth)
     return scalars
 
 
@@ -90,9 +124,15 @@ def per_image(map_, mask, protocol):
     rules = CONVENTIONS[protocol]
     curves = image_curves(map_, mask, rules)
     scalars = image_scalars(map_, mask, rules)
-    for name in ("f", *FAMILIES):
-        scalars |= {f"{name}_max": curves[name].max(), f"{name}_mean": curves[name].mean()}
+    for name in ("f", *FAMILIES, "biou"):
+        scalars[f"{name}_max"] = curves[name].max()
+        scalars[f"{name}_mean"] = mean_of(curves[name], name, rules)
     return scalars
+
+
+def mean_of(curve, name, rules):
+    """The mean over the thresholds that count."""
+    return curve.mean() if name == "biou" else curve[: rules.n_thresholds].mean()
 
 
 def aggregates(pairs, protocol):
@@ -101,22 +141,25 @@ def aggregates(pairs, protocol):
     scalars = [image_scalars(map_, mask, rules) for map_, mask in pairs]
     images = [image_curves(map_, mask, rules) for map_, mask in pairs]
     mean = {name: defined_mean([curves[name] for curves in images]) for name in images[0]}
-    left_out = {"mae"} | ({"s", "s_object", "s_region"} if rules.exact_means else set())
+    left_out = {"mae", "mba", "f_adp", "precision_adp", "recall_adp"}
+    left_out |= {"s", "s_object", "s_region"} if rules.skips_undefined_s else set()
     metrics = {}
     for name in scalars[0]:
         values = [one[name] for one in scalars]
         metrics[name] = defined_mean(values) if name in left_out else np.mean(values)
     by_form = {"meanpr": f_of(mean["precision"], mean["recall"]), "meanf": mean["f"]}
     for form, curve in by_form.items():
-        metrics[f"f_max_{form}"], metrics[f"f_mean_{form}"] = curve.max(), curve.mean()
+        metrics[f"f_max_{form}"] = curve.max()
+        metrics[f"f_mean_{form}"] = mean_of(curve, "f", rules)
     own = by_form[rules.f_max]
     best = int(own.argmax())
-    metrics |= {"f_max": own.max(), "f_mean": own.mean()}
+    metrics |= {"f_max": own.max(), "f_mean": mean_of(own, "f", rules)}
     metrics["threshold"] = np.nan if np.isnan(own.max()) else best
     metrics |= {"precision": mean["precision"][best], "recall": mean["recall"][best]}
     metrics["f_max_best"] = defined_mean([curves["f"].max() for curves in images])
-    for name in FAMILIES:
-        metrics[f"{name}_max"], metrics[f"{name}_mean"] = mean[name].max(), mean[name].mean()
+    for name in (*FAMILIES, "biou"):
+        metrics[f"{name}_max"] = mean[name].max()
+        metrics[f"{name}_mean"] = mean_of(mean[name], name, rules)
     metrics["auc_pr"] = trapezoids(mean["recall"], mean["precision"])
     recall = metrics["ap"] = 0.0
     for t in range(255, -1, -1):
@@ -153,14 +196,50 @@ def adaptive(values):
 
 
 def boundary_iou(values, foreground):
+    return iou_of_rims(adaptive(values), foreground)
+
+
+def iou_of_rims(binary, foreground):
     """Cheng et al., CVPR 2021: erode by 3x3 again and again, and compare what was removed."""
 
     def removed(mask):
         width = max(1, round(0.02 * math.hypot(*mask.shape)))
         return mask & ~ndimage.binary_erosion(mask, np.ones((3, 3)), iterations=width)
 
-    a, b = removed(adaptive(values)), removed(foreground)
+    a, b = removed(binary), removed(foreground)
     return (a & b).sum() / (a | b).sum() if (a | b).any() else 0.0
+
+
+def soft_boundary_iou(levels, foreground):
+    """The evaluators of InSPyReNet and BiRefNet: as `iou_of_rims`, of a grey map at each threshold; float64 [256]."""
+    side = 2 * max(1, round(0.02 * math.hypot(*levels.shape))) + 1
+
+    def rim(image):
+        return image - ndimage.minimum_filter(image, side, mode="constant", cval=0)
+
+    ours, theirs = rim(levels), rim(foreground.astype(np.uint8)) > 0
+    curve = np.empty(256)
+    for t in range(256):
+        selected = ours >= t
+        spurious = (selected & ~theirs).sum()
+        curve[t] = (selected & theirs).sum() / (max(theirs.sum(), 1) + spurious)
+    return curve
+
+
+def mean_boundary_accuracy(binary, foreground):
+    """CascadePSP: at five radii the accuracy where a disk meets both classes; NaN where there is no contour."""
+    height, width = foreground.shape
+    accuracies = []
+    for i in range(5):
+        radius = 1 + int(((width + height) / 300 - 1) / 5 * i)
+        rows = range(-radius, radius + 1)
+        half = [round(math.sqrt(radius**2 - dy**2)) for dy in rows]
+        disk = [[abs(dx) <= most for dx in rows] for most in half]
+        meets_foreground = ndimage.binary_dilation(foreground, disk)
+        meets_background = ndimage.binary_dilation(~foreground, disk)
+        band = meets_foreground & meets_background
+        accuracies.append((binary == foreground)[band].mean() if band.any() else np.nan)
+    return np.mean(accuracies)
 
 
 def multiscale_iou(values, foreground):
@@ -242,7 +321,6 @@ def context_measure(values, foreground):
 
 
 PIXEL_METRICS = {
-    "wf": pixels.weighted_f,
     "biou_adp": boundary_iou,
     "msiou_adp": multiscale_iou,
     "si_mae": size_invariant_mae,

@@ -20,6 +20,7 @@ from sodbench.reports.result_statistics import (
     f_max_under_each_protocol,
     image_statistics,
 )
+from sodbench.results.pair_table import PairTable
 
 METRIC_NAMES = [
     "mae", "f_max", "f_mean", "f_adp", "f_max_meanf", "f_max_meanpr", "f_max_best", "precision", "recall",
@@ -61,7 +62,7 @@ def test_statistics_leave_out_what_the_scores_leave_out(
     result = replace(
         synthetic("m", "SOD", protocol=protocol, images=2),
         metrics=scores.metrics,
-        in_memory=(scores.per_image, counts),
+        in_memory=(PairTable(scores.stems, {}, scores.image_values), counts),
     )
     own = statistics(result, counts, catalogue.aggregate_names())
     expected = [scores.metrics[name] for name in catalogue.aggregate_names()]
@@ -151,7 +152,9 @@ def test_few_images_have_no_intervals_and_no_tests_and_some_more_have_a_warning(
 def test_stored_files_that_do_not_belong_together_are_refused():
     result = synthetic("m", "SOD", images=12)
     counts = result.counts[np.arange(11)]
-    broken = dataclasses.replace(result, in_memory=(result.table, counts), folder=Path("results/m"))
+    broken = dataclasses.replace(
+        result, in_memory=(result.pair_table, counts), folder=Path("results/m")
+    )
     with pytest.raises(
         SodbenchError, match=r"results/m: scores.csv has 12 rows, counts.npz has 11"
     ):

@@ -65,17 +65,17 @@ def test_every_number_in_csv_and_json_has_its_protocol_signature_and_mark(tmp_pa
     results = mixed()
     report_page(results, tmp_path / "out", resamples=200, images=[])
     tables = tmp_path / "out" / "tables"
-    scores = pd.read_csv(tables / "scores.csv", index_col=0)
+    scores = pd.read_csv(tables / "scores.csv", index_col=0, float_precision="round_trip")
     assert scores.loc["other", "own protocol"] == "pysodmetrics"
     assert scores.loc["other", "own signature"] == str(results[0].signature)
     assert scores.loc["other", "own f_max"] == results[0].metrics["f_max"]
     assert scores["own f_max mark"].to_dict()["other"] == "†"
     assert scores["own f_max place"].to_dict()["good"] == 1
     assert scores.loc["good", "own f_max better than"] == "poor"
-    intervals = pd.read_csv(tables / "intervals.csv", index_col=0)
+    intervals = pd.read_csv(tables / "intervals.csv", index_col=0, float_precision="round_trip")
     assert (intervals["own f_max low"] <= intervals["own f_max"]).all()
     assert (intervals["own f_max high"] >= intervals["own f_max"]).all()
-    rows = pd.read_csv(tables / "scores_long.csv")
+    rows = pd.read_csv(tables / "scores_long.csv", float_precision="round_trip")
     assert list(rows.columns[:9]) == [
         "method", "dataset", "metric", "value", "low", "high", "n", "protocol", "signature",
     ]  # fmt: skip
@@ -87,14 +87,14 @@ def test_every_number_in_csv_and_json_has_its_protocol_signature_and_mark(tmp_pa
         assert row["compared"] == (row["method"] != "other")
         assert (row["mark"] == "†") == (row["method"] == "other")
     for name in ("all_comparisons", "all_groups"):
-        table = pd.read_csv(tables / f"{name}.csv")
+        table = pd.read_csv(tables / f"{name}.csv", float_precision="round_trip")
         assert {"metric", "protocol", "signature"} <= set(table.columns), name
     content = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert [c["key"] for c in content["tables"]["scores"]["columns"]][1] == "own f_max"
     cell = content["tables"]["scores"]["rows"][0]["cells"][1]
     assert (cell["mark"], cell["signature"]) == ("†", str(results[0].signature))
     assert content["scores"][0]["protocol"] == "pysodmetrics"
-    comparisons = pd.read_csv(tables / "comparisons.csv", index_col=0)
+    comparisons = pd.read_csv(tables / "comparisons.csv", index_col=0, float_precision="round_trip")
     assert comparisons["p_holm"].dtype == float and comparisons["difference low"].dtype == float
 
 

@@ -237,5 +237,7 @@ def test_a_report_stores_the_same_tables_as_json(odd_report):
     scores = stored["tables"]["scores"]
     own = [row for row in scores["rows"] if not row["published"]]
     assert [row["label"] for row in own] == list(ODD)
-    frame = pd.read_csv(odd_report / "tables" / "scores.csv", index_col=0)
+    frame = pd.read_csv(
+        odd_report / "tables" / "scores.csv", index_col=0, float_precision="round_trip"
+    )
     assert frame.iloc[0, 0] == own[0]["cells"][0]["value"]

@@ -12,7 +12,7 @@ import pytest
 from sodbench.cli import COMMANDS, main
 from sodbench.images import write_grey
 
-HEAVY = ("torch", "torchvision", "pandas", "matplotlib", "scipy", "numba", "numpy")
+HEAVY = ("torch", "torchvision", "pandas", "matplotlib", "scipy", "scipy.linalg", "numba", "numpy")
 
 
 def loaded_after(*commands):
@@ -40,6 +40,15 @@ def test_help_imports_nothing_heavy(arguments):
     assert done.returncode == 0 and done.stdout
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert not imported & set(HEAVY)
+
+
+def test_eval_starts_without_pandas_and_scipy(tmp_path):
+    for folder in ("maps", "gt"):
+        write_grey(tmp_path / folder / "a.png", np.eye(9, dtype=np.uint8) * 255)
+    folders = [str(tmp_path / name) for name in ("maps", "gt")]
+    command = ["eval", *folders, "-o", str(tmp_path / "out"), "--protocol", "all"]
+    # the second one finds everything stored; numba itself imports scipy, but no part of it
+    assert loaded_after(command, command) == ["scipy", "numba", "numpy"]
 
 
 def test_eval_and_report_do_not_import_torch(tmp_path):

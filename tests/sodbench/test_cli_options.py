@@ -11,7 +11,9 @@ from sodbench.cli import COMMANDS, build_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 # argparse's own, and the defaults that a command sets
-NOT_READ_BY_COMMANDS = {"help", "version", "quiet", "run", "resumed"}
+NOT_READ_BY_COMMANDS = {"help", "version", "run", "resumed"}
+# read by the command line itself, for every command
+NOT_READ_BY_COMMANDS |= {"quiet", "verbose", "log_file", "exit_zero"}
 
 
 def commands(parser=None, name=""):

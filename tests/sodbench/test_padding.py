@@ -11,6 +11,12 @@ from torch import nn
 from sodbench.errors import SodbenchError
 from sodbench.models import create_model
 from sodbench.models.declarations import handles_padding
+from sodbench.models.padding import (
+    Padding,
+    cache_constants,
+    normalise_groups_inside,
+    relu_inside,
+)
 
 # even and odd at every scale, one pixel, an empty place
 SIZES = ((37, 66), (64, 33), (1, 1), (0, 0), (20, 42))
@@ -87,3 +93,155 @@ def test_only_a_declaration_says_that_padding_is_handled(attribute):
     network.handles_padding = attribute
     assert not handles_padding(network)
     assert not handles_padding(nn.Module())
+
+
+def features(sizes, dtype, mean=0.0, channels=8):
+    """Drawn features of each image, and all of them on a canvas, in an order of memory with channels last."""
+    generator = torch.Generator().manual_seed(0)
+    images = [
+        torch.randn(1, channels, h, w, generator=generator, dtype=torch.float64) + mean
+        for h, w in sizes
+    ]
+    canvas = [max(size[k] for size in sizes) for k in (0, 1)]
+    batch = torch.cat([pad(image.to(dtype), canvas) for image in images])
+    return batch.to(memory_format=torch.channels_last), [image.to(dtype) for image in images]
+
+
+def affine_norm(channels=8, groups=2):
+    norm = nn.GroupNorm(groups, channels)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(-1, 2, channels))
+        norm.bias.copy_(torch.linspace(-0.5, 0.5, channels))
+    return norm
+
+
+def region_of(sizes, batch):
+    return Padding(torch.tensor(sizes), batch, 1, ((0, 0),)).regions[0]
+
+
+# The error of the variance is 1e-7 (1 + p mean^2 / variance), p the share of padding: here up to 0.97.
+@pytest.mark.parametrize(("mean", "tolerance"), [(0, 2e-6), (3, 1e-5), (100, 5e-3)])
+@pytest.mark.parametrize("gradient", [True, False])
+def test_normalisation_counts_the_pixels_of_each_image(mean, tolerance, gradient):
+    sizes = ((9, 13), (17, 5), (17, 13), (3, 2))
+    batch, images = features(sizes, torch.float32, mean)
+    norm = affine_norm()
+    with torch.set_grad_enabled(gradient):
+        y = normalise_groups_inside(batch, norm, region_of(sizes, batch), slice(None))
+    exact = copy.deepcopy(norm).double()
+    for result, image, (h, w) in zip(y, images, sizes, strict=True):
+        expected = exact(image.double())[0]
+        assert (result[:, :h, :w] - expected).abs().max() <= tolerance
+
+
+def test_a_normalisation_of_some_channels_is_that_part_of_the_whole():
+    sizes = ((9, 13), (17, 5))
+    batch, _ = features(sizes, torch.float64)
+    norm, region = affine_norm().double(), region_of(sizes, batch)
+    whole = normalise_groups_inside(batch, norm, region, slice(None))
+    part = normalise_groups_inside(batch[:, 4:], norm, region, slice(4, 8))
+    assert torch.equal(part, whole[:, 4:])
+
+
+def test_narrow_features_are_normalised_with_float32_statistics():
+    sizes = ((9, 13), (17, 5))
+    batch, images = features(sizes, torch.bfloat16, mean=5)
+    norm = affine_norm()
+    with torch.no_grad():
+        y = normalise_groups_inside(batch, norm, region_of(sizes, batch), slice(None))
+    assert y.dtype == torch.bfloat16
+    exact = copy.deepcopy(norm).double()
+    for result, image, (h, w) in zip(y, images, sizes, strict=True):
+        expected = exact(image.double())[0]
+        # one rounding of the result, of 8 bits
+        error = (result[:, :h, :w].double() - expected).abs()
+        assert (error <= 2**-8 * expected.abs() + 1e-5).all()
+
+
+def test_regions_have_the_type_of_the_features():
+    x = torch.zeros(1, 3, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        region = region_of(((3, 2),), x)
+        y = relu_inside(torch.ones(1, 1, 4, 4, dtype=torch.bfloat16), region)
+    assert region.pixels.dtype == torch.float32
+    assert y.dtype == torch.bfloat16
+    assert region_of(((3, 2),), x).mask.dtype == torch.float32
+
+
+def test_gradients_of_the_parts_are_those_of_finite_differences():
+    sizes = ((3, 2), (2, 4), (0, 0))
+    batch, _ = features(sizes, torch.float64, channels=4)
+    norm, region = affine_norm(4).double(), region_of(sizes, batch)
+
+    def normalise(x):
+        return normalise_groups_inside(x * region.mask, norm, region, slice(None)) * region.mask
+
+    x = batch.requires_grad_()
+    assert torch.autograd.gradcheck(normalise, x)
+    assert torch.autograd.gradcheck(lambda x: relu_inside(x, region), x)
+
+
+def test_relu_has_no_gradient_at_zero_and_outside():
+    x = torch.tensor([[[[0.0, 2.0, -1.0, 3.0]]]], requires_grad=True)
+    region = region_of(((1, 3),), x)
+    y = relu_inside(x, region)
+    y.backward(torch.ones_like(y))
+    assert y.tolist() == [[[[0, 2, 0, 0]]]]
+    assert x.grad.tolist() == [[[[0, 1, 0, 0]]]]
+    with torch.no_grad():
+        assert relu_inside(x.clone(), region).tolist() == y.tolist()
+
+
+def test_resizing_is_that_of_each_image_alone():
+    sizes = ((37, 66), (64, 33), (1, 1), (20, 42))
+    resizes = ((0, 2), (2, 0), (1, 3), (3, 1), (2, 1))
+    padding = Padding(torch.tensor(sizes), torch.zeros(4, 1, 64, 66).double(), 4, resizes)
+    for source, target in resizes:
+        scaled = [[-(-side // 2**k) for side in size] for size in sizes for k in (source, target)]
+        before, after = scaled[::2], scaled[1::2]
+        batch, images = features(before, torch.float64)
+        # whatever is outside is not read
+        outside = padding.regions[source].mask == 0
+        result = padding.resize(batch.masked_fill(outside, 1e9), source, target)
+        for y, image, (h, w) in zip(result, images, after, strict=True):
+            expected = F.interpolate(image, size=(h, w), mode="bilinear")
+            assert (y - pad(expected, y.shape[1:])[0]).abs().max() <= 1e-12
+
+
+def test_parts_compile_as_one_graph_for_any_size():
+    from torch._dynamo.testing import CompileCounter
+
+    norm, counter = affine_norm(), CompileCounter()
+
+    def run(x, sizes):
+        padding = Padding(sizes, x, 2, ((0, 1), (1, 0)))
+        y = relu_inside(padding.resize(x, 0, 1), padding.regions[1])
+        y = normalise_groups_inside(y, norm, padding.regions[1], slice(None))
+        return padding.resize(y, 1, 0)
+
+    compiled = torch.compile(run, dynamic=True, fullgraph=True, backend=counter)
+    for sizes in (((9, 13), (17, 5), (3, 2)), ((8, 6), (20, 21), (0, 0), (16, 30))):
+        batch, _ = features(sizes, torch.float32)
+        with torch.autocast("cpu", torch.bfloat16):
+            result, expected = (f(batch, torch.tensor(sizes)) for f in (compiled, run))
+        assert torch.equal(result, expected)
+    assert counter.frame_count == 1
+
+
+def test_constants_are_made_once_but_not_for_a_cuda_graph(monkeypatch):
+    made = []
+
+    @cache_constants
+    def constant(n):
+        made.append(n)
+        return torch.ones(n)
+
+    with torch.inference_mode():
+        assert constant(3) is constant(3)
+    assert made == [3]
+    # though made in inference mode, it can be used where gradients are computed
+    weight = torch.ones(3, requires_grad=True)
+    (constant(3) * weight).sum().backward()
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    assert constant(3) is not constant(3)

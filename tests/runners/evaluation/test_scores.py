@@ -58,7 +58,7 @@ def test_other_formats_show_the_signature(folders, capsys, style):
 def test_all_protocols_are_printed_together(folders, capsys):
     assert run(folders, "--protocol", "all") == 0
     printed = capsys.readouterr().out
-    assert "pysodmetrics - salmetric" in printed and printed.count("sodbench:") == 3
+    assert "pysodmetrics - salmetric" in printed and printed.count("sodbench:") == 5
 
 
 def test_unknown_metrics_are_refused(folders, capsys):

@@ -20,14 +20,16 @@ from torch import Tensor, nn
 from sodbench import cli, demo_data
 from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.images import read_grey, write_grey, write_image
+from sodbench.images import decode_rgb, read_grey, write_grey, write_image
 from sodbench.metrics import Evaluator
 from sodbench.models import create_model, load_checkpoint
 from sodbench.models.inference import normalise
 from sodbench.runners.distributed import ProcessGroup
+from sodbench.runners.prediction import batching
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.runners.training import train as train_module
+from sodbench.runners.training import validation
 from sodbench.runners.training.data import (
     AugmentedPair,
     load_augmented,
@@ -39,6 +41,7 @@ from sodbench.runners.training.options import Training
 from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe
 from sodbench.runners.training.train import train, train_on_demo
 from sodbench.runners.training.update import Updater, _Images
+from sodbench.runners.training.validation import score_network
 
 CPU = torch.device("cpu")
 
@@ -392,6 +395,29 @@ def test_validation_gives_the_numbers_of_eval(
     metrics = evaluator.compute().metrics
     best = records[summary.best[0] - 1]["validation"]
     assert {k: metrics[k] for k in best} == best
+
+
+def test_validation_holds_few_images_at_a_time(
+    short: Training, twelve: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead, most = 0, 0
+
+    def decode(content: bytes, path: Path) -> Any:
+        nonlocal ahead, most
+        ahead, most = ahead + 1, max(most, ahead + 1)
+        return decode_rgb(content, path)
+
+    def read(path: Path) -> Any:
+        nonlocal ahead
+        ahead -= 1
+        return read_grey(path)
+
+    monkeypatch.setattr(batching, "decode_rgb", decode)
+    monkeypatch.setattr(validation, "read_grey", read)
+    network = create_model(short.model)
+    score_network(network, CPU, twelve, ProcessGroup(CPU), monitor="mae", workers=1)
+    # three batches of one image ahead, two on the device, and one for the thread that decodes
+    assert 1 < most <= 8 and ahead == 0
 
 
 def test_validation_is_checked_before_the_first_step(

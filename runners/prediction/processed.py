@@ -1,0 +1,205 @@
+"""A network whose images are prepared, and whose output is turned into maps, on the CPU, exactly as declared."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sodbench.errors import Problem, SodbenchError
+from sodbench.images import Pixels
+from sodbench.models.output_range import OutputRange
+from sodbench.models.processing import ROUNDING, Output, Processing
+from sodbench.parallel import thread_pool
+from sodbench.runners.prediction.problems import FIRST_IMAGES, double_sigmoid_problem
+
+if TYPE_CHECKING:
+    import torch
+
+# Name, if it has one, and values of each output.
+Outputs = Sequence[tuple[str | None, NDArray[Any]]]
+
+
+class Runnable(Protocol):
+    """A network that takes prepared images.
+
+    Attributes
+    ----------
+    name : str
+        The model's name, for messages.
+    device : torch.device or None
+        Where torch computes; None without torch.
+    default_batch_size : int
+        Images of a batch, unless the caller chooses.
+    """
+
+    name: str
+    device: "torch.device | None"
+    default_batch_size: int
+
+    def run(self, batch: NDArray[np.float32]) -> Outputs:
+        """Run the network on images [n, 3, h, w]; return all its outputs."""
+        ...
+
+    def describe_network(self) -> dict[str, Any]:
+        """Return what the manifest records of the network."""
+        ...
+
+    def network_problems(self) -> Sequence[Problem]:
+        """Return what is known to be wrong with the network."""
+        ...
+
+
+class ProcessedPredictor:
+    """A network with the processing that was declared or chosen for it.
+
+    Parameters
+    ----------
+    network : Runnable
+    processing : Processing
+    """
+
+    def __init__(self, network: Runnable, processing: Processing):
+        self.network = network
+        self.processing = processing
+        self.name = network.name
+        self.device = network.device
+        self.default_batch_size = network.default_batch_size
+        self.pads = False
+        # images of different sizes are not started together, whatever that costs
+        self.shape_pixels = 0
+        self.shapes: set[tuple[int, int, int]] = set()
+        self._range = OutputRange()
+
+    def allocate(self, shape: tuple[int, ...]) -> Pixels:
+        """Return memory for pixels; see `Predictor.allocate`."""
+        return np.empty(shape, np.uint8)
+
+    def start(
+        self, pixels: Pixels, max_side: int | None, sizes: NDArray[np.int64] | None = None
+    ) -> Callable[[], Sequence[Pixels | None]]:
+        """Predict images of one size; see `Predictor.start`."""
+        prepare, finish = self.processing.input.apply, self.processing.output.apply
+        size = pixels.shape[1], pixels.shape[2]
+        with thread_pool(items=len(pixels)) as threads:
+            batch = np.stack(list(threads.map(lambda image: prepare(image, max_side), pixels)))
+        values = select_output(self.network.run(batch), self.processing.output, len(batch))
+        finite = [bool(np.isfinite(v).all()) for v in values]
+        self._check_range(values)
+
+        def finish_one(i: int) -> Pixels | None:
+            return finish(values[i], size) if finite[i] else None
+
+        def finish_all() -> Sequence[Pixels | None]:
+            with thread_pool(items=len(values)) as threads:
+                return list(threads.map(finish_one, range(len(values))))
+
+        return finish_all
+
+    def _check_range(self, values: NDArray[np.float32]) -> None:
+        extremes = np.stack((values.min((1, 2)), values.max((1, 2))), 1)
+        self._range = seen = self._range.with_images(extremes)
+        output = self.processing.output
+        if output.values == "logits" or "min-max" in output.steps:
+            return
+        if seen.low < -ROUNDING or seen.high > 1 + ROUNDING:
+            raise SodbenchError(
+                f"{self.name} is declared to return probabilities but returns values from {seen.low:.4g} to "
+                f"{seen.high:.4g}; put 'sigmoid' into output.steps if these are logits"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the manifest records; see `Predictor.describe`."""
+        return {
+            **self.network.describe_network(),
+            "output": self.processing.output.values,
+            "processing": self.processing.to_dict(),
+        }
+
+    def problems(self, finished: bool) -> Sequence[Problem]:
+        """Return what is wrong with all maps: a sigmoid applied twice, layers in training mode."""
+        if self._range.images < FIRST_IMAGES and not finished:
+            return []
+        problems = list(self.network.network_problems())
+        if self.processing.output.values == "logits" and self._range.looks_like_probabilities:
+            problems.append(double_sigmoid_problem(self.name, self._range))
+        return problems
+
+
+def flatten_outputs(value: Any, name: str | None = None) -> Iterator[tuple[str | None, Any]]:
+    """Iterate over the tensors of nested tuples, lists and dictionaries, in order.
+
+    Parameters
+    ----------
+    value : object
+        What a network returned.
+    name : str, optional
+        The key under which it was.
+
+    Yields
+    ------
+    name : str or None
+        The innermost key.
+    value : object
+    """
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flatten_outputs(inner, str(key))
+    elif isinstance(value, (tuple, list)):
+        for inner in value:
+            yield from flatten_outputs(inner, name)
+    else:
+        yield name, value
+
+
+def select_output(outputs: Outputs, output: Output, count: int) -> NDArray[np.float32]:
+    """Return the declared output of a batch.
+
+    Parameters
+    ----------
+    outputs : sequence of (str or None, ndarray)
+        All outputs of the network.
+    output : Output
+        Which of them, and which channel.
+    count : int
+        Number of images.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, h, w)
+
+    Raises
+    ------
+    SodbenchError
+        If there is no such output, or it is not one map per image.
+    """
+    found = ", ".join(
+        f"{i}{f' {n!r}' if n else ''} {list(v.shape)}" for i, (n, v) in enumerate(outputs)
+    )
+    values = _pick_output(outputs, output.select)
+    if values is None:
+        wanted = "one output" if output.select is None else f"output {output.select!r}"
+        raise SodbenchError(
+            f"the network has {len(outputs)} outputs ({found}), and {wanted} was declared; choose one with "
+            "--processing output.select=NUMBER"
+        )
+    if values.ndim == 4:
+        channel = output.channel
+        if channel is None and values.shape[1] == 1:
+            channel = 0
+        if channel is not None and channel < values.shape[1]:
+            values = values[:, channel]
+    if values.ndim != 3 or len(values) != count or 0 in values.shape or values.dtype.kind != "f":
+        raise SodbenchError(
+            f"the network returned {found} of {values.dtype} for {count} images; the output must be one map of floats "
+            "per image, [n, 1, h, w]. Choose one of several channels with --processing output.channel=NUMBER"
+        )
+    return values.astype(np.float32)
+
+
+def _pick_output(outputs: Outputs, select: int | str | None) -> NDArray[Any] | None:
+    if isinstance(select, str):
+        return next((values for name, values in outputs if name == select), None)
+    if select is None:
+        return outputs[0][1] if len(outputs) == 1 else None
+    return outputs[select][1] if -len(outputs) <= select < len(outputs) else None

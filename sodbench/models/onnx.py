@@ -1,0 +1,247 @@
+"""Networks in ONNX files, run by onnxruntime; torch is not needed."""
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sodbench.console import logger
+from sodbench.errors import Problem, SodbenchError
+from sodbench.files import file_hash
+from sodbench.models.declarations import InputSize
+from sodbench.models.presets import KNOWN_FILES, PRESETS, find_preset, restore_processing
+from sodbench.models.processing import Processing
+from sodbench.models.user_code import FAILURES, describe_failure
+from sodbench.parallel import processors
+
+if TYPE_CHECKING:
+    import torch
+
+# The entry of a file's metadata in which ``sodbench export`` states the processing.
+METADATA_KEY = "sodbench.processing"
+
+# Providers of onnxruntime by the name of the device; ``auto`` takes the first that is installed.
+PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+_AUTOMATIC = ("cuda", "coreml", "cpu")
+
+_INPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
+
+class OnnxNetwork:
+    """A network in an ONNX file.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file. It has one input, [n, 3, h, w] of float32 or float16; any of n, h and w may be fixed.
+    device : str, default "auto"
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt`` or ``coreml`` (also called ``mps``), as far as the
+        installed onnxruntime supports it.
+
+    Attributes
+    ----------
+    name, sha256 : str
+        The file's name and hash.
+    fixed_size : (int, int) or None
+        The only height and width that the file takes.
+    outputs : tuple of str
+        Names of the outputs.
+    device_type : str
+        A key of `PROVIDERS`.
+    precision : str
+        ``fp32`` or ``fp16``: the type of the input.
+
+    Raises
+    ------
+    SodbenchError
+        If onnxruntime is missing, the file cannot be read or has another input, or the device is not supported.
+    """
+
+    def __init__(self, path: Path | str, device: str = "auto"):
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise SodbenchError(f"{self.path}: no such file (--model FILE.onnx)")
+        self.name = self.path.name
+        # torch is not used
+        self.device: torch.device | None = None
+        self._session, self.device_type = _open_session(self.path, device)
+        self.sha256 = file_hash(self.path)
+        self._read_input()
+        self.default_batch_size = 1 if self._batch or self.device_type == "cpu" else 32
+        self.outputs = tuple(output.name for output in self._session.get_outputs())
+
+    def describe_network(self) -> dict[str, Any]:
+        """Return what a manifest records of the network."""
+        import onnxruntime
+
+        return {
+            "model": self.name,
+            "source_sha256": self.sha256,
+            "weights": "in the ONNX file",
+            "weights_sha256": self.sha256,
+            "precision": self.precision,
+            "device": self.device_type,
+            "onnxruntime": onnxruntime.__version__,
+            "python": platform.python_version(),
+        }
+
+    def network_problems(self) -> Sequence[Problem]:
+        """Return nothing: a file cannot work as in training."""
+        return []
+
+    def _read_input(self) -> None:
+        inputs = self._session.get_inputs()
+        found = ", ".join(f"{i.name} {i.shape} of {i.type}" for i in inputs)
+        shape = inputs[0].shape if len(inputs) == 1 else []
+        if len(shape) != 4 or shape[1] != 3 or inputs[0].type not in _INPUT_TYPES:
+            raise SodbenchError(
+                f"{self.path}: its input is {found}; sodbench runs networks with one input [n, 3, h, w] of float32 or "
+                "float16"
+            )
+        self._input, self._type = inputs[0].name, _INPUT_TYPES[inputs[0].type]
+        self.precision = "fp16" if self._type is np.float16 else "fp32"
+        self._batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
+        sides = shape[2], shape[3]
+        fixed = all(isinstance(side, int) and side > 0 for side in sides)
+        self.fixed_size: tuple[int, int] | None = sides if fixed else None
+
+    def run(self, batch: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
+        """Run the network.
+
+        Parameters
+        ----------
+        batch : ndarray of float32, shape (n, 3, h, w)
+
+        Returns
+        -------
+        list of (str, ndarray)
+            Name and values of each output; the first axis is that of the images.
+        """
+        size = self._batch or len(batch)
+        parts = [self._run_part(batch[i : i + size], size) for i in range(0, len(batch), size)]
+        joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
+        return list(zip(self.outputs, joined, strict=True))
+
+    def _run_part(self, batch: NDArray[np.float32], size: int) -> Sequence[NDArray[Any]]:
+        count = len(batch)
+        if count < size:
+            # the file takes exactly so many images
+            batch = np.concatenate([batch, np.repeat(batch[-1:], size - count, 0)])
+        outputs = self._session.run(None, {self._input: batch.astype(self._type)})
+        return [output[:count] for output in outputs]
+
+    def find_processing(self) -> Processing:
+        """Return the processing that the file states, or that is known for it.
+
+        Returns
+        -------
+        Processing
+
+        Raises
+        ------
+        SodbenchError
+            If it is not known.
+        """
+        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is not None:
+            try:
+                record = json.loads(text)
+            except ValueError as error:
+                raise SodbenchError(
+                    f"{self.path}: its metadata {METADATA_KEY!r} is no JSON"
+                ) from error
+            return restore_processing(record, f"{self.path}: {METADATA_KEY}")
+        if self.sha256 in KNOWN_FILES:
+            preset = KNOWN_FILES[self.sha256]
+            logger.info(f"{self.name} is a known file: preset {preset}")
+            return find_preset(preset)
+        raise SodbenchError(
+            f"{self.path}: how its images are prepared is neither stated in the file nor known. Choose a preset with "
+            f"--preset ({', '.join(PRESETS)}), or describe it in a TOML file with --model-config FILE.toml (docs/models.md)"
+        )
+
+    def fit_size(self, processing: Processing) -> Processing:
+        """Return the processing at the size that the file takes.
+
+        Parameters
+        ----------
+        processing : Processing
+
+        Returns
+        -------
+        Processing
+            Unchanged if the file takes any size.
+        """
+        if self.fixed_size is None or processing.input.size.fixed == self.fixed_size:
+            return processing
+        height, width = self.fixed_size
+        if processing.input.size != InputSize():
+            logger.info(
+                f"{self.name} takes images of {height}x{width} only, so they enter at this size"
+            )
+        size = InputSize(fixed=self.fixed_size)
+        return replace(processing, input=replace(processing.input, size=size))
+
+
+def _open_session(path: Path, device: str) -> tuple[Any, str]:
+    """Return a session of onnxruntime, and the kind of device that it computes on."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise SodbenchError(
+            "ONNX files need onnxruntime, which is not installed: pip install 'sodbench[onnx]', or onnxruntime-gpu for "
+            "CUDA"
+        ) from error
+
+    kind, provider = _choose_provider(device, onnxruntime.get_available_providers())
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = processors()
+    # waiting threads would take the processors from those that decode images
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    fallback = [] if kind == "cpu" else [PROVIDERS["cpu"]]
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), sess_options=options, providers=[provider, *fallback]
+        )
+    except FAILURES as error:
+        raise SodbenchError(
+            f"{path}: onnxruntime cannot load it: {describe_failure(error)}"
+        ) from error
+    name = provider if isinstance(provider, str) else provider[0]
+    if name not in session.get_providers():
+        raise SodbenchError(
+            f"device {device}: onnxruntime has {name}, but it cannot be used on this machine; use --device cpu"
+        )
+    return session, kind
+
+
+def _choose_provider(device: str, installed: Sequence[str]) -> tuple[str, Any]:
+    """Return the kind of a device, and its provider for onnxruntime."""
+    kind, _, number = device.partition(":")
+    kind = {"mps": "coreml"}.get(kind, kind)
+    if device == "auto":
+        kind = next(name for name in _AUTOMATIC if PROVIDERS[name] in installed)
+    if kind not in PROVIDERS or (
+        number and not (kind in ("cuda", "tensorrt") and number.isdigit())
+    ):
+        raise SodbenchError(
+            f"unknown device {device!r} for an ONNX file; one of auto, {', '.join(PROVIDERS)}, cuda:N"
+        )
+    provider = PROVIDERS[kind]
+    if provider not in installed:
+        raise SodbenchError(
+            f"device {device}: the installed onnxruntime has no {provider} (it has {', '.join(installed)}); install "
+            "onnxruntime-gpu for CUDA, or use --device cpu"
+        )
+    return kind, (provider, {"device_id": int(number)}) if number else provider

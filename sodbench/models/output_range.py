@@ -1,0 +1,47 @@
+"""The values that a network returns, which show whether they can be logits."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class OutputRange:
+    """The smallest and largest value that a network returned for some images.
+
+    Attributes
+    ----------
+    images : int
+        Number of images with finite values.
+    low, high : float
+    """
+
+    images: int = 0
+    low: float = math.inf
+    high: float = -math.inf
+
+    def with_images(self, extremes: NDArray[np.floating[Any]]) -> "OutputRange":
+        """Return the range with further images included.
+
+        Parameters
+        ----------
+        extremes : ndarray, shape (n, 2)
+            Smallest and largest value of each image; images with values that are not finite are ignored.
+
+        Returns
+        -------
+        OutputRange
+        """
+        finite = extremes[np.isfinite(extremes).all(1)]
+        if not len(finite):
+            return self
+        low, high = float(finite[:, 0].min()), float(finite[:, 1].max())
+        return OutputRange(self.images + len(finite), min(self.low, low), max(self.high, high))
+
+    @property
+    def looks_like_probabilities(self) -> bool:
+        """Whether every value is in 0..1; a single value, such as 0 everywhere, is no evidence."""
+        return 0 <= self.low < self.high <= 1

@@ -1,0 +1,54 @@
+"""Progress where there is no terminal."""
+
+import sys
+
+import pytest
+
+from sodbench import console
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time between the messages of a bar."""
+    monkeypatch.setattr(console, "_SECONDS_BETWEEN_MESSAGES", 0.0)
+
+
+def test_without_a_terminal_a_bar_is_a_message_now_and_then(
+    at_once: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with console.show_messages(), console.bar(3, "predict", "image") as progress:
+        for _ in range(3):
+            progress.update()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("predict: 3 of 3 [00:0")
+    assert all(line.startswith("predict: ") and "\r" not in line for line in lines)
+    assert any("2 of 3" in line for line in lines)
+
+
+def test_what_ends_soon_writes_no_message(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.show_messages(), console.bar(2, "predict", "image") as progress:
+        progress.update()
+        progress.update()
+    assert capsys.readouterr().err == ""
+
+
+def test_quiet_and_library_calls_show_no_progress(
+    at_once: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # without what conftest.py turns on for all tests
+    monkeypatch.setattr(console.logger, "handlers", [])
+    with console.show_messages(console.Messages(quiet=True)), console.bar(1, "predict") as progress:
+        progress.update()
+    with console.bar(1, "predict") as progress:
+        progress.update()
+    assert capsys.readouterr().err == ""
+
+
+def test_on_a_terminal_a_bar_is_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with console.show_messages(), console.bar(2, "predict", "image") as progress:
+        progress.update(2)
+    err = capsys.readouterr().err
+    assert "\r" in err and "100%" in err and "2/2" in err

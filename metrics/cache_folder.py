@@ -6,14 +6,16 @@ from pathlib import Path
 
 
 def user_cache_folder() -> Path | None:
-    """Return the folder ``sodbench`` in the user's cache folder, whether it exists or not.
+    """Return sodbench's folder in the user's cache folder, whether it exists or not.
 
     Returns
     -------
     Path or None
-        On Linux in ``$XDG_CACHE_HOME`` or ``~/.cache``, on macOS in ``~/Library/Caches``, on Windows in
-        ``%LOCALAPPDATA%``.  None for a user without a home, as in some containers.
+        ``$SODBENCH_CACHE`` itself if that is set; else on Linux in ``$XDG_CACHE_HOME`` or ``~/.cache``, on macOS in
+        ``~/Library/Caches``, on Windows in ``%LOCALAPPDATA%``.  None for a user without a home, as in some containers.
     """
+    if chosen := os.environ.get("SODBENCH_CACHE"):
+        return Path(chosen)
     if named := os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"):
         return Path(named) / "sodbench"
     try:

@@ -9,9 +9,14 @@ These names are public and stable, as is what docs/ describes; each is imported 
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sodbench.version import __version__
+
+# In a checkout without symbolic links, as git makes it on Windows, metrics, runners and reports are next to this folder.
+if not Path(__file__).with_name("metrics").is_dir():
+    __path__.append(str(Path(__file__).parents[1]))
 
 if TYPE_CHECKING:
     from sodbench.datasets import register_dataset

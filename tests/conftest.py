@@ -1,6 +1,8 @@
 """Shared fixtures: where the test data and the real files are."""
 
+import importlib.util
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,6 +13,29 @@ import pytest
 from sodbench.console import show_messages
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# An installation for scoring has no PyTorch; the tests of networks are left out there.
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+_IMPORTS_TORCH = re.compile(r"^(import|from) torch\b", re.MULTILINE)
+
+
+def pytest_report_header() -> str | None:
+    return None if HAS_TORCH else "without PyTorch: tests of networks are left out"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    if HAS_TORCH:
+        return None
+    file = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
+    if file.suffix == ".py" and file.is_file():
+        return bool(_IMPORTS_TORCH.search(file.read_text(encoding="utf-8"))) or None
+    return None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what tests note for later runs out of the user's cache folder."""
+    os.environ["SODBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)

@@ -18,14 +18,14 @@ from sodbench.results import (
     RESULT_FILE,
     Result,
     ResultInfo,
-    derive_result,
     digest_names,
     n_resized,
     save_result,
 )
 from sodbench.results.counts_file import CountsFile, write_counts
 from sodbench.results.pair_table import PairTable
-from sodbench.results.stored_pairs import PairSelection, StoredPairs
+from sodbench.results.stored_pairs import PairSelection
+from sodbench.results.verified import note_verified
 from sodbench.runners.evaluation.task import Task
 from sodbench.runners.prediction.folder import MANIFEST
 
@@ -49,34 +49,30 @@ class Outcome:
     errors: tuple[Problem, ...] = ()
 
 
-def assemble(
+def describe(
     task: Task,
     pairs: CountsFile | PairSelection,
     protocol: str,
     outcome: Outcome = Outcome(),
     *,
     allow_swapped: bool = False,
-    counts: StoredPairs | None = None,
-) -> Result:
-    """Score a task's counted pairs under one protocol.
+) -> ResultInfo:
+    """State everything about a result but its numbers; `sodbench.results.derive_result` computes these.
 
     Parameters
     ----------
     task : Task
     pairs : CountsFile or PairSelection
-        In the order of their names.
+        The counted pairs in the order of their names.
     protocol : str
     outcome : Outcome
         What was met while they were counted.
     allow_swapped : bool
         Whether folders were scored although they look swapped; part of the stored command.
-    counts : StoredPairs, optional
-        The same pairs, for the result to hold.
 
     Returns
     -------
-    Result
-        Not stored.
+    ResultInfo
     """
     files = PairTable(pairs.stems, task.file_names(pairs.stems))
     unreadable = (*outcome.skipped, *outcome.blackened)
@@ -93,7 +89,7 @@ def assemble(
         "sample": is_demo_data(task.masks) or is_demo_data(task.masks.parent),
         "pairs": digest_names(files),
     }
-    info = ResultInfo(
+    return ResultInfo(
         method=task.method,
         dataset=task.dataset,
         files=files,
@@ -102,7 +98,6 @@ def assemble(
         folders=task.folders,
         provenance=provenance,
     )
-    return derive_result(pairs, protocol, info, counts)
 
 
 def store_result(
@@ -141,7 +136,9 @@ def store_result(
         counts_hash = counts.hash
     else:
         counts_hash = write_counts(folder / COUNTS_FILE, pairs)
-    return save_result(result, folder, counts_hash)
+    stored = save_result(result, folder, counts_hash)
+    note_verified(stored)
+    return stored
 
 
 def _command(task: Task, protocol: str, allow_swapped: bool) -> list[str]:

@@ -20,10 +20,10 @@ from sodbench.errors import Problem, ProblemKind, ProblemsError, Severity, Sodbe
 from sodbench.files import lock_folder
 from sodbench.metrics import DEFAULT_PROTOCOL, PROTOCOLS
 from sodbench.plugins import load_plugins
-from sodbench.results import Policy, Result
+from sodbench.results import Policy, Result, derive_result
 from sodbench.results.policy import Missing, Resize, Undefined
 from sodbench.results.store import CountsStore
-from sodbench.runners.evaluation.assemble import Outcome, assemble, store_result
+from sodbench.runners.evaluation.assemble import Outcome, describe, store_result
 from sodbench.runners.evaluation.count import CountedPair, Visit
 from sodbench.runners.evaluation.plan import EvaluationPlan, plan_evaluation
 from sodbench.runners.evaluation.preflight import (
@@ -290,7 +290,7 @@ class _Scored:
 
 def _score_dataset(tasks: Sequence[Task], settings: _Settings) -> list[_Scored]:
     """Count and score the tasks of one dataset, and store their results before the next one's pairs are counted."""
-    with _freeze_gc(), ExitStack() as held:
+    with freeze_gc(), ExitStack() as held:
         group = [_open(task, settings, held) for task in tasks]
         outcomes = _count_missing(group, settings.workers)
         return [
@@ -302,8 +302,8 @@ def _score_dataset(tasks: Sequence[Task], settings: _Settings) -> list[_Scored]:
 
 
 @contextmanager
-def _freeze_gc() -> Iterator[None]:
-    """Keep the garbage collector from scanning the files' names and paths again and again while pairs are counted.
+def freeze_gc() -> Iterator[None]:
+    """Keep the garbage collector from scanning what is there now again and again: modules, and names and paths of files.
 
     A program that has frozen objects itself is left alone: its objects would be unfrozen with the others.
     """
@@ -349,8 +349,7 @@ def _open(task: Task, settings: _Settings, held: ExitStack) -> _OpenTask:
     store = held.enter_context(
         CountsStore(folder, task.policy, reusable.counts, restart=settings.force)
     )
-    complete = reusable.derived is not None
-    missing = [] if complete else store.missing(task.map_files, task.mask_files, task.stems)
+    missing = [] if reusable.first else store.missing(task.map_files, task.mask_files, task.stems)
     if missing and not settings.allow_swapped:
         check_not_swapped(task, missing)
     swapped = settings.allow_swapped or reusable.allows_swapped
@@ -412,15 +411,11 @@ def _finish(opened: _OpenTask, outcome: Outcome, settings: _Settings) -> tuple[R
         raise SodbenchError(f"{task}: no pair is left to score")
     pairs = opened.store.select(stems)
     counts = pairs.read_all() if settings.keep_counts and not folder else None
-    results = [
-        assemble(task, pairs, protocol, outcome, allow_swapped=opened.allow_swapped, counts=counts)
-        for protocol in settings.protocols[reusable.derived is not None :]
-    ]
-    if reusable.derived:
-        results.insert(0, reusable.derived)
-    if opened.is_up_to_date and reusable.stored:
-        results[0] = reusable.stored
-    elif folder:
+    results = [reusable.first] if reusable.first else []
+    for protocol in settings.protocols[len(results) :]:
+        info = describe(task, pairs, protocol, outcome, allow_swapped=opened.allow_swapped)
+        results.append(derive_result(pairs, protocol, info, counts))
+    if folder and not opened.is_up_to_date:
         results[0] = store_result(folder, results[0], pairs, reusable.stored)
     opened.store.discard()
     return tuple(results)

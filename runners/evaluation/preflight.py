@@ -129,6 +129,13 @@ def _find_names_not_utf8(task: Task) -> list[Problem]:
     names = [task.method, task.dataset, *filter(None, task.folders.values())]
     names += [str(mask) for mask in task.mask_files.values()]
     names += [str(map_) for map_ in task.map_files.values() if map_]
+    try:
+        # usually all are, and one look at all of them is quick
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        pass
+    else:
+        return []
     return [
         Problem(ProblemKind.NAME, name, "is not UTF-8, so that no result can hold it; rename it")
         for name in dict.fromkeys(names)

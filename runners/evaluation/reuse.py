@@ -10,16 +10,21 @@ from sodbench.results import (
     COUNTS_FILE,
     PARTS_FOLDER,
     RESULT_FILE,
+    SCORES_FILE,
     Policy,
     Result,
+    ResultInfo,
+    derive_result,
     find_contradictions,
     find_differences,
     load_result,
+    states,
 )
 from sodbench.results.counts_file import CountsFile
-from sodbench.results.store import is_current
+from sodbench.results.store import are_current
 from sodbench.results.stored_pairs import counting_scheme
-from sodbench.runners.evaluation.assemble import assemble
+from sodbench.results.verified import is_verified, note_verified
+from sodbench.runners.evaluation.assemble import describe
 from sodbench.runners.evaluation.task import Task
 
 
@@ -34,7 +39,7 @@ class Reusable:
     counts : CountsFile or None
         The stored counts, if they can be trusted.
     derived : Result or None
-        What this run would store, if the counts are exactly those of the task's pairs.
+        What this run would store, if the counts are exactly those of the task's pairs; None where ``stored`` is that.
     is_up_to_date : bool
         Whether ``stored`` is what this run would store.
     """
@@ -43,6 +48,11 @@ class Reusable:
     counts: CountsFile | None = None
     derived: Result | None = None
     is_up_to_date: bool = False
+
+    @property
+    def first(self) -> Result | None:
+        """The result under the first protocol, if nothing has to be counted for it."""
+        return self.stored if self.is_up_to_date else self.derived
 
     @property
     def allows_swapped(self) -> bool:
@@ -86,8 +96,11 @@ def find_reusable(
     if _is_complete(task, counts) and not os.path.lexists(folder / PARTS_FOLDER):
         # parts that are there come from a run killed between its last two steps, which is done again
         allowed = allow_swapped or reusable.allows_swapped
+        info = describe(task, counts, protocol, allow_swapped=allowed)
+        if stored and _is_unchanged(stored, protocol, info):
+            return Reusable(stored, counts, is_up_to_date=True)
         try:
-            derived = assemble(task, counts, protocol, allow_swapped=allowed)
+            derived = derive_result(counts, protocol, info)
         except StoredFileError as error:
             # histograms are checked as they are read
             logger.info(f"{error.fault}; its pairs are scored again now")
@@ -103,7 +116,8 @@ def find_reusable(
         # the counts have a hash of their own
         return reusable
     if reusable.derived and not find_differences(stored, reusable.derived):
-        return Reusable(stored, counts, reusable.derived, is_up_to_date=True)
+        note_verified(stored)
+        return Reusable(stored, counts, is_up_to_date=True)
     return reusable if _agrees(stored, counts) else Reusable(stored)
 
 
@@ -150,13 +164,23 @@ def _open_counts(folder: Path, stored: Result | None) -> CountsFile | None:
 
 def _is_complete(task: Task, counts: CountsFile) -> bool:
     """Whether counts are of exactly the task's pairs, from the files as they are now."""
+    if counts.stems != task.stems or counts.scheme != counting_scheme(task.policy):
+        return False
+    masks = [task.mask_files[stem] for stem in task.stems]
+    maps = [task.map_files[stem] for stem in task.stems]
+    return all(are_current(counts.records, masks, maps, task.policy))
+
+
+def _is_unchanged(stored: Result, protocol: str, info: ResultInfo) -> bool:
+    """Whether a stored result is what would be derived, as is known without deriving it.
+
+    Its numbers were derived from its counts before, and it states what would be stated now.
+    """
     return (
-        counts.stems == task.stems
-        and counts.scheme == counting_scheme(task.policy)
-        and all(
-            is_current(record, task.mask_files[stem], task.map_files[stem], task.policy)
-            for stem, record in zip(task.stems, counts.records, strict=True)
-        )
+        stored.protocol == protocol
+        and is_verified(stored)
+        and states(stored, info)
+        and not stored.modified_files([SCORES_FILE])
     )
 
 

@@ -246,7 +246,8 @@ def find_same_files(pairing: Pairing) -> tuple[Problem, ...]:
     problems = []
     for pair in pairing.pairs:
         try:
-            map_file, mask_file = pair.map.stat(), pair.mask.stat()
+            # half the time of the methods
+            map_file, mask_file = os.stat(pair.map), os.stat(pair.mask)  # noqa: PTH116
         except OSError:
             # reported when the pair is scored
             continue

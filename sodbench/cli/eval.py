@@ -188,7 +188,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
     from sodbench.reports.text import format_scores_json
-    from sodbench.runners.evaluation.evaluate import evaluate_plan
+    from sodbench.runners.evaluation.evaluate import evaluate_plan, freeze_gc
     from sodbench.runners.evaluation.workers import command_line_workers
 
     load_plugins("sodbench.metrics")
@@ -198,7 +198,8 @@ def run(arguments: argparse.Namespace) -> int:
     metrics = _read_metrics(arguments.metrics)
     _check_options(arguments, metrics)
     conditions = read_conditions(arguments, "--require")
-    plan = _plan(arguments, (*metrics, *(condition.metric for condition in conditions)))
+    with freeze_gc():
+        plan = _plan(arguments, (*metrics, *(condition.metric for condition in conditions)))
     refuse_other_datasets(
         conditions, list(dict.fromkeys(t.dataset for t in plan.tasks)), "--require"
     )

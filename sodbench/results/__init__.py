@@ -1,6 +1,6 @@
 """Stored results: what a result folder holds, and how it is written and read."""
 
-from sodbench.results.consistency import find_contradictions, find_differences
+from sodbench.results.consistency import find_contradictions, find_differences, states
 from sodbench.results.folders import load_results, result_folders, warn_of_shards
 from sodbench.results.frame import to_frame
 from sodbench.results.policy import AppliedPolicy, Policy
@@ -39,6 +39,7 @@ __all__ = [
     "n_resized",
     "result_folders",
     "save_result",
+    "states",
     "to_frame",
     "warn_of_shards",
 ]

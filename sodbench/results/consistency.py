@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sodbench.results.pair_problems import PAIR_PROBLEMS
 from sodbench.results.pair_table import PairTable
-from sodbench.results.result import Result, digest_names
+from sodbench.results.result import Result, ResultInfo, digest_names
 from sodbench.results.result_file import nan_to_none
 from sodbench.results.signature import Signature
 
@@ -124,6 +125,40 @@ def find_differences(stored: Result, expected: Result) -> list[str]:
         for name in ("method", "dataset", "protocol", "n", "signature")
         if getattr(stored, name) != getattr(expected, name)
     ]
+    return [
+        *differences,
+        *_differing_statements(stored, expected),
+        *_differing_metrics(stored.metrics, expected.metrics),
+        *_differing_curves(stored.curves, expected.curves),
+        *_differing_problems(stored, expected),
+        *_differing_cells(stored.pair_table, expected.pair_table),
+    ]
+
+
+def states(stored: Result, info: ResultInfo) -> bool:
+    """Whether a stored result states what it would state if it were made now; its numbers are not looked at.
+
+    Parameters
+    ----------
+    stored : Result
+    info : ResultInfo
+
+    Returns
+    -------
+    bool
+    """
+    folder_problems = (p for p in stored.problems if p.kind not in PAIR_PROBLEMS)
+    expected_problems = {p for p in info.problems if p.kind not in PAIR_PROBLEMS}
+    return (
+        (stored.method, stored.dataset, stored.n) == (info.method, info.dataset, len(info.files))
+        and not _differing_statements(stored, info)
+        and set(folder_problems) == expected_problems
+    )
+
+
+def _differing_statements(stored: Result, expected: Result | ResultInfo) -> list[str]:
+    """The differing fields of the policy, the folders and the provenance."""
+    differences = []
     for name, theirs, ours in (
         ("policy", stored.policy.as_dict(), expected.policy.as_dict()),
         ("folders", dict(stored.folders), dict(expected.folders)),
@@ -134,13 +169,7 @@ def find_differences(stored: Result, expected: Result) -> list[str]:
             for key in sorted(theirs.keys() | ours.keys())
             if theirs.get(key) != ours.get(key)
         ]
-    return [
-        *differences,
-        *_differing_metrics(stored.metrics, expected.metrics),
-        *_differing_curves(stored.curves, expected.curves),
-        *_differing_problems(stored, expected),
-        *_differing_cells(stored.pair_table, expected.pair_table),
-    ]
+    return differences
 
 
 def _differing_metrics(stored: Mapping[str, float], expected: Mapping[str, float]) -> list[str]:

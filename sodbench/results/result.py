@@ -109,6 +109,8 @@ class Result:
         Hashes of ``scores.csv`` and ``counts.npz`` as they were stored, by name.
     folder : Path or None
         Where it is stored.
+    digest : str
+        Of everything that ``result.json`` holds; empty for a result that was not loaded.
     """
 
     method: str
@@ -124,6 +126,7 @@ class Result:
     provenance: Mapping[str, Any]
     hashes: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    digest: str = field(default="", compare=False)
     # the table and the counts of a result that is not stored
     in_memory: "tuple[PairTable, Counts | StoredPairs | None] | None" = field(
         default=None, compare=False
@@ -186,10 +189,13 @@ class Result:
         return pairs
 
     def _check_against(self, pairs: "StoredPairs | CountsFile") -> None:
-        """Raise StoredFileError where anything that is stored does not follow from the counts."""
+        """Raise StoredFileError where anything that is stored does not follow from the counts, which have their hash."""
         from sodbench.metrics import PROTOCOLS
         from sodbench.results.consistency import find_contradictions
+        from sodbench.results.verified import is_verified, note_verified
 
+        if is_verified(self) and not self.modified_files([SCORES_FILE]):
+            return
         if self.protocol not in PROTOCOLS:
             raise StoredFileError(
                 self._file(RESULT_FILE),
@@ -204,6 +210,7 @@ class Result:
                 f"({contradictions[0]}{more})",
                 "run the same evaluation again with --force",
             )
+        note_verified(self)
 
     def derived_from(
         self,

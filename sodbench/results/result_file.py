@@ -107,6 +107,7 @@ def load_result(folder: Path | str) -> Result:
             provenance=content["provenance"],
             hashes=content["hashes"],
             folder=folder,
+            digest=content["digest"],
         )
     except (SodbenchError, ValueError) as error:
         raise StoredFileError(path, f"not a readable result of this version ({error})") from error
@@ -139,7 +140,7 @@ def encode_result(content: Mapping[str, Any]) -> str:
 
 
 def decode_result(path: Path) -> dict[str, Any]:
-    """Return the content of ``result.json``, without its digest.
+    """Return the content of ``result.json``.
 
     Raises
     ------
@@ -167,7 +168,7 @@ def decode_result(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError, SchemaError) as error:
         what = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise StoredFileError(path, f"not a readable result of this version ({what})") from error
-    return content
+    return {"digest": digest, **content}
 
 
 def nan_to_none(value: Any) -> Any:

@@ -220,10 +220,10 @@ def test_the_folder_is_free_again_after_a_kernel_that_cannot_be_compiled(kernel_
 
 def test_numba_cache_dir_is_the_one_folder_of_compiled_kernels(monkeypatch, tmp_path):
     source = Path(compiled_module.__file__)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("SODBENCH_CACHE", str(tmp_path / "user"))
     package, user = compiled_module.cache_folders(source)
     assert package == source.resolve().parent / "__pycache__"
-    assert user.is_relative_to(tmp_path / "user") or sys.platform in ("win32", "darwin")
+    assert user.is_relative_to(tmp_path / "user")
     monkeypatch.setattr(compiled_module.numba.config, "CACHE_DIR", str(tmp_path / "own"))
     (own,) = compiled_module.cache_folders(source)
     assert own.parent == tmp_path / "own"
@@ -242,7 +242,7 @@ def test_a_user_without_a_home_has_no_cache_folder(monkeypatch):
     def no_home():
         raise RuntimeError("Could not determine home directory.")
 
-    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+    for variable in ("SODBENCH_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(Path, "home", no_home)
     assert user_cache_folder() is None

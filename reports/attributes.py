@@ -46,7 +46,7 @@ def read_attributes(places: Sequence[Path], results: Iterable[Result]) -> dict[s
     groups: dict[str, pd.DataFrame] = {}
     sources: dict[str, list[Path]] = {}
     for file in (file for place in places if results for file in _list_files(place)):
-        for dataset, own in _read(file, datasets).items():
+        for dataset, own in _read_groups(file, datasets).items():
             earlier = groups.get(dataset)
             if earlier is not None and (twice := set(earlier) & set(own)):
                 raise SodbenchError(
@@ -81,7 +81,7 @@ def _list_files(place: Path) -> list[Path]:
     )
 
 
-def _read(file: Path, datasets: Sequence[str]) -> dict[str, pd.DataFrame]:
+def _read_groups(file: Path, datasets: Sequence[str]) -> dict[str, pd.DataFrame]:
     """The groups of a file, by dataset."""
     try:
         # as text: the parsers of some versions of pandas miss the last bit of many numbers

@@ -4,6 +4,7 @@
 opened from disk may load scripts but not fetch files; ``thumbnails/`` small images, made once.
 """
 
+import base64
 import hashlib
 import json
 import math
@@ -167,6 +168,55 @@ def render_page(document: Document, browser_note: str, inline: "Inline | None" =
         inline=inline,
         figure_source=lambda f: inline.figures[f.key] if inline else f"figures/{f.key}.svg",
     )
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """An image and its maps side by side.
+
+    Attributes
+    ----------
+    text : str
+        Its caption.
+    shown : tuple of (str, str)
+        Titles and addresses, from left to right.
+    """
+
+    text: str
+    shown: tuple[tuple[str, str], ...]
+
+
+def render_comparison(document: Document, images: Sequence[ImageRow]) -> str:
+    """Return the page of a comparison of two methods, which holds everything in itself.
+
+    Parameters
+    ----------
+    document : Document
+    images : sequence of ImageRow
+        Shown at the end of its section ``images``.
+
+    Returns
+    -------
+    str
+    """
+    css = (files("sodbench.reports") / "templates" / "report.css").read_text("utf-8")
+    page = _html_environment().get_template("comparison.html")
+    return page.render(
+        document=document,
+        images=images,
+        version=__version__,
+        css=Markup(css),
+    )
+
+
+def image_address(content: bytes) -> str:
+    """Return the address that holds a WebP image.
+
+    Returns
+    -------
+    str
+    """
+    return f"data:image/webp;base64,{base64.b64encode(content).decode('ascii')}"
 
 
 @dataclass(frozen=True)

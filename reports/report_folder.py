@@ -98,7 +98,7 @@ class ReportPlace:
             If the place holds something other than a report, or is inside a folder of the results' maps or data.
         """
         if self.is_page:
-            self._check_page(results)
+            check_own_page(self.out, results)
             return
         if not self.is_single and self.out.is_file():
             raise SodbenchError(f"{self.out}: is a file; name a folder, or a file that ends in .md")
@@ -112,18 +112,6 @@ class ReportPlace:
         own = self.read_files()
         if self.is_single:
             self.check_owner(self.page, own)
-
-    def _check_page(self, results: Iterable[Result]) -> None:
-        check_outside(self.out, {Path(f) for r in results for f in r.folders.values() if f})
-        if self.out.is_dir():
-            raise SodbenchError(f"{self.out}: is a folder; name a file")
-        if not os.path.lexists(self.out):
-            return
-        with self.out.open(encoding="utf-8", errors="replace") as text:
-            if PAGE_MARKER not in text.read(2000):
-                raise SodbenchError(
-                    f"{self.out}: exists and was not written by sodbench report; move it, or choose another name"
-                )
 
     def read_files(self) -> Files:
         """Return the files that the record lists.
@@ -184,6 +172,33 @@ def _is_report(file: Path) -> bool:
 
 def _is_modified(path: Path, sums: Sequence[str]) -> bool:
     return bool(sums) and not (path.is_file() and file_hash(path) in sums)
+
+
+def check_own_page(out: Path, results: Iterable[Result]) -> None:
+    """Check that a single file may be written: it is new, or sodbench wrote it, and it is not among maps or data.
+
+    Parameters
+    ----------
+    out : Path
+    results : iterable of Result
+        What is reported.
+
+    Raises
+    ------
+    SodbenchError
+        If it may not.
+    """
+    check_outside(out, {Path(f) for r in results for f in r.folders.values() if f})
+    if out.is_dir():
+        raise SodbenchError(f"{out}: is a folder; name a file")
+    if not os.path.lexists(out):
+        return
+    with out.open(encoding="utf-8", errors="replace") as text:
+        start = text.read(2000)
+    if not any(marker in start for marker in (PAGE_MARKER, REPORT_MARKER, "% Written by sodbench")):
+        raise SodbenchError(
+            f"{out}: exists and was not written by sodbench; move it, or choose another name"
+        )
 
 
 class ReportFolder:

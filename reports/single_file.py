@@ -1,6 +1,5 @@
 """The page as one HTML file that can be mailed: styles, scripts, figures, numbers and small images are inside it."""
 
-import base64
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from sodbench.reports.inputs import DEFAULT_MAX_SIZE
 
 MEGABYTE = 1_000_000
 # pixels of a thumbnail's longer side, and the quality of its WebP
-_THUMBNAIL, _QUALITY = 160, 50
+_SMALL_PIXELS, _QUALITY = 160, 50
 _FIGURE_DPI = 130
 
 
@@ -138,12 +137,12 @@ def _thumbnails_in_order(analysis: Analysis, browser: html.Browser) -> Iterator[
             found = {}
             for kind, files in sources.items():
                 pixels = stem in files and gallery.load_thumbnail(
-                    files[stem], _THUMBNAIL, kind == "image"
+                    files[stem], _SMALL_PIXELS, kind == "image"
                 )
                 if pixels is False or pixels is None:
                     continue
                 name = html.thumbnail_address(dataset, kind, position[stem])
-                found[name] = _address(gallery.encode_webp(pixels, _QUALITY))
+                found[name] = html.image_address(gallery.encode_webp(pixels, _QUALITY))
             if found:
                 yield found
 
@@ -154,11 +153,7 @@ def _figure_address(figure: Figure) -> str:
     with Image.open(content) as image:
         reduced = io.BytesIO()
         image.convert("RGB").save(reduced, format="WEBP", quality=80, method=4)
-    return _address(reduced.getvalue())
-
-
-def _address(content: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(content).decode('ascii')}"
+    return html.image_address(reduced.getvalue())
 
 
 def _script_text(text: str) -> str:

@@ -57,7 +57,7 @@ def test_a_folder_gets_it_on_request_and_other_files_are_left_alone(results, tmp
     assert not (out / SINGLE_PAGE).exists(), "a file of the earlier report"
     mine = tmp_path / "mine.html"
     mine.write_text("<html>my page</html>", encoding="utf-8")
-    with pytest.raises(SodbenchError, match="was not written by sodbench report"):
+    with pytest.raises(SodbenchError, match="was not written by sodbench"):
         write_report(results, mine, ReportOptions(resamples=100))
     with pytest.raises(SodbenchError, match="holds images, masks or maps"):
         write_report(results, results[0].folders["maps"] + "/x.html")

@@ -504,6 +504,7 @@ def add_model_choices(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument(
         "--model-arg",
+        type=filled,
         action="append",
         default=[],
         metavar="KEY=VALUE",
@@ -524,6 +525,7 @@ def add_model_choices(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument(
         "--processing",
+        type=filled,
         action="append",
         default=[],
         metavar="KEY=VALUE",

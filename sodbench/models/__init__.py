@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sodbench.models.baselines import BASELINES
     from sodbench.models.checkpoints import load_backbone, load_checkpoint
     from sodbench.models.declarations import InputSize, get_input_size, get_output
+    from sodbench.models.processing import Output, Preprocessing, Processing
     from sodbench.models.registry import (
         create_model,
         identify_model,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         register_model,
         starts_untrained,
     )
+    from sodbench.models.source import ModelSource
 
 # The model that every command uses unless --model names another.
 DEFAULT_MODEL = "csf-res2net50"
@@ -27,6 +29,10 @@ DEFAULT_MODEL = "csf-res2net50"
 _MODULES = {
     "BASELINES": "baselines",
     "InputSize": "declarations",
+    "ModelSource": "source",
+    "Output": "processing",
+    "Preprocessing": "processing",
+    "Processing": "processing",
     "create_model": "registry",
     "get_input_size": "declarations",
     "get_output": "declarations",
@@ -42,6 +48,10 @@ __all__ = [
     "BASELINES",
     "DEFAULT_MODEL",
     "InputSize",
+    "ModelSource",
+    "Output",
+    "Preprocessing",
+    "Processing",
     "create_model",
     "get_input_size",
     "get_output",

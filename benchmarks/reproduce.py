@@ -1,0 +1,109 @@
+"""Published numbers, reproduced with really trained weights: predict, score, measure and report, on the 300 images of SOD.
+
+    python benchmarks/reproduce.py --sod SOD --weights WEIGHTS -o reproduced [--models u2netp csnet-L-x2 csnet-L-x1]
+
+``SOD`` holds ``Imgs`` and ``GT``. ``WEIGHTS`` holds ``u2netp.onnx`` (``sodbench data download u2netp``) and the tensors of
+the authors' ``csnet-L-x1.pth.tar`` and ``csnet-L-x2.pth.tar``, under these names or as ``.pth``. It exits with status 1 where a
+number differs by more than 0.001 from the one that the authors' own pipeline gives. docs/reproductions.md shows the numbers.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+TOLERANCE = 1e-3
+METRICS = ("mae", "f_max", "s", "wf")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A trained model, what its authors' pipeline gives on SOD, and what was published."""
+
+    files: tuple[str, ...]
+    options: tuple[str, ...]
+    # MAE, max F, S, weighted F under the protocol salmetric, by a program independent of sodbench
+    expected: tuple[float, ...]
+
+
+METHODS = {
+    "u2netp": Method(("u2netp.onnx",), ("--preset", "u2net"), (0.1208, 0.8478, 0.7665, 0.7068)),
+    "csnet-L-x2": Method(
+        ("csnet-L-x2.pth.tar", "csnet-L-x2.pth"),
+        ("--model", "csnet-L-x2"),
+        (0.1381, 0.8262, 0.7481, 0.6323),
+    ),
+    # nothing independent was measured for it through its authors' own resizing
+    "csnet-L-x1": Method(("csnet-L-x1.pth.tar", "csnet-L-x1.pth"), ("--model", "csnet-L-x1"), ()),
+}
+
+
+def run(*arguments: object) -> str:
+    """Run a command of sodbench; return what it prints."""
+    command = [sys.executable, "-m", "sodbench", *map(str, arguments)]
+    print("sodbench", *map(str, arguments), file=sys.stderr)
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def choose_model(method: Method, folder: Path) -> list[object]:
+    """The options that choose a method's network and weights."""
+    files = [folder / name for name in method.files if (folder / name).is_file()]
+    if not files:
+        sys.exit(f"{folder}: none of {', '.join(method.files)} is in it")
+    return [*method.options, "--model" if files[0].suffix == ".onnx" else "--checkpoint", files[0]]
+
+
+def reproduce(name: str, arguments: argparse.Namespace) -> dict[str, float]:
+    """Predict, score and measure one method; return its metrics."""
+    model = choose_model(METHODS[name], arguments.weights)
+    output = arguments.output
+    maps, scores = output / "maps" / name / "SOD", output / "results" / name
+    run("predict", arguments.sod / "Imgs", "-o", maps, *model, "--device", arguments.device)
+    text = run(
+        *(
+            "eval",
+            maps,
+            arguments.sod / "GT",
+            "-o",
+            scores,
+            "--name",
+            name,
+            "--dataset-name",
+            "SOD",
+        ),
+        *("--protocol", "salmetric", "--format", "json"),
+    )
+    size = ["--sizes", "300x400", "--repeats", "3", "--device", arguments.device]
+    run("bench", *model, *size, "--name", name, "-o", output / f"bench-{name}.json")
+    (result,) = json.loads(text)["results"]
+    metrics: dict[str, float] = result["metrics"]
+    return metrics
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sod", type=Path, required=True, help="folder with Imgs and GT")
+    parser.add_argument("--weights", type=Path, required=True, help="folder with the weights")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--models", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    print("| method | " + " | ".join(METRICS) + " |\n|---|" + "--:|" * len(METRICS))
+    status = 0
+    for name in arguments.models:
+        metrics = reproduce(name, arguments)
+        print(f"| {name} | " + " | ".join(f"{metrics[m]:.4f}" for m in METRICS) + " |", flush=True)
+        for metric, expected in zip(METRICS, METHODS[name].expected, strict=False):
+            if abs(metrics[metric] - expected) > TOLERANCE:
+                print(f"{name}: {metric} is {metrics[metric]:.4f} instead of {expected}")
+                status = 1
+    results = [arguments.output / "results" / name for name in arguments.models]
+    benches = [arguments.output / f"bench-{name}.json" for name in arguments.models]
+    run("report", *results, "--bench", *benches, "-o", arguments.output / "report.md")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,15 +8,18 @@ ImageNet file ``res2net50_v1b_26w_4s-3cf99910.pth`` without its classifier ``fc`
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sodbench.models.padding import Padding, relu_inside
+from sodbench.models.padding import Padding, Region, relu_inside
 
 SCALES = 4
 BASE_WIDTH = 26
 PLANES = (64, 128, 256, 512)
 BLOCKS = (3, 4, 6, 3)
 EXPANSION = 4
+
+FUSED = True
 
 # The number of times that the stem halves the image, for the finest feature maps.
 FINEST_SCALE = 2
@@ -64,14 +67,14 @@ class Res2NetBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features [n, channels, h, w] -> [n, 4 planes, ceil(h / stride), ceil(w / stride)]."""
-        *groups, rest = self.relu(self.bn1(self.conv1(x))).chunk(SCALES, 1)
+        *groups, rest = _activate(self.conv1, self.bn1, x).chunk(SCALES, 1)
         outs: list[Tensor] = []
         for group, conv, bn in zip(groups, self.convs, self.bns, strict=True):
             carried = group if self.first or not outs else group + outs[-1]
-            outs.append(self.relu(bn(conv(carried))))
+            outs.append(_activate(conv, bn, carried))
         outs.append(self.pool(rest) if self.first else rest)
         shortcut = self.downsample(x) if self.first else x
-        return cast(Tensor, self.relu(self.bn3(self.conv3(torch.cat(outs, 1))) + shortcut))
+        return _activate(self.conv3, self.bn3, torch.cat(outs, 1), shortcut)
 
     def forward_padded(self, x: Tensor, padding: Padding, scale: int) -> Tensor:
         """Compute the same for images of different sizes.
@@ -92,7 +95,7 @@ class Res2NetBlock(nn.Module):
         """
         has_stride = cast(nn.Conv2d, self.convs[0]).stride[0] == 2
         before = scale - has_stride
-        y = relu_inside(self.bn1(self.conv1(x)), padding.regions[before])
+        y = _activate(self.conv1, self.bn1, x, region=padding.regions[before])
         *groups, rest = y.chunk(SCALES, 1)
         outs: list[Tensor] = []
         for group, conv, bn in zip(groups, self.convs, self.bns, strict=True):
@@ -100,15 +103,15 @@ class Res2NetBlock(nn.Module):
                 carried = group
             else:
                 carried = torch.addcmul(group, outs[-1], padding.regions[scale].mask)
-            outs.append(self.relu(bn(conv(carried))))
+            outs.append(_activate(conv, bn, carried))
         outs.append(self.pool(rest) if self.first else rest)
         shortcut = x
         if self.first:
             pool, conv, bn = self.downsample
             pooled = pool(x) * padding.pool_correction(scale) if has_stride else x
             shortcut = bn(conv(pooled))
-        y = self.bn3(self.conv3(torch.cat(outs, 1))) + shortcut
-        return relu_inside(y, padding.regions[scale])
+        region = padding.regions[scale]
+        return _activate(self.conv3, self.bn3, torch.cat(outs, 1), shortcut, region)
 
 
 class Res2Net50(nn.Module):
@@ -170,10 +173,11 @@ class Res2Net50(nn.Module):
 
         Those of a padded batch are zero outside the images.
         """
-        if padding is None:
-            x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        else:
-            x = self._padded_stem(x, padding)
+        region = None if padding is None else padding.regions[1]
+        first, norm, _, second, second_norm, _, third = self.conv1
+        for conv, bn in ((first, norm), (second, second_norm), (third, self.bn1)):
+            x = _activate(conv, bn, x, region=region)
+        x = self.maxpool(x)
         features = []
         stages = (self.layer1, self.layer2, self.layer3, self.layer4)
         for scale, stage in enumerate(stages, FINEST_SCALE):
@@ -185,11 +189,26 @@ class Res2Net50(nn.Module):
             features.append(x)
         return features
 
-    def _padded_stem(self, x: Tensor, padding: Padding) -> Tensor:
-        region = padding.regions[1]
-        for layer in self.conv1:
-            x = relu_inside(x, region) if isinstance(layer, nn.ReLU) else layer(x)
-        return cast(Tensor, self.maxpool(relu_inside(self.bn1(x), region)))
+
+def _activate(
+    conv: Any,
+    norm: nn.Module,
+    x: Tensor,
+    added: Tensor | None = None,
+    region: Region | None = None,
+) -> Tensor:
+    """Convolution, its normalisation, a sum, and ReLU, which is zero outside the images of a padded batch."""
+    if x.is_cuda and isinstance(norm, nn.Identity) and FUSED and not torch.compiler.is_compiling():
+        options = (conv.stride, conv.padding, conv.dilation, conv.groups)
+        if added is None:
+            y = torch.cudnn_convolution_relu(x, conv.weight, conv.bias, *options)
+        else:
+            y = torch.cudnn_convolution_add_relu(x, conv.weight, added, 1.0, conv.bias, *options)
+        return y if region is None else y.mul_(region.mask)
+    y = norm(conv(x))
+    if added is not None:
+        y = y + added
+    return F.relu(y, inplace=True) if region is None else relu_inside(y, region)
 
 
 def _stage(channels: int, planes: int, blocks: int, stride: int) -> nn.Sequential:

@@ -14,6 +14,14 @@ is the wall-clock time and on a busy one is fairer; of wall-clock time for ``cor
 - ``cores``    the same scoring by two jobs on two cores, against one: of these pairs, and of thousands of copies
 - ``methods``  four methods scored in one visit of each mask, against the four one after the other
 - ``scale``    many small pairs: the first run, the second that finds everything counted, and their peak memory
+
+How scoring uses a machine of many cores is another run, which needs no peer and draws its pairs on all of them:
+
+    python benchmarks/evaluate.py --cores 1 2 4 8 16 --pairs 20000 [-o FILE.json]
+
+Each number of cores has a new process, bound to them, that scores all pairs once (the best of ``--rounds``): wall-clock
+seconds from two folders to all metrics, the start of the workers included and that of Python not, and the peak memory of
+that process and of the largest worker.
 """
 
 import os
@@ -27,10 +35,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -44,6 +54,21 @@ SIZES = ((300, 400), (400, 300), (300, 400), (267, 400), (400, 320))
 PARTS = ("decode", "scoring", "cores", "methods", "scale")
 SCALES = (16_784, 100_000)
 MANY = 6000
+# How many different pairs there are among those for many cores
+KINDS = 1000
+CORES_RUN = """
+import sys, time
+from pathlib import Path
+from sodbench.datasets import find_masks
+from sodbench.runners.evaluation.evaluate import evaluate_plan
+from sodbench.runners.evaluation.plan import plan_evaluation
+from sodbench.runners.evaluation.workers import Workers
+start = time.perf_counter()
+maps, masks = sys.argv[1:]
+plan = plan_evaluation(Path(maps), find_masks(masks), name="drawn")
+evaluation = evaluate_plan(plan, workers=Workers(processes=True), keep_counts=False)
+print(time.perf_counter() - start, evaluation.results[0].metrics["wf"])
+"""
 SCALED_RUN = """
 import resource, sys, time
 from sodbench.datasets import find_masks
@@ -82,6 +107,38 @@ def draw_pairs(folder: Path, count: int, methods: int = 1) -> tuple[list[Path], 
             guess = field + 0.4 * smooth(rng, shape, 0.12) + 0.003 * rng.standard_normal(shape)
             save(path / f"{number:05d}.png", 255 / (1 + np.exp(-6 * (guess - edge))))
     return maps, masks
+
+
+def draw_many_pairs(folder: Path, count: int) -> tuple[Path, Path]:
+    """``count`` pairs as of `draw_pairs`, of at most `KINDS` kinds, drawn on all cores."""
+    maps, masks = folder / "maps", folder / "masks"
+    for path in (maps, masks):
+        path.mkdir()
+    kinds = min(KINDS, count)
+    with ProcessPoolExecutor(len(ALL_CORES)) as pool:
+        jobs = [
+            pool.submit(draw_kind, maps, masks, n, range(n, count, kinds)) for n in range(kinds)
+        ]
+        for job in jobs:
+            job.result()
+    return maps, masks
+
+
+def draw_kind(maps: Path, masks: Path, kind: int, numbers: range) -> None:
+    """One pair under several names."""
+    rng = np.random.default_rng([4, kind])
+    shape = SIZES[kind % len(SIZES)]
+    field = smooth(rng, shape, 0.12)
+    edge = np.quantile(field, 0.8)
+    guess = field + 0.4 * smooth(rng, shape, 0.12) + 0.003 * rng.standard_normal(shape)
+    for path, values in (
+        (masks, np.where(field > edge, 255, 0)),
+        (maps, 255 / (1 + np.exp(-6 * (guess - edge)))),
+    ):
+        first = path / f"{numbers[0]:06d}.png"
+        save(first, values)
+        for number in numbers[1:]:
+            shutil.copyfile(first, path / f"{number:06d}.png")
 
 
 def smooth(rng: np.random.Generator, shape: tuple[int, int], width: float) -> Any:
@@ -260,6 +317,70 @@ def scale(counts: tuple[int, ...], jobs_on: int) -> dict[str, Any]:
     return timings
 
 
+def many_cores(numbers: list[int], count: int, rounds: int) -> dict[str, Any]:
+    """Scoring ``count`` pairs on each number of cores, each run in a process of its own."""
+    timings: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        maps, masks = draw_many_pairs(Path(folder), count)
+        timings["seconds of drawing"] = time.perf_counter() - start
+        # compiles, if nothing is compiled yet
+        score(*draw_small_pairs(Path(folder) / "few", 2))
+        values: set[str] = set()
+        first = 0.0
+        for number in numbers:
+            with on_cores(number):
+                runs = [counted_run(maps, masks) for _ in range(rounds)]
+            best, _, memory = min(runs, key=lambda run: run[0])
+            first = first or best
+            values |= {metric for _, metric, _ in runs}
+            timing = {"seconds": best, "ms a pair": 1e3 * best / count, "speed-up": first / best}
+            timings[f"{number} cores"] = timing | memory
+            print(json.dumps({f"{number} cores": timing | memory}), flush=True)
+        # to the last bit
+        assert len(values) == 1, values
+    return timings
+
+
+def counted_run(maps: Path, masks: Path) -> tuple[float, str, dict[str, float]]:
+    """Seconds, a metric with all its digits, and the peak memory of the process and of its largest descendant."""
+    command = [sys.executable, "-c", CORES_RUN, str(maps), str(masks)]
+    peaks: dict[int, float] = {}
+    ended = threading.Event()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+
+        def watch() -> None:
+            while not ended.wait(0.1):
+                for pid in [process.pid, *descendants(process.pid)]:
+                    # it may have ended
+                    with suppress(OSError, StopIteration, ValueError):
+                        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+                        line = next(line for line in lines if line.startswith("VmHWM"))
+                        peaks[pid] = int(line.split()[1]) / 1024
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        printed, _ = process.communicate()
+        ended.set()
+        watcher.join()
+    if process.returncode:
+        raise SystemExit(f"the run on {len(os.sched_getaffinity(0))} cores failed")
+    taken, metric = printed.split()
+    others = [peak for pid, peak in peaks.items() if pid != process.pid]
+    memory = {"peak MB": peaks.get(process.pid, 0), "peak MB of a worker": max(others, default=0)}
+    return float(taken), metric, memory
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes below one, as Linux lists them."""
+    found = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
 @contextmanager
 def on_cores(number: int) -> Iterator[None]:
     before = os.sched_getaffinity(0)
@@ -273,6 +394,14 @@ def on_cores(number: int) -> Iterator[None]:
 ALL_CORES = os.sched_getaffinity(0)
 
 
+def installed_version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        # used from its checkout
+        return "not installed"
+
+
 def machine() -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -282,7 +411,7 @@ def machine() -> dict[str, Any]:
         "cores": len(ALL_CORES),
         "load at the start": os.getloadavg()[0],  # a busy machine shares its caches
         "python": platform.python_version(),
-        **{name: version(name) for name in packages},
+        **{name: installed_version(name) for name in packages},
     }
 
 
@@ -291,13 +420,19 @@ def main() -> None:
     parser.add_argument("--peer-python", help="Python of an environment with the peer")
     parser.add_argument("--real", nargs=2, type=Path, metavar=("MAPS", "MASKS"), help="real files")
     parser.add_argument("--pairs", type=int, default=300, help="how many pairs to draw")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="default: 5, with --cores 1")
+    parser.add_argument("--cores", nargs="+", type=int, help="measure only these numbers of cores")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--scales", nargs="+", type=int, default=SCALES)
     parser.add_argument("-o", "--output", type=Path, help="where to store the JSON")
     arguments = parser.parse_args()
 
     timings: dict[str, Any] = {"machine": machine()}
+    if arguments.cores:
+        timings["pairs"] = arguments.pairs
+        timings["many cores"] = many_cores(arguments.cores, arguments.pairs, arguments.rounds or 1)
+        write(timings, arguments.output)
+        return
     with tempfile.TemporaryDirectory() as folder, on_cores(1):
         if arguments.real:
             folders, masks = [arguments.real[0]], arguments.real[1]
@@ -312,7 +447,7 @@ def main() -> None:
             "median mask bytes": median(mask.stat().st_size for _, mask in pairs),
         }
         score(maps, masks)  # compiles, and fills the page cache
-        rounds = arguments.rounds
+        rounds = arguments.rounds or 5
         parts: dict[str, Callable[[], dict[str, Any]]] = {
             "decode": lambda: decode(pairs, rounds),
             "scoring": lambda: scoring(maps, masks, pairs, rounds, arguments.peer_python),
@@ -326,8 +461,12 @@ def main() -> None:
             if name in arguments.parts:
                 timings[name] = part()
                 print(json.dumps({name: timings[name]}, indent=1), flush=True)
-    if arguments.output:
-        arguments.output.write_text(json.dumps(timings, indent=1) + "\n")
+    write(timings, arguments.output)
+
+
+def write(timings: dict[str, Any], output: Path | None) -> None:
+    if output:
+        output.write_text(json.dumps(timings, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from sodbench.errors import Problem, ProblemKind, ProblemsError, Severity, Sodbe
 from sodbench.files import lock_folder
 from sodbench.metrics import DEFAULT_PROTOCOL, PROTOCOLS
 from sodbench.plugins import load_plugins
-from sodbench.results import Policy, Result, derive_result
+from sodbench.results import RESULT_FILE, Policy, Result, derive_result
 from sodbench.results.policy import Missing, Resize, Undefined
 from sodbench.results.store import CountsStore
 from sodbench.runners.evaluation.assemble import Outcome, describe, store_result
@@ -246,6 +246,7 @@ def evaluate_plan(
     where = None if output is None else Path(output)
     plan = plan.counted_for(protocols)
     settings = _Settings(protocols, where, workers or Workers(), force, allow_swapped, keep_counts)
+    settings.workers.start_early(_count_new_maps(plan, where, force=force))
     check_plan(plan, where)
     for task in plan.tasks:
         if not task.stems:
@@ -266,6 +267,15 @@ def evaluate_plan(
     results = tuple(result for one in scored for result in one.results)
     problems = [*plan.problems, *(problem for result in results for problem in result.problems)]
     return Evaluation(results, tuple(dict.fromkeys(problems)))
+
+
+def _count_new_maps(plan: EvaluationPlan, output: Path | None, *, force: bool) -> int:
+    """How many maps have no stored result; those of a result that is out of date come as a surprise."""
+    return sum(
+        len(task.stems)
+        for task in plan.tasks
+        if force or output is None or not (result_folder(task, output) / RESULT_FILE).exists()
+    )
 
 
 def _check_arguments(protocols: Sequence[str], output: Path | str | None) -> None:

@@ -62,7 +62,7 @@ class ProcessExecutor(Executor):
 
     def __init__(self, number: int):
         self._number = number
-        self._context = _start_server()
+        self._context = start_server()
         self._threads = thread_pool(number)
         self._lock = threading.Lock()
         self._closed = False
@@ -126,11 +126,15 @@ class ProcessExecutor(Executor):
             process.join()
 
 
-def _start_server() -> Any:
-    """The context in which workers are started; where there is a fork server, it is started now.
+def start_server() -> Any:
+    """Return the context in which workers are started; where there is a fork server, it is started now.
 
     The server imports and compiles once what all workers need; they are copies of it. Ctrl-C is blocked in it, and so
     in the workers, from their first instruction on: this process ends them.
+
+    Returns
+    -------
+    multiprocessing.context.BaseContext
     """
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")

@@ -7,7 +7,7 @@ the user's script again, which is only safe if the script is written for it.
 
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -55,6 +55,29 @@ class Workers:
         if self.jobs is not None and not _is_positive_integer(self.jobs):
             raise SodbenchError(f"jobs is {self.jobs!r}, but must be a whole number of at least 1")
 
+    def start_early(self, n_maps: int) -> None:
+        """Start what worker processes are copied from while this process still looks at files; it takes half a second.
+
+        Parameters
+        ----------
+        n_maps : int
+            How many maps will probably be counted.
+        """
+        if self.executor is None and self._number(n_maps) > 1 and self._uses_processes(n_maps):
+            from sodbench.runners.evaluation.processes import start_server
+
+            # where it cannot be started, threads count
+            with suppress(OSError):
+                start_server()
+
+    def _uses_processes(self, n_maps: int) -> bool:
+        return self.processes and n_maps >= MIN_MAPS_FOR_PROCESSES and have_cache()
+
+    def _number(self, n_maps: int) -> int:
+        """How many workers a number of maps is worth."""
+        least = _MIN_MAPS_PER_PROCESS if self._uses_processes(n_maps) else _MIN_MAPS_PER_THREAD
+        return worker_count(self.jobs, items=n_maps // least)
+
     def count(self, visits: Sequence[Visit], policy: Policy) -> Generator[Batch, None, None]:
         """Count all visits, see `count_pairs`; closing the generator ends the workers.
 
@@ -81,12 +104,11 @@ class Workers:
             return
         warm_up_kernels()
         n_maps = sum(len(visit.maps) for visit in visits)
-        in_processes = self.processes and n_maps >= MIN_MAPS_FOR_PROCESSES and have_cache()
-        least = _MIN_MAPS_PER_PROCESS if in_processes else _MIN_MAPS_PER_THREAD
-        number = worker_count(self.jobs, items=n_maps // least)
+        number = self._number(n_maps)
         if number == 1:
             yield from count_pairs(visits, policy)
             return
+        in_processes = self._uses_processes(n_maps)
         executor = _process_executor(number) if in_processes else thread_pool(number)
         finished = False
         try:

@@ -4,14 +4,22 @@ Networks that declare ``handles_padding`` compute the same for an image whatever
 update run together; any other network sees images of one size only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from sodbench.errors import SodbenchError
 from sodbench.images import Pixels
+from sodbench.models.declarations import handles_padding
+from sodbench.models.presets import get_processing
+from sodbench.models.processing import Preprocessing
 from sodbench.runners.training.data import AugmentedPair
+from sodbench.runners.training.optimizer import batch_norms
+from sodbench.runners.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,42 @@ class TrainingBatch:
     pixels: Pixels
     masks: Pixels
     sizes: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class LoadedBatch:
+    """A `TrainingBatch` on the device, or on its way there.
+
+    Attributes
+    ----------
+    stems : tuple of str
+    pixels : Tensor
+        uint8 [n, h, w, 3]; or float32 [n, 3, h', w'], as the network takes them, where it declares preprocessing of
+        its own.
+    masks : Tensor of uint8, shape [n, h, w]
+    sizes : Tensor of int64, shape [n, 2], or None
+    """
+
+    stems: tuple[str, ...]
+    pixels: Tensor
+    masks: Tensor
+    sizes: Tensor | None
+
+    def split(self, size: int) -> "Iterator[LoadedBatch]":
+        """Iterate over parts of at most ``size`` images.
+
+        Parameters
+        ----------
+        size : int
+
+        Yields
+        ------
+        LoadedBatch
+        """
+        for start in range(0, len(self.stems), size):
+            part = slice(start, start + size)
+            sizes = None if self.sizes is None else self.sizes[part]
+            yield LoadedBatch(self.stems[part], self.pixels[part], self.masks[part], sizes)
 
 
 def group_by_size(pairs: Sequence[AugmentedPair], max_size: int) -> list[TrainingBatch]:
@@ -115,3 +159,59 @@ def round_up_side(side: int) -> int:
     """
     step = max(16, 1 << max(0, side.bit_length() - 5))
     return -(-side // step) * step
+
+
+def choose_batching(network: nn.Module, recipe: Recipe, device: torch.device, name: str) -> str:
+    """Return ``pad`` or ``exact``: what the recipe asks for, or what suits network and device.
+
+    Parameters
+    ----------
+    network : nn.Module
+    recipe : Recipe
+    device : torch.device
+    name : str
+        Of the model, for messages.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    SodbenchError
+        If the recipe asks for ``pad``, which the network cannot do.
+    """
+    reason = ""
+    if not handles_padding(network):
+        reason = "its network does not declare handles_padding"
+    elif get_processing(network).input != Preprocessing():
+        reason = "its network declares a size or preprocessing of its own"
+    elif not recipe.frozen and any(batch_norms(network)):
+        reason = "it trains batch normalisation (frozen = false), whose statistics would count the padding"
+    if recipe.batching == "pad" and reason:
+        raise SodbenchError(
+            f"{name}: batching = pad is not possible, because {reason}; use batching = exact"
+        )
+    if recipe.batching == "auto":
+        # a CPU is busy with one image already, and would compute the padding as well
+        return "pad" if device.type == "cuda" and not reason else "exact"
+    return recipe.batching
+
+
+def mark_images(sizes: Tensor, height: int, width: int) -> Tensor:
+    """Return float32 [n, 1, height, width]: 1 in each image, which is in the top left, and 0 around it.
+
+    Parameters
+    ----------
+    sizes : Tensor of int64, shape [n, 2]
+        Height and width of each image.
+    height, width : int
+        Of the canvas.
+
+    Returns
+    -------
+    Tensor
+    """
+    rows = torch.arange(height, device=sizes.device) < sizes[:, :1]
+    columns = torch.arange(width, device=sizes.device) < sizes[:, 1:]
+    return (rows[:, None, :, None] & columns[:, None, None, :]).float()

@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sodbench.console import logger
 from sodbench.errors import SodbenchError
-from sodbench.models.declarations import declares_output, handles_padding
+from sodbench.models.declarations import declares_output
 from sodbench.models.devices import choose_precision
 from sodbench.models.inference import check_output, needs_contiguous, normalise
 from sodbench.models.output_range import OutputRange
@@ -26,7 +27,14 @@ from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import is_out_of_memory
 from sodbench.runners.prediction.problems import FIRST_IMAGES, double_sigmoid_problem
-from sodbench.runners.training.batching import TrainingBatch, group_by_size, pad_to_canvas
+from sodbench.runners.training.batching import (
+    LoadedBatch,
+    TrainingBatch,
+    choose_batching,
+    group_by_size,
+    mark_images,
+    pad_to_canvas,
+)
 from sodbench.runners.training.data import AugmentedPair
 from sodbench.runners.training.losses import LOSSES
 from sodbench.runners.training.optimizer import batch_norms, make_optimizer
@@ -52,26 +60,6 @@ class UpdateResult:
 
 
 @dataclass(frozen=True)
-class LoadedBatch:
-    """A `TrainingBatch` on the device, or on its way there.
-
-    Attributes
-    ----------
-    stems : tuple of str
-    pixels : Tensor
-        uint8 [n, h, w, 3]; or float32 [n, 3, h', w'], as the network takes them, where it declares preprocessing of
-        its own.
-    masks : Tensor of uint8, shape [n, h, w]
-    sizes : Tensor of int64, shape [n, 2], or None
-    """
-
-    stems: tuple[str, ...]
-    pixels: Tensor
-    masks: Tensor
-    sizes: Tensor | None
-
-
-@dataclass(frozen=True)
 class _Images:
     """A batch as the network and the loss take it.
 
@@ -91,6 +79,19 @@ class _Images:
     y: Tensor
     sizes: Tensor | None = None
     inside: Tensor | None = None
+
+
+class _OutOfMemoryError(SodbenchError):
+    """Images that do not fit in memory together."""
+
+    def __init__(self, images: int, height: int, width: int, reason: str):
+        self.images = images
+        fewer = "run fewer together: --set sub_batch=N"
+        smaller = "train on smaller ones (--set size=N), or on another device"
+        super().__init__(
+            f"{images} image(s) of {width}x{height} do not fit into the device's memory ({reason}); "
+            + (smaller if images == 1 else fewer)
+        )
 
 
 class Updater:
@@ -162,6 +163,7 @@ class Updater:
             torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         )
         self.optimizer = make_optimizer(self.network, recipe)
+        self._most = recipe.sub_batch
         self.problem = ""
         self.processing = get_processing(network)
         self._supervision = get_supervision(network)
@@ -254,15 +256,13 @@ class Updater:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        losses = self._accumulate(batches, label)
+        losses, stems = self._accumulate(batches, label)
         norm = self._gradient_norm(self._sum_gradients())
         if self.recipe.clip:
             parameters = [p for p in self.network.parameters() if p.grad is not None]
             nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip, norm)
         self.optimizer.step()
         values = torch.cat((losses.to(norm.dtype), norm[None]))
-        stems = [stem for batch in batches for stem in batch.stems]
         return lambda: self._finish(values.cpu().double(), stems, label)
 
     def _finish(self, values: Tensor, stems: Sequence[str], label: str) -> UpdateResult:
@@ -274,11 +274,37 @@ class Updater:
         total, count = self.group.sum(losses.sum().item()), self.group.sum(len(stems))
         return UpdateResult(total / count, norm.item())
 
-    def _accumulate(self, batches: Sequence[LoadedBatch], label: str) -> Tensor:
-        """Add up the images' gradients; return the loss of each."""
-        losses = [torch.zeros(0, device=self.device)]
+    def _accumulate(
+        self, batches: Sequence[LoadedBatch], label: str
+    ) -> tuple[Tensor, tuple[str, ...]]:
+        """Add up the images' gradients; return the loss of each, and their stems.
+
+        Batches that do not fit in memory are divided, from then on, where that changes nothing but rounding.
+        """
         if self._copies:
             torch.cuda.current_stream(self.device).wait_stream(self._copies)
+        random = get_random_state(self.device)
+        while True:
+            parts = [part for batch in batches for part in batch.split(self._most)]
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                losses = self._add_gradients(parts, label)
+            except _OutOfMemoryError as error:
+                if error.images == 1 or not self.recipe.frozen:
+                    raise
+                self._most = error.images // 2
+                logger.info(
+                    f"{error.images} images of an update do not fit in memory: running {self._most}"
+                )
+            else:
+                return losses, tuple(stem for part in parts for stem in part.stems)
+            # here, after the error and the tensors of its frames are gone
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            set_random_state(random, self.device)
+
+    def _add_gradients(self, batches: Sequence[LoadedBatch], label: str) -> Tensor:
+        losses = [torch.zeros(0, device=self.device)]
         for batch in batches:
             with self._name_failures(batch, label):
                 losses_of_batch = self._losses(self._inputs(batch))
@@ -297,10 +323,7 @@ class Updater:
             n, height, width = batch.masks.shape
             reason = describe_failure(error)
             if is_out_of_memory(error):
-                raise SodbenchError(
-                    f"{n} images of {width}x{height} do not fit into the device's memory ({reason}); run "
-                    "fewer together: --set sub_batch=N leaves the result the same"
-                ) from error
+                raise _OutOfMemoryError(n, height, width, reason) from error
             names = ", ".join(batch.stems[:3]) + ", ..." * (n > 3)
             raise SodbenchError(
                 f"the network failed in {label} on {n} image(s) of {width}x{height} ({names}): {reason}"
@@ -417,43 +440,6 @@ class Updater:
             )
 
 
-def choose_batching(network: nn.Module, recipe: Recipe, device: torch.device, name: str) -> str:
-    """Return ``pad`` or ``exact``: what the recipe asks for, or what suits network and device.
-
-    Parameters
-    ----------
-    network : nn.Module
-    recipe : Recipe
-    device : torch.device
-    name : str
-        Of the model, for messages.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    SodbenchError
-        If the recipe asks for ``pad``, which the network cannot do.
-    """
-    reason = ""
-    if not handles_padding(network):
-        reason = "its network does not declare handles_padding"
-    elif get_processing(network).input != Preprocessing():
-        reason = "its network declares a size or preprocessing of its own"
-    elif not recipe.frozen and any(batch_norms(network)):
-        reason = "it trains batch normalisation (frozen = false), whose statistics would count the padding"
-    if recipe.batching == "pad" and reason:
-        raise SodbenchError(
-            f"{name}: batching = pad is not possible, because {reason}; use batching = exact"
-        )
-    if recipe.batching == "auto":
-        # a CPU is busy with one image already, and would compute the padding as well
-        return "pad" if device.type == "cuda" and not reason else "exact"
-    return recipe.batching
-
-
 def _check_on_canvas(y: Tensor, x: Tensor) -> None:
     """Check that maps of padded images have the canvas's size: smaller ones cannot be enlarged image by image."""
     if y.shape[-2:] != x.shape[-2:]:
@@ -469,22 +455,3 @@ def _resize(logits: Tensor, masks: Tensor) -> Tensor:
     if logits.shape[-2:] == size:
         return logits
     return F.interpolate(logits, size=tuple(size), mode="bilinear")
-
-
-def mark_images(sizes: Tensor, height: int, width: int) -> Tensor:
-    """Return float32 [n, 1, height, width]: 1 in each image, which is in the top left, and 0 around it.
-
-    Parameters
-    ----------
-    sizes : Tensor of int64, shape [n, 2]
-        Height and width of each image.
-    height, width : int
-        Of the canvas.
-
-    Returns
-    -------
-    Tensor
-    """
-    rows = torch.arange(height, device=sizes.device) < sizes[:, :1]
-    columns = torch.arange(width, device=sizes.device) < sizes[:, 1:]
-    return (rows[:, None, :, None] & columns[:, None, None, :]).float()

@@ -105,9 +105,19 @@ class Padding:
     ----------
     regions : list of Region
         One for each scale.
+
+    Raises
+    ------
+    SodbenchError
+        If ``sizes`` are not integers [n, 2]. Their values are not checked, because that waits for the device.
     """
 
     def __init__(self, sizes: Tensor, x: Tensor, scales: int, resizes: tuple[tuple[int, int], ...]):
+        if sizes.shape != (x.shape[0], 2) or sizes.is_floating_point():
+            raise SodbenchError(
+                f"sizes of a padded batch {list(x.shape)} are {list(sizes.shape)} of {sizes.dtype}; they must be "
+                f"integers [{x.shape[0]}, 2], the height and width of each image"
+            )
         lengths, heights, widths = [sizes], [x.shape[2]], [x.shape[3]]
         for _ in range(1, scales):
             lengths.append((lengths[-1] + 1) // 2)
@@ -323,7 +333,9 @@ def refuse_batch_statistics(network: nn.Module) -> None:
 def _feature_type(x: Tensor) -> torch.dtype:
     """Return the type of the feature maps of a batch: its own, or that of autocast."""
     device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return x.dtype
 
 
 def _is_below(lengths: Tensor, n: int) -> Tensor:

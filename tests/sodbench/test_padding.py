@@ -83,6 +83,7 @@ def test_inference_form_is_the_same_function(ruled_csf):
 def test_batch_statistics_of_a_padded_batch_are_refused():
     network = create_model("csf-res2net50")
     assert handles_padding(network)
+    assert handles_padding(torch.compile(network))
     with pytest.raises(SodbenchError, match="batch normalisation in training mode"):
         network(torch.zeros(1, 3, 8, 8), torch.tensor([[8, 8]]))
 
@@ -226,6 +227,14 @@ def test_parts_compile_as_one_graph_for_any_size():
             result, expected = (f(batch, torch.tensor(sizes)) for f in (compiled, run))
         assert torch.equal(result, expected)
     assert counter.frame_count == 1
+
+
+@pytest.mark.parametrize(
+    "sizes", [torch.ones(1, 2).long(), torch.ones(2, 3).long(), torch.ones(2, 2)]
+)
+def test_sizes_of_other_batches_are_refused(sizes):
+    with pytest.raises(SodbenchError, match=r"must be integers \[2, 2\]"):
+        Padding(sizes, torch.zeros(2, 3, 8, 8), 1, ((0, 0),))
 
 
 def test_constants_are_made_once_but_not_for_a_cuda_graph(monkeypatch):

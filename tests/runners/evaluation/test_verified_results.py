@@ -1,11 +1,14 @@
 """Results that were derived from their counts before are not derived again, as long as nothing has changed."""
 
 import pytest
-from evaluations import edit_json, run
+from evaluations import STEMS, edit_json, run
 
+from sodbench.datasets import find_masks
 from sodbench.metrics import catalogue
 from sodbench.results import load_result, result, verified
+from sodbench.runners.evaluation import evaluate as evaluate_module
 from sodbench.runners.evaluation import reuse
+from sodbench.runners.evaluation.plan import plan_evaluation
 
 
 @pytest.fixture
@@ -39,6 +42,14 @@ def test_an_unchanged_result_is_reused_and_opened_without_deriving_it(scored, de
     assert len(stored.counts) == stored.n
     assert len(stored.open_counts()) == stored.n
     assert derivations == []
+
+
+def test_no_workers_are_started_early_for_what_is_stored(scored):
+    plan = plan_evaluation(scored / "maps", find_masks(scored / "gt"))
+    count = evaluate_module._count_new_maps
+    assert count(plan, scored / "out", force=False) == 0
+    assert count(plan, scored / "out", force=True) == len(STEMS)
+    assert count(plan, None, force=False) == count(plan, scored / "new", force=False) == len(STEMS)
 
 
 def test_it_is_derived_again_after_a_change_of_the_code(scored, derivations, monkeypatch):

@@ -96,6 +96,19 @@ def started_processes(batches):
     raise AssertionError("no processes were started")
 
 
+def test_the_server_of_the_processes_starts_early_where_there_will_be_processes(monkeypatch):
+    started = []
+    monkeypatch.setattr(processes, "start_server", lambda: started.append(1))
+    Workers(2, processes=True).start_early(10)
+    Workers(1, processes=True).start_early(5000)
+    Workers(2).start_early(5000)
+    with ThreadPoolExecutor(1) as executor:
+        Workers(2, executor, processes=True).start_early(5000)
+    assert not started
+    Workers(2, processes=True).start_early(5000)
+    assert started == [1]
+
+
 @linux
 def test_small_runs_and_library_calls_start_no_processes(visits, monkeypatch):
     monkeypatch.setattr(workers_module, "_process_executor", lambda number: 1 / 0)
@@ -149,7 +162,7 @@ def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
         monkeypatch.setattr(processes, "startable_threads", lambda wanted: wanted - 1)
         monkeypatch.setattr(processes, "ProcessExecutor", lambda number: 1 / 0)
     elif fault == "server":
-        monkeypatch.setattr(processes, "_start_server", lambda: Path("/nowhere").stat())
+        monkeypatch.setattr(processes, "start_server", lambda: Path("/nowhere").stat())
     else:
         monkeypatch.setattr(multiprocessing.context.ForkServerProcess, "start", start)
     assert comparable(counted(Workers(2, processes=True), visits * 20)) == 20 * expected

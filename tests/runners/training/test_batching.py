@@ -17,14 +17,19 @@ from sodbench.datasets import Dataset
 from sodbench.errors import SodbenchError
 from sodbench.models import create_model
 from sodbench.runners.distributed import ProcessGroup
-from sodbench.runners.training.batching import group_by_size, pad_to_canvas, round_up_side
+from sodbench.runners.training.batching import (
+    choose_batching,
+    group_by_size,
+    pad_to_canvas,
+    round_up_side,
+)
 from sodbench.runners.training.data import AugmentedPair, load_augmented
 from sodbench.runners.training.losses import LOSSES
 from sodbench.runners.training.optimizer import set_training_mode
 from sodbench.runners.training.options import Training
 from sodbench.runners.training.recipe import Recipe, change_recipe
 from sodbench.runners.training.train import train
-from sodbench.runners.training.update import Updater, choose_batching
+from sodbench.runners.training.update import Updater
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -189,3 +194,31 @@ def test_compiled_networks_do_not_compile_every_size_again(
     compiled, _ = run_updates(networks, items, changes)
     np.testing.assert_allclose(compiled, one, rtol=1e-5)
     assert counter.frame_count == 1
+
+
+@pytest.mark.parametrize("batching", ["exact", "pad"])
+def test_updates_that_do_not_fit_in_memory_run_in_parts(
+    networks: Path,
+    items: list[AugmentedPair],
+    batching: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The images of the failed attempt count once, and later updates do not fail first."""
+    changes = {"batching": batching}
+    together, weights_together = run_updates(networks, items[:4] * 3, changes)
+    losses, attempts = Updater._losses, []
+
+    def of_little_memory(self: Updater, images: Any) -> Tensor:
+        attempts.append(len(images.x))
+        if len(images.x) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return losses(self, images)
+
+    monkeypatch.setattr(Updater, "_losses", of_little_memory)
+    parts, weights = run_updates(networks, items[:4] * 3, changes)
+    np.testing.assert_allclose(parts, together, rtol=2e-5)
+    for name, value in weights_together.items():
+        torch.testing.assert_close(weights[name], value, rtol=1e-4, atol=1e-5, msg=name)
+    assert attempts[-8:] == [1] * 8 and max(attempts) > 1
+    assert "images of an update do not fit in memory: running 1" in capsys.readouterr().err

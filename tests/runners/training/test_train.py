@@ -457,15 +457,17 @@ def test_a_loss_that_is_not_finite_names_its_images(
     assert not (dark.out / "final.pth").exists()
 
 
-def test_too_little_memory_names_the_batch(
-    short: Training, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_little_memory_is_one_error(short: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Tensor) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
     monkeypatch.setattr(Updater, "_losses", full)
-    with pytest.raises(SodbenchError, match=r"images of \d+x\d+ do not fit .* --set sub_batch=N"):
+    with pytest.raises(SodbenchError, match=r"1 image\(s\) of \d+x\d+ do not fit .*--set size=N"):
         train(short)
+    # batch normalisation would see other batches
+    free = change_recipe(short.recipe, {"frozen": False, "size": 24})
+    with pytest.raises(SodbenchError, match=r"5 image\(s\) of 24x24 do not fit .* sub_batch=N"):
+        train(replace(short, recipe=free))
 
 
 def test_too_few_images_for_one_update(short: Training, twelve: Dataset) -> None:

@@ -95,6 +95,8 @@ class Analysis:
         Which results may be compared.
     ranking : Ranking
         The methods and datasets of the mean ranks.
+    image_groups : mapping
+        By dataset, attribute and group, the names of its images.
     """
 
     results: Mapping[Key, Result]
@@ -110,6 +112,7 @@ class Analysis:
     seed: int
     comparable: Comparable
     ranking: Ranking
+    image_groups: Mapping[str, Mapping[str, Mapping[str, tuple[str, ...]]]]
 
     def __repr__(self) -> str:
         return (
@@ -253,6 +256,7 @@ def analyse(
         seed=seed,
         comparable=comparable,
         ranking=_find_ranking(comparable, _ranked_methods(comparable, by_key)),
+        image_groups=_collect_members(own, statistics),
     )
 
 
@@ -348,6 +352,19 @@ def _compare_all(
         own = [statistics[method, dataset] for method in methods]
         comparisons += compare_all_pairs(dataset, compared, metrics, own)
     return tuple(comparisons)
+
+
+def _collect_members(
+    results: Mapping[Key, Result], statistics: Mapping[Key, ResultStatistics]
+) -> dict[str, dict[str, dict[str, tuple[str, ...]]]]:
+    """The images of every group, by dataset, of the result with the most images."""
+    members = {}
+    largest: dict[str, int] = {}
+    for (method, dataset), result in results.items():
+        if result.n > largest.get(dataset, 0):
+            largest[dataset] = result.n
+            members[dataset] = statistics[method, dataset].members
+    return members
 
 
 def _collect_breakdowns(statistics: Mapping[Key, ResultStatistics]) -> tuple[Breakdown, ...]:

@@ -26,7 +26,7 @@ from sodbench.metrics.statistics.significance import (
     PairedTest,
     compare_pairs,
 )
-from sodbench.quoting import json_text, markdown_text, printable
+from sodbench.quoting import html_text, json_text, markdown_text, printable
 from sodbench.reports.image_counts import describe_small_datasets
 from sodbench.reports.result_statistics import (
     ResultStatistics,
@@ -193,6 +193,13 @@ class PairedComparison:
 
     def __str__(self) -> str:
         return format_comparison(self)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from sodbench.reports.comparison_files import paired_table
+
+        title = html_text(f"{self.first} against {self.second}")
+        return f"<p>{title}</p>{paired_table(self)._repr_html_()}"
 
 
 def compare(
@@ -406,7 +413,7 @@ def format_comparison(
         markdown=markdown,
     )
     title = quote(f"{comparison.first} against {comparison.second}")
-    notes = [quote(note) for note in (_explain_comparison(comparison), *comparison.remarks)]
+    notes = [quote(note) for note in (explain_comparison(comparison), *comparison.remarks)]
     if markdown:
         return "\n\n".join([f"**{title}**", table, *notes])
     return "\n".join([title, "", table, "", *notes])
@@ -442,7 +449,13 @@ def _format_cells(c: Comparison) -> list[str]:
     ]
 
 
-def _explain_comparison(comparison: PairedComparison) -> str:
+def explain_comparison(comparison: PairedComparison) -> str:
+    """Return what the columns of a comparison mean.
+
+    Returns
+    -------
+    str
+    """
     undecided = any(c.undecided for c in comparison.comparisons)
     return (
         f"Difference: {comparison.first} minus {comparison.second}, with its {CONFIDENCE_TEXT} bootstrap interval. "

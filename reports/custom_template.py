@@ -13,7 +13,7 @@ from sodbench.reports.report_folder import ReportPlace
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_OWN_FILES = ("report.md", "report.tex", "report.json", "index.html")
+_OWN_FILES = ("report.md", "report.tex", "report.json", "index.html", "report-single.html")
 
 
 def template_target(template: Path, place: ReportPlace) -> Path:

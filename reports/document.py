@@ -71,12 +71,51 @@ class Figure:
     draw: "Callable[[], Drawing]"
 
 
-Block = Paragraph | Bullets | Code | Figure | Table
+@dataclass(frozen=True)
+class Alert:
+    """Something that qualifies the numbers.
+
+    Attributes
+    ----------
+    kind : str
+        Its type in one or two words.
+    count : int
+        How often it occurs.
+    text : str
+        What is counted.
+    anchor : str
+        The section that lists it.
+    """
+
+    kind: str
+    count: int
+    text: str
+    anchor: str
+
+    @property
+    def line(self) -> str:
+        """The alert as a line of text."""
+        return f"{self.kind}: {self.count:,} {self.text}"
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """A list of alerts.
+
+    Attributes
+    ----------
+    alerts : tuple of Alert
+    """
+
+    alerts: tuple[Alert, ...]
+
+
+Block = Paragraph | Bullets | Code | Figure | Table | Alerts
 _B = TypeVar("_B", bound=Block)
 
 
 def block_type(block: Block) -> str:
-    """Return the block's type for templates: ``paragraph``, ``bullets``, ``code``, ``figure`` or ``table``.
+    """Return the block's type for templates: ``paragraph``, ``bullets``, ``code``, ``figure``, ``table`` or ``alerts``.
 
     Returns
     -------

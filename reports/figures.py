@@ -5,6 +5,7 @@ calls where the figure belongs. To add one, add it to the list that one of these
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,7 @@ from sodbench.reports import gallery, plots
 from sodbench.reports.analysis import Analysis, Breakdown
 from sodbench.reports.comparability import Key
 from sodbench.reports.document import Figure
+from sodbench.reports.methods_file import MethodEntries
 from sodbench.results import Result
 
 # as many maps as there is room for side by side on a page
@@ -42,8 +44,64 @@ def _panels(analysis: Analysis, values: Mapping[Key, T]) -> dict[str, dict[str, 
     return panels
 
 
-def curve_figures(analysis: Analysis) -> list[Figure]:
+Styles = Mapping[str, plots.LineStyle]
+# With more methods than this the best ones are coloured and the others pale
+MAX_COLOURED = 10
+COLOURED_OF_MANY = 6
+
+
+def choose_styles(
+    analysis: Analysis,
+    all_methods: Sequence[str],
+    entries: MethodEntries | None = None,
+    baseline: str | None = None,
+) -> dict[str, plots.LineStyle]:
+    """Return the style of each method, which does not depend on which methods are selected.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    all_methods : sequence of str
+        The methods of all results, those too that the report leaves out.
+    entries : mapping of str to MethodEntry, optional
+        By the name to print.
+    baseline : str, optional
+        A method that is never pale.
+
+    Returns
+    -------
+    dict of str to LineStyle
+        With more than `MAX_COLOURED` methods, only the best ones, the baseline and those with a colour in ``entries`` are
+        coloured.
+    """
+    entries = entries or {}
+    names = list(dict.fromkeys([*all_methods, *analysis.methods]))
+    styles = plots.line_styles(names, entries)
+    styles = {method: styles[method] for method in analysis.methods}
+    if len(styles) <= MAX_COLOURED:
+        return styles
+    metric = analysis.primary_metric
+    own = [(d, metric.name) for d in analysis.datasets]
+    mean = analysis.values[own].mean(axis=1)
+    best = mean.sort_values(ascending=metric.sign < 0).index[:COLOURED_OF_MANY]
+    chosen = {*map(str, best), *(m for m, e in entries.items() if e.colour), baseline}
+    return plots.fade_others(styles, [m for m in analysis.methods if m in chosen])
+
+
+def _note_pale(styles: Styles) -> str:
+    """What a caption says about pale methods."""
+    pale = sum(style.pale for style in styles.values())
+    return f" {pale} other methods are drawn in grey." if pale else ""
+
+
+def curve_figures(analysis: Analysis, styles: Styles) -> list[Figure]:
     """Return the figures of curves: precision against recall, F and E against the threshold.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    styles : mapping of str to LineStyle
+        See `choose_styles`.
 
     Returns
     -------
@@ -51,12 +109,12 @@ def curve_figures(analysis: Analysis) -> list[Figure]:
         One panel for each dataset, one line for each method.
     """
     results = analysis.results
-    styles = plots.line_styles(analysis.methods)
     best = {k: (r.metrics["recall"], r.metrics["precision"]) for k, r in results.items()}
     figures = [
         Figure(
             "pr",
-            "Precision against recall over all thresholds that can select a pixel; the mark is where F is highest.",
+            "Precision against recall over all thresholds that can select a pixel; the mark is where F is highest."
+            + _note_pale(styles),
             partial(
                 plots.curve_panels,
                 _panels(analysis, {k: _precision_recall(r) for k, r in results.items()}),
@@ -73,7 +131,7 @@ def curve_figures(analysis: Analysis) -> list[Figure]:
         figures.append(
             Figure(
                 f"{name}_threshold",
-                f"{label} against the threshold that binarises the map.",
+                f"{label} against the threshold that binarises the map.{_note_pale(styles)}",
                 partial(plots.curve_panels, _panels(analysis, curves), "threshold", label, styles),
             )
         )
@@ -94,8 +152,14 @@ def _threshold_curve(result: Result, name: str) -> Floats:
     )
 
 
-def image_score_figures(analysis: Analysis) -> list[Figure]:
+def image_score_figures(analysis: Analysis, styles: Styles) -> list[Figure]:
     """Return the box plots of the scores of single images, by S if every result has it.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    styles : mapping of str to LineStyle
+        See `choose_styles`; of many methods only the coloured ones are drawn.
 
     Returns
     -------
@@ -110,7 +174,9 @@ def image_score_figures(analysis: Analysis) -> list[Figure]:
         f"{metric.label} of single images: box from the first to the third quartile, line at the median, "
         "diamond at the mean, whiskers at the 5th and 95th percentiles."
     )
-    styles = plots.line_styles(analysis.methods)
+    if any(style.pale for style in styles.values()):
+        scores = {k: values for k, values in scores.items() if not styles[k[0]].pale}
+        caption += " Only the methods that are coloured in the other figures are shown."
     draw = partial(plots.box_panels, _panels(analysis, scores), metric, styles)
     return [Figure("per_image", caption, draw)]
 
@@ -123,7 +189,34 @@ def _image_metric(analysis: Analysis) -> Metric | None:
     return None
 
 
-def breakdown_figure(analysis: Analysis, breakdown: Breakdown) -> Figure:
+def forest_figures(analysis: Analysis, styles: Styles) -> list[Figure]:
+    """Return the forest plot of the primary metric: one row a method, the best on top.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    styles : mapping of str to LineStyle
+        See `choose_styles`.
+
+    Returns
+    -------
+    list of Figure
+        Empty for a single method.
+    """
+    if len(analysis.methods) < 2:
+        return []
+    metric = analysis.primary_metric
+    intervals = {
+        (m, d): (i.value, i.low, i.high)
+        for (m, d, name), i in analysis.intervals.items()
+        if name == metric.name
+    }
+    caption = f"{metric.title} with {CONFIDENCE_TEXT} intervals, the best method on top."
+    draw = partial(plots.forest_panels, _panels(analysis, intervals), metric, styles)
+    return [Figure("forest", caption, draw)]
+
+
+def breakdown_figure(analysis: Analysis, breakdown: Breakdown, styles: Styles) -> Figure:
     """Return the figure of the primary metric by the groups of images of one attribute.
 
     Parameters
@@ -131,6 +224,8 @@ def breakdown_figure(analysis: Analysis, breakdown: Breakdown) -> Figure:
     analysis : Analysis
     breakdown : Breakdown
         One of its breakdowns.
+    styles : mapping of str to LineStyle
+        See `choose_styles`.
 
     Returns
     -------
@@ -152,7 +247,6 @@ def breakdown_figure(analysis: Analysis, breakdown: Breakdown) -> Figure:
         f"{metric.title} by {breakdown.attribute}, with {CONFIDENCE_TEXT} intervals where a group has at least {MIN_IMAGES} images; "
         "n: number of images."
     )
-    styles = plots.line_styles(analysis.methods)
     draw = partial(plots.group_panels, _panels(analysis, scores), groups, metric, styles)
     return Figure("_".join(breakdown.attribute.split()), caption, draw)
 
@@ -205,7 +299,9 @@ def protocol_figures(analysis: Analysis) -> list[Figure]:
     return [Figure("protocols", caption, partial(plots.dot_panels, panels, "max F"))]
 
 
-def cost_figures(analysis: Analysis, costs: Mapping[str, Mapping[str, float]]) -> list[Figure]:
+def cost_figures(
+    analysis: Analysis, costs: Mapping[str, Mapping[str, float]], styles: Styles
+) -> list[Figure]:
     """Return a figure of accuracy against each kind of cost that at least two comparable methods have.
 
     Parameters
@@ -213,6 +309,8 @@ def cost_figures(analysis: Analysis, costs: Mapping[str, Mapping[str, float]]) -
     analysis : Analysis
     costs : mapping
         By method, then by kind of cost, e.g. ``parameters (M)``.
+    styles : mapping of str to LineStyle
+        See `choose_styles`.
 
     Returns
     -------
@@ -247,8 +345,15 @@ def cost_figures(analysis: Analysis, costs: Mapping[str, Mapping[str, float]]) -
                 f"{', '.join(without)}."
             )
         key = "cost_" + "".join(c if c.isalnum() else "_" for c in cost).strip("_")
-        styles = plots.line_styles(analysis.methods)
-        draw = partial(plots.cost_scatter, points, cost, metric.heading, styles)
+        full = {m: replace(s, pale=False) for m, s in styles.items()}
+        draw = partial(
+            plots.cost_scatter,
+            points,
+            (cost, metric.heading),
+            full,
+            is_speed=cost == "images/s",
+            higher_is_better=metric.higher_is_better,
+        )
         figures.append(Figure(key, caption, draw))
     return figures
 
@@ -320,10 +425,10 @@ def _image_grid(
         return None, missing
     own = " (best threshold of that image)" * metric.name.endswith("_max")
     reasons = ", ".join(f"{c.stem}: {_REASONS[c.reason]}" for c in choices)
-    caption = f"Images of {dataset} with mask and maps; below each map its {metric.label}{own}. {reasons}."
+    caption = f"Images of {dataset} with ground truth (GT) and maps; below each map its {metric.label}{own}. {reasons}."
     if len(results) > len(shown):
         caption += f" The first {len(shown)} of {len(results)} methods are shown."
-    draw = partial(plots.image_grid, rows, ["image", "mask", *shown])
+    draw = partial(plots.image_grid, rows, ["image", "GT", *shown])
     return Figure(key, caption, draw), missing
 
 

@@ -1,5 +1,6 @@
 """Which images a report shows, and their thumbnails: the only part of reports that opens an image."""
 
+import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,3 +210,23 @@ def load_thumbnail(path: Path, max_side: int, colour: bool) -> NDArray[np.uint8]
         size, Image.Resampling.BILINEAR, reducing_gap=2.0
     )
     return np.asarray(reduced, np.uint8)
+
+
+def encode_webp(pixels: NDArray[np.uint8], quality: int = 70) -> bytes:
+    """Return a reduced image as WebP, which needs about half the space of JPEG.
+
+    Parameters
+    ----------
+    pixels : uint8 [h, w] or [h, w, 3]
+    quality : int
+        1 to 100.
+
+    Returns
+    -------
+    bytes
+    """
+    content = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(
+        content, format="WEBP", quality=quality, method=2
+    )
+    return content.getvalue()

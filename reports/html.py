@@ -4,6 +4,7 @@
 opened from disk may load scripts but not fetch files; ``thumbnails/`` small images, made once.
 """
 
+import base64
 import hashlib
 import json
 import math
@@ -13,13 +14,14 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup
 
 from sodbench.console import bar
-from sodbench.files import safe_folder_name, write_text
-from sodbench.images import write_image
+from sodbench.files import atomic_write, safe_folder_name, write_text
 from sodbench.metrics import get_protocol
 from sodbench.metrics.arrays import Floats
 from sodbench.metrics.statistics.aggregates import f_curve
@@ -30,7 +32,7 @@ from sodbench.reports.analysis import Analysis
 from sodbench.reports.document import Document, block_type
 from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
 from sodbench.reports.sources import source_file
-from sodbench.reports.tables import Cell, Column, header_spans
+from sodbench.reports.tables import NO_VALUE, Cell, Column, Row, header_spans
 from sodbench.results import Result
 from sodbench.version import __version__
 
@@ -101,7 +103,10 @@ def plan_browser(analysis: Analysis, thumbnails: int | None) -> Browser:
 
 
 def page_files(
-    document: Document, analysis: Analysis, browser: Browser
+    document: Document,
+    analysis: Analysis,
+    browser: Browser,
+    styles: Mapping[str, plots.LineStyle],
 ) -> dict[str, Callable[[], str]]:
     """Return how to make the text files of the page.
 
@@ -111,6 +116,8 @@ def page_files(
         Its figures and tables are shown from the files in the report's folder.
     analysis : Analysis
     browser : Browser
+    styles : mapping of str to LineStyle
+        How each method is drawn.
 
     Returns
     -------
@@ -119,23 +126,115 @@ def page_files(
     """
     templates = files("sodbench.reports") / "templates"
     makers: dict[str, Callable[[], str]] = {
-        "data/report.js": partial(_overview_data, analysis, browser)
+        "data/report.js": partial(_overview_data, analysis, browser, styles)
     }
     for i, dataset in enumerate(browser.datasets):
         makers[f"data/dataset-{i}.js"] = partial(_dataset_data, analysis, dataset, i)
     for name in ("report.css", "report.js"):
         makers[f"assets/{name}"] = partial((templates / name).read_text, "utf-8")
-    makers["index.html"] = partial(_page, document, browser)
+    makers["index.html"] = partial(_folder_page, document, browser)
     return makers
 
 
-def _page(document: Document, browser: Browser) -> str:
+def _folder_page(document: Document, browser: Browser) -> str:
     partly = [
         f"{len(d.shown)} of {d.name}" for d in browser.datasets if len(d.shown) < len(d.stems)
     ]
     note = f"This folder has thumbnails of some images only: {', '.join(partly)}." if partly else ""
+    return render_page(document, note)
+
+
+def render_page(document: Document, browser_note: str, inline: "Inline | None" = None) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    document : Document
+    browser_note : str
+        What the page says about its thumbnails.
+    inline : Inline, optional
+        What the page holds in itself; by default it is in the files of `page_files`.
+
+    Returns
+    -------
+    str
+    """
     page = _html_environment().get_template("report.html")
-    return page.render(document=document, version=__version__, browser_note=note)
+    return page.render(
+        document=document,
+        version=__version__,
+        browser_note=browser_note,
+        headline_at=1 if document.sample else 0,
+        inline=inline,
+        figure_source=lambda f: inline.figures[f.key] if inline else f"figures/{f.key}.svg",
+    )
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """An image and its maps side by side.
+
+    Attributes
+    ----------
+    text : str
+        Its caption.
+    shown : tuple of (str, str)
+        Titles and addresses, from left to right.
+    """
+
+    text: str
+    shown: tuple[tuple[str, str], ...]
+
+
+def render_comparison(document: Document, images: Sequence[ImageRow]) -> str:
+    """Return the page of a comparison of two methods, which holds everything in itself.
+
+    Parameters
+    ----------
+    document : Document
+    images : sequence of ImageRow
+        Shown at the end of its section ``images``.
+
+    Returns
+    -------
+    str
+    """
+    css = (files("sodbench.reports") / "templates" / "report.css").read_text("utf-8")
+    page = _html_environment().get_template("comparison.html")
+    return page.render(
+        document=document,
+        images=images,
+        version=__version__,
+        css=Markup(css),
+    )
+
+
+def image_address(content: bytes) -> str:
+    """Return the address that holds a WebP image.
+
+    Returns
+    -------
+    str
+    """
+    return f"data:image/webp;base64,{base64.b64encode(content).decode('ascii')}"
+
+
+@dataclass(frozen=True)
+class Inline:
+    """What a page holds in itself instead of in files next to it.
+
+    Attributes
+    ----------
+    css, json : Markup
+    scripts : tuple of Markup
+    figures : mapping of str to str
+        By key, the address of the figure, which holds its content.
+    """
+
+    css: Markup
+    json: Markup
+    scripts: tuple[Markup, ...]
+    figures: Mapping[str, str]
 
 
 def _html_environment() -> Environment:
@@ -150,6 +249,7 @@ def _html_environment() -> Environment:
         "block_type": block_type,
         "header_spans": header_spans,
         "sort_key": _sort_key,
+        "state": _state,
     }
     return jinja
 
@@ -163,6 +263,13 @@ def _sort_key(cell: Cell, column: Column) -> str:
     if column.kind == "text":
         return cell.text
     return "" if math.isnan(cell.value) else repr(float(cell.value))
+
+
+def _state(cell: Cell, row: Row) -> str:
+    """What a dash in a table stands for; empty where the cell's text says it."""
+    if cell.text != NO_VALUE:
+        return ""
+    return "not published" if row.published else "no value" if cell.signature else "no result"
 
 
 # ---- data ---------------------------------------------------------------------------------------
@@ -197,13 +304,18 @@ def _map_folders(methods: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _overview_data(analysis: Analysis, browser: Browser) -> str:
-    styles = plots.line_styles(analysis.methods)
+def _overview_data(
+    analysis: Analysis, browser: Browser, styles: Mapping[str, plots.LineStyle]
+) -> str:
+    drawn = {m: styles[m] for m in analysis.methods}
     overview = {
         "methods": analysis.methods,
         "folders": list(browser.map_folders.values()),
-        "lines": [{"colour": s.colour, "dash": s.dash} for s in styles.values()],
-        "metrics": [{"name": m.name, "heading": m.heading} for m in analysis.metrics],
+        "lines": [{"colour": s.colour, "dash": s.dash} for s in drawn.values()],
+        "pale": [s.pale for s in drawn.values()],
+        "metrics": [
+            {"name": m.name, "heading": m.heading, "sign": m.sign or 1} for m in analysis.metrics
+        ],
         "primary": analysis.metrics.index(analysis.primary_metric),
         "datasets": [
             {"name": d.name, "folder": safe_folder_name(d.name), "file": f"data/dataset-{i}.js"}
@@ -215,7 +327,7 @@ def _overview_data(analysis: Analysis, browser: Browser) -> str:
         ],
         "images": {},
     }
-    return f"window.SODBENCH = {_json(overview)};\n"
+    return f"window.SODBENCH = {format_data(overview)};\n"
 
 
 def _page_curves(result: Result) -> dict[str, list[float | None]]:
@@ -234,21 +346,36 @@ def _dataset_data(analysis: Analysis, dataset: BrowsedDataset, number: int) -> s
     content = {
         "stems": dataset.stems,
         "methods": [i for i, m in enumerate(analysis.methods) if m in dataset.results],
+        "groups": {
+            attribute: _group_codes(groups, dataset.stems)
+            for attribute, groups in analysis.image_groups.get(dataset.name, {}).items()
+        },
         "compared": [analysis.comparable.has(m, dataset.name) for m in dataset.results],
         "scores": [
             [_rounded(t[m.name].to_numpy(float) if m.name in t else missing, 4) for t in tables]
             for m in analysis.metrics
         ],
     }
-    return f"window.SODBENCH.images[{number}] = {_json(content)};\n"
+    return f"window.SODBENCH.images[{number}] = {format_data(content)};\n"
+
+
+def _group_codes(groups: Mapping[str, Sequence[str]], stems: Sequence[str]) -> dict[str, Any]:
+    """The names of groups of images, and for each image the number of its group, -1 for none."""
+    codes = {stem: i for i, members in enumerate(groups.values()) for stem in members}
+    return {"names": list(groups), "codes": [codes.get(stem, -1) for stem in stems]}
 
 
 def _rounded(values: Floats, digits: int) -> list[float | None]:
     return [None if math.isnan(v) else v for v in np.round(values, digits).tolist()]
 
 
-def _json(value: Any) -> str:
-    """JSON that is a script expression too: ASCII only."""
+def format_data(value: Any) -> str:
+    """Return JSON that is a script expression too: ASCII only.
+
+    Returns
+    -------
+    str
+    """
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
@@ -257,6 +384,26 @@ def _json(value: Any) -> str:
 
 def _thumbnail_folder(dataset: BrowsedDataset) -> str:
     return f"thumbnails/{safe_folder_name(dataset.name)}"
+
+
+def thumbnail_address(dataset: BrowsedDataset, kind: str, position: int) -> str:
+    """Return the address of a thumbnail as the page asks for it.
+
+    Parameters
+    ----------
+    dataset : BrowsedDataset
+    kind : str
+        ``image``, ``mask``, or the folder of a method's maps.
+    position : int
+        Of the image in the dataset.
+
+    Returns
+    -------
+    str
+    """
+    # as encodeURIComponent does
+    parts = (safe_folder_name(dataset.name), kind, f"{position:06d}.webp")
+    return "thumbnails/" + "/".join(quote(part, safe="-_.!~*'()") for part in parts)
 
 
 def write_thumbnails(browser: Browser, folder: ReportFolder) -> None:
@@ -270,11 +417,11 @@ def write_thumbnails(browser: Browser, folder: ReportFolder) -> None:
     """
     jobs: list[tuple[Path, Path, bool]] = []
     for dataset in browser.datasets:
-        for kind, sources in _thumbnail_sources(dataset, browser.map_folders).items():
+        for kind, sources in thumbnail_sources(dataset, browser.map_folders).items():
             target = folder.path(f"{_thumbnail_folder(dataset)}/{kind}/")
             _forget_if_changed(target, dataset.stems, sources)
             wanted = {
-                f"{i:06d}.jpg": sources[dataset.stems[i]]
+                f"{i:06d}.webp": sources[dataset.stems[i]]
                 for i in dataset.shown
                 if dataset.stems[i] in sources
             }
@@ -285,10 +432,22 @@ def write_thumbnails(browser: Browser, folder: ReportFolder) -> None:
             progress.update()
 
 
-def _thumbnail_sources(
+def thumbnail_sources(
     dataset: BrowsedDataset, map_folders: Mapping[str, str]
 ) -> dict[str, dict[str, Path]]:
-    """For each folder of thumbnails the files by stem; for images and masks the first result's that has them."""
+    """Find what thumbnails are made of.
+
+    Parameters
+    ----------
+    dataset : BrowsedDataset
+    map_folders : mapping of str to str
+        By method, the folder of its maps' thumbnails.
+
+    Returns
+    -------
+    dict
+        For each folder of thumbnails the files by stem; for images and masks the first result's that has them.
+    """
     sources = {
         map_folders[m]: _find_sources(r, "map", dataset.stems) for m, r in dataset.results.items()
     }
@@ -327,4 +486,5 @@ def _make_thumbnail(job: tuple[Path, Path, bool]) -> None:
         pass
     pixels = gallery.load_thumbnail(source, THUMBNAIL, colour)
     if pixels is not None:
-        write_image(target, pixels)
+        with atomic_write(target) as temporary:
+            temporary.write_bytes(gallery.encode_webp(pixels))

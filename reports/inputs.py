@@ -26,6 +26,9 @@ from sodbench.reports.report_folder import ReportPlace
 from sodbench.reports.sources import find_outside
 from sodbench.results import Result
 
+# Megabytes of a page in one file
+DEFAULT_MAX_SIZE = 4.5
+
 
 @dataclass(frozen=True)
 class ReportOptions:
@@ -65,6 +68,10 @@ class ReportOptions:
         The command line, for the report's last section.
     with_paths : bool
         Whether to keep absolute paths in the text, which name folders of this machine.
+    single_file : bool
+        Whether a report's folder also gets ``report-single.html``, the page in one file.
+    max_size : float
+        Megabytes that a page in one file may have.
     """
 
     title: str | None = None
@@ -86,6 +93,8 @@ class ReportOptions:
     seed: int = 0
     command: str = ""
     with_paths: bool = False
+    single_file: bool = False
+    max_size: float = DEFAULT_MAX_SIZE
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,8 @@ def read_inputs(
         something that does not exist or cannot be read.
     """
     place.check(results)
+    if place.is_page and options.template:
+        raise SodbenchError("--template has no effect on a single HTML file; name a folder")
     target = template_target(options.template, place) if options.template else None
     check_selection(options.images, results)
     reported = [

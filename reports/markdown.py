@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from sodbench.quoting import markdown_text, printable, printable_lines
-from sodbench.reports.document import Block, Bullets, Code, Document, Figure, Paragraph
+from sodbench.reports.document import Alerts, Block, Bullets, Code, Document, Figure, Paragraph
 from sodbench.reports.tables import Cell, Row, Table
 
 REPORT_MARKER = (
@@ -46,6 +46,8 @@ def _format_block(block: Block, figures: str) -> str:
         case Bullets(lines, is_code):
             quoted = [code_span(line) if is_code else markdown_text(line) for line in lines]
             return "\n".join(f"- {line}" for line in quoted)
+        case Alerts(alerts):
+            return "\n".join(f"- {markdown_text(alert.line)}" for alert in alerts)
         case Code(text, language):
             return f"```{language}\n{printable_lines(text.rstrip()).replace('```', '` ` `')}\n```"
         case Figure(key, caption):

@@ -8,13 +8,14 @@ paper: 3.4 inches for a column, 7.1 inches for the page.
 
 import functools
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -25,6 +26,7 @@ from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import Metric
 from sodbench.metrics.statistics.ranking import CriticalDifference
 from sodbench.quoting import printable
+from sodbench.reports.methods_file import LINES, MethodEntries, MethodEntry
 
 _P = ParamSpec("_P")
 T = TypeVar("T")
@@ -34,6 +36,10 @@ GridRow = tuple[str, Sequence[tuple[NDArray[np.uint8] | None, str]]]
 # Widths of a column and of a page of a paper, in inches
 COLUMN, PAGE = 3.4, 7.1
 FORMATS = ("png", "svg", "pdf")
+# Characters of a name in a legend and next to an axis; the middle of a longer one is left out
+_LEGEND_LENGTH, _AXIS_LENGTH = 40, 22
+# The tallest figure that fits on a page with its caption, in inches
+MAX_HEIGHT = 9.0
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES: tuple[tuple[float, ...], ...] = (
     (),
@@ -44,6 +50,15 @@ DASHES: tuple[tuple[float, ...], ...] = (
     (5, 1.5, 1.2, 1.5, 1.2, 1.5),
 )
 MARKERS = "osD^vP*X<>h"
+# Fonts with Chinese, Japanese and Korean, the first of which that is installed draws what DejaVu lacks
+_CJK_NAMES: tuple[str, ...] = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+)
+_CJK_NAMES += ("Microsoft YaHei", "PingFang SC", "Droid Sans Fallback")
+CJK_FONTS = [n for n in _CJK_NAMES if n in font_manager.get_font_names()][:1]
 # how a box plot is laid on its side; matplotlib 3.10 renamed it
 _HORIZONTAL: Any = (
     {"vert": False}
@@ -51,7 +66,7 @@ _HORIZONTAL: Any = (
     else {"orientation": "horizontal"}
 )
 STYLE: Any = {
-    "font.family": ["DejaVu Sans"],
+    "font.family": ["DejaVu Sans", *CJK_FONTS],
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.labelsize": 7.5,
@@ -88,27 +103,69 @@ class LineStyle:
     dash : tuple of float
         Lengths of dashes and gaps, in line widths; empty for a solid line.
     marker : str
+    width : float
+        Of the line, in points.
+    pale : bool
+        Whether it is drawn in the background, without an entry in the legend.
     """
 
     colour: str
     dash: tuple[float, ...]
     marker: str
+    width: float = 1.2
+    pale: bool = False
 
 
-def line_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
+PALE = "#c4c4c4"
+
+
+def line_styles(
+    methods: Sequence[str], entries: MethodEntries | None = None
+) -> dict[str, LineStyle]:
     """Return a style for each method; the first 42 differ in colour or dash, the first 6 in the dash already.
+
+    Parameters
+    ----------
+    methods : sequence of str
+        All methods that there are, not only those that are drawn: a method's style follows from its place here.
+    entries : mapping of str to MethodEntry, optional
+        Colours, lines and widths of some of them.
 
     Returns
     -------
     dict
         By method, in the order given.
     """
-    return {
-        method: LineStyle(
-            COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)]
+    styles = {}
+    for i, method in enumerate(methods):
+        entry = (entries or {}).get(method, MethodEntry())
+        styles[method] = LineStyle(
+            entry.colour or COLOURS[i % len(COLOURS)],
+            DASHES[LINES.index(entry.line)] if entry.line else DASHES[i % len(DASHES)],
+            MARKERS[i % len(MARKERS)],
+            entry.width or 1.2,
         )
-        for i, method in enumerate(methods)
+    return styles
+
+
+def fade_others(styles: Mapping[str, LineStyle], shown: Collection[str]) -> dict[str, LineStyle]:
+    """Return the styles with those of other methods than ``shown`` pale, and drawn before them.
+
+    Parameters
+    ----------
+    styles : mapping of str to LineStyle
+    shown : collection of str
+
+    Returns
+    -------
+    dict of str to LineStyle
+    """
+    pale = {
+        m: replace(s, colour=PALE, dash=(), width=0.6, pale=True)
+        for m, s in styles.items()
+        if m not in shown
     }
+    return pale | {m: styles[m] for m in shown if m in styles}
 
 
 def plain_label(text: str) -> str:
@@ -119,6 +176,16 @@ def plain_label(text: str) -> str:
     str
     """
     return printable(text).replace("$", r"\$")
+
+
+def short_label(text: str, length: int) -> str:
+    """Return a label without its middle if it is longer than ``length`` characters.
+
+    Returns
+    -------
+    str
+    """
+    return plain_label(_shorten(text, length))
 
 
 def _styled(function: Callable[_P, T]) -> Callable[_P, T]:
@@ -177,6 +244,22 @@ def save_figure(
     return paths
 
 
+@_styled
+def draw_png(figure: Figure, file: BinaryIO, dpi: int) -> None:
+    """Draw a figure as PNG.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    file : binary file
+    dpi : int
+        Pixels per inch.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(file, format="png", dpi=dpi)
+
+
 # ---- one panel for each dataset -----------------------------------------------------------------
 
 
@@ -200,7 +283,7 @@ def _make_panels(
 
 def _legend_columns(names: Sequence[str], figure_width: float) -> int:
     """How many legend entries fit side by side."""
-    entry = 0.38 + 0.058 * max((len(name) for name in names), default=1)
+    entry = 0.38 + 0.058 * max((len(_shorten(name, _LEGEND_LENGTH)) for name in names), default=1)
     return max(1, min(len(names), int(figure_width / entry)))
 
 
@@ -209,7 +292,7 @@ def _add_legend(figure: Figure, names: Sequence[str], handles: Mapping[str, Any]
     columns = _legend_columns(names, figure.get_figwidth())
     figure.legend(
         [handles[name] for name in names],
-        [plain_label(name) for name in names],
+        [short_label(name, _LEGEND_LENGTH) for name in names],
         loc="outside lower center",
         ncols=columns,
         columnspacing=1.2,
@@ -241,23 +324,29 @@ def curve_panels(
     matplotlib.figure.Figure
     """
     drawn = [m for m in styles if any(m in curves for curves in panels.values())]
-    figure, axes = _make_panels(list(panels), 2.3, drawn)
+    named = [m for m in drawn if not styles[m].pale]
+    figure, axes = _make_panels(list(panels), 2.3, named)
     handles: dict[str, Any] = {}
     for panel, (dataset, curves) in zip(axes, panels.items(), strict=True):
         for method in (m for m in drawn if m in curves):
             style = styles[method]
             x, y = curves[method]
             (handles[method],) = panel.plot(
-                x, y, color=style.colour, dashes=style.dash or (None, None), label=method
+                x,
+                y,
+                color=style.colour,
+                dashes=style.dash or (None, None),
+                linewidth=style.width,
+                label=method,
             )
             point = (marks or {}).get(dataset, {}).get(method)
-            if point:
+            if point and not style.pale:
                 panel.plot(*point, style.marker, color=style.colour, markersize=3.2)
         panel.set_ylim(*_limits([y for _, y in curves.values()]))
         panel.margins(x=0.01)
         panel.set_xlabel(x_label)
         panel.set_ylabel(y_label)
-    _add_legend(figure, drawn, handles)
+    _add_legend(figure, named, handles)
     return figure
 
 
@@ -314,10 +403,62 @@ def box_panels(
         )
         for box, method in zip(boxes["boxes"], names, strict=True):
             box.set(facecolor=_pale(styles[method].colour), edgecolor="#333333", linewidth=0.6)
-        panel.set_yticks(range(1, len(names) + 1), [plain_label(m) for m in names])
+        panel.set_yticks(range(1, len(names) + 1), [short_label(m, _AXIS_LENGTH) for m in names])
         panel.invert_yaxis()
         panel.grid(axis="y", visible=False)
-        panel.set_xlabel(f"{metric.heading} per image")
+        panel.set_xlabel(f"{metric.heading} of single images")
+    _label_rows_once(axes, [[m for m in styles if m in scores] for scores in panels.values()])
+    return figure
+
+
+def _label_rows_once(axes: Sequence[Axes], rows: Sequence[Sequence[str]]) -> None:
+    """Drop the labels of the rows where the panel to the left has the same ones."""
+    across = min(3, len(axes))
+    for i, panel in enumerate(axes):
+        if i % across and list(rows[i]) == list(rows[i - 1]):
+            panel.set_yticklabels([])
+
+
+@_styled
+def forest_panels(
+    panels: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    metric: Metric,
+    styles: Mapping[str, LineStyle],
+) -> Figure:
+    """Plot scores as dots with intervals, the best on top: one row a method, one panel for each dataset.
+
+    Parameters
+    ----------
+    panels : mapping
+        By dataset and method, (value, low, high); limits that are NaN are not drawn.
+    metric : Metric
+    styles : mapping
+        By method, see `line_styles`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        At most `MAX_HEIGHT` inches tall.
+    """
+    most = max(len(scores) for scores in panels.values())
+    down = -(-len(panels) // 3)
+    row = min(0.15, (MAX_HEIGHT / down - 0.6) / most)
+    figure, axes = _make_panels(list(panels), 0.6 + row * most)
+    for panel, scores in zip(axes, panels.values(), strict=True):
+        names = sorted(
+            (m for m in styles if m in scores and np.isfinite(scores[m][0])),
+            key=lambda m: -metric.sign * scores[m][0],
+        )
+        for y, method in enumerate(names):
+            value, low, high = scores[method]
+            style = styles[method]
+            if np.isfinite(low):
+                panel.hlines(y, low, high, color=style.colour, linewidth=style.width)
+            panel.plot(value, y, style.marker, color=style.colour, markersize=2.8)
+        panel.set_yticks(range(len(names)), [short_label(m, _AXIS_LENGTH) for m in names])
+        panel.tick_params(axis="y", labelsize=max(3.5, min(6.5, 45 * row)))
+        panel.set_ylim(len(names) - 0.5, -0.5)
+        panel.set_xlabel(metric.heading)
     return figure
 
 
@@ -349,7 +490,11 @@ def group_panels(
     -------
     matplotlib.figure.Figure
     """
-    drawn = [m for m in styles if any(m in scores for scores in panels.values())]
+    drawn = [
+        m
+        for m, style in styles.items()
+        if not style.pale and any(m in scores for scores in panels.values())
+    ]
     figure, axes = _make_panels(list(panels), 2.2, drawn)
     handles: dict[str, Any] = {}
     for panel, (dataset, scores) in zip(axes, panels.items(), strict=True):
@@ -382,38 +527,72 @@ def group_panels(
 @_styled
 def cost_scatter(
     points: Mapping[str, tuple[float, float]],
-    x_label: str,
-    y_label: str,
+    labels: tuple[str, str],
     styles: Mapping[str, LineStyle],
+    *,
+    is_speed: bool = False,
+    higher_is_better: bool = True,
 ) -> Figure:
-    """Plot accuracy against cost (on a logarithmic axis), one point for each method.
+    """Plot accuracy against cost (on a logarithmic axis), one point for each method, with the Pareto front.
 
     Parameters
     ----------
     points : mapping
         By method, (cost, accuracy).
-    x_label, y_label : str
+    labels : tuple of str
+        Of the axes.
     styles : mapping
         By method, see `line_styles`.
+    is_speed : bool
+        Whether a higher "cost" is better.
+    higher_is_better : bool
+        The direction of the accuracy.
 
     Returns
     -------
     matplotlib.figure.Figure
+        Methods on the front, than which none is both cheaper and better, are labelled.
     """
     figure, (panel,) = _make_panels([""], 2.4, list(points))
     handles = {
         m: panel.plot(x, y, styles[m].marker, color=styles[m].colour, markersize=5)[0]
         for m, (x, y) in points.items()
     }
+    front = _pareto_front(points, -1 if is_speed else 1, 1 if higher_is_better else -1)
+    if len(front) > 1:
+        line = sorted(points[m] for m in front)
+        panel.plot(*zip(*line, strict=True), color="#888888", linewidth=0.8, zorder=1)
+    for method in front:
+        panel.annotate(
+            short_label(method, 18),
+            points[method],
+            xytext=(3, 3),
+            textcoords="offset points",
+            fontsize=5.5,
+        )
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.xaxis.set_major_formatter("{x:g}")
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.margins(0.1)
-    panel.set_xlabel(x_label)
-    panel.set_ylabel(y_label)
+    panel.set_xlabel(labels[0])
+    panel.set_ylabel(labels[1])
     _add_legend(figure, list(points), handles)
     return figure
+
+
+def _pareto_front(
+    points: Mapping[str, tuple[float, float]], cost_sign: int, value_sign: int
+) -> list[str]:
+    """The methods than which no other is at least as good in both coordinates and better in one."""
+    signed = {m: (cost_sign * x, value_sign * y) for m, (x, y) in points.items()}
+    return [
+        m
+        for m, (x, y) in signed.items()
+        if not any(
+            cost <= x and value >= y and (cost, value) != (x, y) for cost, value in signed.values()
+        )
+    ]
 
 
 @_styled
@@ -432,7 +611,9 @@ def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label:
     """
     variants = list(dict.fromkeys(v for ms in panels.values() for vs in ms.values() for v in vs))
     most = max(len(methods) for methods in panels.values())
-    figure, axes = _make_panels(list(panels), 0.65 + 0.17 * most, variants)
+    down = -(-len(panels) // 3)
+    row = min(0.17, (MAX_HEIGHT / down - 0.8) / most)
+    figure, axes = _make_panels(list(panels), 0.65 + row * most, variants)
     styles = line_styles(variants)
     # smaller and smaller, so that none hides another
     sizes = dict(zip(variants, np.linspace(6.5, 3, len(variants)), strict=True))
@@ -451,10 +632,12 @@ def dot_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], x_label:
                 color=style.colour,
                 markersize=sizes[variant],
             )
-        panel.set_yticks(range(len(methods)), [plain_label(m) for m in methods])
+        panel.set_yticks(range(len(methods)), [short_label(m, _AXIS_LENGTH) for m in methods])
+        panel.tick_params(axis="y", labelsize=max(3.5, min(6.5, 40 * row)))
         panel.set_ylim(len(methods) - 0.5, -0.5)
         panel.margins(x=0.08)
         panel.set_xlabel(x_label)
+    _label_rows_once(axes, [list(methods) for methods in panels.values()])
     _add_legend(figure, variants, handles)
     return figure
 
@@ -568,9 +751,9 @@ def image_grid(
             else:
                 axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
             if i == 0:
-                axes.set_title(plain_label(_shorten(headings[j], int(side * 14))), fontsize=7)
+                axes.set_title(short_label(headings[j], int(side * 14)), fontsize=7)
             axes.set_xlabel(
-                plain_label(_shorten(row_label if j == 0 else caption, int(side * 17))),
+                short_label(row_label if j == 0 else caption, int(side * 21)),
                 fontsize=5.5,
                 labelpad=1.5,
             )

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from sodbench.console import logger, track
-from sodbench.reports import data_files, html, latex, markdown, plots
+from sodbench.files import write_text
+from sodbench.reports import data_files, figures, html, latex, markdown, plots
 from sodbench.reports.analysis import Analysis, analyse
 from sodbench.reports.custom_template import fill_template
 from sodbench.reports.document import Document
@@ -22,9 +23,13 @@ from sodbench.reports.inputs import (
     read_inputs,
     use_labels,
 )
+from sodbench.reports.methods_file import by_label
 from sodbench.reports.report_folder import ReportFolder, ReportPlace
 from sodbench.reports.sections import build_document
+from sodbench.reports.single_file import make_single_page
 from sodbench.results import Result
+
+SINGLE_PAGE = "report-single.html"
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,8 @@ def write_report(
     results : sequence of Result
         The results of one or several methods, as `load_results` returns them.
     out : path
-        A ``.md`` file, next to which a folder of figures is made, or a folder, which gets Markdown, HTML, LaTeX, CSV
-        and JSON as well. Files of an earlier report there that this one does not write are removed.
+        A ``.html`` file that holds everything, a ``.md`` file, next to which a folder of figures is made, or a folder,
+        which gets Markdown, HTML, LaTeX, CSV and JSON as well. Files of an earlier report there that this one does not write are removed.
     options : ReportOptions, optional
         What to report, and how.
 
@@ -80,7 +85,29 @@ def write_report(
     place = ReportPlace(Path(out))
     results, inputs = use_labels(results, read_inputs(results, place, options))
     options = inputs.options
-    analysis = analyse(
+    analysis = _analyse(results, inputs)
+    problems = check_inputs(inputs, analysis, results)
+    for note in problems.notes:
+        logger.info(note)
+    styles = figures.choose_styles(
+        analysis,
+        list(dict.fromkeys(result.method for result in results)),
+        by_label(inputs.entries),
+        options.baseline,
+    )
+    document = build_document(analysis, inputs, (*problems.faults, *problems.notes), styles)
+    if not options.with_paths:
+        document = without_paths(document, known_roots(analysis.results.values()))
+    if place.is_page:
+        write_text(place.out, _make_single_text(document, analysis, styles, options))
+        return WrittenReport(place.out, problems.faults)
+    page = _write_files(document, analysis, inputs, place, styles)
+    return WrittenReport(page, problems.faults)
+
+
+def _analyse(results: Sequence[Result], inputs: ReportInputs) -> Analysis:
+    options = inputs.options
+    return analyse(
         results,
         metrics=options.metrics,
         methods=options.methods,
@@ -89,44 +116,52 @@ def write_report(
         resamples=options.resamples,
         seed=options.seed,
     )
-    problems = check_inputs(inputs, analysis, results)
-    for note in problems.notes:
-        logger.info(note)
-    document = build_document(analysis, inputs, (*problems.faults, *problems.notes))
-    if not options.with_paths:
-        document = without_paths(document, known_roots(analysis.results.values()))
-    page = _write_files(document, analysis, inputs, place)
-    return WrittenReport(page, problems.faults)
+
+
+def _make_single_text(
+    document: Document, analysis: Analysis, styles: figures.Styles, options: ReportOptions
+) -> str:
+    single = make_single_page(document, analysis, styles, options.max_size)
+    logger.info("one file: %s", single.describe())
+    return single.text
 
 
 def _write_files(
-    document: Document, analysis: Analysis, inputs: ReportInputs, place: ReportPlace
+    document: Document,
+    analysis: Analysis,
+    inputs: ReportInputs,
+    place: ReportPlace,
+    styles: figures.Styles,
 ) -> Path:
     """Write every file of the report; returns the one to open."""
     options = inputs.options
-    figures = place.figures.name
+    figure_folder = place.figures.name
     texts: dict[str, Callable[[], str]] = {}
     files: dict[str, Sequence[str]] = {
-        f"{figures}/{figure.key}.{extension}": ()
+        f"{figure_folder}/{figure.key}.{extension}": ()
         for figure in document.figures
         for extension in plots.FORMATS
     }
     if options.template and inputs.template_target:
-        text = fill_template(options.template, inputs.template_target, document, analysis, figures)
+        text = fill_template(
+            options.template, inputs.template_target, document, analysis, figure_folder
+        )
         texts[inputs.template_target.name] = lambda: text
         files[inputs.template_target.name] = [hashlib.sha256(text.encode("utf-8")).hexdigest()]
-    texts[place.page.name] = partial(markdown.format_document, document, figures)
+    texts[place.page.name] = partial(markdown.format_document, document, figure_folder)
     browser = None
     if not place.is_single:
         texts |= data_files.table_files(document, analysis, options.colours)
         texts["report.tex"] = partial(latex.format_document, document, options.colours)
         texts["report.json"] = partial(data_files.format_json, document, analysis)
         browser = html.plan_browser(analysis, options.thumbnails)
-        texts |= html.page_files(document, analysis, browser)
+        texts |= html.page_files(document, analysis, browser, styles)
         files |= dict.fromkeys(browser.thumbnail_folders, ())
+        if options.single_file:
+            texts[SINGLE_PAGE] = partial(_make_single_text, document, analysis, styles, options)
     with ReportFolder.open(place, {**dict.fromkeys(texts, ()), **files}) as folder:
         for figure in track(document.figures, "figures", "figure"):
-            plots.save_figure(figure.draw(), folder.path(figures), figure.key)
+            plots.save_figure(figure.draw(), folder.path(figure_folder), figure.key)
         for name, make_text in texts.items():
             folder.write_text(name, make_text())
         if browser:

@@ -20,8 +20,10 @@ from sodbench.reports.markdown import REPORT_MARKER
 from sodbench.results import Result
 
 REPORT_RECORD = ".sodbench-report"
+# What every page has near its beginning
+PAGE_MARKER = '<meta name="generator" content="sodbench '
 # everything that a folder of thumbnails holds
-_THUMBNAIL = re.compile(r"\d{6}\.jpg|index\.txt|\.[^/]*\.tmp")
+_THUMBNAIL = re.compile(r"\d{6}\.(?:webp|jpg)|index\.txt|\.[^/]*\.tmp")
 
 # By name relative to the report's root, the SHA-256 sums of the contents that are the report's own; an empty list
 # stands for any content. The name of a folder of thumbnails ends in a slash and stands for all thumbnails in it.
@@ -47,7 +49,7 @@ _REPORT_FOLDER = FolderKind("a report", "writing a report", REPORT_RECORD, _read
 
 @dataclass(frozen=True)
 class ReportPlace:
-    """Where a report is written: a folder, or a ``.md`` file with a folder of figures next to it.
+    """Where a report is written: a folder, a ``.md`` file with a folder of figures next to it, or one ``.html`` file.
 
     Attributes
     ----------
@@ -60,6 +62,11 @@ class ReportPlace:
     def is_single(self) -> bool:
         """Whether it is one Markdown file, not a folder."""
         return self.out.suffix.lower() == ".md"
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is one HTML file that holds everything."""
+        return self.out.suffix.lower() in (".html", ".htm")
 
     @property
     def root(self) -> Path:
@@ -90,11 +97,14 @@ class ReportPlace:
         SodbenchError
             If the place holds something other than a report, or is inside a folder of the results' maps or data.
         """
+        if self.is_page:
+            check_own_page(self.out, results)
+            return
         if not self.is_single and self.out.is_file():
             raise SodbenchError(f"{self.out}: is a file; name a folder, or a file that ends in .md")
         if not self.is_single and self.out.suffix and not self.out.is_dir():
             raise SodbenchError(
-                f"{self.out}: a report is a folder (Markdown, HTML, LaTeX, CSV, JSON, figures) or a .md file"
+                f"{self.out}: a report is a folder (Markdown, HTML, LaTeX, CSV, JSON, figures), a .md file or a single .html file"
             )
         data = {Path(f) for result in results for f in result.folders.values() if f}
         for place in {self.out, self.folder}:
@@ -162,6 +172,33 @@ def _is_report(file: Path) -> bool:
 
 def _is_modified(path: Path, sums: Sequence[str]) -> bool:
     return bool(sums) and not (path.is_file() and file_hash(path) in sums)
+
+
+def check_own_page(out: Path, results: Iterable[Result]) -> None:
+    """Check that a single file may be written: it is new, or sodbench wrote it, and it is not among maps or data.
+
+    Parameters
+    ----------
+    out : Path
+    results : iterable of Result
+        What is reported.
+
+    Raises
+    ------
+    SodbenchError
+        If it may not.
+    """
+    check_outside(out, {Path(f) for r in results for f in r.folders.values() if f})
+    if out.is_dir():
+        raise SodbenchError(f"{out}: is a folder; name a file")
+    if not os.path.lexists(out):
+        return
+    with out.open(encoding="utf-8", errors="replace") as text:
+        start = text.read(2000)
+    if not any(marker in start for marker in (PAGE_MARKER, REPORT_MARKER, "% Written by sodbench")):
+        raise SodbenchError(
+            f"{out}: exists and was not written by sodbench; move it, or choose another name"
+        )
 
 
 class ReportFolder:

@@ -53,6 +53,8 @@ class ResultStatistics:
         Their bootstrap distribution, images in the order of their names.
     fingerprint : str
         Equal for two results that were scored on the same images and masks.
+    members : dict of str to dict of str to tuple of str
+        By attribute and group, the names of its images.
     """
 
     intervals: dict[str, Interval]
@@ -61,6 +63,7 @@ class ResultStatistics:
     observed: Floats
     distribution: Floats
     fingerprint: str
+    members: dict[str, dict[str, tuple[str, ...]]]
 
 
 def compute_statistics(
@@ -98,15 +101,11 @@ def compute_statistics(
     table = result.table.iloc[order]
     share = foreground_share(counts)[order]
     statistics = image_statistics(result, counts, [m.name for m in metrics], order)
-    groups, distribution = _score_groups(statistics, draws, _find_sizes(share), primary)
-    by_attribute = {SIZE: groups}
-    if attributes is not None:
-        own = attributes.reindex(table.index)
-        for attribute in own.columns.drop(SIZE, errors="ignore"):
-            codes = own[attribute].cat.codes.to_numpy()
-            names = own[attribute].cat.categories
-            members = {str(name): np.flatnonzero(codes == i) for i, name in enumerate(names)}
-            by_attribute[str(attribute)] = _score_groups(statistics, draws, members, primary)[0]
+    members = _find_members(table, share, attributes)
+    by_attribute, distribution = {}, np.empty(0)
+    for attribute, groups_of in members.items():
+        by_attribute[attribute], every = _score_groups(statistics, draws, groups_of, primary)
+        distribution = every if attribute == SIZE else distribution
     limits = distribution if len(order) >= MIN_IMAGES else np.full_like(distribution, np.nan)
     return ResultStatistics(
         intervals={
@@ -118,7 +117,27 @@ def compute_statistics(
         observed=statistics.observed(),
         distribution=distribution,
         fingerprint=_digest_images(table, share),
+        members={
+            attribute: {name: tuple(table.index[images]) for name, images in groups_of.items()}
+            for attribute, groups_of in members.items()
+        },
     )
+
+
+def _find_members(
+    table: pd.DataFrame, share: Floats, attributes: pd.DataFrame | None
+) -> dict[str, dict[str, NDArray[np.intp]]]:
+    """The images of each group, by attribute; object size is the first."""
+    members = {SIZE: _find_sizes(share)}
+    if attributes is not None:
+        own = attributes.reindex(table.index)
+        for attribute in own.columns.drop(SIZE, errors="ignore"):
+            codes = own[attribute].cat.codes.to_numpy()
+            names = own[attribute].cat.categories
+            members[str(attribute)] = {
+                str(name): np.flatnonzero(codes == i) for i, name in enumerate(names)
+            }
+    return members
 
 
 def _find_sizes(share: Floats) -> dict[str, NDArray[np.intp]]:

@@ -38,7 +38,7 @@ from sodbench.results import Signature
 
 FOOTNOTE_MARKS = "†‡§¶‖"
 # How these notes begin
-SUPERSCRIPT_NOTE = "A superscript means: "
+SUPERSCRIPT_NOTE = "A superscript names "
 RANK_NOTE = "Mean rank: "
 
 
@@ -188,9 +188,9 @@ def _superscript(rivals: Sequence[str], letters: Mapping[str, str]) -> str:
 
 def _superscript_note(analysis: Analysis, letters: Mapping[str, str]) -> str:
     has_letters = letters[analysis.methods[0]] != ""
-    what = "the methods with these letters" if has_letters else "as many of the other methods"
+    what = "the methods" if has_letters else "the number of methods"
     return (
-        f"{SUPERSCRIPT_NOTE}significantly better than {what} (paired bootstrap over images, "
+        f"{SUPERSCRIPT_NOTE}{what} that this one is significantly better than (paired bootstrap over images, "
         f"{analysis.resamples} resamples, {ALPHA_TEXT} level, Holm-corrected over all compared pairs of methods in the column)."
     )
 

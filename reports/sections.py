@@ -12,11 +12,12 @@ from sodbench.provenance import package_versions
 from sodbench.reports import figures, kind_tables, published_rows, score_tables, uncertainty_tables
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.citations import bibtex
-from sodbench.reports.document import Block, Bullets, Code, Document, Paragraph, Section
+from sodbench.reports.document import Alerts, Block, Bullets, Code, Document, Paragraph, Section
 from sodbench.reports.image_counts import MIN_IMAGES_FOR_WIDTH
 from sodbench.reports.inputs import ReportInputs
 from sodbench.reports.methods_file import label_of
 from sodbench.reports.result_statistics import SIZE
+from sodbench.reports.summary import find_alerts, write_headline
 
 TITLE = "Salient object detection: comparison"
 # of one kind and result; result.json holds them all
@@ -31,7 +32,10 @@ SAMPLE_NOTICE = (
 
 
 def build_document(
-    analysis: Analysis, inputs: ReportInputs, problems: Sequence[str] = ()
+    analysis: Analysis,
+    inputs: ReportInputs,
+    problems: Sequence[str] = (),
+    styles: figures.Styles | None = None,
 ) -> Document:
     """Arrange a whole report.
 
@@ -43,6 +47,8 @@ def build_document(
         Its options and what they name.
     problems : sequence of str
         What is wrong with the inputs, a line each.
+    styles : mapping of str to LineStyle, optional
+        How each method is drawn, see `sodbench.reports.figures.choose_styles`.
 
     Returns
     -------
@@ -50,19 +56,34 @@ def build_document(
         Without the sections that have nothing to show.
     """
     options = inputs.options
+    styles = styles or figures.choose_styles(analysis, analysis.methods)
     sample = options.sample or analysis.sample
+    headline = [Paragraph(SAMPLE_NOTICE, notice=True)] if sample else []
+    headline.append(Paragraph(write_headline(analysis)))
+    alerts = find_alerts(analysis, problems)
     sections = (
-        Section("Scores", _score_blocks(analysis, inputs, sample), "scores"),
         Section(
-            "How certain the numbers are", _uncertainty(analysis, options.baseline), "uncertainty"
+            "Summary",
+            (
+                *headline,
+                Paragraph(_describe_methods(analysis)),
+                *[Alerts(tuple(alerts))] * bool(alerts),
+            ),
+            "summary",
         ),
-        Section("Curves", _curve_blocks(analysis), "curves"),
-        Section("Single images", _images(analysis, options.images), "images"),
-        Section("Scores by kind of image", _attributes(analysis), "attributes"),
-        Section("The same maps under other evaluators", _protocols(analysis), "protocols"),
+        Section("Scores", _score_blocks(analysis, inputs, styles), "scores"),
+        Section(
+            "Uncertainty and significance",
+            _uncertainty(analysis, options.baseline, styles),
+            "uncertainty",
+        ),
+        Section("Curves", _curve_blocks(analysis, styles), "curves"),
+        Section("Per-image scores", _images(analysis, options.images, styles), "images"),
+        Section("Attribute-based analysis", _attributes(analysis, styles), "attributes"),
+        Section("Sensitivity to the evaluation protocol", _protocols(analysis), "protocols"),
         Section("Published numbers", _published(analysis, inputs), "published"),
         Section("Problems found", _problems(analysis, problems), "problems"),
-        Section("How this was made", _provenance(analysis, options.command), "provenance"),
+        Section("Provenance", _provenance(analysis, options.command), "provenance"),
     )
     return Document(options.title or TITLE, tuple(s for s in sections if s.blocks), sample)
 
@@ -70,18 +91,19 @@ def build_document(
 # ---- scores -------------------------------------------------------------------------------------
 
 
-def _score_blocks(analysis: Analysis, inputs: ReportInputs, sample: bool) -> tuple[Block, ...]:
+def _score_blocks(
+    analysis: Analysis, inputs: ReportInputs, styles: figures.Styles
+) -> tuple[Block, ...]:
     table = score_tables.score_table(analysis)
     if inputs.published:
         table = published_rows.add_published(table, analysis, inputs.published)
-    blocks: list[Block] = [Paragraph(SAMPLE_NOTICE, notice=True)] if sample else []
-    blocks += [Paragraph(_describe_methods(analysis)), table]
+    blocks: list[Block] = [table]
     if len(analysis.ranking.datasets) > 1:
         ranks = score_tables.rank_table(analysis)
         blocks += [ranks] if ranks else []
     if inputs.costs:
         blocks.append(kind_tables.cost_table(inputs.costs))
-        blocks += figures.cost_figures(analysis, inputs.costs)
+        blocks += figures.cost_figures(analysis, inputs.costs, styles)
     return tuple(blocks)
 
 
@@ -102,7 +124,9 @@ def _describe_methods(analysis: Analysis) -> str:
 # ---- uncertainty --------------------------------------------------------------------------------
 
 
-def _uncertainty(analysis: Analysis, baseline: str | None) -> tuple[Block, ...]:
+def _uncertainty(
+    analysis: Analysis, baseline: str | None, styles: figures.Styles
+) -> tuple[Block, ...]:
     intro = (
         f"Intervals are {CONFIDENCE_TEXT} percentile intervals over {analysis.resamples} bootstrap resamples of each dataset's images "
         f"(seed {analysis.seed}): how far a number would move with other images of the same kind. They do not cover the "
@@ -111,6 +135,7 @@ def _uncertainty(analysis: Analysis, baseline: str | None) -> tuple[Block, ...]:
     blocks: list[Block | None] = [
         Paragraph(intro),
         *(Paragraph(note, notice=True) for note in analysis.notes),
+        *figures.forest_figures(analysis, styles),
         uncertainty_tables.interval_table(analysis),
         *_not_compared(analysis),
         uncertainty_tables.best_table(analysis),
@@ -141,8 +166,8 @@ def _not_compared(analysis: Analysis) -> list[Block]:
 # ---- curves, images, protocols, published numbers -----------------------------------------------
 
 
-def _curve_blocks(analysis: Analysis) -> tuple[Block, ...]:
-    drawn = figures.curve_figures(analysis)
+def _curve_blocks(analysis: Analysis, styles: figures.Styles) -> tuple[Block, ...]:
+    drawn = figures.curve_figures(analysis, styles)
     protocols: dict[str, dict[str, None]] = {}
     for (method, _), result in analysis.results.items():
         protocols.setdefault(result.protocol, {})[method] = None
@@ -153,10 +178,10 @@ def _curve_blocks(analysis: Analysis) -> tuple[Block, ...]:
     return (Paragraph(text, notice=True), *drawn)
 
 
-def _images(analysis: Analysis, wanted: Sequence[str]) -> tuple[Block, ...]:
+def _images(analysis: Analysis, wanted: Sequence[str], styles: figures.Styles) -> tuple[Block, ...]:
     grids, notes = figures.image_grids(analysis, wanted)
     return (
-        *figures.image_score_figures(analysis),
+        *figures.image_score_figures(analysis, styles),
         *grids,
         *(Paragraph(note, notice=True) for note in notes),
     )
@@ -172,9 +197,10 @@ _ATTRIBUTES = {
 }
 
 
-def _attributes(analysis: Analysis) -> tuple[Block, ...]:
+def _attributes(analysis: Analysis, styles: figures.Styles) -> tuple[Block, ...]:
     metric = analysis.primary_metric
-    meanings = "; ".join(f"{b.attribute}: {_ATTRIBUTES[b.attribute]}" for b in analysis.breakdowns)
+    known = [b.attribute for b in analysis.breakdowns if b.attribute in _ATTRIBUTES]
+    meanings = "; ".join(f"{name}: {_ATTRIBUTES[name]}" for name in known)
     intro = (
         f"{metric.title} of groups of images, each group scored by itself. {meanings}. Intervals of groups of fewer than "
         f"{MIN_IMAGES_FOR_WIDTH} images are too narrow."
@@ -187,7 +213,7 @@ def _attributes(analysis: Analysis) -> tuple[Block, ...]:
     blocks: list[Block] = [Paragraph(intro)]
     for breakdown in analysis.breakdowns:
         blocks.append(kind_tables.breakdown_table(analysis, breakdown))
-        blocks.append(figures.breakdown_figure(analysis, breakdown))
+        blocks.append(figures.breakdown_figure(analysis, breakdown, styles))
     return tuple(blocks)
 
 

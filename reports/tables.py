@@ -197,6 +197,13 @@ class Table:
         protocols = [Signature.parse(s).protocol if s else "" for s in signatures]
         return {f"{dataset} protocol": [*protocols], f"{dataset} signature": [*signatures]}
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: the numbers as printed."""
+        headings = [column.flat_heading for column in self.columns]
+        rows = [[cell.text for cell in row.cells] for row in self.rows]
+        frame = pd.DataFrame(rows, columns=headings, index=[row.label for row in self.rows])
+        return str(frame.to_html(escape=True))
+
     def better_than(self, cell: Cell) -> str:
         """Return the methods that a cell's superscript names; the superscript itself if rows have no letters.
 

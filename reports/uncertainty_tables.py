@@ -1,6 +1,7 @@
 """The tables of intervals, tests and differences of a report."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,8 @@ from sodbench.reports.tables import (
 
 # a longer table of paired comparisons would not be read
 MAX_PAIRS = 45
+# a longer list of methods in one cell would not be read; tables/all_comparisons.csv has them all
+MAX_NAMES = 5
 
 
 def interval_table(analysis: Analysis) -> Table:
@@ -95,8 +98,12 @@ def best_table(analysis: Analysis) -> Table | None:
         undecided |= any(tied.values())
         worse = wins.get((best, dataset, metric.name), [])
         others = [m for m in map(str, scores.index) if m not in (best, *tied, *worse)]
-        tied_text = ", ".join(name + " ≈" * close for name, close in tied.items())
-        texts = (best, tied_text or ("none" if worse else NO_VALUE), ", ".join(others) or NO_VALUE)
+        tied_text = _list_names([name + " ≈" * close for name, close in tied.items()])
+        texts = (
+            best,
+            tied_text or ("none" if worse else NO_VALUE),
+            _list_names(others) or NO_VALUE,
+        )
         label = f"{column.group} {metric.label}"
         rows.append(Row(label, tuple(map(Cell, texts)), key=f"{dataset} {metric.name}"))
     if not rows:
@@ -110,6 +117,13 @@ def best_table(analysis: Analysis) -> Table | None:
     columns = tuple(Column("", h, "text", key=h.replace(" ", "_")) for h in headings)
     title = "Best and tied methods"
     return Table("best", title, columns, tuple(rows), tuple(notes), "dataset and metric")
+
+
+def _list_names(names: Sequence[str]) -> str:
+    """The names, of many only the first and how many more there are."""
+    if len(names) <= MAX_NAMES + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:MAX_NAMES])} and {len(names) - MAX_NAMES} more"
 
 
 def _undecided_note(analysis: Analysis) -> str:

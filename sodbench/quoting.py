@@ -7,6 +7,7 @@ printed command is pasted into a shell. There is one function for each place tha
 escaped by Jinja's autoescape, LaTeX by `sodbench.reports.latex.latex_text`.
 """
 
+import html
 import json
 import re
 import shlex
@@ -156,6 +157,16 @@ def markdown_text(text: object) -> str:
     plain = printable(" ".join(str(text).split()))
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKUP.sub(r"\\\1", plain)
+
+
+def html_text(text: object) -> str:
+    """Return text as HTML that shows it literally, on one line.
+
+    Returns
+    -------
+    str
+    """
+    return html.escape(printable(" ".join(str(text).split())))
 
 
 def size_text(size: Sequence[int]) -> str:

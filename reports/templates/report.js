@@ -12,39 +12,119 @@
   const options = (select, names) =>
     select.replaceChildren(...names.map((name, i) => make("option", { value: i }, name)));
 
+  /* ---- state: what is chosen, and the address that keeps it ---- */
+  const PARTS = ["dataset", "metric", "method"];
+  const namesOf = { dataset: report.datasets.map((d) => d.name), metric: report.metrics.map((m) => m.name), method: report.methods };
+  const off = Object.fromEntries(PARTS.map((part) => [part, new Set()]));
+  const address = new URLSearchParams(location.hash.startsWith("#?") ? location.hash.slice(2) : "");
+  function remember(name, value) {
+    if (value === "" || value === null || value === undefined) address.delete(name); else address.set(name, value);
+    const text = address.toString();
+    history.replaceState(null, "", text ? `#?${text}` : location.pathname + location.search);
+  }
+
   /* ---- tables ---- */
-  for (const box of document.querySelectorAll(".table")) {
+  const tables = [...document.querySelectorAll(".table")].map((box) => {
     const table = box.querySelector("table"), body = table.tBodies[0];
     const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+    const original = [...body.rows], filter = box.querySelector(".filter");
+    const empty = make("p", { class: "note", hidden: "" }, "No row matches.");
+    box.querySelector(".scroll").after(empty);
     heads.forEach((head, column) => head.querySelector(".sort").addEventListener("click", () => {
       const number = head.classList.contains("number");
       const before = head.getAttribute("aria-sort");
-      const descending = before === "none" ? number && !head.textContent.includes("↓") : before === "ascending";
+      const first = number && !head.textContent.includes("↓") ? "descending" : "ascending";
+      const second = first === "descending" ? "ascending" : "descending";
+      const now = before === "none" ? first : before === first ? second : "none"; // the third click restores the order
       heads.forEach((other) => other.setAttribute("aria-sort", "none"));
-      head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      head.setAttribute("aria-sort", now);
       const key = (row) => {
         const cell = row.cells[column];
         return number ? parseFloat(cell.dataset.value) : (cell.dataset.value || cell.textContent).toLowerCase();
       };
       const order = (a, b) => {
+        const published = a.classList.contains("published") - b.classList.contains("published");
+        if (published) return published; // never among the measured ones
         const x = key(a), y = key(b);
         if (number && (isNaN(x) || isNaN(y))) return isNaN(x) - isNaN(y); // absent numbers last, always
         const sign = x < y ? -1 : x > y ? 1 : 0;
-        return descending ? -sign : sign;
+        return now === "descending" ? -sign : sign;
       };
-      body.append(...[...body.rows].sort(order));
+      body.append(...(now === "none" ? original : [...body.rows].sort(order)));
     }));
-    const filter = box.querySelector(".filter");
-    if (filter) filter.addEventListener("input", () => {
-      const wanted = filter.value.trim().toLowerCase();
-      for (const row of body.rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    const showRows = () => {
+      const wanted = filter ? filter.value.trim().toLowerCase() : "";
+      let shown = 0;
+      for (const row of original) {
+        row.hidden = off.method.has(row.dataset.method) || !row.textContent.toLowerCase().includes(wanted);
+        shown += !row.hidden;
+      }
+      empty.hidden = shown > 0;
+    };
+    const hides = (head) => (head.dataset.dataset && off.dataset.has(head.dataset.dataset)) || (head.dataset.metric && off.metric.has(head.dataset.metric));
+    let hiddenBefore = "";
+    const showColumns = () => {
+      const hidden = heads.map((head) => Boolean(hides(head)));
+      if (String(hidden) === hiddenBefore) return;
+      hiddenBefore = String(hidden);
+      for (const row of [table.tHead.rows[table.tHead.rows.length - 1], ...original])
+        hidden.forEach((isHidden, i) => { row.cells[i].hidden = isHidden; });
+      if (table.tHead.rows.length < 2) return;
+      let at = 1;
+      for (const group of [...table.tHead.rows[0].cells].slice(1)) {
+        group.dataset.span ??= group.colSpan;
+        const own = hidden.slice(at, at + Number(group.dataset.span));
+        at += own.length;
+        const left = own.filter((isHidden) => !isHidden).length;
+        group.hidden = left === 0;
+        if (left) group.colSpan = left;
+      }
+    };
+    if (filter) filter.addEventListener("input", showRows);
+    return () => { showColumns(); showRows(); };
+  });
+  document.querySelectorAll(".needs-script").forEach((element) => { element.hidden = false; });
+  const openFor = (id) => {
+    const target = id && document.getElementById(id);
+    if (target) for (let e = target.querySelector("details.fold") || target; e; e = e.parentElement) if (e.tagName === "DETAILS") e.open = true;
+  };
+  const openHash = () => { if (location.hash && !location.hash.startsWith("#?")) openFor(decodeURIComponent(location.hash.slice(1))); };
+  window.addEventListener("hashchange", openHash);
+  openHash();
+  window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((e) => { e.open = true; }));
+
+  /* ---- chooser ---- */
+  const afterChoice = [];
+  function choiceChanged() {
+    for (const part of PARTS) remember(`no-${part}`, [...off[part]].map(encodeURIComponent).join(","));
+    const parts = PARTS.filter((part) => off[part].size).map((part) => `${namesOf[part].length - off[part].size} of ${namesOf[part].length} ${part}s`);
+    $("chooser-state").textContent = parts.length ? `(${parts.join(", ")})` : "";
+    tables.forEach((update) => update());
+    afterChoice.forEach((update) => update());
+  }
+  for (const part of PARTS) {
+    const labels = part === "metric" ? report.metrics.map((m) => m.heading) : namesOf[part];
+    for (const name of (address.get(`no-${part}`) || "").split(",").map(decodeURIComponent)) if (namesOf[part].includes(name)) off[part].add(name);
+    namesOf[part].forEach((name, i) => {
+      const box = make("input", { type: "checkbox" });
+      box.checked = !off[part].has(name);
+      box.addEventListener("change", () => {
+        if (box.checked) off[part].delete(name); else off[part].add(name);
+        choiceChanged();
+      });
+      $(`choose-${part}`).append(make("label", {}, box, " ", labels[i]));
     });
   }
-  document.querySelectorAll(".needs-script").forEach((element) => { element.hidden = false; });
+  $("choose-all").addEventListener("click", () => {
+    PARTS.forEach((part) => off[part].clear());
+    document.querySelectorAll("#chooser input").forEach((box) => { box.checked = true; });
+    choiceChanged();
+  });
 
   /* ---- curves ---- */
-  const svg = $("chart-svg"), tip = $("chart-tip"), hidden = new Set();
+  const svg = $("chart-svg"), tip = $("chart-tip"), hidden = new Set(report.methods.flatMap((_, m) => (report.pale[m] ? [m] : [])));
   const area = { left: 58, right: 745, top: 15, bottom: 370 };
+  const isOff = (m) => hidden.has(m) || off.method.has(report.methods[m]);
   const at = { method: -1, threshold: 128 };
   let curves = [], scaleX, scaleY;
 
@@ -69,11 +149,13 @@
   }
 
   function drawChart() {
+    // as many units as pixels, so that the text keeps its size on a narrow screen
+    area.right = Math.max(320, Math.min(760, svg.clientWidth || 760)) - 15;
     const kind = $("chart-kind").value, stored = report.curves[$("chart-set").value];
     const thresholds = Array.from({ length: 256 }, (_, t) => t);
     curves = report.methods.map((_, m) => {
       const c = stored[m];
-      if (!c || hidden.has(m)) return null;
+      if (!c || isOff(m)) return null;
       return kind === "pr" ? { x: c.recall, y: c.precision } : { x: thresholds, y: c[kind] };
     });
     const values = curves.flatMap((c) => (c ? c.y.filter((v) => v !== null) : [])).sort((a, b) => a - b);
@@ -83,6 +165,7 @@
     scaleX = (x) => area.left + ((x - x0) / (x1 - x0)) * (area.right - area.left);
     scaleY = (y) => area.bottom - ((y - low) / (high - low || 1)) * (area.bottom - area.top);
     svg.replaceChildren();
+    svg.setAttribute("viewBox", `0 0 ${area.right + 15} 420`);
     const clip = draw("clipPath", { id: "area" });
     clip.append(draw("rect", { x: area.left, y: area.top, width: area.right - area.left, height: area.bottom - area.top }));
     svg.append(clip);
@@ -103,9 +186,15 @@
       const path = draw("polyline", { class: "curve", points: points.join(" "), "clip-path": "url(#area)", "data-method": m });
       stroke(path, m);
       svg.append(path);
+      const f = stored[m].f, best = kind === "e" ? -1 : f.reduce((b, v, t) => (v !== null && (b < 0 || v > f[b]) ? t : b), -1);
+      if (best >= 0 && c.y[best] !== null) { // where F is highest
+        const dot = draw("circle", { class: "best", r: 3.5, cx: scaleX(c.x[best]), cy: scaleY(c.y[best]), "clip-path": "url(#area)" });
+        stroke(dot, m);
+        svg.append(dot);
+      }
     });
     svg.append(draw("circle", { id: "chart-dot", r: 5, visibility: "hidden", fill: "none", stroke: "currentColor", "stroke-width": 2 }));
-    tip.textContent = "Point at a curve to read it; click a name to hide it.";
+    tip.textContent = "Point at a curve to read it; click a name to hide it, double-click it to see it alone. A dot marks the highest F.";
   }
 
   function read(method, threshold) {
@@ -130,7 +219,7 @@
 
   function nearest(event) {
     const box = svg.getBoundingClientRect();
-    const px = ((event.clientX - box.left) / box.width) * 760, py = ((event.clientY - box.top) / box.height) * 420;
+    const px = ((event.clientX - box.left) / box.width) * (area.right + 15), py = ((event.clientY - box.top) / box.height) * 420;
     let best = null;
     curves.forEach((c, m) => c && c.y.forEach((y, t) => {
       if (y === null || c.x[t] === null) return;
@@ -146,7 +235,7 @@
   }
 
   function drawLegend() {
-    $("chart-legend").replaceChildren(...report.methods.map((name, m) => {
+    const buttons = report.methods.map((name, m) => {
       const button = make("button", { type: "button", "aria-pressed": String(!hidden.has(m)), title: name });
       const sample = draw("svg", { width: 34, height: 10, "aria-hidden": "true" });
       const mark = draw("line", { x1: 1, x2: 33, y1: 5, y2: 5 });
@@ -158,9 +247,28 @@
         button.setAttribute("aria-pressed", String(!hidden.has(m)));
         drawChart();
       });
+      button.addEventListener("dblclick", () => showOnly([m]));
+      button.hidden = off.method.has(name);
       return button;
-    }));
+    });
+    $("chart-legend").replaceChildren(...buttons);
   }
+
+  function showOnly(methods) {
+    hidden.clear();
+    report.methods.forEach((_, m) => { if (!methods.includes(m)) hidden.add(m); });
+    drawLegend();
+    drawChart();
+  }
+  const bestF = (m) => Math.max(-1, ...(report.curves[$("chart-set").value][m]?.f || []).filter((v) => v !== null));
+  $("chart-top").addEventListener("click", () => {
+    const present = report.methods.map((_, m) => m).filter((m) => !off.method.has(report.methods[m]));
+    showOnly(present.sort((a, b) => bestF(b) - bestF(a)).slice(0, 5));
+  });
+  $("chart-all").addEventListener("click", () => showOnly(report.methods.map((_, m) => m)));
+  afterChoice.push(() => { drawLegend(); drawChart(); });
+  let width = 0;
+  new ResizeObserver(() => { if (svg.clientWidth !== width) { width = svg.clientWidth; drawChart(); } }).observe(svg);
 
   options($("chart-set"), report.datasets.map((s) => s.name));
   $("chart-set").addEventListener("change", drawChart);
@@ -182,16 +290,22 @@
   drawChart();
 
   /* ---- image browser ---- */
-  const ROW = 48, list = $("view-list"), space = $("view-space"), detail = $("view-detail");
-  let data = null, order = [], keys = [], chosen = -1;
+  const ROW = 48, TILE = { width: 176, height: 156 };
+  const list = $("view-list"), space = $("view-space"), detail = $("view-detail"), viewer = $("viewer");
+  let data = null, order = [], keys = [], chosen = -1, prefix = 0;
 
   const url = (...parts) => "thumbnails/" + parts.map(encodeURIComponent).join("/");
-  const thumbnail = (set, kind, i) => url(report.datasets[set].folder, kind, `${String(i).padStart(6, "0")}.jpg`);
+  const thumbnail = (set, kind, i) => {
+    const name = url(report.datasets[set].folder, kind, `${String(i).padStart(6, "0")}.webp`);
+    return report.inline ? report.inline[name] || "" : name;
+  };
   const image = (source, alt) => {
+    const gone = () => make("div", { class: "gone" }, "no image");
+    if (!source) return gone();
     const element = make("img", { src: source, alt, loading: "lazy", decoding: "async" });
     element.addEventListener("error", () => {
       element.closest(".photo")?.querySelectorAll(".layer").forEach((layer) => layer.remove()); // nothing to lay errors over
-      element.replaceWith(make("div", { class: "gone" }, "no image"));
+      element.replaceWith(gone());
     });
     return element;
   };
@@ -205,28 +319,41 @@
     document.head.append(script);
   }
 
+  function fill(select, entries) {
+    const before = select.value;
+    select.replaceChildren(...entries.map(([value, text]) => make("option", { value }, text)));
+    if (entries.some(([value]) => String(value) === before)) select.value = before;
+  }
+
   function openSet(then) {
     const set = Number($("view-set").value);
     load(set, () => {
+      if (set !== Number($("view-set").value)) return; // another one was chosen meanwhile
       data = report.images[set];
       const here = data.methods.map((m) => report.methods[m]);
-      const keep = [$("view-sort").value, $("view-minus").value];
-      $("view-sort").replaceChildren(make("option", { value: "mean" }, "mean of the methods"), make("option", { value: "spread" }, "disagreement"),
-        make("option", { value: "name" }, "name"), ...here.map((name, i) => make("option", { value: i }, name)));
-      $("view-minus").replaceChildren(make("option", { value: "" }, "nothing"), ...here.map((name, i) => make("option", { value: i }, name)));
-      [$("view-sort"), $("view-minus")].forEach((select, i) => {
-        if ([...select.options].some((o) => o.value === keep[i])) select.value = keep[i];
-      });
-      arrange();
+      fill($("view-sort"), [["mean", "mean of the methods"], ["spread", "range across methods"], ["name", "name"], ...here.entries()]);
+      fill($("view-minus"), [["", "nothing"], ...here.entries()]);
+      const groups = Object.entries(data.groups || {}).flatMap(([attribute, g]) => g.names.map((name, i) => [`${attribute}=${i}`, `${attribute}: ${name}`]));
+      fill($("view-group"), [["", "all"], ...groups]);
+      prefix = commonPrefix(data.stems);
       if (then) then();
+      arrange();
     });
   }
 
+  function commonPrefix(stems) {
+    let n = stems.length > 1 ? stems[0].length : 0;
+    for (const stem of stems) while (n && stem.slice(0, n) !== stems[0].slice(0, n)) n--;
+    return n > 8 ? n : 0; // of long names only the part that differs is shown
+  }
+
   function arrange() {
-    const scores = data.scores[$("view-metric").value], by = $("view-sort").value, minus = $("view-minus").value;
+    const metric = $("view-metric").value, scores = data.scores[metric], by = $("view-sort").value, minus = $("view-minus").value;
     $("view-minus").disabled = isNaN(parseInt(by));
     // scores made in different ways have no common mean: only comparable methods count, if there are any
-    const judged = data.compared.some(Boolean) ? scores.filter((_, m) => data.compared[m]) : scores;
+    const kept = (m) => !off.method.has(report.methods[data.methods[m]]);
+    const alike = scores.filter((_, m) => kept(m) && data.compared[m]);
+    const judged = alike.length ? alike : scores.filter((_, m) => kept(m));
     const row = (i) => judged.map((column) => column[i]).filter((v) => v !== null);
     keys = data.stems.map((stem, i) => {
       if (by === "name") return stem;
@@ -235,100 +362,218 @@
       const own = scores[by][i], other = minus === "" ? 0 : scores[minus][i];
       return own === null || other === null ? null : own - other;
     });
-    const wanted = $("view-filter").value.trim().toLowerCase(), sign = Number($("view-order").value);
-    const stem = chosen >= 0 ? order[chosen] : undefined;
-    order = data.stems.flatMap((s, i) => (s.toLowerCase().includes(wanted) ? [i] : []));
+    const wanted = $("view-filter").value.trim().toLowerCase();
+    const [attribute, code] = $("view-group").value.split("=");
+    const codes = attribute ? data.groups[attribute].codes : null;
+    const low = parseFloat($("view-low").value), high = parseFloat($("view-high").value);
+    // a range across methods is worst where it is largest; otherwise the metric's direction decides
+    const better = by === "name" ? -1 : by === "spread" ? -1 : report.metrics[metric].sign;
+    const sign = ($("view-order").value === "worst" ? 1 : -1) * (by === "name" ? 1 : better);
+    const stem = chosen >= 0 ? data.stems[order[chosen]] : undefined;
+    const passes = (s, i) => s.toLowerCase().includes(wanted) && (!codes || codes[i] === Number(code));
+    const candidates = data.stems.flatMap((s, i) => (passes(s, i) ? [i] : []));
+    drawBins(candidates, low, high);
+    order = candidates.filter((i) => (isNaN(low) || keys[i] >= low) && (isNaN(high) || keys[i] <= high));
     order.sort((a, b) => {
       if (keys[a] === null || keys[b] === null) return (keys[a] === null) - (keys[b] === null);
       return sign * (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : 0) || a - b;
     });
     $("view-count").textContent = `${order.length} of ${data.stems.length} images`;
-    space.style.height = `${order.length * ROW}px`;
-    chosen = Math.max(0, order.indexOf(stem));
+    layOut();
+    chosen = Math.max(0, order.findIndex((i) => data.stems[i] === stem));
     show(order.length ? chosen : -1, false);
+    for (const [id, usual] of Object.entries(USUAL)) remember(id, $(`view-${id}`).value === usual ? "" : $(`view-${id}`).value);
+  }
+
+  const isGrid = () => $("view-layout").value === "grid";
+  const across = () => (isGrid() ? Math.max(1, Math.floor(list.clientWidth / TILE.width)) : 1);
+  const rowHeight = () => (isGrid() ? TILE.height : ROW);
+  function layOut() {
+    viewer.classList.toggle("as-grid", isGrid());
+    space.style.height = `${Math.ceil(order.length / across()) * rowHeight()}px`;
+  }
+
+  /* A histogram of the values by which images are sorted; a click on a bin shows its images. */
+  function drawBins(candidates, low, high) {
+    const values = candidates.map((i) => keys[i]).filter((v) => typeof v === "number");
+    const box = $("view-bins");
+    box.hidden = values.length < 2;
+    if (box.hidden) return;
+    const min = Math.min(...values), max = Math.max(...values), n = 20, step = (max - min) / n || 1;
+    const counts = new Array(n).fill(0);
+    for (const v of values) counts[Math.min(n - 1, Math.floor((v - min) / step))]++;
+    const most = Math.max(...counts);
+    box.replaceChildren(...counts.map((count, k) => {
+      const from = Number((min + k * step - 5e-5).toFixed(4)), to = Number((min + (k + 1) * step + 5e-5).toFixed(4));
+      const text = `${count} images from ${from.toFixed(3)} to ${to.toFixed(3)}`;
+      const bin = make("button", { type: "button", title: text, "aria-label": text, "aria-pressed": String(low === from && high === to) });
+      bin.style.height = `${Math.round((60 * count) / most)}px`;
+      bin.addEventListener("click", () => {
+        const again = low === from && high === to;
+        $("view-low").value = again ? "" : from;
+        $("view-high").value = again ? "" : to;
+        arrange();
+      });
+      return bin;
+    }));
   }
 
   function paint() {
-    const first = Math.max(0, Math.floor(list.scrollTop / ROW) - 4);
-    const last = Math.min(order.length, first + Math.ceil(list.clientHeight / ROW) + 8);
-    const set = Number($("view-set").value), items = [];
+    const columns = across(), height = rowHeight();
+    const first = Math.max(0, Math.floor(list.scrollTop / height) - 3) * columns;
+    const last = Math.min(order.length, first + (Math.ceil(list.clientHeight / height) + 6) * columns);
+    const set = Number($("view-set").value), items = [], sort = parseInt($("view-sort").value);
+    // in the grid, the map of the method that is sorted by
+    const kind = isGrid() && !isNaN(sort) ? report.folders[data.methods[sort]] : "image";
     for (let k = first; k < last; k++) {
       const i = order[k];
       const item = make("div", { class: "item", role: "option", id: `item-${k}`, "aria-selected": String(k === chosen),
         "aria-setsize": order.length, "aria-posinset": k + 1 });
-      item.style.top = `${k * ROW}px`;
+      item.style.top = `${Math.floor(k / columns) * height}px`;
+      if (isGrid()) item.style.left = `${(k % columns) * TILE.width}px`;
       const key = keys[i] === null ? "–" : typeof keys[i] === "number" ? keys[i].toFixed(3) : "";
-      item.append(image(thumbnail(set, "image", i), ""), make("span", { class: "name", title: data.stems[i] }, data.stems[i]), make("span", {}, key));
-      item.addEventListener("click", () => show(k, true));
+      const name = prefix ? `…${data.stems[i].slice(prefix - 1)}` : data.stems[i];
+      item.append(image(thumbnail(set, kind, i), ""), make("span", { class: "name", title: data.stems[i] }, name), make("span", {}, key));
+      item.addEventListener("click", () => {
+        show(k, true);
+        // on a narrow screen the detail is below the list
+        if (isGrid() || matchMedia("(max-width: 760px)").matches) detail.scrollIntoView({ block: "start" });
+      });
       items.push(item);
     }
     space.replaceChildren(...items);
-    list.setAttribute("aria-activedescendant", `item-${chosen}`);
+    if (chosen >= first && chosen < last) list.setAttribute("aria-activedescendant", `item-${chosen}`);
+    else list.removeAttribute("aria-activedescendant");
   }
 
-  function show(k, remember) {
+  function show(k, isChosen) {
     chosen = k;
-    if (k < 0) { detail.replaceChildren("No image has this name."); space.replaceChildren(); return; }
-    const top = k * ROW;
+    if (k < 0) { detail.replaceChildren("No image matches."); space.replaceChildren(); list.removeAttribute("aria-activedescendant"); return; }
+    const top = Math.floor(k / across()) * rowHeight();
     if (top < list.scrollTop) list.scrollTop = top;
-    if (top + ROW > list.scrollTop + list.clientHeight) list.scrollTop = top + ROW - list.clientHeight;
+    if (top + rowHeight() > list.scrollTop + list.clientHeight) list.scrollTop = top + rowHeight() - list.clientHeight;
     paint();
-    const set = Number($("view-set").value), i = order[k], stem = data.stems[i], errors = $("view-errors").checked;
-    const card = (title, content, ...rest) => make("div", { class: "card" }, make("h4", { title }, title), make("div", { class: "photo" }, ...content), ...rest);
+    const set = Number($("view-set").value), i = order[k], stem = data.stems[i], mode = $("view-show").value;
+    const photo = (title, below, content) => {
+      const button = make("button", { class: "open", type: "button", "aria-label": `enlarge ${title}` }, make("div", { class: "photo" }, ...content));
+      button.addEventListener("click", () => zoom(set, i, below));
+      return button;
+    };
+    const card = (title, below, content, ...rest) => make("div", { class: "card" }, make("h4", { title }, title), photo(title, below, content), ...rest);
     const cards = [
-      card("image", [image(thumbnail(set, "image", i), `image ${stem}`)]),
-      card("mask", [image(thumbnail(set, "mask", i), `mask of ${stem}`)]),
-      ...data.methods.map((m, column) => {
-        const folder = report.folders[m], source = thumbnail(set, folder, i);
-        const content = [image(source, `map of ${report.methods[m]}`)];
-        if (errors) {
-          content.push(make("div", { class: "layer truth" }, image(thumbnail(set, "mask", i), "")));
-          content.push(make("div", { class: "layer map" }, image(source, `errors of ${report.methods[m]}`)));
-        }
-        const scores = make("dl");
-        report.metrics.forEach((metric, n) => {
-          const value = data.scores[n] && data.scores[n][column][i];
-          if (value === undefined || value === null) return;
-          const style = String(n) === $("view-metric").value ? { class: "chosen" } : {};
-          scores.append(make("dt", style, metric.heading), make("dd", style, value.toFixed(3)));
-        });
-        return card(report.methods[m], content, scores);
-      }),
+      card("image", "image", [image(thumbnail(set, "image", i), `image ${stem}`)]),
+      card("GT", "mask", [image(thumbnail(set, "mask", i), `ground truth of ${stem}`)]),
     ];
-    const link = make("a", { href: `#image=${encodeURIComponent(report.datasets[set].name)}/${encodeURIComponent(stem)}` }, "link to this image");
-    detail.replaceChildren(make("h3", {}, `${report.datasets[set].name}: ${stem} `, link), make("div", { class: "cards" }, ...cards));
-    if (remember) history.replaceState(null, "", link.getAttribute("href"));
+    data.methods.forEach((m, column) => {
+      if (off.method.has(report.methods[m])) return;
+      const folder = report.folders[m], source = thumbnail(set, folder, i);
+      const content = [image(source, `map of ${report.methods[m]}`)];
+      if (mode === "errors") {
+        content.push(make("div", { class: "layer truth" }, image(thumbnail(set, "mask", i), "")));
+        content.push(make("div", { class: "layer map" }, image(source, `errors of ${report.methods[m]}`)));
+      } else if (mode === "overlay") {
+        const layer = make("div", { class: "layer" }, image(thumbnail(set, "image", i), ""));
+        layer.style.opacity = .55;
+        content.push(layer);
+      }
+      const scores = make("dl");
+      report.metrics.forEach((metric, n) => {
+        const value = data.scores[n] && data.scores[n][column][i];
+        if (value === undefined || off.metric.has(metric.name)) return;
+        const style = String(n) === $("view-metric").value ? { class: "chosen" } : {};
+        scores.append(make("dt", style, metric.heading), make("dd", style, value === null ? "undefined" : value.toFixed(3)));
+      });
+      cards.push(card(report.methods[m], folder, content, scores));
+    });
+    const groups = Object.entries(data.groups || {}).flatMap(([attribute, g]) => (g.codes[i] < 0 ? [] : [`${attribute}: ${g.names[g.codes[i]]}`]));
+    detail.replaceChildren(make("h3", {}, `${report.datasets[set].name}: ${stem}`), make("p", { class: "note" }, groups.join("; ")),
+      make("div", { class: "cards" }, ...cards));
+    if (isChosen) remember("image", stem);
   }
 
-  function follow() {
-    const match = /^#image=([^/]*)\/(.*)$/.exec(location.hash);
-    if (!match) return false;
-    const set = report.datasets.findIndex((s) => s.name === decodeURIComponent(match[1]));
-    if (set < 0) return false;
-    $("view-set").value = set;
-    $("view-filter").value = "";
-    openSet(() => {
-      const k = order.findIndex((i) => data.stems[i] === decodeURIComponent(match[2]));
-      if (k >= 0) { show(k, false); $("browser").scrollIntoView(); }
-    });
-    return true;
+  /* ---- enlarged: one layer over another, blended or split ---- */
+  function zoom(set, i, above) {
+    const layers = [["image", "image"], ["mask", "GT"], ...data.methods.map((m) => [report.folders[m], report.methods[m]])];
+    fill($("zoom-below"), layers);
+    fill($("zoom-above"), layers);
+    $("zoom-below").value = above === "image" ? "image" : $("zoom-below").value === above ? "image" : $("zoom-below").value;
+    $("zoom-above").value = above === "image" ? "mask" : above;
+    const update = () => {
+      $("zoom-title").textContent = data.stems[i];
+      for (const [id, select] of [["zoom-under", "zoom-below"], ["zoom-top", "zoom-above"]]) {
+        const source = thumbnail(set, $(select).value, i);
+        if ($(id).getAttribute("src") !== source) $(id).src = source;
+        $(id).alt = $(select).selectedOptions[0].textContent;
+      }
+      const amount = Number($("zoom-amount").value), isSplit = $("zoom-mode").value === "slider";
+      $("zoom-over").style.opacity = isSplit ? 1 : amount / 100;
+      $("zoom-over").style.clipPath = isSplit ? `inset(0 0 0 ${amount}%)` : "none";
+    };
+    for (const id of ["zoom-below", "zoom-above", "zoom-mode", "zoom-amount"]) $(id).oninput = $(id).onchange = update;
+    update();
+    $("zoom").showModal();
+  }
+  $("zoom-close").addEventListener("click", () => $("zoom").close());
+
+  // the settings that the address keeps, with their usual values
+  const USUAL = { metric: String(report.primary), sort: "mean", minus: "", order: "worst", layout: "list", show: "", filter: "", group: "", low: "", high: "" };
+  function restore() {
+    for (const [id, usual] of Object.entries(USUAL)) $(`view-${id}`).value = address.get(id) ?? usual;
+    for (const id of ["sort", "metric"]) if ($(`view-${id}`).selectedIndex < 0) $(`view-${id}`).value = USUAL[id];
+    for (const id of ["minus", "group", "order", "layout", "show"]) if ($(`view-${id}`).selectedIndex < 0) $(`view-${id}`).value = USUAL[id];
+    const wanted = address.get("image");
+    order = wanted === null ? [] : [data.stems.indexOf(wanted)];
+    chosen = order.length && order[0] >= 0 ? 0 : -1;
+    if (wanted !== null) { openFor("browser"); $("browser").scrollIntoView(); }
   }
 
   options($("view-set"), report.datasets.map((s) => s.name));
   options($("view-metric"), report.metrics.map((m) => m.heading));
   $("view-metric").value = report.primary;
-  $("view-set").addEventListener("change", () => { chosen = -1; list.scrollTop = 0; openSet(); });
-  for (const id of ["view-metric", "view-sort", "view-minus", "view-order"]) $(id).addEventListener("change", () => { chosen = -1; list.scrollTop = 0; arrange(); });
-  $("view-filter").addEventListener("input", () => { list.scrollTop = 0; arrange(); });
-  $("view-errors").addEventListener("change", () => show(chosen, false));
+  $("view-set").addEventListener("change", () => {
+    chosen = -1;
+    list.scrollTop = 0;
+    remember("set", $("view-set").value === "0" ? "" : report.datasets[$("view-set").value].name);
+    remember("image", "");
+    openSet();
+  });
+  const fromTop = () => { chosen = -1; list.scrollTop = 0; arrange(); };
+  for (const id of ["metric", "sort", "minus", "order", "group", "layout"]) $(`view-${id}`).addEventListener("change", fromTop);
+  for (const id of ["filter", "low", "high"]) $(`view-${id}`).addEventListener("input", () => { list.scrollTop = 0; arrange(); });
+  $("view-reset").addEventListener("click", () => {
+    for (const id of ["filter", "low", "high", "group"]) $(`view-${id}`).value = "";
+    arrange();
+  });
+  $("view-show").addEventListener("change", arrange);
   list.addEventListener("scroll", () => requestAnimationFrame(paint));
+  new ResizeObserver(() => { if (data && isGrid()) { layOut(); paint(); } }).observe(list);
   list.addEventListener("keydown", (event) => {
-    const page = Math.floor(list.clientHeight / ROW);
-    const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
+    const columns = across(), page = Math.floor(list.clientHeight / rowHeight()) * columns;
+    const step = { ArrowDown: columns, ArrowRight: 1, ArrowUp: -columns, ArrowLeft: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
     if (step === undefined || !order.length) return;
     event.preventDefault();
     show(Math.min(order.length - 1, Math.max(0, chosen + step)), true);
   });
-  window.addEventListener("hashchange", follow);
-  if (!follow()) openSet();
+  afterChoice.push(() => { if (data) arrange(); });
+  function follow() {
+    const set = report.datasets.findIndex((s) => s.name === address.get("set"));
+    $("view-set").value = Math.max(0, set);
+    openSet(restore);
+  }
+  window.addEventListener("hashchange", () => {
+    if (!location.hash.startsWith("#?")) return;
+    for (const key of [...address.keys()]) address.delete(key);
+    for (const [key, value] of new URLSearchParams(location.hash.slice(2))) address.set(key, value);
+    follow();
+  });
+  follow();
+  if (PARTS.some((part) => off[part].size)) choiceChanged();
+
+  const save = $("save-json");
+  if (save) save.addEventListener("click", () => {
+    const blob = new Blob([$("report-json").textContent], { type: "application/json" });
+    const link = make("a", { href: URL.createObjectURL(blob), download: "report.json" });
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
 })();

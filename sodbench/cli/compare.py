@@ -11,6 +11,7 @@ from sodbench.cli.conditions import (
 )
 from sodbench.cli.options import (
     add_format,
+    add_output,
     add_resampling,
     add_selection,
     names,
@@ -42,6 +43,11 @@ def add_parser(commands: Any) -> None:
     add_selection(parser)
     add_format(parser, ("table", "markdown", "csv", "json"))
     add_resampling(parser, 10_000, "bootstrap resamples")
+    add_output(
+        parser,
+        "FILE.html|.md|.tex",
+        "also write the comparison, with the images that gained and lost most, to this file",
+    )
     add_conditions(
         parser,
         "--fail-if",
@@ -52,12 +58,19 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the comparison on standard output; the status is 1 where a condition of --fail-if is met."""
-    from sodbench.console import show
+    from sodbench.console import logger, show
+    from sodbench.errors import SodbenchError
+    from sodbench.quoting import printable
     from sodbench.reports.compare import compare, format_comparison
+    from sodbench.reports.comparison_files import COMPARISON_FORMATS, write_comparison
     from sodbench.reports.requirements import check_comparison
     from sodbench.results import load_results, warn_of_shards
 
     conditions = read_conditions(arguments, "--fail-if")
+    if arguments.output and arguments.output.suffix.lower() not in COMPARISON_FORMATS:
+        raise SodbenchError(
+            f"{arguments.output}: the format follows from the name; it must end in .html, .md or .tex"
+        )
     first, second = load_results(arguments.first), load_results(arguments.second)
     warn_of_shards([*first, *second])
     metrics = names(arguments.metrics)
@@ -77,6 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
         conditions, list({c.dataset: 0 for c in comparison.comparisons}), "--fail-if"
     )
     show(format_comparison(comparison, arguments.format))
+    if arguments.output:
+        write_comparison(comparison, first, second, arguments.output)
+        logger.info("%s", printable(arguments.output))
     outcomes = check_comparison(comparison, conditions, arguments.certainty)
     table = format_comparison(comparison, "markdown") if arguments.summary else ""
     return report_outcomes(arguments, outcomes, "--fail-if", "sodbench compare", table)

@@ -38,9 +38,9 @@ def add_parser(commands: Any) -> None:
     )
     add_output(
         parser,
-        "DIR|FILE.md",
-        "a folder for everything (HTML, Markdown, LaTeX, CSV, JSON, figures), or a Markdown file with its figures "
-        "next to it",
+        "DIR|FILE.html|FILE.md",
+        "a folder for everything (HTML, Markdown, LaTeX, CSV, JSON, figures), one HTML file that can be mailed, or a "
+        "Markdown file with its figures next to it",
         required=True,
     )
     selection = parser.add_argument_group("what is shown")
@@ -76,6 +76,17 @@ def _add_form(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="keep absolute paths in the text (default: only names, because a report is published)",
     )
+    group.add_argument(
+        "--single-file",
+        action="store_true",
+        help="also write the page as one HTML file, DIR/report-single.html (-o FILE.html writes only that)",
+    )
+    group.add_argument(
+        "--max-size",
+        type=_megabytes,
+        metavar="MB",
+        help="size of the single file; it gets as many thumbnails as fit (default: 4.5)",
+    )
 
 
 def _add_sources(group: argparse._ArgumentGroup) -> None:
@@ -95,8 +106,8 @@ def _add_sources(group: argparse._ArgumentGroup) -> None:
         type=path,
         default=[],
         metavar="PATH",
-        help="output of 'sodbench data stats -o DIR' (DIR, or its CSV files): also show the scores by number, "
-        "position and contrast of the objects",
+        help="output of 'sodbench data stats -o DIR' (DIR, or its CSV files), or any CSV with a column 'stem': also show "
+        "the scores by these attributes of the images",
     )
     group.add_argument(
         "--images",
@@ -115,18 +126,37 @@ def _add_sources(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _megabytes(text: str) -> float:
+    try:
+        size = float(text)
+    except ValueError:
+        size = 0.0
+    if not 0 < size < 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of megabytes")
+    return size
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print where it is; the status is 1 where a named input could not be used."""
     from sodbench.console import logger, show
     from sodbench.quoting import printable
-    from sodbench.reports.inputs import ReportOptions
+    from sodbench.reports.inputs import DEFAULT_MAX_SIZE, ReportOptions
     from sodbench.reports.report import write_report
     from sodbench.results import load_results, warn_of_shards
 
     if arguments.output.suffix.lower() == ".md":
         refuse_without_effect(
-            arguments, ("thumbnails", "colours"), "on a single Markdown file; name a folder"
+            arguments,
+            ("thumbnails", "colours", "single_file"),
+            "on a single Markdown file; name a folder",
         )
+    is_page = arguments.output.suffix.lower() in (".html", ".htm")
+    if is_page:
+        refuse_without_effect(
+            arguments, ("thumbnails", "colours"), "on a single HTML file; name a folder"
+        )
+    if not is_page and not arguments.single_file:
+        refuse_without_effect(arguments, ("max_size",), "without --single-file or -o FILE.html")
     results = load_results(arguments.results)
     warn_of_shards(results)
     # what a rerun without the file of defaults needs
@@ -150,6 +180,8 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         command=shlex.join(["sodbench", *sys.argv[1:], *words]),
         with_paths=arguments.with_paths,
+        single_file=arguments.single_file,
+        max_size=arguments.max_size or DEFAULT_MAX_SIZE,
     )
     report = write_report(results, arguments.output, options)
     show(printable(report.page))

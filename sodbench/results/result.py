@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sodbench.errors import Problem, ProblemKind, SodbenchError, StoredFileError
 from sodbench.files import CHECKSUM, checksum, file_hash
 from sodbench.metrics.catalogue import DEFAULT_METRICS
+from sodbench.quoting import html_text
 from sodbench.results.pair_table import PairTable
 from sodbench.results.policy import AppliedPolicy
 from sodbench.results.scores_file import read_scores
@@ -136,6 +137,42 @@ class Result:
         names = [name for name in DEFAULT_METRICS if name in self.metrics]
         scores = ", ".join(f"{name}={self.metrics[name]:.4f}" for name in names)
         return f"<Result: {self.method} on {self.dataset}, {self.protocol}, n={self.n}: {scores}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers and how they were made, as ``sodbench eval --format json`` prints them.
+
+        Returns
+        -------
+        dict
+            ``method``, ``dataset``, ``protocol``, ``n``, ``signature`` and ``metrics``, which has NaN where undefined.
+        """
+        return {
+            "method": self.method,
+            "dataset": self.dataset,
+            "protocol": self.protocol,
+            "n": self.n,
+            "signature": str(self.signature),
+            "metrics": dict(self.metrics),
+        }
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the numbers as a table of one row, see `sodbench.to_frame`.
+
+        Returns
+        -------
+        DataFrame
+        """
+        from sodbench.results.frame import to_frame
+
+        return to_frame([self])
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from sodbench.results.frame import to_frame
+
+        names = [name for name in DEFAULT_METRICS if name in self.metrics]
+        table = to_frame([self], names).drop(columns="signature").round(4)
+        return f"{table.to_html(index=False)}<p><code>{html_text(str(self.signature))}</code></p>"
 
     @cached_property
     def table(self) -> "pd.DataFrame":

@@ -131,10 +131,12 @@ def test_images_are_chosen_by_the_scores_of_comparable_methods(tmp_path):
     out = tmp_path / "out"
     report_page([other, *compared], out, resamples=100, images=["disputed"], thumbnails=1)
     shown = (
-        (out / "report.md").read_text("utf-8").partition("Images of own with mask and maps; ")[2]
+        (out / "report.md")
+        .read_text("utf-8")
+        .partition("Images of own with ground truth (GT) and maps; ")[2]
     )
     assert "im\\_007: where the methods differ most" in shown
-    assert [p.name for p in (out / "thumbnails/own/mask").glob("*.jpg")] != ["000005.jpg"]
+    assert [p.name for p in (out / "thumbnails/own/mask").glob("*.webp")] != ["000005.webp"]
     data = (out / "data" / "dataset-0.js").read_text("utf-8")
     assert '"compared":[false,true,true]' in data
 

@@ -162,3 +162,16 @@ def test_a_condition_on_a_dataset_that_is_not_scored_is_refused(folders, capsys)
     arguments = ["eval", str(folders / "preds"), str(folders / "toys"), "--require", "SOD:mae<1"]
     assert main(arguments) == 2
     assert "there is no score on SOD; there are: toys" in capsys.readouterr().err
+
+
+def test_compare_writes_a_file_of_a_known_format(folders, capsys):
+    results = folders / "results"
+    assert (
+        main(["--quiet", "eval", str(folders / "preds"), str(folders / "toys"), "-o", str(results)])
+        == 0
+    )
+    pair = ["--quiet", "compare", str(results / "m2"), str(results / "m1"), "--resamples", "100"]
+    assert main([*pair, "-o", str(folders / "c.html")]) == 0
+    assert "<html" in (folders / "c.html").read_text(encoding="utf-8")
+    assert main([*pair, "-o", str(folders / "c.docx")]) == 2
+    assert "it must end in .html, .md or .tex" in capsys.readouterr().err

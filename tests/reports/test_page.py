@@ -88,13 +88,99 @@ def names(page):
 def test_tables_sort_by_number_and_by_name(page):
     heads = all_(page, "[data-table=scores] thead tr:last-child .sort")
     heads[1].click()  # SOD MAE: the best first
-    first = [float(c.get_attribute("data-value")) for c in all_(page, "[data-table=scores] tbody td:nth-child(2)")
+    first = [float(c.get_attribute("data-value")) for c in all_(page, "[data-table=scores] tbody tr:not(.published) td:nth-child(2)")
              if c.get_attribute("data-value")]  # fmt: skip
-    assert first == sorted(first) and len(first) > 4
+    assert first == sorted(first) and len(first) == 4
     heads[1].click()
     assert text(page, "[data-table=scores] [aria-sort=descending]").startswith("MAE")
+    heads[1].click()  # the third click restores the order
+    assert all_(page, "[data-table=scores] [aria-sort=descending]") == []
+    assert names(page)[:4] == [f"{name}{letter}" for name, letter in zip(ODD, "abcd", strict=True)]
     heads[0].click()
-    assert names(page) == sorted(names(page), key=str.lower)
+    own = [name for name in names(page) if not name.endswith("as published")]
+    assert own == sorted(own, key=str.lower)
+    assert names(page)[: len(own)] == own, "published rows stay below the measured ones"
+
+
+def test_numbers_that_are_printed_with_signs_sort_as_numbers(page):
+    for column in (2, 3):  # the difference, and p
+        cells = f"[data-table=comparisons] tbody td:nth-child({column})"
+        find(page, f"[data-table=comparisons] thead th:nth-child({column}) .sort").click()
+        values = [float(c.get_attribute("data-value")) for c in all_(page, cells)]
+        assert len(values) > 4 and values == sorted(values, reverse=True)
+
+
+def test_the_chooser_rules_tables_curves_and_browser_and_stays_in_the_address(page):
+    find(page, "#chooser summary").click()
+    columns = "[data-table=scores] thead tr:last-child th:not([hidden])"
+    before = len(all_(page, columns))
+    all_(page, "#choose-metric input")[0].click()
+    all_(page, "#choose-method input")[1].click()
+    assert len(all_(page, columns)) == before - 2, "one metric on two datasets"
+    assert ODD[1] + "b" not in names(page)
+    assert len(all_(page, "#chart-svg .curve")) == 3
+    assert ODD[1] not in texts(page, "#view-detail h4")
+    assert "4 of 5 metrics, 3 of 4 methods" in text(page, "#chooser-state")
+    address = page.current_url
+    page.get("about:blank")
+    page.get(address)
+    wait(lambda: "images" in text(page, "#view-count"))
+    assert len(all_(page, columns)) == before - 2
+    find(page, "#chooser summary").click()
+    find(page, "#choose-all").click()
+    assert len(all_(page, columns)) == before
+
+
+def test_a_bin_a_group_and_a_range_select_images(page):
+    find(page, "#view-bins button[title^='1 ']").click()
+    assert text(page, "#view-count") == "1 of 12 images"
+    find(page, "#view-reset").click()
+    assert text(page, "#view-count") == "12 of 12 images"
+    groups = page.execute_script(
+        "return [...document.querySelectorAll('#view-group option')].map(o => o.value)"
+    )
+    choose(page, "#view-group", groups[1])
+    assert text(page, "#view-count") != "12 of 12 images"
+    assert "group=" in page.current_url
+
+
+def test_an_image_is_enlarged_below_a_slider_or_an_overlay(page):
+    all_(page, "#view-detail .open")[2].click()
+    assert find(page, "#zoom").is_displayed()
+    style = "return getComputedStyle(document.getElementById('zoom-over'))[arguments[0]]"
+    assert page.execute_script(style, "opacity") == "0.5"
+    choose(page, "#zoom-mode", "slider")
+    assert "50%" in page.execute_script(style, "clipPath")
+    choose(page, "#zoom-below", "mask")
+    assert "/mask/" in find(page, "#zoom-under").get_attribute("src")
+    find(page, "#zoom-close").click()
+    assert not find(page, "#zoom").is_displayed()
+
+
+def test_the_browser_has_a_grid_and_sections_fold(page):
+    choose(page, "#view-layout", "grid")
+    tops = page.execute_script(
+        "return [...document.querySelectorAll('.item')].map(e => e.getBoundingClientRect().top)"
+    )
+    assert len(set(tops)) < len(tops) == 12
+    assert find(page, "#provenance details").get_attribute("open") is None
+    page.execute_script("location.hash = 'provenance'")
+    wait(lambda: find(page, "#provenance details").get_attribute("open") is not None)
+
+
+def test_a_tap_on_a_phone_shows_the_image(page):
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True},
+    )
+    try:
+        width = "return document.documentElement.scrollWidth"
+        assert page.execute_script(width) <= 390
+        page.execute_script("document.querySelectorAll('.item')[2].click()")
+        top = "return document.getElementById('view-detail').getBoundingClientRect().top"
+        wait(lambda: 0 <= page.execute_script(top) < 800)
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_printed_tables_wrap_and_no_column_is_cut_off(page):
@@ -148,15 +234,24 @@ def test_curves_answer_to_pointer_keys_and_clicks(page):
 def test_browser_sorts_searches_and_shows_errors(page):
     assert text(page, "#view-count") == "12 of 12 images"
     values = [float(item.split("\n")[-1]) for item in texts(page, "#view-list .item")]
-    assert values == sorted(values)
-    choose(page, "#view-order", "-1")
+    assert values == sorted(values), "the worst first"
+    choose(page, "#view-order", "best")
     values = [float(item.split("\n")[-1]) for item in texts(page, "#view-list .item")]
     assert values == sorted(values, reverse=True)
+    choose(page, "#view-metric", "0")  # MAE: the best are the lowest
+    values = [float(item.split("\n")[-1]) for item in texts(page, "#view-list .item")]
+    assert values == sorted(values)
+    choose(page, "#view-metric", "1")
+    choose(page, "#view-sort", "spread")
+    choose(page, "#view-order", "worst")
+    values = [float(item.split("\n")[-1]) for item in texts(page, "#view-list .item")]
+    assert values == sorted(values, reverse=True), "the largest range first"
+    choose(page, "#view-order", "best")
     choose(page, "#view-sort", "0")
     choose(page, "#view-minus", "3")  # the difference of two methods
     assert float(text(page, "#view-list .item").split("\n")[-1]) > 0
-    assert texts(page, "#view-detail h4") == ["image", "mask", *ODD]
-    find(page, "#view-errors").click()
+    assert texts(page, "#view-detail h4") == ["image", "GT", *ODD]
+    choose(page, "#view-show", "errors")
     assert len(all_(page, "#view-detail .layer.map")) == 4
     find(page, "#view-filter").send_keys("IM_003")
     assert text(page, "#view-count") == "1 of 12 images"
@@ -180,10 +275,11 @@ def test_browser_follows_keys_and_links(page, odd_report):
     address = page.current_url
     page.get("about:blank")
     page.get(
-        (odd_report / "index.html").as_uri() + "#image=own_set%20%3C1%3E/im_000%20%3C%26%25%3E"
+        (odd_report / "index.html").as_uri()
+        + "#?set=own_set+%3C1%3E&image=im_000+%3C%26%25%3E&sort=name"
     )
     wait(lambda: "own_set <1>: im_000 <&%>" in text(page, "#view-detail h3"))
-    assert "#image=SOD/" in address
+    assert "image=im_" in address and "set=" not in address
 
 
 def test_a_screenshot_shows_the_page_in_light_and_dark(page, tmp_path):

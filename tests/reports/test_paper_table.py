@@ -63,7 +63,7 @@ def test_superscripts_of_a_column_have_one_width_and_are_explained(analysis):
     plain = format_paper_table(analysis)
     assert "textsuperscript" not in plain and "superscript" not in plain
     text = format_paper_table(analysis, PaperTableOptions(superscripts=True))
-    assert "A superscript means" in text
+    assert "A superscript names" in text
     columns = list(
         zip(*[row for row in body(text) if row[0].startswith(tuple(NOISES))], strict=True)
     )

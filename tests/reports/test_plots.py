@@ -44,8 +44,9 @@ def drawings():
         "curves": lambda: plots.curve_panels({d: curves(METHODS) for d in sets}, "recall", "precision", styles),
         "boxes": lambda: plots.box_panels(scores, find_metric("s"), styles),
         "sizes": lambda: plots.group_panels(spread, groups, find_metric("f_max"), styles),
+        "forest": lambda: plots.forest_panels({d: {m: (0.7 + 0.02 * i, 0.65, 0.85) for i, m in enumerate(METHODS)} for d in sets}, find_metric("f_max"), styles),
         "dots": lambda: plots.dot_panels(positions, "max F"),
-        "cost": lambda: plots.cost_scatter({m: (5.0 * 2**i, 0.8) for i, m in enumerate(METHODS)}, "M", "F", styles),
+        "cost": lambda: plots.cost_scatter({m: (5.0 * 2**i, 0.8 + 0.01 * (i % 3)) for i, m in enumerate(METHODS)}, ("M", "F"), styles),
         "ranks": lambda: plots.critical_difference_diagrams({"max F": test, "S": test}),
         "images": lambda: plots.image_grid(rows, ["image", "mask", "<a_$b>"]),
     }  # fmt: skip

@@ -43,7 +43,14 @@ def test_a_markdown_report_has_its_figures_next_to_it(odd_results, tmp_path, png
     text = out.read_text(encoding="utf-8")
     assert text.startswith(REPORT_MARKER)
     assert "> This is the built-in sample." in text
-    for heading in ("Scores", "Curves", "Single images", "Problems found", "How this was made"):
+    for heading in (
+        "Summary",
+        "Scores",
+        "Curves",
+        "Per-image scores",
+        "Problems found",
+        "Provenance",
+    ):
         assert f"\n## {heading}\n" in text
     assert "extra (1): a\\_b&lt;c&gt;.png: no mask &amp; no hope 100%" in text
     assert f"`{odd_results[0].signature}`" in text
@@ -73,7 +80,7 @@ def test_a_folder_gets_every_format(odd_report):
         assert (odd_report / "tables" / f"{name}.tex").is_file()
     rows = list(csv.DictReader((odd_report / "tables/all_comparisons.csv").open(encoding="utf-8")))
     assert len(rows) == 6 * 2 * 5  # pairs x sets x metrics
-    thumbnails = list((odd_report / "thumbnails").rglob("*.jpg"))
+    thumbnails = list((odd_report / "thumbnails").rglob("*.webp"))
     assert len(thumbnails) == 2 * 12 * (2 + 4)
 
 
@@ -330,6 +337,44 @@ def test_scores_by_kind_of_image(tmp_path, png_only, capsys, monkeypatch):
     assert (tables / "by_position.tex").is_file()
 
 
+def test_any_csv_with_stems_is_a_source_of_attributes(tmp_path):
+    """As SOC's nine attributes, a column of 0 and 1 each; words; numbers; empty cells are in no group."""
+    result = synthetic("m", "SOC", images=12)
+    stems = list(result.table.index)
+    frame = pd.DataFrame(
+        {
+            "stem": stems,
+            "AC": [i % 2 for i in range(12)],
+            "weather": ["sun", "rain", ""] * 4,
+            "depth": [i / 7 for i in range(12)],
+            "people": [i % 3 for i in range(12)],
+        }
+    )
+    file = tmp_path / "anything.csv"
+    frame.to_csv(file, index=False)
+    groups = read_attributes([file], [result])["SOC"]
+    assert {c: list(groups[c].cat.categories) for c in groups} == {
+        "AC": ["yes", "no"],
+        "weather": ["rain", "sun"],
+        "depth": ["lowest third", "middle", "highest third"],
+        "people": ["0", "1", "2"],
+    }
+    assert groups["weather"].isna().sum() == 4
+    assert (groups["AC"] == "yes").sum() == 6
+    assert list(groups.loc[stems[:2], "depth"]) == ["lowest third"] * 2
+    analysis = analyse([result], attributes={"SOC": groups}, resamples=100)
+    assert [b.attribute for b in analysis.breakdowns] == ["object size", *frame.columns[1:]]
+    with_dataset = frame[["stem", "AC"]].assign(dataset="SOC")
+    with_dataset.loc[len(frame)] = ["x", 1, "other"]
+    with_dataset.to_csv(tmp_path / "both.csv", index=False)
+    assert list(read_attributes([tmp_path / "both.csv"], [result])) == ["SOC"]
+    with pytest.raises(SodbenchError, match="has the attribute AC in another file, too"):
+        read_attributes([file, tmp_path / "both.csv"], [result])
+    (tmp_path / "twice.csv").write_text("stem,a\nx,1\nx,0\n", encoding="utf-8")
+    with pytest.raises(SodbenchError, match="the image x has several lines"):
+        read_attributes([tmp_path / "twice.csv"], [result])
+
+
 def test_attributes_that_do_not_fit_are_refused(tmp_path):
     result = synthetic("m", "SOD")
 
@@ -341,8 +386,8 @@ def test_attributes_that_do_not_fit_are_refused(tmp_path):
     refused("nothing about SOD in .*'sodbench data stats NAME -o DIR' measures it", tmp_path)
     stats_of(result, tmp_path, images=10)
     refused("lacks 2 of the 12 images of SOD that m was scored on, for example im_010", tmp_path)
-    (tmp_path / "SOD.csv").write_text("stem,a\nx,1\n")
-    refused("SOD.csv: not the attributes that", tmp_path / "SOD.csv")
+    (tmp_path / "SOD.csv").write_text("name,a\nx,1\n")
+    refused("SOD.csv: attributes need a column 'stem'", tmp_path / "SOD.csv")
     assert read_attributes((), [result]) == {}
 
 
@@ -363,7 +408,7 @@ def test_refuses_to_overwrite_or_to_write_among_data(tmp_path):
         report_page(results, tmp_path)
     with pytest.raises(SodbenchError, match="holds images, masks or maps"):
         report_page(results, tmp_path / "data" / "maps" / "m" / "report")
-    with pytest.raises(SodbenchError, match=r"a report is a folder .* or a .md file"):
+    with pytest.raises(SodbenchError, match=r"a report is a folder .* a single .html file"):
         report_page(results, tmp_path / "report.pdf")
     with pytest.raises(SodbenchError, match="--baseline nobody: no such method here; there are: m"):
         report_page(results, tmp_path / "r.md", baseline="nobody", resamples=100)
@@ -457,7 +502,7 @@ def test_names_may_be_separated_by_commas(tmp_path, without_figures, monkeypatch
     chosen = ["--metrics", "mae,f_max", "--datasets", "SOD,ECSSD", "--resamples", "100"]
     out = tmp_path / "r.md"
     assert main(["report", "all", "-o", str(out), "--images", "random", *chosen]) == 0
-    text = out.read_text("utf-8").partition("\n## How this was made")[0]
+    text = out.read_text("utf-8").partition("\n## Provenance")[0]
     assert "ECSSD" in text and "HKU-IS" not in text
     capsys.readouterr()
     assert main(["compare", "A", "B", *chosen, "--format", "csv"]) == 0

@@ -105,9 +105,9 @@ def test_a_file_that_no_report_wrote_is_not_replaced(tmp_path, fake_figures):
 def test_fewer_thumbnails_than_before_leave_none_of_the_others(tmp_path, fake_figures):
     results, out = [synthetic("a", "SOD", folder=tmp_path / "data")], tmp_path / "out"
     write(results, out)
-    assert len(list((out / "thumbnails").rglob("*.jpg"))) == 36
+    assert len(list((out / "thumbnails").rglob("*.webp"))) == 36
     write(results, out, thumbnails=3)
-    assert len(list((out / "thumbnails").rglob("*.jpg"))) == 9
+    assert len(list((out / "thumbnails").rglob("*.webp"))) == 9
 
 
 # ---- kills ----------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def test_files_outside_the_recorded_folders_are_named_and_not_shown(
     assert "a on SOD: image files (1): not opened, because scores.csv names files outside" in error
     assert "a on SOD: map files (1): not opened" in error and "private.png" in error
     assert "not opened" in (out / "report.md").read_text("utf-8")
-    assert not (out / "thumbnails/SOD/image/000003.jpg").exists()
+    assert not (out / "thumbnails/SOD/image/000003.webp").exists()
 
 
 def test_images_in_neighbouring_recorded_folders_are_shown(tmp_path, fake_figures):
@@ -292,7 +292,7 @@ def test_images_in_neighbouring_recorded_folders_are_shown(tmp_path, fake_figure
     result.table["image"] = "../images/" + result.table["image"]
     out = tmp_path / "out"
     assert not write([result], out).problems
-    assert (out / "thumbnails/SOD/image/000003.jpg").is_file()
+    assert (out / "thumbnails/SOD/image/000003.webp").is_file()
 
 
 # ---- paths ----------------------------------------------------------------------------------------
@@ -455,4 +455,4 @@ def test_images_of_a_list_in_another_folder_are_shown(tmp_path, fake_figures):
     results, out = tmp_path / "results", tmp_path / "out"
     assert main(["eval", "--pairs", str(listed), "-o", str(results)]) == 0
     assert main(["report", str(results), "-o", str(out), "--resamples", "100"]) == 0
-    assert len(list((out / "thumbnails").rglob("*.jpg"))) == 4
+    assert len(list((out / "thumbnails").rglob("*.webp"))) == 4

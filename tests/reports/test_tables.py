@@ -173,6 +173,7 @@ def example() -> tables.Table:
         seed=0,
         comparable=Comparable(compared, dict.fromkeys(datasets, result.signature), {}, compared),
         ranking=find_ranking(compared),
+        image_groups={},
     )
     table = score_tables.score_table(analysis)
     second = table.rows[1]

@@ -108,11 +108,13 @@ def test_report_hands_its_options_on(recorded, folders):
     assert main(["eval", str(folders / "maps"), str(folders / "data/toys"), "-o", "out"]) == 0
     calls = recorded("sodbench.reports.report.write_report")
     options = ["--title", "Mine", "--with-paths", "--seed", "5", "--images", "random"]
+    options += ["--single-file", "--max-size", "2.5"]
     options += ["--methods-file", "m.toml", "--published", "icon", "--published-methods", "RAS"]
     assert main(["report", "out", "-o", "report", *options]) == 2
     given = calls[0][0][2]
     assert (given.methods_file, given.published) == (Path("m.toml"), ["icon"])
     assert given.published_methods == ["RAS"]
+    assert given.single_file and given.max_size == 2.5
     assert (given.title, given.with_paths, given.seed) == ("Mine", True, 5)
     assert list(given.images) == ["random"]
 

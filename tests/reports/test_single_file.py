@@ -1,0 +1,63 @@
+"""The page in one file: it needs no other file, holds its numbers, and keeps to its size."""
+
+import json
+import re
+
+import pytest
+from synthetic import ODD, synthetic
+
+from sodbench.errors import SodbenchError
+from sodbench.reports.inputs import ReportOptions
+from sodbench.reports.report import SINGLE_PAGE, write_report
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    return [
+        synthetic(m, "SOD", folder=folder, noise=n)
+        for m, n in zip(ODD[:2], (0.1, 0.4), strict=True)
+    ]
+
+
+def test_one_file_holds_everything_and_its_numbers_can_be_taken_out(results, tmp_path):
+    out = tmp_path / "mail.html"
+    assert write_report(results, out, ReportOptions(resamples=100)).page == out
+    assert [p.name for p in tmp_path.iterdir()] == ["mail.html"]
+    text = out.read_text(encoding="utf-8")
+    for address in re.findall(r'(?:src|href)="([^"]*)"', text):
+        assert address.startswith(("data:", "#")), address[:60]
+    assert text.count("data:image/webp;base64,") > 12 * 4, "12 images of 4 kinds, and figures"
+    numbers = re.search(
+        r'<script type="application/json" id="report-json">(.*?)</script>', text, re.DOTALL
+    )
+    stored = json.loads(numbers[1])
+    assert {row["method"] for row in stored["scores"]} == set(ODD[:2])
+    write_report(results, out, ReportOptions(resamples=100))  # its own file is replaced
+
+
+def test_thumbnails_are_left_out_where_the_file_would_become_too_large(results, tmp_path):
+    full, small = tmp_path / "full.html", tmp_path / "small.html"
+    write_report(results, full, ReportOptions(resamples=100))
+    limit = (full.stat().st_size - 10_000) / 1e6
+    write_report(results, small, ReportOptions(resamples=100, max_size=limit))
+    assert small.stat().st_size <= limit * 1e6
+    shown = re.search(r"thumbnails of (\d+) of 12 images", small.read_text(encoding="utf-8"))
+    assert 0 < int(shown[1]) < 12
+
+
+def test_a_folder_gets_it_on_request_and_other_files_are_left_alone(results, tmp_path, monkeypatch):
+    from sodbench.reports import plots
+
+    monkeypatch.setattr(plots, "save_figure", lambda *_: {})
+    out = tmp_path / "report"
+    write_report(results, out, ReportOptions(resamples=100, single_file=True))
+    assert (out / SINGLE_PAGE).is_file()
+    write_report(results, out, ReportOptions(resamples=100))
+    assert not (out / SINGLE_PAGE).exists(), "a file of the earlier report"
+    mine = tmp_path / "mine.html"
+    mine.write_text("<html>my page</html>", encoding="utf-8")
+    with pytest.raises(SodbenchError, match="was not written by sodbench"):
+        write_report(results, mine, ReportOptions(resamples=100))
+    with pytest.raises(SodbenchError, match="holds images, masks or maps"):
+        write_report(results, results[0].folders["maps"] + "/x.html")

@@ -33,6 +33,7 @@ from sodbench.runners.prediction.problems import (
     training_mode_problem,
 )
 from sodbench.runners.prediction.processed import (
+    CallablePredictor,
     Outputs,
     ProcessedPredictor,
     flatten_outputs,
@@ -104,6 +105,10 @@ class Predictor(Protocol):
         """Return what the manifest records of the predictor."""
         ...
 
+    def __call__(self, images: Any, max_side: int | None = None) -> Any:
+        """Predict one image, or several of any sizes, in memory; see `predict_arrays`."""
+        ...
+
     def problems(self, finished: bool) -> Sequence[Problem]:
         """Return what the images so far show to be wrong with all maps.
 
@@ -138,7 +143,7 @@ class Origin:
     source_sha256: str | None = None
 
 
-class NetworkPredictor:
+class NetworkPredictor(CallablePredictor):
     """A network, run by `sodbench.models.inference.InferenceNetwork`.
 
     Parameters
@@ -255,7 +260,8 @@ class NetworkPredictor:
         if seen.images < FIRST_IMAGES and not finished:
             return []
         problems = list(self.network_problems())
-        if not self.network.declares_output and seen.looks_like_probabilities:
+        assumed = self.network.output == "logits" and not self.network.declares_output
+        if assumed and seen.looks_like_probabilities:
             problems.insert(0, double_sigmoid_problem(self.name, seen))
         return problems
 
@@ -265,7 +271,7 @@ class NetworkPredictor:
         return [training_mode_problem(self.name, layers)] if layers else []
 
 
-class BaselinePredictor:
+class BaselinePredictor(CallablePredictor):
     """A classical method of `sodbench.models.BASELINES`, on the CPU.
 
     Parameters

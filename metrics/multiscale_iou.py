@@ -22,6 +22,23 @@ N_LEVELS = 10
 _trapezoid = np.trapezoid if hasattr(np, "trapezoid") else np.trapz  # type: ignore[attr-defined]
 
 
+def cell_exponents(number: int = N_LEVELS) -> list[int]:
+    """The cells' sides, as powers of 2.
+
+    Parameters
+    ----------
+    number : int
+        How many, from 0 to 9.
+
+    Returns
+    -------
+    list of int
+        Whole parts of evenly spaced numbers, so some may be there twice or missing.
+    """
+    exponents: list[int] = np.linspace(0, 9, number, dtype=int).tolist()
+    return exponents
+
+
 def multiscale_iou(binary: NDArray[np.bool_], outline_cells: list[NDArray[np.bool_]]) -> float:
     """Multi-scale IoU of a binarised map with a mask's outline.
 
@@ -29,17 +46,18 @@ def multiscale_iou(binary: NDArray[np.bool_], outline_cells: list[NDArray[np.boo
     ----------
     binary : bool [h, w]
     outline_cells : list of bool arrays
-        The mask's outline on ten grids, from `to_grids` of `outline`.
+        The mask's outline on two grids or more, from `to_grids` of `outline`.
 
     Returns
     -------
     float
     """
+    number = len(outline_cells)
     ratios = [
         (np.count_nonzero(cells & mask_cells) + 1) / (np.count_nonzero(mask_cells) + 1)
-        for cells, mask_cells in zip(to_grids(outline(binary)), outline_cells, strict=True)
+        for cells, mask_cells in zip(to_grids(outline(binary), number), outline_cells, strict=True)
     ]
-    return float(_trapezoid(ratios, dx=1 / (N_LEVELS - 1)))
+    return float(_trapezoid(ratios, dx=1 / (number - 1)))
 
 
 def adaptive_multiscale_iou(values: NDArray[np.float64], foreground: NDArray[np.bool_]) -> float:
@@ -78,22 +96,24 @@ def outline(binary: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return edges
 
 
-def to_grids(edges: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """Which cells of 1, 2, 4 ... 512 pixels contain an edge.
+def to_grids(edges: NDArray[np.bool_], number: int = N_LEVELS) -> list[NDArray[np.bool_]]:
+    """Which cells contain an edge.
 
     Parameters
     ----------
     edges : bool [h, w]
         From `outline`.
+    number : int
+        How many grids, with cells from 1 to 512 pixels wide.
 
     Returns
     -------
     list of bool arrays
-        Ten, from fine to coarse.
+        From fine to coarse.
     """
     cells = [edges]
     for _ in range(N_LEVELS - 1):
         fine = cells[-1]
         fine = np.pad(fine, [(n % 2, 0) for n in fine.shape])
         cells.append(fine[::2, ::2] | fine[1::2, ::2] | fine[::2, 1::2] | fine[1::2, 1::2])
-    return cells
+    return [cells[exponent] for exponent in cell_exponents(number)]

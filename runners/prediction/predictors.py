@@ -21,7 +21,6 @@ from sodbench.models import (
     identify_model,
     starts_untrained,
 )
-from sodbench.models.declarations import InputSize
 from sodbench.models.execution import Execution
 from sodbench.models.presets import get_processing
 from sodbench.models.processing import Output, Preprocessing, Processing
@@ -34,6 +33,7 @@ from sodbench.runners.prediction.problems import (
     training_mode_problem,
 )
 from sodbench.runners.prediction.processed import (
+    CallablePredictor,
     Outputs,
     ProcessedPredictor,
     flatten_outputs,
@@ -68,9 +68,11 @@ class Predictor(Protocol):
     name: str
     device: "torch.device | None"
     default_batch_size: int
-    pads: bool
     shape_pixels: int
     shapes: set[tuple[int, int, int]]
+
+    @property
+    def pads(self) -> bool: ...  # noqa: D102
 
     def allocate(self, shape: tuple[int, ...]) -> Pixels:
         """Return memory, uint8 of this shape, from which `start` copies fastest."""
@@ -101,6 +103,10 @@ class Predictor(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Return what the manifest records of the predictor."""
+        ...
+
+    def __call__(self, images: Any, max_side: int | None = None) -> Any:
+        """Predict one image, or several of any sizes, in memory; see `predict_arrays`."""
         ...
 
     def problems(self, finished: bool) -> Sequence[Problem]:
@@ -137,7 +143,7 @@ class Origin:
     source_sha256: str | None = None
 
 
-class NetworkPredictor:
+class NetworkPredictor(CallablePredictor):
     """A network, run by `sodbench.models.inference.InferenceNetwork`.
 
     Parameters
@@ -172,17 +178,21 @@ class NetworkPredictor:
         self.device: torch.device | None = self.network.device
         cuda = self.network.device.type == "cuda"
         self.default_batch_size = 128 if cuda else 1
-        self.pads = self.network.pads
         self.processing = Processing(
             Preprocessing(self.network.input_size), Output.for_values(self.network.output)
         )
-        self.shape_pixels = SHAPE_PIXELS if cuda or self.pads else 0
+        self.shape_pixels = SHAPE_PIXELS if cuda or self.network.pads else 0
         self.shapes: set[tuple[int, int, int]] = set()
         self._origin = origin or Origin()
         if self._origin.weights_sha256 is None:
             with user_code(f"{name}: the network does not give its weights"):
                 sha256 = checkpoints.weights_sha256(model.state_dict())
             self._origin = replace(self._origin, weights_sha256=sha256)
+
+    @property
+    def pads(self) -> bool:
+        """Whether images of different sizes may be started together; see `Predictor`."""
+        return self.network.pads
 
     def allocate(self, shape: tuple[int, ...]) -> Pixels:
         """Return memory for pixels; see `Predictor.allocate`."""
@@ -209,8 +219,6 @@ class NetworkPredictor:
         if not processing.runs_on_device:
             return ProcessedPredictor(self, processing)
         self.network.input_size = processing.input.size
-        if processing.input.size != InputSize():
-            self.pads = self.network.pads = False
         self.network.output = processing.output.values
         self.processing = processing
         return self
@@ -262,7 +270,7 @@ class NetworkPredictor:
         return [training_mode_problem(self.name, layers)] if layers else []
 
 
-class BaselinePredictor:
+class BaselinePredictor(CallablePredictor):
     """A classical method of `sodbench.models.BASELINES`, on the CPU.
 
     Parameters

@@ -11,6 +11,7 @@ from sodbench.images import Pixels
 from sodbench.models.output_range import OutputRange
 from sodbench.models.processing import ROUNDING, Output, Processing
 from sodbench.parallel import thread_pool
+from sodbench.runners.prediction.one_image import predict_arrays
 from sodbench.runners.prediction.problems import FIRST_IMAGES, double_sigmoid_problem
 
 if TYPE_CHECKING:
@@ -50,7 +51,18 @@ class Runnable(Protocol):
         ...
 
 
-class ProcessedPredictor:
+class CallablePredictor:
+    """Lets a predictor be called with images in memory."""
+
+    def __call__(self, images: Any, max_side: int | None = None) -> Any:
+        """Predict one image, or several of any sizes; see `predict_arrays`."""
+        predictor: Any = self
+        if isinstance(images, (list, tuple)):
+            return predict_arrays(predictor, images, max_side)
+        return predict_arrays(predictor, [images], max_side)[0]
+
+
+class ProcessedPredictor(CallablePredictor):
     """A network with the processing that was declared or chosen for it.
 
     Parameters

@@ -161,10 +161,10 @@ def _folders_of(datasets: "Iterable[Dataset]") -> list[Path]:
 def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
     parser = actions.add_parser(
         "download",
-        help="download datasets and backbone weights",
+        help="download datasets and weights",
         description="Download datasets into the data root. Interrupted "
         "downloads are resumed, archives are unpacked safely, and existing files are left alone. "
-        "Weights (res2net50-v1b) go to <data root>/weights/ and are verified by the hash in their name.",
+        "Weights (res2net50-v1b, u2netp) go to <data root>/weights/ and are verified by their hash.",
         epilog="examples:\n  sodbench data download SOD ECSSD --data-root data/\n  sodbench data download SOD --from SOD.zip",
     )
     parser.add_argument(
@@ -172,7 +172,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
         nargs="*",
         type=filled,
         metavar="NAME",
-        help="datasets, or weights such as res2net50-v1b",
+        help="datasets, or weights: res2net50-v1b, u2netp",
     )
     parser.add_argument(
         "--all", action="store_true", help="all six test sets, the training set and the weights"

@@ -46,6 +46,12 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="shrink longer images to N pixels for the network; maps keep the image's size",
     )
     parser.add_argument(
+        "--cutout",
+        type=path,
+        metavar="DIR",
+        help="also write DIR/<stem>.png: the image without its background, RGBA with the map as alpha",
+    )
+    parser.add_argument(
         "--force",
         action="store_true",
         help="replace existing files that have the names of these maps, whatever wrote them",
@@ -61,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from sodbench.console import logger
     from sodbench.errors import ProblemsError, listing
+    from sodbench.runners.prediction.cutouts import check_cutout_folder, write_cutouts
     from sodbench.runners.prediction.inputs import find_images
     from sodbench.runners.prediction.predict import predict
     from sodbench.runners.prediction.predictors import load_predictor
@@ -68,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     first = os.environ.get("RANK", "0") == "0"
     source = read_model(arguments)
     samples = find_images(arguments.images)
+    if arguments.cutout:
+        check_cutout_folder(arguments.cutout, samples, arguments.output, force=arguments.force)
     predictor = load_predictor(
         source,
         **read_execution(arguments),
@@ -95,4 +104,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise ProblemsError(failed, summary.problems, way_out)
         for line in (failed, *listing(summary.problems), f"The other maps are finished. {way_out}"):
             logger.warning(line)
-    return 1 if summary.problems or summary.warnings else 0
+    uncut = []
+    if arguments.cutout:
+        uncut = write_cutouts(arguments.cutout, samples, arguments.output)
+        for line in listing(uncut):
+            logger.warning(line)
+    return 1 if summary.problems or summary.warnings or uncut else 0

@@ -99,7 +99,7 @@ def _looks_like_backbone(state: Mapping[str, Tensor], own: Mapping[str, Tensor])
 
 def _load_weights(path: Path, model: nn.Module, state: dict[str, Tensor]) -> None:
     own = model.state_dict()
-    state = _rename(path, state, own)
+    state = _fit_names(path, state, own)
     counters = {k: v for k, v in own.items() if k.rpartition(".")[2] == _COUNTER}
     state = counters | state
     if wrong := _list_differences(state, own):
@@ -110,7 +110,9 @@ def _load_weights(path: Path, model: nn.Module, state: dict[str, Tensor]) -> Non
     model.load_state_dict(state, strict=True)
 
 
-def _rename(path: Path, state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _fit_names(
+    path: Path, state: dict[str, Tensor], own: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Return the state with the names of the network, if they differ by wrappers or a prefix alone."""
     wanted = {k for k in own if k.rpartition(".")[2] != _COUNTER}
     if wanted <= state.keys():

@@ -129,14 +129,16 @@ def run_at_size(size: tuple[int, int], network: Callable[[Tensor], Tensor], x: T
         If the network does not return one map per image.
     """
     own_size = x.shape[-2:]
-    if size != tuple(own_size):
-        x = F.interpolate(x, size=size, mode="bilinear", antialias=True)
+    x = _resize(x, size, antialias=True)
     y = network(x)
     check_output(y, x)
-    y = y.float()
-    return (
-        y if y.shape[-2:] == own_size else F.interpolate(y, size=tuple(own_size), mode="bilinear")
-    )
+    return _resize(y.float(), own_size)
+
+
+def _resize(x: Tensor, size: tuple[int, ...], antialias: bool = False) -> Tensor:
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return F.interpolate(x, size=tuple(size), mode="bilinear", antialias=antialias)
 
 
 def needs_contiguous(error: Exception) -> bool:
@@ -167,7 +169,8 @@ class InferenceNetwork:
     compiled : bool, default False
         Use ``torch.compile``.
     padding : bool, optional
-        Take images of different sizes in one batch. By default on CUDA, if the network declares ``handles_padding``.
+        Take images of different sizes in one batch. By default on CUDA, if the network declares ``handles_padding``, or
+        takes a single size, to which each image is resized.
     graphs : bool, optional
         Use CUDA graphs for shapes of batches that come often. By default on CUDA, if the network declares
         ``handles_padding``, which promises that it can be captured.
@@ -183,8 +186,6 @@ class InferenceNetwork:
     channels_last : bool
         The memory layout of weights and images. A network that fails in it, because it calls ``.view`` on feature
         maps, runs contiguous from then on.
-    pads : bool
-        Whether `start` takes images of different sizes.
     transfers : Transfers
         Copies to and from the device.
     graphs : CudaGraphs
@@ -218,18 +219,24 @@ class InferenceNetwork:
         )
         cuda = self.device.type == "cuda"
         able = handles_padding(self._module) and self.input_size == InputSize()
-        if padding and not able:
+        self._padding = cuda if padding is None else padding
+        if padding and not self.pads:
             raise SodbenchError(
                 f"{type(model).__name__}: images of different sizes need a network that declares "
-                "handles_padding = True and takes every size; leave out the padding"
+                "handles_padding = True and takes every size, or one that takes a single size; leave out the padding"
             )
         if graphs and not cuda:
             raise SodbenchError(
                 f"CUDA graphs exist on CUDA devices only, not on {self.device.type}"
             )
-        self.pads = able and cuda if padding is None else padding
         self.transfers = Transfers(self.device)
         self.graphs = CudaGraphs(able and cuda if graphs is None else graphs)
+
+    @property
+    def pads(self) -> bool:
+        """Whether `start` takes images of different sizes."""
+        natural = handles_padding(self._module) and self.input_size == InputSize()
+        return self._padding and (natural or self.input_size.fixed is not None)
 
     def _prepare(self, model: nn.Module) -> Any:
         """Return the copy of the network that computes."""
@@ -320,15 +327,15 @@ class InferenceNetwork:
             output is not finite. It raises SodbenchError if declared probabilities are not in 0..1.
         """
         size = self._size_for(pixels, max_side)
-        if sizes is not None:
-            size = pixels.shape[1:3]
+        here = self.transfers.upload(pixels)
+        results: tuple[Tensor, ...]
         with tensor_float(self.precision == "tf32"):
-            results = self.graphs.run(
-                lambda x, s: self._maps(x, s, size),
-                self.transfers.upload(pixels),
-                None if sizes is None else self.transfers.upload(sizes),
-                size,
-            )
+            if sizes is not None and self.input_size.fixed:
+                results = self._maps_of_each(here, sizes, size)
+            else:
+                size = size if sizes is None else pixels.shape[1:3]
+                inside = None if sizes is None else self.transfers.upload(sizes)
+                results = self.graphs.run(lambda x, s: self._maps(x, s, size), here, inside, size)
         copied = self.transfers.download(results)
 
         def wait() -> NetworkMaps:
@@ -363,11 +370,30 @@ class InferenceNetwork:
         if sizes is not None:
             # a value of the image in place of those outside it
             inside = torch.where(_mask(sizes, y), y, y[:, :1, :1])
-        values = inside.flatten(1)
-        # amin and amax propagate NaN, so they also show which images are finite
-        extremes = torch.stack((values.amin(1), values.amax(1)), 1)
-        maps = quantise(y.clamp(0, 1) if self.output == "probabilities" else y.sigmoid())
+        return self._quantise(y), _extremes(inside)
+
+    def _maps_of_each(
+        self, pixels: Tensor, sizes: NDArray[np.int64], size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """As `_maps`, for images of different sizes, each of which is resized to that of the network."""
+        images = [(i, h, w) for i, (h, w) in enumerate(sizes.tolist()) if h * w]
+        x = torch.zeros((len(sizes), 3, *size), device=self.device)
+        x = x.contiguous(memory_format=torch.channels_last)
+        for i, h, w in images:
+            x[i] = _resize(normalise(pixels[i : i + 1, :h, :w]), size, antialias=True)[0]
+        y = self._with_layout(lambda: self._call(x))
+        check_output(y, x)
+        maps = torch.zeros_like(pixels[..., 0])
+        extremes = torch.zeros((len(sizes), 2), device=self.device)
+        for i, h, w in images:
+            values = _resize(y[i : i + 1].float(), (h, w))[:, 0]
+            maps[i, :h, :w] = self._quantise(values)[0]
+            extremes[i] = _extremes(values)[0]
         return maps, extremes
+
+    def _quantise(self, y: Tensor) -> Tensor:
+        """Return maps uint8 of the network's values."""
+        return quantise(y.clamp(0, 1) if self.output == "probabilities" else y.sigmoid())
 
     def _values(self, pixels: Tensor, sizes: Tensor | None, size: tuple[int, int]) -> Tensor:
         """Return the network's output, float32 [n, 1, h, w], for pixels uint8 [n, h, w, 3] on the device."""
@@ -423,6 +449,13 @@ class InferenceNetwork:
             m[:height, :width] if ok else None
             for m, ok, (height, width) in zip(maps.numpy(), finite, sizes.tolist(), strict=True)
         ]
+
+
+def _extremes(y: Tensor) -> Tensor:
+    """Return the smallest and largest value of each map [n, h, w], float32 [n, 2]."""
+    values = y.flatten(1)
+    # amin and amax propagate NaN, so they also show which images are finite
+    return torch.stack((values.amin(1), values.amax(1)), 1)
 
 
 def _mask(sizes: Tensor, canvas: Tensor) -> Tensor:

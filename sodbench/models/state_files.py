@@ -55,7 +55,7 @@ def read_state(path: Path | str, key: str | None = None) -> dict[str, Tensor]:
         If the file holds anything else, or several state dictionaries.
     """
     path = Path(path)
-    content = _read(path)
+    content = _read_content(path)
     if not isinstance(content, Mapping):
         raise SodbenchError(f"{path}: not a checkpoint: it holds a {type(content).__name__}")
     states = dict(_find_states(content))
@@ -94,7 +94,7 @@ def _find_states(
                 yield from _find_states(value, f"{place}.{key}" if place else key, depth - 1)
 
 
-def _read(path: Path) -> Any:
+def _read_content(path: Path) -> Any:
     """Return what a file holds."""
     if path.is_file() and _is_safetensors(path):
         return _read_safetensors(path)

@@ -336,9 +336,3 @@ def test_the_context_measure_equals_the_librarys(library, pair):
     except ValueError:
         assume(False)  # on one line, where rounding decides what the library does
     assert result == pytest.approx(context(library, *pair, **options), abs=1e-6)
-
-
-@pytest.mark.parametrize("name", ["HumanCorrectionEffortMeasure", "CamouflageContextMeasure"])
-def test_metrics_that_are_not_offered_raise_an_error(name):
-    with pytest.raises(NotImplementedError, match=name):
-        getattr(compat, name)()

@@ -313,7 +313,9 @@ def context_measure(values, foreground):
             offset = np.array([y - reach[0], x - reach[1]])
             kernel[y, x] = np.exp(-0.5 * offset @ inverse @ offset)
     kernel /= kernel.sum()
-    shown = ndimage.correlate(foreground.astype(float), kernel, mode="mirror")
+    # PySODMetrics filters the mask by a kernel in single precision, into single precision
+    rounded = kernel.astype(np.float32).astype(float)
+    shown = ndimage.correlate(foreground.astype(float), rounded, mode="mirror").astype(np.float32)
     relevance = (shown * values).sum() / (values.sum() + pixels.EPS)
     met = 1 - np.exp(-ndimage.correlate(values, kernel, mode="mirror"))
     completeness = math.e / (math.e - 1) * met[foreground].sum() / (foreground.sum() + pixels.EPS)

@@ -10,7 +10,7 @@ from sodbench.errors import SodbenchError
 from sodbench.images import read_grey, read_rgb
 from sodbench.runners.prediction.inputs import find_images
 from sodbench.runners.prediction.predict import predict
-from sodbench.runners.prediction.predictors import NetworkPredictor
+from sodbench.runners.prediction.predictors import NetworkPredictor, load_predictor
 
 SIZES = {"a": (30, 41), "b": (17, 64)}
 
@@ -75,3 +75,30 @@ def test_what_cannot_be_predicted_is_one_clear_error(model, image, options, reas
 def test_a_sigmoid_that_is_applied_twice_is_reported(images, caplog):
     sodbench.predict_image(Sigmoid(), images / "a.png", device="cpu")
     assert "Sigmoid: its values for 1 image(s) are all in 0..1" in caplog.text
+
+
+def test_image_and_model_may_be_given_in_either_order(images):
+    from PIL import Image
+
+    model, file = Bright(), images / "a.png"
+    expected = sodbench.predict_image(model, file, device="cpu")
+    with Image.open(file) as image:
+        for given in (str(file), image):
+            saliency = sodbench.predict_image(given, model=model, device="cpu")
+            assert np.array_equal(saliency, expected)
+    assert sodbench.predict_image(file, "centre-prior").shape == SIZES["a"]
+    with pytest.raises(SodbenchError, match=r"load final\.pth into it"):
+        sodbench.predict_image(file, model, checkpoint="final.pth", device="cpu")
+
+
+def test_a_predictor_is_called_with_one_image_or_several(images):
+    predictor = load_predictor("centre-prior")
+    files = [images / f"{stem}.png" for stem in ("a", "b", "a")]
+    maps = predictor(files)
+    assert [m.shape for m in maps] == [SIZES[stem] for stem in ("a", "b", "a")]
+    assert np.array_equal(predictor(files[1]), maps[1])
+    network = NetworkPredictor(Bright(), "bright", device="cpu")
+    assert np.array_equal(
+        network(files[0]), sodbench.predict_image(files[0], Bright(), device="cpu")
+    )
+    assert network([]) == []

@@ -245,6 +245,35 @@ def test_a_padded_batch_that_fails_is_divided(images, tmp_path, monkeypatch, err
     assert all(sizes is None for _, sizes in batches)
 
 
+def test_a_network_of_one_size_gets_images_of_different_sizes_together(images, tmp_path):
+    """Each image is resized for it, so padding changes nothing, and it needs to know nothing of it."""
+    seen = []
+
+    class Fixed(nn.Module):
+        input_size = InputSize(fixed=(24, 32))
+
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv = nn.Conv2d(3, 1, 3, stride=2, padding=1)
+            nn.init.normal_(self.conv.weight)
+
+        def forward(self, x):
+            seen.append(tuple(x.shape))
+            return self.conv(x)
+
+    (images / "c.png").write_bytes((images / "c.png").read_bytes()[:-30])
+    for padding, size in ((True, 4), (False, 1)):
+        fixed = NetworkPredictor(Fixed(), "fixed", device="cpu", padding=padding)
+        predict(fixed, find_images([images]), tmp_path / str(padding), batch_size=size)
+    assert seen[:2] == [(3, 3, 24, 32)] * 2 and set(seen[2:]) == {(1, 3, 24, 32)}
+    maps, expected = read_maps(tmp_path / "True"), read_maps(tmp_path / "False")
+    assert set(maps) == set(SIZES) - {"c"}
+    for stem, map_ in maps.items():
+        assert map_.shape == SIZES[stem]
+        assert np.abs(map_.astype(int) - expected[stem]).max() <= 1
+
+
 def test_padding_needs_a_network_that_handles_it():
     class Resized(Padded):
         input_size = InputSize(multiple=8)

@@ -11,7 +11,7 @@ from sodbench.errors import SodbenchError
 from sodbench.files import CHECKSUM, file_hash
 from sodbench.results import load_result
 from sodbench.results.counts_file import seal
-from sodbench.results.result_file import encode_result
+from sodbench.results.result_file import _digest, nan_to_none
 from sodbench.runners.evaluation.evaluate import evaluate
 from sodbench.runners.evaluation.verify import verify_results
 
@@ -44,7 +44,9 @@ def edit_json(folder, change, *, forge=False):
     change(stored)
     if forge:
         del stored["digest"]
-        path.write_text(encode_result({k: v for k, v in stored.items() if k != "format"}))
+        plain = nan_to_none(stored)
+        # in one line: line breaks take five times as long
+        path.write_text(json.dumps({"digest": _digest(plain), **plain}))
     else:
         path.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
 

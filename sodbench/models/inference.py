@@ -103,7 +103,8 @@ def check_output(y: Any, x: Tensor) -> None:
         output = f"{list(y.shape)} of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
         raise SodbenchError(
             f"the network returned {output} for a batch {list(x.shape)}; it must return one logit map per image: "
-            f"a floating-point tensor [{len(x)}, 1, h, w]"
+            f"a floating-point tensor [{len(x)}, 1, h, w]. Choose one of several outputs or channels with --processing "
+            "output.select=NUMBER or output.channel=NUMBER"
         )
 
 
@@ -129,13 +130,13 @@ def run_at_size(size: tuple[int, int], network: Callable[[Tensor], Tensor], x: T
         If the network does not return one map per image.
     """
     own_size = x.shape[-2:]
-    x = _resize(x, size, antialias=True)
+    x = _resize_bilinearly(x, size, antialias=True)
     y = network(x)
     check_output(y, x)
-    return _resize(y.float(), own_size)
+    return _resize_bilinearly(y.float(), own_size)
 
 
-def _resize(x: Tensor, size: tuple[int, ...], antialias: bool = False) -> Tensor:
+def _resize_bilinearly(x: Tensor, size: tuple[int, ...], antialias: bool = False) -> Tensor:
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     return F.interpolate(x, size=tuple(size), mode="bilinear", antialias=antialias)
@@ -380,13 +381,13 @@ class InferenceNetwork:
         x = torch.zeros((len(sizes), 3, *size), device=self.device)
         x = x.contiguous(memory_format=torch.channels_last)
         for i, h, w in images:
-            x[i] = _resize(normalise(pixels[i : i + 1, :h, :w]), size, antialias=True)[0]
+            x[i] = _resize_bilinearly(normalise(pixels[i : i + 1, :h, :w]), size, antialias=True)[0]
         y = self._with_layout(lambda: self._call(x))
         check_output(y, x)
         maps = torch.zeros_like(pixels[..., 0])
         extremes = torch.zeros((len(sizes), 2), device=self.device)
         for i, h, w in images:
-            values = _resize(y[i : i + 1].float(), (h, w))[:, 0]
+            values = _resize_bilinearly(y[i : i + 1].float(), (h, w))[:, 0]
             maps[i, :h, :w] = self._quantise(values)[0]
             extremes[i] = _extremes(values)[0]
         return maps, extremes

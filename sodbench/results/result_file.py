@@ -133,8 +133,10 @@ def encode_result(content: Mapping[str, Any]) -> str:
     plain = nan_to_none({"format": FORMAT, **content})
     whole = {"digest": _digest(plain), **plain}
     text = json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
-    # lone surrogates come from another program's manifest and have no UTF-8
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        # lone surrogates come from another program's manifest
         text = json.dumps(whole, indent=1) + "\n"
     return text
 

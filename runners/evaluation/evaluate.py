@@ -257,16 +257,21 @@ def evaluate_plan(
     if n_reused := sum(one.is_reused for one in scored):
         logger.info(f"{n_reused} of {len(scored)} results are up to date and were reused")
     if errors := [error for one in scored for error in one.errors]:
-        kept = "what could be scored is kept"
-        raise ProblemsError(
-            f"{len(errors)} file(s) could not be scored; "
-            + (kept if output else "nothing was stored (no output folder was given)"),
-            list(dict.fromkeys(errors)),
-            *advise(errors),
-        )
+        raise _not_scored(errors, where)
     results = tuple(result for one in scored for result in one.results)
     problems = [*plan.problems, *(problem for result in results for problem in result.problems)]
     return Evaluation(results, tuple(dict.fromkeys(problems)))
+
+
+def _not_scored(errors: Sequence[Problem], output: Path | None) -> ProblemsError:
+    """The error for files that could not be scored."""
+    kept = "what could be scored is kept"
+    return ProblemsError(
+        f"{len(errors)} file(s) could not be scored; "
+        + (kept if output else "nothing was stored (no output folder was given)"),
+        list(dict.fromkeys(errors)),
+        *advise(errors),
+    )
 
 
 def _count_new_maps(plan: EvaluationPlan, output: Path | None, *, force: bool) -> int:

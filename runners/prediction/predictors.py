@@ -260,7 +260,8 @@ class NetworkPredictor(CallablePredictor):
         if seen.images < FIRST_IMAGES and not finished:
             return []
         problems = list(self.network_problems())
-        if not self.network.declares_output and seen.looks_like_probabilities:
+        assumed = self.network.output == "logits" and not self.network.declares_output
+        if assumed and seen.looks_like_probabilities:
             problems.insert(0, double_sigmoid_problem(self.name, seen))
         return problems
 

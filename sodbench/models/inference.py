@@ -103,7 +103,8 @@ def check_output(y: Any, x: Tensor) -> None:
         output = f"{list(y.shape)} of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
         raise SodbenchError(
             f"the network returned {output} for a batch {list(x.shape)}; it must return one logit map per image: "
-            f"a floating-point tensor [{len(x)}, 1, h, w]"
+            f"a floating-point tensor [{len(x)}, 1, h, w]. Choose one of several outputs or channels with --processing "
+            "output.select=NUMBER or output.channel=NUMBER"
         )
 
 

@@ -208,12 +208,17 @@ def _call_factory(
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Let a user's file import its neighbours while it is loaded."""
+    """Let a user's file import its neighbours while it is loaded; undo what it changes globally."""
+    import torch
+
     entry = str(folder.resolve())
+    default_type = torch.get_default_dtype()
     sys.path.insert(0, entry)
     try:
         yield
     finally:
+        # for everything else, it is the caller's
+        torch.set_default_dtype(default_type)
         # the file may have changed the path itself
         if entry in sys.path:
             sys.path.remove(entry)

@@ -37,6 +37,7 @@ COMMANDS = (
     "compare",
     "bench",
     "export",
+    "models",
     "merge",
     "verify",
     "data",

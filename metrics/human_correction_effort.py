@@ -97,12 +97,30 @@ def human_correction_effort(
 
 
 def effort_of_min_max_map(pair: "PixelPair") -> float:
-    """Human correction effort of the prepared map above 0.5, see `human_correction_effort`."""
+    """Human correction effort of the prepared map above 0.5, see `human_correction_effort`.
+
+    Parameters
+    ----------
+    pair : PixelPair
+
+    Returns
+    -------
+    float
+    """
     return human_correction_effort(pair.above(0.5), pair.of_mask(outline_mask))
 
 
 def effort_of_raw_map(pair: "PixelPair") -> float:
-    """Human correction effort of the map as stored above 128, see `human_correction_effort`."""
+    """Human correction effort of the map as stored above 128, see `human_correction_effort`.
+
+    Parameters
+    ----------
+    pair : PixelPair
+
+    Returns
+    -------
+    float
+    """
     return human_correction_effort(pair.map_ > 128, pair.of_mask(outline_mask))
 
 

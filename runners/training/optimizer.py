@@ -94,7 +94,16 @@ def initial_network(
 def has_initial_statistics(network: nn.Module) -> bool:
     """Whether batch normalisation has means of 0 and variances of 1 in every layer, as it is created.
 
-    Loaded weights have other values in at least one layer. False for a network without running statistics.
+    Loaded weights have other values in at least one layer.
+
+    Parameters
+    ----------
+    network : nn.Module
+
+    Returns
+    -------
+    bool
+        False for a network without running statistics.
     """
     statistics = [
         (norm.running_mean, norm.running_var)

@@ -87,14 +87,29 @@ def run_identity(
 
 
 def made_no_update(out: Path) -> bool:
-    """Whether the run in a folder has nothing to continue from: no state, no weights, no update in its log."""
+    """Whether the run in a folder has nothing to continue from: no state, no weights, no update in its log.
+
+    Parameters
+    ----------
+    out : Path
+
+    Returns
+    -------
+    bool
+    """
     if list_states(out / STATES) or (out / FINAL).exists() or (out / BEST).exists():
         return False
     return not any("loss" in record for record in read_log(out))
 
 
 def delete_run(out: Path) -> None:
-    """Delete what a training wrote, and nothing else."""
+    """Delete what a training wrote, and nothing else.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder.
+    """
     for name in (RUN, RECIPE, LOG, CURVE, FINAL, BEST):
         (out / name).unlink(missing_ok=True)
     delete_states(out / STATES)

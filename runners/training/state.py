@@ -96,12 +96,26 @@ def load_latest_state(folder: Path) -> dict[str, Any] | None:
 
 
 def list_states(folder: Path) -> list[Path]:
-    """Return the saved states of a folder, the oldest first."""
+    """Return the saved states of a folder, the oldest first.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    list of Path
+    """
     return sorted(folder.glob("step-*.pt"))
 
 
 def delete_states(folder: Path) -> None:
-    """Delete the states of a training, and their folder if nothing else is in it."""
+    """Delete the states of a training, and their folder if nothing else is in it.
+
+    Parameters
+    ----------
+    folder : Path
+    """
     for state in list_states(folder):
         state.unlink()
     if folder.is_dir() and not any(folder.iterdir()):

@@ -183,7 +183,12 @@ class Updater:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Set the state that `state` returned."""
+        """Set the state that `state` returned.
+
+        Parameters
+        ----------
+        state : dict
+        """
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         set_random_state(state["random"], self.device)
@@ -364,7 +369,7 @@ class Updater:
         if self._range.images < FIRST_IMAGES and not self.problem:
             self._check_range(logits[0].detach().float().flatten(1))
         loss = LOSSES[self.recipe.loss]
-        losses = [loss(_resize(y, images.y), images.y, images.inside) for y in logits]
+        losses = [loss(_fit_to_masks(y, images.y), images.y, images.inside) for y in logits]
         return self._supervision.total(losses)
 
     def _run_first(self, images: _Images) -> Any:
@@ -449,7 +454,7 @@ def _check_on_canvas(y: Tensor, x: Tensor) -> None:
         )
 
 
-def _resize(logits: Tensor, masks: Tensor) -> Tensor:
+def _fit_to_masks(logits: Tensor, masks: Tensor) -> Tensor:
     """Resize logits [n, 1, h', w'] to the size of masks [n, 1, h, w]."""
     logits, size = logits.float(), masks.shape[-2:]
     if logits.shape[-2:] == size:

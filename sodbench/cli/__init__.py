@@ -33,6 +33,7 @@ COMMANDS = (
     "predict",
     "report",
     "table",
+    "leaderboard",
     "train",
     "compare",
     "bench",

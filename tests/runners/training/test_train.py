@@ -160,9 +160,9 @@ def test_the_whole_training_is_the_references(
 
 def test_updates_of_csf_together_equal_one_by_one(twelve: Dataset, ruled_csf: nn.Module) -> None:
     """Several padded updates of the real network: losses and gradients to float rounding."""
-    recipe = change_recipe(Recipe(), {"accumulate": 3})
+    recipe = change_recipe(Recipe(), {"accumulate": 2})
     items = [load_augmented(s, i, 0, 1.0, recipe) for i, s in enumerate(twelve.samples)]
-    updates = [items[0:3], [items[4], items[1], items[3]]]
+    updates = [[items[0], items[1]], [items[2], items[0]]]
     results = []
     for changes in ({"sub_batch": 1}, {"batching": "pad"}):
         model = copy.deepcopy(ruled_csf)

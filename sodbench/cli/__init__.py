@@ -38,6 +38,7 @@ COMMANDS = (
     "compare",
     "bench",
     "export",
+    "models",
     "merge",
     "verify",
     "data",

@@ -487,22 +487,23 @@ def add_model(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_model_choices(parser: argparse._ActionsContainer) -> None:
+def add_model_choices(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose a network, its weights and its processing; `read_model` reads them.
 
     Parameters
     ----------
-    parser : argparse parser or group
-        Where the options are added.
+    parser : argparse.ArgumentParser
+        Where the groups of options are added.
     """
-    add_model(parser)
-    parser.add_argument(
+    model = parser.add_argument_group("which model")
+    add_model(model)
+    model.add_argument(
         "--checkpoint-key",
         type=filled,
         metavar="KEY",
         help="where in the checkpoint the weights are, if it holds several sets, as ema or model.state_dict",
     )
-    parser.add_argument(
+    model.add_argument(
         "--model-arg",
         type=filled,
         action="append",
@@ -510,20 +511,23 @@ def add_model_choices(parser: argparse._ActionsContainer) -> None:
         metavar="KEY=VALUE",
         help="keyword argument of the model's factory; may be repeated",
     )
-    parser.add_argument(
+    around = parser.add_argument_group(
+        "how images are prepared and maps made (default: as the model declares)"
+    )
+    around.add_argument(
         "--preset",
         type=filled,
         metavar="NAME",
         help="how images are prepared and maps made, as in the test script of a family of models: csf, csnet, u2net, "
-        "basnet, isnet, birefnet, edn, samnet, cpd, rembg-u2net, rembg-isnet, rembg-birefnet (default: as the model declares)",
+        "basnet, isnet, birefnet, edn, samnet, cpd, rembg-u2net, rembg-isnet, rembg-birefnet",
     )
-    parser.add_argument(
+    around.add_argument(
         "--model-config",
         type=path,
         metavar="FILE.toml",
         help="the same, from a file (docs/models.md)",
     )
-    parser.add_argument(
+    around.add_argument(
         "--processing",
         type=filled,
         action="append",
@@ -590,14 +594,13 @@ def add_device(parser: argparse._ActionsContainer) -> None:
 
 
 def add_inference(parser: argparse._ActionsContainer) -> None:
-    """Add the options that choose a network and how it is computed.
+    """Add the options that choose how a network is computed.
 
     Parameters
     ----------
     parser : argparse parser or group
         Where the options are added.
     """
-    add_model_choices(parser)
     add_device(parser)
     parser.add_argument(
         "--precision",

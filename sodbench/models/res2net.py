@@ -8,7 +8,6 @@ ImageNet file ``res2net50_v1b_26w_4s-3cf99910.pth`` without its classifier ``fc`
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sodbench.models.padding import Padding, Region, relu_inside
@@ -18,8 +17,6 @@ BASE_WIDTH = 26
 PLANES = (64, 128, 256, 512)
 BLOCKS = (3, 4, 6, 3)
 EXPANSION = 4
-
-FUSED = True
 
 # The number of times that the stem halves the image, for the finest feature maps.
 FINEST_SCALE = 2
@@ -67,14 +64,14 @@ class Res2NetBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features [n, channels, h, w] -> [n, 4 planes, ceil(h / stride), ceil(w / stride)]."""
-        *groups, rest = _activate(self.conv1, self.bn1, x).chunk(SCALES, 1)
+        *groups, rest = _activate(self.conv1, self.bn1, self.relu, x).chunk(SCALES, 1)
         outs: list[Tensor] = []
         for group, conv, bn in zip(groups, self.convs, self.bns, strict=True):
             carried = group if self.first or not outs else group + outs[-1]
-            outs.append(_activate(conv, bn, carried))
+            outs.append(_activate(conv, bn, self.relu, carried))
         outs.append(self.pool(rest) if self.first else rest)
         shortcut = self.downsample(x) if self.first else x
-        return _activate(self.conv3, self.bn3, torch.cat(outs, 1), shortcut)
+        return _activate(self.conv3, self.bn3, self.relu, torch.cat(outs, 1), shortcut)
 
     def forward_padded(self, x: Tensor, padding: Padding, scale: int) -> Tensor:
         """Compute the same for images of different sizes.
@@ -95,7 +92,7 @@ class Res2NetBlock(nn.Module):
         """
         has_stride = cast(nn.Conv2d, self.convs[0]).stride[0] == 2
         before = scale - has_stride
-        y = _activate(self.conv1, self.bn1, x, region=padding.regions[before])
+        y = _activate(self.conv1, self.bn1, self.relu, x, region=padding.regions[before])
         *groups, rest = y.chunk(SCALES, 1)
         outs: list[Tensor] = []
         for group, conv, bn in zip(groups, self.convs, self.bns, strict=True):
@@ -103,7 +100,7 @@ class Res2NetBlock(nn.Module):
                 carried = group
             else:
                 carried = torch.addcmul(group, outs[-1], padding.regions[scale].mask)
-            outs.append(_activate(conv, bn, carried))
+            outs.append(_activate(conv, bn, self.relu, carried))
         outs.append(self.pool(rest) if self.first else rest)
         shortcut = x
         if self.first:
@@ -111,7 +108,7 @@ class Res2NetBlock(nn.Module):
             pooled = pool(x) * padding.pool_correction(scale) if has_stride else x
             shortcut = bn(conv(pooled))
         region = padding.regions[scale]
-        return _activate(self.conv3, self.bn3, torch.cat(outs, 1), shortcut, region)
+        return _activate(self.conv3, self.bn3, self.relu, torch.cat(outs, 1), shortcut, region)
 
 
 class Res2Net50(nn.Module):
@@ -174,9 +171,9 @@ class Res2Net50(nn.Module):
         Those of a padded batch are zero outside the images.
         """
         region = None if padding is None else padding.regions[1]
-        first, norm, _, second, second_norm, _, third = self.conv1
-        for conv, bn in ((first, norm), (second, second_norm), (third, self.bn1)):
-            x = _activate(conv, bn, x, region=region)
+        layers = [*self.conv1, self.bn1, self.relu]
+        for conv, bn, relu in zip(layers[::3], layers[1::3], layers[2::3], strict=True):
+            x = _activate(conv, bn, relu, x, region=region)
         x = self.maxpool(x)
         features = []
         stages = (self.layer1, self.layer2, self.layer3, self.layer4)
@@ -193,12 +190,14 @@ class Res2Net50(nn.Module):
 def _activate(
     conv: Any,
     norm: nn.Module,
+    relu: nn.Module,
     x: Tensor,
     added: Tensor | None = None,
     region: Region | None = None,
 ) -> Tensor:
     """Convolution, its normalisation, a sum, and ReLU, which is zero outside the images of a padded batch."""
-    if x.is_cuda and isinstance(norm, nn.Identity) and FUSED and not torch.compiler.is_compiling():
+    if isinstance(norm, nn.Identity) and _has_fused_convolution(x):
+        # one kernel instead of three or four: 5.5 of 32 ms of a batch of 32 of 300x400 on an H200
         options = (conv.stride, conv.padding, conv.dilation, conv.groups)
         if added is None:
             y = torch.cudnn_convolution_relu(x, conv.weight, conv.bias, *options)
@@ -208,7 +207,14 @@ def _activate(
     y = norm(conv(x))
     if added is not None:
         y = y + added
-    return F.relu(y, inplace=True) if region is None else relu_inside(y, region)
+    return cast(Tensor, relu(y)) if region is None else relu_inside(y, region)
+
+
+def _has_fused_convolution(x: Tensor) -> bool:
+    # a compiler fuses more than this by itself, if it sees the parts
+    if not x.is_cuda or torch.compiler.is_compiling():
+        return False
+    return torch.version.hip is None and torch.backends.cudnn.enabled
 
 
 def _stage(channels: int, planes: int, blocks: int, stride: int) -> nn.Sequential:

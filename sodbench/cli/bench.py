@@ -23,7 +23,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         epilog="example:\n  sodbench bench --checkpoint final.pth --sizes 400x300 -o csf.json\n\n"
         "'sodbench report RESULTS -o report --bench FILE' shows the record next to the scores.",
     )
-    add_inference(parser.add_argument_group("which model, and how it is computed"))
+    add_inference(parser)
     parser.add_argument(
         "--sizes",
         nargs="+",

@@ -278,10 +278,10 @@ def read_truth_root(arguments: argparse.Namespace) -> Path | None:
     -------
     Path or None
     """
-    if arguments.data_root is None and not Path(arguments.truth).is_dir():
-        return Path(arguments.default_root)
     given: Path | None = arguments.data_root
-    return given
+    here = Path(*Path(arguments.truth).parts[:1])
+    # a path that begins in the working folder, such as a subset of a dataset there, is what it seems
+    return given if given is not None or here.exists() else Path(arguments.default_root)
 
 
 def add_exit_zero(parser: argparse.ArgumentParser) -> None:
@@ -589,39 +589,46 @@ def add_device(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_inference(parser: argparse._ActionsContainer) -> None:
+def add_inference(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add the options that choose a network and how it is computed.
 
     Parameters
     ----------
-    parser : argparse parser or group
+    parser : argparse.ArgumentParser
         Where the options are added.
+
+    Returns
+    -------
+    argparse group
+        The options of how it is computed, to which a command adds its own.
     """
-    add_model_choices(parser)
-    add_device(parser)
-    parser.add_argument(
+    add_model_choices(parser.add_argument_group("which model"))
+    group = parser.add_argument_group("how it is computed")
+    add_device(group)
+    group.add_argument(
         "--precision",
         choices=("fp32", "tf32", "bf16", "fp16"),
         help="arithmetic of the network (default: tf32, which is TF32 in convolutions, on CUDA devices that have "
         "it, as in torch; else fp32)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--compile",
         action="store_true",
         help="use torch.compile: faster, but on a CPU it first compiles for minutes for each image size",
     )
-    parser.add_argument(
+    group.add_argument(
         "--padding",
         action=argparse.BooleanOptionalAction,
         help="predict images of different sizes in one batch; the network must handle it (default: on CUDA, if it "
         "does)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--cuda-graphs",
         action=argparse.BooleanOptionalAction,
         help="launch the network as a CUDA graph for shapes of batches that come often (default: on CUDA, if the "
         "network handles padding)",
     )
+    return group
 
 
 def read_execution(arguments: argparse.Namespace) -> "Execution":

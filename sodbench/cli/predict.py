@@ -36,8 +36,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="folders of images, image files, or lists of names (.txt, .lst)",
     )
     add_output(parser, "MAPS", "folder for the maps", required=True)
-    network = parser.add_argument_group("which model, and how it is computed")
-    add_inference(network)
+    network = add_inference(parser)
     add_batch_size(network)
     network.add_argument(
         "--max-side",

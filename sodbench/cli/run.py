@@ -45,8 +45,7 @@ def add_parser(commands: Any) -> None:
         "  sodbench run --all-datasets --data-root data/ --checkpoint final.pth",
     )
     _add_dataset_options(parser.add_argument_group("which data"))
-    network = parser.add_argument_group("which model, and how it is computed")
-    add_inference(network)
+    network = add_inference(parser)
     add_batch_size(network)
     network.add_argument(
         "--name",

@@ -75,7 +75,7 @@ def reproduce(name: str, arguments: argparse.Namespace) -> dict[str, float]:
         ),
         *("--protocol", "salmetric", "--format", "json"),
     )
-    size = ["--sizes", "300x400", "--repeats", "3", "--device", arguments.device]
+    size = ["--sizes", "400x300", "--repeats", "3", "--device", arguments.device]
     run("bench", *model, *size, "--name", name, "-o", output / f"bench-{name}.json")
     (result,) = json.loads(text)["results"]
     metrics: dict[str, float] = result["metrics"]

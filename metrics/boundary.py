@@ -74,12 +74,30 @@ def adaptive_boundary_iou(values: NDArray[np.float64], foreground: NDArray[np.bo
 
 
 def boundary_iou_of_pair(pair: "PixelPair") -> float:
-    """Boundary IoU of the map as stored above 128, see `boundary_iou`."""
+    """Boundary IoU of the map as stored above 128, see `boundary_iou`.
+
+    Parameters
+    ----------
+    pair : PixelPair
+
+    Returns
+    -------
+    float
+    """
     return boundary_iou(pair.map_ > 128, pair.foreground)
 
 
 def soft_boundary_iou_of_pair(pair: "PixelPair") -> Floats:
-    """IoU of the rims of the prepared map and the mask, see `soft_boundary_iou`."""
+    """IoU of the rims of the prepared map and the mask, see `soft_boundary_iou`.
+
+    Parameters
+    ----------
+    pair : PixelPair
+
+    Returns
+    -------
+    float64 [256]
+    """
     return soft_boundary_iou(pair.levels, pair.of_mask(mask_rim))
 
 

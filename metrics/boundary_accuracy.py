@@ -91,7 +91,16 @@ def mean_boundary_accuracy(binary: NDArray[np.bool_], bands: ContourBands) -> fl
 
 
 def mean_boundary_accuracy_of_pair(pair: "PixelPair") -> float:
-    """Mean boundary accuracy of the map as stored above 128, see `mean_boundary_accuracy`."""
+    """Mean boundary accuracy of the map as stored above 128, see `mean_boundary_accuracy`.
+
+    Parameters
+    ----------
+    pair : PixelPair
+
+    Returns
+    -------
+    float
+    """
     return mean_boundary_accuracy(pair.map_ > 128, pair.of_mask(contour_bands))
 
 

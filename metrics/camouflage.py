@@ -20,7 +20,7 @@ from sodbench.metrics.arrays import EPSILON, Floats
 # Side of a patch, and distance of their corners
 _SIDE, _STEP = 7, 3
 # Rows of the object's patches whose distances to the ring's are in memory at a time
-_BLOCK = 256
+_PATCHES_AT_A_TIME = 256
 _TO_XYZ = np.array(
     [
         [0.412453, 0.357580, 0.180423],
@@ -106,9 +106,11 @@ def _find_nearest(queries: Floats, points: Floats) -> NDArray[np.intp]:
     """For each query the first of the nearest points."""
     squares = (points**2).sum(axis=1)
     nearest = np.empty(len(queries), np.intp)
-    for start in range(0, len(queries), _BLOCK):
-        block = queries[start : start + _BLOCK]
-        nearest[start : start + _BLOCK] = (squares - 2 * block @ points.T).argmin(axis=1)
+    for start in range(0, len(queries), _PATCHES_AT_A_TIME):
+        block = queries[start : start + _PATCHES_AT_A_TIME]
+        nearest[start : start + _PATCHES_AT_A_TIME] = (squares - 2 * block @ points.T).argmin(
+            axis=1
+        )
     return nearest
 
 

@@ -1,8 +1,9 @@
 """Score arrays as they come, e.g. in a validation loop."""
 
 import hashlib
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,29 +130,73 @@ class Evaluator:
         self._names += names
         self._taken.update(given)
 
-    def merge(self, other: "Evaluator") -> None:
+    def merge(self, other: "Evaluator", *, repeated: Literal["refuse", "drop"] = "refuse") -> None:
         """Add all pairs of another evaluator.
 
         Parameters
         ----------
         other : Evaluator
             It is not changed.
+        repeated : {"refuse", "drop"}
+            What to do with pairs whose names both hold, as where a sampler fills up the last batch: raise an error, or
+            keep those that are here.  Pairs without a name cannot be recognised.
 
         Raises
         ------
         ValueError
-            When both hold a pair of one name, or they count under different rules or with different pixel metrics.
+            When both hold a pair of one name (``refuse``), the other holds pairs without a name (``drop``), or they count
+            under different rules or with different pixel metrics.
         """
         both = self._taken & other._taken
-        if both:
-            raise ValueError(f"both evaluators hold the pair {min(both)!r} ({len(both)} in common)")
+        if both and repeated == "refuse":
+            raise ValueError(
+                f"both evaluators hold the pair {min(both)!r} ({len(both)} in common); repeated='drop' keeps one of each"
+            )
+        if repeated == "drop" and None in other._names:
+            raise ValueError(
+                "repeated='drop' needs a name for every pair: pass name= to update(), or the same image counts twice"
+            )
         if self._scheme != other._scheme:
             raise ValueError(
                 f"the evaluators count under different rules or with different pixel metrics: {self!r} and {other!r}"
             )
-        self._parts.extend(other._parts)
-        self._names.extend(other._names)
+        if both:
+            rows = [row for row, name in enumerate(other._names) if name not in both]
+            self._parts.append(other.counts[rows])
+            self._names.extend(other._names[row] for row in rows)
+        else:
+            self._parts.extend(other._parts)
+            self._names.extend(other._names)
         self._taken |= other._taken
+
+    def gather(self, *, repeated: Literal["refuse", "drop"] = "refuse") -> "Evaluator":
+        """Collect the pairs of all processes of torch.distributed; every process calls it and gets all of them.
+
+        Parameters
+        ----------
+        repeated : {"refuse", "drop"}
+            As for `merge`: a DistributedSampler repeats some samples, so that all processes have as many.
+
+        Returns
+        -------
+        Evaluator
+            A new one; of this process's pairs alone where no process group is initialised.
+
+        Raises
+        ------
+        ValueError
+            As `merge`.
+        """
+        every: list[Any] = [self]
+        # whoever initialised a process group has imported it
+        distributed = sys.modules.get("torch.distributed")
+        if distributed is not None and distributed.is_initialized():
+            every = [None] * distributed.get_world_size()
+            distributed.all_gather_object(every, self)
+        collected = Evaluator(self.protocol, pixel_metrics=self.pixel_metrics)
+        for evaluator in every:
+            collected.merge(evaluator, repeated=repeated)
+        return collected
 
     @property
     def counts(self) -> Counts:

@@ -90,19 +90,55 @@ def human_correction_effort(
         Points and clicks; 0 where nothing is to be corrected.
     """
     selected = np.pad(binary.astype(np.uint8), 1)
-    wrong, missed = _wrong_regions(selected, mask.inside, mask.skeleton, relaxation)
-    right = selected & mask.inside
+    box = _box_around(selected ^ mask.inside, relaxation + 2)
+    if box is None:
+        return 0
+    selected, inside, skeleton = (
+        np.ascontiguousarray(image[box]) for image in (selected, mask.inside, mask.skeleton)
+    )
+    wrong, missed = _wrong_regions(selected, inside, skeleton, relaxation)
+    right = selected & inside
     effort = _count_clicks(wrong, right | missed, tolerance)
     return effort + _count_clicks(missed, (right | wrong | missed) ^ _ONE, tolerance)
 
 
+def _box_around(differing: NDArray[np.uint8], margin: int) -> tuple[slice, slice] | None:
+    """The part of an image with all differing pixels and a margin, within which the effort is decided; None for none."""
+    rows = np.flatnonzero(differing.any(axis=1))
+    if not len(rows):
+        return None
+    columns = np.flatnonzero(differing.any(axis=0))
+    return tuple(  # type: ignore[return-value]
+        slice(max(int(where[0]) - margin, 0), int(where[-1]) + margin + 1)
+        for where in (rows, columns)
+    )
+
+
 def effort_of_min_max_map(pair: "PixelPair") -> float:
-    """Human correction effort of the prepared map above 0.5, see `human_correction_effort`."""
+    """Human correction effort of the prepared map above 0.5, see `human_correction_effort`.
+
+    Parameters
+    ----------
+    pair : PixelPair
+
+    Returns
+    -------
+    float
+    """
     return human_correction_effort(pair.above(0.5), pair.of_mask(outline_mask))
 
 
 def effort_of_raw_map(pair: "PixelPair") -> float:
-    """Human correction effort of the map as stored above 128, see `human_correction_effort`."""
+    """Human correction effort of the map as stored above 128, see `human_correction_effort`.
+
+    Parameters
+    ----------
+    pair : PixelPair
+
+    Returns
+    -------
+    float
+    """
     return human_correction_effort(pair.map_ > 128, pair.of_mask(outline_mask))
 
 

@@ -55,17 +55,17 @@ def _thin(image, removable):  # type: ignore[no-untyped-def]
     pixels = image.reshape(-1)
     width = image.shape[1]
     around = np.array([-width, 1 - width, 1, 1 + width, width, width - 1, -1, -1 - width])
+    codes = _code_neighbours(image).reshape(-1)
     # the pixels to look at in either pass, and whether a pixel is among them
     waiting = np.empty((2, len(pixels)), np.int32)
     lengths = np.zeros(2, np.int64)
     is_waiting = np.zeros(len(pixels), np.uint8)
     for i in range(width, len(pixels) - width):
-        if pixels[i] and _neighbours(pixels, i, around) != 255:
+        if pixels[i] and codes[i] != 255:
             waiting[0, lengths[0]] = waiting[1, lengths[1]] = i
             lengths += 1
             is_waiting[i] = 3
     removed = np.empty(len(pixels), np.int32)
-    number = 0
     while lengths[0] + lengths[1] > 0:
         for turn in range(2):
             bit = np.uint8(1 << turn)
@@ -73,7 +73,7 @@ def _thin(image, removable):  # type: ignore[no-untyped-def]
             for k in range(lengths[turn]):
                 i = waiting[turn, k]
                 is_waiting[i] &= ~bit
-                if pixels[i] and removable[_neighbours(pixels, i, around)] & bit:
+                if pixels[i] and removable[codes[i]] & bit:
                     removed[number] = i
                     number += 1
             lengths[turn] = 0
@@ -82,18 +82,32 @@ def _thin(image, removable):  # type: ignore[no-untyped-def]
             for k in range(number):
                 for place in range(8):
                     i = removed[k] + around[place]
-                    if pixels[i]:
+                    # seen from there, the removed pixel is on the opposite side
+                    codes[i] &= np.uint8(255 - (1 << ((place + 4) & 7)))
+                    if pixels[i] and is_waiting[i] != 3:
                         for other in range(2):
                             if not is_waiting[i] >> other & 1:
                                 waiting[other, lengths[other]] = i
                                 lengths[other] += 1
-                                is_waiting[i] |= np.uint8(1 << other)
+                        is_waiting[i] = 3
 
 
 @compiled()
-def _neighbours(pixels, i, around):  # type: ignore[no-untyped-def]
-    """The eight neighbours of a pixel as one byte."""
-    code = 0
-    for place in range(8):
-        code |= int(pixels[i + around[place]]) << place
-    return code
+def _code_neighbours(image):  # type: ignore[no-untyped-def]
+    """The eight neighbours of each pixel of a padded image as one byte; 0 in the padding."""
+    codes = np.zeros_like(image)
+    width = image.shape[1] - 2
+    for y in range(1, len(image) - 1):
+        above, here, below, row = image[y - 1], image[y], image[y + 1], codes[y, 1:-1]
+        for x in range(width):
+            row[x] = (
+                above[x + 1]
+                | above[x + 2] << np.uint8(1)
+                | here[x + 2] << np.uint8(2)
+                | below[x + 2] << np.uint8(3)
+                | below[x + 1] << np.uint8(4)
+                | below[x] << np.uint8(5)
+                | here[x] << np.uint8(6)
+                | above[x] << np.uint8(7)
+            )
+    return codes

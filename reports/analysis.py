@@ -6,6 +6,7 @@ Everything here comes from stored counts and per-image tables; no image is opene
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from sodbench.metrics.statistics.bootstrap import (
     draw_resamples,
 )
 from sodbench.metrics.statistics.ranking import CriticalDifference, critical_difference
-from sodbench.metrics.statistics.significance import MIN_IMAGES
+from sodbench.metrics.statistics.significance import MIN_IMAGES, compare_pairs
 from sodbench.parallel import in_threads, worker_count
 from sodbench.reports.comparability import (
     Comparable,
@@ -33,7 +34,11 @@ from sodbench.reports.image_counts import (
     dataset_heading,
     describe_small_datasets,
 )
-from sodbench.reports.result_statistics import ResultStatistics, compute_statistics
+from sodbench.reports.result_statistics import (
+    ResultStatistics,
+    compute_statistics,
+    image_scores,
+)
 from sodbench.reports.selection import (
     index_results,
     select_metrics,
@@ -59,12 +64,15 @@ class Breakdown:
     values : mapping of (str, str) to tuple of Interval or None
         By (method, dataset), the score of each group; None where a group has no image, without limits (NaN) where it has
         fewer than ``MIN_IMAGES``.
+    wins : mapping of (str, str, str) to tuple of str
+        By (method, dataset, group), the methods that it is significantly better than on these images.
     """
 
     attribute: str
     groups: tuple[str, ...]
     images: Mapping[str, tuple[int, ...]]
     values: Mapping[Key, tuple[Interval | None, ...]]
+    wins: Mapping[tuple[str, str, str], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -250,7 +258,7 @@ def analyse(
             for name, interval in one.intervals.items()
         },
         comparisons=_compare_all(by_key, dataset_names, shown, statistics, comparable),
-        breakdowns=_collect_breakdowns(statistics),
+        breakdowns=_collect_breakdowns(own, statistics, comparable, _primary_metric(shown)),
         by_protocol={key: one.f_max_by_protocol for key, one in statistics.items()},
         resamples=resamples,
         seed=seed,
@@ -367,7 +375,50 @@ def _collect_members(
     return members
 
 
-def _collect_breakdowns(statistics: Mapping[Key, ResultStatistics]) -> tuple[Breakdown, ...]:
+def _compare_groups(
+    attribute: str,
+    results: Mapping[Key, Result],
+    statistics: Mapping[Key, ResultStatistics],
+    comparable: Comparable,
+    metric: Metric,
+) -> dict[tuple[str, str, str], tuple[str, ...]]:
+    """Whom each method beats significantly on the images of each group, Holm-corrected over the pairs of methods."""
+    wins: dict[tuple[str, str, str], tuple[str, ...]] = {}
+    for dataset, methods in comparable.compared.items():
+        own = [statistics[m, dataset] for m in methods]
+        if len(own) < 2 or not metric.sign or any(attribute not in one.groups for one in own):
+            continue
+        first, second = np.array(list(combinations(range(len(methods)), 2))).T
+        for group, stems in own[0].members[attribute].items():
+            if len(stems) < MIN_IMAGES:
+                continue
+            scored = [one.groups[attribute][group][1] for one in own]
+            observed = np.array([interval.value if interval else np.nan for interval in scored])
+            drawn = np.stack([one.group_distributions[attribute][group] for one in own])
+            scores = np.stack(
+                [image_scores(results[m, dataset], metric.name, stems) for m in methods]
+            )
+            tests = compare_pairs(
+                observed[first] - observed[second],
+                drawn[first] - drawn[second],
+                scores[first] - scores[second],
+                np.full(len(first), metric.higher_is_better),
+            )
+            for i, j, test in zip(first, second, tests, strict=True):
+                if test.significant:
+                    is_first = (test.difference > 0) == metric.higher_is_better
+                    winner, loser = (i, j) if is_first else (j, i)
+                    key = methods[winner], dataset, group
+                    wins[key] = (*wins.get(key, ()), methods[loser])
+    return wins
+
+
+def _collect_breakdowns(
+    results: Mapping[Key, Result],
+    statistics: Mapping[Key, ResultStatistics],
+    comparable: Comparable,
+    metric: Metric,
+) -> tuple[Breakdown, ...]:
     """The groups of all results by attribute."""
     breakdowns = []
     for attribute in dict.fromkeys(name for one in statistics.values() for name in one.groups):
@@ -384,5 +435,6 @@ def _collect_breakdowns(statistics: Mapping[Key, ResultStatistics]) -> tuple[Bre
             key: tuple(interval for _, interval in scores.values())
             for key, scores in groups.items()
         }
-        breakdowns.append(Breakdown(attribute, names, images, values))
+        wins = _compare_groups(attribute, results, statistics, comparable, metric)
+        breakdowns.append(Breakdown(attribute, names, images, values, wins))
     return tuple(breakdowns)

@@ -8,8 +8,21 @@ import pandas as pd
 
 from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.reports.analysis import Analysis, Breakdown
-from sodbench.reports.score_tables import method_table, number_cell, signature_of
-from sodbench.reports.tables import Cell, Column, Table, rank_marks, table_from_frame
+from sodbench.reports.score_tables import (
+    method_table,
+    number_cell,
+    signature_of,
+    superscript,
+    superscript_note,
+)
+from sodbench.reports.tables import (
+    Cell,
+    Column,
+    Table,
+    method_letters,
+    rank_marks,
+    table_from_frame,
+)
 from sodbench.reports.uncertainty_tables import interval_cell
 
 
@@ -28,6 +41,7 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
         Methods x (dataset, group of images).
     """
     metric = analysis.primary_metric
+    letters = method_letters(analysis.methods)
     columns: list[Column] = []
     cells: dict[tuple[str, Column], Cell] = {}
     for dataset, numbers in breakdown.images.items():
@@ -50,17 +64,23 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
                 cell = interval_cell(interval, signature_of(analysis, m, dataset))
                 # the intervals are drawn, not printed
                 text = cell.text.partition(" [")[0]
-                cells[m, column] = replace(cell, text=text, place=place)
+                wins = superscript(breakdown.wins.get((m, dataset, group), ()), letters)
+                cells[m, column] = replace(cell, text=text, place=place, wins=wins)
     few = any(0 < n < MIN_IMAGES for numbers in breakdown.images.values() for n in numbers)
     note = f"Groups of fewer than {MIN_IMAGES} images are too small to rank methods by; they have no interval either."
-    return method_table(
+    notes = [note] * few
+    if breakdown.wins:
+        notes.append(superscript_note(analysis, letters))
+    table = method_table(
         analysis,
         "by_" + "_".join(breakdown.attribute.split()),
         f"{metric.title} by {breakdown.attribute}",
         columns,
         lambda method, column: cells[method, column],
-        *[note] * few,
+        *notes,
     )
+    rows = tuple(replace(row, letter=letters[row.label]) for row in table.rows)
+    return replace(table, rows=rows) if breakdown.wins else table
 
 
 def protocol_table(analysis: Analysis) -> Table | None:

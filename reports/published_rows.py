@@ -109,7 +109,8 @@ def published_comparison_table(
             keys = [k for k in source.values if k[0].casefold() in own and k[1] == dataset]
             for key in keys:
                 result = analysis.results[method, dataset]
-                protocols = [source.protocol] if source.protocol else list(result.protocols)
+                # those that the pairs were not counted for would need the images
+                protocols = [p for p in result.protocols if source.protocol in ("", p)]
                 measured = {
                     p: float(measure((method, dataset), p).get(key[2], np.nan)) for p in protocols
                 }

@@ -55,6 +55,8 @@ class ResultStatistics:
         Equal for two results that were scored on the same images and masks.
     members : dict of str to dict of str to tuple of str
         By attribute and group, the names of its images.
+    group_distributions : dict of str to dict of str to float64 [resamples]
+        By attribute and group, the bootstrap distribution of the primary metric.
     """
 
     intervals: dict[str, Interval]
@@ -64,6 +66,7 @@ class ResultStatistics:
     distribution: Floats
     fingerprint: str
     members: dict[str, dict[str, tuple[str, ...]]]
+    group_distributions: dict[str, dict[str, Floats]]
 
 
 def compute_statistics(
@@ -102,17 +105,19 @@ def compute_statistics(
     share = foreground_share(counts)[order]
     statistics = image_statistics(result, counts, [m.name for m in metrics], order)
     members = _find_members(table, share, attributes)
-    by_attribute, distribution = {}, np.empty(0)
-    for attribute, groups_of in members.items():
-        by_attribute[attribute], every = _score_groups(statistics, draws, groups_of, primary)
-        distribution = every if attribute == SIZE else distribution
+    scored = {
+        attribute: _score_groups(statistics, draws, groups_of, primary)
+        for attribute, groups_of in members.items()
+    }
+    distribution = scored[SIZE][2]
     limits = distribution if len(order) >= MIN_IMAGES else np.full_like(distribution, np.nan)
     return ResultStatistics(
         intervals={
             m.name: percentile_interval(result.metrics.get(m.name, np.nan), limits[:, i])
             for i, m in enumerate(metrics)
         },
-        groups=by_attribute,
+        groups={attribute: scores for attribute, (scores, _, _) in scored.items()},
+        group_distributions={attribute: own for attribute, (_, own, _) in scored.items()},
         f_max_by_protocol=f_max_under_each_protocol(result, counts),
         observed=statistics.observed(),
         distribution=distribution,
@@ -151,12 +156,13 @@ def _score_groups(
     draws: Sequence[ResampleCounts],
     members: Mapping[str, NDArray[np.intp]],
     primary: str,
-) -> tuple[GroupScores, Floats]:
-    """The scores of groups of images, and the distribution [resamples, M] of all images."""
+) -> tuple[GroupScores, dict[str, Floats], Floats]:
+    """The scores of groups of images, their distributions [resamples], and that of all images [resamples, M]."""
     # A resample of the dataset is one of each group, in number too. The sums of the groups and of
     # the images in none of them add up to those of all images, whose distribution therefore costs
     # nothing more.
     scores: GroupScores = {}
+    distributions: dict[str, Floats] = {}
     parts = []
     for name, images in members.items():
         if not len(images):
@@ -168,6 +174,7 @@ def _score_groups(
         distribution = np.concatenate([group.aggregate(s.means, [primary])[:, 0] for s in sums])
         if len(images) < MIN_IMAGES:
             distribution = np.full_like(distribution, np.nan)
+        distributions[name] = distribution
         value = float(group.observed([primary])[0])
         scores[name] = (len(images), percentile_interval(value, distribution))
     others = np.setdiff1d(np.arange(len(statistics.columns)), np.concatenate([*members.values()]))
@@ -175,7 +182,11 @@ def _score_groups(
         rest = statistics.select(others)
         parts.append([rest.sums(batch[:, others]) for batch in draws])
     totals = [sum(batch[1:], batch[0]) for batch in zip(*parts, strict=True)]
-    return scores, np.concatenate([statistics.aggregate(total.means) for total in totals])
+    return (
+        scores,
+        distributions,
+        np.concatenate([statistics.aggregate(total.means) for total in totals]),
+    )
 
 
 def _digest_images(table: pd.DataFrame, share: Floats) -> str:

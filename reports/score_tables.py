@@ -146,7 +146,7 @@ def score_table(analysis: Analysis, digits: int = DIGITS) -> Table:
             NO_VALUE if np.isnan(value) and not signature else format_score(value, digits),
             value,
             places[key],
-            _superscript(wins.get(key, ()), letters),
+            superscript(wins.get(key, ()), letters),
             marks.get(key[:2], ""),
             signature=signature,
         )
@@ -161,7 +161,7 @@ def score_table(analysis: Analysis, digits: int = DIGITS) -> Table:
         rows = [replace(row, cells=(*row.cells, cell)) for row, cell in cells]
         notes.append(_rank_note(ranks, analysis))
     if any(c.tested for c in analysis.comparisons):
-        notes.insert(0, _superscript_note(analysis, letters))
+        notes.insert(0, superscript_note(analysis, letters))
     return replace(table, columns=tuple(columns), rows=tuple(rows), notes=tuple(notes))
 
 
@@ -179,14 +179,31 @@ def _score_places(analysis: Analysis, digits: int) -> dict[tuple[str, str, str],
     return places
 
 
-def _superscript(rivals: Sequence[str], letters: Mapping[str, str]) -> str:
-    """The rivals' letters; with more methods than letters, how many were beaten."""
+def superscript(rivals: Sequence[str], letters: Mapping[str, str]) -> str:
+    """Return the rivals' letters; with more methods than letters, how many were beaten.
+
+    Parameters
+    ----------
+    rivals : sequence of str
+    letters : mapping of str to str
+        By method, see `method_letters`.
+
+    Returns
+    -------
+    str
+    """
     if all(letters[rival] for rival in rivals):
         return "".join(sorted(letters[rival] for rival in rivals))
     return str(len(rivals))
 
 
-def _superscript_note(analysis: Analysis, letters: Mapping[str, str]) -> str:
+def superscript_note(analysis: Analysis, letters: Mapping[str, str]) -> str:
+    """Return the note that explains superscripts.
+
+    Returns
+    -------
+    str
+    """
     has_letters = letters[analysis.methods[0]] != ""
     what = "the methods" if has_letters else "the number of methods"
     return (

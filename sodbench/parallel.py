@@ -125,7 +125,18 @@ class CallingThread(Executor):
     """An executor without workers: work is done when it is submitted, by the thread that submits it."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
-        """Do the work now; what it raises is raised where the result is asked for, as by other executors."""
+        """Do the work now; what it raises is raised where the result is asked for, as by other executors.
+
+        Parameters
+        ----------
+        fn : callable
+        *args, **kwargs
+            For ``fn``.
+
+        Returns
+        -------
+        Future
+        """
         future: Future[T] = Future()
         try:
             future.set_result(fn(*args, **kwargs))

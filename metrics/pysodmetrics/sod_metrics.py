@@ -40,7 +40,17 @@ class MAE(SteppedMetric):
         self.maes.append(np.float64(error / pair.prepared.per_class.sum()))
 
     def cal_mae(self, pred: NDArray[Any], gt: NDArray[Any]) -> float:
-        """Mean absolute error of a map in [0, 1] and a bool mask."""
+        """Mean absolute error of a map in [0, 1] and a bool mask.
+
+        Parameters
+        ----------
+        pred : float [h, w], in [0, 1]
+        gt : bool [h, w]
+
+        Returns
+        -------
+        float
+        """
         return float(np.abs(np.asarray(pred, np.float64) - gt).mean())
 
     def _results(self) -> dict[str, Any]:
@@ -70,15 +80,45 @@ class Smeasure(SteppedMetric):
         return float(s[0]), float(objects[0]), float(regions[0])
 
     def cal_sm(self, pred: NDArray[Any], gt: NDArray[Any]) -> float:
-        """S-measure of a map in [0, 1] and a bool mask."""
+        """S-measure of a map in [0, 1] and a bool mask.
+
+        Parameters
+        ----------
+        pred : float [h, w], in [0, 1]
+        gt : bool [h, w]
+
+        Returns
+        -------
+        float
+        """
         return self._measure(_prepared(pred, gt))[0]
 
     def object(self, pred: NDArray[Any], gt: NDArray[Any]) -> float:
-        """The object part of the S-measure of a map in [0, 1] and a bool mask."""
+        """The object part of the S-measure of a map in [0, 1] and a bool mask.
+
+        Parameters
+        ----------
+        pred : float [h, w], in [0, 1]
+        gt : bool [h, w]
+
+        Returns
+        -------
+        float
+        """
         return self._measure(_prepared(pred, gt))[1]
 
     def region(self, pred: NDArray[Any], gt: NDArray[Any]) -> float:
-        """The region part of the S-measure of a map in [0, 1] and a bool mask."""
+        """The region part of the S-measure of a map in [0, 1] and a bool mask.
+
+        Parameters
+        ----------
+        pred : float [h, w], in [0, 1]
+        gt : bool [h, w]
+
+        Returns
+        -------
+        float
+        """
         return self._measure(_prepared(pred, gt))[2]
 
     def _results(self) -> dict[str, Any]:
@@ -97,11 +137,31 @@ class Emeasure(SteppedMetric):
         self.changeable_ems.append(family_values(pair.dynamic)["e"][0])
 
     def cal_adaptive_em(self, pred: NDArray[Any], gt: NDArray[Any]) -> float:
-        """E-measure of a map in [0, 1] at twice its mean, and a bool mask."""
+        """E-measure of a map in [0, 1] at twice its mean, and a bool mask.
+
+        Parameters
+        ----------
+        pred : float [h, w], in [0, 1]
+        gt : bool [h, w]
+
+        Returns
+        -------
+        float
+        """
         return float(family_values(_prepared(pred, gt).adaptive)["e"][0, 0])
 
     def cal_changeable_em(self, pred: NDArray[Any], gt: NDArray[Any]) -> Floats:
-        """E-measure of a map in [0, 1] at the thresholds 255 to 0, and a bool mask; float64 [256]."""
+        """E-measure of a map in [0, 1] at the thresholds 255 to 0, and a bool mask; float64 [256].
+
+        Parameters
+        ----------
+        pred : float [h, w], in [0, 1]
+        gt : bool [h, w]
+
+        Returns
+        -------
+        float64 [256]
+        """
         curve: Floats = family_values(_prepared(pred, gt).dynamic)["e"][0]
         return curve
 
@@ -110,7 +170,18 @@ class Emeasure(SteppedMetric):
     def cal_em_with_threshold(
         self, pred: NDArray[Any], gt: NDArray[Any], threshold: float
     ) -> float:
-        """E-measure of a map in [0, 1] from a threshold on, and a bool mask."""
+        """E-measure of a map in [0, 1] from a threshold on, and a bool mask.
+
+        Parameters
+        ----------
+        pred : float [h, w], in [0, 1]
+        gt : bool [h, w]
+        threshold : float
+
+        Returns
+        -------
+        float
+        """
         binary = (np.asarray(pred) >= threshold).astype(np.float64)
         # at the threshold 255 what is selected is what is 1
         return float(family_values(_prepared(binary, gt).dynamic)["e"][0, 0])
@@ -137,7 +208,17 @@ class WeightedFmeasure(SteppedMetric):
         self.weighted_fms.append(np.float64(pair.weighted_f(self.beta)))
 
     def cal_wfm(self, pred: NDArray[Any], gt: NDArray[Any]) -> float:
-        """Weighted F of a map in [0, 1] and a bool mask."""
+        """Weighted F of a map in [0, 1] and a bool mask.
+
+        Parameters
+        ----------
+        pred : float [h, w], in [0, 1]
+        gt : bool [h, w]
+
+        Returns
+        -------
+        float
+        """
         return _prepared(pred, gt).weighted_f(self.beta)
 
     def _results(self) -> dict[str, Any]:
@@ -171,12 +252,32 @@ class Fmeasure(SteppedMetric):
         self.changeable_fms.append(dynamic["f"][0])
 
     def cal_adaptive_fm(self, pred: NDArray[Any], gt: NDArray[Any]) -> float:
-        """F of a map in [0, 1] at twice its mean, and a bool mask."""
+        """F of a map in [0, 1] at twice its mean, and a bool mask.
+
+        Parameters
+        ----------
+        pred : float [h, w], in [0, 1]
+        gt : bool [h, w]
+
+        Returns
+        -------
+        float
+        """
         pair = _prepared(pred, gt)
         return float(precision_recall_f(pair.adaptive, beta2=self.beta)["f"][0, 0])
 
     def cal_pr(self, pred: NDArray[Any], gt: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-        """Precision, recall and F of a map in [0, 1] at the thresholds 255 to 0, and a bool mask; float64 [256] each."""
+        """Precision, recall and F of a map in [0, 1] at the thresholds 255 to 0, and a bool mask; float64 [256] each.
+
+        Parameters
+        ----------
+        pred : float [h, w], in [0, 1]
+        gt : bool [h, w]
+
+        Returns
+        -------
+        tuple of float64 [256]
+        """
         curves = precision_recall_f(_prepared(pred, gt).dynamic, beta2=self.beta)
         return curves["precision"][0], curves["recall"][0], curves["f"][0]
 
@@ -210,7 +311,17 @@ class HumanCorrectionEffortMeasure(SteppedMetric):
         self.hces.append(np.float64(self._effort(pair.values > 0.5, pair.foreground)))
 
     def cal_hce(self, pred: NDArray[Any], gt: NDArray[Any]) -> float:
-        """Human correction effort of a map in [0, 1] above 0.5 and a bool mask."""
+        """Human correction effort of a map in [0, 1] above 0.5 and a bool mask.
+
+        Parameters
+        ----------
+        pred : float [h, w], in [0, 1]
+        gt : bool [h, w]
+
+        Returns
+        -------
+        float
+        """
         return float(self._effort(np.asarray(pred) > 0.5, np.asarray(gt, bool)))
 
     def _effort(self, binary: NDArray[np.bool_], foreground: NDArray[np.bool_]) -> int:

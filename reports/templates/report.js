@@ -407,7 +407,7 @@
       const from = Number((min + k * step - 5e-5).toFixed(4)), to = Number((min + (k + 1) * step + 5e-5).toFixed(4));
       const text = `${count} images from ${from.toFixed(3)} to ${to.toFixed(3)}`;
       const bin = make("button", { type: "button", title: text, "aria-label": text, "aria-pressed": String(low === from && high === to) });
-      bin.style.height = `${Math.round((60 * count) / most)}px`;
+      bin.style.setProperty("--share", count ? `${Math.max(4, Math.round((100 * count) / most))}%` : "0%");
       bin.addEventListener("click", () => {
         const again = low === from && high === to;
         $("view-low").value = again ? "" : from;

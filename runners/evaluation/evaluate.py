@@ -58,6 +58,10 @@ class Evaluation:
         return all(problem.severity == Severity.NOTE for problem in self.problems)
 
 
+# Smaller sets may be half empty by chance
+_MASKS_FOR_A_HINT = 10
+
+
 class EvaluateOptions(TypedDict, total=False):
     """Further keyword arguments of `evaluate` and `evaluate_tree`.
 
@@ -256,15 +260,9 @@ def evaluate_plan(
         scored += _score_dataset(tasks, settings)
     if n_reused := sum(one.is_reused for one in scored):
         logger.info(f"{n_reused} of {len(scored)} results are up to date and were reused")
-    if errors := [error for one in scored for error in one.errors]:
-        kept = "what could be scored is kept"
-        raise ProblemsError(
-            f"{len(errors)} file(s) could not be scored; "
-            + (kept if output else "nothing was stored (no output folder was given)"),
-            list(dict.fromkeys(errors)),
-            *advise(errors),
-        )
+    _raise_errors(scored, stored=bool(output))
     results = tuple(result for one in scored for result in one.results)
+    _hint_at_empty_masks(results)
     problems = [*plan.problems, *(problem for result in results for problem in result.problems)]
     return Evaluation(results, tuple(dict.fromkeys(problems)))
 
@@ -276,6 +274,30 @@ def _count_new_maps(plan: EvaluationPlan, output: Path | None, *, force: bool) -
         for task in plan.tasks
         if force or output is None or not (result_folder(task, output) / RESULT_FILE).exists()
     )
+
+
+def _raise_errors(scored: "Sequence[_Scored]", *, stored: bool) -> None:
+    """Raise ProblemsError where files could not be scored."""
+    if errors := [error for one in scored for error in one.errors]:
+        kept = "what could be scored is kept"
+        raise ProblemsError(
+            f"{len(errors)} file(s) could not be scored; "
+            + (kept if stored else "nothing was stored (no output folder was given)"),
+            list(dict.fromkeys(errors)),
+            *advise(errors),
+        )
+
+
+def _hint_at_empty_masks(results: Sequence[Result]) -> None:
+    """Say what a dataset is whose masks are empty for a good part: its numbers are not those that papers print."""
+    for dataset in dict.fromkeys(result.dataset for result in results):
+        result = next(result for result in results if result.dataset == dataset)
+        empty = sum(problem.kind == ProblemKind.EMPTY_MASK for problem in result.problems)
+        if result.n >= _MASKS_FOR_A_HINT and 0.4 <= empty / result.n < 1:
+            logger.warning(
+                f"{dataset}: {empty} of {result.n} masks are empty. Is it COD10K? Papers score its camouflaged part, the "
+                "images COD10K-CAM-*: list their names in a file and give --items FILE"
+            )
 
 
 def _check_arguments(protocols: Sequence[str], output: Path | str | None) -> None:

@@ -92,7 +92,19 @@ class ProcessExecutor(Executor):
                 self._without_processes = self._threads
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
-        """Submit to the processes; while none is ready, do the work here and now."""
+        """Submit to the processes; while none is ready, do the work here and now.
+
+        Parameters
+        ----------
+        fn : callable
+            It and its arguments can be pickled.
+        *args, **kwargs
+            For ``fn``.
+
+        Returns
+        -------
+        Future
+        """
         if self._without_processes:
             return self._without_processes.submit(fn, *args, **kwargs)
         return self._threads.submit(self._delegate, fn, args, kwargs)
@@ -112,7 +124,14 @@ class ProcessExecutor(Executor):
         return cast("T", result)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the processes: when all work is done, or at once without ``wait``."""
+        """End the processes: when all work is done, or at once without ``wait``.
+
+        Parameters
+        ----------
+        wait : bool
+        cancel_futures : bool
+            Whether work that has not begun is left undone.
+        """
         with self._lock:
             self._closed = True
         if not wait:

@@ -1,8 +1,8 @@
 """Training: one readable loop, by default exact to the reference, and safe to interrupt.
 
 An update adds up the gradients of ``accumulate`` images (ten in the reference) and makes one step of the optimiser.
-Because batch normalisation is frozen and group normalisation sees one image at a time, images of equal size may run
-together: the sum of their losses, and so the update, is that of running them one by one.
+Because batch normalisation is frozen and group normalisation sees one image at a time, images may run together, those of
+different sizes padded: the sum of their losses, and so the update, is that of running them one by one.
 
 A run's folder::
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sodbench.cli.options import (
     add_inference,
+    add_model_choices,
     add_output,
     filled,
     positive,
@@ -23,7 +24,8 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         epilog="example:\n  sodbench bench --checkpoint final.pth --sizes 400x300 -o csf.json\n\n"
         "'sodbench report RESULTS -o report --bench FILE' shows the record next to the scores.",
     )
-    add_inference(parser)
+    add_model_choices(parser)
+    add_inference(parser.add_argument_group("how it is computed"))
     parser.add_argument(
         "--sizes",
         nargs="+",

@@ -71,12 +71,14 @@ def read_conditions(arguments: argparse.Namespace, option: str) -> "list[Conditi
     SodbenchError
         For a condition that cannot be read, and a file that is something else.
     """
-    from sodbench.reports.conditions import parse_condition
-
     if not arguments.conditions:
         refuse_without_effect(arguments, ("junit",), f"without {option}")
         if arguments.certainty != "value":
             raise SodbenchError(f"--certainty has no effect without {option}")
+        return []
+    # imported where it is needed, because it takes a tenth of a second
+    from sodbench.reports.conditions import parse_condition
+
     _check_junit_file(arguments.junit)
     return [parse_condition(text, option) for text in arguments.conditions]
 

@@ -487,22 +487,23 @@ def add_model(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_model_choices(parser: argparse._ActionsContainer) -> None:
+def add_model_choices(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose a network, its weights and its processing; `read_model` reads them.
 
     Parameters
     ----------
-    parser : argparse parser or group
-        Where the options are added.
+    parser : argparse.ArgumentParser
+        Where the groups of options are added.
     """
-    add_model(parser)
-    parser.add_argument(
+    model = parser.add_argument_group("which model")
+    add_model(model)
+    model.add_argument(
         "--checkpoint-key",
         type=filled,
         metavar="KEY",
         help="where in the checkpoint the weights are, if it holds several sets, as ema or model.state_dict",
     )
-    parser.add_argument(
+    model.add_argument(
         "--model-arg",
         type=filled,
         action="append",
@@ -510,20 +511,23 @@ def add_model_choices(parser: argparse._ActionsContainer) -> None:
         metavar="KEY=VALUE",
         help="keyword argument of the model's factory; may be repeated",
     )
-    parser.add_argument(
+    around = parser.add_argument_group(
+        "how images are prepared and maps made (default: as the model declares)"
+    )
+    around.add_argument(
         "--preset",
         type=filled,
         metavar="NAME",
         help="how images are prepared and maps made, as in the test script of a family of models: csf, csnet, u2net, "
-        "basnet, isnet, birefnet, edn, samnet, cpd, rembg-u2net, rembg-isnet, rembg-birefnet (default: as the model declares)",
+        "basnet, isnet, birefnet, edn, samnet, cpd, rembg-u2net, rembg-isnet, rembg-birefnet",
     )
-    parser.add_argument(
+    around.add_argument(
         "--model-config",
         type=path,
         metavar="FILE.toml",
         help="the same, from a file (docs/models.md)",
     )
-    parser.add_argument(
+    around.add_argument(
         "--processing",
         type=filled,
         action="append",
@@ -589,46 +593,38 @@ def add_device(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_inference(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Add the options that choose a network and how it is computed.
+def add_inference(parser: argparse._ActionsContainer) -> None:
+    """Add the options that choose how a network is computed.
 
     Parameters
     ----------
-    parser : argparse.ArgumentParser
+    parser : argparse parser or group
         Where the options are added.
-
-    Returns
-    -------
-    argparse group
-        The options of how it is computed, to which a command adds its own.
     """
-    add_model_choices(parser.add_argument_group("which model"))
-    group = parser.add_argument_group("how it is computed")
-    add_device(group)
-    group.add_argument(
+    add_device(parser)
+    parser.add_argument(
         "--precision",
         choices=("fp32", "tf32", "bf16", "fp16"),
         help="arithmetic of the network (default: tf32, which is TF32 in convolutions, on CUDA devices that have "
         "it, as in torch; else fp32)",
     )
-    group.add_argument(
+    parser.add_argument(
         "--compile",
         action="store_true",
         help="use torch.compile: faster, but on a CPU it first compiles for minutes for each image size",
     )
-    group.add_argument(
+    parser.add_argument(
         "--padding",
         action=argparse.BooleanOptionalAction,
         help="predict images of different sizes in one batch; the network must handle it (default: on CUDA, if it "
         "does)",
     )
-    group.add_argument(
+    parser.add_argument(
         "--cuda-graphs",
         action=argparse.BooleanOptionalAction,
         help="launch the network as a CUDA graph for shapes of batches that come often (default: on CUDA, if the "
         "network handles padding)",
     )
-    return group
 
 
 def read_execution(arguments: argparse.Namespace) -> "Execution":

@@ -8,6 +8,7 @@ from sodbench.cli.options import (
     add_batch_size,
     add_exit_zero,
     add_inference,
+    add_model_choices,
     add_output,
     path,
     positive,
@@ -36,7 +37,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="folders of images, image files, or lists of names (.txt, .lst)",
     )
     add_output(parser, "MAPS", "folder for the maps", required=True)
-    network = add_inference(parser)
+    add_model_choices(parser)
+    network = parser.add_argument_group("how it is computed")
+    add_inference(network)
     add_batch_size(network)
     network.add_argument(
         "--max-side",

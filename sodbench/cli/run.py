@@ -11,6 +11,7 @@ from sodbench.cli.options import (
     add_exit_zero,
     add_inference,
     add_limits,
+    add_model_choices,
     add_output,
     add_policy,
     add_protocol,
@@ -45,7 +46,9 @@ def add_parser(commands: Any) -> None:
         "  sodbench run --all-datasets --data-root data/ --checkpoint final.pth",
     )
     _add_dataset_options(parser.add_argument_group("which data"))
-    network = add_inference(parser)
+    add_model_choices(parser)
+    network = parser.add_argument_group("how it is computed")
+    add_inference(network)
     add_batch_size(network)
     network.add_argument(
         "--name",

@@ -28,7 +28,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "train",
         help="train a network",
         description="Train a network. The recipe 'reference' (the default) repeats the CSF authors' training "
-        "step for step; images of equal size run together, which does not change the updates. When interrupted (Ctrl-C, "
+        "step for step; images of an update run together where that does not change it. When interrupted (Ctrl-C, "
         "SIGTERM) it saves its state; --resume continues to the same weights. Under torchrun the processes share each "
         "update.",
         epilog="examples:\n"

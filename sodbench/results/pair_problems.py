@@ -35,7 +35,7 @@ PAIR_PROBLEMS = frozenset(
 )
 
 _RESIZED = {BILINEAR: "bilinear", NEAREST: "nearest"}
-_BLOCK = 256
+_PAIRS_PER_BLOCK = 256
 
 
 def count_foreground(
@@ -60,8 +60,8 @@ def count_foreground(
     # the records hold the number above 128; a mask without grey levels has the same under every rule
     if protocol.rule.foreground_above == 128 or not facts["mask_levels"].any():
         return pixels
-    for start in range(0, len(pixels), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(pixels)))
+    for start in range(0, len(pixels), _PAIRS_PER_BLOCK):
+        rows = np.arange(start, min(start + _PAIRS_PER_BLOCK, len(pixels)))
         pixels[rows] = source[rows].foreground(protocol.rule)
     return pixels
 

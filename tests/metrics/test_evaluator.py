@@ -407,3 +407,49 @@ def test_names_are_text():
     with pytest.raises(TypeError, match=r"a name is text, not 7; pass str\(name\)"):
         evaluator.update([np.eye(5)] * 2, [np.eye(5)] * 2, name=["a", 7])
     assert len(evaluator) == 0
+
+
+def evaluators_of_two_ranks(named=True):
+    """Five images on two ranks, of which a DistributedSampler repeats the first."""
+    ranks = []
+    for numbers in ((0, 2, 4), (1, 3, 0)):
+        evaluator = Evaluator(pixel_metrics=())
+        for number in numbers:
+            map_ = np.random.default_rng(number).random((8, 9))
+            evaluator.update(map_, map_ > 0.6, name=f"{number}" if named else None)
+        ranks.append(evaluator)
+    return ranks
+
+
+def test_samples_that_a_sampler_repeats_are_refused_or_dropped(monkeypatch):
+    ranks = evaluators_of_two_ranks()
+
+    class Group:
+        """What gather() calls of torch.distributed."""
+
+        is_initialized = staticmethod(lambda: True)
+        get_world_size = staticmethod(lambda: 2)
+
+        @staticmethod
+        def all_gather_object(every, _):
+            every[:] = ranks
+
+    monkeypatch.setitem(sys.modules, "torch.distributed", Group)
+    with pytest.raises(ValueError, match=r"both evaluators hold the pair '0' .*repeated='drop'"):
+        ranks[0].gather()
+    collected = ranks[0].gather(repeated="drop")
+    assert len(collected) == 5 and len(ranks[0]) == 3
+    alone = Evaluator(pixel_metrics=())
+    for number in range(5):
+        map_ = np.random.default_rng(number).random((8, 9))
+        alone.update(map_, map_ > 0.6, name=f"{number}")
+    assert same(collected.compute().metrics, alone.compute().metrics)
+    ranks[:] = evaluators_of_two_ranks(named=False)
+    with pytest.raises(ValueError, match="needs a name for every pair"):
+        ranks[0].gather(repeated="drop")
+
+
+def test_without_a_process_group_gather_is_a_copy(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch.distributed", raising=False)
+    evaluator, _ = evaluators_of_two_ranks()
+    assert same(evaluator.gather().compute().metrics, evaluator.compute().metrics)

@@ -52,7 +52,7 @@ def with_black_constant_empty_and_full(data):
         )
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", [n for n, p in PROTOCOLS.items() if not p.on_request])
 def test_statistics_leave_out_what_the_scores_leave_out(
     with_black_constant_empty_and_full, protocol
 ):
@@ -74,7 +74,11 @@ def test_statistics_leave_out_what_the_scores_leave_out(
 def test_max_f_under_each_protocol_is_what_each_of_them_scores(with_black_constant_empty_and_full):
     counts = with_black_constant_empty_and_full
     stems = [f"{i:03d}" for i in range(len(counts))]
-    scores = {name: score(counts, name, stems).metrics for name in PROTOCOLS}
+    scores = {
+        name: score(counts, name, stems).metrics
+        for name, p in PROTOCOLS.items()
+        if not p.on_request
+    }
     result = replace(synthetic("m", "SOD", images=2), metrics=scores["salmetric"])
     f_max = f_max_under_each_protocol(result, counts)
     assert f_max == pytest.approx({n: m["f_max"] for n, m in scores.items()}, abs=1e-12)
@@ -230,7 +234,7 @@ def test_max_f_under_each_protocol_is_that_of_the_result_rescored():
     result = synthetic("m", "SOD", images=15)
     f_max = analyse([result], resamples=100).by_protocol["m", "SOD"]
     assert f_max == pytest.approx(
-        {p: result.rescored(p).metrics["f_max"] for p in ("salmetric", "pysodmetrics", "matlab")},
+        {p: result.rescored(p).metrics["f_max"] for p in result.protocols},
         abs=1e-12,
     )
 
@@ -263,3 +267,22 @@ def test_report_and_compare_make_the_same_tests():
             assert getattr(one, name) == pytest.approx(getattr(other, name), abs=2e-6), name
         assert (one.wins, one.ties, one.losses) == (other.wins, other.ties, other.losses)
         assert one.p_holm == one.p and other.p_holm >= other.p
+
+
+def test_methods_are_tested_within_each_group_of_images():
+    good, bad = (
+        synthetic("good", "SOD", noise=0.1, images=40),
+        synthetic("bad", "SOD", noise=0.9, images=40),
+    )
+    half = ["one" if i < 20 else "few" if i < 25 else "two" for i in range(40)]
+    groups = pd.DataFrame({"half": pd.Categorical(half)}, index=good.table.index)
+    analysis = analyse([good, bad], attributes={"SOD": groups}, resamples=200)
+    (breakdown,) = (b for b in analysis.breakdowns if b.attribute == "half")
+    assert breakdown.wins == {("good", "SOD", group): ("bad",) for group in ("one", "two")}
+    same = analyse(
+        [good, synthetic("also", "SOD", noise=0.1, images=40)],
+        attributes={"SOD": groups},
+        resamples=200,
+    )
+    (breakdown,) = (b for b in same.breakdowns if b.attribute == "half")
+    assert breakdown.wins == {}

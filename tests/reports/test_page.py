@@ -1,7 +1,9 @@
 """The page in a real browser, without a server: clicks, sorting, search, curves, the image browser."""
 
+import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 from synthetic import ODD
@@ -347,3 +349,18 @@ def test_five_thousand_images_do_not_make_five_thousand_elements(page):
     page.get_log(
         "browser"
     )  # these images have no thumbnails, which the log says and the page shows
+
+
+AXE = os.environ.get("SODBENCH_AXE", "")
+
+
+@pytest.mark.skipif(not AXE, reason="SODBENCH_AXE names no axe.min.js (npm install axe-core)")
+def test_axe_finds_no_violation_of_accessibility(page):
+    """The rules of WCAG 2.0 to 2.2, levels A and AA, and axe's best practices."""
+    page.execute_script(Path(AXE).read_text(encoding="utf-8"))
+    found = page.execute_async_script(
+        "const done = arguments[0];"
+        "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'], preload: false})"
+        ".then(r => done(r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 200))])));"
+    )
+    assert found == []

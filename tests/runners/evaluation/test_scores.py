@@ -16,6 +16,7 @@ import sodbench
 from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import SodbenchError
+from sodbench.images import write_grey
 from sodbench.metrics import Evaluator
 from sodbench.results import store
 from sodbench.runners.evaluation.evaluate import evaluate, evaluate_plan, evaluate_tree
@@ -130,3 +131,19 @@ def test_notes_about_masks_are_those_of_the_protocol(original):
     assert [p.kind for p in second.problems] == ["grey-mask"]
     assert "foreground is >25 under matlab" in second.problems[0].detail
     assert first.rescored("matlab").problems == second.problems
+
+
+def test_a_set_whose_masks_are_half_empty_is_hinted_at(tmp_path, capsys):
+    for i in range(12):
+        mask = np.zeros((9, 9), np.uint8)
+        mask[2:6, 3:7] = 255 * (i % 2)
+        write_grey(tmp_path / "gt" / f"{i}.png", mask)
+        write_grey(tmp_path / "maps" / f"{i}.png", np.full((9, 9), 20 * i + 9, np.uint8))
+    evaluate(tmp_path / "maps", tmp_path / "gt")
+    messages = capsys.readouterr().err
+    assert ": 6 of 12 masks are empty. Is it COD10K?" in messages and "--items FILE" in messages
+    for i in range(0, 12, 4):
+        (tmp_path / "gt" / f"{i}.png").unlink()
+        (tmp_path / "maps" / f"{i}.png").unlink()
+    evaluate(tmp_path / "maps", tmp_path / "gt")
+    assert "COD10K" not in capsys.readouterr().err

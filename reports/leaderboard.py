@@ -1,0 +1,252 @@
+"""A leaderboard: one page with a row for each method, and a history of the scores from which changes are shown.
+
+``history.csv`` in its folder has one score a row with the date on which it was entered; a run adds the scores that are new or
+have changed and never alters a line.
+"""
+
+import csv
+import datetime
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sodbench.errors import SodbenchError
+from sodbench.files import write_text
+from sodbench.metrics.catalogue import find_metric
+from sodbench.quoting import printable
+from sodbench.reports import html
+from sodbench.reports.document import Document, Paragraph, Section
+from sodbench.reports.report_folder import check_own_page
+from sodbench.reports.selection import sort_datasets
+from sodbench.reports.tables import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    format_difference,
+    format_score,
+    rank_marks,
+)
+from sodbench.results import Result
+
+HISTORY = "history.csv"
+_COLUMNS = ("date", "method", "dataset", "metric", "value", "n", "protocol", "signature")
+# A smaller change is rounding
+_SAME = 1e-12
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A score as it was entered.
+
+    Attributes
+    ----------
+    date : str
+        As ``2026-01-31``.
+    method, dataset, metric : str
+    value : float
+    n : int
+        Number of images.
+    protocol, signature : str
+    """
+
+    date: str
+    method: str
+    dataset: str
+    metric: str
+    value: float
+    n: int
+    protocol: str
+    signature: str
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What a later entry replaces: method, dataset, protocol and metric."""
+        return self.method, self.dataset, self.protocol, self.metric
+
+
+def update_leaderboard(
+    results: Sequence[Result],
+    folder: Path,
+    metrics: Sequence[str],
+    *,
+    date: str = "",
+    since: str = "",
+) -> Path:
+    """Enter results into a leaderboard and write its page.
+
+    Parameters
+    ----------
+    results : sequence of Result
+    folder : Path
+        Made if it does not exist.
+    metrics : sequence of str
+    date : str, optional
+        Of the entries; by default today.
+    since : str, optional
+        Changes are shown from the scores of that date; by default from the entry before the last one.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    SodbenchError
+        For something that is no date, a date before the last entry, and files of someone else.
+    """
+    for given in (date, since):
+        _check_date(given)
+    page, file = folder / "index.html", folder / HISTORY
+    check_own_page(page, results)
+    history = read_history(file)
+    date = date or datetime.date.today().isoformat()
+    if history and date < history[-1].date:
+        raise SodbenchError(
+            f"{file}: its last entry is of {history[-1].date}, and {date} is before it; entries are in order"
+        )
+    added = _new_entries(results, metrics, history, date)
+    history = [*history, *added]
+    write_text(file, _format_history(history))
+    write_text(page, html.render_comparison(_build_document(history, metrics, since), []))
+    return page
+
+
+def _check_date(text: str) -> None:
+    try:
+        valid = not text or datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        valid = False
+    if not valid:
+        raise SodbenchError(f"{text!r} is not a date such as 2026-01-31")
+
+
+def read_history(file: Path) -> list[Entry]:
+    """Read the history of a leaderboard.
+
+    Parameters
+    ----------
+    file : Path
+
+    Returns
+    -------
+    list of Entry
+        In order; empty if there is no such file.
+
+    Raises
+    ------
+    SodbenchError
+        If it has another form.
+    """
+    if not file.exists():
+        return []
+    try:
+        reader = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+        entries = [
+            Entry(**{**row, "value": float(row["value"]), "n": int(row["n"])})  # type: ignore[arg-type]
+            for row in reader
+        ]
+        if tuple(reader.fieldnames or ()) != _COLUMNS:
+            raise ValueError("other columns")
+        for entry in entries:
+            _check_date(entry.date or "-")
+    except (OSError, ValueError, TypeError, KeyError, csv.Error, SodbenchError) as error:
+        raise SodbenchError(
+            f"{file}: not the history of a leaderboard ({error}); move it, or choose another folder"
+        ) from error
+    return entries
+
+
+def _format_history(history: Sequence[Entry]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for entry in history:
+        writer.writerow([getattr(entry, column) for column in _COLUMNS])
+    return text.getvalue()
+
+
+def _new_entries(
+    results: Sequence[Result], metrics: Sequence[str], history: Sequence[Entry], date: str
+) -> list[Entry]:
+    """The scores that are not in the history, or have changed."""
+    last = {entry.key: entry for entry in history}
+    added = []
+    for r in results:
+        for metric in metrics:
+            value = r.metrics.get(metric, float("nan"))
+            if math.isnan(value):
+                continue
+            entry = Entry(
+                date,
+                printable(r.method),
+                printable(r.dataset),
+                metric,
+                float(value),
+                r.n,
+                r.protocol,
+                printable(r.signature),
+            )
+            before = last.get(entry.key)
+            if not before or abs(before.value - entry.value) > _SAME or before.n != entry.n:
+                added.append(entry)
+    return added
+
+
+def _build_document(history: Sequence[Entry], metrics: Sequence[str], since: str) -> Document:
+    dates = sorted({entry.date for entry in history})
+    earlier = since or (dates[-2] if len(dates) > 1 else "")
+    sections = []
+    for protocol in dict.fromkeys(entry.protocol for entry in history):
+        own = [entry for entry in history if entry.protocol == protocol]
+        table = _board(own, metrics, earlier)
+        text = f"Scores under the protocol {protocol}."
+        if earlier:
+            text += f" In brackets: the change since {earlier}, where there is one."
+        sections.append(
+            Section(f"Protocol {protocol}", (Paragraph(text), table), f"protocol-{protocol}")
+        )
+    return Document("Leaderboard", tuple(sections))
+
+
+def _board(entries: Sequence[Entry], metrics: Sequence[str], earlier: str) -> Table:
+    """One row a method: its last scores, how they changed since a date, and when they were entered."""
+    last = {(*entry.key[:2], entry.metric): entry for entry in entries}
+    before = {(*e.key[:2], e.metric): e for e in entries if e.date <= earlier}
+    methods = list(dict.fromkeys(entry.method for entry in entries))
+    pairs = [
+        (dataset, metric)
+        for dataset in sort_datasets(entry.dataset for entry in entries)
+        for metric in metrics
+        if any((m, dataset, metric) in last for m in methods)
+    ]
+    columns = [Column(d, find_metric(m).heading, dataset=d, metric=m) for d, m in pairs]
+    cells: dict[str, list[Cell]] = {method: [] for method in methods}
+    for dataset, metric in pairs:
+        scores = [last.get((m, dataset, metric)) for m in methods]
+        alike = {entry.n for entry in scores if entry}
+        values = [entry.value if entry and len(alike) == 1 else float("nan") for entry in scores]
+        places = rank_marks(values, find_metric(metric).sign)
+        for method, entry, place in zip(methods, scores, places, strict=True):
+            cells[method].append(_board_cell(entry, before.get((method, dataset, metric)), place))
+    columns.append(Column("", "entered", "text"))
+    dated = _last_dates(entries)
+    rows = [Row(m, (*cells[m], Cell(dated[m]))) for m in methods]
+    note = "Places only among methods with the same number of images on a dataset."
+    return Table("leaderboard", "Scores", tuple(columns), tuple(rows), (note,))
+
+
+def _board_cell(entry: Entry | None, before: Entry | None, place: int) -> Cell:
+    if entry is None:
+        return Cell()
+    text = format_score(entry.value)
+    if before is not None and before is not entry:
+        text += f" ({format_difference(entry.value - before.value)})"
+    return Cell(text, entry.value, place, signature=entry.signature)
+
+
+def _last_dates(entries: Sequence[Entry]) -> Mapping[str, str]:
+    return {entry.method: entry.date for entry in entries}

@@ -1,0 +1,44 @@
+"""``sodbench models``: which models and presets there are."""
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from sodbench.cli.options import add_format
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``models`` to the command line."""
+    parser = commands.add_parser(
+        "models",
+        help="list models and presets",
+        description="List the models that --model takes by name, with their presets, where trained weights are, under "
+        "which licence, and what was reproduced with them (docs/reproductions.md); and the presets with the programs that they "
+        "repeat. Any network in a Python or ONNX file is a model, too.",
+        epilog="example:\n  sodbench models --format json",
+    )
+    add_format(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the models and the presets."""
+    from sodbench.console import show
+    from sodbench.models.known import KNOWN_MODELS
+    from sodbench.models.presets import PRESETS
+    from sodbench.quoting import json_text
+    from sodbench.reports.text import format_table
+
+    models = [asdict(model) for model in KNOWN_MODELS]
+    presets = [{"preset": name, "repeats": preset.source} for name, preset in PRESETS.items()]
+    if arguments.format == "json":
+        processing = {name: preset.processing.to_dict() for name, preset in PRESETS.items()}
+        shown = [{**row, **processing[row["preset"]]} for row in presets]
+        show(json_text({"models": models, "presets": shown}))
+        return 0
+    for rows in (models, presets):
+        header = list(rows[0])
+        cells = [[row[key] or "-" for key in header] for row in rows]
+        markdown = arguments.format == "markdown"
+        show(format_table(header, cells, align="l" * len(header), markdown=markdown) + "\n")
+    return 0

@@ -9,6 +9,7 @@ from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.compare import Comparison
 from sodbench.reports.document import Alert
+from sodbench.reports.image_counts import MIN_IMAGES_FOR_WIDTH
 from sodbench.reports.tables import format_difference, format_p_value, format_score
 
 # What an alert of a kind of problem says; other kinds are shown under their own names
@@ -159,6 +160,9 @@ def find_alerts(analysis: Analysis, input_problems: Sequence[str]) -> list[Alert
     """
     reasons = analysis.comparable.reasons
     excluded = [key for key in reasons if len(analysis.methods) > 1]
+    smallest = {
+        d: min(r.n for (_, e), r in analysis.results.items() if e == d) for d in analysis.datasets
+    }
     undecided = sum(c.undecided for c in analysis.comparisons)
     alerts = [
         Alert("not compared", len(excluded), "results that are not compared", "uncertainty"),
@@ -170,8 +174,8 @@ def find_alerts(analysis: Analysis, input_problems: Sequence[str]) -> list[Alert
         ),
         Alert(
             "few images",
-            len(analysis.notes),
-            "remarks on datasets with too few images for exact statistics",
+            sum(n < MIN_IMAGES_FOR_WIDTH for n in smallest.values()),
+            f"of {len(smallest)} datasets with fewer than {MIN_IMAGES_FOR_WIDTH} images",
             "uncertainty",
         ),
         Alert(

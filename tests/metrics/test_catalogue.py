@@ -11,6 +11,7 @@ from sodbench.cli.eval import DEFAULT_METRICS
 from sodbench.metrics import (
     DEFAULT_PROTOCOL,
     PROTOCOLS,
+    CountingScheme,
     PreparedMask,
     catalogue,
     count_pair,
@@ -22,9 +23,9 @@ from sodbench.metrics.catalogue import find_metric
 @pytest.fixture(scope="module")
 def scores():
     mask = np.eye(9, dtype=np.uint8) * np.uint8(255)
-    return {
-        name: score(count_pair(mask, PreparedMask(mask)).counts, name, ["a"]) for name in PROTOCOLS
-    }
+    scheme = CountingScheme.for_protocols(PROTOCOLS.values())
+    counts = count_pair(mask, PreparedMask(mask, scheme)).counts
+    return {name: score(counts, name, ["a"]) for name in PROTOCOLS}
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

@@ -160,7 +160,7 @@ def test_a_protocol_with_an_unusable_name_is_refused(name):
 
 def test_a_protocol_may_be_registered_again():
     register_protocol(PROTOCOLS["matlab"])
-    assert list(PROTOCOLS) == ["salmetric", "pysodmetrics", "matlab"]
+    assert list(PROTOCOLS) == ["salmetric", "pysodmetrics", "matlab", "codtoolbox", "torch"]
 
 
 def test_only_metrics_that_need_pixels_are_asked_for():

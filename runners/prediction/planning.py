@@ -6,6 +6,7 @@ canvas have the same number of places, some of which may stay empty, and a netwo
 images of different sizes on few canvases. For other networks padding would change the maps: a canvas has one size.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
@@ -33,6 +34,9 @@ DEFAULT_BATCH_PIXELS = 2**22
 # How many pixels are predicted in the time that a new shape takes, where that is slow: 50 images of 300x400.
 SHAPE_PIXELS = 6_000_000
 
+# How many pixels are predicted in the time that starting a batch takes, however small it is: 15 ms of Python.
+START_PIXELS = 1_500_000
+
 # The choice of canvases starts from at most this many groups of sizes.
 _MAX_GROUPS = 128
 
@@ -54,18 +58,21 @@ class BatchLimits:
 
 @dataclass(frozen=True)
 class ShapeCosts:
-    """What a new shape of batch costs.
+    """What a new shape of batch costs, and a batch.
 
     Attributes
     ----------
     pixels : int
-        The number of pixels that could be predicted in the same time; 0 where shapes cost nothing.
+        The number of pixels that could be predicted in the time of a new shape; 0 where shapes cost nothing.
     known : collection of (int, int, int)
         Shapes that cost nothing more, because there were batches of them before.
+    start : int
+        What a batch of fewer pixels costs.
     """
 
     pixels: int = 0
     known: Collection[Shape] = ()
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -241,9 +248,10 @@ def _cost(
     """Return the cost of canvases with n images each, in pixels; a known shape is used where it is cheaper."""
     most = np.maximum(1, np.minimum(limits.images, limits.pixels // (height * width)))
     batches = -(-n // most)
-    cost: NDArray[Any] = batches * -(-n // batches) * height * width + costs.pixels
+    area = np.maximum(-(-n // batches) * height * width, costs.start)
+    cost: NDArray[Any] = batches * area + costs.pixels
     for places, tall, wide in _usable(limits, costs):
-        with_known = -(-n // places) * places * tall * wide
+        with_known = -(-n // places) * max(places * tall * wide, costs.start)
         cost = np.where((height <= tall) & (width <= wide), np.minimum(cost, with_known), cost)
     return cost
 
@@ -253,12 +261,12 @@ def _cheapest_shape(
 ) -> Shape:
     """Return the shape that `_cost` counts."""
     known = [
-        (-(-n // shape[0]) * shape[0] * shape[1] * shape[2], shape)
+        (-(-n // shape[0]) * max(math.prod(shape), costs.start), shape)
         for shape in _usable(limits, costs)
         if height <= shape[1] and width <= shape[2]
     ]
     shape = _shape_for((height, width), n, limits, costs)
-    new = -(-n // shape[0]) * shape[0] * height * width + costs.pixels
+    new = -(-n // shape[0]) * max(math.prod(shape), costs.start) + costs.pixels
     return min([*known, (new, shape)])[1]
 
 

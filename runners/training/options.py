@@ -8,6 +8,8 @@ from torch import nn
 from sodbench.datasets import WEIGHTS, Dataset
 from sodbench.errors import SodbenchError
 from sodbench.models import DEFAULT_MODEL, get_output
+from sodbench.models.presets import get_processing
+from sodbench.models.processing import Preprocessing
 from sodbench.runners.training.optimizer import has_initial_statistics
 from sodbench.runners.training.recipe import RECIPES, Recipe
 
@@ -118,12 +120,22 @@ def check_trainable(network: nn.Module, training: Training) -> None:
     Raises
     ------
     SodbenchError
-        For declared probabilities, and for frozen batch normalisation without trained statistics.
+        For declared probabilities, for images in other values than training prepares, and for frozen batch normalisation without trained statistics.
     """
     if get_output(network) != "logits":
         raise SodbenchError(
             f"{training.model}: declares output = 'probabilities', but the losses need logits; train it without "
             "its final sigmoid"
+        )
+    given_images, trained = get_processing(network).input, Preprocessing()
+    if differing := [
+        name
+        for name in ("scale", "mean", "deviation", "channels")
+        if getattr(given_images, name) != getattr(trained, name)
+    ]:
+        raise SodbenchError(
+            f"{training.model}: declares another {' and '.join(differing)} of its images than training prepares (RGB / 255, "
+            "ImageNet's mean and deviation); train it with the default, or convert the images in its forward"
         )
     given = training.backbone or training.checkpoint or training.random_start
     if given or not training.recipe.frozen or not has_initial_statistics(network):

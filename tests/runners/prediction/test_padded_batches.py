@@ -172,6 +172,17 @@ def test_shapes_that_are_known_are_used_again(monkeypatch):
     assert shapes(plan([(30, 40)] * 4, limits, monkeypatch, known)) == [(4, 30, 40)]
 
 
+def test_a_small_known_shape_is_not_used_for_many_images(monkeypatch):
+    sizes, limits = [(300, 400)] * 64, BatchLimits(32, 2**22)
+    known = {(2, 300, 400)}
+    free = ShapeCosts(planning.SHAPE_PIXELS, known)
+    assert set(shapes(plan(sizes, limits, monkeypatch, free))) == known
+    costs = ShapeCosts(planning.SHAPE_PIXELS, known, planning.START_PIXELS)
+    assert set(shapes(plan(sizes, limits, monkeypatch, costs))) == {(32, 300, 400)}
+    few = plan(sizes[:2], limits, monkeypatch, costs)
+    assert shapes(few) == [(2, 300, 400)]
+
+
 def test_the_canvases_of_duts_te_are_few(monkeypatch):
     """Sizes as in DUTS-TE: one side of 400, half of the images of 300x400."""
     rng = np.random.default_rng(0)

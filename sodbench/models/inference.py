@@ -435,6 +435,8 @@ class InferenceNetwork:
         return self.network(x if self.channels_last else x.contiguous(), *sizes)
 
     def _change_to_contiguous(self) -> None:
+        # graphs read the weights where they were
+        self.graphs.clear()
         with torch.inference_mode(False):
             self._module.to(memory_format=torch.contiguous_format)
         self.channels_last = False

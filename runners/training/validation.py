@@ -26,7 +26,7 @@ from sodbench.runners.prediction.planning import (
     make_batches,
 )
 from sodbench.runners.prediction.predict import compute_maps
-from sodbench.runners.prediction.predictors import NetworkPredictor, Origin, Predictor
+from sodbench.runners.prediction.predictors import Origin, Predictor, make_predictor
 from sodbench.runners.training.data import check_pairs
 
 
@@ -103,9 +103,14 @@ def score_network(
         For an image on which the network fails.
     """
     pairs = {s.stem: (s.image, s.mask) for s in dataset.samples if s.image and s.mask}
-    predictor = NetworkPredictor(
-        network, dataset.name, origin=Origin(weights_sha256="not hashed"), device=str(device)
-    ).with_processing(processing or get_processing(network))
+    origin = Origin(weights_sha256="not hashed")
+    predictor = make_predictor(
+        network,
+        dataset.name,
+        processing or get_processing(network),
+        origin=origin,
+        device=str(device),
+    )
 
     def fail(problem: Problem) -> None:
         image, _ = pairs.get(problem.file, (problem.file, None))

@@ -17,7 +17,7 @@ def _official_images(dataset: str) -> frozenset[str] | None:
     known = known_name(base)
     if known is None or (subset and subset not in DATASETS[known].subsets):
         return None
-    return official_names(f"{known}/{subset}" if subset else known)
+    return official_names(f"{known}/{subset}" if subset else known) or None
 
 
 def dataset_heading(dataset: str, numbers: Iterable[int], *, drawn: bool = False) -> str:

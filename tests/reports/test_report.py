@@ -539,7 +539,9 @@ def test_provenance_states_each_fact_once_and_problems_list_their_files_together
             ("prior", {"versions": {"numpy": "2.0", "machine": "x"}, "pairs": d}),
         )
     ]
-    document = build_document(analyse(results, resamples=100), ReportInputs(ReportOptions(), None, (), {}, {}))
+    document = build_document(
+        analyse(results, resamples=100), ReportInputs(ReportOptions(), None, (), {}, {})
+    )
     sections = {s.anchor: "\n".join(map(str, s.blocks)) for s in document.sections}
     assert sections["provenance"].count("numpy 2.0") == 1
     assert sections["provenance"].count("net: maps device cpu") == 1

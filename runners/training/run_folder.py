@@ -12,6 +12,7 @@ from sodbench.output_folder import FolderKind, read_json
 from sodbench.runners.training.data import TrainingSet
 from sodbench.runners.training.log import BOARD, CURVE, LOG, read_log
 from sodbench.runners.training.options import Training
+from sodbench.runners.training.recipe import Recipe
 from sodbench.runners.training.state import delete_states, list_states
 
 RUN, RECIPE, STATES = "run.json", "recipe.toml", "state"

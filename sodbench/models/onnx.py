@@ -1,6 +1,7 @@
 """Networks in ONNX files, run by onnxruntime; torch is not needed."""
 
 import json
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import replace
@@ -98,6 +99,19 @@ class OnnxNetwork:
     def network_problems(self) -> Sequence[Problem]:
         """Return nothing: a file cannot work as in training."""
         return []
+
+    def count_parameters(self) -> int | None:
+        """Return the number of weights in the file; None if the package onnx, which reads them, is not installed."""
+        try:
+            import onnx
+        except ImportError:
+            logger.info(f"{self.name}: its parameters are not counted: pip install onnx")
+            return None
+        # indices, shapes and axes are whole numbers of 32 or 64 bits, quantised weights of 8
+        kinds = {"FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "INT8", "UINT8"}
+        weights = {onnx.TensorProto.DataType.Value(kind) for kind in kinds}
+        graph = onnx.load(str(self.path), load_external_data=False).graph
+        return sum(math.prod(t.dims) for t in graph.initializer if t.data_type in weights)
 
     def _read_input(self) -> None:
         inputs = self._session.get_inputs()

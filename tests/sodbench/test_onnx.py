@@ -103,7 +103,7 @@ def test_an_output_that_does_not_exist_is_named(tmp_path, select):
     processing = Processing(RED.input, Output(select=select, steps=RED.output.steps))
     predictor = load_predictor(ModelSource(path, processing=processing), device="cpu")
     with pytest.raises(SodbenchError, match=r"2 outputs \(0 'sum' \[1, 1, 4, 6\], 1 'double'"):
-        predictor.start(draw(1, 4, 6), None)
+        predictor.start(draw(1, 4, 6), None)()
 
 
 def test_the_processing_must_be_known(tmp_path):
@@ -127,7 +127,7 @@ def test_probabilities_beyond_0_and_1_are_refused(tmp_path):
     path = write_network(tmp_path / "net.onnx")
     source = ModelSource(path, processing=RED, changes={"input": {"scale": "none"}})
     with pytest.raises(SodbenchError, match=r"net.onnx is declared to return probabilities but"):
-        load_predictor(source, device="cpu").start(draw(1, 4, 6), None)
+        load_predictor(source, device="cpu").start(draw(1, 4, 6), None)()
 
 
 @pytest.mark.parametrize(

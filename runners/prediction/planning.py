@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sodbench.errors import ImageError, Problem
 from sodbench.images import image_size
+from sodbench.models.declarations import InputSize
 from sodbench.runners.prediction.folder import ImageList
 
 Fail = Callable[[Problem], None]
@@ -56,6 +57,26 @@ class BatchLimits:
     pixels: int
 
 
+def limit_batch_size(default: int, size: InputSize) -> int:
+    """Return how many images a batch has by default, for a network that gets images of a size of its own.
+
+    Parameters
+    ----------
+    default : int
+        What suits the device.
+    size : InputSize
+        The sizes at which images enter the network.
+
+    Returns
+    -------
+    int
+        Fewer where the size is fixed and large: the images' own sizes do not tell what a batch needs.
+    """
+    if size.fixed is None:
+        return default
+    return max(1, min(default, DEFAULT_BATCH_PIXELS // (size.fixed[0] * size.fixed[1])))
+
+
 @dataclass(frozen=True)
 class ShapeCosts:
     """What a new shape of batch costs, and a batch.
@@ -87,11 +108,14 @@ class ImageBatch:
         Height and width of each.
     shape : (int, int, int)
         The number of places, and the height and width of the canvas; an image is in the top left of its place.
+    may_pad : bool
+        Whether places may be empty, or larger than their images.
     """
 
     images: tuple[tuple[str, Path], ...]
     sizes: tuple[tuple[int, int], ...]
     shape: Shape
+    may_pad: bool = False
 
     @property
     def n_pixels(self) -> int:
@@ -137,22 +161,19 @@ def make_batches(
         else:
             by_size[size].append(image)
     counts = {size: len(group) for size, group in by_size.items()}
-    on_canvas: dict[Shape, list[tuple[int, int]]] = {}
+    canvases: list[tuple[Shape, list[tuple[int, int]], bool]] = []
     padded: Counter[tuple[int, int]] = Counter()
     for size, n in counts.items():
         if costs.pixels and may_pad(size):
             padded[size] = n
         else:
-            on_canvas[_shape_for(size, n, limits, costs)] = [size]
+            canvases.append((_shape_for(size, n, limits, costs), [size], False))
     for shape, sizes in _choose_canvases(padded, limits, costs).items():
-        on_canvas.setdefault(shape, []).extend(sizes)
-    batches = [
-        batch
-        for shape, sizes in on_canvas.items()
-        for batch in _divide(
-            shape, [(size, image) for size in sizes for image in by_size[size]], costs
-        )
-    ]
+        canvases.append((shape, sizes, True))
+    batches: list[ImageBatch] = []
+    for shape, sizes, padding in canvases:
+        sized = [(size, image) for size in sizes for image in by_size[size]]
+        batches += _divide(shape, sized, costs, padding)
     return sorted(batches, key=lambda batch: (-batch.shape[1] * batch.shape[2], batch.shape[1:]))
 
 
@@ -176,13 +197,14 @@ def _divide(
     shape: Shape,
     images: Sequence[tuple[tuple[int, int], tuple[str, Path]]],
     costs: ShapeCosts,
+    may_pad: bool,
 ) -> Iterator[ImageBatch]:
     """Divide the images of a canvas into batches; those that fill it come first, and need no padding."""
     images = sorted(images, key=lambda sized: sized[0] != shape[1:])
     for start in range(0, len(images), shape[0]):
         sizes, part = zip(*images[start : start + shape[0]], strict=True)
         places = shape[0] if costs.pixels else len(part)
-        yield ImageBatch(part, sizes, (places, *shape[1:]))
+        yield ImageBatch(part, sizes, (places, *shape[1:]), may_pad)
 
 
 # ---- the choice of canvases ---------------------------------------------------------------------------

@@ -489,6 +489,7 @@ def build_result(
         undefined=undefined if scores.undefined else "",
         subset=info.dataset.partition("/")[2],
         shard=policy.shard_text,
+        channel="" if policy.channel == "grey" else policy.channel,
         hce=HCE_POLYLINES if {"hce", "hce_raw"} & set(policy.metrics) else "",
         version=info.provenance.get("versions", {}).get("sodbench", __version__),
     )

@@ -11,7 +11,8 @@ import numpy as np
 
 from sodbench.metrics.arrays import Floats
 from sodbench.metrics.protocols import Protocol, get_protocol
-from sodbench.metrics.scores import CountsSource, Scores, aggregate, score
+from sodbench.metrics.scores import CountsSource, Scores, score
+from sodbench.metrics.set_metrics import aggregate
 from sodbench.metrics.threshold_metrics import f_measure
 
 __all__ = ["GroupScores", "score_groups"]

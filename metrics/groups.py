@@ -15,13 +15,13 @@ from sodbench.metrics.scores import CountsSource, Scores, score
 from sodbench.metrics.set_metrics import aggregate
 from sodbench.metrics.threshold_metrics import f_measure
 
-__all__ = ["GroupScores", "score_groups"]
+__all__ = ["ScoresByGroup", "score_groups"]
 
 _S_MEASURES = ("s", "s_object", "s_region")
 
 
 @dataclass(frozen=True)
-class GroupScores:
+class ScoresByGroup:
     """The mean over groups, and the scores of each group.
 
     Attributes
@@ -47,7 +47,7 @@ def score_groups(
     groups: Sequence[str],
     *,
     undefined_s: str | None = None,
-) -> GroupScores:
+) -> ScoresByGroup:
     """Score N counted pairs by group.
 
     Parameters
@@ -61,7 +61,7 @@ def score_groups(
 
     Returns
     -------
-    GroupScores
+    ScoresByGroup
 
     Raises
     ------
@@ -85,7 +85,7 @@ def score_groups(
     }
     keeps_undefined = (undefined_s or protocol.undefined_s) == "keep"
     metrics, curves = _average(list(scores.values()), protocol, keeps_undefined)
-    return GroupScores(metrics, curves, scores)
+    return ScoresByGroup(metrics, curves, scores)
 
 
 def _average(
@@ -98,14 +98,14 @@ def _average(
         own = "f_max_best" if name == "f_max" else name
         if own in scores[0].metrics and not (own == name and name.endswith(("_max", "_mean"))):
             keep = keeps_undefined and name in _S_MEASURES
-            means[name] = _mean(np.array([s.metrics[own] for s in scores]), keep)
+            means[name] = _mean_over_groups(np.array([s.metrics[own] for s in scores]), keep)
     by_form = ("f", "f_meanf", "f_meanpr")
     curves = {
-        name: _mean(np.stack([s.curves[name] for s in scores]), False)
+        name: _mean_over_groups(np.stack([s.curves[name] for s in scores]), False)
         for name in scores[0].curves
         if name not in by_form
     }
-    curves["f"] = _mean(np.stack([s.curves["f_meanf"] for s in scores]), False)
+    curves["f"] = _mean_over_groups(np.stack([s.curves["f_meanf"] for s in scores]), False)
     metrics = {name: float(v) for name, v in aggregate(means, curves, protocol).items()}
     forms = {
         "f_meanf": curves["f"],
@@ -114,7 +114,7 @@ def _average(
     return metrics, {**curves, **forms, "f": forms[f"f_{protocol.f_max}"]}
 
 
-def _mean(values: Floats, keep_undefined: bool) -> Floats:
+def _mean_over_groups(values: Floats, keep_undefined: bool) -> Floats:
     """The mean over groups, [G, ...] to [...], without groups that have no value."""
     if not keep_undefined:
         values = values[~np.isnan(values.reshape(len(values), -1)).any(axis=1)]

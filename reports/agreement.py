@@ -40,7 +40,7 @@ def format_agreement(agreement: Agreement, style: str, number: int) -> str:
     str
     """
     if style == "json":
-        return json_text(_to_dict(agreement))
+        return json_text(_agreement_dict(agreement))
     methods = agreement.methods
     mae, iou = agreement.mae.mean(axis=0), agreement.iou.mean(axis=0)
     if style == "csv":
@@ -74,7 +74,7 @@ def _matrix_text(title: str, methods: Iterable[str], values: Floats, markdown: b
     return format_table([title, *methods], rows, markdown=markdown)
 
 
-def _to_dict(agreement: Agreement) -> dict[str, object]:
+def _agreement_dict(agreement: Agreement) -> dict[str, object]:
     order = agreement.most_disputed(len(agreement.stems))
     return {
         "methods": list(agreement.methods),

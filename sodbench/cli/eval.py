@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,12 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
 def _add_scoring(group: argparse._ArgumentGroup) -> None:
     """Add the options that choose the conventions and the workers."""
     add_protocol(group)
+    group.add_argument(
+        "--channel",
+        choices=("grey", "alpha"),
+        default="grey",
+        help="what of a map's file is scored: its grey values, or its alpha channel, as for cutouts (default: grey)",
+    )
     add_workers(group)
 
 
@@ -332,7 +339,7 @@ def _plan(arguments: argparse.Namespace, metrics: Sequence[str]) -> "EvaluationP
     """The plan that PREDS and GT, or --pairs, describe."""
     from sodbench.runners.evaluation.plan import plan_evaluation, plan_pair_list
 
-    policy = read_policy(arguments, metrics)
+    policy = replace(read_policy(arguments, metrics), channel=arguments.channel)
     if arguments.pairs:
         if arguments.predictions or arguments.truth:
             raise SodbenchError(

@@ -768,12 +768,6 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
         help="undefined S-measures: keep, so that the mean is undefined too, or skip these images "
         "(default: as the program of the protocol does)",
     )
-    group.add_argument(
-        "--channel",
-        choices=("grey", "alpha"),
-        default="grey",
-        help="what of a map's file is scored: its grey values, or its alpha channel, as for cutouts (default: grey)",
-    )
     group.add_argument("--no-weighted-f", action="store_true", help="do not compute weighted F")
 
 
@@ -800,5 +794,4 @@ def read_policy(arguments: argparse.Namespace, metrics: Sequence[str] = ()) -> "
         weighted=not arguments.no_weighted_f,
         shard=getattr(arguments, "shard", None),
         metrics=tuple(metrics),
-        channel=arguments.channel,
     )

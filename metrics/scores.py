@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK",
+    "BlockScores",
     "CountsSource",
     "PerImage",
     "Scores",
@@ -46,6 +47,7 @@ __all__ = [
     "per_image_curves",
     "per_image_metrics",
     "score",
+    "score_block",
 ]
 
 
@@ -57,6 +59,37 @@ _MAY_BE_LEFT_OUT = frozenset(
 )
 # Pairs processed at a time: their curves stay in the processor's cache, and memory does not grow with their number.
 BLOCK = 48
+
+
+@dataclass(frozen=True)
+class BlockScores:
+    """The metrics of at most ``BLOCK`` pairs, with their curves summed: what `score` adds up, in a few arrays.
+
+    Attributes
+    ----------
+    stems : tuple of str
+        The names of the n pairs.
+    columns : tuple of str
+        The names of the metrics.
+    scalars : float64 [metrics, n]
+        NaN where the protocol defines no value for the image.
+    foreground : float64 [n]
+        Foreground pixels of each mask under the protocol's rule.
+    curves : tuple of str
+        The names of the curves.
+    sums : float64 [curves, 256]
+        Each curve summed over the images that have it.
+    defined : dict of str to bool [n]
+        For the curves that a protocol may leave undefined, the images that have them.
+    """
+
+    stems: tuple[str, ...]
+    columns: tuple[str, ...]
+    scalars: Floats
+    foreground: Floats
+    curves: tuple[str, ...]
+    sums: Floats
+    defined: dict[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -387,6 +420,7 @@ def score(
     *,
     undefined_s: str | None = None,
     order_by: Sequence[str] | None = None,
+    scored: Mapping[str, BlockScores] | None = None,
 ) -> Scores:
     """Score N counted pairs.
 
@@ -401,6 +435,9 @@ def score(
         What to do with undefined S-measures, instead of the protocol's choice.
     order_by : sequence of str, optional
         A key for each pair, by which the sums are ordered; by default its name.
+    scored : mapping of str to BlockScores, optional
+        Blocks that were scored before under the same protocol, by their first name.  A block is used where it is of exactly
+        the pairs whose turn it is, in the order of the sums; the counts of these pairs are not read.
 
     Returns
     -------
@@ -418,12 +455,12 @@ def score(
         raise ValueError("there is no pair to score")
     # a fixed order of summation makes the aggregates reproducible to the last bit
     order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
-    visited = _visit_blocks(counts, protocol, order)
+    names = np.array(stems, dtype=object)
+    visited = _visit_blocks(counts, protocol, names, order, scored or {})
     undefined_s = undefined_s or protocol.undefined_s
     ordered = zip(visited.columns, visited.scalars, strict=True)
     means = {name: _mean(name, values[order], undefined_s) for name, values in ordered}
     curves = _with_both_f(visited.curve_means, protocol)
-    names = np.array(stems, dtype=object)
     undefined = _select(names, np.isnan(visited.scalar("s")))
     metrics = aggregate(means, visited.curve_means, protocol)
     return Scores(
@@ -492,8 +529,49 @@ def _left_out(visited: _Visited, names: NDArray[np.object_]) -> dict[str, tuple[
     return {name: _select(names, without) for name, without in rows.items() if without.any()}
 
 
-def _visit_blocks(counts: CountsSource, protocol: Protocol, order: NDArray[np.intp]) -> _Visited:
-    """Compute every pair's metrics, some pairs at a time, and sum the curves in the given order."""
+def score_block(counts: Counts, protocol: Protocol, stems: Sequence[str]) -> BlockScores:
+    """Compute what `score` needs of a block of pairs, so that blocks can be computed elsewhere and at another time.
+
+    Parameters
+    ----------
+    counts : Counts
+        At most ``BLOCK`` pairs.
+    protocol : Protocol
+    stems : sequence of str
+        Their names.
+
+    Returns
+    -------
+    BlockScores
+    """
+    block = per_image_metrics(counts, protocol)
+    sums, defined = [], {}
+    for name, values in block.curves.items():
+        if name in (*_FOREGROUND_CURVES, *_RANKING_CURVES):
+            has_value = ~np.isnan(values[:, 0])
+            defined[name] = has_value
+            # usually all are defined, and nothing is copied
+            values = values if has_value.all() else values[has_value]
+        sums.append(values.sum(axis=0))
+    return BlockScores(
+        stems=tuple(stems),
+        columns=tuple(block.scalars),
+        scalars=np.array(list(block.scalars.values())),
+        foreground=block.foreground,
+        curves=tuple(block.curves),
+        sums=np.array(sums),
+        defined=defined,
+    )
+
+
+def _visit_blocks(
+    counts: CountsSource,
+    protocol: Protocol,
+    names: NDArray[np.object_],
+    order: NDArray[np.intp],
+    scored: Mapping[str, BlockScores],
+) -> _Visited:
+    """Collect every pair's metrics, some pairs at a time, and sum the curves in the given order."""
     columns: tuple[str, ...] = ()
     scalars = np.empty((0, len(order)))
     defined = {name: np.ones(len(order), bool) for name in (*_FOREGROUND_CURVES, *_RANKING_CURVES)}
@@ -501,23 +579,20 @@ def _visit_blocks(counts: CountsSource, protocol: Protocol, order: NDArray[np.in
     sums = {name: np.zeros(256) for name in _image_curve_names()}
     for start in range(0, len(order), BLOCK):
         rows = order[start : start + BLOCK]
-        block = per_image_metrics(counts[rows], protocol)
-        for name, values in block.curves.items():
+        stems = tuple(names[rows].tolist())
+        block = scored.get(stems[0])
+        if block is None or block.stems != stems:
+            block = score_block(counts[rows], protocol, stems)
+        for name, total in zip(block.curves, block.sums, strict=True):
             sums.setdefault(name, np.zeros(256))
-            if name in defined:
-                has_value = ~np.isnan(values[:, 0])
-                defined[name][rows] = has_value
-                # usually all are defined, and nothing is copied
-                values = values if has_value.all() else values[has_value]
-            sums[name] += values.sum(axis=0)
+            sums[name] += total
+        for name, has_value in block.defined.items():
+            defined[name][rows] = has_value
         if not columns:
-            columns = tuple(block.scalars)
+            columns = block.columns
             scalars = np.empty((len(columns), len(order)))
-        for scalar, values in zip(scalars, block.scalars.values(), strict=True):
-            scalar[rows] = values
+        scalars[:, rows] = block.scalars
         foreground[rows] = block.foreground
-        # The next block takes their memory: only one is held at a time
-        del block, values
     means = {}
     for name, total in sums.items():
         images = int(defined[name].sum()) if name in defined else len(order)

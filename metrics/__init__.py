@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sodbench.metrics.aggregation import aggregate
     from sodbench.metrics.catalogue import register_metric, register_threshold_family
     from sodbench.metrics.counts import Counts, PairCounts, compile_kernels, count_pair
     from sodbench.metrics.evaluator import Evaluator
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from sodbench.metrics.scores import (
         PerImage,
         Scores,
-        aggregate,
         per_image_curves,
         per_image_metrics,
         score,
@@ -43,7 +43,7 @@ _MODULE_OF = {
     "PreparedMask": "masks",
     "Protocol": "protocols",
     "Scores": "scores",
-    "aggregate": "scores",
+    "aggregate": "aggregation",
     "compile_kernels": "counts",
     "count_pair": "counts",
     "get_protocol": "protocols",

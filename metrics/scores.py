@@ -14,6 +14,7 @@ from typing import Protocol as TypingProtocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.aggregation import aggregate, mean_over_thresholds
 from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import MEASUREMENTS, METRICS, THRESHOLD_FAMILIES
 from sodbench.metrics.confusion import (
@@ -43,7 +44,6 @@ __all__ = [
     "CountsSource",
     "PerImage",
     "Scores",
-    "aggregate",
     "per_image_curves",
     "per_image_metrics",
     "score",
@@ -155,7 +155,7 @@ def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
     scalars |= {f"{name}_adp": values[:, 0] for name, values in at_adaptive.items()}
     for name in ("f", *THRESHOLD_FAMILIES, *_measured_curves(counts)):
         scalars[f"{name}_max"] = curves[name].max(axis=-1)
-        scalars[f"{name}_mean"] = _mean_over_thresholds(curves[name], name, protocol)
+        scalars[f"{name}_mean"] = mean_over_thresholds(curves[name], name, protocol)
 
     return PerImage(scalars, curves, prepared.positives[:, 0])
 
@@ -243,13 +243,6 @@ def _mae(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats
     return error
 
 
-def _mean_over_thresholds(curves: Floats, name: str, protocol: Protocol) -> Floats:
-    """The mean of curves [..., 256] over the protocol's thresholds, or over all where they are measured."""
-    last = 256 if name in MEASUREMENTS else protocol.n_thresholds
-    means: Floats = curves[..., :last].mean(axis=-1)
-    return means
-
-
 def _weighted_f(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
     """Weighted F of N images, from the stored weighted precision and recall."""
     precision, recall = counts.measurement("wf", protocol).T
@@ -270,85 +263,6 @@ def _mse(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats
     squared = background * prepared.value**2 + foreground * (1 - prepared.value) ** 2
     error: Floats = squared.sum(axis=-1) / (prepared.positives + prepared.negatives)[:, 0]
     return error
-
-
-def aggregate(
-    means: Mapping[str, Floats], curve_means: Mapping[str, Floats], protocol: Protocol
-) -> dict[str, Floats]:
-    """Turn means over images into the metrics of the set of images.
-
-    Any leading axes are kept, so that a bootstrap can pass all its resampled means at once.
-
-    Parameters
-    ----------
-    means : mapping of str to float64 [...]
-        Means of per-image metrics.  They are passed on, except for the maxima and means of curves.
-    curve_means : mapping of str to float64 [..., 256]
-        Means of per-image curves; the metrics whose curves are missing are left out.
-    protocol : Protocol
-        Which of the two forms of max F is ``f_max``.
-
-    Returns
-    -------
-    dict of str to float64 [...]
-    """
-    metrics = {
-        name: np.asarray(value)
-        for name, value in means.items()
-        if not name.endswith(("_max", "_mean"))
-    }
-    if {"precision", "recall", "f"} <= curve_means.keys():
-        p, r = curve_means["precision"], curve_means["recall"]
-        by_curve = {"meanpr": f_measure(p, r, protocol.beta2), "meanf": curve_means["f"]}
-        # the first maximum: several thresholds may reach it
-        best = by_curve[protocol.f_max].argmax(axis=-1)
-        metrics["f_max"] = by_curve[protocol.f_max].max(axis=-1)
-        metrics["f_mean"] = _mean_over_thresholds(by_curve[protocol.f_max], "f", protocol)
-        for form, curve in by_curve.items():
-            metrics[f"f_max_{form}"] = curve.max(axis=-1)
-            metrics[f"f_mean_{form}"] = _mean_over_thresholds(curve, "f", protocol)
-        metrics["precision"] = np.take_along_axis(p, best[..., None], -1)[..., 0]
-        metrics["recall"] = np.take_along_axis(r, best[..., None], -1)[..., 0]
-        metrics["threshold"] = np.where(np.isnan(metrics["f_max"]), np.nan, best)
-        metrics["auc_pr"] = _area(r, p)
-    # the mean of per-image maxima is no program's max F; it keeps a name of its own
-    if "f_max" in means:
-        metrics["f_max_best"] = np.asarray(means["f_max"])
-    for name in (*THRESHOLD_FAMILIES, *MEASUREMENTS):
-        if name in curve_means:
-            metrics[f"{name}_max"] = curve_means[name].max(axis=-1)
-            metrics[f"{name}_mean"] = _mean_over_thresholds(curve_means[name], name, protocol)
-    if "fpr" in curve_means and "tpr" in curve_means:
-        metrics["auc_roc"] = _roc_area(curve_means["fpr"], curve_means["tpr"])
-    if "ppv" in curve_means and "tpr" in curve_means:
-        metrics["ap"] = _average_precision(curve_means["ppv"], curve_means["tpr"])
-    return metrics
-
-
-def _average_precision(precision: Floats, recall: Floats) -> Floats:
-    """Sum of (R_k - R_k-1) P_k from the highest threshold to the lowest, with R = 0 before it; [...] of [..., 256]."""
-    gained = np.diff(recall[..., ::-1], axis=-1, prepend=0)
-    area: Floats = (gained * precision[..., ::-1]).sum(axis=-1)
-    return area
-
-
-def _roc_area(fpr: Floats, tpr: Floats) -> Floats:
-    """Area under the ROC curve."""
-    # Maps of which everything is selected at every threshold give the single point (1, 1). They
-    # rank no pixel above another, as a black map does, so their area is that of the diagonal,
-    # 1/2.
-    everything = (fpr.min(axis=-1) == 1) & (tpr.min(axis=-1) == 1)
-    return np.where(everything, 0.5, _area(fpr, tpr))
-
-
-def _area(x: Floats, y: Floats) -> Floats:
-    """Area under the curve y(x) by trapezoids; float64 [...] of [..., 256].
-
-    x falls as the threshold rises, so the points are in order already.  Sorting them by x would mix up those that share
-    one: the path has to reach the last of them in the order of the thresholds before it continues.
-    """
-    area: Floats = ((x[..., :-1] - x[..., 1:]) * (y[..., 1:] + y[..., :-1]) / 2).sum(axis=-1)
-    return area
 
 
 @dataclass(frozen=True)
@@ -436,8 +350,8 @@ def score(
     order_by : sequence of str, optional
         A key for each pair, by which the sums are ordered; by default its name.
     scored : mapping of str to BlockScores, optional
-        Blocks that were scored before under the same protocol, by their first name.  A block is used where it is of exactly
-        the pairs whose turn it is, in the order of the sums; the counts of these pairs are not read.
+        Blocks scored before under this protocol, by their first name; used where they are of exactly the pairs whose turn
+        it is, in the order of the sums.
 
     Returns
     -------
@@ -453,23 +367,21 @@ def score(
         raise ValueError(f"{len(stems)} names for {len(counts)} pairs")
     if not len(counts):
         raise ValueError("there is no pair to score")
-    # a fixed order of summation makes the aggregates reproducible to the last bit
     order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
     names = np.array(stems, dtype=object)
     visited = _visit_blocks(counts, protocol, names, order, scored or {})
     undefined_s = undefined_s or protocol.undefined_s
-    ordered = zip(visited.columns, visited.scalars, strict=True)
-    means = {name: _mean(name, values[order], undefined_s) for name, values in ordered}
+    image_values = dict(zip(visited.columns, visited.scalars, strict=True))
+    means = {name: _mean(name, v[order], undefined_s) for name, v in image_values.items()}
     curves = _with_both_f(visited.curve_means, protocol)
-    undefined = _select(names, np.isnan(visited.scalar("s")))
-    metrics = aggregate(means, visited.curve_means, protocol)
+    undefined = _select(names, np.isnan(image_values["s"]))
     return Scores(
         protocol=protocol.name,
         n=len(counts),
-        metrics={name: float(value) for name, value in metrics.items()},
+        metrics={n: float(v) for n, v in aggregate(means, visited.curve_means, protocol).items()},
         curves=curves,
         stems=tuple(stems),
-        image_values=dict(zip(visited.columns, visited.scalars, strict=True)),
+        image_values=image_values,
         undefined=undefined,
         left_out=_left_out(visited, names),
         empty_masks=_select(names, visited.foreground == 0),

@@ -11,7 +11,7 @@ object for each pair would keep it busy before there are ten of them. In large r
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -203,8 +203,7 @@ def count_pairs(
     folder : Path, optional
         Where relative paths start, for an executor whose workers have another working directory.
     scoring : Scoring, optional
-        Lets the workers score whole blocks of pairs.  Only where every visit has a map of every task, and the visits
-        are all that is scored, in the order of their names.
+        Lets the workers score whole blocks, for visits that are all that is scored, with a map of every task each.
 
     Yields
     ------
@@ -219,17 +218,31 @@ def count_pairs(
     """
     scheme = counting_scheme(policy)
     if executor is None:
-        for item in _work_items(visits, 1, MIN_ITEM):
-            yield _count_item(item, _Counting(policy, scheme, folder, None))
+        counting = _Counting(policy, scheme, folder, None)
+        yield from (_count_item(item, counting) for item in _work_items(visits, 1, MIN_ITEM))
         return
     # After Ctrl-C, the interpreter waits for its threads at its end, so they must not finish their items
     stop = threading.Event() if isinstance(executor, ThreadPoolExecutor) else None
+    calls = (
+        (item, _Counting(policy, scheme, folder, own_scoring), stop)
+        for item, own_scoring in _items_to_score(visits, workers, scoring)
+    )
+    try:
+        yield from _count_items(calls, executor, 2 * workers)
+    finally:
+        if stop:
+            stop.set()
+
+
+def _count_items(
+    calls: Iterable[tuple[Any, ...]], executor: Executor, n_pending: int
+) -> Generator[Batch, None, None]:
+    """Submit the work items, a bounded number at a time, and yield what is counted in their order."""
     pending: deque[Future[Batch]] = deque()
     try:
-        for item, own_scoring in _items_to_score(visits, workers, scoring):
-            counting = _Counting(policy, scheme, folder, own_scoring)
-            pending.append(executor.submit(_count_item, item, counting, stop))
-            if len(pending) > 2 * workers:
+        for call in calls:
+            pending.append(executor.submit(_count_item, *call))
+            if len(pending) > n_pending:
                 yield pending[0].result()
                 pending.popleft()
         while pending:
@@ -241,8 +254,6 @@ def count_pairs(
             raise problem from error
         raise
     finally:
-        if stop:
-            stop.set()
         for future in pending:
             future.cancel()
 

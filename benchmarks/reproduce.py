@@ -47,17 +47,17 @@ def run(*arguments: object) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def choose_model(method: Method, folder: Path) -> list[object]:
+def choose_model(name: str, folder: Path) -> list[object]:
     """The options that choose a method's network and weights."""
-    files = [folder / name for name in method.files if (folder / name).is_file()]
+    method = METHODS[name]
+    files = [folder / file for file in method.files if (folder / file).is_file()]
     if not files:
-        sys.exit(f"{folder}: none of {', '.join(method.files)} is in it")
+        sys.exit(f"{folder}: {' or '.join(method.files)} is missing; or leave {name} out: --models")
     return [*method.options, "--model" if files[0].suffix == ".onnx" else "--checkpoint", files[0]]
 
 
-def reproduce(name: str, arguments: argparse.Namespace) -> dict[str, float]:
+def reproduce(name: str, model: list[object], arguments: argparse.Namespace) -> dict[str, float]:
     """Predict, score and measure one method; return its metrics."""
-    model = choose_model(METHODS[name], arguments.weights)
     output = arguments.output
     maps, scores = output / "maps" / name / "SOD", output / "results" / name
     run("predict", arguments.sod / "Imgs", "-o", maps, *model, "--device", arguments.device)
@@ -90,10 +90,12 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
+    # a file that is missing is named before anything is predicted
+    models = {name: choose_model(name, arguments.weights) for name in arguments.models}
     print("| method | " + " | ".join(METRICS) + " |\n|---|" + "--:|" * len(METRICS))
     status = 0
-    for name in arguments.models:
-        metrics = reproduce(name, arguments)
+    for name, model in models.items():
+        metrics = reproduce(name, model, arguments)
         print(f"| {name} | " + " | ".join(f"{metrics[m]:.4f}" for m in METRICS) + " |", flush=True)
         for metric, expected in zip(METRICS, METHODS[name].expected, strict=False):
             if abs(metrics[metric] - expected) > TOLERANCE:

@@ -130,8 +130,8 @@ class Analysis:
 
     def heading(self, dataset: str) -> str:
         """The dataset's name, with its number of images where that is not the official one."""
-        numbers = (r.n for (_, d), r in self.results.items() if d == dataset)
-        return dataset_heading(dataset, numbers)
+        here = [r for (_, d), r in self.results.items() if d == dataset]
+        return dataset_heading(dataset, [r.n for r in here], drawn=any(map(_is_sample, here)))
 
     @property
     def headings(self) -> dict[str, str]:
@@ -151,7 +151,7 @@ class Analysis:
     @property
     def sample(self) -> bool:
         """Whether any result comes from the built-in sample."""
-        return any(bool(result.provenance.get("sample")) for result in self.results.values())
+        return any(map(_is_sample, self.results.values()))
 
     @property
     def notes(self) -> list[str]:
@@ -204,6 +204,10 @@ class Analysis:
             if test:
                 tests[metric.name] = test
         return tests
+
+
+def _is_sample(result: Result) -> bool:
+    return bool(result.provenance.get("sample"))
 
 
 def analyse(

@@ -101,7 +101,7 @@ def format_list(listed: Mapping[str, Listed], data_root: Path, *, markdown: bool
     notes = [] if data_root.is_dir() else [f"the folder {data_root} does not exist (--data-root)"]
     for name, entry in listed.items():
         info, dataset = DATASETS.get(name), entry.dataset
-        known = (", ".join(info.aliases), info.count) if info else ("(your own)", "")
+        known = (", ".join(info.aliases), _count_cell(info)) if info else ("(your own)", "")
         place: tuple[object, ...] = ("", "see below" if entry.error else "not found", "")
         if dataset:
             place = (len(dataset), dataset.root, dataset.layout)
@@ -145,21 +145,31 @@ def format_details(info: DatasetInfo, entry: Listed) -> str:
         on_disk = [f"{entry.dataset.root} ({entry.dataset.layout}), {len(entry.dataset)} items"]
     lines = [
         f"{info.name}: {info.about}",
-        f"  items      {info.count} ({info.extension} images)",
+        f"  items      {info.count_text} ({info.extension} images)",
         f"  aliases    {', '.join(info.aliases) or 'none'}",
         *(
-            f"  subset     {info.name}/{s}: {len(official_names(f'{info.name}/{s}'))} items, {what}"
+            f"  subset     {info.name}/{s}: {_count_items(info, s)}{what}"
             for s, what in info.subsets.items()
         ),
+        *([f"  union of   {', '.join(info.parts)}"] if info.parts else []),
         *(f"  known      {item}: {what}" for item, what in info.known.items()),
         *(f"  on disk    {line}" for line in on_disk),
         *(f"  note       {note}" for note in (entry.notes if entry.dataset else ())),
         f"  licence    {info.licence}",
-        f"  page       {info.page}",
+        f"  page       {info.page or 'unknown'}",
         *(f"  source     {s.url} ({s.holds})" for s in _sources(info)),
         f"  cite       {info.citation}",
     ]
     return "\n".join([*map(printable, lines), "", info.bibtex])
+
+
+def _count_cell(info: DatasetInfo) -> object:
+    return "not verified" if info.count is None else info.count
+
+
+def _count_items(info: DatasetInfo, subset: str) -> str:
+    number = len(official_names(f"{info.name}/{subset}"))
+    return f"{number} items, " if number else ""
 
 
 def format_list_json(listed: Mapping[str, Listed], data_root: Path) -> str:
@@ -199,6 +209,8 @@ def _to_dict(info: DatasetInfo, entry: Listed) -> dict[str, Any]:
         "name": info.name,
         "aliases": info.aliases,
         "count": info.count,
+        "reported": info.reported or None,
+        "parts": info.parts,
         "extension": info.extension,
         "about": info.about,
         "subsets": dict(info.subsets),

@@ -40,8 +40,13 @@ def _panels(analysis: Analysis, values: Mapping[Key, T]) -> dict[str, dict[str, 
     for dataset in analysis.datasets:
         here = {m: values[m, dataset] for m in analysis.methods if (m, dataset) in values}
         if here:
-            panels[analysis.heading(dataset)] = here
+            panels[_panel_title(analysis, dataset)] = here
     return panels
+
+
+def _panel_title(analysis: Analysis, dataset: str) -> str:
+    """The dataset's heading, short enough for the width of a small panel."""
+    return analysis.heading(dataset).replace(" images)", ")")
 
 
 Styles = Mapping[str, plots.LineStyle]
@@ -237,7 +242,7 @@ def breakdown_figure(analysis: Analysis, breakdown: Breakdown, styles: Styles) -
         for key, intervals in breakdown.values.items()
     }
     groups = {
-        analysis.heading(dataset): [
+        _panel_title(analysis, dataset): [
             f"{name}\nn = {n}".replace(" (", "\n(")
             for name, n in zip(breakdown.groups, numbers, strict=True)
         ]

@@ -156,7 +156,7 @@ def load_thumbnails(
     results : mapping
         By method.
     max_side : int
-        NDArray[np.uint8] that the longer side may have.
+        Pixels that the longer side may have.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def load_thumbnail(path: Path, max_side: int, colour: bool) -> NDArray[np.uint8]
     ----------
     path : Path
     max_side : int
-        NDArray[np.uint8] that the longer side may have.
+        Pixels that the longer side may have.
     colour : bool
         Whether it is read in colour.
 

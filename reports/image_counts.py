@@ -17,10 +17,10 @@ def _official_images(dataset: str) -> frozenset[str] | None:
     known = known_name(base)
     if known is None or (subset and subset not in DATASETS[known].subsets):
         return None
-    return official_names(f"{known}/{subset}" if subset else known)
+    return official_names(f"{known}/{subset}" if subset else known) or None
 
 
-def dataset_heading(dataset: str, numbers: Iterable[int]) -> str:
+def dataset_heading(dataset: str, numbers: Iterable[int], *, drawn: bool = False) -> str:
     """Return a dataset's name for headings, with the number of images where that is not the official one.
 
     Parameters
@@ -28,6 +28,8 @@ def dataset_heading(dataset: str, numbers: Iterable[int]) -> str:
     dataset : str
     numbers : iterable of int
         The numbers of images of the results on it.
+    drawn : bool
+        Whether these are the built-in sample's images, which are none of the dataset.
 
     Returns
     -------
@@ -36,9 +38,11 @@ def dataset_heading(dataset: str, numbers: Iterable[int]) -> str:
     """
     official = _official_images(dataset)
     scored = sorted(set(numbers))
+    span = " to ".join(f"{n:,}" for n in dict.fromkeys((*scored[:1], *scored[-1:])))
+    if drawn:
+        return f"{dataset} ({span} drawn images)"
     if official is None or scored in ([], [len(official)]):
         return dataset
-    span = " to ".join(f"{n:,}" for n in dict.fromkeys((scored[0], scored[-1])))
     return f"{dataset} ({span} of {len(official):,} images)"
 
 

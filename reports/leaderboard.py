@@ -111,7 +111,7 @@ def update_leaderboard(
     added = _new_entries(results, metrics, history, date)
     history = [*history, *added]
     write_text(file, _format_history(history))
-    write_text(page, html.render_comparison(_build_document(history, metrics, since), []))
+    write_text(page, html.render_comparison(_arrange_board(history, metrics, since), []))
     return page
 
 
@@ -196,7 +196,7 @@ def _new_entries(
     return added
 
 
-def _build_document(history: Sequence[Entry], metrics: Sequence[str], since: str) -> Document:
+def _arrange_board(history: Sequence[Entry], metrics: Sequence[str], since: str) -> Document:
     dates = sorted({entry.date for entry in history})
     earlier = since or (dates[-2] if len(dates) > 1 else "")
     sections = []

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sodbench.errors import Problem
 from sodbench.metrics import PROTOCOLS
 from sodbench.metrics.catalogue import find_metric
 from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
@@ -12,6 +11,7 @@ from sodbench.provenance import package_versions
 from sodbench.reports import figures, kind_tables, published_rows, score_tables, uncertainty_tables
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.citations import bibtex
+from sodbench.reports.comparability import Key
 from sodbench.reports.document import Alerts, Block, Bullets, Code, Document, Paragraph, Section
 from sodbench.reports.image_counts import MIN_IMAGES_FOR_WIDTH
 from sodbench.reports.inputs import ReportInputs
@@ -20,7 +20,7 @@ from sodbench.reports.result_statistics import SIZE
 from sodbench.reports.summary import find_alerts, write_headline
 
 TITLE = "Salient object detection: comparison"
-# of one kind and result; result.json holds them all
+# files with one problem in one result; result.json holds them all
 MAX_PROBLEMS = 20
 # A longer list hides what the sentence is about
 MAX_LISTED_VALUES = 8
@@ -259,14 +259,15 @@ def _published(analysis: Analysis, inputs: ReportInputs) -> tuple[Block, ...]:
 def _problems(analysis: Analysis, input_problems: Sequence[str]) -> tuple[Block, ...]:
     lines = [*input_problems, *analysis.check_image_counts()]
     for (method, dataset), result in analysis.results.items():
-        kinds: dict[str, list[Problem]] = {}
+        alike: dict[tuple[str, str], list[str]] = {}
         for problem in result.problems:
-            kinds.setdefault(problem.kind, []).append(problem)
-        for kind, problems in kinds.items():
-            shown = "; ".join(f"{p.file}: {p.detail}" for p in problems[:MAX_PROBLEMS])
-            more = len(problems) - MAX_PROBLEMS
-            rest = f"; and {more} more (see result.json)" if more > 0 else ""
-            lines.append(f"{method} on {dataset}: {kind} ({len(problems)}): {shown}{rest}")
+            alike.setdefault((problem.kind, problem.detail), []).append(problem.file)
+        for (kind, detail), names in alike.items():
+            shown = ", ".join(names[:MAX_PROBLEMS])
+            more = len(names) - MAX_PROBLEMS
+            rest = f" and {more:,} more (see result.json)" if more > 0 else ""
+            count = f" ({len(names):,} files)" * (len(names) > 1)
+            lines.append(f"{method} on {dataset}: {kind}: {detail}{count}: {shown}{rest}")
     if not lines:
         return (Paragraph("None: every mask has exactly one map of its own size."),)
     return (Bullets(tuple(_merge_methods(lines))),)
@@ -281,26 +282,17 @@ def _merge_methods(lines: Sequence[str]) -> list[str]:
     return [f"{', '.join(names)}{rest}" for rest, names in methods.items()]
 
 
+# other facts are shown under their own names
+_FACT_LABELS = {"pairs": "digest of the pairs' names"}
+
+
 def _provenance(analysis: Analysis, command: str) -> tuple[Block, ...]:
     signatures = dict.fromkeys(str(r.signature) for r in analysis.results.values())
     blocks: list[Block] = [
         Paragraph("Signatures: they record how the numbers were made."),
         Bullets(tuple(signatures), code=True),
     ]
-    facts = {f"{m} on {d}": _flatten(r.provenance) for (m, d), r in analysis.results.items()}
-    shared = dict(next(iter(facts.values())))
-    for others in facts.values():
-        shared = {name: value for name, value in shared.items() if others.get(name) == value}
-    if shared:
-        lines = tuple(f"{name}: {value}" for name, value in shared.items())
-        blocks += [Paragraph("Every result:"), Bullets(lines)]
-    own = []
-    for result, values in facts.items():
-        different = [f"{name} {value}" for name, value in values.items() if name not in shared]
-        if different:
-            own.append(f"{result}: {'; '.join(different)}")
-    if own:
-        blocks += [Paragraph("Result by result:"), Bullets(tuple(own))]
+    blocks += _list_facts({key: _facts(r.provenance) for key, r in analysis.results.items()})
     blocks.append(Paragraph(f"This report: {_versions()}."))
     if command:
         blocks.append(Code(command, "sh"))
@@ -308,6 +300,56 @@ def _provenance(analysis: Analysis, command: str) -> tuple[Block, ...]:
     blocks.append(Paragraph("To cite the datasets, the metrics and the models:"))
     blocks.append(Code(entries, "bibtex"))
     return tuple(blocks)
+
+
+def _list_facts(facts: Mapping[Key, Mapping[str, str]]) -> list[Block]:
+    """What is true of every result, then of every result of a method, then of one result."""
+    shared = _shared(list(facts.values()))
+    blocks: list[Block] = []
+    if shared:
+        lines = tuple(f"{name}: {value}" for name, value in shared.items())
+        blocks += [Paragraph("Every result:"), Bullets(lines)]
+    known = {method: dict(shared) for method, _ in facts}
+    by_method = []
+    for method in known:
+        own = [values for (m, _), values in facts.items() if m == method]
+        different = _without(_shared(own), shared)
+        if len(own) > 1 and different:
+            by_method.append(f"{method}: {different}")
+            known[method] |= _shared(own)
+    if by_method:
+        blocks += [Paragraph("Method by method:"), Bullets(tuple(by_method))]
+    different_of = {
+        f"{method} on {dataset}": _without(values, known[method])
+        for (method, dataset), values in facts.items()
+    }
+    lines = tuple(f"{result}: {text}" for result, text in different_of.items() if text)
+    return [*blocks, Paragraph("Result by result:"), Bullets(lines)] if lines else blocks
+
+
+def _shared(facts: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    first, *others = facts
+    return {
+        name: value
+        for name, value in first.items()
+        if all(other.get(name) == value for other in others)
+    }
+
+
+def _without(facts: Mapping[str, str], known: Mapping[str, str]) -> str:
+    return "; ".join(f"{name} {value}" for name, value in facts.items() if name not in known)
+
+
+def _facts(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """What a provenance states, by labels for readers; that it is of the built-in sample is stated at the top."""
+    facts = _flatten({k: v for k, v in provenance.items() if k not in ("sample", "versions")})
+    versions = _flatten(provenance.get("versions"))
+    listed = ", ".join(f"{name} {value}" for name, value in versions.items() if name != "machine")
+    if listed:
+        facts["versions when scored"] = listed
+    if "machine" in versions:
+        facts["machine"] = versions["machine"]
+    return {_FACT_LABELS.get(name, name): value for name, value in facts.items()}
 
 
 def _versions() -> str:

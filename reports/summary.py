@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sodbench.errors import ProblemKind
 from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.compare import Comparison
@@ -23,6 +24,7 @@ _PROBLEM_TEXTS = {
     "black-map": "maps without any foreground",
     "undefined-s": "images whose S-measure is undefined",
 }
+_MASK_PROBLEMS = (ProblemKind.GREY_MASK, ProblemKind.EMPTY_MASK, ProblemKind.UNREADABLE_MASK)
 # More exceptions than this make the headline unreadable
 _MAX_EXCEPTIONS = 3
 
@@ -186,9 +188,19 @@ def find_alerts(analysis: Analysis, input_problems: Sequence[str]) -> list[Alert
         ),
         Alert("inputs", len(input_problems), "remarks on the inputs of this report", "problems"),
     ]
-    kinds = Counter(str(p.kind) for r in analysis.results.values() for p in r.problems)
+    kinds = _count_problems(analysis)
     alerts += [
         Alert(kind, count, _PROBLEM_TEXTS.get(kind, f"files with the problem {kind}"), "problems")
         for kind, count in kinds.most_common()
     ]
     return [alert for alert in alerts if alert.count]
+
+
+def _count_problems(analysis: Analysis) -> Counter[str]:
+    """How many files have problems of each kind; a mask counts once, although every method meets it."""
+    files = {
+        (str(p.kind), dataset, "" if p.kind in _MASK_PROBLEMS else method, p.file, p.detail)
+        for (method, dataset), result in analysis.results.items()
+        for p in result.problems
+    }
+    return Counter(kind for kind, *_ in files)

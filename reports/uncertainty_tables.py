@@ -104,7 +104,7 @@ def best_table(analysis: Analysis) -> Table | None:
             tied_text or ("none" if worse else NO_VALUE),
             _list_names(others) or NO_VALUE,
         )
-        label = f"{column.group} {metric.label}"
+        label = f"{dataset} {metric.label}"
         rows.append(Row(label, tuple(map(Cell, texts)), key=f"{dataset} {metric.name}"))
     if not rows:
         return None
@@ -186,7 +186,7 @@ def comparison_table(analysis: Analysis) -> Table | None:
         return None
     rows = tuple(
         Row(
-            f"{analysis.heading(c.dataset)}: {c.first} − {c.second}",
+            f"{c.dataset}: {c.first} − {c.second}",
             _comparison_row(c),
             key=f"{c.dataset}: {c.first} - {c.second}",
         )

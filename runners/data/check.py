@@ -28,7 +28,7 @@ from sodbench.datasets.list_files import image_stem
 from sodbench.demo_data import is_demo_data
 from sodbench.errors import Problem, ProblemKind, SodbenchError
 from sodbench.files import list_folders, scan
-from sodbench.images import IMAGE_EXTENSIONS
+from sodbench.images import IMAGE_EXTENSIONS, UNREAD_EXTENSIONS
 from sodbench.parallel import in_threads
 from sodbench.runners.data.duplicates import find_duplicates
 from sodbench.runners.data.items import Item, inspect_sample
@@ -54,10 +54,6 @@ FAULTS = (
 # Masks of these datasets are grey on purpose: one remark in place of a fault for each.
 _GREY_BY_DESIGN = frozenset({"PASCAL-S"})
 
-_OTHER_IMAGE_TYPES = frozenset(
-    {".jfif", ".jpe", ".jp2", ".jxl", ".exr", ".hdr", ".heic", ".heif",
-      ".avif", ".tga", ".psd", ".svg", ".npy", ".npz", ".mat"}
-)  # fmt: skip
 _STRAY_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
 
@@ -89,7 +85,8 @@ def resolve_datasets(
     """
     datasets: list[Dataset] = []
     failed: dict[str, SodbenchError] = {}
-    for name in names or DATASETS:
+    # a union is nothing but its parts
+    for name in names or [name for name, info in DATASETS.items() if not info.parts]:
         try:
             datasets.append(find_dataset(name, data_root))
         except SodbenchError as error:
@@ -356,7 +353,7 @@ def find_unread_files(dataset: Dataset) -> tuple[list[Problem], list[Problem]]:
                 others["sub-folder"] += folder != dataset.root and _contains_images(path, depth=1)
             elif extension in IMAGE_EXTENSIONS:
                 unlisted += dataset.layout == PAIR_LIST
-            elif extension in _OTHER_IMAGE_TYPES and path.stem not in complete:
+            elif extension in UNREAD_EXTENSIONS and path.stem not in complete:
                 detail = f"{path.suffix} files are not read; convert it, masks to 8-bit PNG"
                 faults.append(Problem("not-read", str(path), detail))
             else:

@@ -177,9 +177,13 @@ def _download_dataset(
     archive: str | Path | None,
 ) -> Downloaded:
     """Try the sources of a dataset in turn."""
+    if info.parts:
+        raise SodbenchError(
+            f"{info.name} is the union of {', '.join(info.parts)}: download these by their names"
+        )
     present = _find_complete(info, data_root)
     if present:
-        complete = len(present) >= info.count
+        complete = len(present) >= (info.count or 0)
         status = "already there"
         if not complete:
             status += f", but only {len(present)} of {info.count} items; move it away to download it again"
@@ -196,8 +200,9 @@ def _download_dataset(
         except SodbenchError as error:
             reasons.append(error.lines[0])
             continue
-        status = f"{len(dataset)} of {info.count} items, layout {dataset.layout}"
-        return Downloaded(info.name, dataset.root, status, len(dataset) >= info.count)
+        of_all = f" of {info.count}" if info.count is not None else ""
+        status = f"{len(dataset)}{of_all} items, layout {dataset.layout}"
+        return Downloaded(info.name, dataset.root, status, len(dataset) >= (info.count or 0))
     raise SodbenchError(*_manual_instructions(info, data_root, archive, reasons))
 
 
@@ -228,12 +233,16 @@ def _manual_instructions(
 ) -> list[str]:
     folder = data_root / info.name
     place = "any known place" if archive is None else archive
-    pages = (Source(info.page, "the dataset's page"), *info.pages)
+    pages = (*([Source(info.page, "the dataset's page")] if info.page else []), *info.pages)
+    first = f"{info.name} could not be downloaded from {place}"
+    if archive is None and not info.downloads:
+        first = f"{info.name}: no address of its archives is known"
+    number = "" if info.count is None else f"{info.count} "
     return [
-        f"{info.name} could not be downloaded from {place}",
+        first,
         *(f"  tried: {reason}" for reason in reasons),
         *(f"  page:  {page.url} ({page.holds})" for page in pages),
-        f"  by hand: put the {info.count} images (*{info.extension}) into {folder}/images/",
+        f"  by hand: put the {number}images (*{info.extension}) into {folder}/images/",
         f"           and the masks (*.png) into {folder}/GT/; or unpack the set as distributed into {folder}/",
         f"  with an archive: sodbench data download {info.name} --from FILE_OR_URL",
     ]

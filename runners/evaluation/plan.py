@@ -11,7 +11,7 @@ from sodbench.datasets.layouts import describe_layouts
 from sodbench.datasets.list_files import list_subset_name
 from sodbench.errors import Problem, ProblemKind, SodbenchError
 from sodbench.results.policy import Policy
-from sodbench.runners.evaluation.prediction_tree import is_selected, read_tree
+from sodbench.runners.evaluation.prediction_tree import PredictionTree, is_selected, read_tree
 from sodbench.runners.evaluation.task import Task, find_same_files, make_task
 
 _LAYOUT_ADVICE = (
@@ -156,7 +156,7 @@ def plan_evaluation(
     wanted = select_truths(truths, datasets)
     unwanted = [*(others or ()), *(truth for truth in truths if truth not in wanted)]
     tree = read_tree(predictions, wanted, unwanted, bool(datasets) or others is not None)
-    tasks, seen, problems = [], set(), list(tree.broken)
+    scored, seen, problems = [], set(), list(tree.broken)
     ignored = list(tree.loops)
     for folder, maps in tree.folders.items():
         method, truth, reason = tree.identify(folder)
@@ -168,18 +168,41 @@ def plan_evaluation(
         else:
             seen.add(name or method)
             if not methods or is_selected(name or method, methods):
-                tasks.append(make_task(name or method, truth, folder, maps, policy))
+                scored.append((name or method, truth, folder))
     problems += tree.find_unscored()
     if unknown := [w for w in methods if not any(is_selected(method, [w]) for method in seen)]:
         raise SodbenchError(
             f"{predictions}: no method named {', '.join(unknown)}; there are {', '.join(sorted(seen))}"
         )
+    tasks = _make_tasks(tree, scored, policy)
     _check_distinct(tasks)
     if not tasks:
         raise _nothing_to_score(predictions, ignored, problems)
     order = {truth.name: i for i, truth in enumerate(wanted)}
     tasks.sort(key=lambda task: (order[task.dataset], task.method))
     return EvaluationPlan(tuple(tasks), tuple(ignored), tuple(problems))
+
+
+def _make_tasks(
+    tree: PredictionTree, scored: Sequence[tuple[str, Dataset, Path]], policy: Policy | None
+) -> list[Task]:
+    """The tasks of the folders of maps, each with its method and dataset; those of one dataset's groups are one task."""
+    tasks: list[Task] = []
+    grouped: dict[tuple[Path, str, str], dict[str, list[Path]]] = {}
+    truths = {truth.name: truth for _, truth, _ in scored}
+    for method, truth, folder in scored:
+        maps = tree.folders[folder]
+        if not truth.groups:
+            tasks.append(make_task(method, truth, folder, maps, policy))
+            continue
+        base, group = tree.group_of(folder)
+        by_stem = grouped.setdefault((base, method, truth.name), {})
+        for map_ in maps:
+            by_stem.setdefault(f"{group}/{map_.stem}", []).append(map_)
+    return tasks + [
+        make_task(method, truths[dataset], base, by_stem, policy)
+        for (base, method, dataset), by_stem in grouped.items()
+    ]
 
 
 def _nothing_to_score(

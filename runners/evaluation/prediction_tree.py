@@ -6,16 +6,13 @@ from functools import cached_property
 from pathlib import Path
 
 from sodbench.datasets import Dataset, known_name, list_images
+from sodbench.datasets.grouped import group_parts
 from sodbench.datasets.registry import normalise_name
 from sodbench.errors import Problem, ProblemKind, SodbenchError
 from sodbench.files import list_names, walk
-from sodbench.images import is_image_name
+from sodbench.images import UNREAD_EXTENSIONS, is_image_name
 from sodbench.results import PARTS_FOLDER
 
-# Endings of files that hold maps for other programs, but are not read
-_UNREAD_SUFFIXES = frozenset(
-    {".npy", ".npz", ".mat", ".exr", ".jp2", ".heic", ".avif", ".pfm", ".tga", ".h5", ".hdf5"}
-)
 # A folder of these only is a result of an earlier evaluation, not maps
 _RESULT_FILES = frozenset({"result.json", "scores.csv", "counts.npz", PARTS_FOLDER})
 # How many datasets a message names
@@ -52,6 +49,32 @@ class PredictionTree:
     broken: tuple[Problem, ...]
     loops: tuple[str, ...]
 
+    def group_of(self, folder: Path) -> tuple[Path, str]:
+        """Find which group of a dataset in groups the maps of a folder belong to.
+
+        Parameters
+        ----------
+        folder : Path
+            One of `folders`.
+
+        Returns
+        -------
+        base : Path
+            The folder of all groups' maps; ``folder`` itself if it is no group's.
+        group : str
+            As in `Dataset.groups`; empty if it is no group's.
+        """
+        below = folder.relative_to(self.root).parts
+        for start in range(len(below)):
+            group = self._groups.get(_group_key("/".join(group_parts(below[start:]))))
+            if group:
+                return self.root.joinpath(*below[:start]), group
+        return folder, ""
+
+    @cached_property
+    def _groups(self) -> dict[str, str]:
+        return {_group_key(group): group for truth in self.truths for group in truth.groups}
+
     def identify(self, folder: Path) -> tuple[str, Dataset | None, str]:
         """Find what a folder of maps is scored on.
 
@@ -67,8 +90,19 @@ class PredictionTree:
         reason : str
             Why it is scored on no dataset.
         """
+        root = self.root
+        base, group = self.group_of(folder)
+        below = base.relative_to(root).parts
+        method, truth, reason = self._identify_base(below)
+        if truth and truth.groups and not group:
+            groups = sorted(truth.groups)
+            known = ", ".join(groups[:_MAX_NAMES]) + ", ..." * (len(groups) > _MAX_NAMES)
+            return "", None, f"no group of {truth.name} is named so; its groups are {known}"
+        return method, truth, reason
+
+    def _identify_base(self, below: tuple[str, ...]) -> tuple[str, Dataset | None, str]:
+        """As `identify`, for the folder of all groups' maps, or of a dataset without groups."""
         root, truths = self.root, self.truths
-        below = folder.relative_to(root).parts
         for at in range(len(below) - 1, -1, -1):
             if truth := _find_named(below[at], truths):
                 rest = below[:at] + below[at + 1 :]
@@ -111,7 +145,7 @@ class PredictionTree:
             files = set(list_names(folder))
             if files and files <= _RESULT_FILES:
                 continue
-            suffixes = {Path(name).suffix.lower() for name in files} & _UNREAD_SUFFIXES
+            suffixes = {Path(name).suffix.lower() for name in files} & UNREAD_EXTENSIONS
             if suffixes and not self.on_purpose:
                 detail = f"holds {', '.join(sorted(suffixes))} files, which are not read; convert them to PNG"
                 problems.append(Problem(ProblemKind.UNSCORED_MAPS, str(folder), detail))
@@ -121,6 +155,11 @@ class PredictionTree:
                 detail = f"is named as the dataset {truth.name}, but holds no maps"
                 problems.append(Problem(ProblemKind.UNSCORED_MAPS, str(folder), detail))
         return problems
+
+
+def _group_key(group: str) -> str:
+    """A group's name as folders are compared: known names by any alias, others without case and punctuation."""
+    return "/".join(known_name(part) or normalise_name(part) for part in group.split("/"))
 
 
 def read_tree(

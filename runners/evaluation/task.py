@@ -1,6 +1,7 @@
 """One method on one dataset: which saliency map meets which mask, and what is wrong with their names."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from sodbench.datasets import Dataset, Pairing, list_images, pair_files
 from sodbench.errors import Problem, ProblemKind, Severity
+from sodbench.files import list_names
+from sodbench.images import UNREAD_EXTENSIONS
 from sodbench.results.policy import Policy
 
 
@@ -84,12 +87,15 @@ class Task:
 
     @cached_property
     def notes(self) -> tuple[Problem, ...]:
-        """Problems with names that the run reports and scores in spite of: ``extra``, ``missing`` and ``no-mask``.
+        """Problems with names that the run reports and scores in spite of: ``extra``, ``missing`` and others.
 
         With shards, a missing map belongs to the shard that scores it as black, or else to the first one, and so does
         everything about the folders: together the shards report each problem once.
         """
-        kinds = (ProblemKind.EXTRA, ProblemKind.MISSING, ProblemKind.NO_MASK)
+        kinds = (
+            *(ProblemKind.EXTRA, ProblemKind.MISSING),
+            *(ProblemKind.NO_MASK, ProblemKind.NOT_READ, ProblemKind.OTHER_FILES),
+        )
         noted = [p for p in (*self.problems, *self.pairing.problems()) if p.kind in kinds]
         if not self.policy.shard:
             return tuple(noted)
@@ -176,7 +182,7 @@ def make_task(
     method: str,
     truth: Dataset,
     folder: Path,
-    maps: Sequence[Path] | None = None,
+    maps: Mapping[str, list[Path]] | Sequence[Path] | None = None,
     policy: Policy | None = None,
 ) -> Task:
     """Match the maps of a folder with the masks of a dataset.
@@ -189,8 +195,8 @@ def make_task(
         The dataset.
     folder : Path
         Where the maps are.
-    maps : sequence of Path, optional
-        The maps; by default all images of the folder.
+    maps : sequence of Path, or mapping of str to list of Path, optional
+        The maps, or stem -> maps for a dataset in groups; by default all images of the folder.
     policy : Policy, optional
         By default, missing maps are refused.
     """
@@ -200,10 +206,14 @@ def make_task(
         method,
         truth.name,
         folder,
-        next(iter(masks.values())).parent if masks else truth.root,
+        next(iter(masks.values())).parent if masks and not truth.groups else truth.root,
         truth.images,
         pairing,
-        problems=(*select_mask_problems(truth), *find_same_files(pairing)),
+        problems=(
+            *select_mask_problems(truth),
+            *find_same_files(pairing),
+            *_find_unread_files(truth, pairing),
+        ),
         source=truth.source,
         root=truth.root,
         policy=policy or Policy(),
@@ -229,6 +239,31 @@ def select_mask_problems(truth: Dataset) -> tuple[Problem, ...]:
         if p.kind == ProblemKind.MISSING
     ]
     return tuple(selected)
+
+
+def _find_unread_files(truth: Dataset, pairing: Pairing) -> list[Problem]:
+    """Masks and maps of types that are not read: those of unpaired items, and the number of others."""
+    lacking_mask = {item.path.stem.removesuffix(pairing.suffix) for item in pairing.extra}
+    lacking_mask |= {s.image.stem for s in truth.samples if s.image and not s.mask}
+    lacking_map = {item.stem.rpartition("/")[2] + pairing.suffix for item in pairing.missing}
+    folders = {path.parent: lacking_map for path in (pair.map for pair in pairing.pairs)}
+    folders |= {path.parent: lacking_mask for path in truth.masks.values()}
+    problems = []
+    for folder, wanted in folders.items():
+        others: Counter[str] = Counter()
+        for path in (folder / name for name in sorted(list_names(folder))):
+            if path.suffix.lower() not in UNREAD_EXTENSIONS:
+                continue
+            if path.stem in wanted:
+                detail = f"{path.suffix} files are not read; convert it to 8-bit PNG"
+                problems.append(Problem(ProblemKind.NOT_READ, str(path), detail))
+            else:
+                others[path.suffix.lower()] += 1
+        if others:
+            counts = ", ".join(f"{number} {suffix}" for suffix, number in sorted(others.items()))
+            detail = f"files that are not read: {counts}"
+            problems.append(Problem(ProblemKind.OTHER_FILES, str(folder), detail))
+    return problems
 
 
 def find_same_files(pairing: Pairing) -> tuple[Problem, ...]:

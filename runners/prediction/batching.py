@@ -71,7 +71,7 @@ def decode_batches(
     ----------
     batches : sequence of ImageBatch
     predictor : Predictor
-        Allocates the memory, and says what places without an image hold.
+        Allocates the memory.
     pool : Executor
         Decodes the images.
     limits : BatchLimits
@@ -121,8 +121,8 @@ def _arrange(
         pixels[:n] = pixels[whole]
     sizes = np.zeros((len(pixels), 2), np.int64)
     sizes[:n] = [batch.sizes[i] for i in whole] or 0
-    if n and not predictor.pads:
-        # a network that knows no empty places computes its last image again, where that is cheaper than a new shape
+    if n and not batch.may_pad:
+        # without empty places, the last image is computed again, where that is cheaper than a new shape
         places = len(pixels) if predictor.shape_pixels else n
         pixels, sizes = pixels[:places], sizes[:places]
         pixels[n:], sizes[n:] = pixels[n - 1], sizes[n - 1]

@@ -98,14 +98,14 @@ def _load(
 
 
 def _wrap_network(network: "nn.Module", device: str, precision: str | None) -> "Predictor":
-    from sodbench.runners.prediction.predictors import NetworkPredictor, Origin
+    from sodbench.runners.prediction.predictors import Origin, make_predictor
 
     # the hash of the weights serves manifests only
     origin = Origin(weights_sha256="not hashed")
-    predictor = NetworkPredictor(
-        network, type(network).__name__, origin=origin, device=device, precision=precision
+    name, processing = type(network).__name__, get_processing(network)
+    return make_predictor(
+        network, name, processing, origin=origin, device=device, precision=precision
     )
-    return predictor.with_processing(get_processing(network))
 
 
 def _is_module(value: object) -> bool:

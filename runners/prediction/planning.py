@@ -6,6 +6,7 @@ canvas have the same number of places, some of which may stay empty, and a netwo
 images of different sizes on few canvases. For other networks padding would change the maps: a canvas has one size.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
@@ -33,6 +34,9 @@ DEFAULT_BATCH_PIXELS = 2**22
 # How many pixels are predicted in the time that a new shape takes, where that is slow: 50 images of 300x400.
 SHAPE_PIXELS = 6_000_000
 
+# How many pixels are predicted in the time that starting a batch takes, however small it is: 15 ms of Python.
+START_PIXELS = 1_500_000
+
 # The choice of canvases starts from at most this many groups of sizes.
 _MAX_GROUPS = 128
 
@@ -54,18 +58,21 @@ class BatchLimits:
 
 @dataclass(frozen=True)
 class ShapeCosts:
-    """What a new shape of batch costs.
+    """What a new shape of batch costs, and a batch.
 
     Attributes
     ----------
     pixels : int
-        The number of pixels that could be predicted in the same time; 0 where shapes cost nothing.
+        The number of pixels that could be predicted in the time of a new shape; 0 where shapes cost nothing.
     known : collection of (int, int, int)
         Shapes that cost nothing more, because there were batches of them before.
+    start : int
+        What a batch of fewer pixels costs.
     """
 
     pixels: int = 0
     known: Collection[Shape] = ()
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,11 +87,14 @@ class ImageBatch:
         Height and width of each.
     shape : (int, int, int)
         The number of places, and the height and width of the canvas; an image is in the top left of its place.
+    may_pad : bool
+        Whether places may be empty, or larger than their images.
     """
 
     images: tuple[tuple[str, Path], ...]
     sizes: tuple[tuple[int, int], ...]
     shape: Shape
+    may_pad: bool = False
 
     @property
     def n_pixels(self) -> int:
@@ -130,22 +140,19 @@ def make_batches(
         else:
             by_size[size].append(image)
     counts = {size: len(group) for size, group in by_size.items()}
-    on_canvas: dict[Shape, list[tuple[int, int]]] = {}
+    canvases: list[tuple[Shape, list[tuple[int, int]], bool]] = []
     padded: Counter[tuple[int, int]] = Counter()
     for size, n in counts.items():
         if costs.pixels and may_pad(size):
             padded[size] = n
         else:
-            on_canvas[_shape_for(size, n, limits, costs)] = [size]
+            canvases.append((_shape_for(size, n, limits, costs), [size], False))
     for shape, sizes in _choose_canvases(padded, limits, costs).items():
-        on_canvas.setdefault(shape, []).extend(sizes)
-    batches = [
-        batch
-        for shape, sizes in on_canvas.items()
-        for batch in _divide(
-            shape, [(size, image) for size in sizes for image in by_size[size]], costs
-        )
-    ]
+        canvases.append((shape, sizes, True))
+    batches: list[ImageBatch] = []
+    for shape, sizes, padding in canvases:
+        sized = [(size, image) for size in sizes for image in by_size[size]]
+        batches += _divide(shape, sized, costs, padding)
     return sorted(batches, key=lambda batch: (-batch.shape[1] * batch.shape[2], batch.shape[1:]))
 
 
@@ -169,13 +176,14 @@ def _divide(
     shape: Shape,
     images: Sequence[tuple[tuple[int, int], tuple[str, Path]]],
     costs: ShapeCosts,
+    may_pad: bool,
 ) -> Iterator[ImageBatch]:
     """Divide the images of a canvas into batches; those that fill it come first, and need no padding."""
     images = sorted(images, key=lambda sized: sized[0] != shape[1:])
     for start in range(0, len(images), shape[0]):
         sizes, part = zip(*images[start : start + shape[0]], strict=True)
         places = shape[0] if costs.pixels else len(part)
-        yield ImageBatch(part, sizes, (places, *shape[1:]))
+        yield ImageBatch(part, sizes, (places, *shape[1:]), may_pad)
 
 
 # ---- the choice of canvases ---------------------------------------------------------------------------
@@ -240,9 +248,10 @@ def _cost(
     """Return the cost of canvases with n images each, in pixels; a known shape is used where it is cheaper."""
     most = np.maximum(1, np.minimum(limits.images, limits.pixels // (height * width)))
     batches = -(-n // most)
-    cost: NDArray[Any] = batches * -(-n // batches) * height * width + costs.pixels
+    area = np.maximum(-(-n // batches) * height * width, costs.start)
+    cost: NDArray[Any] = batches * area + costs.pixels
     for places, tall, wide in _usable(limits, costs):
-        with_known = -(-n // places) * places * tall * wide
+        with_known = -(-n // places) * max(places * tall * wide, costs.start)
         cost = np.where((height <= tall) & (width <= wide), np.minimum(cost, with_known), cost)
     return cost
 
@@ -252,12 +261,12 @@ def _cheapest_shape(
 ) -> Shape:
     """Return the shape that `_cost` counts."""
     known = [
-        (-(-n // shape[0]) * shape[0] * shape[1] * shape[2], shape)
+        (-(-n // shape[0]) * max(math.prod(shape), costs.start), shape)
         for shape in _usable(limits, costs)
         if height <= shape[1] and width <= shape[2]
     ]
     shape = _shape_for((height, width), n, limits, costs)
-    new = -(-n // shape[0]) * shape[0] * height * width + costs.pixels
+    new = -(-n // shape[0]) * max(math.prod(shape), costs.start) + costs.pixels
     return min([*known, (new, shape)])[1]
 
 

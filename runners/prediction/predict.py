@@ -44,6 +44,7 @@ from sodbench.runners.prediction.folder import (
 from sodbench.runners.prediction.planning import (
     DEFAULT_BATCH_PIXELS,
     MAX_BATCH_PIXELS,
+    START_PIXELS,
     BatchLimits,
     Fail,
     ShapeCosts,
@@ -241,7 +242,7 @@ def _predict_share(
     pool = thread_pool(share.workers)
     try:
         # every process reads all headers, so that all of them make the same batches
-        costs = ShapeCosts(predictor.shape_pixels, predictor.shapes)
+        costs = ShapeCosts(predictor.shape_pixels, predictor.shapes, START_PIXELS)
         batches = make_batches(share.images, share.limits, pool, problems.append, costs, may_pad)
         predictor.shapes.update(batch.shape for batch in batches)
         batches = batches[share.part]

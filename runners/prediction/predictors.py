@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 Maps = Sequence[Pixels | None]
 
+# Keywords of `Execution` that not every predictor can follow, by their options.
+_OPTIONS = {"compiled": "--compile", "padding": "--padding", "graphs": "--cuda-graphs"}
+
 
 class Predictor(Protocol):
     """What makes maps: a network (`NetworkPredictor`) or a classical method (`BaselinePredictor`).
@@ -153,6 +156,8 @@ class NetworkPredictor(CallablePredictor):
         Its name, for messages and the manifest.
     origin : Origin, optional
         Where the network is from.
+    processing : Processing, optional
+        One that is done on the device; by default what the network declares, without its further processing.
     **execution
         As for `InferenceNetwork`.
 
@@ -168,19 +173,22 @@ class NetworkPredictor(CallablePredictor):
         name: str,
         *,
         origin: Origin | None = None,
+        processing: Processing | None = None,
         **execution: Unpack[Execution],
     ):
         from sodbench.models import checkpoints
         from sodbench.models.inference import InferenceNetwork
 
         self.name = name
-        self.network = InferenceNetwork(model, **execution)
+        size = processing.input.size if processing else None
+        self.network = InferenceNetwork(model, **execution, input_size=size)
         self.device: torch.device | None = self.network.device
         cuda = self.network.device.type == "cuda"
         self.default_batch_size = 128 if cuda else 1
-        self.processing = Processing(
+        self.processing = processing or Processing(
             Preprocessing(self.network.input_size), Output.for_values(self.network.output)
         )
+        self.network.output = self.processing.output.values
         self.shape_pixels = SHAPE_PIXELS if cuda or self.network.pads else 0
         self.shapes: set[tuple[int, int, int]] = set()
         self._origin = origin or Origin()
@@ -203,25 +211,6 @@ class NetworkPredictor(CallablePredictor):
     ) -> Callable[[], Maps]:
         """Start to predict images; see `Predictor.start`."""
         return self.network.start(pixels, max_side, sizes)
-
-    def with_processing(self, processing: Processing) -> Predictor:
-        """Return a predictor of this network with other processing than it declares.
-
-        Parameters
-        ----------
-        processing : Processing
-
-        Returns
-        -------
-        Predictor
-            This one if all of it is done on the device, else one that uses this.
-        """
-        if not processing.runs_on_device:
-            return ProcessedPredictor(self, processing)
-        self.network.input_size = processing.input.size
-        self.network.output = processing.output.values
-        self.processing = processing
-        return self
 
     def run(self, batch: NDArray[np.float32]) -> Outputs:
         """Run the network on prepared images; see `Runnable.run`."""
@@ -319,6 +308,49 @@ def _tensor_to_array(value: Any) -> NDArray[Any]:
     return floats.cpu().numpy()
 
 
+def make_predictor(
+    network: "nn.Module",
+    name: str,
+    processing: Processing,
+    *,
+    origin: Origin | None = None,
+    **execution: Unpack[Execution],
+) -> Predictor:
+    """Make the predictor of a network in memory.
+
+    Parameters
+    ----------
+    network : nn.Module
+    name : str
+        Its name, for messages and the manifest.
+    processing : Processing
+        What is done to images and output.
+    origin : Origin, optional
+        Where the network is from.
+    **execution
+        As for `InferenceNetwork`.
+
+    Returns
+    -------
+    Predictor
+
+    Raises
+    ------
+    SodbenchError
+        If the network or its weights cannot be used, and for options that its processing rules out.
+    """
+    if processing.runs_on_device:
+        return NetworkPredictor(network, name, origin=origin, processing=processing, **execution)
+    for keyword in ("padding", "graphs"):
+        if execution.get(keyword):
+            raise SodbenchError(
+                f"{name}: {_OPTIONS[keyword]} is not possible with its processing, which is done outside the device, "
+                "image by image; leave it out"
+            )
+    alone: Execution = {**execution, "padding": False, "graphs": False}
+    return ProcessedPredictor(NetworkPredictor(network, name, origin=origin, **alone), processing)
+
+
 def load_predictor(
     model: str | ModelSource = DEFAULT_MODEL,
     checkpoint: Path | str | None = None,
@@ -375,10 +407,9 @@ def _load_network(source: ModelSource, execution: Execution) -> Predictor:
         )
     else:
         weights = report_own_weights(source.name)
-    predictor = NetworkPredictor(
-        network, name, origin=Origin(weights, sha256, source_sha256), **execution
-    )
-    return predictor.with_processing(source.choose_processing(get_processing(network)))
+    processing = source.choose_processing(get_processing(network))
+    origin = Origin(weights, sha256, source_sha256)
+    return make_predictor(network, name, processing, origin=origin, **execution)
 
 
 def _load_onnx(source: ModelSource, execution: Execution) -> Predictor:
@@ -388,8 +419,7 @@ def _load_onnx(source: ModelSource, execution: Execution) -> Predictor:
         raise SodbenchError(
             f"{source.name} holds its weights; leave out the checkpoint and the factory's arguments"
         )
-    options = {"compiled": "--compile", "padding": "--padding", "graphs": "--cuda-graphs"}
-    for keyword, option in options.items():
+    for keyword, option in _OPTIONS.items():
         if execution.get(keyword):
             raise SodbenchError(
                 f"{source.name}: {option} is for networks in torch, not for ONNX files; leave it out"

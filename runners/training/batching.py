@@ -6,6 +6,7 @@ update run together; any other network sees images of one size only.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 from sodbench.errors import SodbenchError
 from sodbench.images import Pixels
 from sodbench.models.declarations import handles_padding
-from sodbench.models.presets import get_processing
 from sodbench.models.processing import Preprocessing
 from sodbench.runners.training.data import AugmentedPair
 from sodbench.runners.training.optimizer import batch_norms
@@ -29,8 +29,9 @@ class TrainingBatch:
     Attributes
     ----------
     stems : tuple of str
-    pixels : ndarray of uint8, shape (n, h, w, 3)
-        RGB, each image in the top left, zeros around it.
+    pixels : ndarray
+        RGB, uint8 [n, h, w, 3], each image in the top left, zeros around it; or float32 [n, 3, h', w'], as the network
+        declares.
     masks : ndarray of uint8, shape (n, h, w)
         Likewise.
     sizes : ndarray of int64, shape (n, 2), or None
@@ -38,7 +39,7 @@ class TrainingBatch:
     """
 
     stems: tuple[str, ...]
-    pixels: Pixels
+    pixels: NDArray[Any]
     masks: Pixels
     sizes: NDArray[np.int64] | None = None
 
@@ -161,7 +162,13 @@ def round_up_side(side: int) -> int:
     return -(-side // step) * step
 
 
-def choose_batching(network: nn.Module, recipe: Recipe, device: torch.device, name: str) -> str:
+def choose_batching(
+    network: nn.Module,
+    recipe: Recipe,
+    device: torch.device,
+    name: str,
+    preprocessing: Preprocessing,
+) -> str:
     """Return ``pad`` or ``exact``: what the recipe asks for, or what suits network and device.
 
     Parameters
@@ -171,6 +178,8 @@ def choose_batching(network: nn.Module, recipe: Recipe, device: torch.device, na
     device : torch.device
     name : str
         Of the model, for messages.
+    preprocessing : Preprocessing
+        How images enter the network.
 
     Returns
     -------
@@ -184,7 +193,7 @@ def choose_batching(network: nn.Module, recipe: Recipe, device: torch.device, na
     reason = ""
     if not handles_padding(network):
         reason = "its network does not declare handles_padding"
-    elif get_processing(network).input != Preprocessing():
+    elif preprocessing != Preprocessing():
         reason = "its network declares a size or preprocessing of its own"
     elif not recipe.frozen and any(batch_norms(network)):
         reason = "it trains batch normalisation (frozen = false), whose statistics would count the padding"

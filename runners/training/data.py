@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from sodbench.images import (
     read_grey,
     read_rgb,
 )
+from sodbench.models.processing import Preprocessing
 from sodbench.parallel import thread_pool
 from sodbench.quoting import size_text
 from sodbench.runners.training.recipe import Recipe
@@ -69,13 +71,13 @@ class AugmentedPair:
     Attributes
     ----------
     stem : str
-    pixels : ndarray of uint8, shape (h, w, 3)
-        RGB.
+    pixels : ndarray
+        RGB, uint8 [h, w, 3]; or float32 [3, h', w'], prepared as the network declares.
     mask : ndarray of uint8, shape (h, w)
     """
 
     stem: str
-    pixels: Pixels
+    pixels: NDArray[Any]
     mask: Pixels
 
 
@@ -229,7 +231,12 @@ def count_updates(recipe: Recipe, count: int) -> int:
 
 
 def load_augmented(
-    sample: Sample, index: int, epoch: int, scale: float, recipe: Recipe
+    sample: Sample,
+    index: int,
+    epoch: int,
+    scale: float,
+    recipe: Recipe,
+    preprocessing: Preprocessing | None = None,
 ) -> AugmentedPair:
     """Read a pair and augment it.
 
@@ -241,6 +248,8 @@ def load_augmented(
     scale : float
         The factor of the size that was drawn for its update.
     recipe : Recipe
+    preprocessing : Preprocessing, optional
+        How the augmented image enters the network; None: the device normalises it.
 
     Returns
     -------
@@ -252,8 +261,11 @@ def load_augmented(
     pixels, mask = _augment(pixels, mask, rng, recipe)
     height, width = (recipe.size, recipe.size) if recipe.size else mask.shape
     height, width = max(1, round(height * scale)), max(1, round(width * scale))
+    pixels = _resize_bilinear(pixels, height, width)
     return AugmentedPair(
-        sample.stem, _resize_bilinear(pixels, height, width), _resize_bilinear(mask, height, width)
+        sample.stem,
+        preprocessing.apply(pixels) if preprocessing else pixels,
+        _resize_bilinear(mask, height, width),
     )
 
 
@@ -330,6 +342,7 @@ def prefetch_updates(
     epoch: int,
     updates: Sequence[tuple[int, NDArray[np.int64]]],
     workers: int | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> Iterator[list[AugmentedPair]]:
     """Load the pairs of updates in order, a few updates ahead of the caller.
 
@@ -343,6 +356,8 @@ def prefetch_updates(
         Number and image indices of each update.
     workers : int, optional
         Number of threads.
+    preprocessing : Preprocessing, optional
+        As for `load_augmented`.
 
     Yields
     ------
@@ -356,7 +371,9 @@ def prefetch_updates(
             futures = []
             for i in indices:
                 sample = data.samples[i]
-                futures.append(pool.submit(load_augmented, sample, int(i), epoch, scale, recipe))
+                futures.append(
+                    pool.submit(load_augmented, sample, int(i), epoch, scale, recipe, preprocessing)
+                )
             ahead.append(futures)
             if len(ahead) > 3:
                 yield [future.result() for future in ahead.popleft()]

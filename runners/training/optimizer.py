@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sodbench.errors import SodbenchError
 from sodbench.models import create_model, load_backbone, load_checkpoint
+from sodbench.models.source import ModelSource, as_source
 
 if TYPE_CHECKING:
     from sodbench.runners.training.recipe import Recipe
@@ -54,18 +55,18 @@ SCHEDULES: dict[str, Callable[["Recipe", int, int, int], float]] = {
 
 
 def initial_network(
-    model: str, recipe: "Recipe", backbone: Path | None = None, checkpoint: Path | None = None
+    model: str | ModelSource, recipe: "Recipe", backbone: Path | None = None
 ) -> nn.Module:
     """Create a network as it starts its training.
 
     Parameters
     ----------
-    model : str
-        As for `create_model`.
+    model : str or ModelSource
+        A name as for `create_model`, or everything that was chosen for the model.
     recipe : Recipe
         Defines how weights are drawn, and whether everything is trained.
-    backbone, checkpoint : Path, optional
-        Files of weights.
+    backbone : Path, optional
+        A file of ImageNet weights.
 
     Returns
     -------
@@ -77,15 +78,16 @@ def initial_network(
     SodbenchError
         For a model or file that cannot be used.
     """
-    network = create_model(model)
+    source = as_source(model)
+    network = create_model(source.name, **source.options)
     if recipe.initialise == "kaiming":
         for module in getattr(network, "base", network).modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     if backbone:
         load_backbone(network, backbone)
-    if checkpoint:
-        load_checkpoint(network, checkpoint)
+    if source.checkpoint:
+        load_checkpoint(network, source.checkpoint, source.checkpoint_key)
     if not recipe.frozen:
         network.requires_grad_(True)
     return network

@@ -7,7 +7,8 @@ from torch import nn
 
 from sodbench.datasets import WEIGHTS, Dataset
 from sodbench.errors import SodbenchError
-from sodbench.models import DEFAULT_MODEL, get_output
+from sodbench.models import DEFAULT_MODEL
+from sodbench.models.source import ModelSource, as_source
 from sodbench.runners.training.optimizer import has_initial_statistics
 from sodbench.runners.training.recipe import RECIPES, Recipe
 
@@ -23,8 +24,8 @@ class Training:
     out : Path
         The run's folder.
     recipe : Recipe
-    model : str
-        A registered name or ``path/to/file.py:factory``.
+    model : str or ModelSource
+        A registered name or ``path/to/file.py:factory``; or everything that was chosen for the model.
     backbone : Path, optional
         A file of ImageNet weights for its backbone.
     checkpoint : Path, optional
@@ -52,7 +53,7 @@ class Training:
     dataset: Dataset
     out: Path
     recipe: Recipe = RECIPES["reference"]
-    model: str = DEFAULT_MODEL
+    model: str | ModelSource = DEFAULT_MODEL
     backbone: Path | None = None
     checkpoint: Path | None = None
     device: str = "auto"
@@ -64,6 +65,11 @@ class Training:
     skip_invalid: bool = False
     workers: int | None = None
     random_start: bool = False
+
+    @property
+    def source(self) -> ModelSource:
+        """The model, with its checkpoint and everything else that was chosen for it."""
+        return as_source(self.model, self.checkpoint)
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ class TrainingSummary:
 
 
 def check_trainable(network: nn.Module, training: Training) -> None:
-    """Check that a network can learn from its start, and that its output has a loss.
+    """Check that a network can learn from its start.
 
     Parameters
     ----------
@@ -118,21 +124,17 @@ def check_trainable(network: nn.Module, training: Training) -> None:
     Raises
     ------
     SodbenchError
-        For declared probabilities, and for frozen batch normalisation without trained statistics.
+        For frozen batch normalisation without trained statistics.
     """
-    if get_output(network) != "logits":
-        raise SodbenchError(
-            f"{training.model}: declares output = 'probabilities', but the losses need logits; train it without "
-            "its final sigmoid"
-        )
-    given = training.backbone or training.checkpoint or training.random_start
+    source = training.source
+    given = training.backbone or source.checkpoint or training.random_start
     if given or not training.recipe.frozen or not has_initial_statistics(network):
         return
     weights = ""
-    if training.model == DEFAULT_MODEL:
+    if source.name == DEFAULT_MODEL:
         weights = f" ({WEIGHTS[0].url.rpartition('/')[2]}; 'sodbench data download {WEIGHTS[0].name}' fetches it)"
     raise SodbenchError(
-        f"{training.model}: neither --backbone nor --checkpoint was given, and the recipe freezes batch "
+        f"{source.name}: neither --backbone nor --checkpoint was given, and the recipe freezes batch "
         "normalisation (frozen = true), whose statistics would stay as they were created, so a random backbone "
         f"would be frozen. Give --backbone FILE{weights}, or train everything from random weights with "
         "--recipe scratch; --random-start trains it all the same"

@@ -6,10 +6,11 @@ from typing import Any
 
 from sodbench.files import file_hash
 from sodbench.models import identify_model
+from sodbench.models.processing import Processing
 from sodbench.output_folder import FolderKind, read_json
 from sodbench.runners.training.data import TrainingSet
 from sodbench.runners.training.log import BOARD, CURVE, LOG, read_log
-from sodbench.runners.training.recipe import Recipe
+from sodbench.runners.training.options import Training
 from sodbench.runners.training.state import delete_states, list_states
 
 RUN, RECIPE, STATES = "run.json", "recipe.toml", "state"
@@ -57,29 +58,29 @@ RUN_FOLDER = FolderKind(
 )
 
 
-def run_identity(
-    recipe: Recipe, model: str, data: TrainingSet, start: Mapping[str, Path | None]
-) -> dict[str, Any]:
+def run_identity(training: Training, processing: Processing, data: TrainingSet) -> dict[str, Any]:
     """Return what a resumed run must share with the one that it continues.
 
     Parameters
     ----------
-    recipe : Recipe
-    model : str
-        As for `create_model`.
+    training : Training
+    processing : Processing
+        How images enter the network, and what its output means.
     data : TrainingSet
-    start : mapping
-        Files of weights by kind: ``backbone``, ``checkpoint``.
 
     Returns
     -------
     dict
         Part of the content of ``run.json``.
     """
-    name, source_sha256 = identify_model(model)
+    source = training.source
+    name, source_sha256 = identify_model(source.name)
+    start = {"backbone": training.backbone, "checkpoint": source.checkpoint}
     return {
-        "recipe": recipe.to_dict(),
+        "recipe": training.recipe.to_dict(),
         "model": name,
+        "model_arguments": dict(source.options),
+        "processing": processing.to_dict(),
         "source_sha256": source_sha256,
         "data": {"name": data.name, "pairs": len(data), "fingerprint": data.fingerprint},
         "start": {kind: file_hash(path) if path else None for kind, path in start.items()},

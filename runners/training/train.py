@@ -33,6 +33,7 @@ from sodbench.errors import ProblemKind, SodbenchError
 from sodbench.files import write_text
 from sodbench.metrics.catalogue import METRICS
 from sodbench.models.devices import choose_device, describe_machine, tensor_float
+from sodbench.models.presets import get_processing
 from sodbench.models.user_code import describe_failure, user_code
 from sodbench.output_folder import OutputFolder
 from sodbench.runners.distributed import ProcessGroup
@@ -212,11 +213,13 @@ class Trainer:
                 f"{data.name}: {len(data)} images do not fill one update of {self.recipe.accumulate}; "
                 "give more images, a smaller accumulate, or remainder = flush"
             )
-        start = initial_network(training.model, self.recipe, training.backbone, training.checkpoint)
+        start = initial_network(training.source, self.recipe, training.backbone)
         check_trainable(start, training)
-        weights = {"backbone": training.backbone, "checkpoint": training.checkpoint}
-        self.identity = run_identity(self.recipe, training.model, data, weights)
-        self.updater = Updater(start, self.recipe, device, group, self.identity["model"])
+        processing = training.source.choose_processing(get_processing(start))
+        self.identity = run_identity(training, processing, data)
+        self.updater = Updater(
+            start, self.recipe, device, group, self.identity["model"], processing
+        )
         self.epoch = self.update = self.step = self.images = 0
         self.best: tuple[int, float] | None = None
         self.best_by = (
@@ -305,7 +308,6 @@ class Trainer:
                 "problems": self.problems,
                 "precision": self.updater.precision,
                 "batching": self.updater.batching,
-                "processing": self.updater.processing.to_dict(),
                 "memory_format": "channels_last" if self.updater.channels_last else "contiguous",
                 "skipped": [str(problem) for problem in self.data.skipped],
                 "processes": self.group.size,
@@ -388,13 +390,20 @@ class Trainer:
         recipe, group, updater = self.recipe, self.group, self.updater
         if self.update == 0 and restarts_optimizer(recipe, self.epoch):
             updater.restart_optimizer()
-        with user_code(f"{self.training.model}: the network cannot be set to training mode"):
+        with user_code(f"{self.training.source.name}: the network cannot be set to training mode"):
             set_training_mode(updater.network, recipe)
         plan = plan_epoch(recipe, self.epoch, len(self.data))
         shares = []
         for number in range(self.update, len(plan)):
             shares.append((number, shard_indices(self.data, plan[number], group.rank, group.size)))
-        updates = prefetch_updates(self.data, recipe, self.epoch, shares, self.training.workers)
+        updates = prefetch_updates(
+            self.data,
+            recipe,
+            self.epoch,
+            shares,
+            self.training.workers,
+            updater.host_preprocessing,
+        )
         coming = map(updater.load, updates)
         batches = next(coming, None)
         for number, _ in shares:
@@ -454,6 +463,7 @@ class Trainer:
             self.group,
             monitor=monitor,
             workers=self.training.workers,
+            processing=self.updater.processing,
         )
         if np.isnan(metrics[monitor]):
             raise SodbenchError(

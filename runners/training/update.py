@@ -9,7 +9,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from sodbench.models.devices import choose_precision
 from sodbench.models.inference import check_output, needs_contiguous, normalise
 from sodbench.models.output_range import OutputRange
 from sodbench.models.presets import get_processing
-from sodbench.models.processing import Preprocessing
+from sodbench.models.processing import ROUNDING, Preprocessing, Processing
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import is_out_of_memory
@@ -106,6 +105,8 @@ class Updater:
     group : ProcessGroup
     name : str
         Of the model, for messages.
+    processing : Processing, optional
+        How images enter the network and what its output means; by default what the network declares.
 
     Attributes
     ----------
@@ -116,7 +117,6 @@ class Updater:
     batching : str
         ``exact`` or ``pad``.
     processing : Processing
-        What the network declares.
     channels_last : bool
         The memory layout of weights and images. A network that fails in it is run contiguous from then on.
     problem : str
@@ -135,11 +135,13 @@ class Updater:
         device: torch.device,
         group: ProcessGroup,
         name: str,
+        processing: Processing | None = None,
     ):
+        self.processing = processing or get_processing(network)
         self.recipe, self.device, self.group, self.name = recipe, device, group, name
         wanted = None if recipe.precision == "auto" else recipe.precision
         self.precision = choose_precision(wanted, device)
-        self.batching = choose_batching(network, recipe, device, name)
+        self.batching = choose_batching(network, recipe, device, name, self.processing.input)
         with user_code(f"{name}: the network cannot be moved to {device}"):
             self.network = network.to(device)
         with user_code(f"{name}: the network does not give its weights"):
@@ -165,7 +167,6 @@ class Updater:
         self.optimizer = make_optimizer(self.network, recipe)
         self._most = recipe.sub_batch
         self.problem = ""
-        self.processing = get_processing(network)
         self._supervision = get_supervision(network)
         self._has_run = False
         self._range = OutputRange()
@@ -217,17 +218,15 @@ class Updater:
 
     def _copy(self, batch: TrainingBatch) -> LoadedBatch:
         sizes = None if batch.sizes is None else self._to_device(batch.sizes)
-        pixels: NDArray[Any] = batch.pixels
-        if self._prepares_on_host:
-            pixels = np.stack([self.processing.input.apply(image) for image in pixels])
         return LoadedBatch(
-            batch.stems, self._to_device(pixels), self._to_device(batch.masks), sizes
+            batch.stems, self._to_device(batch.pixels), self._to_device(batch.masks), sizes
         )
 
     @property
-    def _prepares_on_host(self) -> bool:
-        """Whether the network declares another preprocessing than resizing and ImageNet's normalisation."""
-        return self.processing.input != Preprocessing(self.processing.input.size)
+    def host_preprocessing(self) -> Preprocessing | None:
+        """How images are prepared before `load`; None if the device does it: resizing and ImageNet's normalisation."""
+        declared = self.processing.input
+        return None if declared == Preprocessing(declared.size) else declared
 
     def _to_device(self, array: NDArray[Any]) -> Tensor:
         here = torch.from_numpy(array)
@@ -361,16 +360,26 @@ class Updater:
         output = None if self._has_run else self._run_first(images)
         if output is None:
             output = self._run(images)
-        logits = self._supervision.select(output, self.processing.output)
-        for y in logits:
+        outputs = self._supervision.select(output, self.processing.output)
+        for y in outputs:
             check_output(y, images.x)
             if images.sizes is not None:
                 _check_on_canvas(y, images.x)
         if self._range.images < FIRST_IMAGES and not self.problem:
-            self._check_range(logits[0].detach().float().flatten(1))
+            self._check_range(outputs[0].detach().float().flatten(1))
         loss = LOSSES[self.recipe.loss]
-        losses = [loss(_fit_to_masks(y, images.y), images.y, images.inside) for y in logits]
+        losses = [loss(self._fit_to_masks(y, images.y), images.y, images.inside) for y in outputs]
         return self._supervision.total(losses)
+
+    def _fit_to_masks(self, values: Tensor, masks: Tensor) -> Tensor:
+        """Return logits of the size of masks [n, 1, h, w] for a network's values [n, 1, h', w']."""
+        values, size = values.float(), masks.shape[-2:]
+        if values.shape[-2:] != size:
+            values = F.interpolate(values, size=tuple(size), mode="bilinear")
+        if self.processing.output.values == "probabilities":
+            # the gradient is that of logits, but for pixels that float32 rounds to 0 or 1
+            values = torch.logit(values, eps=1e-7)
+        return values
 
     def _run_first(self, images: _Images) -> Any:
         """Run the first batch; return None if the network fails in channels-last memory, which is then given up."""
@@ -401,10 +410,21 @@ class Updater:
             return self._forward(x) if images.sizes is None else self._forward(x, images.sizes)
 
     def _check_range(self, values: Tensor) -> None:
-        """Record a problem if the first images' logits look like probabilities, to which a sigmoid is applied again."""
+        """Check that the values of the first images can be what the network declares.
+
+        Logits that look like probabilities, to which a sigmoid is applied again, are recorded as a problem.
+        """
         self._range = self._range.with_images(
             torch.stack((values.amin(1), values.amax(1)), 1).detach().cpu().numpy()
         )
+        low, high = self._range.low, self._range.high
+        if self.processing.output.values == "probabilities":
+            if low < -ROUNDING or high > 1 + ROUNDING:
+                raise SodbenchError(
+                    f"{self.name}: declared to return probabilities but returns values from {low:.4g} to {high:.4g}; "
+                    "if these are logits, remove the declaration, or put 'sigmoid' into output.steps"
+                )
+            return
         enough = self._range.images >= FIRST_IMAGES
         if enough and not declares_output(self.network) and self._range.looks_like_probabilities:
             self.problem = str(double_sigmoid_problem(self.name, self._range))
@@ -452,11 +472,3 @@ def _check_on_canvas(y: Tensor, x: Tensor) -> None:
             f"the network declares handles_padding but returned {list(y.shape)} for padded images {list(x.shape)}; "
             "its maps must have their size"
         )
-
-
-def _fit_to_masks(logits: Tensor, masks: Tensor) -> Tensor:
-    """Resize logits [n, 1, h', w'] to the size of masks [n, 1, h, w]."""
-    logits, size = logits.float(), masks.shape[-2:]
-    if logits.shape[-2:] == size:
-        return logits
-    return F.interpolate(logits, size=tuple(size), mode="bilinear")

@@ -13,6 +13,7 @@ from sodbench.images import Pixels, read_grey
 from sodbench.metrics import Evaluator
 from sodbench.metrics.catalogue import METRICS, aggregate_names, suggest
 from sodbench.models.presets import get_processing
+from sodbench.models.processing import Processing
 from sodbench.parallel import thread_count, thread_pool
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import BatchStarter, decode_batches, limit_ahead
@@ -25,7 +26,7 @@ from sodbench.runners.prediction.planning import (
     make_batches,
 )
 from sodbench.runners.prediction.predict import compute_maps
-from sodbench.runners.prediction.predictors import NetworkPredictor, Origin, Predictor
+from sodbench.runners.prediction.predictors import Origin, Predictor, make_predictor
 from sodbench.runners.training.data import check_pairs
 
 
@@ -74,6 +75,7 @@ def score_network(
     *,
     monitor: str,
     workers: int | None,
+    processing: Processing | None = None,
 ) -> dict[str, float]:
     """Score a network as it is; every process scores its share.
 
@@ -87,6 +89,8 @@ def score_network(
         The metric that is needed; the slow weighted F-measure is only computed if it is that.
     workers : int or None
         Number of threads that read images.
+    processing : Processing, optional
+        How images enter the network and maps are made; by default what the network declares.
 
     Returns
     -------
@@ -99,9 +103,14 @@ def score_network(
         For an image on which the network fails.
     """
     pairs = {s.stem: (s.image, s.mask) for s in dataset.samples if s.image and s.mask}
-    predictor = NetworkPredictor(
-        network, dataset.name, origin=Origin(weights_sha256="not hashed"), device=str(device)
-    ).with_processing(get_processing(network))
+    origin = Origin(weights_sha256="not hashed")
+    predictor = make_predictor(
+        network,
+        dataset.name,
+        processing or get_processing(network),
+        origin=origin,
+        device=str(device),
+    )
 
     def fail(problem: Problem) -> None:
         image, _ = pairs.get(problem.file, (problem.file, None))

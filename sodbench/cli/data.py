@@ -204,7 +204,8 @@ def run_download(arguments: argparse.Namespace) -> int:
     from sodbench.runners.data.http_get import Limits
 
     limits = Limits(max_bytes=arguments.max_gb * 10**9) if arguments.max_gb else Limits()
-    everything = [*DATASETS, *(weights.name for weights in WEIGHTS)]
+    with_source = [name for name, info in DATASETS.items() if info.downloads]
+    everything = [*with_source, *(weights.name for weights in WEIGHTS)]
     if arguments.all and arguments.names:
         raise SodbenchError("give either --all or names, not both")
     names = everything if arguments.all else arguments.names

@@ -50,7 +50,7 @@ class Setting:
     @property
     def option(self) -> str:
         """The option's long name, ``--data-root``."""
-        return max(self.action.option_strings, key=len)
+        return _long_name(self.action)
 
     @property
     def destination(self) -> str:
@@ -75,7 +75,7 @@ class Setting:
     def words(self) -> list[str]:
         """What would be written on the command line instead."""
         if self.action.nargs == 0:
-            return [self.option]
+            return [self.option if self.value else f"--no-{self.option[2:]}"]
         return [
             self.option,
             *map(str, self.value if isinstance(self.value, list) else [self.value]),
@@ -83,6 +83,8 @@ class Setting:
 
     def _convert(self) -> Any:
         action, given = self.action, self.given
+        if isinstance(action, argparse.BooleanOptionalAction) and isinstance(given, bool):
+            return given
         if action.nargs == 0:
             if given is not True:
                 raise ValueError(f"{given!r} is neither true nor false")
@@ -105,6 +107,10 @@ class Setting:
         if self.action.choices is not None and value not in self.action.choices:
             raise ValueError(describe_choice(value, self.action.choices))
         return value
+
+
+def _long_name(action: argparse.Action) -> str:
+    return next(option for option in action.option_strings if option.startswith("--"))
 
 
 def find_configuration() -> Path | None:
@@ -197,8 +203,9 @@ def apply_defaults(commands: Mapping[str, "Command"]) -> None:
         command.settings = [
             Setting(action, own[key], file)
             for key, action in _options(command).items()
-            # false is what a flag is without being given
-            if key in own and own[key] is not False
+            # false is what a flag is without being given, if no option turns it off
+            if key in own
+            and (own[key] is not False or isinstance(action, argparse.BooleanOptionalAction))
             # the variable wins over the file
             if key != "data-root" or not os.environ.get(DATA_VARIABLE)
         ]
@@ -223,7 +230,7 @@ def _values_by_table(
 def _options(command: "Command") -> dict[str, argparse.Action]:
     """The options of a command that can have a default in a file, by their long name."""
     return {
-        max(action.option_strings, key=len)[2:]: action
+        _long_name(action)[2:]: action
         for action in command._actions
         if action.option_strings and action.dest not in _NOT_CONFIGURABLE
     }

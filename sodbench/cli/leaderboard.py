@@ -31,14 +31,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--date",
         type=filled,
-        default="",
         metavar="YYYY-MM-DD",
         help="date of the entries (default: today)",
     )
     parser.add_argument(
         "--since",
         type=filled,
-        default="",
         metavar="YYYY-MM-DD",
         help="show the changes since this date (default: since the entries before the last ones)",
     )
@@ -61,8 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         results,
         arguments.output,
         [metric.name for metric in metrics],
-        date=arguments.date,
-        since=arguments.since,
+        date=arguments.date or "",
+        since=arguments.since or "",
     )
     show(printable(page))
     return 0

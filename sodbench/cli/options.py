@@ -278,10 +278,10 @@ def read_truth_root(arguments: argparse.Namespace) -> Path | None:
     -------
     Path or None
     """
-    if arguments.data_root is None and not Path(arguments.truth).is_dir():
-        return Path(arguments.default_root)
     given: Path | None = arguments.data_root
-    return given
+    here = Path(*Path(arguments.truth).parts[:1])
+    # a path that begins in the working folder, such as a subset of a dataset there, is what it seems
+    return given if given is not None or here.exists() else Path(arguments.default_root)
 
 
 def add_exit_zero(parser: argparse.ArgumentParser) -> None:
@@ -467,36 +467,30 @@ def add_resampling(parser: argparse._ActionsContainer, resamples: int, use: str)
 # ---- networks -------------------------------------------------------------------------------------
 
 
-def add_model(parser: argparse._ActionsContainer) -> None:
-    """Add the options that choose a network and its weights.
-
-    Parameters
-    ----------
-    parser : argparse parser or group
-        Where the options are added.
-    """
-    parser.add_argument(
-        "--model",
-        type=filled,
-        default=DEFAULT_MODEL,
-        metavar="NAME",
-        help="a registered model, a baseline, path/to/file.py:factory, or path/to/file.onnx (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--checkpoint", type=path, metavar="FILE", help="weights of the whole model (a state_dict)"
-    )
-
-
-def add_model_choices(parser: argparse.ArgumentParser) -> None:
+def add_model_choices(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add the options that choose a network, its weights and its processing; `read_model` reads them.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
         Where the groups of options are added.
+
+    Returns
+    -------
+    argparse group
+        That of the network, for further options.
     """
     model = parser.add_argument_group("which model")
-    add_model(model)
+    model.add_argument(
+        "--model",
+        type=filled,
+        default=DEFAULT_MODEL,
+        metavar="NAME",
+        help="a registered model, a baseline, path/to/file.py:factory, or path/to/file.onnx (default: %(default)s)",
+    )
+    model.add_argument(
+        "--checkpoint", type=path, metavar="FILE", help="weights of the whole model (a state_dict)"
+    )
     model.add_argument(
         "--checkpoint-key",
         type=filled,
@@ -535,6 +529,7 @@ def add_model_choices(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change one value of it, as in input.fixed=[320,320]; may be repeated",
     )
+    return model
 
 
 def read_model(arguments: argparse.Namespace) -> "ModelSource":

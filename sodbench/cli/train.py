@@ -9,12 +9,13 @@ from sodbench.cli.options import (
     add_device,
     add_exit_zero,
     add_jobs,
-    add_model,
+    add_model_choices,
     add_output,
     filled,
     not_negative,
     path,
     positive,
+    read_model,
     refuse_without_effect,
 )
 
@@ -37,7 +38,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     add_output(parser, "RUN", "output folder (required unless --print-recipe)")
     _add_training_data_options(parser.add_argument_group("data"))
-    _add_network(parser.add_argument_group("network"))
+    _add_network(add_model_choices(parser))
     _add_recipe(parser.add_argument_group("recipe"))
     _add_saving(parser.add_argument_group("saving"))
     add_exit_zero(parser)
@@ -81,7 +82,6 @@ def _add_training_data_options(data: argparse._ArgumentGroup) -> None:
 
 
 def _add_network(network: argparse._ArgumentGroup) -> None:
-    add_model(network)
     network.add_argument(
         "--backbone", type=path, metavar="FILE", help="ImageNet weights of the network's backbone"
     )
@@ -169,9 +169,8 @@ def run(arguments: argparse.Namespace) -> int:
             dataset=dataset,
             out=arguments.output,
             recipe=recipe,
-            model=arguments.model,
+            model=read_model(arguments),
             backbone=arguments.backbone,
-            checkpoint=arguments.checkpoint,
             device=arguments.device,
             validation=validation,
             monitor=monitor,

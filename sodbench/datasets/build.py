@@ -23,7 +23,7 @@ from sodbench.datasets.list_files import (
     split_columns,
 )
 from sodbench.datasets.pairing import common_suffix, group_by_stem
-from sodbench.datasets.registry import DATASETS, official_names
+from sodbench.datasets.registry import DATASETS, official_names, subset_items
 from sodbench.demo_data import demo_stems, is_demo_data
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import IMAGE_EXTENSIONS
@@ -333,13 +333,16 @@ def name_own_subset(dataset: Dataset) -> Dataset:
     if name in DATASETS:
         if stems == official_names(name):
             return dataset
-        official = (s for s in DATASETS[name].subsets if stems == official_names(f"{name}/{s}"))
+        info = DATASETS[name]
+        official = (
+            s for s in info.subsets if stems == subset_items(info, s, dataset.excluded | stems)
+        )
         subset = next(official, subset)
     return dataclasses.replace(dataset, name=f"{name}/{subset}")
 
 
 def annotate_official_count(dataset: Dataset) -> Dataset:
-    """Add the official number of items of a known dataset, and a note if its items differ from the official ones.
+    """Add the official number of items of a known dataset, and notes if it is not verified or the items differ.
 
     Returns
     -------
@@ -356,10 +359,13 @@ def annotate_official_count(dataset: Dataset) -> Dataset:
         )
         expected = len(demo_stems(info.name))
         return dataclasses.replace(dataset, expected=expected, notes=tuple(notes))
-    if len(dataset) != info.count:
+    if info.count is None:
+        notes.append(f"{len(dataset)} items found; count {info.count_text}")
+    elif len(dataset) != info.count:
         notes.append(f"{len(dataset)} items found, {info.count} are official")
+    if len(dataset) != info.count:
         for subset in info.subsets:
-            if dataset.stems == official_names(f"{info.name}/{subset}"):
+            if dataset.stems == subset_items(info, subset, dataset.stems):
                 notes.append(f"these are exactly {info.name}/{subset}; ask for it by this name")
     return dataclasses.replace(dataset, expected=info.count, notes=tuple(notes))
 

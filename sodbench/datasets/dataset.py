@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sodbench.console import logger
 from sodbench.datasets.list_files import image_stem, list_subset_name, read_stem_list
-from sodbench.datasets.registry import official_names
+from sodbench.datasets.registry import DATASETS, canonical_name, subset_items
 from sodbench.errors import Problem, SodbenchError
 
 # Most file systems allow 255 bytes for a folder's name, and endings are added.
@@ -87,6 +87,11 @@ class Dataset:
         return frozenset(sample.stem for sample in self.samples)
 
     @property
+    def groups(self) -> frozenset[str]:
+        """The folders that the items' names begin with: sequences, classes or parts; empty for a plain dataset."""
+        return frozenset(stem.rpartition("/")[0] for stem in self.stems if "/" in stem)
+
+    @property
     def images(self) -> dict[str, Path]:
         """Stem -> image, for the samples that have one."""
         return {s.stem: s.image for s in self.samples if s.image}
@@ -138,12 +143,20 @@ class Dataset:
         SodbenchError
             If the dataset has no such subset, or its item names are not known.
         """
-        official = official_names(f"{self.name}/{subset}")
+        name = canonical_name(f"{self.name}/{subset}").partition("/")[2]
+        info = DATASETS[self.name]
+        official = subset_items(info, name, self.stems)
+        if not official and name in info.patterns:
+            raise SodbenchError(
+                f"{self.name}/{subset}: no item in {self.root} has a name like {info.patterns[name]}"
+            )
         if not official:
             raise SodbenchError(f"{self.name}/{subset}: the names of its items are not known")
         notes = tuple(note for note in self.notes if " are official" not in note)
-        dataset = dataclasses.replace(self, notes=notes).select(official, subset.lower())
-        return dataclasses.replace(dataset, source=self._subset_source(subset.lower()))
+        dataset = dataclasses.replace(self, notes=notes).select(official, name)
+        # what is on disk does not verify a pattern's number of items
+        expected = None if name in info.patterns else dataset.expected
+        return dataclasses.replace(dataset, expected=expected, source=self._subset_source(name))
 
     def _subset_source(self, subset: str) -> tuple[str, ...]:
         """The arguments that select a named subset: ``<path or name of the dataset>/<subset>``."""

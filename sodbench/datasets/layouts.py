@@ -21,6 +21,8 @@ OTHER_FOLDERS = frozenset(
 )  # fmt: skip
 JPEG = frozenset({".jpg", ".jpeg"})
 PAIR_LIST, IMAGE_LIST = "train_pair.lst", "test.lst"
+# Below the folder of a dataset that is published with its training set: COD10K-v3/Test
+_TEST_FOLDERS = frozenset({"test", "te", "testing", "testset"})
 # Quoted by errors, so that a dataset.toml can be written without the docs
 TOML_EXAMPLE = 'name = "...", images = "folder", masks = "folder"'
 
@@ -238,6 +240,11 @@ def strip_kind(name: str, kinds: Collection[str]) -> str:
     return name
 
 
+def is_test_folder(folder: Path) -> bool:
+    """Whether a folder holds the test part of the dataset that the folder above it is named after."""
+    return normalise_name(folder.name) in _TEST_FOLDERS
+
+
 def infer_dataset_name(folder: Path | str) -> str:
     """Infer a dataset's name from the path of a folder.
 
@@ -254,8 +261,11 @@ def infer_dataset_name(folder: Path | str) -> str:
     """
     parts = [part for part in Path(folder).absolute().parts[1:][::-1] if part not in ("..", ".")]
     generic = IMAGE_FOLDERS | MASK_FOLDERS
-    for part in parts[:3]:
+    for number, part in enumerate(parts[:3]):
         key = normalise_name(part)
+        above = parts[number + 1] if number + 1 < len(parts) else ""
+        if key in _TEST_FOLDERS and (known := known_name(above)):
+            return known
         endings = (kind for kind in ("", *sorted(generic)) if key.endswith(kind))
         for ending in endings:
             if known := known_name(key[: len(key) - len(ending)]):

@@ -127,7 +127,7 @@ class Pairing:
 
 def pair_files(
     masks: Mapping[str, Path] | Iterable[Path],
-    maps: Iterable[Path],
+    maps: Mapping[str, list[Path]] | Iterable[Path],
     outside_subset: Collection[str] = (),
 ) -> Pairing:
     """Pair maps with masks by stem.
@@ -136,8 +136,8 @@ def pair_files(
     ----------
     masks : mapping of str to Path, or iterable of Path
         Stem -> path if the stems are not those of the file names (see `Dataset.masks`), or paths.
-    maps : iterable of Path
-        The maps of one folder.
+    maps : iterable of Path, or mapping of str to list of Path
+        The maps of one folder, or stem -> paths if the stems are not those of the file names.
     outside_subset : collection of str
         Stems of the same dataset that are not scored; their maps are no problem.
 
@@ -149,7 +149,7 @@ def pair_files(
         mask_paths = {stem: [path] for stem, path in masks.items()}
     else:
         mask_paths = group_by_stem(masks)
-    maps_by_own_stem = group_by_stem(maps)
+    maps_by_own_stem = maps if isinstance(maps, Mapping) else group_by_stem(maps)
     wanted = mask_paths.keys() | set(outside_subset)
     suffix = common_suffix(maps_by_own_stem, wanted)
     map_paths: defaultdict[str, list[Path]] = defaultdict(list)

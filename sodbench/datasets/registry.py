@@ -5,10 +5,11 @@ datasets of other packages.
 """
 
 import difflib
+import fnmatch
 import lzma
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -86,8 +87,10 @@ class DatasetInfo:
     ----------
     name : str
         The name that sodbench prints.
-    count : int
-        Official number of images.
+    count : int, optional
+        Official number of images; None if no list or paper at hand verifies one.
+    reported : str
+        What is said about the number where it is not verified.
     aliases : tuple of str
         Other spellings; case and punctuation never matter.
     code : str
@@ -103,14 +106,20 @@ class DatasetInfo:
     known : mapping of str to str
         Item name -> what is known to be wrong with it, or special about it.
     subsets : mapping of str to str
-        Subset name -> what it is. A subset without an item list of its own is the whole without the `known`
-        items.
+        Subset name -> what it is. A subset without a pattern or an item list of its own is the whole without the
+        `known` items.
+    patterns : mapping of str to str
+        Subset name -> the pattern of its items' names, such as ``COD10K-CAM-*``.
+    parts : tuple of str
+        The datasets that this one is the union of; its items are then named ``<part>/<stem>``.
+    collection : str
+        The folder as which several datasets are distributed together, such as ``DIS5K`` for DIS-TE1.
     items : frozenset of str, optional
         The official item names (stems), if they are not in ``lists/``.
     """
 
     name: str
-    count: int
+    count: int | None = None
     aliases: tuple[str, ...] = ()
     code: str = ""
     extension: str = ".jpg"
@@ -124,6 +133,17 @@ class DatasetInfo:
     known: Mapping[str, str] = field(default_factory=dict)
     subsets: Mapping[str, str] = field(default_factory=dict)
     items: frozenset[str] | None = None
+    reported: str = ""
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
+    collection: str = ""
+
+    @property
+    def count_text(self) -> str:
+        """The official number of images, or that it is not verified and what is said about it."""
+        if self.count is not None:
+            return str(self.count)
+        return "not verified" + (f" ({self.reported})" if self.reported else "")
 
     @property
     def match_keys(self) -> tuple[str, ...]:
@@ -210,9 +230,10 @@ def _load_known() -> tuple[Weights, ...]:
         return shared[entry] if isinstance(entry, str) else Source(**entry)
 
     for facts in known["datasets"]:
-        for key in ("known", "subsets"):
+        for key in ("known", "subsets", "patterns"):
             facts[key] = MappingProxyType(facts.get(key, {}))
-        facts["aliases"] = tuple(facts.get("aliases", ()))
+        for key in ("aliases", "parts"):
+            facts[key] = tuple(facts.get(key, ()))
         facts["pages"] = tuple(map(source, facts.get("pages", ())))
         facts["downloads"] = tuple(tuple(map(source, way)) for way in facts.get("downloads", ()))
         register_dataset(DatasetInfo(**facts))
@@ -294,7 +315,7 @@ def official_names(name: str) -> frozenset[str]:
     Returns
     -------
     frozenset of str
-        Empty for a registered dataset whose item names are not known.
+        Empty for a dataset whose item names are not known, and for a subset that is a pattern of names.
 
     Raises
     ------
@@ -303,6 +324,8 @@ def official_names(name: str) -> frozenset[str]:
     """
     base, _, subset = canonical_name(name).partition("/")
     info = DATASETS[base]
+    if info.parts or subset in info.patterns:
+        return frozenset()
     if subset and (split := _read_list(f"{base}-{subset}")):
         return split
     whole = info.items
@@ -311,6 +334,27 @@ def official_names(name: str) -> frozenset[str]:
         splits = (_read_list(f"{base}-{subset}") for subset in info.subsets)
         whole = _read_list(base) or frozenset().union(*splits)
     return whole - info.known.keys() if subset else whole
+
+
+def subset_items(info: DatasetInfo, subset: str, stems: Collection[str]) -> frozenset[str]:
+    """Return the items of a named subset: the official ones, or those of its pattern.
+
+    Parameters
+    ----------
+    info : DatasetInfo
+    subset : str
+        One of ``info.subsets``.
+    stems : collection of str
+        The items that the dataset has on disk, among which a pattern selects.
+
+    Returns
+    -------
+    frozenset of str
+        Empty if the names are not known.
+    """
+    if pattern := info.patterns.get(subset):
+        return frozenset(stem for stem in stems if fnmatch.fnmatchcase(stem, pattern))
+    return official_names(f"{info.name}/{subset}")
 
 
 @cache

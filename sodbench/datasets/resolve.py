@@ -1,6 +1,7 @@
 """Find datasets on disk: by name, by path, by a TOML file, or everything below a folder."""
 
 import dataclasses
+import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from sodbench.datasets.layouts import (
     detect_layout,
     find_sibling_layouts,
     infer_dataset_name,
+    is_test_folder,
 )
 from sodbench.datasets.registry import (
     DATASETS,
@@ -70,7 +72,7 @@ def find_dataset(name: str | Path, data_root: Path | str = "data") -> Dataset:
 
 
 def find_subset_by_path(path: Path) -> Dataset | None:
-    """Find a named subset of the known dataset in the folder above: ``some/where/HKU-IS/test``.
+    """Find a named subset of the known dataset in the folder above (``some/where/HKU-IS/test``), or a union there.
 
     Parameters
     ----------
@@ -88,6 +90,10 @@ def find_subset_by_path(path: Path) -> Dataset | None:
         If the dataset above has no such subset.
     """
     name = known_name(infer_dataset_name(path.parent))
+    whole = known_name(path.name)
+    if whole and DATASETS[whole].parts and path.parent.is_dir():
+        # some/where/DIS5K/DIS-TE, which no folder holds
+        return _find_known(whole, path.parent)
     if name is None or not path.parent.is_dir():
         return None
     if not _is_subset(f"{name}/{path.name}"):
@@ -192,6 +198,8 @@ def _read_toml(file: Path) -> dict[str, Any]:
 def _find_known(name: str, data_root: Path) -> Dataset:
     base_name, _, subset = name.partition("/")
     info = DATASETS[base_name]
+    if info.parts:
+        return _find_union(info, data_root)
     examined: list[Path] = []
     layouts: list[DetectedLayout] = []
     # layouts whose folder holds nothing but this dataset
@@ -218,6 +226,37 @@ def _find_known(name: str, data_root: Path) -> Dataset:
     return dataset.select_subset(subset) if subset else dataset
 
 
+def _find_union(info: DatasetInfo, data_root: Path) -> Dataset:
+    """The parts of a union as one dataset, whose items are named ``<part>/<stem>``."""
+    parts: list[Dataset] = []
+    absent: list[str] = []
+    for name in info.parts:
+        try:
+            parts.append(_find_known(name, data_root))
+        except DatasetNotFound:
+            absent.append(name)
+    if absent:
+        raise DatasetNotFound(
+            f"{info.name} is the union of {', '.join(info.parts)}, but under {data_root} there is no {', '.join(absent)}",
+            "  give the folder that holds all of them as --data-root",
+        )
+    union = Dataset(
+        info.name,
+        Path(os.path.commonpath([part.root.absolute() for part in parts])),
+        f"union of {', '.join(info.parts)}",
+        tuple(
+            dataclasses.replace(sample, stem=f"{part.name}/{sample.stem}")
+            for part in parts
+            for sample in part.samples
+        ),
+        notes=tuple(f"{part.name}: {note}" for part in parts for note in part.notes),
+        problems=tuple(problem for part in parts for problem in part.problems),
+        excluded=frozenset(f"{part.name}/{stem}" for part in parts for stem in part.excluded),
+        source=(info.name, "--data-root", str(data_root.absolute())),
+    )
+    return annotate_official_count(union)
+
+
 def _same_places(a: DetectedLayout, b: DetectedLayout) -> bool:
     pairs = ((a.images, b.images), (a.masks, b.masks), (a.pair_list, b.pair_list))
     return all((x and x.resolve()) == (y and y.resolve()) for x, y in pairs)
@@ -235,10 +274,12 @@ def _candidate_folders(info: DatasetInfo, data_root: Path) -> Iterator[tuple[Pat
         if key in keys:
             yield child, False
             yield from ((inner, False) for inner in named_folders(child))
-        # DUTS/DUTS-TE, DUTS/DUTS-TR
-        if key == "duts" and info.name.startswith("DUTS"):
+            # COD10K-v3/Test/Image
+            yield from ((f, False) for f in list_folders(child) if is_test_folder(f))
+        # DUTS/DUTS-TE, DIS5K/DIS-TE1
+        if info.collection and key == normalise_name(info.collection):
             yield child, True
-            if "duts" not in keys:
+            if key not in keys:
                 yield from ((inner, False) for inner in named_folders(child))
     if normalise_name(data_root.absolute().name) in keys:
         yield data_root, False
@@ -292,7 +333,7 @@ def find_datasets(root: Path | str) -> list[Dataset]:
 
 
 def find_known_datasets(root: Path) -> list[Dataset]:
-    """Find the known datasets below a folder, in the registry's order; raises as `find_datasets`.
+    """Find the known datasets below a folder, in the registry's order, without unions; raises as `find_datasets`.
 
     Returns
     -------
@@ -300,7 +341,9 @@ def find_known_datasets(root: Path) -> list[Dataset]:
         Those that are there.
     """
     known = []
-    for name in DATASETS:
+    for name, info in DATASETS.items():
+        if info.parts:
+            continue
         try:
             known.append(_find_known(name, root))
         except DatasetNotFound:
@@ -329,9 +372,10 @@ def find_own_datasets(root: Path | str) -> tuple[list[Dataset], dict[str, Sodben
         if not known_name(name)
     ]
     failed: dict[str, SodbenchError] = {}
+    collections = {normalise_name(info.collection) for info in DATASETS.values()}
     for child in list_folders(root):
         name = infer_dataset_name(child)
-        if known_name(name) or normalise_name(child.name) == "duts":
+        if known_name(name) or normalise_name(child.name) in collections:
             continue
         try:
             layout = detect_layout(child, None)

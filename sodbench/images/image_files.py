@@ -24,6 +24,12 @@ IMAGE_EXTENSIONS = frozenset(
     ]
 )
 
+# What masks and maps are stored as by other programs, and is not read
+UNREAD_EXTENSIONS = frozenset(
+    {".jfif", ".jpe", ".jp2", ".jxl", ".exr", ".hdr", ".heic", ".heif", ".avif", ".tga", ".psd",
+      ".svg", ".npy", ".npz", ".mat", ".pfm", ".h5", ".hdf5"}
+)  # fmt: skip
+
 # Larger images are refused before they are decoded (decompression bombs); this is Pillow's own limit, too
 MAX_PIXELS = 89_478_485
 # Environment variable that replaces MAX_PIXELS

@@ -7,7 +7,6 @@ its outputs are copied out.
 
 from collections import Counter
 from collections.abc import Callable, Hashable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,8 +26,28 @@ _BATCHES_BEFORE = 2
 _MAX_GRAPHS = 32
 
 
+class GraphMemory:
+    """Memory that several graphs share; a replay of one overwrites the outputs of the others.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Attributes
+    ----------
+    pool : object
+    stream : torch.cuda.Stream
+        On which all of them are captured: torch gives memory of one stream to no other, so graphs captured on several
+        streams would share nothing.
+    """
+
+    def __init__(self, device: torch.device):
+        self.pool = torch.cuda.graph_pool_handle()
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
 def capture(
-    function: Callable[[], tuple[Tensor, ...]], device: torch.device, pool: Any
+    function: Callable[[], tuple[Tensor, ...]], memory: GraphMemory
 ) -> tuple[Replay, tuple[Tensor, ...]]:
     """Capture a function as a CUDA graph.
 
@@ -36,10 +55,8 @@ def capture(
     ----------
     function : callable
         It must read and write the same memory at each call and must not wait for the device.
-    device : torch.device
-    pool : object
-        Memory that several graphs share, of ``torch.cuda.graph_pool_handle``. A replay of one overwrites the outputs of
-        the others.
+    memory : GraphMemory
+        What the graph computes in.
 
     Returns
     -------
@@ -48,8 +65,8 @@ def capture(
     outputs : tuple of Tensor
         Where its results are after each replay.
     """
-    current = torch.cuda.current_stream(device)
-    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    side = memory.stream
+    current = torch.cuda.current_stream(side.device)
     # as torch's documentation asks: once outside the graph, on another stream than the default one
     side.wait_stream(current)
     with torch.cuda.stream(side):
@@ -60,7 +77,7 @@ def capture(
     # thread_local: what other threads of the program do on the device does not end the capture
     with (
         torch.cuda.stream(current),
-        torch.cuda.graph(graph, pool=pool, stream=side, capture_error_mode="thread_local"),
+        torch.cuda.graph(graph, pool=memory.pool, stream=side, capture_error_mode="thread_local"),
     ):
         outputs = function()
     return graph.replay, outputs
@@ -69,12 +86,12 @@ def capture(
 class _CapturedShape:
     """A function for batches of one shape."""
 
-    def __init__(self, function: Function, pixels: Tensor, sizes: Tensor | None, pool: Any):
+    def __init__(
+        self, function: Function, pixels: Tensor, sizes: Tensor | None, memory: GraphMemory
+    ):
         self._pixels = pixels.clone()
         self._sizes = None if sizes is None else sizes.clone()
-        self._replay, self._outputs = capture(
-            lambda: function(self._pixels, self._sizes), pixels.device, pool
-        )
+        self._replay, self._outputs = capture(lambda: function(self._pixels, self._sizes), memory)
 
     def run(self, pixels: Tensor, sizes: Tensor | None) -> tuple[Tensor, ...]:
         """Return the function's results for these images, in memory of their own."""
@@ -103,7 +120,7 @@ class CudaGraphs:
 
     def __init__(self, enabled: bool):
         self.enabled = enabled
-        self._pool: Any = None
+        self._memory: GraphMemory | None = None
         self._seen: Counter[Hashable] = Counter()
         self._captured: dict[Hashable, _CapturedShape] = {}
 
@@ -111,6 +128,10 @@ class CudaGraphs:
     def n_captured(self) -> int:
         """Number of shapes that were captured."""
         return len(self._captured)
+
+    def clear(self) -> None:
+        """Forget all graphs, because memory that they read is about to change, such as that of weights."""
+        self._captured.clear()
 
     def run(
         self, function: Function, pixels: Tensor, sizes: Tensor | None, setting: Hashable
@@ -146,7 +167,7 @@ class CudaGraphs:
             # only text is kept: the error holds the frames, and they the memory of the graph
             reason = describe_failure(error)
         self.enabled = False
-        self._captured.clear()
+        self.clear()
         logger.info(
             f"continuing without CUDA graphs, because the network cannot be captured ({reason})"
         )
@@ -155,7 +176,7 @@ class CudaGraphs:
     def _capture(
         self, function: Function, pixels: Tensor, sizes: Tensor | None, key: Hashable
     ) -> _CapturedShape:
-        if self._pool is None and pixels.is_cuda:
-            self._pool = torch.cuda.graph_pool_handle()
-        self._captured[key] = _CapturedShape(function, pixels, sizes, self._pool)
+        if self._memory is None:
+            self._memory = GraphMemory(pixels.device)
+        self._captured[key] = _CapturedShape(function, pixels, sizes, self._memory)
         return self._captured[key]

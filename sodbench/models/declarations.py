@@ -131,7 +131,17 @@ def get_input_size(model: "nn.Module") -> InputSize:
 
 
 def declares_processing(model: "nn.Module") -> bool:
-    """Whether a network declares its ``processing``; a layer or method of that name is no declaration."""
+    """Whether a network declares its ``processing``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+
+    Returns
+    -------
+    bool
+        False for a layer or method of that name.
+    """
     declared = getattr(model, "processing", None)
     return declared is not None and not callable(declared)
 

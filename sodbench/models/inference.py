@@ -175,6 +175,8 @@ class InferenceNetwork:
     graphs : bool, optional
         Use CUDA graphs for shapes of batches that come often. By default on CUDA, if the network declares
         ``handles_padding``, which promises that it can be captured.
+    input_size : InputSize, optional
+        The image sizes that the network gets; by default those that it declares.
 
     Attributes
     ----------
@@ -206,11 +208,12 @@ class InferenceNetwork:
         compiled: bool = False,
         padding: bool | None = None,
         graphs: bool | None = None,
+        input_size: InputSize | None = None,
     ):
         self.device = device if isinstance(device, torch.device) else choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.compiled = compiled
-        self.input_size, self.output = get_input_size(model), get_output(model)
+        self.input_size, self.output = input_size or get_input_size(model), get_output(model)
         self.declares_output = declares_output(model)
         self.range = OutputRange()
         self.channels_last = True
@@ -432,6 +435,8 @@ class InferenceNetwork:
         return self.network(x if self.channels_last else x.contiguous(), *sizes)
 
     def _change_to_contiguous(self) -> None:
+        # graphs read the weights where they were
+        self.graphs.clear()
         with torch.inference_mode(False):
             self._module.to(memory_format=torch.contiguous_format)
         self.channels_last = False

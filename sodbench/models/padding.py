@@ -242,18 +242,18 @@ class _ReluInside(torch.autograd.Function):
         return torch.ops.aten.threshold_backward(gradient, result, 0), None, None
 
 
-def normalise_groups_inside(
-    x: Tensor, norm: nn.GroupNorm, region: Region, channels: slice
+def normalise_groups(
+    x: Tensor, norm: nn.GroupNorm, region: Region | None, channels: slice
 ) -> Tensor:
-    """Group normalisation over the pixels of each image.
+    """Group normalisation over the pixels of each image, without copies in any memory layout.
 
     Parameters
     ----------
     x : Tensor, shape [n, c, h, w]
         Zero outside the images.
     norm : nn.GroupNorm
-    region : Region
-        Of the same scale.
+    region : Region or None
+        Of the same scale. Without it, all images fill ``x``.
     channels : slice
         Which channels of the normalisation ``x`` has: whole groups.
 
@@ -262,8 +262,13 @@ def normalise_groups_inside(
     Tensor, shape [n, c, h, w]
         Not zero outside the images.
     """
+    if region is not None:
+        pixels = region.pixels
+    else:
+        area, precision = x.shape[2] * x.shape[3], torch.promote_types(x.dtype, torch.float32)
+        pixels = x.new_full((x.shape[0],), area, dtype=precision)
     per_group = norm.num_channels // norm.num_groups
-    mean, variance = _Moments.apply(x, x.shape[1] // per_group, region.pixels)
+    mean, variance = _Moments.apply(x, x.shape[1] // per_group, pixels)
     inverse = (variance + norm.eps).rsqrt()
     scale = (inverse.repeat_interleave(per_group, 1) * norm.weight[channels])[..., None, None]
     means = mean.repeat_interleave(per_group, 1)[..., None, None]

@@ -171,7 +171,17 @@ class Output:
 
     @staticmethod
     def for_values(values: str) -> "Output":
-        """Return the output of a network that returns one map of ``logits`` or of ``probabilities``."""
+        """Return the output of a network that returns one map.
+
+        Parameters
+        ----------
+        values : str
+            ``logits`` or ``probabilities``.
+
+        Returns
+        -------
+        Output
+        """
         steps = ("resize", "sigmoid", "round") if values == "logits" else ("resize", "round")
         return Output(steps=steps)
 

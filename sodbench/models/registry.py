@@ -173,7 +173,17 @@ def starts_untrained(name: str) -> bool:
 
 
 def is_onnx_file(name: str) -> bool:
-    """Whether a model is named by an ONNX file."""
+    """Whether a model is an ONNX file.
+
+    Parameters
+    ----------
+    name : str
+        As for ``--model``.
+
+    Returns
+    -------
+    bool
+    """
     return name.lower().endswith(".onnx")
 
 

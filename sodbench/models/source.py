@@ -65,7 +65,18 @@ class ModelSource:
 
 
 def as_source(model: str | ModelSource, checkpoint: Path | str | None = None) -> ModelSource:
-    """Return the source of a model that is given by name or by all that was chosen for it."""
+    """Return the source of a model that is given by name or by all that was chosen for it.
+
+    Parameters
+    ----------
+    model : str or ModelSource
+    checkpoint : Path or str, optional
+        A file of weights; it replaces that of a source.
+
+    Returns
+    -------
+    ModelSource
+    """
     if isinstance(model, str):
         return ModelSource(model, checkpoint)
     return model if checkpoint is None else replace(model, checkpoint=checkpoint)

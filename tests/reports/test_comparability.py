@@ -182,6 +182,8 @@ def test_a_heading_names_an_unofficial_number_of_images(tmp_path):
     assert "**Scores**\n\nECSSD (16 of 1,000 images):\n\n| method" in text
     assert "a, b on ECSSD: images: 16 of 1,000 images were scored, 16 of them not official" in text
     assert "None: every mask" not in text
+    # headings only: rows would be too long to be read
+    assert "| ECSSD: a − b " in text and "| ECSSD max F " in text
     assert "ECSSD (16 of 1,000 images)" in (out / "index.html").read_text("utf-8")
     assert "ECSSD (16 of 1,000 images)" in (out / "report.tex").read_text("utf-8")
 
@@ -193,6 +195,7 @@ def test_official_numbers():
     assert dataset_heading("SOD", [298, 300]) == "SOD (298 to 300 of 300 images)"
     assert dataset_heading("HKU-IS", [1447]) == "HKU-IS (1,447 of 4,447 images)"
     assert dataset_heading("mine", [7]) == "mine"
+    assert dataset_heading("SOD", [14], drawn=True) == "SOD (14 drawn images)"
 
 
 def test_official_numbers_of_other_images_are_a_problem():
@@ -207,6 +210,7 @@ def test_official_numbers_of_other_images_are_a_problem():
 def test_the_demo_data_borrows_names_of_datasets_without_a_problem():
     sample = synthetic("m", "ECSSD", images=12, provenance={"sample": True})
     assert check_image_counts({("m", "ECSSD"): sample}) == []
+    assert analyse([sample], resamples=100).heading("ECSSD") == "ECSSD (12 drawn images)"
     assert len(check_image_counts({("m", "ECSSD"): synthetic("m", "ECSSD", images=12)})) == 1
 
 

@@ -13,7 +13,7 @@ import pytest
 from synthetic import ODD, report_page, synthetic
 
 from sodbench.cli import main
-from sodbench.errors import SodbenchError
+from sodbench.errors import Problem, SodbenchError
 from sodbench.metrics.catalogue import METRICS
 from sodbench.reports import plots
 from sodbench.reports.analysis import analyse
@@ -52,7 +52,7 @@ def test_a_markdown_report_has_its_figures_next_to_it(odd_results, tmp_path, png
         "Provenance",
     ):
         assert f"\n## {heading}\n" in text
-    assert "extra (1): a\\_b&lt;c&gt;.png: no mask &amp; no hope 100%" in text
+    assert "extra: no mask &amp; no hope 100%: a\\_b&lt;c&gt;.png" in text
     assert f"`{odd_results[0].signature}`" in text
     assert "@inproceedings{movahedi2010design" in text
     shown = [
@@ -527,3 +527,24 @@ def test_real_maps_give_the_published_numbers_in_the_report(shared, tmp_path, pn
     row = next(x for x in out.read_text("utf-8").splitlines() if x.startswith("| DSS"))
     assert "0.844" in row and "0.121" in row and "0.751" in row
     assert Path(tmp_path / "report_figures" / "images_1.png").is_file()
+
+
+def test_provenance_states_each_fact_once_and_problems_list_their_files_together():
+    problems = tuple(Problem("grey-mask", f"{i}.png", "one level") for i in range(30))
+    results = [
+        synthetic(m, d, images=3, problems=problems, provenance=p)
+        for d in ("A", "B")
+        for m, p in (
+            ("net", {"versions": {"numpy": "2.0", "machine": "x"}, "maps": {"device": "cpu"}}),
+            ("prior", {"versions": {"numpy": "2.0", "machine": "x"}, "pairs": d}),
+        )
+    ]
+    document = build_document(
+        analyse(results, resamples=100), ReportInputs(ReportOptions(), None, (), {}, {})
+    )
+    sections = {s.anchor: "\n".join(map(str, s.blocks)) for s in document.sections}
+    assert sections["provenance"].count("numpy 2.0") == 1
+    assert sections["provenance"].count("net: maps device cpu") == 1
+    assert "prior on B: digest of the pairs' names B" in sections["provenance"]
+    assert "one level (30 files): 0.png, 1.png" in sections["problems"]
+    assert "19.png and 10 more" in sections["problems"] and "20.png" not in sections["problems"]

@@ -56,3 +56,10 @@ def test_alerts_are_counted_and_lead_to_their_section():
     assert (alerts["not compared"].count, alerts["not compared"].anchor) == (1, "uncertainty")
     assert alerts["few images"].line == "few images: 1 of 1 datasets with fewer than 50 images"
     assert alerts["number of images"].count == 3 and alerts["inputs"].count == 1
+
+
+def test_a_mask_counts_once_and_maps_of_one_name_count_for_each_method():
+    problems = (Problem("grey-mask", "1.png", "x"), Problem("size", "1.png", "x"))
+    results = [synthetic(m, "own", images=12, problems=problems) for m in "ab"]
+    alerts = {a.kind: a.count for a in find_alerts(analyse(results, resamples=100), [])}
+    assert (alerts["grey-mask"], alerts["size"]) == (1, 2)

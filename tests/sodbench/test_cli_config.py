@@ -159,3 +159,12 @@ def test_the_report_states_the_command_with_the_defaults(folders, capsys, monkey
     monkeypatch.setattr("sys.argv", ["sodbench", "report", "out", "-o", "report.md"])
     assert run(capsys, "report", "out", "-o", "report.md")[0] == 0
     assert "sodbench report out -o report.md --title Ours" in (folders / "report.md").read_text()
+
+
+def test_an_option_that_can_be_turned_off_is_turned_off(folders, capsys):
+    (folders / "sodbench.toml").write_text("[predict]\npadding = false\n[bench]\npadding = true\n")
+    shown = json.loads(run(capsys, "config", "--format", "json")[1].out)["settings"]
+    assert [(s["command"], s["option"]) for s in shown] == [
+        ("predict", "--no-padding"),
+        ("bench", "--padding"),
+    ]

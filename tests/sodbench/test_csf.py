@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from reference import model_rule
 from torch import nn
 
-from sodbench.models import create_model, csf
+from sodbench.models import create_model, csf, res2net
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,36 @@ def test_inference_form_is_the_same_function(ruled_csf, fast, shape, settings, m
     for elements in settings:
         monkeypatch.setattr(csf, "MAX_ELEMENTS_CPU", elements)
         assert (logits(fast, *shape) - expected).abs().max() <= 2e-5
+
+
+def test_the_fused_convolutions_of_a_gpu_compute_the_same(fast, monkeypatch):
+    x = torch.from_numpy(model_rule.network_input(2, 40, 56, 3))
+    sizes = torch.tensor([[40, 56], [33, 41]])
+    x[1, :, 33:] = 0
+    x[1, :, :, 41:] = 0
+    with torch.inference_mode():
+        expected = fast(x), fast(x, sizes)
+    calls = []
+
+    # what cuDNN computes, by its documentation
+    def convolution_relu(x, weight, bias, *options):
+        calls.append("relu")
+        return F.relu(F.conv2d(x, weight, bias, *options))
+
+    def convolution_add_relu(x, weight, added, alpha, bias, *options):
+        calls.append("add")
+        return F.relu(F.conv2d(x, weight, bias, *options) + alpha * added)
+
+    monkeypatch.setattr(res2net, "_has_fused_convolution", lambda x: True)
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", convolution_relu)
+    monkeypatch.setattr(torch, "cudnn_convolution_add_relu", convolution_add_relu)
+    with torch.inference_mode():
+        fused = fast(x), fast(x, sizes)
+    for a, b in zip(fused, expected, strict=True):
+        assert (a - b).abs().max() <= 1e-6
+    # the stem; in each of 16 blocks the first and three inner convolutions, and the last one with its shortcut
+    assert calls.count("relu") == 2 * (3 + 16 * 4)
+    assert calls.count("add") == 2 * 16
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (8, 8), (15, 17), (31, 33), (33, 200)])

@@ -14,8 +14,14 @@ class StandIn:
 
     def __init__(self):
         self.captures = self.replays = 0
+        self.memories = []
 
-    def capture(self, function, device, pool):
+    def make_memory(self, device):
+        self.memories.append(device)
+        return len(self.memories)
+
+    def capture(self, function, memory):
+        assert memory == 1
         self.captures += 1
         outputs = tuple(torch.full_like(output, -7) for output in function())
 
@@ -31,6 +37,7 @@ class StandIn:
 def stand_in(monkeypatch):
     made = StandIn()
     monkeypatch.setattr(cuda_graphs, "capture", made.capture)
+    monkeypatch.setattr(cuda_graphs, "GraphMemory", made.make_memory)
     return made
 
 
@@ -75,8 +82,35 @@ def test_graphs_are_off_where_they_are_not_wanted(stand_in):
     assert stand_in.captures == 0
 
 
-def test_a_network_that_cannot_be_captured_continues_without_graphs(monkeypatch, capsys):
-    def capture(function, device, pool):
+def test_all_graphs_share_one_memory(stand_in):
+    graphs = CudaGraphs(True)
+    for n in (1, 2, 3):
+        for seed in range(3):
+            graphs.run(function, *batch(n, seed), None)
+    assert graphs.n_captured == 3 and len(stand_in.memories) == 1
+
+
+def test_no_graph_is_replayed_after_the_weights_have_moved(stand_in):
+    """A network that fails in channels-last memory for one size only gets contiguous weights, in other memory."""
+
+    class Viewing(torch.nn.Conv2d):
+        def forward(self, x):
+            y = super().forward(x)
+            if x.shape[-1] == 5:
+                y.view(len(y), -1)
+            return y[:, :1]
+
+    network = InferenceNetwork(Viewing(3, 2, 3, padding=1), "cpu")
+    network.graphs = CudaGraphs(True)
+    small, large = torch.zeros(1, 4, 4, 3).byte().numpy(), torch.ones(1, 4, 5, 3).byte().numpy()
+    for pixels in (small, small, small, small, large):
+        network.start(pixels)()
+    assert stand_in.replays == 2 and not network.channels_last
+    assert network.graphs.n_captured == 0
+
+
+def test_a_network_that_cannot_be_captured_continues_without_graphs(stand_in, monkeypatch, capsys):
+    def capture(function, memory):
         function()
         raise RuntimeError("operation not permitted when stream is capturing")
 

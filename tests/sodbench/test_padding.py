@@ -14,7 +14,7 @@ from sodbench.models.declarations import handles_padding
 from sodbench.models.padding import (
     Padding,
     cache_constants,
-    normalise_groups_inside,
+    normalise_groups,
     relu_inside,
 )
 
@@ -128,19 +128,25 @@ def test_normalisation_counts_the_pixels_of_each_image(mean, tolerance, gradient
     batch, images = features(sizes, torch.float32, mean)
     norm = affine_norm()
     with torch.set_grad_enabled(gradient):
-        y = normalise_groups_inside(batch, norm, region_of(sizes, batch), slice(None))
+        y = normalise_groups(batch, norm, region_of(sizes, batch), slice(None))
     exact = copy.deepcopy(norm).double()
     for result, image, (h, w) in zip(y, images, sizes, strict=True):
         expected = exact(image.double())[0]
         assert (result[:, :h, :w] - expected).abs().max() <= tolerance
 
 
+def test_a_batch_without_padding_is_normalised_as_torch_does():
+    x, norm = torch.randn(2, 8, 9, 13, dtype=torch.float64), affine_norm().double()
+    with torch.no_grad():
+        assert torch.allclose(normalise_groups(x, norm, None, slice(None)), norm(x), atol=1e-12)
+
+
 def test_a_normalisation_of_some_channels_is_that_part_of_the_whole():
     sizes = ((9, 13), (17, 5))
     batch, _ = features(sizes, torch.float64)
     norm, region = affine_norm().double(), region_of(sizes, batch)
-    whole = normalise_groups_inside(batch, norm, region, slice(None))
-    part = normalise_groups_inside(batch[:, 4:], norm, region, slice(4, 8))
+    whole = normalise_groups(batch, norm, region, slice(None))
+    part = normalise_groups(batch[:, 4:], norm, region, slice(4, 8))
     assert torch.equal(part, whole[:, 4:])
 
 
@@ -149,7 +155,7 @@ def test_narrow_features_are_normalised_with_float32_statistics():
     batch, images = features(sizes, torch.bfloat16, mean=5)
     norm = affine_norm()
     with torch.no_grad():
-        y = normalise_groups_inside(batch, norm, region_of(sizes, batch), slice(None))
+        y = normalise_groups(batch, norm, region_of(sizes, batch), slice(None))
     assert y.dtype == torch.bfloat16
     exact = copy.deepcopy(norm).double()
     for result, image, (h, w) in zip(y, images, sizes, strict=True):
@@ -175,7 +181,7 @@ def test_gradients_of_the_parts_are_those_of_finite_differences():
     norm, region = affine_norm(4).double(), region_of(sizes, batch)
 
     def normalise(x):
-        return normalise_groups_inside(x * region.mask, norm, region, slice(None)) * region.mask
+        return normalise_groups(x * region.mask, norm, region, slice(None)) * region.mask
 
     x = batch.requires_grad_()
     assert torch.autograd.gradcheck(normalise, x)
@@ -217,7 +223,7 @@ def test_parts_compile_as_one_graph_for_any_size():
     def run(x, sizes):
         padding = Padding(sizes, x, 2, ((0, 1), (1, 0)))
         y = relu_inside(padding.resize(x, 0, 1), padding.regions[1])
-        y = normalise_groups_inside(y, norm, padding.regions[1], slice(None))
+        y = normalise_groups(y, norm, padding.regions[1], slice(None))
         return padding.resize(y, 1, 0)
 
     compiled = torch.compile(run, dynamic=True, fullgraph=True, backend=counter)

@@ -13,7 +13,7 @@ import pytest
 from hostile import TEXTS, acts_on_terminal
 
 import sodbench
-from sodbench.console import logger, show_messages, track
+from sodbench.console import Messages, logger, show_messages, track
 from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError, listing
 from sodbench.quoting import (
     json_text,
@@ -76,7 +76,7 @@ def test_a_message_is_one_line(text, write, capsys):
 
 
 def test_warnings_are_printed_when_quiet_and_notes_are_not(capsys):
-    with show_messages(quiet=True):
+    with show_messages(Messages(quiet=True)):
         logger.info("a note")
         logger.warning("a problem")
     assert capsys.readouterr().err == "a problem\n"

@@ -205,10 +205,10 @@ def test_a_folder_of_images_is_never_taken_for_masks(tmp_path: Path) -> None:
 
 
 def test_names_that_fit_several_sets_are_not_guessed(tmp_path: Path) -> None:
-    for name in ("HRSOD/test", "UHRSD/test", "My-Set", "other/myset"):
+    for name in ("First/test", "Second/test", "My-Set", "other/myset"):
         write_set(tmp_path / "data", "im + gt", name, with_images=True)
     plan = find_masks(tmp_path / "data")
-    assert [d.name for d in plan] == ["HRSOD-test", "UHRSD-test", "data-My-Set", "other-myset"]
+    assert [d.name for d in plan] == ["First-test", "Second-test", "data-My-Set", "other-myset"]
     write_set(tmp_path / "data", "im + gt", "SOD", with_images=True)
     write_set(tmp_path / "data", "im + gt", "old/SOD", with_images=True)
     with pytest.raises(SodbenchError, match=r"two datasets are called SOD: .*old/SOD"):

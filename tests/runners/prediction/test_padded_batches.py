@@ -10,14 +10,16 @@ from reference import model_rule
 from torch import nn
 
 from sodbench.errors import SodbenchError
-from sodbench.images import read_grey, write_image
+from sodbench.images import read_grey, read_rgb, write_image
 from sodbench.models import InputSize
 from sodbench.models.inference import InferenceNetwork
+from sodbench.models.presets import parse_changes
+from sodbench.models.source import ModelSource
 from sodbench.runners.prediction import planning
 from sodbench.runners.prediction.inputs import find_images
 from sodbench.runners.prediction.planning import BatchLimits, ShapeCosts, make_batches
 from sodbench.runners.prediction.predict import predict
-from sodbench.runners.prediction.predictors import NetworkPredictor
+from sodbench.runners.prediction.predictors import NetworkPredictor, load_predictor
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -170,6 +172,17 @@ def test_shapes_that_are_known_are_used_again(monkeypatch):
     assert shapes(plan([(30, 40)] * 4, limits, monkeypatch, known)) == [(4, 30, 40)]
 
 
+def test_a_small_known_shape_is_not_used_for_many_images(monkeypatch):
+    sizes, limits = [(300, 400)] * 64, BatchLimits(32, 2**22)
+    known = {(2, 300, 400)}
+    free = ShapeCosts(planning.SHAPE_PIXELS, known)
+    assert set(shapes(plan(sizes, limits, monkeypatch, free))) == known
+    costs = ShapeCosts(planning.SHAPE_PIXELS, known, planning.START_PIXELS)
+    assert set(shapes(plan(sizes, limits, monkeypatch, costs))) == {(32, 300, 400)}
+    few = plan(sizes[:2], limits, monkeypatch, costs)
+    assert shapes(few) == [(2, 300, 400)]
+
+
 def test_the_canvases_of_duts_te_are_few(monkeypatch):
     """Sizes as in DUTS-TE: one side of 400, half of the images of 300x400."""
     rng = np.random.default_rng(0)
@@ -213,6 +226,25 @@ def test_images_that_are_shrunk_are_not_padded(images, tmp_path, monkeypatch):
     assert sorted(shape[2:] for shape, sizes in batches if sizes is None) == [(7, 30), (20, 30)]
     assert sorted(len(sizes) for _, sizes in batches if sizes) == [4]
     assert {m.shape for m in read_maps(tmp_path / "maps").values()} == set(SIZES.values())
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_images_that_are_shrunk_have_the_same_maps_in_any_batch(images, tmp_path, before):
+    """Neither an empty place nor a canvas shared with smaller images may keep one at its full size."""
+    for i in range(3):
+        write_image(images / f"x{i}.png", read_rgb(images / "a.png")[:, ::-1])
+    padding, _ = predictor(Padded(), padding=True)
+    if before:
+        # their canvas is known from an earlier dataset, at full size
+        predict(padding, find_images([images]), tmp_path / "before", batch_size=3)
+    maps = {}
+    for made, size in ((padding, 3), (predictor(Padded(), padding=False)[0], 1)):
+        out = tmp_path / f"maps{size}"
+        predict(made, find_images([images]), out, batch_size=size, max_side=12)
+        maps[size] = read_maps(out)
+    assert maps[3].keys() == maps[1].keys() == {*SIZES, "x0", "x1", "x2"}
+    for stem, map_ in maps[3].items():
+        assert np.abs(map_.astype(int) - maps[1][stem]).max() <= 1
 
 
 def test_a_damaged_image_leaves_the_others_of_its_batch(images, tmp_path, monkeypatch):
@@ -282,6 +314,29 @@ def test_padding_needs_a_network_that_handles_it():
         with pytest.raises(SodbenchError, match=r"need a network that declares handles_padding"):
             InferenceNetwork(network, "cpu", padding=True)
         assert not InferenceNetwork(network, "cpu").pads
+
+
+def test_padding_is_judged_by_the_processing_that_was_chosen(tmp_path):
+    """It may be possible with that alone, or no longer; what is not possible is refused, not ignored."""
+    (tmp_path / "net.py").write_text(
+        "import torch\n"
+        "class Plain(torch.nn.Conv2d):\n    pass\n"
+        "class Padded(Plain):\n    handles_padding = True\n"
+        "def plain():\n    return Plain(3, 1, 1)\n"
+        "def padded():\n    return Padded(3, 1, 1)\n"
+    )
+
+    def load(factory, *changes, **execution):
+        source = ModelSource(f"{tmp_path}/net.py:{factory}", changes=parse_changes(changes))
+        return load_predictor(source, device="cpu", **execution)
+
+    assert load("plain", "input.fixed=[8,8]", padding=True).describe()["padding"] is True
+    with pytest.raises(SodbenchError, match="need a network that declares handles_padding"):
+        load("padded", "input.multiple=8", padding=True)
+    with pytest.raises(SodbenchError, match="--padding is not possible with its processing"):
+        load("padded", "input.scale=none", padding=True)
+    with pytest.raises(SodbenchError, match="--cuda-graphs is not possible with its processing"):
+        load("padded", "input.scale=none", graphs=True)
 
 
 def test_padded_output_of_another_size_is_refused():

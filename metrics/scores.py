@@ -350,8 +350,7 @@ def score(
     order_by : sequence of str, optional
         A key for each pair, by which the sums are ordered; by default its name.
     scored : mapping of str to BlockScores, optional
-        Blocks scored before under this protocol, by their first name; used where they are of exactly the pairs whose turn
-        it is, in the order of the sums.
+        Blocks scored before under this protocol, by their first name; used where they are of the pairs that are next.
 
     Returns
     -------

@@ -110,7 +110,9 @@ def test_what_other_workers_have_finished_is_kept_when_one_fails(visits, error, 
     with pytest.raises(raised):
         kept.extend(batches)
     assert len(executor.calls) > 4
-    assert kept == [future.result() for future, *_ in executor.calls]
+    # some may have been submitted too late, and never begun
+    assert len(kept) >= 4
+    assert kept == [future.result() for future, *_ in executor.calls if not future.cancelled()]
 
 
 COMPILED = """

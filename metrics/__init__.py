@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sodbench.metrics.aggregation import aggregate
     from sodbench.metrics.catalogue import register_metric, register_threshold_family
     from sodbench.metrics.counts import Counts, PairCounts, compile_kernels, count_pair
     from sodbench.metrics.evaluator import Evaluator
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
         per_image_metrics,
         score,
     )
+    from sodbench.metrics.set_metrics import aggregate
 
 _MODULE_OF = {
     "CountingRule": "protocols",
@@ -43,7 +43,7 @@ _MODULE_OF = {
     "PreparedMask": "masks",
     "Protocol": "protocols",
     "Scores": "scores",
-    "aggregate": "aggregation",
+    "aggregate": "set_metrics",
     "compile_kernels": "counts",
     "count_pair": "counts",
     "get_protocol": "protocols",

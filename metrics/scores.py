@@ -14,18 +14,26 @@ from typing import Protocol as TypingProtocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.metrics.aggregation import aggregate, mean_over_thresholds
 from sodbench.metrics.arrays import Floats
-from sodbench.metrics.catalogue import MEASUREMENTS, METRICS, THRESHOLD_FAMILIES
+from sodbench.metrics.catalogue import (
+    MEASUREMENTS,
+    METRICS,
+    THRESHOLD_FAMILIES,
+    Metric,
+    parse_metric,
+)
 from sodbench.metrics.confusion import (
     PreparedCounts,
+    above_value,
     at_adaptive_threshold,
     at_thresholds,
     prepare_counts,
 )
 from sodbench.metrics.counts import Counts
+from sodbench.metrics.parameters import Parameters
 from sodbench.metrics.protocols import Protocol, get_protocol
 from sodbench.metrics.s_measure import s_measure
+from sodbench.metrics.set_metrics import aggregate, mean_over_thresholds
 from sodbench.metrics.threshold_metrics import (
     f_measure,
     family_values,
@@ -111,13 +119,17 @@ class PerImage:
     foreground: Floats
 
 
-def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
+def per_image_metrics(
+    counts: Counts, protocol: Protocol, requested: Sequence[str] = ()
+) -> PerImage:
     """Compute every metric and every curve of single images.
 
     Parameters
     ----------
     counts : Counts
     protocol : Protocol
+    requested : sequence of str
+        Further metrics, with parameters in their names; others are there anyway.
 
     Returns
     -------
@@ -139,7 +151,8 @@ def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
         name = metric.measurement
         if metric.needs_pixels and not (metric.on_request and not counts.holds(name)):
             if name == "wf":
-                scalars[metric.name] = _weighted_f(counts, prepared, protocol)
+                beta2 = protocol.weighted_beta2
+                scalars[metric.name] = _weighted_f(counts, prepared, protocol, beta2)
             elif MEASUREMENTS[name].is_curve:
                 curves[name] = counts.measurement(name, protocol)
             else:
@@ -156,7 +169,8 @@ def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
     for name in ("f", *THRESHOLD_FAMILIES, *_measured_curves(counts)):
         scalars[f"{name}_max"] = curves[name].max(axis=-1)
         scalars[f"{name}_mean"] = mean_over_thresholds(curves[name], name, protocol)
-
+    for metric in _parametric(requested):
+        _add_with_parameters(metric, counts, prepared, protocol, scalars, curves)
     return PerImage(scalars, curves, prepared.positives[:, 0])
 
 
@@ -211,6 +225,9 @@ def _curves(
             curves["e"] = family_values(at_thresholds(prepared, protocol.e_comparison))["e"]
     if protocol.empty_masks != "keep":
         _leave_out_undefined(curves, prepared)
+    for name in wanted:
+        if (parameters := Parameters.parse(name)) and parameters.beta2:
+            curves[name] = f_measure(curves["precision"], curves["recall"], parameters.beta2)
     return curves
 
 
@@ -243,10 +260,58 @@ def _mae(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats
     return error
 
 
-def _weighted_f(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
+def _is_parametric(name: str) -> bool:
+    """Whether a metric or curve has parameters in its name."""
+    return Parameters.parse(name) is not None
+
+
+def _parametric(names: Iterable[str]) -> list[Metric]:
+    """The metrics with parameters among some."""
+    return [metric for metric in map(parse_metric, names) if metric.parameters]
+
+
+def _add_with_parameters(
+    metric: Metric,
+    counts: Counts,
+    prepared: PreparedCounts,
+    protocol: Protocol,
+    scalars: dict[str, Floats],
+    curves: dict[str, Floats],
+) -> None:
+    """Compute one metric with parameters of N images, and the F curve that it is a function of."""
+    parameters = metric.parameters
+    if parameters is None:
+        return
+    beta2 = protocol.beta2 if parameters.beta2 is None else parameters.beta2
+    base, form = parameters.base, parameters.base.rpartition("_")[2]
+    if parameters.threshold is not None:
+        confusion = above_value(prepared, parameters.threshold)
+        values = precision_recall_f(confusion, beta2=beta2) | family_values(confusion)
+        scalars[metric.name] = values[base][:, 0]
+        # what a protocol leaves out of the curves it leaves out of their points
+        if base in curves:
+            scalars[metric.name][np.isnan(curves[base][:, 0])] = np.nan
+    elif base == "wf":
+        scalars[metric.name] = _weighted_f(counts, prepared, protocol, beta2)
+    elif base == "f_adp":
+        precision, recall = scalars["precision_adp"], scalars["recall_adp"]
+        scalars[metric.name] = f_measure(precision, recall, beta2)
+    else:
+        curve = f_measure(curves["precision"], curves["recall"], beta2)
+        curves[parameters.curve] = curve
+        if metric.per_image:
+            is_max = form == "max"
+            scalars[metric.name] = (
+                curve.max(axis=-1) if is_max else mean_over_thresholds(curve, "f", protocol)
+            )
+
+
+def _weighted_f(
+    counts: Counts, prepared: PreparedCounts, protocol: Protocol, beta2: float
+) -> Floats:
     """Weighted F of N images, from the stored weighted precision and recall."""
     precision, recall = counts.measurement("wf", protocol).T
-    scores = weighted_f(precision, recall, protocol.weighted_beta2)
+    scores = weighted_f(precision, recall, beta2)
     if protocol.empty_weighted_f == "background":
         pixels = (prepared.per_class[:, 0] * prepared.value).sum(axis=-1)
         mean = pixels / (prepared.positives + prepared.negatives)[:, 0]
@@ -334,6 +399,7 @@ def score(
     *,
     undefined_s: str | None = None,
     order_by: Sequence[str] | None = None,
+    requested: Sequence[str] = (),
     scored: Mapping[str, BlockScores] | None = None,
 ) -> Scores:
     """Score N counted pairs.
@@ -349,8 +415,10 @@ def score(
         What to do with undefined S-measures, instead of the protocol's choice.
     order_by : sequence of str, optional
         A key for each pair, by which the sums are ordered; by default its name.
+    requested : sequence of str
+        Further metrics, with parameters in their names such as ``iou@0.5``; others are there anyway.
     scored : mapping of str to BlockScores, optional
-        Blocks scored before under this protocol, by their first name; used where they are of the pairs that are next.
+        Blocks scored before in this way, by their first name; used where they are of the pairs that are next.
 
     Returns
     -------
@@ -359,34 +427,49 @@ def score(
     Raises
     ------
     ValueError
-        When there is no pair, the number of names is wrong, or the counts do not hold the protocol's rule.
+        When there is no pair, names are too few or unknown, or the counts do not hold the protocol's rule.
     """
     protocol = get_protocol(protocol)
-    if len(stems) != len(counts):
-        raise ValueError(f"{len(stems)} names for {len(counts)} pairs")
-    if not len(counts):
-        raise ValueError("there is no pair to score")
+    further = tuple(metric.name for metric in _parametric(requested))
+    _check_number(len(stems), len(counts))
     order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
     names = np.array(stems, dtype=object)
-    visited = _visit_blocks(counts, protocol, names, order, scored or {})
+    visited = _visit_blocks(counts, protocol, names, order, further, scored or {})
     undefined_s = undefined_s or protocol.undefined_s
-    image_values = dict(zip(visited.columns, visited.scalars, strict=True))
-    means = {name: _mean(name, v[order], undefined_s) for name, v in image_values.items()}
+    metrics = _aggregate_visited(visited, protocol, order, undefined_s)
     curves = _with_both_f(visited.curve_means, protocol)
-    undefined = _select(names, np.isnan(image_values["s"]))
+    undefined = _select(names, np.isnan(visited.scalar("s")))
     return Scores(
         protocol=protocol.name,
         n=len(counts),
-        metrics={n: float(v) for n, v in aggregate(means, visited.curve_means, protocol).items()},
+        metrics={n: v for n, v in metrics.items() if n in further or not _is_parametric(n)},
         curves=curves,
         stems=tuple(stems),
-        image_values=image_values,
+        image_values=visited.by_name,
         undefined=undefined,
         left_out=_left_out(visited, names),
         empty_masks=_select(names, visited.foreground == 0),
         comparisons={name: protocol.comparison_of(name) for name in curves},
         signature=_scores_signature(protocol, len(counts), undefined_s, len(undefined)),
     )
+
+
+def _check_number(names: int, pairs: int) -> None:
+    if names != pairs:
+        raise ValueError(f"{names} names for {pairs} pairs")
+    if not pairs:
+        raise ValueError("there is no pair to score")
+
+
+def _aggregate_visited(
+    visited: "_Visited", protocol: Protocol, order: NDArray[np.intp], undefined_s: str
+) -> dict[str, float]:
+    """The metrics of the set, from the images' values summed in the given order."""
+    means = {
+        name: _mean(name, values[order], undefined_s) for name, values in visited.by_name.items()
+    }
+    metrics = aggregate(means, visited.curve_means, protocol)
+    return {name: float(value) for name, value in metrics.items()}
 
 
 def _scores_signature(protocol: Protocol, n: int, undefined_s: str, n_undefined: int) -> str:
@@ -418,10 +501,14 @@ class _Visited:
     # For the curves that a protocol may leave undefined, the pairs that have them, [N]
     defined: dict[str, NDArray[np.bool_]]
 
+    @cached_property
+    def by_name(self) -> dict[str, Floats]:
+        """Every scalar, float64 [N]."""
+        return dict(zip(self.columns, self.scalars, strict=True))
+
     def scalar(self, name: str) -> Floats:
         """One metric of every pair, float64 [N]."""
-        values: Floats = self.scalars[self.columns.index(name)]
-        return values
+        return self.by_name[name]
 
 
 def _select(names: NDArray[np.object_], rows: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -440,7 +527,14 @@ def _left_out(visited: _Visited, names: NDArray[np.object_]) -> dict[str, tuple[
     return {name: _select(names, without) for name, without in rows.items() if without.any()}
 
 
-def score_block(counts: Counts, protocol: Protocol, stems: Sequence[str]) -> BlockScores:
+def _curves_that_may_be_undefined(requested: Sequence[str]) -> tuple[str, ...]:
+    weighted = [m.parameters.curve for m in _parametric(requested) if m.parameters]
+    return (*_FOREGROUND_CURVES, *_RANKING_CURVES, *weighted)
+
+
+def score_block(
+    counts: Counts, protocol: Protocol, stems: Sequence[str], requested: Sequence[str] = ()
+) -> BlockScores:
     """Compute what `score` needs of a block of pairs, so that blocks can be computed elsewhere and at another time.
 
     Parameters
@@ -450,15 +544,18 @@ def score_block(counts: Counts, protocol: Protocol, stems: Sequence[str]) -> Blo
     protocol : Protocol
     stems : sequence of str
         Their names.
+    requested : sequence of str
+        As for `score`.
 
     Returns
     -------
     BlockScores
     """
-    block = per_image_metrics(counts, protocol)
+    block = per_image_metrics(counts, protocol, requested)
+    may_be_undefined = _curves_that_may_be_undefined(requested)
     sums, defined = [], {}
     for name, values in block.curves.items():
-        if name in (*_FOREGROUND_CURVES, *_RANKING_CURVES):
+        if name in may_be_undefined:
             has_value = ~np.isnan(values[:, 0])
             defined[name] = has_value
             # usually all are defined, and nothing is copied
@@ -480,12 +577,13 @@ def _visit_blocks(
     protocol: Protocol,
     names: NDArray[np.object_],
     order: NDArray[np.intp],
+    requested: Sequence[str],
     scored: Mapping[str, BlockScores],
 ) -> _Visited:
     """Collect every pair's metrics, some pairs at a time, and sum the curves in the given order."""
     columns: tuple[str, ...] = ()
     scalars = np.empty((0, len(order)))
-    defined = {name: np.ones(len(order), bool) for name in (*_FOREGROUND_CURVES, *_RANKING_CURVES)}
+    defined = {name: np.ones(len(order), bool) for name in _curves_that_may_be_undefined(requested)}
     foreground = np.empty(len(order))
     sums = {name: np.zeros(256) for name in _image_curve_names()}
     for start in range(0, len(order), BLOCK):
@@ -493,7 +591,7 @@ def _visit_blocks(
         stems = tuple(names[rows].tolist())
         block = scored.get(stems[0])
         if block is None or block.stems != stems:
-            block = score_block(counts[rows], protocol, stems)
+            block = score_block(counts[rows], protocol, stems, requested)
         for name, total in zip(block.curves, block.sums, strict=True):
             sums.setdefault(name, np.zeros(256))
             sums[name] += total
@@ -516,13 +614,17 @@ def _with_both_f(means: Mapping[str, Floats], protocol: Protocol) -> dict[str, F
     meanpr = f_measure(means["precision"], means["recall"], protocol.beta2)
     by_form = {"f_meanf": means["f"], "f_meanpr": meanpr}
     own = {"f": by_form[f"f_{protocol.f_max}"]}
-    rest = {name: curve for name, curve in means.items() if name not in _FOREGROUND_CURVES}
+    rest = {
+        name: curve
+        for name, curve in means.items()
+        if name not in _FOREGROUND_CURVES and not _is_parametric(name)
+    }
     return {n: means[n] for n in ("precision", "recall")} | own | by_form | rest
 
 
 def _mean(name: str, values: Floats, undefined_s: str) -> Floats:
     """The mean over images of a per-image metric, without those that have no value."""
     skipped = name in ("s", "s_object", "s_region") and undefined_s == "skip"
-    if skipped or name in _MAY_BE_LEFT_OUT:
+    if skipped or name in _MAY_BE_LEFT_OUT or _is_parametric(name):
         values = values[~np.isnan(values)]
     return np.asarray(values.mean() if len(values) else np.nan)

@@ -325,7 +325,9 @@ def format_cost(record: Mapping[str, Any]) -> str:
     """
     where = f"{record.get('device_name', 'cpu')}, {record['threads']} threads"
     how = record.get("precision", "no network") + ", compiled" * bool(record.get("compiled"))
-    parameters = f"{record['parameters'] / 1e6:.4g} M parameters"
+    parameters = "parameters not counted"
+    if record["parameters"] is not None:
+        parameters = f"{record['parameters'] / 1e6:.4g} M parameters"
     megabytes = f"{record['checkpoint_bytes'] / 1e6:.4g} MB"
     rows = []
     for cost in record["sizes"]:

@@ -30,6 +30,7 @@ from sodbench.images import write_image
 from sodbench.models import BASELINES, DEFAULT_MODEL, create_model, get_input_size
 from sodbench.models.devices import choose_device
 from sodbench.models.execution import Execution
+from sodbench.models.onnx import OnnxNetwork
 from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.runners.prediction.batching import is_out_of_memory
@@ -148,19 +149,28 @@ def _make_record(
 ) -> dict[str, Any]:
     """The record of a benchmark; the numbers at the top are those of the size that papers report."""
     headline = next((c for c in costs if (c.height, c.width) == HEADLINE), costs[-1])
-    parameters = list(network.parameters()) if network else []
-    state = network.state_dict().values() if network else []
+    parameters, size = _measure_weights(predictor, network)
     return {
         "made_by": f"sodbench {__version__}",
         "method": model,
         **predictor.describe(),
         "threads": torch.get_num_threads(),
-        "parameters": sum(p.numel() for p in parameters),
-        "checkpoint_bytes": sum(v.numel() * v.element_size() for v in state),
+        "parameters": parameters,
+        "checkpoint_bytes": size,
         "macs": headline.macs,
         "images_per_second": headline.end_to_end,
         "sizes": [asdict(cost) for cost in costs],
     }
+
+
+def _measure_weights(predictor: Predictor, network: nn.Module | None) -> tuple[int | None, int]:
+    """Return the number of parameters, None where it is not known, and the bytes of a file of the weights."""
+    onnx_network = getattr(predictor, "network", None)
+    if isinstance(onnx_network, OnnxNetwork):
+        return onnx_network.count_parameters(), onnx_network.path.stat().st_size
+    parameters = list(network.parameters()) if network else []
+    state = network.state_dict().values() if network else []
+    return sum(p.numel() for p in parameters), sum(v.numel() * v.element_size() for v in state)
 
 
 def save_record(record: dict[str, Any], path: Path | str) -> None:

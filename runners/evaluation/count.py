@@ -346,7 +346,8 @@ def _count_item(
         pairs[task] = stored
         if scoring:
             scores[task] = tuple(
-                score_block(stored.counts, protocol, stored.stems) for protocol in scoring.protocols
+                score_block(stored.counts, protocol, stored.stems, policy.metrics)
+                for protocol in scoring.protocols
             )
             if not scoring.keep_counts:
                 pairs[task] = ScoredPairs(stored.stems, stored.records)

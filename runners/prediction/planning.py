@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sodbench.errors import ImageError, Problem
 from sodbench.images import image_size
+from sodbench.models.declarations import InputSize
 from sodbench.runners.prediction.folder import ImageList
 
 Fail = Callable[[Problem], None]
@@ -54,6 +55,26 @@ class BatchLimits:
 
     images: int
     pixels: int
+
+
+def limit_batch_size(default: int, size: InputSize) -> int:
+    """Return how many images a batch has by default, for a network that gets images of a size of its own.
+
+    Parameters
+    ----------
+    default : int
+        What suits the device.
+    size : InputSize
+        The sizes at which images enter the network.
+
+    Returns
+    -------
+    int
+        Fewer where the size is fixed and large: the images' own sizes do not tell what a batch needs.
+    """
+    if size.fixed is None:
+        return default
+    return max(1, min(default, DEFAULT_BATCH_PIXELS // (size.fixed[0] * size.fixed[1])))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from sodbench.models.presets import get_processing
 from sodbench.models.processing import Output, Preprocessing, Processing
 from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import user_code
-from sodbench.runners.prediction.planning import SHAPE_PIXELS
+from sodbench.runners.prediction.planning import SHAPE_PIXELS, limit_batch_size
 from sodbench.runners.prediction.problems import (
     FIRST_IMAGES,
     double_sigmoid_problem,
@@ -184,7 +184,7 @@ class NetworkPredictor(CallablePredictor):
         self.network = InferenceNetwork(model, **execution, input_size=size)
         self.device: torch.device | None = self.network.device
         cuda = self.network.device.type == "cuda"
-        self.default_batch_size = 128 if cuda else 1
+        self.default_batch_size = limit_batch_size(128 if cuda else 1, self.network.input_size)
         self.processing = processing or Processing(
             Preprocessing(self.network.input_size), Output.for_values(self.network.output)
         )
@@ -212,12 +212,15 @@ class NetworkPredictor(CallablePredictor):
         """Start to predict images; see `Predictor.start`."""
         return self.network.start(pixels, max_side, sizes)
 
-    def run(self, batch: NDArray[np.float32]) -> Outputs:
-        """Run the network on prepared images; see `Runnable.run`."""
-        return [
-            (name, _tensor_to_array(value))
-            for name, value in flatten_outputs(self.network.run(batch))
-        ]
+    def allocate_input(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return memory for prepared images; see `Runnable.allocate_input`."""
+        return self.network.transfers.allocate(shape, np.float32)
+
+    def launch(self, batch: NDArray[np.float32]) -> Callable[[], Outputs]:
+        """Start the network on prepared images; see `Runnable.launch`."""
+        names, values = zip(*flatten_outputs(self.network.run(batch)), strict=True)
+        copied = self.network.transfers.download([_as_floats(value) for value in values])
+        return lambda: [(n, v.numpy()) for n, v in zip(names, copied(), strict=True)]
 
     def describe(self) -> dict[str, Any]:
         """Return what the manifest records; see `Predictor.describe`."""
@@ -298,14 +301,13 @@ class BaselinePredictor(CallablePredictor):
         return []
 
 
-def _tensor_to_array(value: Any) -> NDArray[Any]:
-    """Return a tensor as an array; what is no tensor has no shape that a map has."""
+def _as_floats(value: Any) -> "torch.Tensor":
+    """Return a tensor that NumPy can hold; what is no tensor has no shape that a map has."""
     import torch
 
     if not isinstance(value, torch.Tensor):
-        return np.empty(0)
-    floats = value.float() if value.is_floating_point() else value
-    return floats.cpu().numpy()
+        return torch.empty(0)
+    return value.float() if value.is_floating_point() else value
 
 
 def make_predictor(
@@ -348,7 +350,11 @@ def make_predictor(
                 "image by image; leave it out"
             )
     alone: Execution = {**execution, "padding": False, "graphs": False}
-    return ProcessedPredictor(NetworkPredictor(network, name, origin=origin, **alone), processing)
+    return ProcessedPredictor(
+        NetworkPredictor(network, name, origin=origin, **alone),
+        processing,
+        mix_sizes=execution.get("padding") is None,
+    )
 
 
 def load_predictor(

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import Pixels
 from sodbench.models.output_range import OutputRange
-from sodbench.models.processing import ROUNDING, Output, Processing
+from sodbench.models.processing import ROUNDING, Output, Processing, shrink
 from sodbench.parallel import thread_pool
 from sodbench.runners.prediction.one_image import predict_arrays
+from sodbench.runners.prediction.planning import SHAPE_PIXELS, limit_batch_size
 from sodbench.runners.prediction.problems import FIRST_IMAGES, double_sigmoid_problem
 
 if TYPE_CHECKING:
@@ -38,8 +39,12 @@ class Runnable(Protocol):
     device: "torch.device | None"
     default_batch_size: int
 
-    def run(self, batch: NDArray[np.float32]) -> Outputs:
-        """Run the network on images [n, 3, h, w]; return all its outputs."""
+    def allocate_input(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return memory, float32 of this shape, from which `launch` copies fastest."""
+        ...
+
+    def launch(self, batch: NDArray[np.float32]) -> Callable[[], Outputs]:
+        """Start the network on images [n, 3, h, w], which must not change until the returned function has waited."""
         ...
 
     def describe_network(self) -> dict[str, Any]:
@@ -69,17 +74,20 @@ class ProcessedPredictor(CallablePredictor):
     ----------
     network : Runnable
     processing : Processing
+    mix_sizes : bool, default True
+        Predict images of different sizes in one batch where all enter the network at one size, unless it runs single
+        images anyway.
     """
 
-    def __init__(self, network: Runnable, processing: Processing):
+    def __init__(self, network: Runnable, processing: Processing, *, mix_sizes: bool = True):
         self.network = network
         self.processing = processing
         self.name = network.name
         self.device = network.device
-        self.default_batch_size = network.default_batch_size
-        self.pads = False
-        # images of different sizes are not started together, whatever that costs
-        self.shape_pixels = 0
+        size = processing.input.size
+        self.default_batch_size = limit_batch_size(network.default_batch_size, size)
+        self.pads = mix_sizes and size.fixed is not None and self.default_batch_size > 1
+        self.shape_pixels = SHAPE_PIXELS if self.pads else 0
         self.shapes: set[tuple[int, int, int]] = set()
         self._range = OutputRange()
 
@@ -90,23 +98,47 @@ class ProcessedPredictor(CallablePredictor):
     def start(
         self, pixels: Pixels, max_side: int | None, sizes: NDArray[np.int64] | None = None
     ) -> Callable[[], Sequence[Pixels | None]]:
-        """Predict images of one size; see `Predictor.start`."""
-        prepare, finish = self.processing.input.apply, self.processing.output.apply
-        size = pixels.shape[1], pixels.shape[2]
-        with thread_pool(items=len(pixels)) as threads:
-            batch = np.stack(list(threads.map(lambda image: prepare(image, max_side), pixels)))
-        values = select_output(self.network.run(batch), self.processing.output, len(batch))
-        finite = [bool(np.isfinite(v).all()) for v in values]
-        self._check_range(values)
+        """Predict images; see `Predictor.start`.
 
-        def finish_one(i: int) -> Pixels | None:
-            return finish(values[i], size) if finite[i] else None
+        Images are prepared here and maps finished in the callable, both by threads: on a GPU, other batches are
+        computed meanwhile.
+        """
+        filled = np.full((len(pixels), 2), pixels.shape[1:3]) if sizes is None else sizes
+        images = [image[:h, :w] for image, (h, w) in zip(pixels, filled.tolist(), strict=True)]
+        batch = self._prepare(images, max_side)
+        launched = self.network.launch(batch)
 
-        def finish_all() -> Sequence[Pixels | None]:
-            with thread_pool(items=len(values)) as threads:
-                return list(threads.map(finish_one, range(len(values))))
+        def wait() -> Sequence[Pixels | None]:
+            # refers to the batch, so that it is kept until here
+            values = select_output(launched(), self.processing.output, len(batch))
+            self._check_range(values[[image.size > 0 for image in images]])
+            with thread_pool(items=len(images)) as threads:
+                return list(threads.map(self._finish, values, images))
 
-        return finish_all
+        return wait
+
+    def _prepare(self, images: Sequence[Pixels], max_side: int | None) -> NDArray[np.float32]:
+        """Return what the network gets; zeros for empty places."""
+        size = self.processing.input.size
+        # they differ in size only where the network's is fixed
+        first = images[0].shape
+        height, width = size.for_image(*shrink(first[0], first[1], max_side))
+        batch = self.network.allocate_input((len(images), 3, height, width))
+
+        def prepare(i: int) -> None:
+            image = images[i]
+            batch[i] = self.processing.input.apply(image, max_side) if image.size else 0
+
+        with thread_pool(items=len(images)) as threads:
+            list(threads.map(prepare, range(len(images))))
+        return batch
+
+    def _finish(self, values: NDArray[np.float32], image: Pixels) -> Pixels | None:
+        if not image.size:
+            return np.empty(image.shape[:2], np.uint8)
+        if not np.isfinite(values).all():
+            return None
+        return self.processing.output.apply(values, (image.shape[0], image.shape[1]))
 
     def _check_range(self, values: NDArray[np.float32]) -> None:
         extremes = np.stack((values.min((1, 2)), values.max((1, 2))), 1)

@@ -288,6 +288,7 @@ class InferenceNetwork:
         Parameters
         ----------
         batch : ndarray of float32, shape [n, 3, h, w]
+            It must not change until the results are there.
 
         Returns
         -------
@@ -299,7 +300,7 @@ class InferenceNetwork:
         SodbenchError
             If the network cannot be compiled.
         """
-        x = torch.from_numpy(batch).to(self.device)
+        x = self.transfers.upload(batch)
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         with tensor_float(self.precision == "tf32"):

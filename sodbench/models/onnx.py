@@ -1,8 +1,9 @@
 """Networks in ONNX files, run by onnxruntime; torch is not needed."""
 
 import json
+import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,20 @@ class OnnxNetwork:
         """Return nothing: a file cannot work as in training."""
         return []
 
+    def count_parameters(self) -> int | None:
+        """Return the number of weights in the file; None if the package onnx, which reads them, is not installed."""
+        try:
+            import onnx
+        except ImportError:
+            logger.info(f"{self.name}: its parameters are not counted: pip install onnx")
+            return None
+        # indices, shapes and axes are whole numbers of 32 or 64 bits, quantised weights of 8
+        kinds = {"FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "INT8", "UINT8"}
+        weights = {onnx.TensorProto.DataType.Value(kind) for kind in kinds}
+        graph = onnx.load(str(self.path), load_external_data=False).graph
+        counts: list[int] = [math.prod(t.dims) for t in graph.initializer if t.data_type in weights]
+        return sum(counts)
+
     def _read_input(self) -> None:
         inputs = self._session.get_inputs()
         found = ", ".join(f"{i.name} {i.shape} of {i.type}" for i in inputs)
@@ -115,8 +130,12 @@ class OnnxNetwork:
         fixed = all(isinstance(side, int) and side > 0 for side in sides)
         self.fixed_size: tuple[int, int] | None = sides if fixed else None
 
-    def run(self, batch: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
-        """Run the network.
+    def allocate_input(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return memory for images, float32 of this shape."""
+        return np.empty(shape, np.float32)
+
+    def launch(self, batch: NDArray[np.float32]) -> Callable[[], list[tuple[str, NDArray[Any]]]]:
+        """Run the network; onnxruntime returns when it is done.
 
         Parameters
         ----------
@@ -124,13 +143,14 @@ class OnnxNetwork:
 
         Returns
         -------
-        list of (str, ndarray)
-            Name and values of each output; the first axis is that of the images.
+        callable
+            Returns the name and values of each output; the first axis is that of the images.
         """
         size = self._batch or len(batch)
         parts = [self._run_part(batch[i : i + size], size) for i in range(0, len(batch), size)]
         joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
-        return list(zip(self.outputs, joined, strict=True))
+        outputs = list(zip(self.outputs, joined, strict=True))
+        return lambda: outputs
 
     def _run_part(self, batch: NDArray[np.float32], size: int) -> Sequence[NDArray[Any]]:
         count = len(batch)

@@ -155,6 +155,7 @@ class Output:
         steps = self.steps
         if unknown := [step for step in steps if step not in STEPS]:
             raise SodbenchError(f"unknown step {unknown[0]!r}; one of {', '.join(STEPS)}")
+        whole = find_resampling(self.resampling).levels is not None
         quantised = [step for step in steps if step in ("round", "truncate")]
         after = steps[steps.index(quantised[0]) + 1 :] if quantised else ()
         if (
@@ -167,6 +168,11 @@ class Output:
             raise SodbenchError(
                 f"steps {list(steps)}: write 'resize' and one of 'round' and 'truncate', each step once, 'sigmoid' before "
                 "'min-max', and nothing but 'resize' after 'round' or 'truncate'"
+            )
+        if after and not whole:
+            raise SodbenchError(
+                f"steps {list(steps)}: a map of whole levels is resized by a program that keeps them, and {self.resampling} does "
+                f"not; write 'resize' before '{quantised[0]}', or choose another resampling, such as pillow-bilinear"
             )
 
     @staticmethod

@@ -28,11 +28,12 @@ class Transfers:
         if device.type == "cuda":
             self._up, self._down = (torch.cuda.Stream(device) for _ in range(2))  # type: ignore[no-untyped-call]
 
-    def allocate(self, shape: Sequence[int]) -> NDArray[np.uint8]:
-        """Return host memory, uint8 of this shape and with undefined values, from which `upload` is fastest."""
+    def allocate(self, shape: Sequence[int], kind: Any = np.uint8) -> NDArray[Any]:
+        """Return host memory, of this shape and type and with undefined values, from which `upload` is fastest."""
         if self.device.type != "cuda":
-            return np.empty(shape, np.uint8)
-        return torch.empty(tuple(shape), dtype=torch.uint8, pin_memory=True).numpy()
+            return np.empty(shape, kind)
+        pixel = torch.from_numpy(np.empty(0, kind))
+        return torch.empty(tuple(shape), dtype=pixel.dtype, pin_memory=True).numpy()
 
     def upload(self, array: NDArray[Any]) -> Tensor:
         """Copy an array to the device.

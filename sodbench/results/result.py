@@ -346,7 +346,13 @@ class Result:
         if isinstance(source, StoredPairs):
             return self.derived_from(source, protocol, counts=source)
         table = self.pair_table
-        scores = score(source, protocol, table.stems, undefined_s=self.policy.undefined)
+        scores = score(
+            source,
+            protocol,
+            table.stems,
+            undefined_s=self.policy.undefined,
+            requested=self.policy.metrics,
+        )
         size = {name: table.columns[name] for name in ("height", "width")}
         files = replace(table, columns=size)
         return build_result(scores, replace(self._info(protocol), files=files), source)
@@ -444,7 +450,14 @@ def derive_result(
 
     rules, facts = get_protocol(protocol), source.records
     stems = info.files.stems
-    scores = score(source, protocol, stems, undefined_s=info.policy.undefined, scored=scored)
+    scores = score(
+        source,
+        protocol,
+        stems,
+        undefined_s=info.policy.undefined,
+        requested=info.policy.metrics,
+        scored=scored,
+    )
     empty = np.isin(np.array(stems, dtype=object), scores.empty_masks)
     own = find_pair_problems(facts, empty, info.files, info.folders, rules)
     others = sorted_unique(p for p in info.problems if p.kind not in PAIR_PROBLEMS)

@@ -1,5 +1,6 @@
 """ONNX files as models: inputs, outputs, devices, processing, and what is refused."""
 
+import json
 import subprocess
 import sys
 
@@ -102,7 +103,7 @@ def test_an_output_that_does_not_exist_is_named(tmp_path, select):
     processing = Processing(RED.input, Output(select=select, steps=RED.output.steps))
     predictor = load_predictor(ModelSource(path, processing=processing), device="cpu")
     with pytest.raises(SodbenchError, match=r"2 outputs \(0 'sum' \[1, 1, 4, 6\], 1 'double'"):
-        predictor.start(draw(1, 4, 6), None)
+        predictor.start(draw(1, 4, 6), None)()
 
 
 def test_the_processing_must_be_known(tmp_path):
@@ -114,8 +115,6 @@ def test_the_processing_must_be_known(tmp_path):
 
 
 def test_the_processing_is_read_from_the_file(tmp_path):
-    import json
-
     text = json.dumps(RED.to_dict())
     path = write_network(tmp_path / "net.onnx", metadata={"sodbench.processing": text})
     assert load_predictor(path, device="cpu").describe()["processing"] == RED.to_dict()
@@ -128,7 +127,7 @@ def test_probabilities_beyond_0_and_1_are_refused(tmp_path):
     path = write_network(tmp_path / "net.onnx")
     source = ModelSource(path, processing=RED, changes={"input": {"scale": "none"}})
     with pytest.raises(SodbenchError, match=r"net.onnx is declared to return probabilities but"):
-        load_predictor(source, device="cpu").start(draw(1, 4, 6), None)
+        load_predictor(source, device="cpu").start(draw(1, 4, 6), None)()
 
 
 @pytest.mark.parametrize(
@@ -207,6 +206,34 @@ def test_a_preset_and_a_file_exclude_each_other(tmp_path, capsys):
     assert "give either --preset or --model-config, not both" in capsys.readouterr().err
     assert main(["predict", "images", "-o", "maps", "--model", "net.onnx", "--preset", "csff"]) == 2
     assert "unknown preset 'csff'; one of csf, csnet" in capsys.readouterr().err
+
+
+def test_bench_counts_the_parameters_in_the_file_and_names_the_size_it_takes(tmp_path, capsys):
+    helper, types = onnx.helper, onnx.TensorProto
+    kernel = helper.make_tensor("kernel", types.FLOAT, [1, 3, 2, 2], [1.0] * 12)
+    # no parameter: an index
+    axis = helper.make_tensor("axis", types.INT64, [1], [1])
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["image", "kernel"], ["sum"]),
+            helper.make_node("Unsqueeze", ["sum", "axis"], ["deep"]),
+            helper.make_node("Squeeze", ["deep", "axis"], ["map"]),
+        ],
+        "sums",
+        [value("image", types.FLOAT, ["n", 3, 8, 12])],
+        [value("map", types.FLOAT, ["n", 1, 7, 11])],
+        [kernel, axis],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "net.onnx")
+    command = ["bench", "--model", str(tmp_path / "net.onnx"), "--preset", "csf", "--device", "cpu"]
+    record = tmp_path / "bench.json"
+    assert main([*command, "--sizes", "20x10", "--repeats", "1", "-o", str(record)]) == 0
+    assert "20x10, as 12x8" in capsys.readouterr().out
+    made = json.loads(record.read_text())
+    assert made["parameters"] == 12
+    assert made["checkpoint_bytes"] == (tmp_path / "net.onnx").stat().st_size
 
 
 FACTORY = """

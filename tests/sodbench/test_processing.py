@@ -160,6 +160,7 @@ def test_steps_that_make_no_map_are_refused(steps):
         ("input.fixed=320", "two whole numbers"),
         ("input.rounding=sideways", "nearest, up, down"),
         ("output.select=1.5", "number or the name"),
+        ('output.steps=["truncate","resize"]', "torch-bilinear does not; write 'resize' before"),
         ("output.colour=red", "unknown output.colour; one of select"),
         ("size=320", "write input.KEY=VALUE"),
         ("network.size=320", "unknown 'network'"),

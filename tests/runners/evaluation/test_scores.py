@@ -166,7 +166,9 @@ def test_what_workers_score_is_what_one_thread_scores(tmp_path, monkeypatch, mis
     if missing != "error":
         (tmp_path / "maps/060.png").write_bytes(b"no image")
     plan = plan_evaluation(
-        tmp_path / "maps", find_masks(tmp_path / "gt"), policy=Policy(missing=missing)
+        tmp_path / "maps",
+        find_masks(tmp_path / "gt"),
+        policy=Policy(missing=missing, metrics=("iou@0.5",)),
     )
     protocols = ["salmetric", "matlab", "codtoolbox"]
     alone = evaluate_plan(plan, protocols, workers=Workers(1), output=tmp_path / "alone")
@@ -177,9 +179,7 @@ def test_what_workers_score_is_what_one_thread_scores(tmp_path, monkeypatch, mis
     monkeypatch.setattr(
         scores_module,
         "score_block",
-        lambda counts, protocol, stems: (
-            here.append(stems[0]) or score_block(counts, protocol, stems)
-        ),
+        lambda *arguments: here.append(arguments) or score_block(*arguments),
     )
     # of five blocks; without its counts, no pair after one that is left out could be scored
     for output, n_here in ((None, 5), (tmp_path / "out", 4)):

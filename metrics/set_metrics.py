@@ -1,4 +1,7 @@
-"""From means over images to the metrics of a set of images."""
+"""From means over images to the metrics of a set of images: maxima and means of curves, areas under them.
+
+Whoever resamples images aggregates the means of each sample in the same way, so leading axes are kept everywhere.
+"""
 
 from collections.abc import Mapping
 
@@ -6,6 +9,7 @@ import numpy as np
 
 from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import MEASUREMENTS, THRESHOLD_FAMILIES
+from sodbench.metrics.parameters import Parameters
 from sodbench.metrics.protocols import Protocol
 from sodbench.metrics.threshold_metrics import f_measure
 
@@ -49,6 +53,7 @@ def aggregate(
         metrics["recall"] = np.take_along_axis(r, best[..., None], -1)[..., 0]
         metrics["threshold"] = np.where(np.isnan(metrics["f_max"]), np.nan, best)
         metrics["auc_pr"] = _area(r, p)
+        metrics |= _with_other_weights(curve_means, protocol)
     # the mean of per-image maxima is no program's max F; it keeps a name of its own
     if "f_max" in means:
         metrics["f_max_best"] = np.asarray(means["f_max"])
@@ -60,6 +65,22 @@ def aggregate(
         metrics["auc_roc"] = _roc_area(curve_means["fpr"], curve_means["tpr"])
     if "ppv" in curve_means and "tpr" in curve_means:
         metrics["ap"] = _average_precision(curve_means["ppv"], curve_means["tpr"])
+    return metrics
+
+
+def _with_other_weights(curve_means: Mapping[str, Floats], protocol: Protocol) -> dict[str, Floats]:
+    """Maximum and mean of F for each further weight of precision that there is a curve of."""
+    p, r = curve_means["precision"], curve_means["recall"]
+    metrics = {}
+    for name in curve_means:
+        parameters = Parameters.parse(name)
+        if parameters is None or parameters.beta2 is None:
+            continue
+        by_curve = {"meanpr": f_measure(p, r, parameters.beta2), "meanf": curve_means[name]}
+        for form, curve in (("", by_curve[protocol.f_max]), *by_curve.items()):
+            suffix = f"{'_' * bool(form)}{form}{parameters.weight}"
+            metrics[f"f_max{suffix}"] = curve.max(axis=-1)
+            metrics[f"f_mean{suffix}"] = mean_over_thresholds(curve, "f", protocol)
     return metrics
 
 
@@ -90,13 +111,13 @@ def _area(x: Floats, y: Floats) -> Floats:
 
 
 def mean_over_thresholds(curves: Floats, name: str, protocol: Protocol) -> Floats:
-    """Return the mean of curves over the protocol's thresholds, or over all where they are measured.
+    """The mean of curves over the protocol's thresholds, or over all where they are measured.
 
     Parameters
     ----------
     curves : float64 [..., 256]
     name : str
-        Of the curve.
+        The curves' name.
     protocol : Protocol
 
     Returns

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from sodbench.metrics.scores import (
         PerImage,
         Scores,
-        aggregate,
         per_image_curves,
         per_image_metrics,
         score,
     )
+    from sodbench.metrics.set_metrics import aggregate
 
 _MODULE_OF = {
     "CountingRule": "protocols",
@@ -43,7 +43,7 @@ _MODULE_OF = {
     "PreparedMask": "masks",
     "Protocol": "protocols",
     "Scores": "scores",
-    "aggregate": "scores",
+    "aggregate": "set_metrics",
     "compile_kernels": "counts",
     "count_pair": "counts",
     "get_protocol": "protocols",

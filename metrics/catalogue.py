@@ -11,10 +11,11 @@ package `register_metric` and `register_threshold_family` do the same.
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Literal
 
+from sodbench.metrics.parameters import Parameters
 from sodbench.metrics.protocols import Preparation
 
 Direction = Literal["higher", "lower", "neither"]
@@ -33,6 +34,18 @@ PAPER_COLUMNS = {
     "matting": ("s", "f_max", "e_mean", "mse", "e_max", "f_mean", "wf", "e_adp", "f_adp", "hce_raw", "mba", "biou_max",
                 "biou_mean"),
 }  # fmt: skip
+
+# F-measures, whose names may hold another weight of precision
+WITH_BETA2 = (
+    "wf",
+    "f_adp",
+    "f_max",
+    "f_mean",
+    "f_max_meanpr",
+    "f_max_meanf",
+    "f_mean_meanpr",
+    "f_mean_meanf",
+)
 
 CITATIONS = {
     "achanta2009": "Achanta, Hemami, Estrada and Suesstrunk, Frequency-tuned salient region detection, CVPR 2009",
@@ -111,6 +124,8 @@ class Metric:
         For a metric that needs pixels, the name of the measurement that it follows from.
     on_request : bool
         Whether it is computed only where it is asked for.
+    parameters : Parameters or None
+        For a metric with parameters in its name, see `sodbench.metrics.parameters`.
     """
 
     name: str
@@ -124,6 +139,7 @@ class Metric:
     listed: bool = True
     measurement: str = ""
     on_request: bool = False
+    parameters: Parameters | None = None
 
     @property
     def needs_pixels(self) -> bool:
@@ -347,6 +363,11 @@ THRESHOLD_FAMILIES: dict[str, ThresholdFamily] = {f.name: f for f in _THRESHOLD_
 # Every measurement of pixels by its name
 MEASUREMENTS: dict[str, Measurement] = {m.name: m for m in _MEASUREMENTS}
 
+_PARAMETERS = (
+    f"NAME@T: of the map above the value T in 0..1, such as iou@0.5; NAME: precision, recall, f, {', '.join(THRESHOLD_FAMILIES)}",
+    f"NAME(b2=X): with the weight X of precision, such as f_max(b2=1) or f@0.5(b2=1); NAME: f@T, {', '.join(WITH_BETA2)}",
+)
+
 # What registered metrics are computed with; the package's own functions are found by name
 _formulas: dict[str, Callable[..., Any]] = {}
 _pixel_functions: dict[str, Callable[..., Any]] = {}
@@ -490,7 +511,7 @@ def find_measurements(names: Iterable[str]) -> tuple[str, ...]:
     tuple of str
         Each once.
     """
-    needed = (METRICS[name].measurement for name in names if name in METRICS)
+    needed = (find_metric(name).measurement for name in names)
     return tuple(dict.fromkeys(measurement for measurement in needed if measurement))
 
 
@@ -519,13 +540,84 @@ def find_metric(name: str) -> Metric:
     Parameters
     ----------
     name : str
+        May have parameters, see `parse_metric`.
 
     Returns
     -------
     Metric
         For a name that the catalogue does not have, an entry labelled with that name.
     """
-    return METRICS.get(name) or Metric(name, name, "higher", name, "")
+    return METRICS.get(name) or _with_parameters(name) or Metric(name, name, "higher", name, "")
+
+
+def parse_metric(name: str) -> Metric:
+    """Read the name of a metric, which may have parameters.
+
+    Parameters
+    ----------
+    name : str
+        A name of the catalogue; a fixed threshold, such as ``iou@0.5``, ``f@0.5`` or ``precision@0.25``, for any metric of a
+        binarised map; another weight of precision, such as ``f_max(b2=1)``, ``f@0.5(b2=1)`` or ``wf(b2=0.3)``.
+
+    Returns
+    -------
+    Metric
+        Its ``name`` is the one way to write it: ``iou@.50`` is ``iou@0.5``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, and for parameters that make no sense.
+    """
+    parameters = Parameters.parse(name)
+    if parameters and parameters.fault:
+        raise ValueError(f"{name}: {parameters.fault}")
+    metric = METRICS.get(name) or _with_parameters(name)
+    if metric is None:
+        meant = suggest(name, tuple(METRICS))
+        hint = f" (did you mean {meant}?)" if meant else ""
+        raise ValueError(f"unknown metric {name!r}{hint}")
+    return metric
+
+
+def _with_parameters(name: str) -> Metric | None:
+    """The metric of a name with parameters; None for any other name."""
+    parameters = Parameters.parse(name)
+    if parameters is None or parameters.fault:
+        return None
+    base, beta2 = parameters.base, parameters.beta2
+    weighted = "" if beta2 is None else f", b2 = {beta2:g}"
+    if parameters.threshold is not None:
+        binary = {"precision": "precision", "recall": "recall", "f": "F"}
+        family = THRESHOLD_FAMILIES.get(base)
+        if (base not in binary and not family) or (weighted and base != "f"):
+            return None
+        label = family.label if family else binary[base]
+        what = family.description if family else f"{label} (of precision and recall)"
+        return Metric(
+            str(parameters),
+            f"{label} at {parameters.threshold:g}{weighted}",
+            family.direction if family else "higher",
+            base if family else "f",
+            f"{what} of the map above {parameters.threshold:g}{weighted}, mean over images",
+            family.citation if family else "achanta2009",
+            listed=False,
+            on_request=True,
+            parameters=parameters,
+        )
+    usual = METRICS.get(base)
+    if usual is None or base not in WITH_BETA2:
+        return None
+    return replace(
+        usual,
+        name=str(parameters),
+        label=f"{usual.label}{weighted}",
+        description=f"{usual.description.removesuffix(', beta^2 = 1')}{weighted}",
+        curves=(*usual.curves, parameters.curve) if usual.curves else (),
+        listed=False,
+        on_request=True,
+        parameters=parameters,
+    )
 
 
 def suggest(name: str, known: Sequence[str]) -> str | None:
@@ -573,4 +665,14 @@ def describe_metrics() -> str:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append("  ".join([*cells, row[4]]))
-    return "\n".join([*lines, "", "The columns of papers' tables:", *presets])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "The columns of papers' tables:",
+            *presets,
+            "",
+            "With parameters:",
+            *_PARAMETERS,
+        ]
+    )

@@ -179,6 +179,24 @@ def at_adaptive_threshold(
     return _select_from(prepared, first_level[:, None])
 
 
+def above_value(prepared: PreparedCounts, value: float) -> Confusion:
+    """Binarise N maps at a fixed threshold: pixels above it are selected.
+
+    Parameters
+    ----------
+    prepared : PreparedCounts
+    value : float
+        In [0, 1].
+
+    Returns
+    -------
+    Confusion
+        [N, 1].
+    """
+    first_level = (prepared.value <= value).sum(axis=1)
+    return _select_from(prepared, first_level[:, None])
+
+
 @cache
 def _first_levels(low: int, high: int, comparison: ThresholdComparison) -> NDArray[np.intp]:
     """The lowest selected grey level at each threshold 0..255, intp [256]; 256 where no level is selected."""

@@ -205,13 +205,17 @@ class Evaluator:
             self._parts = [Counts.concatenate(self._parts)]
         return self._parts[0]
 
-    def compute(self, protocol: str | Protocol | None = None) -> Scores:
+    def compute(
+        self, protocol: str | Protocol | None = None, *, metrics: Sequence[str] = ()
+    ) -> Scores:
         """Score all pairs so far.
 
         Parameters
         ----------
         protocol : str or Protocol, optional
             Another protocol than the evaluator's.
+        metrics : sequence of str
+            Further metrics, with parameters in their names such as ``iou@0.5`` or ``f_max(b2=1)``.
 
         Returns
         -------
@@ -220,13 +224,14 @@ class Evaluator:
         Raises
         ------
         ValueError
-            When there is no pair, or the pairs were not counted under the other protocol's rule.
+            When there is no pair, the pairs were not counted under the other protocol's rule, or a metric is unknown.
         """
         counts = self.counts
         stems = [self._number(i) if n is None else n for i, n in enumerate(self._names)]
         # pairs without a name are summed in the order of their content, whichever process added them
         keys = [_content_key(counts, i) if n is None else n for i, n in enumerate(self._names)]
-        return score(counts, get_protocol(protocol or self.protocol), stems, order_by=keys)
+        rules = get_protocol(protocol or self.protocol)
+        return score(counts, rules, stems, order_by=keys, requested=metrics)
 
     def _number(self, row: int) -> str:
         """The name of a pair without one: its number, unless another pair was given that as its name."""

@@ -15,16 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.arrays import Floats
-from sodbench.metrics.catalogue import MEASUREMENTS, METRICS, THRESHOLD_FAMILIES
+from sodbench.metrics.catalogue import (
+    MEASUREMENTS,
+    METRICS,
+    THRESHOLD_FAMILIES,
+    Metric,
+    parse_metric,
+)
 from sodbench.metrics.confusion import (
     PreparedCounts,
+    above_value,
     at_adaptive_threshold,
     at_thresholds,
     prepare_counts,
 )
 from sodbench.metrics.counts import Counts
+from sodbench.metrics.parameters import Parameters
 from sodbench.metrics.protocols import Protocol, get_protocol
 from sodbench.metrics.s_measure import s_measure
+from sodbench.metrics.set_metrics import aggregate, mean_over_thresholds
 from sodbench.metrics.threshold_metrics import (
     f_measure,
     family_values,
@@ -42,7 +51,6 @@ __all__ = [
     "CountsSource",
     "PerImage",
     "Scores",
-    "aggregate",
     "per_image_curves",
     "per_image_metrics",
     "score",
@@ -78,13 +86,17 @@ class PerImage:
     foreground: Floats
 
 
-def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
+def per_image_metrics(
+    counts: Counts, protocol: Protocol, requested: Sequence[str] = ()
+) -> PerImage:
     """Compute every metric and every curve of single images.
 
     Parameters
     ----------
     counts : Counts
     protocol : Protocol
+    requested : sequence of str
+        Further metrics, with parameters in their names; others are there anyway.
 
     Returns
     -------
@@ -106,7 +118,8 @@ def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
         name = metric.measurement
         if metric.needs_pixels and not (metric.on_request and not counts.holds(name)):
             if name == "wf":
-                scalars[metric.name] = _weighted_f(counts, prepared, protocol)
+                beta2 = protocol.weighted_beta2
+                scalars[metric.name] = _weighted_f(counts, prepared, protocol, beta2)
             elif MEASUREMENTS[name].is_curve:
                 curves[name] = counts.measurement(name, protocol)
             else:
@@ -122,8 +135,9 @@ def per_image_metrics(counts: Counts, protocol: Protocol) -> PerImage:
     scalars |= {f"{name}_adp": values[:, 0] for name, values in at_adaptive.items()}
     for name in ("f", *THRESHOLD_FAMILIES, *_measured_curves(counts)):
         scalars[f"{name}_max"] = curves[name].max(axis=-1)
-        scalars[f"{name}_mean"] = _mean_over_thresholds(curves[name], name, protocol)
-
+        scalars[f"{name}_mean"] = mean_over_thresholds(curves[name], name, protocol)
+    for metric in _parametric(requested):
+        _add_with_parameters(metric, counts, prepared, protocol, scalars, curves)
     return PerImage(scalars, curves, prepared.positives[:, 0])
 
 
@@ -178,6 +192,9 @@ def _curves(
             curves["e"] = family_values(at_thresholds(prepared, protocol.e_comparison))["e"]
     if protocol.empty_masks != "keep":
         _leave_out_undefined(curves, prepared)
+    for name in wanted:
+        if (parameters := Parameters.parse(name)) and parameters.beta2:
+            curves[name] = f_measure(curves["precision"], curves["recall"], parameters.beta2)
     return curves
 
 
@@ -210,17 +227,58 @@ def _mae(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats
     return error
 
 
-def _mean_over_thresholds(curves: Floats, name: str, protocol: Protocol) -> Floats:
-    """The mean of curves [..., 256] over the protocol's thresholds, or over all where they are measured."""
-    last = 256 if name in MEASUREMENTS else protocol.n_thresholds
-    means: Floats = curves[..., :last].mean(axis=-1)
-    return means
+def _is_parametric(name: str) -> bool:
+    """Whether a metric or curve has parameters in its name."""
+    return Parameters.parse(name) is not None
 
 
-def _weighted_f(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
+def _parametric(names: Iterable[str]) -> list[Metric]:
+    """The metrics with parameters among some."""
+    return [metric for metric in map(parse_metric, names) if metric.parameters]
+
+
+def _add_with_parameters(
+    metric: Metric,
+    counts: Counts,
+    prepared: PreparedCounts,
+    protocol: Protocol,
+    scalars: dict[str, Floats],
+    curves: dict[str, Floats],
+) -> None:
+    """Compute one metric with parameters of N images, and the F curve that it is a function of."""
+    parameters = metric.parameters
+    if parameters is None:
+        return
+    beta2 = protocol.beta2 if parameters.beta2 is None else parameters.beta2
+    base, form = parameters.base, parameters.base.rpartition("_")[2]
+    if parameters.threshold is not None:
+        confusion = above_value(prepared, parameters.threshold)
+        values = precision_recall_f(confusion, beta2=beta2) | family_values(confusion)
+        scalars[metric.name] = values[base][:, 0]
+        # what a protocol leaves out of the curves it leaves out of their points
+        if base in curves:
+            scalars[metric.name][np.isnan(curves[base][:, 0])] = np.nan
+    elif base == "wf":
+        scalars[metric.name] = _weighted_f(counts, prepared, protocol, beta2)
+    elif base == "f_adp":
+        precision, recall = scalars["precision_adp"], scalars["recall_adp"]
+        scalars[metric.name] = f_measure(precision, recall, beta2)
+    else:
+        curve = f_measure(curves["precision"], curves["recall"], beta2)
+        curves[parameters.curve] = curve
+        if metric.per_image:
+            is_max = form == "max"
+            scalars[metric.name] = (
+                curve.max(axis=-1) if is_max else mean_over_thresholds(curve, "f", protocol)
+            )
+
+
+def _weighted_f(
+    counts: Counts, prepared: PreparedCounts, protocol: Protocol, beta2: float
+) -> Floats:
     """Weighted F of N images, from the stored weighted precision and recall."""
     precision, recall = counts.measurement("wf", protocol).T
-    scores = weighted_f(precision, recall, protocol.weighted_beta2)
+    scores = weighted_f(precision, recall, beta2)
     if protocol.empty_weighted_f == "background":
         pixels = (prepared.per_class[:, 0] * prepared.value).sum(axis=-1)
         mean = pixels / (prepared.positives + prepared.negatives)[:, 0]
@@ -237,85 +295,6 @@ def _mse(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats
     squared = background * prepared.value**2 + foreground * (1 - prepared.value) ** 2
     error: Floats = squared.sum(axis=-1) / (prepared.positives + prepared.negatives)[:, 0]
     return error
-
-
-def aggregate(
-    means: Mapping[str, Floats], curve_means: Mapping[str, Floats], protocol: Protocol
-) -> dict[str, Floats]:
-    """Turn means over images into the metrics of the set of images.
-
-    Any leading axes are kept, so that a bootstrap can pass all its resampled means at once.
-
-    Parameters
-    ----------
-    means : mapping of str to float64 [...]
-        Means of per-image metrics.  They are passed on, except for the maxima and means of curves.
-    curve_means : mapping of str to float64 [..., 256]
-        Means of per-image curves; the metrics whose curves are missing are left out.
-    protocol : Protocol
-        Which of the two forms of max F is ``f_max``.
-
-    Returns
-    -------
-    dict of str to float64 [...]
-    """
-    metrics = {
-        name: np.asarray(value)
-        for name, value in means.items()
-        if not name.endswith(("_max", "_mean"))
-    }
-    if {"precision", "recall", "f"} <= curve_means.keys():
-        p, r = curve_means["precision"], curve_means["recall"]
-        by_curve = {"meanpr": f_measure(p, r, protocol.beta2), "meanf": curve_means["f"]}
-        # the first maximum: several thresholds may reach it
-        best = by_curve[protocol.f_max].argmax(axis=-1)
-        metrics["f_max"] = by_curve[protocol.f_max].max(axis=-1)
-        metrics["f_mean"] = _mean_over_thresholds(by_curve[protocol.f_max], "f", protocol)
-        for form, curve in by_curve.items():
-            metrics[f"f_max_{form}"] = curve.max(axis=-1)
-            metrics[f"f_mean_{form}"] = _mean_over_thresholds(curve, "f", protocol)
-        metrics["precision"] = np.take_along_axis(p, best[..., None], -1)[..., 0]
-        metrics["recall"] = np.take_along_axis(r, best[..., None], -1)[..., 0]
-        metrics["threshold"] = np.where(np.isnan(metrics["f_max"]), np.nan, best)
-        metrics["auc_pr"] = _area(r, p)
-    # the mean of per-image maxima is no program's max F; it keeps a name of its own
-    if "f_max" in means:
-        metrics["f_max_best"] = np.asarray(means["f_max"])
-    for name in (*THRESHOLD_FAMILIES, *MEASUREMENTS):
-        if name in curve_means:
-            metrics[f"{name}_max"] = curve_means[name].max(axis=-1)
-            metrics[f"{name}_mean"] = _mean_over_thresholds(curve_means[name], name, protocol)
-    if "fpr" in curve_means and "tpr" in curve_means:
-        metrics["auc_roc"] = _roc_area(curve_means["fpr"], curve_means["tpr"])
-    if "ppv" in curve_means and "tpr" in curve_means:
-        metrics["ap"] = _average_precision(curve_means["ppv"], curve_means["tpr"])
-    return metrics
-
-
-def _average_precision(precision: Floats, recall: Floats) -> Floats:
-    """Sum of (R_k - R_k-1) P_k from the highest threshold to the lowest, with R = 0 before it; [...] of [..., 256]."""
-    gained = np.diff(recall[..., ::-1], axis=-1, prepend=0)
-    area: Floats = (gained * precision[..., ::-1]).sum(axis=-1)
-    return area
-
-
-def _roc_area(fpr: Floats, tpr: Floats) -> Floats:
-    """Area under the ROC curve."""
-    # Maps of which everything is selected at every threshold give the single point (1, 1). They
-    # rank no pixel above another, as a black map does, so their area is that of the diagonal,
-    # 1/2.
-    everything = (fpr.min(axis=-1) == 1) & (tpr.min(axis=-1) == 1)
-    return np.where(everything, 0.5, _area(fpr, tpr))
-
-
-def _area(x: Floats, y: Floats) -> Floats:
-    """Area under the curve y(x) by trapezoids; float64 [...] of [..., 256].
-
-    x falls as the threshold rises, so the points are in order already.  Sorting them by x would mix up those that share
-    one: the path has to reach the last of them in the order of the thresholds before it continues.
-    """
-    area: Floats = ((x[..., :-1] - x[..., 1:]) * (y[..., 1:] + y[..., :-1]) / 2).sum(axis=-1)
-    return area
 
 
 @dataclass(frozen=True)
@@ -387,6 +366,7 @@ def score(
     *,
     undefined_s: str | None = None,
     order_by: Sequence[str] | None = None,
+    requested: Sequence[str] = (),
 ) -> Scores:
     """Score N counted pairs.
 
@@ -401,6 +381,8 @@ def score(
         What to do with undefined S-measures, instead of the protocol's choice.
     order_by : sequence of str, optional
         A key for each pair, by which the sums are ordered; by default its name.
+    requested : sequence of str
+        Further metrics, with parameters in their names such as ``iou@0.5``; others are there anyway.
 
     Returns
     -------
@@ -409,36 +391,45 @@ def score(
     Raises
     ------
     ValueError
-        When there is no pair, the number of names is wrong, or the counts do not hold the protocol's rule.
+        When there is no pair, names are too few or unknown, or the counts do not hold the protocol's rule.
     """
     protocol = get_protocol(protocol)
+    further = tuple(metric.name for metric in _parametric(requested))
     if len(stems) != len(counts):
         raise ValueError(f"{len(stems)} names for {len(counts)} pairs")
     if not len(counts):
         raise ValueError("there is no pair to score")
-    # a fixed order of summation makes the aggregates reproducible to the last bit
     order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
-    visited = _visit_blocks(counts, protocol, order)
+    visited = _visit_blocks(counts, protocol, order, further)
     undefined_s = undefined_s or protocol.undefined_s
-    ordered = zip(visited.columns, visited.scalars, strict=True)
-    means = {name: _mean(name, values[order], undefined_s) for name, values in ordered}
+    metrics = _aggregate_visited(visited, protocol, order, undefined_s)
     curves = _with_both_f(visited.curve_means, protocol)
     names = np.array(stems, dtype=object)
     undefined = _select(names, np.isnan(visited.scalar("s")))
-    metrics = aggregate(means, visited.curve_means, protocol)
     return Scores(
         protocol=protocol.name,
         n=len(counts),
-        metrics={name: float(value) for name, value in metrics.items()},
+        metrics={n: v for n, v in metrics.items() if n in further or not _is_parametric(n)},
         curves=curves,
         stems=tuple(stems),
-        image_values=dict(zip(visited.columns, visited.scalars, strict=True)),
+        image_values=visited.by_name,
         undefined=undefined,
         left_out=_left_out(visited, names),
         empty_masks=_select(names, visited.foreground == 0),
         comparisons={name: protocol.comparison_of(name) for name in curves},
         signature=_scores_signature(protocol, len(counts), undefined_s, len(undefined)),
     )
+
+
+def _aggregate_visited(
+    visited: "_Visited", protocol: Protocol, order: NDArray[np.intp], undefined_s: str
+) -> dict[str, float]:
+    """The metrics of the set, from the images' values summed in the given order."""
+    means = {
+        name: _mean(name, values[order], undefined_s) for name, values in visited.by_name.items()
+    }
+    metrics = aggregate(means, visited.curve_means, protocol)
+    return {name: float(value) for name, value in metrics.items()}
 
 
 def _scores_signature(protocol: Protocol, n: int, undefined_s: str, n_undefined: int) -> str:
@@ -470,10 +461,14 @@ class _Visited:
     # For the curves that a protocol may leave undefined, the pairs that have them, [N]
     defined: dict[str, NDArray[np.bool_]]
 
+    @cached_property
+    def by_name(self) -> dict[str, Floats]:
+        """Every scalar, float64 [N]."""
+        return dict(zip(self.columns, self.scalars, strict=True))
+
     def scalar(self, name: str) -> Floats:
         """One metric of every pair, float64 [N]."""
-        values: Floats = self.scalars[self.columns.index(name)]
-        return values
+        return self.by_name[name]
 
 
 def _select(names: NDArray[np.object_], rows: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -492,16 +487,20 @@ def _left_out(visited: _Visited, names: NDArray[np.object_]) -> dict[str, tuple[
     return {name: _select(names, without) for name, without in rows.items() if without.any()}
 
 
-def _visit_blocks(counts: CountsSource, protocol: Protocol, order: NDArray[np.intp]) -> _Visited:
+def _visit_blocks(
+    counts: CountsSource, protocol: Protocol, order: NDArray[np.intp], requested: Sequence[str]
+) -> _Visited:
     """Compute every pair's metrics, some pairs at a time, and sum the curves in the given order."""
     columns: tuple[str, ...] = ()
     scalars = np.empty((0, len(order)))
-    defined = {name: np.ones(len(order), bool) for name in (*_FOREGROUND_CURVES, *_RANKING_CURVES)}
+    weighted = [m.parameters.curve for m in _parametric(requested) if m.parameters]
+    may_be_undefined = (*_FOREGROUND_CURVES, *_RANKING_CURVES, *weighted)
+    defined = {name: np.ones(len(order), bool) for name in may_be_undefined}
     foreground = np.empty(len(order))
     sums = {name: np.zeros(256) for name in _image_curve_names()}
     for start in range(0, len(order), BLOCK):
         rows = order[start : start + BLOCK]
-        block = per_image_metrics(counts[rows], protocol)
+        block = per_image_metrics(counts[rows], protocol, requested)
         for name, values in block.curves.items():
             sums.setdefault(name, np.zeros(256))
             if name in defined:
@@ -530,13 +529,17 @@ def _with_both_f(means: Mapping[str, Floats], protocol: Protocol) -> dict[str, F
     meanpr = f_measure(means["precision"], means["recall"], protocol.beta2)
     by_form = {"f_meanf": means["f"], "f_meanpr": meanpr}
     own = {"f": by_form[f"f_{protocol.f_max}"]}
-    rest = {name: curve for name, curve in means.items() if name not in _FOREGROUND_CURVES}
+    rest = {
+        name: curve
+        for name, curve in means.items()
+        if name not in _FOREGROUND_CURVES and not _is_parametric(name)
+    }
     return {n: means[n] for n in ("precision", "recall")} | own | by_form | rest
 
 
 def _mean(name: str, values: Floats, undefined_s: str) -> Floats:
     """The mean over images of a per-image metric, without those that have no value."""
     skipped = name in ("s", "s_object", "s_region") and undefined_s == "skip"
-    if skipped or name in _MAY_BE_LEFT_OUT:
+    if skipped or name in _MAY_BE_LEFT_OUT or _is_parametric(name):
         values = values[~np.isnan(values)]
     return np.asarray(values.mean() if len(values) else np.nan)

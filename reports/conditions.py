@@ -13,7 +13,7 @@ from typing import Literal
 from xml.etree import ElementTree
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics.catalogue import aggregate_names, suggest
+from sodbench.metrics.catalogue import parse_metric
 from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT, Interval
 from sodbench.quoting import markdown_text, printable
 from sodbench.reports.text import format_table
@@ -28,7 +28,9 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-_FORM = re.compile(r"\s*(?:(.+):)?\s*(\w+)\s*(<=|>=|<|>)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
+_FORM = re.compile(
+    r"\s*(?:(.+):)?\s*([\w@.()= ]+?)\s*(<=|>=|<|>)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,12 @@ def parse_condition(text: str, option: str) -> Condition:
             "(with <, <=, > or >=; quote it, or the shell redirects output)"
         )
     dataset, metric, sign, number = match.groups()
-    known = aggregate_names()
-    if metric not in known:
-        meant = suggest(metric, known)
-        hint = f" (did you mean {meant}?)" if meant else ""
+    try:
+        metric = parse_metric(metric).name
+    except ValueError as error:
         raise SodbenchError(
-            f"{option} {text!r}: unknown metric {metric!r}{hint}; 'sodbench eval --metrics help' lists them all"
-        )
+            f"{option} {text!r}: {error}; 'sodbench eval --metrics help' lists them all"
+        ) from None
     try:
         limit = float(number)
     except ValueError:

@@ -12,6 +12,11 @@ import pytest
 
 from sodbench.console import show_messages
 
+# Read when PyTorch and NumPy are imported. The networks of the tests are tiny, and with several test processes the threads of each
+# would spin while they wait for those of another.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # An installation for scoring has no PyTorch; the tests of networks are left out there.

@@ -2,7 +2,9 @@
 
 import argparse
 import ast
+import itertools
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -187,3 +189,45 @@ def test_every_option_and_argument_has_a_help_text():
 
     look(build_parser())
     assert unexplained == []
+
+
+# ---------------------------------------------------------------------------------------------------
+# Commands
+# ---------------------------------------------------------------------------------------------------
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words of every command of sodbench in the indented and fenced blocks of a page."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    # every second part is inside a fence, and begins with its language
+    parts = re.split(r"^```", text, flags=re.MULTILINE)
+    blocks = [part for part in parts[1::2] if not part.startswith(("python", "toml", "json"))]
+    for paragraph in "\n\n".join(parts[::2]).split("\n\n"):
+        if all(line.startswith("    ") for line in paragraph.splitlines()):
+            blocks.append(paragraph)
+    for line in "\n".join(blocks).splitlines():
+        command = re.match(r"\s*(?:\$ |- run: |torchrun .* -m |.* && )?(sodbench .*)", line)
+        if command and "docker" not in line:
+            words = shlex.split(command[1], comments=True)
+            yield list(itertools.takewhile(lambda word: word not in ("&&", "|", ">"), words[1:]))
+
+
+@pytest.mark.parametrize("page", (*GUIDES, ROOT / "CONTRIBUTING.md"), ids=lambda page: page.name)
+def test_every_command_of_the_guides_is_one_that_the_command_line_accepts(page, capsys):
+    parser = build_parser()
+    refused = []
+    for words in commands(page):
+        # a shell would insert the number of a scheduler's task
+        given = [re.sub(r"\$SLURM_\w+", "1", word) for word in words if word != "..."]
+        try:
+            parser.parse_args(given)
+        except SystemExit as end:
+            if end.code:
+                refused.append((shlex.join(words), capsys.readouterr().err.splitlines()[-1]))
+    assert refused == []
+
+
+def test_the_commands_of_the_guides_are_found():
+    count = {page.name: len(list(commands(page))) for page in GUIDES}
+    assert count["README.md"] >= 6 and count["reports.md"] >= 12 and count["datasets.md"] >= 6
+    assert sum(count.values()) >= 50

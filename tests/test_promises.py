@@ -12,6 +12,7 @@ from synthetic import draw_pair, save_image
 from sodbench import evaluate
 from sodbench.cli import main
 from sodbench.metrics import Evaluator
+from sodbench.reports import plots
 from sodbench.results import load_results
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -127,7 +128,8 @@ def test_nothing_is_overwritten_without_a_message(folders, capsys):
     assert status == 2 and (folders / "report/thesis.tex").read_text() == "mine"
 
 
-def test_every_result_carries_a_signature(folders, capsys):
+def test_every_result_carries_a_signature(folders, capsys, monkeypatch):
+    monkeypatch.setattr(plots, "FORMATS", ("svg",))
     promised("every result carries a signature that states how it was made")
     signature = str(evaluate(folders / "preds", folders / "toys").signature)
     assert re.fullmatch(

@@ -11,6 +11,7 @@ from sodbench.metrics import aggregate
 from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import find_metric
 from sodbench.metrics.protocols import Protocol
+from sodbench.metrics.set_metrics import mean_over_thresholds
 from sodbench.metrics.statistics.bootstrap import (
     ResampleCounts,
     ResampledSums,
@@ -96,7 +97,11 @@ class ImageStatistics:
             family, _, form = name.rpartition("_")
             if name not in values and form in ("max", "mean"):
                 curve = f_curve(curves, self.protocol) if family == "f" else curves[family]
-                values[name] = curve.max(axis=-1) if form == "max" else curve.mean(axis=-1)
+                values[name] = (
+                    curve.max(axis=-1)
+                    if form == "max"
+                    else mean_over_thresholds(curve, family, self.protocol)
+                )
         # the rest takes the longest, because this computes areas too
         if not values.keys() >= set(names):
             if "precision" in curves:

@@ -47,6 +47,11 @@ RANGES: dict[str, tuple[float, float]] = {
 # Fields that may not be 0 either.
 POSITIVE = ("learning_rate", "scales")
 
+# What to write in place of fields that recipes no longer have.
+_FORMER_FIELDS = {
+    "channels_last": 'memory_format = "channels_last" in place of true, "contiguous" in place of false'
+}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -98,7 +103,8 @@ class Recipe:
         of them without one) by Kaiming's rule, for training without a backbone file.
     sub_batch : int
         Maximum number of images run together; 1 runs them one by one, as the reference does. This and the next four
-        change the result by rounding only.
+        change the result by rounding only, as long as batch normalisation is frozen, which otherwise takes its
+        statistics from the images that run together.
     batching : str
         Which images of an update run together. ``exact``: those of equal size; ``pad``: all of them, padded to a
         common size, for networks that declare ``handles_padding``; ``auto``: ``pad`` on CUDA if the network can,
@@ -275,9 +281,9 @@ def change_recipe(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     fields = {field.name: field for field in dataclasses.fields(Recipe)}
     unknown = [key for key in values if key not in fields]
     if unknown:
-        raise SodbenchError(
-            f"a recipe has no {', '.join(map(repr, unknown))}; it has {', '.join(fields)}"
-        )
+        instead = [f"write {_FORMER_FIELDS[key]}" for key in unknown if key in _FORMER_FIELDS]
+        advice = "; ".join(instead or [f"it has {', '.join(fields)}"])
+        raise SodbenchError(f"a recipe has no {', '.join(map(repr, unknown))}; {advice}")
     converted = {key: _convert(key, getattr(recipe, key), v) for key, v in values.items()}
     return dataclasses.replace(recipe, **converted)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sodbench.errors import SodbenchError
 from sodbench.files import file_hash
 from sodbench.models import identify_model
 from sodbench.models.processing import Processing
@@ -11,6 +12,7 @@ from sodbench.output_folder import FolderKind, read_json
 from sodbench.runners.training.data import TrainingSet
 from sodbench.runners.training.log import BOARD, CURVE, LOG, read_log
 from sodbench.runners.training.options import Training
+from sodbench.runners.training.recipe import Recipe
 from sodbench.runners.training.state import delete_states, list_states
 
 RUN, RECIPE, STATES = "run.json", "recipe.toml", "state"
@@ -85,6 +87,33 @@ def run_identity(training: Training, processing: Processing, data: TrainingSet) 
         "data": {"name": data.name, "pairs": len(data), "fingerprint": data.fingerprint},
         "start": {kind: file_hash(path) if path else None for kind, path in start.items()},
     }
+
+
+def check_recipe_fields(out: Path, run: Mapping[str, Any], recipe: Recipe) -> None:
+    """Check that the recipe of a run has the fields of this version of sodbench.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder.
+    run : mapping
+        The content of its ``run.json``.
+    recipe : Recipe
+        Of the training that resumes it.
+
+    Raises
+    ------
+    SodbenchError
+        Naming the fields that only one of both has.
+    """
+    recorded, fields = run.get("recipe"), recipe.to_dict().keys()
+    if isinstance(recorded, Mapping) and recorded.keys() != fields:
+        former, new = sorted(recorded.keys() - fields), sorted(fields - recorded.keys())
+        raise SodbenchError(
+            f"{out}: holds a training run of another version of sodbench ({run.get('made_by', 'not recorded')}): its "
+            f"recipe has {', '.join(former) or 'no other fields'} and lacks {', '.join(new) or 'nothing'}. Resume it "
+            "with that version, or choose another folder"
+        )
 
 
 def made_no_update(out: Path) -> bool:

@@ -61,6 +61,7 @@ from sodbench.runners.training.run_folder import (
     RUN,
     RUN_FOLDER,
     STATES,
+    check_recipe_fields,
     delete_run,
     made_no_update,
     run_identity,
@@ -293,6 +294,7 @@ class Trainer:
             raise SodbenchError(
                 f"{out}: holds a training run; give --resume to continue it, or another folder"
             )
+        check_recipe_fields(out, self._folder.manifest, self.recipe)
         self._folder.check_identity(self.identity)
         return self._folder.manifest
 

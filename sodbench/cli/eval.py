@@ -33,10 +33,11 @@ from sodbench.cli.options import (
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.metrics.catalogue import (
     DEFAULT_METRICS,
-    METRICS,
     PAPER_COLUMNS,
     describe_metrics,
+    find_metric,
     listed_names,
+    parse_metric,
     per_image_names,
     suggest,
 )
@@ -146,7 +147,7 @@ def _add_printing(group: argparse._ArgumentGroup) -> None:
         type=some_names,
         metavar="NAME",
         help=f"metrics to compute and print (default: {','.join(DEFAULT_METRICS)}; in JSON all usual ones); 'all' prints "
-        f"all listed ones, {', '.join(PAPER_COLUMNS)} the columns of papers' tables; 'help' lists the names with their meaning",
+        f"all listed ones, {', '.join(PAPER_COLUMNS)} the columns of papers' tables; 'help' lists the names with their meaning, and parameters such as iou@0.5 and f_max(b2=1)",
     )
     group.add_argument(
         "--show-worst",
@@ -271,13 +272,14 @@ def _check_options(arguments: argparse.Namespace, metrics: Sequence[str]) -> Non
 
 def _check_sort_by(metric: str, metrics: Sequence[str], *, weighted: bool) -> None:
     """Refuse a metric that single images will not have."""
-    requested = [name for name in metrics if METRICS[name].on_request and METRICS[name].per_image]
+    asked = map(find_metric, metrics)
+    requested = [m.name for m in asked if m.on_request and m.per_image]
     known = (*per_image_names(), *requested)
     if metric not in known:
         raise SodbenchError(
             f"--sort-by: images have no metric {_quote_unknown(metric, known)}; theirs are {', '.join(known)}"
         )
-    if METRICS[metric].direction == "neither":
+    if find_metric(metric).direction == "neither":
         raise SodbenchError(
             f"--sort-by: no image is worst by {metric}: neither a higher nor a lower value of it is better"
         )
@@ -290,12 +292,17 @@ def _read_metrics(texts: Sequence[str] | None) -> tuple[str, ...]:
     presets = {**PAPER_COLUMNS, "all": listed_names()}
     given = names(texts) or DEFAULT_METRICS
     metrics = [metric for name in given for metric in presets.get(name, (name,))]
-    known = tuple(METRICS)
-    if unknown := [_quote_unknown(name, known) for name in metrics if name not in known]:
+    known, faults = [], []
+    for name in dict.fromkeys(metrics):
+        try:
+            known.append(parse_metric(name).name)
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
         raise SodbenchError(
-            f"unknown metric {', '.join(unknown)}; 'sodbench eval --metrics help' lists them all"
+            f"--metrics: {'; '.join(faults)}; 'sodbench eval --metrics help' lists them all"
         )
-    return tuple(dict.fromkeys(metrics))
+    return tuple(dict.fromkeys(known))
 
 
 def _quote_unknown(name: str, known: Sequence[str]) -> str:

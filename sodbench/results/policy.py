@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, get_args
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics.catalogue import METRICS, suggest
+from sodbench.metrics.catalogue import METRICS, parse_metric
 from sodbench.metrics.protocols import PROTOCOLS
 
 # Results state a shard with up to nine digits, see result.schema.json
@@ -31,7 +31,8 @@ class Policy:
     weighted : bool
         Whether weighted F is computed.
     metrics : tuple of str
-        The metrics that are computed on request only, such as ``hce``; others are dropped, since they are computed anyway.
+        The metrics that are computed on request only, such as ``hce`` or ``iou@0.5``; others are dropped, since they are
+        computed anyway.
     protocols : tuple of str
         The protocols for which pairs are counted on request only, such as ``torch``; others are dropped.
     shard : (int, int), optional
@@ -97,28 +98,30 @@ class Policy:
 
 
 def requested_metrics(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the metrics among some that are computed on request only, in the order of the catalogue.
+    """Return the metrics among some that are computed on request only.
 
     Parameters
     ----------
     names : iterable of str
-        Metrics of the catalogue.
+        Metrics of the catalogue, also with parameters.
 
     Returns
     -------
     tuple of str
+        In the order of the catalogue, then those with parameters in the order of their names.
 
     Raises
     ------
     SodbenchError
-        For a name that is not in the catalogue.
+        For a name that is not in the catalogue, and for parameters that make no sense.
     """
-    names = tuple(names)
-    if unknown := [name for name in names if name not in METRICS]:
-        meant = suggest(unknown[0], list(METRICS))
-        hint = f"; did you mean {meant}?" if meant else ""
-        raise SodbenchError(f"{unknown[0]!r} is not the name of a metric{hint}")
-    return tuple(name for name, metric in METRICS.items() if metric.on_request and name in names)
+    try:
+        metrics = [parse_metric(name) for name in names]
+    except ValueError as error:
+        raise SodbenchError(str(error)) from None
+    requested = {metric.name for metric in metrics if metric.on_request}
+    of_catalogue = [name for name in METRICS if name in requested]
+    return (*of_catalogue, *sorted(requested.difference(of_catalogue)))
 
 
 def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:

@@ -345,7 +345,13 @@ class Result:
         if isinstance(source, StoredPairs):
             return self.derived_from(source, protocol, counts=source)
         table = self.pair_table
-        scores = score(source, protocol, table.stems, undefined_s=self.policy.undefined)
+        scores = score(
+            source,
+            protocol,
+            table.stems,
+            undefined_s=self.policy.undefined,
+            requested=self.policy.metrics,
+        )
         size = {name: table.columns[name] for name in ("height", "width")}
         files = replace(table, columns=size)
         return build_result(scores, replace(self._info(protocol), files=files), source)
@@ -445,7 +451,13 @@ def derive_result(
     others = sorted_unique(p for p in info.problems if p.kind not in PAIR_PROBLEMS)
     height, width = facts["size"].astype(np.int64).T
     files = replace(info.files, columns={"height": height, "width": width})
-    scores = score(source, protocol, files.stems, undefined_s=info.policy.undefined)
+    scores = score(
+        source,
+        protocol,
+        files.stems,
+        undefined_s=info.policy.undefined,
+        requested=info.policy.metrics,
+    )
     return build_result(scores, replace(info, files=files, problems=[*others, *own]), counts)
 
 

@@ -172,7 +172,7 @@ def test_the_columns_of_papers_have_a_name(folders, capsys):
 
 
 def test_an_unknown_metric_is_refused_in_python_too(folders):
-    with pytest.raises(SodbenchError, match="'hcee' is not the name of a metric; did you mean hce"):
+    with pytest.raises(SodbenchError, match=r"unknown metric 'hcee' \(did you mean hce"):
         evaluate(folders / "maps", folders / "masks", metrics=["hcee"])
     result = evaluate(folders / "maps", folders / "masks", metrics=["hce", "mae"])
     assert "hce" in result.metrics

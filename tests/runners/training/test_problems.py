@@ -435,6 +435,21 @@ def test_every_difference_to_the_resumed_run_is_named(
         train(replace(short, resume=True))
 
 
+def test_a_run_of_another_version_is_not_resumed(short: Training) -> None:
+    train(short)
+    run = json.loads((short.out / "run.json").read_text())
+    for field in ("batching", "memory_format"):
+        del run["recipe"][field]
+    run["recipe"]["channels_last"] = False
+    (short.out / "run.json").write_text(json.dumps(run))
+    with pytest.raises(
+        SodbenchError,
+        match=r"another version of sodbench \(sodbench \S+\): its recipe has channels_last and lacks batching, "
+        r"memory_format\. Resume it with that version, or choose another folder",
+    ):
+        train(replace(short, resume=True))
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,0 +1,77 @@
+"""Metrics with parameters in their names: ``iou@0.5``, ``f@0.5(b2=1)``, ``f_max(b2=1)``.
+
+``NAME@T`` is a metric of the map binarised at the fixed threshold T: a pixel is selected where its prepared value is above T.
+``(b2=X)`` replaces the weight of precision, beta squared, in an F-measure.  Such metrics are functions of the counts (and
+weighted F of its stored precision and recall), so that they cost nothing and can be computed for pairs that are counted already.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+_NUMBER = r"\d+(?:\.\d*)?(?:e[-+]?\d+)?|\.\d+"
+_NAME_FORM = re.compile(
+    rf"(?P<base>[a-z0-9_]+)(?:@(?P<threshold>{_NUMBER}))?(?:\(b2=(?P<beta2>{_NUMBER})\))?"
+)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A metric's name, taken apart; its text is the one way to write it.
+
+    Attributes
+    ----------
+    base : str
+        The name without parameters: a family such as ``iou``, or a metric such as ``f_max``.
+    threshold : float or None
+        Of the binarised map, 0 to 1.
+    beta2 : float or None
+        The weight of precision, above 0.
+    """
+
+    base: str
+    threshold: float | None = None
+    beta2: float | None = None
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        """Take a name apart.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        Parameters or None
+            None for a name without parameters.
+        """
+        match = _NAME_FORM.fullmatch(name.replace(" ", ""))
+        if match is None or not (match["threshold"] or match["beta2"]):
+            return None
+        threshold, beta2 = (
+            None if match[key] is None else float(match[key]) for key in ("threshold", "beta2")
+        )
+        return cls(match["base"], threshold, beta2)
+
+    def __str__(self) -> str:
+        at = "" if self.threshold is None else f"@{self.threshold:.12g}"
+        return f"{self.base}{at}{self.weight}"
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the values; empty where nothing is."""
+        if self.threshold is not None and self.threshold > 1:
+            level = f"; grey level {self.threshold:g} is {self.base}@{self.threshold / 255:.4g}"
+            return f"a fixed threshold is a value in 0..1{level if self.threshold <= 255 else ''}"
+        return "b2, the weight of precision, must be above 0" if self.beta2 == 0 else ""
+
+    @property
+    def weight(self) -> str:
+        """How the name shows the weight of precision, e.g. ``(b2=1)``; empty without one."""
+        return "" if self.beta2 is None else f"(b2={self.beta2:.12g})"
+
+    @property
+    def curve(self) -> str:
+        """The name of the images' F curve with this weight, e.g. ``f(b2=1)``."""
+        return f"f{self.weight}"

@@ -220,7 +220,7 @@ def select_output(outputs: Outputs, output: Output, count: int) -> NDArray[np.fl
     found = ", ".join(
         f"{i}{f' {n!r}' if n else ''} {list(v.shape)}" for i, (n, v) in enumerate(outputs)
     )
-    values = pick_output(outputs, output.select)
+    values: NDArray[Any] | None = pick_output(outputs, output.select)
     if values is None:
         wanted = "one output" if output.select is None else f"output {output.select!r}"
         raise SodbenchError(

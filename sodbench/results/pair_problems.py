@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from sodbench.metrics import Protocol
 from sodbench.quoting import size_text
 from sodbench.results.pair_table import PairTable
 from sodbench.results.stored_pairs import BILINEAR, MISSING_AS_BLACK, NEAREST, Records
-
-if TYPE_CHECKING:
-    from sodbench.metrics.scores import CountsSource
 
 # A decoder's note: the image holds 0 and 1, where 0 and 255 are expected
 ZERO_ONE = "values 0 and 1 only"
@@ -35,40 +32,11 @@ PAIR_PROBLEMS = frozenset(
 )
 
 _RESIZED = {BILINEAR: "bilinear", NEAREST: "nearest"}
-_PAIRS_PER_BLOCK = 256
-
-
-def count_foreground(
-    source: "CountsSource", facts: Records, protocol: Protocol
-) -> NDArray[np.int64]:
-    """Count the foreground pixels of each mask under a protocol's rule, int64 [N].
-
-    Parameters
-    ----------
-    source : CountsSource
-        The counts of the pairs.
-    facts : records of dtype PAIR_RECORD, shape [N]
-        What else is known of them.
-    protocol : Protocol
-        Whose rule decides.
-
-    Returns
-    -------
-    int64 [N]
-    """
-    pixels: NDArray[np.int64] = facts["foreground"].astype(np.int64)
-    # the records hold the number above 128; a mask without grey levels has the same under every rule
-    if protocol.rule.foreground_above == 128 or not facts["mask_levels"].any():
-        return pixels
-    for start in range(0, len(pixels), _PAIRS_PER_BLOCK):
-        rows = np.arange(start, min(start + _PAIRS_PER_BLOCK, len(pixels)))
-        pixels[rows] = source[rows].foreground(protocol.rule)
-    return pixels
 
 
 def find_pair_problems(
     facts: Records,
-    foreground: NDArray[np.int64],
+    empty: NDArray[np.bool_],
     files: PairTable,
     folders: Mapping[str, str | None],
     protocol: Protocol,
@@ -78,8 +46,8 @@ def find_pair_problems(
     Parameters
     ----------
     facts : records of dtype PAIR_RECORD, shape [N]
-    foreground : int64 [N]
-        From `count_foreground`, for the same protocol.
+    empty : bool [N]
+        Which masks have no foreground under the protocol.
     files : PairTable
         The names of the pairs and their files.
     folders : mapping
@@ -93,7 +61,7 @@ def find_pair_problems(
     """
     rule = f"foreground is {protocol.mask_signature} under {protocol.name}"
     noteworthy = (
-        (foreground == 0)
+        empty
         | (facts["mask_levels"] > 0)
         | (facts["brightest"] <= 1)
         | (facts["mask_note"] != b"")
@@ -104,7 +72,7 @@ def find_pair_problems(
     for row in np.flatnonzero(noteworthy).tolist():
         record = facts[row]
         mask, map_ = (_path(files, row, which, folders) for which in ("mask", "map"))
-        problems += _mask_problems(mask, record, int(foreground[row]), rule)
+        problems += _mask_problems(mask, record, empty=bool(empty[row]), rule=rule)
         problems += _map_problems(map_, record)
     return sorted_unique(problems)
 
@@ -115,7 +83,7 @@ def _path(files: PairTable, row: int, which: str, folders: Mapping[str, str | No
     return str(Path(folders[f"{which}s"] or "") / name) if name else files.stems[row]
 
 
-def _mask_problems(file: str, record: Any, foreground: int, rule: str) -> Iterator[Problem]:
+def _mask_problems(file: str, record: Any, *, empty: bool, rule: str) -> Iterator[Problem]:
     note, levels = record["mask_note"].decode(), int(record["mask_levels"])
     if note == ZERO_ONE:
         detail = f"{ZERO_ONE}, so all of it is background; store it as 0 and 255"
@@ -128,7 +96,7 @@ def _mask_problems(file: str, record: Any, foreground: int, rule: str) -> Iterat
         yield Problem(ProblemKind.GREY_MASK, file, detail)
     if _is_noteworthy(note):
         yield Problem(ProblemKind.CONVERTED, file, note)
-    if not foreground:
+    if empty:
         yield Problem(ProblemKind.EMPTY_MASK, file, f"no pixel is foreground; {rule}")
 
 

@@ -148,7 +148,7 @@ def command(part: str, arguments: argparse.Namespace, work: Path, result: Path) 
             options = ["--scale", "0.2", "--rounds", "1"] if tiny else ["--quick"]
             return [*python, str(HERE / "train.py"), *options, *sizes, *device, *out]
         case "fit":
-            minutes = "0.05" if tiny else "1.2" if arguments.quick else "20"
+            minutes = "0.05" if tiny else "0.8" if arguments.quick else "20"
             options = ["--minutes", minutes, "--json", str(result), "-o", str(work / "fit")]
             return [*python, str(HERE / "train_sod.py"), *real, *options, *device]
         case "evaluate":

@@ -19,7 +19,7 @@ from sodbench.quoting import printable
 from sodbench.reports import html
 from sodbench.reports.document import Document, Paragraph, Section
 from sodbench.reports.report_folder import check_own_page
-from sodbench.reports.selection import sort_datasets
+from sodbench.reports.selection import select_metrics, sort_datasets
 from sodbench.reports.tables import (
     Cell,
     Column,
@@ -69,8 +69,8 @@ class Entry:
 
 def update_leaderboard(
     results: Sequence[Result],
-    folder: Path,
-    metrics: Sequence[str],
+    folder: Path | str,
+    metrics: Sequence[str] | None = None,
     *,
     date: str = "",
     since: str = "",
@@ -80,9 +80,10 @@ def update_leaderboard(
     Parameters
     ----------
     results : sequence of Result
-    folder : Path
+    folder : path
         Made if it does not exist.
-    metrics : sequence of str
+    metrics : sequence of str, optional
+        By default those of a report.
     date : str, optional
         Of the entries; by default today.
     since : str, optional
@@ -97,7 +98,15 @@ def update_leaderboard(
     ------
     SodbenchError
         For something that is no date, a date before the last entry, and files of someone else.
+
+    Examples
+    --------
+    >>> sodbench.update_leaderboard(sodbench.load_results("results"), "board")  # doctest: +SKIP
+    PosixPath('board/index.html')
     """
+    folder = Path(folder)
+    available = list(dict.fromkeys(name for r in results for name in r.metrics))
+    metrics = metrics or [metric.name for metric in select_metrics(available)]
     for given in (date, since):
         _check_date(given)
     page, file = folder / "index.html", folder / HISTORY

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sodbench.models import create_model, register_model
     from sodbench.reports.compare import compare
     from sodbench.reports.inputs import ReportOptions
+    from sodbench.reports.leaderboard import update_leaderboard
+    from sodbench.reports.one_table import TableOptions, make_table
     from sodbench.reports.report import write_report
     from sodbench.results import Policy, Result, Signature, load_results, to_frame
     from sodbench.runners.evaluation.evaluate import Evaluation, evaluate, evaluate_tree
@@ -38,17 +40,20 @@ _MODULE_OF = {
     "Result": "sodbench.results",
     "Signature": "sodbench.results",
     "SodbenchError": "sodbench.errors",
+    "TableOptions": "sodbench.reports.one_table",
     "compare": "sodbench.reports.compare",
     "create_model": "sodbench.models",
     "evaluate": "sodbench.runners.evaluation.evaluate",
     "evaluate_tree": "sodbench.runners.evaluation.evaluate",
     "load_results": "sodbench.results",
+    "make_table": "sodbench.reports.one_table",
     "predict_image": "sodbench.runners.prediction.one_image",
     "register_dataset": "sodbench.datasets",
     "register_metric": "sodbench.metrics",
     "register_model": "sodbench.models",
     "register_protocol": "sodbench.metrics",
     "to_frame": "sodbench.results",
+    "update_leaderboard": "sodbench.reports.leaderboard",
     "write_report": "sodbench.reports.report",
 }
 
@@ -60,18 +65,21 @@ __all__ = [
     "Result",
     "Signature",
     "SodbenchError",
+    "TableOptions",
     "__version__",
     "compare",
     "create_model",
     "evaluate",
     "evaluate_tree",
     "load_results",
+    "make_table",
     "predict_image",
     "register_dataset",
     "register_metric",
     "register_model",
     "register_protocol",
     "to_frame",
+    "update_leaderboard",
     "write_report",
 ]
 

@@ -17,11 +17,7 @@ from sodbench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sodbench.reports.methods_file import MethodEntries
     from sodbench.reports.paper_table import PaperTableOptions
-    from sodbench.results import Result
 
 
 def add_parser(commands: Any) -> None:
@@ -110,14 +106,11 @@ def _add_content(group: argparse._ArgumentGroup) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table, or write it to a file."""
-    from sodbench.console import logger, show
+    from sodbench.console import show
     from sodbench.errors import SodbenchError
     from sodbench.files import write_text
     from sodbench.quoting import printable
-    from sodbench.reports.analysis import analyse
-    from sodbench.reports.methods_file import by_label, label_of, label_results, read_methods_file
-    from sodbench.reports.paper_table import PAPER_METRICS, format_paper_table
-    from sodbench.reports.published import select_published
+    from sodbench.reports.one_table import TableOptions, make_table
     from sodbench.results import load_results, warn_of_shards
 
     output = arguments.output
@@ -125,21 +118,18 @@ def run(arguments: argparse.Namespace) -> int:
         raise SodbenchError(f"{output}: the table is LaTeX; name a file that ends in .tex")
     results = load_results(arguments.results)
     warn_of_shards(results)
-    entries = read_methods_file(arguments.methods_file) if arguments.methods_file else {}
-    methods = select_methods(arguments.methods, results) or _order_of_file(results, entries)
-    published = select_published(arguments.published, arguments.published_methods)
-    available = set.intersection(*(set(r.metrics) for r in results))
-    analysis = analyse(
-        label_results(results, entries),
-        metrics=names(arguments.metrics) or [m for m in PAPER_METRICS if m in available],
-        methods=[label_of(m, entries) for m in methods],
+    options = TableOptions(
+        layout=_layout(arguments),
+        metrics=names(arguments.metrics) or None,
+        methods=select_methods(arguments.methods, results),
         datasets=select_datasets(arguments.datasets, results),
-        resamples=arguments.resamples if arguments.superscripts else 100,
+        methods_file=arguments.methods_file,
+        published=arguments.published,
+        published_methods=arguments.published_methods,
+        resamples=arguments.resamples,
         seed=arguments.seed,
     )
-    text = format_paper_table(analysis, _layout(arguments), by_label(entries), published)
-    for line in analysis.check_image_counts():
-        logger.warning(line)
+    text = make_table(results, options)
     if output:
         _check_is_table(output)
         write_text(output, text)
@@ -147,15 +137,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         show(text)
     return 0
-
-
-def _order_of_file(results: "Sequence[Result]", entries: "MethodEntries") -> list[str]:
-    """The methods of the results as the table shows them: in the order of the methods file, by group."""
-    present = list(dict.fromkeys(r.method for r in results))
-    ordered = [m for m in entries if m in present] + [m for m in present if m not in entries]
-    groups = [entries[m].group if m in entries else "" for m in ordered]
-    first = {group: number for number, group in reversed(list(enumerate(groups)))}
-    return [m for m, group in sorted(zip(ordered, groups, strict=True), key=lambda p: first[p[1]])]
 
 
 def _layout(arguments: argparse.Namespace) -> "PaperTableOptions":

@@ -1,8 +1,10 @@
 """A comparison as HTML, Markdown and LaTeX, with the images that changed most; in notebooks and trackers."""
 
+import pandas as pd
 import pytest
 from synthetic import ODD, synthetic
 
+import sodbench
 from sodbench.errors import SodbenchError
 from sodbench.reports.compare import compare
 from sodbench.reports.comparison_files import find_changed_images, write_comparison
@@ -95,3 +97,33 @@ def test_tensorboard_reads_what_was_logged(results, tmp_path):
     events = accumulator.EventAccumulator(str(tmp_path)).Reload()
     (event,) = events.Scalars("SOD/mae")
     assert event.step == 2 and event.value == pytest.approx(results[0].metrics["mae"], rel=1e-6)
+
+
+def test_mlflow_reads_what_was_logged(results, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed")
+    # plain files: the small package of MLflow has no database
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
+    with mlflow.start_run() as run:
+        log_to_mlflow(results[0], mlflow, step=2)
+    stored = mlflow.get_run(run.info.run_id).data
+    assert stored.metrics["SOD/mae"] == pytest.approx(results[0].metrics["mae"])
+    assert stored.tags["SOD.signature"] == str(results[0].signature)
+
+
+def test_wandb_keeps_what_was_logged(results, tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="Weights & Biases is not installed")
+    for name, value in {"MODE": "offline", "DIR": str(tmp_path), "SILENT": "true"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    with wandb.init(project="sod") as run:
+        log_to_wandb(results[0], run)
+        assert run.summary["SOD/mae"] == pytest.approx(results[0].metrics["mae"])
+        assert run.config["SOD/signature"] == str(results[0].signature)
+
+
+def test_results_become_a_sheet(results, tmp_path):
+    pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    file = tmp_path / "scores.xlsx"
+    frame = sodbench.to_frame(results)
+    frame.to_excel(file)
+    assert pd.read_excel(file)["f_max"].tolist() == pytest.approx(frame["f_max"].tolist())

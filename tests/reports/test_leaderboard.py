@@ -3,6 +3,7 @@
 import pytest
 from synthetic import synthetic
 
+import sodbench
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.reports.leaderboard import HISTORY, read_history, update_leaderboard
@@ -12,7 +13,7 @@ METRICS = ["mae", "s"]
 
 def test_scores_are_entered_once_and_changes_are_shown(tmp_path):
     old = [synthetic("a", "SOD", noise=0.5), synthetic("<b>", "SOD", noise=0.3)]
-    update_leaderboard(old, tmp_path, METRICS, date="2026-01-01")
+    sodbench.update_leaderboard(old, str(tmp_path), METRICS, date="2026-01-01")
     update_leaderboard(old, tmp_path, METRICS, date="2026-01-02")
     assert len(read_history(tmp_path / HISTORY)) == 4, "nothing changed"
     new = [synthetic("a", "SOD", noise=0.1)]

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from synthetic import ODD, synthetic
 
+import sodbench
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.reports.analysis import analyse
@@ -152,6 +153,14 @@ def stored(tmp_path):
         arguments = [str(tmp_path / "preds" / method), str(tmp_path / "toys")]
         assert main(["--quiet", "eval", *arguments, "-o", str(tmp_path / "results")]) == 0
     return tmp_path
+
+
+def test_a_call_makes_the_same_table_as_the_command(stored, capsys):
+    assert main(["table", str(stored / "results"), "--style", "ieee", "--datasets", "toys"]) == 0
+    layout = PaperTableOptions(style=STYLES["ieee"])
+    options = sodbench.TableOptions(layout=layout, datasets=["toys"])
+    text = sodbench.make_table(sodbench.load_results(stored / "results"), options)
+    assert r"\begin{table*}" in text and capsys.readouterr().out.strip() == text.strip()
 
 
 def test_the_command_writes_the_table_and_replaces_only_its_own(stored, capsys):

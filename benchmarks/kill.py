@@ -23,8 +23,9 @@ IN_SMALL_PARTS = """
 import sys
 from sodbench.cli import main
 from sodbench.results import store
+from sodbench.runners.evaluation import count
 
-store.PAIRS_PER_PART = 16
+store.PAIRS_PER_PART = count.MIN_ITEM = 16
 sys.exit(main(sys.argv[1:]))
 """
 

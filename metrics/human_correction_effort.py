@@ -169,27 +169,45 @@ def _wrong_regions(selected, inside, skeleton, relaxation):  # type: ignore[no-u
     # beyond the image everything counts as inside of the union
     core = selected | inside
     core[0], core[-1], core[:, 0], core[:, -1] = 1, 1, 1, 1
+    # two images change places after each pass: fresh memory would take longer than the pass
+    other = np.ones_like(core)
     for _ in range(relaxation):
-        core = _erode_by_cross(core)
-    wrong = _grow(positive & core, inside ^ _ONE, relaxation) & positive
-    missed = _grow(negative & core, selected ^ _ONE, relaxation) & negative
+        _erode_by_cross(core, other)
+        core, other = other, core
+    other[:] = 0
+    third = np.zeros_like(core)
+    wrong = _grow(positive, core, inside, relaxation, other, third)
+    missed = _grow(negative, core, selected, relaxation, other, third)
     return wrong, missed | (skeleton & (selected ^ _ONE))
 
 
 @compiled()
-def _grow(regions, within, times):  # type: ignore[no-untyped-def]
-    """Dilate regions by a cross so many times, and take away after each what is not within the other regions."""
-    if not regions.any():
-        return regions
-    for _ in range(times):
-        regions = _dilate_by_cross(regions) & within
-    return regions
+def _grow(errors, core, walls, times, grown, other):  # type: ignore[no-untyped-def]
+    """The errors that are reached by dilating those in the core by a cross so many times, around the walls.
+
+    grown, other: working memory of the same shape, 0 around the image.
+    """
+    width = errors.shape[1]
+    some = np.uint8(0)
+    for y in range(1, len(errors) - 1):
+        row, wrong, deep = grown[y], errors[y], core[y]
+        for x in range(width):
+            row[x] = wrong[x] & deep[x]
+            some |= row[x]
+    if some:
+        for _ in range(times):
+            _dilate_by_cross(grown, other)
+            for y in range(1, len(errors) - 1):
+                row, wall = other[y], walls[y]
+                for x in range(width):
+                    row[x] &= wall[x] ^ _ONE
+            grown, other = other, grown
+    return grown & errors
 
 
 @compiled()
-def _dilate_by_cross(image):  # type: ignore[no-untyped-def]
-    """Dilate a padded image by a 3x3 cross; the padding stays 0."""
-    dilated = np.zeros_like(image)
+def _dilate_by_cross(image, dilated):  # type: ignore[no-untyped-def]
+    """Dilate a padded image by a 3x3 cross into another one, whose padding stays."""
     width = image.shape[1] - 2
     for y in range(1, len(image) - 1):
         above, below = image[y - 1, 1:-1], image[y + 1, 1:-1]
@@ -197,13 +215,11 @@ def _dilate_by_cross(image):  # type: ignore[no-untyped-def]
         row = dilated[y, 1:-1]
         for x in range(width):
             row[x] = above[x] | below[x] | left[x] | here[x] | right[x]
-    return dilated
 
 
 @compiled()
-def _erode_by_cross(image):  # type: ignore[no-untyped-def]
-    """Erode a padded image by a 3x3 cross; the padding stays 1."""
-    eroded = np.ones_like(image)
+def _erode_by_cross(image, eroded):  # type: ignore[no-untyped-def]
+    """Erode a padded image by a 3x3 cross into another one, whose padding stays."""
     width = image.shape[1] - 2
     for y in range(1, len(image) - 1):
         above, below = image[y - 1, 1:-1], image[y + 1, 1:-1]
@@ -211,7 +227,6 @@ def _erode_by_cross(image):  # type: ignore[no-untyped-def]
         row = eroded[y, 1:-1]
         for x in range(width):
             row[x] = above[x] & below[x] & left[x] & here[x] & right[x]
-    return eroded
 
 
 @compiled()
@@ -220,7 +235,9 @@ def _is_near(neighbours, top, bottom):  # type: ignore[no-untyped-def]
     inner = np.zeros((len(neighbours), neighbours.shape[1]), np.uint8)
     for y in range(max(top - 1, 1), min(bottom + 1, len(neighbours) - 1)):
         inner[y, 1:-1] = neighbours[y, 1:-1]
-    return _dilate_by_cross(inner)[top:bottom].copy()
+    dilated = np.zeros_like(inner)
+    _dilate_by_cross(inner, dilated)
+    return dilated[top:bottom].copy()
 
 
 @compiled()

@@ -48,12 +48,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK",
+    "BlockScores",
     "CountsSource",
     "PerImage",
     "Scores",
     "per_image_curves",
     "per_image_metrics",
     "score",
+    "score_block",
 ]
 
 
@@ -65,6 +67,37 @@ _MAY_BE_LEFT_OUT = frozenset(
 )
 # Pairs processed at a time: their curves stay in the processor's cache, and memory does not grow with their number.
 BLOCK = 48
+
+
+@dataclass(frozen=True)
+class BlockScores:
+    """The metrics of at most ``BLOCK`` pairs, with their curves summed: what `score` adds up, in a few arrays.
+
+    Attributes
+    ----------
+    stems : tuple of str
+        The names of the n pairs.
+    columns : tuple of str
+        The names of the metrics.
+    scalars : float64 [metrics, n]
+        NaN where the protocol defines no value for the image.
+    foreground : float64 [n]
+        Foreground pixels of each mask under the protocol's rule.
+    curves : tuple of str
+        The names of the curves.
+    sums : float64 [curves, 256]
+        Each curve summed over the images that have it.
+    defined : dict of str to bool [n]
+        For the curves that a protocol may leave undefined, the images that have them.
+    """
+
+    stems: tuple[str, ...]
+    columns: tuple[str, ...]
+    scalars: Floats
+    foreground: Floats
+    curves: tuple[str, ...]
+    sums: Floats
+    defined: dict[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -367,6 +400,7 @@ def score(
     undefined_s: str | None = None,
     order_by: Sequence[str] | None = None,
     requested: Sequence[str] = (),
+    scored: Mapping[str, BlockScores] | None = None,
 ) -> Scores:
     """Score N counted pairs.
 
@@ -383,6 +417,8 @@ def score(
         A key for each pair, by which the sums are ordered; by default its name.
     requested : sequence of str
         Further metrics, with parameters in their names such as ``iou@0.5``; others are there anyway.
+    scored : mapping of str to BlockScores, optional
+        Blocks scored before in this way, by their first name; used where they are of the pairs that are next.
 
     Returns
     -------
@@ -395,16 +431,13 @@ def score(
     """
     protocol = get_protocol(protocol)
     further = tuple(metric.name for metric in _parametric(requested))
-    if len(stems) != len(counts):
-        raise ValueError(f"{len(stems)} names for {len(counts)} pairs")
-    if not len(counts):
-        raise ValueError("there is no pair to score")
+    _check_number(len(stems), len(counts))
     order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
-    visited = _visit_blocks(counts, protocol, order, further)
+    names = np.array(stems, dtype=object)
+    visited = _visit_blocks(counts, protocol, names, order, further, scored or {})
     undefined_s = undefined_s or protocol.undefined_s
     metrics = _aggregate_visited(visited, protocol, order, undefined_s)
     curves = _with_both_f(visited.curve_means, protocol)
-    names = np.array(stems, dtype=object)
     undefined = _select(names, np.isnan(visited.scalar("s")))
     return Scores(
         protocol=protocol.name,
@@ -419,6 +452,13 @@ def score(
         comparisons={name: protocol.comparison_of(name) for name in curves},
         signature=_scores_signature(protocol, len(counts), undefined_s, len(undefined)),
     )
+
+
+def _check_number(names: int, pairs: int) -> None:
+    if names != pairs:
+        raise ValueError(f"{names} names for {pairs} pairs")
+    if not pairs:
+        raise ValueError("there is no pair to score")
 
 
 def _aggregate_visited(
@@ -487,36 +527,81 @@ def _left_out(visited: _Visited, names: NDArray[np.object_]) -> dict[str, tuple[
     return {name: _select(names, without) for name, without in rows.items() if without.any()}
 
 
+def _curves_that_may_be_undefined(requested: Sequence[str]) -> tuple[str, ...]:
+    weighted = [m.parameters.curve for m in _parametric(requested) if m.parameters]
+    return (*_FOREGROUND_CURVES, *_RANKING_CURVES, *weighted)
+
+
+def score_block(
+    counts: Counts, protocol: Protocol, stems: Sequence[str], requested: Sequence[str] = ()
+) -> BlockScores:
+    """Compute what `score` needs of a block of pairs, so that blocks can be computed elsewhere and at another time.
+
+    Parameters
+    ----------
+    counts : Counts
+        At most ``BLOCK`` pairs.
+    protocol : Protocol
+    stems : sequence of str
+        Their names.
+    requested : sequence of str
+        As for `score`.
+
+    Returns
+    -------
+    BlockScores
+    """
+    block = per_image_metrics(counts, protocol, requested)
+    may_be_undefined = _curves_that_may_be_undefined(requested)
+    sums, defined = [], {}
+    for name, values in block.curves.items():
+        if name in may_be_undefined:
+            has_value = ~np.isnan(values[:, 0])
+            defined[name] = has_value
+            # usually all are defined, and nothing is copied
+            values = values if has_value.all() else values[has_value]
+        sums.append(values.sum(axis=0))
+    return BlockScores(
+        stems=tuple(stems),
+        columns=tuple(block.scalars),
+        scalars=np.array(list(block.scalars.values())),
+        foreground=block.foreground,
+        curves=tuple(block.curves),
+        sums=np.array(sums),
+        defined=defined,
+    )
+
+
 def _visit_blocks(
-    counts: CountsSource, protocol: Protocol, order: NDArray[np.intp], requested: Sequence[str]
+    counts: CountsSource,
+    protocol: Protocol,
+    names: NDArray[np.object_],
+    order: NDArray[np.intp],
+    requested: Sequence[str],
+    scored: Mapping[str, BlockScores],
 ) -> _Visited:
-    """Compute every pair's metrics, some pairs at a time, and sum the curves in the given order."""
+    """Collect every pair's metrics, some pairs at a time, and sum the curves in the given order."""
     columns: tuple[str, ...] = ()
     scalars = np.empty((0, len(order)))
-    weighted = [m.parameters.curve for m in _parametric(requested) if m.parameters]
-    may_be_undefined = (*_FOREGROUND_CURVES, *_RANKING_CURVES, *weighted)
-    defined = {name: np.ones(len(order), bool) for name in may_be_undefined}
+    defined = {name: np.ones(len(order), bool) for name in _curves_that_may_be_undefined(requested)}
     foreground = np.empty(len(order))
     sums = {name: np.zeros(256) for name in _image_curve_names()}
     for start in range(0, len(order), BLOCK):
         rows = order[start : start + BLOCK]
-        block = per_image_metrics(counts[rows], protocol, requested)
-        for name, values in block.curves.items():
+        stems = tuple(names[rows].tolist())
+        block = scored.get(stems[0])
+        if block is None or block.stems != stems:
+            block = score_block(counts[rows], protocol, stems, requested)
+        for name, total in zip(block.curves, block.sums, strict=True):
             sums.setdefault(name, np.zeros(256))
-            if name in defined:
-                has_value = ~np.isnan(values[:, 0])
-                defined[name][rows] = has_value
-                # usually all are defined, and nothing is copied
-                values = values if has_value.all() else values[has_value]
-            sums[name] += values.sum(axis=0)
+            sums[name] += total
+        for name, has_value in block.defined.items():
+            defined[name][rows] = has_value
         if not columns:
-            columns = tuple(block.scalars)
+            columns = block.columns
             scalars = np.empty((len(columns), len(order)))
-        for scalar, values in zip(scalars, block.scalars.values(), strict=True):
-            scalar[rows] = values
+        scalars[:, rows] = block.scalars
         foreground[rows] = block.foreground
-        # The next block takes their memory: only one is held at a time
-        del block, values
     means = {}
     for name, total in sums.items():
         images = int(defined[name].sum()) if name in defined else len(order)

@@ -49,22 +49,20 @@ _REMOVABLE = np.array([int(passes) for passes in _PASSES], np.uint8)
 def _thin(image, removable):  # type: ignore[no-untyped-def]
     """Thin a padded image of 0 and 1 in place.
 
-    A pixel is looked at again only after one of its neighbours was removed: whether it can be removed depends on
-    nothing else.
+    Whether a pixel can be removed depends on its neighbours only, so it waits for a pass from when the loss of a neighbour has
+    made it removable in that pass.
     """
     pixels = image.reshape(-1)
     width = image.shape[1]
-    around = np.array([-width, 1 - width, 1, 1 + width, width, width - 1, -1, -1 - width])
+    around = (-width, 1 - width, 1, 1 + width, width, width - 1, -1, -1 - width)
     codes = _code_neighbours(image).reshape(-1)
-    # the pixels to look at in either pass, and whether a pixel is among them
+    # the pixels that wait for either pass, and for which passes a pixel waits (bits 0 and 1)
     waiting = np.empty((2, len(pixels)), np.int32)
     lengths = np.zeros(2, np.int64)
-    is_waiting = np.zeros(len(pixels), np.uint8)
+    waits = np.zeros(len(pixels), np.uint8)
     for i in range(width, len(pixels) - width):
-        if pixels[i] and codes[i] != 255:
-            waiting[0, lengths[0]] = waiting[1, lengths[1]] = i
-            lengths += 1
-            is_waiting[i] = 3
+        if pixels[i] and removable[codes[i]]:
+            _add_to_passes(i, removable[codes[i]], waits, waiting, lengths)
     removed = np.empty(len(pixels), np.int32)
     while lengths[0] + lengths[1] > 0:
         for turn in range(2):
@@ -72,24 +70,32 @@ def _thin(image, removable):  # type: ignore[no-untyped-def]
             number = 0
             for k in range(lengths[turn]):
                 i = waiting[turn, k]
-                is_waiting[i] &= ~bit
+                waits[i] &= ~bit
                 if pixels[i] and removable[codes[i]] & bit:
                     removed[number] = i
                     number += 1
             lengths[turn] = 0
-            for k in range(number):
-                pixels[removed[k]] = 0
-            for k in range(number):
+            for i in removed[:number]:
+                pixels[i] = 0
+                # seen from a neighbour, the removed pixel is on the opposite side
                 for place in range(8):
-                    i = removed[k] + around[place]
-                    # seen from there, the removed pixel is on the opposite side
-                    codes[i] &= np.uint8(255 - (1 << ((place + 4) & 7)))
-                    if pixels[i] and is_waiting[i] != 3:
-                        for other in range(2):
-                            if not is_waiting[i] >> other & 1:
-                                waiting[other, lengths[other]] = i
-                                lengths[other] += 1
-                        is_waiting[i] = 3
+                    codes[i + around[place]] &= np.uint8(255 - (1 << ((place + 4) & 7)))
+            for i in removed[:number]:
+                for step in around:
+                    if pixels[i + step]:
+                        passes = removable[codes[i + step]] & ~waits[i + step]
+                        if passes:
+                            _add_to_passes(i + step, passes, waits, waiting, lengths)
+
+
+@compiled()
+def _add_to_passes(i, passes, waits, waiting, lengths):  # type: ignore[no-untyped-def]
+    """Let a pixel wait for some passes."""
+    waits[i] |= passes
+    for turn in range(2):
+        if passes >> turn & 1:
+            waiting[turn, lengths[turn]] = i
+            lengths[turn] += 1
 
 
 @compiled()

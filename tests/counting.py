@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from sodbench.errors import Problem
 from sodbench.images import write_grey
 from sodbench.metrics import compile_kernels
 from sodbench.runners.evaluation.count import Visit
@@ -28,15 +27,20 @@ def write_visits(folder):
     return visits
 
 
-def comparable(values):
-    """The outcomes of counted visits as values that compare equal where every bit is."""
-    return [[_comparable(outcome) for outcome in outcomes] for _, outcomes in values]
+def comparable(batches, times=1):
+    """What was counted, as values that compare equal where every bit is; ``times`` repeats it."""
+    pairs, problems = {}, []
+    for batch in batches:
+        problems += batch.problems
+        for task, stored in batch.pairs.items():
+            for row in range(len(stored)):
+                pairs.setdefault(task, []).append(_comparable(stored.read(np.array([row]))))
+    return {task: times * own for task, own in pairs.items()}, times * problems
 
 
-def _comparable(outcome):
-    if isinstance(outcome, Problem):
-        return outcome
-    counts = outcome.counts
-    histograms = [counts.histogram, *(histogram for histogram, _ in counts.deviations.values())]
-    numbers = counts.tie_flags, counts.absolute_error, counts.pixel_metrics
-    return outcome.record, outcome.problem, [h.tobytes() for h in histograms], repr(numbers)
+def _comparable(pair):
+    counts = pair.counts
+    arrays = [pair.records, counts.histogram, counts.tie_flags, counts.size, counts.absolute_error]
+    arrays += [array for rule in counts.scheme.rules for array in counts.for_rule(rule)]
+    arrays += counts.pixel_metrics.values()
+    return pair.stems, [array.tobytes() for array in arrays]

@@ -1,9 +1,8 @@
 """PySODMetrics' interface to sodbench's kernels: ``import sodbench.metrics.pysodmetrics as py_sod_metrics``.
 
 Classes, constructor arguments, ``step(pred, gt, normalize=True)``, the shapes and order of ``get_results()``, the submodules
-and the numbers are those of PySODMetrics 1.6.2 (to 1e-9, except for MSIoU and the context measures, see multiscale_iou.py
-and context_measure.py; curves run from threshold 255 down to 0, as there).  A float32 map gives metrics that differ from
-PySODMetrics' by its rounding, up to 1e-6.
+and the numbers are those of PySODMetrics 1.6.2 (to 1e-9, except for MSIoU, see multiscale_iou.py; curves run from threshold
+255 down to 0, as there).  A float32 map gives metrics that differ from PySODMetrics' by its rounding, up to 1e-6.
 """
 
 from sodbench.metrics.pysodmetrics.context_measure import CamouflageContextMeasure, ContextMeasure

@@ -16,7 +16,7 @@ __all__ = ["CamouflageContextMeasure", "ContextMeasure"]
 
 
 class ContextMeasure(SteppedMetric):
-    """Context measure (context_measure.py), to some 1e-9; ``get_results()`` is ``{"cm": mean}``.
+    """Context measure (context_measure.py), to 1e-9; ``get_results()`` is ``{"cm": mean}``.
 
     Parameters
     ----------

@@ -2,8 +2,8 @@
 
 import os
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from sodbench.console import logger
 from sodbench.demo_data import is_demo_data
 from sodbench.errors import Problem
 from sodbench.files import write_error
+from sodbench.metrics.scores import BlockScores
 from sodbench.output_folder import read_json
 from sodbench.provenance import counting_versions
 from sodbench.results import (
@@ -42,11 +43,14 @@ class Outcome:
         Unreadable maps that were scored as black.
     errors : tuple of Problem
         Files for which the task has no result.
+    scored : mapping of str to mapping of str to BlockScores
+        For each protocol the blocks of pairs that workers have scored, by their first name.
     """
 
     skipped: tuple[Problem, ...] = ()
     blackened: tuple[Problem, ...] = ()
     errors: tuple[Problem, ...] = ()
+    scored: Mapping[str, Mapping[str, BlockScores]] = field(default_factory=dict)
 
 
 def describe(
@@ -154,6 +158,7 @@ def _command(task: Task, protocol: str, allow_swapped: bool) -> list[str]:
     command += ["--protocol", protocol, "--missing", policy.missing, "--resize", policy.resize]
     command += ["--undefined", policy.undefined] if policy.undefined else []
     command += ["--no-weighted-f"] * (not policy.weighted)
+    command += ["--channel", policy.channel] if policy.channel != "grey" else []
     command += ["--metrics", ",".join(policy.metrics)] if policy.metrics else []
     command += ["--shard", policy.shard_text] if policy.shard else []
     command += ["--allow-swapped"] * allow_swapped

@@ -3,29 +3,42 @@
 `count_visit` counts all maps of one mask, which is decoded, split and distance-transformed once for the maps of all
 methods. `count_pairs` hands the visits to any executor, several maps at a time. How many threads or processes there
 are is the business of `sodbench.runners.evaluation.workers`; the counts do not depend on it.
+
+What a worker sends back are a few arrays for a work item: one thread puts together what all workers count, and an
+object for each pair would keep it busy before there are ten of them. In large runs the workers also score the pairs.
 """
 
 import threading
 import time
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sodbench.errors import ImageError, Problem, SodbenchError
-from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_grey
-from sodbench.metrics import PairCounts, PreparedMask, compile_kernels, count_pair
+from sodbench.images import GreyImage, decode_alpha, decode_grey, fast_png, read_file, resize_grey
+from sodbench.metrics import (
+    DEFAULT_PROTOCOL,
+    PairCounts,
+    PreparedMask,
+    compile_kernels,
+    count_pair,
+    get_protocol,
+)
 from sodbench.metrics.catalogue import MEASUREMENTS
 from sodbench.metrics.pixel_metrics import MetricError
+from sodbench.metrics.protocols import Protocol
 from sodbench.metrics.schemes import CountingScheme
+from sodbench.metrics.scores import BLOCK, BlockScores, score_block
 from sodbench.plugins import load_plugins
 from sodbench.quoting import size_text
 from sodbench.results import Policy
-from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
+from sodbench.results.pair_problems import ZERO_ONE, describe_other_shape
 from sodbench.results.stored_pairs import (
     MISSING_AS_BLACK,
     NO_FILE,
@@ -33,11 +46,15 @@ from sodbench.results.stored_pairs import (
     RESIZE_CODES,
     UNCHANGED,
     FileIdentity,
+    ScoredPairs,
+    StoredPairs,
     counting_scheme,
 )
 
 # Maps per work item. Larger items cost less communication; smaller ones at the end let all workers finish together.
-_MIN_ITEM, _MAX_ITEM = 8, 64
+MIN_ITEM, _MAX_ITEM = 8, 64
+# Where workers score, an item is a block of masks with all their maps, but no more maps than this
+_MAX_SCORED_ITEM = 512
 
 # File systems set times in steps of up to some ten milliseconds
 _CLOCK_TICK_NS = 20_000_000
@@ -59,6 +76,15 @@ class Visit(NamedTuple):
     mask: Path
     maps: tuple[tuple[int, Path | None], ...]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # paths take several times as long as their texts
+        maps = [(task, None if map_ is None else str(map_)) for task, map_ in self.maps]
+        return _visit_of_texts, (self.stem, str(self.mask), maps)
+
+
+def _visit_of_texts(stem: str, mask: str, maps: Sequence[tuple[int, str | None]]) -> Visit:
+    return Visit(stem, Path(mask), tuple((task, Path(m) if m else None) for task, m in maps))
+
 
 class CountedPair(NamedTuple):
     """The counts of one map against its mask.
@@ -79,7 +105,62 @@ class CountedPair(NamedTuple):
 
 # For each map of a visit its counts, or the problem that prevented them
 Outcomes = list[CountedPair | Problem]
-Batch = Sequence[tuple[Visit, Outcomes]]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What workers compute of the pairs that they have counted.
+
+    Attributes
+    ----------
+    protocols : tuple of Protocol
+        Under which the pairs are scored.
+    keep_counts : bool
+        Whether the counts are sent back as well.
+    """
+
+    protocols: tuple[Protocol, ...]
+    keep_counts: bool
+
+
+class MapProblem(NamedTuple):
+    """A map, or its mask, that could not be read or used.
+
+    Attributes
+    ----------
+    task : int
+        The number of the task that the map belongs to.
+    stem : str
+    problem : Problem
+    is_black : bool
+        Whether a black map was counted instead.
+    """
+
+    task: int
+    stem: str
+    problem: Problem
+    is_black: bool
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What was counted of some visits.
+
+    Attributes
+    ----------
+    n_maps : int
+        The number of their maps.
+    pairs : dict of int to StoredPairs or ScoredPairs
+        For each task the pairs that were counted, in the order of the visits.
+    problems : tuple of MapProblem
+    scores : dict of int to tuple of BlockScores
+        For each task the scores of its pairs under each protocol; empty where they are computed later.
+    """
+
+    n_maps: int
+    pairs: dict[int, StoredPairs | ScoredPairs]
+    problems: tuple[MapProblem, ...]
+    scores: dict[int, tuple[BlockScores, ...]]
 
 
 @cache
@@ -87,6 +168,13 @@ def warm_up_kernels() -> None:
     """Compile every kernel that counting calls, or load its code; a message announces a compilation."""
     fast_png.warm_up()
     compile_kernels()
+
+
+def warm_up_scoring() -> None:
+    """Compile every kernel that computes scores from counts, or load its code."""
+    mask = np.zeros((8, 8), np.uint8)
+    pair = count_pair(mask, PreparedMask(mask))
+    score_block(pair.counts, get_protocol(DEFAULT_PROTOCOL), [""])
 
 
 # ------------------------------------------------------------------------------------------ many visits
@@ -99,6 +187,7 @@ def count_pairs(
     *,
     workers: int = 64,
     folder: Path | None = None,
+    scoring: Scoring | None = None,
 ) -> Generator[Batch, None, None]:
     """Count all visits, with a bounded number of work items in progress (and so of memory).
 
@@ -113,10 +202,12 @@ def count_pairs(
         How many work items the executor works on at a time; up to as many more wait for it.
     folder : Path, optional
         Where relative paths start, for an executor whose workers have another working directory.
+    scoring : Scoring, optional
+        Lets the workers score whole blocks, for visits that are all that is scored, with a map of every task each.
 
     Yields
     ------
-    sequence of (Visit, list of CountedPair or Problem)
+    Batch
         What is counted, in the order of ``visits``, some visits at a time.
 
     Raises
@@ -127,43 +218,48 @@ def count_pairs(
     """
     scheme = counting_scheme(policy)
     if executor is None:
-        yield from ([(visit, count_visit(visit, policy, folder, scheme))] for visit in visits)
+        counting = _Counting(policy, scheme, folder, None)
+        yield from (_count_item(item, counting) for item in _work_items(visits, 1, MIN_ITEM))
         return
     # After Ctrl-C, the interpreter waits for its threads at its end, so they must not finish their items
     stop = threading.Event() if isinstance(executor, ThreadPoolExecutor) else None
-    pending: deque[_PendingItem] = deque()
+    calls = (
+        (item, _Counting(policy, scheme, folder, own_scoring), stop)
+        for item, own_scoring in _items_to_score(visits, workers, scoring)
+    )
     try:
-        for item in _work_items(visits, workers):
-            future = executor.submit(_count_item, item, policy, scheme, folder, stop)
-            pending.append(_PendingItem(item, future))
-            if len(pending) > 2 * workers:
+        yield from _count_items(calls, executor, 2 * workers)
+    finally:
+        if stop:
+            stop.set()
+
+
+def _count_items(
+    calls: Iterable[tuple[Any, ...]], executor: Executor, n_pending: int
+) -> Generator[Batch, None, None]:
+    """Submit the work items, a bounded number at a time, and yield what is counted in their order."""
+    pending: deque[Future[Batch]] = deque()
+    try:
+        for call in calls:
+            pending.append(executor.submit(_count_item, *call))
+            if len(pending) > n_pending:
                 yield pending[0].result()
                 pending.popleft()
         while pending:
             yield pending[0].result()
             pending.popleft()
     except Exception as error:
-        yield from [item.result() for item in pending if item.succeeded()]
+        yield from [future.result() for future in pending if _succeeded(future)]
         if problem := _executor_problem(error):
             raise problem from error
         raise
     finally:
-        if stop:
-            stop.set()
-        for _, future in pending:
+        for future in pending:
             future.cancel()
 
 
-class _PendingItem(NamedTuple):
-    visits: Sequence[Visit]
-    future: Future[list[Outcomes]]
-
-    def result(self) -> Batch:
-        """Wait for the outcomes, and put them together with their visits, which a worker does not send back."""
-        return list(zip(self.visits, self.future.result(), strict=True))
-
-    def succeeded(self) -> bool:
-        return self.future.done() and not self.future.cancelled() and not self.future.exception()
+def _succeeded(future: Future[Batch]) -> bool:
+    return future.done() and not future.cancelled() and not future.exception()
 
 
 def _executor_problem(error: Exception) -> SodbenchError | None:
@@ -181,36 +277,82 @@ def _executor_problem(error: Exception) -> SodbenchError | None:
     return None
 
 
-def _work_items(visits: Sequence[Visit], workers: int) -> Iterator[Sequence[Visit]]:
+def _items_to_score(
+    visits: Sequence[Visit], workers: int, scoring: Scoring | None
+) -> Iterator[tuple[Sequence[Visit], Scoring | None]]:
+    """Split the visits into blocks that the workers score, and smaller items in the end.
+
+    As many blocks as there are workers are left for the smaller items, so that all workers finish together.
+    """
+    n_scored = 0
+    if scoring and visits and BLOCK * len(visits[0].maps) <= _MAX_SCORED_ITEM:
+        n_scored = max(0, len(visits) // BLOCK - workers) * BLOCK
+    for start in range(0, n_scored, BLOCK):
+        yield visits[start : start + BLOCK], scoring
+    for item in _work_items(visits[n_scored:], workers):
+        yield item, None
+
+
+def _work_items(
+    visits: Sequence[Visit], workers: int, largest: int = _MAX_ITEM
+) -> Iterator[Sequence[Visit]]:
     """Split the visits into items of many maps first, of few in the end, so that all workers finish together."""
     remaining = sum(len(visit.maps) for visit in visits)
     start = maps = 0
     for end, visit in enumerate(visits, start=1):
         maps += len(visit.maps)
-        size = min(max(remaining // (8 * workers), _MIN_ITEM), _MAX_ITEM)
+        size = min(max(remaining // (8 * workers), MIN_ITEM), largest)
         if maps >= size or end == len(visits):
             yield visits[start:end]
             remaining -= maps
             start, maps = end, 0
 
 
+class _Counting(NamedTuple):
+    """How a work item is counted."""
+
+    policy: Policy
+    scheme: CountingScheme
+    folder: Path | None
+    scoring: Scoring | None
+
+
 def _count_item(
-    visits: Sequence[Visit],
-    policy: Policy,
-    scheme: CountingScheme,
-    folder: Path | None,
-    stop: threading.Event | None,
-) -> list[Outcomes]:
+    visits: Sequence[Visit], counting: _Counting, stop: threading.Event | None = None
+) -> Batch:
+    """Count some visits; whatever is sent back is packed."""
+    policy, scheme, folder, scoring = counting
     if any(column.measurement not in MEASUREMENTS for column in scheme.columns):
         # a new process knows only the metrics of sodbench itself
         load_plugins("sodbench.metrics")
-    outcomes = []
+    counted: defaultdict[int, list[tuple[str, bytes, PairCounts]]] = defaultdict(list)
+    problems = []
     for visit in visits:
         # no one waits for the result
         if stop and stop.is_set():
             break
-        outcomes.append(count_visit(visit, policy, folder, scheme))
-    return outcomes
+        outcomes = count_visit(visit, policy, folder, scheme)
+        for (task, _), outcome in zip(visit.maps, outcomes, strict=True):
+            if isinstance(outcome, Problem):
+                problems.append(MapProblem(task, visit.stem, outcome, is_black=False))
+                continue
+            counted[task].append((visit.stem, outcome.record, outcome.counts))
+            if outcome.problem:
+                problems.append(MapProblem(task, visit.stem, outcome.problem, is_black=True))
+    pairs: dict[int, StoredPairs | ScoredPairs] = {}
+    scores = {}
+    for task, own in counted.items():
+        stored = StoredPairs.stack(*zip(*own, strict=True))
+        pairs[task] = stored
+        if scoring:
+            scores[task] = tuple(
+                score_block(stored.counts, protocol, stored.stems, policy.metrics)
+                for protocol in scoring.protocols
+            )
+            if not scoring.keep_counts:
+                pairs[task] = ScoredPairs(stored.stems, stored.records)
+    n_maps = sum(len(visit.maps) for visit in visits)
+    return Batch(n_maps, pairs, tuple(problems), scores)
 
 
 # -------------------------------------------------------------------------------------------- one visit
@@ -266,7 +408,7 @@ def _count_map(
     if path is None:
         return _count_black(mask)
     try:
-        file, decoded = _decode_file(path, folder)
+        file, decoded = _decode_file(path, folder, policy.channel)
     except (ImageError, OSError) as error:
         problem = Problem("unreadable", str(path), _detail(error))
         if policy.missing != "zero":
@@ -305,15 +447,18 @@ def _counted_pair(
     return CountedPair(np.array(fields, PAIR_RECORD).tobytes(), counts)
 
 
-def _decode_file(path: Path, folder: Path | None) -> tuple[FileIdentity, GreyImage]:
-    """The facts of a file and its grey image, both from the same bytes."""
+def _decode_file(
+    path: Path, folder: Path | None, channel: str = "grey"
+) -> tuple[FileIdentity, GreyImage]:
+    """The facts of a file and its grey image or its alpha channel, both from the same bytes."""
     place = folder / path if folder else path
     data, status = read_file(place)
     if 0 <= time.time_ns() - status.st_ctime_ns < _CLOCK_TICK_NS:
         # Modified so recently that it could change again without getting a new time, which would never be noticed
         time.sleep(_CLOCK_TICK_NS / 1e9)
         data, status = read_file(place)
-    return FileIdentity.from_content(data, status), decode_grey(data, path)
+    decode = decode_alpha if channel == "alpha" else decode_grey
+    return FileIdentity.from_content(data, status), decode(data, path)
 
 
 def _detail(error: ImageError | OSError) -> str:
@@ -334,6 +479,6 @@ def size_problem(path: Path, size: tuple[int, int], mask_size: tuple[int, int]) 
     -------
     Problem
     """
-    hint = describe_swapped_sides(size, mask_size)
+    hint = describe_other_shape(size, mask_size)
     detail = f"{size_text(size)}, but its mask is {size_text(mask_size)}{hint}"
     return Problem("size", str(path), detail)

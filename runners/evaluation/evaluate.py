@@ -7,7 +7,7 @@ whose files are unchanged is never read again.
 
 import gc
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from sodbench.console import bar, logger
-from sodbench.datasets import find_masks
+from sodbench.datasets import find_masks, infer_dataset_name, known_name
 from sodbench.errors import Problem, ProblemKind, ProblemsError, Severity, SodbenchError
 from sodbench.files import lock_folder
-from sodbench.metrics import DEFAULT_PROTOCOL, PROTOCOLS
+from sodbench.metrics import DEFAULT_PROTOCOL, PROTOCOLS, get_protocol
+from sodbench.metrics.scores import BlockScores
 from sodbench.plugins import load_plugins
 from sodbench.results import RESULT_FILE, Policy, Result, derive_result
-from sodbench.results.policy import Missing, Resize, Undefined
+from sodbench.results.policy import Channel, Missing, Resize, Undefined
 from sodbench.results.store import CountsStore
 from sodbench.runners.evaluation.assemble import Outcome, describe, store_result
-from sodbench.runners.evaluation.count import CountedPair, Visit
+from sodbench.runners.evaluation.count import MapProblem, Scoring, Visit
 from sodbench.runners.evaluation.plan import EvaluationPlan, plan_evaluation
 from sodbench.runners.evaluation.preflight import (
     advise,
@@ -67,7 +68,7 @@ class EvaluateOptions(TypedDict, total=False):
 
     Attributes
     ----------
-    missing, resize, undefined, weighted, metrics
+    missing, resize, undefined, weighted, metrics, channel
         As in `sodbench.results.Policy`.
     name : str
         What to call the one method.
@@ -80,6 +81,7 @@ class EvaluateOptions(TypedDict, total=False):
     undefined: Undefined | None
     weighted: bool
     metrics: Sequence[str]
+    channel: Channel
     name: str | None
     dataset_name: str | None
 
@@ -116,7 +118,7 @@ def evaluate(
         Score everything again.
     **options
         ``missing`` (``"error"``, ``"skip"``, ``"zero"``), ``resize`` (``"error"``, ``"bilinear"``, ``"nearest"``),
-        ``undefined`` (``"keep"``, ``"skip"``), ``weighted`` and ``metrics`` as in `sodbench.results.Policy`; ``name`` and
+        ``undefined`` (``"keep"``, ``"skip"``), ``channel``, ``weighted`` and ``metrics`` as in `sodbench.results.Policy`; ``name`` and
         ``dataset_name``, the names of the method and the dataset in the result.
 
     Returns
@@ -191,6 +193,7 @@ def _plan_folders(
         undefined=options.get("undefined"),
         weighted=options.get("weighted", True),
         metrics=tuple(options.get("metrics", ())),
+        channel=options.get("channel", "grey"),
     )
     if unknown := options.keys() - EvaluateOptions.__annotations__.keys():
         raise TypeError(f"evaluate() got an unexpected keyword argument {min(unknown)!r}")
@@ -252,12 +255,8 @@ def evaluate_plan(
     settings = _Settings(protocols, where, workers or Workers(), force, allow_swapped, keep_counts)
     settings.workers.start_early(_count_new_maps(plan, where, force=force))
     check_plan(plan, where)
-    for task in plan.tasks:
-        if not task.stems:
-            logger.info(f"{task}: its {task.n_divided} pair(s) are in other shards")
-    scored: list[_Scored] = []
-    for tasks in plan.by_dataset():
-        scored += _score_dataset(tasks, settings)
+    _mention_empty_shards(plan)
+    scored = [one for tasks in plan.by_dataset() for one in _score_dataset(tasks, settings)]
     if n_reused := sum(one.is_reused for one in scored):
         logger.info(f"{n_reused} of {len(scored)} results are up to date and were reused")
     _raise_errors(scored, stored=bool(output))
@@ -274,6 +273,12 @@ def _count_new_maps(plan: EvaluationPlan, output: Path | None, *, force: bool) -
         for task in plan.tasks
         if force or output is None or not (result_folder(task, output) / RESULT_FILE).exists()
     )
+
+
+def _mention_empty_shards(plan: EvaluationPlan) -> None:
+    for task in plan.tasks:
+        if not task.stems:
+            logger.info(f"{task}: its {task.n_divided} pair(s) are in other shards")
 
 
 def _raise_errors(scored: "Sequence[_Scored]", *, stored: bool) -> None:
@@ -295,9 +300,17 @@ def _hint_at_empty_masks(results: Sequence[Result]) -> None:
         empty = sum(problem.kind == ProblemKind.EMPTY_MASK for problem in result.problems)
         if result.n >= _MASKS_FOR_A_HINT and 0.4 <= empty / result.n < 1:
             logger.warning(
-                f"{dataset}: {empty} of {result.n} masks are empty. Is it COD10K? Papers score its camouflaged part, the "
-                "images COD10K-CAM-*: list their names in a file and give --items FILE"
+                f"{dataset}: {empty} of {result.n} masks are empty. Is it COD10K? Papers score its camouflaged part, "
+                f"COD10K/cam: {_cam_advice(result)}"
             )
+
+
+def _cam_advice(result: Result) -> str:
+    """How to select the camouflaged part of COD10K as GT."""
+    root = Path(result.folders["masks"] or "").parent
+    if known_name(infer_dataset_name(root)) == "COD10K":
+        return f"give {root / 'cam'} as GT"
+    return "name its folder COD10K and give COD10K/cam as GT, or list the items COD10K-CAM-* in a file: --items FILE"
 
 
 def _check_arguments(protocols: Sequence[str], output: Path | str | None) -> None:
@@ -324,7 +337,7 @@ def _score_dataset(tasks: Sequence[Task], settings: _Settings) -> list[_Scored]:
     """Count and score the tasks of one dataset, and store their results before the next one's pairs are counted."""
     with freeze_gc(), ExitStack() as held:
         group = [_open(task, settings, held) for task in tasks]
-        outcomes = _count_missing(group, settings.workers)
+        outcomes = _count_missing(group, settings)
         return [
             _Scored(errors=outcome.errors)
             if outcome.errors
@@ -388,7 +401,7 @@ def _open(task: Task, settings: _Settings, held: ExitStack) -> _OpenTask:
     return _OpenTask(task, folder, reusable, store, tuple(missing), swapped)
 
 
-def _count_missing(opened: Sequence[_OpenTask], workers: Workers) -> list[Outcome]:
+def _count_missing(opened: Sequence[_OpenTask], settings: _Settings) -> list[Outcome]:
     """Count the missing pairs of the tasks of one dataset into their stores."""
     visits = _plan_visits(opened)
     dataset = opened[0].task.dataset
@@ -399,27 +412,51 @@ def _count_missing(opened: Sequence[_OpenTask], workers: Workers) -> list[Outcom
             f"{dataset}: {total - left} of {total} pairs were scored before and have not changed"
         )
     policy = opened[0].task.policy
-    skipped: list[list[Problem]] = [[] for _ in opened]
-    blackened: list[list[Problem]] = [[] for _ in opened]
-    errors: list[list[Problem]] = [[] for _ in opened]
+    met: list[list[MapProblem]] = [[] for _ in opened]
+    scored: list[dict[str, dict[str, BlockScores]]] = [
+        {protocol: {} for protocol in settings.protocols} for _ in opened
+    ]
     with (
         bar(total, f"score {dataset}", "map", initial=total - left) as progress,
-        closing(workers.count(visits, policy)) as batches,
+        closing(settings.workers.count(visits, policy, _scoring(opened, settings))) as batches,
     ):
         for batch in batches if visits else ():
-            for visit, outcomes in batch:
-                for (number, _), outcome in zip(visit.maps, outcomes, strict=True):
-                    if isinstance(outcome, CountedPair):
-                        pair = (visit.stem, outcome.record, outcome.counts)
-                        opened[number].store.append([pair])
-                        blackened[number] += [outcome.problem] if outcome.problem else []
-                    elif outcome.kind == ProblemKind.UNREADABLE and policy.missing != "error":
-                        skipped[number].append(outcome)
-                    else:
-                        errors[number].append(outcome)
-            progress.update(sum(len(visit.maps) for visit, _ in batch))
-    problems = zip(skipped, blackened, errors, strict=True)
-    return [Outcome(tuple(s), tuple(b), tuple(e)) for s, b, e in problems]
+            for number, pairs in batch.pairs.items():
+                opened[number].store.append(pairs)
+            for problem in batch.problems:
+                met[problem.task].append(problem)
+            for number, blocks in batch.scores.items():
+                for protocol, block in zip(settings.protocols, blocks, strict=True):
+                    scored[number][protocol][block.stems[0]] = block
+            progress.update(batch.n_maps)
+    return [_outcome(*one, policy) for one in zip(met, scored, strict=True)]
+
+
+def _scoring(opened: Sequence[_OpenTask], settings: _Settings) -> Scoring | None:
+    """What workers may score: everything, if nothing was scored before and all tasks have the same pairs."""
+    task = opened[0].task
+    if any(one.missing != task.stems for one in opened):
+        return None
+    needs_counts = bool(settings.output or settings.keep_counts)
+    # where an unreadable map is left out, the pairs after it belong to other blocks
+    if task.policy.missing == "skip" and not needs_counts:
+        return None
+    return Scoring(tuple(map(get_protocol, settings.protocols)), needs_counts)
+
+
+def _outcome(
+    met: Sequence[MapProblem], scored: Mapping[str, Mapping[str, BlockScores]], policy: Policy
+) -> Outcome:
+    """Divide the problems of a task by what they mean for its result."""
+    skipped, blackened, errors = [], [], []
+    for one in met:
+        if one.is_black:
+            blackened.append(one.problem)
+        elif one.problem.kind == ProblemKind.UNREADABLE and policy.missing != "error":
+            skipped.append(one.problem)
+        else:
+            errors.append(one.problem)
+    return Outcome(tuple(skipped), tuple(blackened), tuple(errors), scored)
 
 
 def _plan_visits(opened: Sequence[_OpenTask]) -> list[Visit]:
@@ -446,7 +483,8 @@ def _finish(opened: _OpenTask, outcome: Outcome, settings: _Settings) -> tuple[R
     results = [reusable.first] if reusable.first else []
     for protocol in settings.protocols[len(results) :]:
         info = describe(task, pairs, protocol, outcome, allow_swapped=opened.allow_swapped)
-        results.append(derive_result(pairs, protocol, info, counts))
+        scored = outcome.scored.get(protocol)
+        results.append(derive_result(pairs, protocol, info, counts, scored))
     if folder and not opened.is_up_to_date:
         results[0] = store_result(folder, results[0], pairs, reusable.stored)
     opened.store.discard()

@@ -13,7 +13,7 @@ import numpy as np
 
 from sodbench.console import bar
 from sodbench.datasets import find_masks
-from sodbench.errors import Problem, SodbenchError, StoredFileError
+from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.files import walk
 from sodbench.metrics import Counts
 from sodbench.results import (
@@ -31,7 +31,7 @@ from sodbench.results.stored_pairs import (
     PAIR_RECORD,
     StoredPairs,
 )
-from sodbench.runners.evaluation.count import CountedPair, Visit
+from sodbench.runners.evaluation.count import Visit
 from sodbench.runners.evaluation.plan import plan_evaluation
 from sodbench.runners.evaluation.task import Task
 from sodbench.runners.evaluation.workers import Workers
@@ -196,14 +196,18 @@ def _compare_with_images(
     rows = {stem: row for row, stem in enumerate(stored.stems)}
     with bar(len(visits), f"verify {result.dataset}", "map") as progress:
         for batch in workers.count(visits, result.policy):
-            for visit, (outcome,) in batch:
-                if visit.stem in rows:
-                    pair = stored.read(np.array([rows[visit.stem]]))
-                    if difference := _difference(pair, outcome):
-                        yield f"{visit.stem}: {difference}"
-                elif isinstance(outcome, CountedPair):
-                    yield f"{visit.stem}: is left out, but its map is there and can be read"
-            progress.update(len(batch))
+            for _, stem, problem, is_black in batch.problems:
+                if stem in rows and not is_black:
+                    yield f"{stem}: {problem.kind}: {problem.file}: {problem.detail}"
+            for counted in batch.pairs.values():
+                for row, stem in enumerate(counted.stems):
+                    if stem not in rows:
+                        yield f"{stem}: is left out, but its map is there and can be read"
+                        continue
+                    pair = counted.read(np.array([row]))
+                    if difference := _difference(stored.read(np.array([rows[stem]])), pair):
+                        yield f"{stem}: {difference}"
+            progress.update(batch.n_maps)
 
 
 def _find_missing_images(
@@ -217,11 +221,8 @@ def _find_missing_images(
     return sorted(masks.keys() - set(stored.stems))
 
 
-def _difference(stored: StoredPairs, outcome: CountedPair | Problem) -> str:
+def _difference(stored: StoredPairs, counted: StoredPairs) -> str:
     """How a pair that was counted again differs from the stored one; empty if it does not."""
-    if isinstance(outcome, Problem):
-        return f"{outcome.kind}: {outcome.file}: {outcome.detail}"
-    counted = StoredPairs.stack(stored.stems, [outcome.record], [outcome.counts])
     old, new = stored.records[0], counted.records[0]
     if old["fitted"] != new["fitted"] and MISSING_AS_BLACK in (old["fitted"], new["fitted"]):
         is_missing = new["fitted"] == MISSING_AS_BLACK

@@ -14,10 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from sodbench.errors import SodbenchError
+from sodbench.metrics.catalogue import registered_formulas
 from sodbench.metrics.compiled import have_cache
 from sodbench.parallel import thread_pool, worker_count
 from sodbench.results import Policy
-from sodbench.runners.evaluation.count import Batch, Visit, count_pairs, warm_up_kernels
+from sodbench.runners.evaluation.count import (
+    Batch,
+    Scoring,
+    Visit,
+    count_pairs,
+    warm_up_kernels,
+)
 
 # Below this number of maps, processes take longer to start than they save
 MIN_MAPS_FOR_PROCESSES = 1000
@@ -78,17 +85,21 @@ class Workers:
         least = _MIN_MAPS_PER_PROCESS if self._uses_processes(n_maps) else _MIN_MAPS_PER_THREAD
         return worker_count(self.jobs, items=n_maps // least)
 
-    def count(self, visits: Sequence[Visit], policy: Policy) -> Generator[Batch, None, None]:
+    def count(
+        self, visits: Sequence[Visit], policy: Policy, scoring: Scoring | None = None
+    ) -> Generator[Batch, None, None]:
         """Count all visits, see `count_pairs`; closing the generator ends the workers.
 
         Parameters
         ----------
         visits : sequence of Visit
         policy : Policy
+        scoring : Scoring, optional
+            What worker processes may compute besides, see `count_pairs`.
 
         Yields
         ------
-        sequence of (Visit, list of CountedPair or Problem)
+        Batch
 
         Raises
         ------
@@ -112,7 +123,10 @@ class Workers:
         executor = _process_executor(number) if in_processes else thread_pool(number)
         finished = False
         try:
-            with closing(count_pairs(visits, policy, executor, workers=number)) as batches:
+            # worker processes do not have the formulas that this process has registered
+            own = scoring if in_processes and not registered_formulas() else None
+            counted = count_pairs(visits, policy, executor, workers=number, scoring=own)
+            with closing(counted) as batches:
                 yield from batches
             finished = True
         finally:

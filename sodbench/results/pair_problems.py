@@ -2,20 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.errors import Problem, ProblemKind
-from sodbench.images import LOW_16_BIT, LOW_16_BIT_FIX
+from sodbench.images import ALPHA_TAKEN, ALPHA_VARIES, LOW_16_BIT, LOW_16_BIT_FIX
 from sodbench.metrics import Protocol
 from sodbench.quoting import size_text
 from sodbench.results.pair_table import PairTable
 from sodbench.results.stored_pairs import BILINEAR, MISSING_AS_BLACK, NEAREST, Records
-
-if TYPE_CHECKING:
-    from sodbench.metrics.scores import CountsSource
 
 # A decoder's note: the image holds 0 and 1, where 0 and 255 are expected
 ZERO_ONE = "values 0 and 1 only"
@@ -35,40 +32,11 @@ PAIR_PROBLEMS = frozenset(
 )
 
 _RESIZED = {BILINEAR: "bilinear", NEAREST: "nearest"}
-_PAIRS_PER_BLOCK = 256
-
-
-def count_foreground(
-    source: "CountsSource", facts: Records, protocol: Protocol
-) -> NDArray[np.int64]:
-    """Count the foreground pixels of each mask under a protocol's rule, int64 [N].
-
-    Parameters
-    ----------
-    source : CountsSource
-        The counts of the pairs.
-    facts : records of dtype PAIR_RECORD, shape [N]
-        What else is known of them.
-    protocol : Protocol
-        Whose rule decides.
-
-    Returns
-    -------
-    int64 [N]
-    """
-    pixels: NDArray[np.int64] = facts["foreground"].astype(np.int64)
-    # the records hold the number above 128; a mask without grey levels has the same under every rule
-    if protocol.rule.foreground_above == 128 or not facts["mask_levels"].any():
-        return pixels
-    for start in range(0, len(pixels), _PAIRS_PER_BLOCK):
-        rows = np.arange(start, min(start + _PAIRS_PER_BLOCK, len(pixels)))
-        pixels[rows] = source[rows].foreground(protocol.rule)
-    return pixels
 
 
 def find_pair_problems(
     facts: Records,
-    foreground: NDArray[np.int64],
+    empty: NDArray[np.bool_],
     files: PairTable,
     folders: Mapping[str, str | None],
     protocol: Protocol,
@@ -78,8 +46,8 @@ def find_pair_problems(
     Parameters
     ----------
     facts : records of dtype PAIR_RECORD, shape [N]
-    foreground : int64 [N]
-        From `count_foreground`, for the same protocol.
+    empty : bool [N]
+        Which masks have no foreground under the protocol.
     files : PairTable
         The names of the pairs and their files.
     folders : mapping
@@ -93,7 +61,7 @@ def find_pair_problems(
     """
     rule = f"foreground is {protocol.mask_signature} under {protocol.name}"
     noteworthy = (
-        (foreground == 0)
+        empty
         | (facts["mask_levels"] > 0)
         | (facts["brightest"] <= 1)
         | (facts["mask_note"] != b"")
@@ -104,7 +72,7 @@ def find_pair_problems(
     for row in np.flatnonzero(noteworthy).tolist():
         record = facts[row]
         mask, map_ = (_path(files, row, which, folders) for which in ("mask", "map"))
-        problems += _mask_problems(mask, record, int(foreground[row]), rule)
+        problems += _mask_problems(mask, record, empty=bool(empty[row]), rule=rule)
         problems += _map_problems(map_, record)
     return sorted_unique(problems)
 
@@ -115,7 +83,7 @@ def _path(files: PairTable, row: int, which: str, folders: Mapping[str, str | No
     return str(Path(folders[f"{which}s"] or "") / name) if name else files.stems[row]
 
 
-def _mask_problems(file: str, record: Any, foreground: int, rule: str) -> Iterator[Problem]:
+def _mask_problems(file: str, record: Any, *, empty: bool, rule: str) -> Iterator[Problem]:
     note, levels = record["mask_note"].decode(), int(record["mask_levels"])
     if note == ZERO_ONE:
         detail = f"{ZERO_ONE}, so all of it is background; store it as 0 and 255"
@@ -128,7 +96,7 @@ def _mask_problems(file: str, record: Any, foreground: int, rule: str) -> Iterat
         yield Problem(ProblemKind.GREY_MASK, file, detail)
     if _is_noteworthy(note):
         yield Problem(ProblemKind.CONVERTED, file, note)
-    if not foreground:
+    if empty:
         yield Problem(ProblemKind.EMPTY_MASK, file, f"no pixel is foreground; {rule}")
 
 
@@ -136,11 +104,12 @@ def _map_problems(file: str, record: Any) -> Iterator[Problem]:
     note, brightest, fitted = record["map_note"].decode(), record["brightest"], record["fitted"]
     if fitted in _RESIZED:
         own, wanted = (size_text(record[name]) for name in ("map_size", "size"))
-        hint = describe_swapped_sides(record["map_size"], record["size"])
+        hint = describe_other_shape(record["map_size"], record["size"])
         detail = f"{own}, resized to its mask's {wanted} ({_RESIZED[fitted]}){hint}"
         yield Problem(ProblemKind.SIZE, file, detail)
     if _is_noteworthy(note):
-        yield Problem(ProblemKind.CONVERTED, file, note)
+        hint = "; is the mask in alpha? --channel alpha" if ALPHA_VARIES in note else ""
+        yield Problem(ProblemKind.CONVERTED, file, note + hint)
     if brightest == 1:
         detail = f"{ZERO_ONE}, so all of it is almost black; store it as 0 and 255"
         yield Problem(ProblemKind.MAP_CODING, file, detail)
@@ -151,8 +120,8 @@ def _map_problems(file: str, record: Any) -> Iterator[Problem]:
         yield Problem(ProblemKind.BLACK_MAP, file, "every pixel is 0")
 
 
-def describe_swapped_sides(size: Sequence[int], wanted: Sequence[int]) -> str:
-    """Return a hint if a map has its mask's sides swapped, else an empty text.
+def describe_other_shape(size: Sequence[int], wanted: Sequence[int]) -> str:
+    """Return a hint if a map has its mask's sides swapped or another aspect ratio, else an empty text.
 
     Parameters
     ----------
@@ -164,16 +133,20 @@ def describe_swapped_sides(size: Sequence[int], wanted: Sequence[int]) -> str:
     str
         Begins with a semicolon.
     """
-    if size[0] == size[1] or tuple(size) != (wanted[1], wanted[0]):
+    # networks return square maps of any image, which resizing puts right
+    if size[0] == size[1]:
         return ""
-    return (
-        "; its sides are swapped: was the map turned, for example by its image's EXIF orientation?"
-    )
+    if tuple(size) == (wanted[1], wanted[0]):
+        return "; its sides are swapped: was the map turned, for example by its image's EXIF orientation?"
+    # sides are whole numbers, so that a smaller map has the ratio only within half a pixel
+    if abs(size[0] * wanted[1] - size[1] * wanted[0]) > max(wanted):
+        return "; another aspect ratio: was the map cropped or padded, or is it another image's?"
+    return ""
 
 
 def _is_noteworthy(note: str) -> bool:
     """Whether a decoder's conversion can change numbers or deserves a look; 1-bit masks are as good as 8-bit ones."""
-    return bool(note) and note not in ("1-bit", ZERO_ONE) and LOW_16_BIT not in note
+    return bool(note) and note not in ("1-bit", ZERO_ONE, ALPHA_TAKEN) and LOW_16_BIT not in note
 
 
 def sorted_unique(problems: Iterable[Problem]) -> list[Problem]:

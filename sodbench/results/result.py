@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sodbench.metrics import Counts, Scores
+    from sodbench.metrics.scores import BlockScores
     from sodbench.results.counts_file import CountsFile
     from sodbench.results.stored_pairs import PairSelection, Records, StoredPairs
 
@@ -335,7 +336,7 @@ class Result:
         if protocol not in self.protocols:
             raise SodbenchError(
                 f"{self.method} on {self.dataset}: its pairs were not counted for {protocol}; "
-                f"score it again with sodbench eval --protocol {protocol}"
+                "score it again with 'sodbench eval' and that --protocol"
             )
         from sodbench.metrics import score
         from sodbench.results.stored_pairs import StoredPairs
@@ -419,6 +420,7 @@ def derive_result(
     protocol: str,
     info: ResultInfo,
     counts: "StoredPairs | None" = None,
+    scored: "Mapping[str, BlockScores] | None" = None,
 ) -> Result:
     """Compute a result from counted pairs alone: scores, table, signature, and the problems of single pairs.
 
@@ -432,6 +434,8 @@ def derive_result(
         What the result states besides its numbers.
     counts : StoredPairs, optional
         Kept by the result, for results that are not stored.
+    scored : mapping of str to BlockScores, optional
+        What was scored before under this protocol, see `sodbench.metrics.score`.
 
     Returns
     -------
@@ -440,24 +444,25 @@ def derive_result(
     from sodbench.metrics import get_protocol, score
     from sodbench.results.pair_problems import (
         PAIR_PROBLEMS,
-        count_foreground,
         find_pair_problems,
         sorted_unique,
     )
 
     rules, facts = get_protocol(protocol), source.records
-    foreground = count_foreground(source, facts, rules)
-    own = find_pair_problems(facts, foreground, info.files, info.folders, rules)
-    others = sorted_unique(p for p in info.problems if p.kind not in PAIR_PROBLEMS)
-    height, width = facts["size"].astype(np.int64).T
-    files = replace(info.files, columns={"height": height, "width": width})
+    stems = info.files.stems
     scores = score(
         source,
         protocol,
-        files.stems,
+        stems,
         undefined_s=info.policy.undefined,
         requested=info.policy.metrics,
+        scored=scored,
     )
+    empty = np.isin(np.array(stems, dtype=object), scores.empty_masks)
+    own = find_pair_problems(facts, empty, info.files, info.folders, rules)
+    others = sorted_unique(p for p in info.problems if p.kind not in PAIR_PROBLEMS)
+    height, width = facts["size"].astype(np.int64).T
+    files = replace(info.files, columns={"height": height, "width": width})
     return build_result(scores, replace(info, files=files, problems=[*others, *own]), counts)
 
 
@@ -501,6 +506,7 @@ def build_result(
         undefined=undefined if scores.undefined else "",
         subset=info.dataset.partition("/")[2],
         shard=policy.shard_text,
+        channel="" if policy.channel == "grey" else policy.channel,
         hce=HCE_POLYLINES if {"hce", "hce_raw"} & set(policy.metrics) else "",
         version=info.provenance.get("versions", {}).get("sodbench", __version__),
     )

@@ -8,9 +8,8 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +18,7 @@ import numpy as np
 from sodbench.console import logger
 from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.files import checksum, is_temporary, list_paths, open_regular, write_error
-from sodbench.metrics import PairCounts
+from sodbench.images import ALPHA_TAKEN
 from sodbench.results.counts_file import CountsFile, write_counts
 from sodbench.results.policy import Policy
 from sodbench.results.result import PARTS_FOLDER
@@ -32,6 +31,7 @@ from sodbench.results.stored_pairs import (
     PairSelection,
     PairSource,
     Records,
+    ScoredPairs,
     StoredPairs,
     counting_scheme,
 )
@@ -41,8 +41,6 @@ PAIRS_PER_PART = 512
 SECONDS_PER_PART = 5.0
 # Without an output folder, this many pairs stay in memory before they move to a temporary file
 PAIRS_IN_MEMORY = 1000
-# A pair as it was counted: its name, its record (dtype PAIR_RECORD) and its counts
-CountedRecord = tuple[str, bytes, PairCounts]
 _PART_NAME = re.compile(r"part-(\d{4,9})\.npz")
 _ZIP_MAGIC = b"PK\x03\x04"
 
@@ -83,7 +81,7 @@ class CountsStore:
         self._folder = folder / PARTS_FOLDER if folder else None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._sources: list[PairSource] = []
-        self._pending: list[CountedRecord] = []
+        self._pending: list[StoredPairs] = []
         self._since = 0.0
         self._next = 1
         if stored:
@@ -144,23 +142,26 @@ class CountsStore:
         unchanged = {stem for stem, same in zip(stored, current, strict=True) if same}
         return [stem for stem in stems if stem not in unchanged]
 
-    def append(self, pairs: Iterable[CountedRecord]) -> None:
+    def append(self, pairs: StoredPairs | ScoredPairs) -> None:
         """Add counted pairs; a pair that is there already is replaced.
 
         Parameters
         ----------
-        pairs : iterable of (str, bytes, PairCounts)
-            Name, record of dtype PAIR_RECORD, and counts.
+        pairs : StoredPairs or ScoredPairs
+            In the order of their names.  Pairs without counts stay in memory.
 
         Raises
         ------
         SodbenchError
             Where a part cannot be written.
         """
+        if isinstance(pairs, ScoredPairs):
+            self._sources.append(pairs)
+            return
         if not self._pending:
             self._since = time.monotonic()
-        self._pending += pairs
-        number = len(self._pending)
+        self._pending.append(pairs)
+        number = sum(map(len, self._pending))
         if self._folder is None:
             full = number >= PAIRS_IN_MEMORY
         else:
@@ -181,8 +182,7 @@ class CountsStore:
         PairSelection
             In the order of ``stems``.
         """
-        pending = [_stack_pairs(self._pending)] if self._pending else []
-        return PairSelection.select([*self._sources, *pending], stems)
+        return PairSelection.select([*self._sources, *self._pending], stems)
 
     def discard(self) -> None:
         """Delete all parts: their pairs are stored in ``counts.npz`` now."""
@@ -202,8 +202,10 @@ class CountsStore:
     def _write_part(self) -> None:
         if not self._pending:
             return
-        pairs = _stack_pairs(self._pending)
+        pairs = StoredPairs.concatenate(self._pending)
         self._pending.clear()
+        if list(pairs.stems) != sorted(pairs.stems):
+            pairs = pairs.read(np.argsort(np.array(pairs.stems, dtype=object)))
         if self._folder is None:
             self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="sodbench-")
         path = (self._folder or Path(self._temporary.name)) / f"part-{self._next:04d}.npz"  # type: ignore[union-attr]
@@ -277,12 +279,6 @@ def _delete_part(path: Path, reason: str = "") -> None:
         raise write_error(path, error) from error
 
 
-def _stack_pairs(pairs: Sequence[CountedRecord]) -> StoredPairs:
-    """Single pairs as one value, in the order of their names."""
-    stems, records, counts = zip(*sorted(pairs, key=itemgetter(0)), strict=True)
-    return StoredPairs.stack(stems, records, counts)
-
-
 def are_current(
     records: Records, masks: Sequence[Path], maps: Sequence[Path | None], policy: Policy
 ) -> list[bool]:
@@ -301,8 +297,10 @@ def are_current(
     list of bool, length N
     """
     usable = (UNCHANGED, RESIZE_CODES.get(policy.resize))
+    is_alpha = records["map_note"] == ALPHA_TAKEN.encode()
     rows = zip(
         records["fitted"].tolist(),
+        (is_alpha == (policy.channel == "alpha")).tolist(),
         _stored_identities(records, "mask"),
         masks,
         _stored_identities(records, "map"),
@@ -310,11 +308,16 @@ def are_current(
         strict=True,
     )
     current = []
-    for fitted, mask_identity, mask, map_identity, map_ in rows:
+    for fitted, has_channel, mask_identity, mask, map_identity, map_ in rows:
         if fitted == MISSING_AS_BLACK:
             is_usable = policy.missing == "zero" and map_ is None
         else:
-            is_usable = fitted in usable and map_ is not None and _is_same_file(map_, map_identity)
+            is_usable = (
+                has_channel
+                and fitted in usable
+                and map_ is not None
+                and _is_same_file(map_, map_identity)
+            )
         current.append(is_usable and _is_same_file(mask, mask_identity))
     return current
 

@@ -173,6 +173,35 @@ class StoredPairs:
         )
 
 
+@dataclass(frozen=True)
+class ScoredPairs:
+    """Pairs whose scores are known, so that their counts were not kept; a ``PairSource`` that is never read.
+
+    Attributes
+    ----------
+    stems : tuple of str
+        The names of N pairs.
+    records : structured array of dtype PAIR_RECORD, shape [N]
+    """
+
+    stems: tuple[str, ...]
+    records: Records
+
+    def read(self, rows: RowNumbers) -> StoredPairs:
+        """Refuse to return pairs: there are no counts.
+
+        Parameters
+        ----------
+        rows : int64 [n]
+
+        Raises
+        ------
+        LookupError
+            Always.
+        """
+        raise LookupError(f"the counts of {self.stems[int(rows[0])]} were not kept")
+
+
 class PairSource(Protocol):
     """Where counted pairs are read from: memory, or a file whose histograms stay on disk."""
 

@@ -82,8 +82,8 @@ def test_the_newest_counts_of_a_pair_are_used(tmp_path, monkeypatch):
     """A mask that was grey and is not any more has one histogram, whether the store was reopened in between or not."""
     monkeypatch.setattr(store, "PAIRS_PER_PART", 1)
     with CountsStore(tmp_path, Policy()) as first:
-        first.append(counted("a", "b", seed=1, grey=True))
-        first.append(counted("a", seed=2))
+        first.append(pairs("a", "b", seed=1, grey=True))
+        first.append(pairs("a", seed=2))
         expected = first.select("ab").read_all()
     assert hashes(expected) == [2, 1]
     assert expected.counts.deviations[MATLAB_RULE].rows.tolist() == [1]
@@ -111,16 +111,16 @@ def test_a_full_disk_loses_the_part_under_way_and_keeps_those_before(
 ):
     monkeypatch.setattr(store, "PAIRS_PER_PART", 1)
     with CountsStore(tmp_path, Policy()) as counts:
-        counts.append(counted("a", seed=1))
+        counts.append(pairs("a", seed=1))
         (part,) = (tmp_path / "parts").iterdir()
         size = part.stat().st_size
         with (
             no_file_beyond(size),
             pytest.raises(SodbenchError, match=r"part-0002\.npz: cannot be written \(.*make room"),
         ):
-            counts.append(counted("b", "c", seed=2))
+            counts.append(pairs("b", "c", seed=2))
         assert list((tmp_path / "parts").iterdir()) == [part]
-        counts.append(counted("c", seed=3))
+        counts.append(pairs("c", seed=3))
     with CountsStore(tmp_path, Policy()) as again:
         assert hashes(again.select("ac")) == [1, 3]
 
@@ -140,13 +140,13 @@ def test_what_ends_a_run_is_raised_though_its_pairs_cannot_be_kept(tmp_path, no_
         pytest.raises(KeyboardInterrupt),
         CountsStore(tmp_path, Policy()) as s,
     ):
-        s.append(counted("a"))
+        s.append(pairs("a"))
         raise KeyboardInterrupt
 
 
 def test_pairs_under_way_are_kept_when_a_run_ends(tmp_path):
     with pytest.raises(KeyboardInterrupt), CountsStore(tmp_path, Policy()) as counts:
-        counts.append(counted("b", "a", seed=1))
+        counts.append(pairs("b", "a", seed=1))
         raise KeyboardInterrupt
     with CountsStore(tmp_path, Policy()) as again:
         assert hashes(again.select("ab")) == [1, 1]
@@ -158,17 +158,17 @@ def test_a_part_is_written_after_some_seconds(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(store.time, "monotonic", lambda: now[0])
     with CountsStore(tmp_path, Policy()) as counts:
-        counts.append(counted("a"))
+        counts.append(pairs("a"))
         assert not (tmp_path / "parts").exists()
         now[0] = store.SECONDS_PER_PART
-        counts.append(counted("b"))
+        counts.append(pairs("b"))
         assert [path.name for path in (tmp_path / "parts").iterdir()] == ["part-0001.npz"]
 
 
 def test_a_part_that_is_changed_while_it_is_in_use_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "PAIRS_PER_PART", 1)
     with CountsStore(tmp_path, Policy()) as counts:
-        counts.append(counted("a", "b"))
+        counts.append(pairs("a", "b"))
         (part,) = (tmp_path / "parts").iterdir()
         with part.open("r+b") as file:
             file.truncate(1000)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,13 @@ from sodbench.errors import SodbenchError
 from sodbench.images import write_grey
 from sodbench.parallel import CallingThread
 from sodbench.results import Policy
-from sodbench.runners.evaluation.count import CountedPair, Visit, count_pairs, count_visit
+from sodbench.runners.evaluation.count import (
+    Batch,
+    CountedPair,
+    Visit,
+    count_pairs,
+    count_visit,
+)
 
 
 @pytest.fixture
@@ -23,26 +30,23 @@ def visits(tmp_path):
     return write_visits(tmp_path)
 
 
-def counted(batches):
-    return [pair for batch in batches for pair in batch]
-
-
 @pytest.mark.parametrize(
     "policy",
     [Policy(), Policy(missing="zero", resize="nearest"), Policy(resize="error", weighted=False)],
 )
 def test_any_executor_gives_the_same_counts_in_order(visits, policy):
-    expected = counted(count_pairs(visits, policy))
-    assert [visit for visit, _ in expected] == visits
+    expected = comparable(count_pairs(visits, policy))
+    stems = [visit.stem for visit in visits]
+    # one mask cannot be read, and the maps of another have a size of their own
+    missed = {"07", "09"} if policy.resize == "error" else {"07"}
+    assert [stem for (stem,), _ in expected[0][0]] == [s for s in stems if s not in missed]
     with ThreadPoolExecutor(3) as threads:
         for executor in (threads, CallingThread()):
-            values = counted(count_pairs(visits, policy, executor, workers=3))
-            assert [visit for visit, _ in values] == visits
-            assert comparable(values) == comparable(expected)
+            assert comparable(count_pairs(visits, policy, executor, workers=3)) == expected
 
 
 def test_relative_paths_start_at_the_given_folder(visits, tmp_path, monkeypatch):
-    expected = comparable([(visit, count_visit(visit, Policy())) for visit in visits])
+    pairs, problems = comparable(count_pairs(visits, Policy()))
     below = [
         Visit(
             visit.stem,
@@ -52,17 +56,14 @@ def test_relative_paths_start_at_the_given_folder(visits, tmp_path, monkeypatch)
         for visit in visits
     ]
     assert not below[0].mask.exists()
-    values = counted(count_pairs(below, Policy(), CallingThread(), folder=tmp_path))
-    for ours, theirs in zip(comparable(values), expected, strict=True):
-        for one, other in zip(ours, theirs, strict=True):
-            if isinstance(one, tuple):
-                assert one == other
-            else:  # a problem names the file as the user gave it
-                assert (one.kind, Path(one.file)) == (
-                    other.kind,
-                    Path(other.file).relative_to(tmp_path),
-                )
-                assert one.detail == other.detail
+    own_pairs, own_problems = comparable(
+        count_pairs(below, Policy(), CallingThread(), folder=tmp_path)
+    )
+    assert own_pairs == pairs
+    for own, other in zip(own_problems, problems, strict=True):
+        # a problem names the file as the user gave it
+        file = str(Path(other.problem.file).relative_to(tmp_path))
+        assert own == other._replace(problem=replace(other.problem, file=file))
 
 
 class Deferred(Executor):
@@ -91,7 +92,7 @@ def test_only_a_bounded_number_of_items_waits(visits):
     thread.join(0.5)
     assert len(executor.calls) == 2 * 2 + 1
     future, _, (item, *_) = executor.calls[0]
-    future.set_result([[] for _ in item])
+    future.set_result(Batch(len(item), {}, (), {}))
     thread.join()
     assert len(executor.calls) == 5
 
@@ -105,13 +106,13 @@ def test_what_other_workers_have_finished_is_kept_when_one_fails(visits, error, 
     batches = count_pairs(visits, Policy(), executor, workers=4)
     submitted = threading.Timer(0.2, executor.finish)
     submitted.start()
-    values = []
+    kept = []
     with pytest.raises(raised):
-        for batch in batches:
-            values += batch
+        kept.extend(batches)
     assert len(executor.calls) > 4
-    finished = [visit for _, _, arguments in executor.calls for visit in arguments[0]]
-    assert [visit for visit, _ in values] == finished
+    # some may have been submitted too late, and never begun
+    assert len(kept) >= 4
+    assert kept == [future.result() for future, *_ in executor.calls if not future.cancelled()]
 
 
 COMPILED = """

@@ -88,8 +88,9 @@ IN_SMALL_PARTS = """
 import sys
 from sodbench.cli import main
 from sodbench.results import store
+from sodbench.runners.evaluation import count
 
-store.PAIRS_PER_PART = 4
+store.PAIRS_PER_PART = count.MIN_ITEM = 4
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -121,9 +122,10 @@ KILLED_AT_EVERY_STEP = """
 import itertools, os, shutil, sys
 from pathlib import Path
 from sodbench.results import store
+from sodbench.runners.evaluation import count
 from sodbench.runners.evaluation.evaluate import evaluate
 
-store.PAIRS_PER_PART = 3
+store.PAIRS_PER_PART = count.MIN_ITEM = 3
 
 def content(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
@@ -232,6 +234,7 @@ def test_a_full_disk_ends_a_run_which_resumes_where_it_stopped(
     folders, capsys, no_file_beyond, monkeypatch, limit, file, kept
 ):
     monkeypatch.setattr(store, "PAIRS_PER_PART", 2)
+    monkeypatch.setattr(counting, "MIN_ITEM", 2)
     out = folders / "out"
     with no_file_beyond(limit):
         assert run(folders, "-o", str(out), "--jobs", "1") == 2

@@ -18,9 +18,14 @@ from sodbench.datasets import find_masks
 from sodbench.errors import SodbenchError
 from sodbench.images import write_grey
 from sodbench.metrics import Evaluator
-from sodbench.results import store
+from sodbench.metrics import scores as scores_module
+from sodbench.metrics.scores import score_block
+from sodbench.parallel import CallingThread
+from sodbench.results import Policy, store
+from sodbench.runners.evaluation import workers as workers_module
 from sodbench.runners.evaluation.evaluate import evaluate, evaluate_plan, evaluate_tree
 from sodbench.runners.evaluation.plan import plan_evaluation
+from sodbench.runners.evaluation.workers import Workers
 
 
 def test_a_folder_gives_the_numbers_of_its_arrays(folders):
@@ -147,3 +152,46 @@ def test_a_set_whose_masks_are_half_empty_is_hinted_at(tmp_path, capsys):
         (tmp_path / "maps" / f"{i}.png").unlink()
     evaluate(tmp_path / "maps", tmp_path / "gt")
     assert "COD10K" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["error", "skip", "zero"])
+def test_what_workers_score_is_what_one_thread_scores(tmp_path, monkeypatch, missing):
+    """Whole blocks are scored by workers, the last ones and those after a map that is left out here."""
+    rng = np.random.default_rng(0)
+    for number in range(220):
+        mask = np.where(rng.random((8, 9)) < 0.3, 255, 0)
+        mask[0] = 60 * (number % 5 == 0)
+        save_image(tmp_path / f"gt/{number:03d}.png", mask.astype(np.uint8))
+        save_image(tmp_path / f"maps/{number:03d}.png", rng.integers(0, 256, (8, 9), np.uint8))
+    if missing != "error":
+        (tmp_path / "maps/060.png").write_bytes(b"no image")
+    plan = plan_evaluation(
+        tmp_path / "maps",
+        find_masks(tmp_path / "gt"),
+        policy=Policy(missing=missing, metrics=("iou@0.5",)),
+    )
+    protocols = ["salmetric", "matlab", "codtoolbox"]
+    alone = evaluate_plan(plan, protocols, workers=Workers(1), output=tmp_path / "alone")
+    monkeypatch.setattr(workers_module, "MIN_MAPS_FOR_PROCESSES", 1)
+    monkeypatch.setattr(workers_module, "_process_executor", lambda number: CallingThread())
+    monkeypatch.setattr(Workers, "start_early", lambda *_: None)
+    here = []
+    monkeypatch.setattr(
+        scores_module,
+        "score_block",
+        lambda *arguments: here.append(arguments) or score_block(*arguments),
+    )
+    # of five blocks; without its counts, no pair after one that is left out could be scored
+    for output, n_here in ((None, 5), (tmp_path / "out", 4)):
+        here.clear()
+        workers = Workers(2, processes=True)
+        several = evaluate_plan(plan, protocols, workers=workers, output=output, keep_counts=False)
+        assert len(here) == len(protocols) * (n_here if missing == "skip" else 3)
+        assert several.problems == alone.problems
+        for one, other in zip(several.results, alone.results, strict=True):
+            assert repr(one.metrics) == repr(other.metrics) and one.signature == other.signature
+            for name, curve in other.curves.items():
+                assert one.curves[name].tobytes() == curve.tobytes()
+            for name, column in other.pair_table.columns.items():
+                assert one.pair_table.columns[name].tobytes() == column.tobytes()
+    assert content(tmp_path / "out") == content(tmp_path / "alone")

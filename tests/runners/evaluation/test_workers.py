@@ -16,7 +16,7 @@ from counting import comparable, write_visits
 
 from sodbench import parallel
 from sodbench.cli import main
-from sodbench.errors import SodbenchError
+from sodbench.errors import Problem, SodbenchError
 from sodbench.results import Policy
 from sodbench.runners.evaluation import processes
 from sodbench.runners.evaluation import workers as workers_module
@@ -51,7 +51,7 @@ def always_processes(monkeypatch):
 
 
 def counted(workers, visits, policy=None):
-    return [pair for batch in workers.count(visits, policy or Policy()) for pair in batch]
+    return comparable(workers.count(visits, policy or Policy()))
 
 
 # ------------------------------------------------------------------------------------ the same results
@@ -62,13 +62,11 @@ def counted(workers, visits, policy=None):
     [Policy(), Policy(missing="zero", resize="nearest"), Policy(resize="error", weighted=False)],
 )
 def test_threads_processes_and_a_users_executor_count_the_same(visits, policy, always_processes):
-    expected = counted(Workers(1), visits, policy)
+    expected = comparable(Workers(1).count(visits, policy), times=30)
     many = visits * 30  # enough for the processes to take over before the end
     with ThreadPoolExecutor(2) as executor:
         for workers in (Workers(3), Workers(executor=executor), Workers(3, processes=True)):
-            values = counted(workers, many, policy)
-            assert [visit for visit, _ in values] == many
-            assert comparable(values) == 30 * comparable(expected)
+            assert counted(workers, many, policy) == expected
 
 
 @linux
@@ -149,7 +147,7 @@ def test_a_killed_worker_is_one_error_after_what_was_counted(visits, always_proc
 def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
     visits, always_processes, monkeypatch, fault
 ):
-    expected = comparable(counted(Workers(1), visits))
+    expected = comparable(Workers(1).count(visits, Policy()), times=20)
     real, started = multiprocessing.context.ForkServerProcess.start, []
 
     def start(process):
@@ -165,7 +163,7 @@ def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
         monkeypatch.setattr(processes, "start_server", lambda: Path("/nowhere").stat())
     else:
         monkeypatch.setattr(multiprocessing.context.ForkServerProcess, "start", start)
-    assert comparable(counted(Workers(2, processes=True), visits * 20)) == 20 * expected
+    assert counted(Workers(2, processes=True), visits * 20) == expected
     assert len(started) == {"first worker": 1, "second worker": 2}.get(fault, 0)
 
 
@@ -210,7 +208,7 @@ def test_threads_stop_within_a_work_item(visits, monkeypatch):
     def slow(visit, policy, folder, scheme):
         calls.append(visit)
         time.sleep(0.01)
-        return []
+        return [Problem("unreadable", "map.png", "slow")] * len(visit.maps)
 
     monkeypatch.setattr("sodbench.runners.evaluation.count.count_visit", slow)
     batches = Workers(2).count(visits * 50, Policy())
@@ -227,13 +225,13 @@ import sys
 from pathlib import Path
 from sodbench.cli import main
 from sodbench.runners.evaluation import workers
-from sodbench.runners.evaluation.count import Visit
+from sodbench.runners.evaluation.count import Batch
 count = workers.Workers.count
-def endless(self, visits, policy):
-    for number, batch in enumerate(count(self, visits * 100_000, policy)):
+def endless(self, visits, policy, scoring):
+    for number, _ in enumerate(count(self, visits * 100_000, policy, scoring)):
         if number > 100:
             print("counting", flush=True)
-        yield []
+        yield Batch(0, {}, (), {})
 workers.Workers.count = endless
 sys.exit(main(["eval", "maps", "gt", "--jobs", "2"]))
 """
@@ -317,15 +315,13 @@ def cluster():
 
 @linux
 def test_a_dask_cluster_counts_the_same_although_a_worker_is_killed(visits, cluster):
-    expected = comparable(counted(Workers(1), visits))
+    expected = comparable(Workers(1).count(visits, Policy()), times=20)
     with command_line_workers(None, cluster.scheduler_address) as workers:
         batches = workers.count(visits * 20, Policy())
-        values = list(next(batches))
+        counted = [next(batches)]
         os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
-        for batch in batches:
-            values += batch
-    assert [visit for visit, _ in values] == visits * 20
-    assert comparable(values) == 20 * expected
+        counted += batches
+    assert comparable(counted) == expected
 
 
 def test_eval_on_a_dask_cluster_prints_what_one_process_prints(cluster, folders, capsys):
@@ -378,4 +374,4 @@ def test_workers_without_sodbench_are_refused():
 
 def test_nothing_to_count_starts_and_compiles_nothing(monkeypatch):
     monkeypatch.setattr(workers_module, "warm_up_kernels", lambda: 1 / 0)
-    assert counted(Workers(2, processes=True), []) == []
+    assert counted(Workers(2, processes=True), []) == ({}, [])

@@ -336,7 +336,7 @@ class Result:
         if protocol not in self.protocols:
             raise SodbenchError(
                 f"{self.method} on {self.dataset}: its pairs were not counted for {protocol}; "
-                f"score it again with sodbench eval --protocol {protocol}"
+                "score it again with 'sodbench eval' and that --protocol"
             )
         from sodbench.metrics import score
         from sodbench.results.stored_pairs import StoredPairs

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,12 @@ from sodbench.models.inference import check_output
 from sodbench.models.onnx import METADATA_KEY
 from sodbench.models.output_range import OutputRange
 from sodbench.models.presets import get_processing
-from sodbench.models.processing import Processing
+from sodbench.models.processing import Output, Processing
 from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.runners.prediction.predictors import report_own_weights
 from sodbench.runners.prediction.problems import double_sigmoid_problem
+from sodbench.runners.prediction.processed import flatten_outputs, pick_output
 
 # Heights and widths at which the exported network is compared, as far as the network takes them.
 _CHECKED_SIZES = ((224, 224), (97, 131), (300, 400))
@@ -42,7 +44,7 @@ def export_onnx(
 ) -> dict[tuple[int, int], float]:
     """Write a network as ONNX, checked against torch.
 
-    The file's input is ``image``, normalised RGB float32 [n, 3, h, w]; its output ``logits`` [n, 1, h, w], or
+    Of a network with several outputs or channels, the declared one is exported. The file's input is ``image``, normalised RGB float32 [n, 3, h, w]; its output ``logits`` [n, 1, h, w], or
     ``probabilities`` if the network declares them. n is free, and so are h and w unless the network declares a fixed
     size. The file's metadata state the processing, so that sodbench predicts with the file alone.
 
@@ -78,11 +80,37 @@ def export_onnx(
     else:
         report_own_weights(source.name)
     processing = source.choose_processing(get_processing(network))
+    assumes_logits = processing.output.values == "logits" and not declares_output(network)
+    if (processing.output.select, processing.output.channel) != (None, None):
+        network = _OneMap(network, processing.output).eval()
+        single = replace(processing.output, select=None, channel=None)
+        processing = replace(processing, output=single)
     expected = _run_torch(network, processing)
-    _warn_of_probabilities(network, source.name, expected)
+    if assumes_logits:
+        _warn_of_probabilities(source.name, expected)
     with atomic_write(path) as temporary:
         _export(network, processing, temporary, next(iter(expected)))
         return _compare(temporary, processing.output.values, expected)
+
+
+class _OneMap(nn.Module):
+    """A network that returns only the output, and of it the channel, that is the map."""
+
+    def __init__(self, network: nn.Module, output: Output):
+        super().__init__()
+        self.network, self.declared = network, output
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the map [n, 1, h, w] of images [n, 3, h, w]."""
+        outputs = list(flatten_outputs(self.network(x)))
+        values, channel = pick_output(outputs, self.declared.select), self.declared.channel
+        if values is None:
+            raise SodbenchError(
+                f"the network has {len(outputs)} outputs, and output {self.declared.select!r} was declared; choose one with "
+                "--processing output.select=NUMBER"
+            )
+        y: torch.Tensor = values
+        return y if channel is None or y.shape[1] == 1 else y[:, channel : channel + 1]
 
 
 def _require_onnx() -> None:
@@ -117,6 +145,8 @@ def _run_torch(
             image = torch.from_numpy(_draw_input(size))
             with torch.inference_mode():
                 output = network(image)
+        except SodbenchError:
+            raise
         except FAILURES as error:
             refusal = f"{size[1]}x{size[0]} is refused by the network ({describe_failure(error)})"
             logger.info(f"not compared: {refusal}")
@@ -137,13 +167,13 @@ def _run_torch(
 
 
 def _warn_of_probabilities(
-    network: nn.Module, model: str, expected: dict[tuple[int, int], NDArray[np.float32]]
+    model: str, expected: dict[tuple[int, int], NDArray[np.float32]]
 ) -> None:
     """Warn if an output that is named ``logits`` is likely to hold probabilities."""
     seen = OutputRange()
     for values in expected.values():
         seen = seen.with_images(np.array([[values.min(), values.max()]]))
-    if not declares_output(network) and seen.looks_like_probabilities:
+    if seen.looks_like_probabilities:
         logger.warning(f"WARNING: {double_sigmoid_problem(identify_model(model)[0], seen)}")
 
 

@@ -21,6 +21,9 @@ from sodbench.runners.prediction.predictors import Maps, Predictor
 # Batches that are decoded ahead of the network hold no more than this many times the pixels of one.
 _BATCHES_AHEAD = 3
 
+# Batches that are decoded ahead however large they are, so that one is decoded while another is predicted.
+_LEAST_AHEAD = 2
+
 
 @dataclass(frozen=True)
 class DecodedBatch:
@@ -75,7 +78,7 @@ def decode_batches(
     pool : Executor
         Decodes the images.
     limits : BatchLimits
-        How many images and pixels are decoded in advance; one batch always is.
+        How many images and pixels are decoded in advance; two batches always are.
     fail : callable
         Called with the problem of each image that cannot be decoded.
 
@@ -89,7 +92,7 @@ def decode_batches(
     coming = deque(batches)
     while waiting or coming:
         while coming and (
-            not waiting
+            len(waiting) < _LEAST_AHEAD
             or (n_images < limits.images and n_pixels + coming[0].n_pixels <= limits.pixels)
         ):
             batch = coming.popleft()

@@ -16,6 +16,7 @@ from sodbench.models import DEFAULT_MODEL
 from sodbench.models.presets import get_processing
 from sodbench.models.source import ModelSource
 from sodbench.models.user_code import user_code
+from sodbench.runners.prediction.planning import DEFAULT_BATCH_PIXELS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -148,7 +149,8 @@ def predict_arrays(
     for i, image in enumerate(pixels):
         by_size.setdefault(image.shape, []).append(i)
     for places in by_size.values():
-        step = predictor.default_batch_size
+        height, width = pixels[places[0]].shape[:2]
+        step = max(1, min(predictor.default_batch_size, DEFAULT_BATCH_PIXELS // (height * width)))
         for start in range(0, len(places), step):
             part = places[start : start + step]
             batch = np.stack([pixels[i] for i in part])

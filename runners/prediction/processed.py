@@ -220,7 +220,7 @@ def select_output(outputs: Outputs, output: Output, count: int) -> NDArray[np.fl
     found = ", ".join(
         f"{i}{f' {n!r}' if n else ''} {list(v.shape)}" for i, (n, v) in enumerate(outputs)
     )
-    values = _pick_output(outputs, output.select)
+    values: NDArray[Any] | None = pick_output(outputs, output.select)
     if values is None:
         wanted = "one output" if output.select is None else f"output {output.select!r}"
         raise SodbenchError(
@@ -241,7 +241,20 @@ def select_output(outputs: Outputs, output: Output, count: int) -> NDArray[np.fl
     return values.astype(np.float32)
 
 
-def _pick_output(outputs: Outputs, select: int | str | None) -> NDArray[Any] | None:
+def pick_output(outputs: Sequence[tuple[str | None, Any]], select: int | str | None) -> Any:
+    """Return one of a network's outputs; None if there is no such output.
+
+    Parameters
+    ----------
+    outputs : sequence of (str or None, object)
+        Name and values of each, as `flatten_outputs` lists them.
+    select : int, str or None
+        As of `Output`.
+
+    Returns
+    -------
+    object
+    """
     if isinstance(select, str):
         return next((values for name, values in outputs if name == select), None)
     if select is None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from sodbench.errors import SodbenchError
 from sodbench.models.processing import Output
-from sodbench.runners.prediction.processed import flatten_outputs
+from sodbench.runners.prediction.processed import flatten_outputs, pick_output
 
 _OutputPlace = tuple[int | str, ...]
 
@@ -153,16 +153,12 @@ def _find(output: Any, place: _OutputPlace) -> Any:
 
 def _find_declared(output: Any, select: int | str) -> Any:
     """Return the output that is the map, as `select_output` does in prediction."""
-    outputs = list(flatten_outputs(output))
-    if isinstance(select, str):
-        found = [value for name, value in outputs if name == select]
-    else:
-        found = [value for _, value in outputs][select:][:1] if abs(select) <= len(outputs) else []
-    if not found:
+    found = pick_output(list(flatten_outputs(output)), select)
+    if found is None:
         raise SodbenchError(
             f"the network declares output.select = {select!r}, but returned {_describe(output)} in training"
         )
-    return found[0]
+    return found
 
 
 def _pick_channel(y: Any, channel: int | None) -> Any:

@@ -103,14 +103,8 @@ def score_network(
         For an image on which the network fails.
     """
     pairs = {s.stem: (s.image, s.mask) for s in dataset.samples if s.image and s.mask}
-    origin = Origin(weights_sha256="not hashed")
-    predictor = make_predictor(
-        network,
-        dataset.name,
-        processing or get_processing(network),
-        origin=origin,
-        device=str(device),
-    )
+    processing, origin = processing or get_processing(network), Origin(weights_sha256="not hashed")
+    predictor = make_predictor(network, dataset.name, processing, origin=origin, device=str(device))
 
     def fail(problem: Problem) -> None:
         image, _ = pairs.get(problem.file, (problem.file, None))

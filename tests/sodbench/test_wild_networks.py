@@ -102,6 +102,31 @@ def test_networks_run_whatever_they_do(predict, kind):
         assert np.abs(ours.astype(int) - theirs).max() <= 1
 
 
+def test_the_declared_output_is_exported_alone(predict, tmp_path):
+    pytest.importorskip("onnxscript")
+    code = (
+        "    def forward(self, x): y = super().forward(x); return [[-y], (torch.cat((-y, y), 1),)]"
+    )
+    changes = ["output.select=-1", "output.channel=1"]
+    _, expected = predict(code, changes)
+    options = [word for change in changes for word in ("--processing", change)]
+    exported = str(tmp_path / "net.onnx")
+    chosen = ["--model", f"{tmp_path / 'net.py'}:Net", *options]
+    assert main(["export", *chosen, "-o", exported]) == 0
+    images, maps = str(tmp_path / "images"), tmp_path / "onnx"
+    assert main(["predict", images, "-o", str(maps), "--model", exported, "--device", "cpu"]) == 0
+    for path, theirs in zip(sorted(maps.glob("*.png")), expected, strict=True):
+        assert np.abs(read_grey(path).pixels.astype(int) - theirs).max() <= 1
+
+
+def test_an_output_that_does_not_exist_is_not_exported(predict, tmp_path, capsys):
+    pytest.importorskip("onnxscript")
+    (tmp_path / "net.py").write_text(HEAD + RUN["returns a tuple"][0] + "\n")
+    chosen = ["--model", f"{tmp_path / 'net.py'}:Net", "--processing", "output.select=2"]
+    assert main(["export", *chosen, "-o", str(tmp_path / "net.onnx")]) == 2
+    assert "the network has 2 outputs, and output 2 was declared" in capsys.readouterr().err
+
+
 FAIL = {
     "a missing file of weights": (
         "    def __init__(self): super().__init__(3, 1, 1); torch.load('backbone.pth')",

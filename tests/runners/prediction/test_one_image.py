@@ -8,6 +8,7 @@ from torch import nn
 import sodbench
 from sodbench.errors import SodbenchError
 from sodbench.images import read_grey, read_rgb
+from sodbench.runners.prediction import one_image
 from sodbench.runners.prediction.inputs import find_images
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import NetworkPredictor, load_predictor
@@ -89,6 +90,18 @@ def test_image_and_model_may_be_given_in_either_order(images):
     assert sodbench.predict_image(file, "centre-prior").shape == SIZES["a"]
     with pytest.raises(SodbenchError, match=r"load final\.pth into it"):
         sodbench.predict_image(file, model, checkpoint="final.pth", device="cpu")
+
+
+def test_images_in_memory_run_in_batches_of_bounded_size(monkeypatch):
+    monkeypatch.setattr(one_image, "DEFAULT_BATCH_PIXELS", 2 * 30 * 41)
+    network = NetworkPredictor(Bright(), "bright", device="cpu")
+    network.default_batch_size, seen, start = 128, [], network.start
+    monkeypatch.setattr(
+        network, "start", lambda *given: seen.append(len(given[0])) or start(*given)
+    )
+    shapes = [(30, 41)] * 5 + [(90, 90)]
+    maps = network([np.full((*shape, 3), 90, np.uint8) for shape in shapes])
+    assert seen == [2, 2, 1, 1] and [m.shape for m in maps] == shapes
 
 
 def test_a_predictor_is_called_with_one_image_or_several(images):

@@ -1,6 +1,6 @@
 """Images of different sizes in one batch: which go together, and that every map is the one of the image alone."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from sodbench.models.inference import InferenceNetwork
 from sodbench.models.presets import parse_changes
 from sodbench.models.source import ModelSource
 from sodbench.runners.prediction import planning
+from sodbench.runners.prediction.batching import decode_batches
 from sodbench.runners.prediction.inputs import find_images
 from sodbench.runners.prediction.planning import BatchLimits, ShapeCosts, make_batches
 from sodbench.runners.prediction.predict import predict
@@ -259,6 +260,25 @@ def test_a_damaged_image_leaves_the_others_of_its_batch(images, tmp_path, monkey
     assert set(maps) == set(SIZES) - {"c"}
     for stem, map_ in maps.items():
         assert np.abs(map_.astype(int) - expected[stem]).max() <= 1
+
+
+def test_the_next_image_is_decoded_ahead_however_large_it_is(images):
+    made, _ = predictor(Padded())
+    decoded = []
+
+    class Inline(Executor):
+        def submit(self, function, path, place):
+            decoded.append(path.stem)
+            result = Future()
+            result.set_result(function(path, place))
+            return result
+
+    with ThreadPoolExecutor(1) as pool:
+        limits = BatchLimits(1, 1)
+        batches = make_batches(find_images([images]), limits, pool, lambda problem: None)
+    coming = decode_batches(batches, made, Inline(), limits, lambda problem: None)
+    numbers = [len(decoded) for _ in coming]
+    assert numbers == [2, 3, 4, 5, 6, 6]
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("out of memory"), RuntimeError("no")])

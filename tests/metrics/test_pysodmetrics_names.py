@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import itertools
 import json
 import sys
 
@@ -120,7 +121,7 @@ def test_the_steps_of_msiou_give_its_results(prepared):
     for cache in (None, grids):
         assert metric.binarizing(pred > 0.5, edge, cache) == metric.binary_results[0]
         ratios = metric.multi_scale_iou(metric.get_edge(pred > 0.5), edge, cache)
-        area = sum(a + b for a, b in zip(ratios, ratios[1:], strict=False)) / 12
+        area = sum(a + b for a, b in itertools.pairwise(ratios)) / 12
         assert area == pytest.approx(metric.binary_results[0], abs=1e-15)
     with pytest.raises(ValueError, match="cell_size is 0"):
         metric.shrink_by_grid(edge, 0)

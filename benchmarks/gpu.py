@@ -16,7 +16,8 @@ everything that it draws; ``--full`` repeats more and trains longer. ``--device 
 - ``evaluate`` benchmarks/evaluate.py: scoring by 1, 2, 4, 8 and 16 processes
 
 DIR holds SOD in any layout. Without it, parity uses drawn images, and ``fit`` and ``trained`` are left out. ``--sizes`` is a
-table of image sizes (columns split, height, width), without which ``predict`` is left out.
+table of image sizes (columns split, height, width), without which ``predict`` is left out. ``--only`` adds to the file that
+is there.
 """
 
 import argparse
@@ -29,6 +30,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from sodbench.cli.train import hold_out
 from sodbench.datasets import find_dataset
 from sodbench.errors import SodbenchError
 
@@ -48,6 +50,7 @@ LIMITS = {
 # Options without which a part is left out.
 NEEDS = {"predict": "sizes", "fit": "data_root", "trained": "data_root"}
 
+ALL_CORES = ("1", "2", "4", "8", "16")
 PRECISIONS = ("tf32", "bf16", "fp16")
 
 
@@ -100,6 +103,9 @@ def run_parts(arguments: argparse.Namespace, work: Path) -> None:
         "length": "quick" if arguments.quick else "full" if arguments.full else "tiny",
         "seconds": {},
     }
+    if arguments.only and output.exists():
+        # parts that are not measured again stay
+        record = json.loads(output.read_text()) | {"machine": record["machine"]}
     for part in arguments.only or PARTS:
         needs = NEEDS.get(part)
         if needs and not getattr(arguments, needs):
@@ -146,9 +152,8 @@ def command(part: str, arguments: argparse.Namespace, work: Path, result: Path) 
             options = ["--minutes", minutes, "--json", str(result), "-o", str(work / "fit")]
             return [*python, str(HERE / "train_sod.py"), *real, *options, *device]
         case "evaluate":
-            cores = ("1", "2") if tiny else ("1", "2", "4", "8", "16")
-            pairs = "200" if tiny else "20000"
-            options = ["--parts", "workers", "--cores", *cores, "--pairs", pairs]
+            cores = ("1", "2") if tiny else ("1", "4", "16") if arguments.quick else ALL_CORES
+            options = ["--cores", *cores, "--pairs", "200" if tiny else "20000"]
             return [*python, str(HERE / "evaluate.py"), *options, *out]
         case _:
             length = "--full" if arguments.full else "--tiny" if tiny else "--quick"
@@ -165,7 +170,8 @@ def parity(arguments: argparse.Namespace) -> dict[str, Any]:
     """Compare the GPU with the CPU, and the precisions with float32; see `compare_devices`, `compare_precisions`."""
     record: dict[str, Any] = {"csf-res2net50, weights by rule": compare_devices(arguments)}
     for model, file in (text.split("=", 1) for text in arguments.weights):
-        record[f"{model}, trained"] = compare_precisions(arguments, model, Path(file))
+        samples = find_samples(arguments)
+        record[f"{model}, trained"] = compare_precisions(arguments, model, Path(file), samples)
     return record
 
 
@@ -198,7 +204,9 @@ def compare_devices(arguments: argparse.Namespace) -> dict[str, Any]:
     return record
 
 
-def compare_precisions(arguments: argparse.Namespace, model: str, weights: Path) -> dict[str, Any]:
+def compare_precisions(
+    arguments: argparse.Namespace, model: str, weights: Path, samples: Any
+) -> dict[str, Any]:
     """Compare the maps and scores of a trained network at each precision with those in float32."""
     from sodbench.models import create_model, load_checkpoint
 
@@ -207,7 +215,6 @@ def compare_precisions(arguments: argparse.Namespace, model: str, weights: Path)
         load_checkpoint(made, weights)
         return made
 
-    samples = find_samples(arguments)
     return precision_changes(arguments, samples, network, model)
 
 
@@ -238,7 +245,10 @@ def precision_changes(
 def trained(arguments: argparse.Namespace) -> dict[str, Any]:
     """Compare the precisions with the network that the part ``fit`` trained, on the images held out there."""
     weights = arguments.work / "fit" / "training" / "final.pth"
-    return compare_precisions(arguments, "csf-res2net50", weights)
+    _, held_out = hold_out(find_dataset("SOD", arguments.data_root), 100)
+    samples = [(sample.stem, sample.image) for sample in held_out.samples]
+    samples = samples[:2] if arguments.tiny else samples
+    return compare_precisions(arguments, "csf-res2net50", weights, samples)
 
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from sodbench.models.devices import choose_device, describe_machine
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.runners.training.log import read_log
-from sodbench.runners.training.options import Training
+from sodbench.runners.training.options import Training, TrainingSummary
 from sodbench.runners.training.recipe import RECIPES, change_recipe, load_recipe
 from sodbench.runners.training.run_folder import RECIPE, RUN, delete_run
 from sodbench.runners.training.train import train
@@ -68,6 +68,11 @@ def sheet(dataset: Dataset, columns: list[Path], path: Path) -> None:
     canvas.save(path)
 
 
+def stop_if_interrupted(summary: TrainingSummary) -> None:
+    if summary.weights is None:
+        raise SystemExit(128 + (summary.signal or 0))
+
+
 def epochs_within(minutes: float, training: Training) -> int:
     """Return how many epochs of a training fit into this time, judged by the second of two."""
     began = time.monotonic()
@@ -79,7 +84,7 @@ def epochs_within(minutes: float, training: Training) -> int:
     )
     if trial.out.exists():
         delete_run(trial.out)
-    train(trial)
+    stop_if_interrupted(train(trial))
     records = [r for r in read_log(trial.out) if r["epoch"] == 2]
     seconds = sum(r["images"] / r["images_per_second"] for r in records)
     shutil.rmtree(trial.out)
@@ -106,8 +111,7 @@ def train_and_score(
     elif minutes is not None:
         recipe = change_recipe(recipe, {"epochs": epochs_within(minutes, training)})
     summary = train(replace(training, recipe=recipe))
-    if summary.weights is None:
-        raise SystemExit(128 + (summary.signal or 0))
+    stop_if_interrupted(summary)
 
     images = [(s.stem, s.image) for s in held.samples if s.image]
     side = max_side or round(1.8 * size)

@@ -148,7 +148,7 @@ def format_details(info: DatasetInfo, entry: Listed) -> str:
         f"  items      {info.count_text} ({info.extension} images)",
         f"  aliases    {', '.join(info.aliases) or 'none'}",
         *(
-            f"  subset     {info.name}/{s}: {_count_items(info, s)}{what}"
+            f"  subset     {info.name}/{s}: {_describe_items(info, s)}{what}"
             for s, what in info.subsets.items()
         ),
         *([f"  union of   {', '.join(info.parts)}"] if info.parts else []),
@@ -167,7 +167,7 @@ def _count_cell(info: DatasetInfo) -> object:
     return "not verified" if info.count is None else info.count
 
 
-def _count_items(info: DatasetInfo, subset: str) -> str:
+def _describe_items(info: DatasetInfo, subset: str) -> str:
     number = len(official_names(f"{info.name}/{subset}"))
     return f"{number} items, " if number else ""
 

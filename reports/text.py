@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sodbench.errors import Problem
+from sodbench.metrics import Scores
 from sodbench.metrics.catalogue import find_metric
 from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.results import Result
@@ -167,6 +168,67 @@ def _format_change(name: str, difference: float) -> str:
     return text[1:] if float(text) == 0 else text
 
 
+def format_groups(
+    groups: Sequence[tuple[Result, Mapping[str, Scores]]],
+    metrics: Sequence[str],
+    *,
+    markdown: bool = False,
+) -> str:
+    """Return the scores of every group as tables, one for each result.
+
+    Parameters
+    ----------
+    groups : sequence of (Result, mapping of str to Scores)
+        A result, and the scores of its groups by name.
+    metrics : sequence of str
+        The names of the metrics to show.
+    markdown : bool, optional
+        Tables in GitHub's Markdown instead of ones for the terminal.
+
+    Returns
+    -------
+    str
+    """
+    tables = []
+    for result, scores in groups:
+        headers = [f"{result.method} on {result.dataset} ({result.protocol})", "n", *metrics]
+        rows = [
+            [group, one.n, *(_format_score(name, one.metrics[name]) for name in metrics)]
+            for group, one in scores.items()
+        ]
+        tables.append(format_table(headers, rows, markdown=markdown))
+    return "\n\n".join(tables)
+
+
+def format_groups_csv(
+    groups: Sequence[tuple[Result, Mapping[str, Scores]]], metrics: Sequence[str]
+) -> str:
+    """Return the scores of results and of their groups as CSV, with all digits.
+
+    Parameters
+    ----------
+    groups : sequence of (Result, mapping of str to Scores)
+        A result, and the scores of its groups by name.
+    metrics : sequence of str
+        The names of the metrics; each is a column.
+
+    Returns
+    -------
+    str
+        As `format_scores_csv` with a column ``group``, which is empty in the row of the mean over groups.
+    """
+    headers = ["dataset", "method", "protocol", "group", "n", *metrics, "signature"]
+    rows: list[list[object]] = []
+    for r, scores in groups:
+        numbers = {"": (r.n, r.metrics)} | {
+            name: (one.n, one.metrics) for name, one in scores.items()
+        }
+        for group, (n, values) in numbers.items():
+            cells = [values[name] for name in metrics]
+            rows.append([r.dataset, r.method, r.protocol, group, n, *cells, str(r.signature)])
+    return format_csv(headers, rows)
+
+
 def format_scores_csv(results: Sequence[Result], metrics: Sequence[str]) -> str:
     """Return the scores as CSV, one row for each result, with all digits.
 
@@ -197,6 +259,7 @@ def format_scores_json(
     problems: Sequence[Problem] = (),
     worst: Sequence["WorstImages"] = (),
     metrics: Sequence[str] | None = None,
+    groups: Sequence[Mapping[str, Scores]] = (),
 ) -> str:
     """Return the scores as JSON, in the form that ``sodbench eval --format json`` prints.
 
@@ -209,6 +272,8 @@ def format_scores_json(
         Listed under ``worst``, which is left out without them.
     metrics : sequence of str, optional
         The names of the metrics; by default all.
+    groups : sequence of mapping of str to Scores, optional
+        For each result the scores of its groups, listed under ``groups`` of the result.
 
     Returns
     -------
@@ -233,6 +298,14 @@ def format_scores_json(
             for problem in problems
         ],
     }
+    for entry, scores in zip(content["results"], groups, strict=False):
+        entry["groups"] = {
+            group: {
+                "n": one.n,
+                "metrics": {name: one.metrics[name] for name in metrics or one.metrics},
+            }
+            for group, one in scores.items()
+        }
     if worst:
         content["worst"] = [images.to_dict() for images in worst]
     return json_text(nan_to_none(content))
@@ -271,7 +344,17 @@ class WorstImages:
         }
 
     def to_lines(self, *, markdown: bool = False) -> list[str]:
-        """Return a title and one line for each image, quoted for the terminal or for Markdown."""
+        """Return a title and one line for each image, quoted for the terminal or for Markdown.
+
+        Parameters
+        ----------
+        markdown : bool
+            By default for the terminal.
+
+        Returns
+        -------
+        list of str
+        """
         bullet = "- " if markdown else "  "
         quote = markdown_text if markdown else printable
         name = quote(f"{self.result.method} on {self.result.dataset}")

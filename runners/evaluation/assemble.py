@@ -158,6 +158,7 @@ def _command(task: Task, protocol: str, allow_swapped: bool) -> list[str]:
     command += ["--protocol", protocol, "--missing", policy.missing, "--resize", policy.resize]
     command += ["--undefined", policy.undefined] if policy.undefined else []
     command += ["--no-weighted-f"] * (not policy.weighted)
+    command += ["--channel", policy.channel] if policy.channel != "grey" else []
     command += ["--metrics", ",".join(policy.metrics)] if policy.metrics else []
     command += ["--shard", policy.shard_text] if policy.shard else []
     command += ["--allow-swapped"] * allow_swapped

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sodbench.errors import ImageError, Problem, SodbenchError
-from sodbench.images import GreyImage, decode_grey, fast_png, read_file, resize_grey
+from sodbench.images import GreyImage, decode_alpha, decode_grey, fast_png, read_file, resize_grey
 from sodbench.metrics import (
     DEFAULT_PROTOCOL,
     PairCounts,
@@ -38,7 +38,7 @@ from sodbench.metrics.scores import BLOCK, BlockScores, score_block
 from sodbench.plugins import load_plugins
 from sodbench.quoting import size_text
 from sodbench.results import Policy
-from sodbench.results.pair_problems import ZERO_ONE, describe_swapped_sides
+from sodbench.results.pair_problems import ZERO_ONE, describe_other_shape
 from sodbench.results.stored_pairs import (
     MISSING_AS_BLACK,
     NO_FILE,
@@ -408,7 +408,7 @@ def _count_map(
     if path is None:
         return _count_black(mask)
     try:
-        file, decoded = _decode_file(path, folder)
+        file, decoded = _decode_file(path, folder, policy.channel)
     except (ImageError, OSError) as error:
         problem = Problem("unreadable", str(path), _detail(error))
         if policy.missing != "zero":
@@ -447,15 +447,18 @@ def _counted_pair(
     return CountedPair(np.array(fields, PAIR_RECORD).tobytes(), counts)
 
 
-def _decode_file(path: Path, folder: Path | None) -> tuple[FileIdentity, GreyImage]:
-    """The facts of a file and its grey image, both from the same bytes."""
+def _decode_file(
+    path: Path, folder: Path | None, channel: str = "grey"
+) -> tuple[FileIdentity, GreyImage]:
+    """The facts of a file and its grey image or its alpha channel, both from the same bytes."""
     place = folder / path if folder else path
     data, status = read_file(place)
     if 0 <= time.time_ns() - status.st_ctime_ns < _CLOCK_TICK_NS:
         # Modified so recently that it could change again without getting a new time, which would never be noticed
         time.sleep(_CLOCK_TICK_NS / 1e9)
         data, status = read_file(place)
-    return FileIdentity.from_content(data, status), decode_grey(data, path)
+    decode = decode_alpha if channel == "alpha" else decode_grey
+    return FileIdentity.from_content(data, status), decode(data, path)
 
 
 def _detail(error: ImageError | OSError) -> str:
@@ -476,6 +479,6 @@ def size_problem(path: Path, size: tuple[int, int], mask_size: tuple[int, int]) 
     -------
     Problem
     """
-    hint = describe_swapped_sides(size, mask_size)
+    hint = describe_other_shape(size, mask_size)
     detail = f"{size_text(size)}, but its mask is {size_text(mask_size)}{hint}"
     return Problem("size", str(path), detail)

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from sodbench.console import bar, logger
-from sodbench.datasets import find_masks
+from sodbench.datasets import find_masks, infer_dataset_name, known_name
 from sodbench.errors import Problem, ProblemKind, ProblemsError, Severity, SodbenchError
 from sodbench.files import lock_folder
 from sodbench.metrics import DEFAULT_PROTOCOL, PROTOCOLS, get_protocol
 from sodbench.metrics.scores import BlockScores
 from sodbench.plugins import load_plugins
 from sodbench.results import RESULT_FILE, Policy, Result, derive_result
-from sodbench.results.policy import Missing, Resize, Undefined
+from sodbench.results.policy import Channel, Missing, Resize, Undefined
 from sodbench.results.store import CountsStore
 from sodbench.runners.evaluation.assemble import Outcome, describe, store_result
 from sodbench.runners.evaluation.count import MapProblem, Scoring, Visit
@@ -68,7 +68,7 @@ class EvaluateOptions(TypedDict, total=False):
 
     Attributes
     ----------
-    missing, resize, undefined, weighted, metrics
+    missing, resize, undefined, weighted, metrics, channel
         As in `sodbench.results.Policy`.
     name : str
         What to call the one method.
@@ -81,6 +81,7 @@ class EvaluateOptions(TypedDict, total=False):
     undefined: Undefined | None
     weighted: bool
     metrics: Sequence[str]
+    channel: Channel
     name: str | None
     dataset_name: str | None
 
@@ -117,7 +118,7 @@ def evaluate(
         Score everything again.
     **options
         ``missing`` (``"error"``, ``"skip"``, ``"zero"``), ``resize`` (``"error"``, ``"bilinear"``, ``"nearest"``),
-        ``undefined`` (``"keep"``, ``"skip"``), ``weighted`` and ``metrics`` as in `sodbench.results.Policy`; ``name`` and
+        ``undefined`` (``"keep"``, ``"skip"``), ``channel``, ``weighted`` and ``metrics`` as in `sodbench.results.Policy`; ``name`` and
         ``dataset_name``, the names of the method and the dataset in the result.
 
     Returns
@@ -192,6 +193,7 @@ def _plan_folders(
         undefined=options.get("undefined"),
         weighted=options.get("weighted", True),
         metrics=tuple(options.get("metrics", ())),
+        channel=options.get("channel", "grey"),
     )
     if unknown := options.keys() - EvaluateOptions.__annotations__.keys():
         raise TypeError(f"evaluate() got an unexpected keyword argument {min(unknown)!r}")
@@ -298,9 +300,17 @@ def _hint_at_empty_masks(results: Sequence[Result]) -> None:
         empty = sum(problem.kind == ProblemKind.EMPTY_MASK for problem in result.problems)
         if result.n >= _MASKS_FOR_A_HINT and 0.4 <= empty / result.n < 1:
             logger.warning(
-                f"{dataset}: {empty} of {result.n} masks are empty. Is it COD10K? Papers score its camouflaged part, the "
-                "images COD10K-CAM-*: list their names in a file and give --items FILE"
+                f"{dataset}: {empty} of {result.n} masks are empty. Is it COD10K? Papers score its camouflaged part, "
+                f"COD10K/cam: {_cam_advice(result)}"
             )
+
+
+def _cam_advice(result: Result) -> str:
+    """How to select the camouflaged part of COD10K as GT."""
+    root = Path(result.folders["masks"] or "").parent
+    if known_name(infer_dataset_name(root)) == "COD10K":
+        return f"give {root / 'cam'} as GT"
+    return "name its folder COD10K and give COD10K/cam as GT, or list the items COD10K-CAM-* in a file: --items FILE"
 
 
 def _check_arguments(protocols: Sequence[str], output: Path | str | None) -> None:

@@ -100,7 +100,7 @@ def _order_shards(title: str, results: Sequence[Result]) -> list[Result]:
 def _describe_making(result: Result) -> list[tuple[str, object]]:
     """Everything that the shards of one result must share, with its name."""
     policy, provenance = result.policy, result.provenance
-    options = ("missing", "resize", "undefined", "weighted")
+    options = ("missing", "resize", "undefined", "weighted", "channel")
     return [
         ("protocol", result.protocol),
         ("a number of pairs of", policy.n_divided),

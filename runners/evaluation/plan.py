@@ -156,8 +156,7 @@ def plan_evaluation(
     wanted = select_truths(truths, datasets)
     unwanted = [*(others or ()), *(truth for truth in truths if truth not in wanted)]
     tree = read_tree(predictions, wanted, unwanted, bool(datasets) or others is not None)
-    scored, seen, problems = [], set(), list(tree.broken)
-    ignored = list(tree.loops)
+    scored, seen, problems, ignored = [], set(), list(tree.broken), list(tree.loops)
     for folder, maps in tree.folders.items():
         method, truth, reason = tree.identify(folder)
         if truth is None and tree.on_purpose:

@@ -12,7 +12,6 @@ from sodbench.errors import Problem, ProblemsError, SodbenchError
 from sodbench.images import Pixels, read_grey
 from sodbench.metrics import Evaluator
 from sodbench.metrics.catalogue import METRICS, aggregate_names, suggest
-from sodbench.models.execution import Execution
 from sodbench.models.processing import Processing
 from sodbench.parallel import thread_count, thread_pool
 from sodbench.runners.distributed import ProcessGroup
@@ -103,9 +102,8 @@ def score_network(
         For an image on which the network fails.
     """
     pairs = {s.stem: (s.image, s.mask) for s in dataset.samples if s.image and s.mask}
-    options: Execution = {"device": str(device)}
     origin = Origin(weights_sha256="not hashed")
-    predictor = make_predictor(network, dataset.name, processing, origin=origin, **options)
+    predictor = make_predictor(network, dataset.name, processing, origin=origin, device=str(device))
 
     def fail(problem: Problem) -> None:
         image, _ = pairs.get(problem.file, (problem.file, None))

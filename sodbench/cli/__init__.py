@@ -36,6 +36,7 @@ COMMANDS = (
     "leaderboard",
     "train",
     "compare",
+    "agree",
     "bench",
     "export",
     "models",

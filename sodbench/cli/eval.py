@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from sodbench.reports.conditions import Condition
     from sodbench.reports.text import WorstImages
     from sodbench.runners.evaluation.evaluate import Evaluation
+    from sodbench.runners.evaluation.groups import GroupedResult
     from sodbench.runners.evaluation.plan import EvaluationPlan
 
 
@@ -113,6 +115,13 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         )
     add_limits(group)
     group.add_argument(
+        "--group-by",
+        type=filled,
+        metavar="parent|FILE.csv",
+        help="print the mean over groups of the means of their images: by the folders of the masks (sequences, classes), "
+        "or by a file with 'item,group' on each line; and the scores of each group",
+    )
+    group.add_argument(
         "--shard",
         type=_shard,
         metavar="I/N",
@@ -135,6 +144,12 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
 def _add_scoring(group: argparse._ArgumentGroup) -> None:
     """Add the options that choose the conventions and the workers."""
     add_protocol(group)
+    group.add_argument(
+        "--channel",
+        choices=("grey", "alpha"),
+        default="grey",
+        help="what of a map's file is scored: its grey values, or its alpha channel, as for cutouts (default: grey)",
+    )
     add_workers(group)
 
 
@@ -190,6 +205,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.console import logger, show
     from sodbench.reports.text import format_scores_json
     from sodbench.runners.evaluation.evaluate import evaluate_plan, freeze_gc
+    from sodbench.runners.evaluation.groups import group_results, read_grouping
     from sodbench.runners.evaluation.workers import command_line_workers
 
     load_plugins("sodbench.metrics")
@@ -199,6 +215,7 @@ def run(arguments: argparse.Namespace) -> int:
     metrics = _read_metrics(arguments.metrics)
     _check_options(arguments, metrics)
     conditions = read_conditions(arguments, "--require")
+    grouping = read_grouping(arguments.group_by) if arguments.group_by else None
     with freeze_gc():
         plan = _plan(arguments, (*metrics, *(condition.metric for condition in conditions)))
     refuse_other_datasets(
@@ -221,13 +238,14 @@ def run(arguments: argparse.Namespace) -> int:
                 workers=workers,
                 force=arguments.force,
                 allow_swapped=arguments.allow_swapped,
-                keep_counts=arguments.certainty != "value",
+                keep_counts=arguments.certainty != "value" or grouping is not None,
             )
     except ProblemsError as error:
         if arguments.format == "json":
             show(format_scores_json([], error.problems))
         raise
-    _print_scores(arguments, evaluation, metrics)
+    grouped = group_results(evaluation.results, grouping) if grouping else []
+    _print_scores(arguments, evaluation, metrics, grouped)
     status = report_problems(evaluation.problems, per_kind=5)
     if conditions or arguments.summary:
         failed = _check_requirements(arguments, evaluation, conditions, metrics)
@@ -254,6 +272,12 @@ def _check_requirements(
 
 
 def _check_options(arguments: argparse.Namespace, metrics: Sequence[str]) -> None:
+    if arguments.group_by:
+        refuse_without_effect(arguments, ("shard",), "with --group-by, which needs all images")
+        if arguments.conditions:
+            raise SodbenchError(
+                "--require checks the mean over images, not that over groups: leave out --group-by"
+            )
     if not arguments.show_worst:
         refuse_without_effect(arguments, ("sort_by",), "without --show-worst N")
     elif arguments.sort_by:
@@ -315,7 +339,7 @@ def _plan(arguments: argparse.Namespace, metrics: Sequence[str]) -> "EvaluationP
     """The plan that PREDS and GT, or --pairs, describe."""
     from sodbench.runners.evaluation.plan import plan_evaluation, plan_pair_list
 
-    policy = read_policy(arguments, metrics)
+    policy = replace(read_policy(arguments, metrics), channel=arguments.channel)
     if arguments.pairs:
         if arguments.predictions or arguments.truth:
             raise SodbenchError(
@@ -352,32 +376,37 @@ def read_truths(arguments: argparse.Namespace) -> "tuple[list[Dataset], list[Dat
     -------
     tuple of two lists of Dataset
     """
-    from sodbench.datasets import apply_limits, find_masks
+    from sodbench.datasets import apply_limits, find_grouped_masks, find_masks
     from sodbench.runners.evaluation.plan import select_truths
 
-    datasets = find_masks(
-        arguments.truth,
-        arguments.dataset_name,
-        read_truth_root(arguments),
-        arguments.predictions,
-    )
+    truth, name, root = arguments.truth, arguments.dataset_name, read_truth_root(arguments)
+    if arguments.group_by == "parent":
+        datasets = find_grouped_masks(truth, name, root)
+    else:
+        datasets = find_masks(truth, name, root, arguments.predictions)
     truths = select_truths(datasets, names(arguments.datasets))
     others = [dataset for dataset in datasets if dataset not in truths]
     return apply_limits(truths, arguments.items, arguments.limit), others
 
 
 def _print_scores(
-    arguments: argparse.Namespace, evaluation: "Evaluation", metrics: Sequence[str]
+    arguments: argparse.Namespace,
+    evaluation: "Evaluation",
+    metrics: Sequence[str],
+    grouped: "Sequence[GroupedResult]" = (),
 ) -> None:
     from sodbench.console import logger, show
     from sodbench.reports.text import (
         find_worst_images,
+        format_groups,
+        format_groups_csv,
         format_scores,
         format_scores_csv,
         format_scores_json,
     )
 
-    results = list(evaluation.results)
+    results = [one.result for one in grouped] or list(evaluation.results)
+    groups = [(one.result, one.groups) for one in grouped]
     worst: list[WorstImages] = []
     if arguments.show_worst:
         sort_by = arguments.sort_by or "mae"
@@ -387,14 +416,17 @@ def _print_scores(
     markdown = arguments.format == "markdown"
     if arguments.format == "json":
         chosen = metrics if arguments.metrics else None
-        show(format_scores_json(results, evaluation.problems, worst, chosen))
+        by_group = [one.groups for one in grouped]
+        show(format_scores_json(results, evaluation.problems, worst, chosen, by_group))
     elif arguments.format == "csv":
-        show(format_scores_csv(results, metrics))
+        show(format_groups_csv(groups, metrics) if groups else format_scores_csv(results, metrics))
         # a second table would spoil the CSV
         for images in worst:
             for line in images.to_lines():
                 logger.warning(line)
     elif results:
         show(format_scores(results, metrics, markdown=markdown))
+        if groups:
+            show("\n" + format_groups(groups, metrics, markdown=markdown))
         for images in worst:
             show("\n".join(["", *images.to_lines(markdown=markdown)]))

@@ -21,6 +21,7 @@ from sodbench.datasets.dataset import (
     deduplicate,
 )
 from sodbench.datasets.ground_truth import find_masks
+from sodbench.datasets.grouped import find_grouped_masks
 from sodbench.datasets.layouts import LAYOUTS, infer_dataset_name, list_images
 from sodbench.datasets.list_files import read_stem_list
 from sodbench.datasets.pairing import (
@@ -72,6 +73,7 @@ __all__ = [
     "expected_stems",
     "find_dataset",
     "find_datasets",
+    "find_grouped_masks",
     "find_masks",
     "find_own_datasets",
     "infer_dataset_name",

@@ -1,6 +1,13 @@
 """Images: how they are read and written."""
 
-from sodbench.images.grey import LOW_16_BIT, LOW_16_BIT_FIX, GreyImage, Pixels
+from sodbench.images.grey import (
+    ALPHA_TAKEN,
+    ALPHA_VARIES,
+    LOW_16_BIT,
+    LOW_16_BIT_FIX,
+    GreyImage,
+    Pixels,
+)
 from sodbench.images.image_files import (
     IMAGE_EXTENSIONS,
     MAX_PIXELS,
@@ -12,6 +19,7 @@ from sodbench.images.image_files import (
 )
 from sodbench.images.png_images import read_comment
 from sodbench.images.reading import (
+    decode_alpha,
     decode_grey,
     decode_luminance,
     decode_rgb,
@@ -22,6 +30,8 @@ from sodbench.images.reading import (
 from sodbench.images.writing import resize_grey, write_grey, write_image
 
 __all__ = [
+    "ALPHA_TAKEN",
+    "ALPHA_VARIES",
     "IMAGE_EXTENSIONS",
     "LOW_16_BIT",
     "LOW_16_BIT_FIX",
@@ -30,6 +40,7 @@ __all__ = [
     "UNREAD_EXTENSIONS",
     "GreyImage",
     "Pixels",
+    "decode_alpha",
     "decode_grey",
     "decode_luminance",
     "decode_rgb",

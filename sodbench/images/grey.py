@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sodbench.errors import ImageError
 
@@ -14,6 +15,11 @@ Samples = NDArray[np.uint8] | NDArray[np.uint16]
 # Part of the note of a 16-bit file whose values all fit 8 bits, so that the high byte that OpenCV takes is 0 everywhere
 LOW_16_BIT = "16-bit, but values of 0.."
 LOW_16_BIT_FIX = "save it as 8-bit, or multiply its values by 257"
+
+# The note of a map that is the alpha channel of its file
+ALPHA_TAKEN = "alpha channel taken"
+# Part of the note of a file whose mask is probably in the alpha channel, which is ignored
+ALPHA_VARIES = "alpha varies"
 
 
 class GreyImage(NamedTuple):
@@ -54,6 +60,22 @@ def frame_notes(*, animated: bool, orientation: int) -> str:
         "the first of several frames" if animated else "",
         "turned upright by its EXIF orientation" if orientation > 1 else "",
     )
+
+
+def alpha_note(image: Image.Image) -> str:
+    """Note that the alpha channel of an RGBA image is not the same everywhere, so that it may hold a mask.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+
+    Returns
+    -------
+    str
+        `ALPHA_VARIES`, or empty.
+    """
+    low, high = image.getchannel("A").getextrema()
+    return ALPHA_VARIES if low != high else ""
 
 
 def low_16_bit_note(samples: Samples) -> str:

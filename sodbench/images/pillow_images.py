@@ -24,6 +24,7 @@ from sodbench.images import exif, fast_jpeg, jpeg, png
 from sodbench.images.exif import turn_upright
 from sodbench.images.grey import (
     GreyImage,
+    alpha_note,
     frame_notes,
     high_byte,
     join_notes,
@@ -335,7 +336,9 @@ def _convert_to_grey(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8],
     bits = 15 if image.format in ("WEBP", "GIF") else 14
     pixels, coloured = rounded_grey(np.asarray(_convert_to_rgb(image, path)), bits)
     name = "palette" if mode in ("P", "PA") else mode
-    return pixels, f"{name} {'in colour (luminance taken)' if coloured else 'grey'}"
+    note = f"{name} {'in colour (luminance taken)' if coloured else 'grey'}"
+    is_cutout = mode == "RGBA" and (coloured or not pixels.any())
+    return pixels, join_notes(note, alpha_note(image) if is_cutout else "")
 
 
 def _is_opaque(image: Image.Image) -> bool:

@@ -19,6 +19,7 @@ from sodbench.images.exif import turn_upright
 from sodbench.images.grey import (
     GreyImage,
     Samples,
+    alpha_note,
     frame_notes,
     high_byte,
     join_notes,
@@ -127,9 +128,31 @@ def decode_png_grey(data: bytes, path: Path) -> GreyImage:
             return GreyImage(plain, "1-bit" if header.depth == 1 else "")
     samples = _decode_samples(chunks, header, path)
     pixels, note = _samples_to_grey(samples, chunks, header, path)
+    if header.colour == png.RGBA and ("in colour" in note or not pixels.any()):
+        with open_image(data, path) as image:
+            note = join_notes(note, alpha_note(image))
     frames = frame_notes(animated=png.is_animated(chunks), orientation=orientation)
     note = low_16_bit_note(samples) or note
     return GreyImage(turn_upright(pixels, orientation), join_notes(frames, note))
+
+
+def check_png(data: bytes, path: Path) -> None:
+    """Check a PNG to its end, as `decode_png_grey` does.
+
+    Parameters
+    ----------
+    data : bytes
+    path : Path
+        The file, for messages.
+
+    Raises
+    ------
+    ImageError
+        If the file is damaged.
+    """
+    chunks, header = open_png(data, path)
+    with _name_damage(path):
+        png.check_pixel_data(chunks, header)
 
 
 def decode_png_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ImageOps
 
+from sodbench.errors import ImageError
 from sodbench.images import jpeg, pillow_images, png, png_images
 from sodbench.images.exif import FIRST_ON_SIDE
-from sodbench.images.grey import GreyImage
+from sodbench.images.grey import ALPHA_TAKEN, GreyImage
 from sodbench.images.image_files import read_bytes, read_start
 from sodbench.images.luminance import rounded_grey
 
@@ -68,6 +70,36 @@ def decode_grey(data: bytes, path: Path) -> GreyImage:
     if data.startswith(png.PNG_SIGNATURE):
         return png_images.decode_png_grey(data, path)
     return pillow_images.decode_other_grey(data, path)
+
+
+def decode_alpha(data: bytes, path: Path) -> GreyImage:
+    """Decode the alpha channel of a file's content, as of a cutout.
+
+    Parameters
+    ----------
+    data : bytes
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    GreyImage
+        The alpha channel as 8 bits, with the note `ALPHA_TAKEN`.
+
+    Raises
+    ------
+    ImageError
+        As `read_grey`, and for a file without an alpha channel.
+    """
+    if data.startswith(png.PNG_SIGNATURE):
+        png_images.check_png(data, path)
+    with pillow_images.open_image(data, path) as image:
+        if not image.has_transparency_data:
+            raise ImageError(
+                str(path), f"has no alpha channel ({image.mode}), which --channel alpha scores"
+            )
+        upright = ImageOps.exif_transpose(image)
+        return GreyImage(np.array(upright.convert("RGBA").getchannel("A")), ALPHA_TAKEN)
 
 
 # --------------------------------------------------------------------------------------------- photographs

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.errors import Problem, ProblemKind
-from sodbench.images import LOW_16_BIT, LOW_16_BIT_FIX
+from sodbench.images import ALPHA_TAKEN, ALPHA_VARIES, LOW_16_BIT, LOW_16_BIT_FIX
 from sodbench.metrics import Protocol
 from sodbench.quoting import size_text
 from sodbench.results.pair_table import PairTable
@@ -104,11 +104,12 @@ def _map_problems(file: str, record: Any) -> Iterator[Problem]:
     note, brightest, fitted = record["map_note"].decode(), record["brightest"], record["fitted"]
     if fitted in _RESIZED:
         own, wanted = (size_text(record[name]) for name in ("map_size", "size"))
-        hint = describe_swapped_sides(record["map_size"], record["size"])
+        hint = describe_other_shape(record["map_size"], record["size"])
         detail = f"{own}, resized to its mask's {wanted} ({_RESIZED[fitted]}){hint}"
         yield Problem(ProblemKind.SIZE, file, detail)
     if _is_noteworthy(note):
-        yield Problem(ProblemKind.CONVERTED, file, note)
+        hint = "; is the mask in alpha? --channel alpha" if ALPHA_VARIES in note else ""
+        yield Problem(ProblemKind.CONVERTED, file, note + hint)
     if brightest == 1:
         detail = f"{ZERO_ONE}, so all of it is almost black; store it as 0 and 255"
         yield Problem(ProblemKind.MAP_CODING, file, detail)
@@ -119,8 +120,8 @@ def _map_problems(file: str, record: Any) -> Iterator[Problem]:
         yield Problem(ProblemKind.BLACK_MAP, file, "every pixel is 0")
 
 
-def describe_swapped_sides(size: Sequence[int], wanted: Sequence[int]) -> str:
-    """Return a hint if a map has its mask's sides swapped, else an empty text.
+def describe_other_shape(size: Sequence[int], wanted: Sequence[int]) -> str:
+    """Return a hint if a map has its mask's sides swapped or another aspect ratio, else an empty text.
 
     Parameters
     ----------
@@ -132,16 +133,20 @@ def describe_swapped_sides(size: Sequence[int], wanted: Sequence[int]) -> str:
     str
         Begins with a semicolon.
     """
-    if size[0] == size[1] or tuple(size) != (wanted[1], wanted[0]):
+    # networks return square maps of any image, which resizing puts right
+    if size[0] == size[1]:
         return ""
-    return (
-        "; its sides are swapped: was the map turned, for example by its image's EXIF orientation?"
-    )
+    if tuple(size) == (wanted[1], wanted[0]):
+        return "; its sides are swapped: was the map turned, for example by its image's EXIF orientation?"
+    # sides are whole numbers, so that a smaller map has the ratio only within half a pixel
+    if abs(size[0] * wanted[1] - size[1] * wanted[0]) > max(wanted):
+        return "; another aspect ratio: was the map cropped or padded, or is it another image's?"
+    return ""
 
 
 def _is_noteworthy(note: str) -> bool:
     """Whether a decoder's conversion can change numbers or deserves a look; 1-bit masks are as good as 8-bit ones."""
-    return bool(note) and note not in ("1-bit", ZERO_ONE) and LOW_16_BIT not in note
+    return bool(note) and note not in ("1-bit", ZERO_ONE, ALPHA_TAKEN) and LOW_16_BIT not in note
 
 
 def sorted_unique(problems: Iterable[Problem]) -> list[Problem]:

@@ -14,6 +14,7 @@ MAX_SHARDS = 999_999_999
 Missing = Literal["error", "skip", "zero"]
 Resize = Literal["error", "bilinear", "nearest"]
 Undefined = Literal["keep", "skip"]
+Channel = Literal["grey", "alpha"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Policy:
         The protocols for which pairs are counted on request only, such as ``torch``; others are dropped.
     shard : (int, int), optional
         ``(i, n)``: score only every n-th pair, starting with the i-th, i = 1..n.
+    channel : {"grey", "alpha"}
+        What of a map's file is the map: its grey values, or its alpha channel, as for cutouts.
 
     Raises
     ------
@@ -51,10 +54,12 @@ class Policy:
     shard: tuple[int, int] | None = None
     metrics: tuple[str, ...] = ()
     protocols: tuple[str, ...] = ()
+    channel: Channel = "grey"
 
     def __post_init__(self) -> None:
         _check_choice("missing", self.missing, get_args(Missing))
         _check_choice("resize", self.resize, get_args(Resize))
+        _check_choice("channel", self.channel, get_args(Channel))
         _check_choice("undefined", self.undefined, (None, *get_args(Undefined)))
         if self.weighted not in (True, False):
             raise SodbenchError(f"weighted is {self.weighted!r}, but must be True or False")

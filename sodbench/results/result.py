@@ -336,7 +336,7 @@ class Result:
         if protocol not in self.protocols:
             raise SodbenchError(
                 f"{self.method} on {self.dataset}: its pairs were not counted for {protocol}; "
-                f"score it again with sodbench eval --protocol {protocol}"
+                "score it again with 'sodbench eval' and that --protocol"
             )
         from sodbench.metrics import score
         from sodbench.results.stored_pairs import StoredPairs
@@ -506,6 +506,7 @@ def build_result(
         undefined=undefined if scores.undefined else "",
         subset=info.dataset.partition("/")[2],
         shard=policy.shard_text,
+        channel="" if policy.channel == "grey" else policy.channel,
         hce=HCE_POLYLINES if {"hce", "hce_raw"} & set(policy.metrics) else "",
         version=info.provenance.get("versions", {}).get("sodbench", __version__),
     )

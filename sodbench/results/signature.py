@@ -31,6 +31,11 @@ class Signature:
         The subset of the dataset, such as ``test`` for HKU-IS/test; empty for the whole dataset.
     shard : str
         The part of the pairs that was scored, such as ``1/8``; empty for all of them.
+    channel : str
+        What of a map's file was scored, such as ``alpha``; empty for its grey values.
+    groups : str
+        By what the images were grouped, and the number of groups, such as ``parent(29)``: the numbers are means over
+        groups of the means of their images; empty for the mean over all images.
     hce : str
         Whose polylines human correction effort counts, such as ``opencv-4.12``; empty where it was not computed.
     version : str
@@ -53,6 +58,8 @@ class Signature:
     undefined: str = ""
     subset: str = ""
     shard: str = ""
+    channel: str = ""
+    groups: str = ""
     hce: str = ""
     version: str = __version__
 
@@ -74,6 +81,8 @@ class Signature:
             "resize": self.resize,
             "gt": self.gt,
             "undefined": self.undefined,
+            "channel": self.channel,
+            "groups": self.groups,
             "hce": self.hce,
         }
         return {name: value for name, value in values.items() if value}

@@ -18,6 +18,7 @@ import numpy as np
 from sodbench.console import logger
 from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.files import checksum, is_temporary, list_paths, open_regular, write_error
+from sodbench.images import ALPHA_TAKEN
 from sodbench.results.counts_file import CountsFile, write_counts
 from sodbench.results.policy import Policy
 from sodbench.results.result import PARTS_FOLDER
@@ -296,8 +297,10 @@ def are_current(
     list of bool, length N
     """
     usable = (UNCHANGED, RESIZE_CODES.get(policy.resize))
+    is_alpha = records["map_note"] == ALPHA_TAKEN.encode()
     rows = zip(
         records["fitted"].tolist(),
+        (is_alpha == (policy.channel == "alpha")).tolist(),
         _stored_identities(records, "mask"),
         masks,
         _stored_identities(records, "map"),
@@ -305,11 +308,16 @@ def are_current(
         strict=True,
     )
     current = []
-    for fitted, mask_identity, mask, map_identity, map_ in rows:
+    for fitted, has_channel, mask_identity, mask, map_identity, map_ in rows:
         if fitted == MISSING_AS_BLACK:
             is_usable = policy.missing == "zero" and map_ is None
         else:
-            is_usable = fitted in usable and map_ is not None and _is_same_file(map_, map_identity)
+            is_usable = (
+                has_channel
+                and fitted in usable
+                and map_ is not None
+                and _is_same_file(map_, map_identity)
+            )
         current.append(is_usable and _is_same_file(mask, mask_identity))
     return current
 

@@ -8,6 +8,7 @@ from synthetic import draw_pair, save_image
 
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
+from sodbench.models.source import ModelSource
 from sodbench.results import Policy
 
 
@@ -56,7 +57,7 @@ def test_run_hands_its_options_on(recorded):
     ((wanted,), _) = calls[0]
     assert wanted.datasets == ("SOD", "ECSSD") and wanted.skip_missing
     assert wanted.execution["compiled"] and wanted.execution["precision"] == "fp32"
-    assert (wanted.batch_size, wanted.model) == (3, "centre-prior")
+    assert (wanted.batch_size, wanted.model) == (3, ModelSource("centre-prior"))
     assert wanted.policy == Policy("zero", "nearest", "skip", weighted=False)
     assert (wanted.items, wanted.limit, wanted.baselines) == (Path("items.txt"), 4, True)
     assert (wanted.output, wanted.data_root) == (Path("results"), Path("data"))
@@ -74,7 +75,7 @@ def test_predict_and_bench_hand_the_choice_of_the_network_on(recorded, folders):
     network += ["--device", "cpu", "--padding", "--no-cuda-graphs"]
     assert main(["predict", "data/toys/images", "-o", "out", *network]) == 2
     ((args, options),) = calls
-    assert args == ("net.py:Net", Path("weights.pth"))
+    assert args == (ModelSource("net.py:Net", Path("weights.pth")),)
     execution = {"device": "cpu", "precision": "bf16", "compiled": False}
     assert options == execution | {"padding": True, "graphs": False}
 
@@ -84,7 +85,7 @@ def test_bench_hands_its_options_on(recorded):
     command = ["bench", "--checkpoint", "weights.pth", "--precision", "bf16", "--sizes", "30x40"]
     assert main([*command, "--no-padding", "--cuda-graphs"]) == 2
     ((args, options),) = calls
-    assert args[1] == Path("weights.pth")
+    assert args == (ModelSource(checkpoint=Path("weights.pth")),)
     assert (options["padding"], options["graphs"]) == (False, True)
     assert (options["precision"], options["sizes"]) == ("bf16", [(40, 30)])
 
@@ -92,7 +93,7 @@ def test_bench_hands_its_options_on(recorded):
 def test_export_hands_its_options_on(recorded):
     calls = recorded("sodbench.runners.export.export_onnx")
     assert main(["export", "--checkpoint", "weights.pth", "-o", "net.onnx"]) == 2
-    assert calls[0][0] == ("csf-res2net50", Path("weights.pth"), Path("net.onnx"))
+    assert calls[0][0] == (ModelSource(checkpoint=Path("weights.pth")), None, Path("net.onnx"))
 
 
 def test_train_hands_its_options_on(recorded, folders):

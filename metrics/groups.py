@@ -1,0 +1,124 @@
+"""Scores of images in groups, such as the sequences of videos: the mean over groups of the means of their images.
+
+As PySODEvalToolkit computes them: curves are averaged over the images of a group, then over the groups, and only then the
+maximum or mean over thresholds is taken.  A large group counts as much as a small one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sodbench.metrics.arrays import Floats
+from sodbench.metrics.protocols import Protocol, get_protocol
+from sodbench.metrics.scores import CountsSource, Scores, score
+from sodbench.metrics.set_metrics import aggregate
+from sodbench.metrics.threshold_metrics import f_measure
+
+__all__ = ["ScoresByGroup", "score_groups"]
+
+_S_MEASURES = ("s", "s_object", "s_region")
+
+
+@dataclass(frozen=True)
+class ScoresByGroup:
+    """The mean over groups, and the scores of each group.
+
+    Attributes
+    ----------
+    metrics : dict of str to float
+        As `Scores.metrics`; a group without a value is left out of the mean, except for an undefined S-measure under a
+        protocol that keeps it.
+    curves : dict of str to float64 [256]
+        As `Scores.curves`.
+    groups : dict of str to Scores
+        By the name of the group, ascending.
+    """
+
+    metrics: dict[str, float]
+    curves: dict[str, Floats]
+    groups: dict[str, Scores]
+
+
+def score_groups(
+    counts: CountsSource,
+    protocol: str | Protocol,
+    stems: Sequence[str],
+    groups: Sequence[str],
+    *,
+    undefined_s: str | None = None,
+) -> ScoresByGroup:
+    """Score N counted pairs by group.
+
+    Parameters
+    ----------
+    counts : CountsSource
+    protocol : str or Protocol
+    stems, groups : sequence of str
+        The name of each pair, and of its group.
+    undefined_s : {"keep", "skip"}, optional
+        As for `score`.
+
+    Returns
+    -------
+    ScoresByGroup
+
+    Raises
+    ------
+    ValueError
+        As `score`, and where the number of groups is not that of the pairs.
+    """
+    protocol = get_protocol(protocol)
+    if not len(groups) == len(stems) == len(counts):
+        raise ValueError(f"{len(stems)} names and {len(groups)} groups for {len(counts)} pairs")
+    rows: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        rows.setdefault(group, []).append(row)
+    scores = {
+        group: score(
+            counts[np.array(members, np.intp)],
+            protocol,
+            [stems[row] for row in members],
+            undefined_s=undefined_s,
+        )
+        for group, members in sorted(rows.items())
+    }
+    keeps_undefined = (undefined_s or protocol.undefined_s) == "keep"
+    metrics, curves = _average(list(scores.values()), protocol, keeps_undefined)
+    return ScoresByGroup(metrics, curves, scores)
+
+
+def _average(
+    scores: Sequence[Scores], protocol: Protocol, keeps_undefined: bool
+) -> tuple[dict[str, float], dict[str, Floats]]:
+    """The metrics and curves of the mean over groups."""
+    means = {}
+    for name in scores[0].image_values:
+        # the mean over images of a maximum over thresholds has a name of its own, or is no metric
+        own = "f_max_best" if name == "f_max" else name
+        if own in scores[0].metrics and not (own == name and name.endswith(("_max", "_mean"))):
+            keep = keeps_undefined and name in _S_MEASURES
+            means[name] = _mean_over_groups(np.array([s.metrics[own] for s in scores]), keep)
+    by_form = ("f", "f_meanf", "f_meanpr")
+    curves = {
+        name: _mean_over_groups(np.stack([s.curves[name] for s in scores]), False)
+        for name in scores[0].curves
+        if name not in by_form
+    }
+    curves["f"] = _mean_over_groups(np.stack([s.curves["f_meanf"] for s in scores]), False)
+    metrics = {name: float(v) for name, v in aggregate(means, curves, protocol).items()}
+    forms = {
+        "f_meanf": curves["f"],
+        "f_meanpr": f_measure(curves["precision"], curves["recall"], protocol.beta2),
+    }
+    return metrics, {**curves, **forms, "f": forms[f"f_{protocol.f_max}"]}
+
+
+def _mean_over_groups(values: Floats, keep_undefined: bool) -> Floats:
+    """The mean over groups, [G, ...] to [...], without groups that have no value."""
+    if not keep_undefined:
+        values = values[~np.isnan(values.reshape(len(values), -1)).any(axis=1)]
+    mean: Floats = (
+        values.mean(axis=0) if len(values) else np.full(values.shape[1:], np.nan, np.float64)
+    )
+    return np.asarray(mean)

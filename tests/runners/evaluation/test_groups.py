@@ -1,0 +1,166 @@
+"""``--group-by``: the mean over sequences or classes of the means of their images."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import draw_pair, save_image
+
+from sodbench import evaluate
+from sodbench.cli import main
+
+SIZES = {"cat": 1, "dog": 3, "owl": 2}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Sequences of several lengths whose frames have the same names, and the maps of two methods."""
+    seed = 0
+    for sequence, frames in SIZES.items():
+        for frame in range(frames):
+            map_, mask = draw_pair(seed, 24, 32)
+            seed += 1
+            save_image(tmp_path / f"DAVSOD/{sequence}/GT/{frame:05}.png", mask)
+            save_image(tmp_path / f"DAVSOD/{sequence}/Imgs/{frame:05}.jpg", mask)
+            save_image(tmp_path / f"maps/a/DAVSOD/{sequence}/{frame:05}.png", map_)
+            save_image(tmp_path / f"maps/b/DAVSOD/{sequence}/{frame:05}.png", 255 - map_)
+    return tmp_path
+
+
+def run(root: Path, capsys: pytest.CaptureFixture[str], *options: str) -> list[dict]:
+    command = ["eval", str(root / "maps"), str(root / "DAVSOD"), "--group-by", "parent"]
+    assert main([*command, "--format", "json", *options]) == 0
+    return json.loads(capsys.readouterr().out)["results"]
+
+
+@pytest.mark.parametrize("protocol", ["salmetric", "pysodmetrics", "matlab"])
+def test_the_mean_over_sequences_is_that_of_separate_evaluations(protocol, tree, capsys):
+    results = run(tree, capsys, "--protocol", protocol)
+    assert [r["method"] for r in results] == ["a", "b"]
+    for result in results:
+        maps = tree / "maps" / result["method"] / "DAVSOD"
+        alone = {
+            name: evaluate(maps / name, tree / f"DAVSOD/{name}/GT", protocol) for name in SIZES
+        }
+        assert result["n"] == sum(SIZES.values())
+        assert result["signature"].endswith("|groups:parent(3)")
+        for name, one in alone.items():
+            group = result["groups"][name]
+            assert group["n"] == SIZES[name]
+            assert group["metrics"] == pytest.approx(one.metrics, abs=1e-12, nan_ok=True)
+        ours = result["metrics"]
+        for metric in ("mae", "s", "wf", "f_adp", "e_adp"):
+            mean = np.mean([one.metrics[metric] for one in alone.values()])
+            assert ours[metric] == pytest.approx(mean, abs=1e-12)
+        # as PySODEvalToolkit: curves are averaged over groups before their maximum is taken
+        curves = {
+            name: np.mean([one.curves[name] for one in alone.values()], axis=0)
+            for name in ("e", "f_meanf", "iou")
+        }
+        assert ours["e_max"] == pytest.approx(curves["e"].max(), abs=1e-12)
+        assert ours["iou_max"] == pytest.approx(curves["iou"].max(), abs=1e-12)
+        assert ours["f_max_meanf"] == pytest.approx(curves["f_meanf"].max(), abs=1e-12)
+
+
+# What PySODEvalToolkit's GroupedMetricRecorder returns for the maps of method a, with PySODMetrics 1.6.2
+PYSODEVALTOOLKIT = {
+    "s": 0.868887762586, "wf": 0.680697515233, "mae": 0.161675914579, "f_mean": 0.758234430248,
+    "f_adp": 0.974712744044, "f_max": 1.0, "e_mean": 0.746121696353, "e_adp": 0.972909264526,
+    "e_max": 1.001303780965, "iou_mean": 0.64811851442, "iou_max": 1.0,
+}  # fmt: skip
+
+
+def test_the_numbers_are_those_of_pysodevaltoolkit(tree, capsys):
+    ours = run(tree, capsys, "--protocol", "pysodmetrics")[0]["metrics"]
+    assert {name: ours[name] for name in PYSODEVALTOOLKIT} == pytest.approx(
+        PYSODEVALTOOLKIT, abs=1e-11
+    )
+
+
+def test_groups_of_one_image_each_are_the_plain_mean(tmp_path, capsys):
+    for seed, name in enumerate("abcd"):
+        map_, mask = draw_pair(seed, 24, 32)
+        save_image(tmp_path / f"gt/{name}.png", mask)
+        save_image(tmp_path / f"maps/{name}.png", map_)
+    (tmp_path / "each.csv").write_text("image,class\na.png,a\nb,b\nc.jpg,c\nd,d\ne,e\n")
+    (tmp_path / "one.csv").write_text("a,x\nb,x\nc,x\nd,x\n")
+    plain = evaluate(tmp_path / "maps", tmp_path / "gt")
+    for file, number in (("each.csv", 4), ("one.csv", 1)):
+        command = ["eval", str(tmp_path / "maps"), str(tmp_path / "gt"), "--format", "json"]
+        assert main([*command, "--group-by", str(tmp_path / file)]) == 0
+        (result,) = json.loads(capsys.readouterr().out)["results"]
+        assert result["metrics"] == pytest.approx(plain.metrics, abs=1e-12, nan_ok=True)
+        assert "groups:list-" in result["signature"]
+        assert result["signature"].endswith(f"({number})")
+
+
+def test_stored_pairs_are_reused_and_their_result_is_the_plain_one(tree, capsys):
+    out = tree / "out"
+    first = run(tree, capsys, "-o", str(out), "--protocol", "all")
+    again = run(tree, capsys, "-o", str(out), "--protocol", "all")
+    assert first == again
+    assert main(["verify", str(out)]) == 0
+    stored = json.loads((out / "a/DAVSOD/result.json").read_text())
+    assert "groups" not in stored["signature"]
+    assert "--group-by parent" in stored["provenance"]["scored_by"]
+    assert main(stored["provenance"]["scored_by"].split()[1:]) == 0
+
+
+def test_classes_in_folders_and_the_tables(tmp_path, capsys):
+    for seed, name in enumerate(("axe/1", "axe/2", "bee/1")):
+        map_, mask = draw_pair(seed, 24, 32)
+        save_image(tmp_path / f"CoCA/gt/{name}.png", mask)
+        save_image(tmp_path / f"maps/{name}_net.png", map_)
+    command = ["eval", str(tmp_path / "maps"), str(tmp_path / "CoCA"), "--group-by", "parent"]
+    assert main([*command, "--metrics", "mae"]) == 0
+    text = capsys.readouterr().out
+    assert "maps on CoCA (salmetric)" in text and "\naxe " in text and "groups:parent(2)" in text
+    assert main([*command, "--metrics", "mae", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [(row["group"], row["n"]) for row in rows] == [("", "3"), ("axe", "2"), ("bee", "1")]
+    values = [float(row["mae"]) for row in rows]
+    assert values[0] == pytest.approx((values[1] + values[2]) / 2)
+
+
+def test_a_folder_of_maps_that_is_no_group_is_reported(tree, capsys):
+    (tree / "maps/b/DAVSOD/owl").rename(tree / "maps/b/DAVSOD/owls")
+    command = ["eval", str(tree / "maps"), str(tree / "DAVSOD"), "--group-by", "parent"]
+    assert main(command) == 2
+    message = capsys.readouterr().err
+    assert "no group of DAVSOD is named so; its groups are cat, dog, owl" in message
+    assert "missing (2)" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,x,y\n", "expected 'item,group' on each line, found 'a,x,y'"),
+        ("a\n", "expected 'item,group' on each line, found 'a'"),
+        ("a,x\na.png,y\n", "a is in two groups, x and y"),
+        ("image,class\n", "names no groups"),
+        ("b,x\n", "names no group for 1 of 1 images: a"),
+    ],
+)
+def test_a_file_of_groups_that_cannot_be_used(content, message, tmp_path, capsys):
+    map_, mask = draw_pair(0, 24, 32)
+    save_image(tmp_path / "gt/a.png", mask)
+    save_image(tmp_path / "maps/a.png", map_)
+    (tmp_path / "groups.csv").write_text(content)
+    command = ["eval", str(tmp_path / "maps"), str(tmp_path / "gt")]
+    assert main([*command, "--group-by", str(tmp_path / "groups.csv")]) == 2
+    assert f"{tmp_path}/groups.csv" in (error := capsys.readouterr().err) and message in error
+    assert main([*command, "--group-by", str(tmp_path / "no.csv")]) == 2
+    assert "no.csv: cannot be read" in capsys.readouterr().err
+
+
+def test_masks_without_groups_are_refused(tmp_path, capsys):
+    map_, mask = draw_pair(0, 24, 32)
+    save_image(tmp_path / "gt/a.png", mask)
+    save_image(tmp_path / "maps/a.png", map_)
+    command = ["eval", str(tmp_path / "maps"), str(tmp_path / "gt"), "--group-by", "parent"]
+    assert main(command) == 2
+    assert "are not in a folder for each group" in capsys.readouterr().err
+    assert main([*command, "--require", "mae<1"]) == 2
+    assert "leave out --group-by" in capsys.readouterr().err

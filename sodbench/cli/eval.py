@@ -245,6 +245,11 @@ def run(arguments: argparse.Namespace) -> int:
             show(format_scores_json([], error.problems))
         raise
     grouped = group_results(evaluation.results, grouping) if grouping else []
+    if grouped and arguments.output:
+        logger.info(
+            f"{printable(arguments.output)} holds the means over images, which report and compare use; "
+            "the same command prints those over groups again without reading an image"
+        )
     _print_scores(arguments, evaluation, metrics, grouped)
     status = report_problems(evaluation.problems, per_kind=5)
     if conditions or arguments.summary:

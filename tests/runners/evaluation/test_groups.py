@@ -101,6 +101,9 @@ def test_stored_pairs_are_reused_and_their_result_is_the_plain_one(tree, capsys)
     first = run(tree, capsys, "-o", str(out), "--protocol", "all")
     again = run(tree, capsys, "-o", str(out), "--protocol", "all")
     assert first == again
+    command = ["eval", str(tree / "maps"), str(tree / "DAVSOD"), "--group-by", "parent"]
+    assert main([*command, "-o", str(out), "--protocol", "all"]) == 0
+    assert "out holds the means over images, which report" in capsys.readouterr().err
     assert main(["verify", str(out)]) == 0
     stored = json.loads((out / "a/DAVSOD/result.json").read_text())
     assert "groups" not in stored["signature"]

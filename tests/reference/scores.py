@@ -315,8 +315,10 @@ def context_measure(values, foreground):
     kernel /= kernel.sum()
     # PySODMetrics filters the mask by a kernel in single precision, into single precision
     rounded = kernel.astype(np.float32)
-    if kernel.size < 130:  # OpenCV sums small kernels in single precision, too, one element after the other
-        around = np.pad(foreground, [(n, n) for n in reach], mode="reflect")
+    if (
+        kernel.size < 130
+    ):  # OpenCV sums small kernels in single precision, too, one element after the other
+        around = np.pad(foreground, ((reach[0], reach[0]), (reach[1], reach[1])), mode="reflect")
         shown = np.zeros(foreground.shape, np.float32)
         for y, x in np.ndindex(*foreground.shape):
             for i, j in np.ndindex(*kernel.shape):

@@ -129,7 +129,16 @@ class Analysis:
         )
 
     def heading(self, dataset: str) -> str:
-        """The dataset's name, with its number of images where that is not the official one."""
+        """The dataset's name, with its number of images where that is not the official one.
+
+        Parameters
+        ----------
+        dataset : str
+
+        Returns
+        -------
+        str
+        """
         here = [r for (_, d), r in self.results.items() if d == dataset]
         return dataset_heading(dataset, [r.n for r in here], drawn=any(map(_is_sample, here)))
 
@@ -166,7 +175,16 @@ class Analysis:
         return check_image_counts(self.results)
 
     def tied(self, best: str, dataset: str, metric: str) -> list[Comparison]:
-        """The tests that found no significant difference between ``best`` and another method."""
+        """The tests that found no significant difference between ``best`` and another method.
+
+        Parameters
+        ----------
+        best, dataset, metric : str
+
+        Returns
+        -------
+        list of Comparison
+        """
         return [
             c
             for c in self.comparisons
@@ -185,7 +203,18 @@ class Analysis:
         return losers
 
     def differing_from(self, baseline: str) -> set[tuple[str, str, str]]:
-        """The (method, dataset, metric name) whose difference from the baseline is significant."""
+        """The scores whose difference from the baseline's is significant.
+
+        Parameters
+        ----------
+        baseline : str
+            A method.
+
+        Returns
+        -------
+        set of (str, str, str)
+            Method, dataset and metric name.
+        """
         return {
             (c.second if c.first == baseline else c.first, c.dataset, c.metric)
             for c in self.comparisons

@@ -28,7 +28,13 @@ _MAX_COMBINATIONS = 1000
 
 @dataclass(frozen=True)
 class Ranking:
-    """The methods that mean ranks are computed for, and the datasets that all of them share."""
+    """The methods that mean ranks are computed for, and the datasets that all of them share.
+
+    Attributes
+    ----------
+    methods, datasets : tuple of str
+        Empty where there are no ranks.
+    """
 
     methods: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
@@ -56,7 +62,16 @@ class Comparable:
     alike: Mapping[str, tuple[str, ...]]
 
     def has(self, method: str, dataset: str) -> bool:
-        """Whether this result is compared with others."""
+        """Whether this result is compared with others.
+
+        Parameters
+        ----------
+        method, dataset : str
+
+        Returns
+        -------
+        bool
+        """
         return method in self.compared.get(dataset, ())
 
 

@@ -55,7 +55,17 @@ class Condition:
         return f"{self.dataset}:" * bool(self.dataset) + f"{self.metric} {self.sign} {self.limit:g}"
 
     def holds(self, value: float) -> bool:
-        """Whether a value fulfils the condition."""
+        """Whether a value fulfils the condition.
+
+        Parameters
+        ----------
+        value : float
+
+        Returns
+        -------
+        bool
+            False for NaN.
+        """
         return _OPERATORS[self.sign](value, self.limit)
 
 

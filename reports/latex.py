@@ -76,6 +76,10 @@ _GREEK |= dict(
 _GREEK["µ"] = "mu"
 
 
+# of a character of a superscript, in parts of the font size
+SUPERSCRIPT_WIDTH = 0.42
+
+
 class Latex(str):
     """Text that is LaTeX already, which templates do not escape."""
 
@@ -125,6 +129,7 @@ def environment() -> Environment:
         "header_spans": header_spans,
         "block_type": block_type,
         "cell": _latex_cell,
+        "superscript_rooms": _superscript_rooms,
         "label": _latex_label,
         "code": _format_verbatim,
     }
@@ -171,16 +176,48 @@ def format_document(document: Document, colours: bool = False) -> str:
     return template.render(document=document, colours=colours, float=Latex("table"), placement="H")
 
 
-def _latex_cell(cell: Cell, colours: bool = False) -> Latex:
-    """Best bold, second underlined, third italic."""
+def _latex_cell(cell: Cell, room: int, colours: bool = False) -> Latex:
+    """Best bold, second underlined, third italic; the superscript in the room that its column gives to each."""
     text = str(latex_text(cell.text))
     command = {1: "textbf", 2: "underline", 3: "textit"}.get(cell.place)
     if command:
         text = rf"\{command}{{{text}}}"
     if colours and cell.place in PLACE_COLOURS:
         text = rf"\textcolor{{{PLACE_COLOURS[cell.place]}}}{{{text}}}"
-    above = ",".join(str(latex_text(part)) for part in (cell.wins, cell.mark) if part)
-    return Latex(text + (rf"\textsuperscript{{{above}}}" if above else ""))
+    return Latex(text + format_superscript(_superscript(cell), room))
+
+
+def _superscript(cell: Cell) -> str:
+    return ",".join(part for part in (cell.wins, cell.mark) if part)
+
+
+def _superscript_rooms(table: Table) -> list[int]:
+    """For each column how many characters its longest superscript has; 0 in columns of text, which align on the left."""
+    return [
+        max((len(_superscript(row.cells[i])) for row in table.rows), default=0)
+        if column.kind == "number"
+        else 0
+        for i, column in enumerate(table.columns)
+    ]
+
+
+def format_superscript(text: str, room: int) -> str:
+    r"""Return a superscript in a box of one width, so that the decimals of a column stay below each other.
+
+    Parameters
+    ----------
+    text : str
+        Plain; may be empty.
+    room : int
+        Characters that the longest superscript of the column has; 0 for no box.
+
+    Returns
+    -------
+    str
+        ``\makebox[0.84em][l]{\textsuperscript{a}}``, for example.
+    """
+    raised = rf"\textsuperscript{{{latex_text(text)}}}" if text else ""
+    return rf"\makebox[{SUPERSCRIPT_WIDTH * room:.2f}em][l]{{{raised}}}" if room else raised
 
 
 def _latex_label(row: Row) -> Latex:

@@ -15,7 +15,14 @@ from sodbench.metrics import PROTOCOLS
 from sodbench.metrics.catalogue import Metric
 from sodbench.reports import score_tables
 from sodbench.reports.analysis import Analysis
-from sodbench.reports.latex import PLACE_COLOURS, Latex, environment, latex_text
+from sodbench.reports.latex import (
+    PLACE_COLOURS,
+    SUPERSCRIPT_WIDTH,
+    Latex,
+    environment,
+    format_superscript,
+    latex_text,
+)
 from sodbench.reports.methods_file import MethodEntries, MethodEntry
 from sodbench.reports.published import PublishedTable
 from sodbench.reports.published_rows import AS_PUBLISHED, PUBLISHED_NOTE, add_published
@@ -56,7 +63,7 @@ _NAMES = {
 _FONT_SIZES = (("small", 9.0), ("footnotesize", 8.0), ("scriptsize", 7.0))
 _SEPARATIONS = (5.0, 4.0, 3.0, 2.0, 1.5)
 # of a character, in parts of the font size
-_DIGIT_WIDTH, _POINT_WIDTH, _SUPERSCRIPT_WIDTH = 0.53, 0.3, 0.42
+_DIGIT_WIDTH, _POINT_WIDTH = 0.53, 0.3
 # more methods than this side by side have upright headings
 _MAX_LEVEL_HEADINGS = 5
 
@@ -381,13 +388,7 @@ class _Layout:
         elif marks == "colour" and cell.place:
             bold = rf"\textbf{{{text}}}" if cell.place == 1 else text
             text = rf"\textcolor{{{PLACE_COLOURS[cell.place]}}}{{{bold}}}"
-        if not room:
-            return text
-        # superscripts of one width, so that the decimals of a column stay below each other
-        above = latex_text(self._above(cell))
-        width = f"{_SUPERSCRIPT_WIDTH * room:.2f}em"
-        raised = rf"\textsuperscript{{{above}}}" if above else ""
-        return text + rf"\makebox[{width}][l]{{{raised}}}"
+        return text + format_superscript(self._above(cell), room)
 
     def fit(self, rows: Sequence[Sequence[str]]) -> Latex:
         """The largest font size and column separation with which the table is as wide as the page at most."""
@@ -398,7 +399,7 @@ class _Layout:
         # in parts of the font size
         width = sum(
             max(_text_width(row[i]) for row in rows)
-            + (_SUPERSCRIPT_WIDTH * extra[i] if i >= texts else 0)
+            + (SUPERSCRIPT_WIDTH * extra[i] if i >= texts else 0)
             for i in range(len(rows[0]))
         )
         gaps = 2 * (len(rows[0]) - 1)

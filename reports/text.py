@@ -344,7 +344,17 @@ class WorstImages:
         }
 
     def to_lines(self, *, markdown: bool = False) -> list[str]:
-        """Return a title and one line for each image, quoted for the terminal or for Markdown."""
+        """Return a title and one line for each image, quoted for the terminal or for Markdown.
+
+        Parameters
+        ----------
+        markdown : bool
+            By default for the terminal.
+
+        Returns
+        -------
+        list of str
+        """
         bullet = "- " if markdown else "  "
         quote = markdown_text if markdown else printable
         name = quote(f"{self.result.method} on {self.result.dataset}")

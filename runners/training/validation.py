@@ -12,7 +12,6 @@ from sodbench.errors import Problem, ProblemsError, SodbenchError
 from sodbench.images import Pixels, read_grey
 from sodbench.metrics import Evaluator
 from sodbench.metrics.catalogue import METRICS, aggregate_names, suggest
-from sodbench.models.presets import get_processing
 from sodbench.models.processing import Processing
 from sodbench.parallel import thread_count, thread_pool
 from sodbench.runners.distributed import ProcessGroup
@@ -75,7 +74,7 @@ def score_network(
     *,
     monitor: str,
     workers: int | None,
-    processing: Processing | None = None,
+    processing: Processing,
 ) -> dict[str, float]:
     """Score a network as it is; every process scores its share.
 
@@ -89,8 +88,8 @@ def score_network(
         The metric that is needed; the slow weighted F-measure is only computed if it is that.
     workers : int or None
         Number of threads that read images.
-    processing : Processing, optional
-        How images enter the network and maps are made; by default what the network declares.
+    processing : Processing
+        How images enter the network and maps are made.
 
     Returns
     -------
@@ -103,7 +102,7 @@ def score_network(
         For an image on which the network fails.
     """
     pairs = {s.stem: (s.image, s.mask) for s in dataset.samples if s.image and s.mask}
-    processing, origin = processing or get_processing(network), Origin(weights_sha256="not hashed")
+    origin = Origin(weights_sha256="not hashed")
     predictor = make_predictor(network, dataset.name, processing, origin=origin, device=str(device))
 
     def fail(problem: Problem) -> None:

@@ -153,7 +153,9 @@ def example() -> tables.Table:
         columns=pd.MultiIndex.from_product([datasets, ("mae", "f_max")]),
     )
     scored = [(m, d) for d in datasets for m in ODD if (m, d) != (ODD[2], datasets[1])]
-    result = SimpleNamespace(signature=Signature.parse(SIGNATURE), protocol="salmetric", n=300)
+    result = SimpleNamespace(
+        signature=Signature.parse(SIGNATURE), protocol="salmetric", n=300, provenance={}
+    )
     wins = [
         SimpleNamespace(winner=ODD[0], loser=m, dataset="SOD", metric="f_max", tested=False)
         for m in (ODD[2], ODD[1])

@@ -64,6 +64,21 @@ def test_the_mean_over_sequences_is_that_of_separate_evaluations(protocol, tree,
         assert ours["f_max_meanf"] == pytest.approx(curves["f_meanf"].max(), abs=1e-12)
 
 
+# What PySODEvalToolkit's GroupedMetricRecorder returns for the maps of method a, with PySODMetrics 1.6.2
+PYSODEVALTOOLKIT = {
+    "s": 0.868887762586, "wf": 0.680697515233, "mae": 0.161675914579, "f_mean": 0.758234430248,
+    "f_adp": 0.974712744044, "f_max": 1.0, "e_mean": 0.746121696353, "e_adp": 0.972909264526,
+    "e_max": 1.001303780965, "iou_mean": 0.64811851442, "iou_max": 1.0,
+}  # fmt: skip
+
+
+def test_the_numbers_are_those_of_pysodevaltoolkit(tree, capsys):
+    ours = run(tree, capsys, "--protocol", "pysodmetrics")[0]["metrics"]
+    assert {name: ours[name] for name in PYSODEVALTOOLKIT} == pytest.approx(
+        PYSODEVALTOOLKIT, abs=1e-11
+    )
+
+
 def test_groups_of_one_image_each_are_the_plain_mean(tmp_path, capsys):
     for seed, name in enumerate("abcd"):
         map_, mask = draw_pair(seed, 24, 32)
@@ -86,6 +101,9 @@ def test_stored_pairs_are_reused_and_their_result_is_the_plain_one(tree, capsys)
     first = run(tree, capsys, "-o", str(out), "--protocol", "all")
     again = run(tree, capsys, "-o", str(out), "--protocol", "all")
     assert first == again
+    command = ["eval", str(tree / "maps"), str(tree / "DAVSOD"), "--group-by", "parent"]
+    assert main([*command, "-o", str(out), "--protocol", "all"]) == 0
+    assert "out holds the means over images, which report" in capsys.readouterr().err
     assert main(["verify", str(out)]) == 0
     stored = json.loads((out / "a/DAVSOD/result.json").read_text())
     assert "groups" not in stored["signature"]

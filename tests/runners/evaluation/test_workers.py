@@ -69,6 +69,16 @@ def test_threads_processes_and_a_users_executor_count_the_same(visits, policy, a
             assert counted(workers, many, policy) == expected
 
 
+def test_spawned_processes_count_the_same(visits, monkeypatch):
+    """As on Windows, which has no fork server."""
+    monkeypatch.setattr(processes, "start_server", lambda: multiprocessing.get_context("spawn"))
+    with processes.ProcessExecutor(1) as executor:
+        pids = (executor.submit(os.getpid).result() for _ in range(10_000) if not time.sleep(0.01))
+        assert any(pid != os.getpid() for pid in pids)  # until the process takes over
+        values = counted(Workers(executor=executor), visits)
+    assert values == counted(Workers(1), visits)
+
+
 @linux
 def test_processes_count_large_runs_and_end_with_them(visits, always_processes, monkeypatch):
     here = []

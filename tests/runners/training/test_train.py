@@ -24,6 +24,7 @@ from sodbench.images import decode_rgb, read_grey, write_grey, write_image
 from sodbench.metrics import Evaluator
 from sodbench.models import create_model, load_checkpoint
 from sodbench.models.inference import normalise
+from sodbench.models.processing import Processing
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction import batching
 from sodbench.runners.prediction.predict import predict
@@ -413,7 +414,8 @@ def test_validation_holds_few_images_at_a_time(
     monkeypatch.setattr(batching, "decode_rgb", decode)
     monkeypatch.setattr(validation, "read_grey", read)
     network = create_model(short.model)
-    score_network(network, CPU, twelve, ProcessGroup(CPU), monitor="mae", workers=1)
+    group = ProcessGroup(CPU)
+    score_network(network, CPU, twelve, group, monitor="mae", workers=1, processing=Processing())
     # three batches of one image ahead, two on the device, and one for the thread that decodes
     assert 1 < most <= 8 and ahead == 0
 

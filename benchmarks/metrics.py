@@ -1,6 +1,7 @@
 """How long the metrics take, and how long PySODMetrics takes for the same pairs, in one run.
 
     python benchmarks/metrics.py --peer-python PATH/TO/OTHER/python [-o benchmarks/results/metrics.json]
+        [--only classical | requested]
 
 The peer lives in an environment of its own, with pysodmetrics==1.6.2; this script starts it there as a subprocess on the
 same arrays.  Both have one thread.  The pairs are drawn: smooth objects with soft maps that miss a part and add a part.
@@ -13,6 +14,13 @@ decoded, in milliseconds (wall-clock time, if nothing else runs on the machine):
 - ``evaluator``    ``Evaluator.update`` and ``compute``: everything above, per pair; ``evaluator_no_wf`` without weighted F
 - ``drop_in``      MAE, F, S, E and weighted F of sodbench.metrics.pysodmetrics, stepped one by one; ``drop_in_no_wf``
 - ``peer``         the same five of PySODMetrics, stepped one by one; ``peer_no_wf``; ``peer_wf`` weighted F alone
+
+``requested`` are the metrics that are computed on request only, each of one map and one mask that nothing was computed of before;
+``*_next_map`` of a further map of the same mask.  Their peers:
+
+- ``hce``, ``context_measure``  PySODMetrics' ``HumanCorrectionEffortMeasure`` and ``ContextMeasure``, stepped
+- ``mba``, ``biou``             ``MBAMeasure`` and ``BIoUMeasure`` of BiRefNet's evaluation/metrics.py, whose path is in the
+  environment variable BIREFNET_METRICS
 
 ``first_call`` is what a process pays before its first score, with an empty cache of compiled code (once per machine)
 and with a filled one.
@@ -32,6 +40,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -40,6 +49,9 @@ import numpy as np
 
 SIZES = {"300x400": (300, 400, 12), "1024x1024": (1024, 1024, 4), "2048x2048": (2048, 2048, 2)}
 """Height, width and number of pairs."""
+REQUESTED_SIZES = {"1024x1024": (1024, 1024, 3), "2000x3000": (2000, 3000, 1)}
+"""The same for the metrics on request; DIS5K's masks are about as large as the second."""
+BIREFNET = "BIREFNET_METRICS"
 ROUNDS = 3
 FIRST_CALL = """
 import time, numpy as np
@@ -153,11 +165,62 @@ def classical(library: Any, pairs: list[tuple[Any, Any]], weighted: bool) -> Non
         metric.get_results()
 
 
-def peer_round(python: str, pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
+def requested(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
+    """One round of the metrics on request over the pairs."""
+    from sodbench.metrics import CountingScheme, PreparedMask, get_protocol
+    from sodbench.metrics import pysodmetrics as compat
+    from sodbench.metrics.pixel_metrics import compute_pixel_metrics
+
+    def measure(map_: Any, mask: Any) -> None:
+        compute_pixel_metrics(map_, mask, int(map_.min()), int(map_.max()))
+
+    times: dict[str, list[float]] = {}
+    for name in ("hce", "mba", "biou"):
+        scheme = CountingScheme.for_protocols([get_protocol("pysodmetrics")], [name])
+        for map_, mask in pairs:
+            prepared = PreparedMask(mask, scheme)
+            for suffix in ("", "_next_map"):
+                spent = milliseconds(partial(measure, map_, prepared))
+                times.setdefault(name + suffix, []).append(spent)
+    times["context_measure"] = [
+        milliseconds(partial(compat.ContextMeasure().step, *pair)) for pair in pairs
+    ]
+    return times
+
+
+def peer_requested(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
+    """One round over the pairs with PySODMetrics, and with BiRefNet's evaluator."""
+    import importlib.util
+
+    import cv2
+    import py_sod_metrics
+
+    cv2.setNumThreads(1)
+    programs = {
+        "peer_hce": lambda pair: py_sod_metrics.HumanCorrectionEffortMeasure().step(*pair),
+        "peer_context_measure": lambda pair: py_sod_metrics.ContextMeasure().step(*pair),
+    }
+    if BIREFNET in os.environ:
+        spec = importlib.util.spec_from_file_location("birefnet", os.environ[BIREFNET])
+        birefnet = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(birefnet)
+        programs |= {
+            "peer_mba": lambda pair: birefnet.MBAMeasure().step(*pair),
+            "peer_biou": lambda pair: birefnet.BIoUMeasure().step(*pair),
+        }
+    return {
+        name: [milliseconds(partial(program, pair)) for pair in pairs]
+        for name, program in programs.items()
+    }
+
+
+def peer_round(
+    python: str, pairs: list[tuple[Any, Any]], option: str = "--as-peer"
+) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pairs.npz"
         np.savez(file, maps=[p for p, _ in pairs], masks=[m for _, m in pairs])
-        command = [python, __file__, "--as-peer", str(file)]
+        command = [python, __file__, option, str(file)]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(printed)
 
@@ -199,21 +262,36 @@ def machine() -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--peer-python", help="python of an environment with pysodmetrics==1.6.2")
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path(__file__).parent / "results" / "metrics.json"
-    )
-    parser.add_argument("--as-peer", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.as_peer:
-        stored = np.load(arguments.as_peer)
-        pairs = list(zip(stored["maps"], stored["masks"], strict=True))
-        peer(pairs[:1])
-        print(json.dumps({**peer(pairs), "machine": machine()}))
-        return
+def measure_requested(peer_python: str | None) -> dict[str, Any]:
+    """The section of the metrics on request."""
+    section: dict[str, Any] = {"load_average": os.getloadavg()[0], "milliseconds": {}, "ratios": {}}
+    for size, (height, width, number) in REQUESTED_SIZES.items():
+        pairs = [drawn_pair(height, width, seed) for seed in range(number)]
+        requested([drawn_pair(64, 64, 0)])  # compiled code is loaded
+        times: dict[str, list[float]] = {}
+        for _ in range(ROUNDS):
+            rounds = requested(pairs)
+            if peer_python:
+                answer: dict[str, Any] = peer_round(peer_python, pairs, "--as-requested-peer")
+                section["peer_machine"] = answer.pop("machine")
+                rounds |= answer
+            for name, values in rounds.items():
+                times.setdefault(name, []).extend(values)
+        medians = {name: statistics.median(values) for name, values in times.items()}
+        section["milliseconds"][size] = {name: round(value, 3) for name, value in medians.items()}
+        section["ratios"][size] = {
+            f"{name} / {own}": round(medians[name] / medians[own], 1)
+            for name in medians
+            if name.startswith("peer_")
+            for own in (name.removeprefix("peer_"), f"{name.removeprefix('peer_')}_next_map")
+            if own in medians
+        }
+        print(size, json.dumps(section["milliseconds"][size]), json.dumps(section["ratios"][size]))
+    return section
 
+
+def measure_classical(peer_python: str | None) -> dict[str, Any]:
+    """The sections of the metrics that are computed for every pair."""
     report: dict[str, Any] = {
         "machine": machine(),
         "threads": 1,
@@ -227,15 +305,15 @@ def main() -> None:
         times: dict[str, list[float]] = {}
         for _ in range(ROUNDS):
             rounds = ours(pairs)
-            if arguments.peer_python:
-                answer: dict[str, Any] = peer_round(arguments.peer_python, pairs)
+            if peer_python:
+                answer: dict[str, Any] = peer_round(peer_python, pairs)
                 report["peer_machine"] = answer.pop("machine")
                 rounds |= answer
             for name, values in rounds.items():
                 times.setdefault(name, []).extend(values)
         medians = {name: statistics.median(values) for name, values in times.items()}
         report["milliseconds"][size] = {name: round(value, 4) for name, value in medians.items()}
-        if arguments.peer_python:
+        if peer_python:
             report["ratios"][size] = {
                 f"{theirs} / {name}": round(medians[theirs] / medians[name], 1)
                 for theirs, name in (
@@ -249,6 +327,35 @@ def main() -> None:
         print(
             size, json.dumps(report["milliseconds"][size]), json.dumps(report["ratios"].get(size))
         )
+    return report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--peer-python", help="python of an environment with pysodmetrics==1.6.2")
+    parser.add_argument(
+        "--only",
+        choices=("classical", "requested"),
+        help="measure these metrics only; the other section of the output stays as it is",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path(__file__).parent / "results" / "metrics.json"
+    )
+    parser.add_argument("--as-peer", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--as-requested-peer", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if file := arguments.as_peer or arguments.as_requested_peer:
+        stored = np.load(file)
+        pairs = list(zip(stored["maps"], stored["masks"], strict=True))
+        program = peer if arguments.as_peer else peer_requested
+        program(pairs[:1])
+        print(json.dumps({**program(pairs), "machine": machine()}))
+        return
+    report = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
+    if arguments.only != "requested":
+        report |= measure_classical(arguments.peer_python)
+    if arguments.only != "classical":
+        report["requested"] = measure_requested(arguments.peer_python)
     arguments.output.write_text(json.dumps(report, indent=2) + "\n")
 
 

@@ -64,6 +64,37 @@ class MSIoU(SteppedMetric):
         """1 on the outline of a bool mask, else 0; float64 [h, w]."""
         return outline(np.asarray(mask, bool)).astype(np.float64)
 
+    def shrink_by_grid(self, image: NDArray[Any], cell_size: int) -> NDArray[Any]:
+        """1 for each cell of a grid, aligned to the lower right, that contains a pixel above 0; of the image's type."""
+        if cell_size <= 0:
+            raise ValueError(f"cell_size is {cell_size}; it must be positive")
+        height, width = (-(-side // cell_size) for side in image.shape)
+        missing = [(-side % cell_size, 0) for side in image.shape]
+        cells = np.pad(np.asarray(image), missing).reshape(height, cell_size, width, cell_size)
+        return (cells > 0).any(axis=(1, 3)).astype(image.dtype)
+
+    def multi_scale_iou(
+        self, pred_edge: NDArray[Any], gt_edge: NDArray[Any], gt_shrunk_cache: Any = None
+    ) -> list[float]:
+        """The ratio of met cells at each cell size, of two outlines (or of the second one's grids)."""
+        ratios: list[float] = []
+        for i, size in enumerate(self.cell_sizes.tolist()):
+            of_map = self.shrink_by_grid(pred_edge, size) > 0
+            cached = gt_shrunk_cache is not None
+            of_mask = (gt_shrunk_cache[i] if cached else self.shrink_by_grid(gt_edge, size)) > 0
+            met = np.count_nonzero(of_map & of_mask) + 1
+            ratios.append(met / (np.count_nonzero(of_mask) + 1))
+        return ratios
+
+    def binarizing(
+        self, pred_bin: NDArray[Any], gt_edge: NDArray[Any], gt_shrunk_cache: Any = None
+    ) -> float:
+        """Multi-scale IoU of a binarised map and the outline of a mask."""
+        grids = gt_shrunk_cache
+        if grids is None:
+            grids = [self.shrink_by_grid(gt_edge, size) for size in self.cell_sizes.tolist()]
+        return multiscale_iou(np.asarray(pred_bin, bool), [cells > 0 for cells in grids])
+
     def _results(self) -> dict[str, Any]:
         modes = {
             "dynamic": self.dynamic_results,

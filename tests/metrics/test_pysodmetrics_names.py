@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import itertools
 import json
 import sys
 
@@ -108,6 +109,41 @@ def test_the_binarisations_of_fmeasurev2(prepared):
     curve = handler(**metric.dynamically_binarizing(pred, gt, **sizes))
     assert np.array_equal(curve, handler.dynamic_results[0])
     assert np.array_equal(handler.divide([1, 2], [2, 0]), [0.5, 0])
+
+
+def test_the_steps_of_msiou_give_its_results(prepared):
+    pred, gt = prepared
+    metric = pysodmetrics.MSIoU(False, True, with_binary=True, num_levels=7)
+    metric.step(pred, gt, normalize=False)
+    edge = metric.get_edge(gt)
+    grids = [metric.shrink_by_grid(edge, size) for size in metric.cell_sizes.tolist()]
+    assert grids[2].shape == (4, 5) and set(np.unique(grids[2])) == {0.0, 1.0}
+    for cache in (None, grids):
+        assert metric.binarizing(pred > 0.5, edge, cache) == metric.binary_results[0]
+        ratios = metric.multi_scale_iou(metric.get_edge(pred > 0.5), edge, cache)
+        area = sum(a + b for a, b in itertools.pairwise(ratios)) / 12
+        assert area == pytest.approx(metric.binary_results[0], abs=1e-15)
+    with pytest.raises(ValueError, match="cell_size is 0"):
+        metric.shrink_by_grid(edge, 0)
+
+
+def test_what_the_library_s_recorders_do_with_results(prepared):
+    """Its example recorders round each number, and turn it into a plain one with tolist()."""
+    pred, gt = prepared
+    modes = {"with_adaptive": True, "with_dynamic": True, "with_binary": True}
+    metrics = [getattr(pysodmetrics, name)() for name in NAMES["sod_metrics"]]
+    metrics += [pysodmetrics.SizeInvarianceMAE(), pysodmetrics.FmeasureV2()]
+    metrics[-1].add_handler("iou", pysodmetrics.IOUHandler(**modes))
+    metrics[-1].add_handler("fm", pysodmetrics.FmeasureHandler(**modes, beta=0.3))
+
+    def numbers(results):
+        for value in results.values():
+            yield from numbers(value) if isinstance(value, dict) else [value]
+
+    for metric in metrics:
+        metric.step((pred * 255).astype(np.uint8), gt.astype(np.uint8) * np.uint8(255))
+        for value in numbers(metric.get_results()):
+            assert isinstance(value.round(3).tolist(), float | list)
 
 
 def test_the_fixtures_of_the_camouflage_context_measure_and_of_msiou(data):

@@ -188,28 +188,30 @@ def _erode(image, width):  # type: ignore[no-untyped-def]
     eroded = np.zeros((height, across), np.uint8)
     if height < side or across < side:
         return eroded
-    # the smallest of a window of 2^k pixels is that of two windows of half the size
-    least = image.copy()
-    done = 1
-    while done < side:
-        step = min(done, side - done)
-        for y in range(height - done - step + 1):
-            here, below = least[y], least[y + step]
-            for x in range(across):
-                here[x] = min(here[x], below[x])
-        done += step
-    row = np.empty(across, np.uint8)
-    for y in range(height - side + 1):
-        row[:] = least[y]
+    # The smallest of a window of 2^k pixels is that of two windows of half the size: first of the rows below each pixel, then
+    # of the pixels to its right.  The rows stay one after the other, because long loops are the fast ones, and two images
+    # change places, because a loop that writes where it reads is not vectorised.
+    least = image.reshape(-1).copy()
+    other = np.empty_like(least)
+    number = len(least)
+    for stride in (across, 1):
         done = 1
         while done < side:
             step = min(done, side - done)
-            here, beside = row[: across - done - step + 1], row[step : across - done + 1]
-            for x in range(len(here)):
-                here[x] = min(here[x], beside[x])
+            number -= step * stride
+            _take_smaller(least[:number], least[step * stride :], other[:number])
+            least, other = other, least
             done += step
-        eroded[y + width, width : across - width] = row[: across - side + 1]
+    for y in range(height - side + 1):
+        start = y * across
+        eroded[y + width, width : across - width] = least[start : start + across - side + 1]
     return eroded
+
+
+@compiled()
+def _take_smaller(one, another, smaller):  # type: ignore[no-untyped-def]
+    for x in range(len(smaller)):
+        smaller[x] = min(one[x], another[x])
 
 
 @compiled()

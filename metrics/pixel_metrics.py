@@ -56,7 +56,7 @@ class PixelPair:
         """The prepared map times 255, truncated [h, w]."""
         # levels that the map does not contain may be outside [0, 1]
         scaled = np.clip(np.trunc(normalised_levels(self.low, self.high) * 255), 0, 255)
-        return scaled.astype(np.uint8)[self.map_]
+        return scaled.astype(np.uint8).take(self.map_)
 
     @cached_property
     def foreground(self) -> NDArray[np.bool_]:

@@ -115,13 +115,6 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         )
     add_limits(group)
     group.add_argument(
-        "--group-by",
-        type=filled,
-        metavar="parent|FILE.csv",
-        help="print the mean over groups of the means of their images: by the folders of the masks (sequences, classes), "
-        "or by a file with 'item,group' on each line; and the scores of each group",
-    )
-    group.add_argument(
         "--shard",
         type=_shard,
         metavar="I/N",
@@ -163,6 +156,13 @@ def _add_printing(group: argparse._ArgumentGroup) -> None:
         metavar="NAME",
         help=f"metrics to compute and print (default: {','.join(DEFAULT_METRICS)}; in JSON all usual ones); 'all' prints "
         f"all listed ones, {', '.join(PAPER_COLUMNS)} the columns of papers' tables; 'help' lists the names with their meaning, and parameters such as iou@0.5 and f_max(b2=1)",
+    )
+    group.add_argument(
+        "--group-by",
+        type=filled,
+        metavar="parent|FILE.csv",
+        help="print the mean over groups of the means of their images: by the folders of the masks (sequences, classes), "
+        "or by a file with 'item,group' on each line; and the scores of each group",
     )
     group.add_argument(
         "--show-worst",

@@ -314,8 +314,18 @@ def context_measure(values, foreground):
             kernel[y, x] = np.exp(-0.5 * offset @ inverse @ offset)
     kernel /= kernel.sum()
     # PySODMetrics filters the mask by a kernel in single precision, into single precision
-    rounded = kernel.astype(np.float32).astype(float)
-    shown = ndimage.correlate(foreground.astype(float), rounded, mode="mirror").astype(np.float32)
+    rounded = kernel.astype(np.float32)
+    if (
+        kernel.size < 130
+    ):  # OpenCV sums small kernels in single precision, too, one element after the other
+        around = np.pad(foreground, ((reach[0], reach[0]), (reach[1], reach[1])), mode="reflect")
+        shown = np.zeros(foreground.shape, np.float32)
+        for y, x in np.ndindex(*foreground.shape):
+            for i, j in np.ndindex(*kernel.shape):
+                shown[y, x] += rounded[i, j] * np.float32(around[y + i, x + j])
+    else:
+        shown = ndimage.correlate(foreground.astype(float), rounded.astype(float), mode="mirror")
+        shown = shown.astype(np.float32)
     relevance = (shown * values).sum() / (values.sum() + pixels.EPS)
     met = 1 - np.exp(-ndimage.correlate(values, kernel, mode="mirror"))
     completeness = math.e / (math.e - 1) * met[foreground].sum() / (foreground.sum() + pixels.EPS)

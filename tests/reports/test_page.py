@@ -201,6 +201,24 @@ def test_printed_tables_wrap_and_no_column_is_cut_off(page):
     assert set(page.execute_script(overflows)) == {"auto"}
 
 
+def test_a_table_of_thirty_columns_fits_on_paper(page):
+    # A4 without its margins, at 96 pixels per inch
+    paper = 718
+    widths = (
+        "const box = document.querySelector('[data-table=scores]').cloneNode(true); document.body.append(box);"
+        "box.querySelector('thead').rows[0].remove();"
+        "for (const row of box.querySelectorAll('tr')) while (row.cells.length < 31) row.append(row.cells[1].cloneNode(true));"
+        f"box.style.width = '{paper}px'; const own = () => box.querySelector('table').scrollWidth;"
+        "box.style.setProperty('--columns', 30); const width = own(); box.remove(); return width;"
+    )
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        width = page.execute_script(widths)
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert width <= paper
+
+
 def test_tables_filter_by_text(page):
     box = find(page, "[data-table=scores] .filter")
     box.send_keys("<b>")

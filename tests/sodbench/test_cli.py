@@ -45,6 +45,9 @@ def test_eval_starts_without_pandas_and_scipy(tmp_path):
     for folder in ("maps", "gt"):
         write_grey(tmp_path / folder / "a.png", np.eye(9, dtype=np.uint8) * 255)
     folders = [str(tmp_path / name) for name in ("maps", "gt")]
+    # numba imports scipy.linalg when it compiles: after a change of the kernels, that is in a process before
+    before = ["eval", *folders, "-o", str(tmp_path / "before"), "--protocol", "all"]
+    loaded_after(before, before)
     command = ["eval", *folders, "-o", str(tmp_path / "out"), "--protocol", "all"]
     # the second one finds everything stored; numba itself imports scipy, but no part of it
     assert loaded_after(command, command) == ["scipy", "numba", "numpy"]

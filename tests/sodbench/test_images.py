@@ -126,7 +126,7 @@ def test_magenta_with_srgb_is_foreground_as_for_every_opencv_user(file):
         (Image.fromarray(noise(4, 5, 2), "LA"), "grey with alpha (alpha ignored)"),
         (Image.fromarray(noise(4, 5, 3)), "RGB in colour (luminance taken)"),
         (Image.fromarray(noise(4, 5)).convert("RGB"), "RGB grey"),
-        (Image.fromarray(noise(4, 5, 4)), "RGBA in colour (luminance taken)"),
+        (Image.fromarray(noise(4, 5, 4)), "RGBA in colour (luminance taken), alpha varies"),
         (Image.fromarray(noise(4, 5)).convert("P"), "palette grey"),
         (Image.fromarray(noise(4, 5).astype(np.uint16) * 257), "16-bit (high byte kept)"),
     ],

@@ -258,8 +258,11 @@ def test_no_process_outlives_the_run(folders, number):
         text=True,
     ) as process:
         assert process.stdout.readline() == "counting\n"
-        group = [pid for pid in all_processes() if own(pid, process.pid)]
-        assert len(group) == 5  # with the fork server, the resource tracker and two workers
+        # the process counts while its workers start: with the fork server, the resource tracker and two workers
+        assert wait_until(
+            lambda: len(members(process.pid)) == 5, 60
+        )  # kernels may have to be compiled first
+        group = members(process.pid)
         if number == signal.SIGINT:
             os.killpg(process.pid, number)  # as Ctrl-C does
         else:
@@ -277,6 +280,10 @@ def test_no_process_outlives_the_run(folders, number):
 
 def all_processes():
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def members(group):
+    return [pid for pid in all_processes() if own(pid, group)]
 
 
 def own(pid, group):

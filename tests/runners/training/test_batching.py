@@ -15,7 +15,8 @@ from torch import Tensor
 
 from sodbench.datasets import Dataset
 from sodbench.errors import SodbenchError
-from sodbench.models import create_model
+from sodbench.models import InputSize, create_model
+from sodbench.models.processing import Preprocessing
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.training.batching import (
     choose_batching,
@@ -154,12 +155,16 @@ def test_a_padded_training_records_it_and_resumes_to_the_same_bits(
 def test_batching_is_chosen_by_device_network_and_recipe(networks: Path) -> None:
     padding, small = (create_model(f"{networks}:{name}") for name in ("padding", "small"))
     free = change_recipe(Recipe(), {"frozen": False})
-    assert choose_batching(padding, Recipe(), CUDA, "n") == "pad"
-    assert choose_batching(padding, free, CUDA, "n") == "pad"
-    assert choose_batching(padding, Recipe(), CPU, "n") == "exact"
-    assert choose_batching(small, Recipe(), CUDA, "n") == "exact"
+    assert choose_batching(padding, Recipe(), CUDA, "n", Preprocessing()) == "pad"
+    assert choose_batching(padding, free, CUDA, "n", Preprocessing()) == "pad"
+    assert choose_batching(padding, Recipe(), CPU, "n", Preprocessing()) == "exact"
+    assert choose_batching(small, Recipe(), CUDA, "n", Preprocessing()) == "exact"
+    fixed = Preprocessing(InputSize(fixed=(32, 32)))
+    assert choose_batching(padding, Recipe(), CUDA, "n", fixed) == "exact"
     assert (
-        choose_batching(padding, change_recipe(Recipe(), {"batching": "exact"}), CUDA, "n")
+        choose_batching(
+            padding, change_recipe(Recipe(), {"batching": "exact"}), CUDA, "n", Preprocessing()
+        )
         == "exact"
     )
 
@@ -170,11 +175,11 @@ def test_padding_that_is_not_possible_is_refused(networks: Path) -> None:
     with pytest.raises(
         SodbenchError, match="batching = pad is not possible, because its network does not declare"
     ):
-        choose_batching(small, pad, CPU, "small")
+        choose_batching(small, pad, CPU, "small", Preprocessing())
     small.handles_padding = True
-    choose_batching(small, pad, CPU, "small")
+    choose_batching(small, pad, CPU, "small", Preprocessing())
     with pytest.raises(SodbenchError, match=r"it trains batch normalisation \(frozen = false\)"):
-        choose_batching(small, change_recipe(pad, {"frozen": False}), CPU, "small")
+        choose_batching(small, change_recipe(pad, {"frozen": False}), CPU, "small", Preprocessing())
 
 
 def test_compiled_networks_do_not_compile_every_size_again(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sodbench.errors import Problem, SodbenchError
 from sodbench.images import Pixels
 from sodbench.models.output_range import OutputRange
-from sodbench.models.processing import ROUNDING, Output, Processing, shrink
+from sodbench.models.processing import Output, Processing, shrink
 from sodbench.parallel import thread_pool
 from sodbench.runners.prediction.one_image import predict_arrays
 from sodbench.runners.prediction.planning import SHAPE_PIXELS, limit_batch_size
@@ -146,7 +146,7 @@ class ProcessedPredictor(CallablePredictor):
         output = self.processing.output
         if output.values == "logits" or "min-max" in output.steps:
             return
-        if seen.low < -ROUNDING or seen.high > 1 + ROUNDING:
+        if seen.exceeds_probabilities:
             raise SodbenchError(
                 f"{self.name} is declared to return probabilities but returns values from {seen.low:.4g} to "
                 f"{seen.high:.4g}; put 'sigmoid' into output.steps if these are logits"

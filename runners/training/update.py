@@ -21,7 +21,7 @@ from sodbench.models.devices import choose_precision
 from sodbench.models.inference import check_output, needs_contiguous, normalise
 from sodbench.models.output_range import OutputRange
 from sodbench.models.presets import get_processing
-from sodbench.models.processing import ROUNDING, Preprocessing, Processing
+from sodbench.models.processing import Preprocessing, Processing
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import is_out_of_memory
@@ -417,9 +417,9 @@ class Updater:
         self._range = self._range.with_images(
             torch.stack((values.amin(1), values.amax(1)), 1).detach().cpu().numpy()
         )
-        low, high = self._range.low, self._range.high
         if self.processing.output.values == "probabilities":
-            if low < -ROUNDING or high > 1 + ROUNDING:
+            if self._range.exceeds_probabilities:
+                low, high = self._range.low, self._range.high
                 raise SodbenchError(
                     f"{self.name}: declared to return probabilities but returns values from {low:.4g} to {high:.4g}; "
                     "if these are logits, remove the declaration, or put 'sigmoid' into output.steps"

@@ -29,7 +29,7 @@ from sodbench.models.declarations import (
 )
 from sodbench.models.devices import PRECISIONS, choose_device, choose_precision, tensor_float
 from sodbench.models.output_range import OutputRange
-from sodbench.models.processing import IMAGENET_DEVIATION, IMAGENET_MEAN, ROUNDING, shrink
+from sodbench.models.processing import IMAGENET_DEVIATION, IMAGENET_MEAN, shrink
 from sodbench.models.transfers import Transfers
 from sodbench.models.user_code import describe_failure, error_text, user_code
 
@@ -445,8 +445,8 @@ class InferenceNetwork:
     def _finish(self, maps: Tensor, extremes: Tensor, sizes: NDArray[np.int64]) -> NetworkMaps:
         """Return the maps as arrays, None for images whose values are not all finite; record the range."""
         self.range = self.range.with_images(extremes.numpy()[sizes.all(1)])
-        low, high = self.range.low, self.range.high
-        if self.output == "probabilities" and (low < -ROUNDING or high > 1 + ROUNDING):
+        if self.output == "probabilities" and self.range.exceeds_probabilities:
+            low, high = self.range.low, self.range.high
             raise SodbenchError(
                 f"the network declares output = 'probabilities' but returns values from {low:.4g} to {high:.4g}; "
                 "let it end in a sigmoid, or remove the declaration if these are logits"

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# How far declared probabilities may leave 0..1: more than bfloat16 rounds, much less than any logits do.
+_ROUNDING = 0.01
+
 
 @dataclass(frozen=True)
 class OutputRange:
@@ -45,3 +48,8 @@ class OutputRange:
     def looks_like_probabilities(self) -> bool:
         """Whether every value is in 0..1; a single value, such as 0 everywhere, is no evidence."""
         return 0 <= self.low < self.high <= 1
+
+    @property
+    def exceeds_probabilities(self) -> bool:
+        """Whether a value is outside 0..1 by more than rounding."""
+        return self.low < -_ROUNDING or self.high > 1 + _ROUNDING

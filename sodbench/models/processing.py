@@ -27,9 +27,6 @@ STEPS = ("sigmoid", "resize", "min-max", "round", "truncate")
 
 Values = NDArray[np.float32]
 
-# How far declared probabilities may leave 0..1: more than bfloat16 rounds, much less than any logits do.
-ROUNDING = 0.01
-
 
 @dataclass(frozen=True)
 class Preprocessing:

@@ -6,7 +6,6 @@ canvas have the same number of places, some of which may stay empty, and a netwo
 images of different sizes on few canvases. For other networks padding would change the maps: a canvas has one size.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
@@ -269,12 +268,16 @@ def _cost(
     """Return the cost of canvases with n images each, in pixels; a known shape is used where it is cheaper."""
     most = np.maximum(1, np.minimum(limits.images, limits.pixels // (height * width)))
     batches = -(-n // most)
-    area = np.maximum(-(-n // batches) * height * width, costs.start)
-    cost: NDArray[Any] = batches * area + costs.pixels
+    cost: NDArray[Any] = _cost_of_batches(n, -(-n // batches), height * width, costs) + costs.pixels
     for places, tall, wide in _usable(limits, costs):
-        with_known = -(-n // places) * max(places * tall * wide, costs.start)
+        with_known = _cost_of_batches(n, places, tall * wide, costs)
         cost = np.where((height <= tall) & (width <= wide), np.minimum(cost, with_known), cost)
     return cost
+
+
+def _cost_of_batches(n: Any, places: Any, area: Any, costs: ShapeCosts) -> Any:
+    """Return the cost of n images in batches of so many places, each of an area in pixels."""
+    return -(-n // places) * np.maximum(places * area, costs.start)
 
 
 def _cheapest_shape(
@@ -282,12 +285,12 @@ def _cheapest_shape(
 ) -> Shape:
     """Return the shape that `_cost` counts."""
     known = [
-        (-(-n // shape[0]) * max(math.prod(shape), costs.start), shape)
-        for shape in _usable(limits, costs)
-        if height <= shape[1] and width <= shape[2]
+        (_cost_of_batches(n, places, tall * wide, costs), (places, tall, wide))
+        for places, tall, wide in _usable(limits, costs)
+        if height <= tall and width <= wide
     ]
     shape = _shape_for((height, width), n, limits, costs)
-    new = -(-n // shape[0]) * max(math.prod(shape), costs.start) + costs.pixels
+    new = _cost_of_batches(n, shape[0], height * width, costs) + costs.pixels
     return min([*known, (new, shape)])[1]
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sodbench.console import logger
@@ -22,6 +21,7 @@ from sodbench.models.inference import check_output, needs_contiguous, normalise
 from sodbench.models.output_range import OutputRange
 from sodbench.models.presets import get_processing
 from sodbench.models.processing import Preprocessing, Processing
+from sodbench.models.transfers import Transfers
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import is_out_of_memory
@@ -161,9 +161,7 @@ class Updater:
             # else every size of the images is compiled for itself; where all have one size, that is better
             dynamic = True if not recipe.size or recipe.scales else None
             self._forward = torch.compile(self.network, dynamic=dynamic)
-        self._copies = (
-            torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        )
+        self._transfers = Transfers(device)
         self.optimizer = make_optimizer(self.network, recipe)
         self._most = recipe.sub_batch
         self.problem = ""
@@ -213,25 +211,18 @@ class Updater:
             For `start_update`.
         """
         make_batches = pad_to_canvas if self.batching == "pad" else group_by_size
-        with torch.cuda.stream(self._copies) if self._copies else nullcontext():
-            return [self._copy(batch) for batch in make_batches(pairs, self.recipe.sub_batch)]
+        return [self._copy(batch) for batch in make_batches(pairs, self.recipe.sub_batch)]
 
     def _copy(self, batch: TrainingBatch) -> LoadedBatch:
-        sizes = None if batch.sizes is None else self._to_device(batch.sizes)
-        return LoadedBatch(
-            batch.stems, self._to_device(batch.pixels), self._to_device(batch.masks), sizes
-        )
+        upload = self._transfers.upload
+        sizes = None if batch.sizes is None else upload(batch.sizes)
+        return LoadedBatch(batch.stems, upload(batch.pixels), upload(batch.masks), sizes)
 
     @property
     def host_preprocessing(self) -> Preprocessing | None:
         """How images are prepared before `load`; None if the device does it: resizing and ImageNet's normalisation."""
         declared = self.processing.input
         return None if declared == Preprocessing(declared.size) else declared
-
-    def _to_device(self, array: NDArray[Any]) -> Tensor:
-        here = torch.from_numpy(array)
-        # only a copy from pinned memory does not wait for the device
-        return (here.pin_memory() if self._copies else here).to(self.device, non_blocking=True)
 
     def start_update(
         self, batches: Sequence[LoadedBatch], rate: float, label: str = "this update"
@@ -285,8 +276,6 @@ class Updater:
 
         Batches that do not fit in memory are divided, from then on, where that changes nothing but rounding.
         """
-        if self._copies:
-            torch.cuda.current_stream(self.device).wait_stream(self._copies)
         random = get_random_state(self.device)
         while True:
             parts = [part for batch in batches for part in batch.split(self._most)]
@@ -335,11 +324,6 @@ class Updater:
 
     def _inputs(self, batch: LoadedBatch) -> _Images:
         """Return normalised images and masks."""
-        if self._copies:
-            # their memory must not be given away while this stream still uses it
-            for tensor in (batch.pixels, batch.masks, batch.sizes):
-                if tensor is not None:
-                    tensor.record_stream(torch.cuda.current_stream(self.device))
         x, y = batch.pixels, batch.masks.float()[:, None] / 255
         if x.dtype == torch.uint8:
             x = self._with_layout(normalise(x))

@@ -11,7 +11,6 @@ width = 2.0                 # of its line, in points
 """
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -20,6 +19,7 @@ from typing import Any
 
 from sodbench.errors import SodbenchError
 from sodbench.results import Result
+from sodbench.toml import read_toml
 
 LINES = ("solid", "dashed", "dotted", "dashdot", "longdash", "dashdotdot")
 _CITE_KEY = re.compile(r"[\w:.+/-]+")
@@ -71,11 +71,7 @@ def read_methods_file(file: Path) -> dict[str, MethodEntry]:
     SodbenchError
         If the file cannot be read, or states something that is not known; all such lines are named together.
     """
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SodbenchError(f"--methods-file {file}: cannot be read ({reason})") from error
+    content = read_toml(file)
     faults: list[str] = []
     entries = {name: _read_entry(name, values, faults) for name, values in content.items()}
     labels = Counter(entry.label or name for name, entry in entries.items())

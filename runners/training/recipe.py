@@ -6,7 +6,6 @@ A recipe can be printed, changed (``--set learning_rate=1e-4``) and loaded from 
 
 import dataclasses
 import json
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from sodbench.errors import SodbenchError
 from sodbench.runners.training.losses import LOSSES
 from sodbench.runners.training.optimizer import OPTIMIZERS, SCHEDULES
+from sodbench.toml import parse_toml_value, read_toml
 
 # The values of the fields that name a choice.
 CHOICES = {
@@ -256,7 +256,7 @@ def load_recipe(name_or_file: str = "reference", changes: Iterable[str] = ()) ->
         key, equals, value = change.partition("=")
         if not equals:
             raise SodbenchError(f"--set {change}: write it as key=value")
-        values[key.strip()] = _parse_value(value.strip())
+        values[key.strip()] = parse_toml_value(value.strip())
     return change_recipe(recipe, values)
 
 
@@ -289,12 +289,7 @@ def change_recipe(recipe: Recipe, values: dict[str, Any]) -> Recipe:
 
 
 def _from_toml(path: Path) -> Recipe:
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise SodbenchError(f"{path}: no such recipe file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise SodbenchError(f"{path}: cannot be read as TOML ({error})") from error
+    table = read_toml(path, SodbenchError(f"{path}: no such recipe file"))
     base = table.pop("base", "reference")
     if base not in RECIPES:
         raise SodbenchError(f"{path}: base = {base!r}: one of {', '.join(RECIPES)}")
@@ -302,14 +297,6 @@ def _from_toml(path: Path) -> Recipe:
         return change_recipe(RECIPES[base], {"name": path.stem} | table)
     except SodbenchError as error:
         raise SodbenchError(f"{path}: {error}") from error
-
-
-def _parse_value(text: str) -> Any:
-    """Return a value of ``--set`` as TOML reads it; anything else as plain text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        return text
 
 
 def _convert(key: str, current: Any, value: Any) -> Any:

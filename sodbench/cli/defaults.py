@@ -11,7 +11,6 @@ import argparse
 import difflib
 import os
 import shlex
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import DATA_VARIABLE, describe_choice
 from sodbench.errors import SodbenchError
+from sodbench.toml import read_toml
 
 if TYPE_CHECKING:
     from sodbench.cli.parser import Command
@@ -162,10 +162,7 @@ def read_configuration(file: Path) -> dict[str, Any]:
     SodbenchError
         If it cannot be read or is no TOML.
     """
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SodbenchError(f"{file}: cannot be read as TOML ({error})") from error
+    tables = read_toml(file)
     if file.name == "pyproject.toml":
         tables = tables.get("tool", {}).get("sodbench", {})
     return tables

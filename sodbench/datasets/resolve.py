@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from sodbench.datasets.registry import (
 )
 from sodbench.errors import SodbenchError
 from sodbench.files import list_folders
+from sodbench.toml import read_toml
 
 
 def find_dataset(name: str | Path, data_root: Path | str = "data") -> Dataset:
@@ -155,7 +155,7 @@ def dataset_from_toml(file: Path) -> Dataset:
     SodbenchError
         If it cannot be read, has other keys, or names folders that cannot be used.
     """
-    table = _read_toml(file)
+    table = _read_description(file)
     folders = {key: file.parent / table[key] for key in ("images", "masks") if key in table}
     name = table.get("name", file.stem)
     where = f"{file}: name" if "name" in table else f"{file}: no name is given, and the file's"
@@ -171,17 +171,9 @@ def dataset_from_toml(file: Path) -> Dataset:
     return dataclasses.replace(dataset, source=(str(file.absolute()),))
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
-    try:
-        with file.open("rb") as stream:
-            table = tomllib.load(stream)
-    except FileNotFoundError:
-        raise DatasetNotFound(
-            f"{file}: no such file; a dataset's TOML file has {TOML_EXAMPLE}"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        # no TOML, or no UTF-8
-        raise SodbenchError(f"{file}: cannot be read as TOML ({error})") from error
+def _read_description(file: Path) -> dict[str, Any]:
+    advice = f"{file}: no such file; a dataset's TOML file has {TOML_EXAMPLE}"
+    table = read_toml(file, DatasetNotFound(advice))
     unknown = table.keys() - {"name", "images", "masks", "list"}
     wrong = [key for key, value in table.items() if not isinstance(value, str) or "\0" in value]
     if unknown or wrong or not table.keys() & {"images", "masks"}:

@@ -14,6 +14,7 @@ from sodbench.models.declarations import (
     get_output,
 )
 from sodbench.models.processing import Output, Preprocessing, Processing
+from sodbench.toml import parse_toml_value
 
 if TYPE_CHECKING:
     from torch import nn
@@ -347,7 +348,7 @@ def parse_changes(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
             raise SodbenchError(
                 f"--processing {text}: write input.KEY=VALUE or output.KEY=VALUE, as in input.fixed=[320,320]"
             )
-        tables.setdefault(table, {})[name] = parse_value(value.strip())
+        tables.setdefault(table, {})[name] = parse_toml_value(value.strip())
     return tables
 
 
@@ -373,22 +374,5 @@ def parse_options(texts: Iterable[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not (equals and key.strip().isidentifier()):
             raise SodbenchError(f"--model-arg {text}: write KEY=VALUE, as in width=32")
-        options[key.strip()] = parse_value(value.strip())
+        options[key.strip()] = parse_toml_value(value.strip())
     return options
-
-
-def parse_value(text: str) -> Any:
-    """Read a TOML value; what is none is text.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    object
-    """
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        return text

@@ -17,6 +17,7 @@ from sodbench.errors import SodbenchError
 from sodbench.images import write_grey
 from sodbench.models.checkpoints import load_checkpoint
 from sodbench.models.devices import choose_device
+from sodbench.reports.methods_file import read_methods_file
 from sodbench.runners.data.extract import ArchiveError, extract
 from sodbench.runners.training.log import LOG, TrainingLog, draw_curve, read_log
 from sodbench.runners.training.recipe import load_recipe
@@ -77,6 +78,21 @@ def test_a_deep_toml_file_is_refused(tmp_path, capsys):
     one_line(capsys, "deep.toml", "cannot be read as TOML")
     assert main(["data", "check", str(deep)]) == 2
     assert "deep.toml: cannot be read as TOML" in capsys.readouterr().err
+
+
+def test_a_deep_configuration_is_refused(tmp_path, capsys, monkeypatch):
+    deep = tmp_path / "deep.toml"
+    deep.write_text("protocol = " + DEEP)
+    monkeypatch.setenv("SODBENCH_CONFIG", str(deep))
+    assert main(["eval", "maps", "gt"]) == 2
+    one_line(capsys, "deep.toml", "cannot be read as TOML")
+
+
+def test_a_deep_file_of_methods_is_refused(tmp_path):
+    deep = tmp_path / "deep.toml"
+    deep.write_text("DSS = " + DEEP)
+    with pytest.raises(SodbenchError, match=r"deep\.toml: cannot be read as TOML"):
+        read_methods_file(deep)
 
 
 def test_a_toml_file_with_a_nul_in_a_path_is_refused(tmp_path, capsys):

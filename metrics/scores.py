@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sodbench.metrics.arrays import Floats
 from sodbench.metrics.catalogue import select_parametric
 from sodbench.metrics.counts import Counts
+from sodbench.metrics.error_sources import SOURCES
 from sodbench.metrics.image_scores import (
     FOREGROUND_CURVES,
     RANKING_CURVES,
@@ -42,9 +43,22 @@ __all__ = [
 ]
 
 
+# Measurements that a mask without contour does not have
+_WITHOUT_CONTOUR = ("mba", "relaxed_f")
 # Per-image metrics that a protocol may leave undefined; a NaN anywhere else means that the value was not computed.
 _MAY_BE_LEFT_OUT = frozenset(
-    {"mae", "mba", "f_max", "f_mean", "f_adp", "precision_adp", "recall_adp", "fpr_max", "fpr_mean"}
+    {
+        "mae",
+        *_WITHOUT_CONTOUR,
+        "f_max",
+        "f_mean",
+        "f_adp",
+        "precision_adp",
+        "recall_adp",
+        "fpr_max",
+        "fpr_mean",
+    }
+    | {f"mae_{source}" for source in SOURCES}
 )
 # Pairs processed at a time: their curves stay in the processor's cache, and memory does not grow with their number.
 BLOCK = 48
@@ -271,7 +285,11 @@ def _left_out(visited: _Visited, names: NDArray[np.object_]) -> dict[str, tuple[
     """The pairs without a value, by the metric whose mean leaves them out."""
     rows = {
         "mae": np.isnan(visited.scalar("mae")),
-        "mba": np.isnan(visited.scalar("mba")) if "mba" in visited.columns else np.zeros(1, bool),
+        **{
+            name: np.isnan(visited.scalar(name))
+            for name in _WITHOUT_CONTOUR
+            if name in visited.columns
+        },
         "f_max": ~visited.defined["f"],
         "auc_roc": ~visited.defined["tpr"],
     }

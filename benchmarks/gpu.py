@@ -44,7 +44,7 @@ LIMITS = {
     "train": (90, 600),
     "fit": (120, 1800),
     "trained": (60, 300),
-    "bench": (90, 900),
+    "bench": (150, 900),
     "evaluate": (120, 600),
 }
 # Options without which a part is left out.
@@ -140,8 +140,8 @@ def command(part: str, arguments: argparse.Namespace, work: Path, result: Path) 
         case "predict":
             count = "8" if tiny else "1500" if arguments.quick else "5000"
             precisions = ["fp32"] if arguments.device == "cpu" else ["tf32", "bf16"]
-            rounds = "1" if tiny else "2" if arguments.quick else "4"
-            plain = ["--plain-count", "2" if tiny else "150" if arguments.quick else "2000"]
+            rounds = "1" if tiny else "2" if arguments.quick else "3"
+            plain = ["--plain-count", "2" if tiny else "150" if arguments.quick else "500"]
             options = ["--count", count, "--rounds", rounds, "--precisions", *precisions, *plain]
             return [*python, str(HERE / "predict.py"), *options, *sizes, *device, *out]
         case "train":

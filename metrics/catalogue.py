@@ -580,6 +580,25 @@ def parse_metric(name: str) -> Metric:
     return metric
 
 
+def select_parametric(names: Iterable[str]) -> list[Metric]:
+    """The metrics with parameters among some.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    list of Metric
+
+    Raises
+    ------
+    ValueError
+        As `parse_metric`.
+    """
+    return [metric for metric in map(parse_metric, names) if metric.parameters]
+
+
 def _with_parameters(name: str) -> Metric | None:
     """The metric of a name with parameters; None for any other name."""
     parameters = Parameters.parse(name)

@@ -75,3 +75,17 @@ class Parameters:
     def curve(self) -> str:
         """The name of the images' F curve with this weight, e.g. ``f(b2=1)``."""
         return f"f{self.weight}"
+
+
+def has_parameters(name: str) -> bool:
+    """Whether a metric or curve has parameters in its name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    bool
+    """
+    return Parameters.parse(name) is not None

@@ -85,11 +85,11 @@ def relaxed_boundary_f(ours: RelaxedOutline, theirs: RelaxedOutline, beta2: floa
     float
         NaN for a mask without outline.
     """
-    n_ours, n_theirs = np.count_nonzero(ours.pixels), np.count_nonzero(theirs.pixels)
+    n_ours, n_theirs = int(ours.pixels.sum()), int(theirs.pixels.sum())
     if not n_theirs:
         return float("nan")
-    precision = np.count_nonzero(ours.pixels & theirs.near) / max(n_ours, 1)
-    recall = np.count_nonzero(theirs.pixels & ours.near) / n_theirs
+    precision = int((ours.pixels & theirs.near).sum()) / max(n_ours, 1)
+    recall = int((theirs.pixels & ours.near).sum()) / n_theirs
     return float(f_measure(np.array(precision), np.array(recall), beta2))
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import DATA_VARIABLE, describe_choice
+from sodbench.cli.options import DATA_VARIABLE
+from sodbench.cli.values import describe_choice
 from sodbench.errors import SodbenchError
 
 if TYPE_CHECKING:

@@ -135,7 +135,9 @@ def _describe_unknown(name: str) -> list[str]:
         "  your own: path/to/file.py:factory or path/to/file.onnx",
     ]
     if name in PRESETS:
-        lines.append(f"  {name!r} is a preset, for a file of your own: --model FILE --preset {name}")
+        lines.append(
+            f"  {name!r} is a preset, for a file of your own: --model FILE --preset {name}"
+        )
     return lines
 
 

@@ -217,8 +217,10 @@ def _group_norm(
     The exporter writes an instance normalisation, which onnxruntime computes by one sum in float32 over a whole group. For
     CSF's 300,000 values that loses three bits, most of what its maps differed from torch's. Here each axis is summed alone.
     """
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
 
+    # its types describe single calls, not values that are passed on
+    op: Any = opset18
     rank = len(x.shape)
     split = op.Concat(op.Constant(value_ints=[0, num_groups, -1]), op.Shape(x, start=2), axis=0)
 

@@ -188,7 +188,7 @@ def write_manifest(
     entries: dict[str, Any] = {}
     if problems:
         entries["problems"] = [asdict(problem) for problem in problems]
-    seen = [_run_of(settings)]
+    seen: list[Mapping[str, Any]] = [_run_of(settings)]
     for run in earlier:
         if run not in seen:
             seen.append(run)

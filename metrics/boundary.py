@@ -9,6 +9,9 @@ Of a grey map, as the evaluators of InSPyReNet and BiRefNet define it: the *rim*
 distance, so that it is grey too, and the rim's IoU with the rim of the mask is taken at each threshold.  The curves are averaged
 over images, and maximum and mean of that curve are the metrics ("max BIoU", "mean BIoU").  Maps are min-max stretched first.
 
+InSPyReNet's evaluator also prints a TIoU: the mask's rim is thin, and the map is set to 0 beyond it, so that only what the map has
+on the rim counts.
+
 References
 ----------
 Cheng, Girshick, Dollar, Berg and Kirillov, "Boundary IoU: improving object-centric image segmentation evaluation", CVPR
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 # The boundary's width follows the image's diagonal, so that images of all sizes are treated alike
 _SHARE_OF_DIAGONAL = 0.02
+# Of InSPyReNet's TIoU
+_THIN_SHARE_OF_DIAGONAL = 0.001
 
 
 def boundary_iou(binary: NDArray[np.bool_], foreground: NDArray[np.bool_]) -> float:
@@ -101,6 +106,29 @@ def soft_boundary_iou_of_pair(pair: "PixelPair") -> Floats:
     return soft_boundary_iou(pair.levels, pair.of_mask(mask_rim))
 
 
+def thin_boundary_iou_of_pair(pair: "PixelPair") -> Floats:
+    """IoU of the prepared map with the mask's thin rim, on that rim; the map is 0 elsewhere.
+
+    The rim is as wide as 0.1 % of the image's diagonal.  Beyond the rim nothing is selected, except for everything at the
+    threshold 0.
+
+    Parameters
+    ----------
+    pair : PixelPair
+
+    Returns
+    -------
+    float64 [256]
+        At the thresholds 0 to 255.
+    """
+    rim = pair.of_mask(thin_mask_rim)
+    on_rim = np.bincount(pair.levels[rim.inside > 0], minlength=256)
+    selected = on_rim[::-1].cumsum()[::-1]
+    spurious = np.zeros(256)
+    spurious[0] = rim.inside.size - rim.area
+    return np.asarray(selected / (max(rim.area, 1) + spurious), np.float64)
+
+
 def boundary_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The pixels of a mask that are near its boundary.
 
@@ -115,7 +143,7 @@ def boundary_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     # needed here only, and slow to import
     from scipy import ndimage
 
-    width = _rim_width(mask.shape)
+    width = boundary_width(mask.shape)
     depth = ndimage.distance_transform_cdt(np.pad(mask, 1), metric="chessboard")[1:-1, 1:-1]
     region: NDArray[np.bool_] = mask & (depth <= width)
     return region
@@ -147,8 +175,26 @@ def mask_rim(foreground: NDArray[np.bool_]) -> MaskRim:
     -------
     MaskRim
     """
+    return _rim_of(foreground, _SHARE_OF_DIAGONAL)
+
+
+def thin_mask_rim(foreground: NDArray[np.bool_]) -> MaskRim:
+    """Find the thin rim of a mask, 0.1 % of the diagonal wide.
+
+    Parameters
+    ----------
+    foreground : bool [h, w]
+
+    Returns
+    -------
+    MaskRim
+    """
+    return _rim_of(foreground, _THIN_SHARE_OF_DIAGONAL)
+
+
+def _rim_of(foreground: NDArray[np.bool_], share: float) -> MaskRim:
     inside = np.ascontiguousarray(foreground).view(np.uint8)
-    rim = inside - _erode(inside, _rim_width(inside.shape))
+    rim = inside - _erode(inside, boundary_width(inside.shape, share))
     return MaskRim(rim, int(np.count_nonzero(rim)))
 
 
@@ -168,16 +214,29 @@ def soft_boundary_iou(levels: NDArray[np.uint8], rim: MaskRim) -> Floats:
         At the thresholds 0 to 255.
     """
     levels = np.ascontiguousarray(levels)
-    eroded = _erode(levels, _rim_width(levels.shape))
+    eroded = _erode(levels, boundary_width(levels.shape))
     outside, inside = _count_rim(levels, eroded, rim.inside)
     selected = inside[::-1].cumsum()[::-1]
     spurious = outside[::-1].cumsum()[::-1]
     return np.asarray(selected / (max(rim.area, 1) + spurious), np.float64)
 
 
-def _rim_width(shape: tuple[int, ...]) -> int:
-    """The width of boundary regions and rims in pixels."""
-    return max(1, round(_SHARE_OF_DIAGONAL * math.hypot(*shape)))
+def boundary_width(shape: tuple[int, ...], share: float = _SHARE_OF_DIAGONAL) -> int:
+    """The width of boundary regions and rims.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width of the image.
+    share : float
+        Of its diagonal.
+
+    Returns
+    -------
+    int
+        In pixels, at least 1.
+    """
+    return max(1, round(share * math.hypot(*shape)))
 
 
 @compiled()

@@ -49,7 +49,7 @@ def test_unknown_name_suggests_the_nearest():
     with pytest.raises(SodbenchError, match="did you mean 'csf-res2net50'"):
         create_model("csf-resnet50")
     # not far from csnet, but another network
-    with pytest.raises(SodbenchError, match="'u2net'\n.*\n.*\n.*--model FILE --preset u2net$"):
+    with pytest.raises(SodbenchError, match=r"'u2net'\n.*\n.*\n.*--model FILE --preset u2net$"):
         create_model("u2net")
 
 

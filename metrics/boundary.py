@@ -9,6 +9,9 @@ Of a grey map, as the evaluators of InSPyReNet and BiRefNet define it: the *rim*
 distance, so that it is grey too, and the rim's IoU with the rim of the mask is taken at each threshold.  The curves are averaged
 over images, and maximum and mean of that curve are the metrics ("max BIoU", "mean BIoU").  Maps are min-max stretched first.
 
+InSPyReNet's evaluator also prints a TIoU: the mask's rim is thin, and the map is set to 0 beyond it, so that only what the map has
+on the rim counts.
+
 References
 ----------
 Cheng, Girshick, Dollar, Berg and Kirillov, "Boundary IoU: improving object-centric image segmentation evaluation", CVPR
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 # The boundary's width follows the image's diagonal, so that images of all sizes are treated alike
 _SHARE_OF_DIAGONAL = 0.02
+# Of InSPyReNet's TIoU
+_THIN_SHARE_OF_DIAGONAL = 0.001
 
 # A byte each
 _PIXELS_PER_WORD = 8
@@ -106,6 +111,29 @@ def soft_boundary_iou_of_pair(pair: "PixelPair") -> Floats:
     return soft_boundary_iou(pair.map_, pair.level_of, pair.of_mask(mask_rim))
 
 
+def thin_boundary_iou_of_pair(pair: "PixelPair") -> Floats:
+    """IoU of the prepared map with the mask's thin rim, on that rim; the map is 0 elsewhere.
+
+    The rim is as wide as 0.1 % of the image's diagonal.  Beyond the rim nothing is selected, except for everything at the
+    threshold 0.
+
+    Parameters
+    ----------
+    pair : PixelPair
+
+    Returns
+    -------
+    float64 [256]
+        At the thresholds 0 to 255.
+    """
+    rim = pair.of_mask(thin_mask_rim)
+    on_rim = np.bincount(pair.level_of[pair.map_[rim.inside > 0]], minlength=256)
+    selected = on_rim[::-1].cumsum()[::-1]
+    spurious = np.zeros(256)
+    spurious[0] = rim.inside.size - rim.area
+    return np.asarray(selected / (max(rim.area, 1) + spurious), np.float64)
+
+
 def boundary_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The pixels of a mask that are near its boundary.
 
@@ -120,10 +148,10 @@ def boundary_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return unpack_bits(_boundary_plane(mask), mask.shape[1]).view(np.bool_)
 
 
-def _boundary_plane(mask: NDArray[np.bool_]) -> Plane:
+def _boundary_plane(mask: NDArray[np.bool_], share: float = _SHARE_OF_DIAGONAL) -> Plane:
     """The boundary region of a mask; uint64 [h, n]."""
     plane = pack_bits(mask)
-    return plane & ~erode_square(plane, _rim_width(mask.shape))
+    return plane & ~erode_square(plane, boundary_width(mask.shape, share))
 
 
 class MaskRim(NamedTuple):
@@ -152,7 +180,25 @@ def mask_rim(foreground: NDArray[np.bool_]) -> MaskRim:
     -------
     MaskRim
     """
-    rim = _boundary_plane(foreground)
+    return _rim_of(foreground, _SHARE_OF_DIAGONAL)
+
+
+def thin_mask_rim(foreground: NDArray[np.bool_]) -> MaskRim:
+    """Find the thin rim of a mask, 0.1 % of the diagonal wide.
+
+    Parameters
+    ----------
+    foreground : bool [h, w]
+
+    Returns
+    -------
+    MaskRim
+    """
+    return _rim_of(foreground, _THIN_SHARE_OF_DIAGONAL)
+
+
+def _rim_of(foreground: NDArray[np.bool_], share: float) -> MaskRim:
+    rim = _boundary_plane(foreground, share)
     return MaskRim(unpack_bits(rim, foreground.shape[1]), count_bits(rim))
 
 
@@ -173,7 +219,7 @@ def soft_boundary_iou(map_: NDArray[np.uint8], level_of: NDArray[np.uint8], rim:
     float64 [256]
         At the thresholds 0 to 255.
     """
-    width = _rim_width(map_.shape)
+    width = boundary_width(map_.shape)
     # levels ascend, so that the smallest of them is that of the smallest pixel
     outside, inside = _count_rim(np.ascontiguousarray(map_), level_of, rim.inside, width)
     selected = inside[::-1].cumsum()[::-1]
@@ -181,9 +227,22 @@ def soft_boundary_iou(map_: NDArray[np.uint8], level_of: NDArray[np.uint8], rim:
     return np.asarray(selected / (max(rim.area, 1) + spurious), np.float64)
 
 
-def _rim_width(shape: tuple[int, ...]) -> int:
-    """The width of boundary regions and rims in pixels."""
-    return max(1, round(_SHARE_OF_DIAGONAL * math.hypot(*shape)))
+def boundary_width(shape: tuple[int, ...], share: float = _SHARE_OF_DIAGONAL) -> int:
+    """The width of boundary regions and rims.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width of the image.
+    share : float
+        Of its diagonal.
+
+    Returns
+    -------
+    int
+        In pixels, at least 1.
+    """
+    return max(1, round(share * math.hypot(*shape)))
 
 
 @compiled()

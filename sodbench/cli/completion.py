@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     import shtab
 
     from sodbench.cli import build_parser, command_parsers
-    from sodbench.cli.options import path
+    from sodbench.cli.values import path
     from sodbench.console import show
 
     parser = build_parser()

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any, Literal
 
 from sodbench.metrics.parameters import Parameters
-from sodbench.metrics.protocols import Preparation
+from sodbench.metrics.protocols import CURVES_OVER_LEVELS, Preparation
 
 Direction = Literal["higher", "lower", "neither"]
 
@@ -52,6 +52,7 @@ CITATIONS = {
     "perazzi2012": "Perazzi, Kraehenbuehl, Pritch and Hornung, Saliency filters, CVPR 2012",
     "margolin2014": "Margolin, Zelnik-Manor and Tal, How to evaluate foreground maps?, CVPR 2014",
     "fan2017": "Fan, Cheng, Liu, Li and Borji, Structure-measure, ICCV 2017",
+    "guo2017": "Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, ICML 2017",
     "fan2018": "Fan, Gong, Cao, Ren, Cheng and Borji, Enhanced-alignment measure, IJCAI 2018",
     "cohen1960": "Cohen, A coefficient of agreement for nominal scales, Educational and Psychological Measurement, 1960",
     "cheng2020": "Cheng, Chung, Tai and Tang, CascadePSP, CVPR 2020",
@@ -348,6 +349,9 @@ _METRICS = (
     Metric("auc_roc", "AUC-ROC", "higher", "auc", "area under the mean ROC curve",
            curves=("tpr", "fpr"), per_image=False),
     *(metric for family in _THRESHOLD_FAMILIES for metric in family.metrics()),
+    Metric("ece", "ECE", "lower", "calibration",
+           "expected calibration error: how far the share of foreground at each grey level is from the level", "guo2017",
+           curves=("level_share", "level_foreground"), per_image=False),
     Metric("mse", "MSE", "lower", "mae", "mean squared error of the min-max map against the binary mask"),
     Metric("biou_max", "max BIoU", "higher", "biou",
            "maximum of the mean curve: IoU of the grey rims of map and mask", "kim2022", ("biou",),
@@ -445,14 +449,14 @@ def pixel_metric_names() -> tuple[str, ...]:
 
 
 def curve_names() -> tuple[str, ...]:
-    """The curves of a set of images, 256 thresholds each: the keys of ``Scores.curves``.
+    """The curves of a set of images, over 256 thresholds or grey levels each: the keys of ``Scores.curves``.
 
     Returns
     -------
     tuple of str
     """
     own = ("precision", "recall", "f", "f_meanf", "f_meanpr", "tpr", "ppv")
-    return (*own, *THRESHOLD_FAMILIES)
+    return (*own, *THRESHOLD_FAMILIES, *CURVES_OVER_LEVELS)
 
 
 def register_metric(metric: Metric, function: Callable[..., Any]) -> None:

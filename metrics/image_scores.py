@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sodbench.metrics.arrays import Floats
+from sodbench.metrics.calibration import LEVEL_CURVES, level_curves
 from sodbench.metrics.catalogue import (
     MEASUREMENTS,
     METRICS,
@@ -165,7 +166,7 @@ def image_curve_names() -> tuple[str, ...]:
     -------
     tuple of str
     """
-    return ("precision", "recall", "f", "tpr", "ppv", *THRESHOLD_FAMILIES)
+    return ("precision", "recall", "f", "tpr", "ppv", *THRESHOLD_FAMILIES, *LEVEL_CURVES)
 
 
 def _measured_curves(counts: Counts) -> tuple[str, ...]:
@@ -186,6 +187,7 @@ def _curves(
         curves |= ranking_rates(confusion, protocol.smoothing) | family_values(confusion)
         if protocol.e_comparison:
             curves["e"] = family_values(at_thresholds(prepared, protocol.e_comparison))["e"]
+        curves |= level_curves(prepared.per_class)
     if protocol.empty_masks != "keep":
         _leave_out_undefined(curves, prepared)
     for name in wanted:

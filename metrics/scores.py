@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.arrays import Floats
+from sodbench.metrics.calibration import LEVEL_CURVES, calibration_curve
 from sodbench.metrics.catalogue import select_parametric
 from sodbench.metrics.counts import Counts
 from sodbench.metrics.error_sources import SOURCES
@@ -110,6 +111,7 @@ class Scores:
     curves : dict of str to float64 [256]
         The means over images at the thresholds 0..255.  ``f`` is the curve whose maximum is ``f_max`` under the
         protocol: ``f_meanpr`` (F of the mean precision and recall) or ``f_meanf`` (the mean of the images' F).
+        ``calibration``, ``level_share`` and ``level_foreground`` are over the grey levels 0..255, see calibration.py.
     stems : tuple of str
         The names of the pairs.
     image_values : dict of str to float64 [N]
@@ -123,7 +125,7 @@ class Scores:
         Stems whose mask has no foreground under the protocol's rule.
     comparisons : dict of str to str
         For each curve, how a map is compared with threshold t: ``>`` (255 v > t), ``trunc>=`` (trunc(255 v) >= t) or
-        ``>=`` (v >= t / 255), for a map's values v in [0, 1].
+        ``>=`` (v >= t / 255), for a map's values v in [0, 1]; ``=`` for curves over the grey levels of the map as stored.
     signature : str
         One line that records how the numbers were made; those of different signatures are not comparable.
     """
@@ -383,11 +385,13 @@ def _with_both_f(means: Mapping[str, Floats], protocol: Protocol) -> dict[str, F
     meanpr = f_measure(means["precision"], means["recall"], protocol.beta2)
     by_form = {"f_meanf": means["f"], "f_meanpr": meanpr}
     own = {"f": by_form[f"f_{protocol.f_max}"]}
+    calibration = calibration_curve(*(means[name] for name in LEVEL_CURVES))
     rest = {
         name: curve
         for name, curve in means.items()
         if name not in FOREGROUND_CURVES and not has_parameters(name)
     }
+    rest["calibration"] = calibration
     return {n: means[n] for n in ("precision", "recall")} | own | by_form | rest
 
 

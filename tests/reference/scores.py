@@ -59,6 +59,7 @@ CONVENTIONS = {
 FAMILIES = ("e", "iou", "dice", "specificity", "fpr", "ber", "accuracy", "kappa", "cohen_kappa")
 F_CURVES = ("precision", "recall", "f")
 RANKING_CURVES = ("tpr", "ppv", "fpr")
+CURVES = (*F_CURVES, *FAMILIES, "tpr", "ppv", "level_share", "level_foreground")
 MEASURED = ("biou", "tiou")
 SOURCES = ("missed", "spurious", "boundary", "grey")
 
@@ -66,7 +67,7 @@ SOURCES = ("missed", "spurious", "boundary", "grey")
 def image_curves(map_, mask, rules):
     """Each curve at thresholds 0 to 255, from the binarised maps; NaN where undefined."""
     values, foreground = pixels.prepared(map_, rules.map), mask > rules.foreground_above
-    curves = {name: np.empty(256) for name in (*F_CURVES, *FAMILIES, "tpr", "ppv")}
+    curves = {name: np.empty(256) for name in CURVES}
     for t in range(256):
         own = pixels.selected(values, t, rules.comparison)
         other = pixels.selected(values, t, rules.other_comparison)
@@ -84,6 +85,9 @@ def image_curves(map_, mask, rules):
         curves |= dict.fromkeys(F_CURVES, np.full(256, np.nan))
     if rules.leaves_out and (not foreground.any() or foreground.all()):
         curves |= dict.fromkeys(RANKING_CURVES, np.full(256, np.nan))
+    for level in range(256):
+        curves["level_share"][level] = (map_ == level).mean()
+        curves["level_foreground"][level] = ((map_ == level) & foreground).mean()
     levels = np.trunc(255 * pixels.prepared(map_, "min-max")).astype(np.uint8)
     curves["biou"] = soft_boundary_iou(levels, mask > 128)
     curves["tiou"] = thin_boundary_iou(levels, mask > 128)
@@ -165,6 +169,10 @@ def aggregates(pairs, protocol):
     for name in (*FAMILIES, *MEASURED):
         metrics[f"{name}_max"] = mean[name].max()
         metrics[f"{name}_mean"] = mean_of(mean[name], name, rules)
+    metrics["ece"] = 0.0
+    for level in range(256):
+        expected = mean["level_share"][level] * level / 255
+        metrics["ece"] += abs(mean["level_foreground"][level] - expected)
     metrics["auc_pr"] = trapezoids(mean["recall"], mean["precision"])
     recall = metrics["ap"] = 0.0
     for t in range(255, -1, -1):

@@ -232,6 +232,7 @@ def test_a_list_of_items_of_one_of_several_sets(maps, capsys):
     assert row["dataset"].startswith("SOD/list-") and row["n"] == 2
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_run_refuses_two_sets_of_one_name_and_merges_aliases(maps, capsys):
     for root in ("data", "old"):
         for name in ("SOD", "Own"):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sodbench.metrics.arrays import Floats
+from sodbench.metrics.calibration import LEVEL_CURVES, level_curves
 from sodbench.metrics.catalogue import (
     MEASUREMENTS,
     METRICS,
@@ -24,6 +25,8 @@ from sodbench.metrics.confusion import (
     prepare_counts,
 )
 from sodbench.metrics.counts import Counts
+from sodbench.metrics.error_sources import SOURCES
+from sodbench.metrics.multiscale_iou import mean_over_grids
 from sodbench.metrics.parameters import Parameters
 from sodbench.metrics.protocols import Protocol
 from sodbench.metrics.s_measure import s_measure
@@ -103,6 +106,11 @@ def per_image_metrics(
             if name == "wf":
                 beta2 = protocol.weighted_beta2
                 scalars[metric.name] = _weighted_f(counts, prepared, protocol, beta2)
+            elif name == "mae_sources":
+                parts = _mae_sources(counts, protocol, scalars["mae"])
+                scalars[metric.name] = parts[metric.name]
+            elif name == "msiou":
+                scalars[metric.name] = mean_over_grids(counts.measurement(name, protocol))
             elif MEASUREMENTS[name].is_curve:
                 curves[name] = counts.measurement(name, protocol)
             else:
@@ -158,7 +166,7 @@ def image_curve_names() -> tuple[str, ...]:
     -------
     tuple of str
     """
-    return ("precision", "recall", "f", "tpr", "ppv", *THRESHOLD_FAMILIES)
+    return ("precision", "recall", "f", "tpr", "ppv", *THRESHOLD_FAMILIES, *LEVEL_CURVES)
 
 
 def _measured_curves(counts: Counts) -> tuple[str, ...]:
@@ -179,6 +187,7 @@ def _curves(
         curves |= ranking_rates(confusion, protocol.smoothing) | family_values(confusion)
         if protocol.e_comparison:
             curves["e"] = family_values(at_thresholds(prepared, protocol.e_comparison))["e"]
+        curves |= level_curves(prepared.per_class)
     if protocol.empty_masks != "keep":
         _leave_out_undefined(curves, prepared)
     for name in wanted:
@@ -237,6 +246,9 @@ def _add_with_parameters(
         # what a protocol leaves out of the curves it leaves out of their points
         if base in curves:
             scalars[metric.name][np.isnan(curves[base][:, 0])] = np.nan
+    elif parameters.levels is not None:
+        ratios = counts.measurement(metric.measurement, protocol)
+        scalars[metric.name] = mean_over_grids(ratios, parameters.levels)
     elif base == "wf":
         scalars[metric.name] = _weighted_f(counts, prepared, protocol, beta2)
     elif base == "f_adp":
@@ -250,6 +262,14 @@ def _add_with_parameters(
             scalars[metric.name] = (
                 curve.max(axis=-1) if is_max else mean_over_thresholds(curve, "f", protocol)
             )
+
+
+def _mae_sources(counts: Counts, protocol: Protocol, mae: Floats) -> dict[str, Floats]:
+    """The parts of MAE of N images by their metrics' names; undefined where MAE is."""
+    parts = counts.measurement("mae_sources", protocol)
+    parts = parts[:, len(SOURCES) :] if protocol.mae_mask == "raw" else parts[:, : len(SOURCES)]
+    parts = np.where(np.isnan(mae)[:, None], np.nan, parts)
+    return {f"mae_{source}": part for source, part in zip(SOURCES, parts.T, strict=True)}
 
 
 def _weighted_f(

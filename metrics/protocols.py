@@ -16,6 +16,8 @@ Preparation = Literal["raw", "min-max", "maximum"]
 PREPARATIONS: tuple[Preparation, ...] = ("raw", "min-max", "maximum")
 
 ThresholdComparison = Literal[">", "trunc>=", ">=", ">=254", "colon>=", "colon>"]
+# The curves over the grey levels of the map as stored (calibration.py) instead of thresholds
+CURVES_OVER_LEVELS = ("calibration", "level_share", "level_foreground")
 COMPARISONS: tuple[ThresholdComparison, ...] = (">", "trunc>=", ">=", ">=254", "colon>=", "colon>")
 AdaptiveComparison = Literal[">=", ">", ">=unclipped"]
 DEFAULT_PROTOCOL = "salmetric"
@@ -173,7 +175,7 @@ class Protocol:
         """How many of the 256 thresholds count in a mean over thresholds."""
         return 255 if self.comparison == ">=254" else 256
 
-    def comparison_of(self, curve: str) -> ThresholdComparison:
+    def comparison_of(self, curve: str) -> str:
         """How a map is compared with the threshold in one of the curves.
 
         Parameters
@@ -183,8 +185,11 @@ class Protocol:
 
         Returns
         -------
-        {">", "trunc>=", ">=", ">=254", "colon>=", "colon>"}
+        {">", "trunc>=", ">=", ">=254", "colon>=", "colon>", "="}
+            The last one for the curves over the grey levels of the map as stored.
         """
+        if curve in CURVES_OVER_LEVELS:
+            return "="
         if curve == "e" and self.e_comparison:
             return self.e_comparison
         own = curve in ("precision", "recall") or curve.partition("_")[0] == "f"

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.arrays import Floats
+from sodbench.metrics.calibration import LEVEL_CURVES, calibration_curve
 from sodbench.metrics.catalogue import select_parametric
 from sodbench.metrics.counts import Counts
+from sodbench.metrics.error_sources import SOURCES
 from sodbench.metrics.image_scores import (
     FOREGROUND_CURVES,
     RANKING_CURVES,
@@ -42,9 +44,22 @@ __all__ = [
 ]
 
 
+# Measurements that a mask without contour does not have
+_WITHOUT_CONTOUR = ("mba", "relaxed_f")
 # Per-image metrics that a protocol may leave undefined; a NaN anywhere else means that the value was not computed.
 _MAY_BE_LEFT_OUT = frozenset(
-    {"mae", "mba", "f_max", "f_mean", "f_adp", "precision_adp", "recall_adp", "fpr_max", "fpr_mean"}
+    {
+        "mae",
+        *_WITHOUT_CONTOUR,
+        "f_max",
+        "f_mean",
+        "f_adp",
+        "precision_adp",
+        "recall_adp",
+        "fpr_max",
+        "fpr_mean",
+    }
+    | {f"mae_{source}" for source in SOURCES}
 )
 # Pairs processed at a time: their curves stay in the processor's cache, and memory does not grow with their number.
 BLOCK = 48
@@ -96,6 +111,7 @@ class Scores:
     curves : dict of str to float64 [256]
         The means over images at the thresholds 0..255.  ``f`` is the curve whose maximum is ``f_max`` under the
         protocol: ``f_meanpr`` (F of the mean precision and recall) or ``f_meanf`` (the mean of the images' F).
+        ``calibration``, ``level_share`` and ``level_foreground`` are over the grey levels 0..255, see calibration.py.
     stems : tuple of str
         The names of the pairs.
     image_values : dict of str to float64 [N]
@@ -109,7 +125,7 @@ class Scores:
         Stems whose mask has no foreground under the protocol's rule.
     comparisons : dict of str to str
         For each curve, how a map is compared with threshold t: ``>`` (255 v > t), ``trunc>=`` (trunc(255 v) >= t) or
-        ``>=`` (v >= t / 255), for a map's values v in [0, 1].
+        ``>=`` (v >= t / 255), for a map's values v in [0, 1]; ``=`` for curves over the grey levels of the map as stored.
     signature : str
         One line that records how the numbers were made; those of different signatures are not comparable.
     """
@@ -271,7 +287,11 @@ def _left_out(visited: _Visited, names: NDArray[np.object_]) -> dict[str, tuple[
     """The pairs without a value, by the metric whose mean leaves them out."""
     rows = {
         "mae": np.isnan(visited.scalar("mae")),
-        "mba": np.isnan(visited.scalar("mba")) if "mba" in visited.columns else np.zeros(1, bool),
+        **{
+            name: np.isnan(visited.scalar(name))
+            for name in _WITHOUT_CONTOUR
+            if name in visited.columns
+        },
         "f_max": ~visited.defined["f"],
         "auc_roc": ~visited.defined["tpr"],
     }
@@ -365,11 +385,13 @@ def _with_both_f(means: Mapping[str, Floats], protocol: Protocol) -> dict[str, F
     meanpr = f_measure(means["precision"], means["recall"], protocol.beta2)
     by_form = {"f_meanf": means["f"], "f_meanpr": meanpr}
     own = {"f": by_form[f"f_{protocol.f_max}"]}
+    calibration = calibration_curve(*(means[name] for name in LEVEL_CURVES))
     rest = {
         name: curve
         for name, curve in means.items()
         if name not in FOREGROUND_CURVES and not has_parameters(name)
     }
+    rest["calibration"] = calibration
     return {n: means[n] for n in ("precision", "recall")} | own | by_form | rest
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from sodbench.metrics.arrays import Floats
+from sodbench.metrics.calibration import LEVEL_CURVES, calibration_error
 from sodbench.metrics.catalogue import MEASUREMENTS, THRESHOLD_FAMILIES
 from sodbench.metrics.parameters import Parameters
 from sodbench.metrics.protocols import Protocol
@@ -61,6 +62,8 @@ def aggregate(
         if name in curve_means:
             metrics[f"{name}_max"] = curve_means[name].max(axis=-1)
             metrics[f"{name}_mean"] = mean_over_thresholds(curve_means[name], name, protocol)
+    if curve_means.keys() >= set(LEVEL_CURVES):
+        metrics["ece"] = calibration_error(*(curve_means[name] for name in LEVEL_CURVES))
     if "fpr" in curve_means and "tpr" in curve_means:
         metrics["auc_roc"] = _roc_area(curve_means["fpr"], curve_means["tpr"])
     if "ppv" in curve_means and "tpr" in curve_means:

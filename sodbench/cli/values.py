@@ -94,7 +94,10 @@ def describe_choice(value: object, choices: Iterable[object]) -> str:
     str
     """
     names = [str(choice) for choice in choices]
-    near = difflib.get_close_matches(str(value).lower(), names, 1)
+    word = str(value).lower()
+    near = difflib.get_close_matches(word, names, 1)
+    # too short to be close, such as pysod for pysodmetrics
+    near = near or [name for name in names if word and name.startswith(word)]
     hint = f", did you mean {near[0]!r}?" if near else ""
     return f"invalid choice: {str(value)!r}{hint} (choose from {', '.join(map(repr, names))})"
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from reference.scores import multiscale_iou
 
 from sodbench import evaluate, load_results
 from sodbench.errors import SodbenchError
@@ -21,6 +22,7 @@ from sodbench.metrics.statistics.aggregates import ImageStatistics, needed_colum
         ("f@1(b2=1.0)", "f@1(b2=1)"),
         ("f_max(b2=0.30)", "f_max(b2=0.3)"),
         ("wf(b2=1e-1)", "wf(b2=0.1)"),
+        ("msiou_adp(levels=05)", "msiou_adp(levels=5)"),
         ("f_max", "f_max"),
     ],
 )
@@ -44,6 +46,10 @@ def test_a_metric_with_parameters_has_the_direction_and_label_of_its_family():
         ("iou@1000", "a fixed threshold is a value in 0..1$"),
         ("f_max(b2=0)", "b2, the weight of precision, must be above 0"),
         ("iou@0.5(b2=1)", "unknown metric"),
+        ("msiou_adp(levels=1)", "levels, the number of grids, must be at least 2"),
+        ("msiou_adp(b2=1)", "unknown metric"),
+        ("f_max(levels=5)", "unknown metric"),
+        ("iou@0.5(levels=5)", "unknown metric"),
         ("mae@0.5", r"unknown metric 'mae@0.5' \(did you mean mae"),
         ("s(b2=1)", "unknown metric"),
         ("iou@-1", "unknown metric"),
@@ -164,6 +170,19 @@ def test_a_bootstrap_resamples_what_is_scored(drawn, protocol):
         other.update(maps[complete], masks[complete])
         expected = [other.compute(metrics=names).metrics[name] for name in names]
     np.testing.assert_allclose(statistics.observed(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("number", [2, 5, 10, 19])
+def test_multiscale_iou_takes_any_number_of_grids(number):
+    rng = np.random.default_rng(8)
+    map_, mask = rng.integers(0, 256, (2, 40, 50), dtype=np.uint8)
+    name = f"msiou_adp(levels={number})"
+    evaluator = Evaluator("salmetric", pixel_metrics=["msiou_adp"])
+    evaluator.update(map_, mask)
+    scores = evaluator.compute(metrics=[name])
+    expected = multiscale_iou(map_ / 255, mask > 128, number)
+    assert scores.metrics[name] == pytest.approx(expected, abs=1e-12)
+    assert (scores.metrics[name] == scores.metrics["msiou_adp"]) == (number == 10)
 
 
 def test_every_family_has_fixed_thresholds(drawn):

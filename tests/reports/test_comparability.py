@@ -136,7 +136,7 @@ def test_images_are_chosen_by_the_scores_of_comparable_methods(tmp_path):
         .partition("Images of own with ground truth (GT) and maps; ")[2]
     )
     assert "im\\_007: where the methods differ most" in shown
-    assert [p.name for p in (out / "thumbnails/own/mask").glob("*.webp")] != ["000005.webp"]
+    assert [p.name for p in (out / "thumbnails/own/mask").glob("0*")] != ["000005.jpg"]
     data = (out / "data" / "dataset-0.js").read_text("utf-8")
     assert '"compared":[false,true,true]' in data
 

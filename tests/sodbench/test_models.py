@@ -48,6 +48,9 @@ def tiny_file(tmp_path):
 def test_unknown_name_suggests_the_nearest():
     with pytest.raises(SodbenchError, match="did you mean 'csf-res2net50'"):
         create_model("csf-resnet50")
+    # not far from csnet, but another network
+    with pytest.raises(SodbenchError, match=r"'u2net'\n.*\n.*\n.*--model FILE --preset u2net$"):
+        create_model("u2net")
 
 
 def test_baseline_is_no_network():

@@ -223,7 +223,7 @@ def test_damaged_maps_and_maps_of_changed_images_are_predicted_again(images, tmp
     assert {p.name: p.read_bytes() for p in out.iterdir()} == whole
 
 
-@pytest.mark.parametrize("content", ["[]", "null", "3", '{"model": ', ""])
+@pytest.mark.parametrize("content", ["[]", "null", "3", '{"earlier_runs": [3]}', '{"model": ', ""])
 @pytest.mark.parametrize("maps", [0, 1])
 def test_a_damaged_manifest_is_one_error(images, tmp_path, content, maps):
     out = tmp_path / "maps"
@@ -351,6 +351,28 @@ def test_the_manifest_records_what_made_the_maps(images, tmp_path):
     assert manifest["weights_sha256"] == file_hash(checkpoint)
     assert manifest["source_sha256"] == file_hash(source)
     assert manifest["precision"] == "fp32" and manifest["device"] == "cpu"
+
+
+def test_the_manifest_records_each_run_whose_maps_are_kept(images, tmp_path):
+    out, samples = tmp_path / "maps", find_images([images])
+    old, new = tiny(), tiny()
+    describe = new.describe
+    new.describe = lambda: describe() | {"memory_format": "contiguous", "torch": "of tomorrow"}
+    predict(old, samples, out)
+    first = json.loads((out / MANIFEST).read_text())
+    # nothing to do: no map is the new one's
+    assert predict(new, samples, out).written == 0
+    assert json.loads((out / MANIFEST).read_text()) == first
+    for stem in "ab":
+        (out / f"{stem}.png").unlink()
+        predict(new, samples, out)
+        manifest = json.loads((out / MANIFEST).read_text())
+        assert (manifest["memory_format"], manifest["torch"]) == ("contiguous", "of tomorrow")
+        (earlier,) = manifest["earlier_runs"]
+        assert earlier.items() <= first.items()
+        assert earlier["memory_format"] == "channels_last"
+    predict(new, samples, out, force=True)
+    assert "earlier_runs" not in json.loads((out / MANIFEST).read_text())
 
 
 def test_images_by_folder_file_and_list(images, tmp_path):

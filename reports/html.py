@@ -22,7 +22,7 @@ from sodbench.metrics import get_protocol
 from sodbench.metrics.arrays import Floats
 from sodbench.metrics.statistics.aggregates import f_curve
 from sodbench.quoting import printable_lines
-from sodbench.reports import plots
+from sodbench.reports import plot_style
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.browser import BrowsedDataset, Browser
 from sodbench.reports.document import Document, block_type
@@ -35,7 +35,7 @@ def page_files(
     document: Document,
     analysis: Analysis,
     browser: Browser,
-    styles: Mapping[str, plots.LineStyle],
+    styles: Mapping[str, plot_style.LineStyle],
 ) -> dict[str, Callable[[], str]]:
     """Return how to make the text files of the page.
 
@@ -205,7 +205,7 @@ def _state(cell: Cell, row: Row) -> str:
 
 
 def _overview_data(
-    analysis: Analysis, browser: Browser, styles: Mapping[str, plots.LineStyle]
+    analysis: Analysis, browser: Browser, styles: Mapping[str, plot_style.LineStyle]
 ) -> str:
     drawn = {m: styles[m] for m in analysis.methods}
     overview = {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sodbench.console import logger, track
 from sodbench.files import write_text
-from sodbench.reports import data_files, figures, html, latex, markdown, plots
+from sodbench.reports import data_files, figures, html, latex, markdown, plot_style
 from sodbench.reports.analysis import Analysis, analyse
 from sodbench.reports.browser import plan_browser, writing_thumbnails
 from sodbench.reports.custom_template import fill_template
@@ -142,7 +142,7 @@ def _write_files(
     files: dict[str, Sequence[str]] = {
         f"{figure_folder}/{figure.key}.{extension}": ()
         for figure in document.figures
-        for extension in plots.FORMATS
+        for extension in plot_style.FORMATS
     }
     if options.template and inputs.template_target:
         text = fill_template(
@@ -167,7 +167,7 @@ def _write_files(
         writing_thumbnails(browser, folder) if browser else nullcontext(),
     ):
         for figure in track(document.figures, "figures", "figure"):
-            plots.save_figure(figure.draw(), folder.path(figure_folder), figure.key)
+            plot_style.save_figure(figure.draw(), folder.path(figure_folder), figure.key)
         for name, make_text in texts.items():
             folder.write_text(name, make_text())
     return place.page if place.is_single else place.out / "index.html"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sodbench.console import track
-from sodbench.reports import data_files, gallery, html, plots
+from sodbench.reports import data_files, gallery, html, plot_style
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.browser import (
     Browser,
@@ -60,7 +60,7 @@ class SinglePage:
 def make_single_page(
     document: Document,
     analysis: Analysis,
-    styles: Mapping[str, plots.LineStyle],
+    styles: Mapping[str, plot_style.LineStyle],
     max_size: float = DEFAULT_MAX_SIZE,
 ) -> SinglePage:
     """Make the page of a report as one file.
@@ -155,7 +155,7 @@ def _thumbnails_in_order(analysis: Analysis, browser: Browser) -> Iterator[dict[
 
 def _figure_address(figure: Figure) -> str:
     content = io.BytesIO()
-    plots.draw_png(figure, content, _FIGURE_DPI)
+    plot_style.draw_png(figure, content, _FIGURE_DPI)
     with Image.open(content) as image:
         reduced = io.BytesIO()
         image.convert("RGB").save(reduced, format="WEBP", quality=80, method=4)

@@ -8,7 +8,7 @@ import pytest
 from synthetic import report_page, synthetic
 
 from sodbench.cli import main
-from sodbench.reports import plots
+from sodbench.reports import plot_style
 from sodbench.reports.analysis import analyse
 from sodbench.reports.comparability import Ranking, find_comparable, find_ranking
 from sodbench.reports.image_counts import _official_images, check_image_counts, dataset_heading
@@ -18,7 +18,7 @@ from sodbench.results import Signature
 @pytest.fixture(autouse=True)
 def without_figures(monkeypatch):
     """No figure is drawn: these are tests of tables and text."""
-    monkeypatch.setattr(plots, "save_figure", lambda *_: {})
+    monkeypatch.setattr(plot_style, "save_figure", lambda *_: {})
 
 
 def rows_of(markdown, title):

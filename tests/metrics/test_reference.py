@@ -65,6 +65,8 @@ def test_every_curve(rules, pair):
         ppv = pixels.binary_metrics(secondary, foreground, rules.smoothing)["precision"]
         for name, curve in result.items():
             others = {**plain, "tpr": plain["recall"], "ppv": ppv}
+            others["level_share"] = (map_ == t).mean()
+            others["level_foreground"] = ((map_ == t) & foreground).mean()
             expected = smoothed[name] if name in own else others[name]
             if rules.empty_masks == "exclude" and (
                 (name in own and not foreground.any())

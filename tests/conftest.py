@@ -54,9 +54,9 @@ def messages(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def one_figure_format(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports save their figures as SVG only; drawing them in three formats takes most of a report's time."""
-    from sodbench.reports import plots
+    from sodbench.reports import plot_style
 
-    monkeypatch.setattr(plots, "FORMATS", ("svg",))
+    monkeypatch.setattr(plot_style, "FORMATS", ("svg",))
 
 
 @pytest.fixture

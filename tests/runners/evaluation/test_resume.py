@@ -52,7 +52,9 @@ def test_asking_for_fewer_metrics_on_request_loses_none_and_reads_nothing(
     with caplog.at_level("INFO"):
         other = run("biou_max")
     assert read and other.policy.metrics == ("biou_max",)
-    assert "counted again without mba, which the stored result has; add it" in caplog.text
+    assert (
+        "counted again without mba, which the stored result has; name in --metrics" in caplog.text
+    )
 
 
 def test_what_was_scored_is_not_read_again(folders, monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sodbench.errors import SodbenchError
 
-_SEPARATORS = {";": "semicolons", "\t": "tabs"}
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def read_csv_table(file: Path) -> CsvTable:
 
 
 def _check_columns(file: Path, columns: list[str]) -> None:
-    for separator, name in _SEPARATORS.items():
+    for separator, name in _OTHER_SEPARATORS.items():
         if len(columns) == 1 and separator in columns[0]:
             raise SodbenchError(f"{file}: its columns are separated by {name}; save it with commas")
     twice = sorted({name for name in columns if name and columns.count(name) > 1})

@@ -204,6 +204,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.runners.evaluation.workers import command_line_workers
 
     load_plugins("sodbench.metrics")
+    # before PREDS and GT are looked at: the list needs neither
     if names(arguments.metrics) == ("help",):
         show(describe_metrics())
         return 0
@@ -212,6 +213,7 @@ def run(arguments: argparse.Namespace) -> int:
     conditions = read_conditions(arguments, "--require")
     grouping = read_grouping(arguments.group_by) if arguments.group_by else None
     with freeze_gc():
+        # a plan holds a path for every file; the collector would look at all of them again and again
         plan = _plan(arguments, (*metrics, *(condition.metric for condition in conditions)))
     refuse_other_datasets(
         conditions, list(dict.fromkeys(t.dataset for t in plan.tasks)), "--require"
@@ -233,10 +235,12 @@ def run(arguments: argparse.Namespace) -> int:
                 workers=workers,
                 force=arguments.force,
                 allow_swapped=arguments.allow_swapped,
+                # intervals and groups are computed from the counts; without them 8 KB a pair are not kept
                 keep_counts=arguments.certainty != "value" or grouping is not None,
             )
     except ProblemsError as error:
         if arguments.format == "json":
+            # a program that reads the JSON gets the reasons of a refusal, too
             show(format_scores_json([], error.problems))
         raise
     grouped = group_results(evaluation.results, grouping) if grouping else []
@@ -288,6 +292,7 @@ def _check_options(arguments: argparse.Namespace, metrics: Sequence[str]) -> Non
             raise SodbenchError("--shard needs -o DIR, a folder of its own for each shard")
         return
     for name, given in (("PREDS", arguments.predictions), ("GT", arguments.truth)):
+        # here, so that the message can name the argument
         if given and Path(given).resolve() == arguments.output.resolve():
             raise SodbenchError(
                 f"{arguments.output}: is {name}, too; choose an output folder of its own"
@@ -415,6 +420,7 @@ def _print_scores(
             worst.append(find_worst_images(result, sort_by, arguments.show_worst))
     markdown = arguments.format == "markdown"
     if arguments.format == "json":
+        # a program gets every usual metric, a reader a table that fits the screen
         chosen = metrics if arguments.metrics else None
         by_group = [one.groups for one in grouped]
         show(format_scores_json(results, evaluation.problems, worst, chosen, by_group))

@@ -249,6 +249,7 @@ class InferenceNetwork:
             network: Any = copy.deepcopy(model)
         with user_code(f"{name}: the network cannot be set to evaluation mode"):
             network = network.eval().requires_grad_(False)
+        # before the conversion to its precision: weights are folded as they are stored
         if hasattr(network, "for_inference"):
             with user_code(f"{name}.for_inference failed"):
                 network = network.for_inference()

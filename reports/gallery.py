@@ -209,8 +209,8 @@ def load_thumbnail(path: Path, max_side: int, colour: bool) -> NDArray[np.uint8]
     if scale >= 1:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # reducing_gap: shrinks by a whole factor first, which is several times as fast and enough for a thumbnail
     reduced = Image.fromarray(np.ascontiguousarray(pixels)).resize(
-        # reducing_gap: shrinks by a whole factor first, which is several times as fast and enough for a thumbnail
         size, Image.Resampling.BILINEAR, reducing_gap=1.0
     )
     return np.asarray(reduced, np.uint8)

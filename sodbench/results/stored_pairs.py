@@ -340,8 +340,8 @@ def check_records(records: Records) -> str:
     }
     for name in ("map_note", "mask_note"):
         notes = records[name]
+        # the notes come from a file and are printed: nothing that acts on a terminal
         wrong = [
-            # the notes come from a file and are printed: nothing that acts on a terminal
             note for note in np.unique(notes) if not note.decode("utf-8", "replace").isprintable()
         ]
         conditions[name] = ~np.isin(notes, wrong)

@@ -148,7 +148,7 @@ def _stack_on_canvas(pairs: Sequence[AugmentedPair]) -> TrainingBatch:
 def round_up_side(side: int) -> int:
     """Round the side of a canvas up to one of 16 lengths between two powers of two; multiples of 16 at least.
 
-    A GPU's libraries plan each convolution anew for each shape, which takes longer than an update. Rounding leaves 7
+    A GPU's libraries plan each convolution again for each shape, which takes longer than an update. Rounding leaves 7
     canvases of DUTS-TR's 51, for 0.04 % more pixels (benchmarks/padding_model.py).
 
     Parameters

@@ -407,7 +407,7 @@ class InferenceNetwork:
         return self._with_layout(lambda: self._run(x, sizes, size))
 
     def _with_layout(self, call: Callable[[], T]) -> T:
-        """Run the network; once more, contiguous, if it does not take feature maps that are channels-last."""
+        """Run the network; a second time, contiguous, if it does not take feature maps that are channels-last."""
         try:
             return call()
         except RuntimeError as error:

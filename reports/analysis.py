@@ -368,6 +368,7 @@ def _compute_all(
         (dataset, n): tuple(draw_resamples(n, resamples, dataset_seed(dataset, seed)))
         for dataset, n in {(d, result.n) for (_, d), result in results.items()}
     }
+    # groups of images are scored by this metric alone: each needs its own resampled curves
     primary = _primary_metric(metrics).name
 
     def compute(key: Key) -> ResultStatistics:

@@ -193,6 +193,7 @@ class Table:
             next((row.cells[i].signature for i in columns if row.cells[i].signature), "")
             for row in self.rows
         ]
+        # published numbers have no signature, and a table of these alone no column for it
         if not any(signatures):
             return {}
         protocols = [Signature.parse(s).protocol if s else "" for s in signatures]

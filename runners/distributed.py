@@ -68,6 +68,7 @@ class ProcessGroup:
                 f"the environment has WORLD_SIZE={self.size}, but the other processes cannot be joined "
                 f"({reason}); start with torchrun, or unset WORLD_SIZE to run alone"
             ) from error
+        # else PyTorch warns of a leak at the end of every run
         atexit.register(distributed.destroy_process_group)
 
     def all_reduce_(self, tensor: "Tensor") -> "Tensor":

@@ -121,6 +121,7 @@ def resampled_sums(draws: ResampleCounts, statistics: Reals) -> ResampledSums:
     -------
     ResampledSums
     """
+    # summed up, because the draws of a group of images are some columns of those of all
     images = draws.sum(axis=1, dtype=np.float64)[:, None]
     defined = np.isfinite(statistics)
     incomplete = ~defined.all(axis=0)

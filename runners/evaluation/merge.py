@@ -158,6 +158,7 @@ def _join(title: str, shards: Sequence[Result], output: Path) -> Result:
         provenance={**first.provenance, "scored_by": scored_by, "pairs": digest_names(names)},
     )
     with lock_folder(folder):
+        # a run with the same output may still be finished; what it has counted is not part of the shards
         if os.path.lexists(folder / PARTS_FOLDER):
             logger.info(
                 f"{folder / PARTS_FOLDER}: a run was not finished there; its pairs are kept"

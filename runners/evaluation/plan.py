@@ -154,7 +154,6 @@ def plan_evaluation(
         Where there are no maps, a method is not there or is there twice, or nothing is left to score.
     """
     wanted = select_truths(truths, datasets)
-    # maps of a dataset that is left out on purpose are no problem, so its name must be known
     unwanted = [*(others or ()), *(truth for truth in truths if truth not in wanted)]
     tree = read_tree(predictions, wanted, unwanted, bool(datasets) or others is not None)
     scored, seen, problems, ignored = [], set(), list(tree.broken), list(tree.loops)
@@ -162,7 +161,6 @@ def plan_evaluation(
         method, truth, reason = tree.identify(folder)
         if truth is None and tree.on_purpose:
             ignored.append(f"{folder}: {reason}")
-        # maps without ground truth: silence would look as if the method had been scored
         elif truth is None:
             detail = f"{len(maps)} maps: {reason}"
             problems.append(Problem(ProblemKind.UNSCORED_MAPS, str(folder), detail))
@@ -171,7 +169,6 @@ def plan_evaluation(
             if not methods or is_selected(name or method, methods):
                 scored.append((name or method, truth, folder))
     problems += tree.find_unscored()
-    # all names are seen by now, so that the message can list them
     if unknown := [w for w in methods if not any(is_selected(method, [w]) for method in seen)]:
         raise SodbenchError(
             f"{predictions}: no method named {', '.join(unknown)}; there are {', '.join(sorted(seen))}"
@@ -181,7 +178,6 @@ def plan_evaluation(
     if not tasks:
         raise _nothing_to_score(predictions, ignored, problems)
     order = {truth.name: i for i, truth in enumerate(wanted)}
-    # not in the order of the file system, which differs between machines
     tasks.sort(key=lambda task: (order[task.dataset], task.method))
     return EvaluationPlan(tuple(tasks), tuple(ignored), tuple(problems))
 

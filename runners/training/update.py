@@ -266,6 +266,7 @@ class Updater:
         """Return the result from the loss of each image and the gradient's norm, over all processes."""
         losses, norm = values[:-1], values[-1]
         self._check_finite(losses, stems, f"the loss is not finite in {label}")
+        # the gradient is that of all images, so all are named
         norm_of_each = norm.reshape(1).expand(len(stems))
         self._check_finite(norm_of_each, stems, f"the gradient is not finite in {label}")
         # the processes may have different numbers of images

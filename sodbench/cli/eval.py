@@ -204,7 +204,6 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.runners.evaluation.workers import command_line_workers
 
     load_plugins("sodbench.metrics")
-    # before PREDS and GT are looked at: the list needs neither
     if names(arguments.metrics) == ("help",):
         show(describe_metrics())
         return 0
@@ -213,7 +212,6 @@ def run(arguments: argparse.Namespace) -> int:
     conditions = read_conditions(arguments, "--require")
     grouping = read_grouping(arguments.group_by) if arguments.group_by else None
     with freeze_gc():
-        # a plan holds a path for every file; the collector would look at all of them again and again
         plan = _plan(arguments, (*metrics, *(condition.metric for condition in conditions)))
     refuse_other_datasets(
         conditions, list(dict.fromkeys(t.dataset for t in plan.tasks)), "--require"
@@ -240,7 +238,6 @@ def run(arguments: argparse.Namespace) -> int:
             )
     except ProblemsError as error:
         if arguments.format == "json":
-            # a program that reads the JSON gets the reasons of a refusal, too
             show(format_scores_json([], error.problems))
         raise
     grouped = group_results(evaluation.results, grouping) if grouping else []

@@ -120,6 +120,7 @@ def group_parts(parts: Iterable[str]) -> tuple[str, ...]:
 def _has_part(folder: Path, root: Path, kinds: frozenset[str]) -> bool:
     """Whether a folder, or one between it and the root, has a name of this kind."""
     below = folder.relative_to(root).parts
+    # masks directly in the root: its own name says what they are
     if folder == root or not below:
         return normalise_name(root.absolute().name) in kinds
     return any(normalise_name(part) in kinds for part in (root.absolute().name, *below))

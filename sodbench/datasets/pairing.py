@@ -246,6 +246,7 @@ def _mismatch_hint(missing: Sequence[str], extra: Sequence[str]) -> str:
                     f"some names differ only {difference}: mask {stem}, map {maps[simplify(stem)]}"
                 )
     wanted = set(missing)
+    # the endings differ, or they would have been recognised as the suffix
     if any(e[:at] in wanted for e in extra for at, c in enumerate(e) if c in _SEPARATORS):
         return (
             "some maps are named after a mask with differing endings: are several methods' maps "

@@ -284,6 +284,7 @@ def canonical_name(name: str) -> str:
     base, slash, subset = name.strip().partition("/")
     known = known_name(base)
     if known is None:
+        # the nearest name is suggested, never taken: it may be another dataset
         raise SodbenchError(*_describe_unknown(base))
     if not slash:
         return known

@@ -48,7 +48,7 @@ def read_csv_table(file: Path) -> CsvTable:
     try:
         # csv needs the line ends within quotes as they are
         text = io.StringIO(file.read_bytes().decode("utf-8-sig"), newline="")
-        reader = csv.reader(text)
+        reader = csv.reader(text, skipinitialspace=True)
         lines = [(reader.line_num, cells) for cells in reader if any(cells)]
     except OSError as error:
         raise SodbenchError(f"{file}: cannot be read ({error.strerror or error})") from error

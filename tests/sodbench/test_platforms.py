@@ -12,6 +12,8 @@ WITHOUT_UNIX_MODULES = """
 import json, sys
 sys.modules["fcntl"] = sys.modules["resource"] = None
 from sodbench.cli import main
+from sodbench.reports import plot_style
+plot_style.FORMATS = ("svg",)  # the others take time
 for command in json.loads(sys.argv[1]):
     print("status", main(command))
 """
@@ -47,7 +49,7 @@ def test_nothing_on_the_common_path_needs_a_unix_module(folders):
     assert statuses == ["status 0"] * len(commands), done.stderr
 
 
-def test_peak_memory_is_unknown_where_the_system_does_not_tell(monkeypatch, tmp_path):
+def test_peak_memory_is_unknown_where_the_system_does_not_report_it(monkeypatch, tmp_path):
     pytest.importorskip("torch")
     from sodbench.reports.text import format_cost
     from sodbench.runners import benchmark

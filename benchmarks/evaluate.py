@@ -60,14 +60,18 @@ CORES_RUN = """
 import sys, time
 from pathlib import Path
 from sodbench.datasets import find_masks
-from sodbench.runners.evaluation.evaluate import evaluate_plan
+from sodbench.runners.evaluation.evaluate import evaluate_plan, freeze_gc
 from sodbench.runners.evaluation.plan import plan_evaluation
 from sodbench.runners.evaluation.workers import Workers
 start = time.perf_counter()
 maps, masks = sys.argv[1:]
-plan = plan_evaluation(Path(maps), find_masks(masks), name="drawn")
-evaluation = evaluate_plan(plan, workers=Workers(processes=True), keep_counts=False)
-print(time.perf_counter() - start, evaluation.results[0].metrics["wf"])
+with Workers(processes=True) as workers:
+    workers.start_for(Path(maps))
+    with freeze_gc():
+        plan = plan_evaluation(Path(maps), find_masks(masks), name="drawn")
+    planned = time.perf_counter() - start
+    evaluation = evaluate_plan(plan, workers=workers, keep_counts=False)
+print(planned, time.perf_counter() - start, evaluation.results[0].metrics["wf"])
 """
 SCALED_RUN = """
 import resource, sys, time

@@ -12,6 +12,7 @@ everything that it draws; ``--full`` repeats more and trains longer. ``--device 
 - ``train``    benchmarks/train.py: images a second of an update, padded and grouped, against one by one
 - ``fit``      benchmarks/train_sod.py: a real training on 200 images of SOD, scored on the other 100
 - ``trained``  what each precision changes in the scores of that network (needs ``fit``)
+- ``fixed``    a network of one input size: images of different sizes in one batch against batches of one size
 - ``bench``    ``sodbench bench`` of every registered model and of an ONNX file
 - ``evaluate`` benchmarks/evaluate.py: scoring by 1, 2, 4, 8 and 16 processes
 
@@ -35,7 +36,7 @@ from sodbench.datasets import find_dataset
 from sodbench.errors import SodbenchError
 
 HERE = Path(__file__).parent
-PARTS = ("parity", "predict", "train", "fit", "trained", "bench", "evaluate")
+PARTS = ("parity", "predict", "train", "fit", "trained", "fixed", "bench", "evaluate")
 
 # Seconds that a part may take: --quick, --full.
 LIMITS = {
@@ -44,11 +45,12 @@ LIMITS = {
     "train": (90, 600),
     "fit": (120, 1800),
     "trained": (60, 300),
-    "bench": (90, 900),
+    "fixed": (60, 120),
+    "bench": (150, 900),
     "evaluate": (120, 600),
 }
 # Options without which a part is left out.
-NEEDS = {"predict": "sizes", "fit": "data_root", "trained": "data_root"}
+NEEDS = {"predict": "sizes", "fit": "data_root", "trained": "data_root", "fixed": "data_root"}
 
 ALL_CORES = ("1", "2", "4", "8", "16")
 PRECISIONS = ("tf32", "bf16", "fp16")
@@ -79,7 +81,8 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     arguments = parse()
     if arguments.part:
-        record = {"parity": parity, "trained": trained, "bench": bench}[arguments.part](arguments)
+        parts = {"parity": parity, "trained": trained, "fixed": fixed, "bench": bench}
+        record = parts[arguments.part](arguments)
         arguments.output.write_text(json.dumps(record, indent=1) + "\n")
         return
     if arguments.work:
@@ -140,8 +143,8 @@ def command(part: str, arguments: argparse.Namespace, work: Path, result: Path) 
         case "predict":
             count = "8" if tiny else "1500" if arguments.quick else "5000"
             precisions = ["fp32"] if arguments.device == "cpu" else ["tf32", "bf16"]
-            rounds = "1" if tiny else "2" if arguments.quick else "4"
-            plain = ["--plain-count", "2" if tiny else "150" if arguments.quick else "2000"]
+            rounds = "1" if tiny else "2" if arguments.quick else "3"
+            plain = ["--plain-count", "2" if tiny else "150" if arguments.quick else "500"]
             options = ["--count", count, "--rounds", rounds, "--precisions", *precisions, *plain]
             return [*python, str(HERE / "predict.py"), *options, *sizes, *device, *out]
         case "train":
@@ -251,6 +254,36 @@ def trained(arguments: argparse.Namespace) -> dict[str, Any]:
     return compare_precisions(arguments, "csf-res2net50", weights, samples)
 
 
+def fixed(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Predict with CSF at 224x224, batches of mixed sizes against batches of one size; the maps must be the same."""
+    from predict import differences
+
+    from sodbench.models.declarations import InputSize
+    from sodbench.runners.prediction.predict import predict
+    from sodbench.runners.prediction.predictors import NetworkPredictor
+
+    samples, record = find_samples(arguments), {}
+    for name, padding in (("mixed", True), ("one size", False)):
+        network = rule_network()
+        network.input_size = InputSize(fixed=(224, 224))
+        network.handles_padding = False
+        predictor = NetworkPredictor(
+            network, "network", device=arguments.device, precision="fp32", padding=padding
+        )
+        record[name] = {}
+        # cuDNN chooses its algorithms in the first pass
+        for number in ("first", "second"):
+            out = arguments.work / "fixed" / f"{name} {number}"
+            began = time.perf_counter()
+            predict(predictor, samples, out)
+            rate = len(samples) / (time.perf_counter() - began)
+            record[name][f"images_per_second_{number}"] = rate
+        record[name]["shapes"] = len(predictor.shapes)
+    maps = arguments.work / "fixed"
+    record["differences"] = differences(samples, maps / "mixed second", maps / "one size second")
+    return record
+
+
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure what every registered model costs, and an ONNX file."""
     from sodbench.models import model_names
@@ -260,7 +293,9 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     models = [(name, precision) for name in model_names() for precision in (None, "bf16")]
     if arguments.onnx:
         models.append((str(arguments.onnx), None))
-    sizes = ((64, 64),) if arguments.tiny else ((224, 224), (300, 400))
+    sizes = ((224, 224), (300, 400))
+    if not arguments.full:
+        sizes = ((64, 64),) if arguments.tiny else ((300, 400),)
     records: dict[str, Any] = {}
     for model, precision in models:
         label = f"{Path(model).name}{', ' + precision if precision else ''}"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sodbench.metrics.catalogue import register_metric, register_threshold_family
     from sodbench.metrics.counts import Counts, PairCounts, compile_kernels, count_pair
     from sodbench.metrics.evaluator import Evaluator
+    from sodbench.metrics.image_scores import PerImage, per_image_curves, per_image_metrics
     from sodbench.metrics.masks import PreparedMask
     from sodbench.metrics.protocols import (
         DEFAULT_PROTOCOL,
@@ -22,13 +23,7 @@ if TYPE_CHECKING:
         register_protocol,
     )
     from sodbench.metrics.schemes import CountingScheme
-    from sodbench.metrics.scores import (
-        PerImage,
-        Scores,
-        per_image_curves,
-        per_image_metrics,
-        score,
-    )
+    from sodbench.metrics.scores import Scores, score
     from sodbench.metrics.set_metrics import aggregate
 
 _MODULE_OF = {
@@ -39,7 +34,7 @@ _MODULE_OF = {
     "Evaluator": "evaluator",
     "PROTOCOLS": "protocols",
     "PairCounts": "counts",
-    "PerImage": "scores",
+    "PerImage": "image_scores",
     "PreparedMask": "masks",
     "Protocol": "protocols",
     "Scores": "scores",
@@ -47,8 +42,8 @@ _MODULE_OF = {
     "compile_kernels": "counts",
     "count_pair": "counts",
     "get_protocol": "protocols",
-    "per_image_curves": "scores",
-    "per_image_metrics": "scores",
+    "per_image_curves": "image_scores",
+    "per_image_metrics": "image_scores",
     "register_metric": "catalogue",
     "register_protocol": "protocols",
     "register_threshold_family": "catalogue",

@@ -9,6 +9,9 @@ Of a grey map, as the evaluators of InSPyReNet and BiRefNet define it: the *rim*
 distance, so that it is grey too, and the rim's IoU with the rim of the mask is taken at each threshold.  The curves are averaged
 over images, and maximum and mean of that curve are the metrics ("max BIoU", "mean BIoU").  Maps are min-max stretched first.
 
+InSPyReNet's evaluator also prints a TIoU: the mask's rim is thin, and the map is set to 0 beyond it, so that only what the map has
+on the rim counts.
+
 References
 ----------
 Cheng, Girshick, Dollar, Berg and Kirillov, "Boundary IoU: improving object-centric image segmentation evaluation", CVPR
@@ -22,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.arrays import Floats
+from sodbench.metrics.bit_planes import Plane, count_bits, erode_square, pack_bits, unpack_bits
 from sodbench.metrics.compiled import compiled
 
 if TYPE_CHECKING:
@@ -29,6 +33,12 @@ if TYPE_CHECKING:
 
 # The boundary's width follows the image's diagonal, so that images of all sizes are treated alike
 _SHARE_OF_DIAGONAL = 0.02
+# Of InSPyReNet's TIoU
+_THIN_SHARE_OF_DIAGONAL = 0.001
+
+# A byte each
+_PIXELS_PER_WORD = 8
+_PIXELS_PER_VECTOR = 64
 
 
 def boundary_iou(binary: NDArray[np.bool_], foreground: NDArray[np.bool_]) -> float:
@@ -53,9 +63,9 @@ def boundary_iou(binary: NDArray[np.bool_], foreground: NDArray[np.bool_]) -> fl
         raise ValueError(
             f"the map is {binary.shape} and the mask {foreground.shape}; they must have one shape"
         )
-    regions = boundary_region(binary), boundary_region(foreground)
-    union = np.count_nonzero(regions[0] | regions[1])
-    return float(np.count_nonzero(regions[0] & regions[1]) / union) if union else 0.0
+    regions = _boundary_plane(binary), _boundary_plane(foreground)
+    union = count_bits(regions[0] | regions[1])
+    return float(count_bits(regions[0] & regions[1]) / union) if union else 0.0
 
 
 def adaptive_boundary_iou(values: NDArray[np.float64], foreground: NDArray[np.bool_]) -> float:
@@ -98,7 +108,30 @@ def soft_boundary_iou_of_pair(pair: "PixelPair") -> Floats:
     -------
     float64 [256]
     """
-    return soft_boundary_iou(pair.levels, pair.of_mask(mask_rim))
+    return soft_boundary_iou(pair.map_, pair.level_of, pair.of_mask(mask_rim))
+
+
+def thin_boundary_iou_of_pair(pair: "PixelPair") -> Floats:
+    """IoU of the prepared map with the mask's thin rim, on that rim; the map is 0 elsewhere.
+
+    The rim is as wide as 0.1 % of the image's diagonal.  Beyond the rim nothing is selected, except for everything at the
+    threshold 0.
+
+    Parameters
+    ----------
+    pair : PixelPair
+
+    Returns
+    -------
+    float64 [256]
+        At the thresholds 0 to 255.
+    """
+    rim = pair.of_mask(thin_mask_rim)
+    on_rim = np.bincount(pair.level_of[pair.map_[rim.inside > 0]], minlength=256)
+    selected = on_rim[::-1].cumsum()[::-1]
+    spurious = np.zeros(256)
+    spurious[0] = rim.inside.size - rim.area
+    return np.asarray(selected / (max(rim.area, 1) + spurious), np.float64)
 
 
 def boundary_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -112,13 +145,13 @@ def boundary_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     -------
     bool [h, w]
     """
-    # needed here only, and slow to import
-    from scipy import ndimage
+    return unpack_bits(_boundary_plane(mask), mask.shape[1]).view(np.bool_)
 
-    width = _rim_width(mask.shape)
-    depth = ndimage.distance_transform_cdt(np.pad(mask, 1), metric="chessboard")[1:-1, 1:-1]
-    region: NDArray[np.bool_] = mask & (depth <= width)
-    return region
+
+def _boundary_plane(mask: NDArray[np.bool_], share: float = _SHARE_OF_DIAGONAL) -> Plane:
+    """The boundary region of a mask; uint64 [h, n]."""
+    plane = pack_bits(mask)
+    return plane & ~erode_square(plane, boundary_width(mask.shape, share))
 
 
 class MaskRim(NamedTuple):
@@ -147,18 +180,37 @@ def mask_rim(foreground: NDArray[np.bool_]) -> MaskRim:
     -------
     MaskRim
     """
-    inside = np.ascontiguousarray(foreground).view(np.uint8)
-    rim = inside - _erode(inside, _rim_width(inside.shape))
-    return MaskRim(rim, int(np.count_nonzero(rim)))
+    return _rim_of(foreground, _SHARE_OF_DIAGONAL)
 
 
-def soft_boundary_iou(levels: NDArray[np.uint8], rim: MaskRim) -> Floats:
+def thin_mask_rim(foreground: NDArray[np.bool_]) -> MaskRim:
+    """Find the thin rim of a mask, 0.1 % of the diagonal wide.
+
+    Parameters
+    ----------
+    foreground : bool [h, w]
+
+    Returns
+    -------
+    MaskRim
+    """
+    return _rim_of(foreground, _THIN_SHARE_OF_DIAGONAL)
+
+
+def _rim_of(foreground: NDArray[np.bool_], share: float) -> MaskRim:
+    rim = _boundary_plane(foreground, share)
+    return MaskRim(unpack_bits(rim, foreground.shape[1]), count_bits(rim))
+
+
+def soft_boundary_iou(map_: NDArray[np.uint8], level_of: NDArray[np.uint8], rim: MaskRim) -> Floats:
     """IoU of the rims of a grey map and a mask.
 
     Parameters
     ----------
-    levels : uint8 [h, w]
-        The min-max map times 255, truncated.
+    map_ : uint8 [h, w]
+        The map as stored.
+    level_of : uint8 [256]
+        For each grey level the min-max map times 255, truncated: ascending, from 0.
     rim : MaskRim
         Of a mask of the same size.
 
@@ -167,45 +219,92 @@ def soft_boundary_iou(levels: NDArray[np.uint8], rim: MaskRim) -> Floats:
     float64 [256]
         At the thresholds 0 to 255.
     """
-    levels = np.ascontiguousarray(levels)
-    eroded = _erode(levels, _rim_width(levels.shape))
-    outside, inside = _count_rim(levels, eroded, rim.inside)
+    width = boundary_width(map_.shape)
+    # levels ascend, so that the smallest of them is that of the smallest pixel
+    outside, inside = _count_rim(np.ascontiguousarray(map_), level_of, rim.inside, width)
     selected = inside[::-1].cumsum()[::-1]
     spurious = outside[::-1].cumsum()[::-1]
     return np.asarray(selected / (max(rim.area, 1) + spurious), np.float64)
 
 
-def _rim_width(shape: tuple[int, ...]) -> int:
-    """The width of boundary regions and rims in pixels."""
-    return max(1, round(_SHARE_OF_DIAGONAL * math.hypot(*shape)))
+def boundary_width(shape: tuple[int, ...], share: float = _SHARE_OF_DIAGONAL) -> int:
+    """The width of boundary regions and rims.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width of the image.
+    share : float
+        Of its diagonal.
+
+    Returns
+    -------
+    int
+        In pixels, at least 1.
+    """
+    return max(1, round(share * math.hypot(*shape)))
 
 
 @compiled()
-def _erode(image, width):  # type: ignore[no-untyped-def]
-    """The smallest value within so many rows and columns, 0 near the border; uint8 [h, w]."""
-    height, across = image.shape
-    side = 2 * width + 1
-    eroded = np.zeros((height, across), np.uint8)
-    if height < side or across < side:
-        return eroded
-    # The smallest of a window of 2^k pixels is that of two windows of half the size: first of the rows below each pixel, then
-    # of the pixels to its right.  The rows stay one after the other, because long loops are the fast ones, and two images
-    # change places, because a loop that writes where it reads is not vectorised.
-    least = image.reshape(-1).copy()
-    other = np.empty_like(least)
-    number = len(least)
-    for stride in (across, 1):
-        done = 1
-        while done < side:
-            step = min(done, side - done)
-            number -= step * stride
-            _take_smaller(least[:number], least[step * stride :], other[:number])
-            least, other = other, least
-            done += step
-    for y in range(height - side + 1):
-        start = y * across
-        eroded[y + width, width : across - width] = least[start : start + across - side + 1]
-    return eroded
+def _count_rim(map_, level_of, inside, reach):  # type: ignore[no-untyped-def]
+    """The pixels of each level of a map's rim, outside and inside of the mask's; int64 [2, 256]."""
+    # A window's smallest value is that of its rows' smallest.  Rows are taken in blocks as high as the window, so that a window
+    # is the end of one block and the beginning of the next: for the former the smallest values from each row on are kept, for
+    # the latter the smallest so far.  The image is read once, and everything else stays in the processor's memory.
+    height, width = map_.shape
+    side = 2 * reach + 1
+    counted = np.zeros((2, 256), np.int64)
+    differs = np.zeros(-(-width // _PIXELS_PER_WORD) * _PIXELS_PER_WORD, np.uint8)
+    border = np.zeros(width, np.uint8)
+    if height < side or width < side:
+        for y in range(height):
+            _count_row(map_[y], border, level_of, inside[y], differs, counted)
+        counted[0, 0] += map_.size - counted.sum()
+        return counted
+    for y in range(reach):
+        _count_row(map_[y], border, level_of, inside[y], differs, counted)
+        below = height - 1 - y
+        _count_row(map_[below], border, level_of, inside[below], differs, counted)
+    # long enough for whole vectors, and for a window from each of their places
+    row = np.zeros((2, width + _PIXELS_PER_VECTOR + side), np.uint8)
+    whole = -(-width // _PIXELS_PER_VECTOR) * _PIXELS_PER_VECTOR
+    from_here = np.empty((side + 1, whole), np.uint8)
+    from_here[:] = 255
+    so_far = np.empty(whole, np.uint8)
+    eroded = np.zeros(width, np.uint8)
+    for top in range(0, height, side):
+        so_far[:] = 255
+        rows = min(side, height - top)
+        for i in range(rows):
+            smallest = _smallest_of_row(map_[top + i], side, row, whole)
+            _lower(so_far, smallest)
+            y = top + i - reach
+            if y >= reach:
+                _take_smaller(so_far, from_here[i + 1], from_here[i])
+                eroded[reach : width - reach] = from_here[i, : width - 2 * reach]
+                _count_row(map_[y], eroded, level_of, inside[y], differs, counted)
+            from_here[i] = smallest
+        for i in range(rows - 2, -1, -1):
+            _lower(from_here[i], from_here[i + 1])
+    # most of a map has no rim, which is not counted
+    counted[0, 0] += map_.size - counted.sum()
+    return counted
+
+
+@compiled()
+def _smallest_of_row(pixels, side, row, whole):  # type: ignore[no-untyped-def]
+    """The smallest of so many pixels from each on."""
+    # A window of 2^k pixels is two windows of half the size.  Two rows change places, because a loop that writes where it
+    # reads is not vectorised.
+    row[0, : len(pixels)] = pixels
+    now, done = 0, 1
+    while done < side:
+        step = min(done, side - done)
+        one, other = row[now, :whole], row[now, step : whole + step]
+        _take_smaller(one, other, row[1 - now, :whole])
+        now = 1 - now
+        done += step
+    return row[now, :whole]
 
 
 @compiled()
@@ -215,15 +314,22 @@ def _take_smaller(one, another, smaller):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _count_rim(levels, eroded, inside):  # type: ignore[no-untyped-def]
-    """The pixels of each grey level of a map's rim, outside and inside of the mask's; int64 [2, 256]."""
-    counted = np.zeros((2, 256), np.int64)
-    height, width = levels.shape
-    for y in range(height):
-        for x in range(width):
-            level = np.uint8(levels[y, x] - eroded[y, x])
-            # most of a map has no rim
-            if level or inside[y, x]:
-                counted[inside[y, x], level] += 1
-    counted[0, 0] = levels.size - counted.sum()
-    return counted
+def _lower(smaller, other):  # type: ignore[no-untyped-def]
+    for x in range(len(smaller)):
+        smaller[x] = min(smaller[x], other[x])
+
+
+@compiled()
+def _count_row(pixels, eroded, level_of, inside, differs, counted):  # type: ignore[no-untyped-def]
+    """Count the pixels of one row that are in the map's rim or in the mask's."""
+    for x in range(len(pixels)):
+        differs[x] = (pixels[x] ^ eroded[x]) | inside[x]
+    words = differs.view(np.uint64)
+    for word in range(len(words)):
+        if words[word]:
+            for x in range(
+                _PIXELS_PER_WORD * word,
+                min(_PIXELS_PER_WORD * word + _PIXELS_PER_WORD, len(pixels)),
+            ):
+                level = np.uint8(level_of[pixels[x]] - level_of[eroded[x]])
+                counted[inside[x], level] += 1

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Literal
 
-from sodbench.metrics.parameters import Parameters
-from sodbench.metrics.protocols import Preparation
+from sodbench.metrics.parameters import OVERALL, Parameters
+from sodbench.metrics.protocols import CURVES_OVER_LEVELS, Preparation
 
 Direction = Literal["higher", "lower", "neither"]
 
@@ -47,16 +47,21 @@ WITH_BETA2 = (
     "f_mean_meanf",
 )
 
+# Metrics of a binarised map besides the threshold families: name and label
+_BINARY = {"precision": "precision", "recall": "recall", "f": "F"}
+
 CITATIONS = {
     "achanta2009": "Achanta, Hemami, Estrada and Suesstrunk, Frequency-tuned salient region detection, CVPR 2009",
     "perazzi2012": "Perazzi, Kraehenbuehl, Pritch and Hornung, Saliency filters, CVPR 2012",
     "margolin2014": "Margolin, Zelnik-Manor and Tal, How to evaluate foreground maps?, CVPR 2014",
     "fan2017": "Fan, Cheng, Liu, Li and Borji, Structure-measure, ICCV 2017",
+    "guo2017": "Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, ICML 2017",
     "fan2018": "Fan, Gong, Cao, Ren, Cheng and Borji, Enhanced-alignment measure, IJCAI 2018",
     "cohen1960": "Cohen, A coefficient of agreement for nominal scales, Educational and Psychological Measurement, 1960",
     "cheng2020": "Cheng, Chung, Tai and Tang, CascadePSP, CVPR 2020",
     "cheng2021": "Cheng, Girshick, Dollar, Berg and Kirillov, Boundary IoU, CVPR 2021",
     "ahmadzadeh2021": "Ahmadzadeh, Kempton, Chen and Angryk, Multiscale IoU, ICIP 2021",
+    "qin2020": "Qin, Zhang, Huang, Dehghan, Zaiane and Jagersand, U2-Net, Pattern Recognition, 2020",
     "qin2022": "Qin, Dai, Hu, Fan, Shao and Van Gool, Highly accurate dichotomous image segmentation, ECCV 2022",
     "kim2022": "Kim, Kim, Lee, Lee and Kim, Revisiting image pyramid structure for high resolution SOD, ACCV 2022",
     "li2024": "Li, Xu, Bao, Yang, Cong, Cao and Huang, Size-invariance matters, ICML 2024",
@@ -78,7 +83,7 @@ class Measurement:
         How many numbers a pair has; 256 are a curve over the thresholds 0..255.
     map, foreground_above : str and int
         How the map is prepared, and which mask pixels are foreground, whatever the protocol is; by default as the protocol
-        defines it.
+        defines it.  ``"mae"`` is how the protocol prepares it for MAE.
     takes_pair : bool
         Whether the function takes a `sodbench.metrics.pixel_metrics.PixelPair`, instead of the prepared map and the
         foreground as arrays.
@@ -87,7 +92,7 @@ class Measurement:
     name: str
     function: str
     width: int = 1
-    map: Preparation | None = None
+    map: Preparation | Literal["mae"] | None = None
     foreground_above: int | None = None
     takes_pair: bool = False
 
@@ -253,9 +258,15 @@ _THRESHOLD_FAMILIES = (
 
 
 def _on_request(
-    name: str, label: str, direction: Direction, family: str, description: str, citation: str
+    name: str,
+    label: str,
+    direction: Direction,
+    family: str,
+    description: str,
+    citation: str,
+    measurement: str = "",
 ) -> Metric:
-    """A metric that is a measurement of the same name, and is computed only where it is asked for."""
+    """A metric that follows from a measurement, by default of the same name, and is computed only where it is asked for."""
     return Metric(
         name,
         label,
@@ -264,7 +275,7 @@ def _on_request(
         description,
         citation,
         listed=False,
-        measurement=name,
+        measurement=measurement or name,
         on_request=True,
     )
 
@@ -275,13 +286,25 @@ _MEASUREMENTS = (
     Measurement("biou", "boundary:soft_boundary_iou_of_pair", 256, "min-max", 128, True),
     Measurement("boundary_iou", "boundary:boundary_iou_of_pair", 1, "raw", 128, True),
     Measurement("biou_adp", "boundary:adaptive_boundary_iou"),
+    Measurement("tiou", "boundary:thin_boundary_iou_of_pair", 256, "min-max", 128, True),
+    Measurement("relaxed_f", "relaxed_boundary_f:relaxed_boundary_f_of_pair", takes_pair=True),
+    Measurement("mae_sources", "error_sources:mae_sources_of_pair", 8, "mae", takes_pair=True),
     Measurement("mba", "boundary_accuracy:mean_boundary_accuracy_of_pair", 1, "raw", 128, True),
     Measurement("hce", "human_correction_effort:effort_of_min_max_map", 1, "min-max", 128, True),
     Measurement("hce_raw", "human_correction_effort:effort_of_raw_map", 1, "raw", 128, True),
-    Measurement("msiou_adp", "multiscale_iou:adaptive_multiscale_iou"),
+    # the ratios on all grids, so that any number of them follows
+    Measurement("msiou", "multiscale_iou:adaptive_grid_ratios", 10),
     Measurement("si_mae", "size_invariant:size_invariant_mae"),
     Measurement("cm", "context_measure:context_measure"),
 )
+
+# Where MAE comes from (error_sources.py); together they are MAE
+_MAE_SOURCES = {
+    "missed": "part of MAE: foreground at one half or below, away from the contour",
+    "spurious": "part of MAE: background above one half, away from the contour",
+    "boundary": "part of MAE: pixels within 2 % of the diagonal of the contour",
+    "grey": "part of MAE: pixels on the right side of one half that are not 0 or 1, away from the contour",
+}
 
 # fmt: off
 _F_CURVES = ("precision", "recall", "f")
@@ -329,6 +352,9 @@ _METRICS = (
     Metric("auc_roc", "AUC-ROC", "higher", "auc", "area under the mean ROC curve",
            curves=("tpr", "fpr"), per_image=False),
     *(metric for family in _THRESHOLD_FAMILIES for metric in family.metrics()),
+    Metric("ece", "ECE", "lower", "calibration",
+           "expected calibration error: how far the share of foreground at each grey level is from the level", "guo2017",
+           curves=("level_share", "level_foreground"), per_image=False),
     Metric("mse", "MSE", "lower", "mae", "mean squared error of the min-max map against the binary mask"),
     Metric("biou_max", "max BIoU", "higher", "biou",
            "maximum of the mean curve: IoU of the grey rims of map and mask", "kim2022", ("biou",),
@@ -347,8 +373,19 @@ _METRICS = (
                 "human correction effort of the min-max map above 0.5 (PySODMetrics)", "qin2022"),
     _on_request("hce_raw", "HCE (raw)", "lower", "hce",
                 "human correction effort of the map as stored above 128 (DIS, BiRefNet)", "qin2022"),
+    _on_request("relaxed_f", "relaxed boundary F", "higher", "relaxed_f",
+                "F of the outlines within 3 pixels of each other, map above 0.5, b2 = 0.3", "qin2020"),
+    Metric("tiou_max", "max TIoU", "higher", "tiou",
+           "maximum of the mean curve: IoU of the map with the mask's thin rim, on that rim", "kim2022", ("tiou",),
+           measurement="tiou", listed=False, on_request=True),
+    Metric("tiou_mean", "mean TIoU", "higher", "tiou",
+           "mean of the mean curve over the thresholds: IoU of the map with the mask's thin rim, on that rim", "kim2022",
+           ("tiou",), measurement="tiou", listed=False, on_request=True),
     _on_request("msiou_adp", "adaptive multi-scale IoU", "higher", "msiou",
-                "share of the mask's outline that the map's outline meets, at the adaptive threshold", "ahmadzadeh2021"),
+                "share of the mask's outline that the map's outline meets, at the adaptive threshold", "ahmadzadeh2021",
+                "msiou"),
+    *(_on_request(f"mae_{source}", f"MAE, {source}", "lower", "mae", what, "", "mae_sources")
+      for source, what in _MAE_SOURCES.items()),
     _on_request("si_mae", "size-invariant MAE", "lower", "mae",
                 "MAE in which every object of the mask has the same weight", "li2024"),
     _on_request("cm", "context measure", "higher", "cm",
@@ -363,9 +400,12 @@ THRESHOLD_FAMILIES: dict[str, ThresholdFamily] = {f.name: f for f in _THRESHOLD_
 # Every measurement of pixels by its name
 MEASUREMENTS: dict[str, Measurement] = {m.name: m for m in _MEASUREMENTS}
 
+_OVERALL_FAMILIES = [*_BINARY, *(name for name in THRESHOLD_FAMILIES if name != "e")]
 _PARAMETERS = (
     f"NAME@T: of the map above the value T in 0..1, such as iou@0.5; NAME: precision, recall, f, {', '.join(THRESHOLD_FAMILIES)}",
     f"NAME(b2=X): with the weight X of precision, such as f_max(b2=1) or f@0.5(b2=1); NAME: f@T, {', '.join(WITH_BETA2)}",
+    f"overall_NAME@T: of all pixels of the set together, such as overall_iou@0.5; NAME: {', '.join(_OVERALL_FAMILIES)}",
+    "msiou_adp(levels=N): with N grids instead of 10",
 )
 
 # What registered metrics are computed with; the package's own functions are found by name
@@ -414,14 +454,14 @@ def pixel_metric_names() -> tuple[str, ...]:
 
 
 def curve_names() -> tuple[str, ...]:
-    """The curves of a set of images, 256 thresholds each: the keys of ``Scores.curves``.
+    """The curves of a set of images, over 256 thresholds or grey levels each: the keys of ``Scores.curves``.
 
     Returns
     -------
     tuple of str
     """
     own = ("precision", "recall", "f", "f_meanf", "f_meanpr", "tpr", "ppv")
-    return (*own, *THRESHOLD_FAMILIES)
+    return (*own, *THRESHOLD_FAMILIES, *CURVES_OVER_LEVELS)
 
 
 def register_metric(metric: Metric, function: Callable[..., Any]) -> None:
@@ -557,7 +597,7 @@ def parse_metric(name: str) -> Metric:
     ----------
     name : str
         A name of the catalogue; a fixed threshold, such as ``iou@0.5``, ``f@0.5`` or ``precision@0.25``, for any metric of a
-        binarised map; another weight of precision, such as ``f_max(b2=1)``, ``f@0.5(b2=1)`` or ``wf(b2=0.3)``.
+        binarised map; another weight of precision, such as ``f_max(b2=1)``, ``f@0.5(b2=1)`` or ``wf(b2=0.3)``; another number of grids, ``msiou_adp(levels=5)``.
 
     Returns
     -------
@@ -580,40 +620,78 @@ def parse_metric(name: str) -> Metric:
     return metric
 
 
+def select_parametric(names: Iterable[str]) -> list[Metric]:
+    """The metrics with parameters among some.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    list of Metric
+
+    Raises
+    ------
+    ValueError
+        As `parse_metric`.
+    """
+    return [metric for metric in map(parse_metric, names) if metric.parameters]
+
+
 def _with_parameters(name: str) -> Metric | None:
     """The metric of a name with parameters; None for any other name."""
     parameters = Parameters.parse(name)
     if parameters is None or parameters.fault:
         return None
-    base, beta2 = parameters.base, parameters.beta2
-    weighted = "" if beta2 is None else f", b2 = {beta2:g}"
-    if parameters.threshold is not None:
-        binary = {"precision": "precision", "recall": "recall", "f": "F"}
-        family = THRESHOLD_FAMILIES.get(base)
-        if (base not in binary and not family) or (weighted and base != "f"):
-            return None
-        label = family.label if family else binary[base]
-        what = family.description if family else f"{label} (of precision and recall)"
-        return Metric(
-            str(parameters),
-            f"{label} at {parameters.threshold:g}{weighted}",
-            family.direction if family else "higher",
-            base if family else "f",
-            f"{what} of the map above {parameters.threshold:g}{weighted}, mean over images",
-            family.citation if family else "achanta2009",
-            listed=False,
-            on_request=True,
-            parameters=parameters,
-        )
-    usual = METRICS.get(base)
-    if usual is None or base not in WITH_BETA2:
+    if parameters.threshold is not None and parameters.levels is not None:
         return None
+    base, weighted = parameters.base, _describe_weight(parameters)
+    if parameters.threshold is not None:
+        return _at_threshold(parameters)
+    usual = METRICS.get(base)
+    if usual is None or base not in (WITH_BETA2 if weighted else ("msiou_adp",)):
+        return None
+    if parameters.levels is not None:
+        weighted = f", {parameters.levels} levels"
     return replace(
         usual,
         name=str(parameters),
         label=f"{usual.label}{weighted}",
         description=f"{usual.description.removesuffix(', beta^2 = 1')}{weighted}",
         curves=(*usual.curves, parameters.curve) if usual.curves else (),
+        listed=False,
+        on_request=True,
+        parameters=parameters,
+    )
+
+
+def _describe_weight(parameters: Parameters) -> str:
+    return "" if parameters.beta2 is None else f", b2 = {parameters.beta2:g}"
+
+
+def _at_threshold(parameters: Parameters) -> Metric | None:
+    """A metric at a fixed threshold, of each image or of all pixels together; None where there is none."""
+    base, weighted = parameters.base.removeprefix(OVERALL), _describe_weight(parameters)
+    is_overall = base != parameters.base
+    family = THRESHOLD_FAMILIES.get(base)
+    if (base not in _BINARY and not family) or (weighted and base != "f"):
+        return None
+    # E-measure, and perhaps a registered formula, is no function of shares of pixels alone
+    if is_overall and (base == "e" or base in _formulas):
+        return None
+    label = family.label if family else _BINARY[base]
+    what = family.description if family else f"{label} (of precision and recall)"
+    over = "of all pixels of the set together" if is_overall else "mean over images"
+    return Metric(
+        str(parameters),
+        f"{'overall ' * is_overall}{label} at {parameters.threshold:g}{weighted}",
+        family.direction if family else "higher",
+        base if family else "f",
+        f"{what} of the map above {parameters.threshold:g}{weighted}, {over}",
+        family.citation if family else "achanta2009",
+        curves=(parameters.confusion,) if is_overall else (),
+        per_image=not is_overall,
         listed=False,
         on_request=True,
         parameters=parameters,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sodbench.metrics.arrays import Floats
+from sodbench.metrics.calibration import LEVEL_CURVES, calibration_curve
 from sodbench.metrics.protocols import Protocol, get_protocol
 from sodbench.metrics.scores import CountsSource, Scores, score
 from sodbench.metrics.set_metrics import aggregate
@@ -99,11 +100,11 @@ def _average(
         if own in scores[0].metrics and not (own == name and name.endswith(("_max", "_mean"))):
             keep = keeps_undefined and name in _S_MEASURES
             means[name] = _mean_over_groups(np.array([s.metrics[own] for s in scores]), keep)
-    by_form = ("f", "f_meanf", "f_meanpr")
+    derived = ("f", "f_meanf", "f_meanpr", "calibration")
     curves = {
         name: _mean_over_groups(np.stack([s.curves[name] for s in scores]), False)
         for name in scores[0].curves
-        if name not in by_form
+        if name not in derived
     }
     curves["f"] = _mean_over_groups(np.stack([s.curves["f_meanf"] for s in scores]), False)
     metrics = {name: float(v) for name, v in aggregate(means, curves, protocol).items()}
@@ -111,6 +112,7 @@ def _average(
         "f_meanf": curves["f"],
         "f_meanpr": f_measure(curves["precision"], curves["recall"], protocol.beta2),
     }
+    forms["calibration"] = calibration_curve(*(curves[name] for name in LEVEL_CURVES))
     return metrics, {**curves, **forms, "f": forms[f"f_{protocol.f_max}"]}
 
 

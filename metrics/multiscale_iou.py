@@ -16,6 +16,8 @@ structures", ICIP 2021.
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.metrics.arrays import Floats
+
 N_LEVELS = 10
 
 # renamed in numpy 2
@@ -52,16 +54,21 @@ def multiscale_iou(binary: NDArray[np.bool_], outline_cells: list[NDArray[np.boo
     -------
     float
     """
-    number = len(outline_cells)
-    ratios = [
+    ratios = _grid_ratios(binary, outline_cells)
+    return float(_trapezoid(ratios, dx=1 / (len(ratios) - 1)))
+
+
+def _grid_ratios(binary: NDArray[np.bool_], outline_cells: list[NDArray[np.bool_]]) -> list[float]:
+    """On each grid, (cells that both outlines touch + 1) / (cells that the mask's touches + 1)."""
+    grids = to_grids(outline(binary), len(outline_cells))
+    return [
         (np.count_nonzero(cells & mask_cells) + 1) / (np.count_nonzero(mask_cells) + 1)
-        for cells, mask_cells in zip(to_grids(outline(binary), number), outline_cells, strict=True)
+        for cells, mask_cells in zip(grids, outline_cells, strict=True)
     ]
-    return float(_trapezoid(ratios, dx=1 / (number - 1)))
 
 
-def adaptive_multiscale_iou(values: NDArray[np.float64], foreground: NDArray[np.bool_]) -> float:
-    """Multi-scale IoU of a map binarised at the adaptive threshold, twice its mean but at most 1.
+def adaptive_grid_ratios(values: NDArray[np.float64], foreground: NDArray[np.bool_]) -> Floats:
+    """The ratios on all ten grids, of a map binarised at the adaptive threshold, twice its mean but at most 1.
 
     Parameters
     ----------
@@ -70,10 +77,29 @@ def adaptive_multiscale_iou(values: NDArray[np.float64], foreground: NDArray[np.
 
     Returns
     -------
-    float
+    float64 [10]
+        See `mean_over_grids`.
     """
     binary = values >= min(2 * values.mean(), 1)
-    return multiscale_iou(binary, to_grids(outline(foreground)))
+    return np.array(_grid_ratios(binary, to_grids(outline(foreground))))
+
+
+def mean_over_grids(ratios: Floats, number: int = N_LEVELS) -> Floats:
+    """Multi-scale IoU from the ratios on all ten grids.
+
+    Parameters
+    ----------
+    ratios : float64 [n, 10]
+        From fine to coarse.
+    number : int
+        How many grids count, at least 2, see `cell_exponents`.
+
+    Returns
+    -------
+    float64 [n]
+    """
+    chosen = ratios[:, cell_exponents(number)]
+    return np.asarray(_trapezoid(chosen, dx=1 / (number - 1), axis=-1), np.float64)
 
 
 def outline(binary: NDArray[np.bool_]) -> NDArray[np.bool_]:

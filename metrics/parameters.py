@@ -1,17 +1,22 @@
-"""Metrics with parameters in their names: ``iou@0.5``, ``f@0.5(b2=1)``, ``f_max(b2=1)``.
+"""Metrics with parameters in their names: ``iou@0.5``, ``f@0.5(b2=1)``, ``f_max(b2=1)``, ``msiou_adp(levels=5)``.
 
 ``NAME@T`` is a metric of the map binarised at the fixed threshold T: a pixel is selected where its prepared value is above T.
-``(b2=X)`` replaces the weight of precision, beta squared, in an F-measure.  Such metrics are functions of the counts (and
-weighted F of its stored precision and recall), so that they cost nothing and can be computed for pairs that are counted already.
+``(b2=X)`` replaces the weight of precision, beta squared, in an F-measure, and ``(levels=N)`` the number of grids in multi-scale
+IoU.  Such metrics are functions of the counts, and of what is stored for weighted F and multi-scale IoU, so that they cost nothing
+and can be computed for pairs that are counted already.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Self
 
+# Before the name of a metric of all pixels of a set together, and of what it is computed from
+OVERALL = "overall_"
+CONFUSION = "confusion"
 _NUMBER = r"\d+(?:\.\d*)?(?:e[-+]?\d+)?|\.\d+"
 _NAME_FORM = re.compile(
-    rf"(?P<base>[a-z0-9_]+)(?:@(?P<threshold>{_NUMBER}))?(?:\(b2=(?P<beta2>{_NUMBER})\))?"
+    rf"(?P<base>[a-z0-9_]+)(?:@(?P<threshold>{_NUMBER}))?"
+    rf"(?:\((?:b2=(?P<beta2>{_NUMBER})|levels=(?P<levels>\d{{1,4}}))\))?"
 )
 
 
@@ -27,11 +32,14 @@ class Parameters:
         Of the binarised map, 0 to 1.
     beta2 : float or None
         The weight of precision, above 0.
+    levels : int or None
+        The number of grids, at least 2.
     """
 
     base: str
     threshold: float | None = None
     beta2: float | None = None
+    levels: int | None = None
 
     @classmethod
     def parse(cls, name: str) -> Self | None:
@@ -47,16 +55,18 @@ class Parameters:
             None for a name without parameters.
         """
         match = _NAME_FORM.fullmatch(name.replace(" ", ""))
-        if match is None or not (match["threshold"] or match["beta2"]):
+        if match is None or not (match["threshold"] or match["beta2"] or match["levels"]):
             return None
         threshold, beta2 = (
             None if match[key] is None else float(match[key]) for key in ("threshold", "beta2")
         )
-        return cls(match["base"], threshold, beta2)
+        levels = int(match["levels"]) if match["levels"] else None
+        return cls(match["base"], threshold, beta2, levels)
 
     def __str__(self) -> str:
         at = "" if self.threshold is None else f"@{self.threshold:.12g}"
-        return f"{self.base}{at}{self.weight}"
+        levels = "" if self.levels is None else f"(levels={self.levels})"
+        return f"{self.base}{at}{self.weight}{levels}"
 
     @property
     def fault(self) -> str:
@@ -64,7 +74,11 @@ class Parameters:
         if self.threshold is not None and self.threshold > 1:
             level = f"; grey level {self.threshold:g} is {self.base}@{self.threshold / 255:.4g}"
             return f"a fixed threshold is a value in 0..1{level if self.threshold <= 255 else ''}"
-        return "b2, the weight of precision, must be above 0" if self.beta2 == 0 else ""
+        if self.beta2 == 0:
+            return "b2, the weight of precision, must be above 0"
+        # the trapezoids between grids need two
+        few = self.levels is not None and self.levels < 2
+        return "levels, the number of grids, must be at least 2" if few else ""
 
     @property
     def weight(self) -> str:
@@ -75,3 +89,22 @@ class Parameters:
     def curve(self) -> str:
         """The name of the images' F curve with this weight, e.g. ``f(b2=1)``."""
         return f"f{self.weight}"
+
+    @property
+    def confusion(self) -> str:
+        """The name under which the pixels at the fixed threshold are summed, e.g. ``confusion@0.5`` (overall.py)."""
+        return f"{CONFUSION}@{self.threshold:.12g}{self.weight}"
+
+
+def has_parameters(name: str) -> bool:
+    """Whether a metric or curve has parameters in its name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    bool
+    """
+    return Parameters.parse(name) is not None

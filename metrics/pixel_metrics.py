@@ -52,11 +52,11 @@ class PixelPair:
         return normalised_levels(self.low, self.high)[self.map_]
 
     @cached_property
-    def levels(self) -> NDArray[np.uint8]:
-        """The prepared map times 255, truncated [h, w]."""
+    def level_of(self) -> NDArray[np.uint8]:
+        """The prepared map times 255, truncated, of each grey level [256]."""
         # levels that the map does not contain may be outside [0, 1]
         scaled = np.clip(np.trunc(normalised_levels(self.low, self.high) * 255), 0, 255)
-        return scaled.astype(np.uint8).take(self.map_)
+        return scaled.astype(np.uint8)
 
     @cached_property
     def foreground(self) -> NDArray[np.bool_]:

@@ -10,12 +10,16 @@ Only the standard library is imported, so that the command line can list the pro
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sodbench.plugins import load_plugins
+
 Preparation = Literal["raw", "min-max", "maximum"]
 # How a map's grey levels become values in [0, 1]: divided by 255; stretched so that the minimum is 0 and the maximum 1;
 # divided by the maximum.  A constant map (min-max) and a black map (maximum) are only divided by 255.
 PREPARATIONS: tuple[Preparation, ...] = ("raw", "min-max", "maximum")
 
 ThresholdComparison = Literal[">", "trunc>=", ">=", ">=254", "colon>=", "colon>"]
+# The curves over the grey levels of the map as stored (calibration.py) instead of thresholds
+CURVES_OVER_LEVELS = ("calibration", "level_share", "level_foreground")
 COMPARISONS: tuple[ThresholdComparison, ...] = (">", "trunc>=", ">=", ">=254", "colon>=", "colon>")
 AdaptiveComparison = Literal[">=", ">", ">=unclipped"]
 DEFAULT_PROTOCOL = "salmetric"
@@ -173,7 +177,7 @@ class Protocol:
         """How many of the 256 thresholds count in a mean over thresholds."""
         return 255 if self.comparison == ">=254" else 256
 
-    def comparison_of(self, curve: str) -> ThresholdComparison:
+    def comparison_of(self, curve: str) -> str:
         """How a map is compared with the threshold in one of the curves.
 
         Parameters
@@ -183,8 +187,11 @@ class Protocol:
 
         Returns
         -------
-        {">", "trunc>=", ">=", ">=254", "colon>=", "colon>"}
+        {">", "trunc>=", ">=", ">=254", "colon>=", "colon>", "="}
+            The last one for the curves over the grey levels of the map as stored.
         """
+        if curve in CURVES_OVER_LEVELS:
+            return "="
         if curve == "e" and self.e_comparison:
             return self.e_comparison
         own = curve in ("precision", "recall") or curve.partition("_")[0] == "f"
@@ -309,7 +316,7 @@ def get_protocol(protocol: str | Protocol) -> Protocol:
     Parameters
     ----------
     protocol : str or Protocol
-        A name; a protocol is returned as it is.
+        A name, also of an installed plug-in; a protocol is returned as it is.
 
     Returns
     -------
@@ -322,6 +329,8 @@ def get_protocol(protocol: str | Protocol) -> Protocol:
     """
     if isinstance(protocol, Protocol):
         return protocol
+    if protocol not in PROTOCOLS:
+        load_plugins("sodbench.protocols")
     try:
         return PROTOCOLS[protocol]
     except KeyError:

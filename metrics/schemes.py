@@ -78,7 +78,8 @@ def find_column(measurement: str, protocol: Protocol) -> PixelColumn:
     above = own.foreground_above
     if above is None:
         above = protocol.rule.foreground_above
-    return PixelColumn(measurement, own.map or protocol.map, above)
+    map_ = protocol.mae_map if own.map == "mae" else own.map or protocol.map
+    return PixelColumn(measurement, map_, above)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""Scores: per-image metrics and their aggregates under one protocol, from counts alone.
+"""Scores: the aggregates of per-image metrics under one protocol, from counts alone.
 
 The names are those of catalogue.py; docs/protocols.md defines them.  A metric or curve that a protocol does not define for
 an image is NaN in that image's row, and the mean over the images leaves it out; whatever is left out is reported.  The one
 exception is an undefined S-measure under a protocol that keeps it: the mean is then undefined too.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,32 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.arrays import Floats
-from sodbench.metrics.catalogue import (
-    MEASUREMENTS,
-    METRICS,
-    THRESHOLD_FAMILIES,
-    Metric,
-    parse_metric,
-)
-from sodbench.metrics.confusion import (
-    PreparedCounts,
-    above_value,
-    at_adaptive_threshold,
-    at_thresholds,
-    prepare_counts,
-)
+from sodbench.metrics.calibration import LEVEL_CURVES, calibration_curve
+from sodbench.metrics.catalogue import select_parametric
 from sodbench.metrics.counts import Counts
-from sodbench.metrics.parameters import Parameters
-from sodbench.metrics.protocols import Protocol, get_protocol
-from sodbench.metrics.s_measure import s_measure
-from sodbench.metrics.set_metrics import aggregate, mean_over_thresholds
-from sodbench.metrics.threshold_metrics import (
-    f_measure,
-    family_values,
-    precision_recall_f,
-    ranking_rates,
+from sodbench.metrics.error_sources import SOURCES
+from sodbench.metrics.image_scores import (
+    FOREGROUND_CURVES,
+    RANKING_CURVES,
+    image_curve_names,
+    per_image_metrics,
 )
-from sodbench.metrics.weighted_f import weighted_f
+from sodbench.metrics.parameters import has_parameters
+from sodbench.metrics.protocols import Protocol, get_protocol
+from sodbench.metrics.set_metrics import aggregate
+from sodbench.metrics.threshold_metrics import f_measure
 from sodbench.version import __version__
 
 if TYPE_CHECKING:
@@ -50,20 +38,28 @@ __all__ = [
     "BLOCK",
     "BlockScores",
     "CountsSource",
-    "PerImage",
     "Scores",
-    "per_image_curves",
-    "per_image_metrics",
     "score",
     "score_block",
 ]
 
 
-_FOREGROUND_CURVES = ("precision", "recall", "f")
-_RANKING_CURVES = ("tpr", "fpr", "ppv")
+# Measurements that a mask without contour does not have
+_WITHOUT_CONTOUR = ("mba", "relaxed_f")
 # Per-image metrics that a protocol may leave undefined; a NaN anywhere else means that the value was not computed.
 _MAY_BE_LEFT_OUT = frozenset(
-    {"mae", "mba", "f_max", "f_mean", "f_adp", "precision_adp", "recall_adp", "fpr_max", "fpr_mean"}
+    {
+        "mae",
+        *_WITHOUT_CONTOUR,
+        "f_max",
+        "f_mean",
+        "f_adp",
+        "precision_adp",
+        "recall_adp",
+        "fpr_max",
+        "fpr_mean",
+    }
+    | {f"mae_{source}" for source in SOURCES}
 )
 # Pairs processed at a time: their curves stay in the processor's cache, and memory does not grow with their number.
 BLOCK = 48
@@ -101,236 +97,6 @@ class BlockScores:
 
 
 @dataclass(frozen=True)
-class PerImage:
-    """Metrics of N images: what a bootstrap resamples.
-
-    Attributes
-    ----------
-    scalars : dict of str to float64 [N]
-        NaN where the protocol defines no value for the image.
-    curves : dict of str to float64 [N, 256]
-        Thresholds ascending; a row of NaN where the protocol defines no value for the image.
-    foreground : float64 [N]
-        Foreground pixels of each mask under the protocol's rule.
-    """
-
-    scalars: dict[str, Floats]
-    curves: dict[str, Floats]
-    foreground: Floats
-
-
-def per_image_metrics(
-    counts: Counts, protocol: Protocol, requested: Sequence[str] = ()
-) -> PerImage:
-    """Compute every metric and every curve of single images.
-
-    Parameters
-    ----------
-    counts : Counts
-    protocol : Protocol
-    requested : sequence of str
-        Further metrics, with parameters in their names; others are there anyway.
-
-    Returns
-    -------
-    PerImage
-
-    Raises
-    ------
-    ValueError
-        When the counts do not hold the protocol's rule.
-    """
-    prepared = prepare_counts(counts, protocol.rule, protocol.map)
-    curves = _curves(prepared, protocol, _image_curve_names())
-
-    scalars = {"mae": _mae(counts, prepared, protocol)}
-    scalars["s"], scalars["s_object"], scalars["s_region"] = s_measure(prepared)
-    scalars["mse"] = _mse(counts, prepared, protocol)
-    for metric in METRICS.values():
-        # those on request exist where they were counted; the others are NaN where they were not
-        name = metric.measurement
-        if metric.needs_pixels and not (metric.on_request and not counts.holds(name)):
-            if name == "wf":
-                beta2 = protocol.weighted_beta2
-                scalars[metric.name] = _weighted_f(counts, prepared, protocol, beta2)
-            elif MEASUREMENTS[name].is_curve:
-                curves[name] = counts.measurement(name, protocol)
-            else:
-                scalars[metric.name] = counts.measurement(name, protocol)
-    adaptive = at_adaptive_threshold(prepared)
-    at_adaptive = precision_recall_f(adaptive, beta2=protocol.beta2) | family_values(adaptive)
-    if protocol.adaptive_e != ">=":
-        adaptive = at_adaptive_threshold(prepared, protocol.adaptive_e)
-        at_adaptive["e"] = family_values(adaptive)["e"]
-    if protocol.empty_masks == "exclude all":
-        for name in _FOREGROUND_CURVES:
-            at_adaptive[name][prepared.positives[:, 0] == 0] = np.nan
-    scalars |= {f"{name}_adp": values[:, 0] for name, values in at_adaptive.items()}
-    for name in ("f", *THRESHOLD_FAMILIES, *_measured_curves(counts)):
-        scalars[f"{name}_max"] = curves[name].max(axis=-1)
-        scalars[f"{name}_mean"] = mean_over_thresholds(curves[name], name, protocol)
-    for metric in _parametric(requested):
-        _add_with_parameters(metric, counts, prepared, protocol, scalars, curves)
-    return PerImage(scalars, curves, prepared.positives[:, 0])
-
-
-def per_image_curves(
-    counts: Counts, protocol: Protocol, names: Iterable[str] | None = None
-) -> PerImage:
-    """Compute curves of single images, without any scalar.
-
-    A report's resampling needs no more; this takes less than half the time of `per_image_metrics`.
-
-    Parameters
-    ----------
-    counts : Counts
-    protocol : Protocol
-    names : iterable of str, optional
-        The curves; all of them by default.
-
-    Returns
-    -------
-    PerImage
-        Without scalars.
-    """
-    measured = _measured_curves(counts)
-    wanted = (*_image_curve_names(), *measured) if names is None else tuple(names)
-    prepared = prepare_counts(counts, protocol.rule, protocol.map)
-    curves = _curves(prepared, protocol, [name for name in wanted if name not in measured])
-    curves |= {name: counts.measurement(name, protocol) for name in measured if name in wanted}
-    return PerImage({}, {name: curves[name] for name in wanted}, prepared.positives[:, 0])
-
-
-def _image_curve_names() -> tuple[str, ...]:
-    return ("precision", "recall", "f", "tpr", "ppv", *THRESHOLD_FAMILIES)
-
-
-def _measured_curves(counts: Counts) -> tuple[str, ...]:
-    """The curves that were measured from the pixels."""
-    return tuple(name for name, m in MEASUREMENTS.items() if m.is_curve and counts.holds(name))
-
-
-def _curves(
-    prepared: PreparedCounts, protocol: Protocol, wanted: Sequence[str]
-) -> dict[str, Floats]:
-    """At least the wanted curves, float64 [N, 256] each."""
-    confusion = at_thresholds(prepared, protocol.comparison)
-    curves = precision_recall_f(confusion, protocol.smoothing, protocol.beta2)
-    if not curves.keys() >= set(wanted):
-        if protocol.comparison != protocol.secondary_comparison:
-            confusion = at_thresholds(prepared, protocol.secondary_comparison)
-        # both axes of a ranking's curve come from one comparison; recall may use another one, and smoothing
-        curves |= ranking_rates(confusion, protocol.smoothing) | family_values(confusion)
-        if protocol.e_comparison:
-            curves["e"] = family_values(at_thresholds(prepared, protocol.e_comparison))["e"]
-    if protocol.empty_masks != "keep":
-        _leave_out_undefined(curves, prepared)
-    for name in wanted:
-        if (parameters := Parameters.parse(name)) and parameters.beta2:
-            curves[name] = f_measure(curves["precision"], curves["recall"], parameters.beta2)
-    return curves
-
-
-def _leave_out_undefined(curves: dict[str, Floats], prepared: PreparedCounts) -> None:
-    """Set to NaN what needs pixels of a class that the mask does not have."""
-    empty, full = prepared.positives[:, 0] == 0, prepared.negatives[:, 0] == 0
-    for name in _FOREGROUND_CURVES:
-        curves[name][empty] = np.nan
-    for name in _RANKING_CURVES:
-        if name in curves:
-            curves[name][empty | full] = np.nan
-
-
-def _mae(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
-    """Mean absolute error, on the mask as stored or on its two classes; NaN where the protocol defines none."""
-    total = (prepared.positives + prepared.negatives)[:, 0]
-    # SalMetric subtracts the grey mask as stored, so this error is counted separately
-    if protocol.mae_mask == "raw":
-        error: Floats = counts.absolute_error / (255 * total)
-        return error
-    if protocol.mae_map != protocol.map:
-        prepared = prepare_counts(counts, protocol.rule, protocol.mae_map)
-    background, foreground = prepared.per_class[:, 0], prepared.per_class[:, 1]
-    summed: Floats = (background * prepared.value + foreground * (1 - prepared.value)).sum(axis=-1)
-    error = summed / total
-    # stretching a constant map divides by zero
-    if protocol.constant_mae == "undefined":
-        constant = np.count_nonzero(prepared.per_class.any(axis=1), axis=1) == 1
-        error[constant] = np.nan
-    return error
-
-
-def _is_parametric(name: str) -> bool:
-    """Whether a metric or curve has parameters in its name."""
-    return Parameters.parse(name) is not None
-
-
-def _parametric(names: Iterable[str]) -> list[Metric]:
-    """The metrics with parameters among some."""
-    return [metric for metric in map(parse_metric, names) if metric.parameters]
-
-
-def _add_with_parameters(
-    metric: Metric,
-    counts: Counts,
-    prepared: PreparedCounts,
-    protocol: Protocol,
-    scalars: dict[str, Floats],
-    curves: dict[str, Floats],
-) -> None:
-    """Compute one metric with parameters of N images, and the F curve that it is a function of."""
-    parameters = metric.parameters
-    if parameters is None:
-        return
-    beta2 = protocol.beta2 if parameters.beta2 is None else parameters.beta2
-    base, form = parameters.base, parameters.base.rpartition("_")[2]
-    if parameters.threshold is not None:
-        confusion = above_value(prepared, parameters.threshold)
-        values = precision_recall_f(confusion, beta2=beta2) | family_values(confusion)
-        scalars[metric.name] = values[base][:, 0]
-        # what a protocol leaves out of the curves it leaves out of their points
-        if base in curves:
-            scalars[metric.name][np.isnan(curves[base][:, 0])] = np.nan
-    elif base == "wf":
-        scalars[metric.name] = _weighted_f(counts, prepared, protocol, beta2)
-    elif base == "f_adp":
-        precision, recall = scalars["precision_adp"], scalars["recall_adp"]
-        scalars[metric.name] = f_measure(precision, recall, beta2)
-    else:
-        curve = f_measure(curves["precision"], curves["recall"], beta2)
-        curves[parameters.curve] = curve
-        if metric.per_image:
-            is_max = form == "max"
-            scalars[metric.name] = (
-                curve.max(axis=-1) if is_max else mean_over_thresholds(curve, "f", protocol)
-            )
-
-
-def _weighted_f(
-    counts: Counts, prepared: PreparedCounts, protocol: Protocol, beta2: float
-) -> Floats:
-    """Weighted F of N images, from the stored weighted precision and recall."""
-    precision, recall = counts.measurement("wf", protocol).T
-    scores = weighted_f(precision, recall, beta2)
-    if protocol.empty_weighted_f == "background":
-        pixels = (prepared.per_class[:, 0] * prepared.value).sum(axis=-1)
-        mean = pixels / (prepared.positives + prepared.negatives)[:, 0]
-        empty = (prepared.positives[:, 0] == 0) & ~np.isnan(scores)
-        scores[empty] = 1 - mean[empty]
-    return scores
-
-
-def _mse(counts: Counts, prepared: PreparedCounts, protocol: Protocol) -> Floats:
-    """Mean squared error of the min-max map against the binary mask, whatever the protocol does to the map."""
-    if protocol.map != "min-max":
-        prepared = prepare_counts(counts, protocol.rule, "min-max")
-    background, foreground = prepared.per_class[:, 0], prepared.per_class[:, 1]
-    squared = background * prepared.value**2 + foreground * (1 - prepared.value) ** 2
-    error: Floats = squared.sum(axis=-1) / (prepared.positives + prepared.negatives)[:, 0]
-    return error
-
-
-@dataclass(frozen=True)
 class Scores:
     """What a method reaches on a set of pairs under one protocol.
 
@@ -345,6 +111,7 @@ class Scores:
     curves : dict of str to float64 [256]
         The means over images at the thresholds 0..255.  ``f`` is the curve whose maximum is ``f_max`` under the
         protocol: ``f_meanpr`` (F of the mean precision and recall) or ``f_meanf`` (the mean of the images' F).
+        ``calibration``, ``level_share`` and ``level_foreground`` are over the grey levels 0..255, see calibration.py.
     stems : tuple of str
         The names of the pairs.
     image_values : dict of str to float64 [N]
@@ -358,7 +125,7 @@ class Scores:
         Stems whose mask has no foreground under the protocol's rule.
     comparisons : dict of str to str
         For each curve, how a map is compared with threshold t: ``>`` (255 v > t), ``trunc>=`` (trunc(255 v) >= t) or
-        ``>=`` (v >= t / 255), for a map's values v in [0, 1].
+        ``>=`` (v >= t / 255), for a map's values v in [0, 1]; ``=`` for curves over the grey levels of the map as stored.
     signature : str
         One line that records how the numbers were made; those of different signatures are not comparable.
     """
@@ -430,7 +197,7 @@ def score(
         When there is no pair, names are too few or unknown, or the counts do not hold the protocol's rule.
     """
     protocol = get_protocol(protocol)
-    further = tuple(metric.name for metric in _parametric(requested))
+    further = tuple(metric.name for metric in select_parametric(requested))
     _check_number(len(stems), len(counts))
     order = np.argsort(np.array(order_by or stems, dtype=object), kind="stable")
     names = np.array(stems, dtype=object)
@@ -442,7 +209,7 @@ def score(
     return Scores(
         protocol=protocol.name,
         n=len(counts),
-        metrics={n: v for n, v in metrics.items() if n in further or not _is_parametric(n)},
+        metrics={n: v for n, v in metrics.items() if n in further or not has_parameters(n)},
         curves=curves,
         stems=tuple(stems),
         image_values=visited.by_name,
@@ -520,7 +287,11 @@ def _left_out(visited: _Visited, names: NDArray[np.object_]) -> dict[str, tuple[
     """The pairs without a value, by the metric whose mean leaves them out."""
     rows = {
         "mae": np.isnan(visited.scalar("mae")),
-        "mba": np.isnan(visited.scalar("mba")) if "mba" in visited.columns else np.zeros(1, bool),
+        **{
+            name: np.isnan(visited.scalar(name))
+            for name in _WITHOUT_CONTOUR
+            if name in visited.columns
+        },
         "f_max": ~visited.defined["f"],
         "auc_roc": ~visited.defined["tpr"],
     }
@@ -528,8 +299,8 @@ def _left_out(visited: _Visited, names: NDArray[np.object_]) -> dict[str, tuple[
 
 
 def _curves_that_may_be_undefined(requested: Sequence[str]) -> tuple[str, ...]:
-    weighted = [m.parameters.curve for m in _parametric(requested) if m.parameters]
-    return (*_FOREGROUND_CURVES, *_RANKING_CURVES, *weighted)
+    weighted = [m.parameters.curve for m in select_parametric(requested) if m.parameters]
+    return (*FOREGROUND_CURVES, *RANKING_CURVES, *weighted)
 
 
 def score_block(
@@ -585,7 +356,7 @@ def _visit_blocks(
     scalars = np.empty((0, len(order)))
     defined = {name: np.ones(len(order), bool) for name in _curves_that_may_be_undefined(requested)}
     foreground = np.empty(len(order))
-    sums = {name: np.zeros(256) for name in _image_curve_names()}
+    sums = {name: np.zeros(256) for name in image_curve_names()}
     for start in range(0, len(order), BLOCK):
         rows = order[start : start + BLOCK]
         stems = tuple(names[rows].tolist())
@@ -614,17 +385,19 @@ def _with_both_f(means: Mapping[str, Floats], protocol: Protocol) -> dict[str, F
     meanpr = f_measure(means["precision"], means["recall"], protocol.beta2)
     by_form = {"f_meanf": means["f"], "f_meanpr": meanpr}
     own = {"f": by_form[f"f_{protocol.f_max}"]}
+    calibration = calibration_curve(*(means[name] for name in LEVEL_CURVES))
     rest = {
         name: curve
         for name, curve in means.items()
-        if name not in _FOREGROUND_CURVES and not _is_parametric(name)
+        if name not in FOREGROUND_CURVES and not has_parameters(name)
     }
+    rest["calibration"] = calibration
     return {n: means[n] for n in ("precision", "recall")} | own | by_form | rest
 
 
 def _mean(name: str, values: Floats, undefined_s: str) -> Floats:
     """The mean over images of a per-image metric, without those that have no value."""
     skipped = name in ("s", "s_object", "s_region") and undefined_s == "skip"
-    if skipped or name in _MAY_BE_LEFT_OUT or _is_parametric(name):
+    if skipped or name in _MAY_BE_LEFT_OUT or has_parameters(name):
         values = values[~np.isnan(values)]
     return np.asarray(values.mean() if len(values) else np.nan)

@@ -19,7 +19,7 @@ from sodbench.metrics.statistics.bootstrap import (
     draw_resamples,
 )
 from sodbench.metrics.statistics.ranking import CriticalDifference, critical_difference
-from sodbench.metrics.statistics.significance import MIN_IMAGES, compare_pairs
+from sodbench.metrics.statistics.significance import ALPHA, MIN_IMAGES, corrected_p
 from sodbench.parallel import in_threads, worker_count
 from sodbench.reports.comparability import (
     Comparable,
@@ -37,7 +37,6 @@ from sodbench.reports.image_counts import (
 from sodbench.reports.result_statistics import (
     ResultStatistics,
     compute_statistics,
-    image_scores,
 )
 from sodbench.reports.selection import (
     index_results,
@@ -291,7 +290,7 @@ def analyse(
             for name, interval in one.intervals.items()
         },
         comparisons=_compare_all(by_key, dataset_names, shown, statistics, comparable),
-        breakdowns=_collect_breakdowns(own, statistics, comparable, _primary_metric(shown)),
+        breakdowns=_collect_breakdowns(statistics, comparable, _primary_metric(shown)),
         by_protocol={key: one.f_max_by_protocol for key, one in statistics.items()},
         resamples=resamples,
         seed=seed,
@@ -410,7 +409,6 @@ def _collect_members(
 
 def _compare_groups(
     attribute: str,
-    results: Mapping[Key, Result],
     statistics: Mapping[Key, ResultStatistics],
     comparable: Comparable,
     metric: Metric,
@@ -428,26 +426,19 @@ def _compare_groups(
             scored = [one.groups[attribute][group][1] for one in own]
             observed = np.array([interval.value if interval else np.nan for interval in scored])
             drawn = np.stack([one.group_distributions[attribute][group] for one in own])
-            scores = np.stack(
-                [image_scores(results[m, dataset], metric.name, stems) for m in methods]
-            )
-            tests = compare_pairs(
-                observed[first] - observed[second],
-                drawn[first] - drawn[second],
-                scores[first] - scores[second],
-                np.full(len(first), metric.higher_is_better),
-            )
-            for i, j, test in zip(first, second, tests, strict=True):
-                if test.significant:
-                    is_first = (test.difference > 0) == metric.higher_is_better
-                    winner, loser = (i, j) if is_first else (j, i)
-                    key = methods[winner], dataset, group
-                    wins[key] = (*wins.get(key, ()), methods[loser])
+            differences = observed[first] - observed[second]
+            _, p, undecided = corrected_p(differences, drawn[first] - drawn[second], len(stems))
+            significant = (p < ALPHA) & ~undecided & (differences != 0)
+            for i, j, gain in zip(
+                first[significant], second[significant], differences[significant], strict=True
+            ):
+                winner, loser = (i, j) if (gain > 0) == metric.higher_is_better else (j, i)
+                key = methods[winner], dataset, group
+                wins[key] = (*wins.get(key, ()), methods[loser])
     return wins
 
 
 def _collect_breakdowns(
-    results: Mapping[Key, Result],
     statistics: Mapping[Key, ResultStatistics],
     comparable: Comparable,
     metric: Metric,
@@ -468,6 +459,6 @@ def _collect_breakdowns(
             key: tuple(interval for _, interval in scores.values())
             for key, scores in groups.items()
         }
-        wins = _compare_groups(attribute, results, statistics, comparable, metric)
+        wins = _compare_groups(attribute, statistics, comparable, metric)
         breakdowns.append(Breakdown(attribute, names, images, values, wins))
     return tuple(breakdowns)

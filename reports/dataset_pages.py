@@ -262,7 +262,7 @@ def write_stats_pages(stats: Sequence[DatasetStats], folder: Path) -> Path:
     SodbenchError
         If other files are in the way (`check_stats_folder`), or the folder cannot be written.
     """
-    from sodbench.reports.plots import save_figure
+    from sodbench.reports.plot_style import save_figure
 
     names = [one.name for one in stats]
     check_stats_folder(names, folder)
@@ -321,7 +321,7 @@ def draw_stats(stats: DatasetStats) -> "Figure":
     import matplotlib
     from matplotlib.figure import Figure
 
-    from sodbench.reports.plots import COLOURS, PAGE, STYLE, plain_label
+    from sodbench.reports.plot_style import COLOURS, PAGE, STYLE, plain_label
 
     frame = stats.attributes
     full = frame[frame["object_size"] > 0]
@@ -351,7 +351,7 @@ def _draw_centre_bias(axes: "Axes", centre_map: NDArray[np.float64]) -> None:
 def _draw_shares(
     axes: "Axes", values: "pd.Series[float]", name: str, limits: Sequence[float]
 ) -> None:
-    from sodbench.reports.plots import COLOURS
+    from sodbench.reports.plot_style import COLOURS
 
     axes.hist(values, bins=np.linspace(0, 1, 26).tolist(), color=COLOURS[1])
     for limit in limits:
@@ -360,7 +360,7 @@ def _draw_shares(
 
 
 def _draw_positions(axes: "Axes", frame: "pd.DataFrame") -> None:
-    from sodbench.reports.plots import COLOURS
+    from sodbench.reports.plot_style import COLOURS
 
     axes.hist(
         [frame["centre_distance"][~frame["border"]], frame["centre_distance"][frame["border"]]],
@@ -376,7 +376,7 @@ def _draw_positions(axes: "Axes", frame: "pd.DataFrame") -> None:
 
 
 def _draw_image_sizes(axes: "Axes", frame: "pd.DataFrame") -> None:
-    from sodbench.reports.plots import COLOURS
+    from sodbench.reports.plot_style import COLOURS
 
     sizes = frame.groupby(["width", "height"]).size()
     widths = sizes.index.get_level_values("width").to_numpy()

@@ -18,7 +18,7 @@ from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.metrics.statistics.aggregates import f_curve
 from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
 from sodbench.metrics.statistics.significance import MIN_IMAGES
-from sodbench.reports import gallery, plots
+from sodbench.reports import gallery, panel_plots, plot_style, plots
 from sodbench.reports.analysis import Analysis, Breakdown
 from sodbench.reports.comparability import Key
 from sodbench.reports.document import Figure
@@ -49,7 +49,7 @@ def _panel_title(analysis: Analysis, dataset: str) -> str:
     return analysis.heading(dataset).replace(" images)", ")")
 
 
-Styles = Mapping[str, plots.LineStyle]
+Styles = Mapping[str, plot_style.LineStyle]
 # With more methods than this the best ones are coloured and the others pale
 MAX_COLOURED = 10
 COLOURED_OF_MANY = 6
@@ -60,7 +60,7 @@ def choose_styles(
     all_methods: Sequence[str],
     entries: MethodEntries | None = None,
     baseline: str | None = None,
-) -> dict[str, plots.LineStyle]:
+) -> dict[str, plot_style.LineStyle]:
     """Return the style of each method, which does not depend on which methods are selected.
 
     Parameters
@@ -81,7 +81,7 @@ def choose_styles(
     """
     entries = entries or {}
     names = list(dict.fromkeys([*all_methods, *analysis.methods]))
-    styles = plots.line_styles(names, entries)
+    styles = plot_style.line_styles(names, entries)
     styles = {method: styles[method] for method in analysis.methods}
     if len(styles) <= MAX_COLOURED:
         return styles
@@ -90,7 +90,7 @@ def choose_styles(
     mean = analysis.values[own].mean(axis=1)
     best = mean.sort_values(ascending=metric.sign < 0).index[:COLOURED_OF_MANY]
     chosen = {*map(str, best), *(m for m, e in entries.items() if e.colour), baseline}
-    return plots.fade_others(styles, [m for m in analysis.methods if m in chosen])
+    return plot_style.fade_others(styles, [m for m in analysis.methods if m in chosen])
 
 
 def _note_pale(styles: Styles) -> str:
@@ -121,7 +121,7 @@ def curve_figures(analysis: Analysis, styles: Styles) -> list[Figure]:
             "Precision against recall over all thresholds that can select a pixel; the mark is where F is highest."
             + _note_pale(styles),
             partial(
-                plots.curve_panels,
+                panel_plots.curve_panels,
                 _panels(analysis, {k: _precision_recall(r) for k, r in results.items()}),
                 "recall",
                 "precision",
@@ -137,7 +137,9 @@ def curve_figures(analysis: Analysis, styles: Styles) -> list[Figure]:
             Figure(
                 f"{name}_threshold",
                 f"{label} against the threshold that binarises the map.{_note_pale(styles)}",
-                partial(plots.curve_panels, _panels(analysis, curves), "threshold", label, styles),
+                partial(
+                    panel_plots.curve_panels, _panels(analysis, curves), "threshold", label, styles
+                ),
             )
         )
     return figures
@@ -182,7 +184,7 @@ def image_score_figures(analysis: Analysis, styles: Styles) -> list[Figure]:
     if any(style.pale for style in styles.values()):
         scores = {k: values for k, values in scores.items() if not styles[k[0]].pale}
         caption += " Only the methods that are coloured in the other figures are shown."
-    draw = partial(plots.box_panels, _panels(analysis, scores), metric, styles)
+    draw = partial(panel_plots.box_panels, _panels(analysis, scores), metric, styles)
     return [Figure("per_image", caption, draw)]
 
 
@@ -217,7 +219,7 @@ def forest_figures(analysis: Analysis, styles: Styles) -> list[Figure]:
         if name == metric.name
     }
     caption = f"{metric.title} with {CONFIDENCE_TEXT} intervals, the best method on top."
-    draw = partial(plots.forest_panels, _panels(analysis, intervals), metric, styles)
+    draw = partial(panel_plots.forest_panels, _panels(analysis, intervals), metric, styles)
     return [Figure("forest", caption, draw)]
 
 
@@ -252,7 +254,7 @@ def breakdown_figure(analysis: Analysis, breakdown: Breakdown, styles: Styles) -
         f"{metric.title} by {breakdown.attribute}, with {CONFIDENCE_TEXT} intervals where a group has at least {MIN_IMAGES} images; "
         "n: number of images."
     )
-    draw = partial(plots.group_panels, _panels(analysis, scores), groups, metric, styles)
+    draw = partial(panel_plots.group_panels, _panels(analysis, scores), groups, metric, styles)
     return Figure("_".join(breakdown.attribute.split()), caption, draw)
 
 
@@ -301,7 +303,7 @@ def protocol_figures(analysis: Analysis) -> list[Figure]:
     if not panels:
         return []
     caption = "Max F of the same maps as each evaluator's conventions give it."
-    return [Figure("protocols", caption, partial(plots.dot_panels, panels, "max F"))]
+    return [Figure("protocols", caption, partial(panel_plots.dot_panels, panels, "max F"))]
 
 
 def cost_figures(

@@ -207,9 +207,27 @@ def load_thumbnail(path: Path, max_side: int, colour: bool) -> NDArray[np.uint8]
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     reduced = Image.fromarray(np.ascontiguousarray(pixels)).resize(
-        size, Image.Resampling.BILINEAR, reducing_gap=2.0
+        size, Image.Resampling.BILINEAR, reducing_gap=1.0
     )
     return np.asarray(reduced, np.uint8)
+
+
+def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 70) -> bytes:
+    """Return a reduced map or mask as JPEG.
+
+    Parameters
+    ----------
+    pixels : uint8 [h, w]
+    quality : int
+        1 to 100.
+
+    Returns
+    -------
+    bytes
+    """
+    content = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(content, format="JPEG", quality=quality)
+    return content.getvalue()
 
 
 def encode_webp(pixels: NDArray[np.uint8], quality: int = 70) -> bytes:

@@ -52,7 +52,7 @@ def _format_block(block: Block, figures: str) -> str:
             return f"```{language}\n{printable_lines(text.rstrip()).replace('```', '` ` `')}\n```"
         case Figure(key, caption):
             path = quote(f"{figures}/{key}", safe="/-_.~")
-            alternative = markdown_text(re.split("[:;.,]", caption)[0])
+            alternative = markdown_text(re.split(r"[:;.,](?:\s|$)", caption)[0])
             files = " · ".join(f"[{kind.upper()}]({path}.{kind})" for kind in ("svg", "pdf"))
             return f"![{alternative}]({path}.png)\n\n{markdown_text(caption)} ({files})"
 

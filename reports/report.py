@@ -5,14 +5,16 @@ No image is scored again, and nothing is typed by hand.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from sodbench.console import logger, track
 from sodbench.files import write_text
-from sodbench.reports import data_files, figures, html, latex, markdown, plots
+from sodbench.reports import data_files, figures, html, latex, markdown, plot_style
 from sodbench.reports.analysis import Analysis, analyse
+from sodbench.reports.browser import plan_browser, writing_thumbnails
 from sodbench.reports.custom_template import fill_template
 from sodbench.reports.document import Document
 from sodbench.reports.hidden_paths import known_roots, without_paths
@@ -140,7 +142,7 @@ def _write_files(
     files: dict[str, Sequence[str]] = {
         f"{figure_folder}/{figure.key}.{extension}": ()
         for figure in document.figures
-        for extension in plots.FORMATS
+        for extension in plot_style.FORMATS
     }
     if options.template and inputs.template_target:
         text = fill_template(
@@ -154,16 +156,18 @@ def _write_files(
         texts |= data_files.table_files(document, analysis, options.colours)
         texts["report.tex"] = partial(latex.format_document, document, options.colours)
         texts["report.json"] = partial(data_files.format_json, document, analysis)
-        browser = html.plan_browser(analysis, options.thumbnails)
+        browser = plan_browser(analysis, options.thumbnails)
         texts |= html.page_files(document, analysis, browser, styles)
         files |= dict.fromkeys(browser.thumbnail_folders, ())
         if options.single_file:
             texts[SINGLE_PAGE] = partial(_make_single_text, document, analysis, styles, options)
-    with ReportFolder.open(place, {**dict.fromkeys(texts, ()), **files}) as folder:
+    with (
+        ReportFolder.open(place, {**dict.fromkeys(texts, ()), **files}) as folder,
+        # drawing keeps one processor busy, decoding and encoding images the others
+        writing_thumbnails(browser, folder) if browser else nullcontext(),
+    ):
         for figure in track(document.figures, "figures", "figure"):
-            plots.save_figure(figure.draw(), folder.path(figure_folder), figure.key)
+            plot_style.save_figure(figure.draw(), folder.path(figure_folder), figure.key)
         for name, make_text in texts.items():
             folder.write_text(name, make_text())
-        if browser:
-            html.write_thumbnails(browser, folder)
     return place.page if place.is_single else place.out / "index.html"

@@ -9,8 +9,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sodbench.console import track
-from sodbench.reports import data_files, gallery, html, plots
+from sodbench.reports import data_files, gallery, html, plot_style
 from sodbench.reports.analysis import Analysis
+from sodbench.reports.browser import (
+    Browser,
+    plan_browser,
+    thumbnail_address,
+    thumbnail_sources,
+)
 from sodbench.reports.document import Document
 from sodbench.reports.inputs import DEFAULT_MAX_SIZE
 
@@ -54,7 +60,7 @@ class SinglePage:
 def make_single_page(
     document: Document,
     analysis: Analysis,
-    styles: Mapping[str, plots.LineStyle],
+    styles: Mapping[str, plot_style.LineStyle],
     max_size: float = DEFAULT_MAX_SIZE,
 ) -> SinglePage:
     """Make the page of a report as one file.
@@ -74,7 +80,7 @@ def make_single_page(
     SinglePage
         Larger than ``max_size`` only if it is so without any thumbnail.
     """
-    browser = html.plan_browser(analysis, None)
+    browser = plan_browser(analysis, None)
     makers = html.page_files(document, analysis, browser, styles)
     figures = {
         figure.key: _figure_address(figure.draw())
@@ -108,7 +114,7 @@ def make_single_page(
     return SinglePage(render(thumbnails, note), shown, images)
 
 
-def _thumbnails_in_order(analysis: Analysis, browser: html.Browser) -> Iterator[dict[str, str]]:
+def _thumbnails_in_order(analysis: Analysis, browser: Browser) -> Iterator[dict[str, str]]:
     """The thumbnails of one image after the other, of all datasets in turn."""
     queues = []
     for dataset in browser.datasets:
@@ -126,7 +132,7 @@ def _thumbnails_in_order(analysis: Analysis, browser: html.Browser) -> Iterator[
         # a few of each kind first
         stems = [choice.stem for choice in choices]
         turns = [stem for i in range(third) for stem in stems[i::third]]
-        sources = html.thumbnail_sources(dataset, browser.map_folders)
+        sources = thumbnail_sources(dataset, browser.map_folders)
         position = {stem: i for i, stem in enumerate(dataset.stems)}
         queues.append((dataset, list(dict.fromkeys(turns)), sources, position))
     for turn in range(max(len(stems) for _, stems, _, _ in queues)):
@@ -141,7 +147,7 @@ def _thumbnails_in_order(analysis: Analysis, browser: html.Browser) -> Iterator[
                 )
                 if pixels is False or pixels is None:
                     continue
-                name = html.thumbnail_address(dataset, kind, position[stem])
+                name = thumbnail_address(dataset, kind, position[stem])
                 found[name] = html.image_address(gallery.encode_webp(pixels, _QUALITY))
             if found:
                 yield found
@@ -149,7 +155,7 @@ def _thumbnails_in_order(analysis: Analysis, browser: html.Browser) -> Iterator[
 
 def _figure_address(figure: Figure) -> str:
     content = io.BytesIO()
-    plots.draw_png(figure, content, _FIGURE_DPI)
+    plot_style.draw_png(figure, content, _FIGURE_DPI)
     with Image.open(content) as image:
         reduced = io.BytesIO()
         image.convert("RGB").save(reduced, format="WEBP", quality=80, method=4)

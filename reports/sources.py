@@ -88,7 +88,8 @@ def find_outside(results: Mapping[tuple[str, str], Result]) -> list[str]:
 
 
 def _is_outside(folders: Mapping[str, str | None], base: str, name: str) -> bool:
-    if Path(name).is_absolute() or os.path.splitdrive(name)[0]:
+    # text only: a report asks this for every file of its thumbnails
+    if name.startswith(("/", os.sep)) or os.path.splitdrive(name)[0]:
         return True
     if ".." not in name:
         return False

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -190,6 +191,7 @@ def _export(network: nn.Module, processing: Processing, path: Path, size: tuple[
                 input_names=["image"],
                 output_names=[processing.output.values],
                 dynamic_shapes=(free,),
+                custom_translation_table={torch.ops.aten.group_norm.default: _group_norm},
                 dynamo=True,
                 verbose=False,
             )
@@ -200,6 +202,42 @@ def _export(network: nn.Module, processing: Processing, path: Path, size: tuple[
     assert program is not None
     program.model.metadata_props[METADATA_KEY] = json.dumps(processing.to_dict())
     program.save(path)
+
+
+def _group_norm(
+    x: Any,
+    num_groups: int,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Any:
+    """Build ``aten.group_norm`` of operators whose sums are as exact as torch's.
+
+    The exporter writes an instance normalisation, which onnxruntime computes by one sum in float32 over a whole group. For
+    CSF's 300,000 values that loses three bits, most of what its maps differed from torch's. Here each axis is summed alone.
+    """
+    from onnxscript import opset18
+
+    # its types describe single calls, not values that are passed on
+    op: Any = opset18
+    rank = len(x.shape)
+    split = op.Concat(op.Constant(value_ints=[0, num_groups, -1]), op.Shape(x, start=2), axis=0)
+
+    def mean(values: Any) -> Any:
+        for axis in range(rank, 1, -1):
+            values = op.ReduceMean(values, op.Constant(value_ints=[axis]), keepdims=1)
+        return values
+
+    groups = op.Reshape(x, split)
+    centred = op.Sub(groups, mean(groups))
+    variance = mean(op.Mul(centred, centred))
+    deviation = op.Sqrt(op.Add(variance, op.CastLike(op.Constant(value_float=eps), x)))
+    normalised = op.Reshape(op.Div(centred, deviation), op.Shape(x))
+    per_channel = op.Constant(value_ints=[-1] + [1] * (rank - 2))
+    if weight is not None:
+        normalised = op.Mul(normalised, op.Reshape(weight, per_channel))
+    return normalised if bias is None else op.Add(normalised, op.Reshape(bias, per_channel))
 
 
 def _root_cause(error: BaseException) -> BaseException:

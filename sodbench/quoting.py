@@ -7,7 +7,6 @@ printed command is pasted into a shell. There is one function for each place tha
 escaped by Jinja's autoescape, LaTeX by `sodbench.reports.latex.latex_text`.
 """
 
-import html
 import json
 import re
 import shlex
@@ -166,7 +165,9 @@ def html_text(text: object) -> str:
     -------
     str
     """
-    return html.escape(printable(" ".join(str(text).split())))
+    from html import escape
+
+    return escape(printable(" ".join(str(text).split())))
 
 
 def size_text(size: Sequence[int]) -> str:

@@ -1,6 +1,8 @@
 """The package list in pyproject.toml names every package in the tree."""
 
 import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -54,3 +56,18 @@ def test_a_checkout_without_symbolic_links_works(tmp_path):
 
 def test_the_citation_names_the_version():
     assert f"\nversion: {sodbench.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_the_description_on_package_indexes_has_no_link_into_the_repository(monkeypatch):
+    pytest.importorskip("setuptools")
+    metadata = {}
+    monkeypatch.setattr("setuptools.setup", lambda **given: metadata.update(given))
+    runpy.run_path(str(ROOT / "setup.py"))
+    description = metadata["long_description"]
+    links = re.findall(r"\]\(([^)]*)\)", description)
+    assert links and all(link.startswith("https://") for link in links)
+    # the names stay, and so does everything else
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    files = re.findall(r"\[([^][]*)\]\((?!https:)", readme)
+    assert len(files) > 10 and all(name in description for name in files)
+    assert len(description.splitlines()) == len(readme.splitlines())

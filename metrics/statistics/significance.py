@@ -103,29 +103,50 @@ def compare_pairs(
     gains = np.where(higher_is_better[:, None], image_differences, -image_differences)
     wins, losses = (gains > _TIE).sum(axis=1), (gains < -_TIE).sum(axis=1)
     ties = np.isfinite(gains).sum(axis=1) - wins - losses
+    p, p_holm, undecided = corrected_p(difference, distributions, images)
     if images >= MIN_IMAGES:
         low, high = percentiles(distributions)
-        p, p_wilcoxon = (
-            bootstrap_p(difference, distributions, images),
-            wilcoxon_p(image_differences),
-        )
-        # the standard error of other draws could be smaller or larger than this one
-        lowest, highest = (
-            holm(bootstrap_p(difference, distributions, images, errors))
-            for errors in (-_MONTE_CARLO_ERRORS, _MONTE_CARLO_ERRORS)
-        )
-        undecided = (lowest < ALPHA) & (highest >= ALPHA)
+        p_wilcoxon = wilcoxon_p(image_differences)
     else:
-        low, high, p, p_wilcoxon = np.full((4, len(difference)), np.nan)
-        undecided = np.zeros(len(difference), bool)
-    columns = (difference, low, high, p, holm(p), p_wilcoxon, holm(p_wilcoxon), undecided)
+        low, high, p_wilcoxon = np.full((3, len(difference)), np.nan)
+    columns = (difference, low, high, p, p_holm, p_wilcoxon, holm(p_wilcoxon), undecided)
     rows = zip(*(column.tolist() for column in (*columns, wins, ties, losses)), strict=True)
     return [PairedTest(*row) for row in rows]
 
 
-def bootstrap_p(
-    differences: Floats, distributions: Floats, images: int, errors: float = 0.0
-) -> Floats:
+def corrected_p(
+    differences: Floats, distributions: Floats, images: int
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Test differences of aggregates, and correct the p-values together.
+
+    Parameters
+    ----------
+    differences : float64 [K]
+    distributions : float64 [K, resamples]
+        See `bootstrap_p`.
+    images : int
+        Number of images in a resample.
+
+    Returns
+    -------
+    p, p_holm : float64 [K]
+        NaN for fewer than `MIN_IMAGES` images.
+    undecided : bool [K]
+        Whether other draws of as many resamples could put ``p_holm`` on the other side of `ALPHA`.
+    """
+    if images < MIN_IMAGES:
+        untested = np.full(len(differences), np.nan)
+        return untested, untested, np.zeros(len(differences), bool)
+    error = _standard_error(distributions, images)
+    # the standard error of other draws could be smaller or larger than this one
+    margin = _MONTE_CARLO_ERRORS * _monte_carlo_error(distributions)
+    p, lowest, highest = (
+        _t_test(differences, error * factor, images) for factor in (1.0, 1 - margin, 1 + margin)
+    )
+    return p, holm(p), (holm(lowest) < ALPHA) & (holm(highest) >= ALPHA)
+
+
+def bootstrap_p(differences: Floats, distributions: Floats, images: int) -> Floats:
     """Return two-sided p-values of differences of aggregates from their paired bootstrap distributions.
 
     The distribution's standard deviation is taken as the standard error of the difference, with the factor
@@ -139,24 +160,29 @@ def bootstrap_p(
     distributions : float64 [K, resamples]
     images : int
         Number of images in a resample.
-    errors : float, optional
-        Move the standard error by so many of its own standard errors, which it has because the number of resamples is
-        finite: 2 and -2 give the range in which p would be with other draws.
 
     Returns
     -------
     float64 [K]
         NaN for fewer than two images, or where the distribution has a NaN.
     """
-    from scipy.stats import t
-
     if images < 2:
         return np.full(len(differences), np.nan)
+    return _t_test(differences, _standard_error(distributions, images), images)
+
+
+def _standard_error(distributions: Floats, images: int) -> Floats:
+    with np.errstate(invalid="ignore"):
+        error: Floats = distributions.std(axis=1, ddof=1) * np.sqrt(images / (images - 1))
+    return error
+
+
+def _t_test(differences: Floats, error: Floats, images: int) -> Floats:
+    """Two-sided p-values [K] of differences with these standard errors."""
+    from scipy.stats import t
+
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = distributions.std(axis=1, ddof=1) * np.sqrt(images / (images - 1))
-        if errors:
-            error = error * (1 + errors * _monte_carlo_error(distributions))
-        p = 2 * t.sf(np.abs(differences) / error, images - 1)
+        p: Floats = 2 * t.sf(np.abs(differences) / error, images - 1)
     never_differs = (error == 0) & (differences == 0)
     return np.where(never_differs, 1.0, p)
 
@@ -167,10 +193,10 @@ def _monte_carlo_error(distributions: Floats) -> Floats:
     From the fourth moment: the variance of a sample variance is about (kurtosis - 1) / resamples of its square.
     0 where a distribution does not vary.
     """
-    deviation = distributions - distributions.mean(axis=1, keepdims=True)
-    variance = (deviation**2).mean(axis=1)
+    squares = (distributions - distributions.mean(axis=1, keepdims=True)) ** 2
+    variance = squares.mean(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        kurtosis = (deviation**4).mean(axis=1) / variance**2
+        kurtosis = (squares**2).mean(axis=1) / variance**2
         error = np.sqrt((kurtosis - 1) / distributions.shape[1]) / 2
     return np.where(variance == 0, 0.0, error)
 

@@ -296,7 +296,7 @@
 
   const url = (...parts) => "thumbnails/" + parts.map(encodeURIComponent).join("/");
   const thumbnail = (set, kind, i) => {
-    const name = url(report.datasets[set].folder, kind, `${String(i).padStart(6, "0")}.webp`);
+    const name = url(report.datasets[set].folder, kind, `${String(i).padStart(6, "0")}.${kind === "image" ? "webp" : "jpg"}`);
     return report.inline ? report.inline[name] || "" : name;
   };
   const image = (source, alt) => {

@@ -391,6 +391,7 @@ def _open(task: Task, settings: _Settings, held: ExitStack) -> _OpenTask:
             force=settings.force,
             allow_swapped=settings.allow_swapped,
         )
+        task = reusable.task or task
     store = held.enter_context(
         CountsStore(folder, task.policy, reusable.counts, restart=settings.force)
     )
@@ -411,7 +412,8 @@ def _count_missing(opened: Sequence[_OpenTask], settings: _Settings) -> list[Out
         logger.info(
             f"{dataset}: {total - left} of {total} pairs were scored before and have not changed"
         )
-    policy = opened[0].task.policy
+    # a task without missing pairs may keep more than was asked for
+    policy = next((one.task.policy for one in opened if one.missing), opened[0].task.policy)
     met: list[list[MapProblem]] = [[] for _ in opened]
     scored: list[dict[str, dict[str, BlockScores]]] = [
         {protocol: {} for protocol in settings.protocols} for _ in opened

@@ -40,6 +40,9 @@ _IDENTITY = (
     "max_side",
 )
 
+# Where a manifest records earlier runs whose maps are kept, if they ran otherwise: on another device, say.
+_EARLIER = "earlier_runs"
+
 # What a manifest means that does not mention a part of the identity.
 _DEFAULTS: dict[str, Any] = {"output": "logits", "processing": Processing().to_dict()}
 
@@ -56,6 +59,9 @@ def _read_manifest(path: Path) -> Mapping[str, Any]:
     manifest = {**dict.fromkeys(_IDENTITY), **_DEFAULTS, **read_json(path)}
     # raises ValueError
     _read_problems(manifest)
+    earlier = manifest.get(_EARLIER, [])
+    if not isinstance(earlier, list) or not all(isinstance(run, dict) for run in earlier):
+        raise ValueError("its earlier runs are not those of a prediction")
     return manifest
 
 
@@ -81,11 +87,14 @@ class Prepared:
         Number of maps that are kept.
     problems : tuple of Problem
         What an earlier run recorded about the network that made the kept maps.
+    earlier : tuple of mapping
+        How the runs ran that made the kept maps.
     """
 
     todo: list[tuple[str, Path]]
     n_kept: int
     problems: tuple[Problem, ...] = ()
+    earlier: tuple[Mapping[str, Any], ...] = ()
 
 
 def check_not_images_folder(path: Path, images: ImageList) -> None:
@@ -146,14 +155,18 @@ def prepare_folder(
         (folder.path / name).unlink()
     before = folder.manifest if kept and folder.manifest else {}
     problems = _read_problems(before)
-    layout = {"memory_format": before["memory_format"]} if "memory_format" in before else {}
-    write_manifest(folder, {**settings, **layout}, problems)
+    earlier = (*before.get(_EARLIER, ()), _run_of(before)) if before else ()
     todo = [(stem, image) for stem, image in images if f"{stem}.png" not in kept]
-    return Prepared(todo, len(kept), problems)
+    if todo or not before:
+        write_manifest(folder, settings, problems, earlier)
+    return Prepared(todo, len(kept), problems, earlier)
 
 
 def write_manifest(
-    folder: OutputFolder, settings: Mapping[str, Any], problems: Sequence[Problem] = ()
+    folder: OutputFolder,
+    settings: Mapping[str, Any],
+    problems: Sequence[Problem] = (),
+    earlier: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write the manifest.
 
@@ -164,14 +177,30 @@ def write_manifest(
         What makes the maps.
     problems : sequence of Problem
         What is wrong with the network's maps as a whole.
+    earlier : sequence of mapping
+        How earlier runs ran whose maps are kept; those that ran in the same way are left out.
 
     Raises
     ------
     SodbenchError
         If it cannot be written.
     """
-    entries = {"problems": [asdict(problem) for problem in problems]} if problems else {}
+    entries: dict[str, Any] = {}
+    if problems:
+        entries["problems"] = [asdict(problem) for problem in problems]
+    seen: list[Mapping[str, Any]] = [_run_of(settings)]
+    for run in earlier:
+        if run not in seen:
+            seen.append(run)
+    if others := seen[1:]:
+        entries[_EARLIER] = others
     folder.write_manifest({**settings, **entries})
+
+
+def _run_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a manifest records of the run, which runs with maps in one folder need not share."""
+    others = ("made_by", "problems", _EARLIER, *_IDENTITY)
+    return {key: value for key, value in manifest.items() if key not in others}
 
 
 def describe_image(content: bytes) -> str:

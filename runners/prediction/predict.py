@@ -175,7 +175,7 @@ def _predict_images(
         if folder and total.written:
             if total.memory_formats:
                 settings["memory_format"] = " and ".join(total.memory_formats)
-            write_manifest(folder, settings, total.warnings)
+            write_manifest(folder, settings, total.warnings, prepared.earlier)
     seconds = time.perf_counter() - started
     manifest = output / MANIFEST
     return PredictionSummary(

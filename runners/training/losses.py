@@ -3,7 +3,7 @@
 Each takes logits [n, 1, h, w] and masks [n, 1, h, w] in 0..1 (float32, not necessarily binary) and returns one value
 per image, [n]: images never mix, so any grouping of an update gives the same sum. Images that do not fill the batch
 have ``inside``, float32 [n, 1, h, w]: 1 in the image, 0 around it. What is around an image counts nowhere; masks must
-be 0 there. Adding a loss takes a function and an entry in `LOSSES`; a recipe names it by its key.
+be 0 there. Adding a loss takes a function, an entry in `LOSSES`, and its key in `CHOICES` of recipe.py.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """What a recipe decides about the network and its optimiser: the start, the modes, the learning rate.
 
-Adding an optimiser or a schedule takes a function and an entry in `OPTIMIZERS` or `SCHEDULES`; a recipe names it by its
-key.
+Adding an optimiser or a schedule takes a function, an entry in `OPTIMIZERS` or `SCHEDULES`, and its key in `CHOICES` of
+recipe.py.
 """
 
 import math

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from sodbench.errors import SodbenchError
-from sodbench.runners.training.losses import LOSSES
-from sodbench.runners.training.optimizer import OPTIMIZERS, SCHEDULES
 from sodbench.toml import parse_toml_value, read_toml
 
-# The values of the fields that name a choice.
+# The values of the fields that name a choice. The keys of OPTIMIZERS, SCHEDULES and LOSSES are repeated, because a recipe
+# is printed and checked without PyTorch.
 CHOICES = {
-    "optimizer": tuple(OPTIMIZERS),
-    "schedule": tuple(SCHEDULES),
+    "optimizer": ("adam", "adamw", "sgd"),
+    "schedule": ("steps", "cosine", "constant"),
     "remainder": ("carry", "drop", "flush"),
-    "loss": tuple(LOSSES),
+    "loss": ("bce-sum", "bce", "bce-iou", "structure"),
     "initialise": ("model", "kaiming"),
     "batching": ("auto", "exact", "pad"),
     "memory_format": ("auto", "channels_last", "contiguous"),

@@ -11,11 +11,9 @@ import argparse
 import errno
 import importlib
 import os
-import platform
 import shlex
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -84,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="sodbench",
         description="Measure salient object detection: train, predict, score, report.",
-        epilog="'sodbench COMMAND --help' explains one command.\n"
+        epilog="'sodbench COMMAND --help' and 'sodbench help COMMAND' explain one command.\n"
         "'sodbench run --sample' shows everything at work in a few minutes, without any data.\n\n"
         f"{STATUSES}",
     )
@@ -146,6 +144,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _prepare_streams()
         try:
             words = sys.argv[1:] if argv is None else list(argv)
+            if words[:1] == ["help"]:
+                # as git and others have it
+                words = [*words[1:], "--help"]
             parser = build_parser()
             if not {"-h", "--help", "--version"} & set(words):
                 apply_defaults(dict(command_parsers(parser)))
@@ -159,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:  # noqa: BLE001  every error ends in a message, whatever a user's file raises
         status, lines = _explain(error, arguments)
         if status == INTERNAL and _shows_tracebacks(arguments):
-            lines = [*lines, *"".join(traceback.format_exception(error)).splitlines()]
+            lines = [*lines, *_trace(error)]
         _print_error(lines)
         if status == PIPE_CLOSED or lines[0].startswith("standard output:"):
             _discard_output()
@@ -167,6 +168,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    import platform
+
     from sodbench.console import Messages, logger, show_messages
 
     if arguments.quiet and arguments.verbose:
@@ -191,8 +194,7 @@ def _run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         except BaseException as error:
             # printed after all messages; the file keeps it, too
             status, lines = _explain(error, arguments)
-            trace = traceback.format_exception(error) if status == INTERNAL else ()
-            for line in (*lines, *"".join(trace).splitlines()):
+            for line in (*lines, *(_trace(error) if status == INTERNAL else ())):
                 logger.error(line, extra={"file_only": True})
             raise
         finally:
@@ -276,6 +278,12 @@ def _explain(error: BaseException, arguments: argparse.Namespace) -> tuple[int, 
             return INTERNAL, [
                 f"{what}; please report it with the command (--verbose shows where it happened)"
             ]
+
+
+def _trace(error: BaseException) -> list[str]:
+    import traceback
+
+    return "".join(traceback.format_exception(error)).splitlines()
 
 
 def _is_interrupt(error: BaseException | None) -> bool:

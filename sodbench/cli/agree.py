@@ -3,7 +3,8 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_exit_zero, add_format, add_jobs, add_output, path, positive
+from sodbench.cli.options import add_exit_zero, add_format, add_jobs, add_output
+from sodbench.cli.values import path, positive
 
 
 def add_parser(commands: Any) -> None:

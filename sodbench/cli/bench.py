@@ -3,15 +3,14 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import (
+from sodbench.cli.network_options import (
     add_inference,
     add_model_choices,
-    add_output,
-    filled,
-    positive,
     read_execution,
     read_model,
 )
+from sodbench.cli.options import add_output
+from sodbench.cli.values import filled, positive
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:

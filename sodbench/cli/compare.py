@@ -14,10 +14,9 @@ from sodbench.cli.options import (
     add_output,
     add_resampling,
     add_selection,
-    names,
-    path,
     select_datasets,
 )
+from sodbench.cli.values import names, path
 from sodbench.metrics.catalogue import REPORT_METRICS
 
 

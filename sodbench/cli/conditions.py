@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sodbench.cli.options import filled, path, refuse_without_effect
+from sodbench.cli.values import filled, path, refuse_without_effect
 from sodbench.errors import SodbenchError
 
 if TYPE_CHECKING:

@@ -68,6 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
     lines += [f"environment: {name}={printable(value)}" for name, value in variables.items()]
     if rows:
         cells = [(f"sodbench {c}", o, printable(" ".join(v) if v else "yes")) for c, o, v in rows]
-        lines += ["", format_table(("command", "option", "default"), cells)]
+        lines += ["", format_table(("command", "option", "default"), cells, align="lll")]
     show("\n".join(lines))
     return 0

@@ -5,15 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import (
-    add_data_root,
-    add_exit_zero,
-    add_format,
-    add_jobs,
-    add_output,
-    filled,
-    positive,
-)
+from sodbench.cli.options import add_data_root, add_exit_zero, add_format, add_jobs, add_output
+from sodbench.cli.values import filled, positive
 from sodbench.quoting import printable
 
 if TYPE_CHECKING:

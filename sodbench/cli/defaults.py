@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import DATA_VARIABLE, describe_choice
+from sodbench.cli.options import DATA_VARIABLE
+from sodbench.cli.values import describe_choice
 from sodbench.errors import SodbenchError
-from sodbench.toml import read_toml
 
 if TYPE_CHECKING:
     from sodbench.cli.parser import Command
@@ -162,6 +162,9 @@ def read_configuration(file: Path) -> dict[str, Any]:
     SodbenchError
         If it cannot be read or is no TOML.
     """
+    # few have such a file
+    from sodbench.toml import read_toml
+
     tables = read_toml(file)
     if file.name == "pyproject.toml":
         tables = tables.get("tool", {}).get("sodbench", {})

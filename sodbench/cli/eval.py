@@ -21,16 +21,11 @@ from sodbench.cli.options import (
     add_protocol,
     add_truth_root,
     add_workers,
-    filled,
-    names,
-    path,
-    positive,
     read_policy,
     read_protocols,
     read_truth_root,
-    refuse_without_effect,
-    some_names,
 )
+from sodbench.cli.values import filled, names, path, positive, refuse_without_effect, some_names
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.metrics.catalogue import (
     DEFAULT_METRICS,

@@ -3,7 +3,8 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_model_choices, add_output, read_model
+from sodbench.cli.network_options import add_model_choices, read_model
+from sodbench.cli.options import add_output
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:

@@ -3,7 +3,8 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_output, filled, names, path, some_names
+from sodbench.cli.options import add_output
+from sodbench.cli.values import filled, names, path, some_names
 from sodbench.metrics.catalogue import REPORT_METRICS
 
 

@@ -3,7 +3,8 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_exit_zero, add_output, path
+from sodbench.cli.options import add_exit_zero, add_output
+from sodbench.cli.values import path
 
 
 def add_parser(commands: Any) -> None:

@@ -1,210 +1,30 @@
-"""Options that several commands share, and the values of options, checked where they are given.
-
-argparse prints the message of a refused value with the name of its option, and exits with status 2.
-"""
+"""Options that several commands share: what is read and written, and how maps are scored."""
 
 import argparse
-import difflib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sodbench.errors import SodbenchError
+from sodbench.cli.values import (
+    at_least,
+    describe_choice,
+    filled,
+    names,
+    not_negative,
+    path,
+    positive,
+    some_names,
+)
 from sodbench.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
-from sodbench.models import DEFAULT_MODEL
 from sodbench.plugins import load_plugins
 
 if TYPE_CHECKING:
-    from sodbench.models.execution import Execution
-    from sodbench.models.source import ModelSource
     from sodbench.results import Policy, Result
 
 # Names the folder of the datasets.
 DATA_VARIABLE = "SODBENCH_DATA"
-
-# ---- values ---------------------------------------------------------------------------------------
-
-
-def positive(text: str) -> int:
-    """Read a whole number, at least 1.
-
-    Parameters
-    ----------
-    text : str
-        The value as it was typed.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is not such a number.
-    """
-    return _whole(text, least=1)
-
-
-def not_negative(text: str) -> int:
-    """Read a whole number, at least 0.
-
-    Parameters
-    ----------
-    text : str
-        The value as it was typed.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is not such a number.
-    """
-    return _whole(text, least=0)
-
-
-def _resamples(text: str) -> int:
-    return _whole(text, least=100)
-
-
-def _whole(text: str, least: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = None
-    if number is None or number < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-    return number
-
-
-def describe_choice(value: object, choices: Iterable[object]) -> str:
-    """Return the message for a value that is none of the choices.
-
-    Parameters
-    ----------
-    value : object
-        What was given.
-    choices : iterable
-        What is possible.
-
-    Returns
-    -------
-    str
-    """
-    names = [str(choice) for choice in choices]
-    near = difflib.get_close_matches(str(value).lower(), names, 1)
-    hint = f", did you mean {near[0]!r}?" if near else ""
-    return f"invalid choice: {str(value)!r}{hint} (choose from {', '.join(map(repr, names))})"
-
-
-def filled(text: str) -> str:
-    """Read text that must not be empty, as it is when a shell expands an unset variable.
-
-    Parameters
-    ----------
-    text : str
-        The value as it was typed.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is empty.
-    """
-    if not text.strip():
-        raise argparse.ArgumentTypeError("is empty (an unset variable?)")
-    return text
-
-
-def path(text: str) -> Path:
-    """Read the path of a file or folder; the empty text would otherwise mean the current folder.
-
-    Parameters
-    ----------
-    text : str
-        The value as it was typed.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is empty.
-    """
-    return Path(filled(text))
-
-
-def some_names(text: str) -> str:
-    """Read one or more names, separated by commas; none would otherwise mean all.
-
-    Parameters
-    ----------
-    text : str
-        The value as it was typed.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it holds no name.
-    """
-    if not names([text]):
-        raise argparse.ArgumentTypeError(f"{text!r} names nothing (an unset variable?)")
-    return text
-
-
-def names(texts: Sequence[str] | None) -> tuple[str, ...]:
-    """Split the names of an option that takes several, separated by spaces or commas.
-
-    Parameters
-    ----------
-    texts : sequence of str, optional
-        The values of the option.
-
-    Returns
-    -------
-    tuple of str
-        Empty if the option was not given.
-    """
-    return tuple(name.strip() for text in texts or () for name in text.split(",") if name.strip())
-
-
-def refuse_without_effect(
-    arguments: argparse.Namespace, destinations: Sequence[str], why: str
-) -> None:
-    """Raise `SodbenchError` if one of these options was given; ``why`` completes "has no effect ...".
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-    destinations : sequence of str
-        The options, as attributes of the arguments.
-    why : str
-        The end of the message.
-
-    Raises
-    ------
-    SodbenchError
-        If one of them was given.
-    """
-    # a default from a file may hold for other calls
-    configured = {setting.destination for setting in getattr(arguments, "settings", ())}
-    for name in destinations:
-        if getattr(arguments, name) not in (None, False, []) and name not in configured:
-            raise SodbenchError(f"--{name.replace('_', '-')} has no effect {why}")
-
 
 # ---- what is read and written ---------------------------------------------------------------------
 
@@ -450,7 +270,7 @@ def add_resampling(parser: argparse._ActionsContainer, resamples: int, use: str)
     """
     parser.add_argument(
         "--resamples",
-        type=_resamples,
+        type=partial(at_least, 100),
         metavar="N",
         default=resamples,
         help=f"number of {use}, at least 100 (default: %(default)s)",
@@ -461,201 +281,6 @@ def add_resampling(parser: argparse._ActionsContainer, resamples: int, use: str)
         metavar="N",
         default=0,
         help="random seed (default: %(default)s); the same seed gives the same output",
-    )
-
-
-# ---- networks -------------------------------------------------------------------------------------
-
-
-def add_model_choices(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Add the options that choose a network, its weights and its processing; `read_model` reads them.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Where the groups of options are added.
-
-    Returns
-    -------
-    argparse group
-        That of the network, for further options.
-    """
-    model = parser.add_argument_group("which model")
-    model.add_argument(
-        "--model",
-        type=filled,
-        default=DEFAULT_MODEL,
-        metavar="NAME",
-        help="a registered model, a baseline, path/to/file.py:factory, or path/to/file.onnx (default: %(default)s)",
-    )
-    model.add_argument(
-        "--checkpoint", type=path, metavar="FILE", help="weights of the whole model (a state_dict)"
-    )
-    model.add_argument(
-        "--checkpoint-key",
-        type=filled,
-        metavar="KEY",
-        help="where in the checkpoint the weights are, if it holds several sets, as ema or model.state_dict",
-    )
-    model.add_argument(
-        "--model-arg",
-        type=filled,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="keyword argument of the model's factory; may be repeated",
-    )
-    around = parser.add_argument_group(
-        "how images are prepared and maps made (default: as the model declares)"
-    )
-    around.add_argument(
-        "--preset",
-        type=filled,
-        metavar="NAME",
-        help="how images are prepared and maps made, as in the test script of a family of models: csf, csnet, u2net, "
-        "basnet, isnet, birefnet, edn, samnet, cpd, rembg-u2net, rembg-isnet, rembg-birefnet",
-    )
-    around.add_argument(
-        "--model-config",
-        type=path,
-        metavar="FILE.toml",
-        help="the same, from a file (docs/models.md)",
-    )
-    around.add_argument(
-        "--processing",
-        type=filled,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change one value of it, as in input.fixed=[320,320]; may be repeated",
-    )
-    return model
-
-
-def read_model(arguments: argparse.Namespace) -> "ModelSource":
-    """Return the model that the options of `add_model_choices` choose.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    ModelSource
-
-    Raises
-    ------
-    SodbenchError
-        For wrong values.
-    """
-    from sodbench.models.presets import find_preset, load_processing, parse_changes, parse_options
-    from sodbench.models.source import ModelSource
-
-    processing = None
-    if arguments.preset and arguments.model_config:
-        raise SodbenchError(
-            "give either --preset or --model-config, not both; the file may name a preset to begin with"
-        )
-    if arguments.preset:
-        processing = find_preset(arguments.preset)
-    if arguments.model_config:
-        processing = load_processing(arguments.model_config)
-    return ModelSource(
-        arguments.model,
-        arguments.checkpoint,
-        arguments.checkpoint_key,
-        options=parse_options(arguments.model_arg),
-        processing=processing,
-        changes=parse_changes(arguments.processing),
-    )
-
-
-def add_device(parser: argparse._ActionsContainer) -> None:
-    """Add ``--device``.
-
-    Parameters
-    ----------
-    parser : argparse parser or group
-        Where the options are added.
-    """
-    parser.add_argument(
-        "--device",
-        type=filled,
-        default="auto",
-        metavar="NAME",
-        help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)",
-    )
-
-
-def add_inference(parser: argparse._ActionsContainer) -> None:
-    """Add the options that choose how a network is computed.
-
-    Parameters
-    ----------
-    parser : argparse parser or group
-        Where the options are added.
-    """
-    add_device(parser)
-    parser.add_argument(
-        "--precision",
-        choices=("fp32", "tf32", "bf16", "fp16"),
-        help="arithmetic of the network (default: tf32, which is TF32 in convolutions, on CUDA devices that have "
-        "it, as in torch; else fp32)",
-    )
-    parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="use torch.compile: faster, but on a CPU it first compiles for minutes for each image size",
-    )
-    parser.add_argument(
-        "--padding",
-        action=argparse.BooleanOptionalAction,
-        help="predict images of different sizes in one batch; the network must handle it (default: on CUDA, if it "
-        "does)",
-    )
-    parser.add_argument(
-        "--cuda-graphs",
-        action=argparse.BooleanOptionalAction,
-        help="launch the network as a CUDA graph for shapes of batches that come often (default: on CUDA, if the "
-        "network handles padding)",
-    )
-
-
-def read_execution(arguments: argparse.Namespace) -> "Execution":
-    """Return what the options of `add_inference` say about how a network is executed.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        The parsed arguments.
-
-    Returns
-    -------
-    Execution
-    """
-    return {
-        "device": arguments.device,
-        "precision": arguments.precision,
-        "compiled": arguments.compile,
-        "padding": arguments.padding,
-        "graphs": arguments.cuda_graphs,
-    }
-
-
-def add_batch_size(parser: argparse._ActionsContainer) -> None:
-    """Add ``--batch-size``.
-
-    Parameters
-    ----------
-    parser : argparse parser or group
-        Where the options are added.
-    """
-    parser.add_argument(
-        "--batch-size",
-        type=positive,
-        metavar="N",
-        help="maximum batch size (default: depends on the device)",
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sodbench.cli.defaults import Setting
-from sodbench.cli.options import describe_choice, path
+from sodbench.cli.values import describe_choice, path
 from sodbench.quoting import printable
 
 # Options of earlier versions, and what they are called now; one became two.

@@ -4,17 +4,15 @@ import argparse
 import os
 from typing import Any
 
-from sodbench.cli.options import (
+from sodbench.cli.network_options import (
     add_batch_size,
-    add_exit_zero,
     add_inference,
     add_model_choices,
-    add_output,
-    path,
-    positive,
     read_execution,
     read_model,
 )
+from sodbench.cli.options import add_exit_zero, add_output
+from sodbench.cli.values import path, positive
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:

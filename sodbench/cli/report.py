@@ -11,14 +11,10 @@ from sodbench.cli.options import (
     add_output,
     add_resampling,
     add_selection,
-    filled,
-    names,
-    not_negative,
-    path,
-    refuse_without_effect,
     select_datasets,
     select_methods,
 )
+from sodbench.cli.values import filled, names, not_negative, path, refuse_without_effect
 
 
 def add_parser(commands: Any) -> None:

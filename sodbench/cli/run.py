@@ -6,27 +6,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import (
+from sodbench.cli.network_options import (
     add_batch_size,
-    add_exit_zero,
     add_inference,
-    add_limits,
     add_model_choices,
+    read_execution,
+    read_model,
+)
+from sodbench.cli.options import (
+    add_exit_zero,
+    add_limits,
     add_output,
     add_policy,
     add_protocol,
     add_workers,
     default_data_root,
-    filled,
-    names,
-    path,
-    read_execution,
-    read_model,
     read_policy,
     read_protocols,
-    refuse_without_effect,
-    some_names,
 )
+from sodbench.cli.values import filled, names, path, refuse_without_effect, some_names
 from sodbench.errors import SodbenchError, listing
 from sodbench.metrics.catalogue import DEFAULT_METRICS
 

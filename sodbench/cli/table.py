@@ -8,13 +8,10 @@ from sodbench.cli.options import (
     add_output,
     add_resampling,
     add_selection,
-    filled,
-    names,
-    path,
-    positive,
     select_datasets,
     select_methods,
 )
+from sodbench.cli.values import filled, names, path, positive
 
 if TYPE_CHECKING:
     from sodbench.reports.paper_table import PaperTableOptions

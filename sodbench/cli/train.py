@@ -4,20 +4,9 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import (
-    add_data_root,
-    add_device,
-    add_exit_zero,
-    add_jobs,
-    add_model_choices,
-    add_output,
-    filled,
-    not_negative,
-    path,
-    positive,
-    read_model,
-    refuse_without_effect,
-)
+from sodbench.cli.network_options import add_device, add_model_choices, read_model
+from sodbench.cli.options import add_data_root, add_exit_zero, add_jobs, add_output
+from sodbench.cli.values import filled, not_negative, path, positive, refuse_without_effect
 
 if TYPE_CHECKING:
     from sodbench.datasets import Dataset

@@ -3,7 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from sodbench.cli.options import add_format, add_jobs, add_truth_root, path, read_truth_root
+from sodbench.cli.options import add_format, add_jobs, add_truth_root, read_truth_root
+from sodbench.cli.values import path
 from sodbench.errors import SodbenchError
 from sodbench.quoting import json_text, printable
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sodbench.errors import SodbenchError
 from sodbench.files import file_hash
 from sodbench.models.baselines import BASELINES
+from sodbench.models.presets import PRESETS
 from sodbench.models.user_code import FAILURES, describe_failure, user_code
 from sodbench.plugins import load_plugins
 
@@ -120,15 +121,24 @@ def create_model(name: str, **options: Any) -> "nn.Module":
         raise SodbenchError(
             f"{name} is a baseline without a network, so there is nothing to create"
         )
-    known = model_names()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1, 0.4)
-        raise SodbenchError(
-            f"unknown model {name!r}"
-            + (f"; did you mean {near[0]!r}?" if near else "")
-            + f". Known: {', '.join([*known, *BASELINES])}; or your own as path/to/file.py:factory or path/to/file.onnx"
-        )
+    if name not in model_names():
+        raise SodbenchError(*_describe_unknown(name))
     return _call_factory(name, _factories[name], options)
+
+
+def _describe_unknown(name: str) -> list[str]:
+    known = [*model_names(), *BASELINES]
+    near = difflib.get_close_matches(name, known, 1)
+    lines = [
+        f"unknown model {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        f"  known: {', '.join(known)}",
+        "  your own: path/to/file.py:factory or path/to/file.onnx",
+    ]
+    if name in PRESETS:
+        lines.append(
+            f"  {name!r} is a preset, for a file of your own: --model FILE --preset {name}"
+        )
+    return lines
 
 
 def identify_model(name: str) -> tuple[str, str | None]:

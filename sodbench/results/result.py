@@ -49,6 +49,7 @@ HCE_POLYLINES = "opencv-4.12"
 _WHY_LEFT_OUT = {
     "mae": "the map is constant",
     "mba": "the mask has no contour",
+    "relaxed_f": "the mask has no contour",
     "f_max": "the mask has no foreground",
     "auc_roc": "the mask has no foreground or no background (nor has it ap)",
 }

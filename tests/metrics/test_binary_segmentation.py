@@ -63,6 +63,19 @@ def test_real_pairs_have_the_programs_numbers(shared):
     check_against_the_programs(load_files(shared, content), content["values"])
 
 
+def test_thin_boundary_iou_is_that_of_inspyrenet():
+    content = json.loads((DATA / "metrics2_tiou.json").read_text())
+    for pair, row in zip(load_pairs(DATA, "metrics2_public"), content["values"], strict=True):
+        evaluator = Evaluator("salmetric", pixel_metrics=["tiou_max"])
+        # a mask of 0 and 1 is black to the program
+        evaluator.update(pair[0] / 255, pair[1] / 255)
+        scores = evaluator.compute()
+        # the program's thresholds run from 255 to 0
+        curve = scores.curves["tiou"][::-1]
+        metrics = [scores.metrics["tiou_mean"], scores.metrics["tiou_max"]]
+        assert [*curve[[0, 1, 64, 127, 254, 255]], *metrics] == pytest.approx(row, abs=1e-12)
+
+
 def random_masks(number, seed):
     from scipy import ndimage
 

@@ -286,7 +286,9 @@ def test_monte_carlo_error_is_that_of_repeated_draws():
     assert st._monte_carlo_error(np.zeros((2, 50))).tolist() == [0, 0]
 
 
-def test_a_p_value_moved_by_the_monte_carlo_error():
+def test_a_p_value_within_the_monte_carlo_error_of_the_level_is_undecided():
     distribution = np.random.default_rng(0).normal(0.02, 0.01, (1, 1000))
-    low, p, high = (st.bootstrap_p(np.array([0.02]), distribution, 100, e)[0] for e in (-2, 0, 2))
-    assert 0.03 < low < p < high < 0.07
+    p, p_holm, undecided = st.corrected_p(np.array([0.02]), distribution, 100)
+    assert 0.04 < p[0] == p_holm[0] < 0.05 and undecided[0]
+    for clear in (0.005, 0.03):
+        assert not st.corrected_p(np.array([clear]), distribution, 100)[2].any()

@@ -59,12 +59,15 @@ CONVENTIONS = {
 FAMILIES = ("e", "iou", "dice", "specificity", "fpr", "ber", "accuracy", "kappa", "cohen_kappa")
 F_CURVES = ("precision", "recall", "f")
 RANKING_CURVES = ("tpr", "ppv", "fpr")
+CURVES = (*F_CURVES, *FAMILIES, "tpr", "ppv", "level_share", "level_foreground")
+MEASURED = ("biou", "tiou")
+SOURCES = ("missed", "spurious", "boundary", "grey")
 
 
 def image_curves(map_, mask, rules):
     """Each curve at thresholds 0 to 255, from the binarised maps; NaN where undefined."""
     values, foreground = pixels.prepared(map_, rules.map), mask > rules.foreground_above
-    curves = {name: np.empty(256) for name in (*F_CURVES, *FAMILIES, "tpr", "ppv")}
+    curves = {name: np.empty(256) for name in CURVES}
     for t in range(256):
         own = pixels.selected(values, t, rules.comparison)
         other = pixels.selected(values, t, rules.other_comparison)
@@ -82,8 +85,12 @@ def image_curves(map_, mask, rules):
         curves |= dict.fromkeys(F_CURVES, np.full(256, np.nan))
     if rules.leaves_out and (not foreground.any() or foreground.all()):
         curves |= dict.fromkeys(RANKING_CURVES, np.full(256, np.nan))
+    for level in range(256):
+        curves["level_share"][level] = (map_ == level).mean()
+        curves["level_foreground"][level] = ((map_ == level) & foreground).mean()
     levels = np.trunc(255 * pixels.prepared(map_, "min-max")).astype(np.uint8)
     curves["biou"] = soft_boundary_iou(levels, mask > 128)
+    curves["tiou"] = thin_boundary_iou(levels, mask > 128)
     return curves
 
 
@@ -109,6 +116,7 @@ def image_scalars(map_, mask, rules):
     scalars["wf"] = pixels.weighted_f(values, foreground, rules.weighted_beta2)
     if rules.empty_wf == "background" and not foreground.any():
         scalars["wf"] = 1 - values.mean()
+    scalars |= mae_sources(pixels.prepared(map_, rules.mae_map), truth, foreground, scalars["mae"])
     # these have conventions of their own, whatever the protocol
     stretched, truth = pixels.prepared(map_, "min-max"), mask > 128
     scalars["mse"] = ((stretched - foreground) ** 2).mean()
@@ -124,7 +132,7 @@ def per_image(map_, mask, protocol):
     rules = CONVENTIONS[protocol]
     curves = image_curves(map_, mask, rules)
     scalars = image_scalars(map_, mask, rules)
-    for name in ("f", *FAMILIES, "biou"):
+    for name in ("f", *FAMILIES, *MEASURED):
         scalars[f"{name}_max"] = curves[name].max()
         scalars[f"{name}_mean"] = mean_of(curves[name], name, rules)
     return scalars
@@ -132,7 +140,7 @@ def per_image(map_, mask, protocol):
 
 def mean_of(curve, name, rules):
     """The mean over the thresholds that count."""
-    return curve.mean() if name == "biou" else curve[: rules.n_thresholds].mean()
+    return curve.mean() if name in MEASURED else curve[: rules.n_thresholds].mean()
 
 
 def aggregates(pairs, protocol):
@@ -141,7 +149,8 @@ def aggregates(pairs, protocol):
     scalars = [image_scalars(map_, mask, rules) for map_, mask in pairs]
     images = [image_curves(map_, mask, rules) for map_, mask in pairs]
     mean = {name: defined_mean([curves[name] for curves in images]) for name in images[0]}
-    left_out = {"mae", "mba", "f_adp", "precision_adp", "recall_adp"}
+    left_out = {"mae", "mba", "relaxed_f", "f_adp", "precision_adp", "recall_adp"}
+    left_out |= {f"mae_{source}" for source in SOURCES}
     left_out |= {"s", "s_object", "s_region"} if rules.skips_undefined_s else set()
     metrics = {}
     for name in scalars[0]:
@@ -157,9 +166,13 @@ def aggregates(pairs, protocol):
     metrics["threshold"] = np.nan if np.isnan(own.max()) else best
     metrics |= {"precision": mean["precision"][best], "recall": mean["recall"][best]}
     metrics["f_max_best"] = defined_mean([curves["f"].max() for curves in images])
-    for name in (*FAMILIES, "biou"):
+    for name in (*FAMILIES, *MEASURED):
         metrics[f"{name}_max"] = mean[name].max()
         metrics[f"{name}_mean"] = mean_of(mean[name], name, rules)
+    metrics["ece"] = 0.0
+    for level in range(256):
+        expected = mean["level_share"][level] * level / 255
+        metrics["ece"] += abs(mean["level_foreground"][level] - expected)
     metrics["auc_pr"] = trapezoids(mean["recall"], mean["precision"])
     recall = metrics["ap"] = 0.0
     for t in range(255, -1, -1):
@@ -226,6 +239,58 @@ def soft_boundary_iou(levels, foreground):
     return curve
 
 
+def thin_boundary_iou(levels, foreground):
+    """InSPyReNet's TIoU: of the map on a rim of the mask that is 0.1 % of the diagonal wide; float64 [256]."""
+    side = 2 * max(1, round(0.001 * math.hypot(*levels.shape))) + 1
+    inner = ndimage.minimum_filter(foreground.astype(np.uint8), side, mode="constant", cval=0)
+    rim = foreground & (inner == 0)
+    levels = np.where(rim, levels, 0)
+    curve = np.empty(256)
+    for t in range(256):
+        selected = levels >= t
+        curve[t] = (selected & rim).sum() / (max(rim.sum(), 1) + (selected & ~rim).sum())
+    return curve
+
+
+def mae_sources(values, truth, foreground, mae):
+    """MAE by what kind of pixel the error is of; the distance to the other class from all pairs of pixels' coordinates."""
+    height, width = foreground.shape
+    reach = max(1, round(0.02 * math.hypot(height, width)))
+    total = dict.fromkeys(SOURCES, 0.0)
+    for y, x in np.ndindex(height, width):
+        around = foreground[
+            max(y - reach, 0) : y + reach + 1,
+            max(x - reach, 0) : x + reach + 1,
+        ]
+        if (around != foreground[y, x]).any():
+            source = "boundary"
+        elif (values[y, x] > 0.5) == foreground[y, x]:
+            source = "grey"
+        else:
+            source = "missed" if foreground[y, x] else "spurious"
+        total[source] += abs(values[y, x] - truth[y, x])
+    if np.isnan(mae):
+        return dict.fromkeys((f"mae_{source}" for source in SOURCES), np.nan)
+    return {f"mae_{source}": error / foreground.size for source, error in total.items()}
+
+
+def relaxed_boundary_f(values, foreground):
+    """U2-Net's relaxed boundary F, with scipy's erosion by a cross and its distances to the outlines."""
+
+    def outline(region):
+        return region & ~ndimage.binary_erosion(region, border_value=1)
+
+    ours, theirs = outline(values > 0.5), outline(foreground)
+    if not theirs.any():
+        return np.nan
+    precision = recall = 0.0
+    if ours.any():
+        precision = (ndimage.distance_transform_edt(~theirs)[ours] <= 3).mean()
+        recall = (ndimage.distance_transform_edt(~ours)[theirs] <= 3).mean()
+    both = 0.3 * precision + recall
+    return 1.3 * precision * recall / both if both else 0.0
+
+
 def mean_boundary_accuracy(binary, foreground):
     """CascadePSP: at five radii the accuracy where a disk meets both classes; NaN where there is no contour."""
     height, width = foreground.shape
@@ -242,7 +307,7 @@ def mean_boundary_accuracy(binary, foreground):
     return np.mean(accuracies)
 
 
-def multiscale_iou(values, foreground):
+def multiscale_iou(values, foreground, number=10):
     """Ahmadzadeh et al., ICIP 2021: outlines by a Sobel filter, on grids from the lower right corner."""
 
     def cells(mask, side):
@@ -257,10 +322,10 @@ def multiscale_iou(values, foreground):
         }
 
     ratios = []
-    for level in range(10):
+    for level in (int(9 * k / (number - 1)) for k in range(number)):
         ours, theirs = cells(adaptive(values), 2**level), cells(foreground, 2**level)
         ratios.append((len(ours & theirs) + 1) / (len(theirs) + 1))
-    return sum((a + b) / 2 for a, b in itertools.pairwise(ratios)) / 9
+    return sum((a + b) / 2 for a, b in itertools.pairwise(ratios)) / (number - 1)
 
 
 def size_invariant_mae(values, foreground):
@@ -333,6 +398,7 @@ def context_measure(values, foreground):
 
 
 PIXEL_METRICS = {
+    "relaxed_f": relaxed_boundary_f,
     "biou_adp": boundary_iou,
     "msiou_adp": multiscale_iou,
     "si_mae": size_invariant_mae,

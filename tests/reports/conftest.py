@@ -6,6 +6,7 @@ import pytest
 from synthetic import ODD, report_page, synthetic
 
 from sodbench.errors import Problem
+from sodbench.reports import plot_style
 from sodbench.results import Result
 
 
@@ -31,11 +32,10 @@ def odd_results(tmp_path_factory) -> list[Result]:
 @pytest.fixture(scope="session")
 def odd_report(odd_results, tmp_path_factory) -> Path:
     """A whole report folder over them."""
-    from sodbench.reports import plots
 
     out = tmp_path_factory.mktemp("report") / "out"
     with pytest.MonkeyPatch.context() as patch:  # restored where write_report fails, too
-        patch.setattr(plots, "FORMATS", ("png", "svg"))  # PDF fonts take the time
+        patch.setattr(plot_style, "FORMATS", ("png", "svg"))  # PDF fonts take the time
         report_page(
             odd_results,
             out,

@@ -8,7 +8,7 @@ import pytest
 from synthetic import report_page, synthetic
 
 from sodbench.cli import main
-from sodbench.reports import plots
+from sodbench.reports import plot_style
 from sodbench.reports.analysis import analyse
 from sodbench.reports.comparability import Ranking, find_comparable, find_ranking
 from sodbench.reports.image_counts import _official_images, check_image_counts, dataset_heading
@@ -18,7 +18,7 @@ from sodbench.results import Signature
 @pytest.fixture(autouse=True)
 def without_figures(monkeypatch):
     """No figure is drawn: these are tests of tables and text."""
-    monkeypatch.setattr(plots, "save_figure", lambda *_: {})
+    monkeypatch.setattr(plot_style, "save_figure", lambda *_: {})
 
 
 def rows_of(markdown, title):
@@ -136,7 +136,7 @@ def test_images_are_chosen_by_the_scores_of_comparable_methods(tmp_path):
         .partition("Images of own with ground truth (GT) and maps; ")[2]
     )
     assert "im\\_007: where the methods differ most" in shown
-    assert [p.name for p in (out / "thumbnails/own/mask").glob("*.webp")] != ["000005.webp"]
+    assert [p.name for p in (out / "thumbnails/own/mask").glob("0*")] != ["000005.jpg"]
     data = (out / "data" / "dataset-0.js").read_text("utf-8")
     assert '"compared":[false,true,true]' in data
 

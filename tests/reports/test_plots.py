@@ -11,7 +11,7 @@ from matplotlib.testing.compare import compare_images
 
 from sodbench.metrics.catalogue import find_metric
 from sodbench.metrics.statistics.ranking import critical_difference
-from sodbench.reports import plots
+from sodbench.reports import panel_plots, plot_style, plots
 
 GOLDEN = Path(__file__).parent / "golden"
 METHODS = [f"Method {i}" for i in range(5)]
@@ -25,7 +25,7 @@ def curves(methods, seed=0):
 
 def drawings():
     rng = np.random.default_rng(1)
-    styles = plots.line_styles(METHODS)
+    styles = plot_style.line_styles(METHODS)
     sets = ["SOD", "own_set $1"]
     scores = {d: {m: rng.beta(6, 2, 60) for m in METHODS} for d in sets}
     spread = {
@@ -41,11 +41,11 @@ def drawings():
     grey = np.tile(np.arange(0, 240, 8, dtype=np.uint8), (20, 1))
     rows = [("image (best)", [(np.stack([grey] * 3, 2), ""), (grey, "0.9"), (None, "")])]
     return {
-        "curves": lambda: plots.curve_panels({d: curves(METHODS) for d in sets}, "recall", "precision", styles),
-        "boxes": lambda: plots.box_panels(scores, find_metric("s"), styles),
-        "sizes": lambda: plots.group_panels(spread, groups, find_metric("f_max"), styles),
-        "forest": lambda: plots.forest_panels({d: {m: (0.7 + 0.02 * i, 0.65, 0.85) for i, m in enumerate(METHODS)} for d in sets}, find_metric("f_max"), styles),
-        "dots": lambda: plots.dot_panels(positions, "max F"),
+        "curves": lambda: panel_plots.curve_panels({d: curves(METHODS) for d in sets}, "recall", "precision", styles),
+        "boxes": lambda: panel_plots.box_panels(scores, find_metric("s"), styles),
+        "sizes": lambda: panel_plots.group_panels(spread, groups, find_metric("f_max"), styles),
+        "forest": lambda: panel_plots.forest_panels({d: {m: (0.7 + 0.02 * i, 0.65, 0.85) for i, m in enumerate(METHODS)} for d in sets}, find_metric("f_max"), styles),
+        "dots": lambda: panel_plots.dot_panels(positions, "max F"),
         "cost": lambda: plots.cost_scatter({m: (5.0 * 2**i, 0.8 + 0.01 * (i % 3)) for i, m in enumerate(METHODS)}, ("M", "F"), styles),
         "ranks": lambda: plots.critical_difference_diagrams({"max F": test, "S": test}),
         "images": lambda: plots.image_grid(rows, ["image", "mask", "<a_$b>"]),
@@ -62,8 +62,8 @@ def test_plots_look_like_the_stored_images(name, tmp_path, monkeypatch):
 
     SODBENCH_REGOLD=1 redraws the stored images; look at them before committing.
     """
-    monkeypatch.setitem(plots.STYLE, "savefig.dpi", 70)
-    drawn = plots.save_figure(drawings()[name](), tmp_path, name, ["png"])["png"]
+    monkeypatch.setitem(plot_style.STYLE, "savefig.dpi", 70)
+    drawn = plot_style.save_figure(drawings()[name](), tmp_path, name, ["png"])["png"]
     stored = GOLDEN / f"{name}.png"
     if os.environ.get("SODBENCH_REGOLD"):
         stored.write_bytes(drawn.read_bytes())
@@ -71,10 +71,10 @@ def test_plots_look_like_the_stored_images(name, tmp_path, monkeypatch):
 
 
 def test_the_comparison_notices_a_moved_curve(tmp_path, monkeypatch):
-    monkeypatch.setitem(plots.STYLE, "savefig.dpi", 70)
+    monkeypatch.setitem(plot_style.STYLE, "savefig.dpi", 70)
     panels = {d: curves(METHODS, seed=5) for d in ("SOD", "own_set $1")}
-    moved = plots.curve_panels(panels, "recall", "precision", plots.line_styles(METHODS))
-    drawn = plots.save_figure(moved, tmp_path, "moved", ["png"])["png"]
+    moved = panel_plots.curve_panels(panels, "recall", "precision", plot_style.line_styles(METHODS))
+    drawn = plot_style.save_figure(moved, tmp_path, "moved", ["png"])["png"]
     assert compare_images(str(GOLDEN / "curves.png"), str(drawn), tol=8) is not None
 
 
@@ -82,7 +82,9 @@ def test_the_comparison_notices_a_moved_curve(tmp_path, monkeypatch):
 def test_a_legend_of_twenty_methods_covers_no_data(sets):
     methods = [f"A method with a long name {i}" for i in range(20)]
     panels = {f"set {i}": curves(methods) for i in range(sets)}
-    figure = plots.curve_panels(panels, "recall", "precision", plots.line_styles(methods))
+    figure = panel_plots.curve_panels(
+        panels, "recall", "precision", plot_style.line_styles(methods)
+    )
     figure.draw_without_rendering()
     legend = figure.legends[0].get_window_extent()
     assert len(figure.legends[0].get_texts()) == 20
@@ -93,7 +95,7 @@ def test_a_legend_of_twenty_methods_covers_no_data(sets):
 
 
 def test_styles_differ_in_colour_and_in_grey():
-    styles = list(plots.line_styles([str(i) for i in range(30)]).values())
+    styles = list(plot_style.line_styles([str(i) for i in range(30)]).values())
     assert len({(s.colour, s.dash) for s in styles}) == 30
     assert len({s.dash for s in styles[:6]}) == 6
     for one, next_ in pairwise(styles):

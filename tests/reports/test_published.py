@@ -4,6 +4,7 @@ import pytest
 from synthetic import report_page, synthetic
 
 from sodbench.errors import SodbenchError
+from sodbench.reports import plot_style
 from sodbench.reports.analysis import analyse
 from sodbench.reports.published import load_published, read_published_file
 from sodbench.reports.published_rows import published_comparison_table
@@ -74,9 +75,7 @@ def test_measured_numbers_are_compared_under_the_protocol_of_the_evaluator(tmp_p
 
 
 def test_a_report_shows_labels_everywhere_and_notes_a_source_without_numbers(tmp_path, monkeypatch):
-    from sodbench.reports import plots
-
-    monkeypatch.setattr(plots, "save_figure", lambda *_: {})
+    monkeypatch.setattr(plot_style, "save_figure", lambda *_: {})
     methods = write(tmp_path, '[A]\nlabel = "A (ours)"\ncolour = "#ff0000"\n', "methods.toml")
     file = write(tmp_path, "method,dataset,metric,value,citation\nA,SOD,s,.5,me\nB,SOD,s,.5,me\n")
     page = report_page(

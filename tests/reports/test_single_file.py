@@ -7,6 +7,7 @@ import pytest
 from synthetic import ODD, synthetic
 
 from sodbench.errors import SodbenchError
+from sodbench.reports import plot_style
 from sodbench.reports.inputs import ReportOptions
 from sodbench.reports.report import SINGLE_PAGE, write_report
 
@@ -47,9 +48,7 @@ def test_thumbnails_are_left_out_where_the_file_would_become_too_large(results, 
 
 
 def test_a_folder_gets_it_on_request_and_other_files_are_left_alone(results, tmp_path, monkeypatch):
-    from sodbench.reports import plots
-
-    monkeypatch.setattr(plots, "save_figure", lambda *_: {})
+    monkeypatch.setattr(plot_style, "save_figure", lambda *_: {})
     out = tmp_path / "report"
     write_report(results, out, ReportOptions(resamples=100, single_file=True))
     assert (out / SINGLE_PAGE).is_file()

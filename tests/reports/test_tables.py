@@ -17,6 +17,7 @@ from sodbench.quoting import markdown_text
 from sodbench.reports import latex, markdown, published_rows, score_tables, tables
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.comparability import Comparable, Ranking, find_ranking
+from sodbench.reports.document import Document, Figure, Section
 from sodbench.reports.published import PublishedTable
 from sodbench.reports.selection import select_metrics
 from sodbench.results import Signature
@@ -243,3 +244,10 @@ def test_a_report_stores_the_same_tables_as_json(odd_report):
         odd_report / "tables" / "scores.csv", index_col=0, float_precision="round_trip"
     )
     assert frame.iloc[0, 0] == own[0]["cells"][0]["value"]
+
+
+def test_an_alternative_text_ends_with_a_clause_and_not_at_a_decimal_point():
+    figure = Figure("size", "IoU at 0.5 by object size, with intervals.", lambda: None)
+    document = Document("title", (Section("Scores", (figure,), "scores"),))
+    text = markdown.format_document(document, "figures")
+    assert "![IoU at 0.5 by object size](figures/size.png)" in text

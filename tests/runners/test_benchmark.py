@@ -130,12 +130,20 @@ def test_onnx_gives_torchs_logits_at_every_size(net, tmp_path):
     differences = export_onnx(f"{net}:Net", None, path)
     assert len(differences) == 3
     x = np.random.default_rng(1).standard_normal((3, 3, 41, 53), np.float32)
-    (logits,) = runtime.InferenceSession(path).run(None, {"image": x})
+    session = runtime.InferenceSession(path)
+    (logits,) = session.run(None, {"image": x})
     torch.manual_seed(0)
-    expected = create_model(f"{net}:Net").eval()(torch.from_numpy(x)).detach().numpy()
+    model = create_model(f"{net}:Net").eval()
+    expected = model(torch.from_numpy(x)).detach().numpy()
     assert logits.shape == (3, 1, 41, 53)
     assert np.abs(logits - expected).max() <= 1e-4  # onnxruntime rounds a resize's places otherwise
     assert not list(tmp_path.glob(".*"))
+    # a large group far from 0, of which one sum in float32 loses digits
+    x = np.random.default_rng(2).standard_normal((1, 3, 600, 800), np.float32) + 20
+    (logits,) = session.run(None, {"image": x})
+    exact = model.double()(torch.from_numpy(x).double()).detach().numpy()
+    # torch's own: 1.0e-7; by one sum: 3.0e-7
+    assert np.abs(logits - exact).mean() <= 1.5e-7
 
 
 def test_export_that_differs_leaves_no_file(net, tmp_path, monkeypatch):

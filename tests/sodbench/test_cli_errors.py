@@ -338,7 +338,7 @@ def test_every_number_is_checked_where_it_is_given(words, capsys):
                 assert stop.value.code == 2
                 message = capsys.readouterr().err
                 assert action.option_strings[0] in message and "whole number" in message
-        assert action.type is not int, f"{action.dest}: use a type of sodbench.cli.options"
+        assert action.type is not int, f"{action.dest}: use a type of sodbench.cli.values"
 
 
 @in_every_command

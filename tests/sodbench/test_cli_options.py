@@ -38,7 +38,7 @@ OPTIONS = [
 @cache
 def attributes_read(command):
     """The names that a command's module and the shared options take from their arguments."""
-    modules = [f"{command}.py", "options.py", "conditions.py"]
+    modules = [f"{command}.py", "options.py", "network_options.py", "conditions.py"]
     trees = [ast.parse((ROOT / "sodbench/cli" / name).read_text("utf-8")) for name in modules]
     return {
         node.attr

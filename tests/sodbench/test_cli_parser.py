@@ -47,6 +47,7 @@ def refused(capsys, *words):
         (["eval", "a", "b", "--metric", "mae", "--protcol", "all"], "mean --protocol?", "sodbench eval"),
         (["report", "results", "--ouptut", "x"], "did you mean --output?", "sodbench report"),
         (["eval", "a", "b", "--protocol", "Matlab"], "did you mean 'matlab'?", "sodbench eval"),
+        (["eval", "a", "b", "--protocol", "pysod"], "did you mean 'pysodmetrics'?", "sodbench eval"),
         (["eval", "a", "b", "--format", "jsn"], "did you mean 'json'?", "sodbench eval"),
         (["eval", "a", "b", "--workers", "3"], "--workers is called --jobs now", "sodbench eval"),
     ],
@@ -70,6 +71,18 @@ def test_a_mistyped_dataset_is_recognised(folders, capsys, typed, meant):
     assert f"did you mean {meant}?" in capsys.readouterr().err
     assert main(["data", "list", typed]) == 2
     assert meant in capsys.readouterr().err
+
+
+def test_help_is_a_word_too(capsys):
+    for words in ([], ["data", "check"]):
+        printed = []
+        for form in (["help", *words], [*words, "--help"]):
+            with pytest.raises(SystemExit) as stopped:
+                main(form)
+            assert stopped.value.code == 0
+            printed.append(capsys.readouterr().out)
+        assert printed[0] == printed[1] and printed[0].startswith("usage: sodbench")
+    assert "did you mean 'eval'?" in refused(capsys, "help", "evla")
 
 
 # ---- order of the words ---------------------------------------------------------------------------
@@ -230,16 +243,26 @@ def test_the_completion_script_knows_commands_and_options(shell, capsys):
     assert "eval" in script and "--show-worst" in script
 
 
-def test_bash_completes_with_the_script(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["ev"], "eval"),
+        (["eval", "--prot"], "--protocol"),
+        (["eval", "maps", "masks", "--protocol", "pys"], "pysodmetrics"),
+        (["eval", "--metrics", "mae", "s_obj"], "s_object"),
+        (["eval", "--log-file", "scr"], "script"),
+    ],
+)
+def test_bash_completes_with_the_script(words, completed, tmp_path, capsys):
     if sys.platform == "win32":
         pytest.skip("no bash")
     assert main(["completion", "bash"]) == 0
     (tmp_path / "script").write_text(capsys.readouterr().out)
     code = (
-        "source ./script; COMP_WORDS=(sodbench ev); COMP_CWORD=1; COMP_LINE='sodbench ev'; COMP_POINT=11\n"
+        f"source ./script; COMP_WORDS=(sodbench {' '.join(words)}); COMP_CWORD={len(words)}\n"
         "$(complete -p sodbench | sed 's/.*-F \\([^ ]*\\).*/\\1/'); echo \"${COMPREPLY[@]}\""
     )
     done = subprocess.run(
         ["bash", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "eval"
+    assert done.stdout.strip() == completed

@@ -147,7 +147,9 @@ def test_names_of_methods_and_datasets_in_reports(which, results, capsys, tmp_pa
     command = ["report", results / which, "-o", tmp_path / "report", "--resamples", "100"]
     run(capsys, *command)
     pages = [
-        p for p in (tmp_path / "report").rglob("*") if p.suffix not in (".png", ".pdf", ".webp")
+        p
+        for p in (tmp_path / "report").rglob("*")
+        if p.suffix not in (".png", ".pdf", ".webp", ".jpg")
     ]
     assert {p.suffix for p in pages if p.is_file()} >= {
         ".md",

@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -48,6 +49,9 @@ def tiny_file(tmp_path):
 def test_unknown_name_suggests_the_nearest():
     with pytest.raises(SodbenchError, match="did you mean 'csf-res2net50'"):
         create_model("csf-resnet50")
+    # not far from csnet, but another network
+    with pytest.raises(SodbenchError, match=r"'u2net'\n.*\n.*\n.*--model FILE --preset u2net$"):
+        create_model("u2net")
 
 
 def test_baseline_is_no_network():
@@ -312,6 +316,20 @@ def test_checkpoints_load_as_people_have_them(small, state, tmp_path, wrap):
     torch.save(wrap(state), tmp_path / "w.pth")
     load_checkpoint(small, tmp_path / "w.pth")
     assert all(torch.equal(v, state[k]) for k, v in small.state_dict().items())
+
+
+@pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
+def test_numbers_of_numpy_1_and_2_may_be_next_to_the_weights(small, state, tmp_path, module):
+    torch.save({"state_dict": state, "best": np.float64(0.5)}, tmp_path / "mine.pth")
+    own = np.float64(0).__reduce__()[0].__module__.encode()
+    with (
+        zipfile.ZipFile(tmp_path / "mine.pth") as mine,
+        zipfile.ZipFile(tmp_path / "w.pth", "w") as theirs,
+    ):
+        for name in mine.namelist():
+            theirs.writestr(name, mine.read(name).replace(own, module.encode()))
+    load_checkpoint(small, tmp_path / "w.pth")
+    assert torch.equal(small.cls_layer.weight, state["cls_layer.weight"])
 
 
 def test_an_adapter_may_wrap_a_network(small, state, tmp_path):

@@ -7,6 +7,10 @@ import sys
 import pytest
 from synthetic import draw_pair, save_image
 
+from sodbench import plugins
+from sodbench.metrics import PROTOCOLS, Evaluator
+from sodbench.metrics.catalogue import MEASUREMENTS, METRICS
+
 PLUGIN = """
 from dataclasses import replace
 from sodbench import register_dataset, register_metric, register_model, register_protocol
@@ -88,6 +92,28 @@ if __name__ == "__main__":
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
         print(evaluate("maps", "masks", executor=executor).metrics["my_dice"])
 """
+
+
+def test_an_evaluator_finds_the_protocols_and_metrics_of_plug_ins(installed, tmp_path, monkeypatch):
+    installed(PLUGIN, "protocols", "metrics")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setattr(plugins, "_loaded", set())
+    monkeypatch.setitem(sys.modules, "my_plugin", None)
+    del sys.modules["my_plugin"]
+    for table, name in ((PROTOCOLS, "mine"), (METRICS, "my_dice"), (MEASUREMENTS, "my_dice")):
+        # what the plug-in registers is taken back after the test
+        monkeypatch.setitem(table, name, None)
+        del table[name]
+    map_, mask = draw_pair(0, 30, 40)
+    evaluator = Evaluator("mine", pixel_metrics=["my_dice"])
+    evaluator.update(map_, mask)
+    metrics = evaluator.compute().metrics
+    usual = Evaluator("salmetric")
+    usual.update(map_, mask)
+    assert metrics["f_max"] == usual.compute("mine").metrics["f_max"]
+    assert 0 < metrics["my_dice"] < 1
+    with pytest.raises(ValueError, match=r"unknown protocol 'yours'; known are .*torch, mine"):
+        Evaluator("yours")
 
 
 def test_a_new_worker_process_knows_the_metrics_of_plug_ins(installed, tmp_path):

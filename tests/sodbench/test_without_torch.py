@@ -60,7 +60,7 @@ def test_commands_with_a_network_say_in_one_line_what_to_install(folders):
 
 
 def test_everything_else_works(folders):
-    """Scoring, the baselines, reports, and what is done with datasets."""
+    """Scoring, the baselines, reports, what is done with datasets, and the recipes of trainings."""
     baseline = ["run", "--datasets", "data/toys", "--model", "centre-prior", "--output", "results"]
     commands = [
         baseline,
@@ -69,6 +69,8 @@ def test_everything_else_works(folders):
         ["verify", "scores", "maps", "data/toys"],
         ["compare", "results", "scores", "--resamples", "100"],
         ["data", "check", "data/toys"],
+        ["models"],
+        ["train", "--print-recipe", "--set", "loss=structure"],
     ]
     statuses, messages = run(commands, folders)
     assert statuses == ["status 0"] * len(commands), messages

@@ -25,6 +25,38 @@ from sodbench.runners.evaluation.evaluate import evaluate, evaluate_plan
 from sodbench.runners.evaluation.plan import plan_evaluation
 
 
+def test_asking_for_fewer_metrics_on_request_loses_none_and_reads_nothing(
+    folders, monkeypatch, caplog
+):
+    from sodbench.runners.evaluation import count as counting
+    from sodbench.runners.evaluation import preflight
+
+    def run(*metrics, protocol="salmetric"):
+        places = folders / "maps", folders / "gt"
+        return evaluate(*places, protocol, output=folders / "out", metrics=metrics)
+
+    first = run("mba", "iou@0.5", protocol="torch")
+    read = []
+    real = sodbench.images.decode_grey
+    monkeypatch.setattr(
+        counting, "decode_grey", lambda data, path: read.append(path) or real(data, path)
+    )
+    monkeypatch.setattr(preflight, "read_grey", lambda path: read.append(path) or read_grey(path))
+    for metrics in ((), ("f_max(b2=1)",), ("mba",)):
+        again = run(*metrics)
+        assert again.policy.metrics[0] == "mba" and {*metrics} <= {*again.policy.metrics}
+        assert again.metrics["mba"] == first.metrics["mba"]
+        assert load_result(folders / "out/maps/toys").metrics["mba"] == first.metrics["mba"]
+    assert again.rescored("torch").metrics["f_max"] == first.metrics["f_max"]
+    assert not read
+    with caplog.at_level("INFO"):
+        other = run("biou_max")
+    assert read and other.policy.metrics == ("biou_max",)
+    assert (
+        "counted again without mba, which the stored result has; name in --metrics" in caplog.text
+    )
+
+
 def test_what_was_scored_is_not_read_again(folders, monkeypatch):
     from sodbench.runners.evaluation import count as counting
     from sodbench.runners.evaluation import preflight

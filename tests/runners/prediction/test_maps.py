@@ -15,7 +15,7 @@ from sodbench.cli import main
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, write_grey, write_image
 from sodbench.models import InputSize
-from sodbench.models.devices import choose_device, choose_precision, tensor_float
+from sodbench.models.devices import choose_device, choose_precision
 from sodbench.models.inference import InferenceNetwork, normalise, quantise
 from sodbench.runners.prediction.folder import MANIFEST
 from sodbench.runners.prediction.inputs import find_images
@@ -223,7 +223,7 @@ def test_damaged_maps_and_maps_of_changed_images_are_predicted_again(images, tmp
     assert {p.name: p.read_bytes() for p in out.iterdir()} == whole
 
 
-@pytest.mark.parametrize("content", ["[]", "null", "3", '{"model": ', ""])
+@pytest.mark.parametrize("content", ["[]", "null", "3", '{"earlier_runs": [3]}', '{"model": ', ""])
 @pytest.mark.parametrize("maps", [0, 1])
 def test_a_damaged_manifest_is_one_error(images, tmp_path, content, maps):
     out = tmp_path / "maps"
@@ -353,6 +353,28 @@ def test_the_manifest_records_what_made_the_maps(images, tmp_path):
     assert manifest["precision"] == "fp32" and manifest["device"] == "cpu"
 
 
+def test_the_manifest_records_each_run_whose_maps_are_kept(images, tmp_path):
+    out, samples = tmp_path / "maps", find_images([images])
+    old, new = tiny(), tiny()
+    describe = new.describe
+    new.describe = lambda: describe() | {"memory_format": "contiguous", "torch": "of tomorrow"}
+    predict(old, samples, out)
+    first = json.loads((out / MANIFEST).read_text())
+    # nothing to do: no map is the new one's
+    assert predict(new, samples, out).written == 0
+    assert json.loads((out / MANIFEST).read_text()) == first
+    for stem in "ab":
+        (out / f"{stem}.png").unlink()
+        predict(new, samples, out)
+        manifest = json.loads((out / MANIFEST).read_text())
+        assert (manifest["memory_format"], manifest["torch"]) == ("contiguous", "of tomorrow")
+        (earlier,) = manifest["earlier_runs"]
+        assert earlier.items() <= first.items()
+        assert earlier["memory_format"] == "channels_last"
+    predict(new, samples, out, force=True)
+    assert "earlier_runs" not in json.loads((out / MANIFEST).read_text())
+
+
 def test_images_by_folder_file_and_list(images, tmp_path):
     assert [s for s, _ in find_images([images])] == list("abcdef")
     assert find_images([images / "b.png"]) == [("b", images / "b.png")]
@@ -390,20 +412,6 @@ def test_unknown_devices_and_precisions_are_refused():
     with pytest.raises(SodbenchError, match="unknown precision 'int8'"):
         choose_precision("int8", torch.device("cpu"))
     assert choose_precision(None, torch.device("cpu")) == "fp32"
-
-
-def test_tf32_is_that_of_torchs_defaults_and_is_left_as_it_was():
-    def precisions():
-        backends = torch.backends
-        return backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision
-
-    before = precisions()
-    with tensor_float(True):
-        assert precisions() == ("tf32", "ieee")
-        with tensor_float(False):
-            assert precisions() == ("ieee", "ieee")
-        assert precisions() == ("tf32", "ieee")
-    assert precisions() == before
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")

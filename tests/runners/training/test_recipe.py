@@ -5,8 +5,21 @@ from pathlib import Path
 import pytest
 
 from sodbench.errors import SodbenchError
-from sodbench.runners.training.optimizer import learning_rate
-from sodbench.runners.training.recipe import RECIPES, Recipe, change_recipe, load_recipe
+from sodbench.runners.training.losses import LOSSES
+from sodbench.runners.training.optimizer import OPTIMIZERS, SCHEDULES, learning_rate
+from sodbench.runners.training.recipe import (
+    CHOICES,
+    RECIPES,
+    Recipe,
+    change_recipe,
+    load_recipe,
+)
+
+
+def test_a_recipe_names_every_loss_optimizer_and_schedule() -> None:
+    assert CHOICES["loss"] == tuple(LOSSES)
+    assert CHOICES["optimizer"] == tuple(OPTIMIZERS)
+    assert CHOICES["schedule"] == tuple(SCHEDULES)
 
 
 @pytest.mark.parametrize("name", RECIPES)

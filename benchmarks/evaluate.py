@@ -364,7 +364,7 @@ def many_cores(numbers: list[int], count: int, rounds: int) -> dict[str, Any]:
             with on_cores(number):
                 runs = [counted_run(maps, masks) for _ in range(rounds)]
                 alone = counted_alone(maps, masks, number, count // 10)
-            best, planned, metric, memory = min(runs, key=lambda run: run[0])
+            best, planned, _, memory = min(runs, key=lambda run: run[0])
             values |= {run[2] for run in runs}
             first = first or {"whole": best, "counting alone": alone}
             timings[f"{number} cores"] = {

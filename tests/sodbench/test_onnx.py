@@ -276,6 +276,7 @@ def factory(width=1):
 """
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_bench_and_run_take_any_model(tmp_path, capsys):
     path = write_network(tmp_path / "net.onnx", outputs=["sum"])
     config = tmp_path / "net.toml"

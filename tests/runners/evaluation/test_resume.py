@@ -392,6 +392,7 @@ def test_parts_of_a_run_without_weighted_f_are_not_mixed_with_others(original, s
     assert_restored(original, stored)
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_an_unfinished_run_without_a_result_is_reported(stored, tmp_path, capsys):
     leave_part(stored, lambda arrays: None)
     out = stored.parents[1]

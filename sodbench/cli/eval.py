@@ -277,6 +277,7 @@ def _evaluate(
             workers=workers,
             force=arguments.force,
             allow_swapped=arguments.allow_swapped,
+            # intervals and groups are computed from the counts; without them 8 KB a pair are not kept
             keep_counts=keep_counts or arguments.certainty != "value",
         )
     except ProblemsError as error:
@@ -318,6 +319,7 @@ def _check_options(arguments: argparse.Namespace, metrics: Sequence[str]) -> Non
             raise SodbenchError("--shard needs -o DIR, a folder of its own for each shard")
         return
     for name, given in (("PREDS", arguments.predictions), ("GT", arguments.truth)):
+        # here, so that the message can name the argument
         if given and Path(given).resolve() == arguments.output.resolve():
             raise SodbenchError(
                 f"{arguments.output}: is {name}, too; choose an output folder of its own"
@@ -445,6 +447,7 @@ def _print_scores(
             worst.append(find_worst_images(result, sort_by, arguments.show_worst))
     markdown = arguments.format == "markdown"
     if arguments.format == "json":
+        # a program gets every usual metric, a reader a table that fits the screen
         chosen = metrics if arguments.metrics else None
         by_group = [one.groups for one in grouped]
         show(format_scores_json(results, evaluation.problems, worst, chosen, by_group))

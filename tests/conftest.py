@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # An installation for scoring has no PyTorch; the tests of networks are left out there.
 HAS_TORCH = importlib.util.find_spec("torch") is not None
-_IMPORTS_TORCH = re.compile(r"^(import|from) torch\b", re.MULTILINE)
+# training imports it, whatever a test needs of it
+_IMPORTS_TORCH = re.compile(r"^(import|from) (torch|sodbench\.runners\.training)\b", re.MULTILINE)
 
 
 def pytest_report_header() -> str | None:

@@ -10,6 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+# Before the name of a metric of all pixels of a set together, and of what it is computed from
+OVERALL = "overall_"
+CONFUSION = "confusion"
 _NUMBER = r"\d+(?:\.\d*)?(?:e[-+]?\d+)?|\.\d+"
 _NAME_FORM = re.compile(
     rf"(?P<base>[a-z0-9_]+)(?:@(?P<threshold>{_NUMBER}))?"
@@ -86,6 +89,11 @@ class Parameters:
     def curve(self) -> str:
         """The name of the images' F curve with this weight, e.g. ``f(b2=1)``."""
         return f"f{self.weight}"
+
+    @property
+    def confusion(self) -> str:
+        """The name under which the pixels at the fixed threshold are summed, e.g. ``confusion@0.5`` (overall.py)."""
+        return f"{CONFUSION}@{self.threshold:.12g}{self.weight}"
 
 
 def has_parameters(name: str) -> bool:

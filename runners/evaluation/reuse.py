@@ -187,7 +187,7 @@ def _keep_requested(task: Task, stored: Result | None, counts: CountsFile) -> Ta
     if needed := find_measurements(lost):
         names = ",".join(name for name in lost if find_metric(name).measurement in needed)
         logger.info(
-            f"{task}: its pairs are counted again without {names}, which the stored result has; add it to --metrics to keep it"
+            f"{task}: its pairs are counted again without {names}, which the stored result has; name in --metrics what you want to keep"
         )
     return task
 

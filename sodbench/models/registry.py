@@ -122,11 +122,11 @@ def create_model(name: str, **options: Any) -> "nn.Module":
             f"{name} is a baseline without a network, so there is nothing to create"
         )
     if name not in model_names():
-        raise SodbenchError(*_describe_unknown(name))
+        raise SodbenchError(*_describe_unknown_model(name))
     return _call_factory(name, _factories[name], options)
 
 
-def _describe_unknown(name: str) -> list[str]:
+def _describe_unknown_model(name: str) -> list[str]:
     known = [*model_names(), *BASELINES]
     near = difflib.get_close_matches(name, known, 1)
     lines = [

@@ -443,6 +443,7 @@ def stored(maps):
     return maps / "out"
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_methods_are_separated_by_commas_in_report_as_in_eval(stored, capsys):
     report = stored.parent / "report.md"
     assert main(["report", str(stored), "-o", str(report), "--methods", "B,A"]) == 0

@@ -12,6 +12,8 @@ WITHOUT_UNIX_MODULES = """
 import json, sys
 sys.modules["fcntl"] = sys.modules["resource"] = None
 from sodbench.cli import main
+from sodbench.reports import plot_style
+plot_style.FORMATS = ("svg",)  # the others take time
 for command in json.loads(sys.argv[1]):
     print("status", main(command))
 """

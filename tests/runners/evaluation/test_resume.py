@@ -52,7 +52,9 @@ def test_asking_for_fewer_metrics_on_request_loses_none_and_reads_nothing(
     with caplog.at_level("INFO"):
         other = run("biou_max")
     assert read and other.policy.metrics == ("biou_max",)
-    assert "counted again without mba, which the stored result has; add it" in caplog.text
+    assert (
+        "counted again without mba, which the stored result has; name in --metrics" in caplog.text
+    )
 
 
 def test_what_was_scored_is_not_read_again(folders, monkeypatch):
@@ -390,6 +392,7 @@ def test_parts_of_a_run_without_weighted_f_are_not_mixed_with_others(original, s
     assert_restored(original, stored)
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_an_unfinished_run_without_a_result_is_reported(stored, tmp_path, capsys):
     leave_part(stored, lambda arrays: None)
     out = stored.parents[1]

@@ -142,8 +142,6 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
 
     from sodbench.errors import SodbenchError
-    from sodbench.runners.training.options import Training
-    from sodbench.runners.training.train import train
 
     if arguments.output is None:
         raise SodbenchError("missing -o RUN, the output folder")
@@ -152,6 +150,10 @@ def run(arguments: argparse.Namespace) -> int:
     monitor = arguments.monitor or "f_max"
     if not (arguments.validate or arguments.hold_out):
         refuse_without_effect(arguments, ("monitor",), "without --validate or --hold-out")
+
+    from sodbench.runners.training.options import Training
+    from sodbench.runners.training.train import train
+
     dataset, validation = _find_data(arguments)
     summary = train(
         Training(

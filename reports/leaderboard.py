@@ -113,6 +113,7 @@ def update_leaderboard(
     check_own_page(page, results)
     history = read_history(file)
     date = date or datetime.date.today().isoformat()
+    # changes are shown by the order of entries, so none may be slipped in between
     if history and date < history[-1].date:
         raise SodbenchError(
             f"{file}: its last entry is of {history[-1].date}, and {date} is before it; entries are in order"
@@ -161,6 +162,7 @@ def read_history(file: Path) -> list[Entry]:
         if tuple(reader.fieldnames or ()) != _COLUMNS:
             raise ValueError("other columns")
         for entry in entries:
+            # an empty date is fine as an option, and not in a line of the history
             _check_date(entry.date or "-")
     except (OSError, ValueError, TypeError, KeyError, csv.Error, SodbenchError) as error:
         raise SodbenchError(
@@ -187,6 +189,7 @@ def _new_entries(
     for r in results:
         for metric in metrics:
             value = r.metrics.get(metric, float("nan"))
+            # a score that is undefined now replaces none that was entered
             if math.isnan(value):
                 continue
             entry = Entry(
@@ -236,6 +239,8 @@ def _board(entries: Sequence[Entry], metrics: Sequence[str], earlier: str) -> Ta
     cells: dict[str, list[Cell]] = {method: [] for method in methods}
     for dataset, metric in pairs:
         scores = [last.get((m, dataset, metric)) for m in methods]
+        # entries of old versions stay on the board, so signatures are not compared: only the
+        # number of images decides
         alike = {entry.n for entry in scores if entry}
         values = [entry.value if entry and len(alike) == 1 else float("nan") for entry in scores]
         places = rank_marks(values, find_metric(metric).sign)

@@ -187,6 +187,7 @@ def read_published_file(file: Path) -> PublishedTable:
     decimals: dict[ScoreKey, int] = {}
     caveats: dict[ScoreKey, str] = {}
     faults: list[str] = []
+    # line 1 is the header
     for number, row in enumerate(rows, 2):
         dataset = row.get("dataset", "")
         key = row.get("method", ""), known_name(dataset) or dataset, row.get("metric", "")
@@ -219,6 +220,7 @@ def read_published_file(file: Path) -> PublishedTable:
 def _read_rows(file: Path) -> list[dict[str, str]]:
     """The lines of a CSV file with the columns that published numbers need."""
     try:
+        # programs for sheets put a byte order mark in front
         text = file.read_text(encoding="utf-8-sig")
         reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
         lines = list(reader)
@@ -231,6 +233,7 @@ def _read_rows(file: Path) -> list[dict[str, str]]:
             f"{','.join(_OPTIONAL)}"
         )
     return [
+        # the cells of a row that has too many are a list under the key None
         {(k or "").strip(): v.strip() for k, v in line.items() if isinstance(v, str)}
         for line in lines
     ]

@@ -251,8 +251,10 @@ def evaluate_plan(
     load_plugins("sodbench.metrics", "sodbench.protocols")
     _check_arguments(protocols, output)
     where = None if output is None else Path(output)
+    # what is counted depends on the protocols, and so does which stored counts can be used again
     plan = plan.counted_for(protocols)
     settings = _Settings(protocols, where, workers or Workers(), force, allow_swapped, keep_counts)
+    # processes start while the main thread checks the headers of all files
     settings.workers.start_early(_count_new_maps(plan, where, force=force))
     check_plan(plan, where)
     _mention_empty_shards(plan)
@@ -298,6 +300,7 @@ def _hint_at_empty_masks(results: Sequence[Result]) -> None:
     for dataset in dict.fromkeys(result.dataset for result in results):
         result = next(result for result in results if result.dataset == dataset)
         empty = sum(problem.kind == ProblemKind.EMPTY_MASK for problem in result.problems)
+        # about half of the masks of COD10K's test set are empty; where all are, this is not the reason
         if result.n >= _MASKS_FOR_A_HINT and 0.4 <= empty / result.n < 1:
             logger.warning(
                 f"{dataset}: {empty} of {result.n} masks are empty. Is it COD10K? Papers score its camouflaged part, "
@@ -383,6 +386,7 @@ def _open(task: Task, settings: _Settings, held: ExitStack) -> _OpenTask:
     folder = result_folder(task, settings.output) if settings.output else None
     reusable = Reusable()
     if folder:
+        # locked before it is read: another run must not replace in between what is used again
         held.enter_context(lock_folder(folder))
         reusable = find_reusable(
             task,

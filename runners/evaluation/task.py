@@ -123,6 +123,7 @@ class Task:
         errors = [p for p in problems if ProblemKind(p.kind).severity == Severity.ERROR]
         if self.policy.missing != "error":
             errors = [p for p in errors if p.kind != ProblemKind.MISSING]
+        # a policy that leaves out what is missing must not leave out everything
         if not self.mask_files and not errors:
             nothing = Problem(ProblemKind.MISSING, str(self.masks), "no mask meets a map")
             errors = missing or [nothing]

@@ -34,6 +34,7 @@ def save_tensors(content: Any, path: Path) -> None:
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
             file.flush()
+            # on the disk before it gets its name: the states before it are deleted next
             os.fsync(file.fileno())
     except RuntimeError as error:
         # torch's own, if writing fails
@@ -58,6 +59,7 @@ def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Non
         If it cannot be written.
     """
     save_tensors({"format": _STATE_FORMAT, "step": step, **state}, folder / f"step-{step:07d}.pt")
+    # after the new one is complete, so that a kill leaves at least one
     for old in list_states(folder)[:-keep]:
         old.unlink()
 

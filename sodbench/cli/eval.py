@@ -233,6 +233,7 @@ def run(arguments: argparse.Namespace) -> int:
                 workers=workers,
                 force=arguments.force,
                 allow_swapped=arguments.allow_swapped,
+                # intervals and groups are computed from the counts; without them 8 KB a pair are not kept
                 keep_counts=arguments.certainty != "value" or grouping is not None,
             )
     except ProblemsError as error:
@@ -288,6 +289,7 @@ def _check_options(arguments: argparse.Namespace, metrics: Sequence[str]) -> Non
             raise SodbenchError("--shard needs -o DIR, a folder of its own for each shard")
         return
     for name, given in (("PREDS", arguments.predictions), ("GT", arguments.truth)):
+        # here, so that the message can name the argument
         if given and Path(given).resolve() == arguments.output.resolve():
             raise SodbenchError(
                 f"{arguments.output}: is {name}, too; choose an output folder of its own"
@@ -415,6 +417,7 @@ def _print_scores(
             worst.append(find_worst_images(result, sort_by, arguments.show_worst))
     markdown = arguments.format == "markdown"
     if arguments.format == "json":
+        # a program gets every usual metric, a reader a table that fits the screen
         chosen = metrics if arguments.metrics else None
         by_group = [one.groups for one in grouped]
         show(format_scores_json(results, evaluation.problems, worst, chosen, by_group))

@@ -137,6 +137,7 @@ def detect_layout(
     SodbenchError
         If several folders could be meant.
     """
+    # the list of the reference belongs to its training set
     is_training = info is None or info.name == TRAIN_SET
     if is_training and not strict and (base / PAIR_LIST).is_file():
         return DetectedLayout(base, None, None, base / PAIR_LIST)

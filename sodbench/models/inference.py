@@ -249,6 +249,7 @@ class InferenceNetwork:
             network: Any = copy.deepcopy(model)
         with user_code(f"{name}: the network cannot be set to evaluation mode"):
             network = network.eval().requires_grad_(False)
+        # before the conversion to its precision: weights are folded as they are stored
         if hasattr(network, "for_inference"):
             with user_code(f"{name}.for_inference failed"):
                 network = network.for_inference()
@@ -406,7 +407,7 @@ class InferenceNetwork:
         return self._with_layout(lambda: self._run(x, sizes, size))
 
     def _with_layout(self, call: Callable[[], T]) -> T:
-        """Run the network; once more, contiguous, if it does not take feature maps that are channels-last."""
+        """Run the network; a second time, contiguous, if it does not take feature maps that are channels-last."""
         try:
             return call()
         except RuntimeError as error:

@@ -302,6 +302,7 @@ class PairSelection:
             parts.append(self.sources[number].read(self.rows[rows[mine]]))
             order.append(mine)
         pairs = StoredPairs.concatenate(parts)
+        # each source was read on its own; back into the order that was asked for
         return pairs if len(parts) == 1 else pairs.read(np.argsort(np.concatenate(order)))
 
     def read_all(self) -> StoredPairs:
@@ -339,6 +340,7 @@ def check_records(records: Records) -> str:
     }
     for name in ("map_note", "mask_note"):
         notes = records[name]
+        # the notes come from a file and are printed: nothing that acts on a terminal
         wrong = [
             note for note in np.unique(notes) if not note.decode("utf-8", "replace").isprintable()
         ]
@@ -368,9 +370,11 @@ def check_counts(pairs: StoredPairs) -> str:
     per_level = per_class.sum(axis=1)
     levels = np.arange(256)
     error = (per_class[:, 0] * levels + per_class[:, 1] * (255 - levels)).sum(axis=1)
+    # five bits: four quadrants and the adaptive threshold, see ties.py
     has_possible_flags: NDArray[np.bool_] = np.all(counts.tie_flags < 32, axis=1)
     is_same_map = np.ones(len(pairs), bool)
     for rows, histogram, flags in counts.deviations.values():
+        # rules divide the pixels into other classes and quadrants, but the map's grey levels stay the same
         same = per_level[rows] == histogram.sum(axis=(1, 2), dtype=np.int64)
         is_same_map[rows] &= same.all(axis=1)
         has_possible_flags[rows] &= (flags < 32).all(axis=1)
@@ -391,6 +395,7 @@ def check_counts(pairs: StoredPairs) -> str:
             255 - (per_level[:, ::-1] > 0).argmax(axis=1) == records["brightest"]
         ),
         "absolute_error is not what its counts give": (
+            # the error on a mask with grey levels does not follow from its two classes
             (error == records["absolute_error"]) | (records["mask_levels"] > 0)
         ),
         "its counts under two rules are of different maps": is_same_map,

@@ -257,6 +257,25 @@ def test_the_context_measure_has_the_librarys_number_for_kernels_of_every_size(
     assert context(compat, map_, line, **options) == pytest.approx(of_line, abs=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("alpha", "expected"),
+    [
+        (0.5, {4: 0.005337349585318667, 33: 0.03494511656286994}),
+        (1.5, {18: 0.018284009720169348, 45: 0.04529313678110836}),
+        (2.5, {3: 0.002879455235448122, 11: 0.008999523112701932}),
+        (3.5, {22: 0.022805835828784322, 44: 0.0441746988704862}),
+        (7.5, {6: 0.005318027653215183, 36: 0.03688228224543033}),
+    ],
+)
+def test_a_line_whose_kernel_ends_half_way_between_pixels(alpha, expected):
+    """PySODMetrics printed the numbers: its rounding decides whether the kernel has one more pixel on each side."""
+    map_ = np.random.default_rng(7).integers(0, 256, (40, 50), dtype=np.uint8)
+    for columns, number in expected.items():
+        line = np.zeros((40, 50), np.uint8)
+        line[20, 3 : 3 + columns] = 255
+        assert context(compat, map_, line, alpha=alpha) == pytest.approx(number, abs=1e-10)
+
+
 @given(pairs())
 @settings(max_examples=60, deadline=None)
 def test_the_context_measure_equals_the_librarys(library, pair):

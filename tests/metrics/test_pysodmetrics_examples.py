@@ -1,4 +1,4 @@
-"""The example test of PySODMetrics 1.6.2, its 18 cases written anew: its three pairs, and the results that it keeps.
+"""The example test of PySODMetrics 1.6.2, its 18 cases written again: its three pairs, and the results that it keeps.
 
 The cases run through the drop-in, and through the library itself where it is installed.
 """

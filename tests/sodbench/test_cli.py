@@ -71,7 +71,7 @@ def test_an_error_is_one_message_and_status_2(capsys):
     assert "Traceback" not in message
 
 
-def test_run_without_data_says_where_it_looked(tmp_path, monkeypatch, capsys):
+def test_run_without_data_names_where_it_looked(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["run", "--all-datasets"]) == 2
     message = capsys.readouterr().err

@@ -91,7 +91,7 @@ def test_wrong_file_or_factory(tiny_file, spec, message):
         create_model(spec.format(file=tiny_file))
 
 
-def test_broken_file_says_why(tmp_path):
+def test_a_broken_file_is_refused_with_the_reason(tmp_path):
     path = tmp_path / "broken.py"
     path.write_text("import surely_not_installed\n")
     with pytest.raises(SodbenchError, match=r"broken.py: cannot be imported: ModuleNotFoundError"):
@@ -249,7 +249,7 @@ class Trainer:
     ],
     ids=lambda v: "" if callable(v) else v.split()[-1],
 )
-def test_wrong_checkpoint_is_told_what_it_is(small, state, tmp_path, content, message):
+def test_the_message_identifies_a_wrong_checkpoint(small, state, tmp_path, content, message):
     path = tmp_path / "wrong.pth"
     torch.save(content(state), path)
     before = small.cls_layer.weight.clone()

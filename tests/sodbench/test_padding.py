@@ -88,7 +88,7 @@ def test_batch_statistics_of_a_padded_batch_are_refused(ruled_csf):
 
 
 @pytest.mark.parametrize("attribute", [None, False, nn.Linear(1, 1)])
-def test_only_a_declaration_says_that_padding_is_handled(attribute):
+def test_padding_is_handled_only_where_it_is_declared(attribute):
     network = nn.Module()
     network.handles_padding = attribute
     assert not handles_padding(network)

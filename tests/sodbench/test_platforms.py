@@ -49,7 +49,7 @@ def test_nothing_on_the_common_path_needs_a_unix_module(folders):
     assert statuses == ["status 0"] * len(commands), done.stderr
 
 
-def test_peak_memory_is_unknown_where_the_system_does_not_tell(monkeypatch, tmp_path):
+def test_peak_memory_is_unknown_where_the_system_does_not_report_it(monkeypatch, tmp_path):
     pytest.importorskip("torch")
     from sodbench.reports.text import format_cost
     from sodbench.runners import benchmark

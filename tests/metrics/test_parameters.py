@@ -50,8 +50,11 @@ def test_a_metric_with_parameters_has_the_direction_and_label_of_its_family():
     ("name", "reason"),
     [
         ("iou@128", "a fixed threshold is a value in 0..1; grey level 128 is iou@0.502"),
+        ("iou@127", "grey level 127 is iou@0.4981$"),
         ("iou@1000", "a fixed threshold is a value in 0..1$"),
-        ("f_max(b2=0)", "b2, the weight of precision, must be above 0"),
+        ("f_max(b2=0)", "b2, the weight of precision, must be a finite number above 0"),
+        ("f_max(b2=1e400)", "b2, the weight of precision, must be a finite number above 0"),
+        ("iou@٠.٥", "unknown metric"),
         ("iou@0.5(b2=1)", "unknown metric"),
         ("msiou_adp(levels=1)", "levels, the number of grids, must be at least 2"),
         ("msiou_adp(b2=1)", "unknown metric"),
@@ -71,6 +74,16 @@ def test_a_name_that_makes_no_sense_is_refused(name, reason):
         parse_metric(name)
     # names of stored files are not trusted: they have at least a label
     assert find_metric(name).name == name
+
+
+def test_the_printed_threshold_selects_the_same_pixels():
+    exact = parse_metric(f"iou@{127 / 255!r}")
+    assert parse_metric(exact.name).parameters.threshold == 127 / 255
+    evaluator = Evaluator("torch")
+    evaluator.update(np.array([[0, 127, 127, 255]], np.uint8), np.array([[0, 0, 0, 255]], np.uint8))
+    expected = {exact.name: 1, "iou@0.4981": 1, "iou@0.498": 1 / 3}
+    metrics = evaluator.compute(metrics=list(expected)).metrics
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected)
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +121,7 @@ def test_a_fixed_threshold_selects_what_is_above_it(drawn, protocol, threshold):
     rules = get_protocol(protocol)
     expected = []
     for map_, mask in zip(maps, masks, strict=True):
-        # the name has twelve digits of the threshold
-        selected = prepare(map_, rules.map) > float(f"{threshold:.12g}")
+        selected = prepare(map_, rules.map) > threshold
         inside = mask > 128
         tp, fp, fn = (
             (a & b).sum() for a, b in ((selected, inside), (selected, ~inside), (~selected, inside))

@@ -1,6 +1,5 @@
 """``sodbench agree``: read the maps of several methods and compare them with one another; no masks are needed."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +65,21 @@ def find_methods(folders: Sequence[Path]) -> dict[str, Path]:
         raise SodbenchError(
             f"{', '.join(map(str, places))}: a single method; agreement needs the maps of two or more"
         )
-    names = Counter(place.resolve().name for place in places)
-    return {
-        place.resolve().name if names[place.resolve().name] == 1 else str(place): place
-        for place in places
-    }
+    return dict(zip(_name_methods(places), places, strict=True))
+
+
+def _name_methods(places: Sequence[Path]) -> list[str]:
+    """The shortest different ends of the folders' paths; what all end in, such as the dataset, is left out."""
+    parts = [place.resolve().parts for place in places]
+    while len({own[-1] for own in parts}) == 1:
+        parts = [own[:-1] for own in parts]
+    names = []
+    for own in parts:
+        length = 1
+        while sum(other[-length:] == own[-length:] for other in parts) > 1:
+            length += 1
+        names.append("/".join(own[-length:]))
+    return names
 
 
 def compare_folders(

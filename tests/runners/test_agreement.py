@@ -104,6 +104,15 @@ def test_tables(maps, capsys):
     assert float(rows[0]["mae"]) == pytest.approx(0.15)
 
 
+def test_folders_of_the_same_name_are_told_apart_by_what_differs(maps, tmp_path, capsys):
+    for place in ("one/SOD", "two/SOD"):
+        save_image(tmp_path / place / "x.png", left(5))
+    same_dataset = agree(capsys, tmp_path / "one/SOD", tmp_path / "two/SOD")
+    assert same_dataset["methods"] == ["one", "two"], "no path of this machine"
+    mixed = agree(capsys, tmp_path / "one/SOD", tmp_path / "two/SOD", maps / "a", status=1)
+    assert mixed["methods"] == ["one/SOD", "two/SOD", "a"]
+
+
 def test_the_page_shows_the_most_disputed_images(maps, tmp_path, capsys):
     save_image(tmp_path / "photos/x.png", np.zeros((8, 10, 3), np.uint8))
     save_image(tmp_path / "photos/y.png", np.zeros((8, 10, 3), np.uint8))

@@ -146,6 +146,25 @@ def test_a_bin_a_group_and_a_range_select_images(page):
     assert "group=" in page.current_url
 
 
+def test_a_click_on_a_figure_shows_the_images_behind_it(page):
+    spots = all_(page, "a.spot")
+    assert len(spots) > 2 * 4 * 2, "boxes, and dots of methods and of groups, on both datasets"
+    spot = next(s for s in spots if "large" in s.get_attribute("title"))
+    address = spot.get_attribute("href").partition("#")[2]
+    page.execute_script(
+        "arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", spot
+    )
+    chosen = "return document.getElementById(arguments[0]).selectedOptions[0].textContent"
+    wait(lambda: page.execute_script(chosen, "view-group").startswith("object size: large"))
+    method, _, _ = spot.get_attribute("title").partition(" on ")
+    assert page.execute_script(chosen, "view-sort") == method
+    assert address.partition("group=")[2] in page.current_url
+    assert (
+        page.execute_script("return document.getElementById('browser').getBoundingClientRect().top")
+        < 100
+    )
+
+
 def test_an_image_is_enlarged_below_a_slider_or_an_overlay(page):
     all_(page, "#view-detail .open")[2].click()
     assert find(page, "#zoom").is_displayed()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Literal
 
-from sodbench.metrics.parameters import Parameters
+from sodbench.metrics.parameters import OVERALL, Parameters
 from sodbench.metrics.protocols import CURVES_OVER_LEVELS, Preparation
 
 Direction = Literal["higher", "lower", "neither"]
@@ -46,6 +46,9 @@ WITH_BETA2 = (
     "f_mean_meanpr",
     "f_mean_meanf",
 )
+
+# Metrics of a binarised map besides the threshold families: name and label
+_BINARY = {"precision": "precision", "recall": "recall", "f": "F"}
 
 CITATIONS = {
     "achanta2009": "Achanta, Hemami, Estrada and Suesstrunk, Frequency-tuned salient region detection, CVPR 2009",
@@ -397,9 +400,11 @@ THRESHOLD_FAMILIES: dict[str, ThresholdFamily] = {f.name: f for f in _THRESHOLD_
 # Every measurement of pixels by its name
 MEASUREMENTS: dict[str, Measurement] = {m.name: m for m in _MEASUREMENTS}
 
+_OVERALL_FAMILIES = [*_BINARY, *(name for name in THRESHOLD_FAMILIES if name != "e")]
 _PARAMETERS = (
     f"NAME@T: of the map above the value T in 0..1, such as iou@0.5; NAME: precision, recall, f, {', '.join(THRESHOLD_FAMILIES)}",
     f"NAME(b2=X): with the weight X of precision, such as f_max(b2=1) or f@0.5(b2=1); NAME: f@T, {', '.join(WITH_BETA2)}",
+    f"overall_NAME@T: of all pixels of the set together, such as overall_iou@0.5; NAME: {', '.join(_OVERALL_FAMILIES)}",
     "msiou_adp(levels=N): with N grids instead of 10",
 )
 
@@ -641,26 +646,9 @@ def _with_parameters(name: str) -> Metric | None:
         return None
     if parameters.threshold is not None and parameters.levels is not None:
         return None
-    base, beta2 = parameters.base, parameters.beta2
-    weighted = "" if beta2 is None else f", b2 = {beta2:g}"
+    base, weighted = parameters.base, _describe_weight(parameters)
     if parameters.threshold is not None:
-        binary = {"precision": "precision", "recall": "recall", "f": "F"}
-        family = THRESHOLD_FAMILIES.get(base)
-        if (base not in binary and not family) or (weighted and base != "f"):
-            return None
-        label = family.label if family else binary[base]
-        what = family.description if family else f"{label} (of precision and recall)"
-        return Metric(
-            str(parameters),
-            f"{label} at {parameters.threshold:g}{weighted}",
-            family.direction if family else "higher",
-            base if family else "f",
-            f"{what} of the map above {parameters.threshold:g}{weighted}, mean over images",
-            family.citation if family else "achanta2009",
-            listed=False,
-            on_request=True,
-            parameters=parameters,
-        )
+        return _at_threshold(parameters)
     usual = METRICS.get(base)
     if usual is None or base not in (WITH_BETA2 if weighted else ("msiou_adp",)):
         return None
@@ -672,6 +660,38 @@ def _with_parameters(name: str) -> Metric | None:
         label=f"{usual.label}{weighted}",
         description=f"{usual.description.removesuffix(', beta^2 = 1')}{weighted}",
         curves=(*usual.curves, parameters.curve) if usual.curves else (),
+        listed=False,
+        on_request=True,
+        parameters=parameters,
+    )
+
+
+def _describe_weight(parameters: Parameters) -> str:
+    return "" if parameters.beta2 is None else f", b2 = {parameters.beta2:g}"
+
+
+def _at_threshold(parameters: Parameters) -> Metric | None:
+    """A metric at a fixed threshold, of each image or of all pixels together; None where there is none."""
+    base, weighted = parameters.base.removeprefix(OVERALL), _describe_weight(parameters)
+    is_overall = base != parameters.base
+    family = THRESHOLD_FAMILIES.get(base)
+    if (base not in _BINARY and not family) or (weighted and base != "f"):
+        return None
+    # E-measure, and perhaps a registered formula, is no function of shares of pixels alone
+    if is_overall and (base == "e" or base in _formulas):
+        return None
+    label = family.label if family else _BINARY[base]
+    what = family.description if family else f"{label} (of precision and recall)"
+    over = "of all pixels of the set together" if is_overall else "mean over images"
+    return Metric(
+        str(parameters),
+        f"{'overall ' * is_overall}{label} at {parameters.threshold:g}{weighted}",
+        family.direction if family else "higher",
+        base if family else "f",
+        f"{what} of the map above {parameters.threshold:g}{weighted}, {over}",
+        family.citation if family else "achanta2009",
+        curves=(parameters.confusion,) if is_overall else (),
+        per_image=not is_overall,
         listed=False,
         on_request=True,
         parameters=parameters,

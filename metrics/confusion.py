@@ -168,6 +168,7 @@ def at_adaptive_threshold(
     # the first level at or above the threshold, in exact arithmetic
     excess = per_level @ _LEVELS - pixels * prepared.low
     if comparison == ">":
+        # strictly above; where the threshold is the brightest level, none is selected
         first_level = prepared.low + np.minimum(
             2 * excess // pixels + 1, prepared.high - prepared.low + 1
         )
@@ -209,8 +210,10 @@ def _first_levels(low: int, high: int, comparison: ThresholdComparison) -> NDArr
         truncated = np.trunc(np.maximum(values * 255, -1))
         return np.searchsorted(truncated, _LEVELS, side="left")
     if comparison == ">=254":
+        # 255 thresholds; the last one stands for two, so that every curve has 256 points
         return np.searchsorted(values, np.minimum(_LEVELS, 254) / 254, side="left")
     if comparison in ("colon>=", "colon>"):
+        # as MATLAB computes 1:-1/255:0, which is not the same as t / 255 in every last bit
         thresholds = 1 + (255 - _LEVELS) * (-1 / 255)
         return np.searchsorted(
             values, thresholds, side="left" if comparison == "colon>=" else "right"
@@ -228,6 +231,7 @@ def _select_from(prepared: PreparedCounts, first: NDArray[np.intp]) -> Confusion
 def _pixels_from(per_class, first):  # type: ignore[no-untyped-def]
     """Pixels of each class at or above the levels, float64 [2, N, T]."""
     pixels = np.empty((2, *first.shape))
+    # level 256 stays 0: nothing is selected from there on
     at_least = np.zeros((2, 257))
     for n in range(len(first)):
         background = foreground = 0.0

@@ -15,6 +15,9 @@ References
 Wang, Ji, Shao, Cheng and Fan, "Context-measure: contextualizing metric for camouflage", 2025.
 """
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
@@ -23,6 +26,11 @@ from sodbench.metrics.arrays import EPSILON, Floats
 
 # Of OpenCV's filter for single precision: from so many elements of a kernel on it uses Fourier transforms, in double precision
 _SMALLEST_TRANSFORMED = 130
+# The least side of a Fourier transform, which fits into the processor's memory, and how many times that of the kernel it is
+_TRANSFORM_SIDE = 160
+_SIDES_OF_KERNEL = 4
+
+Filter = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 def context_measure(
@@ -54,14 +62,11 @@ def context_measure(
     ValueError
         When the foreground's pixels are on one oblique line, so that no Gaussian has their shape.
     """
-    map_ = values.astype(np.float64)
+    map_ = values.astype(np.float64, copy=False)
     kernel = _context_gaussian(foreground, alpha)
-    # beyond the kernel's reach of the foreground no pixel counts in either sum
-    window = _window(foreground, kernel.shape)
-    inside = foreground[window]
-    context = _filter_mask(foreground, kernel, window)
-    relevance = (context * map_[window]).sum() / (map_.sum() + EPSILON)
-    around = _filter(map_, kernel, window)[inside]
+    context = _filter_parts(foreground, kernel.shape, _mask_filter(kernel), map_ > 0)
+    relevance = (context * map_).sum() / (map_.sum() + EPSILON)
+    around = _filter_parts(map_, kernel.shape, _fourier_filter(kernel), foreground)[foreground]
     matched = np.e / (np.e - 1) * (1 - np.exp(-around))
     weight = foreground.astype(np.float64)
     if camouflage is not None:
@@ -79,8 +84,11 @@ def _context_gaussian(foreground: NDArray[np.bool_], alpha: float) -> Floats:
     else:
         covariance = np.cov(coordinates, rowvar=False)
         covariance[np.diag(np.diagonal(covariance) == 0)] = EPSILON
-        covariance *= alpha**2 / np.trace(covariance)
-        reach = [round(3 * float(side)) for side in np.sqrt(np.diagonal(covariance))]
+        # multiplied and divided in PySODMetrics' order: on a straight line the reach may be half a pixel from a whole number
+        total = np.sqrt(covariance[0, 0] + covariance[1, 1])
+        sides = alpha * np.sqrt(np.diagonal(covariance)) / total
+        covariance = alpha**2 * covariance / total**2
+        reach = [round(3 * float(side)) for side in sides]
     independent = np.linalg.det(covariance) / np.prod(np.diagonal(covariance))
     # PySODMetrics raises LinAlgError, or not, as rounding decides
     if independent < 1e-12:
@@ -93,52 +101,78 @@ def _context_gaussian(foreground: NDArray[np.bool_], alpha: float) -> Floats:
     return np.asarray(kernel / kernel.sum(), dtype=np.float64)
 
 
-def _window(foreground: NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """The part of an image that a kernel reaches from the foreground."""
-    parts = []
-    for axis in (0, 1):
-        where = np.flatnonzero(foreground.any(axis=1 - axis))
-        reach = shape[axis] // 2
-        first, last = (where[0], where[-1]) if len(where) else (0, 0)
-        parts.append(slice(max(int(first) - reach, 0), int(last) + reach + 1))
-    return parts[0], parts[1]
-
-
-def _filter_mask(
-    foreground: NDArray[np.bool_], kernel: Floats, window: tuple[slice, slice]
-) -> NDArray[np.float32]:
-    """Filter a mask by a kernel of single precision into an image of single precision, as OpenCV does."""
+def _mask_filter(kernel: Floats) -> Filter:
+    """A filter by a kernel of single precision into an image of single precision, as OpenCV does it."""
     rounded = kernel.astype(np.float32)
     if kernel.size >= _SMALLEST_TRANSFORMED:
-        filtered = _filter(foreground.astype(np.float64), rounded.astype(np.float64), window)
-        return filtered.astype(np.float32)
-    source = _mirror(foreground.astype(np.float32), kernel.shape, window)
+        transformed = _fourier_filter(rounded.astype(np.float64))
+        return lambda source: transformed(source).astype(np.float32)
+
+    def apply(source: NDArray[Any]) -> NDArray[Any]:
+        source = source.astype(np.float32)
+        height, width = _filtered_shape(source, kernel)
+        total, product = np.zeros((2, height, width), np.float32)
+        # in OpenCV's order, which decides what is rounded
+        for y, x in np.ndindex(*kernel.shape):
+            np.multiply(source[y : y + height, x : x + width], rounded[y, x], out=product)
+            total += product
+        return total
+
+    return apply
+
+
+def _fourier_filter(kernel: Floats) -> Filter:
+    """A filter by a kernel that is symmetric about its centre, by Fourier transforms."""
+    spectra: dict[tuple[int, ...], NDArray[np.complex128]] = {}
+
+    def apply(source: NDArray[Any]) -> NDArray[Any]:
+        shape = tuple(fft.next_fast_len(side, real=True) for side in source.shape)
+        if shape not in spectra:
+            spectra[shape] = fft.rfft2(kernel, shape)
+        spectrum = fft.rfft2(source.astype(np.float64, copy=False), shape)
+        spectrum *= spectra[shape]
+        filtered = fft.irfft2(spectrum, shape, overwrite_x=True)
+        first = [side - 1 for side in kernel.shape]
+        return np.asarray(filtered[first[0] : source.shape[0], first[1] : source.shape[1]])
+
+    return apply
+
+
+def _filtered_shape(source: NDArray[np.floating], kernel: Floats) -> tuple[int, int]:
+    """The pixels of which a source has everything that a kernel reaches."""
     height, width = (1 + source.shape[axis] - kernel.shape[axis] for axis in (0, 1))
-    total = np.zeros((height, width), np.float32)
-    for y, x in np.ndindex(*kernel.shape):
-        total += rounded[y, x] * source[y : y + height, x : x + width]
-    return total
+    return height, width
 
 
-def _filter(image: Floats, kernel: Floats, window: tuple[slice, slice]) -> Floats:
-    """Filter a window of an image by a kernel that is symmetric about its centre."""
-    source = _mirror(image, kernel.shape, window)
-    shape = [fft.next_fast_len(side, real=True) for side in source.shape]
-    spectrum = fft.rfft2(source, shape)
-    # row by row first: most rows of the kernel are empty
-    spectrum *= fft.fft(fft.rfft(kernel, shape[1], axis=1), shape[0], axis=0)
-    filtered: Floats = fft.irfft2(spectrum, shape, overwrite_x=True)
-    first = [side - 1 for side in kernel.shape]
-    return filtered[first[0] : source.shape[0], first[1] : source.shape[1]]
-
-
-def _mirror(
-    image: NDArray[np.floating], shape: tuple[int, ...], window: tuple[slice, slice]
+def _filter_parts(
+    image: NDArray[Any], kernel: tuple[int, ...], apply: Filter, wanted: NDArray[np.bool_]
 ) -> NDArray[np.floating]:
-    """The window of an image and what a kernel of a shape reaches from it, mirrored about the image's border pixels."""
-    padded = np.pad(image, [(side // 2, side // 2) for side in shape], mode="reflect")
-    rows, columns = (
-        slice(part.start, min(part.stop, size) + side - 1)
-        for part, size, side in zip(window, image.shape, shape, strict=True)
-    )
-    return padded[rows, columns]
+    """Filter an image, mirrored about its border pixels, part by part; 0 in parts where nothing is wanted.
+
+    image: bool or float64 [h, w].  kernel: its shape.  wanted: [h, w].
+    """
+    mirrored = np.pad(image, [(side // 2, side // 2) for side in kernel], mode="reflect")
+    # a constant part stays constant: a single pixel has its value
+    filtered = np.zeros(image.shape, apply(np.zeros(kernel)).dtype)
+    for rows, columns in _parts(image.shape, kernel):
+        if wanted[rows, columns].any():
+            source = mirrored[
+                rows.start : rows.stop + kernel[0] - 1, columns.start : columns.stop + kernel[1] - 1
+            ]
+            lowest = source.min()
+            if lowest == source.max():
+                source = np.full(kernel, lowest)
+            filtered[rows, columns] = apply(source)
+    return filtered
+
+
+def _parts(shape: tuple[int, ...], kernel: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Parts of about one size, so that what a kernel reaches from them has a good size for a Fourier transform."""
+    per_axis = []
+    for side, reach in zip(shape, kernel, strict=True):
+        most = max(_TRANSFORM_SIDE, _SIDES_OF_KERNEL * reach) - reach + 1
+        length = -(-side // -(-side // most))
+        per_axis.append([slice(at, min(at + length, side)) for at in range(0, side, length)])
+    for rows in per_axis[0]:
+        for columns in per_axis[1]:
+            yield rows, columns

@@ -101,6 +101,7 @@ class Counts:
         selected = np.arange(len(self))[rows]
         deviations = {}
         for rule, held in self.deviations.items():
+            # the slot of each pair among those that differ, -1 for the others; rows may repeat or reorder pairs
             slot = np.full(len(self), -1)
             slot[held.rows] = np.arange(len(held.rows))
             slots = slot[selected]
@@ -144,6 +145,7 @@ class Counts:
         histogram, flags = self.histogram, self.tie_flags
         deviations = self.deviations.get(rule)
         if deviations is not None and len(deviations.rows):
+            # the first rule's counts stay as they are
             histogram, flags = histogram.copy(), flags.copy()
             histogram[deviations.rows] = deviations.histogram
             flags[deviations.rows] = deviations.tie_flags
@@ -278,6 +280,7 @@ class Counts:
                 "counts under different rules or with different pixel metrics cannot be joined: "
                 + "; ".join(_describe_scheme(scheme) for scheme in schemes)
             )
+        # an empty first part, so that joining nothing gives empty counts of the right shapes
         parts = [cls.from_pairs(schemes[0] if schemes else DEFAULT_SCHEME, []), *parts]
         scheme = parts[0].scheme
         offsets = np.cumsum([0, *(len(part) for part in parts)])

@@ -14,6 +14,7 @@ from sodbench.metrics.masks import PreparedMask
 from sodbench.metrics.protocols import DEFAULT_PROTOCOL, Protocol, get_protocol
 from sodbench.metrics.schemes import CountingScheme
 from sodbench.metrics.scores import Scores, score
+from sodbench.plugins import load_plugins
 
 # A float value may be outside [0, 1] by this much, as after bicubic interpolation; it is clipped.
 _OVERSHOOT = 1e-6
@@ -28,7 +29,7 @@ class Evaluator:
     Parameters
     ----------
     protocol : str or Protocol
-        The protocol to score under.  Pairs are counted for it and for the built-in protocols; `compute` accepts
+        The protocol to score under; a name may be that of an installed plug-in.  Pairs are counted for it and for the built-in protocols; `compute` accepts
         any of them.
     pixel_metrics : sequence of str, optional
         Metrics of the catalogue that need pixels; by default those that are not computed on request only, such as
@@ -60,6 +61,8 @@ class Evaluator:
         self.protocol = get_protocol(protocol)
         usual = pixel_metric_names()
         self.pixel_metrics = usual if pixel_metrics is None else tuple(pixel_metrics)
+        if not METRICS.keys() >= set(self.pixel_metrics):
+            load_plugins("sodbench.metrics")
         known = [metric.name for metric in METRICS.values() if metric.needs_pixels]
         for name in self.pixel_metrics:
             if name not in known:

@@ -93,6 +93,7 @@ def absolute_error(map_: NDArray[np.uint8], mask: NDArray[np.uint8]) -> int:
     height, width = map_.shape
     for y in range(height):
         for x in range(width):
+            # differences of bytes would wrap around
             total += abs(np.int64(map_[y, x]) - np.int64(mask[y, x]))
     return total  # type: ignore[return-value]
 
@@ -103,9 +104,11 @@ def _count_pixels(map_, mask, above, row, column):  # type: ignore[no-untyped-de
     height, width = map_.shape
     levels, classes = map_.reshape(-1), mask.reshape(-1)
     tables = np.zeros((_N_SUBTABLES, _N_CODES + _SUBTABLE_PADDING), np.uint32)
+    # whole rows, so that one pattern of columns serves for every chunk
     step = max(_CHUNK_PIXELS // width, 1)
     codes = np.empty(step * width, np.uint16)
     quadrants = np.zeros((step, width), np.uint16)
+    # bit 9 of a code: to the right of the split; bit 10: below it
     quadrants[:, column:] = 512
     for first, last in ((0, row), (row, height)):
         for top in range(first, last, step):
@@ -117,6 +120,7 @@ def _count_pixels(map_, mask, above, row, column):  # type: ignore[no-untyped-de
     per_class = np.empty((2, 256), np.uint32)
     _sum_tables(tables, histogram.reshape(-1), per_class.reshape(-1))
     darkest, brightest = 0, 255
+    # an image has pixels, so both searches end
     while per_class[0, darkest] + per_class[1, darkest] == 0:
         darkest += 1
     while per_class[0, brightest] + per_class[1, brightest] == 0:
@@ -125,6 +129,7 @@ def _count_pixels(map_, mask, above, row, column):  # type: ignore[no-untyped-de
     for level in range(256):
         background, foreground = np.int64(per_class[0, level]), np.int64(per_class[1, level])
         level_sum += (background + foreground) * level
+        # for a mask of 0 and 255 a pixel's error follows from its level and class
         binary_error += background * level + foreground * (255 - level)
     constant_level = (
         _only_level(histogram[0]),
@@ -154,6 +159,7 @@ def _code(levels, classes, above, quadrants, codes):  # type: ignore[no-untyped-
 @compiled()
 def _add(codes, tables):  # type: ignore[no-untyped-def]
     """Count each code in one of the tables."""
+    # the rest, fewer pixels than tables, goes to the first one
     whole = len(codes) // _N_SUBTABLES * _N_SUBTABLES
     for i in range(0, whole, _N_SUBTABLES):
         for table in range(_N_SUBTABLES):

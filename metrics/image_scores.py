@@ -27,7 +27,8 @@ from sodbench.metrics.confusion import (
 from sodbench.metrics.counts import Counts
 from sodbench.metrics.error_sources import SOURCES
 from sodbench.metrics.multiscale_iou import mean_over_grids
-from sodbench.metrics.parameters import Parameters
+from sodbench.metrics.overall import encode_confusion
+from sodbench.metrics.parameters import CONFUSION, Parameters
 from sodbench.metrics.protocols import Protocol
 from sodbench.metrics.s_measure import s_measure
 from sodbench.metrics.set_metrics import mean_over_thresholds
@@ -190,9 +191,13 @@ def _curves(
         curves |= level_curves(prepared.per_class)
     if protocol.empty_masks != "keep":
         _leave_out_undefined(curves, prepared)
-    for name in wanted:
-        if (parameters := Parameters.parse(name)) and parameters.beta2:
-            curves[name] = f_measure(curves["precision"], curves["recall"], parameters.beta2)
+    for parameters in filter(None, map(Parameters.parse, wanted)):
+        if parameters.base == CONFUSION and parameters.threshold is not None:
+            confusion = above_value(prepared, parameters.threshold)
+            curves[parameters.confusion] = encode_confusion(confusion)
+        elif parameters.beta2:
+            weighted = f_measure(curves["precision"], curves["recall"], parameters.beta2)
+            curves[parameters.curve] = weighted
     return curves
 
 
@@ -241,6 +246,9 @@ def _add_with_parameters(
     base, form = parameters.base, parameters.base.rpartition("_")[2]
     if parameters.threshold is not None:
         confusion = above_value(prepared, parameters.threshold)
+        if not metric.per_image:
+            curves[parameters.confusion] = encode_confusion(confusion)
+            return
         values = precision_recall_f(confusion, beta2=beta2) | family_values(confusion)
         scalars[metric.name] = values[base][:, 0]
         # what a protocol leaves out of the curves it leaves out of their points

@@ -178,6 +178,7 @@ def _split(rule: CountingRule, moments: Sequence[int], shape: tuple[int, ...]) -
     # an empty mask has no centroid; everything is in the first quadrant
     if count == 0:
         return CentroidSplit(0, shape[0], shape[1])
+    # the centroid's own row and column belong to the upper left block, but for "before" to the lower right one
     after = int(rule.centroid != "before")
     return CentroidSplit(
         count,
@@ -188,6 +189,7 @@ def _split(rule: CountingRule, moments: Sequence[int], shape: tuple[int, ...]) -
 
 def _round_quotient(total: int, count: int, ties: str) -> int:
     """``total / count`` rounded in exact arithmetic."""
+    # of integers: a rounded quotient could fall on the wrong side of a tie
     whole, rest = divmod(total, count)
     if 2 * rest == count:
         return whole + (1 if ties == "half-up" else whole % 2)
@@ -217,6 +219,7 @@ def _mask_moments(mask, above):  # type: ignore[no-untyped-def]
                 down += np.int64(below[row * width + x])
                 columns += inside * x
             total += here
+            # a pixel of pass d is d * _ROWS_PER_PASS rows below its place; the passes were summed up in `below`
             rows += here * (top + row) + down * _ROWS_PER_PASS
     other = np.uint8(0)
     for i in range(len(others)):

@@ -6,14 +6,18 @@ IoU.  Such metrics are functions of the counts, and of what is stored for weight
 and can be computed for pairs that are counted already.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Self
 
-_NUMBER = r"\d+(?:\.\d*)?(?:e[-+]?\d+)?|\.\d+"
+# Before the name of a metric of all pixels of a set together, and of what it is computed from
+OVERALL = "overall_"
+CONFUSION = "confusion"
+_NUMBER = r"[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?|\.[0-9]+"
 _NAME_FORM = re.compile(
     rf"(?P<base>[a-z0-9_]+)(?:@(?P<threshold>{_NUMBER}))?"
-    rf"(?:\((?:b2=(?P<beta2>{_NUMBER})|levels=(?P<levels>\d{{1,4}}))\))?"
+    rf"(?:\((?:b2=(?P<beta2>{_NUMBER})|levels=(?P<levels>[0-9]{{1,4}}))\))?"
 )
 
 
@@ -61,7 +65,7 @@ class Parameters:
         return cls(match["base"], threshold, beta2, levels)
 
     def __str__(self) -> str:
-        at = "" if self.threshold is None else f"@{self.threshold:.12g}"
+        at = "" if self.threshold is None else f"@{_format_number(self.threshold)}"
         levels = "" if self.levels is None else f"(levels={self.levels})"
         return f"{self.base}{at}{self.weight}{levels}"
 
@@ -69,10 +73,12 @@ class Parameters:
     def fault(self) -> str:
         """What is wrong with the values; empty where nothing is."""
         if self.threshold is not None and self.threshold > 1:
-            level = f"; grey level {self.threshold:g} is {self.base}@{self.threshold / 255:.4g}"
+            # rounded up: pixels above it are those above the grey level
+            share = _format_number(math.ceil(self.threshold / 255 * 1e4) / 1e4)
+            level = f"; grey level {self.threshold:g} is {self.base}@{share}"
             return f"a fixed threshold is a value in 0..1{level if self.threshold <= 255 else ''}"
-        if self.beta2 == 0:
-            return "b2, the weight of precision, must be above 0"
+        if self.beta2 is not None and not 0 < self.beta2 < math.inf:
+            return "b2, the weight of precision, must be a finite number above 0"
         # the trapezoids between grids need two
         few = self.levels is not None and self.levels < 2
         return "levels, the number of grids, must be at least 2" if few else ""
@@ -80,12 +86,17 @@ class Parameters:
     @property
     def weight(self) -> str:
         """How the name shows the weight of precision, e.g. ``(b2=1)``; empty without one."""
-        return "" if self.beta2 is None else f"(b2={self.beta2:.12g})"
+        return "" if self.beta2 is None else f"(b2={_format_number(self.beta2)})"
 
     @property
     def curve(self) -> str:
         """The name of the images' F curve with this weight, e.g. ``f(b2=1)``."""
         return f"f{self.weight}"
+
+    @property
+    def confusion(self) -> str:
+        """The name under which the pixels at the fixed threshold are summed, e.g. ``confusion@0.5`` (overall.py)."""
+        return f"{CONFUSION}@{self.threshold:.12g}{self.weight}"
 
 
 def has_parameters(name: str) -> bool:
@@ -100,3 +111,8 @@ def has_parameters(name: str) -> bool:
     bool
     """
     return Parameters.parse(name) is not None
+
+
+def _format_number(value: float) -> str:
+    """The shortest text that is read as this number again: a rounded threshold could select another grey level."""
+    return repr(value).removesuffix(".0")

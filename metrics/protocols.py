@@ -10,6 +10,8 @@ Only the standard library is imported, so that the command line can list the pro
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sodbench.plugins import load_plugins
+
 Preparation = Literal["raw", "min-max", "maximum"]
 # How a map's grey levels become values in [0, 1]: divided by 255; stretched so that the minimum is 0 and the maximum 1;
 # divided by the maximum.  A constant map (min-max) and a black map (maximum) are only divided by 255.
@@ -314,7 +316,7 @@ def get_protocol(protocol: str | Protocol) -> Protocol:
     Parameters
     ----------
     protocol : str or Protocol
-        A name; a protocol is returned as it is.
+        A name, also of an installed plug-in; a protocol is returned as it is.
 
     Returns
     -------
@@ -327,6 +329,8 @@ def get_protocol(protocol: str | Protocol) -> Protocol:
     """
     if isinstance(protocol, Protocol):
         return protocol
+    if protocol not in PROTOCOLS:
+        load_plugins("sodbench.protocols")
     try:
         return PROTOCOLS[protocol]
     except KeyError:

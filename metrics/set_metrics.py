@@ -10,7 +10,8 @@ import numpy as np
 from sodbench.metrics.arrays import Floats
 from sodbench.metrics.calibration import LEVEL_CURVES, calibration_error
 from sodbench.metrics.catalogue import MEASUREMENTS, THRESHOLD_FAMILIES
-from sodbench.metrics.parameters import Parameters
+from sodbench.metrics.overall import overall_values
+from sodbench.metrics.parameters import CONFUSION, OVERALL, Parameters
 from sodbench.metrics.protocols import Protocol
 from sodbench.metrics.threshold_metrics import f_measure
 
@@ -55,6 +56,7 @@ def aggregate(
         metrics["threshold"] = np.where(np.isnan(metrics["f_max"]), np.nan, best)
         metrics["auc_pr"] = _area(r, p)
         metrics |= _with_other_weights(curve_means, protocol)
+    metrics |= _of_all_pixels(curve_means, protocol)
     # the mean of per-image maxima is no program's max F; it keeps a name of its own
     if "f_max" in means:
         metrics["f_max_best"] = np.asarray(means["f_max"])
@@ -77,13 +79,25 @@ def _with_other_weights(curve_means: Mapping[str, Floats], protocol: Protocol) -
     metrics = {}
     for name in curve_means:
         parameters = Parameters.parse(name)
-        if parameters is None or parameters.beta2 is None:
+        if parameters is None or parameters.beta2 is None or parameters.base == CONFUSION:
             continue
         by_curve = {"meanpr": f_measure(p, r, parameters.beta2), "meanf": curve_means[name]}
         for form, curve in (("", by_curve[protocol.f_max]), *by_curve.items()):
             suffix = f"{'_' * bool(form)}{form}{parameters.weight}"
             metrics[f"f_max{suffix}"] = curve.max(axis=-1)
             metrics[f"f_mean{suffix}"] = mean_over_thresholds(curve, "f", protocol)
+    return metrics
+
+
+def _of_all_pixels(curve_means: Mapping[str, Floats], protocol: Protocol) -> dict[str, Floats]:
+    """The overall metrics at each fixed threshold that the pixels are counted at."""
+    metrics = {}
+    for name, curve in curve_means.items():
+        parameters = Parameters.parse(name)
+        if parameters is not None and parameters.base == CONFUSION:
+            values = overall_values(curve, parameters.beta2 or protocol.beta2)
+            for base, value in values.items():
+                metrics[f"{OVERALL}{base}{name.removeprefix(CONFUSION)}"] = value
     return metrics
 
 

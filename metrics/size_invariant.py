@@ -31,6 +31,7 @@ def object_boxes(foreground: NDArray[np.bool_]) -> list[Box]:
         Rows and columns; empty for an empty mask.
     """
     labels, _ = ndimage.label(foreground)
+    # label 0 is the background
     areas = np.bincount(labels.ravel())[1:]
     least = min(_MIN_OBJECT_PIXELS, areas.max(initial=0))
     boxes = ndimage.find_objects(labels)
@@ -60,6 +61,7 @@ def size_invariant_mae(values: NDArray[np.floating], foreground: NDArray[np.bool
     for box in boxes:
         outside[box] = False
     area = np.count_nonzero(outside)
+    # the share would be 0 times the mean of no pixel
     if area == 0:
         return float("nan")
     share = area / (outside.size - area)

@@ -350,6 +350,7 @@ def _find_ranking(comparable: Comparable, ranked: Mapping[str, tuple[str, ...]])
     }
     if not rules:
         return Ranking()
+    # a mean over datasets that were scored in different ways would be of different quantities
     main = Counter(rules.values()).most_common(1)[0][0]
     return find_ranking({d: ranked[d] for d, rule in rules.items() if rule == main})
 
@@ -363,9 +364,11 @@ def _compute_all(
 ) -> dict[Key, ResultStatistics]:
     """The statistics of every result, in threads; results on equally many images of one dataset share their draws."""
     draws = {
+        # kept, not drawn again for each method: paired tests need the same images for both methods
         (dataset, n): tuple(draw_resamples(n, resamples, dataset_seed(dataset, seed)))
         for dataset, n in {(d, result.n) for (_, d), result in results.items()}
     }
+    # groups of images are scored by this metric alone: each needs its own resampled curves
     primary = _primary_metric(metrics).name
 
     def compute(key: Key) -> ResultStatistics:
@@ -401,6 +404,7 @@ def _collect_members(
     members = {}
     largest: dict[str, int] = {}
     for (method, dataset), result in results.items():
+        # where methods left out images, the largest result knows the most of them
         if result.n > largest.get(dataset, 0):
             largest[dataset] = result.n
             members[dataset] = statistics[method, dataset].members
@@ -417,6 +421,7 @@ def _compare_groups(
     wins: dict[tuple[str, str, str], tuple[str, ...]] = {}
     for dataset, methods in comparable.compared.items():
         own = [statistics[m, dataset] for m in methods]
+        # without a direction, as for a threshold, no method is better
         if len(own) < 2 or not metric.sign or any(attribute not in one.groups for one in own):
             continue
         first, second = np.array(list(combinations(range(len(methods)), 2))).T

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from sodbench.csv_table import read_csv_table
 from sodbench.datasets import attribute_groups
 from sodbench.datasets.attributes import COLUMNS
 from sodbench.errors import SodbenchError
@@ -58,7 +59,8 @@ def read_attributes(places: Sequence[Path], results: Iterable[Result]) -> dict[s
         name = result.dataset
         if name not in groups:
             raise SodbenchError(
-                f"--attributes: nothing about {name} in {', '.join(map(str, places))}; "
+                f"--attributes: nothing about {name} in {', '.join(map(str, places))}; of several datasets, each has a "
+                f"file of its name ({name.replace('/', '-')}.csv) or its name in a column 'dataset'; "
                 "'sodbench data stats NAME -o DIR' measures it"
             )
         missing = result.table.index.difference(groups[name].index)
@@ -83,15 +85,13 @@ def _list_files(place: Path) -> list[Path]:
 
 def _read_groups(file: Path, datasets: Sequence[str]) -> dict[str, pd.DataFrame]:
     """The groups of a file, by dataset."""
-    try:
-        # as text: the parsers of some versions of pandas miss the last bit of many numbers
-        frame: pd.DataFrame = pd.read_csv(file, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise SodbenchError(f"{file}: cannot be read as CSV ({error})") from error
-    if "stem" not in frame or len(frame.columns) < 2:
+    table = read_csv_table(file)
+    if "stem" not in table.columns or len(table.columns) < 2:
         raise SodbenchError(
             f"{file}: attributes need a column 'stem' with the images' names and a column for each attribute"
         )
+    # as text: the parsers of some versions of pandas miss the last bit of many numbers
+    frame = pd.DataFrame(list(table.rows.values()), columns=list(table.columns), dtype=str)
     if "dataset" in frame:
         parts = {str(d): part.drop(columns="dataset") for d, part in frame.groupby("dataset")}
     else:

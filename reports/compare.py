@@ -107,8 +107,10 @@ def compare_all_pairs(
     pairs = list(combinations(results, 2))
     if not pairs or next(iter(results.values())).n < MIN_IMAGES:
         return []
+    # all pairs of methods at once, as indices into the arrays of methods
     position = {method: i for i, method in enumerate(results)}
     first, second = np.array([(position[a], position[b]) for a, b in pairs]).T
+    # one order of images for all methods: the tests are paired
     stems = sorted(next(iter(results.values())).table.index)
     observed = np.stack([one.observed for one in statistics])
     distributions = np.stack([one.distribution for one in statistics])
@@ -240,6 +242,7 @@ def compare(
     """
     sides = _load_side(first), _load_side(second)
     a, b = (_check_one_method(results) for results in sides)
+    # two runs of one method, such as before and after a change, need names of their own
     names = (a, b) if a != b else (f"{a} (first)", f"{b} (second)")
     by_dataset = [{r.dataset: r for r in results} for results in sides]
     comparisons: list[Comparison] = []
@@ -252,6 +255,7 @@ def compare(
                 "protocol (no image is read again: sodbench eval --protocol)"
             )
         asked = _require_direction(select_metrics(list(one.metrics), metrics), metrics is not None)
+        # a paired test needs images that both have; the rest is named in the remarks
         stems = sorted(set(one.table.index) & set(two.table.index))
         if not stems:
             raise SodbenchError(f"{dataset}: the two results have no image in common")

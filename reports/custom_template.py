@@ -71,13 +71,20 @@ def fill_template(
         return environment.get_template(template.name).render(
             document=document, tables=document.tables, analysis=analysis, figures=figures
         )
-    except TemplateError as error:
-        raise SodbenchError(f"--template {template}: {error or type(error).__name__}") from error
+    except Exception as error:
+        # a template is a program: it can fail in any way, as by dividing by zero
+        kind = type(error).__name__
+        text = str(error) if isinstance(error, TemplateError) else f"{kind}: {error}"
+        raise SodbenchError(f"--template {template}: {text or kind}") from error
 
 
 def _template_environment(suffix: str, folder: Path) -> "Environment":
-    """Jinja for a template of this type (``.tex``): what is escaped, and how a table becomes text."""
-    from jinja2 import Environment, FileSystemLoader
+    """Jinja for a template of this type (``.tex``): what is escaped, and how a table becomes text.
+
+    A template may be from someone else, so it is kept from Python's internals, through which it could run programs.
+    """
+    from jinja2 import FileSystemLoader
+    from jinja2.sandbox import SandboxedEnvironment
 
     loader = FileSystemLoader(folder)
     if suffix == ".tex":
@@ -85,7 +92,7 @@ def _template_environment(suffix: str, folder: Path) -> "Environment":
         environment.filters["table"] = lambda t: latex.Latex(latex.format_table(t))
         return environment
     if suffix in (".html", ".htm"):
-        return Environment(loader=loader, autoescape=True)
-    environment = Environment(loader=loader, autoescape=False)
+        return SandboxedEnvironment(loader=loader, autoescape=True)
+    environment = SandboxedEnvironment(loader=loader, autoescape=False)
     environment.filters |= {"escape": markdown_text, "table": markdown.format_table}
     return environment

@@ -110,6 +110,7 @@ def check_selection(wanted: Sequence[str], results: Sequence[Result]) -> None:
 def _ranked_images(
     scores: pd.DataFrame, kind: str, metric: Metric, dataset: str, seed: int
 ) -> list[str]:
+    # one method cannot disagree with itself
     if scores.empty or (kind == "disputed" and len(scores.columns) < 2):
         return []
     if kind in ("best", "worst") and not metric.sign:
@@ -168,6 +169,7 @@ def load_thumbnails(
 
     def first(kind: str, methods: Sequence[str]) -> NDArray[np.uint8] | None:
         candidates = [files[m][kind] for m in methods if m in files]
+        # methods share images and masks; the copy of another method serves where one has moved
         for path in dict.fromkeys(p for p in candidates if p is not None):
             pixels = load_thumbnail(path, max_side, colour=kind == "image")
             if pixels is not None:
@@ -203,9 +205,11 @@ def load_thumbnail(path: Path, max_side: int, colour: bool) -> NDArray[np.uint8]
         return None
     height, width = pixels.shape[:2]
     scale = max_side / max(height, width)
+    # a small image is not enlarged: the page scales it, pixel by pixel
     if scale >= 1:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # reducing_gap: shrinks by a whole factor first, which is several times as fast and enough for a thumbnail
     reduced = Image.fromarray(np.ascontiguousarray(pixels)).resize(
         size, Image.Resampling.BILINEAR, reducing_gap=1.0
     )

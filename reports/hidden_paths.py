@@ -11,6 +11,7 @@ from sodbench.results import Result
 
 _START = r"(?:/|~/|[A-Za-z]:[\\/])"
 _QUOTED = re.compile(rf"""(["'])({_START}(?:(?!\1).)*)\1""")
+# not within an address (https://...) or a word; a colon ends a path unless something follows it directly
 _PLAIN = re.compile(rf"""(?<![\w./\\:~-])({_START}(?:[^\s"'`,;():|<>]|:(?=\S))+)""")
 
 
@@ -58,6 +59,7 @@ def hide_paths(text: str, roots: Iterable[str] = ()) -> str:
         if bare not in text:
             continue
         start = rf"(?<![\w./\\-]){re.escape(bare)}"
+        # first the files below the folder, which keep their place in it; then the folder itself
         text = re.sub(rf"{start}[/\\](?=[^\s'\"])", "", text)
         text = re.sub(rf"{start}(?![\w.-])[/\\]?", _last_part(bare).replace("\\", r"\\"), text)
     text = _QUOTED.sub(lambda match: f"{match[1]}{_last_part(match[2])}{match[1]}", text)

@@ -7,6 +7,7 @@ marked as `Latex`, as autoescape does for HTML.
 import unicodedata
 
 from jinja2 import Environment, PackageLoader
+from jinja2.sandbox import SandboxedEnvironment
 
 from sodbench.quoting import printable
 from sodbench.reports.document import Document, block_type
@@ -112,7 +113,8 @@ def _character(c: str) -> str:
 
 def environment() -> Environment:
     """Return Jinja with LaTeX's delimiters: ``((* block *))``, ``((( value )))``, ``((# comment #))``; values are escaped."""
-    jinja = Environment(
+    # users' own templates are filled in with it, too
+    jinja = SandboxedEnvironment(
         block_start_string="((*",
         block_end_string="*))",
         variable_start_string="(((",

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sodbench.csv_table import read_csv_table
 from sodbench.errors import SodbenchError
-from sodbench.files import write_text
+from sodbench.files import lock_folder, write_text
 from sodbench.metrics.catalogue import find_metric
 from sodbench.quoting import printable
 from sodbench.reports import html
@@ -111,16 +112,18 @@ def update_leaderboard(
         _check_date(given)
     page, file = folder / "index.html", folder / HISTORY
     check_own_page(page, results)
-    history = read_history(file)
-    date = date or datetime.date.today().isoformat()
-    if history and date < history[-1].date:
-        raise SodbenchError(
-            f"{file}: its last entry is of {history[-1].date}, and {date} is before it; entries are in order"
-        )
-    added = _new_entries(results, metrics, history, date)
-    history = [*history, *added]
-    write_text(file, _format_history(history))
-    write_text(page, html.render_comparison(_arrange_board(history, metrics, since), []))
+    # two runs at a time would each write a history without the other's entries
+    with lock_folder(folder, "entering scores"):
+        history = read_history(file)
+        date = date or datetime.date.today().isoformat()
+        # changes are shown by the order of entries, so none may be slipped in between
+        if history and date < history[-1].date:
+            raise SodbenchError(
+                f"{file}: its last entry is of {history[-1].date}, and {date} is before it; entries are in order"
+            )
+        history += _new_entries(results, metrics, history, date)
+        write_text(file, _format_history(history))
+        write_text(page, html.render_comparison(_arrange_board(history, metrics, since), []))
     return page
 
 
@@ -152,20 +155,24 @@ def read_history(file: Path) -> list[Entry]:
     """
     if not file.exists():
         return []
-    try:
-        reader = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
-        entries = [
-            Entry(**{**row, "value": float(row["value"]), "n": int(row["n"])})  # type: ignore[arg-type]
-            for row in reader
-        ]
-        if tuple(reader.fieldnames or ()) != _COLUMNS:
-            raise ValueError("other columns")
-        for entry in entries:
-            _check_date(entry.date or "-")
-    except (OSError, ValueError, TypeError, KeyError, csv.Error, SodbenchError) as error:
+    table = read_csv_table(file)
+    if table.columns != _COLUMNS:
         raise SodbenchError(
-            f"{file}: not the history of a leaderboard ({error}); move it, or choose another folder"
-        ) from error
+            f"{file}: not the history of a leaderboard (its columns are not {','.join(_COLUMNS)}); move it, or choose "
+            "another folder"
+        )
+    entries = []
+    for number, row in table.rows.items():
+        try:
+            if not all(row.values()):
+                raise ValueError("a value is missing")
+            _check_date(row["date"])
+            numbers = {"value": float(row["value"]), "n": int(row["n"])}
+            entries.append(Entry(**{**row, **numbers}))  # type: ignore[arg-type]
+        except (ValueError, SodbenchError) as error:
+            raise SodbenchError(
+                f"{file}: line {number} is damaged ({error}); restore it from a copy, or delete the line"
+            ) from error
     return entries
 
 
@@ -187,6 +194,7 @@ def _new_entries(
     for r in results:
         for metric in metrics:
             value = r.metrics.get(metric, float("nan"))
+            # a score that is undefined now replaces none that was entered
             if math.isnan(value):
                 continue
             entry = Entry(
@@ -236,6 +244,8 @@ def _board(entries: Sequence[Entry], metrics: Sequence[str], earlier: str) -> Ta
     cells: dict[str, list[Cell]] = {method: [] for method in methods}
     for dataset, metric in pairs:
         scores = [last.get((m, dataset, metric)) for m in methods]
+        # entries of old versions stay on the board, so signatures are not compared: only the
+        # number of images decides
         alike = {entry.n for entry in scores if entry}
         values = [entry.value if entry and len(alike) == 1 else float("nan") for entry in scores]
         places = rank_marks(values, find_metric(metric).sign)

@@ -59,7 +59,7 @@ _NAMES = {
     "e_mean": "mean E-measure",
     "e_adp": "adaptive E-measure",
 }
-# (LaTeX's size, its points), the largest that fits is taken; below scriptsize nobody can read a table
+# (LaTeX's size, its points), the largest that fits is taken; below scriptsize no one can read a table
 _FONT_SIZES = (("small", 9.0), ("footnotesize", 8.0), ("scriptsize", 7.0))
 _SEPARATIONS = (5.0, 4.0, 3.0, 2.0, 1.5)
 # of a character, in parts of the font size

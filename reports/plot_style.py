@@ -7,6 +7,7 @@ paper: 3.4 inches for a column, 7.1 inches for the page.
 """
 
 import functools
+import io
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -229,8 +230,11 @@ def save_figure(
         for extension in formats or FORMATS:
             paths[extension] = folder / f"{name}.{extension}"
             undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(extension)
+            # not into the file: matplotlib's PDF writer hides that a disk is full behind an error of its own
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format=extension, metadata=undated)
             with atomic_write(paths[extension]) as temporary:
-                figure.savefig(temporary, format=extension, metadata=undated)
+                temporary.write_bytes(drawn.getbuffer())
     return paths
 
 

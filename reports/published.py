@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sodbench.csv_table import read_csv_table
 from sodbench.datasets import known_name
 from sodbench.errors import SodbenchError
 from sodbench.metrics.catalogue import aggregate_names, suggest
@@ -161,6 +162,9 @@ def _read_own(name: str, source: Mapping[str, Any]) -> PublishedTable:
 
 _NEEDED = ("method", "dataset", "metric", "value")
 _OPTIONAL = ("note", "evaluator", "protocol", "citation")
+# E-measure divides by one pixel less than the image has, so it can be a little above 1
+_LARGEST = 1.1
+_WITHOUT_LIMIT = ("threshold", "hce", "hce_raw")
 
 
 def read_published_file(file: Path) -> PublishedTable:
@@ -187,7 +191,7 @@ def read_published_file(file: Path) -> PublishedTable:
     decimals: dict[ScoreKey, int] = {}
     caveats: dict[ScoreKey, str] = {}
     faults: list[str] = []
-    for number, row in enumerate(rows, 2):
+    for number, row in rows.items():
         dataset = row.get("dataset", "")
         key = row.get("method", ""), known_name(dataset) or dataset, row.get("metric", "")
         if fault := _find_row_fault(row, key, values):
@@ -197,10 +201,10 @@ def read_published_file(file: Path) -> PublishedTable:
         decimals[key] = _count_decimals(row["value"])
         if row.get("note"):
             caveats[key] = row["note"]
-    faults += _different_facts(rows)
+    faults += _different_facts(list(rows.values()))
     if faults or not values:
         raise SodbenchError(f"--published {file}: {'; '.join(faults) or 'has no row'}")
-    first = rows[0]
+    first = next(iter(rows.values()))
     return PublishedTable(
         name=file.stem,
         title=file.name,
@@ -216,24 +220,18 @@ def read_published_file(file: Path) -> PublishedTable:
     )
 
 
-def _read_rows(file: Path) -> list[dict[str, str]]:
-    """The lines of a CSV file with the columns that published numbers need."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-        reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
-        lines = list(reader)
-    except (OSError, ValueError, csv.Error) as error:
-        raise SodbenchError(f"--published {file}: cannot be read ({error})") from error
-    columns = [c.strip() for c in reader.fieldnames or ()]
-    if missing := [c for c in _NEEDED if c not in columns]:
+def _read_rows(file: Path) -> dict[int, dict[str, str]]:
+    """The lines of a CSV file with the columns that published numbers need, by line number."""
+    table = read_csv_table(file)
+    if missing := [c for c in _NEEDED if c not in table.columns]:
         raise SodbenchError(
-            f"--published {file}: has no column {', '.join(missing)}; it needs {','.join(_NEEDED)}, and may have "
+            f"{file}: has no column {', '.join(missing)}; it needs {','.join(_NEEDED)}, and may have "
             f"{','.join(_OPTIONAL)}"
         )
-    return [
-        {(k or "").strip(): v.strip() for k, v in line.items() if isinstance(v, str)}
-        for line in lines
-    ]
+    return {
+        number: {name: text.strip() for name, text in row.items()}
+        for number, row in table.rows.items()
+    }
 
 
 def _find_row_fault(row: Mapping[str, str], key: ScoreKey, values: Mapping[ScoreKey, float]) -> str:
@@ -251,6 +249,8 @@ def _find_row_fault(row: Mapping[str, str], key: ScoreKey, values: Mapping[Score
         value = math.nan
     if not math.isfinite(value):
         return f"{row.get('value', '')!r} is not a number"
+    if value > _LARGEST and key[2] not in _WITHOUT_LIMIT:
+        return f"{row['value']} is above 1; write {key[2]} as a share, as in 0.928 for 92.8 %"
     if row.get("protocol", "") not in ("", *PROTOCOLS):
         return f"unknown protocol {row['protocol']!r} (known: {', '.join(PROTOCOLS)})"
     return ""

@@ -103,6 +103,7 @@ def index_results(
     by_key: dict[Key, Result] = {}
     for result in selected:
         method = result.method
+        # results of several protocols are shown next to each other, not on top of each other
         if times[method, result.dataset] > 1:
             method = f"{method} ({result.protocol})"
         if (method, result.dataset) in by_key:

@@ -168,6 +168,7 @@ class Table:
             data[column.name] = [cell.value if numbers else cell.text for cell in cells]
             for name, values in self._details(cells).items():
                 data[f"{column.name} {name}"] = values
+            # after the last column of a dataset
             following = self.columns[i + 1 : i + 2]
             if column.dataset and not (following and following[0].dataset == column.dataset):
                 data |= self._provenance(column.dataset)
@@ -192,6 +193,7 @@ class Table:
             next((row.cells[i].signature for i in columns if row.cells[i].signature), "")
             for row in self.rows
         ]
+        # published numbers have no signature, and a table of these alone no column for it
         if not any(signatures):
             return {}
         protocols = [Signature.parse(s).protocol if s else "" for s in signatures]
@@ -317,6 +319,7 @@ def _plain_cell(value: object, kind: str) -> Cell:
     if kind == "text":
         return Cell(str(value))
     number = float(value)  # type: ignore[arg-type]
+    # four significant digits of 12,345 would be 1.234e+04
     text = f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
     return Cell(text.replace("-", "−", 1) if number < 0 else text, number)
 
@@ -354,6 +357,7 @@ def format_difference(value: float, digits: int = DIGITS) -> str:
     str
     """
     text = f"{value:+.{digits}f}"
+    # "-0.000" would claim a difference that is not printed
     return text[1:] if float(text) == 0 else _with_minus(text)
 
 

@@ -15,28 +15,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from sodbench.console import logger, track
 from sodbench.errors import SodbenchError
 from sodbench.files import write_text
 from sodbench.images import write_image
 from sodbench.models import BASELINES, DEFAULT_MODEL, create_model, get_input_size
-from sodbench.models.devices import choose_device
 from sodbench.models.execution import Execution
 from sodbench.models.onnx import OnnxNetwork
 from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import FAILURES, describe_failure
+from sodbench.parallel import processors
 from sodbench.runners.prediction.batching import is_out_of_memory
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import Predictor, load_predictor
 from sodbench.version import __version__
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 # Height and width: the field's usual input, and the commonest size in DUTS.
 BENCHMARK_SIZES = ((224, 224), (300, 400))
@@ -61,7 +62,7 @@ class Cost:
     network_size : (int, int) or None
         Height and width at which the image enters the network; None without a network.
     macs : int or None
-        Multiply-adds of the convolutions and matrix products at that size; None where they cannot be counted.
+        Multiply-adds of the convolutions and matrix products at that size; None without a network.
     latency_median : float
         Seconds of one image alone.
     latency_quartiles : (float, float)
@@ -129,6 +130,8 @@ def benchmark(
     source = as_source(model, checkpoint)
     network = None
     if source.name not in BASELINES and not source.is_onnx:
+        from sodbench.models.devices import choose_device
+
         choose_device(execution.get("device", "auto"))
         network = create_model(source.name, **source.options).eval()
     predictor = load_predictor(source, **execution)
@@ -145,7 +148,7 @@ def benchmark(
 
 
 def _make_record(
-    model: str, predictor: Predictor, network: nn.Module | None, costs: Sequence[Cost]
+    model: str, predictor: Predictor, network: "nn.Module | None", costs: Sequence[Cost]
 ) -> dict[str, Any]:
     """The record of a benchmark; the numbers at the top are those of the size that papers report."""
     headline = next((c for c in costs if (c.height, c.width) == HEADLINE), costs[-1])
@@ -154,7 +157,7 @@ def _make_record(
         "made_by": f"sodbench {__version__}",
         "method": model,
         **predictor.describe(),
-        "threads": torch.get_num_threads(),
+        "threads": _count_threads(network),
         "parameters": parameters,
         "checkpoint_bytes": size,
         "macs": headline.macs,
@@ -163,10 +166,23 @@ def _make_record(
     }
 
 
-def _measure_weights(predictor: Predictor, network: nn.Module | None) -> tuple[int | None, int]:
+def _count_threads(network: "nn.Module | None") -> int:
+    """Return the number of threads that compute: torch's own, or onnxruntime's."""
+    if network is None:
+        return processors()
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _get_onnx_network(predictor: Predictor) -> OnnxNetwork | None:
+    network = getattr(predictor, "network", None)
+    return network if isinstance(network, OnnxNetwork) else None
+
+
+def _measure_weights(predictor: Predictor, network: "nn.Module | None") -> tuple[int | None, int]:
     """Return the number of parameters, None where it is not known, and the bytes of a file of the weights."""
-    onnx_network = getattr(predictor, "network", None)
-    if isinstance(onnx_network, OnnxNetwork):
+    if onnx_network := _get_onnx_network(predictor):
         return onnx_network.count_parameters(), onnx_network.path.stat().st_size
     parameters = list(network.parameters()) if network else []
     state = network.state_dict().values() if network else []
@@ -178,7 +194,7 @@ def save_record(record: dict[str, Any], path: Path | str) -> None:
     write_text(Path(path), json.dumps(record, indent=2) + "\n")
 
 
-def count_macs(network: nn.Module, height: int, width: int) -> int:
+def count_macs(network: "nn.Module", height: int, width: int) -> int:
     """Count the multiply-adds of convolutions and matrix products for one image, on the CPU.
 
     Parameters
@@ -194,8 +210,11 @@ def count_macs(network: nn.Module, height: int, width: int) -> int:
     return _count_macs_at(network, get_input_size(network).for_image(height, width))
 
 
-def _count_macs_at(network: nn.Module, size: tuple[int, int]) -> int:
+def _count_macs_at(network: "nn.Module", size: tuple[int, int]) -> int:
     """Count the multiply-adds for one image that enters the network at a size."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 3, *size))
     return int(counter.get_total_flops()) // 2
@@ -218,11 +237,15 @@ def _naming_size(size: tuple[int, int]) -> Iterator[None]:
 
 
 def _measure_size(
-    predictor: Predictor, network: nn.Module | None, size: tuple[int, int], repeats: int
+    predictor: Predictor, network: "nn.Module | None", size: tuple[int, int], repeats: int
 ) -> Cost:
     processing = getattr(predictor, "processing", None)
     network_size = processing.input.size.for_image(*size) if processing else None
-    macs = _count_macs_at(network, network_size) if network and network_size else None
+    macs = None
+    if network_size and network:
+        macs = _count_macs_at(network, network_size)
+    elif network_size and (onnx_network := _get_onnx_network(predictor)):
+        macs = onnx_network.count_macs(network_size)
     reset_peak_memory(predictor.device)
     times = _measure_times(predictor, _draw_images(1, size), repeats)
     throughput, best = _measure_throughput(predictor, size, statistics.median(times), repeats)
@@ -263,7 +286,7 @@ def _measure_throughput(
     return best, best_batch
 
 
-def _batch_sizes(device: torch.device | None) -> Iterator[int]:
+def _batch_sizes(device: "torch.device | None") -> Iterator[int]:
     largest = 256 if device is not None and device.type == "cuda" else 8
     return (2**k for k in range(1, int(math.log2(largest)) + 1))
 
@@ -318,9 +341,11 @@ def _draw_images(count: int, size: tuple[int, int]) -> NDArray[np.uint8]:
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def reset_peak_memory(device: torch.device | None) -> None:
+def reset_peak_memory(device: "torch.device | None") -> None:
     """Reset the measurement of peak memory."""
     if device is not None and device.type == "cuda":
+        import torch
+
         torch.cuda.reset_peak_memory_stats(device)
     elif CLEAR.exists():
         try:
@@ -331,12 +356,14 @@ def reset_peak_memory(device: torch.device | None) -> None:
             )
 
 
-def peak_memory(device: torch.device | None) -> int | None:
+def peak_memory(device: "torch.device | None") -> int | None:
     """Return the peak memory in bytes since `reset_peak_memory`: of the device on CUDA, otherwise of the process.
 
     None where the system does not tell (Windows).
     """
     if device is not None and device.type == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated(device)
     if STATUS.exists():
         for line in STATUS.read_text().splitlines():

@@ -55,7 +55,9 @@ class ProcessGroup:
         cuda = self.device is not None and self.device.type == "cuda"
         if cuda:
             self.device = torch.device("cuda", environment_number("LOCAL_RANK", 0))
+            # Python objects are gathered through the current device, which must not be another process's
             torch.cuda.set_device(self.device)
+        # processes meet once: a second group, say of a prediction after a training, uses the same connection
         if distributed.is_initialized():
             return
         try:
@@ -66,6 +68,7 @@ class ProcessGroup:
                 f"the environment has WORLD_SIZE={self.size}, but the other processes cannot be joined "
                 f"({reason}); start with torchrun, or unset WORLD_SIZE to run alone"
             ) from error
+        # else PyTorch warns of a leak at the end of every run
         atexit.register(distributed.destroy_process_group)
 
     def all_reduce_(self, tensor: "Tensor") -> "Tensor":
@@ -121,6 +124,7 @@ class ProcessGroup:
                 value = function()
             except SodbenchError as raised:
                 error = raised
+        # an error on the first process alone would leave the others waiting for its value
         (value, error), *_ = self.all_gather((value, error))
         if error is not None:
             raise error

@@ -165,6 +165,7 @@ def run_datasets(run: Run) -> RunResult:
     """
     _check_single_process()
     datasets = _find_datasets(run)
+    # once for all datasets: loading a network takes longer than predicting a small one
     predictors = [_load_predictor(run)]
     if run.baselines:
         predictors += [(name, load_predictor(name)) for name in BASELINES if name != run.model.name]
@@ -177,6 +178,7 @@ def run_datasets(run: Run) -> RunResult:
             tasks.append(task)
             problems += summary.problems
             warnings += (w for w in summary.warnings if w not in warnings)
+    # after all predictions: one bad image must not keep the maps of other datasets from being made
     if problems and run.policy.missing == "error":
         raise ProblemsError(
             f"{len(problems)} image(s) have no map; the other maps are finished",
@@ -190,6 +192,7 @@ def run_datasets(run: Run) -> RunResult:
         workers=run.workers,
         force=run.force,
     )
+    # results come task by task, and for each task protocol by protocol
     stored = evaluation.results[:: len(run.protocols)]
     return RunResult(evaluation, stored, (*warnings, *problems))
 
@@ -256,6 +259,7 @@ def _describe_missing(missing: Mapping[str, DatasetNotFound], others: bool) -> l
 def _load_predictor(run: Run) -> tuple[str, Predictor]:
     """Return the method's name and its predictor."""
     predictor = load_predictor(run.model, **run.execution)
+    # a table must not pass off random weights as the method
     untrained = run.model.checkpoint is None and starts_untrained(run.model.name)
     method = run.name or Path(run.model.name).name.replace(".py:", "-") + " (untrained)" * untrained
     return method, predictor

@@ -57,6 +57,30 @@ class _ConsoleHandler(logging.Handler):
                 tqdm.write(printable(record.getMessage()), file=sys.stderr)
 
 
+class _LogFile(logging.FileHandler):
+    """A log file whose first write error is one warning; after it, the file gets no more messages."""
+
+    _is_writable = True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._is_writable:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self._is_writable = False
+        reason = error.strerror or error
+        logger.warning(f"--log-file {self.baseFilename}: cannot be written any more ({reason})")
+
+    def close(self) -> None:
+        # what could not be written is still in the buffer
+        with suppress(OSError):
+            super().close()
+
+
 class _LogFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
@@ -78,7 +102,7 @@ def _open_log(path: Path) -> logging.Handler:
                     raise SodbenchError(
                         f"--log-file {path}: exists and is no log of sodbench; choose another name"
                     )
-        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise SodbenchError(
             f"--log-file {path}: cannot be written ({error.strerror or error})"

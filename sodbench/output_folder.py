@@ -193,6 +193,7 @@ class OutputFolder:
                 with tempfile.TemporaryFile(dir=path):
                     # a read-only folder is reported before any work is done
                     pass
+                # only what a killed process left is removed: its number is part of a temporary name
                 for folder in (path, *(p for p in list_paths(path) if _is_real_folder(p))):
                     remove_stale_temporaries(folder)
                 output = cls(path, kind, kind.read_manifest(path))
@@ -317,6 +318,7 @@ def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 def _short(value: Any) -> str:
     """Return the first digits of a SHA-256, ``none`` for None, and any other value as text."""
     text = "none" if value is None else str(value)
+    # twelve digits tell two files apart, and fit into a message
     return text[:12] if len(text) == 64 else text
 
 
@@ -326,6 +328,7 @@ def _is_real_folder(path: Path) -> bool:
 
 def _own_error(folder: Path, error: OSError) -> SodbenchError | None:
     """Return the error to raise if an OSError is about a file of the folder."""
+    # without a file's name, only a full disk can be blamed on this folder
     if error.filename is None:
         return write_error(folder, error) if error.errno in _FULL else None
     path = Path(os.fsdecode(error.filename))

@@ -35,18 +35,34 @@ def read_toml(file: Path, if_missing: SodbenchError | None = None) -> dict[str, 
         raise SodbenchError(f"{file}: cannot be read as TOML ({reason})") from error
 
 
-def parse_toml_value(text: str) -> Any:
-    """Read a TOML value; what is none is text.
+def parse_assignment(option: str, text: str, example: str) -> tuple[str, Any]:
+    """Read the ``KEY=VALUE`` of an option.
 
     Parameters
     ----------
+    option : str
+        The option, for the message.
     text : str
+        What was given.
+    example : str
+        An assignment that the message shows.
 
     Returns
     -------
-    object
+    key : str
+    value : object
+        As in TOML, where a word needs no quotation marks.
+
+    Raises
+    ------
+    SodbenchError
+        Without a key or an equals sign.
     """
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not (key and equals):
+        raise SodbenchError(f"{option} {text}: write KEY=VALUE, as in {example}")
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return key, tomllib.loads(f"value = {value}")["value"]
     except (ValueError, RecursionError):
-        return text
+        # not TOML: plain text
+        return key, value

@@ -52,6 +52,14 @@ def messages(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
+def one_figure_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports save their figures as SVG only; drawing them in three formats takes most of a report's time."""
+    from sodbench.reports import plot_style
+
+    monkeypatch.setattr(plot_style, "FORMATS", ("svg",))
+
+
+@pytest.fixture
 def no_file_beyond() -> Callable[[int], AbstractContextManager[None]]:
     """``with no_file_beyond(size)``: as a full disk is. A write takes what there is room for, and the next one nothing."""
     resource = pytest.importorskip("resource", reason="this system does not limit files' sizes")

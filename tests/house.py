@@ -59,7 +59,7 @@ def source_files() -> list[Path]:
     return sorted(files)
 
 
-def definitions(path: Path) -> Iterator[Definition]:
+def definitions(path: Path, tree: ast.Module) -> Iterator[Definition]:
     """All functions, methods and classes of a file; the names of methods are qualified."""
 
     def visit(node: ast.AST, prefix: str) -> Iterator[Definition]:
@@ -70,7 +70,7 @@ def definitions(path: Path) -> Iterator[Definition]:
             elif not isinstance(child, ast.expr):
                 yield from visit(child, prefix)
 
-    yield from visit(ast.parse(path.read_text(encoding="utf-8")), "")
+    yield from visit(tree, "")
 
 
 def is_kernel_or_parser(definition: Definition) -> bool:
@@ -111,9 +111,8 @@ def needs_sections(definition: Definition) -> bool:
     return bool(parameters(node)) and not is_property
 
 
-def nested_functions(path: Path) -> set[ast.AST]:
-    """The functions that are defined within another function."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def nested_functions(tree: ast.Module) -> set[ast.AST]:
+    """What is within a function, other functions among it."""
     return {
         inner
         for outer in ast.walk(tree)
@@ -161,10 +160,10 @@ def count_comment_lines(text: str) -> int:
     )
 
 
-def count_code_lines(text: str) -> int:
+def count_code_lines(text: str, tree: ast.Module) -> int:
     """Lines of code: no blank line, comment or docstring."""
     docstrings: set[int] = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree):
         if (
             isinstance(node, ast.Expr)
             and isinstance(node.value, ast.Constant)
@@ -179,9 +178,9 @@ def count_code_lines(text: str) -> int:
     )
 
 
-def top_level_names(path: Path) -> Iterator[str]:
+def top_level_names(tree: ast.Module) -> Iterator[str]:
     """Functions, classes and constants that a module defines at its top level."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in tree.body:
         if isinstance(node, Function | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Assign):
@@ -200,14 +199,15 @@ def measure() -> House:
     modules: dict[str, list[str]] = defaultdict(list)
     for path in source_files():
         text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
         lines += len(text.splitlines())
         comments += count_comment_lines(text)
-        code += count_code_lines(text)
-        for name in set(top_level_names(path)):
+        code += count_code_lines(text, tree)
+        for name in set(top_level_names(tree)):
             if not name.startswith("__") and name not in SHARED_NAMES:
                 modules[name].append(str(path.relative_to(ROOT)))
-        nested = {ast.unparse(node) for node in nested_functions(path)}
-        for definition in definitions(path):
+        nested = nested_functions(tree)
+        for definition in definitions(path, tree):
             node = definition.node
             if isinstance(node, Function):
                 functions += 1
@@ -215,8 +215,7 @@ def measure() -> House:
                     long_functions.append(definition)
                 if len(parameters(node)) > MOST_PARAMETERS and not is_kernel_or_parser(definition):
                     wide_functions.append(definition)
-            inside = ast.unparse(node) in nested
-            if is_public(definition) and not inside and needs_sections(definition):
+            if is_public(definition) and node not in nested and needs_sections(definition):
                 to_describe.append(definition)
                 if SECTIONS.search(ast.get_docstring(node) or ""):
                     with_sections.append(definition)

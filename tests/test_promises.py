@@ -12,7 +12,7 @@ from synthetic import draw_pair, save_image
 from sodbench import evaluate
 from sodbench.cli import main
 from sodbench.metrics import Evaluator
-from sodbench.reports import plots
+from sodbench.reports import plot_style
 from sodbench.results import load_results
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -129,7 +129,7 @@ def test_nothing_is_overwritten_without_a_message(folders, capsys):
 
 
 def test_every_result_carries_a_signature(folders, capsys, monkeypatch):
-    monkeypatch.setattr(plots, "FORMATS", ("svg",))
+    monkeypatch.setattr(plot_style, "FORMATS", ("svg",))
     promised("every result carries a signature that states how it was made")
     signature = str(evaluate(folders / "preds", folders / "toys").signature)
     assert re.fullmatch(

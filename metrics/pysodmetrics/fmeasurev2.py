@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-class _Handler:
+class _BaseHandler:
     """A metric of a confusion, in up to three modes, for `FmeasureV2`.
 
     Parameters
@@ -92,10 +92,10 @@ class _Handler:
         return values[self._key].reshape(pixels.shape[1:])
 
 
-def _make_handler(name: str, key: str, description: str) -> type[_Handler]:
+def _make_handler(name: str, key: str, description: str) -> type[_BaseHandler]:
     """A handler of one metric."""
     content = {"__doc__": description, "__module__": __name__, "_key": key}
-    return type(name, (_Handler,), content)
+    return type(name, (_BaseHandler,), content)
 
 
 PrecisionHandler = _make_handler("PrecisionHandler", "precision", "Precision.")
@@ -108,11 +108,35 @@ IOUHandler = _make_handler("IOUHandler", "iou", "Intersection over union.")
 DICEHandler = _make_handler("DICEHandler", "dice", "Dice coefficient.")
 BERHandler = _make_handler("BERHandler", "ber", "Balanced error rate.")
 OverallAccuracyHandler = _make_handler("OverallAccuracyHandler", "accuracy", "Accuracy.")
-# by PySODMetrics' formula, which is not Cohen's: see threshold_metrics.py
-KappaHandler = _make_handler("KappaHandler", "kappa", "Kappa.")
 
 
-class FmeasureHandler(_Handler):
+class KappaHandler(_BaseHandler):
+    """Kappa by PySODMetrics' formula, which is not Cohen's: see threshold_metrics.py.
+
+    Parameters
+    ----------
+    with_dynamic, with_adaptive, with_binary, sample_based : bool
+        As in the other handlers.
+    """
+
+    _key = "kappa"
+
+    def __init__(
+        self,
+        with_dynamic: bool,
+        with_adaptive: bool,
+        *,
+        with_binary: bool = False,
+        sample_based: bool = True,
+    ):
+        super().__init__(
+            with_dynamic, with_adaptive, with_binary=with_binary, sample_based=sample_based
+        )
+        # for scripts that read it; the formula above does not
+        self.oa = OverallAccuracyHandler(False, False)
+
+
+class FmeasureHandler(_BaseHandler):
     """F-measure.
 
     Parameters
@@ -126,10 +150,21 @@ class FmeasureHandler(_Handler):
     _key = "f"
 
     def __init__(
-        self, with_dynamic: bool, with_adaptive: bool, *, beta: float = 0.3, **modes: bool
+        self,
+        with_dynamic: bool,
+        with_adaptive: bool,
+        *,
+        with_binary: bool = False,
+        sample_based: bool = True,
+        beta: float = 0.3,
     ):
-        super().__init__(with_dynamic, with_adaptive, **modes)
+        super().__init__(
+            with_dynamic, with_adaptive, with_binary=with_binary, sample_based=sample_based
+        )
         self.beta = beta
+        # for scripts that read them
+        self.precision = PrecisionHandler(False, False)
+        self.recall = RecallHandler(False, False)
 
 
 class FmeasureV2(SteppedMetric):

@@ -1,11 +1,14 @@
 """The classical metrics and human correction effort with PySODMetrics' interface."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from sodbench.metrics.arrays import Floats
+from sodbench.metrics.arrays import EPSILON, Floats
+from sodbench.metrics.contours import count_vertices
 from sodbench.metrics.human_correction_effort import human_correction_effort, outline_mask
 from sodbench.metrics.pysodmetrics.stepping import SteppedMetric
 from sodbench.metrics.pysodmetrics_input import PreparedPair, prepare_pair
@@ -93,6 +96,43 @@ class Smeasure(SteppedMetric):
         """
         return self._measure(_prepared(pred, gt))[0]
 
+    def s_object(self, x: NDArray[Any]) -> float:
+        """The object score of the values in one class of a mask.
+
+        Parameters
+        ----------
+        x : float [n], in [0, 1]
+
+        Returns
+        -------
+        float
+        """
+        mean = np.mean(x)
+        deviation = np.std(x, ddof=1) if x.size > 1 else 0.0
+        return float(2 * mean / (mean**2 + 1 + deviation + EPSILON))
+
+    def ssim(self, pred: NDArray[Any], gt: NDArray[Any]) -> float:
+        """The structural similarity of a block of a map and that of the mask.
+
+        Parameters
+        ----------
+        pred : float [h, w], in [0, 1]
+        gt : bool or float [h, w]
+
+        Returns
+        -------
+        float
+        """
+        x, y = pred - np.mean(pred), gt - np.mean(gt)
+        centre = np.mean(pred) * np.mean(gt)
+        spread = np.mean(pred) ** 2 + np.mean(gt) ** 2
+        less_one = pred.size - 1 + EPSILON
+        alike = 4 * centre * (np.sum(x * y) / less_one)
+        scale = spread * (np.sum(x**2) / less_one + np.sum(y**2) / less_one)
+        if alike:
+            return float(alike / (scale + EPSILON))
+        return float(scale == 0)
+
     def object(self, pred: NDArray[Any], gt: NDArray[Any]) -> float:
         """The object part of the S-measure of a map in [0, 1] and a bool mask.
 
@@ -126,13 +166,23 @@ class Smeasure(SteppedMetric):
 
 
 class Emeasure(SteppedMetric):
-    """E-measure (threshold_metrics.py); ``get_results()`` is ``{"em": {"adp": mean, "curve": [256]}}``."""
+    """E-measure (threshold_metrics.py); ``get_results()`` is ``{"em": {"adp": mean, "curve": [256]}}``.
+
+    Attributes
+    ----------
+    gt_fg_numel, gt_size : int
+        The foreground's and all pixels of the mask that was stepped last.
+    """
+
+    gt_fg_numel: int
+    gt_size: int
 
     def __init__(self) -> None:
         self.adaptive_ems: list[float] = []
         self.changeable_ems: list[Floats] = []
 
     def _add(self, pair: PreparedPair) -> None:
+        self.gt_fg_numel, self.gt_size = pair.mask.foreground, pair.foreground.size
         self.adaptive_ems.append(np.float64(family_values(pair.adaptive)["e"][0, 0]))
         self.changeable_ems.append(family_values(pair.dynamic)["e"][0])
 
@@ -186,6 +236,28 @@ class Emeasure(SteppedMetric):
         # at the threshold 255 what is selected is what is 1
         return float(family_values(_prepared(binary, gt).dynamic)["e"][0, 0])
 
+    def generate_parts_numel_combinations(
+        self, fg_fg_numel: Any, fg_bg_numel: Any, pred_fg_numel: Any, pred_bg_numel: Any
+    ) -> tuple[list[Any], list[tuple[Any, float]]]:
+        """The pixels of each part of a binarised map, and what map and mask are there, less their means.
+
+        Parameters
+        ----------
+        fg_fg_numel, fg_bg_numel : int or int [n]
+            The selected pixels in the foreground and in the background of the mask that was stepped last.
+        pred_fg_numel, pred_bg_numel : int or int [n]
+            The selected pixels and the others.
+
+        Returns
+        -------
+        list of int or int [n], list of (float or float [n], float)
+            True positives, false positives, false negatives and true negatives.
+        """
+        missed = self.gt_fg_numel - fg_fg_numel
+        map_mean, mask_mean = pred_fg_numel / self.gt_size, self.gt_fg_numel / self.gt_size
+        values = [(m - map_mean, g - mask_mean) for m, g in ((1, 1), (1, 0), (0, 1), (0, 0))]
+        return [fg_fg_numel, fg_bg_numel, missed, pred_bg_numel - missed], values
+
     def _results(self) -> dict[str, Any]:
         curve = np.mean(self.changeable_ems, axis=0)
         return {"em": {"adp": np.mean(self.adaptive_ems), "curve": curve}}
@@ -220,6 +292,25 @@ class WeightedFmeasure(SteppedMetric):
         float
         """
         return _prepared(pred, gt).weighted_f(self.beta)
+
+    def matlab_style_gauss2D(self, shape: tuple[int, int] = (7, 7), sigma: float = 5) -> Floats:
+        """A Gaussian filter as MATLAB's fspecial gives it.
+
+        Parameters
+        ----------
+        shape : (int, int)
+        sigma : float
+            In pixels.
+
+        Returns
+        -------
+        float64 [h, w]
+            The sum is 1.
+        """
+        y, x = (np.arange(side) - (side - 1) / 2 for side in shape)
+        kernel = np.exp(-(y[:, None] ** 2 + x**2) / (2 * sigma**2))
+        kernel[kernel < EPSILON * kernel.max()] = 0
+        return np.asarray(kernel / kernel.sum(), np.float64)
 
     def _results(self) -> dict[str, Any]:
         return {"wfm": np.mean(self.weighted_fms)}
@@ -306,6 +397,7 @@ class HumanCorrectionEffortMeasure(SteppedMetric):
         self.hces: list[float] = []
         self.relax = relax
         self.epsilon = epsilon
+        self.morphology_kernel = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
     def _add(self, pair: PreparedPair) -> None:
         self.hces.append(np.float64(self._effort(pair.values > 0.5, pair.foreground)))
@@ -323,6 +415,61 @@ class HumanCorrectionEffortMeasure(SteppedMetric):
         float
         """
         return float(self._effort(np.asarray(pred) > 0.5, np.asarray(gt, bool)))
+
+    def filter_conditional_boundary(
+        self, contours: Sequence[NDArray[Any]], mask: NDArray[Any], condition: NDArray[Any]
+    ) -> tuple[list[NDArray[np.int64]], int]:
+        """The pieces of contours along which a condition holds next to them, and the regions without such a piece.
+
+        Parameters
+        ----------
+        contours : sequence of int [n, 1, 2]
+            Columns and rows, as OpenCV gives them.
+        mask : bool or int [h, w]
+            The regions, whose contours these are.
+        condition : bool or int [h, w]
+
+        Returns
+        -------
+        list of int64 [n, 1, 2], int
+        """
+        labels, number = ndimage.label(mask, np.ones((3, 3)))
+        near = ndimage.binary_dilation(condition, self.morphology_kernel)
+        boundaries: list[NDArray[np.int64]] = []
+        touched = {0}
+        for contour in contours:
+            pieces: list[list[tuple[int, int]]] = [[]]
+            for column, row in contour.reshape(-1, 2).tolist():
+                if not near[row, column]:
+                    pieces.append([])
+                    continue
+                # a pixel belongs to the first piece that meets it
+                near[row, column] = False
+                touched.add(int(labels[row, column]))
+                pieces[-1].append((column, row))
+            pieces = [piece for piece in pieces if piece]
+            if len(pieces) > 1 and np.abs(np.subtract(pieces[0][0], pieces[-1][-1])).max() == 1:
+                pieces[-1] += pieces.pop(0)[::-1]
+            boundaries += [np.array(piece)[:, None] for piece in pieces]
+        return boundaries, number + 1 - len(touched)
+
+    def count_polygon_control_points(
+        self, boundaries: Sequence[NDArray[Any]], epsilon: float = 1.0
+    ) -> int:
+        """The vertices of polylines that approximate boundaries.
+
+        Parameters
+        ----------
+        boundaries : sequence of int [n, 1, 2]
+        epsilon : float
+            How far a polyline may be from the boundary, in pixels.
+
+        Returns
+        -------
+        int
+        """
+        points = [np.asarray(b, np.int64).reshape(-1, 2).T.copy() for b in boundaries]
+        return sum(int(count_vertices(x, y, epsilon)) for x, y in points)
 
     def _effort(self, binary: NDArray[np.bool_], foreground: NDArray[np.bool_]) -> int:
         outline = outline_mask(foreground)

@@ -77,8 +77,10 @@ def draw_resamples(
     for start in range(0, resamples, BATCH_SIZE):
         rows = min(BATCH_SIZE, resamples - start)
         drawn = rng.integers(0, images, (rows, images))
+        # each resample gets numbers of its own, so that one bincount counts all resamples
         drawn += np.arange(rows)[:, None] * images
         counted = np.bincount(drawn.ravel(), minlength=rows * images)
+        # a byte is enough: one image is drawn 256 times with a probability below 1 / 256!
         yield counted.astype(np.uint8).reshape(rows, images)
 
 
@@ -119,12 +121,14 @@ def resampled_sums(draws: ResampleCounts, statistics: Reals) -> ResampledSums:
     -------
     ResampledSums
     """
+    # summed up, because the draws of a group of images are some columns of those of all
     images = draws.sum(axis=1, dtype=np.float64)[:, None]
     defined = np.isfinite(statistics)
     incomplete = ~defined.all(axis=0)
     if incomplete.any():
         images = np.repeat(images, statistics.shape[1], axis=1)
         images[:, incomplete] = weighted_sums(draws, defined[:, incomplete].astype(np.float32))
+        # 0 times NaN is NaN: it would spoil the resamples without that image, too
         statistics = np.where(defined, statistics, statistics.dtype.type(0))
     return ResampledSums(weighted_sums(draws, statistics), images)
 
@@ -212,6 +216,7 @@ def percentiles(distributions: Floats) -> tuple[Floats, Floats]:
     complete = np.isfinite(distributions).all(axis=1)
     if complete.any():
         limits[:, complete] = np.quantile(distributions[complete], tails, axis=1)
+    # one by one, as nanquantile would do with all of them
     for i in np.flatnonzero(~complete & np.isfinite(distributions).any(axis=1)):
         limits[:, i] = np.nanquantile(distributions[i], tails)
     return limits[0], limits[1]

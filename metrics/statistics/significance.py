@@ -183,6 +183,7 @@ def _t_test(differences: Floats, error: Floats, images: int) -> Floats:
 
     with np.errstate(invalid="ignore", divide="ignore"):
         p: Floats = 2 * t.sf(np.abs(differences) / error, images - 1)
+    # 0 / 0: two methods with the same maps do not differ
     never_differs = (error == 0) & (differences == 0)
     return np.where(never_differs, 1.0, p)
 
@@ -251,6 +252,7 @@ def holm(p_values: Floats) -> Floats:
     adjusted = np.full_like(p_values, np.nan)
     tested = np.flatnonzero(np.isfinite(p_values))
     order = tested[np.argsort(p_values[tested], kind="stable")]
+    # the smallest of K is multiplied by K, the next by K - 1; none may become smaller than the one before
     steps = (len(order) - np.arange(len(order))) * p_values[order]
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted

@@ -115,6 +115,7 @@ def download(
                             done.append(_download_weights(file, data_root, limits, archive))
                 except SodbenchError as error:
                     failures.append(error)
+        # after the store is closed, which removes what it used itself
         _report_left_behind(data_root, store)
     if failures:
         raise _join_failures(done, failures)
@@ -152,6 +153,7 @@ def _download_weights(
     if archive is not None:
         raise SodbenchError(f"--from takes the archive of a dataset; save weights as {target}")
     if os.path.lexists(target):
+        # the known hash may be its first digits only, as in PyTorch's names of files
         if not file_sha256(target).startswith(file.sha256):
             raise SodbenchError(
                 f"{target} exists, but its SHA-256 does not begin with {file.sha256}: delete it and try again"
@@ -198,6 +200,7 @@ def _download_dataset(
             _install(info, mirror, data_root, store, limits)
             dataset = find_dataset(info.name, data_root)
         except SodbenchError as error:
+            # the next mirror may work; what was wrong with this one is reported if none does
             reasons.append(error.lines[0])
             continue
         of_all = f" of {info.count}" if info.count is not None else ""
@@ -260,10 +263,12 @@ def _install(
 ) -> None:
     """Get the archives of one mirror, unpack them in a separate folder, and move the dataset to its place."""
     archives = [store.get(source) for source in mirror]
+    # on the same disk as the place it is moved to, so that the dataset appears at once
     with tempfile.TemporaryDirectory(prefix=_UNPACKING, dir=data_root) as scratch:
         root = Path(scratch) / "root"
         for number, (source, archive) in enumerate(zip(mirror, archives, strict=True)):
             content = Path(scratch) / str(number)
+            # of an archive of several datasets only this one takes room on the disk
             keep = _belongs_to(info) if source.several else lambda _: True
             extract(archive, content, keep=keep, max_bytes=limits.max_bytes)
             target = root / info.name / source.into
@@ -280,6 +285,7 @@ def _install(
         if not (dataset.images and dataset.masks):
             lacking = "masks" if dataset.images else "images"
             raise SodbenchError(f"{url}: brought no {lacking} (layout {dataset.layout})")
+        # an empty folder that someone made for the dataset is in the way of the move, and holds nothing
         if _is_empty_folder(data_root / info.name):
             (data_root / info.name).rmdir()
         _move(root / info.name, data_root / info.name)

@@ -113,6 +113,7 @@ def _try_read(read: Callable[[Path], T], path: Path | None, problems: list[Probl
 def _read_image(path: Path) -> ImageFacts:
     data = read_bytes(path)
     pixels = decode_luminance(data, path)
+    # small enough to compare all images of a dataset with each other
     grid = resize_grey(pixels, (16, 16), "bilinear")
     return ImageFacts(_size_of(pixels), hashlib.sha256(data).digest(), grid)
 
@@ -148,6 +149,7 @@ def find_level_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Ite
     Problem
         Of kind ``mask-coding``, ``empty-mask``, ``full-mask`` or ``grey-mask``.
     """
+    # it is read as black, so that anything said about its levels would mislead
     if LOW_16_BIT in note:
         detail = f"{note}; so it is all black; {LOW_16_BIT_FIX}"
         yield Problem("mask-coding", str(path), detail)
@@ -164,6 +166,7 @@ def find_level_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Ite
         return
     counts = np.bincount(pixels.ravel(), minlength=256)
     levels = np.flatnonzero(counts)
+    # another fault than grey levels: the values are classes, and all are below the threshold
     if len(levels) <= 2 and levels[-1] == 1:
         detail = "coded 0 and 1, so it is read as empty; write it again with 0 and 255 as 8-bit PNG"
         yield Problem("mask-coding", str(path), detail)

@@ -6,7 +6,6 @@ whose files are unchanged is never read again.
 """
 
 import gc
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
@@ -117,7 +116,7 @@ def evaluate(
     force : bool
         Score everything again.
     **options
-        ``missing`` (``"error"``, ``"skip"``, ``"zero"``), ``resize`` (``"error"``, ``"bilinear"``, ``"nearest"``),
+        ``missing`` (``"error"``, ``"skip"``, ``"zero"``), ``resize`` (``"error"``, ``"bilinear"``, ``"nearest"``, ``"bicubic"``, ``"opencv"``),
         ``undefined`` (``"keep"``, ``"skip"``), ``channel``, ``weighted`` and ``metrics`` as in `sodbench.results.Policy`; ``name`` and
         ``dataset_name``, the names of the method and the dataset in the result.
 
@@ -251,12 +250,15 @@ def evaluate_plan(
     load_plugins("sodbench.metrics", "sodbench.protocols")
     _check_arguments(protocols, output)
     where = None if output is None else Path(output)
+    # what is counted depends on the protocols, and so does which stored counts can be used again
     plan = plan.counted_for(protocols)
     settings = _Settings(protocols, where, workers or Workers(), force, allow_swapped, keep_counts)
-    settings.workers.start_early(_count_new_maps(plan, where, force=force))
-    check_plan(plan, where)
-    _mention_empty_shards(plan)
-    scored = [one for tasks in plan.by_dataset() for one in _score_dataset(tasks, settings)]
+    with settings.workers as started:
+        # processes start while this one checks the headers of all files
+        started.start_early(_count_new_maps(plan, where, force=force))
+        check_plan(plan, where)
+        _mention_empty_shards(plan)
+        scored = [one for tasks in plan.by_dataset() for one in _score_dataset(tasks, settings)]
     if n_reused := sum(one.is_reused for one in scored):
         logger.info(f"{n_reused} of {len(scored)} results are up to date and were reused")
     _raise_errors(scored, stored=bool(output))
@@ -298,6 +300,7 @@ def _hint_at_empty_masks(results: Sequence[Result]) -> None:
     for dataset in dict.fromkeys(result.dataset for result in results):
         result = next(result for result in results if result.dataset == dataset)
         empty = sum(problem.kind == ProblemKind.EMPTY_MASK for problem in result.problems)
+        # about half of the masks of COD10K's test set are empty; where all are, this is not the reason
         if result.n >= _MASKS_FOR_A_HINT and 0.4 <= empty / result.n < 1:
             logger.warning(
                 f"{dataset}: {empty} of {result.n} masks are empty. Is it COD10K? Papers score its camouflaged part, "
@@ -383,6 +386,7 @@ def _open(task: Task, settings: _Settings, held: ExitStack) -> _OpenTask:
     folder = result_folder(task, settings.output) if settings.output else None
     reusable = Reusable()
     if folder:
+        # locked before it is read: another run must not replace in between what is used again
         held.enter_context(lock_folder(folder))
         reusable = find_reusable(
             task,
@@ -391,6 +395,7 @@ def _open(task: Task, settings: _Settings, held: ExitStack) -> _OpenTask:
             force=settings.force,
             allow_swapped=settings.allow_swapped,
         )
+        task = reusable.task or task
     store = held.enter_context(
         CountsStore(folder, task.policy, reusable.counts, restart=settings.force)
     )
@@ -411,7 +416,8 @@ def _count_missing(opened: Sequence[_OpenTask], settings: _Settings) -> list[Out
         logger.info(
             f"{dataset}: {total - left} of {total} pairs were scored before and have not changed"
         )
-    policy = opened[0].task.policy
+    # a task without missing pairs may keep more than was asked for
+    policy = next((one.task.policy for one in opened if one.missing), opened[0].task.policy)
     met: list[list[MapProblem]] = [[] for _ in opened]
     scored: list[dict[str, dict[str, BlockScores]]] = [
         {protocol: {} for protocol in settings.protocols} for _ in opened
@@ -461,12 +467,16 @@ def _outcome(
 
 def _plan_visits(opened: Sequence[_OpenTask]) -> list[Visit]:
     """Every mask once, with the maps of all tasks that must be counted against it."""
-    maps: dict[tuple[str, str], list[tuple[int, Path | None]]] = defaultdict(list)
-    for number, task in enumerate(opened):
-        for stem in task.missing:
-            mask = task.task.mask_files[stem]
-            maps[stem, str(mask)].append((number, task.task.map_files[stem]))
-    return [Visit(stem, Path(mask), tuple(maps[stem, mask])) for stem, mask in sorted(maps)]
+    visits: dict[tuple[str, str], list[tuple[int, Path | None]]] = {}
+    masks: dict[tuple[str, str], Path] = {}
+    for number, one in enumerate(opened):
+        map_files, mask_files = one.task.map_files, one.task.mask_files
+        for stem in one.missing:
+            mask = mask_files[stem]
+            key = stem, str(mask)
+            masks[key] = mask
+            visits.setdefault(key, []).append((number, map_files[stem]))
+    return [Visit(key[0], masks[key], tuple(visits[key])) for key in sorted(visits)]
 
 
 def _finish(opened: _OpenTask, outcome: Outcome, settings: _Settings) -> tuple[Result, ...]:

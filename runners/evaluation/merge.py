@@ -81,6 +81,7 @@ def _order_shards(title: str, results: Sequence[Result]) -> list[Result]:
         divisions = ", ".join(f"1/{n}" for n in sorted(numbers))
         raise SodbenchError(f"{title}: shards of different divisions: {divisions}")
     number = numbers.pop()
+    # where there are fewer pairs than shards, the last shards have no pair and no result
     pairs = max(result.policy.n_divided or 0 for result in shards.values())
     gaps = sorted(set(range(1, min(number, pairs) + 1)) - shards.keys())
     if gaps:
@@ -157,6 +158,7 @@ def _join(title: str, shards: Sequence[Result], output: Path) -> Result:
         provenance={**first.provenance, "scored_by": scored_by, "pairs": digest_names(names)},
     )
     with lock_folder(folder):
+        # a run with the same output may still be finished; what it has counted is not part of the shards
         if os.path.lexists(folder / PARTS_FOLDER):
             logger.info(
                 f"{folder / PARTS_FOLDER}: a run was not finished there; its pairs are kept"
@@ -202,6 +204,7 @@ def _check_division(title: str, shards: Sequence[Result], files: Sequence[Counts
         # pairs that were left out have shifted the division
         return
     for index, file in enumerate(files):
+        # with fewer pairs than shards every file holds one pair, and this division gives the same
         expected = union[index :: len(files)]
         if list(file.stems) != expected:
             other = next(iter(set(file.stems) ^ set(expected)), "")

@@ -1,11 +1,12 @@
 """What an output folder already holds for a task, and how much of it can be used again."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sodbench.console import logger
 from sodbench.errors import SodbenchError, StoredFileError
+from sodbench.metrics.catalogue import find_measurements, find_metric
 from sodbench.results import (
     COUNTS_FILE,
     PARTS_FOLDER,
@@ -42,12 +43,16 @@ class Reusable:
         What this run would store, if the counts are exactly those of the task's pairs; None where ``stored`` is that.
     is_up_to_date : bool
         Whether ``stored`` is what this run would store.
+    task : Task or None
+        Where nothing has to be counted, the task with the metrics and protocols on request that are stored already, so
+        that a run that asks for fewer of them loses none.
     """
 
     stored: Result | None = None
     counts: CountsFile | None = None
     derived: Result | None = None
     is_up_to_date: bool = False
+    task: Task | None = None
 
     @property
     def first(self) -> Result | None:
@@ -93,19 +98,20 @@ def find_reusable(
     if counts is None:
         return Reusable(stored)
     reusable = Reusable(stored, counts)
+    task = _keep_requested(task, stored, counts)
     if _is_complete(task, counts) and not os.path.lexists(folder / PARTS_FOLDER):
         # parts that are there come from a run killed between its last two steps, which is done again
         allowed = allow_swapped or reusable.allows_swapped
         info = describe(task, counts, protocol, allow_swapped=allowed)
         if stored and _is_unchanged(stored, protocol, info):
-            return Reusable(stored, counts, is_up_to_date=True)
+            return Reusable(stored, counts, is_up_to_date=True, task=task)
         try:
             derived = derive_result(counts, protocol, info)
         except StoredFileError as error:
             # histograms are checked as they are read
             logger.info(f"{error.fault}; its pairs are scored again now")
             return Reusable(stored)
-        reusable = Reusable(stored, counts, derived)
+        reusable = Reusable(stored, counts, derived, task=task)
     if stored is None:
         return reusable
     try:
@@ -117,7 +123,7 @@ def find_reusable(
         return reusable
     if reusable.derived and not find_differences(stored, reusable.derived):
         note_verified(stored)
-        return Reusable(stored, counts, is_up_to_date=True)
+        return Reusable(stored, counts, is_up_to_date=True, task=task)
     return reusable if _agrees(stored, counts) else Reusable(stored)
 
 
@@ -160,6 +166,30 @@ def _open_counts(folder: Path, stored: Result | None) -> CountsFile | None:
     except StoredFileError as error:
         logger.info(f"{error.fault}; its pairs are scored again now")
         return None
+
+
+def _keep_requested(task: Task, stored: Result | None, counts: CountsFile) -> Task:
+    """The task with what is stored on request as well, where that spares counting; what is lost otherwise is reported."""
+    if stored is None:
+        return task
+    asked, held = task.policy, stored.policy
+    both = replace(
+        asked,
+        metrics=(*held.metrics, *asked.metrics),
+        protocols=(*held.protocols, *asked.protocols),
+    )
+    if both == asked:
+        return task
+    whole = replace(task, policy=both)
+    if _is_complete(whole, counts):
+        return whole
+    lost = [name for name in held.metrics if name not in asked.metrics]
+    if needed := find_measurements(lost):
+        names = ",".join(name for name in lost if find_metric(name).measurement in needed)
+        logger.info(
+            f"{task}: its pairs are counted again without {names}, which the stored result has; name in --metrics what you want to keep"
+        )
+    return task
 
 
 def _is_complete(task: Task, counts: CountsFile) -> bool:

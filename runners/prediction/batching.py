@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, ProblemKind, SodbenchError
 from sodbench.images import Pixels, decode_rgb, read_bytes
-from sodbench.models.user_code import FAILURES, describe_failure, error_text, shorten
+from sodbench.models.user_code import FAILURES, describe_failure, error_text, shorten_error
 from sodbench.runners.prediction.folder import describe_image
 from sodbench.runners.prediction.planning import BatchLimits, Fail, ImageBatch
 from sodbench.runners.prediction.predictors import Maps, Predictor
@@ -252,7 +252,9 @@ def _single_image_problem(batch: DecodedBatch, full: bool, reason: str) -> Probl
     kind = ProblemKind.MEMORY if full else ProblemKind.NETWORK
     what = "does not fit in memory" if full else "is refused by the network"
     advice = "; try --max-side" if full else ""
-    return Problem(kind, batch.stems[0], f"{width}x{height} {what} ({shorten(reason)}){advice}")
+    return Problem(
+        kind, batch.stems[0], f"{width}x{height} {what} ({shorten_error(reason)}){advice}"
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -38,6 +38,7 @@ def find_images(inputs: Iterable[Path | str]) -> list[tuple[str, Path]]:
     for path in _expand(inputs):
         if not path.exists():
             problems.append(Problem(ProblemKind.MISSING, str(path), "no such file"))
+        # one image that is named twice, or through a link, is predicted once
         elif path.resolve() != images.setdefault(path.stem, path).resolve():
             detail = f"its map would be that of {images[path.stem]}"
             problems.append(Problem(ProblemKind.AMBIGUOUS, str(path), detail))
@@ -54,6 +55,7 @@ def _expand(inputs: Iterable[Path | str]) -> Iterator[Path]:
             yield from _images_of_folder(entry)
         elif entry.suffix.lower() in (".txt", ".lst"):
             for line in read_lines(entry):
+                # the reference's lists name files without the folder Imgs that holds them
                 next_to_list, below = entry.parent / line, entry.parent / "Imgs" / line
                 yield below if below.exists() and not next_to_list.exists() else next_to_list
         else:

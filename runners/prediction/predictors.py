@@ -249,6 +249,7 @@ class NetworkPredictor(CallablePredictor):
     def problems(self, finished: bool) -> Sequence[Problem]:
         """Return what is wrong with all maps: a sigmoid applied twice, layers in training mode."""
         seen = self.network.range
+        # the values of a few images may be in 0..1 by chance
         if seen.images < FIRST_IMAGES and not finished:
             return []
         problems = list(self.network_problems())
@@ -349,6 +350,7 @@ def make_predictor(
                 f"{name}: {_OPTIONS[keyword]} is not possible with its processing, which is done outside the device, "
                 "image by image; leave it out"
             )
+    # the images come one by one, so padding and graphs of batches have no use
     alone: Execution = {**execution, "padding": False, "graphs": False}
     return ProcessedPredictor(
         NetworkPredictor(network, name, origin=origin, **alone),
@@ -401,6 +403,7 @@ def _load_network(source: ModelSource, execution: Execution) -> Predictor:
 
     # refused before the network is made
     choose_device(execution.get("device", "auto"))
+    # random weights are the same on every call, and the caller's random numbers stay as they are
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = create_model(source.name, **source.options)

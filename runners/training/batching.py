@@ -119,6 +119,7 @@ def pad_to_canvas(pairs: Sequence[AugmentedPair], max_size: int) -> list[Trainin
     # Landscape and portrait images in one batch need 17 % more pixels on DUTS-TR than apart, but half the runs; only
     # where there are several batches anyway are they kept apart.
     ordered = sorted(pairs, key=lambda p: (p.mask.shape[0] > p.mask.shape[1], p.mask.shape))
+    # a single batch keeps the order of the images, which the reference's sums have
     if len(ordered) <= max_size:
         ordered = list(pairs)
     batches = []
@@ -131,6 +132,7 @@ def _stack_on_canvas(pairs: Sequence[AugmentedPair]) -> TrainingBatch:
     """Stack pairs on the smallest canvas that holds them all."""
     stems = tuple(pair.stem for pair in pairs)
     sizes = np.array([pair.mask.shape for pair in pairs])
+    # nothing to pad; only here may images be prepared already, with a size of their own
     if (sizes == sizes[0]).all():
         pixels = np.stack([pair.pixels for pair in pairs])
         return TrainingBatch(stems, pixels, np.stack([pair.mask for pair in pairs]))
@@ -146,7 +148,7 @@ def _stack_on_canvas(pairs: Sequence[AugmentedPair]) -> TrainingBatch:
 def round_up_side(side: int) -> int:
     """Round the side of a canvas up to one of 16 lengths between two powers of two; multiples of 16 at least.
 
-    A GPU's libraries plan each convolution anew for each shape, which takes longer than an update. Rounding leaves 7
+    A GPU's libraries plan each convolution again for each shape, which takes longer than an update. Rounding leaves 7
     canvases of DUTS-TR's 51, for 0.04 % more pixels (benchmarks/padding_model.py).
 
     Parameters
@@ -158,6 +160,7 @@ def round_up_side(side: int) -> int:
     -------
     int
     """
+    # a sixteenth of the power of two below, at least 16 pixels
     step = max(16, 1 << max(0, side.bit_length() - 5))
     return -(-side // step) * step
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sodbench.errors import SodbenchError
-from sodbench.toml import parse_toml_value, read_toml
+from sodbench.toml import parse_assignment, read_toml
 
 # The values of the fields that name a choice. The keys of OPTIMIZERS, SCHEDULES and LOSSES are repeated, because a recipe
 # is printed and checked without PyTorch.
@@ -231,7 +231,7 @@ def load_recipe(name_or_file: str = "reference", changes: Iterable[str] = ()) ->
         A key of `RECIPES`, or a TOML file of ``key = value`` lines; ``base = "scratch"`` in it names the recipe whose
         values it changes (default: ``reference``).
     changes : iterable of str
-        Further changes, as ``key=value``.
+        Further changes, as ``KEY=VALUE``.
 
     Returns
     -------
@@ -250,13 +250,9 @@ def load_recipe(name_or_file: str = "reference", changes: Iterable[str] = ()) ->
         raise SodbenchError(
             f"unknown recipe {name_or_file!r}: one of {', '.join(RECIPES)}, or a .toml file"
         )
-    values = {}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise SodbenchError(f"--set {change}: write it as key=value")
-        values[key.strip()] = parse_toml_value(value.strip())
-    return change_recipe(recipe, values)
+    return change_recipe(
+        recipe, dict(parse_assignment("--set", change, "epochs=10") for change in changes)
+    )
 
 
 def change_recipe(recipe: Recipe, values: dict[str, Any]) -> Recipe:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sodbench.errors import SodbenchError
 from sodbench.files import atomic_write
-from sodbench.models.user_code import shorten
+from sodbench.models.user_code import shorten_error
 
 _STATE_FORMAT = "sodbench training state 1"
 
@@ -34,10 +34,11 @@ def save_tensors(content: Any, path: Path) -> None:
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
             file.flush()
+            # on the disk before it gets its name: the states before it are deleted next
             os.fsync(file.fileno())
     except RuntimeError as error:
         # torch's own, if writing fails
-        raise SodbenchError(f"{path}: cannot be written ({shorten(str(error))})") from error
+        raise SodbenchError(f"{path}: cannot be written ({shorten_error(str(error))})") from error
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> None:
@@ -58,6 +59,7 @@ def save_state(folder: Path, step: int, state: dict[str, Any], keep: int) -> Non
         If it cannot be written.
     """
     save_tensors({"format": _STATE_FORMAT, "step": step, **state}, folder / f"step-{step:07d}.pt")
+    # after the new one is complete, so that a kill leaves at least one
     for old in list_states(folder)[:-keep]:
         old.unlink()
 
@@ -89,7 +91,7 @@ def load_latest_state(folder: Path) -> dict[str, Any] | None:
     except Exception as error:
         # torch raises many kinds; all mean that the file is unusable
         raise SodbenchError(
-            f"{states[-1]}: cannot be read as a training state ({shorten(str(error))}); delete it to continue "
+            f"{states[-1]}: cannot be read as a training state ({shorten_error(str(error))}); delete it to continue "
             "from the one before"
         ) from error
     return state

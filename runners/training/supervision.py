@@ -61,6 +61,7 @@ class Supervision:
         """
         several = isinstance(output, (list, tuple, Mapping))
         if self.weights:
+            # a list of weights covers every output: one more or less is another network than the declared one
             if not several or (self.count is not None and len(output) != self.count):
                 raise SodbenchError(
                     f"the network declares training_outputs with {len(self.weights)} weights, but returned "
@@ -90,6 +91,7 @@ class Supervision:
         -------
         Tensor, shape [n]
         """
+        # a single loss is not multiplied by 1, so that its bits stay those of the plain training
         if not self.weights:
             return losses[0]
         total = self.weights[0][1] * losses[0]
@@ -115,6 +117,7 @@ def get_supervision(network: nn.Module) -> Supervision:
         For anything else than positive weights.
     """
     declared = getattr(network, "training_outputs", None)
+    # a layer may be called so; it is no declaration
     if declared is None or isinstance(declared, nn.Module):
         return Supervision()
     if isinstance(declared, Mapping):
@@ -134,6 +137,7 @@ def get_supervision(network: nn.Module) -> Supervision:
 
 
 def _is_weight(value: object) -> bool:
+    # True would count as the weight 1
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and 0 < value < math.inf  # type: ignore[operator]
 

@@ -250,6 +250,7 @@ class Updater:
             If the network fails.
         """
         for group in self.optimizer.param_groups:
+            # set here at every step and not by a scheduler of torch, whose state would have to be saved, too
             group["lr"] = rate
         losses, stems = self._accumulate(batches, label)
         norm = self._gradient_norm(self._sum_gradients())
@@ -257,6 +258,7 @@ class Updater:
             parameters = [p for p in self.network.parameters() if p.grad is not None]
             nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip, norm)
         self.optimizer.step()
+        # one copy from the device for losses and norm together
         values = torch.cat((losses.to(norm.dtype), norm[None]))
         return lambda: self._finish(values.cpu().double(), stems, label)
 
@@ -264,8 +266,10 @@ class Updater:
         """Return the result from the loss of each image and the gradient's norm, over all processes."""
         losses, norm = values[:-1], values[-1]
         self._check_finite(losses, stems, f"the loss is not finite in {label}")
+        # the gradient is that of all images, so all are named
         norm_of_each = norm.reshape(1).expand(len(stems))
         self._check_finite(norm_of_each, stems, f"the gradient is not finite in {label}")
+        # the processes may have different numbers of images
         total, count = self.group.sum(losses.sum().item()), self.group.sum(len(stems))
         return UpdateResult(total / count, norm.item())
 
@@ -279,10 +283,12 @@ class Updater:
         random = get_random_state(self.device)
         while True:
             parts = [part for batch in batches for part in batch.split(self._most)]
+            # also after a failed attempt, which has left the gradients of some batches
             self.optimizer.zero_grad(set_to_none=True)
             try:
                 losses = self._add_gradients(parts, label)
             except _OutOfMemoryError as error:
+                # batch normalisation that is trained sees the batch: divided, it would compute something else
                 if error.images == 1 or not self.recipe.frozen:
                     raise
                 self._most = error.images // 2
@@ -301,6 +307,8 @@ class Updater:
         for batch in batches:
             with self._name_failures(batch, label):
                 losses_of_batch = self._losses(self._inputs(batch))
+                # not by the number of images in this batch: the reference divides every loss by
+                # the images of a whole update
                 (losses_of_batch.sum() / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
             losses.append(losses_of_batch.detach())
         return torch.cat(losses)
@@ -419,9 +427,12 @@ class Updater:
         if self.group.size > 1 and parameters:
             # a parameter may have no gradient from the images of one process, but from another's
             has = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
+            # every process must reduce the same tensors, so they first agree on which parameters
+            # have a gradient anywhere
             self.group.all_reduce_(has)
             parameters = [p for p, any_has in zip(parameters, has.tolist(), strict=True) if any_has]
             gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+            # one message for all gradients instead of one for each parameter
             flat = self.group.all_reduce_(torch.cat([g.flatten() for g in gradients]))
             sums = torch.split(flat, [p.numel() for p in parameters])
             for p, gradient in zip(parameters, sums, strict=True):

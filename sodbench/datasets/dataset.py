@@ -122,6 +122,7 @@ class Dataset:
             Problem("missing", stem, f"item of the subset {subset}, not found in {self.root}")
             for stem in sorted(wanted - present)
         )
+        # a problem of an item outside the subset is none of its own
         kept = (p for p in self.problems if image_stem(p.file) not in excluded)
         note = f"subset {subset}: {len(wanted & present)} of {len(present)} items"
         return dataclasses.replace(
@@ -152,6 +153,7 @@ class Dataset:
             )
         if not official:
             raise SodbenchError(f"{self.name}/{subset}: the names of its items are not known")
+        # that note compares the whole dataset with its official list
         notes = tuple(note for note in self.notes if " are official" not in note)
         dataset = dataclasses.replace(self, notes=notes).select(official, name)
         # what is on disk does not verify a pattern's number of items
@@ -160,6 +162,7 @@ class Dataset:
 
     def _subset_source(self, subset: str) -> tuple[str, ...]:
         """The arguments that select a named subset: ``<path or name of the dataset>/<subset>``."""
+        # what follows a file of TOML cannot be a subset: no arguments select it
         if not self.source or self.source[0].lower().endswith(".toml"):
             return ()
         path = f"{self.source[0]}/{subset}"

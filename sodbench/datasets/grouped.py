@@ -73,6 +73,7 @@ def _load_groups(root: Path, name: str | None) -> Dataset:
     folders = {folder: files for folder, files in folders.items() if files}
     named = [folder for folder in folders if _has_part(folder, root, MASK_FOLDERS)]
     not_masks = IMAGE_FOLDERS | OTHER_FOLDERS
+    # without folders named as masks, every folder counts but those named as images or as something else
     chosen = named or [folder for folder in folders if not _has_part(folder, root, not_masks)]
     samples: dict[str, Sample] = {}
     problems: list[Problem] = []
@@ -87,6 +88,7 @@ def _load_groups(root: Path, name: str | None) -> Dataset:
     if not samples:
         raise DatasetNotFound(f"{root}: no masks found in it or below it")
     inferred = infer_dataset_name(root)
+    # the source selects the dataset again, so it repeats a name that cannot be inferred
     given = () if name is None or name == inferred else ("--dataset-name", name)
     dataset = Dataset(
         known_name(name or inferred) or name or inferred,
@@ -118,6 +120,7 @@ def group_parts(parts: Iterable[str]) -> tuple[str, ...]:
 def _has_part(folder: Path, root: Path, kinds: frozenset[str]) -> bool:
     """Whether a folder, or one between it and the root, has a name of this kind."""
     below = folder.relative_to(root).parts
+    # masks directly in the root: its own name says what they are
     if folder == root or not below:
         return normalise_name(root.absolute().name) in kinds
     return any(normalise_name(part) in kinds for part in (root.absolute().name, *below))

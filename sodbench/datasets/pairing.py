@@ -21,6 +21,7 @@ from sodbench.datasets.list_files import (
 )
 from sodbench.datasets.registry import normalise_name
 from sodbench.errors import Problem, ProblemsError, SodbenchError
+from sodbench.files import name_stem, split_path
 
 # What may separate an image's name from the suffix that a method appends to it
 _SEPARATORS = "_-. "
@@ -154,11 +155,13 @@ def pair_files(
     suffix = common_suffix(maps_by_own_stem, wanted)
     map_paths: defaultdict[str, list[Path]] = defaultdict(list)
     for own, paths in maps_by_own_stem.items():
+        # a map whose whole stem is a mask's keeps it, even if it ends in the suffix
         map_paths[own if own in wanted else own.removesuffix(suffix)] += paths
 
     pairs, missing, extra, ambiguous, outside = [], [], [], [], []
+    none: list[Path] = []
     for stem in sorted(mask_paths.keys() | map_paths.keys()):
-        own_masks, own_maps = mask_paths.get(stem, []), map_paths.get(stem, [])
+        own_masks, own_maps = mask_paths.get(stem, none), map_paths.get(stem, none)
         if not own_masks and stem in outside_subset:
             outside += own_maps
         elif len(own_masks) > 1 or len(own_maps) > 1:
@@ -190,7 +193,7 @@ def group_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
     """
     groups: dict[str, list[Path]] = {}
     for path in paths:
-        groups.setdefault(path.stem, []).append(path)
+        groups.setdefault(name_stem(split_path(path)[1]), []).append(path)
     return groups
 
 
@@ -220,6 +223,7 @@ def common_suffix(stems: Collection[str], wanted: Collection[str]) -> str:
     if not votes:
         return ""
     suffix, matches = max(votes.items(), key=lambda vote: (vote[1], -len(vote[0])))
+    # masks may carry the suffix themselves; then it belongs to the name
     unchanged = sum(stem in wanted for stem in stems)
     carriers = sum(stem.endswith(suffix) for stem in stems)
     return suffix if matches > unchanged and carriers >= _NEARLY_ALL * len(stems) else ""
@@ -236,6 +240,7 @@ def _mismatch_hint(missing: Sequence[str], extra: Sequence[str]) -> str:
         "in how accents are encoded (Unicode NFC or NFD; macOS writes NFD)": _compose_accents,
     }
     for difference, simplify in simplifications.items():
+        # reversed, so that the first of several maps is named
         maps = {simplify(stem): stem for stem in reversed(extra)}
         for stem in missing:
             if simplify(stem) in maps:
@@ -243,6 +248,7 @@ def _mismatch_hint(missing: Sequence[str], extra: Sequence[str]) -> str:
                     f"some names differ only {difference}: mask {stem}, map {maps[simplify(stem)]}"
                 )
     wanted = set(missing)
+    # the endings differ, or they would have been recognised as the suffix
     if any(e[:at] in wanted for e in extra for at, c in enumerate(e) if c in _SEPARATORS):
         return (
             "some maps are named after a mask with differing endings: are several methods' maps "
@@ -285,6 +291,7 @@ def read_pair_list(list_file: Path | str) -> Pairing:
     pairs, missing, no_mask = [], [], []
     for number, line in read_numbered_lines(list_file):
         where = f"{list_file}, line {number}"
+        # a name may begin with "#": the line is a comment only if there is no such file
         if is_comment(line) and not _listed_path(list_file, split_columns(line)[0]).exists():
             continue
         map_path, mask_path = _map_and_mask(list_file, line, where)

@@ -209,6 +209,7 @@ def register_dataset(info: DatasetInfo) -> None:
     >>> canonical_name("coca")
     'CoCA'
     """
+    # a module that registers a dataset may be imported twice, as by a plug-in and by a script
     if _datasets.get(info.name) == info:
         return
     for key in info.match_keys:
@@ -231,6 +232,7 @@ def _load_known() -> tuple[Weights, ...]:
 
     for facts in known["datasets"]:
         for key in ("known", "subsets", "patterns"):
+            # facts are shared by everyone who looks the dataset up
             facts[key] = MappingProxyType(facts.get(key, {}))
         for key in ("aliases", "parts"):
             facts[key] = tuple(facts.get(key, ()))
@@ -282,6 +284,7 @@ def canonical_name(name: str) -> str:
     base, slash, subset = name.strip().partition("/")
     known = known_name(base)
     if known is None:
+        # the nearest name is suggested, never taken: it may be another dataset
         raise SodbenchError(*_describe_unknown(base))
     if not slash:
         return known

@@ -3,7 +3,8 @@
 import json
 import math
 import platform
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,11 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 _AUTOMATIC = ("cuda", "coreml", "cpu")
+
+# Operators that are counted as multiply-adds: convolutions, with the number of the input that is the weight, and
+# matrix products.
+_CONVOLUTIONS = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3}
+_PRODUCTS = ("MatMul", "MatMulInteger", "QLinearMatMul", "Gemm")
 
 _INPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -113,6 +119,37 @@ class OnnxNetwork:
         graph = onnx.load(str(self.path), load_external_data=False).graph
         counts: list[int] = [math.prod(t.dims) for t in graph.initializer if t.data_type in weights]
         return sum(counts)
+
+    def count_macs(self, size: tuple[int, int]) -> int:
+        """Count the multiply-adds of convolutions and matrix products for one image, on the CPU.
+
+        Parameters
+        ----------
+        size : (int, int)
+            Height and width at which the image enters the network.
+
+        Returns
+        -------
+        int
+        """
+        import onnxruntime
+
+        count = self._batch or 1
+        with tempfile.TemporaryDirectory() as folder:
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 3
+            # the file's own operators, not those into which onnxruntime fuses them
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            # the shapes of packed weights are not recorded
+            options.add_session_config_entry("session.disable_prepacking", "1")
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(folder, "profile"))
+            session = onnxruntime.InferenceSession(
+                str(self.path), sess_options=options, providers=[PROVIDERS["cpu"]]
+            )
+            session.run(None, {self._input: np.zeros((count, 3, *size), self._type)})
+            events = json.loads(Path(session.end_profiling()).read_text())
+        return sum(_count_event_macs(event.get("args", {})) for event in events) // count
 
     def _read_input(self) -> None:
         inputs = self._session.get_inputs()
@@ -211,6 +248,26 @@ class OnnxNetwork:
             )
         size = InputSize(fixed=self.fixed_size)
         return replace(processing, input=replace(processing.input, size=size))
+
+
+def _count_event_macs(arguments: Mapping[str, Any]) -> int:
+    """Return the multiply-adds of one operator that onnxruntime's profiler saw."""
+    kind = arguments.get("op_name", "")
+    if "output_type_shape" not in arguments or kind not in (*_CONVOLUTIONS, *_PRODUCTS):
+        return 0
+    # each entry is a dictionary from the type to the shape
+    inputs: list[list[int]] = [
+        shape for entry in arguments["input_type_shape"] for shape in entry.values()
+    ]
+    output: list[int] = next(iter(arguments["output_type_shape"][0].values()))
+    if kind == "Gemm":
+        # its first factor may be transposed
+        return math.prod(output) * math.prod(inputs[0]) // output[0]
+    if kind in _PRODUCTS:
+        return math.prod(output) * inputs[0][-1]
+    # the first axis of the weight is that of the channels on one side, of which each value meets the other axes
+    side = inputs[0] if kind == "ConvTranspose" else output
+    return math.prod(side) * math.prod(inputs[_CONVOLUTIONS[kind]][1:])
 
 
 def _open_session(path: Path, device: str) -> tuple[Any, str]:

@@ -14,7 +14,7 @@ from sodbench.models.declarations import (
     get_output,
 )
 from sodbench.models.processing import Output, Preprocessing, Processing
-from sodbench.toml import parse_toml_value
+from sodbench.toml import parse_assignment
 
 if TYPE_CHECKING:
     from torch import nn
@@ -342,13 +342,13 @@ def parse_changes(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
     """
     tables: dict[str, dict[str, Any]] = {}
     for text in texts:
-        key, equals, value = text.partition("=")
-        table, dot, name = key.strip().partition(".")
-        if not (equals and dot and name):
+        key, value = parse_assignment("--processing", text, "input.fixed=[320,320]")
+        table, _, name = key.partition(".")
+        if not name:
             raise SodbenchError(
                 f"--processing {text}: write input.KEY=VALUE or output.KEY=VALUE, as in input.fixed=[320,320]"
             )
-        tables.setdefault(table, {})[name] = parse_toml_value(value.strip())
+        tables.setdefault(table, {})[name] = value
     return tables
 
 
@@ -369,10 +369,4 @@ def parse_options(texts: Iterable[str]) -> dict[str, Any]:
     SodbenchError
         For a text without a key.
     """
-    options = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not (equals and key.strip().isidentifier()):
-            raise SodbenchError(f"--model-arg {text}: write KEY=VALUE, as in width=32")
-        options[key.strip()] = parse_toml_value(value.strip())
-    return options
+    return dict(parse_assignment("--model-arg", text, "width=32") for text in texts)

@@ -99,6 +99,7 @@ class Res2NetBlock(nn.Module):
             if self.first or not outs:
                 carried = group
             else:
+                # outside the images the previous group is not zero; the mask comes with the sum in one operation
                 carried = torch.addcmul(group, outs[-1], padding.regions[scale].mask)
             outs.append(_activate(conv, bn, self.relu, carried))
         outs.append(self.pool(rest) if self.first else rest)
@@ -225,6 +226,7 @@ def _stage(channels: int, planes: int, blocks: int, stride: int) -> nn.Sequentia
 
 def _fold(conv: Any, norm: Any) -> Any:
     """Return both as one convolution with a bias, computed in float64, and an identity."""
+    # in float64, so that folding costs one rounding and not several
     scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
     conv.weight.data = (conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype)
     shift = norm.bias.double() - norm.running_mean.double() * scale

@@ -28,10 +28,10 @@ _NUMPY_SCALAR: Any = np.float64(0).__reduce__()[0]
 _SAFE_TYPES: list[Any] = [
     argparse.Namespace,
     np.dtype,
-    # files of NumPy 1 have its old name
+    # its names in files of NumPy 1 and 2
     (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
-    _NUMPY_SCALAR,
-    *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool)),
+    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
+    *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_)),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Copies between host and device, beside the computation.
+"""Copies between host and device while the device computes.
 
 On CUDA, images and maps cross the bus from and to pinned memory, as uint8, on streams of their own: one batch is copied
 in and another out while a third is computed. torch keeps pinned memory that is no longer used, and hands it out again

@@ -43,7 +43,7 @@ def describe_failure(error: BaseException) -> str:
         and the installed packages; without such a line it is left out.
     """
     place = _find_place(error)
-    message = shorten(error_text(error))
+    message = shorten_error(error_text(error))
     # its message is complete without the type
     if not isinstance(error, SodbenchError):
         message = f"{type(error).__name__}: {message}" if message else type(error).__name__
@@ -58,7 +58,7 @@ def error_text(error: BaseException) -> str:
         return ""
 
 
-def shorten(text: str) -> str:
+def shorten_error(text: str) -> str:
     """Return a message on one line of at most 300 characters, without torch's colours and advice.
 
     Parameters

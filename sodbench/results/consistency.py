@@ -85,6 +85,7 @@ def _check_policy(result: Result) -> list[str]:
             "provenance.pairs is not the digest of the names in scores.csv",
         ),
         (
+            # with the space after it, so that no name is found within a longer one
             f"--protocol {result.protocol} " in result.provenance["scored_by"] + " ",
             f"provenance.scored_by does not give protocol {result.protocol}",
         ),
@@ -100,6 +101,7 @@ def _shard_size(result: Result) -> int | None:
     index, number = policy.shard
     size = len(range(index - 1, policy.n_divided, number))
     if policy.missing == "skip":
+        # these were divided among the shards before they turned out to be unreadable
         size -= sum(problem.kind == "unreadable" for problem in result.problems)
     return size
 

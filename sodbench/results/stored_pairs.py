@@ -21,8 +21,9 @@ Records = NDArray[np.void]
 RowNumbers = NDArray[np.intp]
 
 # How the map came to the size of its mask
-UNCHANGED, BILINEAR, NEAREST, MISSING_AS_BLACK = 0, 1, 2, 3
-RESIZE_CODES = {"bilinear": BILINEAR, "nearest": NEAREST}
+UNCHANGED, MISSING_AS_BLACK = 0, 3
+RESIZE_CODES = {"bilinear": 1, "nearest": 2, "bicubic": 4, "opencv": 5}
+RESIZED = tuple(RESIZE_CODES.values())
 
 # One pair without its counts.  bytes, mtime, ctime, hash: identity of the file that was read, times in nanoseconds.
 # map_size: the map's own height and width.  mask_levels: number of grey levels other than 0 and 255.  foreground: mask
@@ -302,6 +303,7 @@ class PairSelection:
             parts.append(self.sources[number].read(self.rows[rows[mine]]))
             order.append(mine)
         pairs = StoredPairs.concatenate(parts)
+        # each source was read on its own; back into the order that was asked for
         return pairs if len(parts) == 1 else pairs.read(np.argsort(np.concatenate(order)))
 
     def read_all(self) -> StoredPairs:
@@ -326,12 +328,12 @@ def check_records(records: Records) -> str:
     """
     height, width = records["size"][:, 0].astype(np.int64), records["size"][:, 1].astype(np.int64)
     pixels = height * width
-    resized = np.isin(records["fitted"], (BILINEAR, NEAREST))
+    resized = np.isin(records["fitted"], RESIZED)
     same_size = (records["map_size"] == records["size"]).all(axis=1)
     conditions = {
         "size": (height > 0) & (width > 0),
         "map_size": (records["map_size"] > 0).all(axis=1) & (same_size | resized),
-        "fitted": records["fitted"] <= MISSING_AS_BLACK,
+        "fitted": resized | np.isin(records["fitted"], (UNCHANGED, MISSING_AS_BLACK)),
         "mask_levels": (records["mask_levels"] >= 0) & (records["mask_levels"] <= 254),
         "foreground": (records["foreground"] >= 0) & (records["foreground"] <= pixels),
         "absolute_error": (records["absolute_error"] >= 0)
@@ -339,6 +341,7 @@ def check_records(records: Records) -> str:
     }
     for name in ("map_note", "mask_note"):
         notes = records[name]
+        # the notes come from a file and are printed: nothing that acts on a terminal
         wrong = [
             note for note in np.unique(notes) if not note.decode("utf-8", "replace").isprintable()
         ]
@@ -368,9 +371,11 @@ def check_counts(pairs: StoredPairs) -> str:
     per_level = per_class.sum(axis=1)
     levels = np.arange(256)
     error = (per_class[:, 0] * levels + per_class[:, 1] * (255 - levels)).sum(axis=1)
+    # five bits: four quadrants and the adaptive threshold, see ties.py
     has_possible_flags: NDArray[np.bool_] = np.all(counts.tie_flags < 32, axis=1)
     is_same_map = np.ones(len(pairs), bool)
     for rows, histogram, flags in counts.deviations.values():
+        # rules divide the pixels into other classes and quadrants, but the map's grey levels stay the same
         same = per_level[rows] == histogram.sum(axis=(1, 2), dtype=np.int64)
         is_same_map[rows] &= same.all(axis=1)
         has_possible_flags[rows] &= (flags < 32).all(axis=1)
@@ -391,6 +396,7 @@ def check_counts(pairs: StoredPairs) -> str:
             255 - (per_level[:, ::-1] > 0).argmax(axis=1) == records["brightest"]
         ),
         "absolute_error is not what its counts give": (
+            # the error on a mask with grey levels does not follow from its two classes
             (error == records["absolute_error"]) | (records["mask_levels"] > 0)
         ),
         "its counts under two rules are of different maps": is_same_map,

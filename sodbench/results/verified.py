@@ -2,7 +2,7 @@
 
 Whoever opens a stored result checks that its numbers follow from its counts, which takes as long as scoring them. Once
 that was done, the digest of ``result.json`` is noted in the user's cache folder. The digest covers every field, among
-them the hashes of the other two files, so any change of a stored byte makes another result, which is checked anew; so
+them the hashes of the other two files, so any change of a stored byte makes another result, which is checked again; so
 does any change of the code or of the protocol. The notes may be deleted at any moment.
 """
 

@@ -110,8 +110,8 @@ def test_metrics_help_prints_the_catalogue_and_marks_unlisted_metrics(capsys):
     listed = {line.split()[0]: line for line in lines[1:end]}
     presets = lines[end + 2 : lines.index("", end + 1)]
     assert [line.split(":")[0] for line in presets] == list(catalogue.PAPER_COLUMNS)
-    forms = [line.split(":")[0] for line in lines[-3:]]
-    assert forms == ["NAME@T", "NAME(b2=X)", "msiou_adp(levels=N)"]
+    forms = [line.split(":")[0] for line in lines[-4:]]
+    assert forms == ["NAME@T", "NAME(b2=X)", "overall_NAME@T", "msiou_adp(levels=N)"]
     assert set(listed) == set(catalogue.METRICS)
     unlisted = set(catalogue.METRICS) - set(catalogue.listed_names())
     assert {n for n, line in listed.items() if "only when named" in line} == unlisted

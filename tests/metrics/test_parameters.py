@@ -9,7 +9,13 @@ from reference.scores import multiscale_iou
 from sodbench import evaluate, load_results
 from sodbench.errors import SodbenchError
 from sodbench.images import write_grey
-from sodbench.metrics import PROTOCOLS, Evaluator, get_protocol, per_image_curves
+from sodbench.metrics import (
+    PROTOCOLS,
+    Evaluator,
+    get_protocol,
+    per_image_curves,
+    pysodmetrics,
+)
 from sodbench.metrics.catalogue import THRESHOLD_FAMILIES, WITH_BETA2, find_metric, parse_metric
 from sodbench.metrics.statistics.aggregates import ImageStatistics, needed_columns
 
@@ -24,6 +30,7 @@ from sodbench.metrics.statistics.aggregates import ImageStatistics, needed_colum
         ("wf(b2=1e-1)", "wf(b2=0.1)"),
         ("msiou_adp(levels=05)", "msiou_adp(levels=5)"),
         ("f_max", "f_max"),
+        ("overall_f@.5(b2=1.0)", "overall_f@0.5(b2=1)"),
     ],
 )
 def test_a_name_is_parsed_and_printed_in_one_way(given, name):
@@ -43,12 +50,18 @@ def test_a_metric_with_parameters_has_the_direction_and_label_of_its_family():
     ("name", "reason"),
     [
         ("iou@128", "a fixed threshold is a value in 0..1; grey level 128 is iou@0.502"),
+        ("iou@127", "grey level 127 is iou@0.4981$"),
         ("iou@1000", "a fixed threshold is a value in 0..1$"),
-        ("f_max(b2=0)", "b2, the weight of precision, must be above 0"),
+        ("f_max(b2=0)", "b2, the weight of precision, must be a finite number above 0"),
+        ("f_max(b2=1e400)", "b2, the weight of precision, must be a finite number above 0"),
+        ("iou@٠.٥", "unknown metric"),
         ("iou@0.5(b2=1)", "unknown metric"),
         ("msiou_adp(levels=1)", "levels, the number of grids, must be at least 2"),
         ("msiou_adp(b2=1)", "unknown metric"),
         ("f_max(levels=5)", "unknown metric"),
+        ("overall_iou", "unknown metric"),
+        ("overall_e@0.5", "unknown metric"),
+        ("overall_iou@0.5(b2=1)", "unknown metric"),
         ("iou@0.5(levels=5)", "unknown metric"),
         ("mae@0.5", r"unknown metric 'mae@0.5' \(did you mean mae"),
         ("s(b2=1)", "unknown metric"),
@@ -61,6 +74,16 @@ def test_a_name_that_makes_no_sense_is_refused(name, reason):
         parse_metric(name)
     # names of stored files are not trusted: they have at least a label
     assert find_metric(name).name == name
+
+
+def test_the_printed_threshold_selects_the_same_pixels():
+    exact = parse_metric(f"iou@{127 / 255!r}")
+    assert parse_metric(exact.name).parameters.threshold == 127 / 255
+    evaluator = Evaluator("torch")
+    evaluator.update(np.array([[0, 127, 127, 255]], np.uint8), np.array([[0, 0, 0, 255]], np.uint8))
+    expected = {exact.name: 1, "iou@0.4981": 1, "iou@0.498": 1 / 3}
+    metrics = evaluator.compute(metrics=list(expected)).metrics
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected)
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +121,7 @@ def test_a_fixed_threshold_selects_what_is_above_it(drawn, protocol, threshold):
     rules = get_protocol(protocol)
     expected = []
     for map_, mask in zip(maps, masks, strict=True):
-        # the name has twelve digits of the threshold
-        selected = prepare(map_, rules.map) > float(f"{threshold:.12g}")
+        selected = prepare(map_, rules.map) > threshold
         inside = mask > 128
         tp, fp, fn = (
             (a & b).sum() for a, b in ((selected, inside), (selected, ~inside), (~selected, inside))
@@ -152,7 +174,8 @@ def test_another_weight_is_that_of_the_definition(drawn):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_bootstrap_resamples_what_is_scored(drawn, protocol):
-    names = ("f_mean", "f_max", "e_mean", "iou@0.5", "f_max(b2=1)", "f_mean(b2=1)", "auc_pr")
+    names = ("f_mean", "f_max", "e_mean", "iou@0.5", "f_max(b2=1)", "f_mean(b2=1)", "auc_pr", "ece")
+    names += ("overall_iou@0.5", "overall_f@0.5(b2=1)")
     evaluator, rules = drawn[2][protocol], get_protocol(protocol)
     scores = evaluator.compute(metrics=names)
     own, curves = needed_columns(names, rules)
@@ -183,6 +206,44 @@ def test_multiscale_iou_takes_any_number_of_grids(number):
     expected = multiscale_iou(map_ / 255, mask > 128, number)
     assert scores.metrics[name] == pytest.approx(expected, abs=1e-12)
     assert (scores.metrics[name] == scores.metrics["msiou_adp"]) == (number == 10)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_overall_metrics_are_of_all_pixels_together(drawn, protocol):
+    maps, masks, evaluators = drawn
+    names = ("overall_iou@0.5", "overall_dice@0.5", "overall_recall@0.3", "overall_f@0.5(b2=1)")
+    scores = evaluators[protocol].compute(metrics=names)
+    values = np.stack([prepare(map_, get_protocol(protocol).map) for map_ in maps])
+    inside = masks > 128
+
+    def count(threshold):
+        selected = values > threshold
+        return [int(part.sum()) for part in (selected & inside, selected & ~inside, inside)]
+
+    tp, fp, foreground = count(0.5)
+    dice = 2 * tp / (tp + fp + foreground)
+    other = count(0.3)
+    # F with b2 = 1 is Dice
+    expected = [tp / (foreground + fp), dice, other[0] / foreground, dice]
+    assert [scores.metrics[name] for name in names] == pytest.approx(expected, abs=1e-12)
+    assert not any("overall" in name for name in (*scores.per_image, *scores.curves))
+    assert {name for name in scores.metrics if "overall" in name} == set(names)
+
+
+def test_overall_metrics_are_pysodmetrics_without_samples(drawn):
+    maps, masks, evaluators = drawn
+    binary = {"with_dynamic": False, "with_adaptive": False, "with_binary": True}
+    handlers = {
+        "overall_iou@0.5": pysodmetrics.IOUHandler(**binary, sample_based=False),
+        "overall_f@0.5": pysodmetrics.FmeasureHandler(**binary, beta=0.3, sample_based=False),
+        "overall_ber@0.5": pysodmetrics.BERHandler(**binary, sample_based=False),
+    }
+    recorder = pysodmetrics.FmeasureV2(metric_handlers=handlers)
+    for map_, mask in zip(maps, masks, strict=True):
+        recorder.step(map_, mask)
+    metrics = evaluators["pysodmetrics"].compute(metrics=list(handlers)).metrics
+    for name, value in recorder.get_results().items():
+        assert metrics[name] == pytest.approx(value["binary"], abs=1e-9)
 
 
 def test_every_family_has_fixed_thresholds(drawn):

@@ -15,7 +15,6 @@ from reference.pysodmetrics_values import (
     size_invariant,
 )
 
-from sodbench.images import read_grey
 from sodbench.metrics import pysodmetrics as compat
 
 
@@ -26,15 +25,6 @@ def assert_same(result, expected, tolerance=1e-9):
         np.testing.assert_allclose(
             result[name], expected[name], rtol=tolerance, atol=tolerance, err_msg=name
         )
-
-
-@pytest.fixture(scope="module")
-def library():
-    """PySODMetrics itself, where it is installed."""
-    module = pytest.importorskip("py_sod_metrics")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(np, "trapz", np.trapezoid, raising=False)  # it wants an older numpy
-        yield module
 
 
 @pytest.fixture(scope="module", params=["metrics_public.npz", "metrics_real3.npz"])
@@ -78,50 +68,6 @@ def test_the_dataset_of_the_fixtures(cases):
     }
     for name, expected in numbers["dataset"]["pysod"].items():
         np.testing.assert_allclose(result[name], expected, rtol=1e-9, atol=1e-9, err_msg=name)
-
-
-@pytest.fixture(scope="module")
-def example(shared):
-    """The three pairs of PySODMetrics' example test, and the results it keeps, by the version they came with."""
-    folder = shared / "real" / "edge" / "pysodmetrics_test_data"
-    stored = json.loads((shared / "gold" / "pysodmetrics_version_performance.json").read_text())
-    steps = [
-        (read_grey(folder / "preds" / path.name).pixels, read_grey(path).pixels)
-        for path in sorted((folder / "masks").iterdir())
-    ]
-    return steps, stored
-
-
-@pytest.mark.real
-def test_the_example_test_of_pysodmetrics(example):
-    steps, stored = example
-    expected = stored["v1_3_0"] | stored["v1_4_0"] | stored["v1_4_1"]
-    result = everything(compat, steps)
-    em, fm = result["em_curve"], result["fmv1_curve"]
-    flat = {
-        "MAE": result["mae"],
-        "Smeasure": result["sm"],
-        "wFmeasure": result["wfm"],
-        "adpEm": result["em_adp"],
-        "meanEm": em.mean(),
-        "maxEm": em.max(),
-        "adpFm": result["fmv1_adp"],
-        "meanFm": fm.mean(),
-        "maxFm": fm.max(),
-    }
-    for name in HANDLERS:
-        curve = result[f"{name}_curve"]
-        flat |= {
-            f"adp{name}": result[f"{name}_adp"],
-            f"mean{name}": curve.mean(),
-            f"max{name}": curve.max(),
-            f"sample_bi{name}": result[f"{name}_bin"],
-            f"overall_bi{name}": result[f"overall_bi{name}"],
-        }
-    del expected["MSIOU"]  # of a version before the present definition
-    assert flat.keys() == expected.keys()
-    for name, value in expected.items():
-        assert flat[name] == pytest.approx(value, abs=1e-12), name
 
 
 @given(pairs())
@@ -169,44 +115,6 @@ def test_size_invariant_metrics_equal_the_librarys(library, pair):
     assert_same(size_invariant(compat, [pair, pair]), expected)
     floats = [(np.sqrt(pred / 255), gt > 128)]
     assert_same(size_invariant(compat, floats, False), size_invariant(library, floats, False))
-
-
-@pytest.mark.real
-def test_the_size_invariant_part_of_the_example_test(example):
-    steps, stored = example
-    values = size_invariant(compat, steps)
-    per_object = compat.SizeInvarianceFmeasureV2(
-        {name: getattr(compat, h)(True, False, **o) for name, (h, o) in HANDLERS.items()}
-    )
-    for pred, gt in steps:
-        per_object.step(pred, gt)
-    flat = {"si_mae": values["si_mae"]}
-    for name, result in per_object.get_results().items():
-        overall = values[f"overall_{name}_dynamic"]
-        flat |= {
-            f"si_sample_max{name}": np.mean([c.max(axis=1).mean() for c in result["dynamic"]]),
-            f"si_sample_mean{name}": np.mean([c.mean() for c in result["dynamic"]]),
-            f"si_sample_adp{name}": values[f"{name}_adp"],
-            f"si_sample_bi{name}": values[f"{name}_bin"],
-            f"si_overall_max{name}": overall.max(),
-            f"si_overall_mean{name}": overall.mean(),
-            f"si_overall_bi{name}": values[f"overall_{name}_binary"],
-        }
-    expected = {name: x for name, x in stored["v1_5_0"].items() if "auc" not in name}
-    assert (
-        flat.keys() == expected.keys()
-    )  # the areas are computed, and not asserted, by the example itself
-    for name, value in expected.items():
-        assert flat[name] == pytest.approx(value, abs=1e-12), name
-
-
-@pytest.mark.real
-def test_the_context_measure_of_the_example_test(example):
-    steps, stored = example
-    metric = compat.ContextMeasure()
-    for pred, gt in steps:
-        metric.step(pred, gt)
-    assert metric.get_results()["cm"] == pytest.approx(stored["v1_6_0"]["cm"], abs=1e-9)
 
 
 def test_multiscale_iou_of_the_fixtures(cases):
@@ -347,6 +255,25 @@ def test_the_context_measure_has_the_librarys_number_for_kernels_of_every_size(
     options = {"beta2": 0.5, "alpha": alpha}
     assert context(compat, map_, mask, **options) == pytest.approx(of_object, abs=1e-10)
     assert context(compat, map_, line, **options) == pytest.approx(of_line, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "expected"),
+    [
+        (0.5, {4: 0.005337349585318667, 33: 0.03494511656286994}),
+        (1.5, {18: 0.018284009720169348, 45: 0.04529313678110836}),
+        (2.5, {3: 0.002879455235448122, 11: 0.008999523112701932}),
+        (3.5, {22: 0.022805835828784322, 44: 0.0441746988704862}),
+        (7.5, {6: 0.005318027653215183, 36: 0.03688228224543033}),
+    ],
+)
+def test_a_line_whose_kernel_ends_half_way_between_pixels(alpha, expected):
+    """PySODMetrics printed the numbers: its rounding decides whether the kernel has one more pixel on each side."""
+    map_ = np.random.default_rng(7).integers(0, 256, (40, 50), dtype=np.uint8)
+    for columns, number in expected.items():
+        line = np.zeros((40, 50), np.uint8)
+        line[20, 3 : 3 + columns] = 255
+        assert context(compat, map_, line, alpha=alpha) == pytest.approx(number, abs=1e-10)
 
 
 @given(pairs())

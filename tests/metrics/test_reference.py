@@ -59,12 +59,14 @@ def test_every_curve(rules, pair):
     for t in range(0, 256, 5):
         binary = pixels.selected(p, t, rules.comparison)
         smoothed = pixels.binary_metrics(binary, foreground, rules.smoothing)
-        plain = pixels.binary_metrics(pixels.selected(p, t, rules.secondary_comparison), foreground)
-        ppv = pixels.binary_metrics(
-            pixels.selected(p, t, rules.secondary_comparison), foreground, rules.smoothing
-        )["precision"]
+        secondary = pixels.selected(p, t, rules.secondary_comparison)
+        plain = pixels.binary_metrics(secondary, foreground)
+        plain["e"] = pixels.e_measure(secondary, foreground)
+        ppv = pixels.binary_metrics(secondary, foreground, rules.smoothing)["precision"]
         for name, curve in result.items():
             others = {**plain, "tpr": plain["recall"], "ppv": ppv}
+            others["level_share"] = (map_ == t).mean()
+            others["level_foreground"] = ((map_ == t) & foreground).mean()
             expected = smoothed[name] if name in own else others[name]
             if rules.empty_masks == "exclude" and (
                 (name in own and not foreground.any())
@@ -93,6 +95,8 @@ def test_every_scalar(rules, pair):
     s = pixels.s_measure(p, foreground, rules.rule.centroid, exact)
     assert result["s"][0] == pytest.approx(s, nan_ok=True, **CLOSE)
     assert result["wf"][0] == pytest.approx(pixels.weighted_f(p, foreground), **CLOSE)
-    adaptive = pixels.binary_metrics(pixels.adaptively_selected(map_, rules.map), foreground)
+    binary = pixels.adaptively_selected(map_, rules.map)
+    adaptive = pixels.binary_metrics(binary, foreground)
+    adaptive["e"] = pixels.e_measure(binary, foreground)
     for name, expected in adaptive.items():
         assert result[f"{name}_adp"][0] == pytest.approx(expected, **CLOSE), name

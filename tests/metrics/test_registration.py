@@ -91,6 +91,7 @@ def folders(tmp_path):
     return [str(tmp_path / "maps"), str(tmp_path / "gt"), "--jobs", "1"]
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_a_registered_metric_reaches_the_command_line(folders, tmp_path, capsys):
     register_threshold_family(JACCARD, jaccard)
     names = "jaccard_max,iou_max,jaccard_adp"

@@ -114,7 +114,7 @@ def quotient(numerator: float, denominator: float) -> float:
 def binary_metrics(
     binary: NDArray[np.bool_], foreground: NDArray[np.bool_], smoothing: float = 0.0
 ) -> dict[str, float]:
-    """Every metric of a binarised map; precision, recall and F with SalMetric's smoothing if given."""
+    """Every metric of a binarised map but E; precision, recall and F with SalMetric's smoothing if given."""
     tp, fp, fn, tn = confusion(binary, foreground)
     n = tp + fp + fn + tn
     precision = quotient(tp + smoothing, tp + fp + smoothing)
@@ -135,7 +135,6 @@ def binary_metrics(
         "accuracy": accuracy,
         "kappa": quotient(accuracy - chance, 1 - chance),
         "cohen_kappa": quotient(accuracy - cohen, 1 - cohen),
-        "e": e_measure(binary, foreground),
     }
 
 

@@ -76,7 +76,7 @@ def image_curves(map_, mask, rules):
         ranked = pixels.binary_metrics(other, foreground, rules.smoothing)
         for name in F_CURVES:
             curves[name][t] = smoothed[name]
-        for name in FAMILIES:
+        for name in set(FAMILIES) - {"e"}:
             curves[name][t] = plain[name]
         of_e = pixels.selected(values, t, rules.comparison_of_e)
         curves["e"][t] = pixels.e_measure(of_e, foreground)
@@ -127,17 +127,6 @@ def image_scalars(map_, mask, rules):
     return scalars
 
 
-def per_image(map_, mask, protocol):
-    """Every metric that a single image has."""
-    rules = CONVENTIONS[protocol]
-    curves = image_curves(map_, mask, rules)
-    scalars = image_scalars(map_, mask, rules)
-    for name in ("f", *FAMILIES, *MEASURED):
-        scalars[f"{name}_max"] = curves[name].max()
-        scalars[f"{name}_mean"] = mean_of(curves[name], name, rules)
-    return scalars
-
-
 def mean_of(curve, name, rules):
     """The mean over the thresholds that count."""
     return curve.mean() if name in MEASURED else curve[: rules.n_thresholds].mean()
@@ -145,9 +134,23 @@ def mean_of(curve, name, rules):
 
 def aggregates(pairs, protocol):
     """Every metric of a set of images."""
+    return per_image_and_aggregates(pairs, protocol)[1]
+
+
+def per_image_and_aggregates(pairs, protocol):
+    """Every metric that a single image has, for each image, and every metric of all together."""
     rules = CONVENTIONS[protocol]
     scalars = [image_scalars(map_, mask, rules) for map_, mask in pairs]
     images = [image_curves(map_, mask, rules) for map_, mask in pairs]
+    rows = [dict(numbers) for numbers in scalars]
+    for row, curves in zip(rows, images, strict=True):
+        for name in ("f", *FAMILIES, *MEASURED):
+            row[f"{name}_max"] = curves[name].max()
+            row[f"{name}_mean"] = mean_of(curves[name], name, rules)
+    return rows, _aggregates(scalars, images, rules)
+
+
+def _aggregates(scalars, images, rules):
     mean = {name: defined_mean([curves[name] for curves in images]) for name in images[0]}
     left_out = {"mae", "mba", "relaxed_f", "f_adp", "precision_adp", "recall_adp"}
     left_out |= {f"mae_{source}" for source in SOURCES}

@@ -1,6 +1,7 @@
 """The leaderboard: its history only grows, and its page shows the last scores and their changes."""
 
 import re
+import sys
 
 import pytest
 from synthetic import synthetic
@@ -8,6 +9,7 @@ from synthetic import synthetic
 import sodbench
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
+from sodbench.files import lock_folder
 from sodbench.reports.leaderboard import HISTORY, read_history, update_leaderboard
 
 METRICS = ["mae", "s"]
@@ -76,6 +78,34 @@ def test_files_of_others_and_wrong_dates_are_refused(tmp_path):
     (other / "index.html").write_text("mine", encoding="utf-8")
     with pytest.raises(SodbenchError, match="was not written by sodbench"):
         update_leaderboard(result, other, METRICS)
+
+
+def test_a_history_that_a_spreadsheet_saved_is_continued_and_a_damaged_one_refused(tmp_path):
+    old, new = synthetic("a", "SOD", noise=0.5), synthetic("a", "SOD", noise=0.1)
+    file = tmp_path / HISTORY
+    update_leaderboard([old], tmp_path, METRICS, date="2026-01-01")
+    text = file.read_text(encoding="utf-8")
+    file.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    update_leaderboard([new], tmp_path, METRICS, date="2026-01-02")
+    assert file.read_text(encoding="utf-8").startswith(text)
+    for damaged in (
+        text[: text.rindex(",")],
+        text.replace(",SOD,", ",SOD,,"),
+        text.replace("2026-01-01", "x"),
+    ):
+        file.write_text(damaged, encoding="utf-8")
+        with pytest.raises(SodbenchError, match=r"history.csv: line \d "):
+            update_leaderboard([new], tmp_path, METRICS, date="2026-01-02")
+        assert file.read_text(encoding="utf-8") == damaged
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked there")
+def test_two_runs_at_a_time_do_not_lose_entries(tmp_path):
+    with (
+        lock_folder(tmp_path),
+        pytest.raises(SodbenchError, match="another process is entering scores"),
+    ):
+        update_leaderboard([synthetic("a", "SOD")], tmp_path, METRICS)
 
 
 def test_the_command_hands_its_options_on(tmp_path, monkeypatch, capsys):

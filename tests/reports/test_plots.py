@@ -1,14 +1,18 @@
 """Plots look like stored images, their legends cover nothing, and their styles differ."""
 
 import os
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
 
+from sodbench.errors import SodbenchError
+from sodbench.files import report_write_errors
 from sodbench.metrics.catalogue import find_metric
 from sodbench.metrics.statistics.ranking import critical_difference
 from sodbench.reports import panel_plots, plot_style, plots
@@ -123,3 +127,16 @@ def test_spots_are_where_the_values_are_drawn():
         x, y = figure.transFigure.inverted().transform(axes.transData.transform((value, row)))
         assert spot.left < 100 * x < spot.left + spot.width
         assert spot.top < 100 * (1 - y) < spot.top + spot.height
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("extension", plot_style.FORMATS)
+def test_a_full_disk_is_reported_for_every_format(extension, tmp_path, monkeypatch):
+    @contextmanager
+    def write_to_full_disk(path):
+        with report_write_errors(path):
+            yield Path("/dev/full")
+
+    monkeypatch.setattr(plot_style, "atomic_write", write_to_full_disk)
+    with pytest.raises(SodbenchError, match=f"a.{extension}: cannot be written .No space left"):
+        plot_style.save_figure(Figure(), tmp_path, "a", [extension])

@@ -40,6 +40,17 @@ def test_every_fault_of_a_file_is_named_with_its_line(tmp_path):
         read_published_file(write(tmp_path, "method,dataset,metric,value\n"))
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("92.8", "92.8 is above 1; write f_max as a share"), ("0,928", "line 2 has more values")],
+)
+def test_percentages_and_decimal_commas_are_refused(tmp_path, value, message):
+    with pytest.raises(SodbenchError, match=message):
+        read_published_file(write(tmp_path, f"method,dataset,metric,value\nA,SOD,f_max,{value}\n"))
+    grey_level = write(tmp_path, "method,dataset,metric,value\nA,SOD,threshold,124\n")
+    assert list(read_published_file(grey_level).values.values()) == [124]
+
+
 def test_rows_are_chosen_by_source_and_method(tmp_path):
     file = write(tmp_path, "method,dataset,metric,value\nX,DUTS-TE,mae,.05\nDSS,SOD,mae,.1\n")
     tables = load_published([str(file), "sal_eval_toolbox"], ["dss", "X"])

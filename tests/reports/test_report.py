@@ -276,6 +276,24 @@ def test_templates_are_filled_in_with_the_right_escaping(odd_results, tmp_path, 
         )
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{ 1 / 0 }}", "ZeroDivisionError: division by zero"),
+        ("{{ cycler.__init__.__globals__.os.getpid() }}", "unsafe"),
+    ],
+)
+def test_a_template_that_fails_or_reaches_for_python_is_refused(
+    text, message, odd_results, tmp_path, without_figures
+):
+    template = tmp_path / "mine.md"
+    template.write_text(text)
+    with pytest.raises(SodbenchError, match=f"--template .*mine.md: .*{message}"):
+        report_page(
+            odd_results[:1], tmp_path / "out" / "x.md", template=template, resamples=100, images=[]
+        )
+
+
 @pytest.mark.parametrize("name", ["report.md", ""])
 def test_a_template_replaces_only_its_own_unmodified_file(name, tmp_path, without_figures):
     results = [synthetic("m", "SOD")]

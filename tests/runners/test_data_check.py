@@ -263,7 +263,7 @@ def test_a_subset_without_any_item_lacks_all_of_them(clean: Path) -> None:
     assert report.content == report.masks_content == ""
 
 
-def test_an_odd_folder_beside_the_sets_does_not_hide_them(
+def test_an_odd_folder_next_to_the_datasets_does_not_hide_them(
     clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(clean, tmp_path / "data")

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from sodbench.cli import main
 from sodbench.datasets import dataset_from_list, find_dataset
 from sodbench.errors import SodbenchError
+from sodbench.reports import dataset_pages
 from sodbench.reports.dataset_pages import format_stats, write_stats_pages
 from sodbench.runners.data.prepare import prepare
 from sodbench.runners.data.stats import compute_stats
@@ -37,6 +39,12 @@ def four(tmp_path: Path) -> Path:
         colour = np.repeat(mask[..., None], 3, axis=2)
         Image.fromarray(colour).save(root / f"images/{number}.bmp")
     return root
+
+
+@pytest.fixture
+def empty_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is drawn where only the files count."""
+    monkeypatch.setattr(dataset_pages, "draw_stats", lambda _: Figure((1, 1)))
 
 
 def test_summary(four: Path) -> None:
@@ -141,6 +149,7 @@ def test_prepare_for_other_layouts(images: str, masks: str, line: str, tmp_path:
     assert tests.file.read_text() == "a.jpg\n" and pairs.file.read_text() == f"{line}\n"
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_stats_write_over_nothing_of_the_users(
     four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,6 +169,7 @@ def test_stats_write_over_nothing_of_the_users(
     assert main([*stats, str(mine)]) == main([*stats, str(mine)]) == 0  # ours may be renewed
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_command_line(four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = ["--data-root", str(four.parent)]
     assert main(["data", "stats", "--format", "json", *root]) == 0
@@ -277,6 +287,7 @@ class Full:
         raise OSError(28, "No space left on device")
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_pages_replace_only_what_they_wrote(
     four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

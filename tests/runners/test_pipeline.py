@@ -10,11 +10,10 @@ import pytest
 from sodbench import demo_data
 from sodbench.cli import main
 from sodbench.images import write_grey, write_image
-from sodbench.reports import plots
 from sodbench.results import load_result
 from sodbench.runners.training import train
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "one_figure_format")
 
 NETWORKS = """
 from torch import nn
@@ -98,7 +97,6 @@ def test_the_sample_runs_from_drawing_to_report(
     for name, character in demo_data.CHARACTERS.items():
         count = 8 if name == "DUTS-TR" else 2
         monkeypatch.setitem(demo_data.CHARACTERS, name, dataclasses.replace(character, count=count))
-    monkeypatch.setattr(plots, "FORMATS", ("svg",))
     recipe = dataclasses.replace(train.RECIPES["sample"], epochs=1, size=32, warmup=0)
     monkeypatch.setitem(train.RECIPES, "sample", recipe)
     out = tmp_path / "out"

@@ -120,6 +120,7 @@ def test_a_default_that_has_no_effect_in_a_call_is_no_error(folders, capsys):
     assert status == 2 and "--sort-by has no effect" in printed.err
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_the_data_variable_is_the_root_of_all_commands(folders, capsys, monkeypatch):
     (folders / "sodbench.toml").write_text('data-root = "nowhere"\n')
     monkeypatch.setenv("SODBENCH_DATA", "elsewhere")
@@ -153,6 +154,7 @@ def test_config_shows_the_defaults_and_where_they_are_from(folders, capsys, monk
     assert status == 2 and "jobs: '0' is not a whole number" in printed.err
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_the_report_states_the_command_with_the_defaults(folders, capsys, monkeypatch):
     (folders / "sodbench.toml").write_text('[report]\ntitle = "Ours"\n')
     assert run(capsys, "eval", "maps", "elsewhere/toys", "-o", "out")[0] == 0

@@ -24,17 +24,6 @@ from sodbench.images import write_grey
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.fixture
-def maps(tmp_path):
-    """Ground truth gt/ and maps of two pairs."""
-    mask = np.zeros((12, 16), np.uint8)
-    mask[:, :8] = 255
-    for stem in ("a", "b"):
-        write_grey(tmp_path / f"gt/{stem}.png", mask)
-        write_grey(tmp_path / f"preds/{stem}.png", mask)
-    return tmp_path
-
-
 ONE_AFTER_THE_OTHER = """
 import json, sys
 from sodbench.cli import main
@@ -443,6 +432,7 @@ def stored(maps):
     return maps / "out"
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_methods_are_separated_by_commas_in_report_as_in_eval(stored, capsys):
     report = stored.parent / "report.md"
     assert main(["report", str(stored), "-o", str(report), "--methods", "B,A"]) == 0

@@ -1,6 +1,7 @@
 """Progress where there is no terminal."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,15 @@ def test_on_a_terminal_a_bar_is_a_bar(
         progress.update(2)
     err = capsys.readouterr().err
     assert "\r" in err and "100%" in err and "2/2" in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_log_file_on_a_full_disk_is_one_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.show_messages(console.Messages(log_file=Path("/dev/full"))):
+        console.logger.info("one")
+        console.logger.info("two")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line not in ("one", "two")] == [
+        "--log-file /dev/full: cannot be written any more (No space left on device)"
+    ]
+    assert lines[-1] == "two"

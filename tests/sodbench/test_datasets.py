@@ -225,7 +225,7 @@ def test_real_sod_is_recognised(shared: Path) -> None:
 # ------------------------------------------------------------------------------------------ layouts
 
 LAYOUTS = [
-    # reference: Imgs/ with the masks beside, or in gt/
+    # reference: Imgs/ with the masks next to the images, or in gt/
     ("ECSSD", "ECSSD/Imgs", "ECSSD/Imgs", ".jpg"),
     ("PASCAL-S", "PASCALS/Imgs", "PASCALS/gt", ".jpg"),
     ("DUT-OMRON", "DUTOMRON/Imgs", "DUTOMRON/gt", ".jpg"),
@@ -410,7 +410,7 @@ def test_test_list_decides_what_belongs(tmp_path: Path) -> None:
     assert any("1 other items on disk are left out" in note for note in dataset.notes)
 
 
-def test_masks_in_their_folder_win_over_masks_beside(tmp_path: Path) -> None:
+def test_masks_in_their_folder_win_over_masks_next_to_the_images(tmp_path: Path) -> None:
     pairs(tmp_path, "SOD/Imgs", "SOD/gt")
     touch(tmp_path / "SOD/Imgs", ["a.png", "b.png"])
     dataset = find_dataset("SOD", tmp_path)

@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_wrong_file_or_factory(tiny_file, spec, message):
         create_model(spec.format(file=tiny_file))
 
 
-def test_broken_file_says_why(tmp_path):
+def test_a_broken_file_is_refused_with_the_reason(tmp_path):
     path = tmp_path / "broken.py"
     path.write_text("import surely_not_installed\n")
     with pytest.raises(SodbenchError, match=r"broken.py: cannot be imported: ModuleNotFoundError"):
@@ -248,7 +249,7 @@ class Trainer:
     ],
     ids=lambda v: "" if callable(v) else v.split()[-1],
 )
-def test_wrong_checkpoint_is_told_what_it_is(small, state, tmp_path, content, message):
+def test_the_message_identifies_a_wrong_checkpoint(small, state, tmp_path, content, message):
     path = tmp_path / "wrong.pth"
     torch.save(content(state), path)
     before = small.cls_layer.weight.clone()
@@ -315,6 +316,20 @@ def test_checkpoints_load_as_people_have_them(small, state, tmp_path, wrap):
     torch.save(wrap(state), tmp_path / "w.pth")
     load_checkpoint(small, tmp_path / "w.pth")
     assert all(torch.equal(v, state[k]) for k, v in small.state_dict().items())
+
+
+@pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
+def test_numbers_of_numpy_1_and_2_may_be_next_to_the_weights(small, state, tmp_path, module):
+    torch.save({"state_dict": state, "best": np.float64(0.5)}, tmp_path / "mine.pth")
+    own = np.float64(0).__reduce__()[0].__module__.encode()
+    with (
+        zipfile.ZipFile(tmp_path / "mine.pth") as mine,
+        zipfile.ZipFile(tmp_path / "w.pth", "w") as theirs,
+    ):
+        for name in mine.namelist():
+            theirs.writestr(name, mine.read(name).replace(own, module.encode()))
+    load_checkpoint(small, tmp_path / "w.pth")
+    assert torch.equal(small.cls_layer.weight, state["cls_layer.weight"])
 
 
 def test_an_adapter_may_wrap_a_network(small, state, tmp_path):

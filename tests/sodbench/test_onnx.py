@@ -1,6 +1,7 @@
 """ONNX files as models: inputs, outputs, devices, processing, and what is refused."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.images import read_grey
 from sodbench.models import create_model
+from sodbench.models.onnx import OnnxNetwork
 from sodbench.models.processing import Output, Preprocessing, Processing
 from sodbench.models.source import ModelSource
 from sodbench.runners.prediction.predictors import load_predictor
@@ -168,7 +170,7 @@ def test_files_that_are_no_networks_of_images_are_refused(tmp_path):
         create_model("net.onnx")
 
 
-def test_predict_with_an_onnx_file_needs_no_torch(tmp_path):
+def test_predict_and_bench_with_an_onnx_file_need_no_torch(tmp_path):
     path = write_network(tmp_path / "net.onnx")
     (tmp_path / "images").mkdir()
     images = draw(2, 20, 30)
@@ -180,8 +182,10 @@ def test_predict_with_an_onnx_file_needs_no_torch(tmp_path):
     )
     code = (
         "import sys; sys.modules['torch'] = None; from sodbench.cli import main; "
-        f"sys.exit(main(['predict', {str(tmp_path / 'images')!r}, '-o', {str(tmp_path / 'maps')!r}, '--model', {path!r}, "
-        f"'--model-config', {str(config)!r}, '--processing', 'output.select=0']))"
+        f"chosen = ['--model', {path!r}, '--model-config', {str(config)!r}, '--processing', 'output.select=0']; "
+        f"status = main(['predict', {str(tmp_path / 'images')!r}, '-o', {str(tmp_path / 'maps')!r}, *chosen]); "
+        'stretched = [\'--processing\', \'output.steps=["resize", "min-max", "round"]\']; '
+        "sys.exit(status or main(['bench', *chosen, *stretched, '--sizes', '8x9', '--repeats', '1']))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -233,7 +237,36 @@ def test_bench_counts_the_parameters_in_the_file_and_names_the_size_it_takes(tmp
     assert "20x10, as 12x8" in capsys.readouterr().out
     made = json.loads(record.read_text())
     assert made["parameters"] == 12
+    assert made["macs"] == 7 * 11 * 12
     assert made["checkpoint_bytes"] == (tmp_path / "net.onnx").stat().st_size
+
+
+def test_multiply_adds_of_a_file_are_those_of_its_convolutions_and_products(tmp_path):
+    helper, types = onnx.helper, onnx.TensorProto
+
+    def weight(name, *shape):
+        return helper.make_tensor(name, types.FLOAT, shape, [1.0] * math.prod(shape))
+
+    nodes = [
+        helper.make_node("Conv", ["image", "grouped"], ["a"], group=3, pads=[1] * 4),
+        helper.make_node("ConvTranspose", ["a", "enlarging"], ["b"], strides=[2, 2]),
+        helper.make_node("Relu", ["b"], ["c"]),
+        helper.make_node("MatMul", ["c", "product"], ["d"]),
+        helper.make_node("Flatten", ["d"], ["e"], axis=2),
+        helper.make_node("Gemm", ["e", "gemm"], ["f"], transA=1, transB=1),
+    ]
+    weights = [
+        *(weight("grouped", 6, 1, 3, 3), weight("enlarging", 6, 1, 2, 2)),
+        *(weight("product", 20, 7), weight("gemm", 5, 2)),
+    ]
+    image = helper.make_tensor_value_info("image", types.FLOAT, [2, 3, 8, 10])
+    output = helper.make_tensor_value_info("f", types.FLOAT, [16 * 7, 5])
+    graph = helper.make_graph(nodes, "products", [image], [output], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "net.onnx")
+    one = 8 * 10 * 6 * 9 + 8 * 10 * 6 * 4 + 16 * 7 * 20
+    both = 2 * one + 16 * 7 * 2 * 5
+    assert OnnxNetwork(tmp_path / "net.onnx", "cpu").count_macs((8, 10)) == both // 2
 
 
 FACTORY = """
@@ -243,6 +276,7 @@ def factory(width=1):
 """
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_bench_and_run_take_any_model(tmp_path, capsys):
     path = write_network(tmp_path / "net.onnx", outputs=["sum"])
     config = tmp_path / "net.toml"

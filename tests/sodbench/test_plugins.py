@@ -1,11 +1,16 @@
 """Installed plug-ins reach the command line, and a broken one is a clear error."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 from synthetic import draw_pair, save_image
+
+from sodbench import plugins
+from sodbench.metrics import PROTOCOLS, Evaluator
+from sodbench.metrics.catalogue import MEASUREMENTS, METRICS
 
 PLUGIN = """
 from dataclasses import replace
@@ -45,10 +50,14 @@ def installed(tmp_path):
         entries = [f"[sodbench.{kind}]\nmine = my_plugin:{kind}\n" for kind in kinds]
         (info / "entry_points.txt").write_text("\n".join(entries))
 
-        def run(*words):
-            code = f"import sys; sys.path.insert(0, {str(site)!r}); from sodbench.cli import main; sys.exit(main())"
+        def run(*words, then=()):
+            """Run a command, and further ones in the same process while they succeed."""
+            code = (
+                f"import json, sys; sys.path.insert(0, {str(site)!r}); from sodbench.cli import main;"
+                "sys.exit(next(filter(None, map(main, json.loads(sys.argv[1]))), 0))"
+            )
             return subprocess.run(
-                [sys.executable, "-c", code, *map(str, words)],
+                [sys.executable, "-c", code, json.dumps([words, *then])],
                 cwd=tmp_path,
                 capture_output=True,
                 text=True,
@@ -67,13 +76,13 @@ def test_a_protocol_and_a_metric_of_a_plug_in_reach_eval(installed, tmp_path):
         save_image(tmp_path / f"masks/{stem}.png", mask)
     sodbench = installed(PLUGIN, "protocols", "metrics")
     done = sodbench(
-        "eval", "maps", "masks", "--protocol", "mine", "--metrics", "mae,my_dice", "-o", "out"
+        *("eval", "maps", "masks", "--protocol", "mine", "--metrics", "mae,my_dice", "-o", "out"),
+        then=[["verify", "out", "maps", "masks"], ["eval", "--metrics", "help"]],
     )
-    assert done.returncode == 0, done.stderr
-    assert "my_dice" in done.stdout and "protocol:mine" in done.stdout
-    assert "my_dice" in sodbench("eval", "--metrics", "help").stdout
-    done = sodbench("verify", "out", "maps", "masks")
     assert done.returncode == 0, done.stdout + done.stderr
+    scores, _, listing = done.stdout.partition("1 of 1 result(s) verified")
+    assert "my_dice" in scores and "protocol:mine" in scores
+    assert "my_dice" in listing
 
 
 WITH_A_NEW_PROCESS = """
@@ -88,6 +97,28 @@ if __name__ == "__main__":
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
         print(evaluate("maps", "masks", executor=executor).metrics["my_dice"])
 """
+
+
+def test_an_evaluator_finds_the_protocols_and_metrics_of_plug_ins(installed, tmp_path, monkeypatch):
+    installed(PLUGIN, "protocols", "metrics")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setattr(plugins, "_loaded", set())
+    monkeypatch.setitem(sys.modules, "my_plugin", None)
+    del sys.modules["my_plugin"]
+    for table, name in ((PROTOCOLS, "mine"), (METRICS, "my_dice"), (MEASUREMENTS, "my_dice")):
+        # what the plug-in registers is taken back after the test
+        monkeypatch.setitem(table, name, None)
+        del table[name]
+    map_, mask = draw_pair(0, 30, 40)
+    evaluator = Evaluator("mine", pixel_metrics=["my_dice"])
+    evaluator.update(map_, mask)
+    metrics = evaluator.compute().metrics
+    usual = Evaluator("salmetric")
+    usual.update(map_, mask)
+    assert metrics["f_max"] == usual.compute("mine").metrics["f_max"]
+    assert 0 < metrics["my_dice"] < 1
+    with pytest.raises(ValueError, match=r"unknown protocol 'yours'; known are .*torch, mine"):
+        Evaluator("yours")
 
 
 def test_a_new_worker_process_knows_the_metrics_of_plug_ins(installed, tmp_path):

@@ -103,32 +103,35 @@ def is_refused(layout: str, with_images: bool, place: str) -> bool:
 def test_every_layout_is_scored_completely_or_refused_by_name(
     layout: str, name: str, with_images: bool, tmp_path: Path
 ) -> None:
-    for number, (place, tree, company) in enumerate(itertools.product(PLACES, MAPS, (0, 1))):
-        root = tmp_path / str(number) / "data"
+    for place, company in itertools.product(PLACES, (False, True)):
+        root = tmp_path / f"data {place.replace('/', ' ')} {company}"
         set_name = write_set(root / place, layout, name, with_images, "empty")
-        preds = tmp_path / str(number) / "preds"
-        folder = write_maps(preds, tree, set_name, "empty")
         wanted = {set_name}
-        if company:  # a further dataset, which is always plan
+        if company:  # a further dataset, which is always found
             write_set(root, "images + GT", "Company", True, "empty")
             wanted.add("Company")
-            if tree == "flat":
-                continue  # one folder of maps is of one set
-            write_maps(preds, tree, "Company", "empty")
-        case = f"{layout}, {name}, {place or 'one set'}, {tree}"
         try:
-            plan = plan_evaluation(preds, find_masks(root))
+            truths = find_masks(root)
         except SodbenchError as error:
-            assert is_refused(layout, with_images, place), (case, error)
-            assert not company and "TOML" in str(error), case
+            assert is_refused(layout, with_images, place), (layout, place, error)
+            assert not company and "TOML" in str(error), (layout, place)
             continue
-        if is_refused(layout, with_images, place):
-            assert scored(plan) == {"Company"}, case
-            assert [(p.kind, p.file) for p in plan.problems] == [("unscored-maps", str(folder))]
-        else:
-            assert (scored(plan), len(plan.tasks)) == (wanted, len(wanted)), case
-            assert not plan.problems and not plan.ignored, case
-            assert all(task.pairing.complete and not task.problems for task in plan.tasks), case
+        for tree in MAPS:
+            if company and tree == "flat":
+                continue  # one folder of maps is of one set
+            preds = tmp_path / f"preds {tree.replace('/', ' ')} {company}"
+            folder = write_maps(preds, tree, set_name, "empty")
+            if company:
+                write_maps(preds, tree, "Company", "empty")
+            case = f"{layout}, {name}, {place or 'one set'}, {tree}"
+            plan = plan_evaluation(preds, truths)
+            if is_refused(layout, with_images, place):
+                assert scored(plan) == {"Company"}, case
+                assert [(p.kind, p.file) for p in plan.problems] == [("unscored-maps", str(folder))]
+            else:
+                assert (scored(plan), len(plan.tasks)) == (wanted, len(wanted)), case
+                assert not plan.problems and not plan.ignored, case
+                assert all(task.pairing.complete and not task.problems for task in plan.tasks), case
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -25,6 +25,55 @@ from sodbench.runners.evaluation.evaluate import evaluate, evaluate_plan
 from sodbench.runners.evaluation.plan import plan_evaluation
 
 
+@pytest.mark.parametrize("how", ["bicubic", "opencv"])
+def test_the_way_of_resizing_is_stored_and_in_the_signature(how, folders, tmp_path):
+    save_image(folders / "maps/img00.png", draw_pair(0, 15, 20)[0])
+    places = folders / "maps", folders / "gt"
+    first = evaluate(*places, output=tmp_path / "out", resize=how)
+    assert first.signature.resize == f"{how}(1)"
+    assert (
+        "resized to its mask's" in first.problems[0].detail
+        and f"({how})" in first.problems[0].detail
+    )
+    stored = load_result(tmp_path / "out/maps/toys")
+    assert stored.counts is not None and stored.policy.resize == how
+    # another way counts that pair again
+    other = evaluate(*places, output=tmp_path / "out", resize="bilinear")
+    assert other.signature.resize == "bilinear(1)" and other.metrics != first.metrics
+
+
+def test_asking_for_fewer_metrics_on_request_loses_none_and_reads_nothing(
+    folders, monkeypatch, caplog
+):
+    from sodbench.runners.evaluation import count as counting
+    from sodbench.runners.evaluation import preflight
+
+    def run(*metrics, protocol="salmetric"):
+        places = folders / "maps", folders / "gt"
+        return evaluate(*places, protocol, output=folders / "out", metrics=metrics)
+
+    first = run("mba", "iou@0.5", protocol="torch")
+    read = []
+    real = sodbench.images.decode_grey
+    monkeypatch.setattr(
+        counting, "decode_grey", lambda data, path: read.append(path) or real(data, path)
+    )
+    monkeypatch.setattr(preflight, "read_grey", lambda path: read.append(path) or read_grey(path))
+    for metrics in ((), ("f_max(b2=1)",), ("mba",)):
+        again = run(*metrics)
+        assert again.policy.metrics[0] == "mba" and {*metrics} <= {*again.policy.metrics}
+        assert again.metrics["mba"] == first.metrics["mba"]
+        assert load_result(folders / "out/maps/toys").metrics["mba"] == first.metrics["mba"]
+    assert again.rescored("torch").metrics["f_max"] == first.metrics["f_max"]
+    assert not read
+    with caplog.at_level("INFO"):
+        other = run("biou_max")
+    assert read and other.policy.metrics == ("biou_max",)
+    assert (
+        "counted again without mba, which the stored result has; name in --metrics" in caplog.text
+    )
+
+
 def test_what_was_scored_is_not_read_again(folders, monkeypatch):
     from sodbench.runners.evaluation import count as counting
     from sodbench.runners.evaluation import preflight
@@ -360,6 +409,7 @@ def test_parts_of_a_run_without_weighted_f_are_not_mixed_with_others(original, s
     assert_restored(original, stored)
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_an_unfinished_run_without_a_result_is_reported(stored, tmp_path, capsys):
     leave_part(stored, lambda arrays: None)
     out = stored.parents[1]

@@ -162,6 +162,7 @@ def test_merge_reports_what_it_replaces_and_keeps_an_unfinished_run(
     assert "not a readable result of this version" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_the_numbers_of_a_shard_are_marked_as_such(parts, tmp_path, capsys):
     first, second = load_results(parts)
     assert "|shard:1/2|n:3|" in str(first.signature) and "|shard:2/2|n:3|" in str(second.signature)

@@ -92,7 +92,7 @@ def test_unknown_metrics_are_refused_with_a_suggestion(folders, capsys):
     assert "did you mean f_max?" in capsys.readouterr().err
 
 
-def test_all_leaves_out_what_says_nothing_and_a_name_brings_it_back(folders, capsys):
+def test_all_leaves_out_uninformative_metrics_which_are_computed_by_name(folders, capsys):
     command = ["--quiet", "eval", str(folders / "maps"), str(folders / "gt"), "--format", "csv"]
     assert main([*command, "--metrics", "all"]) == 0
     header = capsys.readouterr().out.splitlines()[0].split(",")

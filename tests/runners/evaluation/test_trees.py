@@ -169,7 +169,7 @@ def test_two_pair_lists_have_different_signatures(
     assert signatures[0] != signatures[1]
 
 
-def test_results_may_be_stored_beside_a_pair_list(root: Path) -> None:
+def test_results_may_be_stored_next_to_a_pair_list(root: Path) -> None:
     lines = [f"preds/DSS/SOD/{s}.png data/SOD/GT/{s}.png" for s in STEMS]
     (root / "pairs.lst").write_text("\n".join(lines))
     run = ["eval", "--pairs", str(root / "pairs.lst"), "-o"]

@@ -15,7 +15,7 @@ from sodbench.cli import main
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.images import read_grey, write_grey, write_image
 from sodbench.models import InputSize
-from sodbench.models.devices import choose_device, choose_precision, tensor_float
+from sodbench.models.devices import choose_device, choose_precision
 from sodbench.models.inference import InferenceNetwork, normalise, quantise
 from sodbench.runners.prediction.folder import MANIFEST
 from sodbench.runners.prediction.inputs import find_images
@@ -412,20 +412,6 @@ def test_unknown_devices_and_precisions_are_refused():
     with pytest.raises(SodbenchError, match="unknown precision 'int8'"):
         choose_precision("int8", torch.device("cpu"))
     assert choose_precision(None, torch.device("cpu")) == "fp32"
-
-
-def test_tf32_is_that_of_torchs_defaults_and_is_left_as_it_was():
-    def precisions():
-        backends = torch.backends
-        return backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision
-
-    before = precisions()
-    with tensor_float(True):
-        assert precisions() == ("tf32", "ieee")
-        with tensor_float(False):
-            assert precisions() == ("ieee", "ieee")
-        assert precisions() == ("tf32", "ieee")
-    assert precisions() == before
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")

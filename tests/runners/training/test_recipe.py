@@ -78,7 +78,7 @@ def test_a_file_changes_the_recipe_it_names(tmp_path: Path) -> None:
         ("milestones=[-1]", "milestones"),
         ("seed=99999999999999999999", "seed"),
         ("sub_batch=0", "sub_batch = 0: must be at least 1"),
-        ("epochs", "key=value"),
+        ("epochs", "write KEY=VALUE"),
     ],
 )
 def test_wrong_changes_are_named(change: str, message: str) -> None:

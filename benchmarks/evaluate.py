@@ -21,7 +21,8 @@ How scoring uses a machine of many cores is another run, which needs no peer and
 
 Each number of cores has a new process, bound to them, that scores all pairs once (the best of ``--rounds``): wall-clock
 seconds from two folders to all metrics, the start of the workers included and that of Python not, and the peak memory of
-that process and of the largest worker.
+that process and of the largest worker.  ``counting alone`` is how much faster as many processes that only count are than
+one: more than that cannot be had from the cores, which may be two threads of one.
 """
 
 import os
@@ -60,14 +61,45 @@ CORES_RUN = """
 import sys, time
 from pathlib import Path
 from sodbench.datasets import find_masks
-from sodbench.runners.evaluation.evaluate import evaluate_plan
+from sodbench.runners.evaluation.evaluate import evaluate_plan, freeze_gc
 from sodbench.runners.evaluation.plan import plan_evaluation
 from sodbench.runners.evaluation.workers import Workers
 start = time.perf_counter()
 maps, masks = sys.argv[1:]
-plan = plan_evaluation(Path(maps), find_masks(masks), name="drawn")
-evaluation = evaluate_plan(plan, workers=Workers(processes=True), keep_counts=False)
-print(time.perf_counter() - start, evaluation.results[0].metrics["wf"])
+with Workers(processes=True) as workers:
+    workers.start_for(Path(maps))
+    with freeze_gc():
+        plan = plan_evaluation(Path(maps), find_masks(masks), name="drawn")
+    planned = time.perf_counter() - start
+    evaluation = evaluate_plan(plan, workers=workers, keep_counts=False)
+print(planned, time.perf_counter() - start, evaluation.results[0].metrics["wf"])
+"""
+# The same files counted by as many processes that share nothing and are ready when the clock starts: what the cores can do
+ALONE_RUN = """
+import multiprocessing, sys, time
+from pathlib import Path
+from sodbench.results import Policy
+from sodbench.runners.evaluation.count import Visit, count_visit, warm_up_kernels
+maps, masks, number, count = sys.argv[1:]
+names = [path.name for path in sorted(Path(maps).iterdir())][: int(count)]
+visits = [Visit(n, Path(masks, n), ((0, Path(maps, n)),)) for n in names]
+warm_up_kernels()
+context = multiprocessing.get_context("fork")
+barrier = context.Barrier(int(number) + 1)
+def work(share):
+    barrier.wait()
+    for visit in share:
+        count_visit(visit, Policy())
+processes = [
+    context.Process(target=work, args=(visits[k :: int(number)],)) for k in range(int(number))
+]
+for process in processes:
+    process.start()
+barrier.wait()
+start = time.perf_counter()
+for process in processes:
+    process.join()
+print(time.perf_counter() - start)
 """
 SCALED_RUN = """
 import resource, sys, time
@@ -327,30 +359,43 @@ def many_cores(numbers: list[int], count: int, rounds: int) -> dict[str, Any]:
         # compiles, if nothing is compiled yet
         score(*draw_small_pairs(Path(folder) / "few", 2))
         values: set[str] = set()
-        first = 0.0
+        first: dict[str, float] = {}
         for number in numbers:
             with on_cores(number):
                 runs = [counted_run(maps, masks) for _ in range(rounds)]
-            best, _, memory = min(runs, key=lambda run: run[0])
-            first = first or best
-            values |= {metric for _, metric, _ in runs}
-            timing = {"seconds": best, "ms a pair": 1e3 * best / count, "speed-up": first / best}
-            timings[f"{number} cores"] = timing | memory
-            print(json.dumps({f"{number} cores": timing | memory}), flush=True)
+                alone = counted_alone(maps, masks, number, count // 10)
+            best, planned, _, memory = min(runs, key=lambda run: run[0])
+            values |= {run[2] for run in runs}
+            first = first or {"whole": best, "counting alone": alone}
+            timings[f"{number} cores"] = {
+                "seconds": best,
+                "of these planning": planned,
+                "ms a pair": 1e3 * best / count,
+                "speed-up": first["whole"] / best,
+                "speed-up of counting alone": first["counting alone"] / alone,
+                **memory,
+            }
+            print(json.dumps({f"{number} cores": timings[f"{number} cores"]}), flush=True)
         # to the last bit
         assert len(values) == 1, values
     return timings
 
 
-def counted_run(maps: Path, masks: Path) -> tuple[float, str, dict[str, float]]:
-    """Seconds, a metric with all its digits, and the peak memory of the process and of its largest descendant."""
+def counted_alone(maps: Path, masks: Path, number: int, count: int) -> float:
+    """Seconds for which processes count some pairs that do nothing else, see `ALONE_RUN`."""
+    command = [sys.executable, "-c", ALONE_RUN, str(maps), str(masks), str(number), str(count)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def counted_run(maps: Path, masks: Path) -> tuple[float, float, str, dict[str, float]]:
+    """Seconds, those of planning, a metric with all its digits, and the peak memory of the process and its largest child."""
     command = [sys.executable, "-c", CORES_RUN, str(maps), str(masks)]
     peaks: dict[int, float] = {}
     ended = threading.Event()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
 
         def watch() -> None:
-            while not ended.wait(0.1):
+            while not ended.wait(0.2):
                 for pid in [process.pid, *descendants(process.pid)]:
                     # it may have ended
                     with suppress(OSError, StopIteration, ValueError):
@@ -365,10 +410,10 @@ def counted_run(maps: Path, masks: Path) -> tuple[float, str, dict[str, float]]:
         watcher.join()
     if process.returncode:
         raise SystemExit(f"the run on {len(os.sched_getaffinity(0))} cores failed")
-    taken, metric = printed.split()
+    planned, taken, metric = printed.split()
     others = [peak for pid, peak in peaks.items() if pid != process.pid]
     memory = {"peak MB": peaks.get(process.pid, 0), "peak MB of a worker": max(others, default=0)}
-    return float(taken), metric, memory
+    return float(taken), float(planned), metric, memory
 
 
 def descendants(pid: int) -> list[int]:
@@ -409,10 +454,19 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": model,
         "cores": len(ALL_CORES),
+        "threads of a core": threads_of_a_core(),
         "load at the start": os.getloadavg()[0],  # a busy machine shares its caches
         "python": platform.python_version(),
         **{name: installed_version(name) for name in packages},
     }
+
+
+def threads_of_a_core() -> str:
+    """The processors that share the first one's core, as Linux lists them."""
+    with suppress(OSError):
+        place = Path(f"/sys/devices/system/cpu/cpu{min(ALL_CORES)}/topology/thread_siblings_list")
+        return place.read_text().strip()
+    return "not known"
 
 
 def main() -> None:

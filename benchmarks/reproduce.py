@@ -5,6 +5,7 @@
 ``SOD`` holds ``Imgs`` and ``GT``. ``WEIGHTS`` holds ``u2netp.onnx`` (``sodbench data download u2netp``) and the tensors of
 the authors' ``csnet-L-x1.pth.tar`` and ``csnet-L-x2.pth.tar``, under these names or as ``.pth``. It exits with status 1 where a
 number differs by more than 0.001 from the one that the authors' own pipeline gives. docs/reproductions.md shows the numbers.
+Run again, it continues: maps, scores and measured speeds that are in the output folder are kept.
 """
 
 import argparse
@@ -44,7 +45,10 @@ def run(*arguments: object) -> str:
     """Run a command of sodbench; return what it prints."""
     command = [sys.executable, "-m", "sodbench", *map(str, arguments)]
     print("sodbench", *map(str, arguments), file=sys.stderr)
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"stopped: sodbench {arguments[0]} ended with status {done.returncode}")
+    return done.stdout
 
 
 def choose_model(name: str, folder: Path) -> list[object]:
@@ -75,8 +79,10 @@ def reproduce(name: str, model: list[object], arguments: argparse.Namespace) -> 
         ),
         *("--protocol", "salmetric", "--format", "json"),
     )
-    size = ["--sizes", "400x300", "--repeats", "3", "--device", arguments.device]
-    run("bench", *model, *size, "--name", name, "-o", output / f"bench-{name}.json")
+    record = output / f"bench-{name}.json"
+    if not record.is_file():
+        size = ["--sizes", "400x300", "--repeats", "3", "--device", arguments.device]
+        run("bench", *model, *size, "--name", name, "-o", record)
     (result,) = json.loads(text)["results"]
     metrics: dict[str, float] = result["metrics"]
     return metrics

@@ -115,6 +115,16 @@ def cache_folders(source: Path) -> list[Path]:
     return [folder / "__pycache__", *([users / "kernels" / own] if users else [])]
 
 
+def is_code_kept() -> bool:
+    """Whether an earlier process kept the code of kernels of this package; it may be that of an earlier version.
+
+    Returns
+    -------
+    bool
+    """
+    return any(any(folder.glob("*.nbi")) for folder in cache_folders(Path(__file__)))
+
+
 class _KernelCache:
     """The code of one kernel by the types of its arguments; takes the place of numba's ``FunctionCache``.
 

@@ -6,7 +6,6 @@ whose files are unchanged is never read again.
 """
 
 import gc
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
@@ -117,7 +116,7 @@ def evaluate(
     force : bool
         Score everything again.
     **options
-        ``missing`` (``"error"``, ``"skip"``, ``"zero"``), ``resize`` (``"error"``, ``"bilinear"``, ``"nearest"``),
+        ``missing`` (``"error"``, ``"skip"``, ``"zero"``), ``resize`` (``"error"``, ``"bilinear"``, ``"nearest"``, ``"bicubic"``, ``"opencv"``),
         ``undefined`` (``"keep"``, ``"skip"``), ``channel``, ``weighted`` and ``metrics`` as in `sodbench.results.Policy`; ``name`` and
         ``dataset_name``, the names of the method and the dataset in the result.
 
@@ -254,11 +253,12 @@ def evaluate_plan(
     # what is counted depends on the protocols, and so does which stored counts can be used again
     plan = plan.counted_for(protocols)
     settings = _Settings(protocols, where, workers or Workers(), force, allow_swapped, keep_counts)
-    # processes start while the main thread checks the headers of all files
-    settings.workers.start_early(_count_new_maps(plan, where, force=force))
-    check_plan(plan, where)
-    _mention_empty_shards(plan)
-    scored = [one for tasks in plan.by_dataset() for one in _score_dataset(tasks, settings)]
+    with settings.workers as started:
+        # processes start while this one checks the headers of all files
+        started.start_early(_count_new_maps(plan, where, force=force))
+        check_plan(plan, where)
+        _mention_empty_shards(plan)
+        scored = [one for tasks in plan.by_dataset() for one in _score_dataset(tasks, settings)]
     if n_reused := sum(one.is_reused for one in scored):
         logger.info(f"{n_reused} of {len(scored)} results are up to date and were reused")
     _raise_errors(scored, stored=bool(output))
@@ -467,12 +467,16 @@ def _outcome(
 
 def _plan_visits(opened: Sequence[_OpenTask]) -> list[Visit]:
     """Every mask once, with the maps of all tasks that must be counted against it."""
-    maps: dict[tuple[str, str], list[tuple[int, Path | None]]] = defaultdict(list)
-    for number, task in enumerate(opened):
-        for stem in task.missing:
-            mask = task.task.mask_files[stem]
-            maps[stem, str(mask)].append((number, task.task.map_files[stem]))
-    return [Visit(stem, Path(mask), tuple(maps[stem, mask])) for stem, mask in sorted(maps)]
+    visits: dict[tuple[str, str], list[tuple[int, Path | None]]] = {}
+    masks: dict[tuple[str, str], Path] = {}
+    for number, one in enumerate(opened):
+        map_files, mask_files = one.task.map_files, one.task.mask_files
+        for stem in one.missing:
+            mask = mask_files[stem]
+            key = stem, str(mask)
+            masks[key] = mask
+            visits.setdefault(key, []).append((number, map_files[stem]))
+    return [Visit(key[0], masks[key], tuple(visits[key])) for key in sorted(visits)]
 
 
 def _finish(opened: _OpenTask, outcome: Outcome, settings: _Settings) -> tuple[Result, ...]:

@@ -4,6 +4,7 @@ The module is imported where processes are started only, because multiprocessing
 """
 
 import gc
+import logging
 import multiprocessing
 import os
 import queue
@@ -12,16 +13,16 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar, cast
 
 from sodbench.parallel import CallingThread, startable_threads, thread_pool
 from sodbench.plugins import load_plugins
-from sodbench.runners.evaluation.count import warm_up_kernels
+from sodbench.runners.evaluation.count import warm_up_kernels, warm_up_scoring
 
 T = TypeVar("T")
 
@@ -54,6 +55,9 @@ class ProcessExecutor(Executor):
     while it writes there, the rest of its message never comes, and the program waits for it forever. Here that is
     the end of one pipe, and an error at once.
 
+    The workers are copies of this process where it can be copied safely, see `can_fork`: they are there at once, and
+    import nothing again. Elsewhere they are started by a fork server, or spawned.
+
     Parameters
     ----------
     number : int
@@ -62,22 +66,31 @@ class ProcessExecutor(Executor):
 
     def __init__(self, number: int):
         self._number = number
-        self._context = start_server()
         self._threads = thread_pool(number)
         self._lock = threading.Lock()
         self._closed = False
         self._processes: list[BaseProcess] = []
         self._idle = queue.SimpleQueue[Connection]()
-        # The server needs up to a second to import everything; submit() works by itself until then
+        # A server needs up to a second to import everything; submit() works by itself until then
         self._without_processes: Executor | None = CallingThread()
-        threading.Thread(target=self._start, daemon=True).start()
+        if can_fork():
+            # here and now, before there is any thread
+            with _quiet_fork():
+                self._start(multiprocessing.get_context("fork"))
+        else:
+            context = start_server()
+            threading.Thread(target=self._start, args=(context,), daemon=True).start()
 
-    def _start(self) -> None:
+    def _start(self, context: Any) -> None:
         """Start the workers; where the system allows no more, fewer of them do the work, and threads if there are none."""
         try:
-            for _ in range(self._number):
-                ours, theirs = self._context.Pipe()
-                process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
+            inherited = []
+            for number in range(self._number):
+                ours, theirs = context.Pipe()
+                if context.get_start_method() == "fork":
+                    inherited.append(ours)
+                arguments = (theirs, number == 0, tuple(inherited))
+                process = context.Process(target=_serve, args=arguments, daemon=True)
                 with closing(theirs):
                     process.start()
                 with self._lock:
@@ -145,6 +158,37 @@ class ProcessExecutor(Executor):
             process.join()
 
 
+def can_fork() -> bool:
+    """Return whether this process can be copied safely and cheaply: on Linux, while it has one thread, and without PyTorch.
+
+    A copy has no thread but one, so a lock that another thread held would stay locked in it forever. The threads of
+    numpy's BLAS do not count: it ends them before a copy is made.
+
+    Returns
+    -------
+    bool
+    """
+    return (
+        sys.platform == "linux"
+        and threading.active_count() == 1
+        and threading.current_thread() is threading.main_thread()
+        # its own threads and gigabytes of memory are not known here
+        and "torch" not in sys.modules
+    )
+
+
+@contextmanager
+def _quiet_fork() -> Iterator[None]:
+    """Block Ctrl-C in what is forked, and suppress the warning of Python 3.12 about the threads of numpy's BLAS."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
 def start_server() -> Any:
     """Return the context in which workers are started; where there is a fork server, it is started now.
 
@@ -180,15 +224,24 @@ def start_server() -> Any:
     return context
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, is_first: bool, inherited: Sequence[Connection]) -> None:
     """Main function of a worker process: do what comes through the pipe until it ends."""
+    # a pipe ends when no process holds its other end any more, this one included
+    for connection in inherited:
+        connection.close()
     # where it is not blocked
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # a copy of a program would end as the program does
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if not is_first:
+        # what they report of themselves, such as that kernels are compiled, is the same for all
+        logging.disable()
     # As in the command line: the decoder reports the same with the file's name
     warnings.filterwarnings("ignore", module=r"PIL\.")
     threading.Thread(target=_end_with_parent, daemon=True).start()
     load_plugins("sodbench.metrics", "sodbench.protocols")
     warm_up_kernels()
+    warm_up_scoring()
     # kernels and modules stay, so they need not be looked through
     gc.freeze()
     with suppress(OSError, EOFError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sodbench.datasets import Dataset, Pairing, list_images, pair_files
 from sodbench.errors import Problem, ProblemKind, Severity
-from sodbench.files import list_names
+from sodbench.files import FileNumbers, list_names, split_path
 from sodbench.images import UNREAD_EXTENSIONS
 from sodbench.results.policy import Policy
 
@@ -247,12 +247,15 @@ def _find_unread_files(truth: Dataset, pairing: Pairing) -> list[Problem]:
     lacking_mask = {item.path.stem.removesuffix(pairing.suffix) for item in pairing.extra}
     lacking_mask |= {s.image.stem for s in truth.samples if s.image and not s.mask}
     lacking_map = {item.stem.rpartition("/")[2] + pairing.suffix for item in pairing.missing}
-    folders = {path.parent: lacking_map for path in (pair.map for pair in pairing.pairs)}
-    folders |= {path.parent: lacking_mask for path in truth.masks.values()}
+    folders = dict.fromkeys((split_path(pair.map)[0] for pair in pairing.pairs), lacking_map)
+    folders |= dict.fromkeys((split_path(path)[0] for path in truth.masks.values()), lacking_mask)
+    endings = tuple(UNREAD_EXTENSIONS)
     problems = []
-    for folder, wanted in folders.items():
+    for folder, wanted in ((Path(text), wanted) for text, wanted in folders.items()):
         others: Counter[str] = Counter()
-        for path in (folder / name for name in sorted(list_names(folder))):
+        unread = [name for name in list_names(folder) if name.lower().endswith(endings)]
+        for path in (folder / name for name in sorted(unread)):
+            # a hidden file may have no other name than an ending
             if path.suffix.lower() not in UNREAD_EXTENSIONS:
                 continue
             if path.stem in wanted:
@@ -280,7 +283,11 @@ def find_same_files(pairing: Pairing) -> tuple[Problem, ...]:
         Of kind ``same-file``.
     """
     problems = []
+    numbers = FileNumbers()
     for pair in pairing.pairs:
+        map_number, mask_number = numbers.find(pair.map), numbers.find(pair.mask)
+        if map_number != mask_number and map_number is not None and mask_number is not None:
+            continue
         try:
             # half the time of the methods
             map_file, mask_file = os.stat(pair.map), os.stat(pair.mask)  # noqa: PTH116

@@ -5,17 +5,18 @@ each other whenever a kernel returns to the interpreter. A library call cannot d
 the user's script again, which is only safe if the script is written for it.
 """
 
+import os
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from sodbench.errors import SodbenchError
 from sodbench.metrics.catalogue import registered_formulas
-from sodbench.metrics.compiled import have_cache
+from sodbench.metrics.compiled import have_cache, is_code_kept
 from sodbench.parallel import thread_pool, worker_count
 from sodbench.results import Policy
 from sodbench.runners.evaluation.count import (
@@ -33,9 +34,11 @@ _MIN_MAPS_PER_THREAD, _MIN_MAPS_PER_PROCESS = 8, 100
 _DASK_TIMEOUT_S = 10
 
 
-@dataclass(frozen=True)
+@dataclass
 class Workers:
     """What counts the pairs of an evaluation; the results do not depend on it.
+
+    As a context manager, it ends the processes that `start_early` started.
 
     Parameters
     ----------
@@ -57,25 +60,52 @@ class Workers:
     jobs: int | None = None
     executor: Executor | None = None
     processes: bool = False
+    _started: "_Pool | None" = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.jobs is not None and not _is_positive_integer(self.jobs):
             raise SodbenchError(f"jobs is {self.jobs!r}, but must be a whole number of at least 1")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start_for(self, folder: Path) -> None:
+        """Start worker processes for the files below a folder while it is not known yet which of them will be counted.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder of the maps; it need not exist.
+        """
+        if self.executor is None and self.processes and self._started is None:
+            enough = max(MIN_MAPS_FOR_PROCESSES, _MIN_MAPS_PER_PROCESS * worker_count(self.jobs))
+            self.start_early(count_files(folder, enough))
+
     def start_early(self, n_maps: int) -> None:
-        """Start what worker processes are copied from while this process still looks at files; it takes half a second.
+        """Start worker processes while this process still looks at files: they need a tenth of a second.
 
         Parameters
         ----------
         n_maps : int
             How many maps will probably be counted.
         """
-        if self.executor is None and self._number(n_maps) > 1 and self._uses_processes(n_maps):
-            from sodbench.runners.evaluation.processes import start_server
+        if self.executor or self._started or not self._uses_processes(n_maps):
+            return
+        if self._number(n_maps) > 1:
+            if not is_code_kept():
+                # once, instead of in every process; afterwards it is known whether the code can be kept
+                warm_up_kernels()
+            if self._uses_processes(n_maps):
+                self._started = self._start(n_maps)
 
-            # where it cannot be started, threads count
-            with suppress(OSError):
-                start_server()
+    def close(self) -> None:
+        """End the processes that were started early; what is counted later starts others."""
+        if self._started:
+            self._started.executor.shutdown()
+            self._started = None
 
     def _uses_processes(self, n_maps: int) -> bool:
         return self.processes and n_maps >= MIN_MAPS_FOR_PROCESSES and have_cache()
@@ -85,10 +115,17 @@ class Workers:
         least = _MIN_MAPS_PER_PROCESS if self._uses_processes(n_maps) else _MIN_MAPS_PER_THREAD
         return worker_count(self.jobs, items=n_maps // least)
 
+    def _start(self, n_maps: int) -> "_Pool":
+        number = self._number(n_maps)
+        if self._uses_processes(n_maps):
+            return _Pool(_process_executor(number), number, are_processes=True)
+        warm_up_kernels()
+        return _Pool(thread_pool(number), number, are_processes=False)
+
     def count(
         self, visits: Sequence[Visit], policy: Policy, scoring: Scoring | None = None
     ) -> Generator[Batch, None, None]:
-        """Count all visits, see `count_pairs`; closing the generator ends the workers.
+        """Count all visits, see `count_pairs`; closing the generator before its end ends the workers.
 
         Parameters
         ----------
@@ -113,24 +150,55 @@ class Workers:
             return
         if not visits:
             return
-        warm_up_kernels()
         n_maps = sum(len(visit.maps) for visit in visits)
-        number = self._number(n_maps)
-        if number == 1:
+        if not self._started and self._number(n_maps) == 1:
+            warm_up_kernels()
             yield from count_pairs(visits, policy)
             return
-        in_processes = self._uses_processes(n_maps)
-        executor = _process_executor(number) if in_processes else thread_pool(number)
+        pool = self._started or self._start(n_maps)
         finished = False
         try:
             # worker processes do not have the formulas that this process has registered
-            own = scoring if in_processes and not registered_formulas() else None
-            counted = count_pairs(visits, policy, executor, workers=number, scoring=own)
+            own = scoring if pool.are_processes and not registered_formulas() else None
+            counted = count_pairs(visits, policy, pool.executor, workers=pool.number, scoring=own)
             with closing(counted) as batches:
                 yield from batches
             finished = True
         finally:
-            executor.shutdown(wait=finished, cancel_futures=True)
+            if not finished or pool is not self._started:
+                self._started = None
+                pool.executor.shutdown(wait=finished, cancel_futures=True)
+
+
+class _Pool(NamedTuple):
+    """Workers that were started."""
+
+    executor: Executor
+    number: int
+    are_processes: bool
+
+
+def count_files(folder: Path, enough: int) -> int:
+    """Count the files below a folder, quickly and roughly.
+
+    Parameters
+    ----------
+    folder : Path
+        It need not exist.
+    enough : int
+        Where the count stops.
+
+    Returns
+    -------
+    int
+        Files that cannot be listed and links to folders are left out.
+    """
+    number = 0
+    for _, _, names in os.walk(folder):
+        number += len(names)
+        if number >= enough:
+            break
+    return number
 
 
 def _is_positive_integer(value: object) -> bool:
@@ -168,7 +236,8 @@ def command_line_workers(jobs: int | None, dask: str | None) -> Iterator[Workers
         cluster fails while it counts.
     """
     if dask is None:
-        yield Workers(jobs, processes=True)
+        with Workers(jobs, processes=True) as workers:
+            yield workers
     else:
         with _dask_workers(dask) as workers:
             yield workers

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from sodbench.runners.evaluation.evaluate import Evaluation
     from sodbench.runners.evaluation.groups import GroupedResult
     from sodbench.runners.evaluation.plan import EvaluationPlan
+    from sodbench.runners.evaluation.workers import Workers
 
 
 def add_parser(commands: Any) -> None:
@@ -198,8 +199,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
     from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
-    from sodbench.reports.text import format_scores_json
-    from sodbench.runners.evaluation.evaluate import evaluate_plan, freeze_gc
+    from sodbench.runners.evaluation.evaluate import freeze_gc
     from sodbench.runners.evaluation.groups import group_results, read_grouping
     from sodbench.runners.evaluation.workers import command_line_workers
 
@@ -211,35 +211,22 @@ def run(arguments: argparse.Namespace) -> int:
     _check_options(arguments, metrics)
     conditions = read_conditions(arguments, "--require")
     grouping = read_grouping(arguments.group_by) if arguments.group_by else None
-    with freeze_gc():
-        plan = _plan(arguments, (*metrics, *(condition.metric for condition in conditions)))
-    refuse_other_datasets(
-        conditions, list(dict.fromkeys(t.dataset for t in plan.tasks)), "--require"
-    )
-    if arguments.dry_run:
-        if arguments.format == "json":
-            show(json_text(plan.to_dict()))
-        else:
-            show("\n".join(map(printable, plan.describe())))
-        return report_problems(plan.problems, per_kind=5)
-    for line in plan.describe():
-        logger.info(line)
-    try:
-        with command_line_workers(arguments.jobs, arguments.dask) as workers:
-            evaluation = evaluate_plan(
-                plan,
-                read_protocols(arguments),
-                output=arguments.output,
-                workers=workers,
-                force=arguments.force,
-                allow_swapped=arguments.allow_swapped,
-                # intervals and groups are computed from the counts; without them 8 KB a pair are not kept
-                keep_counts=arguments.certainty != "value" or grouping is not None,
-            )
-    except ProblemsError as error:
-        if arguments.format == "json":
-            show(format_scores_json([], error.problems))
-        raise
+    wanted = (*metrics, *(condition.metric for condition in conditions))
+    with command_line_workers(
+        arguments.jobs, None if arguments.dry_run else arguments.dask
+    ) as workers:
+        if _starts_workers_early(arguments):
+            workers.start_for(arguments.predictions)
+        with freeze_gc():
+            plan = _plan(arguments, wanted)
+        refuse_other_datasets(
+            conditions, list(dict.fromkeys(t.dataset for t in plan.tasks)), "--require"
+        )
+        if arguments.dry_run:
+            return _show_plan(arguments, plan)
+        for line in plan.describe():
+            logger.info(line)
+        evaluation = _evaluate(arguments, plan, workers, keep_counts=grouping is not None)
     grouped = group_results(evaluation.results, grouping) if grouping else []
     if grouped and arguments.output:
         logger.info(
@@ -254,6 +241,49 @@ def run(arguments: argparse.Namespace) -> int:
         # --exit-zero is for problems with files
         arguments.exit_zero = arguments.exit_zero and not failed
     return status
+
+
+def _starts_workers_early(arguments: argparse.Namespace) -> bool:
+    """Whether all maps will be counted, as far as can be said before the folders are read."""
+    has_results = arguments.output and arguments.output.exists() and not arguments.force
+    return bool(arguments.predictions) and not has_results and not arguments.dry_run
+
+
+def _show_plan(arguments: argparse.Namespace, plan: "EvaluationPlan") -> int:
+    """Print what would be scored; returns the exit status."""
+    from sodbench.cli.problems import report_problems
+    from sodbench.console import show
+
+    if arguments.format == "json":
+        show(json_text(plan.to_dict()))
+    else:
+        show("\n".join(map(printable, plan.describe())))
+    return report_problems(plan.problems, per_kind=5)
+
+
+def _evaluate(
+    arguments: argparse.Namespace, plan: "EvaluationPlan", workers: "Workers", *, keep_counts: bool
+) -> "Evaluation":
+    """Score the plan; where files prevent that, their problems are printed for programs, too."""
+    from sodbench.console import show
+    from sodbench.reports.text import format_scores_json
+    from sodbench.runners.evaluation.evaluate import evaluate_plan
+
+    try:
+        return evaluate_plan(
+            plan,
+            read_protocols(arguments),
+            output=arguments.output,
+            workers=workers,
+            force=arguments.force,
+            allow_swapped=arguments.allow_swapped,
+            # intervals and groups are computed from the counts; without them 8 KB a pair are not kept
+            keep_counts=keep_counts or arguments.certainty != "value",
+        )
+    except ProblemsError as error:
+        if arguments.format == "json":
+            show(format_scores_json([], error.problems))
+        raise
 
 
 def _check_requirements(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sodbench.datasets.registry import TRAIN_SET, DatasetInfo, known_name, normalise_name
 from sodbench.errors import SodbenchError
-from sodbench.files import list_folders, list_names, list_paths
+from sodbench.files import list_folders, list_names, list_paths, name_stem, split_path
 from sodbench.images import IMAGE_EXTENSIONS
 
 IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image", "im", "rgb", "jpegimages"})
@@ -41,6 +41,7 @@ LAYOUTS = (
 )
 
 _IMAGE_ENDINGS = tuple(IMAGE_EXTENSIONS)
+_JPEG_ENDINGS = tuple(JPEG)
 
 
 def list_images(folder: Path | str) -> tuple[Path, ...]:
@@ -53,7 +54,7 @@ def list_images(folder: Path | str) -> tuple[Path, ...]:
     SodbenchError
         If the folder does not exist or cannot be read.
     """
-    return tuple(path for path in list_paths(Path(folder)) if _is_image_name(path.name))
+    return tuple(p for p in list_paths(Path(folder)) if _is_image_name(split_path(p)[1]))
 
 
 def _is_image_name(name: str) -> bool:
@@ -79,12 +80,13 @@ def has_images_and_masks(folder: Path) -> bool:
     bool
         False for a folder of images of one format.
     """
-    jpegs: set[str] = set()
-    others: set[str] = set()
-    for name in filter(_is_image_name, list_names(folder)):
-        stem, _, ending = name.rpartition(".")
-        (jpegs if f".{ending.lower()}" in JPEG else others).add(stem)
-    return not jpegs.isdisjoint(others)
+    names = list_names(folder)
+    jpegs = [name for name in names if name.lower().endswith(_JPEG_ENDINGS)]
+    if not jpegs or len(jpegs) == len(names):
+        return False
+    stems = {name_stem(name) for name in filter(_is_image_name, jpegs)}
+    others = filter(_is_image_name, set(names).difference(jpegs))
+    return not stems.isdisjoint(map(name_stem, others))
 
 
 @dataclass(frozen=True)

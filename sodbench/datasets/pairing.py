@@ -21,6 +21,7 @@ from sodbench.datasets.list_files import (
 )
 from sodbench.datasets.registry import normalise_name
 from sodbench.errors import Problem, ProblemsError, SodbenchError
+from sodbench.files import name_stem, split_path
 
 # What may separate an image's name from the suffix that a method appends to it
 _SEPARATORS = "_-. "
@@ -158,8 +159,9 @@ def pair_files(
         map_paths[own if own in wanted else own.removesuffix(suffix)] += paths
 
     pairs, missing, extra, ambiguous, outside = [], [], [], [], []
+    none: list[Path] = []
     for stem in sorted(mask_paths.keys() | map_paths.keys()):
-        own_masks, own_maps = mask_paths.get(stem, []), map_paths.get(stem, [])
+        own_masks, own_maps = mask_paths.get(stem, none), map_paths.get(stem, none)
         if not own_masks and stem in outside_subset:
             outside += own_maps
         elif len(own_masks) > 1 or len(own_maps) > 1:
@@ -191,7 +193,7 @@ def group_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
     """
     groups: dict[str, list[Path]] = {}
     for path in paths:
-        groups.setdefault(path.stem, []).append(path)
+        groups.setdefault(name_stem(split_path(path)[1]), []).append(path)
     return groups
 
 

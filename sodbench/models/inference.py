@@ -245,10 +245,15 @@ class InferenceNetwork:
     def _prepare(self, model: nn.Module) -> Any:
         """Return the copy of the network that computes."""
         name = type(model).__name__
-        with user_code(f"{name}: the network cannot be copied", "let it define __deepcopy__"):
+        # copies of TorchScript's parameters would be results of a computation without no_grad
+        advice = "let it define __deepcopy__"
+        with torch.no_grad(), user_code(f"{name}: the network cannot be copied", advice):
             network: Any = copy.deepcopy(model)
         with user_code(f"{name}: the network cannot be set to evaluation mode"):
-            network = network.eval().requires_grad_(False)
+            network = network.eval()
+            # TorchScript's modules have no requires_grad_
+            for parameter in network.parameters():
+                parameter.requires_grad_(False)
         # before the conversion to its precision: weights are folded as they are stored
         if hasattr(network, "for_inference"):
             with user_code(f"{name}.for_inference failed"):

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Factory = TypeVar("Factory", bound="Callable[..., nn.Module]")
 
+# Endings of files that are taken for models but hold weights, or a program.
+_TORCH_FILES = (".pt", ".pth", ".pt2", ".pth.tar", ".ckpt", ".safetensors")
+
 _PACKAGE = __name__.rpartition(".")[0]
 
 _factories: "dict[str, Callable[..., nn.Module]]" = {}
@@ -127,6 +130,12 @@ def create_model(name: str, **options: Any) -> "nn.Module":
 
 
 def _describe_unknown_model(name: str) -> list[str]:
+    if name.lower().endswith(_TORCH_FILES):
+        return [
+            f"--model {name}: a file of torch does not say which network it is for",
+            f"  weights: --model NAME --checkpoint {name}",
+            "  a program: --model net.py:factory, which returns torch.jit.load(FILE) or torch.export.load(FILE).module()",
+        ]
     known = [*model_names(), *BASELINES]
     near = difflib.get_close_matches(name, known, 1)
     lines = [

@@ -129,6 +129,8 @@ class CountsStore:
         list of str
             In the order of ``stems``.
         """
+        if not self._sources:
+            return list(stems)
         records: dict[str, Any] = {}
         for source in self._sources:
             records |= zip(source.stems, source.records, strict=True)

@@ -127,6 +127,25 @@ def test_an_output_that_does_not_exist_is_not_exported(predict, tmp_path, capsys
     assert "the network has 2 outputs, and output 2 was declared" in capsys.readouterr().err
 
 
+def test_programs_of_torch_run_through_a_factory(predict, tmp_path, capsys):
+    network = torch.nn.Conv2d(3, 1, 1).eval()
+    torch.nn.init.ones_(network.weight)
+    torch.nn.init.zeros_(network.bias)
+    torch.jit.script(network).save(tmp_path / "net.pt")
+    batch = (torch.zeros(1, 3, 12, 16),)
+    torch.export.save(torch.export.export(network, batch), tmp_path / "net.pt2")
+    _, expected = predict("    pass", name="plain")
+    for call in ("torch.jit.load({!r})", "torch.export.load({!r}).module()"):
+        file = str(tmp_path / ("net.pt" if "jit" in call else "net.pt2"))
+        status, maps = predict(f"    pass\ndef Net(): return {call.format(file)}", name=call[6:12])
+        assert status == 0
+        for ours, theirs in zip(maps, expected, strict=True):
+            assert np.abs(ours.astype(int) - theirs).max() <= 1
+        assert main(["predict", str(tmp_path / "images"), "-o", "maps", "--model", file]) == 2
+        error = capsys.readouterr().err
+        assert f"weights: --model NAME --checkpoint {file}" in error and "torch.jit.load" in error
+
+
 FAIL = {
     "a missing file of weights": (
         "    def __init__(self): super().__init__(3, 1, 1); torch.load('backbone.pth')",

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
-from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -44,6 +43,16 @@ def folders(visits, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(params=["copies", "fork server"])
+def kind(request, monkeypatch):
+    """How processes are started: as copies of this one, where it has no threads, or by a server."""
+    if request.param == "fork server":
+        monkeypatch.setattr(processes, "can_fork", lambda: False)
+    elif sys.platform != "linux":
+        pytest.skip("this system has no safe copies of processes")
+    return request.param
+
+
 @pytest.fixture
 def always_processes(monkeypatch):
     monkeypatch.setattr(workers_module, "MIN_MAPS_FOR_PROCESSES", 1)
@@ -68,7 +77,7 @@ def test_threads_and_a_users_executor_count_the_same(visits, policy):
             assert counted(workers, visits, policy) == expected
 
 
-def test_processes_count_the_same(visits, always_processes):
+def test_processes_count_the_same(visits, always_processes, kind):
     policy = Policy(missing="zero", resize="nearest")
     expected = comparable(Workers(1).count(visits, policy), times=30)
     many = visits * 30  # enough for the processes to take over before the end
@@ -77,6 +86,7 @@ def test_processes_count_the_same(visits, always_processes):
 
 def test_spawned_processes_count_the_same(visits, monkeypatch):
     """As on Windows, which has no fork server."""
+    monkeypatch.setattr(processes, "can_fork", lambda: False)
     monkeypatch.setattr(processes, "start_server", lambda: multiprocessing.get_context("spawn"))
     with processes.ProcessExecutor(1) as executor:
         pids = (executor.submit(os.getpid).result() for _ in range(10_000) if not time.sleep(0.01))
@@ -86,7 +96,7 @@ def test_spawned_processes_count_the_same(visits, monkeypatch):
 
 
 @linux
-def test_processes_count_large_runs_and_end_with_them(visits, always_processes, monkeypatch):
+def test_processes_count_large_runs_and_end_with_them(visits, always_processes, monkeypatch, kind):
     here = []
     monkeypatch.setattr(
         "sodbench.runners.evaluation.count.count_visit",
@@ -103,24 +113,48 @@ def test_processes_count_large_runs_and_end_with_them(visits, always_processes, 
 def started_processes(batches):
     """The workers' numbers, as soon as there are two."""
     for _ in batches:
-        server = forkserver._forkserver._forkserver_pid
-        pids = [pid for pid in all_processes() if parent(pid) == server]
+        pids = [process.pid for process in multiprocessing.active_children()]
         if len(pids) >= 2:
-            return pids
+            return sorted(pids)
     raise AssertionError("no processes were started")
 
 
-def test_the_server_of_the_processes_starts_early_where_there_will_be_processes(monkeypatch):
+def test_processes_start_early_where_there_will_be_processes(monkeypatch, tmp_path):
     started = []
-    monkeypatch.setattr(processes, "start_server", lambda: started.append(1))
+    executor = parallel.CallingThread()
+    monkeypatch.setattr(
+        workers_module, "_process_executor", lambda number: started.append(number) or executor
+    )
     Workers(2, processes=True).start_early(10)
     Workers(1, processes=True).start_early(5000)
     Workers(2).start_early(5000)
-    with ThreadPoolExecutor(1) as executor:
-        Workers(2, executor, processes=True).start_early(5000)
+    with ThreadPoolExecutor(1) as own:
+        Workers(2, own, processes=True).start_early(5000)
+    for folder in (tmp_path / "missing", tmp_path):
+        Workers(2, processes=True).start_for(folder)
     assert not started
-    Workers(2, processes=True).start_early(5000)
-    assert started == [1]
+    with Workers(2, processes=True) as workers:
+        workers.start_early(5000)
+        workers.start_early(5000)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for number in range(5):
+        (tmp_path / f"a/b/{number}.png").touch()
+    monkeypatch.setattr(workers_module, "MIN_MAPS_FOR_PROCESSES", 4)
+    monkeypatch.setattr(workers_module, "_MIN_MAPS_PER_PROCESS", 1)
+    with Workers(4, processes=True) as workers:
+        workers.start_for(tmp_path)
+    assert started == [2, 4]
+
+
+def test_processes_that_start_early_count_every_dataset_and_end_once(visits, always_processes):
+    expected = comparable(Workers(1).count(visits, Policy()), times=20)
+    with Workers(2, processes=True) as workers:
+        workers.start_early(1000)
+        children = multiprocessing.active_children()
+        for _ in range(2):
+            assert counted(workers, visits * 20) == expected
+        assert multiprocessing.active_children() == children
+    assert not multiprocessing.active_children()
 
 
 @linux
@@ -150,7 +184,7 @@ def test_there_are_no_more_workers_than_the_work_needs(
 
 
 @linux
-def test_a_killed_worker_is_one_error_after_what_was_counted(visits, always_processes):
+def test_a_killed_worker_is_one_error_after_what_was_counted(visits, always_processes, kind):
     batches = Workers(2, processes=True).count(visits * 1000, Policy())
     victim, other = started_processes(batches)
     os.kill(victim, signal.SIGKILL)
@@ -161,10 +195,12 @@ def test_a_killed_worker_is_one_error_after_what_was_counted(visits, always_proc
 
 @pytest.mark.parametrize("fault", ["limit", "server", "first worker", "second worker"])
 def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
-    visits, always_processes, monkeypatch, fault
+    visits, always_processes, monkeypatch, kind, fault
 ):
     expected = comparable(Workers(1).count(visits, Policy()), times=20)
-    real, started = multiprocessing.context.ForkServerProcess.start, []
+    context = multiprocessing.context
+    started_by = context.ForkProcess if kind == "copies" else context.ForkServerProcess
+    real, started = started_by.start, []
 
     def start(process):
         started.append(process)
@@ -176,18 +212,17 @@ def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
         monkeypatch.setattr(processes, "startable_threads", lambda wanted: wanted - 1)
         monkeypatch.setattr(processes, "ProcessExecutor", lambda number: 1 / 0)
     elif fault == "server":
+        monkeypatch.setattr(processes, "can_fork", lambda: False)
         monkeypatch.setattr(processes, "start_server", lambda: Path("/nowhere").stat())
     else:
-        monkeypatch.setattr(multiprocessing.context.ForkServerProcess, "start", start)
+        monkeypatch.setattr(started_by, "start", start)
     assert counted(Workers(2, processes=True), visits * 20) == expected
     assert len(started) == {"first worker": 1, "second worker": 2}.get(fault, 0)
 
 
 @linux
 @pytest.mark.parametrize("attempt", range(3))
-def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(
-    attempt,
-):
+def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(attempt, kind):
     """Half a message is in the pipe then, and the other half never comes."""
     executor = processes.ProcessExecutor(2)
     try:
@@ -203,7 +238,7 @@ def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(
 
 
 @linux
-def test_a_run_that_is_given_up_ends_its_workers(visits, always_processes):
+def test_a_run_that_is_given_up_ends_its_workers(visits, always_processes, kind):
     batches = Workers(2, processes=True).count(visits * 1000, Policy())
     pids = started_processes(batches)
     start = time.monotonic()
@@ -212,7 +247,7 @@ def test_a_run_that_is_given_up_ends_its_workers(visits, always_processes):
     assert time.monotonic() < start + 10
 
 
-def test_a_run_may_be_given_up_before_its_processes_are_ready(visits, always_processes):
+def test_a_run_may_be_given_up_before_its_processes_are_ready(visits, always_processes, kind):
     batches = Workers(2, processes=True).count(visits * 1000, Policy())
     next(batches)
     batches.close()
@@ -249,25 +284,36 @@ def endless(self, visits, policy, scoring):
             print("counting", flush=True)
         yield Batch(0, {}, (), {})
 workers.Workers.count = endless
+if sys.argv[1] == "server":
+    from sodbench.runners.evaluation import processes
+    processes.can_fork = lambda: False
 sys.exit(main(["eval", "maps", "gt", "--jobs", "2"]))
 """
 
 
 @linux
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_no_process_outlives_the_run(folders, number):
+@pytest.mark.parametrize(
+    ("number", "how", "n_processes"),
+    [
+        (signal.SIGKILL, "copies", 3),
+        (signal.SIGTERM, "copies", 3),
+        (signal.SIGINT, "copies", 3),
+        # with the server and the resource tracker
+        (signal.SIGKILL, "server", 5),
+        (signal.SIGINT, "server", 5),
+    ],
+)
+def test_no_process_outlives_the_run(folders, number, how, n_processes):
     with subprocess.Popen(
-        [sys.executable, "-c", ENDLESS],
+        [sys.executable, "-c", ENDLESS, how],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
         text=True,
     ) as process:
         assert process.stdout.readline() == "counting\n"
-        # the process counts while its workers start: with the fork server, the resource tracker and two workers
-        assert wait_until(
-            lambda: len(members(process.pid)) == 5, 60
-        )  # kernels may have to be compiled first
+        # kernels may have to be compiled first
+        assert wait_until(lambda: len(members(process.pid)) == n_processes, 60)
         group = members(process.pid)
         if number == signal.SIGINT:
             os.killpg(process.pid, number)  # as Ctrl-C does
@@ -299,20 +345,11 @@ def own(pid, group):
         return False
 
 
-def status(pid):
-    """State and parent of a process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
-    except (FileNotFoundError, ProcessLookupError):
-        return "Z", "0"
-
-
 def running(pid):
-    return status(pid)[0] != "Z"
-
-
-def parent(pid):
-    return int(status(pid)[1])
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def wait_until(condition, seconds=20):

@@ -111,24 +111,7 @@ def compare_folders(
     """
     image_files = {path.stem: path for path in list_images(images)} if images else {}
     claims = _stems(methods, image_files)
-    # two files of one name: neither is guessed to be the map
-    twice = {
-        name: {stem for stem, paths in own.items() if len(paths) > 1}
-        for name, own in claims.items()
-    }
-    ambiguous = [
-        Problem(
-            ProblemKind.AMBIGUOUS,
-            stem,
-            f"{name} has {' and '.join(path.name for path in claims[name][stem])}; it is not compared",
-        )
-        for name, stems in twice.items()
-        for stem in sorted(stems)
-    ]
-    files = {
-        name: {stem: paths[0] for stem, paths in own.items() if len(paths) == 1}
-        for name, own in claims.items()
-    }
+    files, problems = _leave_out_ambiguous(claims)
     wanted = set(image_files) or set().union(*claims.values())
     common = sorted(wanted.intersection(*files.values()))
     if not common:
@@ -136,10 +119,10 @@ def compare_folders(
         raise SodbenchError(
             f"no image has a map of every method; maps of an image have its name ({examples})"
         )
-    problems = ambiguous + [
+    problems += [
         Problem(ProblemKind.MISSING, stem, f"{name} has no map of this image; it is not compared")
-        for name, own in files.items()
-        for stem in sorted(wanted - own.keys() - twice[name])
+        for name, own in claims.items()
+        for stem in sorted(wanted - own.keys())
     ]
 
     def compare(stem: str) -> _Compared:
@@ -157,6 +140,22 @@ def compare_folders(
         np.stack([one.iou for _, one in rows if one.iou is not None]),
     )
     return ComparedMaps(agreement, files, image_files, tuple(problems))
+
+
+def _leave_out_ambiguous(
+    claims: Mapping[str, Mapping[str, Sequence[Path]]],
+) -> tuple[dict[str, dict[str, Path]], list[Problem]]:
+    """The one map of each image by method; where two files have its name, neither is guessed to be the map."""
+    files: dict[str, dict[str, Path]] = {}
+    problems = []
+    for name, own in claims.items():
+        files[name] = {stem: paths[0] for stem, paths in own.items() if len(paths) == 1}
+        for stem in sorted(own.keys() - files[name].keys()):
+            detail = (
+                f"{name} has {' and '.join(path.name for path in own[stem])}; it is not compared"
+            )
+            problems.append(Problem(ProblemKind.AMBIGUOUS, stem, detail))
+    return files, problems
 
 
 def _stems(

@@ -1,5 +1,6 @@
 """``sodbench agree``: read the maps of several methods and compare them with one another; no masks are needed."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -111,10 +111,11 @@ def _mask_filter(kernel: Floats) -> Filter:
     def apply(source: NDArray[Any]) -> NDArray[Any]:
         source = source.astype(np.float32)
         height, width = _filtered_shape(source, kernel)
-        total = np.zeros((height, width), np.float32)
+        total, product = np.zeros((2, height, width), np.float32)
         # in OpenCV's order, which decides what is rounded
         for y, x in np.ndindex(*kernel.shape):
-            total += rounded[y, x] * source[y : y + height, x : x + width]
+            np.multiply(source[y : y + height, x : x + width], rounded[y, x], out=product)
+            total += product
         return total
 
     return apply
@@ -150,16 +151,14 @@ def _filter_parts(
 
     image: bool or float64 [h, w].  kernel: its shape.  wanted: [h, w].
     """
-    # of each axis: which pixels its mirrored image has
-    mirrored = [
-        np.pad(np.arange(side), reach // 2, mode="reflect")
-        for side, reach in zip(image.shape, kernel, strict=True)
-    ]
-    # mirrored constant parts are constant: a single pixel has their value
+    mirrored = np.pad(image, [(side // 2, side // 2) for side in kernel], mode="reflect")
+    # a constant part stays constant: a single pixel has its value
     filtered = np.zeros(image.shape, apply(np.zeros(kernel)).dtype)
     for rows, columns in _parts(image.shape, kernel):
         if wanted[rows, columns].any():
-            source = _mirrored_part(image, mirrored, (rows, columns), kernel)
+            source = mirrored[
+                rows.start : rows.stop + kernel[0] - 1, columns.start : columns.stop + kernel[1] - 1
+            ]
             lowest = source.min()
             if lowest == source.max():
                 source = np.full(kernel, lowest)
@@ -177,17 +176,3 @@ def _parts(shape: tuple[int, ...], kernel: tuple[int, ...]) -> Iterator[tuple[sl
     for rows in per_axis[0]:
         for columns in per_axis[1]:
             yield rows, columns
-
-
-def _mirrored_part(
-    image: NDArray[Any],
-    mirrored: list[NDArray[np.int_]],
-    part: tuple[slice, slice],
-    kernel: tuple[int, ...],
-) -> NDArray[Any]:
-    """A part of an image and what a kernel reaches from it."""
-    rows, columns = (
-        pixels[where.start : where.stop + side - 1]
-        for pixels, where, side in zip(mirrored, part, kernel, strict=True)
-    )
-    return image[rows[:, None], columns]

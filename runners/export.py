@@ -89,6 +89,7 @@ def export_onnx(
     expected = _run_torch(network, processing)
     if assumes_logits:
         _warn_of_probabilities(source.name, expected)
+    logger.info("torch traces the network, which takes 10 to 60 s")
     with atomic_write(path) as temporary:
         _export(network, processing, temporary, next(iter(expected)))
         return _compare(temporary, processing.output.values, expected)

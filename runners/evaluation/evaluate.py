@@ -116,7 +116,7 @@ def evaluate(
     force : bool
         Score everything again.
     **options
-        ``missing`` (``"error"``, ``"skip"``, ``"zero"``), ``resize`` (``"error"``, ``"bilinear"``, ``"nearest"``),
+        ``missing`` (``"error"``, ``"skip"``, ``"zero"``), ``resize`` (``"error"``, ``"bilinear"``, ``"nearest"``, ``"bicubic"``, ``"opencv"``),
         ``undefined`` (``"keep"``, ``"skip"``), ``channel``, ``weighted`` and ``metrics`` as in `sodbench.results.Policy`; ``name`` and
         ``dataset_name``, the names of the method and the dataset in the result.
 

@@ -383,9 +383,10 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--resize",
-        choices=("error", "bilinear", "nearest"),
+        choices=("error", "bilinear", "nearest", "bicubic", "opencv"),
         default="bilinear",
-        help="maps of another size than their mask: refuse, or resize the map (default: bilinear, and reported)",
+        help="maps of another size than their mask: refuse, or resize the map (default: bilinear, and reported; "
+        "opencv: as cv2.resize)",
     )
     group.add_argument(
         "--undefined",

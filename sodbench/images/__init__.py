@@ -27,7 +27,8 @@ from sodbench.images.reading import (
     read_grey,
     read_rgb,
 )
-from sodbench.images.writing import resize_grey, write_grey, write_image
+from sodbench.images.resizing import resize_grey
+from sodbench.images.writing import write_grey, write_image
 
 __all__ = [
     "ALPHA_TAKEN",

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,23 +80,3 @@ def _encode(path: Path, pixels: NDArray[np.uint8], comment: str | Callable[[str]
         content, format="PNG" if extension == ".png" else "JPEG", quality=_JPEG_QUALITY
     )
     return content.getvalue()
-
-
-def resize_grey(
-    pixels: NDArray[np.uint8], size: tuple[int, int], how: Literal["bilinear", "nearest"]
-) -> NDArray[np.uint8]:
-    """Resize a map with Pillow, which smooths when it shrinks.
-
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (h, w)
-    size : tuple of int
-        The new height and width.
-    how : {"bilinear", "nearest"}
-
-    Returns
-    -------
-    ndarray of uint8
-    """
-    resample = Image.Resampling.BILINEAR if how == "bilinear" else Image.Resampling.NEAREST
-    return np.array(Image.fromarray(pixels).resize((size[1], size[0]), resample), np.uint8)

@@ -12,7 +12,7 @@ from sodbench.images import ALPHA_TAKEN, ALPHA_VARIES, LOW_16_BIT, LOW_16_BIT_FI
 from sodbench.metrics import Protocol
 from sodbench.quoting import size_text
 from sodbench.results.pair_table import PairTable
-from sodbench.results.stored_pairs import BILINEAR, MISSING_AS_BLACK, NEAREST, Records
+from sodbench.results.stored_pairs import MISSING_AS_BLACK, RESIZE_CODES, Records
 
 # A decoder's note: the image holds 0 and 1, where 0 and 255 are expected
 ZERO_ONE = "values 0 and 1 only"
@@ -31,7 +31,7 @@ PAIR_PROBLEMS = frozenset(
     }
 )
 
-_RESIZED = {BILINEAR: "bilinear", NEAREST: "nearest"}
+_RESIZED = {code: name for name, code in RESIZE_CODES.items()}
 
 
 def find_pair_problems(

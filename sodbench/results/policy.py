@@ -12,7 +12,7 @@ from sodbench.metrics.protocols import PROTOCOLS
 MAX_SHARDS = 999_999_999
 
 Missing = Literal["error", "skip", "zero"]
-Resize = Literal["error", "bilinear", "nearest"]
+Resize = Literal["error", "bilinear", "nearest", "bicubic", "opencv"]
 Undefined = Literal["keep", "skip"]
 Channel = Literal["grey", "alpha"]
 
@@ -25,7 +25,7 @@ class Policy:
     ----------
     missing : {"error", "skip", "zero"}
         For a missing or unreadable map: refuse to score, leave the image out, or score an all-black map.
-    resize : {"error", "bilinear", "nearest"}
+    resize : {"error", "bilinear", "nearest", "bicubic", "opencv"}
         For a map of another size than its mask: refuse to score, or resize the map.
     undefined : {"keep", "skip"}, optional
         Whether an undefined S-measure makes the mean undefined or is left out of it; None is the protocol's choice.

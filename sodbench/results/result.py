@@ -557,6 +557,6 @@ def n_resized(facts: "Records") -> int:
     -------
     int
     """
-    from sodbench.results.stored_pairs import BILINEAR, NEAREST
+    from sodbench.results.stored_pairs import RESIZED
 
-    return int(np.isin(facts["fitted"], (BILINEAR, NEAREST)).sum())
+    return int(np.isin(facts["fitted"], RESIZED).sum())

@@ -21,8 +21,9 @@ Records = NDArray[np.void]
 RowNumbers = NDArray[np.intp]
 
 # How the map came to the size of its mask
-UNCHANGED, BILINEAR, NEAREST, MISSING_AS_BLACK = 0, 1, 2, 3
-RESIZE_CODES = {"bilinear": BILINEAR, "nearest": NEAREST}
+UNCHANGED, MISSING_AS_BLACK = 0, 3
+RESIZE_CODES = {"bilinear": 1, "nearest": 2, "bicubic": 4, "opencv": 5}
+RESIZED = tuple(RESIZE_CODES.values())
 
 # One pair without its counts.  bytes, mtime, ctime, hash: identity of the file that was read, times in nanoseconds.
 # map_size: the map's own height and width.  mask_levels: number of grey levels other than 0 and 255.  foreground: mask
@@ -327,12 +328,12 @@ def check_records(records: Records) -> str:
     """
     height, width = records["size"][:, 0].astype(np.int64), records["size"][:, 1].astype(np.int64)
     pixels = height * width
-    resized = np.isin(records["fitted"], (BILINEAR, NEAREST))
+    resized = np.isin(records["fitted"], RESIZED)
     same_size = (records["map_size"] == records["size"]).all(axis=1)
     conditions = {
         "size": (height > 0) & (width > 0),
         "map_size": (records["map_size"] > 0).all(axis=1) & (same_size | resized),
-        "fitted": records["fitted"] <= MISSING_AS_BLACK,
+        "fitted": resized | np.isin(records["fitted"], (UNCHANGED, MISSING_AS_BLACK)),
         "mask_levels": (records["mask_levels"] >= 0) & (records["mask_levels"] <= 254),
         "foreground": (records["foreground"] >= 0) & (records["foreground"] <= pixels),
         "absolute_error": (records["absolute_error"] >= 0)

@@ -7,14 +7,12 @@ import sys
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
-from sodbench.images import write_grey
 from sodbench.models.checkpoints import load_checkpoint
 from sodbench.models.devices import choose_device
 from sodbench.reports.methods_file import read_methods_file
@@ -23,16 +21,6 @@ from sodbench.runners.training.log import LOG, TrainingLog, draw_curve, read_log
 from sodbench.runners.training.recipe import load_recipe
 
 DEEP = "[" * 200_000
-
-
-@pytest.fixture
-def maps(tmp_path):
-    mask = np.zeros((12, 16), np.uint8)
-    mask[:, :8] = 255
-    for stem in ("a", "b"):
-        write_grey(tmp_path / f"gt/{stem}.png", mask)
-        write_grey(tmp_path / f"preds/{stem}.png", mask)
-    return tmp_path
 
 
 def one_line(capsys, *words):

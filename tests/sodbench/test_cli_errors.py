@@ -24,17 +24,6 @@ from sodbench.images import write_grey
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.fixture
-def maps(tmp_path):
-    """Ground truth gt/ and maps of two pairs."""
-    mask = np.zeros((12, 16), np.uint8)
-    mask[:, :8] = 255
-    for stem in ("a", "b"):
-        write_grey(tmp_path / f"gt/{stem}.png", mask)
-        write_grey(tmp_path / f"preds/{stem}.png", mask)
-    return tmp_path
-
-
 ONE_AFTER_THE_OTHER = """
 import json, sys
 from sodbench.cli import main

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from synthetic import draw_pair, save_image
 
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
@@ -27,16 +26,6 @@ def recorded(monkeypatch, tmp_path):
         return calls
 
     return replace
-
-
-@pytest.fixture
-def folders(tmp_path):
-    for seed, stem in enumerate("abc"):
-        map_, mask = draw_pair(seed, 30, 40)
-        save_image(tmp_path / f"maps/{stem}.png", map_)
-        save_image(tmp_path / f"data/toys/GT/{stem}.png", mask)
-        save_image(tmp_path / f"data/toys/images/{stem}.jpg", mask)
-    return tmp_path
 
 
 def test_run_hands_its_options_on(recorded):

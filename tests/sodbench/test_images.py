@@ -548,6 +548,23 @@ def test_resizing_equals_pillow(data):
     assert set(np.unique(resize_grey(noise(9, 9) & 128, (20, 31), "nearest"))) <= {0, 128}
 
 
+def test_resizing_as_opencv_does_gives_its_bytes(data):
+    with np.load(data / "metrics_decode.npz") as stored:
+        for i in range(4):
+            expected = stored[f"resize_cv2_linear_{i}"]
+            resized = resize_grey(stored[f"resize_in_{i}"], expected.shape, "opencv")
+            np.testing.assert_array_equal(resized, expected)
+    # one pixel, and an image that keeps its size
+    assert (resize_grey(np.full((1, 1), 77, np.uint8), (5, 3), "opencv") == 77).all()
+    assert (resize_grey(noise(9, 7), (9, 7), "opencv") == noise(9, 7)).all()
+
+
+def test_bicubic_resizing_is_pillows():
+    small = noise(9, 7)
+    expected = Image.fromarray(small).resize((20, 11), Image.Resampling.BICUBIC)
+    assert (resize_grey(small, (11, 20), "bicubic") == np.asarray(expected)).all()
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

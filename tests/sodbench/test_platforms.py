@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-from synthetic import draw_pair, save_image
 
 # Windows has neither module; several commands in one process
 WITHOUT_UNIX_MODULES = """
@@ -17,16 +16,6 @@ plot_style.FORMATS = ("svg",)  # the others take time
 for command in json.loads(sys.argv[1]):
     print("status", main(command))
 """
-
-
-@pytest.fixture
-def folders(tmp_path):
-    for seed, stem in enumerate("abc"):
-        map_, mask = draw_pair(seed, 30, 40)
-        save_image(tmp_path / f"maps/{stem}.png", map_)
-        save_image(tmp_path / f"data/toys/GT/{stem}.png", mask)
-        save_image(tmp_path / f"data/toys/images/{stem}.jpg", mask)
-    return tmp_path
 
 
 def test_nothing_on_the_common_path_needs_a_unix_module(folders):

@@ -4,9 +4,6 @@ import json
 import subprocess
 import sys
 
-import pytest
-from synthetic import draw_pair, save_image
-
 # torch and torchvision as if they were not installed, for several commands in one process
 WITHOUT_TORCH = """
 import json, sys
@@ -26,16 +23,6 @@ def run(commands, folder):
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=folder)
     statuses = [line for line in done.stdout.splitlines() if line.startswith("status ")]
     return statuses, done.stderr.split("next command\n")[:-1]
-
-
-@pytest.fixture
-def folders(tmp_path):
-    for seed, stem in enumerate("abc"):
-        map_, mask = draw_pair(seed, 30, 40)
-        save_image(tmp_path / f"maps/{stem}.png", map_)
-        save_image(tmp_path / f"data/toys/GT/{stem}.png", mask)
-        save_image(tmp_path / f"data/toys/images/{stem}.jpg", mask)
-    return tmp_path
 
 
 def test_commands_with_a_network_say_in_one_line_what_to_install(folders):

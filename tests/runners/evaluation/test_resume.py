@@ -25,6 +25,23 @@ from sodbench.runners.evaluation.evaluate import evaluate, evaluate_plan
 from sodbench.runners.evaluation.plan import plan_evaluation
 
 
+@pytest.mark.parametrize("how", ["bicubic", "opencv"])
+def test_the_way_of_resizing_is_stored_and_in_the_signature(how, folders, tmp_path):
+    save_image(folders / "maps/img00.png", draw_pair(0, 15, 20)[0])
+    places = folders / "maps", folders / "gt"
+    first = evaluate(*places, output=tmp_path / "out", resize=how)
+    assert first.signature.resize == f"{how}(1)"
+    assert (
+        "resized to its mask's" in first.problems[0].detail
+        and f"({how})" in first.problems[0].detail
+    )
+    stored = load_result(tmp_path / "out/maps/toys")
+    assert stored.counts is not None and stored.policy.resize == how
+    # another way counts that pair again
+    other = evaluate(*places, output=tmp_path / "out", resize="bilinear")
+    assert other.signature.resize == "bilinear(1)" and other.metrics != first.metrics
+
+
 def test_asking_for_fewer_metrics_on_request_loses_none_and_reads_nothing(
     folders, monkeypatch, caplog
 ):

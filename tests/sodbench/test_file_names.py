@@ -1,17 +1,12 @@
 """Names, folders and numbers of files as texts: what `pathlib` and `os.stat` say, in less time."""
 
 import os
-import zlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from sodbench.datasets.pairing import pair_files
 from sodbench.files import FileNumbers, list_paths, name_stem, split_path
-from sodbench.parallel import CallingThread
-from sodbench.results.block_compressor import BlockCompressor
 from sodbench.runners.evaluation.task import find_same_files
 
 
@@ -59,16 +54,3 @@ def test_a_map_that_is_its_own_mask_is_found_whatever_the_link(tmp_path, how):
     problems = find_same_files(pair_files(list_paths(masks), list_paths(maps)))
     expected = ["a.png", "b.png"] if how == "linked folder" else ["a.png"]
     assert [Path(problem.file).name for problem in problems] == expected
-
-
-def test_blocks_make_one_deflate_stream_whatever_the_number_of_threads():
-    rng = np.random.default_rng(0)
-    blocks = [rng.integers(0, 4, 5000, np.uint8).tobytes() for _ in range(50)]
-    streams = set()
-    with ThreadPoolExecutor(3) as threads:
-        for executor in (threads, CallingThread()):
-            compressor = BlockCompressor(executor)
-            streams.add(b"".join(map(compressor.compress, blocks)) + compressor.flush())
-    (stream,) = streams
-    assert zlib.decompress(stream, -zlib.MAX_WBITS) == b"".join(blocks)
-    assert len(stream) < 0.4 * len(b"".join(blocks))

@@ -100,7 +100,7 @@ def _note_pale(styles: Styles) -> str:
     return f" {pale} other methods are drawn in grey." if pale else ""
 
 
-def _browse(
+def _browser_address(
     analysis: Analysis, key: Key, metric: Metric, group: tuple[str, int] | None = None
 ) -> str:
     """The address at which the page's browser shows the images behind a score, the worst first."""
@@ -122,7 +122,7 @@ def _link_panels(
     """The links of a figure with one value for each method and dataset."""
     links = {
         (m, d): (
-            _browse(analysis, (m, d), metric),
+            _browser_address(analysis, (m, d), metric),
             f"{m} on {d}: {metric.label} {value:.3f}; show the images",
         )
         for (m, d), value in values.items()
@@ -293,7 +293,9 @@ def breakdown_figure(analysis: Analysis, breakdown: Breakdown, styles: Styles) -
         own = links.setdefault(_panel_title(analysis, dataset), {})
         for i, (interval, name) in enumerate(zip(intervals, breakdown.groups, strict=True)):
             if interval:
-                address = _browse(analysis, (method, dataset), metric, (breakdown.attribute, i))
+                address = _browser_address(
+                    analysis, (method, dataset), metric, (breakdown.attribute, i)
+                )
                 label = f"{method} on {dataset}, {name}: {metric.label} {interval.value:.3f}"
                 own[method, i] = (address, f"{label}; show the images")
     draw = partial(

@@ -193,7 +193,9 @@ def paired_table(comparison: PairedComparison) -> Table:
             )
         )
     note = "* significant at the 5 % level."
-    return Table("comparison", "Differences", columns, tuple(rows), (note,), "metric")
+    return Table(
+        "comparison", "Scores and their differences", columns, tuple(rows), (note,), "metric"
+    )
 
 
 def _changed_table(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlencode
 
 import numpy as np
 
@@ -99,6 +100,36 @@ def _note_pale(styles: Styles) -> str:
     return f" {pale} other methods are drawn in grey." if pale else ""
 
 
+def _browser_address(
+    analysis: Analysis, key: Key, metric: Metric, group: tuple[str, int] | None = None
+) -> str:
+    """The address at which the page's browser shows the images behind a score, the worst first."""
+    method, dataset = key
+    here = [m for m in analysis.methods if (m, dataset) in analysis.results]
+    wanted: dict[str, str | int] = {
+        "set": dataset,
+        "metric": analysis.metrics.index(metric),
+        "sort": here.index(method),
+    }
+    if group:
+        wanted["group"] = f"{group[0]}={group[1]}"
+    return f"#?{urlencode(wanted)}"
+
+
+def _link_panels(
+    analysis: Analysis, values: Mapping[Key, float], metric: Metric
+) -> dict[str, dict[str, tuple[str, str]]]:
+    """The links of a figure with one value for each method and dataset."""
+    links = {
+        (m, d): (
+            _browser_address(analysis, (m, d), metric),
+            f"{m} on {d}: {metric.label} {value:.3f}; show the images",
+        )
+        for (m, d), value in values.items()
+    }
+    return _panels(analysis, links)
+
+
 def curve_figures(analysis: Analysis, styles: Styles) -> list[Figure]:
     """Return the figures of curves: precision against recall, F and E against the threshold.
 
@@ -184,7 +215,9 @@ def image_score_figures(analysis: Analysis, styles: Styles) -> list[Figure]:
     if any(style.pale for style in styles.values()):
         scores = {k: values for k, values in scores.items() if not styles[k[0]].pale}
         caption += " Only the methods that are coloured in the other figures are shown."
-    draw = partial(panel_plots.box_panels, _panels(analysis, scores), metric, styles)
+    values = {key: float(analysis.results[key].metrics[metric.name]) for key in scores}
+    links = _link_panels(analysis, values, metric)
+    draw = partial(panel_plots.box_panels, _panels(analysis, scores), metric, styles, links)
     return [Figure("per_image", caption, draw)]
 
 
@@ -219,7 +252,8 @@ def forest_figures(analysis: Analysis, styles: Styles) -> list[Figure]:
         if name == metric.name
     }
     caption = f"{metric.title} with {CONFIDENCE_TEXT} intervals, the best method on top."
-    draw = partial(panel_plots.forest_panels, _panels(analysis, intervals), metric, styles)
+    links = _link_panels(analysis, {key: value for key, (value, _, _) in intervals.items()}, metric)
+    draw = partial(panel_plots.forest_panels, _panels(analysis, intervals), metric, styles, links)
     return [Figure("forest", caption, draw)]
 
 
@@ -254,7 +288,19 @@ def breakdown_figure(analysis: Analysis, breakdown: Breakdown, styles: Styles) -
         f"{metric.title} by {breakdown.attribute}, with {CONFIDENCE_TEXT} intervals where a group has at least {MIN_IMAGES} images; "
         "n: number of images."
     )
-    draw = partial(panel_plots.group_panels, _panels(analysis, scores), groups, metric, styles)
+    links: dict[str, dict[tuple[str, int], tuple[str, str]]] = {}
+    for (method, dataset), intervals in breakdown.values.items():
+        own = links.setdefault(_panel_title(analysis, dataset), {})
+        for i, (interval, name) in enumerate(zip(intervals, breakdown.groups, strict=True)):
+            if interval:
+                address = _browser_address(
+                    analysis, (method, dataset), metric, (breakdown.attribute, i)
+                )
+                label = f"{method} on {dataset}, {name}: {metric.label} {interval.value:.3f}"
+                own[method, i] = (address, f"{label}; show the images")
+    draw = partial(
+        panel_plots.group_panels, _panels(analysis, scores), groups, metric, styles, links
+    )
     return Figure("_".join(breakdown.attribute.split()), caption, draw)
 
 

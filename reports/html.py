@@ -30,12 +30,16 @@ from sodbench.reports.tables import NO_VALUE, Cell, Column, Row, header_spans
 from sodbench.results import Result
 from sodbench.version import __version__
 
+# By figure, the parts that lead to images
+Spots = Mapping[str, Sequence[plot_style.Spot]]
+
 
 def page_files(
     document: Document,
     analysis: Analysis,
     browser: Browser,
     styles: Mapping[str, plot_style.LineStyle],
+    spots: Spots,
 ) -> dict[str, Callable[[], str]]:
     """Return how to make the text files of the page.
 
@@ -47,6 +51,8 @@ def page_files(
     browser : Browser
     styles : mapping of str to LineStyle
         How each method is drawn.
+    spots : mapping
+        By figure, what leads to images; it may be filled until ``index.html`` is made.
 
     Returns
     -------
@@ -61,19 +67,21 @@ def page_files(
         makers[f"data/dataset-{i}.js"] = partial(_dataset_data, analysis, dataset, i)
     for name in ("report.css", "report.js"):
         makers[f"assets/{name}"] = partial((templates / name).read_text, "utf-8")
-    makers["index.html"] = partial(_folder_page, document, browser)
+    makers["index.html"] = partial(_folder_page, document, browser, spots)
     return makers
 
 
-def _folder_page(document: Document, browser: Browser) -> str:
+def _folder_page(document: Document, browser: Browser, spots: Spots) -> str:
     partly = [
         f"{len(d.shown)} of {d.name}" for d in browser.datasets if len(d.shown) < len(d.stems)
     ]
     note = f"This folder has thumbnails of some images only: {', '.join(partly)}." if partly else ""
-    return render_page(document, note)
+    return render_page(document, note, spots)
 
 
-def render_page(document: Document, browser_note: str, inline: "Inline | None" = None) -> str:
+def render_page(
+    document: Document, browser_note: str, spots: Spots, inline: "Inline | None" = None
+) -> str:
     """Return the page.
 
     Parameters
@@ -81,6 +89,8 @@ def render_page(document: Document, browser_note: str, inline: "Inline | None" =
     document : Document
     browser_note : str
         What the page says about its thumbnails.
+    spots : mapping
+        By figure, what leads to images.
     inline : Inline, optional
         What the page holds in itself; by default it is in the files of `page_files`.
 
@@ -95,6 +105,7 @@ def render_page(document: Document, browser_note: str, inline: "Inline | None" =
         browser_note=browser_note,
         headline_at=1 if document.sample else 0,
         inline=inline,
+        spots=spots,
         figure_source=lambda f: inline.figures[f.key] if inline else f"figures/{f.key}.svg",
     )
 

@@ -233,7 +233,7 @@ def _board(entries: Sequence[Entry], metrics: Sequence[str], earlier: str) -> Ta
     """One row a method: its last scores, how they changed since a date, and when they were entered."""
     last = {(*entry.key[:2], entry.metric): entry for entry in entries}
     before = {(*e.key[:2], e.metric): e for e in entries if e.date <= earlier}
-    methods = list(dict.fromkeys(entry.method for entry in entries))
+    methods = _order_methods(last, metrics)
     pairs = [
         (dataset, metric)
         for dataset in sort_datasets(entry.dataset for entry in entries)
@@ -254,8 +254,25 @@ def _board(entries: Sequence[Entry], metrics: Sequence[str], earlier: str) -> Ta
     columns.append(Column("", "entered", "text"))
     dated = _last_dates(entries)
     rows = [Row(m, (*cells[m], Cell(dated[m]))) for m in methods]
-    note = "Places only among methods with the same number of images on a dataset."
-    return Table("leaderboard", "Scores", tuple(columns), tuple(rows), (note,))
+    notes = (
+        "Places only among methods with the same number of images on a dataset.",
+        f"In the order of the number of datasets with scores, then of the mean {find_metric(_main(metrics)).label}.",
+    )
+    return Table("leaderboard", "Scores", tuple(columns), tuple(rows), notes)
+
+
+def _main(metrics: Sequence[str]) -> str:
+    return "f_max" if "f_max" in metrics else metrics[0]
+
+
+def _order_methods(last: Mapping[tuple[str, str, str], Entry], metrics: Sequence[str]) -> list[str]:
+    """The methods with scores on the most datasets first, and of these the better ones by the main metric."""
+    main = _main(metrics)
+    scores: dict[str, list[float]] = {method: [] for method, _, _ in last}
+    for (method, _, metric), entry in last.items():
+        if metric == main:
+            scores[method].append(find_metric(main).sign * entry.value)
+    return sorted(scores, key=lambda m: (-len(scores[m]), -sum(scores[m]) / max(1, len(scores[m]))))
 
 
 def _board_cell(entry: Entry | None, before: Entry | None, place: int) -> Cell:

@@ -18,12 +18,15 @@ from sodbench.reports.plot_style import (
     PAGE,
     LineStyle,
     line_styles,
+    link_spot,
     plain_label,
     short_label,
     shorten,
     styled,
 )
 
+# By dataset and method, the address and the label of the images behind a part of a plot
+Links = Mapping[str, Mapping[str, tuple[str, str]]]
 # how a box plot is laid on its side; matplotlib 3.10 renamed it
 _HORIZONTAL: Any = (
     {"vert": False}
@@ -132,7 +135,10 @@ def _limits(curves: Sequence[Floats]) -> tuple[float, float]:
 
 @styled
 def box_panels(
-    panels: Mapping[str, Mapping[str, Floats]], metric: Metric, styles: Mapping[str, LineStyle]
+    panels: Mapping[str, Mapping[str, Floats]],
+    metric: Metric,
+    styles: Mapping[str, LineStyle],
+    links: Links | None = None,
 ) -> Figure:
     """Plot the scores of single images as boxes, one panel for each dataset, methods from top to bottom.
 
@@ -143,6 +149,8 @@ def box_panels(
     metric : Metric
     styles : mapping
         By method, see `line_styles`.
+    links : mapping, optional
+        By dataset and method, where a box leads.
 
     Returns
     -------
@@ -151,7 +159,7 @@ def box_panels(
     """
     most = max(len(scores) for scores in panels.values())
     figure, axes = make_panels(list(panels), 0.55 + 0.17 * most)
-    for panel, scores in zip(axes, panels.values(), strict=True):
+    for panel, (dataset, scores) in zip(axes, panels.items(), strict=True):
         names = [m for m in styles if m in scores]
         boxes = panel.boxplot(
             [scores[m][np.isfinite(scores[m])] for m in names],
@@ -172,6 +180,10 @@ def box_panels(
         )
         for box, method in zip(boxes["boxes"], names, strict=True):
             box.set(facecolor=_pale(styles[method].colour), edgecolor="#333333", linewidth=0.6)
+        for y, method in enumerate(names, 1):
+            values = scores[method][np.isfinite(scores[method])]
+            middle = np.quantile(values, (0.25, 0.75)).tolist() if len(values) else [np.nan]
+            link_spot(panel, middle, y, (links or {}).get(dataset, {}).get(method))
         panel.set_yticks(range(1, len(names) + 1), [short_label(m, AXIS_LENGTH) for m in names])
         panel.invert_yaxis()
         panel.grid(axis="y", visible=False)
@@ -193,6 +205,7 @@ def forest_panels(
     panels: Mapping[str, Mapping[str, tuple[float, float, float]]],
     metric: Metric,
     styles: Mapping[str, LineStyle],
+    links: Links | None = None,
 ) -> Figure:
     """Plot scores as dots with intervals, the best on top: one row a method, one panel for each dataset.
 
@@ -203,6 +216,8 @@ def forest_panels(
     metric : Metric
     styles : mapping
         By method, see `line_styles`.
+    links : mapping, optional
+        By dataset and method, where a dot leads.
 
     Returns
     -------
@@ -213,7 +228,7 @@ def forest_panels(
     down = -(-len(panels) // 3)
     row = min(0.15, (MAX_HEIGHT / down - 0.6) / most)
     figure, axes = make_panels(list(panels), 0.6 + row * most)
-    for panel, scores in zip(axes, panels.values(), strict=True):
+    for panel, (dataset, scores) in zip(axes, panels.items(), strict=True):
         names = sorted(
             (m for m in styles if m in scores and np.isfinite(scores[m][0])),
             key=lambda m: -metric.sign * scores[m][0],
@@ -224,6 +239,7 @@ def forest_panels(
             if np.isfinite(low):
                 panel.hlines(y, low, high, color=style.colour, linewidth=style.width)
             panel.plot(value, y, style.marker, color=style.colour, markersize=2.8)
+            link_spot(panel, [value], y, (links or {}).get(dataset, {}).get(method))
         panel.set_yticks(range(len(names)), [short_label(m, AXIS_LENGTH) for m in names])
         panel.tick_params(axis="y", labelsize=max(3.5, min(6.5, 45 * row)))
         panel.set_ylim(len(names) - 0.5, -0.5)
@@ -242,6 +258,7 @@ def group_panels(
     groups: Mapping[str, Sequence[str]],
     metric: Metric,
     styles: Mapping[str, LineStyle],
+    links: Mapping[str, Mapping[tuple[str, int], tuple[str, str]]] | None = None,
 ) -> Figure:
     """Plot a score for each group of images, with intervals, one panel for each dataset.
 
@@ -254,6 +271,8 @@ def group_panels(
     metric : Metric
     styles : mapping
         By method, see `line_styles`.
+    links : mapping, optional
+        By dataset and (method, number of the group), where a dot leads.
 
     Returns
     -------
@@ -282,6 +301,9 @@ def group_panels(
                 elinewidth=0.8,
                 capsize=1.2,
             )
+            for group, y in enumerate(value):
+                own = (links or {}).get(dataset, {})
+                link_spot(panel, [group + dx], y, own.get((method, group)))
         panel.set_xticks(range(len(groups[dataset])), groups[dataset])
         panel.set_xlim(-0.5, len(groups[dataset]) - 0.5)
         panel.grid(axis="x", visible=False)

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 import matplotlib
+import numpy as np
 from matplotlib import font_manager
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from sodbench.files import atomic_write, report_write_errors
 from sodbench.quoting import printable
@@ -32,6 +35,8 @@ FORMATS = ("png", "svg", "pdf")
 LEGEND_LENGTH, AXIS_LENGTH = 40, 22
 # The tallest figure that fits on a page with its caption, in inches
 MAX_HEIGHT = 9.0
+# Points by which a spot is larger than what is drawn
+_SPOT_MARGIN = 3.5
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES: tuple[tuple[float, ...], ...] = (
     (),
@@ -231,6 +236,79 @@ def save_figure(
             with atomic_write(paths[extension]) as temporary:
                 temporary.write_bytes(drawn.getbuffer())
     return paths
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A part of a figure that leads to the images behind it.
+
+    Attributes
+    ----------
+    address, label : str
+        Where it leads, and what it shows.
+    left, top, width, height : float
+        In per cent of the figure.
+    """
+
+    address: str
+    label: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+def link_spot(axes: Axes, x: Sequence[float], y: float, target: tuple[str, str] | None) -> None:
+    """Let a part of a plot lead to the images behind it; nothing is drawn for that.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    x : sequence of float
+        Its extent.
+    y : float
+    target : (str, str), optional
+        Address and label; None: there is nothing to lead to.
+    """
+    if target and np.isfinite([*x, y]).all():
+        place = Line2D([*x], [y] * len(x), visible=False, url=target[0], label=target[1])
+        place.set_in_layout(False)
+        axes.add_artist(place)
+
+
+def find_spots(figure: Figure) -> tuple[Spot, ...]:
+    """Return the spots of a figure that was drawn.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+
+    Returns
+    -------
+    tuple of Spot
+    """
+    width, height = figure.bbox.size
+    # a spot reaches a few points beyond what is drawn, so that it can be hit
+    margin = _SPOT_MARGIN * figure.dpi / 72
+    spots = []
+    for axes in figure.axes:
+        for place in axes.get_children():
+            if not isinstance(place, Line2D) or not place.get_url():
+                continue
+            points = axes.transData.transform(place.get_xydata())
+            left, low = points.min(axis=0) - margin
+            right, high = points.max(axis=0) + margin
+            spots.append(
+                Spot(
+                    str(place.get_url()),
+                    str(place.get_label()),
+                    round(100 * left / width, 2),
+                    round(100 * (1 - high / height), 2),
+                    round(100 * (right - left) / width, 2),
+                    round(100 * (high - low) / height, 2),
+                )
+            )
+    return tuple(spots)
 
 
 @styled

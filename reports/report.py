@@ -152,12 +152,13 @@ def _write_files(
         files[inputs.template_target.name] = [hashlib.sha256(text.encode("utf-8")).hexdigest()]
     texts[place.page.name] = partial(markdown.format_document, document, figure_folder)
     browser = None
+    spots: dict[str, tuple[plot_style.Spot, ...]] = {}
     if not place.is_single:
         texts |= data_files.table_files(document, analysis, options.colours)
         texts["report.tex"] = partial(latex.format_document, document, options.colours)
         texts["report.json"] = partial(data_files.format_json, document, analysis)
         browser = plan_browser(analysis, options.thumbnails)
-        texts |= html.page_files(document, analysis, browser, styles)
+        texts |= html.page_files(document, analysis, browser, styles, spots)
         files |= dict.fromkeys(browser.thumbnail_folders, ())
         if options.single_file:
             texts[SINGLE_PAGE] = partial(_make_single_text, document, analysis, styles, options)
@@ -167,7 +168,9 @@ def _write_files(
         writing_thumbnails(browser, folder) if browser else nullcontext(),
     ):
         for figure in track(document.figures, "figures", "figure"):
-            plot_style.save_figure(figure.draw(), folder.path(figure_folder), figure.key)
+            drawing = figure.draw()
+            plot_style.save_figure(drawing, folder.path(figure_folder), figure.key)
+            spots[figure.key] = plot_style.find_spots(drawing)
         for name, make_text in texts.items():
             folder.write_text(name, make_text())
     return place.page if place.is_single else place.out / "index.html"

@@ -81,11 +81,12 @@ def make_single_page(
         Larger than ``max_size`` only if it is so without any thumbnail.
     """
     browser = plan_browser(analysis, None)
-    makers = html.page_files(document, analysis, browser, styles)
-    figures = {
-        figure.key: _figure_address(figure.draw())
-        for figure in track(document.figures, "figures", "figure")
-    }
+    makers = html.page_files(document, analysis, browser, styles, {})
+    figures, spots = {}, {}
+    for figure in track(document.figures, "figures", "figure"):
+        drawing = figure.draw()
+        figures[figure.key] = _figure_address(drawing)
+        spots[figure.key] = plot_style.find_spots(drawing)
     numbers = _script_text(data_files.format_json(document, analysis))
     scripts = [_script_text(make()) for name, make in makers.items() if name.startswith("data/")]
     program = makers["assets/report.js"]()
@@ -98,7 +99,7 @@ def make_single_page(
             scripts=tuple(Markup(text) for text in (*scripts, addresses, program)),
             figures=figures,
         )
-        return html.render_page(document, note, inline)
+        return html.render_page(document, note, spots, inline)
 
     images = sum(len(dataset.stems) for dataset in browser.datasets)
     room = int(max_size * MEGABYTE) - len(render({}, "").encode("utf-8")) - 200

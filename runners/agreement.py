@@ -66,11 +66,28 @@ def find_methods(folders: Sequence[Path]) -> dict[str, Path]:
         raise SodbenchError(
             f"{', '.join(map(str, places))}: a single method; agreement needs the maps of two or more"
         )
-    names = Counter(place.resolve().name for place in places)
-    return {
-        place.resolve().name if names[place.resolve().name] == 1 else str(place): place
-        for place in places
-    }
+    found = Counter(place.name for place in places if place not in folders)
+    repeated = sorted(name for name, number in found.items() if number > 1)
+    if repeated:
+        raise SodbenchError(
+            f"{', '.join(map(str, folders))}: several of them hold {', '.join(repeated)}, as trees of datasets do; maps of "
+            f"different datasets are not compared, so give one folder of maps for each method ({folders[0] / repeated[0]} ...)"
+        )
+    return dict(zip(_name_methods(places), places, strict=True))
+
+
+def _name_methods(places: Sequence[Path]) -> list[str]:
+    """The shortest different ends of the folders' paths; what all end in, such as the dataset, is left out."""
+    parts = [place.resolve().parts for place in places]
+    while len({own[-1] for own in parts}) == 1:
+        parts = [own[:-1] for own in parts]
+    names = []
+    for own in parts:
+        length = 1
+        while sum(other[-length:] == own[-length:] for other in parts) > 1:
+            length += 1
+        names.append("/".join(own[-length:]))
+    return names
 
 
 def compare_folders(
@@ -103,17 +120,18 @@ def compare_folders(
         Where no image has a map of every method.
     """
     image_files = {path.stem: path for path in list_images(images)} if images else {}
-    files = _stems(methods, image_files)
-    wanted = set(image_files) or set().union(*files.values())
+    claims = _stems(methods, image_files)
+    files, problems = _leave_out_ambiguous(claims)
+    wanted = set(image_files) or set().union(*claims.values())
     common = sorted(wanted.intersection(*files.values()))
     if not common:
         examples = ", ".join(f"{name}: {min(own)}" for name, own in files.items())
         raise SodbenchError(
             f"no image has a map of every method; maps of an image have its name ({examples})"
         )
-    problems = [
+    problems += [
         Problem(ProblemKind.MISSING, stem, f"{name} has no map of this image; it is not compared")
-        for name, own in files.items()
+        for name, own in claims.items()
         for stem in sorted(wanted - own.keys())
     ]
 
@@ -134,19 +152,39 @@ def compare_folders(
     return ComparedMaps(agreement, files, image_files, tuple(problems))
 
 
-def _stems(methods: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
+def _leave_out_ambiguous(
+    claims: Mapping[str, Mapping[str, Sequence[Path]]],
+) -> tuple[dict[str, dict[str, Path]], list[Problem]]:
+    """The one map of each image by method; where two files have its name, neither is guessed to be the map."""
+    files: dict[str, dict[str, Path]] = {}
+    problems = []
+    for name, own in claims.items():
+        files[name] = {stem: paths[0] for stem, paths in own.items() if len(paths) == 1}
+        for stem in sorted(own.keys() - files[name].keys()):
+            detail = (
+                f"{name} has {' and '.join(path.name for path in own[stem])}; it is not compared"
+            )
+            problems.append(Problem(ProblemKind.AMBIGUOUS, stem, detail))
+    return files, problems
+
+
+def _stems(
+    methods: Mapping[str, Path], images: Mapping[str, Path]
+) -> dict[str, dict[str, list[Path]]]:
     """The maps of each method by the name of their image: without a suffix that all maps of a method have."""
-    own = {name: {path.stem: path for path in list_images(f)} for name, f in methods.items()}
+    own = {name: list_images(folder) for name, folder in methods.items()}
+    stems = {name: [path.stem for path in paths] for name, paths in own.items()}
     # without images, the method with the shortest names has no suffix
-    names = images or min(own.values(), key=lambda maps: sum(map(len, maps)) / len(maps))
-    suffixes = {name: common_suffix(maps, names) for name, maps in own.items()}
-    return {
-        name: {
-            stem if stem in names else stem.removesuffix(suffixes[name]): path
-            for stem, path in maps.items()
-        }
-        for name, maps in own.items()
-    }
+    shortest = min(stems.values(), key=lambda maps: sum(map(len, maps)) / len(maps))
+    names = images or set(shortest)
+    claims: dict[str, dict[str, list[Path]]] = {}
+    for name, paths in own.items():
+        suffix = common_suffix(stems[name], names)
+        claims[name] = {}
+        for path in paths:
+            stem = path.stem if path.stem in names else path.stem.removesuffix(suffix)
+            claims[name].setdefault(stem, []).append(path)
+    return claims
 
 
 @dataclass(frozen=True)

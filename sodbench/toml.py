@@ -26,7 +26,8 @@ def read_toml(file: Path, if_missing: SodbenchError | None = None) -> dict[str, 
         If it cannot be read or is no TOML.
     """
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        # editors of Windows put a byte order mark in front, which TOML does not know
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise if_missing or SodbenchError(f"{file}: no such file") from error
     # tomllib follows nested values by recursion

@@ -17,11 +17,16 @@ from sodbench.console import show_messages
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+# A shell that starts the tests in the background (nohup, &) makes them and their processes ignore Ctrl-C, which some tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # An installation for scoring has no PyTorch; the tests of networks are left out there.
 HAS_TORCH = importlib.util.find_spec("torch") is not None
-_IMPORTS_TORCH = re.compile(r"^(import|from) torch\b", re.MULTILINE)
+# training imports it, whatever a test needs of it
+_IMPORTS_TORCH = re.compile(r"^(import|from) (torch|sodbench\.runners\.training)\b", re.MULTILINE)
 
 
 def pytest_report_header() -> str | None:

@@ -560,6 +560,17 @@
     $("view-set").value = Math.max(0, set);
     openSet(restore);
   }
+  /* A part of a figure shows its images: the worst of that method, and of that group, first. */
+  document.addEventListener("click", (event) => {
+    const spot = event.target.closest("a.spot");
+    if (!spot || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    for (const key of ["set", "image", ...Object.keys(USUAL)]) address.delete(key);
+    for (const [key, value] of new URLSearchParams(spot.getAttribute("href").slice(2))) address.set(key, value);
+    follow();
+    openFor("browser");
+    $("browser").scrollIntoView();
+  });
   window.addEventListener("hashchange", () => {
     if (!location.hash.startsWith("#?")) return;
     for (const key of [...address.keys()]) address.delete(key);

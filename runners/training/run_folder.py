@@ -17,6 +17,7 @@ from sodbench.runners.training.state import delete_states, list_states
 
 RUN, RECIPE, STATES = "run.json", "recipe.toml", "state"
 FINAL, BEST = "final.pth", "best.pth"
+VALIDATION = "validation.txt"
 
 
 def _read_run(path: Path) -> Mapping[str, Any]:
@@ -140,6 +141,6 @@ def delete_run(out: Path) -> None:
     out : Path
         The run's folder.
     """
-    for name in (RUN, RECIPE, LOG, CURVE, FINAL, BEST):
+    for name in (RUN, RECIPE, VALIDATION, LOG, CURVE, FINAL, BEST):
         (out / name).unlink(missing_ok=True)
     delete_states(out / STATES)

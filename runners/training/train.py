@@ -9,7 +9,7 @@ A run's folder::
     recipe.toml   the recipe           run.json    what made it: model, data, versions, device
     log.jsonl     one line per update  loss.png    the loss curve
     state/        the last states, from which ``resume`` continues to the same bits
-    best.pth      the weights of the best validated epoch
+    best.pth      the weights of the best validated epoch, and validation.txt the names of its images
     final.pth     the weights: a state dictionary in the network's own names
 
 Under torchrun every process computes its share of each update and the gradients are added up, so the effective batch
@@ -61,6 +61,7 @@ from sodbench.runners.training.run_folder import (
     RUN,
     RUN_FOLDER,
     STATES,
+    VALIDATION,
     check_recipe_fields,
     delete_run,
     made_no_update,
@@ -278,6 +279,9 @@ class Trainer:
         if self.group.first:
             self._write_run(finished=False)
             write_text(out / RECIPE, self.recipe.to_toml())
+            if validation := self.training.validation:
+                names = [sample.stem for sample in validation.samples]
+                write_text(out / VALIDATION, "".join(f"{name}\n" for name in names))
         return False
 
     def _open_folder(self, stack: ExitStack) -> Mapping[str, Any] | None:

@@ -89,6 +89,8 @@ class Setting:
             if given is not True:
                 raise ValueError(f"{given!r} is neither true nor false")
             return action.const
+        if given in ("", []):
+            raise ValueError("is empty; leave it out")
         several = action.nargs in ("+", "*") or isinstance(action, argparse._AppendAction)
         if several:
             return [
@@ -167,7 +169,11 @@ def read_configuration(file: Path) -> dict[str, Any]:
 
     tables = read_toml(file)
     if file.name == "pyproject.toml":
-        tables = tables.get("tool", {}).get("sodbench", {})
+        # the words may be in a comment, too
+        for key in ("tool", "sodbench"):
+            tables = tables.get(key, {})
+            if not isinstance(tables, dict):
+                raise SodbenchError(f"{file}: {key} is not a table; write [tool.sodbench]")
     return tables
 
 
@@ -253,6 +259,8 @@ def _refuse_foreign_keys(
 
 def _unknown(file: Path, table: str, key: str, known: set[str]) -> SodbenchError:
     where = f" in [{table.replace(' ', '.')}]" if table else ""
+    if not table and key in known:
+        return SodbenchError(f"{file}: {key} is a command; write its options below [{key}]")
     near = difflib.get_close_matches(key, known, 1)
     hint = f", did you mean {near[0]}?" if near else ""
     return SodbenchError(f"{file}: no option or command is called {key}{where}{hint}")

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from sodbench.cli.values import filled, path, positive
+from sodbench.cli.values import filled, path, positive, refuse_without_effect
 from sodbench.errors import SodbenchError
 from sodbench.models import DEFAULT_MODEL
 
@@ -98,6 +98,8 @@ def read_model(arguments: argparse.Namespace) -> "ModelSource":
     from sodbench.models.source import ModelSource
 
     processing = None
+    if not arguments.checkpoint:
+        refuse_without_effect(arguments, ["checkpoint_key"], "without --checkpoint")
     if arguments.preset and arguments.model_config:
         raise SodbenchError(
             "give either --preset or --model-config, not both; the file may name a preset to begin with"

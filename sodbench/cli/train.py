@@ -141,17 +141,10 @@ def run(arguments: argparse.Namespace) -> int:
         show(recipe.to_toml().rstrip("\n"))
         return 0
 
-    from sodbench.errors import SodbenchError
+    _check_training_options(arguments)
     from sodbench.runners.training.options import Training
     from sodbench.runners.training.train import train
 
-    if arguments.output is None:
-        raise SodbenchError("missing -o RUN, the output folder")
-    if arguments.validate and arguments.hold_out:
-        raise SodbenchError("give --validate or --hold-out, not both")
-    monitor = arguments.monitor or "f_max"
-    if not (arguments.validate or arguments.hold_out):
-        refuse_without_effect(arguments, ("monitor",), "without --validate or --hold-out")
     dataset, validation = _find_data(arguments)
     summary = train(
         Training(
@@ -162,7 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
             backbone=arguments.backbone,
             device=arguments.device,
             validation=validation,
-            monitor=monitor,
+            monitor=arguments.monitor or "f_max",
             save_every=arguments.save_every,
             keep=arguments.keep,
             resume=arguments.resume,
@@ -186,6 +179,17 @@ def run(arguments: argparse.Namespace) -> int:
         )
     show(printable(summary.weights))
     return left_out
+
+
+def _check_training_options(arguments: argparse.Namespace) -> None:
+    from sodbench.errors import SodbenchError
+
+    if arguments.output is None:
+        raise SodbenchError("missing -o RUN, the output folder")
+    if arguments.validate and arguments.hold_out:
+        raise SodbenchError("give --validate or --hold-out, not both")
+    if not (arguments.validate or arguments.hold_out):
+        refuse_without_effect(arguments, ("monitor",), "without --validate or --hold-out")
 
 
 def _find_data(arguments: argparse.Namespace) -> "tuple[Dataset, Dataset | None]":

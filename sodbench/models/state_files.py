@@ -165,7 +165,9 @@ def _explain_objects(path: Path, zipped: bool) -> list[str]:
     source, target = python_literal(str(path)), python_literal(f"{path.stem}-weights.pth")
     code = (
         f'import torch; w = torch.load({source}, map_location="cpu", weights_only=False); '
-        f'torch.save(w.get("state_dict", w.get("model", w)), {target})'
+        'w = w.get("state_dict", w.get("model", w)) if isinstance(w, dict) else w; '
+        'w = getattr(w, "state_dict", lambda: w)(); '
+        f"torch.save({{k: torch.as_tensor(v) for k, v in w.items()}}, {target})"
     )
     command = shell_command(["python", "-c", code])
     return [

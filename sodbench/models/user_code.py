@@ -24,7 +24,7 @@ _LIBRARIES = tuple(
     )
 )
 _INSTALLED = {"site-packages", "dist-packages"}
-_ADVICE = re.compile(r"\s*Set TORCHDYNAMO_VERBOSE=1 for")
+_ADVICE = re.compile(r"\s*Set TORCH(DYNAMO_VERBOSE|_LOGS)=")
 _TERMINAL_CODE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 

@@ -23,8 +23,6 @@ from sodbench.metrics import CountingRule, CountingScheme, Counts
 from sodbench.metrics.counts import HISTOGRAM_SHAPE, Deviations
 from sodbench.metrics.protocols import CENTROIDS
 from sodbench.metrics.schemes import PixelColumn
-from sodbench.parallel import thread_pool
-from sodbench.results.block_compressor import LEVEL, BlockCompressor
 from sodbench.results.stored_pairs import (
     PAIR_RECORD,
     PairSource,
@@ -77,13 +75,10 @@ def write_counts(path: Path, pairs: PairSource, *, compressed: bool = True) -> s
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     number = len(pairs.stems)
     blocks: list[dict[str, NDArray[Any]]] = []
-    with atomic_write(path) as temporary, thread_pool() as threads:
+    with atomic_write(path) as temporary:
         # members that are named by a string are dated 1980, so that equal pairs make equal files
-        with zipfile.ZipFile(temporary, "w", method, compresslevel=LEVEL) as archive:
+        with zipfile.ZipFile(temporary, "w", method, compresslevel=1) as archive:
             with archive.open("histogram.npy", "w", force_zip64=True) as member:
-                if compressed:
-                    # what zipfile itself would compress in one thread, half the time of storing a result
-                    member._compressor = BlockCompressor(threads)  # type: ignore[attr-defined]
                 shape = (number, *HISTOGRAM_SHAPE)
                 header = {"descr": _HISTOGRAM.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(member, header)

@@ -1,5 +1,6 @@
 """The leaderboard: its history only grows, and its page shows the last scores and their changes."""
 
+import re
 import sys
 
 import pytest
@@ -40,6 +41,20 @@ def test_protocols_have_tables_of_their_own_and_other_sets_of_images_no_place(tm
     text = update_leaderboard(results, tmp_path, METRICS, date="2026-01-01").read_text("utf-8")
     assert "Protocol salmetric" in text and "Protocol matlab" in text
     assert 'class="number place-1"' not in text
+
+
+def test_the_best_method_with_the_most_datasets_comes_first(tmp_path):
+    results = [
+        synthetic("alone", "SOD", noise=0.0),
+        *(
+            synthetic(m, d, noise=n)
+            for m, n in (("worse", 0.6), ("better", 0.2))
+            for d in ("SOD", "ECSSD")
+        ),
+    ]
+    text = update_leaderboard(results, tmp_path, METRICS, date="2026-01-01").read_text("utf-8")
+    rows = re.findall(r'class="label">(.*?)<', text)
+    assert rows == ["better", "worse", "alone"]
 
 
 def test_files_of_others_and_wrong_dates_are_refused(tmp_path):

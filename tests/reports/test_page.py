@@ -146,6 +146,25 @@ def test_a_bin_a_group_and_a_range_select_images(page):
     assert "group=" in page.current_url
 
 
+def test_a_click_on_a_figure_shows_the_images_behind_it(page):
+    spots = all_(page, "a.spot")
+    assert len(spots) > 2 * 4 * 2, "boxes, and dots of methods and of groups, on both datasets"
+    spot = next(s for s in spots if "large" in s.get_attribute("title"))
+    address = spot.get_attribute("href").partition("#")[2]
+    page.execute_script(
+        "arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", spot
+    )
+    chosen = "return document.getElementById(arguments[0]).selectedOptions[0].textContent"
+    wait(lambda: page.execute_script(chosen, "view-group").startswith("object size: large"))
+    method, _, _ = spot.get_attribute("title").partition(" on ")
+    assert page.execute_script(chosen, "view-sort") == method
+    assert address.partition("group=")[2] in page.current_url
+    assert (
+        page.execute_script("return document.getElementById('browser').getBoundingClientRect().top")
+        < 100
+    )
+
+
 def test_an_image_is_enlarged_below_a_slider_or_an_overlay(page):
     all_(page, "#view-detail .open")[2].click()
     assert find(page, "#zoom").is_displayed()
@@ -372,13 +391,49 @@ def test_five_thousand_images_do_not_make_five_thousand_elements(page):
 AXE = os.environ.get("SODBENCH_AXE", "")
 
 
+def write_other_pages(folder):
+    """Every other kind of page: in one file, of two methods, of a leaderboard and of agreement."""
+    from synthetic import ODD, synthetic
+
+    from sodbench import ReportOptions, compare, update_leaderboard, write_report
+    from sodbench.cli import main
+    from sodbench.reports.comparison_files import write_comparison
+
+    results = [
+        synthetic(m, "SOD", noise=0.2 + i / 5, folder=folder / "data")
+        for i, m in enumerate(ODD[:2])
+    ]
+    write_report(results, folder / "single.html", ReportOptions(resamples=100))
+    write_comparison(
+        compare(*results, resamples=100), results[:1], results[1:], folder / "compare.html"
+    )
+    update_leaderboard(results, folder / "board", date="2026-01-01")
+    maps = [result.folders["maps"] for result in results]
+    main(
+        ["agree", *maps, "--images", results[0].folders["images"], "-o", str(folder / "agree.html")]
+    )
+    return [
+        folder / name for name in ("single.html", "compare.html", "board/index.html", "agree.html")
+    ]
+
+
 @pytest.mark.skipif(not AXE, reason="SODBENCH_AXE names no axe.min.js (npm install axe-core)")
-def test_axe_finds_no_violation_of_accessibility(page):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation_of_accessibility_in_any_page(page, tmp_path, capsys, scheme):
     """The rules of WCAG 2.0 to 2.2, levels A and AA, and axe's best practices."""
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    violations = {"report": run_axe(page)}
+    for other in write_other_pages(tmp_path) if scheme == "light" else []:
+        page.get(other.as_uri())
+        violations[other.name] = run_axe(page)
+    assert not any(violations.values()), violations
+
+
+def run_axe(page):
     page.execute_script(Path(AXE).read_text(encoding="utf-8"))
-    found = page.execute_async_script(
+    return page.execute_async_script(
         "const done = arguments[0];"
         "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'], preload: false})"
         ".then(r => done(r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 200))])));"
     )
-    assert found == []

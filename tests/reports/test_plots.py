@@ -114,6 +114,21 @@ def test_plots_leave_the_settings_of_matplotlib_alone():
     assert dict(matplotlib.rcParams) == before
 
 
+def test_spots_are_where_the_values_are_drawn():
+    scores = {"SOD": {"a": (0.2, 0.1, 0.3), "b": (0.8, 0.7, 0.9)}}
+    links = {"SOD": {m: (f"#?sort={m}", f"images of {m}") for m in "ab"}}
+    styles = plot_style.line_styles(["a", "b"])
+    figure = panel_plots.forest_panels(scores, find_metric("f_max"), styles, links)
+    figure.draw_without_rendering()
+    best, worst = plot_style.find_spots(figure)
+    assert (best.address, worst.label) == ("#?sort=b", "images of a"), "the best on top"
+    axes = figure.axes[0]
+    for spot, value, row in ((best, 0.8, 0), (worst, 0.2, 1)):
+        x, y = figure.transFigure.inverted().transform(axes.transData.transform((value, row)))
+        assert spot.left < 100 * x < spot.left + spot.width
+        assert spot.top < 100 * (1 - y) < spot.top + spot.height
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
 @pytest.mark.parametrize("extension", plot_style.FORMATS)
 def test_a_full_disk_is_reported_for_every_format(extension, tmp_path, monkeypatch):

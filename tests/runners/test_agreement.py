@@ -70,6 +70,21 @@ def test_a_missing_map_leaves_its_image_out_and_is_reported(maps, capsys):
     assert main(["agree", str(maps), "--exit-zero"]) == 0
 
 
+def test_two_maps_of_one_name_are_reported_and_not_compared(maps, capsys):
+    save_image(maps / "b/x.jpg", left(1))
+    assert main(["agree", str(maps), "--format", "json"]) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["n"] == 1
+    assert "ambiguous" in printed.err and "x: b has x.jpg and x.png" in printed.err
+
+
+def test_trees_of_datasets_are_not_taken_for_methods(maps, tmp_path, capsys):
+    save_image(tmp_path / "other/a/x.png", left(3))
+    assert main(["agree", str(maps), str(tmp_path / "other")]) == 2
+    assert "hold a, as trees of datasets do" in capsys.readouterr().err
+    assert agree(capsys, maps, tmp_path / "other/a", status=1)["n"] == 1
+
+
 def test_an_unreadable_map_is_reported(maps, capsys):
     (maps / "b/x.png").write_text("junk")
     assert main(["agree", str(maps)]) == 1
@@ -102,6 +117,15 @@ def test_tables(maps, capsys):
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert [(row["first"], row["second"]) for row in rows] == [("a", "b"), ("a", "c"), ("b", "c")]
     assert float(rows[0]["mae"]) == pytest.approx(0.15)
+
+
+def test_folders_of_the_same_name_are_told_apart_by_what_differs(maps, tmp_path, capsys):
+    for place in ("one/SOD", "two/SOD"):
+        save_image(tmp_path / place / "x.png", left(5))
+    same_dataset = agree(capsys, tmp_path / "one/SOD", tmp_path / "two/SOD")
+    assert same_dataset["methods"] == ["one", "two"], "no path of this machine"
+    mixed = agree(capsys, tmp_path / "one/SOD", tmp_path / "two/SOD", maps / "a", status=1)
+    assert mixed["methods"] == ["one/SOD", "two/SOD", "a"]
 
 
 def test_the_page_shows_the_most_disputed_images(maps, tmp_path, capsys):

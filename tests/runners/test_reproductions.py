@@ -13,6 +13,7 @@ from sodbench.runners.prediction.predictors import load_predictor
 
 @pytest.mark.real
 def test_csnet_gives_the_maps_of_its_authors_program(shared):
+    pytest.importorskip("torch")
     weights = shared / "weights" / "csnet-L-x2.pth"
     theirs = shared / "real/preds/CSNet-L-x2/SOD"
     if not (weights.is_file() and theirs.is_dir()):

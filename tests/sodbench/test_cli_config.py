@@ -83,6 +83,9 @@ def test_the_variable_names_another_file_or_none(folders, capsys, monkeypatch):
         ("jobs = 0", "sodbench.toml: jobs: '0' is not a whole number of at least 1"),
         ("jobs = true", "sodbench.toml: jobs: True is not a value of this option"),
         ("force = 3", "sodbench.toml: force: 3 is neither true nor false"),
+        ("eval = 5", "eval is a command; write its options below [eval]"),
+        ('[eval]\noutput = ""', "output: is empty; leave it out"),
+        ("[eval]\nmethods = []", "methods: is empty; leave it out"),
         ('missing = "zeros"', "missing: invalid choice: 'zeros', did you mean 'zero'?"),
     ],
 )  # fmt: skip
@@ -98,6 +101,21 @@ def test_a_file_that_cannot_be_used_is_refused_by_name(folders, capsys, content,
     with pytest.raises(SystemExit) as helped:
         main(["eval", "--help"])
     assert helped.value.code == 0
+
+
+@pytest.mark.parametrize(
+    "content", ["tool = 1 # [tool.sodbench]", "tool.sodbench = 1 # [tool.sodbench"]
+)
+def test_a_pyproject_without_the_table_is_refused_by_name(folders, capsys, content):
+    (folders / "pyproject.toml").write_text(content)
+    status, printed = run(capsys, "eval", "maps", "elsewhere/toys")
+    assert status == 2 and "pyproject.toml: " in printed.err
+    assert "is not a table; write [tool.sodbench]" in printed.err
+
+
+def test_a_file_with_a_byte_order_mark_is_read(folders, capsys):
+    (folders / "sodbench.toml").write_bytes(b'\xef\xbb\xbfprotocol = "matlab"\r\n')
+    assert scored(capsys, "maps", "elsewhere/toys")["protocol"] == "matlab"
 
 
 def test_a_required_option_can_be_configured(folders, capsys):

@@ -70,6 +70,7 @@ def test_predict_and_bench_hand_the_choice_of_the_network_on(recorded, folders):
 
 
 def test_bench_hands_its_options_on(recorded):
+    pytest.importorskip("torch")
     calls = recorded("sodbench.runners.benchmark.benchmark")
     command = ["bench", "--checkpoint", "weights.pth", "--precision", "bf16", "--sizes", "30x40"]
     assert main([*command, "--no-padding", "--cuda-graphs"]) == 2
@@ -80,12 +81,14 @@ def test_bench_hands_its_options_on(recorded):
 
 
 def test_export_hands_its_options_on(recorded):
+    pytest.importorskip("torch")
     calls = recorded("sodbench.runners.export.export_onnx")
     assert main(["export", "--checkpoint", "weights.pth", "-o", "net.onnx"]) == 2
     assert calls[0][0] == (ModelSource(checkpoint=Path("weights.pth")), None, Path("net.onnx"))
 
 
 def test_train_hands_its_options_on(recorded, folders):
+    pytest.importorskip("torch")
     calls = recorded("sodbench.runners.training.train.train")
     command = ["train", "--train", "data/toys", "-o", "run", "--save-every", "7", "--keep", "3"]
     assert main([*command, "--skip-invalid", "--jobs", "2", "--random-start"]) == 2

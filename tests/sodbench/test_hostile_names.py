@@ -298,9 +298,16 @@ def test_the_name_of_a_checkpoint_runs_nothing(text, tmp_path):
     assert str(file) in [c for c in compile(code, "pasted", "exec").co_consts if isinstance(c, str)]
 
 
-def test_the_printed_command_takes_the_weights_out(tmp_path):
+@pytest.mark.parametrize("content", ["trainer", "whole network", "NumPy arrays"])
+def test_the_printed_command_takes_the_weights_out(content, tmp_path):
     name = 'été "1".pth'
-    torch.save({"trainer": slice(3), "state_dict": Small().state_dict()}, tmp_path / name)
+    network = torch.nn.Linear(2, 1)
+    contents = {
+        "trainer": {"trainer": slice(3), "state_dict": network.state_dict()},
+        "whole network": network,
+        "NumPy arrays": {"model": {k: v.numpy() for k, v in network.state_dict().items()}},
+    }
+    torch.save(contents[content], tmp_path / name)
     with pytest.raises(SodbenchError) as refused:
         load_checkpoint(Small(), tmp_path / name)
     (command,) = commands_of(str(refused.value))
@@ -308,7 +315,9 @@ def test_the_printed_command_takes_the_weights_out(tmp_path):
     python = f'exec {shlex.quote(sys.executable)} "$@"'
     (written,) = pasted(command, tmp_path / "shell", python)
     assert written == 'été "1"-weights.pth'
-    load_checkpoint(Small(), tmp_path / "shell" / written)
+    loaded = torch.nn.Linear(2, 1)
+    load_checkpoint(loaded, tmp_path / "shell" / written)
+    assert torch.equal(loaded.weight, network.weight)
 
 
 @hostile

@@ -329,6 +329,9 @@ def test_an_exported_network_needs_no_other_option(tmp_path, capsys):
     exported = tmp_path / "net.onnx"
     assert main(["export", *made, "-o", str(exported)]) == 0
     assert main(["export", *made, "--preset", "edn", "-o", str(exported)]) == 2
+    without = ["--model", name, "--checkpoint-key", "ema", "-o", str(exported)]
+    assert main(["export", *without]) == 2
+    assert "--checkpoint-key has no effect without --checkpoint" in capsys.readouterr().err
     (tmp_path / "images").mkdir()
     images = np.random.default_rng(0).integers(0, 256, (2, 20, 30, 3), np.uint8)
     for i, image in enumerate(images):

@@ -215,6 +215,7 @@ def test_resizing_is_that_of_each_image_alone():
 
 
 def test_parts_compile_as_one_graph_for_any_size():
+    from torch._dynamo.exc import Unsupported
     from torch._dynamo.testing import CompileCounter
 
     norm, counter = affine_norm(), CompileCounter()
@@ -229,7 +230,12 @@ def test_parts_compile_as_one_graph_for_any_size():
     for sizes in (((9, 13), (17, 5), (3, 2)), ((8, 6), (20, 21), (0, 0), (16, 30))):
         batch, _ = features(sizes, torch.float32)
         with torch.autocast("cpu", torch.bfloat16):
-            result, expected = (f(batch, torch.tensor(sizes)) for f in (compiled, run))
+            try:
+                result, expected = (f(batch, torch.tensor(sizes)) for f in (compiled, run))
+            except Unsupported as error:
+                if "_is_autocast_available" in str(error):
+                    pytest.skip("this PyTorch does not compile autocast")
+                raise
         assert torch.equal(result, expected)
     assert counter.frame_count == 1
 

@@ -147,6 +147,7 @@ def test_a_dataset_of_a_plug_in_is_known_by_name(installed):
 
 
 def test_a_model_of_a_plug_in_can_be_created(installed):
+    pytest.importorskip("torch")
     run = installed(PLUGIN, "models")
     done = run("bench", "--model", "my-network", "--device", "cpu")
     assert done.returncode == 2 and "my-net" in done.stderr

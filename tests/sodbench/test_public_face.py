@@ -22,6 +22,7 @@ def test_every_public_name_can_be_imported():
 
 
 def test_the_api_page_shows_every_public_name_and_nothing_that_does_not_exist():
+    pytest.importorskip("torch")
     page = Path(__file__).parents[2] / "docs" / "api.md"
     shown = re.findall(r"^::: (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(shown) == len(set(shown)) > 15

@@ -284,6 +284,7 @@ def endless(self, visits, policy, scoring):
             print("counting", flush=True)
         yield Batch(0, {}, (), {})
 workers.Workers.count = endless
+workers.MIN_MAPS_FOR_PROCESSES = workers._MIN_MAPS_PER_PROCESS = 1
 if sys.argv[1] == "server":
     from sodbench.runners.evaluation import processes
     processes.can_fork = lambda: False

@@ -495,6 +495,9 @@ def test_command(
     assert captured.out == f"{tmp_path / 'run' / 'final.pth'}\n"
     assert "best: epoch" in captured.err
     assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["pairs"] == 8
+    # so that the weights can be scored on the held-out images alone
+    held_out = (tmp_path / "run" / "validation.txt").read_text().splitlines()
+    assert held_out == [sample.stem for sample in twelve.samples[::3]]
     assert cli.main(command) == 2
     assert cli.main([*command, "--print-recipe"]) == 0
     assert capsys.readouterr().out == recipe.read_text()

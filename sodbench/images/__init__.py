@@ -5,8 +5,10 @@ from sodbench.images.grey import (
     ALPHA_VARIES,
     LOW_16_BIT,
     LOW_16_BIT_FIX,
+    MASK_CODING_FIX,
     GreyImage,
     Pixels,
+    describe_levels,
 )
 from sodbench.images.image_files import (
     IMAGE_EXTENSIONS,
@@ -36,6 +38,7 @@ __all__ = [
     "IMAGE_EXTENSIONS",
     "LOW_16_BIT",
     "LOW_16_BIT_FIX",
+    "MASK_CODING_FIX",
     "MAX_PIXELS",
     "MAX_PIXELS_VARIABLE",
     "UNREAD_EXTENSIONS",

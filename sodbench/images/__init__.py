@@ -48,6 +48,7 @@ __all__ = [
     "decode_grey",
     "decode_luminance",
     "decode_rgb",
+    "describe_levels",
     "image_size",
     "is_image_name",
     "read_bytes",

@@ -106,7 +106,7 @@ def test_an_older_torch_than_declared_is_refused(command, folders, monkeypatch, 
 def test_an_older_torch_does_not_load_weights(monkeypatch, tmp_path):
     torch.save({"weight": torch.zeros(1)}, tmp_path / "weights.pth")
     monkeypatch.setattr(torch, "__version__", "2.5.1+cu124")
-    with pytest.raises(SodbenchError, match="PyTorch 2.6 or newer"):
+    with pytest.raises(SodbenchError, match=r"PyTorch 2\.6 or newer"):
         read_state(tmp_path / "weights.pth")
 
 

@@ -2,14 +2,14 @@
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.metrics.catalogue import METRICS, find_measurements, pixel_metric_names
-from sodbench.metrics.counts import Counts, count_pair
+from sodbench.metrics.counts import Counts, PairCounts, count_pair
 from sodbench.metrics.masks import PreparedMask
 from sodbench.metrics.protocols import DEFAULT_PROTOCOL, Protocol, get_protocol
 from sodbench.metrics.schemes import CountingScheme
@@ -76,8 +76,14 @@ class Evaluator:
     def reset(self) -> None:
         """Forget all pairs, e.g. before the next epoch."""
         self._parts: list[Counts] = []
+        # the pairs since the last part
+        self._pairs: list[PairCounts] = []
         self._names: list[str | None] = []
         self._taken: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._collect_pairs()
+        return self.__dict__
 
     def __len__(self) -> int:
         return len(self._names)
@@ -125,13 +131,19 @@ class Evaluator:
         for name_ in given:
             if name_ in self._taken or given.count(name_) > 1:
                 raise ValueError(f"the name {name_!r} was already given to a pair")
-        parts = [
-            count_pair(map_, PreparedMask(mask_, self._scheme)).counts
+        pairs = [
+            count_pair(map_, PreparedMask(mask_, self._scheme))
             for map_, mask_ in zip(maps, masks, strict=True)
         ]
-        self._parts += parts
+        self._pairs += pairs
         self._names += names
         self._taken.update(given)
+
+    def _collect_pairs(self) -> None:
+        """Make a part of the pairs since the last part: arrays of each pair alone would take longer than its counting."""
+        if self._pairs:
+            self._parts.append(Counts.from_pairs(self._scheme, self._pairs))
+            self._pairs = []
 
     def merge(self, other: "Evaluator", *, repeated: Literal["refuse", "drop"] = "refuse") -> None:
         """Add all pairs of another evaluator.
@@ -163,6 +175,8 @@ class Evaluator:
             raise ValueError(
                 f"the evaluators count under different rules or with different pixel metrics: {self!r} and {other!r}"
             )
+        self._collect_pairs()
+        other._collect_pairs()
         if both:
             rows = [row for row, name in enumerate(other._names) if name not in both]
             self._parts.append(other.counts[rows])
@@ -204,6 +218,7 @@ class Evaluator:
     @property
     def counts(self) -> Counts:
         """The counts of all pairs so far."""
+        self._collect_pairs()
         if len(self._parts) != 1:
             self._parts = [Counts.concatenate(self._parts)]
         return self._parts[0]
@@ -232,7 +247,8 @@ class Evaluator:
         counts = self.counts
         stems = [self._number(i) if n is None else n for i, n in enumerate(self._names)]
         # pairs without a name are summed in the order of their content, whichever process added them
-        keys = [_content_key(counts, i) if n is None else n for i, n in enumerate(self._names)]
+        content = _content_keys(counts, [i for i, n in enumerate(self._names) if n is None])
+        keys = [next(content) if n is None else n for n in self._names]
         rules = get_protocol(protocol or self.protocol)
         return score(counts, rules, stems, order_by=keys, requested=metrics)
 
@@ -244,16 +260,27 @@ class Evaluator:
         return name
 
 
-def _content_key(counts: Counts, row: int) -> str:
-    """A key for a pair without a name that depends only on what was counted."""
-    digest = hashlib.blake2b(digest_size=16)
-    for held in counts.deviations.values():
-        digest.update(held.histogram[held.rows == row].tobytes())
-    for part in (counts.histogram, counts.size, counts.absolute_error, counts.tie_flags):
-        digest.update(part[row].tobytes())
-    for values in counts.pixel_metrics.values():
-        digest.update(values[row].tobytes())
-    return digest.hexdigest()
+def _content_keys(counts: Counts, rows: Sequence[int]) -> Iterator[str]:
+    """For pairs without a name, keys that depend only on what was counted."""
+    deviations = [
+        dict(zip(held.rows.tolist(), held.histogram, strict=True))
+        for held in counts.deviations.values()
+    ]
+    arrays: list[NDArray[Any]] = [
+        counts.histogram,
+        counts.size,
+        counts.absolute_error,
+        counts.tie_flags,
+        *counts.pixel_metrics.values(),
+    ]
+    for row in rows:
+        digest = hashlib.blake2b(digest_size=16)
+        for histograms in deviations:
+            if row in histograms:
+                digest.update(histograms[row].tobytes())
+        for array in arrays:
+            digest.update(array[row].tobytes())
+        yield digest.hexdigest()
 
 
 def _split_batch(values: Any, what: str) -> list[NDArray[Any]]:
@@ -311,17 +338,19 @@ def _as_map(array: NDArray[Any], n: int) -> NDArray[np.uint8]:
 
 def _as_masks(arrays: list[NDArray[Any]]) -> list[NDArray[np.uint8]]:
     """The grey levels of one update's masks: integers that are all 0 or 1 are classes."""
-    integer = [np.issubdtype(array.dtype, np.integer) and array.size > 0 for array in arrays]
+    # of the integer masks
     largest = [
-        int(array.max()) for array, is_integer in zip(arrays, integer, strict=True) if is_integer
+        int(array.max()) if np.issubdtype(array.dtype, np.integer) and array.size else None
+        for array in arrays
     ]
-    if 1 in largest and max(largest) > 1:
+    highest = max((level for level in largest if level is not None), default=0)
+    if 1 in largest and highest > 1:
         raise ValueError(
-            f"one mask's largest value is 1 and another's {max(largest)}: pass all of them as bool, or all as 0 and 255"
+            f"one mask's largest value is 1 and another's {highest}: pass all of them as bool, or all as 0 and 255"
         )
     masks = []
-    for n, (array, is_integer) in enumerate(zip(arrays, integer, strict=True)):
-        classes = is_integer and array.min() >= 0 and array.max() <= 1
+    for n, (array, level) in enumerate(zip(arrays, largest, strict=True)):
+        classes = level in (0, 1) and array.min() >= 0
         masks.append(_as_uint8(array.astype(np.bool_) if classes else array, "mask", n))
     return masks
 

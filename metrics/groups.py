@@ -10,11 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from sodbench.metrics.arrays import Floats
-from sodbench.metrics.calibration import LEVEL_CURVES, calibration_curve
 from sodbench.metrics.protocols import Protocol, get_protocol
-from sodbench.metrics.scores import CountsSource, Scores, score
+from sodbench.metrics.scores import (
+    CountsSource,
+    Scores,
+    combine_curves,
+    score,
+    without_intermediates,
+)
 from sodbench.metrics.set_metrics import aggregate
-from sodbench.metrics.threshold_metrics import f_measure
 
 __all__ = ["ScoresByGroup", "score_groups"]
 
@@ -48,6 +52,7 @@ def score_groups(
     groups: Sequence[str],
     *,
     undefined_s: str | None = None,
+    requested: Sequence[str] = (),
 ) -> ScoresByGroup:
     """Score N counted pairs by group.
 
@@ -58,6 +63,7 @@ def score_groups(
     stems, groups : sequence of str
         The name of each pair, and of its group.
     undefined_s : {"keep", "skip"}, optional
+    requested : sequence of str
         As for `score`.
 
     Returns
@@ -81,6 +87,7 @@ def score_groups(
             protocol,
             [stems[row] for row in members],
             undefined_s=undefined_s,
+            requested=requested,
         )
         for group, members in sorted(rows.items())
     }
@@ -100,20 +107,14 @@ def _average(
         if own in scores[0].metrics and not (own == name and name.endswith(("_max", "_mean"))):
             keep = keeps_undefined and name in _S_MEASURES
             means[name] = _mean_over_groups(np.array([s.metrics[own] for s in scores]), keep)
-    derived = ("f", "f_meanf", "f_meanpr", "calibration")
     curves = {
-        name: _mean_over_groups(np.stack([s.curves[name] for s in scores]), False)
-        for name in scores[0].curves
-        if name not in derived
+        name: _mean_over_groups(np.stack([s.curve_means[name] for s in scores]), False)
+        for name in scores[0].curve_means
     }
-    curves["f"] = _mean_over_groups(np.stack([s.curves["f_meanf"] for s in scores]), False)
     metrics = {name: float(v) for name, v in aggregate(means, curves, protocol).items()}
-    forms = {
-        "f_meanf": curves["f"],
-        "f_meanpr": f_measure(curves["precision"], curves["recall"], protocol.beta2),
-    }
-    forms["calibration"] = calibration_curve(*(curves[name] for name in LEVEL_CURVES))
-    return metrics, {**curves, **forms, "f": forms[f"f_{protocol.f_max}"]}
+    return without_intermediates(metrics, tuple(scores[0].metrics)), combine_curves(
+        curves, protocol
+    )
 
 
 def _mean_over_groups(values: Floats, keep_undefined: bool) -> Floats:

@@ -16,7 +16,7 @@ from sodbench.metrics.catalogue import MEASUREMENTS, load_pixel_function
 from sodbench.metrics.masks import PreparedMask
 from sodbench.metrics.schemes import PixelColumn
 from sodbench.metrics.ties import normalised_levels, value_range
-from sodbench.metrics.weighted_f import weighted_precision_recall
+from sodbench.metrics.weighted_f import Geometry, weighted_precision_recall
 
 T = TypeVar("T")
 
@@ -122,12 +122,13 @@ def compute_pixel_metrics(
     columns = mask.scheme.columns
     ranges = {column: value_range(darkest, brightest, column.map) for column in columns}
     values: dict[PixelColumn, tuple[float, ...]] = {}
-    weighted = [column for column in columns if column.measurement == "wf"]
     # weighted F has a kernel that serves several preparations at once and shares a mask's part between its maps
-    for geometry in {
-        id(g): g for g in (mask.geometry(c.foreground_above) for c in weighted)
-    }.values():
-        same = [c for c in weighted if mask.geometry(c.foreground_above) is geometry]
+    weighted: dict[int, tuple[Geometry, list[PixelColumn]]] = {}
+    for column in columns:
+        if column.measurement == "wf":
+            geometry = mask.geometry(column.foreground_above)
+            weighted.setdefault(id(geometry), (geometry, []))[1].append(column)
+    for geometry, same in weighted.values():
         distinct = list(dict.fromkeys(ranges[column] for column in same))
         scales = np.array([(1 / (high - low), -low / (high - low)) for low, high in distinct])
         scores = weighted_precision_recall(map_, geometry, scales).tolist()

@@ -128,6 +128,9 @@ class Scores:
         ``>=`` (v >= t / 255), for a map's values v in [0, 1]; ``=`` for curves over the grey levels of the map as stored.
     signature : str
         One line that records how the numbers were made; those of different signatures are not comparable.
+    curve_means : dict of str to float64 [256]
+        The means over images that ``curves`` and the metrics of curves are made of: ``f`` is the mean of the images' F, and
+        each further metric with parameters in its name has its own.
     """
 
     protocol: str
@@ -141,6 +144,7 @@ class Scores:
     empty_masks: tuple[str, ...] = ()
     comparisons: dict[str, str] = field(default_factory=dict)
     signature: str = ""
+    curve_means: dict[str, Floats] = field(default_factory=dict, repr=False)
 
     @cached_property
     def per_image(self) -> "pd.DataFrame":
@@ -203,13 +207,12 @@ def score(
     names = np.array(stems, dtype=object)
     visited = _visit_blocks(counts, protocol, names, order, further, scored or {})
     undefined_s = undefined_s or protocol.undefined_s
-    metrics = _aggregate_visited(visited, protocol, order, undefined_s)
-    curves = _with_both_f(visited.curve_means, protocol)
+    curves = combine_curves(visited.curve_means, protocol)
     undefined = _select(names, np.isnan(visited.scalar("s")))
     return Scores(
         protocol=protocol.name,
         n=len(counts),
-        metrics={n: v for n, v in metrics.items() if n in further or not has_parameters(n)},
+        metrics=_aggregate_visited(visited, protocol, order, undefined_s, further),
         curves=curves,
         stems=tuple(stems),
         image_values=visited.by_name,
@@ -218,7 +221,26 @@ def score(
         empty_masks=_select(names, visited.foreground == 0),
         comparisons={name: protocol.comparison_of(name) for name in curves},
         signature=_scores_signature(protocol, len(counts), undefined_s, len(undefined)),
+        curve_means=visited.curve_means,
     )
+
+
+def without_intermediates(
+    metrics: Mapping[str, float], requested: Sequence[str]
+) -> dict[str, float]:
+    """Leave out metrics with parameters that were computed only on the way to others.
+
+    Parameters
+    ----------
+    metrics : mapping of str to float
+    requested : sequence of str
+        Metrics with parameters that stay.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    return {n: v for n, v in metrics.items() if n in requested or not has_parameters(n)}
 
 
 def _check_number(names: int, pairs: int) -> None:
@@ -229,14 +251,18 @@ def _check_number(names: int, pairs: int) -> None:
 
 
 def _aggregate_visited(
-    visited: "_Visited", protocol: Protocol, order: NDArray[np.intp], undefined_s: str
+    visited: "_Visited",
+    protocol: Protocol,
+    order: NDArray[np.intp],
+    undefined_s: str,
+    requested: Sequence[str],
 ) -> dict[str, float]:
     """The metrics of the set, from the images' values summed in the given order."""
     means = {
         name: _mean(name, values[order], undefined_s) for name, values in visited.by_name.items()
     }
     metrics = aggregate(means, visited.curve_means, protocol)
-    return {name: float(value) for name, value in metrics.items()}
+    return without_intermediates({n: float(v) for n, v in metrics.items()}, requested)
 
 
 def _scores_signature(protocol: Protocol, n: int, undefined_s: str, n_undefined: int) -> str:
@@ -380,8 +406,21 @@ def _visit_blocks(
     return _Visited(columns, scalars, foreground, means, defined)
 
 
-def _with_both_f(means: Mapping[str, Floats], protocol: Protocol) -> dict[str, Floats]:
-    """The mean curves as Scores names them: ``f`` is the one whose maximum is ``f_max``."""
+def combine_curves(means: Mapping[str, Floats], protocol: Protocol) -> dict[str, Floats]:
+    """Make the curves of a set of images from the means over its images.
+
+    Parameters
+    ----------
+    means : mapping of str to float64 [256]
+        As `Scores.curve_means`.
+    protocol : Protocol
+        Which form of F is ``f``.
+
+    Returns
+    -------
+    dict of str to float64 [256]
+        As `Scores.curves`.
+    """
     meanpr = f_measure(means["precision"], means["recall"], protocol.beta2)
     by_form = {"f_meanf": means["f"], "f_meanpr": meanpr}
     own = {"f": by_form[f"f_{protocol.f_max}"]}

@@ -41,7 +41,9 @@ def run(capsys, *arguments):
 @pytest.mark.parametrize("normalised", ["pysod", "pysod_nonorm"])
 def test_metrics_match_pysodmetrics_to_1e_9(normalised):
     """On the fixtures: MAE and S-, weighted and adaptive F- and E-measures of 26 pairs, by the program itself."""
-    promised("match PySODMetrics 1.6.2 and the MATLAB toolbox to 1e-9 on the test fixtures")
+    promised(
+        "1.6.2 and the [MATLAB toolbox](https://github.com/ArcherFMY/sal_eval_toolbox) to 1e-9 on the test fixtures"
+    )
     expected = np.load(DATA / "metrics_public.npz")
     protocol = {"pysod": "pysodmetrics", "pysod_nonorm": "salmetric"}[normalised]
     names = {"sm": "s", "wfm": "wf"}

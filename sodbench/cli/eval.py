@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from sodbench.datasets import Dataset
     from sodbench.reports.conditions import Condition
     from sodbench.reports.text import WorstImages
+    from sodbench.results.groups import GroupedResult
     from sodbench.runners.evaluation.evaluate import Evaluation
-    from sodbench.runners.evaluation.groups import GroupedResult
     from sodbench.runners.evaluation.plan import EvaluationPlan
     from sodbench.runners.evaluation.workers import Workers
 
@@ -199,8 +199,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
     from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
+    from sodbench.results.groups import group_results, read_grouping
     from sodbench.runners.evaluation.evaluate import freeze_gc
-    from sodbench.runners.evaluation.groups import group_results, read_grouping
     from sodbench.runners.evaluation.workers import command_line_workers
 
     load_plugins("sodbench.metrics")

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +48,58 @@ def test_merging_any_partition_in_any_order_is_bit_identical(order, cut, named):
     scores = merged.compute()
     assert scores.metrics == whole.metrics
     assert all((scores.curves[name] == whole.curves[name]).all() for name in whole.curves)
+
+
+def test_pairs_are_counted_together_as_one_by_one():
+    """Grey masks, which differ under another rule, and names on some pairs only."""
+    rng = np.random.default_rng(0)
+    maps = rng.integers(0, 256, (60, 5, 6), np.uint8)
+    masks = rng.integers(0, 256, (60, 5, 6), np.uint8)
+    masks[::3] = np.where(masks[::3] > 99, 255, 0)
+    names = [f"image-{n}" if n % 5 else None for n in range(60)]
+    evaluator, halves = Evaluator("matlab"), [Evaluator("matlab"), Evaluator("matlab")]
+    for n, (map_, mask, name) in enumerate(zip(maps, masks, names, strict=True)):
+        evaluator.update(map_, mask, name)
+        halves[n % 2].update(map_, mask, name)
+        if n in (10, 30):
+            evaluator.compute()
+    pairs = [
+        count_pair(m, PreparedMask(g, evaluator.counts.scheme))
+        for m, g in zip(maps, masks, strict=True)
+    ]
+    one_by_one = Counts.concatenate(p.counts for p in pairs)
+    assert same_counts(evaluator.counts, one_by_one)
+    assert same_counts(pickle.loads(pickle.dumps(halves[1])).counts, one_by_one[1::2])
+    halves[0].merge(halves[1])
+    assert same_counts(halves[0].counts, one_by_one[[*range(0, 60, 2), *range(1, 60, 2)]])
+    assert halves[0].compute().metrics == evaluator.compute().metrics
+
+
+def same_counts(one, other):
+    arrays = [
+        [
+            *(array for held in counts.deviations.values() for array in held),
+            counts.histogram,
+            counts.size,
+            counts.absolute_error,
+            counts.tie_flags,
+            *counts.pixel_metrics.values(),
+        ]
+        for counts in (one, other)
+    ]
+    return all(
+        a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True)
+        for a, b in zip(*arrays, strict=True)
+    )
+
+
+def test_an_evaluator_keeps_no_images():
+    map_, mask = (image.copy() for image in PAIRS[0])
+    images = [weakref.ref(map_), weakref.ref(mask)]
+    evaluator = Evaluator()
+    evaluator.update(map_, mask)
+    del map_, mask
+    assert [image() for image in images] == [None, None]
 
 
 def test_floats_are_quantised_to_the_nearest_level_halves_to_even():

@@ -64,6 +64,21 @@ def test_the_mean_over_sequences_is_that_of_separate_evaluations(protocol, tree,
         assert ours["f_max_meanf"] == pytest.approx(curves["f_meanf"].max(), abs=1e-12)
 
 
+def test_metrics_with_parameters_are_averaged_over_groups(tree, capsys):
+    asked = ["mae", "iou@0.5", "f_max(b2=1)", "hce"]
+    (first, _) = run(tree, capsys, "--metrics", *asked)
+    groups = [group["metrics"] for group in first["groups"].values()]
+    assert all(group.keys() == first["metrics"].keys() == set(asked) for group in groups)
+    for name in ("mae", "iou@0.5", "hce"):
+        mean = np.mean([group[name] for group in groups])
+        assert first["metrics"][name] == pytest.approx(mean, abs=1e-12)
+    maps = tree / "maps/a/DAVSOD"
+    curves = [evaluate(maps / name, tree / f"DAVSOD/{name}/GT").curves for name in SIZES]
+    precision, recall = (np.mean([c[name] for c in curves], 0) for name in ("precision", "recall"))
+    best = np.max(2 * precision * recall / np.maximum(precision + recall, 1e-16))
+    assert first["metrics"]["f_max(b2=1)"] == pytest.approx(best, abs=1e-9)
+
+
 # What PySODEvalToolkit's GroupedMetricRecorder returns for the maps of method a, with PySODMetrics 1.6.2
 PYSODEVALTOOLKIT = {
     "s": 0.868887762586, "wf": 0.680697515233, "mae": 0.161675914579, "f_mean": 0.758234430248,

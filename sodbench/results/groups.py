@@ -10,7 +10,7 @@ from sodbench.datasets.list_files import image_stem, read_lines
 from sodbench.errors import SodbenchError
 from sodbench.metrics import Counts, Scores
 from sodbench.metrics.groups import score_groups
-from sodbench.results import Result
+from sodbench.results.result import Result
 from sodbench.results.stored_pairs import StoredPairs
 
 # The first cell of a header row of a file of groups
@@ -152,7 +152,12 @@ def group_results(results: Sequence[Result], grouping: Grouping) -> list[Grouped
         stems = result.pair_table.stems
         names = grouping.of(stems, f"{result.method} on {result.dataset}")
         scores = score_groups(
-            counts[key], result.protocol, stems, names, undefined_s=result.policy.undefined
+            counts[key],
+            result.protocol,
+            stems,
+            names,
+            undefined_s=result.policy.undefined,
+            requested=result.policy.metrics,
         )
         label = f"{grouping.label}({len(scores.groups)})"
         signature = replace(result.signature, groups=label)

@@ -7,7 +7,7 @@ from pathlib import Path
 from sodbench.console import logger
 from sodbench.errors import SodbenchError
 from sodbench.files import walk
-from sodbench.results.older import complete_result, missing_names
+from sodbench.results.older import complete_result, names_added_since
 from sodbench.results.result import PARTS_FOLDER, RESULT_FILE, Result
 from sodbench.results.result_file import load_result
 
@@ -51,7 +51,7 @@ def _report_completed(stored: list[Result], results: list[Result]) -> None:
     """Report what was computed for results that were stored before a metric was added."""
     older = [one for one, result in zip(stored, results, strict=True) if one is not result]
     if older:
-        names = dict.fromkeys(name for result in older for name in missing_names(result))
+        names = dict.fromkeys(name for result in older for name in names_added_since(result))
         logger.info(
             f"{len(older)} of {len(stored)} result(s) do not hold {', '.join(names)}, which were added after they were "
             "stored and are computed from their counts; the same 'sodbench eval' again stores them"

@@ -7,7 +7,7 @@ from sodbench.metrics.catalogue import aggregate_names, curve_names
 from sodbench.results.result import COUNTS_FILE, Result
 
 
-def missing_names(result: Result) -> tuple[str, ...]:
+def names_added_since(result: Result) -> tuple[str, ...]:
     """List the metrics and curves that every result of this version has and a stored one lacks.
 
     Parameters
@@ -45,7 +45,7 @@ def complete_result(result: Result) -> Result:
     """
     from sodbench.metrics import PROTOCOLS
 
-    if not missing_names(result) or result.folder is None or result.protocol not in PROTOCOLS:
+    if not names_added_since(result) or result.folder is None or result.protocol not in PROTOCOLS:
         return result
     if not os.path.lexists(result.folder / COUNTS_FILE):
         return result

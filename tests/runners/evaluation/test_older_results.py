@@ -7,7 +7,7 @@ from evaluations import assert_restored, content, edit_json, set_hash
 from sodbench.cli import main
 from sodbench.results import load_results, to_frame
 from sodbench.results.consistency import find_differences
-from sodbench.results.older import missing_names
+from sodbench.results.older import names_added_since
 from sodbench.runners.evaluation.verify import verify_results
 
 # the calibration error with its curves, and a metric that single images have, too
@@ -60,7 +60,7 @@ def test_an_older_result_is_read_and_left_as_it_is(older, tmp_path, capsys, comm
 def test_what_an_older_result_lacks_is_computed_from_its_counts(original, older):
     (completed,) = load_results(older)
     (now,) = load_results(original / "out/A")
-    assert missing_names(completed) == ()
+    assert names_added_since(completed) == ()
     assert find_differences(completed, now) == []
     assert np.isfinite(completed.metrics["ece"])
     assert len(completed.counts) == completed.n

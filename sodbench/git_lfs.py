@@ -1,7 +1,7 @@
 """Pointers of Git LFS: what a clone holds in place of large files that were not fetched."""
 
 # Every pointer starts with this line (git-lfs, docs/spec.md)
-_START = b"version https://git-lfs.github.com/spec/"
+_FIRST_LINE = b"version https://git-lfs.github.com/spec/"
 
 # What such a file is, and the fix
 LFS_POINTER = (
@@ -21,4 +21,4 @@ def is_lfs_pointer(start: bytes) -> bool:
     -------
     bool
     """
-    return start.startswith(_START)
+    return start.startswith(_FIRST_LINE)

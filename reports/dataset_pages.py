@@ -143,7 +143,7 @@ def write_check_report(reports: Sequence[DatasetReport], file: Path) -> None:
 
 _STATS = "data stats"
 _PAGE, _NUMBERS = "stats.md", "stats.json"
-_STATS_ENDINGS = (".csv", ".png", ".svg")
+_STATS_ENDINGS = (".csv", ".png", ".svg", ".pdf")
 _SHARES = frozenset(
     {"mean object size", "small objects", "large objects", "several objects",
      "touching the border", "off centre"}
@@ -273,7 +273,7 @@ def write_stats_pages(stats: Sequence[DatasetStats], folder: Path) -> Path:
         output.write_text(_NUMBERS, json.dumps(numbers, indent=1) + "\n")
         for one in stats:
             output.write_text(f"{_stem(one.name)}.csv", _attributes_csv(one))
-            save_figure(draw_stats(one), folder, _stem(one.name), ("png", "svg"))
+            save_figure(draw_stats(one), folder, _stem(one.name))
         output.write_text(_PAGE, _stats_page(stats))
     return folder / _PAGE
 
@@ -372,6 +372,8 @@ def _draw_positions(axes: "Axes", frame: "pd.DataFrame") -> None:
     axes.axvline(CENTRAL, color=COLOURS[0], linewidth=0.8, linestyle=":")
     axes.set(title="position", xlabel="distance from the centre (half diagonals)", ylabel="images")
     axes.set_xlim(0, 1)
+    # room for the legend above the bars
+    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])
     axes.legend(loc="upper right", frameon=True, edgecolor="none", framealpha=1)
 
 

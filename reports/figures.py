@@ -7,7 +7,6 @@ calls where the figure belongs. To add one, add it to the list that one of these
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -19,16 +18,13 @@ from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.metrics.statistics.aggregates import f_curve
 from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
 from sodbench.metrics.statistics.significance import MIN_IMAGES
-from sodbench.reports import gallery, panel_plots, plot_style, plots
+from sodbench.reports import panel_plots, plot_style, plots
 from sodbench.reports.analysis import Analysis, Breakdown
 from sodbench.reports.comparability import Key
 from sodbench.reports.document import Figure
 from sodbench.reports.methods_file import MethodEntries
 from sodbench.results import Result
 
-# as many maps as there is room for side by side on a page
-GRID_METHODS = 6
-GRID_PIXELS = 320
 # with more methods than this each metric's critical-difference diagram is a figure of its own
 MAX_SHARED_DIAGRAMS = 12
 
@@ -90,8 +86,26 @@ def choose_styles(
     own = [(d, metric.name) for d in analysis.datasets]
     mean = analysis.values[own].mean(axis=1)
     best = mean.sort_values(ascending=metric.sign < 0).index[:COLOURED_OF_MANY]
-    chosen = {*map(str, best), *(m for m, e in entries.items() if e.colour), baseline}
+    chosen = {*map(str, best), *find_emphasised(entries, baseline)}
     return plot_style.fade_others(styles, [m for m in analysis.methods if m in chosen])
+
+
+def find_emphasised(entries: MethodEntries, baseline: str | None) -> list[str]:
+    """Return the methods that every figure shows, however many there are.
+
+    Parameters
+    ----------
+    entries : mapping of str to MethodEntry
+        By the name to print.
+    baseline : str, optional
+
+    Returns
+    -------
+    list of str
+        The baseline and the methods with a colour of their own.
+    """
+    own = [method for method, entry in entries.items() if entry.colour]
+    return [baseline, *own] if baseline else own
 
 
 def _note_pale(styles: Styles) -> str:
@@ -409,94 +423,3 @@ def cost_figures(
         )
         figures.append(Figure(key, caption, draw))
     return figures
-
-
-# ---- images with their maps ---------------------------------------------------------------------
-
-
-def image_grids(analysis: Analysis, wanted: Sequence[str]) -> tuple[list[Figure], list[str]]:
-    """Return a grid of images, masks and maps for each dataset.
-
-    Parameters
-    ----------
-    analysis : Analysis
-    wanted : sequence of str
-        Which images to show, see `sodbench.reports.gallery.choose_images`.
-
-    Returns
-    -------
-    figures : list of Figure
-        One for each dataset that has files to show.
-    notes : list of str
-        A sentence for each dataset of which files are missing.
-    """
-    figures, notes = [], []
-    for number, dataset in enumerate(analysis.datasets, 1):
-        results = {
-            m: analysis.results[m, dataset]
-            for m in analysis.methods
-            if (m, dataset) in analysis.results
-        }
-        choices = gallery.choose_images(
-            results,
-            analysis.primary_metric,
-            wanted,
-            dataset,
-            analysis.seed,
-            analysis.comparable.alike[dataset],
-        )
-        figure, missing = _image_grid(f"images_{number}", analysis, dataset, results, choices)
-        if figure:
-            figures.append(figure)
-        if missing:
-            notes.append(
-                f"{len(set(missing))} images of {dataset} are no longer where they were when they were scored, "
-                f"for example {missing[0]}; the numbers are not affected."
-            )
-    return figures, notes
-
-
-def _image_grid(
-    key: str,
-    analysis: Analysis,
-    dataset: str,
-    results: Mapping[str, Result],
-    choices: Sequence[gallery.ImageChoice],
-) -> tuple[Figure | None, list[Path]]:
-    """A row for each image; also the files that are missing.  No figure if none of them can be shown."""
-    metric = analysis.primary_metric
-    shown = dict(list(results.items())[:GRID_METHODS])
-    rows: list[plots.GridRow] = []
-    missing: list[Path] = []
-    for choice in choices:
-        thumbnails, not_found = gallery.load_thumbnails(choice.stem, shown, GRID_PIXELS)
-        missing += not_found
-        cells = [(thumbnails.image, ""), (thumbnails.mask, "")]
-        cells += [(thumbnails.maps[m], _score(r, choice.stem, metric)) for m, r in shown.items()]
-        rows.append((f"{choice.stem} ({choice.reason})", cells))
-    if not any(pixels is not None for _, cells in rows for pixels, _ in cells):
-        return None, missing
-    own = " (best threshold of that image)" * metric.name.endswith("_max")
-    reasons = ", ".join(f"{c.stem}: {_REASONS[c.reason]}" for c in choices)
-    caption = f"Images of {dataset} with ground truth (GT) and maps; below each map its {metric.label}{own}. {reasons}."
-    if len(results) > len(shown):
-        caption += f" The first {len(shown)} of {len(results)} methods are shown."
-    draw = partial(plots.image_grid, rows, ["image", "GT", *shown])
-    return Figure(key, caption, draw), missing
-
-
-_REASONS = {
-    "best": "best on average",
-    "worst": "worst on average",
-    "disputed": "where the methods differ most",
-    "random": "drawn at random",
-    "named": "as asked for",
-}
-
-
-def _score(result: Result, stem: str, metric: Metric) -> str:
-    table = result.table
-    if stem not in table.index or metric.name not in table:
-        return ""
-    value = float(table[metric.name].to_dict()[stem])
-    return f"{value:.3f}"

@@ -204,7 +204,7 @@ def image_grid(
             else:
                 axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
             if i == 0:
-                axes.set_title(short_label(headings[j], int(side * 14)), fontsize=7)
+                axes.set_title(short_label(headings[j], int(side * 17)), fontsize=7)
             axes.set_xlabel(
                 short_label(row_label if j == 0 else caption, int(side * 21)),
                 fontsize=5.5,

@@ -14,8 +14,9 @@ from sodbench.reports.citations import bibtex
 from sodbench.reports.comparability import Key
 from sodbench.reports.document import Alerts, Block, Bullets, Code, Document, Paragraph, Section
 from sodbench.reports.image_counts import MIN_IMAGES_FOR_WIDTH
+from sodbench.reports.image_grids import image_grids
 from sodbench.reports.inputs import ReportInputs
-from sodbench.reports.methods_file import label_of
+from sodbench.reports.methods_file import by_label, label_of
 from sodbench.reports.result_statistics import SIZE
 from sodbench.reports.summary import find_alerts, write_headline
 
@@ -78,7 +79,7 @@ def build_document(
             "uncertainty",
         ),
         Section("Curves", _curve_blocks(analysis, styles), "curves"),
-        Section("Per-image scores", _images(analysis, options.images, styles), "images"),
+        Section("Per-image scores", _images(analysis, inputs, styles), "images"),
         Section("Attribute-based analysis", _attributes(analysis, styles), "attributes"),
         Section("Scores by group", _group_blocks(analysis), "groups"),
         Section("Sensitivity to the evaluation protocol", _protocols(analysis), "protocols"),
@@ -179,8 +180,10 @@ def _curve_blocks(analysis: Analysis, styles: figures.Styles) -> tuple[Block, ..
     return (Paragraph(text, notice=True), *drawn)
 
 
-def _images(analysis: Analysis, wanted: Sequence[str], styles: figures.Styles) -> tuple[Block, ...]:
-    grids, notes = figures.image_grids(analysis, wanted)
+def _images(analysis: Analysis, inputs: ReportInputs, styles: figures.Styles) -> tuple[Block, ...]:
+    options = inputs.options
+    emphasised = figures.find_emphasised(by_label(inputs.entries), options.baseline)
+    grids, notes = image_grids(analysis, options.images, emphasised)
     return (
         *figures.image_score_figures(analysis, styles),
         *grids,

@@ -167,7 +167,12 @@ def find_alerts(analysis: Analysis, input_problems: Sequence[str]) -> list[Alert
     }
     undecided = sum(c.undecided for c in analysis.comparisons)
     alerts = [
-        Alert("not compared", len(excluded), "results that are not compared", "uncertainty"),
+        Alert(
+            "not compared",
+            len(excluded),
+            "result" + "s" * (len(excluded) != 1) + " made in another way or from other images",
+            "uncertainty",
+        ),
         Alert(
             "number of images",
             len(analysis.check_image_counts()),

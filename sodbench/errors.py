@@ -139,7 +139,11 @@ class ProblemKind(StrEnum):
     )
     BROKEN_LINK = ("broken-link", Severity.WARNING, "a link that leads nowhere")
     NOT_READ = ("not-read", Severity.WARNING, "an image or mask of a type that is not read")
-    MASK_CODING = ("mask-coding", Severity.WARNING, "a mask that holds only 0 and small values")
+    MASK_CODING = (
+        "mask-coding",
+        Severity.WARNING,
+        "a mask of other values than 0, none of which is foreground",
+    )
     MAP_CODING = ("map-coding", Severity.WARNING, "a map that holds only 0 and small values")
     # notes: a documented rule settles them
     GREY_MASK = ("grey-mask", Severity.NOTE, "a mask with levels other than 0 and 255")

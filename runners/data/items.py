@@ -15,7 +15,9 @@ from sodbench.errors import ImageError, Problem
 from sodbench.images import (
     LOW_16_BIT,
     LOW_16_BIT_FIX,
+    MASK_CODING_FIX,
     decode_luminance,
+    describe_levels,
     read_bytes,
     read_grey,
     resize_grey,
@@ -166,15 +168,12 @@ def find_level_problems(path: Path, pixels: NDArray[np.uint8], note: str) -> Ite
         return
     counts = np.bincount(pixels.ravel(), minlength=256)
     levels = np.flatnonzero(counts)
-    # another fault than grey levels: the values are classes, and all are below the threshold
-    if len(levels) <= 2 and levels[-1] == 1:
-        detail = "coded 0 and 1, so it is read as empty; write it again with 0 and 255 as 8-bit PNG"
+    # another fault than grey levels: the values are classes or colours, and all are below the threshold
+    if levels[-1] <= FOREGROUND_THRESHOLD:
+        detail = f"{describe_levels(levels.tolist())}, so it is read as empty{after_note}; {MASK_CODING_FIX}"
         yield Problem("mask-coding", str(path), detail)
         return
     share = counts[1:255].sum() / pixels.size
     first = ", ".join(map(str, levels[:7])) + (", ..." if len(levels) > 7 else "")
     detail = f"{len(levels)} grey levels ({first}); {share:.2%} of the pixels are neither 0 nor 255"
-    detail += after_note
-    if not counts[FOREGROUND_THRESHOLD + 1 :].any():
-        detail += f"; none is above {FOREGROUND_THRESHOLD}, so the mask would be empty"
-    yield Problem("grey-mask", str(path), detail)
+    yield Problem("grey-mask", str(path), detail + after_note)

@@ -38,7 +38,7 @@ from sodbench.metrics.scores import BLOCK, BlockScores, score_block
 from sodbench.plugins import load_plugins
 from sodbench.quoting import size_text
 from sodbench.results import Policy
-from sodbench.results.pair_problems import ZERO_ONE, describe_other_shape
+from sodbench.results.pair_problems import describe_other_shape, note_mask_levels
 from sodbench.results.stored_pairs import (
     MISSING_AS_BLACK,
     NO_FILE,
@@ -394,8 +394,7 @@ def count_visit(
     except (ImageError, OSError) as error:
         return [Problem("unreadable-mask", str(visit.mask), _detail(error))] * len(visit.maps)
     mask = PreparedMask(decoded.pixels, scheme or counting_scheme(policy))
-    note = ZERO_ONE if mask.levels[-1] == 1 else decoded.note
-    prepared = _Mask(mask, file, note)
+    prepared = _Mask(mask, file, note_mask_levels(mask.levels, decoded.note))
     try:
         return [_count_map(path, prepared, policy, folder) for _, path in visit.maps]
     except MetricError as error:

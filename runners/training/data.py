@@ -18,12 +18,15 @@ from PIL import Image
 
 from sodbench.console import bar, logger
 from sodbench.datasets import Dataset, Sample
+from sodbench.datasets.attributes import FOREGROUND_THRESHOLD
 from sodbench.errors import ImageError, Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.images import (
     LOW_16_BIT,
     LOW_16_BIT_FIX,
+    MASK_CODING_FIX,
     GreyImage,
     Pixels,
+    describe_levels,
     image_size,
     read_grey,
     read_rgb,
@@ -172,8 +175,10 @@ def _describe_coding_fault(mask: GreyImage) -> str:
     if LOW_16_BIT in mask.note:
         return f"{mask.note}; so all of it is background; {LOW_16_BIT_FIX}"
     # read as levels of 0 to 255, such a mask is all but black, and the network would learn that
-    if mask.pixels.max() == 1:
-        return "its values are 0 and 1, not 0 and 255; multiply it by 255"
+    if 0 < mask.pixels.max() <= FOREGROUND_THRESHOLD:
+        levels = describe_levels(np.unique(mask.pixels).tolist())
+        note = f"; {mask.note}" if mask.note else ""
+        return f"{levels}, so no pixel of it is foreground{note}; {MASK_CODING_FIX}"
     return ""
 
 

@@ -5,8 +5,10 @@ from sodbench.images.grey import (
     ALPHA_VARIES,
     LOW_16_BIT,
     LOW_16_BIT_FIX,
+    MASK_CODING_FIX,
     GreyImage,
     Pixels,
+    describe_levels,
 )
 from sodbench.images.image_files import (
     IMAGE_EXTENSIONS,
@@ -36,6 +38,7 @@ __all__ = [
     "IMAGE_EXTENSIONS",
     "LOW_16_BIT",
     "LOW_16_BIT_FIX",
+    "MASK_CODING_FIX",
     "MAX_PIXELS",
     "MAX_PIXELS_VARIABLE",
     "UNREAD_EXTENSIONS",
@@ -45,6 +48,7 @@ __all__ = [
     "decode_grey",
     "decode_luminance",
     "decode_rgb",
+    "describe_levels",
     "image_size",
     "is_image_name",
     "read_bytes",

@@ -1,5 +1,6 @@
 """A grey image with a note on how it was converted, and what all readers share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,10 @@ Samples = NDArray[np.uint8] | NDArray[np.uint16]
 # Part of the note of a 16-bit file whose values all fit 8 bits, so that the high byte that OpenCV takes is 0 everywhere
 LOW_16_BIT = "16-bit, but values of 0.."
 LOW_16_BIT_FIX = "save it as 8-bit, or multiply its values by 257"
+# What to do about a mask whose object is coded as a class or in a dark colour
+MASK_CODING_FIX = (
+    "write it again with 255 for the object and 0 for the background, as 8-bit grey PNG"
+)
 
 # The note of a map that is the alpha channel of its file
 ALPHA_TAKEN = "alpha channel taken"
@@ -36,6 +41,26 @@ class GreyImage(NamedTuple):
 
     pixels: Pixels
     note: str = ""
+
+
+def describe_levels(levels: Sequence[int]) -> str:
+    """Describe the grey levels of a mask: ``values 0 and 38 only``, ``values 0, 38, ...``.
+
+    Parameters
+    ----------
+    levels : sequence of int
+        Those that occur, ascending.
+
+    Returns
+    -------
+    str
+        Short, and without a semicolon.
+    """
+    if len(levels) == 1:
+        return f"value {levels[0]} only"
+    if len(levels) == 2:
+        return f"values {levels[0]} and {levels[1]} only"
+    return f"values {levels[0]}, {levels[1]}, ..."
 
 
 def join_notes(*notes: str) -> str:

@@ -8,14 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.errors import Problem, ProblemKind
-from sodbench.images import ALPHA_TAKEN, ALPHA_VARIES, LOW_16_BIT, LOW_16_BIT_FIX
+from sodbench.images import (
+    ALPHA_TAKEN,
+    ALPHA_VARIES,
+    LOW_16_BIT,
+    LOW_16_BIT_FIX,
+    MASK_CODING_FIX,
+    describe_levels,
+)
 from sodbench.metrics import Protocol
 from sodbench.quoting import size_text
 from sodbench.results.pair_table import PairTable
-from sodbench.results.stored_pairs import MISSING_AS_BLACK, RESIZE_CODES, Records
+from sodbench.results.stored_pairs import MISSING_AS_BLACK, PAIR_RECORD, RESIZE_CODES, Records
 
-# A decoder's note: the image holds 0 and 1, where 0 and 255 are expected
-ZERO_ONE = "values 0 and 1 only"
+# A map that holds 0 and 1, where 0 to 255 are expected
+_ZERO_ONE = "values 0 and 1 only"
+# How a note on a mask starts that names its levels; what the decoder noted follows after a semicolon
+_LEVELS = ("value ", "values ")
+# A mask whose brightest level is not above this is background under most protocols
+_DARK = 128
 # The kinds that are found pair by pair, for each protocol; the others concern the folders
 PAIR_PROBLEMS = frozenset(
     {
@@ -85,11 +96,14 @@ def _path(files: PairTable, row: int, which: str, folders: Mapping[str, str | No
 
 def _mask_problems(file: str, record: Any, *, empty: bool, rule: str) -> Iterator[Problem]:
     note, levels = record["mask_note"].decode(), int(record["mask_levels"])
-    if note == ZERO_ONE:
-        detail = f"{ZERO_ONE}, so all of it is background; store it as 0 and 255"
-        yield Problem(ProblemKind.MASK_CODING, file, detail)
-    elif LOW_16_BIT in note:
+    coding = f"{levels} level(s) other than 0"
+    if note.startswith(_LEVELS):
+        coding, _, note = note.partition("; ")
+    if LOW_16_BIT in note:
         detail = f"{note}; so all of it is background; {LOW_16_BIT_FIX}"
+        yield Problem(ProblemKind.MASK_CODING, file, detail)
+    elif empty and levels:
+        detail = f"{coding}, so all of it is background ({rule}); {MASK_CODING_FIX}"
         yield Problem(ProblemKind.MASK_CODING, file, detail)
     elif levels:
         detail = f"{levels} grey level(s) beside 0 and 255; {rule}"
@@ -98,6 +112,28 @@ def _mask_problems(file: str, record: Any, *, empty: bool, rule: str) -> Iterato
         yield Problem(ProblemKind.CONVERTED, file, note)
     if empty:
         yield Problem(ProblemKind.EMPTY_MASK, file, f"no pixel is foreground; {rule}")
+
+
+def note_mask_levels(levels: Sequence[int], note: str) -> str:
+    """Return the note on a mask: its levels, if it may be coded otherwise than as 0 and 255, and the decoder's note.
+
+    Parameters
+    ----------
+    levels : sequence of int
+        The grey levels that occur, ascending.
+    note : str
+        What the decoder noted.
+
+    Returns
+    -------
+    str
+        At most as long as a record holds, where the decoder's note is.
+    """
+    if not 0 < levels[-1] <= _DARK:
+        return note
+    own = describe_levels(levels)
+    both = f"{own}; {note}" if note else own
+    return both if len(both) <= PAIR_RECORD["mask_note"].itemsize else own
 
 
 def _map_problems(file: str, record: Any) -> Iterator[Problem]:
@@ -111,7 +147,7 @@ def _map_problems(file: str, record: Any) -> Iterator[Problem]:
         hint = "; is the mask in alpha? --channel alpha" if ALPHA_VARIES in note else ""
         yield Problem(ProblemKind.CONVERTED, file, note + hint)
     if brightest == 1:
-        detail = f"{ZERO_ONE}, so all of it is almost black; store it as 0 and 255"
+        detail = f"{_ZERO_ONE}, so all of it is almost black; store it as 0 and 255"
         yield Problem(ProblemKind.MAP_CODING, file, detail)
     if LOW_16_BIT in note:
         detail = f"{note}; so all of it is black; {LOW_16_BIT_FIX}"
@@ -146,7 +182,7 @@ def describe_other_shape(size: Sequence[int], wanted: Sequence[int]) -> str:
 
 def _is_noteworthy(note: str) -> bool:
     """Whether a decoder's conversion can change numbers or deserves a look; 1-bit masks are as good as 8-bit ones."""
-    return bool(note) and note not in ("1-bit", ZERO_ONE, ALPHA_TAKEN) and LOW_16_BIT not in note
+    return bool(note) and note not in ("1-bit", ALPHA_TAKEN) and LOW_16_BIT not in note
 
 
 def sorted_unique(problems: Iterable[Problem]) -> list[Problem]:

@@ -19,6 +19,7 @@ from sodbench.reports import panel_plots, plot_style
 from sodbench.reports.analysis import analyse
 from sodbench.reports.attributes import read_attributes
 from sodbench.reports.citations import bibtex
+from sodbench.reports.image_grids import image_grids
 from sodbench.reports.inputs import ReportInputs, ReportOptions, read_costs
 from sodbench.reports.markdown import REPORT_MARKER
 from sodbench.reports.published import load_published
@@ -178,6 +179,22 @@ def test_thumbnails_are_made_once(odd_results, tmp_path, monkeypatch, without_fi
     assert len(made) == 12 * 3
     report_page(odd_results[:2], tmp_path / "out", **options)
     assert len(made) == 12 * 4
+
+
+def test_a_grid_of_many_methods_shows_the_best_and_the_emphasised_ones(tmp_path):
+    results = [
+        synthetic(f"m{i}", "own", noise=0.9 - i / 10, folder=tmp_path / "data", images=10)
+        for i in range(8)
+    ]
+    analysis = analyse(results, resamples=20)
+    order = analysis.values[("own", "f_max")].sort_values().index
+    (figure,), _ = image_grids(analysis, ["best"])
+    titles = [axes.get_title() for axes in figure.draw().axes]
+    assert titles == ["image", "GT", *(m for m in analysis.methods if m not in order[:2])]
+    assert "6 of 8 methods are shown" in figure.caption
+    (figure,), _ = image_grids(analysis, ["best"], [order[0]])
+    titles = [axes.get_title() for axes in figure.draw().axes]
+    assert titles == ["image", "GT", *(m for m in analysis.methods if m not in order[1:3])]
 
 
 def test_missing_images_are_reported_and_change_no_number(tmp_path, without_figures):

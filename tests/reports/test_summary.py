@@ -54,6 +54,7 @@ def test_alerts_are_counted_and_lead_to_their_section():
     alerts = {a.kind: a for a in find_alerts(analyse(results, resamples=100), ["--bench: x"])}
     assert (alerts["grey-mask"].count, alerts["grey-mask"].anchor) == (3, "problems")
     assert (alerts["not compared"].count, alerts["not compared"].anchor) == (1, "uncertainty")
+    assert alerts["not compared"].line.startswith("not compared: 1 result made in another way")
     assert alerts["few images"].line == "few images: 1 of 1 datasets with fewer than 50 images"
     assert alerts["number of images"].count == 3 and alerts["inputs"].count == 1
 

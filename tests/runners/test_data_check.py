@@ -408,6 +408,14 @@ def test_the_note_on_small_16_bit_values_is_its_own_kind() -> None:
     assert (problem.kind, problem.detail) == ("empty-mask", "all black: no object; 1-bit")
 
 
+def test_a_mask_in_dark_levels_is_named_with_its_levels() -> None:
+    mask = np.zeros((4, 4), np.uint8)
+    mask[1:3] = 38
+    (problem,) = find_level_problems(Path("a.png"), mask, "palette in colour (luminance taken)")
+    assert problem.kind == "mask-coding"
+    assert "values 0 and 38 only" in problem.detail and "palette in colour" in problem.detail
+
+
 def test_files_that_are_not_read_are_counted(tmp_path: Path) -> None:
     root = tmp_path / "Own"
     noise(root, ["a", "b"])

@@ -76,6 +76,7 @@ def test_pages(four: Path, tmp_path: Path) -> None:
     page = write_stats_pages(sets, tmp_path / "out")
     assert sorted(p.name for p in page.parent.iterdir()) == [
         "Four.csv",
+        "Four.pdf",
         "Four.png",
         "Four.svg",
         "stats.json",

@@ -144,6 +144,37 @@ def test_a_mask_of_zeros_and_ones_is_a_problem(folders):
     assert [p.kind for p in result.problems] == ["empty-mask", "mask-coding"]
 
 
+@pytest.mark.parametrize("colours", [(0, 128, 0), (128, 0, 0, 0, 128, 0, 128, 128, 0)])
+def test_palette_masks_in_dark_colours_are_a_problem(folders, capsys, colours):
+    """DAVIS and VOC colour the first object (128, 0, 0), which is grey 38: all of it is background."""
+    grey = np.asarray(Image.open(folders / "gt/img05.png"))
+    classes = (grey > 128).astype(np.uint8) * np.arange(1, grey.shape[1] + 1, dtype=np.uint8)
+    classes = np.where(classes, 1 + classes % (len(colours) // 3), 0).astype(np.uint8)
+    image = Image.fromarray(classes, "P")
+    image.putpalette([0, 0, 0, *colours])
+    image.save(folders / "gt/img05.png")
+    assert run(folders, "--format", "json", "--protocol", "all") == 1
+    found = json.loads(capsys.readouterr().out)["problems"]
+    problems = [p for p in found if p["kind"] == "mask-coding"]
+    assert {p["file"] for p in problems} == {str(folders / "gt/img05.png")}
+    levels = sorted(set(np.unique(np.asarray(Image.open(folders / "gt/img05.png").convert("L")))))
+    shown = [str(level) for level in levels]
+    named = " and ".join(shown) if len(shown) == 2 else ", ".join([*shown[:2], "..."])
+    assert all(f"values {named}" in p["detail"] for p in problems)
+    assert all("255 for the object" in p["detail"] for p in problems)
+    assert "palette in colour" in str([p for p in found if p["kind"] == "converted"])
+
+
+def test_a_mask_level_at_the_threshold_is_a_problem_only_where_it_is_background(folders):
+    pixels = np.asarray(Image.open(folders / "gt/img05.png"))
+    save_image(folders / "gt/img05.png", np.where(pixels > 128, np.uint8(128), np.uint8(0)))
+    kinds = {
+        protocol: [p.kind for p in evaluate(folders / "maps", folders / "gt", protocol).problems]
+        for protocol in ("pysodmetrics", "matlab")
+    }
+    assert kinds == {"pysodmetrics": ["empty-mask", "mask-coding"], "matlab": ["grey-mask"]}
+
+
 def test_maps_of_zeros_and_ones_are_a_problem(folders):
     save_image(folders / "maps/img05.png", np.asarray(Image.open(folders / "gt/img05.png")) // 255)
     result = evaluate(folders / "maps", folders / "gt")

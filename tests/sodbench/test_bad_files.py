@@ -97,7 +97,7 @@ def test_a_bench_record_that_is_none_is_refused(content, maps, capsys):
     (maps / "bench.json").write_text(content)
     command = ["report", str(maps / "out"), "-o", str(maps / "report.md")]
     assert main([*command, "--bench", str(maps / "bench.json")]) == 2
-    one_line(capsys, "bench.json", "not a result of 'sodbench bench'")
+    one_line(capsys, "bench.json", "not a record of 'sodbench bench -o FILE'")
 
 
 @pytest.mark.parametrize("which", ["name", "list"])

@@ -717,3 +717,19 @@ def test_nothing_is_written_inside_a_folder_of_images(tmp_path, capsys, option):
     assert main(["predict", str(photos), *words, "--model", "centre-prior"]) == 2
     assert f"is inside {photos}" in capsys.readouterr().err
     assert [p.name for p in photos.iterdir()] == ["a.jpg"] and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        (["--precision", "bf16"], "a precision"),
+        (["--compile"], "compilation"),
+        (["--padding"], "padding"),
+        (["--cuda-graphs"], "CUDA graphs"),
+    ],
+)
+def test_a_baseline_refuses_choices_without_effect(images, tmp_path, capsys, option, name):
+    command = ["predict", str(images), "-o", str(tmp_path / "maps"), "--model", "centre-prior"]
+    assert main([*command, *option]) == 2
+    assert f"{name} would have no effect" in capsys.readouterr().err
+    assert not (tmp_path / "maps").exists()

@@ -123,6 +123,8 @@ def test_the_chooser_rules_tables_curves_and_browser_and_stays_in_the_address(pa
     assert len(all_(page, "#chart-svg .curve")) == 3
     assert ODD[1] not in texts(page, "#view-detail h4")
     assert "4 of 5 metrics, 3 of 4 methods" in text(page, "#chooser-state")
+    folded = texts(page, "details.more:not([hidden]) > summary")
+    assert folded == ["S by object size", "Max E by object size", "Weighted F by object size"]
     address = page.current_url
     page.get("about:blank")
     page.get(address)

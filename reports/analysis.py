@@ -5,7 +5,7 @@ Everything here comes from stored counts and per-image tables; no image is opene
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,7 @@ from sodbench.reports.selection import (
     sort_datasets,
 )
 from sodbench.results import Result
+from sodbench.results.groups import BY_FOLDER, GroupedResult, Grouping, group_results
 
 # Results worked on at a time; each of them holds some 300 MB for 5,000 images.
 _THREADS = min(4, worker_count())
@@ -79,6 +80,8 @@ class Analysis:
         The methods and datasets of the mean ranks.
     image_groups : mapping
         By dataset, attribute and group, the names of its images.
+    grouped : mapping of (str, str) to GroupedResult
+        By (method, dataset), the means over sequences or classes, where images are in such groups.
     """
 
     results: Mapping[Key, Result]
@@ -95,6 +98,7 @@ class Analysis:
     comparable: Comparable
     ranking: Ranking
     image_groups: Mapping[str, Mapping[str, Mapping[str, tuple[str, ...]]]]
+    grouped: Mapping[Key, GroupedResult] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (
@@ -220,6 +224,7 @@ def analyse(
     methods: Sequence[str] | None = None,
     datasets: Sequence[str] | None = None,
     attributes: Mapping[str, pd.DataFrame] | None = None,
+    grouping: Grouping = BY_FOLDER,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Analysis:
@@ -232,6 +237,8 @@ def analyse(
         Only these, in this order.
     attributes : mapping of str to DataFrame, optional
         By dataset, what `sodbench.datasets.attribute_groups` returns. Scores are broken down by these.
+    grouping : Grouping, optional
+        The sequences or classes over whose means scores are averaged, for the datasets that it applies to.
     resamples, seed : int, optional
         Of the bootstrap. The numbers of one dataset do not depend on the other datasets.
 
@@ -259,11 +266,7 @@ def analyse(
         datasets=dataset_names,
         metrics=shown,
         values=_tabulate_values(by_key, method_names, dataset_names, shown),
-        intervals={
-            (*key, name): interval
-            for key, one in statistics.items()
-            for name, interval in one.intervals.items()
-        },
+        intervals=_collect_intervals(statistics),
         comparisons=_compare_all(by_key, dataset_names, shown, statistics, comparable),
         breakdowns=collect_breakdowns(statistics, comparable, shown),
         by_protocol={key: one.f_max_by_protocol for key, one in statistics.items()},
@@ -272,6 +275,7 @@ def analyse(
         comparable=comparable,
         ranking=_find_ranking(comparable, _ranked_methods(comparable, by_key)),
         image_groups=_collect_members(own, statistics),
+        grouped=_group_all(own, grouping),
     )
 
 
@@ -351,6 +355,28 @@ def _compute_all(
 
     computed = in_threads(compute, list(results), "statistics", "result", _THREADS)
     return dict(zip(results, computed, strict=True))
+
+
+def _group_all(results: Mapping[Key, Result], grouping: Grouping) -> dict[Key, GroupedResult]:
+    """The scores by group of the results whose images are in groups."""
+
+    def score_groups(key: Key) -> GroupedResult:
+        # a copy, as in compute_statistics
+        return group_results([replace(results[key])], grouping)[0]
+
+    keys = [key for key, one in results.items() if grouping.applies_to(one.pair_table.stems)]
+    scored = in_threads(score_groups, keys, "groups", "result", _THREADS)
+    return dict(zip(keys, scored, strict=True))
+
+
+def _collect_intervals(
+    statistics: Mapping[Key, ResultStatistics],
+) -> dict[tuple[str, str, str], Interval]:
+    return {
+        (*key, name): interval
+        for key, one in statistics.items()
+        for name, interval in one.intervals.items()
+    }
 
 
 def _compare_all(

@@ -25,6 +25,7 @@ from sodbench.reports.published import PublishedTable, select_published
 from sodbench.reports.report_folder import ReportPlace
 from sodbench.reports.sources import find_outside
 from sodbench.results import Result
+from sodbench.results.groups import BY_FOLDER, Grouping, read_grouping
 
 # Megabytes of a page in one file
 DEFAULT_MAX_SIZE = 4.5
@@ -54,6 +55,9 @@ class ReportOptions:
         Files that ``sodbench bench`` wrote, or ``METHOD=FILE`` if the record has another name than the results.
     attributes : sequence of Path
         What ``sodbench data stats`` wrote, see `sodbench.reports.attributes.read_attributes`.
+    group_by : str, optional
+        ``parent`` or a file, see `sodbench.results.groups.read_grouping`; by default ``parent`` where all images are in
+        folders of groups.
     images : sequence of str
         Which images to show, see `sodbench.reports.gallery.choose_images`.
     thumbnails : int, optional
@@ -85,6 +89,7 @@ class ReportOptions:
     methods_file: Path | None = None
     bench: Sequence[Path | str] = ()
     attributes: Sequence[Path] = ()
+    group_by: str | None = None
     images: Sequence[str] = DEFAULT_IMAGES
     thumbnails: int | None = None
     template: Path | None = None
@@ -111,6 +116,8 @@ class ReportInputs:
         By method, then by kind of cost, see `read_costs`.
     attributes : mapping
         The groups of images of each dataset.
+    grouping : Grouping
+        The sequences or classes over whose means the scores are averaged.
     entries : mapping
         The content of the methods file, by the name in the results.
     """
@@ -120,6 +127,7 @@ class ReportInputs:
     published: tuple[PublishedTable, ...]
     costs: Mapping[str, Mapping[str, float]]
     attributes: Mapping[str, pd.DataFrame]
+    grouping: Grouping = BY_FOLDER
     entries: MethodEntries = field(default_factory=dict)
 
 
@@ -165,8 +173,30 @@ def read_inputs(
         select_published(options.published, options.published_methods),
         costs,
         read_attributes(options.attributes, reported),
+        _read_grouping(options.group_by, reported),
         entries,
     )
+
+
+def _read_grouping(text: str | None, results: Sequence[Result]) -> Grouping:
+    """What ``--group-by`` names, checked against the images of the results."""
+    if text is None:
+        return BY_FOLDER
+    grouping = read_grouping(text)
+    stems = {f"{r.method} on {r.dataset}": list(r.table.index) for r in results}
+    grouped = [title for title, names in stems.items() if grouping.applies_to(names)]
+    for title in grouped:
+        grouping.of(stems[title], title)
+    if not grouped:
+        reason = (
+            "the file names none of the images"
+            if grouping.file
+            else "the masks were not in a folder for each group when they were scored; 'sodbench eval --group-by "
+            "parent -o DIR' scores such datasets, and --group-by FILE.csv names the groups"
+        )
+        datasets = ", ".join(dict.fromkeys(r.dataset for r in results))
+        raise SodbenchError(f"--group-by {text}: {datasets}: {reason}")
+    return grouping
 
 
 def use_labels(

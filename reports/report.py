@@ -115,6 +115,7 @@ def _analyse(results: Sequence[Result], inputs: ReportInputs) -> Analysis:
         methods=options.methods,
         datasets=options.datasets,
         attributes=inputs.attributes,
+        grouping=inputs.grouping,
         resamples=options.resamples,
         seed=options.seed,
     )

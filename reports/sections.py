@@ -81,6 +81,7 @@ def build_document(
         Section("Curves", _curve_blocks(analysis, styles), "curves"),
         Section("Per-image scores", _images(analysis, inputs, styles), "images"),
         Section("Attribute-based analysis", _attributes(analysis, styles), "attributes"),
+        Section("Scores by group", _group_blocks(analysis), "groups"),
         Section("Sensitivity to the evaluation protocol", _protocols(analysis), "protocols"),
         Section("Published numbers", _published(analysis, inputs), "published"),
         Section("Problems found", _problems(analysis, problems), "problems"),
@@ -224,6 +225,18 @@ def _attributes(analysis: Analysis, styles: figures.Styles) -> tuple[Block, ...]
         if breakdown.metric == metric:
             blocks.append(figures.breakdown_figure(analysis, breakdown, styles))
     return tuple(blocks)
+
+
+def _group_blocks(analysis: Analysis) -> tuple[Block, ...]:
+    datasets = [d for d in analysis.datasets if any(d == own for _, own in analysis.grouped)]
+    if not datasets:
+        return ()
+    intro = (
+        "Sequences or classes, each scored by itself, and the mean over them, in which each counts as much as another "
+        "however many images it has. Curves are averaged over the images of a group, then over the groups, and then the "
+        "maximum or mean over thresholds is taken. All other sections are about the means over images."
+    )
+    return (Paragraph(intro), *(kind_tables.group_table(analysis, d) for d in datasets))
 
 
 def _protocols(analysis: Analysis) -> tuple[Block, ...]:

@@ -207,7 +207,7 @@ def _attributes(analysis: Analysis, styles: figures.Styles) -> tuple[Block, ...]
     known = [name for name in attributes if name in _ATTRIBUTES]
     meanings = "; ".join(f"{name}: {_ATTRIBUTES[name]}" for name in known)
     intro = (
-        f"Groups of images, each scored by itself: {metric.title} with a figure, then the other metrics. {meanings}. Intervals "
+        f"Groups of images, each scored by itself: {metric.label} with a figure, then the other metrics. {meanings}. Intervals "
         f"of groups of fewer than {MIN_IMAGES_FOR_WIDTH} images are too narrow."
     )
     if len(attributes) == 1:

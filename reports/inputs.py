@@ -17,6 +17,7 @@ from sodbench.reports.custom_template import template_target
 from sodbench.reports.gallery import DEFAULT_IMAGES, check_selection
 from sodbench.reports.methods_file import (
     MethodEntries,
+    describe_unused,
     label_of,
     label_results,
     read_methods_file,
@@ -278,6 +279,8 @@ def check_inputs(
     without = [m for m in methods if m not in inputs.costs] if inputs.costs else []
     notes = [f"--bench: no record of the cost of {', '.join(without)}"] if without else []
     notes += _unused_sources(inputs.published, analysis)
+    named = {r.method for r in results}.union(*(table.methods for table in inputs.published))
+    notes += [f"--methods-file: {line}" for line in describe_unused(inputs.entries, named)]
     return InputProblems((*faults, *find_outside(analysis.results)), tuple(notes))
 
 
@@ -333,23 +336,13 @@ def read_costs(
             raise SodbenchError(
                 f"--bench {given}: no result of the method {name}; there are: {', '.join(known)}"
             )
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            method = name or str(record.get("method") or record["model"])
-            numbers = {
-                heading: _read_cost(record[key]) / unit
-                for key, (heading, unit) in _COSTS.items()
-                if record.get(key) is not None
-            }
-        except (
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-        ) as error:
-            raise SodbenchError(f"{file}: not a result of 'sodbench bench' ({error!r})") from error
+        record = _read_record(file)
+        method = name or record.get("method") or record["model"]
+        numbers = {
+            heading: _read_cost(file, key, record[key]) / unit
+            for key, (heading, unit) in _COSTS.items()
+            if record.get(key) is not None
+        }
         if method in costs:
             raise SodbenchError(
                 f"--bench {given}: a second record of the method {method}; leave one out, or give it as METHOD=FILE"
@@ -358,17 +351,40 @@ def read_costs(
     return costs
 
 
-def _read_cost(value: Any) -> float:
-    if isinstance(value, bool) or not 0 <= float(value) < math.inf:
-        raise ValueError(f"{value!r} is not a cost")
+def _read_record(file: Path) -> dict[str, Any]:
+    """The JSON object of a record; raises SodbenchError for anything else."""
+    what = "not a record of 'sodbench bench -o FILE'"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise SodbenchError(f"--bench: {file}: no such file") from error
+    except OSError as error:
+        raise SodbenchError(f"--bench: {file}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise SodbenchError(f"--bench: {file}: {what}: it is not text in UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise SodbenchError(f"--bench: {file}: {what}: it is not JSON ({reason})") from error
+    if not isinstance(record, dict):
+        raise SodbenchError(f"--bench: {file}: {what}: it holds no JSON object")
+    if not isinstance(record.get("method") or record.get("model"), str):
+        raise SodbenchError(f"--bench: {file}: {what}: it names no method")
+    return record
+
+
+def _read_cost(file: Path, key: str, value: Any) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < math.inf:
+        raise SodbenchError(
+            f"--bench: {file}: its {key} is {json.dumps(value)[:60]}, not a number of 0 or more"
+        )
     return float(value)
 
 
 def _split_method(given: str) -> tuple[str, Path]:
     """``METHOD=FILE`` in its parts, ``FILE`` with an empty method."""
     # both parts may contain the sign, so that an existing file decides
-    if not Path(given).is_file():
-        for i, character in enumerate(given):
-            if character == "=" and i and Path(given[i + 1 :]).is_file():
-                return given[:i], Path(given[i + 1 :])
-    return "", Path(given)
+    parts = [(given[:i], Path(given[i + 1 :])) for i, sign in enumerate(given) if sign == "=" and i]
+    if not parts or Path(given).is_file():
+        return "", Path(given)
+    return next((part for part in parts if part[1].is_file()), parts[0])

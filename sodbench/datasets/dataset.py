@@ -101,6 +101,12 @@ class Dataset:
         """Stem -> mask, for the samples that have one."""
         return {s.stem: s.mask for s in self.samples if s.mask}
 
+    @property
+    def folders(self) -> list[Path]:
+        """The folders that hold the images and the masks themselves, sorted; nothing is written into them."""
+        files = (*self.images.values(), *self.masks.values())
+        return sorted({file.parent for file in files})
+
     def select(self, stems: Collection[str], subset: str) -> "Dataset":
         """Select the samples with the given stems.
 

@@ -87,7 +87,9 @@ def test_measured_numbers_are_compared_under_the_protocol_of_the_evaluator(tmp_p
 
 def test_a_report_shows_labels_everywhere_and_notes_a_source_without_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr(plot_style, "save_figure", lambda *_: {})
-    methods = write(tmp_path, '[A]\nlabel = "A (ours)"\ncolour = "#ff0000"\n', "methods.toml")
+    methods = write(
+        tmp_path, '[A]\nlabel = "A (ours)"\ncolour = "#ff0000"\n[Aa]\nyear = 2020\n', "methods.toml"
+    )
     file = write(tmp_path, "method,dataset,metric,value,citation\nA,SOD,s,.5,me\nB,SOD,s,.5,me\n")
     page = report_page(
         [synthetic("A", "SOD"), synthetic("B", "SOD")],
@@ -104,3 +106,4 @@ def test_a_report_shows_labels_everywhere_and_notes_a_source_without_numbers(tmp
     assert "Difference to A (ours)" in text and "A (ours) SOD S" in text
     assert "B, as published" not in text
     assert "csf: no number of these datasets and metrics" in text.replace("\\", "")
+    assert "no result of 'Aa', so these entries have no effect" in text

@@ -511,16 +511,30 @@ def test_costs_are_read_or_refused(tmp_path):
     both = read_costs([good, f"n={slow}"], ["m", "n"])
     assert both["n"] == {"parameters (M)": 1.0} and both["m"] == {"parameters (M)": 36.5}
     bad = tmp_path / "bad.json"
-    bad.write_text("[]")
-    with pytest.raises(SodbenchError, match=r"bad.json: not a result of 'sodbench bench'"):
-        read_costs([bad])
+    for content, message in (
+        ("[]", "not a record of 'sodbench bench -o FILE': it holds no JSON object"),
+        ("5", "it holds no JSON object"),
+        ("{}", "it names no method"),
+        ('{"method": 3}', "it names no method"),
+        ("{", r"it is not JSON \(Expecting property"),
+        ("[" * 100_000, "nested too deeply"),
+    ):
+        bad.write_text(content)
+        with pytest.raises(SodbenchError, match=rf"bad.json: .*{message}") as caught:
+            read_costs([bad])
+        assert "Error(" not in str(caught.value)
+    for given in ("none.json", "m=none.json"):
+        with pytest.raises(SodbenchError, match=r"^--bench: none.json: no such file$"):
+            read_costs([given], ["m"])
 
 
 @pytest.mark.parametrize("value", ["true", "-5", "1e999", "NaN", '"many"', "[]"])
 def test_an_invalid_cost_is_refused(tmp_path, value):
     file = tmp_path / "bench.json"
     file.write_text(f'{{"model": "m", "images_per_second": {value}}}')
-    with pytest.raises(SodbenchError, match=r"bench.json: not a result of 'sodbench bench'"):
+    with pytest.raises(
+        SodbenchError, match=r"bench.json: its images_per_second is .*, not a number"
+    ):
         read_costs([file])
 
 

@@ -145,7 +145,6 @@ def _score_rows(document: Document, analysis: Analysis) -> list[dict[str, Any]]:
 
 def _group_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """The intervals of every breakdown; groups without an image are left out."""
-    metric = analysis.primary_metric.name
     rows = []
     for breakdown in analysis.breakdowns:
         for (method, dataset), intervals in breakdown.values.items():
@@ -158,10 +157,13 @@ def _group_rows(analysis: Analysis) -> list[dict[str, Any]]:
                             "attribute": breakdown.attribute,
                             "method": method,
                             "dataset": dataset,
-                            "metric": metric,
+                            "metric": breakdown.metric.name,
                             "group": group,
                             "images": n,
                             **vars(interval),
+                            "significantly_better_than": "; ".join(
+                                breakdown.wins.get((method, dataset, group), ())
+                            ),
                             "protocol": result.protocol,
                             "signature": str(result.signature),
                         }
@@ -187,6 +189,7 @@ def _sequence_rows(analysis: Analysis) -> list[dict[str, Any]]:
                     "group": group,
                     "images": images,
                     **vars(Interval(values.get(metric.name, np.nan), np.nan, np.nan)),
+                    "significantly_better_than": "",
                 }
                 rows.append(row | made)
     return rows

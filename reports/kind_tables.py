@@ -10,7 +10,8 @@ import pandas as pd
 from sodbench.metrics import Scores
 from sodbench.metrics.catalogue import Metric
 from sodbench.metrics.statistics.significance import MIN_IMAGES
-from sodbench.reports.analysis import Analysis, Breakdown
+from sodbench.reports.analysis import Analysis
+from sodbench.reports.breakdowns import Breakdown
 from sodbench.reports.score_tables import (
     method_table,
     number_cell,
@@ -30,9 +31,12 @@ from sodbench.reports.tables import (
 from sodbench.reports.uncertainty_tables import interval_cell
 from sodbench.results import Result
 
+# Over what a breakdown's tests are corrected
+_FAMILY = "pairs of methods, groups and metrics of this attribute on a dataset"
+
 
 def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
-    """Make the table of the primary metric by groups of images; small groups carry no marks of place.
+    """Make the table of a metric by groups of images; small groups carry no marks of place.
 
     Parameters
     ----------
@@ -43,9 +47,10 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
     Returns
     -------
     Table
-        Methods x (dataset, group of images).
+        Methods x (dataset, group of images); folded but for the primary metric.
     """
-    metric = analysis.primary_metric
+    metric = breakdown.metric
+    is_primary = metric == analysis.primary_metric
     letters = method_letters(analysis.methods)
     columns: list[Column] = []
     cells: dict[tuple[str, Column], Cell] = {}
@@ -54,7 +59,9 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
         for i, (group, images) in enumerate(zip(breakdown.groups, numbers, strict=True)):
             heading = f"{group}, n = {images}"
             key = f"{dataset} {metric.name} {heading}"
-            column = Column(analysis.heading(dataset), heading, key=key, dataset=dataset)
+            column = Column(
+                analysis.heading(dataset), heading, key=key, dataset=dataset, metric=metric.name
+            )
             columns.append(column)
             intervals = [
                 breakdown.values[m, dataset][i] if (m, dataset) in breakdown.values else None
@@ -75,17 +82,18 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
     note = f"Groups of fewer than {MIN_IMAGES} images are too small to rank methods by; they have no interval either."
     notes = [note] * few
     if breakdown.wins:
-        notes.append(superscript_note(analysis, letters))
+        notes.append(superscript_note(analysis, letters, _FAMILY))
+    name = f"{breakdown.attribute} {'' if is_primary else metric.name}"
     table = method_table(
         analysis,
-        "by_" + "_".join(breakdown.attribute.split()),
+        "by_" + "_".join(name.split()),
         f"{metric.title} by {breakdown.attribute}",
         columns,
         lambda method, column: cells[method, column],
         *notes,
     )
     rows = tuple(replace(row, letter=letters[row.label]) for row in table.rows)
-    return replace(table, rows=rows) if breakdown.wins else table
+    return replace(table, rows=rows if breakdown.wins else table.rows, is_folded=not is_primary)
 
 
 def group_table(analysis: Analysis, dataset: str) -> Table:

@@ -203,21 +203,27 @@ _ATTRIBUTES = {
 
 def _attributes(analysis: Analysis, styles: figures.Styles) -> tuple[Block, ...]:
     metric = analysis.primary_metric
-    known = [b.attribute for b in analysis.breakdowns if b.attribute in _ATTRIBUTES]
+    attributes = list(dict.fromkeys(b.attribute for b in analysis.breakdowns))
+    known = [name for name in attributes if name in _ATTRIBUTES]
     meanings = "; ".join(f"{name}: {_ATTRIBUTES[name]}" for name in known)
     intro = (
-        f"{metric.title} of groups of images, each group scored by itself. {meanings}. Intervals of groups of fewer than "
-        f"{MIN_IMAGES_FOR_WIDTH} images are too narrow."
+        f"Groups of images, each scored by itself: {metric.label} with a figure, then the other metrics. {meanings}. Intervals "
+        f"of groups of fewer than {MIN_IMAGES_FOR_WIDTH} images are too narrow."
     )
-    if len(analysis.breakdowns) == 1:
+    if len(attributes) == 1:
         intro += (
             " For the number, position and contrast of the objects, measure the datasets once with 'sodbench data stats "
             "-o DIR' and add --attributes DIR to this command."
         )
     blocks: list[Block] = [Paragraph(intro)]
-    for breakdown in analysis.breakdowns:
+    # of each attribute the primary metric first
+    ordered = sorted(
+        analysis.breakdowns, key=lambda b: (attributes.index(b.attribute), b.metric != metric)
+    )
+    for breakdown in ordered:
         blocks.append(kind_tables.breakdown_table(analysis, breakdown))
-        blocks.append(figures.breakdown_figure(analysis, breakdown, styles))
+        if breakdown.metric == metric:
+            blocks.append(figures.breakdown_figure(analysis, breakdown, styles))
     return tuple(blocks)
 
 

@@ -361,7 +361,9 @@ def test_scores_by_kind_of_image(tmp_path, png_only, capsys, monkeypatch):
     free, touching = "HKU-IS/test f_max free, n = 4", "HKU-IS/test f_max touching, n = 10"
     assert list(by_border.columns)[:4] == [free, touching, f"{touching} low", f"{touching} high"]
     rows = pd.read_csv(tables / "all_groups.csv")
-    several = rows[(rows.attribute == "objects") & (rows.group == "several") & (rows.method == "a")]
+    rows = rows[(rows.group == "several") & (rows.method == "a")]
+    assert list(rows.metric) == ["mae", "f_max", "s", "e_max", "wf"]
+    several = rows[rows.metric == "f_max"]
     assert several["images"].item() == 4 and several["low"].isna().item()
     assert several["value"].item() == by_border.loc["a"].iloc[0]
     assert {p.stem for p in (tmp_path / "out/figures").glob("*.png")} > {
@@ -372,6 +374,11 @@ def test_scores_by_kind_of_image(tmp_path, png_only, capsys, monkeypatch):
     page = (tmp_path / "out" / "index.html").read_text("utf-8")
     assert 'id="table-by_contrast"' in page and r"by\_contrast" not in page
     assert (tables / "by_position.tex").is_file()
+    touching = pd.read_csv(tables / "by_border_mae.csv", index_col=0)[
+        "HKU-IS/test mae touching, n = 10"
+    ]
+    assert 0 < touching["a"] < touching["b"]
+    assert "**MAE by border**" in text and page.count('<details class="more">') == 4 * 5
 
 
 def test_any_csv_with_stems_is_a_source_of_attributes(tmp_path):
@@ -400,7 +407,8 @@ def test_any_csv_with_stems_is_a_source_of_attributes(tmp_path):
     assert (groups["AC"] == "yes").sum() == 6
     assert list(groups.loc[stems[:2], "depth"]) == ["lowest third"] * 2
     analysis = analyse([result], attributes={"SOC": groups}, resamples=100)
-    assert [b.attribute for b in analysis.breakdowns] == ["object size", *frame.columns[1:]]
+    attributes = dict.fromkeys(b.attribute for b in analysis.breakdowns)
+    assert list(attributes) == ["object size", *frame.columns[1:]]
     with_dataset = frame[["stem", "AC"]].assign(dataset="SOC")
     with_dataset.loc[len(frame)] = ["x", 1, "other"]
     with_dataset.to_csv(tmp_path / "both.csv", index=False)

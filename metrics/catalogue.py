@@ -616,6 +616,8 @@ def parse_metric(name: str) -> Metric:
     if metric is None:
         meant = suggest(name, tuple(METRICS))
         hint = f" (did you mean {meant}?)" if meant else ""
+        if "(" in name or "@" in name:
+            hint += "; parameters are written as in iou@0.5, f_max(b2=1), msiou_adp(levels=5)"
         raise ValueError(f"unknown metric {name!r}{hint}")
     return metric
 

@@ -14,7 +14,8 @@ from typing import Self
 # Before the name of a metric of all pixels of a set together, and of what it is computed from
 OVERALL = "overall_"
 CONFUSION = "confusion"
-_NUMBER = r"[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?|\.[0-9]+"
+# with a sign, which no parameter may have, so that the message is about the value
+_NUMBER = r"-?(?:[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?|\.[0-9]+)"
 _NAME_FORM = re.compile(
     rf"(?P<base>[a-z0-9_]+)(?:@(?P<threshold>{_NUMBER}))?"
     rf"(?:\((?:b2=(?P<beta2>{_NUMBER})|levels=(?P<levels>[0-9]{{1,4}}))\))?"
@@ -72,6 +73,8 @@ class Parameters:
     @property
     def fault(self) -> str:
         """What is wrong with the values; empty where nothing is."""
+        if self.threshold is not None and self.threshold < 0:
+            return "a fixed threshold is a value in 0..1"
         if self.threshold is not None and self.threshold > 1:
             # rounded up: pixels above it are those above the grey level
             share = _format_number(math.ceil(self.threshold / 255 * 1e4) / 1e4)

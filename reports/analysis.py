@@ -5,8 +5,7 @@ Everything here comes from stored counts and per-image tables; no image is opene
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,9 @@ from sodbench.metrics.statistics.bootstrap import (
     draw_resamples,
 )
 from sodbench.metrics.statistics.ranking import CriticalDifference, critical_difference
-from sodbench.metrics.statistics.significance import ALPHA, MIN_IMAGES, corrected_p
+from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.parallel import in_threads, worker_count
+from sodbench.reports.breakdowns import Breakdown, collect_breakdowns
 from sodbench.reports.comparability import (
     Comparable,
     Key,
@@ -44,34 +44,10 @@ from sodbench.reports.selection import (
     sort_datasets,
 )
 from sodbench.results import Result
+from sodbench.results.groups import BY_FOLDER, GroupedResult, Grouping, group_results
 
 # Results worked on at a time; each of them holds some 300 MB for 5,000 images.
 _THREADS = min(4, worker_count())
-
-
-@dataclass(frozen=True)
-class Breakdown:
-    """The primary metric by groups of images that an attribute makes.
-
-    Attributes
-    ----------
-    attribute : str
-    groups : tuple of str
-        The names of the groups, in order.
-    images : mapping of str to tuple of int
-        By dataset, how many images each group has.
-    values : mapping of (str, str) to tuple of Interval or None
-        By (method, dataset), the score of each group; None where a group has no image, without limits (NaN) where it has
-        fewer than ``MIN_IMAGES``.
-    wins : mapping of (str, str, str) to tuple of str
-        By (method, dataset, group), the methods that it is significantly better than on these images.
-    """
-
-    attribute: str
-    groups: tuple[str, ...]
-    images: Mapping[str, tuple[int, ...]]
-    values: Mapping[Key, tuple[Interval | None, ...]]
-    wins: Mapping[tuple[str, str, str], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -93,7 +69,7 @@ class Analysis:
     comparisons : tuple of Comparison
         Every pair of comparable methods, for every dataset and metric.
     breakdowns : tuple of Breakdown
-        The primary metric by groups of images; the first is by object size.
+        The metrics by groups of images: for every attribute each metric; object size is the first attribute.
     by_protocol : mapping of (str, str) to mapping of str to float
         By (method, dataset), max F under every protocol.
     resamples, seed : int
@@ -104,6 +80,8 @@ class Analysis:
         The methods and datasets of the mean ranks.
     image_groups : mapping
         By dataset, attribute and group, the names of its images.
+    grouped : mapping of (str, str) to GroupedResult
+        By (method, dataset), the means over sequences or classes, where images are in such groups.
     """
 
     results: Mapping[Key, Result]
@@ -120,6 +98,7 @@ class Analysis:
     comparable: Comparable
     ranking: Ranking
     image_groups: Mapping[str, Mapping[str, Mapping[str, tuple[str, ...]]]]
+    grouped: Mapping[Key, GroupedResult] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (
@@ -245,6 +224,7 @@ def analyse(
     methods: Sequence[str] | None = None,
     datasets: Sequence[str] | None = None,
     attributes: Mapping[str, pd.DataFrame] | None = None,
+    grouping: Grouping = BY_FOLDER,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Analysis:
@@ -257,6 +237,8 @@ def analyse(
         Only these, in this order.
     attributes : mapping of str to DataFrame, optional
         By dataset, what `sodbench.datasets.attribute_groups` returns. Scores are broken down by these.
+    grouping : Grouping, optional
+        The sequences or classes over whose means scores are averaged, for the datasets that it applies to.
     resamples, seed : int, optional
         Of the bootstrap. The numbers of one dataset do not depend on the other datasets.
 
@@ -284,19 +266,16 @@ def analyse(
         datasets=dataset_names,
         metrics=shown,
         values=_tabulate_values(by_key, method_names, dataset_names, shown),
-        intervals={
-            (*key, name): interval
-            for key, one in statistics.items()
-            for name, interval in one.intervals.items()
-        },
+        intervals=_collect_intervals(statistics),
         comparisons=_compare_all(by_key, dataset_names, shown, statistics, comparable),
-        breakdowns=_collect_breakdowns(statistics, comparable, _primary_metric(shown)),
+        breakdowns=collect_breakdowns(statistics, comparable, shown),
         by_protocol={key: one.f_max_by_protocol for key, one in statistics.items()},
         resamples=resamples,
         seed=seed,
         comparable=comparable,
         ranking=_find_ranking(comparable, _ranked_methods(comparable, by_key)),
         image_groups=_collect_members(own, statistics),
+        grouped=_group_all(own, grouping),
     )
 
 
@@ -368,16 +347,36 @@ def _compute_all(
         (dataset, n): tuple(draw_resamples(n, resamples, dataset_seed(dataset, seed)))
         for dataset, n in {(d, result.n) for (_, d), result in results.items()}
     }
-    # groups of images are scored by this metric alone: each needs its own resampled curves
-    primary = _primary_metric(metrics).name
 
     def compute(key: Key) -> ResultStatistics:
         result, dataset = results[key], key[1]
         own = draws[dataset, result.n]
-        return compute_statistics(result, metrics, primary, own, attributes.get(dataset))
+        return compute_statistics(result, metrics, own, attributes.get(dataset))
 
     computed = in_threads(compute, list(results), "statistics", "result", _THREADS)
     return dict(zip(results, computed, strict=True))
+
+
+def _group_all(results: Mapping[Key, Result], grouping: Grouping) -> dict[Key, GroupedResult]:
+    """The scores by group of the results whose images are in groups."""
+
+    def score_groups(key: Key) -> GroupedResult:
+        # a copy, as in compute_statistics
+        return group_results([replace(results[key])], grouping)[0]
+
+    keys = [key for key, one in results.items() if grouping.applies_to(one.pair_table.stems)]
+    scored = in_threads(score_groups, keys, "groups", "result", _THREADS)
+    return dict(zip(keys, scored, strict=True))
+
+
+def _collect_intervals(
+    statistics: Mapping[Key, ResultStatistics],
+) -> dict[tuple[str, str, str], Interval]:
+    return {
+        (*key, name): interval
+        for key, one in statistics.items()
+        for name, interval in one.intervals.items()
+    }
 
 
 def _compare_all(
@@ -407,63 +406,8 @@ def _collect_members(
         # where methods left out images, the largest result knows the most of them
         if result.n > largest.get(dataset, 0):
             largest[dataset] = result.n
-            members[dataset] = statistics[method, dataset].members
+            members[dataset] = {
+                attribute: {name: group.stems for name, group in groups.items()}
+                for attribute, groups in statistics[method, dataset].groups.items()
+            }
     return members
-
-
-def _compare_groups(
-    attribute: str,
-    statistics: Mapping[Key, ResultStatistics],
-    comparable: Comparable,
-    metric: Metric,
-) -> dict[tuple[str, str, str], tuple[str, ...]]:
-    """Whom each method beats significantly on the images of each group, Holm-corrected over the pairs of methods."""
-    wins: dict[tuple[str, str, str], tuple[str, ...]] = {}
-    for dataset, methods in comparable.compared.items():
-        own = [statistics[m, dataset] for m in methods]
-        # without a direction, as for a threshold, no method is better
-        if len(own) < 2 or not metric.sign or any(attribute not in one.groups for one in own):
-            continue
-        first, second = np.array(list(combinations(range(len(methods)), 2))).T
-        for group, stems in own[0].members[attribute].items():
-            if len(stems) < MIN_IMAGES:
-                continue
-            scored = [one.groups[attribute][group][1] for one in own]
-            observed = np.array([interval.value if interval else np.nan for interval in scored])
-            drawn = np.stack([one.group_distributions[attribute][group] for one in own])
-            differences = observed[first] - observed[second]
-            _, p, undecided = corrected_p(differences, drawn[first] - drawn[second], len(stems))
-            significant = (p < ALPHA) & ~undecided & (differences != 0)
-            for i, j, gain in zip(
-                first[significant], second[significant], differences[significant], strict=True
-            ):
-                winner, loser = (i, j) if (gain > 0) == metric.higher_is_better else (j, i)
-                key = methods[winner], dataset, group
-                wins[key] = (*wins.get(key, ()), methods[loser])
-    return wins
-
-
-def _collect_breakdowns(
-    statistics: Mapping[Key, ResultStatistics],
-    comparable: Comparable,
-    metric: Metric,
-) -> tuple[Breakdown, ...]:
-    """The groups of all results by attribute."""
-    breakdowns = []
-    for attribute in dict.fromkeys(name for one in statistics.values() for name in one.groups):
-        groups = {
-            key: one.groups[attribute] for key, one in statistics.items() if attribute in one.groups
-        }
-        images: dict[str, tuple[int, ...]] = {}
-        for (_, dataset), scores in groups.items():
-            numbers = [n for n, _ in scores.values()]
-            largest = zip(images.get(dataset, numbers), numbers, strict=True)
-            images[dataset] = tuple(max(pair) for pair in largest)
-        names = tuple(next(iter(groups.values())))
-        values = {
-            key: tuple(interval for _, interval in scores.values())
-            for key, scores in groups.items()
-        }
-        wins = _compare_groups(attribute, statistics, comparable, metric)
-        breakdowns.append(Breakdown(attribute, names, images, values, wins))
-    return tuple(breakdowns)

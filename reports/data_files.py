@@ -4,8 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from sodbench.metrics.statistics.bootstrap import Interval
 from sodbench.quoting import json_text, printable
 from sodbench.reports import latex
 from sodbench.reports.analysis import Analysis
@@ -143,7 +145,6 @@ def _score_rows(document: Document, analysis: Analysis) -> list[dict[str, Any]]:
 
 def _group_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """The intervals of every breakdown; groups without an image are left out."""
-    metric = analysis.primary_metric.name
     rows = []
     for breakdown in analysis.breakdowns:
         for (method, dataset), intervals in breakdown.values.items():
@@ -156,14 +157,41 @@ def _group_rows(analysis: Analysis) -> list[dict[str, Any]]:
                             "attribute": breakdown.attribute,
                             "method": method,
                             "dataset": dataset,
-                            "metric": metric,
+                            "metric": breakdown.metric.name,
                             "group": group,
                             "images": n,
                             **vars(interval),
+                            "significantly_better_than": "; ".join(
+                                breakdown.wins.get((method, dataset, group), ())
+                            ),
                             "protocol": result.protocol,
                             "signature": str(result.signature),
                         }
                     )
+    return [*rows, *_sequence_rows(analysis)]
+
+
+def _sequence_rows(analysis: Analysis) -> list[dict[str, Any]]:
+    """The scores of sequences or classes, and the mean over them with an empty group; without intervals."""
+    rows: list[dict[str, Any]] = []
+    for (method, dataset), grouped in analysis.grouped.items():
+        result = grouped.result
+        made = {"protocol": result.protocol, "signature": str(result.signature)}
+        numbers = {group: (one.n, one.metrics) for group, one in grouped.groups.items()}
+        numbers[""] = (result.n, result.metrics)
+        for group, (images, values) in numbers.items():
+            for metric in analysis.metrics:
+                row = {
+                    "attribute": result.signature.groups,
+                    "method": method,
+                    "dataset": dataset,
+                    "metric": metric.name,
+                    "group": group,
+                    "images": images,
+                    **vars(Interval(values.get(metric.name, np.nan), np.nan, np.nan)),
+                    "significantly_better_than": "",
+                }
+                rows.append(row | made)
     return rows
 
 

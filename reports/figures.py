@@ -19,7 +19,8 @@ from sodbench.metrics.statistics.aggregates import f_curve
 from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
 from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.reports import panel_plots, plot_style, plots
-from sodbench.reports.analysis import Analysis, Breakdown
+from sodbench.reports.analysis import Analysis
+from sodbench.reports.breakdowns import Breakdown
 from sodbench.reports.comparability import Key
 from sodbench.reports.document import Figure
 from sodbench.reports.methods_file import MethodEntries
@@ -272,7 +273,7 @@ def forest_figures(analysis: Analysis, styles: Styles) -> list[Figure]:
 
 
 def breakdown_figure(analysis: Analysis, breakdown: Breakdown, styles: Styles) -> Figure:
-    """Return the figure of the primary metric by the groups of images of one attribute.
+    """Return the figure of a metric by the groups of images of one attribute.
 
     Parameters
     ----------
@@ -286,7 +287,7 @@ def breakdown_figure(analysis: Analysis, breakdown: Breakdown, styles: Styles) -
     -------
     Figure
     """
-    metric = analysis.primary_metric
+    metric = breakdown.metric
     scores = {
         key: [(i.value, i.low, i.high) if i else (np.nan,) * 3 for i in intervals]
         for key, intervals in breakdown.values.items()

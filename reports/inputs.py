@@ -17,6 +17,7 @@ from sodbench.reports.custom_template import template_target
 from sodbench.reports.gallery import DEFAULT_IMAGES, check_selection
 from sodbench.reports.methods_file import (
     MethodEntries,
+    describe_unused,
     label_of,
     label_results,
     read_methods_file,
@@ -25,6 +26,7 @@ from sodbench.reports.published import PublishedTable, select_published
 from sodbench.reports.report_folder import ReportPlace
 from sodbench.reports.sources import find_outside
 from sodbench.results import Result
+from sodbench.results.groups import BY_FOLDER, Grouping, read_grouping
 
 # Megabytes of a page in one file
 DEFAULT_MAX_SIZE = 4.5
@@ -54,6 +56,9 @@ class ReportOptions:
         Files that ``sodbench bench`` wrote, or ``METHOD=FILE`` if the record has another name than the results.
     attributes : sequence of Path
         What ``sodbench data stats`` wrote, see `sodbench.reports.attributes.read_attributes`.
+    group_by : str, optional
+        ``parent`` or a file, see `sodbench.results.groups.read_grouping`; by default ``parent`` where all images are in
+        folders of groups.
     images : sequence of str
         Which images to show, see `sodbench.reports.gallery.choose_images`.
     thumbnails : int, optional
@@ -85,6 +90,7 @@ class ReportOptions:
     methods_file: Path | None = None
     bench: Sequence[Path | str] = ()
     attributes: Sequence[Path] = ()
+    group_by: str | None = None
     images: Sequence[str] = DEFAULT_IMAGES
     thumbnails: int | None = None
     template: Path | None = None
@@ -111,6 +117,8 @@ class ReportInputs:
         By method, then by kind of cost, see `read_costs`.
     attributes : mapping
         The groups of images of each dataset.
+    grouping : Grouping
+        The sequences or classes over whose means the scores are averaged.
     entries : mapping
         The content of the methods file, by the name in the results.
     """
@@ -120,6 +128,7 @@ class ReportInputs:
     published: tuple[PublishedTable, ...]
     costs: Mapping[str, Mapping[str, float]]
     attributes: Mapping[str, pd.DataFrame]
+    grouping: Grouping = BY_FOLDER
     entries: MethodEntries = field(default_factory=dict)
 
 
@@ -165,8 +174,30 @@ def read_inputs(
         select_published(options.published, options.published_methods),
         costs,
         read_attributes(options.attributes, reported),
+        _read_grouping(options.group_by, reported),
         entries,
     )
+
+
+def _read_grouping(text: str | None, results: Sequence[Result]) -> Grouping:
+    """What ``--group-by`` names, checked against the images of the results."""
+    if text is None:
+        return BY_FOLDER
+    grouping = read_grouping(text)
+    stems = {f"{r.method} on {r.dataset}": list(r.table.index) for r in results}
+    grouped = [title for title, names in stems.items() if grouping.applies_to(names)]
+    for title in grouped:
+        grouping.of(stems[title], title)
+    if not grouped:
+        reason = (
+            "the file names none of the images"
+            if grouping.file
+            else "the masks were not in a folder for each group when they were scored; 'sodbench eval --group-by "
+            "parent -o DIR' scores such datasets, and --group-by FILE.csv names the groups"
+        )
+        datasets = ", ".join(dict.fromkeys(r.dataset for r in results))
+        raise SodbenchError(f"--group-by {text}: {datasets}: {reason}")
+    return grouping
 
 
 def use_labels(
@@ -248,6 +279,8 @@ def check_inputs(
     without = [m for m in methods if m not in inputs.costs] if inputs.costs else []
     notes = [f"--bench: no record of the cost of {', '.join(without)}"] if without else []
     notes += _unused_sources(inputs.published, analysis)
+    named = {r.method for r in results}.union(*(table.methods for table in inputs.published))
+    notes += [f"--methods-file: {line}" for line in describe_unused(inputs.entries, named)]
     return InputProblems((*faults, *find_outside(analysis.results)), tuple(notes))
 
 
@@ -303,23 +336,13 @@ def read_costs(
             raise SodbenchError(
                 f"--bench {given}: no result of the method {name}; there are: {', '.join(known)}"
             )
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            method = name or str(record.get("method") or record["model"])
-            numbers = {
-                heading: _read_cost(record[key]) / unit
-                for key, (heading, unit) in _COSTS.items()
-                if record.get(key) is not None
-            }
-        except (
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-        ) as error:
-            raise SodbenchError(f"{file}: not a result of 'sodbench bench' ({error!r})") from error
+        record = _read_record(file)
+        method = name or record.get("method") or record["model"]
+        numbers = {
+            heading: _read_cost(file, key, record[key]) / unit
+            for key, (heading, unit) in _COSTS.items()
+            if record.get(key) is not None
+        }
         if method in costs:
             raise SodbenchError(
                 f"--bench {given}: a second record of the method {method}; leave one out, or give it as METHOD=FILE"
@@ -328,17 +351,40 @@ def read_costs(
     return costs
 
 
-def _read_cost(value: Any) -> float:
-    if isinstance(value, bool) or not 0 <= float(value) < math.inf:
-        raise ValueError(f"{value!r} is not a cost")
+def _read_record(file: Path) -> dict[str, Any]:
+    """The JSON object of a record; raises SodbenchError for anything else."""
+    what = "not a record of 'sodbench bench -o FILE'"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise SodbenchError(f"--bench: {file}: no such file") from error
+    except OSError as error:
+        raise SodbenchError(f"--bench: {file}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise SodbenchError(f"--bench: {file}: {what}: it is not text in UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise SodbenchError(f"--bench: {file}: {what}: it is not JSON ({reason})") from error
+    if not isinstance(record, dict):
+        raise SodbenchError(f"--bench: {file}: {what}: it holds no JSON object")
+    if not isinstance(record.get("method") or record.get("model"), str):
+        raise SodbenchError(f"--bench: {file}: {what}: it names no method")
+    return record
+
+
+def _read_cost(file: Path, key: str, value: Any) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < math.inf:
+        raise SodbenchError(
+            f"--bench: {file}: its {key} is {json.dumps(value)[:60]}, not a number of 0 or more"
+        )
     return float(value)
 
 
 def _split_method(given: str) -> tuple[str, Path]:
     """``METHOD=FILE`` in its parts, ``FILE`` with an empty method."""
     # both parts may contain the sign, so that an existing file decides
-    if not Path(given).is_file():
-        for i, character in enumerate(given):
-            if character == "=" and i and Path(given[i + 1 :]).is_file():
-                return given[:i], Path(given[i + 1 :])
-    return "", Path(given)
+    parts = [(given[:i], Path(given[i + 1 :])) for i, sign in enumerate(given) if sign == "=" and i]
+    if not parts or Path(given).is_file():
+        return "", Path(given)
+    return next((part for part in parts if part[1].is_file()), parts[0])

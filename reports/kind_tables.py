@@ -1,13 +1,17 @@
 """The tables of scores by kind of image and by protocol, and of cost."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from sodbench.metrics import Scores
+from sodbench.metrics.catalogue import Metric
 from sodbench.metrics.statistics.significance import MIN_IMAGES
-from sodbench.reports.analysis import Analysis, Breakdown
+from sodbench.reports.analysis import Analysis
+from sodbench.reports.breakdowns import Breakdown
 from sodbench.reports.score_tables import (
     method_table,
     number_cell,
@@ -18,16 +22,21 @@ from sodbench.reports.score_tables import (
 from sodbench.reports.tables import (
     Cell,
     Column,
+    Row,
     Table,
     method_letters,
     rank_marks,
     table_from_frame,
 )
 from sodbench.reports.uncertainty_tables import interval_cell
+from sodbench.results import Result
+
+# Over what a breakdown's tests are corrected
+_FAMILY = "pairs of methods, groups and metrics of this attribute on a dataset"
 
 
 def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
-    """Make the table of the primary metric by groups of images; small groups carry no marks of place.
+    """Make the table of a metric by groups of images; small groups carry no marks of place.
 
     Parameters
     ----------
@@ -38,9 +47,10 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
     Returns
     -------
     Table
-        Methods x (dataset, group of images).
+        Methods x (dataset, group of images); folded but for the primary metric.
     """
-    metric = analysis.primary_metric
+    metric = breakdown.metric
+    is_primary = metric == analysis.primary_metric
     letters = method_letters(analysis.methods)
     columns: list[Column] = []
     cells: dict[tuple[str, Column], Cell] = {}
@@ -49,7 +59,9 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
         for i, (group, images) in enumerate(zip(breakdown.groups, numbers, strict=True)):
             heading = f"{group}, n = {images}"
             key = f"{dataset} {metric.name} {heading}"
-            column = Column(analysis.heading(dataset), heading, key=key, dataset=dataset)
+            column = Column(
+                analysis.heading(dataset), heading, key=key, dataset=dataset, metric=metric.name
+            )
             columns.append(column)
             intervals = [
                 breakdown.values[m, dataset][i] if (m, dataset) in breakdown.values else None
@@ -70,17 +82,85 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
     note = f"Groups of fewer than {MIN_IMAGES} images are too small to rank methods by; they have no interval either."
     notes = [note] * few
     if breakdown.wins:
-        notes.append(superscript_note(analysis, letters))
+        notes.append(superscript_note(analysis, letters, _FAMILY))
+    name = f"{breakdown.attribute} {'' if is_primary else metric.name}"
     table = method_table(
         analysis,
-        "by_" + "_".join(breakdown.attribute.split()),
+        "by_" + "_".join(name.split()),
         f"{metric.title} by {breakdown.attribute}",
         columns,
         lambda method, column: cells[method, column],
         *notes,
     )
     rows = tuple(replace(row, letter=letters[row.label]) for row in table.rows)
-    return replace(table, rows=rows) if breakdown.wins else table
+    return replace(table, rows=rows if breakdown.wins else table.rows, is_folded=not is_primary)
+
+
+def group_table(analysis: Analysis, dataset: str) -> Table:
+    """Make the table of the scores of a dataset's sequences or classes, and of the mean over them.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    dataset : str
+        One with grouped results.
+
+    Returns
+    -------
+    Table
+        Groups x (method, metric); groups of fewer than ``MIN_IMAGES`` images carry no marks of place.
+    """
+    grouped = {m: one for (m, d), one in analysis.grouped.items() if d == dataset}
+    columns = [Column("", "images", key="images")]
+    columns += [
+        Column(method, metric.heading, key=f"{method} {metric.name}", metric=metric.name)
+        for method in grouped
+        for metric in analysis.metrics
+    ]
+    compared = [m for m in grouped if m in analysis.comparable.compared.get(dataset, ())]
+    names = sorted({name for one in grouped.values() for name in one.groups})
+    rows = []
+    for name in names:
+        scores = {m: one.groups.get(name) for m, one in grouped.items()}
+        rows.append(_group_row(name, scores, analysis.metrics, compared))
+    means = {m: one.result for m, one in grouped.items()}
+    rows.append(_group_row("mean over groups", means, analysis.metrics, compared))
+    notes = [
+        f"Signature: {signature}"
+        for signature in dict.fromkeys(str(one.result.signature) for one in grouped.values())
+    ]
+    if len(compared) > 1 and any(row.cells[0].value < MIN_IMAGES for row in rows):
+        notes.append(f"Groups of fewer than {MIN_IMAGES} images are too small to rank methods by.")
+    return Table(
+        "groups_" + re.sub(r"\W+", "-", dataset),
+        f"{analysis.heading(dataset)} by group",
+        tuple(columns),
+        tuple(rows),
+        tuple(notes),
+        index_name="group",
+    )
+
+
+def _group_row(
+    label: str,
+    scores: Mapping[str, Scores | Result | None],
+    metrics: Sequence[Metric],
+    compared: Collection[str],
+) -> Row:
+    """The number of images and the scores of every method; None where a method has none of the group's images."""
+    images = max(one.n for one in scores.values() if one)
+    cells: dict[tuple[str, str], Cell] = {}
+    for metric in metrics:
+        values = {
+            m: one.metrics.get(metric.name, np.nan) if one else np.nan for m, one in scores.items()
+        }
+        ranked = [
+            v if m in compared and images >= MIN_IMAGES else np.nan for m, v in values.items()
+        ]
+        for place, (m, value) in zip(rank_marks(ranked, metric.sign), values.items(), strict=True):
+            cells[m, metric.name] = replace(number_cell(value), place=place)
+    own = (cells[m, metric.name] for m in scores for metric in metrics)
+    return Row(label, (Cell(f"{images:,}", images), *own))
 
 
 def protocol_table(analysis: Analysis) -> Table | None:

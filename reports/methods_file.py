@@ -12,7 +12,7 @@ width = 2.0                 # of its line, in points
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,29 @@ def label_of(name: str, entries: MethodEntries) -> str:
     str
     """
     return entries[name].label or name if name in entries else name
+
+
+def describe_unused(entries: MethodEntries, methods: Collection[str]) -> list[str]:
+    """Describe the entries of methods that are not there, as after a typing mistake.
+
+    Parameters
+    ----------
+    entries : mapping of str to MethodEntry
+    methods : collection of str
+        The methods of the results and of published tables, by the name in the results or the one to print.
+
+    Returns
+    -------
+    list of str
+        One line, or none.
+    """
+    unused = [n for n in entries if n not in methods and label_of(n, entries) not in methods]
+    if not unused:
+        return []
+    rest = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
+    return [
+        f"no result of {', '.join(map(repr, unused[:5]))}{rest}, so these entries have no effect"
+    ]
 
 
 def by_label(entries: MethodEntries) -> dict[str, MethodEntry]:

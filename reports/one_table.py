@@ -10,6 +10,7 @@ from sodbench.reports.analysis import analyse
 from sodbench.reports.methods_file import (
     MethodEntries,
     by_label,
+    describe_unused,
     label_of,
     label_results,
     read_methods_file,
@@ -92,6 +93,9 @@ def make_table(results: Sequence[Result], options: TableOptions | None = None) -
         resamples=options.resamples if options.layout.superscripts else _RESAMPLES_WITHOUT_TESTS,
         seed=options.seed,
     )
+    named = {r.method for r in results}.union(*(table.methods for table in published))
+    for line in describe_unused(entries, named):
+        logger.info(f"--methods-file {options.methods_file}: {line}")
     for line in analysis.check_image_counts():
         logger.warning(line)
     return format_paper_table(analysis, options.layout, by_label(entries), published)

@@ -12,7 +12,7 @@ from typing import Any
 from sodbench.csv_table import read_csv_table
 from sodbench.datasets import known_name
 from sodbench.errors import SodbenchError
-from sodbench.metrics.catalogue import aggregate_names, suggest
+from sodbench.metrics.catalogue import parse_metric
 from sodbench.metrics.protocols import PROTOCOLS
 
 ScoreKey = tuple[str, str, str]
@@ -239,10 +239,12 @@ def _find_row_fault(row: Mapping[str, str], key: ScoreKey, values: Mapping[Score
         return "method, dataset and metric must not be empty"
     if key in values:
         return f"a second value of {' '.join(key)}"
-    known = aggregate_names()
-    if key[2] not in known:
-        meant = suggest(key[2], known)
-        return f"unknown metric {key[2]!r}" + f" (did you mean {meant}?)" * bool(meant)
+    try:
+        name = parse_metric(key[2]).name
+    except ValueError as error:
+        return str(error)
+    if name != key[2]:
+        return f"write the metric {key[2]!r} as {name}"
     try:
         value = float(row.get("value", ""))
     except ValueError:

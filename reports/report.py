@@ -28,7 +28,7 @@ from sodbench.reports.inputs import (
 from sodbench.reports.methods_file import by_label
 from sodbench.reports.report_folder import ReportFolder, ReportPlace
 from sodbench.reports.sections import build_document
-from sodbench.reports.single_file import make_single_page
+from sodbench.reports.single_file import SinglePage, make_single_page
 from sodbench.results import Result
 
 SINGLE_PAGE = "report-single.html"
@@ -101,10 +101,11 @@ def write_report(
     if not options.with_paths:
         document = without_paths(document, known_roots(analysis.results.values()))
     if place.is_page:
-        write_text(place.out, _make_single_text(document, analysis, styles, options))
-        return WrittenReport(place.out, problems.faults)
-    page = _write_files(document, analysis, inputs, place, styles)
-    return WrittenReport(page, problems.faults)
+        single = _make_single_page(document, analysis, styles, options)
+        write_text(place.out, single.text)
+        return WrittenReport(place.out, (*problems.faults, *single.find_excess(options.max_size)))
+    page, excess = _write_files(document, analysis, inputs, place, styles)
+    return WrittenReport(page, (*problems.faults, *excess))
 
 
 def _analyse(results: Sequence[Result], inputs: ReportInputs) -> Analysis:
@@ -115,17 +116,18 @@ def _analyse(results: Sequence[Result], inputs: ReportInputs) -> Analysis:
         methods=options.methods,
         datasets=options.datasets,
         attributes=inputs.attributes,
+        grouping=inputs.grouping,
         resamples=options.resamples,
         seed=options.seed,
     )
 
 
-def _make_single_text(
+def _make_single_page(
     document: Document, analysis: Analysis, styles: figures.Styles, options: ReportOptions
-) -> str:
+) -> SinglePage:
     single = make_single_page(document, analysis, styles, options.max_size)
     logger.info("one file: %s", single.describe())
-    return single.text
+    return single
 
 
 def _write_files(
@@ -134,8 +136,8 @@ def _write_files(
     inputs: ReportInputs,
     place: ReportPlace,
     styles: figures.Styles,
-) -> Path:
-    """Write every file of the report; returns the one to open."""
+) -> tuple[Path, list[str]]:
+    """Write every file of the report; returns the one to open, and how far the page in one file is too large."""
     options = inputs.options
     figure_folder = place.figures.name
     texts: dict[str, Callable[[], str]] = {}
@@ -161,7 +163,7 @@ def _write_files(
         texts |= html.page_files(document, analysis, browser, styles, spots)
         files |= dict.fromkeys(browser.thumbnail_folders, ())
         if options.single_file:
-            texts[SINGLE_PAGE] = partial(_make_single_text, document, analysis, styles, options)
+            files[SINGLE_PAGE] = ()
     with (
         ReportFolder.open(place, {**dict.fromkeys(texts, ()), **files}) as folder,
         # drawing keeps one processor busy, decoding and encoding images the others
@@ -173,4 +175,9 @@ def _write_files(
             spots[figure.key] = plot_style.find_spots(drawing)
         for name, make_text in texts.items():
             folder.write_text(name, make_text())
-    return place.page if place.is_single else place.out / "index.html"
+        excess = []
+        if SINGLE_PAGE in files:
+            single = _make_single_page(document, analysis, styles, options)
+            folder.write_text(SINGLE_PAGE, single.text)
+            excess = single.find_excess(options.max_size)
+    return place.page if place.is_single else place.out / "index.html", excess

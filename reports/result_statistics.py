@@ -32,8 +32,23 @@ SIZE = "object size"
 SIZE_GROUPS = (f"small (to {SMALL:.0%})", "medium", f"large (above {LARGE:.0%})")
 
 
-# The primary metric of the groups that an attribute makes: number of images, and interval (None without images).
-GroupScores = dict[str, tuple[int, Interval | None]]
+@dataclass(frozen=True)
+class GroupStatistics:
+    """The metrics of a group of images.
+
+    Attributes
+    ----------
+    stems : tuple of str
+        The names of its images.
+    intervals : tuple of Interval
+        M of them, without limits (NaN) for fewer than ``MIN_IMAGES`` images; empty without images.
+    distribution : float64 [resamples, M]
+        The bootstrap distribution; NaN for fewer than ``MIN_IMAGES`` images.
+    """
+
+    stems: tuple[str, ...]
+    intervals: tuple[Interval, ...]
+    distribution: Floats
 
 
 @dataclass(frozen=True)
@@ -44,8 +59,8 @@ class ResultStatistics:
     ----------
     intervals : dict of str to Interval
         By metric name; without limits (NaN) for fewer than ``MIN_IMAGES`` images.
-    groups : dict of str to GroupScores
-        By attribute.
+    groups : dict of str to dict of str to GroupStatistics
+        By attribute and group; object size is the first attribute.
     f_max_by_protocol : dict of str to float
     observed : float64 [M]
         The metrics of the images as they are.
@@ -53,26 +68,19 @@ class ResultStatistics:
         Their bootstrap distribution, images in the order of their names.
     fingerprint : str
         Equal for two results that were scored on the same images and masks.
-    members : dict of str to dict of str to tuple of str
-        By attribute and group, the names of its images.
-    group_distributions : dict of str to dict of str to float64 [resamples]
-        By attribute and group, the bootstrap distribution of the primary metric.
     """
 
     intervals: dict[str, Interval]
-    groups: dict[str, GroupScores]
+    groups: dict[str, dict[str, GroupStatistics]]
     f_max_by_protocol: dict[str, float]
     observed: Floats
     distribution: Floats
     fingerprint: str
-    members: dict[str, dict[str, tuple[str, ...]]]
-    group_distributions: dict[str, dict[str, Floats]]
 
 
 def compute_statistics(
     result: Result,
     metrics: Sequence[Metric],
-    primary: str,
     draws: Sequence[ResampleCounts],
     attributes: pd.DataFrame | None = None,
 ) -> ResultStatistics:
@@ -82,8 +90,6 @@ def compute_statistics(
     ----------
     result : Result
     metrics : sequence of Metric
-    primary : str
-        The name of the one that groups of images are scored by.
     draws : sequence of uint8 [resamples, images]
         Batches of resamples of as many images as the result has.
     attributes : DataFrame, optional
@@ -104,28 +110,23 @@ def compute_statistics(
     table = result.table.iloc[order]
     share = foreground_share(counts)[order]
     statistics = image_statistics(result, counts, [m.name for m in metrics], order)
-    members = _find_members(table, share, attributes)
+    stems = np.array(table.index, dtype=object)
     scored = {
-        attribute: _score_groups(statistics, draws, groups_of, primary)
-        for attribute, groups_of in members.items()
+        attribute: _score_groups(statistics, draws, members, stems)
+        for attribute, members in _find_members(table, share, attributes).items()
     }
-    distribution = scored[SIZE][2]
+    distribution = scored[SIZE][1]
     limits = distribution if len(order) >= MIN_IMAGES else np.full_like(distribution, np.nan)
     return ResultStatistics(
         intervals={
             m.name: percentile_interval(result.metrics.get(m.name, np.nan), limits[:, i])
             for i, m in enumerate(metrics)
         },
-        groups={attribute: scores for attribute, (scores, _, _) in scored.items()},
-        group_distributions={attribute: own for attribute, (_, own, _) in scored.items()},
+        groups={attribute: groups for attribute, (groups, _) in scored.items()},
         f_max_by_protocol=f_max_under_each_protocol(result, counts),
         observed=statistics.observed(),
         distribution=distribution,
         fingerprint=_digest_images(table, share),
-        members={
-            attribute: {name: tuple(table.index[images]) for name, images in groups_of.items()}
-            for attribute, groups_of in members.items()
-        },
     )
 
 
@@ -155,38 +156,32 @@ def _score_groups(
     statistics: ImageStatistics,
     draws: Sequence[ResampleCounts],
     members: Mapping[str, NDArray[np.intp]],
-    primary: str,
-) -> tuple[GroupScores, dict[str, Floats], Floats]:
-    """The scores of groups of images, their distributions [resamples], and that of all images [resamples, M]."""
+    stems: NDArray[np.object_],
+) -> tuple[dict[str, GroupStatistics], Floats]:
+    """The metrics of groups of images, and the bootstrap distribution [resamples, M] of all images."""
     # A resample of the dataset is one of each group, in number too. The sums of the groups and of
     # the images in none of them add up to those of all images, whose distribution therefore costs
     # nothing more.
-    scores: GroupScores = {}
-    distributions: dict[str, Floats] = {}
+    groups: dict[str, GroupStatistics] = {}
     parts = []
     for name, images in members.items():
         if not len(images):
-            scores[name] = (0, None)
+            groups[name] = GroupStatistics((), (), np.empty((0, len(statistics.names))))
             continue
         group = statistics.select(images)
         sums = [group.sums(batch[:, images]) for batch in draws]
         parts.append(sums)
-        distribution = np.concatenate([group.aggregate(s.means, [primary])[:, 0] for s in sums])
+        distribution = np.concatenate([group.aggregate(s.means) for s in sums])
         if len(images) < MIN_IMAGES:
             distribution = np.full_like(distribution, np.nan)
-        distributions[name] = distribution
-        value = float(group.observed([primary])[0])
-        scores[name] = (len(images), percentile_interval(value, distribution))
+        intervals = map(percentile_interval, group.observed().tolist(), distribution.T)
+        groups[name] = GroupStatistics(tuple(stems[images]), tuple(intervals), distribution)
     others = np.setdiff1d(np.arange(len(statistics.columns)), np.concatenate([*members.values()]))
     if len(others):
         rest = statistics.select(others)
         parts.append([rest.sums(batch[:, others]) for batch in draws])
     totals = [sum(batch[1:], batch[0]) for batch in zip(*parts, strict=True)]
-    return (
-        scores,
-        distributions,
-        np.concatenate([statistics.aggregate(total.means) for total in totals]),
-    )
+    return groups, np.concatenate([statistics.aggregate(total.means) for total in totals])
 
 
 def _digest_images(table: pd.DataFrame, share: Floats) -> str:

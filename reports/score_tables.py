@@ -197,8 +197,18 @@ def superscript(rivals: Sequence[str], letters: Mapping[str, str]) -> str:
     return str(len(rivals))
 
 
-def superscript_note(analysis: Analysis, letters: Mapping[str, str]) -> str:
+def superscript_note(
+    analysis: Analysis, letters: Mapping[str, str], family: str = "pairs of methods in the column"
+) -> str:
     """Return the note that explains superscripts.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    letters : mapping of str to str
+        By method, see `method_letters`.
+    family : str
+        What Holm's correction is over.
 
     Returns
     -------
@@ -208,7 +218,7 @@ def superscript_note(analysis: Analysis, letters: Mapping[str, str]) -> str:
     what = "the methods" if has_letters else "the number of methods"
     return (
         f"{SUPERSCRIPT_NOTE}{what} that this one is significantly better than (paired bootstrap over images, "
-        f"{analysis.resamples} resamples, {ALPHA_TEXT} level, Holm-corrected over all compared pairs of methods in the column)."
+        f"{analysis.resamples} resamples, {ALPHA_TEXT} level, Holm-corrected over all compared {family})."
     )
 
 

@@ -81,6 +81,7 @@ def build_document(
         Section("Curves", _curve_blocks(analysis, styles), "curves"),
         Section("Per-image scores", _images(analysis, inputs, styles), "images"),
         Section("Attribute-based analysis", _attributes(analysis, styles), "attributes"),
+        Section("Scores by group", _group_blocks(analysis), "groups"),
         Section("Sensitivity to the evaluation protocol", _protocols(analysis), "protocols"),
         Section("Published numbers", _published(analysis, inputs), "published"),
         Section("Problems found", _problems(analysis, problems), "problems"),
@@ -202,22 +203,40 @@ _ATTRIBUTES = {
 
 def _attributes(analysis: Analysis, styles: figures.Styles) -> tuple[Block, ...]:
     metric = analysis.primary_metric
-    known = [b.attribute for b in analysis.breakdowns if b.attribute in _ATTRIBUTES]
+    attributes = list(dict.fromkeys(b.attribute for b in analysis.breakdowns))
+    known = [name for name in attributes if name in _ATTRIBUTES]
     meanings = "; ".join(f"{name}: {_ATTRIBUTES[name]}" for name in known)
     intro = (
-        f"{metric.title} of groups of images, each group scored by itself. {meanings}. Intervals of groups of fewer than "
-        f"{MIN_IMAGES_FOR_WIDTH} images are too narrow."
+        f"Groups of images, each scored by itself: {metric.label} with a figure, then the other metrics. {meanings}. Intervals "
+        f"of groups of fewer than {MIN_IMAGES_FOR_WIDTH} images are too narrow."
     )
-    if len(analysis.breakdowns) == 1:
+    if len(attributes) == 1:
         intro += (
             " For the number, position and contrast of the objects, measure the datasets once with 'sodbench data stats "
             "-o DIR' and add --attributes DIR to this command."
         )
     blocks: list[Block] = [Paragraph(intro)]
-    for breakdown in analysis.breakdowns:
+    # of each attribute the primary metric first
+    ordered = sorted(
+        analysis.breakdowns, key=lambda b: (attributes.index(b.attribute), b.metric != metric)
+    )
+    for breakdown in ordered:
         blocks.append(kind_tables.breakdown_table(analysis, breakdown))
-        blocks.append(figures.breakdown_figure(analysis, breakdown, styles))
+        if breakdown.metric == metric:
+            blocks.append(figures.breakdown_figure(analysis, breakdown, styles))
     return tuple(blocks)
+
+
+def _group_blocks(analysis: Analysis) -> tuple[Block, ...]:
+    datasets = [d for d in analysis.datasets if any(d == own for _, own in analysis.grouped)]
+    if not datasets:
+        return ()
+    intro = (
+        "Sequences or classes, each scored by itself, and the mean over them, in which each counts as much as another "
+        "however many images it has. Curves are averaged over the images of a group, then over the groups, and then the "
+        "maximum or mean over thresholds is taken. All other sections are about the means over images."
+    )
+    return (Paragraph(intro), *(kind_tables.group_table(analysis, d) for d in datasets))
 
 
 def _protocols(analysis: Analysis) -> tuple[Block, ...]:

@@ -56,6 +56,27 @@ class SinglePage:
         """
         return f"{self.size:.1f} MB, with thumbnails of {self.shown} of {self.images} images"
 
+    def find_excess(self, max_size: float) -> list[str]:
+        """Describe how far the file is larger than it may be.
+
+        Parameters
+        ----------
+        max_size : float
+            In megabytes.
+
+        Returns
+        -------
+        list of str
+            One line, or none.
+        """
+        if self.size <= max_size:
+            return []
+        line = (
+            f"--max-size {max_size:g}: the file has {self.size:.2f} MB without any thumbnail; name fewer --methods, "
+            "--datasets, --metrics or --images, or a larger size"
+        )
+        return [line]
+
 
 def make_single_page(
     document: Document,

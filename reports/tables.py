@@ -131,6 +131,8 @@ class Table:
         Sentences printed below it; they explain the footnote marks, among other things.
     index_name : str
         The heading of the column of row labels.
+    is_folded : bool
+        Whether the page shows only its title until it is opened.
     """
 
     name: str
@@ -139,6 +141,7 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     index_name: str = "method"
+    is_folded: bool = False
 
     @property
     def has_places(self) -> bool:

@@ -268,8 +268,10 @@ def _measure_size(
 def _measure_throughput(
     predictor: Predictor, size: tuple[int, int], latency: float, repeats: int
 ) -> tuple[float, int]:
-    """Return images per second and the batch size: doubled until the gain is less than 5 %."""
+    """Return images per second and the batch size: doubled until two doublings in a row gain less than 5 %."""
     best, best_batch = 1 / latency, 1
+    # one slow measurement alone does not end the search
+    without_gain = 0
     for batch in _batch_sizes(predictor.device):
         try:
             times = _measure_times(predictor, _draw_images(batch, size), max(3, repeats // 2))
@@ -280,9 +282,12 @@ def _measure_throughput(
             logger.info(f"a batch of {batch} at {size[1]}x{size[0]} {what}")
             break
         rate = batch / statistics.median(times)
-        if rate < 1.05 * best:
+        if rate >= 1.05 * best:
+            best, best_batch, without_gain = rate, batch, 0
+            continue
+        without_gain += 1
+        if without_gain == 2:
             break
-        best, best_batch = rate, batch
     return best, best_batch
 
 

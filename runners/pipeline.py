@@ -26,6 +26,7 @@ from sodbench.metrics import DEFAULT_PROTOCOL
 from sodbench.models import BASELINES, DEFAULT_MODEL, starts_untrained
 from sodbench.models.execution import Execution
 from sodbench.models.source import ModelSource
+from sodbench.output_folder import check_outside
 from sodbench.results import Policy, Result
 from sodbench.runners.distributed import environment_number
 from sodbench.runners.evaluation.evaluate import Evaluation, evaluate_plan
@@ -165,6 +166,7 @@ def run_datasets(run: Run) -> RunResult:
     """
     _check_single_process()
     datasets = _find_datasets(run)
+    check_outside(run.output, [folder for dataset in datasets for folder in dataset.folders])
     # once for all datasets: loading a network takes longer than predicting a small one
     predictors = [_load_predictor(run)]
     if run.baselines:

@@ -134,16 +134,49 @@ def corrected_p(
     undecided : bool [K]
         Whether other draws of as many resamples could put ``p_holm`` on the other side of `ALPHA`.
     """
+    ranges = p_ranges(differences, distributions, images)
+    return ranges[0], *correct_ranges(ranges)
+
+
+def p_ranges(differences: Floats, distributions: Floats, images: int) -> Floats:
+    """Test differences of aggregates; the p-values with the range in which other draws would put them.
+
+    Parameters
+    ----------
+    differences, distributions, images
+        See `corrected_p`.
+
+    Returns
+    -------
+    float64 [3, K]
+        p, and its value for standard errors that are smaller and larger by two Monte Carlo errors; NaN for fewer than
+        `MIN_IMAGES` images.
+    """
     if images < MIN_IMAGES:
-        untested = np.full(len(differences), np.nan)
-        return untested, untested, np.zeros(len(differences), bool)
+        return np.full((3, len(differences)), np.nan)
     error = _standard_error(distributions, images)
     # the standard error of other draws could be smaller or larger than this one
     margin = _MONTE_CARLO_ERRORS * _monte_carlo_error(distributions)
-    p, lowest, highest = (
-        _t_test(differences, error * factor, images) for factor in (1.0, 1 - margin, 1 + margin)
-    )
-    return p, holm(p), (holm(lowest) < ALPHA) & (holm(highest) >= ALPHA)
+    factors = (1.0, 1 - margin, 1 + margin)
+    return np.stack([_t_test(differences, error * factor, images) for factor in factors])
+
+
+def correct_ranges(ranges: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Correct p-values together that may come from different numbers of images.
+
+    Parameters
+    ----------
+    ranges : float64 [3, K]
+        See `p_ranges`.
+
+    Returns
+    -------
+    p_holm : float64 [K]
+    undecided : bool [K]
+        Whether other draws could put ``p_holm`` on the other side of `ALPHA`.
+    """
+    p_holm, lowest, highest = (holm(p) for p in ranges)
+    return p_holm, (lowest < ALPHA) & (highest >= ALPHA)
 
 
 def bootstrap_p(differences: Floats, distributions: Floats, images: int) -> Floats:

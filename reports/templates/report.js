@@ -69,6 +69,9 @@
       hiddenBefore = String(hidden);
       for (const row of [table.tHead.rows[table.tHead.rows.length - 1], ...original])
         hidden.forEach((isHidden, i) => { row.cells[i].hidden = isHidden; });
+      box.hidden = heads.length > 1 && hidden.slice(1).every(Boolean);
+      const folded = box.closest("details.more");
+      if (folded) folded.hidden = box.hidden;
       if (table.tHead.rows.length < 2) return;
       let at = 1;
       for (const group of [...table.tHead.rows[0].cells].slice(1)) {

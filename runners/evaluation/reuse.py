@@ -22,6 +22,7 @@ from sodbench.results import (
     states,
 )
 from sodbench.results.counts_file import CountsFile
+from sodbench.results.older import names_added_since
 from sodbench.results.store import are_current
 from sodbench.results.stored_pairs import counting_scheme
 from sodbench.results.verified import is_verified, note_verified
@@ -208,6 +209,7 @@ def _is_unchanged(stored: Result, protocol: str, info: ResultInfo) -> bool:
     """
     return (
         stored.protocol == protocol
+        and not names_added_since(stored)
         and is_verified(stored)
         and states(stored, info)
         and not stored.modified_files([SCORES_FILE])

@@ -1,12 +1,16 @@
 """Which images are meant by the folders, files and lists that a user names."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from os.path import realpath
 from pathlib import Path
 
 from sodbench.console import logger
 from sodbench.datasets import list_images
 from sodbench.datasets.list_files import read_lines
 from sodbench.errors import Problem, ProblemKind, ProblemsError, SodbenchError
+from sodbench.files import list_paths
+from sodbench.images import UNREAD_EXTENSIONS
 
 _JPEG = (".jpg", ".jpeg")
 
@@ -29,17 +33,18 @@ def find_images(inputs: Iterable[Path | str]) -> list[tuple[str, Path]]:
     Raises
     ------
     ProblemsError
-        For files that do not exist, and for two images of one stem, whose maps would be one file.
+        For named files that do not exist, and for two images of one stem, whose maps would be one file.
     SodbenchError
         If there are no images.
     """
     images: dict[str, Path] = {}
     problems = []
     for path in _expand(inputs):
-        if not path.exists():
+        # a link in a folder that leads nowhere is a problem of its image, as one that cannot be read
+        if not path.exists() and not path.is_symlink():
             problems.append(Problem(ProblemKind.MISSING, str(path), "no such file"))
         # one image that is named twice, or through a link, is predicted once
-        elif path.resolve() != images.setdefault(path.stem, path).resolve():
+        elif realpath(path) != realpath(images.setdefault(path.stem, path)):
             detail = f"its map would be that of {images[path.stem]}"
             problems.append(Problem(ProblemKind.AMBIGUOUS, str(path), detail))
     if problems:
@@ -47,6 +52,33 @@ def find_images(inputs: Iterable[Path | str]) -> list[tuple[str, Path]]:
     if not images:
         raise SodbenchError("no images to predict")
     return list(images.items())
+
+
+def find_unread_images(inputs: Iterable[Path | str]) -> list[Problem]:
+    """Find the files in folders of images that are not read because of their type.
+
+    Parameters
+    ----------
+    inputs : iterable of Path or str
+        As for `find_images`; only the folders are looked at.
+
+    Returns
+    -------
+    list of Problem
+        A file next to an image of the same stem, such as the features of an image, is none.
+    """
+    problems = []
+    for folder in filter(Path.is_dir, map(Path, inputs)):
+        stems = {path.stem for path in list_images(folder)}
+        for path in _unread_of_folder(folder):
+            if path.stem not in stems:
+                detail = f"{path.suffix} files are not read; convert it to JPEG or PNG"
+                problems.append(Problem(ProblemKind.NOT_READ, str(path), detail))
+    return problems
+
+
+def _unread_of_folder(folder: Path) -> list[Path]:
+    return [path for path in list_paths(folder) if path.suffix.lower() in UNREAD_EXTENSIONS]
 
 
 def _expand(inputs: Iterable[Path | str]) -> Iterator[Path]:
@@ -65,7 +97,10 @@ def _expand(inputs: Iterable[Path | str]) -> Iterator[Path]:
 def _images_of_folder(folder: Path) -> list[Path]:
     files = list_images(folder)
     if not files:
-        raise SodbenchError(f"{folder}: this folder holds no images")
+        unread = Counter(path.suffix.lower() for path in _unread_of_folder(folder))
+        counts = ", ".join(f"{number} {suffix}" for suffix, number in sorted(unread.items()))
+        hint = f" of a type that is read ({counts}); convert them to JPEG or PNG" if unread else ""
+        raise SodbenchError(f"{folder}: this folder holds no images{hint}")
     jpeg_stems = {p.stem for p in files if p.suffix.lower() in _JPEG}
     images = [p for p in files if p.suffix.lower() in _JPEG or p.stem not in jpeg_stems]
     if len(images) < len(files):

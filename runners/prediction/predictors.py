@@ -388,7 +388,7 @@ def load_predictor(
     """
     source = as_source(model, checkpoint)
     if source.name in BASELINES:
-        _refuse_choices(source, "has no weights and no processing of its own")
+        _refuse_choices(source, execution)
         return BaselinePredictor(source.name)
     if source.is_onnx:
         return _load_onnx(source, execution)
@@ -443,14 +443,27 @@ def _load_onnx(source: ModelSource, execution: Execution) -> Predictor:
     return ProcessedPredictor(network, network.fit_size(source.choose_processing(declared)))
 
 
-def _refuse_choices(source: ModelSource, why: str) -> None:
-    """Refuse choices that have no effect on a baseline."""
+def _refuse_choices(source: ModelSource, execution: Execution) -> None:
+    """Refuse choices that have no effect on a baseline; any device is accepted, because none is used."""
     if source.checkpoint is not None:
         raise SodbenchError(
             f"{source.name} has no weights; leave out the checkpoint {source.checkpoint}"
         )
     if source.options or source.processing or source.changes or source.checkpoint_key:
-        raise SodbenchError(f"{source.name} {why}; leave out the options that choose them")
+        raise SodbenchError(
+            f"{source.name} has no weights and no processing of its own; leave out the options that choose them"
+        )
+    chosen = {
+        "a precision": execution.get("precision"),
+        "compilation": execution.get("compiled"),
+        "padding": execution.get("padding"),
+        "CUDA graphs": execution.get("graphs"),
+    }
+    if names := [name for name, value in chosen.items() if value]:
+        raise SodbenchError(
+            f"{source.name} is a baseline without a network, so {' and '.join(names)} would have no effect; leave out "
+            "the option"
+        )
 
 
 def report_own_weights(model: str) -> str:

@@ -287,7 +287,8 @@ class Trainer:
     def _open_folder(self, stack: ExitStack) -> Mapping[str, Any] | None:
         """Open the folder; return what ``run.json`` records of the run to continue, if there is one."""
         out = self.training.out
-        self._folder = stack.enter_context(OutputFolder.open(out, RUN_FOLDER))
+        data = self.training.dataset.folders
+        self._folder = stack.enter_context(OutputFolder.open(out, RUN_FOLDER, data=data))
         if self._folder.manifest is None:
             return None
         if made_no_update(out):

@@ -1,16 +1,12 @@
 """``sodbench data``: list, download, check and describe datasets."""
 
 import argparse
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sodbench.cli.options import add_data_root, add_exit_zero, add_format, add_jobs, add_output
 from sodbench.cli.values import filled, positive
 from sodbench.quoting import printable
-
-if TYPE_CHECKING:
-    from sodbench.datasets import Dataset
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -129,7 +125,7 @@ def run_check(arguments: argparse.Namespace) -> int:
         check_report_file(output)
     datasets, failed = resolve_datasets(arguments.names, arguments.data_root)
     if output:
-        check_outside(output, _folders_of(datasets))
+        check_outside(output, [folder for dataset in datasets for folder in dataset.folders])
     if not arguments.names:
         report_unrecognised(arguments.data_root, datasets, failed)
     reports = check_datasets(datasets, arguments.jobs)
@@ -140,12 +136,6 @@ def run_check(arguments: argparse.Namespace) -> int:
     if output:
         write_check_report(reports, output)
     return 1 if failed or any(report.faults for report in reports) else 0
-
-
-def _folders_of(datasets: "Iterable[Dataset]") -> list[Path]:
-    """The folders of images and masks, into which nothing is written."""
-    files = (file for d in datasets for file in (*d.images.values(), *d.masks.values()))
-    return sorted({file.parent for file in files})
 
 
 # --------------------------------------------------------------------------------------- download
@@ -258,7 +248,7 @@ def run_stats(arguments: argparse.Namespace) -> int:
         raise SodbenchError(*(line for error in failed.values() for line in error.lines))
     check_unique_names(datasets)
     if output:
-        check_outside(output, _folders_of(datasets))
+        check_outside(output, [folder for dataset in datasets for folder in dataset.folders])
         check_stats_folder([dataset.name for dataset in datasets], output)
     if not arguments.names:
         report_unrecognised(arguments.data_root, datasets, failed)

@@ -230,8 +230,8 @@ def run(arguments: argparse.Namespace) -> int:
     grouped = group_results(evaluation.results, grouping) if grouping else []
     if grouped and arguments.output:
         logger.info(
-            f"{printable(arguments.output)} holds the means over images, which report and compare use; "
-            "the same command prints those over groups again without reading an image"
+            f"{printable(arguments.output)} holds the means over images, which compare uses; the same command prints those over "
+            f"groups again without reading an image, and 'sodbench report' shows them with --group-by {printable(arguments.group_by)}"
         )
     _print_scores(arguments, evaluation, metrics, grouped)
     status = report_problems(evaluation.problems, per_kind=5)

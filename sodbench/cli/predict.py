@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from pathlib import Path
 from typing import Any
 
 from sodbench.cli.network_options import (
@@ -67,14 +68,18 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from sodbench.console import logger
     from sodbench.errors import ProblemsError, listing
+    from sodbench.output_folder import check_outside
     from sodbench.runners.prediction.cutouts import check_cutout_folder, write_cutouts
-    from sodbench.runners.prediction.inputs import find_images
+    from sodbench.runners.prediction.inputs import find_images, find_unread_images
     from sodbench.runners.prediction.predict import predict
     from sodbench.runners.prediction.predictors import load_predictor
 
     first = os.environ.get("RANK", "0") == "0"
     source = read_model(arguments)
     samples = find_images(arguments.images)
+    unread = find_unread_images(arguments.images)
+    for place in filter(None, (arguments.output, arguments.cutout)):
+        check_outside(place, filter(Path.is_dir, arguments.images))
     if arguments.cutout:
         check_cutout_folder(arguments.cutout, samples, arguments.output, force=arguments.force)
     predictor = load_predictor(
@@ -97,6 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if not first:
         return 0
+    for line in listing(unread):
+        logger.warning(line)
     if summary.problems:
         failed = f"{len(summary.problems)} of {len(samples)} images have no map:"
         way_out = "Fix these images and run the same command again."
@@ -109,4 +116,4 @@ def run(arguments: argparse.Namespace) -> int:
         uncut = write_cutouts(arguments.cutout, samples, arguments.output)
         for line in listing(uncut):
             logger.warning(line)
-    return 1 if summary.problems or summary.warnings or uncut else 0
+    return 1 if summary.problems or summary.warnings or unread or uncut else 0

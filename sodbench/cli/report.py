@@ -106,6 +106,13 @@ def _add_sources(group: argparse._ArgumentGroup) -> None:
         "the scores by these attributes of the images",
     )
     group.add_argument(
+        "--group-by",
+        type=filled,
+        metavar="parent|FILE.csv",
+        help="also show the scores of groups of images and the mean over the groups: by the folders of the masks, as for "
+        "'sodbench eval' (default, where there are such folders), or by a file with 'item,group' on each line",
+    )
+    group.add_argument(
         "--images",
         nargs="+",
         type=filled,
@@ -168,6 +175,7 @@ def run(arguments: argparse.Namespace) -> int:
         methods_file=arguments.methods_file,
         bench=arguments.bench,
         attributes=arguments.attributes,
+        group_by=arguments.group_by,
         images=arguments.images,
         thumbnails=arguments.thumbnails,
         template=arguments.template,

@@ -101,6 +101,12 @@ class Dataset:
         """Stem -> mask, for the samples that have one."""
         return {s.stem: s.mask for s in self.samples if s.mask}
 
+    @property
+    def folders(self) -> list[Path]:
+        """The folders that hold the images and the masks themselves, sorted; nothing is written into them."""
+        files = (*self.images.values(), *self.masks.values())
+        return sorted({file.parent for file in files})
+
     def select(self, stems: Collection[str], subset: str) -> "Dataset":
         """Select the samples with the given stems.
 
@@ -200,9 +206,15 @@ class Dataset:
         Raises
         ------
         SodbenchError
-            If the file cannot be read, names nothing, or has a line with two meanings.
+            If the file cannot be read, names no item of the dataset, or has a line with two meanings.
         """
-        stems = read_stem_list(Path(list_file), self.stems | self.excluded)
+        items = self.stems | self.excluded
+        stems = read_stem_list(Path(list_file), items)
+        if items.isdisjoint(stems):
+            raise SodbenchError(
+                f"{list_file}: none of its {len(stems)} names is an item of {self.name}; the first is {stems[0]!r}, and "
+                f"the dataset has items such as {min(items, default='none')!r}"
+            )
         source = self._source_with("--items", str(Path(list_file).absolute()))
         return dataclasses.replace(self.select(stems, list_subset_name(stems)), source=source)
 

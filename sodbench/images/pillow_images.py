@@ -20,6 +20,7 @@ from PIL import (
 )
 
 from sodbench.errors import ImageError, SodbenchError
+from sodbench.git_lfs import LFS_POINTER, is_lfs_pointer
 from sodbench.images import exif, fast_jpeg, jpeg, png
 from sodbench.images.exif import turn_upright
 from sodbench.images.grey import (
@@ -124,6 +125,8 @@ def _describe_content(data: bytes) -> str:
         return "the file is empty (0 bytes)"
     if data.startswith((png.PNG_SIGNATURE, jpeg.JPEG_SIGNATURE)):
         return "a PNG or JPEG, but its header is broken"
+    if is_lfs_pointer(data):
+        return LFS_POINTER
     head = data[:16]
     text = head.isascii() and b"\0" not in head
     kind = "text" if text else "not an image format that sodbench reads"

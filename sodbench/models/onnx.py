@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sodbench.console import logger
 from sodbench.errors import Problem, SodbenchError
 from sodbench.files import file_hash
+from sodbench.git_lfs import LFS_POINTER, is_lfs_pointer
 from sodbench.models.declarations import InputSize
 from sodbench.models.presets import KNOWN_FILES, PRESETS, find_preset, restore_processing
 from sodbench.models.processing import Processing
@@ -292,6 +293,9 @@ def _open_session(path: Path, device: str) -> tuple[Any, str]:
             str(path), sess_options=options, providers=[provider, *fallback]
         )
     except FAILURES as error:
+        with path.open("rb") as file:
+            if is_lfs_pointer(file.read(64)):
+                raise SodbenchError(f"{path}: {LFS_POINTER}") from error
         raise SodbenchError(
             f"{path}: onnxruntime cannot load it: {describe_failure(error)}"
         ) from error

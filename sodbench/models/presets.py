@@ -1,6 +1,5 @@
 """Processing of the families of networks that people use, and processing read from TOML files and options."""
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from sodbench.models.declarations import (
     get_output,
 )
 from sodbench.models.processing import Output, Preprocessing, Processing
-from sodbench.toml import parse_assignment
+from sodbench.toml import parse_assignment, read_toml
 
 if TYPE_CHECKING:
     from torch import nn
@@ -233,13 +232,7 @@ def load_processing(path: Path | str) -> Processing:
     SodbenchError
         If it cannot be read, is no TOML, or holds an unknown name or a wrong value.
     """
-    try:
-        tables = tomllib.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise SodbenchError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise SodbenchError(f"{path}: not a TOML file: {error}") from error
-    return parse_processing(tables, str(path))
+    return parse_processing(read_toml(Path(path)), str(path))
 
 
 def parse_processing(tables: Mapping[str, Any], place: str) -> Processing:
@@ -288,7 +281,8 @@ def restore_processing(record: Any, place: str) -> Processing:
         If it is anything else.
     """
     if not isinstance(record, dict):
-        raise SodbenchError(f"{place}: holds a {type(record).__name__}, not a processing")
+        kind = type(record).__name__
+        raise SodbenchError(f"{place}: holds a value of type {kind}, not a processing")
     preset = record.get("preset")
     tables = {table: values for table, values in record.items() if table != "preset"}
     return replace(change_processing(Processing(), tables, place), preset=preset)

@@ -262,7 +262,8 @@ def _load_factory(path: Path, attribute: str) -> "Callable[..., nn.Module]":
         own = [
             k for k, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__
         ]
-        raise SodbenchError(f"{path}: no callable {attribute!r} in it; it defines {', '.join(own)}")
+        others = f"it defines {', '.join(own)}" if own else "it defines no function or class"
+        raise SodbenchError(f"{path}: no callable {attribute!r} in it; {others}")
     return factory  # type: ignore[no-any-return]
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sodbench.errors import SodbenchError
+from sodbench.git_lfs import LFS_POINTER, is_lfs_pointer
 from sodbench.models.devices import check_torch_version
 from sodbench.quoting import python_literal, shell_command
 
@@ -59,7 +60,9 @@ def read_state(path: Path | str, key: str | None = None) -> dict[str, Tensor]:
     path = Path(path)
     content = _read_content(path)
     if not isinstance(content, Mapping):
-        raise SodbenchError(f"{path}: not a checkpoint: it holds a {type(content).__name__}")
+        raise SodbenchError(
+            f"{path}: not a checkpoint: it holds a value of type {type(content).__name__}"
+        )
     states = dict(_find_states(content))
     if key is not None:
         if key not in states:
@@ -129,9 +132,12 @@ def _unpickle(path: Path) -> Any:
     if path.is_dir():
         raise SodbenchError(f"{path}: a folder; a checkpoint is one file")
     with path.open("rb") as file:
-        head = file.read(16)
-    if not head:
+        start = file.read(64)
+    if not start:
         raise SodbenchError(f"{path}: the file is empty (0 bytes)")
+    if is_lfs_pointer(start):
+        raise SodbenchError(f"{path}: {LFS_POINTER}")
+    head = start[:16]
     zipped, pickled = head.startswith(b"PK\x03\x04"), head[:1] == b"\x80"
     if other := _describe_other_kind(path, zipped):
         raise SodbenchError(f"{path}: {other}")

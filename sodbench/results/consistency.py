@@ -3,6 +3,7 @@
 import operator
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,8 @@ _MAX_CELLS = 3
 def find_contradictions(result: Result, source: "StoredPairs | CountsFile") -> list[str]:
     """List every stored number, name and note that does not follow from the counted pairs.
 
+    A metric, curve or column that is not stored is no contradiction: an earlier version did not have it.
+
     Parameters
     ----------
     result : Result
@@ -43,8 +46,19 @@ def find_contradictions(result: Result, source: "StoredPairs | CountsFile") -> l
         return [f"protocol is {result.protocol!r}, which this version does not know"]
     if result.pair_table.stems != source.stems:
         return ["scores.csv and counts.npz are of different pairs"]
-    return _check_policy(result) + find_differences(
-        result, result.derived_from(source, result.protocol)
+    expected = _without_added(result, result.derived_from(source, result.protocol))
+    return _check_policy(result) + find_differences(result, expected)
+
+
+def _without_added(stored: Result, derived: Result) -> Result:
+    """What a stored result should be, without the metrics, curves and columns that were added since it was stored."""
+    table = derived.pair_table
+    columns = {n: v for n, v in table.columns.items() if n in stored.pair_table.columns}
+    return replace(
+        derived,
+        metrics={n: v for n, v in derived.metrics.items() if n in stored.metrics},
+        curves={n: v for n, v in derived.curves.items() if n in stored.curves},
+        in_memory=(replace(table, columns=columns), None),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from sodbench.console import logger
 from sodbench.errors import SodbenchError
 from sodbench.files import walk
+from sodbench.results.older import complete_result, names_added_since
 from sodbench.results.result import PARTS_FOLDER, RESULT_FILE, Result
 from sodbench.results.result_file import load_result
 
@@ -23,7 +24,8 @@ def load_results(paths: Path | str | Iterable[Path | str]) -> list[Result]:
     -------
     list of Result
         In the order of the paths and of the folders' names; a result that is reached in two ways is given once.
-        A warning reports the folders of runs that were not finished.
+        A warning reports the folders of runs that were not finished. What a result lacks because it was stored before a
+        metric was added is computed from its counts.
 
     Raises
     ------
@@ -39,7 +41,21 @@ def load_results(paths: Path | str | Iterable[Path | str]) -> list[Result]:
     for path in map(Path, [paths] if isinstance(paths, (Path, str)) else paths):
         for folder in _result_folders_at(path.parent if path.is_file() else path):
             folders.setdefault(folder.resolve(), folder)
-    return [load_result(folder) for folder in folders.values()]
+    stored = [load_result(folder) for folder in folders.values()]
+    results = [complete_result(result) for result in stored]
+    _report_completed(stored, results)
+    return results
+
+
+def _report_completed(stored: list[Result], results: list[Result]) -> None:
+    """Report what was computed for results that were stored before a metric was added."""
+    older = [one for one, result in zip(stored, results, strict=True) if one is not result]
+    if older:
+        names = dict.fromkeys(name for result in older for name in names_added_since(result))
+        logger.info(
+            f"{len(older)} of {len(stored)} result(s) do not hold {', '.join(names)}, which were added after they were "
+            "stored and are computed from their counts; the same 'sodbench eval' again stores them"
+        )
 
 
 def _result_folders_at(path: Path) -> list[Path]:

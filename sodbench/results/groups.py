@@ -36,6 +36,21 @@ class Grouping:
     groups: Mapping[str, str] | None = None
     file: Path | None = None
 
+    def applies_to(self, stems: Sequence[str]) -> bool:
+        """Whether images are in groups: all are in folders, or the file names any of them.
+
+        Parameters
+        ----------
+        stems : sequence of str
+
+        Returns
+        -------
+        bool
+        """
+        if self.groups is None:
+            return all("/" in stem for stem in stems)
+        return any(stem in self.groups for stem in stems)
+
     def of(self, stems: Sequence[str], title: str) -> list[str]:
         """Return the group of each image.
 
@@ -65,6 +80,10 @@ class Grouping:
                 f"--group-by: {title}: {where} {len(without)} of {len(stems)} images: {names}"
             )
         return groups
+
+
+# By the folders of the masks, which the names of the images begin with
+BY_FOLDER = Grouping(PARENT)
 
 
 @dataclass(frozen=True)
@@ -101,7 +120,7 @@ def read_grouping(text: str) -> Grouping:
         If the file cannot be read, has another form, or puts an item into two groups.
     """
     if text == PARENT:
-        return Grouping(PARENT)
+        return BY_FOLDER
     file = Path(text)
     groups: dict[str, str] = {}
     for number, row in enumerate(csv.reader(read_lines(file))):

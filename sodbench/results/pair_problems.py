@@ -24,7 +24,7 @@ from sodbench.results.stored_pairs import MISSING_AS_BLACK, PAIR_RECORD, RESIZE_
 # A map that holds 0 and 1, where 0 to 255 are expected
 _ZERO_ONE = "values 0 and 1 only"
 # How a note on a mask starts that names its levels; what the decoder noted follows after a semicolon
-_LEVELS = ("value ", "values ")
+_NAMED_LEVELS = ("value ", "values ")
 # A mask whose brightest level is not above this is background under most protocols
 _DARK = 128
 # The kinds that are found pair by pair, for each protocol; the others concern the folders
@@ -97,7 +97,7 @@ def _path(files: PairTable, row: int, which: str, folders: Mapping[str, str | No
 def _mask_problems(file: str, record: Any, *, empty: bool, rule: str) -> Iterator[Problem]:
     note, levels = record["mask_note"].decode(), int(record["mask_levels"])
     coding = f"{levels} level(s) other than 0"
-    if note.startswith(_LEVELS):
+    if note.startswith(_NAMED_LEVELS):
         coding, _, note = note.partition("; ")
     if LOW_16_BIT in note:
         detail = f"{note}; so all of it is background; {LOW_16_BIT_FIX}"

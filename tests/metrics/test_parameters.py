@@ -65,7 +65,10 @@ def test_a_metric_with_parameters_has_the_direction_and_label_of_its_family():
         ("iou@0.5(levels=5)", "unknown metric"),
         ("mae@0.5", r"unknown metric 'mae@0.5' \(did you mean mae"),
         ("s(b2=1)", "unknown metric"),
-        ("iou@-1", "unknown metric"),
+        ("iou@-1", "a fixed threshold is a value in 0..1"),
+        ("f_max(b2=-1)", "b2, the weight of precision, must be a finite number above 0"),
+        ("f_max(b3=1)", r"\(did you mean f_max\?\); parameters are written as in iou@0.5"),
+        ("f_max(b2=x)", "parameters are written as in"),
         ("iou@", "unknown metric"),
     ],
 )

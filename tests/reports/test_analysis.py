@@ -12,7 +12,7 @@ from synthetic import synthetic
 from sodbench.errors import SodbenchError
 from sodbench.metrics import PROTOCOLS, Counts, PreparedMask, catalogue, count_pair, score
 from sodbench.metrics.statistics.bootstrap import dataset_seed, draw_resamples, resampled_sums
-from sodbench.metrics.statistics.significance import MIN_IMAGES
+from sodbench.metrics.statistics.significance import MIN_IMAGES, bootstrap_p, holm
 from sodbench.reports.analysis import analyse
 from sodbench.reports.compare import compare
 from sodbench.reports.result_statistics import (
@@ -207,22 +207,24 @@ def test_groups_of_images_are_scored_like_datasets():
     parity = pd.Categorical(["odd", "even"] * 19 + [None] * 2, ["even", "odd", "never"])
     attributes = {"SOD": pd.DataFrame({"parity": parity}, index=result.table.index)}
     analysis = analyse([result], attributes=attributes, resamples=200)
-    size, other = analysis.breakdowns
+    size, other = (b for b in analysis.breakdowns if b.metric.name == "f_max")
     assert (size.attribute, size.groups) == ("object size", SIZE_GROUPS)
     assert (other.attribute, other.groups) == ("parity", ("even", "odd", "never"))
     assert other.images["SOD"] == (19, 19, 0) and other.values["m", "SOD"][2] is None
     members = [share <= 0.1, (share > 0.1) & (share <= 0.3), share > 0.3]
     assert size.images["SOD"] == tuple(m.sum() for m in members)
-    members += [parity == "even", parity == "odd"]
-    groups = [*size.values["m", "SOD"], *other.values["m", "SOD"][:2]]
-    for images, interval in zip(members, groups, strict=True):
-        if images.any():
-            rows = np.flatnonzero(images)
-            alone = score(result.counts[rows], "salmetric", [str(i) for i in rows]).metrics
-            assert interval.value == pytest.approx(alone["f_max"], abs=1e-12)
-            assert np.isnan(interval.low) == (len(rows) < MIN_IMAGES)
-            if len(rows) >= MIN_IMAGES:
-                assert interval.low <= interval.value <= interval.high
+    members = {"object size": members, "parity": [parity == "even", parity == "odd"]}
+    assert len(analysis.breakdowns) == 2 * len(analysis.metrics) == 10
+    for breakdown in analysis.breakdowns:
+        intervals = breakdown.values["m", "SOD"]
+        for images, interval in zip(members[breakdown.attribute], intervals, strict=False):
+            if images.any():
+                rows = np.flatnonzero(images)
+                alone = score(result.counts[rows], "salmetric", [str(i) for i in rows]).metrics
+                assert interval.value == pytest.approx(alone[breakdown.metric.name], abs=1e-12)
+                assert np.isnan(interval.low) == (len(rows) < MIN_IMAGES)
+                if len(rows) >= MIN_IMAGES:
+                    assert interval.low <= interval.value <= interval.high
     plain = statistics(result, result.counts, ["f_max"]).distribution(
         list(draw_resamples(40, 200, dataset_seed("SOD", 0)))
     )
@@ -277,12 +279,55 @@ def test_methods_are_tested_within_each_group_of_images():
     half = ["one" if i < 20 else "few" if i < 25 else "two" for i in range(40)]
     groups = pd.DataFrame({"half": pd.Categorical(half)}, index=good.table.index)
     analysis = analyse([good, bad], attributes={"SOD": groups}, resamples=200)
-    (breakdown,) = (b for b in analysis.breakdowns if b.attribute == "half")
-    assert breakdown.wins == {("good", "SOD", group): ("bad",) for group in ("one", "two")}
+    own = [b for b in analysis.breakdowns if b.attribute == "half"]
+    assert [b.metric for b in own] == list(analysis.metrics)
+    for breakdown in own:
+        assert breakdown.wins == {("good", "SOD", group): ("bad",) for group in ("one", "two")}
     same = analyse(
         [good, synthetic("also", "SOD", noise=0.1, images=40)],
         attributes={"SOD": groups},
         resamples=200,
     )
-    (breakdown,) = (b for b in same.breakdowns if b.attribute == "half")
-    assert breakdown.wins == {}
+    assert not any(b.wins for b in same.breakdowns if b.attribute == "half")
+
+
+def test_tests_within_groups_are_corrected_over_all_groups_and_metrics_of_the_attribute():
+    """By hand: the p of every pair, group and metric in one family."""
+    results = [
+        synthetic(m, "own", noise=n, images=60) for m, n in (("a", 0.5), ("b", 0.52), ("c", 0.54))
+    ]
+    attribute = pd.Categorical(["one", "two"] * 30)
+    frame = pd.DataFrame({"half": attribute}, index=results[0].table.index)
+    analysis = analyse(results, attributes={"own": frame}, resamples=300)
+    draws = list(draw_resamples(60, 300, dataset_seed("own", 0)))
+    names = [m.name for m in analysis.metrics]
+    family = {}
+    for group in ("one", "two"):
+        rows = np.flatnonzero(attribute == group)
+        drawn = [d[:, rows] for d in draws]
+        parts = {r.method: statistics(r, r.counts, names).select(rows) for r in results}
+        for first, second in (("a", "b"), ("a", "c"), ("b", "c")):
+            observed = parts[first].observed() - parts[second].observed()
+            resampled = parts[first].distribution(drawn) - parts[second].distribution(drawn)
+            p = bootstrap_p(observed, resampled.T, len(rows))
+            family |= {(group, first, second, n): v for n, v in zip(names, p, strict=True)}
+    p_holm = dict(zip(family, holm(np.array(list(family.values()))), strict=True))
+    undecided = {k for k, p in p_holm.items() if 0.04 < p < 0.06}
+    expected = {k for k, p in p_holm.items() if p < 0.05} - undecided
+    wins = {
+        (group, *sorted((winner, loser)), b.metric.name)
+        for b in analysis.breakdowns
+        for (winner, _, group), losers in b.wins.items()
+        for loser in losers
+        if b.attribute == "half"
+    }
+    assert wins - undecided == expected and expected
+    # a correction column by column would find more
+    alone = {n: [k for k in family if k[0] == "one" and k[3] == n] for n in names}
+    by_column = {
+        k
+        for keys in alone.values()
+        for k, p in zip(keys, holm(np.array([family[k] for k in keys])), strict=True)
+        if p < 0.05
+    }
+    assert by_column - expected

@@ -85,9 +85,20 @@ def test_measured_numbers_are_compared_under_the_protocol_of_the_evaluator(tmp_p
     assert published_comparison_table(analysis, [], {}) is None
 
 
+def test_metrics_on_request_may_be_published(tmp_path):
+    file = write(tmp_path, "method,dataset,metric,value\nA,SOD,hce_raw,2000\nA,SOD,iou@0.5,.9\n")
+    (table,) = load_published([str(file)])
+    assert table.values == {("A", "SOD", "hce_raw"): 2000.0, ("A", "SOD", "iou@0.5"): 0.9}
+    file.write_text("method,dataset,metric,value\nA,SOD,iou@.50,.9\nA,SOD,hcee,9\n", "utf-8")
+    with pytest.raises(SodbenchError, match=r"'iou@.50' as iou@0.5; .*'hcee' \(did you mean hce"):
+        load_published([str(file)])
+
+
 def test_a_report_shows_labels_everywhere_and_notes_a_source_without_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr(plot_style, "save_figure", lambda *_: {})
-    methods = write(tmp_path, '[A]\nlabel = "A (ours)"\ncolour = "#ff0000"\n', "methods.toml")
+    methods = write(
+        tmp_path, '[A]\nlabel = "A (ours)"\ncolour = "#ff0000"\n[Aa]\nyear = 2020\n', "methods.toml"
+    )
     file = write(tmp_path, "method,dataset,metric,value,citation\nA,SOD,s,.5,me\nB,SOD,s,.5,me\n")
     page = report_page(
         [synthetic("A", "SOD"), synthetic("B", "SOD")],
@@ -104,3 +115,4 @@ def test_a_report_shows_labels_everywhere_and_notes_a_source_without_numbers(tmp
     assert "Difference to A (ours)" in text and "A (ours) SOD S" in text
     assert "B, as published" not in text
     assert "csf: no number of these datasets and metrics" in text.replace("\\", "")
+    assert "no result of 'Aa', so these entries have no effect" in text

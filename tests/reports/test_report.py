@@ -361,7 +361,9 @@ def test_scores_by_kind_of_image(tmp_path, png_only, capsys, monkeypatch):
     free, touching = "HKU-IS/test f_max free, n = 4", "HKU-IS/test f_max touching, n = 10"
     assert list(by_border.columns)[:4] == [free, touching, f"{touching} low", f"{touching} high"]
     rows = pd.read_csv(tables / "all_groups.csv")
-    several = rows[(rows.attribute == "objects") & (rows.group == "several") & (rows.method == "a")]
+    rows = rows[(rows.group == "several") & (rows.method == "a")]
+    assert list(rows.metric) == ["mae", "f_max", "s", "e_max", "wf"]
+    several = rows[rows.metric == "f_max"]
     assert several["images"].item() == 4 and several["low"].isna().item()
     assert several["value"].item() == by_border.loc["a"].iloc[0]
     assert {p.stem for p in (tmp_path / "out/figures").glob("*.png")} > {
@@ -372,6 +374,11 @@ def test_scores_by_kind_of_image(tmp_path, png_only, capsys, monkeypatch):
     page = (tmp_path / "out" / "index.html").read_text("utf-8")
     assert 'id="table-by_contrast"' in page and r"by\_contrast" not in page
     assert (tables / "by_position.tex").is_file()
+    touching = pd.read_csv(tables / "by_border_mae.csv", index_col=0)[
+        "HKU-IS/test mae touching, n = 10"
+    ]
+    assert 0 < touching["a"] < touching["b"]
+    assert "**MAE by border**" in text and page.count('<details class="more">') == 4 * 5
 
 
 def test_any_csv_with_stems_is_a_source_of_attributes(tmp_path):
@@ -400,7 +407,8 @@ def test_any_csv_with_stems_is_a_source_of_attributes(tmp_path):
     assert (groups["AC"] == "yes").sum() == 6
     assert list(groups.loc[stems[:2], "depth"]) == ["lowest third"] * 2
     analysis = analyse([result], attributes={"SOC": groups}, resamples=100)
-    assert [b.attribute for b in analysis.breakdowns] == ["object size", *frame.columns[1:]]
+    attributes = dict.fromkeys(b.attribute for b in analysis.breakdowns)
+    assert list(attributes) == ["object size", *frame.columns[1:]]
     with_dataset = frame[["stem", "AC"]].assign(dataset="SOC")
     with_dataset.loc[len(frame)] = ["x", 1, "other"]
     with_dataset.to_csv(tmp_path / "both.csv", index=False)
@@ -503,16 +511,30 @@ def test_costs_are_read_or_refused(tmp_path):
     both = read_costs([good, f"n={slow}"], ["m", "n"])
     assert both["n"] == {"parameters (M)": 1.0} and both["m"] == {"parameters (M)": 36.5}
     bad = tmp_path / "bad.json"
-    bad.write_text("[]")
-    with pytest.raises(SodbenchError, match=r"bad.json: not a result of 'sodbench bench'"):
-        read_costs([bad])
+    for content, message in (
+        ("[]", "not a record of 'sodbench bench -o FILE': it holds no JSON object"),
+        ("5", "it holds no JSON object"),
+        ("{}", "it names no method"),
+        ('{"method": 3}', "it names no method"),
+        ("{", r"it is not JSON \(Expecting property"),
+        ("[" * 100_000, "nested too deeply"),
+    ):
+        bad.write_text(content)
+        with pytest.raises(SodbenchError, match=rf"bad.json: .*{message}") as caught:
+            read_costs([bad])
+        assert "Error(" not in str(caught.value)
+    for given in ("none.json", "m=none.json"):
+        with pytest.raises(SodbenchError, match=r"^--bench: none.json: no such file$"):
+            read_costs([given], ["m"])
 
 
 @pytest.mark.parametrize("value", ["true", "-5", "1e999", "NaN", '"many"', "[]"])
 def test_an_invalid_cost_is_refused(tmp_path, value):
     file = tmp_path / "bench.json"
     file.write_text(f'{{"model": "m", "images_per_second": {value}}}')
-    with pytest.raises(SodbenchError, match=r"bench.json: not a result of 'sodbench bench'"):
+    with pytest.raises(
+        SodbenchError, match=r"bench.json: its images_per_second is .*, not a number"
+    ):
         read_costs([file])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from synthetic import ODD, synthetic
@@ -45,6 +46,15 @@ def test_thumbnails_are_left_out_where_the_file_would_become_too_large(results, 
     assert small.stat().st_size <= limit * 1e6
     shown = re.search(r"thumbnails of (\d+) of 12 images", small.read_text(encoding="utf-8"))
     assert 0 < int(shown[1]) < 12
+
+
+def test_a_limit_that_is_missed_is_a_problem(results, tmp_path, monkeypatch):
+    options = ReportOptions(resamples=100, max_size=0.01)
+    (problem,) = write_report(results, tmp_path / "small.html", options).problems
+    assert "--max-size 0.01: the file has 0." in problem
+    monkeypatch.setattr(plot_style, "save_figure", lambda *_: {})
+    options = replace(options, single_file=True)
+    assert write_report(results, tmp_path / "report", options).problems == (problem,)
 
 
 def test_a_folder_gets_it_on_request_and_other_files_are_left_alone(results, tmp_path, monkeypatch):

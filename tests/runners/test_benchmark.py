@@ -16,7 +16,7 @@ from sodbench.runners import benchmark as benchmark_module
 from sodbench.runners import export as export_module
 from sodbench.runners.benchmark import benchmark, count_macs
 from sodbench.runners.export import export_onnx
-from sodbench.runners.prediction.predictors import NetworkPredictor
+from sodbench.runners.prediction.predictors import NetworkPredictor, load_predictor
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -106,6 +106,21 @@ def test_memory_running_out_ends_the_search_for_the_best_batch(monkeypatch, caps
     # one image alone is called so slow that every larger batch pays
     rate, batch = benchmark_module._measure_throughput(predictor, (8, 8), 10.0, 3)
     assert (batch, rate > 0.1) in {(2, True), (1, True)}
+
+
+def test_one_slow_measurement_does_not_end_the_search_for_the_best_batch(monkeypatch):
+    # batches of 2, 4 (slow), 8, 16, 32 (both without gain), and 64, which is not reached
+    rates = iter((20.0, 10.0, 40.0, 41.0, 30.0, 100.0))
+
+    def measure(predictor, pixels, repeats):
+        return [len(pixels) / next(rates)] * repeats
+
+    monkeypatch.setattr(benchmark_module, "_measure_times", measure)
+    monkeypatch.setattr(benchmark_module, "_draw_images", lambda count, size: [0] * count)
+    monkeypatch.setattr(benchmark_module, "_batch_sizes", lambda device: (2, 4, 8, 16, 32, 64))
+    predictor = load_predictor("centre-prior")
+    rate, batch = benchmark_module._measure_throughput(predictor, (8, 8), 0.1, 3)
+    assert (rate, batch, list(rates)) == (40.0, 8, [100.0])
 
 
 def test_wrong_size_is_refused(capsys):

@@ -97,7 +97,7 @@ def test_a_bench_record_that_is_none_is_refused(content, maps, capsys):
     (maps / "bench.json").write_text(content)
     command = ["report", str(maps / "out"), "-o", str(maps / "report.md")]
     assert main([*command, "--bench", str(maps / "bench.json")]) == 2
-    one_line(capsys, "bench.json", "not a result of 'sodbench bench'")
+    one_line(capsys, "bench.json", "not a record of 'sodbench bench -o FILE'")
 
 
 @pytest.mark.parametrize("which", ["name", "list"])
@@ -217,3 +217,38 @@ def test_a_broken_lzma_member_of_an_archive_is_refused(tmp_path):
     with pytest.raises(ArchiveError, match=r"set\.zip: no intact ZIP archive"):
         extract(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + 64 * "0" + "\nsize 12345\n"
+
+
+@pytest.mark.parametrize("file", ["net.pth", "net.safetensors", "net.onnx"])
+def test_a_pointer_of_git_lfs_in_place_of_weights_is_named(maps, capsys, file):
+    weights = maps / file
+    weights.write_text(POINTER)
+    model = (
+        [str(weights)] if file.endswith(".onnx") else ["csnet-L-x1", "--checkpoint", str(weights)]
+    )
+    command = ["predict", str(maps / "gt"), "-o", str(maps / "out"), "--model", *model]
+    assert main(command) == 2
+    one_line(capsys, file, "Git LFS", "git lfs pull")
+
+
+@pytest.mark.parametrize("folder", ["gt", "preds"])
+def test_a_pointer_of_git_lfs_in_place_of_an_image_is_named(maps, capsys, folder):
+    image = next((maps / folder).glob("*.png"))
+    image.write_text(POINTER)
+    assert main(["eval", str(maps / "preds"), str(maps / "gt")]) == 2
+    assert "Git LFS" in capsys.readouterr().err
+    command = ["predict", str(maps / folder), "--model", "centre-prior", "-o", str(maps / "out")]
+    assert main(command) == 1
+    message = capsys.readouterr().err
+    assert image.name in message and "git lfs pull" in message
+
+
+def test_a_file_without_a_factory_is_named(tmp_path, capsys):
+    (tmp_path / "net.py").write_text("import os\n")
+    command = ["predict", str(tmp_path), "--model", f"{tmp_path}/net.py:build", "-o", "out"]
+    (tmp_path / "a.png").touch()
+    assert main(command) == 2
+    one_line(capsys, "no callable 'build' in it; it defines no function or class")

@@ -523,6 +523,9 @@ def test_limit_and_list(tmp_path: Path) -> None:
     assert mine.name == whole.select_listed(tmp_path / "same.txt").name != whole.name
     (tmp_path / "wrong.txt").write_text("a\nq\n")
     assert [p.file for p in whole.select_listed(tmp_path / "wrong.txt").problems] == ["q"]
+    (tmp_path / "other.txt").write_text("q\nr\n")
+    with pytest.raises(SodbenchError, match=r"other.txt: none of its 2 names is an item of SOD"):
+        whole.select_listed(tmp_path / "other.txt")
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,7 @@ class Trainer:
             "1 tensors missing",
         ),
         (lambda s: {"trainer": Trainer()}, "holds Python objects other than tensors"),
-        (lambda s: [1, 2], "not a checkpoint: it holds a list"),
+        (lambda s: [1, 2], "not a checkpoint: it holds a value of type list"),
         (lambda s: {"lr": 0.1}, "no dictionary from names to tensors ({'lr': float})"),
         (lambda s: {}, "no dictionary from names to tensors"),
         (lambda s: {**s, "cls_layer.bias": torch.zeros(2)}, r"cls_layer.bias [2] instead of [1]"),

@@ -192,10 +192,16 @@ def test_a_toml_file(tmp_path):
     ):
         load_processing(path)
     path.write_text("= 3")
-    with pytest.raises(SodbenchError, match="not a TOML file"):
+    with pytest.raises(SodbenchError, match=r"net.toml: cannot be read as TOML"):
         load_processing(path)
-    with pytest.raises(SodbenchError, match="cannot be read"):
+    with pytest.raises(SodbenchError, match=r"none.toml: no such file"):
         load_processing(tmp_path / "none.toml")
+
+
+def test_a_toml_file_of_a_windows_editor(tmp_path):
+    path = tmp_path / "net.toml"
+    path.write_text('preset = "u2net"\n', encoding="utf-8-sig")
+    assert load_processing(path) == find_preset("u2net")
 
 
 @pytest.mark.parametrize("name", PRESETS)

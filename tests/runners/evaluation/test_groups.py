@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic import draw_pair, save_image
 
 from sodbench import evaluate
 from sodbench.cli import main
+from sodbench.reports import plot_style
 
 SIZES = {"cat": 1, "dog": 3, "owl": 2}
 
@@ -118,7 +120,7 @@ def test_stored_pairs_are_reused_and_their_result_is_the_plain_one(tree, capsys)
     assert first == again
     command = ["eval", str(tree / "maps"), str(tree / "DAVSOD"), "--group-by", "parent"]
     assert main([*command, "-o", str(out), "--protocol", "all"]) == 0
-    assert "out holds the means over images, which report" in capsys.readouterr().err
+    assert "out holds the means over images, which compare uses" in capsys.readouterr().err
     assert main(["verify", str(out)]) == 0
     stored = json.loads((out / "a/DAVSOD/result.json").read_text())
     assert "groups" not in stored["signature"]
@@ -182,3 +184,71 @@ def test_masks_without_groups_are_refused(tmp_path, capsys):
     assert "are not in a folder for each group" in capsys.readouterr().err
     assert main([*command, "--require", "mae<1"]) == 2
     assert "leave out --group-by" in capsys.readouterr().err
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the text alone: drawing takes most of the time."""
+    monkeypatch.setattr(plot_style, "save_figure", lambda *_: None)
+
+
+def test_a_report_shows_the_groups_as_eval_prints_them(tree, capsys, without_figures):
+    printed = run(tree, capsys, "-o", str(tree / "out"))
+    out = tree / "report"
+    assert main(["report", str(tree / "out"), "-o", str(out), "--resamples", "100"]) == 0
+    table = pd.read_csv(out / "tables/groups_DAVSOD.csv", index_col=0)
+    assert list(table.index) == [*SIZES, "mean over groups"]
+    assert list(table["images"]) == [*SIZES.values(), sum(SIZES.values())]
+    rows = pd.read_csv(out / "tables/all_groups.csv", keep_default_na=False)
+    for result in printed:
+        method = result["method"]
+        numbers = {name: one["metrics"] for name, one in result["groups"].items()}
+        numbers["mean over groups"] = result["metrics"]
+        for name, metrics in numbers.items():
+            own = {m: table.loc[name, f"{method} {m}"] for m in ("f_max", "mae", "s", "wf")}
+            assert own == {m: metrics[m] for m in own}
+        mean = rows[(rows.attribute == "parent(3)") & (rows.method == method) & (rows.group == "")]
+        assert mean[mean.metric == "s"]["value"].astype(float).item() == result["metrics"]["s"]
+        assert set(mean["signature"]) == {result["signature"]}
+    assert "| mean over groups |        6 |" in (out / "report.md").read_text("utf-8")
+    page = (out / "index.html").read_text("utf-8")
+    assert 'id="groups"' in page and 'data-table="groups_DAVSOD"' in page
+
+
+def test_a_report_groups_images_by_a_file(tree, tmp_path, capsys, without_figures):
+    run(tree, capsys, "-o", str(tree / "out"))
+    for seed, name in enumerate("xyz"):
+        map_, mask = draw_pair(seed, 24, 32)
+        save_image(tmp_path / f"SOD/GT/{name}.png", mask)
+        save_image(tmp_path / f"sod/a/SOD/{name}.png", map_)
+    command = ["eval", str(tmp_path / "sod"), str(tmp_path / "SOD"), "--dataset-name", "SOD"]
+    assert main([*command, "-o", str(tree / "out")]) == 0
+
+    def report(content: str) -> tuple[int, str]:
+        (tmp_path / "classes.csv").write_text(content)
+        command = ["report", str(tree / "out"), "-o", str(tmp_path / "report.md")]
+        status = main([*command, "--group-by", str(tmp_path / "classes.csv"), "--resamples", "100"])
+        return status, capsys.readouterr().err
+
+    assert report("x,first\ny,first\nz,second\n")[0] == 0
+    text = (tmp_path / "report.md").read_text("utf-8")
+    groups = text.partition("## Scores by group")[2]
+    # the file is about the other dataset
+    assert "SOD" in groups and "DAVSOD by group" not in groups
+    assert "| first            |        2 |" in groups
+    status, message = report("x,first\ny,first\n")
+    assert status == 2 and "names no group for 1 of 3 images: z" in message
+    status, message = report("w,first\n")
+    assert status == 2 and "the file names none of the images" in message
+
+
+def test_a_report_by_folder_needs_masks_in_folders(tmp_path, capsys):
+    map_, mask = draw_pair(0, 24, 32)
+    save_image(tmp_path / "gt/x.png", mask)
+    save_image(tmp_path / "maps/x.png", map_)
+    arguments = [str(tmp_path / "maps"), str(tmp_path / "gt"), "-o", str(tmp_path / "out")]
+    assert main(["eval", *arguments]) == 0
+    command = ["report", str(tmp_path / "out"), "-o", str(tmp_path / "report.md")]
+    assert main([*command, "--group-by", "parent"]) == 2
+    message = capsys.readouterr().err
+    assert f"{tmp_path.name}: the masks were not in a folder for each group" in message

@@ -678,3 +678,58 @@ def test_processes_that_cannot_be_joined_are_one_line(images, tmp_path, monkeypa
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(SodbenchError, match=r"WORLD_SIZE=2, but .* start with torchrun, or unset"):
         predict(BaselinePredictor("centre-prior"), find_images([images]), tmp_path / "maps")
+
+
+def test_files_of_types_that_are_not_read_are_named(tmp_path, capsys):
+    photos = tmp_path / "photos"
+    write_image(photos / "a.jpg", np.zeros((8, 8, 3), np.uint8))
+    for name in ("b.heic", "c.SVG", "a.npy", "notes.txt"):
+        (photos / name).write_bytes(b"x")
+    command = ["predict", str(photos), "-o", str(tmp_path / "maps"), "--model", "centre-prior"]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert "not-read (2)" in error and "b.heic" in error and "c.SVG" in error
+    assert "a.npy" not in error and "notes.txt" not in error
+    assert (tmp_path / "maps" / "a.png").exists()
+    (photos / "a.jpg").unlink()
+    assert main(command) == 2
+    assert "no images of a type that is read (1 .heic, 1 .npy, 1 .svg)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["nowhere.jpg", "b.jpg"])
+def test_a_link_that_leads_nowhere_is_a_problem_of_its_image_alone(tmp_path, capsys, target):
+    photos = tmp_path / "photos"
+    write_image(photos / "a.jpg", np.zeros((8, 8, 3), np.uint8))
+    (photos / "b.jpg").symlink_to(target)
+    command = ["predict", str(photos), "-o", str(tmp_path / "maps"), "--model", "centre-prior"]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert "1 of 2 images have no map" in error and "b.jpg" in error
+    assert (tmp_path / "maps" / "a.png").exists()
+
+
+@pytest.mark.parametrize("option", ["-o", "--cutout"])
+def test_nothing_is_written_inside_a_folder_of_images(tmp_path, capsys, option):
+    photos = tmp_path / "photos"
+    write_image(photos / "a.jpg", np.zeros((8, 8, 3), np.uint8))
+    places = {"-o": tmp_path / "maps", "--cutout": tmp_path / "cut"} | {option: photos / "x"}
+    words = [str(word) for place in places.items() for word in place]
+    assert main(["predict", str(photos), *words, "--model", "centre-prior"]) == 2
+    assert f"is inside {photos}" in capsys.readouterr().err
+    assert [p.name for p in photos.iterdir()] == ["a.jpg"] and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        (["--precision", "bf16"], "a precision"),
+        (["--compile"], "compilation"),
+        (["--padding"], "padding"),
+        (["--cuda-graphs"], "CUDA graphs"),
+    ],
+)
+def test_a_baseline_refuses_choices_without_effect(images, tmp_path, capsys, option, name):
+    command = ["predict", str(images), "-o", str(tmp_path / "maps"), "--model", "centre-prior"]
+    assert main([*command, *option]) == 2
+    assert f"{name} would have no effect" in capsys.readouterr().err
+    assert not (tmp_path / "maps").exists()

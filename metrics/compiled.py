@@ -7,6 +7,8 @@ writable folder.  Several processes that start at once wait for the first one's 
 kernels are compiled again in each process, with one warning.  ``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python,
 for debugging and coverage.
 
+numba is imported when the first kernel is called, because that takes longer than reading thousands of stored results.
+
 numba's own cache (``cache=True``) reads no folder that it cannot write, lets every process compile, and loads all of
 numba's compiler before it looks for code, which takes a fifth of a second.
 """
@@ -25,18 +27,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
-from numba.core.caching import IndexDataCacheFile
-from numba.core.compiler import CompileResult
-from numba.core.runtime.nrt import rtsys
 
 from sodbench.metrics.cache_folder import user_cache_folder
 
+
+def _is_jit_enabled() -> bool:
+    """Read ``NUMBA_DISABLE_JIT`` as numba does."""
+    try:
+        return not int(os.environ.get("NUMBA_DISABLE_JIT", "0"))
+    except ValueError:
+        return True
+
+
 # Whether kernels are compiled; False under NUMBA_DISABLE_JIT=1
-JIT: bool = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+JIT: bool = _is_jit_enabled()
 
 _logger = logging.getLogger("sodbench")
+# two threads may call kernels of one file first
+_making_dispatchers = threading.RLock()
 # set once a kernel could not be kept: one warning is enough
 _no_cache = threading.Event()
 # set once a kernel was missing: one message is enough
@@ -63,15 +72,58 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        if not JIT:
-            return _as_plain_python(function)
-        kernel = numba.njit(nogil=True, **options)(function)
-        cache = _KernelCache(function)
+        return _Kernel(function, options) if JIT else _as_plain_python(function)
+
+    return decorate
+
+
+class _Kernel:
+    """A kernel whose numba dispatcher is made at its first use.
+
+    Then the dispatchers of all kernels of its file are made, and take their places in the module: they call each other,
+    and compiled code can call nothing but dispatchers.
+
+    Parameters
+    ----------
+    function : callable
+        The kernel in Python.
+    options : dict
+        For ``numba.njit``.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]):
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._options = options
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return self._dispatcher(*arguments, **keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        # not asked for before __init__ has set it
+        if name in ("_function", "_options"):
+            raise AttributeError(name)
+        return getattr(self._dispatcher, name)
+
+    @functools.cached_property
+    def _dispatcher(self) -> Any:
+        with _making_dispatchers:
+            names = self._function.__globals__
+            own = {name: value for name, value in names.items() if isinstance(value, _Kernel)}
+            for name, kernel in own.items():
+                if kernel._function.__globals__ is names:
+                    names[name] = kernel._own_dispatcher
+            return self._own_dispatcher
+
+    @functools.cached_property
+    def _own_dispatcher(self) -> Any:
+        import numba
+
+        kernel = numba.njit(nogil=True, **self._options)(self._function)
+        cache = _KernelCache(self._function)
         kernel._cache = cache
         kernel.compile = cache.unlock_after(kernel.compile)
         return kernel
-
-    return decorate
 
 
 def have_cache() -> bool:
@@ -109,7 +161,7 @@ def cache_folders(source: Path) -> list[Path]:
     folder = source.resolve().parent
     # two installations have different folders, as in numba's own cache
     own = f"{folder.name}_{hashlib.sha1(str(folder).encode(), usedforsecurity=False).hexdigest()}"
-    if chosen := numba.config.CACHE_DIR:  # type: ignore[attr-defined]
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         return [Path(chosen) / own]
     users = user_cache_folder()
     return [folder / "__pycache__", *([users / "kernels" / own] if users else [])]
@@ -145,6 +197,8 @@ class _KernelCache:
     @functools.cached_property
     def _files(self) -> dict[Path, Any]:
         """The places of the kernel's code, by folder."""
+        from numba.core.caching import IndexDataCacheFile
+
         source = Path(inspect.getfile(self._function))
         code = self._function.__code__
         version = f"py{sys.version_info[0]}{sys.version_info[1]}{getattr(sys, 'abiflags', '')}"
@@ -161,6 +215,8 @@ class _KernelCache:
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Return the kept code for some types of arguments; None if numba must compile it."""
+        from numba.core.runtime.nrt import rtsys
+
         # all that the code needs at run time; numba's cache would load the compiler, too
         rtsys.initialize(target)
         kept = self._load(signature, target)
@@ -173,6 +229,8 @@ class _KernelCache:
         return kept
 
     def _load(self, signature: Any, target: Any) -> Any:
+        from numba.core.compiler import CompileResult
+
         for folder, file in self._files.items():
             # a damaged or unreadable file is as good as none
             with contextlib.suppress(Exception):

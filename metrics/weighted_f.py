@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from sodbench.metrics.arrays import EPSILON
 from sodbench.metrics.compiled import compiled
-from sodbench.metrics.distances import SATURATED, squared_distances
 
 # Radius of the published 7x7 Gaussian
 _RADIUS = 3
@@ -83,6 +82,9 @@ def weighted_geometry(mask: NDArray[np.uint8], above: int = 0) -> Geometry:
     -------
     Geometry
     """
+    # its kernels have instructions of their own, which need numba when they are defined
+    from sodbench.metrics.distances import squared_distances
+
     mask = np.ascontiguousarray(mask)
     height, width = mask.shape
     area, top, left, bottom, right, inside, runs = _outline(mask, above)
@@ -205,6 +207,8 @@ def _gaussian_taps() -> NDArray[np.float64]:
 @cache
 def _importance() -> NDArray[np.float64]:
     """Importance of a false alarm by its squared distance to the foreground, up to saturation; [0] is 0."""
+    from sodbench.metrics.distances import SATURATED
+
     distance = np.sqrt(np.arange(SATURATED + 1, dtype=np.float64))
     importance = np.asarray(2.0 - np.exp(np.log(0.5) / _HALF_LIFE * distance), dtype=np.float64)
     # the foreground itself

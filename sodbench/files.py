@@ -13,7 +13,7 @@ import socket
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -79,6 +79,25 @@ def split_path(path: Path) -> tuple[str, str]:
         # the top of a disk
         return str(path.parent), name
     return folder, name
+
+
+def list_file_folders(paths: Iterable[Path]) -> list[str]:
+    """List the folders of files as texts, each once, in the order of the files.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+
+    Returns
+    -------
+    list of str
+        As `split_path` returns them.
+    """
+    firsts: dict[str, Path] = {}
+    for path in paths:
+        text = str(path)
+        firsts.setdefault(text[: text.rfind(os.sep) + 1], path)
+    return [split_path(path)[0] for path in firsts.values()]
 
 
 class FileNumbers:
@@ -151,7 +170,9 @@ def list_folders(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         return []
-    return [folder / e.name for e in scan(folder) if not _is_stray(e.name) and _is_folder(e)]
+    with _reading(folder), os.scandir(folder) as entries:
+        names = [e.name for e in entries if not _is_stray(e.name) and _is_folder(e)]
+    return [folder / name for name in sorted(names)]
 
 
 def walk(folder: Path, _parents: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
@@ -171,7 +192,10 @@ def walk(folder: Path, _parents: tuple[Path, ...] = ()) -> Iterator[tuple[Path, 
         yield folder, f"a link back to {real}, which holds it"
         return
     yield folder, ""
-    for entry in scan(folder):
+    with _reading(folder), os.scandir(folder) as listed:
+        # files are most of what a folder holds, and are passed over before anything is sorted
+        entries = [e for e in listed if not e.is_file(follow_symlinks=False)]
+    for entry in sorted(entries, key=lambda entry: entry.name):
         if _is_stray(entry.name):
             continue
         if _is_folder(entry):

@@ -4,13 +4,14 @@ import platform
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sodbench.version import __version__
 
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:
-    """The versions of sodbench, Python and some imported packages.
+    """The versions of sodbench, Python and some packages.
 
     Parameters
     ----------
@@ -25,7 +26,11 @@ def package_versions(names: Iterable[str]) -> dict[str, str]:
     versions = {"sodbench": __version__, "python": platform.python_version()}
     for name in names:
         key = "pillow" if name == "PIL" else name.lower()
-        versions[key] = str(import_module(name).__version__)
+        try:
+            # a package need not be imported for it
+            versions[key] = version(key)
+        except PackageNotFoundError:
+            versions[key] = str(import_module(name).__version__)
     return versions
 
 

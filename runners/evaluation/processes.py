@@ -20,6 +20,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar, cast
 
+# before the processes start, which are copies of this one and would each take a fifth of a second for it
+import numba  # noqa: F401
+
 from sodbench.parallel import CallingThread, startable_threads, thread_pool
 from sodbench.plugins import load_plugins
 from sodbench.runners.evaluation.count import warm_up_kernels, warm_up_scoring

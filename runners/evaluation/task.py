@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sodbench.datasets import Dataset, Pairing, list_images, pair_files
 from sodbench.errors import Problem, ProblemKind, Severity
-from sodbench.files import FileNumbers, list_names, split_path
+from sodbench.files import FileNumbers, list_file_folders, list_names
 from sodbench.images import UNREAD_EXTENSIONS
 from sodbench.results.policy import Policy
 
@@ -247,8 +247,8 @@ def _find_unread_files(truth: Dataset, pairing: Pairing) -> list[Problem]:
     lacking_mask = {item.path.stem.removesuffix(pairing.suffix) for item in pairing.extra}
     lacking_mask |= {s.image.stem for s in truth.samples if s.image and not s.mask}
     lacking_map = {item.stem.rpartition("/")[2] + pairing.suffix for item in pairing.missing}
-    folders = dict.fromkeys((split_path(pair.map)[0] for pair in pairing.pairs), lacking_map)
-    folders |= dict.fromkeys((split_path(path)[0] for path in truth.masks.values()), lacking_mask)
+    folders = dict.fromkeys(list_file_folders(pair.map for pair in pairing.pairs), lacking_map)
+    folders |= dict.fromkeys(list_file_folders(truth.masks.values()), lacking_mask)
     endings = tuple(UNREAD_EXTENSIONS)
     problems = []
     for folder, wanted in ((Path(text), wanted) for text, wanted in folders.items()):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sodbench.datasets.registry import TRAIN_SET, DatasetInfo, known_name, normalise_name
 from sodbench.errors import SodbenchError
-from sodbench.files import list_folders, list_names, list_paths, name_stem, split_path
+from sodbench.files import list_folders, list_names, list_paths, name_stem
 from sodbench.images import IMAGE_EXTENSIONS
 
 IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image", "im", "rgb", "jpegimages"})
@@ -54,7 +54,12 @@ def list_images(folder: Path | str) -> tuple[Path, ...]:
     SodbenchError
         If the folder does not exist or cannot be read.
     """
-    return tuple(p for p in list_paths(Path(folder)) if _is_image_name(split_path(p)[1]))
+    paths = list_paths(Path(folder))
+    if not paths:
+        return ()
+    # all are in one folder, so that their names begin at one place
+    start = len(str(paths[0])) - len(paths[0].name)
+    return tuple(path for path in paths if _is_image_name(str(path)[start:]))
 
 
 def _is_image_name(name: str) -> bool:

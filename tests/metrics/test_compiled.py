@@ -9,8 +9,10 @@ import threading
 import warnings
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
+from numba.core import caching
 
 from sodbench.cli import main
 from sodbench.images import write_grey
@@ -178,7 +180,7 @@ def test_a_full_disk_costs_the_code_and_not_the_result(kernel_in, tmp_path, monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     kernel = kernel_in(tmp_path / "cache")
-    monkeypatch.setattr(compiled_module.IndexDataCacheFile, "save", full)
+    monkeypatch.setattr(caching.IndexDataCacheFile, "save", full)
     with pytest.warns(RuntimeWarning, match="cannot be kept .No space left"):
         assert kernel(21) == 42
     assert not compiled_module.have_cache()
@@ -210,7 +212,7 @@ def test_the_folder_is_free_again_after_a_kernel_that_cannot_be_compiled(kernel_
     import fcntl
 
     kernel = kernel_in(tmp_path / "cache")
-    with pytest.raises(compiled_module.numba.TypingError):
+    with pytest.raises(numba.TypingError):
         kernel(object)
     number = os.open(tmp_path / "cache", os.O_RDONLY)
     fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -223,7 +225,7 @@ def test_numba_cache_dir_is_the_one_folder_of_compiled_kernels(monkeypatch, tmp_
     package, user = compiled_module.cache_folders(source)
     assert package == source.resolve().parent / "__pycache__"
     assert user.is_relative_to(tmp_path / "user")
-    monkeypatch.setattr(compiled_module.numba.config, "CACHE_DIR", str(tmp_path / "own"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "own"))
     (own,) = compiled_module.cache_folders(source)
     assert own.parent == tmp_path / "own"
 

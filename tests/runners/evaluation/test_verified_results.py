@@ -1,5 +1,8 @@
 """Results that were derived from their counts before are not derived again, as long as nothing has changed."""
 
+import subprocess
+import sys
+
 import pytest
 from evaluations import STEMS, edit_json, run
 
@@ -109,3 +112,13 @@ def test_the_notes_are_kept_short(scored, monkeypatch, tmp_path):
     verified._read_notes.cache_clear()
     # the newest
     assert verified.is_verified(stored)
+
+
+def test_numba_is_not_imported_for_what_is_up_to_date(scored):
+    """It takes as long to import as thousands of stored pairs take to be looked up."""
+    code = "import sys; from sodbench.cli import main; main(sys.argv[1:]); print('numba' in sys.modules)"
+    command = ["eval", str(scored / "maps"), str(scored / "gt"), "-o", str(scored / "out")]
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "False"

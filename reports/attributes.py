@@ -112,7 +112,7 @@ def _group(file: Path, frame: pd.DataFrame) -> pd.DataFrame:
     else:
         measured = pd.DataFrame(index=frame.index)
         own = frame
-    if names := set(own) & {*measured, SIZE}:
+    if names := {str(name) for name in own if name in {*measured, SIZE}}:
         raise SodbenchError(
             f"{file}: the column {min(names)!r} has the name of an attribute that sodbench measures; rename it"
         )

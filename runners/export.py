@@ -22,6 +22,7 @@ from sodbench.models import (
     load_checkpoint,
 )
 from sodbench.models.declarations import declares_output
+from sodbench.models.devices import check_torch_version
 from sodbench.models.inference import check_output
 from sodbench.models.onnx import METADATA_KEY
 from sodbench.models.output_range import OutputRange
@@ -67,10 +68,11 @@ def export_onnx(
     Raises
     ------
     SodbenchError
-        If the extra packages are missing, the network takes none of the sizes or returns NaN, it cannot be
+        If PyTorch is too old, the extra packages are missing, the network takes none of the sizes or returns NaN, it cannot be
         exported, or the results differ. Then no file is left.
     """
     path = Path(path)
+    check_torch_version()
     _require_onnx()
     source = as_source(model, checkpoint)
     with torch.random.fork_rng(devices=[]):

@@ -13,6 +13,10 @@ from sodbench.provenance import cpu_name
 
 DEVICES = ("cpu", "cuda", "mps")
 
+# The oldest PyTorch, as in pyproject.toml. With older ones, a file of weights can run code when it is loaded, also with
+# weights_only (CVE-2025-32434).
+MIN_TORCH = (2, 6)
+
 # The type of weights and images for each precision; tf32 is a mode of float32 arithmetic.
 PRECISIONS = {
     "fp32": torch.float32,
@@ -28,6 +32,23 @@ ARITHMETIC = {
     "bf16": "bfloat16",
     "fp16": "float16",
 }
+
+
+def check_torch_version() -> None:
+    """Check that PyTorch is not older than `MIN_TORCH`; an environment made for scoring may have any.
+
+    Raises
+    ------
+    SodbenchError
+        Naming the version and what to install.
+    """
+    found = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if found < MIN_TORCH:
+        raise SodbenchError(
+            f"this command needs PyTorch {'.'.join(map(str, MIN_TORCH))} or newer, because older ones can run code "
+            f"of a file of weights; {torch.__version__} is installed. To keep that, make another environment: "
+            "pip install 'sodbench[models]'"
+        )
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -46,8 +67,9 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises
     ------
     SodbenchError
-        For a device that does not exist or that sodbench does not support.
+        For a device that does not exist or that sodbench does not support, and for a PyTorch that is too old.
     """
+    check_torch_version()
     if name == "auto":
         mps = "mps" if torch.backends.mps.is_available() else "cpu"
         name = "cuda" if torch.cuda.is_available() else mps

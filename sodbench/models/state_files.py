@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sodbench.errors import SodbenchError
 from sodbench.git_lfs import LFS_POINTER, is_lfs_pointer
+from sodbench.models.devices import check_torch_version
 from sodbench.quoting import python_literal, shell_command
 
 # Dictionaries inside each other are searched to this depth.
@@ -53,8 +54,9 @@ def read_state(path: Path | str, key: str | None = None) -> dict[str, Tensor]:
     Raises
     ------
     SodbenchError
-        If the file holds anything else, or several state dictionaries.
+        If the file holds anything else, or several state dictionaries, and for a PyTorch that is too old.
     """
+    check_torch_version()
     path = Path(path)
     content = _read_content(path)
     if not isinstance(content, Mapping):

@@ -115,7 +115,8 @@ def test_csf_maps_of_a_padded_batch_are_those_of_each_image_alone(ruled_csf, tmp
     difference = np.abs(maps[True] - maps[False])
     assert difference.max() <= 1
     # 1.14e-4 with the convolutions of PyTorch 2.6
-    assert (difference > 0).mean() <= 1e-4 or not hasattr(torch.backends.cudnn, "conv")
+    share = 1.2e-4 if torch.__version__.startswith("2.6.") else 1e-4
+    assert (difference > 0).mean() <= share
     assert maps[True].std() > 5
 
 

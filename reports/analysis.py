@@ -268,7 +268,7 @@ def analyse(
         values=_tabulate_values(by_key, method_names, dataset_names, shown),
         intervals=_collect_intervals(statistics),
         comparisons=_compare_all(by_key, dataset_names, shown, statistics, comparable),
-        breakdowns=collect_breakdowns(statistics, comparable, shown),
+        breakdowns=collect_breakdowns(statistics, comparable, shown, _primary_metric(shown)),
         by_protocol={key: one.f_max_by_protocol for key, one in statistics.items()},
         resamples=resamples,
         seed=seed,

@@ -13,6 +13,7 @@ from sodbench.csv_table import read_csv_table
 from sodbench.datasets import attribute_groups
 from sodbench.datasets.attributes import COLUMNS
 from sodbench.errors import SodbenchError
+from sodbench.reports.result_statistics import SIZE
 from sodbench.results import Result
 
 # A column of numbers with more different values is divided into thirds
@@ -107,8 +108,15 @@ def _group(file: Path, frame: pd.DataFrame) -> pd.DataFrame:
         raise SodbenchError(f"{file}: the image {twice} has several lines")
     if set(COLUMNS) <= set(frame):
         measured = attribute_groups(_read_measured(file, frame[list(COLUMNS)]))
-        return measured.join(_group_columns(frame.drop(columns=list(COLUMNS))))
-    return _group_columns(frame)
+        own = frame.drop(columns=list(COLUMNS))
+    else:
+        measured = pd.DataFrame(index=frame.index)
+        own = frame
+    if names := {str(name) for name in own if name in {*measured, SIZE}}:
+        raise SodbenchError(
+            f"{file}: the column {min(names)!r} has the name of an attribute that sodbench measures; rename it"
+        )
+    return measured.join(_group_columns(own))
 
 
 def _read_measured(file: Path, frame: pd.DataFrame) -> pd.DataFrame:

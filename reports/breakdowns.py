@@ -1,5 +1,6 @@
 """Scores by groups of images, and which methods differ on the images of a group."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -24,6 +25,8 @@ class Breakdown:
     ----------
     attribute : str
     metric : Metric
+    key : str
+        The stem of the names of its files, unlike those of all other tables and figures.
     groups : tuple of str
         The names of the groups, in order.
     images : mapping of str to tuple of int
@@ -38,6 +41,7 @@ class Breakdown:
 
     attribute: str
     metric: Metric
+    key: str
     groups: tuple[str, ...]
     images: Mapping[str, tuple[int, ...]]
     values: Mapping[Key, tuple[Interval | None, ...]]
@@ -45,7 +49,10 @@ class Breakdown:
 
 
 def collect_breakdowns(
-    statistics: Mapping[Key, ResultStatistics], comparable: Comparable, metrics: Sequence[Metric]
+    statistics: Mapping[Key, ResultStatistics],
+    comparable: Comparable,
+    metrics: Sequence[Metric],
+    primary: Metric,
 ) -> tuple[Breakdown, ...]:
     """Arrange the groups of all results by attribute and metric, and test the methods on each group.
 
@@ -56,6 +63,8 @@ def collect_breakdowns(
     comparable : Comparable
     metrics : sequence of Metric
         Those of the statistics.
+    primary : Metric
+        The one that the files' names leave out.
 
     Returns
     -------
@@ -63,6 +72,7 @@ def collect_breakdowns(
         For every attribute each metric, in order.
     """
     breakdowns = []
+    keys: set[str] = set()
     for attribute in dict.fromkeys(name for one in statistics.values() for name in one.groups):
         groups = {
             key: one.groups[attribute] for key, one in statistics.items() if attribute in one.groups
@@ -79,10 +89,22 @@ def collect_breakdowns(
                 key: tuple(group.intervals[i] if group.stems else None for group in own.values())
                 for key, own in groups.items()
             }
-            breakdowns.append(
-                Breakdown(attribute, metric, names, images, values, wins[metric.name])
-            )
+            key = _make_key(f"by_{attribute}" + f"_{metric.name}" * (metric != primary), keys)
+            own_wins = wins[metric.name]
+            breakdowns.append(Breakdown(attribute, metric, key, names, images, values, own_wins))
     return tuple(breakdowns)
+
+
+def _make_key(text: str, taken: set[str]) -> str:
+    """A stem of file names for any text, as in ``by_object_size``; a number makes it differ from those taken."""
+    stem = key = re.sub(r"\W+", "_", text).strip("_")
+    number = 2
+    # some file systems do not distinguish capitals
+    while key.lower() in taken:
+        key = f"{stem}_{number}"
+        number += 1
+    taken.add(key.lower())
+    return key
 
 
 def _compare_groups(

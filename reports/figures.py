@@ -316,7 +316,7 @@ def breakdown_figure(analysis: Analysis, breakdown: Breakdown, styles: Styles) -
     draw = partial(
         panel_plots.group_panels, _panels(analysis, scores), groups, metric, styles, links
     )
-    return Figure("_".join(breakdown.attribute.split()), caption, draw)
+    return Figure(breakdown.key, caption, draw)
 
 
 def rank_figures(analysis: Analysis) -> list[Figure]:

@@ -83,10 +83,9 @@ def breakdown_table(analysis: Analysis, breakdown: Breakdown) -> Table:
     notes = [note] * few
     if breakdown.wins:
         notes.append(superscript_note(analysis, letters, _FAMILY))
-    name = f"{breakdown.attribute} {'' if is_primary else metric.name}"
     table = method_table(
         analysis,
-        "by_" + "_".join(name.split()),
+        breakdown.key,
         f"{metric.title} by {breakdown.attribute}",
         columns,
         lambda method, column: cells[method, column],

@@ -30,6 +30,7 @@ from sodbench.models.presets import get_processing
 from sodbench.models.processing import Output, Processing
 from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import FAILURES, describe_failure
+from sodbench.output_folder import check_own_file
 from sodbench.runners.prediction.predictors import report_own_weights
 from sodbench.runners.prediction.problems import double_sigmoid_problem
 from sodbench.runners.prediction.processed import flatten_outputs, pick_output
@@ -69,9 +70,10 @@ def export_onnx(
     ------
     SodbenchError
         If PyTorch is too old, the extra packages are missing, the network takes none of the sizes or returns NaN, it cannot be
-        exported, or the results differ. Then no file is left.
+        exported, the results differ, or ``path`` is a file that sodbench did not export. Then nothing is written.
     """
     path = Path(path)
+    check_own_file(path, METADATA_KEY.encode())
     check_torch_version()
     _require_onnx()
     source = as_source(model, checkpoint)

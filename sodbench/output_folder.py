@@ -295,6 +295,35 @@ def check_outside(path: Path, data: Iterable[Path]) -> None:
             )
 
 
+def check_own_file(path: Path, marker: bytes) -> None:
+    """Check that a single file may be written: it is new, or sodbench wrote it.
+
+    Parameters
+    ----------
+    path : Path
+    marker : bytes
+        What every such file of sodbench contains.
+
+    Raises
+    ------
+    SodbenchError
+        If it is a folder, a file of someone else, or cannot be read.
+    """
+    if path.is_dir():
+        raise SodbenchError(f"{path}: is a folder; name a file")
+    if not os.path.lexists(path):
+        return
+    try:
+        with open_regular(path) as file:
+            is_own = marker in file.read()
+    except OSError as error:
+        raise SodbenchError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not is_own:
+        raise SodbenchError(
+            f"{path}: exists and was not written by sodbench; move it, or choose another name"
+        )
+
+
 def describe_differences(
     recorded: Mapping[str, Any], identity: Mapping[str, Any], labels: Mapping[str, str]
 ) -> list[str]:

@@ -65,9 +65,13 @@ def _is_side(text: str) -> bool:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, save."""
     from sodbench.console import show
+    from sodbench.output_folder import check_own_file
     from sodbench.reports.text import format_cost
     from sodbench.runners.benchmark import BENCHMARK_SIZES, benchmark, save_record
 
+    # before the minutes that the measurement takes
+    if arguments.output:
+        check_own_file(arguments.output, b'"made_by": "sodbench')
     record = benchmark(
         read_model(arguments),
         sizes=arguments.sizes or BENCHMARK_SIZES,

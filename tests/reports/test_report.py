@@ -367,7 +367,7 @@ def test_scores_by_kind_of_image(tmp_path, png_only, capsys, monkeypatch):
     assert several["images"].item() == 4 and several["low"].isna().item()
     assert several["value"].item() == by_border.loc["a"].iloc[0]
     assert {p.stem for p in (tmp_path / "out/figures").glob("*.png")} > {
-        "object_size", "objects", "border", "position", "contrast"
+        "by_object_size", "by_objects", "by_border", "by_position", "by_contrast"
     }  # fmt: skip
     text = (tmp_path / "out" / "report.md").read_text("utf-8")
     assert "Groups of fewer than 10 images are too small to rank methods by" in text
@@ -420,6 +420,23 @@ def test_any_csv_with_stems_is_a_source_of_attributes(tmp_path):
         read_attributes([tmp_path / "twice.csv"], [result])
 
 
+def test_attributes_of_any_name_have_files_of_their_own(tmp_path):
+    """Names that leave the folder, that are those of other figures, and that differ in signs or capitals only."""
+    result = synthetic("m", "SOC", images=12)
+    names = ["x/../../../out", "pr", "a b", "A/b", "objects", "objects mae", "漢"]
+    frame = pd.DataFrame({name: [0, 1] * 6 for name in names}, index=result.table.index)
+    frame.to_csv(tmp_path / "SOC.csv", index_label="stem")
+    groups = read_attributes([tmp_path / "SOC.csv"], [result])
+    analysis = analyse([result], metrics=["mae", "f_max"], attributes=groups, resamples=20)
+    document = build_document(analysis, ReportInputs(ReportOptions(), None, (), {}, {}))
+    keys = ["object_size", "x_out", "pr", "a_b", "A_b_2", "objects", "objects_mae_2", "漢"]
+    figures = [figure.key for figure in document.figures]
+    assert [f"by_{key}" for key in keys] == [key for key in figures if key.startswith("by_")]
+    assert len(set(figures)) == len(figures)
+    tables = [name for name in document.tables if name.startswith("by_")]
+    assert len(tables) == 2 * len(keys) and "by_objects_mae" in tables
+
+
 def test_attributes_that_do_not_fit_are_refused(tmp_path):
     result = synthetic("m", "SOD")
 
@@ -433,6 +450,11 @@ def test_attributes_that_do_not_fit_are_refused(tmp_path):
     refused("lacks 2 of the 12 images of SOD that m was scored on, for example im_010", tmp_path)
     (tmp_path / "SOD.csv").write_text("name,a\nx,1\n")
     refused("SOD.csv: attributes need a column 'stem'", tmp_path / "SOD.csv")
+    (tmp_path / "SOD.csv").write_text("stem,object size\nx,1\n")
+    refused("the column 'object size' has the name of an attribute", tmp_path / "SOD.csv")
+    measured = pd.read_csv(stats_of(result, tmp_path) / "SOD.csv")
+    measured.assign(position="left").to_csv(tmp_path / "SOD.csv", index=False)
+    refused("the column 'position' has the name of an attribute", tmp_path / "SOD.csv")
     assert read_attributes((), [result]) == {}
 
 

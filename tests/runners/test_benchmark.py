@@ -123,6 +123,25 @@ def test_one_slow_measurement_does_not_end_the_search_for_the_best_batch(monkeyp
     assert (rate, batch, list(rates)) == (40.0, 8, [100.0])
 
 
+@pytest.mark.parametrize("command", ["bench", "export"])
+def test_a_file_of_the_user_is_not_replaced(command, tmp_path, capsys):
+    photo, model = tmp_path / "photo.jpg", ["--model", "csnet-L-x1"]
+    photo.write_bytes(b"a photograph")
+    assert main([command, *model, "-o", str(photo)]) == 2
+    assert "photo.jpg: exists and was not written by sodbench" in capsys.readouterr().err
+    assert photo.read_bytes() == b"a photograph"
+    assert main([command, *model, "-o", str(tmp_path)]) == 2
+    assert "is a folder; name a file" in capsys.readouterr().err
+
+
+def test_an_earlier_record_is_replaced(tmp_path):
+    record = tmp_path / "bench.json"
+    words = ["--model", "centre-prior", "--sizes", "20x20", "--repeats", "1", "-o", str(record)]
+    for _ in range(2):
+        assert main(["bench", *words]) == 0
+    assert json.loads(record.read_text())["method"] == "centre-prior"
+
+
 def test_wrong_size_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["bench", "--sizes", "300"])

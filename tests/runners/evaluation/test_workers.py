@@ -150,10 +150,14 @@ def test_processes_that_start_early_count_every_dataset_and_end_once(visits, alw
     expected = comparable(Workers(1).count(visits, Policy()), times=20)
     with Workers(2, processes=True) as workers:
         workers.start_early(1000)
-        children = multiprocessing.active_children()
+        # they appear one after the other, and the work does not wait for them
+        deadline = time.monotonic() + 60
+        while len(multiprocessing.active_children()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        children = set(multiprocessing.active_children())
         for _ in range(2):
             assert counted(workers, visits * 20) == expected
-        assert multiprocessing.active_children() == children
+        assert set(multiprocessing.active_children()) == children
     assert not multiprocessing.active_children()
 
 

@@ -307,6 +307,13 @@ def test_masks_of_0_and_1_are_refused_by_name(
     assert train(replace(training, skip_invalid=True)).left_out == 2
 
 
+def test_a_run_inside_the_folder_of_its_images_is_refused(short: Training) -> None:
+    folder = short.dataset.folders[0]
+    with pytest.raises(SodbenchError, match="which holds images, masks or maps"):
+        train(replace(short, out=folder / "run"))
+    assert not (folder / "run").exists()
+
+
 def test_bad_files_of_a_validation_set_are_not_sent_to_skip_bad(
     short: Training, twelve: Dataset, tmp_path: Path
 ) -> None:

@@ -133,9 +133,12 @@ def run_sample(run: Run) -> RunResult:
     )
     model = run.model
     fit = model.checkpoint is None and model.name == DEFAULT_MODEL
-    # imported before the images are drawn, so that a missing torch is reported at once
+    # before the images are drawn, so that a missing or old torch is reported at once
     if fit:
+        from sodbench.models.devices import check_torch_version
         from sodbench.runners.training.train import train_on_demo
+
+        check_torch_version()
     data_root = write_demo_data(run.output / "sample-data")
     if fit:
         device = run.execution.get("device", "auto")

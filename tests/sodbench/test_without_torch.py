@@ -88,6 +88,7 @@ OLD_TORCH = (
         ["predict", "data/toys/images", "-o", "out"],
         ["predict", "data/toys/images", "-o", "out", "--checkpoint", "weights.pth"],
         ["run", "--datasets", "data/toys", "-o", "out"],
+        ["run", "--sample", "-o", "out"],
         ["train", "--train", "data/toys", "-o", "out", "--recipe", "scratch"],
         ["bench"],
         ["export", "-o", "net.onnx"],

@@ -132,7 +132,7 @@ def test_notes_about_masks_are_those_of_the_protocol(original):
     save_image(folder / "preds/a.png", draw_pair(0, 30, 40)[0])
     plan = plan_evaluation(folder / "preds", find_masks(folder / "gt"))
     first, second = evaluate_plan(plan, ["salmetric", "matlab"]).results
-    assert [p.kind for p in first.problems] == ["empty-mask", "grey-mask"]
+    assert [p.kind for p in first.problems] == ["empty-mask", "mask-coding"]
     assert [p.kind for p in second.problems] == ["grey-mask"]
     assert "foreground is >25 under matlab" in second.problems[0].detail
     assert first.rescored("matlab").problems == second.problems

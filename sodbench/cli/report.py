@@ -145,14 +145,8 @@ def _megabytes(text: str) -> float:
     return size
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Write the report and print where it is; the status is 1 where a named input could not be used."""
-    from sodbench.console import logger, show
-    from sodbench.quoting import printable
-    from sodbench.reports.inputs import DEFAULT_MAX_SIZE, ReportOptions
-    from sodbench.reports.report import write_report
-    from sodbench.results import load_results, warn_of_shards
-
+def _check_output(arguments: argparse.Namespace) -> bool:
+    """Refuse options that have no effect on this kind of output; returns whether its page can link images."""
     suffix = arguments.output.suffix.lower()
     if suffix == ".md":
         refuse_without_effect(
@@ -174,8 +168,19 @@ def run(arguments: argparse.Namespace) -> int:
         )
     else:
         refuse_without_effect(arguments, ("max_size",), "without --single-file or -o FILE.html")
-    # a default from a file only holds where the report can have links
-    can_link = not is_page and not arguments.single_file and suffix != ".md"
+    # link-images may be a default from a file, which is not refused
+    return not is_page and not arguments.single_file and suffix != ".md"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the report and print where it is; the status is 1 where a named input could not be used."""
+    from sodbench.console import logger, show
+    from sodbench.quoting import printable
+    from sodbench.reports.inputs import DEFAULT_MAX_SIZE, ReportOptions
+    from sodbench.reports.report import write_report
+    from sodbench.results import load_results, warn_of_shards
+
+    can_link = _check_output(arguments)
     results = load_results(arguments.results)
     warn_of_shards(results)
     # what a rerun without the file of defaults needs

@@ -504,7 +504,7 @@
     if (element.dataset.wanted === source) return;
     element.dataset.wanted = source;
     element.classList.toggle("small", source === small);
-    element.onload = noteThumbnails;
+    element.onload = arrangeStage;
     element.onerror = () => {
       if (element.classList.contains("small")) return;
       element.classList.add("small");
@@ -512,9 +512,15 @@
     };
     element.src = source;
   }
-  function noteThumbnails() {
+  function arrangeStage() {
     const note = $("zoom-note");
     if (!note) return;
+    const small = (id) => $(id).classList.contains("small");
+    const leading = small("zoom-under") && !small("zoom-top") ? $("zoom-top") : $("zoom-under");
+    if (leading.naturalWidth) {
+      $("zoom-stage").style.setProperty("--ratio", leading.naturalWidth / leading.naturalHeight);
+      $("zoom-stage").style.setProperty("--width", `${leading.naturalWidth}px`);
+    }
     const names = [...new Set([...document.querySelectorAll("#zoom img.small")].map((e) => e.alt))];
     note.textContent = names.length
       ? `Only the thumbnail of ${names.join(" and ")} is shown: the original file is missing, was moved, or has a format that this browser cannot show.` : "";
@@ -531,7 +537,7 @@
         $(id).alt = $(select).selectedOptions[0].textContent;
         enlarge($(id), set, $(select).value, i);
       }
-      noteThumbnails();
+      arrangeStage();
       const amount = Number($("zoom-amount").value), isSplit = $("zoom-mode").value === "slider";
       $("zoom-over").style.opacity = isSplit ? 1 : amount / 100;
       $("zoom-over").style.clipPath = isSplit ? `inset(0 0 0 ${amount}%)` : "none";

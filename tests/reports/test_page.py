@@ -391,7 +391,11 @@ def linked_report(tmp_path_factory):
         with Image.open(file) as image:
             larger = image.resize((1500, 1200))
         larger.save(file)
-    (root / "data #1 ä 50%/maps/plain/1.png").unlink()
+    maps = root / "data #1 ä 50%/maps/plain"
+    (maps / "1.png").unlink()
+    with Image.open(maps / "2.png") as image:
+        square = image.resize((704, 704))
+    square.save(maps / "2.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plot_style, "save_figure", lambda *_: None)
         report_page([result], root / "reports/out", resamples=100, link_images=True)
@@ -418,16 +422,19 @@ NATURAL_WIDTH = "return document.getElementById(arguments[0]).naturalWidth"
 WIDTH = "return document.getElementById(arguments[0]).getBoundingClientRect().width"
 
 
-@pytest.mark.parametrize("stem", ["im_000", "im_002"])
-def test_linked_files_are_enlarged_to_the_window_and_to_actual_pixels(linked_page, stem):
+@pytest.mark.parametrize(("stem", "map_width"), [("im_000", 1500), ("im_002", 704)])
+def test_linked_files_are_enlarged_to_the_window_and_to_actual_pixels(linked_page, stem, map_width):
     page = linked_page
     open_image(page, stem)
-    for name in ("zoom-under", "zoom-top"):
-        wait(lambda name=name: page.execute_script(NATURAL_WIDTH, name) == 1500)
+    wait(lambda: page.execute_script(NATURAL_WIDTH, "zoom-under") == 1500)
+    wait(lambda: page.execute_script(NATURAL_WIDTH, "zoom-top") == map_width)
     assert text(page, "#zoom-note") == ""
     sizes = "const e = document.getElementById('zoom-scroll'); return [e.scrollWidth - e.clientWidth, e.scrollHeight - e.clientHeight]"
     assert page.execute_script(sizes) == [0, 0], "the whole image is in sight"
-    assert page.execute_script(WIDTH, "zoom-under") > 1000
+    height = page.execute_script(WIDTH.replace("width", "height"), "zoom-under")
+    assert height > page.execute_script("return innerHeight") / 2
+    for name in ("zoom-under", "zoom-top"):
+        assert page.execute_script(WIDTH, name) == pytest.approx(1.25 * height, abs=1)
     find(page, "#zoom-actual").click()
     for name in ("zoom-under", "zoom-top"):
         assert page.execute_script(WIDTH, name) == 1500
@@ -446,10 +453,15 @@ def test_the_thumbnail_of_a_missing_file_stays_and_is_named(linked_page, linked_
     thumbnail.write_bytes(thumbnail.with_name("000002.jpg").read_bytes())
     open_image(page, "im_001")
     wait(lambda: page.execute_script(NATURAL_WIDTH, "zoom-top") == 200)
-    assert text(page, "#zoom-note").startswith("Only the thumbnail of plain is shown")
-    choose(page, "#zoom-above", "mask")
-    wait(lambda: page.execute_script(NATURAL_WIDTH, "zoom-top") == 1500)
-    assert text(page, "#zoom-note") == ""
+    wait(lambda: text(page, "#zoom-note").startswith("Only the thumbnail of plain is shown"))
+    choose(page, "#zoom-below", "map-plain")
+    choose(page, "#zoom-above", "image")
+    wait(lambda: page.execute_script(NATURAL_WIDTH, "zoom-under") == 200)
+    find(page, "#zoom-actual").click()
+    wait(lambda: page.execute_script(WIDTH, "zoom-top") == 1500)
+    choose(page, "#zoom-below", "mask")
+    wait(lambda: page.execute_script(NATURAL_WIDTH, "zoom-under") == 1500)
+    wait(lambda: text(page, "#zoom-note") == "")
 
 
 def test_a_page_links_nothing_outside_its_folder_unless_asked(odd_report, linked_report):

@@ -1,13 +1,15 @@
 """The images of a report's page: which ones its browser shows, and their thumbnails."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from sodbench.console import bar
+from sodbench.errors import SodbenchError
 from sodbench.files import atomic_write, safe_folder_name, write_text
 from sodbench.parallel import thread_pool
 from sodbench.reports import gallery
@@ -35,12 +37,16 @@ class BrowsedDataset:
         Positions of those with thumbnails.
     results : dict
         By method.
+    links : dict of str to list of str
+        For each folder of thumbnails, the address of each image's original file, empty where there is none. Empty if the
+        page does not link the originals.
     """
 
     name: str
     stems: list[str]
     shown: list[int]
     results: dict[str, Result]
+    links: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,9 @@ class Browser:
         ]
 
 
-def plan_browser(analysis: Analysis, thumbnails: int | None) -> Browser:
+def plan_browser(
+    analysis: Analysis, thumbnails: int | None, linked_from: Path | None = None
+) -> Browser:
     """Choose what the image browser shows.
 
     Parameters
@@ -75,13 +83,26 @@ def plan_browser(analysis: Analysis, thumbnails: int | None) -> Browser:
     analysis : Analysis
     thumbnails : int, optional
         How many images of each dataset (worst, most disputed and best ones); by default all.
+    linked_from : Path, optional
+        The folder of a page that links the original files; by default it does not.
 
     Returns
     -------
     Browser
+
+    Raises
+    ------
+    SodbenchError
+        If there is no relative path from the page to a file that it is to link.
     """
     datasets = tuple(_browse(analysis, dataset, thumbnails) for dataset in analysis.datasets)
-    return Browser(datasets, _map_folders(analysis.methods))
+    map_folders = _map_folders(analysis.methods)
+    if linked_from is not None:
+        datasets = tuple(
+            replace(dataset, links=_link_originals(dataset, map_folders, linked_from))
+            for dataset in datasets
+        )
+    return Browser(datasets, map_folders)
 
 
 def _browse(analysis: Analysis, dataset: str, number: int | None) -> BrowsedDataset:
@@ -111,6 +132,35 @@ def _map_folders(methods: Sequence[str]) -> dict[str, str]:
         method: name if names.count(name) == 1 else f"{name}-{i}"
         for i, (method, name) in enumerate(zip(methods, names, strict=True))
     }
+
+
+# ---- original files -----------------------------------------------------------------------------
+
+
+def _link_originals(
+    dataset: BrowsedDataset, map_folders: Mapping[str, str], page_folder: Path
+) -> dict[str, list[str]]:
+    """For each folder of thumbnails, the addresses of the files that they are made of, relative to the page."""
+    return {
+        kind: [
+            _relative_address(sources[stem], page_folder) if stem in sources else ""
+            for stem in dataset.stems
+        ]
+        for kind, sources in thumbnail_sources(dataset, map_folders).items()
+    }
+
+
+def _relative_address(file: Path, page_folder: Path) -> str:
+    """Return a file's address, percent-encoded, relative to the folder of the page that links it."""
+    try:
+        # Links on the way are not followed: a browser joins both paths as text
+        path = os.path.relpath(file, page_folder)
+    except ValueError as error:
+        raise SodbenchError(
+            f"--link-images: {file}: is on another drive than the report, so there is no relative path to it; "
+            "write the report on that drive"
+        ) from error
+    return quote(os.fsencode(path.replace(os.sep, "/")))
 
 
 # ---- thumbnails ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ opened from disk may load scripts but not fetch files; ``thumbnails/`` small ima
 import base64
 import json
 import math
+import os.path
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -76,11 +77,15 @@ def _folder_page(document: Document, browser: Browser, spots: Spots) -> str:
         f"{len(d.shown)} of {d.name}" for d in browser.datasets if len(d.shown) < len(d.stems)
     ]
     note = f"This folder has thumbnails of some images only: {', '.join(partly)}." if partly else ""
-    return render_page(document, note, spots)
+    return render_page(document, note, spots, is_linked=any(d.links for d in browser.datasets))
 
 
 def render_page(
-    document: Document, browser_note: str, spots: Spots, inline: "Inline | None" = None
+    document: Document,
+    browser_note: str,
+    spots: Spots,
+    inline: "Inline | None" = None,
+    is_linked: bool = False,
 ) -> str:
     """Return the page.
 
@@ -93,6 +98,8 @@ def render_page(
         By figure, what leads to images.
     inline : Inline, optional
         What the page holds in itself; by default it is in the files of `page_files`.
+    is_linked : bool
+        Whether the page links the original images, masks and maps.
 
     Returns
     -------
@@ -105,6 +112,7 @@ def render_page(
         browser_note=browser_note,
         headline_at=1 if document.sample else 0,
         inline=inline,
+        is_linked=is_linked,
         spots=spots,
         figure_source=lambda f: inline.figures[f.key] if inline else f"figures/{f.key}.svg",
     )
@@ -254,7 +262,7 @@ def _page_curves(result: Result) -> dict[str, list[float | None]]:
 def _dataset_data(analysis: Analysis, dataset: BrowsedDataset, number: int) -> str:
     tables = [result.table.reindex(dataset.stems) for result in dataset.results.values()]
     missing = np.full(len(dataset.stems), np.nan)
-    content = {
+    content: dict[str, Any] = {
         "stems": dataset.stems,
         "methods": [i for i, m in enumerate(analysis.methods) if m in dataset.results],
         "groups": {
@@ -267,7 +275,16 @@ def _dataset_data(analysis: Analysis, dataset: BrowsedDataset, number: int) -> s
             for m in analysis.metrics
         ],
     }
+    if dataset.links:
+        content["links"] = {kind: _pack_links(links) for kind, links in dataset.links.items()}
     return f"window.SODBENCH.images[{number}] = {format_data(content)};\n"
+
+
+def _pack_links(addresses: Sequence[str]) -> dict[str, Any]:
+    """What all addresses start with, once, and the rest of each; null for none."""
+    # the same letters, not the same folders: names of images start alike, too
+    start = os.path.commonprefix([address for address in addresses if address])  # noqa: RUF071
+    return {"start": start, "rest": [a[len(start) :] if a else None for a in addresses]}
 
 
 def _group_codes(groups: Mapping[str, Sequence[str]], stems: Sequence[str]) -> dict[str, Any]:

@@ -63,6 +63,9 @@ class ReportOptions:
         Which images to show, see `sodbench.reports.gallery.choose_images`.
     thumbnails : int, optional
         How many images of each dataset the page's browser shows; by default all.
+    link_images : bool
+        Whether the page links the original images, masks and maps by their paths relative to the report's folder, to show
+        them in full size. Such a page works on this machine only.
     template : Path, optional
         A Jinja template (.md, .html, .tex, .txt) to fill in as well, see docs/reports.md.
     colours : bool
@@ -93,6 +96,7 @@ class ReportOptions:
     group_by: str | None = None
     images: Sequence[str] = DEFAULT_IMAGES
     thumbnails: int | None = None
+    link_images: bool = False
     template: Path | None = None
     colours: bool = False
     resamples: int = RESAMPLES
@@ -158,6 +162,11 @@ def read_inputs(
     place.check(results)
     if place.is_page and options.template:
         raise SodbenchError("--template has no effect on a single HTML file; name a folder")
+    if options.link_images and (place.is_page or place.is_single or options.single_file):
+        raise SodbenchError(
+            "link_images needs a report in a folder, without single_file: a single file is made to be moved, and its "
+            "links to images would break"
+        )
     target = template_target(options.template, place) if options.template else None
     check_selection(options.images, results)
     reported = [

@@ -159,7 +159,8 @@ def _write_files(
         texts |= data_files.table_files(document, analysis, options.colours)
         texts["report.tex"] = partial(latex.format_document, document, options.colours)
         texts["report.json"] = partial(data_files.format_json, document, analysis)
-        browser = plan_browser(analysis, options.thumbnails)
+        linked_from = place.out if options.link_images else None
+        browser = plan_browser(analysis, options.thumbnails, linked_from)
         texts |= html.page_files(document, analysis, browser, styles, spots)
         files |= dict.fromkeys(browser.thumbnail_folders, ())
         if options.single_file:

@@ -494,7 +494,37 @@
     if (isChosen) remember("image", stem);
   }
 
-  /* ---- enlarged: one layer over another, blended or split ---- */
+  /* ---- enlarged: one layer over another, blended or split; original files where the page links them ---- */
+  const original = (kind, i) => {
+    const links = data.links && data.links[kind];
+    return links && links.rest[i] !== null ? links.start + links.rest[i] : "";
+  };
+  function enlarge(element, set, kind, i) {
+    const small = thumbnail(set, kind, i), source = original(kind, i) || small;
+    if (element.dataset.wanted === source) return;
+    element.dataset.wanted = source;
+    element.classList.toggle("small", source === small);
+    element.onload = arrangeStage;
+    element.onerror = () => {
+      if (element.classList.contains("small")) return;
+      element.classList.add("small");
+      element.src = small;
+    };
+    element.src = source;
+  }
+  function arrangeStage() {
+    const note = $("zoom-note");
+    if (!note) return;
+    const small = (id) => $(id).classList.contains("small");
+    const leading = small("zoom-under") && !small("zoom-top") ? $("zoom-top") : $("zoom-under");
+    if (leading.naturalWidth) {
+      $("zoom-stage").style.setProperty("--ratio", leading.naturalWidth / leading.naturalHeight);
+      $("zoom-stage").style.setProperty("--width", `${leading.naturalWidth}px`);
+    }
+    const names = [...new Set([...document.querySelectorAll("#zoom img.small")].map((e) => e.alt))];
+    note.textContent = names.length
+      ? `Only the thumbnail of ${names.join(" and ")} is shown: the original file is missing, was moved, or has a format that this browser cannot show.` : "";
+  }
   function zoom(set, i, above) {
     const layers = [["image", "image"], ["mask", "GT"], ...data.methods.map((m) => [report.folders[m], report.methods[m]])];
     fill($("zoom-below"), layers);
@@ -504,10 +534,10 @@
     const update = () => {
       $("zoom-title").textContent = data.stems[i];
       for (const [id, select] of [["zoom-under", "zoom-below"], ["zoom-top", "zoom-above"]]) {
-        const source = thumbnail(set, $(select).value, i);
-        if ($(id).getAttribute("src") !== source) $(id).src = source;
         $(id).alt = $(select).selectedOptions[0].textContent;
+        enlarge($(id), set, $(select).value, i);
       }
+      arrangeStage();
       const amount = Number($("zoom-amount").value), isSplit = $("zoom-mode").value === "slider";
       $("zoom-over").style.opacity = isSplit ? 1 : amount / 100;
       $("zoom-over").style.clipPath = isSplit ? `inset(0 0 0 ${amount}%)` : "none";
@@ -517,6 +547,11 @@
     $("zoom").showModal();
   }
   $("zoom-close").addEventListener("click", () => $("zoom").close());
+  $("zoom-actual")?.addEventListener("change", () => {
+    $("zoom-stage").classList.toggle("actual", $("zoom-actual").checked);
+    // one pixel of the file is one of the screen, also where the screen has several per CSS pixel
+    $("zoom-stage").style.zoom = $("zoom-actual").checked ? 1 / devicePixelRatio : 1;
+  });
 
   // the settings that the address keeps, with their usual values
   const USUAL = { metric: String(report.primary), sort: "mean", minus: "", order: "worst", layout: "list", show: "", filter: "", group: "", low: "", high: "" };

@@ -127,6 +127,12 @@ def _add_sources(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="number of images of each dataset in the page's browser (default: all)",
     )
+    group.add_argument(
+        "--link-images",
+        action="store_true",
+        help="show images, masks and maps in full size where the page enlarges them: it links the original files by "
+        "relative paths, so it works on this machine only (default: thumbnails, and a folder that can be moved)",
+    )
 
 
 def _megabytes(text: str) -> float:
@@ -139,6 +145,33 @@ def _megabytes(text: str) -> float:
     return size
 
 
+def _check_output(arguments: argparse.Namespace) -> bool:
+    """Refuse options that have no effect on this kind of output; returns whether its page can link images."""
+    suffix = arguments.output.suffix.lower()
+    if suffix == ".md":
+        refuse_without_effect(
+            arguments,
+            ("thumbnails", "colours", "single_file", "link_images"),
+            "on a single Markdown file; name a folder",
+        )
+    is_page = suffix in (".html", ".htm")
+    if is_page:
+        refuse_without_effect(
+            arguments, ("thumbnails", "colours"), "on a single HTML file; name a folder"
+        )
+    if is_page or arguments.single_file:
+        refuse_without_effect(
+            arguments,
+            ("link_images",),
+            "on a page in one file, because such a page is made to be moved and its links to images would break; name a "
+            "folder, without --single-file",
+        )
+    else:
+        refuse_without_effect(arguments, ("max_size",), "without --single-file or -o FILE.html")
+    # link-images may be a default from a file, which is not refused
+    return not is_page and not arguments.single_file and suffix != ".md"
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print where it is; the status is 1 where a named input could not be used."""
     from sodbench.console import logger, show
@@ -147,19 +180,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.reports.report import write_report
     from sodbench.results import load_results, warn_of_shards
 
-    if arguments.output.suffix.lower() == ".md":
-        refuse_without_effect(
-            arguments,
-            ("thumbnails", "colours", "single_file"),
-            "on a single Markdown file; name a folder",
-        )
-    is_page = arguments.output.suffix.lower() in (".html", ".htm")
-    if is_page:
-        refuse_without_effect(
-            arguments, ("thumbnails", "colours"), "on a single HTML file; name a folder"
-        )
-    if not is_page and not arguments.single_file:
-        refuse_without_effect(arguments, ("max_size",), "without --single-file or -o FILE.html")
+    can_link = _check_output(arguments)
     results = load_results(arguments.results)
     warn_of_shards(results)
     # what a rerun without the file of defaults needs
@@ -178,6 +199,7 @@ def run(arguments: argparse.Namespace) -> int:
         group_by=arguments.group_by,
         images=arguments.images,
         thumbnails=arguments.thumbnails,
+        link_images=arguments.link_images and can_link,
         template=arguments.template,
         colours=arguments.colours,
         resamples=arguments.resamples,

@@ -377,6 +377,104 @@ def test_text_has_contrast_in_light_and_dark(page):
         assert page.execute_script(script) == {}, scheme
 
 
+@pytest.fixture(scope="module")
+def linked_report(tmp_path_factory):
+    """A page that links its images; they are larger than thumbnails, and in a folder with an odd name."""
+    from PIL import Image
+    from synthetic import report_page, synthetic
+
+    from sodbench.reports import plot_style
+
+    root = tmp_path_factory.mktemp("linked")
+    result = synthetic("plain", "SOD", images=3, folder=root / "data #1 ä 50%")
+    for file in (root / "data #1 ä 50%").rglob("*.*"):
+        with Image.open(file) as image:
+            larger = image.resize((1500, 1200))
+        larger.save(file)
+    maps = root / "data #1 ä 50%/maps/plain"
+    (maps / "1.png").unlink()
+    with Image.open(maps / "2.png") as image:
+        square = image.resize((704, 704))
+    square.save(maps / "2.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plot_style, "save_figure", lambda *_: None)
+        report_page([result], root / "reports/out", resamples=100, link_images=True)
+    return root / "reports/out"
+
+
+@pytest.fixture
+def linked_page(browser, linked_report):
+    browser.get("about:blank")
+    browser.get((linked_report / "index.html").as_uri())
+    wait(lambda: "images" in text(browser, "#view-count"))
+    yield browser
+    # this page has no figures, and one of its files is missing
+    browser.get_log("browser")
+
+
+def open_image(page, stem):
+    find(page, "#view-filter").send_keys(stem)
+    wait(lambda: stem in text(page, "#view-detail h3"))
+    all_(page, "#view-detail .open")[2].click()
+
+
+NATURAL_WIDTH = "return document.getElementById(arguments[0]).naturalWidth"
+WIDTH = "return document.getElementById(arguments[0]).getBoundingClientRect().width"
+
+
+@pytest.mark.parametrize(("stem", "map_width"), [("im_000", 1500), ("im_002", 704)])
+def test_linked_files_are_enlarged_to_the_window_and_to_actual_pixels(linked_page, stem, map_width):
+    page = linked_page
+    open_image(page, stem)
+    wait(lambda: page.execute_script(NATURAL_WIDTH, "zoom-under") == 1500)
+    wait(lambda: page.execute_script(NATURAL_WIDTH, "zoom-top") == map_width)
+    assert text(page, "#zoom-note") == ""
+    sizes = "const e = document.getElementById('zoom-scroll'); return [e.scrollWidth - e.clientWidth, e.scrollHeight - e.clientHeight]"
+    assert page.execute_script(sizes) == [0, 0], "the whole image is in sight"
+    height = page.execute_script(WIDTH.replace("width", "height"), "zoom-under")
+    assert height > page.execute_script("return innerHeight") / 2
+    for name in ("zoom-under", "zoom-top"):
+        assert page.execute_script(WIDTH, name) == pytest.approx(1.25 * height, abs=1)
+    find(page, "#zoom-actual").click()
+    for name in ("zoom-under", "zoom-top"):
+        assert page.execute_script(WIDTH, name) == 1500
+    assert min(page.execute_script(sizes)) > 300, "it scrolls"
+    choose(page, "#zoom-below", "mask")
+    wait(lambda: "/masks/" in find(page, "#zoom-under").get_attribute("src"))
+    wait(lambda: page.execute_script(NATURAL_WIDTH, "zoom-under") == 1500)
+    find(page, "#zoom-actual").click()
+    assert page.execute_script(sizes) == [0, 0]
+
+
+def test_the_thumbnail_of_a_missing_file_stays_and_is_named(linked_page, linked_report):
+    page = linked_page
+    # what the report made of the map before it was moved
+    thumbnail = linked_report / "thumbnails/SOD/map-plain/000001.jpg"
+    thumbnail.write_bytes(thumbnail.with_name("000002.jpg").read_bytes())
+    open_image(page, "im_001")
+    wait(lambda: page.execute_script(NATURAL_WIDTH, "zoom-top") == 200)
+    wait(lambda: text(page, "#zoom-note").startswith("Only the thumbnail of plain is shown"))
+    choose(page, "#zoom-below", "map-plain")
+    choose(page, "#zoom-above", "image")
+    wait(lambda: page.execute_script(NATURAL_WIDTH, "zoom-under") == 200)
+    find(page, "#zoom-actual").click()
+    wait(lambda: page.execute_script(WIDTH, "zoom-top") == 1500)
+    choose(page, "#zoom-below", "mask")
+    wait(lambda: page.execute_script(NATURAL_WIDTH, "zoom-under") == 1500)
+    wait(lambda: text(page, "#zoom-note") == "")
+
+
+def test_a_page_links_nothing_outside_its_folder_unless_asked(odd_report, linked_report):
+    def addresses(report):
+        files = [report / "index.html", *sorted((report / "data").iterdir())]
+        return [file.name for file in files if "../" in file.read_text(encoding="utf-8")]
+
+    assert addresses(linked_report) == ["dataset-0.js"]
+    assert addresses(odd_report) == []
+    assert "on this machine only" in (linked_report / "index.html").read_text(encoding="utf-8")
+    assert "zoom-actual" not in (odd_report / "index.html").read_text(encoding="utf-8")
+
+
 def test_five_thousand_images_do_not_make_five_thousand_elements(page):
     script = """
       const d = window.SODBENCH.images[0], n = 5000;
@@ -428,11 +526,19 @@ def write_other_pages(folder):
 
 @pytest.mark.skipif(not AXE, reason="SODBENCH_AXE names no axe.min.js (npm install axe-core)")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation_of_accessibility_in_any_page(page, tmp_path, capsys, scheme):
+def test_axe_finds_no_violation_of_accessibility_in_any_page(
+    page, linked_report, tmp_path, capsys, scheme
+):
     """The rules of WCAG 2.0 to 2.2, levels A and AA, and axe's best practices."""
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     violations = {"report": run_axe(page)}
+    page.get((linked_report / "index.html").as_uri())
+    wait(lambda: "images" in text(page, "#view-count"))
+    open_image(page, "im_001")
+    wait(lambda: text(page, "#zoom-note") != "")
+    violations["enlarged"] = run_axe(page)
+    page.get_log("browser")
     for other in write_other_pages(tmp_path) if scheme == "light" else []:
         page.get(other.as_uri())
         violations[other.name] = run_axe(page)

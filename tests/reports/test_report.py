@@ -18,6 +18,7 @@ from sodbench.metrics.catalogue import METRICS
 from sodbench.reports import panel_plots, plot_style
 from sodbench.reports.analysis import analyse
 from sodbench.reports.attributes import read_attributes
+from sodbench.reports.browser import plan_browser
 from sodbench.reports.citations import bibtex
 from sodbench.reports.image_grids import image_grids
 from sodbench.reports.inputs import ReportInputs, ReportOptions, read_costs
@@ -120,6 +121,16 @@ def test_the_page_needs_no_network_and_escapes_names(odd_report):
             assert attributes["aria-labelledby"] in labelled
     images = [a for tag, a in tags.tags if tag == "img"]
     assert images and all(a.get("alt") for a in images)
+
+
+def test_images_on_another_drive_cannot_be_linked(odd_results, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    analysis = analyse(odd_results[:1], resamples=100)
+    monkeypatch.setattr("os.path.relpath", refuse)  # as on Windows
+    with pytest.raises(SodbenchError, match=r"0\.png: is on another drive than the report"):
+        plan_browser(analysis, None, tmp_path)
 
 
 def test_latex_labels_need_no_escapes(odd_report):

@@ -70,3 +70,15 @@ def test_a_folder_gets_it_on_request_and_other_files_are_left_alone(results, tmp
         write_report(results, mine, ReportOptions(resamples=100))
     with pytest.raises(SodbenchError, match="holds images, masks or maps"):
         write_report(results, results[0].folders["maps"] + "/x.html")
+
+
+@pytest.mark.parametrize(
+    ("name", "single_file"), [("mail.html", False), ("mail.md", False), ("report", True)]
+)
+def test_links_to_images_are_refused_in_a_file_that_is_made_to_be_moved(
+    results, tmp_path, name, single_file
+):
+    options = ReportOptions(resamples=100, link_images=True, single_file=single_file)
+    with pytest.raises(SodbenchError, match="made to be moved"):
+        write_report(results, tmp_path / name, options)
+    assert list(tmp_path.iterdir()) == []

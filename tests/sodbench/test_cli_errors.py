@@ -412,6 +412,15 @@ def test_a_refused_argument_is_printed_escaped(capsys):
         (["data", "list", "SOD", "--format", "markdown"], "--format markdown"),
         (["report", "r", "-o", "r.md", "--thumbnails", "3"], "--thumbnails has no effect"),
         (["report", "r", "-o", "r.md", "--colours"], "--colours has no effect"),
+        (["report", "r", "-o", "r.md", "--link-images"], "--link-images has no effect"),
+        (
+            ["report", "r", "-o", "r.html", "--link-images"],
+            "--link-images has no effect on a page in one file",
+        ),
+        (
+            ["report", "r", "-o", "r", "--single-file", "--link-images"],
+            "--link-images has no effect on a page in one file",
+        ),
     ],
 )
 def test_an_option_without_effect_is_refused(arguments, words, maps, monkeypatch, capsys):

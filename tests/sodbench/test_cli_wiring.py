@@ -112,6 +112,18 @@ def test_report_hands_its_options_on(recorded, folders):
     assert list(given.images) == ["random"]
 
 
+def test_report_links_images_in_a_folder_only(recorded, folders, capsys):
+    assert main(["eval", str(folders / "maps"), str(folders / "data/toys"), "-o", "out"]) == 0
+    calls = recorded("sodbench.reports.report.write_report")
+    assert main(["report", "out", "-o", "report", "--link-images"]) == 2
+    assert calls[0][0][2].link_images
+    # a default from a file is for the reports that can have links
+    Path("sodbench.toml").write_text("[report]\nlink-images = true\n", encoding="utf-8")
+    for other in (["report.html"], ["report.md"], ["report", "--single-file"]):
+        assert main(["report", "out", "-o", *other]) == 2
+    assert [call[0][2].link_images for call in calls[1:]] == [False] * 3
+
+
 def test_verify_finds_the_masks_below_the_data_root(recorded, folders, capsys):
     maps, data = str(folders / "maps"), str(folders / "data")
     score = ["eval", maps, "toys", "--data-root", data, "-o", "out", "--quiet"]

@@ -26,6 +26,9 @@ from sodbench.metrics.arrays import EPSILON, Floats
 
 # Of OpenCV's filter for single precision: from so many elements of a kernel on it uses Fourier transforms, in double precision
 _SMALLEST_TRANSFORMED = 130
+# Sums of the mask's kernel are whole multiples of about this. Some are exactly between two numbers of single precision, where the
+# rounding of a transform, of about 1e-16, would decide
+_STEP = 2.0**-44
 # The least side of a Fourier transform, which fits into the processor's memory, and how many times that of the kernel it is
 _TRANSFORM_SIDE = 160
 _SIDES_OF_KERNEL = 4
@@ -106,7 +109,7 @@ def _mask_filter(kernel: Floats) -> Filter:
     rounded = kernel.astype(np.float32)
     if kernel.size >= _SMALLEST_TRANSFORMED:
         transformed = _fourier_filter(rounded.astype(np.float64))
-        return lambda source: transformed(source).astype(np.float32)
+        return lambda source: (np.rint(transformed(source) / _STEP) * _STEP).astype(np.float32)
 
     def apply(source: NDArray[Any]) -> NDArray[Any]:
         source = source.astype(np.float32)

@@ -196,10 +196,12 @@ def test_a_report_shows_the_groups_as_eval_prints_them(tree, capsys, without_fig
     printed = run(tree, capsys, "-o", str(tree / "out"))
     out = tree / "report"
     assert main(["report", str(tree / "out"), "-o", str(out), "--resamples", "100"]) == 0
-    table = pd.read_csv(out / "tables/groups_DAVSOD.csv", index_col=0)
+    table = pd.read_csv(out / "tables/groups_DAVSOD.csv", index_col=0, float_precision="round_trip")
     assert list(table.index) == [*SIZES, "mean over groups"]
     assert list(table["images"]) == [*SIZES.values(), sum(SIZES.values())]
-    rows = pd.read_csv(out / "tables/all_groups.csv", keep_default_na=False)
+    rows = pd.read_csv(
+        out / "tables/all_groups.csv", keep_default_na=False, float_precision="round_trip"
+    )
     for result in printed:
         method = result["method"]
         numbers = {name: one["metrics"] for name, one in result["groups"].items()}

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from sodbench.datasets import Dataset, Pairing, list_images, pair_files
+from sodbench.datasets import Dataset, Pairing, list_images, list_unread_images, pair_files
 from sodbench.errors import Problem, ProblemKind, Severity
-from sodbench.files import FileNumbers, list_file_folders, list_names
-from sodbench.images import UNREAD_EXTENSIONS
+from sodbench.files import FileNumbers, list_file_folders
 from sodbench.results.policy import Policy
 
 
@@ -249,15 +248,10 @@ def _find_unread_files(truth: Dataset, pairing: Pairing) -> list[Problem]:
     lacking_map = {item.stem.rpartition("/")[2] + pairing.suffix for item in pairing.missing}
     folders = dict.fromkeys(list_file_folders(pair.map for pair in pairing.pairs), lacking_map)
     folders |= dict.fromkeys(list_file_folders(truth.masks.values()), lacking_mask)
-    endings = tuple(UNREAD_EXTENSIONS)
     problems = []
     for folder, wanted in ((Path(text), wanted) for text, wanted in folders.items()):
         others: Counter[str] = Counter()
-        unread = [name for name in list_names(folder) if name.lower().endswith(endings)]
-        for path in (folder / name for name in sorted(unread)):
-            # a hidden file may have no other name than an ending
-            if path.suffix.lower() not in UNREAD_EXTENSIONS:
-                continue
+        for path in list_unread_images(folder):
             if path.stem in wanted:
                 detail = f"{path.suffix} files are not read; convert it to 8-bit PNG"
                 problems.append(Problem(ProblemKind.NOT_READ, str(path), detail))

@@ -6,11 +6,9 @@ from os.path import realpath
 from pathlib import Path
 
 from sodbench.console import logger
-from sodbench.datasets import list_images
+from sodbench.datasets import list_images, list_unread_images
 from sodbench.datasets.list_files import read_lines
 from sodbench.errors import Problem, ProblemKind, ProblemsError, SodbenchError
-from sodbench.files import list_paths
-from sodbench.images import UNREAD_EXTENSIONS
 
 _JPEG = (".jpg", ".jpeg")
 
@@ -70,15 +68,11 @@ def find_unread_images(inputs: Iterable[Path | str]) -> list[Problem]:
     problems = []
     for folder in filter(Path.is_dir, map(Path, inputs)):
         stems = {path.stem for path in list_images(folder)}
-        for path in _unread_of_folder(folder):
+        for path in list_unread_images(folder):
             if path.stem not in stems:
                 detail = f"{path.suffix} files are not read; convert it to JPEG or PNG"
                 problems.append(Problem(ProblemKind.NOT_READ, str(path), detail))
     return problems
-
-
-def _unread_of_folder(folder: Path) -> list[Path]:
-    return [path for path in list_paths(folder) if path.suffix.lower() in UNREAD_EXTENSIONS]
 
 
 def _expand(inputs: Iterable[Path | str]) -> Iterator[Path]:
@@ -97,7 +91,7 @@ def _expand(inputs: Iterable[Path | str]) -> Iterator[Path]:
 def _images_of_folder(folder: Path) -> list[Path]:
     files = list_images(folder)
     if not files:
-        unread = Counter(path.suffix.lower() for path in _unread_of_folder(folder))
+        unread = Counter(path.suffix.lower() for path in list_unread_images(folder))
         counts = ", ".join(f"{number} {suffix}" for suffix, number in sorted(unread.items()))
         hint = f" of a type that is read ({counts}); convert them to JPEG or PNG" if unread else ""
         raise SodbenchError(f"{folder}: this folder holds no images{hint}")

@@ -22,7 +22,12 @@ from sodbench.datasets.dataset import (
 )
 from sodbench.datasets.ground_truth import find_masks
 from sodbench.datasets.grouped import find_grouped_masks
-from sodbench.datasets.layouts import LAYOUTS, infer_dataset_name, list_images
+from sodbench.datasets.layouts import (
+    LAYOUTS,
+    infer_dataset_name,
+    list_images,
+    list_unread_images,
+)
 from sodbench.datasets.list_files import read_stem_list
 from sodbench.datasets.pairing import (
     Ambiguous,
@@ -79,6 +84,7 @@ __all__ = [
     "infer_dataset_name",
     "known_name",
     "list_images",
+    "list_unread_images",
     "measure_attributes",
     "name_own_subset",
     "official_names",

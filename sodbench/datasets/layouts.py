@@ -7,7 +7,7 @@ from pathlib import Path
 from sodbench.datasets.registry import TRAIN_SET, DatasetInfo, known_name, normalise_name
 from sodbench.errors import SodbenchError
 from sodbench.files import list_folders, list_names, list_paths, name_stem
-from sodbench.images import IMAGE_EXTENSIONS
+from sodbench.images import IMAGE_EXTENSIONS, UNREAD_EXTENSIONS
 
 IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image", "im", "rgb", "jpegimages"})
 MASK_FOLDERS = frozenset(
@@ -42,6 +42,7 @@ LAYOUTS = (
 
 _IMAGE_ENDINGS = tuple(IMAGE_EXTENSIONS)
 _JPEG_ENDINGS = tuple(JPEG)
+_UNREAD_ENDINGS = tuple(UNREAD_EXTENSIONS)
 
 
 def list_images(folder: Path | str) -> tuple[Path, ...]:
@@ -60,6 +61,20 @@ def list_images(folder: Path | str) -> tuple[Path, ...]:
     # all are in one folder, so that their names begin at one place
     start = len(str(paths[0])) - len(paths[0].name)
     return tuple(path for path in paths if _is_image_name(str(path)[start:]))
+
+
+def list_unread_images(folder: Path) -> tuple[Path, ...]:
+    """List the files directly in a folder whose types of image are not read, sorted by name.
+
+    Raises
+    ------
+    SodbenchError
+        If the folder does not exist or cannot be read.
+    """
+    names = [name for name in list_names(folder) if name.lower().endswith(_UNREAD_ENDINGS)]
+    paths = [folder / name for name in sorted(names)]
+    # a hidden file may have no other name than an ending
+    return tuple(path for path in paths if path.suffix)
 
 
 def _is_image_name(name: str) -> bool:

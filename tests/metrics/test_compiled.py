@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -217,6 +218,25 @@ def test_the_folder_is_free_again_after_a_kernel_that_cannot_be_compiled(kernel_
     number = os.open(tmp_path / "cache", os.O_RDONLY)
     fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(number)
+
+
+@pytest.mark.parametrize("moment", ["_load", "save_overload"])
+def test_ctrl_c_waits_for_the_end_of_a_compilation(kernel_in, tmp_path, monkeypatch, moment):
+    """An interrupted call of LLVM loses the interruption, or frees an object twice."""
+    kernel = kernel_in(tmp_path / "cache")
+    real = getattr(compiled_module._KernelCache, moment)
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compiled_module._KernelCache, moment, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            kernel(21)
+    assert len(kernel.signatures) == 1 and list((tmp_path / "cache").glob("*.nbc"))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert compilations(kernel) == 1
 
 
 def test_numba_cache_dir_is_the_one_folder_of_compiled_kernels(monkeypatch, tmp_path):

@@ -135,17 +135,29 @@ def test_ctrl_c_before_the_command_begins_is_an_interruption(moment, monkeypatch
     assert capsys.readouterr().err.startswith("sodbench: interrupted")
 
 
-def test_a_real_ctrl_c_while_a_command_is_imported(tmp_path):
-    code = (
-        "import sys, os, signal, importlib\n"
-        "from sodbench.cli import main\n"
-        "real = importlib.import_module\n"
-        "def slow(name):\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "    return real(name)\n"
-        "importlib.import_module = slow\n"
-        "sys.exit(main(['eval', 'a', 'b']))\n"
-    )
+CTRL_C = "os.kill(os.getpid(), signal.SIGINT)"
+WITHIN_A_CALLBACK = f"""
+    class Thing: pass
+    thing = Thing()
+    callback = weakref.ref(thing, lambda _: {CTRL_C})
+    del thing
+    time.sleep(3)"""
+
+
+@pytest.mark.parametrize(
+    "moment", [CTRL_C, WITHIN_A_CALLBACK, f"exec({CTRL_C!r})"], ids=["import", "callback", "exec"]
+)
+def test_a_real_ctrl_c_while_a_command_is_imported(moment):
+    code = f"""
+import sys, os, signal, importlib, time, weakref
+from sodbench.cli import main
+real = importlib.import_module
+def slow(name):
+    {moment.strip()}
+    return real(name)
+importlib.import_module = slow
+sys.exit(main(['eval', 'a', 'b']))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "sodbench: interrupted\n")
 

@@ -71,7 +71,7 @@ MAPS_FOLDER = FolderKind(
     manifest=MANIFEST,
     read=_read_manifest,
     # other files may be next to the maps; they are never written to
-    is_foreign=lambda path: is_image_name(path),
+    is_foreign=lambda path: is_image_name(path.name),
 )
 
 
@@ -143,7 +143,7 @@ def prepare_folder(
         modified since. Then nothing in it is changed.
     """
     paths = {f"{stem}.png": image for stem, image in images}
-    present = {p.name for p in folder.path.iterdir() if is_image_name(p)}
+    present = {p.name for p in folder.path.iterdir() if is_image_name(p.name)}
     _check_settings(folder, present, paths, settings, force)
     existing = {name: image for name, image in paths.items() if name in present}
     if force:

@@ -19,10 +19,8 @@ from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.images import is_image_name, read_bytes, read_comment
 from sodbench.models.processing import Processing
-from sodbench.output_folder import FolderKind, OutputFolder, read_json
+from sodbench.output_folder import MAPS_MANIFEST, FolderKind, OutputFolder, read_json
 from sodbench.parallel import thread_pool
-
-MANIFEST = "prediction.json"
 
 # Stem and path of each image.
 ImageList = Sequence[tuple[str, Path]]
@@ -68,7 +66,7 @@ def _read_manifest(path: Path) -> Mapping[str, Any]:
 MAPS_FOLDER = FolderKind(
     content="maps",
     purpose="predicting",
-    manifest=MANIFEST,
+    manifest=MAPS_MANIFEST,
     read=_read_manifest,
     # other files may be next to the maps; they are never written to
     is_foreign=lambda path: is_image_name(path.name),

@@ -167,6 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    import logging
     import platform
 
     from sodbench.console import Messages, logger, show_messages
@@ -182,10 +183,12 @@ def _run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     )
     started = time.monotonic()
     with show_messages(messages), _one_line_warnings():
-        logger.debug(
-            f"sodbench {__version__}, Python {platform.python_version()}, {platform.platform()}"
-        )
-        logger.debug(f"command: {shlex.join(['sodbench', *words])}")
+        if logger.isEnabledFor(logging.DEBUG):
+            # platform() starts a program
+            logger.debug(
+                f"sodbench {__version__}, Python {platform.python_version()}, {platform.platform()}"
+            )
+            logger.debug(f"command: {shlex.join(['sodbench', *words])}")
         if arguments.settings:
             logger.info(describe_settings(arguments.settings))
         try:

@@ -209,7 +209,7 @@ def run(arguments: argparse.Namespace) -> int:
     metrics = _read_metrics(arguments.metrics)
     _check_options(arguments, metrics)
     conditions = read_conditions(arguments, "--require")
-    grouping = _read_grouping(arguments.group_by) if arguments.group_by else None
+    grouping = _load_grouping(arguments.group_by) if arguments.group_by else None
     wanted = (*metrics, *(condition.metric for condition in conditions))
     with command_line_workers(
         arguments.jobs, None if arguments.dry_run else arguments.dask
@@ -226,7 +226,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in plan.describe():
             logger.info(line)
         evaluation = _evaluate(arguments, plan, workers, keep_counts=grouping is not None)
-    grouped = _group(evaluation, grouping) if grouping else []
+    grouped = _average_groups(evaluation, grouping) if grouping else []
     if grouped and arguments.output:
         logger.info(
             f"{printable(arguments.output)} holds the means over images, which compare uses; the same command prints those over "
@@ -242,13 +242,13 @@ def run(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _read_grouping(text: str) -> "Grouping":
+def _load_grouping(text: str) -> "Grouping":
     from sodbench.results.groups import read_grouping
 
     return read_grouping(text)
 
 
-def _group(evaluation: "Evaluation", grouping: "Grouping") -> "list[GroupedResult]":
+def _average_groups(evaluation: "Evaluation", grouping: "Grouping") -> "list[GroupedResult]":
     from sodbench.results.groups import group_results
 
     return group_results(evaluation.results, grouping)

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sodbench.errors import SodbenchError
 from sodbench.quoting import printable, printable_lines
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 T = TypeVar("T")
 
@@ -54,7 +55,15 @@ class _ConsoleHandler(logging.Handler):
             # closed or full; the work itself is not affected
             with suppress(OSError):
                 # quoted content (file names, fields of files) must not act on the terminal or start a line
-                tqdm.write(printable(record.getMessage()), file=sys.stderr)
+                _print_above_bars(printable(record.getMessage()))
+
+
+def _print_above_bars(line: str) -> None:
+    """Print a line on standard error; where tqdm was not imported, there is no bar."""
+    if module := sys.modules.get("tqdm"):
+        module.tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr)
 
 
 class _LogFile(logging.FileHandler):
@@ -169,6 +178,9 @@ def bar(total: int | None, description: str, unit: str = "it", **options: Any) -
     **options
         For tqdm.
     """
+    # not before there is a bar: it takes longer to import than most commands to print a message
+    from tqdm import tqdm
+
     shown = _shows_bars()
     if not shown or sys.stderr.isatty():
         options |= {"disable": not shown, "dynamic_ncols": True}

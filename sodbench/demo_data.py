@@ -18,12 +18,11 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from sodbench import images
 from sodbench.console import track
 from sodbench.errors import SodbenchError
 from sodbench.files import file_hash, report_write_errors
-from sodbench.images import write_grey, write_image
 from sodbench.metrics.arrays import Floats
 
 T = TypeVar("T")
@@ -160,8 +159,8 @@ def write_demo_data(root: Path | str) -> Path:
     for name, number in track(list(_items()), "drawing the sample", unit="image"):
         image, mask = draw(name, number)
         image_path, mask_path = _paths(root, name, number)
-        write_image(image_path, image)
-        write_grey(mask_path, mask)
+        images.write_image(image_path, image)
+        images.write_grey(mask_path, mask)
     _remove_surplus(root)
     with report_write_errors(marker):
         marker.write_text(_marker_text(_hash_of_files(root)), "utf-8")
@@ -260,15 +259,15 @@ def draw(name: str, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return np.rint(255 * np.clip(canvas + 0.04 * grain, 0, 1)).astype(np.uint8), mask
 
 
-def _between(rng: np.random.Generator, ends: tuple[float, float]) -> float:
+def _between(rng: "np.random.Generator", ends: tuple[float, float]) -> float:
     return ends[0] + (ends[1] - ends[0]) * float(rng.random())
 
 
-def _draw_count(rng: np.random.Generator, ends: tuple[int, int]) -> int:
+def _draw_count(rng: "np.random.Generator", ends: tuple[int, int]) -> int:
     return ends[0] + int((ends[1] - ends[0] + 1) * rng.random())
 
 
-def _pick(rng: np.random.Generator, options: tuple[T, ...]) -> T:
+def _pick(rng: "np.random.Generator", options: tuple[T, ...]) -> T:
     return options[int(len(options) * rng.random())]
 
 
@@ -283,8 +282,10 @@ def _mix(weight: Floats, first: Floats, second: Floats) -> Floats:
     return np.asarray(first + weight[..., None] * (second - first))
 
 
-def _noise(rng: np.random.Generator, size: tuple[int, int], cells: float, octaves: int) -> Floats:
+def _noise(rng: "np.random.Generator", size: tuple[int, int], cells: float, octaves: int) -> Floats:
     """Value noise, 0 to 1, [h, w]; ``cells``: how many of its largest features fit across."""
+    from PIL import Image
+
     height, width = size
     total = np.zeros(size)
     for octave in range(octaves):
@@ -296,7 +297,7 @@ def _noise(rng: np.random.Generator, size: tuple[int, int], cells: float, octave
     return np.asarray((total - total.min()) / (np.ptp(total) + 1e-9))
 
 
-def _draw_background(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+def _draw_background(rng: "np.random.Generator", size: tuple[int, int]) -> Floats:
     """A scene without objects, RGB, 0 to 1, [h, w, 3]: a field or a horizon, unevenly lit."""
     rows, columns = np.mgrid[: size[0], : size[1]] / max(size)
     dark = _rgb(_between(rng, _COOL), _between(rng, (0.2, 0.8)), _between(rng, (0.1, 0.4)))
@@ -325,7 +326,7 @@ class _Place:
 
 
 def _place(
-    rng: np.random.Generator, size: tuple[int, int], scale: float, spread: float, cut: bool
+    rng: "np.random.Generator", size: tuple[int, int], scale: float, spread: float, cut: bool
 ) -> _Place:
     radius = scale * min(size) / 2
     margin = 0.35 * radius if cut else 1.05 * radius
@@ -343,7 +344,7 @@ def _place(
     return _Place(u, v, radius)
 
 
-def _draw_outline(rng: np.random.Generator, place: _Place) -> Floats:
+def _draw_outline(rng: "np.random.Generator", place: _Place) -> Floats:
     """An object's height above its outline, [h, w]: 0 on the outline, below 0 outside."""
     distance, angle = np.hypot(place.u, place.v), np.arctan2(place.v, place.u)
     kind = _pick(rng, ("ellipse", "box", "star", "blob", "ring"))
@@ -369,7 +370,7 @@ def _draw_outline(rng: np.random.Generator, place: _Place) -> Floats:
     return np.asarray(radius - distance)
 
 
-def _draw_texture(rng: np.random.Generator, place: _Place) -> Floats:
+def _draw_texture(rng: "np.random.Generator", place: _Place) -> Floats:
     """An object's own colours, RGB, 0 to 1, [h, w, 3]: two tones in a pattern."""
     base = _rgb(_between(rng, _WARM), _between(rng, (0.5, 1.0)), _between(rng, (0.4, 1.0)))
     other = _rgb(_between(rng, _WARM), _between(rng, (0.1, 1.0)), _between(rng, (0.1, 1.0)))

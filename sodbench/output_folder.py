@@ -31,6 +31,9 @@ from sodbench.files import (
     write_error,
 )
 
+# What describes the maps in a folder that ``sodbench predict`` filled
+MAPS_MANIFEST = "prediction.json"
+
 # No manifest is near this size; a larger file is not read into memory.
 _MAX_MANIFEST_BYTES = 2**26
 

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal, get_args
 
 from sodbench.errors import SodbenchError
+from sodbench.installed import has_entry_points
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -38,20 +39,25 @@ def load_plugins(*groups: Group) -> None:
     SodbenchError
         If a plug-in cannot be loaded; the message names the package that it belongs to.
     """
-    # 20 ms that --help does not need
-    from importlib.metadata import entry_points
-
     for group in groups:
         if group in _loaded:
             continue
         # first: a plug-in may look up a name of its own kind
         _loaded.add(group)
         try:
-            for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+            for entry in _find_entry_points(group):
                 _load_entry_point(entry)
         except SodbenchError:
             _loaded.remove(group)
             raise
+
+
+def _find_entry_points(group: Group) -> "list[EntryPoint]":
+    if not has_entry_points(group):
+        return []
+    from importlib.metadata import entry_points
+
+    return sorted(entry_points(group=group), key=lambda entry: entry.name)
 
 
 def _load_entry_point(entry: "EntryPoint") -> None:

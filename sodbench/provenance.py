@@ -4,9 +4,9 @@ import platform
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from sodbench.installed import find_versions
 from sodbench.version import __version__
 
 
@@ -23,15 +23,19 @@ def package_versions(names: Iterable[str]) -> dict[str, str]:
     dict
         ``sodbench``, ``python`` and each package by its name in lower case (``pillow`` for PIL).
     """
-    versions = {"sodbench": __version__, "python": platform.python_version()}
-    for name in names:
-        key = "pillow" if name == "PIL" else name.lower()
-        try:
-            # a package need not be imported for it
-            versions[key] = version(key)
-        except PackageNotFoundError:
-            versions[key] = str(import_module(name).__version__)
-    return versions
+    keys = {"pillow" if name == "PIL" else name.lower(): name for name in names}
+    versions = find_versions(list(keys))
+    own = {"sodbench": __version__, "python": platform.python_version()}
+    return own | {key: versions.get(key) or _version_of(key, name) for key, name in keys.items()}
+
+
+def _version_of(key: str, name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(key)
+    except PackageNotFoundError:
+        return str(import_module(name).__version__)
 
 
 def counting_versions() -> dict[str, str]:

@@ -167,6 +167,6 @@ def test_unchanged_pairs_are_not_scored_again(folders, capsys, monkeypatch):
     promised("Scores are cached, so unchanged pairs are not scored again")
     command = ["eval", folders / "preds", folders / "toys", "-o", folders / "out"]
     first = run(capsys, *command)[1]
-    monkeypatch.setattr("sodbench.runners.evaluation.count.decode_grey", lambda *_: 1 / 0)
+    monkeypatch.setattr("sodbench.images.decode_grey", lambda *_: 1 / 0)
     again = run(capsys, *command)[1]
     assert again.out == first.out and "1 of 1 results are up to date and were reused" in again.err

@@ -12,7 +12,7 @@ from sodbench.demo_data import is_demo_data
 from sodbench.errors import Problem
 from sodbench.files import write_error
 from sodbench.metrics.scores import BlockScores
-from sodbench.output_folder import read_json
+from sodbench.output_folder import MAPS_MANIFEST, read_json
 from sodbench.provenance import counting_versions
 from sodbench.results import (
     COUNTS_FILE,
@@ -28,7 +28,6 @@ from sodbench.results.pair_table import PairTable
 from sodbench.results.stored_pairs import PairSelection
 from sodbench.results.verified import note_verified
 from sodbench.runners.evaluation.task import Task
-from sodbench.runners.prediction.folder import MANIFEST
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def describe(
     provenance = {
         "scored_by": shlex.join(_command(task, protocol, allow_swapped)),
         "versions": counting_versions(),
-        "maps": _read_maps_manifest(task.maps / MANIFEST) if task.maps else None,
+        "maps": _read_maps_manifest(task.maps / MAPS_MANIFEST) if task.maps else None,
         "suffix": task.pairing.suffix,
         "sample": is_demo_data(task.masks) or is_demo_data(task.masks.parent),
         "pairs": digest_names(files),

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sodbench import images
 from sodbench.errors import ImageError, Problem, SodbenchError
-from sodbench.images import GreyImage, decode_alpha, decode_grey, fast_png, read_file, resize_grey
 from sodbench.metrics import (
     DEFAULT_PROTOCOL,
     PairCounts,
@@ -166,6 +166,9 @@ class Batch:
 @cache
 def warm_up_kernels() -> None:
     """Compile every kernel that counting calls, or load its code; a message announces a compilation."""
+    # Pillow, too, before there are threads that would wait for its import
+    from sodbench.images import fast_png, reading  # noqa: F401
+
     fast_png.warm_up()
     compile_kernels()
 
@@ -419,7 +422,7 @@ def _count_map(
     if own_size != size:
         if policy.resize == "error":
             return size_problem(path, own_size, size)
-        map_, resized = resize_grey(map_, size, policy.resize), RESIZE_CODES[policy.resize]
+        map_, resized = images.resize_grey(map_, size, policy.resize), RESIZE_CODES[policy.resize]
     counts = count_pair(map_, mask.prepared)
     return _counted_pair(counts, mask, file, resized, own_size, decoded.note)
 
@@ -448,15 +451,15 @@ def _counted_pair(
 
 def _decode_file(
     path: Path, folder: Path | None, channel: str = "grey"
-) -> tuple[FileIdentity, GreyImage]:
+) -> "tuple[FileIdentity, images.GreyImage]":
     """The facts of a file and its grey image or its alpha channel, both from the same bytes."""
     place = folder / path if folder else path
-    data, status = read_file(place)
+    data, status = images.read_file(place)
     if 0 <= time.time_ns() - status.st_ctime_ns < _CLOCK_TICK_NS:
         # Modified so recently that it could change again without getting a new time, which would never be noticed
         time.sleep(_CLOCK_TICK_NS / 1e9)
-        data, status = read_file(place)
-    decode = decode_alpha if channel == "alpha" else decode_grey
+        data, status = images.read_file(place)
+    decode = images.decode_alpha if channel == "alpha" else images.decode_grey
     return FileIdentity.from_content(data, status), decode(data, path)
 
 

@@ -416,6 +416,8 @@ def _count_missing(opened: Sequence[_OpenTask], settings: _Settings) -> list[Out
         logger.info(
             f"{dataset}: {total - left} of {total} pairs were scored before and have not changed"
         )
+    if not visits:
+        return [Outcome() for _ in opened]
     # a task without missing pairs may keep more than was asked for
     policy = next((one.task.policy for one in opened if one.missing), opened[0].task.policy)
     met: list[list[MapProblem]] = [[] for _ in opened]
@@ -426,7 +428,7 @@ def _count_missing(opened: Sequence[_OpenTask], settings: _Settings) -> list[Out
         bar(total, f"score {dataset}", "map", initial=total - left) as progress,
         closing(settings.workers.count(visits, policy, _scoring(opened, settings))) as batches,
     ):
-        for batch in batches if visits else ():
+        for batch in batches:
             for number, pairs in batch.pairs.items():
                 opened[number].store.append(pairs)
             for problem in batch.problems:

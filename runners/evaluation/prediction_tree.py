@@ -189,7 +189,7 @@ def read_tree(
                 empty.append(folder)
         elif folder.exists():
             loops.append(f"{folder}: {obstacle}")
-        elif not is_image_name(folder):
+        elif not is_image_name(folder.name):
             # a map that is a broken link is reported as unreadable
             broken.append(Problem(ProblemKind.BROKEN_LINK, str(folder), obstacle))
     tree = PredictionTree(

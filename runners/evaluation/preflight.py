@@ -4,10 +4,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from sodbench import images
 from sodbench.datasets import Pair
 from sodbench.errors import ImageError, Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.files import report_write_errors, safe_folder_name
-from sodbench.images import image_size, read_grey
 from sodbench.metrics import PreparedMask
 from sodbench.parallel import in_threads
 from sodbench.results.pair_problems import sorted_unique
@@ -156,7 +156,7 @@ def _look_at_files(plan: EvaluationPlan) -> list[Problem]:
 
     def look(path: Path) -> tuple[int, int] | str:
         try:
-            return image_size(path)
+            return images.image_size(path)
         except ImageError as error:
             return error.problem.detail
 
@@ -227,10 +227,10 @@ def _looks_swapped(pair: Pair) -> bool:
 
 def _looks_like_a_photograph(path: Path) -> bool:
     """Whether most pixels are neither dark nor bright.  JPEG masks have many grey levels, too, but few such pixels."""
-    pixels = read_grey(path).pixels
+    pixels = images.read_grey(path).pixels
     between = (pixels >= 32) & (pixels < 224)
     return len(PreparedMask(pixels).levels) > 128 and float(between.mean()) > 0.5
 
 
 def _count_levels(path: Path) -> int:
-    return len(PreparedMask(read_grey(path).pixels).levels)
+    return len(PreparedMask(images.read_grey(path).pixels).levels)

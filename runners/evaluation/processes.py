@@ -23,6 +23,7 @@ from typing import Any, TypeVar, cast
 # before the processes start, which are copies of this one and would each take a fifth of a second for it
 import numba  # noqa: F401
 
+import sodbench.images.reading  # noqa: F401
 from sodbench.parallel import CallingThread, startable_threads, thread_pool
 from sodbench.plugins import load_plugins
 from sodbench.runners.evaluation.count import warm_up_kernels, warm_up_scoring

@@ -19,10 +19,8 @@ from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.images import is_image_name, read_bytes, read_comment
 from sodbench.models.processing import Processing
-from sodbench.output_folder import FolderKind, OutputFolder, read_json
+from sodbench.output_folder import MAPS_MANIFEST, FolderKind, OutputFolder, read_json
 from sodbench.parallel import thread_pool
-
-MANIFEST = "prediction.json"
 
 # Stem and path of each image.
 ImageList = Sequence[tuple[str, Path]]
@@ -68,10 +66,10 @@ def _read_manifest(path: Path) -> Mapping[str, Any]:
 MAPS_FOLDER = FolderKind(
     content="maps",
     purpose="predicting",
-    manifest=MANIFEST,
+    manifest=MAPS_MANIFEST,
     read=_read_manifest,
     # other files may be next to the maps; they are never written to
-    is_foreign=lambda path: is_image_name(path),
+    is_foreign=lambda path: is_image_name(path.name),
 )
 
 
@@ -143,7 +141,7 @@ def prepare_folder(
         modified since. Then nothing in it is changed.
     """
     paths = {f"{stem}.png": image for stem, image in images}
-    present = {p.name for p in folder.path.iterdir() if is_image_name(p)}
+    present = {p.name for p in folder.path.iterdir() if is_image_name(p.name)}
     _check_settings(folder, present, paths, settings, force)
     existing = {name: image for name, image in paths.items() if name in present}
     if force:

@@ -21,7 +21,7 @@ from sodbench.errors import ImageError, Problem, ProblemKind, SodbenchError
 from sodbench.files import write_error
 from sodbench.images import Pixels, write_grey
 from sodbench.models.user_code import FAILURES, describe_failure
-from sodbench.output_folder import OutputFolder
+from sodbench.output_folder import MAPS_MANIFEST, OutputFolder
 from sodbench.parallel import thread_count, thread_pool
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.prediction.batching import (
@@ -31,7 +31,6 @@ from sodbench.runners.prediction.batching import (
     limit_ahead,
 )
 from sodbench.runners.prediction.folder import (
-    MANIFEST,
     MAPS_FOLDER,
     ImageList,
     Prepared,
@@ -177,7 +176,7 @@ def _predict_images(
                 settings["memory_format"] = " and ".join(total.memory_formats)
             write_manifest(folder, settings, total.warnings, prepared.earlier)
     seconds = time.perf_counter() - started
-    manifest = output / MANIFEST
+    manifest = output / MAPS_MANIFEST
     return PredictionSummary(
         total.written, prepared.n_kept, total.problems, seconds, manifest, total.warnings
     )

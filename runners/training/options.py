@@ -48,6 +48,8 @@ class Training:
         Number of threads that read images.
     random_start : bool
         Train random weights even if the recipe freezes their batch normalisation.
+    command : tuple of str
+        The words of the command line that asked for it, which ``--resume`` alone repeats.
     """
 
     dataset: Dataset
@@ -65,6 +67,7 @@ class Training:
     skip_invalid: bool = False
     workers: int | None = None
     random_start: bool = False
+    command: tuple[str, ...] = ()
 
     @property
     def source(self) -> ModelSource:

@@ -22,20 +22,25 @@ VALIDATION = "validation.txt"
 
 def _read_run(path: Path) -> Mapping[str, Any]:
     run = read_json(path)
-    best, problems = run.get("best"), run.get("problems", [])
+    best, problems, command = run.get("best"), run.get("problems", []), run.get("command", [])
     pair = isinstance(best, list) and len(best) == 2 and all(map(_is_number, best))
     valid = (
         "best" in run
         and isinstance(run.get("finished"), bool)
         and isinstance(run.get("updates"), int)
         and isinstance(run.get("best_by", ""), str)
-        and isinstance(problems, list)
-        and all(isinstance(problem, str) for problem in problems)
+        and _is_texts(problems)
+        and _is_texts(command)
+        and isinstance(run.get("directory", ""), str)
         and (best is None or pair)
     )
     if not valid:
         raise ValueError("a field is missing or has the wrong type")
     return run
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _is_number(value: Any) -> bool:
@@ -88,6 +93,29 @@ def run_identity(training: Training, processing: Processing, data: TrainingSet) 
         "data": {"name": data.name, "pairs": len(data), "fingerprint": data.fingerprint},
         "start": {kind: file_hash(path) if path else None for kind, path in start.items()},
     }
+
+
+def read_command(out: Path) -> tuple[list[str], Path]:
+    """Return the command line with which the run in a folder was started or last resumed.
+
+    Parameters
+    ----------
+    out : Path
+
+    Returns
+    -------
+    words : list of str
+        Those after ``sodbench``; empty if there is no run, or none that the command line started.
+    directory : Path
+        The working directory, where relative paths among the words begin.
+
+    Raises
+    ------
+    SodbenchError
+        If the folder holds something else.
+    """
+    run = RUN_FOLDER.read_manifest(out) or {}
+    return run.get("command", []), Path(run.get("directory", ""))
 
 
 def check_recipe_fields(out: Path, run: Mapping[str, Any], recipe: Recipe) -> None:

@@ -319,6 +319,8 @@ class Trainer:
                 "skipped": [str(problem) for problem in self.data.skipped],
                 "processes": self.group.size,
                 "threads": torch.get_num_threads(),
+                "command": list(self.training.command),
+                "directory": str(Path.cwd()),
                 **describe_machine(self.device),
             }
             self._folder.write_manifest(content)

@@ -153,11 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if words[:1] == ["help"]:
                 # as git and others have it
                 words = [*words[1:], "--help"]
-            parser = build_parser()
-            if not {"-h", "--help", "--version"} & set(words):
-                apply_defaults(dict(command_parsers(parser)))
-            parser.parse_args(words, arguments)
-            return _run(arguments, words)
+            parse(words, arguments)
+            return _run(arguments)
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001  every error ends in a message, whatever a user's file raises
@@ -176,7 +173,30 @@ def _print_explanation(error: BaseException, arguments: argparse.Namespace) -> i
     return status
 
 
-def _run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+def parse(words: Sequence[str], arguments: argparse.Namespace) -> None:
+    """Parse a command line, with the defaults of the environment and of the configuration file.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Those after ``sodbench``.
+    arguments : argparse.Namespace
+        Where the options are stored, and ``words`` themselves.
+
+    Raises
+    ------
+    SystemExit
+        For ``--help``, ``--version`` and words that argparse refuses (status 2).
+    """
+    parser = build_parser()
+    if not {"-h", "--help", "--version"} & set(words):
+        apply_defaults(dict(command_parsers(parser)))
+    arguments.words = list(words)
+    parser.parse_args(words, arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    import logging
     import platform
 
     from sodbench.console import Messages, logger, show_messages
@@ -192,10 +212,12 @@ def _run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     )
     started = time.monotonic()
     with show_messages(messages), _one_line_warnings():
-        logger.debug(
-            f"sodbench {__version__}, Python {platform.python_version()}, {platform.platform()}"
-        )
-        logger.debug(f"command: {shlex.join(['sodbench', *words])}")
+        if logger.isEnabledFor(logging.DEBUG):
+            # platform() starts a program
+            logger.debug(
+                f"sodbench {__version__}, Python {platform.python_version()}, {platform.platform()}"
+            )
+            logger.debug(f"command: {shlex.join(['sodbench', *arguments.words])}")
         if arguments.settings:
             logger.info(describe_settings(arguments.settings))
         try:

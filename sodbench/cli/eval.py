@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from sodbench.datasets import Dataset
     from sodbench.reports.conditions import Condition
     from sodbench.reports.text import WorstImages
-    from sodbench.results.groups import GroupedResult
+    from sodbench.results.groups import GroupedResult, Grouping
     from sodbench.runners.evaluation.evaluate import Evaluation
     from sodbench.runners.evaluation.plan import EvaluationPlan
     from sodbench.runners.evaluation.workers import Workers
@@ -199,7 +199,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
     from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
-    from sodbench.results.groups import group_results, read_grouping
     from sodbench.runners.evaluation.evaluate import freeze_gc
     from sodbench.runners.evaluation.workers import command_line_workers
 
@@ -210,7 +209,7 @@ def run(arguments: argparse.Namespace) -> int:
     metrics = _read_metrics(arguments.metrics)
     _check_options(arguments, metrics)
     conditions = read_conditions(arguments, "--require")
-    grouping = read_grouping(arguments.group_by) if arguments.group_by else None
+    grouping = _load_grouping(arguments.group_by) if arguments.group_by else None
     wanted = (*metrics, *(condition.metric for condition in conditions))
     with command_line_workers(
         arguments.jobs, None if arguments.dry_run else arguments.dask
@@ -227,7 +226,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in plan.describe():
             logger.info(line)
         evaluation = _evaluate(arguments, plan, workers, keep_counts=grouping is not None)
-    grouped = group_results(evaluation.results, grouping) if grouping else []
+    grouped = _average_groups(evaluation, grouping) if grouping else []
     if grouped and arguments.output:
         logger.info(
             f"{printable(arguments.output)} holds the means over images, which compare uses; the same command prints those over "
@@ -241,6 +240,18 @@ def run(arguments: argparse.Namespace) -> int:
         # --exit-zero is for problems with files
         arguments.exit_zero = arguments.exit_zero and not failed
     return status
+
+
+def _load_grouping(text: str) -> "Grouping":
+    from sodbench.results.groups import read_grouping
+
+    return read_grouping(text)
+
+
+def _average_groups(evaluation: "Evaluation", grouping: "Grouping") -> "list[GroupedResult]":
+    from sodbench.results.groups import group_results
+
+    return group_results(evaluation.results, grouping)
 
 
 def _starts_workers_early(arguments: argparse.Namespace) -> bool:

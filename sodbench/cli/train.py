@@ -2,10 +2,14 @@
 
 import argparse
 import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.network_options import add_device, add_model_choices, read_model
 from sodbench.cli.options import add_data_root, add_exit_zero, add_jobs, add_output
+from sodbench.cli.parser import add_message_options
 from sodbench.cli.values import filled, not_negative, path, positive, refuse_without_effect
 
 if TYPE_CHECKING:
@@ -107,7 +111,8 @@ def _add_saving(state: argparse._ArgumentGroup) -> None:
     state.add_argument(
         "--resume",
         action="store_true",
-        help="continue the run in RUN (or start it, if there is none)",
+        help="continue the run in RUN (or start it, if there is none); 'train -o RUN --resume' repeats the options "
+        "with which it was started",
     )
     state.add_argument(
         "--save-every",
@@ -136,6 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.quoting import printable
     from sodbench.runners.training.recipe import load_recipe
 
+    arguments = _as_started(arguments)
     recipe = load_recipe(arguments.recipe, arguments.changes)
     if arguments.print_recipe:
         show(recipe.to_toml().rstrip("\n"))
@@ -162,6 +168,7 @@ def run(arguments: argparse.Namespace) -> int:
             skip_invalid=arguments.skip_invalid,
             workers=arguments.jobs,
             random_start=arguments.random_start,
+            command=tuple(arguments.words),
         )
     )
     if summary.signal is not None:
@@ -179,6 +186,34 @@ def run(arguments: argparse.Namespace) -> int:
         )
     show(printable(summary.weights))
     return left_out
+
+
+def _as_started(arguments: argparse.Namespace) -> argparse.Namespace:
+    """The options of the command that started the run, if nothing but -o RUN and --resume is given; else those given."""
+    from sodbench.cli import parse
+    from sodbench.console import logger
+    from sodbench.runners.training.run_folder import read_command
+
+    if not arguments.resume or arguments.output is None or not _names_only_the_run(arguments.words):
+        return arguments
+    words, directory = read_command(arguments.output)
+    if not words:
+        return arguments
+    started = argparse.Namespace()
+    parse(words, started)
+    started.output, started.resume = arguments.output, True
+    where = "" if directory == Path.cwd() else f", as in {directory}"
+    logger.info(f"options: {shlex.join(words)}{where}")
+    return started
+
+
+def _names_only_the_run(words: Sequence[str]) -> bool:
+    parser = argparse.ArgumentParser(add_help=False)
+    add_output(parser, "RUN", "")
+    parser.add_argument("--resume", action="store_true")
+    add_message_options(parser, default=None)
+    _, others = parser.parse_known_args(words)
+    return others == ["train"]
 
 
 def _check_training_options(arguments: argparse.Namespace) -> None:

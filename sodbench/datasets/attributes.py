@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.images import read_grey, read_rgb
 from sodbench.parallel import in_threads
 
 if TYPE_CHECKING:
@@ -68,6 +67,8 @@ def measure_attributes(
         If a file cannot be read.
     """
     import pandas as pd
+
+    from sodbench.images import read_grey, read_rgb
 
     images = images or {}
 

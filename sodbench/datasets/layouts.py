@@ -7,7 +7,7 @@ from pathlib import Path
 from sodbench.datasets.registry import TRAIN_SET, DatasetInfo, known_name, normalise_name
 from sodbench.errors import SodbenchError
 from sodbench.files import list_folders, list_names, list_paths, name_stem
-from sodbench.images import IMAGE_EXTENSIONS, UNREAD_EXTENSIONS
+from sodbench.images import UNREAD_EXTENSIONS, is_image_name
 
 IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image", "im", "rgb", "jpegimages"})
 MASK_FOLDERS = frozenset(
@@ -40,7 +40,6 @@ LAYOUTS = (
     "several sets in one folder: <set>/*.png directly in it or in GT/, others up to three deep (DIS5K/DIS-TE1/im + gt)",
 )
 
-_IMAGE_ENDINGS = tuple(IMAGE_EXTENSIONS)
 _JPEG_ENDINGS = tuple(JPEG)
 _UNREAD_ENDINGS = tuple(UNREAD_EXTENSIONS)
 
@@ -60,7 +59,7 @@ def list_images(folder: Path | str) -> tuple[Path, ...]:
         return ()
     # all are in one folder, so that their names begin at one place
     start = len(str(paths[0])) - len(paths[0].name)
-    return tuple(path for path in paths if _is_image_name(str(path)[start:]))
+    return tuple(path for path in paths if is_image_name(str(path)[start:]))
 
 
 def list_unread_images(folder: Path) -> tuple[Path, ...]:
@@ -77,10 +76,6 @@ def list_unread_images(folder: Path) -> tuple[Path, ...]:
     return tuple(path for path in paths if path.suffix)
 
 
-def _is_image_name(name: str) -> bool:
-    return name.lower().endswith(_IMAGE_ENDINGS) and not name.startswith(".")
-
-
 def has_images(folder: Path) -> bool:
     """Whether a folder directly holds image files.
 
@@ -89,7 +84,7 @@ def has_images(folder: Path) -> bool:
     SodbenchError
         If it cannot be read.
     """
-    return any(map(_is_image_name, list_names(folder)))
+    return any(map(is_image_name, list_names(folder)))
 
 
 def has_images_and_masks(folder: Path) -> bool:
@@ -104,8 +99,8 @@ def has_images_and_masks(folder: Path) -> bool:
     jpegs = [name for name in names if name.lower().endswith(_JPEG_ENDINGS)]
     if not jpegs or len(jpegs) == len(names):
         return False
-    stems = {name_stem(name) for name in filter(_is_image_name, jpegs)}
-    others = filter(_is_image_name, set(names).difference(jpegs))
+    stems = {name_stem(name) for name in filter(is_image_name, jpegs)}
+    others = filter(is_image_name, set(names).difference(jpegs))
     return not stems.isdisjoint(map(name_stem, others))
 
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sodbench.errors import ImageError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Pixels = NDArray[np.uint8]
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
@@ -87,7 +89,7 @@ def frame_notes(*, animated: bool, orientation: int) -> str:
     )
 
 
-def alpha_note(image: Image.Image) -> str:
+def alpha_note(image: "Image.Image") -> str:
     """Note that the alpha channel of an RGBA image is not the same everywhere, so that it may hold a mask.
 
     Parameters

@@ -24,6 +24,9 @@ IMAGE_EXTENSIONS = frozenset(
     ]
 )
 
+# endswith() takes a tuple, in a fifth of the time of a path's suffix
+_IMAGE_ENDINGS = tuple(IMAGE_EXTENSIONS)
+
 # What masks and maps are stored as by other programs, and is not read
 UNREAD_EXTENSIONS = frozenset(
     {".jfif", ".jpe", ".jp2", ".jxl", ".exr", ".hdr", ".heic", ".heif", ".avif", ".tga", ".psd",
@@ -41,18 +44,19 @@ MAX_FILE_BYTES = 2**30
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-def is_image_name(path: Path) -> bool:
+def is_image_name(name: str) -> bool:
     """Return whether a file is an image by its name, and not a stray file (``._x.png``, ``.DS_Store``, ...).
 
     Parameters
     ----------
-    path : Path
+    name : str
+        Without its folder.
 
     Returns
     -------
     bool
     """
-    return path.suffix.lower() in IMAGE_EXTENSIONS and not path.name.startswith(".")
+    return name.lower().endswith(_IMAGE_ENDINGS) and not name.startswith(".")
 
 
 def max_pixels() -> int:

@@ -343,9 +343,11 @@ def check_records(records: Records) -> str:
         notes = records[name]
         # the notes come from a file and are printed: nothing that acts on a terminal
         wrong = [
-            note for note in np.unique(notes) if not note.decode("utf-8", "replace").isprintable()
+            note
+            for note in set(notes.tolist())
+            if not note.decode("utf-8", "replace").isprintable()
         ]
-        conditions[name] = ~np.isin(notes, wrong)
+        conditions[name] = ~np.isin(notes, wrong) if wrong else np.ones(len(notes), bool)
     for name, fulfilled in conditions.items():
         if not fulfilled.all():
             row = int(np.flatnonzero(~fulfilled)[0])

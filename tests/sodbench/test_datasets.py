@@ -167,7 +167,7 @@ def test_a_plug_in_brings_its_datasets_to_the_command_line(
     module.register = lambda: register_dataset(mine)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "plugin_of_mine", module)
     entry = EntryPoint("mine", "plugin_of_mine:register", "sodbench.datasets")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [entry])
+    monkeypatch.setattr(plugins, "_find_entry_points", lambda group: [entry])
     monkeypatch.setattr(plugins, "_loaded", set())
     assert main(["data", "list", "mine"]) == 0
     assert capsys.readouterr().out.startswith("Mine: seven images")

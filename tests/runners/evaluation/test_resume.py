@@ -12,12 +12,12 @@ import pytest
 from evaluations import STEMS, assert_restored, content, edit_arrays, run
 from synthetic import draw_pair, save_image
 
-import sodbench
+from sodbench import images
 from sodbench.cli import main
 from sodbench.datasets import find_masks
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.files import checksum, lock_folder
-from sodbench.images import read_file, read_grey
+from sodbench.images import decode_grey, read_file, read_grey
 from sodbench.results import counts_file, load_result, store
 from sodbench.results.counts_file import CountsFile, write_counts
 from sodbench.runners.evaluation import count as counting
@@ -42,23 +42,28 @@ def test_the_way_of_resizing_is_stored_and_in_the_signature(how, folders, tmp_pa
     assert other.signature.resize == "bilinear(1)" and other.metrics != first.metrics
 
 
+def note_reads(monkeypatch):
+    """The list in which the files are noted that are decoded from now on."""
+    read = []
+
+    def decode(data, path):
+        read.append(path)
+        return decode_grey(data, path)
+
+    monkeypatch.setattr(images, "decode_grey", decode)
+    monkeypatch.setattr(images, "read_grey", lambda path: read.append(path) or read_grey(path))
+    return read
+
+
 def test_asking_for_fewer_metrics_on_request_loses_none_and_reads_nothing(
     folders, monkeypatch, caplog
 ):
-    from sodbench.runners.evaluation import count as counting
-    from sodbench.runners.evaluation import preflight
-
     def run(*metrics, protocol="salmetric"):
         places = folders / "maps", folders / "gt"
         return evaluate(*places, protocol, output=folders / "out", metrics=metrics)
 
     first = run("mba", "iou@0.5", protocol="torch")
-    read = []
-    real = sodbench.images.decode_grey
-    monkeypatch.setattr(
-        counting, "decode_grey", lambda data, path: read.append(path) or real(data, path)
-    )
-    monkeypatch.setattr(preflight, "read_grey", lambda path: read.append(path) or read_grey(path))
+    read = note_reads(monkeypatch)
     for metrics in ((), ("f_max(b2=1)",), ("mba",)):
         again = run(*metrics)
         assert again.policy.metrics[0] == "mba" and {*metrics} <= {*again.policy.metrics}
@@ -75,16 +80,8 @@ def test_asking_for_fewer_metrics_on_request_loses_none_and_reads_nothing(
 
 
 def test_what_was_scored_is_not_read_again(folders, monkeypatch):
-    from sodbench.runners.evaluation import count as counting
-    from sodbench.runners.evaluation import preflight
-
     first = evaluate(folders / "maps", folders / "gt", output=folders / "out")
-    read = []
-    monkeypatch.setattr(
-        counting, "decode_grey", lambda data, path: read.append(path) or real(data, path)
-    )
-    real = sodbench.images.decode_grey
-    monkeypatch.setattr(preflight, "read_grey", lambda path: read.append(path) or read_grey(path))
+    read = note_reads(monkeypatch)
 
     again = evaluate(folders / "maps", folders / "gt", output=folders / "out")
     other = evaluate(folders / "maps", folders / "gt", "pysodmetrics", output=folders / "out")
@@ -343,7 +340,7 @@ def test_a_file_written_within_the_same_tick_of_the_clock_is_read_once_more(tmp_
         reads.append(path)
         return data, status
 
-    monkeypatch.setattr(counting, "read_file", read_and_replace)
+    monkeypatch.setattr(images, "read_file", read_and_replace)
     facts, decoded = counting._decode_file(tmp_path / "a.png", None)
     assert len(reads) == 2 and np.array_equal(decoded.pixels, draw_pair(1, 30, 40)[0])
     assert facts.content == checksum((tmp_path / "a.png").read_bytes())
@@ -396,7 +393,7 @@ def test_parts_that_hold_what_no_counting_gives_are_not_used(
 
 def test_sound_parts_are_used(original, stored, monkeypatch):
     leave_part(stored, lambda arrays: None)
-    monkeypatch.setattr(counting, "decode_grey", lambda *_: 1 / 0)
+    monkeypatch.setattr(images, "decode_grey", lambda *_: 1 / 0)
     assert_restored(original, stored)
 
 

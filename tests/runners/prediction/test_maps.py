@@ -17,7 +17,7 @@ from sodbench.images import read_grey, write_grey, write_image
 from sodbench.models import InputSize
 from sodbench.models.devices import choose_device, choose_precision
 from sodbench.models.inference import InferenceNetwork, normalise, quantise
-from sodbench.runners.prediction.folder import MANIFEST
+from sodbench.output_folder import MAPS_MANIFEST
 from sodbench.runners.prediction.inputs import find_images
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import (
@@ -181,7 +181,7 @@ def test_maps_of_changed_images_are_predicted_again(images, tmp_path, capsys):
         pixels[5:9, 5:9] = 200
         write_image(images / f"{stem}.png", pixels)
     os.utime(images / "a.png", ns=(time, time))
-    manifest = (out / MANIFEST).read_bytes()
+    manifest = (out / MAPS_MANIFEST).read_bytes()
     summary = predict(tiny(), samples, out)
     assert "2 images have changed since; predicted again" in capsys.readouterr().err
     assert (summary.written, summary.finished_before) == (2, 4)
@@ -190,7 +190,7 @@ def test_maps_of_changed_images_are_predicted_again(images, tmp_path, capsys):
     expected = plain_loop(Tiny(), images)
     for stem, map_ in read_maps(out).items():
         assert np.abs(map_.astype(int) - expected[stem]).max() <= 1
-    assert (out / MANIFEST).read_bytes() == manifest
+    assert (out / MAPS_MANIFEST).read_bytes() == manifest
     assert predict(tiny(), samples, out).finished_before == 6
 
 
@@ -228,7 +228,7 @@ def test_damaged_maps_and_maps_of_changed_images_are_predicted_again(images, tmp
 def test_a_damaged_manifest_is_one_error(images, tmp_path, content, maps):
     out = tmp_path / "maps"
     out.mkdir()
-    (out / MANIFEST).write_text(content)
+    (out / MAPS_MANIFEST).write_text(content)
     if maps:
         write_grey(out / "a.png", np.zeros((20, 30), np.uint8))
     for force in (False, True):
@@ -236,7 +236,7 @@ def test_a_damaged_manifest_is_one_error(images, tmp_path, content, maps):
             SodbenchError, match=r"prediction\.json: damaged, or not the record of maps"
         ):
             predict(tiny(), find_images([images]), out, force=force)
-    assert (out / MANIFEST).read_text() == content and len(list(out.iterdir())) == 1 + maps
+    assert (out / MAPS_MANIFEST).read_text() == content and len(list(out.iterdir())) == 1 + maps
 
 
 def test_one_file_named_in_two_ways_is_one_model(images, tmp_path, monkeypatch):
@@ -346,7 +346,7 @@ def test_the_manifest_records_what_made_the_maps(images, tmp_path):
     torch.save(nn.Conv2d(3, 1, 1).state_dict(), checkpoint)
     command = ["predict", str(images), "-o", str(tmp_path / "m"), "--model", f"{source}:make"]
     assert main([*command, "--checkpoint", str(checkpoint), "--device", "cpu"]) == 0
-    manifest = json.loads((tmp_path / "m" / MANIFEST).read_text())
+    manifest = json.loads((tmp_path / "m" / MAPS_MANIFEST).read_text())
     assert manifest["weights"] == "checkpoint"
     assert manifest["weights_sha256"] == file_hash(checkpoint)
     assert manifest["source_sha256"] == file_hash(source)
@@ -359,20 +359,20 @@ def test_the_manifest_records_each_run_whose_maps_are_kept(images, tmp_path):
     describe = new.describe
     new.describe = lambda: describe() | {"memory_format": "contiguous", "torch": "of tomorrow"}
     predict(old, samples, out)
-    first = json.loads((out / MANIFEST).read_text())
+    first = json.loads((out / MAPS_MANIFEST).read_text())
     # nothing to do: no map is the new one's
     assert predict(new, samples, out).written == 0
-    assert json.loads((out / MANIFEST).read_text()) == first
+    assert json.loads((out / MAPS_MANIFEST).read_text()) == first
     for stem in "ab":
         (out / f"{stem}.png").unlink()
         predict(new, samples, out)
-        manifest = json.loads((out / MANIFEST).read_text())
+        manifest = json.loads((out / MAPS_MANIFEST).read_text())
         assert (manifest["memory_format"], manifest["torch"]) == ("contiguous", "of tomorrow")
         (earlier,) = manifest["earlier_runs"]
         assert earlier.items() <= first.items()
         assert earlier["memory_format"] == "channels_last"
     predict(new, samples, out, force=True)
-    assert "earlier_runs" not in json.loads((out / MANIFEST).read_text())
+    assert "earlier_runs" not in json.loads((out / MAPS_MANIFEST).read_text())
 
 
 def test_images_by_folder_file_and_list(images, tmp_path):

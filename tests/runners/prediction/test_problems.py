@@ -20,7 +20,7 @@ from sodbench.errors import ImageError, Problem, ProblemsError, SodbenchError
 from sodbench.files import temporary_name
 from sodbench.images import read_comment, read_grey, write_grey, write_image
 from sodbench.models.inference import InferenceNetwork
-from sodbench.runners.prediction.folder import MANIFEST
+from sodbench.output_folder import MAPS_MANIFEST
 from sodbench.runners.prediction.inputs import find_images
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import (
@@ -184,7 +184,7 @@ def command(images, net, tmp_path):
 
 
 def manifest_of(tmp_path):
-    return json.loads((tmp_path / "maps" / MANIFEST).read_text())
+    return json.loads((tmp_path / "maps" / MAPS_MANIFEST).read_text())
 
 
 def expected_map(net, model, path):
@@ -566,9 +566,9 @@ def test_a_map_of_another_image_is_predicted_again(images, tmp_path, capsys):
 def test_a_changed_manifest_does_not_make_foreign_maps_fit(images, tmp_path):
     out, samples = tmp_path / "maps", find_images([images])
     predict(BaselinePredictor("centre-prior"), samples, out)
-    made = json.loads((out / MANIFEST).read_text())
+    made = json.loads((out / MAPS_MANIFEST).read_text())
     wanted = BaselinePredictor("frequency-tuned").describe()
-    (out / MANIFEST).write_text(json.dumps(made | wanted))
+    (out / MAPS_MANIFEST).write_text(json.dumps(made | wanted))
     with pytest.raises(ProblemsError, match="5 files have the name of a map"):
         predict(BaselinePredictor("frequency-tuned"), samples, out)
 
@@ -591,8 +591,8 @@ def test_an_unreadable_image_keeps_its_old_map(images, tmp_path):
 def test_a_manifest_with_other_problems_is_one_error(images, tmp_path, problems):
     out, samples = tmp_path / "maps", find_images([images])
     predict(tiny(), samples, out)
-    manifest = json.loads((out / MANIFEST).read_text())
-    (out / MANIFEST).write_text(json.dumps(manifest | {"problems": problems}))
+    manifest = json.loads((out / MAPS_MANIFEST).read_text())
+    (out / MAPS_MANIFEST).write_text(json.dumps(manifest | {"problems": problems}))
     with pytest.raises(
         SodbenchError, match=r"prediction\.json: damaged, or not the record of maps"
     ):

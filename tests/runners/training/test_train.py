@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shlex
 import signal
 from dataclasses import astuple, replace
 from functools import partial
@@ -502,3 +503,29 @@ def test_command(
     assert cli.main([*command, "--print-recipe"]) == 0
     assert capsys.readouterr().out == recipe.read_text()
     assert cli.main([*command, "--validate", "x", "--hold-out", "3"]) == 2
+
+
+def test_resume_alone_repeats_the_options_of_the_start(
+    short: Training, twelve: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "short.toml"
+    recipe.write_text(short.recipe.to_toml())
+    out = str(tmp_path / "run")
+    command = ["train", "--train", str(twelve.root), "--model", str(short.model), "--device", "cpu",
+               "--recipe", str(recipe), "--hold-out", "4", "--random-start"]  # fmt: skip
+    assert cli.main([*command, "-o", str(tmp_path / "whole")]) == 0
+    assert cli.main([*command, "-o", out]) == 0
+    # as after a kill
+    (tmp_path / "run" / "final.pth").unlink()
+    capsys.readouterr()
+    assert cli.main(["-q", "train", f"--output={out}", "--resume"]) == 0
+    assert cli.main(["train", "-o", out, "--resume"]) == 0
+    assert f"options: {shlex.join([*command, '-o', out])}\n" in capsys.readouterr().err
+    for name in ("final.pth", "validation.txt"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    # with any other option the words are a command of their own
+    assert cli.main(["train", "-o", out, "--resume", "--train", str(twelve.root)]) == 2
+    assert "csf-res2net50: neither" in capsys.readouterr().err
+    # in a folder without a run it starts one, with the default dataset
+    assert cli.main(["train", "-o", str(tmp_path / "new"), "--resume"]) == 2
+    assert "DUTS-TR" in capsys.readouterr().err

@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sodbench.metrics.catalogue import register_metric, register_threshold_family
     from sodbench.metrics.counts import Counts, PairCounts, compile_kernels, count_pair
     from sodbench.metrics.evaluator import Evaluator
     from sodbench.metrics.image_scores import PerImage, per_image_curves, per_image_metrics
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         get_protocol,
         register_protocol,
     )
+    from sodbench.metrics.registration import register_metric, register_threshold_family
     from sodbench.metrics.schemes import CountingScheme
     from sodbench.metrics.scores import Scores, score
     from sodbench.metrics.set_metrics import aggregate
@@ -44,9 +44,9 @@ _MODULE_OF = {
     "get_protocol": "protocols",
     "per_image_curves": "image_scores",
     "per_image_metrics": "image_scores",
-    "register_metric": "catalogue",
+    "register_metric": "registration",
     "register_protocol": "protocols",
-    "register_threshold_family": "catalogue",
+    "register_threshold_family": "registration",
     "score": "scores",
 }
 

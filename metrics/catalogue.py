@@ -6,19 +6,40 @@ library is imported, so that checking a name loads neither numpy nor numba.
 To add a metric of a binarised map, write its formula in threshold_metrics.py and add one entry to
 ``_THRESHOLD_FAMILIES``.  To add a metric that needs pixels, write a module with a function of (prepared map, foreground),
 add one entry to ``_MEASUREMENTS`` that names it, and one for each metric that follows from it to ``_METRICS``.  Outside this
-package `register_metric` and `register_threshold_family` do the same.
+package the functions of registration.py do the same.
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
 
-from sodbench.metrics.parameters import OVERALL, Parameters
-from sodbench.metrics.protocols import CURVES_OVER_LEVELS, Preparation
+from sodbench.metrics.entries import Direction, Measurement, Metric, ThresholdFamily
+from sodbench.metrics.parameters import Parameters
+from sodbench.metrics.parametric import derive_metric, describe_parameters
+from sodbench.metrics.protocols import CURVES_OVER_LEVELS
 
-Direction = Literal["higher", "lower", "neither"]
+# The classes of the entries are imported from here, too
+__all__ = [
+    "DEFAULT_METRICS",
+    "MEASUREMENTS",
+    "METRICS",
+    "PAPER_COLUMNS",
+    "REPORT_METRICS",
+    "THRESHOLD_FAMILIES",
+    "Measurement",
+    "Metric",
+    "ThresholdFamily",
+    "aggregate_names",
+    "curve_names",
+    "describe_metrics",
+    "find_measurements",
+    "find_metric",
+    "listed_names",
+    "parse_metric",
+    "per_image_names",
+    "pixel_metric_names",
+    "select_parametric",
+    "suggest",
+]
 
 # What ``sodbench eval`` prints when no metric is named
 DEFAULT_METRICS = ("mae", "f_max", "precision", "recall", "threshold", "s", "e_max", "wf")
@@ -35,215 +56,8 @@ PAPER_COLUMNS = {
                 "biou_mean"),
 }  # fmt: skip
 
-# F-measures, whose names may hold another weight of precision
-WITH_BETA2 = (
-    "wf",
-    "f_adp",
-    "f_max",
-    "f_mean",
-    "f_max_meanpr",
-    "f_max_meanf",
-    "f_mean_meanpr",
-    "f_mean_meanf",
-)
-
-# Metrics of a binarised map besides the threshold families: name and label
-_BINARY = {"precision": "precision", "recall": "recall", "f": "F"}
-
-CITATIONS = {
-    "achanta2009": "Achanta, Hemami, Estrada and Suesstrunk, Frequency-tuned salient region detection, CVPR 2009",
-    "perazzi2012": "Perazzi, Kraehenbuehl, Pritch and Hornung, Saliency filters, CVPR 2012",
-    "margolin2014": "Margolin, Zelnik-Manor and Tal, How to evaluate foreground maps?, CVPR 2014",
-    "fan2017": "Fan, Cheng, Liu, Li and Borji, Structure-measure, ICCV 2017",
-    "guo2017": "Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, ICML 2017",
-    "fan2018": "Fan, Gong, Cao, Ren, Cheng and Borji, Enhanced-alignment measure, IJCAI 2018",
-    "cohen1960": "Cohen, A coefficient of agreement for nominal scales, Educational and Psychological Measurement, 1960",
-    "cheng2020": "Cheng, Chung, Tai and Tang, CascadePSP, CVPR 2020",
-    "cheng2021": "Cheng, Girshick, Dollar, Berg and Kirillov, Boundary IoU, CVPR 2021",
-    "ahmadzadeh2021": "Ahmadzadeh, Kempton, Chen and Angryk, Multiscale IoU, ICIP 2021",
-    "qin2020": "Qin, Zhang, Huang, Dehghan, Zaiane and Jagersand, U2-Net, Pattern Recognition, 2020",
-    "qin2022": "Qin, Dai, Hu, Fan, Shao and Van Gool, Highly accurate dichotomous image segmentation, ECCV 2022",
-    "kim2022": "Kim, Kim, Lee, Lee and Kim, Revisiting image pyramid structure for high resolution SOD, ACCV 2022",
-    "li2024": "Li, Xu, Bao, Yang, Cong, Cao and Huang, Size-invariance matters, ICML 2024",
-    "wang2025": "Wang, Ji, Shao, Cheng and Fan, Context-measure: contextualizing metric for camouflage, 2025",
-}
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What is computed from a pair's pixels while they are read, and stored as one column of numbers.
-
-    Attributes
-    ----------
-    name : str
-        The column's name; also that of the metric, where one metric is the number itself.
-    function : str
-        ``module:function``; the module is one of this package or has a full name.
-    width : int
-        How many numbers a pair has; 256 are a curve over the thresholds 0..255.
-    map, foreground_above : str and int
-        How the map is prepared, and which mask pixels are foreground, whatever the protocol is; by default as the protocol
-        defines it.  ``"mae"`` is how the protocol prepares it for MAE.
-    takes_pair : bool
-        Whether the function takes a `sodbench.metrics.pixel_metrics.PixelPair`, instead of the prepared map and the
-        foreground as arrays.
-    """
-
-    name: str
-    function: str
-    width: int = 1
-    map: Preparation | Literal["mae"] | None = None
-    foreground_above: int | None = None
-    takes_pair: bool = False
-
-    @property
-    def is_curve(self) -> bool:
-        """Whether the numbers are a curve over the thresholds."""
-        return self.width == 256
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One metric, as it is named in JSON, CSV and the API.
-
-    Attributes
-    ----------
-    name : str
-        The key, e.g. ``f_max``.
-    label : str
-        How it is printed, e.g. ``max F``.
-    direction : {"higher", "lower", "neither"}
-        Which values are better.
-    family : str
-        Metrics of the same quantity share a family, e.g. ``f``.
-    description : str
-    citation : str
-        A key of `CITATIONS`, or empty.
-    curves : tuple of str
-        The mean curves that the aggregate is a function of; empty for a mean of per-image values.
-    per_image : bool
-        Whether single images have it; if not, it exists for a set of images only.
-    listed : bool
-        Whether ``--metrics all`` and default tables show it.
-    measurement : str
-        For a metric that needs pixels, the name of the measurement that it follows from.
-    on_request : bool
-        Whether it is computed only where it is asked for.
-    parameters : Parameters or None
-        For a metric with parameters in its name, see `sodbench.metrics.parameters`.
-    """
-
-    name: str
-    label: str
-    direction: Direction
-    family: str
-    description: str
-    citation: str = ""
-    curves: tuple[str, ...] = ()
-    per_image: bool = True
-    listed: bool = True
-    measurement: str = ""
-    on_request: bool = False
-    parameters: Parameters | None = None
-
-    @property
-    def needs_pixels(self) -> bool:
-        """Whether the metric is computed from the pixels instead of the counts."""
-        return bool(self.measurement)
-
-    @property
-    def sign(self) -> int:
-        """+1 where higher values are better, -1 where lower ones are, 0 where neither are."""
-        return {"higher": 1, "lower": -1, "neither": 0}[self.direction]
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether higher values are better."""
-        return self.direction == "higher"
-
-    @property
-    def arrow(self) -> str:
-        """``↑``, ``↓`` or nothing."""
-        return {"higher": "↑", "lower": "↓", "neither": ""}[self.direction]
-
-    @property
-    def title(self) -> str:
-        """The label as the start of a sentence."""
-        return self.label[:1].upper() + self.label[1:]
-
-    @property
-    def heading(self) -> str:
-        """The label with its arrow, for column headings."""
-        return f"{self.label} {self.arrow}".strip()
-
-
-@dataclass(frozen=True)
-class ThresholdFamily:
-    """A metric of a binarised map: it has a curve over the thresholds, and an adaptive, a maximum and a mean form.
-
-    Attributes
-    ----------
-    name : str
-        The curve's key, e.g. ``iou``; the metrics are ``iou_adp``, ``iou_max`` and ``iou_mean``.
-    label : str
-        How it is printed, e.g. ``IoU``.
-    description : str
-        A few words.
-    direction : {"higher", "lower"}
-        Which values are better.
-    citation : str
-        A key of `CITATIONS`, or empty.
-    max_listed : bool
-        Whether the maximum is shown by ``--metrics all``.
-    """
-
-    name: str
-    label: str
-    description: str
-    direction: Direction = "higher"
-    citation: str = ""
-    max_listed: bool = True
-
-    def metrics(self) -> Iterator[Metric]:
-        """Make the adaptive, the maximum and the mean form.
-
-        Returns
-        -------
-        iterator of Metric
-        """
-        yield Metric(
-            f"{self.name}_adp",
-            f"adaptive {self.label}",
-            self.direction,
-            self.name,
-            f"{self.description} at the adaptive threshold, mean over images",
-            self.citation,
-        )
-        lower = self.direction == "lower"
-        yield Metric(
-            f"{self.name}_max",
-            f"max {self.label}",
-            # the maximum of an error is that of the worst threshold: neither direction is better
-            "neither" if lower else self.direction,
-            self.name,
-            f"maximum of the mean curve{', its worst value' if lower else ''}: {self.description}",
-            self.citation,
-            curves=(self.name,),
-            listed=self.max_listed,
-        )
-        yield Metric(
-            f"{self.name}_mean",
-            f"mean {self.label}",
-            self.direction,
-            self.name,
-            f"mean of the mean curve over the thresholds: {self.description}",
-            self.citation,
-            curves=(self.name,),
-        )
-
-
 _THRESHOLD_FAMILIES = (
-    ThresholdFamily("e", "E", "E-measure", citation="fan2018"),
+    ThresholdFamily("e", "E", "E-measure", citation="fan2018", has_overall=False),
     ThresholdFamily("iou", "IoU", "intersection over union"),
     ThresholdFamily("dice", "Dice", "Dice coefficient"),
     # Nothing is selected at the highest threshold of nearly every map, and everything at the lowest one of every map:
@@ -400,18 +214,6 @@ THRESHOLD_FAMILIES: dict[str, ThresholdFamily] = {f.name: f for f in _THRESHOLD_
 # Every measurement of pixels by its name
 MEASUREMENTS: dict[str, Measurement] = {m.name: m for m in _MEASUREMENTS}
 
-_OVERALL_FAMILIES = [*_BINARY, *(name for name in THRESHOLD_FAMILIES if name != "e")]
-_PARAMETERS = (
-    f"NAME@T: of the map above the value T in 0..1, such as iou@0.5; NAME: precision, recall, f, {', '.join(THRESHOLD_FAMILIES)}",
-    f"NAME(b2=X): with the weight X of precision, such as f_max(b2=1) or f@0.5(b2=1); NAME: f@T, {', '.join(WITH_BETA2)}",
-    f"overall_NAME@T: of all pixels of the set together, such as overall_iou@0.5; NAME: {', '.join(_OVERALL_FAMILIES)}",
-    "msiou_adp(levels=N): with N grids instead of 10",
-)
-
-# What registered metrics are computed with; the package's own functions are found by name
-_formulas: dict[str, Callable[..., Any]] = {}
-_pixel_functions: dict[str, Callable[..., Any]] = {}
-
 
 def aggregate_names() -> tuple[str, ...]:
     """The metrics that every scored set of images has.
@@ -464,80 +266,6 @@ def curve_names() -> tuple[str, ...]:
     return (*own, *THRESHOLD_FAMILIES, *CURVES_OVER_LEVELS)
 
 
-def register_metric(metric: Metric, function: Callable[..., Any]) -> None:
-    """Add a metric that is computed from the pixels.
-
-    It is computed for every pair from then on (unless it is ``on_request``), and appears in ``--metrics`` and in tables.
-
-    Parameters
-    ----------
-    metric : Metric
-        Its entry; ``measurement`` may be empty.
-    function : callable
-        Takes a prepared map, float64 [h, w] in [0, 1], and a foreground, bool [h, w]; returns a float.  Worker
-        processes must be able to import it.
-
-    Raises
-    ------
-    ValueError
-        For a name that is taken or has other characters than lower-case letters, digits and ``_``.
-    """
-    _check_new(metric.name)
-    entry = {name: getattr(metric, name) for name in metric.__dataclass_fields__}
-    METRICS[metric.name] = Metric(**(entry | {"measurement": metric.name}))
-    MEASUREMENTS[metric.name] = Measurement(
-        metric.name, f"{function.__module__}:{function.__qualname__}"
-    )
-    _pixel_functions[metric.name] = function
-
-
-def register_threshold_family(family: ThresholdFamily, formula: Callable[..., Any]) -> None:
-    """Add a metric of a binarised map, with its curve and its adaptive, maximum and mean form.
-
-    Parameters
-    ----------
-    family : ThresholdFamily
-        Its entry.
-    formula : callable
-        Takes true positives and false positives, float64 [n, t], and foreground and background pixels, float64 [n, 1];
-        returns float64 [n, t] without NaN.
-
-    Raises
-    ------
-    ValueError
-        For a name that is taken or has other characters than lower-case letters, digits and ``_``.
-    """
-    if family.name in curve_names():
-        raise ValueError(f"there is already a curve named {family.name!r}")
-    metrics = list(family.metrics())
-    for metric in metrics:
-        _check_new(metric.name)
-    THRESHOLD_FAMILIES[family.name] = family
-    METRICS.update((metric.name, metric) for metric in metrics)
-    _formulas[family.name] = formula
-
-
-def _check_new(name: str) -> None:
-    """Raise ValueError for a name that no new metric can have."""
-    plain = name.replace("_", "")
-    if not (plain.isascii() and plain.isalnum() and name == name.lower()):
-        raise ValueError(
-            f"{name!r} cannot name a metric; use lower-case letters, digits and underscores"
-        )
-    if name in METRICS:
-        raise ValueError(f"there is already a metric named {name!r}")
-
-
-def registered_formulas() -> dict[str, Callable[..., Any]]:
-    """The formulas of `register_threshold_family`, by the family's name.
-
-    Returns
-    -------
-    dict of str to callable
-    """
-    return dict(_formulas)
-
-
 def find_measurements(names: Iterable[str]) -> tuple[str, ...]:
     """The measurements that metrics need.
 
@@ -553,25 +281,6 @@ def find_measurements(names: Iterable[str]) -> tuple[str, ...]:
     """
     needed = (find_metric(name).measurement for name in names)
     return tuple(dict.fromkeys(measurement for measurement in needed if measurement))
-
-
-def load_pixel_function(name: str) -> Callable[..., Any]:
-    """Find the function of a measurement.
-
-    Parameters
-    ----------
-    name : str
-        A measurement of the catalogue.
-
-    Returns
-    -------
-    callable
-        See `register_metric` and `Measurement`.
-    """
-    if name not in _pixel_functions:
-        module, _, function = MEASUREMENTS[name].function.partition(":")
-        _pixel_functions[name] = getattr(import_module(f"{__package__}.{module}"), function)
-    return _pixel_functions[name]
 
 
 def find_metric(name: str) -> Metric:
@@ -646,58 +355,7 @@ def _with_parameters(name: str) -> Metric | None:
     parameters = Parameters.parse(name)
     if parameters is None or parameters.fault:
         return None
-    if parameters.threshold is not None and parameters.levels is not None:
-        return None
-    base, weighted = parameters.base, _describe_weight(parameters)
-    if parameters.threshold is not None:
-        return _at_threshold(parameters)
-    usual = METRICS.get(base)
-    if usual is None or base not in (WITH_BETA2 if weighted else ("msiou_adp",)):
-        return None
-    if parameters.levels is not None:
-        weighted = f", {parameters.levels} levels"
-    return replace(
-        usual,
-        name=str(parameters),
-        label=f"{usual.label}{weighted}",
-        description=f"{usual.description.removesuffix(', beta^2 = 1')}{weighted}",
-        curves=(*usual.curves, parameters.curve) if usual.curves else (),
-        listed=False,
-        on_request=True,
-        parameters=parameters,
-    )
-
-
-def _describe_weight(parameters: Parameters) -> str:
-    return "" if parameters.beta2 is None else f", b2 = {parameters.beta2:g}"
-
-
-def _at_threshold(parameters: Parameters) -> Metric | None:
-    """A metric at a fixed threshold, of each image or of all pixels together; None where there is none."""
-    base, weighted = parameters.base.removeprefix(OVERALL), _describe_weight(parameters)
-    is_overall = base != parameters.base
-    family = THRESHOLD_FAMILIES.get(base)
-    if (base not in _BINARY and not family) or (weighted and base != "f"):
-        return None
-    # E-measure, and perhaps a registered formula, is no function of shares of pixels alone
-    if is_overall and (base == "e" or base in _formulas):
-        return None
-    label = family.label if family else _BINARY[base]
-    what = family.description if family else f"{label} (of precision and recall)"
-    over = "of all pixels of the set together" if is_overall else "mean over images"
-    return Metric(
-        str(parameters),
-        f"{'overall ' * is_overall}{label} at {parameters.threshold:g}{weighted}",
-        family.direction if family else "higher",
-        base if family else "f",
-        f"{what} of the map above {parameters.threshold:g}{weighted}, {over}",
-        family.citation if family else "achanta2009",
-        curves=(parameters.confusion,) if is_overall else (),
-        per_image=not is_overall,
-        listed=False,
-        on_request=True,
-        parameters=parameters,
-    )
+    return derive_metric(parameters, METRICS, THRESHOLD_FAMILIES)
 
 
 def suggest(name: str, known: Sequence[str]) -> str | None:
@@ -753,6 +411,6 @@ def describe_metrics() -> str:
             *presets,
             "",
             "With parameters:",
-            *_PARAMETERS,
+            *describe_parameters(THRESHOLD_FAMILIES),
         ]
     )

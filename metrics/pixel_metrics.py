@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.metrics.catalogue import MEASUREMENTS, load_pixel_function
+from sodbench.metrics.catalogue import MEASUREMENTS
 from sodbench.metrics.masks import PreparedMask
+from sodbench.metrics.registration import load_pixel_function
 from sodbench.metrics.schemes import PixelColumn
 from sodbench.metrics.ties import normalised_levels, value_range
 from sodbench.metrics.weighted_f import Geometry, weighted_precision_recall

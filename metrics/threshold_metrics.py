@@ -21,9 +21,10 @@ number of selected pixels.  An image of one pixel has no meaningful E: the divis
 import numpy as np
 
 from sodbench.metrics.arrays import EPSILON, Floats
-from sodbench.metrics.catalogue import THRESHOLD_FAMILIES, registered_formulas
+from sodbench.metrics.catalogue import THRESHOLD_FAMILIES
 from sodbench.metrics.compiled import compiled
 from sodbench.metrics.confusion import Confusion
+from sodbench.metrics.registration import registered_formulas
 
 
 def precision_recall_f(

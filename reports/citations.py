@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from sodbench.datasets import DATASETS, known_name
-from sodbench.metrics.catalogue import CITATIONS, find_metric
+from sodbench.metrics.catalogue import find_metric
+from sodbench.metrics.entries import CITATIONS
 
 # by the beginning of a method's name
 _MODEL_ENTRIES = {

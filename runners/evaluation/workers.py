@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from sodbench.errors import SodbenchError
-from sodbench.metrics.catalogue import registered_formulas
 from sodbench.metrics.compiled import have_cache, is_code_kept
+from sodbench.metrics.registration import registered_formulas
 from sodbench.parallel import thread_pool, worker_count
 from sodbench.results import Policy
 from sodbench.runners.evaluation.count import (

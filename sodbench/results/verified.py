@@ -17,7 +17,7 @@ import numpy as np
 
 from sodbench.metrics import PROTOCOLS
 from sodbench.metrics.cache_folder import user_cache_folder
-from sodbench.metrics.catalogue import registered_formulas
+from sodbench.metrics.registration import registered_formulas
 from sodbench.version import __version__
 
 if TYPE_CHECKING:

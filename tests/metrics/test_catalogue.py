@@ -18,6 +18,7 @@ from sodbench.metrics import (
     score,
 )
 from sodbench.metrics.catalogue import find_metric
+from sodbench.metrics.entries import CITATIONS
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +46,7 @@ def test_protocols_and_defaults_exist():
     assert all(
         set(rules.defines) <= set(catalogue.aggregate_names()) for rules in PROTOCOLS.values()
     )
-    assert {metric.citation for metric in catalogue.METRICS.values()} - {""} <= set(
-        catalogue.CITATIONS
-    )
+    assert {metric.citation for metric in catalogue.METRICS.values()} - {""} <= set(CITATIONS)
 
 
 def test_reports_use_the_directions_and_labels_of_the_catalogue():

@@ -16,7 +16,8 @@ from sodbench.metrics import (
     per_image_curves,
     pysodmetrics,
 )
-from sodbench.metrics.catalogue import THRESHOLD_FAMILIES, WITH_BETA2, find_metric, parse_metric
+from sodbench.metrics.catalogue import THRESHOLD_FAMILIES, find_metric, parse_metric
+from sodbench.metrics.parametric import WITH_BETA2
 from sodbench.metrics.statistics.aggregates import ImageStatistics, needed_columns
 
 

@@ -16,6 +16,7 @@ from sodbench.metrics import (
     register_metric,
     register_protocol,
     register_threshold_family,
+    registration,
 )
 from sodbench.metrics.catalogue import Metric, ThresholdFamily
 
@@ -26,8 +27,8 @@ def registry():
     registered = (
         catalogue.METRICS,
         catalogue.THRESHOLD_FAMILIES,
-        catalogue._formulas,
-        catalogue._pixel_functions,
+        registration._formulas,
+        registration._pixel_functions,
         PROTOCOLS,
     )
     before = [dict(entries) for entries in registered]

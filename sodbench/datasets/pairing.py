@@ -156,7 +156,8 @@ def pair_files(
     suffix = common_suffix(maps_by_own_stem, wanted)
     map_paths = _strip_suffix(maps_by_own_stem, suffix, wanted) if suffix else maps_by_own_stem
 
-    pairs, missing, extra, ambiguous, outside = [], [], [], [], []
+    pairs, missing, extra, ambiguous = [], [], [], []
+    outside: list[Path] = []
     none: list[Path] = []
     # both are usually sorted, and sorting two runs takes a tenth of the time of sorting a set
     for stem in sorted([*mask_paths, *(stem for stem in map_paths if stem not in mask_paths)]):

@@ -20,7 +20,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from sodbench.cli.defaults import apply_defaults, describe_settings
-from sodbench.cli.interrupts import end_by_status, no_lost_interrupts
+from sodbench.cli.interrupts import (
+    end_by_status,
+    ignored_interrupts,
+    is_interrupt,
+    no_lost_interrupts,
+)
 from sodbench.cli.parser import Command, Parser, add_message_options
 from sodbench.errors import SodbenchError
 from sodbench.quoting import printable
@@ -153,14 +158,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001  every error ends in a message, whatever a user's file raises
-        end_by_status()
-        status, lines = _explain(error, arguments)
-        if status == INTERNAL and _shows_tracebacks(arguments):
-            lines = [*lines, *_trace(error)]
-        _print_error(lines)
-        if status == PIPE_CLOSED or lines[0].startswith("standard output:"):
-            _discard_output()
-        return status
+        with ignored_interrupts():
+            return _print_explanation(error, arguments)
+
+
+def _print_explanation(error: BaseException, arguments: argparse.Namespace) -> int:
+    end_by_status()
+    status, lines = _explain(error, arguments)
+    if status == INTERNAL and _shows_tracebacks(arguments):
+        lines = [*lines, *_trace(error)]
+    _print_error(lines)
+    if status == PIPE_CLOSED or lines[0].startswith("standard output:"):
+        _discard_output()
+    return status
 
 
 def parse(words: Sequence[str], arguments: argparse.Namespace) -> None:
@@ -272,7 +282,7 @@ def _one_line_warnings() -> Iterator[None]:
 def _explain(error: BaseException, arguments: argparse.Namespace) -> tuple[int, Sequence[str]]:
     """The exit status and the lines of the message for anything that a command raised."""
     match error:
-        case _ if _is_interrupt(error):
+        case _ if is_interrupt(error):
             return INTERRUPTED, [_after_interrupt(arguments)]
         case SodbenchError():
             return REFUSED, error.lines or ["failed"]
@@ -305,13 +315,6 @@ def _trace(error: BaseException) -> list[str]:
     import traceback
 
     return "".join(traceback.format_exception(error)).splitlines()
-
-
-def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C was pressed; within compiled code it comes out as the cause of a SystemError."""
-    return isinstance(error, KeyboardInterrupt) or (
-        isinstance(error, SystemError) and _is_interrupt(error.__cause__)
-    )
 
 
 def _is_memory(error: BaseException) -> bool:

@@ -11,6 +11,39 @@ from typing import Any
 _AGAIN_S = 0.01
 
 
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is what an exception comes from.
+
+    Compiled code and some of Python's own raise another error from it; others fail to clean up after it.
+
+    Parameters
+    ----------
+    error : BaseException, optional
+
+    Returns
+    -------
+    bool
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+@contextmanager
+def ignored_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C in the block: whoever presses it twice wants to end the command, too."""
+    before = signal.getsignal(signal.SIGINT)
+    # other threads are not interrupted, and cannot change what a signal does
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
 def no_lost_interrupts() -> Iterator[None]:
     """Repeat Ctrl-C in the block where it came within a callback, in which Python reports and forgets any exception.

@@ -162,6 +162,53 @@ sys.exit(main(['eval', 'a', 'b']))
     assert (done.returncode, done.stderr) == (130, "sodbench: interrupted\n")
 
 
+BEFORE_THE_COMMAND = f"""
+class Interrupting:
+    def find_spec(name, *_):
+        if name == "sodbench.cli":
+            {CTRL_C}
+sys.meta_path.insert(0, Interrupting)"""
+TWICE = f"""
+import sodbench.cli
+explain = sodbench.cli._explain
+def explain_interrupted(*arguments):
+    {CTRL_C}
+    return explain(*arguments)
+sodbench.cli._explain = explain_interrupted
+sodbench.cli.build_parser = lambda: {CTRL_C}"""
+# after the command's own functions that Python calls at its end, and before them
+AT_THE_END = f"""
+import atexit, threading
+atexit.register(lambda: {CTRL_C})
+threading._register_atexit(lambda: {CTRL_C})"""
+AT_THE_VERY_END = f"""
+import atexit
+atexit.register(lambda: {CTRL_C})"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "status", "message"),
+    [
+        (BEFORE_THE_COMMAND, 130, "sodbench: interrupted\n"),
+        (TWICE, 130, "sodbench: interrupted\n"),
+        (AT_THE_END, 0, ""),
+        (AT_THE_VERY_END, 0, ""),
+        (TWICE + AT_THE_END, 130, "sodbench: interrupted\n"),
+    ],
+    ids=["before", "twice", "end", "very end", "twice and at the end"],
+)
+def test_a_real_ctrl_c_around_a_command(moment, status, message):
+    code = f"""
+import sys, os, signal
+{moment.strip()}
+from sodbench.__main__ import main
+sys.argv = ["sodbench", "config", "-q"]
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, message)
+
+
 # ----------------------------------------------------------------------------------------- streams
 
 

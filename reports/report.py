@@ -95,10 +95,10 @@ def write_report(
     has_browser = not (place.is_single or place.is_page)
     number = count_thumbnails(results, inputs.options.thumbnails) if has_browser else 0
     with thumbnail_makers(number) as makers:
-        return _write_report(results, inputs, place, makers)
+        return _fill_place(results, inputs, place, makers)
 
 
-def _write_report(
+def _fill_place(
     results: Sequence[Result], inputs: ReportInputs, place: ReportPlace, makers: Executor
 ) -> WrittenReport:
     options = inputs.options

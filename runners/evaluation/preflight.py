@@ -127,8 +127,8 @@ def _check_output_folder(tasks: Sequence[Task], output: Path) -> None:
 def _find_names_not_utf8(task: Task) -> list[Problem]:
     """Names from old archives that neither JSON nor CSV can hold."""
     names = [task.method, task.dataset, *filter(None, task.folders.values())]
-    names += [str(mask) for mask in task.mask_files.values()]
-    names += [str(map_) for map_ in task.map_files.values() if map_]
+    names += map(str, task.mask_files.values())
+    names += map(str, filter(None, task.map_files.values()))
     try:
         # usually all are, and one look at all of them is quick
         "".join(names).encode()

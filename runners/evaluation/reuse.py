@@ -199,7 +199,7 @@ def _is_complete(task: Task, counts: CountsFile) -> bool:
         return False
     masks = [task.mask_files[stem] for stem in task.stems]
     maps = [task.map_files[stem] for stem in task.stems]
-    return all(are_current(counts.records, masks, maps, task.policy))
+    return bool(are_current(counts.records, masks, maps, task.policy).all())
 
 
 def _is_unchanged(stored: Result, protocol: str, info: ResultInfo) -> bool:

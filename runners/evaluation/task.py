@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sodbench.datasets import Dataset, Pairing, list_images, list_unread_images, pair_files
 from sodbench.errors import Problem, ProblemKind, Severity
-from sodbench.files import FileNumbers, list_file_folders
+from sodbench.files import list_file_folders, list_file_numbers
 from sodbench.results.policy import Policy
 
 
@@ -200,19 +200,22 @@ def make_task(
     policy : Policy, optional
         By default, missing maps are refused.
     """
-    masks = truth.masks
+    masks, groups = truth.masks, truth.groups
     pairing = pair_files(masks, list_images(folder) if maps is None else maps, truth.excluded)
+    # the maps of a dataset in groups are in folders of their own
+    map_folders = list_file_folders(p.map for p in pairing.pairs) if groups else [str(folder)]
+    mask_folders = list_file_folders(masks.values())
     return Task(
         method,
         truth.name,
         folder,
-        next(iter(masks.values())).parent if masks and not truth.groups else truth.root,
+        next(iter(masks.values())).parent if masks and not groups else truth.root,
         truth.images,
         pairing,
         problems=(
             *select_mask_problems(truth),
-            *find_same_files(pairing),
-            *_find_unread_files(truth, pairing),
+            *find_same_files(pairing, map_folders, mask_folders),
+            *_find_unread_files(truth, pairing, map_folders, mask_folders),
         ),
         source=truth.source,
         root=truth.root,
@@ -241,13 +244,15 @@ def select_mask_problems(truth: Dataset) -> tuple[Problem, ...]:
     return tuple(selected)
 
 
-def _find_unread_files(truth: Dataset, pairing: Pairing) -> list[Problem]:
+def _find_unread_files(
+    truth: Dataset, pairing: Pairing, map_folders: Sequence[str], mask_folders: Sequence[str]
+) -> list[Problem]:
     """Masks and maps of types that are not read: those of unpaired items, and the number of others."""
     lacking_mask = {item.path.stem.removesuffix(pairing.suffix) for item in pairing.extra}
     lacking_mask |= {s.image.stem for s in truth.samples if s.image and not s.mask}
     lacking_map = {item.stem.rpartition("/")[2] + pairing.suffix for item in pairing.missing}
-    folders = dict.fromkeys(list_file_folders(pair.map for pair in pairing.pairs), lacking_map)
-    folders |= dict.fromkeys(list_file_folders(truth.masks.values()), lacking_mask)
+    folders = dict.fromkeys(map_folders, lacking_map)
+    folders |= dict.fromkeys(mask_folders, lacking_mask)
     problems = []
     for folder, wanted in ((Path(text), wanted) for text, wanted in folders.items()):
         others: Counter[str] = Counter()
@@ -264,24 +269,30 @@ def _find_unread_files(truth: Dataset, pairing: Pairing) -> list[Problem]:
     return problems
 
 
-def find_same_files(pairing: Pairing) -> tuple[Problem, ...]:
+def find_same_files(
+    pairing: Pairing, map_folders: Sequence[str], mask_folders: Sequence[str]
+) -> tuple[Problem, ...]:
     """Find pairs whose map and mask are one file, by path or by link: they would score as perfect.
 
     Parameters
     ----------
     pairing : Pairing
+    map_folders, mask_folders : sequence of str
+        The folders that hold them, as `list_file_folders` returns them.
 
     Returns
     -------
     tuple of Problem
         Of kind ``same-file``.
     """
+    mask_numbers = list(map(list_file_numbers, mask_folders))
+    for own in map(list_file_numbers, map_folders):
+        if own is None or any(other is None or not own.isdisjoint(other) for other in mask_numbers):
+            break
+    else:
+        return ()
     problems = []
-    numbers = FileNumbers()
     for pair in pairing.pairs:
-        map_number, mask_number = numbers.find(pair.map), numbers.find(pair.mask)
-        if map_number != mask_number and map_number is not None and mask_number is not None:
-            continue
         try:
             # half the time of the methods
             map_file, mask_file = os.stat(pair.map), os.stat(pair.mask)  # noqa: PTH116
@@ -312,13 +323,18 @@ def _relative_names(paths: Sequence[Path | None], base: Path | str | None) -> li
     if base is None:
         return [""] * len(paths)
     inside = f"{base}{os.sep}"
+    texts = list(map(str, paths))
+    if all(text.startswith(inside) for text in texts):
+        names = [text[len(inside) :] for text in texts]
+        if os.sep not in "".join(names):
+            return names
     resolved = Path(base).resolve()
     names = []
-    for path in paths:
-        before, separator, name = str(path).rpartition(inside)
+    for path, text in zip(paths, texts, strict=True):
+        name = text[len(inside) :]
         if path is None:
             names.append("")
-        elif separator and not before and os.sep not in name:
+        elif text.startswith(inside) and os.sep not in name:
             # resolving every file would take as long as decoding it
             names.append(name)
         else:

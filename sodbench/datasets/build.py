@@ -107,7 +107,8 @@ def dataset_from_folders(
             mask_paths = _strip_common_suffix(mask_paths, image_paths, notes)
     if image_paths and mask_paths:
         problems += _find_incomplete(image_paths, mask_paths, notes)
-    stems = sorted(image_paths.keys() | mask_paths.keys())
+    # not of a set: both are sorted already
+    stems = sorted([*image_paths, *(stem for stem in mask_paths if stem not in image_paths)])
     return Dataset(
         name or infer_dataset_name(first),
         root,

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sodbench.console import logger
 from sodbench.datasets.list_files import image_stem, list_subset_name, read_stem_list
@@ -18,8 +19,7 @@ class DatasetNotFound(SodbenchError):
     """The dataset is not on this disk; the message lists where it was looked for."""
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One item of a dataset: its stem, its image and its mask; one of the files may be missing.
 
     Attributes

@@ -1,6 +1,6 @@
 """Detect how a dataset is laid out on disk, from the names of folders and files; no image is opened here."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,11 +162,12 @@ def detect_layout(
         own_keys = info.match_keys
     else:
         own_keys = () if strict else (normalise_name(base.absolute().name),)
-    images = _folders_of_kind(base, IMAGE_FOLDERS, own_keys, strict)
-    masks = _folders_of_kind(base, MASK_FOLDERS, own_keys, strict)
+    folders = list_folders(base)
+    images = _folders_of_kind(folders, IMAGE_FOLDERS, own_keys, strict)
+    masks = _folders_of_kind(folders, MASK_FOLDERS, own_keys, strict)
     # <set> + <set>_mask
     if masks and not images:
-        same_name = (f for f in list_folders(base) if normalise_name(f.name) in own_keys)
+        same_name = (f for f in folders if normalise_name(f.name) in own_keys)
         images = [folder for folder in same_name if has_images(folder)]
     if not strict and not images and not masks:
         inner = base / "datasets" if (base / "datasets").is_dir() else base
@@ -196,10 +197,10 @@ def _if_images(folder: Path) -> list[Path]:
 
 
 def _folders_of_kind(
-    base: Path, kind: frozenset[str], own_keys: Collection[str], strict: bool
+    candidates: Iterable[Path], kind: frozenset[str], own_keys: Collection[str], strict: bool
 ) -> list[Path]:
     folders = []
-    for folder in list_folders(base):
+    for folder in candidates:
         key = normalise_name(folder.name)
         named = any(key.startswith(own) and key[len(own) :] in kind for own in own_keys)
         if named or (not strict and key in kind):

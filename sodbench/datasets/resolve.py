@@ -237,7 +237,7 @@ def _find_union(info: DatasetInfo, data_root: Path) -> Dataset:
         Path(os.path.commonpath([part.root.absolute() for part in parts])),
         f"union of {', '.join(info.parts)}",
         tuple(
-            dataclasses.replace(sample, stem=f"{part.name}/{sample.stem}")
+            sample._replace(stem=f"{part.name}/{sample.stem}")
             for part in parts
             for sample in part.samples
         ),

@@ -8,12 +8,13 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sodbench.console import logger
 from sodbench.errors import SodbenchError, StoredFileError
@@ -27,7 +28,6 @@ from sodbench.results.stored_pairs import (
     PAIR_RECORD,
     RESIZE_CODES,
     UNCHANGED,
-    FileIdentity,
     PairSelection,
     PairSource,
     Records,
@@ -283,7 +283,7 @@ def _delete_part(path: Path, reason: str = "") -> None:
 
 def are_current(
     records: Records, masks: Sequence[Path], maps: Sequence[Path | None], policy: Policy
-) -> list[bool]:
+) -> NDArray[np.bool_]:
     """Check which pairs were counted from the files as they are now, in the way that a policy asks for.
 
     Parameters
@@ -296,48 +296,45 @@ def are_current(
 
     Returns
     -------
-    list of bool, length N
+    ndarray of bool, shape [N]
     """
-    usable = (UNCHANGED, RESIZE_CODES.get(policy.resize))
+    fitted = records["fitted"]
     is_alpha = records["map_note"] == ALPHA_TAKEN.encode()
-    rows = zip(
-        records["fitted"].tolist(),
-        (is_alpha == (policy.channel == "alpha")).tolist(),
-        _stored_identities(records, "mask"),
-        masks,
-        _stored_identities(records, "map"),
-        maps,
-        strict=True,
-    )
-    current = []
-    for fitted, has_channel, mask_identity, mask, map_identity, map_ in rows:
-        if fitted == MISSING_AS_BLACK:
-            is_usable = policy.missing == "zero" and map_ is None
-        else:
-            is_usable = (
-                has_channel
-                and fitted in usable
-                and map_ is not None
-                and _is_same_file(map_, map_identity)
-            )
-        current.append(is_usable and _is_same_file(mask, mask_identity))
+    usable = np.isin(fitted, (UNCHANGED, RESIZE_CODES.get(policy.resize, UNCHANGED)))
+    usable &= is_alpha == (policy.channel == "alpha")
+    black = fitted == MISSING_AS_BLACK
+    has_map = np.array([map_ is not None for map_ in maps], bool)
+    current = np.where(black, ~has_map & (policy.missing == "zero"), has_map & usable)
+    rows = np.flatnonzero(current)
+    current[rows] = _are_same_files(records[rows], "mask", [masks[row] for row in rows.tolist()])
+    rows = np.flatnonzero(current & has_map)
+    current[rows] = _are_same_files(records[rows], "map", [maps[row] for row in rows.tolist()])
     return current
 
 
-def _stored_identities(records: Records, which: str) -> Iterator[FileIdentity]:
-    """The identities of the files that pairs were counted from."""
-    fields = [records[f"{which}_{name}"].tolist() for name in ("bytes", "mtime", "ctime", "hash")]
-    return map(FileIdentity, *fields)
+def _are_same_files(records: Records, which: str, paths: Sequence[Path | None]) -> list[bool]:
+    """Whether files are those that were counted: by their sizes and times, or else by their content."""
+    columns = [records[f"{which}_{name}"].tolist() for name in ("bytes", "mtime", "ctime", "hash")]
+    texts = list(map(str, paths))
+    return [
+        status == stored or (status[0] == stored[0] and _checksum(text) == content)
+        for status, stored, content, text in zip(
+            map(_stat, texts), zip(*columns[:3], strict=True), columns[3], texts, strict=True
+        )
+    ]
 
 
-def _is_same_file(path: Path, stored: FileIdentity) -> bool:
-    """Whether a file is the one that was counted: by its size and times, or else by its content."""
+def _stat(path: str) -> tuple[int, int, int]:
+    """The size of a file and its times; no file has the size -1."""
     try:
         status = os.stat(path)  # noqa: PTH116  half the time of the method
-        if status.st_size != stored.size:
-            return False
-        if (status.st_mtime_ns, status.st_ctime_ns) == (stored.mtime, stored.ctime):
-            return True
-        return checksum(path.read_bytes()) == stored.content
     except OSError:
-        return False
+        return -1, 0, 0
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _checksum(path: str) -> int | None:
+    try:
+        return checksum(Path(path).read_bytes())
+    except OSError:
+        return None

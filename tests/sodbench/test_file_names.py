@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sodbench.datasets.pairing import pair_files
-from sodbench.files import FileNumbers, list_paths, name_stem, split_path
+from sodbench.files import list_file_numbers, list_paths, name_stem, split_path
 from sodbench.runners.evaluation.task import find_same_files
 
 
@@ -27,15 +27,18 @@ def test_paths_are_in_the_order_of_their_names(tmp_path):
     assert [path.name for path in list_paths(tmp_path)] == sorted(names)
 
 
-def test_two_names_of_one_file_have_one_number_and_links_none(tmp_path):
+def test_two_names_of_one_file_have_one_number(tmp_path):
     for name in ("a.png", "c.png"):
         (tmp_path / name).touch()
     os.link(tmp_path / "a.png", tmp_path / "b.png")
+    a, b, c = ((tmp_path / f"{name}.png").stat().st_ino for name in "abc")
+    assert a == b != c and list_file_numbers(str(tmp_path)) == {a, c}
+
+
+def test_a_folder_with_links_or_none_has_no_numbers(tmp_path):
+    assert list_file_numbers(str(tmp_path / "missing")) is None
     (tmp_path / "d.png").symlink_to(tmp_path / "a.png")
-    numbers = FileNumbers()
-    a, b, c, d, none = (numbers.find(tmp_path / f"{name}.png") for name in "abcde")
-    assert a == b == (tmp_path / "a.png").stat().st_ino and a != c
-    assert d is none is numbers.find(tmp_path / "missing" / "a.png") is None
+    assert list_file_numbers(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize("how", ["hard link", "symbolic link", "linked folder"])
@@ -51,6 +54,7 @@ def test_a_map_that_is_its_own_mask_is_found_whatever_the_link(tmp_path, how):
         (maps / "b.png").touch()
         link = os.link if how == "hard link" else os.symlink
         link(masks / "a.png", maps / "a.png")
-    problems = find_same_files(pair_files(list_paths(masks), list_paths(maps)))
+    pairing = pair_files(list_paths(masks), list_paths(maps))
+    problems = find_same_files(pairing, [str(maps)], [str(masks)])
     expected = ["a.png", "b.png"] if how == "linked folder" else ["a.png"]
     assert [Path(problem.file).name for problem in problems] == expected

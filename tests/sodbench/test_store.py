@@ -204,3 +204,52 @@ def test_pairs_are_missing_until_they_were_counted_from_the_files_as_they_are(tm
     assert missing() == ["a", "b"]
     (tmp_path / "map").unlink()
     assert missing() == ["a", "b"]
+
+
+@pytest.mark.parametrize("which", ["map", "mask"])
+@pytest.mark.parametrize(
+    ("change", "is_current"),
+    [
+        (lambda path, status: None, True),
+        (lambda path, status: os.utime(path, ns=(0, status.st_mtime_ns)), True),
+        (lambda path, status: os.utime(path, (1, 1)), True),
+        # its times may be those of its first content, if both were written within a tick of the clock
+        (lambda path, status: (path.write_bytes(b"other"), os.utime(path, (1, 1))), False),
+        (lambda path, status: path.write_bytes(b"longer than it was"), False),
+        (lambda path, status: path.unlink(), False),
+        (lambda path, status: (path.unlink(), path.mkdir()), False),
+    ],
+    ids=["nothing", "time back", "time", "content", "size", "missing", "folder"],
+)
+def test_a_changed_file_is_noticed_among_unchanged_ones(tmp_path, which, change, is_current):
+    paths = [tmp_path / f"{stem}-{kind}" for stem in "abc" for kind in ("map", "mask")]
+    records = np.zeros(3, PAIR_RECORD)
+    for number, path in enumerate(paths):
+        path.write_bytes(b"%05d" % number)
+        identity = FileIdentity.from_content(path.read_bytes(), path.stat())
+        for name, value in zip(("bytes", "mtime", "ctime", "hash"), identity, strict=True):
+            records[f"{path.name[2:]}_{name}"][number // 2] = value
+    changed = tmp_path / f"b-{which}"
+    change(changed, changed.stat())
+    found = store.are_current(records, paths[1::2], paths[::2], Policy())
+    assert found.tolist() == [True, is_current, True]
+
+
+def test_content_of_the_same_size_and_modification_time_is_noticed(tmp_path):
+    path, mask = tmp_path / "map", tmp_path / "mask"
+    path.write_bytes(b"first")
+    mask.write_bytes(b"mask")
+    records = np.zeros(1, PAIR_RECORD)
+    for which, file in (("map", path), ("mask", mask)):
+        identity = FileIdentity.from_content(file.read_bytes(), file.stat())
+        for name, value in zip(("bytes", "mtime", "ctime", "hash"), identity, strict=True):
+            records[f"{which}_{name}"] = value
+    before = path.stat()
+    path.write_bytes(b"other")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    # where the change time has not moved on yet, the file would not have been recorded with it
+    records["map_ctime"] -= 1
+    assert store.are_current(records, [mask], [path], Policy()).tolist() == [False]
+    path.write_bytes(b"first")
+    os.utime(path, (2**33, 2**33))
+    assert store.are_current(records, [mask], [path], Policy()).tolist() == [True]

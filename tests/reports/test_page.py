@@ -314,7 +314,9 @@ def test_a_dragged_rectangle_of_the_curves_is_enlarged_and_stays_in_the_address(
     page.get(address)
     wait(lambda: "images" in text(page, "#view-count"))
     assert axis_labels(page) == (below, left)
-    ActionChains(page).double_click(find(page, "#chart-svg")).perform()
+    svg = find(page, "#chart-svg")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", svg)
+    ActionChains(page).double_click(svg).perform()
     assert axis_labels(page) == whole and "curve-part" not in page.current_url
 
 

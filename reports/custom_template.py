@@ -89,7 +89,11 @@ def _template_environment(suffix: str, folder: Path) -> "Environment":
     loader = FileSystemLoader(folder)
     if suffix == ".tex":
         environment = latex.environment().overlay(loader=loader)
-        environment.filters["table"] = lambda t: latex.Latex(latex.format_table(t))
+        # an overlay shares its filters with the environment that is kept
+        environment.filters = {
+            **environment.filters,
+            "table": lambda t: latex.Latex(latex.format_table(t)),
+        }
         return environment
     if suffix in (".html", ".htm"):
         return SandboxedEnvironment(loader=loader, autoescape=True)

@@ -10,7 +10,7 @@ import math
 import os.path
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -185,7 +185,9 @@ class Inline:
     figures: Mapping[str, str]
 
 
+@cache
 def _html_environment() -> Environment:
+    # one for the process: it keeps its templates compiled
     jinja = Environment(
         loader=PackageLoader("sodbench.reports", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),

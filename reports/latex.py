@@ -5,6 +5,7 @@ marked as `Latex`, as autoescape does for HTML.
 """
 
 import unicodedata
+from functools import cache
 
 from jinja2 import Environment, PackageLoader
 from jinja2.sandbox import SandboxedEnvironment
@@ -111,9 +112,10 @@ def _character(c: str) -> str:
     return rf"\sodbenchchar{{{ord(c):X}}}{{{c}}}"
 
 
+@cache
 def environment() -> Environment:
     """Return Jinja with LaTeX's delimiters: ``((* block *))``, ``((( value )))``, ``((# comment #))``; values are escaped."""
-    # users' own templates are filled in with it, too
+    # users' own templates are filled in with it, too; there is one for the process, because it keeps its templates compiled
     jinja = SandboxedEnvironment(
         block_start_string="((*",
         block_end_string="*))",

@@ -38,11 +38,12 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Definition:
-    """A function, method or class, and where it is defined."""
+    """A function, method or class, where it is defined, and whether that is within a function."""
 
     path: Path
     name: str
     node: Function | ast.ClassDef
+    is_nested: bool = False
 
     @property
     def lines(self) -> int:
@@ -62,15 +63,24 @@ def source_files() -> list[Path]:
 def definitions(path: Path, tree: ast.Module) -> Iterator[Definition]:
     """All functions, methods and classes of a file; the names of methods are qualified."""
 
-    def visit(node: ast.AST, prefix: str) -> Iterator[Definition]:
-        for child in ast.iter_child_nodes(node):
+    def visit(node: ast.AST, prefix: str, is_nested: bool) -> Iterator[Definition]:
+        for child in child_statements(node):
             if isinstance(child, Function | ast.ClassDef):
-                yield Definition(path, prefix + child.name, child)
-                yield from visit(child, f"{prefix}{child.name}.")
-            elif not isinstance(child, ast.expr):
-                yield from visit(child, prefix)
+                yield Definition(path, prefix + child.name, child, is_nested)
+                inside = is_nested or isinstance(child, Function)
+                yield from visit(child, f"{prefix}{child.name}.", inside)
+            else:
+                yield from visit(child, prefix, is_nested)
 
-    yield from visit(tree, "")
+    yield from visit(tree, "", False)
+
+
+def child_statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements, handlers and cases directly within a node; expressions, which hold none, are not entered."""
+    for field in ("body", "handlers", "orelse", "finalbody", "cases"):
+        children = getattr(node, field, ())
+        if isinstance(children, list):
+            yield from children
 
 
 def is_kernel_or_parser(definition: Definition) -> bool:
@@ -109,17 +119,6 @@ def needs_sections(definition: Definition) -> bool:
         ast.unparse(d) in ("property", "cached_property") for d in node.decorator_list
     )
     return bool(parameters(node)) and not is_property
-
-
-def nested_functions(tree: ast.Module) -> set[ast.AST]:
-    """What is within a function, other functions among it."""
-    return {
-        inner
-        for outer in ast.walk(tree)
-        if isinstance(outer, Function)
-        for inner in ast.walk(outer)
-        if inner is not outer
-    }
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,10 @@ def count_comment_lines(text: str) -> int:
 def count_code_lines(text: str, tree: ast.Module) -> int:
     """Lines of code: no blank line, comment or docstring."""
     docstrings: set[int] = set()
-    for node in ast.walk(tree):
+    nodes: list[ast.AST] = [tree]
+    while nodes:
+        node = nodes.pop()
+        nodes += child_statements(node)
         if (
             isinstance(node, ast.Expr)
             and isinstance(node.value, ast.Constant)
@@ -206,7 +208,6 @@ def measure() -> House:
         for name in set(top_level_names(tree)):
             if not name.startswith("__") and name not in SHARED_NAMES:
                 modules[name].append(str(path.relative_to(ROOT)))
-        nested = nested_functions(tree)
         for definition in definitions(path, tree):
             node = definition.node
             if isinstance(node, Function):
@@ -215,7 +216,7 @@ def measure() -> House:
                     long_functions.append(definition)
                 if len(parameters(node)) > MOST_PARAMETERS and not is_kernel_or_parser(definition):
                     wide_functions.append(definition)
-            if is_public(definition) and node not in nested and needs_sections(definition):
+            if is_public(definition) and not definition.is_nested and needs_sections(definition):
                 to_describe.append(definition)
                 if SECTIONS.search(ast.get_docstring(node) or ""):
                     with_sections.append(definition)

@@ -68,18 +68,27 @@ def image_curves(map_, mask, rules):
     """Each curve at thresholds 0 to 255, from the binarised maps; NaN where undefined."""
     values, foreground = pixels.prepared(map_, rules.map), mask > rules.foreground_above
     curves = {name: np.empty(256) for name in CURVES}
+    known = {}
+
+    def measure(metric, binary, *arguments):
+        """Compute each binary map once: thresholds between two grey levels select the same pixels."""
+        key = (metric, binary.tobytes(), *arguments)
+        if key not in known:
+            known[key] = metric(binary, foreground, *arguments)
+        return known[key]
+
     for t in range(256):
         own = pixels.selected(values, t, rules.comparison)
         other = pixels.selected(values, t, rules.other_comparison)
-        smoothed = pixels.binary_metrics(own, foreground, rules.smoothing)
-        plain = pixels.binary_metrics(other, foreground)
-        ranked = pixels.binary_metrics(other, foreground, rules.smoothing)
+        smoothed = measure(pixels.binary_metrics, own, rules.smoothing)
+        plain = measure(pixels.binary_metrics, other)
+        ranked = measure(pixels.binary_metrics, other, rules.smoothing)
         for name in F_CURVES:
             curves[name][t] = smoothed[name]
         for name in set(FAMILIES) - {"e"}:
             curves[name][t] = plain[name]
         of_e = pixels.selected(values, t, rules.comparison_of_e)
-        curves["e"][t] = pixels.e_measure(of_e, foreground)
+        curves["e"][t] = measure(pixels.e_measure, of_e)
         curves["tpr"][t], curves["ppv"][t] = plain["recall"], ranked["precision"]
     if rules.leaves_out and not foreground.any():
         curves |= dict.fromkeys(F_CURVES, np.full(256, np.nan))

@@ -22,11 +22,22 @@ def results(tmp_path_factory):
     ]
 
 
-def test_one_file_holds_everything_and_its_numbers_can_be_taken_out(results, tmp_path):
-    out = tmp_path / "mail.html"
+@pytest.fixture(scope="module")
+def full(results, tmp_path_factory):
+    """The page without a limit, in a folder of its own."""
+    out = tmp_path_factory.mktemp("full") / "mail.html"
     assert write_report(results, out, ReportOptions(resamples=100)).page == out
-    assert [p.name for p in tmp_path.iterdir()] == ["mail.html"]
-    text = out.read_text(encoding="utf-8")
+    return out
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    monkeypatch.setattr(plot_style, "save_figure", lambda *_: {})
+
+
+def test_one_file_holds_everything_and_its_numbers_can_be_taken_out(full):
+    assert [p.name for p in full.parent.iterdir()] == ["mail.html"]
+    text = full.read_text(encoding="utf-8")
     for address in re.findall(r'(?:src|href)="([^"]*)"', text):
         assert address.startswith(("data:", "#")), address[:60]
     assert text.count("data:image/webp;base64,") > 12 * 4, "12 images of 4 kinds, and figures"
@@ -35,12 +46,10 @@ def test_one_file_holds_everything_and_its_numbers_can_be_taken_out(results, tmp
     )
     stored = json.loads(numbers[1])
     assert {row["method"] for row in stored["scores"]} == set(ODD[:2])
-    write_report(results, out, ReportOptions(resamples=100))  # its own file is replaced
 
 
-def test_thumbnails_are_left_out_where_the_file_would_become_too_large(results, tmp_path):
-    full, small = tmp_path / "full.html", tmp_path / "small.html"
-    write_report(results, full, ReportOptions(resamples=100))
+def test_thumbnails_are_left_out_where_the_file_would_become_too_large(results, full, tmp_path):
+    small = tmp_path / "small.html"
     limit = (full.stat().st_size - 10_000) / 1e6
     write_report(results, small, ReportOptions(resamples=100, max_size=limit))
     assert small.stat().st_size <= limit * 1e6
@@ -48,22 +57,24 @@ def test_thumbnails_are_left_out_where_the_file_would_become_too_large(results, 
     assert 0 < int(shown[1]) < 12
 
 
-def test_a_limit_that_is_missed_is_a_problem(results, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("no_figures")
+def test_a_limit_that_is_missed_is_a_problem(results, tmp_path):
     options = ReportOptions(resamples=100, max_size=0.01)
     (problem,) = write_report(results, tmp_path / "small.html", options).problems
     assert "--max-size 0.01: the file has 0." in problem
-    monkeypatch.setattr(plot_style, "save_figure", lambda *_: {})
     options = replace(options, single_file=True)
     assert write_report(results, tmp_path / "report", options).problems == (problem,)
 
 
-def test_a_folder_gets_it_on_request_and_other_files_are_left_alone(results, tmp_path, monkeypatch):
-    monkeypatch.setattr(plot_style, "save_figure", lambda *_: {})
+@pytest.mark.usefixtures("no_figures")
+def test_a_folder_gets_it_on_request_and_other_files_are_left_alone(results, tmp_path):
     out = tmp_path / "report"
     write_report(results, out, ReportOptions(resamples=100, single_file=True))
     assert (out / SINGLE_PAGE).is_file()
     write_report(results, out, ReportOptions(resamples=100))
     assert not (out / SINGLE_PAGE).exists(), "a file of the earlier report"
+    for _ in range(2):  # its own file is replaced
+        write_report(results, tmp_path / "own.html", ReportOptions(resamples=100))
     mine = tmp_path / "mine.html"
     mine.write_text("<html>my page</html>", encoding="utf-8")
     with pytest.raises(SodbenchError, match="was not written by sodbench"):

@@ -19,7 +19,7 @@ does not depend on the number of processes.
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -379,20 +379,22 @@ class Trainer:
                         log.write(record)
                     # every process learns of a signal to any of them after the same update
                     if self.group.sum(len(signals)) > 0:
-                        self._save()
-                        logger.info(
-                            f"saved after update {self.step} of {self.total}; --resume continues there"
-                        )
-                        return signals[0] if signals else int(signal.SIGTERM)
+                        return self._stop(signals)
                     if self.training.save_every and self.step % self.training.save_every == 0:
                         self._save()
-                self._end_epoch(log)
+                if not self._end_epoch(log, signals):
+                    return self._stop(signals)
         self._save_weights(FINAL)
         if self.group.first:
             self._write_run(finished=True)
             draw_curve(self.training.out)
             delete_states(self.training.out / STATES)
         return None
+
+    def _stop(self, signals: Sequence[int]) -> int:
+        self._save()
+        logger.info(f"saved after update {self.step} of {self.total}; --resume continues there")
+        return signals[0] if signals else int(signal.SIGTERM)
 
     def _run_epoch(self) -> Iterator[dict[str, Any]]:
         """Make the updates of this epoch that are still to be made; yield a log record after each."""
@@ -446,24 +448,29 @@ class Trainer:
                 logger.warning(f"WARNING: {self.updater.problem}")
                 self._write_run(finished=False)
 
-    def _end_epoch(self, log: TrainingLog | None) -> None:
+    def _end_epoch(self, log: TrainingLog | None, signals: Sequence[int]) -> bool:
+        """Validate and save; False if a signal ended that."""
         updates = self.update
         self.epoch, self.update = self.epoch + 1, 0
         if self.training.validation is not None:
             try:
-                self._validate(self.training.validation, log)
+                is_validated = self._validate(self.training.validation, log, signals)
             except SodbenchError:
-                # the epoch is not lost: a resumed run starts with its validation
                 self.epoch, self.update = self.epoch - 1, updates
                 self._save()
                 raise
+            if not is_validated:
+                # the epoch is not lost: a resumed run starts with its validation
+                self.epoch, self.update = self.epoch - 1, updates
+                return False
         if self.training.save_every:
             self._save()
             if self.group.first:
                 draw_curve(self.training.out)
+        return True
 
-    def _validate(self, dataset: Dataset, log: TrainingLog | None) -> None:
-        """Score the network on a dataset, and keep its weights if they are the best so far."""
+    def _validate(self, dataset: Dataset, log: TrainingLog | None, signals: Sequence[int]) -> bool:
+        """Score the network on a dataset, and keep its weights if they are the best so far; False if a signal came."""
         monitor = self.training.monitor
         metrics = score_network(
             self.updater.network,
@@ -473,7 +480,10 @@ class Trainer:
             monitor=monitor,
             workers=self.training.workers,
             processing=self.updater.processing,
+            is_stopped=lambda: bool(signals),
         )
+        if metrics is None:
+            return False
         if np.isnan(metrics[monitor]):
             raise SodbenchError(
                 f"{monitor} is undefined on {dataset.name} after epoch {self.epoch}, so no epoch can be the best by it; "
@@ -488,6 +498,7 @@ class Trainer:
             log.write({"step": self.step, "epoch": self.epoch, "validation": shown})
             values = ", ".join(f"{k} {v:.4f}" for k, v in shown.items())
             logger.info(f"epoch {self.epoch}: {values} on {dataset.name}")
+        return True
 
 
 @contextmanager
@@ -507,7 +518,7 @@ def _catch_signals() -> Iterator[list[int]]:
     def note(number: int, _: Any) -> None:
         caught.append(number)
         signal.signal(number, before[number])
-        logger.info("interrupted: finishing this update, then saving the state")
+        logger.info("interrupted: saving the state as soon as this update has ended")
 
     if threading.current_thread() is threading.main_thread():
         for number in (int(signal.SIGINT), int(signal.SIGTERM)):

@@ -1,6 +1,6 @@
 """The score of a network during its training, by the pixels that ``sodbench predict`` would write."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 
 import numpy as np
@@ -75,7 +75,8 @@ def score_network(
     monitor: str,
     workers: int | None,
     processing: Processing,
-) -> dict[str, float]:
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, float] | None:
     """Score a network as it is; every process scores its share.
 
     Parameters
@@ -90,11 +91,13 @@ def score_network(
         Number of threads that read images.
     processing : Processing
         How images enter the network and maps are made.
+    is_stopped : callable
+        Whether this process is to stop; asked after each image.
 
     Returns
     -------
-    dict
-        Metrics by name.
+    dict or None
+        Metrics by name; None if a process is to stop.
 
     Raises
     ------
@@ -113,11 +116,16 @@ def score_network(
     images = [(stem, image) for stem, (image, _) in pairs.items()]
     with closing(_predict_validation(predictor, images, group, workers, fail)) as maps:
         for stem, map_ in maps:
+            if is_stopped():
+                break
             image, mask = pairs[stem]
             if map_ is None:
                 raise SodbenchError(f"validation: {image}: the network's output is not finite")
             # as float: a uint8 map whose largest value is 1 is refused, and a young network may write one
             evaluator.update(map_.astype(np.float32) / 255, read_grey(mask).pixels, stem)
+    # every process learns of a signal to any of them
+    if group.sum(is_stopped()) > 0:
+        return None
     first, *others = group.all_gather(evaluator)
     for other in others:
         first.merge(other)

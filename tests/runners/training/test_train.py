@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from sodbench import cli, demo_data
 from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.errors import ProblemsError, SodbenchError
-from sodbench.images import decode_rgb, read_grey, write_grey, write_image
+from sodbench.images import GreyImage, decode_rgb, read_grey, write_grey, write_image
 from sodbench.metrics import Evaluator
 from sodbench.models import create_model, load_checkpoint
 from sodbench.models.inference import normalise
@@ -230,6 +230,33 @@ def test_a_stopped_run_resumes_to_the_same_bits(
     train(replace(broken, resume=True))
     assert losses_of(broken) == losses_of(whole)
     assert same(weights_of(broken), weights_of(whole))
+
+
+def test_a_run_that_is_stopped_in_a_validation_resumes_with_it(
+    short: Training, twelve: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A validation can take longer than an epoch: Ctrl-C does not wait for its end."""
+    whole = replace(short, validation=twelve, out=tmp_path / "whole")
+    train(whole)
+    scored = []
+
+    def interrupted(path: Path) -> GreyImage:
+        scored.append(path)
+        if len(scored) == 15:
+            os.kill(os.getpid(), signal.SIGINT)
+        return read_grey(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sodbench.runners.training.validation.read_grey", interrupted)
+        summary = train(replace(short, validation=twelve))
+    assert (len(scored), summary.signal, summary.updates) == (15, signal.SIGINT, 4)
+
+    train(replace(short, validation=twelve, resume=True))
+    assert losses_of(short) == losses_of(whole)
+    assert same(weights_of(short), weights_of(whole))
+    scores, expected = ([r.get("validation") for r in read_log(t.out)] for t in (short, whole))
+    assert scores == expected
+    assert (short.out / "best.pth").read_bytes() == (whole.out / "best.pth").read_bytes()
 
 
 def test_a_killed_run_resumes_from_its_last_state(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 from sodbench.errors import Problem
 from sodbench.metrics import Scores
@@ -52,16 +53,44 @@ def format_table(
     ------  ---
     SOD     300
     """
+    letters = align or "l" + "r" * (len(headers) - 1)
+    if not markdown:
+        return _format_plain(headers, rows, letters)
     from tabulate import tabulate
 
-    quote = markdown_text if markdown else printable
-    letters = align or "l" + "r" * (len(headers) - 1)
     return tabulate(
-        [[quote(cell) for cell in row] for row in rows],
-        headers=[quote(header) for header in headers],
-        tablefmt="pipe" if markdown else "simple",
+        [[markdown_text(cell) for cell in row] for row in rows],
+        headers=[markdown_text(header) for header in headers],
+        tablefmt="pipe",
         disable_numparse=True,
         colalign=[{"l": "left", "r": "right"}[letter] for letter in letters],
+    )
+
+
+def _format_plain(headers: Sequence[object], rows: Iterable[Sequence[object]], letters: str) -> str:
+    """A table for the terminal, not by tabulate: that and wcwidth take longer to import than unchanged maps to score."""
+    lines = [[printable(header) for header in headers]]
+    widths = [_display_width(header) + 2 for header in lines[0]]
+    lines += [[printable(cell).strip() for cell in row] for row in rows]
+    for line in lines:
+        widths = [max(w, _display_width(cell)) for w, cell in zip(widths, line, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    texts = []
+    for line in lines:
+        cells = []
+        for cell, width, letter in zip(line, widths, letters, strict=True):
+            space = " " * (width - _display_width(cell))
+            cells.append(space + cell if letter == "r" else cell + space)
+        texts.append("  ".join(cells).rstrip())
+    return "\n".join(texts)
+
+
+def _display_width(text: str) -> int:
+    """How many columns of a terminal a text takes: Chinese characters two, combining accents none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text
     )
 
 

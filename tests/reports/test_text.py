@@ -79,3 +79,14 @@ def test_the_worst_images_come_first_and_undefined_ones_last(results, metric, pi
     images = find_worst_images(result, metric, 12).images
     assert images[0][2] == pick(score for stem, score in scores.items() if stem != "im_004")
     assert images[-1][0] == "im_004"
+
+
+def test_columns_of_a_terminal_are_aligned_whatever_the_script():
+    rows = [["中文", "0.1234"], ["e\u0301te\u0301", "1"], [" SOD ", ""]]
+    assert format_table(["method", "mae"], rows).splitlines() == [
+        "method       mae",
+        "--------  ------",
+        "中文      0.1234",
+        "e\u0301te\u0301            1",
+        "SOD",
+    ]

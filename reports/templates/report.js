@@ -130,6 +130,8 @@
   const isOff = (m) => hidden.has(m) || off.method.has(report.methods[m]);
   const at = { method: -1, threshold: 128 };
   let curves = [], scaleX, scaleY;
+  // zoomed: the part of the axes that was chosen, null for all of them; shown: what is drawn, [x0, x1, y0, y1] in their units
+  let zoomed = null, shown = null, dragStart = null, isPrinting = false;
 
   const line = (method) => report.lines[method];
   const stroke = (element, method) => {
@@ -144,10 +146,12 @@
     return element;
   };
 
-  function ticks(low, high) {
-    const step = [0.01, 0.02, 0.05, 0.1, 0.2, 50].find((s) => (high - low) / s <= 7);
+  /* Where the grid's lines are, and their labels, with more digits than usual where a part is shown. */
+  function ticks(low, high, digits) {
+    const step = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 1, 2, 5, 10, 20, 50].find((s) => (high - low) / s <= 7);
+    const needed = digits && Math.max(digits, Math.ceil(-Math.log10(step) - 1e-9));
     const values = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9; i++) values.push(i * step);
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9; i++) values.push([i * step, (i * step).toFixed(needed)]);
     return values;
   }
 
@@ -164,21 +168,22 @@
     const values = curves.flatMap((c) => (c ? c.y.filter((v) => v !== null) : [])).sort((a, b) => a - b);
     const low = values.length ? Math.floor(values[Math.floor(values.length * 0.03)] * 20) / 20 : 0;
     const high = values.length ? Math.min(1, Math.ceil(values[values.length - 1] * 20) / 20) : 1;
-    const [x0, x1] = kind === "pr" ? [0, 1] : [0, 255];
+    shown = zoomed && !isPrinting ? zoomed : [0, rightEnd(), low, high];
+    const [x0, x1, y0, y1] = shown;
     scaleX = (x) => area.left + ((x - x0) / (x1 - x0)) * (area.right - area.left);
-    scaleY = (y) => area.bottom - ((y - low) / (high - low || 1)) * (area.bottom - area.top);
+    scaleY = (y) => area.bottom - ((y - y0) / (y1 - y0 || 1)) * (area.bottom - area.top);
     svg.replaceChildren();
     svg.setAttribute("viewBox", `0 0 ${area.right + 15} 420`);
     const clip = draw("clipPath", { id: "area" });
     clip.append(draw("rect", { x: area.left, y: area.top, width: area.right - area.left, height: area.bottom - area.top }));
     svg.append(clip);
-    for (const x of ticks(x0, x1)) {
+    for (const [x, label] of ticks(x0, x1, kind === "pr" ? 1 : 0)) {
       svg.append(draw("line", { class: "grid", x1: scaleX(x), x2: scaleX(x), y1: area.top, y2: area.bottom }));
-      svg.append(draw("text", { x: scaleX(x), y: area.bottom + 18, "text-anchor": "middle" }, kind === "pr" ? x.toFixed(1) : x.toFixed(0)));
+      svg.append(draw("text", { x: scaleX(x), y: area.bottom + 18, "text-anchor": "middle" }, label));
     }
-    for (const y of ticks(low, high)) {
+    for (const [y, label] of ticks(y0, y1, 2)) {
       svg.append(draw("line", { class: "grid", x1: area.left, x2: area.right, y1: scaleY(y), y2: scaleY(y) }));
-      svg.append(draw("text", { x: area.left - 8, y: scaleY(y) + 4, "text-anchor": "end" }, y.toFixed(2)));
+      svg.append(draw("text", { x: area.left - 8, y: scaleY(y) + 4, "text-anchor": "end" }, label));
     }
     svg.append(draw("text", { x: (area.left + area.right) / 2, y: 412, "text-anchor": "middle" }, kind === "pr" ? "recall" : "threshold"));
     svg.append(draw("text", { transform: `translate(14 ${(area.top + area.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" },
@@ -196,8 +201,9 @@
         svg.append(dot);
       }
     });
-    svg.append(draw("circle", { id: "chart-dot", r: 5, visibility: "hidden", fill: "none", stroke: "currentColor", "stroke-width": 2 }));
-    tip.textContent = "Point at a curve to read it; click a name to hide it, double-click it to see it alone. A dot marks the highest F.";
+    svg.append(draw("rect", { id: "chart-drag", visibility: "hidden" }));
+    svg.append(draw("circle", { id: "chart-dot", r: 5, "clip-path": "url(#area)", visibility: "hidden", fill: "none", stroke: "currentColor", "stroke-width": 2 }));
+    tip.textContent = "Point at a curve to read it; click a name to hide it, double-click it to see it alone. A dot marks the highest F. Drag a rectangle to enlarge it, double-click to see all.";
   }
 
   function read(method, threshold) {
@@ -220,12 +226,17 @@
     }
   }
 
-  function nearest(event) {
+  /* The place of an event in the units of the drawing. */
+  function place(event) {
     const box = svg.getBoundingClientRect();
-    const px = ((event.clientX - box.left) / box.width) * (area.right + 15), py = ((event.clientY - box.top) / box.height) * 420;
+    return [((event.clientX - box.left) / box.width) * (area.right + 15), ((event.clientY - box.top) / box.height) * 420];
+  }
+
+  function nearest(event) {
+    const [px, py] = place(event), [x0, x1, y0, y1] = shown;
     let best = null;
     curves.forEach((c, m) => c && c.y.forEach((y, t) => {
-      if (y === null || c.x[t] === null) return;
+      if (y === null || c.x[t] === null || c.x[t] < x0 || c.x[t] > x1 || y < y0 || y > y1) return;
       const distance = (scaleX(c.x[t]) - px) ** 2 + (scaleY(y) - py) ** 2;
       if (!best || distance < best.distance) best = { distance, m, t };
     }));
@@ -235,6 +246,51 @@
   function calm() {
     svg.querySelectorAll(".curve").forEach((path) => path.classList.remove("strong", "faint"));
     $("chart-dot")?.setAttribute("visibility", "hidden");
+  }
+
+  /* ---- a part of the curves, enlarged ---- */
+  const rightEnd = () => ($("chart-kind").value === "pr" ? 1 : 255);
+  const isPart = (part) => part.length === 4 && part.every((v, i) => v >= 0 && v <= (i < 2 ? rightEnd() : 1))
+    && part[1] - part[0] >= rightEnd() / 100 && part[3] - part[2] >= 0.005;
+
+  function zoomCurves(part) {
+    zoomed = part && isPart(part) ? part : null;
+    remember("curve-part", zoomed ? zoomed.join(",") : "");
+    drawChart();
+    $("chart-whole").disabled = !zoomed;
+  }
+
+  /* The better half: of precision and recall both, of F and E the upper one. */
+  function zoomIn() {
+    const [x0, x1, y0, y1] = shown;
+    const part = [$("chart-kind").value === "pr" ? (x0 + x1) / 2 : x0, x1, (y0 + y1) / 2, y1].map((v) => Number(v.toFixed(4)));
+    if (isPart(part)) zoomCurves(part);
+  }
+
+  /* The corners of the rectangle between two places, within the axes: left, right, top, bottom. */
+  function rectangle(from, to) {
+    const within = (v, low, high) => Math.min(high, Math.max(low, v));
+    const xs = [from[0], to[0]].map((v) => within(v, area.left, area.right)), ys = [from[1], to[1]].map((v) => within(v, area.top, area.bottom));
+    return [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  }
+
+  function drag(event) {
+    const [left, right, top, bottom] = rectangle(dragStart, place(event));
+    for (const [name, value] of Object.entries({ x: left, y: top, width: right - left, height: bottom - top, visibility: "visible" }))
+      $("chart-drag").setAttribute(name, value);
+  }
+
+  function drop(event) {
+    if (!dragStart) return;
+    const [left, right, top, bottom] = rectangle(dragStart, place(event));
+    dragStart = null;
+    $("chart-drag").setAttribute("visibility", "hidden");
+    if (right - left < 8 || bottom - top < 8) return; // a click
+    const [x0, x1, y0, y1] = shown;
+    const x = (px) => x0 + ((px - area.left) / (area.right - area.left)) * (x1 - x0);
+    const y = (py) => y0 + ((area.bottom - py) / (area.bottom - area.top)) * (y1 - y0);
+    const part = [x(left), x(right), y(bottom), y(top)].map((v) => Number(v.toFixed(4)));
+    if (isPart(part)) zoomCurves(part);
   }
 
   function drawLegend() {
@@ -274,10 +330,28 @@
   new ResizeObserver(() => { if (svg.clientWidth !== width) { width = svg.clientWidth; drawChart(); } }).observe(svg);
 
   options($("chart-set"), report.datasets.map((s) => s.name));
-  $("chart-set").addEventListener("change", drawChart);
-  $("chart-kind").addEventListener("change", drawChart);
-  svg.addEventListener("pointermove", nearest);
+  $("chart-set").addEventListener("change", () => {
+    remember("curve-set", $("chart-set").value === "0" ? "" : report.datasets[$("chart-set").value].name);
+    drawChart();
+  });
+  $("chart-kind").addEventListener("change", () => {
+    remember("curve", $("chart-kind").value === "pr" ? "" : $("chart-kind").value);
+    zoomCurves(null);
+  });
+  $("chart-zoom").addEventListener("click", zoomIn);
+  $("chart-whole").addEventListener("click", () => zoomCurves(null));
+  svg.addEventListener("dblclick", () => zoomCurves(null));
+  svg.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || event.pointerType === "touch") return; // a finger scrolls
+    dragStart = place(event);
+    svg.setPointerCapture(event.pointerId);
+  });
+  svg.addEventListener("pointermove", (event) => { if (dragStart) drag(event); else nearest(event); });
+  svg.addEventListener("pointerup", drop);
+  svg.addEventListener("pointercancel", () => { dragStart = null; $("chart-drag").setAttribute("visibility", "hidden"); });
   svg.addEventListener("pointerleave", calm);
+  for (const [name, value] of [["beforeprint", true], ["afterprint", false]])
+    window.addEventListener(name, () => { isPrinting = value; drawChart(); });
   svg.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1, ArrowUp: 0, ArrowDown: 0 }[event.key];
     if (step === undefined) return;
@@ -289,8 +363,14 @@
     if (event.key === "ArrowDown") i = (i + 1) % drawn.length;
     read(drawn[i], Math.min(255, Math.max(0, at.threshold + step)));
   });
+  function restoreCurves() {
+    $("chart-set").value = Math.max(0, report.datasets.findIndex((s) => s.name === address.get("curve-set")));
+    $("chart-kind").value = address.get("curve") ?? "pr";
+    if ($("chart-kind").selectedIndex < 0) $("chart-kind").value = "pr";
+    zoomCurves((address.get("curve-part") || "").split(",").map(parseFloat));
+  }
   drawLegend();
-  drawChart();
+  restoreCurves();
 
   /* ---- image browser ---- */
   const ROW = 48, TILE = { width: 176, height: 156 };
@@ -613,6 +693,7 @@
     if (!location.hash.startsWith("#?")) return;
     for (const key of [...address.keys()]) address.delete(key);
     for (const [key, value] of new URLSearchParams(location.hash.slice(2))) address.set(key, value);
+    restoreCurves();
     follow();
   });
   follow();

@@ -206,12 +206,13 @@ def _is_positive_integer(value: object) -> bool:
 
 
 def _process_executor(number: int) -> Executor:
-    from sodbench.runners.evaluation.processes import (
-        # multiprocessing is slow to import
-        process_executor,
-    )
+    # the workers are copies of this process, and would each take a fifth of a second to import it
+    import numba  # noqa: F401
 
-    return process_executor(number)
+    # multiprocessing is slow to import
+    from sodbench.processes import process_executor
+
+    return process_executor(number, "sodbench.runners.evaluation.preload")
 
 
 @contextmanager

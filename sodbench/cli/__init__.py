@@ -19,14 +19,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sodbench.cli.defaults import apply_defaults, describe_settings
+from sodbench.cli.defaults import apply_defaults, describe_settings, find_configuration
 from sodbench.cli.interrupts import (
     end_by_status,
     ignored_interrupts,
     is_interrupt,
     no_lost_interrupts,
 )
-from sodbench.cli.parser import Command, Parser, add_message_options
+from sodbench.cli.parser import MESSAGE_FLAGS, Command, Parser, add_message_options
 from sodbench.errors import SodbenchError
 from sodbench.quoting import printable
 from sodbench.version import __version__
@@ -78,8 +78,13 @@ EXTRAS = {
 }
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line, without any heavy import.
+def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """Return the parser of the command line, without any heavy import.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The commands that it knows; by default all.
 
     Returns
     -------
@@ -97,7 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=Command
     )
-    for name in COMMANDS:
+    for name in names:
         importlib.import_module(f"sodbench.cli.{name}").add_parser(commands)
     return parser
 
@@ -188,11 +193,23 @@ def parse(words: Sequence[str], arguments: argparse.Namespace) -> None:
     SystemExit
         For ``--help``, ``--version`` and words that argparse refuses (status 2).
     """
-    parser = build_parser()
-    if not {"-h", "--help", "--version"} & set(words):
-        apply_defaults(dict(command_parsers(parser)))
+    file = None if {"-h", "--help", "--version"} & set(words) else find_configuration()
+    # the names in the file are compared with those of all commands
+    parser = build_parser(COMMANDS if file else _find_command(words))
+    if file:
+        apply_defaults(dict(command_parsers(parser)), file)
     arguments.words = list(words)
     parser.parse_args(words, arguments)
+
+
+def _find_command(words: Sequence[str]) -> Sequence[str]:
+    """The command that is given, because the options of all take ten times as long; all where that is not plain."""
+    for word in words:
+        if word in COMMANDS:
+            return (word,)
+        if word not in MESSAGE_FLAGS:
+            break
+    return COMMANDS
 
 
 def _run(arguments: argparse.Namespace) -> int:

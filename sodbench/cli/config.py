@@ -40,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     file = find_configuration()
     commands = dict(command_parsers(build_parser()))
-    apply_defaults(commands)
+    if file:
+        apply_defaults(commands, file)
     rows = []
     for name, command in commands.items():
         for setting in command.settings:

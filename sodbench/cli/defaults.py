@@ -177,22 +177,20 @@ def read_configuration(file: Path) -> dict[str, Any]:
     return tables
 
 
-def apply_defaults(commands: Mapping[str, "Command"]) -> None:
-    """Give every command the settings of the configuration file, if there is one.
+def apply_defaults(commands: Mapping[str, "Command"], file: Path) -> None:
+    """Give every command the settings of the configuration file.
 
     Parameters
     ----------
     commands : mapping of str to Command
         Every command by its words, such as ``data check``.
+    file : Path
 
     Raises
     ------
     SodbenchError
         If the file cannot be read, or names options or commands that do not exist.
     """
-    file = find_configuration()
-    if file is None:
-        return
     known = {option for command in commands.values() for option in _options(command)}
     tables = {" ".join(words[:n]) for name in commands for words in [name.split()] for n in (1, 2)}
     values: dict[str, dict[str, Any]] = {}

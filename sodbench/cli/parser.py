@@ -234,6 +234,10 @@ def _most_values(action: argparse.Action) -> int:
             return 1_000_000
 
 
+# the options of all commands that take no value
+MESSAGE_FLAGS = ("-q", "--quiet", "-v", "--verbose")
+
+
 def add_message_options(parser: argparse.ArgumentParser, default: Any) -> None:
     """Add the options that choose which messages are printed and kept.
 

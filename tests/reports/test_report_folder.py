@@ -9,11 +9,12 @@ import sys
 import pytest
 from synthetic import synthetic
 
+from sodbench import processes
 from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.files import atomic_write
 from sodbench.images import write_image
-from sodbench.reports import panel_plots, plot_style
+from sodbench.reports import browser, gallery, panel_plots, plot_style
 from sodbench.reports.inputs import ReportOptions
 from sodbench.reports.report import write_report
 from sodbench.reports.report_folder import REPORT_RECORD
@@ -456,3 +457,64 @@ def test_images_of_a_list_in_another_folder_are_shown(tmp_path, fake_figures):
     assert main(["eval", "--pairs", str(listed), "-o", str(results)]) == 0
     assert main(["report", str(results), "-o", str(out), "--resamples", "100"]) == 0
     assert len(list((out / "thumbnails").rglob("0*"))) == 4
+
+
+# ---- thumbnails in processes ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_processes(monkeypatch):
+    """Thumbnails are made in copies of this process, however few there are and whatever was loaded before."""
+    if sys.platform != "linux":
+        pytest.skip("this system has no safe copies of processes")
+    monkeypatch.setattr(browser, "_MIN_PER_PROCESS", 1)
+    monkeypatch.setattr(processes, "can_fork", lambda: True)
+
+
+def test_processes_write_the_thumbnails_that_threads_write(
+    tmp_path, fake_figures, in_processes, monkeypatch
+):
+    results = [synthetic(m, "SOD", folder=tmp_path / "data", images=40) for m in ("a", "b")]
+    makers = []
+    make = browser._make_thumbnails
+    monkeypatch.setattr(browser, "_make_thumbnails", lambda *job: makers.append(job) or make(*job))
+    monkeypatch.setattr(processes, "can_fork", lambda: False)
+    write(results, tmp_path / "threads")
+    assert len(makers) == 8
+    monkeypatch.setattr(browser, "_make_thumbnails", make)
+    monkeypatch.setattr(processes, "can_fork", lambda: True)
+    monkeypatch.setattr(browser, "thread_pool", lambda *_, **__: 1 / 0)
+    write(results, tmp_path / "processes")
+    for name, file in files_below(tmp_path / "threads" / "thumbnails").items():
+        assert (tmp_path / "processes" / "thumbnails" / name).read_bytes() == file.read_bytes()
+    assert len(files_below(tmp_path / "processes" / "thumbnails")) == 4 * 41
+
+
+def test_a_killed_process_is_an_error_and_the_next_report_is_whole(
+    tmp_path, fake_figures, in_processes, monkeypatch
+):
+    results = [synthetic("a", "SOD", folder=tmp_path / "data", images=40)]
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        # the copies have it, too
+        patch.setattr(gallery, "encode_webp", lambda pixels: os.kill(os.getpid(), signal.SIGKILL))
+        with pytest.raises(SodbenchError, match="out: a process that made thumbnails was ended"):
+            write(results, out)
+    assert not list((out / "thumbnails").rglob("*.webp"))
+    write(results, out)
+    assert len(files_below(out / "thumbnails")) == 3 * 41
+
+
+def test_a_thumbnail_that_cannot_be_written_is_an_error_that_names_it(
+    tmp_path, fake_figures, in_processes
+):
+    out = tmp_path / "out"
+    results = [synthetic("a", "SOD", folder=tmp_path / "data")]
+    write(results, out)
+    thumbnail = out / "thumbnails" / "SOD" / "mask" / "000005.jpg"
+    thumbnail.unlink()
+    thumbnail.mkdir()
+    os.utime(thumbnail, (0, 0))  # older than its source, so it is made again
+    with pytest.raises(SodbenchError, match=r"000005\.jpg: cannot be written \(Is a directory\)"):
+        write(results, out)
+    assert not list(out.rglob("*.tmp"))

@@ -175,7 +175,7 @@ def explain_interrupted(*arguments):
     {CTRL_C}
     return explain(*arguments)
 sodbench.cli._explain = explain_interrupted
-sodbench.cli.build_parser = lambda: {CTRL_C}"""
+sodbench.cli.build_parser = lambda _: {CTRL_C}"""
 # after the command's own functions that Python calls at its end, and before them
 AT_THE_END = f"""
 import atexit, threading

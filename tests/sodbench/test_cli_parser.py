@@ -10,6 +10,7 @@ import sys
 import pytest
 from synthetic import draw_pair, save_image
 
+from sodbench import cli
 from sodbench.cli import build_parser, command_parsers, main
 
 COMMANDS = dict(command_parsers(build_parser()))
@@ -266,3 +267,26 @@ def test_bash_completes_with_the_script(words, completed, tmp_path, capsys):
         ["bash", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == completed
+
+
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        (["eval", "maps", "gt"], 1),
+        (["-q", "--verbose", "data", "check"], 1),
+        (["--log-file", "eval", "report"], len(cli.COMMANDS)),
+        (["eva"], len(cli.COMMANDS)),
+        (["--help"], len(cli.COMMANDS)),
+        ([], len(cli.COMMANDS)),
+    ],
+)
+def test_only_the_options_of_the_given_command_are_declared(words, known, monkeypatch):
+    built = []
+
+    def build(names):
+        built.append(names)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "build_parser", build)
+    assert main(words) == 130
+    assert len(built) == 1 and len(built[0]) == known

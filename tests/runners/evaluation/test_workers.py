@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from counting import comparable, write_visits
 
-from sodbench import parallel
+from sodbench import parallel, processes
 from sodbench.cli import main
 from sodbench.errors import Problem, SodbenchError
 from sodbench.results import Policy
-from sodbench.runners.evaluation import processes
 from sodbench.runners.evaluation import workers as workers_module
 from sodbench.runners.evaluation.count import Visit, count_visit
 from sodbench.runners.evaluation.workers import Workers, command_line_workers
 
+_PRELOAD = "sodbench.runners.evaluation.preload"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
@@ -87,8 +87,10 @@ def test_processes_count_the_same(visits, always_processes, kind):
 def test_spawned_processes_count_the_same(visits, monkeypatch):
     """As on Windows, which has no fork server."""
     monkeypatch.setattr(processes, "can_fork", lambda: False)
-    monkeypatch.setattr(processes, "start_server", lambda: multiprocessing.get_context("spawn"))
-    with processes.ProcessExecutor(1) as executor:
+    monkeypatch.setattr(
+        processes, "start_server", lambda preload: multiprocessing.get_context("spawn")
+    )
+    with processes.ProcessExecutor(1, _PRELOAD) as executor:
         pids = (executor.submit(os.getpid).result() for _ in range(10_000) if not time.sleep(0.01))
         assert any(pid != os.getpid() for pid in pids)  # until the process takes over
         values = counted(Workers(executor=executor), visits)
@@ -218,29 +220,37 @@ def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
 
     if fault == "limit":
         monkeypatch.setattr(processes, "startable_threads", lambda wanted: wanted - 1)
-        monkeypatch.setattr(processes, "ProcessExecutor", lambda number: 1 / 0)
+        monkeypatch.setattr(processes, "ProcessExecutor", lambda *_: 1 / 0)
     elif fault == "server":
         monkeypatch.setattr(processes, "can_fork", lambda: False)
-        monkeypatch.setattr(processes, "start_server", lambda: Path("/nowhere").stat())
+        monkeypatch.setattr(processes, "start_server", lambda preload: Path("/nowhere").stat())
     else:
         monkeypatch.setattr(started_by, "start", start)
     assert counted(Workers(2, processes=True), visits * 20) == expected
     assert len(started) == {"first worker": 1, "second worker": 2}.get(fault, 0)
 
 
+KILL_WHILE_SENDING = """
+import os, signal
+from multiprocessing.connection import Connection
+
+def send_half(self, message):
+    os.write(self._handle, bytes(message[: len(message) // 2]))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Connection._send = send_half
+"""
+
+
 @linux
-@pytest.mark.parametrize("attempt", range(3))
-def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(attempt, kind):
+def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(kind):
     """Half a message is in the pipe then, and the other half never comes."""
-    executor = processes.ProcessExecutor(2)
+    executor = processes.ProcessExecutor(2, _PRELOAD)
     try:
         assert wait_until(lambda: len(executor._processes) == 2)
-        future = executor.submit(bytes, 10**9)
-        time.sleep(0.3 + 0.2 * attempt)
-        for process in executor._processes:
-            process.kill()
+        future = executor.submit(exec, KILL_WHILE_SENDING, {})
         with pytest.raises(BrokenExecutor):
-            future.result(20)
+            future.result(60)
     finally:
         executor.shutdown(wait=False)
 
@@ -249,10 +259,8 @@ def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(attempt, kind):
 def test_a_run_that_is_given_up_ends_its_workers(visits, always_processes, kind):
     batches = Workers(2, processes=True).count(visits * 1000, Policy())
     pids = started_processes(batches)
-    start = time.monotonic()
     batches.close()
-    assert wait_until(lambda: not any(map(running, pids)))
-    assert time.monotonic() < start + 10
+    assert not any(map(running, pids))
 
 
 def test_a_run_may_be_given_up_before_its_processes_are_ready(visits, always_processes, kind):
@@ -270,13 +278,15 @@ def test_threads_stop_within_a_work_item(visits, monkeypatch):
         return [Problem("unreadable", "map.png", "slow")] * len(visit.maps)
 
     monkeypatch.setattr("sodbench.runners.evaluation.count.count_visit", slow)
+    others = set(threading.enumerate())
     batches = Workers(2).count(visits * 50, Policy())
     next(batches)
     batches.close()
-    time.sleep(0.05)
     number = len(calls)
-    time.sleep(0.1)
-    assert len(calls) == number
+    for thread in set(threading.enumerate()) - others:
+        thread.join()
+    # each of the two may have had one visit before it
+    assert len(calls) <= number + 2
 
 
 ENDLESS = """
@@ -294,7 +304,7 @@ def endless(self, visits, policy, scoring):
 workers.Workers.count = endless
 workers.MIN_MAPS_FOR_PROCESSES = workers._MIN_MAPS_PER_PROCESS = 1
 if sys.argv[1] == "server":
-    from sodbench.runners.evaluation import processes
+    from sodbench import processes
     processes.can_fork = lambda: False
 sys.exit(main(["eval", "maps", "gt", "--jobs", "2"]))
 """
@@ -322,14 +332,17 @@ def test_no_process_outlives_the_run(folders, number, how, n_processes):
     ) as process:
         assert process.stdout.readline() == "counting\n"
         # kernels may have to be compiled first
-        assert wait_until(lambda: len(members(process.pid)) == n_processes, 60)
+        assert wait_until(lambda: len(members(process.pid)) == n_processes)
         group = members(process.pid)
         if number == signal.SIGINT:
             os.killpg(process.pid, number)  # as Ctrl-C does
         else:
             process.send_signal(number)
-        threading.Timer(20, process.kill).start()
+        # else it would be waited for
+        too_long = threading.Timer(120, process.kill)
+        too_long.start()
         _, errors = process.communicate()
+        too_long.cancel()
         assert wait_until(lambda: not any(map(running, group)))
     lines = [line for line in errors.splitlines() if not line.startswith("maps on ")]
     if number == signal.SIGINT:
@@ -361,7 +374,7 @@ def running(pid):
         return False
 
 
-def wait_until(condition, seconds=20):
+def wait_until(condition, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -402,15 +415,11 @@ def test_eval_on_a_dask_cluster_prints_what_one_process_prints(cluster, folders,
 
 
 @pytest.mark.parametrize("command", [["eval", "maps", "gt"], ["run", "--sample", "-o", "out"]])
-def test_no_scheduler_at_the_address_is_one_error_within_seconds(
-    command, folders, capsys, monkeypatch
-):
+def test_no_scheduler_at_the_address_is_one_error(command, folders, capsys, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr(workers_module, "_DASK_TIMEOUT_S", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
-        start = time.monotonic()
         assert main([*command, "--dask", address]) == 2
-        assert time.monotonic() < start + 10
         (error,) = [
             line for line in capsys.readouterr().err.splitlines() if line.startswith("sodbench:")
         ]

@@ -1,9 +1,10 @@
-"""Worker processes that count for this one.
+"""Worker processes that do work of this one.
 
 The module is imported where processes are started only, because multiprocessing takes some time to import.
 """
 
 import gc
+import importlib
 import logging
 import multiprocessing
 import os
@@ -25,8 +26,6 @@ import numba  # noqa: F401
 
 import sodbench.images.reading  # noqa: F401
 from sodbench.parallel import CallingThread, startable_threads, thread_pool
-from sodbench.plugins import load_plugins
-from sodbench.runners.evaluation.count import warm_up_kernels, warm_up_scoring
 
 T = TypeVar("T")
 
@@ -34,13 +33,15 @@ T = TypeVar("T")
 _SPARE_PROCESSES = 8
 
 
-def process_executor(number: int) -> Executor:
+def process_executor(number: int, preload: str) -> Executor:
     """Return an executor of worker processes, or of threads where processes cannot be started.
 
     Parameters
     ----------
     number : int
         How many workers.
+    preload : str
+        The module that prepares a worker when it is imported, see `ProcessExecutor`.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def process_executor(number: int) -> Executor:
     """
     if startable_threads(number + _SPARE_PROCESSES) == number + _SPARE_PROCESSES:
         with suppress(OSError):
-            return ProcessExecutor(number)
+            return ProcessExecutor(number, preload)
     return thread_pool(number)
 
 
@@ -66,10 +67,14 @@ class ProcessExecutor(Executor):
     ----------
     number : int
         How many processes are started; fewer where the system allows no more, and threads where it allows none.
+    preload : str
+        The module that every worker imports before its first work. Importing it prepares the work: it imports and
+        compiles what is needed. A fork server does this once for all workers.
     """
 
-    def __init__(self, number: int):
+    def __init__(self, number: int, preload: str):
         self._number = number
+        self._preload = preload
         self._threads = thread_pool(number)
         self._lock = threading.Lock()
         self._closed = False
@@ -82,7 +87,7 @@ class ProcessExecutor(Executor):
             with _quiet_fork():
                 self._start(multiprocessing.get_context("fork"))
         else:
-            context = start_server()
+            context = start_server(preload)
             threading.Thread(target=self._start, args=(context,), daemon=True).start()
 
     def _start(self, context: Any) -> None:
@@ -93,7 +98,7 @@ class ProcessExecutor(Executor):
                 ours, theirs = context.Pipe()
                 if context.get_start_method() == "fork":
                     inherited.append(ours)
-                arguments = (theirs, number == 0, tuple(inherited))
+                arguments = (theirs, self._preload, number == 0, tuple(inherited))
                 process = context.Process(target=_serve, args=arguments, daemon=True)
                 with closing(theirs):
                     process.start()
@@ -193,11 +198,16 @@ def _quiet_fork() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def start_server() -> Any:
+def start_server(preload: str) -> Any:
     """Return the context in which workers are started; where there is a fork server, it is started now.
 
     The server imports and compiles once what all workers need; they are copies of it. Ctrl-C is blocked in it, and so
     in the workers, from their first instruction on: this process ends them.
+
+    Parameters
+    ----------
+    preload : str
+        The module that the server imports.
 
     Returns
     -------
@@ -208,7 +218,7 @@ def start_server() -> Any:
     from multiprocessing import forkserver, resource_tracker
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sodbench.cli", "sodbench.runners.evaluation.preload"])
+    context.set_forkserver_preload(["sodbench.cli", preload])
     # The server must not import from the working directory, where a file may have the name of some module
     safe_path = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
@@ -228,7 +238,7 @@ def start_server() -> Any:
     return context
 
 
-def _serve(pipe: Connection, is_first: bool, inherited: Sequence[Connection]) -> None:
+def _serve(pipe: Connection, preload: str, is_first: bool, inherited: Sequence[Connection]) -> None:
     """Main function of a worker process: do what comes through the pipe until it ends."""
     # a pipe ends when no process holds its other end any more, this one included
     for connection in inherited:
@@ -243,9 +253,7 @@ def _serve(pipe: Connection, is_first: bool, inherited: Sequence[Connection]) ->
     # As in the command line: the decoder reports the same with the file's name
     warnings.filterwarnings("ignore", module=r"PIL\.")
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    load_plugins("sodbench.metrics", "sodbench.protocols")
-    warm_up_kernels()
-    warm_up_scoring()
+    importlib.import_module(preload)
     # kernels and modules stay, so they need not be looked through
     gc.freeze()
     with suppress(OSError, EOFError):

@@ -8,8 +8,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
-import socket
 import stat
 import sys
 import zlib
@@ -323,12 +321,15 @@ def temporary_name(process: int | None = None) -> str:
     str
         Another one for each call.
     """
-    return f".sodbench-{_host_hash()}-{process or os.getpid()}-{secrets.token_hex(8)}.tmp"
+    return f".sodbench-{_host_hash()}-{process or os.getpid()}-{os.urandom(8).hex()}.tmp"
 
 
 @cache
 def _host_hash() -> str:
-    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+    # with what it imports, it takes as long as the rest of this module
+    from socket import gethostname
+
+    return f"{zlib.crc32(gethostname().encode()):08x}"
 
 
 def is_temporary(name: str) -> bool:

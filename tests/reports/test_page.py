@@ -46,7 +46,7 @@ def page(browser, odd_report):
     assert [e for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []
 
 
-def wait(condition, seconds=10):
+def wait(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the page did not get there"

@@ -371,14 +371,12 @@ def test_a_part_without_a_version_is_not_resumed(server: Server, tmp_path: Path)
     ids=["body", "no length", "status", "headers", "interim", "chunk size", "trailers"],
 )
 def test_a_drip_is_cut(head: bytes, again: bytes, tmp_path: Path) -> None:
-    begin = time.monotonic()
     with (
         EndlessServer(head, again, pause=0.05) as server,
         pytest.raises(FetchError, match=r"stalled: fewer than 1000 bytes came in 0\.3 s"),
     ):
         fetch_from(server.url, tmp_path / "set.zip", stall_seconds=0.3, stall_bytes=1000)
     assert server.connections == 2
-    assert time.monotonic() - begin < 20
     assert not (tmp_path / "set.zip").exists()
 
 

@@ -439,7 +439,7 @@ def test_baselines_need_no_torch():
         "for f in BASELINES.values(): assert f(np.zeros((5, 7, 3), np.uint8)).shape == (5, 7)\n"
         "assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -69,15 +69,21 @@ def test_relative_paths_start_at_the_given_folder(visits, tmp_path, monkeypatch)
 class Deferred(Executor):
     """Starts nothing until it is asked to; then the fourth item fails, after all others are done."""
 
-    def __init__(self, error):
+    def __init__(self, error, expected=1):
         self.error = error
         self.calls = []
+        # set with as many calls as are expected
+        self.full = threading.Event()
+        self._expected = expected
 
     def submit(self, fn, /, *arguments):
-        self.calls.append((Future(), fn, arguments))
-        return self.calls[-1][0]
+        self.calls.append((future := Future(), fn, arguments))
+        if len(self.calls) == self._expected:
+            self.full.set()
+        return future
 
     def finish(self):
+        self.full.wait()
         failing, *_ = self.calls.pop(3)
         for future, fn, arguments in self.calls:
             future.set_result(fn(*arguments))
@@ -85,12 +91,14 @@ class Deferred(Executor):
 
 
 def test_only_a_bounded_number_of_items_waits(visits):
-    executor = Deferred(None)
+    executor = Deferred(None, expected=2 * 2 + 1)
     batches = count_pairs(visits * 20, Policy(), executor, workers=2)
     thread = threading.Thread(target=next, args=(batches,), daemon=True)
     thread.start()
-    thread.join(0.5)
-    assert len(executor.calls) == 2 * 2 + 1
+    assert executor.full.wait(60)
+    # one that submits more does so in no time
+    thread.join(0.1)
+    assert thread.is_alive() and len(executor.calls) == 2 * 2 + 1
     future, _, (item, *_) = executor.calls[0]
     future.set_result(Batch(len(item), {}, (), {}))
     thread.join()
@@ -102,14 +110,14 @@ def test_only_a_bounded_number_of_items_waits(visits):
     [(ZeroDivisionError(), ZeroDivisionError), (BrokenExecutor(), SodbenchError)],
 )
 def test_what_other_workers_have_finished_is_kept_when_one_fails(visits, error, raised):
-    executor = Deferred(error)
+    executor = Deferred(error, expected=2 * 4 + 1)
     batches = count_pairs(visits, Policy(), executor, workers=4)
-    submitted = threading.Timer(0.2, executor.finish)
-    submitted.start()
+    finish = threading.Thread(target=executor.finish)
+    finish.start()
     kept = []
     with pytest.raises(raised):
         kept.extend(batches)
-    assert len(executor.calls) > 4
+    finish.join()
     # some may have been submitted too late, and never begun
     assert len(kept) >= 4
     assert kept == [future.result() for future, *_ in executor.calls if not future.cancelled()]

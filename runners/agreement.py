@@ -10,7 +10,7 @@ import numpy as np
 from sodbench.datasets import list_images
 from sodbench.datasets.pairing import common_suffix
 from sodbench.errors import ImageError, Problem, ProblemKind, SodbenchError
-from sodbench.files import list_folders
+from sodbench.folders import list_folders
 from sodbench.images import decode_alpha, read_bytes, read_grey, resize_grey
 from sodbench.metrics.agreement import Agreement, compare_maps
 from sodbench.metrics.arrays import Floats

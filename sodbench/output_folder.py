@@ -24,12 +24,12 @@ from sodbench.errors import SodbenchError
 from sodbench.files import (
     atomic_write,
     is_temporary,
-    list_paths,
     lock_folder,
     open_regular,
     remove_stale_temporaries,
     write_error,
 )
+from sodbench.folders import list_paths
 
 # What describes the maps in a folder that ``sodbench predict`` filled
 MAPS_MANIFEST = "prediction.json"

@@ -27,7 +27,7 @@ from sodbench.datasets.layouts import PAIR_LIST, TOML_EXAMPLE, has_images
 from sodbench.datasets.list_files import image_stem
 from sodbench.demo_data import is_demo_data
 from sodbench.errors import Problem, ProblemKind, SodbenchError
-from sodbench.files import list_folders, scan
+from sodbench.folders import list_folders, scan
 from sodbench.images import IMAGE_EXTENSIONS, UNREAD_EXTENSIONS
 from sodbench.parallel import in_threads
 from sodbench.runners.data.duplicates import find_duplicates

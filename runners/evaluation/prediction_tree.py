@@ -9,7 +9,7 @@ from sodbench.datasets import Dataset, known_name, list_images
 from sodbench.datasets.grouped import group_parts
 from sodbench.datasets.registry import normalise_name
 from sodbench.errors import Problem, ProblemKind, SodbenchError
-from sodbench.files import list_names, walk
+from sodbench.folders import list_names, walk
 from sodbench.images import UNREAD_EXTENSIONS, is_image_name
 from sodbench.results import PARTS_FOLDER
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sodbench.datasets import Dataset, Pairing, list_images, list_unread_images, pair_files
 from sodbench.errors import Problem, ProblemKind, Severity
-from sodbench.files import list_file_folders, list_file_numbers
+from sodbench.folders import list_file_folders, list_file_numbers
 from sodbench.results.policy import Policy
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from sodbench.console import bar
 from sodbench.datasets import find_masks
 from sodbench.errors import SodbenchError, StoredFileError
-from sodbench.files import walk
+from sodbench.folders import walk
 from sodbench.metrics import Counts
 from sodbench.results import (
     COUNTS_FILE,

@@ -175,7 +175,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
     )
     add_data_root(parser)
     add_exit_zero(parser)
-    parser.set_defaults(run=run_download)
+    parser.set_defaults(run=run_download, resumed="the same command resumes the download")
 
 
 def run_download(arguments: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ from sodbench.datasets.resolve import (
     list_subfolders,
 )
 from sodbench.errors import SodbenchError
-from sodbench.files import list_folders
+from sodbench.folders import list_folders
 
 # How many folders below a root datasets are looked for, e.g. <group>/<task>/<set>.
 MAX_DEPTH = 3

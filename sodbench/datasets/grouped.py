@@ -19,7 +19,7 @@ from sodbench.datasets.layouts import (
 )
 from sodbench.datasets.registry import known_name, normalise_name
 from sodbench.errors import Problem, SodbenchError
-from sodbench.files import walk
+from sodbench.folders import walk
 
 
 def find_grouped_masks(

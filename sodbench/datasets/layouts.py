@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sodbench.datasets.registry import TRAIN_SET, DatasetInfo, known_name, normalise_name
 from sodbench.errors import SodbenchError
-from sodbench.files import list_folders, list_names, list_paths, name_stem
+from sodbench.folders import list_folders, list_names, list_paths, name_stem
 from sodbench.images import UNREAD_EXTENSIONS, is_image_name
 
 IMAGE_FOLDERS = frozenset({"imgs", "img", "images", "image", "im", "rgb", "jpegimages"})

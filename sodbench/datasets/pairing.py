@@ -22,7 +22,7 @@ from sodbench.datasets.list_files import (
 )
 from sodbench.datasets.registry import normalise_name
 from sodbench.errors import Problem, ProblemsError, SodbenchError
-from sodbench.files import name_stem
+from sodbench.folders import name_stem
 
 # What may separate an image's name from the suffix that a method appends to it
 _SEPARATORS = "_-. "

@@ -25,7 +25,7 @@ from sodbench.datasets.registry import (
     normalise_name,
 )
 from sodbench.errors import SodbenchError
-from sodbench.files import list_folders
+from sodbench.folders import list_folders
 from sodbench.toml import read_toml
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sodbench.console import logger
 from sodbench.errors import SodbenchError
-from sodbench.files import walk
+from sodbench.folders import walk
 from sodbench.results.older import complete_result, names_added_since
 from sodbench.results.result import PARTS_FOLDER, RESULT_FILE, Result
 from sodbench.results.result_file import load_result

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from sodbench.console import logger
 from sodbench.errors import SodbenchError, StoredFileError
-from sodbench.files import checksum, is_temporary, list_paths, open_regular, write_error
+from sodbench.files import checksum, is_temporary, open_regular, write_error
+from sodbench.folders import list_paths
 from sodbench.images import ALPHA_TAKEN
 from sodbench.results.counts_file import CountsFile, write_counts
 from sodbench.results.policy import Policy

@@ -20,7 +20,7 @@ from sodbench.datasets import WEIGHTS, dataset_from_folders, find_dataset, offic
 from sodbench.datasets.findings import DatasetReport
 from sodbench.demo_data import CHARACTERS, DEMO_MARKER, draw
 from sodbench.errors import SodbenchError
-from sodbench.files import list_names
+from sodbench.folders import list_names
 from sodbench.runners.data.check import FAULTS, check_datasets, resolve_datasets
 from sodbench.runners.data.duplicates import pairs_within
 from sodbench.runners.data.items import find_level_problems

@@ -135,6 +135,18 @@ def test_ctrl_c_before_the_command_begins_is_an_interruption(moment, monkeypatch
     assert capsys.readouterr().err.startswith("sodbench: interrupted")
 
 
+def test_an_interrupted_download_says_that_it_is_resumed(tmp_path, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sodbench.runners.data.download.download", interrupted)
+    command = ["data", "download", "SOD", "--data-root", str(tmp_path), "-q"]
+    assert main([*command, "--from", "http://127.0.0.1:9/SOD.zip"]) == 130
+    assert (
+        capsys.readouterr().err == "sodbench: interrupted; the same command resumes the download\n"
+    )
+
+
 CTRL_C = "os.kill(os.getpid(), signal.SIGINT)"
 WITHIN_A_CALLBACK = f"""
     class Thing: pass

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sodbench.datasets.pairing import pair_files
-from sodbench.files import list_file_numbers, list_paths, name_stem, split_path
+from sodbench.folders import list_file_numbers, list_paths, name_stem, split_path
 from sodbench.runners.evaluation.task import find_same_files
 
 

@@ -124,13 +124,16 @@ def score_network(
             # as float: a uint8 map whose largest value is 1 is refused, and a young network may write one
             evaluator.update(map_.astype(np.float32) / 255, read_grey(mask).pixels, stem)
     # every process learns of a signal to any of them
-    if group.sum(is_stopped()) > 0:
-        return None
+    is_any_stopped = group.sum(is_stopped()) > 0
+    return None if is_any_stopped else _score_together(evaluator, group)
+
+
+def _score_together(evaluator: Evaluator, group: ProcessGroup) -> dict[str, float]:
+    """The metrics of what all processes have scored."""
     first, *others = group.all_gather(evaluator)
     for other in others:
         first.merge(other)
-    scores: dict[str, float] = first.compute().metrics
-    return scores
+    return dict(first.compute().metrics)
 
 
 def _predict_validation(

@@ -2,10 +2,10 @@
 
 import pytest
 
-from sodbench.runners.training import train as train_module
+from sodbench.runners.training import trainer
 
 
 @pytest.fixture
 def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than a small training."""
-    monkeypatch.setattr(train_module, "draw_curve", lambda _: None)
+    monkeypatch.setattr(trainer, "draw_curve", lambda _: None)

@@ -31,7 +31,7 @@ from sodbench.runners.prediction import batching
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.runners.training import train as train_module
-from sodbench.runners.training import validation
+from sodbench.runners.training import trainer, validation
 from sodbench.runners.training.data import (
     AugmentedPair,
     load_augmented,
@@ -186,7 +186,7 @@ def test_updates_of_csf_together_equal_one_by_one(twelve: Dataset, ruled_csf: nn
 def test_a_run_writes_the_files_that_the_module_lists(
     short: Training, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(train_module, "draw_curve", draw_curve)
+    monkeypatch.setattr(trainer, "draw_curve", draw_curve)
     summary = train(short)
     assert (
         summary.updates == 9 and summary.images == 38 and summary.weights == short.out / "final.pth"

@@ -190,12 +190,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _as_started(arguments: argparse.Namespace) -> argparse.Namespace:
     """The options of the command that started the run, if nothing but -o RUN and --resume is given; else those given."""
+    if not arguments.resume or arguments.output is None or not _names_only_the_run(arguments.words):
+        return arguments
     from sodbench.cli import parse
     from sodbench.console import logger
     from sodbench.runners.training.run_folder import read_command
 
-    if not arguments.resume or arguments.output is None or not _names_only_the_run(arguments.words):
-        return arguments
     words, directory = read_command(arguments.output)
     if not words:
         return arguments

@@ -1,11 +1,23 @@
 """Installed packages are found as `importlib.metadata` finds them."""
 
 import sys
+from importlib.machinery import PathFinder
 from importlib.metadata import version
 
 import pytest
 
 from sodbench.installed import find_versions, has_entry_points, metadata_folders
+
+
+@pytest.fixture(autouse=True)
+def no_other_importers(monkeypatch):
+    """Python's own, without those that packages of other tests add, as importlib_metadata does."""
+    importers = [
+        importer
+        for importer in sys.meta_path
+        if importer is PathFinder or not hasattr(importer, "find_distributions")
+    ]
+    monkeypatch.setattr(sys, "meta_path", importers)
 
 
 @pytest.fixture

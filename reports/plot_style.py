@@ -234,7 +234,7 @@ def save_figure(
             drawn = io.BytesIO()
             figure.savefig(drawn, format=extension, metadata=undated)
             with atomic_write(paths[extension]) as temporary:
-                temporary.write_bytes(drawn.getbuffer())
+                temporary.write_bytes(drawn.getvalue())
     return paths
 
 

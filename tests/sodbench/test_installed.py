@@ -2,7 +2,7 @@
 
 import sys
 from importlib.machinery import PathFinder
-from importlib.metadata import version
+from importlib.metadata import MetadataPathFinder, version
 
 import pytest
 
@@ -10,14 +10,16 @@ from sodbench.installed import find_versions, has_entry_points, metadata_folders
 
 
 @pytest.fixture(autouse=True)
-def no_other_importers(monkeypatch):
-    """Python's own, without those that packages of other tests add, as importlib_metadata does."""
+def only_the_importers_of_python(monkeypatch):
+    """As before a test imported importlib_metadata, which takes the place of Python's own finder of packages."""
     importers = [
         importer
         for importer in sys.meta_path
         if importer is PathFinder or not hasattr(importer, "find_distributions")
     ]
     monkeypatch.setattr(sys, "meta_path", importers)
+    find = staticmethod(MetadataPathFinder.find_distributions)
+    monkeypatch.setattr(PathFinder, "find_distributions", find, raising=False)
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ catalogue.py for the names.  The names below are imported when they are first us
 does not wait for numba.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sodbench.first_use import import_on_first_use
 
 if TYPE_CHECKING:
     from sodbench.metrics.counts import Counts, PairCounts, compile_kernels, count_pair
@@ -74,15 +75,4 @@ __all__ = [
     "score",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name from its module when it is first used."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = import_on_first_use(__name__, _MODULE_OF)

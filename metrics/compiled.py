@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from sodbench.interrupts import held_interrupts
 from sodbench.metrics.cache_folder import user_cache_folder
 
 
@@ -319,17 +320,12 @@ def _ctrl_c_later() -> Iterator[None]:
     freed twice.
     """
     handler = signal.getsignal(signal.SIGINT)
-    # other threads are not interrupted, and cannot change what a signal does
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
     came: list[Any] = []
-    signal.signal(signal.SIGINT, lambda *arguments: came.append(arguments))
     try:
-        yield
+        with held_interrupts() as came:
+            yield
     finally:
-        signal.signal(signal.SIGINT, handler)
-        if came:
+        if came and callable(handler):
             handler(*came[-1])
 
 

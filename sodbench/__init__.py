@@ -8,10 +8,10 @@ These names are public and stable, as is what docs/ describes; each is imported 
 >>> print(result.signature)  # doctest: +SKIP
 """
 
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sodbench.first_use import import_on_first_use
 from sodbench.version import __version__
 
 # In a checkout without symbolic links, as git makes it on Windows, metrics, runners and reports are next to this folder.
@@ -33,28 +33,28 @@ if TYPE_CHECKING:
     from sodbench.runners.prediction.one_image import predict_image
 
 _MODULE_OF = {
-    "Evaluation": "sodbench.runners.evaluation.evaluate",
-    "Evaluator": "sodbench.metrics",
-    "Policy": "sodbench.results",
-    "ReportOptions": "sodbench.reports.inputs",
-    "Result": "sodbench.results",
-    "Signature": "sodbench.results",
-    "SodbenchError": "sodbench.errors",
-    "TableOptions": "sodbench.reports.one_table",
-    "compare": "sodbench.reports.compare",
-    "create_model": "sodbench.models",
-    "evaluate": "sodbench.runners.evaluation.evaluate",
-    "evaluate_tree": "sodbench.runners.evaluation.evaluate",
-    "load_results": "sodbench.results",
-    "make_table": "sodbench.reports.one_table",
-    "predict_image": "sodbench.runners.prediction.one_image",
-    "register_dataset": "sodbench.datasets",
-    "register_metric": "sodbench.metrics",
-    "register_model": "sodbench.models",
-    "register_protocol": "sodbench.metrics",
-    "to_frame": "sodbench.results",
-    "update_leaderboard": "sodbench.reports.leaderboard",
-    "write_report": "sodbench.reports.report",
+    "Evaluation": "runners.evaluation.evaluate",
+    "Evaluator": "metrics",
+    "Policy": "results",
+    "ReportOptions": "reports.inputs",
+    "Result": "results",
+    "Signature": "results",
+    "SodbenchError": "errors",
+    "TableOptions": "reports.one_table",
+    "compare": "reports.compare",
+    "create_model": "models",
+    "evaluate": "runners.evaluation.evaluate",
+    "evaluate_tree": "runners.evaluation.evaluate",
+    "load_results": "results",
+    "make_table": "reports.one_table",
+    "predict_image": "runners.prediction.one_image",
+    "register_dataset": "datasets",
+    "register_metric": "metrics",
+    "register_model": "models",
+    "register_protocol": "metrics",
+    "to_frame": "results",
+    "update_leaderboard": "reports.leaderboard",
+    "write_report": "reports.report",
 }
 
 __all__ = [
@@ -83,13 +83,4 @@ __all__ = [
     "write_report",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'sodbench' has no attribute {name!r}")
-    return getattr(import_module(_MODULE_OF[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = import_on_first_use(__name__, _MODULE_OF)

@@ -22,12 +22,12 @@ from typing import Any
 from sodbench.cli.defaults import apply_defaults, describe_settings, find_configuration
 from sodbench.cli.interrupts import (
     end_by_status,
-    ignored_interrupts,
     is_interrupt,
     no_lost_interrupts,
 )
 from sodbench.cli.parser import MESSAGE_FLAGS, Command, Parser, add_message_options
 from sodbench.errors import SodbenchError
+from sodbench.interrupts import held_interrupts
 from sodbench.quoting import printable
 from sodbench.version import __version__
 
@@ -163,7 +163,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001  every error ends in a message, whatever a user's file raises
-        with ignored_interrupts():
+        # whoever presses Ctrl-C twice wants to end the command, too
+        with held_interrupts():
             return _print_explanation(error, arguments)
 
 

@@ -30,21 +30,6 @@ def is_interrupt(error: BaseException | None) -> bool:
 
 
 @contextmanager
-def ignored_interrupts() -> Iterator[None]:
-    """Ignore Ctrl-C in the block: whoever presses it twice wants to end the command, too."""
-    before = signal.getsignal(signal.SIGINT)
-    # other threads are not interrupted, and cannot change what a signal does
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
 def no_lost_interrupts() -> Iterator[None]:
     """Repeat Ctrl-C in the block where it came within a callback, in which Python reports and forgets any exception.
 

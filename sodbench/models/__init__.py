@@ -6,8 +6,9 @@
 Importing this package imports neither torch nor NumPy; they are imported when a name below is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sodbench.first_use import import_on_first_use
 
 if TYPE_CHECKING:
     from sodbench.models.baselines import BASELINES
@@ -63,8 +64,4 @@ __all__ = [
     "starts_untrained",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__, __dir__ = import_on_first_use(__name__, _MODULES)

@@ -123,7 +123,7 @@ class Archive:
         return tuple(stems)
 
     def _read_texts(self, name: str) -> list[str]:
-        dtype, shape = self._read_header(name)
+        dtype, shape = self._read_array_header(name)
         if dtype.kind != "U" or len(shape) != 1 or shape[0] < 1:
             raise ValueError(f"{name} is not a list of names")
         texts: list[str] = self.read(name, dtype, shape).tolist()
@@ -131,7 +131,7 @@ class Archive:
 
     def read_rows(self, name: str, number: int) -> NDArray[np.int64]:
         """Ascending rows of ``number`` pairs."""
-        _, shape = self._read_header(name)
+        _, shape = self._read_array_header(name)
         rows: NDArray[np.int64] = self.read(name, np.dtype("<i8"), shape[:1])
         if len(rows) and (rows[0] < 0 or rows[-1] >= number or (np.diff(rows) <= 0).any()):
             raise ValueError(f"{name} are not rows of the pairs, ascending")
@@ -140,13 +140,13 @@ class Archive:
     def read_column(self, column: PixelColumn, number: int) -> NDArray[np.float64]:
         """The measurement of ``number`` pairs, one number or several for each."""
         name = column_member(column)
-        _, shape = self._read_header(name)
+        _, shape = self._read_array_header(name)
         values: NDArray[np.float64] = self.read(name, np.dtype("<f8"), (number, *shape[1:2]))
         return values
 
-    def _read_header(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    def _read_array_header(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
         with self.zip.open(f"{name}.npy") as member:
-            return _parse_header(member)
+            return _parse_array_header(member)
 
     def read(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         """A whole member, which must have this type and shape."""
@@ -160,7 +160,7 @@ class Archive:
     def open(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> IO[bytes]:
         """A member, read up to its first value."""
         member = self.zip.open(f"{name}.npy")
-        actual = _parse_header(member)
+        actual = _parse_array_header(member)
         if actual != (dtype, shape):
             raise ValueError(f"{name} is {actual[0]} {actual[1]} instead of {dtype} {shape}")
         stated = self.zip.getinfo(f"{name}.npy").file_size
@@ -203,7 +203,7 @@ class HistogramStream:
             raise ValueError("the counts are longer than their shape")
 
 
-def _parse_header(member: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _parse_array_header(member: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """Type and shape of a .npy member; its header is at most a thousand characters of a plain literal."""
     start = member.read(10)
     if len(start) < 10 or start[:8] != b"\x93NUMPY\x01\x00":

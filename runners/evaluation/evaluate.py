@@ -16,6 +16,7 @@ from sodbench.console import bar, logger
 from sodbench.datasets import find_masks, infer_dataset_name, known_name
 from sodbench.errors import Problem, ProblemKind, ProblemsError, Severity, SodbenchError
 from sodbench.files import lock_folder
+from sodbench.folders import listing_once
 from sodbench.garbage import freeze_gc
 from sodbench.metrics import DEFAULT_PROTOCOL, PROTOCOLS, get_protocol
 from sodbench.metrics.scores import BlockScores
@@ -182,6 +183,7 @@ def evaluate_tree(
     return evaluate_plan(plan, protocols, output=output, workers=workers, force=force)
 
 
+@listing_once()
 def _plan_folders(
     predictions: Path | str, truth: Path | str, **options: Unpack[EvaluateOptions]
 ) -> EvaluationPlan:

@@ -199,6 +199,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
     from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
+    from sodbench.folders import listing_once
     from sodbench.garbage import freeze_gc
     from sodbench.runners.evaluation.workers import command_line_workers
 
@@ -214,10 +215,11 @@ def run(arguments: argparse.Namespace) -> int:
     with command_line_workers(
         arguments.jobs, None if arguments.dry_run else arguments.dask
     ) as workers:
-        if _starts_workers_early(arguments):
-            workers.start_for(arguments.predictions)
-        with freeze_gc():
-            plan = _plan(arguments, wanted)
+        with listing_once():
+            if _starts_workers_early(arguments):
+                workers.start_for(arguments.predictions)
+            with freeze_gc():
+                plan = _plan(arguments, wanted)
         refuse_other_datasets(
             conditions, list(dict.fromkeys(t.dataset for t in plan.tasks)), "--require"
         )

@@ -27,7 +27,7 @@ _PROBLEM_TEXTS = {
 _MASK_PROBLEMS = (ProblemKind.GREY_MASK, ProblemKind.EMPTY_MASK, ProblemKind.UNREADABLE_MASK)
 # More exceptions, or groups of datasets, than this make the headline unreadable
 _MAX_EXCEPTIONS = 3
-_MAX_GROUPS = 3
+_MAX_METHOD_SETS = 3
 
 
 def write_headline(analysis: Analysis) -> str:
@@ -52,7 +52,7 @@ def write_headline(analysis: Analysis) -> str:
     texts = [text for text in texts if text]
     if not texts:
         return _describe_single(analysis)
-    if len(texts) > _MAX_GROUPS:
+    if len(texts) > _MAX_METHOD_SETS:
         return "The datasets have results of different methods; the table of scores marks the best on each."
     return " ".join(texts)
 
@@ -198,13 +198,13 @@ def find_alerts(analysis: Analysis, input_problems: Sequence[str]) -> list[Alert
         Alert(
             "not compared",
             len(excluded),
-            _count_noun(len(excluded), "result", "made in another way or from other images"),
+            _word_count(len(excluded), "result", "made in another way or from other images"),
             "uncertainty",
         ),
         Alert(
             "number of images",
             image_counts,
-            _count_noun(image_counts, "result", "with other images than the official ones"),
+            _word_count(image_counts, "result", "with other images than the official ones"),
             "problems",
         ),
         Alert(
@@ -216,23 +216,25 @@ def find_alerts(analysis: Analysis, input_problems: Sequence[str]) -> list[Alert
         Alert(
             "undecided",
             undecided,
-            _count_noun(undecided, "test", "within the Monte Carlo error of the significance level"),
+            _word_count(
+                undecided, "test", "within the Monte Carlo error of the significance level"
+            ),
             "uncertainty",
         ),
         Alert(
             "inputs",
             len(input_problems),
-            _count_noun(len(input_problems), "remark", "on the inputs of this report"),
+            _word_count(len(input_problems), "remark", "on the inputs of this report"),
             "problems",
         ),
     ]
     for kind, count in _count_problems(analysis).most_common():
         noun, rest = _PROBLEM_TEXTS.get(kind, ("file", f"with the problem {kind}"))
-        alerts.append(Alert(kind, count, _count_noun(count, noun, rest), "problems"))
+        alerts.append(Alert(kind, count, _word_count(count, noun, rest), "problems"))
     return [alert for alert in alerts if alert.count]
 
 
-def _count_noun(count: int, noun: str, rest: str) -> str:
+def _word_count(count: int, noun: str, rest: str) -> str:
     return f"{noun}{'' if count == 1 else 's'} {rest}".rstrip()
 
 

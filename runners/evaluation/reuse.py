@@ -11,7 +11,6 @@ from sodbench.results import (
     COUNTS_FILE,
     PARTS_FOLDER,
     RESULT_FILE,
-    SCORES_FILE,
     Policy,
     Result,
     ResultInfo,
@@ -212,7 +211,7 @@ def _is_unchanged(stored: Result, protocol: str, info: ResultInfo) -> bool:
         and not names_added_since(stored)
         and is_verified(stored)
         and states(stored, info)
-        and not stored.modified_files([SCORES_FILE])
+        and not stored.is_table_modified()
     )
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sodbench.results.derivation import ResultInfo, digest_names
 from sodbench.results.pair_problems import PAIR_PROBLEMS
 from sodbench.results.pair_table import PairTable
-from sodbench.results.result import Result, ResultInfo, digest_names
+from sodbench.results.result import Result
 from sodbench.results.result_file import nan_to_none
 from sodbench.results.signature import Signature
 

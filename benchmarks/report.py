@@ -23,8 +23,10 @@ from sodbench.metrics import Counts, PreparedMask, count_pair, score
 from sodbench.reports.analysis import analyse
 from sodbench.reports.inputs import ReportOptions
 from sodbench.reports.report import write_report
-from sodbench.results import Policy, Result, ResultInfo, build_result
+from sodbench.results import Policy, Result, ResultInfo
+from sodbench.results.derivation import build_result
 from sodbench.results.pair_table import FILE_COLUMNS, PairTable
+from sodbench.results.stored_pairs import PAIR_RECORD, StoredPairs
 
 SIZES = {
     "ECSSD": 1000,
@@ -79,7 +81,8 @@ def result(
         folders={f"{kind}s": str(folder / kind) for kind in FILE_COLUMNS},
         provenance={},
     )
-    return build_result(score(chosen, "salmetric", stems), info, chosen)
+    pairs = StoredPairs(files.stems, np.zeros(images, PAIR_RECORD), chosen)
+    return build_result(score(chosen, "salmetric", stems), info, pairs)
 
 
 def timed(work: Callable[[], object], repeats: int) -> dict[str, object]:

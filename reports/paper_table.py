@@ -425,10 +425,9 @@ def _uses_colours(table: Table, marks: Marks) -> bool:
 def _caption(analysis: Analysis, table: Table, options: PaperTableOptions) -> str:
     """What the table shows, and what every mark in it means."""
     marks = options.style.marks
-    sets = len(analysis.datasets)
-    first = options.caption or (
-        f"Comparison of {len(analysis.methods)} methods on {sets} dataset{'s' * (sets != 1)}."
-    )
+    count, sets = len(analysis.methods), len(analysis.datasets)
+    subject = f"Comparison of {count} methods" if count > 1 else "Scores of 1 method"
+    first = options.caption or f"{subject} on {sets} dataset{'s' * (sets != 1)}."
     parts = [str(latex_text(first))]
     symbols = [
         f"${_SYMBOLS[m.name]}$: {_NAMES[m.name]}"

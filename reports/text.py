@@ -434,7 +434,8 @@ def format_cost(record: Mapping[str, Any]) -> str:
     str
         A line about the model and the machine, and a row for each image size.
     """
-    where = f"{record.get('device_name', 'cpu')}, {record['threads']} threads"
+    threads = record["threads"]
+    where = f"{record.get('device_name', 'cpu')}, {threads} thread{'' if threads == 1 else 's'}"
     how = record.get("precision", "no network") + ", compiled" * bool(record.get("compiled"))
     parameters = "parameters not counted"
     if record["parameters"] is not None:

@@ -134,7 +134,7 @@ def _undecided_note(analysis: Analysis) -> str:
 
 
 def record_table(analysis: Analysis) -> Table:
-    """Make the table of how often each method is significantly better, not different, or worse.
+    """Make the table of how often each method is significantly better, significantly worse, or neither.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def record_table(analysis: Analysis) -> Table:
                 counts[method][outcome] += 1
     outcomes = {
         "significantly better": "won",
-        "not different": "equal",
+        "not significant": "equal",
         "significantly worse": "lost",
     }
 

@@ -163,6 +163,22 @@ def test_a_call_makes_the_same_table_as_the_command(stored, capsys):
     assert r"\begin{table*}" in text and capsys.readouterr().out.strip() == text.strip()
 
 
+def test_published_numbers_are_added_only_where_they_are_asked_for():
+    results = [synthetic(method, "SOD", images=4) for method in ("a", "b")]
+    assert "As published" not in sodbench.make_table(results)
+    asked = sodbench.TableOptions(published=["icon"])
+    assert "As published" in sodbench.make_table(results, asked)
+
+
+def test_a_table_of_some_datasets_leaves_out_methods_without_a_result_there():
+    results = [synthetic("a", "SOD", images=4), synthetic("b", "ECSSD", images=4)]
+    text = sodbench.make_table(results, sodbench.TableOptions(datasets=["SOD"]))
+    assert "Scores of 1 method on 1 dataset." in text
+    assert "a &" in text and "b &" not in text
+    named = sodbench.TableOptions(datasets=["SOD"], methods=["a", "b"])
+    assert "b &" in sodbench.make_table(results, named)
+
+
 def test_the_command_writes_the_table_and_replaces_only_its_own(stored, capsys):
     methods, out = stored / "methods.toml", stored / "t.tex"
     methods.write_text('[two]\nlabel = "Two & co"\ngroup = "G"\n[one]\n', encoding="utf-8")

@@ -59,7 +59,7 @@ def format_table(
     lines += [[quote(cell).strip() for cell in row] for row in rows]
     if markdown:
         return align_markdown(lines, letters)
-    widths, padded = _pad(lines, letters)
+    widths, padded = _pad_columns(lines, letters)
     padded.insert(1, ["-" * width for width in widths])
     return "\n".join("  ".join(line).rstrip() for line in padded)
 
@@ -78,7 +78,7 @@ def align_markdown(lines: Sequence[Sequence[str]], letters: str) -> str:
     -------
     str
     """
-    widths, padded = _pad(lines, letters)
+    widths, padded = _pad_columns(lines, letters)
     texts = [f"| {' | '.join(line)} |" for line in padded]
     dashes = ["-" * (width + 1) for width in widths]
     rules = [
@@ -88,7 +88,7 @@ def align_markdown(lines: Sequence[Sequence[str]], letters: str) -> str:
     return "\n".join(texts)
 
 
-def _pad(lines: Sequence[Sequence[str]], letters: str) -> tuple[list[int], list[list[str]]]:
+def _pad_columns(lines: Sequence[Sequence[str]], letters: str) -> tuple[list[int], list[list[str]]]:
     """The widths of the columns, and the cells padded to them; the first line has the headers."""
     # not by tabulate: it takes longer to import than unchanged maps to score, and its widths depend on what is installed
     widths = [_display_width(header) + 2 for header in lines[0]]

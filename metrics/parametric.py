@@ -84,7 +84,6 @@ def _at_threshold(
         str(parameters),
         f"{'overall ' * is_overall}{label} at {parameters.threshold:g}{weighted}",
         family.direction if family else "higher",
-        base if family else "f",
         f"{what} of the map above {parameters.threshold:g}{weighted}, {over}",
         family.citation if family else "achanta2009",
         curves=(parameters.confusion,) if is_overall else (),

@@ -86,7 +86,6 @@ def _on_request(
         direction,
         description,
         citation,
-        listed=False,
         measurement=measurement or name,
         on_request=True,
     )
@@ -170,10 +169,10 @@ _METRICS = (
     Metric("mse", "MSE", "lower", "mean squared error of the min-max map against the binary mask"),
     Metric("biou_max", "max BIoU", "higher",
            "maximum of the mean curve: IoU of the grey rims of map and mask", "kim2022", ("biou",),
-           measurement="biou", listed=False, on_request=True),
+           measurement="biou", on_request=True),
     Metric("biou_mean", "mean BIoU", "higher",
            "mean of the mean curve over the thresholds: IoU of the grey rims of map and mask", "kim2022", ("biou",),
-           measurement="biou", listed=False, on_request=True),
+           measurement="biou", on_request=True),
     _on_request("boundary_iou", "boundary IoU", "higher",
                 "IoU along the contours, map as stored above 128", "cheng2021"),
     _on_request("biou_adp", "adaptive boundary IoU", "higher",
@@ -189,10 +188,10 @@ _METRICS = (
                 "F of the outlines within 3 pixels of each other, map above 0.5, b2 = 0.3", "qin2020"),
     Metric("tiou_max", "max TIoU", "higher",
            "maximum of the mean curve: IoU of the map with the mask's thin rim, on that rim", "kim2022", ("tiou",),
-           measurement="tiou", listed=False, on_request=True),
+           measurement="tiou", on_request=True),
     Metric("tiou_mean", "mean TIoU", "higher",
            "mean of the mean curve over the thresholds: IoU of the map with the mask's thin rim, on that rim", "kim2022",
-           ("tiou",), measurement="tiou", listed=False, on_request=True),
+           ("tiou",), measurement="tiou", on_request=True),
     _on_request("msiou_adp", "adaptive multi-scale IoU", "higher",
                 "share of the mask's outline that the map's outline meets, at the adaptive threshold", "ahmadzadeh2021",
                 "msiou"),
@@ -270,7 +269,7 @@ def find_measurements(names: Iterable[str]) -> tuple[str, ...]:
     Parameters
     ----------
     names : iterable of str
-        Metrics of the catalogue; those that need counts only are passed over.
+        Metrics of the catalogue; those that need counts only are ignored.
 
     Returns
     -------
@@ -390,11 +389,12 @@ def describe_metrics() -> str:
     str
     """
     presets = [f"{name}: {', '.join(metrics)}" for name, metrics in PAPER_COLUMNS.items()]
+    listed = listed_names()
     rows = [("name", "label", "better", "of", "what it is")]
     for metric in METRICS.values():
         better = "-" if metric.direction == "neither" else metric.direction
         level = "image, set" if metric.per_image else "set"
-        mark = "" if metric.listed else " (only when named)"
+        mark = "" if metric.name in listed else " (only when named)"
         rows.append((metric.name, metric.label, better, level, metric.description + mark))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = []

@@ -84,7 +84,7 @@ class Metric:
     per_image : bool
         Whether single images have it; if not, it exists for a set of images only.
     listed : bool
-        Whether ``--metrics all`` and default tables show it.
+        Whether ``--metrics all`` and default tables show it, unless it is ``on_request``.
     measurement : str
         For a metric that needs pixels, the name of the measurement that it follows from.
     on_request : bool

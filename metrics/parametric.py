@@ -55,7 +55,6 @@ def derive_metric(
         label=f"{usual.label}{weighted}",
         description=f"{usual.description.removesuffix(', beta^2 = 1')}{weighted}",
         curves=(*usual.curves, parameters.curve) if usual.curves else (),
-        listed=False,
         on_request=True,
         parameters=parameters,
     )
@@ -88,7 +87,6 @@ def _at_threshold(
         family.citation if family else "achanta2009",
         curves=(parameters.confusion,) if is_overall else (),
         per_image=not is_overall,
-        listed=False,
         on_request=True,
         parameters=parameters,
     )

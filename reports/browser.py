@@ -241,7 +241,7 @@ def thumbnail_makers(number: int) -> Iterator[Executor]:
     workers = worker_count(items=number // _MIN_PER_PROCESS)
     if number >= _MIN_PER_PROCESS and can_fork():
         # once, and not in every process
-        fast_png.warm_up()
+        fast_png.load_kernel()
         executor = process_executor(workers, __name__)
     else:
         executor = thread_pool(items=-(-number // _BATCH))

@@ -23,7 +23,9 @@ def test_an_output_that_cannot_be_written(folders, capsys):
 def test_results_are_never_written_among_the_data(folders, capsys, place):
     before = content(folders)
     assert run(folders, "-o", str(folders / place)) == 2
-    assert "an output folder of its own" in capsys.readouterr().err
+    assert (
+        "which holds images, masks or maps; choose another output folder" in capsys.readouterr().err
+    )
     assert content(folders) == before
 
 

@@ -16,20 +16,16 @@ load average is stored too: on a busy machine ``processor_seconds`` over the cor
 import argparse
 import hashlib
 import io
-import json
 import os
-import platform
 import statistics
 import tempfile
-import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
+from record import describe_machine, print_and_store, wall_and_processor
 
 from sodbench.console import track
 from sodbench.datasets import DATASETS, TEST_SETS, Dataset, find_dataset, official_names
@@ -97,28 +93,6 @@ def plain(datasets: list[Dataset]) -> int:
     return faults
 
 
-def machine() -> dict[str, Any]:
-    model = "unknown"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    packages = ("numpy", "pillow", "scipy", "numba", "deflate")
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in packages},
-    }
-
-
-def timed(work: Any) -> tuple[float, float]:
-    """Seconds on the clock, and seconds of processor time of all threads."""
-    start, busy = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - start, time.process_time() - busy
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -137,19 +111,21 @@ def main() -> None:
         ours, theirs, resolve = [], [], []
         for _ in range(ROUNDS):
             ours.append(
-                timed(
+                wall_and_processor(
                     lambda: kinds.update(p.kind for r in check_datasets(datasets) for p in r.faults)
                 )
             )
-            theirs.append(timed(lambda: plain(datasets)))
-            resolve.append(timed(lambda: [find_dataset(name, root) for name in TEST_SETS]))
+            theirs.append(wall_and_processor(lambda: plain(datasets)))
+            resolve.append(
+                wall_and_processor(lambda: [find_dataset(name, root) for name in TEST_SETS])
+            )
     assert kinds <= {"missing"}, kinds
     medians = {
         name: [statistics.median(column) for column in zip(*times, strict=True)]
         for name, times in (("check", ours), ("plain", theirs), ("find_dataset", resolve))
     }
     result = {
-        "machine": machine(),
+        "machine": describe_machine(("numpy", "PIL", "scipy", "numba", "deflate")),
         "scale": arguments.scale,
         "pairs": pairs,
         "megabytes": round(size / 1e6),
@@ -159,11 +135,7 @@ def main() -> None:
         "ratio_plain_to_check": round(medians["plain"][0] / medians["check"][0], 2),
         "load_average_at_end": round(os.getloadavg()[0], 1),
     }
-    text = json.dumps(result, indent=1) + "\n"
-    print(text, end="")
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(text)
+    print_and_store(result, arguments.output)
 
 
 if __name__ == "__main__":

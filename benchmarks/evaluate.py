@@ -31,7 +31,6 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 
 import argparse
 import json
-import platform
 import shutil
 import subprocess
 import sys
@@ -41,13 +40,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+from drawn import smooth
 from PIL import Image
+from record import describe_machine, seconds, store
 
 from sodbench.images import read_grey, write_grey
 
@@ -133,12 +133,9 @@ def draw_pairs(folder: Path, count: int, methods: int = 1) -> tuple[list[Path], 
     rng = np.random.default_rng(4)
     for number in range(count):
         shape = SIZES[number % len(SIZES)]
-        field = smooth(rng, shape, 0.12)
-        edge = np.quantile(field, 0.8)
-        save(masks / f"{number:05d}.png", np.where(field > edge, 255, 0))
-        for path in maps:
-            guess = field + 0.4 * smooth(rng, shape, 0.12) + 0.003 * rng.standard_normal(shape)
-            save(path / f"{number:05d}.png", 255 / (1 + np.exp(-6 * (guess - edge))))
+        images = draw_mask_and_maps(rng, shape, methods)
+        for path, values in zip((masks, *maps), images, strict=True):
+            save(path / f"{number:05d}.png", values)
     return maps, masks
 
 
@@ -160,26 +157,24 @@ def draw_many_pairs(folder: Path, count: int) -> tuple[Path, Path]:
 def draw_kind(maps: Path, masks: Path, kind: int, numbers: range) -> None:
     """One pair under several names."""
     rng = np.random.default_rng([4, kind])
-    shape = SIZES[kind % len(SIZES)]
-    field = smooth(rng, shape, 0.12)
-    edge = np.quantile(field, 0.8)
-    guess = field + 0.4 * smooth(rng, shape, 0.12) + 0.003 * rng.standard_normal(shape)
-    for path, values in (
-        (masks, np.where(field > edge, 255, 0)),
-        (maps, 255 / (1 + np.exp(-6 * (guess - edge)))),
-    ):
+    images = draw_mask_and_maps(rng, SIZES[kind % len(SIZES)], 1)
+    for path, values in zip((masks, maps), images, strict=True):
         first = path / f"{numbers[0]:06d}.png"
         save(first, values)
         for number in numbers[1:]:
             shutil.copyfile(first, path / f"{number:06d}.png")
 
 
-def smooth(rng: np.random.Generator, shape: tuple[int, int], width: float) -> Any:
-    """Noise of unit variance under a Gaussian whose width is a share of the image's shorter side."""
-    y, x = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])
-    kernel = np.exp(-2 * (np.pi * width * min(shape)) ** 2 * (y**2 + x**2))
-    field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * kernel, shape)
-    return field / field.std()
+def draw_mask_and_maps(
+    rng: np.random.Generator, shape: tuple[int, int], maps: int
+) -> Iterator[Any]:
+    """Yield a mask and then maps of it, which are smooth but for some grain."""
+    field = smooth(rng, shape, 0.12)
+    edge = np.quantile(field, 0.8)
+    yield np.where(field > edge, 255, 0)
+    for _ in range(maps):
+        guess = field + 0.4 * smooth(rng, shape, 0.12) + 0.003 * rng.standard_normal(shape)
+        yield 255 / (1 + np.exp(-6 * (guess - edge)))
 
 
 def save(path: Path, values: Any) -> None:
@@ -201,12 +196,6 @@ def draw_small_pairs(folder: Path, count: int) -> tuple[Path, Path]:
 
 
 # --- the parts ------------------------------------------------------------------------------------
-
-
-def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.process_time) -> float:
-    start = clock()
-    work()
-    return clock() - start
 
 
 def pillow(path: Path) -> None:
@@ -440,28 +429,6 @@ def on_cores(number: int) -> Iterator[None]:
 ALL_CORES = os.sched_getaffinity(0)
 
 
-def installed_version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        # used from its checkout
-        return "not installed"
-
-
-def machine() -> dict[str, Any]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    packages = ("sodbench", "pillow", "numpy", "numba", "deflate")
-    return {
-        "cpu": model,
-        "cores": len(ALL_CORES),
-        "threads of a core": threads_of_a_core(),
-        "load at the start": os.getloadavg()[0],  # a busy machine shares its caches
-        "python": platform.python_version(),
-        **{name: installed_version(name) for name in packages},
-    }
-
-
 def threads_of_a_core() -> str:
     """The processors that share the first one's core, as Linux lists them."""
     with suppress(OSError):
@@ -482,11 +449,12 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="where to store the JSON")
     arguments = parser.parse_args()
 
-    timings: dict[str, Any] = {"machine": machine()}
+    machine = describe_machine(("PIL", "numpy", "numba", "deflate"))
+    timings: dict[str, Any] = {"machine": {**machine, "threads of a core": threads_of_a_core()}}
     if arguments.cores:
         timings["pairs"] = arguments.pairs
         timings["many cores"] = many_cores(arguments.cores, arguments.pairs, arguments.rounds or 1)
-        write(timings, arguments.output)
+        store(timings, arguments.output)
         return
     with tempfile.TemporaryDirectory() as folder, on_cores(1):
         if arguments.real:
@@ -516,12 +484,7 @@ def main() -> None:
             if name in arguments.parts:
                 timings[name] = part()
                 print(json.dumps({name: timings[name]}, indent=1), flush=True)
-    write(timings, arguments.output)
-
-
-def write(timings: dict[str, Any], output: Path | None) -> None:
-    if output:
-        output.write_text(json.dumps(timings, indent=1) + "\n")
+    store(timings, arguments.output)
 
 
 if __name__ == "__main__":

@@ -23,13 +23,15 @@ is there.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from drawn import draw_images
+from record import describe_machine, store
 
 from sodbench.cli.train import hold_out
 from sodbench.datasets import find_dataset
@@ -83,7 +85,7 @@ def main() -> None:
     if arguments.part:
         parts = {"parity": parity, "trained": trained, "fixed": fixed, "bench": bench}
         record = parts[arguments.part](arguments)
-        arguments.output.write_text(json.dumps(record, indent=1) + "\n")
+        store(record, arguments.output)
         return
     if arguments.work:
         arguments.work.mkdir(parents=True, exist_ok=True)
@@ -95,14 +97,13 @@ def main() -> None:
 
 def run_parts(arguments: argparse.Namespace, work: Path) -> None:
     """Run the parts, one process each; store the record after each of them, and print a table of all."""
-    from sodbench.models.devices import choose_device, describe_machine
+    from sodbench.models.devices import choose_device
 
-    machine = describe_machine(choose_device(arguments.device))
+    machine = describe_machine(device=choose_device(arguments.device))
     name = machine["device_name"].lower().replace(" ", "_")
     output = arguments.output or HERE / "results" / f"gpu_{name}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {
-        "machine": {**machine, "cores": len(os.sched_getaffinity(0))},
+        "machine": machine,
         "length": "quick" if arguments.quick else "full" if arguments.full else "tiny",
         "seconds": {},
     }
@@ -119,7 +120,7 @@ def run_parts(arguments: argparse.Namespace, work: Path) -> None:
         outcome = run_part(command(part, arguments, work, result), part, arguments)
         record["seconds"][part] = round(time.perf_counter() - began, 1)
         record[part] = json.loads(result.read_text()) if result.exists() else {"failed": outcome}
-        output.write_text(json.dumps(record, indent=1) + "\n")
+        store(record, output)
         print(f"{part}: {outcome}, {record['seconds'][part]} s", flush=True)
     print("\n".join(table(record)))
 
@@ -306,46 +307,23 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         # one model that fails must not lose the others' figures
         except (SodbenchError, *FAILURES) as error:
             records[label] = {"failed": f"{type(error).__name__}: {error}"}
-        arguments.output.write_text(json.dumps(records, indent=1) + "\n")
+        store(records, arguments.output)
     return records
 
 
 def find_samples(arguments: argparse.Namespace) -> Any:
     """Return the stems and files of the real images, or of some that are drawn."""
-    import numpy as np
-
-    from sodbench.images import write_image
-    from sodbench.runners.prediction.inputs import find_images
-
     if arguments.data_root:
         samples = find_dataset("SOD", arguments.data_root).samples
         return [(sample.stem, sample.image) for sample in samples][: 2 if arguments.tiny else 300]
-    folder = arguments.work / "drawn"
-    rng = np.random.default_rng(0)
-    for number, (height, width) in enumerate(((300, 400), (267, 400), (400, 300), (64, 80)) * 3):
-        coarse = rng.integers(0, 200, (height // 8 + 1, width // 8 + 1, 3))
-        pixels = coarse.repeat(8, 0).repeat(8, 1)[:height, :width]
-        grain = rng.integers(0, 40, (height, width, 1))
-        write_image(folder / f"{number:02}.png", (pixels + grain).astype(np.uint8))
-    return find_images([folder])
+    return draw_images(arguments.work / "drawn", ((300, 400), (267, 400), (400, 300), (64, 80)) * 3)
 
 
 def rule_network() -> Any:
     """Return CSF with the weights of tests/reference/model_rule.py."""
-    import torch
+    from predict import load_model
 
-    sys.path.insert(0, str(HERE.parent / "tests" / "reference"))
-    import model_rule
-
-    from sodbench.models import create_model
-
-    network = create_model("csf-res2net50").eval()
-    state = {
-        key: torch.from_numpy(model_rule.tensor(key, tuple(value.shape), 0))
-        for key, value in network.state_dict().items()
-    }
-    network.load_state_dict(state)
-    return network
+    return load_model(None)
 
 
 def make_maps(network: Any, samples: Any, out: Path, device: str, precision: str) -> None:

@@ -10,17 +10,14 @@ maps, the encoding of the same pixels by Pillow at several levels and by ``sodbe
 import argparse
 import io
 import json
-import os
-import platform
-import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from record import describe_machine, seconds, store
 
 from sodbench.images import fast_png, read_grey
 
@@ -48,9 +45,7 @@ def milliseconds(
     for _ in range(rounds):
         for item in items:
             for name, work in contenders.items():
-                start = time.process_time_ns()
-                work(item)
-                times[name].append((time.process_time_ns() - start) / 1e6)
+                times[name].append(1e3 * seconds(lambda w=work, i=item: w(i)))
     return {name: median(taken) for name, taken in times.items()}
 
 
@@ -80,22 +75,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("-o", "--output", type=Path, help="where to store the JSON")
     arguments = parser.parse_args()
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    values: dict[str, Any] = {
-        "machine": {
-            "cpu": model,
-            "load at the start": os.getloadavg()[0],  # a busy machine shares its caches
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("sodbench", "pillow", "numpy", "numba", "deflate")},
-        }
-    }
+    machine = describe_machine(("PIL", "numpy", "numba", "deflate"))
+    values: dict[str, Any] = {"machine": machine}
     for folder in arguments.folders:
         name = "/".join(folder.parts[-2:])
         values[name] = measure(folder, arguments.files, arguments.rounds)
         print(json.dumps({name: values[name]}, indent=1), flush=True)
-    if arguments.output:
-        arguments.output.write_text(json.dumps(values, indent=1) + "\n")
+    store(values, arguments.output)
 
 
 if __name__ == "__main__":

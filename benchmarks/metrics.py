@@ -32,20 +32,20 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
-from importlib import metadata
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from drawn import smooth
+from record import describe_machine, seconds, store
 
 SIZES = {"300x400": (300, 400, 12), "1024x1024": (1024, 1024, 4), "2048x2048": (2048, 2048, 2)}
 """Height, width and number of pairs."""
@@ -69,25 +69,15 @@ print(imported - start, time.perf_counter() - imported)
 def drawn_pair(height: int, width: int, seed: int) -> tuple[Any, Any]:
     """A map and a mask: a smooth random object of a fifth of the image, and a soft guess at it."""
     rng = np.random.default_rng(seed)
-    field, other = (_smooth(rng.standard_normal((height, width)), 0.12) for _ in range(2))
+    field, other = (smooth(rng, (height, width), 0.12) for _ in range(2))
     mask = field > np.quantile(field, 0.8)
     guess = field + 0.5 * other
     soft = 1 / (1 + np.exp(-12 * (guess - np.quantile(guess, 0.8)) / guess.std()))
     return np.rint(230 * soft).astype(np.uint8), mask.astype(np.uint8) * np.uint8(255)
 
 
-def _smooth(noise: Any, width: float) -> Any:
-    """Noise under a Gaussian whose width is a share of the image's shorter side."""
-    y, x = (np.fft.fftfreq(n)[:, None] for n in noise.shape)
-    sigma = width * min(noise.shape)
-    kernel = np.exp(-2 * (np.pi * sigma) ** 2 * (y**2 + x.T**2))
-    return np.fft.ifft2(np.fft.fft2(noise) * kernel).real
-
-
 def milliseconds(work: Callable[[], Any]) -> float:
-    start = time.process_time()
-    work()
-    return (time.process_time() - start) * 1e3
+    return 1e3 * seconds(work)
 
 
 def ours(pairs: list[tuple[Any, Any]]) -> dict[str, list[float]]:
@@ -242,26 +232,6 @@ def first_call() -> dict[str, dict[str, float]]:
     return seconds
 
 
-def machine() -> dict[str, Any]:
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), model)
-    packages = ("numpy", "numba", "scipy", "pandas", "pysodmetrics", "opencv-python-headless")
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
 def measure_requested(peer_python: str | None) -> dict[str, Any]:
     """The section of the metrics on request."""
     section: dict[str, Any] = {"load_average": os.getloadavg()[0], "milliseconds": {}, "ratios": {}}
@@ -273,7 +243,7 @@ def measure_requested(peer_python: str | None) -> dict[str, Any]:
             rounds = requested(pairs)
             if peer_python:
                 answer: dict[str, Any] = peer_round(peer_python, pairs, "--as-requested-peer")
-                section["peer_machine"] = answer.pop("machine")
+                section["peer"] = answer.pop("peer")
                 rounds |= answer
             for name, values in rounds.items():
                 times.setdefault(name, []).extend(values)
@@ -293,9 +263,8 @@ def measure_requested(peer_python: str | None) -> dict[str, Any]:
 def measure_classical(peer_python: str | None) -> dict[str, Any]:
     """The sections of the metrics that are computed for every pair."""
     report: dict[str, Any] = {
-        "machine": machine(),
+        "machine": describe_machine(("numpy", "numba", "scipy", "pandas")),
         "threads": 1,
-        "load_average": os.getloadavg()[0],
         "first_call": first_call(),
     }
     report["milliseconds"], report["ratios"] = {}, {}
@@ -307,7 +276,7 @@ def measure_classical(peer_python: str | None) -> dict[str, Any]:
             rounds = ours(pairs)
             if peer_python:
                 answer: dict[str, Any] = peer_round(peer_python, pairs)
-                report["peer_machine"] = answer.pop("machine")
+                report["peer"] = answer.pop("peer")
                 rounds |= answer
             for name, values in rounds.items():
                 times.setdefault(name, []).extend(values)
@@ -349,14 +318,15 @@ def main() -> None:
         pairs = list(zip(stored["maps"], stored["masks"], strict=True))
         program = peer if arguments.as_peer else peer_requested
         program(pairs[:1])
-        print(json.dumps({**program(pairs), "machine": machine()}))
+        packages = ("pysodmetrics", "opencv-python-headless", "numpy", "scipy")
+        print(json.dumps({**program(pairs), "peer": {name: version(name) for name in packages}}))
         return
     report = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
     if arguments.only != "requested":
         report |= measure_classical(arguments.peer_python)
     if arguments.only != "classical":
         report["requested"] = measure_requested(arguments.peer_python)
-    arguments.output.write_text(json.dumps(report, indent=2) + "\n")
+    store(report, arguments.output)
 
 
 if __name__ == "__main__":

@@ -11,24 +11,18 @@ backward) costs launches whatever its size, and arithmetic by the pixels of its 
 """
 
 import argparse
-import csv
-import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-Size = tuple[int, int]
+from drawn import Size, read_sizes
+from record import store
+
 Batch = list[Size]
 Grouping = Callable[[list[Size]], list[Batch]]
 
 UPDATE, BATCH, EPOCHS = 10, 32, 3
-
-
-def read_sizes(path: Path, split: str) -> list[Size]:
-    with path.open(newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if row["split"] == split]
-    return [(int(row["height"]), int(row["width"])) for row in rows]
 
 
 def canvas(batch: Batch, multiple: int) -> Size:
@@ -159,8 +153,7 @@ def main() -> None:
     }
     for title, table in result.items():
         print_table(title, table)
-    if options.output:
-        options.output.write_text(json.dumps(result, indent=1) + "\n")
+    store(result, options.output)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,6 @@ Without ``--checkpoint`` the weights are those of tests/reference/model_rule.py.
 """
 
 import argparse
-import csv
-import json
-import os
 import statistics
 import sys
 import tempfile
@@ -37,19 +34,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from drawn import draw_images, read_sizes
 from PIL import Image
+from record import describe_machine, print_and_store
 from torch.utils.data import DataLoader
 
-from sodbench.images import decode_rgb, read_bytes, write_grey, write_image
+from sodbench.images import decode_rgb, read_bytes, write_grey
 from sodbench.models import create_model, load_checkpoint
-from sodbench.models.devices import choose_device, describe_machine, tensor_float
+from sodbench.models.devices import choose_device, tensor_float
 from sodbench.models.inference import InferenceNetwork
 from sodbench.parallel import processors
 from sodbench.runners.benchmark import count_macs, peak_memory, reset_peak_memory
@@ -163,39 +161,6 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-# ---- images --------------------------------------------------------------------------------------------
-
-
-def read_sizes(file: Path, count: int) -> list[tuple[int, int]]:
-    """Heights and widths of test images, as many as asked for, evenly taken from the file."""
-    with file.open(newline="") as rows:
-        sizes = [
-            (int(r["height"]), int(r["width"]))
-            for r in csv.DictReader(rows)
-            if r["split"] == "test"
-        ]
-    return [sizes[i * len(sizes) // count] for i in range(count)]
-
-
-def draw_image(numbered: tuple[int, tuple[int, int]], folder: Path) -> None:
-    """Write a drawn JPEG; its blobs under noise take about as many bytes as a photograph."""
-    number, (height, width) = numbered
-    rng = np.random.default_rng(number)
-    coarse = rng.integers(0, 200, (-(-height // 24), -(-width // 24), 3))
-    blobs = coarse.repeat(24, 0).repeat(24, 1)[:height, :width]
-    pixels = (blobs + rng.integers(0, 40, (height, width, 1))).astype(np.uint8)
-    write_image(folder / f"{number:05}.jpg", pixels)
-
-
-def draw_set(folder: Path, sizes: Sequence[tuple[int, int]]) -> Samples:
-    """Draw a set of images of these sizes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(processors(), get_context("forkserver")) as processes:
-        draw = partial(draw_image, folder=folder)
-        list(processes.map(draw, enumerate(sizes), chunksize=32))
-    return find_images([folder])
-
-
 # ---- programs ------------------------------------------------------------------------------------------
 
 
@@ -204,11 +169,7 @@ def load_model(checkpoint: Path | None) -> torch.nn.Module:
     if checkpoint:
         load_checkpoint(model, checkpoint)
     else:
-        state = {
-            k: torch.from_numpy(model_rule.tensor(k, tuple(v.shape), 0))
-            for k, v in model.state_dict().items()
-        }
-        model.load_state_dict(state)
+        model_rule.load(model)
     return model
 
 
@@ -291,7 +252,7 @@ def describe_network_alone(
     own = own_throughput(model, device, precision, size, 128 if device.type == "cuda" else 1)
     tflops = 2 * count_macs(model, *size) * own["images_per_second"] / 1e12
     alone = {"size": list(size), **own, "tflops": tflops}
-    if any(chip in describe_machine(device)["device_name"] for chip in ("H100", "H200")):
+    if any(chip in describe_machine(device=device)["device_name"] for chip in ("H100", "H200")):
         alone["share_of_peak"] = tflops / PEAK_TFLOPS[precision]
     return alone
 
@@ -423,7 +384,7 @@ def measure_stand_in(count: int, rounds: int) -> dict[str, Any]:
     from sodbench.images.fast_jpeg import _load_decoder
 
     with tempfile.TemporaryDirectory() as scratch:
-        samples = draw_set(Path(scratch, "images"), [ONE_SIZE] * count)
+        samples = draw_images(Path(scratch, "images"), [ONE_SIZE] * count)
         paths = [path for _, path in samples]
         record: dict[str, Any] = {
             "images": count,
@@ -468,12 +429,7 @@ def main() -> None:
     arguments = parse_arguments()
     device = torch.device("cpu") if arguments.stand_in else choose_device(arguments.device)
     record: dict[str, Any] = {
-        "machine": {
-            **describe_machine(device),
-            "processors": processors(),
-            "load_before": os.getloadavg()[0],
-        },
-        "threads": torch.get_num_threads(),
+        "machine": describe_machine(device=device),
         "rounds": arguments.rounds,
     }
     if arguments.stand_in:
@@ -488,18 +444,13 @@ def main() -> None:
             record |= measure_set(model, samples, device, arguments)
         else:
             count = arguments.count or 1500
+            every = read_sizes(arguments.sizes, "test")
+            mixed = [every[i * len(every) // count] for i in range(count)]
             with tempfile.TemporaryDirectory() as scratch:
-                for name, sizes in (
-                    ("one_size", [ONE_SIZE] * count),
-                    ("mixed", read_sizes(arguments.sizes, count)),
-                ):
-                    samples = draw_set(Path(scratch, name), sizes)
+                for name, sizes in (("one_size", [ONE_SIZE] * count), ("mixed", mixed)):
+                    samples = draw_images(Path(scratch, name), sizes)
                     record[name] = measure_set(model, samples, device, arguments)
-    text = json.dumps(record, indent=2)
-    print(text)
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(text + "\n")
+    print_and_store(record, arguments.output)
 
 
 if __name__ == "__main__":

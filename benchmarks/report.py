@@ -9,25 +9,24 @@ The result goes to benchmarks/results/report.json.
 """
 
 import argparse
-import json
-import os
-import platform
 import statistics as stats
 import tempfile
-import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+from record import describe_machine, print_and_store, wall_and_processor
 
 from sodbench.images import write_grey, write_image
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
 from sodbench.reports.analysis import analyse
 from sodbench.reports.inputs import ReportOptions
 from sodbench.reports.report import write_report
-from sodbench.results import Policy, Result, ResultInfo, build_result
+from sodbench.results import Policy, Result, ResultInfo
+from sodbench.results.derivation import build_result
 from sodbench.results.pair_table import FILE_COLUMNS, PairTable
+from sodbench.results.stored_pairs import PAIR_RECORD, StoredPairs
 
 SIZES = {
     "ECSSD": 1000,
@@ -82,17 +81,13 @@ def result(
         folders={f"{kind}s": str(folder / kind) for kind in FILE_COLUMNS},
         provenance={},
     )
-    return build_result(score(chosen, "salmetric", stems), info, chosen)
+    pairs = StoredPairs(files.stems, np.zeros(images, PAIR_RECORD), chosen)
+    return build_result(score(chosen, "salmetric", stems), info, pairs)
 
 
-def timed(work, repeats: int) -> dict[str, object]:
-    """Wall time, and the processor time of all threads and processes: on a machine that others use too, the two differ."""
-    wall, processor = [], []
-    for _ in range(repeats):
-        start, used = time.perf_counter(), sum(os.times()[:4])
-        work()
-        wall.append(time.perf_counter() - start)
-        processor.append(sum(os.times()[:4]) - used)
+def timed(work: Callable[[], object], repeats: int) -> dict[str, object]:
+    """The seconds of each repeat, and their medians."""
+    wall, processor = zip(*(wall_and_processor(work) for _ in range(repeats)), strict=True)
     return {
         "median_s": round(stats.median(wall), 2),
         "all_s": [round(s, 2) for s in wall],
@@ -111,31 +106,6 @@ def scipy_mae(values: np.ndarray) -> None:
         batch=50,
         rng=np.random.default_rng(0),
     )
-
-
-def machine() -> dict[str, object]:
-    import matplotlib
-    import scipy
-
-    model = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [
-            x.split(":")[1].strip()
-            for x in cpuinfo.read_text().splitlines()
-            if x.startswith("model name")
-        ]
-        model = names[0] if names else model
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "pandas": pd.__version__,
-        "matplotlib": matplotlib.__version__,
-    }
 
 
 def measure(folder: Path, share: int, repeats: int) -> dict[str, object]:
@@ -175,14 +145,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the images, one repeat")
     arguments = parser.parse_args()
     share, repeats = (10, 1) if arguments.quick else (1, 3)
-    measurements: dict[str, object] = {"machine": machine()}
+    measurements: dict[str, object] = {
+        "machine": describe_machine(("numpy", "scipy", "pandas", "matplotlib"))
+    }
 
     with tempfile.TemporaryDirectory() as folder:
         measurements |= measure(Path(folder), share, repeats)
-    text = json.dumps(measurements, indent=1)
-    print(text)
-    if not arguments.quick:
-        (Path(__file__).parent / "results" / "report.json").write_text(text + "\n")
+    output = Path(__file__).parent / "results" / "report.json"
+    print_and_store(measurements, None if arguments.quick else output)
 
 
 if __name__ == "__main__":

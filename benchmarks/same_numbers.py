@@ -99,11 +99,7 @@ def network_numbers() -> dict[str, np.ndarray[Any, Any]]:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     model = create_model("csf-res2net50")
-    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    rule = {
-        key: torch.from_numpy(model_rule.tensor(key, shape, 0)) for key, shape in shapes.items()
-    }
-    model.load_state_dict(rule)
+    model_rule.load(model)
     images = torch.linspace(-2, 2, 2 * 3 * 96 * 128).reshape(2, 3, 96, 128).sin()
     with torch.no_grad():
         logits = model.eval()(images).numpy()

@@ -20,10 +20,8 @@ device's arithmetic and memory.
 
 import argparse
 import collections
-import csv
 import itertools
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -35,11 +33,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from drawn import Size, read_sizes
+from record import describe_machine, store
 from torch import nn
 
 from sodbench.datasets import Dataset, dataset_from_folders
 from sodbench.images import read_grey, read_rgb, write_grey, write_image
-from sodbench.models.devices import choose_device, describe_machine, tensor_float
+from sodbench.models.devices import choose_device, tensor_float
 from sodbench.models.inference import normalise
 from sodbench.runners.distributed import ProcessGroup
 from sodbench.runners.training.data import check_pairs, plan_epoch, prefetch_updates
@@ -65,8 +65,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 # Their first losses differ by rounding only.
 SAME_MATHEMATICS = ("plain", "one by one", "exact", "padded")
 
-Size = tuple[int, int]
-
 
 @dataclass(frozen=True)
 class Step:
@@ -81,12 +79,7 @@ def sizes(listed: Path | None, count: int) -> list[Size]:
     """Sizes of the images, drawn from the list's training images or from the shares above."""
     rng = np.random.default_rng(0)
     if listed:
-        with listed.open() as file:
-            every = [
-                (int(r["height"]), int(r["width"]))
-                for r in csv.DictReader(file)
-                if r["split"] == "train"
-            ]
+        every = read_sizes(listed, "train")
         return [every[i] for i in rng.choice(len(every), count, replace=False)]
     known, shares = list(COMMON), np.array([*COMMON.values(), 100 - sum(COMMON.values())]) / 100
     other = [(int(height), 400) for height in rng.integers(220, 400, count)]
@@ -279,20 +272,12 @@ def main() -> None:
     ]
     names = tuple(n for n in VARIANTS if arguments.compiled or n != "padded compiled")
     result = {
-        "machine": {
-            **describe_machine(device),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-        },
+        "machine": describe_machine(device=device),
         **measure(device, every, names, arguments.rounds, seconds=45 if arguments.quick else 1e9),
-        "load_average_at_end": round(os.getloadavg()[0], 2),
     }
-    text = json.dumps(result, indent=1) + "\n"
-    print(text, end="")
+    print(json.dumps(result, indent=1))
     check_same_mathematics(result, device)
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(text)
+    store(result, arguments.output)
 
 
 if __name__ == "__main__":

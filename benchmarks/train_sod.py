@@ -15,22 +15,21 @@ continued.
 
 import argparse
 import json
-import os
 import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
+from record import describe_machine, print_and_store
 
 from sodbench.cli.train import hold_out
 from sodbench.datasets import Dataset, find_dataset
 from sodbench.images import read_grey
 from sodbench.metrics import Evaluator
 from sodbench.models import BASELINES
-from sodbench.models.devices import choose_device, describe_machine
+from sodbench.models.devices import choose_device
 from sodbench.runners.prediction.predict import predict
 from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.runners.training.log import read_log
@@ -129,11 +128,7 @@ def train_and_score(
     tenth = max(1, len(losses) // 10)
     run = json.loads((training.out / RUN).read_text())
     return {
-        "machine": {
-            **describe_machine(choose_device(device)),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-        },
+        "machine": describe_machine(device=choose_device(device)),
         "trained_on": len(rest),
         "scored_on": len(held),
         "start": "no backbone file: drawn weights",
@@ -173,11 +168,7 @@ def main() -> None:
         max_side=arguments.max_side,
         device=arguments.device,
     )
-    text = json.dumps(result, indent=1) + "\n"
-    print(text, end="")
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(text)
+    print_and_store(result, arguments.json)
 
 
 if __name__ == "__main__":

@@ -90,10 +90,12 @@ def squared_distances(  # type: ignore[no-untyped-def]
         _rule_out(low, marked)
         _list(marked, columns, before)
         for x in range(0, whole, _LANES):
-            # distances change by no more than one from pixel to pixel, here from the one above the middle
-            reach = int(np.sqrt(np.float64(row[x + _LANES // 2]))) + _LANES // 2 + 2
-            first = before[max(x - reach, 0) // _WORD]
-            last = before[min(x + _LANES + reach, whole - 1) // _WORD + 1]
+            # distances change by no more than one from pixel to pixel, so the row above limits how far the nearest
+            # columns of the first and the last pixel can be, and no pixel between them reaches farther
+            left = x - int(np.sqrt(np.float64(row[x]))) - 2
+            right = x + _LANES + int(np.sqrt(np.float64(row[x + _LANES - 1]))) + 1
+            first = before[max(left, 0) // _WORD]
+            last = before[min(right, whole - 1) // _WORD + 1]
             _lowest(row, x, squares, whole + x, columns, low, first, last)  # type: ignore[call-arg]
         # foreground between foreground is no candidate in _rule_out, so it is set to 0 here
         for x in range(width):

@@ -35,8 +35,8 @@ class TableOptions:
         Only these, in this order.
     methods_file : Path, optional
         A TOML file with the methods' labels, groups, years and keys for ``\\cite``.
-    published : sequence of str
-        Names of tables of the package, or CSV files, whose rows are added.
+    published : sequence of str, optional
+        Names of tables of the package, or CSV files, whose rows are added; an empty sequence: all tables of the package.
     published_methods : sequence of str, optional
         Only these of their rows.
     resamples, seed : int
@@ -48,7 +48,7 @@ class TableOptions:
     methods: Sequence[str] | None = None
     datasets: Sequence[str] | None = None
     methods_file: Path | None = None
-    published: Sequence[str] = ()
+    published: Sequence[str] | None = None
     published_methods: Sequence[str] | None = None
     resamples: int = 1000
     seed: int = 0
@@ -81,15 +81,18 @@ def make_table(results: Sequence[Result], options: TableOptions | None = None) -
     """
     options = options or TableOptions()
     entries = read_methods_file(options.methods_file) if options.methods_file else {}
-    methods = options.methods or _order_of_file(results, entries)
-    published = select_published(options.published, options.published_methods)
     present = {result.dataset for result in results}
+    datasets = [d if d in present else canonical_name(d) for d in options.datasets or ()] or None
+    # without --methods: those that have a result here
+    shown = [r for r in results if datasets is None or r.dataset in datasets]
+    methods = options.methods or _order_of_file(shown, entries)
+    published = select_published(options.published, options.published_methods)
     available = set.intersection(*(set(r.metrics) for r in results)) if results else set()
     analysis = analyse(
         label_results(results, entries),
         metrics=options.metrics or [m for m in PAPER_METRICS if m in available],
-        methods=[label_of(m, entries) for m in methods],
-        datasets=[d if d in present else canonical_name(d) for d in options.datasets or ()] or None,
+        methods=[label_of(m, entries) for m in methods] or None,
+        datasets=datasets,
         resamples=options.resamples if options.layout.superscripts else _RESAMPLES_WITHOUT_TESTS,
         seed=options.seed,
     )

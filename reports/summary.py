@@ -1,32 +1,33 @@
 """The first lines of a report: one sentence with the result and its uncertainty, then everything that qualifies it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sodbench.errors import ProblemKind
-from sodbench.metrics.catalogue import Metric, find_metric
+from sodbench.metrics.catalogue import find_metric
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.compare import Comparison
 from sodbench.reports.document import Alert
 from sodbench.reports.image_counts import MIN_IMAGES_FOR_WIDTH
 from sodbench.reports.tables import format_difference, format_p_value, format_score
 
-# What an alert of a kind of problem says; other kinds are shown under their own names
+# What an alert of a kind of problem counts, and what it says of them; other kinds are shown under their own names
 _PROBLEM_TEXTS = {
-    "grey-mask": "masks with grey levels, which are binarised by the protocol",
-    "size": "maps of another size than their mask, which were resized",
-    "missing": "maps that are missing",
-    "unreadable": "maps that cannot be read",
-    "extra": "maps without a mask",
-    "empty-mask": "masks without foreground",
-    "black-map": "maps without any foreground",
-    "undefined-s": "images whose S-measure is undefined",
+    "grey-mask": ("mask", "with grey levels, binarised by the protocol"),
+    "size": ("map", "resized to the size of the mask"),
+    "missing": ("missing map", ""),
+    "unreadable": ("unreadable map", ""),
+    "extra": ("map", "without a mask"),
+    "empty-mask": ("mask", "without foreground"),
+    "black-map": ("map", "without any foreground"),
+    "undefined-s": ("image", "with an undefined S-measure"),
 }
 _MASK_PROBLEMS = (ProblemKind.GREY_MASK, ProblemKind.EMPTY_MASK, ProblemKind.UNREADABLE_MASK)
-# More exceptions than this make the headline unreadable
+# More exceptions, or groups of datasets, than this make the headline unreadable
 _MAX_EXCEPTIONS = 3
+_MAX_METHOD_SETS = 3
 
 
 def write_headline(analysis: Analysis) -> str:
@@ -39,33 +40,48 @@ def write_headline(analysis: Analysis) -> str:
     Returns
     -------
     str
-        Which method leads, by how much in the primary metric, with interval and p; where nothing can be compared, the
-        scores of the only method, or that fact.
+        Which method leads, by how much in the primary metric, with interval and p; datasets that compare other methods
+        are described by themselves. Where nothing can be compared, the scores of the only method, or that fact.
     """
-    ranked = [d for d in analysis.datasets if len(analysis.ranked.get(d, ())) > 1]
-    metrics = [m for m in analysis.metrics if m.sign]
-    winners = {(d, m.name): _best(analysis, d, m) for d in ranked for m in metrics}
-    winners = {key: method for key, method in winners.items() if method}
-    if not winners:
+    groups: dict[frozenset[str], list[str]] = {}
+    for dataset in analysis.datasets:
+        methods = frozenset(analysis.ranked.get(dataset, ()))
+        if len(methods) > 1:
+            groups.setdefault(methods, []).append(dataset)
+    texts = [_describe_group(analysis, d, len(groups) == 1) for d in groups.values()]
+    texts = [text for text in texts if text]
+    if not texts:
         return _describe_single(analysis)
-    leader, count = Counter(winners.values()).most_common(1)[0]
-    if len(ranked) == 1:
-        verb = f"leads in {count} of {len(winners)} metrics on {ranked[0]}"
-    else:
-        verb = f"is best in {count} of {len(winners)} columns ({len(ranked)} datasets, {len(metrics)} metrics)"
-    parts = [f"{leader} {verb}.", _describe_lead(analysis, ranked, winners)]
-    others = [(key, m) for key, m in winners.items() if m != leader]
-    if len(ranked) == 1 and 0 < len(others) <= _MAX_EXCEPTIONS:
-        parts += [_describe_exception(analysis, leader, *key, method) for key, method in others]
-    return " ".join(part for part in parts if part)
+    if len(texts) > _MAX_METHOD_SETS:
+        return "The datasets have results of different methods; the table of scores marks the best on each."
+    return " ".join(texts)
 
 
-def _best(analysis: Analysis, dataset: str, metric: Metric) -> str:
-    scores = analysis.values[(dataset, metric.name)].dropna()
-    scores = scores[scores.index.isin(analysis.ranked[dataset])]
-    if len(scores) < 2:
+def _describe_group(analysis: Analysis, datasets: Sequence[str], with_exceptions: bool) -> str:
+    """The result on datasets that compare the same methods; empty if no metric has a best method there."""
+    metrics = [m for m in analysis.metrics if m.sign]
+    orders = {(d, m.name): analysis.best_first(d, m) for d in datasets for m in metrics}
+    winners = {key: order[0] for key, order in orders.items() if len(order) > 1}
+    if not winners:
         return ""
-    return str(scores.idxmax() if metric.higher_is_better else scores.idxmin())
+    times = Counter(winners.values())
+    count = max(times.values())
+    leaders = [method for method in times if times[method] == count]
+    tied = len(leaders) > 1
+    if len(datasets) == 1:
+        verb = "each lead" if tied else "leads"
+        where = f"in {count} of {len(winners)} metrics on {datasets[0]}"
+    else:
+        verb = "are each best" if tied else "is best"
+        where = f"in {count} of {len(winners)} columns ({len(datasets)} datasets, {len(metrics)} metrics)"
+    parts = [
+        f"{' and '.join(leaders)} {verb} {where}.",
+        _describe_lead(analysis, datasets, orders),
+    ]
+    others = [(key, m) for key, m in winners.items() if m not in leaders]
+    if with_exceptions and len(datasets) == 1 and not tied and 0 < len(others) <= _MAX_EXCEPTIONS:
+        parts += [_describe_exception(analysis, leaders[0], *key, method) for key, method in others]
+    return " ".join(part for part in parts if part)
 
 
 def _describe_single(analysis: Analysis) -> str:
@@ -83,36 +99,31 @@ def _describe_single(analysis: Analysis) -> str:
 
 
 def _describe_lead(
-    analysis: Analysis, ranked: Sequence[str], winners: dict[tuple[str, str], str]
+    analysis: Analysis, ranked: Sequence[str], orders: Mapping[tuple[str, str], Sequence[str]]
 ) -> str:
     """How far the best method is ahead of the second in the primary metric, or on how many datasets significantly."""
     metric = analysis.primary_metric
     leads = []
     for dataset in ranked:
-        best = winners.get((dataset, metric.name))
-        if best and (comparison := _against_second(analysis, dataset, metric, best)):
-            leads.append((best, comparison))
+        order = orders.get((dataset, metric.name), ())
+        if len(order) > 1:
+            comparison = _find_comparison(analysis, dataset, metric.name, order[0], order[1])
+            leads += [(order[0], comparison)] if comparison else []
     if not leads:
         return ""
     if len(leads) == 1:
         best, comparison = leads[0]
         return f"{metric.title}: {_describe_difference(best, comparison)}."
     times = Counter(best for best, _ in leads)
-    best, count = times.most_common(1)[0]
-    significant = sum(c.winner == best for method, c in leads if method == best)
-    return (
-        f"{metric.title}: {best} is first on {count} of {len(leads)} datasets, on {significant} of them significantly "
-        "better than the second."
-    )
-
-
-def _against_second(
-    analysis: Analysis, dataset: str, metric: Metric, best: str
-) -> Comparison | None:
-    scores = analysis.values[(dataset, metric.name)].dropna()
-    scores = scores[scores.index.isin(analysis.ranked[dataset]) & (scores.index != best)]
-    second = str(scores.idxmax() if metric.higher_is_better else scores.idxmin())
-    return _find_comparison(analysis, dataset, metric.name, best, second)
+    most = max(times.values())
+    clauses = []
+    for method in (m for m in times if times[m] == most):
+        significant = sum(c.winner == method for best, c in leads if best == method)
+        clauses.append(
+            f"{method} is first on {most} of {len(leads)} datasets, on {significant} of them significantly better "
+            "than the second"
+        )
+    return f"{metric.title}: {'; '.join(clauses)}."
 
 
 def _find_comparison(
@@ -162,21 +173,20 @@ def find_alerts(analysis: Analysis, input_problems: Sequence[str]) -> list[Alert
     """
     reasons = analysis.comparable.reasons
     excluded = [key for key in reasons if len(analysis.methods) > 1]
-    smallest = {
-        d: min(r.n for (_, e), r in analysis.results.items() if e == d) for d in analysis.datasets
-    }
+    smallest = analysis.fewest_images
     undecided = sum(c.undecided for c in analysis.comparisons)
+    image_counts = len(analysis.check_image_counts())
     alerts = [
         Alert(
             "not compared",
             len(excluded),
-            "result" + "s" * (len(excluded) != 1) + " made in another way or from other images",
+            _word_count(len(excluded), "result", "made in another way or from other images"),
             "uncertainty",
         ),
         Alert(
             "number of images",
-            len(analysis.check_image_counts()),
-            "results with other images than the official ones",
+            image_counts,
+            _word_count(image_counts, "result", "with other images than the official ones"),
             "problems",
         ),
         Alert(
@@ -188,17 +198,26 @@ def find_alerts(analysis: Analysis, input_problems: Sequence[str]) -> list[Alert
         Alert(
             "undecided",
             undecided,
-            "tests within the Monte Carlo error of the significance level",
+            _word_count(
+                undecided, "test", "within the Monte Carlo error of the significance level"
+            ),
             "uncertainty",
         ),
-        Alert("inputs", len(input_problems), "remarks on the inputs of this report", "problems"),
+        Alert(
+            "inputs",
+            len(input_problems),
+            _word_count(len(input_problems), "remark", "on the inputs of this report"),
+            "problems",
+        ),
     ]
-    kinds = _count_problems(analysis)
-    alerts += [
-        Alert(kind, count, _PROBLEM_TEXTS.get(kind, f"files with the problem {kind}"), "problems")
-        for kind, count in kinds.most_common()
-    ]
+    for kind, count in _count_problems(analysis).most_common():
+        noun, rest = _PROBLEM_TEXTS.get(kind, ("file", f"with the problem {kind}"))
+        alerts.append(Alert(kind, count, _word_count(count, noun, rest), "problems"))
     return [alert for alert in alerts if alert.count]
+
+
+def _word_count(count: int, noun: str, rest: str) -> str:
+    return f"{noun}{'' if count == 1 else 's'} {rest}".rstrip()
 
 
 def _count_problems(analysis: Analysis) -> Counter[str]:

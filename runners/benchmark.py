@@ -32,7 +32,8 @@ from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.parallel import processors
 from sodbench.runners.prediction.batching import is_out_of_memory
 from sodbench.runners.prediction.predict import predict
-from sodbench.runners.prediction.predictors import Predictor, load_predictor
+from sodbench.runners.prediction.predictor import Predictor
+from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.version import __version__
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ class Cost:
     end_to_end : float
         Images per second from JPEG to PNG.
     peak_memory_bytes : int or None
-        None where the system does not tell.
-        Of the device on CUDA, otherwise of the process.
+        Of the device on CUDA, otherwise of the process; None where the system does not report it.
     """
 
     height: int
@@ -364,7 +364,7 @@ def reset_peak_memory(device: "torch.device | None") -> None:
 def peak_memory(device: "torch.device | None") -> int | None:
     """Return the peak memory in bytes since `reset_peak_memory`: of the device on CUDA, otherwise of the process.
 
-    None where the system does not tell (Windows).
+    None where the system does not report it (Windows).
     """
     if device is not None and device.type == "cuda":
         import torch

@@ -189,9 +189,10 @@ def bar(total: int | None, description: str, unit: str = "it", **options: Any) -
             "file": _ProgressMessages(),
             "delay": _SECONDS_BETWEEN_MESSAGES,
             "mininterval": _SECONDS_BETWEEN_MESSAGES,
-            "bar_format": "{desc}: {n_fmt} of {total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+            "bar_format": "{desc}{n_fmt} of {total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
         }
-    return tqdm(total=total, desc=printable(description), unit=unit, **options)
+    # with its colon, as set_description ends it
+    return tqdm(total=total, desc=f"{printable(description)}: ", unit=unit, **options)
 
 
 def track(items: Iterable[T], description: str, unit: str = "it") -> Iterator[T]:

@@ -6,9 +6,33 @@ Every other module lists through these functions, so that links and stray files 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from sodbench.errors import SodbenchError
+
+# The folders listed so far inside `listing_once`, by their paths; None outside it
+_listings: ContextVar[dict[str, list[os.DirEntry[str]]] | None] = ContextVar(
+    "_listings", default=None
+)
+
+
+@contextmanager
+def listing_once() -> Iterator[None]:
+    """Read each folder once, however often it is listed in this context.
+
+    Finding the layout of a dataset and pairing its files asks for one folder up to six times, which takes time where a
+    folder holds many files or is on a network, and might see two states of it.  Nothing may be created or deleted in
+    these folders meanwhile.
+    """
+    if _listings.get() is not None:
+        yield
+        return
+    token = _listings.set({})
+    try:
+        yield
+    finally:
+        _listings.reset(token)
 
 
 def list_names(folder: Path) -> list[str]:
@@ -20,7 +44,7 @@ def list_names(folder: Path) -> list[str]:
         If the folder does not exist or cannot be read.
     """
     with _reading(folder):
-        return os.listdir(folder)  # noqa: PTH208  paths take several times as long
+        return [entry.name for entry in _list_entries(folder)]
 
 
 def scan(folder: Path) -> list[os.DirEntry[str]]:
@@ -31,8 +55,8 @@ def scan(folder: Path) -> list[os.DirEntry[str]]:
     SodbenchError
         If the folder does not exist or cannot be read.
     """
-    with _reading(folder), os.scandir(folder) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
+    with _reading(folder):
+        return sorted(_list_entries(folder), key=lambda entry: entry.name)
 
 
 def list_paths(folder: Path) -> list[Path]:
@@ -98,13 +122,40 @@ def list_file_numbers(folder: str) -> set[int] | None:
         None for a folder that holds links, whose files are elsewhere, and for one that cannot be read.
     """
     try:
-        with os.scandir(folder or os.curdir) as listed:
-            entries = list(listed)
+        entries = _list_entries(folder or os.curdir)
     except OSError:
         return None
     if any(entry.is_symlink() for entry in entries):
         return None
     return {entry.inode() for entry in entries}
+
+
+def count_files(folder: Path, enough: int) -> int:
+    """Count the files below a folder, quickly and roughly.
+
+    Parameters
+    ----------
+    folder : Path
+        It need not exist.
+    enough : int
+        Where the count stops.
+
+    Returns
+    -------
+    int
+        Files that cannot be listed and links to folders are left out.
+    """
+    number = 0
+    waiting = [folder]
+    while waiting and number < enough:
+        try:
+            entries = _list_entries(waiting.pop())
+        except OSError:
+            continue
+        below = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+        number += len(entries) - len(below)
+        waiting += map(Path, below)
+    return number
 
 
 def name_stem(name: str) -> str:
@@ -117,6 +168,19 @@ def name_stem(name: str) -> str:
     """
     at = name.rfind(".")
     return name[:at] if 0 < at < len(name) - 1 else name
+
+
+def _list_entries(folder: Path | str) -> list[os.DirEntry[str]]:
+    """The entries of a folder, in any order; those read before in `listing_once`."""
+    listings = _listings.get()
+    key = str(folder)
+    if listings is not None and key in listings:
+        return listings[key]
+    with os.scandir(folder) as listed:
+        entries = list(listed)
+    if listings is not None:
+        listings[key] = entries
+    return entries
 
 
 @contextmanager
@@ -146,9 +210,9 @@ def list_folders(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         return []
-    with _reading(folder), os.scandir(folder) as entries:
+    with _reading(folder):
         # files are most of what a folder holds, and are passed over in the quickest way
-        others = [e for e in entries if not e.is_file(follow_symlinks=False)]
+        others = [e for e in _list_entries(folder) if not e.is_file(follow_symlinks=False)]
     names = [e.name for e in others if not _is_stray(e.name) and _is_folder(e)]
     return [folder / name for name in sorted(names)]
 
@@ -170,9 +234,9 @@ def walk(folder: Path, _parents: tuple[Path, ...] = ()) -> Iterator[tuple[Path, 
         yield folder, f"a link back to {real}, which holds it"
         return
     yield folder, ""
-    with _reading(folder), os.scandir(folder) as listed:
+    with _reading(folder):
         # files are most of what a folder holds, and are passed over before anything is sorted
-        entries = [e for e in listed if not e.is_file(follow_symlinks=False)]
+        entries = [e for e in _list_entries(folder) if not e.is_file(follow_symlinks=False)]
     for entry in sorted(entries, key=lambda entry: entry.name):
         if _is_stray(entry.name):
             continue

@@ -117,16 +117,10 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def ruled_csf():
     """CSF with the weights of tests/reference/model_rule.py, seed 0, in eval mode; leave it as it is."""
-    import torch
     from reference import model_rule
 
     from sodbench.models import create_model
 
     model = create_model("csf-res2net50")
-    model.load_state_dict(
-        {
-            key: torch.from_numpy(model_rule.tensor(key, tuple(value.shape), 0))
-            for key, value in model.state_dict().items()
-        }
-    )
+    model_rule.load(model)
     return model.eval()

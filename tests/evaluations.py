@@ -10,7 +10,7 @@ from sodbench.cli import main
 from sodbench.errors import SodbenchError
 from sodbench.files import CHECKSUM, file_hash
 from sodbench.results import load_result
-from sodbench.results.counts_file import seal
+from sodbench.results.counts_archive import seal
 from sodbench.results.result_file import _digest, nan_to_none
 from sodbench.runners.evaluation.evaluate import evaluate
 from sodbench.runners.evaluation.verify import verify_results

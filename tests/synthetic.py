@@ -8,8 +8,10 @@ from PIL import Image
 from sodbench.errors import Problem
 from sodbench.images import write_grey, write_image
 from sodbench.metrics import Counts, PreparedMask, count_pair, score
-from sodbench.results import Policy, Result, ResultInfo, build_result
+from sodbench.results import Policy, Result, ResultInfo
+from sodbench.results.derivation import build_result
 from sodbench.results.pair_table import PairTable
+from sodbench.results.stored_pairs import PAIR_RECORD, StoredPairs
 
 ODD = ("plain", "<b>bold</b> & co", "50%_net #1 $x$ ^~", "U²-Net β漢|*_`[x](y)")
 """Method names that mean something in HTML, LaTeX or Markdown."""
@@ -78,7 +80,18 @@ def synthetic(
         },
         provenance=provenance or {"scored_by": f"sodbench eval {method} masks", "maps": None},
     )
-    return build_result(score(counts, protocol, files.stems), info, counts)
+    pairs = stored_pairs(counts, files.stems)
+    return build_result(score(counts, protocol, files.stems), info, pairs)
+
+
+def stored_pairs(counts: Counts, stems) -> StoredPairs:
+    """Counted pairs of binary masks with records of files that no one has read."""
+    records = np.zeros(len(counts), PAIR_RECORD)
+    levels = counts.histogram.any(axis=(1, 2))
+    records["brightest"] = 255 - levels[:, ::-1].argmax(axis=1)
+    records["size"] = records["map_size"] = counts.size
+    records["absolute_error"] = counts.absolute_error
+    return StoredPairs(tuple(stems), records, counts)
 
 
 def report_page(results, out, **options) -> Path:

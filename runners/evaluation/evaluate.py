@@ -16,6 +16,7 @@ from sodbench.console import bar, logger
 from sodbench.datasets import find_masks, infer_dataset_name, known_name
 from sodbench.errors import Problem, ProblemKind, ProblemsError, Severity, SodbenchError
 from sodbench.files import lock_folder
+from sodbench.folders import listing_once
 from sodbench.garbage import freeze_gc
 from sodbench.metrics import DEFAULT_PROTOCOL, PROTOCOLS, get_protocol
 from sodbench.metrics.scores import BlockScores
@@ -23,15 +24,10 @@ from sodbench.plugins import load_plugins
 from sodbench.results import RESULT_FILE, Policy, Result, derive_result
 from sodbench.results.policy import Channel, Missing, Resize, Undefined
 from sodbench.results.store import CountsStore
-from sodbench.runners.evaluation.assemble import Outcome, describe, store_result
+from sodbench.runners.evaluation.assemble import Outcome, describe, result_folder, store_result
 from sodbench.runners.evaluation.count import MapProblem, Scoring, Visit
 from sodbench.runners.evaluation.plan import EvaluationPlan, plan_evaluation
-from sodbench.runners.evaluation.preflight import (
-    advise,
-    check_not_swapped,
-    check_plan,
-    result_folder,
-)
+from sodbench.runners.evaluation.preflight import advise, check_not_swapped, check_plan
 from sodbench.runners.evaluation.reuse import Reusable, find_reusable
 from sodbench.runners.evaluation.task import Task
 from sodbench.runners.evaluation.workers import Workers
@@ -182,6 +178,7 @@ def evaluate_tree(
     return evaluate_plan(plan, protocols, output=output, workers=workers, force=force)
 
 
+@listing_once()
 def _plan_folders(
     predictions: Path | str, truth: Path | str, **options: Unpack[EvaluateOptions]
 ) -> EvaluationPlan:

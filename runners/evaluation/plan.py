@@ -10,7 +10,7 @@ from sodbench.datasets.dataset import check_dataset_name
 from sodbench.datasets.layouts import describe_layouts
 from sodbench.datasets.list_files import list_subset_name
 from sodbench.errors import Problem, ProblemKind, SodbenchError
-from sodbench.folders import list_file_folders
+from sodbench.folders import list_file_folders, listing_once
 from sodbench.results.policy import Policy
 from sodbench.runners.evaluation.prediction_tree import PredictionTree, is_selected, read_tree
 from sodbench.runners.evaluation.task import Task, find_same_files, make_task
@@ -121,6 +121,7 @@ class EvaluationPlan:
         return {"tasks": tasks, "not_scored": list(self.ignored), "problems": problems}
 
 
+@listing_once()
 def plan_evaluation(
     predictions: Path,
     truths: Sequence[Dataset],

@@ -14,7 +14,7 @@ import numpy as np
 from sodbench.console import bar
 from sodbench.datasets import find_masks
 from sodbench.errors import SodbenchError, StoredFileError
-from sodbench.folders import walk
+from sodbench.folders import listing_once, walk
 from sodbench.metrics import Counts
 from sodbench.results import (
     COUNTS_FILE,
@@ -100,7 +100,9 @@ def verify_results(
     folders = _result_folders(Path(results))
     tasks: tuple[Task, ...] = ()
     if predictions is not None and truth is not None:
-        tasks = plan_evaluation(Path(predictions), find_masks(truth, data_root=data_root)).tasks
+        with listing_once():
+            truths = find_masks(truth, data_root=data_root)
+            tasks = plan_evaluation(Path(predictions), truths).tasks
     return [_verify(folder, tasks, len(folders) == 1, workers or Workers()) for folder in folders]
 
 

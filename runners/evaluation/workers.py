@@ -5,7 +5,6 @@ each other whenever a kernel returns to the interpreter. A library call cannot d
 the user's script again, which is only safe if the script is written for it.
 """
 
-import os
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from sodbench.errors import SodbenchError
+from sodbench.folders import count_files
 from sodbench.metrics.compiled import have_cache, is_code_kept
 from sodbench.metrics.registration import registered_formulas
 from sodbench.parallel import thread_pool, worker_count
@@ -111,7 +111,7 @@ class Workers:
         return self.processes and n_maps >= MIN_MAPS_FOR_PROCESSES and have_cache()
 
     def _number(self, n_maps: int) -> int:
-        """How many workers a number of maps is worth."""
+        """How many workers count a number of maps in the least time."""
         least = _MIN_MAPS_PER_PROCESS if self._uses_processes(n_maps) else _MIN_MAPS_PER_THREAD
         return worker_count(self.jobs, items=n_maps // least)
 
@@ -176,29 +176,6 @@ class _Pool(NamedTuple):
     executor: Executor
     number: int
     are_processes: bool
-
-
-def count_files(folder: Path, enough: int) -> int:
-    """Count the files below a folder, quickly and roughly.
-
-    Parameters
-    ----------
-    folder : Path
-        It need not exist.
-    enough : int
-        Where the count stops.
-
-    Returns
-    -------
-    int
-        Files that cannot be listed and links to folders are left out.
-    """
-    number = 0
-    for _, _, names in os.walk(folder):
-        number += len(names)
-        if number >= enough:
-            break
-    return number
 
 
 def _is_positive_integer(value: object) -> bool:

@@ -1,6 +1,6 @@
 """Images to saliency maps: decode, predict and encode, all three at the same time.
 
-Images are decoded by threads, predicted in batches (`sodbench.runners.prediction.planning` says which), and written as
+Images are decoded by threads, predicted in batches (`sodbench.runners.prediction.planning` chooses them), and written as
 8-bit grey PNG of the image's own size by the same threads. Every queue is bounded. A rerun predicts only what is missing
 (`sodbench.runners.prediction.folder`).
 
@@ -49,7 +49,7 @@ from sodbench.runners.prediction.planning import (
     ShapeCosts,
     make_batches,
 )
-from sodbench.runners.prediction.predictors import Maps, Predictor
+from sodbench.runners.prediction.predictor import Maps, Predictor
 
 # Threads that decode and encode: as many as serve 5,000 images/s. Each needs Python's lock between its calls, and more of
 # them hold up the thread that launches the network.

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_exit_zero, add_format, add_jobs, add_output
+from sodbench.cli.options import add_channel, add_exit_zero, add_format, add_jobs, add_output
 from sodbench.cli.values import path, positive
 
 
@@ -33,12 +33,7 @@ def add_parser(commands: Any) -> None:
         metavar="DIR",
         help="folder of the images: only their maps, and shown",
     )
-    parser.add_argument(
-        "--channel",
-        choices=("grey", "alpha"),
-        default="grey",
-        help="what of a map's file is compared: its grey values, or its alpha channel, as for cutouts (default: grey)",
-    )
+    add_channel(parser, "compared")
     parser.add_argument(
         "--show",
         type=positive,
@@ -61,11 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.console import logger, show
     from sodbench.errors import SodbenchError
     from sodbench.quoting import printable
-    from sodbench.reports.agreement import (
-        check_agreement_page,
-        format_agreement,
-        write_agreement_page,
-    )
+    from sodbench.reports.agreement import format_agreement, write_agreement_page
+    from sodbench.reports.report_folder import check_own_page
     from sodbench.runners.agreement import compare_folders, find_methods
 
     page = arguments.output
@@ -74,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     methods = find_methods(arguments.maps)
     if page:
         folders = [*methods.values(), *([arguments.images] if arguments.images else [])]
-        check_agreement_page(page, folders)
+        check_own_page(page, folders)
     compared = compare_folders(
         methods, arguments.images, channel=arguments.channel, jobs=arguments.jobs
     )

@@ -13,9 +13,11 @@ from sodbench.cli.conditions import (
     report_outcomes,
 )
 from sodbench.cli.options import (
+    add_channel,
     add_exit_zero,
     add_format,
     add_limits,
+    add_names,
     add_output,
     add_policy,
     add_protocol,
@@ -25,7 +27,7 @@ from sodbench.cli.options import (
     read_protocols,
     read_truth_root,
 )
-from sodbench.cli.values import filled, names, path, positive, refuse_without_effect, some_names
+from sodbench.cli.values import filled, names, path, positive, refuse_without_effect
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.metrics.catalogue import (
     DEFAULT_METRICS,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from sodbench.datasets import Dataset
     from sodbench.reports.conditions import Condition
     from sodbench.reports.text import WorstImages
-    from sodbench.results.groups import GroupedResult, Grouping
+    from sodbench.results.groups import GroupedResult
     from sodbench.runners.evaluation.evaluate import Evaluation
     from sodbench.runners.evaluation.plan import EvaluationPlan
     from sodbench.runners.evaluation.workers import Workers
@@ -102,13 +104,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         help="instead of PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' per line",
     )
     for what in ("methods", "datasets"):
-        group.add_argument(
-            f"--{what}",
-            nargs="+",
-            type=some_names,
-            metavar="NAME",
-            help=f"only these {what} of the tree",
-        )
+        add_names(group, f"--{what}", f"only these {what} of the tree")
     add_limits(group)
     group.add_argument(
         "--shard",
@@ -133,24 +129,17 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
 def _add_scoring(group: argparse._ArgumentGroup) -> None:
     """Add the options that choose the conventions and the workers."""
     add_protocol(group)
-    group.add_argument(
-        "--channel",
-        choices=("grey", "alpha"),
-        default="grey",
-        help="what of a map's file is scored: its grey values, or its alpha channel, as for cutouts (default: grey)",
-    )
+    add_channel(group, "scored")
     add_workers(group)
 
 
 def _add_printing(group: argparse._ArgumentGroup) -> None:
     """Add the options that choose which scores are printed, and how."""
     add_format(group, ("table", "markdown", "csv", "json"))
-    group.add_argument(
+    add_names(
+        group,
         "--metrics",
-        nargs="+",
-        type=some_names,
-        metavar="NAME",
-        help=f"metrics to compute and print (default: {','.join(DEFAULT_METRICS)}; in JSON all usual ones); 'all' prints "
+        f"metrics to compute and print (default: {','.join(DEFAULT_METRICS)}; in JSON all usual ones); 'all' prints "
         f"all listed ones, {', '.join(PAPER_COLUMNS)} the columns of papers' tables; 'help' lists the names with their meaning, and parameters such as iou@0.5 and f_max(b2=1)",
     )
     group.add_argument(
@@ -199,7 +188,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Score the maps, print the scores, and report the problems."""
     from sodbench.cli.problems import report_problems
     from sodbench.console import logger, show
+    from sodbench.folders import listing_once
     from sodbench.garbage import freeze_gc
+    from sodbench.results.groups import group_results, read_grouping
     from sodbench.runners.evaluation.workers import command_line_workers
 
     load_plugins("sodbench.metrics")
@@ -209,15 +200,16 @@ def run(arguments: argparse.Namespace) -> int:
     metrics = _read_metrics(arguments.metrics)
     _check_options(arguments, metrics)
     conditions = read_conditions(arguments, "--require")
-    grouping = _load_grouping(arguments.group_by) if arguments.group_by else None
+    grouping = read_grouping(arguments.group_by) if arguments.group_by else None
     wanted = (*metrics, *(condition.metric for condition in conditions))
     with command_line_workers(
         arguments.jobs, None if arguments.dry_run else arguments.dask
     ) as workers:
-        if _starts_workers_early(arguments):
-            workers.start_for(arguments.predictions)
-        with freeze_gc():
-            plan = _plan(arguments, wanted)
+        with listing_once():
+            if _starts_workers_early(arguments):
+                workers.start_for(arguments.predictions)
+            with freeze_gc():
+                plan = _plan(arguments, wanted)
         refuse_other_datasets(
             conditions, list(dict.fromkeys(t.dataset for t in plan.tasks)), "--require"
         )
@@ -226,7 +218,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in plan.describe():
             logger.info(line)
         evaluation = _evaluate(arguments, plan, workers, keep_counts=grouping is not None)
-    grouped = _average_groups(evaluation, grouping) if grouping else []
+    grouped = group_results(evaluation.results, grouping) if grouping else []
     if grouped and arguments.output:
         logger.info(
             f"{printable(arguments.output)} holds the means over images, which compare uses; the same command prints those over "
@@ -240,18 +232,6 @@ def run(arguments: argparse.Namespace) -> int:
         # --exit-zero is for problems with files
         arguments.exit_zero = arguments.exit_zero and not failed
     return status
-
-
-def _load_grouping(text: str) -> "Grouping":
-    from sodbench.results.groups import read_grouping
-
-    return read_grouping(text)
-
-
-def _average_groups(evaluation: "Evaluation", grouping: "Grouping") -> "list[GroupedResult]":
-    from sodbench.results.groups import group_results
-
-    return group_results(evaluation.results, grouping)
 
 
 def _starts_workers_early(arguments: argparse.Namespace) -> bool:
@@ -442,14 +422,13 @@ def _print_scores(
     from sodbench.reports.text import (
         find_worst_images,
         format_groups,
-        format_groups_csv,
         format_scores,
         format_scores_csv,
         format_scores_json,
     )
 
     results = [one.result for one in grouped] or list(evaluation.results)
-    groups = [(one.result, one.groups) for one in grouped]
+    groups = [one.groups for one in grouped]
     worst: list[WorstImages] = []
     if arguments.show_worst:
         sort_by = arguments.sort_by or "mae"
@@ -460,10 +439,9 @@ def _print_scores(
     if arguments.format == "json":
         # a program gets every usual metric, a reader a table that fits the screen
         chosen = metrics if arguments.metrics else None
-        by_group = [one.groups for one in grouped]
-        show(format_scores_json(results, evaluation.problems, worst, chosen, by_group))
+        show(format_scores_json(results, evaluation.problems, worst, chosen, groups))
     elif arguments.format == "csv":
-        show(format_groups_csv(groups, metrics) if groups else format_scores_csv(results, metrics))
+        show(format_scores_csv(results, metrics, groups))
         # a second table would spoil the CSV
         for images in worst:
             for line in images.to_lines():
@@ -471,6 +449,6 @@ def _print_scores(
     elif results:
         show(format_scores(results, metrics, markdown=markdown))
         if groups:
-            show("\n" + format_groups(groups, metrics, markdown=markdown))
+            show("\n" + format_groups(results, groups, metrics, markdown=markdown))
         for images in worst:
             show("\n".join(["", *images.to_lines(markdown=markdown)]))

@@ -13,7 +13,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "export",
         help="write a network as an ONNX file",
         description="Write a network as ONNX (input 'image': RGB, ImageNet-normalised, [n, 3, h, w]; output "
-        "'logits': [n, 1, h, w]; 'probabilities' if the network declares them) and compare it with torch at three sizes. The file also states the processing, so that "
+        "'logits': [n, 1, h, w]; 'probabilities' if the network declares them) and compare it with torch, at three sizes if the network takes them. The file also states the processing, so that "
         "'predict --model FILE.onnx' needs no other option. Needs the extra 'onnx'.",
         epilog="example:\n  sodbench export --checkpoint final.pth -o csf.onnx",
     )

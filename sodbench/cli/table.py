@@ -7,11 +7,12 @@ from sodbench.cli.options import (
     add_methods,
     add_output,
     add_resampling,
+    add_results,
     add_selection,
-    select_datasets,
-    select_methods,
+    read_content,
+    read_results,
 )
-from sodbench.cli.values import filled, names, path, positive
+from sodbench.cli.values import filled, positive
 
 if TYPE_CHECKING:
     from sodbench.reports.paper_table import PaperTableOptions
@@ -26,9 +27,7 @@ def add_parser(commands: Any) -> None:
         "It needs booktabs, adjustbox and, for colours, xcolor. Nothing is scored again.",
         epilog="example:\n  sodbench table results --style cvpr --methods-file methods.toml -o table1.tex",
     )
-    parser.add_argument(
-        "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"
-    )
+    add_results(parser)
     add_output(parser, "FILE.tex", "write the table to this file (default: print it)")
     selection = parser.add_argument_group("what is shown")
     add_selection(selection)
@@ -106,29 +105,19 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.console import show
     from sodbench.errors import SodbenchError
     from sodbench.files import write_text
+    from sodbench.output_folder import check_own_file
     from sodbench.quoting import printable
     from sodbench.reports.one_table import TableOptions, make_table
-    from sodbench.results import load_results, warn_of_shards
+    from sodbench.reports.paper_table import TABLE_MARKER
 
     output = arguments.output
     if output and output.suffix.lower() != ".tex":
         raise SodbenchError(f"{output}: the table is LaTeX; name a file that ends in .tex")
-    results = load_results(arguments.results)
-    warn_of_shards(results)
-    options = TableOptions(
-        layout=_layout(arguments),
-        metrics=names(arguments.metrics) or None,
-        methods=select_methods(arguments.methods, results),
-        datasets=select_datasets(arguments.datasets, results),
-        methods_file=arguments.methods_file,
-        published=arguments.published,
-        published_methods=arguments.published_methods,
-        resamples=arguments.resamples,
-        seed=arguments.seed,
-    )
+    results = read_results(arguments.results)
+    options = TableOptions(layout=_layout(arguments), **read_content(arguments, results))
     text = make_table(results, options)
     if output:
-        _check_is_table(output)
+        check_own_file(output, TABLE_MARKER)
         write_text(output, text)
         show(printable(output))
     else:
@@ -159,18 +148,3 @@ def _layout(arguments: argparse.Namespace) -> "PaperTableOptions":
         caption=arguments.caption or "",
         label=arguments.label,
     )
-
-
-def _check_is_table(output: Any) -> None:
-    """Refuse to replace a file that no table was written to before."""
-    from sodbench.errors import SodbenchError
-    from sodbench.reports.paper_table import TABLE_MARKER
-
-    if output.is_dir():
-        raise SodbenchError(f"{output}: is a folder; name a file")
-    if output.exists():
-        with output.open(encoding="utf-8", errors="replace") as file:
-            if not file.readline().startswith(TABLE_MARKER):
-                raise SodbenchError(
-                    f"{output}: exists and was not written by sodbench table; move it, or choose another name"
-                )

@@ -39,12 +39,13 @@ from sodbench.datasets.resolve import (
     list_subfolders,
 )
 from sodbench.errors import SodbenchError
-from sodbench.folders import list_folders
+from sodbench.folders import list_folders, listing_once
 
 # How many folders below a root datasets are looked for, e.g. <group>/<task>/<set>.
 MAX_DEPTH = 3
 
 
+@listing_once()
 def find_masks(
     path: Path | str,
     name: str | None = None,

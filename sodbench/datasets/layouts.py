@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 from sodbench.datasets.registry import TRAIN_SET, DatasetInfo, known_name, normalise_name
@@ -59,7 +60,8 @@ def list_images(folder: Path | str) -> tuple[Path, ...]:
         return ()
     # all are in one folder, so that their names begin at one place
     start = len(str(paths[0])) - len(paths[0].name)
-    return tuple(path for path in paths if is_image_name(str(path)[start:]))
+    are_images = map(is_image_name, [str(path)[start:] for path in paths])
+    return tuple(compress(paths, are_images))
 
 
 def list_unread_images(folder: Path) -> tuple[Path, ...]:

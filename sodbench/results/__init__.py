@@ -1,21 +1,11 @@
 """Stored results: what a result folder holds, and how it is written and read."""
 
 from sodbench.results.consistency import find_contradictions, find_differences, states
+from sodbench.results.derivation import ResultInfo, derive_result, digest_names, n_resized
 from sodbench.results.folders import load_results, result_folders, warn_of_shards
 from sodbench.results.frame import to_frame
 from sodbench.results.policy import AppliedPolicy, Policy
-from sodbench.results.result import (
-    COUNTS_FILE,
-    PARTS_FOLDER,
-    RESULT_FILE,
-    SCORES_FILE,
-    Result,
-    ResultInfo,
-    build_result,
-    derive_result,
-    digest_names,
-    n_resized,
-)
+from sodbench.results.result import COUNTS_FILE, PARTS_FOLDER, RESULT_FILE, SCORES_FILE, Result
 from sodbench.results.result_file import load_result, save_result
 from sodbench.results.signature import Signature
 
@@ -29,7 +19,6 @@ __all__ = [
     "Result",
     "ResultInfo",
     "Signature",
-    "build_result",
     "derive_result",
     "digest_names",
     "find_contradictions",

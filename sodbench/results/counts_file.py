@@ -5,24 +5,31 @@ order of their names.  Nothing that is read is trusted: sizes are checked agains
 allocated, and every pair against what its own counts imply.
 """
 
-import ast
-import hashlib
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sodbench.errors import SodbenchError, StoredFileError
 from sodbench.files import CHECKSUM, atomic_write, file_hash, open_regular, stream_hash
-from sodbench.metrics import CountingRule, CountingScheme, Counts
+from sodbench.metrics import Counts
 from sodbench.metrics.counts import HISTOGRAM_SHAPE, Deviations
-from sodbench.metrics.protocols import CENTROIDS
-from sodbench.metrics.schemes import PixelColumn
+from sodbench.results.counts_archive import (
+    COUNTS_FORMAT,
+    FLAGS,
+    HISTOGRAM,
+    Archive,
+    HistogramStream,
+    column_member,
+    encode_rule,
+    rule_members,
+    seal,
+)
 from sodbench.results.stored_pairs import (
     PAIR_RECORD,
     PairSource,
@@ -33,21 +40,8 @@ from sodbench.results.stored_pairs import (
     check_records,
 )
 
-# Raised whenever an array changes its meaning or pixels are counted in another way
-COUNTS_FORMAT = 5
 # Pairs that are read and written at a time: 1 MB of histograms
 PAIRS_PER_BLOCK = 128
-# Deflate cannot shrink data more than about 1,032 times: an archive that claims more is not genuine
-_MAX_DEFLATE_RATIO = 1040
-_HISTOGRAM = np.dtype("<u4")
-_FLAGS = np.dtype("u1")
-# One array a measurement of the pixels, named after it: metric_wf_raw_128
-_METRIC = "metric_"
-
-
-def _rule_members(number: int) -> tuple[str, str, str]:
-    """The arrays of the number-th counting rule after the first: rows, histograms and tie flags of the pairs that differ."""
-    return f"rule{number}_rows", f"rule{number}_histogram", f"rule{number}_tie_flags"
 
 
 def write_counts(path: Path, pairs: PairSource, *, compressed: bool = True) -> str:
@@ -80,18 +74,18 @@ def write_counts(path: Path, pairs: PairSource, *, compressed: bool = True) -> s
         with zipfile.ZipFile(temporary, "w", method, compresslevel=1) as archive:
             with archive.open("histogram.npy", "w", force_zip64=True) as member:
                 shape = (number, *HISTOGRAM_SHAPE)
-                header = {"descr": _HISTOGRAM.str, "fortran_order": False, "shape": shape}
+                header = {"descr": HISTOGRAM.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(member, header)
                 for start in range(0, number, PAIRS_PER_BLOCK):
                     counts = pairs.read(
                         np.arange(start, min(start + PAIRS_PER_BLOCK, number))
                     ).counts
-                    member.write(np.ascontiguousarray(counts.histogram, _HISTOGRAM).data)
+                    member.write(np.ascontiguousarray(counts.histogram, HISTOGRAM).data)
                     blocks.append(_small_arrays(counts, start))
             arrays = {
                 "format": np.array([COUNTS_FORMAT], np.int64),
                 "stems": np.array(pairs.stems, dtype=np.str_),
-                "rules": np.array(list(map(_encode_rule, counts.scheme.rules)), dtype=np.str_),
+                "rules": np.array(list(map(encode_rule, counts.scheme.rules)), dtype=np.str_),
                 **{name: pairs.records[name] for name in PAIR_RECORD.names or ()},
                 **{name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]},
             }
@@ -108,37 +102,8 @@ def _small_arrays(counts: Counts, start: int) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"tie_flags": counts.tie_flags}
     for number, rule in enumerate(counts.scheme.rules[1:], start=1):
         rows, histogram, flags = counts.deviations[rule]
-        arrays |= zip(_rule_members(number), (rows + start, histogram, flags), strict=True)
-    return arrays | {f"{_METRIC}{name}": v for name, v in counts.pixel_metrics.items()}
-
-
-def _encode_rule(rule: CountingRule) -> str:
-    return f"{rule.foreground_above} {rule.centroid}"
-
-
-def _decode_rule(text: str) -> CountingRule:
-    above, _, centroid = text.partition(" ")
-    for known in CENTROIDS:
-        if centroid == known:
-            return CountingRule(int(above), known)
-    raise ValueError(f"{text!r} is not a counting rule")
-
-
-def seal(archive: zipfile.ZipFile) -> bytes:
-    """Return the comment of an archive: a digest of its members' names, sizes and checksums.
-
-    The hash of ``counts.npz`` is in ``result.json``, but parts have none, and a killed run may leave one file without the
-    other.  The comment distinguishes a file that sodbench wrote from one that was edited.
-
-    Parameters
-    ----------
-    archive : zipfile.ZipFile
-        With all its members.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for member in archive.infolist():
-        digest.update(f"{member.filename}\0{member.file_size}\0{member.CRC}\n".encode())
-    return f"sodbench counts {COUNTS_FORMAT} {digest.hexdigest()}".encode()
+        arrays |= zip(rule_members(number), (rows + start, histogram, flags), strict=True)
+    return arrays | {column_member(c): values for c, values in counts.pixel_metrics.items()}
 
 
 class CountsFile:
@@ -172,7 +137,7 @@ class CountsFile:
 
     def __init__(self, path: Path, stored_hash: str | None = None):
         self.path = path
-        self._stream: _HistogramStream | None = None
+        self._stream: HistogramStream | None = None
         self._block: StoredPairs | None = None
         self._start = 0
         with self._errors(), open_regular(path) as file:
@@ -182,7 +147,7 @@ class CountsFile:
             if stored_hash is not None and self.hash != stored_hash:
                 raise StoredFileError.modified(path)
             file.seek(0)
-            archive = _Archive(file, path)
+            archive = Archive(file, path)
             archive.check(status.st_size)
             self.stems = archive.read_stems()
             self.records: Records = np.zeros(len(self), PAIR_RECORD)
@@ -192,13 +157,12 @@ class CountsFile:
             if fault := check_records(self.records):
                 raise ValueError(fault)
             self.scheme = archive.read_scheme()
-            self._tie_flags = archive.read("tie_flags", _FLAGS, (len(self), 2))
+            self._tie_flags = archive.read("tie_flags", FLAGS, (len(self), 2))
             self._metrics = {
-                column: archive.read_column(f"{_METRIC}{column}", len(self))
-                for column in self.scheme.columns
+                column: archive.read_column(column, len(self)) for column in self.scheme.columns
             }
             self._rows = [
-                archive.read_rows(_rule_members(number)[0], len(self))
+                archive.read_rows(rule_members(number)[0], len(self))
                 for number in range(1, len(self.scheme.rules))
             ]
 
@@ -268,13 +232,13 @@ class CountsFile:
                 self._block = self._next_block(self._stream)
             return self._block
 
-    def _open(self) -> "_HistogramStream":
+    def _open(self) -> "HistogramStream":
         file = open_regular(self.path)
         try:
             if _identify(os.fstat(file.fileno())) != self._identity:
                 raise StoredFileError.modified(self.path)
             numbers = [len(self), *map(len, self._rows)]
-            return _HistogramStream(_Archive(file, self.path), numbers)
+            return HistogramStream(Archive(file, self.path), numbers)
         except BaseException:
             file.close()
             raise
@@ -285,7 +249,7 @@ class CountsFile:
         self._stream = self._block = None
         self._start = 0
 
-    def _next_block(self, stream: "_HistogramStream") -> StoredPairs:
+    def _next_block(self, stream: "HistogramStream") -> StoredPairs:
         rows = slice(self._start, min(self._start + PAIRS_PER_BLOCK, len(self)))
         deviations = {}
         for number, (rule, differing) in enumerate(
@@ -327,179 +291,3 @@ class CountsFile:
 
 def _identify(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-class _Archive:
-    """A ZIP archive of arrays whose types and shapes are checked before they are read."""
-
-    def __init__(self, file: IO[bytes], path: Path):
-        self.file = file
-        self.path = path
-        self.zip = zipfile.ZipFile(file)
-
-    def check(self, size: int) -> None:
-        """Check the directory of a file of ``size`` bytes."""
-        members = self.zip.infolist()
-        names = [member.filename for member in members]
-        if self.zip.comment != seal(self.zip):
-            if "format.npy" in names:
-                self._check_format()
-            raise ValueError("its seal is broken: it was modified after it was written")
-        if len(set(names)) < len(names) or not self._has_all_members({n[:-4] for n in names}):
-            raise ValueError("its members are not those of a counts file")
-        if any(m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for m in members):
-            raise ValueError("it is compressed in another way than sodbench does")
-        if sum(m.file_size for m in members) > _MAX_DEFLATE_RATIO * size:
-            raise ValueError("it claims to hold more than its size can")
-        self._check_format()
-
-    def _check_format(self) -> None:
-        if self.read("format", np.dtype("<i8"), (1,)).tolist() != [COUNTS_FORMAT]:
-            raise StoredFileError(self.path, "written by another version of sodbench")
-
-    def _has_all_members(self, names: set[str]) -> bool:
-        fixed = {"format", "stems", "rules", "histogram", "tie_flags", *(PAIR_RECORD.names or ())}
-        metrics = {name for name in names if name.startswith(_METRIC)}
-        further = names - fixed - metrics
-        rules = {name for n in range(1, len(further) // 3 + 1) for name in _rule_members(n)}
-        return fixed <= names and further == rules
-
-    def read_scheme(self) -> CountingScheme:
-        """The counting rules, and the columns of the pixel metrics in their order."""
-        rules = tuple(_decode_rule(text) for text in self._read_texts("rules"))
-        names = [member.filename[:-4] for member in self.zip.infolist()]
-        columns = [PixelColumn.parse(n[len(_METRIC) :]) for n in names if n.startswith(_METRIC)]
-        if len(rules) != 1 + sum(name.endswith("_rows") for name in names):
-            raise ValueError("its rules are not those of its histograms")
-        return CountingScheme(rules, tuple(columns))
-
-    def read_stems(self) -> tuple[str, ...]:
-        """The names of the pairs."""
-        stems = self._read_texts("stems")
-        if len(set(stems)) < len(stems) or stems != sorted(stems):
-            raise ValueError("its pairs are not in the order of their names, each once")
-        return tuple(stems)
-
-    def _read_texts(self, name: str) -> list[str]:
-        with self.zip.open(f"{name}.npy") as member:
-            dtype, shape = _read_header(member)
-        if dtype.kind != "U" or len(shape) != 1 or shape[0] < 1:
-            raise ValueError(f"{name} is not a list of names")
-        texts: list[str] = self.read(name, dtype, shape).tolist()
-        return texts
-
-    def read_rows(self, name: str, number: int) -> NDArray[np.int64]:
-        """Ascending rows of ``number`` pairs."""
-        with self.zip.open(f"{name}.npy") as member:
-            _, shape = _read_header(member)
-        rows: NDArray[np.int64] = self.read(name, np.dtype("<i8"), shape[:1])
-        if len(rows) and (rows[0] < 0 or rows[-1] >= number or (np.diff(rows) <= 0).any()):
-            raise ValueError(f"{name} are not rows of the pairs, ascending")
-        return rows
-
-    def read_column(self, name: str, number: int) -> NDArray[np.float64]:
-        """The measurement of ``number`` pairs, one number or several for each."""
-        with self.zip.open(f"{name}.npy") as member:
-            _, shape = _read_header(member)
-        values: NDArray[np.float64] = self.read(name, np.dtype("<f8"), (number, *shape[1:2]))
-        return values
-
-    def read(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-        """A whole member, which must have this type and shape."""
-        with self.open(name, dtype, shape) as member:
-            array = _take(member, dtype, shape)
-            # also what makes zipfile compare the checksum
-            if member.read(1):
-                raise ValueError(f"{name} is longer than it says")
-            return array
-
-    def open(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> IO[bytes]:
-        """A member, read up to its first value."""
-        member = self.zip.open(f"{name}.npy")
-        actual = _read_header(member)
-        if actual != (dtype, shape):
-            raise ValueError(f"{name} is {actual[0]} {actual[1]} instead of {dtype} {shape}")
-        stated = self.zip.getinfo(f"{name}.npy").file_size
-        if stated - member.tell() != dtype.itemsize * int(np.prod(shape, dtype=object)):
-            raise ValueError(f"{name} is not as long as its shape says")
-        return member
-
-
-class _HistogramStream:
-    """The histograms of a file, and tie flags where a rule differs, read from their beginning to their end.
-
-    Parameters
-    ----------
-    archive : _Archive
-    numbers : sequence of int
-        How many pairs there are under each counting rule.
-    """
-
-    def __init__(self, archive: _Archive, numbers: Sequence[int]):
-        self.archive = archive
-        self._members = []
-        for rule, number in enumerate(numbers):
-            _, name, flags = _rule_members(rule) if rule else ("", "histogram", "")
-            histogram = archive.open(name, _HISTOGRAM, (number, *HISTOGRAM_SHAPE))
-            self._members.append(
-                (histogram, archive.open(flags, _FLAGS, (number, 2)) if flags else None)
-            )
-
-    def read(self, rule: int, number: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
-        """The next histograms and tie flags under a rule; the first rule's flags are not streamed."""
-        histogram, flags = self._members[rule]
-        return (
-            _take(histogram, _HISTOGRAM, (number, *HISTOGRAM_SHAPE)),
-            _take(flags, _FLAGS, (number, 2)) if flags else np.zeros((0, 2), np.uint8),
-        )
-
-    def check_end(self) -> None:
-        """Check that nothing follows; this also makes zipfile compare the checksums."""
-        if any(member.read(1) for members in self._members for member in members if member):
-            raise ValueError("the counts are longer than their shape")
-
-
-def _read_header(member: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """Type and shape of a .npy member; its header is at most a thousand characters of a plain literal."""
-    start = member.read(10)
-    if len(start) < 10 or start[:8] != b"\x93NUMPY\x01\x00":
-        raise ValueError("a member is not an array")
-    length = int.from_bytes(start[8:], "little")
-    header = ast.literal_eval(member.read(length).decode("latin-1")) if length <= 1000 else {}
-    if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
-        raise ValueError("a member has no array header")
-    shape = header["shape"]
-    plain = isinstance(header["descr"], str) and header["fortran_order"] is False
-    if not plain or not all(type(side) is int and 0 <= side < 2**40 for side in shape):
-        raise ValueError("a member is an array of another kind than sodbench writes")
-    dtype = np.dtype(header["descr"])
-    if dtype.hasobject:
-        raise ValueError("a member holds Python objects")
-    return dtype, tuple(shape)
-
-
-def _take(member: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """The next values of a member, whose size was checked before."""
-    length = dtype.itemsize * int(np.prod(shape, dtype=object))
-    data = member.read(length) if length else b""
-    if len(data) != length:
-        raise ValueError("a member ends too early")
-    return np.frombuffer(data, dtype).reshape(shape)
-
-
-def read_counts(path: Path, stored_hash: str | None = None) -> StoredPairs:
-    """Read a file of counted pairs whole.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    stored_hash : str, optional
-        The hash that it must have.
-
-    Raises
-    ------
-    StoredFileError
-        As `CountsFile`.
-    """
-    return CountsFile(path, stored_hash).read_all()

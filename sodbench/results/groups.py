@@ -11,7 +11,6 @@ from sodbench.errors import SodbenchError
 from sodbench.metrics import Counts, Scores
 from sodbench.metrics.groups import score_groups
 from sodbench.results.result import Result
-from sodbench.results.stored_pairs import StoredPairs
 
 # The first cell of a header row of a file of groups
 _HEADERS = frozenset({"item", "image", "name", "stem", "file", "map", "mask"})
@@ -162,7 +161,7 @@ def group_results(results: Sequence[Result], grouping: Grouping) -> list[Grouped
         If an image has no group, or stored counts cannot be read.
     """
     grouped = []
-    counts: dict[tuple[str, str], Counts | StoredPairs] = {}
+    counts: dict[tuple[str, str], Counts] = {}
     for result in results:
         key = (result.method, result.dataset)
         if key not in counts:

@@ -9,7 +9,7 @@ opens the counts also checks that the stored numbers follow from them.
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,70 +18,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sodbench.errors import Problem, ProblemKind, SodbenchError, StoredFileError
-from sodbench.files import CHECKSUM, checksum, file_hash
+from sodbench.errors import Problem, SodbenchError, StoredFileError
+from sodbench.files import CHECKSUM, file_hash
 from sodbench.metrics.catalogue import DEFAULT_METRICS
 from sodbench.quoting import html_text
 from sodbench.results.pair_table import PairTable
 from sodbench.results.policy import AppliedPolicy
 from sodbench.results.scores_file import read_scores
 from sodbench.results.signature import Signature
-from sodbench.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sodbench.metrics import Counts, Scores
-    from sodbench.metrics.scores import BlockScores
+    from sodbench.metrics import Counts
     from sodbench.results.counts_file import CountsFile
-    from sodbench.results.stored_pairs import PairSelection, Records, StoredPairs
+    from sodbench.results.stored_pairs import StoredPairs
 
 RESULT_FILE = "result.json"
 SCORES_FILE = "scores.csv"
 COUNTS_FILE = "counts.npz"
 # The folder of counted pairs while a run is not finished, see store.py
 PARTS_FOLDER = "parts"
-
-# The contours and polylines of human correction effort depend on the version of OpenCV
-HCE_POLYLINES = "opencv-4.12"
-
-# By the keys of metrics.Scores.left_out.
-_WHY_LEFT_OUT = {
-    "mae": "the map is constant",
-    "mba": "the mask has no contour",
-    "relaxed_f": "the mask has no contour",
-    "f_max": "the mask has no foreground",
-    "auc_roc": "the mask has no foreground or no background (nor has it ap)",
-}
-
-
-@dataclass(frozen=True)
-class ResultInfo:
-    """Everything that a result states besides its numbers.
-
-    Parameters
-    ----------
-    method, dataset : str
-        Their names; a subset follows the dataset's name after a slash.
-    files : PairTable
-        The names and files of the pairs, and from `derive_result` on ``height`` and ``width``.
-    policy : AppliedPolicy
-        How problem files were treated, and how many there were.
-    problems : sequence of Problem
-        Problems of the folders; those of single pairs are found again for each protocol.
-    folders : mapping
-        ``maps``, ``masks``, ``images`` -> folder, or None.
-    provenance : mapping
-        As `Result.provenance`.
-    """
-
-    method: str
-    dataset: str
-    files: PairTable
-    policy: AppliedPolicy
-    problems: Sequence[Problem]
-    folders: Mapping[str, str | None]
-    provenance: Mapping[str, Any]
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,9 +88,7 @@ class Result:
     folder: Path | None = None
     digest: str = field(default="", compare=False)
     # the table and the counts of a result that is not stored
-    in_memory: "tuple[PairTable, Counts | StoredPairs | None] | None" = field(
-        default=None, compare=False
-    )
+    in_memory: "tuple[PairTable, StoredPairs | None] | None" = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         names = [name for name in DEFAULT_METRICS if name in self.metrics]
@@ -204,18 +159,16 @@ class Result:
             If the stored counts cannot be read or were modified, or anything else of the stored result does not follow
             from them.
         """
-        from sodbench.results.stored_pairs import StoredPairs
-
-        held = self.in_memory[1] if self.in_memory else None
-        if held is None:
-            held = self.stored_pairs()
-        return held.counts if isinstance(held, StoredPairs) else held
+        return self.stored_pairs().counts
 
     def stored_pairs(self) -> "StoredPairs":
-        """Read the counted pairs with what is known of their files; raises as `counts`."""
-        from sodbench.results.counts_file import read_counts
+        """Return the counted pairs with what is known of their files; raises as `counts`."""
+        held = self.in_memory[1] if self.in_memory else None
+        if held is not None:
+            return held
+        from sodbench.results.counts_file import CountsFile
 
-        pairs = read_counts(self._file(COUNTS_FILE), self.hashes.get(COUNTS_FILE, ""))
+        pairs = CountsFile(self._file(COUNTS_FILE), self.hashes.get(COUNTS_FILE, "")).read_all()
         self._check_against(pairs)
         return pairs
 
@@ -233,7 +186,7 @@ class Result:
         from sodbench.results.consistency import find_contradictions
         from sodbench.results.verified import is_verified, note_verified
 
-        if is_verified(self) and not self.modified_files([SCORES_FILE]):
+        if is_verified(self) and not self.is_table_modified():
             return
         if self.protocol not in PROTOCOLS:
             raise StoredFileError(
@@ -273,23 +226,21 @@ class Result:
         Result
             It is not stored.
         """
-        info = self._info(protocol)
-        policy = replace(info.policy, n_resized=n_resized(source.records))
-        return derive_result(source, protocol, replace(info, policy=policy), counts)
+        from sodbench.results.derivation import ResultInfo, derive_result, n_resized
 
-    def _info(self, protocol: str) -> ResultInfo:
         provenance = dict(self.provenance)
         if protocol != self.protocol:
             provenance["scored_by"] = self._command_for(protocol)
-        return ResultInfo(
+        info = ResultInfo(
             method=self.method,
             dataset=self.dataset,
             files=replace(self.pair_table, columns={}),
-            policy=self.policy,
+            policy=replace(self.policy, n_resized=n_resized(source.records)),
             problems=self.problems,
             folders=self.folders,
             provenance=provenance,
         )
+        return derive_result(source, protocol, info, counts)
 
     def _command_for(self, protocol: str) -> str:
         """The command that scores the same pairs under another protocol."""
@@ -339,24 +290,8 @@ class Result:
                 f"{self.method} on {self.dataset}: its pairs were not counted for {protocol}; "
                 "score it again with 'sodbench eval' and that --protocol"
             )
-        from sodbench.metrics import score
-        from sodbench.results.stored_pairs import StoredPairs
-
-        held = self.in_memory[1] if self.in_memory else None
-        source = self.stored_pairs() if held is None else held
-        if isinstance(source, StoredPairs):
-            return self.derived_from(source, protocol, counts=source)
-        table = self.pair_table
-        scores = score(
-            source,
-            protocol,
-            table.stems,
-            undefined_s=self.policy.undefined,
-            requested=self.policy.metrics,
-        )
-        size = {name: table.columns[name] for name in ("height", "width")}
-        files = replace(table, columns=size)
-        return build_result(scores, replace(self._info(protocol), files=files), source)
+        pairs = self.stored_pairs()
+        return self.derived_from(pairs, protocol, counts=pairs)
 
     def files(self, stem: str) -> dict[str, Path | None]:
         """Return the ``map``, ``mask`` and ``image`` files of a pair, None where there is none; they may have moved since.
@@ -381,32 +316,18 @@ class Result:
             paths[kind] = Path(base) / name if base and name else None
         return paths
 
-    def modified_files(self, names: Sequence[str] = (SCORES_FILE, COUNTS_FILE)) -> list[Path]:
-        """Return the stored files that cannot be read or are no longer what was stored.
-
-        Parameters
-        ----------
-        names : sequence of str
-            The files to check.
-
-        Returns
-        -------
-        list of Path
+    def is_table_modified(self) -> bool:
+        """Whether the stored ``scores.csv`` cannot be read or is no longer what was stored.
 
         Raises
         ------
         SodbenchError
             If the result is not stored.
         """
-        modified = []
-        for path in map(self._file, names):
-            try:
-                unchanged = file_hash(path, CHECKSUM) == self.hashes.get(path.name)
-            except OSError:
-                unchanged = False
-            if not unchanged:
-                modified.append(path)
-        return modified
+        try:
+            return file_hash(self._file(SCORES_FILE), CHECKSUM) != self.hashes.get(SCORES_FILE)
+        except OSError:
+            return True
 
     def _file(self, name: str) -> Path:
         if self.folder is None:
@@ -414,149 +335,3 @@ class Result:
                 f"the result of {self.method} on {self.dataset} was not saved: score it with an output folder"
             )
         return self.folder / name
-
-
-def derive_result(
-    source: "StoredPairs | CountsFile | PairSelection",
-    protocol: str,
-    info: ResultInfo,
-    counts: "StoredPairs | None" = None,
-    scored: "Mapping[str, BlockScores] | None" = None,
-) -> Result:
-    """Compute a result from counted pairs alone: scores, table, signature, and the problems of single pairs.
-
-    Parameters
-    ----------
-    source : StoredPairs, CountsFile or PairSelection
-        The pairs of ``info.files``, in its order.
-    protocol : str
-        Name of the protocol.
-    info : ResultInfo
-        What the result states besides its numbers.
-    counts : StoredPairs, optional
-        Kept by the result, for results that are not stored.
-    scored : mapping of str to BlockScores, optional
-        What was scored before under this protocol, see `sodbench.metrics.score`.
-
-    Returns
-    -------
-    Result
-    """
-    from sodbench.metrics import get_protocol, score
-    from sodbench.results.pair_problems import (
-        PAIR_PROBLEMS,
-        find_pair_problems,
-        sorted_unique,
-    )
-
-    rules, facts = get_protocol(protocol), source.records
-    stems = info.files.stems
-    scores = score(
-        source,
-        protocol,
-        stems,
-        undefined_s=info.policy.undefined,
-        requested=info.policy.metrics,
-        scored=scored,
-    )
-    empty = np.isin(np.array(stems, dtype=object), scores.empty_masks)
-    own = find_pair_problems(facts, empty, info.files, info.folders, rules)
-    others = sorted_unique(p for p in info.problems if p.kind not in PAIR_PROBLEMS)
-    height, width = facts["size"].astype(np.int64).T
-    files = replace(info.files, columns={"height": height, "width": width})
-    return build_result(scores, replace(info, files=files, problems=[*others, *own]), counts)
-
-
-def build_result(
-    scores: "Scores", info: ResultInfo, counts: "Counts | StoredPairs | None" = None
-) -> Result:
-    """Make a result of scores; S-measures that are undefined and images left out of means become problems.
-
-    Parameters
-    ----------
-    scores : Scores
-        The scores of the pairs of ``info.files``, in its order.
-    info : ResultInfo
-        What the result states besides its numbers; ``files`` has ``height`` and ``width``.
-    counts : Counts or StoredPairs, optional
-        Kept by the result, for results that are not stored.
-
-    Returns
-    -------
-    Result
-    """
-    from sodbench.metrics import get_protocol
-
-    rules = get_protocol(scores.protocol)
-    derived = (ProblemKind.UNDEFINED_S, ProblemKind.LEFT_OUT)
-    problems = [p for p in info.problems if p.kind not in derived]
-    detail = "S-measure is undefined: the mask's centroid is in its last row or column"
-    problems += [Problem(ProblemKind.UNDEFINED_S, stem, detail) for stem in scores.undefined]
-    for name, why in _WHY_LEFT_OUT.items():
-        detail = f"has no {name} under {rules.name}, left out of the mean: {why}"
-        stems = scores.left_out.get(name, ())
-        problems += [Problem(ProblemKind.LEFT_OUT, stem, detail) for stem in stems]
-    policy = info.policy
-    undefined = f"{policy.undefined or rules.undefined_s}({len(scores.undefined)})"
-    signature = Signature(
-        protocol=rules.name,
-        n=scores.n,
-        missing=f"{policy.missing}({policy.n_missing})" if policy.n_missing else "error",
-        resize=f"{policy.resize}({policy.n_resized})" if policy.n_resized else "none",
-        gt=rules.mask_signature,
-        undefined=undefined if scores.undefined else "",
-        subset=info.dataset.partition("/")[2],
-        shard=policy.shard_text,
-        channel="" if policy.channel == "grey" else policy.channel,
-        hce=HCE_POLYLINES if {"hce", "hce_raw"} & set(policy.metrics) else "",
-        version=info.provenance.get("versions", {}).get("sodbench", __version__),
-    )
-    columns = {**info.files.columns, **scores.image_values}
-    table = replace(info.files, columns=columns)
-    return Result(
-        method=info.method,
-        dataset=info.dataset,
-        protocol=rules.name,
-        n=scores.n,
-        signature=signature,
-        metrics=scores.metrics,
-        curves=scores.curves,
-        policy=policy,
-        problems=tuple(problems),
-        folders=info.folders,
-        provenance=info.provenance,
-        in_memory=(table, counts),
-    )
-
-
-def digest_names(files: PairTable) -> str:
-    """Return a hash of all pairs' names and files, which shows that a stored result is of the same pairs.
-
-    Parameters
-    ----------
-    files : PairTable
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits.
-    """
-    rows = zip(files.stems, *files.files.values(), strict=True)
-    lines = "\n".join(map("\t".join, rows))
-    return f"{checksum(lines.encode('utf-8', 'surrogateescape')):016x}"
-
-
-def n_resized(facts: "Records") -> int:
-    """Return how many maps were resized to their masks.
-
-    Parameters
-    ----------
-    facts : records of dtype PAIR_RECORD
-
-    Returns
-    -------
-    int
-    """
-    from sodbench.results.stored_pairs import RESIZED
-
-    return int(np.isin(facts["fitted"], RESIZED).sum())

@@ -5,6 +5,7 @@ The expected values of tests/data/model_parity_* and train_step_* were made from
 """
 
 import zlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,15 @@ def tensor(key: str, shape: tuple[int, ...], seed: int) -> NDArray[np.generic]:
     else:
         u = 0.5 + u
     return u.astype(np.float32)
+
+
+def load(model: Any, seed: int = 0) -> None:
+    """Load the weights into a network of torch."""
+    import torch
+
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    weights = {key: tensor(key, shape, seed) for key, shape in shapes.items()}
+    model.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
 
 
 def network_input(n: int, h: int, w: int, seed: int) -> NDArray[np.float32]:

@@ -99,6 +99,17 @@ def test_methods_are_ordered_by_rank_and_datasets_can_be_rows(analysis):
     assert re.search(r"\.\d{4}", rows[1][2])
 
 
+def test_headings_of_groups_are_above_their_methods_where_datasets_are_rows(analysis):
+    entries = {"DSS": MethodEntry(group="CNN"), "RAS": MethodEntry(group="CNN")}
+    text = format_paper_table(analysis, PaperTableOptions(transpose=True), entries)
+    heading, rule, *_ = text[text.index(r"\toprule") :].splitlines()[1:]
+    cells = heading.strip().removesuffix(r" \\").split("& ")
+    widths = [int(w[1]) if (w := re.search(r"multicolumn{(\d)}", cell)) else 1 for cell in cells]
+    start = 1 + sum(widths[: [("CNN" in cell) for cell in cells].index(True)])
+    assert rule.strip() == rf"\cmidrule(lr){{{start}-{start + 1}}}"
+    assert sum(widths) == 2 + len(NOISES), "every column of the table"
+
+
 def test_published_rows_are_a_group_of_their_own(analysis, tmp_path):
     file = tmp_path / "mine.csv"
     file.write_text("method,dataset,metric,value\nDSS,SOD,f_max,.999\n", encoding="utf-8")
@@ -163,6 +174,22 @@ def test_a_call_makes_the_same_table_as_the_command(stored, capsys):
     assert r"\begin{table*}" in text and capsys.readouterr().out.strip() == text.strip()
 
 
+def test_published_numbers_are_added_only_where_they_are_asked_for():
+    results = [synthetic(method, "SOD", images=4) for method in ("a", "b")]
+    assert "As published" not in sodbench.make_table(results)
+    asked = sodbench.TableOptions(published=["icon"])
+    assert "As published" in sodbench.make_table(results, asked)
+
+
+def test_a_table_of_some_datasets_leaves_out_methods_without_a_result_there():
+    results = [synthetic("a", "SOD", images=4), synthetic("b", "ECSSD", images=4)]
+    text = sodbench.make_table(results, sodbench.TableOptions(datasets=["SOD"]))
+    assert "Scores of 1 method on 1 dataset." in text
+    assert "a &" in text and "b &" not in text
+    named = sodbench.TableOptions(datasets=["SOD"], methods=["a", "b"])
+    assert "b &" in sodbench.make_table(results, named)
+
+
 def test_the_command_writes_the_table_and_replaces_only_its_own(stored, capsys):
     methods, out = stored / "methods.toml", stored / "t.tex"
     methods.write_text('[two]\nlabel = "Two & co"\ngroup = "G"\n[one]\n', encoding="utf-8")
@@ -204,7 +231,7 @@ def test_the_command_writes_the_table_and_replaces_only_its_own(stored, capsys):
     capsys.readouterr()
     for file, message in (
         ("x.csv", "ends in .tex"),
-        ("own.tex", "was not written by sodbench table"),
+        ("own.tex", "was not written by sodbench"),
     ):
         (stored / file).write_text("mine", encoding="utf-8")
         assert main([*command, "-o", str(stored / file)]) == 2

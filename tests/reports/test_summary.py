@@ -30,6 +30,40 @@ def test_over_several_datasets_it_counts_columns_and_significant_leads():
     assert "first on 2 of 2 datasets, on 2 of them significantly better" in text
 
 
+def test_datasets_with_different_methods_are_described_by_themselves():
+    results = [
+        synthetic(m, d, noise=n, images=20)
+        for d, methods in (("A", ("good", "bad")), ("B", ("fine", "poor")))
+        for m, n in zip(methods, (0.1, 0.9), strict=True)
+    ]
+    text = write_headline(analyse(results, resamples=200))
+    assert text.startswith("good leads in 5 of 5 metrics on A. Max F: good over bad by 0.")
+    assert "fine leads in 5 of 5 metrics on B. Max F: fine over poor by 0." in text
+    assert "of 10" not in text and "of 2 datasets" not in text
+
+
+def test_many_groups_of_methods_are_left_to_the_table():
+    results = [
+        synthetic(m + d, d, noise=n, images=12)
+        for d in "ABCD"
+        for m, n in (("good", 0.1), ("bad", 0.9))
+    ]
+    text = write_headline(analyse(results, resamples=100))
+    assert text.startswith("The datasets have results of different methods")
+
+
+def test_methods_that_lead_equally_often_are_all_named():
+    results = [
+        synthetic(m, d, noise=n, images=20)
+        for d, noises in (("A", (0.1, 0.9)), ("B", (0.9, 0.1)))
+        for m, n in zip(("one", "two"), noises, strict=True)
+    ]
+    text = write_headline(analyse(results, resamples=200))
+    assert text.startswith("one and two are each best in 5 of 10 columns")
+    assert "Max F: one is first on 1 of 2 datasets, on 1 of them significantly" in text
+    assert "; two is first on 1 of 2 datasets, on 1 of them significantly" in text
+
+
 def test_a_lead_that_is_not_significant_is_called_so():
     results = [synthetic("a", "own", images=12), synthetic("b", "own", images=12)]
     assert "not significantly" in write_headline(analyse(results, resamples=200))
@@ -57,6 +91,14 @@ def test_alerts_are_counted_and_lead_to_their_section():
     assert alerts["not compared"].line.startswith("not compared: 1 result made in another way")
     assert alerts["few images"].line == "few images: 1 of 1 datasets with fewer than 50 images"
     assert alerts["number of images"].count == 3 and alerts["inputs"].count == 1
+
+
+def test_one_of_something_is_singular():
+    problem = Problem("black-map", "1.png", "x")
+    results = [synthetic("a", "own", images=12, problems=(problem,))]
+    alerts = {a.kind: a.line for a in find_alerts(analyse(results, resamples=100), ["--bench: x"])}
+    assert alerts["black-map"] == "black-map: 1 map without any foreground"
+    assert alerts["inputs"] == "inputs: 1 remark on the inputs of this report"
 
 
 def test_a_mask_counts_once_and_maps_of_one_name_count_for_each_method():

@@ -26,6 +26,15 @@ def test_without_a_terminal_a_bar_is_a_message_now_and_then(
     assert any("2 of 3" in line for line in lines)
 
 
+def test_a_message_has_one_colon_after_a_changed_description(
+    at_once: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with console.show_messages(), console.bar(2, "train", "update") as progress:
+        progress.set_description("train: epoch 1/3", refresh=False)
+        progress.update()
+    assert "train: epoch 1/3: 1 of 2 [" in capsys.readouterr().err
+
+
 def test_what_ends_soon_writes_no_message(capsys: pytest.CaptureFixture[str]) -> None:
     with console.show_messages(), console.bar(2, "predict", "image") as progress:
         progress.update()

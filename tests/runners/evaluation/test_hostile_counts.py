@@ -9,7 +9,8 @@ from evaluations import assert_restored, set_hash
 from sodbench.errors import StoredFileError
 from sodbench.metrics.protocols import MATLAB_RULE
 from sodbench.results import counts_file
-from sodbench.results.counts_file import CountsFile, read_counts, seal
+from sodbench.results.counts_archive import seal
+from sodbench.results.counts_file import CountsFile
 
 
 def rewritten(path, change):
@@ -68,7 +69,7 @@ HOSTILE_MEMBERS = {
 def test_hostile_counts_files_are_refused_in_one_line(original, stored, kind):
     rewritten(stored / "counts.npz", HOSTILE_MEMBERS[kind])
     with pytest.raises(StoredFileError, match=r"counts\.npz: damaged counts file"):
-        read_counts(stored / "counts.npz")
+        CountsFile(stored / "counts.npz").read_all()
     set_hash(stored, "counts.npz")
     assert_restored(original, stored)
 
@@ -86,8 +87,8 @@ def test_a_counts_file_that_would_unfold_to_gigabytes_is_refused_unread(stored):
                     for _ in range(200):
                         member.write(zeros)
         archive.comment = seal(archive)
-    with pytest.raises(StoredFileError, match="as its shape says"):
-        read_counts(path)
+    with pytest.raises(StoredFileError, match="not as long as its shape"):
+        CountsFile(path).read_all()
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -100,13 +101,13 @@ def test_other_compression_is_refused(stored, method):
             archive.writestr(name, data)
         archive.comment = seal(archive)
     with pytest.raises(StoredFileError, match="compressed in another way"):
-        read_counts(path)
+        CountsFile(path).read_all()
 
 
 @pytest.mark.parametrize("block", [2, 128])
 def test_the_stored_counts_are_streamed_and_read_at_random(stored, monkeypatch, block):
     monkeypatch.setattr(counts_file, "PAIRS_PER_BLOCK", block)
-    whole = read_counts(stored / "counts.npz").counts
+    whole = CountsFile(stored / "counts.npz").read_all().counts
     file = CountsFile(stored / "counts.npz")
     for rows in (range(4), range(4, 6), (5, 2), (1,), (0, 3, 5)):
         part, wanted = file[np.array(rows)], whole[list(rows)]

@@ -1,6 +1,7 @@
 """``sodbench table``: the table of a paper, in LaTeX, from stored results."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import (
@@ -106,6 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.console import show
     from sodbench.errors import SodbenchError
     from sodbench.files import write_text
+    from sodbench.output_folder import check_outside
     from sodbench.quoting import printable
     from sodbench.reports.one_table import TableOptions, make_table
     from sodbench.results import load_results, warn_of_shards
@@ -128,6 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     text = make_table(results, options)
     if output:
+        check_outside(output, {Path(f) for r in results for f in r.folders.values() if f})
         _check_is_table(output)
         write_text(output, text)
         show(printable(output))

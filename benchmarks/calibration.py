@@ -20,7 +20,7 @@ import numpy as np
 
 from sodbench.metrics.statistics.aggregates import ImageStatistics
 from sodbench.metrics.statistics.bootstrap import draw_resamples, percentiles
-from sodbench.metrics.statistics.significance import ALPHA, bootstrap_p
+from sodbench.metrics.statistics.significance import ALPHA, p_ranges
 from sodbench.reports.result_statistics import image_statistics, load_counts
 from sodbench.results import Result, load_results
 
@@ -58,7 +58,7 @@ def measure_size(one: ImageStatistics, two: ImageStatistics, n: int, trials: int
         draws = list(draw_resamples(n, resamples, trial))
         difference = sides[0].observed() - sides[1].observed()
         distribution = (sides[0].distribution(draws) - sides[1].distribution(draws)).T
-        found += bootstrap_p(difference, distribution, n) < ALPHA
+        found += p_ranges(difference, distribution, n)[0] < ALPHA
     return found / trials
 
 

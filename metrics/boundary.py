@@ -134,20 +134,6 @@ def thin_boundary_iou_of_pair(pair: "PixelPair") -> Floats:
     return np.asarray(selected / (max(rim.area, 1) + spurious), np.float64)
 
 
-def boundary_region(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of a mask that are near its boundary.
-
-    Parameters
-    ----------
-    mask : bool [h, w]
-
-    Returns
-    -------
-    bool [h, w]
-    """
-    return unpack_bits(_boundary_plane(mask), mask.shape[1]).view(np.bool_)
-
-
 def _boundary_plane(mask: NDArray[np.bool_], share: float = _SHARE_OF_DIAGONAL) -> Plane:
     """The boundary region of a mask; uint64 [h, n]."""
     plane = pack_bits(mask)

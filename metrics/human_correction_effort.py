@@ -125,7 +125,7 @@ def effort_of_min_max_map(pair: "PixelPair") -> float:
     -------
     float
     """
-    return human_correction_effort(pair.above(0.5), pair.of_mask(outline_mask))
+    return human_correction_effort(pair.above_half, pair.of_mask(outline_mask))
 
 
 def effort_of_raw_map(pair: "PixelPair") -> float:

@@ -65,20 +65,10 @@ class PixelPair:
         inside: NDArray[np.bool_] = self.mask.pixels > self.foreground_above
         return inside
 
-    def above(self, value: float) -> NDArray[np.bool_]:
-        """Binarise the prepared map.
-
-        Parameters
-        ----------
-        value : float
-            In [0, 1].
-
-        Returns
-        -------
-        bool [h, w]
-            The pixels above the value.
-        """
-        selected: NDArray[np.bool_] = (normalised_levels(self.low, self.high) > value)[self.map_]
+    @property
+    def above_half(self) -> NDArray[np.bool_]:
+        """The pixels of the prepared map above 0.5 [h, w]."""
+        selected: NDArray[np.bool_] = (normalised_levels(self.low, self.high) > 0.5)[self.map_]
         return selected
 
     def of_mask(self, function: Callable[[NDArray[np.bool_]], T]) -> T:

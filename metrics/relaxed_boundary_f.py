@@ -70,15 +70,13 @@ def relax_outline(region: NDArray[np.bool_]) -> RelaxedOutline:
     return RelaxedOutline(pixels, padded[_SLACK:-_SLACK, _SLACK:-_SLACK])
 
 
-def relaxed_boundary_f(ours: RelaxedOutline, theirs: RelaxedOutline, beta2: float = 0.3) -> float:
-    """F of the outlines of a map and a mask.
+def relaxed_boundary_f(ours: RelaxedOutline, theirs: RelaxedOutline) -> float:
+    """F of the outlines of a map and a mask, with b2 = 0.3.
 
     Parameters
     ----------
     ours, theirs : RelaxedOutline
         Of the binarised map and of the mask, of one size.
-    beta2 : float
-        The weight of precision.
 
     Returns
     -------
@@ -90,7 +88,7 @@ def relaxed_boundary_f(ours: RelaxedOutline, theirs: RelaxedOutline, beta2: floa
         return float("nan")
     precision = int((ours.pixels & theirs.near).sum()) / max(n_ours, 1)
     recall = int((theirs.pixels & ours.near).sum()) / n_theirs
-    return float(f_measure(np.array(precision), np.array(recall), beta2))
+    return float(f_measure(np.array(precision), np.array(recall)))
 
 
 def relaxed_boundary_f_of_pair(pair: "PixelPair") -> float:
@@ -104,4 +102,4 @@ def relaxed_boundary_f_of_pair(pair: "PixelPair") -> float:
     -------
     float
     """
-    return relaxed_boundary_f(relax_outline(pair.above(0.5)), pair.of_mask(relax_outline))
+    return relaxed_boundary_f(relax_outline(pair.above_half), pair.of_mask(relax_outline))

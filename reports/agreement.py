@@ -8,11 +8,9 @@ import numpy as np
 from sodbench.files import write_text
 from sodbench.metrics.agreement import Agreement
 from sodbench.metrics.arrays import Floats
-from sodbench.output_folder import check_outside
 from sodbench.quoting import json_text
 from sodbench.reports import gallery, html
 from sodbench.reports.document import Block, Document, Paragraph, Section
-from sodbench.reports.report_folder import check_own_page
 from sodbench.reports.tables import Cell, Column, Row, Table
 from sodbench.reports.text import format_csv, format_table
 
@@ -90,24 +88,6 @@ def _agreement_dict(agreement: Agreement) -> dict[str, object]:
             for row in order
         ],
     }
-
-
-def check_agreement_page(page: Path, folders: Iterable[Path]) -> None:
-    """Check that the page may be written: it is new or sodbench's own, and not among maps or images.
-
-    Parameters
-    ----------
-    page : Path
-    folders : iterable of Path
-        The folders of the maps and images.
-
-    Raises
-    ------
-    SodbenchError
-        If it may not.
-    """
-    check_outside(page, folders)
-    check_own_page(page, ())
 
 
 def write_agreement_page(

@@ -12,7 +12,7 @@ from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
 from sodbench.reports import gallery, html, latex, markdown
 from sodbench.reports.compare import PairedComparison, explain_comparison
 from sodbench.reports.document import Block, Document, Paragraph, Section
-from sodbench.reports.report_folder import check_own_page
+from sodbench.reports.report_folder import check_own_page, data_folders
 from sodbench.reports.sources import files_of
 from sodbench.reports.tables import (
     Cell,
@@ -106,7 +106,7 @@ def write_comparison(
     """
     from sodbench.files import write_text
 
-    check_own_page(out, [*first, *second])
+    check_own_page(out, data_folders([*first, *second]))
     datasets = list(dict.fromkeys(c.dataset for c in comparison.comparisons))
     pairs = {
         d: (

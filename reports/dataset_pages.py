@@ -14,8 +14,8 @@ from sodbench.datasets.attributes import CENTRAL, FOREGROUND_THRESHOLD, LARGE, S
 from sodbench.datasets.dataset import check_storable_name
 from sodbench.datasets.findings import DatasetReport, DatasetStats
 from sodbench.errors import SodbenchError, listing
-from sodbench.files import is_plain_file, open_regular, write_text
-from sodbench.output_folder import FolderKind, OutputFolder, read_json
+from sodbench.files import is_plain_file, write_text
+from sodbench.output_folder import FolderKind, OutputFolder, check_own_file, read_json
 from sodbench.quoting import json_text, markdown_text, printable
 from sodbench.reports.text import format_table
 from sodbench.results.result_file import nan_to_none
@@ -108,20 +108,9 @@ def check_report_file(file: Path) -> None:
     """
     if file.suffix not in (".md", ".json"):
         raise SodbenchError(f"{file}: the report is written as .md or .json")
-    if not os.path.lexists(file):
-        return
-    beginning = (
-        f'{{\n "{WRITTEN_BY}": "{_CHECK}"' if file.suffix == ".json" else f"{_marker(_CHECK)}\n"
+    check_own_file(
+        file, f'"{WRITTEN_BY}": "{_CHECK}"' if file.suffix == ".json" else _marker(_CHECK)
     )
-    try:
-        with open_regular(file) as stream:
-            ours = is_plain_file(file) and stream.read(len(beginning)) == beginning.encode()
-    except OSError as error:
-        raise SodbenchError(f"{file}: cannot be read ({error.strerror or error})") from error
-    if not ours:
-        raise SodbenchError(
-            f"{file}: exists and was not written by sodbench {_CHECK}; move it or choose another name"
-        )
 
 
 def write_check_report(reports: Sequence[DatasetReport], file: Path) -> None:

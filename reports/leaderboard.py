@@ -19,7 +19,7 @@ from sodbench.metrics.catalogue import find_metric
 from sodbench.quoting import printable
 from sodbench.reports import html
 from sodbench.reports.document import Document, Paragraph, Section
-from sodbench.reports.report_folder import check_own_page
+from sodbench.reports.report_folder import check_own_page, data_folders
 from sodbench.reports.selection import select_metrics, sort_datasets
 from sodbench.reports.tables import (
     Cell,
@@ -111,7 +111,7 @@ def update_leaderboard(
     for name, given in (("--date", date), ("--since", since)):
         _check_date(given, name)
     page, file = folder / "index.html", folder / HISTORY
-    check_own_page(page, results)
+    check_own_page(page, data_folders(results))
     # two runs at a time would each write a history without the other's entries
     with lock_folder(folder, "entering scores"):
         history = read_history(file)

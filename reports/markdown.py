@@ -1,12 +1,12 @@
 """Reports and their tables in Markdown (GitHub's flavour)."""
 
 import re
-from collections.abc import Sequence
 from urllib.parse import quote
 
 from sodbench.quoting import markdown_text, printable, printable_lines
 from sodbench.reports.document import Alerts, Block, Bullets, Code, Document, Figure, Paragraph
 from sodbench.reports.tables import Cell, Row, Table
+from sodbench.reports.text import align_markdown
 
 REPORT_MARKER = (
     "<!-- written by sodbench report: changes made here are lost when it is run again -->"
@@ -83,41 +83,14 @@ def format_table(table: Table) -> str:
     if table.annotated_groups:
         parts.append(markdown_text(", ".join(table.annotated_groups) + ":"))
     for part in table.split(MAX_MARKDOWN_WIDTH):
-        headers = [part.index_name, *(c.flat_heading for c in part.columns)]
-        body = [[_markdown_label(row), *map(_markdown_cell, row.cells)] for row in part.rows]
-        right = [False, *(c.kind == "number" for c in part.columns)]
-        parts.append(align_rows(list(map(markdown_text, headers)), body, right))
+        headings = [part.index_name, *(c.flat_heading for c in part.columns)]
+        lines = [[markdown_text(heading) for heading in headings]]
+        lines += [[_markdown_label(row), *map(_markdown_cell, row.cells)] for row in part.rows]
+        letters = "l" + "".join("r" if c.kind == "number" else "l" for c in part.columns)
+        parts.append(align_markdown(lines, letters))
     if table.has_places:
         parts.append("Best in **bold**, second in *italics*, as printed.")
     return "\n\n".join([*parts, *map(markdown_text, table.notes)])
-
-
-def align_rows(headers: Sequence[str], body: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
-    """Return the lines of a table, its columns padded to one width.
-
-    Parameters
-    ----------
-    headers : sequence of str
-    body : sequence of rows
-        Their cells, quoted already.
-    right : sequence of bool
-        For each column, whether it is aligned right.
-
-    Returns
-    -------
-    str
-    """
-    # not by tabulate, whose padding of wide characters depends on whether wcwidth is installed
-    widths = [
-        max(len(header) + 2, *(len(row[i]) for row in body)) for i, header in enumerate(headers)
-    ]
-    lines = []
-    for row in (headers, *body):
-        cells = zip(row, widths, right, strict=True)
-        padded = [text.rjust(n) if is_right else text.ljust(n) for text, n, is_right in cells]
-        lines.append(f"| {' | '.join(padded)} |")
-    rule = "|".join("-" * (width + 2) for width in widths)
-    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
 
 
 def _markdown_label(row: Row) -> str:

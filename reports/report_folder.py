@@ -15,7 +15,13 @@ from typing import Any
 
 from sodbench.errors import SodbenchError
 from sodbench.files import file_hash, remove_stale_temporaries, write_text
-from sodbench.output_folder import FolderKind, OutputFolder, check_outside, read_json
+from sodbench.output_folder import (
+    FolderKind,
+    OutputFolder,
+    check_outside,
+    check_own_file,
+    read_json,
+)
 from sodbench.reports.markdown import REPORT_MARKER
 from sodbench.results import Result
 
@@ -98,7 +104,7 @@ class ReportPlace:
             If the place holds something other than a report, or is inside a folder of the results' maps or data.
         """
         if self.is_page:
-            check_own_page(self.out, results)
+            check_own_page(self.out, data_folders(results))
             return
         if not self.is_single and self.out.is_file():
             raise SodbenchError(f"{self.out}: is a file; name a folder, or a file that ends in .md")
@@ -106,9 +112,8 @@ class ReportPlace:
             raise SodbenchError(
                 f"{self.out}: a report is a folder (Markdown, HTML, LaTeX, CSV, JSON, figures), a .md file or a single .html file"
             )
-        data = {Path(f) for result in results for f in result.folders.values() if f}
         for place in {self.out, self.folder}:
-            check_outside(place, data)
+            check_outside(place, data_folders(results))
         own = self.read_files()
         if self.is_single:
             self.check_owner(self.page, own)
@@ -174,31 +179,32 @@ def _is_modified(path: Path, sums: Sequence[str]) -> bool:
     return bool(sums) and not (path.is_file() and file_hash(path) in sums)
 
 
-def check_own_page(out: Path, results: Iterable[Result]) -> None:
+def check_own_page(out: Path, data: Iterable[Path]) -> None:
     """Check that a single file may be written: it is new, or sodbench wrote it, and it is not among maps or data.
 
     Parameters
     ----------
     out : Path
-    results : iterable of Result
-        What is reported.
+    data : iterable of Path
+        The folders of maps and data.
 
     Raises
     ------
     SodbenchError
         If it may not.
     """
-    check_outside(out, {Path(f) for r in results for f in r.folders.values() if f})
-    if out.is_dir():
-        raise SodbenchError(f"{out}: is a folder; name a file")
-    if not os.path.lexists(out):
-        return
-    with out.open(encoding="utf-8", errors="replace") as text:
-        start = text.read(2000)
-    if not any(marker in start for marker in (PAGE_MARKER, REPORT_MARKER, "% Written by sodbench")):
-        raise SodbenchError(
-            f"{out}: exists and was not written by sodbench; move it, or choose another name"
-        )
+    check_outside(out, data)
+    check_own_file(out, PAGE_MARKER, REPORT_MARKER, "% Written by sodbench")
+
+
+def data_folders(results: Iterable[Result]) -> set[Path]:
+    """Return the folders of maps, masks and images that results recorded.
+
+    Returns
+    -------
+    set of Path
+    """
+    return {Path(folder) for r in results for folder in r.folders.values() if folder}
 
 
 class ReportFolder:

@@ -54,35 +54,54 @@ def format_table(
     SOD     300
     """
     letters = align or "l" + "r" * (len(headers) - 1)
-    if not markdown:
-        return _format_plain(headers, rows, letters)
-    from tabulate import tabulate
-
-    return tabulate(
-        [[markdown_text(cell) for cell in row] for row in rows],
-        headers=[markdown_text(header) for header in headers],
-        tablefmt="pipe",
-        disable_numparse=True,
-        colalign=[{"l": "left", "r": "right"}[letter] for letter in letters],
-    )
+    quote = markdown_text if markdown else printable
+    lines = [[quote(header) for header in headers]]
+    lines += [[quote(cell).strip() for cell in row] for row in rows]
+    if markdown:
+        return align_markdown(lines, letters)
+    widths, padded = _pad_columns(lines, letters)
+    padded.insert(1, ["-" * width for width in widths])
+    return "\n".join("  ".join(line).rstrip() for line in padded)
 
 
-def _format_plain(headers: Sequence[object], rows: Iterable[Sequence[object]], letters: str) -> str:
-    """A table for the terminal, not by tabulate: that and wcwidth take longer to import than unchanged maps to score."""
-    lines = [[printable(header) for header in headers]]
+def align_markdown(lines: Sequence[Sequence[str]], letters: str) -> str:
+    """Return cells that are Markdown already as a table.
+
+    Parameters
+    ----------
+    lines : sequence of sequences of str
+        The headers, then the rows.
+    letters : str
+        For each column ``l`` or ``r``.
+
+    Returns
+    -------
+    str
+    """
+    widths, padded = _pad_columns(lines, letters)
+    texts = [f"| {' | '.join(line)} |" for line in padded]
+    dashes = ["-" * (width + 1) for width in widths]
+    rules = [
+        f":{d}" if letter == "l" else f"{d}:" for d, letter in zip(dashes, letters, strict=True)
+    ]
+    texts.insert(1, f"|{'|'.join(rules)}|")
+    return "\n".join(texts)
+
+
+def _pad_columns(lines: Sequence[Sequence[str]], letters: str) -> tuple[list[int], list[list[str]]]:
+    """The widths of the columns, and the cells padded to them; the first line has the headers."""
+    # not by tabulate: it takes longer to import than unchanged maps to score, and its widths depend on what is installed
     widths = [_display_width(header) + 2 for header in lines[0]]
-    lines += [[printable(cell).strip() for cell in row] for row in rows]
     for line in lines:
         widths = [max(w, _display_width(cell)) for w, cell in zip(widths, line, strict=True)]
-    lines.insert(1, ["-" * width for width in widths])
-    texts = []
+    padded = []
     for line in lines:
         cells = []
         for cell, width, letter in zip(line, widths, letters, strict=True):
             space = " " * (width - _display_width(cell))
             cells.append(space + cell if letter == "r" else cell + space)
-        texts.append("  ".join(cells).rstrip())
-    return "\n".join(texts)
+        padded.append(cells)
+    return widths, padded
 
 
 def _display_width(text: str) -> int:
@@ -198,7 +217,8 @@ def _format_change(name: str, difference: float) -> str:
 
 
 def format_groups(
-    groups: Sequence[tuple[Result, Mapping[str, Scores]]],
+    results: Sequence[Result],
+    groups: Sequence[Mapping[str, Scores]],
     metrics: Sequence[str],
     *,
     markdown: bool = False,
@@ -207,8 +227,9 @@ def format_groups(
 
     Parameters
     ----------
-    groups : sequence of (Result, mapping of str to Scores)
-        A result, and the scores of its groups by name.
+    results : sequence of Result
+    groups : sequence of mapping of str to Scores
+        For each result the scores of its groups.
     metrics : sequence of str
         The names of the metrics to show.
     markdown : bool, optional
@@ -219,7 +240,7 @@ def format_groups(
     str
     """
     tables = []
-    for result, scores in groups:
+    for result, scores in zip(results, groups, strict=True):
         headers = [f"{result.method} on {result.dataset} ({result.protocol})", "n", *metrics]
         rows = [
             [group, one.n, *(_format_score(name, one.metrics[name]) for name in metrics)]
@@ -229,58 +250,36 @@ def format_groups(
     return "\n\n".join(tables)
 
 
-def format_groups_csv(
-    groups: Sequence[tuple[Result, Mapping[str, Scores]]], metrics: Sequence[str]
+def format_scores_csv(
+    results: Sequence[Result],
+    metrics: Sequence[str],
+    groups: Sequence[Mapping[str, Scores]] = (),
 ) -> str:
-    """Return the scores of results and of their groups as CSV, with all digits.
-
-    Parameters
-    ----------
-    groups : sequence of (Result, mapping of str to Scores)
-        A result, and the scores of its groups by name.
-    metrics : sequence of str
-        The names of the metrics; each is a column.
-
-    Returns
-    -------
-    str
-        As `format_scores_csv` with a column ``group``, which is empty in the row of the mean over groups.
-    """
-    headers = ["dataset", "method", "protocol", "group", "n", *metrics, "signature"]
-    rows: list[list[object]] = []
-    for r, scores in groups:
-        numbers = {"": (r.n, r.metrics)} | {
-            name: (one.n, one.metrics) for name, one in scores.items()
-        }
-        for group, (n, values) in numbers.items():
-            cells = [values[name] for name in metrics]
-            rows.append([r.dataset, r.method, r.protocol, group, n, *cells, str(r.signature)])
-    return format_csv(headers, rows)
-
-
-def format_scores_csv(results: Sequence[Result], metrics: Sequence[str]) -> str:
-    """Return the scores as CSV, one row for each result, with all digits.
+    """Return the scores as CSV, one row for each result or group, with all digits.
 
     Parameters
     ----------
     results : sequence of Result
     metrics : sequence of str
         The names of the metrics; each is a column.
+    groups : sequence of mapping of str to Scores, optional
+        For each result the scores of its groups. Their names are in a column ``group``, which is empty in the row of
+        the result.
 
     Returns
     -------
     str
     """
-    headers = ["dataset", "method", "protocol", "n", *metrics, "signature"]
-    return format_csv(
-        headers,
-        (
-            [r.dataset, r.method, r.protocol, r.n]
-            + [r.metrics[name] for name in metrics]
-            + [str(r.signature)]
-            for r in results
-        ),
-    )
+    column = ["group"] * bool(groups)
+    headers = ["dataset", "method", "protocol", *column, "n", *metrics, "signature"]
+    rows: list[list[object]] = []
+    for i, r in enumerate(results):
+        numbers: dict[str, Result | Scores] = {"": r, **(groups[i] if groups else {})}
+        for group, one in numbers.items():
+            values = [one.metrics[name] for name in metrics]
+            name = [group] * bool(groups)
+            rows.append([r.dataset, r.method, r.protocol, *name, one.n, *values, str(r.signature)])
+    return format_csv(headers, rows)
 
 
 def format_scores_json(

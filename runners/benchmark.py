@@ -32,7 +32,8 @@ from sodbench.models.user_code import FAILURES, describe_failure
 from sodbench.parallel import processors
 from sodbench.runners.prediction.batching import is_out_of_memory
 from sodbench.runners.prediction.predict import predict
-from sodbench.runners.prediction.predictors import Predictor, load_predictor
+from sodbench.runners.prediction.predictor import Predictor
+from sodbench.runners.prediction.predictors import load_predictor
 from sodbench.version import __version__
 
 if TYPE_CHECKING:

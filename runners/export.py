@@ -73,7 +73,7 @@ def export_onnx(
         exported, the results differ, or ``path`` is a file that sodbench did not export. Then nothing is written.
     """
     path = Path(path)
-    check_own_file(path, METADATA_KEY.encode())
+    check_own_file(path, METADATA_KEY, within=-1)
     check_torch_version()
     _require_onnx()
     source = as_source(model, checkpoint)

@@ -34,7 +34,8 @@ from sodbench.runners.evaluation.plan import EvaluationPlan
 from sodbench.runners.evaluation.task import Task, make_task, select_mask_problems
 from sodbench.runners.evaluation.workers import Workers
 from sodbench.runners.prediction.predict import PredictionSummary, predict
-from sodbench.runners.prediction.predictors import Predictor, load_predictor
+from sodbench.runners.prediction.predictor import Predictor
+from sodbench.runners.prediction.predictors import load_predictor
 
 
 @dataclass(frozen=True)

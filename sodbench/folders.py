@@ -44,7 +44,7 @@ def list_names(folder: Path) -> list[str]:
         If the folder does not exist or cannot be read.
     """
     with _reading(folder):
-        return [entry.name for entry in _list(folder)]
+        return [entry.name for entry in _list_entries(folder)]
 
 
 def scan(folder: Path) -> list[os.DirEntry[str]]:
@@ -56,7 +56,7 @@ def scan(folder: Path) -> list[os.DirEntry[str]]:
         If the folder does not exist or cannot be read.
     """
     with _reading(folder):
-        return sorted(_list(folder), key=lambda entry: entry.name)
+        return sorted(_list_entries(folder), key=lambda entry: entry.name)
 
 
 def list_paths(folder: Path) -> list[Path]:
@@ -122,7 +122,7 @@ def list_file_numbers(folder: str) -> set[int] | None:
         None for a folder that holds links, whose files are elsewhere, and for one that cannot be read.
     """
     try:
-        entries = _list(folder or os.curdir)
+        entries = _list_entries(folder or os.curdir)
     except OSError:
         return None
     if any(entry.is_symlink() for entry in entries):
@@ -149,7 +149,7 @@ def count_files(folder: Path, enough: int) -> int:
     waiting = [folder]
     while waiting and number < enough:
         try:
-            entries = _list(waiting.pop())
+            entries = _list_entries(waiting.pop())
         except OSError:
             continue
         below = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -170,7 +170,7 @@ def name_stem(name: str) -> str:
     return name[:at] if 0 < at < len(name) - 1 else name
 
 
-def _list(folder: Path | str) -> list[os.DirEntry[str]]:
+def _list_entries(folder: Path | str) -> list[os.DirEntry[str]]:
     """The entries of a folder, in any order; those read before in `listing_once`."""
     listings = _listings.get()
     key = str(folder)
@@ -212,7 +212,7 @@ def list_folders(folder: Path) -> list[Path]:
         return []
     with _reading(folder):
         # files are most of what a folder holds, and are passed over in the quickest way
-        others = [e for e in _list(folder) if not e.is_file(follow_symlinks=False)]
+        others = [e for e in _list_entries(folder) if not e.is_file(follow_symlinks=False)]
     names = [e.name for e in others if not _is_stray(e.name) and _is_folder(e)]
     return [folder / name for name in sorted(names)]
 
@@ -236,7 +236,7 @@ def walk(folder: Path, _parents: tuple[Path, ...] = ()) -> Iterator[tuple[Path, 
     yield folder, ""
     with _reading(folder):
         # files are most of what a folder holds, and are passed over before anything is sorted
-        entries = [e for e in _list(folder) if not e.is_file(follow_symlinks=False)]
+        entries = [e for e in _list_entries(folder) if not e.is_file(follow_symlinks=False)]
     for entry in sorted(entries, key=lambda entry: entry.name):
         if _is_stray(entry.name):
             continue

@@ -299,19 +299,21 @@ def check_outside(path: Path, data: Iterable[Path]) -> None:
             )
 
 
-def check_own_file(path: Path, marker: bytes) -> None:
+def check_own_file(path: Path, *markers: str, within: int = 2000) -> None:
     """Check that a single file may be written: it is new, or sodbench wrote it.
 
     Parameters
     ----------
     path : Path
-    marker : bytes
-        What every such file of sodbench contains.
+    *markers : str
+        Every such file of sodbench contains one of these.
+    within : int
+        In so many bytes from its beginning; -1: anywhere.
 
     Raises
     ------
     SodbenchError
-        If it is a folder, a file of someone else, or cannot be read.
+        If it is a folder, a link, a file of someone else, or cannot be read.
     """
     if path.is_dir():
         raise SodbenchError(f"{path}: is a folder; name a file")
@@ -319,10 +321,13 @@ def check_own_file(path: Path, marker: bytes) -> None:
         return
     try:
         with open_regular(path) as file:
-            is_own = marker in file.read()
+            start = file.read(within)
     except OSError as error:
-        raise SodbenchError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if not is_own:
+        if not path.is_symlink():
+            raise SodbenchError(f"{path}: cannot be read ({error.strerror or error})") from error
+        start = b""
+    # a link would be replaced by the file
+    if path.is_symlink() or not any(marker.encode() in start for marker in markers):
         raise SodbenchError(
             f"{path}: exists and was not written by sodbench; move it, or choose another name"
         )

@@ -109,20 +109,15 @@ class ImageStatistics:
             values |= aggregate({}, curves, self.protocol)
         return np.stack([np.asarray(values[name], float) for name in names], axis=-1)
 
-    def observed(self, names: Sequence[str] = ()) -> Floats:
+    def observed(self) -> Floats:
         """Return the metrics of the images as they are.
-
-        Parameters
-        ----------
-        names : sequence of str, optional
-            Some of `names`; by default all.
 
         Returns
         -------
         float64 [M]
         """
         each_once = np.ones((1, len(self.columns)), np.uint8)
-        metrics: Floats = self.aggregate(resampled_sums(each_once, self.columns).means, names)[0]
+        metrics: Floats = self.aggregate(resampled_sums(each_once, self.columns).means)[0]
         return metrics
 
     def distribution(self, draws: Sequence[ResampleCounts]) -> Floats:

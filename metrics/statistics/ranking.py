@@ -75,7 +75,7 @@ def _nemenyi_difference(methods: int, datasets: int, alpha: float) -> float:
 
 
 def critical_difference(
-    values: Mapping[str, Sequence[float]], higher_is_better: bool, alpha: float = ALPHA
+    values: Mapping[str, Sequence[float]], higher_is_better: bool
 ) -> CriticalDifference | None:
     """Compare the ranks of methods over datasets.
 
@@ -84,8 +84,6 @@ def critical_difference(
     values : mapping of str to sequence of float
         For each method one aggregate per dataset, the same datasets in the same order.
     higher_is_better : bool
-    alpha : float, optional
-        Significance level.
 
     Returns
     -------
@@ -109,7 +107,7 @@ def critical_difference(
     # scipy divides by zero where no method differs from another
     equal = bool((table == table[0]).all())
     statistic, p_value = (0.0, 1.0) if equal else friedmanchisquare(*table)
-    difference = _nemenyi_difference(len(table), table.shape[1], alpha)
+    difference = _nemenyi_difference(len(table), table.shape[1], ALPHA)
     names = list(values)
     return CriticalDifference(
         methods=tuple(names[i] for i in order),
@@ -118,7 +116,7 @@ def critical_difference(
         statistic=float(statistic),
         p_value=float(p_value),
         difference=difference,
-        alpha=alpha,
+        alpha=ALPHA,
         groups=_find_groups(ranks[order], difference),
     )
 

@@ -123,7 +123,7 @@ def corrected_p(
     ----------
     differences : float64 [K]
     distributions : float64 [K, resamples]
-        See `bootstrap_p`.
+        Of resamples of the images, both aggregates from the same draws.
     images : int
         Number of images in a resample.
 
@@ -139,7 +139,12 @@ def corrected_p(
 
 
 def p_ranges(differences: Floats, distributions: Floats, images: int) -> Floats:
-    """Test differences of aggregates; the p-values with the range in which other draws would put them.
+    """Test differences of aggregates; the two-sided p-values with the range in which other draws would put them.
+
+    A distribution's standard deviation is taken as the standard error of the difference, with the factor
+    sqrt(n / (n - 1)) that a resample of n images lacks, and p from Student's t with n - 1 degrees of freedom: for a mean
+    that is the paired t-test. Counting how often the resampled difference changes sign could not give less than
+    1 / resamples, which is too coarse once Holm's correction multiplies it by many pairs.
 
     Parameters
     ----------
@@ -150,7 +155,7 @@ def p_ranges(differences: Floats, distributions: Floats, images: int) -> Floats:
     -------
     float64 [3, K]
         p, and its value for standard errors that are smaller and larger by two Monte Carlo errors; NaN for fewer than
-        `MIN_IMAGES` images.
+        `MIN_IMAGES` images, and where a distribution has a NaN.
     """
     if images < MIN_IMAGES:
         return np.full((3, len(differences)), np.nan)
@@ -177,31 +182,6 @@ def correct_ranges(ranges: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """
     p_holm, lowest, highest = (holm(p) for p in ranges)
     return p_holm, (lowest < ALPHA) & (highest >= ALPHA)
-
-
-def bootstrap_p(differences: Floats, distributions: Floats, images: int) -> Floats:
-    """Return two-sided p-values of differences of aggregates from their paired bootstrap distributions.
-
-    The distribution's standard deviation is taken as the standard error of the difference, with the factor
-    sqrt(n / (n - 1)) that a resample of n images lacks, and p from Student's t with n - 1 degrees of freedom: for a mean
-    that is the paired t-test. Counting how often the resampled difference changes sign could not give less than
-    1 / resamples, which is too coarse once Holm's correction multiplies it by many pairs.
-
-    Parameters
-    ----------
-    differences : float64 [K]
-    distributions : float64 [K, resamples]
-    images : int
-        Number of images in a resample.
-
-    Returns
-    -------
-    float64 [K]
-        NaN for fewer than two images, or where the distribution has a NaN.
-    """
-    if images < 2:
-        return np.full(len(differences), np.nan)
-    return _t_test(differences, _standard_error(distributions, images), images)
 
 
 def _standard_error(distributions: Floats, images: int) -> Floats:

@@ -10,7 +10,7 @@ from typing import Any
 from sodbench.console import logger
 from sodbench.demo_data import is_demo_data
 from sodbench.errors import Problem
-from sodbench.files import write_error
+from sodbench.files import safe_folder_name, write_error
 from sodbench.metrics.scores import BlockScores
 from sodbench.output_folder import MAPS_MANIFEST, read_json
 from sodbench.provenance import counting_versions
@@ -101,6 +101,18 @@ def describe(
         folders=task.folders,
         provenance=provenance,
     )
+
+
+def result_folder(item: Task | Result, output: Path) -> Path:
+    """Return the folder in which a task's result is stored.
+
+    Parameters
+    ----------
+    item : Task or Result
+        Of the method and the dataset.
+    output : Path
+    """
+    return output / safe_folder_name(item.method) / safe_folder_name(item.dataset)
 
 
 def store_result(

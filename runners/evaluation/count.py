@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sodbench import images
-from sodbench.errors import ImageError, Problem, SodbenchError
+from sodbench.errors import ImageError, Problem, ProblemKind, SodbenchError
 from sodbench.metrics import (
     DEFAULT_PROTOCOL,
     PairCounts,
@@ -395,7 +395,9 @@ def count_visit(
     try:
         file, decoded = _decode_file(visit.mask, folder)
     except (ImageError, OSError) as error:
-        return [Problem("unreadable-mask", str(visit.mask), _detail(error))] * len(visit.maps)
+        return [Problem(ProblemKind.UNREADABLE_MASK, str(visit.mask), _detail(error))] * len(
+            visit.maps
+        )
     mask = PreparedMask(decoded.pixels, scheme or counting_scheme(policy))
     prepared = _Mask(mask, file, note_mask_levels(mask.levels, decoded.note))
     try:
@@ -412,7 +414,7 @@ def _count_map(
     try:
         file, decoded = _decode_file(path, folder, policy.channel)
     except (ImageError, OSError) as error:
-        problem = Problem("unreadable", str(path), _detail(error))
+        problem = Problem(ProblemKind.UNREADABLE, str(path), _detail(error))
         if policy.missing != "zero":
             return problem
         return _count_black(mask)._replace(problem=problem)
@@ -483,4 +485,4 @@ def size_problem(path: Path, size: tuple[int, int], mask_size: tuple[int, int]) 
     """
     hint = describe_other_shape(size, mask_size)
     detail = f"{size_text(size)}, but its mask is {size_text(mask_size)}{hint}"
-    return Problem("size", str(path), detail)
+    return Problem(ProblemKind.SIZE, str(path), detail)

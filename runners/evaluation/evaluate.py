@@ -24,15 +24,10 @@ from sodbench.plugins import load_plugins
 from sodbench.results import RESULT_FILE, Policy, Result, derive_result
 from sodbench.results.policy import Channel, Missing, Resize, Undefined
 from sodbench.results.store import CountsStore
-from sodbench.runners.evaluation.assemble import Outcome, describe, store_result
+from sodbench.runners.evaluation.assemble import Outcome, describe, result_folder, store_result
 from sodbench.runners.evaluation.count import MapProblem, Scoring, Visit
 from sodbench.runners.evaluation.plan import EvaluationPlan, plan_evaluation
-from sodbench.runners.evaluation.preflight import (
-    advise,
-    check_not_swapped,
-    check_plan,
-    result_folder,
-)
+from sodbench.runners.evaluation.preflight import advise, check_not_swapped, check_plan
 from sodbench.runners.evaluation.reuse import Reusable, find_reusable
 from sodbench.runners.evaluation.task import Task
 from sodbench.runners.evaluation.workers import Workers

@@ -8,16 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from sodbench.console import logger
-from sodbench.errors import ProblemKind, SodbenchError, StoredFileError
-from sodbench.files import lock_folder, safe_folder_name
+from sodbench.errors import ProblemKind, SodbenchError
+from sodbench.files import lock_folder
 from sodbench.results import (
     PARTS_FOLDER,
-    RESULT_FILE,
     Result,
     ResultInfo,
     derive_result,
     digest_names,
-    load_result,
     load_results,
     n_resized,
     result_folders,
@@ -25,7 +23,8 @@ from sodbench.results import (
 from sodbench.results.counts_file import CountsFile
 from sodbench.results.pair_table import FILE_COLUMNS, PairTable
 from sodbench.results.stored_pairs import PairSelection
-from sodbench.runners.evaluation.assemble import store_result
+from sodbench.runners.evaluation.assemble import result_folder, store_result
+from sodbench.runners.evaluation.reuse import read_stored_result
 
 
 def merge(parts: Sequence[Path], output: Path) -> list[Result]:
@@ -114,7 +113,7 @@ def _describe_making(result: Result) -> list[tuple[str, object]]:
 
 def _check_merge_folder(shards: Sequence[Result], output: Path) -> None:
     """Raise SodbenchError for an output folder among the maps, masks or images of the results."""
-    folder = _merged_folder(shards[0], output).resolve()
+    folder = result_folder(shards[0], output).resolve()
     for shard in shards:
         for kind, base in shard.folders.items():
             if base is None:
@@ -128,15 +127,11 @@ def _check_merge_folder(shards: Sequence[Result], output: Path) -> None:
                     )
 
 
-def _merged_folder(result: Result, output: Path) -> Path:
-    return output / safe_folder_name(result.method) / safe_folder_name(result.dataset)
-
-
 def _join(title: str, shards: Sequence[Result], output: Path) -> Result:
     first = shards[0]
     files = [shard.open_counts() for shard in shards]
     _check_division(title, shards, files)
-    folder = _merged_folder(first, output)
+    folder = result_folder(first, output)
     pairs = PairSelection.select(files, sorted(stem for file in files for stem in file.stems))
     tables = {stem: shard.pair_table for shard in shards for stem in shard.pair_table.stems}
     rows = [tables[stem].files_of(stem) for stem in pairs.stems]
@@ -164,17 +159,7 @@ def _join(title: str, shards: Sequence[Result], output: Path) -> Result:
                 f"{folder / PARTS_FOLDER}: a run was not finished there; its pairs are kept"
             )
         merged = derive_result(pairs, first.protocol, info)
-        return store_result(folder, merged, pairs, _load_replaced(folder))
-
-
-def _load_replaced(folder: Path) -> Result | None:
-    if not os.path.lexists(folder / RESULT_FILE):
-        return None
-    try:
-        return load_result(folder)
-    except StoredFileError as error:
-        logger.info(f"{error.fault}; it is written again now")
-        return None
+        return store_result(folder, merged, pairs, read_stored_result(folder))
 
 
 def _without_shard(command: str) -> str:

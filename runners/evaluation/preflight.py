@@ -7,10 +7,11 @@ from pathlib import Path
 from sodbench import images
 from sodbench.datasets import Pair
 from sodbench.errors import ImageError, Problem, ProblemKind, ProblemsError, SodbenchError
-from sodbench.files import report_write_errors, safe_folder_name
+from sodbench.files import report_write_errors
 from sodbench.metrics import PreparedMask
 from sodbench.parallel import in_threads
 from sodbench.results.pair_problems import sorted_unique
+from sodbench.runners.evaluation.assemble import result_folder
 from sodbench.runners.evaluation.count import size_problem
 from sodbench.runners.evaluation.plan import EvaluationPlan
 from sodbench.runners.evaluation.task import Task
@@ -20,6 +21,8 @@ _NAMES_ADVICE = (
     "names: a map is named as its mask, with any ending and a suffix that all maps share (0001.png or 0001_net.png "
     "for 0001.jpg); is this GT the dataset of these maps?"
 )
+# How many pairs are read to see whether masks look like masks
+_SAMPLES = 3
 
 
 def check_plan(plan: EvaluationPlan, output: Path | None = None) -> None:
@@ -80,17 +83,6 @@ def advise(problems: Sequence[Problem], *, nothing_matches: bool = False) -> lis
     if nothing_matches and ProblemKind.MISSING in advice:
         advice[ProblemKind.MISSING] = _NAMES_ADVICE
     return [text for text in advice.values() if text]
-
-
-def result_folder(task: Task, output: Path) -> Path:
-    """Return the folder in which a task's result is stored.
-
-    Parameters
-    ----------
-    task : Task
-    output : Path
-    """
-    return output / safe_folder_name(task.method) / safe_folder_name(task.dataset)
 
 
 def _check_output_folder(tasks: Sequence[Task], output: Path) -> None:
@@ -177,7 +169,7 @@ def _look_at_files(plan: EvaluationPlan) -> list[Problem]:
 # -- folders that are probably not what the user means -----------------------------------------------
 
 
-def check_not_swapped(task: Task, stems: Sequence[str], n_samples: int = 3) -> None:
+def check_not_swapped(task: Task, stems: Sequence[str]) -> None:
     """Check that some of the masks look like masks and the maps like maps.
 
     Parameters
@@ -185,8 +177,6 @@ def check_not_swapped(task: Task, stems: Sequence[str], n_samples: int = 3) -> N
     task : Task
     stems : sequence of str
         The pairs that will be counted.
-    n_samples : int
-        How many pairs are read.
 
     Raises
     ------
@@ -195,7 +185,7 @@ def check_not_swapped(task: Task, stems: Sequence[str], n_samples: int = 3) -> N
     """
     wanted = set(stems)
     pairs = [pair for pair in task.pairing.pairs if pair.stem in wanted]
-    pairs = pairs[:: max(1, len(pairs) // n_samples)][:n_samples]
+    pairs = pairs[:: max(1, len(pairs) // _SAMPLES)][:_SAMPLES]
     try:
         swapped = bool(pairs) and all(map(_looks_swapped, pairs))
         photographs = bool(pairs) and all(_looks_like_a_photograph(pair.mask) for pair in pairs)

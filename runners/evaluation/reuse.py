@@ -89,7 +89,7 @@ def find_reusable(
     SodbenchError
         Where the folder holds the result of another task or shard.
     """
-    stored = _read_result(folder, report=not force)
+    stored = read_stored_result(folder, report=not force)
     if stored:
         _check_owner(task, folder, stored)
     if force:
@@ -127,7 +127,20 @@ def find_reusable(
     return reusable if _agrees(stored, counts) else Reusable(stored)
 
 
-def _read_result(folder: Path, *, report: bool) -> Result | None:
+def read_stored_result(folder: Path, *, report: bool = True) -> Result | None:
+    """Read the result that a folder holds.
+
+    Parameters
+    ----------
+    folder : Path
+    report : bool
+        Whether to report a result that is damaged or modified.
+
+    Returns
+    -------
+    Result or None
+        None where there is none that can be read.
+    """
     if not os.path.lexists(folder / RESULT_FILE):
         return None
     try:

@@ -119,7 +119,7 @@ class Task:
         """Problems with names for which the policy refuses to score; with them, hints at the likely reason."""
         problems = (*self.problems, *self.pairing.problems())
         missing = [p for p in problems if p.kind == ProblemKind.MISSING]
-        errors = [p for p in problems if ProblemKind(p.kind).severity == Severity.ERROR]
+        errors = [p for p in problems if p.severity == Severity.ERROR]
         if self.policy.missing != "error":
             errors = [p for p in errors if p.kind != ProblemKind.MISSING]
         # a policy that leaves out what is missing must not leave out everything

@@ -16,7 +16,7 @@ from sodbench.images import Pixels, decode_rgb, read_bytes
 from sodbench.models.user_code import FAILURES, describe_failure, error_text, shorten_error
 from sodbench.runners.prediction.folder import describe_image
 from sodbench.runners.prediction.planning import BatchLimits, Fail, ImageBatch
-from sodbench.runners.prediction.predictors import Maps, Predictor
+from sodbench.runners.prediction.predictor import Maps, Predictor
 
 # Batches that are decoded ahead of the network hold no more than this many times the pixels of one.
 _BATCHES_AHEAD = 3

@@ -18,7 +18,6 @@ from typing import Any, Literal
 from sodbench.console import logger
 from sodbench.errors import ImageError, Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.images import is_image_name, read_bytes, read_comment
-from sodbench.models.processing import Processing
 from sodbench.output_folder import MAPS_MANIFEST, FolderKind, OutputFolder, read_json
 from sodbench.parallel import thread_pool
 
@@ -41,20 +40,17 @@ _IDENTITY = (
 # Where a manifest records earlier runs whose maps are kept, if they ran otherwise: on another device, say.
 _EARLIER = "earlier_runs"
 
-# What a manifest means that does not mention a part of the identity.
-_DEFAULTS: dict[str, Any] = {"output": "logits", "processing": Processing().to_dict()}
-
 # Start of the comment in a map; the image's length and hash follow.
 _ORIGIN = "sodbench: map of an image of "
 
 _COMMENT = re.compile(
     rf"(?P<origin>{re.escape(_ORIGIN)}\d+ bytes, blake2b [0-9a-f]+)"
-    r"(?:; settings (?P<settings>[0-9a-f]+); data (?P<data>[0-9a-f]+))?"
+    r"; settings (?P<settings>[0-9a-f]+); data (?P<data>[0-9a-f]+)"
 )
 
 
 def _read_manifest(path: Path) -> Mapping[str, Any]:
-    manifest = {**dict.fromkeys(_IDENTITY), **_DEFAULTS, **read_json(path)}
+    manifest = {**dict.fromkeys(_IDENTITY), **read_json(path)}
     # raises ValueError
     _read_problems(manifest)
     earlier = manifest.get(_EARLIER, [])
@@ -220,11 +216,7 @@ def describe_image(content: bytes) -> str:
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
     """Hash what makes a map: the network, its weights and its settings."""
-    made_by = _map_settings(settings)
-    # earlier maps do not record the processing that they all had
-    if made_by["processing"] == _DEFAULTS["processing"]:
-        del made_by["processing"]
-    values = json.dumps(list(made_by.values()))
+    values = json.dumps(list(_map_settings(settings).values()))
     return hashlib.blake2b(values.encode(), digest_size=8).hexdigest()
 
 
@@ -234,7 +226,8 @@ def make_comment(origin: str, settings: str) -> Callable[[str], str]:
 
 
 def _map_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: settings.get(key, _DEFAULTS.get(key)) for key in _IDENTITY}
+    # a baseline has no processing and no precision
+    return {key: settings.get(key) for key in _IDENTITY}
 
 
 def _check_settings(
@@ -308,8 +301,6 @@ def _judge(path: Path, image: Path, settings: str) -> tuple[Verdict, str]:
     match = _COMMENT.fullmatch(comment)
     if not match:
         return "refuse", "it does not state that sodbench wrote it"
-    if match["settings"] is None:
-        return "replace", "maps of an earlier version do not record what made them"
     if match["data"] != data:
         return "refuse", "it was modified after sodbench wrote it"
     if match["settings"] != settings:

@@ -21,7 +21,7 @@ from sodbench.runners.prediction.planning import DEFAULT_BATCH_PIXELS
 if TYPE_CHECKING:
     from torch import nn
 
-    from sodbench.runners.prediction.predictors import Predictor
+    from sodbench.runners.prediction.predictor import Predictor
 
 # An RGB array, a Pillow image, or a file.
 ImageLike = NDArray[np.uint8] | Image.Image | Path | str

@@ -49,7 +49,7 @@ from sodbench.runners.prediction.planning import (
     ShapeCosts,
     make_batches,
 )
-from sodbench.runners.prediction.predictors import Maps, Predictor
+from sodbench.runners.prediction.predictor import Maps, Predictor
 
 # Threads that decode and encode: as many as serve 5,000 images/s. Each needs Python's lock between its calls, and more of
 # them hold up the thread that launches the network.

@@ -6,7 +6,7 @@ torch is imported when a network is made, so the baselines predict without it.
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,104 +27,20 @@ from sodbench.models.processing import Output, Preprocessing, Processing
 from sodbench.models.source import ModelSource, as_source
 from sodbench.models.user_code import user_code
 from sodbench.runners.prediction.planning import SHAPE_PIXELS, limit_batch_size
+from sodbench.runners.prediction.predictor import Maps, Predictor
 from sodbench.runners.prediction.problems import (
     FIRST_IMAGES,
     double_sigmoid_problem,
     training_mode_problem,
 )
-from sodbench.runners.prediction.processed import (
-    CallablePredictor,
-    Outputs,
-    ProcessedPredictor,
-    flatten_outputs,
-)
+from sodbench.runners.prediction.processed import Outputs, ProcessedPredictor, flatten_outputs
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Maps = Sequence[Pixels | None]
-
 # Keywords of `Execution` that not every predictor can follow, by their options.
 _OPTIONS = {"compiled": "--compile", "padding": "--padding", "graphs": "--cuda-graphs"}
-
-
-class Predictor(Protocol):
-    """What makes maps: a network (`NetworkPredictor`) or a classical method (`BaselinePredictor`).
-
-    Attributes
-    ----------
-    name : str
-        The model's name, for messages.
-    device : torch.device or None
-        Where it computes; None if it does not use torch.
-    default_batch_size : int
-        Maximum number of images in a batch, unless the caller chooses.
-    pads : bool
-        Whether images of different sizes, and empty places, may be started together.
-    shape_pixels : int
-        What a new shape of batch costs: the number of pixels that could be predicted in the same time.
-    shapes : set of (int, int, int)
-        The shapes of batches so far: number of images, height and width.
-    """
-
-    name: str
-    device: "torch.device | None"
-    default_batch_size: int
-    shape_pixels: int
-    shapes: set[tuple[int, int, int]]
-
-    @property
-    def pads(self) -> bool: ...  # noqa: D102
-
-    def allocate(self, shape: tuple[int, ...]) -> Pixels:
-        """Return memory, uint8 of this shape, from which `start` copies fastest."""
-        ...
-
-    def start(
-        self, pixels: Pixels, max_side: int | None, sizes: NDArray[np.int64] | None = None
-    ) -> Callable[[], Maps]:
-        """Start to predict images.
-
-        Parameters
-        ----------
-        pixels : ndarray of uint8, shape (n, h, w, 3)
-            RGB. They must not change until the maps are there.
-        max_side : int or None
-            Longer images are shrunk to it for the network.
-        sizes : ndarray of int64, shape (n, 2), optional
-            Height and width of each image, in the top left of its place, 0x0 for an empty place; only where the
-            predictor `pads`. By default every image fills its place.
-
-        Returns
-        -------
-        callable
-            Waits for the maps and returns them: n arrays of uint8 of the images' sizes, or None for output that is
-            not finite.
-        """
-        ...
-
-    def describe(self) -> dict[str, Any]:
-        """Return what the manifest records of the predictor."""
-        ...
-
-    def __call__(self, images: Any, max_side: int | None = None) -> Any:
-        """Predict one image, or several of any sizes, in memory; see `predict_arrays`."""
-        ...
-
-    def problems(self, finished: bool) -> Sequence[Problem]:
-        """Return what the images so far show to be wrong with all maps.
-
-        Parameters
-        ----------
-        finished : bool
-            Whether there are no more images.
-
-        Returns
-        -------
-        sequence of Problem
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -146,7 +62,7 @@ class Origin:
     source_sha256: str | None = None
 
 
-class NetworkPredictor(CallablePredictor):
+class NetworkPredictor(Predictor):
     """A network, run by `sodbench.models.inference.InferenceNetwork`.
 
     Parameters
@@ -179,28 +95,23 @@ class NetworkPredictor(CallablePredictor):
         from sodbench.models import checkpoints
         from sodbench.models.inference import InferenceNetwork
 
-        self.name = name
+        super().__init__(name)
         size = processing.input.size if processing else None
         self.network = InferenceNetwork(model, **execution, input_size=size)
-        self.device: torch.device | None = self.network.device
+        self.device = self.network.device
+        self.pads = self.network.pads
         cuda = self.network.device.type == "cuda"
         self.default_batch_size = limit_batch_size(128 if cuda else 1, self.network.input_size)
         self.processing = processing or Processing(
             Preprocessing(self.network.input_size), Output.for_values(self.network.output)
         )
         self.network.output = self.processing.output.values
-        self.shape_pixels = SHAPE_PIXELS if cuda or self.network.pads else 0
-        self.shapes: set[tuple[int, int, int]] = set()
+        self.shape_pixels = SHAPE_PIXELS if cuda or self.pads else 0
         self._origin = origin or Origin()
         if self._origin.weights_sha256 is None:
             with user_code(f"{name}: the network does not give its weights"):
                 sha256 = checkpoints.weights_sha256(model.state_dict())
             self._origin = replace(self._origin, weights_sha256=sha256)
-
-    @property
-    def pads(self) -> bool:
-        """Whether images of different sizes may be started together; see `Predictor`."""
-        return self.network.pads
 
     def allocate(self, shape: tuple[int, ...]) -> Pixels:
         """Return memory for pixels; see `Predictor.allocate`."""
@@ -264,7 +175,7 @@ class NetworkPredictor(CallablePredictor):
         return [training_mode_problem(self.name, layers)] if layers else []
 
 
-class BaselinePredictor(CallablePredictor):
+class BaselinePredictor(Predictor):
     """A classical method of `sodbench.models.BASELINES`, on the CPU.
 
     Parameters
@@ -272,19 +183,6 @@ class BaselinePredictor(CallablePredictor):
     name : str
         Its key in `BASELINES`.
     """
-
-    default_batch_size = 1
-    pads = False
-    shape_pixels = 0
-
-    def __init__(self, name: str):
-        self.name = name
-        self.shapes: set[tuple[int, int, int]] = set()
-        self.device: torch.device | None = None
-
-    def allocate(self, shape: tuple[int, ...]) -> Pixels:
-        """Return memory for pixels; see `Predictor.allocate`."""
-        return np.empty(shape, np.uint8)
 
     def start(
         self, pixels: Pixels, max_side: int | None, sizes: NDArray[np.int64] | None = None
@@ -296,10 +194,6 @@ class BaselinePredictor(CallablePredictor):
     def describe(self) -> dict[str, Any]:
         """Return what the manifest records; see `Predictor.describe`."""
         return {"model": self.name, "weights": "none", "numpy": np.__version__}
-
-    def problems(self, finished: bool) -> Sequence[Problem]:
-        """Return nothing: a baseline has no problems of its own."""
-        return []
 
 
 def _as_floats(value: Any) -> "torch.Tensor":
@@ -453,16 +347,11 @@ def _refuse_choices(source: ModelSource, execution: Execution) -> None:
         raise SodbenchError(
             f"{source.name} has no weights and no processing of its own; leave out the options that choose them"
         )
-    chosen = {
-        "a precision": execution.get("precision"),
-        "compilation": execution.get("compiled"),
-        "padding": execution.get("padding"),
-        "CUDA graphs": execution.get("graphs"),
-    }
-    if names := [name for name, value in chosen.items() if value]:
+    options = {"precision": "--precision", **_OPTIONS}
+    if names := [option for keyword, option in options.items() if execution.get(keyword)]:
         raise SodbenchError(
-            f"{source.name} is a baseline without a network, so {' and '.join(names)} would have no effect; leave out "
-            "the option"
+            f"{source.name} is a baseline without a network, so {' and '.join(names)} would have no effect; leave "
+            f"{'it' if len(names) == 1 else 'them'} out"
         )
 
 

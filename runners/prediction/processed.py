@@ -11,8 +11,8 @@ from sodbench.images import Pixels
 from sodbench.models.output_range import OutputRange
 from sodbench.models.processing import Output, Processing, shrink
 from sodbench.parallel import thread_pool
-from sodbench.runners.prediction.one_image import predict_arrays
 from sodbench.runners.prediction.planning import SHAPE_PIXELS, limit_batch_size
+from sodbench.runners.prediction.predictor import Maps, Predictor
 from sodbench.runners.prediction.problems import FIRST_IMAGES, double_sigmoid_problem
 
 if TYPE_CHECKING:
@@ -56,18 +56,7 @@ class Runnable(Protocol):
         ...
 
 
-class CallablePredictor:
-    """Lets a predictor be called with images in memory."""
-
-    def __call__(self, images: Any, max_side: int | None = None) -> Any:
-        """Predict one image, or several of any sizes; see `predict_arrays`."""
-        predictor: Any = self
-        if isinstance(images, (list, tuple)):
-            return predict_arrays(predictor, images, max_side)
-        return predict_arrays(predictor, [images], max_side)[0]
-
-
-class ProcessedPredictor(CallablePredictor):
+class ProcessedPredictor(Predictor):
     """A network with the processing that was declared or chosen for it.
 
     Parameters
@@ -80,24 +69,19 @@ class ProcessedPredictor(CallablePredictor):
     """
 
     def __init__(self, network: Runnable, processing: Processing, *, mix_sizes: bool = True):
+        super().__init__(network.name)
         self.network = network
         self.processing = processing
-        self.name = network.name
         self.device = network.device
         size = processing.input.size
         self.default_batch_size = limit_batch_size(network.default_batch_size, size)
         self.pads = mix_sizes and size.fixed is not None and self.default_batch_size > 1
         self.shape_pixels = SHAPE_PIXELS if self.pads else 0
-        self.shapes: set[tuple[int, int, int]] = set()
         self._range = OutputRange()
-
-    def allocate(self, shape: tuple[int, ...]) -> Pixels:
-        """Return memory for pixels; see `Predictor.allocate`."""
-        return np.empty(shape, np.uint8)
 
     def start(
         self, pixels: Pixels, max_side: int | None, sizes: NDArray[np.int64] | None = None
-    ) -> Callable[[], Sequence[Pixels | None]]:
+    ) -> Callable[[], Maps]:
         """Predict images; see `Predictor.start`.
 
         Images are prepared here and maps finished in the callable, both by threads: on a GPU, other batches are
@@ -108,7 +92,7 @@ class ProcessedPredictor(CallablePredictor):
         batch = self._prepare(images, max_side)
         launched = self.network.launch(batch)
 
-        def wait() -> Sequence[Pixels | None]:
+        def wait() -> Maps:
             # refers to the batch, so that it is kept until here
             values = select_output(launched(), self.processing.output, len(batch))
             self._check_range(values[[image.size > 0 for image in images]])
@@ -142,15 +126,10 @@ class ProcessedPredictor(CallablePredictor):
 
     def _check_range(self, values: NDArray[np.float32]) -> None:
         extremes = np.stack((values.min((1, 2)), values.max((1, 2))), 1)
-        self._range = seen = self._range.with_images(extremes)
+        self._range = self._range.with_images(extremes)
         output = self.processing.output
-        if output.values == "logits" or "min-max" in output.steps:
-            return
-        if seen.exceeds_probabilities:
-            raise SodbenchError(
-                f"{self.name} is declared to return probabilities but returns values from {seen.low:.4g} to "
-                f"{seen.high:.4g}; put 'sigmoid' into output.steps if these are logits"
-            )
+        if output.values == "probabilities" and "min-max" not in output.steps:
+            self._range.check_probabilities(self.name)
 
     def describe(self) -> dict[str, Any]:
         """Return what the manifest records; see `Predictor.describe`."""

@@ -208,22 +208,3 @@ def choose_batching(
         # a CPU is busy with one image already, and would compute the padding as well
         return "pad" if device.type == "cuda" and not reason else "exact"
     return recipe.batching
-
-
-def mark_images(sizes: Tensor, height: int, width: int) -> Tensor:
-    """Return float32 [n, 1, height, width]: 1 in each image, which is in the top left, and 0 around it.
-
-    Parameters
-    ----------
-    sizes : Tensor of int64, shape [n, 2]
-        Height and width of each image.
-    height, width : int
-        Of the canvas.
-
-    Returns
-    -------
-    Tensor
-    """
-    rows = torch.arange(height, device=sizes.device) < sizes[:, :1]
-    columns = torch.arange(width, device=sizes.device) < sizes[:, 1:]
-    return (rows[:, None, :, None] & columns[:, None, None, :]).float()

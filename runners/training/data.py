@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sodbench.console import bar, logger
 from sodbench.datasets import Dataset, Sample
@@ -32,6 +31,7 @@ from sodbench.images import (
     read_rgb,
 )
 from sodbench.models.processing import Preprocessing
+from sodbench.models.resampling import resize
 from sodbench.parallel import thread_pool
 from sodbench.quoting import size_text
 from sodbench.runners.training.recipe import Recipe
@@ -265,12 +265,10 @@ def load_augmented(
     pixels, mask = read_rgb(sample.image), read_grey(sample.mask).pixels
     pixels, mask = _augment(pixels, mask, rng, recipe)
     height, width = (recipe.size, recipe.size) if recipe.size else mask.shape
-    height, width = max(1, round(height * scale)), max(1, round(width * scale))
-    pixels = _resize_bilinear(pixels, height, width)
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    pixels, mask = (resize(image, size, "pillow-bilinear") for image in (pixels, mask))
     return AugmentedPair(
-        sample.stem,
-        preprocessing.apply(pixels) if preprocessing else pixels,
-        _resize_bilinear(mask, height, width),
+        sample.stem, preprocessing.apply(pixels) if preprocessing else pixels, mask
     )
 
 
@@ -289,13 +287,6 @@ def _augment(
         window = slice(top, top + side), slice(left, left + side)
         pixels, mask = pixels[window], mask[window]
     return pixels, mask
-
-
-def _resize_bilinear(pixels: Pixels, height: int, width: int) -> Pixels:
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
 
 
 def draw_scale(recipe: Recipe, epoch: int, update: int) -> float:

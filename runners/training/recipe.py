@@ -46,11 +46,6 @@ RANGES: dict[str, tuple[float, float]] = {
 # Fields that may not be 0 either.
 POSITIVE = ("learning_rate", "scales")
 
-# What to write in place of fields that recipes no longer have.
-_FORMER_FIELDS = {
-    "channels_last": 'memory_format = "channels_last" in place of true, "contiguous" in place of false'
-}
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -276,9 +271,9 @@ def change_recipe(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     fields = {field.name: field for field in dataclasses.fields(Recipe)}
     unknown = [key for key in values if key not in fields]
     if unknown:
-        instead = [f"write {_FORMER_FIELDS[key]}" for key in unknown if key in _FORMER_FIELDS]
-        advice = "; ".join(instead or [f"it has {', '.join(fields)}"])
-        raise SodbenchError(f"a recipe has no {', '.join(map(repr, unknown))}; {advice}")
+        raise SodbenchError(
+            f"a recipe has no {', '.join(map(repr, unknown))}; it has {', '.join(fields)}"
+        )
     converted = {key: _convert(key, getattr(recipe, key), v) for key, v in values.items()}
     return dataclasses.replace(recipe, **converted)
 

@@ -22,16 +22,16 @@ VALIDATION = "validation.txt"
 
 def _read_run(path: Path) -> Mapping[str, Any]:
     run = read_json(path)
-    best, problems, command = run.get("best"), run.get("problems", []), run.get("command", [])
+    best = run.get("best")
     pair = isinstance(best, list) and len(best) == 2 and all(map(_is_number, best))
     valid = (
         "best" in run
         and isinstance(run.get("finished"), bool)
         and isinstance(run.get("updates"), int)
-        and isinstance(run.get("best_by", ""), str)
-        and _is_texts(problems)
-        and _is_texts(command)
-        and isinstance(run.get("directory", ""), str)
+        and isinstance(run.get("best_by"), str)
+        and _is_texts(run.get("problems"))
+        and _is_texts(run.get("command"))
+        and isinstance(run.get("directory"), str)
         and (best is None or pair)
     )
     if not valid:
@@ -114,8 +114,8 @@ def read_command(out: Path) -> tuple[list[str], Path]:
     SodbenchError
         If the folder holds something else.
     """
-    run = RUN_FOLDER.read_manifest(out) or {}
-    return run.get("command", []), Path(run.get("directory", ""))
+    run = RUN_FOLDER.read_manifest(out)
+    return (run["command"], Path(run["directory"])) if run else ([], Path())
 
 
 def check_recipe_fields(out: Path, run: Mapping[str, Any], recipe: Recipe) -> None:

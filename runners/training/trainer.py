@@ -139,11 +139,11 @@ class Trainer:
         before = self.group.run_on_first(lambda: self._open_folder(stack))
         state = None
         if before is not None:
-            self.problems = list(before.get("problems", []))
+            self.problems = list(before["problems"])
             if before["finished"] and (out / FINAL).exists():
                 self.step = before["updates"]
                 self.best = before["best"] and tuple(before["best"])
-                self.best_by = before.get("best_by", self.best_by)
+                self.best_by = before["best_by"]
                 # if a kill came before a finished run deleted them
                 if self.group.first:
                     delete_states(out / STATES)
@@ -224,7 +224,7 @@ class Trainer:
         self.updater.restore(state)
         self.epoch, self.update, self.step = state["epoch"], state["update"], state["step"]
         self.best = state["best"] and tuple(state["best"])
-        before = state.get("best_by", "")
+        before = state["best_by"]
         if self.best is None or not before:
             return
         if self.best_by and self.best_by != before:

@@ -19,6 +19,7 @@ from sodbench.models.declarations import declares_output
 from sodbench.models.devices import choose_precision
 from sodbench.models.inference import check_output, needs_contiguous, normalise
 from sodbench.models.output_range import OutputRange
+from sodbench.models.padding import mark_images
 from sodbench.models.presets import get_processing
 from sodbench.models.processing import Preprocessing, Processing
 from sodbench.models.transfers import Transfers
@@ -31,7 +32,6 @@ from sodbench.runners.training.batching import (
     TrainingBatch,
     choose_batching,
     group_by_size,
-    mark_images,
     pad_to_canvas,
 )
 from sodbench.runners.training.data import AugmentedPair
@@ -340,7 +340,7 @@ class Updater:
                 x = F.interpolate(x, size=size, mode="bilinear", antialias=True)
         if batch.sizes is None:
             return _Images(self._with_layout(x), y)
-        inside = mark_images(batch.sizes, *y.shape[-2:])
+        inside = mark_images(batch.sizes, *y.shape[-2:]).float()
         return _Images(self._with_layout(x) * inside, y, batch.sizes, inside)
 
     def _with_layout(self, x: Tensor) -> Tensor:
@@ -410,12 +410,7 @@ class Updater:
             torch.stack((values.amin(1), values.amax(1)), 1).detach().cpu().numpy()
         )
         if self.processing.output.values == "probabilities":
-            if self._range.exceeds_probabilities:
-                low, high = self._range.low, self._range.high
-                raise SodbenchError(
-                    f"{self.name}: declared to return probabilities but returns values from {low:.4g} to {high:.4g}; "
-                    "if these are logits, remove the declaration, or put 'sigmoid' into output.steps"
-                )
+            self._range.check_probabilities(self.name)
             return
         enough = self._range.images >= FIRST_IMAGES
         if enough and not declares_output(self.network) and self._range.looks_like_probabilities:

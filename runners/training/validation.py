@@ -25,7 +25,8 @@ from sodbench.runners.prediction.planning import (
     make_batches,
 )
 from sodbench.runners.prediction.predict import compute_maps
-from sodbench.runners.prediction.predictors import Origin, Predictor, make_predictor
+from sodbench.runners.prediction.predictor import Predictor
+from sodbench.runners.prediction.predictors import Origin, make_predictor
 from sodbench.runners.training.data import check_pairs
 
 

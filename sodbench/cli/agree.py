@@ -61,11 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.console import logger, show
     from sodbench.errors import SodbenchError
     from sodbench.quoting import printable
-    from sodbench.reports.agreement import (
-        check_agreement_page,
-        format_agreement,
-        write_agreement_page,
-    )
+    from sodbench.reports.agreement import format_agreement, write_agreement_page
+    from sodbench.reports.report_folder import check_own_page
     from sodbench.runners.agreement import compare_folders, find_methods
 
     page = arguments.output
@@ -74,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     methods = find_methods(arguments.maps)
     if page:
         folders = [*methods.values(), *([arguments.images] if arguments.images else [])]
-        check_agreement_page(page, folders)
+        check_own_page(page, folders)
     compared = compare_folders(
         methods, arguments.images, channel=arguments.channel, jobs=arguments.jobs
     )

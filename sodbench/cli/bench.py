@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     # before the minutes that the measurement takes
     if arguments.output:
-        check_own_file(arguments.output, b'"made_by": "sodbench')
+        check_own_file(arguments.output, '"made_by": "sodbench')
     record = benchmark(
         read_model(arguments),
         sizes=arguments.sizes or BENCHMARK_SIZES,

@@ -77,24 +77,12 @@ def read_conditions(arguments: argparse.Namespace, option: str) -> "list[Conditi
             raise SodbenchError(f"--certainty has no effect without {option}")
         return []
     # imported where it is needed, because it takes a tenth of a second
-    from sodbench.reports.conditions import parse_condition
+    from sodbench.output_folder import check_own_file
+    from sodbench.reports.conditions import JUNIT_START, parse_condition
 
-    _check_junit_file(arguments.junit)
+    if arguments.junit:
+        check_own_file(arguments.junit, JUNIT_START)
     return [parse_condition(text, option) for text in arguments.conditions]
-
-
-def _check_junit_file(file: Path | None) -> None:
-    from sodbench.reports.conditions import JUNIT_START
-
-    if file is None or not file.exists():
-        return
-    if file.is_file():
-        with file.open(encoding="utf-8", errors="replace") as text:
-            if text.read(len(JUNIT_START)) == JUNIT_START:
-                return
-    raise SodbenchError(
-        f"--junit {file}: exists and was not written by sodbench; move it, or choose another name"
-    )
 
 
 def check_outcome_files(arguments: argparse.Namespace, data: Iterable[Path]) -> None:

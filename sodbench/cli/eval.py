@@ -446,14 +446,13 @@ def _print_scores(
     from sodbench.reports.text import (
         find_worst_images,
         format_groups,
-        format_groups_csv,
         format_scores,
         format_scores_csv,
         format_scores_json,
     )
 
     results = [one.result for one in grouped] or list(evaluation.results)
-    groups = [(one.result, one.groups) for one in grouped]
+    groups = [one.groups for one in grouped]
     worst: list[WorstImages] = []
     if arguments.show_worst:
         sort_by = arguments.sort_by or "mae"
@@ -464,10 +463,9 @@ def _print_scores(
     if arguments.format == "json":
         # a program gets every usual metric, a reader a table that fits the screen
         chosen = metrics if arguments.metrics else None
-        by_group = [one.groups for one in grouped]
-        show(format_scores_json(results, evaluation.problems, worst, chosen, by_group))
+        show(format_scores_json(results, evaluation.problems, worst, chosen, groups))
     elif arguments.format == "csv":
-        show(format_groups_csv(groups, metrics) if groups else format_scores_csv(results, metrics))
+        show(format_scores_csv(results, metrics, groups))
         # a second table would spoil the CSV
         for images in worst:
             for line in images.to_lines():
@@ -475,6 +473,6 @@ def _print_scores(
     elif results:
         show(format_scores(results, metrics, markdown=markdown))
         if groups:
-            show("\n" + format_groups(groups, metrics, markdown=markdown))
+            show("\n" + format_groups(results, groups, metrics, markdown=markdown))
         for images in worst:
             show("\n".join(["", *images.to_lines(markdown=markdown)]))

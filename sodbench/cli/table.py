@@ -107,9 +107,10 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.console import show
     from sodbench.errors import SodbenchError
     from sodbench.files import write_text
-    from sodbench.output_folder import check_outside
+    from sodbench.output_folder import check_outside, check_own_file
     from sodbench.quoting import printable
     from sodbench.reports.one_table import TableOptions, make_table
+    from sodbench.reports.paper_table import TABLE_MARKER
     from sodbench.results import load_results, warn_of_shards
 
     output = arguments.output
@@ -131,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     text = make_table(results, options)
     if output:
         check_outside(output, {Path(f) for r in results for f in r.folders.values() if f})
-        _check_is_table(output)
+        check_own_file(output, TABLE_MARKER)
         write_text(output, text)
         show(printable(output))
     else:
@@ -162,18 +163,3 @@ def _layout(arguments: argparse.Namespace) -> "PaperTableOptions":
         caption=arguments.caption or "",
         label=arguments.label,
     )
-
-
-def _check_is_table(output: Any) -> None:
-    """Refuse to replace a file that no table was written to before."""
-    from sodbench.errors import SodbenchError
-    from sodbench.reports.paper_table import TABLE_MARKER
-
-    if output.is_dir():
-        raise SodbenchError(f"{output}: is a folder; name a file")
-    if output.exists():
-        with output.open(encoding="utf-8", errors="replace") as file:
-            if not file.readline().startswith(TABLE_MARKER):
-                raise SodbenchError(
-                    f"{output}: exists and was not written by sodbench table; move it, or choose another name"
-                )

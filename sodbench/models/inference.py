@@ -29,6 +29,7 @@ from sodbench.models.declarations import (
 )
 from sodbench.models.devices import PRECISIONS, choose_device, choose_precision, tensor_float
 from sodbench.models.output_range import OutputRange
+from sodbench.models.padding import mark_images
 from sodbench.models.processing import IMAGENET_DEVIATION, IMAGENET_MEAN, shrink
 from sodbench.models.transfers import Transfers
 from sodbench.models.user_code import describe_failure, error_text, user_code
@@ -380,7 +381,7 @@ class InferenceNetwork:
         inside = y
         if sizes is not None:
             # a value of the image in place of those outside it
-            inside = torch.where(_mask(sizes, y), y, y[:, :1, :1])
+            inside = torch.where(mark_images(sizes, *y.shape[1:])[:, 0], y, y[:, :1, :1])
         return self._quantise(y), _extremes(inside)
 
     def _maps_of_each(
@@ -428,7 +429,7 @@ class InferenceNetwork:
     def _run(self, x: Tensor, sizes: Tensor | None, size: tuple[int, int]) -> Tensor:
         if sizes is None:
             return run_at_size(size, self._call, x)
-        y = self._call(x * _mask(sizes, x)[:, None], sizes)
+        y = self._call(x * mark_images(sizes, *x.shape[-2:]), sizes)
         check_output(y, x)
         if y.shape[-2:] != x.shape[-2:]:
             raise SodbenchError(
@@ -451,12 +452,8 @@ class InferenceNetwork:
     def _finish(self, maps: Tensor, extremes: Tensor, sizes: NDArray[np.int64]) -> NetworkMaps:
         """Return the maps as arrays, None for images whose values are not all finite; record the range."""
         self.range = self.range.with_images(extremes.numpy()[sizes.all(1)])
-        if self.output == "probabilities" and self.range.exceeds_probabilities:
-            low, high = self.range.low, self.range.high
-            raise SodbenchError(
-                f"the network declares output = 'probabilities' but returns values from {low:.4g} to {high:.4g}; "
-                "let it end in a sigmoid, or remove the declaration if these are logits"
-            )
+        if self.output == "probabilities":
+            self.range.check_probabilities("the network")
         finite = extremes.isfinite().all(1).tolist()
         return [
             m[:height, :width] if ok else None
@@ -469,11 +466,3 @@ def _extremes(y: Tensor) -> Tensor:
     values = y.flatten(1)
     # amin and amax propagate NaN, so they also show which images are finite
     return torch.stack((values.amin(1), values.amax(1)), 1)
-
-
-def _mask(sizes: Tensor, canvas: Tensor) -> Tensor:
-    """Return bool [n, h, w], true inside images of these sizes [n, 2] in the top left of a canvas [..., h, w]."""
-    height, width = canvas.shape[-2:]
-    rows = torch.arange(height, device=sizes.device) < sizes[:, :1]
-    columns = torch.arange(width, device=sizes.device) < sizes[:, 1:]
-    return rows[:, :, None] & columns[:, None, :]

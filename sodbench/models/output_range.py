@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sodbench.errors import SodbenchError
+
 # How far declared probabilities may leave 0..1: more than bfloat16 rounds, much less than any logits do.
 _ROUNDING = 0.01
 
@@ -49,7 +51,21 @@ class OutputRange:
         """Whether every value is in 0..1; a single value, such as 0 everywhere, is no evidence."""
         return 0 <= self.low < self.high <= 1
 
-    @property
-    def exceeds_probabilities(self) -> bool:
-        """Whether a value is outside 0..1 by more than rounding."""
-        return self.low < -_ROUNDING or self.high > 1 + _ROUNDING
+    def check_probabilities(self, name: str) -> None:
+        """Check that the values can be the probabilities that a network declares.
+
+        Parameters
+        ----------
+        name : str
+            The network's, for the message.
+
+        Raises
+        ------
+        SodbenchError
+            If a value is outside 0..1 by more than rounding.
+        """
+        if self.low < -_ROUNDING or self.high > 1 + _ROUNDING:
+            raise SodbenchError(
+                f"{name} is declared to return probabilities but returns values from {self.low:.4g} to {self.high:.4g}; "
+                "if these are logits, remove the declaration, or put 'sigmoid' into output.steps"
+            )

@@ -66,6 +66,25 @@ def cache_constants(make: Callable[..., T]) -> Callable[..., T]:
     return get
 
 
+def mark_images(sizes: Tensor, height: int, width: int) -> Tensor:
+    """Return which pixels of a canvas are inside images in its top left.
+
+    Parameters
+    ----------
+    sizes : Tensor of integers, shape [n, 2]
+        Height and width of each image.
+    height, width : int
+        Of the canvas.
+
+    Returns
+    -------
+    Tensor of bool, shape [n, 1, height, width]
+    """
+    rows = torch.arange(height, device=sizes.device) < sizes[:, :1]
+    columns = torch.arange(width, device=sizes.device) < sizes[:, 1:]
+    return rows[:, None, :, None] & columns[:, None, None, :]
+
+
 class Region(NamedTuple):
     """Which pixels of the feature maps of one scale are inside the images.
 
@@ -130,8 +149,7 @@ class Padding:
         low, infinity = (x.new_full((), v, dtype=features) for v in (0, torch.inf))
         self.regions = []
         for length, height, width in zip(lengths, heights, widths, strict=True):
-            rows, columns = _is_below(length[:, 0], height), _is_below(length[:, 1], width)
-            inside = rows[:, None, :, None] & columns[:, None, None, :]
+            inside = mark_images(length, height, width)
             mask, high = inside.to(features), torch.where(inside, infinity, low)
             self.regions.append(Region(mask, low, high, length.prod(1).to(self._dtype)))
         of_scales = torch.stack(lengths, 2).to(self._dtype)
@@ -341,11 +359,6 @@ def _feature_type(x: Tensor) -> torch.dtype:
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)
     return x.dtype
-
-
-def _is_below(lengths: Tensor, n: int) -> Tensor:
-    """Return bool [len(lengths), n]: whether each position is below each length."""
-    return torch.arange(n, device=lengths.device) < lengths[:, None]
 
 
 def _interpolations(

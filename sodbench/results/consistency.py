@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sodbench.errors import ProblemKind
 from sodbench.results.derivation import ResultInfo, digest_names
 from sodbench.results.pair_problems import PAIR_PROBLEMS
 from sodbench.results.pair_table import PairTable
@@ -66,7 +67,8 @@ def _without_added(stored: Result, derived: Result) -> Result:
 def _check_policy(result: Result) -> list[str]:
     """What the policy and the provenance state that the rest of the result contradicts."""
     policy = result.policy
-    absent = sum(problem.kind in ("missing", "unreadable") for problem in result.problems)
+    kinds = (ProblemKind.MISSING, ProblemKind.UNREADABLE)
+    absent = sum(problem.kind in kinds for problem in result.problems)
     shard = policy.shard_text or None
     expected = _shard_size(result)
     has_weighted = not np.isnan(result.pair_table.columns["wf"]).all()
@@ -117,7 +119,7 @@ def _shard_size(result: Result) -> int | None:
     size = len(range(index - 1, policy.n_divided, number))
     if policy.missing == "skip":
         # these were divided among the shards before they turned out to be unreadable
-        size -= sum(problem.kind == "unreadable" for problem in result.problems)
+        size -= sum(problem.kind == ProblemKind.UNREADABLE for problem in result.problems)
     return size
 
 

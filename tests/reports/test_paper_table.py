@@ -227,7 +227,7 @@ def test_the_command_writes_the_table_and_replaces_only_its_own(stored, capsys):
     capsys.readouterr()
     for file, message in (
         ("x.csv", "ends in .tex"),
-        ("own.tex", "was not written by sodbench table"),
+        ("own.tex", "was not written by sodbench"),
     ):
         (stored / file).write_text("mine", encoding="utf-8")
         assert main([*command, "-o", str(stored / file)]) == 2

@@ -373,7 +373,7 @@ def test_report_writes_over_nothing_of_the_users(
     mine.write_text(content)
     check_ecssd = ["data", "check", "ECSSD", "--data-root", str(clean), "-o"]
     assert main([*check_ecssd, str(mine)]) == 2
-    assert "not written by sodbench data check" in capsys.readouterr().err
+    assert "was not written by sodbench;" in capsys.readouterr().err
     assert mine.read_text() == content
     mine.unlink()
     assert main([*check_ecssd, str(mine)]) == main([*check_ecssd, str(mine)]) == 0  # ours

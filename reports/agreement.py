@@ -9,7 +9,7 @@ from sodbench.files import write_text
 from sodbench.metrics.agreement import Agreement
 from sodbench.metrics.arrays import Floats
 from sodbench.quoting import json_text
-from sodbench.reports import gallery, html
+from sodbench.reports import html
 from sodbench.reports.document import Block, Document, Paragraph, Section
 from sodbench.reports.tables import Cell, Column, Row, Table
 from sodbench.reports.text import format_csv, format_table
@@ -133,7 +133,7 @@ def write_agreement_page(
         text = (
             f"{stem}: mean MAE {agreement.dispute[row]:.4f}, mean IoU {agreement.mean_iou[row]:.4f}"
         )
-        rows.append(html.ImageRow(text, _addresses(shown)))
+        rows.append(html.make_image_row(text, shown, _SMALL_PIXELS))
     write_text(page, html.render_comparison(document, rows))
 
 
@@ -149,13 +149,3 @@ def _matrix(methods: tuple[str, ...], values: Floats, name: str, title: str) -> 
         for i, method in enumerate(methods)
     )
     return Table(name, title, tuple(Column("", method) for method in methods), rows)
-
-
-def _addresses(shown: Iterable[tuple[str, Path, bool]]) -> tuple[tuple[str, str], ...]:
-    """The titles and addresses of the thumbnails of some files, of images in colour and of maps."""
-    found = []
-    for title, path, colour in shown:
-        pixels = gallery.load_thumbnail(path, _SMALL_PIXELS, colour)
-        if pixels is not None:
-            found.append((title, html.image_address(gallery.encode_webp(pixels))))
-    return tuple(found)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from sodbench.metrics.catalogue import Metric
+from sodbench.metrics.catalogue import Metric, find_metric
 from sodbench.metrics.statistics.bootstrap import (
     RESAMPLES,
     Interval,
@@ -40,6 +40,7 @@ from sodbench.reports.result_statistics import (
 )
 from sodbench.reports.selection import (
     index_results,
+    primary_name,
     select_metrics,
     sort_datasets,
 )
@@ -117,8 +118,40 @@ class Analysis:
         -------
         str
         """
-        here = [r for (_, d), r in self.results.items() if d == dataset]
+        here = list(self.results_on(dataset).values())
         return dataset_heading(dataset, [r.n for r in here], drawn=any(map(_is_sample, here)))
+
+    def results_on(self, dataset: str) -> dict[str, Result]:
+        """The results on a dataset, by method.
+
+        Parameters
+        ----------
+        dataset : str
+
+        Returns
+        -------
+        dict of str to Result
+            In the order of `methods`.
+        """
+        here = {m: self.results.get((m, dataset)) for m in self.methods}
+        return {method: result for method, result in here.items() if result}
+
+    def best_first(self, dataset: str, metric: Metric) -> list[str]:
+        """The methods that are ranked on a dataset and have a score of a metric, the best first.
+
+        Parameters
+        ----------
+        dataset : str
+        metric : Metric
+
+        Returns
+        -------
+        list of str
+        """
+        scores = self.values[(dataset, metric.name)].dropna()
+        scores = scores[scores.index.isin(self.ranked[dataset])]
+        ordered = scores.sort_values(ascending=not metric.higher_is_better, kind="stable")
+        return list(map(str, ordered.index))
 
     @property
     def headings(self) -> dict[str, str]:
@@ -128,7 +161,7 @@ class Analysis:
     @property
     def primary_metric(self) -> Metric:
         """The metric for tables and figures that show a single one: max F if it is shown, else the first."""
-        return _primary_metric(self.metrics)
+        return find_metric(primary_name([m.name for m in self.metrics]))
 
     @property
     def ranked(self) -> dict[str, tuple[str, ...]]:
@@ -143,10 +176,12 @@ class Analysis:
     @property
     def notes(self) -> list[str]:
         """What a reader has to know about the statistics: which datasets are small."""
-        smallest = {
-            d: min(r.n for (_, e), r in self.results.items() if e == d) for d in self.datasets
-        }
-        return describe_small_datasets(smallest)
+        return describe_small_datasets(self.fewest_images)
+
+    @property
+    def fewest_images(self) -> dict[str, int]:
+        """By dataset, the smallest number of images that a method was scored on."""
+        return {d: min(r.n for r in self.results_on(d).values()) for d in self.datasets}
 
     def check_image_counts(self) -> list[str]:
         """A line for each result whose images are not the official ones of its dataset."""
@@ -268,7 +303,7 @@ def analyse(
         values=_tabulate_values(by_key, method_names, dataset_names, shown),
         intervals=_collect_intervals(statistics),
         comparisons=_compare_all(by_key, dataset_names, shown, statistics, comparable),
-        breakdowns=collect_breakdowns(statistics, comparable, shown, _primary_metric(shown)),
+        breakdowns=collect_breakdowns(statistics, comparable, shown),
         by_protocol={key: one.f_max_by_protocol for key, one in statistics.items()},
         resamples=resamples,
         seed=seed,
@@ -280,10 +315,6 @@ def analyse(
 
 
 # ---- the parts of an analysis ------------------------------------------------------------------
-
-
-def _primary_metric(metrics: Sequence[Metric]) -> Metric:
-    return next((m for m in metrics if m.name == "f_max"), metrics[0])
 
 
 def _tabulate_values(

@@ -12,6 +12,7 @@ from sodbench.metrics.statistics.bootstrap import Interval
 from sodbench.metrics.statistics.significance import ALPHA, MIN_IMAGES, correct_ranges, p_ranges
 from sodbench.reports.comparability import Comparable, Key
 from sodbench.reports.result_statistics import GroupStatistics, ResultStatistics
+from sodbench.reports.selection import primary_name
 
 # By (method, dataset, group), the methods that are beaten
 _Wins = dict[tuple[str, str, str], tuple[str, ...]]
@@ -52,7 +53,6 @@ def collect_breakdowns(
     statistics: Mapping[Key, ResultStatistics],
     comparable: Comparable,
     metrics: Sequence[Metric],
-    primary: Metric,
 ) -> tuple[Breakdown, ...]:
     """Arrange the groups of all results by attribute and metric, and test the methods on each group.
 
@@ -62,9 +62,7 @@ def collect_breakdowns(
         By (method, dataset).
     comparable : Comparable
     metrics : sequence of Metric
-        Those of the statistics.
-    primary : Metric
-        The one that the files' names leave out.
+        Those of the statistics; the names of files leave out the primary one.
 
     Returns
     -------
@@ -72,6 +70,7 @@ def collect_breakdowns(
         For every attribute each metric, in order.
     """
     breakdowns = []
+    primary = primary_name([m.name for m in metrics])
     keys: set[str] = set()
     for attribute in dict.fromkeys(name for one in statistics.values() for name in one.groups):
         groups = {
@@ -89,7 +88,7 @@ def collect_breakdowns(
                 key: tuple(group.intervals[i] if group.stems else None for group in own.values())
                 for key, own in groups.items()
             }
-            key = _make_key(f"by_{attribute}" + f"_{metric.name}" * (metric != primary), keys)
+            key = _make_key(f"by_{attribute}" + f"_{metric.name}" * (metric.name != primary), keys)
             own_wins = wins[metric.name]
             breakdowns.append(Breakdown(attribute, metric, key, names, images, values, own_wins))
     return tuple(breakdowns)

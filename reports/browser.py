@@ -110,11 +110,7 @@ def plan_browser(
 
 
 def _browse(analysis: Analysis, dataset: str, number: int | None) -> BrowsedDataset:
-    results = {
-        m: analysis.results[m, dataset]
-        for m in analysis.methods
-        if (m, dataset) in analysis.results
-    }
+    results = analysis.results_on(dataset)
     stems = sorted(set().union(*(r.table.index for r in results.values())))
     shown = list(range(len(stems)))
     if number is not None and number < len(stems):

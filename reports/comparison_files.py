@@ -1,18 +1,17 @@
 """The comparison of two methods as a file: HTML with the images that gained and lost most, Markdown, or LaTeX."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from sodbench.metrics.catalogue import find_metric
-from sodbench.metrics.statistics.bootstrap import CONFIDENCE_TEXT
-from sodbench.reports import gallery, html, latex, markdown
+from sodbench.reports import html, latex, markdown
 from sodbench.reports.compare import PairedComparison, explain_comparison
 from sodbench.reports.document import Block, Document, Paragraph, Section
 from sodbench.reports.report_folder import check_own_page, data_folders
+from sodbench.reports.selection import primary_name
 from sodbench.reports.sources import files_of
 from sodbench.reports.tables import (
     Cell,
@@ -20,9 +19,9 @@ from sodbench.reports.tables import (
     Row,
     Table,
     format_difference,
-    format_p_value,
     format_score,
 )
+from sodbench.reports.uncertainty_tables import COMPARISON_COLUMNS, comparison_cells
 from sodbench.results import Result
 
 # How many images that gained, and that lost, a comparison lists for each dataset
@@ -115,7 +114,7 @@ def write_comparison(
         )
         for d in datasets
     }
-    metric = comparison_metric(comparison)
+    metric = primary_name(c.metric for c in comparison.comparisons)
     document = _build_document(comparison, pairs, metric)
     suffix = out.suffix.lower()
     if suffix == ".md":
@@ -125,17 +124,6 @@ def write_comparison(
         write_text(out, "\n".join(tables))
     else:
         write_text(out, html.render_comparison(document, _changed_cards(comparison, pairs, metric)))
-
-
-def comparison_metric(comparison: PairedComparison) -> str:
-    """Return the metric by which images are listed: max F if it was compared, else the first.
-
-    Returns
-    -------
-    str
-    """
-    metrics = list(dict.fromkeys(c.metric for c in comparison.comparisons))
-    return "f_max" if "f_max" in metrics else metrics[0]
 
 
 def _build_document(
@@ -164,34 +152,15 @@ def paired_table(comparison: PairedComparison) -> Table:
     Table
         One row for each dataset and metric.
     """
-    columns = (
-        Column("", comparison.first),
-        Column("", comparison.second),
-        Column("", f"difference [{CONFIDENCE_TEXT} interval]"),
-        Column("", "bootstrap p (Holm)"),
-        Column("", "Wilcoxon p (Holm)"),
-        Column("", "better"),
-        Column("", "equal"),
-        Column("", "worse"),
-    )
+    methods = (comparison.first, comparison.second)
+    columns = (*(Column("", method) for method in methods), *COMPARISON_COLUMNS)
     rows = []
     for c in comparison.comparisons:
-        difference, low, high = (format_difference(x, 4) for x in (c.difference, c.low, c.high))
-        limits = f" [{low}, {high}]" if np.isfinite(c.low) else ""
-        counts = (c.wins, c.ties, c.losses)
-        cells = (
-            Cell(format_score(c.first_value, 4), c.first_value),
-            Cell(format_score(c.second_value, 4), c.second_value),
-            Cell(difference + limits, c.difference, wins="*" * c.significant),
-            Cell(format_p_value(c.p_holm), c.p_holm, mark="≈" * c.undecided),
-            Cell(format_p_value(c.p_wilcoxon_holm), c.p_wilcoxon_holm),
-            *(Cell(str(n), n) if any(counts) else Cell() for n in counts),
-        )
-        rows.append(
-            Row(
-                f"{c.dataset} {find_metric(c.metric).heading}", cells, key=f"{c.dataset} {c.metric}"
-            )
-        )
+        values = (Cell(format_score(x, 4), x) for x in (c.first_value, c.second_value))
+        difference, *others = comparison_cells(c)
+        cells = (*values, replace(difference, wins="*" * c.significant), *others)
+        label = f"{c.dataset} {find_metric(c.metric).heading}"
+        rows.append(Row(label, cells, key=f"{c.dataset} {c.metric}"))
     note = "* significant at the 5 % level."
     return Table(
         "comparison", "Scores and their differences", columns, tuple(rows), (note,), "metric"
@@ -231,17 +200,12 @@ def _changed_cards(
     for dataset, (first, second) in pairs.items():
         for image in (i for images in find_changed_images(first, second, metric) for i in images):
             files = files_of(first, image.stem)
-            other = files_of(second, image.stem)["map"]
-            shown = []
-            for title, file, colour in (
+            shown = (
                 ("image", files["image"], True),
                 ("GT", files["mask"], False),
                 (comparison.first, files["map"], False),
-                (comparison.second, other, False),
-            ):
-                pixels = gallery.load_thumbnail(file, _CARD_PIXELS, colour) if file else None
-                if pixels is not None:
-                    shown.append((title, html.image_address(gallery.encode_webp(pixels, 60))))
+                (comparison.second, files_of(second, image.stem)["map"], False),
+            )
             text = f"{dataset}: {image.stem}, {find_metric(metric).label} {format_difference(image.gain)}"
-            rows.append(html.ImageRow(text, tuple(shown)))
+            rows.append(html.make_image_row(text, shown, _CARD_PIXELS))
     return rows

@@ -120,7 +120,7 @@ def _browser_address(
 ) -> str:
     """The address at which the page's browser shows the images behind a score, the worst first."""
     method, dataset = key
-    here = [m for m in analysis.methods if (m, dataset) in analysis.results]
+    here = list(analysis.results_on(dataset))
     wanted: dict[str, str | int] = {
         "set": dataset,
         "metric": analysis.metrics.index(metric),

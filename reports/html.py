@@ -8,10 +8,11 @@ import base64
 import json
 import math
 import os.path
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from sodbench.metrics import get_protocol
 from sodbench.metrics.arrays import Floats
 from sodbench.metrics.statistics.aggregates import f_curve
 from sodbench.quoting import printable_lines
-from sodbench.reports import plot_style
+from sodbench.reports import gallery, plot_style
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.browser import BrowsedDataset, Browser
 from sodbench.reports.document import Document, block_type
@@ -132,6 +133,32 @@ class ImageRow:
 
     text: str
     shown: tuple[tuple[str, str], ...]
+
+
+def make_image_row(
+    text: str, files: Iterable[tuple[str, Path | None, bool]], max_side: int
+) -> ImageRow:
+    """Return the row of some files, without those that are not there or cannot be read.
+
+    Parameters
+    ----------
+    text : str
+        What is printed above it.
+    files : iterable of (str, Path or None, bool)
+        Title, file, and whether it is shown in colour.
+    max_side : int
+        Pixels of the longer side.
+
+    Returns
+    -------
+    ImageRow
+    """
+    shown = []
+    for title, file, colour in files:
+        pixels = gallery.load_thumbnail(file, max_side, colour) if file else None
+        if pixels is not None:
+            shown.append((title, image_address(gallery.encode_webp(pixels))))
+    return ImageRow(text, tuple(shown))
 
 
 def render_comparison(document: Document, images: Sequence[ImageRow]) -> str:

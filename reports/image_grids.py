@@ -39,11 +39,7 @@ def image_grids(
     """
     figures, notes = [], []
     for number, dataset in enumerate(analysis.datasets, 1):
-        results = {
-            m: analysis.results[m, dataset]
-            for m in analysis.methods
-            if (m, dataset) in analysis.results
-        }
+        results = analysis.results_on(dataset)
         choices = gallery.choose_images(
             results,
             analysis.primary_metric,
@@ -104,7 +100,7 @@ def _image_grid(
     own = " (best threshold of that image)" * metric.name.endswith("_max")
     reasons = ", ".join(f"{c.stem}: {_REASONS[c.reason]}" for c in choices)
     caption = f"Images of {dataset} with ground truth (GT) and maps; below each map its {metric.label}{own}. {reasons}."
-    here = sum((m, dataset) in analysis.results for m in analysis.methods)
+    here = len(analysis.results_on(dataset))
     if here > len(shown):
         caption += f" {len(shown)} of {here} methods are shown: the best, the baseline and those with a colour of their own."
     draw = partial(plots.image_grid, rows, ["image", "GT", *shown])

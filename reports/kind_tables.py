@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from sodbench.metrics import Scores
 from sodbench.metrics.catalogue import Metric
@@ -26,7 +25,6 @@ from sodbench.reports.tables import (
     Table,
     method_letters,
     rank_marks,
-    table_from_frame,
 )
 from sodbench.reports.uncertainty_tables import interval_cell
 from sodbench.results import Result
@@ -198,6 +196,17 @@ def cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
     -------
     Table
     """
-    frame = pd.DataFrame(list(costs.values()), index=list(costs))
+    headings = dict.fromkeys(heading for record in costs.values() for heading in record)
+    rows = tuple(
+        Row(method, tuple(_cost_cell(record.get(heading, np.nan)) for heading in headings))
+        for method, record in costs.items()
+    )
     note = "From sodbench bench; images/s from JPEG to PNG on the machine of that record."
-    return table_from_frame("cost", "Cost", frame, (note,))
+    return Table("cost", "Cost", tuple(Column("", h) for h in headings), rows, (note,))
+
+
+def _cost_cell(value: float) -> Cell:
+    if np.isnan(value):
+        return Cell()
+    # four significant digits of 12,345 would be 1.234e+04
+    return Cell(f"{value:,.4g}" if value < 1000 else f"{value:,.0f}", value)

@@ -5,6 +5,7 @@ marked as `Latex`, as autoescape does for HTML.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 
 from jinja2 import Environment, PackageLoader
@@ -18,6 +19,7 @@ from sodbench.reports.tables import Cell, Row, Table, header_spans
 MAX_LATEX_WIDTH = 130
 # in which this field's papers print best, second and third
 PLACE_COLOURS = {1: "red", 2: "green!50!black", 3: "blue"}
+PLACE_COMMANDS = {1: "textbf", 2: "underline", 3: "textit"}
 
 _ASCII = {
     "\\": r"\textbackslash{}",
@@ -130,15 +132,14 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     jinja.globals |= {
-        "header_spans": header_spans,
+        "spans": lambda table: [Latex(t) for t in format_spans(header_spans(table.columns), 2)],
         "block_type": block_type,
         "cell": _latex_cell,
-        "superscript_rooms": _superscript_rooms,
+        "superscript_rooms": superscript_rooms,
         "label": _latex_label,
         "code": _format_verbatim,
     }
     jinja.filters |= {
-        "rules": _format_rules,
         "alignment": _format_alignment,
         "split": lambda table: table.split(MAX_LATEX_WIDTH),
     }
@@ -183,20 +184,24 @@ def format_document(document: Document, colours: bool = False) -> str:
 def _latex_cell(cell: Cell, room: int, colours: bool = False) -> Latex:
     """Best bold, second underlined, third italic; the superscript in the room that its column gives to each."""
     text = str(latex_text(cell.text))
-    command = {1: "textbf", 2: "underline", 3: "textit"}.get(cell.place)
-    if command:
-        text = rf"\{command}{{{text}}}"
+    if cell.place:
+        text = rf"\{PLACE_COMMANDS[cell.place]}{{{text}}}"
     if colours and cell.place in PLACE_COLOURS:
         text = rf"\textcolor{{{PLACE_COLOURS[cell.place]}}}{{{text}}}"
-    return Latex(text + format_superscript(_superscript(cell), room))
+    return Latex(text + format_superscript(cell, room))
 
 
 def _superscript(cell: Cell) -> str:
     return ",".join(part for part in (cell.wins, cell.mark) if part)
 
 
-def _superscript_rooms(table: Table) -> list[int]:
-    """For each column how many characters its longest superscript has; 0 in columns of text, which align on the left."""
+def superscript_rooms(table: Table) -> list[int]:
+    """Return for each column how many characters its longest superscript has; 0 in columns of text, which align on the left.
+
+    Returns
+    -------
+    list of int
+    """
     return [
         max((len(_superscript(row.cells[i])) for row in table.rows), default=0)
         if column.kind == "number"
@@ -205,31 +210,64 @@ def _superscript_rooms(table: Table) -> list[int]:
     ]
 
 
-def format_superscript(text: str, room: int) -> str:
-    r"""Return a superscript in a box of one width, so that the decimals of a column stay below each other.
+def format_superscript(cell: Cell, room: int) -> str:
+    r"""Return a cell's superscript in a box of one width, so that the decimals of a column stay below each other.
 
     Parameters
     ----------
-    text : str
-        Plain; may be empty.
+    cell : Cell
     room : int
-        Characters that the longest superscript of the column has; 0 for no box.
+        Characters of the column's longest superscript; 0 for no box.
 
     Returns
     -------
     str
-        ``\makebox[0.84em][l]{\textsuperscript{a}}``, for example.
     """
+    text = _superscript(cell)
     raised = rf"\textsuperscript{{{latex_text(text)}}}" if text else ""
     return rf"\makebox[{SUPERSCRIPT_WIDTH * room:.2f}em][l]{{{raised}}}" if room else raised
 
 
+def first_text(text: str) -> str:
+    """Return the text of a line's first cell, which may begin with what the line end above would take for its argument.
+
+    Returns
+    -------
+    str
+    """
+    shown = str(latex_text(text))
+    return "{}" + shown if shown[:1] in ("[", "*") else shown
+
+
+def format_spans(spans: Sequence[tuple[str, int]], first: int) -> tuple[str, str]:
+    r"""Return headings above several columns, and the partial rules below them.
+
+    Parameters
+    ----------
+    spans : sequence of (str, int)
+        Each heading, which may be empty, and its number of columns.
+    first : int
+        The number of the first column, from 1.
+
+    Returns
+    -------
+    headings : str
+        ``& \multicolumn{3}{c}{SOD} ...``
+    rules : str
+        ``\cmidrule(lr){2-4} ...``
+    """
+    headings, rules = "", []
+    for text, width in spans:
+        headings += rf" & \multicolumn{{{width}}}{{c}}{{{latex_text(text)}}}"
+        if text:
+            rules.append(rf"\cmidrule(lr){{{first}-{first + width - 1}}}")
+        first += width
+    return headings, " ".join(rules)
+
+
 def _latex_label(row: Row) -> Latex:
     """The first column: the method, in italics if its numbers are published ones, and its letter."""
-    text = str(latex_text(row.label))
-    if text[:1] in ("[", "*"):
-        # otherwise the line end above takes it for its own argument
-        text = "{}" + text
+    text = first_text(row.label)
     if row.published:
         text = rf"\textit{{{text}}}"
     return Latex(text + (rf"\textsuperscript{{{row.letter}}}" if row.letter else ""))
@@ -238,16 +276,6 @@ def _latex_label(row: Row) -> Latex:
 def _format_alignment(table: Table) -> Latex:
     """The column specification, e.g. ``lrrr``."""
     return Latex("l" + "".join("r" if c.kind == "number" else "l" for c in table.columns))
-
-
-def _format_rules(table: Table) -> Latex:
-    r"""The partial rules below the groups' headings, ``\cmidrule(lr){2-4} ...``."""
-    rules, first = [], 2
-    for group, width in header_spans(table.columns):
-        if group:
-            rules.append(rf"\cmidrule(lr){{{first}-{first + width - 1}}}")
-        first += width
-    return Latex(" ".join(rules))
 
 
 def _format_verbatim(text: str) -> Latex:

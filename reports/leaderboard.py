@@ -20,7 +20,7 @@ from sodbench.quoting import printable
 from sodbench.reports import html
 from sodbench.reports.document import Document, Paragraph, Section
 from sodbench.reports.report_folder import check_own_page, data_folders
-from sodbench.reports.selection import select_metrics, sort_datasets
+from sodbench.reports.selection import primary_name, select_metrics, sort_datasets
 from sodbench.reports.tables import (
     Cell,
     Column,
@@ -256,18 +256,14 @@ def _board(entries: Sequence[Entry], metrics: Sequence[str], earlier: str) -> Ta
     rows = [Row(m, (*cells[m], Cell(dated[m]))) for m in methods]
     notes = (
         "Places only among methods with the same number of images on a dataset.",
-        f"In the order of the number of datasets with scores, then of the mean {find_metric(_main(metrics)).label}.",
+        f"In the order of the number of datasets with scores, then of the mean {find_metric(primary_name(metrics)).label}.",
     )
     return Table("leaderboard", "Scores", tuple(columns), tuple(rows), notes)
 
 
-def _main(metrics: Sequence[str]) -> str:
-    return "f_max" if "f_max" in metrics else metrics[0]
-
-
 def _order_methods(last: Mapping[tuple[str, str, str], Entry], metrics: Sequence[str]) -> list[str]:
     """The methods with scores on the most datasets first, and of these the better ones by the main metric."""
-    main = _main(metrics)
+    main = primary_name(metrics)
     scores: dict[str, list[float]] = {method: [] for method, _, _ in last}
     for (method, _, metric), entry in last.items():
         if metric == main:

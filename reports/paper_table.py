@@ -6,6 +6,7 @@ notation, digits, groups of methods, order, ``\cite`` keys, widths, and a captio
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
@@ -17,11 +18,15 @@ from sodbench.reports import score_tables
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.latex import (
     PLACE_COLOURS,
+    PLACE_COMMANDS,
     SUPERSCRIPT_WIDTH,
     Latex,
     environment,
+    first_text,
+    format_spans,
     format_superscript,
     latex_text,
+    superscript_rooms,
 )
 from sodbench.reports.methods_file import MethodEntries, MethodEntry
 from sodbench.reports.published import PublishedTable
@@ -164,12 +169,7 @@ def format_paper_table(
     ranks = {row.label: row.cells[-1] for row in table.rows if table.columns[-1].key == "mean_rank"}
     if published:
         table = add_published(table, analysis, published, options.digits)
-    shown = [i for i, c in enumerate(table.columns) if c.metric or _is_rank(c.key, options)]
-    table = replace(
-        table,
-        columns=tuple(table.columns[i] for i in shown),
-        rows=tuple(replace(r, cells=tuple(r.cells[i] for i in shown)) for r in table.rows),
-    )
+    table = _select_content(table, options)
     groups = _group_methods(table.rows, entries, ranks, options.order)
     layout = _Layout(table, analysis.metrics, options, entries)
     lines, rows = layout.transposed(groups) if options.transpose else layout.upright(groups)
@@ -178,7 +178,7 @@ def format_paper_table(
         .get_template("paper_table.tex")
         .render(
             float=Latex("table" if options.single_column else "table*"),
-            colours=_uses_colours(table, options.style.marks),
+            colours=options.style.marks == "colour" and table.has_places,
             caption=Latex(_caption(analysis, table, options)),
             label=Latex(options.label),
             setting=layout.fit(rows),
@@ -188,8 +188,17 @@ def format_paper_table(
     )
 
 
-def _is_rank(key: str, options: PaperTableOptions) -> bool:
-    return options.mean_rank and key == "mean_rank"
+def _select_content(table: Table, options: PaperTableOptions) -> Table:
+    """The columns of scores, and of what else is shown only the mean rank and superscripts that were asked for."""
+    rank = "mean_rank" if options.mean_rank else None
+    shown = [i for i, c in enumerate(table.columns) if c.metric or c.key == rank]
+    rows = [replace(row, cells=tuple(row.cells[i] for i in shown)) for row in table.rows]
+    if not options.superscripts:
+        rows = [
+            replace(row, letter="", cells=tuple(replace(cell, wins="") for cell in row.cells))
+            for row in rows
+        ]
+    return replace(table, columns=tuple(table.columns[i] for i in shown), rows=tuple(rows))
 
 
 # ---- order and groups ---------------------------------------------------------------------------
@@ -250,40 +259,21 @@ class _Layout:
         self.metrics = {m.name: m for m in metrics}
         self.options = options
         self.entries = entries
-        self.superscripts = [
-            max((len(self._above(row.cells[i])) for row in table.rows), default=0)
-            for i in range(len(table.columns))
-        ]
+        self.superscripts = superscript_rooms(table)
         # width of a number's superscripts where methods are columns
         self._widest = max(self.superscripts, default=0)
 
     def upright(self, groups: Sequence[tuple[str, list[Row]]]) -> tuple[list[str], list[list[str]]]:
         """The lines with methods in rows; and the rows' plain texts, which widths are estimated from."""
         columns = self.table.columns
-        spans: list[tuple[str, int]] = []
-        for column in columns:
-            if spans and spans[-1][0] == column.dataset:
-                spans[-1] = (column.dataset, spans[-1][1] + 1)
-            else:
-                spans.append((column.dataset, 1))
-        over, rules, first = "", [], 2
-        for group, width in spans:
-            over += f" & \\multicolumn{{{width}}}{{c}}{{{latex_text(group)}}}"
-            rules += [rf"\cmidrule(lr){{{first}-{first + width - 1}}}"] * bool(group)
-            first += width
+        datasets = groupby(columns, lambda column: column.dataset)
+        over, rules = format_spans([(name, len(list(own))) for name, own in datasets], 2)
         headings = [
             rf"\multicolumn{{1}}{{c}}{{{self._metric_heading(c.metric, c.heading)}}}"
             for c in columns
         ]
-        lines = [
-            over + r" \\",
-            " ".join(rules),
-            f"Method & {' & '.join(headings)} \\\\",
-            r"\midrule",
-        ]
-        rows: list[list[str]] = [
-            ["Method", *(self._plain_heading(c.metric, c.heading) for c in columns)]
-        ]
+        lines = [over + r" \\", rules, f"Method & {' & '.join(headings)} \\\\", r"\midrule"]
+        rows = [["Method", *(self._plain_heading(c.metric, c.heading) for c in columns)]]
         named = any(group for group, _ in groups)
         for number, (group, members) in enumerate(groups):
             lines += [r"\midrule"] * (named and number > 0)
@@ -307,12 +297,8 @@ class _Layout:
         upright = len(methods) > _MAX_LEVEL_HEADINGS
         lines = []
         if any(group for group, _ in groups):
-            over, rules, first = " &", [], 3
-            for group, members in groups:
-                over += f" & \\multicolumn{{{len(members)}}}{{c}}{{{latex_text(group)}}}"
-                rules += [rf"\cmidrule(lr){{{first}-{first + len(members) - 1}}}"] * bool(group)
-                first += len(members)
-            lines += [over.replace(" & &", " &", 1) + r" \\", " ".join(rules)]
+            over, rules = format_spans([(group, len(members)) for group, members in groups], 3)
+            lines += [f" &{over} \\\\", rules]
         names = [self._method(row) for row in methods]
         if upright:
             names = [rf"\rotatebox{{90}}{{{name}}}" for name in names]
@@ -354,11 +340,8 @@ class _Layout:
 
     def _method(self, row: Row) -> str:
         entry = self.entries.get(_plain_name(row), MethodEntry())
-        text = str(latex_text(_plain_name(row)))
-        if text[:1] in ("[", "*"):
-            # otherwise the line end above takes it for its own argument
-            text = "{}" + text
-        if row.letter and self.options.superscripts:
+        text = first_text(_plain_name(row))
+        if row.letter:
             text += rf"\textsuperscript{{{row.letter}}}"
         if entry.year:
             text += rf"\textsubscript{{'{entry.year % 100:02d}}}"
@@ -374,21 +357,15 @@ class _Layout:
             text = text[1:]
         return text
 
-    def _above(self, cell: Cell) -> str:
-        """The superscript of a number, plain."""
-        wins = cell.wins if self.options.superscripts else ""
-        return ",".join(part for part in (wins, cell.mark) if part)
-
     def _number(self, cell: Cell, room: int) -> str:
         text = str(latex_text(self._plain_number(cell)))
         marks = self.options.style.marks
         if marks == "type" and cell.place:
-            command = {1: "textbf", 2: "underline", 3: "textit"}[cell.place]
-            text = rf"\{command}{{{text}}}"
+            text = rf"\{PLACE_COMMANDS[cell.place]}{{{text}}}"
         elif marks == "colour" and cell.place:
             bold = rf"\textbf{{{text}}}" if cell.place == 1 else text
             text = rf"\textcolor{{{PLACE_COLOURS[cell.place]}}}{{{bold}}}"
-        return text + format_superscript(self._above(cell), room)
+        return text + format_superscript(cell, room)
 
     def fit(self, rows: Sequence[Sequence[str]]) -> Latex:
         """The largest font size and column separation with which the table is as wide as the page at most."""
@@ -416,10 +393,6 @@ def _text_width(text: str) -> float:
 
 
 # ---- caption ------------------------------------------------------------------------------------
-
-
-def _uses_colours(table: Table, marks: Marks) -> bool:
-    return marks == "colour" and table.has_places
 
 
 def _caption(analysis: Analysis, table: Table, options: PaperTableOptions) -> str:

@@ -114,7 +114,7 @@ def _describe_methods(analysis: Analysis) -> str:
     datasets = []
     for dataset in analysis.datasets:
         heading = analysis.heading(dataset)
-        images = max(r.n for (_, d), r in results.items() if d == dataset)
+        images = max(r.n for r in analysis.results_on(dataset).values())
         # a heading that is more than the name has the number of images already
         datasets.append(heading if heading != dataset else f"{dataset} ({images:,} images)")
     protocols = dict.fromkeys(r.protocol for r in results.values())

@@ -41,6 +41,21 @@ def select_metrics(
     return tuple(find_metric(name) for name in asked)
 
 
+def primary_name(names: Iterable[str]) -> str:
+    """Return the metric for what shows a single one: max F if it is among the names, else the first.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    str
+    """
+    first, *others = names
+    return "f_max" if "f_max" in others else first
+
+
 def sort_datasets(datasets: Iterable[str]) -> list[str]:
     """Return the six standard datasets in their usual order, then the others as they came; each once.
 

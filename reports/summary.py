@@ -1,12 +1,12 @@
 """The first lines of a report: one sentence with the result and its uncertainty, then everything that qualifies it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sodbench.errors import ProblemKind
-from sodbench.metrics.catalogue import Metric, find_metric
+from sodbench.metrics.catalogue import find_metric
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.compare import Comparison
 from sodbench.reports.document import Alert
@@ -60,8 +60,8 @@ def write_headline(analysis: Analysis) -> str:
 def _describe_group(analysis: Analysis, datasets: Sequence[str], with_exceptions: bool) -> str:
     """The result on datasets that compare the same methods; empty if no metric has a best method there."""
     metrics = [m for m in analysis.metrics if m.sign]
-    winners = {(d, m.name): _best(analysis, d, m) for d in datasets for m in metrics}
-    winners = {key: method for key, method in winners.items() if method}
+    orders = {(d, m.name): analysis.best_first(d, m) for d in datasets for m in metrics}
+    winners = {key: order[0] for key, order in orders.items() if len(order) > 1}
     if not winners:
         return ""
     times = Counter(winners.values())
@@ -76,20 +76,12 @@ def _describe_group(analysis: Analysis, datasets: Sequence[str], with_exceptions
         where = f"in {count} of {len(winners)} columns ({len(datasets)} datasets, {len(metrics)} metrics)"
     parts = [
         f"{' and '.join(leaders)} {verb} {where}.",
-        _describe_lead(analysis, datasets, winners),
+        _describe_lead(analysis, datasets, orders),
     ]
     others = [(key, m) for key, m in winners.items() if m not in leaders]
     if with_exceptions and len(datasets) == 1 and not tied and 0 < len(others) <= _MAX_EXCEPTIONS:
         parts += [_describe_exception(analysis, leaders[0], *key, method) for key, method in others]
     return " ".join(part for part in parts if part)
-
-
-def _best(analysis: Analysis, dataset: str, metric: Metric) -> str:
-    scores = analysis.values[(dataset, metric.name)].dropna()
-    scores = scores[scores.index.isin(analysis.ranked[dataset])]
-    if len(scores) < 2:
-        return ""
-    return str(scores.idxmax() if metric.higher_is_better else scores.idxmin())
 
 
 def _describe_single(analysis: Analysis) -> str:
@@ -107,15 +99,16 @@ def _describe_single(analysis: Analysis) -> str:
 
 
 def _describe_lead(
-    analysis: Analysis, ranked: Sequence[str], winners: dict[tuple[str, str], str]
+    analysis: Analysis, ranked: Sequence[str], orders: Mapping[tuple[str, str], Sequence[str]]
 ) -> str:
     """How far the best method is ahead of the second in the primary metric, or on how many datasets significantly."""
     metric = analysis.primary_metric
     leads = []
     for dataset in ranked:
-        best = winners.get((dataset, metric.name))
-        if best and (comparison := _against_second(analysis, dataset, metric, best)):
-            leads.append((best, comparison))
+        order = orders.get((dataset, metric.name), ())
+        if len(order) > 1:
+            comparison = _find_comparison(analysis, dataset, metric.name, order[0], order[1])
+            leads += [(order[0], comparison)] if comparison else []
     if not leads:
         return ""
     if len(leads) == 1:
@@ -131,15 +124,6 @@ def _describe_lead(
             "than the second"
         )
     return f"{metric.title}: {'; '.join(clauses)}."
-
-
-def _against_second(
-    analysis: Analysis, dataset: str, metric: Metric, best: str
-) -> Comparison | None:
-    scores = analysis.values[(dataset, metric.name)].dropna()
-    scores = scores[scores.index.isin(analysis.ranked[dataset]) & (scores.index != best)]
-    second = str(scores.idxmax() if metric.higher_is_better else scores.idxmin())
-    return _find_comparison(analysis, dataset, metric.name, best, second)
 
 
 def _find_comparison(
@@ -189,9 +173,7 @@ def find_alerts(analysis: Analysis, input_problems: Sequence[str]) -> list[Alert
     """
     reasons = analysis.comparable.reasons
     excluded = [key for key in reasons if len(analysis.methods) > 1]
-    smallest = {
-        d: min(r.n for (_, e), r in analysis.results.items() if e == d) for d in analysis.datasets
-    }
+    smallest = analysis.fewest_images
     undecided = sum(c.undecided for c in analysis.comparisons)
     image_counts = len(analysis.check_image_counts())
     alerts = [

@@ -282,51 +282,6 @@ def header_spans(columns: Sequence[Column]) -> list[tuple[str, int]]:
     return [(group, len(members)) for group, members in _column_groups(columns)]
 
 
-def table_from_frame(
-    name: str,
-    title: str,
-    frame: pd.DataFrame,
-    notes: Sequence[str] = (),
-    index_name: str = "method",
-) -> Table:
-    """Make a table of a frame whose entries are printed as they are.
-
-    Parameters
-    ----------
-    name, title, notes, index_name
-        See `Table`.
-    frame : pandas.DataFrame
-        Columns of numbers are printed with four significant digits, others as text.
-
-    Returns
-    -------
-    Table
-    """
-    columns = tuple(
-        Column("", str(c), "number" if pd.api.types.is_numeric_dtype(frame[c]) else "text")
-        for c in frame.columns
-    )
-    rows = tuple(
-        Row(
-            str(label),
-            tuple(_plain_cell(v, c.kind) for v, c in zip(values, columns, strict=True)),
-        )
-        for label, values in zip(frame.index, frame.itertuples(index=False, name=None), strict=True)
-    )
-    return Table(name, title, columns, rows, tuple(notes), index_name)
-
-
-def _plain_cell(value: object, kind: str) -> Cell:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return Cell()
-    if kind == "text":
-        return Cell(str(value))
-    number = float(value)  # type: ignore[arg-type]
-    # four significant digits of 12,345 would be 1.234e+04
-    text = f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
-    return Cell(text.replace("-", "−", 1) if number < 0 else text, number)
-
-
 # ---- numbers as they are printed ----------------------------------------------------------------
 
 

@@ -86,18 +86,18 @@ def best_table(analysis: Analysis) -> Table | None:
     metrics = {m.name: m for m in analysis.metrics}
     for column in score_columns(analysis):
         dataset, metric = column.dataset, metrics[column.metric]
-        scores = analysis.values[(dataset, metric.name)].dropna()
-        compared = scores[scores.index.isin(analysis.ranked[dataset])]
-        if not metric.sign or len(compared) < 2:
+        order = analysis.best_first(dataset, metric)
+        if not metric.sign or len(order) < 2:
             continue
-        best = str(compared.idxmax() if metric.higher_is_better else compared.idxmin())
+        best = order[0]
         tied = {
             c.second if c.first == best else c.first: c.undecided
             for c in analysis.tied(best, dataset, metric.name)
         }
         undecided |= any(tied.values())
         worse = wins.get((best, dataset, metric.name), [])
-        others = [m for m in map(str, scores.index) if m not in (best, *tied, *worse)]
+        scored = map(str, analysis.values[(dataset, metric.name)].dropna().index)
+        others = [m for m in scored if m not in (best, *tied, *worse)]
         tied_text = _list_names([name + " ≈" * close for name, close in tied.items()])
         texts = (
             best,
@@ -162,7 +162,7 @@ def record_table(analysis: Analysis) -> Table:
     return method_table(analysis, "record", title, columns, make_cell)
 
 
-_COMPARISON_COLUMNS = (
+COMPARISON_COLUMNS = (
     Column("", f"difference [{CONFIDENCE_TEXT} interval]", key="difference"),
     Column("", "bootstrap p (Holm)", key="p_holm"),
     Column("", "Wilcoxon p (Holm)", key="p_wilcoxon_holm"),
@@ -187,7 +187,7 @@ def comparison_table(analysis: Analysis) -> Table | None:
     rows = tuple(
         Row(
             f"{c.dataset}: {c.first} − {c.second}",
-            _comparison_row(c),
+            comparison_cells(c),
             key=f"{c.dataset}: {c.first} - {c.second}",
         )
         for c in comparisons
@@ -201,18 +201,25 @@ def comparison_table(analysis: Analysis) -> Table | None:
     )
     notes = [meaning, *[_undecided_note(analysis)] * any(c.undecided for c in comparisons)]
     title = f"Differences in {metric.label}"
-    return Table("comparisons", title, _COMPARISON_COLUMNS, rows, tuple(notes), "pair")
+    return Table("comparisons", title, COMPARISON_COLUMNS, rows, tuple(notes), "pair")
 
 
-def _comparison_row(comparison: Comparison) -> tuple[Cell, ...]:
-    """The cells of a paired comparison, in the order of the columns above."""
+def comparison_cells(comparison: Comparison) -> tuple[Cell, ...]:
+    """Return the cells of a paired comparison, in the order of `COMPARISON_COLUMNS`.
+
+    Returns
+    -------
+    tuple of Cell
+    """
     c = comparison
     difference, low, high = (format_difference(x, 4) for x in (c.difference, c.low, c.high))
+    limits = f" [{low}, {high}]" if np.isfinite(c.low) else ""
     counts = (c.wins, c.ties, c.losses)
     return (
-        Cell(f"{difference} [{low}, {high}]", c.difference, low=c.low, high=c.high),
+        Cell(difference + limits, c.difference, low=c.low, high=c.high),
         Cell(format_p_value(c.p_holm), c.p_holm, mark="≈" * c.undecided),
         Cell(format_p_value(c.p_wilcoxon_holm), c.p_wilcoxon_holm),
+        # a set of images has the metric, single images may not
         *(Cell(str(n), n) if any(counts) else Cell() for n in counts),
     )
 

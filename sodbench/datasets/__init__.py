@@ -50,7 +50,7 @@ from sodbench.datasets.registry import (
     official_names,
     register_dataset,
 )
-from sodbench.datasets.resolve import find_dataset, find_datasets, find_own_datasets
+from sodbench.datasets.resolve import find_dataset, find_own_datasets
 
 __all__ = [
     "DATASETS",
@@ -77,7 +77,6 @@ __all__ = [
     "deduplicate",
     "expected_stems",
     "find_dataset",
-    "find_datasets",
     "find_grouped_masks",
     "find_masks",
     "find_own_datasets",

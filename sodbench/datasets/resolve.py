@@ -300,37 +300,18 @@ def _describe_not_found(info: DatasetInfo, data_root: Path, examined: list[Path]
 # --- everything below a folder -----------------------------------------------------------------------
 
 
-def find_datasets(root: Path | str) -> list[Dataset]:
-    """Find every dataset below a folder: known ones in the registry's order, then your own.
-
-    Parameters
-    ----------
-    root : Path or str
-        The data root.
-
-    Returns
-    -------
-    list of Dataset
-
-    Raises
-    ------
-    SodbenchError
-        If two folders could be the same known dataset, or a folder of your own cannot be read.
-    """
-    known = find_known_datasets(Path(root))
-    own, failed = find_own_datasets(root)
-    for error in failed.values():
-        raise error
-    return known + own
-
-
 def find_known_datasets(root: Path) -> list[Dataset]:
-    """Find the known datasets below a folder, in the registry's order, without unions; raises as `find_datasets`.
+    """Find the known datasets below a folder, in the registry's order, without unions.
 
     Returns
     -------
     list of Dataset
         Those that are there.
+
+    Raises
+    ------
+    SodbenchError
+        If two folders could be the same dataset.
     """
     known = []
     for name, info in DATASETS.items():

@@ -99,6 +99,17 @@ def test_methods_are_ordered_by_rank_and_datasets_can_be_rows(analysis):
     assert re.search(r"\.\d{4}", rows[1][2])
 
 
+def test_headings_of_groups_are_above_their_methods_where_datasets_are_rows(analysis):
+    entries = {"DSS": MethodEntry(group="CNN"), "RAS": MethodEntry(group="CNN")}
+    text = format_paper_table(analysis, PaperTableOptions(transpose=True), entries)
+    heading, rule, *_ = text[text.index(r"\toprule") :].splitlines()[1:]
+    cells = heading.strip().removesuffix(r" \\").split("& ")
+    widths = [int(w[1]) if (w := re.search(r"multicolumn{(\d)}", cell)) else 1 for cell in cells]
+    start = 1 + sum(widths[: [("CNN" in cell) for cell in cells].index(True)])
+    assert rule.strip() == rf"\cmidrule(lr){{{start}-{start + 1}}}"
+    assert sum(widths) == 2 + len(NOISES), "every column of the table"
+
+
 def test_published_rows_are_a_group_of_their_own(analysis, tmp_path):
     file = tmp_path / "mine.csv"
     file.write_text("method,dataset,metric,value\nDSS,SOD,f_max,.999\n", encoding="utf-8")

@@ -31,7 +31,6 @@ from sodbench.datasets import (
     deduplicate,
     expected_stems,
     find_dataset,
-    find_datasets,
     find_masks,
     infer_dataset_name,
     list_images,
@@ -39,6 +38,7 @@ from sodbench.datasets import (
     register_dataset,
     registry,
 )
+from sodbench.datasets.resolve import find_known_datasets
 from sodbench.errors import SodbenchError
 
 
@@ -152,7 +152,7 @@ def test_a_registered_dataset_is_found_like_a_built_in_one(
     pairs(tmp_path, "data/CoCA/image", "data/CoCA/mask", ["a", "b", "d"])
     dataset = find_dataset("coca", tmp_path / "data")
     assert (dataset.name, dataset.expected) == ("CoCA", 3)
-    assert [d.name for d in find_datasets(tmp_path / "data")] == ["CoCA"]
+    assert [d.name for d in find_known_datasets(tmp_path / "data")] == ["CoCA"]
     assert infer_dataset_name("preds/ours/coca-mask") == "CoCA"
     assert expected_stems(dataset) == {"a", "b", "c"}
     (clean,) = find_masks("CoCA/clean", data_root=tmp_path / "data")
@@ -274,7 +274,7 @@ def test_every_layout(name: str, images: str, masks: str, ext: str, tmp_path: Pa
     assert not dataset.problems
     assert dataset.expected == DATASETS[name].count
     assert any("2 items found" in note for note in dataset.notes)
-    assert [found.name for found in find_datasets(tmp_path)] == [name]
+    assert [found.name for found in find_known_datasets(tmp_path)] == [name]
     (masks_found,) = find_masks(tmp_path)
     assert masks_found.masks == dataset.masks
 

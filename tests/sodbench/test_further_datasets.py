@@ -13,10 +13,10 @@ from sodbench.datasets import (
     TEST_SETS,
     canonical_name,
     find_dataset,
-    find_datasets,
     find_masks,
     pair_files,
 )
+from sodbench.datasets.resolve import find_known_datasets
 from sodbench.errors import SodbenchError
 
 FURTHER = [name for name, info in DATASETS.items() if info.count is None]
@@ -134,7 +134,7 @@ def dis5k(tmp_path: Path) -> Path:
 
 
 def test_a_union_holds_the_items_of_its_parts(dis5k: Path) -> None:
-    assert [dataset.name for dataset in find_datasets(dis5k)] == list(PARTS)
+    assert [dataset.name for dataset in find_known_datasets(dis5k)] == list(PARTS)
     for union in (find_dataset("DIS-TE", dis5k), *find_masks(dis5k / "DIS5K/DIS-TE")):
         assert union.name == "DIS-TE"
         assert union.stems == {f"DIS-TE{n}/1#A#{n - 1}" for n in (1, 2, 3, 4)}

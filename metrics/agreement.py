@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from sodbench.metrics.arrays import Floats
 
-__all__ = ["Agreement", "compare_maps"]
-
 # A pixel is foreground above this level, as for the masks of most protocols
 FOREGROUND_ABOVE = 128
 
@@ -39,15 +37,16 @@ class Agreement:
     @property
     def dispute(self) -> Floats:
         """The mean absolute difference over all pairs of methods, for each image: float64 [N]."""
-        first, second = np.triu_indices(len(self.methods), 1)
-        mean: Floats = self.mae[:, first, second].mean(axis=1)
-        return mean
+        return self._mean_over_pairs(self.mae)
 
     @property
     def mean_iou(self) -> Floats:
         """The IoU over all pairs of methods, for each image: float64 [N]."""
+        return self._mean_over_pairs(self.iou)
+
+    def _mean_over_pairs(self, values: Floats) -> Floats:
         first, second = np.triu_indices(len(self.methods), 1)
-        mean: Floats = self.iou[:, first, second].mean(axis=1)
+        mean: Floats = values[:, first, second].mean(axis=1)
         return mean
 
     def most_disputed(self, number: int) -> list[int]:

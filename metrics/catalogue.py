@@ -1,4 +1,4 @@
-"""The catalogue: every metric once, with its name, label, direction, family, what it needs, and its citation.
+"""The catalogue: every metric once, with its name, label, direction, what it needs, and its citation.
 
 The command line, reports, training and the tests read names, labels and directions from here.  Only the standard
 library is imported, so that checking a name loads neither numpy nor numba.
@@ -75,7 +75,6 @@ def _on_request(
     name: str,
     label: str,
     direction: Direction,
-    family: str,
     description: str,
     citation: str,
     measurement: str = "",
@@ -85,10 +84,8 @@ def _on_request(
         name,
         label,
         direction,
-        family,
         description,
         citation,
-        listed=False,
         measurement=measurement or name,
         on_request=True,
     )
@@ -123,86 +120,86 @@ _MAE_SOURCES = {
 # fmt: off
 _F_CURVES = ("precision", "recall", "f")
 _METRICS = (
-    Metric("mae", "MAE", "lower", "mae", "mean absolute error of the map against the mask", "perazzi2012"),
-    Metric("s", "S", "higher", "s", "S-measure, structural similarity", "fan2017"),
-    Metric("s_object", "S object", "higher", "s", "object part of the S-measure", "fan2017"),
-    Metric("s_region", "S region", "higher", "s", "region part of the S-measure", "fan2017"),
-    Metric("wf", "weighted F", "higher", "wf", "weighted F-measure, beta^2 = 1", "margolin2014",
+    Metric("mae", "MAE", "lower", "mean absolute error of the map against the mask", "perazzi2012"),
+    Metric("s", "S", "higher", "S-measure, structural similarity", "fan2017"),
+    Metric("s_object", "S object", "higher", "object part of the S-measure", "fan2017"),
+    Metric("s_region", "S region", "higher", "region part of the S-measure", "fan2017"),
+    Metric("wf", "weighted F", "higher", "weighted F-measure, beta^2 = 1", "margolin2014",
            measurement="wf"),
-    Metric("precision_adp", "adaptive precision", "higher", "f",
+    Metric("precision_adp", "adaptive precision", "higher",
            "precision at the adaptive threshold, mean over images", "achanta2009"),
-    Metric("recall_adp", "adaptive recall", "higher", "f",
+    Metric("recall_adp", "adaptive recall", "higher",
            "recall at the adaptive threshold, mean over images", "achanta2009"),
-    Metric("f_adp", "adaptive F", "higher", "f",
+    Metric("f_adp", "adaptive F", "higher",
            "F-measure at the adaptive threshold, mean over images", "achanta2009"),
-    Metric("f_max", "max F", "higher", "f",
+    Metric("f_max", "max F", "higher",
            "max F as the protocol defines it: f_max_meanpr or f_max_meanf", "achanta2009", _F_CURVES),
-    Metric("f_mean", "mean F", "higher", "f",
+    Metric("f_mean", "mean F", "higher",
            "mean of the curve of f_max over the thresholds", "achanta2009", _F_CURVES),
-    Metric("f_max_meanpr", "max F (mean P, R)", "higher", "f",
+    Metric("f_max_meanpr", "max F (mean P, R)", "higher",
            "maximum of F of the mean precision and recall", "achanta2009", _F_CURVES, per_image=False),
-    Metric("f_max_meanf", "max F (mean F)", "higher", "f",
+    Metric("f_max_meanf", "max F (mean F)", "higher",
            "maximum of the mean of the images' F curves", "achanta2009", _F_CURVES, per_image=False),
-    Metric("f_mean_meanpr", "mean F (mean P, R)", "higher", "f",
+    Metric("f_mean_meanpr", "mean F (mean P, R)", "higher",
            "mean over the thresholds of F of the mean precision and recall", "achanta2009", _F_CURVES,
            per_image=False),
-    Metric("f_mean_meanf", "mean F (mean F)", "higher", "f",
+    Metric("f_mean_meanf", "mean F (mean F)", "higher",
            "mean over the thresholds of the mean of the images' F curves", "achanta2009", _F_CURVES,
            per_image=False),
-    Metric("f_max_best", "mean of best F", "higher", "f",
+    Metric("f_max_best", "mean of best F", "higher",
            "mean over images of each image's own best F; no program's max F", "achanta2009", per_image=False),
-    Metric("precision", "precision", "higher", "f",
+    Metric("precision", "precision", "higher",
            "mean precision where f_max is reached", "achanta2009", _F_CURVES, per_image=False),
-    Metric("recall", "recall", "higher", "f",
+    Metric("recall", "recall", "higher",
            "mean recall where f_max is reached", "achanta2009", _F_CURVES, per_image=False),
-    Metric("threshold", "threshold", "neither", "f",
+    Metric("threshold", "threshold", "neither",
            "grey level 0 to 255 where f_max is reached", curves=_F_CURVES, per_image=False),
-    Metric("ap", "AP", "higher", "auc",
+    Metric("ap", "AP", "higher",
            "average precision: mean precision weighted by the recall gained, from recall 0",
            curves=("tpr", "ppv"), per_image=False),
-    Metric("auc_pr", "AUC-PR", "higher", "auc",
+    Metric("auc_pr", "AUC-PR", "higher",
            "area under the precision-recall points between the recalls reached; 0 for a perfect map, use ap",
            curves=_F_CURVES, per_image=False, listed=False),
-    Metric("auc_roc", "AUC-ROC", "higher", "auc", "area under the mean ROC curve",
+    Metric("auc_roc", "AUC-ROC", "higher", "area under the mean ROC curve",
            curves=("tpr", "fpr"), per_image=False),
     *(metric for family in _THRESHOLD_FAMILIES for metric in family.metrics()),
-    Metric("ece", "ECE", "lower", "calibration",
+    Metric("ece", "ECE", "lower",
            "expected calibration error: how far the share of foreground at each grey level is from the level", "guo2017",
            curves=("level_share", "level_foreground"), per_image=False),
-    Metric("mse", "MSE", "lower", "mae", "mean squared error of the min-max map against the binary mask"),
-    Metric("biou_max", "max BIoU", "higher", "biou",
+    Metric("mse", "MSE", "lower", "mean squared error of the min-max map against the binary mask"),
+    Metric("biou_max", "max BIoU", "higher",
            "maximum of the mean curve: IoU of the grey rims of map and mask", "kim2022", ("biou",),
-           measurement="biou", listed=False, on_request=True),
-    Metric("biou_mean", "mean BIoU", "higher", "biou",
+           measurement="biou", on_request=True),
+    Metric("biou_mean", "mean BIoU", "higher",
            "mean of the mean curve over the thresholds: IoU of the grey rims of map and mask", "kim2022", ("biou",),
-           measurement="biou", listed=False, on_request=True),
-    _on_request("boundary_iou", "boundary IoU", "higher", "biou",
+           measurement="biou", on_request=True),
+    _on_request("boundary_iou", "boundary IoU", "higher",
                 "IoU along the contours, map as stored above 128", "cheng2021"),
-    _on_request("biou_adp", "adaptive boundary IoU", "higher", "biou",
+    _on_request("biou_adp", "adaptive boundary IoU", "higher",
                 "IoU along the contours, at the adaptive threshold", "cheng2021"),
-    _on_request("mba", "mBA", "higher", "mba",
+    _on_request("mba", "mBA", "higher",
                 "mean accuracy near the contour at five distances, map as stored above 128; about 0.5 for a black map",
                 "cheng2020"),
-    _on_request("hce", "HCE", "lower", "hce",
+    _on_request("hce", "HCE", "lower",
                 "human correction effort of the min-max map above 0.5 (PySODMetrics)", "qin2022"),
-    _on_request("hce_raw", "HCE (raw)", "lower", "hce",
+    _on_request("hce_raw", "HCE (raw)", "lower",
                 "human correction effort of the map as stored above 128 (DIS, BiRefNet)", "qin2022"),
-    _on_request("relaxed_f", "relaxed boundary F", "higher", "relaxed_f",
+    _on_request("relaxed_f", "relaxed boundary F", "higher",
                 "F of the outlines within 3 pixels of each other, map above 0.5, b2 = 0.3", "qin2020"),
-    Metric("tiou_max", "max TIoU", "higher", "tiou",
+    Metric("tiou_max", "max TIoU", "higher",
            "maximum of the mean curve: IoU of the map with the mask's thin rim, on that rim", "kim2022", ("tiou",),
-           measurement="tiou", listed=False, on_request=True),
-    Metric("tiou_mean", "mean TIoU", "higher", "tiou",
+           measurement="tiou", on_request=True),
+    Metric("tiou_mean", "mean TIoU", "higher",
            "mean of the mean curve over the thresholds: IoU of the map with the mask's thin rim, on that rim", "kim2022",
-           ("tiou",), measurement="tiou", listed=False, on_request=True),
-    _on_request("msiou_adp", "adaptive multi-scale IoU", "higher", "msiou",
+           ("tiou",), measurement="tiou", on_request=True),
+    _on_request("msiou_adp", "adaptive multi-scale IoU", "higher",
                 "share of the mask's outline that the map's outline meets, at the adaptive threshold", "ahmadzadeh2021",
                 "msiou"),
-    *(_on_request(f"mae_{source}", f"MAE, {source}", "lower", "mae", what, "", "mae_sources")
+    *(_on_request(f"mae_{source}", f"MAE, {source}", "lower", what, "", "mae_sources")
       for source, what in _MAE_SOURCES.items()),
-    _on_request("si_mae", "size-invariant MAE", "lower", "mae",
+    _on_request("si_mae", "size-invariant MAE", "lower",
                 "MAE in which every object of the mask has the same weight", "li2024"),
-    _on_request("cm", "context measure", "higher", "cm",
+    _on_request("cm", "context measure", "higher",
                 "agreement of map and mask, weighted by each pixel's spatial context", "wang2025"),
 )
 # fmt: on
@@ -272,7 +269,7 @@ def find_measurements(names: Iterable[str]) -> tuple[str, ...]:
     Parameters
     ----------
     names : iterable of str
-        Metrics of the catalogue; those that need counts only are passed over.
+        Metrics of the catalogue; those that need counts only are ignored.
 
     Returns
     -------
@@ -296,7 +293,7 @@ def find_metric(name: str) -> Metric:
     Metric
         For a name that the catalogue does not have, an entry labelled with that name.
     """
-    return METRICS.get(name) or _with_parameters(name) or Metric(name, name, "higher", name, "")
+    return METRICS.get(name) or _with_parameters(name) or Metric(name, name, "higher", "")
 
 
 def parse_metric(name: str) -> Metric:
@@ -392,11 +389,12 @@ def describe_metrics() -> str:
     str
     """
     presets = [f"{name}: {', '.join(metrics)}" for name, metrics in PAPER_COLUMNS.items()]
+    listed = listed_names()
     rows = [("name", "label", "better", "of", "what it is")]
     for metric in METRICS.values():
         better = "-" if metric.direction == "neither" else metric.direction
         level = "image, set" if metric.per_image else "set"
-        mark = "" if metric.listed else " (only when named)"
+        mark = "" if metric.name in listed else " (only when named)"
         rows.append((metric.name, metric.label, better, level, metric.description + mark))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = []

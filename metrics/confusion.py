@@ -210,7 +210,7 @@ def _first_levels(low: int, high: int, comparison: ThresholdComparison) -> NDArr
         truncated = np.trunc(np.maximum(values * 255, -1))
         return np.searchsorted(truncated, _LEVELS, side="left")
     if comparison == ">=254":
-        # 255 thresholds; the last one stands for two, so that every curve has 256 points
+        # 255 thresholds; the last one counts as two, so that every curve has 256 points
         return np.searchsorted(values, np.minimum(_LEVELS, 254) / 254, side="left")
     if comparison in ("colon>=", "colon>"):
         # as MATLAB computes 1:-1/255:0, which is not the same as t / 255 in every last bit

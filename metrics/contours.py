@@ -60,7 +60,7 @@ def trace_contours(labels):  # type: ignore[no-untyped-def]
                     ends = np.concatenate((ends, ends))
                 if hole and before > 1:
                     last = before
-                # a border is inside the last one met, or, if both are of one kind, beside it
+                # a border is inside the last one met, or, if both are of one kind, next to it
                 parent[number] = parent[last] if hole == is_hole[last] else last
                 is_hole[number] = hole
                 start = i - 1 if hole else i

@@ -76,8 +76,6 @@ class Metric:
         How it is printed, e.g. ``max F``.
     direction : {"higher", "lower", "neither"}
         Which values are better.
-    family : str
-        Metrics of the same quantity share a family, e.g. ``f``.
     description : str
     citation : str
         A key of `CITATIONS`, or empty.
@@ -86,7 +84,7 @@ class Metric:
     per_image : bool
         Whether single images have it; if not, it exists for a set of images only.
     listed : bool
-        Whether ``--metrics all`` and default tables show it.
+        Whether ``--metrics all`` and default tables show it, unless it is ``on_request``.
     measurement : str
         For a metric that needs pixels, the name of the measurement that it follows from.
     on_request : bool
@@ -98,7 +96,6 @@ class Metric:
     name: str
     label: str
     direction: Direction
-    family: str
     description: str
     citation: str = ""
     curves: tuple[str, ...] = ()
@@ -180,7 +177,6 @@ class ThresholdFamily:
             f"{self.name}_adp",
             f"adaptive {self.label}",
             self.direction,
-            self.name,
             f"{self.description} at the adaptive threshold, mean over images",
             self.citation,
         )
@@ -190,7 +186,6 @@ class ThresholdFamily:
             f"max {self.label}",
             # the maximum of an error is that of the worst threshold: neither direction is better
             "neither" if lower else self.direction,
-            self.name,
             f"maximum of the mean curve{', its worst value' if lower else ''}: {self.description}",
             self.citation,
             curves=(self.name,),
@@ -200,7 +195,6 @@ class ThresholdFamily:
             f"{self.name}_mean",
             f"mean {self.label}",
             self.direction,
-            self.name,
             f"mean of the mean curve over the thresholds: {self.description}",
             self.citation,
             curves=(self.name,),

@@ -20,8 +20,6 @@ from sodbench.metrics.scores import (
 )
 from sodbench.metrics.set_metrics import aggregate
 
-__all__ = ["ScoresByGroup", "score_groups"]
-
 _S_MEASURES = ("s", "s_object", "s_region")
 
 

@@ -40,15 +40,6 @@ from sodbench.metrics.threshold_metrics import (
 )
 from sodbench.metrics.weighted_f import weighted_f
 
-__all__ = [
-    "FOREGROUND_CURVES",
-    "RANKING_CURVES",
-    "PerImage",
-    "image_curve_names",
-    "per_image_curves",
-    "per_image_metrics",
-]
-
 # The curves that need foreground, and those that need background too
 FOREGROUND_CURVES = ("precision", "recall", "f")
 RANKING_CURVES = ("tpr", "fpr", "ppv")

@@ -55,7 +55,6 @@ def derive_metric(
         label=f"{usual.label}{weighted}",
         description=f"{usual.description.removesuffix(', beta^2 = 1')}{weighted}",
         curves=(*usual.curves, parameters.curve) if usual.curves else (),
-        listed=False,
         on_request=True,
         parameters=parameters,
     )
@@ -84,12 +83,10 @@ def _at_threshold(
         str(parameters),
         f"{'overall ' * is_overall}{label} at {parameters.threshold:g}{weighted}",
         family.direction if family else "higher",
-        base if family else "f",
         f"{what} of the map above {parameters.threshold:g}{weighted}, {over}",
         family.citation if family else "achanta2009",
         curves=(parameters.confusion,) if is_overall else (),
         per_image=not is_overall,
-        listed=False,
         on_request=True,
         parameters=parameters,
     )

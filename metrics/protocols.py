@@ -106,8 +106,6 @@ class Protocol:
         curves of ``auc_roc`` and ``ap``.
     undefined_s : {"keep", "skip"}
         Whether an undefined (NaN) S-measure makes the mean undefined, or is left out of it.
-    defines : tuple of str
-        The metrics that the program itself prints.  The others follow PySODMetrics' definitions on this protocol's map.
     beta2 : float
         The weight of precision in F.
     weighted_beta2 : float
@@ -140,7 +138,6 @@ class Protocol:
     f_max: Literal["meanpr", "meanf"]
     empty_masks: Literal["keep", "exclude", "exclude all"]
     undefined_s: Literal["keep", "skip"]
-    defines: tuple[str, ...]
     beta2: float = 0.3
     weighted_beta2: float = 1.0
     empty_weighted_f: Literal["zero", "background"] = "zero"
@@ -230,7 +227,6 @@ _SALMETRIC = Protocol(
     f_max="meanpr",
     empty_masks="keep",
     undefined_s="keep",
-    defines=("mae", "f_max", "precision", "recall"),
 )
 
 _PYSODMETRICS = Protocol(
@@ -246,7 +242,6 @@ _PYSODMETRICS = Protocol(
     f_max="meanf",
     empty_masks="keep",
     undefined_s="keep",
-    defines=("mae", "f_max", "f_mean", "f_adp", "s", "e_max", "e_mean", "e_adp", "wf"),
 )
 
 _MATLAB = Protocol(
@@ -262,7 +257,6 @@ _MATLAB = Protocol(
     f_max="meanpr",
     empty_masks="exclude",
     undefined_s="skip",
-    defines=("mae", "f_max", "f_adp", "s", "auc_roc", "iou_max", "iou_mean"),
 )
 
 _CODTOOLBOX = Protocol(
@@ -278,7 +272,6 @@ _CODTOOLBOX = Protocol(
     f_max="meanf",
     empty_masks="keep",
     undefined_s="keep",
-    defines=("mae", "f_max", "f_mean", "f_adp", "s", "e_max", "e_mean", "e_adp", "wf"),
     e_comparison="colon>",
     adaptive_e=">",
 )
@@ -296,7 +289,6 @@ _TORCH = Protocol(
     f_max="meanf",
     empty_masks="exclude all",
     undefined_s="keep",
-    defines=("mae", "f_max", "f_mean", "f_adp", "s", "e_max", "e_mean", "e_adp", "wf"),
     weighted_beta2=0.3,
     empty_weighted_f="background",
     adaptive_e=">=unclipped",

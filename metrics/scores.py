@@ -34,16 +34,6 @@ from sodbench.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "BLOCK",
-    "BlockScores",
-    "CountsSource",
-    "Scores",
-    "score",
-    "score_block",
-]
-
-
 # Measurements that a mask without contour does not have
 _WITHOUT_CONTOUR = ("mba", "relaxed_f")
 # Per-image metrics that a protocol may leave undefined; a NaN anywhere else means that the value was not computed.

@@ -114,12 +114,7 @@ def _browse(analysis: Analysis, dataset: str, number: int | None) -> BrowsedData
     stems = sorted(set().union(*(r.table.index for r in results.values())))
     shown = list(range(len(stems)))
     if number is not None and number < len(stems):
-        third = -(-number // 3)
-        wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
-        # scores choose too few if there is a single method
-        wanted.append(f"random:{number}")
-        metric, deciding = analysis.primary_metric, analysis.comparable.alike[dataset]
-        choices = gallery.choose_images(results, metric, wanted, dataset, analysis.seed, deciding)
+        choices = gallery.choose_images(analysis, dataset, gallery.want_some_of_each(number))
         position = {stem: i for i, stem in enumerate(stems)}
         shown = sorted(position[choice.stem] for choice in choices[:number])
     return BrowsedDataset(dataset, stems, shown, results)
@@ -246,7 +241,7 @@ def thumbnail_makers(number: int) -> Iterator[Executor]:
     workers = worker_count(items=number // _MIN_PER_PROCESS)
     if number >= _MIN_PER_PROCESS and can_fork():
         # once, and not in every process
-        fast_png.warm_up()
+        fast_png.load_kernel()
         executor = process_executor(workers, __name__)
     else:
         executor = thread_pool(items=-(-number // _BATCH))

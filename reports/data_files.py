@@ -13,6 +13,7 @@ from sodbench.reports import latex
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.document import Document
 from sodbench.reports.tables import Table
+from sodbench.results import Result
 from sodbench.results.result_file import nan_to_none
 from sodbench.version import __version__
 
@@ -88,8 +89,7 @@ def format_json(document: Document, analysis: Analysis) -> str:
                 "method": m,
                 "dataset": d,
                 "n": r.n,
-                "protocol": r.protocol,
-                "signature": str(r.signature),
+                **_how_made(r),
                 "compared": analysis.comparable.has(m, d),
                 "not_compared_because": analysis.comparable.reasons.get((m, d), ""),
             }
@@ -115,6 +115,11 @@ def _table_content(table: Table) -> dict[str, Any]:
     return {"title": table.title, "columns": columns, "rows": rows, "notes": table.notes}
 
 
+def _how_made(result: Result) -> dict[str, str]:
+    """How a result's numbers were made."""
+    return {"protocol": result.protocol, "signature": str(result.signature)}
+
+
 def _score_rows(document: Document, analysis: Analysis) -> list[dict[str, Any]]:
     """One row for each score: its interval, how it was made, and its marks in the table of scores."""
     wins = analysis.wins_over()
@@ -132,8 +137,7 @@ def _score_rows(document: Document, analysis: Analysis) -> list[dict[str, Any]]:
                 "metric": metric,
                 **vars(interval),
                 "n": result.n,
-                "protocol": result.protocol,
-                "signature": str(result.signature),
+                **_how_made(result),
                 "mark": cell.mark,
                 "compared": analysis.comparable.has(method, dataset),
                 "place": cell.place or "",
@@ -164,8 +168,7 @@ def _group_rows(analysis: Analysis) -> list[dict[str, Any]]:
                             "significantly_better_than": "; ".join(
                                 breakdown.wins.get((method, dataset, group), ())
                             ),
-                            "protocol": result.protocol,
-                            "signature": str(result.signature),
+                            **_how_made(result),
                         }
                     )
     return [*rows, *_sequence_rows(analysis)]
@@ -176,7 +179,6 @@ def _sequence_rows(analysis: Analysis) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for (method, dataset), grouped in analysis.grouped.items():
         result = grouped.result
-        made = {"protocol": result.protocol, "signature": str(result.signature)}
         numbers = {group: (one.n, one.metrics) for group, one in grouped.groups.items()}
         numbers[""] = (result.n, result.metrics)
         for group, (images, values) in numbers.items():
@@ -191,7 +193,7 @@ def _sequence_rows(analysis: Analysis) -> list[dict[str, Any]]:
                     **vars(Interval(values.get(metric.name, np.nan), np.nan, np.nan)),
                     "significantly_better_than": "",
                 }
-                rows.append(row | made)
+                rows.append(row | _how_made(result))
     return rows
 
 
@@ -202,6 +204,5 @@ def _comparison_rows(analysis: Analysis) -> list[dict[str, Any]]:
         values = vars(comparison)
         first = {name: values[name] for name in ("dataset", "metric", "first", "second", "images")}
         result = analysis.results[comparison.first, comparison.dataset]
-        made = {"protocol": result.protocol, "signature": str(result.signature)}
-        rows.append(first | values | made)
+        rows.append(first | values | _how_made(result))
     return rows

@@ -1,7 +1,7 @@
 """Which images a report shows, and their thumbnails: the only part of reports that opens an image."""
 
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from sodbench.errors import ImageError, SodbenchError
 from sodbench.images import read_grey, read_rgb
 from sodbench.metrics.catalogue import Metric
 from sodbench.metrics.statistics.bootstrap import dataset_seed
+from sodbench.reports.analysis import Analysis
 from sodbench.reports.sources import files_of
 from sodbench.results import Result
 
@@ -34,47 +35,49 @@ class ImageChoice:
     reason: str
 
 
-def choose_images(
-    results: Mapping[str, Result],
-    metric: Metric,
-    wanted: Sequence[str] = DEFAULT_IMAGES,
-    dataset: str = "",
-    seed: int = 0,
-    deciding: Collection[str] = (),
-) -> list[ImageChoice]:
+def choose_images(analysis: Analysis, dataset: str, wanted: Sequence[str]) -> list[ImageChoice]:
     """Choose the images of a dataset to show.
 
     Parameters
     ----------
-    results : mapping
-        By method, on one dataset.
-    metric : Metric
-        By which images are best and worst.
+    analysis : Analysis
+        Its primary metric decides which images are best and worst, its seed the random ones.
+    dataset : str
     wanted : sequence of str
         ``best``, ``worst`` (by the mean over methods), ``disputed`` (methods differ most), ``random``, each with an
         optional number (``worst:3``), or the stem of an image.
-    dataset, seed : str, int
-        They determine the random images.
-    deciding : collection of str
-        The methods whose scores decide, by default all: scores of different protocols have no common mean, and their
-        differences mean nothing.
 
     Returns
     -------
     list of ImageChoice
         Each image once. No image is best or worst by a metric without a direction, and none is disputed by one method.
+        Only comparable results decide: scores of different protocols have no common mean.
     """
-    scores = _score_frame({m: r for m, r in results.items() if m in (deciding or results)}, metric)
+    results, metric = analysis.results_on(dataset), analysis.primary_metric
+    deciding = analysis.comparable.alike[dataset]
+    scores = _score_frame({m: r for m, r in results.items() if m in deciding}, metric)
     stems = set.union(*(set(r.table.index) for r in results.values()))
     reasons: dict[str, str] = {}
     for item in wanted:
         kind, number = _split_number(item)
         if kind:
-            for stem in _ranked_images(scores, kind, metric, dataset, seed)[:number]:
+            for stem in _ranked_images(scores, kind, metric, dataset, analysis.seed)[:number]:
                 reasons.setdefault(stem, kind)
         elif item in stems:
             reasons.setdefault(item, "named")
     return [ImageChoice(stem, reason) for stem, reason in reasons.items()]
+
+
+def want_some_of_each(number: int) -> list[str]:
+    """Return what to ask `choose_images` for, so that it chooses a number of images, the most interesting ones first.
+
+    Returns
+    -------
+    list of str
+    """
+    third = -(-number // 3)
+    # scores choose too few if there is a single method
+    return [f"worst:{third}", f"disputed:{third}", f"best:{third}", f"random:{number}"]
 
 
 def _split_number(item: str) -> tuple[str, int]:

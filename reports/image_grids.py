@@ -40,14 +40,7 @@ def image_grids(
     figures, notes = [], []
     for number, dataset in enumerate(analysis.datasets, 1):
         results = analysis.results_on(dataset)
-        choices = gallery.choose_images(
-            results,
-            analysis.primary_metric,
-            wanted,
-            dataset,
-            analysis.seed,
-            analysis.comparable.alike[dataset],
-        )
+        choices = gallery.choose_images(analysis, dataset, wanted)
         shown = _choose_grid_methods(analysis, dataset, results, emphasised)
         figure, missing = _image_grid(f"images_{number}", analysis, dataset, shown, choices)
         if figure:

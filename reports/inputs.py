@@ -11,6 +11,7 @@ import pandas as pd
 
 from sodbench.errors import SodbenchError
 from sodbench.metrics.statistics.bootstrap import RESAMPLES
+from sodbench.output_folder import read_json
 from sodbench.reports.analysis import Analysis
 from sodbench.reports.attributes import read_attributes
 from sodbench.reports.custom_template import template_target
@@ -362,22 +363,18 @@ def read_costs(
 
 def _read_record(file: Path) -> dict[str, Any]:
     """The JSON object of a record; raises SodbenchError for anything else."""
-    what = "not a record of 'sodbench bench -o FILE'"
     try:
-        record = json.loads(file.read_text(encoding="utf-8-sig"))
+        record = read_json(file)
+        if not isinstance(record.get("method") or record.get("model"), str):
+            raise ValueError("it names no method")  # noqa: TRY004  a fault of the file
     except FileNotFoundError as error:
         raise SodbenchError(f"--bench: {file}: no such file") from error
     except OSError as error:
         raise SodbenchError(f"--bench: {file}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise SodbenchError(f"--bench: {file}: {what}: it is not text in UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise SodbenchError(f"--bench: {file}: {what}: it is not JSON ({reason})") from error
-    if not isinstance(record, dict):
-        raise SodbenchError(f"--bench: {file}: {what}: it holds no JSON object")
-    if not isinstance(record.get("method") or record.get("model"), str):
-        raise SodbenchError(f"--bench: {file}: {what}: it names no method")
+    except ValueError as error:
+        raise SodbenchError(
+            f"--bench: {file}: not a record of 'sodbench bench -o FILE' ({error})"
+        ) from error
     return record
 
 

@@ -141,18 +141,11 @@ def _thumbnails_in_order(analysis: Analysis, browser: Browser) -> Iterator[dict[
     queues = []
     for dataset in browser.datasets:
         number = len(dataset.stems)
-        third = -(-number // 3)
-        wanted = [f"{kind}:{third}" for kind in ("worst", "disputed", "best")]
-        choices = gallery.choose_images(
-            dataset.results,
-            analysis.primary_metric,
-            [*wanted, f"random:{number}"],
-            dataset.name,
-            analysis.seed,
-            analysis.comparable.alike[dataset.name],
-        )
+        wanted = gallery.want_some_of_each(number)
+        choices = gallery.choose_images(analysis, dataset.name, wanted)
         # a few of each kind first
         stems = [choice.stem for choice in choices]
+        third = -(-number // 3)
         turns = [stem for i in range(third) for stem in stems[i::third]]
         sources = thumbnail_sources(dataset, browser.map_folders)
         position = {stem: i for i, stem in enumerate(dataset.stems)}

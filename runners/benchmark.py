@@ -75,8 +75,7 @@ class Cost:
     end_to_end : float
         Images per second from JPEG to PNG.
     peak_memory_bytes : int or None
-        None where the system does not tell.
-        Of the device on CUDA, otherwise of the process.
+        Of the device on CUDA, otherwise of the process; None where the system does not report it.
     """
 
     height: int
@@ -365,7 +364,7 @@ def reset_peak_memory(device: "torch.device | None") -> None:
 def peak_memory(device: "torch.device | None") -> int | None:
     """Return the peak memory in bytes since `reset_peak_memory`: of the device on CUDA, otherwise of the process.
 
-    None where the system does not tell (Windows).
+    None where the system does not report it (Windows).
     """
     if device is not None and device.type == "cuda":
         import torch

@@ -57,7 +57,7 @@ class ProcessGroup:
             self.device = torch.device("cuda", environment_number("LOCAL_RANK", 0))
             # Python objects are gathered through the current device, which must not be another process's
             torch.cuda.set_device(self.device)
-        # processes meet once: a second group, say of a prediction after a training, uses the same connection
+        # processes meet once: a second group, such as that of a prediction after a training, uses the same connection
         if distributed.is_initialized():
             return
         try:

@@ -161,7 +161,6 @@ def write_demo_data(root: Path | str) -> Path:
         image_path, mask_path = _paths(root, name, number)
         images.write_image(image_path, image)
         images.write_grey(mask_path, mask)
-    _remove_surplus(root)
     with report_write_errors(marker):
         marker.write_text(_marker_text(_hash_of_files(root)), "utf-8")
     return root
@@ -177,16 +176,6 @@ def _paths(root: Path, name: str, number: int) -> tuple[Path, Path]:
     character = CHARACTERS[name]
     images, masks = (root / folder.format(name) for folder in character.folders)
     return images / f"{number:04d}{character.extension}", masks / f"{number:04d}.png"
-
-
-def _remove_surplus(root: Path) -> None:
-    """Delete images that an older version drew beyond today's counts."""
-    drawn = {path for name, number in _items() for path in _paths(root, name, number)}
-    for name, character in CHARACTERS.items():
-        for folder in character.folders:
-            for path in (root / folder.format(name)).glob("[0-9][0-9][0-9][0-9].*"):
-                if path not in drawn:
-                    path.unlink()
 
 
 def _hash_of_files(root: Path) -> str:

@@ -15,6 +15,7 @@ from sodbench.console import logger
 from sodbench.datasets import Source
 from sodbench.errors import SodbenchError
 from sodbench.files import file_hash, write_text
+from sodbench.output_folder import read_json
 from sodbench.runners.data.fetch import Fetched, fetch
 from sodbench.runners.data.http_get import FetchError, Limits
 
@@ -178,17 +179,15 @@ def read_record(data_root: Path) -> dict[str, dict[str, Any]]:
     try:
         if not os.path.lexists(file):
             return {}
-        if not file.is_file():
-            raise ValueError("not a regular file")
-        record = json.loads(file.read_text("utf-8"))
+        record = read_json(file)
         for entry in record.values():
             if not (isinstance(entry["sha256"], str) and isinstance(entry["day"], str)):
                 raise TypeError("unexpected values")
-    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise SodbenchError(
             f"{file}: not a record of downloads ({error}); it is not replaced: move it away"
         ) from error
-    return dict(record)
+    return record
 
 
 def record_download(data_root: Path, url: str, fetched: Fetched) -> None:

@@ -169,7 +169,7 @@ def warm_up_kernels() -> None:
     # Pillow, too, before there are threads that would wait for its import
     from sodbench.images import fast_png, reading  # noqa: F401
 
-    fast_png.warm_up()
+    fast_png.load_kernel()
     compile_kernels()
 
 

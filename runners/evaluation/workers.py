@@ -111,7 +111,7 @@ class Workers:
         return self.processes and n_maps >= MIN_MAPS_FOR_PROCESSES and have_cache()
 
     def _number(self, n_maps: int) -> int:
-        """How many workers a number of maps is worth."""
+        """How many workers count a number of maps in the least time."""
         least = _MIN_MAPS_PER_PROCESS if self._uses_processes(n_maps) else _MIN_MAPS_PER_THREAD
         return worker_count(self.jobs, items=n_maps // least)
 

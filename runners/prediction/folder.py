@@ -37,7 +37,7 @@ _IDENTITY = (
     "max_side",
 )
 
-# Where a manifest records earlier runs whose maps are kept, if they ran otherwise: on another device, say.
+# Where a manifest records earlier runs whose maps are kept, if they ran otherwise, for example on another device.
 _EARLIER = "earlier_runs"
 
 # Start of the comment in a map; the image's length and hash follow.

@@ -69,7 +69,7 @@ def limit_batch_size(default: int, size: InputSize) -> int:
     Returns
     -------
     int
-        Fewer where the size is fixed and large: the images' own sizes do not tell what a batch needs.
+        Fewer where the size is fixed and large: what a batch needs does not follow from the images' own sizes.
     """
     if size.fixed is None:
         return default

@@ -1,6 +1,6 @@
 """Images to saliency maps: decode, predict and encode, all three at the same time.
 
-Images are decoded by threads, predicted in batches (`sodbench.runners.prediction.planning` says which), and written as
+Images are decoded by threads, predicted in batches (`sodbench.runners.prediction.planning` chooses them), and written as
 8-bit grey PNG of the image's own size by the same threads. Every queue is bounded. A rerun predicts only what is missing
 (`sodbench.runners.prediction.folder`).
 

@@ -93,8 +93,6 @@ class TrainingSummary:
         The best epoch, counted from 1, and its metric.
     left_out : int
         Missing or unreadable pairs that ``skip_invalid`` left out.
-    mismatched : int
-        Pairs left out because their sizes differ.
     signal : int or None
         The signal that interrupted the run.
     problems : tuple of str
@@ -109,7 +107,6 @@ class TrainingSummary:
     seconds: float
     best: tuple[int, float] | None
     left_out: int
-    mismatched: int
     signal: int | None = None
     problems: tuple[str, ...] = ()
     best_by: str = ""

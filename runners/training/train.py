@@ -75,15 +75,13 @@ def train(training: Training) -> TrainingSummary:
         if finished:
             logger.info(f"{training.out / FINAL}: this training is finished already")
         stopped = None if finished else trainer.run()
-    mismatched = sum(problem.kind == ProblemKind.SIZE for problem in data.skipped)
     return TrainingSummary(
         weights=training.out / FINAL if stopped is None else None,
         updates=trainer.step,
         images=trainer.images,
         seconds=0.0 if finished else time.perf_counter() - started,
         best=trainer.best,
-        left_out=len(data.skipped) - mismatched,
-        mismatched=mismatched,
+        left_out=sum(problem.kind != ProblemKind.SIZE for problem in data.skipped),
         signal=stopped,
         problems=tuple(trainer.problems),
         best_by=trainer.best_by,

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_exit_zero, add_format, add_jobs, add_output
+from sodbench.cli.options import add_channel, add_exit_zero, add_format, add_jobs, add_output
 from sodbench.cli.values import path, positive
 
 
@@ -33,12 +33,7 @@ def add_parser(commands: Any) -> None:
         metavar="DIR",
         help="folder of the images: only their maps, and shown",
     )
-    parser.add_argument(
-        "--channel",
-        choices=("grey", "alpha"),
-        default="grey",
-        help="what of a map's file is compared: its grey values, or its alpha channel, as for cutouts (default: grey)",
-    )
+    add_channel(parser, "compared")
     parser.add_argument(
         "--show",
         type=positive,

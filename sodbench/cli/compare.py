@@ -16,6 +16,7 @@ from sodbench.cli.options import (
     add_output,
     add_resampling,
     add_selection,
+    read_results,
     select_datasets,
 )
 from sodbench.cli.values import names, path
@@ -65,15 +66,13 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.reports.compare import compare, format_comparison
     from sodbench.reports.comparison_files import COMPARISON_FORMATS, write_comparison
     from sodbench.reports.requirements import check_comparison
-    from sodbench.results import load_results, warn_of_shards
 
     conditions = read_conditions(arguments, "--fail-if")
     if arguments.output and arguments.output.suffix.lower() not in COMPARISON_FORMATS:
         raise SodbenchError(
             f"{arguments.output}: the format follows from the name; it must end in .html, .md or .tex"
         )
-    first, second = load_results(arguments.first), load_results(arguments.second)
-    warn_of_shards([*first, *second])
+    first, second = read_results(arguments.first), read_results(arguments.second)
     check_outcome_files(
         arguments, {Path(f) for r in (*first, *second) for f in r.folders.values() if f}
     )

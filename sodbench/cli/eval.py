@@ -14,9 +14,11 @@ from sodbench.cli.conditions import (
     report_outcomes,
 )
 from sodbench.cli.options import (
+    add_channel,
     add_exit_zero,
     add_format,
     add_limits,
+    add_names,
     add_output,
     add_policy,
     add_protocol,
@@ -26,7 +28,7 @@ from sodbench.cli.options import (
     read_protocols,
     read_truth_root,
 )
-from sodbench.cli.values import filled, names, path, positive, refuse_without_effect, some_names
+from sodbench.cli.values import filled, names, path, positive, refuse_without_effect
 from sodbench.errors import ProblemsError, SodbenchError
 from sodbench.metrics.catalogue import (
     DEFAULT_METRICS,
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from sodbench.datasets import Dataset
     from sodbench.reports.conditions import Condition
     from sodbench.reports.text import WorstImages
-    from sodbench.results.groups import GroupedResult, Grouping
+    from sodbench.results.groups import GroupedResult
     from sodbench.runners.evaluation.evaluate import Evaluation
     from sodbench.runners.evaluation.plan import EvaluationPlan
     from sodbench.runners.evaluation.workers import Workers
@@ -103,13 +105,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         help="instead of PREDS and GT: score the pairs of a SalMetric list, 'map.png mask.png' per line",
     )
     for what in ("methods", "datasets"):
-        group.add_argument(
-            f"--{what}",
-            nargs="+",
-            type=some_names,
-            metavar="NAME",
-            help=f"only these {what} of the tree",
-        )
+        add_names(group, f"--{what}", f"only these {what} of the tree")
     add_limits(group)
     group.add_argument(
         "--shard",
@@ -134,24 +130,17 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
 def _add_scoring(group: argparse._ArgumentGroup) -> None:
     """Add the options that choose the conventions and the workers."""
     add_protocol(group)
-    group.add_argument(
-        "--channel",
-        choices=("grey", "alpha"),
-        default="grey",
-        help="what of a map's file is scored: its grey values, or its alpha channel, as for cutouts (default: grey)",
-    )
+    add_channel(group, "scored")
     add_workers(group)
 
 
 def _add_printing(group: argparse._ArgumentGroup) -> None:
     """Add the options that choose which scores are printed, and how."""
     add_format(group, ("table", "markdown", "csv", "json"))
-    group.add_argument(
+    add_names(
+        group,
         "--metrics",
-        nargs="+",
-        type=some_names,
-        metavar="NAME",
-        help=f"metrics to compute and print (default: {','.join(DEFAULT_METRICS)}; in JSON all usual ones); 'all' prints "
+        f"metrics to compute and print (default: {','.join(DEFAULT_METRICS)}; in JSON all usual ones); 'all' prints "
         f"all listed ones, {', '.join(PAPER_COLUMNS)} the columns of papers' tables; 'help' lists the names with their meaning, and parameters such as iou@0.5 and f_max(b2=1)",
     )
     group.add_argument(
@@ -202,6 +191,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.console import logger, show
     from sodbench.folders import listing_once
     from sodbench.garbage import freeze_gc
+    from sodbench.results.groups import group_results, read_grouping
     from sodbench.runners.evaluation.workers import command_line_workers
 
     load_plugins("sodbench.metrics")
@@ -211,7 +201,7 @@ def run(arguments: argparse.Namespace) -> int:
     metrics = _read_metrics(arguments.metrics, weighted=not arguments.no_weighted_f)
     _check_options(arguments, metrics)
     conditions = read_conditions(arguments, "--require")
-    grouping = _load_grouping(arguments.group_by) if arguments.group_by else None
+    grouping = read_grouping(arguments.group_by) if arguments.group_by else None
     wanted = (*metrics, *(condition.metric for condition in conditions))
     with command_line_workers(
         arguments.jobs, None if arguments.dry_run else arguments.dask
@@ -230,7 +220,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in plan.describe():
             logger.info(line)
         evaluation = _evaluate(arguments, plan, workers, keep_counts=grouping is not None)
-    grouped = _average_groups(evaluation, grouping) if grouping else []
+    grouped = group_results(evaluation.results, grouping) if grouping else []
     if grouped and arguments.output:
         logger.info(
             f"{printable(arguments.output)} holds the means over images, which compare uses; the same command prints those over "
@@ -244,18 +234,6 @@ def run(arguments: argparse.Namespace) -> int:
         # --exit-zero is for problems with files
         arguments.exit_zero = arguments.exit_zero and not failed
     return status
-
-
-def _load_grouping(text: str) -> "Grouping":
-    from sodbench.results.groups import read_grouping
-
-    return read_grouping(text)
-
-
-def _average_groups(evaluation: "Evaluation", grouping: "Grouping") -> "list[GroupedResult]":
-    from sodbench.results.groups import group_results
-
-    return group_results(evaluation.results, grouping)
 
 
 def _starts_workers_early(arguments: argparse.Namespace) -> bool:

@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
-from sodbench.cli.options import add_output
-from sodbench.cli.values import filled, names, path, some_names
+from sodbench.cli.options import add_names, add_output, add_results, read_results
+from sodbench.cli.values import filled, names
 from sodbench.metrics.catalogue import REPORT_METRICS
 
 
@@ -18,17 +18,9 @@ def add_parser(commands: Any) -> None:
         epilog="examples:\n  sodbench leaderboard results -o board\n"
         "  sodbench leaderboard results other/results -o board --since 2026-01-31",
     )
-    parser.add_argument(
-        "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"
-    )
+    add_results(parser)
     add_output(parser, "DIR", "the folder of the leaderboard", required=True)
-    parser.add_argument(
-        "--metrics",
-        nargs="+",
-        type=some_names,
-        metavar="NAME",
-        help=f"metrics to enter (default: {','.join(REPORT_METRICS)})",
-    )
+    add_names(parser, "--metrics", f"metrics to enter (default: {','.join(REPORT_METRICS)})")
     parser.add_argument(
         "--date",
         type=filled,
@@ -50,10 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.quoting import printable
     from sodbench.reports.leaderboard import update_leaderboard
     from sodbench.reports.selection import select_metrics
-    from sodbench.results import load_results, warn_of_shards
 
-    results = load_results(arguments.results)
-    warn_of_shards(results)
+    results = read_results(arguments.results)
     available = list(dict.fromkeys(name for r in results for name in r.metrics))
     metrics = select_metrics(available, names(arguments.metrics) or None)
     page = update_leaderboard(

@@ -138,22 +138,86 @@ def add_limits(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_names(parser: argparse._ActionsContainer, option: str, help: str) -> None:
+    """Add an option that takes several names, separated by spaces or commas; `names` splits them.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the option is added.
+    option, help : str
+        As for argparse.
+    """
+    parser.add_argument(option, nargs="+", type=some_names, metavar="NAME", help=help)
+
+
+def add_channel(parser: argparse._ActionsContainer, verb: str) -> None:
+    """Add ``--channel``.
+
+    Parameters
+    ----------
+    parser : argparse parser or group
+        Where the option is added.
+    verb : str
+        What is done with the channel, such as ``scored``.
+    """
+    parser.add_argument(
+        "--channel",
+        choices=("grey", "alpha"),
+        default="grey",
+        help=f"what of a map's file is {verb}: its grey values, or its alpha channel, as for cutouts (default: grey)",
+    )
+
+
+# ---- stored results -------------------------------------------------------------------------------
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """Add RESULTS.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Where the argument is added.
+    """
+    parser.add_argument(
+        "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"
+    )
+
+
+def read_results(places: Path | Sequence[Path]) -> "list[Result]":
+    """Load the results in some folders, and warn of those that are only shards.
+
+    Parameters
+    ----------
+    places : Path or sequence of Path
+
+    Returns
+    -------
+    list of Result
+
+    Raises
+    ------
+    SodbenchError
+        If there are none, or some cannot be read.
+    """
+    from sodbench.results import load_results, warn_of_shards
+
+    results = load_results(places)
+    warn_of_shards(results)
+    return results
+
+
 def add_selection(parser: argparse._ActionsContainer) -> None:
-    """Add the options that choose what ``report`` and ``compare`` show.
+    """Add the options that choose what ``report``, ``table`` and ``compare`` show.
 
     Parameters
     ----------
     parser : argparse parser or group
         Where the options are added.
     """
-    for what in ("metrics", "datasets"):
-        parser.add_argument(
-            f"--{what}",
-            nargs="+",
-            type=some_names,
-            metavar="NAME",
-            help=f"these {what}, in this order",
-        )
+    add_names(parser, "--metrics", "these metrics, in this order")
+    add_names(parser, "--datasets", "these datasets, in this order")
 
 
 def select_datasets(texts: Sequence[str] | None, results: "Sequence[Result]") -> list[str] | None:
@@ -182,26 +246,6 @@ def select_datasets(texts: Sequence[str] | None, results: "Sequence[Result]") ->
     return [n if n in present else canonical_name(n) for n in names(texts)] or None
 
 
-def select_methods(texts: Sequence[str] | None, results: "Sequence[Result]") -> list[str] | None:
-    """Return the methods that ``--methods`` names; a method's own name may hold a comma.
-
-    Parameters
-    ----------
-    texts : sequence of str, optional
-        The values of ``--methods``.
-    results : sequence of Result
-        The results to choose from.
-
-    Returns
-    -------
-    list of str or None
-        None for all.
-    """
-    present = {r.method for r in results}
-    methods = [n for text in texts or () for n in ([text] if text in present else names([text]))]
-    return methods or None
-
-
 def add_methods(parser: argparse._ActionsContainer) -> None:
     """Add the options that choose methods, their names and published numbers for ``report`` and ``table``.
 
@@ -210,9 +254,7 @@ def add_methods(parser: argparse._ActionsContainer) -> None:
     parser : argparse parser or group
         Where the options are added.
     """
-    parser.add_argument(
-        "--methods", nargs="+", type=some_names, metavar="NAME", help="these methods, in this order"
-    )
+    add_names(parser, "--methods", "these methods, in this order")
     parser.add_argument(
         "--methods-file",
         type=path,
@@ -234,6 +276,45 @@ def add_methods(parser: argparse._ActionsContainer) -> None:
         metavar="NAME",
         help="only the published numbers of these methods",
     )
+
+
+def read_content(arguments: argparse.Namespace, results: "Sequence[Result]") -> dict[str, Any]:
+    """Return what the options of `add_selection`, `add_methods` and `add_resampling` choose, for ``report`` and ``table``.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The options.
+    results : sequence of Result
+        The results to choose from.
+
+    Returns
+    -------
+    dict
+        Fields of `ReportOptions` and `TableOptions`.
+
+    Raises
+    ------
+    SodbenchError
+        For a dataset that is neither a result's nor known.
+    """
+    present = {r.method for r in results}
+    methods = [
+        name
+        for text in arguments.methods or ()
+        # a method's own name may hold a comma
+        for name in ([text] if text in present else names([text]))
+    ]
+    return {
+        "metrics": names(arguments.metrics) or None,
+        "methods": methods or None,
+        "datasets": select_datasets(arguments.datasets, results),
+        "methods_file": arguments.methods_file,
+        "published": arguments.published,
+        "published_methods": arguments.published_methods,
+        "resamples": arguments.resamples,
+        "seed": arguments.seed,
+    }
 
 
 def add_format(

@@ -10,11 +10,12 @@ from sodbench.cli.options import (
     add_methods,
     add_output,
     add_resampling,
+    add_results,
     add_selection,
-    select_datasets,
-    select_methods,
+    read_content,
+    read_results,
 )
-from sodbench.cli.values import filled, names, not_negative, path, refuse_without_effect
+from sodbench.cli.values import filled, not_negative, path, refuse_without_effect
 
 
 def add_parser(commands: Any) -> None:
@@ -29,9 +30,7 @@ def add_parser(commands: Any) -> None:
         "  sodbench report results -o report    (then open report/index.html)\n"
         "  sodbench report results -o report.md --datasets SOD ECSSD --baseline DSS",
     )
-    parser.add_argument(
-        "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"
-    )
+    add_results(parser)
     add_output(
         parser,
         "DIR|FILE.html|FILE.md",
@@ -178,22 +177,15 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.quoting import printable
     from sodbench.reports.inputs import DEFAULT_MAX_SIZE, ReportOptions
     from sodbench.reports.report import write_report
-    from sodbench.results import load_results, warn_of_shards
 
     can_link = _check_output(arguments)
-    results = load_results(arguments.results)
-    warn_of_shards(results)
+    results = read_results(arguments.results)
     # what a rerun without the file of defaults needs
     words = [word for setting in arguments.settings for word in setting.words]
     options = ReportOptions(
+        **read_content(arguments, results),
         title=arguments.title,
-        metrics=names(arguments.metrics) or None,
-        methods=select_methods(arguments.methods, results),
-        datasets=select_datasets(arguments.datasets, results),
         baseline=arguments.baseline,
-        published=arguments.published,
-        published_methods=arguments.published_methods,
-        methods_file=arguments.methods_file,
         bench=arguments.bench,
         attributes=arguments.attributes,
         group_by=arguments.group_by,
@@ -202,8 +194,6 @@ def run(arguments: argparse.Namespace) -> int:
         link_images=arguments.link_images and can_link,
         template=arguments.template,
         colours=arguments.colours,
-        resamples=arguments.resamples,
-        seed=arguments.seed,
         command=shlex.join(["sodbench", *sys.argv[1:], *words]),
         with_paths=arguments.with_paths,
         single_file=arguments.single_file,

@@ -16,6 +16,7 @@ from sodbench.cli.network_options import (
 from sodbench.cli.options import (
     add_exit_zero,
     add_limits,
+    add_names,
     add_output,
     add_policy,
     add_protocol,
@@ -24,7 +25,7 @@ from sodbench.cli.options import (
     read_policy,
     read_protocols,
 )
-from sodbench.cli.values import filled, names, path, refuse_without_effect, some_names
+from sodbench.cli.values import filled, names, path, refuse_without_effect
 from sodbench.errors import SodbenchError, listing
 from sodbench.metrics.catalogue import DEFAULT_METRICS
 
@@ -80,12 +81,8 @@ def _add_dataset_options(which: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="ECSSD, PASCAL-S, DUT-OMRON, HKU-IS, SOD, DUTS-TE, in this order",
     )
-    which.add_argument(
-        "--datasets",
-        nargs="+",
-        type=some_names,
-        metavar="NAME",
-        help="these datasets or subsets (HKU-IS/test), or folders of your own",
+    add_names(
+        which, "--datasets", "these datasets or subsets (HKU-IS/test), or folders of your own"
     )
     which.add_argument(
         "--data-root",

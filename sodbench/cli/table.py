@@ -8,11 +8,12 @@ from sodbench.cli.options import (
     add_methods,
     add_output,
     add_resampling,
+    add_results,
     add_selection,
-    select_datasets,
-    select_methods,
+    read_content,
+    read_results,
 )
-from sodbench.cli.values import filled, names, path, positive
+from sodbench.cli.values import filled, positive
 
 if TYPE_CHECKING:
     from sodbench.reports.paper_table import PaperTableOptions
@@ -27,9 +28,7 @@ def add_parser(commands: Any) -> None:
         "It needs booktabs, adjustbox and, for colours, xcolor. Nothing is scored again.",
         epilog="example:\n  sodbench table results --style cvpr --methods-file methods.toml -o table1.tex",
     )
-    parser.add_argument(
-        "results", nargs="+", type=path, metavar="RESULTS", help="folders of results"
-    )
+    add_results(parser)
     add_output(parser, "FILE.tex", "write the table to this file (default: print it)")
     selection = parser.add_argument_group("what is shown")
     add_selection(selection)
@@ -111,24 +110,12 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.quoting import printable
     from sodbench.reports.one_table import TableOptions, make_table
     from sodbench.reports.paper_table import TABLE_MARKER
-    from sodbench.results import load_results, warn_of_shards
 
     output = arguments.output
     if output and output.suffix.lower() != ".tex":
         raise SodbenchError(f"{output}: the table is LaTeX; name a file that ends in .tex")
-    results = load_results(arguments.results)
-    warn_of_shards(results)
-    options = TableOptions(
-        layout=_layout(arguments),
-        metrics=names(arguments.metrics) or None,
-        methods=select_methods(arguments.methods, results),
-        datasets=select_datasets(arguments.datasets, results),
-        methods_file=arguments.methods_file,
-        published=arguments.published,
-        published_methods=arguments.published_methods,
-        resamples=arguments.resamples,
-        seed=arguments.seed,
-    )
+    results = read_results(arguments.results)
+    options = TableOptions(layout=_layout(arguments), **read_content(arguments, results))
     text = make_table(results, options)
     if output:
         check_outside(output, {Path(f) for r in results for f in r.folders.values() if f})

@@ -1,8 +1,8 @@
 """JPEG photographs, decoded by libjpeg-turbo through simplejpeg: Pillow's pixels in about half of its time.
 
 Pillow decodes with libjpeg-turbo, too, but copies the pixels three times, and holds Python's lock while it does, so that
-several threads wait for each other. Where simplejpeg is not installed, and for every file about which it has anything to
-say, `decode_photograph` returns None, and the caller decodes with Pillow, which decides what is damaged.
+several threads wait for each other. Where simplejpeg is not installed, and for every file of which it
+warns, `decode_photograph` returns None, and the caller decodes with Pillow, which decides what is damaged.
 """
 
 from functools import cache
@@ -36,7 +36,7 @@ def decode_photograph(
     ----------
     data : bytes
     frame : Frame or None
-        What the file says about its pixels; None: it is unclear.
+        What the file states about its pixels; None: it is unclear.
     out : ndarray of uint8, optional
         Memory for the pixels. It is only used if it is contiguous and of the image's shape.
 

@@ -76,7 +76,7 @@ def decode(chunks: list[Chunk], header: Header) -> NDArray[np.uint8] | None:
     ndarray of uint8, shape (h, w), or None
         A bit becomes 0 or 255. None where the data do not fill the image exactly, or the kernel is not available.
     """
-    unfilter = _load_kernel()
+    unfilter = load_kernel()
     if unfilter is None:
         return None
     row_bytes = (header.width * header.depth + 7) // 8
@@ -94,8 +94,14 @@ def decode(chunks: list[Chunk], header: Header) -> NDArray[np.uint8] | None:
 
 
 @cache
-def _load_kernel() -> _Unfilter | None:
-    """The compiled filters, or None where this numba or processor cannot compile them; Pillow reads the same pixels."""
+def load_kernel() -> _Unfilter | None:
+    """Compile the filters or load their code; None where numba cannot compile them: Pillow reads the same pixels.
+
+    Returns
+    -------
+    callable or None
+        Takes the inflated pixel data and the rows that it fills.
+    """
     try:
         from sodbench.images.png_filters import (
             # numba: slow to import, and not always needed
@@ -111,11 +117,6 @@ def _load_kernel() -> _Unfilter | None:
         )
         return None
     return unfilter  # type: ignore[no-any-return]
-
-
-def warm_up() -> None:
-    """Compile the reader, or load it from the cache."""
-    _load_kernel()
 
 
 def encode(pixels: NDArray[np.uint8], comment: str | Callable[[str], str] = "") -> bytes:

@@ -58,7 +58,7 @@ def read_segments(data: bytes) -> tuple[list[Segment], int]:
 
 @dataclass(frozen=True)
 class Frame:
-    """What a JPEG says about its pixels.
+    """What a JPEG states about its pixels.
 
     Attributes
     ----------

@@ -6,7 +6,7 @@ differ by one grey level on about half of the pixels:
 - the PNG reader leaves the conversion to libpng, which rounds down, works on 16 bits where the file does, and passes
   through linear light where the file declares its gamma (`png_grey`);
 - the other readers round to the nearest value, with weights of 14 or 15 bits (`rounded_grey`);
-- CMYK is converted to RGB first, in a JPEG and in a TIFF differently (`jpeg_cmyk_grey`, `tiff_cmyk_grey`).
+- CMYK is converted to RGB first, in a JPEG and in a TIFF differently (`cmyk_grey`).
 
 The functions reproduce these bytes. They were written from the Portable Network Graphics Specification (third edition,
 W3C, section 13.13) and from the output of OpenCV 4.10, 4.12, 4.14 and 5.0 for thousands of generated files.
@@ -156,42 +156,24 @@ def rounded_grey(rgb: NDArray[np.uint8], bits: int) -> tuple[NDArray[np.uint8], 
     return grey, is_coloured
 
 
-def jpeg_cmyk_grey(cmyk: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Convert CMYK as a JPEG stores it to grey.
+def cmyk_grey(paper: NDArray[np.uint8], *, is_jpeg: bool) -> NDArray[np.uint8]:
+    """Convert CMYK to grey.
 
     Parameters
     ----------
-    cmyk : ndarray of uint8, shape (h, w, 4)
-        255 is no ink.
+    paper : ndarray of uint8, shape (h, w, 4)
+        How much of the paper each ink leaves free: 255 is no ink.
+    is_jpeg : bool
+        Whether a JPEG's reader converts to RGB, or a TIFF's.
 
     Returns
     -------
     ndarray of uint8, shape (h, w)
     """
-    grey = np.empty(cmyk.shape[:2], np.uint8)
-    for top in range(0, len(cmyk), _STRIP):
-        paper = cmyk[top : top + _STRIP].astype(np.int32)
-        black = paper[..., 3:]
-        rgb = black - ((255 - paper[..., :3]) * black >> 8)
-        grey[top : top + _STRIP] = rounded_grey(rgb.astype(np.uint8), 14)[0]
-    return grey
-
-
-def tiff_cmyk_grey(cmyk: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Convert CMYK as a TIFF stores it to grey.
-
-    Parameters
-    ----------
-    cmyk : ndarray of uint8, shape (h, w, 4)
-        0 is no ink.
-
-    Returns
-    -------
-    ndarray of uint8, shape (h, w)
-    """
-    grey = np.empty(cmyk.shape[:2], np.uint8)
-    for top in range(0, len(cmyk), _STRIP):
-        paper = 255 - cmyk[top : top + _STRIP].astype(np.int32)
-        rgb = paper[..., :3] * paper[..., 3:] // 255
+    grey = np.empty(paper.shape[:2], np.uint8)
+    for top in range(0, len(paper), _STRIP):
+        strip = paper[top : top + _STRIP].astype(np.int32)
+        colours, black = strip[..., :3], strip[..., 3:]
+        rgb = black - ((255 - colours) * black >> 8) if is_jpeg else colours * black // 255
         grey[top : top + _STRIP] = rounded_grey(rgb.astype(np.uint8), 14)[0]
     return grey

@@ -33,7 +33,7 @@ from sodbench.images.grey import (
     unclear_orientation,
 )
 from sodbench.images.image_files import check_size, max_pixels, too_large
-from sodbench.images.luminance import jpeg_cmyk_grey, rounded_grey, tiff_cmyk_grey
+from sodbench.images.luminance import cmyk_grey, rounded_grey
 
 # What Pillow may take a file for, whatever its name. Some of its other readers start programs.
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
@@ -290,12 +290,9 @@ def _load_frame(image: Image.Image) -> tuple[int, str]:
     orientation = exif.upright_if_unclear(_find_orientation(image))
     image.load()
     notes = frame_notes(animated=animated, orientation=orientation)
-    return (1 if _is_tiff(image) else orientation), notes
-
-
-def _is_tiff(image: Image.Image) -> bool:
-    """Pillow turns a TIFF while it loads it; other formats are turned here."""
-    return isinstance(image, TiffImagePlugin.TiffImageFile)
+    # Pillow has turned a TIFF while it loaded it
+    is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+    return (1 if is_tiff else orientation), notes
 
 
 def _is_turned_already(image: Image.Image) -> bool:
@@ -328,12 +325,10 @@ def _convert_to_grey(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8],
     if mode.startswith("I"):
         samples = _sixteen_bit(image, path)
         return high_byte(samples), low_16_bit_note(samples) or "16-bit (high byte kept)"
-    if mode == "CMYK" and image.format == "JPEG":
-        # Pillow turns the values around
-        stored = 255 - np.asarray(image)
-        return jpeg_cmyk_grey(stored), "CMYK (luminance taken)"
     if mode == "CMYK":
-        return tiff_cmyk_grey(np.asarray(image)), "CMYK (luminance taken)"
+        # Pillow's values are of ink, also those of a JPEG, which stores them the other way round
+        paper = 255 - np.asarray(image)
+        return cmyk_grey(paper, is_jpeg=image.format == "JPEG"), "CMYK (luminance taken)"
     if mode == "RGBA" and image.format == "TIFF" and not _is_opaque(image):
         raise _refuse(path, "a colour TIFF with transparent pixels")
     bits = 15 if image.format in ("WEBP", "GIF") else 14

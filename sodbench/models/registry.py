@@ -132,7 +132,7 @@ def create_model(name: str, **options: Any) -> "nn.Module":
 def _describe_unknown_model(name: str) -> list[str]:
     if name.lower().endswith(_TORCH_FILES):
         return [
-            f"--model {name}: a file of torch does not say which network it is for",
+            f"--model {name}: a file of torch does not state which network it is for",
             f"  weights: --model NAME --checkpoint {name}",
             "  a program: --model net.py:factory, which returns torch.jit.load(FILE) or torch.export.load(FILE).module()",
         ]

@@ -106,7 +106,7 @@ def _mask_problems(file: str, record: Any, *, empty: bool, rule: str) -> Iterato
         detail = f"{coding}, so all of it is background ({rule}); {MASK_CODING_FIX}"
         yield Problem(ProblemKind.MASK_CODING, file, detail)
     elif levels:
-        detail = f"{levels} grey level(s) beside 0 and 255; {rule}"
+        detail = f"{levels} grey level(s) besides 0 and 255; {rule}"
         yield Problem(ProblemKind.GREY_MASK, file, detail)
     if _is_noteworthy(note):
         yield Problem(ProblemKind.CONVERTED, file, note)

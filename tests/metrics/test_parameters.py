@@ -41,7 +41,7 @@ def test_a_name_is_parsed_and_printed_in_one_way(given, name):
 
 def test_a_metric_with_parameters_has_the_direction_and_label_of_its_family():
     error = parse_metric("ber@0.5")
-    assert (error.label, error.direction, error.family) == ("BER at 0.5", "lower", "ber")
+    assert (error.label, error.direction) == ("BER at 0.5", "lower")
     assert parse_metric("f_max(b2=1)").label == "max F, b2 = 1"
     assert parse_metric("wf(b2=0.3)").measurement == "wf"
     assert all(parse_metric(f"{name}(b2=2)").on_request for name in WITH_BETA2)

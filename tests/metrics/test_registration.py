@@ -46,7 +46,7 @@ def jaccard(tp, fp, positives, negatives):
     return tp / np.maximum(positives + fp, 1)
 
 
-LEVEL = Metric("mean_level", "mean level", "higher", "level", "mean value inside the mask")
+LEVEL = Metric("mean_level", "mean level", "higher", "mean value inside the mask")
 JACCARD = ThresholdFamily("jaccard", "Jaccard", "Jaccard index")
 
 

@@ -545,11 +545,11 @@ def test_costs_are_read_or_refused(tmp_path):
     assert both["n"] == {"parameters (M)": 1.0} and both["m"] == {"parameters (M)": 36.5}
     bad = tmp_path / "bad.json"
     for content, message in (
-        ("[]", "not a record of 'sodbench bench -o FILE': it holds no JSON object"),
-        ("5", "it holds no JSON object"),
+        ("[]", r"not a record of 'sodbench bench -o FILE' \(it is not a JSON object\)"),
+        ("5", "it is not a JSON object"),
         ("{}", "it names no method"),
         ('{"method": 3}', "it names no method"),
-        ("{", r"it is not JSON \(Expecting property"),
+        ("{", r"FILE\' \(Expecting property"),
         ("[" * 100_000, "nested too deeply"),
     ):
         bad.write_text(content)

@@ -24,7 +24,7 @@ def models():
     register_model("my-net")(lambda: nn.Conv2d(3, 1, 1))
 
 def metrics():
-    register_metric(Metric("my_dice", "My Dice", "higher", "dice", "overlap"), dice)
+    register_metric(Metric("my_dice", "My Dice", "higher", "overlap"), dice)
 
 def dice(map_, foreground):
     return float(2 * (map_ * foreground).sum() / (map_.sum() + foreground.sum()))

@@ -95,7 +95,7 @@ def test_without_the_compiled_kernel_pillow_reads_the_same_pixels(monkeypatch, t
     pixels = noise(21, 34)
     (tmp_path / "map.png").write_bytes(grey_png(pixels, 4))
     monkeypatch.setitem(sys.modules, "sodbench.images.png_filters", None)
-    fast_png._load_kernel.cache_clear()
+    fast_png.load_kernel.cache_clear()
     try:
         with pytest.warns(RuntimeWarning, match="fast PNG reader cannot be compiled"):
             grey = read_grey(tmp_path / "map.png")
@@ -105,7 +105,7 @@ def test_without_the_compiled_kernel_pillow_reads_the_same_pixels(monkeypatch, t
             warnings.simplefilter("error")  # one warning is enough
             read_grey(tmp_path / "map.png")
     finally:
-        fast_png._load_kernel.cache_clear()
+        fast_png.load_kernel.cache_clear()
 
 
 def test_an_unknown_filter_in_any_row_is_left_to_pillow():

@@ -87,7 +87,7 @@ def test_a_counts_file_that_would_unfold_to_gigabytes_is_refused_unread(stored):
                     for _ in range(200):
                         member.write(zeros)
         archive.comment = seal(archive)
-    with pytest.raises(StoredFileError, match="as its shape says"):
+    with pytest.raises(StoredFileError, match="not as long as its shape"):
         CountsFile(path).read_all()
 
 

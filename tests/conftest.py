@@ -18,7 +18,8 @@ from sodbench.console import show_messages
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-# Until all tests are collected: what modules and tests consist of stays, and looking through it takes a third of the time.
+# Until all tests are collected: what modules and tests consist of stays, and looking through it takes a third of the time. It is
+# frozen then, so that no collection of a test's own objects looks through it again.
 gc.disable()
 
 # A shell that starts the tests in the background (nohup, &) makes them and their processes ignore Ctrl-C, which some tests send.
@@ -33,7 +34,14 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 _IMPORTS_TORCH = re.compile(r"^(import|from) (torch|sodbench\.runners\.training)\b", re.MULTILINE)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # pytest-xdist starts with the files of many tests, and ends with the long ones of few; one of several processes then works alone
+    # at the end. In alphabetical order the last files are short.
+    config.option.loadscopereorder = False
+
+
 def pytest_collection_finish() -> None:
+    gc.freeze()
     gc.enable()
 
 

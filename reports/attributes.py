@@ -11,14 +11,13 @@ import pandas as pd
 
 from sodbench.csv_table import read_csv_table
 from sodbench.datasets import attribute_groups
-from sodbench.datasets.attributes import COLUMNS
+from sodbench.datasets.attributes import COLUMNS, divide_into_thirds
 from sodbench.errors import SodbenchError
 from sodbench.reports.result_statistics import SIZE
 from sodbench.results import Result
 
 # A column of numbers with more different values is divided into thirds
 _MAX_VALUES = 8
-_THIRDS = ("lowest third", "middle", "highest third")
 
 
 def read_attributes(places: Sequence[Path], results: Iterable[Result]) -> dict[str, pd.DataFrame]:
@@ -149,5 +148,4 @@ def _group_column(column: "pd.Series[str]") -> "pd.Series[Any]":
         return filled.astype(pd.CategoricalDtype(values))
     if len(values) <= _MAX_VALUES:
         return filled.astype(pd.CategoricalDtype(sorted(values, key=float)))
-    limits = [-float("inf"), 1 / 3, 2 / 3, float("inf")]
-    return pd.cut(numbers.rank(pct=True), limits, labels=list(_THIRDS))
+    return divide_into_thirds(numbers)

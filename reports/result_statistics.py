@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sodbench.datasets.attributes import LARGE, SMALL
+from sodbench.datasets.attributes import LARGE, SIZE_GROUPS, SMALL
 from sodbench.errors import SodbenchError
 from sodbench.metrics import PROTOCOLS, Counts, aggregate, get_protocol, per_image_curves
 from sodbench.metrics.arrays import Floats
@@ -27,9 +27,8 @@ from sodbench.metrics.statistics.bootstrap import (
 from sodbench.metrics.statistics.significance import MIN_IMAGES
 from sodbench.results import Result
 
+# The attribute that is known from the counts alone
 SIZE = "object size"
-# The groups of SIZE, the share of the image that is foreground; known from the counts alone.
-SIZE_GROUPS = (f"small (to {SMALL:.0%})", "medium", f"large (above {LARGE:.0%})")
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,14 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from sodbench.cli.defaults import apply_defaults, describe_settings, find_configuration
-from sodbench.cli.interrupts import (
+from sodbench.cli.parser import MESSAGE_FLAGS, Command, Parser, add_message_options
+from sodbench.errors import SodbenchError
+from sodbench.interrupts import (
     end_by_status,
+    held_interrupts,
     is_interrupt,
     no_lost_interrupts,
 )
-from sodbench.cli.parser import MESSAGE_FLAGS, Command, Parser, add_message_options
-from sodbench.errors import SodbenchError
-from sodbench.interrupts import held_interrupts
 from sodbench.quoting import printable
 from sodbench.version import __version__
 

@@ -24,14 +24,12 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     _add_prepare(actions)
 
 
-def _add_names(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "names",
-        nargs="*",
-        type=filled,
-        metavar="NAME",
-        help="datasets, subsets, folders or TOML files (default: all below the data root)",
-    )
+def _add_names(
+    parser: argparse.ArgumentParser,
+    help: str = "datasets, subsets, folders or TOML files (default: all below the data root)",
+    nargs: str = "*",
+) -> None:
+    parser.add_argument("names", nargs=nargs, type=filled, metavar="NAME", help=help)
 
 
 # ------------------------------------------------------------------------------------------- list
@@ -45,9 +43,7 @@ def _add_list(actions: "argparse._SubParsersAction[Any]") -> None:
         "show everything known about these (counts, subsets, citation, licence, links, known faults).",
         epilog="examples:\n  sodbench data list\n  sodbench data list DUTS-TE --format json",
     )
-    parser.add_argument(
-        "names", nargs="*", type=filled, metavar="NAME", help="show everything about these datasets"
-    )
+    _add_names(parser, "show everything about these datasets")
     add_data_root(parser)
     add_format(parser)
     parser.set_defaults(run=run_list)
@@ -150,13 +146,7 @@ def _add_download(actions: "argparse._SubParsersAction[Any]") -> None:
         "Weights (res2net50-v1b, u2netp) go to <data root>/weights/ and are verified by their hash.",
         epilog="examples:\n  sodbench data download SOD ECSSD --data-root data/\n  sodbench data download SOD --from SOD.zip",
     )
-    parser.add_argument(
-        "names",
-        nargs="*",
-        type=filled,
-        metavar="NAME",
-        help="datasets, or weights: res2net50-v1b, u2netp",
-    )
+    _add_names(parser, "datasets, or weights: res2net50-v1b, u2netp")
     parser.add_argument(
         "--all", action="store_true", help="all six test sets, the training set and the weights"
     )
@@ -279,13 +269,7 @@ def _add_prepare(actions: "argparse._SubParsersAction[Any]") -> None:
         "written.",
         epilog="example:\n  sodbench data prepare DUTS-TR HKU-IS/test -o lists",
     )
-    parser.add_argument(
-        "names",
-        nargs="+",
-        type=filled,
-        metavar="NAME",
-        help="datasets, subsets, folders or TOML files",
-    )
+    _add_names(parser, "datasets, subsets, folders or TOML files", nargs="+")
     add_data_root(parser)
     add_output(
         parser,

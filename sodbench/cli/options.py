@@ -305,12 +305,15 @@ def read_content(arguments: argparse.Namespace, results: "Sequence[Result]") -> 
         # a method's own name may hold a comma
         for name in ([text] if text in present else names([text]))
     ]
-    as_given = ("methods_file", "published", "published_methods", "resamples", "seed")
     return {
         "metrics": names(arguments.metrics) or None,
         "methods": methods or None,
         "datasets": select_datasets(arguments.datasets, results),
-        **{name: getattr(arguments, name) for name in as_given},
+        "methods_file": arguments.methods_file,
+        "published": arguments.published,
+        "published_methods": arguments.published_methods,
+        "resamples": arguments.resamples,
+        "seed": arguments.seed,
     }
 
 

@@ -23,17 +23,14 @@ from sodbench.datasets.dataset import (
 from sodbench.datasets.ground_truth import find_masks
 from sodbench.datasets.grouped import find_grouped_masks
 from sodbench.datasets.layouts import (
-    LAYOUTS,
     infer_dataset_name,
     list_images,
     list_unread_images,
 )
 from sodbench.datasets.list_files import read_stem_list
 from sodbench.datasets.pairing import (
-    Ambiguous,
     Pair,
     Pairing,
-    Unpaired,
     pair_files,
     read_pair_list,
 )
@@ -54,11 +51,9 @@ from sodbench.datasets.resolve import find_dataset, find_own_datasets
 
 __all__ = [
     "DATASETS",
-    "LAYOUTS",
     "TEST_SETS",
     "TRAIN_SET",
     "WEIGHTS",
-    "Ambiguous",
     "Dataset",
     "DatasetInfo",
     "DatasetNotFound",
@@ -66,7 +61,6 @@ __all__ = [
     "Pairing",
     "Sample",
     "Source",
-    "Unpaired",
     "Weights",
     "apply_limits",
     "attribute_groups",

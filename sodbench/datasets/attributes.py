@@ -9,7 +9,7 @@ Segmentation, CVPR 2014) and Borji et al. (Salient Object Detection: A Benchmark
 object with its surroundings is, as in the former, the chi-square distance of two colour histograms.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ COLUMNS = ("height", "width", "object_size", "objects", "border", "centre_distan
 
 # up to the first share of the image an object is called small, above the second large
 SMALL, LARGE = 0.1, 0.3
+SIZE_GROUPS = (f"small (to {SMALL:.0%})", "medium", f"large (above {LARGE:.0%})")
 # up to this distance from the centre (in half diagonals) an object is called central
 CENTRAL = 0.25
 
@@ -158,24 +159,40 @@ def attribute_groups(attributes: "pd.DataFrame") -> "pd.DataFrame":
     """
     import pandas as pd
 
-    infinity = float("inf")
-
-    def cut(values: "pd.Series[float]", limits: list[float], names: list[str]) -> "pd.Series[str]":
-        return pd.cut(values, [-infinity, *limits, infinity], labels=names)
-
     object_size = attributes["object_size"].where(attributes["object_size"] > 0)
-    sizes = [f"small (to {SMALL:.0%})", "medium", f"large (above {LARGE:.0%})"]
     objects = attributes["objects"].where(attributes["objects"] > 0)
     border = np.where(attributes["border"], "touching", "free")
-    rank = attributes["contrast"].rank(pct=True)
-    thirds = ["lowest third", "middle", "highest third"]
     return pd.DataFrame(
         {
-            "object size": cut(object_size, [SMALL, LARGE], sizes),
-            "objects": cut(objects, [1], ["one", "several"]),
+            "object size": _cut(object_size, [SMALL, LARGE], SIZE_GROUPS),
+            "objects": _cut(objects, [1], ["one", "several"]),
             "border": pd.Categorical(border, ["free", "touching"]),
-            "position": cut(attributes["centre_distance"], [CENTRAL], ["central", "off centre"]),
-            "contrast": cut(rank, [1 / 3, 2 / 3], thirds),
+            "position": _cut(attributes["centre_distance"], [CENTRAL], ["central", "off centre"]),
+            "contrast": divide_into_thirds(attributes["contrast"]),
         },
         index=attributes.index,
     )
+
+
+def divide_into_thirds(values: "pd.Series[float]") -> "pd.Series[str]":
+    """Divide images into thirds by a number.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        A number for each image; NaN is in no third.
+
+    Returns
+    -------
+    pandas.Series
+        The name of each image's third.
+    """
+    thirds = ("lowest third", "middle", "highest third")
+    return _cut(values.rank(pct=True), [1 / 3, 2 / 3], thirds)
+
+
+def _cut(values: "pd.Series[float]", limits: list[float], names: Sequence[str]) -> "pd.Series[str]":
+    import pandas as pd
+
+    infinity = float("inf")
+    return pd.cut(values, [-infinity, *limits, infinity], labels=list(names))

@@ -9,17 +9,14 @@ import pandas as pd
 import pytest
 from synthetic import synthetic
 
+from sodbench.datasets.attributes import SIZE_GROUPS
 from sodbench.errors import SodbenchError
 from sodbench.metrics import PROTOCOLS, Counts, PreparedMask, catalogue, count_pair, score
 from sodbench.metrics.statistics.bootstrap import dataset_seed, draw_resamples, resampled_sums
 from sodbench.metrics.statistics.significance import MIN_IMAGES, holm, p_ranges
 from sodbench.reports.analysis import analyse
 from sodbench.reports.compare import compare
-from sodbench.reports.result_statistics import (
-    SIZE_GROUPS,
-    f_max_under_each_protocol,
-    image_statistics,
-)
+from sodbench.reports.result_statistics import f_max_under_each_protocol, image_statistics
 from sodbench.results.pair_table import PairTable
 
 METRIC_NAMES = [

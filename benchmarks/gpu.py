@@ -291,18 +291,23 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     from sodbench.models.user_code import FAILURES
     from sodbench.runners.benchmark import benchmark
 
-    models = [(name, precision) for name in model_names() for precision in (None, "bf16")]
+    # all of them in the default precision first, in case the time does not suffice for both
+    models: list[tuple[str, str | None]] = [(name, None) for name in model_names()]
     if arguments.onnx:
         models.append((str(arguments.onnx), None))
+    if not arguments.tiny:
+        models += [(name, "bf16") for name in model_names()]
     sizes = ((224, 224), (300, 400))
     if not arguments.full:
         sizes = ((64, 64),) if arguments.tiny else ((300, 400),)
+    repeats = 1 if arguments.tiny else 5
     records: dict[str, Any] = {}
     for model, precision in models:
         label = f"{Path(model).name}{', ' + precision if precision else ''}"
+        print(label, flush=True)
         try:
             records[label] = benchmark(
-                model, device=arguments.device, precision=precision, sizes=sizes, repeats=5
+                model, device=arguments.device, precision=precision, sizes=sizes, repeats=repeats
             )
         # one model that fails must not lose the others' figures
         except (SodbenchError, *FAILURES) as error:

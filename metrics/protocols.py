@@ -7,7 +7,7 @@ by the same functions, which read these values.  A further protocol is a further
 Only the standard library is imported, so that the command line can list the protocols without loading numpy or numba.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sodbench.plugins import load_plugins
@@ -259,19 +259,13 @@ _MATLAB = Protocol(
     undefined_s="skip",
 )
 
-_CODTOOLBOX = Protocol(
+# PySODMetrics' conventions, but for MATLAB's centroid and comparisons
+_CODTOOLBOX = replace(
+    _PYSODMETRICS,
     name="codtoolbox",
     title="CODToolbox, SINet-V2 (MATLAB)",
     rule=CountingRule(128, "half-up"),
-    map="min-max",
-    mae_map="min-max",
-    mae_mask="binary",
-    constant_mae="bytes",
     comparison="colon>=",
-    smoothing=0.0,
-    f_max="meanf",
-    empty_masks="keep",
-    undefined_s="keep",
     e_comparison="colon>",
     adaptive_e=">",
 )

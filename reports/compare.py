@@ -278,8 +278,10 @@ def _check_one_method(results: Sequence[Result]) -> str:
     """The name of the only method; raises SodbenchError where there are several, or several results on one dataset."""
     methods = list(dict.fromkeys(r.method for r in results))
     if len(methods) != 1:
+        folder = results[0].folder
+        example = f", such as {folder.parent}" if folder else ""
         raise SodbenchError(
-            f"one side of a comparison is one method, this one has {', '.join(methods)}; name the folder of one"
+            f"one side of a comparison is one method, this one has {', '.join(methods)}; name the folder of one{example}"
         )
     if len({r.dataset for r in results}) != len(results):
         raise SodbenchError(

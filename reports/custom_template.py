@@ -38,6 +38,8 @@ def template_target(template: Path, place: ReportPlace) -> Path:
         raise SodbenchError(
             f"--template {template}: its result would be {target}; rename the template"
         )
+    if not template.is_file():
+        raise SodbenchError(f"--template {template}: no such file")
     place.check_owner(target, place.read_files())
     return target
 

@@ -107,8 +107,8 @@ def update_leaderboard(
     folder = Path(folder)
     available = list(dict.fromkeys(name for r in results for name in r.metrics))
     metrics = metrics or [metric.name for metric in select_metrics(available)]
-    for given in (date, since):
-        _check_date(given)
+    for name, given in (("--date", date), ("--since", since)):
+        _check_date(given, name)
     page, file = folder / "index.html", folder / HISTORY
     check_own_page(page, data_folders(results))
     # two runs at a time would each write a history without the other's entries
@@ -126,13 +126,13 @@ def update_leaderboard(
     return page
 
 
-def _check_date(text: str) -> None:
+def _check_date(text: str, name: str) -> None:
     try:
         valid = not text or datetime.date.fromisoformat(text).isoformat() == text
     except ValueError:
         valid = False
     if not valid:
-        raise SodbenchError(f"{text!r} is not a date such as 2026-01-31")
+        raise SodbenchError(f"{name} {text!r} is not a date such as 2026-01-31")
 
 
 def read_history(file: Path) -> list[Entry]:
@@ -165,7 +165,7 @@ def read_history(file: Path) -> list[Entry]:
         try:
             if not all(row.values()):
                 raise ValueError("a value is missing")
-            _check_date(row["date"])
+            _check_date(row["date"], "date")
             numbers = {"value": float(row["value"]), "n": int(row["n"])}
             entries.append(Entry(**{**row, **numbers}))  # type: ignore[arg-type]
         except (ValueError, SodbenchError) as error:

@@ -293,8 +293,9 @@ def check_outside(path: Path, data: Iterable[Path]) -> None:
     place = path.resolve()
     for folder in data:
         if place.is_relative_to(folder.resolve()):
+            where = "" if place == folder.resolve() else f"is inside {folder}, which "
             raise SodbenchError(
-                f"{path}: is inside {folder}, which holds images, masks or maps; choose another output folder"
+                f"{path}: {where}holds images, masks or maps; choose another output folder"
             )
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from sodbench.console import bar, logger
 from sodbench.datasets import find_masks, infer_dataset_name, known_name
@@ -182,18 +182,12 @@ def evaluate_tree(
 def _plan_folders(
     predictions: Path | str, truth: Path | str, **options: Unpack[EvaluateOptions]
 ) -> EvaluationPlan:
-    truths = find_masks(truth, options.get("dataset_name"), without=predictions)
-    policy = Policy(
-        missing=options.get("missing", "error"),
-        resize=options.get("resize", "bilinear"),
-        undefined=options.get("undefined"),
-        weighted=options.get("weighted", True),
-        metrics=tuple(options.get("metrics", ())),
-        channel=options.get("channel", "grey"),
-    )
     if unknown := options.keys() - EvaluateOptions.__annotations__.keys():
         raise TypeError(f"evaluate() got an unexpected keyword argument {min(unknown)!r}")
-    return plan_evaluation(Path(predictions), truths, name=options.get("name"), policy=policy)
+    choices: dict[str, Any] = {**options}
+    name, dataset_name = choices.pop("name", None), choices.pop("dataset_name", None)
+    truths = find_masks(truth, dataset_name, without=predictions)
+    return plan_evaluation(Path(predictions), truths, name=name, policy=Policy(**choices))
 
 
 @dataclass(frozen=True)

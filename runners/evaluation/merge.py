@@ -10,6 +10,7 @@ from pathlib import Path
 from sodbench.console import logger
 from sodbench.errors import ProblemKind, SodbenchError
 from sodbench.files import lock_folder
+from sodbench.output_folder import check_outside
 from sodbench.results import (
     PARTS_FOLDER,
     Result,
@@ -113,18 +114,11 @@ def _describe_making(result: Result) -> list[tuple[str, object]]:
 
 def _check_merge_folder(shards: Sequence[Result], output: Path) -> None:
     """Raise SodbenchError for an output folder among the maps, masks or images of the results."""
-    folder = result_folder(shards[0], output).resolve()
     for shard in shards:
         for kind, base in shard.folders.items():
-            if base is None:
-                continue
-            names = shard.pair_table.files[kind.removesuffix("s")]
-            for parent in sorted({Path(base, name).parent for name in names if name}):
-                if folder.is_relative_to(parent.resolve()):
-                    raise SodbenchError(
-                        f"{output}: is inside {parent}, which holds maps or data, or leads into it; "
-                        "choose an output folder of its own"
-                    )
+            names = shard.pair_table.files[kind.removesuffix("s")] if base else ()
+            parents = {Path(base or "", name).parent for name in names if name}
+            check_outside(result_folder(shard, output), sorted(parents))
 
 
 def _join(title: str, shards: Sequence[Result], output: Path) -> Result:

@@ -85,7 +85,8 @@ class EvaluationPlan:
             pairing = task.pairing
             parts = [f"{len(pairing.pairs)} pairs"]
             parts += [f"{len(pairing.missing)} without a map"] * bool(pairing.missing)
-            parts += [f"{len(pairing.extra)} maps without a mask"] * bool(pairing.extra)
+            if extra := len(pairing.extra):
+                parts.append(f"{extra} map{'s' * (extra != 1)} without a mask")
             parts += [f"{len(pairing.ambiguous)} names claimed twice"] * bool(pairing.ambiguous)
             outside = len(pairing.outside_subset)
             parts += [f"{outside} maps outside the subset"] * bool(outside)

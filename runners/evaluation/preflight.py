@@ -9,6 +9,7 @@ from sodbench.datasets import Pair
 from sodbench.errors import ImageError, Problem, ProblemKind, ProblemsError, SodbenchError
 from sodbench.files import report_write_errors
 from sodbench.metrics import PreparedMask
+from sodbench.output_folder import check_outside
 from sodbench.parallel import in_threads
 from sodbench.results.pair_problems import sorted_unique
 from sodbench.runners.evaluation.assemble import result_folder
@@ -95,12 +96,8 @@ def _check_output_folder(tasks: Sequence[Task], output: Path) -> None:
         # a list's own folder holds nothing but the list, as far as is known
         if task.maps is None:
             data = {file.parent for pair in task.pairing.pairs for file in (pair.mask, pair.map)}
-        places = (folder.resolve(), output.resolve())
-        for taken in filter(None, data):
-            if any(place.is_relative_to(taken.resolve()) for place in places):
-                raise SodbenchError(
-                    f"{output}: is inside {taken}, which holds maps or data; choose an output folder of its own"
-                )
+        for place in (output, folder):
+            check_outside(place, sorted(filter(None, data)))
         if task.root and output.resolve() == task.root.resolve():
             raise SodbenchError(
                 f"{output}: is the folder of the dataset {task.dataset}; choose an output folder of its own"

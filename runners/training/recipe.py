@@ -173,48 +173,29 @@ class Recipe:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
 
 
-# ``scratch`` is for small datasets without a backbone file. ``sample`` is what ``sodbench run --sample`` uses: a few
-# minutes on two CPU cores.
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(),
-        Recipe(
-            name="scratch",
-            optimizer="adamw",
-            learning_rate=1e-3,
-            weight_decay=1e-4,
-            epochs=40,
-            schedule="cosine",
-            warmup=20,
-            accumulate=8,
-            remainder="flush",
-            loss="bce-iou",
-            crop=0.7,
-            size=224,
-            frozen=False,
-            initialise="kaiming",
-            memory_format="channels_last",
-        ),
-        Recipe(
-            name="sample",
-            optimizer="adamw",
-            learning_rate=1e-3,
-            weight_decay=1e-4,
-            epochs=3,
-            schedule="cosine",
-            warmup=10,
-            accumulate=8,
-            remainder="drop",
-            loss="bce-iou",
-            crop=0.8,
-            size=96,
-            frozen=False,
-            initialise="kaiming",
-            memory_format="channels_last",
-        ),
-    )
-}
+# For small datasets without a backbone file
+_SCRATCH = Recipe(
+    name="scratch",
+    optimizer="adamw",
+    learning_rate=1e-3,
+    weight_decay=1e-4,
+    epochs=40,
+    schedule="cosine",
+    warmup=20,
+    accumulate=8,
+    remainder="flush",
+    loss="bce-iou",
+    crop=0.7,
+    size=224,
+    frozen=False,
+    initialise="kaiming",
+    memory_format="channels_last",
+)
+# What ``sodbench run --sample`` uses: a few minutes on two CPU cores
+_SAMPLE = dataclasses.replace(
+    _SCRATCH, name="sample", epochs=3, warmup=10, remainder="drop", crop=0.8, size=96
+)
+RECIPES = {recipe.name: recipe for recipe in (Recipe(), _SCRATCH, _SAMPLE)}
 
 
 def load_recipe(name_or_file: str = "reference", changes: Iterable[str] = ()) -> Recipe:

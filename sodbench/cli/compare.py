@@ -1,10 +1,12 @@
 """``sodbench compare``: the paired comparison of two results."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from sodbench.cli.conditions import (
     add_conditions,
+    check_outcome_files,
     read_conditions,
     refuse_other_datasets,
     report_outcomes,
@@ -71,6 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.output}: the format follows from the name; it must end in .html, .md or .tex"
         )
     first, second = read_results(arguments.first), read_results(arguments.second)
+    check_outcome_files(
+        arguments, {Path(f) for r in (*first, *second) for f in r.folders.values() if f}
+    )
     metrics = names(arguments.metrics)
     if conditions:
         # those of the conditions have to be compared too

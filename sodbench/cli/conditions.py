@@ -1,7 +1,8 @@
 """The options that turn scores into an exit status, for ``eval`` and ``compare``."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sodbench.cli.values import filled, path, refuse_without_effect
@@ -82,6 +83,38 @@ def read_conditions(arguments: argparse.Namespace, option: str) -> "list[Conditi
     if arguments.junit:
         check_own_file(arguments.junit, JUNIT_START)
     return [parse_condition(text, option) for text in arguments.conditions]
+
+
+def check_outcome_files(arguments: argparse.Namespace, data: Iterable[Path]) -> None:
+    """Refuse files for the outcome among maps or data, and a summary that would be added to something else than text.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        The parsed arguments.
+    data : iterable of Path
+        The folders of maps, masks and images.
+
+    Raises
+    ------
+    SodbenchError
+        Naming the file.
+    """
+    files = [file for file in (arguments.junit, arguments.summary) if file]
+    if not files:
+        return
+    from sodbench.output_folder import check_outside
+
+    folders = list(data)
+    for file in files:
+        check_outside(file, folders)
+    summary = arguments.summary
+    if summary and summary.is_file():
+        with summary.open("rb") as content:
+            if b"\0" in content.read(4096):
+                raise SodbenchError(
+                    f"--summary {summary}: exists and is not a text file; choose another name"
+                )
 
 
 def refuse_other_datasets(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.conditions import (
     add_conditions,
+    check_outcome_files,
     read_conditions,
     refuse_other_datasets,
     report_outcomes,
@@ -197,7 +198,7 @@ def run(arguments: argparse.Namespace) -> int:
     if names(arguments.metrics) == ("help",):
         show(describe_metrics())
         return 0
-    metrics = _read_metrics(arguments.metrics)
+    metrics = _read_metrics(arguments.metrics, weighted=not arguments.no_weighted_f)
     _check_options(arguments, metrics)
     conditions = read_conditions(arguments, "--require")
     grouping = read_grouping(arguments.group_by) if arguments.group_by else None
@@ -213,6 +214,7 @@ def run(arguments: argparse.Namespace) -> int:
         refuse_other_datasets(
             conditions, list(dict.fromkeys(t.dataset for t in plan.tasks)), "--require"
         )
+        check_outcome_files(arguments, [f for t in plan.tasks for f in (t.maps, t.masks) if f])
         if arguments.dry_run:
             return _show_plan(arguments, plan)
         for line in plan.describe():
@@ -334,10 +336,10 @@ def _check_sort_by(metric: str, metrics: Sequence[str], *, weighted: bool) -> No
         raise SodbenchError("--sort-by wf needs weighted F, which --no-weighted-f leaves out")
 
 
-def _read_metrics(texts: Sequence[str] | None) -> tuple[str, ...]:
-    """The metrics to print, checked against those there are."""
+def _read_metrics(texts: Sequence[str] | None, *, weighted: bool) -> tuple[str, ...]:
+    """The metrics to print, checked against those there are; weighted F by default only where it is computed."""
     presets = {**PAPER_COLUMNS, "all": listed_names()}
-    given = names(texts) or DEFAULT_METRICS
+    given = names(texts) or [m for m in DEFAULT_METRICS if m != "wf" or weighted]
     metrics = [metric for name in given for metric in presets.get(name, (name,))]
     known, faults = [], []
     for name in dict.fromkeys(metrics):

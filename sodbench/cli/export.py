@@ -25,11 +25,18 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Export, and print the largest difference from torch."""
     from sodbench.console import show
+    from sodbench.errors import SodbenchError
     from sodbench.quoting import printable
     from sodbench.runners.export import export_onnx
 
-    differences = export_onnx(read_model(arguments), None, arguments.output)
+    output = arguments.output
+    if output.suffix.lower() != ".onnx":
+        raise SodbenchError(
+            f"{output}: name a file that ends in .onnx, as 'predict --model FILE.onnx' needs it"
+        )
+
+    differences = export_onnx(read_model(arguments), None, output)
     for (height, width), difference in differences.items():
         show(f"{width}x{height}: logits differ from torch by at most {difference:.2g}")
-    show(f"written to {printable(arguments.output)}")
+    show(f"written to {printable(output)}")
     return 0

@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     rate = summary.written / summary.seconds
     before = f", {summary.finished_before} were finished before" * bool(summary.finished_before)
     logger.info(
-        f"{summary.written} maps written to {arguments.output}{before}: "
+        f"{summary.written} map{'s' * (summary.written != 1)} written to {arguments.output}{before}: "
         f"{summary.seconds:.1f} s, {rate:.3g} images/s"
     )
     if not first:

@@ -142,7 +142,8 @@ def run(arguments: argparse.Namespace) -> int:
         finished = (run_sample if arguments.sample else run_datasets)(wanted)
     page = _write_report(finished.stored, wanted.output / "report.md", arguments.sample)
     results = finished.evaluation.results
-    show(format_scores(results, DEFAULT_METRICS))
+    metrics = [m for m in DEFAULT_METRICS if m != "wf" or not arguments.no_weighted_f]
+    show(format_scores(results, metrics))
     status = report_problems(finished.evaluation.problems, per_kind=3)
     for line in listing(finished.problems):
         logger.warning(line)

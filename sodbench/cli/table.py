@@ -1,6 +1,7 @@
 """``sodbench table``: the table of a paper, in LaTeX, from stored results."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sodbench.cli.options import (
@@ -105,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sodbench.console import show
     from sodbench.errors import SodbenchError
     from sodbench.files import write_text
-    from sodbench.output_folder import check_own_file
+    from sodbench.output_folder import check_outside, check_own_file
     from sodbench.quoting import printable
     from sodbench.reports.one_table import TableOptions, make_table
     from sodbench.reports.paper_table import TABLE_MARKER
@@ -117,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = TableOptions(layout=_layout(arguments), **read_content(arguments, results))
     text = make_table(results, options)
     if output:
+        check_outside(output, {Path(f) for r in results for f in r.folders.values() if f})
         check_own_file(output, TABLE_MARKER)
         write_text(output, text)
         show(printable(output))

@@ -8,21 +8,8 @@ from pathlib import Path
 from sodbench.errors import ImageError, SodbenchError
 
 IMAGE_EXTENSIONS = frozenset(
-    [
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".gif",
-        ".pgm",
-        ".ppm",
-        ".pbm",
-        ".pnm",
-    ]
-)
+    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm"}
+)  # fmt: skip
 
 # endswith() takes a tuple, in a fifth of the time of a path's suffix
 _IMAGE_ENDINGS = tuple(IMAGE_EXTENSIONS)

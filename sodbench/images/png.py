@@ -126,9 +126,11 @@ def read_chunks(data: bytes) -> list[Chunk]:
             raise DamagedPng(f"damaged: the name of its chunk at byte {start} is {kind!r}")
         end = start + 8 + length
         if end + 4 > size:
-            raise DamagedPng(f"cut short: its {size} bytes end within the chunk {kind!r}")
+            raise DamagedPng(f"cut short: its {size} bytes end within the chunk {kind.decode()}")
         if deflate.crc32(view[start + 4 : end]) != _CHUNK_END.unpack_from(data, end)[0]:
-            raise DamagedPng(f"damaged: its chunk {kind!r} at byte {start} fails the checksum")
+            raise DamagedPng(
+                f"damaged: its chunk {kind.decode()} at byte {start} fails the checksum"
+            )
         chunks.append((kind, view[start + 8 : end]))
         start = end + 4
     return chunks

@@ -29,30 +29,14 @@ class KnownModel:
 
 _CSNET_PAGE = "github.com/ShangHuaGao/SOD100K"
 
+# fmt: off
 KNOWN_MODELS = (
     KnownModel("csf-res2net50", "csf", _CSNET_PAGE, "research and education"),
-    KnownModel(
-        "csnet-L-x1",
-        "csnet",
-        _CSNET_PAGE,
-        "research and education",
-        "SOD: MAE 0.1493, max F 0.8122",
-    ),
-    KnownModel(
-        "csnet-L-x2",
-        "csnet",
-        _CSNET_PAGE,
-        "research and education",
-        "SOD: MAE 0.1381, max F 0.8262",
-    ),
+    KnownModel("csnet-L-x1", "csnet", _CSNET_PAGE, "research and education", "SOD: MAE 0.1493, max F 0.8122"),
+    KnownModel("csnet-L-x2", "csnet", _CSNET_PAGE, "research and education", "SOD: MAE 0.1381, max F 0.8262"),
     KnownModel("lraspp-mobilenet-v3", "csf", "sodbench train", ""),
     KnownModel("centre-prior", "", "none needed", ""),
     KnownModel("frequency-tuned", "", "none needed", ""),
-    KnownModel(
-        "u2netp.onnx",
-        "u2net",
-        "sodbench data download u2netp",
-        "Apache-2.0",
-        "SOD: MAE 0.1208, max F 0.8478",
-    ),
+    KnownModel("u2netp.onnx", "u2net", "sodbench data download u2netp", "Apache-2.0", "SOD: MAE 0.1208, max F 0.8478"),
 )
+# fmt: on

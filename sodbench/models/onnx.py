@@ -297,7 +297,8 @@ def _open_session(path: Path, device: str) -> tuple[Any, str]:
             if is_lfs_pointer(file.read(64)):
                 raise SodbenchError(f"{path}: {LFS_POINTER}") from error
         raise SodbenchError(
-            f"{path}: onnxruntime cannot load it: {describe_failure(error)}"
+            f"{path}: onnxruntime cannot load it: {describe_failure(error)}; if it is cut short or damaged, download or "
+            "export it again"
         ) from error
     name = provider if isinstance(provider, str) else provider[0]
     if name not in session.get_providers():

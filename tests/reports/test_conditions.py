@@ -158,6 +158,29 @@ def test_options_that_cannot_work_are_refused_before_results_are_read(
     assert (tmp_path / "own.xml").read_text(encoding="utf-8") == "<mine/>"
 
 
+@pytest.mark.parametrize("option", ["--junit", "--summary"])
+def test_files_for_the_outcome_are_not_written_among_maps_or_masks(option, folders, capsys):
+    evaluate = ["--quiet", "eval", str(folders / "preds/m1"), str(folders / "toys/GT")]
+    stored = folders / "results"
+    assert main([*evaluate, "-o", str(stored)]) == 0
+    pair = ["--quiet", "compare", str(stored), str(stored), "--fail-if", "mae>1"]
+    for command in ([*evaluate, "--require", "mae<1"], pair):
+        for place in ("preds/m1/x.xml", "toys/GT/x.md"):
+            assert main([*command, option, str(folders / place)]) == 2
+            assert "which holds images, masks or maps" in capsys.readouterr().err
+            assert not (folders / place).exists()
+
+
+def test_a_summary_is_not_added_to_a_file_that_is_no_text(folders, capsys):
+    photo = folders / "photo.png"
+    save_image(photo, draw_pair(0, 24, 24)[0])
+    before = photo.read_bytes()
+    evaluate = ["--quiet", "eval", str(folders / "preds/m1"), str(folders / "toys/GT")]
+    assert main([*evaluate, "--require", "mae<1", "--summary", str(photo)]) == 2
+    assert "photo.png: exists and is not a text file" in capsys.readouterr().err
+    assert photo.read_bytes() == before
+
+
 def test_a_condition_on_a_dataset_that_is_not_scored_is_refused(folders, capsys):
     arguments = ["eval", str(folders / "preds"), str(folders / "toys"), "--require", "SOD:mae<1"]
     assert main(arguments) == 2

@@ -190,6 +190,13 @@ def test_a_table_of_some_datasets_leaves_out_methods_without_a_result_there():
     assert "b &" in sodbench.make_table(results, named)
 
 
+def test_a_table_is_not_written_among_maps_or_masks(stored, capsys):
+    for place in ("preds/one/t.tex", "toys/GT/t.tex"):
+        assert main(["table", str(stored / "results"), "-o", str(stored / place)]) == 2
+        assert "which holds images, masks or maps" in capsys.readouterr().err
+        assert not (stored / place).exists()
+
+
 def test_the_command_writes_the_table_and_replaces_only_its_own(stored, capsys):
     methods, out = stored / "methods.toml", stored / "t.tex"
     methods.write_text('[two]\nlabel = "Two & co"\ngroup = "G"\n[one]\n', encoding="utf-8")

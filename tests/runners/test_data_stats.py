@@ -165,7 +165,7 @@ def test_stats_write_over_nothing_of_the_users(
         (mine / name).unlink()
     for folder in (four / "images", four / "GT/sub"):
         assert main([*stats, str(folder)]) == 2
-        assert "which holds images, masks or maps" in capsys.readouterr().err
+        assert "holds images, masks or maps" in capsys.readouterr().err
     assert len(list((four / "images").iterdir())) == len(list((four / "GT").iterdir())) == 4
     assert main([*stats, str(mine)]) == main([*stats, str(mine)]) == 0  # ours may be renewed
 

@@ -512,6 +512,31 @@ def stored(maps):
     return maps / "out"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("predict truth/SOD -o truth/SOD --model centre-prior", "SOD: holds images, masks or maps"),
+        ("export -o net.txt --model csnet-L-x1", "name a file that ends in .onnx"),
+        ("report out -o r --template none.md", "--template none.md: no such file"),
+        ("compare out/A out", "name the folder of one, such as "),
+        ("leaderboard out -o board --date 2026-13-01", "--date '2026-13-01' is not a date"),
+        ("leaderboard out -o board --since soon", "--since 'soon' is not a date"),
+    ],
+)
+def test_a_message_names_what_is_wrong_and_where(arguments, words, stored, monkeypatch, capsys):
+    monkeypatch.chdir(stored.parent)
+    capsys.readouterr()
+    assert main(arguments.split()) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_weighted_f_is_not_printed_where_it_is_not_computed(maps, capsys):
+    command = ["eval", str(maps / "preds"), str(maps / "gt"), "--no-weighted-f"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "wf" not in printed and "nan" not in printed
+
+
 @pytest.mark.usefixtures("one_figure_format")
 def test_methods_are_separated_by_commas_in_report_as_in_eval(stored, capsys):
     report = stored.parent / "report.md"

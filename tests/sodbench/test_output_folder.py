@@ -101,7 +101,7 @@ def test_a_folder_inside_the_data_is_refused_also_through_a_link(tmp_path: Path)
     masks.mkdir()
     (tmp_path / "link").symlink_to(masks)
     for place in (masks, masks / "out", tmp_path / "link" / "out"):
-        with pytest.raises(SodbenchError, match=r"is inside .*masks, which holds"):
+        with pytest.raises(SodbenchError, match=r"masks(, which|:) holds images"):
             OutputFolder.open(place, KIND, data=[masks]).__enter__()
     assert not list(masks.iterdir())
     with OutputFolder.open(tmp_path / "masks2", KIND, data=[masks]):

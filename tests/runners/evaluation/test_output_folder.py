@@ -19,11 +19,18 @@ def test_an_output_that_cannot_be_written(folders, capsys):
     assert "choose another output folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("place", ["maps", "gt", "maps/results"])
-def test_results_are_never_written_among_the_data(folders, capsys, place):
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("maps", "is PREDS, too; choose an output folder of its own"),
+        ("gt", "is GT, too; choose an output folder of its own"),
+        ("maps/results", "which holds images, masks or maps; choose another output folder"),
+    ],
+)
+def test_results_are_never_written_among_the_data(folders, capsys, place, message):
     before = content(folders)
     assert run(folders, "-o", str(folders / place)) == 2
-    assert "an output folder of its own" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert content(folders) == before
 
 
